@@ -1,0 +1,167 @@
+//! From the network to the TUN.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gotatun::packet::Packet;
+use tokio::sync::{mpsc, watch};
+
+use super::handshakes::Message;
+use super::outbox::{Endpoint, Outbox};
+use super::peer::Peer;
+use super::table::Table;
+use super::{Device, ip, read, tunnel};
+use crate::tun::Writer;
+use crate::udp::{Receiver, Socket};
+
+/// How many jobs may wait before a lane, one of up to 64 kB each. Behind them the socket's own queue fills and the
+/// kernel drops.
+const QUEUE: usize = 32;
+/// How many jobs a lane takes at once.
+const BATCH: usize = 16;
+/// How long to wait after the network has refused to give packets, so that a lasting error is no busy loop.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Type of a data message, in its first byte, and how long one is at least (WireGuard's paper, 5.4.6).
+const DATA: u8 = 4;
+const DATA_MIN: usize = 32;
+/// Types of the messages of a handshake with their lengths (WireGuard's paper, 5.4.2 to 5.4.7).
+const HANDSHAKE: [(u8, usize); 3] = [(1, 148), (2, 92), (3, 64)];
+
+/// Packets of one session that have come from one place.
+pub(crate) struct Job {
+    peer: Arc<Peer>,
+    from: Endpoint,
+    index: u32,
+    packets: Vec<Packet>,
+}
+
+/// The ends of the lanes at which packets are put in, and that of the handshakes.
+pub(crate) struct Lanes {
+    data: Vec<mpsc::Sender<Job>>,
+    handshakes: mpsc::Sender<Message>,
+}
+
+/// Makes the lanes: the ends to put in and, one for each lane, those to take out.
+pub(crate) fn lanes(count: usize, handshakes: mpsc::Sender<Message>) -> (Lanes, Vec<mpsc::Receiver<Job>>) {
+    let (data, receivers) = (0..count).map(|_| mpsc::channel(QUEUE)).unzip();
+    (Lanes { data, handshakes }, receivers)
+}
+
+/// Reads the UDP socket, and the next one when the port changes, and puts packets into the lane of the peer whose
+/// session they name.
+pub(crate) async fn distribute(device: Arc<Device>, lanes: Lanes) {
+    let mut sockets = device.socket.subscribe();
+    let mut receiver = Receiver::default();
+    let mut jobs = Vec::new();
+    loop {
+        let socket = sockets.borrow_and_update().clone();
+        let Some(socket) = next(&mut sockets, socket).await else { continue };
+        tokio::select! {
+            biased;
+            result = socket.receive(&mut receiver) => if let Err(error) = result {
+                device.log().line(format_args!("cannot receive: {error}"));
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            },
+            changed = sockets.changed() => match changed {
+                Ok(()) => continue,
+                Err(_) => return,
+            },
+        }
+        sort(&device, &receiver, &lanes, &mut jobs);
+        for job in jobs.drain(..) {
+            // A lane that has ended ends the device, so nobody is left to miss the packets.
+            let _ = lanes.data[job.peer.lane].send(job).await;
+        }
+    }
+}
+
+/// Waits for another socket while there is none.
+async fn next(
+    sockets: &mut watch::Receiver<Option<Arc<Socket>>>,
+    socket: Option<Arc<Socket>>,
+) -> Option<Arc<Socket>> {
+    if socket.is_none() {
+        // The sender lives as long as the device, which the caller holds.
+        let _ = sockets.changed().await;
+    }
+    socket
+}
+
+/// Makes jobs of datagrams: one for each run of datagrams of the same session from the same place. Handshakes go their
+/// own way; when too many wait, they are dropped. What is no message of WireGuard is dropped.
+fn sort(device: &Device, receiver: &Receiver, lanes: &Lanes, jobs: &mut Vec<Job>) {
+    let sessions = read(&device.table.sessions);
+    for (datagram, from) in receiver.datagrams() {
+        match datagram {
+            [DATA, _, _, _, a, b, c, d, ..] if datagram.len() >= DATA_MIN => {
+                let index = u32::from_le_bytes([*a, *b, *c, *d]);
+                job(&sessions, jobs, index, from, || copy(device, datagram));
+            }
+            [kind, ..] if HANDSHAKE.contains(&(*kind, datagram.len())) => {
+                let _ = lanes.handshakes.try_send(Message { packet: copy(device, datagram), from });
+            }
+            _ => {}
+        }
+    }
+}
+
+fn job(
+    sessions: &HashMap<u32, Arc<Peer>>,
+    jobs: &mut Vec<Job>,
+    index: u32,
+    from: Endpoint,
+    packet: impl FnOnce() -> Packet,
+) {
+    match jobs.last_mut() {
+        Some(job) if job.index == index && job.from == from => job.packets.push(packet()),
+        _ => {
+            let Some(peer) = sessions.get(&index) else { return };
+            jobs.push(Job { peer: Arc::clone(peer), from, index, packets: vec![packet()] });
+        }
+    }
+}
+
+fn copy(device: &Device, datagram: &[u8]) -> Packet {
+    let mut packet = device.pool.get();
+    packet.buf_mut().clear();
+    packet.buf_mut().extend_from_slice(datagram);
+    packet
+}
+
+/// Opens what comes along one lane and writes it to the TUN.
+pub(crate) async fn carry(device: Arc<Device>, mut lane: mpsc::Receiver<Job>) {
+    let mut mtu = device.mtu();
+    let mut writer = Writer::default();
+    let mut outbox = Outbox::default();
+    let mut jobs = Vec::with_capacity(BATCH);
+    let (mut opened, mut packets) = (Vec::new(), Vec::new());
+    while lane.recv_many(&mut jobs, BATCH).await > 0 {
+        for job in jobs.drain(..) {
+            tunnel::open(&device.table, &job.peer, job.packets, job.from, &mut mtu, &mut opened, &mut outbox);
+            admit(&device.table, &job.peer, &mut opened, &mut packets);
+        }
+        device.tun.write(&mut writer, &mut packets).await;
+        device.transmit(&mut outbox).await;
+    }
+}
+
+/// Lets those packets pass whose source belongs to the peer that sent them, and cuts off their padding.
+pub(crate) fn admit(table: &Table, peer: &Arc<Peer>, opened: &mut Vec<Packet>, packets: &mut Vec<Packet>) {
+    let routes = read(&table.routes);
+    let mut last: Option<IpAddr> = None;
+    for mut packet in opened.drain(..) {
+        let (Some(length), Some(address)) = (ip::length(&packet), ip::source(&packet)) else { continue };
+        if last != Some(address) {
+            if !routes.owner(address).is_some_and(|owner| Arc::ptr_eq(owner, peer)) {
+                continue;
+            }
+            last = Some(address);
+        }
+        packet.truncate(length);
+        packets.push(packet);
+    }
+}

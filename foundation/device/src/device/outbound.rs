@@ -1,0 +1,85 @@
+//! From the TUN to the network.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use gotatun::packet::Packet;
+use tokio::sync::mpsc;
+
+use super::outbox::Outbox;
+use super::peer::Peer;
+use super::{Device, ip, read, tunnel};
+use crate::tun::{Gone, Reader};
+
+/// How many jobs may wait before a lane, one of up to 64 kB each. Behind them the TUN's own queue fills and the
+/// kernel drops, as it does for any interface.
+const QUEUE: usize = 32;
+/// How many jobs a lane takes at once.
+const BATCH: usize = 16;
+
+/// Packets of one peer that go out.
+pub(crate) struct Job {
+    peer: Arc<Peer>,
+    packets: Vec<Packet>,
+}
+
+/// The ends of the lanes at which packets are put in.
+pub(crate) struct Lanes(Vec<mpsc::Sender<Job>>);
+
+/// Makes the lanes: the ends to put in and, one for each lane, those to take out.
+pub(crate) fn lanes(count: usize) -> (Lanes, Vec<mpsc::Receiver<Job>>) {
+    let (senders, receivers) = (0..count).map(|_| mpsc::channel(QUEUE)).unzip();
+    (Lanes(senders), receivers)
+}
+
+/// Reads the TUN and puts packets into the lane of the peer they are for, until the TUN is gone.
+pub(crate) async fn distribute(device: Arc<Device>, lanes: Lanes) -> Gone {
+    let mut reader = Reader::default();
+    let mut packets = Vec::new();
+    let mut jobs = Vec::new();
+    loop {
+        let mtu = *device.mtu.borrow();
+        if let Err(gone) = device.tun.read(&mut reader, &device.pool, mtu, &mut packets).await {
+            return gone;
+        }
+        sort(&device, &mut packets, &mut jobs);
+        for job in jobs.drain(..) {
+            // A lane that has ended ends the device, so nobody is left to miss the packets.
+            let _ = lanes.0[job.peer.lane].send(job).await;
+        }
+    }
+}
+
+/// Makes jobs of packets: one for each run of packets to the same peer. Packets that are nobody's are dropped.
+fn sort(device: &Device, packets: &mut Vec<Packet>, jobs: &mut Vec<Job>) {
+    let routes = read(&device.table.routes);
+    let mut last: Option<IpAddr> = None;
+    for packet in packets.drain(..) {
+        let Some(address) = ip::destination(&packet) else { continue };
+        if last == Some(address)
+            && let Some(job) = jobs.last_mut()
+        {
+            job.packets.push(packet);
+            continue;
+        }
+        let Some(peer) = routes.owner(address) else { continue };
+        last = Some(address);
+        match jobs.last_mut() {
+            Some(job) if Arc::ptr_eq(&job.peer, peer) => job.packets.push(packet),
+            _ => jobs.push(Job { peer: Arc::clone(peer), packets: vec![packet] }),
+        }
+    }
+}
+
+/// Seals and sends what comes along one lane.
+pub(crate) async fn carry(device: Arc<Device>, mut lane: mpsc::Receiver<Job>) {
+    let mut mtu = device.mtu();
+    let mut outbox = Outbox::default();
+    let mut jobs = Vec::with_capacity(BATCH);
+    while lane.recv_many(&mut jobs, BATCH).await > 0 {
+        for job in jobs.drain(..) {
+            tunnel::seal(&device.table, &job.peer, job.packets, &mut mtu, &mut outbox);
+        }
+        device.transmit(&mut outbox).await;
+    }
+}

@@ -1,0 +1,117 @@
+//! A peer: how it is set up, what has passed, and its tunnel once there is one.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use gotatun::packet::{Packet, WgKind};
+use ipnetwork::IpNetwork;
+use phantom_types::{PresharedKey, PublicKey};
+
+use super::outbox::{Endpoint, Outbox};
+use super::table::Table;
+use super::tunnel::Tunnel;
+use crate::uapi::PeerStatus;
+
+/// A peer of the table.
+pub(crate) struct Peer {
+    /// Who it is.
+    pub(crate) key: PublicKey,
+    /// Which of the lanes carries its packets: always the same one, so that they stay in order.
+    pub(crate) lane: usize,
+    state: Mutex<State>,
+}
+
+/// What changes of a peer. Locked for as long as some packets take to be sealed or opened, never while waiting.
+#[derive(Default)]
+pub(crate) struct State {
+    /// It is no peer any more; packets may still hold on to it.
+    pub(crate) removed: bool,
+    /// It is on the list of those whose timers are looked at.
+    pub(crate) timed: bool,
+    /// Where it is.
+    pub(crate) endpoint: Option<Endpoint>,
+    pub(crate) preshared_key: Option<PresharedKey>,
+    /// Seconds; 0 is off.
+    pub(crate) keepalive: u16,
+    /// Sorted, each once. The table of routes says the same.
+    pub(crate) allowed_ips: Vec<IpNetwork>,
+    pub(crate) rx_bytes: u64,
+    pub(crate) tx_bytes: u64,
+    pub(crate) last_handshake: Option<SystemTime>,
+    pub(crate) tunnel: Option<Box<Tunnel>>,
+}
+
+impl Peer {
+    pub(crate) fn new(key: PublicKey, lane: usize) -> Self {
+        Self { key, lane, state: Mutex::default() }
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        // A panic while it was locked leaves counters behind at worst; the keys are consistent after every step.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How it is seen from outside.
+    pub(crate) fn status(&self) -> PeerStatus {
+        let state = self.state();
+        PeerStatus {
+            public_key: self.key,
+            preshared_key: state.preshared_key.clone(),
+            endpoint: state.endpoint.map(|endpoint| endpoint.address),
+            last_handshake: state.last_handshake,
+            rx_bytes: state.rx_bytes,
+            tx_bytes: state.tx_bytes,
+            persistent_keepalive_interval: state.keepalive,
+            allowed_ips: state.allowed_ips.clone(),
+        }
+    }
+
+    /// Notes that large datagrams are not to be cut by the kernel on the way to `address`.
+    pub(crate) fn set_unsegmented(&self, address: SocketAddr) {
+        if let Some(endpoint) = self.state().endpoint.as_mut().filter(|endpoint| endpoint.address == address)
+        {
+            endpoint.unsegmented = true;
+        }
+    }
+}
+
+impl State {
+    /// Whether it wants keepalives that can be sent somewhere.
+    pub(crate) const fn keeps_alive(&self) -> bool {
+        self.keepalive > 0 && self.endpoint.is_some()
+    }
+
+    /// Goes where an authentic packet came from.
+    pub(crate) fn roam(&mut self, from: Endpoint) {
+        let known =
+            self.endpoint.is_some_and(|known| known.address == from.address && known.local == from.local);
+        if !known {
+            self.endpoint = Some(from);
+        }
+    }
+
+    /// Puts it on the list of those whose timers are looked at, if that has a use.
+    pub(crate) fn schedule(&mut self, table: &Table, peer: &Arc<Peer>) {
+        if !self.timed && !self.removed && (self.tunnel.is_some() || self.keeps_alive()) {
+            self.timed = true;
+            table.wake(Arc::clone(peer));
+        }
+    }
+
+    /// Sends what the tunnel has made. Handshakes are noted first, so that their answers find back here.
+    pub(crate) fn emit(&mut self, table: &Table, peer: &Arc<Peer>, made: Vec<WgKind>, outbox: &mut Outbox) {
+        let Some(to) = self.endpoint else { return };
+        for kind in &made {
+            let index = match kind {
+                WgKind::HandshakeInit(packet) => packet.sender_idx.get(),
+                WgKind::HandshakeResp(packet) => packet.sender_idx.get(),
+                WgKind::CookieReply(_) | WgKind::Data(_) => continue,
+            };
+            table.register(index, peer);
+        }
+        let packets =
+            made.into_iter().map(Packet::from).inspect(|packet| self.tx_bytes += packet.len() as u64);
+        outbox.push(peer, to, packets);
+    }
+}

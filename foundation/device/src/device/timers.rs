@@ -1,0 +1,63 @@
+//! What has to happen without a packet: keepalives, new handshakes, the end of sessions.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use super::outbox::Outbox;
+use super::peer::Peer;
+use super::{Device, tunnel};
+
+/// How often timers are looked at. The protocol counts in seconds.
+const TICK: Duration = Duration::from_millis(500);
+/// How often the MTU of the TUN is read.
+const MTU: Duration = Duration::from_secs(1);
+/// How often the indices of ended sessions are swept out.
+const SWEEP: Duration = Duration::from_secs(20);
+/// How many peers are looked at before others get their turn.
+const SLICE: usize = 64;
+
+/// Looks at the timers of those peers that have any running. Peers without a tunnel cost nothing.
+pub(crate) async fn run(device: Arc<Device>) {
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut read, mut swept) = (Instant::now(), Instant::now());
+    let mut peers = Vec::new();
+    let mut outbox = Outbox::default();
+    loop {
+        let now = ticks.tick().await;
+        if let Some(identity) = device.table.identity() {
+            identity.limiter.try_reset_count();
+        }
+        look(&device, &mut peers, &mut outbox).await;
+        if now.duration_since(read) >= MTU {
+            read = now;
+            if let Some(mtu) = device.tun.mtu() {
+                device.mtu.send_if_modified(|known| std::mem::replace(known, mtu) != mtu);
+            }
+        }
+        if now.duration_since(swept) >= SWEEP {
+            swept = now;
+            device.table.sweep();
+        }
+    }
+}
+
+async fn look(device: &Device, peers: &mut Vec<Arc<Peer>>, outbox: &mut Outbox) {
+    peers.append(&mut device.table.take_woken());
+    let mut kept = Vec::with_capacity(peers.len());
+    let mut slice = 0;
+    for peer in peers.drain(..) {
+        if tunnel::tick(&device.table, &peer, outbox) {
+            kept.push(peer);
+        }
+        slice += 1;
+        if slice % SLICE == 0 {
+            device.transmit(outbox).await;
+            tokio::task::yield_now().await;
+        }
+    }
+    device.transmit(outbox).await;
+    *peers = kept;
+}

@@ -1,0 +1,253 @@
+//! Two tables that speak to each other without a network.
+
+use std::net::SocketAddr;
+
+use phantom_types::{PresharedKey, PrivateKey, PublicKey};
+
+use super::*;
+use crate::device::handshakes::{self, Message};
+use crate::device::inbound::admit;
+use crate::uapi::{AllowedIp, PeerRequest};
+
+/// One end: a table, the address that its datagrams come from, and what it has to send.
+struct End {
+    table: Table,
+    key: PrivateKey,
+    address: SocketAddr,
+    outbox: Outbox,
+}
+
+impl End {
+    async fn new(seed: u8, address: &str) -> Self {
+        let key = PrivateKey::from_random([seed; 32]);
+        let table = Table::new(1);
+        table.set_private_key(Some(&key)).await;
+        Self { table, key, address: address.parse().unwrap(), outbox: Outbox::default() }
+    }
+
+    fn peer(&self, other: &End) -> Arc<Peer> {
+        self.table.peer(&other.key.public_key()).unwrap()
+    }
+
+    /// Sends a packet to the other end.
+    fn seal(&mut self, other: &End, packet: &[u8]) {
+        let peer = self.peer(other);
+        seal(&self.table, &peer, vec![Packet::copy_from(packet)], &mut MtuWatcher::new(1420), &mut self.outbox);
+    }
+
+    /// Receives datagrams and returns what was in them.
+    fn receive(&mut self, datagrams: Vec<Packet>, from: SocketAddr) -> Vec<Vec<u8>> {
+        let (mut mtu, from) = (MtuWatcher::new(1420), Endpoint::new(from, None));
+        let mut admitted = Vec::new();
+        for packet in datagrams {
+            if packet[0] != 4 {
+                let cookie = handshakes::take(&self.table, Message { packet, from }, &mut mtu, &mut self.outbox);
+                assert!(cookie.is_none());
+                continue;
+            }
+            let index = u32::from_le_bytes(packet[4..8].try_into().unwrap());
+            let Some(peer) = self.table.session(index) else { continue };
+            let mut opened = Vec::new();
+            open(&self.table, &peer, vec![packet], from, &mut mtu, &mut opened, &mut self.outbox);
+            admit(&self.table, &peer, &mut opened, &mut admitted);
+        }
+        admitted.iter().map(|packet| packet.to_vec()).collect()
+    }
+
+    /// What it has to send now.
+    fn sent(&mut self) -> Vec<Packet> {
+        self.outbox.drain().flat_map(|parcel| parcel.packets).collect()
+    }
+}
+
+/// Lets datagrams pass until there are no more; what `a` and `b` were sent.
+fn run(a: &mut End, b: &mut End) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
+    let (mut to_a, mut to_b) = (Vec::new(), Vec::new());
+    for _ in 0..10 {
+        let (from_a, from_b) = (a.sent(), b.sent());
+        to_b.extend(b.receive(from_a, a.address));
+        to_a.extend(a.receive(from_b, b.address));
+    }
+    (to_a, to_b)
+}
+
+fn request(key: PublicKey, network: &str) -> PeerRequest {
+    let network = network.parse().unwrap();
+    PeerRequest { allowed_ips: vec![AllowedIp { network, remove: false }], ..PeerRequest::new(key) }
+}
+
+/// A client 10.0.0.2 that knows where its server 10.0.0.1 is.
+async fn pair() -> (End, End) {
+    let (client, server) = (End::new(1, "192.0.2.2:1000").await, End::new(2, "192.0.2.1:51820").await);
+    let to_server = PeerRequest { endpoint: Some(server.address), ..request(server.key.public_key(), "10.0.0.1/32") };
+    client.table.set_peers(vec![to_server], false).await;
+    server.table.set_peers(vec![request(client.key.public_key(), "10.0.0.2/32")], false).await;
+    (client, server)
+}
+
+/// An IPv4 packet without content.
+fn packet(from: u8, to: u8) -> Vec<u8> {
+    let mut packet = vec![0; 20];
+    (packet[0], packet[3]) = (0x45, 20);
+    packet[12..20].copy_from_slice(&[10, 0, 0, from, 10, 0, 0, to]);
+    packet
+}
+
+#[tokio::test]
+async fn a_packet_begins_a_handshake_and_arrives_after_it() {
+    let (mut client, mut server) = pair().await;
+    assert!(server.peer(&client).state().tunnel.is_none(), "a tunnel that nobody wanted");
+    client.seal(&server, &packet(2, 1));
+    assert_eq!(run(&mut client, &mut server), (vec![], vec![packet(2, 1)]));
+    server.seal(&client, &packet(1, 2));
+    assert_eq!(run(&mut client, &mut server), (vec![packet(1, 2)], vec![]));
+
+    let (at_client, at_server) = (client.peer(&server).status(), server.peer(&client).status());
+    assert!(at_client.last_handshake.is_some() && at_server.last_handshake.is_some());
+    assert_eq!(at_server.endpoint, Some(client.address));
+    assert_eq!(at_client.tx_bytes, at_server.rx_bytes);
+    assert_eq!(at_server.tx_bytes, at_client.rx_bytes);
+    // An initiation, the packet that waited, and the keepalive that confirms: 148 + 32 + 20 + padding + 32.
+    assert_eq!(at_client.tx_bytes, 148 + 32 + 32 + 32);
+}
+
+#[tokio::test]
+async fn a_handshake_counts_as_done_when_the_other_end_has_used_it() {
+    let (mut client, mut server) = pair().await;
+    client.seal(&server, &packet(2, 1));
+    let initiation = client.sent();
+    server.receive(initiation, client.address);
+    assert_eq!(server.peer(&client).status().last_handshake, None);
+    run(&mut client, &mut server);
+    assert!(server.peer(&client).status().last_handshake.is_some());
+}
+
+#[tokio::test]
+async fn packets_of_others_are_not_let_in() {
+    let (mut client, mut server) = pair().await;
+    client.seal(&server, &packet(3, 1));
+    client.seal(&server, b"no IP packet");
+    client.seal(&server, &packet(2, 1));
+    assert_eq!(run(&mut client, &mut server).1, [packet(2, 1)]);
+}
+
+#[tokio::test]
+async fn the_peer_is_followed_to_where_it_sends_from() {
+    let (mut client, mut server) = pair().await;
+    client.seal(&server, &packet(2, 1));
+    run(&mut client, &mut server);
+    client.address = "198.51.100.7:9".parse().unwrap();
+    client.seal(&server, &packet(2, 1));
+    let mut forged = Packet::copy_from(&client.sent()[0][..]);
+    let genuine = Packet::copy_from(&forged[..]);
+    forged.buf_mut()[20] ^= 1;
+    server.receive(vec![forged], "203.0.113.1:1".parse().unwrap());
+    assert_eq!(server.peer(&client).status().endpoint, Some("192.0.2.2:1000".parse().unwrap()));
+    server.receive(vec![genuine], client.address);
+    assert_eq!(server.peer(&client).status().endpoint, Some(client.address));
+}
+
+#[tokio::test]
+async fn an_old_handshake_cannot_be_played_again() {
+    let (mut client, mut server) = pair().await;
+    client.seal(&server, &packet(2, 1));
+    let initiation = client.sent();
+    let copy = || initiation.iter().map(|packet| Packet::copy_from(&packet[..])).collect::<Vec<_>>();
+    server.receive(copy(), client.address);
+    assert_eq!(server.sent().len(), 1);
+    let attacker = "203.0.113.1:1".parse().unwrap();
+    server.receive(copy(), attacker);
+    assert_eq!(server.sent().len(), 0);
+    assert_eq!(server.peer(&client).status().endpoint, Some(client.address));
+}
+
+#[tokio::test]
+async fn a_peer_may_come_before_the_private_key_and_outlives_it() {
+    let (mut client, mut server) = pair().await;
+    server.table.set_private_key(None).await;
+    client.seal(&server, &packet(2, 1));
+    let lost = client.sent();
+    server.receive(lost, client.address);
+    assert!(server.sent().is_empty());
+
+    let key = PrivateKey::from_random([9; 32]);
+    server.table.set_private_key(Some(&key)).await;
+    server.key = key;
+    let moved = PeerRequest { endpoint: Some(server.address), ..request(server.key.public_key(), "10.0.0.1/32") };
+    client.table.set_peers(vec![moved], true).await;
+    client.seal(&server, &packet(2, 1));
+    assert_eq!(run(&mut client, &mut server).1, [packet(2, 1)]);
+}
+
+#[tokio::test]
+async fn another_private_key_ends_the_sessions() {
+    let (mut client, mut server) = pair().await;
+    client.seal(&server, &packet(2, 1));
+    run(&mut client, &mut server);
+    server.table.set_private_key(Some(&PrivateKey::from_random([9; 32]))).await;
+    client.seal(&server, &packet(2, 1));
+    assert_eq!(run(&mut client, &mut server), (vec![], vec![]));
+}
+
+#[tokio::test]
+async fn a_preshared_key_counts_from_the_next_handshake_on() {
+    let (mut client, mut server) = pair().await;
+    client.seal(&server, &packet(2, 1));
+    run(&mut client, &mut server);
+    let secret = Some(PresharedKey::from_bytes([7; 32]));
+    let with = PeerRequest { preshared_key: secret.clone(), ..PeerRequest::new(client.key.public_key()) };
+    server.table.set_peers(vec![with], false).await;
+    client.seal(&server, &packet(2, 1));
+    assert_eq!(run(&mut client, &mut server).1, [packet(2, 1)], "the session goes on");
+
+    let fresh = client.peer(&server);
+    fresh.state().tunnel = None;
+    client.seal(&server, &packet(2, 1));
+    assert_eq!(run(&mut client, &mut server).1, Vec::<Vec<u8>>::new(), "a handshake without the key");
+    let with = PeerRequest { preshared_key: secret, ..PeerRequest::new(server.key.public_key()) };
+    client.table.set_peers(vec![with], false).await;
+    fresh.state().tunnel = None;
+    client.seal(&server, &packet(2, 1));
+    assert_eq!(run(&mut client, &mut server).1, [packet(2, 1)]);
+}
+
+#[tokio::test]
+async fn replacing_peers_keeps_the_session_of_one_that_is_named_again() {
+    let (mut client, mut server) = pair().await;
+    client.seal(&server, &packet(2, 1));
+    run(&mut client, &mut server);
+    let before = server.peer(&client).status();
+    let again = vec![request(client.key.public_key(), "10.0.0.2/32"), request(PublicKey::from_bytes([5; 32]), "::/0")];
+    let count = server.table.set_peers(again, true).await;
+    assert_eq!((count.added, count.removed, count.total), (1, 0, 2));
+    assert_eq!(server.peer(&client).status(), before);
+    client.seal(&server, &packet(2, 1));
+    assert_eq!(run(&mut client, &mut server).1, [packet(2, 1)]);
+    assert_eq!(server.table.set_peers(vec![], true).await.removed, 2);
+    client.seal(&server, &packet(2, 1));
+    assert_eq!(run(&mut client, &mut server).1, Vec::<Vec<u8>>::new());
+    server.table.sweep();
+    assert!(server.table.sessions.read().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_keepalive_begins_a_handshake_by_itself() {
+    let (mut client, mut server) = pair().await;
+    assert!(client.table.take_woken().is_empty());
+    let often = PeerRequest { persistent_keepalive_interval: Some(25), ..PeerRequest::new(server.key.public_key()) };
+    client.table.set_peers(vec![often], false).await;
+    let woken = client.table.take_woken();
+    assert_eq!(woken.len(), 1);
+    assert!(tick(&client.table, &woken[0], &mut client.outbox));
+    run(&mut client, &mut server);
+    assert!(server.peer(&client).status().last_handshake.is_some());
+    assert_eq!(server.table.take_woken().len(), 1, "a session has timers");
+}
+
+#[tokio::test]
+async fn timers_of_a_peer_without_a_tunnel_are_not_looked_at() {
+    let (client, mut server) = pair().await;
+    let peer = server.peer(&client);
+    assert!(!tick(&server.table, &peer, &mut server.outbox));
+    assert!(peer.state().tunnel.is_none());
+}

@@ -1,0 +1,147 @@
+//! Puts the parts together and runs them.
+
+use std::env;
+use std::future::Future;
+use std::sync::Arc;
+
+use phantom_types::InterfaceName;
+use tokio::task::JoinSet;
+
+use crate::device::{Device, handshakes, inbound, outbound, timers};
+use crate::error::DeviceError;
+use crate::log::Log;
+use crate::uapi::server::{Server, refuse_second};
+use crate::notify;
+use crate::tun::Tun;
+
+/// What device to run, and how.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Options {
+    /// The interface. It is attached to if it is there and a TUN, and made otherwise.
+    pub name: InterfaceName,
+    /// The MTU to set, in bytes. `None` gives a new link 1420 and leaves that of an old one alone.
+    pub mtu: Option<u16>,
+    /// How many lanes carry packets in each direction. Peers are spread over them; more than there are threads in the
+    /// runtime have no use. At least 1.
+    pub lanes: usize,
+    /// Let the kernel cut and join packets, where it can. Without it every packet is a call of its own, about a third
+    /// of the throughput: for kernels and drivers that get it wrong.
+    pub offload: bool,
+    /// Where to say what happens.
+    pub log: Log,
+}
+
+impl Options {
+    /// The usual options for this interface: a lane for each core, four at most.
+    pub fn new(name: InterfaceName) -> Self {
+        Self { name, mtu: None, lanes: default_threads(), offload: true, log: Log::silent() }
+    }
+}
+
+/// How many threads a device has a use for: one for each core, four at most.
+pub fn default_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get().min(4))
+}
+
+/// Why a device that ran has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Ended {
+    /// It was told to.
+    Shutdown,
+    /// Someone has deleted its link.
+    LinkGone,
+}
+
+/// Runs a device until `shutdown` is ready or its link is deleted.
+///
+/// The device has no keys and no peers at first: it is set up through its control socket (see [`uapi`](crate::uapi)).
+/// When that accepts and the process was started with `NOTIFY_SOCKET`, the service manager is told. Afterwards the
+/// socket is gone, and the link with its addresses and routes is still there.
+///
+/// Has to be called in a runtime of tokio with all drivers enabled, better a multi-threaded one. Dropping the future
+/// ends the device as well.
+pub async fn run(options: Options, shutdown: impl Future<Output = ()>) -> Result<Ended, DeviceError> {
+    let Options { name, mtu, lanes, offload, log } = options;
+    refuse_second(&name).await?;
+    // Only one process can hold the TUN, so from here on the socket is ours to replace. Only then the link is to stay.
+    let tun = Tun::open(&name, mtu, offload)?;
+    let server = Server::bind(&name)?;
+    tun.persist()?;
+    log.line(format_args!("{}{}", tun.origin(), if tun.offloads() { "" } else { ", without offload" }));
+    let device = Arc::new(Device::new(tun, lanes.max(1), offload, log));
+    let (mut tasks, mut clients) = (JoinSet::new(), JoinSet::new());
+    start(&mut tasks, &device, lanes.max(1));
+    tell(&device, notify::READY);
+    let ended = tokio::select! {
+        never = server.serve(&device, &mut clients) => match never {},
+        () = shutdown => Ok(Ended::Shutdown),
+        // No task ends by itself, but for the one that reads the TUN.
+        ended = tasks.join_next() => match ended {
+            Some(Ok(Task::LinkGone)) => Ok(Ended::LinkGone),
+            Some(Ok(Task::Failed(task))) => Err(DeviceError::Task { task }),
+            Some(Err(_)) | None => Err(DeviceError::Task { task: "carries packets" }),
+        },
+    };
+    tell(&device, notify::STOPPING);
+    drop(server);
+    clients.shutdown().await;
+    tasks.shutdown().await;
+    ended
+}
+
+/// How a task has ended.
+enum Task {
+    LinkGone,
+    Failed(&'static str),
+}
+
+fn start(tasks: &mut JoinSet<Task>, device: &Arc<Device>, lanes: usize) {
+    let (out, out_lanes) = outbound::lanes(lanes);
+    for lane in out_lanes {
+        let device = Arc::clone(device);
+        tasks.spawn(async {
+            outbound::carry(device, lane).await;
+            Task::Failed("seals packets")
+        });
+    }
+    let (messages, queue) = handshakes::queue();
+    let (in_, in_lanes) = inbound::lanes(lanes, messages);
+    for lane in in_lanes {
+        let device = Arc::clone(device);
+        tasks.spawn(async {
+            inbound::carry(device, lane).await;
+            Task::Failed("opens packets")
+        });
+    }
+    let this = Arc::clone(device);
+    tasks.spawn(async {
+        outbound::distribute(this, out).await;
+        Task::LinkGone
+    });
+    let this = Arc::clone(device);
+    tasks.spawn(async {
+        inbound::distribute(this, in_).await;
+        Task::Failed("receives packets")
+    });
+    let this = Arc::clone(device);
+    tasks.spawn(async {
+        handshakes::answer(this, queue).await;
+        Task::Failed("answers handshakes")
+    });
+    let this = Arc::clone(device);
+    tasks.spawn(async {
+        timers::run(this).await;
+        Task::Failed("looks at timers")
+    });
+}
+
+/// Tells the service manager, if there is one that wants to hear it.
+fn tell(device: &Device, state: &str) {
+    if let Some(socket) = env::var_os("NOTIFY_SOCKET").filter(|socket| !socket.is_empty())
+        && let Err(error) = notify::send(&socket, state)
+    {
+        device.log().line(format_args!("cannot notify the service manager: {error}"));
+    }
+}

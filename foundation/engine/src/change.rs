@@ -1,0 +1,299 @@
+//! A change: lock, heal, marker, transaction, host, commit; or everything led back.
+
+use std::time::Duration;
+
+use phantom_host::HostError;
+use phantom_host::reconcile::{self, Depth, Wanted};
+use phantom_module::{Call, chain};
+use phantom_store::{Lock, LockError, Marker, State, Transaction};
+
+use crate::error::HostFailure;
+use crate::peers::{Reached, Way};
+use crate::{ChangeError, Engine, EngineError, LOCK_WAIT, Outcome, Recovered, Scope};
+
+/// Which action a change belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The module.
+    pub module: &'static str,
+    /// The action; it is also the `operation` of an error.
+    pub action: &'static str,
+}
+
+/// A running change. It derefs to the transaction, so that the stored state is read and written through it.
+pub struct Change<'a> {
+    engine: &'a Engine,
+    origin: Origin,
+    state: Transaction<'a>,
+    touched: Vec<Scope>,
+    undo: Vec<(&'static str, Undo<'a>)>,
+}
+
+/// Takes back an event that reconciling cannot.
+type Undo<'a> = Box<dyn FnOnce(&Engine) -> Result<(), HostError> + 'a>;
+
+impl<'a> std::ops::Deref for Change<'a> {
+    type Target = Transaction<'a>;
+    fn deref(&self) -> &Transaction<'a> {
+        &self.state
+    }
+}
+
+impl std::ops::DerefMut for Change<'_> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.state
+    }
+}
+
+impl<'a> Change<'a> {
+    /// Lets the host follow what is stored so far. May be called more than once.
+    ///
+    /// On return the host shows the wanted state. An error needs nothing from the caller but to be returned: the
+    /// host is led back with the stored state.
+    pub fn apply(&mut self, scope: Scope) -> Result<(), EngineError> {
+        self.mark(&scope)?;
+        self.engine.apply_scope(self.origin.action, &self.state, &scope, Way::Forward)
+    }
+
+    /// Takes the WireGuard interfaces down and brings them up again from the stored state. Everything else stays in
+    /// force throughout.
+    pub fn restart(&mut self) -> Result<(), EngineError> {
+        self.mark(&Scope::Full)?;
+        let wanted = self.engine.desired(&self.state, Depth::Full)?;
+        self.engine.bring(self.origin.action, &wanted.clone().stopped())?;
+        self.engine.bring(self.origin.action, &wanted)
+    }
+
+    /// Adds the undo of an event. Undos run in reverse when the change fails, before the host is led back.
+    pub fn undo_by(&mut self, what: &'static str, undo: impl FnOnce(&Engine) -> Result<(), HostError> + 'a) {
+        self.undo.push((what, Box::new(undo)));
+    }
+
+    /// The engine it runs on.
+    pub fn engine(&self) -> &'a Engine {
+        self.engine
+    }
+
+    /// Notes that the host is about to be touched; the first time by the marker, before the touch.
+    fn mark(&mut self, scope: &Scope) -> Result<(), EngineError> {
+        if self.touched.is_empty() {
+            let marker = Marker {
+                module: self.origin.module.to_owned(),
+                action: self.origin.action.to_owned(),
+                started_at: self.engine.host.clock.now(),
+                generation: self.state.generation()?,
+                pid: std::process::id(),
+            };
+            self.engine.store.set_marker(&marker)?;
+        }
+        if !self.touched.contains(scope) {
+            self.touched.push(scope.clone());
+        }
+        Ok(())
+    }
+}
+
+impl Engine {
+    /// Runs a change: all of it or nothing.
+    ///
+    /// `work` gets the stored state under the lock and may change it and let the host follow. When it returns an
+    /// error, the transaction is rolled back and the host is led back to the old state.
+    pub fn change<T, E: ChangeError>(
+        &self,
+        origin: Origin,
+        call: &Call,
+        work: impl FnOnce(&mut Change<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.check_privilege()?;
+        let initialised = self.store.read(|state| state.initialised()).map_err(EngineError::from)?;
+        if !initialised {
+            return Err(EngineError::NotInitialised.into());
+        }
+        self.change_uninitialised(origin, call, work)
+    }
+
+    /// As [`Self::change`], also before anything has been set up.
+    pub fn change_uninitialised<T, E: ChangeError>(
+        &self,
+        origin: Origin,
+        call: &Call,
+        work: impl FnOnce(&mut Change<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.check_privilege()?;
+        let lock = self.lock(LOCK_WAIT)?;
+        self.store.ensure_run_id().map_err(EngineError::from)?;
+        self.heal(origin, call, &lock)?;
+        let state = self.store.begin(&lock).map_err(EngineError::from)?;
+        self.report_repairs(call, &state);
+        let mut change = Change { engine: self, origin, state, touched: Vec::new(), undo: Vec::new() };
+        let result = work(&mut change);
+        let Change { state, touched, undo, .. } = change;
+        let result = result.and_then(|value| {
+            state.commit().map_err(EngineError::from)?;
+            Ok(value)
+        });
+        match result {
+            Ok(value) => {
+                if !touched.is_empty() {
+                    self.store.clear_marker().map_err(EngineError::from)?;
+                }
+                self.log(&format!("{} {}: done", origin.module, origin.action));
+                Ok(value)
+            }
+            Err(mut error) => {
+                let complete = self.lead_back(origin, call, touched, undo);
+                error.set_rolled_back(complete);
+                Err(error)
+            }
+        }
+    }
+
+    pub(crate) fn lock(&self, wait: Duration) -> Result<Lock, EngineError> {
+        self.store.lock(wait).map_err(|error| match error {
+            LockError::Busy { waited, holder } => EngineError::Locked { waited, holder },
+            other => EngineError::Lock(other),
+        })
+    }
+
+    /// Leads the host back to the stored state, which is the old one again. Says whether that was complete; where
+    /// it was not, the marker stays, and the next change or boot finishes it.
+    fn lead_back(
+        &self,
+        origin: Origin,
+        call: &Call,
+        touched: Vec<Scope>,
+        undo: Vec<(&str, Undo<'_>)>,
+    ) -> bool {
+        let mut complete = true;
+        let report = |what: &str, detail: &str| {
+            let line = format!("{} {}: could not be undone ({what}): {detail}", origin.module, origin.action);
+            (call.note)(&line);
+            self.log(&line);
+        };
+        for (what, undo) in undo.into_iter().rev() {
+            if let Err(error) = undo(self) {
+                report(what, &error.chain());
+                complete = false;
+            }
+        }
+        if touched.is_empty() {
+            return complete;
+        }
+        for scope in touched.iter().rev() {
+            let back = self.store.read(|state| self.apply_scope(origin.action, state, scope, Way::Back));
+            if let Err(error) = back {
+                report("reconciling", &chain(&error));
+                complete = false;
+            }
+        }
+        if complete && let Err(error) = self.store.clear_marker() {
+            report("marker", &chain(&error));
+            complete = false;
+        }
+        let outcome = if complete { "undone" } else { "not completely undone" };
+        self.log(&format!("{} {}: failed, {outcome}", origin.module, origin.action));
+        complete
+    }
+
+    /// Finishes a change that was cut short: the host is brought to what is stored, whichever side of the commit
+    /// it was cut on.
+    pub(crate) fn heal(
+        &self,
+        origin: Origin,
+        call: &Call,
+        _: &Lock,
+    ) -> Result<Option<Recovered>, EngineError> {
+        let Some(recovered) = self.interrupted()? else { return Ok(None) };
+        self.store.read(|state| self.apply_scope(origin.action, state, &Scope::Full, Way::Forward))?;
+        self.store.clear_marker()?;
+        self.report_recovery(call, &recovered);
+        Ok(Some(recovered))
+    }
+
+    /// The change that was cut short, if there is one, and on which side of its commit.
+    pub(crate) fn interrupted(&self) -> Result<Option<Recovered>, EngineError> {
+        let Some(marker) = self.store.marker()? else { return Ok(None) };
+        let generation = self.store.read(|state| state.generation())?;
+        let outcome = if generation > marker.generation { Outcome::Completed } else { Outcome::Undone };
+        Ok(Some(Recovered {
+            module: marker.module,
+            action: marker.action,
+            started_at: marker.started_at,
+            outcome,
+        }))
+    }
+
+    pub(crate) fn report_recovery(&self, call: &Call, recovered: &Recovered) {
+        let Recovered { module, action, started_at, outcome } = recovered;
+        let line = format!("{module} {action} of {started_at} had been cut short and was {outcome}");
+        (call.note)(&line);
+        self.log(&line);
+    }
+
+    /// Brings the host to a state within a scope, and verifies it.
+    fn apply_scope(
+        &self,
+        operation: &'static str,
+        state: &State<'_>,
+        scope: &Scope,
+        way: Way,
+    ) -> Result<(), EngineError> {
+        let depth = match scope {
+            Scope::Peers(keys) => {
+                let wishes = self.desired_peers(state, keys)?;
+                let reached = self.apply_peers(&wishes, way);
+                let reached = reached.map_err(|error| host_error(operation, error))?;
+                match reached {
+                    Reached::All => return Ok(()),
+                    Reached::NothingThere => Depth::Full,
+                }
+            }
+            Scope::Network => Depth::Network,
+            Scope::Full => Depth::Full,
+        };
+        let wanted = self.desired(state, depth)?;
+        self.bring(operation, &wanted)
+    }
+
+    /// Brings the host to what is wanted, and looks again whether it is there.
+    pub(crate) fn bring(&self, operation: &'static str, wanted: &Wanted) -> Result<(), EngineError> {
+        let scene = self.scene();
+        let steps = self.plan_for(wanted).map_err(|error| host_error(operation, error))?;
+        if steps.is_empty() {
+            return Ok(());
+        }
+        reconcile::apply(&scene, wanted, &steps).map_err(|error| host_error(operation, error))?;
+        let left = self.plan_for(wanted).map_err(|error| host_error(operation, error))?;
+        if left.is_empty() {
+            return Ok(());
+        }
+        let left: Vec<String> =
+            left.iter().take(5).map(|step| format!("{:?} {}", step.kind, step.target)).collect();
+        Err(host_error(operation, HostFailure::Unverified(left.join(", "))))
+    }
+
+    pub(crate) fn scene(&self) -> reconcile::Scene<'_> {
+        reconcile::Scene { host: &self.host, marks: &self.marks, run_dir: self.paths().run_dir() }
+    }
+
+    pub(crate) fn plan_for(&self, wanted: &Wanted) -> Result<Vec<reconcile::Step>, HostError> {
+        let observed = reconcile::observe(&self.scene(), wanted)?;
+        reconcile::plan(&self.marks, &observed, wanted)
+    }
+
+    /// Says which secret paths somebody had opened; the store has closed them again.
+    fn report_repairs(&self, call: &Call, state: &Transaction<'_>) {
+        for repair in state.repairs() {
+            let (path, mode, owner) = (repair.path.display(), repair.mode, repair.owner);
+            let line =
+                format!("{path} was open to others (mode {mode:o}, owner {owner}); it is closed again");
+            (call.note)(&line);
+            self.log(&line);
+        }
+    }
+}
+
+pub(crate) fn host_error(operation: &'static str, source: impl Into<HostFailure>) -> EngineError {
+    // Set to true at the end of the change when everything was led back.
+    EngineError::Host { operation, source: source.into(), rolled_back: false }
+}

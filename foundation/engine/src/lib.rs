@@ -1,0 +1,175 @@
+//! Changes and reconciling: from the stored state to the host, all or nothing.
+//!
+//! ```text
+//! stored state ──pure──▶ desired(state) ──pure──▶ plan(observe(host), desired) ──▶ apply ──▶ verify
+//! ```
+//!
+//! [`Engine`] ties the store to the host. An action reads through [`Engine::read`] and changes through
+//! [`Engine::change`]: under the lock, in one transaction, with the host following and led back when anything
+//! fails. Modules add what they want of the host by [`SystemModule`]; none knows another.
+
+mod change;
+mod error;
+mod log;
+mod peers;
+mod reconcile;
+mod site;
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use phantom_host::{Host, Marks};
+use phantom_module::Module;
+use phantom_store::{Paths, State, Store, StoreError};
+use phantom_types::PublicKey;
+
+pub use change::{Change, Origin};
+pub use error::{ChangeError, EngineError, HostFailure};
+pub use peers::PeerWish;
+pub use phantom_host::reconcile::{Depth, Step, StepAction, StepKind, Wanted};
+pub use reconcile::{Outcome, Reconciled, Recovered, StepFailure};
+pub use site::Site;
+
+/// How long a change waits for the lock.
+pub const LOCK_WAIT: Duration = Duration::from_secs(30);
+
+/// What of the host follows a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// These peers of the main interface: the cost of these peers, however many others there are.
+    Peers(Vec<PublicKey>),
+    /// Everything but the peers.
+    Network,
+    /// Everything.
+    Full,
+}
+
+/// Adds a module's part to the wanted state: a pure function of what is stored.
+pub type Desired = fn(&Site, &State<'_>, Depth, &mut Wanted) -> Result<(), StoreError>;
+/// What a module wants of single peers: a pure function of what is stored.
+pub type DesiredPeers = fn(&Site, &State<'_>, &[PublicKey]) -> Result<Vec<PeerWish>, StoreError>;
+
+/// A module that takes part in the state of the host.
+pub trait SystemModule: Module + Sized {
+    /// The module at work on this engine.
+    fn new(engine: Arc<Engine>) -> Self;
+    /// Its part of the wanted state.
+    fn desired(site: &Site, state: &State<'_>, depth: Depth, wanted: &mut Wanted) -> Result<(), StoreError>;
+    /// What it wants of these peers; a module without clients of its own has no wish.
+    fn peers(site: &Site, state: &State<'_>, keys: &[PublicKey]) -> Result<Vec<PeerWish>, StoreError>;
+}
+
+/// One module's share in the wanted state.
+#[derive(Clone, Copy)]
+struct Part {
+    desired: Desired,
+    peers: DesiredPeers,
+}
+
+/// The store, the host, and what the modules want of it.
+pub struct Engine {
+    host: Host,
+    store: Store,
+    marks: Marks,
+    parts: OnceLock<Vec<Part>>,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("root", &self.store.paths().root()).finish_non_exhaustive()
+    }
+}
+
+/// Collects the modules of an engine.
+#[derive(Default)]
+pub struct Parts(Vec<Part>);
+
+impl Parts {
+    /// Adds a module's share.
+    pub fn add<M: SystemModule>(&mut self) {
+        self.0.push(Part { desired: M::desired, peers: M::peers });
+    }
+}
+
+impl Engine {
+    /// An engine on this host and store. [`Self::set_parts`] completes it.
+    pub fn new(host: Host, store: Store) -> Self {
+        let marks = Marks::new(store.paths().instance());
+        Self { host, store, marks, parts: OnceLock::new() }
+    }
+    /// Says which modules take part, once; a second call is without effect.
+    pub fn set_parts(&self, parts: Parts) {
+        let _ = self.parts.set(parts.0);
+    }
+    /// The host.
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+    /// The stored state.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+    /// Where everything is stored.
+    pub fn paths(&self) -> &Paths {
+        self.store.paths()
+    }
+    /// The marks of this installation.
+    pub fn marks(&self) -> &Marks {
+        &self.marks
+    }
+
+    /// Reads the last committed state, in one consistent view, without any lock.
+    ///
+    /// # Errors
+    /// Not privileged, not initialised, or an unreadable database.
+    pub fn read<T, E>(&self, work: impl FnOnce(&State<'_>) -> Result<T, E>) -> Result<T, E>
+    where
+        E: From<EngineError>,
+    {
+        self.check_privilege()?;
+        let read = |state: &State<'_>| {
+            if !state.initialised().map_err(EngineError::from)? {
+                return Err(EngineError::NotInitialised.into());
+            }
+            work(state)
+        };
+        self.store.read(|state| Ok::<_, StoreError>(read(state))).map_err(EngineError::from)?
+    }
+
+    /// What the modules want of the host for this state.
+    pub fn desired(&self, state: &State<'_>, depth: Depth) -> Result<Wanted, StoreError> {
+        let site = self.site()?;
+        let mut wanted = Wanted::default();
+        for part in self.parts() {
+            (part.desired)(&site, state, depth, &mut wanted)?;
+        }
+        Ok(wanted)
+    }
+
+    fn desired_peers(&self, state: &State<'_>, keys: &[PublicKey]) -> Result<Vec<PeerWish>, StoreError> {
+        let site = self.site()?;
+        let mut wishes = Vec::new();
+        for part in self.parts() {
+            wishes.extend((part.peers)(&site, state, keys)?);
+        }
+        Ok(wishes)
+    }
+
+    fn parts(&self) -> &[Part] {
+        self.parts.get().map_or(&[], Vec::as_slice)
+    }
+
+    /// What a module has to know of this installation beside the stored state.
+    pub fn site(&self) -> Result<Site, StoreError> {
+        Ok(Site {
+            marks: self.marks.clone(),
+            programs: self.host.programs.clone(),
+            paths: self.store.paths().clone(),
+            run_id: self.store.run_id()?,
+        })
+    }
+
+    fn check_privilege(&self) -> Result<(), EngineError> {
+        if self.host.privileged { Ok(()) } else { Err(EngineError::NotPrivileged) }
+    }
+}

@@ -1,0 +1,95 @@
+//! Single peers: a client that comes or goes costs the same at ten clients and at sixty thousand.
+
+use std::path::PathBuf;
+
+use phantom_host::{DeviceUpdate, HostError, PeerUpdate};
+use phantom_types::{Backend, InterfaceName, PublicKey, conf};
+use zeroize::Zeroizing;
+
+use crate::Engine;
+
+/// What is wanted of one peer.
+#[derive(Debug)]
+pub struct PeerWish {
+    /// The interface.
+    pub interface: InterfaceName,
+    /// Whose WireGuard.
+    pub backend: Backend,
+    /// The service is meant to run, so that the device must take it.
+    pub live: bool,
+    /// Who it is.
+    pub key: PublicKey,
+    /// How it is set up; [`PeerUpdate::Remove`] when it should be gone.
+    pub update: PeerUpdate,
+    /// The file that lists the peers.
+    pub file: PathBuf,
+    /// Its block in that file; `None` when it should be gone.
+    pub block: Option<Zeroizing<String>>,
+}
+
+/// Which way single peers are brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// To a new state: a peer that comes has no block in the file yet.
+    Forward,
+    /// Back to the old state, from wherever the change failed: its block may still be there.
+    Back,
+}
+
+/// How far single peers could be brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reached {
+    /// Device and file are as wanted.
+    All,
+    /// The device or the file is not there: only a full reconcile can help.
+    NothingThere,
+}
+
+impl Engine {
+    /// Brings single peers to what is wanted, without looking at any other.
+    pub(crate) fn apply_peers(&self, wishes: &[PeerWish], way: Way) -> Result<Reached, HostError> {
+        for wish in wishes {
+            if wish.live {
+                let update = DeviceUpdate { peers: vec![wish.update.clone()], ..DeviceUpdate::default() };
+                match self.host.wireguard.configure(&wish.interface, wish.backend, &update) {
+                    Err(error) if error.is_absent() => return Ok(Reached::NothingThere),
+                    other => other?,
+                }
+            }
+            if self.write_block(wish, way)? == Reached::NothingThere {
+                return Ok(Reached::NothingThere);
+            }
+        }
+        Ok(Reached::All)
+    }
+
+    fn write_block(&self, wish: &PeerWish, way: Way) -> Result<Reached, HostError> {
+        let files = &self.host.files;
+        if let Some(block) = &wish.block {
+            if way == Way::Back && self.has_block(wish)? {
+                return Ok(Reached::All);
+            }
+            return match files.info(&wish.file)? {
+                Some(info) if info.len > 0 && !info.dir => {
+                    files.append(&wish.file, block.as_bytes())?;
+                    Ok(Reached::All)
+                }
+                Some(_) | None => Ok(Reached::NothingThere),
+            };
+        }
+        let Some(content) = files.read(&wish.file)?.map(Zeroizing::new) else {
+            return Ok(Reached::NothingThere);
+        };
+        let Ok(text) = std::str::from_utf8(&content) else { return Ok(Reached::NothingThere) };
+        if let Some(rest) = conf::remove_peer_block(text, &wish.key).map(Zeroizing::new) {
+            files.write(&wish.file, rest.as_bytes(), 0o600)?;
+        }
+        Ok(Reached::All)
+    }
+
+    fn has_block(&self, wish: &PeerWish) -> Result<bool, HostError> {
+        let content = self.host.files.read(&wish.file)?.map(Zeroizing::new);
+        let text = content.as_deref().and_then(|content| std::str::from_utf8(content).ok());
+        Ok(text.is_some_and(|text| conf::remove_peer_block(text, &wish.key).is_some()))
+    }
+}

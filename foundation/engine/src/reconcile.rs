@@ -1,0 +1,151 @@
+//! Reconciling as an action of its own: compare, repair, and say what was done.
+
+use std::fmt;
+use std::time::Duration;
+
+use phantom_host::reconcile::{self, ApplyError, Depth, Step, busy_file};
+use phantom_module::Call;
+use phantom_types::Timestamp;
+
+use crate::change::host_error;
+use crate::error::HostFailure;
+use crate::{Engine, EngineError, LOCK_WAIT, Origin};
+
+/// A change that was cut short and is finished now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recovered {
+    /// Module of the change.
+    pub module: String,
+    /// Its action.
+    pub action: String,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+/// How an interrupted change ends: it depends on which side of its commit it was cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It had been committed: the host was brought to the new state.
+    Completed,
+    /// It had not been committed: the host was brought back to the old state.
+    Undone,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Completed => "completed",
+            Self::Undone => "undone",
+        })
+    }
+}
+
+/// What a reconcile found and did.
+#[derive(Debug)]
+pub struct Reconciled {
+    /// The interrupted change that it finished first.
+    pub recovered: Option<Recovered>,
+    /// The steps, in order.
+    pub steps: Vec<Step>,
+}
+
+/// A reconcile that stopped at a step. Those before it stay, each being correct by itself.
+#[derive(Debug)]
+pub struct StepFailure {
+    /// All steps of the plan.
+    pub steps: Vec<Step>,
+    /// How many were taken.
+    pub taken: usize,
+    /// Why the next one failed.
+    pub error: EngineError,
+}
+
+impl Engine {
+    /// The steps that the host needs to match the stored state; changes nothing and takes no lock.
+    pub fn plan(&self, operation: &'static str) -> Result<Reconciled, EngineError> {
+        let recovered = self.interrupted()?;
+        let wanted = self.read(|state| Ok::<_, EngineError>(self.desired(state, Depth::Full)?))?;
+        let steps = self.plan_for(&wanted).map_err(|error| host_error(operation, error))?;
+        Ok(Reconciled { recovered, steps })
+    }
+
+    /// Brings the host to the stored state.
+    pub fn reconcile(&self, origin: Origin, call: &Call) -> Result<Reconciled, StepFailure> {
+        let fail = |error| StepFailure { steps: Vec::new(), taken: 0, error };
+        self.check_privilege().map_err(fail)?;
+        let ready = self.read(|_| Ok::<_, EngineError>(()));
+        ready.map_err(fail)?;
+        let lock = self.lock(LOCK_WAIT).map_err(fail)?;
+        let done = self.reconcile_locked(origin, call);
+        drop(lock);
+        done
+    }
+
+    /// What the service of an interface runs when it starts: brings the host to the stored state, unless the holder
+    /// of the lock is starting that very service and does this work itself.
+    pub fn service_started(&self, call: &Call) -> Result<(), EngineError> {
+        let origin = Origin { module: "core", action: "start_service" };
+        match self.lock_unless_busy()? {
+            None => Ok(()),
+            Some(_lock) => self.reconcile_locked(origin, call).map(drop).map_err(|failure| failure.error),
+        }
+    }
+
+    /// What the service of an interface runs when it stops: takes the link down, unless the holder of the lock is
+    /// stopping that very service.
+    pub fn service_stopped(&self, interface: &phantom_types::InterfaceName) -> Result<(), EngineError> {
+        let Some(_lock) = self.lock_unless_busy()? else { return Ok(()) };
+        let link = self.host.network.link(interface).map_err(|error| host_error("stop_service", error))?;
+        if link.and_then(|link| link.alias) == Some(self.marks.text()) {
+            self.host.network.delete_link(interface).map_err(|error| host_error("stop_service", error))?;
+        }
+        Ok(())
+    }
+
+    /// Waits for the lock; `None` when its holder says that it is busy with the service itself.
+    fn lock_unless_busy(&self) -> Result<Option<phantom_store::Lock>, EngineError> {
+        let busy = busy_file(self.paths().run_dir());
+        let until = self.host.clock.monotonic() + LOCK_WAIT;
+        loop {
+            match self.lock(Duration::ZERO) {
+                Err(EngineError::Locked { .. }) if busy.exists() => return Ok(None),
+                Err(EngineError::Locked { .. }) if self.host.clock.monotonic() < until => {
+                    self.host.clock.sleep(Duration::from_millis(10));
+                }
+                other => return other.map(Some),
+            }
+        }
+    }
+
+    fn reconcile_locked(&self, origin: Origin, call: &Call) -> Result<Reconciled, StepFailure> {
+        let fail = |error| StepFailure { steps: Vec::new(), taken: 0, error };
+        self.store.ensure_run_id().map_err(|error| fail(error.into()))?;
+        let recovered = self.interrupted().map_err(fail)?;
+        let wanted =
+            self.read(|state| Ok::<_, EngineError>(self.desired(state, Depth::Full)?)).map_err(fail)?;
+        let steps = self.plan_for(&wanted).map_err(|error| fail(host_error(origin.action, error)))?;
+        if !steps.is_empty() {
+            let applied = reconcile::apply(&self.scene(), &wanted, &steps);
+            if let Err(error) = applied {
+                let ApplyError { at: taken, .. } = error;
+                let error = host_error(origin.action, error);
+                self.log(&format!("{} {}: stopped at step {}", origin.module, origin.action, taken + 1));
+                return Err(StepFailure { steps, taken, error });
+            }
+            self.log(&format!("{} {}: {} steps applied", origin.module, origin.action, steps.len()));
+            let left = self.plan_for(&wanted).map_err(|error| fail(host_error(origin.action, error)))?;
+            if let Some(step) = left.first() {
+                let error = host_error(origin.action, HostFailure::Unverified(step.target.clone()));
+                let taken = steps.len();
+                return Err(StepFailure { steps, taken, error });
+            }
+        }
+        if let Some(recovered) = &recovered {
+            self.store.clear_marker().map_err(|error| fail(error.into()))?;
+            self.report_recovery(call, recovered);
+        }
+        Ok(Reconciled { recovered, steps })
+    }
+}

@@ -1,0 +1,20 @@
+//! The facilities of a host, one trait each, and the words they use.
+//!
+//! The traits have no default bodies: an implementation that forgets something does not compile.
+
+mod files;
+mod firewall;
+mod misc;
+mod network;
+mod services;
+mod wireguard;
+
+pub use files::{FileInfo, Files};
+pub use firewall::{
+    Firewall, FirewallKind, FirewallQuery, FirewallReport, Hook, InForce, Match, Protocol, Ruleset, RulesetRule,
+    UfwReport, UfwRule, Verdict,
+};
+pub use misc::{Answer, Clock, Port, Probe, ProbeError, Random, Resolver, Sockets, Sysctl};
+pub use network::{Link, LinkChange, LinkKind, Network, Route, RouteKind, Rule, Uplink};
+pub use services::{Command, Logs, Manager, Restart, ServiceState, ServiceStatus, Services, Unit, UnitKind};
+pub use wireguard::{Device, DeviceUpdate, Peer, PeerConfig, PeerUpdate, WireGuard};

@@ -1,0 +1,41 @@
+//! Files.
+
+use std::path::{Path, PathBuf};
+
+use crate::Result;
+
+/// What is known of a file without reading it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileInfo {
+    /// Permission bits, as in `0o600`.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Bytes.
+    pub len: u64,
+    /// It is a directory.
+    pub dir: bool,
+}
+
+/// Files of the host. Every path is absolute; symbolic links in the last place are not followed when writing.
+pub trait Files: Send + Sync {
+    /// Content of a file, `None` when there is none.
+    fn read(&self, path: &Path) -> Result<Option<Vec<u8>>>;
+    /// What is known of a file or directory, `None` when there is none.
+    fn info(&self, path: &Path) -> Result<Option<FileInfo>>;
+    /// Names in a directory, sorted; empty when there is none.
+    fn list(&self, dir: &Path) -> Result<Vec<PathBuf>>;
+    /// Replaces a file atomically: a new file with its final mode from the start, fsync, rename, fsync of the
+    /// directory. The directory must exist.
+    fn write(&self, path: &Path, content: &[u8], mode: u32) -> Result<()>;
+    /// Adds to the end of an existing file with one write, without fsync: only for files that can be made anew.
+    fn append(&self, path: &Path, content: &[u8]) -> Result<()>;
+    /// Corrects mode and owner (to root).
+    fn set_mode(&self, path: &Path, mode: u32) -> Result<()>;
+    /// Makes a directory with this mode, and what is missing above it with the same; one that is there stays as it is.
+    fn make_dir(&self, dir: &Path, mode: u32) -> Result<()>;
+    /// Removes a file. One that is not there is no error.
+    fn remove(&self, path: &Path) -> Result<()>;
+    /// Removes a directory with all that is in it, not following links. One that is not there is no error.
+    fn remove_dir(&self, dir: &Path) -> Result<()>;
+}

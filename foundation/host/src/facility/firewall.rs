@@ -1,0 +1,237 @@
+//! The packet filter: rules in our own words, which every backend renders in its own.
+
+use ipnetwork::IpNetwork;
+use phantom_types::{InterfaceName, Subnet};
+
+use crate::{Marks, Result};
+
+/// Where a rule is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Hook {
+    /// Packets for this host. The chain accepts what no rule decides: the host's own policy is not ours.
+    Input,
+    /// Packets passing through. The chain accepts what no rule decides.
+    Forward,
+    /// Packets passing through, where they are changed (MSS); before [`Self::Forward`].
+    Mangle,
+    /// Source NAT of new connections on their way out.
+    SourceNat,
+}
+
+/// A transport protocol with ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Protocol {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+}
+
+/// A condition of a rule; all of a rule's conditions must hold.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Match {
+    /// Came in by this interface, or with `not` by any other.
+    In {
+        /// The interface, `lo` among them.
+        interface: String,
+        /// Turns the condition round.
+        not: bool,
+    },
+    /// Goes out by this interface, or with `not` by any other.
+    Out {
+        /// The interface.
+        interface: String,
+        /// Turns the condition round.
+        not: bool,
+    },
+    /// Source in (or with `not` outside) this network. Rules with an address are for that family only.
+    From {
+        /// The network.
+        network: IpNetwork,
+        /// Turns the condition round.
+        not: bool,
+    },
+    /// Destination in (or with `not` outside) this network.
+    To {
+        /// The network.
+        network: IpNetwork,
+        /// Turns the condition round.
+        not: bool,
+    },
+    /// Destination port.
+    Port {
+        /// Its protocol.
+        protocol: Protocol,
+        /// The port.
+        port: u16,
+    },
+    /// Belongs to a connection that is known (`established,related`).
+    Established,
+    /// A TCP segment that opens a connection (SYN without RST).
+    TcpSyn,
+    /// IPv4 only.
+    Ipv4,
+    /// IPv6 only.
+    Ipv6,
+}
+
+/// What a rule does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verdict {
+    /// Lets it pass this chain. Other tables may still drop it; see [`Firewall::replace`].
+    Accept,
+    /// Drops it silently.
+    Drop,
+    /// Drops it and tells the sender (ICMP administratively prohibited).
+    Reject,
+    /// Gives it the address of the interface it leaves by. Only at [`Hook::SourceNat`].
+    Masquerade,
+    /// Lowers the MSS to what the way out carries. Only at [`Hook::Mangle`], with [`Match::TcpSyn`].
+    ClampMss,
+    /// Sets the MSS to this many bytes. Only at [`Hook::Mangle`], with [`Match::TcpSyn`].
+    SetMss(u16),
+}
+
+/// One rule.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RulesetRule {
+    /// Where it is asked.
+    pub hook: Hook,
+    /// Its place among the rules of that hook: lowest first; equal ones in the order of the rules themselves.
+    pub order: u16,
+    /// Its conditions.
+    pub matches: Vec<Match>,
+    /// What it does.
+    pub verdict: Verdict,
+}
+
+/// All rules of ours: a value to compare and to put in force as a whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ruleset {
+    /// The rules, kept sorted by [`Self::add`].
+    rules: Vec<RulesetRule>,
+}
+
+impl Ruleset {
+    /// Adds a rule in its place.
+    pub fn add(&mut self, hook: Hook, order: u16, matches: Vec<Match>, verdict: Verdict) {
+        let rule = RulesetRule { hook, order, matches, verdict };
+        let at = self.rules.partition_point(|other| *other <= rule);
+        self.rules.insert(at, rule);
+    }
+    /// The rules, sorted by hook, order and content.
+    pub fn rules(&self) -> &[RulesetRule] {
+        &self.rules
+    }
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+}
+
+/// How what is loaded compares with what is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InForce {
+    /// Nothing of ours is loaded.
+    Absent,
+    /// Something of ours is loaded, but not exactly this.
+    Different,
+    /// Exactly this is loaded.
+    Same,
+}
+
+/// Which packet filter our rules are in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FirewallKind {
+    /// A table of our own in nftables.
+    Nftables,
+    /// Chains of our own, by the `iptables` command (its nft or its legacy variant).
+    Iptables,
+}
+
+/// A rule of ufw that carries our mark as its comment.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum UfwRule {
+    /// `ufw allow PORT/PROTOCOL`: packets for this host.
+    Allow {
+        /// Its protocol.
+        protocol: Protocol,
+        /// The port.
+        port: u16,
+    },
+    /// `ufw route allow in on INTERFACE`: packets of clients passing through.
+    RouteFrom {
+        /// The interface they come in by.
+        interface: InterfaceName,
+    },
+    /// `ufw deny PORT/PROTOCOL`, before all others: packets for this host.
+    Deny {
+        /// Its protocol.
+        protocol: Protocol,
+        /// The port.
+        port: u16,
+    },
+}
+
+/// What a report on the firewall is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FirewallQuery {
+    /// The VPN interface.
+    pub interface: InterfaceName,
+    /// The VPN subnet.
+    pub subnet: Subnet,
+    /// The WireGuard port.
+    pub port: u16,
+}
+
+/// ufw as it concerns the VPN.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UfwReport {
+    /// It is active.
+    pub enabled: bool,
+    /// Lines of `ufw status` with our mark, or that name port, interface or subnet; without comment and trailing
+    /// blanks.
+    pub lines: Vec<String>,
+}
+
+/// The firewall as it concerns the VPN, whoever made the rules.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FirewallReport {
+    /// ufw.
+    pub ufw: UfwReport,
+    /// Rules of the iptables-managed NAT table that name interface, subnet or port, as `iptables -S` prints them.
+    pub nat_rules: Vec<String>,
+    /// The same of the filter table.
+    pub filter_rules: Vec<String>,
+    /// Source of each source-NAT rule in force for the subnet, in any table, with its destination.
+    pub masquerade: Vec<(IpNetwork, IpNetwork)>,
+    /// Packets of the subnet may be forwarded: a rule in any table accepts them.
+    pub forwarding: bool,
+    /// Our nftables table is loaded.
+    pub table_loaded: bool,
+}
+
+/// The packet filter of the host. We own what carries our marks and touch nothing else.
+pub trait Firewall: Send + Sync {
+    /// Which packet filter is used: nftables where its program and the kernel's side are there.
+    fn kind(&self) -> Result<FirewallKind>;
+    /// Compares what is loaded under our marks with what is wanted.
+    fn in_force(&self, marks: &Marks, wanted: &Ruleset) -> Result<InForce>;
+    /// Puts exactly these rules in force, in one transaction, and reads them back. Where another table drops
+    /// forwarded packets by policy (docker, a hand-made FORWARD DROP), the accepts of [`Hook::Forward`] are
+    /// repeated there in a marked chain, since an accept of ours cannot undo a drop of theirs.
+    fn replace(&self, marks: &Marks, wanted: &Ruleset) -> Result<()>;
+    /// Removes everything under our marks, in both packet filters. Nothing there is no error.
+    fn remove(&self, marks: &Marks) -> Result<()>;
+    /// The rules of ufw with our mark, or `None` when ufw is not installed or not active.
+    fn ufw(&self, marks: &Marks) -> Result<Option<Vec<UfwRule>>>;
+    /// Adds a rule to ufw, with our mark as comment.
+    fn add_ufw(&self, marks: &Marks, rule: &UfwRule) -> Result<()>;
+    /// Removes exactly that rule from ufw.
+    fn remove_ufw(&self, marks: &Marks, rule: &UfwRule) -> Result<()>;
+    /// The firewall as it concerns the VPN. Parts that cannot be read are left empty.
+    fn report(&self, marks: &Marks, query: &FirewallQuery) -> Result<FirewallReport>;
+    /// Forgets the tracked connections of an address, so that they are routed and filtered anew.
+    fn forget_connections(&self, of: &[IpNetwork]) -> Result<()>;
+}
+

@@ -1,0 +1,93 @@
+//! The small facilities: kernel settings, sockets, resolver, clock, randomness.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use phantom_types::{Domain, Timestamp};
+
+use crate::Result;
+use crate::facility::Protocol;
+
+/// Kernel settings below `/proc/sys`, by their dotted names.
+pub trait Sysctl: Send + Sync {
+    /// The value without its line feed; `None` when the kernel has no such setting.
+    fn get(&self, key: &str) -> Result<Option<String>>;
+    /// Sets it until the next boot.
+    fn set(&self, key: &str, value: &str) -> Result<()>;
+}
+
+/// A port of this host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Port {
+    /// Its protocol.
+    pub protocol: Protocol,
+    /// Its number.
+    pub number: u16,
+}
+
+/// Who listens.
+pub trait Sockets: Send + Sync {
+    /// Whether a socket is bound to exactly this port, on any address of either family.
+    fn bound(&self, port: Port) -> Result<bool>;
+}
+
+/// One DNS question to one server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// The server, on port 53.
+    pub server: IpAddr,
+    /// The name: its A records are asked for.
+    pub domain: Domain,
+}
+
+/// What a server answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// At least one address, in the order of the answer.
+    pub addresses: Vec<IpAddr>,
+    /// Time from the question to the answer.
+    pub elapsed: Duration,
+}
+
+/// Why a probe did not pass.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProbeError {
+    /// The server answered, but with no address.
+    #[error("no address in the answer ({rcode})")]
+    NoAddress {
+        /// The response code, as in `NXDOMAIN` or `NOERROR`.
+        rcode: String,
+        /// Time from the question to the answer.
+        elapsed: Duration,
+    },
+    /// Nothing came back in time.
+    #[error("no answer in time")]
+    Timeout,
+    /// The server cannot be reached: refused, no route.
+    #[error("server not reachable")]
+    Unreachable,
+}
+
+/// DNS questions to named servers. Nothing but those servers is contacted.
+pub trait Resolver: Send + Sync {
+    /// Asks all of them at once, UDP first and TCP when an answer is cut; each has `limit` including retries. The
+    /// answers have the order of the questions.
+    fn probe(&self, probes: &[Probe], limit: Duration) -> Result<Vec<Result<Answer, ProbeError>>>;
+}
+
+/// The time.
+pub trait Clock: Send + Sync {
+    /// Now, by the wall clock.
+    fn now(&self) -> Timestamp;
+    /// Time since some fixed point; never goes back.
+    fn monotonic(&self) -> Duration;
+    /// Waits.
+    fn sleep(&self, time: Duration);
+}
+
+/// Randomness fit for keys.
+pub trait Random: Send + Sync {
+    /// Fills the buffer.
+    fn fill(&self, bytes: &mut [u8]) -> Result<()>;
+}

@@ -1,0 +1,146 @@
+//! Links, addresses, routes and rules.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnetwork::IpNetwork;
+use phantom_types::InterfaceName;
+
+use crate::Result;
+
+/// What kind of link it is (`IFLA_INFO_KIND`).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LinkKind {
+    /// The kernel's WireGuard.
+    WireGuard,
+    /// A TUN device: the embedded WireGuard's, or another program's.
+    Tun,
+    /// Anything else, by its kind; empty for hardware.
+    Other(String),
+}
+
+/// A network interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// Its name; foreign ones may have any.
+    pub name: String,
+    /// Kernel index.
+    pub index: u32,
+    /// Its kind.
+    pub kind: LinkKind,
+    /// Administratively up (`IFF_UP`).
+    pub up: bool,
+    /// Largest packet in bytes.
+    pub mtu: u32,
+    /// Alias (`IFLA_IFALIAS`): our mark stands there.
+    pub alias: Option<String>,
+}
+
+/// A change of a link. What is `None` stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LinkChange {
+    /// Up or down.
+    pub up: Option<bool>,
+    /// Largest packet in bytes.
+    pub mtu: Option<u32>,
+    /// Alias; empty removes it.
+    pub alias: Option<String>,
+}
+
+/// Where a route leads.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RouteKind {
+    /// Out of an interface, by a gateway or directly.
+    Via {
+        /// The interface.
+        interface: String,
+        /// The next hop; `None` for what is on the link.
+        gateway: Option<IpAddr>,
+    },
+    /// Nowhere: the sender is told so (`RTN_UNREACHABLE`).
+    Unreachable,
+    /// Nowhere, silently (`RTN_BLACKHOLE`).
+    Blackhole,
+}
+
+/// A route.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Route {
+    /// Table number; 254 is the main one.
+    pub table: u32,
+    /// What it is for; prefix length 0 is the default route.
+    pub destination: IpNetwork,
+    /// Metric: the lowest one counts (`RTA_PRIORITY`).
+    pub metric: u32,
+    /// Where it leads.
+    pub kind: RouteKind,
+    /// Preferred source address.
+    pub source: Option<IpAddr>,
+    /// Who made it (`rtm_protocol`); ours is [`crate::Marks::PROTOCOL`].
+    pub protocol: u8,
+}
+
+/// A policy rule: which table is asked for which packets.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rule {
+    /// The lowest is asked first.
+    pub priority: u32,
+    /// Whether it is a rule for IPv6.
+    pub ipv6: bool,
+    /// Source that it is for; `None` for all.
+    pub from: Option<IpNetwork>,
+    /// Destination that it is for; `None` for all.
+    pub to: Option<IpNetwork>,
+    /// Interface the packet came in by.
+    pub in_interface: Option<String>,
+    /// Table to ask.
+    pub table: u32,
+    /// Who made it (`FRA_PROTOCOL`); ours is [`crate::Marks::PROTOCOL`].
+    pub protocol: u8,
+}
+
+/// The interface of the default route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Uplink {
+    /// Its name.
+    pub interface: String,
+    /// Source address that the kernel takes for packets to the Internet.
+    pub address: Option<Ipv4Addr>,
+    /// Prefix length of that address on the interface.
+    pub prefix: Option<u8>,
+    /// Global IPv6 address of the interface, not a temporary or deprecated one.
+    pub ipv6: Option<Ipv6Addr>,
+}
+
+/// Links, addresses, routes and rules (rtnetlink on Linux).
+///
+/// Strict: adding what is there and removing what is not are errors.
+pub trait Network: Send + Sync {
+    /// All links.
+    fn links(&self) -> Result<Vec<Link>>;
+    /// One link by name.
+    fn link(&self, name: &InterfaceName) -> Result<Option<Link>>;
+    /// Changes a link.
+    fn set_link(&self, name: &InterfaceName, change: &LinkChange) -> Result<()>;
+    /// Deletes a link; its addresses and routes go with it.
+    fn delete_link(&self, name: &InterfaceName) -> Result<()>;
+    /// All addresses with the interface they are on. IPv6 link-local ones are left out.
+    fn addresses(&self) -> Result<Vec<(String, IpNetwork)>>;
+    /// Adds an address; the kernel makes the route of its network.
+    fn add_address(&self, name: &InterfaceName, address: IpNetwork) -> Result<()>;
+    /// Removes an address.
+    fn remove_address(&self, name: &InterfaceName, address: IpNetwork) -> Result<()>;
+    /// All routes of one table, both families. Cached, local and multicast entries are left out.
+    fn routes(&self, table: u32) -> Result<Vec<Route>>;
+    /// Adds a route.
+    fn add_route(&self, route: &Route) -> Result<()>;
+    /// Removes exactly this route.
+    fn remove_route(&self, route: &Route) -> Result<()>;
+    /// All rules, both families.
+    fn rules(&self) -> Result<Vec<Rule>>;
+    /// Adds a rule.
+    fn add_rule(&self, rule: &Rule) -> Result<()>;
+    /// Removes exactly this rule.
+    fn remove_rule(&self, rule: &Rule) -> Result<()>;
+    /// The interface of the IPv4 default route (lowest metric of the main table), `None` without one.
+    fn uplink(&self) -> Result<Option<Uplink>>;
+}

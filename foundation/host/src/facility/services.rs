@@ -1,0 +1,148 @@
+//! Services.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use phantom_types::Timestamp;
+
+use crate::Result;
+
+/// Who runs the services.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manager {
+    /// systemd, where it is process 1.
+    Systemd,
+    /// Our own supervisor: detached processes with a process file and a log file.
+    Builtin,
+}
+
+/// A program with its arguments. Never a secret among them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {
+    /// Absolute path.
+    pub program: PathBuf,
+    /// Arguments.
+    pub args: Vec<String>,
+}
+
+/// What a unit is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UnitKind {
+    /// A process that stays and says when it is ready (`Type=notify`).
+    Daemon {
+        /// The process.
+        run: Command,
+        /// Run after it is ready, also after a restart that the manager did by itself.
+        after_start: Option<Command>,
+        /// Run after it has ended.
+        after_stop: Option<Command>,
+    },
+    /// Nothing stays behind: a command to start and one to stop (`Type=oneshot`, `RemainAfterExit=yes`).
+    OneShot {
+        /// Run to start.
+        start: Command,
+        /// Run to stop.
+        stop: Option<Command>,
+    },
+}
+
+/// When a process that ended by itself is started again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Restart {
+    /// Never.
+    No,
+    /// After a failure, with a pause that grows.
+    OnFailure,
+    /// Always.
+    Always,
+}
+
+/// A service, described in our words; the manager renders or runs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unit {
+    /// Name without `.service`, as in `wg-quick@wg_main`.
+    pub name: String,
+    /// One line for people.
+    pub description: String,
+    /// What it is.
+    pub kind: UnitKind,
+    /// When it is started again.
+    pub restart: Restart,
+    /// Capabilities it may have, without `CAP_`, as in `NET_ADMIN`; the bounding set is exactly these.
+    pub capabilities: Vec<String>,
+    /// Paths it may write to; the rest of the system is read-only for it.
+    pub writable: Vec<PathBuf>,
+    /// Devices it may open, as in `/dev/net/tun`.
+    pub devices: Vec<PathBuf>,
+    /// A user made for it alone and for as long as it runs (`DynamicUser=yes`).
+    pub dynamic_user: bool,
+    /// Started before the network is up (`Before=network-pre.target`), for what must hold from the first packet on.
+    pub before_network: bool,
+    /// Started after the network is up (`After=network-online.target`).
+    pub after_network: bool,
+    /// Started at boot when enabled.
+    pub wanted_at_boot: bool,
+}
+
+/// What a service is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServiceState {
+    /// It runs, or for a one-shot: it was started and not stopped.
+    Active,
+    /// It is being started.
+    Starting,
+    /// It is being stopped.
+    Stopping,
+    /// It ended with an error.
+    Failed,
+    /// It does not run.
+    Inactive,
+}
+
+/// A service as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceStatus {
+    /// What it is doing.
+    pub state: ServiceState,
+    /// Its main process.
+    pub pid: Option<u32>,
+    /// Since when it has been active.
+    pub started_at: Option<Timestamp>,
+    /// It is started at boot. Always false with the built-in supervisor, which has no boot.
+    pub enabled: bool,
+}
+
+/// Log lines of a service.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Logs {
+    /// The lines, newest last.
+    pub lines: Vec<String>,
+    /// They come from journald; else from our log file.
+    pub journald: bool,
+}
+
+/// The services of the host.
+pub trait Services: Send + Sync {
+    /// Who runs them.
+    fn manager(&self) -> Manager;
+    /// What the service is doing. One that nobody knows is [`ServiceState::Inactive`].
+    fn status(&self, name: &str) -> Result<ServiceStatus>;
+    /// Whether exactly this unit is installed, and enabled as it says. With the built-in supervisor always true:
+    /// it keeps no units.
+    fn installed(&self, unit: &Unit) -> Result<bool>;
+    /// Installs (or replaces) the unit file, tells the manager, and enables or disables it as it says. A unit file
+    /// of that name without our first line is [`Foreign`](crate::HostError::Foreign).
+    fn install(&self, unit: &Unit) -> Result<()>;
+    /// Stops, disables and removes the unit of that name, if it is ours.
+    fn uninstall(&self, name: &str) -> Result<()>;
+    /// Names of all installed units that carry our first line; with the built-in supervisor those with a process file.
+    fn ours(&self) -> Result<Vec<String>>;
+    /// Starts it and waits until it is ready, at most `wait`. One that runs already is no error.
+    fn start(&self, unit: &Unit, wait: Duration) -> Result<()>;
+    /// Stops it and waits until it has ended, at most `wait` (then it is killed). One that does not run is no error.
+    fn stop(&self, unit: &Unit, wait: Duration) -> Result<()>;
+    /// Asks a running service to read its files again (SIGHUP).
+    fn reload(&self, name: &str) -> Result<()>;
+    /// Its last `count` log lines. A journal that cannot be read gives no lines.
+    fn logs(&self, name: &str, count: u32) -> Result<Logs>;
+}

@@ -1,0 +1,88 @@
+//! Writes that are counted, watched and refused.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::{MutexGuard, PoisonError};
+
+use super::{FakeHost, State};
+use crate::{HostError, Result};
+
+/// Called before each write with its number (from 1) and its name.
+pub(super) type WriteHook = Box<dyn FnMut(usize, &str) + Send>;
+
+#[derive(Default)]
+pub(super) struct Faults {
+    log: Vec<String>,
+    refused: BTreeSet<usize>,
+    refused_from: Option<usize>,
+}
+
+impl FakeHost {
+    /// Makes the `n`-th write from now on fail (1 is the next one), with nothing done: only a change of a WireGuard
+    /// device with several peers fails half-way, as it can on a real host. Several writes can be refused.
+    ///
+    /// A write is every call of a facility that can change the host, also one that finds nothing to do.
+    pub fn refuse_write(&self, n: usize) {
+        let mut state = self.state();
+        let at = state.faults.log.len() + n;
+        state.faults.refused.insert(at);
+    }
+    /// Makes every write fail from the `n`-th from now on.
+    pub fn refuse_from(&self, n: usize) {
+        let mut state = self.state();
+        state.faults.refused_from = Some(state.faults.log.len() + n);
+    }
+    /// Number of writes since the start or the last [`Self::reset_writes`], the refused ones among them.
+    pub fn writes(&self) -> usize {
+        self.state().faults.log.len()
+    }
+    /// The names of those writes, in order: the facility, the call and its object, as in
+    /// `network.add_address wg_main 10.8.0.1/24`.
+    pub fn write_log(&self) -> Vec<String> {
+        self.state().faults.log.clone()
+    }
+    /// Counts from zero again and refuses nothing any more.
+    pub fn reset_writes(&self) {
+        self.state().faults = Faults::default();
+    }
+    /// Calls this before each write, with its number and its name, also for those that are then refused. It may use
+    /// the host; writes that it makes itself are counted but not shown to it.
+    pub fn on_write(&self, hook: Box<dyn FnMut(usize, &str) + Send>) {
+        *self.shared.hook.lock().unwrap_or_else(PoisonError::into_inner) = Some(hook);
+    }
+    /// Calls nothing any more before a write.
+    pub fn clear_on_write(&self) {
+        *self.shared.hook.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Begins a write: counts it, and gives the state to change, or the refusal.
+    pub(super) fn write(&self, name: &str) -> Result<MutexGuard<'_, State>> {
+        match self.count(name) {
+            Ok(()) => Ok(self.state()),
+            Err(refusal) => Err(refusal),
+        }
+    }
+
+    /// Counts a write and says whether it is refused.
+    pub(super) fn count(&self, name: &str) -> Result<()> {
+        let (number, refused) = {
+            let faults = &mut self.state().faults;
+            faults.log.push(name.to_owned());
+            let number = faults.log.len();
+            (number, faults.refused.contains(&number) || faults.refused_from.is_some_and(|from| number >= from))
+        };
+        self.show(number, name);
+        if refused { Err(HostError::io(name, io::Error::other("refused by the test"))) } else { Ok(()) }
+    }
+
+    /// Calls the hook without holding any lock, so that it may use the host.
+    fn show(&self, number: usize, name: &str) {
+        let lock = || self.shared.hook.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = lock().take();
+        if let Some(mut hook) = taken {
+            hook(number, name);
+            // Unless it put another one in its place.
+            lock().get_or_insert(hook);
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! The packet filter in memory: our rules by value, other people's as lines of text.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use ipnetwork::{IpNetwork, Ipv4Network};
+use phantom_types::Subnet;
+
+use super::{FakeHost, State};
+use crate::{
+    Firewall, FirewallKind, FirewallQuery, FirewallReport, Hook, HostError, InForce, Marks, Match, Protocol, Result,
+    Ruleset, RulesetRule, UfwReport, UfwRule, Verdict,
+};
+
+/// What is loaded.
+pub(super) struct Filter {
+    pub(super) kind: FirewallKind,
+    /// Our rules by the text of their marks.
+    pub(super) ours: BTreeMap<String, Ruleset>,
+    pub(super) foreign: Vec<String>,
+    /// `None` while ufw is not installed.
+    pub(super) ufw: Option<Ufw>,
+    pub(super) forgotten: Vec<IpNetwork>,
+}
+
+#[derive(Clone, Default)]
+pub(super) struct Ufw {
+    pub(super) active: bool,
+    /// The text of the marks of each rule of ours.
+    pub(super) ours: Vec<(String, UfwRule)>,
+    pub(super) foreign: Vec<String>,
+}
+
+impl Default for Filter {
+    fn default() -> Self {
+        Self {
+            kind: FirewallKind::Nftables,
+            ours: BTreeMap::new(),
+            foreign: Vec::new(),
+            ufw: None,
+            forgotten: Vec::new(),
+        }
+    }
+}
+
+impl Firewall for FakeHost {
+    fn kind(&self) -> Result<FirewallKind> {
+        Ok(self.state().filter.kind)
+    }
+
+    fn in_force(&self, marks: &Marks, wanted: &Ruleset) -> Result<InForce> {
+        Ok(match self.state().filter.ours.get(&marks.text()) {
+            None => InForce::Absent,
+            Some(loaded) if loaded == wanted => InForce::Same,
+            Some(_) => InForce::Different,
+        })
+    }
+
+    fn replace(&self, marks: &Marks, wanted: &Ruleset) -> Result<()> {
+        let name = format!("firewall.replace {} {} rules", marks.text(), wanted.rules().len());
+        self.write(&name)?.filter.ours.insert(marks.text(), wanted.clone());
+        Ok(())
+    }
+
+    fn remove(&self, marks: &Marks) -> Result<()> {
+        self.write(&format!("firewall.remove {}", marks.text()))?.filter.ours.remove(&marks.text());
+        Ok(())
+    }
+
+    fn ufw(&self, marks: &Marks) -> Result<Option<Vec<UfwRule>>> {
+        let state = self.state();
+        let ufw = state.filter.ufw.as_ref().filter(|ufw| ufw.active);
+        Ok(ufw.map(|ufw| {
+            let ours = ufw.ours.iter().filter(|(mark, _)| *mark == marks.text());
+            ours.map(|(_, rule)| rule.clone()).collect()
+        }))
+    }
+
+    fn add_ufw(&self, marks: &Marks, rule: &UfwRule) -> Result<()> {
+        let mut state = self.write(&format!("firewall.add_ufw {} {}", marks.text(), ufw_text(rule)))?;
+        let ufw = installed(&mut state)?;
+        let entry = (marks.text(), rule.clone());
+        if !ufw.ours.contains(&entry) {
+            ufw.ours.push(entry);
+        }
+        Ok(())
+    }
+
+    fn remove_ufw(&self, marks: &Marks, rule: &UfwRule) -> Result<()> {
+        let mut state = self.write(&format!("firewall.remove_ufw {} {}", marks.text(), ufw_text(rule)))?;
+        installed(&mut state)?.ours.retain(|(mark, other)| *mark != marks.text() || other != rule);
+        Ok(())
+    }
+
+    fn report(&self, marks: &Marks, query: &FirewallQuery) -> Result<FirewallReport> {
+        Ok(self.state().filter.report(marks, query))
+    }
+
+    fn forget_connections(&self, of: &[IpNetwork]) -> Result<()> {
+        let list: String = of.iter().map(|network| format!(" {network}")).collect();
+        self.write(&format!("firewall.forget_connections{list}"))?.filter.forgotten.extend(of);
+        Ok(())
+    }
+}
+
+fn installed(state: &mut State) -> Result<&mut Ufw> {
+    state.filter.ufw.as_mut().ok_or(HostError::NotInstalled { program: "ufw" })
+}
+
+/// A rule as ufw's command line has it.
+pub(super) fn ufw_text(rule: &UfwRule) -> String {
+    let port = |protocol: &Protocol, port: &u16| format!("{port}/{}", protocol_text(*protocol));
+    match rule {
+        UfwRule::Allow { protocol, port: number } => format!("allow {}", port(protocol, number)),
+        UfwRule::Deny { protocol, port: number } => format!("deny {}", port(protocol, number)),
+        UfwRule::RouteFrom { interface } => format!("route allow in on {interface}"),
+    }
+}
+
+pub(super) fn protocol_text(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Tcp => "tcp",
+        Protocol::Udp => "udp",
+    }
+}
+
+impl Filter {
+    fn report(&self, marks: &Marks, query: &FirewallQuery) -> FirewallReport {
+        let rules = self.ours.get(&marks.text()).map(Ruleset::rules).unwrap_or_default();
+        let subnet = subnet_network(query.subnet);
+        let names = |line: &&String| {
+            let words = [query.interface.to_string(), query.subnet.to_string(), query.port.to_string()];
+            words.iter().any(|word| line.contains(word.as_str()))
+        };
+        let chosen = |nat: bool| {
+            let foreign = self.foreign.iter().filter(names);
+            foreign.filter(|line| line.contains("-t nat") == nat).cloned().collect()
+        };
+        let loaded = self.ours.contains_key(&marks.text());
+        FirewallReport {
+            ufw: self.ufw_report(marks, &names),
+            nat_rules: chosen(true),
+            filter_rules: chosen(false),
+            masquerade: rules.iter().filter_map(|rule| masquerade(rule, subnet)).collect(),
+            forwarding: rules.iter().any(|rule| accepts_forward(rule, query, subnet)),
+            table_loaded: loaded && self.kind == FirewallKind::Nftables,
+        }
+    }
+
+    fn ufw_report(&self, marks: &Marks, names: &dyn Fn(&&String) -> bool) -> UfwReport {
+        let Some(ufw) = self.ufw.as_ref().filter(|ufw| ufw.active) else { return UfwReport::default() };
+        let ours = ufw.ours.iter().filter(|(mark, _)| *mark == marks.text()).map(|(_, rule)| ufw_text(rule));
+        let foreign = ufw.foreign.iter().filter(names).cloned();
+        UfwReport { enabled: true, lines: ours.chain(foreign).collect() }
+    }
+}
+
+fn subnet_network(subnet: Subnet) -> IpNetwork {
+    let network = Ipv4Network::new(subnet.network(), subnet.prefix());
+    network.map_or(IpNetwork::V4(Ipv4Network::from(Ipv4Addr::UNSPECIFIED)), IpNetwork::V4)
+}
+
+fn masquerade(rule: &RulesetRule, subnet: IpNetwork) -> Option<(IpNetwork, IpNetwork)> {
+    let from = rule.matches.contains(&Match::From { network: subnet, not: false });
+    let to = rule.matches.iter().find_map(|condition| match condition {
+        Match::To { network, not: false } => Some(*network),
+        _ => None,
+    });
+    let everywhere = IpNetwork::V4(Ipv4Network::new(Ipv4Addr::UNSPECIFIED, 0).ok()?);
+    (rule.hook == Hook::SourceNat && rule.verdict == Verdict::Masquerade && from)
+        .then(|| (subnet, to.unwrap_or(everywhere)))
+}
+
+fn accepts_forward(rule: &RulesetRule, query: &FirewallQuery, subnet: IpNetwork) -> bool {
+    let ours = |condition: &Match| match condition {
+        Match::In { interface, not: false } => interface == query.interface.as_str(),
+        Match::From { network, not: false } => *network == subnet,
+        _ => false,
+    };
+    rule.hook == Hook::Forward && rule.verdict == Verdict::Accept && rule.matches.iter().any(ours)
+}
+
+impl FakeHost {
+    /// Chooses the packet filter that the host has. What is loaded stays.
+    pub fn set_firewall_kind(&self, kind: FirewallKind) {
+        self.state().filter.kind = kind;
+    }
+    /// Drops every rule of ours, as a flush by hand does. Foreign ones stay.
+    pub fn flush_firewall(&self) {
+        self.state().filter.ours.clear();
+    }
+    /// Adds a rule of somebody else, any text. It is in the dump, and nothing of ours may change it.
+    pub fn add_foreign_rule(&self, line: &str) {
+        self.state().filter.foreign.push(line.to_owned());
+    }
+    /// Our rules, `None` when nothing is loaded under these marks.
+    pub fn firewall_rules(&self, marks: &Marks) -> Option<Ruleset> {
+        self.state().filter.ours.get(&marks.text()).cloned()
+    }
+    /// Installs ufw, active or not, with its rules kept if it is there; `None` removes it.
+    pub fn set_ufw(&self, active: Option<bool>) {
+        let filter = &mut self.state().filter;
+        filter.ufw = active.map(|active| Ufw { active, ..filter.ufw.take().unwrap_or_default() });
+    }
+    /// Adds a rule of somebody else to ufw, as a line of its status. Installs and activates ufw if need be.
+    pub fn add_foreign_ufw(&self, line: &str) {
+        let filter = &mut self.state().filter;
+        filter.ufw.get_or_insert(Ufw { active: true, ..Ufw::default() }).foreign.push(line.to_owned());
+    }
+    /// Networks whose tracked connections were forgotten, in order.
+    pub fn forgotten_connections(&self) -> Vec<IpNetwork> {
+        self.state().filter.forgotten.clone()
+    }
+}

@@ -1,0 +1,180 @@
+//! Kernel settings, sockets, the resolver and the random source in memory.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use phantom_types::Domain;
+
+use super::{FakeHost, State, absent};
+use crate::{Answer, HostError, Port, Probe, ProbeError, Protocol, Random, Resolver, Result, Sysctl};
+
+/// Settings of a fresh host, all whole numbers.
+const SETTINGS: &[(&str, &str)] = &[
+    ("net.ipv4.conf.all.rp_filter", "0"),
+    ("net.ipv4.conf.all.src_valid_mark", "0"),
+    ("net.ipv4.conf.default.rp_filter", "0"),
+    ("net.ipv4.conf.default.src_valid_mark", "0"),
+    ("net.ipv4.ip_forward", "0"),
+    ("net.ipv6.conf.all.disable_ipv6", "0"),
+    ("net.ipv6.conf.all.forwarding", "0"),
+    ("net.ipv6.conf.default.forwarding", "0"),
+];
+/// Settings of each link, which begin with its defaults when it comes and go with it.
+const OF_LINK: &[(&str, &str)] = &[("ipv4", "rp_filter"), ("ipv4", "src_valid_mark"), ("ipv6", "forwarding")];
+
+/// Kernel settings; those of a link by its index and name, so that they do not outlive it.
+pub(super) struct Settings {
+    pub(super) global: BTreeMap<String, String>,
+    pub(super) of_links: BTreeMap<(u32, String), String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let global = SETTINGS.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        Self { global, of_links: BTreeMap::new() }
+    }
+}
+
+/// Sockets of other programs.
+#[derive(Default)]
+pub(super) struct Sockets {
+    pub(super) bound: BTreeSet<Port>,
+}
+
+/// What servers answer: for one name, or for all others.
+pub(super) type Answers = BTreeMap<(IpAddr, Option<Domain>), Result<Answer, ProbeError>>;
+
+impl State {
+    /// The link whose setting this is, and the default it begins with.
+    fn setting_of_link(&self, key: &str) -> Option<(u32, String)> {
+        OF_LINK.iter().find_map(|(family, setting)| {
+            let inner = key.strip_prefix(&format!("net.{family}.conf."))?.strip_suffix(&format!(".{setting}"))?;
+            // A dot in the name of a link is written as a slash.
+            let link = self.net.find(&inner.replace('/', "."))?.link.index;
+            Some((link, self.settings.global.get(&format!("net.{family}.conf.default.{setting}"))?.clone()))
+        })
+    }
+
+    fn setting(&self, key: &str) -> Option<String> {
+        if let Some(value) = self.settings.global.get(key) {
+            return Some(value.clone());
+        }
+        let (link, default) = self.setting_of_link(key)?;
+        Some(self.settings.of_links.get(&(link, key.to_owned())).cloned().unwrap_or(default))
+    }
+
+    /// The settings of a boot: those of a fresh host, and then what the files of `/etc/sysctl.d` say.
+    pub(super) fn load_settings(&mut self) {
+        self.settings = Settings::default();
+        let files = self.files.nodes.iter().filter(|(path, _)| path.parent() == Some(Path::new("/etc/sysctl.d")));
+        for content in files.filter_map(|(_, node)| node.content.as_deref()) {
+            for line in String::from_utf8_lossy(content).lines() {
+                let pair = line.split_once('=').filter(|_| !line.trim_start().starts_with(['#', ';']));
+                if let Some((key, value)) = pair {
+                    self.settings.global.insert(key.trim().to_owned(), value.trim().to_owned());
+                }
+            }
+        }
+    }
+
+    pub(super) fn is_bound(&self, port: Port) -> bool {
+        self.sockets.bound.contains(&port)
+            || self.service_on_port(port)
+            || (port.protocol == Protocol::Udp && self.device_on_port(port.number).is_some())
+    }
+}
+
+impl Sysctl for FakeHost {
+    fn get(&self, key: &str) -> Result<Option<String>> {
+        Ok(self.state().setting(key))
+    }
+
+    fn set(&self, key: &str, value: &str) -> Result<()> {
+        let mut state = self.write(&format!("sysctl.set {key} {value}"))?;
+        if state.setting(key).is_none() {
+            return Err(absent(format!("kernel setting {key}")));
+        }
+        let Ok(number) = value.trim().parse::<i32>() else {
+            return Err(HostError::io(format!("setting {key} to {value}"), Errno::EINVAL.into()));
+        };
+        match state.setting_of_link(key) {
+            Some((link, _)) => state.settings.of_links.insert((link, key.to_owned()), number.to_string()),
+            None => state.settings.global.insert(key.to_owned(), number.to_string()),
+        };
+        Ok(())
+    }
+}
+
+impl crate::Sockets for FakeHost {
+    fn bound(&self, port: Port) -> Result<bool> {
+        Ok(self.state().is_bound(port))
+    }
+}
+
+impl Resolver for FakeHost {
+    fn probe(&self, probes: &[Probe], limit: Duration) -> Result<Vec<Result<Answer, ProbeError>>> {
+        let outcomes: Vec<_> = {
+            let state = self.state();
+            let answer = |probe: &Probe| {
+                let named = state.answers.get(&(probe.server, Some(probe.domain.clone())));
+                named.or_else(|| state.answers.get(&(probe.server, None))).cloned()
+            };
+            probes.iter().map(|probe| answer(probe).unwrap_or(Err(ProbeError::Timeout))).collect()
+        };
+        // They are asked at once: the slowest one counts.
+        let took = outcomes.iter().map(|outcome| match outcome {
+            Ok(Answer { elapsed, .. }) | Err(ProbeError::NoAddress { elapsed, .. }) => *elapsed,
+            Err(ProbeError::Timeout) => limit,
+            Err(ProbeError::Unreachable) => Duration::ZERO,
+        });
+        self.advance(took.max().unwrap_or_default());
+        Ok(outcomes)
+    }
+}
+
+impl Random for FakeHost {
+    /// The sequence of SplitMix64: the same bytes in every run, and fit for nothing but tests.
+    fn fill(&self, bytes: &mut [u8]) -> Result<()> {
+        let mut state = self.state();
+        for chunk in bytes.chunks_mut(8) {
+            state.random = state.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mut mixed = state.random;
+            mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            mixed ^= mixed >> 31;
+            chunk.copy_from_slice(&mixed.to_le_bytes()[..chunk.len()]);
+        }
+        Ok(())
+    }
+}
+
+impl FakeHost {
+    /// Sets or (with `None`) takes away a kernel setting, whatever its name.
+    pub fn set_sysctl(&self, key: &str, value: Option<&str>) {
+        let settings = &mut self.state().settings.global;
+        match value {
+            Some(value) => settings.insert(key.to_owned(), value.to_owned()),
+            None => settings.remove(key),
+        };
+    }
+    /// Lets another program listen on a port.
+    pub fn bind(&self, port: Port) {
+        self.state().sockets.bound.insert(port);
+    }
+    /// Lets that program close it.
+    pub fn unbind(&self, port: Port) {
+        self.state().sockets.bound.remove(&port);
+    }
+    /// What a DNS server answers to questions for this name, or (with `None`) for every other one. A server without
+    /// an answer stays silent until the limit of the question is over.
+    pub fn set_answer(&self, server: IpAddr, domain: Option<Domain>, answer: Result<Answer, ProbeError>) {
+        self.state().answers.insert((server, domain), answer);
+    }
+    /// Where the random source begins.
+    pub fn set_seed(&self, seed: u64) {
+        self.state().random = seed;
+    }
+}

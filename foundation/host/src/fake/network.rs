@@ -1,0 +1,188 @@
+//! Links, addresses, routes and rules in memory, with what the kernel does on its own.
+
+mod addresses;
+pub(super) mod links;
+pub(super) mod routes;
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use ipnetwork::IpNetwork;
+use phantom_types::InterfaceName;
+
+use super::{FakeHost, absent};
+use crate::{HostError, Link, LinkChange, LinkKind, Network, Result, Route, RouteKind, Rule, Uplink};
+
+/// The main routing table (`RT_TABLE_MAIN`).
+pub(super) const MAIN: u32 = 254;
+/// Routes and rules that the kernel makes (`RTPROT_KERNEL`).
+pub(super) const KERNEL: u8 = 2;
+/// Routes of the boot (`RTPROT_BOOT`), which `ip` and scripts make.
+pub(super) const BOOT: u8 = 3;
+
+/// A link with its addresses, in the order in which they came.
+pub(super) struct Interface {
+    pub(super) link: Link,
+    pub(super) addresses: Vec<IpNetwork>,
+}
+
+/// The network of the host.
+pub(super) struct Net {
+    pub(super) links: Vec<Interface>,
+    pub(super) routes: Vec<Route>,
+    pub(super) rules: Vec<Rule>,
+    next_index: u32,
+}
+
+impl Net {
+    /// A server with an uplink.
+    pub(super) fn server() -> Self {
+        let mut net = Self { links: Vec::new(), routes: Vec::new(), rules: Vec::new(), next_index: 1 };
+        net.insert("lo", LinkKind::Other(String::new()), 65536, true);
+        net.insert("eth0", LinkKind::Other(String::new()), 1500, true);
+        for (name, address) in
+            [("lo", "127.0.0.1/8"), ("lo", "::1/128"), ("eth0", "203.0.113.10/24"), ("eth0", "2001:db8::10/64")]
+        {
+            let address = address.parse().expect("a constant that is an address");
+            net.add_address(name, address).expect("an address that is not there yet");
+        }
+        for (destination, gateway, metric) in [("0.0.0.0/0", "203.0.113.1", 0), ("::/0", "fe80::1", 1024)] {
+            let gateway = Some(gateway.parse().expect("a constant that is an address"));
+            net.routes.push(Route {
+                table: MAIN,
+                destination: destination.parse().expect("a constant that is a network"),
+                metric,
+                kind: RouteKind::Via { interface: "eth0".to_owned(), gateway },
+                source: None,
+                protocol: BOOT,
+            });
+        }
+        net.rules = Self::first_rules();
+        net
+    }
+
+    /// The rules that the kernel begins with; IPv6 has no third table.
+    pub(super) fn first_rules() -> Vec<Rule> {
+        let rules =
+            [(0, false, 255), (32766, false, MAIN), (32767, false, 253), (0, true, 255), (32766, true, MAIN)];
+        let rule = |(priority, ipv6, table)| Rule {
+            priority,
+            ipv6,
+            from: None,
+            to: None,
+            in_interface: None,
+            table,
+            protocol: KERNEL,
+        };
+        rules.map(rule).to_vec()
+    }
+
+    pub(super) fn find(&self, name: &str) -> Option<&Interface> {
+        self.links.iter().find(|interface| interface.link.name == name)
+    }
+
+    pub(super) fn find_mut(&mut self, name: &str) -> Result<&mut Interface> {
+        let found = self.links.iter_mut().find(|interface| interface.link.name == name);
+        found.ok_or_else(|| absent_interface(name))
+    }
+
+    /// Whether an address is on any link.
+    fn is_local(&self, address: IpAddr) -> bool {
+        self.links.iter().flat_map(|interface| &interface.addresses).any(|network| network.ip() == address)
+    }
+
+    fn uplink(&self) -> Option<Uplink> {
+        let defaults = self.routes.iter().filter(|route| {
+            let everywhere = route.destination.is_ipv4() && route.destination.prefix() == 0;
+            route.table == MAIN && everywhere && matches!(route.kind, RouteKind::Via { .. })
+        });
+        let route = defaults.min_by_key(|route| route.metric)?;
+        let RouteKind::Via { interface, gateway } = &route.kind else { return None };
+        let addresses = &self.find(interface)?.addresses;
+        let nearest = gateway.and_then(|gateway| addresses.iter().find(|network| network.contains(gateway)));
+        let of_route = route.source.and_then(|source| addresses.iter().find(|network| network.ip() == source));
+        let chosen = of_route.or(nearest).or_else(|| addresses.iter().find(|network| network.is_ipv4()));
+        let (address, prefix) = match chosen {
+            Some(IpNetwork::V4(network)) => (Some(network.ip()), Some(network.prefix())),
+            _ => (None, None),
+        };
+        let ipv6 = addresses.iter().find_map(|network| match network.ip() {
+            // 2000::/3, the global unicast space.
+            IpAddr::V6(address) if address.segments()[0] & 0xe000 == 0x2000 => Some(address),
+            _ => None,
+        });
+        Some(Uplink { interface: interface.clone(), address, prefix, ipv6 })
+    }
+}
+
+fn link_local(address: Ipv6Addr) -> bool {
+    address.segments()[0] & 0xffc0 == 0xfe80
+}
+
+fn absent_interface(name: &str) -> HostError {
+    absent(format!("interface {name}"))
+}
+
+impl Network for FakeHost {
+    fn links(&self) -> Result<Vec<Link>> {
+        Ok(self.state().net.links.iter().map(|interface| interface.link.clone()).collect())
+    }
+
+    fn link(&self, name: &InterfaceName) -> Result<Option<Link>> {
+        Ok(self.state().net.find(name.as_str()).map(|interface| interface.link.clone()))
+    }
+
+    fn set_link(&self, name: &InterfaceName, change: &LinkChange) -> Result<()> {
+        let mut state = self.write(&format!("network.set_link {name}{}", links::change_text(change)))?;
+        state.set_link(name.as_str(), change)
+    }
+
+    fn delete_link(&self, name: &InterfaceName) -> Result<()> {
+        self.write(&format!("network.delete_link {name}"))?.delete_link(name.as_str())
+    }
+
+    fn addresses(&self) -> Result<Vec<(String, IpNetwork)>> {
+        let state = self.state();
+        let all = state.net.links.iter().flat_map(|interface| {
+            interface.addresses.iter().map(|network| (interface.link.name.clone(), *network))
+        });
+        Ok(all.filter(|(_, network)| !matches!(network.ip(), IpAddr::V6(ip) if link_local(ip))).collect())
+    }
+
+    fn add_address(&self, name: &InterfaceName, address: IpNetwork) -> Result<()> {
+        let mut state = self.write(&format!("network.add_address {name} {address}"))?;
+        state.net.add_address(name.as_str(), address)
+    }
+
+    fn remove_address(&self, name: &InterfaceName, address: IpNetwork) -> Result<()> {
+        let mut state = self.write(&format!("network.remove_address {name} {address}"))?;
+        state.net.remove_address(name.as_str(), address)
+    }
+
+    fn routes(&self, table: u32) -> Result<Vec<Route>> {
+        Ok(self.state().net.routes.iter().filter(|route| route.table == table).cloned().collect())
+    }
+
+    fn add_route(&self, route: &Route) -> Result<()> {
+        self.write(&format!("network.add_route {}", routes::text(route)))?.net.add_route(route)
+    }
+
+    fn remove_route(&self, route: &Route) -> Result<()> {
+        self.write(&format!("network.remove_route {}", routes::text(route)))?.net.remove_route(route)
+    }
+
+    fn rules(&self) -> Result<Vec<Rule>> {
+        Ok(self.state().net.rules.clone())
+    }
+
+    fn add_rule(&self, rule: &Rule) -> Result<()> {
+        self.write(&format!("network.add_rule {}", Net::rule_text(rule)))?.net.add_rule(rule)
+    }
+
+    fn remove_rule(&self, rule: &Rule) -> Result<()> {
+        self.write(&format!("network.remove_rule {}", Net::rule_text(rule)))?.net.remove_rule(rule)
+    }
+
+    fn uplink(&self) -> Result<Option<Uplink>> {
+        Ok(self.state().net.uplink())
+    }
+}

@@ -1,0 +1,113 @@
+//! Routes that somebody adds and removes.
+
+use std::net::IpAddr;
+
+use ipnetwork::IpNetwork;
+use nix::errno::Errno;
+
+use super::super::{absent, kernel};
+use super::{MAIN, Net, Rule, absent_interface, link_local};
+use crate::{HostError, Result, Route, RouteKind};
+
+/// How messages and dumps name a route.
+pub(in super::super) fn text(route: &Route) -> String {
+    let kind = match &route.kind {
+        RouteKind::Via { interface, gateway: Some(gateway) } => format!("via {gateway} dev {interface}"),
+        RouteKind::Via { interface, gateway: None } => format!("dev {interface}"),
+        RouteKind::Unreachable => "unreachable".to_owned(),
+        RouteKind::Blackhole => "blackhole".to_owned(),
+    };
+    let source = route.source.map(|source| format!(" src {source}")).unwrap_or_default();
+    let Route { table, destination, metric, protocol, .. } = route;
+    format!("table {table} {destination} {kind} metric {metric}{source} proto {protocol}")
+}
+
+/// The network that a network with host bits is in.
+pub(in super::super) fn network_of(network: IpNetwork) -> IpNetwork {
+    IpNetwork::new(network.network(), network.prefix()).unwrap_or(network)
+}
+
+impl Net {
+    pub(in super::super) fn add_route(&mut self, route: &Route) -> Result<()> {
+        let what = || format!("adding the route {}", text(route));
+        let route = Route { destination: network_of(route.destination), ..route.clone() };
+        let ipv6 = route.destination.is_ipv6();
+        if ipv6 && route.metric == 0 {
+            // The kernel would make 1024 of it.
+            return Err(HostError::Unsupported { what: format!("have a route without metric: {}", text(&route)) });
+        }
+        if let RouteKind::Via { interface, gateway } = &route.kind {
+            let link = &self.find(interface).ok_or_else(|| absent_interface(interface))?.link;
+            if !link.up {
+                return Err(kernel(what(), Errno::ENETDOWN));
+            }
+            if gateway.is_some_and(|gateway| !self.is_on_link(route.table, interface, gateway)) {
+                return Err(kernel(what(), if ipv6 { Errno::EHOSTUNREACH } else { Errno::ENETUNREACH }));
+            }
+        }
+        if route.source.is_some_and(|source| !self.is_local(source)) {
+            return Err(kernel(what(), Errno::EINVAL));
+        }
+        let same = |other: &Route| {
+            (other.table, other.destination, other.metric) == (route.table, route.destination, route.metric)
+        };
+        if self.routes.iter().any(same) {
+            return Err(kernel(what(), Errno::EEXIST));
+        }
+        self.routes.push(route);
+        Ok(())
+    }
+
+    pub(in super::super) fn remove_route(&mut self, route: &Route) -> Result<()> {
+        let at = self.routes.iter().position(|other| other == route);
+        self.routes.remove(at.ok_or_else(|| absent(format!("the route {}", text(route))))?);
+        Ok(())
+    }
+
+    /// Whether a next hop can be reached without another next hop, by the table of the route or by the main one.
+    fn is_on_link(&self, table: u32, name: &str, gateway: IpAddr) -> bool {
+        if matches!(gateway, IpAddr::V6(address) if link_local(address)) {
+            return true;
+        }
+        self.routes.iter().any(|route| {
+            let direct = RouteKind::Via { interface: name.to_owned(), gateway: None };
+            [table, MAIN].contains(&route.table) && route.kind == direct && route.destination.contains(gateway)
+        })
+    }
+
+    pub(in super::super) fn rule_text(rule: &Rule) -> String {
+        let Rule { priority, ipv6, from, to, in_interface, table, protocol } = rule;
+        let part = |name: &str, value: Option<String>| value.map(|v| format!(" {name} {v}")).unwrap_or_default();
+        let from = part("from", from.map(|network| network.to_string()));
+        let to = part("to", to.map(|network| network.to_string()));
+        let iif = part("iif", in_interface.clone());
+        let family = if *ipv6 { "ipv6" } else { "ipv4" };
+        format!("{family} {priority}:{from}{to}{iif} lookup {table} proto {protocol}")
+    }
+
+    pub(in super::super) fn add_rule(&mut self, rule: &Rule) -> Result<()> {
+        let rule = Rule { from: rule.from.map(network_of), to: rule.to.map(network_of), ..rule.clone() };
+        // The kernel takes a rule that has all that is named for the same one, whatever else it has.
+        if self.rules.iter().any(|other| covers(other, &rule)) {
+            return Err(kernel(format!("adding the rule {}", Self::rule_text(&rule)), Errno::EEXIST));
+        }
+        let at = self.rules.partition_point(|other| (other.ipv6, other.priority) <= (rule.ipv6, rule.priority));
+        self.rules.insert(at, rule);
+        Ok(())
+    }
+
+    pub(in super::super) fn remove_rule(&mut self, rule: &Rule) -> Result<()> {
+        let at = self.rules.iter().position(|other| other == rule);
+        self.rules.remove(at.ok_or_else(|| absent(format!("the rule {}", Self::rule_text(rule))))?);
+        Ok(())
+    }
+}
+
+/// Whether a rule has everything that the wanted one names.
+fn covers(rule: &Rule, wanted: &Rule) -> bool {
+    (rule.ipv6, rule.priority, rule.table) == (wanted.ipv6, wanted.priority, wanted.table)
+        && (wanted.protocol == 0 || rule.protocol == wanted.protocol)
+        && (wanted.from.is_none() || rule.from == wanted.from)
+        && (wanted.to.is_none() || rule.to == wanted.to)
+        && (wanted.in_interface.is_none() || rule.in_interface == wanted.in_interface)
+}

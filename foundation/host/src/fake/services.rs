@@ -1,0 +1,302 @@
+//! Services in memory. No program is run: of the device program the fake knows what it does, of every other one
+//! that it runs or was run.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::time::Duration;
+
+use phantom_types::Timestamp;
+
+use super::{FakeHost, State};
+use crate::{
+    Command, HostError, Logs, Manager as Kind, Port, Result, ServiceState, ServiceStatus, Services, Unit, UnitKind,
+};
+
+/// Exit status of `systemctl` for a unit that it does not know.
+const NOT_LOADED: i32 = 5;
+
+/// The units and what runs.
+pub(super) struct Manager {
+    pub(super) kind: Kind,
+    pub(super) units: BTreeMap<String, UnitFile>,
+    pub(super) running: BTreeMap<String, Running>,
+    listens: BTreeMap<String, BTreeSet<Port>>,
+    failing: BTreeSet<String>,
+    logs: BTreeMap<String, Vec<String>>,
+    ran: Vec<Command>,
+    last_pid: u32,
+}
+
+/// An installed unit of systemd.
+#[derive(Clone)]
+pub(super) struct UnitFile {
+    /// `None` for a unit of somebody else.
+    pub(super) unit: Option<Unit>,
+    pub(super) enabled: bool,
+}
+
+/// A service that was started and not stopped since.
+#[derive(Clone)]
+pub(super) struct Running {
+    pub(super) unit: Unit,
+    pub(super) state: ServiceState,
+    pid: Option<u32>,
+    since: Timestamp,
+}
+
+impl Default for Manager {
+    fn default() -> Self {
+        Self {
+            kind: Kind::Systemd,
+            units: BTreeMap::new(),
+            running: BTreeMap::new(),
+            listens: BTreeMap::new(),
+            failing: BTreeSet::new(),
+            logs: BTreeMap::new(),
+            ran: Vec::new(),
+            last_pid: 1000,
+        }
+    }
+}
+
+impl Manager {
+    fn foreign(&self, name: &str) -> bool {
+        self.units.get(name).is_some_and(|file| file.unit.is_none())
+    }
+
+    fn log(&mut self, now: Timestamp, name: &str, line: &str) {
+        self.logs.entry(name.to_owned()).or_default().push(format!("{now} {name}: {line}"));
+    }
+
+    /// Forgets what does not outlive a boot.
+    pub(super) fn power_off(&mut self) {
+        self.running.clear();
+    }
+}
+
+/// The interface of a unit that runs the device program.
+fn device_of(unit: &Unit, program: &Path) -> Option<String> {
+    let UnitKind::Daemon { run, .. } = &unit.kind else { return None };
+    let name = run.args.iter().find(|argument| !argument.starts_with('-'))?;
+    (run.program == program).then(|| name.clone())
+}
+
+impl State {
+    pub(super) fn service_on_port(&self, port: Port) -> bool {
+        let listens = |name: &String| self.manager.listens.get(name).is_some_and(|ports| ports.contains(&port));
+        let active = self.manager.running.iter().filter(|(_, running)| running.state == ServiceState::Active);
+        active.into_iter().any(|(name, _)| listens(name))
+    }
+
+    pub(super) fn start(&mut self, unit: &Unit, device_program: &Path) -> Result<()> {
+        let name = &unit.name;
+        let known = self.manager.units.contains_key(name);
+        if self.manager.kind == Kind::Systemd && !known {
+            return Err(failure("start", name, NOT_LOADED, &format!("Unit {name}.service not found.")));
+        }
+        if self.manager.running.get(name).is_some_and(|running| running.state == ServiceState::Active) {
+            return Ok(());
+        }
+        let now = self.time.now();
+        let device = device_of(unit, device_program);
+        let taken = device.as_ref().map_or(Ok(()), |device| self.start_embedded(device));
+        let failed = self.manager.failing.contains(name) || taken.is_err();
+        if failed {
+            if let Some(device) = &device {
+                self.stop_embedded(device);
+            }
+            self.manager.log(now, name, "failed to start");
+            let ended = Running { unit: unit.clone(), state: ServiceState::Failed, pid: None, since: now };
+            self.manager.running.insert(name.clone(), ended);
+            return Err(failure("start", name, 1, &format!("Job for {name}.service failed.")));
+        }
+        self.manager.log(now, name, "started");
+        self.manager.last_pid += 1;
+        let pid = Some(self.manager.last_pid).filter(|_| matches!(unit.kind, UnitKind::Daemon { .. }));
+        let running = Running { unit: unit.clone(), state: ServiceState::Active, pid, since: now };
+        self.manager.running.insert(name.clone(), running);
+        let command = match &unit.kind {
+            UnitKind::Daemon { after_start, .. } => after_start.clone(),
+            UnitKind::OneShot { start, .. } => Some(start.clone()),
+        };
+        self.manager.ran.extend(command);
+        Ok(())
+    }
+
+    pub(super) fn stop(&mut self, name: &str, device_program: &Path) {
+        let Some(running) = self.manager.running.remove(name) else { return };
+        if running.state == ServiceState::Failed {
+            return;
+        }
+        if let Some(device) = device_of(&running.unit, device_program) {
+            self.stop_embedded(&device);
+        }
+        let now = self.time.now();
+        self.manager.log(now, name, "stopped");
+        let command = match running.unit.kind {
+            UnitKind::Daemon { after_stop, .. } => after_stop,
+            UnitKind::OneShot { stop, .. } => stop,
+        };
+        self.manager.ran.extend(command);
+    }
+
+    /// The device program of this interface ended by itself.
+    pub(super) fn device_process_ended(&mut self, device: &str) {
+        let runs = |running: &&mut Running| match &running.unit.kind {
+            UnitKind::Daemon { run, .. } => run.args.iter().any(|argument| argument == device),
+            UnitKind::OneShot { .. } => false,
+        };
+        if let Some(running) = self.manager.running.values_mut().find(runs) {
+            (running.state, running.pid) = (ServiceState::Failed, None);
+        }
+    }
+}
+
+fn failure(verb: &str, name: &str, status: i32, stderr: &str) -> HostError {
+    let argv = vec!["/usr/bin/systemctl".to_owned(), verb.to_owned(), format!("{name}.service")];
+    HostError::Command { argv, status: Some(status), stderr: stderr.to_owned() }
+}
+
+impl Services for FakeHost {
+    fn manager(&self) -> Kind {
+        self.state().manager.kind
+    }
+
+    fn status(&self, name: &str) -> Result<ServiceStatus> {
+        let state = self.state();
+        let running = state.manager.running.get(name);
+        let active = running.filter(|running| running.state == ServiceState::Active);
+        let enabled = state.manager.units.get(name).is_some_and(|file| file.enabled);
+        Ok(ServiceStatus {
+            state: running.map_or(ServiceState::Inactive, |running| running.state),
+            pid: active.and_then(|running| running.pid),
+            started_at: active.map(|running| running.since),
+            enabled: enabled && state.manager.kind == Kind::Systemd,
+        })
+    }
+
+    fn installed(&self, unit: &Unit) -> Result<bool> {
+        let state = self.state();
+        let same = |file: &UnitFile| file.unit.as_ref() == Some(unit) && file.enabled == unit.wanted_at_boot;
+        Ok(state.manager.kind == Kind::Builtin || state.manager.units.get(&unit.name).is_some_and(same))
+    }
+
+    fn install(&self, unit: &Unit) -> Result<()> {
+        let mut state = self.write(&format!("services.install {}", unit.name))?;
+        if state.manager.kind == Kind::Builtin {
+            return Ok(());
+        }
+        if state.manager.foreign(&unit.name) {
+            return Err(HostError::Foreign { object: format!("unit {}.service", unit.name) });
+        }
+        let file = UnitFile { unit: Some(unit.clone()), enabled: unit.wanted_at_boot };
+        state.manager.units.insert(unit.name.clone(), file);
+        Ok(())
+    }
+
+    fn uninstall(&self, name: &str) -> Result<()> {
+        let mut state = self.write(&format!("services.uninstall {name}"))?;
+        if !state.manager.foreign(name) {
+            state.stop(name, &self.shared.programs.device);
+            state.manager.running.remove(name);
+            state.manager.units.remove(name);
+        }
+        Ok(())
+    }
+
+    fn ours(&self) -> Result<Vec<String>> {
+        let manager = &self.state().manager;
+        let installed = manager.units.iter().filter(|(_, file)| file.unit.is_some()).map(|(name, _)| name);
+        Ok(match manager.kind {
+            Kind::Systemd => installed.cloned().collect(),
+            Kind::Builtin => manager.running.keys().cloned().collect(),
+        })
+    }
+
+    fn start(&self, unit: &Unit, _wait: Duration) -> Result<()> {
+        self.write(&format!("services.start {}", unit.name))?.start(unit, &self.shared.programs.device)
+    }
+
+    fn stop(&self, unit: &Unit, _wait: Duration) -> Result<()> {
+        self.write(&format!("services.stop {}", unit.name))?.stop(&unit.name, &self.shared.programs.device);
+        Ok(())
+    }
+
+    fn reload(&self, name: &str) -> Result<()> {
+        let mut state = self.write(&format!("services.reload {name}"))?;
+        let runs = state.manager.running.get(name).is_some_and(|running| running.state == ServiceState::Active);
+        if !runs {
+            return Err(failure("reload", name, 1, &format!("Unit {name}.service is not active, cannot reload.")));
+        }
+        let now = state.time.now();
+        state.manager.log(now, name, "reloaded");
+        Ok(())
+    }
+
+    fn logs(&self, name: &str, count: u32) -> Result<Logs> {
+        let state = self.state();
+        let lines = state.manager.logs.get(name).map(Vec::as_slice).unwrap_or_default();
+        let first = lines.len().saturating_sub(count as usize);
+        Ok(Logs { lines: lines[first..].to_vec(), journald: state.manager.kind == Kind::Systemd })
+    }
+}
+
+impl FakeHost {
+    /// Chooses who runs the services. Best done before any is installed.
+    pub fn set_manager(&self, kind: Kind) {
+        self.state().manager.kind = kind;
+    }
+    /// Installs and starts a unit of somebody else under this name.
+    pub fn add_foreign_unit(&self, name: &str) {
+        self.state().manager.units.insert(name.to_owned(), UnitFile { unit: None, enabled: true });
+    }
+    /// Changes an installed unit of ours by hand, so that it is another one than was installed.
+    pub fn edit_unit(&self, name: &str) {
+        if let Some(unit) = self.state().manager.units.get_mut(name).and_then(|file| file.unit.as_mut()) {
+            unit.description.push_str(" (edited)");
+        }
+    }
+    /// Makes every start of the service fail from now on, or no more.
+    pub fn fail_service(&self, name: &str, fails: bool) {
+        let failing = &mut self.state().manager.failing;
+        if fails {
+            failing.insert(name.to_owned());
+        } else {
+            failing.remove(name);
+        }
+    }
+    /// Ends a service as a crash does: it is failed, and what its process held is gone.
+    pub fn crash_service(&self, name: &str) {
+        let mut state = self.state();
+        let Some(running) = state.manager.running.get_mut(name) else { return };
+        (running.state, running.pid) = (ServiceState::Failed, None);
+        let device = device_of(&running.unit, &self.shared.programs.device);
+        if let Some(device) = device {
+            state.stop_embedded(&device);
+        }
+    }
+    /// Starts a service without a write, as the manager does by itself.
+    ///
+    /// # Errors
+    /// As [`Services::start`].
+    pub fn start_service(&self, name: &str) -> Result<()> {
+        let mut state = self.state();
+        let unit = state.manager.units.get(name).and_then(|file| file.unit.clone());
+        let unit = unit.or_else(|| state.manager.running.get(name).map(|running| running.unit.clone()));
+        unit.map_or(Ok(()), |unit| state.start(&unit, &self.shared.programs.device))
+    }
+    /// Says that a service listens on these ports while it runs.
+    pub fn service_listens(&self, name: &str, ports: &[Port]) {
+        self.state().manager.listens.insert(name.to_owned(), ports.iter().copied().collect());
+    }
+    /// Adds a line to the log of a service.
+    pub fn log_service(&self, name: &str, line: &str) {
+        let mut state = self.state();
+        let now = state.time.now();
+        state.manager.log(now, name, line);
+    }
+    /// The commands of one-shot services and those after starts and stops, in the order in which they would have run.
+    pub fn commands(&self) -> Vec<Command> {
+        self.state().manager.ran.clone()
+    }
+}

@@ -1,0 +1,85 @@
+//! What Phantom-WG asks of a Linux host: one small trait per facility, in the words of this project.
+//!
+//! [`Host`] is a value of shared facilities. `Host::linux` reaches the real machine; `Host::fake` (feature
+//! `fake`) is a strict host in memory, for tests of this project and of programs that embed it. One conformance
+//! suite runs against both.
+//!
+//! Nothing here knows what is stored or which modules exist. [`reconcile`] compares the host with a [`Wanted`]
+//! value and brings it there, touching only what carries our [`Marks`].
+
+pub mod error;
+mod facility;
+#[cfg(feature = "fake")]
+pub mod fake;
+pub mod linux;
+mod marks;
+pub mod reconcile;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+pub use error::HostError;
+pub use facility::{
+    Answer, Clock, Command, Device, DeviceUpdate, FileInfo, Files, Firewall, FirewallKind, FirewallQuery,
+    FirewallReport, Hook, InForce, Link, LinkChange, LinkKind, Logs, Manager, Match, Network, Peer, PeerConfig,
+    PeerUpdate, Port, Probe, ProbeError, Protocol, Random, Resolver, Restart, Route, RouteKind, Rule, Ruleset, RulesetRule,
+    ServiceState, ServiceStatus, Services, Sockets, Sysctl, UfwReport, UfwRule, Unit, UnitKind, Uplink, Verdict,
+    WireGuard,
+};
+pub use marks::Marks;
+pub use reconcile::Wanted;
+
+/// The result of asking the host for something.
+pub type Result<T, E = HostError> = std::result::Result<T, E>;
+
+/// Where the programs of this installation lie: service units and the supervisor start them by these paths.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Programs {
+    /// `phantom-api`.
+    pub api: PathBuf,
+    /// `phantom-wg-device`.
+    pub device: PathBuf,
+}
+
+impl Programs {
+    /// The programs in one folder.
+    pub fn in_dir(dir: impl Into<PathBuf>) -> Self {
+        let dir = dir.into();
+        Self { api: dir.join("phantom-api"), device: dir.join("phantom-wg-device") }
+    }
+}
+
+/// A host: every facility, each replaceable on its own.
+#[derive(Clone)]
+pub struct Host {
+    /// WireGuard devices of both backends.
+    pub wireguard: Arc<dyn WireGuard>,
+    /// Links, addresses, routes and rules.
+    pub network: Arc<dyn Network>,
+    /// Packet filter and NAT.
+    pub firewall: Arc<dyn Firewall>,
+    /// Kernel settings.
+    pub sysctl: Arc<dyn Sysctl>,
+    /// Services: systemd's or our own supervisor's.
+    pub services: Arc<dyn Services>,
+    /// Who listens on which port.
+    pub sockets: Arc<dyn Sockets>,
+    /// DNS queries to named servers.
+    pub resolver: Arc<dyn Resolver>,
+    /// Files.
+    pub files: Arc<dyn Files>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness fit for keys.
+    pub random: Arc<dyn Random>,
+    /// The programs of this installation.
+    pub programs: Programs,
+    /// Whether this process may change the host (it runs as root).
+    pub privileged: bool,
+}
+
+impl std::fmt::Debug for Host {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Host").field("programs", &self.programs).field("privileged", &self.privileged).finish_non_exhaustive()
+    }
+}

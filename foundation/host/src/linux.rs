@@ -1,0 +1,70 @@
+//! The real Linux host.
+//!
+//! Every file here has a pure half, which builds messages and reads replies and is tested on captured data, and a
+//! thin half, which sends. Nothing is opened before it is used, so that a [`Host`](crate::Host) costs nothing.
+
+mod command;
+mod files;
+mod firewall;
+mod misc;
+mod netlink;
+mod network;
+mod resolver;
+mod services;
+mod uapi;
+mod wireguard;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+pub use files::LinuxFiles;
+pub use firewall::LinuxFirewall;
+pub use misc::{LinuxClock, LinuxRandom, LinuxSockets, LinuxSysctl};
+pub use network::LinuxNetwork;
+pub use resolver::LinuxResolver;
+pub use services::{BuiltinServices, ServiceOptions, SystemdServices};
+pub use wireguard::LinuxWireGuard;
+
+use crate::{Host, Marks, Programs};
+
+/// What the Linux host has to know of an installation.
+#[derive(Clone, Debug)]
+pub struct LinuxOptions {
+    /// What dies with the boot: process files of the supervisor.
+    pub run_dir: PathBuf,
+    /// Log files of the supervisor.
+    pub logs_dir: PathBuf,
+    /// The marks of the installation.
+    pub marks: Marks,
+    /// The programs that services start.
+    pub programs: Programs,
+}
+
+impl Host {
+    /// The machine this process runs on. Opens nothing and starts nothing; what it finds missing is said by the call
+    /// that needs it.
+    pub fn linux(options: LinuxOptions) -> Self {
+        let LinuxOptions { run_dir, logs_dir, marks, programs } = options;
+        Self {
+            wireguard: Arc::new(LinuxWireGuard::new()),
+            network: Arc::new(LinuxNetwork::new()),
+            firewall: Arc::new(LinuxFirewall::new()),
+            sysctl: Arc::new(LinuxSysctl),
+            services: services::detect(ServiceOptions { run_dir, logs_dir, marks }),
+            sockets: Arc::new(LinuxSockets),
+            resolver: Arc::new(LinuxResolver),
+            files: Arc::new(LinuxFiles),
+            clock: Arc::new(LinuxClock),
+            random: Arc::new(LinuxRandom),
+            programs,
+            privileged: nix::unistd::geteuid().is_root(),
+        }
+    }
+}
+
+/// Readers of what others say, for fuzzing.
+#[doc(hidden)]
+pub mod fuzz {
+    pub use super::uapi::parse_device_reply;
+    pub use super::wireguard::parse_wireguard_dump;
+}

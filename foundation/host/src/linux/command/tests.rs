@@ -1,0 +1,73 @@
+//! Tests of starting programs, with the programs every Debian has.
+
+use std::time::{Duration, Instant};
+
+use super::{Program, find, read_bounded};
+use crate::HostError;
+
+fn shell(script: &str) -> Program {
+    Program::named("sh").unwrap().args(["-c", script])
+}
+
+#[test]
+fn finds_programs_in_the_fixed_folders_only() {
+    assert!(find("sh").unwrap().is_absolute());
+    assert_eq!(find("no-such-program-of-ours"), None);
+    assert_eq!(find("../../bin/sh/x"), None);
+    let missing = Program::named("no-such-program-of-ours").unwrap_err();
+    assert_eq!(missing.to_string(), "no-such-program-of-ours is not installed");
+}
+
+#[test]
+fn gives_the_output_and_a_bare_environment() {
+    // The shell itself adds PWD, and some add `_`, OLDPWD and SHLVL.
+    let env = String::from_utf8(shell("env | grep -v -e ^PWD= -e ^_= -e ^SHLVL= -e ^OLDPWD=; pwd").run().unwrap()).unwrap();
+    let mut lines: Vec<_> = env.lines().collect();
+    lines.sort_unstable();
+    assert_eq!(
+        lines,
+        ["/", "LC_ALL=C", "PATH=/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin"]
+    );
+}
+
+#[test]
+fn an_error_names_arguments_status_and_errors() {
+    let error = shell("echo out; echo 'bad thing' >&2; exit 3").run().unwrap_err();
+    assert_eq!(error.to_string(), "sh -c echo out; echo 'bad thing' >&2; exit 3 failed (exit status 3): bad thing");
+    let error = shell("kill -9 $$").run().unwrap_err();
+    assert!(matches!(error, HostError::Command { status: None, .. }), "{error}");
+    let output = shell("echo x >&2; exit 1").output().unwrap();
+    assert_eq!((output.code(), output.errors().as_str()), (Some(1), "x"));
+}
+
+#[test]
+fn input_goes_in_and_is_not_an_argument() {
+    assert_eq!(Program::named("cat").unwrap().input("key").run().unwrap(), b"key");
+    // More than any pipe holds, both ways at once.
+    let big = vec![b'x'; 3 << 20];
+    assert_eq!(Program::named("cat").unwrap().input(big.clone()).run().unwrap(), big);
+    // One that does not read it is judged by its exit status.
+    assert_eq!(Program::named("true").unwrap().input(big).run().unwrap(), b"");
+    let debug = format!("{:?}", Program::named("cat").unwrap().args(["-"]));
+    assert!(debug.contains("cat"));
+}
+
+#[test]
+fn a_program_that_hangs_is_killed_with_all_it_started() {
+    let started = Instant::now();
+    let error = shell("sleep 300 & echo $!; wait").limit(Duration::from_millis(200)).run().unwrap_err();
+    assert!(matches!(error, HostError::Timeout { .. }), "{error}");
+    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+    // One that closes its output and stays is out of time as well.
+    let error = shell("exec >&- 2>&-; sleep 300").limit(Duration::from_millis(200)).run().unwrap_err();
+    assert!(matches!(error, HostError::Timeout { .. }), "{error}");
+}
+
+#[test]
+fn text_beyond_the_bound_is_read_and_dropped() {
+    assert_eq!(read_bounded(&b"abcdef"[..], 4), b"abcd");
+    // 1 MiB of errors does not stop the program, and does not come back.
+    let error = shell("head -c 1048576 /dev/zero | tr '\\0' e >&2; exit 1").run().unwrap_err();
+    let HostError::Command { stderr, .. } = error else { panic!("{error}") };
+    assert_eq!(stderr.len(), 2000);
+}

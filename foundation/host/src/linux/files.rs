@@ -1,0 +1,153 @@
+//! Files of the host.
+#![expect(clippy::disallowed_methods, reason = "this is where files are written and removed")]
+
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::OFlag;
+
+use super::misc::random_number;
+use crate::{FileInfo, Files, HostError, Result};
+
+/// The real files.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LinuxFiles;
+
+impl Files for LinuxFiles {
+    fn read(&self, path: &Path) -> Result<Option<Vec<u8>>> {
+        absent_is_none(fs::read(path)).map_err(|e| failed("reading", path, e))
+    }
+
+    /// Follows a link in the last place; a link to nowhere is no file.
+    fn info(&self, path: &Path) -> Result<Option<FileInfo>> {
+        let metadata = absent_is_none(fs::metadata(path)).map_err(|e| failed("looking at", path, e))?;
+        Ok(metadata.map(|m| FileInfo { mode: m.mode() & 0o7777, uid: m.uid(), len: m.len(), dir: m.is_dir() }))
+    }
+
+    fn list(&self, dir: &Path) -> Result<Vec<PathBuf>> {
+        let entries = absent_is_none(fs::read_dir(dir)).map_err(|e| failed("listing", dir, e))?;
+        let names: io::Result<Vec<_>> =
+            entries.into_iter().flatten().map(|entry| entry.map(|e| PathBuf::from(e.file_name()))).collect();
+        let mut names = names.map_err(|e| failed("listing", dir, e))?;
+        names.sort();
+        Ok(names)
+    }
+
+    fn write(&self, path: &Path, content: &[u8], mode: u32) -> Result<()> {
+        let (dir, temporary) = beside(path)?;
+        let result = write_new(&temporary, content, mode)
+            .and_then(|()| fs::rename(&temporary, path))
+            .and_then(|()| sync_dir(dir));
+        result.map_err(|error| {
+            // Not there any more when only the last step failed.
+            let _ = fs::remove_file(&temporary);
+            failed("writing", path, error)
+        })
+    }
+
+    fn append(&self, path: &Path, content: &[u8]) -> Result<()> {
+        let opened = OpenOptions::new().append(true).custom_flags(OFlag::O_NOFOLLOW.bits()).open(path);
+        let mut file = match opened {
+            Err(e) if e.kind() == ErrorKind::NotFound => {
+                return Err(HostError::Absent { object: path.display().to_string() });
+            }
+            other => other.map_err(|e| failed("appending to", path, e))?,
+        };
+        // One call: a reader sees all of it or nothing. What a full disk cut short is taken back.
+        let before = file.metadata().map_err(|e| failed("appending to", path, e))?.len();
+        let result = match file.write(content) {
+            Ok(written) if written == content.len() => return Ok(()),
+            Ok(_) => io::Error::from(ErrorKind::WriteZero),
+            Err(error) => error,
+        };
+        let _ = file.set_len(before);
+        Err(failed("appending to", path, result))
+    }
+
+    fn set_mode(&self, path: &Path, mode: u32) -> Result<()> {
+        // Without waiting for the other end, should it be a pipe.
+        let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+        let opened = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path);
+        let correct = |file: File| {
+            // The owner first: a change of it takes set-user-id bits away.
+            if file.metadata()?.uid() != 0 {
+                fchown(&file, Some(0), Some(0))?;
+            }
+            file.set_permissions(fs::Permissions::from_mode(mode))
+        };
+        opened.and_then(correct).map_err(|e| failed("setting the mode of", path, e))
+    }
+
+    fn make_dir(&self, dir: &Path, mode: u32) -> Result<()> {
+        make_dirs(dir, mode).map_err(|e| failed("making", dir, e))
+    }
+
+    fn remove(&self, path: &Path) -> Result<()> {
+        absent_is_none(fs::remove_file(path)).map(drop).map_err(|e| failed("removing", path, e))
+    }
+
+    fn remove_dir(&self, dir: &Path) -> Result<()> {
+        absent_is_none(fs::remove_dir_all(dir)).map(drop).map_err(|e| failed("removing", dir, e))
+    }
+}
+
+fn failed(doing: &str, path: &Path, error: io::Error) -> HostError {
+    HostError::io(format!("{doing} {}", path.display()), error)
+}
+
+fn absent_is_none<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+/// The folder of a file and a name in it that nobody uses. Two writers of one file never share it; one that was
+/// killed leaves it behind, which does no harm.
+fn beside(path: &Path) -> Result<(&Path, PathBuf)> {
+    let no_file = || HostError::unexpected(format!("{} is not the absolute path of a file", path.display()));
+    let (dir, name) = path.parent().zip(path.file_name()).filter(|_| path.is_absolute()).ok_or_else(no_file)?;
+    let mut hidden = OsString::from(".");
+    hidden.push(name);
+    hidden.push(format!(".{:016x}", random_number()?));
+    // NAME_MAX of limits.h; a name too long for its hidden twin is cut, the number at its end counts.
+    let bytes = hidden.as_bytes();
+    if bytes.len() > 255 {
+        hidden = OsString::from(format!(".{}", String::from_utf8_lossy(&bytes[bytes.len() - 17..])));
+    }
+    Ok((dir, dir.join(hidden)))
+}
+
+/// Writes a file that must not exist yet. The kernel takes the bits of the umask off the mode it is made with, so
+/// that it is never wider than asked for; the rest is put right before there is anything in it.
+fn write_new(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    let flags = OFlag::O_NOFOLLOW.bits();
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).custom_flags(flags).open(path)?;
+    if file.metadata()?.mode() & 0o7777 != mode {
+        file.set_permissions(fs::Permissions::from_mode(mode))?;
+    }
+    file.write_all(content)?;
+    file.sync_all()
+}
+
+fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+fn make_dirs(dir: &Path, mode: u32) -> io::Result<()> {
+    match DirBuilder::new().mode(mode).create(dir) {
+        // Only what was made here: a folder that somebody else made keeps its mode.
+        Ok(()) => fs::set_permissions(dir, fs::Permissions::from_mode(mode)),
+        Err(e) if e.kind() == ErrorKind::AlreadyExists && dir.is_dir() => Ok(()),
+        Err(e) if e.kind() == ErrorKind::NotFound => {
+            make_dirs(dir.parent().ok_or(e)?, mode)?;
+            make_dirs(dir, mode)
+        }
+        Err(e) => Err(e),
+    }
+}

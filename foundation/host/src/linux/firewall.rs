@@ -1,0 +1,118 @@
+//! The packet filter of the real host.
+//!
+//! Which one it is: nftables where its program is installed and the kernel has it, else iptables. Our rules are in
+//! one of the two only; but packets pass both, and all tables in them, so that [`state`] looks at every place where
+//! something of ours is, or where somebody drops what we accept.
+
+mod foreign;
+mod nft;
+mod report;
+mod rules;
+mod state;
+mod ufw;
+mod xtables;
+
+use std::sync::OnceLock;
+
+use ipnetwork::IpNetwork;
+
+use self::state::{Backend, State};
+use super::command::{Program, find};
+use crate::{
+    Firewall, FirewallKind, FirewallQuery, FirewallReport, HostError, InForce, Marks, Result, Ruleset, UfwRule,
+};
+
+/// The host's packet filter.
+#[derive(Debug, Default)]
+pub struct LinuxFirewall {
+    forced: Option<FirewallKind>,
+    found: OnceLock<FirewallKind>,
+}
+
+impl LinuxFirewall {
+    /// Takes the packet filter that the host has; looks for it when it is first needed.
+    pub fn new() -> Self {
+        Self::default()
+    }
+    /// Takes this packet filter, whatever else there is.
+    pub fn with_kind(kind: FirewallKind) -> Self {
+        Self { forced: Some(kind), found: OnceLock::new() }
+    }
+
+    fn observe(&self, marks: &Marks, wanted: &Ruleset) -> Result<State> {
+        State::observe(Backend::of(self.kind()?), marks, wanted)
+    }
+}
+
+impl Firewall for LinuxFirewall {
+    fn kind(&self) -> Result<FirewallKind> {
+        if let Some(kind) = self.forced.or_else(|| self.found.get().copied()) {
+            return Ok(kind);
+        }
+        let kind = if find("nft").is_some() && nft::kernel::chains()?.is_some() {
+            FirewallKind::Nftables
+        } else if find("iptables").is_some() {
+            FirewallKind::Iptables
+        } else {
+            let what = "filter packets: install the package nftables (or iptables, on a kernel without nf_tables)";
+            return Err(HostError::Unsupported { what: what.to_owned() });
+        };
+        Ok(*self.found.get_or_init(|| kind))
+    }
+
+    fn in_force(&self, marks: &Marks, wanted: &Ruleset) -> Result<InForce> {
+        Ok(self.observe(marks, wanted)?.in_force())
+    }
+
+    /// Without rules this is the same as [`Self::remove`]: no empty table or chain is left.
+    fn replace(&self, marks: &Marks, wanted: &Ruleset) -> Result<()> {
+        self.observe(marks, wanted)?.apply()?;
+        if self.observe(marks, wanted)?.is_right() {
+            return Ok(());
+        }
+        Err(HostError::unexpected("the packet filter does not show the rules it was given a moment ago"))
+    }
+
+    fn remove(&self, marks: &Marks) -> Result<()> {
+        match self.kind() {
+            Ok(_) => self.replace(marks, &Ruleset::default()),
+            // Where there is no packet filter, there is nothing of ours in one.
+            Err(HostError::Unsupported { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn ufw(&self, marks: &Marks) -> Result<Option<Vec<UfwRule>>> {
+        if ufw::enabled()? { ufw::rules(&marks.text()).map(Some) } else { Ok(None) }
+    }
+
+    fn add_ufw(&self, marks: &Marks, rule: &UfwRule) -> Result<()> {
+        ufw::add(&marks.text(), rule)
+    }
+
+    fn remove_ufw(&self, marks: &Marks, rule: &UfwRule) -> Result<()> {
+        ufw::remove(&marks.text(), rule)
+    }
+
+    fn report(&self, marks: &Marks, query: &FirewallQuery) -> Result<FirewallReport> {
+        Ok(report::report(marks, query))
+    }
+
+    /// By the `conntrack` program; without it [`HostError::Unsupported`].
+    fn forget_connections(&self, of: &[IpNetwork]) -> Result<()> {
+        let Some(program) = find("conntrack") else {
+            let what = "forget tracked connections: install the package conntrack".to_owned();
+            return Err(HostError::Unsupported { what });
+        };
+        for network in of {
+            let family = if network.is_ipv4() { "ipv4" } else { "ipv6" };
+            let args = ["-D".to_owned(), "-f".to_owned(), family.to_owned(), "-s".to_owned(), network.to_string()];
+            let output = Program::at(&program).args(args).output()?;
+            // It ends with 1 both when it failed and when there was nothing to delete.
+            if !output.errors().contains("flow entries have been deleted") {
+                output.success()?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,111 @@
+//! Tables of others in nftables that drop forwarded packets.
+//!
+//! An accept is final only for the chain it stands in: a packet that our table accepts is still asked about in every
+//! other table, and one of them with policy drop ends it. There our accepts are repeated, in a chain of ours inside
+//! that table, with one marked jump to it. Nothing else in the table is changed.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+use super::nft::{Chain, Listing, Place, Table, rules_of};
+use super::rules::{Plain, Rendered, same};
+use crate::Marks;
+
+/// Our chain in tables of others.
+#[derive(Clone, Debug)]
+pub(super) struct Repeated {
+    mark: String,
+    chain: String,
+}
+
+/// What is to be done in the tables of others.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Plan {
+    /// Something of ours is in one of them.
+    pub present: bool,
+    /// The lines that bring them to what is wanted; empty when they are so.
+    pub script: String,
+}
+
+impl Repeated {
+    /// Those of an installation.
+    pub(super) fn of(marks: &Marks) -> Self {
+        Self { mark: marks.text(), chain: format!("{}_forward", marks.nft_table()) }
+    }
+
+    /// Whether a chain has the name of ours.
+    pub(super) fn is_ours(&self, chain: &str) -> bool {
+        chain == self.chain
+    }
+
+    /// Compares all tables but those in `not_these` with what is wanted: `accepts` in each that is closed.
+    pub(super) fn plan(&self, listing: &Listing, not_these: &BTreeSet<Place>, accepts: &[Plain]) -> Plan {
+        let mut plan = Plan::default();
+        for (place, table) in listing.tables.iter().filter(|(place, _)| !not_these.contains(*place)) {
+            self.plan_table(place, table, accepts, &mut plan);
+        }
+        plan
+    }
+
+    fn plan_table(&self, place: &Place, table: &Table, accepts: &[Plain], plan: &mut Plan) {
+        let rules = rules_of(&self.mark, accepts, place.family.only());
+        let closed = |name: &str, chain: &Chain| chain.is_at("forward") && chain.closed() && is_word(name);
+        let mut jumped_to = false;
+        for (name, chain) in &table.chains {
+            let want = !rules.is_empty() && is_word(&place.table) && closed(name, chain);
+            jumped_to |= want;
+            plan.present |= chain.rules.iter().any(|rule| rule.target() == Some(&self.chain));
+            self.plan_jump(place, name, chain, want, &mut plan.script);
+        }
+        let loaded = table.chains.get(&self.chain);
+        plan.present |= loaded.is_some();
+        let chain = format!("{place} {}", self.chain);
+        // The chain has to be there before the jumps to it, and to be gone after them.
+        match (jumped_to, loaded) {
+            (true, Some(loaded)) if same(&rules, &loaded.loaded()) => {}
+            (true, _) => plan.script.insert_str(0, &fill(&chain, &rules)),
+            (false, Some(_)) => {
+                let _ = writeln!(plan.script, "flush chain {chain}\ndelete chain {chain}");
+            }
+            (false, None) => {}
+        }
+    }
+
+    /// One jump to our chain, in front of all rules but such jumps of other installations; or none.
+    fn plan_jump(&self, place: &Place, name: &str, chain: &Chain, want: bool, script: &mut String) {
+        let ours = || chain.rules.iter().filter(|rule| rule.target() == Some(&self.chain));
+        let sibling = |comment: &Option<String>| comment.as_ref().is_some_and(|c| c.starts_with(&Marks::new(None).text()));
+        let first = chain.rules.iter().find(|rule| rule.target() == Some(&self.chain) || !sibling(&rule.comment));
+        let right = first.is_some_and(|rule| {
+            rule.target() == Some(&self.chain) && rule.comment.as_ref() == Some(&self.mark) && rule.statements.len() == 1
+        });
+        if want && right && ours().count() == 1 {
+            return;
+        }
+        // Writing to a string does not fail.
+        for rule in ours() {
+            let _ = writeln!(script, "delete rule {place} {name} handle {}", rule.handle);
+        }
+        if want {
+            let _ = writeln!(script, "insert rule {place} {name} jump {} comment \"{}\"", self.chain, self.mark);
+        }
+    }
+}
+
+/// The lines that fill our chain, whether it is there or not.
+fn fill(chain: &str, rules: &[Rendered]) -> String {
+    let mut script = format!("add chain {chain}\nflush chain {chain}\n");
+    for rule in rules {
+        let _ = writeln!(script, "add rule {chain} {} comment \"{}\"", rule.text, rule.comment);
+    }
+    script
+}
+
+/// Whether nft takes a name literally. Others can only be made by netlink; such a table is left alone.
+fn is_word(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-./".contains(&byte);
+    name.bytes().all(plain) && name.starts_with(|first: char| first.is_ascii_alphabetic())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,96 @@
+//! The scripts for nftables, in full.
+
+use super::super::super::rules::{Family, Plain};
+use super::super::Place;
+use super::{own_rules, own_table, rules_of, without_own_table};
+use crate::{Hook, Match, Protocol, Ruleset, Verdict};
+
+/// A ruleset with every condition and every verdict.
+pub(in crate::linux::firewall) fn everything() -> Ruleset {
+    let input = |interface: &str, not| Match::In { interface: interface.into(), not };
+    let output = |interface: &str, not| Match::Out { interface: interface.into(), not };
+    let from = |network: &str, not| Match::From { network: network.parse().unwrap(), not };
+    let to = |network: &str, not| Match::To { network: network.parse().unwrap(), not };
+    let port = |protocol, port| Match::Port { protocol, port };
+    let mut all = Ruleset::default();
+    all.add(Hook::Input, 1, vec![input("lo", true), port(Protocol::Udp, 51820)], Verdict::Drop);
+    all.add(Hook::Input, 2, vec![Match::Ipv6, port(Protocol::Tcp, 443)], Verdict::Accept);
+    all.add(Hook::Forward, 1, vec![Match::Established], Verdict::Accept);
+    all.add(Hook::Forward, 2, vec![input("wg_main", false), from("10.8.0.0/24", false), to("10.0.0.0/8", true)], Verdict::Accept);
+    all.add(Hook::Forward, 3, vec![input("wg_main", false), Match::Ipv6], Verdict::Reject);
+    all.add(Hook::Forward, 4, vec![from("10.8.0.5/32", false), output("wg_vpn", true)], Verdict::Drop);
+    all.add(Hook::Forward, 5, vec![from("fd00:8::/64", true), output("wg_main", false)], Verdict::Reject);
+    all.add(Hook::Mangle, 1, vec![output("wg_main", false), Match::TcpSyn], Verdict::ClampMss);
+    all.add(Hook::Mangle, 2, vec![Match::TcpSyn, Match::Ipv4, port(Protocol::Tcp, 80)], Verdict::SetMss(1360));
+    all.add(Hook::SourceNat, 1, vec![from("10.8.0.0/24", false), to("10.8.0.0/24", false)], Verdict::Accept);
+    all.add(Hook::SourceNat, 2, vec![from("10.8.0.0/24", false), output("wg_main", true)], Verdict::Masquerade);
+    // One that can match nothing leaves no trace.
+    all.add(Hook::Input, 3, vec![Match::Ipv4, Match::Ipv6], Verdict::Drop);
+    all
+}
+
+fn table() -> Place {
+    Place::own("phantom_wg".into())
+}
+
+#[test]
+fn the_whole_table() {
+    let script = own_table(&table(), &own_rules("phantom-wg", &everything()).unwrap());
+    assert_eq!(
+        script,
+        r#"add table inet phantom_wg
+delete table inet phantom_wg
+table inet phantom_wg {
+	chain input {
+		type filter hook input priority filter; policy accept;
+		iifname != "lo" udp dport 51820 drop comment "phantom-wg 7f47e602"
+		meta nfproto ipv6 tcp dport 443 accept comment "phantom-wg ff36c80e"
+	}
+	chain forward {
+		type filter hook forward priority filter; policy accept;
+		ct state established,related accept comment "phantom-wg 8ec0115e"
+		iifname "wg_main" ip saddr 10.8.0.0/24 ip daddr != 10.0.0.0/8 accept comment "phantom-wg b925ea6b"
+		meta nfproto ipv6 iifname "wg_main" reject with icmpx type admin-prohibited comment "phantom-wg 28de1bdc"
+		oifname != "wg_vpn" ip saddr 10.8.0.5/32 drop comment "phantom-wg 82a4a13f"
+		oifname "wg_main" ip6 saddr != fd00:8::/64 reject with icmpx type admin-prohibited comment "phantom-wg 7deef1fa"
+	}
+	chain mangle {
+		type filter hook forward priority mangle; policy accept;
+		oifname "wg_main" tcp flags & (syn|rst) == syn tcp option maxseg size set rt mtu comment "phantom-wg cdcc8302"
+		meta nfproto ipv4 tcp dport 80 tcp flags & (syn|rst) == syn tcp option maxseg size set 1360 comment "phantom-wg b7d44d6f"
+	}
+	chain srcnat {
+		type nat hook postrouting priority srcnat; policy accept;
+		ip saddr 10.8.0.0/24 ip daddr 10.8.0.0/24 accept comment "phantom-wg 2ca07d98"
+		oifname != "wg_main" ip saddr 10.8.0.0/24 masquerade comment "phantom-wg 7f826a4f"
+	}
+}
+"#
+    );
+}
+
+#[test]
+fn removing_names_only_our_table() {
+    assert_eq!(without_own_table(&table()), "add table inet phantom_wg\ndelete table inet phantom_wg\n");
+}
+
+#[test]
+fn a_table_of_one_family_gets_what_suits_it() {
+    let rules: Vec<_> = everything()
+        .rules()
+        .iter()
+        .filter(|rule| rule.hook == Hook::Forward)
+        .map(|rule| Plain::of(rule).unwrap().unwrap())
+        .collect();
+    let texts = |only| rules_of("m", &rules, only).into_iter().map(|r| r.text).collect::<Vec<_>>();
+    assert_eq!(
+        texts(Some(Family::V6)),
+        [
+            "ct state established,related accept",
+            "iifname \"wg_main\" reject with icmpx type admin-prohibited",
+            "oifname \"wg_main\" ip6 saddr != fd00:8::/64 reject with icmpx type admin-prohibited",
+        ]
+    );
+    assert_eq!(texts(Some(Family::V4)).len(), 3);
+    assert_eq!(texts(None).len(), 5);
+}

@@ -1,0 +1,235 @@
+//! What is loaded, what is to be, and the way from one to the other, over all packet filters of the host.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::foreign::{Plan, Repeated};
+use super::nft::kernel::SeenChain;
+use super::nft::{self, Place, Rules};
+use super::rules::{Family, Plain};
+use super::ufw;
+use super::xtables::{self, At, Chains, Listing, Names, TABLES, Variant};
+use crate::linux::command::find;
+use crate::{FirewallKind, Hook, InForce, Marks, Result, Ruleset, Verdict};
+
+/// Where our rules go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Backend {
+    /// Our own table of nftables.
+    Nft,
+    /// Chains of this implementation of iptables.
+    Xtables(Variant),
+}
+
+impl Backend {
+    pub(super) fn of(kind: FirewallKind) -> Self {
+        match kind {
+            FirewallKind::Nftables => Self::Nft,
+            // Without the plain name there is nothing to run: the error comes from the first attempt to.
+            FirewallKind::Iptables => Self::Xtables(Variant::preferred().unwrap_or(Variant::Nft)),
+        }
+    }
+}
+
+/// Names and rules of one installation, checked and rendered for every packet filter.
+struct Wanted {
+    names: Names,
+    own: Place,
+    repeated: Repeated,
+    nft: Rules,
+    xtables: BTreeMap<At, Chains>,
+    accepts: Vec<Plain>,
+}
+
+impl Wanted {
+    fn new(backend: Backend, marks: &Marks, ruleset: &Ruleset) -> Result<Self> {
+        let names = Names::of(marks);
+        let mut wanted = Self {
+            own: Place::own(marks.nft_table()),
+            repeated: Repeated::of(marks),
+            nft: Rules::new(),
+            xtables: BTreeMap::new(),
+            accepts: Vec::new(),
+            names,
+        };
+        for rule in ruleset.rules() {
+            if let Some(plain) = Plain::of(rule)?.filter(|p| rule.hook == Hook::Forward && p.verdict == Verdict::Accept) {
+                wanted.accepts.push(plain);
+            }
+        }
+        match backend {
+            Backend::Nft => wanted.nft = nft::own_rules(&wanted.names.mark, ruleset)?,
+            Backend::Xtables(variant) => wanted.add_xtables(variant, ruleset)?,
+        }
+        Ok(wanted)
+    }
+
+    fn add_xtables(&mut self, variant: Variant, ruleset: &Ruleset) -> Result<()> {
+        for family in Family::ALL {
+            for table in TABLES {
+                let at = At { variant, family, table };
+                let chains = xtables::rules_for(&self.names.mark, ruleset, family, at.hooks())?;
+                // IPv4 cannot do without its program; IPv6 may be missing in the kernel or as a program.
+                let possible = family == Family::V4 || (xtables::family_exists(family) && at.program().is_some());
+                if possible && !chains.is_empty() {
+                    self.xtables.insert(at, chains);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What a table of iptables is to hold. One that is not ours to fill gets our accepts if it drops by default,
+    /// unless that is ufw's doing, which gets rules of its own.
+    fn chains(&self, backend: Backend, at: At, listing: &Listing) -> Result<Chains> {
+        if backend == Backend::Xtables(at.variant) {
+            return Ok(self.xtables.get(&at).cloned().unwrap_or_default());
+        }
+        let closed = at.table == "filter" && listing.closed() && !ufw::manages(listing);
+        if closed { xtables::accepts(&self.names.mark, &self.accepts, at.family) } else { Ok(Chains::new()) }
+    }
+}
+
+/// A table of iptables with what is to be in it.
+struct Xtable {
+    at: At,
+    listing: Listing,
+    chains: Chains,
+}
+
+/// The packet filters as they are, beside what is wanted of them.
+pub(super) struct State {
+    backend: Backend,
+    wanted: Wanted,
+    /// Our own table is loaded.
+    own_loaded: bool,
+    /// It holds exactly what is wanted.
+    own_right: bool,
+    foreign: Plan,
+    xtables: Vec<Xtable>,
+}
+
+impl State {
+    /// Looks at what is loaded. On a host that uses nothing but nftables this is one process; each table of
+    /// iptables that forwarded packets pass is one more.
+    pub(super) fn observe(backend: Backend, marks: &Marks, ruleset: &Ruleset) -> Result<Self> {
+        let wanted = Wanted::new(backend, marks, ruleset)?;
+        let chains = nft::kernel::chains()?.unwrap_or_default();
+        let (xtables, managed) = observe_xtables(backend, &wanted, &chains)?;
+        let mut state =
+            Self { own_loaded: false, own_right: false, foreign: Plan::default(), backend, wanted, xtables };
+        state.observe_nft(&chains, managed)?;
+        Ok(state)
+    }
+
+    fn observe_nft(&mut self, chains: &[SeenChain], mut not_these: BTreeSet<Place>) -> Result<()> {
+        let own = self.wanted.own.clone();
+        let tables = nft::kernel::tables()?;
+        self.own_loaded = tables.contains_key(&own);
+        self.own_right = !self.own_loaded && self.wanted.nft.is_empty();
+        // Without the program, tables of nftables cannot be changed, and then need not be looked at.
+        if find("nft").is_none() {
+            return Ok(());
+        }
+        not_these.insert(own.clone());
+        not_these.extend(tables.into_iter().filter(|(_, owned)| *owned).map(|(table, _)| table));
+        let others = chains.iter().any(|chain| {
+            !not_these.contains(&chain.table) && (chain.at_forward || self.wanted.repeated.is_ours(&chain.name))
+        });
+        let listing = match (others, self.own_loaded) {
+            (true, _) => nft::list_all()?,
+            (false, true) => nft::list_table(&own)?,
+            (false, false) => return Ok(()),
+        };
+        if let Some(table) = listing.tables.get(&own) {
+            self.own_right = !self.wanted.nft.is_empty() && table.holds(&self.wanted.nft);
+        }
+        let accepts = if self.backend == Backend::Nft { self.wanted.accepts.as_slice() } else { &[] };
+        self.foreign = self.wanted.repeated.plan(&listing, &not_these, accepts);
+        Ok(())
+    }
+
+    /// How it compares.
+    pub(super) fn in_force(&self) -> InForce {
+        let names = &self.wanted.names;
+        let present = self.own_loaded
+            || self.foreign.present
+            || self.xtables.iter().any(|table| table.listing.has_ours(names, table.at));
+        match (present, self.is_right()) {
+            (false, _) => InForce::Absent,
+            (true, true) => InForce::Same,
+            (true, false) => InForce::Different,
+        }
+    }
+
+    /// Whether there is nothing to do.
+    pub(super) fn is_right(&self) -> bool {
+        self.own_right
+            && self.foreign.script.is_empty()
+            && self.xtables.iter().all(|table| table.holds(&self.wanted.names))
+    }
+
+    /// Brings it to what is wanted: nftables in one transaction, then each table of iptables that differs. What is
+    /// right already is not touched, but for our own table, which costs the same either way.
+    pub(super) fn apply(&self) -> Result<()> {
+        let own = match (self.wanted.nft.is_empty(), self.own_loaded) {
+            (false, _) => nft::own_table(&self.wanted.own, &self.wanted.nft),
+            (true, true) => nft::without_own_table(&self.wanted.own),
+            (true, false) => String::new(),
+        };
+        let script = own + &self.foreign.script;
+        if !script.is_empty() {
+            nft::apply(&script)?;
+        }
+        for table in &self.xtables {
+            if !table.holds(&self.wanted.names) {
+                table.at.apply(&self.wanted.names, &table.listing, &table.chains)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Xtable {
+    fn holds(&self, names: &Names) -> bool {
+        self.listing.holds(names, self.at, &self.chains)
+    }
+}
+
+/// The tables of iptables that concern us, and the tables of nftables that are iptables' business.
+fn observe_xtables(
+    backend: Backend,
+    wanted: &Wanted,
+    chains: &[SeenChain],
+) -> Result<(Vec<Xtable>, BTreeSet<Place>)> {
+    let existing = xtables::existing(chains);
+    let mut all: BTreeSet<At> = existing.iter().copied().collect();
+    // Tables that are still to be made.
+    all.extend(wanted.xtables.keys());
+    let (mut tables, mut managed) = (Vec::new(), BTreeSet::new());
+    for at in all {
+        if !concerns(backend, wanted, at, chains) || (at.program().is_none() && !wanted.xtables.contains_key(&at)) {
+            continue;
+        }
+        let listing = match at.list_if(existing.contains(&at)) {
+            Ok(listing) => listing,
+            // Somebody put rules there that iptables does not understand: then it is a table of nftables.
+            Err(_) if at.variant == Variant::Nft && backend == Backend::Nft => continue,
+            Err(error) => return Err(error),
+        };
+        managed.extend(at.place());
+        let chains = wanted.chains(backend, at, &listing)?;
+        tables.push(Xtable { at, listing, chains });
+    }
+    Ok((tables, managed))
+}
+
+/// Whether a table can hold something of ours, or drop what we accept.
+fn concerns(backend: Backend, wanted: &Wanted, at: At, chains: &[SeenChain]) -> bool {
+    if backend == Backend::Xtables(at.variant) || at.variant == Variant::Legacy {
+        return true;
+    }
+    let ours = |name: &str| at.hooks().any(|hook| wanted.names.chain(hook) == name);
+    chains.iter().filter(|chain| at.place().as_ref() == Some(&chain.table)).any(|chain| {
+        ours(&chain.name) || (at.table == "filter" && chain.at_forward && chain.name == "FORWARD")
+    })
+}

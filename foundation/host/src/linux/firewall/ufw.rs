@@ -1,0 +1,257 @@
+//! ufw: rules that carry our mark as their comment.
+//!
+//! What is there is read from ufw's own rule files, which is what `ufw show added` prints, without starting its
+//! interpreter; changes go through the program. ufw keeps one rule for one condition: adding a rule that the
+//! operator has made already changes that one. Ours then remembers in its comment what it was, and removing it
+//! brings that back.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use phantom_types::InterfaceName;
+
+use super::xtables::Listing;
+use crate::linux::command::{Program, find};
+use crate::{HostError, Protocol, Result, UfwRule};
+
+/// Whether ufw is switched on.
+const CONFIG: &str = "/etc/ufw/ufw.conf";
+/// Its rules for IPv4 and IPv6. A rule without addresses stands in both.
+const RULES: [&str; 2] = ["/etc/ufw/user.rules", "/etc/ufw/user6.rules"];
+
+/// A rule of ufw as its files have it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Tuple {
+    /// For forwarded packets (`ufw route`).
+    route: bool,
+    /// As in `allow`, or `allow_log`.
+    action: String,
+    /// Its conditions: protocol, destination port and address, source port and address, direction with interface.
+    conditions: String,
+    comment: String,
+}
+
+/// Whether ufw is installed and switched on.
+pub(super) fn enabled() -> Result<bool> {
+    Ok(read(Path::new(CONFIG))?.is_some_and(|config| switched_on(&config)) && find("ufw").is_some())
+}
+
+/// Whether a table of iptables is filled by ufw, which then decides about forwarded packets itself. Its chains stay
+/// when it is switched off.
+pub(super) fn manages(listing: &Listing) -> bool {
+    let of_ufw = |chain: &&str| listing.chains.contains_key(*chain);
+    ["ufw-before-forward", "ufw6-before-forward"].iter().any(of_ufw) && enabled().unwrap_or(false)
+}
+
+/// Our rules.
+pub(super) fn rules(mark: &str) -> Result<Vec<UfwRule>> {
+    let ours = tuples()?.into_iter().filter(|tuple| origin(mark, &tuple.comment).is_some());
+    let mut rules: Vec<_> = ours.filter_map(|tuple| rule_of(&tuple)).collect();
+    rules.sort();
+    rules.dedup();
+    Ok(rules)
+}
+
+/// Adds a rule. An allow or a route goes behind the rules there are, a deny in front of all; but a rule that is there
+/// for the same condition becomes ours where it stands.
+pub(super) fn add(mark: &str, rule: &UfwRule) -> Result<()> {
+    let wanted = tuple_of(rule);
+    let there = tuples()?.into_iter().find(|tuple| tuple.same_condition(&wanted));
+    let mut comment = mark.to_owned();
+    let mut first = matches!(rule, UfwRule::Deny { .. });
+    match there {
+        Some(there) if origin(mark, &there.comment).is_some() => {
+            if there.action == wanted.action {
+                return Ok(());
+            }
+            // One of ours with the other verdict. Changed in place it would stay where it is.
+            match there.comment.strip_prefix(mark).filter(|rest| !rest.is_empty()) {
+                Some(was) => {
+                    comment.push_str(was);
+                    first = false;
+                }
+                None => ufw(&command(&there.action, rule, Placed::Deleted, None))?,
+            }
+        }
+        Some(there) => {
+            first = false;
+            comment = format!("{mark}; was {}", there.action);
+            if !there.comment.is_empty() {
+                comment = format!("{comment}: {}", there.comment);
+            }
+        }
+        None => {}
+    }
+    let place = if first { Placed::First } else { Placed::Last };
+    ufw(&command(&wanted.action, rule, place, Some(&comment)))?;
+    let added = tuples()?.iter().any(|tuple| tuple.same_rule(&wanted) && origin(mark, &tuple.comment).is_some());
+    if added { Ok(()) } else { Err(HostError::unexpected(format!("ufw did not take the rule {rule:?}"))) }
+}
+
+/// Removes a rule of ours, or makes it again what it was before it was ours.
+pub(super) fn remove(mark: &str, rule: &UfwRule) -> Result<()> {
+    let wanted = tuple_of(rule);
+    let Some(there) = tuples()?.into_iter().find(|tuple| tuple.same_rule(&wanted)) else { return Ok(()) };
+    match origin(mark, &there.comment) {
+        None => Ok(()),
+        Some(None) => ufw(&command(&there.action, rule, Placed::Deleted, None)),
+        Some(Some((action, comment))) => ufw(&command(action, rule, Placed::Last, Some(comment))),
+    }
+}
+
+/// What `ufw status verbose` prints. Empty when it cannot be run.
+pub(super) fn status() -> String {
+    let output = Program::named("ufw").and_then(|ufw| ufw.args(["status", "verbose"]).run());
+    output.map(|text| String::from_utf8_lossy(&text).into_owned()).unwrap_or_default()
+}
+
+/// The lines of a status that carry the mark or hold one of these words, without comment and trailing blanks.
+pub(super) fn status_lines(status: &str, mark: &str, words: &[String]) -> Vec<String> {
+    let rules = status.lines().skip_while(|line| !line.starts_with("--"));
+    let concerning = rules.skip(1).filter_map(|line| {
+        let (rule, comment) = line.split_once(" # ").unwrap_or((line, ""));
+        let named = || rule.split_whitespace().any(|word| words.iter().any(|wanted| wanted == word));
+        (origin(mark, comment).is_some() || named()).then(|| rule.trim_end().to_owned())
+    });
+    concerning.collect()
+}
+
+/// Where a rule is put.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Placed {
+    First,
+    Last,
+    Deleted,
+}
+
+/// The arguments of ufw for a rule with this action.
+fn command(action: &str, rule: &UfwRule, placed: Placed, comment: Option<&str>) -> Vec<String> {
+    // "allow_log" in the files is "allow log" to the program.
+    let (verb, log) = action.split_once('_').map_or((action, None), |(verb, log)| (verb, Some(log)));
+    let mut words: Vec<String> = Vec::new();
+    let mut push = |word: &str| words.push(word.to_owned());
+    if matches!(rule, UfwRule::RouteFrom { .. }) {
+        push("route");
+    }
+    match placed {
+        Placed::First => push("prepend"),
+        Placed::Last => {}
+        Placed::Deleted => push("delete"),
+    }
+    push(verb);
+    match rule {
+        UfwRule::Allow { protocol, port } | UfwRule::Deny { protocol, port } => {
+            log.into_iter().for_each(&mut push);
+            push(&format!("{port}/{}", name(*protocol)));
+        }
+        UfwRule::RouteFrom { interface } => {
+            ["in", "on", interface.as_str()].into_iter().chain(log).for_each(&mut push);
+        }
+    }
+    for text in comment {
+        push("comment");
+        push(text);
+    }
+    words
+}
+
+fn ufw(args: &[String]) -> Result<()> {
+    Program::named("ufw")?.args(args.iter().cloned()).run().map(drop)
+}
+
+fn name(protocol: Protocol) -> &'static str {
+    if protocol == Protocol::Tcp { "tcp" } else { "udp" }
+}
+
+/// `None`: not ours. `Some(None)`: made by us. `Some(Some(..))`: the operator's rule, with its action and comment.
+fn origin<'a>(mark: &str, comment: &'a str) -> Option<Option<(&'a str, &'a str)>> {
+    let rest = comment.strip_prefix(mark)?;
+    if rest.is_empty() {
+        return Some(None);
+    }
+    let was = rest.strip_prefix("; was ")?;
+    Some(Some(was.split_once(": ").unwrap_or((was, ""))))
+}
+
+fn tuples() -> Result<Vec<Tuple>> {
+    let mut tuples = Vec::new();
+    for file in RULES {
+        tuples.extend(read(Path::new(file))?.unwrap_or_default().lines().filter_map(Tuple::parse));
+    }
+    Ok(tuples)
+}
+
+fn read(path: &Path) -> Result<Option<String>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+        Err(e) => Err(HostError::io(format!("reading {}", path.display()), e)),
+    }
+}
+
+fn switched_on(config: &str) -> bool {
+    let value = config.lines().filter_map(|line| line.trim().strip_prefix("ENABLED=")).next_back();
+    value.is_some_and(|value| value.trim_matches(['"', '\'', ' ']).eq_ignore_ascii_case("yes"))
+}
+
+impl Tuple {
+    /// Reads a line as `### tuple ### allow udp 51820 0.0.0.0/0 any 0.0.0.0/0 in comment=7068`.
+    fn parse(line: &str) -> Option<Self> {
+        let mut words: Vec<_> = line.strip_prefix("### tuple ### ")?.split_whitespace().collect();
+        let comment = words.last().and_then(|word| word.strip_prefix("comment=")).map(text_of_hex);
+        if comment.is_some() {
+            words.pop();
+        }
+        let (action, conditions) = words.split_first()?;
+        Some(Self {
+            route: action.starts_with("route:"),
+            action: action.trim_start_matches("route:").to_owned(),
+            conditions: conditions.join(" ").replace("0.0.0.0/0", "any").replace("::/0", "any"),
+            comment: comment.unwrap_or_default(),
+        })
+    }
+    fn same_condition(&self, other: &Self) -> bool {
+        (self.route, &self.conditions) == (other.route, &other.conditions)
+    }
+    fn same_rule(&self, other: &Self) -> bool {
+        self.same_condition(other) && self.action == other.action
+    }
+}
+
+fn tuple_of(rule: &UfwRule) -> Tuple {
+    let (route, action, conditions) = match rule {
+        UfwRule::Allow { protocol, port } => (false, "allow", format!("{} {port} any any any in", name(*protocol))),
+        UfwRule::Deny { protocol, port } => (false, "deny", format!("{} {port} any any any in", name(*protocol))),
+        UfwRule::RouteFrom { interface } => (true, "allow", format!("any any any any any in_{interface}")),
+    };
+    Tuple { route, action: action.to_owned(), conditions, comment: String::new() }
+}
+
+fn rule_of(tuple: &Tuple) -> Option<UfwRule> {
+    if tuple.route {
+        let interface: InterfaceName = tuple.conditions.strip_prefix("any any any any any in_")?.parse().ok()?;
+        return (tuple.action == "allow").then_some(UfwRule::RouteFrom { interface });
+    }
+    let (protocol, port) = tuple.conditions.strip_suffix(" any any any in")?.split_once(' ')?;
+    let protocol = match protocol {
+        "tcp" => Protocol::Tcp,
+        "udp" => Protocol::Udp,
+        _ => return None,
+    };
+    let port = port.parse().ok()?;
+    match tuple.action.as_str() {
+        "allow" => Some(UfwRule::Allow { protocol, port }),
+        "deny" => Some(UfwRule::Deny { protocol, port }),
+        _ => None,
+    }
+}
+
+fn text_of_hex(hex: &str) -> String {
+    let digits = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap_or_default(), 16).ok();
+    let bytes: Vec<u8> = hex.as_bytes().chunks(2).map_while(digits).collect();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests;

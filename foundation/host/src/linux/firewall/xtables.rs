@@ -1,0 +1,249 @@
+//! iptables: our chains with one jump each, in either of the two implementations that a host may have, and for both
+//! families.
+//!
+//! Listing, and putting in and taking out of jumps, go through the `iptables` crate; the chains themselves are
+//! filled by `iptables-restore`, which replaces all chains of a table in one step.
+
+mod listing;
+mod render;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use iptables::IPTables;
+
+pub(super) use listing::{Listing, addresses, target};
+pub(super) use render::{accepts, rules_for};
+
+use super::nft::kernel::SeenChain;
+use super::nft::{Place, TableFamily};
+use super::rules::{Family, Rendered, checksum};
+use crate::linux::command::{Output, Program, find};
+use crate::{Hook, HostError, Marks, Result};
+
+/// Longest name of a chain: `XT_EXTENSION_MAXNAMELEN` (29) of `linux/netfilter/x_tables.h` less the NUL.
+const CHAIN_MAX: usize = 28;
+/// How long iptables waits for another iptables (`-w`), in seconds.
+const LOCK_WAIT: &str = "20";
+
+/// Who keeps the tables. A host can have both at once, and a packet then passes both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Variant {
+    /// iptables-nft: tables of nftables.
+    Nft,
+    /// iptables-legacy: the kernel's older interface.
+    Legacy,
+}
+
+impl Variant {
+    /// Both.
+    pub(super) const ALL: [Self; 2] = [Self::Nft, Self::Legacy];
+
+    /// The implementation behind the plain name `iptables`, if that is installed. Links are followed instead of
+    /// starting it: the file is `xtables-nft-multi` or `xtables-legacy-multi` (before 1.8 `xtables-multi`).
+    pub(super) fn preferred() -> Option<Self> {
+        find("iptables").map(|path| Self::of_program(&path))
+    }
+    fn of_program(path: &Path) -> Self {
+        let file = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        if file.to_string_lossy().contains("nft") { Self::Nft } else { Self::Legacy }
+    }
+}
+
+/// The tables that have chains of ours.
+pub(super) const TABLES: [&str; 3] = ["filter", "mangle", "nat"];
+
+/// One table of one implementation and family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct At {
+    /// Who keeps it.
+    pub variant: Variant,
+    /// Its family.
+    pub family: Family,
+    /// Its name.
+    pub table: &'static str,
+}
+
+/// Rules by hook, for the hooks of one table.
+pub(super) type Chains = BTreeMap<Hook, Vec<Rendered>>;
+
+/// Table, chain of iptables and end of the name of our chain for a hook.
+pub(super) fn site(hook: Hook) -> (&'static str, &'static str, &'static str) {
+    match hook {
+        Hook::Input => ("filter", "INPUT", "INPUT"),
+        Hook::Forward => ("filter", "FORWARD", "FORWARD"),
+        Hook::Mangle => ("mangle", "FORWARD", "MANGLE"),
+        Hook::SourceNat => ("nat", "POSTROUTING", "NAT"),
+    }
+}
+
+/// The names by which our chains and jumps are known.
+#[derive(Clone, Debug)]
+pub(super) struct Names {
+    /// The comment of jumps, and what the comments of rules begin with.
+    pub mark: String,
+    prefix: String,
+}
+
+impl Names {
+    /// Those of an installation. A prefix that leaves no room for the hook is cut and told apart by its check sum.
+    pub(super) fn of(marks: &Marks) -> Self {
+        let mut prefix = marks.chain_prefix();
+        if prefix.len() + "-FORWARD".len() > CHAIN_MAX {
+            prefix = format!("{}-{:08X}", Marks::new(None).chain_prefix(), checksum(&prefix));
+        }
+        Self { mark: marks.text(), prefix }
+    }
+    /// Our chain for a hook.
+    pub(super) fn chain(&self, hook: Hook) -> String {
+        format!("{}-{}", self.prefix, site(hook).2)
+    }
+    /// Whether another installation's chain has this name.
+    pub(super) fn is_sibling(chain: &str) -> bool {
+        chain.starts_with(&Marks::new(None).chain_prefix())
+    }
+}
+
+/// The tables that exist. Asking iptables for others would load them.
+pub(super) fn existing(chains: &[SeenChain]) -> Vec<At> {
+    let mut all = Vec::new();
+    for family in Family::ALL {
+        let (place, file) = match family {
+            Family::V4 => (TableFamily::Ip, "/proc/net/ip_tables_names"),
+            Family::V6 => (TableFamily::Ip6, "/proc/net/ip6_tables_names"),
+        };
+        // Missing, or not for our eyes: then there is no table of that kind that we could have filled.
+        let names = fs::read_to_string(file).unwrap_or_default();
+        for table in TABLES {
+            let here = Place { family: place, table: table.to_owned() };
+            if chains.iter().any(|chain| chain.table == here) {
+                all.push(At { variant: Variant::Nft, family, table });
+            }
+            if names.lines().any(|name| name == table) {
+                all.push(At { variant: Variant::Legacy, family, table });
+            }
+        }
+    }
+    all
+}
+
+/// Whether the kernel has this family at all.
+pub(super) fn family_exists(family: Family) -> bool {
+    family == Family::V4 || Path::new("/proc/net/if_inet6").exists()
+}
+
+impl At {
+    /// The table's hooks of ours.
+    pub(super) fn hooks(self) -> impl Iterator<Item = Hook> {
+        super::rules::HOOKS.into_iter().filter(move |hook| site(*hook).0 == self.table)
+    }
+
+    /// The program for this implementation and family, as in `/usr/sbin/ip6tables-nft`.
+    pub(super) fn program(self) -> Option<PathBuf> {
+        let plain = if self.family == Family::V4 { "iptables" } else { "ip6tables" };
+        let suffix = if self.variant == Variant::Nft { "nft" } else { "legacy" };
+        find(&format!("{plain}-{suffix}"))
+            .or_else(|| find(plain).filter(|path| Variant::of_program(path) == self.variant))
+    }
+
+    /// Its chains and rules.
+    pub(super) fn list(self) -> Result<Listing> {
+        let text = self.execute("-S")?;
+        Ok(Listing::parse(&String::from_utf8_lossy(&text)))
+    }
+
+    /// The same, if it exists; listing one that does not would load it.
+    pub(super) fn list_if(self, exists: bool) -> Result<Listing> {
+        if exists { self.list() } else { Ok(Listing::default()) }
+    }
+
+    /// The table of nftables that it is.
+    pub(super) fn place(self) -> Option<Place> {
+        let family = if self.family == Family::V4 { TableFamily::Ip } else { TableFamily::Ip6 };
+        (self.variant == Variant::Nft).then(|| Place { family, table: self.table.to_owned() })
+    }
+
+    /// Brings our chains in this table to exactly these, from what was listed. New chains are filled before they
+    /// are jumped to, and no longer jumped to before they are removed.
+    pub(super) fn apply(self, names: &Names, listed: &Listing, wanted: &Chains) -> Result<()> {
+        if !wanted.is_empty() {
+            let script = render::restore_script(self.table, names, wanted);
+            self.restore_program()?.args(["--noflush", "-w", LOCK_WAIT]).input(script).run()?;
+        }
+        for hook in self.hooks() {
+            let (_, builtin, _) = site(hook);
+            let chain = names.chain(hook);
+            if wanted.contains_key(&hook) && listed.jump_holds(names, hook) {
+                continue;
+            }
+            for jump in listed.jumps_to(&chain) {
+                self.execute(&format!("-D {jump}"))?;
+            }
+            if wanted.contains_key(&hook) {
+                self.execute(&format!("-I {builtin} 1 -m comment --comment {} -j {chain}", names.mark))?;
+            } else if listed.chains.contains_key(&chain) {
+                self.execute(&format!("-F {chain}"))?;
+                self.execute(&format!("-X {chain}"))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs a command of iptables on this table. The crate starts the program by the path that it is given; it has
+    /// no time limit of its own, so that iptables is told how long to wait for its lock.
+    fn execute(self, command: &str) -> Result<Vec<u8>> {
+        let program = self.program().ok_or(HostError::NotInstalled { program: self.plain_name() })?;
+        let iptables = IPTables { cmd: kept(&program), has_check: true, has_wait: false, is_numeric: false };
+        let mut argv = vec![program.to_string_lossy().into_owned(), "-t".to_owned(), self.table.to_owned()];
+        argv.extend(command.split(' ').map(str::to_owned));
+        let output = iptables.execute(self.table, &format!("-w {LOCK_WAIT} {command}"));
+        let output = output.map_err(|e| HostError::unexpected(format!("starting {}: {e}", program.display())))?;
+        Output::of(argv, output).success()
+    }
+
+    fn restore_program(self) -> Result<Program> {
+        let program = self.program().ok_or(HostError::NotInstalled { program: self.plain_name() })?;
+        // `iptables-restore` lies beside `iptables`, and is the same file by another name.
+        let mut path = program.into_os_string();
+        path.push("-restore");
+        Ok(Program::at(path))
+    }
+
+    fn plain_name(self) -> &'static str {
+        if self.family == Family::V4 { "iptables" } else { "ip6tables" }
+    }
+}
+
+/// The path as the crate wants it. There are at most as many different ones as programs, so that nothing grows.
+fn kept(path: &Path) -> &'static str {
+    use std::sync::{Mutex, PoisonError};
+    static KEPT: Mutex<BTreeMap<PathBuf, &'static str>> = Mutex::new(BTreeMap::new());
+    let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    kept.entry(path.to_owned()).or_insert_with(|| path.to_string_lossy().into_owned().leak())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Names, Variant};
+    use crate::{Hook, Marks};
+    use std::path::Path;
+
+    #[test]
+    fn chain_names_fit() {
+        let names = |instance| Names::of(&Marks::new(instance));
+        assert_eq!(names(None).chain(Hook::SourceNat), "PHANTOM-WG-NAT");
+        assert_eq!(names(Some("test")).chain(Hook::Forward), "PHANTOM-WG-test-FORWARD");
+        let (long, other) = (names(Some("a-very-long-instance")), names(Some("a-very-long-instancf")));
+        assert_eq!(long.chain(Hook::Forward).len(), 27);
+        assert_ne!(long.chain(Hook::Forward), other.chain(Hook::Forward));
+        assert!(Names::is_sibling(&long.chain(Hook::Input)) && !Names::is_sibling("DOCKER"));
+    }
+
+    #[test]
+    fn implementations_are_told_by_their_file() {
+        assert_eq!(Variant::of_program(Path::new("/nonexistent/xtables-nft-multi")), Variant::Nft);
+        assert_eq!(Variant::of_program(Path::new("/nonexistent/xtables-legacy-multi")), Variant::Legacy);
+        assert_eq!(Variant::of_program(Path::new("/nonexistent/xtables-multi")), Variant::Legacy);
+    }
+}

@@ -1,0 +1,117 @@
+//! Rules in the words of iptables.
+
+use std::fmt::Write;
+
+use super::super::rules::{Family, Plain, Rendered, push};
+use super::{Chains, Names};
+use crate::{Hook, HostError, Match, Protocol, Result, Ruleset, Verdict};
+
+/// The rules of the given hooks that are for this family.
+pub(in crate::linux::firewall) fn rules_for(
+    mark: &str,
+    wanted: &Ruleset,
+    family: Family,
+    hooks: impl Iterator<Item = Hook>,
+) -> Result<Chains> {
+    let mut chains = Chains::new();
+    for hook in hooks {
+        let mut rules = Vec::new();
+        for rule in wanted.rules().iter().filter(|rule| rule.hook == hook) {
+            if let Some(plain) = Plain::of(rule)?.filter(|plain| plain.is_for(family)) {
+                rules.push(render(mark, plain, family)?);
+            }
+        }
+        if !rules.is_empty() {
+            chains.insert(hook, rules);
+        }
+    }
+    Ok(chains)
+}
+
+/// Those of some rules that are for this family, as one chain at [`Hook::Forward`].
+pub(in crate::linux::firewall) fn accepts(mark: &str, rules: &[Plain], family: Family) -> Result<Chains> {
+    let suits = rules.iter().filter(|plain| plain.is_for(family));
+    let rules = suits.map(|plain| render(mark, plain.clone(), family)).collect::<Result<Vec<_>>>()?;
+    Ok(if rules.is_empty() { Chains::new() } else { [(Hook::Forward, rules)].into() })
+}
+
+/// What `iptables-restore --noflush` is told: a chain that is named is emptied, everything else stays.
+pub(super) fn restore_script(table: &str, names: &Names, chains: &Chains) -> String {
+    let mut script = format!("*{table}\n");
+    // Writing to a string does not fail.
+    for hook in chains.keys() {
+        let _ = writeln!(script, ":{} - [0:0]", names.chain(*hook));
+    }
+    for (hook, rules) in chains {
+        for rule in rules {
+            let chain = names.chain(*hook);
+            let (conditions, target) = rule.text.rsplit_once("-j ").unwrap_or((&rule.text, ""));
+            let _ =
+                writeln!(script, "-A {chain} {conditions}-m comment --comment \"{}\" -j {target}", rule.comment);
+        }
+    }
+    script.push_str("COMMIT\n");
+    script
+}
+
+/// A rule as `iptables -S` prints it, without chain and comment.
+fn render(mark: &str, plain: Plain, family: Family) -> Result<Rendered> {
+    let plain = plain.in_its_family();
+    let mut text = String::new();
+    let mut seen = [false; 4];
+    let mut protocol = None;
+    // Addresses come before interfaces in iptables' own order; the order of the conditions is that of our type.
+    let addresses_first = |m: &&Match| !matches!(m, Match::From { .. } | Match::To { .. });
+    let mut conditions: Vec<_> = plain.matches.iter().collect();
+    conditions.sort_by_key(addresses_first);
+    for condition in conditions {
+        let (slot, option, value, not) = match condition {
+            Match::From { network, not } => (0, "-s", network.to_string(), *not),
+            Match::To { network, not } => (1, "-d", network.to_string(), *not),
+            Match::In { interface, not } => (2, "-i", interface.clone(), *not),
+            Match::Out { interface, not } => (3, "-o", interface.clone(), *not),
+            Match::Established => {
+                push(&mut text, "-m conntrack --ctstate RELATED,ESTABLISHED");
+                continue;
+            }
+            Match::Port { protocol: own, port } => {
+                push_protocol(&mut text, &mut protocol, *own);
+                push(&mut text, format_args!("--dport {port}"));
+                continue;
+            }
+            Match::TcpSyn => {
+                push_protocol(&mut text, &mut protocol, Protocol::Tcp);
+                push(&mut text, "--tcp-flags SYN,RST SYN");
+                continue;
+            }
+            Match::Ipv4 | Match::Ipv6 => continue,
+        };
+        if std::mem::replace(&mut seen[slot], true) {
+            let what = format!("ask twice for {option} in one rule with iptables (nftables can)");
+            return Err(HostError::Unsupported { what });
+        }
+        push(&mut text, format_args!("{}{option} {value}", if not { "! " } else { "" }));
+    }
+    let target = match (plain.verdict, family) {
+        (Verdict::Accept, _) => "ACCEPT".to_owned(),
+        (Verdict::Drop, _) => "DROP".to_owned(),
+        (Verdict::Reject, Family::V4) => "REJECT --reject-with icmp-admin-prohibited".to_owned(),
+        (Verdict::Reject, Family::V6) => "REJECT --reject-with icmp6-adm-prohibited".to_owned(),
+        (Verdict::Masquerade, _) => "MASQUERADE".to_owned(),
+        (Verdict::ClampMss, _) => "TCPMSS --clamp-mss-to-pmtu".to_owned(),
+        (Verdict::SetMss(bytes), _) => format!("TCPMSS --set-mss {bytes}"),
+    };
+    push(&mut text, format_args!("-j {target}"));
+    Ok(Rendered::new(mark, text, plain))
+}
+
+/// Names the protocol once: its own options need it before them.
+fn push_protocol(text: &mut String, named: &mut Option<Protocol>, protocol: Protocol) {
+    let name = if protocol == Protocol::Tcp { "tcp" } else { "udp" };
+    if named.replace(protocol).is_none() {
+        push(text, format_args!("-p {name} -m {name}"));
+    }
+}
+
+#[cfg(test)]
+mod tests;

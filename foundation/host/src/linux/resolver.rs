@@ -1,0 +1,210 @@
+//! DNS questions to named servers, with the hickory resolver's server pool.
+//!
+//! The pool is used below hickory's own `Resolver`: without its cache, its search list, its `/etc/hosts` and the
+//! answers that it makes up for special names, so that what comes back is what that one server said.
+
+use std::future::Future;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+use std::{io, iter};
+
+use futures::StreamExt;
+use futures::future::join_all;
+use hickory_resolver::config::{NameServerConfig, ResolverOpts};
+use hickory_resolver::net::runtime::{DnsUdpSocket, RuntimeProvider, TokioHandle, TokioRuntimeProvider, TokioTime};
+use hickory_resolver::net::xfer::DnsHandle;
+use hickory_resolver::net::{DnsError, NetError};
+use hickory_resolver::proto::op::{DnsRequestOptions, DnsResponse, Query, ResponseCode};
+use hickory_resolver::proto::rr::{Name, RData, RecordType};
+use hickory_resolver::{NameServerPool, PoolContext, TlsConfig};
+use tokio::io::Interest;
+use tokio::net::UdpSocket;
+
+use crate::{Answer, HostError, Probe, ProbeError, Resolver, Result};
+
+/// Asks DNS servers from this machine, on port 53.
+///
+/// A question goes out by UDP without EDNS, again after a third of a second and once more after another, and by
+/// TCP when the answer is cut. A reply that cannot be read counts as `FORMERR`, a refusal by the network (ICMP port
+/// unreachable, TCP reset, no route) as [`ProbeError::Unreachable`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LinuxResolver;
+
+impl LinuxResolver {
+    /// The resolver; nothing is opened before a question is asked.
+    pub const fn new() -> Self {
+        Self
+    }
+}
+
+impl Resolver for LinuxResolver {
+    fn probe(&self, probes: &[Probe], limit: Duration) -> Result<Vec<Result<Answer, ProbeError>>> {
+        if probes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let names = probes.iter().map(question).collect::<Result<Vec<_>>>()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .build()
+            .map_err(|source| HostError::io("starting to ask DNS servers", source))?;
+        let questions = iter::zip(probes, names).map(|(probe, name)| ask(probe.server, name, limit));
+        Ok(runtime.block_on(join_all(questions)))
+    }
+}
+
+/// The name of a probe, absolute, so that nothing is appended to it.
+fn question(probe: &Probe) -> Result<Name> {
+    let mut name = Name::from_ascii(probe.domain.as_str())
+        .map_err(|_| HostError::unexpected(format!("{} is no DNS name", probe.domain)))?;
+    name.set_fqdn(true);
+    Ok(name)
+}
+
+async fn ask(server: IpAddr, name: Name, limit: Duration) -> Result<Answer, ProbeError> {
+    let start = Instant::now();
+    match tokio::time::timeout(limit, exchange(server, name, limit)).await {
+        Ok(outcome) => verdict(outcome, start.elapsed()),
+        Err(_) => Err(ProbeError::Timeout),
+    }
+}
+
+async fn exchange(server: IpAddr, name: Name, limit: Duration) -> Result<DnsResponse, NetError> {
+    let mut options = ResolverOpts::default();
+    options.timeout = limit;
+    let context = Arc::new(PoolContext::new(options, TlsConfig::new()?));
+    let server = NameServerConfig::udp_and_tcp(server);
+    let pool = NameServerPool::from_config([server], context, Connected::default());
+    let mut request = DnsRequestOptions::default();
+    request.use_edns = false;
+    let mut answers = pool.lookup(Query::query(name, RecordType::A), request);
+    answers.next().await.unwrap_or(Err(NetError::NoConnections))
+}
+
+/// What an exchange means, which took this long.
+fn verdict(outcome: Result<DnsResponse, NetError>, elapsed: Duration) -> Result<Answer, ProbeError> {
+    let no_address = |code: ResponseCode| {
+        // The names of RFC 6895 are those of the variants, in capitals; unknown codes have none.
+        let rcode = match code {
+            ResponseCode::Unknown(number) => format!("RCODE{number}"),
+            known => format!("{known:?}").to_ascii_uppercase(),
+        };
+        Err(ProbeError::NoAddress { rcode, elapsed })
+    };
+    match outcome {
+        Ok(response) => {
+            let addresses = addresses(&response);
+            match response.response_code {
+                ResponseCode::NoError if !addresses.is_empty() => Ok(Answer { addresses, elapsed }),
+                code => no_address(code),
+            }
+        }
+        Err(NetError::Dns(DnsError::ResponseCode(code))) => no_address(code),
+        Err(NetError::Dns(DnsError::NoRecordsFound(none))) => no_address(none.response_code),
+        // It answered, but cut the answer short and did not give the rest by TCP.
+        Err(NetError::Truncated) => no_address(ResponseCode::NoError),
+        Err(NetError::Timeout) => Err(ProbeError::Timeout),
+        Err(NetError::Proto(_) | NetError::ForeignClassRecord { .. }) => no_address(ResponseCode::FormErr),
+        Err(_) => Err(ProbeError::Unreachable),
+    }
+}
+
+fn addresses(response: &DnsResponse) -> Vec<IpAddr> {
+    let address = |data: &RData| match data {
+        RData::A(address) => Some(IpAddr::V4(address.0)),
+        _ => None,
+    };
+    response.answers.iter().filter_map(|record| address(&record.data)).collect()
+}
+
+/// Tokio with UDP sockets that are connected to their server: only then does the kernel report that a port is
+/// closed or a network not reachable, which else would look like silence.
+#[derive(Clone, Default)]
+struct Connected(TokioRuntimeProvider);
+
+impl RuntimeProvider for Connected {
+    type Handle = TokioHandle;
+    type Timer = TokioTime;
+    type Udp = Socket;
+    type Tcp = <TokioRuntimeProvider as RuntimeProvider>::Tcp;
+
+    fn create_handle(&self) -> Self::Handle {
+        self.0.create_handle()
+    }
+
+    fn connect_tcp(
+        &self,
+        server: SocketAddr,
+        bind: Option<SocketAddr>,
+        timeout: Option<Duration>,
+    ) -> Pin<Box<dyn Send + Future<Output = io::Result<Self::Tcp>>>> {
+        self.0.connect_tcp(server, bind, timeout)
+    }
+
+    fn bind_udp(
+        &self,
+        local: SocketAddr,
+        server: SocketAddr,
+    ) -> Pin<Box<dyn Send + Future<Output = io::Result<Self::Udp>>>> {
+        Box::pin(async move {
+            let socket = UdpSocket::bind(local).await?;
+            socket.connect(server).await?;
+            Ok(Socket(socket))
+        })
+    }
+}
+
+/// A UDP socket that wakes up for an error as well: tokio alone waits for something to read.
+struct Socket(UdpSocket);
+
+impl Socket {
+    async fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        let pending = || Err(self.0.take_error()?.unwrap_or_else(|| io::ErrorKind::WouldBlock.into()));
+        let nothing = |error: &io::Error| error.kind() == io::ErrorKind::WouldBlock;
+        loop {
+            self.0.ready(Interest::READABLE | Interest::ERROR).await?;
+            match self.0.try_recv_from(buffer) {
+                Err(error) if nothing(&error) => {}
+                received => return received,
+            }
+            match self.0.try_io(Interest::ERROR, pending) {
+                Err(error) if nothing(&error) => {}
+                failed => return failed,
+            }
+        }
+    }
+}
+
+impl DnsUdpSocket for Socket {
+    type Time = TokioTime;
+
+    fn poll_recv_from(
+        &self,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<(usize, SocketAddr)>> {
+        DnsUdpSocket::poll_recv_from(&self.0, cx, buffer)
+    }
+
+    fn recv_from<'socket, 'buffer, 'both>(
+        &'socket self,
+        buffer: &'buffer mut [u8],
+    ) -> Pin<Box<dyn Future<Output = io::Result<(usize, SocketAddr)>> + Send + 'both>>
+    where
+        'socket: 'both,
+        'buffer: 'both,
+        Self: 'both,
+    {
+        Box::pin(self.receive(buffer))
+    }
+
+    fn poll_send_to(&self, cx: &mut Context<'_>, bytes: &[u8], target: SocketAddr) -> Poll<io::Result<usize>> {
+        self.0.poll_send_to(cx, bytes, target)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,269 @@
+//! Our own supervisor, for hosts without systemd: containers, CI.
+//!
+//! A daemon is a detached process with a process file and a log file; nobody watches it, so that one that ends by
+//! itself is not started again, and the commands after start and stop are the caller's own work. A one-shot is a
+//! note that it was started: what it does is the caller's own work too.
+
+mod log;
+mod process;
+
+use std::io::ErrorKind;
+use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
+use std::process::Child;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+
+use self::process::{Process, Record};
+use super::{ServiceOptions, check_name};
+use crate::linux::command::spawn_daemon;
+use crate::linux::files::LinuxFiles;
+use crate::linux::misc::{LinuxClock, LinuxSysctl};
+use crate::{
+    Clock, Command, Files, HostError, Logs, Manager, Result, ServiceState, ServiceStatus, Services, Sysctl, Unit,
+    UnitKind,
+};
+use phantom_types::Timestamp;
+
+/// How long a killed process may take to be gone. It is gone at once unless it hangs in the kernel.
+const KILL_WAIT: Duration = Duration::from_secs(5);
+/// How long a service may take to end when it is removed.
+const REMOVE_WAIT: Duration = Duration::from_secs(20);
+/// How many log lines an error of a start brings along.
+const ERROR_LINES: usize = 8;
+
+/// The services of a host without systemd.
+#[derive(Debug)]
+pub struct BuiltinServices {
+    options: ServiceOptions,
+}
+
+impl BuiltinServices {
+    /// Services with their files in these folders, which are made when they are needed.
+    pub fn new(options: ServiceOptions) -> Self {
+        Self { options }
+    }
+
+    /// A file of a service in the run directory: its process file, its note, its socket.
+    fn run_file(&self, name: &str, ending: &str) -> PathBuf {
+        self.options.run_dir.join(format!("{name}.{ending}"))
+    }
+    fn log_file(&self, name: &str) -> PathBuf {
+        self.options.logs_dir.join(format!("{name}.log"))
+    }
+
+    /// The process of a service as its file names it, if that very process still runs.
+    fn running(&self, name: &str) -> Result<Option<Record>> {
+        let content = LinuxFiles.read(&self.run_file(name, "pid"))?;
+        let record = content.and_then(|bytes| Record::parse(&String::from_utf8_lossy(&bytes)));
+        Ok(record.filter(|record| record.process.runs()))
+    }
+
+    fn write_record(&self, name: &str, process: Process, ready: bool) -> Result<()> {
+        let record = Record { process, ready };
+        LinuxFiles.write(&self.run_file(name, "pid"), record.to_string().as_bytes(), 0o600)
+    }
+
+    /// When a one-shot was started, if it was and in this boot of the host.
+    fn noted(&self, name: &str) -> Result<Option<Timestamp>> {
+        let Some(content) = LinuxFiles.read(&self.run_file(name, "started"))? else { return Ok(None) };
+        let text = String::from_utf8_lossy(&content);
+        let Some((boot, micros)) = text.trim_end().split_once(' ') else { return Ok(None) };
+        Ok(micros.parse().ok().filter(|_| boot == boot_name()).map(Timestamp::from_micros))
+    }
+
+    fn start_daemon(&self, name: &str, run: &Command, wait: Duration) -> Result<()> {
+        if self.running(name)?.is_some_and(|record| record.ready) {
+            return Ok(());
+        }
+        // One that was started and never became ready, by a process that was killed meanwhile.
+        self.stop_process(name, KILL_WAIT)?;
+        for dir in [&self.options.run_dir, &self.options.logs_dir] {
+            LinuxFiles.make_dir(dir, 0o700)?;
+        }
+        let (log, begin) = log::open(&self.log_file(name))?;
+        let (socket, address) = self.notify_socket(name)?;
+        let started = spawn_daemon(run, &log, &address);
+        let result = started.and_then(|child| self.await_ready(name, run, child, &socket, wait));
+        // Nobody listens any more; a daemon that goes on reporting must not find a full socket.
+        LinuxFiles.remove(&address)?;
+        result.map_err(|error| match error {
+            HostError::Command { argv, status, .. } => {
+                let stderr = log::tail(&self.log_file(name), ERROR_LINES, begin).join("\n");
+                HostError::Command { argv, status, stderr }
+            }
+            other => other,
+        })
+    }
+
+    /// The socket on which a daemon says that it is ready (`sd_notify(3)`).
+    fn notify_socket(&self, name: &str) -> Result<(UnixDatagram, PathBuf)> {
+        let path = self.run_file(name, "notify");
+        LinuxFiles.remove(&path)?;
+        let failed = |e| HostError::io(format!("binding {}", path.display()), e);
+        let socket = UnixDatagram::bind(&path).map_err(failed)?;
+        socket.set_read_timeout(Some(Duration::from_millis(20))).map_err(failed)?;
+        Ok((socket, path))
+    }
+
+    fn await_ready(
+        &self,
+        name: &str,
+        run: &Command,
+        mut child: Child,
+        socket: &UnixDatagram,
+        wait: Duration,
+    ) -> Result<()> {
+        let deadline = Instant::now() + wait;
+        let process = Process::of(child.id());
+        if let Some(process) = process {
+            self.write_record(name, process, false)?;
+        }
+        let argv = || [run.program.display().to_string()].into_iter().chain(run.args.iter().cloned()).collect();
+        loop {
+            if said_ready(socket).map_err(|e| HostError::io(format!("waiting for {name}"), e))?
+                && let Some(process) = process
+            {
+                return self.write_record(name, process, true);
+            }
+            let ended = child.try_wait().map_err(|e| HostError::io(format!("waiting for {name}"), e))?;
+            if let Some(status) = ended {
+                LinuxFiles.remove(&self.run_file(name, "pid"))?;
+                return Err(HostError::Command { argv: argv(), status: status.code(), stderr: String::new() });
+            }
+            if Instant::now() >= deadline {
+                self.stop_process(name, Duration::ZERO)?;
+                return Err(HostError::Timeout { argv: argv(), seconds: wait.as_secs() });
+            }
+        }
+    }
+
+    /// Ends the process of a service: asked first, after `wait` killed with all that it started.
+    fn stop_process(&self, name: &str, wait: Duration) -> Result<()> {
+        if let Some(Record { process, .. }) = self.running(name)? {
+            process.signal(Signal::SIGTERM)?;
+            if !gone_within(process, wait) {
+                process.kill_group()?;
+                if !gone_within(process, KILL_WAIT) {
+                    return Err(HostError::Timeout { argv: vec![name.to_owned()], seconds: KILL_WAIT.as_secs() });
+                }
+            }
+        }
+        LinuxFiles.remove(&self.run_file(name, "pid"))
+    }
+
+    fn stop_all_of(&self, name: &str, wait: Duration) -> Result<()> {
+        check_name(name)?;
+        self.stop_process(name, wait)?;
+        LinuxFiles.remove(&self.run_file(name, "started"))
+    }
+}
+
+impl Services for BuiltinServices {
+    fn manager(&self) -> Manager {
+        Manager::Builtin
+    }
+
+    fn status(&self, name: &str) -> Result<ServiceStatus> {
+        check_name(name)?;
+        let mut status = ServiceStatus { state: ServiceState::Inactive, pid: None, started_at: None, enabled: false };
+        if let Some(Record { process, ready }) = self.running(name)? {
+            status.state = if ready { ServiceState::Active } else { ServiceState::Starting };
+            status.pid = Some(process.pid);
+            status.started_at = process.started_at().filter(|_| ready);
+        } else if let Some(since) = self.noted(name)? {
+            status.state = ServiceState::Active;
+            status.started_at = Some(since);
+        }
+        Ok(status)
+    }
+
+    fn installed(&self, unit: &Unit) -> Result<bool> {
+        check_name(&unit.name).map(|()| true)
+    }
+
+    fn install(&self, unit: &Unit) -> Result<()> {
+        check_name(&unit.name)
+    }
+
+    fn uninstall(&self, name: &str) -> Result<()> {
+        self.stop_all_of(name, REMOVE_WAIT)
+    }
+
+    fn ours(&self) -> Result<Vec<String>> {
+        let mut names = Vec::new();
+        for file in LinuxFiles.list(&self.options.run_dir)? {
+            let name = file.to_str().and_then(|f| f.strip_suffix(".pid").or_else(|| f.strip_suffix(".started")));
+            names.extend(name.filter(|name| check_name(name).is_ok()).map(str::to_owned));
+        }
+        names.dedup();
+        Ok(names)
+    }
+
+    fn start(&self, unit: &Unit, wait: Duration) -> Result<()> {
+        check_name(&unit.name)?;
+        match &unit.kind {
+            UnitKind::Daemon { run, .. } => {
+                self.start_daemon(&unit.name, run, wait)?;
+                LinuxFiles.remove(&self.run_file(&unit.name, "started"))
+            }
+            UnitKind::OneShot { .. } if self.noted(&unit.name)?.is_some() => Ok(()),
+            UnitKind::OneShot { .. } => {
+                LinuxFiles.make_dir(&self.options.run_dir, 0o700)?;
+                let note = format!("{} {}\n", boot_name(), LinuxClock.now().micros());
+                LinuxFiles.write(&self.run_file(&unit.name, "started"), note.as_bytes(), 0o600)
+            }
+        }
+    }
+
+    fn stop(&self, unit: &Unit, wait: Duration) -> Result<()> {
+        self.stop_all_of(&unit.name, wait)
+    }
+
+    fn reload(&self, name: &str) -> Result<()> {
+        check_name(name)?;
+        let Some(Record { process, .. }) = self.running(name)? else {
+            return Err(HostError::Absent { object: format!("a running process of {name}") });
+        };
+        process.signal(Signal::SIGHUP)
+    }
+
+    fn logs(&self, name: &str, count: u32) -> Result<Logs> {
+        check_name(name)?;
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        Ok(Logs { lines: log::tail(&self.log_file(name), count, 0), journald: false })
+    }
+}
+
+/// Waits until the process has ended.
+fn gone_within(process: Process, wait: Duration) -> bool {
+    let deadline = Instant::now() + wait;
+    let mut pause = Duration::from_millis(1);
+    while process.runs() {
+        if Instant::now() >= deadline {
+            return false;
+        }
+        thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(50));
+    }
+    true
+}
+
+/// Waits a moment for a message, and says whether it is the one that counts.
+fn said_ready(socket: &UnixDatagram) -> std::io::Result<bool> {
+    let mut buffer = [0; 4096];
+    match socket.recv(&mut buffer) {
+        Ok(length) => Ok(buffer[..length].split(|byte| *byte == b'\n').any(|line| line == b"READY=1")),
+        Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted) => Ok(false),
+        Err(e) => Err(e),
+    }
+}
+
+/// Names this boot of the host, or in a container this start of it: there `/run` may outlive what it tells of.
+fn boot_name() -> String {
+    let boot = LinuxSysctl.get("kernel.random.boot_id").ok().flatten().unwrap_or_default();
+    let first = Process::of(1).map(|process| process.started).unwrap_or_default();
+    format!("{boot}:{first}")
+}

@@ -1,0 +1,222 @@
+//! Units as files for systemd.
+//!
+//! A unit may do what its description says and no more: the capabilities, writable paths and devices named there
+//! are all it has, the rest of the system is read-only or out of sight. What follows from them:
+//!
+//! * `SYS_MODULE` among the capabilities lets it load kernel modules (iptables-legacy does).
+//! * A writable path below `/proc/sys` lets it change kernel settings.
+//! * A writable `/run/NAME` is made by systemd before the start, since `/run` is empty after a boot; it has mode 0700
+//!   and stays when the unit ends.
+//! * Homes, and the folders for temporary files, are out of its sight unless something it needs lies there.
+//!
+//! The commands after start and stop of a daemon are our own and not bound by this (`+`): the daemon faces the
+//! network, they do not.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use crate::{Command, Restart, Unit, UnitKind};
+
+/// The text of a unit file. `growing`: this systemd knows a pause between restarts that grows (254 and later).
+pub(super) fn unit_file(first_line: &str, unit: &Unit, growing: bool) -> String {
+    let mut file = File { text: format!("{first_line}\n") };
+    file.section("Unit");
+    file.line("Description", escape_specifiers(&unit.description.replace(char::is_control, " ")));
+    order(&mut file, unit);
+    // However often it is started: every start is somebody's wish, or waits for its pause.
+    file.line("StartLimitIntervalSec", 0);
+    file.section("Service");
+    commands(&mut file, unit);
+    restart(&mut file, unit, growing);
+    privileges(&mut file, unit);
+    paths(&mut file, unit);
+    kernel(&mut file, unit);
+    if unit.wanted_at_boot {
+        file.section("Install");
+        file.line("WantedBy", "multi-user.target");
+    }
+    file.text
+}
+
+struct File {
+    text: String,
+}
+
+impl File {
+    fn section(&mut self, name: &str) {
+        let gap = if self.text.contains('[') { "\n" } else { "" };
+        // Writing to a string does not fail.
+        let _ = writeln!(self.text, "{gap}[{name}]");
+    }
+    fn line(&mut self, key: &str, value: impl std::fmt::Display) {
+        let _ = writeln!(self.text, "{key}={value}");
+    }
+    fn yes(&mut self, keys: &[&str]) {
+        for key in keys {
+            self.line(key, "yes");
+        }
+    }
+    fn yes_or_no(&mut self, key: &str, yes: bool) {
+        self.line(key, if yes { "yes" } else { "no" });
+    }
+}
+
+fn order(file: &mut File, unit: &Unit) {
+    if unit.before_network {
+        // Without the default dependencies, which would put it behind everything that a cloud image does with the
+        // network before it calls the system initialised.
+        file.line("DefaultDependencies", "no");
+        file.line("Conflicts", "shutdown.target");
+        file.line("Wants", "network-pre.target");
+        file.line("After", "local-fs.target systemd-sysctl.service systemd-modules-load.service");
+        file.line("Before", "network-pre.target shutdown.target");
+    }
+    if unit.after_network {
+        file.line("Wants", "network-online.target");
+        file.line("After", "network-online.target nss-lookup.target");
+    }
+}
+
+fn commands(file: &mut File, unit: &Unit) {
+    match &unit.kind {
+        UnitKind::Daemon { run, after_start, after_stop } => {
+            file.line("Type", "notify");
+            file.line("NotifyAccess", "main");
+            file.line("ExecStart", command(run));
+            if let Some(after) = after_start {
+                file.line("ExecStartPost", format_args!("+{}", command(after)));
+            }
+            if let Some(after) = after_stop {
+                file.line("ExecStopPost", format_args!("+{}", command(after)));
+            }
+            file.line("TimeoutStopSec", 20);
+        }
+        UnitKind::OneShot { start, stop } => {
+            file.line("Type", "oneshot");
+            file.line("RemainAfterExit", "yes");
+            file.line("ExecStart", command(start));
+            if let Some(stop) = stop {
+                file.line("ExecStop", command(stop));
+            }
+            // A one-shot has no limit of its own, and a boot must not wait for it without end.
+            file.line("TimeoutStartSec", 180);
+            file.line("TimeoutStopSec", 120);
+        }
+    }
+}
+
+fn restart(file: &mut File, unit: &Unit, growing: bool) {
+    let how = match (unit.restart, &unit.kind) {
+        (Restart::No, _) => return file.line("Restart", "no"),
+        // systemd refuses `always` for one-shots.
+        (Restart::Always, UnitKind::Daemon { .. }) => "always",
+        (Restart::Always | Restart::OnFailure, _) => "on-failure",
+    };
+    file.line("Restart", how);
+    file.line("RestartSec", if growing { 1 } else { 3 });
+    if growing {
+        file.line("RestartSteps", 6);
+        file.line("RestartMaxDelaySec", 60);
+    }
+}
+
+fn privileges(file: &mut File, unit: &Unit) {
+    let names: Vec<_> = unit.capabilities.iter().map(|name| format!("CAP_{name}")).collect();
+    file.line("UMask", "0077");
+    file.line("NoNewPrivileges", "yes");
+    file.line("CapabilityBoundingSet", names.join(" "));
+    if unit.dynamic_user {
+        file.line("DynamicUser", "yes");
+        // Root has what the bounding set leaves; another user has to be given it.
+        file.line("AmbientCapabilities", names.join(" "));
+    }
+}
+
+fn paths(file: &mut File, unit: &Unit) {
+    file.line("ProtectSystem", "strict");
+    let (run, others): (Vec<_>, Vec<_>) = unit.writable.iter().partition(|path| run_name(path).is_some());
+    let mut run: Vec<_> = run.into_iter().filter_map(|path| run_name(path)).collect();
+    run.sort_unstable();
+    run.dedup();
+    if !run.is_empty() {
+        file.line("RuntimeDirectory", run.join(" "));
+        file.line("RuntimeDirectoryMode", "0700");
+        file.line("RuntimeDirectoryPreserve", "yes");
+    }
+    for path in others.into_iter().filter(|path| !path.starts_with("/proc")) {
+        // With a dash, so that one that is not there does not keep the unit from starting.
+        file.line("ReadWritePaths", word(&format!("-{}", path.display())));
+    }
+    let needs = |dirs: &[&str]| needed(unit).any(|path| dirs.iter().any(|dir| path.starts_with(dir)));
+    file.yes_or_no("ProtectHome", !needs(&["/home", "/root", "/run/user"]));
+    file.yes_or_no("PrivateTmp", !needs(&["/tmp", "/var/tmp"]));
+    file.line("DevicePolicy", "closed");
+    for device in &unit.devices {
+        file.line("DeviceAllow", format_args!("{} rw", word(&device.display().to_string())));
+    }
+}
+
+fn kernel(file: &mut File, unit: &Unit) {
+    let modules = unit.capabilities.iter().any(|name| name == "SYS_MODULE");
+    let settings = unit.writable.iter().any(|path| path.starts_with("/proc/sys"));
+    file.yes_or_no("ProtectKernelModules", !modules);
+    file.yes_or_no("ProtectKernelTunables", !settings);
+    file.yes(&["ProtectKernelLogs", "ProtectControlGroups", "ProtectClock", "ProtectHostname"]);
+    file.yes(&["RestrictNamespaces", "RestrictRealtime", "RestrictSUIDSGID"]);
+    file.yes(&["LockPersonality", "MemoryDenyWriteExecute"]);
+    file.line("RestrictAddressFamilies", "AF_UNIX AF_INET AF_INET6 AF_NETLINK");
+    file.line("SystemCallArchitectures", "native");
+    file.line("SystemCallFilter", if modules { "@system-service @module" } else { "@system-service" });
+    file.line("SystemCallErrorNumber", "EPERM");
+}
+
+/// The folder right below `/run` that a writable path is in.
+fn run_name(path: &Path) -> Option<&str> {
+    path.strip_prefix("/run").ok()?.components().next()?.as_os_str().to_str()
+}
+
+/// Everything of the file system that a unit names: what it runs, its arguments, what it writes.
+fn needed(unit: &Unit) -> impl Iterator<Item = PathBuf> {
+    let commands = match &unit.kind {
+        UnitKind::Daemon { run, .. } => [Some(run), None],
+        UnitKind::OneShot { start, stop } => [Some(start), stop.as_ref()],
+    };
+    let of_command = |command: &Command| {
+        let args = command.args.iter().map(|arg| arg.split_once('=').map_or(arg.as_str(), |(_, value)| value));
+        args.map(PathBuf::from).chain([command.program.clone()]).collect::<Vec<_>>()
+    };
+    let paths: Vec<_> = commands.into_iter().flatten().flat_map(of_command).collect();
+    paths.into_iter().chain(unit.writable.iter().cloned())
+}
+
+fn command(command: &Command) -> String {
+    let program = word(&command.program.display().to_string());
+    command.args.iter().fold(program, |line, arg| format!("{line} {}", word(&arg.replace('$', "$$"))))
+}
+
+/// One word of a line: in quotes and escaped where it could be taken for something else.
+fn word(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-/.:=@,+$".contains(c);
+    let text = escape_specifiers(text);
+    if !text.is_empty() && text.chars().all(|c| plain(c) || c == '%') {
+        return text;
+    }
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            '\n' => quoted.push_str("\\n"),
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// `%i` and the like stand for something in unit files; `%%` is a percent sign.
+fn escape_specifiers(text: &str) -> String {
+    text.replace('%', "%%")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,102 @@
+//! The kernel's WireGuard: requests on a generic netlink socket of their own, opened for each call.
+
+use std::collections::BTreeSet;
+
+use netlink_packet_core::{Emitable as _, NlasIterator, Parseable as _};
+use netlink_packet_generic::constants::{GENL_HDRLEN, GENL_ID_CTRL};
+use netlink_packet_generic::ctrl::nlas::GenlCtrlAttrs;
+use netlink_packet_generic::ctrl::{GenlCtrl, GenlCtrlCmd};
+use netlink_packet_generic::{GenlFamily, GenlHeader};
+use netlink_packet_wireguard::WireguardMessage;
+use netlink_sys::protocols::NETLINK_GENERIC;
+use phantom_types::{InterfaceName, PublicKey};
+
+use super::decode::Collector;
+use super::{encode, object};
+use crate::linux::netlink::{ENODEV, ENOENT, EOPNOTSUPP, Fault, Request, Socket};
+use crate::{Device, DeviceUpdate, HostError, Result};
+
+/// Whether the kernel has WireGuard's family now.
+pub(super) fn present() -> Result<bool> {
+    let found = Socket::open(NETLINK_GENERIC).and_then(|mut socket| family(&mut socket));
+    Ok(found.map_err(|fault| fault.into_error("listing the generic netlink families"))?.is_some())
+}
+
+/// The device with its peers, or with those of `only` alone. `None` when there is no WireGuard device of that name.
+pub(super) fn read(name: &InterfaceName, only: Option<&BTreeSet<PublicKey>>) -> Result<Option<Device>> {
+    let result = attempt(|socket, family| {
+        let collector = || Collector::new(only);
+        socket.dump(&mut encode::get(family, name.as_str()), collector, Collector::add)
+    });
+    match result {
+        Ok(collector) => Ok(collector.map(Collector::into_device)),
+        Err(Fault::Refused(ENODEV | EOPNOTSUPP)) => Ok(None),
+        Err(fault) => Err(fault.into_error(format!("reading {}", object(name)))),
+    }
+}
+
+/// Applies a change, in as many messages as it takes.
+pub(super) fn write(name: &InterfaceName, update: &DeviceUpdate) -> Result<()> {
+    let absent = || HostError::Absent { object: object(name) };
+    let result = attempt(|socket, family| {
+        encode::set(family, name.as_str(), update).try_for_each(|mut request| socket.change(&mut request))
+    });
+    match result {
+        Ok(Some(())) => Ok(()),
+        Ok(None) | Err(Fault::Refused(ENODEV | EOPNOTSUPP)) => Err(absent()),
+        Err(fault) => Err(fault.into_error(format!("configuring {}", object(name)))),
+    }
+}
+
+/// Runs `exchange` with a socket and the number of WireGuard's family; `None` when the kernel has no such family, and
+/// so no device either.
+fn attempt<T>(exchange: impl FnOnce(&mut Socket, u16) -> Result<T, Fault>) -> Result<Option<T>, Fault> {
+    let mut socket = Socket::open(NETLINK_GENERIC)?;
+    match family(&mut socket)? {
+        Some(family) => exchange(&mut socket, family).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The number of WireGuard's family. It is looked up in the list of all, because asking for it by its name would
+/// load the module, and reading is to change nothing.
+fn family(socket: &mut Socket) -> Result<Option<u16>, Fault> {
+    let request = GenlCtrl { cmd: GenlCtrlCmd::GetFamily, nlas: Vec::new() };
+    let header = GenlHeader { cmd: request.command(), version: request.version() };
+    let mut request = Request::new(GENL_ID_CTRL, GENL_HDRLEN, |bytes| header.emit(bytes));
+    let result = socket.dump(
+        &mut request,
+        || None,
+        |found, payload| {
+            if found.is_none() {
+                *found = wireguard_id(payload)?;
+            }
+            Ok(())
+        },
+    );
+    match result {
+        Err(Fault::Refused(ENOENT)) => Ok(None),
+        result => result,
+    }
+}
+
+/// The number of the family that a message tells of, if it is WireGuard's.
+pub(super) fn wireguard_id(payload: &[u8]) -> Result<Option<u16>, Fault> {
+    let (mut id, mut ours) = (None, false);
+    for attribute in NlasIterator::new(payload.get(GENL_HDRLEN..).unwrap_or_default()) {
+        let attribute = attribute?;
+        // Only these two are decoded: families differ in the rest, and it is of no interest here.
+        match attribute.kind() {
+            netlink_packet_generic::constants::CTRL_ATTR_FAMILY_ID
+            | netlink_packet_generic::constants::CTRL_ATTR_FAMILY_NAME => {
+                match GenlCtrlAttrs::parse(&attribute)? {
+                    GenlCtrlAttrs::FamilyId(number) => id = Some(number),
+                    GenlCtrlAttrs::FamilyName(name) => ours = name == WireguardMessage::family_name(),
+                    _ => {}
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(id.filter(|_| ours))
+}

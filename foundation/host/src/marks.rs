@@ -1,0 +1,63 @@
+//! The marks by which our objects on a host are known.
+
+/// The marks of one installation (API section 13.3). The default installation has the plain marks; every other
+/// root directory has its own, so that two servers on one host never touch each other's objects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Marks {
+    suffix: String,
+    /// Number of the exit's table and of the rule that leads there; the rule before it is one less.
+    number: u32,
+}
+
+impl Marks {
+    /// Protocol number of our routes and rules (`rtm_protocol`; no other program has registered it).
+    pub const PROTOCOL: u8 = 187;
+
+    /// The marks of an installation: `None` for the default one, else the short name of its root directory.
+    pub fn new(instance: Option<&str>) -> Self {
+        let suffix = instance.map(|name| format!("-{name}")).unwrap_or_default();
+        let number = instance.map_or(100, |name| {
+            // Spread over 10,001 to 29,999, odd: clear of the default's 99 and 100 and of the main rules at 32,766.
+            let hash = name.bytes().fold(0_u32, |hash, byte| hash.wrapping_mul(31).wrapping_add(byte.into()));
+            10_001 + hash % 10_000 * 2
+        });
+        Self { suffix, number }
+    }
+    /// The routing table of the exit: 100 for the default installation.
+    pub fn exit_table(&self) -> u32 {
+        self.number
+    }
+    /// Priority of the rule that sends clients to the exit's table: 100 for the default installation.
+    pub fn exit_priority(&self) -> u32 {
+        self.number
+    }
+    /// Priority of the rule that keeps traffic between clients in the main table: 99 for the default installation.
+    pub fn local_priority(&self) -> u32 {
+        self.number - 1
+    }
+    /// Whether a rule is ours: our protocol number and one of our two priorities.
+    pub fn owns_rule(&self, protocol: u8, priority: u32) -> bool {
+        protocol == Self::PROTOCOL && (priority == self.exit_priority() || priority == self.local_priority())
+    }
+    /// The text that stands in interface aliases, rule comments and first lines of files: `phantom-wg`.
+    pub fn text(&self) -> String {
+        format!("phantom-wg{}", self.suffix)
+    }
+    /// Name of our nftables table (family `inet`): `phantom_wg`.
+    pub fn nft_table(&self) -> String {
+        format!("phantom_wg{}", self.suffix.replace('-', "_"))
+    }
+    /// First part of the names of our iptables chains: `PHANTOM-WG`.
+    pub fn chain_prefix(&self) -> String {
+        format!("PHANTOM-WG{}", self.suffix)
+    }
+    /// The first line of a file of ours, after its comment sign: `phantom-wg: ...`.
+    pub fn first_line(&self) -> String {
+        format!("# {}: written by Phantom-WG from its database; changes made here are lost", self.text())
+    }
+    /// Whether a file with this content is ours: its first line names our mark.
+    pub fn owns_file(&self, content: &[u8]) -> bool {
+        let first = content.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        first.starts_with(format!("# {}:", self.text()).as_bytes())
+    }
+}

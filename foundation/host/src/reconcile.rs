@@ -1,0 +1,41 @@
+//! Bringing the host to what is wanted: `plan(observe(host), wanted)`, then apply.
+//!
+//! [`Wanted`] is a value, made by a pure function of the stored state. [`observe`] reads what it speaks of,
+//! [`plan`] is pure and says which steps are missing, [`apply`] takes them. An empty plan means that host and
+//! state agree. [`Wanted::nothing`] is the way to remove everything of ours: it needs no stored state, the
+//! [`Marks`](crate::Marks) are enough.
+
+mod apply;
+mod observe;
+mod plan;
+#[cfg(all(test, feature = "fake"))]
+mod tests;
+mod wanted;
+
+use std::path::{Path, PathBuf};
+
+pub use apply::{ApplyError, apply, busy_file};
+pub use observe::{Observed, ObservedFile, ObservedInterface, observe};
+pub use plan::{Step, StepAction, StepKind, plan};
+pub use wanted::{Depth, Wanted, WantedDevice, WantedFile, WantedInterface, WantedPeer};
+
+use crate::{Host, Marks};
+
+/// Where reconciling takes place: the host, our marks on it, and our folder for what dies with the boot.
+#[derive(Clone, Copy, Debug)]
+pub struct Scene<'a> {
+    /// The host.
+    pub host: &'a Host,
+    /// The marks of this installation.
+    pub marks: &'a Marks,
+    /// The run directory (tmpfs).
+    pub run_dir: &'a Path,
+}
+
+impl Scene<'_> {
+    /// The file that says that an interface is ours although its alias does not say so yet: between the creation
+    /// of a link and the setting of its alias this process can be killed.
+    fn claim(&self, interface: &str) -> PathBuf {
+        self.run_dir.join("claims").join(interface)
+    }
+}

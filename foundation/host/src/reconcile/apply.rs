@@ -1,0 +1,143 @@
+//! Taking the steps of a plan.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::plan::Op;
+use super::{Scene, Step, StepAction, StepKind, Wanted};
+use crate::{DeviceUpdate, HostError, LinkChange, Unit};
+
+/// How long a service has to start or to stop.
+const SERVICE_WAIT: Duration = Duration::from_secs(15);
+
+/// A step that failed. Those before it stay taken.
+#[derive(Debug, thiserror::Error)]
+#[error("step {at}: {action:?} {kind:?} {target} failed", at = .at + 1)]
+pub struct ApplyError {
+    /// Its place among the steps.
+    pub at: usize,
+    /// What it was about.
+    pub kind: StepKind,
+    /// What it was to do.
+    pub action: StepAction,
+    /// The object.
+    pub target: String,
+    /// Why it failed.
+    #[source]
+    pub source: HostError,
+}
+
+/// The file that says that the holder of the lock is starting or stopping the service of an interface: the
+/// service's own commands then have nothing to do.
+pub fn busy_file(run_dir: &Path) -> PathBuf {
+    run_dir.join("unit-busy")
+}
+
+/// Takes the steps in order. Peers that stand in a row go to the device in one request.
+pub fn apply(scene: &Scene<'_>, wanted: &Wanted, steps: &[Step]) -> Result<(), ApplyError> {
+    let mut at = 0;
+    while let Some(step) = steps.get(at) {
+        let (taken, result) = match &step.op {
+            Op::SetPeer(name, backend, _) => {
+                let row = steps[at..].iter().map_while(|step| match &step.op {
+                    Op::SetPeer(other, _, update) if other == name => Some(update.clone()),
+                    _ => None,
+                });
+                let peers: Vec<_> = row.collect();
+                let taken = peers.len();
+                let update = DeviceUpdate { peers, ..DeviceUpdate::default() };
+                (taken, scene.host.wireguard.configure(name, *backend, &update))
+            }
+            _ => (1, take(scene, wanted, step)),
+        };
+        result.map_err(|source| ApplyError {
+            at,
+            kind: step.kind,
+            action: step.action,
+            target: step.target.clone(),
+            source,
+        })?;
+        at += taken;
+    }
+    Ok(())
+}
+
+fn take(scene: &Scene<'_>, wanted: &Wanted, step: &Step) -> Result<(), HostError> {
+    let host = scene.host;
+    match &step.op {
+        Op::WriteFile(path) => write_file(scene, wanted, path),
+        Op::RemoveFile(path) => host.files.remove(path),
+        Op::SetMode(path, mode) => host.files.set_mode(path, *mode),
+        Op::SetSysctl(key, value) => host.sysctl.set(key, value),
+        Op::ReplaceFirewall => host.firewall.replace(scene.marks, &wanted.firewall),
+        Op::RemoveFirewall => host.firewall.remove(scene.marks),
+        Op::AddUfw(rule) => host.firewall.add_ufw(scene.marks, rule),
+        Op::RemoveUfw(rule) => host.firewall.remove_ufw(scene.marks, rule),
+        Op::InstallUnit(unit) => host.services.install(unit),
+        Op::UninstallUnit(name) => host.services.uninstall(name),
+        Op::StartUnit(unit) => host.services.start(unit, SERVICE_WAIT),
+        Op::StopUnit(unit) => host.services.stop(unit, SERVICE_WAIT),
+        Op::StartInterface(unit) => start_interface(scene, wanted, unit),
+        Op::StopInterface(unit) => while_busy(scene, || host.services.stop(unit, SERVICE_WAIT)),
+        Op::CreateLink(name) => {
+            claim(scene, name.as_str())?;
+            host.wireguard.create(name)?;
+            host.network.set_link(name, &LinkChange { alias: Some(scene.marks.text()), ..LinkChange::default() })
+        }
+        Op::SetLink(name, change) => host.network.set_link(name, change),
+        Op::DeleteLink(name) => {
+            match host.network.delete_link(name) {
+                // The embedded device's own exit may have taken it along.
+                Err(error) if error.is_absent() => {}
+                other => other?,
+            }
+            host.files.remove(&scene.claim(name.as_str()))
+        }
+        Op::Configure(name, backend, update) => host.wireguard.configure(name, *backend, update),
+        Op::SetPeer(name, backend, update) => {
+            let update = DeviceUpdate { peers: vec![update.clone()], ..DeviceUpdate::default() };
+            host.wireguard.configure(name, *backend, &update)
+        }
+        Op::AddAddress(name, address) => host.network.add_address(name, *address),
+        Op::RemoveAddress(name, address) => host.network.remove_address(name, *address),
+        Op::AddRoute(route) => host.network.add_route(route),
+        Op::RemoveRoute(route) => host.network.remove_route(route),
+        Op::AddRule(rule) => host.network.add_rule(rule),
+        Op::RemoveRule(rule) => host.network.remove_rule(rule),
+    }
+}
+
+fn write_file(scene: &Scene<'_>, wanted: &Wanted, path: &Path) -> Result<(), HostError> {
+    // A plan is made from this very `wanted`; a step without its file would be a plan for another state.
+    let Some(Some(file)) = wanted.files.get(path) else {
+        return Err(HostError::unexpected(format!("{} is not part of the wanted state", path.display())));
+    };
+    if let Some(dir) = path.parent() {
+        scene.host.files.make_dir(dir, 0o755)?;
+    }
+    scene.host.files.write(path, &file.content, file.mode)
+}
+
+fn start_interface(scene: &Scene<'_>, wanted: &Wanted, unit: &Unit) -> Result<(), HostError> {
+    let interface = wanted.interfaces.iter().find(|(_, interface)| interface.unit.name == unit.name);
+    if let Some((name, _)) = interface {
+        claim(scene, name.as_str())?;
+    }
+    while_busy(scene, || scene.host.services.start(unit, SERVICE_WAIT))
+}
+
+fn claim(scene: &Scene<'_>, interface: &str) -> Result<(), HostError> {
+    let path = scene.claim(interface);
+    if let Some(dir) = path.parent() {
+        scene.host.files.make_dir(dir, 0o700)?;
+    }
+    scene.host.files.write(&path, b"", 0o600)
+}
+
+fn while_busy(scene: &Scene<'_>, work: impl FnOnce() -> Result<(), HostError>) -> Result<(), HostError> {
+    let busy = busy_file(scene.run_dir);
+    scene.host.files.write(&busy, b"", 0o600)?;
+    let result = work();
+    scene.host.files.remove(&busy)?;
+    result
+}

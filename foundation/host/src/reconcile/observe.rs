@@ -1,0 +1,141 @@
+//! Reading what a [`Wanted`] speaks of.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use ipnetwork::IpNetwork;
+use phantom_types::{Backend, InterfaceName};
+use zeroize::Zeroizing;
+
+use super::{Scene, Wanted};
+use crate::{Device, InForce, Link, LinkKind, Result, Route, Rule, ServiceState, UfwRule};
+
+/// The host as it is, as far as it concerns us.
+#[derive(Clone, Debug)]
+pub struct Observed {
+    /// Links that are wanted or carry our mark, by name.
+    pub interfaces: BTreeMap<InterfaceName, ObservedInterface>,
+    /// All routes of our table.
+    pub routes: BTreeSet<Route>,
+    /// Our rules.
+    pub rules: BTreeSet<Rule>,
+    /// How the loaded packet filter compares.
+    pub firewall: InForce,
+    /// Our rules of ufw; `None` when it is not active.
+    pub ufw: Option<BTreeSet<UfwRule>>,
+    /// The wanted kernel settings as they are.
+    pub sysctls: BTreeMap<String, Option<String>>,
+    /// The wanted files as they are.
+    pub files: BTreeMap<PathBuf, Option<ObservedFile>>,
+    /// State of every wanted unit, and whether its file is the wanted one.
+    pub units: BTreeMap<String, (ServiceState, bool)>,
+    /// Units of ours that nobody wants.
+    pub stale_units: BTreeSet<String>,
+}
+
+/// An interface as it is.
+#[derive(Clone, Debug)]
+pub struct ObservedInterface {
+    /// The link; `None` when there is none.
+    pub link: Option<Link>,
+    /// It carries our mark, or our claim.
+    pub ours: bool,
+    /// Its addresses.
+    pub addresses: BTreeSet<IpNetwork>,
+    /// The device; `None` when nothing answers.
+    pub device: Option<Device>,
+}
+
+/// A file as it is.
+#[derive(Clone)]
+pub struct ObservedFile {
+    /// Permission bits.
+    pub mode: u32,
+    /// It belongs to root.
+    pub root: bool,
+    /// Content; may hold secrets.
+    pub content: Zeroizing<Vec<u8>>,
+}
+
+impl std::fmt::Debug for ObservedFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ObservedFile({:o}, {} bytes)", self.mode, self.content.len())
+    }
+}
+
+/// Reads everything that `wanted` speaks of, and everything of ours that it does not.
+pub fn observe(scene: &Scene<'_>, wanted: &Wanted) -> Result<Observed> {
+    let host = scene.host;
+    let mut units = BTreeMap::new();
+    let interface_units = wanted.interfaces.values().map(|interface| &interface.unit);
+    for unit in interface_units.chain(wanted.units.values().map(|(unit, _)| unit)) {
+        let state = host.services.status(&unit.name)?.state;
+        units.insert(unit.name.clone(), (state, host.services.installed(unit)?));
+    }
+    let mut stale_units: BTreeSet<String> = host.services.ours()?.into_iter().collect();
+    stale_units.retain(|name| !units.contains_key(name));
+    let routes = host.network.routes(scene.marks.exit_table())?.into_iter().collect();
+    let rules = host.network.rules()?.into_iter();
+    Ok(Observed {
+        interfaces: interfaces(scene, wanted)?,
+        routes,
+        rules: rules.filter(|rule| scene.marks.owns_rule(rule.protocol, rule.priority)).collect(),
+        firewall: host.firewall.in_force(scene.marks, &wanted.firewall)?,
+        ufw: host.firewall.ufw(scene.marks)?.map(|rules| rules.into_iter().collect()),
+        sysctls: wanted.sysctls.keys().map(|key| Ok((key.clone(), host.sysctl.get(key)?))).collect::<Result<_>>()?,
+        files: files(scene, wanted)?,
+        units,
+        stale_units,
+    })
+}
+
+fn interfaces(scene: &Scene<'_>, wanted: &Wanted) -> Result<BTreeMap<InterfaceName, ObservedInterface>> {
+    let host = scene.host;
+    let links = host.network.links()?;
+    let addresses = host.network.addresses()?;
+    let mark = scene.marks.text();
+    let marked = links.iter().filter(|link| link.alias.as_deref() == Some(&mark));
+    let marked = marked.filter_map(|link| link.name.parse::<InterfaceName>().ok());
+    let names: BTreeSet<InterfaceName> = wanted.interfaces.keys().cloned().chain(marked).collect();
+    let mut observed = BTreeMap::new();
+    for name in names {
+        let link = links.iter().find(|link| link.name == name.as_str()).cloned();
+        let ours = match &link {
+            Some(link) => link.alias.as_deref() == Some(&mark) || claimed(scene, link)?,
+            None => true,
+        };
+        let of_this = addresses.iter().filter(|(interface, _)| interface == name.as_str());
+        let device = match &link {
+            Some(link) if ours && wanted.interfaces.contains_key(&name) => match link.kind {
+                LinkKind::WireGuard => host.wireguard.device(&name, Backend::Kernel)?,
+                LinkKind::Tun => host.wireguard.device(&name, Backend::Embedded)?,
+                LinkKind::Other(_) => None,
+            },
+            _ => None,
+        };
+        let addresses = of_this.map(|(_, address)| *address).collect();
+        observed.insert(name, ObservedInterface { link, ours, addresses, device });
+    }
+    Ok(observed)
+}
+
+fn claimed(scene: &Scene<'_>, link: &Link) -> Result<bool> {
+    let kind = matches!(link.kind, LinkKind::WireGuard | LinkKind::Tun);
+    Ok(kind && scene.host.files.info(&scene.claim(&link.name))?.is_some())
+}
+
+fn files(scene: &Scene<'_>, wanted: &Wanted) -> Result<BTreeMap<PathBuf, Option<ObservedFile>>> {
+    let files = &scene.host.files;
+    let mut observed = BTreeMap::new();
+    for path in wanted.files.keys() {
+        let info = files.info(path)?;
+        let content = if info.is_some() { files.read(path)? } else { None };
+        let file = info.zip(content).map(|(info, content)| ObservedFile {
+            mode: info.mode,
+            root: info.uid == 0,
+            content: Zeroizing::new(content),
+        });
+        observed.insert(path.clone(), file);
+    }
+    Ok(observed)
+}

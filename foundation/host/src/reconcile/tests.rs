@@ -1,0 +1,228 @@
+//! Tests of planning and applying on the in-memory host.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use phantom_types::{Backend, InterfaceName, PresharedKey, PrivateKey};
+
+use super::*;
+use crate::fake::FakeHost;
+use crate::{
+    Command, Hook, Host, HostError, LinkChange, Match, PeerConfig, Restart, Route, RouteKind, Rule, Unit, UnitKind,
+    Verdict,
+};
+
+fn name() -> InterfaceName {
+    "wg_main".parse().unwrap()
+}
+
+fn unit(host: &Host, backend: Backend) -> Unit {
+    let kind = match backend {
+        Backend::Embedded => UnitKind::Daemon {
+            run: Command { program: host.programs.device.clone(), args: vec!["wg_main".into()] },
+            after_start: None,
+            after_stop: None,
+        },
+        Backend::Kernel => UnitKind::OneShot {
+            start: Command { program: host.programs.api.clone(), args: Vec::new() },
+            stop: None,
+        },
+    };
+    Unit {
+        name: "wg-quick@wg_main".into(),
+        description: "test".into(),
+        kind,
+        restart: Restart::No,
+        capabilities: Vec::new(),
+        writable: Vec::new(),
+        devices: Vec::new(),
+        dynamic_user: false,
+        before_network: false,
+        after_network: false,
+        wanted_at_boot: true,
+    }
+}
+
+fn peer(n: u8) -> WantedPeer {
+    let config = PeerConfig {
+        public_key: PrivateKey::from_random([n; 32]).public_key(),
+        preshared_key: Some(PresharedKey::from_bytes([n; 32])),
+        endpoint: None,
+        keepalive: None,
+        allowed_ips: vec![format!("10.8.0.{n}/32").parse().unwrap()],
+    };
+    WantedPeer { config, owner: format!("client-{n}") }
+}
+
+fn wanted(host: &Host, marks: &Marks, backend: Backend, peers: &[u8]) -> Wanted {
+    let mut wanted = Wanted::default();
+    let interface = WantedInterface {
+        backend,
+        running: true,
+        addresses: BTreeSet::from(["10.8.0.1/24".parse().unwrap()]),
+        mtu: 1420,
+        unit: unit(host, backend),
+        device: WantedDevice {
+            private_key: PrivateKey::from_random([99; 32]),
+            listen_port: Some(51820),
+            fwmark: 0,
+            peers: Some(peers.iter().map(|n| peer(*n)).collect()),
+        },
+    };
+    wanted.interfaces.insert(name(), interface);
+    wanted.firewall.add(Hook::Forward, 1, vec![Match::In { interface: "wg_main".into(), not: false }], Verdict::Accept);
+    wanted.sysctls.insert("net.ipv4.ip_forward".into(), "1".into());
+    wanted.file("/etc/wireguard/wg_main.conf", 0o600, format!("{}\n[Interface]\n", marks.first_line()));
+    let table = marks.exit_table();
+    wanted.routes.insert(Route {
+        table,
+        destination: "0.0.0.0/0".parse().unwrap(),
+        metric: 200,
+        kind: RouteKind::Unreachable,
+        source: None,
+        protocol: Marks::PROTOCOL,
+    });
+    wanted.rules.insert(Rule {
+        priority: marks.exit_priority(),
+        ipv6: false,
+        from: Some("10.8.0.0/24".parse().unwrap()),
+        to: None,
+        in_interface: None,
+        table,
+        protocol: Marks::PROTOCOL,
+    });
+    wanted
+}
+
+fn bring(scene: &Scene<'_>, wanted: &Wanted) -> Result<usize, HostError> {
+    let steps = plan(scene.marks, &observe(scene, wanted)?, wanted)?;
+    apply(scene, wanted, &steps).map_err(|error| error.source)?;
+    Ok(steps.len())
+}
+
+fn on_a_host(test: impl Fn(&Scene<'_>, &FakeHost)) {
+    for kernel in [true, false] {
+        let (host, fake) = Host::fake();
+        fake.set_kernel_wireguard(kernel);
+        let marks = Marks::new(None);
+        host.files.make_dir(Path::new("/run/phantom-wg"), 0o700).unwrap();
+        test(&Scene { host: &host, marks: &marks, run_dir: Path::new("/run/phantom-wg") }, &fake);
+    }
+}
+
+#[test]
+fn applying_twice_plans_nothing_and_nothing_leaves_no_trace() {
+    for backend in [Backend::Embedded, Backend::Kernel] {
+        let (host, fake) = Host::fake();
+        fake.set_kernel_wireguard(true);
+        let marks = Marks::new(None);
+        host.files.make_dir(Path::new("/run/phantom-wg/claims"), 0o700).unwrap();
+        host.files.make_dir(Path::new("/etc/wireguard"), 0o755).unwrap();
+        let scene = Scene { host: &host, marks: &marks, run_dir: Path::new("/run/phantom-wg") };
+        let before = fake.dump();
+        let full = wanted(&host, &marks, backend, &[2, 3, 4]);
+        assert!(bring(&scene, &full).unwrap() > 8);
+        assert_eq!(bring(&scene, &full).unwrap(), 0, "{backend}");
+
+        let mut nothing = Wanted::nothing();
+        nothing.files.insert("/etc/wireguard/wg_main.conf".into(), None);
+        nothing.sysctls.insert("net.ipv4.ip_forward".into(), "0".into());
+        bring(&scene, &nothing).unwrap();
+        assert_eq!(bring(&scene, &nothing).unwrap(), 0);
+        assert_eq!(fake.dump(), before, "{backend}");
+    }
+}
+
+#[test]
+fn a_change_of_the_backend_makes_the_interface_anew() {
+    let (host, fake) = Host::fake();
+    fake.set_kernel_wireguard(true);
+    let marks = Marks::new(None);
+    host.files.make_dir(Path::new("/run/phantom-wg"), 0o700).unwrap();
+    let scene = Scene { host: &host, marks: &marks, run_dir: Path::new("/run/phantom-wg") };
+    for backend in [Backend::Kernel, Backend::Embedded, Backend::Kernel] {
+        let state = wanted(&host, &marks, backend, &[2, 3]);
+        bring(&scene, &state).unwrap();
+        assert_eq!(bring(&scene, &state).unwrap(), 0, "{backend}");
+        let device = host.wireguard.device(&name(), backend).unwrap().unwrap();
+        assert_eq!((device.peers.len(), device.listen_port), (2, 51820), "{backend}");
+    }
+}
+
+#[test]
+fn only_the_difference_of_peers_is_written() {
+    on_a_host(|scene, fake| {
+        let host = scene.host;
+        bring(scene, &wanted(host, scene.marks, Backend::Embedded, &[2, 3, 4])).unwrap();
+        let changed = wanted(host, scene.marks, Backend::Embedded, &[3, 4, 5]);
+        let steps = plan(scene.marks, &observe(scene, &changed).unwrap(), &changed).unwrap();
+        let texts: Vec<String> =
+            steps.iter().map(|step| format!("{:?} {:?} {} {:?}", step.kind, step.action, step.target, step.owner)).collect();
+        assert_eq!(
+            texts,
+            ["Peer Create wg_main 10.8.0.5/32 Some(\"client-5\")", "Peer Delete wg_main 10.8.0.2/32 None"],
+            "{}",
+            fake.dump()
+        );
+    });
+}
+
+#[test]
+fn a_stopped_interface_stays_down_and_its_unit_stays_installed() {
+    on_a_host(|scene, _| {
+        let running = wanted(scene.host, scene.marks, Backend::Embedded, &[2]);
+        bring(scene, &running).unwrap();
+        let stopped = running.clone().stopped();
+        bring(scene, &stopped).unwrap();
+        assert_eq!(bring(scene, &stopped).unwrap(), 0);
+        assert!(scene.host.network.link(&name()).unwrap().is_none());
+        assert!(scene.host.services.installed(&running.interfaces[&name()].unit).unwrap());
+        bring(scene, &running).unwrap();
+        assert_eq!(scene.host.wireguard.device(&name(), Backend::Embedded).unwrap().unwrap().peers.len(), 1);
+    });
+}
+
+#[test]
+fn what_is_not_ours_is_reported_and_left_alone() {
+    on_a_host(|scene, fake| {
+        let path = Path::new("/etc/wireguard/wg_main.conf");
+        scene.host.files.make_dir(Path::new("/etc/wireguard"), 0o755).unwrap();
+        scene.host.files.write(path, b"# by hand\n", 0o600).unwrap();
+        let before = fake.dump();
+        let state = wanted(scene.host, scene.marks, Backend::Embedded, &[2]);
+        let refused = bring(scene, &state).unwrap_err();
+        assert!(matches!(refused, HostError::Foreign { .. }), "{refused}");
+        assert_eq!(fake.dump(), before);
+    });
+}
+
+#[test]
+fn what_a_person_did_to_our_objects_is_repaired() {
+    on_a_host(|scene, _| {
+        let host = scene.host;
+        let state = wanted(host, scene.marks, Backend::Embedded, &[2, 3]);
+        bring(scene, &state).unwrap();
+        let sabotage: [(&str, &dyn Fn()); 6] = [
+            ("link gone", &|| host.network.delete_link(&name()).unwrap()),
+            ("firewall gone", &|| host.firewall.remove(scene.marks).unwrap()),
+            ("link down", &|| {
+                let down = LinkChange { up: Some(false), ..LinkChange::default() };
+                host.network.set_link(&name(), &down).unwrap();
+            }),
+            ("mode widened", &|| {
+                host.files.set_mode(Path::new("/etc/wireguard/wg_main.conf"), 0o644).unwrap();
+            }),
+            ("forwarding off", &|| host.sysctl.set("net.ipv4.ip_forward", "0").unwrap()),
+            ("rule gone", &|| {
+                for rule in host.network.rules().unwrap().iter().filter(|rule| rule.protocol == Marks::PROTOCOL) {
+                    host.network.remove_rule(rule).unwrap();
+                }
+            }),
+        ];
+        for (what, harm) in sabotage {
+            harm();
+            assert!(bring(scene, &state).unwrap() > 0, "{what}");
+            assert_eq!(bring(scene, &state).unwrap(), 0, "{what}");
+        }
+    });
+}

@@ -1,0 +1,114 @@
+//! What is wanted of the host.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use ipnetwork::IpNetwork;
+use phantom_types::{Backend, InterfaceName, PrivateKey};
+use zeroize::Zeroizing;
+
+use crate::{PeerConfig, Route, Rule, Ruleset, UfwRule, Unit};
+
+/// How deep a reconciling goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Depth {
+    /// Everything but the peers of devices and the files that list them: costs the same for any number of clients.
+    Network,
+    /// Everything.
+    Full,
+}
+
+/// A whole state of the host, as far as it is ours. Each module adds its part.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// WireGuard interfaces by name.
+    pub interfaces: BTreeMap<InterfaceName, WantedInterface>,
+    /// Routes of our table.
+    pub routes: BTreeSet<Route>,
+    /// Policy rules.
+    pub rules: BTreeSet<Rule>,
+    /// Packet filter and NAT.
+    pub firewall: Ruleset,
+    /// Rules for ufw, put there only while it is active.
+    pub ufw: BTreeSet<UfwRule>,
+    /// Kernel settings.
+    pub sysctls: BTreeMap<String, String>,
+    /// Files by path; `None` says that there must be none of ours.
+    pub files: BTreeMap<PathBuf, Option<WantedFile>>,
+    /// Services beside those of the interfaces, by unit name: whether each is to run now, or `None` where it may do as it
+    /// does (a unit for the boot).
+    pub units: BTreeMap<String, (Unit, Option<bool>)>,
+}
+
+/// A WireGuard interface.
+#[derive(Clone, Debug)]
+pub struct WantedInterface {
+    /// Whose WireGuard.
+    pub backend: Backend,
+    /// It is up; else it is taken down and its service stopped, while the unit stays.
+    pub running: bool,
+    /// Addresses with their prefix length.
+    pub addresses: BTreeSet<IpNetwork>,
+    /// Largest packet in bytes.
+    pub mtu: u32,
+    /// The service it belongs to.
+    pub unit: Unit,
+    /// The device.
+    pub device: WantedDevice,
+}
+
+/// A WireGuard device.
+#[derive(Clone, Debug)]
+pub struct WantedDevice {
+    /// Private key.
+    pub private_key: PrivateKey,
+    /// UDP port; `None` leaves the choice to the device.
+    pub listen_port: Option<u16>,
+    /// Firewall mark of its own packets; 0 for none.
+    pub fwmark: u32,
+    /// Exactly these peers; `None` leaves the peers as they are ([`Depth::Network`]).
+    pub peers: Option<Vec<WantedPeer>>,
+}
+
+/// A peer.
+#[derive(Clone, Debug)]
+pub struct WantedPeer {
+    /// How it is set up.
+    pub config: PeerConfig,
+    /// Whose it is: the name of a client or an exit.
+    pub owner: String,
+}
+
+/// A file.
+#[derive(Clone)]
+pub struct WantedFile {
+    /// Permission bits.
+    pub mode: u32,
+    /// Content; may hold secrets.
+    pub content: Zeroizing<Vec<u8>>,
+}
+
+impl std::fmt::Debug for WantedFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "WantedFile({:o}, {} bytes)", self.mode, self.content.len())
+    }
+}
+
+impl Wanted {
+    /// Nothing of ours: what a reset brings the host to.
+    pub fn nothing() -> Self {
+        Self::default()
+    }
+    /// Adds a file.
+    pub fn file(&mut self, path: impl Into<PathBuf>, mode: u32, content: impl Into<Vec<u8>>) {
+        self.files.insert(path.into(), Some(WantedFile { mode, content: Zeroizing::new(content.into()) }));
+    }
+    /// The same state with every interface stopped, as a restart passes through it.
+    #[must_use]
+    pub fn stopped(mut self) -> Self {
+        for interface in self.interfaces.values_mut() {
+            interface.running = false;
+        }
+        self
+    }
+}

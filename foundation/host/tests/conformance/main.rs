@@ -1,0 +1,139 @@
+//! One suite for two hosts: the one in memory and the real Linux one.
+//!
+//! Every check here runs against both. What the kernel refuses, with which kind of error, and what it does on its own
+//! is asserted once; a host in memory that is more lenient, or stricter, fails.
+//!
+//! The real host is a set of namespaces of its own (network, mounts, processes) with an empty `/run` and a copy of
+//! `/etc` that is thrown away. Where they cannot be made, the test says so on standard error, in a line that begins
+//! with `skipped:`.
+
+#![expect(clippy::disallowed_methods, reason = "the real host is set up with the tools of the system")]
+
+mod bench;
+mod devices;
+mod files;
+mod firewall;
+mod network;
+mod routes;
+mod services;
+mod small;
+
+use bench::{Bench, Check, on_linux};
+
+/// Runs a check against a fresh host in memory.
+fn on_fake(check: Check) {
+    check(&Bench::fake());
+}
+
+#[test]
+fn files_on_the_fake() {
+    on_fake(files::check);
+}
+#[test]
+fn files_on_linux() {
+    on_linux("files_on_linux", files::check);
+}
+#[test]
+fn settings_on_the_fake() {
+    on_fake(small::settings);
+}
+#[test]
+fn settings_on_linux() {
+    on_linux("settings_on_linux", small::settings);
+}
+#[test]
+fn sockets_on_the_fake() {
+    on_fake(small::sockets);
+}
+#[test]
+fn sockets_on_linux() {
+    on_linux("sockets_on_linux", small::sockets);
+}
+#[test]
+fn clock_and_random_on_the_fake() {
+    on_fake(small::clock_and_random);
+}
+#[test]
+fn clock_and_random_on_linux() {
+    on_linux("clock_and_random_on_linux", small::clock_and_random);
+}
+#[test]
+fn links_on_the_fake() {
+    on_fake(network::links);
+}
+#[test]
+fn links_on_linux() {
+    on_linux("links_on_linux", network::links);
+}
+#[test]
+fn addresses_on_the_fake() {
+    on_fake(network::addresses);
+}
+#[test]
+fn addresses_on_linux() {
+    on_linux("addresses_on_linux", network::addresses);
+}
+#[test]
+fn what_goes_with_a_link_on_the_fake() {
+    on_fake(network::what_goes_with_a_link);
+}
+#[test]
+fn what_goes_with_a_link_on_linux() {
+    on_linux("what_goes_with_a_link_on_linux", network::what_goes_with_a_link);
+}
+#[test]
+fn routes_on_the_fake() {
+    on_fake(routes::routes);
+}
+#[test]
+fn routes_on_linux() {
+    on_linux("routes_on_linux", routes::routes);
+}
+#[test]
+fn rules_on_the_fake() {
+    on_fake(routes::rules);
+}
+#[test]
+fn rules_on_linux() {
+    on_linux("rules_on_linux", routes::rules);
+}
+#[test]
+fn uplink_on_the_fake() {
+    on_fake(routes::uplink);
+}
+#[test]
+fn uplink_on_linux() {
+    on_linux("uplink_on_linux", routes::uplink);
+}
+#[test]
+fn firewall_on_the_fake() {
+    on_fake(firewall::check);
+}
+#[test]
+fn firewall_on_linux() {
+    on_linux("firewall_on_linux", firewall::check);
+}
+#[test]
+fn services_on_the_fake() {
+    on_fake(services::check);
+}
+#[test]
+fn services_on_linux() {
+    on_linux("services_on_linux", services::check);
+}
+#[test]
+fn absent_devices_on_the_fake() {
+    on_fake(devices::absent);
+}
+#[test]
+fn absent_devices_on_linux() {
+    on_linux("absent_devices_on_linux", devices::absent);
+}
+#[test]
+fn embedded_devices_on_the_fake() {
+    on_fake(devices::embedded);
+}
+#[test]
+fn embedded_devices_on_linux() {
+    on_linux("embedded_devices_on_linux", devices::embedded);
+}

@@ -1,0 +1,194 @@
+//! Routes, rules, the uplink.
+
+use ipnetwork::IpNetwork;
+use phantom_host::{LinkChange, Marks, Route, RouteKind, Rule, Uplink};
+
+use crate::bench::{Bench, kind, main_routes, name, network, via};
+
+fn link_with(bench: &Bench, link: &str, addresses: &[&str]) {
+    bench.lab.add_tun(link);
+    bench.host.network.set_link(&name(link), &LinkChange { up: Some(true), ..LinkChange::default() }).unwrap();
+    for address in addresses {
+        bench.host.network.add_address(&name(link), network(address)).unwrap();
+    }
+}
+
+fn by(gateway: &str, route: Route) -> Route {
+    let RouteKind::Via { interface, .. } = &route.kind else { panic!("{route:?}") };
+    Route { kind: RouteKind::Via { interface: interface.clone(), gateway: Some(gateway.parse().unwrap()) }, ..route }
+}
+
+pub(crate) fn routes(bench: &Bench) {
+    let host = &bench.host.network;
+    assert_eq!(host.routes(100).unwrap(), []);
+    assert_eq!(kind(host.add_route(&via("cft0", "10.80.0.0/16", 100))), "absent", "no such interface");
+    bench.lab.add_tun("cft1");
+    assert_eq!(kind(host.add_route(&via("cft1", "10.80.0.0/16", 100))), "kernel ENETDOWN");
+    assert_eq!(kind(host.add_route(&via("cft1", "fd80::/64", 100))), "kernel ENETDOWN");
+    link_with(bench, "cft0", &["10.71.0.1/24", "fd71::1/64"]);
+
+    let mut expected = Vec::new();
+    for destination in ["0.0.0.0/0", "10.80.0.0/16", "::/0", "fd80::/64"] {
+        let route = via("cft0", destination, 100);
+        host.add_route(&route).unwrap();
+        assert_eq!(kind(host.add_route(&route)), "kernel EEXIST");
+        expected.push(route);
+    }
+    // Where it leads and who made it make no other route of it, the metric does.
+    let first = &expected[0];
+    assert_eq!(kind(host.add_route(&Route { kind: RouteKind::Unreachable, ..first.clone() })), "kernel EEXIST");
+    assert_eq!(kind(host.add_route(&Route { protocol: 4, ..first.clone() })), "kernel EEXIST");
+    for destination in ["0.0.0.0/0", "::/0"] {
+        let kinds = [RouteKind::Unreachable, RouteKind::Blackhole];
+        for (metric, route_kind) in [4000, 4001].into_iter().zip(kinds) {
+            let route = Route { metric, kind: route_kind, ..via("cft0", destination, 100) };
+            host.add_route(&route).unwrap();
+            expected.push(route);
+        }
+    }
+    let route = by("10.71.0.9", via("cft0", "10.81.0.0/16", 100));
+    let route = Route { source: Some([10, 71, 0, 1].into()), ..route };
+    host.add_route(&route).unwrap();
+    expected.push(route);
+    let mut routes = host.routes(100).unwrap();
+    routes.sort();
+    expected.sort();
+    assert_eq!(routes, expected);
+
+    refused_routes(bench);
+
+    // Exactly this route: another metric, maker, or way is another one.
+    for other in [
+        Route { metric: 7, ..expected[0].clone() },
+        Route { protocol: 4, ..expected[0].clone() },
+        Route { table: 101, ..expected[0].clone() },
+        via("cft1", "10.80.0.0/16", 100),
+        via("cft9", "10.80.0.0/16", 100),
+    ] {
+        assert_eq!(kind(host.remove_route(&other)), "absent", "{other:?}");
+    }
+    for route in &expected {
+        host.remove_route(route).unwrap();
+        assert_eq!(kind(host.remove_route(route)), "absent");
+    }
+    assert_eq!(host.routes(100).unwrap(), []);
+    routes_without_their_source(bench);
+}
+
+/// What the kernel does not take.
+fn refused_routes(bench: &Bench) {
+    let host = &bench.host.network;
+    let v4 = || via("cft0", "10.90.0.0/16", 100);
+    let v6 = || via("cft0", "fd90::/64", 100);
+    assert_eq!(kind(host.add_route(&Route { source: Some([10, 99, 0, 1].into()), ..v4() })), "kernel EINVAL");
+    let foreign_source = Some("fd99::1".parse().unwrap());
+    assert_eq!(kind(host.add_route(&Route { source: foreign_source, ..v6() })), "kernel EINVAL");
+    // A next hop is to be on the link, by the route's table or by the main one.
+    let elsewhere = |route| by(if matches!(route, Route { destination: IpNetwork::V4(_), .. }) { "10.99.0.1" } else { "fd99::1" }, route);
+    for route in [elsewhere(v4()), elsewhere(v6())] {
+        host.add_route(&route).unwrap();
+        host.remove_route(&route).unwrap();
+    }
+    let in_101 = |route| Route { table: 101, ..elsewhere(route) };
+    assert_eq!(kind(host.add_route(&in_101(v4()))), "kernel ENETUNREACH");
+    assert_eq!(kind(host.add_route(&in_101(v6()))), "kernel EHOSTUNREACH");
+    assert_eq!(kind(host.add_route(&Route { metric: 0, ..v6() })), "unsupported", "the kernel makes 1024 of it");
+    // Host bits of the destination do not count.
+    host.add_route(&via("cft0", "10.90.0.1/16", 100)).unwrap();
+    assert_eq!(kind(host.add_route(&v4())), "kernel EEXIST");
+    host.remove_route(&v4()).unwrap();
+}
+
+/// An IPv4 route of the main table goes with its preferred source, one of another table does not; one of IPv6 loses it.
+fn routes_without_their_source(bench: &Bench) {
+    let host = &bench.host.network;
+    host.add_address(&name("cft0"), network("10.72.0.1/32")).unwrap();
+    let v4 = |table| Route { source: Some([10, 72, 0, 1].into()), ..via("cft0", "10.90.0.0/16", table) };
+    let v6 = |table| Route { source: Some("fd71::1".parse().unwrap()), ..via("cft0", "fd90::/64", table) };
+    for route in [v4(100), v4(254), v6(100), v6(254)] {
+        host.add_route(&route).unwrap();
+    }
+    host.remove_address(&name("cft0"), network("10.72.0.1/32")).unwrap();
+    host.remove_address(&name("cft0"), network("fd71::1/64")).unwrap();
+    assert_eq!(host.routes(100).unwrap(), [v4(100), Route { source: None, ..v6(100) }]);
+    assert_eq!(main_routes(bench, "cft0"), ["10.71.0.0/24 10.71.0.1", "fd90::/64 -"]);
+}
+
+fn rule(priority: u32, ipv6: bool) -> Rule {
+    let protocol = Marks::PROTOCOL;
+    Rule { priority, ipv6, from: None, to: None, in_interface: None, table: 100, protocol }
+}
+
+pub(crate) fn rules(bench: &Bench) {
+    let host = &bench.host.network;
+    let mut before = host.rules().unwrap();
+    before.sort();
+    let kernels = [(0, false, 255), (0, true, 255), (32766, false, 254), (32766, true, 254), (32767, false, 253)];
+    assert_eq!(before, kernels.map(|(priority, ipv6, table)| Rule { table, protocol: 2, ..rule(priority, ipv6) }));
+
+    let from = Some(network("10.8.0.0/24"));
+    let ours = [
+        Rule { from, to: from, table: 254, ..rule(99, false) },
+        Rule { from, ..rule(100, false) },
+        Rule { from: Some(network("fd08::/64")), ..rule(100, true) },
+        Rule { in_interface: Some("cft0".into()), ..rule(101, false) },
+        // The same but for who made it.
+        Rule { from, protocol: 4, ..rule(100, false) },
+    ];
+    for rule in &ours {
+        assert_eq!(kind(host.remove_rule(rule)), "absent");
+        host.add_rule(rule).unwrap();
+        assert_eq!(kind(host.add_rule(rule)), "kernel EEXIST");
+    }
+    let mut expected: Vec<_> = before.iter().chain(&ours).cloned().collect();
+    let mut all = host.rules().unwrap();
+    all.sort();
+    expected.sort();
+    assert_eq!(all, expected);
+
+    assert_eq!(kind(host.remove_rule(&Rule { table: 101, ..ours[1].clone() })), "absent");
+    // A rule that says less than one that is there is the same to the kernel, one that says more is not.
+    let less = Rule { from: None, ..ours[1].clone() };
+    assert_eq!(kind(host.add_rule(&less)), "kernel EEXIST");
+    assert_eq!(kind(host.remove_rule(&less)), "absent");
+    host.remove_rule(&ours[1]).unwrap();
+    host.add_rule(&less).unwrap();
+    host.add_rule(&ours[1]).unwrap();
+    host.remove_rule(&less).unwrap();
+    for rule in &ours {
+        host.remove_rule(rule).unwrap();
+    }
+    let mut after = host.rules().unwrap();
+    after.sort();
+    assert_eq!(after, before);
+
+    // Rules outlive the link they name, and host bits do not count.
+    bench.lab.add_tun("cft0");
+    let detached = Rule { in_interface: Some("cft0".into()), from: Some(network("10.8.0.7/24")), ..rule(101, false) };
+    host.add_rule(&detached).unwrap();
+    host.delete_link(&name("cft0")).unwrap();
+    host.remove_rule(&Rule { from, ..detached }).unwrap();
+}
+
+pub(crate) fn uplink(bench: &Bench) {
+    let host = &bench.host.network;
+    assert_eq!(host.uplink().unwrap(), None);
+    link_with(bench, "cft0", &["10.71.0.5/24", "fd71::5/64", "2001:db8:71::5/64"]);
+    link_with(bench, "cft1", &["10.72.0.5/16"]);
+    assert_eq!(host.uplink().unwrap(), None, "no default route");
+    host.add_route(&Route { metric: 50, ..by("10.72.0.1", via("cft1", "0.0.0.0/0", 254)) }).unwrap();
+    let second =
+        Uplink { interface: "cft1".into(), address: Some([10, 72, 0, 5].into()), prefix: Some(16), ipv6: None };
+    assert_eq!(host.uplink().unwrap(), Some(second.clone()));
+    host.add_route(&Route { metric: 20, ..by("10.71.0.1", via("cft0", "0.0.0.0/0", 254)) }).unwrap();
+    let first = Uplink {
+        interface: "cft0".into(),
+        address: Some([10, 71, 0, 5].into()),
+        prefix: Some(24),
+        ipv6: Some("2001:db8:71::5".parse().unwrap()),
+    };
+    assert_eq!(host.uplink().unwrap(), Some(first), "the lowest metric counts");
+    host.add_route(&Route { metric: 10, ..via("cft1", "0.0.0.0/0", 100) }).unwrap();
+    host.set_link(&name("cft0"), &LinkChange { up: Some(false), ..LinkChange::default() }).unwrap();
+    assert_eq!(host.uplink().unwrap(), Some(second), "only the main table counts");
+}

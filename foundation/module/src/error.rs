@@ -1,0 +1,106 @@
+//! Errors with codes.
+
+use std::any::Any;
+use std::convert::Infallible;
+use std::error::Error;
+use std::fmt;
+
+use serde_json::Value;
+
+use crate::Lang;
+
+/// The codes that the orchestrator and the contract themselves raise; a module's own stand in its error type.
+pub mod codes {
+    /// A required parameter is absent or empty.
+    pub const MISSING_PARAMETER: &str = "MISSING_PARAMETER";
+    /// A parameter is unknown, repeated, or not of its type.
+    pub const INVALID_PARAMETER: &str = "INVALID_PARAMETER";
+    /// A client's name is unusable.
+    pub const INVALID_CLIENT_NAME: &str = "INVALID_CLIENT_NAME";
+    /// The rules or the present state forbid it.
+    pub const VALIDATION_ERROR: &str = "VALIDATION_ERROR";
+    /// No such module.
+    pub const MODULE_NOT_FOUND: &str = "MODULE_NOT_FOUND";
+    /// No such action.
+    pub const ACTION_NOT_FOUND: &str = "ACTION_NOT_FOUND";
+    /// A bug.
+    pub const INTERNAL_ERROR: &str = "INTERNAL_ERROR";
+}
+
+/// An error with a stable code and a message in both languages.
+///
+/// `Display` is for logs and may be English only; [`Self::message`] is what a caller is told. The cause stands in
+/// [`Error::source`] and not in the message.
+pub trait ErrorCode: Error + Any + Send + Sync {
+    /// The code of the API's chapter 3. It never changes once released.
+    fn code(&self) -> &'static str;
+    /// What a caller is told.
+    fn message(&self, lang: Lang) -> String;
+    /// The facts of the error, as an object.
+    fn data(&self) -> Option<Value>;
+}
+
+/// Any action's error after its type has been forgotten.
+pub struct Failure(Box<dyn ErrorCode>);
+
+impl Failure {
+    /// Wraps a typed error.
+    pub fn new(error: impl ErrorCode) -> Self {
+        Self(Box::new(error))
+    }
+    /// The code.
+    pub fn code(&self) -> &'static str {
+        self.0.code()
+    }
+    /// What a caller is told.
+    pub fn message(&self, lang: Lang) -> String {
+        self.0.message(lang)
+    }
+    /// The facts.
+    pub fn data(&self) -> Option<Value> {
+        self.0.data()
+    }
+    /// The typed error again, if it is an `E`.
+    pub fn downcast_ref<E: ErrorCode>(&self) -> Option<&E> {
+        (&*self.0 as &dyn Any).downcast_ref()
+    }
+    /// The error with all its causes, for a log.
+    pub fn chain(&self) -> String {
+        chain(&*self.0)
+    }
+}
+
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code(), self.chain())
+    }
+}
+
+/// An error with all its causes, each once.
+pub fn chain(error: &(dyn Error + '_)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+/// The error of an action that cannot fail.
+#[derive(Debug, thiserror::Error)]
+#[error("never")]
+pub struct NoError(Infallible);
+
+impl ErrorCode for NoError {
+    fn code(&self) -> &'static str {
+        match self.0 {}
+    }
+    fn message(&self, _: Lang) -> String {
+        match self.0 {}
+    }
+    fn data(&self) -> Option<Value> {
+        match self.0 {}
+    }
+}

@@ -1,0 +1,152 @@
+//! Parameters: what is declared, what is given, and how the one becomes the other.
+
+mod error;
+mod kind;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+
+use crate::{Lang, Spec};
+pub use error::ParamError;
+pub use kind::Kind;
+
+/// A parameter as its action declares it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Param {
+    /// Its name.
+    pub name: String,
+    /// What it takes.
+    pub kind: Kind,
+    /// It must be given.
+    pub required: bool,
+    /// What counts when it is not given, where that is a fixed value.
+    pub default: Option<Value>,
+    /// Help in English.
+    pub en: String,
+    /// Help in Turkish.
+    pub tr: String,
+}
+
+impl Param {
+    /// Help in one language.
+    pub fn help(&self, lang: Lang) -> &str {
+        lang.pick(&self.en, &self.tr)
+    }
+}
+
+/// The parameters of an action, in the order of its fields.
+pub fn parameters(spec: &Spec) -> Vec<Param> {
+    let schema = (spec.params)();
+    let schema = schema.as_value();
+    let text =
+        |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let required = |name: &str| {
+        schema
+            .get("required")
+            .and_then(Value::as_array)
+            .is_some_and(|list| list.iter().any(|word| word == name))
+    };
+    let properties = schema.get("properties").and_then(Value::as_object);
+    let param = |(name, property): (&String, &Value)| Param {
+        name: name.clone(),
+        kind: Kind::of_schema(property, schema),
+        required: required(name),
+        default: property.get("default").filter(|value| !value.is_null()).cloned(),
+        en: text(property, "description"),
+        tr: text(property, "x-tr"),
+    };
+    properties.into_iter().flatten().map(param).collect()
+}
+
+/// A value as it was given.
+#[derive(Clone, PartialEq)]
+pub enum Given {
+    /// The text behind the first `=` of a word.
+    Text(String),
+    /// A value of a JSON object.
+    Json(Value),
+}
+
+impl std::fmt::Debug for Given {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Given(..)") // nobody knows whether it is a secret
+    }
+}
+
+/// The parameters of one call as they were given, in order, not yet looked at.
+#[derive(Clone, Debug, Default)]
+pub struct Params(Vec<(String, Given)>);
+
+impl Params {
+    /// No parameters.
+    pub fn new() -> Self {
+        Self::default()
+    }
+    /// From pairs of text, as `key=value` words give them.
+    pub fn from_words<K: Into<String>, V: Into<String>>(words: impl IntoIterator<Item = (K, V)>) -> Self {
+        Self(words.into_iter().map(|(key, value)| (key.into(), Given::Text(value.into()))).collect())
+    }
+    /// From a JSON object.
+    pub fn from_json(object: Map<String, Value>) -> Self {
+        Self(object.into_iter().map(|(key, value)| (key, Given::Json(value))).collect())
+    }
+    /// Adds one.
+    pub fn push(&mut self, key: impl Into<String>, value: Given) {
+        self.0.push((key.into(), value));
+    }
+    /// Adds those of another set behind these.
+    pub fn extend(&mut self, other: Self) {
+        self.0.extend(other.0);
+    }
+}
+
+/// Reads what was given by what is declared: names first, then what is missing, then every value by its kind.
+///
+/// The answer has only the parameters that were given and are not empty, as JSON of their kinds.
+pub fn read(declared: &[Param], given: Params) -> Result<Map<String, Value>, ParamError> {
+    check_names(declared, &given)?;
+    let mut values = given.0;
+    for param in declared.iter().filter(|param| param.required) {
+        let found = values.iter().find(|(key, _)| *key == param.name).map(|(_, value)| value);
+        match found {
+            Some(value) if !value.is_nothing() => {}
+            Some(_) if param.kind.is_client_name() => return Err(ParamError::client_name_empty(&param.name)),
+            Some(_) | None => return Err(ParamError::Missing { parameter: param.name.clone() }),
+        }
+    }
+    values.retain(|(_, value)| !value.is_nothing());
+    let mut read = Map::new();
+    for param in declared {
+        if let Some(at) = values.iter().position(|(key, _)| *key == param.name) {
+            let (_, value) = values.swap_remove(at);
+            read.insert(param.name.clone(), param.kind.read(&param.name, value)?);
+        }
+    }
+    Ok(read)
+}
+
+impl Given {
+    fn is_nothing(&self) -> bool {
+        match self {
+            Self::Text(text) | Self::Json(Value::String(text)) => text.is_empty(),
+            Self::Json(value) => value.is_null(),
+        }
+    }
+}
+
+fn check_names(declared: &[Param], given: &Params) -> Result<(), ParamError> {
+    let mut seen = BTreeSet::new();
+    for (key, _) in &given.0 {
+        if !declared.iter().any(|param| param.name == *key) {
+            let known = declared.iter().map(|param| param.name.clone()).collect();
+            return Err(ParamError::Unknown { parameter: key.clone(), known });
+        }
+        if !seen.insert(key) {
+            return Err(ParamError::Repeated { parameter: key.clone() });
+        }
+    }
+    Ok(())
+}

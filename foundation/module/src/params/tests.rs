@@ -1,0 +1,160 @@
+//! Tests of reading parameters: every row of the API's chapter 4.
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+use crate::ErrorCode;
+
+fn param(name: &str, kind: Kind, required: bool) -> Param {
+    Param { name: name.into(), kind, required, default: None, en: String::new(), tr: String::new() }
+}
+
+fn text(kind: Kind, value: &str) -> Result<Value, ParamError> {
+    read(&[param("x", kind, true)], Params::from_words([("x", value)])).map(|mut map| map["x"].take())
+}
+
+fn jsonv(kind: Kind, value: Value) -> Result<Value, ParamError> {
+    let object = Map::from_iter([("x".to_owned(), value)]);
+    read(&[param("x", kind, true)], Params::from_json(object)).map(|mut map| map["x"].take())
+}
+
+fn code(result: &Result<Value, ParamError>) -> (&'static str, Value) {
+    let error = result.as_ref().unwrap_err();
+    (error.code(), error.data().unwrap_or_default())
+}
+
+#[test]
+fn text_is_never_guessed() {
+    assert_eq!(text(Kind::ClientName, "123"), Ok(json!("123")));
+    assert_eq!(text(Kind::Text, "\"quoted\""), Ok(json!("\"quoted\"")));
+    assert_eq!(
+        code(&jsonv(Kind::Text, json!(5))),
+        ("INVALID_PARAMETER", json!({"parameter": "x", "expected": "text"}))
+    );
+    assert_eq!(code(&jsonv(Kind::ClientName, json!(true))).0, "INVALID_PARAMETER");
+    assert_eq!(code(&text(Kind::Text, "a\nb")).0, "INVALID_PARAMETER");
+    assert_eq!(code(&text(Kind::Text, &"ş".repeat(256))).0, "INVALID_PARAMETER");
+    assert!(text(Kind::Text, &"ş".repeat(255)).is_ok());
+}
+
+#[test]
+fn booleans_have_eight_words() {
+    for (word, value) in [
+        ("true", true),
+        ("FALSE", false),
+        ("1", true),
+        ("0", false),
+        ("Yes", true),
+        ("no", false),
+        ("on", true),
+        ("off", false),
+    ] {
+        assert_eq!(text(Kind::Boolean, word), Ok(json!(value)), "{word}");
+        assert_eq!(jsonv(Kind::Boolean, json!(word)), Ok(json!(value)), "{word}");
+    }
+    assert_eq!(jsonv(Kind::Boolean, json!(1)), Ok(json!(true)));
+    for bad in ["2", "ja", " true", "t"] {
+        assert_eq!(
+            code(&text(Kind::Boolean, bad)),
+            ("INVALID_PARAMETER", json!({"parameter": "x", "expected": "boolean"}))
+        );
+    }
+    assert_eq!(code(&jsonv(Kind::Boolean, json!(2))).0, "INVALID_PARAMETER");
+}
+
+#[test]
+fn integers_are_plain_and_in_range() {
+    let kind = || Kind::Integer { minimum: 1, maximum: 1000 };
+    assert_eq!(text(kind(), "1000"), Ok(json!(1000)));
+    assert_eq!(text(kind(), "0007"), Ok(json!(7)));
+    assert_eq!(jsonv(kind(), json!("5")), Ok(json!(5)));
+    for bad in ["0", "1001", "abc", "+5", "1.5", "1e2", "0x10", "99999999999999999999999", "-", " 5", "５"] {
+        assert_eq!(
+            code(&text(kind(), bad)),
+            ("INVALID_PARAMETER", json!({"parameter": "x", "minimum": 1, "maximum": 1000})),
+            "{bad}"
+        );
+    }
+    assert_eq!(code(&jsonv(kind(), json!(1.5))).0, "INVALID_PARAMETER");
+}
+
+#[test]
+fn names_addresses_and_subnets_have_their_own_errors() {
+    assert_eq!(code(&text(Kind::ClientName, "")), ("INVALID_CLIENT_NAME", json!({"parameter": "x"})));
+    assert_eq!(code(&text(Kind::ClientLookup, "")).0, "INVALID_CLIENT_NAME");
+    assert_eq!(code(&text(Kind::ClientName, "-a")).0, "INVALID_CLIENT_NAME");
+    assert_eq!(code(&text(Kind::ClientName, &"a".repeat(51))).0, "INVALID_CLIENT_NAME");
+    assert!(text(Kind::ClientLookup, "no such / client").is_ok());
+    assert_eq!(code(&text(Kind::Cidr4, "10.8.0.1/24")), ("VALIDATION_ERROR", json!({"parameter": "x"})));
+    for (kind, good, bad) in [
+        (Kind::Ip, "2001:db8::1", "1.2.3.04"),
+        (Kind::Ipv4, "8.8.8.8", "::1"),
+        (Kind::Ipv6, "::1", "8.8.8.8"),
+        (Kind::Domain, "Example.com", "example"),
+        (Kind::Host, "10.0.0.1", "a b"),
+        (Kind::Name, "x", "-x"),
+        (Kind::Interface, "wg0", "0wg"),
+    ] {
+        assert!(text(kind.clone(), good).is_ok(), "{good}");
+        assert_eq!(
+            code(&text(kind.clone(), bad)),
+            ("INVALID_PARAMETER", json!({"parameter": "x", "expected": kind.expected()})),
+            "{bad}"
+        );
+    }
+    let choice = Kind::Choice(vec!["auto".into(), "kernel".into()]);
+    assert_eq!(
+        code(&text(choice, "AUTO")),
+        ("INVALID_PARAMETER", json!({"parameter": "x", "allowed": ["auto", "kernel"]}))
+    );
+}
+
+#[test]
+fn lists_come_as_json_or_with_commas() {
+    let list = || Kind::List(Box::new(Kind::Ip));
+    assert_eq!(text(list(), "[\"8.8.8.8\",\"1.1.1.1\"]"), Ok(json!(["8.8.8.8", "1.1.1.1"])));
+    assert_eq!(text(list(), "8.8.8.8 , 1.1.1.1"), Ok(json!(["8.8.8.8", "1.1.1.1"])));
+    assert_eq!(jsonv(list(), json!(["8.8.8.8"])), Ok(json!(["8.8.8.8"])));
+    for bad in ["[\"8.8.8.8\"", "8.8.8.8,x", "[8]", "{}"] {
+        assert_eq!(code(&text(list(), bad)).0, "INVALID_PARAMETER", "{bad}");
+    }
+    let many = vec!["8.8.8.8"; 65].join(",");
+    assert_eq!(
+        code(&text(list(), &many)),
+        ("INVALID_PARAMETER", json!({"parameter": "x", "expected": "list"}))
+    );
+}
+
+#[test]
+fn names_come_before_what_is_missing_and_that_before_kinds() {
+    let declared =
+        [param("a", Kind::Boolean, true), param("b", Kind::Text, true), param("c", Kind::Text, false)];
+    let given = |words: &[(&str, &str)]| read(&declared, Params::from_words(words.iter().copied()));
+    assert_eq!(
+        given(&[("z", "1")]),
+        Err(ParamError::Unknown { parameter: "z".into(), known: vec!["a".into(), "b".into(), "c".into()] })
+    );
+    assert_eq!(given(&[("a", "x"), ("a", "x")]), Err(ParamError::Repeated { parameter: "a".into() }));
+    assert_eq!(given(&[("a", "nonsense")]), Err(ParamError::Missing { parameter: "b".into() }));
+    assert_eq!(given(&[("a", "nonsense"), ("b", "")]), Err(ParamError::Missing { parameter: "b".into() }));
+    assert_eq!(given(&[("a", "nonsense"), ("b", "x")]).unwrap_err().code(), "INVALID_PARAMETER");
+    assert_eq!(
+        Value::Object(given(&[("a", "on"), ("b", "x"), ("c", "")]).unwrap()),
+        json!({"a": true, "b": "x"})
+    );
+}
+
+proptest! {
+    #[test]
+    fn no_input_makes_reading_panic(value in ".*", kind in 0usize..17) {
+        let kinds = [
+            Kind::Text, Kind::ClientName, Kind::ClientLookup, Kind::Name, Kind::Interface, Kind::Boolean,
+            Kind::Integer { minimum: 1, maximum: 5 }, Kind::Ip, Kind::Ipv4, Kind::Ipv6, Kind::Cidr4, Kind::Domain,
+            Kind::Host, Kind::Path, Kind::Choice(vec!["a".into()]), Kind::List(Box::new(Kind::Text)), Kind::Any,
+        ];
+        if let Err(error) = text(kinds[kind].clone(), &value) {
+            prop_assert!(!error.message(Lang::En).is_empty() && !error.message(Lang::Tr).is_empty());
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! The stored state of Phantom-WG: one SQLite database that every other part derives the host from.
+//!
+//! [`Store`] stands for the state below one install directory ([`Paths`]). Reading needs no lock and always sees one
+//! committed state, also while somebody writes. A change needs the [`Lock`] that all processes share, and happens in
+//! a [`Transaction`]: all of it, durably, or nothing.
+//!
+//! ```
+//! use std::time::Duration;
+//! use phantom_store::{NewClient, Paths, State, Store};
+//! # use phantom_store::Server;
+//! # use phantom_types::{BackendChoice, Backend, PresharedKey, PrivateKey, Timestamp};
+//! # let dir = tempfile::tempdir()?;
+//! # let (root, run) = (dir.path().join("root"), dir.path().join("run"));
+//! # let server = Server {
+//! #     private_key: PrivateKey::from_random([1; 32]), public_key: PrivateKey::from_random([1; 32]).public_key(),
+//! #     server_ip: "192.0.2.1".parse()?, endpoint: None, ipv6: None, port: 51820, subnet: "10.8.0.0/24".parse()?,
+//! #     subnet6: None, interface: "wg_main".parse()?, backend_choice: BackendChoice::Auto,
+//! #     backend: Backend::Kernel, stopped_in: None, ip_forward_before: None, created: Timestamp::from_micros(0),
+//! # };
+//! # let key = PrivateKey::from_random([2; 32]);
+//! let store = Store::new(Paths::with_run_dir(root, run));
+//! assert!(!store.read(State::initialised)?);
+//!
+//! let lock = store.lock(Duration::from_secs(30))?;
+//! let change = store.begin(&lock)?;
+//! change.set_server(&server)?;
+//! let client = change.insert_client(NewClient {
+//!     name: "john-laptop".parse()?,
+//!     public_key: key.public_key(),
+//!     private_key: key,
+//!     preshared_key: PresharedKey::from_bytes([3; 32]),
+//!     created: Timestamp::from_micros(1_757_380_307_076_656),
+//! })?;
+//! assert_eq!(client.address.to_string(), "10.8.0.2");
+//! change.commit()?;
+//!
+//! let count = store.read(State::client_count)?;
+//! assert_eq!(count, 1);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Who may see what
+//!
+//! The database holds private keys. It and its directory are closed to everybody but their owner from the moment they
+//! exist ([`Store::begin`]), a key read from it goes straight into a type that hides and wipes it, and no error of
+//! this crate holds a stored value.
+
+mod check;
+mod database;
+mod error;
+mod files;
+mod lock;
+mod model;
+mod paths;
+mod row;
+mod run;
+mod schema;
+mod state;
+mod store;
+mod transaction;
+
+pub use error::{InsertError, LockError, StoreError};
+pub use files::Repair;
+pub use lock::Lock;
+pub use model::{
+    Backup, Client, ClientInfo, ClientRef, DnsServers, Language, NewClient, Page, Server, Settings,
+};
+pub use paths::Paths;
+pub use run::Marker;
+pub use state::State;
+pub use store::Store;
+pub use transaction::Transaction;
+
+#[cfg(test)]
+mod testing;

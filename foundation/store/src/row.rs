@@ -1,0 +1,123 @@
+//! From columns to values.
+
+use std::error::Error;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+use phantom_types::{PresharedKey, PrivateKey, PublicKey, Subnet, Timestamp};
+use rusqlite::Row;
+use rusqlite::types::{Type, ValueRef};
+
+use crate::model::{Client, ClientInfo, Language, Server};
+
+/// A value that the schema should have kept out.
+#[derive(Debug, thiserror::Error)]
+#[error("the column holds no {0}")]
+struct Unfit(&'static str);
+
+fn unfit(column: usize, wanted: &'static str) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(column, Type::Null, Box::new(Unfit(wanted)))
+}
+
+/// The columns that [`server`] reads, in its order.
+pub(crate) const SERVER: &str = "private_key, public_key, server_ip, endpoint, ipv6, port, subnet, subnet6, interface, \
+                                 backend_choice, backend, stopped_in, ip_forward_before, created";
+
+/// The columns that [`info`] and [`client`] read, in their order; only `client` reads the last two.
+pub(crate) const CLIENT: &str =
+    "host, name, address6, public_key, created, enabled, private_key, preshared_key";
+/// The columns that [`info`] reads, in its order.
+pub(crate) const INFO: &str = "host, name, address6, public_key, created, enabled";
+
+pub(crate) fn server(row: &Row<'_>) -> rusqlite::Result<Server> {
+    Ok(Server {
+        private_key: PrivateKey::from_bytes(row.get(0)?),
+        public_key: PublicKey::from_bytes(row.get(1)?),
+        server_ip: parsed(row, 2)?,
+        endpoint: optional(row, 3)?,
+        ipv6: optional(row, 4)?,
+        port: row.get(5)?,
+        subnet: parsed(row, 6)?,
+        subnet6: optional(row, 7)?,
+        interface: parsed(row, 8)?,
+        backend_choice: parsed(row, 9)?,
+        backend: parsed(row, 10)?,
+        stopped_in: row.get(11)?,
+        ip_forward_before: row.get(12)?,
+        created: time(row, 13)?,
+    })
+}
+
+pub(crate) fn info(row: &Row<'_>, subnet: Subnet) -> rusqlite::Result<ClientInfo> {
+    Ok(ClientInfo {
+        name: parsed(row, 1)?,
+        address: address(row, subnet)?,
+        address6: address6(row, 2)?,
+        public_key: PublicKey::from_bytes(row.get(3)?),
+        created: time(row, 4)?,
+        enabled: row.get(5)?,
+    })
+}
+
+pub(crate) fn client(row: &Row<'_>, subnet: Subnet) -> rusqlite::Result<Client> {
+    let ClientInfo { name, address, address6, public_key, created, enabled } = info(row, subnet)?;
+    Ok(Client {
+        name,
+        address,
+        address6,
+        private_key: PrivateKey::from_bytes(row.get(6)?),
+        public_key,
+        preshared_key: PresharedKey::from_bytes(row.get(7)?),
+        created,
+        enabled,
+    })
+}
+
+/// The address of the client whose host number is in the first column.
+pub(crate) fn address(row: &Row<'_>, subnet: Subnet) -> rusqlite::Result<Ipv4Addr> {
+    subnet.host(row.get(0)?).ok_or_else(|| unfit(0, "host of the subnet"))
+}
+
+pub(crate) fn address6(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Ipv6Addr>> {
+    Ok(row.get::<_, Option<[u8; 16]>>(column)?.map(Ipv6Addr::from))
+}
+
+pub(crate) fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {
+    row.get(column).map(Timestamp::from_micros)
+}
+
+pub(crate) fn language(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Language>> {
+    let code: Option<String> = row.get(column)?;
+    code.map(|code| Language::from_code(&code).ok_or_else(|| unfit(column, "language"))).transpose()
+}
+
+/// A text that only a certain type can hold.
+pub(crate) fn parsed<T>(row: &Row<'_>, column: usize) -> rusqlite::Result<T>
+where
+    T: FromStr<Err: Error + Send + Sync + 'static>,
+{
+    let text = row.get_ref(column)?.as_str()?;
+    text.parse()
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error)))
+}
+
+/// As [`parsed`], of a column that may be empty.
+pub(crate) fn optional<T>(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<T>>
+where
+    T: FromStr<Err: Error + Send + Sync + 'static>,
+{
+    if row.get_ref(column)? == ValueRef::Null { Ok(None) } else { parsed(row, column).map(Some) }
+}
+
+/// A list in one text, separated as in a WireGuard configuration.
+pub(crate) fn list<T>(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<T>>
+where
+    T: FromStr<Err: Error + Send + Sync + 'static>,
+{
+    let unparsed = |error| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error));
+    row.get_ref(column)?.as_str()?.split(',').map(|text| text.trim().parse().map_err(unparsed)).collect()
+}
+
+pub(crate) fn preshared_key(row: &Row<'_>, column: usize) -> rusqlite::Result<PresharedKey> {
+    row.get(column).map(PresharedKey::from_bytes)
+}

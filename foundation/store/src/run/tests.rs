@@ -1,0 +1,84 @@
+//! Tests of the run's id and of the marker.
+
+use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt as _;
+
+use super::*;
+use crate::testing::Fixture;
+
+fn marker() -> Marker {
+    Marker {
+        module: "core".to_owned(),
+        action: "add_client".to_owned(),
+        started_at: Timestamp::from_micros(1_757_380_307_076_656),
+        generation: 41,
+        pid: 7,
+    }
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn the_marker_is_there_until_it_is_cleared() {
+    let fixture = Fixture::empty();
+    let (store, file) = (&fixture.store, fixture.store.paths().changing());
+    assert_eq!(store.marker().unwrap(), None);
+    store.clear_marker().unwrap();
+    let _lock = store.lock(std::time::Duration::ZERO).unwrap();
+    store.set_marker(&Marker { action: "a much longer name of an action".to_owned(), ..marker() }).unwrap();
+    store.set_marker(&marker()).unwrap();
+    assert_eq!(fixture.other().marker().unwrap(), Some(marker()));
+    assert_eq!(mode(&file), 0o600);
+    let json: serde_json::Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    assert_eq!(json["started_at"], 1_757_380_307_076_656_i64);
+    store.clear_marker().unwrap();
+    assert_eq!(store.marker().unwrap(), None);
+    let left: Vec<_> =
+        fs::read_dir(store.paths().run_dir()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["lock"]);
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "spoils the file on purpose")]
+fn a_marker_that_makes_no_sense_is_one_all_the_same() {
+    let fixture = Fixture::empty();
+    fs::create_dir(fixture.store.paths().run_dir()).unwrap();
+    for text in ["", "{", "{\"module\": 1}", "\u{fffd}"] {
+        fs::write(fixture.store.paths().changing(), text).unwrap();
+        let found = fixture.store.marker().unwrap().unwrap();
+        assert_eq!((found.module.as_str(), found.generation, found.pid), ("unknown", 0, 0));
+    }
+}
+
+#[test]
+fn the_id_of_the_run_is_made_once_and_is_the_same_for_all() {
+    let fixture = Fixture::empty();
+    assert_eq!(fixture.store.run_id().unwrap(), None);
+    let ids: BTreeSet<String> = std::thread::scope(|scope| {
+        let callers: Vec<_> =
+            (0..16).map(|_| scope.spawn(|| fixture.other().ensure_run_id().unwrap())).collect();
+        callers.into_iter().map(|caller| caller.join().unwrap()).collect()
+    });
+    assert_eq!(ids.len(), 1, "{ids:?}");
+    assert_eq!(fixture.store.run_id().unwrap(), ids.first().cloned());
+    assert_eq!(ids.first().unwrap().len(), 36);
+    assert_eq!(mode(&fixture.store.paths().boot()), 0o600);
+    let left: Vec<_> =
+        fs::read_dir(fixture.store.paths().run_dir()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(left, ["boot"]);
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "does what a reboot does")]
+fn another_run_has_another_id_and_an_empty_file_is_none() {
+    let fixture = Fixture::empty();
+    let first = fixture.store.ensure_run_id().unwrap();
+    fs::remove_file(fixture.store.paths().boot()).unwrap();
+    let second = fixture.store.ensure_run_id().unwrap();
+    fs::write(fixture.store.paths().boot(), "").unwrap();
+    assert_eq!(fixture.store.run_id().unwrap(), None);
+    let third = fixture.store.ensure_run_id().unwrap();
+    assert_eq!(BTreeSet::from([first, second, third]).len(), 3);
+}

@@ -1,0 +1,338 @@
+//! Reading the state.
+
+use std::net::Ipv4Addr;
+use std::path::Path;
+
+use ipnetwork::Ipv4Network;
+use phantom_types::{ClientName, ExitName, PublicKey, Subnet};
+use rusqlite::{Connection, OptionalExtension as _, Params, Row};
+
+use crate::database::{Pool, Pooled};
+use crate::error::{About as _, StoreError};
+use crate::model::{Backup, Client, ClientInfo, ClientRef, DnsServers, Page, Server, Settings};
+use crate::row;
+use crate::schema::{self, MIGRATIONS};
+
+type Result<T, E = StoreError> = std::result::Result<T, E>;
+
+/// One consistent view of the stored state.
+///
+/// Without a database everything is absent, empty or at its default.
+#[derive(Debug)]
+pub struct State<'c> {
+    pool: &'c Pool,
+    connection: Option<Pooled<'c>>,
+}
+
+impl<'c> State<'c> {
+    /// The last committed state.
+    pub(crate) fn read(pool: &'c Pool) -> Result<Self> {
+        match Self::snapshot(pool, Pool::checkout) {
+            Err(error) if error.is_about_log_index() => Self::snapshot(pool, Pool::checkout_alone),
+            result => result,
+        }
+    }
+
+    fn snapshot(pool: &'c Pool, checkout: fn(&'c Pool) -> Result<Option<Pooled<'c>>>) -> Result<Self> {
+        let Some(connection) = checkout(pool)? else { return Ok(Self { pool, connection: None }) };
+        match take_snapshot(&connection, pool.file()) {
+            Ok(()) => Ok(Self { pool, connection: Some(connection) }),
+            Err(error) => {
+                connection.discard();
+                Err(error)
+            }
+        }
+    }
+
+    /// The last committed state, about to be changed: there is a database, with the current schema.
+    pub(crate) fn write(pool: &'c Pool) -> Result<Self> {
+        let file = pool.file();
+        let gone = || StoreError::unreadable(file, "the file has disappeared");
+        let mut connection = pool.checkout()?.ok_or_else(gone)?;
+        match open_change(&mut connection, file) {
+            Ok(()) => Ok(Self { pool, connection: Some(connection) }),
+            Err(error) => {
+                connection.discard();
+                Err(error)
+            }
+        }
+    }
+
+    /// Whether the system was ever set up.
+    pub fn initialised(&self) -> Result<bool> {
+        Ok(self.subnet()?.is_some())
+    }
+
+    /// The server; nothing before the system was set up.
+    pub fn server(&self) -> Result<Option<Server>> {
+        self.first(&format!("SELECT {} FROM server", row::SERVER), (), row::server)
+    }
+
+    /// The number of changes committed so far.
+    pub fn generation(&self) -> Result<u64> {
+        let generation: Option<i64> = self.first("SELECT generation FROM counters", (), |row| row.get(0))?;
+        // The schema keeps it from being negative.
+        Ok(generation.map_or(0, i64::unsigned_abs))
+    }
+
+    /// The client of exactly this name.
+    pub fn client(&self, name: &ClientName) -> Result<Option<Client>> {
+        // The index ignores the case, and there is at most one name of these letters.
+        let found = self.client_where("name = ?1", [name.as_str()])?;
+        Ok(found.filter(|client| client.name == *name))
+    }
+
+    /// The name as it is stored, if it is taken; the case does not matter.
+    pub fn taken(&self, name: &ClientName) -> Result<Option<ClientName>> {
+        self.first("SELECT name FROM clients WHERE name = ?1", [name.as_str()], |row| row::parsed(row, 0))
+    }
+
+    /// The client with this key.
+    pub fn client_by_key(&self, key: &PublicKey) -> Result<Option<Client>> {
+        self.client_where("public_key = ?1", [key.as_bytes()])
+    }
+
+    /// The number of clients, at the same cost whatever it is.
+    pub fn client_count(&self) -> Result<u32> {
+        Ok(self.first("SELECT clients FROM counters", (), |row| row.get(0))?.unwrap_or(0))
+    }
+
+    /// Up to `limit` of the clients whose name or dotted IPv4 address contains `search`, after the first `offset`
+    /// ones; oldest first, those of the same time by name. ASCII case is ignored.
+    ///
+    /// Without a search the first and the last pages cost the same at any number of clients; a search reads the
+    /// names of all of them.
+    pub fn page(&self, search: Option<&str>, offset: u32, limit: u32) -> Result<Page> {
+        match search {
+            Some(text) => self.search(text, offset, limit),
+            None => self.plain_page(offset, limit),
+        }
+    }
+
+    /// Up to `count` clients, those added last first.
+    pub fn latest(&self, count: u32) -> Result<Vec<ClientInfo>> {
+        self.infos("ORDER BY created DESC, name COLLATE BINARY DESC LIMIT ?1", [count])
+    }
+
+    /// Shows every client to `f`, in the order of their addresses, without keeping them in memory. The first error of
+    /// `f` ends it.
+    pub fn each_client<E: From<StoreError>>(
+        &self,
+        mut f: impl FnMut(ClientRef<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let (Some(connection), Some(subnet)) = (&self.connection, self.subnet()?) else { return Ok(()) };
+        let file = self.pool.file();
+        let sql = "SELECT host, name, address6, public_key, preshared_key FROM clients ORDER BY host";
+        let mut statement = connection.prepare_cached(sql).about(file)?;
+        let mut rows = statement.query(()).about(file)?;
+        while let Some(row) = rows.next().about(file)? {
+            f(peer(row, subnet).about(file)?)?;
+        }
+        Ok(())
+    }
+
+    /// The addresses of all clients, in ascending order.
+    pub fn addresses(&self) -> Result<Vec<Ipv4Addr>> {
+        let Some(subnet) = self.subnet()? else { return Ok(Vec::new()) };
+        self.all("SELECT host FROM clients ORDER BY host", (), |row| row::address(row, subnet))
+    }
+
+    /// The addresses of all clients, in ascending order, each with its name.
+    pub fn named_addresses(&self) -> Result<Vec<(ClientName, Ipv4Addr)>> {
+        let Some(subnet) = self.subnet()? else { return Ok(Vec::new()) };
+        let sql = "SELECT host, name FROM clients ORDER BY host";
+        self.all(sql, (), |row| Ok((row::parsed(row, 1)?, row::address(row, subnet)?)))
+    }
+
+    /// What the operator has set.
+    pub fn settings(&self) -> Result<Settings> {
+        let sql = "SELECT restart_service_after_client_creation, block_ipv6_leak, language FROM settings";
+        let settings = self.first(sql, (), |row| {
+            Ok(Settings {
+                restart_service_after_client_creation: row.get(0)?,
+                block_ipv6_leak: row.get(1)?,
+                language: row::language(row, 2)?,
+            })
+        })?;
+        Ok(settings.unwrap_or_default())
+    }
+
+    /// The DNS servers of all clients.
+    pub fn dns(&self) -> Result<DnsServers> {
+        let servers = self.first("SELECT dns_primary, dns_secondary FROM settings", (), |row| {
+            Ok(DnsServers { primary: row::parsed(row, 0)?, secondary: row::parsed(row, 1)? })
+        })?;
+        Ok(servers.unwrap_or_default())
+    }
+
+    /// Whether Ghost Mode is on.
+    pub fn ghost_active(&self) -> Result<bool> {
+        Ok(self.first("SELECT 1 FROM ghost", (), |_| Ok(()))?.is_some())
+    }
+
+    /// Whether client traffic leaves through an exit.
+    pub fn multihop_active(&self) -> Result<bool> {
+        Ok(self.first("SELECT 1 FROM multihop", (), |_| Ok(()))?.is_some())
+    }
+
+    /// The addresses of each imported exit, with their prefix lengths and in their order; the exits by name.
+    pub fn exit_addresses(&self) -> Result<Vec<(ExitName, Vec<Ipv4Network>)>> {
+        let sql = "SELECT name, addresses FROM exits ORDER BY name";
+        self.all(sql, (), |row| Ok((row::parsed(row, 0)?, row::list(row, 1)?)))
+    }
+
+    /// What a module keeps under a key of its own.
+    pub fn document(&self, module: &str, key: &str) -> Result<Option<serde_json::Value>> {
+        let sql = "SELECT value FROM documents WHERE module = ?1 AND key = ?2";
+        let text: Option<String> = self.first(sql, [module, key], |row| row.get(0))?;
+        let parse = |text: String| serde_json::from_str(&text);
+        text.map(parse).transpose().map_err(|error| StoreError::unreadable(self.pool.file(), error))
+    }
+
+    /// The index of backups, oldest first.
+    pub fn backups(&self) -> Result<Vec<Backup>> {
+        self.all("SELECT id, created, from_subnet, to_subnet FROM backups ORDER BY created, id", (), |row| {
+            let (created, from, to) = (row::time(row, 1)?, row::parsed(row, 2)?, row::parsed(row, 3)?);
+            Ok(Backup { id: row.get(0)?, created, from, to })
+        })
+    }
+
+    /// The database.
+    pub(crate) fn file(&self) -> &'c Path {
+        self.pool.file()
+    }
+
+    /// The connection, if there is a database.
+    pub(crate) fn connection(&self) -> Option<&Pooled<'c>> {
+        self.connection.as_ref()
+    }
+
+    /// The subnet, once the system was set up.
+    pub(crate) fn subnet(&self) -> Result<Option<Subnet>> {
+        self.first("SELECT subnet FROM server", (), |row| row::parsed(row, 0))
+    }
+
+    /// The first row of a query.
+    pub(crate) fn first<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>> {
+        let Some(connection) = &self.connection else { return Ok(None) };
+        let query = || connection.prepare_cached(sql)?.query_row(params, read).optional();
+        query().about(self.pool.file())
+    }
+
+    /// All rows of a query.
+    pub(crate) fn all<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>> {
+        let Some(connection) = &self.connection else { return Ok(Vec::new()) };
+        let query =
+            || connection.prepare_cached(sql)?.query_map(params, read)?.collect::<rusqlite::Result<_>>();
+        query().about(self.pool.file())
+    }
+
+    fn client_where(&self, condition: &str, params: impl Params) -> Result<Option<Client>> {
+        let Some(subnet) = self.subnet()? else { return Ok(None) };
+        let sql = format!("SELECT {} FROM clients WHERE {condition}", row::CLIENT);
+        self.first(&sql, params, |row| row::client(row, subnet))
+    }
+
+    fn infos(&self, rest: &str, params: impl Params) -> Result<Vec<ClientInfo>> {
+        let Some(subnet) = self.subnet()? else { return Ok(Vec::new()) };
+        self.all(&format!("SELECT {} FROM clients {rest}", row::INFO), params, |row| row::info(row, subnet))
+    }
+
+    fn plain_page(&self, offset: u32, limit: u32) -> Result<Page> {
+        let total = self.client_count()?;
+        let limit = limit.min(total.saturating_sub(offset));
+        if limit == 0 {
+            return Ok(Page { total, clients: Vec::new() });
+        }
+        // Rows that are skipped are walked over; from the nearer end there are fewer of them.
+        let after = total - offset - limit;
+        let clients = if offset <= after {
+            self.infos("ORDER BY created, name COLLATE BINARY LIMIT ?1 OFFSET ?2", [limit, offset])?
+        } else {
+            let sql = "ORDER BY created DESC, name COLLATE BINARY DESC LIMIT ?1 OFFSET ?2";
+            let mut clients = self.infos(sql, [limit, after])?;
+            clients.reverse();
+            clients
+        };
+        Ok(Page { total, clients })
+    }
+
+    fn search(&self, text: &str, offset: u32, limit: u32) -> Result<Page> {
+        let (Some(connection), Some(subnet)) = (&self.connection, self.subnet()?) else {
+            return Ok(Page::default());
+        };
+        let file = self.pool.file();
+        let needle = text.to_ascii_lowercase();
+        let (mut total, mut hosts) = (0u32, Vec::new());
+        // Answered from the index by age alone, which holds the name and the host number.
+        let sql = "SELECT host, name FROM clients ORDER BY created, name COLLATE BINARY";
+        let mut statement = connection.prepare_cached(sql).about(file)?;
+        let mut rows = statement.query(()).about(file)?;
+        while let Some(row) = rows.next().about(file)? {
+            if matches(row, subnet, &needle).about(file)? {
+                if total >= offset && total - offset < limit {
+                    hosts.push(row.get::<_, u32>(0).about(file)?);
+                }
+                total += 1;
+            }
+        }
+        let mut clients = Vec::with_capacity(hosts.len());
+        for host in hosts {
+            clients.extend(self.infos("WHERE host = ?1", [host])?);
+        }
+        Ok(Page { total, clients })
+    }
+}
+
+/// Begins a transaction that sees the last committed state, of the current schema.
+fn take_snapshot(connection: &Connection, file: &Path) -> Result<()> {
+    loop {
+        // The snapshot is taken by the first read after this, which is that of the schema version.
+        connection.execute_batch("BEGIN").about(file)?;
+        if schema::is_current(connection, file, MIGRATIONS)? {
+            return Ok(());
+        }
+        connection.execute_batch("ROLLBACK; BEGIN IMMEDIATE").about(file)?;
+        schema::upgrade(connection, MIGRATIONS).about(file)?;
+        connection.execute_batch("COMMIT").about(file)?;
+    }
+}
+
+/// Begins a transaction that may write, of the current schema.
+fn open_change(connection: &mut Pooled<'_>, file: &Path) -> Result<()> {
+    connection.prepare_writing().about(file)?;
+    connection.execute_batch("BEGIN IMMEDIATE").about(file)?;
+    if !schema::is_current(connection, file, MIGRATIONS)? {
+        schema::upgrade(connection, MIGRATIONS).about(file)?;
+    }
+    Ok(())
+}
+
+/// Whether the name or the address of a row (host number, name) contains the needle, which is in lower case.
+fn matches(row: &Row<'_>, subnet: Subnet, needle: &str) -> rusqlite::Result<bool> {
+    let name = row.get_ref(1)?.as_str()?.to_ascii_lowercase();
+    Ok(name.contains(needle) || row::address(row, subnet)?.to_string().contains(needle))
+}
+
+fn peer<'r>(row: &'r Row<'_>, subnet: Subnet) -> rusqlite::Result<ClientRef<'r>> {
+    Ok(ClientRef {
+        name: row.get_ref(1)?.as_str()?,
+        address: row::address(row, subnet)?,
+        address6: row::address6(row, 2)?,
+        public_key: PublicKey::from_bytes(row.get(3)?),
+        preshared_key: row::preshared_key(row, 4)?,
+    })
+}
+
+#[cfg(test)]
+mod tests;

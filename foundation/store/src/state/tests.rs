@@ -1,0 +1,233 @@
+//! Tests of reading.
+
+use std::collections::BTreeSet;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::testing::{Fixture, name, new_client, server};
+use crate::{Settings, Store};
+
+#[test]
+fn without_a_database_everything_is_empty_and_nothing_is_created() {
+    let fixture = Fixture::empty();
+    fixture.read(|state| {
+        assert!(!state.initialised()?);
+        assert_eq!((state.server()?, state.generation()?, state.client_count()?), (None, 0, 0));
+        assert_eq!((state.client(&name("a"))?, state.taken(&name("a"))?), (None, None));
+        assert_eq!(
+            (state.page(None, 0, 10)?, state.page(Some("a"), 0, 10)?),
+            (Page::default(), Page::default())
+        );
+        assert_eq!(
+            (state.latest(5)?, state.addresses()?, state.named_addresses()?),
+            (vec![], vec![], vec![])
+        );
+        assert_eq!(state.settings()?, Settings { block_ipv6_leak: true, ..Settings::default() });
+        assert_eq!(state.dns()?.primary.to_string(), "8.8.8.8");
+        assert_eq!(state.dns()?.secondary.to_string(), "8.8.4.4");
+        assert!(!state.ghost_active()? && !state.multihop_active()? && state.exit_addresses()?.is_empty());
+        assert_eq!(
+            (state.document("dns", "x")?, state.backups()?, state.contradictions()?),
+            (None, vec![], vec![])
+        );
+        state.each_client(|_| Err(StoreError::unreadable(state.file(), "there is a client")))
+    });
+    assert_eq!(std::fs::read_dir(fixture.dir.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_new_database_has_the_same_defaults_as_none() {
+    let (none, new) = (Fixture::empty(), Fixture::new());
+    assert_eq!(new.read(State::settings), none.read(State::settings));
+    assert_eq!(new.read(State::dns), none.read(State::dns));
+}
+
+#[test]
+fn a_client_is_found_by_its_exact_name_and_taken_in_any_case() {
+    let fixture = Fixture::new();
+    let client = fixture.change(|tx| tx.insert_client(new_client("John-Laptop", 1)).unwrap());
+    fixture.read(|state| {
+        assert_eq!(state.client(&name("John-Laptop"))?.as_ref(), Some(&client));
+        assert_eq!(state.client(&name("john-laptop"))?, None);
+        assert_eq!(state.taken(&name("JOHN-laptop"))?, Some(name("John-Laptop")));
+        assert_eq!(state.client_by_key(&client.public_key)?.as_ref(), Some(&client));
+        assert_eq!(state.client_by_key(&PublicKey::from_bytes([0; 32]))?, None);
+        Ok(())
+    });
+}
+
+#[test]
+fn each_client_comes_by_address_and_the_first_error_ends_it() {
+    let fixture = Fixture::new();
+    fixture.change(|tx| {
+        for (number, name) in ["c", "a", "b"].iter().enumerate() {
+            tx.insert_client(new_client(name, 10 - i64::try_from(number).unwrap())).unwrap();
+        }
+    });
+    fixture.read(|state| {
+        let mut seen = Vec::new();
+        state.each_client(|client| {
+            assert_eq!(client.preshared_key, PresharedKeyOf(client.name).get());
+            seen.push(format!("{} {}", client.address, client.name));
+            Ok::<_, StoreError>(())
+        })?;
+        assert_eq!(seen, ["10.8.0.2 c", "10.8.0.3 a", "10.8.0.4 b"]);
+        assert_eq!(state.addresses()?.len(), 3);
+        assert_eq!(state.named_addresses()?[1], (name("a"), [10, 8, 0, 3].into()));
+        let mut calls = 0;
+        let stopped: Result<()> = state.each_client(|_| {
+            calls += 1;
+            Err(StoreError::NotInitialised { file: "x".into() })
+        });
+        assert!(matches!(stopped, Err(StoreError::NotInitialised { .. })));
+        assert_eq!(calls, 1);
+        Ok(())
+    });
+}
+
+struct PresharedKeyOf<'a>(&'a str);
+impl PresharedKeyOf<'_> {
+    fn get(&self) -> phantom_types::PresharedKey {
+        new_client(self.0, 0).preshared_key
+    }
+}
+
+#[test]
+fn the_exits_come_with_their_addresses() {
+    let fixture = Fixture::new();
+    fixture
+        .sqlite()
+        .execute_batch(
+            "INSERT INTO exits VALUES ('uk', zeroblob(32), zeroblob(32), NULL, 'uk.example.org:51820',
+                 '10.99.0.2/32, 10.98.0.2/24', '0.0.0.0/0', 1420, 5, NULL, NULL, 'Unknown Provider', '/x', 1);
+             INSERT INTO multihop VALUES (1, 'uk', 1, 2);
+             INSERT INTO ghost VALUES (1, 'a.b', hex(zeroblob(32)), 'acme', NULL, NULL, 3);",
+        )
+        .unwrap();
+    fixture.read(|state| {
+        let addresses = vec!["10.99.0.2/32".parse().unwrap(), "10.98.0.2/24".parse().unwrap()];
+        assert_eq!(state.exit_addresses()?, [("uk".parse().unwrap(), addresses)]);
+        assert!(state.ghost_active()? && state.multihop_active()?);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_reader_sees_one_state_and_does_not_wait_while_a_writer_writes() {
+    let fixture = Fixture::new();
+    let (ready, is_ready) = mpsc::channel();
+    let (done, is_done) = mpsc::channel();
+    std::thread::scope(|scope| {
+        let (store, other) = (&fixture.store, fixture.other());
+        scope.spawn(move || {
+            let lock = other.lock(Duration::from_secs(30)).unwrap();
+            let tx = other.begin(&lock).unwrap();
+            tx.insert_client(new_client("new", 1)).unwrap();
+            assert_eq!(tx.client_count().unwrap(), 1);
+            ready.send(()).unwrap();
+            is_done.recv().unwrap();
+            tx.commit().unwrap();
+            ready.send(()).unwrap();
+        });
+        is_ready.recv().unwrap();
+        let counts = |state: &State<'_>| Ok::<_, StoreError>((state.client_count()?, state.generation()?));
+        let before = store.read(counts).unwrap();
+        assert_eq!(before.0, 0, "what is not committed is seen by nobody else");
+        let (old, new) = store
+            .read(|state| {
+                let old = counts(state)?;
+                done.send(()).unwrap();
+                is_ready.recv().unwrap();
+                // The writer has committed; this view stays what it was, and a new one is new.
+                assert_eq!(counts(state)?, old);
+                assert_eq!(state.client(&name("new"))?, None);
+                Ok::<_, StoreError>((old, store.read(counts)?))
+            })
+            .unwrap();
+        assert_eq!((old, new), (before, (1, before.1 + 1)));
+    });
+}
+
+#[test]
+fn a_page_is_read_from_an_index_and_costs_no_sorting() {
+    let fixture = Fixture::new();
+    let connection = fixture.sqlite();
+    let plan = |sql: &str| {
+        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let lines: Vec<String> =
+            statement.query_map((), |row| row.get::<_, String>(3)).unwrap().map(Result::unwrap).collect();
+        lines.join("; ")
+    };
+    let page = plan("SELECT host, name, enabled FROM clients ORDER BY created, name COLLATE BINARY LIMIT 10");
+    assert_eq!(page, "SCAN clients USING INDEX clients_by_age");
+    let search = plan("SELECT host, name FROM clients ORDER BY created, name COLLATE BINARY");
+    assert_eq!(search, "SCAN clients USING COVERING INDEX clients_by_age");
+    for point in ["name = 'a'", "public_key = x'00'", "host = 2"] {
+        assert!(plan(&format!("SELECT 1 FROM clients WHERE {point}")).starts_with("SEARCH"), "{point}");
+    }
+    assert_eq!(plan("SELECT min(host) FROM free_hosts"), "SEARCH free_hosts");
+}
+
+/// The clients that a naive search finds, as name and address, in the order of the API.
+fn naive(clients: &[(String, i64)], text: Option<&str>) -> Vec<(String, String)> {
+    let mut all: Vec<(i64, &str, String)> = clients
+        .iter()
+        .enumerate()
+        .map(|(at, (name, created))| {
+            (*created, name.as_str(), format!("10.8.{}.{}", (at + 2) / 256, (at + 2) % 256))
+        })
+        .collect();
+    all.sort();
+    let text = text.map(str::to_lowercase);
+    let hit = |name: &str, ip: &str| {
+        text.as_ref().is_none_or(|t| name.to_lowercase().contains(t) || ip.contains(t))
+    };
+    all.into_iter().filter(|(_, name, ip)| hit(name, ip)).map(|(_, name, ip)| (name.to_owned(), ip)).collect()
+}
+
+fn store_with(clients: &[(String, i64)]) -> Fixture {
+    let fixture = Fixture::empty();
+    fixture.change(|tx| {
+        tx.set_server(&server("10.8.0.0/16")).unwrap();
+        for (name, created) in clients {
+            tx.insert_client(new_client(name, *created)).unwrap();
+        }
+    });
+    fixture
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn pages_and_searches_are_those_of_a_naive_list(
+        names in proptest::collection::btree_set("[abAB_][a-c0-9-]{0,3}", 0..60),
+        times in proptest::collection::vec(0i64..8, 60),
+        queries in proptest::collection::vec((proptest::option::of("[aB0-9.%_]{0,3}"), 0u32..70, 0u32..20), 12),
+    ) {
+        let mut lower = BTreeSet::new();
+        let names = names.into_iter().filter(|name| lower.insert(name.to_lowercase()));
+        let clients: Vec<(String, i64)> = names.zip(times).collect();
+        let fixture = store_with(&clients);
+        for (text, offset, limit) in queries {
+            let page = fixture.read(|state| state.page(text.as_deref(), offset, limit));
+            let expected = naive(&clients, text.as_deref());
+            prop_assert_eq!(page.total as usize, expected.len());
+            let shown: Vec<_> =
+                page.clients.iter().map(|client| (client.name.to_string(), client.address.to_string())).collect();
+            let window: Vec<_> = expected.into_iter().skip(offset as usize).take(limit as usize).collect();
+            prop_assert_eq!(shown, window);
+        }
+        let latest: Vec<_> = fixture.read(|state| state.latest(7)).iter().map(|client| client.name.to_string()).collect();
+        let expected: Vec<_> = naive(&clients, None).into_iter().rev().take(7).map(|(name, _)| name).collect();
+        prop_assert_eq!(latest, expected);
+    }
+}
+
+#[test]
+fn a_store_can_be_shared_between_threads() {
+    fn shared<T: Send + Sync>() {}
+    shared::<Store>();
+}

@@ -1,0 +1,95 @@
+//! The store: the state below one install directory.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use crate::database::Pool;
+use crate::error::{LockError, StoreError};
+use crate::files;
+use crate::lock::Lock;
+use crate::paths::Paths;
+use crate::state::State;
+use crate::transaction::Transaction;
+
+/// The stored state of one installation.
+///
+/// Making a store touches nothing; what it does not find counts as never set up. It can be shared between threads,
+/// and keeps a few connections open that nobody is using at the moment.
+#[derive(Debug)]
+pub struct Store {
+    paths: Paths,
+    pool: Pool,
+}
+
+impl Store {
+    /// The store at these paths.
+    pub fn new(paths: Paths) -> Self {
+        let pool = Pool::new(paths.database());
+        Self { paths, pool }
+    }
+
+    /// Where its files lie.
+    pub fn paths(&self) -> &Paths {
+        &self.paths
+    }
+
+    /// Takes the lock of all changes, waiting up to `wait` for it; [`Duration::ZERO`] is a single attempt.
+    ///
+    /// A thread that holds it and asks again waits for itself. Makes the run directory and the lock file.
+    pub fn lock(&self, wait: Duration) -> Result<Lock, LockError> {
+        Lock::acquire(&self.paths, wait)
+    }
+
+    /// Shows the state to `f`: the last committed one, the same for as long as `f` runs, whatever others do
+    /// meanwhile. It needs no lock, and waits for nobody.
+    ///
+    /// Without a database this is the empty state; nothing is created.
+    pub fn read<'s, T, E>(&'s self, f: impl FnOnce(&State<'s>) -> Result<T, E>) -> Result<T, E>
+    where
+        E: From<StoreError>,
+    {
+        f(&State::read(&self.pool)?)
+    }
+
+    /// Begins a change, which happens only when it is [committed](Transaction::commit).
+    ///
+    /// Makes what is missing of the installation: the install directory (0755), its directories (0700) and the
+    /// database (0600), and brings an older schema up to date. Directories and files that stand open to others are
+    /// closed; [`Transaction::repairs`] says which.
+    pub fn begin<'a>(&'a self, lock: &'a Lock) -> Result<Transaction<'a>, StoreError> {
+        let database = self.paths.database();
+        if lock.path() != self.paths.lock() {
+            return Err(StoreError::ForeignLock { file: database, lock: lock.path().to_owned() });
+        }
+        let repairs = files::prepare(&self.paths)?;
+        if !self.pool.exists()? {
+            crate::database::create(&self.paths)?;
+        }
+        Ok(Transaction::begin(State::write(&self.pool)?, lock, repairs))
+    }
+
+    /// Writes the last committed state into a new database file for its owner alone, and waits until the disk has it.
+    /// The file is complete in itself and can be put in the place of [`Paths::database`].
+    pub fn copy_database(&self, to: &Path) -> Result<(), StoreError> {
+        let failed = |error| StoreError::write(to, error);
+        let Some(connection) = self.pool.checkout()? else {
+            return Err(StoreError::NotInitialised { file: self.paths.database() });
+        };
+        let copy = files::create_private(to).map_err(failed)?;
+        let target: PathBuf = to.to_owned();
+        let written = vacuum(&connection, &target).map_err(|error| StoreError::sqlite(to, error));
+        let synced = written.and_then(|()| copy.sync_all().map_err(failed));
+        if synced.is_err() {
+            // The error that is reported is the first one; what is left behind is an unusable file.
+            let _ = files::remove(to);
+        }
+        synced
+    }
+}
+
+fn vacuum(connection: &Connection, to: &Path) -> rusqlite::Result<()> {
+    let path = to.to_str().ok_or_else(|| rusqlite::Error::InvalidPath(to.to_owned()))?;
+    connection.execute("VACUUM INTO ?1", [path]).map(drop)
+}

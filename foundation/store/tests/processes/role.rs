@@ -1,0 +1,242 @@
+//! What the processes of these tests do. `ROLE` names the role, `ROLE_DIR` the directory with the store.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use phantom_store::{InsertError, Marker, NewClient, Server, State, Store, StoreError, Transaction};
+use phantom_types::{Backend, BackendChoice, PresharedKey, PrivateKey, PublicKey, Timestamp};
+
+use crate::{LONG, assert_sound, store_in};
+
+pub(crate) fn play() {
+    let variable = |name: &str| std::env::var(name).expect("set by the test that starts this");
+    let (dir, argument) = (PathBuf::from(variable("ROLE_DIR")), variable("ROLE_ARGUMENT"));
+    let store = store_in(&dir);
+    match variable("ROLE").as_str() {
+        "insert" => insert(&store, &argument),
+        "found" => found(&store, &argument),
+        "read" => read(&store, argument.parse().unwrap()),
+        "hold" => {
+            let _lock = store.lock(LONG).unwrap();
+            say("locked");
+            io::stdin().read_to_end(&mut Vec::new()).unwrap();
+        }
+        "halfway" => halfway(&store),
+        "many" => (0..100_000).for_each(|number| {
+            let name = format!("{argument}-{number}");
+            insert(&store, &name);
+            say(&name);
+        }),
+        "full" => full(&store),
+        "full_without_index" => full_without_index(&store),
+        "read_only" => read_only(&store),
+        other => panic!("{other}"),
+    }
+}
+
+/// A line of its own for the process that waits for it; the test harness may have begun another one.
+fn say(word: &str) {
+    let mut out = io::stdout().lock();
+    writeln!(out, "\n{word}").unwrap();
+    out.flush().unwrap();
+}
+
+fn change<T>(store: &Store, what: impl FnOnce(&Transaction<'_>) -> T) -> T {
+    let lock = store.lock(LONG).unwrap();
+    let tx = store.begin(&lock).unwrap();
+    let result = what(&tx);
+    tx.commit().unwrap();
+    result
+}
+
+pub(crate) fn set_up(store: &Store) {
+    change(store, |tx| tx.set_server(&server()).unwrap());
+}
+
+pub(crate) fn insert(store: &Store, name: &str) {
+    change(store, |tx| drop(tx.insert_client(client(name)).unwrap()));
+}
+
+/// Whoever comes first sets the system up; everybody adds a client.
+fn found(store: &Store, number: &str) {
+    let lock = store.lock(LONG).unwrap();
+    let tx = store.begin(&lock).unwrap();
+    if tx.server().unwrap().is_none() {
+        tx.set_server(&server()).unwrap();
+    }
+    tx.insert_client(client(&format!("client-{number}"))).unwrap();
+    store.set_marker(&marker("found")).unwrap();
+    tx.commit().unwrap();
+}
+
+/// Many consistent views, each by a connection of its own every other time.
+fn read(store: &Store, times: usize) {
+    let dir = store.paths().run_dir().parent().unwrap().to_owned();
+    for time in 0..times {
+        let fresh = store_in(&dir);
+        let from = if time % 2 == 0 { store } else { &fresh };
+        from.read::<_, StoreError>(|state| {
+            let addresses: BTreeSet<_> = state.addresses()?.into_iter().collect();
+            assert_eq!(addresses.len(), usize::try_from(state.client_count()?).unwrap());
+            assert_eq!(state.page(None, 0, 1000)?.clients.len(), addresses.len());
+            Ok(())
+        })
+        .unwrap();
+    }
+}
+
+fn halfway(store: &Store) {
+    let lock = store.lock(LONG).unwrap();
+    let tx = store.begin(&lock).unwrap();
+    let generation = tx.generation().unwrap();
+    store.set_marker(&Marker { generation, ..marker("halfway") }).unwrap();
+    // More than the page cache holds, so that pages of this change are in the log already.
+    for number in 0..20_000 {
+        tx.insert_client(client(&format!("halfway-{number}"))).unwrap();
+    }
+    tx.remove_client(&"before".parse().unwrap()).unwrap().unwrap();
+    say("halfway");
+    io::stdin().read_to_end(&mut Vec::new()).unwrap();
+    tx.commit().unwrap();
+}
+
+/// Adds clients until the disk is full, and gives back how many there are.
+fn fill_with_clients(store: &Store) -> u32 {
+    let lock = store.lock(LONG).unwrap();
+    for number in 0..100_000 {
+        let added = store.begin(&lock).map_err(InsertError::from).and_then(|tx| {
+            tx.insert_client(client(&format!("client-{number}")))?;
+            Ok(tx.commit()?)
+        });
+        match added {
+            Ok(()) => {}
+            Err(InsertError::Store(StoreError::Write { file, .. })) => {
+                assert_eq!(file, store.paths().database());
+                return number;
+            }
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+    panic!("the disk is never full");
+}
+
+/// Takes up all the space that is left; the file that does so.
+fn fill(store: &Store) -> PathBuf {
+    let path = store.paths().root().join("filler");
+    let mut file = File::options().append(true).create(true).open(&path).unwrap();
+    while file.write_all(&[0; 512]).is_ok() {}
+    path
+}
+
+fn full(store: &Store) {
+    set_up(store);
+    let ballast = store.paths().root().join("ballast");
+    fs::write(&ballast, vec![0; 1 << 20]).unwrap();
+    let clients = fill_with_clients(store);
+    assert!(clients > 100, "only {clients}");
+    let fresh = store_in(store.paths().run_dir().parent().unwrap());
+    for store in [store, &fresh] {
+        assert_eq!(store.read(State::client_count).unwrap(), clients);
+        assert_sound(store);
+    }
+    fs::remove_file(ballast).unwrap();
+    insert(store, "afterwards");
+    assert_eq!(store.read(State::client_count).unwrap(), clients + 1);
+    assert_sound(store);
+    say("came to the end");
+}
+
+fn full_without_index(store: &Store) {
+    // A store anew each time: connections of one process share the index, even one that was deleted.
+    let fresh = || store_in(store.paths().run_dir().parent().unwrap());
+    set_up(&fresh());
+    insert(&fresh(), "a");
+    fill(store);
+    assert_eq!(fresh().read(State::client_count).unwrap(), 1);
+    fs::remove_file(store.paths().data_dir().join("phantom.db-shm")).unwrap();
+    let filler = fill(store);
+    for _ in 0..3 {
+        assert_eq!(fresh().read(State::client_count).unwrap(), 1);
+    }
+    let lock = store.lock(Duration::ZERO).unwrap();
+    let refused = fresh().begin(&lock).map(drop);
+    assert!(matches!(refused, Err(StoreError::Write { .. })), "{refused:?}");
+    drop(lock);
+    fs::remove_file(filler).unwrap();
+    insert(&fresh(), "b");
+    say("came to the end");
+}
+
+fn remount(store: &Store, option: &str) {
+    let options = format!("remount,{option}");
+    let done = Command::new("mount").args(["-o", &options]).arg(store.paths().root()).status().unwrap();
+    assert!(done.success());
+}
+
+fn read_only(store: &Store) {
+    // As above.
+    let fresh = || store_in(store.paths().run_dir().parent().unwrap());
+    let dir: &Path = store.paths().root();
+    remount(store, "ro");
+    let lock = store.lock(Duration::ZERO).unwrap();
+    let refused = store.begin(&lock).map(drop);
+    assert!(matches!(refused, Err(StoreError::Write { .. })), "{refused:?}");
+    assert_eq!(fs::read_dir(dir).unwrap().count(), 0);
+    remount(store, "rw");
+    drop(lock);
+    set_up(&fresh());
+    insert(&fresh(), "a");
+    remount(store, "ro");
+    assert_eq!(fresh().read(State::client_count).unwrap(), 1);
+    let lock = store.lock(Duration::ZERO).unwrap();
+    let refused = fresh().begin(&lock).map(drop);
+    assert!(matches!(refused, Err(StoreError::Write { .. })), "{refused:?}");
+    say("came to the end");
+}
+
+fn marker(action: &str) -> Marker {
+    Marker {
+        module: "core".to_owned(),
+        action: action.to_owned(),
+        started_at: Timestamp::from_micros(0),
+        generation: 0,
+        pid: std::process::id(),
+    }
+}
+
+fn server() -> Server {
+    let private_key = PrivateKey::from_random([1; 32]);
+    Server {
+        public_key: private_key.public_key(),
+        private_key,
+        server_ip: [192, 0, 2, 1].into(),
+        endpoint: None,
+        ipv6: None,
+        port: 51820,
+        subnet: "10.8.0.0/16".parse().unwrap(),
+        subnet6: None,
+        interface: "wg_main".parse().unwrap(),
+        backend_choice: BackendChoice::Auto,
+        backend: Backend::Kernel,
+        stopped_in: None,
+        ip_forward_before: None,
+        created: Timestamp::from_micros(0),
+    }
+}
+
+/// A client with keys made from its name.
+fn client(name: &str) -> NewClient {
+    let mut bytes = [7; 32];
+    bytes[..name.len()].copy_from_slice(name.as_bytes());
+    NewClient {
+        name: name.parse().unwrap(),
+        private_key: PrivateKey::from_bytes(bytes),
+        public_key: PublicKey::from_bytes(bytes),
+        preshared_key: PresharedKey::from_bytes(bytes),
+        created: Timestamp::from_micros(0),
+    }
+}

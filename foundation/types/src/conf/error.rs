@@ -1,0 +1,89 @@
+//! Why a text is no WireGuard configuration. No value of the file is repeated: it may be a secret.
+
+use crate::EndpointError;
+
+/// Why a text is no WireGuard configuration of a client.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfError {
+    /// A line cannot be used.
+    #[error("line {line}{}{}", if .key.is_some() { ", " } else { "" }, .key.unwrap_or_default())]
+    Line {
+        /// Its number, from 1.
+        line: usize,
+        /// The key of that line, where it has a known one.
+        key: Option<&'static str>,
+        /// What is wrong with it.
+        #[source]
+        fault: Fault,
+    },
+    /// A section or a key that there must be is not there.
+    #[error("{key} is missing")]
+    Missing {
+        /// The key (`PrivateKey`) or the section (`[Peer]`).
+        key: &'static str,
+        /// Number of the line, from 1, with the section that lacks the key; `None` when the section itself is
+        /// missing.
+        line: Option<usize>,
+    },
+}
+
+/// What is wrong with a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Fault {
+    /// Neither a section nor `Key = value`.
+    #[error("neither a section nor 'Key = value'")]
+    Syntax,
+    /// A section other than `[Interface]` and `[Peer]`.
+    #[error("a section other than [Interface] and [Peer]")]
+    UnknownSection,
+    /// A second section of a kind that there can be one of.
+    #[error("the section is there twice")]
+    SectionTwice,
+    /// A key before the first section.
+    #[error("a key outside any section")]
+    NoSection,
+    /// A key that can have one value only is there twice.
+    #[error("the key is there twice")]
+    Twice,
+    /// Nothing behind the `=`.
+    #[error("no value")]
+    NoValue,
+    /// Not the base64 of 32 bytes.
+    #[error("not a key: the base64 of 32 bytes (44 characters)")]
+    Key,
+    /// Not an address, with or without a prefix length.
+    #[error("not a list of IP addresses, each with or without a prefix length")]
+    Address,
+    /// Addresses, but none of them IPv4.
+    #[error("no IPv4 address")]
+    NoIpv4,
+    /// Not an end point.
+    #[error(transparent)]
+    Endpoint(EndpointError),
+    /// Not a number, or out of range.
+    #[error("not a number of at most {maximum}")]
+    Number {
+        /// The largest that is allowed; the smallest is 0.
+        maximum: u16,
+    },
+}
+
+impl ConfError {
+    /// Number of the line that is to be looked at, from 1; `None` when a whole section is missing.
+    pub fn line(&self) -> Option<usize> {
+        match self {
+            Self::Line { line, .. } => Some(*line),
+            Self::Missing { line, .. } => *line,
+        }
+    }
+
+    /// The key or section that it is about; `None` for a line whose key is not known.
+    pub fn key(&self) -> Option<&'static str> {
+        match self {
+            Self::Line { key, .. } => *key,
+            Self::Missing { key, .. } => Some(key),
+        }
+    }
+}

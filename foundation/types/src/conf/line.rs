@@ -1,0 +1,179 @@
+//! One line of a configuration: what it is, and the values that it can have.
+
+use std::net::IpAddr;
+
+use ipnetwork::IpNetwork;
+use zeroize::Zeroizing;
+
+use super::error::Fault;
+use super::parse::IgnoredKind;
+use crate::Endpoint;
+
+/// Longest unknown key name that is reported: longer than every real one.
+const NAME_MAX: usize = 32;
+
+/// The sections that there are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Section {
+    Interface,
+    Peer,
+}
+
+/// The keys that are used.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Key {
+    Private,
+    Address,
+    Mtu,
+    Public,
+    Preshared,
+    Endpoint,
+    AllowedIps,
+    Keepalive,
+}
+
+/// What a line says.
+pub(super) enum Line<'a> {
+    Empty,
+    Section(Section),
+    /// A key that is used, its usual spelling, and its value.
+    Value(Key, &'static str, &'a str),
+    /// Any other key.
+    Ignored(&'a str, IgnoredKind),
+}
+
+const KEYS: [(&str, Key); 8] = [
+    ("PrivateKey", Key::Private),
+    ("Address", Key::Address),
+    ("MTU", Key::Mtu),
+    ("PublicKey", Key::Public),
+    ("PresharedKey", Key::Preshared),
+    ("Endpoint", Key::Endpoint),
+    ("AllowedIPs", Key::AllowedIps),
+    ("PersistentKeepalive", Key::Keepalive),
+];
+
+/// The other keys of `wg(8)` and `wg-quick(8)`.
+const IGNORED: [(&str, IgnoredKind); 9] = [
+    ("DNS", IgnoredKind::Dns),
+    ("PreUp", IgnoredKind::Hook),
+    ("PostUp", IgnoredKind::Hook),
+    ("PreDown", IgnoredKind::Hook),
+    ("PostDown", IgnoredKind::Hook),
+    ("ListenPort", IgnoredKind::Other),
+    ("FwMark", IgnoredKind::Other),
+    ("Table", IgnoredKind::Other),
+    ("SaveConfig", IgnoredKind::Other),
+];
+
+impl Key {
+    /// The section in which the key has its meaning.
+    pub(super) fn section(self) -> Section {
+        match self {
+            Self::Private | Self::Address | Self::Mtu => Section::Interface,
+            Self::Public | Self::Preshared | Self::Endpoint | Self::AllowedIps | Self::Keepalive => {
+                Section::Peer
+            }
+        }
+    }
+}
+
+/// Splits a line into what it says and its comment.
+///
+/// In the value of a key that is ignored a `;` is no comment: shell commands are full of it.
+pub(super) fn split(line: &str) -> Result<(Line<'_>, Option<&str>), Fault> {
+    let (bare, comment) = cut(line, &['#', ';']);
+    let said = read(bare.trim())?;
+    let comment = if matches!(said, Line::Ignored(..)) { cut(line, &['#']).1 } else { comment };
+    Ok((said, comment))
+}
+
+fn cut<'a>(line: &'a str, marks: &[char]) -> (&'a str, Option<&'a str>) {
+    line.find(marks).map_or((line, None), |at| (&line[..at], Some(&line[at + 1..])))
+}
+
+fn read(line: &str) -> Result<Line<'_>, Fault> {
+    if line.is_empty() {
+        return Ok(Line::Empty);
+    }
+    if let Some(rest) = line.strip_prefix('[') {
+        let name = rest.strip_suffix(']').ok_or(Fault::Syntax)?;
+        return match name {
+            _ if is_word(name, "Interface") => Ok(Line::Section(Section::Interface)),
+            _ if is_word(name, "Peer") => Ok(Line::Section(Section::Peer)),
+            _ => Err(Fault::UnknownSection),
+        };
+    }
+    let (name, value) = line.split_once('=').ok_or(Fault::Syntax)?;
+    let (name, value) = (name.trim(), value.trim());
+    if let Some((word, key)) = KEYS.iter().find(|(word, _)| is_word(name, word)) {
+        return Ok(Line::Value(*key, word, value));
+    }
+    if let Some((word, kind)) = IGNORED.iter().find(|(word, _)| is_word(name, word)) {
+        return Ok(Line::Ignored(word, *kind));
+    }
+    // The name is going to be shown. A piece of a WireGuard key that was broken over two lines can look like a
+    // name, but ends in the `=` of its base64 and so has no value.
+    let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
+    if plain && !name.is_empty() && name.len() <= NAME_MAX && !value.is_empty() {
+        Ok(Line::Ignored(name, IgnoredKind::Other))
+    } else {
+        Err(Fault::Syntax)
+    }
+}
+
+/// Whether a text is this word, blanks and case aside.
+fn is_word(text: &str, word: &str) -> bool {
+    let letters = text.chars().filter(|letter| !letter.is_whitespace());
+    letters
+        .map(|letter| letter.to_ascii_lowercase())
+        .eq(word.chars().map(|letter| letter.to_ascii_lowercase()))
+}
+
+/// The value without any blank, as `wg` reads it.
+pub(super) fn compact(value: &str) -> Zeroizing<String> {
+    let mut text = Zeroizing::new(String::with_capacity(value.len()));
+    text.extend(value.chars().filter(|letter| !letter.is_whitespace()));
+    text
+}
+
+/// A list of networks or addresses, separated by commas or blanks; host bits stay.
+pub(super) fn networks(value: &str) -> Result<Vec<IpNetwork>, Fault> {
+    let joined = value.split('/').map(str::trim).collect::<Vec<_>>().join("/");
+    let items = joined.split(|letter: char| letter == ',' || letter.is_whitespace());
+    let networks: Vec<_> = items.filter(|item| !item.is_empty()).map(network).collect::<Result<_, _>>()?;
+    if networks.is_empty() { Err(Fault::Address) } else { Ok(networks) }
+}
+
+fn network(item: &str) -> Result<IpNetwork, Fault> {
+    let (address, prefix) =
+        item.split_once('/').map_or((item, None), |(address, prefix)| (address, Some(prefix)));
+    let address: IpAddr = address.parse().map_err(|_| Fault::Address)?;
+    let prefix = match prefix {
+        None => return Ok(address.into()),
+        Some(prefix) if is_number(prefix) => prefix.parse().map_err(|_| Fault::Address)?,
+        Some(_) => return Err(Fault::Address),
+    };
+    IpNetwork::new(address, prefix).map_err(|_| Fault::Address)
+}
+
+/// An end point, blanks aside.
+pub(super) fn endpoint(value: &str) -> Result<Endpoint, Fault> {
+    compact(value).parse().map_err(Fault::Endpoint)
+}
+
+/// A decimal number of 16 bits; 0 is `None`.
+pub(super) fn number(value: &str) -> Result<Option<u16>, Fault> {
+    let number =
+        value.parse().ok().filter(|_| is_number(value)).ok_or(Fault::Number { maximum: u16::MAX })?;
+    Ok(Some(number).filter(|number| *number > 0))
+}
+
+/// A number as above, or `off`, which is 0.
+pub(super) fn keepalive(value: &str) -> Result<Option<u16>, Fault> {
+    if value.eq_ignore_ascii_case("off") { Ok(None) } else { number(value) }
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}

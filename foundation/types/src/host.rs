@@ -1,0 +1,291 @@
+//! Hosts by name or address, and end points.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::str::FromStr;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+
+/// Longest domain name in text form without the final dot (RFC 1035, section 2.3.4, less the length octets).
+const DOMAIN_MAX: usize = 253;
+/// Longest label of a domain name (RFC 1035, section 2.3.4).
+const LABEL_MAX: usize = 63;
+
+/// Why a text is no domain name. The text itself is not repeated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DomainError {
+    /// Fewer than two labels.
+    #[error("a domain name has at least two labels, such as example.com")]
+    Labels,
+    /// More than 253 characters.
+    #[error("a domain name has at most 253 characters")]
+    TooLong,
+    /// A label that is empty, longer than 63 characters, has another character, or has `-` at an end.
+    #[error("the labels of a domain name are 1 to 63 letters, digits and '-', the latter not at an end")]
+    Label,
+    /// The last label is all digits: the text looks like an IPv4 address.
+    #[error("the last label of a domain name is not a number")]
+    Number,
+}
+
+/// Why a text is no host: neither an address nor a domain name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("neither an IP address nor a domain name")]
+pub struct HostNameError(#[from] DomainError);
+
+/// Why a text is no end point. The text itself is not repeated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EndpointError {
+    /// There is no `:port`, or it is not a number of 1–65535 in decimal digits.
+    #[error("an end point ends in ':' and a port of 1 to 65535")]
+    Port,
+    /// An IPv6 address without brackets, or brackets round something else.
+    #[error("an IPv6 address in an end point, and only that, stands in brackets: [2001:db8::1]:51820")]
+    Brackets,
+    /// What stands before the port is no host.
+    #[error("the host of the end point is not usable")]
+    Host(#[from] HostNameError),
+}
+
+/// A domain name (API chapter 4, type `domain`): two or more labels, in lower case (upper case is converted),
+/// without a final dot.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Domain(String);
+
+/// A host: an IP address or a domain name, without a port (API chapter 4, type `host`). As text an IPv6 address
+/// has no brackets.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum HostName {
+    /// An address of either family.
+    Ip(IpAddr),
+    /// A name that a resolver has to turn into addresses.
+    Domain(Domain),
+}
+
+/// A host with a UDP or TCP port: `192.0.2.1:51820`, `[2001:db8::1]:51820`, `vpn.example.com:51820`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Endpoint {
+    /// Whom to reach.
+    pub host: HostName,
+    /// The port; one that was read is never 0.
+    pub port: u16,
+}
+
+impl Domain {
+    /// The name as text, in lower case.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether this name is `other` or lies below it: `a.example.com` is within `example.com`.
+    pub fn is_within(&self, other: &str) -> bool {
+        self.0.strip_suffix(other).is_some_and(|head| head.is_empty() || head.ends_with('.'))
+    }
+}
+
+impl HostName {
+    /// The address, when no resolver is needed.
+    pub const fn ip(&self) -> Option<IpAddr> {
+        match self {
+            Self::Ip(address) => Some(*address),
+            Self::Domain(_) => None,
+        }
+    }
+}
+
+impl Endpoint {
+    /// The end point of a host and a port.
+    pub const fn new(host: HostName, port: u16) -> Self {
+        Self { host, port }
+    }
+
+    /// The socket address, when no resolver is needed.
+    pub fn socket_addr(&self) -> Option<SocketAddr> {
+        self.host.ip().map(|address| SocketAddr::new(address, self.port))
+    }
+}
+
+fn check_label(label: &str) -> Result<(), DomainError> {
+    let word = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let ends = label.starts_with('-') || label.ends_with('-');
+    if word && !ends && (1..=LABEL_MAX).contains(&label.len()) { Ok(()) } else { Err(DomainError::Label) }
+}
+
+impl FromStr for Domain {
+    type Err = DomainError;
+    fn from_str(text: &str) -> Result<Self, DomainError> {
+        if text.len() > DOMAIN_MAX {
+            return Err(DomainError::TooLong);
+        }
+        text.split('.').try_for_each(check_label)?;
+        let (_, last) = text.rsplit_once('.').ok_or(DomainError::Labels)?;
+        if last.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(DomainError::Number);
+        }
+        Ok(Self(text.to_ascii_lowercase()))
+    }
+}
+
+impl FromStr for HostName {
+    type Err = HostNameError;
+    fn from_str(text: &str) -> Result<Self, HostNameError> {
+        text.parse().map(Self::Ip).or_else(|_| Ok(Self::Domain(text.parse()?)))
+    }
+}
+
+impl FromStr for Endpoint {
+    type Err = EndpointError;
+    fn from_str(text: &str) -> Result<Self, EndpointError> {
+        let (host, port) = text.rsplit_once(':').ok_or(EndpointError::Port)?;
+        let digits = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+        let port = port.parse().ok().filter(|port| digits && *port > 0).ok_or(EndpointError::Port)?;
+        if let Some(inner) = host.strip_prefix('[') {
+            let inner = inner.strip_suffix(']').ok_or(EndpointError::Brackets)?;
+            let address: Ipv6Addr = inner.parse().map_err(|_| EndpointError::Brackets)?;
+            return Ok(Self::new(address.into(), port));
+        }
+        if host.contains([':', ']']) {
+            return Err(EndpointError::Brackets);
+        }
+        Ok(Self::new(host.parse()?, port))
+    }
+}
+
+impl fmt::Display for Domain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl fmt::Display for HostName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip(address) => address.fmt(f),
+            Self::Domain(domain) => domain.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.host {
+            HostName::Ip(IpAddr::V6(address)) => write!(f, "[{address}]:{}", self.port),
+            host => write!(f, "{host}:{}", self.port),
+        }
+    }
+}
+
+impl TryFrom<String> for Domain {
+    type Error = DomainError;
+    fn try_from(text: String) -> Result<Self, DomainError> {
+        text.parse()
+    }
+}
+
+impl TryFrom<String> for HostName {
+    type Error = HostNameError;
+    fn try_from(text: String) -> Result<Self, HostNameError> {
+        text.parse()
+    }
+}
+
+impl TryFrom<String> for Endpoint {
+    type Error = EndpointError;
+    fn try_from(text: String) -> Result<Self, EndpointError> {
+        text.parse()
+    }
+}
+
+impl From<Domain> for String {
+    fn from(domain: Domain) -> Self {
+        domain.0
+    }
+}
+
+impl From<HostName> for String {
+    fn from(host: HostName) -> Self {
+        host.to_string()
+    }
+}
+
+impl From<Endpoint> for String {
+    fn from(endpoint: Endpoint) -> Self {
+        endpoint.to_string()
+    }
+}
+
+impl From<IpAddr> for HostName {
+    fn from(address: IpAddr) -> Self {
+        Self::Ip(address)
+    }
+}
+
+impl From<Ipv4Addr> for HostName {
+    fn from(address: Ipv4Addr) -> Self {
+        Self::Ip(address.into())
+    }
+}
+
+impl From<Ipv6Addr> for HostName {
+    fn from(address: Ipv6Addr) -> Self {
+        Self::Ip(address.into())
+    }
+}
+
+impl From<Domain> for HostName {
+    fn from(domain: Domain) -> Self {
+        Self::Domain(domain)
+    }
+}
+
+impl From<SocketAddr> for Endpoint {
+    fn from(address: SocketAddr) -> Self {
+        Self::new(address.ip().into(), address.port())
+    }
+}
+
+impl JsonSchema for Domain {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        "Domain".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "format": "domain", "maxLength": DOMAIN_MAX })
+    }
+}
+
+impl JsonSchema for HostName {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        "HostName".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "format": "host", "maxLength": DOMAIN_MAX })
+    }
+}
+
+impl JsonSchema for Endpoint {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        "Endpoint".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "format": "endpoint" })
+    }
+}
+
+#[cfg(test)]
+mod tests;

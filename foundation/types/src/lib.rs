@@ -1,0 +1,35 @@
+//! The values that Phantom-WG is about: names, keys, subnets, end points, WireGuard configurations.
+//!
+//! Every type here can only hold what is valid, so that nothing behind it has to check again. The crate is
+//! pure: it reads no file, no clock and no random source, and it knows nothing of the host.
+//!
+//! ```
+//! use phantom_types::{ClientName, Subnet};
+//!
+//! let name: ClientName = "john-laptop".parse()?;
+//! let subnet: Subnet = "10.8.0.0/24".parse()?;
+//! assert_eq!(subnet.server().to_string(), "10.8.0.1");
+//! assert_eq!(subnet.usable(), 254);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod backend;
+pub mod conf;
+mod host;
+mod key;
+mod name;
+mod split;
+mod subnet;
+mod text;
+mod time;
+
+pub use backend::{Backend, BackendChoice, BackendError};
+#[doc(no_inline)]
+pub use conf::{ClientConfig, ConfError, ServerConfig, ServerPeer};
+pub use host::{Domain, DomainError, Endpoint, EndpointError, HostName, HostNameError};
+pub use key::{KeyError, PresharedKey, PrivateKey, PublicKey};
+pub use name::{ClientName, ExitName, InterfaceName, NameError};
+pub use split::{complement4, complement6};
+pub use subnet::{Remap, Subnet, SubnetError};
+pub use text::{ago, bytes_in_words};
+pub use time::Timestamp;

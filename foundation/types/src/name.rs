@@ -1,0 +1,204 @@
+//! Names: of clients, of exits, of interfaces.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+
+/// Longest name of a client or an exit, in characters (API chapter 4, type `name`).
+pub(crate) const NAME_MAX: usize = 50;
+/// Longest interface name: `IFNAMSIZ` (16) of `linux/if.h` less the terminating NUL.
+const INTERFACE_MAX: usize = 15;
+
+/// Why a text is no name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NameError {
+    /// Nothing was given.
+    #[error("a name is required")]
+    Empty,
+    /// A character that names do not have, or a forbidden first one.
+    #[error("a name has letters, digits, '_' and '-' only and does not start with '-'")]
+    Characters,
+    /// More characters than allowed.
+    #[error("a name has at most {max} characters")]
+    TooLong {
+        /// The most that is allowed.
+        max: usize,
+    },
+}
+
+fn check(text: &str, max: usize, first: fn(u8) -> bool) -> Result<(), NameError> {
+    let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    match text.as_bytes() {
+        [] => Err(NameError::Empty),
+        [head, ..] if !first(*head) => Err(NameError::Characters),
+        bytes if !bytes.iter().copied().all(word) => Err(NameError::Characters),
+        bytes if bytes.len() > max => Err(NameError::TooLong { max }),
+        _ => Ok(()),
+    }
+}
+
+fn name_schema(format: &str, pattern: &str, max: usize) -> Schema {
+    json_schema!({ "type": "string", "format": format, "pattern": pattern, "minLength": 1, "maxLength": max })
+}
+
+/// Name of a client: 1–50 of `A-Z a-z 0-9 _ -`, not starting with `-`.
+///
+/// Two names that differ in case only are different values here; that they cannot both be stored is the
+/// store's rule.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ClientName(String);
+
+/// Name of an exit: as a client's, in lower case (upper case is converted).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ExitName(String);
+
+/// Name of a network interface that this system creates: 1–15 of `A-Z a-z 0-9 _ -`, a letter first.
+///
+/// The kernel allows more; what it allows beyond this would have to be quoted in some file or rule.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct InterfaceName(String);
+
+impl FromStr for ClientName {
+    type Err = NameError;
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        check(text, NAME_MAX, |head| head != b'-')?;
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl FromStr for ExitName {
+    type Err = NameError;
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        check(text, NAME_MAX, |head| head != b'-')?;
+        Ok(Self(text.to_ascii_lowercase()))
+    }
+}
+
+impl FromStr for InterfaceName {
+    type Err = NameError;
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        check(text, INTERFACE_MAX, |head| head.is_ascii_alphabetic())?;
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl ClientName {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl ExitName {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl InterfaceName {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for ClientName {
+    type Error = NameError;
+    fn try_from(text: String) -> Result<Self, NameError> {
+        text.parse()
+    }
+}
+
+impl TryFrom<String> for ExitName {
+    type Error = NameError;
+    fn try_from(text: String) -> Result<Self, NameError> {
+        text.parse()
+    }
+}
+
+impl TryFrom<String> for InterfaceName {
+    type Error = NameError;
+    fn try_from(text: String) -> Result<Self, NameError> {
+        text.parse()
+    }
+}
+
+impl From<ClientName> for String {
+    fn from(name: ClientName) -> Self {
+        name.0
+    }
+}
+
+impl From<ExitName> for String {
+    fn from(name: ExitName) -> Self {
+        name.0
+    }
+}
+
+impl From<InterfaceName> for String {
+    fn from(name: InterfaceName) -> Self {
+        name.0
+    }
+}
+
+impl fmt::Display for ClientName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for ExitName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for InterfaceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl JsonSchema for ClientName {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        "ClientName".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        name_schema("client-name", "^[A-Za-z0-9_][A-Za-z0-9_-]*$", NAME_MAX)
+    }
+}
+
+impl JsonSchema for ExitName {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        "ExitName".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        name_schema("name", "^[A-Za-z0-9_][A-Za-z0-9_-]*$", NAME_MAX)
+    }
+}
+
+impl JsonSchema for InterfaceName {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        "InterfaceName".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        name_schema("interface", "^[A-Za-z][A-Za-z0-9_-]*$", INTERFACE_MAX)
+    }
+}

@@ -1,0 +1,40 @@
+//! The command `phantom-api`: the four modules on the real host.
+
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use phantom_api::cli::{self, Environment, Streams};
+use phantom_api::{Host, Paths, Phantom, Programs, Store, linux_options};
+use phantom_core::Core;
+use phantom_dns::Dns;
+
+fn main() -> ExitCode {
+    let words = std::env::args_os().skip(1).collect();
+    let environment = Environment {
+        lang: std::env::var("PHANTOM_LANG").ok(),
+        root: std::env::var_os("PHANTOM_ROOT").filter(|root| !root.is_empty()).map(PathBuf::from),
+    };
+    let mut out = io::stdout().lock();
+    let mut err = io::stderr();
+    let mut streams = Streams { out: &mut out, err: &mut err };
+    let exit = cli::main(words, &environment, &mut streams, note, open);
+    ExitCode::from(u8::from(exit))
+}
+
+fn open(root: PathBuf) -> Phantom {
+    let paths = Paths::new(root);
+    let host = Host::linux(linux_options(&paths, programs()));
+    let builder = Phantom::builder(host, Store::new(paths)).system::<Core>().system::<Dns>();
+    builder.build().expect("the modules have different names")
+}
+
+/// The programs lie beside this one.
+fn programs() -> Programs {
+    let dir = std::env::current_exe().ok().and_then(|exe| exe.parent().map(PathBuf::from));
+    Programs::in_dir(dir.unwrap_or_else(|| PathBuf::from("/usr/local/bin")))
+}
+
+fn note(text: &str) {
+    let _ = writeln!(io::stderr(), "phantom-api: {text}");
+}

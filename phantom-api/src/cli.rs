@@ -1,0 +1,229 @@
+//! The command line: words in, JSON out (API chapter 1).
+
+mod args;
+mod completions;
+mod help;
+mod texts;
+
+use std::ffi::OsString;
+use std::io::{self, BufWriter, Read as _, Write};
+use std::path::PathBuf;
+
+use phantom_module::{Call, Failure, Lang, ParamError, Params, codes};
+use phantom_types::InterfaceName;
+use serde_json::Value;
+
+use crate::{API_VERSION, Phantom, Response};
+pub use args::{Invocation, JsonSource, Words, parse};
+pub use completions::{Shell, completions};
+pub(crate) use help::{errors, example, facts};
+pub use help::{action_help, module_help, program_help, usage};
+
+/// The install directory when neither `--root` nor `PHANTOM_ROOT` names one.
+const DEFAULT_ROOT: &str = phantom_store::Paths::DEFAULT_ROOT;
+/// Largest JSON object read from standard input.
+const JSON_MAX: u64 = 1 << 20;
+
+/// What the environment says.
+#[derive(Clone, Debug, Default)]
+pub struct Environment {
+    /// `PHANTOM_LANG`.
+    pub lang: Option<String>,
+    /// `PHANTOM_ROOT`.
+    pub root: Option<PathBuf>,
+}
+
+/// How a run of the command ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// The action succeeded, or a text was asked for.
+    Success,
+    /// The action failed.
+    Failure,
+    /// It was not clear what to do.
+    Usage,
+}
+
+impl From<Exit> for u8 {
+    fn from(exit: Exit) -> Self {
+        match exit {
+            Exit::Success => 0,
+            Exit::Failure => 1,
+            Exit::Usage => 2,
+        }
+    }
+}
+
+/// The streams of a run.
+pub struct Streams<'a> {
+    /// JSON or a text, and nothing else.
+    pub out: &'a mut dyn Write,
+    /// Diagnostics.
+    pub err: &'a mut dyn Write,
+}
+
+/// Runs the command: `open` makes the orchestrator of an install directory.
+///
+/// `note` is told what goes to standard error while an action runs.
+pub fn main(
+    words: Vec<OsString>, environment: &Environment, streams: &mut Streams<'_>, note: fn(&str),
+    open: impl FnOnce(PathBuf) -> Phantom,
+) -> Exit {
+    let invocation = parse(words);
+    let root = invocation.root.clone().or_else(|| environment.root.clone());
+    let phantom = open(root.unwrap_or_else(|| DEFAULT_ROOT.into()));
+    let lang = language(&invocation, environment, &phantom, streams);
+    match &invocation.words {
+        _ if invocation.version => {
+            let text = format!("phantom-api {} ({API_VERSION})\n", env!("CARGO_PKG_VERSION"));
+            print(streams.out, &text)
+        }
+        Words::Help(words) => show_help(&phantom, words, lang, streams),
+        Words::Completions(shell) => match shell.as_deref().and_then(Shell::of_name) {
+            Some(shell) => print(streams.out, &completions(&phantom, shell)),
+            None => print_usage(streams, lang),
+        },
+        Words::Service { verb, interface } => service(&phantom, verb, interface, lang, note, streams),
+        Words::Action { module, action } => run(&phantom, &invocation, module, action, lang, note, streams),
+        Words::Incomplete => print_usage(streams, lang),
+    }
+}
+
+/// `--lang`, then `PHANTOM_LANG`, then the stored setting, then English.
+fn language(
+    invocation: &Invocation, environment: &Environment, phantom: &Phantom, streams: &mut Streams<'_>,
+) -> Lang {
+    if let Some(lang) = invocation.lang {
+        return lang;
+    }
+    if let Some(name) = environment.lang.as_deref().filter(|name| !name.is_empty()) {
+        match Lang::of_locale(name) {
+            Some(lang) => return lang,
+            None => {
+                let _ = writeln!(streams.err, "phantom-api: PHANTOM_LANG '{name}' is not known: en, tr");
+            }
+        }
+    }
+    phantom.stored_language().unwrap_or_default()
+}
+
+fn print(out: &mut dyn Write, text: &str) -> Exit {
+    let _ = out.write_all(text.as_bytes()); // a reader that went away wants no more text
+    Exit::Success
+}
+
+fn print_usage(streams: &mut Streams<'_>, lang: Lang) -> Exit {
+    let _ = streams.err.write_all(usage(lang).as_bytes());
+    Exit::Usage
+}
+
+fn show_help(phantom: &Phantom, words: &[String], lang: Lang, streams: &mut Streams<'_>) -> Exit {
+    let text = match words {
+        [] => Some(program_help(phantom, lang)),
+        [module] => phantom.find(module).map(|module| module_help(&**module, lang)),
+        [module, action] => phantom.find(module).and_then(|module| {
+            let spec = module.specs().into_iter().find(|spec| spec.name == action)?;
+            Some(action_help(module.name(), &spec, lang))
+        }),
+        _ => None,
+    };
+    match text {
+        Some(text) => print(streams.out, &text),
+        None => print_usage(streams, lang),
+    }
+}
+
+fn run(
+    phantom: &Phantom, invocation: &Invocation, module: &str, action: &str, lang: Lang, note: fn(&str),
+    streams: &mut Streams<'_>,
+) -> Exit {
+    let call = Call { lang, note };
+    let result = phantom.check(module, action).and_then(|()| {
+        let params = parameters(phantom, invocation, module, action).map_err(Failure::new)?;
+        phantom.execute(module, action, params, &call)
+    });
+    if let Err(failure) = &result
+        && tells_more(failure)
+    {
+        let _ = writeln!(streams.err, "phantom-api: {}: {}", failure.code(), failure.chain());
+    }
+    let at = phantom.engine().host().clock.now();
+    let response = Response { result, module, action, at, lang };
+    let mut out = BufWriter::with_capacity(1 << 16, &mut *streams.out);
+    let written = response.write(&mut out, invocation.compact).and_then(|()| out.flush());
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            let _ = writeln!(streams.err, "phantom-api: standard output: {error}");
+        }
+        _ => {}
+    }
+    if response.success() { Exit::Success } else { Exit::Failure }
+}
+
+/// Whether the causes of a failure say more than its message: those of the host and of the stored state do.
+fn tells_more(failure: &Failure) -> bool {
+    ["SERVICE_OPERATION_FAILED", "NETWORK_ERROR", "CONFIG_ERROR", codes::INTERNAL_ERROR].contains(&failure.code())
+}
+
+/// The parameters of the call: `key=value` words and the JSON object, in the order of the checks.
+fn parameters(
+    phantom: &Phantom, invocation: &Invocation, module: &str, action: &str,
+) -> Result<Params, ParamError> {
+    if let Some(error) = &invocation.error {
+        return Err(error.clone());
+    }
+    let mut params = Params::new();
+    for word in &invocation.parameters {
+        let Some((key, value)) = word.split_once('=') else {
+            let specs = phantom.find(module).map(|module| module.specs()).unwrap_or_default();
+            let declared = specs.iter().find(|spec| spec.name == action).map(phantom_module::parameters);
+            let known = declared.into_iter().flatten().map(|param| param.name).collect();
+            return Err(ParamError::Form { argument: word.clone(), known });
+        };
+        params.extend(Params::from_words([(key, value)]));
+    }
+    if let Some(source) = &invocation.json {
+        params.extend(read_json(source)?);
+    }
+    Ok(params)
+}
+
+fn read_json(source: &JsonSource) -> Result<Params, ParamError> {
+    let refused = || ParamError::Type { parameter: "--json".to_owned(), expected: "object" };
+    let text = match source {
+        JsonSource::Inline(text) => text.clone(),
+        JsonSource::StandardInput => {
+            let mut text = String::new();
+            let read = io::stdin().lock().take(JSON_MAX + 1).read_to_string(&mut text);
+            read.ok().filter(|length| *length as u64 <= JSON_MAX).ok_or_else(refused)?;
+            text
+        }
+    };
+    args::check_repeated_keys(&text)?;
+    match serde_json::from_str(&text) {
+        Ok(Value::Object(object)) => Ok(Params::from_json(object)),
+        Ok(_) | Err(_) => Err(refused()),
+    }
+}
+
+/// What the service of an interface runs when it starts and stops.
+fn service(
+    phantom: &Phantom, verb: &str, interface: &str, lang: Lang, note: fn(&str), streams: &mut Streams<'_>,
+) -> Exit {
+    let Ok(name) = interface.parse::<InterfaceName>() else { return print_usage(streams, lang) };
+    let call = Call { lang, note };
+    let engine = phantom.engine();
+    let done = match verb {
+        "up" => engine.service_started(&call),
+        // After a crash the link stays, so that the next start finds it with its addresses and routes.
+        "down" if std::env::var("SERVICE_RESULT").is_ok_and(|result| result != "success") => Ok(()),
+        "down" => engine.service_stopped(&name),
+        _ => return print_usage(streams, lang),
+    };
+    let (exit, line) = match done {
+        Ok(()) => (Exit::Success, format!("{name}: {verb}")),
+        Err(error) => (Exit::Failure, format!("{name}: {verb}: {}", phantom_module::chain(&error))),
+    };
+    let _ = writeln!(streams.err, "phantom-api: {line}");
+    exit
+}

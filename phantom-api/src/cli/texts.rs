@@ -1,0 +1,104 @@
+//! Headings and fixed sentences of the help, in both languages.
+
+use phantom_module::{Kind, Lang};
+
+/// Headings.
+pub(crate) struct Headings {
+    pub(crate) usage: &'static str,
+    pub(crate) modules: &'static str,
+    pub(crate) actions: &'static str,
+    pub(crate) parameters: &'static str,
+    pub(crate) options: &'static str,
+    pub(crate) examples: &'static str,
+    pub(crate) errors: &'static str,
+    pub(crate) required: &'static str,
+    pub(crate) default: &'static str,
+    pub(crate) none: &'static str,
+    pub(crate) answer: &'static str,
+    pub(crate) changes: &'static str,
+    pub(crate) environment: &'static str,
+}
+
+/// The headings in one language.
+pub(crate) const fn headings(lang: Lang) -> Headings {
+    match lang {
+        Lang::En => Headings {
+            usage: "Usage",
+            modules: "Modules",
+            actions: "Actions",
+            parameters: "Parameters",
+            options: "Options",
+            examples: "Examples",
+            errors: "Errors",
+            required: "required",
+            default: "default",
+            none: "none",
+            answer: "Answer",
+            changes: "changes the system",
+            environment: "Environment",
+        },
+        Lang::Tr => Headings {
+            usage: "Kullanım",
+            modules: "Modüller",
+            actions: "Eylemler",
+            parameters: "Parametreler",
+            options: "Seçenekler",
+            examples: "Örnekler",
+            errors: "Hatalar",
+            required: "zorunlu",
+            default: "varsayılan",
+            none: "yok",
+            answer: "Yanıt",
+            changes: "sistemi değiştirir",
+            environment: "Ortam değişkenleri",
+        },
+    }
+}
+
+/// The options of the command with what they mean.
+pub(crate) const OPTIONS: [(&str, &str, &str); 6] = [
+    ("--help, -h", "help for what is named so far", "o ana dek adı verilen için yardım"),
+    ("--version", "version of the program and of the API", "programın ve API'nin sürümü"),
+    ("--compact", "the JSON answer on one line", "JSON yanıtı tek satırda"),
+    ("--lang en|tr", "language of this call", "bu çağrının dili"),
+    ("--root DIR", "install directory (default /opt/phantom-wg)", "kurulum dizini (varsayılan /opt/phantom-wg)"),
+    (
+        "--json OBJECT|-",
+        "parameters as a JSON object, inline or from standard input",
+        "parametreler JSON nesnesi olarak, doğrudan veya standart girdiden",
+    ),
+];
+
+/// The variables that the command reads.
+pub(crate) const VARIABLES: [(&str, &str, &str); 2] = [
+    ("PHANTOM_LANG", "language, as --lang", "dil, --lang gibi"),
+    ("PHANTOM_ROOT", "install directory, as --root", "kurulum dizini, --root gibi"),
+];
+
+/// Codes that every action can raise.
+pub(crate) const COMMON_ERRORS: [&str; 5] =
+    ["MISSING_PARAMETER", "INVALID_PARAMETER", "PERMISSION_DENIED", "NOT_INITIALIZED", "CONFIG_ERROR"];
+
+/// The code that every changing action can raise beside them.
+pub(crate) const CHANGE_ERROR: &str = "STATE_LOCKED";
+
+/// What a kind allows, in words.
+pub(crate) fn limits(kind: &Kind, lang: Lang) -> String {
+    match kind {
+        Kind::Integer { minimum, maximum } => format!("{minimum}–{maximum}"),
+        Kind::ClientName => {
+            lang.pick("1–50 of A-Z a-z 0-9 _ -, not - first", "A-Z a-z 0-9 _ - harflerinden 1–50, - ile başlamaz").to_owned()
+        }
+        Kind::ClientLookup => lang.pick("the stored name", "kayıtlı isim").to_owned(),
+        Kind::Name => lang.pick("1–50 of A-Z a-z 0-9 _ -", "A-Z a-z 0-9 _ - harflerinden 1–50").to_owned(),
+        Kind::Interface => {
+            lang.pick("1–15 of A-Z a-z 0-9 _ -, a letter first", "A-Z a-z 0-9 _ - harflerinden 1–15, harfle başlar").to_owned()
+        }
+        Kind::Boolean => "true false 1 0 yes no on off".to_owned(),
+        Kind::Choice(words) => words.join(" | "),
+        Kind::Cidr4 => lang.pick("a.b.c.d/n, host bits zero", "a.b.c.d/n, ana makine bitleri sıfır").to_owned(),
+        Kind::List(of) => format!("{} × {}", lang.pick("at most 64", "en fazla 64"), of.expected()),
+        Kind::Text => lang.pick("at most 255 characters", "en fazla 255 karakter").to_owned(),
+        Kind::Ip | Kind::Ipv4 | Kind::Ipv6 | Kind::Domain | Kind::Host | Kind::Path | Kind::Any => String::new(),
+    }
+}

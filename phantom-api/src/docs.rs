@@ -1,0 +1,132 @@
+//! Manual pages and the API reference, from the action tables alone.
+
+use std::fmt::Write as _;
+
+use phantom_module::{Effect, Lang, Module, Spec, parameters};
+use serde_json::Value;
+
+use crate::cli::{action_help, program_help};
+use crate::{API_VERSION, Phantom};
+
+/// The API reference as Markdown: every module, every action, its parameters, the fields of its answer, its errors.
+pub fn reference(phantom: &Phantom, lang: Lang) -> String {
+    let title = lang.pick("API reference", "API başvurusu");
+    let intro = lang.pick(
+        "Generated from the action tables of the modules; the answers are wrapped as described in the README.",
+        "Modüllerin eylem tablolarından üretilmiştir; yanıtlar README'de anlatılan zarf içindedir.",
+    );
+    let mut text = format!("# {title} ({API_VERSION})\n\n{intro}\n");
+    for module in phantom.modules() {
+        let _ = write!(text, "\n## {}\n\n{}\n", module.name(), module.summary().get(lang));
+        for spec in module.specs() {
+            action_section(&mut text, module.name(), &spec, lang);
+        }
+    }
+    text
+}
+
+fn action_section(text: &mut String, module: &str, spec: &Spec, lang: Lang) {
+    let _ = write!(text, "\n### {module} {}\n\n{}.", spec.name, spec.summary.get(lang));
+    if spec.effect != Effect::Read {
+        text.push_str(lang.pick(" Changes the system.", " Sistemi değiştirir."));
+    }
+    let _ = write!(text, "\n\n```\n{}\n```\n", crate::cli::example(module, spec));
+    let declared = parameters(spec);
+    if !declared.is_empty() {
+        let (name, what, facts) =
+            (lang.pick("Parameter", "Parametre"), lang.pick("Meaning", "Anlamı"), lang.pick("Type", "Tür"));
+        let _ = write!(text, "\n| {name} | {what} | {facts} |\n|---|---|---|\n");
+        for param in &declared {
+            let facts = crate::cli::facts(param, lang).replace('|', "\\|");
+            let _ = writeln!(text, "| `{}` | {} | {facts} |", param.name, param.help(lang));
+        }
+    }
+    let schema = (spec.output)();
+    let mut rows = Vec::new();
+    fields(schema.as_value(), schema.as_value(), "", 0, &mut rows);
+    if !rows.is_empty() {
+        let (field, kind, what) = (lang.pick("Field", "Alan"), lang.pick("Type", "Tür"), lang.pick("Meaning", "Anlamı"));
+        let _ = write!(text, "\n| {field} | {kind} | {what} |\n|---|---|---|\n");
+        for (name, kind, what) in rows {
+            let _ = writeln!(text, "| `{name}` | {kind} | {} |", what.replace('|', "\\|"));
+        }
+    }
+    let _ = write!(text, "\n{}: {}\n", lang.pick("Errors", "Hatalar"), crate::cli::errors(spec).join(", "));
+}
+
+/// The fields of an answer's schema, nested ones with their path.
+fn fields(schema: &Value, root: &Value, path: &str, depth: u8, rows: &mut Vec<(String, String, String)>) {
+    let schema = follow(schema, root);
+    let properties = schema.get("properties").and_then(Value::as_object);
+    for (name, property) in properties.into_iter().flatten() {
+        let inner = follow(property, root);
+        let item = inner.get("items").map(|items| follow(items, root));
+        let suffix = if item.is_some() { "[]" } else { "" };
+        let full = format!("{path}{name}{suffix}");
+        let what = property.get("description").or_else(|| inner.get("description")).and_then(Value::as_str);
+        let what = what.unwrap_or_default().split("\n\n").next().unwrap_or_default().replace('\n', " ");
+        rows.push((full.clone(), type_name(inner), what));
+        if depth < 4 {
+            fields(item.unwrap_or(inner), root, &format!("{full}."), depth + 1, rows);
+        }
+    }
+}
+
+fn follow<'a>(schema: &'a Value, root: &'a Value) -> &'a Value {
+    if let Some(path) = schema.get("$ref").and_then(Value::as_str) {
+        return root.pointer(path.trim_start_matches('#')).unwrap_or(schema);
+    }
+    let branches = schema.get("anyOf").and_then(Value::as_array);
+    let some = branches.and_then(|list| list.iter().find(|one| one.get("type") != Some(&Value::from("null"))));
+    some.map_or(schema, |one| follow(one, root))
+}
+
+fn type_name(schema: &Value) -> String {
+    match schema.get("type") {
+        Some(Value::String(name)) => name.clone(),
+        Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" / "),
+        _ if schema.get("enum").is_some() || schema.get("oneOf").is_some() => "string".to_owned(),
+        _ => String::new(),
+    }
+}
+
+/// The manual pages: file name and roff text. `phantom-api.1` is about the command, `phantom-api-MODULE.1` about a
+/// module's actions.
+pub fn manual(phantom: &Phantom, lang: Lang) -> Vec<(String, String)> {
+    let summary = lang.pick("manage a Phantom-WG VPN server", "Phantom-WG VPN sunucusunu yönet");
+    let mut pages = vec![("phantom-api.1".to_owned(), page("phantom-api", summary, &program_help(phantom, lang), lang))];
+    for module in phantom.modules() {
+        let name = format!("phantom-api-{}", module.name());
+        let body = module_page(&**module, lang);
+        pages.push((format!("{name}.1"), page(&name, module.summary().get(lang), &body, lang)));
+    }
+    pages
+}
+
+fn module_page(module: &dyn Module, lang: Lang) -> String {
+    let helps: Vec<String> = module.specs().iter().map(|spec| action_help(module.name(), spec, lang)).collect();
+    helps.join("\n\n")
+}
+
+/// A page: the help text kept as it is laid out.
+fn page(name: &str, summary: &str, body: &str, lang: Lang) -> String {
+    let (title, text) = (lang.pick("NAME", "AD"), lang.pick("DESCRIPTION", "AÇIKLAMA"));
+    let upper = name.to_ascii_uppercase();
+    let mut roff = format!(
+        ".TH {upper} 1 \"\" \"Phantom-WG {}\" \"Phantom-WG\"\n.SH {title}\n{} \\- {}\n.SH {text}\n.nf\n",
+        env!("CARGO_PKG_VERSION"),
+        escape(name),
+        escape(summary)
+    );
+    for line in body.lines() {
+        // A dot or an apostrophe at the start of a line would be a request.
+        let guard = if line.starts_with(['.', '\'']) { "\\&" } else { "" };
+        let _ = writeln!(roff, "{guard}{}", escape(line));
+    }
+    roff.push_str(".fi\n");
+    roff
+}
+
+fn escape(text: &str) -> String {
+    text.replace('\\', "\\e").replace('-', "\\-")
+}

@@ -1,0 +1,44 @@
+//! The orchestrator of Phantom-WG: modules registered on one engine, called by name or by type.
+//!
+//! ```no_run
+//! use phantom_api::{Call, Host, Lang, linux_options, Params, Paths, Phantom, Programs, Store};
+//! use phantom_core::{Core, actions::ListClients};
+//! use phantom_dns::Dns;
+//!
+//! let paths = Paths::new(Paths::DEFAULT_ROOT);
+//! let host = Host::linux(linux_options(&paths, Programs::in_dir("/usr/local/bin")));
+//! let phantom = Phantom::builder(host, Store::new(paths)).system::<Core>().system::<Dns>().build()?;
+//!
+//! // Typed:
+//! let core = phantom.module::<Core>().expect("it was registered");
+//! let list = phantom_api::TypedModule::call(
+//!     core, ListClients { page: 1, per_page: 10, search: None }, &Call::new(Lang::En))?;
+//! println!("{} clients", list.total);
+//! // By name, as the command does it:
+//! let answer = phantom.execute("dns", "get_dns_servers", Params::new(), &Call::new(Lang::En)).unwrap();
+//! println!("{}", answer.to_value()["primary"]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! The command `phantom-api` is [`cli::main`] on top of this. A program with modules of its own registers them
+//! with [`Builder::with`]; see `examples/own_module.rs`.
+
+pub mod cli;
+pub mod docs;
+mod envelope;
+mod options;
+mod orchestrator;
+
+pub use envelope::Response;
+pub use options::linux_options;
+pub use orchestrator::{BuildError, Builder, DispatchError, Phantom};
+pub use phantom_engine::{Engine, EngineError, SystemModule};
+pub use phantom_host::linux::LinuxOptions;
+pub use phantom_host::{Host, Programs};
+pub use phantom_module::{
+    Action, Answer, Call, Effect, Entry, ErrorCode, Failure, Given, Lang, Module, Params, Spec, Text, TypedModule, entry,
+};
+pub use phantom_store::{Paths, Store};
+
+/// Version of the API that every answer names.
+pub const API_VERSION: &str = "core-v1";

@@ -1,0 +1,198 @@
+//! Modules on one engine.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use phantom_engine::{Engine, Parts, SystemModule};
+use phantom_host::Host;
+use phantom_module::{Answer, Call, ErrorCode, Failure, Lang, Module, Params, codes};
+use phantom_store::Store;
+use serde_json::{Value, json};
+
+/// The orchestrator: every module, and the engine that those of the system work on.
+pub struct Phantom {
+    engine: Arc<Engine>,
+    modules: Vec<Arc<dyn Module>>,
+}
+
+impl std::fmt::Debug for Phantom {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<&str> = self.modules.iter().map(|module| module.name()).collect();
+        f.debug_struct("Phantom").field("modules", &names).finish_non_exhaustive()
+    }
+}
+
+/// Collects modules.
+pub struct Builder {
+    engine: Arc<Engine>,
+    parts: Parts,
+    modules: Vec<Arc<dyn Module>>,
+}
+
+/// Modules that cannot live together.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// Two modules have the same name.
+    #[error("two modules are named '{name}'")]
+    Duplicate {
+        /// The name.
+        name: &'static str,
+    },
+}
+
+impl Builder {
+    /// Registers a module of the system, which takes part in the state of the host.
+    #[must_use]
+    pub fn system<M: SystemModule>(mut self) -> Self {
+        self.parts.add::<M>();
+        let module = M::new(self.engine.clone());
+        self.with(Arc::new(module))
+    }
+
+    /// Registers any module.
+    #[must_use]
+    pub fn with(mut self, module: Arc<dyn Module>) -> Self {
+        self.modules.push(module);
+        self
+    }
+
+    /// The orchestrator.
+    ///
+    /// # Errors
+    /// Two modules with one name.
+    pub fn build(self) -> Result<Phantom, BuildError> {
+        let Self { engine, parts, modules } = self;
+        for (at, module) in modules.iter().enumerate() {
+            if modules[..at].iter().any(|other| other.name() == module.name()) {
+                return Err(BuildError::Duplicate { name: module.name() });
+            }
+        }
+        engine.set_parts(parts);
+        Ok(Phantom { engine, modules })
+    }
+}
+
+impl Phantom {
+    /// Begins an orchestrator on this host and store. Nothing is touched before the first call.
+    pub fn builder(host: Host, store: Store) -> Builder {
+        Builder { engine: Arc::new(Engine::new(host, store)), parts: Parts::default(), modules: Vec::new() }
+    }
+    /// The modules in the order of their registration.
+    pub fn modules(&self) -> &[Arc<dyn Module>] {
+        &self.modules
+    }
+    /// A module by name.
+    pub fn find(&self, name: &str) -> Option<&Arc<dyn Module>> {
+        self.modules.iter().find(|module| module.name() == name)
+    }
+    /// A module by type, for typed calls.
+    pub fn module<M: Module>(&self) -> Option<&M> {
+        self.modules.iter().find_map(|module| (&**module as &dyn Any).downcast_ref())
+    }
+    /// The engine of the system's modules.
+    pub fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+    /// The language that is stored, where one is and can be read.
+    pub fn stored_language(&self) -> Option<Lang> {
+        let settings = self.engine.store().read(|state| state.settings()).ok()?;
+        settings.language.and_then(|language| Lang::of_locale(language.as_str()))
+    }
+
+    /// Runs an action by name. A bug in it is an error of this call and of no other: what it had changed is led back
+    /// by the next change.
+    pub fn execute(&self, module: &str, action: &str, params: Params, call: &Call) -> Result<Answer, Failure> {
+        let module = self.known(module)?;
+        self.check_action(module, action)?;
+        let run = AssertUnwindSafe(|| module.execute(action, params, call));
+        catch_unwind(run).unwrap_or_else(|_| Err(Failure::new(DispatchError::Internal)))
+    }
+
+    /// That module and action exist.
+    pub fn check(&self, module: &str, action: &str) -> Result<(), Failure> {
+        let module = self.known(module)?;
+        self.check_action(module, action)
+    }
+
+    fn known(&self, name: &str) -> Result<&Arc<dyn Module>, Failure> {
+        self.find(name).ok_or_else(|| {
+            let known = self.modules.iter().map(|module| module.name()).collect();
+            Failure::new(DispatchError::Module { module: name.to_owned(), known })
+        })
+    }
+
+    #[expect(clippy::unused_self, reason = "part of the orchestrator's checks, in their order")]
+    fn check_action(&self, module: &Arc<dyn Module>, action: &str) -> Result<(), Failure> {
+        let known: Vec<&'static str> = module.specs().iter().map(|spec| spec.name).collect();
+        if known.contains(&action) {
+            return Ok(());
+        }
+        let module = module.name();
+        Err(Failure::new(DispatchError::Action { module, action: action.to_owned(), known }))
+    }
+}
+
+/// What can go wrong before an action runs, and a bug in it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DispatchError {
+    /// No such module.
+    #[error("module '{module}' not found")]
+    Module {
+        /// What was asked for.
+        module: String,
+        /// The modules there are.
+        known: Vec<&'static str>,
+    },
+    /// No such action.
+    #[error("action '{action}' not found in module '{module}'")]
+    Action {
+        /// The module.
+        module: &'static str,
+        /// What was asked for.
+        action: String,
+        /// The actions there are.
+        known: Vec<&'static str>,
+    },
+    /// A bug: the action panicked. The panic's own text went to standard error.
+    #[error("an unexpected error occurred")]
+    Internal,
+}
+
+impl ErrorCode for DispatchError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Module { .. } => codes::MODULE_NOT_FOUND,
+            Self::Action { .. } => codes::ACTION_NOT_FOUND,
+            Self::Internal => codes::INTERNAL_ERROR,
+        }
+    }
+
+    fn message(&self, lang: Lang) -> String {
+        match (self, lang) {
+            (Self::Module { module, known }, Lang::En) => {
+                format!("Module '{module}' not found. Available modules: {}", known.join(", "))
+            }
+            (Self::Module { module, known }, Lang::Tr) => {
+                format!("'{module}' modülü bulunamadı. Mevcut modüller: {}", known.join(", "))
+            }
+            (Self::Action { module, action, known }, Lang::En) => {
+                format!("Action '{action}' not found in module '{module}'. Available actions: {}", known.join(", "))
+            }
+            (Self::Action { module, action, known }, Lang::Tr) => {
+                format!("'{action}' eylemi '{module}' modülünde bulunamadı. Mevcut eylemler: {}", known.join(", "))
+            }
+            (Self::Internal, lang) => lang.pick("An unexpected error occurred", "Beklenmeyen bir hata oluştu").to_owned(),
+        }
+    }
+
+    fn data(&self) -> Option<Value> {
+        match self {
+            Self::Module { known, .. } => Some(json!({ "available_modules": known })),
+            Self::Action { known, .. } => Some(json!({ "available_actions": known })),
+            Self::Internal => None,
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! `export_client`: a client's configuration from the stored state of this moment (API 5.4).
+
+use std::net::IpAddr;
+
+use ipnetwork::{IpNetwork, Ipv4Network};
+use phantom_module::{Action, Call, Effect, Text};
+use phantom_store::{Client, Server, Settings, State};
+use phantom_types::{ClientName, Endpoint, HostName, PublicKey, Timestamp, conf::ClientConfig};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::desired::MTU;
+use crate::{Core, CoreError, SecretText};
+
+/// Seconds between keepalives: shorter than the 30 seconds after which common NAT boxes forget a UDP flow.
+const KEEPALIVE: u16 = 25;
+
+/// Generates a client's configuration: changes of DNS, port, subnet and endpoint show at once.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExportClient {
+    /// Name of the client
+    #[schemars(extend("x-tr" = "İstemcinin adı", "format" = "client-lookup"))]
+    pub client_name: String,
+    /// Use the server's IPv6 address as endpoint
+    #[serde(default)]
+    #[schemars(extend("x-tr" = "Uç nokta olarak sunucunun IPv6 adresini kullan"))]
+    pub use_ipv6: bool,
+}
+
+/// A client with its keys and its configuration.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ClientExported {
+    /// The client
+    pub client: ExportedClient,
+    /// The configuration, as WireGuard reads it
+    pub config: SecretText,
+}
+
+/// A client with its keys.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ExportedClient {
+    /// Its name
+    pub name: ClientName,
+    /// Its address in the VPN
+    pub ip: std::net::Ipv4Addr,
+    /// When it was added
+    pub created: Timestamp,
+    /// It may connect
+    pub enabled: bool,
+    /// Its private key
+    pub private_key: SecretText,
+    /// Its public key
+    pub public_key: PublicKey,
+    /// The key it shares with the server
+    pub preshared_key: SecretText,
+}
+
+impl Action for ExportClient {
+    type Module = Core;
+    type Output = ClientExported;
+    type Error = CoreError;
+    const NAME: &'static str = "export_client";
+    const SUMMARY: Text =
+        Text { en: "Export a client's configuration", tr: "İstemci yapılandırmasını dışa aktar" };
+    const EFFECT: Effect = Effect::Read;
+    const EXAMPLE: &'static str = "client_name=john-laptop";
+    const ERRORS: &'static [&'static str] = &["INVALID_CLIENT_NAME", "CLIENT_NOT_FOUND", "CONFIG_ERROR"];
+
+    fn run(self, core: &Core, _: &Call) -> Result<ClientExported, CoreError> {
+        core.engine().read(|state| {
+            let missing = || CoreError::not_found(&self.client_name);
+            let name: ClientName = self.client_name.parse().map_err(|_| missing())?;
+            let client = state.client(&name)?.ok_or_else(missing)?;
+            let server = state.server()?.ok_or(phantom_engine::EngineError::NotInitialised)?;
+            let config = configuration(state, &server, &client, self.use_ipv6)?;
+            let client = ExportedClient {
+                private_key: SecretText(client.private_key.reveal()),
+                public_key: client.public_key,
+                preshared_key: SecretText(client.preshared_key.reveal()),
+                name: client.name,
+                ip: client.address,
+                created: client.created,
+                enabled: true,
+            };
+            Ok(ClientExported { client, config: SecretText(config.render()) })
+        })
+    }
+}
+
+fn configuration(
+    state: &State<'_>,
+    server: &Server,
+    client: &Client,
+    use_ipv6: bool,
+) -> Result<ClientConfig, CoreError> {
+    let dns = state.dns()?;
+    Ok(ClientConfig {
+        private_key: client.private_key.clone(),
+        address: addresses(server, client),
+        dns: vec![dns.primary, dns.secondary],
+        mtu: MTU,
+        public_key: server.public_key,
+        preshared_key: Some(client.preshared_key.clone()),
+        endpoint: Endpoint { host: endpoint_host(server, use_ipv6)?, port: server.port },
+        allowed_ips: allowed_ips(server, &state.settings()?),
+        keepalive: KEEPALIVE,
+    })
+}
+
+fn addresses(server: &Server, client: &Client) -> Vec<IpNetwork> {
+    let four = Ipv4Network::new(client.address, server.subnet.prefix()).ok().map(IpNetwork::V4);
+    let six = client.address6.map(|address| IpNetwork::V6(address.into()));
+    four.into_iter().chain(six).collect()
+}
+
+/// The stored endpoint always wins; then the IPv6 address where it is asked for; else the IPv4 address.
+fn endpoint_host(server: &Server, use_ipv6: bool) -> Result<HostName, CoreError> {
+    let six = if use_ipv6 { Some(server.ipv6.ok_or(CoreError::NoIpv6)?) } else { None };
+    let address = six.map_or(IpAddr::V4(server.server_ip), IpAddr::V6);
+    Ok(server.endpoint.clone().unwrap_or(HostName::Ip(address)))
+}
+
+/// All of IPv4, the subnet, and all of IPv6 where nothing of it may pass beside the tunnel.
+fn allowed_ips(server: &Server, settings: &Settings) -> Vec<IpNetwork> {
+    let four = IpNetwork::V4(Ipv4Network::from(std::net::Ipv4Addr::UNSPECIFIED));
+    let all = |address: IpAddr| IpNetwork::new(address, 0).unwrap_or(four); // 0 is a prefix length of both families
+    let mut list = vec![all(std::net::Ipv4Addr::UNSPECIFIED.into()), IpNetwork::V4(server.subnet.into())];
+    if settings.block_ipv6_leak {
+        list.push(all(std::net::Ipv6Addr::UNSPECIFIED.into()));
+    }
+    list
+}

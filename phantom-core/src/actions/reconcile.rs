@@ -1,0 +1,186 @@
+//! `reconcile`: compares the host with the stored state and brings it back (API 5.18).
+
+use phantom_engine::{Outcome, Recovered, Step, StepAction, StepKind};
+use phantom_module::{Action, Call, Effect, Lang, Text};
+use phantom_types::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Core, CoreError, origin};
+
+/// Compares the host with the stored state and brings the host back to it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Reconcile {
+    /// Only show the steps
+    #[serde(default)]
+    #[schemars(extend("x-tr" = "Yalnızca adımları göster"))]
+    pub dry_run: bool,
+}
+
+/// What was found and done.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ReconcileReport {
+    /// Only the plan was made
+    pub dry_run: bool,
+    /// No step was needed
+    pub in_sync: bool,
+    /// A step was applied
+    pub changed: bool,
+    /// The steps, in order
+    pub steps: Vec<StepReport>,
+    /// The interrupted change that was finished first
+    pub recovered: Option<RecoveredReport>,
+    /// A sentence for people
+    pub message: String,
+}
+
+/// One step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct StepReport {
+    /// What it is about
+    pub kind: &'static str,
+    /// What it does
+    pub action: &'static str,
+    /// The object
+    pub target: String,
+    /// A sentence for people
+    pub detail: String,
+    /// `planned`, `applied` or `failed`
+    pub result: &'static str,
+}
+
+/// An interrupted change.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct RecoveredReport {
+    /// Its module
+    pub module: String,
+    /// Its action
+    pub action: String,
+    /// When it began
+    pub started_at: Timestamp,
+    /// `completed`, `undone`, or `pending` with `dry_run`
+    pub outcome: &'static str,
+}
+
+impl Action for Reconcile {
+    type Module = Core;
+    type Output = ReconcileReport;
+    type Error = CoreError;
+    const NAME: &'static str = "reconcile";
+    const SUMMARY: Text = Text {
+        en: "Compare the host with the stored state and repair it",
+        tr: "Sunucuyu kayıtlı durumla karşılaştır ve onar",
+    };
+    const EFFECT: Effect = Effect::Change;
+    const EXAMPLE: &'static str = "dry_run=true";
+    const ERRORS: &'static [&'static str] = &["SERVICE_OPERATION_FAILED"];
+
+    fn run(self, core: &Core, call: &Call) -> Result<ReconcileReport, CoreError> {
+        let lang = call.lang;
+        let done = if self.dry_run {
+            core.engine().plan(Self::NAME)?
+        } else {
+            core.engine().reconcile(origin(Self::NAME), call).map_err(|failure| {
+                let result = |at: usize| match at.cmp(&failure.taken) {
+                    std::cmp::Ordering::Less => "applied",
+                    std::cmp::Ordering::Equal => "failed",
+                    std::cmp::Ordering::Greater => "planned",
+                };
+                if failure.steps.is_empty() {
+                    return CoreError::Engine(failure.error);
+                }
+                let steps = failure
+                    .steps
+                    .iter()
+                    .enumerate()
+                    .map(|(at, step)| report(step, result(at), lang))
+                    .collect();
+                CoreError::Reconcile { steps, source: failure.error }
+            })?
+        };
+        let result = if self.dry_run { "planned" } else { "applied" };
+        let steps: Vec<StepReport> = done.steps.iter().map(|step| report(step, result, lang)).collect();
+        Ok(ReconcileReport {
+            dry_run: self.dry_run,
+            in_sync: steps.is_empty(),
+            changed: !self.dry_run && !steps.is_empty(),
+            message: message(self.dry_run, steps.len(), lang),
+            steps,
+            recovered: done.recovered.map(|recovered| recovered_report(recovered, self.dry_run)),
+        })
+    }
+}
+
+fn recovered_report(recovered: Recovered, pending: bool) -> RecoveredReport {
+    let outcome = match recovered.outcome {
+        _ if pending => "pending",
+        Outcome::Completed => "completed",
+        Outcome::Undone => "undone",
+    };
+    RecoveredReport {
+        module: recovered.module,
+        action: recovered.action,
+        started_at: recovered.started_at,
+        outcome,
+    }
+}
+
+fn message(dry_run: bool, steps: usize, lang: Lang) -> String {
+    match (steps, dry_run) {
+        (0, _) => lang.pick("Host matches the stored state", "Sunucu kayıtlı durumla uyumlu").to_owned(),
+        (n, true) => format!("{}: {n}", lang.pick("Steps needed", "Gerekli adım sayısı")),
+        (n, false) => format!("{}: {n}", lang.pick("Steps applied", "Uygulanan adım sayısı")),
+    }
+}
+
+/// A step in the words of the API.
+fn report(step: &Step, result: &'static str, lang: Lang) -> StepReport {
+    let kind = match step.kind {
+        StepKind::File => "file",
+        StepKind::Link => "link",
+        StepKind::Address => "address",
+        StepKind::Peer => "peer",
+        StepKind::Route => "route",
+        StepKind::Rule => "rule",
+        StepKind::Firewall => "firewall",
+        StepKind::Sysctl => "sysctl",
+        StepKind::Service => "service",
+    };
+    let action = match step.action {
+        StepAction::Create => "create",
+        StepAction::Update => "update",
+        StepAction::Delete => "delete",
+    };
+    let object = object(step, lang);
+    let detail = match (step.action, lang) {
+        (StepAction::Create, Lang::En) => format!("Add missing {object}"),
+        (StepAction::Create, Lang::Tr) => format!("Eksik {object} ekle"),
+        (StepAction::Update, Lang::En) => format!("Correct {object}"),
+        (StepAction::Update, Lang::Tr) => format!("{object} düzelt"),
+        (StepAction::Delete, Lang::En) => format!("Remove stale {object}"),
+        (StepAction::Delete, Lang::Tr) => format!("Fazla {object} kaldır"),
+    };
+    StepReport { kind, action, target: step.target.clone(), detail, result }
+}
+
+fn object(step: &Step, lang: Lang) -> String {
+    let fixed = match step.kind {
+        StepKind::Peer => {
+            let name = step.owner.as_deref().unwrap_or(step.target.as_str());
+            return match lang {
+                Lang::En => format!("peer of client {name}"),
+                Lang::Tr => format!("{name} istemcisinin eşi"),
+            };
+        }
+        StepKind::File => lang.pick("file", "dosya"),
+        StepKind::Link => lang.pick("interface", "arayüz"),
+        StepKind::Address => lang.pick("address", "adres"),
+        StepKind::Route => lang.pick("route", "rota"),
+        StepKind::Rule => lang.pick("routing rule", "yönlendirme kuralı"),
+        StepKind::Firewall => lang.pick("firewall rule", "güvenlik duvarı kuralı"),
+        StepKind::Sysctl => lang.pick("kernel setting", "çekirdek ayarı"),
+        StepKind::Service => lang.pick("service", "servis"),
+    };
+    fixed.to_owned()
+}

@@ -1,0 +1,54 @@
+//! `remove_client`: removes a client and ends its access (API 5.2).
+
+use phantom_engine::Scope;
+use phantom_module::{Action, Call, Effect, Text};
+use phantom_types::ClientName;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Core, CoreError, origin};
+
+/// Removes a client: the running interface no longer knows its key, and no file does.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RemoveClient {
+    /// Name of the client
+    #[schemars(extend("x-tr" = "İstemcinin adı", "format" = "client-lookup"))]
+    pub client_name: String,
+}
+
+/// The client is gone, and its address is free again.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ClientRemoved {
+    /// Always true
+    pub removed: bool,
+    /// Who was removed
+    pub client_name: ClientName,
+    /// The address that is free again
+    pub client_ip: std::net::Ipv4Addr,
+}
+
+impl Action for RemoveClient {
+    type Module = Core;
+    type Output = ClientRemoved;
+    type Error = CoreError;
+    const NAME: &'static str = "remove_client";
+    const SUMMARY: Text = Text { en: "Remove a client", tr: "İstemci kaldır" };
+    const EFFECT: Effect = Effect::Destroy;
+    const EXAMPLE: &'static str = "client_name=john-laptop";
+    const ERRORS: &'static [&'static str] =
+        &["INVALID_CLIENT_NAME", "CLIENT_NOT_FOUND", "SERVICE_OPERATION_FAILED"];
+
+    fn run(self, core: &Core, call: &Call) -> Result<ClientRemoved, CoreError> {
+        core.engine().change(origin(Self::NAME), call, |change| {
+            // A text that is no name is the name of no client.
+            let name: ClientName =
+                self.client_name.parse().map_err(|_| CoreError::not_found(&self.client_name))?;
+            let client =
+                change.remove_client(&name)?.ok_or_else(|| CoreError::not_found(&self.client_name))?;
+            change.apply(Scope::Peers(vec![client.public_key]))?;
+            super::restart_if_wanted(change)?;
+            Ok(ClientRemoved { removed: true, client_name: client.name.clone(), client_ip: client.address })
+        })
+    }
+}

@@ -1,0 +1,82 @@
+//! `service_logs`: the last log lines of the WireGuard service (API 5.7).
+
+use phantom_module::{Action, Call, Effect, Lang, Text};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::status::unit_name;
+use crate::{Core, CoreError};
+
+/// Shows the last log lines of the WireGuard service.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceLogs {
+    /// Number of log lines
+    #[serde(default = "fifty")]
+    #[schemars(range(min = 1, max = 10_000), extend("x-tr" = "Günlük satır sayısı"))]
+    pub lines: u32,
+}
+
+/// The last log lines.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ServiceLogsReport {
+    /// Newest last
+    pub logs: Vec<String>,
+    /// How many there are
+    pub count: usize,
+    /// Name of the service
+    pub service: String,
+    /// How many were asked for
+    pub lines_requested: u32,
+    /// Where they come from
+    pub source: LogSource,
+    /// Only when there are none
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<&'static str>,
+}
+
+/// Where log lines come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogSource {
+    /// The journal of systemd.
+    Journald,
+    /// Our own log file.
+    File,
+}
+
+fn fifty() -> u32 {
+    50
+}
+
+impl Action for ServiceLogs {
+    type Module = Core;
+    type Output = ServiceLogsReport;
+    type Error = CoreError;
+    const NAME: &'static str = "service_logs";
+    const SUMMARY: Text = Text { en: "Service logs", tr: "Servis günlükleri" };
+    const EFFECT: Effect = Effect::Read;
+    const EXAMPLE: &'static str = "lines=100";
+    const ERRORS: &'static [&'static str] = &[];
+
+    fn run(self, core: &Core, call: &Call) -> Result<ServiceLogsReport, CoreError> {
+        let server = core.engine().read(super::server)?;
+        let service = unit_name(&server);
+        let services = &core.engine().host().services;
+        let systemd = services.manager() == phantom_host::Manager::Systemd;
+        // A journal that cannot be read is an empty one: the answer says so in its message.
+        let logs = services.logs(&service, self.lines).unwrap_or_default();
+        Ok(ServiceLogsReport {
+            count: logs.lines.len(),
+            message: logs.lines.is_empty().then_some(none(call.lang)),
+            logs: logs.lines,
+            service,
+            lines_requested: self.lines,
+            source: if systemd { LogSource::Journald } else { LogSource::File },
+        })
+    }
+}
+
+fn none(lang: Lang) -> &'static str {
+    lang.pick("No logs available", "Günlük kaydı yok")
+}

@@ -1,0 +1,319 @@
+//! `setup`: initialises the system, or changes what may be changed later (API 5.15).
+
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+
+use phantom_engine::{Change, Engine, EngineError, HostFailure, Scope, Site};
+use phantom_host::{HostError, Port, Protocol};
+use phantom_module::{Action, Call, Effect, Lang, ParamError, Text};
+use phantom_store::Server;
+use phantom_types::{Backend, BackendChoice, HostName, InterfaceName, PrivateKey, PublicKey, Subnet};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::desired::IP_FORWARD;
+use crate::error::SetupHint;
+use crate::status::check_port;
+use crate::{Checks, Core, CoreError, origin};
+
+/// Initialises the system; repeating it is harmless. Defaults apply on the first run only.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Setup {
+    /// Public IPv4 address of the server
+    #[serde(default)]
+    #[schemars(extend("x-tr" = "Sunucunun genel IPv4 adresi"))]
+    pub server_ip: Option<Ipv4Addr>,
+    /// Host clients connect to
+    #[serde(default)]
+    #[schemars(extend("x-tr" = "İstemcilerin bağlanacağı adres"))]
+    pub endpoint: Option<HostName>,
+    /// WireGuard port
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 65_535), extend("x-tr" = "WireGuard portu"))]
+    pub port: Option<u16>,
+    /// VPN subnet
+    #[serde(default)]
+    #[schemars(extend("x-tr" = "VPN subneti"))]
+    pub subnet: Option<Subnet>,
+    /// Interface name
+    #[serde(default)]
+    #[schemars(extend("x-tr" = "Arayüz adı"))]
+    pub interface: Option<InterfaceName>,
+    /// WireGuard implementation
+    #[serde(default)]
+    #[schemars(extend("x-tr" = "WireGuard gerçeklemesi"))]
+    pub backend: Option<BackendChoice>,
+}
+
+/// What is in force now.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct SetupDone {
+    /// Always true
+    pub initialized: bool,
+    /// This call did the initialisation
+    pub created: bool,
+    /// Settings that this call changed on an initialised system
+    pub changed: Vec<&'static str>,
+    /// Public IPv4 address of the server
+    pub server_ip: Ipv4Addr,
+    /// Host clients connect to, where it is not the address
+    pub endpoint: Option<HostName>,
+    /// WireGuard port
+    pub port: u16,
+    /// VPN subnet
+    pub subnet: Subnet,
+    /// Interface name
+    pub interface: InterfaceName,
+    /// WireGuard implementation in use
+    pub backend: Backend,
+    /// The server's public key
+    pub public_key: PublicKey,
+    /// The file for `wg` and people
+    pub config_file: PathBuf,
+    /// A sentence for people
+    pub message: &'static str,
+}
+
+impl Action for Setup {
+    type Module = Core;
+    type Output = SetupDone;
+    type Error = CoreError;
+    const NAME: &'static str = "setup";
+    const SUMMARY: Text = Text { en: "Initialise the system", tr: "Sistemi kur" };
+    const EFFECT: Effect = Effect::Change;
+    const EXAMPLE: &'static str = "server_ip=203.0.113.5 port=51820";
+    const ERRORS: &'static [&'static str] = &["VALIDATION_ERROR", "PORT_IN_USE", "SERVICE_OPERATION_FAILED"];
+
+    fn run(self, core: &Core, call: &Call) -> Result<SetupDone, CoreError> {
+        let usable = |ip: &Ipv4Addr| !ip.is_loopback() && !ip.is_multicast() && !ip.is_unspecified();
+        if self.server_ip.is_some_and(|ip| !usable(&ip)) {
+            return Err(ParamError::Type { parameter: "server_ip".to_owned(), expected: "ipv4" }.into());
+        }
+        core.engine().change_uninitialised(origin(Self::NAME), call, |change| match change.server()? {
+            None => self.create(change, call.lang),
+            Some(server) => self.update(change, server, call.lang),
+        })
+    }
+}
+
+impl Setup {
+    fn create(self, change: &mut Change<'_>, lang: Lang) -> Result<SetupDone, CoreError> {
+        let engine = change.engine();
+        let server = self.new_server(engine)?;
+        let checks = Checks::of(engine, change, server.subnet, None, 0, lang)?;
+        if !checks.errors().is_empty() {
+            return Err(CoreError::SetupSubnet { errors: checks.errors() });
+        }
+        check_foreign(engine, &server.interface)?;
+        let bound = engine.host().sockets.bound(Port { protocol: Protocol::Udp, number: server.port });
+        if bound.unwrap_or(false) {
+            return Err(CoreError::PortInUse { port: server.port });
+        }
+        let server = bring_up(change, server)?;
+        let message = lang.pick("System initialised", "Sistem kuruldu");
+        Ok(report(server, true, Vec::new(), message))
+    }
+
+    fn new_server(&self, engine: &Engine) -> Result<Server, CoreError> {
+        let host = engine.host();
+        let uplink = host.network.uplink().ok().flatten();
+        let public = uplink.as_ref().and_then(|uplink| uplink.address).filter(|address| is_public(*address));
+        let mut secret = Zeroizing::new([0; 32]);
+        host.random.fill(secret.as_mut()).map_err(super::random_failed)?;
+        let private_key = PrivateKey::from_random(*secret);
+        let choice = self.backend.unwrap_or(BackendChoice::Auto);
+        Ok(Server {
+            public_key: private_key.public_key(),
+            private_key,
+            server_ip: self.server_ip.or(public).ok_or(CoreError::NoPublicAddress)?,
+            endpoint: self.endpoint.clone(),
+            ipv6: uplink.and_then(|uplink| uplink.ipv6),
+            port: self.port.unwrap_or(51_820),
+            subnet: self.subnet.unwrap_or_else(default_subnet),
+            subnet6: None,
+            interface: self.interface.clone().unwrap_or_else(default_interface),
+            backend_choice: choice,
+            backend: resolve(engine, choice),
+            stopped_in: None,
+            ip_forward_before: host.sysctl.get(IP_FORWARD).ok().flatten(),
+            created: host.clock.now(),
+        })
+    }
+
+    fn update(self, change: &mut Change<'_>, old: Server, lang: Lang) -> Result<SetupDone, CoreError> {
+        let engine = change.engine();
+        let mut server = old.clone();
+        let mut changed = Vec::new();
+        if let Some(subnet) = self.subnet.filter(|subnet| *subnet != old.subnet) {
+            let _ = subnet;
+            return Err(conflict("subnet", &old.subnet, SetupHint::ChangeSubnet));
+        }
+        if self.interface.is_some_and(|interface| interface != old.interface) {
+            return Err(conflict("interface", &old.interface, SetupHint::Fixed));
+        }
+        if let Some(ip) = self.server_ip.filter(|ip| *ip != old.server_ip) {
+            server.server_ip = ip;
+            changed.push("server_ip");
+        }
+        if let Some(endpoint) = self.endpoint.filter(|endpoint| Some(endpoint) != old.endpoint.as_ref()) {
+            server.endpoint = Some(endpoint);
+            changed.push("endpoint");
+        }
+        if let Some(port) = self.port.filter(|port| *port != old.port) {
+            check_modules_off(change, "port", &old.port)?;
+            check_port(engine, &old, port)?;
+            server.port = port;
+            changed.push("port");
+        }
+        let choice = self.backend.unwrap_or(old.backend_choice);
+        let backend = if self.backend.is_some() { resolve(engine, choice) } else { old.backend };
+        if choice != old.backend_choice || backend != old.backend {
+            check_modules_off(change, "backend", &old.backend)?;
+            server.backend_choice = choice;
+            server.backend = backend;
+            changed.push("backend");
+        }
+        if changed.is_empty() {
+            let message = lang.pick("System is already initialised", "Sistem zaten kurulu");
+            return Ok(report(old, false, changed, message));
+        }
+        let server = bring_up(change, server)?;
+        Ok(report(server, false, changed, lang.pick("Settings updated", "Ayarlar güncellendi")))
+    }
+}
+
+/// Stores the server and lets the host follow. With `auto`, a kernel that turns out not to create WireGuard
+/// interfaces after all gives way to the embedded device.
+fn bring_up(change: &mut Change<'_>, mut server: Server) -> Result<Server, CoreError> {
+    change.set_server(&server)?;
+    match change.apply(Scope::Full) {
+        Err(error) if server.backend_choice == BackendChoice::Auto && no_kernel_wireguard(&error) => {
+            server.backend = Backend::Embedded;
+            change.set_server(&server)?;
+            change.apply(Scope::Full)?;
+        }
+        other => other?,
+    }
+    Ok(server)
+}
+
+fn no_kernel_wireguard(error: &EngineError) -> bool {
+    let EngineError::Host { source: HostFailure::Step(step), .. } = error else { return false };
+    matches!(step.source, HostError::Unsupported { .. })
+}
+
+fn resolve(engine: &Engine, choice: BackendChoice) -> Backend {
+    match choice {
+        BackendChoice::Kernel => Backend::Kernel,
+        BackendChoice::Embedded => Backend::Embedded,
+        BackendChoice::Auto if engine.host().wireguard.kernel_available().unwrap_or(false) => Backend::Kernel,
+        BackendChoice::Auto => Backend::Embedded,
+    }
+}
+
+/// That neither an interface nor a configuration of that name belongs to somebody else.
+fn check_foreign(engine: &Engine, interface: &InterfaceName) -> Result<(), CoreError> {
+    let failed = |source: HostError| EngineError::Host {
+        operation: "setup",
+        source: source.into(),
+        rolled_back: true,
+    };
+    let foreign = |object: String| CoreError::Foreign { object, parameter: "interface" };
+    let link = engine.host().network.link(interface).map_err(failed)?;
+    if link.is_some_and(|link| link.alias != Some(engine.marks().text())) {
+        return Err(foreign(format!("interface {interface}")));
+    }
+    let file = Site::wireguard_file(interface);
+    let content = engine.host().files.read(&file).map_err(failed)?.map(Zeroizing::new);
+    if content.is_some_and(|content| !engine.marks().owns_file(&content)) {
+        return Err(foreign(file.display().to_string()));
+    }
+    Ok(())
+}
+
+fn check_modules_off(
+    change: &Change<'_>,
+    parameter: &'static str,
+    current: &dyn ToString,
+) -> Result<(), CoreError> {
+    if change.ghost_active()? || change.multihop_active()? {
+        return Err(conflict(parameter, current, SetupHint::DisableFirst));
+    }
+    Ok(())
+}
+
+fn conflict(parameter: &'static str, current: &(impl ToString + ?Sized), hint: SetupHint) -> CoreError {
+    CoreError::SetupConflict { parameter, current: current.to_string(), hint }
+}
+
+fn default_subnet() -> Subnet {
+    Subnet::new(Ipv4Addr::new(10, 8, 0, 0), 24).expect("its host bits are zero")
+}
+
+fn default_interface() -> InterfaceName {
+    "wg_main".parse().expect("it follows the rules of names")
+}
+
+/// Whether an address can be reached from the Internet: none of the special ranges of RFC 6890.
+fn is_public(address: Ipv4Addr) -> bool {
+    let [a, b, c, _] = address.octets();
+    let shared = a == 100 && (64..128).contains(&b); // RFC 6598
+    let benchmark = a == 198 && (b & 0xfe) == 18; // RFC 2544
+    let protocol = a == 192 && b == 0 && c == 0;
+    let reserved = a == 0 || a >= 240;
+    !(address.is_private()
+        || address.is_loopback()
+        || address.is_link_local()
+        || address.is_multicast()
+        || address.is_documentation()
+        || shared
+        || benchmark
+        || protocol
+        || reserved)
+}
+
+fn report(server: Server, created: bool, changed: Vec<&'static str>, message: &'static str) -> SetupDone {
+    SetupDone {
+        initialized: true,
+        created,
+        changed,
+        server_ip: server.server_ip,
+        endpoint: server.endpoint,
+        port: server.port,
+        subnet: server.subnet,
+        config_file: Site::wireguard_file(&server.interface),
+        interface: server.interface,
+        backend: server.backend,
+        public_key: server.public_key,
+        message,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn public_addresses_are_none_of_the_special_ranges() {
+        for text in [
+            "10.0.0.1",
+            "100.64.0.1",
+            "100.127.255.255",
+            "169.254.1.1",
+            "172.31.0.1",
+            "192.0.2.1",
+            "198.19.0.1",
+            "203.0.113.9",
+            "224.0.0.1",
+            "0.1.2.3",
+            "255.255.255.255",
+        ] {
+            assert!(!is_public(text.parse().unwrap()), "{text}");
+        }
+        for text in ["100.63.0.1", "100.128.0.1", "157.230.114.231", "172.32.0.1", "198.20.0.1", "8.8.8.8"] {
+            assert!(is_public(text.parse().unwrap()), "{text}");
+        }
+    }
+}

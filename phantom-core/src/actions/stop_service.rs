@@ -1,0 +1,68 @@
+//! `stop_service`: takes the WireGuard service down (API 5.17).
+
+use phantom_engine::Scope;
+use phantom_module::{Action, Call, Effect, Lang, Text};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::status::{is_up, unit_name};
+use crate::{Core, CoreError, origin};
+
+/// Takes the WireGuard interface down until it is started, restarted, or the next boot.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StopService {}
+
+/// The service does not run.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ServiceStopped {
+    /// Always true
+    pub stopped: bool,
+    /// It did not run before
+    pub already_stopped: bool,
+    /// Always false
+    pub service_active: bool,
+    /// Always false
+    pub interface_up: bool,
+    /// Name of the service
+    pub service: String,
+    /// A sentence for people
+    pub message: &'static str,
+}
+
+impl Action for StopService {
+    type Module = Core;
+    type Output = ServiceStopped;
+    type Error = CoreError;
+    const NAME: &'static str = "stop_service";
+    const SUMMARY: Text = Text { en: "Stop the service", tr: "Servisi durdur" };
+    const EFFECT: Effect = Effect::Change;
+    const EXAMPLE: &'static str = "";
+    const ERRORS: &'static [&'static str] = &["SERVICE_OPERATION_FAILED"];
+
+    fn run(self, core: &Core, call: &Call) -> Result<ServiceStopped, CoreError> {
+        core.engine().change(origin(Self::NAME), call, |change| {
+            let mut server = super::server(change)?;
+            let already_stopped = !is_up(core.engine(), &server);
+            server.stopped_in = core.engine().site()?.run_id;
+            change.set_server(&server)?;
+            change.apply(Scope::Full)?;
+            Ok(ServiceStopped {
+                stopped: true,
+                already_stopped,
+                service_active: false,
+                interface_up: false,
+                service: unit_name(&server),
+                message: message(already_stopped, call.lang),
+            })
+        })
+    }
+}
+
+fn message(already_stopped: bool, lang: Lang) -> &'static str {
+    if already_stopped {
+        lang.pick("Service is already stopped", "Servis zaten durdurulmuş")
+    } else {
+        lang.pick("Service stopped successfully", "Servis başarıyla durduruldu")
+    }
+}

@@ -1,0 +1,200 @@
+//! `get_subnet_info`: the subnet, and whether it can be changed (API 5.12).
+
+use std::collections::HashMap;
+use std::net::Ipv4Addr;
+
+use phantom_engine::Engine;
+use phantom_module::{Action, Call, Effect, Lang, Text};
+use phantom_store::Server;
+use phantom_types::{PublicKey, Subnet, Timestamp};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::clients::CONNECTED_WITHIN;
+use crate::error::address_text;
+use crate::{Core, CoreError, Entries, Percent};
+
+/// Shows the subnet and whether it can be changed.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SubnetInfo {}
+
+/// The subnet.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct SubnetReport {
+    /// The subnet
+    pub current_subnet: Subnet,
+    /// Host addresses
+    pub subnet_size: u32,
+    /// Host addresses
+    pub usable_ips: u32,
+    /// First address
+    pub network_address: Ipv4Addr,
+    /// Last address
+    pub broadcast_address: Ipv4Addr,
+    /// Mask
+    pub netmask: Ipv4Addr,
+    /// Prefix length
+    pub prefixlen: u8,
+    /// Its clients
+    pub clients: SubnetClients,
+    /// Address of the server: the first usable one
+    pub server_ip: Ipv4Addr,
+    /// The second usable address
+    pub first_client_ip: Ipv4Addr,
+    /// The last usable address
+    pub last_client_ip: Ipv4Addr,
+    /// Neither Ghost Mode nor Multihop is active
+    pub can_change: bool,
+    /// What stands in the way; connected clients only inform
+    pub blockers: Blockers,
+    /// The interface of the default route
+    pub main_interface: MainInterface,
+    /// What a change does, and what stands in its way
+    pub warnings: Vec<String>,
+}
+
+/// The clients of the subnet.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct SubnetClients {
+    /// Stored clients
+    pub total: u32,
+    /// Stored clients
+    pub total_configured: u32,
+    /// Connected clients
+    pub active: u32,
+    /// Clients of all usable addresses, in percent
+    pub ip_usage_percentage: Percent,
+    /// By name
+    pub clients: Entries<SubnetClient>,
+}
+
+/// A client of the subnet.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct SubnetClient {
+    /// Its address
+    pub ip: Ipv4Addr,
+    /// When it was added
+    pub created: Timestamp,
+    /// Time of its latest handshake
+    pub last_seen: Option<Timestamp>,
+}
+
+/// What stands in the way of a change.
+#[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
+pub struct Blockers {
+    /// Ghost Mode is active
+    pub ghost_mode: bool,
+    /// Multihop is active
+    pub multihop: bool,
+    /// Clients are connected
+    pub active_connections: bool,
+}
+
+/// The interface of the default route; each field is `unknown` without one.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct MainInterface {
+    /// Its name
+    pub interface: String,
+    /// Its address
+    pub ip: String,
+    /// Its address with the prefix length
+    pub network: String,
+}
+
+/// Time of the latest handshake of every peer that had one. A device that does not answer knows of none.
+pub(super) fn handshakes(engine: &Engine, server: &Server) -> HashMap<PublicKey, Timestamp> {
+    let device = engine.host().wireguard.device(&server.interface, server.backend).ok().flatten();
+    let peers = device.into_iter().flat_map(|device| device.peers);
+    peers.filter_map(|peer| peer.last_handshake.map(|at| (peer.config.public_key, at))).collect()
+}
+
+impl Action for SubnetInfo {
+    type Module = Core;
+    type Output = SubnetReport;
+    type Error = CoreError;
+    const NAME: &'static str = "get_subnet_info";
+    const SUMMARY: Text = Text { en: "Show the subnet", tr: "Subnet bilgisi" };
+    const EFFECT: Effect = Effect::Read;
+    const EXAMPLE: &'static str = "";
+    const ERRORS: &'static [&'static str] = &[];
+
+    fn run(self, core: &Core, call: &Call) -> Result<SubnetReport, CoreError> {
+        let engine = core.engine();
+        engine.read(|state| {
+            let server = super::server(state)?;
+            let seen = handshakes(engine, &server);
+            let now = engine.host().clock.now();
+            let mut clients = Vec::new();
+            let mut active = 0;
+            for client in state.page(None, 0, u32::MAX)?.clients {
+                let last_seen = seen.get(&client.public_key).copied();
+                active += u32::from(last_seen.is_some_and(|at| now.since(at) < CONNECTED_WITHIN));
+                let item = SubnetClient { ip: client.address, created: client.created, last_seen };
+                clients.push((client.name.into(), item));
+            }
+            let total = state.client_count()?;
+            let blockers = Blockers {
+                ghost_mode: state.ghost_active()?,
+                multihop: state.multihop_active()?,
+                active_connections: active > 0,
+            };
+            let subnet = server.subnet;
+            Ok(SubnetReport {
+                current_subnet: subnet,
+                subnet_size: subnet.usable(),
+                usable_ips: subnet.usable(),
+                network_address: subnet.network(),
+                broadcast_address: subnet.broadcast(),
+                netmask: subnet.netmask(),
+                prefixlen: subnet.prefix(),
+                clients: SubnetClients {
+                    total,
+                    total_configured: total,
+                    active,
+                    ip_usage_percentage: Percent::of(total, subnet.usable()),
+                    clients: Entries(clients),
+                },
+                server_ip: subnet.server(),
+                first_client_ip: subnet.first_client(),
+                last_client_ip: subnet.last_client(),
+                can_change: !blockers.ghost_mode && !blockers.multihop,
+                blockers,
+                main_interface: main_interface(engine),
+                warnings: warnings(blockers, active, call.lang),
+            })
+        })
+    }
+}
+
+fn main_interface(engine: &Engine) -> MainInterface {
+    let unknown = || "unknown".to_owned();
+    let Some(uplink) = engine.host().network.uplink().ok().flatten() else {
+        return MainInterface { interface: unknown(), ip: unknown(), network: unknown() };
+    };
+    let network = uplink.address.zip(uplink.prefix).map(|(address, prefix)| format!("{address}/{prefix}"));
+    MainInterface {
+        interface: uplink.interface,
+        ip: address_text(uplink.address),
+        network: network.unwrap_or_else(unknown),
+    }
+}
+
+fn warnings(blockers: Blockers, active: u32, lang: Lang) -> Vec<String> {
+    let always = [
+        lang.pick("WireGuard service will be restarted", "WireGuard servisi yeniden başlatılacak"),
+        lang.pick("Firewall rules will be updated", "Güvenlik duvarı kuralları güncellenecek"),
+        lang.pick("Brief connectivity interruption expected", "Kısa süreli bağlantı kesintisi beklenir"),
+    ];
+    let mut warnings: Vec<String> = always.map(str::to_owned).into();
+    if blockers.ghost_mode {
+        warnings.push(lang.pick("Ghost Mode is active", "Ghost Mode aktif").to_owned());
+    }
+    if blockers.multihop {
+        warnings.push(lang.pick("Multihop is active", "Multihop aktif").to_owned());
+    }
+    if blockers.active_connections {
+        warnings.push(format!("{}: {active}", lang.pick("Connected clients", "Bağlı istemci sayısı")));
+    }
+    warnings
+}

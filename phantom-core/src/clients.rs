@@ -1,0 +1,108 @@
+//! Clients as the lists show them.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use phantom_engine::Engine;
+use phantom_host::Peer;
+use phantom_store::{ClientInfo, Server};
+use phantom_types::{ClientName, PublicKey, Timestamp, ago};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// A client whose last handshake is younger than this is connected (API 2.2).
+pub(crate) const CONNECTED_WITHIN: Duration = Duration::from_secs(180);
+
+/// Up to this many peers are asked for one by one; for more the whole device is cheaper.
+const FEW: usize = 64;
+
+/// A client in a list.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct ClientItem {
+    /// Name
+    pub name: ClientName,
+    /// Address in the VPN
+    pub ip: std::net::Ipv4Addr,
+    /// It may connect
+    pub enabled: bool,
+    /// When it was added
+    pub created: Timestamp,
+    /// Its last handshake is younger than 180 seconds
+    pub connected: bool,
+    /// How it is connected; only when it is
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connection: Option<Connection>,
+}
+
+/// How a client is connected.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct Connection {
+    /// Always true
+    pub connected: bool,
+    /// Age of the last handshake, in the words of `wg`
+    pub latest_handshake: String,
+    /// Where it was last heard from, or `N/A`
+    pub endpoint: String,
+    /// What was carried
+    pub transfer: Transfer,
+}
+
+/// Bytes carried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Transfer {
+    /// Bytes from the client
+    pub rx: u64,
+    /// Bytes to the client
+    pub tx: u64,
+}
+
+/// Whether a peer is connected now.
+pub(crate) fn is_connected(peer: &Peer, now: Timestamp) -> bool {
+    peer.last_handshake.is_some_and(|at| now.since(at) < CONNECTED_WITHIN)
+}
+
+/// Age of a handshake in the words of `wg`.
+pub(crate) fn handshake_text(at: Timestamp, now: Timestamp) -> String {
+    ago(now.since(at).as_secs())
+}
+
+/// The clients with what the device knows of them. A device that does not answer means that nobody is connected.
+pub(crate) fn items(engine: &Engine, server: &Server, clients: Vec<ClientInfo>) -> Vec<ClientItem> {
+    let now = engine.host().clock.now();
+    let peers = peers_of(engine, server, &clients);
+    let item = |client: ClientInfo| {
+        let peer = peers.get(&client.public_key).filter(|peer| is_connected(peer, now));
+        ClientItem {
+            connected: peer.is_some(),
+            connection: peer.map(|peer| connection(peer, now)),
+            name: client.name,
+            ip: client.address,
+            enabled: client.enabled,
+            created: client.created,
+        }
+    };
+    clients.into_iter().map(item).collect()
+}
+
+fn peers_of(engine: &Engine, server: &Server, clients: &[ClientInfo]) -> HashMap<PublicKey, Peer> {
+    let wireguard = &engine.host().wireguard;
+    let peers = if clients.is_empty() {
+        None
+    } else if clients.len() <= FEW {
+        let keys: Vec<PublicKey> = clients.iter().map(|client| client.public_key).collect();
+        wireguard.peers(&server.interface, server.backend, &keys).ok().flatten()
+    } else {
+        let device = wireguard.device(&server.interface, server.backend).ok().flatten();
+        device.map(|device| device.peers)
+    };
+    peers.into_iter().flatten().map(|peer| (peer.config.public_key, peer)).collect()
+}
+
+fn connection(peer: &Peer, now: Timestamp) -> Connection {
+    Connection {
+        connected: true,
+        latest_handshake: peer.last_handshake.map(|at| handshake_text(at, now)).unwrap_or_default(),
+        endpoint: peer.config.endpoint.map_or_else(|| "N/A".to_owned(), |endpoint| endpoint.to_string()),
+        transfer: Transfer { rx: peer.rx_bytes, tx: peer.tx_bytes },
+    }
+}

@@ -1,0 +1,236 @@
+//! Core's part of the wanted state: the interface, forwarding, NAT.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
+use phantom_engine::{Depth, PeerWish, Site, Wanted};
+use phantom_host::reconcile::{WantedDevice, WantedInterface, WantedPeer};
+use phantom_host::{
+    Command, Hook, Match, PeerConfig, PeerUpdate, Protocol, Restart, Ruleset, UfwRule, Unit, UnitKind,
+    Verdict,
+};
+use phantom_store::{Client, ClientRef, Server, State, StoreError};
+use phantom_types::{Backend, PublicKey, conf};
+use zeroize::Zeroizing;
+
+/// MTU of the interface and of the clients: what 1500 bytes of Ethernet leave after IPv6, UDP and WireGuard.
+pub(crate) const MTU: u16 = 1420;
+/// The unit that reconciles at boot.
+const BOOT_UNIT: &str = "phantom-boot";
+/// Place of Core's forward rules: modules that restrict forwarding come before.
+const ORDER: u16 = 500;
+/// The kernel setting that lets packets pass through.
+pub(crate) const IP_FORWARD: &str = "net.ipv4.ip_forward";
+
+/// Adds Core's part.
+pub(crate) fn desired(
+    site: &Site,
+    state: &State<'_>,
+    depth: Depth,
+    wanted: &mut Wanted,
+) -> Result<(), StoreError> {
+    let Some(server) = state.server()? else { return Ok(()) };
+    let mut peers = None;
+    if depth == Depth::Full {
+        let (list, file) = peers_and_file(site, state, &server)?;
+        peers = Some(list);
+        let path = Site::wireguard_file(&server.interface);
+        wanted.files.insert(path, Some(phantom_host::reconcile::WantedFile { mode: 0o600, content: file }));
+    }
+    wanted.interfaces.insert(
+        server.interface.clone(),
+        WantedInterface {
+            backend: server.backend,
+            running: site.runs(&server),
+            addresses: addresses(&server),
+            mtu: MTU.into(),
+            unit: interface_unit(site, &server),
+            device: WantedDevice {
+                private_key: server.private_key.clone(),
+                listen_port: Some(server.port),
+                fwmark: 0,
+                peers,
+            },
+        },
+    );
+    firewall(&server, &mut wanted.firewall);
+    wanted.ufw.insert(UfwRule::Allow { protocol: Protocol::Udp, port: server.port });
+    wanted.ufw.insert(UfwRule::RouteFrom { interface: server.interface.clone() });
+    wanted.sysctls.insert(IP_FORWARD.to_owned(), "1".to_owned());
+    let sysctl = format!("{}\n{IP_FORWARD} = 1\n", site.marks.first_line());
+    wanted.file(format!("/etc/sysctl.d/90-{}.conf", site.marks.text()), 0o644, sysctl);
+    let boot = boot_unit(site);
+    wanted.units.insert(boot.name.clone(), (boot, None));
+    Ok(())
+}
+
+/// What is wanted of single clients: present as stored, or gone.
+pub(crate) fn peers(site: &Site, state: &State<'_>, keys: &[PublicKey]) -> Result<Vec<PeerWish>, StoreError> {
+    let Some(server) = state.server()? else { return Ok(Vec::new()) };
+    let mut wishes = Vec::with_capacity(keys.len());
+    for key in keys {
+        let client = state.client_by_key(key)?;
+        wishes.push(PeerWish {
+            interface: server.interface.clone(),
+            backend: server.backend,
+            live: site.runs(&server),
+            key: *key,
+            update: client
+                .as_ref()
+                .map_or(PeerUpdate::Remove(*key), |client| PeerUpdate::Set(peer(&reference(client)))),
+            file: Site::wireguard_file(&server.interface),
+            block: client.as_ref().map(|client| block(&reference(client))),
+        });
+    }
+    Ok(wishes)
+}
+
+fn addresses(server: &Server) -> BTreeSet<IpNetwork> {
+    let four = Ipv4Network::new(server.subnet.server(), server.subnet.prefix()).ok().map(IpNetwork::V4);
+    // The server is the first host of the IPv6 prefix, as it is of the IPv4 subnet.
+    let first = |prefix: Ipv6Network| {
+        let address = u128::from(prefix.network()).saturating_add(1);
+        Ipv6Network::new(address.into(), prefix.prefix()).ok().map(IpNetwork::V6)
+    };
+    four.into_iter().chain(server.subnet6.and_then(first)).collect()
+}
+
+fn reference(client: &Client) -> ClientRef<'_> {
+    ClientRef {
+        name: client.name.as_str(),
+        address: client.address,
+        address6: client.address6,
+        public_key: client.public_key,
+        preshared_key: client.preshared_key.clone(),
+    }
+}
+
+fn peer(client: &ClientRef<'_>) -> PeerConfig {
+    let four = IpNetwork::V4(client.address.into());
+    let six = client.address6.map(|address| IpNetwork::V6(address.into()));
+    PeerConfig {
+        public_key: client.public_key,
+        preshared_key: Some(client.preshared_key.clone()),
+        endpoint: None,
+        keepalive: None,
+        allowed_ips: std::iter::once(four).chain(six).collect(),
+    }
+}
+
+fn block(client: &ClientRef<'_>) -> Zeroizing<String> {
+    let mut text = Zeroizing::new(String::new());
+    push_block(&mut text, client);
+    text
+}
+
+fn push_block(text: &mut String, client: &ClientRef<'_>) {
+    let Ok(name) = client.name.parse() else { return }; // the store lets no other name in
+    let peer = conf::ServerPeer {
+        name: &name,
+        public_key: &client.public_key,
+        preshared_key: Some(&client.preshared_key),
+        allowed_ips: &peer(client).allowed_ips,
+    };
+    conf::push_peer_block(text, &peer);
+}
+
+/// All peers, and the file for `wg` and people that lists them: written together, so that the clients are read
+/// once.
+fn peers_and_file(
+    site: &Site,
+    state: &State<'_>,
+    server: &Server,
+) -> Result<(Vec<WantedPeer>, Zeroizing<Vec<u8>>), StoreError> {
+    let head = conf::ServerConfig {
+        private_key: server.private_key.clone(),
+        address: addresses(server).into_iter().collect(),
+        listen_port: server.port,
+        mtu: MTU,
+    };
+    let mut text = conf::render_interface(&site.marks.first_line(), &head);
+    let mut peers = Vec::with_capacity(state.client_count()? as usize);
+    text.reserve(peers.capacity() * 192); // a block is about 180 bytes: no second copy of the secrets on the way
+    state.each_client(|client| {
+        push_block(&mut text, &client);
+        peers.push(WantedPeer { config: peer(&client), owner: client.name.to_owned() });
+        Ok::<_, StoreError>(())
+    })?;
+    Ok((peers, Zeroizing::new(std::mem::take(&mut *text).into_bytes())))
+}
+
+/// Forwarding and source NAT for the subnet, and an MSS that fits the tunnel.
+fn firewall(server: &Server, rules: &mut Ruleset) {
+    let vpn = || server.interface.to_string();
+    let subnet = || IpNetwork::V4(server.subnet.into());
+    let inside = || Match::In { interface: vpn(), not: false };
+    let towards = || Match::Out { interface: vpn(), not: false };
+    let from = || Match::From { network: subnet(), not: false };
+    rules.add(Hook::Forward, ORDER, vec![inside(), from()], Verdict::Accept);
+    let back = vec![towards(), Match::To { network: subnet(), not: false }, Match::Established];
+    rules.add(Hook::Forward, ORDER, back, Verdict::Accept);
+    rules.add(Hook::Mangle, ORDER, vec![inside(), Match::TcpSyn], Verdict::ClampMss);
+    rules.add(Hook::Mangle, ORDER, vec![towards(), Match::TcpSyn], Verdict::ClampMss);
+    let leaving = vec![from(), Match::Out { interface: vpn(), not: true }];
+    rules.add(Hook::SourceNat, ORDER, leaving, Verdict::Masquerade);
+}
+
+/// The service of the interface: the embedded device's process, or for the kernel's WireGuard a unit without one.
+fn interface_unit(site: &Site, server: &Server) -> Unit {
+    let hook = |verb: &str| {
+        let mut args = site.root_arguments();
+        args.extend(["service".to_owned(), verb.to_owned(), server.interface.to_string()]);
+        Command { program: site.programs.api.clone(), args }
+    };
+    let kind = match server.backend {
+        Backend::Kernel => UnitKind::OneShot { start: hook("up"), stop: Some(hook("down")) },
+        Backend::Embedded => UnitKind::Daemon {
+            run: Command {
+                program: site.programs.device.clone(),
+                args: vec![server.interface.to_string(), "--mtu".to_owned(), MTU.to_string()],
+            },
+            after_start: Some(hook("up")),
+            after_stop: Some(hook("down")),
+        },
+    };
+    Unit {
+        name: Site::wireguard_unit(&server.interface),
+        description: format!("WireGuard server {} ({})", server.interface, server.backend),
+        kind,
+        restart: Restart::OnFailure,
+        capabilities: vec!["NET_ADMIN".to_owned()],
+        writable: vec!["/run/wireguard".into()],
+        devices: vec!["/dev/net/tun".into()],
+        dynamic_user: false,
+        before_network: false,
+        after_network: true,
+        wanted_at_boot: true,
+    }
+}
+
+/// The unit that brings everything back at boot.
+fn boot_unit(site: &Site) -> Unit {
+    let mut args = site.root_arguments();
+    args.extend(["--compact", "core", "reconcile"].map(str::to_owned));
+    let name = site
+        .paths
+        .instance()
+        .map_or_else(|| BOOT_UNIT.to_owned(), |instance| format!("{BOOT_UNIT}-{instance}"));
+    let mut description = "Phantom-WG: bring the host to the stored state".to_owned();
+    if let Some(instance) = site.paths.instance() {
+        let _ = write!(description, " ({instance})");
+    }
+    Unit {
+        name,
+        description,
+        kind: UnitKind::OneShot { start: Command { program: site.programs.api.clone(), args }, stop: None },
+        restart: Restart::No,
+        capabilities: Vec::new(),
+        writable: Vec::new(),
+        devices: Vec::new(),
+        dynamic_user: false,
+        before_network: false,
+        after_network: true,
+        wanted_at_boot: true,
+    }
+}

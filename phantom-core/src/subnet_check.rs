@@ -1,0 +1,244 @@
+//! Whether a subnet suits the VPN on this host: the rules of API 5.13.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use ipnetwork::IpNetwork;
+use phantom_engine::Engine;
+use phantom_host::RouteKind;
+use phantom_module::Lang;
+use phantom_store::State;
+use phantom_types::Subnet;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::{CoreError, Percent};
+
+/// Largest and smallest subnet, by prefix length.
+const PREFIXES: std::ops::RangeInclusive<u8> = 8..=29;
+/// The main routing table (`RT_TABLE_MAIN`).
+const MAIN_TABLE: u32 = 254;
+
+/// The checks of a new subnet.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Checks {
+    /// Its size
+    pub subnet_size: SizeCheck,
+    /// It is private
+    pub private_subnet: PrivateCheck,
+    /// It overlaps nothing on this host
+    pub network_conflicts: ConflictCheck,
+    /// All clients fit
+    pub capacity: CapacityCheck,
+}
+
+/// Prefix length between 8 and 29.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct SizeCheck {
+    /// It passed
+    pub valid: bool,
+    /// Host addresses
+    pub usable_ips: u32,
+    /// Prefix length
+    pub prefixlen: u8,
+    /// Why it did not pass
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// Inside a private range of RFC 1918.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct PrivateCheck {
+    /// It passed
+    pub valid: bool,
+    /// The range
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub private_range: Option<Subnet>,
+    /// Why it did not pass
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// No overlap with a network of this host or of an exit.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct ConflictCheck {
+    /// It passed
+    pub valid: bool,
+    /// What it overlaps
+    pub conflicts: Vec<Conflict>,
+    /// Why it did not pass
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// A network that the subnet overlaps.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+pub struct Conflict {
+    /// The interface, or the name of the exit
+    pub interface: String,
+    /// The network
+    pub network: String,
+    /// Where it comes from
+    pub source: ConflictSource,
+}
+
+/// Where a conflicting network comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ConflictSource {
+    /// An address or an on-link network.
+    Interface,
+    /// A route.
+    Route,
+    /// An imported exit's address.
+    Exit,
+}
+
+/// Every client and the server have an address.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct CapacityCheck {
+    /// It passed
+    pub valid: bool,
+    /// Host addresses
+    pub usable_ips: u32,
+    /// Clients and the server
+    pub required_ips: u32,
+    /// Clients of all usable addresses, in percent
+    pub utilization_after: Percent,
+    /// Why it did not pass
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+impl Checks {
+    /// Checks a subnet for this host and these clients. `own_interface` never conflicts.
+    pub(crate) fn of(
+        engine: &Engine,
+        state: &State<'_>,
+        subnet: Subnet,
+        own_interface: Option<&str>,
+        clients: u32,
+        lang: Lang,
+    ) -> Result<Self, CoreError> {
+        Ok(Self {
+            subnet_size: size(subnet, lang),
+            private_subnet: private(subnet, lang),
+            network_conflicts: conflict(conflicts(engine, state, subnet, own_interface)?, lang),
+            capacity: capacity(subnet, clients, lang),
+        })
+    }
+
+    /// One sentence per failed check.
+    pub(crate) fn errors(&self) -> Vec<String> {
+        let all = [
+            &self.subnet_size.error,
+            &self.private_subnet.error,
+            &self.network_conflicts.error,
+            &self.capacity.error,
+        ];
+        all.into_iter().flatten().cloned().collect()
+    }
+}
+
+fn size(subnet: Subnet, lang: Lang) -> SizeCheck {
+    let prefix = subnet.prefix();
+    let error = match (prefix < *PREFIXES.start(), prefix > *PREFIXES.end(), lang) {
+        (false, false, _) => None,
+        (true, _, Lang::En) => Some(format!("Subnet size too large: /{prefix}, at least /8 is required")),
+        (true, _, Lang::Tr) => Some(format!("Subnet boyutu çok büyük: /{prefix}, en az /8 olmalıdır")),
+        (false, true, Lang::En) => Some(format!("Subnet size too small: /{prefix}, at most /29 is allowed")),
+        (false, true, Lang::Tr) => Some(format!("Subnet boyutu çok küçük: /{prefix}, en fazla /29 olabilir")),
+    };
+    SizeCheck { valid: error.is_none(), usable_ips: subnet.usable(), prefixlen: prefix, error }
+}
+
+fn private(subnet: Subnet, lang: Lang) -> PrivateCheck {
+    let private_range = subnet.private_range();
+    let error = private_range.is_none().then(|| match lang {
+        Lang::En => format!(
+            "{subnet} is not inside an RFC1918 private range (10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16)"
+        ),
+        Lang::Tr => format!(
+            "{subnet} bir RFC1918 özel ağ aralığında değil (10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16)"
+        ),
+    });
+    PrivateCheck { valid: private_range.is_some(), private_range, error }
+}
+
+fn conflict(conflicts: Vec<Conflict>, lang: Lang) -> ConflictCheck {
+    let list: Vec<String> =
+        conflicts.iter().map(|one| format!("{} ({})", one.network, one.interface)).collect();
+    let list = list.join(", ");
+    let error = (!conflicts.is_empty()).then(|| match lang {
+        Lang::En => format!("Network conflict with {list}"),
+        Lang::Tr => format!("Ağ çakışması: {list}"),
+    });
+    ConflictCheck { valid: conflicts.is_empty(), conflicts, error }
+}
+
+fn capacity(subnet: Subnet, clients: u32, lang: Lang) -> CapacityCheck {
+    let (usable, required) = (subnet.usable(), clients.saturating_add(1));
+    let error = (required > usable).then(|| match lang {
+        Lang::En => format!("Not enough addresses: {required} needed, {usable} usable"),
+        Lang::Tr => format!("Yeterli adres yok: {required} gerekli, {usable} kullanılabilir"),
+    });
+    CapacityCheck {
+        valid: error.is_none(),
+        usable_ips: usable,
+        required_ips: required,
+        utilization_after: Percent::of(clients, usable),
+        error,
+    }
+}
+
+/// What the subnet overlaps: addresses and on-link networks, other routes but the default ones, exits.
+fn conflicts(
+    engine: &Engine,
+    state: &State<'_>,
+    subnet: Subnet,
+    own_interface: Option<&str>,
+) -> Result<Vec<Conflict>, CoreError> {
+    let network = &engine.host().network;
+    let mut found = BTreeSet::new();
+    let mut on_link = BTreeSet::new();
+    let mut add = |interface: &str, other: Subnet, source| {
+        found.insert(Conflict { interface: interface.to_owned(), network: other.to_string(), source });
+    };
+    // A part of the host that does not answer leaves its part of the check out (G10).
+    for (interface, address) in network.addresses().unwrap_or_default() {
+        let Some(other) = ipv4(address).filter(|_| own_interface != Some(interface.as_str())) else {
+            continue;
+        };
+        on_link.insert((interface.clone(), other));
+        if other.overlaps(subnet) {
+            add(&interface, other, ConflictSource::Interface);
+        }
+    }
+    for route in network.routes(MAIN_TABLE).unwrap_or_default() {
+        let Some(other) = ipv4(route.destination).filter(|other| other.prefix() > 0) else { continue };
+        let (interface, gateway) = match &route.kind {
+            RouteKind::Via { interface, gateway } => (interface.as_str(), gateway.is_some()),
+            RouteKind::Unreachable | RouteKind::Blackhole => ("-", true),
+        };
+        let own = own_interface == Some(interface);
+        if own || !other.overlaps(subnet) || on_link.contains(&(interface.to_owned(), other)) {
+            continue;
+        }
+        add(interface, other, if gateway { ConflictSource::Route } else { ConflictSource::Interface });
+    }
+    for (exit, addresses) in state.exit_addresses()? {
+        for other in addresses.into_iter().filter_map(|address| ipv4(address.into())) {
+            if other.overlaps(subnet) {
+                add(exit.as_str(), other, ConflictSource::Exit);
+            }
+        }
+    }
+    Ok(found.into_iter().collect())
+}
+
+fn ipv4(network: IpNetwork) -> Option<Subnet> {
+    match network.ip() {
+        IpAddr::V4(address) => Subnet::containing(address, network.prefix()),
+        IpAddr::V6(_) => None,
+    }
+}

@@ -1,0 +1,70 @@
+//! What can go wrong with the DNS module's own rules.
+
+use phantom_engine::{ChangeError, EngineError};
+use phantom_module::{ErrorCode, Lang, ParamError};
+use phantom_store::StoreError;
+use serde_json::{Value, json};
+
+/// An error of a DNS action.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DnsError {
+    /// What can go wrong with any action.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// An address that cannot be a server's.
+    #[error(transparent)]
+    Parameter(#[from] ParamError),
+    /// Neither server was given.
+    #[error("neither server was given")]
+    NothingGiven,
+    /// None of the entries is an address.
+    #[error("no valid DNS servers to test")]
+    NoServers,
+}
+
+impl From<StoreError> for DnsError {
+    fn from(error: StoreError) -> Self {
+        Self::Engine(error.into())
+    }
+}
+
+impl ChangeError for DnsError {
+    fn set_rolled_back(&mut self, complete: bool) {
+        if let Self::Engine(error) = self {
+            error.set_rolled_back(complete);
+        }
+    }
+}
+
+impl ErrorCode for DnsError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Engine(error) => error.code(),
+            Self::Parameter(error) => error.code(),
+            Self::NothingGiven => "MISSING_PARAMETER",
+            Self::NoServers => "VALIDATION_ERROR",
+        }
+    }
+
+    fn message(&self, lang: Lang) -> String {
+        let text = match self {
+            Self::Engine(error) => return error.message(lang),
+            Self::Parameter(error) => return error.message(lang),
+            Self::NothingGiven => {
+                lang.pick("Give primary, secondary or both", "primary, secondary veya ikisini birden verin")
+            }
+            Self::NoServers => lang.pick("No valid DNS servers to test", "Test edilecek geçerli DNS sunucusu yok"),
+        };
+        text.to_owned()
+    }
+
+    fn data(&self) -> Option<Value> {
+        match self {
+            Self::Engine(error) => error.data(),
+            Self::Parameter(error) => error.data(),
+            Self::NothingGiven => Some(json!({ "parameter": "primary" })),
+            Self::NoServers => Some(json!({ "parameter": "servers" })),
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! The DNS module: the pair of DNS servers that every client's configuration names.
+//!
+//! Nothing on the host changes with it: the pair is stored, and `export_client` puts it into configurations. The
+//! tests ask the servers themselves, over UDP port 53 (TCP when an answer is cut), and nobody else.
+//!
+//! ```no_run
+//! use phantom_dns::{Dns, actions::ChangeServers};
+//! use phantom_module::{Call, Lang, TypedModule};
+//! # fn with(dns: &Dns) -> Result<(), phantom_dns::DnsError> {
+//! let changed = dns.call(ChangeServers { primary: "9.9.9.9".parse().ok(), secondary: None }, &Call::new(Lang::En))?;
+//! println!("{} before", changed.dns_servers.previous_primary);
+//! # Ok(())
+//! # }
+//! ```
+
+pub mod actions;
+mod error;
+mod probes;
+
+use std::sync::Arc;
+
+use phantom_engine::{Depth, Engine, PeerWish, Site, SystemModule, Wanted};
+use phantom_module::{Entry, Text, TypedModule, entry};
+use phantom_store::{State, StoreError};
+use phantom_types::PublicKey;
+
+pub use error::DnsError;
+
+/// The DNS module at work on an engine.
+pub struct Dns {
+    engine: Arc<Engine>,
+}
+
+impl Dns {
+    /// The engine it works on.
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+}
+
+impl TypedModule for Dns {
+    const NAME: &'static str = "dns";
+    const SUMMARY: Text = Text { en: "DNS servers of clients", tr: "İstemcilerin DNS sunucuları" };
+    const ACTIONS: &'static [Entry<Self>] = &[
+        entry::<actions::ChangeServers>(),
+        entry::<actions::TestServers>(),
+        entry::<actions::Status>(),
+        entry::<actions::Servers>(),
+    ];
+}
+
+impl SystemModule for Dns {
+    fn new(engine: Arc<Engine>) -> Self {
+        Self { engine }
+    }
+    fn desired(_: &Site, _: &State<'_>, _: Depth, _: &mut Wanted) -> Result<(), StoreError> {
+        Ok(())
+    }
+    fn peers(_: &Site, _: &State<'_>, _: &[PublicKey]) -> Result<Vec<PeerWish>, StoreError> {
+        Ok(Vec::new())
+    }
+}

@@ -1,0 +1,103 @@
+//! Debian packages: which are missing, and installing exactly those.
+
+use std::collections::BTreeSet;
+
+use crate::command::{Cmd, find_program};
+use crate::problem::{Problem, Result};
+
+/// How to see that something is there without asking the package manager, and the Debian package that brings it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Need {
+    sign: Sign,
+    package: &'static str,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Sign {
+    Program(&'static str),
+    File(&'static str),
+}
+
+impl Need {
+    /// A program.
+    pub(crate) const fn program(program: &'static str, package: &'static str) -> Self {
+        Self { sign: Sign::Program(program), package }
+    }
+    /// A file.
+    pub(crate) const fn file(path: &'static str, package: &'static str) -> Self {
+        Self { sign: Sign::File(path), package }
+    }
+
+    fn is_there(&self) -> bool {
+        match self.sign {
+            Sign::Program(name) => find_program(name).is_some(),
+            Sign::File(path) => std::fs::exists(path).unwrap_or(false),
+        }
+    }
+}
+
+/// What rustc, ring and the bundled `SQLite` are linked and compiled with.
+pub(crate) const BUILD: &[Need] = &[
+    Need::program("cc", "gcc"),
+    Need::file("/usr/include/stdlib.h", "libc6-dev"),
+    Need::file("/etc/ssl/certs/ca-certificates.crt", "ca-certificates"),
+];
+
+/// Installs what is missing and returns the names of all packages that were not on the machine before, those that came
+/// along included.
+///
+/// The package lists are fetched only when the ones on the machine do not do.
+pub(crate) fn ensure(needs: &[Need]) -> Result<BTreeSet<String>> {
+    let missing: BTreeSet<&str> = needs.iter().filter(|need| !need.is_there()).map(|need| need.package).collect();
+    if missing.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let list: Vec<&str> = missing.into_iter().collect();
+    if find_program("apt-get").is_none() {
+        let text = format!("please install what Debian calls {}: this machine has no apt-get", list.join(", "));
+        return Err(Problem::new(text));
+    }
+    println!("Installing Debian packages: {}", list.join(" "));
+    let before = installed()?;
+    if !apt(&["-s", "install"], &list).succeeds() {
+        Cmd::root("apt-get").args(["-qq", "update"]).run()?;
+    }
+    if let Err(first) = apt(&["-y", "install"], &list).quiet() {
+        // Lists can be older than what the mirror still holds.
+        Cmd::root("apt-get").args(["-qq", "update"]).run()?;
+        apt(&["-y", "install"], &list).quiet().map_err(|_| first)?;
+    }
+    Ok(installed()?.difference(&before).cloned().collect())
+}
+
+/// Removes packages with their settings, unless that would take anything else along. Returns whether they are gone.
+pub(crate) fn purge(packages: &BTreeSet<String>) -> Result<bool> {
+    let present: BTreeSet<String> = installed()?.intersection(packages).cloned().collect();
+    if present.is_empty() {
+        return Ok(true);
+    }
+    let plan = apt(&["-s", "purge"], &present).read()?;
+    let removed = plan.lines().filter_map(|line| line.strip_prefix("Purg ").or_else(|| line.strip_prefix("Remv ")));
+    let removed = removed.filter_map(|rest| rest.split_whitespace().next());
+    // The plan writes `libc6-dev`, the list of installed packages `libc6-dev:amd64`.
+    let plain = |name: &str| name.split(':').next().unwrap_or_default().to_owned();
+    let wanted: BTreeSet<String> = packages.iter().map(|name| plain(name)).collect();
+    if removed.map(plain).any(|name| !wanted.contains(&name)) {
+        return Ok(false);
+    }
+    apt(&["-y", "purge"], &present).quiet()?;
+    Ok(true)
+}
+
+fn apt<W: AsRef<str>>(verb: &[&str], packages: impl IntoIterator<Item = W>) -> Cmd {
+    let options = ["-qq", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=600", "-o", "Dpkg::Use-Pty=0"];
+    // `env` and not this process's environment: sudo drops that.
+    let command = Cmd::root("env").args(["DEBIAN_FRONTEND=noninteractive", "LC_ALL=C.UTF-8", "apt-get"]);
+    let command = command.args(options).args(verb);
+    packages.into_iter().fold(command, |command, package| command.arg(package.as_ref()))
+}
+
+fn installed() -> Result<BTreeSet<String>> {
+    let list = Cmd::new("dpkg-query").args(["-W", "-f", "${db:Status-Status} ${binary:Package}\n"]).read()?;
+    Ok(list.lines().filter_map(|line| line.strip_prefix("installed ")).map(str::to_owned).collect())
+}

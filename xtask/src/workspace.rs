@@ -1,0 +1,101 @@
+//! The workspace: where it lies, and what cargo builds in it.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use serde_json::Value;
+
+use crate::command::{Cmd, lines};
+use crate::problem::{Context as _, Problem, Result};
+
+/// The folder of the workspace's `Cargo.toml`.
+pub(crate) fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_owned()
+}
+
+/// `cargo` in the workspace: the one that runs this task, else that of `PATH`.
+pub(crate) fn cargo() -> Cmd {
+    let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    Cmd::new(program).dir(root())
+}
+
+/// What `cargo metadata` says; with `deep` also the resolved dependencies of everything.
+pub(crate) fn metadata(deep: bool) -> Result<Value> {
+    let command = cargo().args(["metadata", "--format-version", "1"]);
+    let text = if deep { command.read() } else { command.arg("--no-deps").read() }?;
+    serde_json::from_str(&text).context("cargo metadata")
+}
+
+/// Where cargo puts what it builds.
+pub(crate) fn target_dir() -> Result<PathBuf> {
+    let metadata = metadata(false)?;
+    metadata["target_directory"].as_str().map(PathBuf::from).context("cargo metadata names no target directory")
+}
+
+/// A program or a test that cargo has built.
+#[derive(Clone, Debug)]
+pub(crate) struct Artifact {
+    /// The package it belongs to.
+    pub(crate) package: String,
+    /// Name of the target: of the program, or of the test file.
+    pub(crate) target: String,
+    /// `bin`, `test`, `lib`, `example`.
+    pub(crate) kind: String,
+    /// It is a test binary.
+    pub(crate) test: bool,
+    /// The file.
+    pub(crate) path: PathBuf,
+}
+
+/// Builds with these words (`build --release -p x`) and returns every executable that belongs to them, fresh or not.
+/// Progress and errors go to the terminal.
+pub(crate) fn build<W: AsRef<str>>(words: impl IntoIterator<Item = W>) -> Result<Vec<Artifact>> {
+    let words: Vec<String> = words.into_iter().map(|word| word.as_ref().to_owned()).collect();
+    let command = cargo().args(&words).arg("--message-format=json-render-diagnostics");
+    let mut child = command.spawn(Stdio::null(), Stdio::piped(), Stdio::inherit())?;
+    let mut artifacts = Vec::new();
+    if let Some(stdout) = child.stdout.take() {
+        lines(stdout, &mut |line| artifacts.extend(artifact(line)));
+    }
+    let status = child.wait().context(&command)?;
+    if !status.success() {
+        return Err(Problem::new(format!("cargo {}: {status}", words.join(" "))));
+    }
+    Ok(artifacts)
+}
+
+fn artifact(line: &str) -> Option<Artifact> {
+    let message: Value = serde_json::from_str(line).ok()?;
+    let path = message["executable"].as_str()?.into();
+    // `path+file:///x/phantom-api#0.1.0`, or `...#name@0.1.0` where the folder has another name.
+    let id = message["package_id"].as_str()?;
+    let (place, version) = id.rsplit_once('#')?;
+    let named = version.split_once('@').map(|(name, _)| name);
+    let package = named.or_else(|| place.rsplit('/').next())?.to_owned();
+    Some(Artifact {
+        package,
+        target: message["target"]["name"].as_str()?.to_owned(),
+        kind: message["target"]["kind"][0].as_str()?.to_owned(),
+        test: message["profile"]["test"].as_bool()?,
+        path,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_forms_of_package_ids_are_read() {
+        let line = |id: &str| {
+            format!(
+                r#"{{"package_id":"{id}","target":{{"name":"t","kind":["bin"]}},"profile":{{"test":false}},"executable":"/x/t"}}"#
+            )
+        };
+        let short = artifact(&line("path+file:///w/phantom-api#0.1.0")).unwrap();
+        let long = artifact(&line("path+file:///w/foundation/host#phantom-host@0.1.0")).unwrap();
+        assert_eq!((short.package.as_str(), long.package.as_str()), ("phantom-api", "phantom-host"));
+        assert!(artifact(r#"{"reason":"build-finished","success":true}"#).is_none());
+    }
+}
