@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::path::PathBuf;
 
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 use phantom_engine::{Depth, PeerWish, Site, Wanted};
@@ -22,6 +23,20 @@ const BOOT_UNIT: &str = "phantom-boot";
 const ORDER: u16 = 500;
 /// The kernel setting that lets packets pass through.
 pub(crate) const IP_FORWARD: &str = "net.ipv4.ip_forward";
+
+/// What the embedded device may do: its link and its firewall mark, and a port below 1024.
+const DEVICE_CAPABILITIES: [&str; 2] = ["NET_ADMIN", "NET_BIND_SERVICE"];
+
+/// What `phantom-api` may do in a unit: links, the packet filter in all its variants (the legacy one loads modules and
+/// opens a raw socket), and files of root that somebody gave to another user.
+fn tool_capabilities() -> Vec<String> {
+    ["NET_ADMIN", "NET_RAW", "SYS_MODULE", "DAC_OVERRIDE", "CHOWN", "FOWNER"].map(str::to_owned).into()
+}
+
+/// What `phantom-api` may write to in a unit: the installation, the files of API section 13.1, those of ufw.
+fn tool_paths(site: &Site) -> Vec<PathBuf> {
+    vec![site.paths.root().to_path_buf(), "/etc".into(), "/run".into(), "/proc/sys".into()]
+}
 
 /// Adds Core's part.
 pub(crate) fn desired(
@@ -193,14 +208,15 @@ fn interface_unit(site: &Site, server: &Server) -> Unit {
             after_stop: Some(hook("down")),
         },
     };
+    let embedded = server.backend == Backend::Embedded;
     Unit {
         name: Site::wireguard_unit(&server.interface),
         description: format!("WireGuard server {} ({})", server.interface, server.backend),
         kind,
         restart: Restart::OnFailure,
-        capabilities: vec!["NET_ADMIN".to_owned()],
-        writable: vec!["/run/wireguard".into()],
-        devices: vec!["/dev/net/tun".into()],
+        capabilities: if embedded { DEVICE_CAPABILITIES.map(str::to_owned).into() } else { tool_capabilities() },
+        writable: if embedded { vec!["/run/wireguard".into()] } else { tool_paths(site) },
+        devices: if embedded { vec!["/dev/net/tun".into()] } else { Vec::new() },
         dynamic_user: false,
         before_network: false,
         after_network: true,
@@ -225,8 +241,8 @@ fn boot_unit(site: &Site) -> Unit {
         description,
         kind: UnitKind::OneShot { start: Command { program: site.programs.api.clone(), args }, stop: None },
         restart: Restart::No,
-        capabilities: Vec::new(),
-        writable: Vec::new(),
+        capabilities: tool_capabilities(),
+        writable: tool_paths(site),
         devices: Vec::new(),
         dynamic_user: false,
         before_network: false,

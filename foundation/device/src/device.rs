@@ -17,7 +17,7 @@ use tokio::sync::watch;
 
 use crate::log::Log;
 use crate::tun::{DEFAULT_MTU, Tun};
-use crate::udp::Socket;
+use crate::udp::{Lesson, Socket};
 use outbox::Outbox;
 use table::Table;
 
@@ -59,7 +59,7 @@ impl Device {
     pub(crate) fn new(tun: Tun, lanes: usize, offload: bool, log: Log) -> Self {
         Self {
             log,
-            mtu: watch::Sender::new(tun.mtu().unwrap_or(DEFAULT_MTU)),
+            mtu: watch::Sender::new(tun.mtu().ok().flatten().unwrap_or(DEFAULT_MTU)),
             tun,
             pool: PacketBufPool::new(POOL),
             offload,
@@ -91,8 +91,9 @@ impl Device {
         let socket = self.socket();
         for parcel in outbox.drain() {
             let Some(socket) = &socket else { continue };
-            if socket.send(&parcel.to, &parcel.packets).await.refused_segments() {
-                parcel.peer.set_unsegmented(parcel.to.address);
+            let lesson = socket.send(&parcel.to, &parcel.packets).await;
+            if lesson != Lesson::default() {
+                parcel.peer.heed(lesson, parcel.to.address);
             }
         }
     }

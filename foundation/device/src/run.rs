@@ -10,9 +10,9 @@ use tokio::task::JoinSet;
 use crate::device::{Device, handshakes, inbound, outbound, timers};
 use crate::error::DeviceError;
 use crate::log::Log;
-use crate::uapi::server::{Server, refuse_second};
 use crate::notify;
 use crate::tun::Tun;
+use crate::uapi::server::{Server, refuse_second};
 
 /// What device to run, and how.
 #[derive(Clone, Debug)]
@@ -77,7 +77,7 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()>) -> Result
     let ended = tokio::select! {
         never = server.serve(&device, &mut clients) => match never {},
         () = shutdown => Ok(Ended::Shutdown),
-        // No task ends by itself, but for the one that reads the TUN.
+        // No task ends by itself, but for those that look at the TUN.
         ended = tasks.join_next() => match ended {
             Some(Ok(Task::LinkGone)) => Ok(Ended::LinkGone),
             Some(Ok(Task::Failed(task))) => Err(DeviceError::Task { task }),

@@ -92,9 +92,16 @@ impl Tun {
         self.device.tcp_gso()
     }
 
-    /// The MTU of the link, or `None` if it cannot be told: it may have been renamed or moved elsewhere.
-    pub(crate) fn mtu(&self) -> Option<u16> {
-        self.device.mtu().ok()
+    /// The MTU of the link, or `None` if it cannot be told: it may have been moved to another network.
+    pub(crate) fn mtu(&self) -> Result<Option<u16>, Gone> {
+        match self.device.mtu() {
+            Ok(mtu) => Ok(Some(mtu)),
+            // The link of this name may be another one by now; whether ours is there, the TUN itself says.
+            Err(_) => match self.device.name() {
+                Err(error) if is_gone(&error) => Err(Gone),
+                _ => Ok(None),
+            },
+        }
     }
 
     /// Waits for packets and appends them to `packets`: those that are there, up to about [`ENOUGH`], none longer than

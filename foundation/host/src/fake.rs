@@ -30,6 +30,8 @@ mod misc;
 mod network;
 mod sabotage;
 mod services;
+#[cfg(test)]
+mod tests;
 mod wireguard;
 
 use std::io;

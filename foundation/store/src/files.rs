@@ -46,6 +46,18 @@ pub(crate) fn prepare(paths: &Paths) -> Result<Vec<Repair>, StoreError> {
     Ok(repairs)
 }
 
+/// Makes the database's log if there is none: empty, and with a name that survives a power loss, as the changes in it
+/// have to. SQLite would flush the directory for that in every process anew, or (built with `SQLITE_DISABLE_DIRSYNC`)
+/// never.
+pub(crate) fn prepare_log(paths: &Paths) -> Result<(), StoreError> {
+    let log = beside(&paths.database(), "-wal");
+    let made = match create_private(&log) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+        made => made.and_then(|_| sync_dir(&paths.data_dir())),
+    };
+    made.map_err(|error| StoreError::write(&log, error))
+}
+
 /// Opens a file for reading and writing; a new one is for its owner alone.
 pub(crate) fn open_private(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(PRIVATE_FILE).open(path)

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use ipnetwork::Ipv4Network;
 use phantom_types::{ClientName, ExitName, PublicKey, Subnet};
-use rusqlite::{Connection, OptionalExtension as _, Params, Row};
+use rusqlite::{Connection, MAIN_DB, OptionalExtension as _, Params, Row};
 
 use crate::database::{Pool, Pooled};
 use crate::error::{About as _, StoreError};
@@ -310,6 +310,10 @@ fn take_snapshot(connection: &Connection, file: &Path) -> Result<()> {
 
 /// Begins a transaction that may write, of the current schema.
 fn open_change(connection: &mut Pooled<'_>, file: &Path) -> Result<()> {
+    // SQLite would begin all the same, and refuse only the first write.
+    if connection.is_readonly(MAIN_DB).about(file)? {
+        return Err(StoreError::write(file, std::io::Error::from(std::io::ErrorKind::ReadOnlyFilesystem)));
+    }
     connection.prepare_writing().about(file)?;
     connection.execute_batch("BEGIN IMMEDIATE").about(file)?;
     if !schema::is_current(connection, file, MIGRATIONS)? {

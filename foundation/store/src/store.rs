@@ -67,6 +67,7 @@ impl Store {
         if !self.pool.exists()? {
             crate::database::create(&self.paths)?;
         }
+        files::prepare_log(&self.paths)?;
         Ok(Transaction::begin(State::write(&self.pool)?, lock, repairs))
     }
 

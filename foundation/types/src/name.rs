@@ -202,3 +202,56 @@ impl JsonSchema for InterfaceName {
         name_schema("interface", "^[A-Za-z][A-Za-z0-9_-]*$", INTERFACE_MAX)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn names_that_are_allowed() {
+        let longest = "n".repeat(NAME_MAX);
+        for text in ["a", "John-Laptop", "_x", "0", "a-", &longest] {
+            assert_eq!(text.parse::<ClientName>().unwrap().as_str(), text);
+            assert_eq!(text.parse::<ExitName>().unwrap().as_str(), text.to_lowercase());
+        }
+        for text in ["wg_main", "W", "a23456789012345"] {
+            assert_eq!(text.parse::<InterfaceName>().unwrap().as_str(), text);
+        }
+    }
+
+    #[test]
+    fn names_that_are_refused() {
+        let long = "n".repeat(NAME_MAX + 1);
+        for (text, error) in [
+            ("", NameError::Empty),
+            ("-a", NameError::Characters),
+            ("a b", NameError::Characters),
+            ("a\n", NameError::Characters),
+            ("../a", NameError::Characters),
+            ("é", NameError::Characters),
+            (&long, NameError::TooLong { max: NAME_MAX }),
+        ] {
+            assert_eq!(text.parse::<ClientName>(), Err(error), "{text}");
+            assert_eq!(text.parse::<ExitName>(), Err(error), "{text}");
+        }
+        for text in ["0a", "_a", "-a", "a.b", "a/b", "a2345678901234567"] {
+            assert!(text.parse::<InterfaceName>().is_err(), "{text}");
+        }
+    }
+
+    proptest! {
+        /// The parser and the pattern that the schema gives to others agree.
+        #[test]
+        fn names_are_those_of_the_pattern(text in "[a-zA-Z0-9_.é -]{0,52}") {
+            let word = |letter: char| letter.is_ascii_alphanumeric() || "_-".contains(letter);
+            let fits = !text.is_empty() && text.len() <= NAME_MAX && !text.starts_with('-') && text.chars().all(word);
+            prop_assert_eq!(text.parse::<ClientName>().is_ok(), fits);
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text in any::<String>()) {
+            let _ = (text.parse::<ClientName>(), text.parse::<ExitName>(), text.parse::<InterfaceName>());
+        }
+    }
+}

@@ -27,11 +27,9 @@ fn isolated(directory: &Path, script: &str) -> Option<Output> {
 
 /// Whether these programs, a device for them and the namespaces are here; says what is missing.
 fn ready(test: &str, programs: &[&str], directory: &Path) -> bool {
-    let wanted = programs
-        .iter()
-        .map(|program| format!("command -v {program} >/dev/null || exit 9; "))
-        .collect::<String>();
-    let done = isolated(directory, &wanted).is_some_and(|output| output.status.success());
+    let script =
+        format!("for program in {}; do command -v $program >/dev/null || exit 9; done", programs.join(" "));
+    let done = isolated(directory, &script).is_some_and(|output| output.status.success());
     if !done {
         // Past the capture of the test harness: a skipped test is to be seen.
         let line =
@@ -82,15 +80,19 @@ fn public(number: u8) -> PublicKey {
     PrivateKey::from_random([number; 32]).public_key()
 }
 
-/// The blocks of a configuration, each as the set of its lines without comments.
-fn blocks(conf: &str) -> BTreeSet<BTreeSet<String>> {
-    let bare = conf.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-    let joined = bare.collect::<Vec<_>>().join("\n");
-    joined
-        .split('[')
-        .filter(|block| !block.is_empty())
-        .map(|block| block.lines().map(str::to_owned).collect())
-        .collect()
+/// The blocks of a configuration, each as the set of its lines (its header among them) without comments.
+fn blocks(conf: &str) -> BTreeSet<BTreeSet<&str>> {
+    let mut blocks: Vec<BTreeSet<&str>> = Vec::new();
+    for line in conf.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        if line.starts_with('[') {
+            blocks.push(BTreeSet::new());
+        }
+        blocks.last_mut().unwrap().insert(line);
+    }
+    let count = blocks.len();
+    let set: BTreeSet<_> = blocks.into_iter().collect();
+    assert_eq!(set.len(), count, "two blocks are the same");
+    set
 }
 
 #[test]
@@ -148,8 +150,8 @@ fn wg_takes_a_client_s_configuration() {
         };
         directory.write("typ0.conf", &config.render());
         let shown = text(&isolated(&directory.0, LOAD).unwrap());
-        let peer = blocks(&shown).into_iter().find(|block| block.contains("Peer]")).unwrap();
-        let line = |line: String| assert!(peer.contains(&line), "{line} in {peer:?}");
+        let peer = blocks(&shown).into_iter().find(|block| block.contains("[Peer]")).unwrap();
+        let line = |line: String| assert!(peer.contains(line.as_str()), "{line} in {peer:?}");
         line(format!("PublicKey = {}", public(1)));
         line(format!("Endpoint = {endpoint}"));
         line(format!("PresharedKey = {}", PresharedKey::from_bytes([3; 32]).reveal().as_str()));
@@ -160,6 +162,20 @@ fn wg_takes_a_client_s_configuration() {
             BTreeSet::from(["0.0.0.0/0", "10.8.0.0/24", "::/0"])
         );
         assert!(shown.contains(config.private_key.reveal().as_str()));
+    }
+}
+
+#[test]
+fn public_keys_are_those_of_wg_pubkey() {
+    let directory = Directory::new("keys");
+    if !ready("public_keys_are_those_of_wg_pubkey", &["wg"], &directory.0) {
+        return;
+    }
+    for number in 0..20 {
+        let key = PrivateKey::from_random([number; 32].map(|byte: u8| byte.wrapping_mul(53)));
+        directory.write("key", &key.reveal());
+        let shown = text(&isolated(&directory.0, "wg pubkey <\"$1/key\"").unwrap());
+        assert_eq!(shown.trim_end(), key.public_key().to_string());
     }
 }
 

@@ -7,8 +7,8 @@ use nix::errno::Errno;
 use phantom_types::PrivateKey;
 
 use super::{Device, lock};
-use crate::udp::Socket;
 use crate::uapi::{SetRequest, Status};
+use crate::udp::Socket;
 
 /// What the device itself is set to.
 #[derive(Clone, Default)]

@@ -48,7 +48,12 @@ pub(crate) async fn answer(device: Arc<Device>, mut messages: mpsc::Receiver<Mes
 
 /// Hands a message to the peer that it is from. If its sender has asked for too much of late, what is to be sent back
 /// is a cookie, and that is all.
-pub(crate) fn take(table: &Table, message: Message, mtu: &mut MtuWatcher, outbox: &mut Outbox) -> Option<Packet> {
+pub(crate) fn take(
+    table: &Table,
+    message: Message,
+    mtu: &mut MtuWatcher,
+    outbox: &mut Outbox,
+) -> Option<Packet> {
     let Message { packet, from } = message;
     let identity = table.identity()?;
     let length = packet.len();

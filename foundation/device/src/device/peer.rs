@@ -12,6 +12,7 @@ use super::outbox::{Endpoint, Outbox};
 use super::table::Table;
 use super::tunnel::Tunnel;
 use crate::uapi::PeerStatus;
+use crate::udp::Lesson;
 
 /// A peer of the table.
 pub(crate) struct Peer {
@@ -67,11 +68,12 @@ impl Peer {
         }
     }
 
-    /// Notes that large datagrams are not to be cut by the kernel on the way to `address`.
-    pub(crate) fn set_unsegmented(&self, address: SocketAddr) {
+    /// Heeds what was learnt from sending to `address`.
+    pub(crate) fn heed(&self, lesson: Lesson, address: SocketAddr) {
         if let Some(endpoint) = self.state().endpoint.as_mut().filter(|endpoint| endpoint.address == address)
         {
-            endpoint.unsegmented = true;
+            endpoint.unsegmented |= lesson.unsegmented;
+            endpoint.local = endpoint.local.filter(|_| !lesson.unsourced);
         }
     }
 }

@@ -222,7 +222,8 @@ impl Table {
                     networks.remove(&ip.network);
                     routes.remove_if(ip.network, |owner| Arc::ptr_eq(owner, peer));
                 } else if networks.insert(ip.network) {
-                    robbed.extend(routes.insert(ip.network, Arc::clone(peer)).map(|owner| (owner, ip.network)));
+                    robbed
+                        .extend(routes.insert(ip.network, Arc::clone(peer)).map(|owner| (owner, ip.network)));
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! What has to happen without a packet: keepalives, new handshakes, the end of sessions.
 
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,21 +9,25 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use super::outbox::Outbox;
 use super::peer::Peer;
 use super::{Device, tunnel};
+use crate::tun::Gone;
 
 /// How often timers are looked at. The protocol counts in seconds.
 const TICK: Duration = Duration::from_millis(500);
-/// How often the MTU of the TUN is read.
-const MTU: Duration = Duration::from_secs(1);
+/// How often the TUN is looked at: whether it is there, and its MTU.
+const TUN: Duration = Duration::from_secs(1);
 /// How often the indices of ended sessions are swept out.
 const SWEEP: Duration = Duration::from_secs(20);
 /// How many peers are looked at before others get their turn.
 const SLICE: usize = 64;
 
-/// Looks at the timers of those peers that have any running. Peers without a tunnel cost nothing.
-pub(crate) async fn run(device: Arc<Device>) {
+/// Looks at the timers of those peers that have any running, until the TUN is gone. Peers without a tunnel cost nothing.
+///
+/// The task that reads the TUN hears of its end as well, and at once, but for one time in some ten: the kernel wakes it
+/// before it takes the TUN away (`__tun_detach`), so that a quick reader finds nothing amiss and is not woken again.
+pub(crate) async fn run(device: Arc<Device>) -> Gone {
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut read, mut swept) = (Instant::now(), Instant::now());
+    let (mut seen, mut swept) = (Instant::now(), Instant::now());
     let mut peers = Vec::new();
     let mut outbox = Outbox::default();
     loop {
@@ -31,10 +36,12 @@ pub(crate) async fn run(device: Arc<Device>) {
             identity.limiter.try_reset_count();
         }
         look(&device, &mut peers, &mut outbox).await;
-        if now.duration_since(read) >= MTU {
-            read = now;
-            if let Some(mtu) = device.tun.mtu() {
-                device.mtu.send_if_modified(|known| std::mem::replace(known, mtu) != mtu);
+        if now.duration_since(seen) >= TUN {
+            seen = now;
+            match device.tun.mtu() {
+                Ok(Some(mtu)) => drop(device.mtu.send_if_modified(|known| mem::replace(known, mtu) != mtu)),
+                Ok(None) => {}
+                Err(gone) => return gone,
             }
         }
         if now.duration_since(swept) >= SWEEP {

@@ -19,48 +19,53 @@ const SEGMENTS: usize = 64;
 /// The most bytes of one piece: an IP packet less the headers in front.
 const PIECE: usize = 65000;
 
-/// What became of datagrams.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sent {
-    /// They were handed to the kernel, or it refused them for a reason of their own.
-    Done,
-    /// They were, but one by one, since the kernel does not cut pieces on this way.
-    Unsegmented,
-}
-
-impl Sent {
-    pub(crate) const fn refused_segments(self) -> bool {
-        matches!(self, Self::Unsegmented)
-    }
+/// What was learnt from sending, for the next time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Lesson {
+    /// The kernel does not cut pieces on this way.
+    pub(crate) unsegmented: bool,
+    /// The address of ours to send from is not there any more.
+    pub(crate) unsourced: bool,
 }
 
 impl Socket {
-    /// Sends datagrams in order. None of them is lost because the kernel cannot cut a piece: they are sent one by one
-    /// then, and the caller is told for the next time.
-    pub(crate) async fn send(&self, to: &Endpoint, packets: &[Packet]) -> Sent {
-        if to.unsegmented || !self.segments.load(Ordering::Relaxed) {
-            self.send_singly(to, packets).await;
-            return Sent::Done;
-        }
-        let mut rest = packets;
-        while !rest.is_empty() {
-            let count = run(rest.iter().map(|packet| packet.len()));
-            let (piece, behind) = rest.split_at(count);
-            match self.send_piece(to, piece).await {
-                Err(error) if count > 1 && self.is_refusal(&error) => {
-                    self.send_singly(to, rest).await;
-                    return Sent::Unsegmented;
+    /// Sends datagrams in order. None of them is lost because the kernel cannot cut a piece or send from an address:
+    /// it is then sent otherwise.
+    pub(crate) async fn send(&self, to: &Endpoint, packets: &[Packet]) -> Lesson {
+        let mut lesson = Lesson::default();
+        let (mut local, mut rest) = (to.local, packets);
+        if !to.unsegmented && self.segments.load(Ordering::Relaxed) {
+            while !rest.is_empty() {
+                let count = run(rest.iter().map(|packet| packet.len()));
+                let (piece, behind) = rest.split_at(count);
+                match self.send_piece(to, local, piece).await {
+                    Err(error) if local.is_some() && is_no_source(&error) => {
+                        (local, lesson.unsourced) = (None, true)
+                    }
+                    Err(error) if count > 1 && self.is_refusal(&error) => {
+                        lesson.unsegmented = true;
+                        break;
+                    }
+                    // Too long, no route, a firewall: it concerns what was sent and not how.
+                    Ok(()) | Err(_) => rest = behind,
                 }
-                // Too long, no route, a firewall: it concerns what was sent and not how.
-                Ok(()) | Err(_) => rest = behind,
             }
         }
-        Sent::Done
+        while !rest.is_empty() {
+            match self.send_singly(to, local, rest).await {
+                Ok(count) => rest = &rest[count..],
+                Err(error) if local.is_some() && is_no_source(&error) => {
+                    (local, lesson.unsourced) = (None, true)
+                }
+                Err(_) => rest = &rest[1..],
+            }
+        }
+        lesson
     }
 
     /// Whether the kernel has refused to cut. Where it never will on any way, notes so.
     fn is_refusal(&self, error: &io::Error) -> bool {
-        match Errno::from_raw(error.raw_os_error().unwrap_or(0)) {
+        match number(error) {
             Errno::ENOPROTOOPT | Errno::EOPNOTSUPP => {
                 self.segments.store(false, Ordering::Relaxed);
                 true
@@ -71,67 +76,55 @@ impl Socket {
         }
     }
 
-    async fn send_piece(&self, to: &Endpoint, packets: &[Packet]) -> io::Result<()> {
+    async fn send_piece(&self, to: &Endpoint, local: Option<IpAddr>, packets: &[Packet]) -> io::Result<()> {
         let address = SockaddrStorage::from(to.address);
         let slices: Vec<_> = packets.iter().map(|packet| IoSlice::new(packet)).collect();
         let segment = packets.first().and_then(|packet| u16::try_from(packet.len()).ok()).unwrap_or(0);
-        let source = to.local.map(Source::new);
+        let source = local.map(Source::new);
         let mut control = Vec::with_capacity(2);
         control.extend(source.as_ref().map(|source| source.control(self.address.is_ipv6())));
         if packets.len() > 1 {
             control.push(ControlMessage::UdpGsoSegments(&segment));
         }
-        let fd = self.io.as_raw_fd();
-        let send = |control: &[ControlMessage<'_>]| {
-            sendmsg(fd, &slices, control, MsgFlags::MSG_DONTWAIT, Some(&address)).map_err(io::Error::from)
+        let send = || {
+            sendmsg(self.io.as_raw_fd(), &slices, &control, MsgFlags::MSG_DONTWAIT, Some(&address))
+                .map_err(io::Error::from)
         };
-        let result = self.io.async_io(Interest::WRITABLE, || send(&control)).await;
-        match result {
-            // The address of ours may have gone since. Any other is better than none.
-            Err(error) if source.is_some() && error.raw_os_error() == Some(Errno::EINVAL as i32) => {
-                self.io.async_io(Interest::WRITABLE, || send(&control[1..])).await
-            }
-            result => result,
-        }
-        .map(drop)
+        self.io.async_io(Interest::WRITABLE, send).await.map(drop)
     }
 
-    async fn send_singly(&self, to: &Endpoint, packets: &[Packet]) {
+    /// Sends some of the datagrams, at least the first one, and says how many. The error is about the first one.
+    async fn send_singly(
+        &self,
+        to: &Endpoint,
+        local: Option<IpAddr>,
+        packets: &[Packet],
+    ) -> io::Result<usize> {
         let slices: Vec<_> = packets.iter().map(|packet| [IoSlice::new(packet)]).collect();
         let addresses = vec![Some(SockaddrStorage::from(to.address)); packets.len()];
-        let mut source = to.local.map(Source::new);
-        let mut sent = 0;
-        while sent < packets.len() {
-            let result = self.io.async_io(Interest::WRITABLE, || {
-                let control = source.as_ref().map(|source| [source.control(self.address.is_ipv6())]);
-                let control = control.as_ref().map_or(&[][..], |control| &control[..]);
-                self.send_some(&slices[sent..], &addresses[sent..], control)
-            });
-            match result.await {
-                Ok(count) => sent += count,
-                Err(error) if source.is_some() && error.raw_os_error() == Some(Errno::EINVAL as i32) => {
-                    source = None;
-                }
-                Err(_) => sent += 1,
-            }
-        }
-    }
-
-    fn send_some(
-        &self,
-        slices: &[[IoSlice<'_>; 1]],
-        addresses: &[Option<SockaddrStorage>],
-        control: &[ControlMessage<'_>],
-    ) -> io::Result<usize> {
-        let space = (!control.is_empty()).then(|| nix::cmsg_space!(libc::in6_pktinfo));
-        let mut headers = MultiHeaders::preallocate(slices.len(), space);
-        let flags = MsgFlags::MSG_DONTWAIT;
-        Ok(sendmmsg(self.io.as_raw_fd(), &mut headers, slices, addresses, control, flags)?.count())
+        let source = local.map(Source::new);
+        let control: Vec<_> = source.iter().map(|source| source.control(self.address.is_ipv6())).collect();
+        let send = || {
+            let space = source.is_some().then(|| nix::cmsg_space!(libc::in6_pktinfo));
+            let mut headers = MultiHeaders::preallocate(packets.len(), space);
+            let flags = MsgFlags::MSG_DONTWAIT;
+            Ok(sendmmsg(self.io.as_raw_fd(), &mut headers, &slices, &addresses, &control, flags)?.count())
+        };
+        self.io.async_io(Interest::WRITABLE, send).await
     }
 }
 
+/// Whether the address of ours to send from may be to blame.
+fn is_no_source(error: &io::Error) -> bool {
+    matches!(number(error), Errno::EINVAL | Errno::ENETUNREACH | Errno::EHOSTUNREACH | Errno::EADDRNOTAVAIL)
+}
+
+fn number(error: &io::Error) -> Errno {
+    Errno::from_raw(error.raw_os_error().unwrap_or(0))
+}
+
 /// How many datagrams can be given as one piece: those of one length, and a shorter one behind them.
-fn run(lengths: impl Iterator<Item = usize>) -> usize {
+pub(super) fn run(lengths: impl Iterator<Item = usize>) -> usize {
     let (mut count, mut total, mut segment) = (0, 0, usize::MAX);
     for length in lengths.take(SEGMENTS) {
         let first = count == 0;

@@ -1,1 +1,147 @@
 //! Tests of the socket on loopback.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use gotatun::packet::Packet;
+use nix::sys::socket::getsockopt;
+use proptest::prelude::*;
+
+use super::*;
+use crate::device::outbox::Endpoint;
+
+fn packets(lengths: &[usize]) -> Vec<Packet> {
+    let packet =
+        |(index, length): (usize, &usize)| Packet::copy_from(&vec![index.to_le_bytes()[0]; *length][..]);
+    lengths.iter().enumerate().map(packet).collect()
+}
+
+/// Receives this many datagrams with their senders.
+async fn receive(socket: &Socket, count: usize) -> Vec<(Vec<u8>, Endpoint)> {
+    let (mut receiver, mut datagrams) = (Receiver::default(), Vec::new());
+    while datagrams.len() < count {
+        tokio::time::timeout(Duration::from_secs(5), socket.receive(&mut receiver)).await.unwrap().unwrap();
+        datagrams.extend(receiver.datagrams().map(|(bytes, from)| (bytes.to_vec(), from)));
+    }
+    datagrams
+}
+
+async fn all_arrive(offload: bool, address: &str) {
+    let (sender, receiver) =
+        (Socket::bind(0, 0, offload).await.unwrap(), Socket::bind(0, 0, offload).await.unwrap());
+    let to = Endpoint::new(SocketAddr::new(address.parse().unwrap(), receiver.port()), None);
+    let lengths = [&[1452; 70][..], &[100, 60, 60, 60, 1452, 1452, 1, 1452]].concat();
+    let sent = packets(&lengths);
+    assert_eq!(sender.send(&to, &sent).await, Lesson::default());
+    let received = receive(&receiver, sent.len()).await;
+    assert_eq!(received.len(), sent.len());
+    for ((bytes, from), packet) in received.iter().zip(&sent) {
+        assert_eq!(&bytes[..], &packet[..]);
+        assert_eq!(from.address, SocketAddr::new(address.parse().unwrap(), sender.port()));
+        assert_eq!(from.local, Some(address.parse().unwrap()));
+    }
+}
+
+#[tokio::test]
+async fn everything_arrives_in_order_and_says_where_it_came_from() {
+    for offload in [true, false] {
+        all_arrive(offload, "127.0.0.1").await;
+        all_arrive(offload, "::1").await;
+    }
+}
+
+#[tokio::test]
+async fn a_host_without_ipv6_has_ipv4() {
+    let bind = || Socket::try_bind_to(Ipv4Addr::UNSPECIFIED.into(), 0, 0, true).unwrap();
+    let (sender, receiver) = (bind(), bind());
+    let local = Some("127.0.0.5".parse().unwrap());
+    let to = Endpoint::new(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), receiver.port()), local);
+    sender.send(&to, &packets(&[1000; 20])).await;
+    for (bytes, from) in receive(&receiver, 20).await {
+        assert_eq!(bytes.len(), 1000);
+        assert_eq!(from.address, SocketAddr::new(local.unwrap(), sender.port()));
+        assert_eq!(from.local, Some(Ipv4Addr::LOCALHOST.into()));
+    }
+}
+
+#[tokio::test]
+async fn answers_come_from_the_address_that_was_spoken_to_while_there_is_one() {
+    for offload in [true, false] {
+        let (sender, receiver) =
+            (Socket::bind(0, 0, offload).await.unwrap(), Socket::bind(0, 0, offload).await.unwrap());
+        let address = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), receiver.port());
+        for (local, from) in [("127.0.0.9", "127.0.0.9"), ("203.0.113.1", "127.0.0.1")] {
+            let to = Endpoint::new(address, Some(local.parse().unwrap()));
+            let lesson = sender.send(&to, &packets(&[500, 500, 400])).await;
+            assert_eq!(lesson, Lesson { unsourced: local != from, unsegmented: false });
+            for (_, sender) in receive(&receiver, 3).await {
+                assert_eq!(sender.address.ip().to_string(), from, "offload: {offload}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_sent_does_not_hold_up_the_rest() {
+    for offload in [true, false] {
+        let (sender, receiver) =
+            (Socket::bind(0, 0, offload).await.unwrap(), Socket::bind(0, 0, offload).await.unwrap());
+        let to = Endpoint::new(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), receiver.port()), None);
+        sender.send(&to, &packets(&[100, 70_000, 100])).await;
+        let received = receive(&receiver, 2).await;
+        assert_eq!(
+            received.iter().map(|(bytes, _)| bytes[0]).collect::<Vec<_>>(),
+            [0, 2],
+            "offload: {offload}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_port_that_is_given_up_in_a_moment_is_waited_for() {
+    let first = Socket::bind(0, 0, true).await.unwrap();
+    let port = first.port();
+    let (second, ()) = tokio::join!(Socket::bind(port, 0, true), async {
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        drop(first);
+    });
+    assert_eq!(second.unwrap().port(), port);
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_for_good_is_refused() {
+    let first = Socket::bind(0, 0, true).await.unwrap();
+    let error = Socket::bind(first.port(), 0, true).await.err().unwrap();
+    assert_eq!(error.raw_os_error(), Some(libc::EADDRINUSE));
+}
+
+#[tokio::test]
+async fn the_firewall_mark_is_set() {
+    let socket = match Socket::bind(0, 7, true).await {
+        Ok(socket) => socket,
+        Err(error) if error.raw_os_error() == Some(libc::EPERM) => {
+            use std::io::Write as _;
+            writeln!(io::stderr(), "skipped: the_firewall_mark_is_set: not permitted here").unwrap();
+            return;
+        }
+        Err(error) => panic!("{error}"),
+    };
+    assert_eq!(getsockopt(&socket.io, sockopt::Mark), Ok(7));
+    socket.set_mark(0).unwrap();
+    assert_eq!(getsockopt(&socket.io, sockopt::Mark), Ok(0));
+}
+
+proptest! {
+    /// A piece is never empty, and cut at the length of its first datagram it is the same datagrams again.
+    #[test]
+    fn pieces_are_what_the_kernel_can_cut(lengths in prop::collection::vec(1usize..4, 1..200), large in any::<bool>()) {
+        let lengths: Vec<_> = lengths.into_iter().map(|length| if large { length * 10_000 } else { length }).collect();
+        let count = send::run(lengths.iter().copied());
+        let piece = &lengths[..count];
+        prop_assert!((1..=64).contains(&count));
+        prop_assert!(count == 1 || piece.iter().sum::<usize>() <= 65_000);
+        let (last, others) = piece.split_last().unwrap();
+        prop_assert!(others.iter().all(|length| *length == piece[0]));
+        prop_assert!(*last <= piece[0]);
+    }
+}

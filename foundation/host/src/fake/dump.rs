@@ -180,7 +180,7 @@ fn unit_text(unit: &Unit) -> String {
 /// A file: whole where it is short text that everybody may read, else by length and hash.
 fn file(path: &str, node: &Node) -> String {
     let Node { mode, uid, content } = node;
-    let Some(content) = content else { return format!("{path}/ {mode:04o} {uid}") };
+    let Some(content) = content else { return format!("{}/ {mode:04o} {uid}", path.trim_end_matches('/')) };
     let open = mode & 0o044 != 0 && content.len() <= SHOWN;
     let shown = std::str::from_utf8(content).ok().filter(|_| open).map(|text| format!("{text:?}"));
     let shown = shown.unwrap_or_else(|| format!("{} bytes {}", content.len(), short_hash(content)));

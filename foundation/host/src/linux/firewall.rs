@@ -8,6 +8,8 @@ mod foreign;
 mod nft;
 mod report;
 mod rules;
+#[cfg(test)]
+mod samples;
 mod state;
 mod ufw;
 mod xtables;

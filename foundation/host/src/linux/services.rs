@@ -24,7 +24,7 @@ pub struct ServiceOptions {
 
 /// The services of this host: systemd's where it is process 1, which is where it has made `/run/systemd/system`
 /// (`sd_booted(3)`).
-pub fn detect(options: ServiceOptions) -> Arc<dyn Services> {
+pub(super) fn detect(options: ServiceOptions) -> Arc<dyn Services> {
     if Path::new("/run/systemd/system").is_dir() {
         Arc::new(SystemdServices::new(options.marks))
     } else {

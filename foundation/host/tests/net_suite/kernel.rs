@@ -122,6 +122,15 @@ fn handshakes_are_told() {
     });
 }
 
+/// Set when it is dropped, by a panic too: a scope waits for its threads.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Another thread changes the first and the last peer together, always in the same way: no reading sees one of them
 /// changed and the other not. The kernel marks dumps that a change came into, and they are begun again.
 #[test]
@@ -136,6 +145,7 @@ fn a_dump_is_of_one_moment() {
             .unwrap();
         let stop = AtomicBool::new(false);
         std::thread::scope(|scope| {
+            let _stop_in_the_end = Stop(&stop);
             scope.spawn(|| {
                 let writer = LinuxWireGuard::new();
                 for round in (1..u16::MAX).cycle() {
@@ -165,7 +175,6 @@ fn a_dump_is_of_one_moment() {
                     Err(error) => panic!("{}", error.chain()),
                 }
             }
-            stop.store(true, Ordering::Relaxed);
             figure("readings of a busy device: whole, given up", (whole, given_up));
             assert!(whole > 10, "{whole}");
         });

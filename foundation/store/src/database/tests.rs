@@ -188,3 +188,39 @@ fn a_program_that_locks_the_database_does_not_disturb_readers() {
     shell.execute_batch("COMMIT").unwrap();
     assert_eq!(fixture.read(State::dns).primary.to_string(), "9.9.9.9");
 }
+
+#[test]
+fn a_change_keeps_such_a_program_out_from_its_beginning() {
+    let fixture = Fixture::new();
+    let shell = fixture.sqlite();
+    shell.busy_timeout(Duration::ZERO).unwrap();
+    let lock = fixture.store.lock(Duration::ZERO).unwrap();
+    let tx = fixture.store.begin(&lock).unwrap();
+    let refused = shell.execute_batch("BEGIN IMMEDIATE").unwrap_err();
+    assert_eq!(refused.sqlite_error_code(), Some(ErrorCode::DatabaseBusy));
+    drop(tx);
+    shell.execute_batch("BEGIN IMMEDIATE; COMMIT").unwrap();
+}
+
+#[test]
+fn a_log_that_another_program_removed_is_made_again() {
+    let fixture = Fixture::new();
+    let log = files::beside(&fixture.store.paths().database(), "-wal");
+    // As an SQLite shell that is the last one to leave.
+    drop(fixture.other());
+    let paths = fixture.store.paths().clone();
+    let (dir, store) = (fixture.dir, fixture.store);
+    drop(store);
+    Connection::open(paths.database())
+        .unwrap()
+        .execute_batch("UPDATE settings SET dns_primary = '9.9.9.9'")
+        .unwrap();
+    assert!(!log.exists());
+    let store = Store::new(paths);
+    let lock = store.lock(Duration::ZERO).unwrap();
+    let tx = store.begin(&lock).unwrap();
+    assert_eq!(fs::metadata(&log).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(tx.dns().unwrap().primary.to_string(), "9.9.9.9");
+    tx.commit().unwrap();
+    drop(dir);
+}

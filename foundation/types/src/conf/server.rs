@@ -1,5 +1,7 @@
 //! The configuration of the server: one interface and a block for each client.
 
+use std::ops::Range;
+
 use ipnetwork::IpNetwork;
 use zeroize::Zeroizing;
 
@@ -86,8 +88,11 @@ pub fn push_peer_block(text: &mut String, peer: &ServerPeer<'_>) {
 ///
 /// Everything else stays byte for byte, other comments included.
 pub fn remove_peer_block(text: &str, key: &PublicKey) -> Option<Zeroizing<String>> {
-    let blocks: Vec<Block> =
-        blocks(text).into_iter().filter(|block| block.key.as_ref() == Some(key)).collect();
+    let key = key.to_string(); // every key has one text only
+    if !text.contains(&key) {
+        return None;
+    }
+    let blocks = blocks_of(text, &key);
     if blocks.is_empty() {
         return None;
     }
@@ -101,43 +106,47 @@ pub fn remove_peer_block(text: &str, key: &PublicKey) -> Option<Zeroizing<String
     Some(rest)
 }
 
-/// A section of a configuration, as a range of bytes.
-struct Block {
-    /// Where it begins, with the blank line and the client comment that lead it in.
-    start: usize,
-    /// Behind its last line that says something.
-    end: usize,
+/// A section of a configuration while it is read.
+struct Section {
+    /// Where it begins, with the blank line and the client comment that lead it in, and ends, behind its last line
+    /// that says something.
+    range: Range<usize>,
     /// Whether it is a `[Peer]`.
     peer: bool,
-    /// The public key of a peer.
-    key: Option<PublicKey>,
+    /// Whether its public key is the one that is looked for.
+    found: bool,
 }
 
-/// The sections of a configuration, in order.
-fn blocks(text: &str) -> Vec<Block> {
-    let mut blocks: Vec<Block> = Vec::new();
+/// Where the peers with this key stand, in order.
+fn blocks_of(text: &str, key: &str) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    let mut section: Option<Section> = None;
     let mut blank = None; // where the line above begins, when it is blank
     let mut lead = None; // where the lead-in begins, when the line above is a client comment
     let mut at = 0;
     for line in text.split_inclusive('\n') {
         let end = at + line.len();
-        let bare = line.split('#').next().unwrap_or_default().trim();
+        let bare = line.split_once('#').map_or(line, |(bare, _)| bare).trim();
         if bare.starts_with('[') {
             let start = lead.or(blank).unwrap_or(at);
-            blocks.push(Block { start, end, peer: bare.eq_ignore_ascii_case("[Peer]"), key: None });
-        } else if let Some(block) = blocks.last_mut().filter(|_| !bare.is_empty()) {
-            block.end = end;
-            let public_key =
-                bare.split_once('=').filter(|pair| pair.0.trim().eq_ignore_ascii_case("PublicKey"));
-            if let Some((_, value)) = public_key.filter(|_| block.peer) {
-                block.key = value.trim().parse().ok();
-            }
+            let next = Section { range: start..end, peer: bare.eq_ignore_ascii_case("[Peer]"), found: false };
+            found.extend(section.replace(next).filter(|section| section.found).map(|section| section.range));
+        } else if let Some(section) = section.as_mut().filter(|_| !bare.is_empty()) {
+            section.range.end = end;
+            section.found |= section.peer && is_public_key(bare, key);
         }
         lead = line.starts_with(CLIENT).then(|| blank.unwrap_or(at));
         blank = line.trim().is_empty().then_some(at);
         at = end;
     }
-    blocks
+    found.extend(section.filter(|section| section.found).map(|section| section.range));
+    found
+}
+
+/// Whether a line, bare of comment and blanks, is `PublicKey = key`.
+fn is_public_key(line: &str, key: &str) -> bool {
+    let value = line.strip_suffix(key).map(str::trim_end).and_then(|head| head.strip_suffix('='));
+    value.is_some_and(|name| name.trim_end().eq_ignore_ascii_case("PublicKey"))
 }
 
 #[cfg(test)]

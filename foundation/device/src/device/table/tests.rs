@@ -13,7 +13,8 @@ fn network(text: &str) -> IpNetwork {
 }
 
 fn gives(key: u8, networks: &[&str]) -> PeerRequest {
-    let allowed_ips = networks.iter().map(|text| AllowedIp { network: network(text), remove: false }).collect();
+    let allowed_ips =
+        networks.iter().map(|text| AllowedIp { network: network(text), remove: false }).collect();
     PeerRequest { allowed_ips, ..PeerRequest::new(PublicKey::from_bytes([key; 32])) }
 }
 

@@ -32,7 +32,13 @@ impl End {
     /// Sends a packet to the other end.
     fn seal(&mut self, other: &End, packet: &[u8]) {
         let peer = self.peer(other);
-        seal(&self.table, &peer, vec![Packet::copy_from(packet)], &mut MtuWatcher::new(1420), &mut self.outbox);
+        seal(
+            &self.table,
+            &peer,
+            vec![Packet::copy_from(packet)],
+            &mut MtuWatcher::new(1420),
+            &mut self.outbox,
+        );
     }
 
     /// Receives datagrams and returns what was in them.
@@ -41,7 +47,8 @@ impl End {
         let mut admitted = Vec::new();
         for packet in datagrams {
             if packet[0] != 4 {
-                let cookie = handshakes::take(&self.table, Message { packet, from }, &mut mtu, &mut self.outbox);
+                let cookie =
+                    handshakes::take(&self.table, Message { packet, from }, &mut mtu, &mut self.outbox);
                 assert!(cookie.is_none());
                 continue;
             }
@@ -79,7 +86,8 @@ fn request(key: PublicKey, network: &str) -> PeerRequest {
 /// A client 10.0.0.2 that knows where its server 10.0.0.1 is.
 async fn pair() -> (End, End) {
     let (client, server) = (End::new(1, "192.0.2.2:1000").await, End::new(2, "192.0.2.1:51820").await);
-    let to_server = PeerRequest { endpoint: Some(server.address), ..request(server.key.public_key(), "10.0.0.1/32") };
+    let to_server =
+        PeerRequest { endpoint: Some(server.address), ..request(server.key.public_key(), "10.0.0.1/32") };
     client.table.set_peers(vec![to_server], false).await;
     server.table.set_peers(vec![request(client.key.public_key(), "10.0.0.2/32")], false).await;
     (client, server)
@@ -173,7 +181,8 @@ async fn a_peer_may_come_before_the_private_key_and_outlives_it() {
     let key = PrivateKey::from_random([9; 32]);
     server.table.set_private_key(Some(&key)).await;
     server.key = key;
-    let moved = PeerRequest { endpoint: Some(server.address), ..request(server.key.public_key(), "10.0.0.1/32") };
+    let moved =
+        PeerRequest { endpoint: Some(server.address), ..request(server.key.public_key(), "10.0.0.1/32") };
     client.table.set_peers(vec![moved], true).await;
     client.seal(&server, &packet(2, 1));
     assert_eq!(run(&mut client, &mut server).1, [packet(2, 1)]);
@@ -217,7 +226,10 @@ async fn replacing_peers_keeps_the_session_of_one_that_is_named_again() {
     client.seal(&server, &packet(2, 1));
     run(&mut client, &mut server);
     let before = server.peer(&client).status();
-    let again = vec![request(client.key.public_key(), "10.0.0.2/32"), request(PublicKey::from_bytes([5; 32]), "::/0")];
+    let again = vec![
+        request(client.key.public_key(), "10.0.0.2/32"),
+        request(PublicKey::from_bytes([5; 32]), "::/0"),
+    ];
     let count = server.table.set_peers(again, true).await;
     assert_eq!((count.added, count.removed, count.total), (1, 0, 2));
     assert_eq!(server.peer(&client).status(), before);
@@ -234,7 +246,8 @@ async fn replacing_peers_keeps_the_session_of_one_that_is_named_again() {
 async fn a_keepalive_begins_a_handshake_by_itself() {
     let (mut client, mut server) = pair().await;
     assert!(client.table.take_woken().is_empty());
-    let often = PeerRequest { persistent_keepalive_interval: Some(25), ..PeerRequest::new(server.key.public_key()) };
+    let often =
+        PeerRequest { persistent_keepalive_interval: Some(25), ..PeerRequest::new(server.key.public_key()) };
     client.table.set_peers(vec![often], false).await;
     let woken = client.table.take_woken();
     assert_eq!(woken.len(), 1);

@@ -149,7 +149,7 @@ fn command(action: &str, rule: &UfwRule, placed: Placed, comment: Option<&str>) 
             ["in", "on", interface.as_str()].into_iter().chain(log).for_each(&mut push);
         }
     }
-    for text in comment {
+    if let Some(text) = comment {
         push("comment");
         push(text);
     }

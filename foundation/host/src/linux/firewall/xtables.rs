@@ -37,9 +37,6 @@ pub(super) enum Variant {
 }
 
 impl Variant {
-    /// Both.
-    pub(super) const ALL: [Self; 2] = [Self::Nft, Self::Legacy];
-
     /// The implementation behind the plain name `iptables`, if that is installed. Links are followed instead of
     /// starting it: the file is `xtables-nft-multi` or `xtables-legacy-multi` (before 1.8 `xtables-multi`).
     pub(super) fn preferred() -> Option<Self> {

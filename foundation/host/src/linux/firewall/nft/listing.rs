@@ -118,6 +118,11 @@ impl Chain {
         let by_policy = self.base.as_ref().is_some_and(|base| base.policy == "drop");
         by_policy || self.rules.iter().any(Rule::drops_all)
     }
+    #[cfg(test)]
+    pub(in crate::linux::firewall) fn open_for_test(&mut self) {
+        self.rules.retain(|rule| !rule.drops_all());
+        self.base.as_mut().unwrap().policy = "accept".into();
+    }
     /// Its rules, to be compared.
     pub(in crate::linux::firewall) fn loaded(&self) -> Vec<Loaded> {
         self.rules.iter().map(Rule::loaded).collect()

@@ -38,6 +38,11 @@ impl Listing {
         listing
     }
 
+    #[cfg(test)]
+    pub(in crate::linux::firewall) fn of_text(text: &str) -> Self {
+        Self::parse(text)
+    }
+
     /// All rules as `iptables -S` prints them, chain by chain.
     pub(in crate::linux::firewall) fn lines(&self) -> impl Iterator<Item = String> {
         self.chains.iter().flat_map(|(chain, rules)| rules.iter().map(move |rule| format!("-A {chain} {rule}")))

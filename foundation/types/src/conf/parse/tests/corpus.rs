@@ -1,4 +1,7 @@
-//! Configurations in many dialects, and what is to be read from them.
+//! Configurations in many dialects, and what is to be read from them; lines that cannot be used.
+
+use crate::EndpointError;
+use crate::conf::Fault;
 
 /// Files in the manner of providers and programs, and what is to be read from them.
 pub(super) const CORPUS: [(&str, &str); 14] = [
@@ -81,4 +84,60 @@ pub(super) const CORPUS: [(&str, &str); 14] = [
         "[Interface]\nPrivateKey={private}\nAddress=10.0.0.1\nSome_Key-of-a-vendor-2=1\n[Peer]\nPublicKey={public}\nEndpoint=192.0.2.1:1\nAllowedIPs=0.0.0.0/0",
         "10.0.0.1/32||None||192.0.2.1:1|0.0.0.0/0|None|Some_Key-of-a-vendor-2@4=Other",
     ),
+];
+
+const NUMBER: Fault = Fault::Number { maximum: u16::MAX };
+
+/// Lines to put in the place of one of the good file's, by number, and the error that each brings: the key that
+/// is named and the fault.
+pub(super) const FAULTS: [(usize, &str, Option<&str>, Fault); 49] = [
+    (1, "[Interface", None, Fault::Syntax),
+    (1, "[Interface]]", None, Fault::UnknownSection),
+    (1, "[]", None, Fault::UnknownSection),
+    (5, "[Server]", None, Fault::UnknownSection),
+    (5, "[Interface]", None, Fault::SectionTwice),
+    (9, "[Peer]", None, Fault::SectionTwice),
+    (1, "PrivateKey = {private}", Some("PrivateKey"), Fault::NoSection),
+    (1, "DNS = 1.1.1.1", None, Fault::NoSection),
+    (1, "Foo = 1.1.1.1", None, Fault::NoSection),
+    (2, "PrivateKey = ", Some("PrivateKey"), Fault::NoValue),
+    (2, "PrivateKey = # {private}", Some("PrivateKey"), Fault::NoValue),
+    (2, "PrivateKey = INPO", Some("PrivateKey"), Fault::Key),
+    (2, "PrivateKey = {private}=", Some("PrivateKey"), Fault::Key),
+    (6, "publickey = {public}x", Some("PublicKey"), Fault::Key),
+    (7, "PresharedKey =", Some("PresharedKey"), Fault::NoValue),
+    (7, "PresharedKey = (none)", Some("PresharedKey"), Fault::Key),
+    (7, "PublicKey = {public}", Some("PublicKey"), Fault::Twice),
+    (4, "PrivateKey = {private}", Some("PrivateKey"), Fault::Twice),
+    (3, "Address = 10.0.0.256", Some("Address"), Fault::Address),
+    (3, "Address = 10.0.0.2/33", Some("Address"), Fault::Address),
+    (3, "Address = 10.0.0.2/+8", Some("Address"), Fault::Address),
+    (3, "Address = 10.0.0.2/", Some("Address"), Fault::Address),
+    (3, "Address = 10.0.0.2/255.255.255.0", Some("Address"), Fault::Address),
+    (3, "Address = 10.0.0.2/24, fd00::1/129", Some("Address"), Fault::Address),
+    (3, "Address = 010.0.0.2/24", Some("Address"), Fault::Address),
+    (3, "Address = vpn.example.com", Some("Address"), Fault::Address),
+    (3, "Address = ,", Some("Address"), Fault::Address),
+    (3, "Address = fd00::2/64", Some("Address"), Fault::NoIpv4),
+    (9, "AllowedIPs = 0.0.0.0/0 - 10.0.0.0/8", Some("AllowedIPs"), Fault::Address),
+    (9, "AllowedIPs = -10.0.0.0/8", Some("AllowedIPs"), Fault::Address),
+    (9, "AllowedIPs =", Some("AllowedIPs"), Fault::NoValue),
+    (4, "MTU = big", Some("MTU"), NUMBER),
+    (4, "MTU = 65536", Some("MTU"), NUMBER),
+    (4, "MTU = -1", Some("MTU"), NUMBER),
+    (4, "MTU = +1420", Some("MTU"), NUMBER),
+    (4, "MTU =", Some("MTU"), Fault::NoValue),
+    (8, "Endpoint = 192.0.2.1", Some("Endpoint"), Fault::Endpoint(EndpointError::Port)),
+    (8, "Endpoint = 192.0.2.1:0", Some("Endpoint"), Fault::Endpoint(EndpointError::Port)),
+    (8, "Endpoint = 2001:db8::1:51820", Some("Endpoint"), Fault::Endpoint(EndpointError::Brackets)),
+    (9, "PersistentKeepalive = 65536", Some("PersistentKeepalive"), NUMBER),
+    (9, "PersistentKeepalive = on", Some("PersistentKeepalive"), NUMBER),
+    (9, "Endpoint = 192.0.2.1:51820", Some("Endpoint"), Fault::Twice),
+    (2, "just words", None, Fault::Syntax),
+    (2, "= 5", None, Fault::Syntax),
+    (2, "Foo =", None, Fault::Syntax),
+    (2, "Foo Bar = 1", None, Fault::Syntax),
+    (2, "Ф = 1", None, Fault::Syntax),
+    (2, "NameOfMoreThanThirtyTwoCharacters = 1", None, Fault::Syntax),
+    (9, "            157.0.0.0/9, 157.128.0.0/10", None, Fault::Syntax),
 ];

@@ -1,1 +1,87 @@
-//! Tests.
+//! The scripts for iptables, in full.
+
+use super::super::super::rules::{Family, HOOKS, Plain};
+use super::super::super::samples::everything;
+use super::super::{Chains, Names, TABLES, site};
+use super::{accepts, restore_script, rules_for};
+use crate::{Hook, Marks, Match, RulesetRule, Verdict};
+
+fn names() -> Names {
+    Names::of(&Marks::new(None))
+}
+
+fn all(family: Family) -> Chains {
+    rules_for("phantom-wg", &everything(), family, HOOKS.into_iter()).unwrap()
+}
+
+fn script(family: Family) -> String {
+    let of_table = |table: &str| -> Chains { all(family).into_iter().filter(|(hook, _)| site(*hook).0 == table).collect() };
+    TABLES.into_iter().map(|table| restore_script(table, &names(), &of_table(table))).collect()
+}
+
+#[test]
+fn all_tables_of_ipv4() {
+    assert_eq!(
+        script(Family::V4),
+        r#"*filter
+:PHANTOM-WG-INPUT - [0:0]
+:PHANTOM-WG-FORWARD - [0:0]
+-A PHANTOM-WG-INPUT ! -i lo -p udp -m udp --dport 51820 -m comment --comment "phantom-wg 24ce279d" -j DROP
+-A PHANTOM-WG-FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -m comment --comment "phantom-wg b2457c84" -j ACCEPT
+-A PHANTOM-WG-FORWARD -s 10.8.0.0/24 ! -d 10.0.0.0/8 -i wg_main -m comment --comment "phantom-wg 4d096174" -j ACCEPT
+-A PHANTOM-WG-FORWARD -s 10.8.0.5/32 ! -o wg_vpn -m comment --comment "phantom-wg 6a14991b" -j DROP
+COMMIT
+*mangle
+:PHANTOM-WG-MANGLE - [0:0]
+-A PHANTOM-WG-MANGLE -o wg_main -p tcp -m tcp --tcp-flags SYN,RST SYN -m comment --comment "phantom-wg 66fbd357" -j TCPMSS --clamp-mss-to-pmtu
+-A PHANTOM-WG-MANGLE -p tcp -m tcp --dport 80 --tcp-flags SYN,RST SYN -m comment --comment "phantom-wg 2ab47bd4" -j TCPMSS --set-mss 1360
+COMMIT
+*nat
+:PHANTOM-WG-NAT - [0:0]
+-A PHANTOM-WG-NAT -s 10.8.0.0/24 -d 10.8.0.0/24 -m comment --comment "phantom-wg f5fbbbaf" -j ACCEPT
+-A PHANTOM-WG-NAT -s 10.8.0.0/24 ! -o wg_main -m comment --comment "phantom-wg 72722e51" -j MASQUERADE
+COMMIT
+"#
+    );
+}
+
+#[test]
+fn all_tables_of_ipv6() {
+    assert_eq!(
+        script(Family::V6),
+        r#"*filter
+:PHANTOM-WG-INPUT - [0:0]
+:PHANTOM-WG-FORWARD - [0:0]
+-A PHANTOM-WG-INPUT ! -i lo -p udp -m udp --dport 51820 -m comment --comment "phantom-wg 24ce279d" -j DROP
+-A PHANTOM-WG-INPUT -p tcp -m tcp --dport 443 -m comment --comment "phantom-wg 76486451" -j ACCEPT
+-A PHANTOM-WG-FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -m comment --comment "phantom-wg b2457c84" -j ACCEPT
+-A PHANTOM-WG-FORWARD -i wg_main -m comment --comment "phantom-wg aeb294b0" -j REJECT --reject-with icmp6-adm-prohibited
+-A PHANTOM-WG-FORWARD ! -s fd00:8::/64 -o wg_main -m comment --comment "phantom-wg 12ff8996" -j REJECT --reject-with icmp6-adm-prohibited
+COMMIT
+*mangle
+:PHANTOM-WG-MANGLE - [0:0]
+-A PHANTOM-WG-MANGLE -o wg_main -p tcp -m tcp --tcp-flags SYN,RST SYN -m comment --comment "phantom-wg 66fbd357" -j TCPMSS --clamp-mss-to-pmtu
+COMMIT
+*nat
+COMMIT
+"#
+    );
+}
+
+#[test]
+fn repeated_accepts_are_one_chain() {
+    let plain = |matches| Plain::of(&RulesetRule { hook: Hook::Forward, order: 1, matches, verdict: Verdict::Accept }).unwrap().unwrap();
+    let rules = [plain(vec![Match::Established]), plain(vec![Match::Ipv4])];
+    assert_eq!(accepts("m", &rules, Family::V4).unwrap()[&Hook::Forward].len(), 2);
+    assert_eq!(accepts("m", &rules, Family::V6).unwrap()[&Hook::Forward].len(), 1);
+    assert!(accepts("m", &rules[1..], Family::V6).unwrap().is_empty());
+}
+
+#[test]
+fn what_iptables_cannot_say_is_refused() {
+    let out = |name: &str| Match::Out { interface: name.into(), not: true };
+    let mut wanted = crate::Ruleset::default();
+    wanted.add(Hook::Forward, 1, vec![out("a"), out("b")], Verdict::Drop);
+    let error = rules_for("m", &wanted, Family::V4, HOOKS.into_iter()).unwrap_err();
+    assert_eq!(error.to_string(), "this host cannot ask twice for -o in one rule with iptables (nftables can)");
+}

@@ -1,1 +1,209 @@
-//! Tests.
+//! Unit files, in full.
+
+use std::path::PathBuf;
+
+use super::{command, unit_file, word};
+use crate::{Command, Marks, Restart, Unit, UnitKind};
+
+fn run(program: &str, args: &[&str]) -> Command {
+    Command { program: program.into(), args: args.iter().map(|arg| (*arg).to_owned()).collect() }
+}
+
+fn paths(paths: &[&str]) -> Vec<PathBuf> {
+    paths.iter().map(PathBuf::from).collect()
+}
+
+/// The embedded device.
+fn daemon() -> Unit {
+    Unit {
+        name: "wg-quick@wg_main".into(),
+        description: "Phantom-WG server wg_main".into(),
+        kind: UnitKind::Daemon {
+            run: run("/usr/local/bin/phantom-wg-device", &["wg_main"]),
+            after_start: Some(run("/usr/local/bin/phantom-api", &["core", "reconcile"])),
+            after_stop: None,
+        },
+        restart: Restart::OnFailure,
+        capabilities: vec!["NET_ADMIN".into()],
+        writable: paths(&["/run/phantom-wg", "/run/wireguard"]),
+        devices: paths(&["/dev/net/tun"]),
+        dynamic_user: false,
+        before_network: false,
+        after_network: true,
+        wanted_at_boot: true,
+    }
+}
+
+/// What runs `phantom-api` at boot.
+fn one_shot() -> Unit {
+    Unit {
+        name: "phantom-boot".into(),
+        description: "100% ready\nfirewall".into(),
+        kind: UnitKind::OneShot {
+            start: run("/usr/local/bin/phantom-api", &["core", "reconcile"]),
+            stop: Some(run("/usr/local/bin/phantom-api", &["--root", "/root/my server", "x"])),
+        },
+        restart: Restart::No,
+        capabilities: vec!["NET_ADMIN".into(), "SYS_MODULE".into()],
+        writable: paths(&["/opt/phantom-wg", "/run", "/proc/sys"]),
+        devices: Vec::new(),
+        dynamic_user: false,
+        before_network: true,
+        after_network: false,
+        wanted_at_boot: false,
+    }
+}
+
+fn text(unit: &Unit, growing: bool) -> String {
+    unit_file(&Marks::new(None).first_line(), unit, growing)
+}
+
+#[test]
+fn a_daemon() {
+    assert_eq!(
+        text(&daemon(), true),
+        "\
+# phantom-wg: written by Phantom-WG from its database; changes made here are lost
+[Unit]
+Description=Phantom-WG server wg_main
+Wants=network-online.target
+After=network-online.target nss-lookup.target
+StartLimitIntervalSec=0
+
+[Service]
+Type=notify
+NotifyAccess=main
+ExecStart=/usr/local/bin/phantom-wg-device wg_main
+ExecStartPost=+/usr/local/bin/phantom-api core reconcile
+TimeoutStopSec=20
+Restart=on-failure
+RestartSec=1
+RestartSteps=6
+RestartMaxDelaySec=60
+UMask=0077
+NoNewPrivileges=yes
+CapabilityBoundingSet=CAP_NET_ADMIN
+ProtectSystem=strict
+RuntimeDirectory=phantom-wg wireguard
+RuntimeDirectoryMode=0700
+RuntimeDirectoryPreserve=yes
+ProtectHome=yes
+PrivateTmp=yes
+DevicePolicy=closed
+DeviceAllow=/dev/net/tun rw
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+ProtectKernelLogs=yes
+ProtectControlGroups=yes
+ProtectClock=yes
+ProtectHostname=yes
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+MemoryDenyWriteExecute=yes
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+SystemCallErrorNumber=EPERM
+
+[Install]
+WantedBy=multi-user.target
+"
+    );
+    let old = text(&daemon(), false);
+    assert!(old.contains("\nRestartSec=3\n") && !old.contains("RestartSteps"));
+}
+
+#[test]
+fn a_one_shot() {
+    assert_eq!(
+        text(&one_shot(), false),
+        "\
+# phantom-wg: written by Phantom-WG from its database; changes made here are lost
+[Unit]
+Description=100%% ready firewall
+DefaultDependencies=no
+Conflicts=shutdown.target
+Wants=network-pre.target
+After=local-fs.target systemd-sysctl.service systemd-modules-load.service
+Before=network-pre.target shutdown.target
+StartLimitIntervalSec=0
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/usr/local/bin/phantom-api core reconcile
+ExecStop=/usr/local/bin/phantom-api --root \"/root/my server\" x
+TimeoutStartSec=180
+TimeoutStopSec=120
+Restart=no
+UMask=0077
+NoNewPrivileges=yes
+CapabilityBoundingSet=CAP_NET_ADMIN CAP_SYS_MODULE
+ProtectSystem=strict
+ReadWritePaths=-/opt/phantom-wg
+ReadWritePaths=-/run
+ProtectHome=no
+PrivateTmp=yes
+DevicePolicy=closed
+ProtectKernelModules=no
+ProtectKernelTunables=no
+ProtectKernelLogs=yes
+ProtectControlGroups=yes
+ProtectClock=yes
+ProtectHostname=yes
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+MemoryDenyWriteExecute=yes
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
+SystemCallArchitectures=native
+SystemCallFilter=@system-service @module
+SystemCallErrorNumber=EPERM
+"
+    );
+}
+
+#[test]
+fn a_user_of_its_own_is_given_its_capabilities() {
+    let mut unit = daemon();
+    unit.dynamic_user = true;
+    unit.capabilities = vec!["NET_BIND_SERVICE".into()];
+    let given = "CapabilityBoundingSet=CAP_NET_BIND_SERVICE\nDynamicUser=yes\nAmbientCapabilities=CAP_NET_BIND_SERVICE\n";
+    assert!(text(&unit, true).contains(given));
+    unit.capabilities.clear();
+    assert!(text(&unit, true).contains("CapabilityBoundingSet=\nDynamicUser=yes\nAmbientCapabilities=\n"));
+}
+
+#[test]
+fn restarts_are_what_systemd_takes() {
+    let line = |mut unit: Unit, restart| {
+        unit.restart = restart;
+        let text = text(&unit, false);
+        text.lines().find(|line| line.starts_with("Restart=")).unwrap().to_owned()
+    };
+    assert_eq!(line(daemon(), Restart::Always), "Restart=always");
+    assert_eq!(line(daemon(), Restart::No), "Restart=no");
+    assert_eq!(line(one_shot(), Restart::Always), "Restart=on-failure");
+    assert_eq!(line(one_shot(), Restart::OnFailure), "Restart=on-failure");
+}
+
+#[test]
+fn only_folders_right_below_run_are_made_for_it() {
+    let mut unit = daemon();
+    unit.writable = paths(&["/run/a/b", "/run/a", "/var/lib/x y", "/running", "/tmp/t"]);
+    let text = text(&unit, true);
+    assert!(text.contains("RuntimeDirectory=a\n"));
+    assert!(text.contains("ReadWritePaths=\"-/var/lib/x y\"\nReadWritePaths=-/running\nReadWritePaths=-/tmp/t\n"));
+    assert!(text.contains("PrivateTmp=no\n"));
+}
+
+#[test]
+fn words_are_taken_literally() {
+    assert_eq!(word("/usr/bin/a-b_c@1.2:3,+"), "/usr/bin/a-b_c@1.2:3,+");
+    assert_eq!((word(""), word("a b"), word("50%")), ("\"\"".into(), "\"a b\"".into(), "50%%".into()));
+    assert_eq!(word("a\"b\\c\nd;e'"), "\"a\\\"b\\\\c\\nd;e'\"");
+    assert_eq!(command(&run("/x y/z", &["$HOME", "--a=%i", ";"])), "\"/x y/z\" $$HOME --a=%%i \";\"");
+}

@@ -1,0 +1,266 @@
+//! How a device begins and ends.
+
+use std::fs;
+use std::net::Ipv4Addr;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener};
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+use crate::lab::{Device, ask, at_client, log, ok, pair, run, sandbox, socket, until};
+use crate::ping::{answers, ping};
+
+const SERVER: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 1);
+
+fn mode(path: &str) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o7777
+}
+
+/// Sends pings while something is done.
+fn under_traffic<T>(action: impl FnOnce() -> T) -> T {
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            at_client(|| ping(SERVER, Duration::from_micros(200), |_| done.load(Ordering::Relaxed)))
+        });
+        thread::sleep(Duration::from_millis(100));
+        let result = action();
+        done.store(true, Ordering::Relaxed);
+        result
+    })
+}
+
+#[test]
+fn a_deleted_link_is_the_end_of_an_idle_device() {
+    sandbox("lifecycle::a_deleted_link_is_the_end_of_an_idle_device", || {
+        for up in [false, true] {
+            let device = Device::start("wga", "");
+            if up {
+                ok("ip link set wga up");
+            }
+            ok("ip link del wga");
+            assert!(device.wait().success());
+            assert!(log("wga").contains("wga: the link has been deleted"), "{}", log("wga"));
+            assert!(!Path::new(&socket("wga")).exists());
+        }
+    });
+}
+
+#[test]
+fn a_deleted_link_is_the_end_of_a_busy_device() {
+    sandbox("lifecycle::a_deleted_link_is_the_end_of_a_busy_device", || {
+        let device = pair("");
+        assert!(at_client(|| answers(SERVER)));
+        let ended = under_traffic(|| {
+            ok("ip link del wga");
+            device.wait()
+        });
+        assert!(ended.success());
+        assert!(!Path::new(&socket("wga")).exists());
+    });
+}
+
+#[test]
+fn a_signal_ends_it_at_once_and_the_link_stays() {
+    sandbox("lifecycle::a_signal_ends_it_at_once_and_the_link_stays", || {
+        for signal in [Signal::SIGTERM, Signal::SIGINT] {
+            let device = pair("");
+            assert!(at_client(|| answers(SERVER)));
+            let (status, took) = under_traffic(|| device.end(signal));
+            assert_eq!(status.code(), Some(0));
+            assert!(took < Duration::from_secs(1), "{took:?}");
+            assert!(!Path::new(&socket("wga")).exists());
+            assert!(ok("ip addr show wga").contains("10.9.0.1/24"));
+            ok("ip link del wga");
+            ok("ip -n client link del wgb");
+        }
+    });
+}
+
+#[test]
+fn after_a_restart_everything_is_where_it_was() {
+    sandbox("lifecycle::after_a_restart_everything_is_where_it_was", || {
+        let device = pair("");
+        ok("ip route add 10.88.0.0/16 dev wga");
+        ok("ip link set wga mtu 1400");
+        assert!(at_client(|| answers(SERVER)));
+        let index = || ok("ip -o link show wga").split(':').next().map(str::to_owned);
+        let before = index();
+        let (status, _) = device.end(Signal::SIGTERM);
+        assert!(status.success());
+        assert!(ok("ip route").contains("10.88.0.0/16 dev wga"));
+        let _device = Device::start("wga", "");
+        assert!(log("wga").contains("link attached"));
+        let (key, client) = (crate::lab::key_file(1), crate::lab::public(2));
+        ok(&format!("wg set wga private-key {key} listen-port 51820 peer {client} allowed-ips 10.9.0.2/32"));
+        assert_eq!(index(), before);
+        assert!(ok("ip addr show wga").contains("10.9.0.1/24"));
+        assert!(ok("ip route").contains("10.88.0.0/16 dev wga"));
+        assert!(ok("ip link show wga").contains("mtu 1400"));
+        assert!(at_client(|| answers(SERVER)));
+        crate::traffic::transfer(SERVER.into(), 1 << 20);
+    });
+}
+
+#[test]
+fn a_link_with_offload_can_be_used_without_and_the_other_way_round() {
+    sandbox("lifecycle::a_link_with_offload_can_be_used_without_and_the_other_way_round", || {
+        let mut device = pair("");
+        for options in ["--no-offload", ""] {
+            assert!(device.end(Signal::SIGTERM).0.success());
+            device = Device::start("wga", options);
+            let (key, client) = (crate::lab::key_file(1), crate::lab::public(2));
+            ok(&format!(
+                "wg set wga private-key {key} listen-port 51820 peer {client} allowed-ips 10.9.0.2/32"
+            ));
+            crate::traffic::transfer(SERVER.into(), 1 << 20);
+        }
+    });
+}
+
+#[test]
+fn a_second_device_is_refused() {
+    sandbox("lifecycle::a_second_device_is_refused", || {
+        let device = pair("");
+        let second = || Device::command("wga", "").status().unwrap().code();
+        assert_eq!(second(), Some(1));
+        assert!(
+            log("wga").ends_with("phantom-wg-device: wga is served by another process\n"),
+            "{}",
+            log("wga")
+        );
+        assert_eq!(ask("wga", "get=1\n\n").matches("public_key=").count(), 1);
+        // Even without its socket it holds the link.
+        fs::remove_file(socket("wga")).unwrap();
+        assert_eq!(second(), Some(1));
+        assert!(!Path::new(&socket("wga")).exists());
+        assert!(at_client(|| answers(SERVER)));
+        assert!(device.end(Signal::SIGTERM).0.success());
+    });
+}
+
+#[test]
+fn what_is_no_such_tun_is_refused() {
+    sandbox("lifecycle::what_is_no_such_tun_is_refused", || {
+        ok("ip link add wga type bridge");
+        let status = Device::command("wga", "").status().unwrap();
+        assert_eq!(status.code(), Some(1));
+        assert!(log("wga").contains("there is an interface wga that is no such TUN"), "{}", log("wga"));
+        assert!(ok("ip -d link show wga").contains("bridge"));
+    });
+}
+
+#[test]
+fn a_link_that_could_not_be_served_is_not_left_behind() {
+    sandbox("lifecycle::a_link_that_could_not_be_served_is_not_left_behind", || {
+        fs::create_dir_all(socket("wga")).unwrap();
+        assert_eq!(Device::command("wga", "").status().unwrap().code(), Some(1));
+        assert!(log("wga").contains("cannot serve /var/run/wireguard/wga.sock"), "{}", log("wga"));
+        assert!(!run("ip link show wga").status.success());
+    });
+}
+
+#[test]
+fn the_socket_is_private_whatever_the_umask_and_the_directory() {
+    sandbox("lifecycle::the_socket_is_private_whatever_the_umask_and_the_directory", || {
+        fs::create_dir("/run/wireguard").unwrap();
+        ok("chmod 0755 /run/wireguard");
+        for umask in ["000", "077", "022"] {
+            let program = env!("CARGO_BIN_EXE_phantom-wg-device");
+            let mut command = Command::new("sh");
+            command.args(["-c", &format!("umask {umask}; exec {program} wga 2>/dev/null")]);
+            let device = Device::start_by(&mut command, "wga");
+            assert_eq!((mode("/run/wireguard"), mode(&socket("wga"))), (0o700, 0o600), "umask {umask}");
+            assert!(device.end(Signal::SIGTERM).0.success());
+        }
+        drop(UnixListener::bind(socket("wga")).unwrap());
+        let _device = Device::start("wga", "");
+        assert_eq!(mode(&socket("wga")), 0o600, "one that was left behind is replaced");
+    });
+}
+
+#[test]
+fn the_service_manager_is_told() {
+    sandbox("lifecycle::the_service_manager_is_told", || {
+        let name = SocketAddr::from_abstract_name("notify").unwrap();
+        let managers = [
+            (UnixDatagram::bind("/run/notify").unwrap(), "/run/notify"),
+            (UnixDatagram::bind_addr(&name).unwrap(), "@notify"),
+        ];
+        for (manager, address) in managers {
+            let device = Device::command("wga", "").env("NOTIFY_SOCKET", address).spawn().unwrap();
+            let heard = || {
+                let mut text = [0; 64];
+                let length = manager.recv(&mut text).unwrap();
+                String::from_utf8(text[..length].to_vec()).unwrap()
+            };
+            assert_eq!(heard(), "READY=1\n");
+            assert_eq!(ask("wga", "get=1\n\n"), "errno=0\n\n", "it is ready then");
+            nix::sys::signal::kill(
+                nix::unistd::Pid::from_raw(device.id().try_into().unwrap()),
+                Signal::SIGTERM,
+            )
+            .unwrap();
+            assert_eq!(heard(), "STOPPING=1\n");
+            assert!(device.wait_with_output().unwrap().status.success());
+        }
+        let _device = Device::start_by(Device::command("wga", "").env("NOTIFY_SOCKET", "/run/nobody"), "wga");
+        until("a complaint", || log("wga").contains("cannot notify the service manager"));
+    });
+}
+
+#[test]
+fn the_mtu_is_what_was_asked_for_or_left_alone() {
+    sandbox("lifecycle::the_mtu_is_what_was_asked_for_or_left_alone", || {
+        for (options, mtu) in
+            [("", 1420), ("--mtu 1380", 1380), ("", 1380), ("--mtu=", 0), ("--mtu 9000", 9000)]
+        {
+            if mtu == 0 {
+                assert_eq!(Device::command("wga", options).status().unwrap().code(), Some(2));
+                continue;
+            }
+            let device = Device::start("wga", options);
+            assert!(ok("ip link show wga").contains(&format!("mtu {mtu} ")), "{options}");
+            assert!(!ok("ip link show wga").contains("UP"), "it is left down");
+            assert!(device.end(Signal::SIGTERM).0.success());
+        }
+    });
+}
+
+#[test]
+fn a_bad_command_line_is_refused() {
+    sandbox("lifecycle::a_bad_command_line_is_refused", || {
+        let program = env!("CARGO_BIN_EXE_phantom-wg-device");
+        for arguments in
+            ["", "wga wgb", "--mtu 5 wga", "--mtu x wga", "--threads 0 wga", "--what wga", "9wg", "a/b"]
+        {
+            let output = run(&format!("{program} {arguments}"));
+            assert_eq!(output.status.code(), Some(2), "{arguments}");
+            assert!(String::from_utf8(output.stderr).unwrap().contains("Usage:"), "{arguments}");
+        }
+        assert!(ok(&format!("{program} --help")).starts_with("Usage:"));
+        assert!(ok(&format!("{program} -V")).starts_with("phantom-wg-device "));
+    });
+}
+
+/// A peer that goes away for longer than WireGuard tries (90 s) is found again by persistent keepalives alone.
+#[test]
+#[ignore = "takes three minutes"]
+fn keepalives_go_on_for_ever() {
+    sandbox("lifecycle::keepalives_go_on_for_ever", || {
+        let _device = pair("");
+        let client = crate::lab::public(2);
+        ok("ip netns exec client wg set wgb listen-port 50000");
+        ok("ip -n client link set v1 down");
+        ok(&format!("wg set wga peer {client} endpoint 192.0.2.2:50000 persistent-keepalive 10"));
+        thread::sleep(Duration::from_secs(130));
+        ok("ip -n client link set v1 up");
+        until("a handshake", || !ok("wg show wga latest-handshakes").trim().ends_with("\t0"));
+    });
+}

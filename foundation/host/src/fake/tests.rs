@@ -1,0 +1,417 @@
+//! What the conformance suite cannot ask of a real host: the handles of the fake, and kernel WireGuard.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use phantom_types::{Backend, InterfaceName, PresharedKey, PrivateKey, PublicKey, Timestamp};
+
+use super::*;
+use crate::{
+    Answer, Command, DeviceUpdate, InForce, LinkChange, LinkKind, Manager as Kind, Marks, Peer, PeerConfig,
+    PeerUpdate, Port, Probe, ProbeError, Protocol, Restart, Ruleset, ServiceState, Unit, UnitKind,
+};
+
+const WAIT: Duration = Duration::from_secs(5);
+
+fn wg() -> InterfaceName {
+    "wg_main".parse().unwrap()
+}
+
+fn key(number: u8) -> PublicKey {
+    PublicKey::from_bytes([number; 32])
+}
+
+fn peer(number: u8, allowed: &[&str]) -> PeerConfig {
+    PeerConfig {
+        public_key: key(number),
+        preshared_key: Some(PresharedKey::from_bytes([number + 100; 32])),
+        endpoint: None,
+        keepalive: None,
+        allowed_ips: allowed.iter().map(|network| network.parse().unwrap()).collect(),
+    }
+}
+
+fn set(configs: &[PeerConfig]) -> DeviceUpdate {
+    DeviceUpdate { peers: configs.iter().cloned().map(PeerUpdate::Set).collect(), ..DeviceUpdate::default() }
+}
+
+fn up(up: bool) -> LinkChange {
+    LinkChange { up: Some(up), ..LinkChange::default() }
+}
+
+/// A host with the kernel's WireGuard device `wg_main`, configured and up.
+fn with_device() -> (Host, FakeHost) {
+    let (host, fake) = Host::fake();
+    host.wireguard.create(&wg()).unwrap();
+    let update = DeviceUpdate {
+        private_key: Some(PrivateKey::from_bytes([99; 32])),
+        listen_port: Some(51820),
+        ..set(&[peer(1, &["10.8.0.2/32"]), peer(2, &["10.8.0.3/32"])])
+    };
+    host.wireguard.configure(&wg(), Backend::Kernel, &update).unwrap();
+    host.network.add_address(&wg(), "10.8.0.1/24".parse().unwrap()).unwrap();
+    host.network.set_link(&wg(), &up(true)).unwrap();
+    (host, fake)
+}
+
+fn peers(host: &Host) -> Vec<Peer> {
+    host.wireguard.device(&wg(), Backend::Kernel).unwrap().unwrap().peers
+}
+
+fn allowed(host: &Host) -> Vec<Vec<String>> {
+    let text = |peer: Peer| peer.config.allowed_ips.iter().map(ToString::to_string).collect();
+    peers(host).into_iter().map(text).collect()
+}
+
+#[test]
+fn a_fresh_server() {
+    let (host, fake) = Host::fake();
+    let uplink = host.network.uplink().unwrap().unwrap();
+    assert_eq!((uplink.interface.as_str(), uplink.prefix), ("eth0", Some(24)));
+    assert_eq!(uplink.address, Some([203, 0, 113, 10].into()));
+    assert_eq!(uplink.ipv6, Some("2001:db8::10".parse().unwrap()));
+    assert_eq!(host.network.link(&wg()).unwrap(), None);
+    assert_eq!(fake.writes(), 0);
+    assert_eq!(fake.dump(), Host::fake().1.dump());
+}
+
+#[test]
+fn refused_writes_change_nothing() {
+    let (host, fake) = with_device();
+    let (before, made) = (fake.dump(), fake.writes());
+    fake.refuse_write(2);
+    host.files.make_dir("/etc".as_ref(), 0o755).unwrap();
+    let error = host.files.write("/etc/x".as_ref(), b"x", 0o600).unwrap_err();
+    assert_eq!(error.chain(), "files.write /etc/x 0600: refused by the test");
+    host.wireguard.configure(&wg(), Backend::Kernel, &DeviceUpdate::default()).unwrap();
+    assert_eq!(fake.dump(), before);
+    assert_eq!(fake.writes(), made + 3);
+
+    fake.refuse_from(1);
+    let address = "10.9.0.1/24".parse().unwrap();
+    for _ in 0..2 {
+        assert!(host.network.add_address(&wg(), address).is_err());
+        assert!(host.wireguard.configure(&wg(), Backend::Kernel, &set(&[peer(3, &[])])).is_err());
+    }
+    assert_eq!(fake.dump(), before);
+    fake.reset_writes();
+    host.network.add_address(&wg(), address).unwrap();
+    assert_eq!(fake.write_log(), ["network.add_address wg_main 10.9.0.1/24"]);
+}
+
+#[test]
+fn a_refused_change_of_many_peers_stops_half_way() {
+    let (host, fake) = with_device();
+    fake.refuse_write(1);
+    let update = set(&[peer(3, &["10.8.0.4/32"]), peer(4, &["10.8.0.5/32"])]);
+    assert!(host.wireguard.configure(&wg(), Backend::Kernel, &update).is_err());
+    assert_eq!(allowed(&host), [["10.8.0.2/32"], ["10.8.0.3/32"], ["10.8.0.4/32"]]);
+}
+
+#[test]
+fn the_hook_sees_every_write_and_may_use_the_host() {
+    let (host, fake) = Host::fake();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let (list, other) = (Arc::clone(&seen), host.clone());
+    fake.on_write(Box::new(move |number, name| {
+        list.lock().unwrap().push(format!("{number} {name}"));
+        other.files.write("/etc/by-hook".as_ref(), b"", 0o644).unwrap();
+    }));
+    host.sysctl.set("net.ipv4.ip_forward", "1").unwrap();
+    host.sysctl.set("net.ipv4.ip_forward", "0").unwrap();
+    fake.clear_on_write();
+    host.sysctl.set("net.ipv4.ip_forward", "1").unwrap();
+    let expected = ["1 sysctl.set net.ipv4.ip_forward 1", "3 sysctl.set net.ipv4.ip_forward 0"];
+    assert_eq!(*seen.lock().unwrap(), expected);
+    assert_eq!(fake.writes(), 5);
+}
+
+#[test]
+fn what_is_allowed_to_one_peer_is_taken_from_another() {
+    let (host, _) = with_device();
+    // Host bits do not count; what a peer no longer has is free.
+    let update = set(&[peer(2, &["10.8.0.2/32", "10.9.0.7/24"])]);
+    host.wireguard.configure(&wg(), Backend::Kernel, &update).unwrap();
+    assert_eq!(allowed(&host), [vec![], vec!["10.8.0.2/32", "10.9.0.0/24"]]);
+    host.wireguard.configure(&wg(), Backend::Kernel, &set(&[peer(1, &["10.8.0.3/32"])])).unwrap();
+    assert_eq!(allowed(&host), [vec!["10.8.0.3/32"], vec!["10.8.0.2/32", "10.9.0.0/24"]]);
+    let removal = DeviceUpdate { peers: vec![PeerUpdate::Remove(key(2)); 2], ..set(&[]) };
+    host.wireguard.configure(&wg(), Backend::Kernel, &removal).unwrap();
+    host.wireguard.configure(&wg(), Backend::Kernel, &set(&[peer(1, &["10.9.0.0/24"])])).unwrap();
+    assert_eq!(allowed(&host), [["10.9.0.0/24"]]);
+}
+
+#[test]
+fn peers_keep_their_session_when_they_are_set_anew() {
+    let (host, fake) = with_device();
+    let (endpoint, time) = ("192.0.2.7:4500".parse().unwrap(), Timestamp::from_micros(7));
+    assert!(fake.set_peer_traffic("wg_main", &key(1), Some(endpoint), Some(time), (10, 20)));
+    assert!(!fake.set_peer_traffic("wg_main", &key(9), None, None, (0, 0)));
+    let (dump, traffic) = (fake.dump(), fake.traffic());
+    assert!(traffic.contains("192.0.2.7:4500 handshake 1970-01-01T00:00:00.000007 rx 10 tx 20"), "{traffic}");
+    host.wireguard.configure(&wg(), Backend::Kernel, &set(&[peer(1, &["10.8.0.2/32"])])).unwrap();
+    assert_eq!((fake.dump(), fake.traffic()), (dump.clone(), traffic.clone()));
+    let known = host.wireguard.peers(&wg(), Backend::Kernel, &[key(1), key(9), key(1)]).unwrap().unwrap();
+    assert_eq!(known.len(), 1);
+    assert_eq!((known[0].config.endpoint, known[0].rx_bytes), (Some(endpoint), 10));
+    assert!(fake.remove_peer("wg_main", &key(1)));
+    host.wireguard.configure(&wg(), Backend::Kernel, &set(&[peer(1, &["10.8.0.2/32"])])).unwrap();
+    assert_eq!(fake.dump(), dump);
+    assert_ne!(fake.traffic(), traffic, "the session is lost");
+}
+
+#[test]
+fn a_kernel_device_lives_and_dies_with_its_link() {
+    let (host, fake) = with_device();
+    let port = Port { protocol: Protocol::Udp, number: 51820 };
+    assert!(host.sockets.bound(port).unwrap());
+    assert!(matches!(host.wireguard.create(&wg()), Err(HostError::Kernel { .. })));
+    assert_eq!(host.wireguard.device(&wg(), Backend::Embedded).unwrap(), None);
+    host.network.set_link(&wg(), &up(false)).unwrap();
+    assert!(!host.sockets.bound(port).unwrap());
+    fake.bind(port);
+    let taken = host.network.set_link(&wg(), &up(true)).unwrap_err();
+    assert!(taken.chain().contains("in use"), "{}", taken.chain());
+    fake.unbind(port);
+    host.network.set_link(&wg(), &up(true)).unwrap();
+    // No peer of itself.
+    let own = PrivateKey::from_bytes([99; 32]).public_key();
+    let itself = PeerConfig { public_key: own, ..peer(7, &["10.8.0.9/32"]) };
+    host.wireguard.configure(&wg(), Backend::Kernel, &set(&[itself])).unwrap();
+    assert_eq!(peers(&host).len(), 2);
+
+    fake.cut_link("wg_main").unwrap();
+    assert!(host.wireguard.configure(&wg(), Backend::Kernel, &DeviceUpdate::default()).unwrap_err().is_absent());
+    assert_eq!(host.wireguard.device(&wg(), Backend::Kernel).unwrap(), None);
+    assert!(!host.network.routes(254).unwrap().iter().any(|route| route.source == Some([10, 8, 0, 1].into())));
+    fake.set_kernel_wireguard(false);
+    assert!(!host.wireguard.kernel_available().unwrap());
+    assert!(matches!(host.wireguard.create(&wg()), Err(HostError::Unsupported { .. })));
+}
+
+#[test]
+fn a_device_without_a_port_chooses_one() {
+    let (host, _) = Host::fake();
+    host.wireguard.create(&wg()).unwrap();
+    assert_eq!(host.wireguard.device(&wg(), Backend::Kernel).unwrap().unwrap().listen_port, 0);
+    host.network.set_link(&wg(), &up(true)).unwrap();
+    let number = host.wireguard.device(&wg(), Backend::Kernel).unwrap().unwrap().listen_port;
+    assert!(number >= 32768 && host.sockets.bound(Port { protocol: Protocol::Udp, number }).unwrap());
+}
+
+fn unit(name: &str, kind: UnitKind) -> Unit {
+    Unit {
+        name: name.into(),
+        description: "a unit".into(),
+        kind,
+        restart: Restart::No,
+        capabilities: vec!["NET_ADMIN".into()],
+        writable: vec![],
+        devices: vec![],
+        dynamic_user: false,
+        before_network: false,
+        after_network: true,
+        wanted_at_boot: true,
+    }
+}
+
+fn command(text: &str) -> Command {
+    let mut words = text.split(' ').map(str::to_owned);
+    Command { program: words.next().unwrap().into(), args: words.collect() }
+}
+
+fn device_unit(host: &Host) -> Unit {
+    let run = Command { program: host.programs.device.clone(), args: vec!["wg_main".into()] };
+    let after_start = Some(command("/usr/local/bin/phantom-api core reconcile"));
+    unit("wg-quick@wg_main", UnitKind::Daemon { run, after_start, after_stop: Some(command("/bin/after stop")) })
+}
+
+#[test]
+fn services_of_systemd() {
+    let (host, fake) = Host::fake();
+    let unit = device_unit(&host);
+    let before = fake.dump();
+    assert!(matches!(host.services.start(&unit, WAIT), Err(HostError::Command { status: Some(5), .. })));
+    host.services.install(&unit).unwrap();
+    assert!(host.services.installed(&unit).unwrap() && host.services.status(&unit.name).unwrap().enabled);
+    fake.edit_unit(&unit.name);
+    assert!(!host.services.installed(&unit).unwrap());
+    host.services.install(&unit).unwrap();
+    host.services.start(&unit, WAIT).unwrap();
+    let status = host.services.status(&unit.name).unwrap();
+    assert_eq!((status.state, status.started_at), (ServiceState::Active, Some(host.clock.now())));
+    assert_eq!(host.services.ours().unwrap(), ["wg-quick@wg_main"]);
+    assert_eq!(host.network.link(&wg()).unwrap().unwrap().kind, LinkKind::Tun);
+
+    host.services.uninstall(&unit.name).unwrap();
+    assert_eq!(fake.commands(), [command("/usr/local/bin/phantom-api core reconcile"), command("/bin/after stop")]);
+    assert_eq!(host.wireguard.device(&wg(), Backend::Embedded).unwrap(), None);
+    host.network.delete_link(&wg()).unwrap();
+    assert_eq!(fake.dump(), before);
+    assert_eq!(host.services.logs(&unit.name, 1).unwrap().lines.len(), 1);
+
+    fake.add_foreign_unit(&unit.name);
+    assert!(matches!(host.services.install(&unit), Err(HostError::Foreign { .. })));
+    host.services.uninstall(&unit.name).unwrap();
+    assert!(fake.dump().contains("wg-quick@wg_main enabled foreign"));
+    assert_eq!(host.services.ours().unwrap(), <[String; 0]>::default());
+}
+
+#[test]
+fn services_that_fail() {
+    let (host, fake) = Host::fake();
+    let unit = device_unit(&host);
+    host.services.install(&unit).unwrap();
+    fake.fail_service(&unit.name, true);
+    assert!(host.services.start(&unit, WAIT).is_err());
+    assert_eq!(host.services.status(&unit.name).unwrap().state, ServiceState::Failed);
+    assert_eq!(host.wireguard.device(&wg(), Backend::Embedded).unwrap(), None);
+    fake.fail_service(&unit.name, false);
+    host.services.start(&unit, WAIT).unwrap();
+
+    let tcp = Port { protocol: Protocol::Tcp, number: 443 };
+    fake.service_listens(&unit.name, &[tcp]);
+    assert!(host.sockets.bound(tcp).unwrap());
+    fake.crash_service(&unit.name);
+    assert!(!host.sockets.bound(tcp).unwrap());
+    assert_eq!(host.services.status(&unit.name).unwrap().pid, None);
+    assert_eq!(host.wireguard.device(&wg(), Backend::Embedded).unwrap(), None);
+    assert!(host.network.link(&wg()).unwrap().is_some(), "the link outlives its process");
+    fake.start_service(&unit.name).unwrap();
+    assert!(host.wireguard.device(&wg(), Backend::Embedded).unwrap().is_some());
+
+    // Without its link the process has nothing to do.
+    host.network.delete_link(&wg()).unwrap();
+    assert_eq!(host.services.status(&unit.name).unwrap().state, ServiceState::Failed);
+    // A link of another kind stands in the way.
+    fake.add_link("wg_main", LinkKind::Other("veth".into())).unwrap();
+    assert!(host.services.start(&unit, WAIT).is_err());
+    assert_eq!(host.network.link(&wg()).unwrap().unwrap().kind, LinkKind::Other("veth".into()));
+}
+
+#[test]
+fn a_boot_leaves_what_is_on_disk() {
+    let (host, fake) = with_device();
+    let marks = Marks::new(None);
+    let fresh = Host::fake().1.dump();
+    host.files.write("/etc/sysctl.d/90-x.conf".as_ref(), b"# x\nnet.ipv4.ip_forward = 1\n", 0o644).unwrap();
+    host.files.write("/run/x".as_ref(), b"", 0o600).unwrap();
+    host.firewall.replace(&marks, &Ruleset::default()).unwrap();
+    let oneshot = UnitKind::OneShot { start: command("/bin/start"), stop: None };
+    let mut early = unit("phantom-boot", oneshot);
+    early.before_network = true;
+    let late = device_unit(&host);
+    host.network.delete_link(&wg()).unwrap();
+    for unit in [&late, &early] {
+        host.services.install(unit).unwrap();
+    }
+    fake.reboot();
+    assert_eq!(host.sysctl.get("net.ipv4.ip_forward").unwrap().as_deref(), Some("1"));
+    assert_eq!(host.files.read("/run/x".as_ref()).unwrap(), None);
+    assert_eq!(host.firewall.in_force(&marks, &Ruleset::default()).unwrap(), InForce::Absent);
+    assert_eq!(fake.commands(), [command("/bin/start"), command("/usr/local/bin/phantom-api core reconcile")]);
+    assert_eq!(host.services.status("phantom-boot").unwrap().pid, None, "nothing stays behind");
+    assert!(host.wireguard.device(&wg(), Backend::Embedded).unwrap().is_some());
+
+    for unit in [&late, &early] {
+        host.services.uninstall(&unit.name).unwrap();
+    }
+    fake.cut_file("/etc/sysctl.d/90-x.conf");
+    fake.reboot();
+    assert_eq!(fake.dump(), fresh);
+}
+
+#[test]
+fn time_goes_by_when_told() {
+    let (host, fake) = Host::fake();
+    let start = host.clock.now();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    for seconds in [5, 2, 60] {
+        let list = Arc::clone(&seen);
+        fake.after(Duration::from_secs(seconds), move |fake| {
+            let host = fake.host();
+            list.lock().unwrap().push((seconds, host.clock.monotonic().as_secs(), host.clock.now().since(start)));
+        });
+    }
+    host.clock.sleep(Duration::from_secs(10));
+    assert_eq!(*seen.lock().unwrap(), [(2, 2, Duration::from_secs(2)), (5, 5, Duration::from_secs(5))]);
+    assert_eq!(host.clock.now().since(start), Duration::from_secs(10));
+    fake.set_now(Timestamp::from_micros(0));
+    assert_eq!(host.clock.monotonic(), Duration::from_secs(10));
+}
+
+#[test]
+fn answers_of_the_resolver() {
+    let (host, fake) = Host::fake();
+    let [one, two, three]: [IpAddr; 3] = [[1, 1, 1, 1].into(), [8, 8, 8, 8].into(), [9, 9, 9, 9].into()];
+    let elapsed = Duration::from_millis(12);
+    let good = Answer { addresses: vec![[1, 2, 3, 4].into()], elapsed };
+    let bad = ProbeError::NoAddress { rcode: "NXDOMAIN".into(), elapsed };
+    fake.set_answer(one, None, Ok(good.clone()));
+    fake.set_answer(one, Some("gone.example".parse().unwrap()), Err(bad.clone()));
+    fake.set_answer(two, None, Err(ProbeError::Unreachable));
+    let ask = |server, domain: &str| Probe { server, domain: domain.parse().unwrap() };
+    let probes = [ask(one, "google.com"), ask(one, "gone.example"), ask(two, "google.com")];
+    let limit = Duration::from_secs(3);
+    let outcomes = host.resolver.probe(&probes, limit).unwrap();
+    assert_eq!(outcomes, [Ok(good), Err(bad), Err(ProbeError::Unreachable)]);
+    assert_eq!(host.clock.monotonic(), elapsed, "as long as the slowest");
+    assert_eq!(host.resolver.probe(&[ask(three, "google.com")], limit).unwrap(), [Err(ProbeError::Timeout)]);
+    assert_eq!(host.clock.monotonic(), elapsed + limit);
+}
+
+#[test]
+fn randomness_is_the_same_in_every_run() {
+    let bytes = |fake: &FakeHost| {
+        let mut bytes = [0; 13];
+        fake.host().random.fill(&mut bytes).unwrap();
+        bytes
+    };
+    let (_, one) = Host::fake();
+    let (_, other) = Host::fake();
+    let first = bytes(&one);
+    assert_eq!(first, bytes(&other));
+    assert_ne!(first, bytes(&one));
+    other.set_seed(1);
+    assert_ne!(bytes(&other), first);
+}
+
+#[test]
+fn the_dump_shows_every_difference_and_no_secret() {
+    let (host, fake) = with_device();
+    host.files.write("/etc/open".as_ref(), b"plain text\n", 0o644).unwrap();
+    host.files.write("/etc/secret".as_ref(), b"hidden text\n", 0o600).unwrap();
+    let dump = fake.dump();
+    assert!(dump.contains(r#"/etc/open 0644 0 "plain text\n""#), "{dump}");
+    assert!(!dump.contains("hidden text"), "{dump}");
+    for secret in [PrivateKey::from_bytes([99; 32]).reveal(), PresharedKey::from_bytes([101; 32]).reveal()] {
+        assert!(!dump.contains(secret.as_str()), "{dump}");
+    }
+    type Disturb = fn(&FakeHost);
+    let disturbances: [Disturb; 12] = [
+        |fake| fake.put_file("/etc/secret", b"hidden tex2\n", 0o600, 0),
+        |fake| fake.put_file("/etc/open", b"plain text\n", 0o644, 1),
+        |fake| drop(fake.remove_peer("wg_main", &key(1))),
+        |fake| {
+            let other = PeerConfig { preshared_key: None, ..peer(1, &["10.8.0.2/32"]) };
+            assert!(fake.disturb_device("wg_main", &set(&[other])));
+        },
+        |fake| fake.change_link("wg_main", &up(false)).unwrap(),
+        |fake| fake.take_address("wg_main", "10.8.0.1/24".parse().unwrap()).unwrap(),
+        |fake| fake.add_foreign_rule("-A INPUT -j DROP"),
+        |fake| fake.add_foreign_ufw("22/tcp ALLOW Anywhere"),
+        |fake| fake.set_sysctl("net.ipv4.ip_forward", Some("1")),
+        |fake| fake.bind(Port { protocol: Protocol::Tcp, number: 443 }),
+        |fake| fake.add_foreign_unit("nginx"),
+        |fake| fake.set_manager(Kind::Builtin),
+    ];
+    for (number, disturb) in disturbances.into_iter().enumerate() {
+        let (host, fake) = with_device();
+        host.files.write("/etc/open".as_ref(), b"plain text\n", 0o644).unwrap();
+        host.files.write("/etc/secret".as_ref(), b"hidden text\n", 0o600).unwrap();
+        assert_eq!(fake.dump(), dump);
+        disturb(&fake);
+        assert_ne!(fake.dump(), dump, "{number}");
+    }
+}

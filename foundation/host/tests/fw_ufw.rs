@@ -1,0 +1,156 @@
+//! Rules of ufw, with the real ufw on a throw-away `/etc`.
+
+mod fw_lab;
+
+use fw_lab::{Network, in_namespace, marks, server_rules, sh, state};
+use phantom_host::linux::LinuxFirewall;
+use phantom_host::{Firewall, FirewallQuery, InForce, Marks, Protocol, UfwRule};
+
+const NEEDS: [&str; 4] = ["ufw", "nft", "iptables", "ip"];
+
+fn allow(port: u16) -> UfwRule {
+    UfwRule::Allow { protocol: Protocol::Udp, port }
+}
+fn deny(port: u16) -> UfwRule {
+    UfwRule::Deny { protocol: Protocol::Udp, port }
+}
+fn route() -> UfwRule {
+    UfwRule::RouteFrom { interface: "wg_main".parse().unwrap() }
+}
+
+fn added() -> Vec<String> {
+    sh("ufw show added").lines().skip(1).map(str::to_owned).collect()
+}
+
+/// ufw's files and what it has loaded.
+fn all() -> String {
+    sh("cat /etc/ufw/user.rules /etc/ufw/user6.rules /etc/ufw/ufw.conf; iptables -S; ip6tables -S")
+}
+
+fn ours(firewall: &LinuxFirewall) -> Vec<UfwRule> {
+    firewall.ufw(&marks()).unwrap().unwrap()
+}
+
+#[test]
+fn rules_come_and_go_and_ufw_is_as_before() {
+    in_namespace("rules_come_and_go_and_ufw_is_as_before", &NEEDS, || {
+        let firewall = LinuxFirewall::new();
+        assert_eq!(firewall.ufw(&marks()).unwrap(), None, "not switched on");
+        sh("ufw allow 22/tcp comment 'never lock me out'; ufw allow from 192.0.2.0/24 to any port 51820 proto udp; ufw limit log 2222/tcp; ufw --force enable");
+        let before = all();
+        assert_eq!(ours(&firewall), []);
+        for rule in [allow(51820), UfwRule::Allow { protocol: Protocol::Tcp, port: 443 }, route(), deny(51999)] {
+            firewall.add_ufw(&marks(), &rule).unwrap();
+            // A second time changes nothing.
+            let once = all();
+            firewall.add_ufw(&marks(), &rule).unwrap();
+            assert_eq!(all(), once);
+        }
+        assert_eq!(ours(&firewall), [UfwRule::Allow { protocol: Protocol::Tcp, port: 443 }, allow(51820), route(), deny(51999)]);
+        assert_eq!(
+            added(),
+            [
+                "ufw deny 51999/udp comment 'phantom-wg'",
+                "ufw allow 22/tcp comment 'never lock me out'",
+                "ufw allow from 192.0.2.0/24 to any port 51820 proto udp",
+                "ufw limit log 2222/tcp",
+                "ufw allow 51820/udp comment 'phantom-wg'",
+                "ufw allow 443/tcp comment 'phantom-wg'",
+                "ufw route allow in on wg_main comment 'phantom-wg'",
+            ]
+        );
+        // Another installation sees none of them.
+        assert_eq!(firewall.ufw(&Marks::new(Some("test"))).unwrap(), Some(vec![]));
+        for rule in ours(&firewall) {
+            firewall.remove_ufw(&marks(), &rule).unwrap();
+            firewall.remove_ufw(&marks(), &rule).unwrap();
+        }
+        assert_eq!(ours(&firewall), []);
+        assert_eq!(all(), before);
+        sh("ufw disable");
+        assert_eq!(firewall.ufw(&marks()).unwrap(), None);
+    });
+}
+
+#[test]
+fn a_rule_of_the_operator_is_given_back() {
+    in_namespace("a_rule_of_the_operator_is_given_back", &NEEDS, || {
+        let firewall = LinuxFirewall::new();
+        sh("ufw allow 51820/udp; ufw allow log 443/udp comment 'web: fast'; ufw route allow in on wg_main comment mine; ufw deny 99/udp; ufw --force enable");
+        let (before, files) = (added(), all());
+        let taken = [allow(51820), deny(443), route(), deny(99)];
+        for rule in &taken {
+            firewall.add_ufw(&marks(), rule).unwrap();
+        }
+        assert_eq!(ours(&firewall), [allow(51820), route(), deny(99), deny(443)]);
+        assert_eq!(
+            added(),
+            [
+                "ufw allow 51820/udp comment 'phantom-wg; was allow'",
+                "ufw deny 443/udp comment 'phantom-wg; was allow_log: web: fast'",
+                "ufw deny 99/udp comment 'phantom-wg; was deny'",
+                "ufw route allow in on wg_main comment 'phantom-wg; was allow: mine'",
+            ]
+        );
+        // Turning one that was taken over keeps the memory of what it was.
+        firewall.add_ufw(&marks(), &deny(51820)).unwrap();
+        firewall.add_ufw(&marks(), &allow(51820)).unwrap();
+        // One that is not ours is not removed.
+        sh("ufw allow 77/udp");
+        firewall.remove_ufw(&marks(), &allow(77)).unwrap();
+        sh("ufw delete allow 77/udp");
+        for rule in &taken {
+            firewall.remove_ufw(&marks(), rule).unwrap();
+        }
+        assert_eq!(added(), before);
+        assert_eq!(all(), files);
+    });
+}
+
+#[test]
+fn a_rule_of_ours_that_is_turned_goes_to_the_front() {
+    in_namespace("a_rule_of_ours_that_is_turned_goes_to_the_front", &NEEDS, || {
+        let firewall = LinuxFirewall::new();
+        sh("ufw allow 22/tcp; ufw --force enable");
+        firewall.add_ufw(&marks(), &allow(51820)).unwrap();
+        firewall.add_ufw(&marks(), &deny(51820)).unwrap();
+        assert_eq!(ours(&firewall), [deny(51820)]);
+        assert_eq!(added(), ["ufw deny 51820/udp comment 'phantom-wg'", "ufw allow 22/tcp"]);
+        // The one that it was before is gone already.
+        firewall.remove_ufw(&marks(), &allow(51820)).unwrap();
+        assert_eq!(ours(&firewall), [deny(51820)]);
+        firewall.remove_ufw(&marks(), &deny(51820)).unwrap();
+        assert_eq!(added(), ["ufw allow 22/tcp"]);
+    });
+}
+
+#[test]
+fn packets_pass_an_active_ufw_by_its_own_rule() {
+    in_namespace("packets_pass_an_active_ufw_by_its_own_rule", &NEEDS, || {
+        let network = Network::new();
+        let firewall = LinuxFirewall::new();
+        sh("ufw --force enable; echo 1 > /proc/sys/net/ipv4/ip_forward");
+        let before = sh("iptables -S");
+        firewall.replace(&marks(), &server_rules()).unwrap();
+        // ufw's tables are ufw's: nothing is repeated there.
+        assert_eq!(sh("iptables -S"), before);
+        assert_eq!(state(&firewall, &server_rules()), InForce::Same);
+        assert_eq!(network.passes(), None);
+        firewall.add_ufw(&marks(), &route()).unwrap();
+        assert_eq!(network.passes(), Some([192, 0, 2, 1].into()));
+        let query = FirewallQuery { interface: "wg_main".parse().unwrap(), subnet: "10.8.0.0/24".parse().unwrap(), port: 51820 };
+        let report = firewall.report(&marks(), &query).unwrap();
+        assert!(report.ufw.enabled && report.forwarding && report.table_loaded);
+        assert_eq!(
+            report.ufw.lines,
+            ["Anywhere                   ALLOW FWD   Anywhere on wg_main", "Anywhere (v6)              ALLOW FWD   Anywhere (v6) on wg_main"]
+        );
+        assert_eq!(report.filter_rules, ["-A ufw-user-forward -i wg_main -j ACCEPT"]);
+        assert_eq!(report.masquerade, [("10.8.0.0/24".parse().unwrap(), "0.0.0.0/0".parse().unwrap())]);
+        // Switched off, its chains stay, and so would a closed policy that somebody else sets.
+        sh("ufw disable; iptables -P FORWARD DROP");
+        assert_eq!(state(&firewall, &server_rules()), InForce::Different);
+        firewall.replace(&marks(), &server_rules()).unwrap();
+        assert_eq!(network.passes(), Some([192, 0, 2, 1].into()));
+    });
+}

@@ -1,0 +1,17 @@
+//! The server on a real kernel: network namespaces, real WireGuard handshakes, foreign clients.
+//!
+//! Every test starts this program again inside namespaces of its own (network, mounts, processes), with throw-away
+//! copies of `/etc`, `/opt` and `/var/lib`, so that nothing of the machine is touched. What cannot run says
+//! `SKIPPED` and why. In a virtual machine with a kernel that has WireGuard, `PHANTOM_TEST_BACKEND=kernel` runs the
+//! same tests on it.
+#![expect(clippy::disallowed_methods, reason = "tests start programs and write files of their own")]
+#![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
+
+mod clients;
+mod concurrency;
+mod crashes;
+mod dns;
+mod faults;
+mod repair;
+mod secrets;
+mod world;

@@ -1,0 +1,8 @@
+//! Tests through the public faces: the command with its words and answers on the host in memory, and the real programs
+//! where they change nothing.
+#![expect(clippy::disallowed_methods, reason = "tests spoil files and start processes on purpose")]
+#![expect(clippy::unwrap_used, reason = "these are tests, helpers included")]
+
+mod cases;
+mod errors;
+mod golden;

@@ -1,0 +1,95 @@
+//! The real programs.
+
+use std::ffi::{OsStr, OsString};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use crate::Answer;
+
+/// Whether this process runs as root.
+pub fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
+/// Says that a test cannot run here, and why. It is counted by the line.
+pub fn skip(test: &str, why: &str) {
+    let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {why}");
+}
+
+/// Builds what cargo is told to, with the profile and the target directory of this test, and gives the folder of the
+/// programs. It is never a program of an older build.
+pub fn build(arguments: &[&str]) -> PathBuf {
+    let this = std::env::current_exe().unwrap();
+    let dir = this.parent().and_then(Path::parent).expect("tests lie in <profile>/deps").to_owned();
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let profile = if dir.ends_with("release") { &["--release"][..] } else { &[] };
+    let mut command = Command::new(cargo);
+    command.current_dir(env!("CARGO_MANIFEST_DIR")).arg("build").arg("--quiet").args(profile).args(arguments);
+    command.env("CARGO_TARGET_DIR", dir.parent().expect("a profile lies in the target directory"));
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    dir
+}
+
+/// A program of this project.
+#[derive(Clone, Debug)]
+pub struct Program(PathBuf);
+
+/// How a program is run.
+#[derive(Clone, Debug, Default)]
+pub struct Run {
+    /// What it reads on standard input.
+    pub input: Vec<u8>,
+    /// Its whole environment.
+    pub env: Vec<(String, OsString)>,
+    /// It runs as nobody.
+    pub as_nobody: bool,
+    /// Its working directory.
+    pub dir: Option<PathBuf>,
+}
+
+impl Program {
+    /// `phantom-api`, built now.
+    pub fn api() -> Self {
+        static DIR: OnceLock<PathBuf> = OnceLock::new();
+        Self(DIR.get_or_init(|| build(&["-p", "phantom-api", "--bins"])).join("phantom-api"))
+    }
+    /// An example of `phantom-api`, built now.
+    pub fn example(name: &str) -> Self {
+        static DIR: OnceLock<PathBuf> = OnceLock::new();
+        let dir = DIR.get_or_init(|| build(&["-p", "phantom-api", "--examples", "--features", "fake"]));
+        Self(dir.join("examples").join(name))
+    }
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+    /// Runs it with an empty environment and nothing to read.
+    pub fn run<S: AsRef<OsStr>>(&self, words: &[S]) -> Answer {
+        self.run_as(words, &Run::default())
+    }
+    /// Runs it.
+    pub fn run_as<S: AsRef<OsStr>>(&self, words: &[S], how: &Run) -> Answer {
+        let mut command = if how.as_nobody {
+            let mut command = Command::new("setpriv");
+            command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]).arg(&self.0);
+            command
+        } else {
+            Command::new(&self.0)
+        };
+        command.args(words).env_clear().envs(how.env.iter().cloned()).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        command.current_dir(how.dir.as_deref().unwrap_or(Path::new("/")));
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        let input = how.input.clone();
+        // A program that reads no more must not stop the test.
+        let writer = std::thread::spawn(move || drop(stdin.write_all(&input)));
+        let output = child.wait_with_output().unwrap();
+        writer.join().unwrap();
+        let code = output.status.code().unwrap_or_else(|| panic!("ended by a signal: {:?}", output.status));
+        let text = |bytes| String::from_utf8(bytes).expect("both streams are UTF-8");
+        Answer { exit: u8::try_from(code).unwrap(), out: text(output.stdout), err: text(output.stderr) }
+    }
+}

@@ -1,0 +1,162 @@
+//! A server to try things on.
+
+use std::cell::RefCell;
+use std::ffi::OsString;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use phantom_api::cli::{self, Environment, Streams};
+use phantom_api::{Host, Paths, Phantom, Store};
+use phantom_core::Core;
+use phantom_dns::Dns;
+use phantom_host::Marks;
+use phantom_host::fake::FakeHost;
+use tempfile::TempDir;
+
+use crate::{Answer, OnDisk, dump_database, dump_tree};
+
+/// The address that [`Server::ready`] is set up with.
+pub const SERVER_IP: &str = "157.230.114.231";
+
+thread_local! {
+    static NOTES: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// A server: the host in memory, and below a folder of its own the installation and its run directory.
+///
+/// Every call opens everything anew, as a process of the command does.
+pub struct Server {
+    /// The handle on the host.
+    pub fake: FakeHost,
+    /// The host; a test may exchange a part of it.
+    pub host: Host,
+    /// `PHANTOM_LANG` of the calls.
+    pub lang: Option<String>,
+    dir: TempDir,
+    paths: Paths,
+}
+
+impl Server {
+    /// A host on which nothing has been set up.
+    pub fn bare() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut host, fake) = Host::fake();
+        host.files = Arc::new(OnDisk::new(fake.clone(), dir.path()));
+        let paths = Paths::with_run_dir(dir.path().join("phantom"), dir.path().join("run"));
+        Self { fake, host, lang: None, dir, paths }
+    }
+
+    /// A server that has been set up with [`SERVER_IP`] and the kernel's WireGuard, its writes counted from zero.
+    pub fn ready() -> Self {
+        Self::set_up(&[])
+    }
+
+    /// A server that has been set up with these parameters, too.
+    pub fn set_up(parameters: &[&str]) -> Self {
+        let server = Self::bare();
+        let address = format!("server_ip={SERVER_IP}");
+        let words: Vec<&str> = ["core", "setup", &address].iter().chain(parameters).copied().collect();
+        server.api(&words).ok();
+        server.fake.reset_writes();
+        server
+    }
+
+    /// Adds clients.
+    #[must_use]
+    pub fn with(self, clients: &[&str]) -> Self {
+        for name in clients {
+            self.api(&["core", "add_client", &format!("client_name={name}")]).ok();
+        }
+        self.fake.reset_writes();
+        self
+    }
+
+    /// Where the installation lies.
+    pub fn paths(&self) -> &Paths {
+        &self.paths
+    }
+
+    /// The folder that holds the install directory and the run directory.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The stored state.
+    pub fn store(&self) -> Store {
+        Store::new(self.paths.clone())
+    }
+
+    /// The marks of this installation.
+    pub fn marks(&self) -> Marks {
+        Marks::new(self.paths.instance())
+    }
+
+    /// The modules on this host, as a fresh process opens them.
+    pub fn phantom(&self) -> Phantom {
+        Phantom::builder(self.host.clone(), self.store()).system::<Core>().system::<Dns>().build().unwrap()
+    }
+
+    /// Runs the command.
+    pub fn api(&self, words: &[&str]) -> Answer {
+        self.run(words.iter().map(Into::into).collect())
+    }
+
+    /// Runs an action with parameters that were put together.
+    pub fn action(&self, module: &str, action: &str, parameters: &[String]) -> Answer {
+        let words = [module, action].into_iter().chain(parameters.iter().map(String::as_str));
+        self.run(words.map(Into::into).collect())
+    }
+
+    /// Runs the command with words that need not be UTF-8.
+    pub fn run(&self, words: Vec<OsString>) -> Answer {
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let mut streams = Streams { out: &mut out, err: &mut err };
+        let environment = Environment { lang: self.lang.clone(), root: None };
+        let note = |text: &str| NOTES.with_borrow_mut(|notes| *notes += &format!("{text}\n"));
+        NOTES.take();
+        let exit = cli::main(words, &environment, &mut streams, note, |_| self.phantom());
+        let text = |bytes| String::from_utf8(bytes).expect("both streams are UTF-8");
+        Answer { exit: exit.into(), out: text(out), err: text(err) + &NOTES.take() }
+    }
+
+    /// An answer as an ordinary installation gives it: with the plain marks and under the default root.
+    pub fn plain(&self, answer: &Answer) -> Answer {
+        let marks = self.marks();
+        let plain = Marks::new(None);
+        let paths = [(self.paths.root(), Paths::DEFAULT_ROOT), (self.paths.run_dir(), "/run/phantom-wg")];
+        let mut out = answer.out.clone();
+        for (path, usual) in paths {
+            out = out.replace(&path.display().to_string(), usual);
+        }
+        out = out.replace(&marks.nft_table(), &plain.nft_table()).replace(&marks.text(), &plain.text());
+        Answer { out, ..answer.clone() }
+    }
+
+    /// Host and database as text. Two equal texts mean that nothing has changed.
+    pub fn dump(&self) -> String {
+        let host = self.fake.dump().replace(&self.dir.path().display().to_string(), "<dir>");
+        format!("{host}{}", dump_database(&self.paths.database()))
+    }
+
+    /// Every file of the installation and of the run directory, but those that come and go with reading: the log of
+    /// the database and its index.
+    pub fn tree(&self) -> String {
+        let all = dump_tree(self.dir.path());
+        let settled = all.lines().filter(|line| !line.contains("phantom.db-"));
+        settled.map(|line| format!("{line}\n")).collect()
+    }
+
+    /// Whether no step is needed. The plan is made without the lock and changes nothing.
+    #[track_caller]
+    pub fn assert_in_sync(&self) {
+        let plan = self.api(&["core", "reconcile", "dry_run=true"]).ok();
+        assert_eq!((&plan["in_sync"], &plan["recovered"]), (&true.into(), &serde_json::Value::Null), "{plan:#}");
+    }
+
+    /// Switches the machine off and on again: what lives on tmpfs is gone.
+    pub fn reboot(&self) {
+        fs::remove_dir_all(self.paths.run_dir()).unwrap();
+        self.fake.reboot();
+    }
+}

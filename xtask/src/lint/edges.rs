@@ -1,0 +1,167 @@
+//! Which crate may depend on which: the layers of the architecture, held against what cargo says.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use crate::workspace;
+
+/// A crate, the crates of this workspace that it may use, and the foreign ones that nobody else may use.
+struct Layer {
+    name: &'static str,
+    may_use: &'static [&'static str],
+    alone: &'static [&'static str],
+}
+
+const fn layer(name: &'static str, may_use: &'static [&'static str], alone: &'static [&'static str]) -> Layer {
+    Layer { name, may_use, alone }
+}
+
+const FOUNDATION: &[&str] =
+    &["phantom-types", "phantom-module", "phantom-store", "phantom-host", "phantom-engine"];
+
+/// From the bottom up. What a crate may use is what stands above it here and is named; a module never uses a module.
+const LAYERS: &[Layer] = &[
+    layer("phantom-types", &[], &["x25519-dalek"]),
+    layer("phantom-module", &["phantom-types"], &["erased-serde"]),
+    layer("phantom-store", &["phantom-types"], &["rusqlite"]),
+    layer(
+        "phantom-host",
+        &["phantom-types"],
+        &["rtnetlink", "netlink-packet-wireguard", "netlink-packet-route", "netlink-sys", "iptables", "hickory-resolver"],
+    ),
+    layer("phantom-device", &["phantom-types"], &["gotatun", "tun-rs"]),
+    layer("phantom-engine", &["phantom-types", "phantom-module", "phantom-store", "phantom-host"], &[]),
+    layer("phantom-core", FOUNDATION, &[]),
+    layer("phantom-dns", FOUNDATION, &[]),
+    layer("phantom-ghost", FOUNDATION, &[]),
+    layer("phantom-multihop", FOUNDATION, &[]),
+    layer(
+        "phantom-api",
+        &[
+            "phantom-types",
+            "phantom-module",
+            "phantom-store",
+            "phantom-host",
+            "phantom-engine",
+            "phantom-core",
+            "phantom-dns",
+            "phantom-ghost",
+            "phantom-multihop",
+        ],
+        &[],
+    ),
+];
+
+/// The pure crate: values and text, nothing that reads, writes, waits or calls.
+const PURE: (&str, &[&str]) = (
+    "phantom-types",
+    &["serde", "thiserror", "ipnetwork", "x25519-dalek", "base64", "zeroize", "schemars", "time"],
+);
+
+/// What `phantom-api` must not carry, through however many crates: it starts in a millisecond and runs as root.
+const NOT_IN_API: &[&str] =
+    &["gotatun", "tun-rs", "phantom-device", "clap", "ratatui", "rustls", "openssl-sys", "native-tls", "reqwest", "tracing-subscriber"];
+
+/// Crates for development, which see everything and are seen by nobody.
+const DEVELOPMENT: &[&str] = &["xtask", "phantom-tests"];
+
+fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+    value[key].as_str().unwrap_or_default()
+}
+
+fn list<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
+    value[key].as_array().into_iter().flatten()
+}
+
+/// A crate's dependencies that end up in what is shipped, by name: not those of tests.
+fn shipped(package: &Value) -> BTreeSet<&str> {
+    let dependencies = list(package, "dependencies");
+    dependencies.filter(|entry| entry["kind"] != "dev").map(|entry| text(entry, "name")).collect()
+}
+
+#[test]
+fn crates_use_only_what_their_layer_may() {
+    let metadata = workspace::metadata(false).unwrap();
+    let packages: Vec<&Value> = list(&metadata, "packages").collect();
+    let members: BTreeSet<&str> = packages.iter().map(|package| text(package, "name")).collect();
+    let mut complaints = Vec::new();
+    for package in &packages {
+        let name = text(package, "name");
+        if DEVELOPMENT.contains(&name) {
+            continue;
+        }
+        let Some(layer) = LAYERS.iter().find(|layer| layer.name == name) else {
+            complaints.push(format!("{name} has no place in the layers"));
+            continue;
+        };
+        for dependency in shipped(package) {
+            if members.contains(dependency) && !layer.may_use.contains(&dependency) {
+                complaints.push(format!("{name} must not use {dependency}"));
+            }
+            let owner = LAYERS.iter().find(|layer| layer.alone.contains(&dependency));
+            if owner.is_some_and(|owner| owner.name != name) {
+                complaints.push(format!("{name} must not use {dependency}: only {} may", owner.unwrap().name));
+            }
+            if name == PURE.0 && !PURE.1.contains(&dependency) {
+                complaints.push(format!("{name} is pure and must not use {dependency}"));
+            }
+        }
+    }
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+}
+
+#[test]
+fn no_test_reaches_below_its_layer() {
+    let metadata = workspace::metadata(false).unwrap();
+    for package in list(&metadata, "packages") {
+        let name = text(package, "name");
+        let dependencies = list(package, "dependencies").map(|entry| text(entry, "name"));
+        let seen = dependencies.filter(|other| DEVELOPMENT.contains(other)).collect::<Vec<_>>();
+        assert!(name == "xtask" || seen.is_empty(), "{name} uses {seen:?}");
+    }
+}
+
+#[test]
+fn modules_are_a_choice_of_the_orchestrator() {
+    let metadata = workspace::metadata(false).unwrap();
+    let api = list(&metadata, "packages").find(|package| text(package, "name") == "phantom-api").unwrap();
+    let modules = list(api, "dependencies").filter(|entry| {
+        let dependency = text(entry, "name");
+        entry["kind"].is_null() && ["core", "dns", "ghost", "multihop"].iter().any(|m| dependency == format!("phantom-{m}"))
+    });
+    let modules: Vec<&Value> = modules.collect();
+    assert!(modules.len() >= 2, "the modules are gone");
+    for module in modules {
+        assert_eq!(module["optional"], true, "{} must be optional", text(module, "name"));
+    }
+}
+
+#[test]
+fn the_command_carries_nothing_heavy() {
+    let metadata = workspace::metadata(true).unwrap();
+    let names: BTreeMap<&str, &str> =
+        list(&metadata, "packages").map(|package| (text(package, "id"), text(package, "name"))).collect();
+    let nodes: BTreeMap<&str, &Value> =
+        list(&metadata["resolve"], "nodes").map(|node| (text(node, "id"), node)).collect();
+    let start = names.iter().find(|(_, name)| **name == "phantom-api").map(|(id, _)| *id).unwrap();
+    let (mut seen, mut ways) = (BTreeSet::from([start]), vec![vec![start]]);
+    let mut heavy = Vec::new();
+    while let Some(way) = ways.pop() {
+        let node = nodes[way.last().unwrap()];
+        for edge in list(node, "deps") {
+            let normal = list(edge, "dep_kinds").any(|kind| kind["kind"].is_null());
+            let id = text(edge, "pkg");
+            if !normal || !seen.insert(id) {
+                continue;
+            }
+            let way: Vec<&str> = way.iter().copied().chain([id]).collect();
+            if NOT_IN_API.contains(&names[id]) {
+                heavy.push(way.iter().map(|id| names[id]).collect::<Vec<_>>().join(" > "));
+            }
+            ways.push(way);
+        }
+    }
+    assert!(seen.len() > 20, "only {} crates were followed", seen.len());
+    assert!(heavy.is_empty(), "{}", heavy.join("\n"));
+}

@@ -1,0 +1,142 @@
+//! `test`: every test there is, counted.
+
+mod machine;
+mod tally;
+
+pub(crate) use tally::Tally;
+
+use crate::command::{Cmd, find_program, is_root};
+use crate::packages::{self, Need};
+use crate::problem::Result;
+use crate::vm::{Suite, image};
+use crate::words::Words;
+use crate::workspace::{self, cargo};
+
+/// What the tests call beside the programs of this project: foreign WireGuard, firewalls, clients and servers.
+const NEEDS: &[Need] = &[
+    Need::program("wg", "wireguard-tools"),
+    Need::program("wireguard-go", "wireguard-go"),
+    Need::program("nft", "nftables"),
+    Need::program("iptables", "iptables"),
+    Need::program("ufw", "ufw"),
+    Need::program("ip", "iproute2"),
+    Need::program("ping", "iputils-ping"),
+    Need::program("conntrack", "conntrack"),
+    Need::program("tcpdump", "tcpdump"),
+    Need::program("iperf3", "iperf3"),
+    Need::program("curl", "curl"),
+    Need::program("dig", "dnsutils"),
+    // Without the service that the package dnsmasq would start on this machine.
+    Need::program("dnsmasq", "dnsmasq-base"),
+    Need::program("jq", "jq"),
+    Need::program("man", "man-db"),
+    Need::program("zsh", "zsh"),
+    Need::program("fish", "fish"),
+];
+
+/// How much of the tests is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// `PHANTOM_TEST_QUICK=1`: tests leave out what takes long.
+    Quick,
+    Normal,
+    /// `PHANTOM_TEST_LONG=1`: tests go on for minutes.
+    Long,
+}
+
+impl Extent {
+    /// The variable by which tests know it.
+    pub(crate) fn variable(self) -> Option<&'static str> {
+        match self {
+            Self::Quick => Some("PHANTOM_TEST_QUICK"),
+            Self::Normal => None,
+            Self::Long => Some("PHANTOM_TEST_LONG"),
+        }
+    }
+}
+
+pub(crate) fn run(mut words: Words) -> Result<bool> {
+    let extent = match (words.flag("--quick"), words.flag("--long")) {
+        (_, true) => Extent::Long,
+        (true, false) => Extent::Quick,
+        (false, false) => Extent::Normal,
+    };
+    let suites = suites(&mut words, extent)?;
+    words.end()?;
+    let mut tally = Tally::default();
+    if let Err(problem) = packages::ensure(packages::BUILD).and_then(|_| packages::ensure(NEEDS)) {
+        // Tests that miss a program say so and are counted as skipped.
+        println!("{problem}");
+    }
+    tally.part("this machine");
+    if let Err(problem) = on_this_machine(extent, &mut tally) {
+        tally.fail("cargo test", &problem.to_string());
+    }
+    for suite in suites {
+        tally.part(&format!("virtual machine, {suite}"));
+        let result = image::ensure(suite).and_then(|()| machine::run(suite, extent, &mut tally));
+        if let Err(problem) = result {
+            tally.fail("virtual machine", &problem.to_string());
+        }
+    }
+    tally.close();
+    Ok(tally.is_good())
+}
+
+/// In which releases of Debian the tests are repeated.
+fn suites(words: &mut Words, extent: Extent) -> Result<Vec<Suite>> {
+    let named = words.value("--suite")?;
+    let wanted = words.flag("--vm") || named.is_some();
+    Ok(match named {
+        Some(name) => vec![name.parse()?],
+        None if wanted && extent == Extent::Long => vec![Suite::Bookworm, Suite::Trixie],
+        None if wanted => vec![Suite::Bookworm],
+        None => Vec::new(),
+    })
+}
+
+/// `cargo test` of everything; its lines go to the terminal as far as they say something.
+fn on_this_machine(extent: Extent, tally: &mut Tally) -> Result {
+    // Tests run the programs themselves: all of them have to be there and fresh, whichever package is tested.
+    workspace::build(["build", "--workspace", "--bins"])?;
+    let mut command = cargo().args(["test", "--workspace", "--all-features", "--no-fail-fast"]);
+    if let Some(variable) = extent.variable() {
+        command = command.env(variable, "1");
+    }
+    if let Some(runner) = privileged_runner() {
+        let target = format!("CARGO_TARGET_{}_RUNNER", host_triple()?.to_uppercase().replace('-', "_"));
+        command = command.env(target, runner);
+    }
+    // Passed tests too may have said that they were skipped.
+    let command = command.args(["--", "--show-output"]);
+    let before = tally.failures();
+    let status = command.stream(|line| tally.line(line))?;
+    if !status.success() && tally.failures() == before {
+        tally.fail("cargo test", &status.to_string());
+    }
+    Ok(())
+}
+
+/// What test programs are started with so that they may make network namespaces; nothing for root.
+fn privileged_runner() -> Option<&'static str> {
+    if is_root() {
+        return None;
+    }
+    if Cmd::line("sudo -n true").succeeds() {
+        return Some("sudo -n -E");
+    }
+    // Root in a user namespace of one's own: enough for namespaces, links, rules and nft, not for /etc.
+    let own = "unshare --map-root-user --net --mount";
+    if find_program("unshare").is_some() && Cmd::line(own).arg("true").succeeds() {
+        println!("Not root: tests run in a user namespace; those that need more say so.");
+        return Some(own);
+    }
+    println!("Not root, and no user namespaces: tests that need the network are skipped.");
+    None
+}
+
+fn host_triple() -> Result<String> {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let text = Cmd::new(rustc).arg("-vV").read()?;
+    Ok(text.lines().find_map(|line| line.strip_prefix("host: ")).unwrap_or("x86_64-unknown-linux-gnu").to_owned())
+}

@@ -1,0 +1,130 @@
+//! The disk images: built once from Debian's packages, booted once, and frozen.
+
+use std::fs;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use super::Suite;
+use super::machine::{self, Kind};
+use crate::command::{Cmd, is_root};
+use crate::packages::{self, Need};
+use crate::problem::{Context as _, Problem, Result};
+
+/// Makes root file systems, kernel and initrd.
+const BUILD: &str = include_str!("../../lab/build.sh");
+/// Runs in the guest and does the jobs.
+const AGENT: &str = include_str!("../../lab/agent.sh");
+/// The guest's first program.
+const INIT: &str = include_str!("../../lab/init.sh");
+
+/// What building needs on this machine. The emulator is apart: see [`emulator`].
+const NEEDS: &[Need] = &[
+    Need::program("mmdebstrap", "mmdebstrap"),
+    Need::program("mke2fs", "e2fsprogs"),
+    Need::program("zstd", "zstd"),
+    Need::program("xz", "xz-utils"),
+    Need::program("cpio", "cpio"),
+    Need::program("busybox", "busybox-static"),
+    Need::file("/usr/share/keyrings/debian-archive-keyring.gpg", "debian-archive-keyring"),
+];
+
+/// The test tools of the full image; the bare one has their packages at hand, not installed.
+const TOOLS: &str = "wireguard-tools wireguard-go nftables iptables ufw conntrack tcpdump iperf3 curl dnsutils \
+                     dnsmasq-base netcat-openbsd jq";
+
+/// Where the image of a release lies.
+pub(crate) fn dir(suite: Suite) -> PathBuf {
+    let base = std::env::var_os("PHANTOM_LAB").unwrap_or_else(|| "/var/tmp/phantom-wg-lab".into());
+    PathBuf::from(base).join(suite.to_string())
+}
+
+/// Builds and freezes the image unless it is there and made by these very scripts.
+pub(crate) fn ensure(suite: Suite) -> Result {
+    let dir = dir(suite);
+    let mark = |name: &str| fs::read_to_string(dir.join(name)).unwrap_or_default();
+    let built = hash(&[BUILD, AGENT, INIT, TOOLS]);
+    if mark("built") != built {
+        build(suite)?;
+        fs::write(dir.join("built"), &built).context(dir.display())?;
+    }
+    emulator()?;
+    // A frozen machine wakes only in the same emulator with the same devices.
+    let version = Cmd::line("qemu-system-x86_64 --version").read()?;
+    let frozen = hash(&[&version, &machine::devices_mark(), &built]);
+    if mark("frozen") != frozen {
+        for kind in [Kind::Full, Kind::Bare] {
+            let start = Instant::now();
+            machine::freeze(suite, kind)?;
+            println!("{suite}, {kind} image: booted and frozen in {} s", start.elapsed().as_secs());
+        }
+        fs::write(dir.join("frozen"), &frozen).context(dir.display())?;
+    }
+    Ok(())
+}
+
+fn build(suite: Suite) -> Result {
+    if !is_root() {
+        let dir = dir(suite);
+        return Err(Problem::new(format!("the image in {} can only be built by root", dir.display())));
+    }
+    packages::ensure(NEEDS)?;
+    emulator()?;
+    let (start, dir) = (Instant::now(), dir(suite));
+    if dir.exists() {
+        fs::remove_dir_all(&dir).context(dir.display())?;
+    }
+    fs::create_dir_all(&dir).context(dir.display())?;
+    for (name, text) in [("build.sh", BUILD), ("agent.sh", AGENT), ("init.sh", INIT)] {
+        fs::write(dir.join(name), text).context(name)?;
+        fs::set_permissions(dir.join(name), fs::Permissions::from_mode(0o755)).context(name)?;
+    }
+    println!("Building the image of {suite} in {} (about a minute)", dir.display());
+    let command = Cmd::new("bash").arg(dir.join("build.sh")).arg(suite.to_string()).arg(&dir).arg(TOOLS);
+    let mut log = Vec::new();
+    let status = command.stream(|line| log.push(line.to_owned()))?;
+    if !status.success() {
+        log.iter().rev().take(30).rev().for_each(|line| println!("{line}"));
+        return Err(Problem::new(format!("the image of {suite} was not built: {status}")));
+    }
+    println!("{suite}: built in {} s", start.elapsed().as_secs());
+    Ok(())
+}
+
+/// Installs qemu. Where Debian 12's own does not fit what is installed already, that of backports is taken, through a
+/// package list that the machine's other programs do not see.
+fn emulator() -> Result {
+    let Err(first) = packages::ensure(&[Need::program("qemu-system-x86_64", "qemu-system-x86")]) else {
+        return Ok(());
+    };
+    let release = fs::read_to_string("/etc/os-release").context("/etc/os-release")?;
+    let name = release.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME=")).context(&first)?;
+    let dir = std::env::temp_dir().join("phantom-wg-lab-apt");
+    fs::create_dir_all(dir.join("lists/partial")).context(dir.display())?;
+    let key = "[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]";
+    let mirror = "http://deb.debian.org/debian";
+    let lines = [name.to_owned(), format!("{name}-updates"), format!("{name}-backports")];
+    let lines = lines.map(|suite| format!("deb {key} {mirror} {suite} main\n")).concat();
+    fs::write(dir.join("sources.list"), lines).context(dir.display())?;
+    let place = dir.display();
+    let apt = Cmd::root("apt-get").args(["-qq", "-y", "--no-install-recommends"]).args([
+        "-o".to_owned(),
+        format!("Dir::Etc::SourceList={place}/sources.list"),
+        "-o".to_owned(),
+        "Dir::Etc::SourceParts=/nonexistent".to_owned(),
+        "-o".to_owned(),
+        format!("Dir::State::Lists={place}/lists"),
+    ]);
+    apt.clone().arg("update").quiet()?;
+    let target = format!("{name}-backports");
+    let result = apt.args(["install", "-t", &target, "qemu-system-x86"]).quiet();
+    let _ = fs::remove_dir_all(&dir);
+    result
+}
+
+fn hash(parts: &[&str]) -> String {
+    let mut hasher = DefaultHasher::new();
+    parts.hash(&mut hasher);
+    format!("{:016x}\n", hasher.finish())
+}
