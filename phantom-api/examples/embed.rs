@@ -22,7 +22,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     core.call(Setup { server_ip: Some("203.0.113.5".parse()?), ..Setup::default() }, &call)?;
     dns.call(ChangeServers { primary: Some("9.9.9.9".parse()?), secondary: None }, &call)?;
     let added = core.call(AddClient { client_name: "john-laptop".parse()? }, &call)?;
-    let exported = core.call(ExportClient { client_name: added.client.name.to_string(), use_ipv6: false }, &call)?;
+    let exported =
+        core.call(ExportClient { client_name: added.client.name.to_string(), use_ipv6: false }, &call)?;
 
     println!("{} has {}", added.client.name, added.client.ip);
     println!("{}", exported.config.0.lines().find(|line| line.starts_with("DNS")).unwrap_or_default());

@@ -20,7 +20,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Several at once: the lock gives every one its own address.
     let adds = (1..=5).map(|n| {
         let phantom = phantom.clone();
-        tokio::spawn(async move { execute(&phantom, "core", "add_client", &[("client_name", &format!("client-{n}"))]).await })
+        tokio::spawn(async move {
+            execute(&phantom, "core", "add_client", &[("client_name", &format!("client-{n}"))]).await
+        })
     });
     for add in adds.collect::<Vec<_>>() {
         let answer = add.await??;
@@ -31,11 +33,16 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 /// Runs an action by name on a thread where it may block.
 async fn execute(
-    phantom: &Arc<Phantom>, module: &'static str, action: &'static str, words: &[(&str, &str)],
+    phantom: &Arc<Phantom>,
+    module: &'static str,
+    action: &'static str,
+    words: &[(&str, &str)],
 ) -> Result<serde_json::Value, String> {
     let phantom = phantom.clone();
     let params = Params::from_words(words.iter().map(|(key, value)| (key.to_string(), value.to_string())));
     let call = Call::new(Lang::En);
-    let done = tokio::task::spawn_blocking(move || phantom.execute(module, action, params, &call).map(|a| a.to_value()));
+    let done = tokio::task::spawn_blocking(move || {
+        phantom.execute(module, action, params, &call).map(|a| a.to_value())
+    });
     done.await.map_err(|error| error.to_string())?.map_err(|failure| failure.message(Lang::En))
 }

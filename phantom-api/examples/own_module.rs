@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use phantom_api::cli::{self, Environment, Streams};
 use phantom_api::{
-    Action, Call, Effect, Entry, ErrorCode, Host, Lang, Paths, Phantom, Programs, Store, Text, TypedModule, entry,
-    linux_options,
+    Action, Call, Effect, Entry, ErrorCode, Host, Lang, Paths, Phantom, Programs, Store, Text, TypedModule,
+    entry, linux_options,
 };
 use phantom_core::Core;
 use schemars::JsonSchema;
@@ -76,11 +76,17 @@ impl TypedModule for Notes {
 fn main() -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().skip(1).collect();
     let mut streams = Streams { out: &mut io::stdout(), err: &mut io::stderr() };
-    let exit = cli::main(words, &Environment::default(), &mut streams, |_| (), |root| {
-        let paths = Paths::new(root);
-        let host = Host::linux(linux_options(&paths, Programs::in_dir("/usr/local/bin")));
-        let builder = Phantom::builder(host, Store::new(paths)).system::<Core>().with(Arc::new(Notes));
-        builder.build().expect("the names differ")
-    });
+    let exit = cli::main(
+        words,
+        &Environment::default(),
+        &mut streams,
+        |_| (),
+        |root| {
+            let paths = Paths::new(root);
+            let host = Host::linux(linux_options(&paths, Programs::in_dir("/usr/local/bin")));
+            let builder = Phantom::builder(host, Store::new(paths)).system::<Core>().with(Arc::new(Notes));
+            builder.build().expect("the names differ")
+        },
+    );
     ExitCode::from(u8::from(exit))
 }

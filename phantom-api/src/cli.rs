@@ -16,8 +16,8 @@ use serde_json::Value;
 use crate::{API_VERSION, Phantom, Response};
 pub use args::{Invocation, JsonSource, Words, parse};
 pub use completions::{Shell, completions};
-pub(crate) use help::{errors, example, facts};
 pub use help::{action_help, module_help, program_help, usage};
+pub(crate) use help::{errors, example, facts};
 
 /// The install directory when neither `--root` nor `PHANTOM_ROOT` names one.
 const DEFAULT_ROOT: &str = phantom_store::Paths::DEFAULT_ROOT;
@@ -66,7 +66,10 @@ pub struct Streams<'a> {
 ///
 /// `note` is told what goes to standard error while an action runs.
 pub fn main(
-    words: Vec<OsString>, environment: &Environment, streams: &mut Streams<'_>, note: fn(&str),
+    words: Vec<OsString>,
+    environment: &Environment,
+    streams: &mut Streams<'_>,
+    note: fn(&str),
     open: impl FnOnce(PathBuf) -> Phantom,
 ) -> Exit {
     let invocation = parse(words);
@@ -91,7 +94,10 @@ pub fn main(
 
 /// `--lang`, then `PHANTOM_LANG`, then the stored setting, then English.
 fn language(
-    invocation: &Invocation, environment: &Environment, phantom: &Phantom, streams: &mut Streams<'_>,
+    invocation: &Invocation,
+    environment: &Environment,
+    phantom: &Phantom,
+    streams: &mut Streams<'_>,
 ) -> Lang {
     if let Some(lang) = invocation.lang {
         return lang;
@@ -134,7 +140,12 @@ fn show_help(phantom: &Phantom, words: &[String], lang: Lang, streams: &mut Stre
 }
 
 fn run(
-    phantom: &Phantom, invocation: &Invocation, module: &str, action: &str, lang: Lang, note: fn(&str),
+    phantom: &Phantom,
+    invocation: &Invocation,
+    module: &str,
+    action: &str,
+    lang: Lang,
+    note: fn(&str),
     streams: &mut Streams<'_>,
 ) -> Exit {
     let call = Call { lang, note };
@@ -162,12 +173,16 @@ fn run(
 
 /// Whether the causes of a failure say more than its message: those of the host and of the stored state do.
 fn tells_more(failure: &Failure) -> bool {
-    ["SERVICE_OPERATION_FAILED", "NETWORK_ERROR", "CONFIG_ERROR", codes::INTERNAL_ERROR].contains(&failure.code())
+    ["SERVICE_OPERATION_FAILED", "NETWORK_ERROR", "CONFIG_ERROR", codes::INTERNAL_ERROR]
+        .contains(&failure.code())
 }
 
 /// The parameters of the call: `key=value` words and the JSON object, in the order of the checks.
 fn parameters(
-    phantom: &Phantom, invocation: &Invocation, module: &str, action: &str,
+    phantom: &Phantom,
+    invocation: &Invocation,
+    module: &str,
+    action: &str,
 ) -> Result<Params, ParamError> {
     if let Some(error) = &invocation.error {
         return Err(error.clone());
@@ -208,7 +223,12 @@ fn read_json(source: &JsonSource) -> Result<Params, ParamError> {
 
 /// What the service of an interface runs when it starts and stops.
 fn service(
-    phantom: &Phantom, verb: &str, interface: &str, lang: Lang, note: fn(&str), streams: &mut Streams<'_>,
+    phantom: &Phantom,
+    verb: &str,
+    interface: &str,
+    lang: Lang,
+    note: fn(&str),
+    streams: &mut Streams<'_>,
 ) -> Exit {
     let Ok(name) = interface.parse::<InterfaceName>() else { return print_usage(streams, lang) };
     let call = Call { lang, note };

@@ -45,7 +45,8 @@ fn action_section(text: &mut String, module: &str, spec: &Spec, lang: Lang) {
     let mut rows = Vec::new();
     fields(schema.as_value(), schema.as_value(), "", 0, &mut rows);
     if !rows.is_empty() {
-        let (field, kind, what) = (lang.pick("Field", "Alan"), lang.pick("Type", "Tür"), lang.pick("Meaning", "Anlamı"));
+        let (field, kind, what) =
+            (lang.pick("Field", "Alan"), lang.pick("Type", "Tür"), lang.pick("Meaning", "Anlamı"));
         let _ = write!(text, "\n| {field} | {kind} | {what} |\n|---|---|---|\n");
         for (name, kind, what) in rows {
             let _ = writeln!(text, "| `{name}` | {kind} | {} |", what.replace('|', "\\|"));
@@ -77,7 +78,8 @@ fn follow<'a>(schema: &'a Value, root: &'a Value) -> &'a Value {
         return root.pointer(path.trim_start_matches('#')).unwrap_or(schema);
     }
     let branches = schema.get("anyOf").and_then(Value::as_array);
-    let some = branches.and_then(|list| list.iter().find(|one| one.get("type") != Some(&Value::from("null"))));
+    let some =
+        branches.and_then(|list| list.iter().find(|one| one.get("type") != Some(&Value::from("null"))));
     some.map_or(schema, |one| follow(one, root))
 }
 
@@ -94,7 +96,8 @@ fn type_name(schema: &Value) -> String {
 /// module's actions.
 pub fn manual(phantom: &Phantom, lang: Lang) -> Vec<(String, String)> {
     let summary = lang.pick("manage a Phantom-WG VPN server", "Phantom-WG VPN sunucusunu yönet");
-    let mut pages = vec![("phantom-api.1".to_owned(), page("phantom-api", summary, &program_help(phantom, lang), lang))];
+    let mut pages =
+        vec![("phantom-api.1".to_owned(), page("phantom-api", summary, &program_help(phantom, lang), lang))];
     for module in phantom.modules() {
         let name = format!("phantom-api-{}", module.name());
         let body = module_page(&**module, lang);
@@ -104,7 +107,8 @@ pub fn manual(phantom: &Phantom, lang: Lang) -> Vec<(String, String)> {
 }
 
 fn module_page(module: &dyn Module, lang: Lang) -> String {
-    let helps: Vec<String> = module.specs().iter().map(|spec| action_help(module.name(), spec, lang)).collect();
+    let helps: Vec<String> =
+        module.specs().iter().map(|spec| action_help(module.name(), spec, lang)).collect();
     helps.join("\n\n")
 }
 

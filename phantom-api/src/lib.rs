@@ -36,7 +36,8 @@ pub use phantom_engine::{Engine, EngineError, SystemModule};
 pub use phantom_host::linux::LinuxOptions;
 pub use phantom_host::{Host, Programs};
 pub use phantom_module::{
-    Action, Answer, Call, Effect, Entry, ErrorCode, Failure, Given, Lang, Module, Params, Spec, Text, TypedModule, entry,
+    Action, Answer, Call, Effect, Entry, ErrorCode, Failure, Given, Lang, Module, Params, Spec, Text,
+    TypedModule, entry,
 };
 pub use phantom_store::{Paths, Store};
 

@@ -97,13 +97,19 @@ impl Phantom {
     }
     /// The language that is stored, where one is and can be read.
     pub fn stored_language(&self) -> Option<Lang> {
-        let settings = self.engine.store().read(|state| state.settings()).ok()?;
+        let settings = self.engine.store().read(phantom_store::State::settings).ok()?;
         settings.language.and_then(|language| Lang::of_locale(language.as_str()))
     }
 
     /// Runs an action by name. A bug in it is an error of this call and of no other: what it had changed is led back
     /// by the next change.
-    pub fn execute(&self, module: &str, action: &str, params: Params, call: &Call) -> Result<Answer, Failure> {
+    pub fn execute(
+        &self,
+        module: &str,
+        action: &str,
+        params: Params,
+        call: &Call,
+    ) -> Result<Answer, Failure> {
         let module = self.known(module)?;
         self.check_action(module, action)?;
         let run = AssertUnwindSafe(|| module.execute(action, params, call));
@@ -179,12 +185,20 @@ impl ErrorCode for DispatchError {
                 format!("'{module}' modülü bulunamadı. Mevcut modüller: {}", known.join(", "))
             }
             (Self::Action { module, action, known }, Lang::En) => {
-                format!("Action '{action}' not found in module '{module}'. Available actions: {}", known.join(", "))
+                format!(
+                    "Action '{action}' not found in module '{module}'. Available actions: {}",
+                    known.join(", ")
+                )
             }
             (Self::Action { module, action, known }, Lang::Tr) => {
-                format!("'{action}' eylemi '{module}' modülünde bulunamadı. Mevcut eylemler: {}", known.join(", "))
+                format!(
+                    "'{action}' eylemi '{module}' modülünde bulunamadı. Mevcut eylemler: {}",
+                    known.join(", ")
+                )
             }
-            (Self::Internal, lang) => lang.pick("An unexpected error occurred", "Beklenmeyen bir hata oluştu").to_owned(),
+            (Self::Internal, lang) => {
+                lang.pick("An unexpected error occurred", "Beklenmeyen bir hata oluştu").to_owned()
+            }
         }
     }
 

@@ -55,7 +55,7 @@ fn key_bytes(part: &[u8]) -> [u8; 32] {
 }
 
 fn random_failed(error: HostError) -> EngineError {
-    EngineError::Host { operation: "keys", source: error.into(), rolled_back: true }
+    EngineError::Host { operation: "keys", source: Box::new(error.into()), rolled_back: true }
 }
 
 /// Restarts the service after a client came or went, where the setting asks for it and the service runs.

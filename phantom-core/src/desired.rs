@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 use phantom_engine::{Depth, PeerWish, Site, Wanted};
-use phantom_host::reconcile::{WantedDevice, WantedInterface, WantedPeer};
+use phantom_host::reconcile::{BEFORE, WantedDevice, WantedFile, WantedInterface, WantedPeer};
 use phantom_host::{
     Command, Hook, Match, PeerConfig, PeerUpdate, Protocol, Restart, Ruleset, UfwRule, Unit, UnitKind,
     Verdict,
@@ -47,11 +47,13 @@ pub(crate) fn desired(
 ) -> Result<(), StoreError> {
     let Some(server) = state.server()? else { return Ok(()) };
     let mut peers = None;
+    let path = Site::wireguard_file(&server.interface);
     if depth == Depth::Full {
-        let (list, file) = peers_and_file(site, state, &server)?;
+        let (list, content) = peers_and_file(site, state, &server)?;
         peers = Some(list);
-        let path = Site::wireguard_file(&server.interface);
-        wanted.files.insert(path, Some(phantom_host::reconcile::WantedFile { mode: 0o600, content: file }));
+        wanted.files.insert(path, Some(WantedFile { mode: 0o600, content }));
+    } else {
+        wanted.kept_files.insert(path);
     }
     wanted.interfaces.insert(
         server.interface.clone(),
@@ -73,7 +75,9 @@ pub(crate) fn desired(
     wanted.ufw.insert(UfwRule::Allow { protocol: Protocol::Udp, port: server.port });
     wanted.ufw.insert(UfwRule::RouteFrom { interface: server.interface.clone() });
     wanted.sysctls.insert(IP_FORWARD.to_owned(), "1".to_owned());
-    let sysctl = format!("{}\n{IP_FORWARD} = 1\n", site.marks.first_line());
+    let before = server.ip_forward_before.iter().map(|value| format!("{BEFORE}{IP_FORWARD} = {value}\n"));
+    let before: String = before.collect();
+    let sysctl = format!("{}\n{before}{IP_FORWARD} = 1\n", site.marks.first_line());
     wanted.file(format!("/etc/sysctl.d/90-{}.conf", site.marks.text()), 0o644, sysctl);
     let boot = boot_unit(site);
     wanted.units.insert(boot.name.clone(), (boot, None));
@@ -214,7 +218,11 @@ fn interface_unit(site: &Site, server: &Server) -> Unit {
         description: format!("WireGuard server {} ({})", server.interface, server.backend),
         kind,
         restart: Restart::OnFailure,
-        capabilities: if embedded { DEVICE_CAPABILITIES.map(str::to_owned).into() } else { tool_capabilities() },
+        capabilities: if embedded {
+            DEVICE_CAPABILITIES.map(str::to_owned).into()
+        } else {
+            tool_capabilities()
+        },
         writable: if embedded { vec!["/run/wireguard".into()] } else { tool_paths(site) },
         devices: if embedded { vec!["/dev/net/tun".into()] } else { Vec::new() },
         dynamic_user: false,

@@ -54,7 +54,9 @@ impl ErrorCode for DnsError {
             Self::NothingGiven => {
                 lang.pick("Give primary, secondary or both", "primary, secondary veya ikisini birden verin")
             }
-            Self::NoServers => lang.pick("No valid DNS servers to test", "Test edilecek geçerli DNS sunucusu yok"),
+            Self::NoServers => {
+                lang.pick("No valid DNS servers to test", "Test edilecek geçerli DNS sunucusu yok")
+            }
         };
         text.to_owned()
     }

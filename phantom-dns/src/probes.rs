@@ -13,7 +13,7 @@ const LIMIT: Duration = Duration::from_secs(3);
 pub(crate) fn ask(engine: &Engine, probes: &[Probe]) -> Result<Vec<Result<Answer, ProbeError>>, EngineError> {
     engine.host().resolver.probe(probes, LIMIT).map_err(|error| EngineError::Host {
         operation: "dns",
-        source: error.into(),
+        source: Box::new(error.into()),
         rolled_back: true, // nothing is ever changed by asking
     })
 }
@@ -25,7 +25,9 @@ pub(crate) fn error_text(error: &ProbeError, lang: Lang) -> String {
             Lang::En => format!("No address in the answer ({rcode})"),
             Lang::Tr => format!("Yanıtta adres yok ({rcode})"),
         },
-        ProbeError::Timeout => lang.pick("No answer within 3 seconds", "3 saniye içinde yanıt yok").to_owned(),
+        ProbeError::Timeout => {
+            lang.pick("No answer within 3 seconds", "3 saniye içinde yanıt yok").to_owned()
+        }
         _ => lang.pick("Server not reachable", "Sunucuya ulaşılamıyor").to_owned(),
     }
 }

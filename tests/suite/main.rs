@@ -5,4 +5,7 @@
 
 mod cases;
 mod errors;
+mod faults;
 mod golden;
+mod reads;
+mod walks;

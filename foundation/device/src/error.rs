@@ -42,11 +42,8 @@ pub enum DeviceError {
         #[source]
         source: io::Error,
     },
-    /// One of the tasks that carry packets ended, which none does by itself. Start the device anew: its TUN with
-    /// addresses and routes is still there.
-    #[error("the task that {task} has failed")]
-    Task {
-        /// What the task does.
-        task: &'static str,
-    },
+    /// One of the tasks that carry packets has failed, which is an error in this program. Start the device anew: its
+    /// link with addresses and routes is still there.
+    #[error("a task that carries packets has failed")]
+    Task,
 }

@@ -4,6 +4,7 @@ use std::env;
 use std::future::Future;
 use std::sync::Arc;
 
+use futures::FutureExt as _;
 use phantom_types::InterfaceName;
 use tokio::task::JoinSet;
 
@@ -11,7 +12,7 @@ use crate::device::{Device, handshakes, inbound, outbound, timers};
 use crate::error::DeviceError;
 use crate::log::Log;
 use crate::notify;
-use crate::tun::Tun;
+use crate::tun::{Gone, Tun};
 use crate::uapi::server::{Server, refuse_second};
 
 /// What device to run, and how.
@@ -77,12 +78,7 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()>) -> Result
     let ended = tokio::select! {
         never = server.serve(&device, &mut clients) => match never {},
         () = shutdown => Ok(Ended::Shutdown),
-        // No task ends by itself, but for those that look at the TUN.
-        ended = tasks.join_next() => match ended {
-            Some(Ok(Task::LinkGone)) => Ok(Ended::LinkGone),
-            Some(Ok(Task::Failed(task))) => Err(DeviceError::Task { task }),
-            Some(Err(_)) | None => Err(DeviceError::Task { task: "carries packets" }),
-        },
+        ended = end(&mut tasks) => ended,
     };
     tell(&device, notify::STOPPING);
     drop(server);
@@ -91,50 +87,31 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()>) -> Result
     ended
 }
 
-/// How a task has ended.
-enum Task {
-    LinkGone,
-    Failed(&'static str),
+/// Waits for a task that says what the end is: one that looks at the TUN. Others end after it, or by a panic.
+async fn end(tasks: &mut JoinSet<Option<Ended>>) -> Result<Ended, DeviceError> {
+    loop {
+        match tasks.join_next().await {
+            Some(Ok(Some(ended))) => return Ok(ended),
+            Some(Ok(None)) => {}
+            Some(Err(_)) | None => return Err(DeviceError::Task),
+        }
+    }
 }
 
-fn start(tasks: &mut JoinSet<Task>, device: &Arc<Device>, lanes: usize) {
+fn start(tasks: &mut JoinSet<Option<Ended>>, device: &Arc<Device>, lanes: usize) {
     let (out, out_lanes) = outbound::lanes(lanes);
     for lane in out_lanes {
-        let device = Arc::clone(device);
-        tasks.spawn(async {
-            outbound::carry(device, lane).await;
-            Task::Failed("seals packets")
-        });
+        tasks.spawn(outbound::carry(Arc::clone(device), lane).map(|()| None));
     }
     let (messages, queue) = handshakes::queue();
-    let (in_, in_lanes) = inbound::lanes(lanes, messages);
+    let (into, in_lanes) = inbound::lanes(lanes, messages);
     for lane in in_lanes {
-        let device = Arc::clone(device);
-        tasks.spawn(async {
-            inbound::carry(device, lane).await;
-            Task::Failed("opens packets")
-        });
+        tasks.spawn(inbound::carry(Arc::clone(device), lane).map(|()| None));
     }
-    let this = Arc::clone(device);
-    tasks.spawn(async {
-        outbound::distribute(this, out).await;
-        Task::LinkGone
-    });
-    let this = Arc::clone(device);
-    tasks.spawn(async {
-        inbound::distribute(this, in_).await;
-        Task::Failed("receives packets")
-    });
-    let this = Arc::clone(device);
-    tasks.spawn(async {
-        handshakes::answer(this, queue).await;
-        Task::Failed("answers handshakes")
-    });
-    let this = Arc::clone(device);
-    tasks.spawn(async {
-        timers::run(this).await;
-        Task::Failed("looks at timers")
-    });
+    tasks.spawn(outbound::distribute(Arc::clone(device), out).map(|Gone| Some(Ended::LinkGone)));
+    tasks.spawn(inbound::distribute(Arc::clone(device), into).map(|()| None));
+    tasks.spawn(handshakes::answer(Arc::clone(device), queue).map(|()| None));
+    tasks.spawn(timers::run(Arc::clone(device)).map(|Gone| Some(Ended::LinkGone)));
 }
 
 /// Tells the service manager, if there is one that wants to hear it.

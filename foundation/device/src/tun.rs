@@ -77,9 +77,12 @@ impl Tun {
         Ok(Self { device, name: name.clone(), new })
     }
 
-    /// Lets the link stay when the process ends.
+    /// Lets the link stay when the process ends. If it has been deleted already, that is for the readers to notice.
     pub(crate) fn persist(&self) -> Result<(), DeviceError> {
-        self.device.persist().map_err(|source| DeviceError::Tun { name: self.name.clone(), source })
+        match self.device.persist() {
+            Err(source) if !is_gone(&source) => Err(DeviceError::Tun { name: self.name.clone(), source }),
+            _ => Ok(()),
+        }
     }
 
     /// Where the link comes from, in words.

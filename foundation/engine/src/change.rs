@@ -6,6 +6,7 @@ use phantom_host::HostError;
 use phantom_host::reconcile::{self, Depth, Wanted};
 use phantom_module::{Call, chain};
 use phantom_store::{Lock, LockError, Marker, State, Transaction};
+use phantom_types::PublicKey;
 
 use crate::error::HostFailure;
 use crate::peers::{Reached, Way};
@@ -51,14 +52,23 @@ impl<'a> Change<'a> {
     /// On return the host shows the wanted state. An error needs nothing from the caller but to be returned: the
     /// host is led back with the stored state.
     pub fn apply(&mut self, scope: Scope) -> Result<(), EngineError> {
-        self.mark(&scope)?;
-        self.engine.apply_scope(self.origin.action, &self.state, &scope, Way::Forward)
+        let operation = self.origin.action;
+        let at = self.touch(scope)?;
+        let Scope::Peers(keys) = &self.touched[at] else {
+            return self.engine.apply_scope(operation, &self.state, &self.touched[at], Way::Forward);
+        };
+        if self.engine.reach_peers(operation, &self.state, keys, Way::Forward)? == Reached::All {
+            return Ok(());
+        }
+        // From here on more than these peers is touched, and has to be led back.
+        self.touch(Scope::Full)?;
+        self.engine.apply_scope(operation, &self.state, &Scope::Full, Way::Forward)
     }
 
     /// Takes the WireGuard interfaces down and brings them up again from the stored state. Everything else stays in
     /// force throughout.
     pub fn restart(&mut self) -> Result<(), EngineError> {
-        self.mark(&Scope::Full)?;
+        self.touch(Scope::Full)?;
         let wanted = self.engine.desired(&self.state, Depth::Full)?;
         self.engine.bring(self.origin.action, &wanted.clone().stopped())?;
         self.engine.bring(self.origin.action, &wanted)
@@ -74,8 +84,9 @@ impl<'a> Change<'a> {
         self.engine
     }
 
-    /// Notes that the host is about to be touched; the first time by the marker, before the touch.
-    fn mark(&mut self, scope: &Scope) -> Result<(), EngineError> {
+    /// Notes that this much of the host is about to be touched, the first time by the marker; gives its place among
+    /// what is touched.
+    fn touch(&mut self, scope: Scope) -> Result<usize, EngineError> {
         if self.touched.is_empty() {
             let marker = Marker {
                 module: self.origin.module.to_owned(),
@@ -86,10 +97,12 @@ impl<'a> Change<'a> {
             };
             self.engine.store.set_marker(&marker)?;
         }
-        if !self.touched.contains(scope) {
-            self.touched.push(scope.clone());
+        let known = self.touched.iter().position(|touched| *touched == scope);
+        let at = known.unwrap_or(self.touched.len());
+        if known.is_none() {
+            self.touched.push(scope);
         }
-        Ok(())
+        Ok(at)
     }
 }
 
@@ -105,7 +118,7 @@ impl Engine {
         work: impl FnOnce(&mut Change<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
         self.check_privilege()?;
-        let initialised = self.store.read(|state| state.initialised()).map_err(EngineError::from)?;
+        let initialised = self.store.read(State::initialised).map_err(EngineError::from)?;
         if !initialised {
             return Err(EngineError::NotInitialised.into());
         }
@@ -134,14 +147,17 @@ impl Engine {
         });
         match result {
             Ok(value) => {
-                if !touched.is_empty() {
-                    self.store.clear_marker().map_err(EngineError::from)?;
+                // The change is made, whatever becomes of the marker: one that stays lets the next change look again.
+                if !touched.is_empty()
+                    && let Err(error) = self.store.clear_marker()
+                {
+                    (call.note)(&format!("the marker could not be removed: {}", chain(&error)));
                 }
                 self.log(&format!("{} {}: done", origin.module, origin.action));
                 Ok(value)
             }
             Err(mut error) => {
-                let complete = self.lead_back(origin, call, touched, undo);
+                let complete = self.lead_back(origin, call, &touched, undo);
                 error.set_rolled_back(complete);
                 Err(error)
             }
@@ -149,21 +165,24 @@ impl Engine {
     }
 
     pub(crate) fn lock(&self, wait: Duration) -> Result<Lock, EngineError> {
-        self.store.lock(wait).map_err(|error| match error {
+        let lock = self.store.lock(wait).map_err(|error| match error {
             LockError::Busy { waited, holder } => EngineError::Locked { waited, holder },
             other => EngineError::Lock(other),
-        })
+        })?;
+        self.clear_busy()?;
+        Ok(lock)
+    }
+
+    /// Removes what a holder of the lock left that ended while it started or stopped a service.
+    fn clear_busy(&self) -> Result<(), EngineError> {
+        let busy = reconcile::busy_file(self.paths().run_dir());
+        let cleared = if busy.exists() { self.host.files.remove(&busy) } else { Ok(()) };
+        cleared.map_err(|error| host_error("lock", error))
     }
 
     /// Leads the host back to the stored state, which is the old one again. Says whether that was complete; where
     /// it was not, the marker stays, and the next change or boot finishes it.
-    fn lead_back(
-        &self,
-        origin: Origin,
-        call: &Call,
-        touched: Vec<Scope>,
-        undo: Vec<(&str, Undo<'_>)>,
-    ) -> bool {
+    fn lead_back(&self, origin: Origin, call: &Call, touched: &[Scope], undo: Vec<(&str, Undo<'_>)>) -> bool {
         let mut complete = true;
         let report = |what: &str, detail: &str| {
             let line = format!("{} {}: could not be undone ({what}): {detail}", origin.module, origin.action);
@@ -178,6 +197,10 @@ impl Engine {
         }
         if touched.is_empty() {
             return complete;
+        }
+        if let Err(error) = self.clear_busy() {
+            report("lock", &chain(&error));
+            complete = false;
         }
         for scope in touched.iter().rev() {
             let back = self.store.read(|state| self.apply_scope(origin.action, state, scope, Way::Back));
@@ -213,7 +236,7 @@ impl Engine {
     /// The change that was cut short, if there is one, and on which side of its commit.
     pub(crate) fn interrupted(&self) -> Result<Option<Recovered>, EngineError> {
         let Some(marker) = self.store.marker()? else { return Ok(None) };
-        let generation = self.store.read(|state| state.generation())?;
+        let generation = self.store.read(State::generation)?;
         let outcome = if generation > marker.generation { Outcome::Completed } else { Outcome::Undone };
         Ok(Some(Recovered {
             module: marker.module,
@@ -230,6 +253,18 @@ impl Engine {
         self.log(&line);
     }
 
+    /// Brings single peers to a state, as far as device and file are there.
+    fn reach_peers(
+        &self,
+        operation: &'static str,
+        state: &State<'_>,
+        keys: &[PublicKey],
+        way: Way,
+    ) -> Result<Reached, EngineError> {
+        let wishes = self.desired_peers(state, keys)?;
+        self.apply_peers(&wishes, way).map_err(|error| host_error(operation, error))
+    }
+
     /// Brings the host to a state within a scope, and verifies it.
     fn apply_scope(
         &self,
@@ -239,15 +274,10 @@ impl Engine {
         way: Way,
     ) -> Result<(), EngineError> {
         let depth = match scope {
-            Scope::Peers(keys) => {
-                let wishes = self.desired_peers(state, keys)?;
-                let reached = self.apply_peers(&wishes, way);
-                let reached = reached.map_err(|error| host_error(operation, error))?;
-                match reached {
-                    Reached::All => return Ok(()),
-                    Reached::NothingThere => Depth::Full,
-                }
-            }
+            Scope::Peers(keys) => match self.reach_peers(operation, state, keys, way)? {
+                Reached::All => return Ok(()),
+                Reached::NothingThere => Depth::Full,
+            },
             Scope::Network => Depth::Network,
             Scope::Full => Depth::Full,
         };
@@ -295,5 +325,5 @@ impl Engine {
 
 pub(crate) fn host_error(operation: &'static str, source: impl Into<HostFailure>) -> EngineError {
     // Set to true at the end of the change when everything was led back.
-    EngineError::Host { operation, source: source.into(), rolled_back: false }
+    EngineError::Host { operation, source: Box::new(source.into()), rolled_back: false }
 }

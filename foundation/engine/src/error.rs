@@ -41,7 +41,7 @@ pub enum EngineError {
         operation: &'static str,
         /// Why.
         #[source]
-        source: HostFailure,
+        source: Box<HostFailure>,
         /// Host and state are as they were before.
         rolled_back: bool,
     },

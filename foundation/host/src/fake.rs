@@ -37,7 +37,10 @@ mod wireguard;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub use faulty::{Fault, FaultyHost, Plan};
+use ipnetwork::IpNetwork;
+
+pub use faulty::{Fault, FaultyHost, Plan, PlanError};
+pub use services::StartFault;
 
 use self::clock::Time;
 use self::faults::{Faults, WriteHook};
@@ -81,8 +84,8 @@ struct State {
 impl Host {
     /// A fresh host in memory and the handle on it.
     ///
-    /// It is a server with `lo` and the uplink `eth0` (203.0.113.10/24 and 2001:db8::10/64, default routes by
-    /// 203.0.113.1 and fe80::1), with kernel WireGuard, nftables, systemd, without ufw; `net.ipv4.ip_forward` is 0,
+    /// It is a server with `lo` and the uplink `eth0` (203.0.113.10/24 and `2001:db8::10/64`, default routes by
+    /// 203.0.113.1 and `fe80::1`), with kernel WireGuard, nftables, systemd, without ufw; `net.ipv4.ip_forward` is 0,
     /// the usual folders exist and are empty, the time is 2025-09-09 01:11:47 UTC. The programs lie in
     /// `/usr/local/bin`.
     pub fn fake() -> (Self, FakeHost) {
@@ -135,6 +138,12 @@ impl FakeHost {
         // a panic can come from.
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The networks, each after a blank.
+fn network_words<'a>(networks: impl IntoIterator<Item = &'a IpNetwork>) -> String {
+    let words: Vec<_> = networks.into_iter().map(|network| format!(" {network}")).collect();
+    words.concat()
 }
 
 /// The kernel's refusal with this error number.

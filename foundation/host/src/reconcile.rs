@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 pub use apply::{ApplyError, apply, busy_file};
 pub use observe::{Observed, ObservedFile, ObservedInterface, observe};
-pub use plan::{Step, StepAction, StepKind, plan};
+pub use plan::{BEFORE, Step, StepAction, StepKind, plan};
 pub use wanted::{Depth, Wanted, WantedDevice, WantedFile, WantedInterface, WantedPeer};
 
 use crate::{Host, Marks};

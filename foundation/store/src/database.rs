@@ -4,16 +4,23 @@
 //!
 //! A commit appends the changed pages to the write-ahead log and flushes that one file. SQLite by default copies the
 //! log into the database and deletes it whenever the last connection closes, and every call of a program that makes
-//! one change is the last connection: that is two more flushes, a file made anew and its directory flushed, every
-//! time. So connections leave the log behind when they close, and a writer that finds more than [`LOG_PAGES`] pages
-//! in it copies them over *before* its own change, which then starts the log afresh in the space that it has already.
-//! (A copy after the change would not help: the next process, finding nobody else, reads the whole log and cannot
-//! tell that it was copied.) Each process that comes alone has to read the log, so it must not be long either.
+//! one change is the last connection: that is three more flushes and a file made anew, every time. So connections
+//! leave the log behind when they close, and a writer that finds more than [`LOG_PAGES`] pages in it copies them over
+//! *before* its own change, which then starts the log afresh in the space that it has already. (Copying after the
+//! change would not help: the next process, finding nobody else, reads the whole log again and cannot tell that it
+//! was copied.) Each process that comes alone has to read the log, so it must not be long either.
 //!
-//! Time of a whole process that adds one client to 60,000, in microseconds, the median and mean of 150 (ext4 on a
-//! virtual disk with flushes of 0.1 ms; an empty process takes 810): SQLite's default 2360 and 2430; copying at 16
-//! pages 1730 and 1900, at 64 pages 1740 and 1830, at 128 pages 1740 and 1800, at 256 pages 1870 and 1900, at 1000
-//! pages 2330 and 2410. One change of one client is five pages.
+//! Whole processes at 60,000 clients, `examples/clients.rs` on ext4 on a virtual disk that flushes in 0.1 ms, median
+//! of 200 interleaved runs in microseconds; a process that does nothing takes 990. A client more is five pages more.
+//!
+//! | log copied | `add` (mean) | `list` |
+//! |---|---|---|
+//! | when closing, SQLite's default | 3200 (3420) | 1820 |
+//! | from 16 pages on | 2510 (2610) | 1720 |
+//! | from 64 pages on | 2420 (2540) | 1770 |
+//! | from 128 pages on | 2480 (2580) | 1830 |
+//! | from 256 pages on | 2620 (2710) | 1930 |
+//! | from 1000 pages on | 3540 (3580) | 2740 |
 
 use std::fs;
 use std::io;
@@ -32,7 +39,7 @@ use crate::paths::Paths;
 use crate::schema::{self, MIGRATIONS};
 
 /// From this many pages on the log is copied into the database before the next change.
-const LOG_PAGES: i64 = 128;
+const LOG_PAGES: i64 = 64;
 /// To this many bytes the file of the log is cut back after a large change.
 const LOG_BYTES: u32 = 1 << 20;
 /// How long somebody who does not take the lock may block the database. Our own processes do so for the blink of an

@@ -29,7 +29,8 @@ pub struct Server {
     /// [`Transaction::change_subnet`]: crate::Transaction::change_subnet
     pub subnet: Subnet,
     /// The IPv6 prefix of the clients, if they have one: a client's address in it is its network address plus the
-    /// client's host number. Clients added before it was set have none.
+    /// client's host number, for which it must have room (at least as many host bits as the subnet). Clients added
+    /// before it was set have no such address, and those added under another prefix keep theirs.
     pub subnet6: Option<Ipv6Network>,
     /// The WireGuard interface.
     pub interface: InterfaceName,

@@ -71,7 +71,7 @@ impl<'c> State<'c> {
     /// The number of changes committed so far.
     pub fn generation(&self) -> Result<u64> {
         let generation: Option<i64> = self.first("SELECT generation FROM counters", (), |row| row.get(0))?;
-        // The schema keeps it from being negative.
+        // It begins at 0 and only grows.
         Ok(generation.map_or(0, i64::unsigned_abs))
     }
 
@@ -272,14 +272,14 @@ impl<'c> State<'c> {
             return Ok(Page::default());
         };
         let file = self.pool.file();
-        let needle = text.to_ascii_lowercase();
+        let needle = Needle::new(text);
         let (mut total, mut hosts) = (0u32, Vec::new());
         // Answered from the index by age alone, which holds the name and the host number.
         let sql = "SELECT host, name FROM clients ORDER BY created, name COLLATE BINARY";
         let mut statement = connection.prepare_cached(sql).about(file)?;
         let mut rows = statement.query(()).about(file)?;
         while let Some(row) = rows.next().about(file)? {
-            if matches(row, subnet, &needle).about(file)? {
+            if needle.is_in(row, subnet).about(file)? {
                 if total >= offset && total - offset < limit {
                     hosts.push(row.get::<_, u32>(0).about(file)?);
                 }
@@ -322,10 +322,25 @@ fn open_change(connection: &mut Pooled<'_>, file: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Whether the name or the address of a row (host number, name) contains the needle, which is in lower case.
-fn matches(row: &Row<'_>, subnet: Subnet, needle: &str) -> rusqlite::Result<bool> {
-    let name = row.get_ref(1)?.as_str()?.to_ascii_lowercase();
-    Ok(name.contains(needle) || row::address(row, subnet)?.to_string().contains(needle))
+/// What is searched for.
+struct Needle {
+    lower: String,
+    /// Whether it could be a part of an address, so that the addresses have to be spelt out.
+    dotted: bool,
+}
+
+impl Needle {
+    fn new(text: &str) -> Self {
+        let dotted = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+        Self { lower: text.to_ascii_lowercase(), dotted }
+    }
+
+    /// Whether the name or the address of a row (host number, name) contains it.
+    fn is_in(&self, row: &Row<'_>, subnet: Subnet) -> rusqlite::Result<bool> {
+        let name = row.get_ref(1)?.as_str()?.to_ascii_lowercase();
+        let address = || row::address(row, subnet).map(|address| address.to_string().contains(&self.lower));
+        Ok(name.contains(&self.lower) || (self.dotted && address()?))
+    }
 }
 
 fn peer<'r>(row: &'r Row<'_>, subnet: Subnet) -> rusqlite::Result<ClientRef<'r>> {

@@ -75,12 +75,18 @@ pub fn parse(words: Vec<OsString>) -> Invocation {
     let mut invocation = Invocation::default();
     let mut plain = Vec::new();
     let mut help = false;
-    let mut words = words.into_iter().map(|word| word.into_string().unwrap_or_else(|raw| {
-        // Not UTF-8: it can be the value of nothing. The text for the message has marks in the bad places.
-        let text = raw.to_string_lossy().into_owned();
-        invocation.error.get_or_insert(ParamError::Option { option: text.clone() });
-        text
-    })).collect::<Vec<_>>().into_iter();
+    let mut words = words
+        .into_iter()
+        .map(|word| {
+            word.into_string().unwrap_or_else(|raw| {
+                // Not UTF-8: it can be the value of nothing. The text for the message has marks in the bad places.
+                let text = raw.to_string_lossy().into_owned();
+                invocation.error.get_or_insert(ParamError::Option { option: text.clone() });
+                text
+            })
+        })
+        .collect::<Vec<_>>()
+        .into_iter();
     while let Some(word) = words.next() {
         if !word.starts_with('-') {
             plain.push(word);
@@ -205,7 +211,10 @@ mod tests {
 
     #[test]
     fn options_stand_anywhere_and_in_both_forms() {
-        for line in ["--lang tr core add_client client_name=x --compact", "core --lang=tr --compact add_client client_name=x"] {
+        for line in [
+            "--lang tr core add_client client_name=x --compact",
+            "core --lang=tr --compact add_client client_name=x",
+        ] {
             let read = invocation(line);
             assert_eq!(read.words, action("core", "add_client"), "{line}");
             assert_eq!((read.lang, read.compact, read.error), (Some(Lang::Tr), true, None), "{line}");
@@ -219,8 +228,14 @@ mod tests {
         assert_eq!(error("core x --nope"), Some(ParamError::Option { option: "--nope".into() }));
         assert_eq!(error("core x --compact=1"), Some(ParamError::Option { option: "--compact=1".into() }));
         assert_eq!(error("core x -z --lang xx"), Some(ParamError::Option { option: "-z".into() }));
-        assert_eq!(error("core x --lang"), Some(ParamError::Type { parameter: "--lang".into(), expected: "text" }));
-        assert_eq!(error("core x --lang en --lang en"), Some(ParamError::Repeated { parameter: "--lang".into() }));
+        assert_eq!(
+            error("core x --lang"),
+            Some(ParamError::Type { parameter: "--lang".into(), expected: "text" })
+        );
+        assert_eq!(
+            error("core x --lang en --lang en"),
+            Some(ParamError::Repeated { parameter: "--lang".into() })
+        );
         assert!(matches!(error("core x --lang de"), Some(ParamError::Choice { .. })));
     }
 
@@ -238,7 +253,10 @@ mod tests {
 
     #[test]
     fn a_repeated_key_of_an_object_is_found() {
-        assert_eq!(check_repeated_keys(r#"{"a":1,"b":{"a":1},"a":2}"#), Err(ParamError::Repeated { parameter: "a".into() }));
+        assert_eq!(
+            check_repeated_keys(r#"{"a":1,"b":{"a":1},"a":2}"#),
+            Err(ParamError::Repeated { parameter: "a".into() })
+        );
         assert_eq!(check_repeated_keys(r#"{"a":1,"b":{"c":1,"c":2}}"#), Ok(()));
     }
 }

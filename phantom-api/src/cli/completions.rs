@@ -74,7 +74,8 @@ fn bash(phantom: &Phantom) -> String {
         for spec in module.specs() {
             let list: Vec<String> = parameters(&spec).iter().flat_map(words).collect();
             if !list.is_empty() {
-                let _ = writeln!(keys, "        '{} {}') keys='{}' ;;", module.name(), spec.name, list.join(" "));
+                let _ =
+                    writeln!(keys, "        '{} {}') keys='{}' ;;", module.name(), spec.name, list.join(" "));
             }
         }
     }
@@ -131,7 +132,8 @@ fn zsh(phantom: &Phantom) -> String {
         for spec in module.specs() {
             let list: Vec<String> = parameters(&spec).iter().flat_map(words).collect();
             if !list.is_empty() {
-                let _ = writeln!(keys, "        '{} {}') list=({}) ;;", module.name(), spec.name, list.join(" "));
+                let _ =
+                    writeln!(keys, "        '{} {}') list=({}) ;;", module.name(), spec.name, list.join(" "));
             }
         }
     }
@@ -193,12 +195,17 @@ fn fish(phantom: &Phantom) -> String {
         let actions: Vec<&str> = specs.iter().map(|spec| spec.name).collect();
         let actions = actions.join(" ");
         let summary = quoted(module.summary().get(Lang::En));
-        let _ = writeln!(text, "complete -c phantom-api -n 'not __fish_seen_subcommand_from {all} completions' -a {name} -d '{summary}'");
+        let _ = writeln!(
+            text,
+            "complete -c phantom-api -n 'not __fish_seen_subcommand_from {all} completions' -a {name} -d '{summary}'"
+        );
         for spec in &specs {
-            let only = format!("__fish_seen_subcommand_from {name}; and not __fish_seen_subcommand_from {actions}");
+            let only =
+                format!("__fish_seen_subcommand_from {name}; and not __fish_seen_subcommand_from {actions}");
             let summary = quoted(spec.summary.get(Lang::En));
             let _ = writeln!(text, "complete -c phantom-api -n '{only}' -a {} -d '{summary}'", spec.name);
-            let seen = format!("__fish_seen_subcommand_from {name}; and __fish_seen_subcommand_from {}", spec.name);
+            let seen =
+                format!("__fish_seen_subcommand_from {name}; and __fish_seen_subcommand_from {}", spec.name);
             for param in parameters(spec) {
                 let help = quoted(&param.en);
                 for word in words(&param) {
@@ -207,7 +214,12 @@ fn fish(phantom: &Phantom) -> String {
             }
         }
     }
-    let _ = writeln!(text, "complete -c phantom-api -n 'not __fish_seen_subcommand_from {all} completions' -a 'help completions'");
-    text.push_str("complete -c phantom-api -n '__fish_seen_subcommand_from completions' -a 'bash zsh fish'\n");
+    let _ = writeln!(
+        text,
+        "complete -c phantom-api -n 'not __fish_seen_subcommand_from {all} completions' -a 'help completions'"
+    );
+    text.push_str(
+        "complete -c phantom-api -n '__fish_seen_subcommand_from completions' -a 'bash zsh fish'\n",
+    );
     text
 }

@@ -10,7 +10,10 @@ use crate::{API_VERSION, Phantom};
 /// What to type, for somebody who typed something else.
 pub fn usage(lang: Lang) -> String {
     let h = headings(lang);
-    let action = lang.pick("phantom-api [OPTION...] <module> <action> [key=value]...", "phantom-api [SEÇENEK...] <modül> <eylem> [anahtar=değer]...");
+    let action = lang.pick(
+        "phantom-api [OPTION...] <module> <action> [key=value]...",
+        "phantom-api [SEÇENEK...] <modül> <eylem> [anahtar=değer]...",
+    );
     let help = lang.pick("phantom-api help [<module> [<action>]]", "phantom-api help [<modül> [<eylem>]]");
     let hint = lang.pick("For help: phantom-api --help", "Yardım için: phantom-api --help");
     format!("{}:\n  {action}\n  {help}\n  phantom-api completions bash|zsh|fish\n\n{hint}\n", h.usage)
@@ -45,7 +48,9 @@ pub fn program_help(phantom: &Phantom, lang: Lang) -> String {
     }
     section(&mut text, h.answer);
     text.push_str("  {\"success\": true, \"data\": {…}, \"metadata\": {…}}\n");
-    text.push_str("  {\"success\": false, \"data\": {…}, \"error\": \"…\", \"code\": \"…\", \"metadata\": {…}}\n");
+    text.push_str(
+        "  {\"success\": false, \"data\": {…}, \"error\": \"…\", \"code\": \"…\", \"metadata\": {…}}\n",
+    );
     text
 }
 

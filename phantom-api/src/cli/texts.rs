@@ -61,7 +61,11 @@ pub(crate) const OPTIONS: [(&str, &str, &str); 6] = [
     ("--version", "version of the program and of the API", "programın ve API'nin sürümü"),
     ("--compact", "the JSON answer on one line", "JSON yanıtı tek satırda"),
     ("--lang en|tr", "language of this call", "bu çağrının dili"),
-    ("--root DIR", "install directory (default /opt/phantom-wg)", "kurulum dizini (varsayılan /opt/phantom-wg)"),
+    (
+        "--root DIR",
+        "install directory (default /opt/phantom-wg)",
+        "kurulum dizini (varsayılan /opt/phantom-wg)",
+    ),
     (
         "--json OBJECT|-",
         "parameters as a JSON object, inline or from standard input",
@@ -86,19 +90,26 @@ pub(crate) const CHANGE_ERROR: &str = "STATE_LOCKED";
 pub(crate) fn limits(kind: &Kind, lang: Lang) -> String {
     match kind {
         Kind::Integer { minimum, maximum } => format!("{minimum}–{maximum}"),
-        Kind::ClientName => {
-            lang.pick("1–50 of A-Z a-z 0-9 _ -, not - first", "A-Z a-z 0-9 _ - harflerinden 1–50, - ile başlamaz").to_owned()
-        }
+        Kind::ClientName => lang
+            .pick("1–50 of A-Z a-z 0-9 _ -, not - first", "A-Z a-z 0-9 _ - harflerinden 1–50, - ile başlamaz")
+            .to_owned(),
         Kind::ClientLookup => lang.pick("the stored name", "kayıtlı isim").to_owned(),
         Kind::Name => lang.pick("1–50 of A-Z a-z 0-9 _ -", "A-Z a-z 0-9 _ - harflerinden 1–50").to_owned(),
-        Kind::Interface => {
-            lang.pick("1–15 of A-Z a-z 0-9 _ -, a letter first", "A-Z a-z 0-9 _ - harflerinden 1–15, harfle başlar").to_owned()
-        }
+        Kind::Interface => lang
+            .pick(
+                "1–15 of A-Z a-z 0-9 _ -, a letter first",
+                "A-Z a-z 0-9 _ - harflerinden 1–15, harfle başlar",
+            )
+            .to_owned(),
         Kind::Boolean => "true false 1 0 yes no on off".to_owned(),
         Kind::Choice(words) => words.join(" | "),
-        Kind::Cidr4 => lang.pick("a.b.c.d/n, host bits zero", "a.b.c.d/n, ana makine bitleri sıfır").to_owned(),
+        Kind::Cidr4 => {
+            lang.pick("a.b.c.d/n, host bits zero", "a.b.c.d/n, ana makine bitleri sıfır").to_owned()
+        }
         Kind::List(of) => format!("{} × {}", lang.pick("at most 64", "en fazla 64"), of.expected()),
         Kind::Text => lang.pick("at most 255 characters", "en fazla 255 karakter").to_owned(),
-        Kind::Ip | Kind::Ipv4 | Kind::Ipv6 | Kind::Domain | Kind::Host | Kind::Path | Kind::Any => String::new(),
+        Kind::Ip | Kind::Ipv4 | Kind::Ipv6 | Kind::Domain | Kind::Host | Kind::Path | Kind::Any => {
+            String::new()
+        }
     }
 }

@@ -67,8 +67,9 @@ impl Action for AddClient {
             let name = self.client_name;
             let new = NewClient { name: name.clone(), private_key, public_key, preshared_key, created };
             let client = change.insert_client(new).map_err(|error| match error {
-                InsertError::Exists(name) => CoreError::ClientExists { name },
-                InsertError::DuplicateKey(name) => CoreError::ClientExists { name },
+                InsertError::Exists(name) | InsertError::DuplicateKey(name) => {
+                    CoreError::ClientExists { name }
+                }
                 InsertError::Full { subnet, clients, .. } => CoreError::NoAddress { subnet, clients },
                 InsertError::Store(error) => error.into(),
             })?;

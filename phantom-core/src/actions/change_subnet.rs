@@ -103,9 +103,8 @@ fn follow(change: &mut Change<'_>, backup_id: &str) -> Result<(), CoreError> {
 /// What was being done when it failed, in a word.
 fn step_of(error: &EngineError) -> &'static str {
     use phantom_engine::StepKind;
-    let EngineError::Host { source: phantom_engine::HostFailure::Step(step), .. } = error else {
-        return "verify";
-    };
+    let EngineError::Host { source, .. } = error else { return "verify" };
+    let phantom_engine::HostFailure::Step(step) = &**source else { return "verify" };
     match step.kind {
         StepKind::File => "file",
         StepKind::Link => "link",
@@ -126,7 +125,7 @@ fn backup(engine: &Engine, change: &Change<'_>, server: &Server, new: Subnet) ->
     let mut seconds = engine.host().clock.now().seconds();
     let failed = |error: HostError| EngineError::Host {
         operation: "backup",
-        source: error.into(),
+        source: Box::new(error.into()),
         rolled_back: false,
     };
     // A second change within the same second gets the next number.

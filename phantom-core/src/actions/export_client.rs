@@ -103,7 +103,7 @@ fn configuration(
         public_key: server.public_key,
         preshared_key: Some(client.preshared_key.clone()),
         endpoint: Endpoint { host: endpoint_host(server, use_ipv6)?, port: server.port },
-        allowed_ips: allowed_ips(server, &state.settings()?),
+        allowed_ips: allowed_ips(server, state.settings()?),
         keepalive: KEEPALIVE,
     })
 }
@@ -122,7 +122,7 @@ fn endpoint_host(server: &Server, use_ipv6: bool) -> Result<HostName, CoreError>
 }
 
 /// All of IPv4, the subnet, and all of IPv6 where nothing of it may pass beside the tunnel.
-fn allowed_ips(server: &Server, settings: &Settings) -> Vec<IpNetwork> {
+fn allowed_ips(server: &Server, settings: Settings) -> Vec<IpNetwork> {
     let four = IpNetwork::V4(Ipv4Network::from(std::net::Ipv4Addr::UNSPECIFIED));
     let all = |address: IpAddr| IpNetwork::new(address, 0).unwrap_or(four); // 0 is a prefix length of both families
     let mut list = vec![all(std::net::Ipv4Addr::UNSPECIFIED.into()), IpNetwork::V4(server.subnet.into())];

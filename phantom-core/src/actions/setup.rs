@@ -200,7 +200,8 @@ fn bring_up(change: &mut Change<'_>, mut server: Server) -> Result<Server, CoreE
 }
 
 fn no_kernel_wireguard(error: &EngineError) -> bool {
-    let EngineError::Host { source: HostFailure::Step(step), .. } = error else { return false };
+    let EngineError::Host { source, .. } = error else { return false };
+    let HostFailure::Step(step) = &**source else { return false };
     matches!(step.source, HostError::Unsupported { .. })
 }
 
@@ -217,7 +218,7 @@ fn resolve(engine: &Engine, choice: BackendChoice) -> Backend {
 fn check_foreign(engine: &Engine, interface: &InterfaceName) -> Result<(), CoreError> {
     let failed = |source: HostError| EngineError::Host {
         operation: "setup",
-        source: source.into(),
+        source: Box::new(source.into()),
         rolled_back: true,
     };
     let foreign = |object: String| CoreError::Foreign { object, parameter: "interface" };

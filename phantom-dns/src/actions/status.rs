@@ -99,7 +99,8 @@ impl Action for Status {
             n if n == answers.len() => "healthy",
             _ => "degraded",
         };
-        let mut tests = domains.iter().cycle().zip(answers).map(|(domain, answer)| test(domain, answer, call.lang));
+        let mut tests =
+            domains.iter().cycle().zip(answers).map(|(domain, answer)| test(domain, answer, call.lang));
         let per_server = |server: &IpAddr| ServerTests {
             server: *server,
             tests: tests.by_ref().take(domains.len()).collect(),

@@ -9,6 +9,7 @@ use gotatun::packet::Packet;
 use tokio::sync::{mpsc, watch};
 
 use super::handshakes::Message;
+use super::outbound::MANY;
 use super::outbox::{Endpoint, Outbox};
 use super::peer::Peer;
 use super::table::Table;
@@ -71,10 +72,14 @@ pub(crate) async fn distribute(device: Arc<Device>, lanes: Lanes) {
                 Err(_) => return,
             },
         }
-        sort(&device, &receiver, &lanes, &mut jobs);
+        let many = sort(&device, &receiver, &lanes, &mut jobs) >= MANY;
         for job in jobs.drain(..) {
             // A lane that has ended ends the device, so nobody is left to miss the packets.
             let _ = lanes.data[job.peer.lane].send(job).await;
+        }
+        if many {
+            // The lane that was woken runs on this thread next; another thread can go on here meanwhile.
+            tokio::task::yield_now().await;
         }
     }
 }
@@ -92,10 +97,13 @@ async fn next(
 }
 
 /// Makes jobs of datagrams: one for each run of datagrams of the same session from the same place. Handshakes go their
-/// own way; when too many wait, they are dropped. What is no message of WireGuard is dropped.
-fn sort(device: &Device, receiver: &Receiver, lanes: &Lanes, jobs: &mut Vec<Job>) {
+/// own way; when too many wait, they are dropped. What is no message of WireGuard is dropped. Returns how many there
+/// were.
+fn sort(device: &Device, receiver: &Receiver, lanes: &Lanes, jobs: &mut Vec<Job>) -> usize {
     let sessions = read(&device.table.sessions);
+    let mut count = 0;
     for (datagram, from) in receiver.datagrams() {
+        count += 1;
         match datagram {
             [DATA, _, _, _, a, b, c, d, ..] if datagram.len() >= DATA_MIN => {
                 let index = u32::from_le_bytes([*a, *b, *c, *d]);
@@ -107,6 +115,7 @@ fn sort(device: &Device, receiver: &Receiver, lanes: &Lanes, jobs: &mut Vec<Job>
             _ => {}
         }
     }
+    count
 }
 
 fn job(

@@ -17,6 +17,9 @@ const QUEUE: usize = 32;
 /// How many jobs a lane takes at once.
 const BATCH: usize = 16;
 
+/// From how many packets on it is worth while to have another core go on reading.
+pub(super) const MANY: usize = 16;
+
 /// Packets of one peer that go out.
 pub(crate) struct Job {
     peer: Arc<Peer>,
@@ -42,10 +45,15 @@ pub(crate) async fn distribute(device: Arc<Device>, lanes: Lanes) -> Gone {
         if let Err(gone) = device.tun.read(&mut reader, &device.pool, mtu, &mut packets).await {
             return gone;
         }
+        let many = packets.len() >= MANY;
         sort(&device, &mut packets, &mut jobs);
         for job in jobs.drain(..) {
             // A lane that has ended ends the device, so nobody is left to miss the packets.
             let _ = lanes.0[job.peer.lane].send(job).await;
+        }
+        if many {
+            // The lane that was woken runs on this thread next; another thread can go on here meanwhile.
+            tokio::task::yield_now().await;
         }
     }
 }

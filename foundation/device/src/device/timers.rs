@@ -22,8 +22,8 @@ const SLICE: usize = 64;
 
 /// Looks at the timers of those peers that have any running, until the TUN is gone. Peers without a tunnel cost nothing.
 ///
-/// The task that reads the TUN hears of its end as well, and at once, but for one time in some ten: the kernel wakes it
-/// before it takes the TUN away (`__tun_detach`), so that a quick reader finds nothing amiss and is not woken again.
+/// The task that reads the TUN mostly hears of its end at once. But the kernel wakes it before it takes the TUN away
+/// (`tun_detach_all` of `drivers/net/tun.c`), so that a quick reader may find nothing amiss and is not woken again.
 pub(crate) async fn run(device: Arc<Device>) -> Gone {
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
-use super::{parse_get, parse_set, reply};
+use super::{GetRequest, SetRequest, UapiError, parse_get, parse_set, reply};
 use crate::device::Device;
 use crate::error::DeviceError;
 
@@ -137,8 +137,9 @@ async fn converse(stream: UnixStream, device: &Device) -> io::Result<()> {
         }
         let read = timeout(REQUEST_TIMEOUT, read_request(&mut reader, &mut text)).await;
         let errno = match read.unwrap_or(Ok(Arrived::Late))? {
+            Arrived::Whole if text.is_empty() => return Ok(()),
             Arrived::Whole => {
-                timeout(REQUEST_TIMEOUT, answer(&text, device, &mut writer)).await??;
+                timeout(REQUEST_TIMEOUT, answer(text, device, &mut writer)).await??;
                 continue;
             }
             Arrived::Late => Errno::ETIMEDOUT,
@@ -175,27 +176,37 @@ async fn read_request(reader: &mut BufReader<OwnedReadHalf>, text: &mut Vec<u8>)
     }
 }
 
-async fn answer(request: &[u8], device: &Device, writer: &mut OwnedWriteHalf) -> io::Result<()> {
-    let Ok(request) = str::from_utf8(request) else {
-        return answer_errno(writer, Errno::EPROTO as i32).await;
+async fn answer(text: Zeroizing<Vec<u8>>, device: &Device, writer: &mut OwnedWriteHalf) -> io::Result<()> {
+    // A large request is read beside, so that packets on this thread do not wait.
+    let request = if text.len() <= CHUNK {
+        parse(&text)
+    } else {
+        tokio::task::spawn_blocking(move || parse(&text)).await.map_err(io::Error::other)?
     };
-    let (operation, lines) = request.split_once('\n').unwrap_or((request, ""));
-    let errno = match operation {
-        "" => return Ok(()),
-        "get=1" => match parse_get(lines) {
-            Ok(get) => return show(device, get.peers.as_deref(), writer).await,
-            Err(error) => error.errno(),
-        },
-        "set=1" => match parse_set(lines) {
-            Ok(set) => device.apply(set).await.err().map_or(0, |errno| errno as i32),
-            Err(error) => {
-                device.log().line(format_args!("a set is refused: {error}"));
-                error.errno()
-            }
-        },
-        _ => Errno::EINVAL as i32,
+    let errno = match request {
+        Ok(Request::Get(get)) => return show(device, get.peers.as_deref(), writer).await,
+        Ok(Request::Set(set)) => device.apply(set).await.err().map_or(0, |errno| errno as i32),
+        Err(errno) => errno,
     };
+    if errno != 0 {
+        device.log().line(format_args!("a request is refused: {}", Errno::from_raw(errno).desc()));
+    }
     answer_errno(writer, errno).await
+}
+
+enum Request {
+    Get(GetRequest),
+    Set(SetRequest),
+}
+
+fn parse(text: &[u8]) -> Result<Request, i32> {
+    let text = str::from_utf8(text).map_err(|_| Errno::EPROTO as i32)?;
+    let (operation, lines) = text.split_once('\n').unwrap_or((text, ""));
+    match operation {
+        "get=1" => parse_get(lines).map(Request::Get).map_err(UapiError::errno),
+        "set=1" => parse_set(lines).map(Request::Set).map_err(UapiError::errno),
+        _ => Err(Errno::EINVAL as i32),
+    }
 }
 
 /// Writes the device and its peers, or those of them that are asked for, in pieces.

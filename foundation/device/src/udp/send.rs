@@ -40,7 +40,7 @@ impl Socket {
                 let (piece, behind) = rest.split_at(count);
                 match self.send_piece(to, local, piece).await {
                     Err(error) if local.is_some() && is_no_source(&error) => {
-                        (local, lesson.unsourced) = (None, true)
+                        (local, lesson.unsourced) = (None, true);
                     }
                     Err(error) if count > 1 && self.is_refusal(&error) => {
                         lesson.unsegmented = true;
@@ -55,7 +55,7 @@ impl Socket {
             match self.send_singly(to, local, rest).await {
                 Ok(count) => rest = &rest[count..],
                 Err(error) if local.is_some() && is_no_source(&error) => {
-                    (local, lesson.unsourced) = (None, true)
+                    (local, lesson.unsourced) = (None, true);
                 }
                 Err(_) => rest = &rest[1..],
             }

@@ -263,35 +263,30 @@ fn another_private_key_takes_effect_at_once() {
 #[test]
 fn wg_quick_brings_it_up_and_down() {
     sandbox("control::wg_quick_brings_it_up_and_down", || {
-        if run("which wg-quick").status.success() {
-            let program = env!("CARGO_BIN_EXE_phantom-wg-device");
-            // wg-quick wants a program that returns when the device is there.
-            let script = format!(
-                "#!/bin/sh\nsetsid {program} $1 </dev/null >/dev/null 2>/run/$1.log &\n\
-                 while [ ! -S /var/run/wireguard/$1.sock ]; do sleep 0.02; done\n"
-            );
-            fs::write("/run/start", script).unwrap();
-            ok("chmod +x /run/start");
-            let (key, client) = (key(1).reveal(), public(2));
-            let text = format!(
-                "[Interface]\nPrivateKey = {}\nListenPort = 51820\nAddress = 10.9.0.1/24\nMTU = 1380\n\
-                 [Peer]\nPublicKey = {client}\nAllowedIPs = 10.9.0.2/32, 10.77.0.0/16\n",
-                key.as_str()
-            );
-            fs::write("/run/wga.conf", text).unwrap();
-            ok("chmod 600 /run/wga.conf");
-            ok("env WG_QUICK_USERSPACE_IMPLEMENTATION=/run/start wg-quick up /run/wga.conf");
-            assert!(ok("ip addr show wga").contains("10.9.0.1/24"));
-            assert!(ok("ip link show wga").contains("mtu 1380"));
-            assert!(ok("ip route").contains("10.77.0.0/16"));
-            assert_eq!(ok("wg show wga listen-port").trim(), "51820");
-            ok("wg-quick down /run/wga.conf");
-            crate::lab::until("the end of the device", || log("wga").contains("the link has been deleted"));
-            crate::lab::until("the end of the socket", || fs::metadata(socket("wga")).is_err());
-        } else {
-            writeln!(std::io::stderr(), "skipped: control::wg_quick_brings_it_up_and_down: no wg-quick")
-                .unwrap();
-        }
+        let program = env!("CARGO_BIN_EXE_phantom-wg-device");
+        // wg-quick wants a program that returns when the device is there.
+        let script = format!(
+            "#!/bin/sh\nsetsid {program} $1 </dev/null >/dev/null 2>/run/$1.log &\n\
+             while [ ! -S /var/run/wireguard/$1.sock ]; do sleep 0.02; done\n"
+        );
+        fs::write("/run/start", script).unwrap();
+        ok("chmod +x /run/start");
+        let (key, client) = (key(1).reveal(), public(2));
+        let text = format!(
+            "[Interface]\nPrivateKey = {}\nListenPort = 51820\nAddress = 10.9.0.1/24\nMTU = 1380\n\
+             [Peer]\nPublicKey = {client}\nAllowedIPs = 10.9.0.2/32, 10.77.0.0/16\n",
+            key.as_str()
+        );
+        fs::write("/run/wga.conf", text).unwrap();
+        ok("chmod 600 /run/wga.conf");
+        ok("env WG_QUICK_USERSPACE_IMPLEMENTATION=/run/start wg-quick up /run/wga.conf");
+        assert!(ok("ip addr show wga").contains("10.9.0.1/24"));
+        assert!(ok("ip link show wga").contains("mtu 1380"));
+        assert!(ok("ip route").contains("10.77.0.0/16"));
+        assert_eq!(ok("wg show wga listen-port").trim(), "51820");
+        ok("wg-quick down /run/wga.conf");
+        crate::lab::until("the end of the device", || log("wga").contains("the link has been deleted"));
+        crate::lab::until("the end of the socket", || fs::metadata(socket("wga")).is_err());
     });
 }
 

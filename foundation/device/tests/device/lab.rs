@@ -25,8 +25,7 @@ pub(crate) fn sandbox(name: &str, test: impl FnOnce()) {
         return test();
     }
     if let Some(reason) = missing() {
-        writeln!(std::io::stderr(), "skipped: {name}: {reason}").unwrap();
-        return;
+        return skip(name, &reason);
     }
     let this = std::env::current_exe().unwrap();
     let output = Command::new("unshare")
@@ -37,10 +36,15 @@ pub(crate) fn sandbox(name: &str, test: impl FnOnce()) {
         .env("RUST_BACKTRACE", "0")
         .output()
         .unwrap();
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let shown = text(&output.stdout) + &text(&output.stderr);
+    let printed = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let shown = printed(&output.stdout) + &printed(&output.stderr);
     assert!(output.status.success(), "in the sandbox:\n{shown}");
     assert!(shown.contains("1 passed"), "the sandbox has not run {name}:\n{shown}");
+}
+
+/// Says that a test is skipped, past the capturing of the test runner, so that it is seen.
+pub(crate) fn skip(name: &str, reason: &str) {
+    std::io::stderr().write_all(format!("skipped: {name}: {reason}\n").as_bytes()).unwrap();
 }
 
 /// What the sandbox wants and this machine has not.
@@ -115,7 +119,6 @@ pub(crate) fn at_client<T: Send>(action: impl FnOnce() -> T + Send) -> T {
 
 /// A running `phantom-wg-device`, killed when dropped.
 pub(crate) struct Device {
-    pub(crate) name: String,
     child: Child,
 }
 
@@ -135,7 +138,7 @@ impl Device {
 
     /// Starts it by this command and waits until it can be asked.
     pub(crate) fn start_by(command: &mut Command, name: &str) -> Self {
-        let mut device = Self { name: name.to_owned(), child: command.spawn().unwrap() };
+        let mut device = Self { child: command.spawn().unwrap() };
         until("the socket", || {
             assert_eq!(device.child.try_wait().unwrap(), None, "it has ended: {}", log(name));
             UnixStream::connect(socket(name)).is_ok()
@@ -185,7 +188,7 @@ pub(crate) fn ask(name: &str, request: &str) -> String {
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.write_all(request.as_bytes()).unwrap();
     let mut answer = Vec::new();
-    let mut part = [0; 1 << 16];
+    let mut part = vec![0; 1 << 16];
     while !answer.ends_with(b"\n\n") {
         match stream.read(&mut part).unwrap() {
             0 => break,
@@ -217,8 +220,8 @@ pub(crate) fn key_file(seed: u8) -> String {
     path
 }
 
-/// A device `wga` on this host, 10.9.0.1 and fd09::1, and at the client a wireguard-go `wgb`, 10.9.0.2 and fd09::2,
-/// that knows where `wga` is. Keys 1 and 2.
+/// A device `wga` on this host, 10.9.0.1 and `fd09::1`, and at the client a wireguard-go `wgb`, 10.9.0.2 and
+/// `fd09::2`, that knows where `wga` is. Keys 1 and 2.
 pub(crate) fn pair(options: &str) -> Device {
     let device = Device::start("wga", options);
     set_up_server();

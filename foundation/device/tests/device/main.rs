@@ -5,6 +5,7 @@
 //! standard error that it is skipped, and why.
 
 #![expect(clippy::disallowed_methods, reason = "these tests start programs and write files in a sandbox")]
+#![expect(clippy::unwrap_used, reason = "the helpers are parts of tests")]
 
 mod control;
 mod lab;

@@ -38,7 +38,7 @@ pub(crate) fn transfer(address: IpAddr, length: usize) {
         });
         at_client(|| {
             let mut stream = TcpStream::connect((address, port)).unwrap();
-            stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+            stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
             stream.write_all(&sent).unwrap();
             let mut received = vec![0; length];
             stream.read_exact(&mut received).unwrap();
@@ -136,7 +136,7 @@ fn a_large_set_does_not_hold_up_packets() {
             pings.join().unwrap()
         });
         assert_eq!(report.answered, report.sent);
-        assert!(report.longest_gap < Duration::from_millis(500), "{report:?}");
+        assert!(report.longest_gap < Duration::from_secs(1), "{report:?}");
         assert_eq!(ask("wga", "get=1\n\n").matches("public_key=").count(), 5001);
     });
 }

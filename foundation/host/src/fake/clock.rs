@@ -18,7 +18,11 @@ pub(super) struct Time {
 
 impl Default for Time {
     fn default() -> Self {
-        Self { now: Timestamp::from_micros(1_757_380_307_000_000), monotonic: Duration::ZERO, events: Vec::new() }
+        Self {
+            now: Timestamp::from_micros(1_757_380_307_000_000),
+            monotonic: Duration::ZERO,
+            events: Vec::new(),
+        }
     }
 }
 

@@ -3,10 +3,10 @@
 use std::fmt::Write as _;
 
 use super::files::Node;
+use super::firewall::{protocol_text, ufw_text};
 use super::network::routes;
 use super::services::{Running, UnitFile};
-use super::{FakeHost, Net, State};
-use super::firewall::{protocol_text, ufw_text};
+use super::{FakeHost, Net, State, network_words};
 use crate::{LinkKind, Ruleset, ServiceState, Unit, UnitKind};
 
 /// Largest file whose content is shown, in bytes.
@@ -30,7 +30,10 @@ impl FakeHost {
             ("firewall", state.dump_firewall()),
             ("settings", state.dump_settings()),
             ("ports", state.dump_ports()),
-            ("files", state.files.nodes.iter().map(|(path, node)| file(&path.to_string_lossy(), node)).collect()),
+            (
+                "files",
+                state.files.nodes.iter().map(|(path, node)| file(&path.to_string_lossy(), node)).collect(),
+            ),
             ("services", state.dump_services()),
         ];
         for (name, lines) in sections {
@@ -50,10 +53,14 @@ impl FakeHost {
         for interface in state.net.links.iter().map(|interface| &interface.link.name) {
             for peer in state.device(interface).into_iter().flat_map(|inner| inner.device().peers) {
                 let key = peer.config.public_key;
-                let endpoint = peer.config.endpoint.map_or_else(|| "-".to_owned(), |endpoint| endpoint.to_string());
+                let endpoint =
+                    peer.config.endpoint.map_or_else(|| "-".to_owned(), |endpoint| endpoint.to_string());
                 let handshake = peer.last_handshake.map_or_else(|| "-".to_owned(), |time| time.to_string());
                 let (rx, tx) = (peer.rx_bytes, peer.tx_bytes);
-                line(&mut text, format_args!("{interface} {key} {endpoint} handshake {handshake} rx {rx} tx {tx}"));
+                line(
+                    &mut text,
+                    format_args!("{interface} {key} {endpoint} handshake {handshake} rx {rx} tx {tx}"),
+                );
             }
         }
         text
@@ -87,11 +94,12 @@ impl State {
             lines.push(format!("{name} {} private-key {key} port {port} fwmark {mark}", inner.backend));
             for peer in device.peers {
                 let config = peer.config;
-                let shared = config.preshared_key.map(|key| format!(" preshared-key {}", short_hash(key.as_bytes())));
+                let shared =
+                    config.preshared_key.map(|key| format!(" preshared-key {}", short_hash(key.as_bytes())));
                 let endpoint = inner.configured_endpoint(&config.public_key);
                 let endpoint = endpoint.map(|endpoint| format!(" endpoint {endpoint}"));
                 let keepalive = config.keepalive.map(|seconds| format!(" keepalive {seconds}"));
-                let allowed: String = config.allowed_ips.iter().map(|network| format!(" {network}")).collect();
+                let allowed = network_words(&config.allowed_ips);
                 let parts: String = [shared, endpoint, keepalive].into_iter().flatten().collect();
                 lines.push(format!("{name} peer {}{parts} allowed{allowed}", config.public_key));
             }
@@ -109,7 +117,9 @@ impl State {
         lines.extend(filter.foreign.iter().map(|rule| format!("foreign: {rule}")));
         if let Some(ufw) = &filter.ufw {
             lines.push(format!("ufw {}", if ufw.active { "active" } else { "inactive" }));
-            lines.extend(sorted(ufw.ours.iter().map(|(mark, rule)| format!("ufw {mark}: {}", ufw_text(rule)))));
+            lines.extend(sorted(
+                ufw.ours.iter().map(|(mark, rule)| format!("ufw {mark}: {}", ufw_text(rule))),
+            ));
             lines.extend(ufw.foreign.iter().map(|rule| format!("ufw foreign: {rule}")));
         }
         lines

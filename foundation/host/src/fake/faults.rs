@@ -47,8 +47,8 @@ impl FakeHost {
     }
     /// Calls this before each write, with its number and its name, also for those that are then refused. It may use
     /// the host; writes that it makes itself are counted but not shown to it.
-    pub fn on_write(&self, hook: Box<dyn FnMut(usize, &str) + Send>) {
-        *self.shared.hook.lock().unwrap_or_else(PoisonError::into_inner) = Some(hook);
+    pub fn on_write(&self, hook: impl FnMut(usize, &str) + Send + 'static) {
+        *self.shared.hook.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(hook));
     }
     /// Calls nothing any more before a write.
     pub fn clear_on_write(&self) {
@@ -69,7 +69,10 @@ impl FakeHost {
             let faults = &mut self.state().faults;
             faults.log.push(name.to_owned());
             let number = faults.log.len();
-            (number, faults.refused.contains(&number) || faults.refused_from.is_some_and(|from| number >= from))
+            (
+                number,
+                faults.refused.contains(&number) || faults.refused_from.is_some_and(|from| number >= from),
+            )
         };
         self.show(number, name);
         if refused { Err(HostError::io(name, io::Error::other("refused by the test"))) } else { Ok(()) }

@@ -13,9 +13,9 @@ use nix::unistd::Pid;
 use phantom_types::{Backend, InterfaceName, PublicKey};
 
 use crate::{
-    Device, DeviceUpdate, FileInfo, Files, Firewall, FirewallKind, FirewallQuery, FirewallReport, Host, HostError,
-    InForce, Link, LinkChange, Logs, Manager, Marks, Network, Peer, Result, Route, Rule, Ruleset, ServiceStatus,
-    Services, Sysctl, UfwRule, Unit, Uplink, WireGuard,
+    Device, DeviceUpdate, FileInfo, Files, Firewall, FirewallKind, FirewallQuery, FirewallReport, Host,
+    HostError, InForce, Link, LinkChange, Logs, Manager, Marks, Network, Peer, Result, Route, Rule, Ruleset,
+    ServiceStatus, Services, Sysctl, UfwRule, Unit, Uplink, WireGuard,
 };
 
 /// What happens at the chosen write.

@@ -6,10 +6,10 @@ use std::net::Ipv4Addr;
 use ipnetwork::{IpNetwork, Ipv4Network};
 use phantom_types::Subnet;
 
-use super::{FakeHost, State};
+use super::{FakeHost, network_words};
 use crate::{
-    Firewall, FirewallKind, FirewallQuery, FirewallReport, Hook, HostError, InForce, Marks, Match, Protocol, Result,
-    Ruleset, RulesetRule, UfwReport, UfwRule, Verdict,
+    Firewall, FirewallKind, FirewallQuery, FirewallReport, Hook, HostError, InForce, Marks, Match, Protocol,
+    Result, Ruleset, RulesetRule, UfwReport, UfwRule, Verdict,
 };
 
 /// What is loaded.
@@ -58,7 +58,13 @@ impl Firewall for FakeHost {
 
     fn replace(&self, marks: &Marks, wanted: &Ruleset) -> Result<()> {
         let name = format!("firewall.replace {} {} rules", marks.text(), wanted.rules().len());
-        self.write(&name)?.filter.ours.insert(marks.text(), wanted.clone());
+        let mut state = self.write(&name)?;
+        if wanted.is_empty() {
+            // No empty table is left behind.
+            state.filter.ours.remove(&marks.text());
+        } else {
+            state.filter.ours.insert(marks.text(), wanted.clone());
+        }
         Ok(())
     }
 
@@ -72,23 +78,26 @@ impl Firewall for FakeHost {
         let ufw = state.filter.ufw.as_ref().filter(|ufw| ufw.active);
         Ok(ufw.map(|ufw| {
             let ours = ufw.ours.iter().filter(|(mark, _)| *mark == marks.text());
-            ours.map(|(_, rule)| rule.clone()).collect()
+            let mut rules: Vec<_> = ours.map(|(_, rule)| rule.clone()).collect();
+            rules.sort();
+            rules
         }))
     }
 
     fn add_ufw(&self, marks: &Marks, rule: &UfwRule) -> Result<()> {
         let mut state = self.write(&format!("firewall.add_ufw {} {}", marks.text(), ufw_text(rule)))?;
-        let ufw = installed(&mut state)?;
-        let entry = (marks.text(), rule.clone());
-        if !ufw.ours.contains(&entry) {
-            ufw.ours.push(entry);
-        }
+        let ufw = state.filter.ufw.as_mut().ok_or(HostError::NotInstalled { program: "ufw" })?;
+        // ufw has one rule for one condition, whatever its verdict.
+        ufw.ours.retain(|(_, other)| !same_condition(other, rule));
+        ufw.ours.push((marks.text(), rule.clone()));
         Ok(())
     }
 
     fn remove_ufw(&self, marks: &Marks, rule: &UfwRule) -> Result<()> {
         let mut state = self.write(&format!("firewall.remove_ufw {} {}", marks.text(), ufw_text(rule)))?;
-        installed(&mut state)?.ours.retain(|(mark, other)| *mark != marks.text() || other != rule);
+        if let Some(ufw) = state.filter.ufw.as_mut() {
+            ufw.ours.retain(|(mark, other)| *mark != marks.text() || other != rule);
+        }
         Ok(())
     }
 
@@ -97,14 +106,18 @@ impl Firewall for FakeHost {
     }
 
     fn forget_connections(&self, of: &[IpNetwork]) -> Result<()> {
-        let list: String = of.iter().map(|network| format!(" {network}")).collect();
+        let list = network_words(of);
         self.write(&format!("firewall.forget_connections{list}"))?.filter.forgotten.extend(of);
         Ok(())
     }
 }
 
-fn installed(state: &mut State) -> Result<&mut Ufw> {
-    state.filter.ufw.as_mut().ok_or(HostError::NotInstalled { program: "ufw" })
+fn same_condition(one: &UfwRule, other: &UfwRule) -> bool {
+    let port = |rule: &UfwRule| match rule {
+        UfwRule::Allow { protocol, port } | UfwRule::Deny { protocol, port } => Some((*protocol, *port)),
+        UfwRule::RouteFrom { .. } => None,
+    };
+    one == other || (port(one).is_some() && port(one) == port(other))
 }
 
 /// A rule as ufw's command line has it.

@@ -51,7 +51,8 @@ impl State {
     /// The link whose setting this is, and the default it begins with.
     fn setting_of_link(&self, key: &str) -> Option<(u32, String)> {
         OF_LINK.iter().find_map(|(family, setting)| {
-            let inner = key.strip_prefix(&format!("net.{family}.conf."))?.strip_suffix(&format!(".{setting}"))?;
+            let inner =
+                key.strip_prefix(&format!("net.{family}.conf."))?.strip_suffix(&format!(".{setting}"))?;
             // A dot in the name of a link is written as a slash.
             let link = self.net.find(&inner.replace('/', "."))?.link.index;
             Some((link, self.settings.global.get(&format!("net.{family}.conf.default.{setting}"))?.clone()))
@@ -69,7 +70,8 @@ impl State {
     /// The settings of a boot: those of a fresh host, and then what the files of `/etc/sysctl.d` say.
     pub(super) fn load_settings(&mut self) {
         self.settings = Settings::default();
-        let files = self.files.nodes.iter().filter(|(path, _)| path.parent() == Some(Path::new("/etc/sysctl.d")));
+        let files =
+            self.files.nodes.iter().filter(|(path, _)| path.parent() == Some(Path::new("/etc/sysctl.d")));
         for content in files.filter_map(|(_, node)| node.content.as_deref()) {
             for line in String::from_utf8_lossy(content).lines() {
                 let pair = line.split_once('=').filter(|_| !line.trim_start().starts_with(['#', ';']));
@@ -136,7 +138,7 @@ impl Resolver for FakeHost {
 }
 
 impl Random for FakeHost {
-    /// The sequence of SplitMix64: the same bytes in every run, and fit for nothing but tests.
+    /// The sequence of `SplitMix64`: the same bytes in every run, and fit for nothing but tests.
     fn fill(&self, bytes: &mut [u8]) -> Result<()> {
         let mut state = self.state();
         for chunk in bytes.chunks_mut(8) {

@@ -39,9 +39,12 @@ impl Net {
         let mut net = Self { links: Vec::new(), routes: Vec::new(), rules: Vec::new(), next_index: 1 };
         net.insert("lo", LinkKind::Other(String::new()), 65536, true);
         net.insert("eth0", LinkKind::Other(String::new()), 1500, true);
-        for (name, address) in
-            [("lo", "127.0.0.1/8"), ("lo", "::1/128"), ("eth0", "203.0.113.10/24"), ("eth0", "2001:db8::10/64")]
-        {
+        for (name, address) in [
+            ("lo", "127.0.0.1/8"),
+            ("lo", "::1/128"),
+            ("eth0", "203.0.113.10/24"),
+            ("eth0", "2001:db8::10/64"),
+        ] {
             let address = address.parse().expect("a constant that is an address");
             net.add_address(name, address).expect("an address that is not there yet");
         }
@@ -99,7 +102,8 @@ impl Net {
         let RouteKind::Via { interface, gateway } = &route.kind else { return None };
         let addresses = &self.find(interface)?.addresses;
         let nearest = gateway.and_then(|gateway| addresses.iter().find(|network| network.contains(gateway)));
-        let of_route = route.source.and_then(|source| addresses.iter().find(|network| network.ip() == source));
+        let of_route =
+            route.source.and_then(|source| addresses.iter().find(|network| network.ip() == source));
         let chosen = of_route.or(nearest).or_else(|| addresses.iter().find(|network| network.is_ipv4()));
         let (address, prefix) = match chosen {
             Some(IpNetwork::V4(network)) => (Some(network.ip()), Some(network.prefix())),

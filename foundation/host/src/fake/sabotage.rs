@@ -107,10 +107,13 @@ impl FakeHost {
             state.filter.ours.clear();
             state.filter.foreign.clear();
             state.filter.forgotten.clear();
-            let lost = |path: &Path| path.parent().is_some_and(|dir| dir.starts_with("/run") || dir.starts_with("/tmp"));
+            let lost = |path: &Path| {
+                path.parent().is_some_and(|dir| dir.starts_with("/run") || dir.starts_with("/tmp"))
+            };
             state.files.nodes.retain(|path, _| !lost(path));
             state.load_settings();
-            let mut units: Vec<_> = state.manager.units.values().filter(|file| file.enabled).cloned().collect();
+            let mut units: Vec<_> =
+                state.manager.units.values().filter(|file| file.enabled).cloned().collect();
             units.sort_by_key(|file| file.unit.as_ref().is_some_and(|unit| !unit.before_network));
             units
         };

@@ -1,5 +1,5 @@
 //! Services in memory. No program is run: of the device program the fake knows what it does, of every other one
-//! that it runs or was run.
+//! that it runs or was run. Nothing is started again by itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -7,13 +7,23 @@ use std::time::Duration;
 
 use phantom_types::Timestamp;
 
-use super::{FakeHost, State};
+use super::{FakeHost, State, absent};
 use crate::{
-    Command, HostError, Logs, Manager as Kind, Port, Result, ServiceState, ServiceStatus, Services, Unit, UnitKind,
+    Clock, Command, HostError, Logs, Manager as Kind, Port, Result, ServiceState, ServiceStatus, Services,
+    Unit, UnitKind,
 };
 
 /// Exit status of `systemctl` for a unit that it does not know.
 const NOT_LOADED: i32 = 5;
+
+/// How a start of a service fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartFault {
+    /// The process ends with status 1.
+    Exits,
+    /// The process never says that it is ready, and is stopped when the time for the start is over.
+    Hangs,
+}
 
 /// The units and what runs.
 pub(super) struct Manager {
@@ -21,7 +31,7 @@ pub(super) struct Manager {
     pub(super) units: BTreeMap<String, UnitFile>,
     pub(super) running: BTreeMap<String, Running>,
     listens: BTreeMap<String, BTreeSet<Port>>,
-    failing: BTreeSet<String>,
+    failing: BTreeMap<String, StartFault>,
     logs: BTreeMap<String, Vec<String>>,
     ran: Vec<Command>,
     last_pid: u32,
@@ -51,7 +61,7 @@ impl Default for Manager {
             units: BTreeMap::new(),
             running: BTreeMap::new(),
             listens: BTreeMap::new(),
-            failing: BTreeSet::new(),
+            failing: BTreeMap::new(),
             logs: BTreeMap::new(),
             ran: Vec::new(),
             last_pid: 1000,
@@ -83,49 +93,62 @@ fn device_of(unit: &Unit, program: &Path) -> Option<String> {
 
 impl State {
     pub(super) fn service_on_port(&self, port: Port) -> bool {
-        let listens = |name: &String| self.manager.listens.get(name).is_some_and(|ports| ports.contains(&port));
+        let listens =
+            |name: &String| self.manager.listens.get(name).is_some_and(|ports| ports.contains(&port));
         let active = self.manager.running.iter().filter(|(_, running)| running.state == ServiceState::Active);
         active.into_iter().any(|(name, _)| listens(name))
     }
 
     pub(super) fn start(&mut self, unit: &Unit, device_program: &Path) -> Result<()> {
-        let name = &unit.name;
-        let known = self.manager.units.contains_key(name);
-        if self.manager.kind == Kind::Systemd && !known {
-            return Err(failure("start", name, NOT_LOADED, &format!("Unit {name}.service not found.")));
+        let (name, now) = (&unit.name, self.time.now());
+        if self.manager.kind == Kind::Systemd && !self.manager.units.contains_key(name) {
+            let text = format!("Failed to start {name}.service: Unit {name}.service not found.");
+            return Err(systemctl("start", name, NOT_LOADED, text));
         }
         if self.manager.running.get(name).is_some_and(|running| running.state == ServiceState::Active) {
             return Ok(());
         }
-        let now = self.time.now();
         let device = device_of(unit, device_program);
         let taken = device.as_ref().map_or(Ok(()), |device| self.start_embedded(device));
-        let failed = self.manager.failing.contains(name) || taken.is_err();
-        if failed {
+        if self.manager.failing.contains_key(name) || taken.is_err() {
             if let Some(device) = &device {
                 self.stop_embedded(device);
             }
-            self.manager.log(now, name, "failed to start");
-            let ended = Running { unit: unit.clone(), state: ServiceState::Failed, pid: None, since: now };
-            self.manager.running.insert(name.clone(), ended);
-            return Err(failure("start", name, 1, &format!("Job for {name}.service failed.")));
+            return Err(self.failed_start(unit));
         }
         self.manager.log(now, name, "started");
         self.manager.last_pid += 1;
         let pid = Some(self.manager.last_pid).filter(|_| matches!(unit.kind, UnitKind::Daemon { .. }));
         let running = Running { unit: unit.clone(), state: ServiceState::Active, pid, since: now };
         self.manager.running.insert(name.clone(), running);
-        let command = match &unit.kind {
-            UnitKind::Daemon { after_start, .. } => after_start.clone(),
-            UnitKind::OneShot { start, .. } => Some(start.clone()),
-        };
-        self.manager.ran.extend(command);
+        self.manager.run(match &unit.kind {
+            UnitKind::Daemon { after_start, .. } => after_start.as_ref(),
+            UnitKind::OneShot { start, .. } => Some(start),
+        });
         Ok(())
+    }
+
+    /// What is left of a start that failed: systemd remembers it, our supervisor does not.
+    fn failed_start(&mut self, unit: &Unit) -> HostError {
+        let (name, now) = (&unit.name, self.time.now());
+        self.manager.log(now, name, "failed to start");
+        if self.manager.kind == Kind::Systemd {
+            let state = ServiceState::Failed;
+            let ended = Running { unit: unit.clone(), state, pid: None, since: now };
+            self.manager.running.insert(name.clone(), ended);
+            return systemctl("start", name, 1, format!("Job for {name}.service failed."));
+        }
+        self.manager.running.remove(name);
+        let command = match &unit.kind {
+            UnitKind::Daemon { run, .. } => run,
+            UnitKind::OneShot { start, .. } => start,
+        };
+        HostError::Command { argv: argv(command), status: Some(1), stderr: "failed to start".to_owned() }
     }
 
     pub(super) fn stop(&mut self, name: &str, device_program: &Path) {
         let Some(running) = self.manager.running.remove(name) else { return };
-        if running.state == ServiceState::Failed {
+        if running.state != ServiceState::Active {
             return;
         }
         if let Some(device) = device_of(&running.unit, device_program) {
@@ -133,28 +156,49 @@ impl State {
         }
         let now = self.time.now();
         self.manager.log(now, name, "stopped");
-        let command = match running.unit.kind {
-            UnitKind::Daemon { after_stop, .. } => after_stop,
-            UnitKind::OneShot { stop, .. } => stop,
-        };
-        self.manager.ran.extend(command);
+        self.manager.run(match &running.unit.kind {
+            UnitKind::Daemon { after_stop, .. } => after_stop.as_ref(),
+            UnitKind::OneShot { stop, .. } => stop.as_ref(),
+        });
     }
 
-    /// The device program of this interface ended by itself.
+    /// The link of a device program is gone: it ends, and that is no failure.
     pub(super) fn device_process_ended(&mut self, device: &str) {
         let runs = |running: &&mut Running| match &running.unit.kind {
             UnitKind::Daemon { run, .. } => run.args.iter().any(|argument| argument == device),
             UnitKind::OneShot { .. } => false,
         };
         if let Some(running) = self.manager.running.values_mut().find(runs) {
-            (running.state, running.pid) = (ServiceState::Failed, None);
+            (running.state, running.pid) = (ServiceState::Inactive, None);
         }
     }
 }
 
-fn failure(verb: &str, name: &str, status: i32, stderr: &str) -> HostError {
-    let argv = vec!["/usr/bin/systemctl".to_owned(), verb.to_owned(), format!("{name}.service")];
-    HostError::Command { argv, status: Some(status), stderr: stderr.to_owned() }
+impl Manager {
+    /// systemd runs the commands of a unit. Our supervisor leaves them to its caller.
+    fn run(&mut self, command: Option<&Command>) {
+        if self.kind == Kind::Systemd {
+            self.ran.extend(command.cloned());
+        }
+    }
+}
+
+fn argv(command: &Command) -> Vec<String> {
+    [command.program.display().to_string()].into_iter().chain(command.args.iter().cloned()).collect()
+}
+
+fn systemctl(verb: &str, name: &str, status: i32, stderr: String) -> HostError {
+    let argv =
+        ["/usr/bin/systemctl", "--quiet", verb, &format!("{name}.service")].map(str::to_owned).to_vec();
+    HostError::Command { argv, status: Some(status), stderr }
+}
+
+/// Refuses names that would be something else as a file name or on a command line.
+fn check_name(name: &str) -> Result<()> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.:@\\".contains(&byte);
+    let wrong =
+        name.is_empty() || name.len() > 200 || name.starts_with(['-', '.', '@']) || !name.bytes().all(plain);
+    if wrong { Err(HostError::unexpected(format!("'{name}' is not the name of a service"))) } else { Ok(()) }
 }
 
 impl Services for FakeHost {
@@ -163,6 +207,7 @@ impl Services for FakeHost {
     }
 
     fn status(&self, name: &str) -> Result<ServiceStatus> {
+        check_name(name)?;
         let state = self.state();
         let running = state.manager.running.get(name);
         let active = running.filter(|running| running.state == ServiceState::Active);
@@ -176,6 +221,7 @@ impl Services for FakeHost {
     }
 
     fn installed(&self, unit: &Unit) -> Result<bool> {
+        check_name(&unit.name)?;
         let state = self.state();
         let same = |file: &UnitFile| file.unit.as_ref() == Some(unit) && file.enabled == unit.wanted_at_boot;
         Ok(state.manager.kind == Kind::Builtin || state.manager.units.get(&unit.name).is_some_and(same))
@@ -183,11 +229,12 @@ impl Services for FakeHost {
 
     fn install(&self, unit: &Unit) -> Result<()> {
         let mut state = self.write(&format!("services.install {}", unit.name))?;
+        check_name(&unit.name)?;
         if state.manager.kind == Kind::Builtin {
             return Ok(());
         }
         if state.manager.foreign(&unit.name) {
-            return Err(HostError::Foreign { object: format!("unit {}.service", unit.name) });
+            return Err(HostError::Foreign { object: format!("/etc/systemd/system/{}.service", unit.name) });
         }
         let file = UnitFile { unit: Some(unit.clone()), enabled: unit.wanted_at_boot };
         state.manager.units.insert(unit.name.clone(), file);
@@ -196,9 +243,9 @@ impl Services for FakeHost {
 
     fn uninstall(&self, name: &str) -> Result<()> {
         let mut state = self.write(&format!("services.uninstall {name}"))?;
+        check_name(name)?;
         if !state.manager.foreign(name) {
             state.stop(name, &self.shared.programs.device);
-            state.manager.running.remove(name);
             state.manager.units.remove(name);
         }
         Ok(())
@@ -213,20 +260,33 @@ impl Services for FakeHost {
         })
     }
 
-    fn start(&self, unit: &Unit, _wait: Duration) -> Result<()> {
-        self.write(&format!("services.start {}", unit.name))?.start(unit, &self.shared.programs.device)
+    fn start(&self, unit: &Unit, wait: Duration) -> Result<()> {
+        let mut state = self.write(&format!("services.start {}", unit.name))?;
+        check_name(&unit.name)?;
+        let outcome = state.start(unit, &self.shared.programs.device);
+        let hangs = outcome.is_err() && state.manager.failing.get(&unit.name) == Some(&StartFault::Hangs);
+        drop(state);
+        match (&unit.kind, hangs) {
+            (UnitKind::Daemon { run, .. }, true) => {
+                self.sleep(wait);
+                Err(HostError::Timeout { argv: argv(run), seconds: wait.as_secs() })
+            }
+            _ => outcome,
+        }
     }
 
     fn stop(&self, unit: &Unit, _wait: Duration) -> Result<()> {
-        self.write(&format!("services.stop {}", unit.name))?.stop(&unit.name, &self.shared.programs.device);
+        let mut state = self.write(&format!("services.stop {}", unit.name))?;
+        check_name(&unit.name)?;
+        state.stop(&unit.name, &self.shared.programs.device);
         Ok(())
     }
 
     fn reload(&self, name: &str) -> Result<()> {
         let mut state = self.write(&format!("services.reload {name}"))?;
-        let runs = state.manager.running.get(name).is_some_and(|running| running.state == ServiceState::Active);
-        if !runs {
-            return Err(failure("reload", name, 1, &format!("Unit {name}.service is not active, cannot reload.")));
+        check_name(name)?;
+        if state.manager.running.get(name).is_none_or(|running| running.pid.is_none()) {
+            return Err(absent(format!("a running process of {name}")));
         }
         let now = state.time.now();
         state.manager.log(now, name, "reloaded");
@@ -234,6 +294,7 @@ impl Services for FakeHost {
     }
 
     fn logs(&self, name: &str, count: u32) -> Result<Logs> {
+        check_name(name)?;
         let state = self.state();
         let lines = state.manager.logs.get(name).map(Vec::as_slice).unwrap_or_default();
         let first = lines.len().saturating_sub(count as usize);
@@ -256,20 +317,22 @@ impl FakeHost {
             unit.description.push_str(" (edited)");
         }
     }
-    /// Makes every start of the service fail from now on, or no more.
-    pub fn fail_service(&self, name: &str, fails: bool) {
+    /// Makes every start of the service fail in this way from now on, or no more.
+    pub fn fail_service(&self, name: &str, fault: Option<StartFault>) {
         let failing = &mut self.state().manager.failing;
-        if fails {
-            failing.insert(name.to_owned());
-        } else {
-            failing.remove(name);
-        }
+        match fault {
+            Some(fault) => failing.insert(name.to_owned(), fault),
+            None => failing.remove(name),
+        };
     }
-    /// Ends a service as a crash does: it is failed, and what its process held is gone.
+    /// Ends a service as a crash does: systemd calls it failed, our supervisor inactive, and what its process held
+    /// is gone.
     pub fn crash_service(&self, name: &str) {
         let mut state = self.state();
+        let systemd = state.manager.kind == Kind::Systemd;
         let Some(running) = state.manager.running.get_mut(name) else { return };
-        (running.state, running.pid) = (ServiceState::Failed, None);
+        let ended = if systemd { ServiceState::Failed } else { ServiceState::Inactive };
+        (running.state, running.pid) = (ended, None);
         let device = device_of(&running.unit, &self.shared.programs.device);
         if let Some(device) = device {
             state.stop_embedded(&device);
@@ -295,7 +358,8 @@ impl FakeHost {
         let now = state.time.now();
         state.manager.log(now, name, line);
     }
-    /// The commands of one-shot services and those after starts and stops, in the order in which they would have run.
+    /// The commands that systemd would have run, in order: those of one-shot services, and those after starts and
+    /// stops.
     pub fn commands(&self) -> Vec<Command> {
         self.state().manager.ran.clone()
     }

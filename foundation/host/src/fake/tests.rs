@@ -8,9 +8,13 @@ use phantom_types::{Backend, InterfaceName, PresharedKey, PrivateKey, PublicKey,
 
 use super::*;
 use crate::{
-    Answer, Command, DeviceUpdate, InForce, LinkChange, LinkKind, Manager as Kind, Marks, Peer, PeerConfig,
-    PeerUpdate, Port, Probe, ProbeError, Protocol, Restart, Ruleset, ServiceState, Unit, UnitKind,
+    Answer, Command, DeviceUpdate, Hook, InForce, LinkChange, LinkKind, Manager as Kind, Marks, Peer,
+    PeerConfig, PeerUpdate, Port, Probe, ProbeError, Protocol, Restart, Ruleset, ServiceState, Unit,
+    UnitKind, Verdict,
 };
+
+mod devices;
+mod services;
 
 const WAIT: Duration = Duration::from_secs(5);
 
@@ -55,15 +59,6 @@ fn with_device() -> (Host, FakeHost) {
     (host, fake)
 }
 
-fn peers(host: &Host) -> Vec<Peer> {
-    host.wireguard.device(&wg(), Backend::Kernel).unwrap().unwrap().peers
-}
-
-fn allowed(host: &Host) -> Vec<Vec<String>> {
-    let text = |peer: Peer| peer.config.allowed_ips.iter().map(ToString::to_string).collect();
-    peers(host).into_iter().map(text).collect()
-}
-
 #[test]
 fn a_fresh_server() {
     let (host, fake) = Host::fake();
@@ -101,23 +96,14 @@ fn refused_writes_change_nothing() {
 }
 
 #[test]
-fn a_refused_change_of_many_peers_stops_half_way() {
-    let (host, fake) = with_device();
-    fake.refuse_write(1);
-    let update = set(&[peer(3, &["10.8.0.4/32"]), peer(4, &["10.8.0.5/32"])]);
-    assert!(host.wireguard.configure(&wg(), Backend::Kernel, &update).is_err());
-    assert_eq!(allowed(&host), [["10.8.0.2/32"], ["10.8.0.3/32"], ["10.8.0.4/32"]]);
-}
-
-#[test]
 fn the_hook_sees_every_write_and_may_use_the_host() {
     let (host, fake) = Host::fake();
     let seen = Arc::new(Mutex::new(Vec::new()));
     let (list, other) = (Arc::clone(&seen), host.clone());
-    fake.on_write(Box::new(move |number, name| {
+    fake.on_write(move |number, name| {
         list.lock().unwrap().push(format!("{number} {name}"));
         other.files.write("/etc/by-hook".as_ref(), b"", 0o644).unwrap();
-    }));
+    });
     host.sysctl.set("net.ipv4.ip_forward", "1").unwrap();
     host.sysctl.set("net.ipv4.ip_forward", "0").unwrap();
     fake.clear_on_write();
@@ -125,79 +111,6 @@ fn the_hook_sees_every_write_and_may_use_the_host() {
     let expected = ["1 sysctl.set net.ipv4.ip_forward 1", "3 sysctl.set net.ipv4.ip_forward 0"];
     assert_eq!(*seen.lock().unwrap(), expected);
     assert_eq!(fake.writes(), 5);
-}
-
-#[test]
-fn what_is_allowed_to_one_peer_is_taken_from_another() {
-    let (host, _) = with_device();
-    // Host bits do not count; what a peer no longer has is free.
-    let update = set(&[peer(2, &["10.8.0.2/32", "10.9.0.7/24"])]);
-    host.wireguard.configure(&wg(), Backend::Kernel, &update).unwrap();
-    assert_eq!(allowed(&host), [vec![], vec!["10.8.0.2/32", "10.9.0.0/24"]]);
-    host.wireguard.configure(&wg(), Backend::Kernel, &set(&[peer(1, &["10.8.0.3/32"])])).unwrap();
-    assert_eq!(allowed(&host), [vec!["10.8.0.3/32"], vec!["10.8.0.2/32", "10.9.0.0/24"]]);
-    let removal = DeviceUpdate { peers: vec![PeerUpdate::Remove(key(2)); 2], ..set(&[]) };
-    host.wireguard.configure(&wg(), Backend::Kernel, &removal).unwrap();
-    host.wireguard.configure(&wg(), Backend::Kernel, &set(&[peer(1, &["10.9.0.0/24"])])).unwrap();
-    assert_eq!(allowed(&host), [["10.9.0.0/24"]]);
-}
-
-#[test]
-fn peers_keep_their_session_when_they_are_set_anew() {
-    let (host, fake) = with_device();
-    let (endpoint, time) = ("192.0.2.7:4500".parse().unwrap(), Timestamp::from_micros(7));
-    assert!(fake.set_peer_traffic("wg_main", &key(1), Some(endpoint), Some(time), (10, 20)));
-    assert!(!fake.set_peer_traffic("wg_main", &key(9), None, None, (0, 0)));
-    let (dump, traffic) = (fake.dump(), fake.traffic());
-    assert!(traffic.contains("192.0.2.7:4500 handshake 1970-01-01T00:00:00.000007 rx 10 tx 20"), "{traffic}");
-    host.wireguard.configure(&wg(), Backend::Kernel, &set(&[peer(1, &["10.8.0.2/32"])])).unwrap();
-    assert_eq!((fake.dump(), fake.traffic()), (dump.clone(), traffic.clone()));
-    let known = host.wireguard.peers(&wg(), Backend::Kernel, &[key(1), key(9), key(1)]).unwrap().unwrap();
-    assert_eq!(known.len(), 1);
-    assert_eq!((known[0].config.endpoint, known[0].rx_bytes), (Some(endpoint), 10));
-    assert!(fake.remove_peer("wg_main", &key(1)));
-    host.wireguard.configure(&wg(), Backend::Kernel, &set(&[peer(1, &["10.8.0.2/32"])])).unwrap();
-    assert_eq!(fake.dump(), dump);
-    assert_ne!(fake.traffic(), traffic, "the session is lost");
-}
-
-#[test]
-fn a_kernel_device_lives_and_dies_with_its_link() {
-    let (host, fake) = with_device();
-    let port = Port { protocol: Protocol::Udp, number: 51820 };
-    assert!(host.sockets.bound(port).unwrap());
-    assert!(matches!(host.wireguard.create(&wg()), Err(HostError::Kernel { .. })));
-    assert_eq!(host.wireguard.device(&wg(), Backend::Embedded).unwrap(), None);
-    host.network.set_link(&wg(), &up(false)).unwrap();
-    assert!(!host.sockets.bound(port).unwrap());
-    fake.bind(port);
-    let taken = host.network.set_link(&wg(), &up(true)).unwrap_err();
-    assert!(taken.chain().contains("in use"), "{}", taken.chain());
-    fake.unbind(port);
-    host.network.set_link(&wg(), &up(true)).unwrap();
-    // No peer of itself.
-    let own = PrivateKey::from_bytes([99; 32]).public_key();
-    let itself = PeerConfig { public_key: own, ..peer(7, &["10.8.0.9/32"]) };
-    host.wireguard.configure(&wg(), Backend::Kernel, &set(&[itself])).unwrap();
-    assert_eq!(peers(&host).len(), 2);
-
-    fake.cut_link("wg_main").unwrap();
-    assert!(host.wireguard.configure(&wg(), Backend::Kernel, &DeviceUpdate::default()).unwrap_err().is_absent());
-    assert_eq!(host.wireguard.device(&wg(), Backend::Kernel).unwrap(), None);
-    assert!(!host.network.routes(254).unwrap().iter().any(|route| route.source == Some([10, 8, 0, 1].into())));
-    fake.set_kernel_wireguard(false);
-    assert!(!host.wireguard.kernel_available().unwrap());
-    assert!(matches!(host.wireguard.create(&wg()), Err(HostError::Unsupported { .. })));
-}
-
-#[test]
-fn a_device_without_a_port_chooses_one() {
-    let (host, _) = Host::fake();
-    host.wireguard.create(&wg()).unwrap();
-    assert_eq!(host.wireguard.device(&wg(), Backend::Kernel).unwrap().unwrap().listen_port, 0);
-    host.network.set_link(&wg(), &up(true)).unwrap();
-    let number = host.wireguard.device(&wg(), Backend::Kernel).unwrap().unwrap().listen_port;
-    assert!(number >= 32768 && host.sockets.bound(Port { protocol: Protocol::Udp, number }).unwrap());
 }
 
 fn unit(name: &str, kind: UnitKind) -> Unit {
@@ -224,70 +137,10 @@ fn command(text: &str) -> Command {
 fn device_unit(host: &Host) -> Unit {
     let run = Command { program: host.programs.device.clone(), args: vec!["wg_main".into()] };
     let after_start = Some(command("/usr/local/bin/phantom-api core reconcile"));
-    unit("wg-quick@wg_main", UnitKind::Daemon { run, after_start, after_stop: Some(command("/bin/after stop")) })
-}
-
-#[test]
-fn services_of_systemd() {
-    let (host, fake) = Host::fake();
-    let unit = device_unit(&host);
-    let before = fake.dump();
-    assert!(matches!(host.services.start(&unit, WAIT), Err(HostError::Command { status: Some(5), .. })));
-    host.services.install(&unit).unwrap();
-    assert!(host.services.installed(&unit).unwrap() && host.services.status(&unit.name).unwrap().enabled);
-    fake.edit_unit(&unit.name);
-    assert!(!host.services.installed(&unit).unwrap());
-    host.services.install(&unit).unwrap();
-    host.services.start(&unit, WAIT).unwrap();
-    let status = host.services.status(&unit.name).unwrap();
-    assert_eq!((status.state, status.started_at), (ServiceState::Active, Some(host.clock.now())));
-    assert_eq!(host.services.ours().unwrap(), ["wg-quick@wg_main"]);
-    assert_eq!(host.network.link(&wg()).unwrap().unwrap().kind, LinkKind::Tun);
-
-    host.services.uninstall(&unit.name).unwrap();
-    assert_eq!(fake.commands(), [command("/usr/local/bin/phantom-api core reconcile"), command("/bin/after stop")]);
-    assert_eq!(host.wireguard.device(&wg(), Backend::Embedded).unwrap(), None);
-    host.network.delete_link(&wg()).unwrap();
-    assert_eq!(fake.dump(), before);
-    assert_eq!(host.services.logs(&unit.name, 1).unwrap().lines.len(), 1);
-
-    fake.add_foreign_unit(&unit.name);
-    assert!(matches!(host.services.install(&unit), Err(HostError::Foreign { .. })));
-    host.services.uninstall(&unit.name).unwrap();
-    assert!(fake.dump().contains("wg-quick@wg_main enabled foreign"));
-    assert_eq!(host.services.ours().unwrap(), <[String; 0]>::default());
-}
-
-#[test]
-fn services_that_fail() {
-    let (host, fake) = Host::fake();
-    let unit = device_unit(&host);
-    host.services.install(&unit).unwrap();
-    fake.fail_service(&unit.name, true);
-    assert!(host.services.start(&unit, WAIT).is_err());
-    assert_eq!(host.services.status(&unit.name).unwrap().state, ServiceState::Failed);
-    assert_eq!(host.wireguard.device(&wg(), Backend::Embedded).unwrap(), None);
-    fake.fail_service(&unit.name, false);
-    host.services.start(&unit, WAIT).unwrap();
-
-    let tcp = Port { protocol: Protocol::Tcp, number: 443 };
-    fake.service_listens(&unit.name, &[tcp]);
-    assert!(host.sockets.bound(tcp).unwrap());
-    fake.crash_service(&unit.name);
-    assert!(!host.sockets.bound(tcp).unwrap());
-    assert_eq!(host.services.status(&unit.name).unwrap().pid, None);
-    assert_eq!(host.wireguard.device(&wg(), Backend::Embedded).unwrap(), None);
-    assert!(host.network.link(&wg()).unwrap().is_some(), "the link outlives its process");
-    fake.start_service(&unit.name).unwrap();
-    assert!(host.wireguard.device(&wg(), Backend::Embedded).unwrap().is_some());
-
-    // Without its link the process has nothing to do.
-    host.network.delete_link(&wg()).unwrap();
-    assert_eq!(host.services.status(&unit.name).unwrap().state, ServiceState::Failed);
-    // A link of another kind stands in the way.
-    fake.add_link("wg_main", LinkKind::Other("veth".into())).unwrap();
-    assert!(host.services.start(&unit, WAIT).is_err());
-    assert_eq!(host.network.link(&wg()).unwrap().unwrap().kind, LinkKind::Other("veth".into()));
+    unit(
+        "wg-quick@wg_main",
+        UnitKind::Daemon { run, after_start, after_stop: Some(command("/bin/after stop")) },
+    )
 }
 
 #[test]
@@ -297,7 +150,10 @@ fn a_boot_leaves_what_is_on_disk() {
     let fresh = Host::fake().1.dump();
     host.files.write("/etc/sysctl.d/90-x.conf".as_ref(), b"# x\nnet.ipv4.ip_forward = 1\n", 0o644).unwrap();
     host.files.write("/run/x".as_ref(), b"", 0o600).unwrap();
-    host.firewall.replace(&marks, &Ruleset::default()).unwrap();
+    let mut rules = Ruleset::default();
+    rules.add(Hook::Input, 1, vec![], Verdict::Accept);
+    host.firewall.replace(&marks, &rules).unwrap();
+    assert_eq!(host.firewall.in_force(&marks, &rules).unwrap(), InForce::Same);
     let oneshot = UnitKind::OneShot { start: command("/bin/start"), stop: None };
     let mut early = unit("phantom-boot", oneshot);
     early.before_network = true;
@@ -309,8 +165,11 @@ fn a_boot_leaves_what_is_on_disk() {
     fake.reboot();
     assert_eq!(host.sysctl.get("net.ipv4.ip_forward").unwrap().as_deref(), Some("1"));
     assert_eq!(host.files.read("/run/x".as_ref()).unwrap(), None);
-    assert_eq!(host.firewall.in_force(&marks, &Ruleset::default()).unwrap(), InForce::Absent);
-    assert_eq!(fake.commands(), [command("/bin/start"), command("/usr/local/bin/phantom-api core reconcile")]);
+    assert_eq!(host.firewall.in_force(&marks, &rules).unwrap(), InForce::Absent);
+    assert_eq!(
+        fake.commands(),
+        [command("/bin/start"), command("/usr/local/bin/phantom-api core reconcile")]
+    );
     assert_eq!(host.services.status("phantom-boot").unwrap().pid, None, "nothing stays behind");
     assert!(host.wireguard.device(&wg(), Backend::Embedded).unwrap().is_some());
 
@@ -331,7 +190,11 @@ fn time_goes_by_when_told() {
         let list = Arc::clone(&seen);
         fake.after(Duration::from_secs(seconds), move |fake| {
             let host = fake.host();
-            list.lock().unwrap().push((seconds, host.clock.monotonic().as_secs(), host.clock.now().since(start)));
+            list.lock().unwrap().push((
+                seconds,
+                host.clock.monotonic().as_secs(),
+                host.clock.now().since(start),
+            ));
         });
     }
     host.clock.sleep(Duration::from_secs(10));
@@ -388,11 +251,10 @@ fn the_dump_shows_every_difference_and_no_secret() {
     for secret in [PrivateKey::from_bytes([99; 32]).reveal(), PresharedKey::from_bytes([101; 32]).reveal()] {
         assert!(!dump.contains(secret.as_str()), "{dump}");
     }
-    type Disturb = fn(&FakeHost);
-    let disturbances: [Disturb; 12] = [
+    let disturbances: [fn(&FakeHost); 12] = [
         |fake| fake.put_file("/etc/secret", b"hidden tex2\n", 0o600, 0),
         |fake| fake.put_file("/etc/open", b"plain text\n", 0o644, 1),
-        |fake| drop(fake.remove_peer("wg_main", &key(1))),
+        |fake| assert!(fake.remove_peer("wg_main", &key(1))),
         |fake| {
             let other = PeerConfig { preshared_key: None, ..peer(1, &["10.8.0.2/32"]) };
             assert!(fake.disturb_device("wg_main", &set(&[other])));

@@ -11,7 +11,8 @@ use super::network::links;
 use super::network::routes::network_of;
 use super::{FakeHost, State, absent, kernel};
 use crate::{
-    Device, DeviceUpdate, HostError, LinkKind, Peer, PeerConfig, PeerUpdate, Port, Protocol, Result, WireGuard,
+    Device, DeviceUpdate, HostError, LinkKind, Peer, PeerConfig, PeerUpdate, Port, Protocol, Result,
+    WireGuard,
 };
 
 /// MTU with which both backends make their links.
@@ -128,7 +129,8 @@ impl PeerState {
     }
 
     fn to_peer(&self) -> Peer {
-        let config = PeerConfig { allowed_ips: self.allowed.iter().copied().collect(), ..self.peer.config.clone() };
+        let config =
+            PeerConfig { allowed_ips: self.allowed.iter().copied().collect(), ..self.peer.config.clone() };
         Peer { config, ..self.peer.clone() }
     }
 }
@@ -152,13 +154,18 @@ impl State {
         found.ok_or_else(|| absent(format!("WireGuard device {name}")))
     }
 
-    /// Whether a device holds a port open: the kernel's while its link is up, the embedded one's once it is told
-    /// which one.
+    /// Whether a device holds its port open: the kernel's while its link is up, the embedded one once it has a key.
+    fn is_open(&self, name: &str, device: &Inner) -> bool {
+        match device.backend {
+            Backend::Kernel => self.net.find(name).is_some_and(|interface| interface.link.up),
+            Backend::Embedded => device.private_key.is_some(),
+        }
+    }
+
+    /// The device that holds this port open.
     pub(super) fn device_on_port(&self, number: u16) -> Option<&str> {
-        let open = |(name, device): &(&String, &Inner)| {
-            let up = self.net.find(name).is_some_and(|interface| interface.link.up);
-            device.listen_port == number && (up || device.backend == Backend::Embedded)
-        };
+        let open =
+            |(name, device): &(&String, &Inner)| device.listen_port == number && self.is_open(name, device);
         let found = self.devices.by_name.iter().filter(|_| number != 0).find(open);
         found.map(|(name, _)| name.as_str())
     }
@@ -166,7 +173,9 @@ impl State {
     /// Opens the port of a kernel device whose link comes up; without one of its own it takes a free one. Says
     /// whether that was possible.
     pub(super) fn open_port(&mut self, name: &str) -> bool {
-        let Some(port) = self.device_of(name, Backend::Kernel).map(|device| device.listen_port) else { return true };
+        let Some(port) = self.device_of(name, Backend::Kernel).map(|device| device.listen_port) else {
+            return true;
+        };
         if port != 0 {
             return !self.is_bound(Port { protocol: Protocol::Udp, number: port });
         }
@@ -198,7 +207,7 @@ impl State {
         self.devices.by_name.remove(name);
     }
 
-    /// The link of a device is gone, and the device with it; the process of an embedded one ends with an error.
+    /// The link of a device is gone, and the device with it; the process of an embedded one ends.
     pub(super) fn device_link_gone(&mut self, name: &str) {
         if self.devices.by_name.remove(name).is_some_and(|device| device.backend == Backend::Embedded) {
             self.device_process_ended(name);
@@ -207,7 +216,13 @@ impl State {
 
     /// Applies a change, or of a refused one what comes before the refusal: the device's own settings and the first
     /// half of its peers, where there are several.
-    fn configure(&mut self, name: &str, backend: Backend, update: &DeviceUpdate, refused: bool) -> Result<()> {
+    fn configure(
+        &mut self,
+        name: &str,
+        backend: Backend,
+        update: &DeviceUpdate,
+        refused: bool,
+    ) -> Result<()> {
         let peers = update.peers.len();
         if refused && peers < 2 {
             return Ok(());
@@ -215,9 +230,7 @@ impl State {
         if self.device_of(name, backend).is_none() {
             return Err(absent(format!("WireGuard device {name}")));
         }
-        if let Some(port) = update.listen_port {
-            self.set_port(name, backend, port)?;
-        }
+        self.set_port(name, update)?;
         let device = self.device_mut(name)?;
         if let Some(key) = &update.private_key {
             device.set_private_key(key);
@@ -234,15 +247,21 @@ impl State {
         Ok(())
     }
 
-    fn set_port(&mut self, name: &str, backend: Backend, port: u16) -> Result<()> {
-        let up = self.net.find(name).is_some_and(|interface| interface.link.up);
-        let opens = up || backend == Backend::Embedded;
-        let taken = self.is_bound(Port { protocol: Protocol::Udp, number: port });
-        if port != 0 && opens && taken && self.device_on_port(port) != Some(name) {
+    /// Sets the port of a device that is there, which opens it if it is or gets open; what can be refused comes first.
+    fn set_port(&mut self, name: &str, update: &DeviceUpdate) -> Result<()> {
+        let Some(device) = self.device(name) else { return Ok(()) };
+        let was_open = self.is_open(name, device);
+        let open = was_open || (device.backend == Backend::Embedded && update.private_key.is_some());
+        let port = update.listen_port.unwrap_or(device.listen_port);
+        let moves = update.listen_port.is_some_and(|port| port != device.listen_port);
+        if !open || (was_open && !moves) {
+            self.device_mut(name)?.listen_port = port;
+            return Ok(());
+        }
+        if port != 0 && self.is_bound(Port { protocol: Protocol::Udp, number: port }) {
             return Err(kernel(format!("configuring WireGuard device {name}"), Errno::EADDRINUSE));
         }
-        let chosen = if port == 0 && opens { self.free_port() } else { port };
-        self.device_mut(name)?.listen_port = chosen;
+        self.device_mut(name)?.listen_port = if port == 0 { self.free_port() } else { port };
         Ok(())
     }
 }

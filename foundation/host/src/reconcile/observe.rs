@@ -1,7 +1,7 @@
 //! Reading what a [`Wanted`] speaks of.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ipnetwork::IpNetwork;
 use phantom_types::{Backend, InterfaceName};
@@ -27,6 +27,8 @@ pub struct Observed {
     pub sysctls: BTreeMap<String, Option<String>>,
     /// The wanted files as they are.
     pub files: BTreeMap<PathBuf, Option<ObservedFile>>,
+    /// Files with our mark that nobody wants, with their content: known by the mark alone.
+    pub stale_files: BTreeMap<PathBuf, ObservedFile>,
     /// State of every wanted unit, and whether its file is the wanted one.
     pub units: BTreeMap<String, (ServiceState, bool)>,
     /// Units of ours that nobody wants.
@@ -84,6 +86,7 @@ pub fn observe(scene: &Scene<'_>, wanted: &Wanted) -> Result<Observed> {
         ufw: host.firewall.ufw(scene.marks)?.map(|rules| rules.into_iter().collect()),
         sysctls: wanted.sysctls.keys().map(|key| Ok((key.clone(), host.sysctl.get(key)?))).collect::<Result<_>>()?,
         files: files(scene, wanted)?,
+        stale_files: stale_files(scene, wanted)?,
         units,
         stale_units,
     })
@@ -124,18 +127,33 @@ fn claimed(scene: &Scene<'_>, link: &Link) -> Result<bool> {
     Ok(kind && scene.host.files.info(&scene.claim(&link.name))?.is_some())
 }
 
+/// Where files of ours can lie outside our own directories.
+const FOLDERS: [&str; 4] = ["/etc/wireguard", "/etc/sysctl.d", "/etc/iproute2/rt_tables.d", "/etc/systemd/network"];
+
 fn files(scene: &Scene<'_>, wanted: &Wanted) -> Result<BTreeMap<PathBuf, Option<ObservedFile>>> {
-    let files = &scene.host.files;
-    let mut observed = BTreeMap::new();
-    for path in wanted.files.keys() {
-        let info = files.info(path)?;
-        let content = if info.is_some() { files.read(path)? } else { None };
-        let file = info.zip(content).map(|(info, content)| ObservedFile {
-            mode: info.mode,
-            root: info.uid == 0,
-            content: Zeroizing::new(content),
-        });
-        observed.insert(path.clone(), file);
+    wanted.files.keys().map(|path| Ok((path.clone(), file(scene, path)?))).collect()
+}
+
+fn stale_files(scene: &Scene<'_>, wanted: &Wanted) -> Result<BTreeMap<PathBuf, ObservedFile>> {
+    let mut stale = BTreeMap::new();
+    for folder in FOLDERS.map(Path::new) {
+        for name in scene.host.files.list(folder)? {
+            let path = folder.join(name);
+            if wanted.files.contains_key(&path) || wanted.kept_files.contains(&path) {
+                continue;
+            }
+            if let Some(file) = file(scene, &path)?.filter(|file| scene.marks.owns_file(&file.content)) {
+                stale.insert(path, file);
+            }
+        }
     }
-    Ok(observed)
+    Ok(stale)
+}
+
+/// A regular file; what else stands at the path is nobody's content.
+fn file(scene: &Scene<'_>, path: &Path) -> Result<Option<ObservedFile>> {
+    let files = &scene.host.files;
+    let Some(info) = files.info(path)?.filter(|info| !info.dir) else { return Ok(None) };
+    let content = files.read(path)?.map(Zeroizing::new);
+    Ok(content.map(|content| ObservedFile { mode: info.mode, root: info.uid == 0, content }))
 }

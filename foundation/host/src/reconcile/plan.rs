@@ -107,6 +107,7 @@ pub fn plan(marks: &Marks, observed: &Observed, wanted: &Wanted) -> Result<Vec<S
             add.push(step(StepKind::Sysctl, StepAction::Update, key, Op::SetSysctl(key.clone(), value.clone())));
         }
     }
+    plan_stale_files(observed, wanted, &mut delete);
     plan_firewall(marks, observed, wanted, &mut add);
     plan_units(observed, wanted, &mut add, &mut delete);
     for (name, interface) in &observed.interfaces {
@@ -176,6 +177,24 @@ fn plan_files(
         }
     }
     Ok(())
+}
+
+/// What starts a line of a file of ours that says what a kernel setting was before us, as in
+/// `# before: net.ipv4.ip_forward = 0`.
+pub const BEFORE: &str = "# before: ";
+
+/// Files of ours that nobody wants; the kernel settings that they had changed go back to what they were.
+fn plan_stale_files(observed: &Observed, wanted: &Wanted, delete: &mut Vec<Step>) {
+    for (path, file) in &observed.stale_files {
+        let text = String::from_utf8_lossy(&file.content);
+        for (key, value) in text.lines().filter_map(|line| line.strip_prefix(BEFORE)?.split_once(" = ")) {
+            if !wanted.sysctls.contains_key(key) {
+                let op = Op::SetSysctl(key.to_owned(), value.to_owned());
+                delete.push(step(StepKind::Sysctl, StepAction::Update, key, op));
+            }
+        }
+        delete.push(step(StepKind::File, StepAction::Delete, path.display(), Op::RemoveFile(path.clone())));
+    }
 }
 
 fn plan_firewall(marks: &Marks, observed: &Observed, wanted: &Wanted, add: &mut Vec<Step>) {

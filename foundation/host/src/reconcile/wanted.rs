@@ -35,6 +35,8 @@ pub struct Wanted {
     pub sysctls: BTreeMap<String, String>,
     /// Files by path; `None` says that there must be none of ours.
     pub files: BTreeMap<PathBuf, Option<WantedFile>>,
+    /// Files of ours that may be as they are ([`Depth::Network`]).
+    pub kept_files: BTreeSet<PathBuf>,
     /// Services beside those of the interfaces, by unit name: whether each is to run now, or `None` where it may do as it
     /// does (a unit for the boot).
     pub units: BTreeMap<String, (Unit, Option<bool>)>,

@@ -5,12 +5,20 @@ use std::env;
 use std::io::{self, Write};
 use std::net::{TcpListener, UdpSocket};
 use std::process::Command;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use ipnetwork::IpNetwork;
 use nix::errno::Errno;
-use phantom_host::fake::FakeHost;
-use phantom_host::linux::LinuxOptions;
-use phantom_host::{Host, HostError, LinkChange, LinkKind, Manager, Marks, Port, Protocol, Result, Route, RouteKind};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use phantom_host::fake::{FakeHost, StartFault};
+use phantom_host::linux::{LinuxFirewall, LinuxOptions};
+use phantom_host::{
+    FirewallKind, Host, HostError, LinkChange, LinkKind, Manager, Marks, Port, Programs, Protocol, Result,
+    Route, RouteKind,
+};
 use phantom_types::InterfaceName;
 
 /// A part of the suite.
@@ -28,6 +36,39 @@ pub(crate) trait Lab {
     fn add_tun(&self, name: &str);
     /// Lets a program listen on the port until the value is dropped.
     fn bind(&self, port: Port) -> Box<dyn Any>;
+    /// Adds rules of somebody else to the packet filter.
+    fn add_foreign_filter(&self);
+    /// Those rules as text.
+    fn foreign_filter(&self) -> String;
+    /// Throws our rules away by hand.
+    fn flush_filter(&self, marks: &Marks, kind: FirewallKind);
+    /// The same host with iptables for its packet filter.
+    fn with_iptables(&self, host: &Host) -> Host;
+    /// Switches ufw on; says why not, and that, when there is none.
+    fn enable_ufw(&self) -> bool;
+    /// The program of a daemon of this name that behaves so.
+    fn daemon(&self, name: &str, behaviour: Daemon) -> phantom_host::Command;
+    /// Ends the process of a service as a crash does.
+    fn kill(&self, host: &Host, service: &str);
+    /// Whether the program of the embedded device is there.
+    fn has_device_program(&self, programs: &Programs) -> bool;
+    /// Gives the kernel WireGuard, where that can be done.
+    fn want_kernel_wireguard(&self);
+    /// Waits for what happens by itself.
+    fn wait_until(&self, happened: &dyn Fn() -> bool);
+    /// Says that the rest of a check does not run here.
+    fn skip(&self, reason: &str);
+}
+
+/// What a daemon does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Daemon {
+    /// Says that it is ready, and stays until it is asked to end.
+    Good,
+    /// Ends at once, with an error.
+    Ends,
+    /// Never says that it is ready.
+    Hangs,
 }
 
 struct FakeLab(FakeHost);
@@ -49,6 +90,47 @@ impl Lab for FakeLab {
         self.0.bind(port);
         Box::new(FakePort(self.0.clone(), port))
     }
+    fn add_foreign_filter(&self) {
+        self.0.add_foreign_rule("add rule inet foreign forward tcp dport 25 drop");
+    }
+    fn foreign_filter(&self) -> String {
+        self.0.dump().lines().filter(|line| line.starts_with("foreign:")).collect()
+    }
+    fn flush_filter(&self, _marks: &Marks, _kind: FirewallKind) {
+        self.0.flush_firewall();
+    }
+    fn with_iptables(&self, host: &Host) -> Host {
+        self.0.set_firewall_kind(FirewallKind::Iptables);
+        host.clone()
+    }
+    fn enable_ufw(&self) -> bool {
+        self.0.set_ufw(Some(true));
+        true
+    }
+    fn daemon(&self, name: &str, behaviour: Daemon) -> phantom_host::Command {
+        let fault = match behaviour {
+            Daemon::Good => None,
+            Daemon::Ends => Some(StartFault::Exits),
+            Daemon::Hangs => Some(StartFault::Hangs),
+        };
+        self.0.fail_service(name, fault);
+        phantom_host::Command { program: "/bin/daemon".into(), args: vec![] }
+    }
+    fn kill(&self, _host: &Host, service: &str) {
+        self.0.crash_service(service);
+    }
+    fn has_device_program(&self, _programs: &Programs) -> bool {
+        true
+    }
+    fn want_kernel_wireguard(&self) {
+        self.0.set_kernel_wireguard(true);
+    }
+    fn wait_until(&self, happened: &dyn Fn() -> bool) {
+        assert!(happened(), "in memory everything happens at once");
+    }
+    fn skip(&self, reason: &str) {
+        panic!("the fake can do everything: {reason}");
+    }
 }
 
 struct LinuxLab;
@@ -64,6 +146,77 @@ impl Lab for LinuxLab {
             Protocol::Tcp => Box::new(TcpListener::bind(("::", port.number)).unwrap()),
         }
     }
+    fn add_foreign_filter(&self) {
+        nft(&["add", "table", "inet", "foreign"]);
+        nft(&["add", "chain", "inet", "foreign", "forward", "{ type filter hook forward priority 0; }"]);
+        nft(&["add", "rule", "inet", "foreign", "forward", "tcp", "dport", "25", "drop"]);
+    }
+    fn foreign_filter(&self) -> String {
+        nft(&["list", "table", "inet", "foreign"])
+    }
+    fn flush_filter(&self, marks: &Marks, kind: FirewallKind) {
+        if kind == FirewallKind::Nftables {
+            nft(&["delete", "table", "inet", &marks.nft_table()]);
+            return;
+        }
+        // Nothing else is in the tables of this namespace: they are emptied, and chains that are empty deleted.
+        for (program, table, action) in ["iptables", "ip6tables"].iter().flat_map(|program| {
+            let tables = ["filter", "nat", "mangle"];
+            tables.into_iter().flat_map(move |table| ["-F", "-X"].map(|action| (program, table, action)))
+        }) {
+            let done = Command::new(program).args(["-w", "-t", table, action]).status().unwrap();
+            assert!(done.success());
+        }
+    }
+    fn with_iptables(&self, host: &Host) -> Host {
+        let firewall = LinuxFirewall::with_kind(FirewallKind::Iptables);
+        Host { firewall: Arc::new(firewall), ..host.clone() }
+    }
+    fn enable_ufw(&self) -> bool {
+        let enabled = Command::new("ufw").args(["--force", "enable"]).output();
+        let on = enabled.as_ref().is_ok_and(|output| output.status.success());
+        if !on {
+            self.skip(&format!("ufw cannot be switched on: {enabled:?}"));
+        }
+        on
+    }
+    fn daemon(&self, _name: &str, behaviour: Daemon) -> phantom_host::Command {
+        // This program again, with one of its tests that are none.
+        let test = match behaviour {
+            Daemon::Good => "daemon::good",
+            Daemon::Ends => "daemon::ends",
+            Daemon::Hangs => "daemon::hangs",
+        };
+        let args = ["--exact", test, "--ignored", "--nocapture"].map(str::to_owned).to_vec();
+        phantom_host::Command { program: env::current_exe().unwrap(), args }
+    }
+    fn kill(&self, host: &Host, service: &str) {
+        let pid = host.services.status(service).unwrap().pid.unwrap();
+        kill(Pid::from_raw(pid.try_into().unwrap()), Signal::SIGKILL).unwrap();
+        self.wait_until(&|| host.services.status(service).unwrap().pid.is_none());
+    }
+    fn has_device_program(&self, programs: &Programs) -> bool {
+        programs.device.exists()
+    }
+    fn want_kernel_wireguard(&self) {}
+    fn wait_until(&self, happened: &dyn Fn() -> bool) {
+        let start = Instant::now();
+        while !happened() {
+            assert!(start.elapsed() < Duration::from_secs(10), "it did not happen");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+    fn skip(&self, reason: &str) {
+        let test = thread::current().name().unwrap_or_default().to_owned();
+        io::stderr().write_all(format!("skipped: {test}: {reason}\n").as_bytes()).unwrap();
+    }
+}
+
+/// Runs nft and gives what it prints.
+fn nft(arguments: &[&str]) -> String {
+    let output = Command::new("nft").args(arguments).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
 }
 
 impl Bench {
@@ -137,7 +290,8 @@ pub(crate) fn via(interface: &str, destination: &str, table: u32) -> Route {
 /// are left out.
 pub(crate) fn main_routes(bench: &Bench, of: &str) -> Vec<String> {
     let routes = bench.host.network.routes(254).unwrap().into_iter();
-    let own = routes.filter(|route| matches!(&route.kind, RouteKind::Via { interface, .. } if interface == of));
+    let own =
+        routes.filter(|route| matches!(&route.kind, RouteKind::Via { interface, .. } if interface == of));
     let own = own.filter(|route| !route.destination.to_string().starts_with("fe80:"));
     let source = |route: &Route| route.source.map_or_else(|| "-".to_owned(), |source| source.to_string());
     let mut texts: Vec<_> = own.map(|route| format!("{} {}", route.destination, source(&route))).collect();
@@ -146,10 +300,10 @@ pub(crate) fn main_routes(bench: &Bench, of: &str) -> Vec<String> {
 }
 
 /// The folder with the programs of this build, beside the folder of this test.
-fn programs() -> phantom_host::Programs {
+fn programs() -> Programs {
     let test = env::current_exe().unwrap();
     let folder = test.parent().and_then(|deps| deps.parent()).unwrap();
-    phantom_host::Programs::in_dir(folder)
+    Programs::in_dir(folder)
 }
 
 /// Set inside the namespaces.
@@ -186,11 +340,9 @@ pub(crate) fn on_linux(test: &str, check: Check) {
         .env(INSIDE, "1")
         .output()
         .unwrap();
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let ran = text(&output.stdout).contains("1 passed");
-    assert!(output.status.success() && ran, "{}\n{}", text(&output.stdout), text(&output.stderr));
-    let skipped = text(&output.stderr);
-    for line in skipped.lines().filter(|line| line.starts_with("skipped:")) {
+    let (out, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && out.contains("1 passed"), "{out}\n{errors}");
+    for line in errors.lines().filter(|line| line.starts_with("skipped:")) {
         io::stderr().write_all(format!("{line}\n").as_bytes()).unwrap();
     }
 }

@@ -64,5 +64,9 @@ fn files_where_folders_are(bench: &Bench, dir: &Path, file: &Path) {
     assert_eq!(files.list(file).unwrap(), Vec::<PathBuf>::new());
     assert_eq!(kind(files.remove_dir(file)), "ok");
     assert_eq!(files.info(file).unwrap().map(|info| info.dir), Some(false), "a file is no folder");
-    assert_eq!(files.list(dir).unwrap(), ["Z", "a", "file"].map(PathBuf::from), "nothing is left of failed writes");
+    assert_eq!(
+        files.list(dir).unwrap(),
+        ["Z", "a", "file"].map(PathBuf::from),
+        "nothing is left of failed writes"
+    );
 }

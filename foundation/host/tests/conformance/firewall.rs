@@ -1,1 +1,147 @@
-pub(crate) fn check(_: &crate::bench::Bench) {}
+//! The packet filter and ufw.
+
+use phantom_host::{
+    FirewallKind, FirewallQuery, Hook, Host, InForce, Marks, Match, Protocol, Ruleset, UfwRule, Verdict,
+};
+
+use crate::bench::{Bench, kind, name, network};
+
+fn from_subnet() -> Match {
+    Match::From { network: network("10.8.0.0/24"), not: false }
+}
+
+fn from_wg() -> Match {
+    Match::In { interface: "wg_main".into(), not: false }
+}
+
+/// What a server has: its port open, its clients forwarded and translated, segments clamped.
+fn server() -> Ruleset {
+    let mut rules = Ruleset::default();
+    let port = Match::Port { protocol: Protocol::Udp, port: 51820 };
+    rules.add(Hook::Input, 10, vec![port], Verdict::Accept);
+    rules.add(Hook::Forward, 10, vec![Match::Established], Verdict::Accept);
+    rules.add(Hook::Forward, 20, vec![from_wg(), from_subnet()], Verdict::Accept);
+    rules.add(Hook::Forward, 30, vec![Match::Ipv6, from_wg()], Verdict::Drop);
+    rules.add(Hook::Mangle, 10, vec![from_wg(), Match::TcpSyn], Verdict::ClampMss);
+    let away = Match::To { network: network("10.8.0.0/24"), not: true };
+    let out = Match::Out { interface: "eth0".into(), not: false };
+    rules.add(Hook::SourceNat, 10, vec![from_subnet(), away, out], Verdict::Masquerade);
+    rules
+}
+
+pub(crate) fn by_nftables(bench: &Bench) {
+    assert_eq!(bench.host.firewall.kind().unwrap(), FirewallKind::Nftables, "taken where it is there");
+    check(bench, &bench.host);
+    let forgotten = bench.host.firewall.forget_connections(&[network("10.8.0.2/32"), network("fd08::/64")]);
+    match kind(forgotten).as_str() {
+        "unsupported" => bench.lab.skip("conntrack is not installed"),
+        other => assert_eq!(other, "ok"),
+    }
+}
+
+pub(crate) fn by_iptables(bench: &Bench) {
+    let host = bench.lab.with_iptables(&bench.host);
+    assert_eq!(host.firewall.kind().unwrap(), FirewallKind::Iptables);
+    check(bench, &host);
+}
+
+fn check(bench: &Bench, host: &Host) {
+    let firewall = &host.firewall;
+    let (marks, other) = (Marks::new(None), Marks::new(Some("second")));
+    let rules = server();
+    bench.lab.add_foreign_filter();
+    let foreign = bench.lab.foreign_filter();
+
+    assert_eq!(firewall.in_force(&marks, &rules).unwrap(), InForce::Absent);
+    assert_eq!(firewall.in_force(&marks, &Ruleset::default()).unwrap(), InForce::Absent);
+    assert_eq!(kind(firewall.remove(&marks)), "ok", "nothing there is no error");
+
+    for _ in 0..2 {
+        firewall.replace(&marks, &rules).unwrap();
+        assert_eq!(firewall.in_force(&marks, &rules).unwrap(), InForce::Same);
+    }
+    assert_eq!(firewall.in_force(&marks, &Ruleset::default()).unwrap(), InForce::Different);
+    let mut less = Ruleset::default();
+    less.add(Hook::Forward, 20, vec![from_wg()], Verdict::Reject);
+    assert_eq!(firewall.in_force(&marks, &less).unwrap(), InForce::Different);
+
+    // Another installation has its own, and neither sees the other's.
+    assert_eq!(firewall.in_force(&other, &rules).unwrap(), InForce::Absent);
+    firewall.replace(&other, &less).unwrap();
+    assert_eq!(firewall.in_force(&other, &less).unwrap(), InForce::Same);
+    assert_eq!(firewall.in_force(&marks, &rules).unwrap(), InForce::Same);
+    firewall.replace(&marks, &less).unwrap();
+    assert_eq!(firewall.in_force(&marks, &less).unwrap(), InForce::Same);
+    report(host, &marks);
+    firewall.replace(&marks, &rules).unwrap();
+
+    // By hand.
+    bench.lab.flush_filter(&marks, firewall.kind().unwrap());
+    assert_eq!(firewall.in_force(&marks, &rules).unwrap(), InForce::Absent);
+    firewall.replace(&marks, &rules).unwrap();
+    firewall.replace(&marks, &Ruleset::default()).unwrap();
+    assert_eq!(
+        firewall.in_force(&marks, &Ruleset::default()).unwrap(),
+        InForce::Absent,
+        "no rules: nothing is left"
+    );
+    firewall.remove(&other).unwrap();
+    assert_eq!(firewall.in_force(&other, &less).unwrap(), InForce::Absent);
+    assert_eq!(bench.lab.foreign_filter(), foreign, "what is somebody else's stays");
+}
+
+fn report(host: &Host, marks: &Marks) {
+    let mut rules = Ruleset::default();
+    rules.add(Hook::Forward, 20, vec![from_wg(), from_subnet()], Verdict::Accept);
+    rules.add(Hook::SourceNat, 10, vec![from_subnet()], Verdict::Masquerade);
+    host.firewall.replace(marks, &rules).unwrap();
+    let own_table = host.firewall.kind().unwrap() == FirewallKind::Nftables;
+    let subnet = "10.8.0.0/24".parse().unwrap();
+    let query = |interface| FirewallQuery { interface: name(interface), subnet, port: 51820 };
+    let report = host.firewall.report(marks, &query("wg_main")).unwrap();
+    assert_eq!(report.masquerade, [(network("10.8.0.0/24"), network("0.0.0.0/0"))]);
+    assert!(report.forwarding);
+    assert_eq!(report.table_loaded, own_table);
+    assert!(!report.ufw.enabled && report.ufw.lines.is_empty());
+    let subnet = "10.9.0.0/24".parse().unwrap();
+    let report = host.firewall.report(marks, &FirewallQuery { subnet, ..query("wg_other") }).unwrap();
+    assert_eq!(report.masquerade, []);
+    assert!(!report.forwarding);
+    assert_eq!(report.table_loaded, own_table);
+}
+
+pub(crate) fn ufw(bench: &Bench) {
+    let firewall = &bench.host.firewall;
+    let (marks, other) = (Marks::new(None), Marks::new(Some("second")));
+    let udp = UfwRule::Allow { protocol: Protocol::Udp, port: 51820 };
+    let deny = |port| UfwRule::Deny { protocol: Protocol::Tcp, port };
+    let route = UfwRule::RouteFrom { interface: name("wg_main") };
+    assert_eq!(firewall.ufw(&marks).unwrap(), None, "not active");
+    if !bench.lab.enable_ufw() {
+        return;
+    }
+    assert_eq!(firewall.ufw(&marks).unwrap(), Some(vec![]));
+    assert_eq!(kind(firewall.remove_ufw(&marks, &udp)), "ok", "nothing there is no error");
+    for rule in [&route, &udp, &deny(8080), &udp] {
+        firewall.add_ufw(&marks, rule).unwrap();
+    }
+    let all = vec![udp.clone(), route.clone(), deny(8080)];
+    assert_eq!(firewall.ufw(&marks).unwrap(), Some(all), "sorted, each once");
+    assert_eq!(firewall.ufw(&other).unwrap(), Some(vec![]), "another installation's rules are others");
+    firewall.remove_ufw(&other, &udp).unwrap();
+
+    // One rule for one condition: the other verdict takes its place.
+    firewall.add_ufw(&marks, &UfwRule::Allow { protocol: Protocol::Tcp, port: 8080 }).unwrap();
+    firewall.add_ufw(&marks, &deny(8080)).unwrap();
+    let report = bench.host.firewall.report(
+        &marks,
+        &FirewallQuery { interface: name("wg_main"), subnet: "10.8.0.0/24".parse().unwrap(), port: 51820 },
+    );
+    assert!(report.unwrap().ufw.enabled);
+    for rule in [&udp, &deny(8080)] {
+        firewall.remove_ufw(&marks, rule).unwrap();
+    }
+    assert_eq!(firewall.ufw(&marks).unwrap(), Some(vec![route.clone()]));
+    firewall.remove_ufw(&marks, &route).unwrap();
+    assert_eq!(firewall.ufw(&marks).unwrap(), Some(vec![]));
+}

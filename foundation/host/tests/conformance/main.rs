@@ -7,10 +7,17 @@
 //! `/etc` that is thrown away. Where they cannot be made, the test says so on standard error, in a line that begins
 //! with `skipped:`.
 
+#![cfg(feature = "fake")]
 #![expect(clippy::disallowed_methods, reason = "the real host is set up with the tools of the system")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on has failed; its helpers are no test functions to the lint"
+)]
 
 mod bench;
+mod daemon;
 mod devices;
+mod faulty;
 mod files;
 mod firewall;
 mod network;
@@ -106,12 +113,28 @@ fn uplink_on_linux() {
     on_linux("uplink_on_linux", routes::uplink);
 }
 #[test]
-fn firewall_on_the_fake() {
-    on_fake(firewall::check);
+fn nftables_on_the_fake() {
+    on_fake(firewall::by_nftables);
 }
 #[test]
-fn firewall_on_linux() {
-    on_linux("firewall_on_linux", firewall::check);
+fn nftables_on_linux() {
+    on_linux("nftables_on_linux", firewall::by_nftables);
+}
+#[test]
+fn iptables_on_the_fake() {
+    on_fake(firewall::by_iptables);
+}
+#[test]
+fn iptables_on_linux() {
+    on_linux("iptables_on_linux", firewall::by_iptables);
+}
+#[test]
+fn ufw_on_the_fake() {
+    on_fake(firewall::ufw);
+}
+#[test]
+fn ufw_on_linux() {
+    on_linux("ufw_on_linux", firewall::ufw);
 }
 #[test]
 fn services_on_the_fake() {
@@ -128,6 +151,14 @@ fn absent_devices_on_the_fake() {
 #[test]
 fn absent_devices_on_linux() {
     on_linux("absent_devices_on_linux", devices::absent);
+}
+#[test]
+fn kernel_devices_on_the_fake() {
+    on_fake(devices::kernel);
+}
+#[test]
+fn kernel_devices_on_linux() {
+    on_linux("kernel_devices_on_linux", devices::kernel);
 }
 #[test]
 fn embedded_devices_on_the_fake() {

@@ -14,7 +14,8 @@ fn up(bench: &Bench, of: &str, up: bool) {
 
 fn addresses_of(bench: &Bench, of: &str) -> Vec<String> {
     let all = bench.host.network.addresses().unwrap().into_iter();
-    let mut own: Vec<_> = all.filter(|(link, _)| link == of).map(|(_, address)| address.to_string()).collect();
+    let mut own: Vec<_> =
+        all.filter(|(link, _)| link == of).map(|(_, address)| address.to_string()).collect();
     own.sort();
     own
 }
@@ -31,7 +32,8 @@ pub(crate) fn links(bench: &Bench) {
 
     bench.lab.add_tun("cft0");
     let fresh = link(bench, "cft0");
-    let expected = Link { name: "cft0".into(), kind: LinkKind::Tun, up: false, mtu: 1500, alias: None, ..fresh.clone() };
+    let expected =
+        Link { name: "cft0".into(), kind: LinkKind::Tun, up: false, mtu: 1500, alias: None, ..fresh.clone() };
     assert_eq!(fresh, expected);
     assert!(network.links().unwrap().contains(&fresh));
     network.set_link(&cft0, &nothing).unwrap();
@@ -47,7 +49,10 @@ pub(crate) fn links(bench: &Bench) {
     assert_eq!(link(bench, "cft0").alias, None, "an empty alias removes it");
 
     for mtu in [0, 67, 65536] {
-        assert_eq!(kind(network.set_link(&cft0, &LinkChange { mtu: Some(mtu), ..nothing.clone() })), "kernel EINVAL");
+        assert_eq!(
+            kind(network.set_link(&cft0, &LinkChange { mtu: Some(mtu), ..nothing.clone() })),
+            "kernel EINVAL"
+        );
     }
     let alias = |length| LinkChange { alias: Some("a".repeat(length)), ..LinkChange::default() };
     network.set_link(&cft0, &alias(254)).unwrap();
@@ -127,8 +132,10 @@ pub(crate) fn what_goes_with_a_link(bench: &Bench) {
     up(bench, "cft0", true);
     let connected = ["10.71.0.0/24 10.71.0.1", "fd71::/64 -", "fd72::1/128 -"];
     assert_eq!(main_routes(bench, "cft0"), connected);
-    let made_by_kernel = host.routes(254).unwrap().into_iter().find(|r| r.destination == network("10.71.0.0/24"));
-    let expected = Route { source: Some([10, 71, 0, 1].into()), protocol: 2, ..via("cft0", "10.71.0.0/24", 254) };
+    let made_by_kernel =
+        host.routes(254).unwrap().into_iter().find(|r| r.destination == network("10.71.0.0/24"));
+    let expected =
+        Route { source: Some([10, 71, 0, 1].into()), protocol: 2, ..via("cft0", "10.71.0.0/24", 254) };
     assert_eq!(made_by_kernel, Some(Route { metric: 0, ..expected }));
     let metric = |destination: &str| {
         let routes = host.routes(254).unwrap();

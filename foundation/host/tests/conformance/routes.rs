@@ -7,7 +7,11 @@ use crate::bench::{Bench, kind, main_routes, name, network, via};
 
 fn link_with(bench: &Bench, link: &str, addresses: &[&str]) {
     bench.lab.add_tun(link);
-    bench.host.network.set_link(&name(link), &LinkChange { up: Some(true), ..LinkChange::default() }).unwrap();
+    bench
+        .host
+        .network
+        .set_link(&name(link), &LinkChange { up: Some(true), ..LinkChange::default() })
+        .unwrap();
     for address in addresses {
         bench.host.network.add_address(&name(link), network(address)).unwrap();
     }
@@ -15,7 +19,10 @@ fn link_with(bench: &Bench, link: &str, addresses: &[&str]) {
 
 fn by(gateway: &str, route: Route) -> Route {
     let RouteKind::Via { interface, .. } = &route.kind else { panic!("{route:?}") };
-    Route { kind: RouteKind::Via { interface: interface.clone(), gateway: Some(gateway.parse().unwrap()) }, ..route }
+    Route {
+        kind: RouteKind::Via { interface: interface.clone(), gateway: Some(gateway.parse().unwrap()) },
+        ..route
+    }
 }
 
 pub(crate) fn routes(bench: &Bench) {
@@ -36,7 +43,10 @@ pub(crate) fn routes(bench: &Bench) {
     }
     // Where it leads and who made it make no other route of it, the metric does.
     let first = &expected[0];
-    assert_eq!(kind(host.add_route(&Route { kind: RouteKind::Unreachable, ..first.clone() })), "kernel EEXIST");
+    assert_eq!(
+        kind(host.add_route(&Route { kind: RouteKind::Unreachable, ..first.clone() })),
+        "kernel EEXIST"
+    );
     assert_eq!(kind(host.add_route(&Route { protocol: 4, ..first.clone() })), "kernel EEXIST");
     for destination in ["0.0.0.0/0", "::/0"] {
         let kinds = [RouteKind::Unreachable, RouteKind::Blackhole];
@@ -84,7 +94,16 @@ fn refused_routes(bench: &Bench) {
     let foreign_source = Some("fd99::1".parse().unwrap());
     assert_eq!(kind(host.add_route(&Route { source: foreign_source, ..v6() })), "kernel EINVAL");
     // A next hop is to be on the link, by the route's table or by the main one.
-    let elsewhere = |route| by(if matches!(route, Route { destination: IpNetwork::V4(_), .. }) { "10.99.0.1" } else { "fd99::1" }, route);
+    let elsewhere = |route| {
+        by(
+            if matches!(route, Route { destination: IpNetwork::V4(_), .. }) {
+                "10.99.0.1"
+            } else {
+                "fd99::1"
+            },
+            route,
+        )
+    };
     for route in [elsewhere(v4()), elsewhere(v6())] {
         host.add_route(&route).unwrap();
         host.remove_route(&route).unwrap();
@@ -92,7 +111,11 @@ fn refused_routes(bench: &Bench) {
     let in_101 = |route| Route { table: 101, ..elsewhere(route) };
     assert_eq!(kind(host.add_route(&in_101(v4()))), "kernel ENETUNREACH");
     assert_eq!(kind(host.add_route(&in_101(v6()))), "kernel EHOSTUNREACH");
-    assert_eq!(kind(host.add_route(&Route { metric: 0, ..v6() })), "unsupported", "the kernel makes 1024 of it");
+    assert_eq!(
+        kind(host.add_route(&Route { metric: 0, ..v6() })),
+        "unsupported",
+        "the kernel makes 1024 of it"
+    );
     // Host bits of the destination do not count.
     host.add_route(&via("cft0", "10.90.0.1/16", 100)).unwrap();
     assert_eq!(kind(host.add_route(&v4())), "kernel EEXIST");
@@ -123,8 +146,12 @@ pub(crate) fn rules(bench: &Bench) {
     let host = &bench.host.network;
     let mut before = host.rules().unwrap();
     before.sort();
-    let kernels = [(0, false, 255), (0, true, 255), (32766, false, 254), (32766, true, 254), (32767, false, 253)];
-    assert_eq!(before, kernels.map(|(priority, ipv6, table)| Rule { table, protocol: 2, ..rule(priority, ipv6) }));
+    let kernels =
+        [(0, false, 255), (0, true, 255), (32766, false, 254), (32766, true, 254), (32767, false, 253)];
+    assert_eq!(
+        before,
+        kernels.map(|(priority, ipv6, table)| Rule { table, protocol: 2, ..rule(priority, ipv6) })
+    );
 
     let from = Some(network("10.8.0.0/24"));
     let ours = [
@@ -164,7 +191,8 @@ pub(crate) fn rules(bench: &Bench) {
 
     // Rules outlive the link they name, and host bits do not count.
     bench.lab.add_tun("cft0");
-    let detached = Rule { in_interface: Some("cft0".into()), from: Some(network("10.8.0.7/24")), ..rule(101, false) };
+    let detached =
+        Rule { in_interface: Some("cft0".into()), from: Some(network("10.8.0.7/24")), ..rule(101, false) };
     host.add_rule(&detached).unwrap();
     host.delete_link(&name("cft0")).unwrap();
     host.remove_rule(&Rule { from, ..detached }).unwrap();
@@ -177,8 +205,12 @@ pub(crate) fn uplink(bench: &Bench) {
     link_with(bench, "cft1", &["10.72.0.5/16"]);
     assert_eq!(host.uplink().unwrap(), None, "no default route");
     host.add_route(&Route { metric: 50, ..by("10.72.0.1", via("cft1", "0.0.0.0/0", 254)) }).unwrap();
-    let second =
-        Uplink { interface: "cft1".into(), address: Some([10, 72, 0, 5].into()), prefix: Some(16), ipv6: None };
+    let second = Uplink {
+        interface: "cft1".into(),
+        address: Some([10, 72, 0, 5].into()),
+        prefix: Some(16),
+        ipv6: None,
+    };
     assert_eq!(host.uplink().unwrap(), Some(second.clone()));
     host.add_route(&Route { metric: 20, ..by("10.71.0.1", via("cft0", "0.0.0.0/0", 254)) }).unwrap();
     let first = Uplink {

@@ -4,15 +4,11 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Instant;
 
+use ipnetwork::IpNetwork;
 use phantom_host::{Device, DeviceUpdate, Peer, PeerConfig, PeerUpdate, WireGuard};
 use phantom_types::{Backend, InterfaceName, PresharedKey, PrivateKey, PublicKey, Timestamp};
 
 use crate::namespace::{figure, median, run, wait_for};
-
-/// A name in the form of the API.
-pub(crate) fn name(text: &str) -> InterfaceName {
-    text.parse().unwrap()
-}
 
 /// Bytes that differ for each number, and look like a key's.
 fn bytes(number: u32, salt: u8) -> [u8; 32] {
@@ -114,15 +110,48 @@ pub(crate) fn checked(wireguard: &dyn WireGuard, name: &InterfaceName, backend: 
     device
 }
 
+/// A device under test: all that is asked of it.
+struct Subject<'a> {
+    wireguard: &'a dyn WireGuard,
+    name: &'a InterfaceName,
+    backend: Backend,
+}
+
+impl Subject<'_> {
+    fn configure(&self, update: &DeviceUpdate) {
+        self.wireguard.configure(self.name, self.backend, update).unwrap();
+    }
+    fn set(&self, peers: &[PeerConfig]) {
+        self.configure(&setting(peers));
+    }
+    fn remove(&self, numbers: impl IntoIterator<Item = u32>) {
+        let peers = numbers.into_iter().map(public_key).map(PeerUpdate::Remove).collect();
+        self.configure(&DeviceUpdate { peers, ..DeviceUpdate::default() });
+    }
+    fn device(&self) -> Device {
+        checked(self.wireguard, self.name, self.backend)
+    }
+    fn peers(&self, numbers: &[u32]) -> Vec<PeerConfig> {
+        let keys: Vec<PublicKey> = numbers.iter().copied().map(public_key).collect();
+        sorted(self.wireguard.peers(self.name, self.backend, &keys).unwrap().unwrap())
+    }
+    fn figure(&self, what: &str, value: impl std::fmt::Debug) {
+        figure(&format!("{}: {what}", self.backend), value);
+    }
+}
+
+/// The change that sets these peers.
+fn setting(peers: &[PeerConfig]) -> DeviceUpdate {
+    DeviceUpdate { peers: peers.iter().cloned().map(PeerUpdate::Set).collect(), ..DeviceUpdate::default() }
+}
+
 /// Keys, peers, changes, removals.
 pub(crate) fn changes_are_applied(wireguard: &dyn WireGuard, name: &InterfaceName, backend: Backend) {
-    let configure = |update: DeviceUpdate| wireguard.configure(name, backend, &update).unwrap();
-    let peers = |peers: Vec<PeerUpdate>| DeviceUpdate { peers, ..DeviceUpdate::default() };
-    assert_eq!(checked(wireguard, name, backend).peers, []);
-    configure(DeviceUpdate::default());
-
+    let subject = Subject { wireguard, name, backend };
+    assert_eq!(subject.device().peers, []);
+    subject.configure(&DeviceUpdate::default());
     let key = PrivateKey::from_random(bytes(7, 3));
-    let mut full = PeerConfig {
+    let full = PeerConfig {
         endpoint: Some("192.0.2.9:4500".parse().unwrap()),
         keepalive: Some(25),
         allowed_ips: vec!["10.8.0.2/32".parse().unwrap(), "2001:db8::/64".parse().unwrap()],
@@ -134,64 +163,62 @@ pub(crate) fn changes_are_applied(wireguard: &dyn WireGuard, name: &InterfaceNam
         ..client(2)
     };
     let bare = PeerConfig { allowed_ips: Vec::new(), preshared_key: None, ..client(3) };
-    configure(DeviceUpdate {
+    subject.configure(&DeviceUpdate {
         private_key: Some(key.clone()),
         listen_port: Some(51820),
         fwmark: Some(0x1234),
         replace_peers: true,
-        peers: [&full, &six, &bare].map(|config| PeerUpdate::Set(config.clone())).into(),
+        ..setting(&[full.clone(), six.clone(), bare.clone()])
     });
-    let device = checked(wireguard, name, backend);
+    let device = subject.device();
     assert_eq!((device.private_key.as_ref(), device.listen_port, device.fwmark), (Some(&key), 51820, 0x1234));
     assert_eq!(sorted(device.peers), expected([full.clone(), six.clone(), bare.clone()]));
 
     // Exactly the new set-up: what is left out is taken away, but for the end point.
-    full = PeerConfig {
+    let full = PeerConfig {
         preshared_key: None,
         keepalive: None,
         allowed_ips: vec!["10.9.0.0/16".parse().unwrap()],
         ..full
     };
-    let without_endpoint = PeerConfig { endpoint: None, ..full.clone() };
-    configure(peers(vec![PeerUpdate::Set(without_endpoint), PeerUpdate::Set(client(4))]));
-    let device = checked(wireguard, name, backend);
+    subject.set(&[PeerConfig { endpoint: None, ..full.clone() }, client(4)]);
+    let device = subject.device();
     assert_eq!(
         (device.private_key, device.listen_port, device.fwmark),
         (Some(key), 51820, 0x1234),
         "the rest stays"
     );
     assert_eq!(sorted(device.peers), expected([full.clone(), six.clone(), bare, client(4)]));
+    removals_are_applied(&subject, &full, &six);
+}
 
-    configure(DeviceUpdate { fwmark: Some(0), ..DeviceUpdate::default() });
-    configure(peers(vec![
-        PeerUpdate::Remove(public_key(3)),
-        PeerUpdate::Remove(public_key(99)),
-        PeerUpdate::Remove(public_key(4)),
-    ]));
-    let device = checked(wireguard, name, backend);
+/// Goes on with peers 1 to 4, of which `full` and `six` are 1 and 2.
+fn removals_are_applied(subject: &Subject<'_>, full: &PeerConfig, six: &PeerConfig) {
+    subject.configure(&DeviceUpdate { fwmark: Some(0), ..DeviceUpdate::default() });
+    subject.remove([3, 99, 4]);
+    let device = subject.device();
     assert_eq!(device.fwmark, 0);
-    assert_eq!(
-        sorted(device.peers),
-        expected([full.clone(), six.clone()]),
-        "removing one that is not there is no error"
-    );
+    let both = || expected([full.clone(), six.clone()]);
+    assert_eq!(sorted(device.peers), both(), "removing one that is not there is no error");
 
-    let some = |keys: &[u32]| {
-        let keys: Vec<PublicKey> = keys.iter().copied().map(public_key).collect();
-        sorted(wireguard.peers(name, backend, &keys).unwrap().unwrap())
-    };
-    assert_eq!(some(&[2, 99]), expected([six.clone()]));
-    assert_eq!(some(&[2, 1, 2]), expected([full, six]));
-    assert_eq!((some(&[]), some(&[99])), (vec![], vec![]));
+    assert_eq!(subject.peers(&[2, 99]), expected([six.clone()]));
+    assert_eq!(subject.peers(&[2, 1, 2]), both());
+    assert_eq!((subject.peers(&[]), subject.peers(&[99])), (vec![], vec![]));
 
-    configure(DeviceUpdate {
-        replace_peers: true,
-        peers: vec![PeerUpdate::Set(client(5))],
-        ..DeviceUpdate::default()
-    });
-    assert_eq!(sorted(checked(wireguard, name, backend).peers), expected([client(5)]));
-    configure(DeviceUpdate { replace_peers: true, ..DeviceUpdate::default() });
-    assert_eq!(checked(wireguard, name, backend).peers, []);
+    subject.configure(&DeviceUpdate { replace_peers: true, ..setting(&[client(5)]) });
+    assert_eq!(sorted(subject.device().peers), expected([client(5)]));
+    // In order: what goes and comes again in one change is there in the end, what comes and goes is not.
+    let (come, go) = (|n| PeerUpdate::Set(client(n)), |n| PeerUpdate::Remove(public_key(n)));
+    subject
+        .configure(&DeviceUpdate { peers: vec![go(5), come(5), come(6), go(6)], ..DeviceUpdate::default() });
+    assert_eq!(sorted(subject.device().peers), expected([client(5)]));
+    // An address goes from the peer that has it to the one that gets it.
+    let heir = PeerConfig { allowed_ips: client(5).allowed_ips, ..client(7) };
+    subject.set(std::slice::from_ref(&heir));
+    let robbed = PeerConfig { allowed_ips: Vec::new(), ..client(5) };
+    assert_eq!(sorted(subject.device().peers), expected([robbed, heir]));
+    subject.configure(&DeviceUpdate { replace_peers: true, ..DeviceUpdate::default() });
+    assert_eq!(subject.device().peers, []);
 }
 
 /// Many peers, and a peer with many networks: both take several messages to the kernel and back.
@@ -201,74 +228,55 @@ pub(crate) fn many_peers_are_handled(
     backend: Backend,
     count: u32,
 ) {
-    let what = |step: &str| format!("{backend}: {step}");
+    let subject = Subject { wireguard, name, backend };
     let all: Vec<PeerConfig> = (0..count).map(client).collect();
-    let update = |peers: &[PeerConfig]| DeviceUpdate {
-        peers: peers.iter().cloned().map(PeerUpdate::Set).collect(),
-        ..DeviceUpdate::default()
-    };
-    let start = Instant::now();
     let first = DeviceUpdate {
         private_key: Some(PrivateKey::from_random([9; 32])),
         listen_port: Some(51821),
         replace_peers: true,
-        ..update(&all)
+        ..setting(&all)
     };
-    wireguard.configure(name, backend, &first).unwrap();
-    figure(&what(&format!("setting {count} peers")), start.elapsed());
+    let start = Instant::now();
+    subject.configure(&first);
+    subject.figure(&format!("setting {count} peers"), start.elapsed());
     let start = Instant::now();
     let device = wireguard.device(name, backend).unwrap().unwrap();
-    figure(&what(&format!("reading {count} peers")), start.elapsed());
+    subject.figure(&format!("reading {count} peers"), start.elapsed());
     assert_eq!(in_words_of_wg(&device), told_by_wg(name));
     assert_eq!(sorted(device.peers), expected(all.clone()));
 
-    let one = [public_key(count / 2)];
-    figure(
-        &what("reading one of them"),
-        median(9, || drop(wireguard.peers(name, backend, &one).unwrap().unwrap())),
-    );
-    assert_eq!(
-        sorted(wireguard.peers(name, backend, &one).unwrap().unwrap()),
-        expected([all[count as usize / 2].clone()])
-    );
+    let middle = count / 2;
+    let read_one = || drop(wireguard.peers(name, backend, &[public_key(middle)]).unwrap().unwrap());
+    subject.figure("reading one of them", median(9, read_one));
+    assert_eq!(subject.peers(&[middle]), expected([all[middle as usize].clone()]));
     let add_and_remove = || {
-        wireguard.configure(name, backend, &update(&[client(count)])).unwrap();
-        let gone =
-            DeviceUpdate { peers: vec![PeerUpdate::Remove(public_key(count))], ..DeviceUpdate::default() };
-        wireguard.configure(name, backend, &gone).unwrap();
+        subject.set(&[client(count)]);
+        subject.remove([count]);
     };
-    figure(&what("adding and removing one"), median(9, add_and_remove));
-    let mark = DeviceUpdate { fwmark: Some(0), ..DeviceUpdate::default() };
-    figure(&what("changing nothing"), median(9, || wireguard.configure(name, backend, &mark).unwrap()));
-
-    // One peer gets thousands of networks, in the middle of others.
-    let mut wide = client(1);
-    wide.allowed_ips =
-        (0..5000_u32).map(|i| format!("172.{}.{}.0/24", 16 + i / 256, i % 256).parse().unwrap()).collect();
-    wide.allowed_ips.extend(
-        (0..1000_u32).map(|i| format!("2001:db8:{i:x}::/48").parse::<ipnetwork::IpNetwork>().unwrap()),
-    );
-    wireguard.configure(name, backend, &update(&[client(0), wide.clone(), client(2)])).unwrap();
-    let mut after = all;
-    after[1] = wide.clone();
-    assert_eq!(sorted(checked(wireguard, name, backend).peers), expected(after.clone()));
-    assert_eq!(
-        sorted(wireguard.peers(name, backend, &[wide.public_key]).unwrap().unwrap()),
-        expected([wide])
-    );
-    // And loses them again.
-    wireguard.configure(name, backend, &update(&[client(1)])).unwrap();
-    after[1] = client(1);
-    assert_eq!(sorted(checked(wireguard, name, backend).peers), expected(after));
+    subject.figure("adding and removing one", median(9, add_and_remove));
+    subject.figure("changing nothing", median(9, || subject.configure(&DeviceUpdate::default())));
+    a_wide_peer_is_handled(&subject, all);
 
     let start = Instant::now();
-    let none = DeviceUpdate {
-        peers: (0..count).map(public_key).map(PeerUpdate::Remove).collect(),
-        ..DeviceUpdate::default()
-    };
-    wireguard.configure(name, backend, &none).unwrap();
-    figure(&what(&format!("removing {count} peers one by one")), start.elapsed());
-    assert_eq!(checked(wireguard, name, backend).peers, []);
+    subject.remove(0..count);
+    subject.figure(&format!("removing {count} peers by their keys"), start.elapsed());
+    assert_eq!(subject.device().peers, []);
+}
+
+/// One peer gets thousands of networks, in the middle of others, and loses them again.
+fn a_wide_peer_is_handled(subject: &Subject<'_>, mut peers: Vec<PeerConfig>) {
+    let network = |text: String| text.parse::<IpNetwork>().unwrap();
+    let mut wide = client(1);
+    wide.allowed_ips =
+        (0..5000_u32).map(|i| network(format!("172.{}.{}.0/24", 16 + i / 256, i % 256))).collect();
+    wide.allowed_ips.extend((0..1000_u32).map(|i| network(format!("2001:db8:{i:x}::/48"))));
+    subject.set(&[client(0), wide.clone(), client(2)]);
+    peers[1] = wide.clone();
+    assert_eq!(sorted(subject.device().peers), expected(peers.clone()));
+    assert_eq!(subject.peers(&[1]), expected([wide]));
+    subject.set(&[client(1)]);
+    peers[1] = client(1);
+    assert_eq!(sorted(subject.device().peers), expected(peers));
 }
 
 /// Nothing is there under this name.

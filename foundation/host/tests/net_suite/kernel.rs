@@ -10,10 +10,10 @@ use phantom_host::{DeviceUpdate, HostError, LinkKind, Network, PeerConfig, PeerU
 use phantom_types::Backend;
 
 use crate::contract::{
-    a_handshake_is_seen, changes_are_applied, checked, client, is_absent, many_peers_are_handled, name,
-    public_key,
+    a_handshake_is_seen, changes_are_applied, checked, client, is_absent, many_peers_are_handled, public_key,
 };
 use crate::namespace::{figure, ip, is_isolated, isolated, median, run, skipped};
+use crate::words::name;
 
 const BACKEND: Backend = Backend::Kernel;
 const MODULE_TEST: &str = "kernel::only_creating_loads_the_module";
@@ -155,7 +155,7 @@ fn a_dump_is_of_one_moment() {
                     let change =
                         |peer| PeerUpdate::Set(PeerConfig { keepalive: Some(round), ..client(peer) });
                     writer.configure(&wg, BACKEND, &set(vec![change(0), change(last)])).unwrap();
-                    std::thread::sleep(Duration::from_millis(u64::from(round % 40)));
+                    std::thread::sleep(Duration::from_millis(u64::from(round % 40) * 5));
                 }
             });
             let (mut whole, mut given_up) = (0, 0);

@@ -8,6 +8,10 @@
 
 mod contract;
 mod kernel;
+mod links;
 mod namespace;
-mod network;
+mod routes;
+mod rules;
 mod uapi;
+mod uplink;
+mod words;

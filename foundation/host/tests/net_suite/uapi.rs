@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use crate::contract::{a_handshake_is_seen, changes_are_applied, is_absent, many_peers_are_handled, name};
+use crate::contract::{a_handshake_is_seen, changes_are_applied, is_absent, many_peers_are_handled};
 use crate::namespace::{Daemon, figure, isolated, median, skipped, wait_for};
+use crate::words::name;
 use phantom_host::WireGuard;
 use phantom_host::linux::LinuxWireGuard;
 use phantom_types::Backend;

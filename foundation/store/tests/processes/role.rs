@@ -172,7 +172,7 @@ fn full_without_index(store: &Store) {
 }
 
 fn remount(store: &Store, option: &str) {
-    let options = format!("remount,{option}");
+    let options = format!("remount,bind,{option}");
     let done = Command::new("mount").args(["-o", &options]).arg(store.paths().root()).status().unwrap();
     assert!(done.success());
 }

@@ -56,6 +56,28 @@ async fn some_peers_are_found_in_the_order_asked_for() {
     assert_eq!(table.all().len(), 9);
 }
 
+/// On one thread, so that others only get on while the change lets them.
+#[tokio::test]
+async fn a_large_change_lets_others_get_on() {
+    let table = Table::new(1);
+    let requests: Vec<_> = (0..5000u32)
+        .map(|number| {
+            let mut key = [0; 32];
+            key[..4].copy_from_slice(&number.to_be_bytes());
+            PeerRequest::new(PublicKey::from_bytes(key))
+        })
+        .collect();
+    for (requests, replace) in [(requests.clone(), false), (requests, true), (vec![], true)] {
+        let mut turns = 0;
+        tokio::select! {
+            biased;
+            () = async { loop { turns += 1; tokio::task::yield_now().await } } => {}
+            _ = table.set_peers(requests, replace) => {}
+        }
+        assert!(turns >= 100, "{turns} turns");
+    }
+}
+
 /// What a peer is set to, in the model.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Plain {
@@ -90,7 +112,9 @@ fn literally(peers: &mut BTreeMap<u8, Plain>, requests: &[PeerRequest], replace:
             if ip.remove {
                 peers.entry(key).or_default().networks.remove(&ip.network);
             } else {
-                peers.values_mut().for_each(|peer| drop(peer.networks.remove(&ip.network)));
+                for peer in peers.values_mut() {
+                    peer.networks.remove(&ip.network);
+                }
                 peers.entry(key).or_default().networks.insert(ip.network);
             }
         }

@@ -194,9 +194,9 @@ prop_compose! {
         key in any::<[u8; 32]>(),
         flags in any::<[bool; 3]>(),
         secret in any::<Option<[u8; 32]>>(),
-        endpoint in any::<Option<(std::net::IpAddr, u16)>>(),
+        endpoint in any::<Option<(IpAddr, u16)>>(),
         interval in any::<Option<u16>>(),
-        networks in prop::collection::vec((any::<std::net::IpAddr>(), 0u8..=32, any::<bool>()), 0..4),
+        networks in prop::collection::vec((any::<IpAddr>(), 0u8..=32, any::<bool>()), 0..4),
     ) -> PeerRequest {
         let network = |(ip, prefix, remove)| {
             let given = IpNetwork::new(ip, prefix).unwrap();

@@ -34,7 +34,9 @@ impl Net {
         let ipv6 = route.destination.is_ipv6();
         if ipv6 && route.metric == 0 {
             // The kernel would make 1024 of it.
-            return Err(HostError::Unsupported { what: format!("have a route without metric: {}", text(&route)) });
+            return Err(HostError::Unsupported {
+                what: format!("have a route without metric: {}", text(&route)),
+            });
         }
         if let RouteKind::Via { interface, gateway } = &route.kind {
             let link = &self.find(interface).ok_or_else(|| absent_interface(interface))?.link;
@@ -71,13 +73,16 @@ impl Net {
         }
         self.routes.iter().any(|route| {
             let direct = RouteKind::Via { interface: name.to_owned(), gateway: None };
-            [table, MAIN].contains(&route.table) && route.kind == direct && route.destination.contains(gateway)
+            [table, MAIN].contains(&route.table)
+                && route.kind == direct
+                && route.destination.contains(gateway)
         })
     }
 
     pub(in super::super) fn rule_text(rule: &Rule) -> String {
         let Rule { priority, ipv6, from, to, in_interface, table, protocol } = rule;
-        let part = |name: &str, value: Option<String>| value.map(|v| format!(" {name} {v}")).unwrap_or_default();
+        let part =
+            |name: &str, value: Option<String>| value.map(|v| format!(" {name} {v}")).unwrap_or_default();
         let from = part("from", from.map(|network| network.to_string()));
         let to = part("to", to.map(|network| network.to_string()));
         let iif = part("iif", in_interface.clone());
@@ -91,7 +96,8 @@ impl Net {
         if self.rules.iter().any(|other| covers(other, &rule)) {
             return Err(kernel(format!("adding the rule {}", Self::rule_text(&rule)), Errno::EEXIST));
         }
-        let at = self.rules.partition_point(|other| (other.ipv6, other.priority) <= (rule.ipv6, rule.priority));
+        let at =
+            self.rules.partition_point(|other| (other.ipv6, other.priority) <= (rule.ipv6, rule.priority));
         self.rules.insert(at, rule);
         Ok(())
     }

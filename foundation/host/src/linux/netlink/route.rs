@@ -24,8 +24,7 @@ pub(crate) enum Changing {
 }
 
 /// A connection to the kernel's routing configuration (`NETLINK_ROUTE`). Nothing is open before the first request,
-/// and then it stays in the network namespace of the thread that made it. Not for use inside an asynchronous task:
-/// it blocks.
+/// and then it stays in the network namespace of the thread that made it.
 #[derive(Default)]
 pub(crate) struct RouteSocket {
     open: Mutex<Option<Open>>,
@@ -109,10 +108,19 @@ impl Open {
         let mut request = NetlinkMessage::from(message);
         request.header.flags = flags;
         let handle = self.handle.clone();
-        runtime
-            .block_on(async { tokio::time::timeout(ANSWER_LIMIT, converse(handle, request)).await })
-            .map_err(|_| Fault::Silent)?
+        let conversation = async { tokio::time::timeout(ANSWER_LIMIT, converse(handle, request)).await };
+        wait(runtime, conversation).map_err(|_| Fault::Silent)?
     }
+}
+
+/// Runs `work` to its end. A program that calls this inside a task of its own runtime blocks that runtime for a
+/// moment; waiting for one runtime on a thread of another would panic, so it is done on a thread of its own then.
+fn wait<T: Send>(runtime: &Runtime, work: impl Future<Output = T> + Send) -> T {
+    if tokio::runtime::Handle::try_current().is_err() {
+        return runtime.block_on(work);
+    }
+    let result = std::thread::scope(|scope| scope.spawn(|| runtime.block_on(work)).join());
+    result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 impl Drop for Open {

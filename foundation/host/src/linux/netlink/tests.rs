@@ -1,3 +1,5 @@
+//! Datagrams, refusals and interruptions, made by hand and by the kernel.
+
 use std::net::Ipv4Addr;
 
 use netlink_packet_core::{NLM_F_DUMP_INTR, NLM_F_MULTIPART, NLMSG_DONE, NLMSG_ERROR, NLMSG_OVERRUN};
@@ -156,8 +158,12 @@ fn rtnetlink_answers_on_its_own_runtime() {
         Err(Fault::Refused(_) | Fault::Garbled(_))
     ));
     assert!(!route.dump(&dump).unwrap().is_empty());
-    // Not needed inside a task, but dropping there must not bring the program down.
-    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async { drop(route) });
+    // Inside a task of another runtime too: made there, used there, dropped there.
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async move {
+        assert!(!route.dump(&dump).unwrap().is_empty());
+        drop(route);
+        assert!(!RouteSocket::default().dump(&dump).unwrap().is_empty());
+    });
 }
 
 proptest! {

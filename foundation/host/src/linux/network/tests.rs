@@ -1,3 +1,5 @@
+//! Messages as the kernel sent them, and ours as it would see them.
+
 use std::net::Ipv6Addr;
 
 use netlink_packet_core::{NetlinkMessage, NetlinkPayload};

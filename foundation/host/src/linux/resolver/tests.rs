@@ -207,7 +207,8 @@ fn a_cut_answer_without_tcp_behind_it() {
 #[test]
 fn the_question_is_plain_and_for_one_name_only() {
     in_namespace("the_question_is_plain_and_for_one_name_only", || {
-        let good = |question: &[u8]| Some(reply(question, GOOD, &[[10, 1, 1, 1].into(), [10, 1, 1, 2].into()]));
+        let good =
+            |question: &[u8]| Some(reply(question, GOOD, &[[10, 1, 1, 1].into(), [10, 1, 1, 2].into()]));
         // The special names of RFC 6761 are asked for as well: what this server says is what counts.
         for (address, domain) in
             [("127.0.0.2", "google.com"), ("127.0.0.3", "some.localhost"), ("127.0.0.4", "some.invalid")]
@@ -237,7 +238,10 @@ fn a_lost_question_is_repeated() {
         let (outcomes, took) = ask_all(&[("127.0.0.2", "google.com")]);
         assert_eq!(addresses_of(&outcomes[0]), ["127.0.0.1"]);
         assert!(took < LIMIT, "{took:?}");
-        assert!(outcomes[0].as_ref().unwrap().elapsed >= Duration::from_millis(300), "counted from the first one");
+        assert!(
+            outcomes[0].as_ref().unwrap().elapsed >= Duration::from_millis(300),
+            "counted from the first one"
+        );
         server.join().unwrap();
     });
 }
@@ -251,9 +255,15 @@ fn odd_replies() {
             (|question| Some(reply(question, GOOD | 4, &[])), Ok("NOTIMP")),
             (|question| Some(reply(question, GOOD | 15, &[])), Ok("RCODE15")),
             (|question| Some(reply(question, GOOD | 3, &[Ipv4Addr::LOCALHOST])), Ok("NXDOMAIN")),
-            (|question| Some(reply(question, GOOD, &[Ipv4Addr::LOCALHOST])[..question.len() + 3].to_vec()), Ok("FORMERR")),
+            (
+                |question| Some(reply(question, GOOD, &[Ipv4Addr::LOCALHOST])[..question.len() + 3].to_vec()),
+                Ok("FORMERR"),
+            ),
             // Another identification: not an answer to this question.
-            (|question| Some(reply(&[&[!question[0]], &question[1..]].concat(), GOOD, &[])), Err(ProbeError::Timeout)),
+            (
+                |question| Some(reply(&[&[!question[0]], &question[1..]].concat(), GOOD, &[])),
+                Err(ProbeError::Timeout),
+            ),
         ];
         for (number, (make, expected)) in cases.into_iter().enumerate() {
             // The repeated questions of the one that has to wait find the server still there.

@@ -1,3 +1,5 @@
+//! The text of the protocol, and a client against devices that answer well or badly.
+
 use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::os::unix::net::UnixListener;
 use std::thread::JoinHandle;

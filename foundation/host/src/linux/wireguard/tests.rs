@@ -1,3 +1,5 @@
+//! Messages as the kernel sent them, and changes read back as if they were a dump.
+
 use std::net::SocketAddr;
 
 use ipnetwork::IpNetwork;

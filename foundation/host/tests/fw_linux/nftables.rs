@@ -1,8 +1,6 @@
 //! The nftables backend on the kernel's own nftables.
 
-mod fw_lab;
-
-use fw_lab::{Network, every_rule, in_namespace, marks, server_rules, sh, state};
+use crate::lab::{Network, every_rule, in_namespace, marks, server_rules, sh, state};
 use phantom_host::linux::LinuxFirewall;
 use phantom_host::{Firewall, FirewallKind, Hook, InForce, Marks, Match, Ruleset, Verdict};
 
@@ -27,7 +25,7 @@ fn dump() -> String {
 
 #[test]
 fn rules_are_loaded_read_back_and_removed_without_trace() {
-    in_namespace("rules_are_loaded_read_back_and_removed_without_trace", &["nft", "iptables-nft"], || {
+    in_namespace("nftables::rules_are_loaded_read_back_and_removed_without_trace", &["nft", "iptables-nft"], || {
         sh(OTHERS);
         let before = dump();
         let firewall = LinuxFirewall::new();
@@ -54,7 +52,7 @@ fn rules_are_loaded_read_back_and_removed_without_trace() {
 
 #[test]
 fn sabotage_is_noticed_and_repaired() {
-    in_namespace("sabotage_is_noticed_and_repaired", &["nft"], || {
+    in_namespace("nftables::sabotage_is_noticed_and_repaired", &["nft"], || {
         let firewall = LinuxFirewall::new();
         let rules = every_rule();
         firewall.replace(&marks(), &rules).unwrap();
@@ -115,7 +113,7 @@ fn sabotage_is_noticed_and_repaired() {
 
 #[test]
 fn two_installations_do_not_touch_each_other() {
-    in_namespace("two_installations_do_not_touch_each_other", &["nft", "iptables-nft"], || {
+    in_namespace("nftables::two_installations_do_not_touch_each_other", &["nft", "iptables-nft"], || {
         // Both also have to be in tables of others.
         sh("iptables-nft -P FORWARD DROP; nft add table inet own; nft add chain inet own f '{ type filter hook forward priority 5; policy drop; }'");
         let before = dump();
@@ -145,7 +143,7 @@ fn sorted(dump: &str) -> Vec<String> {
 
 #[test]
 fn packets_pass_masqueraded() {
-    in_namespace("packets_pass_masqueraded", &["nft", "ip"], || {
+    in_namespace("nftables::packets_pass_masqueraded", &["nft", "ip"], || {
         let network = Network::new();
         let firewall = LinuxFirewall::new();
         assert_eq!(network.passes(), Some(Network::CLIENT));
@@ -164,7 +162,7 @@ fn packets_pass_masqueraded() {
 
 #[test]
 fn rules_that_make_no_sense_change_nothing() {
-    in_namespace("rules_that_make_no_sense_change_nothing", &["nft"], || {
+    in_namespace("nftables::rules_that_make_no_sense_change_nothing", &["nft"], || {
         let firewall = LinuxFirewall::new();
         firewall.replace(&marks(), &server_rules()).unwrap();
         let before = dump();

@@ -1,8 +1,8 @@
 //! A network and mount namespace for each test: the test's program starts itself again inside, with throw-away
 //! copies of `/etc`, `/var/lib` and `/root`, a private `/run`, and nothing of the network but `lo`.
 #![expect(clippy::disallowed_methods, reason = "tests change the host with its own programs")]
-#![expect(unreachable_pub, reason = "each test program has a copy of this, and is a crate of its own")]
 
+use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::Path;
 use std::process::Command;
@@ -23,7 +23,7 @@ mount -t tmpfs lab /run; mkdir -p /run/lock /run/netns; mount -t sysfs lab /sys;
 
 /// Runs a test inside. `needs` are the programs it uses; where one is missing, or namespaces cannot be made, it says
 /// that it was skipped.
-pub fn in_namespace(test: &str, needs: &[&str], body: impl FnOnce()) {
+pub(crate) fn in_namespace(test: &str, needs: &[&str], body: impl FnOnce()) {
     if std::env::var_os(INSIDE).is_some() {
         return body();
     }
@@ -36,8 +36,7 @@ pub fn in_namespace(test: &str, needs: &[&str], body: impl FnOnce()) {
         () => None,
     };
     if let Some(why) = why {
-        println!("SKIPPED {test}: {why}");
-        return;
+        return skipped(test, &why);
     }
     let namespaces = ["--net", "--mount", "--propagation=private", "--pid", "--fork", "--kill-child", "--mount-proc"];
     let output = Command::new("unshare")
@@ -56,12 +55,17 @@ pub fn in_namespace(test: &str, needs: &[&str], body: impl FnOnce()) {
     assert!(text.contains("1 passed"), "{test} did not run inside");
 }
 
-pub fn installed(program: &str) -> bool {
+/// Says that a test is skipped, past the capture of the test harness, so that it is seen.
+pub(crate) fn skipped(test: &str, why: &str) {
+    std::io::stderr().write_all(format!("skipped: {test}: {why}\n").as_bytes()).unwrap();
+}
+
+pub(crate) fn installed(program: &str) -> bool {
     ["/usr/sbin", "/usr/bin", "/sbin", "/bin"].iter().any(|dir| Path::new(dir).join(program).exists())
 }
 
 /// Runs a script; gives its standard output.
-pub fn sh(script: &str) -> String {
+pub(crate) fn sh(script: &str) -> String {
     let output = Command::new("sh").args(["-ec", script]).env("LC_ALL", "C").output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{script}\n{errors}");
@@ -69,7 +73,7 @@ pub fn sh(script: &str) -> String {
 }
 
 /// Makes the plain names `iptables` and so on stand for one implementation, as `update-alternatives` does.
-pub fn choose_iptables(variant: &str) {
+pub(crate) fn choose_iptables(variant: &str) {
     for program in ["iptables", "iptables-save", "iptables-restore", "ip6tables", "ip6tables-save", "ip6tables-restore"] {
         let (head, tail) = program.split_once('-').map_or((program, String::new()), |(h, t)| (h, format!("-{t}")));
         sh(&format!("ln -sfn /usr/sbin/{head}-{variant}{tail} /etc/alternatives/{program}"));
@@ -78,7 +82,7 @@ pub fn choose_iptables(variant: &str) {
 }
 
 /// The rules of a server: clients may go out and to each other, answers may come back, all behind one address.
-pub fn server_rules() -> Ruleset {
+pub(crate) fn server_rules() -> Ruleset {
     let from = || Match::From { network: "10.8.0.0/24".parse().unwrap(), not: false };
     let to = || Match::To { network: "10.8.0.0/24".parse().unwrap(), not: false };
     let vpn = |not| Match::Out { interface: "wg_main".into(), not };
@@ -92,7 +96,7 @@ pub fn server_rules() -> Ruleset {
 }
 
 /// Rules of every kind.
-pub fn every_rule() -> Ruleset {
+pub(crate) fn every_rule() -> Ruleset {
     let mut rules = server_rules();
     let port = |protocol, port| Match::Port { protocol, port };
     rules.add(Hook::Input, 1, vec![Match::In { interface: "lo".into(), not: true }, port(Protocol::Udp, 51820)], Verdict::Drop);
@@ -106,22 +110,22 @@ pub fn every_rule() -> Ruleset {
     rules
 }
 
-pub fn marks() -> Marks {
+pub(crate) fn marks() -> Marks {
     Marks::new(None)
 }
 
-pub fn state(firewall: &dyn Firewall, rules: &Ruleset) -> InForce {
+pub(crate) fn state(firewall: &dyn Firewall, rules: &Ruleset) -> InForce {
     firewall.in_force(&marks(), rules).unwrap()
 }
 
 /// A client behind `wg_main`, this namespace as the router, and a server behind `out0`.
-pub struct Network;
+pub(crate) struct Network;
 
 impl Network {
-    pub const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 8, 0, 2);
-    pub const SERVER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
+    pub(crate) const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 8, 0, 2);
+    pub(crate) const SERVER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
 
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         sh("ip netns add fwl-client; ip netns add fwl-server
             ip link add wg_main type veth peer name eth0 netns fwl-client
             ip link add out0 type veth peer name eth0 netns fwl-server
@@ -133,7 +137,7 @@ impl Network {
     }
 
     /// Whether a packet of the client gets to the server and the answer back; and who the server thinks it was.
-    pub fn passes(&self) -> Option<Ipv4Addr> {
+    pub(crate) fn passes(&self) -> Option<Ipv4Addr> {
         let server = Self::socket("fwl-server", SocketAddr::new(Self::SERVER.into(), 7000));
         let client = Self::socket("fwl-client", SocketAddr::new(Self::CLIENT.into(), 0));
         // A silent drop takes as long as one waits; the first packet may have to wait for ARP.
@@ -165,6 +169,6 @@ impl Network {
 }
 
 /// Whether this kind can be used here.
-pub fn kinds() -> [FirewallKind; 2] {
+pub(crate) fn kinds() -> [FirewallKind; 2] {
     [FirewallKind::Nftables, FirewallKind::Iptables]
 }

@@ -1,8 +1,6 @@
 //! Rules of ufw, with the real ufw on a throw-away `/etc`.
 
-mod fw_lab;
-
-use fw_lab::{Network, in_namespace, marks, server_rules, sh, state};
+use crate::lab::{Network, in_namespace, marks, server_rules, sh, state};
 use phantom_host::linux::LinuxFirewall;
 use phantom_host::{Firewall, FirewallQuery, InForce, Marks, Protocol, UfwRule};
 
@@ -33,7 +31,7 @@ fn ours(firewall: &LinuxFirewall) -> Vec<UfwRule> {
 
 #[test]
 fn rules_come_and_go_and_ufw_is_as_before() {
-    in_namespace("rules_come_and_go_and_ufw_is_as_before", &NEEDS, || {
+    in_namespace("ufw::rules_come_and_go_and_ufw_is_as_before", &NEEDS, || {
         let firewall = LinuxFirewall::new();
         assert_eq!(firewall.ufw(&marks()).unwrap(), None, "not switched on");
         sh("ufw allow 22/tcp comment 'never lock me out'; ufw allow from 192.0.2.0/24 to any port 51820 proto udp; ufw limit log 2222/tcp; ufw --force enable");
@@ -74,7 +72,7 @@ fn rules_come_and_go_and_ufw_is_as_before() {
 
 #[test]
 fn a_rule_of_the_operator_is_given_back() {
-    in_namespace("a_rule_of_the_operator_is_given_back", &NEEDS, || {
+    in_namespace("ufw::a_rule_of_the_operator_is_given_back", &NEEDS, || {
         let firewall = LinuxFirewall::new();
         sh("ufw allow 51820/udp; ufw allow log 443/udp comment 'web: fast'; ufw route allow in on wg_main comment mine; ufw deny 99/udp; ufw --force enable");
         let (before, files) = (added(), all());
@@ -88,8 +86,8 @@ fn a_rule_of_the_operator_is_given_back() {
             [
                 "ufw allow 51820/udp comment 'phantom-wg; was allow'",
                 "ufw deny 443/udp comment 'phantom-wg; was allow_log: web: fast'",
-                "ufw deny 99/udp comment 'phantom-wg; was deny'",
                 "ufw route allow in on wg_main comment 'phantom-wg; was allow: mine'",
+                "ufw deny 99/udp comment 'phantom-wg; was deny'",
             ]
         );
         // Turning one that was taken over keeps the memory of what it was.
@@ -109,7 +107,7 @@ fn a_rule_of_the_operator_is_given_back() {
 
 #[test]
 fn a_rule_of_ours_that_is_turned_goes_to_the_front() {
-    in_namespace("a_rule_of_ours_that_is_turned_goes_to_the_front", &NEEDS, || {
+    in_namespace("ufw::a_rule_of_ours_that_is_turned_goes_to_the_front", &NEEDS, || {
         let firewall = LinuxFirewall::new();
         sh("ufw allow 22/tcp; ufw --force enable");
         firewall.add_ufw(&marks(), &allow(51820)).unwrap();
@@ -126,7 +124,7 @@ fn a_rule_of_ours_that_is_turned_goes_to_the_front() {
 
 #[test]
 fn packets_pass_an_active_ufw_by_its_own_rule() {
-    in_namespace("packets_pass_an_active_ufw_by_its_own_rule", &NEEDS, || {
+    in_namespace("ufw::packets_pass_an_active_ufw_by_its_own_rule", &NEEDS, || {
         let network = Network::new();
         let firewall = LinuxFirewall::new();
         sh("ufw --force enable; echo 1 > /proc/sys/net/ipv4/ip_forward");

@@ -1,8 +1,6 @@
 //! The iptables backend on both implementations, with both families.
 
-mod fw_lab;
-
-use fw_lab::{Network, choose_iptables, every_rule, in_namespace, marks, server_rules, sh, state};
+use crate::lab::{Network, choose_iptables, every_rule, in_namespace, marks, server_rules, sh, state};
 use phantom_host::linux::LinuxFirewall;
 use phantom_host::{Firewall, FirewallKind, Hook, InForce, Marks, Match, Ruleset, Verdict};
 
@@ -37,7 +35,7 @@ fn on_both(test: &str, body: impl Fn(LinuxFirewall)) {
 
 #[test]
 fn rules_are_loaded_read_back_and_removed_without_trace() {
-    on_both("rules_are_loaded_read_back_and_removed_without_trace", |firewall| {
+    on_both("iptables::rules_are_loaded_read_back_and_removed_without_trace", |firewall| {
         sh(OTHERS);
         let before = dump();
         assert_eq!(state(&firewall, &every_rule()), InForce::Absent);
@@ -63,7 +61,7 @@ fn rules_are_loaded_read_back_and_removed_without_trace() {
 
 #[test]
 fn sabotage_is_noticed_and_repaired() {
-    on_both("sabotage_is_noticed_and_repaired", |firewall| {
+    on_both("iptables::sabotage_is_noticed_and_repaired", |firewall| {
         let rules = every_rule();
         firewall.replace(&marks(), &rules).unwrap();
         let good = dump();
@@ -103,7 +101,7 @@ fn sabotage_is_noticed_and_repaired() {
 
 #[test]
 fn packets_pass_masqueraded() {
-    in_namespace("packets_pass_masqueraded", &NEEDS, || {
+    in_namespace("iptables::packets_pass_masqueraded", &NEEDS, || {
         let network = Network::new();
         for variant in VARIANTS {
             choose_iptables(variant);
@@ -122,7 +120,7 @@ fn packets_pass_masqueraded() {
 
 #[test]
 fn changing_the_backend_leaves_nothing_behind() {
-    in_namespace("changing_the_backend_leaves_nothing_behind", &NEEDS, || {
+    in_namespace("iptables::changing_the_backend_leaves_nothing_behind", &NEEDS, || {
         let rules = server_rules();
         let nft = LinuxFirewall::with_kind(FirewallKind::Nftables);
         for variant in VARIANTS {
@@ -153,7 +151,7 @@ fn changing_the_backend_leaves_nothing_behind() {
 
 #[test]
 fn two_installations_do_not_touch_each_other() {
-    on_both("two_installations_do_not_touch_each_other", |firewall| {
+    on_both("iptables::two_installations_do_not_touch_each_other", |firewall| {
         let (one, two) = (Marks::new(None), Marks::new(Some("quite-a-long-name")));
         firewall.replace(&one, &server_rules()).unwrap();
         let only_one = dump();
@@ -171,8 +169,8 @@ fn two_installations_do_not_touch_each_other() {
 
 #[test]
 fn looking_loads_no_table() {
-    in_namespace("looking_loads_no_table", &NEEDS, || {
-        for kind in fw_lab::kinds() {
+    in_namespace("iptables::looking_loads_no_table", &NEEDS, || {
+        for kind in crate::lab::kinds() {
             for variant in VARIANTS {
                 choose_iptables(variant);
                 let firewall = LinuxFirewall::with_kind(kind);

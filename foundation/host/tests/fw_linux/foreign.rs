@@ -1,8 +1,6 @@
 //! Others that drop forwarded packets: our accepts are repeated there, and nothing else of theirs is changed.
 
-mod fw_lab;
-
-use fw_lab::{Network, choose_iptables, in_namespace, installed, marks, server_rules, sh, state};
+use crate::lab::{Network, choose_iptables, in_namespace, installed, marks, server_rules, sh, skipped, state};
 use phantom_host::linux::LinuxFirewall;
 use phantom_host::{Firewall, FirewallKind, InForce, Ruleset};
 
@@ -40,7 +38,7 @@ fn lines_without_ours(text: &str) -> String {
 
 #[test]
 fn packets_are_forwarded_only_with_the_repeated_accepts() {
-    in_namespace("packets_are_forwarded_only_with_the_repeated_accepts", &NEEDS, || {
+    in_namespace("foreign::packets_are_forwarded_only_with_the_repeated_accepts", &NEEDS, || {
         let network = Network::new();
         let masqueraded = Some([192, 0, 2, 1].into());
         let undo = "nft flush ruleset; iptables-legacy -P FORWARD ACCEPT; iptables-legacy -F; iptables-legacy -X; ip6tables-legacy -P FORWARD ACCEPT; ip6tables-legacy -F; ip6tables-legacy -X";
@@ -77,7 +75,7 @@ fn remove_repeated() {
 
 #[test]
 fn one_who_closes_or_opens_later_is_noticed() {
-    in_namespace("one_who_closes_or_opens_later_is_noticed", &NEEDS, || {
+    in_namespace("foreign::one_who_closes_or_opens_later_is_noticed", &NEEDS, || {
         let firewall = LinuxFirewall::new();
         let rules = server_rules();
         firewall.replace(&marks(), &rules).unwrap();
@@ -109,7 +107,7 @@ fn one_who_closes_or_opens_later_is_noticed() {
 
 #[test]
 fn tables_that_iptables_no_longer_understands_are_taken_as_nftables() {
-    in_namespace("tables_that_iptables_no_longer_understands_are_taken_as_nftables", &NEEDS, || {
+    in_namespace("foreign::tables_that_iptables_no_longer_understands_are_taken_as_nftables", &NEEDS, || {
         let network = Network::new();
         sh("iptables-nft -P FORWARD DROP; nft add rule ip filter FORWARD ct state established accept");
         assert_eq!(sh("iptables-nft -S FORWARD 2>&1 || true").lines().count(), 1);
@@ -126,7 +124,7 @@ fn tables_that_iptables_no_longer_understands_are_taken_as_nftables() {
 
 #[test]
 fn a_table_that_belongs_to_a_process_is_left_alone() {
-    in_namespace("a_table_that_belongs_to_a_process_is_left_alone", &NEEDS, || {
+    in_namespace("foreign::a_table_that_belongs_to_a_process_is_left_alone", &NEEDS, || {
         // It lives as long as the process that made it.
         sh("mkfifo /run/hold; (nft -i < /run/hold > /run/out 2>&1 &) ; exec 3> /run/hold
             echo 'add table inet firewalld { flags owner; }' >&3
@@ -144,7 +142,7 @@ fn a_table_that_belongs_to_a_process_is_left_alone() {
 
 #[test]
 fn with_iptables_the_other_implementation_is_looked_at_too() {
-    in_namespace("with_iptables_the_other_implementation_is_looked_at_too", &NEEDS, || {
+    in_namespace("foreign::with_iptables_the_other_implementation_is_looked_at_too", &NEEDS, || {
         let network = Network::new();
         for (ours, theirs) in [("nft", "legacy"), ("legacy", "nft")] {
             choose_iptables(ours);
@@ -168,14 +166,13 @@ fn with_iptables_the_other_implementation_is_looked_at_too() {
 
 #[test]
 fn connections_are_forgotten() {
-    in_namespace("connections_are_forgotten", &["nft", "ip"], || {
+    in_namespace("foreign::connections_are_forgotten", &["nft", "ip"], || {
         let firewall = LinuxFirewall::new();
         let net = "10.8.0.0/24".parse().unwrap();
         if !installed("conntrack") {
             let error = firewall.forget_connections(&[net]).unwrap_err();
             assert!(error.to_string().contains("conntrack"), "{error}");
-            println!("SKIPPED the rest: needs conntrack");
-            return;
+            return skipped("foreign::connections_are_forgotten", "its second half needs conntrack");
         }
         let network = Network::new();
         firewall.replace(&marks(), &server_rules()).unwrap();

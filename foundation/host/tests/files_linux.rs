@@ -1,0 +1,219 @@
+//! Files of the real host: modes from the first moment, nothing through links, all or nothing.
+#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests")]
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use nix::sys::stat::{Mode, umask};
+use phantom_host::linux::LinuxFiles;
+use phantom_host::{FileInfo, Files, HostError};
+
+/// Says that something is skipped, past the capture of the test harness, so that it is seen.
+fn skipped(what: &str, why: &str) {
+    std::io::stderr().write_all(format!("skipped: {what}: {why}\n").as_bytes()).unwrap();
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::symlink_metadata(path).unwrap().mode() & 0o7777
+}
+
+fn names(dir: &Path) -> Vec<String> {
+    LinuxFiles.list(dir).unwrap().into_iter().map(|name| name.to_str().unwrap().to_owned()).collect()
+}
+
+/// The umask is the process's: tests that set it are one test.
+#[test]
+fn modes_are_as_asked_whatever_the_umask() {
+    let dir = tempfile::tempdir().unwrap();
+    for mask in [0o000, 0o022, 0o077] {
+        let before = umask(Mode::from_bits_truncate(mask));
+        let root = dir.path().join(format!("{mask:o}"));
+        LinuxFiles.make_dir(&root.join("a/b"), 0o700).unwrap();
+        LinuxFiles.write(&root.join("secret"), b"s", 0o600).unwrap();
+        LinuxFiles.write(&root.join("public"), b"p", 0o644).unwrap();
+        // Written again, also over a file with another mode.
+        fs::set_permissions(root.join("secret"), fs::Permissions::from_mode(0o666)).unwrap();
+        LinuxFiles.write(&root.join("secret"), b"t", 0o600).unwrap();
+        umask(before);
+        for folder in [root.clone(), root.join("a"), root.join("a/b")] {
+            assert_eq!(mode(&folder), 0o700, "{mask:o}");
+        }
+        assert_eq!((mode(&root.join("secret")), mode(&root.join("public"))), (0o600, 0o644), "{mask:o}");
+        assert_eq!(names(&root), ["a", "public", "secret"]);
+    }
+}
+
+#[test]
+fn a_secret_is_never_wider_than_asked_not_even_while_it_is_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("key");
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let watch = scope.spawn(|| {
+            let (mut seen, mut wide) = (0_u64, Vec::new());
+            while !stop.load(Ordering::Relaxed) {
+                for entry in fs::read_dir(dir.path()).unwrap().flatten() {
+                    if let Ok(metadata) = entry.path().symlink_metadata() {
+                        seen += 1;
+                        let mode = metadata.mode() & 0o777;
+                        if mode & !0o600 != 0 {
+                            wide.push(mode);
+                        }
+                    }
+                }
+            }
+            (seen, wide)
+        });
+        for round in 0..200_u32 {
+            LinuxFiles.write(&path, &round.to_be_bytes().repeat(1000), 0o600).unwrap();
+        }
+        stop.store(true, Ordering::Relaxed);
+        let (seen, wide) = watch.join().unwrap();
+        assert!(seen > 0);
+        assert_eq!(wide, [0; 0]);
+    });
+}
+
+#[test]
+fn readers_see_the_old_or_the_new_file_and_nothing_between() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("file");
+    LinuxFiles.write(&path, &[b'0'; 8192], 0o600).unwrap();
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        // Two writers at once, and a reader.
+        let writers: Vec<_> = [b'a', b'b']
+            .into_iter()
+            .map(|letter| {
+                let path = &path;
+                scope.spawn(move || (0..100).for_each(|_| LinuxFiles.write(path, &[letter; 8192], 0o600).unwrap()))
+            })
+            .collect();
+        let reader = scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                let content = LinuxFiles.read(&path).unwrap().unwrap();
+                assert!(content.len() == 8192 && content.iter().all(|byte| *byte == content[0]));
+            }
+        });
+        writers.into_iter().for_each(|writer| writer.join().unwrap());
+        stop.store(true, Ordering::Relaxed);
+        reader.join().unwrap();
+    });
+    assert_eq!(names(dir.path()), ["file"]);
+}
+
+#[test]
+fn links_in_the_last_place_are_not_followed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (victim, link) = (dir.path().join("victim"), dir.path().join("link"));
+    fs::write(&victim, "v").unwrap();
+    fs::set_permissions(&victim, fs::Permissions::from_mode(0o644)).unwrap();
+    symlink(&victim, &link).unwrap();
+    assert!(LinuxFiles.append(&link, b"x").is_err());
+    assert!(LinuxFiles.set_mode(&link, 0o600).is_err());
+    // The link itself is replaced by a file.
+    LinuxFiles.write(&link, b"new", 0o600).unwrap();
+    assert!(!link.is_symlink());
+    assert_eq!((fs::read(&victim).unwrap(), mode(&victim)), (b"v".to_vec(), 0o644));
+    // Removing takes the link and not what it leads to.
+    let (folder, inside) = (dir.path().join("folder"), dir.path().join("outside"));
+    fs::create_dir_all(&folder).unwrap();
+    fs::create_dir_all(inside.join("deep")).unwrap();
+    symlink(&inside, folder.join("way-out")).unwrap();
+    LinuxFiles.remove_dir(&folder).unwrap();
+    assert!(inside.join("deep").is_dir() && !folder.exists());
+    symlink(&inside, &folder).unwrap();
+    LinuxFiles.remove_dir(&folder).unwrap();
+    assert!(inside.join("deep").is_dir() && !folder.is_symlink());
+    symlink(&victim, &folder).unwrap();
+    LinuxFiles.remove(&folder).unwrap();
+    assert!(victim.exists());
+}
+
+#[test]
+fn a_write_that_fails_leaves_the_old_file_and_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("folder");
+    fs::create_dir(&path).unwrap();
+    assert!(LinuxFiles.write(&path, b"x", 0o600).is_err());
+    assert_eq!(names(dir.path()), ["folder"]);
+    let missing = dir.path().join("no/such/file");
+    let error = LinuxFiles.write(&missing, b"x", 0o600).unwrap_err();
+    assert!(error.to_string().contains("no/such/file") && error.chain().contains("No such file"), "{}", error.chain());
+    for wrong in ["/", "relative", "", "/tmp/.."] {
+        assert!(LinuxFiles.write(Path::new(wrong), b"x", 0o600).is_err(), "{wrong:?}");
+    }
+    // A full disk: nothing is written, and nothing is left.
+    let full = Path::new("/dev/full");
+    assert!(full.exists());
+    if let Err(why) = full_disk(dir.path()) {
+        skipped("a full disk", &why);
+    }
+}
+
+fn full_disk(dir: &Path) -> Result<(), String> {
+    let small = dir.join("small");
+    fs::create_dir(&small).unwrap();
+    nix::mount::mount(Some("tmpfs"), &small, Some("tmpfs"), nix::mount::MsFlags::empty(), Some("size=64k"))
+        .map_err(|errno| format!("no mount: {errno}"))?;
+    let path = small.join("file");
+    LinuxFiles.write(&path, b"old\n", 0o600).unwrap();
+    let written = LinuxFiles.write(&path, &[b'x'; 200_000], 0o600);
+    let appended = LinuxFiles.append(&path, &[b'x'; 200_000]);
+    let after = (LinuxFiles.read(&path).unwrap(), names(&small));
+    nix::mount::umount(&small).unwrap();
+    assert!(written.is_err() && appended.is_err());
+    assert_eq!(after, (Some(b"old\n".to_vec()), vec!["file".to_owned()]));
+    Ok(())
+}
+
+#[test]
+fn absent_things() {
+    let dir = tempfile::tempdir().unwrap();
+    let nothing = dir.path().join("nothing");
+    assert_eq!(LinuxFiles.read(&nothing).unwrap(), None);
+    assert_eq!(LinuxFiles.info(&nothing).unwrap(), None);
+    assert_eq!(LinuxFiles.list(&nothing).unwrap(), Vec::<PathBuf>::new());
+    assert_eq!(LinuxFiles.read(&nothing.join("below")).unwrap(), None);
+    LinuxFiles.remove(&nothing).unwrap();
+    LinuxFiles.remove_dir(&nothing).unwrap();
+    assert!(matches!(LinuxFiles.append(&nothing, b"x"), Err(HostError::Absent { .. })));
+    assert!(LinuxFiles.set_mode(&nothing, 0o600).is_err());
+    assert!(!nothing.exists());
+    symlink(&nothing, dir.path().join("dangling")).unwrap();
+    assert_eq!(LinuxFiles.info(&dir.path().join("dangling")).unwrap(), None);
+}
+
+#[test]
+fn what_is_there_is_told_and_corrected() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("file");
+    LinuxFiles.write(&path, b"12345", 0o640).unwrap();
+    LinuxFiles.append(&path, b"678").unwrap();
+    assert_eq!(LinuxFiles.read(&path).unwrap().unwrap(), b"12345678");
+    let uid = nix::unistd::geteuid().as_raw();
+    assert_eq!(LinuxFiles.info(&path).unwrap(), Some(FileInfo { mode: 0o640, uid, len: 8, dir: false }));
+    assert!(LinuxFiles.info(dir.path()).unwrap().unwrap().dir);
+    if uid == 0 {
+        std::os::unix::fs::chown(&path, Some(65534), Some(65534)).unwrap();
+        LinuxFiles.set_mode(&path, 0o600).unwrap();
+        assert_eq!(LinuxFiles.info(&path).unwrap(), Some(FileInfo { mode: 0o600, uid: 0, len: 8, dir: false }));
+        LinuxFiles.set_mode(dir.path(), 0o750).unwrap();
+        assert_eq!(mode(dir.path()), 0o750);
+    } else {
+        skipped("the owner of a file", "needs root");
+    }
+    // A folder that is there keeps its mode; a file in its place is an error.
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o711)).unwrap();
+    LinuxFiles.make_dir(dir.path(), 0o700).unwrap();
+    assert_eq!(mode(dir.path()), 0o711);
+    assert!(LinuxFiles.make_dir(&path, 0o700).is_err());
+    assert!(LinuxFiles.make_dir(&path.join("below"), 0o700).is_err());
+    // The longest name that a file system takes.
+    let long = dir.path().join("x".repeat(255));
+    LinuxFiles.write(&long, b"long", 0o600).unwrap();
+    assert_eq!(LinuxFiles.read(&long).unwrap().unwrap(), b"long");
+}

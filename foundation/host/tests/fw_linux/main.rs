@@ -1,0 +1,9 @@
+//! The packet filters of the real host, each test in a network and mount namespace of its own.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod foreign;
+mod iptables;
+mod lab;
+mod nftables;
+mod report;
+mod ufw;

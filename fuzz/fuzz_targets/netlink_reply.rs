@@ -1,0 +1,8 @@
+//! What the kernel's WireGuard says: never a panic.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    let _ = phantom_host::linux::fuzz::parse_wireguard_dump(bytes);
+});

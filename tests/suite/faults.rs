@@ -1,0 +1,400 @@
+//! Faults: every write of every changing action refused in turn, alone and with all that follow, and every write cut
+//! short by the end of the process.
+
+use phantom_tests::{Answer, Server, dump_database};
+use serde_json::Value;
+
+use crate::cases::{stopped, with_john};
+
+/// A change on a server.
+pub(crate) struct Change {
+    pub(crate) name: &'static str,
+    pub(crate) words: &'static [&'static str],
+    pub(crate) server: fn() -> Server,
+}
+
+const fn change(name: &'static str, words: &'static [&'static str], server: fn() -> Server) -> Change {
+    Change { name, words, server }
+}
+
+/// Every changing action that touches the host, on the kernel's WireGuard and on the embedded one, with and without
+/// ufw, with either manager of services.
+pub(crate) const CHANGES: &[Change] = &[
+    change("add", &["core", "add_client", "client_name=new"], with_john),
+    change("add, embedded", &["core", "add_client", "client_name=new"], embedded),
+    change("add with restart", &["core", "add_client", "client_name=new"], restarting),
+    change("add while stopped", &["core", "add_client", "client_name=new"], stopped),
+    change("add after sabotage", &["core", "add_client", "client_name=new"], without_link),
+    change("remove", &["core", "remove_client", "client_name=john-laptop"], with_john),
+    change("remove with restart", &["core", "remove_client", "client_name=john-laptop"], restarting),
+    change("remove, embedded with restart", &["core", "remove_client", "client_name=john-laptop"], embedded_restarting),
+    change("subnet", SUBNET, || with_john().with(&["second"])),
+    change("subnet, embedded", SUBNET, embedded),
+    change("subnet, ufw", SUBNET, with_ufw),
+    change("subnet while stopped", SUBNET, stopped),
+    change("first setup", SETUP, Server::bare),
+    change("first setup, embedded", &["core", "setup", "server_ip=192.0.2.7", "backend=embedded"], Server::bare),
+    change("first setup, ufw", SETUP, bare_with_ufw),
+    change("first setup, supervisor", SETUP, bare_with_supervisor),
+    change("setup: port", &["core", "setup", "port=443"], with_john),
+    change("setup: port, ufw", &["core", "setup", "port=443"], with_ufw),
+    change("setup: to embedded", &["core", "setup", "backend=embedded"], with_john),
+    change("setup: to kernel", &["core", "setup", "backend=kernel"], embedded),
+    change("start", &["core", "start_service"], stopped),
+    change("start, embedded", &["core", "start_service"], || stopped_of(embedded())),
+    change("stop", &["core", "stop_service"], with_john),
+    change("stop, embedded", &["core", "stop_service"], embedded),
+    change("restart", &["core", "restart_service"], with_john),
+    change("restart, embedded", &["core", "restart_service"], embedded),
+    change("restart, supervisor", &["core", "restart_service"], with_supervisor),
+];
+
+/// The changes that are a transaction and nothing else.
+const STORED: &[Change] = &[
+    change("setup: endpoint", &["core", "setup", "endpoint=vpn.example.com"], with_john),
+    change("setup: address", &["core", "setup", "server_ip=198.51.100.7"], with_john),
+    change("setting", &["core", "update_tweak_setting", "setting_name=language", "value=tr"], with_john),
+    change("dns", &["dns", "change_dns_servers", "primary=9.9.9.9"], with_john),
+];
+
+const SUBNET: &[&str] = &["core", "change_subnet", "new_subnet=192.168.100.0/22", "confirm=true"];
+const SETUP: &[&str] = &["core", "setup", "server_ip=192.0.2.7"];
+
+pub(crate) fn embedded() -> Server {
+    Server::set_up(&["backend=embedded"]).with(&["john-laptop"])
+}
+fn restarting_of(server: Server) -> Server {
+    let setting = "setting_name=restart_service_after_client_creation";
+    server.api(&["core", "update_tweak_setting", setting, "value=true"]).ok();
+    server
+}
+fn restarting() -> Server {
+    restarting_of(with_john())
+}
+fn embedded_restarting() -> Server {
+    restarting_of(embedded())
+}
+fn stopped_of(server: Server) -> Server {
+    server.api(&["core", "stop_service"]).ok();
+    server.fake.reset_writes();
+    server
+}
+fn without_link() -> Server {
+    let server = with_john();
+    server.fake.cut_link("wg_main").unwrap();
+    server
+}
+fn bare_with_ufw() -> Server {
+    let server = Server::bare();
+    server.fake.add_foreign_ufw("22/tcp                     ALLOW IN    Anywhere");
+    server
+}
+fn with_ufw() -> Server {
+    let server = bare_with_ufw();
+    server.api(SETUP).ok();
+    server.with(&["john-laptop"])
+}
+fn bare_with_supervisor() -> Server {
+    let server = Server::bare();
+    server.fake.set_manager(phantom_host::Manager::Builtin);
+    server
+}
+fn with_supervisor() -> Server {
+    let server = bare_with_supervisor();
+    server.api(SETUP).ok();
+    server.with(&["john-laptop"])
+}
+
+/// What went wrong, by change and write.
+#[derive(Default)]
+struct Report(Vec<String>);
+
+impl Report {
+    fn check(&mut self, holds: bool, what: impl FnOnce() -> String) -> bool {
+        if !holds {
+            self.0.push(what());
+        }
+        holds
+    }
+
+    fn end(self) {
+        assert!(self.0.is_empty(), "{} findings\n{}", self.0.len(), self.0.join("\n"));
+    }
+}
+
+/// A server ready for the change, its writes counted from zero.
+fn prepared(change: &Change) -> Server {
+    let server = (change.server)();
+    server.fake.reset_writes();
+    server
+}
+
+/// The writes of the undisturbed change, by name.
+fn writes(change: &Change) -> Vec<String> {
+    let server = prepared(change);
+    server.api(change.words).ok();
+    server.assert_in_sync();
+    let log = server.fake.write_log();
+    assert!(!log.is_empty(), "{}: no write at all", change.name);
+    log
+}
+
+/// Host and database without the backups of subnet changes, which stay until they are removed by hand, and without the
+/// empty folders of the run directory.
+fn dump(server: &Server) -> String {
+    let all = server.dump();
+    let folder_of_run = |line: &str| line.starts_with("<dir>/") && line.split(' ').next().is_some_and(|path| path.ends_with('/'));
+    let kept = all.lines().filter(|line| !line.contains("/backups/subnet_change_") && !folder_of_run(line));
+    kept.map(|line| format!("{line}\n")).collect()
+}
+
+/// The lines that only one of two dumps has.
+pub(crate) fn changed(before: &str, after: &str) -> String {
+    let only = |one: &str, other: &str, sign: &str| {
+        let lines: Vec<&str> = other.lines().collect();
+        let mut text = String::new();
+        for line in one.lines().filter(|line| !lines.contains(line)) {
+            text += &format!("    {sign} {line}\n");
+        }
+        text
+    };
+    only(before, after, "-") + &only(after, before, "+")
+}
+
+fn rolled_back(answer: &Answer) -> Value {
+    answer.json()["data"]["rolled_back"].clone()
+}
+
+/// The changes with their names, those of a first setup apart.
+fn of_kind(first_setup: bool) -> impl Iterator<Item = &'static Change> {
+    CHANGES.iter().filter(move |change| change.name.starts_with("first setup") == first_setup)
+}
+
+/// What must hold after a change that failed and was rolled back. A host that somebody had disturbed before may have
+/// been repaired on the way.
+fn as_before(change: &Change, server: &Server, before: &str) -> Result<(), String> {
+    let after = dump(server);
+    let repaired = || {
+        server.fake.reset_writes();
+        change.name.contains("sabotage") && server.api(&["core", "reconcile", "dry_run=true"]).json()["data"]["in_sync"] == true
+    };
+    if after == before || repaired() { Ok(()) } else { Err(changed(before, &after)) }
+}
+
+fn refuse_each(changes: impl Iterator<Item = &'static Change>) {
+    let mut report = Report::default();
+    for change in changes {
+        for (k, write) in (1..).zip(writes(change)) {
+            let at = || format!("{}, write {k} ({write})", change.name);
+            let server = prepared(change);
+            let before = dump(&server);
+            server.fake.refuse_write(k);
+            let answer = server.api(change.words);
+            if !report.check(!answer.success(), || format!("{}: it succeeds", at())) {
+                continue;
+            }
+            let subnet = change.name.starts_with("subnet") && answer.code() == "NETWORK_ERROR";
+            report.check(subnet || answer.code() == "SERVICE_OPERATION_FAILED", || format!("{}: {}", at(), answer.out));
+            report.check(rolled_back(&answer) == true, || format!("{}: not rolled back: {}{}", at(), answer.out, answer.err));
+            if let Err(lines) = as_before(change, &server, &before) {
+                report.check(false, || format!("{}: changed\n{lines}", at()));
+            }
+            server.fake.reset_writes();
+            let again = server.api(change.words);
+            report.check(again.success(), || format!("{}: it cannot be tried again: {}", at(), again.out));
+        }
+    }
+    report.end();
+}
+
+#[test]
+fn a_refused_write_leaves_everything_as_it_was() {
+    refuse_each(of_kind(false));
+}
+
+#[test]
+fn a_refused_write_of_the_first_setup_leaves_nothing_behind() {
+    refuse_each(of_kind(true));
+}
+
+/// Everything is refused from a write on, the undo too: the answer says so, and the next change heals.
+fn refuse_all_from_each(changes: impl Iterator<Item = &'static Change>) {
+    let mut report = Report::default();
+    for change in changes {
+        for (k, write) in (1..).zip(writes(change)) {
+            let at = || format!("{}, from write {k} ({write})", change.name);
+            let server = prepared(change);
+            let (before, stored) = (dump(&server), dump_database(&server.paths().database()));
+            server.fake.refuse_from(k);
+            let answer = server.api(change.words);
+            if !report.check(!answer.success(), || format!("{}: it succeeds", at())) {
+                continue;
+            }
+            report.check(dump_database(&server.paths().database()) == stored, || format!("{}: the database has changed", at()));
+            let complete = rolled_back(&answer) == true;
+            match as_before(change, &server, &before) {
+                Err(lines) if complete => drop(report.check(false, || format!("{}: not rolled back\n{lines}", at()))),
+                _ => {}
+            }
+            let said = rolled_back(&answer) == false && answer.err.contains("could not be undone");
+            report.check(complete || said, || format!("{}: silent: {}{}", at(), answer.out, answer.err));
+            server.fake.reset_writes();
+            healed(&mut report, change, &server, &before, &at());
+        }
+    }
+    report.end();
+}
+
+/// The next change, whichever it is, finishes what was left; then no step is needed, and the host is as it was before
+/// the change that failed.
+fn healed(report: &mut Report, change: &Change, server: &Server, before: &str, at: &str) {
+    if before.contains("nothing is stored") {
+        let again = server.api(change.words);
+        report.check(again.success(), || format!("{at}: it cannot be tried again: {}", again.out));
+    } else {
+        let next = server.api(&["dns", "change_dns_servers", "primary=8.8.8.8"]);
+        report.check(next.success(), || format!("{at}: the next change fails: {}", next.out));
+        let plan = server.api(&["core", "reconcile", "dry_run=true"]).json();
+        let healed = plan["data"]["in_sync"] == true && plan["data"]["recovered"].is_null();
+        report.check(healed, || format!("{at}: not healed: {plan:#}"));
+        // The database differs by the generation of the change that healed; the host not at all.
+        let host = |dump: &str| dump.split("[backups]").next().unwrap_or_default().to_owned();
+        let (before, after) = (host(before), host(&dump(server)));
+        let same = before == after || change.name.contains("sabotage");
+        report.check(same, || format!("{at}: healed to something else\n{}", changed(&before, &after)));
+    }
+}
+
+#[test]
+fn where_the_undo_is_refused_too_the_answer_says_so_and_the_next_change_heals() {
+    refuse_all_from_each(of_kind(false));
+}
+
+#[test]
+fn where_the_undo_of_the_first_setup_is_refused_too_the_answer_says_so_and_the_next_one_heals() {
+    refuse_all_from_each(of_kind(true));
+}
+
+/// Ends the call before a write as the end of the process would: the panic passes the change without anything being
+/// led back.
+fn cut_short(server: &Server, words: &[&str], k: usize) {
+    server.fake.on_write(Box::new(move |number, _| {
+        if number == k {
+            // As a panic, but without a word on standard error.
+            std::panic::resume_unwind(Box::new("cut short by the test"));
+        }
+    }));
+    let answer = server.api(words);
+    server.fake.clear_on_write();
+    assert_eq!(answer.code(), "INTERNAL_ERROR", "{}", answer.out);
+    assert_eq!(server.fake.writes(), k, "something was written after the end of the process");
+    assert!(server.paths().changing().exists(), "the marker is gone");
+}
+
+fn cut_each(changes: impl Iterator<Item = &'static Change>) {
+    let mut report = Report::default();
+    for change in changes {
+        for (k, write) in (1..).zip(writes(change)) {
+            let at = || format!("{}, cut before write {k} ({write})", change.name);
+            let server = prepared(change);
+            let (before, stored) = (dump(&server), dump_database(&server.paths().database()));
+            let writes_nothing_yet = !server.paths().changing().exists();
+            assert!(writes_nothing_yet, "{}", at());
+            if is_before_the_change(change, &write) {
+                continue;
+            }
+            cut_short(&server, change.words, k);
+            report.check(dump_database(&server.paths().database()) == stored, || format!("{}: the database has changed", at()));
+            server.fake.reset_writes();
+            if !before.contains("nothing is stored") {
+                let (_, action) = (change.words[0], change.words[1]);
+                let plan = server.api(&["core", "reconcile", "dry_run=true"]).ok();
+                let recovered = &plan["recovered"];
+                let pending = recovered["action"] == action && recovered["outcome"] == "pending";
+                report.check(pending, || format!("{}: {recovered}", at()));
+            }
+            healed(&mut report, change, &server, &before, &at());
+        }
+    }
+    report.end();
+}
+
+/// The backup of a subnet change is made before the host is touched: there is nothing to heal yet.
+fn is_before_the_change(change: &Change, write: &str) -> bool {
+    change.name.starts_with("subnet") && write.contains("/backups/")
+}
+
+#[test]
+fn what_was_cut_short_is_healed_by_the_next_change() {
+    cut_each(of_kind(false));
+}
+
+#[test]
+fn a_first_setup_that_was_cut_short_is_healed_by_the_next_one() {
+    cut_each(of_kind(true));
+}
+
+#[test]
+fn reconcile_reports_what_it_undid() {
+    for change in of_kind(false).filter(|change| !change.name.starts_with("setup")) {
+        let Some(k) = (1..).zip(writes(change)).filter(|(_, write)| !is_before_the_change(change, write)).map(|(k, _)| k).last()
+        else {
+            continue;
+        };
+        let server = prepared(change);
+        let before = dump(&server);
+        cut_short(&server, change.words, k);
+        server.fake.reset_writes();
+        let answer = server.api(&["core", "reconcile"]);
+        let recovered = &answer.ok()["recovered"];
+        let expected = ["core", change.words[1], "undone"];
+        let is = ["module", "action", "outcome"].map(|key| recovered[key].as_str().unwrap_or_default());
+        assert_eq!(is, expected, "{}", change.name);
+        assert!(recovered["started_at"].as_str().is_some_and(|text| text.len() == 26), "{recovered}");
+        assert!(answer.err.contains("had been cut short and was undone"), "{}", answer.err);
+        let log = std::fs::read_to_string(server.paths().logs_dir().join("phantom.log")).unwrap();
+        assert!(log.contains("had been cut short and was undone"), "{log}");
+        if !change.name.contains("sabotage") {
+            assert_eq!(changed(&before, &dump(&server)), "", "{}", change.name);
+        }
+        let again = server.api(&["core", "reconcile"]).ok();
+        assert_eq!((&again["in_sync"], &again["recovered"]), (&true.into(), &Value::Null));
+    }
+}
+
+#[test]
+fn a_change_that_was_committed_is_completed() {
+    for change in of_kind(false) {
+        let server = prepared(change);
+        // The marker as it stood while the change ran, and stands there when the process ends behind its commit.
+        let marker = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+        let (kept, path) = (marker.clone(), server.paths().changing());
+        server.fake.on_write(Box::new(move |_, _| {
+            if let Ok(text) = std::fs::read(&path) {
+                *kept.lock().unwrap() = text;
+            }
+        }));
+        server.api(change.words).ok();
+        server.fake.clear_on_write();
+        let (after, stored) = (dump(&server), dump_database(&server.paths().database()));
+        std::fs::write(server.paths().changing(), &*marker.lock().unwrap()).unwrap();
+        server.fake.flush_firewall();
+        server.fake.reset_writes();
+        let recovered = server.api(&["core", "reconcile"]).ok()["recovered"].take();
+        assert_eq!((&recovered["action"], &recovered["outcome"]), (&change.words[1].into(), &"completed".into()), "{}", change.name);
+        assert_eq!(changed(&after, &dump(&server)), "", "{}", change.name);
+        assert_eq!(dump_database(&server.paths().database()), stored, "{}", change.name);
+    }
+}
+
+#[test]
+fn a_change_of_the_stored_state_alone_writes_nothing_on_the_host() {
+    for change in STORED {
+        let server = prepared(change);
+        server.fake.refuse_from(1);
+        let answer = server.api(change.words);
+        assert!(answer.success(), "{}: {}", change.name, answer.out);
+        assert_eq!(server.fake.write_log(), [""; 0], "{}", change.name);
+        server.assert_in_sync();
+    }
+}
