@@ -2,6 +2,7 @@
 //!
 //! It runs on the in-memory host, so that it can be tried anywhere: `cargo run -p phantom-api --example embed
 //! --features fake`. On a real server, take `Host::linux` in its place.
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
 use phantom_api::{Call, Host, Lang, Paths, Phantom, Store, TypedModule as _};
 use phantom_core::Core;

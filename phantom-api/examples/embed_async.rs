@@ -1,6 +1,7 @@
 //! Embeds the modules in an asynchronous program: the calls are short and synchronous, so they run as blocking tasks.
 //!
 //! `cargo run -p phantom-api --example embed_async --features fake`
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
 use std::sync::Arc;
 

@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 /// A client whose last handshake is younger than this is connected (API 2.2).
-pub(crate) const CONNECTED_WITHIN: Duration = Duration::from_secs(180);
+pub(crate) const CONNECTED_WITHIN: Duration = Duration::from_mins(3);
 
 /// Up to this many peers are asked for one by one; for more the whole device is cheaper.
 const FEW: usize = 64;

@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use crate::world::{At, INTERNET, SERVER, World, api, backend, command, fetch, in_world, programs, udp_seen_as, web_server};
+use crate::traffic::{fetch, udp_seen_as, web_server};
+use crate::world::{At, INTERNET, SERVER, World, api, backend, command, in_world, in_world_with, programs};
 
 /// Everything that a client does with its configuration.
 fn works(world: &World, at: At, address: &str) {
@@ -38,7 +39,7 @@ fn a_foreign_client_uses_exactly_its_configuration() {
 
 #[test]
 fn the_name_servers_of_the_configuration_answer_through_the_tunnel() {
-    in_world("clients::the_name_servers_of_the_configuration_answer_through_the_tunnel", |world| {
+    in_world_with("clients::the_name_servers_of_the_configuration_answer_through_the_tunnel", &["dnsmasq", "dig"], |world| {
         world.setup();
         crate::dns::name_server(world, "8.8.8.8", "google.com", "1.2.3.4");
         world.connect(At::Client1, &world.add("one"));

@@ -7,11 +7,12 @@
 //!                    inet 198.18.0.2, 8.8.8.8, 8.8.4.4
 //! ```
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::cell::RefCell;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc;
+use std::sync::OnceLock;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, setns};
@@ -20,6 +21,9 @@ use serde_json::Value;
 
 /// Set inside the namespaces.
 const INSIDE: &str = "PHANTOM_TEST_WORLD";
+
+/// Longest time of one test, in seconds. Nothing of it is left behind when it is over.
+const LIMIT: &str = "1500";
 
 /// What is done before a test runs inside: private copies of what the server writes to.
 const PREPARE: &str = r#"set -e
@@ -32,8 +36,12 @@ mount -t tmpfs world /run; mkdir -p /run/lock /run/netns /run/wireguard; chmod 7
 mount -t sysfs world /sys 2>/dev/null || true
 ip link set lo up; exec "$@""#;
 
-/// The programs that the tests use.
-const PROGRAMS: [&str; 8] = ["ip", "wg", "wg-quick", "nft", "ping", "dnsmasq", "dig", "conntrack"];
+/// The namespaces that a test gets.
+const NAMESPACES: [&str; 6] =
+    ["--net", "--mount", "--propagation=private", "--pid", "--fork", "--mount-proc"];
+
+/// The programs that every test uses.
+const PROGRAMS: [&str; 5] = ["ip", "wg", "wg-quick", "nft", "ping"];
 
 /// Public address of the server.
 pub(crate) const SERVER: &str = "203.0.113.5";
@@ -42,48 +50,100 @@ pub(crate) const INTERNET: &str = "198.18.0.2";
 
 /// Runs a test inside a world of its own.
 pub(crate) fn in_world(test: &str, body: impl FnOnce(&World)) {
+    in_world_with(test, &[], body);
+}
+
+/// Runs a test that needs more programs than most inside a world of its own.
+pub(crate) fn in_world_with(test: &str, more: &[&str], body: impl FnOnce(&World)) {
     if std::env::var_os(INSIDE).is_some() {
-        let world = World::new();
-        body(&world);
-        return;
+        return body(&World::new());
     }
-    let missing: Vec<&str> = PROGRAMS.into_iter().filter(|program| !installed(program)).collect();
-    let possible = || Command::new("unshare").args(["--net", "--mount", "--pid", "--fork", "true"]).status();
-    if !is_root() {
-        return skip(test, "needs root");
+    let why = if is_root() { impossible(more) } else { Some("needs root".to_owned()) };
+    match why {
+        Some(why) => skip(test, &why),
+        None => enter(test, &[]),
     }
+}
+
+/// As [`in_world`], but entered by a user who is root in a user namespace of his own only.
+pub(crate) fn in_rootless_world(test: &str, body: impl FnOnce(&World)) {
+    if std::env::var_os(INSIDE).is_some() {
+        return body(&World::new());
+    }
+    let missing = impossible(&["setpriv"]);
+    let try_it = Command::new("setpriv").args(NOBODY).arg("unshare").args(ROOTLESS).args(NAMESPACES).arg("true").output();
+    match (missing, try_it) {
+        (Some(why), _) => skip(test, &why),
+        (None, Ok(output)) if output.status.success() => enter(test, &ROOTLESS),
+        (None, Ok(output)) => {
+            let why = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+            skip(test, &format!("no user namespace for an ordinary user here: {why}"));
+        }
+        (None, Err(error)) => skip(test, &format!("setpriv: {error}")),
+    }
+}
+
+/// An ordinary user.
+const NOBODY: [&str; 3] = ["--reuid=65534", "--regid=65534", "--clear-groups"];
+/// What makes him root of his own.
+const ROOTLESS: [&str; 2] = ["--user", "--map-root-user"];
+
+/// Why a world cannot be made here.
+fn impossible(more: &[&str]) -> Option<String> {
+    let missing: Vec<&str> = PROGRAMS.iter().chain(more).copied().filter(|program| !installed(program)).collect();
     if !missing.is_empty() {
-        return skip(test, &format!("needs {missing:?}"));
-    }
-    if !possible().is_ok_and(|status| status.success()) {
-        return skip(test, "no namespaces can be made here");
+        return Some(format!("needs {}", missing.join(", ")));
     }
     if backend() == "embedded" && !Path::new("/dev/net/tun").exists() {
-        return skip(test, "no /dev/net/tun");
+        return Some("no /dev/net/tun".to_owned());
     }
-    programs(); // built before the private copies are made
-    enter(test, &["--net", "--mount", "--propagation=private", "--pid", "--fork", "--kill-child", "--mount-proc"]);
+    if !is_root() {
+        return None;
+    }
+    let made = Command::new("unshare").args(NAMESPACES).args(["mount", "-t", "tmpfs", "none", "/mnt"]).output();
+    match made {
+        Ok(output) if output.status.success() => None,
+        Ok(output) => Some(format!("no namespaces here: {}", String::from_utf8_lossy(&output.stderr).trim())),
+        Err(error) => Some(format!("unshare: {error}")),
+    }
 }
 
 /// Starts this program again with one test inside namespaces.
-fn enter(test: &str, namespaces: &[&str]) {
-    let output = Command::new("unshare")
-        .args(namespaces)
-        .args(["--", "sh", "-c", PREPARE, "world"])
-        .arg(std::env::current_exe().unwrap())
-        .args(["--exact", test, "--nocapture", "--include-ignored"])
-        .env(INSIDE, "1")
-        .env("PHANTOM_BIN_DIR", programs())
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    print!("{text}");
-    eprint!("{}", String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{test} failed inside");
-    assert!(text.contains("1 passed"), "{test} did not run inside"); // the harness ends well without any test
+fn enter(test: &str, first: &[&str]) {
+    let dir = programs(); // built before the private copies are made
+    let mut command = Command::new("timeout");
+    command.args(["--foreground", "--kill-after=10", LIMIT]);
+    if !first.is_empty() && is_root() {
+        command.arg("setpriv").args(NOBODY);
+    }
+    command.arg("unshare").args(first).args(NAMESPACES).arg("--kill-child");
+    command.args(["--", "sh", "-c", PREPARE, "world"]).arg(std::env::current_exe().unwrap());
+    command.args(["--exact", test, "--nocapture", "--include-ignored", "--test-threads=1"]);
+    let output = command.env(INSIDE, "1").env("PHANTOM_BIN_DIR", dir).stdin(Stdio::null()).output().unwrap();
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    print!("{out}");
+    for line in err.lines() {
+        if line.starts_with("SKIPPED ") || line.starts_with("NOTE ") {
+            let _ = writeln!(std::io::stderr(), "{line}"); // past the harness, which shows failed tests only
+        } else {
+            eprintln!("{line}");
+        }
+    }
+    assert!(output.status.success(), "{test} failed inside: {}", output.status);
+    assert!(out.contains("1 passed"), "{test} did not run inside"); // the harness ends well without any test
 }
 
-fn installed(program: &str) -> bool {
+/// Says something about a test that passed.
+pub(crate) fn note(test: &str, what: &str) {
+    let _ = writeln!(std::io::stderr(), "NOTE {test}: {what}");
+}
+
+/// Whether tests that take minutes run too.
+pub(crate) fn long() -> bool {
+    std::env::var_os("PHANTOM_TEST_LONG").is_some()
+}
+
+pub(crate) fn installed(program: &str) -> bool {
     ["/usr/sbin", "/usr/bin", "/sbin", "/bin"].iter().any(|dir| Path::new(dir).join(program).exists())
 }
 
@@ -92,9 +152,13 @@ pub(crate) fn programs() -> PathBuf {
     if let Some(dir) = std::env::var_os("PHANTOM_BIN_DIR") {
         return dir.into();
     }
-    static DIR: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
-    let packages = ["-p", "phantom-api", "-p", "phantom-device", "-p", "phantom-tests", "--bins"];
-    DIR.get_or_init(|| phantom_tests::build(&packages)).clone()
+    static DIR: OnceLock<PathBuf> = OnceLock::new();
+    DIR.get_or_init(|| {
+        // One after the other, so that the programs under test are built without the tests' features.
+        phantom_tests::build(&["-p", "phantom-tests", "--bins"]);
+        phantom_tests::build(&["-p", "phantom-api", "-p", "phantom-device", "--bins"])
+    })
+    .clone()
 }
 
 /// The WireGuard implementation under test.
@@ -108,7 +172,6 @@ pub(crate) enum At {
     Server,
     Client1,
     Client2,
-    Isp,
     Internet,
 }
 
@@ -118,15 +181,14 @@ impl At {
             Self::Server => None,
             Self::Client1 => Some("c1"),
             Self::Client2 => Some("c2"),
-            Self::Isp => Some("isp"),
             Self::Internet => Some("inet"),
         }
     }
 }
 
-/// The world.
+/// The world. Its processes end with it.
 pub(crate) struct World {
-    children: std::cell::RefCell<Vec<Child>>,
+    children: RefCell<Vec<Child>>,
 }
 
 impl Drop for World {
@@ -140,14 +202,14 @@ impl Drop for World {
 
 impl World {
     fn new() -> Self {
-        let world = Self { children: std::cell::RefCell::default() };
-        for ns in ["c1", "c2", "isp", "inet"] {
-            world.sh(&format!("ip netns add {ns}; ip -n {ns} link set lo up; mkdir -p /etc/netns/{ns}"));
-            world.sh(&format!("echo 'nameserver 8.8.8.8' > /etc/netns/{ns}/resolv.conf"));
-        }
+        let world = Self { children: RefCell::default() };
         world.sh(
-            "link() { ip link add $1 netns isp type veth peer name $3 ${5:+netns $5}; ip -n isp addr add $2 dev $1; \
-             ip -n isp link set $1 up; ip ${5:+-n $5} addr add $4 dev $3; ip ${5:+-n $5} link set $3 up; }
+            "for ns in c1 c2 isp inet; do
+               ip netns add $ns; ip -n $ns link set lo up
+               mkdir -p /etc/netns/$ns; echo 'nameserver 8.8.8.8' > /etc/netns/$ns/resolv.conf
+             done
+             link() { ip link add $1 netns isp type veth peer name $3 ${5:+netns $5}; ip -n isp addr add $2 dev $1
+               ip -n isp link set $1 up; ip ${5:+-n $5} addr add $4 dev $3; ip ${5:+-n $5} link set $3 up; }
              link s0 203.0.113.1/24 eth0 203.0.113.5/24
              link s1 198.51.100.1/24 eth1 198.51.100.5/24
              link l1 192.0.2.1/30 eth0 192.0.2.2/30 c1
@@ -157,7 +219,7 @@ impl World {
              ip -n isp route add 8.8.8.8 via 198.18.0.2; ip -n isp route add 8.8.4.4 via 198.18.0.2
              ip -n c1 route add default via 192.0.2.1; ip -n c2 route add default via 192.0.2.5
              ip -n inet route add default via 198.18.0.1; ip route add default via 203.0.113.1
-             ip netns exec isp sysctl -qw net.ipv4.ip_forward=1",
+             ip netns exec isp sysctl -qw net.ipv4.ip_forward=1; sysctl -qw net.ipv4.ip_forward=0",
         );
         // wg-quick hands DNS servers to resolvconf; here every namespace has its own resolv.conf, and that is enough.
         let shim = "#!/bin/sh\n[ \"$1\" = -a ] && cat > /etc/resolv.conf\nexit 0\n";
@@ -167,11 +229,13 @@ impl World {
     }
 
     /// Runs a script on the server; gives its standard output.
+    #[track_caller]
     pub(crate) fn sh(&self, script: &str) -> String {
         self.sh_at(At::Server, script)
     }
 
     /// Runs a script; gives its standard output.
+    #[track_caller]
     pub(crate) fn sh_at(&self, at: At, script: &str) -> String {
         let output = self.try_at(at, script);
         let errors = String::from_utf8_lossy(&output.stderr);
@@ -181,53 +245,64 @@ impl World {
 
     /// Runs a script that may fail.
     pub(crate) fn try_at(&self, at: At, script: &str) -> Output {
-        command(at, "sh").args(["-ec", script]).env("LC_ALL", "C").output().unwrap()
+        command(at, "sh").args(["-ec", script]).env("LC_ALL", "C").stdin(Stdio::null()).output().unwrap()
     }
 
     /// Starts a program that ends with the world.
-    pub(crate) fn spawn(&self, at: At, program: &str, args: &[&str]) {
+    pub(crate) fn spawn(&self, at: At, program: &str, args: &[&str]) -> u32 {
         let child = command(at, program).args(args).stdin(Stdio::null()).spawn().unwrap();
+        let pid = child.id();
         self.children.borrow_mut().push(child);
+        pid
     }
 
     /// Calls `phantom-api` and gives the whole answer.
+    #[track_caller]
     pub(crate) fn call(&self, words: &[&str]) -> Value {
-        let output = api().args(words).output().unwrap();
-        let text = String::from_utf8(output.stdout).unwrap();
-        let value: Value = serde_json::from_str(&text)
-            .unwrap_or_else(|error| panic!("{words:?}: {error}: {text}{}", String::from_utf8_lossy(&output.stderr)));
-        assert_eq!(output.status.success(), value["success"] == true, "{words:?}");
-        value
+        answer_of(words, &api().args(words).output().unwrap())
     }
 
     /// Calls `phantom-api`, which must succeed, and gives its data.
+    #[track_caller]
     pub(crate) fn ok(&self, words: &[&str]) -> Value {
         let mut answer = self.call(words);
-        assert_eq!(answer["success"], true, "{words:?}: {answer:#}");
+        assert_eq!(answer["success"], true, "{words:?}: {answer:#}\n{}", self.picture());
         answer["data"].take()
     }
 
+    /// Calls `phantom-api`, which must fail with this code, and gives the whole answer.
+    #[track_caller]
+    pub(crate) fn fails(&self, words: &[&str], code: &str) -> Value {
+        let answer = self.call(words);
+        assert_eq!((&answer["success"], &answer["code"]), (&false.into(), &code.into()), "{words:?}: {answer:#}");
+        answer
+    }
+
     /// Sets the server up on the backend under test.
+    #[track_caller]
     pub(crate) fn setup(&self) -> Value {
-        let ip = format!("server_ip={SERVER}");
-        let data = self.ok(&["core", "setup", &ip, &format!("backend={}", backend())]);
-        assert_eq!(data["backend"], backend());
+        let (ip, backend) = setup_words();
+        let data = self.ok(&["core", "setup", &ip, &backend]);
+        assert_eq!(data["backend"], self::backend());
         data
     }
 
     /// Adds a client and gives its exported configuration.
+    #[track_caller]
     pub(crate) fn add(&self, name: &str) -> String {
         self.ok(&["core", "add_client", &format!("client_name={name}")]);
         self.export(name)
     }
 
     /// The configuration of a client.
+    #[track_caller]
     pub(crate) fn export(&self, name: &str) -> String {
         let data = self.ok(&["core", "export_client", &format!("client_name={name}")]);
         data["config"].as_str().unwrap().to_owned()
     }
 
     /// Brings a client up with `wg-quick` and a foreign WireGuard, from exactly this configuration.
+    #[track_caller]
     pub(crate) fn connect(&self, at: At, config: &str) {
         let name = at.name().unwrap();
         let file = format!("/etc/{name}.conf");
@@ -237,45 +312,56 @@ impl World {
     }
 
     /// Takes a client down that [`Self::connect`] brought up.
+    #[track_caller]
     pub(crate) fn disconnect(&self, at: At) {
         self.sh_at(at, &format!("wg-quick down /etc/{}.conf 2>&1", at.name().unwrap()));
     }
 
-    /// Waits until an address answers a ping; WireGuard tries a lost first handshake again after five seconds only.
+    /// Lets a connected client forget its session, so that it begins with a handshake at once: a server that was
+    /// made anew does not know the old session, and the client would notice after fifteen seconds only.
+    #[track_caller]
+    pub(crate) fn begin_anew(&self, at: At) {
+        let name = at.name().unwrap();
+        self.sh_at(
+            at,
+            &format!(
+                "mark=$(wg show {name} fwmark); wg-quick strip /etc/{name}.conf > /run/{name}.conf
+                 wg setconf {name} /run/{name}.conf; wg set {name} fwmark $mark"
+            ),
+        );
+    }
+
+    /// Waits until an address answers a ping. A client that has lost its server without knowing tries a new handshake
+    /// after fifteen seconds, and one whose first handshake was lost after five.
+    #[track_caller]
     pub(crate) fn reaches(&self, at: At, address: &str) {
-        let reached = wait_for(Duration::from_secs(15), || {
-            self.try_at(at, &format!("ping -q -c 1 -W 1 {address}")).status.success()
-        });
+        let reached = wait_for(Duration::from_secs(90), || self.pings(at, address, 1));
         assert!(reached, "{at:?} does not reach {address}\n{}", self.picture());
     }
 
     /// That an address does not answer a ping.
+    #[track_caller]
     pub(crate) fn does_not_reach(&self, at: At, address: &str) {
-        let output = self.try_at(at, &format!("ping -q -c 3 -i 0.3 -W 1 {address}"));
-        assert!(!output.status.success(), "{at:?} reaches {address}");
+        assert!(!self.pings(at, address, 3), "{at:?} reaches {address}");
+    }
+
+    /// Whether an address answers one of some pings.
+    fn pings(&self, at: At, address: &str, count: u32) -> bool {
+        self.try_at(at, &format!("ping -q -c {count} -i 0.3 -W 1 {address}")).status.success()
     }
 
     /// That host and stored state agree.
+    #[track_caller]
     pub(crate) fn in_sync(&self) {
         let plan = self.ok(&["core", "reconcile", "dry_run=true"]);
         assert_eq!(plan["in_sync"], true, "{plan:#}\n{}", self.picture());
+        assert_eq!(plan["recovered"], Value::Null, "{plan:#}");
     }
+}
 
-    /// What a person would look at, for messages.
-    pub(crate) fn picture(&self) -> String {
-        self.sh("wg show all 2>&1 || true; ip -br addr; ip rule; ip route; nft list ruleset 2>&1 || true; \
-                 cat /opt/phantom-wg/logs/*.log 2>/dev/null | tail -n 40 || true")
-    }
-
-    /// The part of the host that is not ours, as text.
-    pub(crate) fn foreign(&self) -> String {
-        self.sh(
-            "ip -o link | grep -v wg_main | sed 's/^[0-9]*: //; s/ qlen .*//; s/link.ether [^ ]*//'
-             ip -o addr | grep -v wg_main | sed 's/^[0-9]*: //; s/valid_lft.*//'; ip rule; ip -6 rule
-             ip route show table all | grep -v 'wg_main\\|linkdown'; nft list ruleset | sed '/table inet phantom_wg/,/^}/d'
-             find /etc/wireguard /etc/sysctl.d /etc/systemd/system ! -name 'wg_main.conf' ! -name '*phantom*' | sort",
-        )
-    }
+/// The words of the first setup.
+pub(crate) fn setup_words() -> (String, String) {
+    (format!("server_ip={SERVER}"), format!("backend={}", backend()))
 }
 
 /// A command in a namespace.
@@ -292,13 +378,29 @@ pub(crate) fn command(at: At, program: &str) -> Command {
 
 /// `phantom-api` on the server.
 pub(crate) fn api() -> Command {
-    let mut command = Command::new(programs().join("phantom-api"));
-    command.env_remove("PHANTOM_LANG").env_remove("PHANTOM_ROOT").arg("--compact");
+    program("phantom-api")
+}
+
+/// One of our programs that takes the words of `phantom-api`, on the server.
+pub(crate) fn program(name: &str) -> Command {
+    let mut command = Command::new(programs().join(name));
+    command.env_remove("PHANTOM_LANG").env_remove("PHANTOM_ROOT").arg("--compact").stdin(Stdio::null());
     command
 }
 
+/// The answer that a call printed; its exit status agrees with it.
+#[track_caller]
+pub(crate) fn answer_of(words: &[&str], output: &Output) -> Value {
+    let text = String::from_utf8_lossy(&output.stdout);
+    let value: Value = serde_json::from_str(&text).unwrap_or_else(|error| {
+        panic!("{words:?}: {error}: {:?}: {text}{}", output.status, String::from_utf8_lossy(&output.stderr))
+    });
+    assert_eq!(output.status.code(), Some(i32::from(value["success"] != true)), "{words:?}");
+    value
+}
+
 /// Runs a closure on a thread of its own in a namespace.
-pub(crate) fn on<T: Send + 'static>(at: At, work: impl FnOnce() -> T + Send + 'static) -> std::thread::JoinHandle<T> {
+pub(crate) fn on<T: Send + 'static>(at: At, work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
     std::thread::spawn(move || {
         if let Some(ns) = at.name() {
             let file = std::fs::File::open(format!("/run/netns/{ns}")).unwrap();
@@ -318,63 +420,4 @@ pub(crate) fn wait_for(limit: Duration, mut holds: impl FnMut() -> bool) -> bool
         std::thread::sleep(Duration::from_millis(20));
     }
     true
-}
-
-/// A host on the Internet that serves `bytes` over HTTP and tells who asked.
-pub(crate) fn web_server(bytes: usize) -> mpsc::Receiver<SocketAddr> {
-    let (seen, receiver) = mpsc::channel();
-    let (ready, started) = mpsc::channel();
-    on(At::Internet, move || {
-        let listener = TcpListener::bind(("198.18.0.2", 80)).unwrap();
-        ready.send(()).unwrap();
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            let _ = seen.send(stream.peer_addr().unwrap());
-            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
-            while lines.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
-            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {bytes}\r\nConnection: close\r\n\r\n");
-            let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&vec![b'x'; bytes]));
-        }
-    });
-    started.recv().unwrap();
-    receiver
-}
-
-/// Fetches from [`web_server`]; gives the number of bytes of the body.
-pub(crate) fn fetch(at: At) -> usize {
-    let work = || -> std::io::Result<usize> {
-        let address = "198.18.0.2:80".parse().unwrap();
-        let mut stream = std::net::TcpStream::connect_timeout(&address, Duration::from_secs(10))?;
-        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
-        stream.write_all(b"GET / HTTP/1.1\r\nHost: 198.18.0.2\r\n\r\n")?;
-        let mut all = Vec::new();
-        stream.read_to_end(&mut all)?;
-        let body = all.windows(4).position(|window| window == b"\r\n\r\n").map_or(0, |at| all.len() - at - 4);
-        Ok(body)
-    };
-    on(at, work).join().unwrap().unwrap()
-}
-
-/// Sends a datagram to the Internet, where it is answered; gives the address that was seen there.
-pub(crate) fn udp_seen_as(at: At) -> String {
-    let (ready, started) = mpsc::channel();
-    let server = on(At::Internet, move || {
-        let socket = UdpSocket::bind(("198.18.0.2", 7)).unwrap();
-        socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        ready.send(()).unwrap();
-        let mut buffer = [0; 2000];
-        let (length, from) = socket.recv_from(&mut buffer).unwrap();
-        socket.send_to(&buffer[..length], from).unwrap();
-        from.ip().to_string()
-    });
-    started.recv().unwrap();
-    let client = on(at, || {
-        let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
-        socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        socket.send_to(&[7; 1300], "198.18.0.2:7").unwrap();
-        let mut buffer = [0; 2000];
-        socket.recv(&mut buffer).unwrap()
-    });
-    assert_eq!(client.join().unwrap(), 1300);
-    server.join().unwrap()
 }

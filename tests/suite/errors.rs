@@ -330,7 +330,7 @@ fn refusing_all_late() -> Server {
 }
 fn panicking() -> Server {
     let server = Server::ready();
-    server.fake.on_write(Box::new(|_, _| panic!("a bug that the test put there")));
+    server.fake.on_write(|_, _| panic!("a bug that the test put there"));
     server
 }
 

@@ -278,12 +278,12 @@ fn where_the_undo_of_the_first_setup_is_refused_too_the_answer_says_so_and_the_n
 /// Ends the call before a write as the end of the process would: the panic passes the change without anything being
 /// led back.
 fn cut_short(server: &Server, words: &[&str], k: usize) {
-    server.fake.on_write(Box::new(move |number, _| {
+    server.fake.on_write(move |number, _| {
         if number == k {
             // As a panic, but without a word on standard error.
             std::panic::resume_unwind(Box::new("cut short by the test"));
         }
-    }));
+    });
     let answer = server.api(words);
     server.fake.clear_on_write();
     assert_eq!(answer.code(), "INTERNAL_ERROR", "{}", answer.out);
@@ -369,11 +369,11 @@ fn a_change_that_was_committed_is_completed() {
         // The marker as it stood while the change ran, and stands there when the process ends behind its commit.
         let marker = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
         let (kept, path) = (marker.clone(), server.paths().changing());
-        server.fake.on_write(Box::new(move |_, _| {
+        server.fake.on_write(move |_, _| {
             if let Ok(text) = std::fs::read(&path) {
                 *kept.lock().unwrap() = text;
             }
-        }));
+        });
         server.api(change.words).ok();
         server.fake.clear_on_write();
         let (after, stored) = (dump(&server), dump_database(&server.paths().database()));

@@ -72,8 +72,8 @@ impl Engine {
     }
 
     /// Brings the host to the stored state.
-    pub fn reconcile(&self, origin: Origin, call: &Call) -> Result<Reconciled, StepFailure> {
-        let fail = |error| StepFailure { steps: Vec::new(), taken: 0, error };
+    pub fn reconcile(&self, origin: Origin, call: &Call) -> Result<Reconciled, Box<StepFailure>> {
+        let fail = |error| Box::new(StepFailure { steps: Vec::new(), taken: 0, error });
         self.check_privilege().map_err(fail)?;
         let ready = self.read(|_| Ok::<_, EngineError>(()));
         ready.map_err(fail)?;
@@ -119,8 +119,8 @@ impl Engine {
         }
     }
 
-    fn reconcile_locked(&self, origin: Origin, call: &Call) -> Result<Reconciled, StepFailure> {
-        let fail = |error| StepFailure { steps: Vec::new(), taken: 0, error };
+    fn reconcile_locked(&self, origin: Origin, call: &Call) -> Result<Reconciled, Box<StepFailure>> {
+        let fail = |error| Box::new(StepFailure { steps: Vec::new(), taken: 0, error });
         self.store.ensure_run_id().map_err(|error| fail(error.into()))?;
         let recovered = self.interrupted().map_err(fail)?;
         let wanted =
@@ -132,14 +132,14 @@ impl Engine {
                 let ApplyError { at: taken, .. } = error;
                 let error = host_error(origin.action, error);
                 self.log(&format!("{} {}: stopped at step {}", origin.module, origin.action, taken + 1));
-                return Err(StepFailure { steps, taken, error });
+                return Err(Box::new(StepFailure { steps, taken, error }));
             }
             self.log(&format!("{} {}: {} steps applied", origin.module, origin.action, steps.len()));
             let left = self.plan_for(&wanted).map_err(|error| fail(host_error(origin.action, error)))?;
             if let Some(step) = left.first() {
                 let error = host_error(origin.action, HostFailure::Unverified(step.target.clone()));
                 let taken = steps.len();
-                return Err(StepFailure { steps, taken, error });
+                return Err(Box::new(StepFailure { steps, taken, error }));
             }
         }
         if let Some(recovered) = &recovered {

@@ -130,13 +130,13 @@ fn take(invocation: &mut Invocation, name: String, value: String) -> Option<Para
         "--lang" if invocation.lang.is_some() => return repeated(name),
         "--root" if invocation.root.is_some() => return repeated(name),
         "--json" if invocation.json.is_some() => return repeated(name),
-        "--lang" => match value.parse() {
-            Ok(lang) => invocation.lang = Some(lang),
-            Err(()) => {
+        "--lang" => {
+            let Ok(lang) = value.parse() else {
                 let allowed = vec!["en".to_owned(), "tr".to_owned()];
                 return Some(ParamError::Choice { parameter: name, allowed });
-            }
-        },
+            };
+            invocation.lang = Some(lang);
+        }
         "--root" if value.is_empty() => return Some(ParamError::Type { parameter: name, expected: "path" }),
         "--root" => invocation.root = Some(std::path::absolute(&value).unwrap_or_else(|_| value.into())),
         _ if value == "-" => invocation.json = Some(JsonSource::StandardInput),

@@ -206,11 +206,12 @@ fn no_kernel_wireguard(error: &EngineError) -> bool {
 }
 
 fn resolve(engine: &Engine, choice: BackendChoice) -> Backend {
+    // Where nobody asks for the kernel's, whether it is there does not matter.
+    let kernel = choice == BackendChoice::Auto && engine.host().wireguard.kernel_available().unwrap_or(false);
     match choice {
         BackendChoice::Kernel => Backend::Kernel,
-        BackendChoice::Embedded => Backend::Embedded,
-        BackendChoice::Auto if engine.host().wireguard.kernel_available().unwrap_or(false) => Backend::Kernel,
-        BackendChoice::Auto => Backend::Embedded,
+        BackendChoice::Auto if kernel => Backend::Kernel,
+        BackendChoice::Auto | BackendChoice::Embedded => Backend::Embedded,
     }
 }
 

@@ -15,6 +15,7 @@ pub struct StartService {}
 
 /// The service runs.
 #[derive(Debug, Serialize, JsonSchema)]
+#[expect(clippy::struct_excessive_bools, reason = "the fields of the API")]
 pub struct ServiceStarted {
     /// Always true
     pub started: bool,

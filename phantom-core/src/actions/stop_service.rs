@@ -15,6 +15,7 @@ pub struct StopService {}
 
 /// The service does not run.
 #[derive(Debug, Serialize, JsonSchema)]
+#[expect(clippy::struct_excessive_bools, reason = "the fields of the API")]
 pub struct ServiceStopped {
     /// Always true
     pub stopped: bool,

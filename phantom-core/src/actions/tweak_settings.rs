@@ -19,7 +19,7 @@ pub struct TweakReport {
     pub restart_service_after_client_creation: bool,
     /// What the setting does
     pub restart_service_after_client_creation_description: &'static str,
-    /// Exported configurations end their AllowedIPs in `::/0`
+    /// Exported configurations end their `AllowedIPs` in `::/0`
     pub block_ipv6_leak: bool,
     /// What the setting does
     pub block_ipv6_leak_description: &'static str,

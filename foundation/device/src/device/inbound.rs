@@ -57,6 +57,7 @@ pub(crate) async fn distribute(device: Arc<Device>, lanes: Lanes) {
     let mut sockets = device.socket.subscribe();
     let mut receiver = Receiver::default();
     let mut jobs = Vec::new();
+    let mut count = 0;
     loop {
         let socket = sockets.borrow_and_update().clone();
         let Some(socket) = next(&mut sockets, socket).await else { continue };
@@ -72,13 +73,13 @@ pub(crate) async fn distribute(device: Arc<Device>, lanes: Lanes) {
                 Err(_) => return,
             },
         }
-        let many = sort(&device, &receiver, &lanes, &mut jobs) >= MANY;
+        count += sort(&device, &receiver, &lanes, &mut jobs);
         for job in jobs.drain(..) {
             // A lane that has ended ends the device, so nobody is left to miss the packets.
             let _ = lanes.data[job.peer.lane].send(job).await;
         }
-        if many {
-            // The lane that was woken runs on this thread next; another thread can go on here meanwhile.
+        if count >= MANY {
+            count = 0;
             tokio::task::yield_now().await;
         }
     }

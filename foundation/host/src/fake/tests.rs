@@ -8,9 +8,8 @@ use phantom_types::{Backend, InterfaceName, PresharedKey, PrivateKey, PublicKey,
 
 use super::*;
 use crate::{
-    Answer, Command, DeviceUpdate, Hook, InForce, LinkChange, LinkKind, Manager as Kind, Marks, Peer,
-    PeerConfig, PeerUpdate, Port, Probe, ProbeError, Protocol, Restart, Ruleset, ServiceState, Unit,
-    UnitKind, Verdict,
+    Answer, Command, DeviceUpdate, Hook, InForce, LinkChange, LinkKind, Manager as Kind, Marks, PeerConfig,
+    PeerUpdate, Port, Probe, ProbeError, Protocol, Restart, Ruleset, ServiceState, Unit, UnitKind, Verdict,
 };
 
 mod devices;

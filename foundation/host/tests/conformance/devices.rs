@@ -192,20 +192,7 @@ fn configuring(bench: &Bench, backend: Backend, interface: &str) {
         configs.sort_by_key(|config| config.public_key);
         assert_eq!(peers(), configs);
     };
-    let private_key = PrivateKey::from_random([99; 32]);
-    let settings = DeviceUpdate {
-        private_key: Some(private_key.clone()),
-        listen_port: Some(51820),
-        fwmark: Some(7),
-        ..DeviceUpdate::default()
-    };
-    apply(&settings);
-    apply(&DeviceUpdate::default());
-    let device = wireguard.device(&interface, backend).unwrap().unwrap();
-    let expected = Device { private_key: Some(private_key), listen_port: 51820, fwmark: 7, peers: vec![] };
-    assert_eq!(device, expected, "what is not named stays");
-    apply(&DeviceUpdate { fwmark: Some(0), ..DeviceUpdate::default() });
-    assert_eq!(wireguard.device(&interface, backend).unwrap().unwrap().fwmark, 0);
+    settings(bench, backend, &interface);
 
     let full = PeerConfig {
         preshared_key: Some(PresharedKey::from_bytes([5; 32])),
@@ -244,4 +231,24 @@ fn configuring(bench: &Bench, backend: Backend, interface: &str) {
     expect(vec![without(&bare), peer(3, &["10.8.0.4/32"])]);
     apply(&DeviceUpdate { replace_peers: true, ..set(&[peer(4, &["10.8.0.5/32"])]) });
     expect(vec![peer(4, &["10.8.0.5/32"])]);
+}
+
+/// What is the device's own.
+fn settings(bench: &Bench, backend: Backend, interface: &InterfaceName) {
+    let wireguard = &bench.host.wireguard;
+    let apply = |update: &DeviceUpdate| wireguard.configure(interface, backend, update).unwrap();
+    let private_key = PrivateKey::from_random([99; 32]);
+    let settings = DeviceUpdate {
+        private_key: Some(private_key.clone()),
+        listen_port: Some(51820),
+        fwmark: Some(7),
+        ..DeviceUpdate::default()
+    };
+    apply(&settings);
+    apply(&DeviceUpdate::default());
+    let device = wireguard.device(interface, backend).unwrap().unwrap();
+    let expected = Device { private_key: Some(private_key), listen_port: 51820, fwmark: 7, peers: vec![] };
+    assert_eq!(device, expected, "what is not named stays");
+    apply(&DeviceUpdate { fwmark: Some(0), ..DeviceUpdate::default() });
+    assert_eq!(wireguard.device(interface, backend).unwrap().unwrap().fwmark, 0);
 }

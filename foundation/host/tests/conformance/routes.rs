@@ -17,12 +17,12 @@ fn link_with(bench: &Bench, link: &str, addresses: &[&str]) {
     }
 }
 
-fn by(gateway: &str, route: Route) -> Route {
-    let RouteKind::Via { interface, .. } = &route.kind else { panic!("{route:?}") };
-    Route {
-        kind: RouteKind::Via { interface: interface.clone(), gateway: Some(gateway.parse().unwrap()) },
-        ..route
+/// The same route by a gateway.
+fn by(gateway: &str, mut route: Route) -> Route {
+    if let RouteKind::Via { gateway: place, .. } = &mut route.kind {
+        *place = Some(gateway.parse().unwrap());
     }
+    route
 }
 
 pub(crate) fn routes(bench: &Bench) {

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use phantom_host::linux::LinuxNetwork;
 use phantom_host::{HostError, Network, Route, RouteKind};
 
-use crate::namespace::{attempt, ip, isolated, run, skipped, wait_for};
+use crate::namespace::{attempt, ip, isolated, run, skipped};
 use crate::words::{EEXIST, EXIT, errno, net};
 
 fn route(destination: &str, metric: u32, kind: RouteKind) -> Route {

@@ -231,7 +231,7 @@ fn a_one_shot_may_do_what_its_description_says_and_no_more() {
     sh("mkdir -p /etc/phantom-test");
     let mut unit = one_shot("phantom-test-one", work);
     unit.capabilities = ["NET_ADMIN", "NET_RAW", "DAC_OVERRIDE"].map(str::to_owned).to_vec();
-    unit.writable = ["/run/phantom-test-one", "/run/ufw.lock", "/etc/phantom-test", "/proc/sys"].map(Into::into).to_vec();
+    unit.writable = ["/run/phantom-test-one", "/run", "/etc/phantom-test", "/proc/sys"].map(Into::into).to_vec();
     services.install(&unit).unwrap();
     verify(&unit.name);
     services.start(&unit, WAIT).unwrap();

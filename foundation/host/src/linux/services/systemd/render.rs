@@ -5,8 +5,9 @@
 //!
 //! * `SYS_MODULE` among the capabilities lets it load kernel modules (iptables-legacy does).
 //! * A writable path below `/proc/sys` lets it change kernel settings.
-//! * A writable `/run/NAME` is made by systemd before the start, since `/run` is empty after a boot; it has mode 0700
-//!   and stays when the unit ends.
+//! * A writable folder `/run/NAME` is made by systemd before the start, since `/run` is empty after a boot; it has
+//!   mode 0700 and stays when the unit ends. A name with a dot is a file (`/run/xtables.lock`), which cannot be made
+//!   so: a unit whose programs make such files names `/run` itself.
 //! * Homes, and the folders for temporary files, are out of its sight unless something it needs lies there.
 //!
 //! The commands after start and stop of a daemon are our own and not bound by this (`+`): the daemon faces the
@@ -172,7 +173,8 @@ fn kernel(file: &mut File, unit: &Unit) {
 
 /// The folder right below `/run` that a writable path is in.
 fn run_name(path: &Path) -> Option<&str> {
-    path.strip_prefix("/run").ok()?.components().next()?.as_os_str().to_str()
+    let name = path.strip_prefix("/run").ok()?.components().next()?.as_os_str().to_str()?;
+    (!name.contains('.')).then_some(name)
 }
 
 /// Everything of the file system that a unit names: what it runs, its arguments, what it writes.

@@ -193,10 +193,10 @@ fn restarts_are_what_systemd_takes() {
 #[test]
 fn only_folders_right_below_run_are_made_for_it() {
     let mut unit = daemon();
-    unit.writable = paths(&["/run/a/b", "/run/a", "/var/lib/x y", "/running", "/tmp/t"]);
+    unit.writable = paths(&["/run/a/b", "/run/a", "/run/x.lock", "/var/lib/x y", "/running", "/tmp/t"]);
     let text = text(&unit, true);
     assert!(text.contains("RuntimeDirectory=a\n"));
-    assert!(text.contains("ReadWritePaths=\"-/var/lib/x y\"\nReadWritePaths=-/running\nReadWritePaths=-/tmp/t\n"));
+    assert!(text.contains("ReadWritePaths=-/run/x.lock\nReadWritePaths=\"-/var/lib/x y\"\nReadWritePaths=-/running\nReadWritePaths=-/tmp/t\n"));
     assert!(text.contains("PrivateTmp=no\n"));
 }
 

@@ -1,0 +1,90 @@
+//! The host and the stored state as text, to compare "before" and "after".
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use phantom_tests::{dump_database, dump_tree};
+
+use crate::world::World;
+
+/// The database of the installation.
+pub(crate) const DATABASE: &str = "/opt/phantom-wg/data/phantom.db";
+
+/// What one look at the whole world saw.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Look {
+    /// What the kernel, the packet filter and the device show, and every file that is ours but the stored state.
+    pub host: String,
+    /// The stored state.
+    pub state: String,
+}
+
+impl Look {
+    /// The lines in which another look differs, for messages.
+    pub(crate) fn differences(&self, other: &Self) -> String {
+        let lines = |look: &Self| -> BTreeSet<String> {
+            look.host.lines().chain(look.state.lines()).map(str::to_owned).collect()
+        };
+        let (one, other) = (lines(self), lines(other));
+        let gone = one.difference(&other).map(|line| format!("- {line}\n"));
+        let come = other.difference(&one).map(|line| format!("+ {line}\n"));
+        gone.chain(come).collect()
+    }
+
+    /// That nothing has changed, neither host nor stored state.
+    #[track_caller]
+    pub(crate) fn assert_same(&self, now: &Self, what: &str) {
+        assert!(self == now, "{what}: changed\n{}", self.differences(now));
+    }
+}
+
+impl World {
+    /// Looks at everything. What no two looks share is left out: counters, end points, times, numbers of links, local
+    /// addresses that the kernel makes up.
+    pub(crate) fn look(&self) -> Look {
+        let ours = self.sh(
+            r"echo '# links'; ip -o link show type wireguard; ip -o link show type tun
+            echo '# addresses'; ip -o addr | grep ' wg_' || true
+            echo '# routes'; ip route show table all | grep ' wg_' || true; ip -6 route show table all | grep ' wg_' || true
+            echo '# device'; for i in $(wg show interfaces); do
+              wg show $i public-key; wg show $i private-key; wg show $i listen-port; wg show $i fwmark
+              wg show $i allowed-ips | sort; wg show $i preshared-keys | sort; wg show $i persistent-keepalive | sort; done
+            echo '# rules'; nft -s list ruleset; sysctl net.ipv4.ip_forward",
+        );
+        let ours = ours.lines().filter(|line| !line.contains("fe80")).map(|line| {
+            let (number, rest) = line.split_once(": ").unwrap_or(("", line));
+            let line = if number.parse::<u32>().is_ok() { rest } else { line };
+            line.split(" valid_lft").next().unwrap_or(line).trim_end().trim_end_matches('\\').trim_end().to_owned() + "\n"
+        });
+        let mut host: String = ours.collect();
+        host += &self.foreign();
+        for dir in ["/etc/wireguard", "/etc/sysctl.d", "/etc/systemd/system", "/opt/phantom-wg"] {
+            let apart = |line: &&str| {
+                ["/opt/phantom-wg/data/", "/opt/phantom-wg/logs/", "/opt/phantom-wg/backups/"]
+                    .iter()
+                    .any(|apart| line.starts_with(apart))
+            };
+            host.extend(dump_tree(Path::new(dir)).lines().filter(|line| !apart(line)).map(|line| format!("{line}\n")));
+        }
+        host += &self.sh("ls /run/phantom-wg 2>/dev/null | grep -v '^lock$\\|^boot$\\|\\.notify$' | sed 's/^/run /' || true");
+        Look { host, state: dump_database(Path::new(DATABASE)) }
+    }
+
+    /// The part of the host that is not ours, as text.
+    pub(crate) fn foreign(&self) -> String {
+        self.sh(
+            r"ip -o link | grep -v ' wg_main' | sed 's/^[0-9]*: //; s/ qlen .*//; s/link.ether [^ ]*//'
+             ip -o addr | grep -v wg_main | sed 's/^[0-9]*: //; s/valid_lft.*//'; ip rule; ip -6 rule
+             ip route show table all | grep -v 'wg_main\|linkdown'; ip -6 route show table all | grep -v 'wg_main\|linkdown'
+             nft -s list ruleset | sed '/table inet phantom_wg/,/^}/d'
+             find /etc/wireguard /etc/sysctl.d /etc/systemd /etc/ufw -type f ! -name 'wg_main.conf' ! -name '*phantom*' \
+               -exec stat -c '%a %u %s %n' {} + -exec md5sum {} + 2>/dev/null | sort || true",
+        )
+    }
+
+    /// What a person would look at, for messages.
+    pub(crate) fn picture(&self) -> String {
+        self.sh("wg show all 2>&1 || true; ip -br addr; ip rule; ip route; nft list ruleset 2>&1 || true; \
+                 ls -la /run/phantom-wg 2>&1 || true; tail -n 40 /opt/phantom-wg/logs/*.log 2>&1 || true")
+    }
+}
