@@ -2,20 +2,17 @@
 
 use std::time::Duration;
 
-use phantom_engine::{Engine, EngineError};
+use phantom_engine::Engine;
 use phantom_host::{Answer, Probe, ProbeError};
 use phantom_module::Lang;
 
 /// How long each question has, all its attempts included.
 const LIMIT: Duration = Duration::from_secs(3);
 
-/// Asks all questions at once.
-pub(crate) fn ask(engine: &Engine, probes: &[Probe]) -> Result<Vec<Result<Answer, ProbeError>>, EngineError> {
-    engine.host().resolver.probe(probes, LIMIT).map_err(|error| EngineError::Host {
-        operation: "dns",
-        source: Box::new(error.into()),
-        rolled_back: true, // nothing is ever changed by asking
-    })
+/// Asks all questions at once. A resolver that cannot work at all reaches no server.
+pub(crate) fn ask(engine: &Engine, probes: &[Probe]) -> Vec<Result<Answer, ProbeError>> {
+    let unreachable = |_| probes.iter().map(|_| Err(ProbeError::Unreachable)).collect();
+    engine.host().resolver.probe(probes, LIMIT).unwrap_or_else(unreachable)
 }
 
 /// Why a probe did not pass, for people.

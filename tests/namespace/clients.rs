@@ -2,8 +2,9 @@
 
 use serde_json::json;
 
+use crate::ping::Steady;
 use crate::traffic::{fetch, udp_seen_as, web_server};
-use crate::world::{At, INTERNET, SERVER, World, api, backend, command, in_world, in_world_with, programs};
+use crate::world::{At, INTERNET, SERVER, World, api, backend, in_world, in_world_with, programs};
 
 /// Everything that a client does with its configuration.
 fn works(world: &World, at: At, address: &str) {
@@ -82,19 +83,16 @@ fn nobody_loses_a_packet_while_others_come_and_go() {
         world.setup();
         world.connect(At::Client1, &world.add("steady"));
         world.reaches(At::Client1, "10.8.0.1");
-        let ping = command(At::Client1, "ping")
-            .args(["-q", "-i", "0.01", "-c", "600", "10.8.0.1"])
-            .stdout(std::process::Stdio::piped())
-            .spawn()
-            .unwrap();
-        for n in 0..20 {
+        let ping = Steady::start(At::Client1, "10.8.0.1", std::time::Duration::from_millis(5));
+        for n in 0..100 {
             world.ok(&["core", "add_client", &format!("client_name=other-{n}")]);
         }
-        for n in 0..20 {
+        for n in 0..100 {
             world.ok(&["core", "remove_client", &format!("client_name=other-{n}")]);
         }
-        let text = String::from_utf8(ping.wait_with_output().unwrap().stdout).unwrap();
-        assert!(text.contains(" 0% packet loss"), "{text}");
+        let (sent, answered) = ping.stop();
+        assert_eq!(sent, answered, "packets were lost");
+        assert!(sent > 100, "only {sent} packets were on their way meanwhile");
         world.in_sync();
     });
 }

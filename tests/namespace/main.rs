@@ -13,6 +13,7 @@ mod clients;
 mod dns;
 //mod faults;
 mod look;
+mod ping;
 //mod repair;
 //mod secrets;
 mod traffic;

@@ -19,6 +19,8 @@ use nix::sched::{CloneFlags, setns};
 use phantom_tests::{is_root, skip};
 use serde_json::Value;
 
+use crate::ping::ping;
+
 /// Set inside the namespaces.
 const INSIDE: &str = "PHANTOM_TEST_WORLD";
 
@@ -41,7 +43,7 @@ const NAMESPACES: [&str; 6] =
     ["--net", "--mount", "--propagation=private", "--pid", "--fork", "--mount-proc"];
 
 /// The programs that every test uses.
-const PROGRAMS: [&str; 5] = ["ip", "wg", "wg-quick", "nft", "ping"];
+const PROGRAMS: [&str; 4] = ["ip", "wg", "wg-quick", "nft"];
 
 /// Public address of the server.
 pub(crate) const SERVER: &str = "203.0.113.5";
@@ -335,19 +337,14 @@ impl World {
     /// after fifteen seconds, and one whose first handshake was lost after five.
     #[track_caller]
     pub(crate) fn reaches(&self, at: At, address: &str) {
-        let reached = wait_for(Duration::from_secs(90), || self.pings(at, address, 1));
+        let reached = wait_for(Duration::from_secs(90), || ping(at, address, 1));
         assert!(reached, "{at:?} does not reach {address}\n{}", self.picture());
     }
 
     /// That an address does not answer a ping.
     #[track_caller]
     pub(crate) fn does_not_reach(&self, at: At, address: &str) {
-        assert!(!self.pings(at, address, 3), "{at:?} reaches {address}");
-    }
-
-    /// Whether an address answers one of some pings.
-    fn pings(&self, at: At, address: &str, count: u32) -> bool {
-        self.try_at(at, &format!("ping -q -c {count} -i 0.3 -W 1 {address}")).status.success()
+        assert!(!ping(at, address, 3), "{at:?} reaches {address}\n{}", self.picture());
     }
 
     /// That host and stored state agree.

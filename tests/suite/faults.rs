@@ -139,12 +139,15 @@ fn writes(change: &Change) -> Vec<String> {
     log
 }
 
-/// Host and database without the backups of subnet changes, which stay until they are removed by hand, and without the
-/// empty folders of the run directory.
+/// Host and database without the backups of subnet changes, which stay until they are removed by hand, and without
+/// folders that a first change makes: those of the run directory, and the one where WireGuard's tools look.
 fn dump(server: &Server) -> String {
     let all = server.dump();
-    let folder_of_run = |line: &str| line.starts_with("<dir>/") && line.split(' ').next().is_some_and(|path| path.ends_with('/'));
-    let kept = all.lines().filter(|line| !line.contains("/backups/subnet_change_") && !folder_of_run(line));
+    let folder = |line: &str| {
+        let ours = line.starts_with("<dir>/") || line.starts_with("/etc/wireguard/ ");
+        ours && line.split(' ').next().is_some_and(|path| path.ends_with('/'))
+    };
+    let kept = all.lines().filter(|line| !line.contains("/backups/subnet_change_") && !folder(line));
     kept.map(|line| format!("{line}\n")).collect()
 }
 

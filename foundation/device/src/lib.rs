@@ -23,10 +23,11 @@
 //!
 //! # On the host
 //!
-//! Needs `/dev/net/tun` and `CAP_NET_ADMIN`. Makes or attaches the persistent TUN, the directory
-//! `/var/run/wireguard` (0700) and in it `NAME.sock` (0600), and listens on one UDP port from the moment that the
-//! device has a private key. It sets no addresses, no routes and not the link up. The socket goes when the device
-//! ends; the link stays and has to be deleted by whoever wants it gone, upon which a running device ends by itself.
+//! Needs `CAP_NET_ADMIN`, and `/dev/net/tun` (or `CAP_MKNOD` to make it). Makes or attaches the persistent TUN, the
+//! directory `/var/run/wireguard` (0700) and in it `NAME.sock` (0600), and listens on one UDP port from the moment that
+//! the device has a private key, whether its link is up or not. It sets no addresses, no routes and not the link up.
+//! The socket goes when the device ends; the link stays and has to be deleted by whoever wants it gone, upon which a
+//! running device ends by itself.
 //!
 //! # Secrets
 //!

@@ -89,7 +89,9 @@ fn readers_see_the_old_or_the_new_file_and_nothing_between() {
             .into_iter()
             .map(|letter| {
                 let path = &path;
-                scope.spawn(move || (0..100).for_each(|_| LinuxFiles.write(path, &[letter; 8192], 0o600).unwrap()))
+                scope.spawn(move || {
+                    (0..100).for_each(|_| LinuxFiles.write(path, &[letter; 8192], 0o600).unwrap())
+                })
             })
             .collect();
         let reader = scope.spawn(|| {
@@ -98,7 +100,9 @@ fn readers_see_the_old_or_the_new_file_and_nothing_between() {
                 assert!(content.len() == 8192 && content.iter().all(|byte| *byte == content[0]));
             }
         });
-        writers.into_iter().for_each(|writer| writer.join().unwrap());
+        for writer in writers {
+            writer.join().unwrap();
+        }
         stop.store(true, Ordering::Relaxed);
         reader.join().unwrap();
     });
@@ -142,7 +146,11 @@ fn a_write_that_fails_leaves_the_old_file_and_no_other() {
     assert_eq!(names(dir.path()), ["folder"]);
     let missing = dir.path().join("no/such/file");
     let error = LinuxFiles.write(&missing, b"x", 0o600).unwrap_err();
-    assert!(error.to_string().contains("no/such/file") && error.chain().contains("No such file"), "{}", error.chain());
+    assert!(
+        error.to_string().contains("no/such/file") && error.chain().contains("No such file"),
+        "{}",
+        error.chain()
+    );
     for wrong in ["/", "relative", "", "/tmp/.."] {
         assert!(LinuxFiles.write(Path::new(wrong), b"x", 0o600).is_err(), "{wrong:?}");
     }
@@ -161,8 +169,9 @@ fn full_disk(dir: &Path) -> Result<(), String> {
         .map_err(|errno| format!("no mount: {errno}"))?;
     let path = small.join("file");
     LinuxFiles.write(&path, b"old\n", 0o600).unwrap();
-    let written = LinuxFiles.write(&path, &[b'x'; 200_000], 0o600);
-    let appended = LinuxFiles.append(&path, &[b'x'; 200_000]);
+    let large = vec![b'x'; 200_000];
+    let written = LinuxFiles.write(&path, &large, 0o600);
+    let appended = LinuxFiles.append(&path, &large);
     let after = (LinuxFiles.read(&path).unwrap(), names(&small));
     nix::mount::umount(&small).unwrap();
     assert!(written.is_err() && appended.is_err());
@@ -200,7 +209,10 @@ fn what_is_there_is_told_and_corrected() {
     if uid == 0 {
         std::os::unix::fs::chown(&path, Some(65534), Some(65534)).unwrap();
         LinuxFiles.set_mode(&path, 0o600).unwrap();
-        assert_eq!(LinuxFiles.info(&path).unwrap(), Some(FileInfo { mode: 0o600, uid: 0, len: 8, dir: false }));
+        assert_eq!(
+            LinuxFiles.info(&path).unwrap(),
+            Some(FileInfo { mode: 0o600, uid: 0, len: 8, dir: false })
+        );
         LinuxFiles.set_mode(dir.path(), 0o750).unwrap();
         assert_eq!(mode(dir.path()), 0o750);
     } else {

@@ -54,6 +54,8 @@ pub trait Action: DeserializeOwned + JsonSchema + Sized + 'static {
     const EXAMPLE: &'static str;
     /// The codes it can raise beside those common to all actions.
     const ERRORS: &'static [&'static str];
+    /// Whether it needs a system that has been set up.
+    const NEEDS_SETUP: bool = true;
     /// Does it.
     fn run(self, module: &Self::Module, call: &Call) -> Result<Self::Output, Self::Error>;
 }
@@ -71,6 +73,8 @@ pub struct Spec {
     pub example: &'static str,
     /// The codes it can raise beside the common ones.
     pub errors: &'static [&'static str],
+    /// Whether it needs a system that has been set up.
+    pub needs_setup: bool,
     /// Schema of the parameters; see [`parameters`] for a form that is easier to read.
     pub params: fn() -> Schema,
     /// Schema of the answer.
@@ -93,6 +97,7 @@ pub const fn entry<A: Action>() -> Entry<A::Module> {
             effect: A::EFFECT,
             example: A::EXAMPLE,
             errors: A::ERRORS,
+            needs_setup: A::NEEDS_SETUP,
             params: schema::<A>,
             output: schema::<A::Output>,
         },

@@ -54,11 +54,18 @@ pub fn parameters(spec: &Spec) -> Vec<Param> {
         name: name.clone(),
         kind: Kind::of_schema(property, schema),
         required: required(name),
-        default: property.get("default").filter(|value| !value.is_null()).cloned(),
+        default: default(property),
         en: text(property, "description"),
         tr: text(property, "x-tr"),
     };
     properties.into_iter().flatten().map(param).collect()
+}
+
+/// What counts when a parameter is not given: `default`, or for an optional field whose default is chosen by the
+/// action, the `x-default` beside its doc comment.
+fn default(property: &Value) -> Option<Value> {
+    let declared = property.get("default").filter(|value| !value.is_null());
+    declared.or_else(|| property.get("x-default")).cloned()
 }
 
 /// A value as it was given.

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use phantom_module::{Effect, Lang, Module, Param, Spec, parameters};
 
-use super::texts::{CHANGE_ERROR, COMMON_ERRORS, OPTIONS, VARIABLES, headings, limits};
+use super::texts::{CHANGE_ERROR, COMMON_ERRORS, NOT_INITIALIZED, OPTIONS, VARIABLES, headings, limits};
 use crate::{API_VERSION, Phantom};
 
 /// What to type, for somebody who typed something else.
@@ -127,7 +127,9 @@ pub(crate) fn example(module: &str, spec: &Spec) -> String {
 /// All codes of an action: its own first.
 pub(crate) fn errors(spec: &Spec) -> Vec<&'static str> {
     let change = (spec.effect != Effect::Read).then_some(CHANGE_ERROR);
-    let common = COMMON_ERRORS.into_iter().chain(change).filter(|code| !spec.errors.contains(code));
+    let applies =
+        |code: &&'static str| !spec.errors.contains(code) && (spec.needs_setup || *code != NOT_INITIALIZED);
+    let common = COMMON_ERRORS.into_iter().chain(change).filter(applies);
     spec.errors.iter().copied().chain(common).collect()
 }
 

@@ -81,7 +81,10 @@ pub(crate) const VARIABLES: [(&str, &str, &str); 2] = [
 
 /// Codes that every action can raise.
 pub(crate) const COMMON_ERRORS: [&str; 5] =
-    ["MISSING_PARAMETER", "INVALID_PARAMETER", "PERMISSION_DENIED", "NOT_INITIALIZED", "CONFIG_ERROR"];
+    ["MISSING_PARAMETER", "INVALID_PARAMETER", "PERMISSION_DENIED", NOT_INITIALIZED, "CONFIG_ERROR"];
+
+/// The code of a system that has never been set up.
+pub(crate) const NOT_INITIALIZED: &str = "NOT_INITIALIZED";
 
 /// The code that every changing action can raise beside them.
 pub(crate) const CHANGE_ERROR: &str = "STATE_LOCKED";

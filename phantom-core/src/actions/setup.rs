@@ -31,19 +31,19 @@ pub struct Setup {
     pub endpoint: Option<HostName>,
     /// WireGuard port
     #[serde(default)]
-    #[schemars(range(min = 1, max = 65_535), extend("x-tr" = "WireGuard portu"))]
+    #[schemars(range(min = 1, max = 65_535), extend("x-tr" = "WireGuard portu", "x-default" = 51_820))]
     pub port: Option<u16>,
     /// VPN subnet
     #[serde(default)]
-    #[schemars(extend("x-tr" = "VPN subneti"))]
+    #[schemars(extend("x-tr" = "VPN subneti", "x-default" = "10.8.0.0/24"))]
     pub subnet: Option<Subnet>,
     /// Interface name
     #[serde(default)]
-    #[schemars(extend("x-tr" = "Arayüz adı"))]
+    #[schemars(extend("x-tr" = "Arayüz adı", "x-default" = "wg_main"))]
     pub interface: Option<InterfaceName>,
     /// WireGuard implementation
     #[serde(default)]
-    #[schemars(extend("x-tr" = "WireGuard gerçeklemesi"))]
+    #[schemars(extend("x-tr" = "WireGuard gerçeklemesi", "x-default" = "auto"))]
     pub backend: Option<BackendChoice>,
 }
 
@@ -85,6 +85,7 @@ impl Action for Setup {
     const EFFECT: Effect = Effect::Change;
     const EXAMPLE: &'static str = "server_ip=203.0.113.5 port=51820";
     const ERRORS: &'static [&'static str] = &["VALIDATION_ERROR", "PORT_IN_USE", "SERVICE_OPERATION_FAILED"];
+    const NEEDS_SETUP: bool = false;
 
     fn run(self, core: &Core, call: &Call) -> Result<SetupDone, CoreError> {
         let usable = |ip: &Ipv4Addr| !ip.is_loopback() && !ip.is_multicast() && !ip.is_unspecified();

@@ -89,7 +89,6 @@ fn start(options: Options, threads: usize) -> Result<(), Box<dyn Error>> {
     // Keys are in memory: no core dumps, and no looking in from outside but for root.
     nix::sys::prctl::set_dumpable(false)?;
     let runtime = Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
-    let log = options.log.clone();
     let name = options.name.clone();
     let ended = runtime.block_on(async {
         let (mut terminate, mut interrupt) =
@@ -103,11 +102,8 @@ fn start(options: Options, threads: usize) -> Result<(), Box<dyn Error>> {
         Ok::<_, Box<dyn Error>>(run(options, shutdown).await?)
     });
     runtime.shutdown_timeout(Duration::from_millis(200));
-    drop(log);
-    match ended? {
-        Ended::LinkGone => say(&format!("{}: the link has been deleted", name.as_str())),
-        _ => say(&format!("{}: ended", name.as_str())),
-    }
+    let why = if ended? == Ended::LinkGone { "the link has been deleted" } else { "ended" };
+    say(&format!("{}: {why}", name.as_str()));
     Ok(())
 }
 

@@ -20,7 +20,8 @@ const SWEEP: Duration = Duration::from_secs(20);
 /// How many peers are looked at before others get their turn.
 const SLICE: usize = 64;
 
-/// Looks at the timers of those peers that have any running, until the TUN is gone. Peers without a tunnel cost nothing.
+/// Looks at the timers of those peers that have any running, until the TUN is gone. Peers without a tunnel cost
+/// nothing.
 ///
 /// The task that reads the TUN mostly hears of its end at once. But the kernel wakes it before it takes the TUN away
 /// (`tun_detach_all` of `drivers/net/tun.c`), so that a quick reader may find nothing amiss and is not woken again.

@@ -29,7 +29,7 @@ use crate::error::DeviceError;
 pub const SOCKET_DIR: &str = "/var/run/wireguard";
 /// The largest request, in bytes: some 200,000 peers with a key, a preshared key and an address each.
 pub const MAX_REQUEST: usize = 64 << 20;
-/// How long a request may take to arrive, and its answer to be fetched.
+/// How long a request may take to arrive, and each part of its answer to be fetched.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How many clients are served at a time. Others wait to be accepted.
@@ -139,7 +139,7 @@ async fn converse(stream: UnixStream, device: &Device) -> io::Result<()> {
         let errno = match read.unwrap_or(Ok(Arrived::Late))? {
             Arrived::Whole if text.is_empty() => return Ok(()),
             Arrived::Whole => {
-                timeout(REQUEST_TIMEOUT, answer(text, device, &mut writer)).await??;
+                answer(text, device, &mut writer).await?;
                 continue;
             }
             Arrived::Late => Errno::ETIMEDOUT,
@@ -217,16 +217,20 @@ async fn show(device: &Device, keys: Option<&[PublicKey]>, writer: &mut OwnedWri
     for peer in peers {
         reply::write_peer(&mut out, &peer.status());
         if out.len() >= CHUNK {
-            writer.write_all(out.as_bytes()).await?;
+            write(writer, &out).await?;
             out.clear();
         }
     }
     reply::write_errno(&mut out, 0);
-    writer.write_all(out.as_bytes()).await
+    write(writer, &out).await
 }
 
 async fn answer_errno(writer: &mut OwnedWriteHalf, errno: i32) -> io::Result<()> {
     let mut out = String::new();
     reply::write_errno(&mut out, errno);
-    writer.write_all(out.as_bytes()).await
+    write(writer, &out).await
+}
+
+async fn write(writer: &mut OwnedWriteHalf, text: &str) -> io::Result<()> {
+    timeout(REQUEST_TIMEOUT, writer.write_all(text.as_bytes())).await?
 }

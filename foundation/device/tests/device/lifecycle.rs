@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use crate::lab::{Device, ask, at_client, log, ok, pair, run, sandbox, socket, until};
+use crate::lab::{Device, ask, at_client, log, ok, pair, run, sandbox, set_up_server, socket, until};
 use crate::ping::{answers, ping};
 
 const SERVER: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 1);
@@ -212,6 +212,24 @@ fn the_service_manager_is_told() {
         }
         let _device = Device::start_by(Device::command("wga", "").env("NOTIFY_SOCKET", "/run/nobody"), "wga");
         until("a complaint", || log("wga").contains("cannot notify the service manager"));
+    });
+}
+
+/// What a service manager leaves it: root with one capability, and a directory made beforehand.
+#[test]
+fn one_capability_is_enough() {
+    sandbox("lifecycle::one_capability_is_enough", || {
+        ok("install -d -m 0700 /run/wireguard");
+        let program = env!("CARGO_BIN_EXE_phantom-wg-device");
+        let mut command = Command::new("setpriv");
+        command.args(["--bounding-set=-all,+net_admin", "--no-new-privs", program, "wga"]);
+        let device = Device::start_by(&mut command, "wga");
+        let status = fs::read_to_string(format!("/proc/{}/status", device.pid())).unwrap();
+        assert!(status.contains("CapEff:\t0000000000001000"), "{status}");
+        set_up_server();
+        ok("wg set wga fwmark 5 listen-port 51821");
+        assert!(device.end(Signal::SIGTERM).0.success());
+        assert!(!Path::new(&socket("wga")).exists());
     });
 }
 

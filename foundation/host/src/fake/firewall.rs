@@ -202,7 +202,8 @@ impl FakeHost {
     pub fn flush_firewall(&self) {
         self.state().filter.ours.clear();
     }
-    /// Adds a rule of somebody else, any text. It is in the dump, and nothing of ours may change it.
+    /// Adds a rule of somebody else, any text. It is in the dump, nothing of ours may change it, and reports show it
+    /// where it names what they are about: with `-t nat` in it as a rule of the NAT table, else of the filter table.
     pub fn add_foreign_rule(&self, line: &str) {
         self.state().filter.foreign.push(line.to_owned());
     }

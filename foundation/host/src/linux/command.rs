@@ -35,11 +35,12 @@ const ERROR_TEXT_MAX: usize = 2000;
 /// What a pipe holds in any case before a writer has to wait (one page).
 const PIPE_MIN: usize = 4096;
 /// How long a program may take if nothing else is said.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 /// The absolute path of a program, if it is installed.
 pub(super) fn find(name: &str) -> Option<PathBuf> {
-    let runs = |path: &PathBuf| path.metadata().is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0);
+    let runs =
+        |path: &PathBuf| path.metadata().is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0);
     FOLDERS.iter().map(|folder| Path::new(folder).join(name)).find(runs)
 }
 
@@ -207,7 +208,12 @@ impl Pipes {
     }
 }
 
-fn read_in_thread(pipe: impl Read + Send + 'static, which: usize, max: usize, to: mpsc::Sender<(usize, Vec<u8>)>) {
+fn read_in_thread(
+    pipe: impl Read + Send + 'static,
+    which: usize,
+    max: usize,
+    to: mpsc::Sender<(usize, Vec<u8>)>,
+) {
     thread::spawn(move || {
         // The receiver is gone when the program was out of time: then nobody wants the text.
         let _ = to.send((which, read_bounded(pipe, max)));

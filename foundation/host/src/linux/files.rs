@@ -25,7 +25,12 @@ impl Files for LinuxFiles {
     /// Follows a link in the last place; a link to nowhere is no file.
     fn info(&self, path: &Path) -> Result<Option<FileInfo>> {
         let metadata = absent_is_none(fs::metadata(path)).map_err(|e| failed("looking at", path, e))?;
-        Ok(metadata.map(|m| FileInfo { mode: m.mode() & 0o7777, uid: m.uid(), len: m.len(), dir: m.is_dir() }))
+        Ok(metadata.map(|m| FileInfo {
+            mode: m.mode() & 0o7777,
+            uid: m.uid(),
+            len: m.len(),
+            dir: m.is_dir(),
+        }))
     }
 
     fn list(&self, dir: &Path) -> Result<Vec<PathBuf>> {
@@ -111,7 +116,8 @@ fn absent_is_none<T>(result: io::Result<T>) -> io::Result<Option<T>> {
 /// killed leaves it behind, which does no harm.
 fn beside(path: &Path) -> Result<(&Path, PathBuf)> {
     let no_file = || HostError::unexpected(format!("{} is not the absolute path of a file", path.display()));
-    let (dir, name) = path.parent().zip(path.file_name()).filter(|_| path.is_absolute()).ok_or_else(no_file)?;
+    let (dir, name) =
+        path.parent().zip(path.file_name()).filter(|_| path.is_absolute()).ok_or_else(no_file)?;
     let mut hidden = OsString::from(".");
     hidden.push(name);
     hidden.push(format!(".{:016x}", random_number()?));
@@ -127,7 +133,8 @@ fn beside(path: &Path) -> Result<(&Path, PathBuf)> {
 /// that it is never wider than asked for; the rest is put right before there is anything in it.
 fn write_new(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     let flags = OFlag::O_NOFOLLOW.bits();
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).custom_flags(flags).open(path)?;
+    let mut file =
+        OpenOptions::new().write(true).create_new(true).mode(mode).custom_flags(flags).open(path)?;
     if file.metadata()?.mode() & 0o7777 != mode {
         file.set_permissions(fs::Permissions::from_mode(mode))?;
     }

@@ -21,7 +21,8 @@ use ipnetwork::IpNetwork;
 use self::state::{Backend, State};
 use super::command::{Program, find};
 use crate::{
-    Firewall, FirewallKind, FirewallQuery, FirewallReport, HostError, InForce, Marks, Result, Ruleset, UfwRule,
+    Firewall, FirewallKind, FirewallQuery, FirewallReport, HostError, InForce, Marks, Result, Ruleset,
+    UfwRule,
 };
 
 /// The host's packet filter.
@@ -56,7 +57,8 @@ impl Firewall for LinuxFirewall {
         } else if find("iptables").is_some() {
             FirewallKind::Iptables
         } else {
-            let what = "filter packets: install the package nftables (or iptables, on a kernel without nf_tables)";
+            let what =
+                "filter packets: install the package nftables (or iptables, on a kernel without nf_tables)";
             return Err(HostError::Unsupported { what: what.to_owned() });
         };
         Ok(*self.found.get_or_init(|| kind))
@@ -108,7 +110,8 @@ impl Firewall for LinuxFirewall {
         };
         for network in of {
             let family = if network.is_ipv4() { "ipv4" } else { "ipv6" };
-            let args = ["-D".to_owned(), "-f".to_owned(), family.to_owned(), "-s".to_owned(), network.to_string()];
+            let args =
+                ["-D".to_owned(), "-f".to_owned(), family.to_owned(), "-s".to_owned(), network.to_string()];
             let output = Program::at(&program).args(args).output()?;
             // It ends with 1 both when it failed and when there was nothing to delete.
             if !output.errors().contains("flow entries have been deleted") {

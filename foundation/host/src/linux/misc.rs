@@ -28,7 +28,8 @@ impl Sysctl for LinuxSysctl {
     fn set(&self, key: &str, value: &str) -> Result<()> {
         let path = sysctl_path(key)?;
         // Opened without creating: a setting the kernel has not must not look like a file problem.
-        let written = OpenOptions::new().write(true).open(&path).and_then(|mut file| file.write_all(value.as_bytes()));
+        let written =
+            OpenOptions::new().write(true).open(&path).and_then(|mut file| file.write_all(value.as_bytes()));
         written.map_err(|e| match e.kind() {
             ErrorKind::NotFound => HostError::Absent { object: format!("kernel setting {key}") },
             _ => HostError::io(format!("setting {key} to {value}"), e),
@@ -156,7 +157,9 @@ mod tests {
     #[test]
     fn real_sockets_are_seen() {
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-        let listener = std::net::TcpListener::bind("[::]:0").or_else(|_| std::net::TcpListener::bind("0.0.0.0:0")).unwrap();
+        let listener = std::net::TcpListener::bind("[::]:0")
+            .or_else(|_| std::net::TcpListener::bind("0.0.0.0:0"))
+            .unwrap();
         let (u, t) = (socket.local_addr().unwrap().port(), listener.local_addr().unwrap().port());
         assert!(LinuxSockets.bound(udp(u)).unwrap() && LinuxSockets.bound(tcp(t)).unwrap());
         drop((socket, listener));

@@ -35,7 +35,8 @@ pub(super) fn detect(options: ServiceOptions) -> Arc<dyn Services> {
 /// Refuses names that would be something else as a file name or on a command line.
 fn check_name(name: &str) -> Result<()> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.:@\\".contains(&byte);
-    let wrong = name.is_empty() || name.len() > 200 || name.starts_with(['-', '.', '@']) || !name.bytes().all(plain);
+    let wrong =
+        name.is_empty() || name.len() > 200 || name.starts_with(['-', '.', '@']) || !name.bytes().all(plain);
     if wrong { Err(HostError::unexpected(format!("'{name}' is not the name of a service"))) } else { Ok(()) }
 }
 

@@ -299,11 +299,14 @@ pub(crate) fn main_routes(bench: &Bench, of: &str) -> Vec<String> {
     texts
 }
 
-/// The folder with the programs of this build, beside the folder of this test.
+/// The programs of this build, in the folder above the one of this test; the device program is `PHANTOM_DEVICE` where
+/// that is set.
 fn programs() -> Programs {
     let test = env::current_exe().unwrap();
     let folder = test.parent().and_then(|deps| deps.parent()).unwrap();
-    Programs::in_dir(folder)
+    let programs = Programs::in_dir(folder);
+    let device = env::var_os("PHANTOM_DEVICE").map_or(programs.device, Into::into);
+    Programs { device, ..programs }
 }
 
 /// Set inside the namespaces.

@@ -1,6 +1,8 @@
 //! Others that drop forwarded packets: our accepts are repeated there, and nothing else of theirs is changed.
 
-use crate::lab::{Network, choose_iptables, in_namespace, installed, marks, server_rules, sh, skipped, state};
+use crate::lab::{
+    Network, choose_iptables, in_namespace, installed, marks, server_rules, sh, skipped, state,
+};
 use phantom_host::linux::LinuxFirewall;
 use phantom_host::{Firewall, FirewallKind, InForce, Ruleset};
 
@@ -33,7 +35,8 @@ fn everything() -> String {
 }
 
 fn lines_without_ours(text: &str) -> String {
-    text.lines().filter(|line| !line.contains("PHANTOM-WG") && !line.contains("phantom_wg")).map(|l| format!("{l}\n")).collect()
+    let theirs = |line: &&str| !line.contains("PHANTOM-WG") && !line.contains("phantom_wg");
+    text.split_inclusive('\n').filter(theirs).collect()
 }
 
 #[test]
@@ -42,7 +45,9 @@ fn packets_are_forwarded_only_with_the_repeated_accepts() {
         let network = Network::new();
         let masqueraded = Some([192, 0, 2, 1].into());
         let undo = "nft flush ruleset; iptables-legacy -P FORWARD ACCEPT; iptables-legacy -F; iptables-legacy -X; ip6tables-legacy -P FORWARD ACCEPT; ip6tables-legacy -F; ip6tables-legacy -X";
-        for others in [docker("iptables-nft"), docker("iptables-legacy"), OPERATOR.to_owned(), REJECT.to_owned()] {
+        for others in
+            [docker("iptables-nft"), docker("iptables-legacy"), OPERATOR.to_owned(), REJECT.to_owned()]
+        {
             sh(&others);
             let before = everything();
             // Without our answer to it, they drop.
@@ -152,7 +157,10 @@ fn with_iptables_the_other_implementation_is_looked_at_too() {
             assert_eq!(network.passes(), None);
             firewall.replace(&marks(), &server_rules()).unwrap();
             assert_eq!(network.passes(), Some([192, 0, 2, 1].into()), "{ours}");
-            assert_eq!(lines_without_ours(&sh(&format!("iptables-{theirs} -S"))), "-P INPUT ACCEPT\n-P FORWARD DROP\n-P OUTPUT ACCEPT\n");
+            assert_eq!(
+                lines_without_ours(&sh(&format!("iptables-{theirs} -S"))),
+                "-P INPUT ACCEPT\n-P FORWARD DROP\n-P OUTPUT ACCEPT\n"
+            );
             firewall.remove(&marks()).unwrap();
             let after = everything();
             for line in before.lines().filter(|line| line.starts_with('-')) {

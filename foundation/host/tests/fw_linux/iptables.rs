@@ -15,12 +15,14 @@ done";
 
 /// All rules of all tables of both families.
 fn dump() -> String {
-    sh("for i in iptables ip6tables; do for t in filter mangle nat; do echo \"$i $t\"; $i -t $t -S; done; done")
+    sh(
+        "for i in iptables ip6tables; do for t in filter mangle nat; do echo \"$i $t\"; $i -t $t -S; done; done",
+    )
 }
 
 /// Those that are not ours.
 fn others() -> String {
-    dump().lines().filter(|line| !line.contains("PHANTOM-WG")).map(|line| format!("{line}\n")).collect()
+    dump().split_inclusive('\n').filter(|line| !line.contains("PHANTOM-WG")).collect()
 }
 
 fn on_both(test: &str, body: impl Fn(LinuxFirewall)) {
@@ -55,7 +57,9 @@ fn rules_are_loaded_read_back_and_removed_without_trace() {
         assert_eq!(state(&firewall, &server_rules()), InForce::Absent);
         firewall.remove(&marks()).unwrap();
         assert_eq!(dump(), before);
-        sh("for i in iptables ip6tables; do for t in filter mangle nat; do $i -t $t -F; $i -t $t -X; done; done");
+        sh(
+            "for i in iptables ip6tables; do for t in filter mangle nat; do $i -t $t -F; $i -t $t -X; done; done",
+        );
     });
 }
 

@@ -32,13 +32,16 @@ pub(crate) fn in_namespace(test: &str, needs: &[&str], body: impl FnOnce()) {
     let why = match () {
         () if !nix::unistd::geteuid().is_root() => Some("needs root".to_owned()),
         () if !missing.is_empty() => Some(format!("needs {missing:?}")),
-        () if !possible().is_ok_and(|output| output.status.success()) => Some("no namespaces here".to_owned()),
+        () if !possible().is_ok_and(|output| output.status.success()) => {
+            Some("no namespaces here".to_owned())
+        }
         () => None,
     };
     if let Some(why) = why {
         return skipped(test, &why);
     }
-    let namespaces = ["--net", "--mount", "--propagation=private", "--pid", "--fork", "--kill-child", "--mount-proc"];
+    let namespaces =
+        ["--net", "--mount", "--propagation=private", "--pid", "--fork", "--kill-child", "--mount-proc"];
     let output = Command::new("unshare")
         .args(namespaces)
         .args(["--", "sh", "-c", PREPARE, "lab"])
@@ -47,12 +50,12 @@ pub(crate) fn in_namespace(test: &str, needs: &[&str], body: impl FnOnce()) {
         .env(INSIDE, "1")
         .output()
         .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    print!("{text}");
+    let inside = String::from_utf8_lossy(&output.stdout);
+    print!("{inside}");
     eprint!("{}", String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{test} failed inside");
     // The harness ends well when no test has that name.
-    assert!(text.contains("1 passed"), "{test} did not run inside");
+    assert!(inside.contains("1 passed"), "{test} did not run inside");
 }
 
 /// Says that a test is skipped, past the capture of the test harness, so that it is seen.
@@ -74,8 +77,11 @@ pub(crate) fn sh(script: &str) -> String {
 
 /// Makes the plain names `iptables` and so on stand for one implementation, as `update-alternatives` does.
 pub(crate) fn choose_iptables(variant: &str) {
-    for program in ["iptables", "iptables-save", "iptables-restore", "ip6tables", "ip6tables-save", "ip6tables-restore"] {
-        let (head, tail) = program.split_once('-').map_or((program, String::new()), |(h, t)| (h, format!("-{t}")));
+    for program in
+        ["iptables", "iptables-save", "iptables-restore", "ip6tables", "ip6tables-save", "ip6tables-restore"]
+    {
+        let (head, tail) =
+            program.split_once('-').map_or((program, String::new()), |(h, t)| (h, format!("-{t}")));
         sh(&format!("ln -sfn /usr/sbin/{head}-{variant}{tail} /etc/alternatives/{program}"));
     }
     assert!(sh("iptables --version").contains(if variant == "nft" { "nf_tables" } else { "legacy" }));
@@ -87,9 +93,19 @@ pub(crate) fn server_rules() -> Ruleset {
     let to = || Match::To { network: "10.8.0.0/24".parse().unwrap(), not: false };
     let vpn = |not| Match::Out { interface: "wg_main".into(), not };
     let mut rules = Ruleset::default();
-    rules.add(Hook::Forward, 10, vec![Match::In { interface: "wg_main".into(), not: false }, from()], Verdict::Accept);
+    rules.add(
+        Hook::Forward,
+        10,
+        vec![Match::In { interface: "wg_main".into(), not: false }, from()],
+        Verdict::Accept,
+    );
     rules.add(Hook::Forward, 20, vec![vpn(false), to(), Match::Established], Verdict::Accept);
-    rules.add(Hook::Forward, 30, vec![Match::In { interface: "wg_main".into(), not: false }, Match::Ipv6], Verdict::Reject);
+    rules.add(
+        Hook::Forward,
+        30,
+        vec![Match::In { interface: "wg_main".into(), not: false }, Match::Ipv6],
+        Verdict::Reject,
+    );
     rules.add(Hook::Mangle, 10, vec![vpn(false), Match::TcpSyn], Verdict::ClampMss);
     rules.add(Hook::SourceNat, 10, vec![from(), vpn(true)], Verdict::Masquerade);
     rules
@@ -99,12 +115,27 @@ pub(crate) fn server_rules() -> Ruleset {
 pub(crate) fn every_rule() -> Ruleset {
     let mut rules = server_rules();
     let port = |protocol, port| Match::Port { protocol, port };
-    rules.add(Hook::Input, 1, vec![Match::In { interface: "lo".into(), not: true }, port(Protocol::Udp, 51820)], Verdict::Drop);
+    rules.add(
+        Hook::Input,
+        1,
+        vec![Match::In { interface: "lo".into(), not: true }, port(Protocol::Udp, 51820)],
+        Verdict::Drop,
+    );
     rules.add(Hook::Input, 2, vec![Match::Ipv6, port(Protocol::Tcp, 443)], Verdict::Accept);
     rules.add(Hook::Input, 3, vec![Match::Ipv4, port(Protocol::Tcp, 443)], Verdict::Reject);
     let not_from = Match::From { network: "fd00:8::/64".parse().unwrap(), not: true };
-    rules.add(Hook::Forward, 40, vec![not_from, Match::Out { interface: "wg_main".into(), not: false }], Verdict::Drop);
-    rules.add(Hook::Mangle, 20, vec![Match::Ipv4, Match::TcpSyn, port(Protocol::Tcp, 80)], Verdict::SetMss(1360));
+    rules.add(
+        Hook::Forward,
+        40,
+        vec![not_from, Match::Out { interface: "wg_main".into(), not: false }],
+        Verdict::Drop,
+    );
+    rules.add(
+        Hook::Mangle,
+        20,
+        vec![Match::Ipv4, Match::TcpSyn, port(Protocol::Tcp, 80)],
+        Verdict::SetMss(1360),
+    );
     let inside = Match::To { network: "10.8.0.0/24".parse().unwrap(), not: false };
     rules.add(Hook::SourceNat, 5, vec![inside], Verdict::Accept);
     rules
@@ -119,7 +150,7 @@ pub(crate) fn state(firewall: &dyn Firewall, rules: &Ruleset) -> InForce {
 }
 
 /// A client behind `wg_main`, this namespace as the router, and a server behind `out0`.
-pub(crate) struct Network;
+pub(crate) struct Network(());
 
 impl Network {
     pub(crate) const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 8, 0, 2);
@@ -133,11 +164,12 @@ impl Network {
             ip -n fwl-client addr add 10.8.0.2/24 dev eth0; ip -n fwl-client link set eth0 up; ip -n fwl-client route add default via 10.8.0.1
             ip -n fwl-server addr add 192.0.2.2/24 dev eth0; ip -n fwl-server link set eth0 up; ip -n fwl-server route add default via 192.0.2.1
             echo 1 > /proc/sys/net/ipv4/ip_forward");
-        Self
+        Self(())
     }
 
     /// Whether a packet of the client gets to the server and the answer back; and who the server thinks it was.
     pub(crate) fn passes(&self) -> Option<Ipv4Addr> {
+        let Self(()) = self;
         let server = Self::socket("fwl-server", SocketAddr::new(Self::SERVER.into(), 7000));
         let client = Self::socket("fwl-client", SocketAddr::new(Self::CLIENT.into(), 0));
         // A silent drop takes as long as one waits; the first packet may have to wait for ARP.

@@ -1,5 +1,6 @@
 //! The packet filters of the real host, each test in a network and mount namespace of its own.
 #![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the test outside shows what happened inside")]
 
 mod foreign;
 mod iptables;

@@ -25,29 +25,33 @@ fn dump() -> String {
 
 #[test]
 fn rules_are_loaded_read_back_and_removed_without_trace() {
-    in_namespace("nftables::rules_are_loaded_read_back_and_removed_without_trace", &["nft", "iptables-nft"], || {
-        sh(OTHERS);
-        let before = dump();
-        let firewall = LinuxFirewall::new();
-        assert_eq!(firewall.kind().unwrap(), FirewallKind::Nftables);
-        for rules in [every_rule(), server_rules()] {
-            firewall.replace(&marks(), &rules).unwrap();
-            assert_eq!(state(&firewall, &rules), InForce::Same);
-            // Others stand as they stood.
-            let without: String = dump().replace(&sh("nft -s list table inet phantom_wg"), "");
-            assert_eq!(without, before);
-        }
-        assert_eq!(state(&firewall, &every_rule()), InForce::Different);
-        firewall.remove(&marks()).unwrap();
-        assert_eq!(state(&firewall, &server_rules()), InForce::Absent);
-        assert_eq!(state(&firewall, &Ruleset::default()), InForce::Absent);
-        assert_eq!(dump(), before);
-        // Removing nothing is no error; replacing by nothing is removing.
-        firewall.remove(&marks()).unwrap();
-        firewall.replace(&marks(), &server_rules()).unwrap();
-        firewall.replace(&marks(), &Ruleset::default()).unwrap();
-        assert_eq!(dump(), before);
-    });
+    in_namespace(
+        "nftables::rules_are_loaded_read_back_and_removed_without_trace",
+        &["nft", "iptables-nft"],
+        || {
+            sh(OTHERS);
+            let before = dump();
+            let firewall = LinuxFirewall::new();
+            assert_eq!(firewall.kind().unwrap(), FirewallKind::Nftables);
+            for rules in [every_rule(), server_rules()] {
+                firewall.replace(&marks(), &rules).unwrap();
+                assert_eq!(state(&firewall, &rules), InForce::Same);
+                // Others stand as they stood.
+                let without: String = dump().replace(&sh("nft -s list table inet phantom_wg"), "");
+                assert_eq!(without, before);
+            }
+            assert_eq!(state(&firewall, &every_rule()), InForce::Different);
+            firewall.remove(&marks()).unwrap();
+            assert_eq!(state(&firewall, &server_rules()), InForce::Absent);
+            assert_eq!(state(&firewall, &Ruleset::default()), InForce::Absent);
+            assert_eq!(dump(), before);
+            // Removing nothing is no error; replacing by nothing is removing.
+            firewall.remove(&marks()).unwrap();
+            firewall.replace(&marks(), &server_rules()).unwrap();
+            firewall.replace(&marks(), &Ruleset::default()).unwrap();
+            assert_eq!(dump(), before);
+        },
+    );
 }
 
 #[test]
@@ -61,11 +65,17 @@ fn sabotage_is_noticed_and_repaired() {
             let line = listing.lines().find(|line| line.contains(text)).unwrap();
             line.rsplit_once("handle ").unwrap().1.to_owned()
         };
-        let delete = |chain: &str, text: &str| format!("nft delete rule inet phantom_wg {chain} handle {}", handle(chain, text));
+        let delete = |chain: &str, text: &str| {
+            format!("nft delete rule inet phantom_wg {chain} handle {}", handle(chain, text))
+        };
         let edit = |chain: &str, text: &str, new: &str| {
             let listing = sh(&format!("nft list chain inet phantom_wg {chain}"));
-            let comment = listing.lines().find(|line| line.contains(text)).unwrap().split_once("comment").unwrap().1;
-            format!("nft replace rule inet phantom_wg {chain} handle {} '{new} comment {comment}'", handle(chain, text))
+            let comment =
+                listing.lines().find(|line| line.contains(text)).unwrap().split_once("comment").unwrap().1;
+            format!(
+                "nft replace rule inet phantom_wg {chain} handle {} '{new} comment {comment}'",
+                handle(chain, text)
+            )
         };
         let sabotages: [&dyn Fn() -> String; 16] = [
             &|| delete("forward", "reject"),
@@ -77,7 +87,13 @@ fn sabotage_is_noticed_and_repaired() {
             &|| edit("input", "51820", "udp dport 51820 drop"),
             &|| edit("srcnat", "masquerade", "ip saddr 10.8.0.0/16 oifname != wg_main masquerade"),
             &|| edit("forward", "reject", "meta nfproto ipv6 iifname wg_main accept"),
-            &|| edit("mangle", "1360", "meta nfproto ipv4 tcp dport 80 tcp flags & (syn|rst) == syn tcp option maxseg size set 1200"),
+            &|| {
+                edit(
+                    "mangle",
+                    "1360",
+                    "meta nfproto ipv4 tcp dport 80 tcp flags & (syn|rst) == syn tcp option maxseg size set 1200",
+                )
+            },
             // Reordered: the first rule moved to the end, with its comment.
             &|| {
                 let text = sh("nft list chain inet phantom_wg input");
@@ -85,7 +101,10 @@ fn sabotage_is_noticed_and_repaired() {
                 format!("{}; nft 'add rule inet phantom_wg input {rule}'", delete("input", "51820"))
             },
             &|| "nft add set inet phantom_wg x '{ type ipv4_addr; }'".into(),
-            &|| "nft add chain inet phantom_wg x '{ type filter hook forward priority -500; policy drop; }'".into(),
+            &|| {
+                "nft add chain inet phantom_wg x '{ type filter hook forward priority -500; policy drop; }'"
+                    .into()
+            },
             &|| "nft add chain inet phantom_wg forward '{ policy drop; }'".into(),
             &|| "nft add table inet phantom_wg '{ flags dormant; }'".into(),
             &|| "nft flush chain inet phantom_wg srcnat; nft delete chain inet phantom_wg srcnat".into(),
@@ -115,7 +134,9 @@ fn sabotage_is_noticed_and_repaired() {
 fn two_installations_do_not_touch_each_other() {
     in_namespace("nftables::two_installations_do_not_touch_each_other", &["nft", "iptables-nft"], || {
         // Both also have to be in tables of others.
-        sh("iptables-nft -P FORWARD DROP; nft add table inet own; nft add chain inet own f '{ type filter hook forward priority 5; policy drop; }'");
+        sh(
+            "iptables-nft -P FORWARD DROP; nft add table inet own; nft add chain inet own f '{ type filter hook forward priority 5; policy drop; }'",
+        );
         let before = dump();
         let (one, two) = (Marks::new(None), Marks::new(Some("test")));
         let firewall = LinuxFirewall::new();
@@ -151,7 +172,10 @@ fn packets_pass_masqueraded() {
         assert_eq!(network.passes(), Some([192, 0, 2, 1].into()));
         // A kill switch: everything of the clients that does not go out by another interface is dropped.
         let mut closed = server_rules();
-        let (vpn, exit) = (Match::In { interface: "wg_main".into(), not: false }, Match::Out { interface: "wg_vpn".into(), not: true });
+        let (vpn, exit) = (
+            Match::In { interface: "wg_main".into(), not: false },
+            Match::Out { interface: "wg_vpn".into(), not: true },
+        );
         closed.add(Hook::Forward, 1, vec![vpn, exit], Verdict::Drop);
         firewall.replace(&marks(), &closed).unwrap();
         assert_eq!(network.passes(), None);

@@ -9,7 +9,11 @@ use phantom_host::{Firewall, FirewallKind, FirewallQuery, FirewallReport, InForc
 const NEEDS: [&str; 4] = ["nft", "iptables-nft", "iptables-legacy", "ip"];
 
 fn query() -> FirewallQuery {
-    FirewallQuery { interface: "wg_main".parse().unwrap(), subnet: "10.8.0.0/24".parse().unwrap(), port: 51820 }
+    FirewallQuery {
+        interface: "wg_main".parse().unwrap(),
+        subnet: "10.8.0.0/24".parse().unwrap(),
+        port: 51820,
+    }
 }
 
 #[test]
@@ -26,7 +30,10 @@ fn our_own_rules_are_reported_on_every_kind() {
                 assert_eq!(report.masquerade, ours);
                 assert!(report.forwarding);
                 assert_eq!(report.table_loaded, kind == FirewallKind::Nftables);
-                assert_eq!((report.nat_rules.len(), report.filter_rules.len()), if report.table_loaded { (0, 0) } else { (1, 2) });
+                assert_eq!(
+                    (report.nat_rules.len(), report.filter_rules.len()),
+                    if report.table_loaded { (0, 0) } else { (1, 2) }
+                );
                 firewall.remove(&marks()).unwrap();
                 assert_eq!(firewall.report(&marks(), &query()).unwrap(), FirewallReport::default());
             }
@@ -38,13 +45,20 @@ fn our_own_rules_are_reported_on_every_kind() {
 fn rules_of_others_count() {
     in_namespace("report::rules_of_others_count", &NEEDS, || {
         let firewall = LinuxFirewall::new();
-        sh("iptables-nft -t nat -A POSTROUTING -s 10.8.0.0/24 -o eth0 -j MASQUERADE; iptables-nft -A FORWARD -i wg_main -j ACCEPT; iptables-legacy -A INPUT -p udp --dport 51820 -j ACCEPT");
+        sh(
+            "iptables-nft -t nat -A POSTROUTING -s 10.8.0.0/24 -o eth0 -j MASQUERADE; iptables-nft -A FORWARD -i wg_main -j ACCEPT; iptables-legacy -A INPUT -p udp --dport 51820 -j ACCEPT",
+        );
         let report = firewall.report(&marks(), &query()).unwrap();
         assert_eq!(report.nat_rules, ["-A POSTROUTING -s 10.8.0.0/24 -o eth0 -j MASQUERADE"]);
-        assert_eq!(report.filter_rules, ["-A FORWARD -i wg_main -j ACCEPT", "-A INPUT -p udp -m udp --dport 51820 -j ACCEPT"]);
+        assert_eq!(
+            report.filter_rules,
+            ["-A FORWARD -i wg_main -j ACCEPT", "-A INPUT -p udp -m udp --dport 51820 -j ACCEPT"]
+        );
         assert!(report.forwarding && !report.table_loaded);
         assert_eq!(report.masquerade, [("10.8.0.0/24".parse().unwrap(), "0.0.0.0/0".parse().unwrap())]);
-        sh("nft flush ruleset; nft add table ip x; nft add chain ip x p '{ type nat hook postrouting priority 100; }'; nft add rule ip x p oifname eth0 snat to 192.0.2.9");
+        sh(
+            "nft flush ruleset; nft add table ip x; nft add chain ip x p '{ type nat hook postrouting priority 100; }'; nft add rule ip x p oifname eth0 snat to 192.0.2.9",
+        );
         let report = firewall.report(&marks(), &query()).unwrap();
         assert_eq!(report.masquerade, [("0.0.0.0/0".parse().unwrap(), "0.0.0.0/0".parse().unwrap())]);
         assert!(!report.forwarding);
@@ -104,11 +118,19 @@ fn costs() {
             times.sort_unstable();
             println!("{what}: {:?}", times[rounds / 2]);
         };
-        let kinds = [(FirewallKind::Nftables, "nft"), (FirewallKind::Iptables, "nft"), (FirewallKind::Iptables, "legacy")];
+        let kinds = [
+            (FirewallKind::Nftables, "nft"),
+            (FirewallKind::Iptables, "nft"),
+            (FirewallKind::Iptables, "legacy"),
+        ];
         for (kind, variant) in kinds {
             choose_iptables(variant);
             let firewall = LinuxFirewall::with_kind(kind);
-            let name = if kind == FirewallKind::Nftables { "nftables".to_owned() } else { format!("iptables-{variant}") };
+            let name = if kind == FirewallKind::Nftables {
+                "nftables".to_owned()
+            } else {
+                format!("iptables-{variant}")
+            };
             let look = || _ = state(&firewall, &server_rules());
             measure(&format!("{name} in_force, absent"), 21, &look);
             firewall.replace(&marks(), &server_rules()).unwrap();

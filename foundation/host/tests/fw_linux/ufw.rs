@@ -34,17 +34,24 @@ fn rules_come_and_go_and_ufw_is_as_before() {
     in_namespace("ufw::rules_come_and_go_and_ufw_is_as_before", &NEEDS, || {
         let firewall = LinuxFirewall::new();
         assert_eq!(firewall.ufw(&marks()).unwrap(), None, "not switched on");
-        sh("ufw allow 22/tcp comment 'never lock me out'; ufw allow from 192.0.2.0/24 to any port 51820 proto udp; ufw limit log 2222/tcp; ufw --force enable");
+        sh(
+            "ufw allow 22/tcp comment 'never lock me out'; ufw allow from 192.0.2.0/24 to any port 51820 proto udp; ufw limit log 2222/tcp; ufw --force enable",
+        );
         let before = all();
         assert_eq!(ours(&firewall), []);
-        for rule in [allow(51820), UfwRule::Allow { protocol: Protocol::Tcp, port: 443 }, route(), deny(51999)] {
+        for rule in
+            [allow(51820), UfwRule::Allow { protocol: Protocol::Tcp, port: 443 }, route(), deny(51999)]
+        {
             firewall.add_ufw(&marks(), &rule).unwrap();
             // A second time changes nothing.
             let once = all();
             firewall.add_ufw(&marks(), &rule).unwrap();
             assert_eq!(all(), once);
         }
-        assert_eq!(ours(&firewall), [UfwRule::Allow { protocol: Protocol::Tcp, port: 443 }, allow(51820), route(), deny(51999)]);
+        assert_eq!(
+            ours(&firewall),
+            [UfwRule::Allow { protocol: Protocol::Tcp, port: 443 }, allow(51820), route(), deny(51999)]
+        );
         assert_eq!(
             added(),
             [
@@ -74,7 +81,9 @@ fn rules_come_and_go_and_ufw_is_as_before() {
 fn a_rule_of_the_operator_is_given_back() {
     in_namespace("ufw::a_rule_of_the_operator_is_given_back", &NEEDS, || {
         let firewall = LinuxFirewall::new();
-        sh("ufw allow 51820/udp; ufw allow log 443/udp comment 'web: fast'; ufw route allow in on wg_main comment mine; ufw deny 99/udp; ufw --force enable");
+        sh(
+            "ufw allow 51820/udp; ufw allow log 443/udp comment 'web: fast'; ufw route allow in on wg_main comment mine; ufw deny 99/udp; ufw --force enable",
+        );
         let (before, files) = (added(), all());
         let taken = [allow(51820), deny(443), route(), deny(99)];
         for rule in &taken {
@@ -136,12 +145,19 @@ fn packets_pass_an_active_ufw_by_its_own_rule() {
         assert_eq!(network.passes(), None);
         firewall.add_ufw(&marks(), &route()).unwrap();
         assert_eq!(network.passes(), Some([192, 0, 2, 1].into()));
-        let query = FirewallQuery { interface: "wg_main".parse().unwrap(), subnet: "10.8.0.0/24".parse().unwrap(), port: 51820 };
+        let query = FirewallQuery {
+            interface: "wg_main".parse().unwrap(),
+            subnet: "10.8.0.0/24".parse().unwrap(),
+            port: 51820,
+        };
         let report = firewall.report(&marks(), &query).unwrap();
         assert!(report.ufw.enabled && report.forwarding && report.table_loaded);
         assert_eq!(
             report.ufw.lines,
-            ["Anywhere                   ALLOW FWD   Anywhere on wg_main", "Anywhere (v6)              ALLOW FWD   Anywhere (v6) on wg_main"]
+            [
+                "Anywhere                   ALLOW FWD   Anywhere on wg_main",
+                "Anywhere (v6)              ALLOW FWD   Anywhere (v6) on wg_main"
+            ]
         );
         assert_eq!(report.filter_rules, ["-A ufw-user-forward -i wg_main -j ACCEPT"]);
         assert_eq!(report.masquerade, [("10.8.0.0/24".parse().unwrap(), "0.0.0.0/0".parse().unwrap())]);

@@ -159,7 +159,7 @@ fn a_dump_is_of_one_moment() {
                 }
             });
             let (mut whole, mut given_up) = (0, 0);
-            for _ in 0..60 {
+            for _ in 0..40 {
                 match wireguard.device(&wg, BACKEND) {
                     Ok(device) => {
                         let peers = device.unwrap().peers;

@@ -41,7 +41,8 @@ impl Lab {
 }
 
 fn exists(pid: u32) -> bool {
-    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.rsplit_once(')').unwrap().1.starts_with(" Z"))
+    fs::read_to_string(format!("/proc/{pid}/stat"))
+        .is_ok_and(|stat| !stat.rsplit_once(')').unwrap().1.starts_with(" Z"))
 }
 
 fn until(what: &str, mut done: impl FnMut() -> bool) {
@@ -62,7 +63,8 @@ fn a_daemon_starts_reports_logs_reloads_and_stops() {
     let (services, unit) = (&lab.services, unit("wg-quick@wg_main", "good"));
     let name = unit.name.as_str();
     assert_eq!(services.manager(), Manager::Builtin);
-    let nothing = ServiceStatus { state: ServiceState::Inactive, pid: None, started_at: None, enabled: false };
+    let nothing =
+        ServiceStatus { state: ServiceState::Inactive, pid: None, started_at: None, enabled: false };
     assert_eq!(services.status(name).unwrap(), nothing);
     assert!(services.installed(&unit).unwrap() && services.ours().unwrap().is_empty());
     assert!(services.logs(name, 10).unwrap().lines.is_empty());
@@ -124,7 +126,11 @@ fn one_that_dies_says_why() {
     assert_eq!(lab.state("dying"), ServiceState::Inactive);
     assert!(lab.services.ours().unwrap().is_empty());
     let mut missing = unit;
-    missing.kind = UnitKind::Daemon { run: phantom_host::Command { program: "/nonexistent/x".into(), args: vec![] }, after_start: None, after_stop: None };
+    missing.kind = UnitKind::Daemon {
+        run: phantom_host::Command { program: "/nonexistent/x".into(), args: vec![] },
+        after_start: None,
+        after_stop: None,
+    };
     assert!(lab.services.start(&missing, WAIT).unwrap_err().to_string().contains("/nonexistent/x"));
 }
 
@@ -144,7 +150,8 @@ fn one_that_does_not_end_is_killed_with_its_children() {
     lab.services.start(&unit, WAIT).unwrap();
     let pid = lab.services.status("stubborn").unwrap().pid.unwrap();
     let lines = lab.services.logs("stubborn", 50).unwrap().lines;
-    let child: u32 = lines.iter().find_map(|line| line.strip_prefix("stubborn: child ")).unwrap().parse().unwrap();
+    let child: u32 =
+        lines.iter().find_map(|line| line.strip_prefix("stubborn: child ")).unwrap().parse().unwrap();
     assert!(exists(pid) && exists(child));
     lab.services.stop(&unit, Duration::from_millis(200)).unwrap();
     assert!(!exists(pid));
@@ -158,11 +165,14 @@ fn a_stale_process_file_is_no_running_service_and_harms_nobody() {
     lab.services.start(&unit, WAIT).unwrap();
     let pid = lab.services.status("good").unwrap().pid.unwrap();
     // Killed from outside.
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid.cast_signed()), nix::sys::signal::Signal::SIGKILL).unwrap();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid.cast_signed()), nix::sys::signal::Signal::SIGKILL)
+        .unwrap();
     until("still there", || lab.state("good") == ServiceState::Inactive);
     // A file that names a process that is another's: of this number, but started at another time.
     let mut other = std::process::Command::new("sleep").arg("600").spawn().unwrap();
-    for content in [format!("{} 1 ready\n", other.id()), "garbage".to_owned(), "1 0 ready\n".to_owned(), String::new()] {
+    for content in
+        [format!("{} 1 ready\n", other.id()), "garbage".to_owned(), "1 0 ready\n".to_owned(), String::new()]
+    {
         fs::write(lab.run_file("good.pid"), &content).unwrap();
         assert_eq!(lab.state("good"), ServiceState::Inactive, "{content}");
         lab.services.stop(&unit, WAIT).unwrap();
@@ -236,7 +246,11 @@ fn names_stay_inside() {
     for name in ["../x", "a/b", "", "-x"] {
         let unit: Unit = unit(name, "good");
         assert!(lab.services.start(&unit, WAIT).is_err() && lab.services.stop(&unit, WAIT).is_err());
-        assert!(lab.services.status(name).is_err() && lab.services.logs(name, 1).is_err() && lab.services.uninstall(name).is_err());
+        assert!(
+            lab.services.status(name).is_err()
+                && lab.services.logs(name, 1).is_err()
+                && lab.services.uninstall(name).is_err()
+        );
     }
     assert!(!lab.run_file("").exists());
 }

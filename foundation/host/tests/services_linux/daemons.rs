@@ -73,7 +73,7 @@ fn good() {
 #[ignore = "a daemon for the other tests"]
 fn silent() {
     say("silent: started");
-    std::thread::sleep(Duration::from_secs(600));
+    std::thread::sleep(Duration::from_mins(10));
 }
 
 /// Ends with an error at once.
@@ -89,9 +89,9 @@ fn dying() {
 #[ignore = "a daemon for the other tests"]
 fn stubborn() {
     with_signals(async |_hangup, _terminate| {
-        let child = std::process::Command::new("sleep").arg("600").spawn().unwrap();
+        let mut child = std::process::Command::new("sleep").arg("600").spawn().unwrap();
         say(&format!("stubborn: child {}", child.id()));
         ready();
-        std::future::pending::<()>().await;
+        child.wait().unwrap();
     });
 }

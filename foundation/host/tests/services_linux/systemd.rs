@@ -9,11 +9,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use phantom_host::linux::{LinuxClock, SystemdServices};
-use phantom_host::{Clock, Command, HostError, Manager, Marks, Restart, ServiceState, Services, Unit, UnitKind};
+use phantom_host::{
+    Clock, Command, HostError, Manager, Marks, Restart, ServiceState, Services, Unit, UnitKind,
+};
 
 use crate::daemons::unit;
 
-const WAIT: Duration = Duration::from_secs(120);
+const WAIT: Duration = Duration::from_mins(2);
 
 /// One at a time; `None`, with a word about it, where they cannot run.
 fn machine(test: &str) -> Option<MutexGuard<'static, ()>> {
@@ -68,7 +70,10 @@ fn one_shot(name: &str, script: &str) -> Unit {
 }
 
 fn verify(name: &str) {
-    let output = Program::new("systemd-analyze").args(["verify", &format!("/etc/systemd/system/{name}.service")]).output().unwrap();
+    let output = Program::new("systemd-analyze")
+        .args(["verify", &format!("/etc/systemd/system/{name}.service")])
+        .output()
+        .unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     let ours: Vec<_> = errors.lines().filter(|line| line.contains(name)).collect();
     assert!(output.status.success() && ours.is_empty(), "{errors}");
@@ -108,8 +113,12 @@ fn a_daemon_from_installing_to_removing() {
     assert_eq!(services.status(name).unwrap().pid, Some(pid));
     // Confined: no new privileges, one capability, the system read-only.
     let confined = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let field = |key: &str| confined.lines().find_map(|line| line.strip_prefix(key)).unwrap().trim().to_owned();
-    assert_eq!((field("NoNewPrivs:"), field("Seccomp:"), field("CapBnd:")), ("1".into(), "2".into(), "0000000000001000".into()));
+    let field =
+        |key: &str| confined.lines().find_map(|line| line.strip_prefix(key)).unwrap().trim().to_owned();
+    assert_eq!(
+        (field("NoNewPrivs:"), field("Seccomp:"), field("CapBnd:")),
+        ("1".into(), "2".into(), "0000000000001000".into())
+    );
     let mounts = fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap();
     let root = mounts.lines().find(|line| line.split(' ').nth(4) == Some("/")).unwrap();
     assert!(root.split(' ').nth(5).unwrap().starts_with("ro"), "{root}");
@@ -137,7 +146,10 @@ fn a_daemon_from_installing_to_removing() {
 
     services.start(&unit, WAIT).unwrap();
     services.uninstall(&unit.name).unwrap();
-    assert!(services.ours().unwrap().is_empty() && !Path::new("/etc/systemd/system/wg-quick@wg_main.service").exists());
+    assert!(
+        services.ours().unwrap().is_empty()
+            && !Path::new("/etc/systemd/system/wg-quick@wg_main.service").exists()
+    );
     assert_eq!(sh("systemctl list-units --all --plain --no-legend 'wg-quick@*'"), "");
     services.uninstall(&unit.name).unwrap();
 }
@@ -219,7 +231,9 @@ fn failures_say_why() {
 
 #[test]
 fn a_one_shot_may_do_what_its_description_says_and_no_more() {
-    let Some(_one) = machine("systemd::a_one_shot_may_do_what_its_description_says_and_no_more") else { return };
+    let Some(_one) = machine("systemd::a_one_shot_may_do_what_its_description_says_and_no_more") else {
+        return;
+    };
     let services = services();
     // What phantom-api does to a host at boot.
     let work = "nft add table inet phantom_test; nft delete table inet phantom_test
@@ -231,7 +245,8 @@ fn a_one_shot_may_do_what_its_description_says_and_no_more() {
     sh("mkdir -p /etc/phantom-test");
     let mut unit = one_shot("phantom-test-one", work);
     unit.capabilities = ["NET_ADMIN", "NET_RAW", "DAC_OVERRIDE"].map(str::to_owned).to_vec();
-    unit.writable = ["/run/phantom-test-one", "/run", "/etc/phantom-test", "/proc/sys"].map(Into::into).to_vec();
+    unit.writable =
+        ["/run/phantom-test-one", "/run", "/etc/phantom-test", "/proc/sys"].map(Into::into).to_vec();
     services.install(&unit).unwrap();
     verify(&unit.name);
     services.start(&unit, WAIT).unwrap();
@@ -241,7 +256,16 @@ fn a_one_shot_may_do_what_its_description_says_and_no_more() {
     assert_eq!(sh("stat -c %a /etc/phantom-test/wg.conf"), "600\n");
     services.uninstall(&unit.name).unwrap();
     // What it was not allowed. Each script succeeds if the deed fails.
-    for forbidden in ["echo x > /etc/phantom-test-elsewhere", "echo 0 > /proc/sys/kernel/panic", "mount -t tmpfs x /mnt", "unshare --net true", "ls /root/.", "dmesg", "test -w /dev/kmsg && echo > /dev/kmsg", "nft add table inet phantom_test"] {
+    for forbidden in [
+        "echo x > /etc/phantom-test-elsewhere",
+        "echo 0 > /proc/sys/kernel/panic",
+        "mount -t tmpfs x /mnt",
+        "unshare --net true",
+        "ls /root/.",
+        "dmesg",
+        "test -w /dev/kmsg && echo > /dev/kmsg",
+        "nft add table inet phantom_test",
+    ] {
         let mut unit = one_shot("phantom-test-none", &format!("if {forbidden}; then exit 1; fi"));
         unit.writable = vec!["/etc/phantom-test".into()];
         services.install(&unit).unwrap();
@@ -274,7 +298,10 @@ fn units_of_others_are_not_touched() {
     let services = services();
     let unit = one_shot("phantom-test-foreign", "true");
     let path = "/etc/systemd/system/phantom-test-foreign.service";
-    for content in ["[Service]\nExecStart=/bin/true\n", "# phantom-wg-test: written by another\n[Service]\nExecStart=/bin/true\n"] {
+    for content in [
+        "[Service]\nExecStart=/bin/true\n",
+        "# phantom-wg-test: written by another\n[Service]\nExecStart=/bin/true\n",
+    ] {
         fs::write(path, content).unwrap();
         assert!(matches!(services.install(&unit), Err(HostError::Foreign { .. })));
         services.uninstall(&unit.name).unwrap();

@@ -21,19 +21,21 @@ fn finds_programs_in_the_fixed_folders_only() {
 #[test]
 fn gives_the_output_and_a_bare_environment() {
     // The shell itself adds PWD, and some add `_`, OLDPWD and SHLVL.
-    let env = String::from_utf8(shell("env | grep -v -e ^PWD= -e ^_= -e ^SHLVL= -e ^OLDPWD=; pwd").run().unwrap()).unwrap();
+    let env =
+        String::from_utf8(shell("env | grep -v -e ^PWD= -e ^_= -e ^SHLVL= -e ^OLDPWD=; pwd").run().unwrap())
+            .unwrap();
     let mut lines: Vec<_> = env.lines().collect();
     lines.sort_unstable();
-    assert_eq!(
-        lines,
-        ["/", "LC_ALL=C", "PATH=/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin"]
-    );
+    assert_eq!(lines, ["/", "LC_ALL=C", "PATH=/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin"]);
 }
 
 #[test]
 fn an_error_names_arguments_status_and_errors() {
     let error = shell("echo out; echo 'bad thing' >&2; exit 3").run().unwrap_err();
-    assert_eq!(error.to_string(), "sh -c echo out; echo 'bad thing' >&2; exit 3 failed (exit status 3): bad thing");
+    assert_eq!(
+        error.to_string(),
+        "sh -c echo out; echo 'bad thing' >&2; exit 3 failed (exit status 3): bad thing"
+    );
     let error = shell("kill -9 $$").run().unwrap_err();
     assert!(matches!(error, HostError::Command { status: None, .. }), "{error}");
     let output = shell("echo x >&2; exit 1").output().unwrap();

@@ -74,10 +74,15 @@ impl Repeated {
     /// One jump to our chain, in front of all rules but such jumps of other installations; or none.
     fn plan_jump(&self, place: &Place, name: &str, chain: &Chain, want: bool, script: &mut String) {
         let ours = || chain.rules.iter().filter(|rule| rule.target() == Some(&self.chain));
-        let sibling = |comment: &Option<String>| comment.as_ref().is_some_and(|c| c.starts_with(&Marks::new(None).text()));
-        let first = chain.rules.iter().find(|rule| rule.target() == Some(&self.chain) || !sibling(&rule.comment));
+        let sibling = |comment: &Option<String>| {
+            comment.as_ref().is_some_and(|c| c.starts_with(&Marks::new(None).text()))
+        };
+        let first =
+            chain.rules.iter().find(|rule| rule.target() == Some(&self.chain) || !sibling(&rule.comment));
         let right = first.is_some_and(|rule| {
-            rule.target() == Some(&self.chain) && rule.comment.as_ref() == Some(&self.mark) && rule.statements.len() == 1
+            rule.target() == Some(&self.chain)
+                && rule.comment.as_ref() == Some(&self.mark)
+                && rule.statements.len() == 1
         });
         if want && right && ours().count() == 1 {
             return;
@@ -87,7 +92,8 @@ impl Repeated {
             let _ = writeln!(script, "delete rule {place} {name} handle {}", rule.handle);
         }
         if want {
-            let _ = writeln!(script, "insert rule {place} {name} jump {} comment \"{}\"", self.chain, self.mark);
+            let _ =
+                writeln!(script, "insert rule {place} {name} jump {} comment \"{}\"", self.chain, self.mark);
         }
     }
 }

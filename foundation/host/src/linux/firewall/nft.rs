@@ -95,7 +95,8 @@ pub(super) fn list_all() -> Result<Listing> {
 
 fn list<'a>(command: impl IntoIterator<Item = &'a str>) -> Result<Listing> {
     let json = Program::named("nft")?.args(["-j"]).args(command).run()?;
-    Listing::parse(&json).map_err(|error| HostError::unexpected(format!("nft's listing was not understood: {error}")))
+    Listing::parse(&json)
+        .map_err(|error| HostError::unexpected(format!("nft's listing was not understood: {error}")))
 }
 
 /// Carries out a script in one transaction: all of it or nothing.

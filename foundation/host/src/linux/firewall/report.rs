@@ -17,7 +17,9 @@ use crate::{FirewallQuery, FirewallReport, Marks, UfwReport};
 pub(super) fn report(marks: &Marks, query: &FirewallQuery) -> FirewallReport {
     let mut report = FirewallReport { ufw: ufw_report(marks, query), ..FirewallReport::default() };
     let chains = nft::kernel::chains().ok().flatten().unwrap_or_default();
-    for at in xtables::existing(&chains).into_iter().filter(|at| at.family == Family::V4 && at.program().is_some()) {
+    for at in
+        xtables::existing(&chains).into_iter().filter(|at| at.family == Family::V4 && at.program().is_some())
+    {
         if let Ok(listing) = at.list() {
             add_xtables(&mut report, at, &listing, query);
         }
@@ -25,7 +27,10 @@ pub(super) fn report(marks: &Marks, query: &FirewallQuery) -> FirewallReport {
     let tables = nft::kernel::tables().unwrap_or_default();
     let own = Place::own(marks.nft_table());
     report.table_loaded = tables.contains_key(&own);
-    if !tables.is_empty() && find("nft").is_some() && let Ok(listing) = nft::list_all() {
+    if !tables.is_empty()
+        && find("nft").is_some()
+        && let Ok(listing) = nft::list_all()
+    {
         for (place, table) in listing.tables.iter().filter(|(place, _)| place.family != TableFamily::Ip6) {
             // What iptables keeps in nftables was read above.
             if place.family == TableFamily::Inet || !xtables::TABLES.contains(&place.table.as_str()) {
@@ -63,7 +68,9 @@ fn add_xtables(report: &mut FirewallReport, at: At, listing: &Listing, query: &F
                     && let Some((source, destination)) = addresses(rule)
                     && source.is_none_or(|source| covers(source, query.subnet))
                 {
-                    report.masquerade.push((source.unwrap_or(anywhere()), destination.unwrap_or(anywhere())));
+                    report
+                        .masquerade
+                        .push((source.unwrap_or_else(anywhere), destination.unwrap_or_else(anywhere)));
                 }
             }
         }
@@ -85,30 +92,36 @@ fn add_xtables(report: &mut FirewallReport, at: At, listing: &Listing, query: &F
 
 /// Whether a rule of iptables names interface, subnet or port.
 fn names(rule: &str, query: &FirewallQuery) -> bool {
-    let (interface, subnet, port) = (query.interface.as_str(), query.subnet.to_string(), query.port.to_string());
+    let (interface, subnet, port) =
+        (query.interface.as_str(), query.subnet.to_string(), query.port.to_string());
     let words: Vec<_> = rule.split(' ').collect();
     words.windows(2).any(|pair| match pair[0] {
         "-i" | "-o" => pair[1] == interface,
         "-s" | "-d" => pair[1] == subnet,
-        "--dport" | "--sport" | "--dports" | "--sports" | "--ports" => pair[1].split(',').any(|one| one == port),
+        "--dport" | "--sport" | "--dports" | "--sports" | "--ports" => {
+            pair[1].split(',').any(|one| one == port)
+        }
         _ => false,
     })
 }
 
 fn add_nft(report: &mut FirewallReport, table: &Table, query: &FirewallQuery) {
     for rule in table.chains.values().flat_map(|chain| &chain.rules) {
-        if (rule.has("masquerade") || rule.has("snat")) && let Some(source) = field(&rule.statements, "saddr", query) {
-            let destination = field(&rule.statements, "daddr", query).flatten();
-            report.masquerade.push((source.unwrap_or(anywhere()), destination.unwrap_or(anywhere())));
+        let translates = rule.has("masquerade") || rule.has("snat");
+        if translates && let Some(source) = source(&rule.statements, query.subnet).network() {
+            report.masquerade.push((source, destination(&rule.statements)));
         }
     }
     let forwarded = forwarded(table);
     let rules = table.chains.iter().filter(|(chain, _)| forwarded.contains(chain.as_str()));
     report.forwarding |= rules.flat_map(|(_, chain)| &chain.rules).any(|rule| {
         let by_interface = rule.statements.iter().filter_map(|s| s.get("match")).any(|condition| {
-            condition["op"] == "==" && condition["left"]["meta"]["key"] == "iifname" && condition["right"] == query.interface.as_str()
+            condition["op"] == "=="
+                && condition["left"]["meta"]["key"] == "iifname"
+                && condition["right"] == query.interface.as_str()
         });
-        rule.has("accept") && (by_interface || field(&rule.statements, "saddr", query).flatten().is_some())
+        rule.has("accept")
+            && (by_interface || matches!(source(&rule.statements, query.subnet), Source::Network(_)))
     });
 }
 
@@ -118,34 +131,64 @@ fn forwarded(table: &Table) -> BTreeSet<&str> {
     let base = table.chains.iter().filter(|(_, chain)| chain.is_at("forward"));
     let mut open: Vec<&str> = base.map(|(name, _)| name.as_str()).collect();
     while let Some(name) = open.pop() {
-        if reached.insert(name) && let Some(chain) = table.chains.get(name) {
+        if reached.insert(name)
+            && let Some(chain) = table.chains.get(name)
+        {
             open.extend(chain.rules.iter().filter_map(|rule| rule.target()));
         }
     }
     reached
 }
 
-/// What a rule says of an address field: `None` when it does not concern the subnet, `Some(None)` when it says
-/// nothing. For the destination every network is taken.
-fn field(statements: &[Value], field: &str, query: &FirewallQuery) -> Option<Option<IpNetwork>> {
-    let mut said = None;
-    for condition in statements.iter().filter_map(|statement| statement.get("match")) {
-        if condition["left"]["payload"]["field"] != field {
-            continue;
-        }
-        let right = &condition["right"];
-        let members = right["set"].as_array().map_or(std::slice::from_ref(right), Vec::as_slice);
-        let mut networks = members.iter().filter_map(nft::network);
-        let fitting = networks.find(|network| field != "saddr" || covers(*network, query.subnet));
-        match (condition["op"].as_str(), fitting) {
-            (Some("=="), Some(network)) => said = Some(network),
-            // Any but this one: the rule is for the subnet if that lies outside.
-            (Some("!="), None) => {}
-            (Some("!="), Some(_)) if field != "saddr" => {}
-            _ => return None,
+/// For whom a rule of nftables is, with respect to the subnet.
+enum Source {
+    /// It says nothing of the source.
+    Any,
+    /// It names this network, which holds the subnet.
+    Network(IpNetwork),
+    /// It is not for the subnet.
+    Others,
+}
+
+impl Source {
+    fn network(self) -> Option<IpNetwork> {
+        match self {
+            Self::Any => Some(anywhere()),
+            Self::Network(network) => Some(network),
+            Self::Others => None,
         }
     }
-    Some(said)
+}
+
+fn source(statements: &[Value], subnet: Subnet) -> Source {
+    let mut said = Source::Any;
+    for (right, turned) in addresses_in(statements, "saddr") {
+        match (turned, networks(right).into_iter().find(|network| covers(*network, subnet))) {
+            (false, Some(network)) => said = Source::Network(network),
+            // All but these, and the subnet is none of them.
+            (true, None) => {}
+            (false, None) | (true, Some(_)) => return Source::Others,
+        }
+    }
+    said
+}
+
+fn destination(statements: &[Value]) -> IpNetwork {
+    let said = addresses_in(statements, "daddr").find(|(_, turned)| !turned);
+    said.and_then(|(right, _)| networks(right).into_iter().next()).unwrap_or_else(anywhere)
+}
+
+/// What the conditions on an address field compare it with, and whether they are turned round.
+fn addresses_in<'a>(statements: &'a [Value], field: &str) -> impl Iterator<Item = (&'a Value, bool)> {
+    let conditions = statements.iter().filter_map(|statement| statement.get("match"));
+    let of_field = conditions.filter(move |condition| condition["left"]["payload"]["field"] == field);
+    of_field.map(|condition| (&condition["right"], condition["op"] == "!="))
+}
+
+/// An address, a prefix, or a set of them.
+fn networks(right: &Value) -> Vec<IpNetwork> {
+    let members = right["set"].as_array().map_or(std::slice::from_ref(right), Vec::as_slice);
+    members.iter().filter_map(nft::network).collect()
 }
 
 fn covers(network: IpNetwork, subnet: Subnet) -> bool {

@@ -175,13 +175,17 @@ fn check(rule: &RulesetRule) -> Result<()> {
         let interface = match (condition, rule.hook) {
             // What comes to this host goes out nowhere, and what goes out has forgotten where it came in.
             (Match::Out { .. }, Hook::Input) | (Match::In { .. }, Hook::SourceNat) => {
-                return Err(HostError::Unsupported { what: format!("ask for {condition:?} at {:?}", rule.hook) });
+                return Err(HostError::Unsupported {
+                    what: format!("ask for {condition:?} at {:?}", rule.hook),
+                });
             }
             (Match::In { interface, .. } | Match::Out { interface, .. }, _) => interface,
             _ => continue,
         };
         if !literal(interface) {
-            return Err(HostError::Unsupported { what: format!("filter by the interface name '{interface}'") });
+            return Err(HostError::Unsupported {
+                what: format!("filter by the interface name '{interface}'"),
+            });
         }
     }
     Ok(())

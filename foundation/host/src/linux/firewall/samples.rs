@@ -14,14 +14,29 @@ pub(super) fn everything() -> Ruleset {
     all.add(Hook::Input, 1, vec![input("lo", true), port(Protocol::Udp, 51820)], Verdict::Drop);
     all.add(Hook::Input, 2, vec![Match::Ipv6, port(Protocol::Tcp, 443)], Verdict::Accept);
     all.add(Hook::Forward, 1, vec![Match::Established], Verdict::Accept);
-    all.add(Hook::Forward, 2, vec![input("wg_main", false), from("10.8.0.0/24", false), to("10.0.0.0/8", true)], Verdict::Accept);
+    all.add(
+        Hook::Forward,
+        2,
+        vec![input("wg_main", false), from("10.8.0.0/24", false), to("10.0.0.0/8", true)],
+        Verdict::Accept,
+    );
     all.add(Hook::Forward, 3, vec![input("wg_main", false), Match::Ipv6], Verdict::Reject);
     all.add(Hook::Forward, 4, vec![from("10.8.0.5/32", false), output("wg_vpn", true)], Verdict::Drop);
     all.add(Hook::Forward, 5, vec![from("fd00:8::/64", true), output("wg_main", false)], Verdict::Reject);
     all.add(Hook::Mangle, 1, vec![output("wg_main", false), Match::TcpSyn], Verdict::ClampMss);
-    all.add(Hook::Mangle, 2, vec![Match::TcpSyn, Match::Ipv4, port(Protocol::Tcp, 80)], Verdict::SetMss(1360));
+    all.add(
+        Hook::Mangle,
+        2,
+        vec![Match::TcpSyn, Match::Ipv4, port(Protocol::Tcp, 80)],
+        Verdict::SetMss(1360),
+    );
     all.add(Hook::SourceNat, 1, vec![from("10.8.0.0/24", false), to("10.8.0.0/24", false)], Verdict::Accept);
-    all.add(Hook::SourceNat, 2, vec![from("10.8.0.0/24", false), output("wg_main", true)], Verdict::Masquerade);
+    all.add(
+        Hook::SourceNat,
+        2,
+        vec![from("10.8.0.0/24", false), output("wg_main", true)],
+        Verdict::Masquerade,
+    );
     // One that can match nothing leaves no trace.
     all.add(Hook::Input, 3, vec![Match::Ipv4, Match::Ipv6], Verdict::Drop);
     all

@@ -52,7 +52,9 @@ impl Wanted {
             names,
         };
         for rule in ruleset.rules() {
-            if let Some(plain) = Plain::of(rule)?.filter(|p| rule.hook == Hook::Forward && p.verdict == Verdict::Accept) {
+            if let Some(plain) =
+                Plain::of(rule)?.filter(|p| rule.hook == Hook::Forward && p.verdict == Verdict::Accept)
+            {
                 wanted.accepts.push(plain);
             }
         }
@@ -69,7 +71,8 @@ impl Wanted {
                 let at = At { variant, family, table };
                 let chains = xtables::rules_for(&self.names.mark, ruleset, family, at.hooks())?;
                 // IPv4 cannot do without its program; IPv6 may be missing in the kernel or as a program.
-                let possible = family == Family::V4 || (xtables::family_exists(family) && at.program().is_some());
+                let possible =
+                    family == Family::V4 || (xtables::family_exists(family) && at.program().is_some());
                 if possible && !chains.is_empty() {
                     self.xtables.insert(at, chains);
                 }
@@ -133,7 +136,8 @@ impl State {
         not_these.insert(own.clone());
         not_these.extend(tables.into_iter().filter(|(_, owned)| *owned).map(|(table, _)| table));
         let others = chains.iter().any(|chain| {
-            !not_these.contains(&chain.table) && (chain.at_forward || self.wanted.repeated.is_ours(&chain.name))
+            !not_these.contains(&chain.table)
+                && (chain.at_forward || self.wanted.repeated.is_ours(&chain.name))
         });
         let listing = match (others, self.own_loaded) {
             (true, _) => nft::list_all()?,
@@ -207,7 +211,9 @@ fn observe_xtables(
     all.extend(wanted.xtables.keys());
     let (mut tables, mut managed) = (Vec::new(), BTreeSet::new());
     for at in all {
-        if !concerns(backend, wanted, at, chains) || (at.program().is_none() && !wanted.xtables.contains_key(&at)) {
+        if !concerns(backend, wanted, at, chains)
+            || (at.program().is_none() && !wanted.xtables.contains_key(&at))
+        {
             continue;
         }
         let listing = match at.list_if(existing.contains(&at)) {

@@ -46,7 +46,7 @@ pub(super) fn manages(listing: &Listing) -> bool {
 
 /// Our rules.
 pub(super) fn rules(mark: &str) -> Result<Vec<UfwRule>> {
-    let ours = tuples()?.into_iter().filter(|tuple| origin(mark, &tuple.comment).is_some());
+    let ours = tuples()?.into_iter().filter(|tuple| Origin::of(mark, &tuple.comment).is_ours());
     let mut rules: Vec<_> = ours.filter_map(|tuple| rule_of(&tuple)).collect();
     rules.sort();
     rules.dedup();
@@ -60,43 +60,33 @@ pub(super) fn add(mark: &str, rule: &UfwRule) -> Result<()> {
     let there = tuples()?.into_iter().find(|tuple| tuple.same_condition(&wanted));
     let mut comment = mark.to_owned();
     let mut first = matches!(rule, UfwRule::Deny { .. });
-    match there {
-        Some(there) if origin(mark, &there.comment).is_some() => {
-            if there.action == wanted.action {
-                return Ok(());
-            }
-            // One of ours with the other verdict. Changed in place it would stay where it is.
-            match there.comment.strip_prefix(mark).filter(|rest| !rest.is_empty()) {
-                Some(was) => {
-                    comment.push_str(was);
-                    first = false;
-                }
-                None => ufw(&command(&there.action, rule, Placed::Deleted, None))?,
-            }
+    if let Some(there) = &there {
+        match Origin::of(mark, &there.comment) {
+            origin if origin.is_ours() && there.action == wanted.action => return Ok(()),
+            // Changed in place it would stay where it is.
+            Origin::Made => ufw(&command(&there.action, rule, Placed::Deleted, None))?,
+            Origin::Taken { .. } => (comment, first) = (there.comment.clone(), false),
+            Origin::Foreign => (comment, first) = (taken(mark, there), false),
         }
-        Some(there) => {
-            first = false;
-            comment = format!("{mark}; was {}", there.action);
-            if !there.comment.is_empty() {
-                comment = format!("{comment}: {}", there.comment);
-            }
-        }
-        None => {}
     }
     let place = if first { Placed::First } else { Placed::Last };
     ufw(&command(&wanted.action, rule, place, Some(&comment)))?;
-    let added = tuples()?.iter().any(|tuple| tuple.same_rule(&wanted) && origin(mark, &tuple.comment).is_some());
-    if added { Ok(()) } else { Err(HostError::unexpected(format!("ufw did not take the rule {rule:?}"))) }
+    let ours = |tuple: &Tuple| tuple.same_rule(&wanted) && Origin::of(mark, &tuple.comment).is_ours();
+    if tuples()?.iter().any(ours) {
+        Ok(())
+    } else {
+        Err(HostError::unexpected(format!("ufw did not take the rule {rule:?}")))
+    }
 }
 
 /// Removes a rule of ours, or makes it again what it was before it was ours.
 pub(super) fn remove(mark: &str, rule: &UfwRule) -> Result<()> {
     let wanted = tuple_of(rule);
     let Some(there) = tuples()?.into_iter().find(|tuple| tuple.same_rule(&wanted)) else { return Ok(()) };
-    match origin(mark, &there.comment) {
-        None => Ok(()),
-        Some(None) => ufw(&command(&there.action, rule, Placed::Deleted, None)),
-        Some(Some((action, comment))) => ufw(&command(action, rule, Placed::Last, Some(comment))),
+    match Origin::of(mark, &there.comment) {
+        Origin::Foreign => Ok(()),
+        Origin::Made => ufw(&command(&there.action, rule, Placed::Deleted, None)),
+        Origin::Taken { action, comment } => ufw(&command(action, rule, Placed::Last, Some(comment))),
     }
 }
 
@@ -112,7 +102,7 @@ pub(super) fn status_lines(status: &str, mark: &str, words: &[String]) -> Vec<St
     let concerning = rules.skip(1).filter_map(|line| {
         let (rule, comment) = line.split_once(" # ").unwrap_or((line, ""));
         let named = || rule.split_whitespace().any(|word| words.iter().any(|wanted| wanted == word));
-        (origin(mark, comment).is_some() || named()).then(|| rule.trim_end().to_owned())
+        (Origin::of(mark, comment).is_ours() || named()).then(|| rule.trim_end().to_owned())
     });
     concerning.collect()
 }
@@ -164,14 +154,40 @@ fn name(protocol: Protocol) -> &'static str {
     if protocol == Protocol::Tcp { "tcp" } else { "udp" }
 }
 
-/// `None`: not ours. `Some(None)`: made by us. `Some(Some(..))`: the operator's rule, with its action and comment.
-fn origin<'a>(mark: &str, comment: &'a str) -> Option<Option<(&'a str, &'a str)>> {
-    let rest = comment.strip_prefix(mark)?;
-    if rest.is_empty() {
-        return Some(None);
+/// Whose a rule is, by its comment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin<'a> {
+    /// The operator's.
+    Foreign,
+    /// Made by us.
+    Made,
+    /// The operator's, taken over by us; it had this action and this comment.
+    Taken { action: &'a str, comment: &'a str },
+}
+
+impl<'a> Origin<'a> {
+    fn of(mark: &str, comment: &'a str) -> Self {
+        match comment.strip_prefix(mark) {
+            Some("") => Self::Made,
+            Some(rest) => rest.strip_prefix(WAS).map_or(Self::Foreign, |was| {
+                let (action, comment) = was.split_once(": ").unwrap_or((was, ""));
+                Self::Taken { action, comment }
+            }),
+            None => Self::Foreign,
+        }
     }
-    let was = rest.strip_prefix("; was ")?;
-    Some(Some(was.split_once(": ").unwrap_or((was, ""))))
+    fn is_ours(self) -> bool {
+        self != Self::Foreign
+    }
+}
+
+/// What stands between our mark and what a rule was that we took over.
+const WAS: &str = "; was ";
+
+/// The comment of a rule of the operator that becomes ours.
+fn taken(mark: &str, was: &Tuple) -> String {
+    let before = if was.comment.is_empty() { String::new() } else { format!(": {}", was.comment) };
+    format!("{mark}{WAS}{}{before}", was.action)
 }
 
 fn tuples() -> Result<Vec<Tuple>> {
@@ -221,8 +237,12 @@ impl Tuple {
 
 fn tuple_of(rule: &UfwRule) -> Tuple {
     let (route, action, conditions) = match rule {
-        UfwRule::Allow { protocol, port } => (false, "allow", format!("{} {port} any any any in", name(*protocol))),
-        UfwRule::Deny { protocol, port } => (false, "deny", format!("{} {port} any any any in", name(*protocol))),
+        UfwRule::Allow { protocol, port } => {
+            (false, "allow", format!("{} {port} any any any in", name(*protocol)))
+        }
+        UfwRule::Deny { protocol, port } => {
+            (false, "deny", format!("{} {port} any any any in", name(*protocol)))
+        }
         UfwRule::RouteFrom { interface } => (true, "allow", format!("any any any any any in_{interface}")),
     };
     Tuple { route, action: action.to_owned(), conditions, comment: String::new() }
@@ -230,7 +250,8 @@ fn tuple_of(rule: &UfwRule) -> Tuple {
 
 fn rule_of(tuple: &Tuple) -> Option<UfwRule> {
     if tuple.route {
-        let interface: InterfaceName = tuple.conditions.strip_prefix("any any any any any in_")?.parse().ok()?;
+        let interface: InterfaceName =
+            tuple.conditions.strip_prefix("any any any any any in_")?.parse().ok()?;
         return (tuple.action == "allow").then_some(UfwRule::RouteFrom { interface });
     }
     let (protocol, port) = tuple.conditions.strip_suffix(" any any any in")?.split_once(' ')?;

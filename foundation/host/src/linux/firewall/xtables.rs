@@ -195,7 +195,8 @@ impl At {
         let mut argv = vec![program.to_string_lossy().into_owned(), "-t".to_owned(), self.table.to_owned()];
         argv.extend(command.split(' ').map(str::to_owned));
         let output = iptables.execute(self.table, &format!("-w {LOCK_WAIT} {command}"));
-        let output = output.map_err(|e| HostError::unexpected(format!("starting {}: {e}", program.display())))?;
+        let output =
+            output.map_err(|e| HostError::unexpected(format!("starting {}: {e}", program.display())))?;
         Output::of(argv, output).success()
     }
 

@@ -22,8 +22,8 @@ use crate::linux::command::spawn_daemon;
 use crate::linux::files::LinuxFiles;
 use crate::linux::misc::{LinuxClock, LinuxSysctl};
 use crate::{
-    Clock, Command, Files, HostError, Logs, Manager, Result, ServiceState, ServiceStatus, Services, Sysctl, Unit,
-    UnitKind,
+    Clock, Command, Files, HostError, Logs, Manager, Result, ServiceState, ServiceStatus, Services, Sysctl,
+    Unit, UnitKind,
 };
 use phantom_types::Timestamp;
 
@@ -121,7 +121,8 @@ impl BuiltinServices {
         if let Some(process) = process {
             self.write_record(name, process, false)?;
         }
-        let argv = || [run.program.display().to_string()].into_iter().chain(run.args.iter().cloned()).collect();
+        let argv =
+            || [run.program.display().to_string()].into_iter().chain(run.args.iter().cloned()).collect();
         loop {
             if said_ready(socket).map_err(|e| HostError::io(format!("waiting for {name}"), e))?
                 && let Some(process) = process
@@ -131,7 +132,11 @@ impl BuiltinServices {
             let ended = child.try_wait().map_err(|e| HostError::io(format!("waiting for {name}"), e))?;
             if let Some(status) = ended {
                 LinuxFiles.remove(&self.run_file(name, "pid"))?;
-                return Err(HostError::Command { argv: argv(), status: status.code(), stderr: String::new() });
+                return Err(HostError::Command {
+                    argv: argv(),
+                    status: status.code(),
+                    stderr: String::new(),
+                });
             }
             if Instant::now() >= deadline {
                 self.stop_process(name, Duration::ZERO)?;
@@ -147,7 +152,10 @@ impl BuiltinServices {
             if !gone_within(process, wait) {
                 process.kill_group()?;
                 if !gone_within(process, KILL_WAIT) {
-                    return Err(HostError::Timeout { argv: vec![name.to_owned()], seconds: KILL_WAIT.as_secs() });
+                    return Err(HostError::Timeout {
+                        argv: vec![name.to_owned()],
+                        seconds: KILL_WAIT.as_secs(),
+                    });
                 }
             }
         }
@@ -168,7 +176,8 @@ impl Services for BuiltinServices {
 
     fn status(&self, name: &str) -> Result<ServiceStatus> {
         check_name(name)?;
-        let mut status = ServiceStatus { state: ServiceState::Inactive, pid: None, started_at: None, enabled: false };
+        let mut status =
+            ServiceStatus { state: ServiceState::Inactive, pid: None, started_at: None, enabled: false };
         if let Some(Record { process, ready }) = self.running(name)? {
             status.state = if ready { ServiceState::Active } else { ServiceState::Starting };
             status.pid = Some(process.pid);
@@ -195,7 +204,8 @@ impl Services for BuiltinServices {
     fn ours(&self) -> Result<Vec<String>> {
         let mut names = Vec::new();
         for file in LinuxFiles.list(&self.options.run_dir)? {
-            let name = file.to_str().and_then(|f| f.strip_suffix(".pid").or_else(|| f.strip_suffix(".started")));
+            let name =
+                file.to_str().and_then(|f| f.strip_suffix(".pid").or_else(|| f.strip_suffix(".started")));
             names.extend(name.filter(|name| check_name(name).is_ok()).map(str::to_owned));
         }
         names.dedup();
@@ -256,7 +266,11 @@ fn said_ready(socket: &UnixDatagram) -> std::io::Result<bool> {
     let mut buffer = [0; 4096];
     match socket.recv(&mut buffer) {
         Ok(length) => Ok(buffer[..length].split(|byte| *byte == b'\n').any(|line| line == b"READY=1")),
-        Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted) => Ok(false),
+        Err(e)
+            if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted) =>
+        {
+            Ok(false)
+        }
         Err(e) => Err(e),
     }
 }

@@ -115,7 +115,7 @@ impl Services for SystemdServices {
             Ok(None) | Err(HostError::Foreign { .. }) => return Ok(()),
             Err(error) => return Err(error),
         }
-        stop(name, Duration::from_secs(60))?;
+        stop(name, Duration::from_mins(1))?;
         systemctl(["--quiet", "--no-reload", "disable", &service(name)])?.success()?;
         LinuxFiles.remove(&unit_path(name))?;
         reload_manager()?;
@@ -157,7 +157,9 @@ impl Services for SystemdServices {
     /// In UTC, like every time that we print.
     fn logs(&self, name: &str, count: u32) -> Result<Logs> {
         check_name(name)?;
-        let Some(journalctl) = find("journalctl") else { return Ok(Logs { lines: Vec::new(), journald: true }) };
+        let Some(journalctl) = find("journalctl") else {
+            return Ok(Logs { lines: Vec::new(), journald: true });
+        };
         let lines = count.to_string();
         let args = ["-u", &service(name), "-n", &lines, "-o", "short", "--utc", "--no-pager", "--quiet"];
         let text = Program::at(journalctl).args(args).run().unwrap_or_default();
@@ -175,7 +177,8 @@ fn unit_path(name: &str) -> PathBuf {
 
 /// Stops a unit; what does not end in time is killed.
 fn stop(name: &str, wait: Duration) -> Result<()> {
-    let done = |output: Output| if output.code() == Some(NOT_LOADED) { Ok(()) } else { output.success().map(drop) };
+    let done =
+        |output: Output| if output.code() == Some(NOT_LOADED) { Ok(()) } else { output.success().map(drop) };
     match limited(["--quiet", "stop", &service(name)], wait) {
         Ok(output) => done(output),
         Err(HostError::Timeout { .. }) => {

@@ -40,9 +40,15 @@ const INSERT: &str = "insert rule inet filter forward jump phantom_wg_forward co
 /// The captured listing with the rules of [`FILL`] in place, and these rules in front of `forward`.
 fn filled(front: &str) -> Listing {
     let table = |chain: &str, comment: &str, handle: u32, expr: &str| {
-        format!("{{\"rule\": {{\"family\": \"inet\", \"table\": \"filter\", \"chain\": \"{chain}\", \"handle\": {handle}, \"comment\": \"{comment}\", \"expr\": [{expr}]}}}},\n")
+        format!(
+            "{{\"rule\": {{\"family\": \"inet\", \"table\": \"filter\", \"chain\": \"{chain}\", \"handle\": {handle}, \"comment\": \"{comment}\", \"expr\": [{expr}]}}}},\n"
+        )
     };
-    let meta = |key: &str, name: &str| format!("{{\"match\": {{\"op\": \"==\", \"left\": {{\"meta\": {{\"key\": \"{key}\"}}}}, \"right\": \"{name}\"}}}}");
+    let meta = |key: &str, name: &str| {
+        format!(
+            "{{\"match\": {{\"op\": \"==\", \"left\": {{\"meta\": {{\"key\": \"{key}\"}}}}, \"right\": \"{name}\"}}}}"
+        )
+    };
     let state = "{\"match\": {\"op\": \"in\", \"left\": {\"ct\": {\"key\": \"state\"}}, \"right\": [\"established\", \"related\"]}}";
     let from = "{\"match\": {\"op\": \"==\", \"left\": {\"payload\": {\"protocol\": \"ip\", \"field\": \"saddr\"}}, \"right\": {\"prefix\": {\"addr\": \"10.8.0.0\", \"len\": 24}}}}";
     let accept = "{\"accept\": null}";
@@ -59,8 +65,18 @@ fn filled(front: &str) -> Listing {
         more += &table("forward", comment, handle, &format!("{{\"jump\": {{\"target\": \"{target}\"}}}}"));
     }
     more += &table(chain, "phantom-wg 8ec0115e", 80, &format!("{state}, {accept}"));
-    more += &table(chain, "phantom-wg 4d2a5cb9", 81, &format!("{}, {from}, {accept}", meta("iifname", "wg_main")));
-    more += &table(chain, "phantom-wg fc18893e", 82, &format!("{}, {}, {accept}", meta("nfproto", "ipv6"), meta("iifname", "wg_main")));
+    more += &table(
+        chain,
+        "phantom-wg 4d2a5cb9",
+        81,
+        &format!("{}, {from}, {accept}", meta("iifname", "wg_main")),
+    );
+    more += &table(
+        chain,
+        "phantom-wg fc18893e",
+        82,
+        &format!("{}, {}, {accept}", meta("nfproto", "ipv6"), meta("iifname", "wg_main")),
+    );
     let before = "{\"rule\": {\"family\": \"inet\", \"table\": \"filter\", \"chain\": \"forward\"";
     Listing::parse(CAPTURED[0].replacen(before, &format!("{more}{before}"), 1).as_bytes()).unwrap()
 }
@@ -91,7 +107,11 @@ fn what_is_wrong_is_put_right() {
     assert_eq!(script("jump jump"), format!("{}{}{INSERT}", delete(70), delete(71)));
     // Other rules than those in the chain.
     let fewer = ours().plan(&filled("jump"), &not_these(), &accepts()[..1]);
-    assert!(fewer.script.starts_with("add chain inet filter phantom_wg_forward\nflush chain"), "{}", fewer.script);
+    assert!(
+        fewer.script.starts_with("add chain inet filter phantom_wg_forward\nflush chain"),
+        "{}",
+        fewer.script
+    );
     assert_eq!(fewer.script.lines().count(), 3);
 }
 
@@ -99,7 +119,10 @@ fn what_is_wrong_is_put_right() {
 fn nothing_wanted_leaves_nothing() {
     let gone = "flush chain inet filter phantom_wg_forward\ndelete chain inet filter phantom_wg_forward\n";
     let plan = ours().plan(&filled("jump"), &not_these(), &[]);
-    assert_eq!(plan, Plan { present: true, script: format!("delete rule inet filter forward handle 70\n{gone}") });
+    assert_eq!(
+        plan,
+        Plan { present: true, script: format!("delete rule inet filter forward handle 70\n{gone}") }
+    );
     for listing in captured() {
         assert_eq!(ours().plan(&listing, &not_these(), &[]), Plan::default());
     }
@@ -115,8 +138,12 @@ fn a_table_of_one_family_gets_the_rules_of_that_family() {
     for listing in captured() {
         let own = [Place::own("phantom_wg".into())].into();
         let script = ours().plan(&listing, &own, &accepts()).script;
-        assert!(script.contains("add rule ip filter phantom_wg_forward iifname \"wg_main\" ip saddr 10.8.0.0/24 accept"));
-        assert!(script.contains("insert rule ip filter FORWARD jump phantom_wg_forward comment \"phantom-wg\"\n"));
+        assert!(script.contains(
+            "add rule ip filter phantom_wg_forward iifname \"wg_main\" ip saddr 10.8.0.0/24 accept"
+        ));
+        assert!(
+            script.contains("insert rule ip filter FORWARD jump phantom_wg_forward comment \"phantom-wg\"\n")
+        );
         assert!(!script.contains("ip filter phantom_wg_forward meta nfproto"), "{script}");
     }
 }

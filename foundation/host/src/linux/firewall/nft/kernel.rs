@@ -36,7 +36,7 @@ const HOOK_NUMBER: u16 = 1;
 /// `NF_INET_FORWARD`.
 const FORWARD: u32 = 2;
 
-/// `EINVAL`: what a kernel without nf_tables says to its messages.
+/// `EINVAL`: what a kernel without `nf_tables` says to its messages.
 const EINVAL: i32 = 22;
 /// `EPROTONOSUPPORT`: what a kernel without nfnetlink says to its sockets.
 const EPROTONOSUPPORT: i32 = 93;
@@ -52,7 +52,7 @@ pub(in crate::linux::firewall) struct SeenChain {
     pub at_forward: bool,
 }
 
-/// All chains, or `None` on a kernel without nf_tables. Loads its module where that is possible.
+/// All chains, or `None` on a kernel without `nf_tables`. Loads its module where that is possible.
 pub(in crate::linux::firewall) fn chains() -> Result<Option<Vec<SeenChain>>> {
     dump(GET_CHAIN, |chains: &mut Vec<SeenChain>, payload| {
         chains.extend(chain(payload)?);
@@ -62,7 +62,7 @@ pub(in crate::linux::firewall) fn chains() -> Result<Option<Vec<SeenChain>>> {
 }
 
 /// All tables, each with whether it belongs to one process alone, which nobody else may change then (firewalld's in
-/// Debian 13). None on a kernel without nf_tables.
+/// Debian 13). None on a kernel without `nf_tables`.
 pub(in crate::linux::firewall) fn tables() -> Result<BTreeMap<Place, bool>> {
     let tables = dump(GET_TABLE, |tables: &mut BTreeMap<Place, bool>, payload| {
         tables.extend(table(payload)?);
@@ -71,7 +71,10 @@ pub(in crate::linux::firewall) fn tables() -> Result<BTreeMap<Place, bool>> {
     Ok(tables.map_err(|fault| fault.into_error("listing the nftables tables"))?.unwrap_or_default())
 }
 
-fn dump<T: Default>(message: u16, add: impl Fn(&mut T, &[u8]) -> Result<(), Fault>) -> Result<Option<T>, Fault> {
+fn dump<T: Default>(
+    message: u16,
+    add: impl Fn(&mut T, &[u8]) -> Result<(), Fault>,
+) -> Result<Option<T>, Fault> {
     let result = Socket::open(NETLINK_NETFILTER)
         // All bytes of the head are zero: any family (`NFPROTO_UNSPEC`), version 0, resource 0.
         .and_then(|mut socket| socket.dump(&mut Request::new(message, HEAD, |_| {}), T::default, add));
@@ -96,7 +99,8 @@ fn chain(payload: &[u8]) -> Result<Option<SeenChain>, Fault> {
             _ => {}
         }
     }
-    let seen = table.zip(name).map(|(table, name)| SeenChain { table: Place { family, table }, name, at_forward });
+    let seen =
+        table.zip(name).map(|(table, name)| SeenChain { table: Place { family, table }, name, at_forward });
     seen.map(Some).ok_or_else(|| Fault::Garbled("a chain without name".to_owned()))
 }
 
@@ -159,7 +163,8 @@ mod tests {
         \x0c\x00\x02\x00\x00\x00\x00\x00\x00\x00\x00\x01\x08\x00\x06\x00\x00\x00\x00\x00";
 
     fn with_flags(flags: u8) -> Vec<u8> {
-        let mut bytes = b"\x01\x00\x00\x07\x0e\x00\x01\x00firewalld\x00\x00\x00\x08\x00\x02\x00\x00\x00\x00".to_vec();
+        let mut bytes =
+            b"\x01\x00\x00\x07\x0e\x00\x01\x00firewalld\x00\x00\x00\x08\x00\x02\x00\x00\x00\x00".to_vec();
         bytes.push(flags);
         bytes.extend(b"\x08\x00\x03\x00\x00\x00\x00\x02");
         bytes
@@ -171,9 +176,11 @@ mod tests {
 
     #[test]
     fn chains_are_read() {
-        let forward = SeenChain { table: place(TableFamily::Ip, "filter"), name: "FORWARD".into(), at_forward: true };
+        let forward =
+            SeenChain { table: place(TableFamily::Ip, "filter"), name: "FORWARD".into(), at_forward: true };
         assert_eq!(chain(CHAIN).unwrap(), Some(forward.clone()));
-        let other = SeenChain { table: place(TableFamily::Inet, "x"), name: "other".into(), at_forward: false };
+        let other =
+            SeenChain { table: place(TableFamily::Inet, "x"), name: "other".into(), at_forward: false };
         assert_eq!(chain(OTHER).unwrap(), Some(other));
         // The first one at another hook.
         let mut input = CHAIN.to_vec();

@@ -152,7 +152,9 @@ impl Rule {
     fn drops_all(&self) -> bool {
         let counts = |s: &Value| s.get("counter").is_some() || s.get("log").is_some();
         match self.statements.as_slice() {
-            [before @ .., last] => before.iter().all(counts) && (last.get("drop").is_some() || last.get("reject").is_some()),
+            [before @ .., last] => {
+                before.iter().all(counts) && (last.get("drop").is_some() || last.get("reject").is_some())
+            }
             [] => false,
         }
     }
@@ -234,14 +236,12 @@ fn condition(value: &Value) -> Option<Match> {
 
 /// An address, or a prefix.
 pub(in crate::linux::firewall) fn network(value: &Value) -> Option<IpNetwork> {
-    match value {
-        Value::String(address) => address.parse().ok(),
-        _ => {
-            let prefix = &value["prefix"];
-            let address = prefix["addr"].as_str()?.parse().ok()?;
-            IpNetwork::new(address, prefix["len"].as_u64()?.try_into().ok()?).ok()
-        }
+    if let Some(address) = value.as_str() {
+        return address.parse().ok();
     }
+    let prefix = &value["prefix"];
+    let address = prefix["addr"].as_str()?.parse().ok()?;
+    IpNetwork::new(address, prefix["len"].as_u64()?.try_into().ok()?).ok()
 }
 
 /// The words of a list, which is an array, a set or a chain of "or" depending on the version of nft; sorted.

@@ -42,7 +42,11 @@ pub(in crate::linux::firewall) fn own_rules(mark: &str, wanted: &Ruleset) -> Res
 }
 
 /// Those of some rules that a table which sees only this family (or both, for `None`) can have.
-pub(in crate::linux::firewall) fn rules_of(mark: &str, rules: &[Plain], only: Option<Family>) -> Vec<Rendered> {
+pub(in crate::linux::firewall) fn rules_of(
+    mark: &str,
+    rules: &[Plain],
+    only: Option<Family>,
+) -> Vec<Rendered> {
     let suits = |plain: &&Plain| only.is_none_or(|family| plain.is_for(family));
     rules.iter().filter(suits).map(|plain| render(mark, plain.clone(), only)).collect()
 }
@@ -56,7 +60,11 @@ pub(in crate::linux::firewall) fn own_table(table: &Place, rules: &Rules) -> Str
     for (hook, rules) in HOOKS.iter().filter_map(|hook| rules.get_key_value(hook)) {
         let base = base(*hook);
         let _ = writeln!(script, "\tchain {} {{", base.name);
-        let _ = writeln!(script, "\t\ttype {} hook {} priority {}; policy accept;", base.kind, base.hook, base.priority);
+        let _ = writeln!(
+            script,
+            "\t\ttype {} hook {} priority {}; policy accept;",
+            base.kind, base.hook, base.priority
+        );
         for rule in rules {
             let _ = writeln!(script, "\t\t{} comment \"{}\"", rule.text, rule.comment);
         }

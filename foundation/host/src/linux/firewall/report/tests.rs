@@ -7,7 +7,11 @@ use super::{add_nft, add_xtables, forwarded, names};
 use crate::{FirewallQuery, FirewallReport};
 
 fn query() -> FirewallQuery {
-    FirewallQuery { interface: "wg_main".parse().unwrap(), subnet: "10.8.0.0/24".parse().unwrap(), port: 51820 }
+    FirewallQuery {
+        interface: "wg_main".parse().unwrap(),
+        subnet: "10.8.0.0/24".parse().unwrap(),
+        port: 51820,
+    }
 }
 
 fn net(text: &str) -> ipnetwork::IpNetwork {
@@ -91,7 +95,10 @@ fn rules_of_iptables_that_concern_the_vpn_are_listed() {
             "-A POSTROUTING ! -s 10.8.0.0/24 -o eth2 -j MASQUERADE",
         ]
     );
-    assert_eq!(nat.masquerade, [(net("10.8.0.0/24"), net("0.0.0.0/0")), (net("0.0.0.0/0"), net("0.0.0.0/0"))]);
+    assert_eq!(
+        nat.masquerade,
+        [(net("10.8.0.0/24"), net("0.0.0.0/0")), (net("0.0.0.0/0"), net("0.0.0.0/0"))]
+    );
     let filter = iptables("filter", FILTER);
     assert_eq!(
         filter.filter_rules,
@@ -109,7 +116,12 @@ fn rules_of_iptables_that_concern_the_vpn_are_listed() {
 
 #[test]
 fn beginnings_of_names_are_not_names() {
-    for rule in ["-A X -i wg_main2 -j ACCEPT", "-A X -s 10.8.0.0/240 -j ACCEPT", "-A X -p udp --dport 5182 -j ACCEPT", "-A X -p udp --dport 518200"] {
+    for rule in [
+        "-A X -i wg_main2 -j ACCEPT",
+        "-A X -s 10.8.0.0/240 -j ACCEPT",
+        "-A X -p udp --dport 5182 -j ACCEPT",
+        "-A X -p udp --dport 518200",
+    ] {
         assert!(!names(rule, &query()), "{rule}");
     }
     assert!(names("-A X ! -o wg_main -j DROP", &query()) && names("-A X -d 10.8.0.0/24 -j DROP", &query()));

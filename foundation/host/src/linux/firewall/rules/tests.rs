@@ -58,7 +58,9 @@ fn what_nothing_can_meet_is_no_rule() {
     ] {
         assert_eq!(forward(matches.clone()), None, "{matches:?}");
     }
-    assert!(forward(vec![input("a", true), input("b", true), port(Protocol::Tcp, 1), Match::TcpSyn]).is_some());
+    assert!(
+        forward(vec![input("a", true), input("b", true), port(Protocol::Tcp, 1), Match::TcpSyn]).is_some()
+    );
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Reading ufw's files and the words for its program, as seen with ufw 0.36.2.
 
-use super::{Placed, Tuple, command, origin, rule_of, status_lines, switched_on, tuple_of};
+use super::{Origin, Placed, Tuple, command, rule_of, status_lines, switched_on, taken, tuple_of};
 use crate::{Protocol, UfwRule};
 
 const RULES: &str = "*filter
@@ -53,19 +53,30 @@ fn what_we_write_is_what_we_read() {
         assert!(tuple_of(&rule).same_rule(&tuples()[tuple]), "{rule:?}");
     }
     // The same port with another verdict is the same condition.
-    assert!(tuple_of(&allow(51821)).same_condition(&tuples()[0]) && !tuple_of(&allow(51821)).same_rule(&tuples()[0]));
+    assert!(
+        tuple_of(&allow(51821)).same_condition(&tuples()[0])
+            && !tuple_of(&allow(51821)).same_rule(&tuples()[0])
+    );
     let v6 = Tuple::parse("### tuple ### allow udp 51820 ::/0 any ::/0 in").unwrap();
     assert!(tuple_of(&allow(51820)).same_rule(&v6));
 }
 
 #[test]
 fn comments_tell_whose_a_rule_is() {
-    let of = |comment| origin("phantom-wg", comment);
-    assert_eq!(of("phantom-wg"), Some(None));
-    assert_eq!(of("phantom-wg; was allow"), Some(Some(("allow", ""))));
-    assert_eq!(of("phantom-wg; was allow_log: for Bob: see wiki"), Some(Some(("allow_log", "for Bob: see wiki"))));
+    let of = |comment| Origin::of("phantom-wg", comment);
+    assert_eq!(of("phantom-wg"), Origin::Made);
+    assert_eq!(of("phantom-wg; was allow"), Origin::Taken { action: "allow", comment: "" });
+    let taken_over = "phantom-wg; was allow_log: for Bob: see wiki";
+    assert_eq!(of(taken_over), Origin::Taken { action: "allow_log", comment: "for Bob: see wiki" });
+    let bobs = Tuple {
+        route: false,
+        action: "allow_log".into(),
+        conditions: String::new(),
+        comment: "for Bob: see wiki".into(),
+    };
+    assert_eq!(taken("phantom-wg", &bobs), taken_over);
     for foreign in ["", "phantom", "phantom-wg-test", "phantom-wg2", "phantom-wg rule", "my phantom-wg"] {
-        assert_eq!(of(foreign), None, "{foreign:?}");
+        assert_eq!(of(foreign), Origin::Foreign, "{foreign:?}");
     }
 }
 
@@ -73,13 +84,25 @@ fn comments_tell_whose_a_rule_is() {
 fn commands() {
     let line = |words: Vec<String>| words.join("|");
     let comment = Some("phantom-wg");
-    assert_eq!(line(command("allow", &allow(51820), Placed::Last, comment)), "allow|51820/udp|comment|phantom-wg");
-    assert_eq!(line(command("deny", &deny(51820), Placed::First, comment)), "prepend|deny|51820/udp|comment|phantom-wg");
+    assert_eq!(
+        line(command("allow", &allow(51820), Placed::Last, comment)),
+        "allow|51820/udp|comment|phantom-wg"
+    );
+    assert_eq!(
+        line(command("deny", &deny(51820), Placed::First, comment)),
+        "prepend|deny|51820/udp|comment|phantom-wg"
+    );
     assert_eq!(line(command("deny", &deny(51820), Placed::Deleted, None)), "delete|deny|51820/udp");
-    assert_eq!(line(command("allow", &route(), Placed::Last, comment)), "route|allow|in|on|wg_main|comment|phantom-wg");
+    assert_eq!(
+        line(command("allow", &route(), Placed::Last, comment)),
+        "route|allow|in|on|wg_main|comment|phantom-wg"
+    );
     assert_eq!(line(command("allow", &route(), Placed::Deleted, None)), "route|delete|allow|in|on|wg_main");
     assert_eq!(line(command("allow_log", &allow(1), Placed::Last, Some(""))), "allow|log|1/udp|comment|");
-    assert_eq!(line(command("allow_log-all", &route(), Placed::Last, None)), "route|allow|in|on|wg_main|log-all");
+    assert_eq!(
+        line(command("allow_log-all", &route(), Placed::Last, None)),
+        "route|allow|in|on|wg_main|log-all"
+    );
 }
 
 #[test]

@@ -45,7 +45,9 @@ impl Listing {
 
     /// All rules as `iptables -S` prints them, chain by chain.
     pub(in crate::linux::firewall) fn lines(&self) -> impl Iterator<Item = String> {
-        self.chains.iter().flat_map(|(chain, rules)| rules.iter().map(move |rule| format!("-A {chain} {rule}")))
+        self.chains
+            .iter()
+            .flat_map(|(chain, rules)| rules.iter().map(move |rule| format!("-A {chain} {rule}")))
     }
 
     /// Forwarded packets that no rule decides are dropped: by the policy, or by a rule without conditions.
@@ -101,11 +103,14 @@ impl Listing {
     /// The chains that forwarded packets can come to.
     pub(in crate::linux::firewall) fn reached_from(&self, builtin: &str) -> BTreeSet<&str> {
         let mut reached = BTreeSet::new();
-        let mut open: Vec<&str> = self.chains.get_key_value(builtin).map(|(name, _)| name.as_str()).into_iter().collect();
+        let mut open: Vec<&str> =
+            self.chains.get_key_value(builtin).map(|(name, _)| name.as_str()).into_iter().collect();
         while let Some(chain) = open.pop() {
             if reached.insert(chain) {
                 let targets = self.chains[chain].iter().filter_map(|rule| target(rule));
-                open.extend(targets.filter_map(|name| self.chains.get_key_value(name).map(|(name, _)| name.as_str())));
+                open.extend(
+                    targets.filter_map(|name| self.chains.get_key_value(name).map(|(name, _)| name.as_str())),
+                );
             }
         }
         reached

@@ -46,8 +46,11 @@ pub(super) fn restore_script(table: &str, names: &Names, chains: &Chains) -> Str
         for rule in rules {
             let chain = names.chain(*hook);
             let (conditions, target) = rule.text.rsplit_once("-j ").unwrap_or((&rule.text, ""));
-            let _ =
-                writeln!(script, "-A {chain} {conditions}-m comment --comment \"{}\" -j {target}", rule.comment);
+            let _ = writeln!(
+                script,
+                "-A {chain} {conditions}-m comment --comment \"{}\" -j {target}",
+                rule.comment
+            );
         }
     }
     script.push_str("COMMIT\n");

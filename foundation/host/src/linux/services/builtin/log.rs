@@ -1,5 +1,4 @@
 //! Log files of daemons.
-#![expect(clippy::disallowed_methods, reason = "old log files are removed here")]
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
@@ -84,6 +83,7 @@ fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests")]
 mod tests {
     use std::fs;
     use std::io::Write;

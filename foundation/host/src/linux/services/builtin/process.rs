@@ -62,7 +62,7 @@ impl Process {
 
     /// Sends a signal, if it still runs.
     pub(super) fn signal(self, signal: Signal) -> Result<()> {
-        self.send(signal, |pid, signal| kill(pid, signal))
+        self.send(signal, kill)
     }
 
     /// Kills it and what it has started, which is the process group that it was made the leader of.
@@ -140,7 +140,8 @@ mod tests {
         let this = Process::of(std::process::id()).unwrap();
         assert!(this.runs());
         assert!(!Process { started: this.started + 1, ..this }.runs());
-        let age = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs().cast_signed() - this.started_at().unwrap().seconds();
+        let age = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs().cast_signed()
+            - this.started_at().unwrap().seconds();
         assert!((-2..3600).contains(&age), "{age}");
     }
 }

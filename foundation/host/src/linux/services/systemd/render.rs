@@ -184,7 +184,8 @@ fn needed(unit: &Unit) -> impl Iterator<Item = PathBuf> {
         UnitKind::OneShot { start, stop } => [Some(start), stop.as_ref()],
     };
     let of_command = |command: &Command| {
-        let args = command.args.iter().map(|arg| arg.split_once('=').map_or(arg.as_str(), |(_, value)| value));
+        let args =
+            command.args.iter().map(|arg| arg.split_once('=').map_or(arg.as_str(), |(_, value)| value));
         args.map(PathBuf::from).chain([command.program.clone()]).collect::<Vec<_>>()
     };
     let paths: Vec<_> = commands.into_iter().flatten().flat_map(of_command).collect();

@@ -110,7 +110,9 @@ mod tests {
         assert_eq!(days_from_civil(2100, 3, 1), Some(47_541));
         assert_eq!(timestamp("Thu 1970-01-01 00:00:01 UTC").unwrap().micros(), 1_000_000);
         assert_eq!(timestamp("Thu 1970-01-01 00:00:00.5 UTC").unwrap().micros(), 500_000);
-        for wrong in ["", "n/a", "0", "Tue 2025-13-09 01:11:47 UTC", "Tue 2025-09 01:11:47 UTC", "Tue x-y-z a:b:c UTC"] {
+        for wrong in
+            ["", "n/a", "0", "Tue 2025-13-09 01:11:47 UTC", "Tue 2025-09 01:11:47 UTC", "Tue x-y-z a:b:c UTC"]
+        {
             assert_eq!(timestamp(wrong), None, "{wrong:?}");
         }
     }

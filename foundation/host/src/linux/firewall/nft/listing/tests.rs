@@ -22,10 +22,13 @@ fn what_was_written_is_recognised() {
 fn every_change_by_hand_is_noticed() {
     let rules = own_rules("phantom-wg", &everything()).unwrap();
     // Each takes one word of the listing to another that somebody could have written, the comments unchanged.
-    let changes = [
+    let edits = [
         ("\"right\": 51820", "\"right\": 51821"),
         ("\"right\": \"lo\"", "\"right\": \"eth0\""),
-        ("\"op\": \"!=\", \"left\": {\"meta\": {\"key\": \"iifname\"", "\"op\": \"==\", \"left\": {\"meta\": {\"key\": \"iifname\""),
+        (
+            "\"op\": \"!=\", \"left\": {\"meta\": {\"key\": \"iifname\"",
+            "\"op\": \"==\", \"left\": {\"meta\": {\"key\": \"iifname\"",
+        ),
         ("{\"drop\": null}", "{\"accept\": null}"),
         ("{\"drop\": null}", "{\"counter\": null}, {\"drop\": null}"),
         ("{\"drop\": null}", "{\"limit\": {\"rate\": 1}}, {\"drop\": null}"),
@@ -43,15 +46,30 @@ fn every_change_by_hand_is_noticed() {
         ("\"expr\": \"admin-prohibited\"", "\"expr\": \"no-route\""),
         ("{\"masquerade\": null}", "{\"masquerade\": {\"flags\": \"random\"}}"),
         ("phantom-wg 7f47e602", "phantom-wg 00000000"),
-        ("\"hook\": \"input\", \"prio\": 0, \"policy\": \"accept\"", "\"hook\": \"input\", \"prio\": 0, \"policy\": \"drop\""),
+        (
+            "\"hook\": \"input\", \"prio\": 0, \"policy\": \"accept\"",
+            "\"hook\": \"input\", \"prio\": 0, \"policy\": \"drop\"",
+        ),
         ("\"hook\": \"postrouting\", \"prio\": 100", "\"hook\": \"postrouting\", \"prio\": 101"),
-        ("\"name\": \"mangle\", \"handle\": 3, \"type\": \"filter\", \"hook\": \"forward\"", "\"name\": \"mangle\", \"handle\": 3"),
-        ("\"name\": \"phantom_wg\", \"handle\": 2}", "\"name\": \"phantom_wg\", \"handle\": 2, \"flags\": \"dormant\"}"),
-        ("{\"table\": {\"family\": \"ip\", \"name\": \"filter\"", "{\"set\": {\"family\": \"inet\", \"name\": \"x\", \"table\": \"phantom_wg\"}},{\"table\": {\"family\": \"ip\", \"name\": \"filter\""),
-        ("{\"table\": {\"family\": \"ip\", \"name\": \"filter\"", "{\"chain\": {\"family\": \"inet\", \"name\": \"x\", \"table\": \"phantom_wg\"}},{\"table\": {\"family\": \"ip\", \"name\": \"filter\""),
+        (
+            "\"name\": \"mangle\", \"handle\": 3, \"type\": \"filter\", \"hook\": \"forward\"",
+            "\"name\": \"mangle\", \"handle\": 3",
+        ),
+        (
+            "\"name\": \"phantom_wg\", \"handle\": 2}",
+            "\"name\": \"phantom_wg\", \"handle\": 2, \"flags\": \"dormant\"}",
+        ),
+        (
+            "{\"table\": {\"family\": \"ip\", \"name\": \"filter\"",
+            "{\"set\": {\"family\": \"inet\", \"name\": \"x\", \"table\": \"phantom_wg\"}},{\"table\": {\"family\": \"ip\", \"name\": \"filter\"",
+        ),
+        (
+            "{\"table\": {\"family\": \"ip\", \"name\": \"filter\"",
+            "{\"chain\": {\"family\": \"inet\", \"name\": \"x\", \"table\": \"phantom_wg\"}},{\"table\": {\"family\": \"ip\", \"name\": \"filter\"",
+        ),
     ];
     for json in CAPTURED {
-        for (from, to) in changes {
+        for (from, to) in edits {
             let changed = json.replacen(from, to, 1);
             assert_ne!(changed, json, "{from}");
             let listing = Listing::parse(changed.as_bytes()).unwrap();
@@ -111,11 +129,20 @@ fn strange_input_is_an_error_or_nothing() {
     for json in ["", "{", "[]", "{\"nftables\": 1}", "{\"nftables\": [1]}"] {
         assert!(Listing::parse(json.as_bytes()).is_err(), "{json}");
     }
-    for json in ["{\"nftables\": []}", "{\"nftables\": [{\"metainfo\": 1}, {\"rule\": null}, {\"chain\": {}}]}"] {
+    for json in
+        ["{\"nftables\": []}", "{\"nftables\": [{\"metainfo\": 1}, {\"rule\": null}, {\"chain\": {}}]}"]
+    {
         assert!(Listing::parse(json.as_bytes()).unwrap().tables.is_empty(), "{json}");
     }
     assert_eq!(plain(&[]), None);
-    for statement in ["{}", "null", "{\"match\": {}}", "{\"mangle\": null}", "{\"reject\": null}", "{\"jump\": {\"target\": \"x\"}}"] {
+    for statement in [
+        "{}",
+        "null",
+        "{\"match\": {}}",
+        "{\"mangle\": null}",
+        "{\"reject\": null}",
+        "{\"jump\": {\"target\": \"x\"}}",
+    ] {
         assert_eq!(plain(&[serde_json::from_str(statement).unwrap()]), None, "{statement}");
     }
 }

@@ -51,7 +51,7 @@ fn what_was_written_is_recognised() {
 
 #[test]
 fn every_change_by_hand_is_noticed() {
-    let changes = [
+    let edits = [
         ("--dport 51820", "--dport 51821"),
         ("! -i lo", "-i lo"),
         ("! -i lo", "! -i eth0"),
@@ -75,7 +75,7 @@ fn every_change_by_hand_is_noticed() {
         ("-A FORWARD -m", "-A OUTPUT -j PHANTOM-WG-FORWARD\n-A FORWARD -m"),
         ("-A PHANTOM-WG-FORWARD ", "-A PHANTOM-WG-FORWARD -j RETURN\n-A PHANTOM-WG-FORWARD "),
     ];
-    for (from, to) in changes {
+    for (from, to) in edits {
         let changed = V4.replacen(from, to, 1);
         assert_ne!(changed, V4, "{from}");
         assert!(!holds(Family::V4, &changed), "{from} -> {to}");
@@ -112,7 +112,9 @@ fn nothing_wanted_means_nothing_there() {
 fn closed_tables_are_seen() {
     let closed = |text: &str| Listing::parse(text).closed();
     assert!(closed("-P FORWARD DROP\n"));
-    assert!(closed("-P FORWARD ACCEPT\n-A FORWARD -j DOCKER-USER\n-A FORWARD -j REJECT --reject-with icmp-host-prohibited\n"));
+    assert!(closed(
+        "-P FORWARD ACCEPT\n-A FORWARD -j DOCKER-USER\n-A FORWARD -j REJECT --reject-with icmp-host-prohibited\n"
+    ));
     assert!(closed("-P FORWARD ACCEPT\n-A FORWARD -j DROP\n"));
     assert!(!closed("-P INPUT DROP\n-P FORWARD ACCEPT\n-A FORWARD -i eth0 -j DROP\n-A INPUT -j DROP\n"));
     assert!(!closed(""));
@@ -120,7 +122,9 @@ fn closed_tables_are_seen() {
 
 #[test]
 fn jumps_are_found_wherever_they_are() {
-    let listing = Listing::parse("-N A\n-N B\n-N C\n-A A -m comment --comment \"-j C\" -g B\n-A B -i x -j A\n-A C -j B\n-A FORWARD -j A\n");
+    let listing = Listing::parse(
+        "-N A\n-N B\n-N C\n-A A -m comment --comment \"-j C\" -g B\n-A B -i x -j A\n-A C -j B\n-A FORWARD -j A\n",
+    );
     assert_eq!(listing.jumps_to("B").collect::<Vec<_>>(), ["A -m comment --comment \"-j C\" -g B", "C -j B"]);
     assert_eq!(listing.reached_from("FORWARD").into_iter().collect::<Vec<_>>(), ["A", "B", "FORWARD"]);
     assert!(listing.reached_from("nothing").is_empty());
@@ -146,7 +150,15 @@ fn cut_rules_are_not_understood_and_no_panics() {
             let _ = addresses(&line[..end]);
         }
     }
-    for rule in ["", "-j", "! -j ACCEPT", "--dport 1 -j ACCEPT", "-p tcp -j ACCEPT", "-m limit -j ACCEPT", "-x -j ACCEPT"] {
+    for rule in [
+        "",
+        "-j",
+        "! -j ACCEPT",
+        "--dport 1 -j ACCEPT",
+        "-p tcp -j ACCEPT",
+        "-m limit -j ACCEPT",
+        "-x -j ACCEPT",
+    ] {
         assert_eq!(read(rule).plain, None, "{rule}");
     }
 }

@@ -15,7 +15,9 @@ fn all(family: Family) -> Chains {
 }
 
 fn script(family: Family) -> String {
-    let of_table = |table: &str| -> Chains { all(family).into_iter().filter(|(hook, _)| site(*hook).0 == table).collect() };
+    let of_table = |table: &str| -> Chains {
+        all(family).into_iter().filter(|(hook, _)| site(*hook).0 == table).collect()
+    };
     TABLES.into_iter().map(|table| restore_script(table, &names(), &of_table(table))).collect()
 }
 
@@ -70,7 +72,11 @@ COMMIT
 
 #[test]
 fn repeated_accepts_are_one_chain() {
-    let plain = |matches| Plain::of(&RulesetRule { hook: Hook::Forward, order: 1, matches, verdict: Verdict::Accept }).unwrap().unwrap();
+    let plain = |matches| {
+        Plain::of(&RulesetRule { hook: Hook::Forward, order: 1, matches, verdict: Verdict::Accept })
+            .unwrap()
+            .unwrap()
+    };
     let rules = [plain(vec![Match::Established]), plain(vec![Match::Ipv4])];
     assert_eq!(accepts("m", &rules, Family::V4).unwrap()[&Hook::Forward].len(), 2);
     assert_eq!(accepts("m", &rules, Family::V6).unwrap()[&Hook::Forward].len(), 1);
@@ -83,5 +89,8 @@ fn what_iptables_cannot_say_is_refused() {
     let mut wanted = crate::Ruleset::default();
     wanted.add(Hook::Forward, 1, vec![out("a"), out("b")], Verdict::Drop);
     let error = rules_for("m", &wanted, Family::V4, HOOKS.into_iter()).unwrap_err();
-    assert_eq!(error.to_string(), "this host cannot ask twice for -o in one rule with iptables (nftables can)");
+    assert_eq!(
+        error.to_string(),
+        "this host cannot ask twice for -o in one rule with iptables (nftables can)"
+    );
 }

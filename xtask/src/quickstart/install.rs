@@ -1,0 +1,80 @@
+//! Putting programs, manual pages and completions where Debian looks for an administrator's own.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::manifest::{Manifest, write};
+use super::server::PROGRAMS_DIR;
+use crate::problem::{Context as _, Problem, Result};
+use crate::workspace;
+
+/// The programs of the server.
+const PROGRAMS: [&str; 2] = ["phantom-api", "phantom-wg-device"];
+
+/// Folders of generated files, below `docs/` or the folder of the programs, and where their files belong.
+const TEXTS: [(&str, &str); 5] = [
+    ("man", "/usr/local/share/man/man1"),
+    ("man/tr", "/usr/local/share/man/tr/man1"),
+    ("completions/bash", "/usr/local/share/bash-completion/completions"),
+    ("completions/zsh", "/usr/local/share/zsh/site-functions"),
+    ("completions/fish", "/usr/local/share/fish/vendor_completions.d"),
+];
+
+/// Folders that the server makes when it is set up.
+const MADE_BY_THE_SERVER: [&str; 2] = ["/etc/wireguard", "/etc/sysctl.d"];
+
+/// Installs what differs from what is installed; returns whether a program did.
+pub(super) fn run(built: &Path, manifest: &mut Manifest) -> Result<bool> {
+    MADE_BY_THE_SERVER.iter().try_for_each(|folder| manifest.note_folder(Path::new(folder)))?;
+    let mut changed = false;
+    for program in PROGRAMS {
+        changed |= place(&built.join(program), &Path::new(PROGRAMS_DIR).join(program), 0o755, manifest)?;
+    }
+    let docs = if built.join("man").is_dir() { built.to_owned() } else { workspace::root().join("docs") };
+    for (from, to) in TEXTS {
+        for file in files(&docs.join(from))? {
+            let name = file.file_name().unwrap_or_default();
+            place(&file, &Path::new(to).join(name), 0o644, manifest)?;
+        }
+    }
+    println!("{}: {}", PROGRAMS.map(|program| format!("{PROGRAMS_DIR}/{program}")).join(", "), match changed {
+        true => "installed, with manual pages and completions",
+        false => "up to date",
+    });
+    Ok(changed)
+}
+
+/// Copies a file unless the same one is there; returns whether it did.
+fn place(from: &Path, to: &Path, mode: u32, manifest: &mut Manifest) -> Result<bool> {
+    let content = fs::read(from).context(from.display())?;
+    let now = fs::read(to).ok();
+    let ours = manifest.files.contains(to);
+    if to.symlink_metadata().is_ok() && !ours {
+        let text = format!("{} is there already and was not put there by quickstart: move it away first", to.display());
+        return Err(Problem::new(text));
+    }
+    if ours && now.as_ref() == Some(&content) {
+        return Ok(false);
+    }
+    if let Some(folder) = to.parent() {
+        manifest.make_folder(folder)?;
+    }
+    manifest.add_file(to)?;
+    write(to, &content, mode)?;
+    Ok(true)
+}
+
+fn files(dir: &Path) -> Result<Vec<PathBuf>> {
+    if !dir.is_dir() {
+        return Ok(Vec::new());
+    }
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).context(dir.display())? {
+        let path = entry.context(dir.display())?.path();
+        if path.is_file() {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
