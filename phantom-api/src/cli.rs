@@ -106,7 +106,7 @@ fn language(
         match Lang::of_locale(name) {
             Some(lang) => return lang,
             None => {
-                let _ = writeln!(streams.err, "phantom-api: PHANTOM_LANG '{name}' is not known: en, tr");
+                let _ = writeln!(streams.err, "phantom-api: PHANTOM_LANG {name:?} is not known: en, tr");
             }
         }
     }

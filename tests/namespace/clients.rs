@@ -135,10 +135,11 @@ fn service_stops_starts_and_restarts() {
         assert_eq!(world.ok(&["core", "start_service"])["already_running"], false);
         assert_eq!(world.ok(&["core", "start_service"])["already_running"], true);
         assert!(world.sh("wg show wg_main allowed-ips").contains("10.8.0.3/32"));
+        world.begin_anew(At::Client1);
         world.reaches(At::Client1, INTERNET);
         let restarted = world.ok(&["core", "restart_service"]);
         assert_eq!(restarted["interface_up"], true);
-        world.reaches(At::Client1, INTERNET);
+        world.reaches(At::Client1, INTERNET); // the client finds back by itself
         world.ok(&["core", "update_tweak_setting", "setting_name=restart_service_after_client_creation", "value=true"]);
         let before = world.ok(&["core", "server_status"])["service"].clone();
         world.ok(&["core", "add_client", "client_name=with-restart"]);
@@ -146,6 +147,7 @@ fn service_stops_starts_and_restarts() {
         if backend() == "embedded" {
             assert_ne!(before["pid"], after["pid"], "the service was to restart");
         }
+        world.begin_anew(At::Client1);
         world.reaches(At::Client1, INTERNET);
         world.in_sync();
     });

@@ -4,8 +4,11 @@
 #![expect(clippy::unwrap_used, reason = "these are tests, helpers included")]
 
 mod cases;
+mod command_line;
 mod errors;
 mod faults;
 mod golden;
+mod help;
+mod languages;
 mod reads;
 mod walks;

@@ -56,6 +56,14 @@ fn hash(bytes: &[u8]) -> String {
     format!("#{:012x}", bytes.iter().fold(0xcbf2_9ce4_8422_2325, step) >> 16)
 }
 
+/// A hash of a text that is the same in whichever order its sections stand, which blank lines divide.
+pub(crate) fn hash_of_sections(content: &[u8]) -> String {
+    let text = String::from_utf8_lossy(content);
+    let mut sections: Vec<&str> = text.trim_end().split("\n\n").collect();
+    sections.sort_unstable();
+    hash(sections.join("\n\n").as_bytes())
+}
+
 /// Everything below a folder, a line each: path, kind, mode, owner, length and a hash of the content. A folder that
 /// is not there is an empty text.
 pub fn dump_tree(dir: &Path) -> String {

@@ -62,6 +62,10 @@ impl Program {
         let dir = DIR.get_or_init(|| build(&["-p", "phantom-api", "--examples", "--features", "fake"]));
         Self(dir.join("examples").join(name))
     }
+    /// A copy of a program.
+    pub fn at(path: &Path) -> Self {
+        Self(path.to_owned())
+    }
     /// Where it lies.
     pub fn path(&self) -> &Path {
         &self.0

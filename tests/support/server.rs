@@ -10,11 +10,12 @@ use phantom_api::cli::{self, Environment, Streams};
 use phantom_api::{Host, Paths, Phantom, Store};
 use phantom_core::Core;
 use phantom_dns::Dns;
-use phantom_host::Marks;
 use phantom_host::fake::FakeHost;
+use phantom_host::{Files, Marks};
 use tempfile::TempDir;
 
-use crate::{Answer, OnDisk, dump_database, dump_tree};
+use crate::database::{dump_database, dump_tree, hash_of_sections};
+use crate::{Answer, OnDisk};
 
 /// The address that [`Server::ready`] is set up with.
 pub const SERVER_IP: &str = "157.230.114.231";
@@ -132,14 +133,32 @@ impl Server {
         for (path, usual) in paths {
             out = out.replace(&path.display().to_string(), usual);
         }
-        out = out.replace(&marks.nft_table(), &plain.nft_table()).replace(&marks.text(), &plain.text());
+        let words = [
+            (marks.nft_table(), plain.nft_table()),
+            (marks.text(), plain.text()),
+            (marks.exit_table().to_string(), plain.exit_table().to_string()),
+            (marks.local_priority().to_string(), plain.local_priority().to_string()),
+        ];
+        for (word, usual) in words {
+            out = out.replace(&word, &usual);
+        }
         Answer { out, ..answer.clone() }
     }
 
-    /// Host and database as text. Two equal texts mean that nothing has changed.
+    /// Host and database as text. Two equal texts mean that nothing has changed. In which order the configuration for
+    /// `wg` lists its peers does not count.
     pub fn dump(&self) -> String {
         let host = self.fake.dump().replace(&self.dir.path().display().to_string(), "<dir>");
-        format!("{host}{}", dump_database(&self.paths.database()))
+        let mut text = String::new();
+        for line in host.lines() {
+            let path = line.split(' ').next().filter(|path| path.starts_with("/etc/wireguard/") && path.ends_with(".conf"));
+            let content = path.and_then(|path| Files::read(&self.fake, Path::new(path)).ok().flatten());
+            match (line.rsplit_once('#'), content) {
+                (Some((before, _)), Some(content)) => text += &format!("{before}{}\n", hash_of_sections(&content)),
+                _ => text += &format!("{line}\n"),
+            }
+        }
+        text + &dump_database(&self.paths.database())
     }
 
     /// Every file of the installation and of the run directory, but those that come and go with reading: the log of

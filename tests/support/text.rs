@@ -81,7 +81,13 @@ impl Texts {
     fn of_pair(&self, en: &str, tr: &str) -> Vec<&Row> {
         let fits = |(_, english, turkish): &&Row| {
             let (Some(one), Some(other)) = (english.matches(en), turkish.matches(tr)) else { return false };
-            one.iter().all(|(name, value)| SENTENCES.contains(&name.as_str()) || other.get(name) == Some(value))
+            one.iter().all(|(name, value)| {
+                let sentences = || {
+                    let mut lines = value.lines().zip(other[name].lines());
+                    SENTENCES.contains(&name.as_str()) && lines.all(|(en, tr)| en == tr || !self.of_pair(en, tr).is_empty())
+                };
+                other.get(name) == Some(value) || sentences()
+            })
         };
         self.rows.iter().filter(fits).collect()
     }

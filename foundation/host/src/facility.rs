@@ -11,8 +11,8 @@ mod wireguard;
 
 pub use files::{FileInfo, Files};
 pub use firewall::{
-    Firewall, FirewallKind, FirewallQuery, FirewallReport, Hook, InForce, Match, Protocol, Ruleset, RulesetRule,
-    UfwReport, UfwRule, Verdict,
+    Firewall, FirewallKind, FirewallQuery, FirewallReport, Hook, InForce, Match, Protocol, Ruleset,
+    RulesetRule, UfwReport, UfwRule, Verdict,
 };
 pub use misc::{Answer, Clock, Port, Probe, ProbeError, Random, Resolver, Sockets, Sysctl};
 pub use network::{Link, LinkChange, LinkKind, Network, Route, RouteKind, Rule, Uplink};

@@ -21,10 +21,10 @@ use std::sync::Arc;
 pub use error::HostError;
 pub use facility::{
     Answer, Clock, Command, Device, DeviceUpdate, FileInfo, Files, Firewall, FirewallKind, FirewallQuery,
-    FirewallReport, Hook, InForce, Link, LinkChange, LinkKind, Logs, Manager, Match, Network, Peer, PeerConfig,
-    PeerUpdate, Port, Probe, ProbeError, Protocol, Random, Resolver, Restart, Route, RouteKind, Rule, Ruleset, RulesetRule,
-    ServiceState, ServiceStatus, Services, Sockets, Sysctl, UfwReport, UfwRule, Unit, UnitKind, Uplink, Verdict,
-    WireGuard,
+    FirewallReport, Hook, InForce, Link, LinkChange, LinkKind, Logs, Manager, Match, Network, Peer,
+    PeerConfig, PeerUpdate, Port, Probe, ProbeError, Protocol, Random, Resolver, Restart, Route, RouteKind,
+    Rule, Ruleset, RulesetRule, ServiceState, ServiceStatus, Services, Sockets, Sysctl, UfwReport, UfwRule,
+    Unit, UnitKind, Uplink, Verdict, WireGuard,
 };
 pub use marks::Marks;
 pub use reconcile::Wanted;
@@ -80,6 +80,9 @@ pub struct Host {
 
 impl std::fmt::Debug for Host {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Host").field("programs", &self.programs).field("privileged", &self.privileged).finish_non_exhaustive()
+        f.debug_struct("Host")
+            .field("programs", &self.programs)
+            .field("privileged", &self.privileged)
+            .finish_non_exhaustive()
     }
 }

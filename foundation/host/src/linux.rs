@@ -1,7 +1,7 @@
 //! The real Linux host.
 //!
 //! Every file here has a pure half, which builds messages and reads replies and is tested on captured data, and a
-//! thin half, which sends. Nothing is opened before it is used, so that a [`Host`](crate::Host) costs nothing.
+//! thin half, which sends. Nothing is opened before it is used, so that a [`Host`] costs nothing.
 
 mod command;
 mod files;

@@ -10,7 +10,8 @@ pub struct Marks {
 }
 
 impl Marks {
-    /// Protocol number of our routes and rules (`rtm_protocol`; no other program has registered it).
+    /// Protocol number of our routes and rules (`rtm_protocol`). Linux has given it to IS-IS daemons, so that it alone
+    /// is no proof: together with our table or one of our priorities it is.
     pub const PROTOCOL: u8 = 187;
 
     /// The marks of an installation: `None` for the default one, else the short name of its root directory.

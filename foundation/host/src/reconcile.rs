@@ -8,7 +8,8 @@
 mod apply;
 mod observe;
 mod plan;
-#[cfg(all(test, feature = "fake"))]
+#[cfg(feature = "fake")]
+#[cfg(test)]
 mod tests;
 mod wanted;
 

@@ -90,7 +90,7 @@ fn readers_see_the_old_or_the_new_file_and_nothing_between() {
             .map(|letter| {
                 let path = &path;
                 scope.spawn(move || {
-                    (0..100).for_each(|_| LinuxFiles.write(path, &[letter; 8192], 0o600).unwrap())
+                    (0..100).for_each(|_| LinuxFiles.write(path, &[letter; 8192], 0o600).unwrap());
                 })
             })
             .collect();

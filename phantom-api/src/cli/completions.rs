@@ -84,7 +84,13 @@ fn bash(phantom: &Phantom) -> String {
         r#"# Completion of phantom-api for bash.
 _phantom_api() {{
     local cur module='' action='' word skip='' actions='' keys=''
-    _get_comp_words_by_ref -n '=:' cur 2>/dev/null || cur=${{COMP_WORDS[COMP_CWORD]}}
+    cur=${{COMP_WORDS[COMP_CWORD]}}
+    # Where bash divides words at '=', the parts of this one are put together again.
+    if [[ $cur == '=' ]]; then
+        cur=${{COMP_WORDS[COMP_CWORD-1]}}=
+    elif (( COMP_CWORD > 1 )) && [[ ${{COMP_WORDS[COMP_CWORD-1]}} == '=' ]]; then
+        cur=${{COMP_WORDS[COMP_CWORD-2]}}=$cur
+    fi
     for word in "${{COMP_WORDS[@]:1:COMP_CWORD-1}}"; do
         if [[ -n $skip ]]; then skip=''; continue; fi
         case $word in

@@ -13,7 +13,7 @@ use phantom_host::reconcile::{Scene, Step, StepAction, Wanted, apply, observe, p
 use phantom_host::{Host, Marks, Programs};
 use phantom_store::{Paths, Server, Store, StoreError};
 
-/// What the kernel is asked when the stored state does not say how it was: Debian's own default.
+/// The kernel setting that the server switches on.
 const IP_FORWARD: &str = "net.ipv4.ip_forward";
 
 fn main() -> ExitCode {

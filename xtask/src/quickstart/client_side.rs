@@ -5,7 +5,6 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -155,20 +154,4 @@ fn fetch() -> Result<String> {
     }
     let megabits = body.len() as u128 * 8 / start.elapsed().as_micros().max(1);
     Ok(format!("{} MiB, every byte right, {megabits} Mbit/s", body.len() >> 20))
-}
-
-/// Whether the machine's own `/run` is out of sight: for the test of this side.
-#[cfg(test)]
-fn is_own_computer() -> bool {
-    Path::new(OWN_PROGRAMS).is_dir()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tests_do_not_run_on_the_proofs_computer() {
-        assert!(!is_own_computer());
-    }
 }

@@ -16,7 +16,8 @@ pub(super) fn kernel_has_wireguard() -> bool {
 /// and the process with its standard input: nothing stays when this one is killed.
 pub(super) struct Place {
     child: Child,
-    input: ChildStdin,
+    /// `None` once this side has said that nothing more comes.
+    input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
 }
 
@@ -26,7 +27,7 @@ impl Place {
         let this = std::env::current_exe().context("this program")?;
         let command = Cmd::line("unshare --net --mount --").arg(this).arg(task).args(words);
         let mut child = command.spawn(Stdio::piped(), Stdio::piped(), Stdio::inherit())?;
-        let input = child.stdin.take().context("no pipe")?;
+        let input = child.stdin.take();
         let output = BufReader::new(child.stdout.take().context("no pipe")?);
         let mut place = Self { child, input, output };
         place.expect(HERE)?;
@@ -44,7 +45,13 @@ impl Place {
 
     /// Sends a line.
     pub(super) fn say(&mut self, line: &str) -> Result {
-        self.input.write_all(format!("{line}\n").as_bytes()).context("the other side")
+        let input = self.input.as_mut().context("the other side has been told to end")?;
+        input.write_all(format!("{line}\n").as_bytes()).context("the other side")
+    }
+
+    /// Says that nothing more comes: the other side ends.
+    pub(super) fn end(&mut self) {
+        self.input = None;
     }
 
     /// The next line; `None` when the other side has ended.

@@ -9,7 +9,6 @@ use gotatun::packet::Packet;
 use tokio::sync::{mpsc, watch};
 
 use super::handshakes::Message;
-use super::outbound::MANY;
 use super::outbox::{Endpoint, Outbox};
 use super::peer::Peer;
 use super::table::Table;
@@ -57,7 +56,6 @@ pub(crate) async fn distribute(device: Arc<Device>, lanes: Lanes) {
     let mut sockets = device.socket.subscribe();
     let mut receiver = Receiver::default();
     let mut jobs = Vec::new();
-    let mut count = 0;
     loop {
         let socket = sockets.borrow_and_update().clone();
         let Some(socket) = next(&mut sockets, socket).await else { continue };
@@ -73,14 +71,10 @@ pub(crate) async fn distribute(device: Arc<Device>, lanes: Lanes) {
                 Err(_) => return,
             },
         }
-        count += sort(&device, &receiver, &lanes, &mut jobs);
+        sort(&device, &receiver, &lanes, &mut jobs);
         for job in jobs.drain(..) {
             // A lane that has ended ends the device, so nobody is left to miss the packets.
             let _ = lanes.data[job.peer.lane].send(job).await;
-        }
-        if count >= MANY {
-            count = 0;
-            tokio::task::yield_now().await;
         }
     }
 }
@@ -98,13 +92,10 @@ async fn next(
 }
 
 /// Makes jobs of datagrams: one for each run of datagrams of the same session from the same place. Handshakes go their
-/// own way; when too many wait, they are dropped. What is no message of WireGuard is dropped. Returns how many there
-/// were.
-fn sort(device: &Device, receiver: &Receiver, lanes: &Lanes, jobs: &mut Vec<Job>) -> usize {
+/// own way; when too many wait, they are dropped. What is no message of WireGuard is dropped.
+fn sort(device: &Device, receiver: &Receiver, lanes: &Lanes, jobs: &mut Vec<Job>) {
     let sessions = read(&device.table.sessions);
-    let mut count = 0;
     for (datagram, from) in receiver.datagrams() {
-        count += 1;
         match datagram {
             [DATA, _, _, _, a, b, c, d, ..] if datagram.len() >= DATA_MIN => {
                 let index = u32::from_le_bytes([*a, *b, *c, *d]);
@@ -116,7 +107,6 @@ fn sort(device: &Device, receiver: &Receiver, lanes: &Lanes, jobs: &mut Vec<Job>
             _ => {}
         }
     }
-    count
 }
 
 fn job(

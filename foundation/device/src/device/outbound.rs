@@ -17,11 +17,6 @@ const QUEUE: usize = 32;
 /// How many jobs a lane takes at once.
 const BATCH: usize = 16;
 
-/// After how many packets one who reads lets another thread go on with it. The lane that it has woken waits for this
-/// thread, so that reading and sealing would take turns on one core otherwise. Moving over has its price, some percent
-/// if it is done for every large piece.
-pub(super) const MANY: usize = 256;
-
 /// Packets of one peer that go out.
 pub(crate) struct Job {
     peer: Arc<Peer>,
@@ -42,21 +37,15 @@ pub(crate) async fn distribute(device: Arc<Device>, lanes: Lanes) -> Gone {
     let mut reader = Reader::default();
     let mut packets = Vec::new();
     let mut jobs = Vec::new();
-    let mut count = 0;
     loop {
         let mtu = *device.mtu.borrow();
         if let Err(gone) = device.tun.read(&mut reader, &device.pool, mtu, &mut packets).await {
             return gone;
         }
-        count += packets.len();
         sort(&device, &mut packets, &mut jobs);
         for job in jobs.drain(..) {
             // A lane that has ended ends the device, so nobody is left to miss the packets.
             let _ = lanes.0[job.peer.lane].send(job).await;
-        }
-        if count >= MANY {
-            count = 0;
-            tokio::task::yield_now().await;
         }
     }
 }

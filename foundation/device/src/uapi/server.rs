@@ -125,17 +125,19 @@ fn try_bind(path: &Path) -> io::Result<UnixListener> {
 async fn converse(stream: UnixStream, device: &Device) -> io::Result<()> {
     let uid = stream.peer_cred()?.uid();
     let (reader, mut writer) = stream.into_split();
+    let mut reader = BufReader::with_capacity(CHUNK, reader);
     if uid != 0 && uid != Uid::effective().as_raw() {
+        // A client that is still writing would not come to read the answer.
+        let _ = timeout(REQUEST_TIMEOUT, read_request(&mut reader, &mut Vec::new(), CHUNK)).await;
         return answer_errno(&mut writer, Errno::EACCES as i32).await;
     }
-    let mut reader = BufReader::with_capacity(CHUNK, reader);
     loop {
         let mut text = Zeroizing::new(Vec::new());
         // Between requests a client may think as long as it likes.
         if reader.fill_buf().await?.is_empty() {
             return Ok(());
         }
-        let read = timeout(REQUEST_TIMEOUT, read_request(&mut reader, &mut text)).await;
+        let read = timeout(REQUEST_TIMEOUT, read_request(&mut reader, &mut text, MAX_REQUEST)).await;
         let errno = match read.unwrap_or(Ok(Arrived::Late))? {
             Arrived::Whole if text.is_empty() => return Ok(()),
             Arrived::Whole => {
@@ -158,11 +160,15 @@ enum Arrived {
     Late,
 }
 
-/// Reads up to the empty line. Empty lines in front are passed over.
-async fn read_request(reader: &mut BufReader<OwnedReadHalf>, text: &mut Vec<u8>) -> io::Result<Arrived> {
+/// Reads up to the empty line, `limit` bytes at most. Empty lines in front are passed over.
+async fn read_request(
+    reader: &mut BufReader<OwnedReadHalf>,
+    text: &mut Vec<u8>,
+    limit: usize,
+) -> io::Result<Arrived> {
     loop {
         let start = text.len();
-        let room = (MAX_REQUEST - start) as u64;
+        let room = (limit - start) as u64;
         if reader.take(room).read_until(b'\n', text).await? as u64 == room {
             return Ok(Arrived::TooLong);
         }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
-use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -104,6 +104,29 @@ fn the_server_answers_from_the_address_that_the_client_spoke_to() {
         // wireguard-go follows its peer, so an answer from the other address would have moved it.
         let endpoints = ok("ip netns exec client wg show wgb endpoints");
         assert!(endpoints.contains("192.0.2.3:51820"), "{endpoints}");
+    });
+}
+
+#[test]
+fn what_is_no_wireguard_is_passed_over() {
+    sandbox("traffic::what_is_no_wireguard_is_passed_over", || {
+        let _device = pair("");
+        assert!(at_client(|| answers(SERVER)));
+        at_client(|| {
+            let socket = UdpSocket::bind("192.0.2.2:0").unwrap();
+            let noise = content(4096);
+            for round in 0..4000 {
+                // Lengths and types of real messages among them, with nothing right behind.
+                let length = [148, 92, 64, 32, 1, 1500, round % 2000][round % 7];
+                let mut datagram = noise[round % 2000..][..length].to_vec();
+                if let Some(first) = datagram.first_mut() {
+                    *first = u8::try_from(round % 5).unwrap();
+                }
+                socket.send_to(&datagram, "192.0.2.1:51820").unwrap();
+            }
+        });
+        assert!(at_client(|| answers(SERVER)));
+        transfer(SERVER.into(), 1 << 20);
     });
 }
 

@@ -234,4 +234,3 @@ pub trait Firewall: Send + Sync {
     /// Forgets the tracked connections of an address, so that they are routed and filtered anew.
     fn forget_connections(&self, of: &[IpNetwork]) -> Result<()>;
 }
-

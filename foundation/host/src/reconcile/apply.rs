@@ -82,7 +82,8 @@ fn take(scene: &Scene<'_>, wanted: &Wanted, step: &Step) -> Result<(), HostError
         Op::CreateLink(name) => {
             claim(scene, name.as_str())?;
             host.wireguard.create(name)?;
-            host.network.set_link(name, &LinkChange { alias: Some(scene.marks.text()), ..LinkChange::default() })
+            host.network
+                .set_link(name, &LinkChange { alias: Some(scene.marks.text()), ..LinkChange::default() })
         }
         Op::SetLink(name, change) => host.network.set_link(name, change),
         Op::DeleteLink(name) => {

@@ -84,7 +84,11 @@ pub fn observe(scene: &Scene<'_>, wanted: &Wanted) -> Result<Observed> {
         rules: rules.filter(|rule| scene.marks.owns_rule(rule.protocol, rule.priority)).collect(),
         firewall: host.firewall.in_force(scene.marks, &wanted.firewall)?,
         ufw: host.firewall.ufw(scene.marks)?.map(|rules| rules.into_iter().collect()),
-        sysctls: wanted.sysctls.keys().map(|key| Ok((key.clone(), host.sysctl.get(key)?))).collect::<Result<_>>()?,
+        sysctls: wanted
+            .sysctls
+            .keys()
+            .map(|key| Ok((key.clone(), host.sysctl.get(key)?)))
+            .collect::<Result<_>>()?,
         files: files(scene, wanted)?,
         stale_files: stale_files(scene, wanted)?,
         units,
@@ -128,7 +132,8 @@ fn claimed(scene: &Scene<'_>, link: &Link) -> Result<bool> {
 }
 
 /// Where files of ours can lie outside our own directories.
-const FOLDERS: [&str; 4] = ["/etc/wireguard", "/etc/sysctl.d", "/etc/iproute2/rt_tables.d", "/etc/systemd/network"];
+const FOLDERS: [&str; 4] =
+    ["/etc/wireguard", "/etc/sysctl.d", "/etc/iproute2/rt_tables.d", "/etc/systemd/network"];
 
 fn files(scene: &Scene<'_>, wanted: &Wanted) -> Result<BTreeMap<PathBuf, Option<ObservedFile>>> {
     wanted.files.keys().map(|path| Ok((path.clone(), file(scene, path)?))).collect()

@@ -8,8 +8,8 @@ use phantom_types::{Backend, InterfaceName, PublicKey};
 
 use super::{Observed, ObservedInterface, Wanted, WantedInterface, WantedPeer};
 use crate::{
-    DeviceUpdate, HostError, InForce, LinkChange, LinkKind, Marks, Peer, PeerConfig, PeerUpdate, Result, Route,
-    Rule, ServiceState, UfwRule, Unit,
+    DeviceUpdate, HostError, InForce, LinkChange, LinkKind, Marks, Peer, PeerConfig, PeerUpdate, Result,
+    Route, Rule, ServiceState, UfwRule, Unit,
 };
 
 /// What a step is about; the words of the API (5.18).
@@ -104,7 +104,12 @@ pub fn plan(marks: &Marks, observed: &Observed, wanted: &Wanted) -> Result<Vec<S
     plan_files(marks, observed, wanted, &mut add, &mut delete)?;
     for (key, value) in &wanted.sysctls {
         if observed.sysctls.get(key).is_some_and(|now| now.as_ref() != Some(value)) {
-            add.push(step(StepKind::Sysctl, StepAction::Update, key, Op::SetSysctl(key.clone(), value.clone())));
+            add.push(step(
+                StepKind::Sysctl,
+                StepAction::Update,
+                key,
+                Op::SetSysctl(key.clone(), value.clone()),
+            ));
         }
     }
     plan_stale_files(observed, wanted, &mut delete);
@@ -133,10 +138,20 @@ pub fn plan(marks: &Marks, observed: &Observed, wanted: &Wanted) -> Result<Vec<S
     }
     let mut removals = Vec::new();
     for rule in observed.rules.difference(&wanted.rules) {
-        removals.push(step(StepKind::Rule, StepAction::Delete, rule_text(rule), Op::RemoveRule(rule.clone())));
+        removals.push(step(
+            StepKind::Rule,
+            StepAction::Delete,
+            rule_text(rule),
+            Op::RemoveRule(rule.clone()),
+        ));
     }
     for route in observed.routes.difference(&wanted.routes) {
-        removals.push(step(StepKind::Route, StepAction::Delete, route_text(route), Op::RemoveRoute(route.clone())));
+        removals.push(step(
+            StepKind::Route,
+            StepAction::Delete,
+            route_text(route),
+            Op::RemoveRoute(route.clone()),
+        ));
     }
     removals.append(&mut delete);
     if wanted.firewall.is_empty() && observed.firewall != InForce::Absent {
@@ -146,12 +161,17 @@ pub fn plan(marks: &Marks, observed: &Observed, wanted: &Wanted) -> Result<Vec<S
     Ok(add)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "names, paths and texts alike, at the call without a sign")]
 fn step(kind: StepKind, action: StepAction, target: impl ToString, op: Op) -> Step {
     Step { kind, action, target: target.to_string(), owner: None, op }
 }
 
 fn plan_files(
-    marks: &Marks, observed: &Observed, wanted: &Wanted, add: &mut Vec<Step>, delete: &mut Vec<Step>,
+    marks: &Marks,
+    observed: &Observed,
+    wanted: &Wanted,
+    add: &mut Vec<Step>,
+    delete: &mut Vec<Step>,
 ) -> Result<()> {
     for (path, file) in &wanted.files {
         let now = observed.files.get(path).and_then(Option::as_ref);
@@ -161,7 +181,6 @@ fn plan_files(
             (None, Some(_)) if ours => {
                 delete.push(step(StepKind::File, StepAction::Delete, target, Op::RemoveFile(path.clone())));
             }
-            (None, _) => {}
             (Some(_), _) if !ours => return Err(HostError::Foreign { object: target.to_string() }),
             (Some(_), None) => {
                 add.push(step(StepKind::File, StepAction::Create, target, Op::WriteFile(path.clone())));
@@ -173,7 +192,7 @@ fn plan_files(
                 let op = Op::SetMode(path.clone(), file.mode);
                 add.push(step(StepKind::File, StepAction::Update, target, op));
             }
-            (Some(_), Some(_)) => {}
+            (None, _) | (Some(_), Some(_)) => {}
         }
     }
     Ok(())
@@ -208,7 +227,12 @@ fn plan_firewall(marks: &Marks, observed: &Observed, wanted: &Wanted, add: &mut 
             add.push(step(StepKind::Firewall, StepAction::Create, ufw_text(rule), Op::AddUfw(rule.clone())));
         }
         for rule in now.difference(&wanted.ufw) {
-            add.push(step(StepKind::Firewall, StepAction::Delete, ufw_text(rule), Op::RemoveUfw(rule.clone())));
+            add.push(step(
+                StepKind::Firewall,
+                StepAction::Delete,
+                ufw_text(rule),
+                Op::RemoveUfw(rule.clone()),
+            ));
         }
     }
 }
@@ -236,7 +260,11 @@ fn is_up(state: ServiceState) -> bool {
 }
 
 fn plan_interface(
-    marks: &Marks, name: &InterfaceName, now: &ObservedInterface, wanted: &WantedInterface, observed: &Observed,
+    marks: &Marks,
+    name: &InterfaceName,
+    now: &ObservedInterface,
+    wanted: &WantedInterface,
+    observed: &Observed,
     add: &mut Vec<Step>,
 ) -> Result<()> {
     if !now.ours {
@@ -251,7 +279,12 @@ fn plan_interface(
     let fits = kind == Some(Some(wanted.backend));
     let restart = kind.is_some() && !fits;
     if unit_up && (!wanted.running || restart) {
-        add.push(step(StepKind::Service, StepAction::Delete, &wanted.unit.name, Op::StopInterface(wanted.unit.clone())));
+        add.push(step(
+            StepKind::Service,
+            StepAction::Delete,
+            &wanted.unit.name,
+            Op::StopInterface(wanted.unit.clone()),
+        ));
     }
     if now.link.is_some() && (!wanted.running || restart) {
         add.push(step(StepKind::Link, StepAction::Delete, name, Op::DeleteLink(name.clone())));
@@ -266,9 +299,12 @@ fn plan_interface(
         let op = Op::StartInterface(wanted.unit.clone());
         add.push(step(StepKind::Service, StepAction::Create, &wanted.unit.name, op));
     }
-    let (now_addresses, device) = if fits { (Some(&now.addresses), now.device.as_ref()) } else { (None, None) };
+    let (now_addresses, device) =
+        if fits { (Some(&now.addresses), now.device.as_ref()) } else { (None, None) };
     plan_device(name, device, wanted, add);
-    for address in wanted.addresses.iter().filter(|address| now_addresses.is_none_or(|now| !now.contains(address))) {
+    for address in
+        wanted.addresses.iter().filter(|address| now_addresses.is_none_or(|now| !now.contains(address)))
+    {
         let op = Op::AddAddress(name.clone(), *address);
         add.push(step(StepKind::Address, StepAction::Create, format!("{name} {address}"), op));
     }
@@ -288,9 +324,15 @@ fn plan_interface(
     Ok(())
 }
 
-fn plan_device(name: &InterfaceName, now: Option<&crate::Device>, wanted: &WantedInterface, add: &mut Vec<Step>) {
+fn plan_device(
+    name: &InterfaceName,
+    now: Option<&crate::Device>,
+    wanted: &WantedInterface,
+    add: &mut Vec<Step>,
+) {
     let device = &wanted.device;
-    let private_key = Some(&device.private_key).filter(|key| now.and_then(|now| now.private_key.as_ref()) != Some(key));
+    let private_key =
+        Some(&device.private_key).filter(|key| now.and_then(|now| now.private_key.as_ref()) != Some(key));
     let update = DeviceUpdate {
         private_key: private_key.cloned(),
         listen_port: device.listen_port.filter(|port| now.map(|now| now.listen_port) != Some(*port)),

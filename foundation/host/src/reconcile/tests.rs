@@ -8,8 +8,8 @@ use phantom_types::{Backend, InterfaceName, PresharedKey, PrivateKey};
 use super::*;
 use crate::fake::FakeHost;
 use crate::{
-    Command, Hook, Host, HostError, LinkChange, Match, PeerConfig, Restart, Route, RouteKind, Rule, Unit, UnitKind,
-    Verdict,
+    Command, Hook, Host, HostError, LinkChange, Match, PeerConfig, Restart, Route, RouteKind, Rule, Unit,
+    UnitKind, Verdict,
 };
 
 fn name() -> InterfaceName {
@@ -70,7 +70,12 @@ fn wanted(host: &Host, marks: &Marks, backend: Backend, peers: &[u8]) -> Wanted 
         },
     };
     wanted.interfaces.insert(name(), interface);
-    wanted.firewall.add(Hook::Forward, 1, vec![Match::In { interface: "wg_main".into(), not: false }], Verdict::Accept);
+    wanted.firewall.add(
+        Hook::Forward,
+        1,
+        vec![Match::In { interface: "wg_main".into(), not: false }],
+        Verdict::Accept,
+    );
     wanted.sysctls.insert("net.ipv4.ip_forward".into(), "1".into());
     wanted.file("/etc/wireguard/wg_main.conf", 0o600, format!("{}\n[Interface]\n", marks.first_line()));
     let table = marks.exit_table();
@@ -156,8 +161,10 @@ fn only_the_difference_of_peers_is_written() {
         bring(scene, &wanted(host, scene.marks, Backend::Embedded, &[2, 3, 4])).unwrap();
         let changed = wanted(host, scene.marks, Backend::Embedded, &[3, 4, 5]);
         let steps = plan(scene.marks, &observe(scene, &changed).unwrap(), &changed).unwrap();
-        let texts: Vec<String> =
-            steps.iter().map(|step| format!("{:?} {:?} {} {:?}", step.kind, step.action, step.target, step.owner)).collect();
+        let texts: Vec<String> = steps
+            .iter()
+            .map(|step| format!("{:?} {:?} {} {:?}", step.kind, step.action, step.target, step.owner))
+            .collect();
         assert_eq!(
             texts,
             ["Peer Create wg_main 10.8.0.5/32 Some(\"client-5\")", "Peer Delete wg_main 10.8.0.2/32 None"],
@@ -214,7 +221,9 @@ fn what_a_person_did_to_our_objects_is_repaired() {
             }),
             ("forwarding off", &|| host.sysctl.set("net.ipv4.ip_forward", "0").unwrap()),
             ("rule gone", &|| {
-                for rule in host.network.rules().unwrap().iter().filter(|rule| rule.protocol == Marks::PROTOCOL) {
+                for rule in
+                    host.network.rules().unwrap().iter().filter(|rule| rule.protocol == Marks::PROTOCOL)
+                {
                     host.network.remove_rule(rule).unwrap();
                 }
             }),
