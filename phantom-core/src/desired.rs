@@ -79,7 +79,7 @@ pub(crate) fn desired(
     let before: String = before.collect();
     let sysctl = format!("{}\n{before}{IP_FORWARD} = 1\n", site.marks.first_line());
     wanted.file(format!("/etc/sysctl.d/90-{}.conf", site.marks.text()), 0o644, sysctl);
-    let boot = boot_unit(site);
+    let boot = boot_unit(site, &server);
     wanted.units.insert(boot.name.clone(), (boot, None));
     Ok(())
 }
@@ -228,12 +228,13 @@ fn interface_unit(site: &Site, server: &Server) -> Unit {
         dynamic_user: false,
         before_network: false,
         after_network: true,
+        after: Vec::new(),
         wanted_at_boot: true,
     }
 }
 
 /// The unit that brings everything back at boot.
-fn boot_unit(site: &Site) -> Unit {
+fn boot_unit(site: &Site, server: &Server) -> Unit {
     let mut args = site.root_arguments();
     args.extend(["--compact", "core", "reconcile"].map(str::to_owned));
     let name = site
@@ -255,6 +256,9 @@ fn boot_unit(site: &Site) -> Unit {
         dynamic_user: false,
         before_network: false,
         after_network: true,
+        // At boot the interface's own unit comes first and does the work; this one looks after it, and does not wait
+        // for the lock meanwhile.
+        after: vec![Site::wireguard_unit(&server.interface)],
         wanted_at_boot: true,
     }
 }

@@ -10,5 +10,7 @@ mod faults;
 mod golden;
 mod help;
 mod languages;
+mod parameters;
 mod reads;
+mod service_hook;
 mod walks;

@@ -1,9 +1,9 @@
 //! Bringing the host to what is wanted: `plan(observe(host), wanted)`, then apply.
 //!
-//! [`Wanted`] is a value, made by a pure function of the stored state. [`observe`] reads what it speaks of,
-//! [`plan`] is pure and says which steps are missing, [`apply`] takes them. An empty plan means that host and
+//! [`Wanted`] is a value, made by a pure function of the stored state. [`observe()`] reads what it speaks of,
+//! [`plan()`] is pure and says which steps are missing, [`apply()`] takes them. An empty plan means that host and
 //! state agree. [`Wanted::nothing`] is the way to remove everything of ours: it needs no stored state, the
-//! [`Marks`](crate::Marks) are enough.
+//! [`Marks`] are enough.
 
 mod apply;
 mod observe;

@@ -59,6 +59,7 @@ pub enum Restart {
 
 /// A service, described in our words; the manager renders or runs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct Unit {
     /// Name without `.service`, as in `wg-quick@wg_main`.
     pub name: String,
@@ -80,6 +81,8 @@ pub struct Unit {
     pub before_network: bool,
     /// Started after the network is up (`After=network-online.target`).
     pub after_network: bool,
+    /// Started only after these units of ours, where they are started too; without `.service`.
+    pub after: Vec<String>,
     /// Started at boot when enabled.
     pub wanted_at_boot: bool,
 }

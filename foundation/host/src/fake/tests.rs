@@ -124,6 +124,7 @@ fn unit(name: &str, kind: UnitKind) -> Unit {
         dynamic_user: false,
         before_network: false,
         after_network: true,
+        after: Vec::new(),
         wanted_at_boot: true,
     }
 }

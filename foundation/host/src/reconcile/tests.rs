@@ -39,6 +39,7 @@ fn unit(host: &Host, backend: Backend) -> Unit {
         dynamic_user: false,
         before_network: false,
         after_network: false,
+        after: Vec::new(),
         wanted_at_boot: true,
     }
 }

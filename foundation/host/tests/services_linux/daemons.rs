@@ -27,6 +27,7 @@ pub(crate) fn unit(name: &str, daemon: &str) -> Unit {
         dynamic_user: false,
         before_network: false,
         after_network: false,
+        after: Vec::new(),
         wanted_at_boot: false,
     }
 }

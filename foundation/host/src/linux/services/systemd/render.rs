@@ -76,6 +76,10 @@ fn order(file: &mut File, unit: &Unit) {
         file.line("Wants", "network-online.target");
         file.line("After", "network-online.target nss-lookup.target");
     }
+    if !unit.after.is_empty() {
+        let units: Vec<_> = unit.after.iter().map(|name| format!("{name}.service")).collect();
+        file.line("After", units.join(" "));
+    }
 }
 
 fn commands(file: &mut File, unit: &Unit) {

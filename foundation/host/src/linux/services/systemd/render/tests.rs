@@ -30,6 +30,7 @@ fn daemon() -> Unit {
         dynamic_user: false,
         before_network: false,
         after_network: true,
+        after: Vec::new(),
         wanted_at_boot: true,
     }
 }
@@ -50,6 +51,7 @@ fn one_shot() -> Unit {
         dynamic_user: false,
         before_network: true,
         after_network: false,
+        after: Vec::new(),
         wanted_at_boot: false,
     }
 }

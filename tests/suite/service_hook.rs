@@ -1,0 +1,102 @@
+//! The hook of the interface's service: `phantom-api service up|down INTERFACE`.
+
+use std::time::{Duration, Instant};
+
+use phantom_host::LinkKind;
+use phantom_tests::{Program, Run, Server, is_root, skip};
+
+use crate::cases::with_john;
+use crate::faults::{changed, embedded};
+
+#[test]
+fn up_brings_the_host_to_the_stored_state() {
+    for server in [with_john(), embedded()] {
+        let before = server.dump();
+        server.fake.flush_firewall();
+        server.fake.take_address("wg_main", "10.8.0.1/24".parse().unwrap()).unwrap();
+        let answer = server.api(&["service", "up", "wg_main"]);
+        assert_eq!((answer.exit, answer.out.as_str(), answer.err.as_str()), (0, "", "phantom-api: wg_main: up\n"));
+        assert_eq!(changed(&before, &server.dump()), "");
+        server.assert_in_sync();
+    }
+}
+
+#[test]
+fn down_takes_our_link_away_and_nobody_else_s() {
+    let server = with_john();
+    let answer = server.api(&["service", "down", "wg_main"]);
+    assert_eq!((answer.exit, answer.out.as_str()), (0, ""), "{}", answer.err);
+    assert!(!server.fake.dump().contains("\nwg_main "), "the link is there");
+    assert_eq!(server.api(&["service", "down", "wg_main"]).exit, 0, "it may be gone already");
+    server.fake.add_link("wg_other", LinkKind::WireGuard).unwrap();
+    let before = server.dump();
+    assert_eq!(server.api(&["service", "down", "wg_other"]).exit, 0);
+    assert_eq!(server.dump(), before, "a link of somebody else is touched");
+}
+
+#[test]
+fn it_leaves_the_work_to_the_holder_of_the_lock_who_starts_the_service() {
+    let server = with_john();
+    server.fake.flush_firewall();
+    let before = server.dump();
+    let lock = server.store().lock(Duration::ZERO).unwrap();
+    std::fs::write(server.paths().run_dir().join("unit-busy"), "").unwrap();
+    let began = Instant::now();
+    for verb in ["up", "down"] {
+        assert_eq!(server.api(&["service", verb, "wg_main"]).exit, 0, "{verb}");
+    }
+    assert!(began.elapsed() < Duration::from_secs(5), "it waited for the lock");
+    assert_eq!(server.dump(), before);
+    drop(lock);
+    // What a holder left that died is no reason to do nothing.
+    assert_eq!(server.api(&["service", "up", "wg_main"]).exit, 0);
+    server.assert_in_sync();
+    assert!(!server.paths().run_dir().join("unit-busy").exists());
+}
+
+#[test]
+fn a_failure_is_said_on_standard_error_with_exit_1() {
+    let server = with_john();
+    server.fake.flush_firewall();
+    server.fake.refuse_from(1);
+    let answer = server.api(&["service", "up", "wg_main"]);
+    assert_eq!((answer.exit, answer.out.as_str()), (1, ""));
+    assert!(answer.err.starts_with("phantom-api: wg_main: up: ") && answer.err.contains("refused"), "{}", answer.err);
+}
+
+#[test]
+fn on_a_host_that_was_never_set_up_nothing_is_made() {
+    let server = Server::bare();
+    let before = server.dump();
+    assert_eq!(server.api(&["service", "down", "wg_main"]).exit, 0);
+    assert_eq!(server.api(&["service", "up", "wg_main"]).exit, 1);
+    assert_eq!(server.dump(), before);
+}
+
+#[test]
+fn other_words_are_no_hook() {
+    let server = with_john();
+    let before = server.dump();
+    for words in [&["service", "up", "a/b"][..], &["service", "up", "../x"], &["service", "down", ""], &["service", "up", &"a".repeat(16)]] {
+        let answer = server.api(words);
+        assert_eq!((answer.exit, answer.out.as_str()), (2, ""), "{words:?}");
+    }
+    for words in [&["service", "restart", "wg_main"][..], &["service", "up", "wg_main", "more"]] {
+        server.api(words).failed("MODULE_NOT_FOUND");
+    }
+    assert_eq!(server.dump(), before);
+}
+
+#[test]
+fn after_a_crash_the_link_stays_for_the_next_start() {
+    if !is_root() {
+        return skip("after_a_crash_the_link_stays_for_the_next_start", "the hook needs root");
+    }
+    // The manager says how the service ended. Nothing is touched then: it works on an installation that is not there.
+    let env = vec![("SERVICE_RESULT".to_owned(), "signal".into())];
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("none").display().to_string();
+    let run = Run { env, ..Run::default() };
+    let answer = Program::api().run_as(&["--root", &root, "service", "down", "wg_nothing"], &run);
+    assert_eq!((answer.exit, answer.err.as_str()), (0, "phantom-api: wg_nothing: down\n"));
+}
