@@ -43,7 +43,8 @@ fn action_section(text: &mut String, module: &str, spec: &Spec, lang: Lang) {
     }
     let schema = (spec.output)();
     let mut rows = Vec::new();
-    fields(schema.as_value(), schema.as_value(), "", 0, &mut rows);
+    let root = schema.as_value();
+    fields(&Fields { root, lang }, root, "", 0, &mut rows);
     if !rows.is_empty() {
         let (field, kind, what) =
             (lang.pick("Field", "Alan"), lang.pick("Type", "Tür"), lang.pick("Meaning", "Anlamı"));
@@ -55,22 +56,36 @@ fn action_section(text: &mut String, module: &str, spec: &Spec, lang: Lang) {
     let _ = write!(text, "\n{}: {}\n", lang.pick("Errors", "Hatalar"), crate::cli::errors(spec).join(", "));
 }
 
+/// Where the fields of an answer are read from, and for whom.
+struct Fields<'a> {
+    root: &'a Value,
+    lang: Lang,
+}
+
 /// The fields of an answer's schema, nested ones with their path.
-fn fields(schema: &Value, root: &Value, path: &str, depth: u8, rows: &mut Vec<(String, String, String)>) {
-    let schema = follow(schema, root);
+fn fields(of: &Fields<'_>, schema: &Value, path: &str, depth: u8, rows: &mut Vec<(String, String, String)>) {
+    let schema = follow(schema, of.root);
     let properties = schema.get("properties").and_then(Value::as_object);
     for (name, property) in properties.into_iter().flatten() {
-        let inner = follow(property, root);
-        let item = inner.get("items").map(|items| follow(items, root));
+        let inner = follow(property, of.root);
+        let item = inner.get("items").map(|items| follow(items, of.root));
         let suffix = if item.is_some() { "[]" } else { "" };
         let full = format!("{path}{name}{suffix}");
-        let what = property.get("description").or_else(|| inner.get("description")).and_then(Value::as_str);
-        let what = what.unwrap_or_default().split("\n\n").next().unwrap_or_default().replace('\n', " ");
-        rows.push((full.clone(), type_name(inner), what));
+        rows.push((full.clone(), type_name(inner), meaning(property, inner, of.lang)));
         if depth < 4 {
-            fields(item.unwrap_or(inner), root, &format!("{full}."), depth + 1, rows);
+            fields(of, item.unwrap_or(inner), &format!("{full}."), depth + 1, rows);
         }
     }
+}
+
+/// What a field means: its own text before that of the schema it refers to, and English where a language has none.
+fn meaning(property: &Value, inner: &Value, lang: Lang) -> String {
+    let text = |key: &str| property.get(key).or_else(|| inner.get(key)).and_then(Value::as_str);
+    let what = match lang {
+        Lang::En => text("description"),
+        Lang::Tr => text("x-tr").or_else(|| text("description")),
+    };
+    what.unwrap_or_default().split("\n\n").next().unwrap_or_default().replace('\n', " ")
 }
 
 fn follow<'a>(schema: &'a Value, root: &'a Value) -> &'a Value {
@@ -133,4 +148,68 @@ fn page(name: &str, summary: &str, body: &str, lang: Lang) -> String {
 
 fn escape(text: &str) -> String {
     text.replace('\\', "\\e").replace('-', "\\-")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn rows(schema: &Value, lang: Lang) -> Vec<String> {
+        let mut rows = Vec::new();
+        fields(&Fields { root: schema, lang }, schema, "", 0, &mut rows);
+        rows.into_iter().map(|(name, _, what)| format!("{name}: {what}")).collect()
+    }
+
+    #[test]
+    fn a_field_means_what_it_says_itself_then_its_schema_then_english() {
+        let schema = json!({
+            "properties": {
+                "a": { "description": "own", "x-tr": "kendi", "$ref": "#/$defs/Both" },
+                "b": { "$ref": "#/$defs/Both" },
+                "c": { "anyOf": [{ "$ref": "#/$defs/Both" }, { "type": "null" }], "description": "own" },
+                "d": { "description": "in two\nlines\n\nand more" },
+            },
+            "$defs": { "Both": { "description": "the schema's", "x-tr": "şemanın" } },
+        });
+        assert_eq!(rows(&schema, Lang::En), ["a: own", "b: the schema's", "c: own", "d: in two lines"]);
+        assert_eq!(rows(&schema, Lang::Tr), ["a: kendi", "b: şemanın", "c: şemanın", "d: in two lines"]);
+    }
+
+    /// The path of every property below a schema, definitions included, with its Turkish text.
+    #[cfg(feature = "modules")]
+    fn turkish(schema: &Value, path: &str, found: &mut Vec<(String, Option<String>)>) {
+        match schema {
+            Value::Object(object) => {
+                for (key, value) in object {
+                    if let ("properties", Some(properties)) = (key.as_str(), value.as_object()) {
+                        for (name, property) in properties {
+                            let text = property.get("x-tr").and_then(Value::as_str).map(str::to_owned);
+                            found.push((format!("{path}.{name}"), text));
+                        }
+                    }
+                    turkish(value, &format!("{path}.{key}"), found);
+                }
+            }
+            Value::Array(items) => items.iter().for_each(|item| turkish(item, path, found)),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+
+    #[test]
+    #[cfg(feature = "modules")]
+    fn every_field_of_every_answer_has_a_turkish_text() {
+        use phantom_module::TypedModule;
+        let core = phantom_core::Core::ACTIONS.iter().map(|entry| entry.spec);
+        let dns = phantom_dns::Dns::ACTIONS.iter().map(|entry| entry.spec);
+        for spec in core.chain(dns) {
+            let mut found = Vec::new();
+            turkish((spec.output)().as_value(), spec.name, &mut found);
+            assert!(!found.is_empty(), "{} answers nothing", spec.name);
+            for (path, text) in found {
+                assert!(text.is_some_and(|text| !text.trim().is_empty()), "{path} has no x-tr");
+            }
+        }
+    }
 }

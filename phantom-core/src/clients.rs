@@ -20,17 +20,23 @@ const FEW: usize = 64;
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct ClientItem {
     /// Name
+    #[schemars(extend("x-tr" = "Ad"))]
     pub name: ClientName,
     /// Address in the VPN
+    #[schemars(extend("x-tr" = "VPN içindeki adres"))]
     pub ip: std::net::Ipv4Addr,
     /// It may connect
+    #[schemars(extend("x-tr" = "Bağlanmasına izin verilir"))]
     pub enabled: bool,
     /// When it was added
+    #[schemars(extend("x-tr" = "Eklenme zamanı"))]
     pub created: Timestamp,
     /// Its last handshake is younger than 180 seconds
+    #[schemars(extend("x-tr" = "Son el sıkışması 180 saniyeden yeni"))]
     pub connected: bool,
     /// How it is connected; only when it is
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-tr" = "Bağlantısı; yalnızca bağlıysa"))]
     pub connection: Option<Connection>,
 }
 
@@ -38,12 +44,16 @@ pub struct ClientItem {
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Connection {
     /// Always true
+    #[schemars(extend("x-tr" = "Her zaman true"))]
     pub connected: bool,
     /// Age of the last handshake, in the words of `wg`
+    #[schemars(extend("x-tr" = "Son el sıkışmanın üzerinden geçen süre, `wg` komutunun ifadesiyle"))]
     pub latest_handshake: String,
     /// Where it was last heard from, or `N/A`
+    #[schemars(extend("x-tr" = "Son duyulduğu uç nokta veya `N/A`"))]
     pub endpoint: String,
     /// What was carried
+    #[schemars(extend("x-tr" = "Taşınan veri"))]
     pub transfer: Transfer,
 }
 
@@ -51,8 +61,10 @@ pub struct Connection {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Transfer {
     /// Bytes from the client
+    #[schemars(extend("x-tr" = "İstemciden gelen bayt"))]
     pub rx: u64,
     /// Bytes to the client
+    #[schemars(extend("x-tr" = "İstemciye giden bayt"))]
     pub tx: u64,
 }
 

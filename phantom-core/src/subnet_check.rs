@@ -23,12 +23,16 @@ const MAIN_TABLE: u32 = 254;
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Checks {
     /// Its size
+    #[schemars(extend("x-tr" = "Boyutu"))]
     pub subnet_size: SizeCheck,
     /// It is private
+    #[schemars(extend("x-tr" = "Özel ağ aralığında"))]
     pub private_subnet: PrivateCheck,
     /// It overlaps nothing on this host
+    #[schemars(extend("x-tr" = "Bu sunucudaki hiçbir ağla çakışmaz"))]
     pub network_conflicts: ConflictCheck,
     /// All clients fit
+    #[schemars(extend("x-tr" = "Tüm istemciler sığar"))]
     pub capacity: CapacityCheck,
 }
 
@@ -36,13 +40,17 @@ pub struct Checks {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct SizeCheck {
     /// It passed
+    #[schemars(extend("x-tr" = "Denetimi geçti"))]
     pub valid: bool,
     /// Host addresses
+    #[schemars(extend("x-tr" = "Ana makine adresi sayısı"))]
     pub usable_ips: u32,
     /// Prefix length
+    #[schemars(extend("x-tr" = "Önek uzunluğu"))]
     pub prefixlen: u8,
     /// Why it did not pass
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-tr" = "Denetimi neden geçmediği"))]
     pub error: Option<String>,
 }
 
@@ -50,12 +58,15 @@ pub struct SizeCheck {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct PrivateCheck {
     /// It passed
+    #[schemars(extend("x-tr" = "Denetimi geçti"))]
     pub valid: bool,
     /// The range
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-tr" = "Özel ağ aralığı"))]
     pub private_range: Option<Subnet>,
     /// Why it did not pass
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-tr" = "Denetimi neden geçmediği"))]
     pub error: Option<String>,
 }
 
@@ -63,11 +74,14 @@ pub struct PrivateCheck {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct ConflictCheck {
     /// It passed
+    #[schemars(extend("x-tr" = "Denetimi geçti"))]
     pub valid: bool,
     /// What it overlaps
+    #[schemars(extend("x-tr" = "Çakıştığı ağlar"))]
     pub conflicts: Vec<Conflict>,
     /// Why it did not pass
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-tr" = "Denetimi neden geçmediği"))]
     pub error: Option<String>,
 }
 
@@ -75,10 +89,13 @@ pub struct ConflictCheck {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 pub struct Conflict {
     /// The interface, or the name of the exit
+    #[schemars(extend("x-tr" = "Arayüz veya çıkış noktasının adı"))]
     pub interface: String,
     /// The network
+    #[schemars(extend("x-tr" = "Ağ"))]
     pub network: String,
     /// Where it comes from
+    #[schemars(extend("x-tr" = "Ağın kaynağı"))]
     pub source: ConflictSource,
 }
 
@@ -98,15 +115,20 @@ pub enum ConflictSource {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct CapacityCheck {
     /// It passed
+    #[schemars(extend("x-tr" = "Denetimi geçti"))]
     pub valid: bool,
     /// Host addresses
+    #[schemars(extend("x-tr" = "Ana makine adresi sayısı"))]
     pub usable_ips: u32,
     /// Clients and the server
+    #[schemars(extend("x-tr" = "İstemciler ve sunucu"))]
     pub required_ips: u32,
     /// Clients of all usable addresses, in percent
+    #[schemars(extend("x-tr" = "İstemcilerin kullanılabilir adreslere oranı, yüzde"))]
     pub utilization_after: Percent,
     /// Why it did not pass
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-tr" = "Denetimi neden geçmediği"))]
     pub error: Option<String>,
 }
 

@@ -31,6 +31,12 @@ impl Look {
         gone.chain(come).collect()
     }
 
+    /// The same without the lines that hold a word.
+    pub(crate) fn without(&self, word: &str) -> Self {
+        let rest = |text: &str| text.lines().filter(|line| !line.contains(word)).map(|line| format!("{line}\n")).collect();
+        Self { host: rest(&self.host), state: rest(&self.state) }
+    }
+
     /// That nothing has changed, neither host nor stored state.
     #[track_caller]
     pub(crate) fn assert_same(&self, now: &Self, what: &str) {
@@ -46,9 +52,9 @@ impl World {
             r"echo '# links'; ip -o link show type wireguard; ip -o link show type tun
             echo '# addresses'; ip -o addr | grep ' wg_' || true
             echo '# routes'; ip route show table all | grep ' wg_' || true; ip -6 route show table all | grep ' wg_' || true
-            echo '# device'; for i in $(wg show interfaces); do
+            echo '# device'; i=wg_main; if wg show $i > /dev/null 2>&1; then
               wg show $i public-key; wg show $i private-key; wg show $i listen-port; wg show $i fwmark
-              wg show $i allowed-ips | sort; wg show $i preshared-keys | sort; wg show $i persistent-keepalive | sort; done
+              wg show $i allowed-ips | sort; wg show $i preshared-keys | sort; wg show $i persistent-keepalive | sort; fi
             echo '# rules'; nft -s list ruleset; sysctl net.ipv4.ip_forward",
         );
         let ours = ours.lines().filter(|line| !line.contains("fe80")).map(|line| {
@@ -77,7 +83,7 @@ impl World {
              ip -o addr | grep -v wg_main | sed 's/^[0-9]*: //; s/valid_lft.*//'; ip rule; ip -6 rule
              ip route show table all | grep -v 'wg_main\|linkdown'; ip -6 route show table all | grep -v 'wg_main\|linkdown'
              nft -s list ruleset | sed '/table inet phantom_wg/,/^}/d'
-             find /etc/wireguard /etc/sysctl.d /etc/systemd /etc/ufw -type f ! -name 'wg_main.conf' ! -name '*phantom*' \
+             find /etc/wireguard /etc/sysctl.d /etc/systemd -type f ! -name 'wg_main.conf' ! -name '*phantom*' \
                -exec stat -c '%a %u %s %n' {} + -exec md5sum {} + 2>/dev/null | sort || true",
         )
     }

@@ -14,7 +14,7 @@ mod dns;
 //mod faults;
 mod look;
 mod ping;
-//mod repair;
+mod repair;
 //mod secrets;
 mod traffic;
 mod world;

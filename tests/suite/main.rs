@@ -5,12 +5,18 @@
 
 mod cases;
 mod command_line;
+mod concurrency;
+mod contracts;
 mod errors;
+mod examples;
 mod faults;
 mod golden;
 mod help;
+mod hostile;
 mod languages;
+mod ownership;
 mod parameters;
+mod permissions;
 mod reads;
 mod service_hook;
 mod walks;

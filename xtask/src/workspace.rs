@@ -52,7 +52,12 @@ pub(crate) struct Artifact {
 /// Progress and errors go to the terminal.
 pub(crate) fn build<W: AsRef<str>>(words: impl IntoIterator<Item = W>) -> Result<Vec<Artifact>> {
     let words: Vec<String> = words.into_iter().map(|word| word.as_ref().to_owned()).collect();
-    let command = cargo().args(&words).arg("--message-format=json-render-diagnostics");
+    build_with(&words, cargo())
+}
+
+fn build_with<W: AsRef<str>>(words: &[W], cargo: Cmd) -> Result<Vec<Artifact>> {
+    let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
+    let command = cargo.args(&words).arg("--message-format=json-render-diagnostics");
     let mut child = command.spawn(Stdio::null(), Stdio::piped(), Stdio::inherit())?;
     let mut artifacts = Vec::new();
     if let Some(stdout) = child.stdout.take() {
@@ -63,6 +68,17 @@ pub(crate) fn build<W: AsRef<str>>(words: impl IntoIterator<Item = W>) -> Result
         return Err(Problem::new(format!("cargo {}: {status}", words.join(" "))));
     }
     Ok(artifacts)
+}
+
+/// Builds the server's programs as they are delivered: for release and linked statically, because a program that looks
+/// for no libraries starts about 0.3 ms sooner.
+pub(crate) fn build_release() -> Result<Vec<Artifact>> {
+    let version = Cmd::new("rustc").arg("-vV").dir(root()).read()?;
+    let triple = version.lines().find_map(|line| line.strip_prefix("host: ")).context("rustc -vV names no host")?;
+    // A target that is named keeps the flags away from what runs while building.
+    let flags = "-C target-feature=+crt-static";
+    let words = ["build", "--release", "--target", triple, "-p", "phantom-api", "-p", "phantom-device"];
+    build_with(&words, cargo().env("RUSTFLAGS", flags))
 }
 
 fn artifact(line: &str) -> Option<Artifact> {

@@ -23,8 +23,10 @@ pub struct AddClient {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct ClientAdded {
     /// The client
+    #[schemars(extend("x-tr" = "İstemci"))]
     pub client: AddedClient,
     /// A sentence for people
+    #[schemars(extend("x-tr" = "Kullanıcıya yönelik bir cümle"))]
     pub message: &'static str,
 }
 
@@ -32,14 +34,19 @@ pub struct ClientAdded {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct AddedClient {
     /// Its name, as given
+    #[schemars(extend("x-tr" = "Verildiği biçimiyle adı"))]
     pub name: ClientName,
     /// Its address in the VPN
+    #[schemars(extend("x-tr" = "VPN içindeki adresi"))]
     pub ip: std::net::Ipv4Addr,
     /// Its public key; the secret ones are shown by `export_client` only
+    #[schemars(extend("x-tr" = "Açık anahtarı; gizli anahtarları yalnızca `export_client` gösterir"))]
     pub public_key: PublicKey,
     /// When it was added
+    #[schemars(extend("x-tr" = "Eklenme zamanı"))]
     pub created: Timestamp,
     /// It may connect
+    #[schemars(extend("x-tr" = "Bağlanmasına izin verilir"))]
     pub enabled: bool,
 }
 

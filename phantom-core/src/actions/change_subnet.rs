@@ -33,18 +33,25 @@ pub struct ChangeSubnet {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct SubnetChanged {
     /// Always true
+    #[schemars(extend("x-tr" = "Her zaman true"))]
     pub success: bool,
     /// The subnet before
+    #[schemars(extend("x-tr" = "Önceki subnet"))]
     pub old_subnet: Subnet,
     /// The subnet now
+    #[schemars(extend("x-tr" = "Şimdiki subnet"))]
     pub new_subnet: Subnet,
     /// Clients, without the server
+    #[schemars(extend("x-tr" = "İstemci sayısı, sunucu hariç"))]
     pub clients_updated: usize,
     /// Folder of the backup below `backups/`
+    #[schemars(extend("x-tr" = "`backups/` altındaki yedek klasörü"))]
     pub backup_id: String,
     /// Where every address went, the server's first
+    #[schemars(extend("x-tr" = "Her adresin yeni karşılığı; ilk sırada sunucununki"))]
     pub ip_mapping: Entries<std::net::Ipv4Addr>,
     /// A sentence for people
+    #[schemars(extend("x-tr" = "Kullanıcıya yönelik bir cümle"))]
     pub message: String,
 }
 

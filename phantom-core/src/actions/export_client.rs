@@ -32,8 +32,10 @@ pub struct ExportClient {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct ClientExported {
     /// The client
+    #[schemars(extend("x-tr" = "İstemci"))]
     pub client: ExportedClient,
     /// The configuration, as WireGuard reads it
+    #[schemars(extend("x-tr" = "WireGuard'ın okuduğu biçimde yapılandırma"))]
     pub config: SecretText,
 }
 
@@ -41,18 +43,25 @@ pub struct ClientExported {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct ExportedClient {
     /// Its name
+    #[schemars(extend("x-tr" = "Adı"))]
     pub name: ClientName,
     /// Its address in the VPN
+    #[schemars(extend("x-tr" = "VPN içindeki adresi"))]
     pub ip: std::net::Ipv4Addr,
     /// When it was added
+    #[schemars(extend("x-tr" = "Eklenme zamanı"))]
     pub created: Timestamp,
     /// It may connect
+    #[schemars(extend("x-tr" = "Bağlanmasına izin verilir"))]
     pub enabled: bool,
     /// Its private key
+    #[schemars(extend("x-tr" = "Özel anahtarı"))]
     pub private_key: SecretText,
     /// Its public key
+    #[schemars(extend("x-tr" = "Açık anahtarı"))]
     pub public_key: PublicKey,
     /// The key it shares with the server
+    #[schemars(extend("x-tr" = "Sunucuyla paylaştığı anahtar"))]
     pub preshared_key: SecretText,
 }
 

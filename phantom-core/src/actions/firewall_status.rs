@@ -17,16 +17,22 @@ pub struct FirewallStatus {}
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct FirewallState {
     /// ufw
+    #[schemars(extend("x-tr" = "ufw"))]
     pub ufw: UfwState,
     /// Rules in the iptables-managed tables
+    #[schemars(extend("x-tr" = "iptables'ın yönettiği tablolardaki kurallar"))]
     pub iptables: IptablesState,
     /// Source NAT for the subnet
+    #[schemars(extend("x-tr" = "Subnet için kaynak NAT"))]
     pub nat: NatState,
     /// The WireGuard port
+    #[schemars(extend("x-tr" = "WireGuard portu"))]
     pub ports: PortState,
     /// The system's own table
+    #[schemars(extend("x-tr" = "Sistemin kendi tablosu"))]
     pub nftables: NftablesState,
     /// `active` when ufw is enabled or the rules for the subnet are in force, else `inactive`
+    #[schemars(extend("x-tr" = "ufw etkinse veya subnet kuralları yürürlükteyse `active`, değilse `inactive`"))]
     pub status: &'static str,
 }
 
@@ -34,8 +40,10 @@ pub struct FirewallState {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct UfwState {
     /// It is active
+    #[schemars(extend("x-tr" = "Aktif"))]
     pub enabled: bool,
     /// Its status lines that concern the VPN
+    #[schemars(extend("x-tr" = "Durum çıktısının VPN ile ilgili satırları"))]
     pub rules: Vec<String>,
 }
 
@@ -43,10 +51,13 @@ pub struct UfwState {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct IptablesState {
     /// Forwarding and NAT for the subnet are in force, in any table
+    #[schemars(extend("x-tr" = "Subnet için yönlendirme ve NAT yürürlükte, hangi tabloda olursa olsun"))]
     pub has_rules: bool,
     /// NAT rules that name interface, subnet or port
+    #[schemars(extend("x-tr" = "Arayüzü, subneti veya portu anan NAT kuralları"))]
     pub nat_rules: Vec<String>,
     /// Filter rules that name interface, subnet or port
+    #[schemars(extend("x-tr" = "Arayüzü, subneti veya portu anan filtre kuralları"))]
     pub filter_rules: Vec<String>,
 }
 
@@ -54,8 +65,10 @@ pub struct IptablesState {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct NatState {
     /// It is in force for the subnet
+    #[schemars(extend("x-tr" = "Subnet için yürürlükte"))]
     pub enabled: bool,
     /// One line per rule
+    #[schemars(extend("x-tr" = "Kural başına bir satır"))]
     pub rules: Vec<String>,
 }
 
@@ -63,8 +76,10 @@ pub struct NatState {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct PortState {
     /// The configured port
+    #[schemars(extend("x-tr" = "Yapılandırılmış port"))]
     pub wireguard_port: u16,
     /// A UDP socket is bound to exactly that port
+    #[schemars(extend("x-tr" = "Bir UDP soketi tam olarak bu porta bağlı"))]
     pub listening: bool,
 }
 
@@ -72,8 +87,10 @@ pub struct PortState {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct NftablesState {
     /// Its family and name
+    #[schemars(extend("x-tr" = "Ailesi ve adı"))]
     pub table: String,
     /// It is loaded
+    #[schemars(extend("x-tr" = "Yüklü"))]
     pub loaded: bool,
 }
 

@@ -21,10 +21,13 @@ pub struct LatestClients {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct LatestList {
     /// Newest first
+    #[schemars(extend("x-tr" = "En yenisi başta"))]
     pub latest_clients: Vec<ClientItem>,
     /// Items returned
+    #[schemars(extend("x-tr" = "Dönen öğe sayısı"))]
     pub count: u32,
     /// All clients
+    #[schemars(extend("x-tr" = "Toplam istemci sayısı"))]
     pub total_clients: u32,
 }
 

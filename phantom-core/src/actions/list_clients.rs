@@ -29,10 +29,13 @@ pub struct ListClients {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct ClientList {
     /// Clients found by the search
+    #[schemars(extend("x-tr" = "Aramanın bulduğu istemci sayısı"))]
     pub total: u32,
     /// The page
+    #[schemars(extend("x-tr" = "Sayfadaki istemciler"))]
     pub clients: Vec<ClientItem>,
     /// Where it lies
+    #[schemars(extend("x-tr" = "Sayfanın yeri"))]
     pub pagination: Pagination,
 }
 
@@ -40,18 +43,25 @@ pub struct ClientList {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Pagination {
     /// The page shown
+    #[schemars(extend("x-tr" = "Gösterilen sayfa"))]
     pub page: u32,
     /// Items per page
+    #[schemars(extend("x-tr" = "Sayfa başına öğe"))]
     pub per_page: u32,
     /// Pages in all
+    #[schemars(extend("x-tr" = "Toplam sayfa sayısı"))]
     pub total_pages: u32,
     /// There is a page behind it
+    #[schemars(extend("x-tr" = "Sonrasında bir sayfa var"))]
     pub has_next: bool,
     /// There is a page before it
+    #[schemars(extend("x-tr" = "Öncesinde bir sayfa var"))]
     pub has_prev: bool,
     /// Number of the first item shown, from 1; 0 when there is none
+    #[schemars(extend("x-tr" = "Gösterilen ilk öğenin sırası, 1'den başlar; öğe yoksa 0"))]
     pub showing_from: u32,
     /// Number of the last item shown
+    #[schemars(extend("x-tr" = "Gösterilen son öğenin sırası"))]
     pub showing_to: u32,
 }
 

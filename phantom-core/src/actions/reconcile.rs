@@ -22,16 +22,22 @@ pub struct Reconcile {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct ReconcileReport {
     /// Only the plan was made
+    #[schemars(extend("x-tr" = "Yalnızca plan yapıldı"))]
     pub dry_run: bool,
     /// No step was needed
+    #[schemars(extend("x-tr" = "Hiçbir adım gerekmedi"))]
     pub in_sync: bool,
     /// A step was applied
+    #[schemars(extend("x-tr" = "Bir adım uygulandı"))]
     pub changed: bool,
     /// The steps, in order
+    #[schemars(extend("x-tr" = "Sırasıyla adımlar"))]
     pub steps: Vec<StepReport>,
     /// The interrupted change that was finished first
+    #[schemars(extend("x-tr" = "Önce tamamlanan yarım kalmış değişiklik"))]
     pub recovered: Option<RecoveredReport>,
     /// A sentence for people
+    #[schemars(extend("x-tr" = "Kullanıcıya yönelik bir cümle"))]
     pub message: String,
 }
 
@@ -39,14 +45,19 @@ pub struct ReconcileReport {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct StepReport {
     /// What it is about
+    #[schemars(extend("x-tr" = "Neyle ilgili olduğu"))]
     pub kind: &'static str,
     /// What it does
+    #[schemars(extend("x-tr" = "Ne yaptığı"))]
     pub action: &'static str,
     /// The object
+    #[schemars(extend("x-tr" = "Üzerinde çalıştığı nesne"))]
     pub target: String,
     /// A sentence for people
+    #[schemars(extend("x-tr" = "Kullanıcıya yönelik bir cümle"))]
     pub detail: String,
     /// `planned`, `applied` or `failed`
+    #[schemars(extend("x-tr" = "`planned`, `applied` veya `failed`"))]
     pub result: &'static str,
 }
 
@@ -54,12 +65,16 @@ pub struct StepReport {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct RecoveredReport {
     /// Its module
+    #[schemars(extend("x-tr" = "Modülü"))]
     pub module: String,
     /// Its action
+    #[schemars(extend("x-tr" = "Eylemi"))]
     pub action: String,
     /// When it began
+    #[schemars(extend("x-tr" = "Başlama zamanı"))]
     pub started_at: Timestamp,
     /// `completed`, `undone`, or `pending` with `dry_run`
+    #[schemars(extend("x-tr" = "`completed`, `undone` veya `dry_run` ile `pending`"))]
     pub outcome: &'static str,
 }
 

@@ -21,10 +21,13 @@ pub struct RemoveClient {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct ClientRemoved {
     /// Always true
+    #[schemars(extend("x-tr" = "Her zaman true"))]
     pub removed: bool,
     /// Who was removed
+    #[schemars(extend("x-tr" = "Kaldırılan istemci"))]
     pub client_name: ClientName,
     /// The address that is free again
+    #[schemars(extend("x-tr" = "Yeniden boşalan adres"))]
     pub client_ip: std::net::Ipv4Addr,
 }
 

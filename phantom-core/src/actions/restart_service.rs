@@ -16,14 +16,19 @@ pub struct RestartService {}
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct ServiceRestarted {
     /// Always true
+    #[schemars(extend("x-tr" = "Her zaman true"))]
     pub restarted: bool,
     /// Always true
+    #[schemars(extend("x-tr" = "Her zaman true"))]
     pub service_active: bool,
     /// Always true
+    #[schemars(extend("x-tr" = "Her zaman true"))]
     pub interface_up: bool,
     /// Name of the service
+    #[schemars(extend("x-tr" = "Servisin adı"))]
     pub service: String,
     /// A sentence for people
+    #[schemars(extend("x-tr" = "Kullanıcıya yönelik bir cümle"))]
     pub message: &'static str,
 }
 

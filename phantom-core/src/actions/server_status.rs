@@ -24,14 +24,19 @@ pub struct ServerStatus {}
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct ServerReport {
     /// The WireGuard service
+    #[schemars(extend("x-tr" = "WireGuard servisi"))]
     pub service: ServiceReport,
     /// The WireGuard interface
+    #[schemars(extend("x-tr" = "WireGuard arayüzü"))]
     pub interface: InterfaceState,
     /// What is configured
+    #[schemars(extend("x-tr" = "Yapılandırma"))]
     pub configuration: Configuration,
     /// How many clients there are
+    #[schemars(extend("x-tr" = "İstemci sayıları"))]
     pub clients: ClientCounts,
     /// Where the system is and what it runs on
+    #[schemars(extend("x-tr" = "Sistemin yeri ve dayandıkları"))]
     pub system: SystemReport,
 }
 
@@ -39,14 +44,18 @@ pub struct ServerReport {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct ServiceReport {
     /// It runs
+    #[schemars(extend("x-tr" = "Çalışıyor"))]
     pub running: bool,
     /// Its name
+    #[schemars(extend("x-tr" = "Adı"))]
     pub service_name: String,
     /// Since when; only when it runs
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-tr" = "Ne zamandan beri; yalnızca çalışırken"))]
     pub started_at: Option<String>,
     /// Its process, `0` when no process stays behind; only when it runs
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-tr" = "Süreç numarası, geride süreç kalmıyorsa `0`; yalnızca çalışırken"))]
     pub pid: Option<String>,
 }
 
@@ -54,22 +63,29 @@ pub struct ServiceReport {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct InterfaceState {
     /// It is up
+    #[schemars(extend("x-tr" = "Aktif"))]
     pub active: bool,
     /// Its name
+    #[schemars(extend("x-tr" = "Adı"))]
     pub interface: InterfaceName,
     /// Its peers
+    #[schemars(extend("x-tr" = "Eşleri"))]
     pub peers: Vec<PeerState>,
     /// The server's public key; only when active
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-tr" = "Sunucunun açık anahtarı; yalnızca aktifken"))]
     pub public_key: Option<PublicKey>,
     /// The UDP port; only when active
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-tr" = "UDP portu; yalnızca aktifken"))]
     pub port: Option<u16>,
     /// Bytes from all peers; only when active
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-tr" = "Tüm eşlerden gelen bayt; yalnızca aktifken"))]
     pub rx_bytes: Option<u64>,
     /// Bytes to all peers; only when active
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-tr" = "Tüm eşlere giden bayt; yalnızca aktifken"))]
     pub tx_bytes: Option<u64>,
 }
 
@@ -77,19 +93,25 @@ pub struct InterfaceState {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct PeerState {
     /// Its key
+    #[schemars(extend("x-tr" = "Anahtarı"))]
     pub public_key: PublicKey,
     /// Always `(hidden)`
+    #[schemars(extend("x-tr" = "Her zaman `(hidden)`"))]
     pub preshared_key: &'static str,
     /// What it may send and receive
+    #[schemars(extend("x-tr" = "Gönderip alabileceği adresler"))]
     pub allowed_ips: String,
     /// Where it was last heard from; once known
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-tr" = "Son duyulduğu uç nokta; bilindiğinde"))]
     pub endpoint: Option<String>,
     /// Age of the last handshake, in the words of `wg`; once known
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-tr" = "Son el sıkışmanın üzerinden geçen süre, `wg` komutunun ifadesiyle; bilindiğinde"))]
     pub latest_handshake: Option<String>,
     /// What was carried; once known
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-tr" = "Taşınan veri; bilindiğinde"))]
     pub transfer: Option<PeerTransfer>,
 }
 
@@ -97,12 +119,16 @@ pub struct PeerState {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct PeerTransfer {
     /// From the peer, in words
+    #[schemars(extend("x-tr" = "Eşten gelen, sözle"))]
     pub received: String,
     /// To the peer, in words
+    #[schemars(extend("x-tr" = "Eşe giden, sözle"))]
     pub sent: String,
     /// From the peer
+    #[schemars(extend("x-tr" = "Eşten gelen bayt"))]
     pub received_bytes: u64,
     /// To the peer
+    #[schemars(extend("x-tr" = "Eşe giden bayt"))]
     pub sent_bytes: u64,
 }
 
@@ -110,16 +136,22 @@ pub struct PeerTransfer {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Configuration {
     /// The interface
+    #[schemars(extend("x-tr" = "Arayüz"))]
     pub interface: InterfaceName,
     /// The file for `wg` and people
+    #[schemars(extend("x-tr" = "`wg` ve kullanıcılar için yazılan dosya"))]
     pub config_file: PathBuf,
     /// The UDP port
+    #[schemars(extend("x-tr" = "UDP portu"))]
     pub port: u16,
     /// The VPN subnet
+    #[schemars(extend("x-tr" = "VPN subneti"))]
     pub network: Subnet,
     /// DNS servers of the clients
+    #[schemars(extend("x-tr" = "İstemcilerin DNS sunucuları"))]
     pub dns: [std::net::IpAddr; 2],
     /// The file is there
+    #[schemars(extend("x-tr" = "Dosya yerinde"))]
     pub config_exists: bool,
 }
 
@@ -127,12 +159,16 @@ pub struct Configuration {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct ClientCounts {
     /// Stored clients
+    #[schemars(extend("x-tr" = "Kayıtlı istemciler"))]
     pub total_configured: u32,
     /// Those that may connect
+    #[schemars(extend("x-tr" = "Bağlanmasına izin verilenler"))]
     pub enabled_clients: u32,
     /// Those that may not
+    #[schemars(extend("x-tr" = "Bağlanmasına izin verilmeyenler"))]
     pub disabled_clients: u32,
     /// Those whose last handshake is younger than 180 seconds
+    #[schemars(extend("x-tr" = "Son el sıkışması 180 saniyeden yeni olanlar"))]
     pub active_connections: u32,
 }
 
@@ -140,16 +176,22 @@ pub struct ClientCounts {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct SystemReport {
     /// Install directory
+    #[schemars(extend("x-tr" = "Kurulum dizini"))]
     pub install_dir: PathBuf,
     /// Configuration directory
+    #[schemars(extend("x-tr" = "Yapılandırma dizini"))]
     pub config_dir: PathBuf,
     /// Data directory
+    #[schemars(extend("x-tr" = "Veri dizini"))]
     pub data_dir: PathBuf,
     /// Firewall in a word
+    #[schemars(extend("x-tr" = "Tek sözle güvenlik duvarı"))]
     pub firewall: FirewallSummary,
     /// The kernel can create WireGuard interfaces
+    #[schemars(extend("x-tr" = "Çekirdek WireGuard arayüzü oluşturabilir"))]
     pub wireguard_module: bool,
     /// The WireGuard implementation in use
+    #[schemars(extend("x-tr" = "Kullanılan WireGuard gerçeklemesi"))]
     pub backend: Backend,
 }
 
@@ -157,6 +199,7 @@ pub struct SystemReport {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct FirewallSummary {
     /// `active` or `inactive`, as in `get_firewall_status`
+    #[schemars(extend("x-tr" = "`get_firewall_status` yanıtındaki gibi `active` veya `inactive`"))]
     pub status: &'static str,
 }
 

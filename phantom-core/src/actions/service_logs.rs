@@ -21,17 +21,23 @@ pub struct ServiceLogs {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct ServiceLogsReport {
     /// Newest last
+    #[schemars(extend("x-tr" = "En yenisi sonda"))]
     pub logs: Vec<String>,
     /// How many there are
+    #[schemars(extend("x-tr" = "Satır sayısı"))]
     pub count: usize,
     /// Name of the service
+    #[schemars(extend("x-tr" = "Servisin adı"))]
     pub service: String,
     /// How many were asked for
+    #[schemars(extend("x-tr" = "İstenen satır sayısı"))]
     pub lines_requested: u32,
     /// Where they come from
+    #[schemars(extend("x-tr" = "Satırların kaynağı"))]
     pub source: LogSource,
     /// Only when there are none
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-tr" = "Yalnızca hiç satır yoksa"))]
     pub message: Option<&'static str>,
 }
 

@@ -51,28 +51,40 @@ pub struct Setup {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct SetupDone {
     /// Always true
+    #[schemars(extend("x-tr" = "Her zaman true"))]
     pub initialized: bool,
     /// This call did the initialisation
+    #[schemars(extend("x-tr" = "Kurulumu bu çağrı yaptı"))]
     pub created: bool,
     /// Settings that this call changed on an initialised system
+    #[schemars(extend("x-tr" = "Kurulu sistemde bu çağrının değiştirdiği ayarlar"))]
     pub changed: Vec<&'static str>,
     /// Public IPv4 address of the server
+    #[schemars(extend("x-tr" = "Sunucunun genel IPv4 adresi"))]
     pub server_ip: Ipv4Addr,
     /// Host clients connect to, where it is not the address
+    #[schemars(extend("x-tr" = "Genel adresten farklıysa istemcilerin bağlanacağı adres"))]
     pub endpoint: Option<HostName>,
     /// WireGuard port
+    #[schemars(extend("x-tr" = "WireGuard portu"))]
     pub port: u16,
     /// VPN subnet
+    #[schemars(extend("x-tr" = "VPN subneti"))]
     pub subnet: Subnet,
     /// Interface name
+    #[schemars(extend("x-tr" = "Arayüz adı"))]
     pub interface: InterfaceName,
     /// WireGuard implementation in use
+    #[schemars(extend("x-tr" = "Kullanılan WireGuard gerçeklemesi"))]
     pub backend: Backend,
     /// The server's public key
+    #[schemars(extend("x-tr" = "Sunucunun açık anahtarı"))]
     pub public_key: PublicKey,
     /// The file for `wg` and people
+    #[schemars(extend("x-tr" = "`wg` ve kullanıcılar için yazılan dosya"))]
     pub config_file: PathBuf,
     /// A sentence for people
+    #[schemars(extend("x-tr" = "Kullanıcıya yönelik bir cümle"))]
     pub message: &'static str,
 }
 

@@ -18,16 +18,22 @@ pub struct StartService {}
 #[expect(clippy::struct_excessive_bools, reason = "the fields of the API")]
 pub struct ServiceStarted {
     /// Always true
+    #[schemars(extend("x-tr" = "Her zaman true"))]
     pub started: bool,
     /// It ran before
+    #[schemars(extend("x-tr" = "Önceden çalışıyordu"))]
     pub already_running: bool,
     /// Always true
+    #[schemars(extend("x-tr" = "Her zaman true"))]
     pub service_active: bool,
     /// Always true
+    #[schemars(extend("x-tr" = "Her zaman true"))]
     pub interface_up: bool,
     /// Name of the service
+    #[schemars(extend("x-tr" = "Servisin adı"))]
     pub service: String,
     /// A sentence for people
+    #[schemars(extend("x-tr" = "Kullanıcıya yönelik bir cümle"))]
     pub message: &'static str,
 }
 

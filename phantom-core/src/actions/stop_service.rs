@@ -18,16 +18,22 @@ pub struct StopService {}
 #[expect(clippy::struct_excessive_bools, reason = "the fields of the API")]
 pub struct ServiceStopped {
     /// Always true
+    #[schemars(extend("x-tr" = "Her zaman true"))]
     pub stopped: bool,
     /// It did not run before
+    #[schemars(extend("x-tr" = "Önceden çalışmıyordu"))]
     pub already_stopped: bool,
     /// Always false
+    #[schemars(extend("x-tr" = "Her zaman false"))]
     pub service_active: bool,
     /// Always false
+    #[schemars(extend("x-tr" = "Her zaman false"))]
     pub interface_up: bool,
     /// Name of the service
+    #[schemars(extend("x-tr" = "Servisin adı"))]
     pub service: String,
     /// A sentence for people
+    #[schemars(extend("x-tr" = "Kullanıcıya yönelik bir cümle"))]
     pub message: &'static str,
 }
 

@@ -23,34 +23,49 @@ pub struct SubnetInfo {}
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct SubnetReport {
     /// The subnet
+    #[schemars(extend("x-tr" = "Subnet"))]
     pub current_subnet: Subnet,
     /// Host addresses
+    #[schemars(extend("x-tr" = "Ana makine adresi sayısı"))]
     pub subnet_size: u32,
     /// Host addresses
+    #[schemars(extend("x-tr" = "Ana makine adresi sayısı"))]
     pub usable_ips: u32,
     /// First address
+    #[schemars(extend("x-tr" = "İlk adres"))]
     pub network_address: Ipv4Addr,
     /// Last address
+    #[schemars(extend("x-tr" = "Son adres"))]
     pub broadcast_address: Ipv4Addr,
     /// Mask
+    #[schemars(extend("x-tr" = "Ağ maskesi"))]
     pub netmask: Ipv4Addr,
     /// Prefix length
+    #[schemars(extend("x-tr" = "Önek uzunluğu"))]
     pub prefixlen: u8,
     /// Its clients
+    #[schemars(extend("x-tr" = "İstemcileri"))]
     pub clients: SubnetClients,
     /// Address of the server: the first usable one
+    #[schemars(extend("x-tr" = "Sunucunun adresi: kullanılabilir ilk adres"))]
     pub server_ip: Ipv4Addr,
     /// The second usable address
+    #[schemars(extend("x-tr" = "Kullanılabilir ikinci adres"))]
     pub first_client_ip: Ipv4Addr,
     /// The last usable address
+    #[schemars(extend("x-tr" = "Kullanılabilir son adres"))]
     pub last_client_ip: Ipv4Addr,
     /// Neither Ghost Mode nor Multihop is active
+    #[schemars(extend("x-tr" = "Ne Ghost Mode ne de Multihop aktif"))]
     pub can_change: bool,
     /// What stands in the way; connected clients only inform
+    #[schemars(extend("x-tr" = "Değişikliğin önündeki engeller; bağlı istemciler yalnızca bilgi içindir"))]
     pub blockers: Blockers,
     /// The interface of the default route
+    #[schemars(extend("x-tr" = "Varsayılan rotanın arayüzü"))]
     pub main_interface: MainInterface,
     /// What a change does, and what stands in its way
+    #[schemars(extend("x-tr" = "Değişikliğin etkileri ve önündeki engeller"))]
     pub warnings: Vec<String>,
 }
 
@@ -58,14 +73,19 @@ pub struct SubnetReport {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct SubnetClients {
     /// Stored clients
+    #[schemars(extend("x-tr" = "Kayıtlı istemciler"))]
     pub total: u32,
     /// Stored clients
+    #[schemars(extend("x-tr" = "Kayıtlı istemciler"))]
     pub total_configured: u32,
     /// Connected clients
+    #[schemars(extend("x-tr" = "Bağlı istemciler"))]
     pub active: u32,
     /// Clients of all usable addresses, in percent
+    #[schemars(extend("x-tr" = "İstemcilerin kullanılabilir adreslere oranı, yüzde"))]
     pub ip_usage_percentage: Percent,
     /// By name
+    #[schemars(extend("x-tr" = "Ada göre"))]
     pub clients: Entries<SubnetClient>,
 }
 
@@ -73,10 +93,13 @@ pub struct SubnetClients {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct SubnetClient {
     /// Its address
+    #[schemars(extend("x-tr" = "Adresi"))]
     pub ip: Ipv4Addr,
     /// When it was added
+    #[schemars(extend("x-tr" = "Eklenme zamanı"))]
     pub created: Timestamp,
     /// Time of its latest handshake
+    #[schemars(extend("x-tr" = "Son el sıkışmasının zamanı"))]
     pub last_seen: Option<Timestamp>,
 }
 
@@ -84,10 +107,13 @@ pub struct SubnetClient {
 #[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
 pub struct Blockers {
     /// Ghost Mode is active
+    #[schemars(extend("x-tr" = "Ghost Mode aktif"))]
     pub ghost_mode: bool,
     /// Multihop is active
+    #[schemars(extend("x-tr" = "Multihop aktif"))]
     pub multihop: bool,
     /// Clients are connected
+    #[schemars(extend("x-tr" = "Bağlı istemciler var"))]
     pub active_connections: bool,
 }
 
@@ -95,10 +121,13 @@ pub struct Blockers {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct MainInterface {
     /// Its name
+    #[schemars(extend("x-tr" = "Adı"))]
     pub interface: String,
     /// Its address
+    #[schemars(extend("x-tr" = "Adresi"))]
     pub ip: String,
     /// Its address with the prefix length
+    #[schemars(extend("x-tr" = "Önek uzunluğuyla adresi"))]
     pub network: String,
 }
 

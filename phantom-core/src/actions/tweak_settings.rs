@@ -16,18 +16,24 @@ pub struct TweakSettings {}
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct TweakReport {
     /// The whole service restarts when a client comes or goes
+    #[schemars(extend("x-tr" = "İstemci eklenince veya kaldırılınca tüm servis yeniden başlar"))]
     pub restart_service_after_client_creation: bool,
     /// What the setting does
+    #[schemars(extend("x-tr" = "Ayarın ne yaptığı"))]
     pub restart_service_after_client_creation_description: &'static str,
     /// Exported configurations end their `AllowedIPs` in `::/0`
+    #[schemars(extend("x-tr" = "Dışa aktarılan yapılandırmalarda `AllowedIPs` `::/0` ile biter"))]
     pub block_ipv6_leak: bool,
     /// What the setting does
+    #[schemars(extend("x-tr" = "Ayarın ne yaptığı"))]
     pub block_ipv6_leak_description: &'static str,
     /// Stored language; only once it has been set
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-tr" = "Kayıtlı dil; yalnızca ayarlanmışsa"))]
     pub language: Option<&'static str>,
     /// What the setting does
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-tr" = "Ayarın ne yaptığı"))]
     pub language_description: Option<&'static str>,
 }
 

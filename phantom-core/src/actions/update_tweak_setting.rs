@@ -25,14 +25,19 @@ pub struct UpdateTweakSetting {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct TweakUpdated {
     /// Name of the setting
+    #[schemars(extend("x-tr" = "Ayarın adı"))]
     pub setting: &'static str,
     /// Its value now
+    #[schemars(extend("x-tr" = "Şimdiki değeri"))]
     pub new_value: Value,
     /// Its value before
+    #[schemars(extend("x-tr" = "Önceki değeri"))]
     pub old_value: Value,
     /// A sentence for people
+    #[schemars(extend("x-tr" = "Kullanıcıya yönelik bir cümle"))]
     pub message: String,
     /// What the setting does
+    #[schemars(extend("x-tr" = "Ayarın ne yaptığı"))]
     pub description: &'static str,
 }
 

@@ -26,19 +26,26 @@ pub struct ValidateSubnetChange {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct SubnetValidation {
     /// The change is possible
+    #[schemars(extend("x-tr" = "Değişiklik mümkün"))]
     pub valid: bool,
     /// The new subnet
+    #[schemars(extend("x-tr" = "Yeni subnet"))]
     pub new_subnet: Subnet,
     /// The subnet now
+    #[schemars(extend("x-tr" = "Şimdiki subnet"))]
     pub current_subnet: Subnet,
     /// The checks one by one
+    #[schemars(extend("x-tr" = "Tek tek denetimler"))]
     pub checks: Checks,
     /// What should be known
+    #[schemars(extend("x-tr" = "Bilinmesi gerekenler"))]
     pub warnings: Vec<String>,
     /// Why it is not possible
+    #[schemars(extend("x-tr" = "Neden mümkün olmadığı"))]
     pub errors: Vec<String>,
     /// Where every address goes; only when the change is possible
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-tr" = "Her adresin yeni karşılığı; yalnızca değişiklik mümkünse"))]
     pub ip_mapping_preview: Option<MappingPreview>,
 }
 
@@ -46,8 +53,10 @@ pub struct SubnetValidation {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct MappingPreview {
     /// Clients and the server
+    #[schemars(extend("x-tr" = "İstemciler ve sunucu"))]
     pub total_mappings: usize,
     /// By name, the server first
+    #[schemars(extend("x-tr" = "Ada göre, ilk sırada sunucu"))]
     pub mappings: Entries<Mapping>,
 }
 
@@ -55,8 +64,10 @@ pub struct MappingPreview {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Mapping {
     /// The address now
+    #[schemars(extend("x-tr" = "Şimdiki adres"))]
     pub old: Ipv4Addr,
     /// The address after the change
+    #[schemars(extend("x-tr" = "Değişiklikten sonraki adres"))]
     pub new: Ipv4Addr,
 }
 

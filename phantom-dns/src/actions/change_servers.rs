@@ -28,13 +28,17 @@ pub struct ChangeServers {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct ServersChanged {
     /// Always true
+    #[schemars(extend("x-tr" = "Her zaman true"))]
     pub success: bool,
     /// The servers now and before
+    #[schemars(extend("x-tr" = "Şimdiki ve önceki sunucular"))]
     pub dns_servers: ChangedServers,
     /// What follows for the clients
+    #[schemars(extend("x-tr" = "İstemciler için sonucu"))]
     pub client_configs_updated: ConfigsUpdated,
     /// Only when a server is IPv6
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-tr" = "Yalnızca bir sunucu IPv6 ise"))]
     pub warnings: Vec<String>,
 }
 
@@ -42,12 +46,16 @@ pub struct ServersChanged {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct ChangedServers {
     /// First server
+    #[schemars(extend("x-tr" = "Birincil sunucu"))]
     pub primary: IpAddr,
     /// Second server
+    #[schemars(extend("x-tr" = "İkincil sunucu"))]
     pub secondary: IpAddr,
     /// First server before
+    #[schemars(extend("x-tr" = "Önceki birincil sunucu"))]
     pub previous_primary: IpAddr,
     /// Second server before
+    #[schemars(extend("x-tr" = "Önceki ikincil sunucu"))]
     pub previous_secondary: IpAddr,
 }
 
@@ -55,8 +63,10 @@ pub struct ChangedServers {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct ConfigsUpdated {
     /// Always true: configurations are made at export
+    #[schemars(extend("x-tr" = "Her zaman true: yapılandırmalar dışa aktarılırken üretilir"))]
     pub success: bool,
     /// A sentence for people
+    #[schemars(extend("x-tr" = "Kullanıcıya yönelik bir cümle"))]
     pub message: &'static str,
 }
 

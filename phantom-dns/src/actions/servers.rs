@@ -17,8 +17,10 @@ pub struct Servers {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ServerPair {
     /// First server
+    #[schemars(extend("x-tr" = "Birincil sunucu"))]
     pub primary: IpAddr,
     /// Second server
+    #[schemars(extend("x-tr" = "İkincil sunucu"))]
     pub secondary: IpAddr,
 }
 

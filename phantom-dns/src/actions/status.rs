@@ -24,10 +24,13 @@ pub struct Status {}
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct StatusReport {
     /// Always `standard`
+    #[schemars(extend("x-tr" = "Her zaman `standard`"))]
     pub mode: &'static str,
     /// The stored pair
+    #[schemars(extend("x-tr" = "Kayıtlı sunucu çifti"))]
     pub configuration: ServerPair,
     /// Whether the servers answer
+    #[schemars(extend("x-tr" = "Sunucuların yanıt verip vermediği"))]
     pub health: Health,
 }
 
@@ -35,8 +38,10 @@ pub struct StatusReport {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Health {
     /// `healthy` when all probes passed, `degraded` when some did, `unavailable` when none did
+    #[schemars(extend("x-tr" = "Tüm sorgular başarılıysa `healthy`, bir kısmı başarılıysa `degraded`, hiçbiri başarılı değilse `unavailable`"))]
     pub status: &'static str,
     /// Per server
+    #[schemars(extend("x-tr" = "Sunucu başına"))]
     pub test_results: Vec<ServerTests>,
 }
 
@@ -44,8 +49,10 @@ pub struct Health {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct ServerTests {
     /// The server
+    #[schemars(extend("x-tr" = "Sunucu"))]
     pub server: IpAddr,
     /// Per domain
+    #[schemars(extend("x-tr" = "Alan adı başına"))]
     pub tests: Vec<DomainTest>,
 }
 
@@ -53,12 +60,16 @@ pub struct ServerTests {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct DomainTest {
     /// The domain
+    #[schemars(extend("x-tr" = "Alan adı"))]
     pub domain: Domain,
     /// The first address answered, or false
+    #[schemars(extend("x-tr" = "Yanıttaki ilk adres veya false"))]
     pub success: Outcome,
     /// The first address answered
+    #[schemars(extend("x-tr" = "Yanıttaki ilk adres"))]
     pub response: Option<IpAddr>,
     /// Why it did not pass
+    #[schemars(extend("x-tr" = "Neden başarısız olduğu"))]
     pub error: Option<String>,
 }
 

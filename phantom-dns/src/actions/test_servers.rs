@@ -30,13 +30,17 @@ pub struct TestServers {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct TestReport {
     /// Every server passed, and none was skipped
+    #[schemars(extend("x-tr" = "Tüm sunucular başarılı ve hiçbiri atlanmadı"))]
     pub all_passed: bool,
     /// Servers that were asked
+    #[schemars(extend("x-tr" = "Sorgulanan sunucu sayısı"))]
     pub servers_tested: usize,
     /// In the order given
+    #[schemars(extend("x-tr" = "Verilen sırayla"))]
     pub results: Vec<TestResult>,
     /// Entries that are no address; only when there are any
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-tr" = "Adres olmayan girdiler; yalnızca varsa"))]
     pub skipped: Vec<String>,
 }
 
@@ -44,17 +48,23 @@ pub struct TestReport {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct TestResult {
     /// The server
+    #[schemars(extend("x-tr" = "Sunucu"))]
     pub server: IpAddr,
     /// It answered with an address
+    #[schemars(extend("x-tr" = "Bir adresle yanıt verdi"))]
     pub success: bool,
     /// `OK`, `FAILED` (answered, no address), `TIMEOUT` or `ERROR` (not reachable)
+    #[schemars(extend("x-tr" = "`OK`, `FAILED` (yanıt var, adres yok), `TIMEOUT` veya `ERROR` (ulaşılamıyor)"))]
     pub status: &'static str,
     /// Measured, in milliseconds; null without an answer
+    #[schemars(extend("x-tr" = "Ölçülen süre, milisaniye; yanıt yoksa null"))]
     pub response_time_ms: Option<f64>,
     /// The domain that was asked for
+    #[schemars(extend("x-tr" = "Sorgulanan alan adı"))]
     pub test_domain: Domain,
     /// Why it did not pass
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-tr" = "Neden başarısız olduğu"))]
     pub error: Option<String>,
 }
 

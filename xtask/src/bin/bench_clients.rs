@@ -1,2 +1,52 @@
-//! placeholder
-fn main() {}
+//! `bench-clients COUNT`: fills the stored state up to this many clients, in one change of the database.
+//!
+//! The host is not touched: `phantom-api core reconcile` brings the clients to the interface.
+#![expect(clippy::disallowed_methods, reason = "a development tool has no host of the product to ask for the time")]
+#![expect(clippy::print_stderr, reason = "it talks to the bench")]
+
+use std::error::Error;
+use std::fs::File;
+use std::io::Read as _;
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
+
+use phantom_store::{NewClient, Paths, State, Store, StoreError};
+use phantom_types::{PresharedKey, PrivateKey};
+
+fn main() -> ExitCode {
+    let Some(count) = std::env::args().nth(1).and_then(|count| count.parse().ok()) else {
+        eprintln!("usage: bench-clients COUNT");
+        return ExitCode::from(2);
+    };
+    match fill(count) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench-clients: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn fill(count: u32) -> Result<(), Box<dyn Error>> {
+    let store = Store::new(Paths::default());
+    let now = store.read::<_, StoreError>(State::client_count)?;
+    let mut random = File::open("/dev/urandom")?;
+    let mut bytes = || {
+        let mut bytes = [0; 32];
+        random.read_exact(&mut bytes).map(|()| bytes)
+    };
+    let lock = store.lock(Duration::from_secs(10))?;
+    let change = store.begin(&lock)?;
+    for number in now..count {
+        let private_key = PrivateKey::from_random(bytes()?);
+        change.insert_client(NewClient {
+            name: format!("filled-{number}").parse()?,
+            public_key: private_key.public_key(),
+            private_key,
+            preshared_key: PresharedKey::from_bytes(bytes()?),
+            created: SystemTime::now().into(),
+        })?;
+    }
+    change.commit()?;
+    Ok(())
+}

@@ -20,8 +20,8 @@ const TEXTS: [(&str, &str); 5] = [
     ("completions/fish", "/usr/local/share/fish/vendor_completions.d"),
 ];
 
-/// Folders that the server makes when it is set up.
-const MADE_BY_THE_SERVER: [&str; 2] = ["/etc/wireguard", "/etc/sysctl.d"];
+/// Folders that the server makes when it is set up or started.
+const MADE_BY_THE_SERVER: [&str; 3] = ["/etc/wireguard", "/etc/sysctl.d", "/run/wireguard"];
 
 /// Installs what differs from what is installed; returns whether a program did.
 pub(super) fn run(built: &Path, manifest: &mut Manifest) -> Result<bool> {

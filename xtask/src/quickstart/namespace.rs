@@ -12,8 +12,8 @@ pub(super) fn kernel_has_wireguard() -> bool {
     Cmd::line("unshare --net ip link add probe type wireguard").succeeds()
 }
 
-/// This program, running a task in a network namespace and a mount namespace of its own. Both vanish with the process,
-/// and the process with its standard input: nothing stays when this one is killed.
+/// This program, running a task in namespaces of its own: network, mounts, processes. All of it vanishes with the process,
+/// whatever has been started there, and the process with its standard input: nothing stays when this one is killed.
 pub(super) struct Place {
     child: Child,
     /// `None` once this side has said that nothing more comes.
@@ -25,7 +25,7 @@ impl Place {
     /// Starts a task there and waits until it says that it is there.
     pub(super) fn new(task: &str, words: &[String]) -> Result<Self> {
         let this = std::env::current_exe().context("this program")?;
-        let command = Cmd::line("unshare --net --mount --").arg(this).arg(task).args(words);
+        let command = Cmd::line("unshare --net --mount --pid --fork --kill-child --mount-proc --").arg(this).arg(task).args(words);
         let mut child = command.spawn(Stdio::piped(), Stdio::piped(), Stdio::inherit())?;
         let input = child.stdin.take();
         let output = BufReader::new(child.stdout.take().context("no pipe")?);
@@ -58,7 +58,7 @@ impl Place {
     pub(super) fn hear(&mut self) -> Result<Option<String>> {
         let mut line = String::new();
         let length = self.output.read_line(&mut line).context("the other side")?;
-        Ok((length > 0).then(|| line.trim_end().to_owned()))
+        Ok((length > 0).then(|| line.trim_end_matches('\n').to_owned()))
     }
 
     /// Waits for a line.

@@ -16,9 +16,10 @@ use super::{Device, ip, read, tunnel};
 use crate::tun::Writer;
 use crate::udp::{Receiver, Socket};
 
-/// How many jobs may wait before a lane, one of up to 64 kB each. Behind them the socket's own queue fills and the
-/// kernel drops.
+/// How many jobs may wait before a lane. Behind them the socket's own queue fills and the kernel drops.
 const QUEUE: usize = 32;
+/// How many packets a job has at most, so that those that wait take 8 MB at most in each lane.
+const JOB: usize = 128;
 /// How many jobs a lane takes at once.
 const BATCH: usize = 16;
 /// How long to wait after the network has refused to give packets, so that a lasting error is no busy loop.
@@ -117,7 +118,9 @@ fn job(
     packet: impl FnOnce() -> Packet,
 ) {
     match jobs.last_mut() {
-        Some(job) if job.index == index && job.from == from => job.packets.push(packet()),
+        Some(job) if job.index == index && job.from == from && job.packets.len() < JOB => {
+            job.packets.push(packet());
+        }
         _ => {
             let Some(peer) = sessions.get(&index) else { return };
             jobs.push(Job { peer: Arc::clone(peer), from, index, packets: vec![packet()] });

@@ -11,8 +11,8 @@ use super::peer::Peer;
 use super::{Device, ip, read, tunnel};
 use crate::tun::{Gone, Reader};
 
-/// How many jobs may wait before a lane, one of up to 64 kB each. Behind them the TUN's own queue fills and the
-/// kernel drops, as it does for any interface.
+/// How many jobs may wait before a lane, each of what one read gives: less than 200 packets. Behind them the TUN's own
+/// queue fills and the kernel drops, as it does for any interface.
 const QUEUE: usize = 32;
 /// How many jobs a lane takes at once.
 const BATCH: usize = 16;

@@ -80,6 +80,10 @@ impl BuiltinServices {
         }
         // One that was started and never became ready, by a process that was killed meanwhile.
         self.stop_process(name, KILL_WAIT)?;
+        // One that no file tells of: who started it was killed before it could write, or the file was removed.
+        for process in Process::started_as(run, &self.run_file(name, "notify")) {
+            end(name, process, KILL_WAIT)?;
+        }
         for dir in [&self.options.run_dir, &self.options.logs_dir] {
             LinuxFiles.make_dir(dir, 0o700)?;
         }
@@ -245,6 +249,18 @@ impl Services for BuiltinServices {
         let count = usize::try_from(count).unwrap_or(usize::MAX);
         Ok(Logs { lines: log::tail(&self.log_file(name), count, 0), journald: false })
     }
+}
+
+/// Ends a process of a service.
+fn end(name: &str, process: Process, wait: Duration) -> Result<()> {
+    process.signal(Signal::SIGTERM)?;
+    if !gone_within(process, wait) {
+        process.kill_group()?;
+        if !gone_within(process, KILL_WAIT) {
+            return Err(HostError::Timeout { argv: vec![name.to_owned()], seconds: KILL_WAIT.as_secs() });
+        }
+    }
+    Ok(())
 }
 
 /// Waits until the process has ended.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill, killpg};
@@ -9,7 +11,7 @@ use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 use phantom_types::Timestamp;
 
-use crate::{HostError, Result};
+use crate::{Command, HostError, Result};
 
 /// Ticks of a second in `/proc/PID/stat` (`USER_HZ`): 100 on every architecture that Rust's Linux runs on.
 const TICKS: i64 = 100;
@@ -38,6 +40,25 @@ impl Process {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         let (state, started) = parse_stat(&stat)?;
         (!matches!(state, 'Z' | 'X' | 'x')).then_some(Self { pid, started })
+    }
+
+    /// The processes that [`spawn_daemon`](crate::linux::command::spawn_daemon) has made of a command for this
+    /// socket, in this network namespace.
+    pub(super) fn started_as(run: &Command, notify: &Path) -> Vec<Self> {
+        let program = run.program.as_os_str().as_bytes();
+        let argv = [program].into_iter().chain(run.args.iter().map(String::as_bytes));
+        let argv: Vec<u8> = argv.flat_map(|word| [word, b"\0"].concat()).collect();
+        let variable = [b"NOTIFY_SOCKET=", notify.as_os_str().as_bytes()].concat();
+        let here = fs::read_link("/proc/self/ns/net").ok();
+        let is_one = |pid: &u32| {
+            let of = |name: &str| format!("/proc/{pid}/{name}");
+            fs::read(of("cmdline")).is_ok_and(|words| words == argv)
+                && fs::read(of("environ")).is_ok_and(|all| all.split(|byte| *byte == 0).any(|one| one == variable))
+                && fs::read_link(of("ns/net")).ok() == here
+        };
+        let names = fs::read_dir("/proc").into_iter().flatten().flatten().map(|entry| entry.file_name());
+        let numbers = names.filter_map(|name| name.to_str()?.parse().ok());
+        numbers.filter(is_one).filter_map(Self::of).collect()
     }
 
     /// Whether this very process runs. If it was started by this one and has ended, its remains are taken away.

@@ -1,0 +1,175 @@
+//! Ownership (G9): what does not carry the marks is never changed or removed, by no action and after no fault.
+
+mod own_services;
+
+use std::sync::Arc;
+
+use own_services::OwnServices;
+use phantom_host::{FirewallKind, LinkChange, LinkKind, Port, Protocol, Route, RouteKind, Rule};
+use phantom_tests::{OnDisk, Server};
+
+use crate::faults::changed;
+
+/// Puts objects of somebody else everywhere, many of them close to ours, and gives the lines of the dump that show them.
+fn surround(server: &Server) -> Vec<String> {
+    let fake = &server.fake;
+    let before = server.fake.dump();
+    fake.add_link("docker0", LinkKind::Other("bridge".into())).unwrap();
+    fake.change_link("docker0", &LinkChange { up: Some(true), ..LinkChange::default() }).unwrap();
+    fake.give_address("docker0", "172.17.0.1/16".parse().unwrap()).unwrap();
+    fake.add_link("wg0", LinkKind::WireGuard).unwrap();
+    fake.give_address("wg0", "10.99.0.1/24".parse().unwrap()).unwrap();
+    let kind = RouteKind::Via { interface: "docker0".into(), gateway: None };
+    for table in [254, server.marks().exit_table() + 1, 100] {
+        let destination = "198.18.0.0/15".parse().unwrap();
+        fake.give_route(&Route { table, destination, metric: 5, kind: kind.clone(), source: None, protocol: 4 }).unwrap();
+    }
+    for (priority, protocol) in [(server.marks().exit_priority(), 4), (5000, phantom_host::Marks::PROTOCOL), (100, 3)] {
+        let from = Some("198.18.0.0/15".parse().unwrap());
+        fake.give_rule(&Rule { priority, ipv6: false, from, to: None, in_interface: None, table: 254, protocol }).unwrap();
+    }
+    fake.add_foreign_rule("table inet phantom_wg_of_somebody");
+    fake.add_foreign_rule("-A FORWARD -i wg_main -j DROP");
+    fake.add_foreign_ufw("51820/udp                  DENY IN     Anywhere                   # mine");
+    fake.put_file("/etc/wireguard/wg0.conf", b"[Interface]\nPrivateKey = x\n", 0o600, 0);
+    fake.put_file("/etc/sysctl.d/99-mine.conf", b"net.ipv4.ip_forward = 0\n", 0o644, 0);
+    fake.put_file("/etc/sysctl.d/90-phantom-wg.conf.bak", b"# kept by hand\n", 0o644, 0);
+    fake.put_file("/etc/systemd/network/10-eth0.network", b"[Match]\n", 0o644, 0);
+    fake.add_foreign_unit("wg-quick@wg0");
+    fake.add_foreign_unit("phantom-of-the-opera");
+    fake.bind(Port { protocol: Protocol::Udp, number: 53 });
+    let old: Vec<&str> = before.lines().collect();
+    fake.dump().lines().filter(|line| !old.contains(line)).map(str::to_owned).collect()
+}
+
+fn assert_untouched(server: &Server, foreign: &[String], after: &str) {
+    let now = server.fake.dump();
+    for line in foreign {
+        assert!(now.lines().any(|other| other == line), "{after}: gone or changed: {line}");
+    }
+}
+
+const ACTIONS: [&[&str]; 12] = [
+    &["core", "setup", "server_ip=192.0.2.7"],
+    &["core", "add_client", "client_name=a"],
+    &["core", "add_client", "client_name=b"],
+    &["core", "change_subnet", "new_subnet=192.168.7.0/24", "confirm=true"],
+    &["core", "setup", "port=443"],
+    &["core", "setup", "backend=embedded"],
+    &["core", "restart_service"],
+    &["core", "remove_client", "client_name=a"],
+    &["core", "stop_service"],
+    &["core", "reconcile"],
+    &["core", "start_service"],
+    &["core", "setup", "backend=kernel"],
+];
+
+#[test]
+fn no_action_touches_what_is_not_ours() {
+    for kind in [FirewallKind::Nftables, FirewallKind::Iptables] {
+        let server = Server::bare();
+        server.fake.set_firewall_kind(kind);
+        let foreign = surround(&server);
+        assert!(foreign.len() > 15, "{foreign:?}");
+        for words in ACTIONS {
+            server.api(words).ok();
+            assert_untouched(&server, &foreign, &words.join(" "));
+        }
+    }
+}
+
+#[test]
+fn no_fault_makes_us_touch_what_is_not_ours() {
+    for k in 1..30 {
+        let server = Server::bare();
+        let foreign = surround(&server);
+        for words in ACTIONS {
+            server.fake.reset_writes();
+            server.fake.refuse_write(k);
+            server.api(words);
+            assert_untouched(&server, &foreign, &format!("{} (write {k})", words.join(" ")));
+            server.fake.reset_writes();
+            server.api(words);
+        }
+    }
+}
+
+#[test]
+fn a_foreign_link_in_the_place_of_ours_is_reported_and_not_taken() {
+    for kind in [LinkKind::WireGuard, LinkKind::Tun, LinkKind::Other("dummy".into())] {
+        let server = Server::ready().with(&["a"]);
+        server.fake.cut_link("wg_main").unwrap();
+        server.fake.add_link("wg_main", kind.clone()).unwrap();
+        let before = server.fake.dump();
+        for words in [&["core", "reconcile"][..], &["core", "restart_service"], &["core", "change_subnet", "new_subnet=10.9.0.0/24", "confirm=true"]] {
+            let answer = server.api(words).json();
+            assert_eq!(answer["success"], false, "{kind:?} {words:?}");
+            assert!(answer["error"].as_str().unwrap().contains("does not belong to this system"), "{answer:#}");
+            let now = server.fake.dump();
+            let lines = changed(&before, &now);
+            assert!(!lines.contains(" wg_main "), "{kind:?} {words:?}:\n{lines}");
+        }
+        let plan = server.api(&["core", "reconcile", "dry_run=true"]).json();
+        assert_eq!(plan["success"], false, "{plan:#}");
+        // Once it is gone, everything comes back.
+        server.fake.cut_link("wg_main").unwrap();
+        server.api(&["core", "reconcile"]).ok();
+        server.assert_in_sync();
+    }
+}
+
+#[test]
+fn a_foreign_file_in_the_place_of_ours_is_reported_and_kept() {
+    let server = Server::ready().with(&["a"]);
+    for path in ["/etc/wireguard/wg_main.conf".to_owned(), format!("/etc/sysctl.d/90-{}.conf", server.marks().text())] {
+        let ours = phantom_host::Files::read(&server.fake, path.as_ref()).unwrap().unwrap();
+        server.fake.put_file(&path, b"# written by hand\n", 0o644, 0);
+        let answer = server.api(&["core", "reconcile"]).failed("SERVICE_OPERATION_FAILED");
+        assert!(answer["error"].as_str().unwrap().contains(&path), "{answer:#}");
+        let kept = phantom_host::Files::read(&server.fake, path.as_ref()).unwrap().unwrap();
+        assert_eq!(kept, b"# written by hand\n");
+        server.fake.put_file(&path, &ours, if path.ends_with("main.conf") { 0o600 } else { 0o644 }, 0);
+        server.assert_in_sync();
+    }
+}
+
+#[test]
+fn a_foreign_unit_in_the_place_of_ours_is_reported_and_kept() {
+    let server = Server::bare();
+    server.fake.add_foreign_unit("wg-quick@wg_main");
+    let before = server.fake.dump();
+    let answer = server.api(&["core", "setup", "server_ip=192.0.2.7"]).json();
+    assert_eq!(answer["success"], false, "{answer:#}");
+    assert!(answer["error"].as_str().unwrap().contains("wg-quick@wg_main"), "{answer:#}");
+    let lines = changed(&before, &server.fake.dump());
+    assert!(!lines.contains("wg-quick"), "{lines}");
+}
+
+#[test]
+fn two_installations_on_one_host_do_not_see_each_other() {
+    let mut one = Server::ready().with(&["a"]);
+    let mut other = Server::bare();
+    other.fake = one.fake.clone();
+    other.host = one.host.clone();
+    other.host.files = Arc::new(OnDisk::new(one.fake.clone(), other.dir()));
+    one.host.services = Arc::new(OwnServices::new(one.fake.clone(), &["wg-quick@wg_main", "phantom-boot"], &one.marks()));
+    other.host.services = Arc::new(OwnServices::new(one.fake.clone(), &["wg-quick@wg_two", "phantom-boot"], &other.marks()));
+    let lines = |server: &Server| {
+        let mark = server.marks().text();
+        let dump = one.fake.dump();
+        dump.lines().filter(|line| line.contains(&mark)).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let ours = lines(&one);
+    other.api(&["core", "setup", "server_ip=192.0.2.7"]).failed("VALIDATION_ERROR");
+    other.api(&["core", "setup", "server_ip=192.0.2.7", "interface=wg_two", "port=51821", "subnet=10.9.0.0/24"]).ok();
+    other.api(&["core", "add_client", "client_name=b"]).ok();
+    other.api(&["core", "restart_service"]).ok();
+    assert_eq!(lines(&one), ours);
+    one.assert_in_sync();
+    other.assert_in_sync();
+    let theirs = lines(&other);
+    one.api(&["core", "restart_service"]).ok();
+    one.api(&["core", "change_subnet", "new_subnet=192.168.7.0/24", "confirm=true"]).ok();
+    assert_eq!(lines(&other), theirs);
+    other.assert_in_sync();
+}
