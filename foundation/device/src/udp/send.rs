@@ -71,7 +71,7 @@ impl Socket {
                 true
             }
             // The interface on the way cannot fill in checksums (EIO), or a segment is larger than the MTU of the way.
-            Errno::EIO => true,
+            Errno::EIO | Errno::EINVAL | Errno::EMSGSIZE => true,
             _ => false,
         }
     }

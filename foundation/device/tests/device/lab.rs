@@ -28,8 +28,20 @@ pub(crate) fn sandbox(name: &str, test: impl FnOnce()) {
         return skip(name, &reason);
     }
     let this = std::env::current_exe().unwrap();
-    let output = Command::new("unshare")
-        .args(["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"])
+    // What hangs fails after five minutes, and takes everything in the sandbox with it.
+    let output = Command::new("timeout")
+        .args([
+            "--signal=KILL",
+            "300",
+            "unshare",
+            "--net",
+            "--mount",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "--mount-proc",
+            "--",
+        ])
         .arg(this)
         .args([name, "--exact", "--nocapture", "--include-ignored"])
         .env(MARK, name)

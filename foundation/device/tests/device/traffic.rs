@@ -31,6 +31,7 @@ pub(crate) fn transfer(address: IpAddr, length: usize) {
     thread::scope(|scope| {
         scope.spawn(|| {
             let (mut stream, _) = listener.accept().unwrap();
+            stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
             let mut received = vec![0; length];
             stream.read_exact(&mut received).unwrap();
             assert!(received == sent, "other bytes than were sent");
