@@ -51,7 +51,7 @@ pub(crate) fn desired(
     if depth == Depth::Full {
         let (list, content) = peers_and_file(site, state, &server)?;
         peers = Some(list);
-        wanted.files.insert(path, Some(WantedFile { mode: 0o600, content }));
+        wanted.files.insert(path, Some(WantedFile { mode: 0o600, content, same: same_configuration }));
     } else {
         wanted.kept_files.insert(path);
     }
@@ -176,6 +176,23 @@ fn peers_and_file(
         Ok::<_, StoreError>(())
     })?;
     Ok((peers, Zeroizing::new(std::mem::take(&mut *text).into_bytes())))
+}
+
+/// Whether two configurations say the same: a client that is added goes to the end of the file, so that the order of
+/// the blocks is that of their adding and not that of the addresses.
+fn same_configuration(now: &[u8], wanted: &[u8]) -> bool {
+    if now == wanted || now.len() != wanted.len() {
+        return now == wanted;
+    }
+    let (Ok(now), Ok(wanted)) = (std::str::from_utf8(now), std::str::from_utf8(wanted)) else { return false };
+    let blocks = |text| {
+        let mut parts = str::split(text, "\n# client ");
+        let head = parts.next();
+        let mut blocks: Vec<&str> = parts.collect();
+        blocks.sort_unstable();
+        (head, blocks)
+    };
+    blocks(now) == blocks(wanted)
 }
 
 /// Forwarding and source NAT for the subnet, and an MSS that fits the tunnel.

@@ -10,6 +10,9 @@ use crate::world::World;
 /// The database of the installation.
 pub(crate) const DATABASE: &str = "/opt/phantom-wg/data/phantom.db";
 
+/// How the kernel says whether a link has a carrier.
+const CARRIER: [&str; 6] = ["NO-CARRIER,", ",LOWER_UP", " state UP", " state DOWN", " state UNKNOWN", " linkdown"];
+
 /// What one look at the whole world saw.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Look {
@@ -20,17 +23,6 @@ pub(crate) struct Look {
 }
 
 impl Look {
-    /// The lines in which another look differs, for messages.
-    pub(crate) fn differences(&self, other: &Self) -> String {
-        let lines = |look: &Self| -> BTreeSet<String> {
-            look.host.lines().chain(look.state.lines()).map(str::to_owned).collect()
-        };
-        let (one, other) = (lines(self), lines(other));
-        let gone = one.difference(&other).map(|line| format!("- {line}\n"));
-        let come = other.difference(&one).map(|line| format!("+ {line}\n"));
-        gone.chain(come).collect()
-    }
-
     /// The same without the lines that hold a word.
     pub(crate) fn without(&self, word: &str) -> Self {
         let rest = |text: &str| text.lines().filter(|line| !line.contains(word)).map(|line| format!("{line}\n")).collect();
@@ -40,13 +32,24 @@ impl Look {
     /// That nothing has changed, neither host nor stored state.
     #[track_caller]
     pub(crate) fn assert_same(&self, now: &Self, what: &str) {
-        assert!(self == now, "{what}: changed\n{}", self.differences(now));
+        assert_same_lines(&self.host, &now.host, what);
+        assert_same_lines(&self.state, &now.state, what);
     }
+}
+
+/// That two texts are the same; names the lines in which they differ.
+#[track_caller]
+pub(crate) fn assert_same_lines(before: &str, now: &str, what: &str) {
+    let lines = |text: &str| -> BTreeSet<String> { text.lines().map(str::to_owned).collect() };
+    let (gone, come) = (lines(before), lines(now));
+    let gone_only = gone.difference(&come).map(|line| format!("- {line}\n"));
+    let changed: String = gone_only.chain(come.difference(&gone).map(|line| format!("+ {line}\n"))).collect();
+    assert!(before == now, "{what}: changed\n{changed}");
 }
 
 impl World {
     /// Looks at everything. What no two looks share is left out: counters, end points, times, numbers of links, local
-    /// addresses that the kernel makes up.
+    /// addresses that the kernel makes up, and whether there is a carrier, which the kernel notices late.
     pub(crate) fn look(&self) -> Look {
         let ours = self.sh(
             r"echo '# links'; ip -o link show type wireguard; ip -o link show type tun
@@ -60,7 +63,8 @@ impl World {
         let ours = ours.lines().filter(|line| !line.contains("fe80")).map(|line| {
             let (number, rest) = line.split_once(": ").unwrap_or(("", line));
             let line = if number.parse::<u32>().is_ok() { rest } else { line };
-            line.split(" valid_lft").next().unwrap_or(line).trim_end().trim_end_matches('\\').trim_end().to_owned() + "\n"
+            let line = CARRIER.iter().fold(line.to_owned(), |line, word| line.replace(word, ""));
+            line.split(" valid_lft").next().unwrap_or_default().trim_end().trim_end_matches('\\').trim_end().to_owned() + "\n"
         });
         let mut host: String = ours.collect();
         host += &self.foreign();
@@ -79,7 +83,7 @@ impl World {
     /// The part of the host that is not ours, as text.
     pub(crate) fn foreign(&self) -> String {
         self.sh(
-            r"ip -o link | grep -v ' wg_main' | sed 's/^[0-9]*: //; s/ qlen .*//; s/link.ether [^ ]*//'
+            r"ip -o link | grep -v ' wg_main' | sed 's/^[0-9]*: //; s/ qlen .*//; s/link.ether [^ ]*//; s/NO-CARRIER,//; s/,LOWER_UP//; s/ state [A-Z]*//'
              ip -o addr | grep -v wg_main | sed 's/^[0-9]*: //; s/valid_lft.*//'; ip rule; ip -6 rule
              ip route show table all | grep -v 'wg_main\|linkdown'; ip -6 route show table all | grep -v 'wg_main\|linkdown'
              nft -s list ruleset | sed '/table inet phantom_wg/,/^}/d'

@@ -8,10 +8,11 @@
 #![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
 mod clients;
-//mod concurrency;
-//mod crashes;
+mod concurrency;
+mod crashes;
 mod dns;
 //mod faults;
+mod faulty;
 mod look;
 mod ping;
 mod repair;

@@ -40,7 +40,10 @@ pub(crate) const API: &[Case] = &[
     Case { any: &["data.logs[]"], ..case("core/service_logs", &["core", "service_logs"], Server::ready) },
     case("core/restart_service", &["core", "restart_service"], Server::ready),
     case("core/get_firewall_status", &["core", "get_firewall_status"], with_ufw),
-    Case { more: IPV6_LEAK, ..case("core/get_tweak_settings", &["core", "get_tweak_settings"], Server::ready) },
+    Case {
+        more: IPV6_LEAK,
+        ..case("core/get_tweak_settings", &["core", "get_tweak_settings"], Server::ready)
+    },
     case("core/update_tweak_setting", RESTART_ON, Server::ready),
     case("core/get_subnet_info", &["core", "get_subnet_info"], with_demo),
     case("core/validate_subnet_change", VALIDATE, with_demo),
@@ -84,7 +87,12 @@ pub(crate) const PUBLISHED: &[Case] = &[
     },
     case("published/core/validate_subnet_change", VALIDATE, with_demo),
     Case {
-        more: &["metadata", "data.ip_mapping.10.8.0.4", "data.ip_mapping.10.8.0.5", "data.ip_mapping.10.8.0.6"],
+        more: &[
+            "metadata",
+            "data.ip_mapping.10.8.0.4",
+            "data.ip_mapping.10.8.0.5",
+            "data.ip_mapping.10.8.0.6",
+        ],
         ..case("published/core/change_subnet", CHANGE, || at_the_change(&["a", "b", "c", "d", "e"]))
     },
     case("published/dns/change_dns_servers", CHANGE_DNS, second_changed),

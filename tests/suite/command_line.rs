@@ -25,7 +25,9 @@ fn a_success_is_json_and_exit_0() {
 
 #[test]
 fn a_failure_is_json_and_exit_1() {
-    for words in [&["core", "list_clients"][..], &["nope", "x"], &["core", "nope"], &["core", "setup", "--nope"]] {
+    for words in
+        [&["core", "list_clients"][..], &["nope", "x"], &["core", "nope"], &["core", "setup", "--nope"]]
+    {
         let answer = real(words);
         assert_eq!((answer.exit, &answer.json()["success"]), (1, &false.into()), "{words:?}");
     }
@@ -88,7 +90,8 @@ fn what_is_not_clear_gives_the_usage_on_standard_error_and_exit_2() {
 #[test]
 fn the_version_names_program_and_api() {
     let text = real(&["--version"]).out;
-    let version = text.strip_prefix("phantom-api ").and_then(|rest| rest.strip_suffix(" (core-v1)\n")).unwrap();
+    let version =
+        text.strip_prefix("phantom-api ").and_then(|rest| rest.strip_suffix(" (core-v1)\n")).unwrap();
     let numbers: Vec<u32> = version.split('.').map(|part| part.parse().unwrap()).collect();
     assert_eq!(numbers.len(), 3, "{version}");
 }
@@ -139,7 +142,11 @@ fn the_first_violation_in_the_order_of_the_checks_is_reported() {
     let calls: [(&str, &[&str], &str); 8] = [
         ("module", &["nope", "nope", "--bad", "word", "x=1", "page=no"], "MODULE_NOT_FOUND"),
         ("action", &["core", "nope", "--bad", "word", "x=1", "page=no"], "ACTION_NOT_FOUND"),
-        ("form: option", &["core", "change_subnet", "--bad", "word", "x=1", "confirm=2"], "INVALID_PARAMETER"),
+        (
+            "form: option",
+            &["core", "change_subnet", "--bad", "word", "x=1", "confirm=2"],
+            "INVALID_PARAMETER",
+        ),
         ("form: word", &["core", "change_subnet", "word", "x=1", "confirm=2"], "INVALID_PARAMETER"),
         ("names", &["core", "change_subnet", "x=1", "confirm=2"], "INVALID_PARAMETER"),
         ("missing", &["core", "change_subnet", "confirm=2"], "MISSING_PARAMETER"),
@@ -167,7 +174,8 @@ fn every_action_needs_root_and_an_initialised_system() {
     denied.host.privileged = false;
     let bare = Server::bare();
     for (module, action, example) in actions(&bare) {
-        let words: Vec<String> = [module, action].into_iter().chain(example.split_whitespace()).map(str::to_owned).collect();
+        let words: Vec<String> =
+            [module, action].into_iter().chain(example.split_whitespace()).map(str::to_owned).collect();
         let run = |server: &Server| server.run(words.iter().map(Into::into).collect());
         run(&denied).failed("PERMISSION_DENIED");
         if (module, action) != ("core", "setup") {
@@ -213,7 +221,10 @@ fn the_real_command_denies_everybody_but_root() {
 #[test]
 fn the_metadata_name_what_was_typed() {
     let answer = real(&["Nöpe", "Ação"]).failed("MODULE_NOT_FOUND");
-    assert_eq!((&answer["metadata"]["module"], &answer["metadata"]["action"]), (&"Nöpe".into(), &"Ação".into()));
+    assert_eq!(
+        (&answer["metadata"]["module"], &answer["metadata"]["action"]),
+        (&"Nöpe".into(), &"Ação".into())
+    );
     assert_eq!(answer["metadata"]["version"], "core-v1");
     let mut value = answer["metadata"]["timestamp"].clone();
     phantom_tests::redact(&mut value);
@@ -242,7 +253,8 @@ fn a_word_that_is_not_utf_8_is_refused_with_json() {
 #[test]
 fn a_reader_that_goes_away_is_no_reason_to_complain() {
     let script = "set -o pipefail; \"$0\" --help | head -c 1 >/dev/null; \"$0\" core list_clients --root /nowhere/x >&-; echo $?";
-    let output = std::process::Command::new("bash").arg("-c").arg(script).arg(Program::api().path()).output().unwrap();
+    let output =
+        std::process::Command::new("bash").arg("-c").arg(script).arg(Program::api().path()).output().unwrap();
     assert!(!String::from_utf8_lossy(&output.stderr).contains("panicked"), "{output:?}");
     assert!(output.status.code().is_some_and(|code| code < 3), "{output:?}");
 }

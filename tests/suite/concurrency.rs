@@ -90,7 +90,7 @@ fn thousand() -> Server {
     let server = Server::set_up(&["subnet=10.8.0.0/20"]);
     let store = server.store();
     let lock = store.lock(std::time::Duration::ZERO).unwrap();
-    let mut change = store.begin(&lock).unwrap();
+    let change = store.begin(&lock).unwrap();
     for n in 0_u16..1000 {
         let mut secret = [7; 32];
         secret[2..4].copy_from_slice(&n.to_le_bytes());
@@ -155,7 +155,8 @@ fn readers_never_see_half_of_a_change() {
                 while !done.load(std::sync::atomic::Ordering::SeqCst) || seen == 0 {
                     let info = server.api(&["core", action]).ok();
                     if action == "get_subnet_info" {
-                        let prefix = info["current_subnet"].as_str().unwrap().trim_end_matches(".0/24").to_owned();
+                        let prefix =
+                            info["current_subnet"].as_str().unwrap().trim_end_matches(".0/24").to_owned();
                         let clients = info["clients"]["clients"].as_object().unwrap();
                         let inside = |one: &Value| one["ip"].as_str().unwrap().starts_with(&prefix);
                         assert!(clients.len() == 3 && clients.values().all(inside), "{info:#}");
@@ -164,14 +165,17 @@ fn readers_never_see_half_of_a_change() {
                 }
             }
         };
-        let readers = ["get_subnet_info", "list_clients", "server_status"].map(|action| scope.spawn(reader(action)));
+        let readers =
+            ["get_subnet_info", "list_clients", "server_status"].map(|action| scope.spawn(reader(action)));
         for n in 0..20 {
             let subnet = if n % 2 == 0 { "new_subnet=192.168.100.0/24" } else { "new_subnet=10.8.0.0/24" };
             server.fake.advance(std::time::Duration::from_secs(1));
             server.api(&["core", "change_subnet", subnet, "confirm=true"]).ok();
         }
         done.store(true, std::sync::atomic::Ordering::SeqCst);
-        readers.into_iter().for_each(|reader| reader.join().unwrap());
+        for reader in readers {
+            reader.join().unwrap();
+        }
     });
     server.assert_in_sync();
 }

@@ -48,8 +48,10 @@ fn the_modules_have_the_actions_of_the_api_in_its_order() {
     ];
     let dns = ["change_dns_servers", "test_dns_servers", "status", "get_dns_servers"];
     let tables = tables();
-    let names: Vec<(&str, Vec<&str>)> =
-        tables.iter().map(|(module, specs)| (*module, specs.iter().map(|spec| spec.name).collect())).collect();
+    let names: Vec<(&str, Vec<&str>)> = tables
+        .iter()
+        .map(|(module, specs)| (*module, specs.iter().map(|spec| spec.name).collect()))
+        .collect();
     assert_eq!(names, [("core", core.to_vec()), ("dns", dns.to_vec())]);
 }
 
@@ -64,7 +66,12 @@ fn names_are_unique_and_plain() {
             assert!(is_name(spec.name) && actions.insert(spec.name), "{module} {}", spec.name);
             let mut keys = BTreeSet::new();
             for param in parameters(&spec) {
-                assert!(is_name(&param.name) && keys.insert(param.name.clone()), "{} {}", spec.name, param.name);
+                assert!(
+                    is_name(&param.name) && keys.insert(param.name.clone()),
+                    "{} {}",
+                    spec.name,
+                    param.name
+                );
             }
         }
     }
@@ -98,7 +105,8 @@ fn schemas_are_closed_and_parameters_with_a_default_are_optional() {
             assert!(!(param.required && param.default.is_some()), "{} {}", spec.name, param.name);
         }
         let output = (spec.output)();
-        let properties = output.get("properties").and_then(Value::as_object).unwrap_or_else(|| panic!("{}", spec.name));
+        let properties =
+            output.get("properties").and_then(Value::as_object).unwrap_or_else(|| panic!("{}", spec.name));
         for (field, property) in properties {
             let described = property.get("description").is_some() || property.get("$ref").is_some();
             assert!(is_name(field) && described, "{} {field}", spec.name);
@@ -112,7 +120,8 @@ fn examples_are_read_without_an_error_of_the_form() {
     server.host.privileged = false;
     for (module, specs) in tables() {
         for spec in specs {
-            let words: Vec<&str> = [module, spec.name].into_iter().chain(spec.example.split_whitespace()).collect();
+            let words: Vec<&str> =
+                [module, spec.name].into_iter().chain(spec.example.split_whitespace()).collect();
             server.api(&words).failed("PERMISSION_DENIED");
             let needed = parameters(&spec).iter().filter(|param| param.required).count();
             assert!(spec.example.split_whitespace().count() >= needed, "{}", spec.name);
@@ -124,11 +133,16 @@ fn examples_are_read_without_an_error_of_the_form() {
 fn codes_are_those_of_chapter_3() {
     let table = read_golden_json("codes.json");
     let known = |list: &str, code: &str| table[list].as_array().unwrap().iter().any(|known| known == code);
-    let common = ["MISSING_PARAMETER", "INVALID_PARAMETER", "PERMISSION_DENIED", "NOT_INITIALIZED", "STATE_LOCKED"];
+    let common =
+        ["MISSING_PARAMETER", "INVALID_PARAMETER", "PERMISSION_DENIED", "NOT_INITIALIZED", "STATE_LOCKED"];
     for spec in specs() {
         let mut seen = BTreeSet::new();
         for code in spec.errors {
-            assert!(known("codes", code) && !known("reserved", code) && seen.insert(code), "{} {code}", spec.name);
+            assert!(
+                known("codes", code) && !known("reserved", code) && seen.insert(code),
+                "{} {code}",
+                spec.name
+            );
             assert!(!common.contains(code), "{} {code} is common to all", spec.name);
         }
     }
@@ -153,7 +167,8 @@ fn changing_actions_say_so() {
     for spec in specs() {
         assert_eq!(spec.effect == Effect::Read, reads.contains(&spec.name), "{}", spec.name);
     }
-    let destroying: Vec<&str> = specs().iter().filter(|spec| spec.effect == Effect::Destroy).map(|spec| spec.name).collect();
+    let destroying: Vec<&str> =
+        specs().iter().filter(|spec| spec.effect == Effect::Destroy).map(|spec| spec.name).collect();
     assert_eq!(destroying, ["remove_client", "change_subnet"]);
 }
 
@@ -237,7 +252,9 @@ fn fits(root: &Value, schema: &Value, value: &Value, path: &str, wrong: &mut Vec
     match value {
         Value::Array(list) => {
             let items = schema.get("items").cloned().unwrap_or_default();
-            list.iter().for_each(|one| fits(root, &items, one, &format!("{path}[]"), wrong));
+            for one in list {
+                fits(root, &items, one, &format!("{path}[]"), wrong);
+            }
         }
         Value::Object(map) => {
             let none = Map::new();
@@ -248,7 +265,10 @@ fn fits(root: &Value, schema: &Value, value: &Value, path: &str, wrong: &mut Vec
                 }
             }
             for (name, one) in map {
-                match properties.get(name).or(schema.get("additionalProperties").filter(|other| other.is_object())) {
+                match properties
+                    .get(name)
+                    .or(schema.get("additionalProperties").filter(|other| other.is_object()))
+                {
                     Some(schema) => fits(root, schema, one, &format!("{path}.{name}"), wrong),
                     None => wrong.push(format!("{path}.{name} is not in the schema")),
                 }

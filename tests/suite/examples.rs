@@ -27,7 +27,8 @@ fn a_program_adds_a_module_of_its_own() {
     let program = Program::example("own_module");
     let root = tempfile::tempdir().unwrap();
     let root = root.path().join("none").display().to_string();
-    let run = |words: &[&str]| program.run(&["--root", &root].iter().chain(words).copied().collect::<Vec<_>>());
+    let run =
+        |words: &[&str]| program.run(&["--root", &root].iter().chain(words).copied().collect::<Vec<_>>());
     let counted = run(&["notes", "count", "text=Hello, world"]);
     assert_eq!(counted.ok(), serde_json::json!({ "letters": 10 }));
     let failed = run(&["notes", "count", "text=12", "--lang", "tr"]).failed("NO_LETTERS");

@@ -1,109 +1,13 @@
 //! Faults: every write of every changing action refused in turn, alone and with all that follow, and every write cut
 //! short by the end of the process.
 
+mod changes;
+
 use phantom_tests::{Answer, Server, dump_database};
 use serde_json::Value;
 
-use crate::cases::{stopped, with_john};
-
-/// A change on a server.
-pub(crate) struct Change {
-    pub(crate) name: &'static str,
-    pub(crate) words: &'static [&'static str],
-    pub(crate) server: fn() -> Server,
-}
-
-const fn change(name: &'static str, words: &'static [&'static str], server: fn() -> Server) -> Change {
-    Change { name, words, server }
-}
-
-/// Every changing action that touches the host, on the kernel's WireGuard and on the embedded one, with and without
-/// ufw, with either manager of services.
-pub(crate) const CHANGES: &[Change] = &[
-    change("add", &["core", "add_client", "client_name=new"], with_john),
-    change("add, embedded", &["core", "add_client", "client_name=new"], embedded),
-    change("add with restart", &["core", "add_client", "client_name=new"], restarting),
-    change("add while stopped", &["core", "add_client", "client_name=new"], stopped),
-    change("add after sabotage", &["core", "add_client", "client_name=new"], without_link),
-    change("remove", &["core", "remove_client", "client_name=john-laptop"], with_john),
-    change("remove with restart", &["core", "remove_client", "client_name=john-laptop"], restarting),
-    change("remove, embedded with restart", &["core", "remove_client", "client_name=john-laptop"], embedded_restarting),
-    change("subnet", SUBNET, || with_john().with(&["second"])),
-    change("subnet, embedded", SUBNET, embedded),
-    change("subnet, ufw", SUBNET, with_ufw),
-    change("subnet while stopped", SUBNET, stopped),
-    change("first setup", SETUP, Server::bare),
-    change("first setup, embedded", &["core", "setup", "server_ip=192.0.2.7", "backend=embedded"], Server::bare),
-    change("first setup, ufw", SETUP, bare_with_ufw),
-    change("first setup, supervisor", SETUP, bare_with_supervisor),
-    change("setup: port", &["core", "setup", "port=443"], with_john),
-    change("setup: port, ufw", &["core", "setup", "port=443"], with_ufw),
-    change("setup: to embedded", &["core", "setup", "backend=embedded"], with_john),
-    change("setup: to kernel", &["core", "setup", "backend=kernel"], embedded),
-    change("start", &["core", "start_service"], stopped),
-    change("start, embedded", &["core", "start_service"], || stopped_of(embedded())),
-    change("stop", &["core", "stop_service"], with_john),
-    change("stop, embedded", &["core", "stop_service"], embedded),
-    change("restart", &["core", "restart_service"], with_john),
-    change("restart, embedded", &["core", "restart_service"], embedded),
-    change("restart, supervisor", &["core", "restart_service"], with_supervisor),
-];
-
-/// The changes that are a transaction and nothing else.
-const STORED: &[Change] = &[
-    change("setup: endpoint", &["core", "setup", "endpoint=vpn.example.com"], with_john),
-    change("setup: address", &["core", "setup", "server_ip=198.51.100.7"], with_john),
-    change("setting", &["core", "update_tweak_setting", "setting_name=language", "value=tr"], with_john),
-    change("dns", &["dns", "change_dns_servers", "primary=9.9.9.9"], with_john),
-];
-
-const SUBNET: &[&str] = &["core", "change_subnet", "new_subnet=192.168.100.0/22", "confirm=true"];
-const SETUP: &[&str] = &["core", "setup", "server_ip=192.0.2.7"];
-
-pub(crate) fn embedded() -> Server {
-    Server::set_up(&["backend=embedded"]).with(&["john-laptop"])
-}
-fn restarting_of(server: Server) -> Server {
-    let setting = "setting_name=restart_service_after_client_creation";
-    server.api(&["core", "update_tweak_setting", setting, "value=true"]).ok();
-    server
-}
-fn restarting() -> Server {
-    restarting_of(with_john())
-}
-fn embedded_restarting() -> Server {
-    restarting_of(embedded())
-}
-fn stopped_of(server: Server) -> Server {
-    server.api(&["core", "stop_service"]).ok();
-    server.fake.reset_writes();
-    server
-}
-fn without_link() -> Server {
-    let server = with_john();
-    server.fake.cut_link("wg_main").unwrap();
-    server
-}
-fn bare_with_ufw() -> Server {
-    let server = Server::bare();
-    server.fake.add_foreign_ufw("22/tcp                     ALLOW IN    Anywhere");
-    server
-}
-fn with_ufw() -> Server {
-    let server = bare_with_ufw();
-    server.api(SETUP).ok();
-    server.with(&["john-laptop"])
-}
-fn bare_with_supervisor() -> Server {
-    let server = Server::bare();
-    server.fake.set_manager(phantom_host::Manager::Builtin);
-    server
-}
-fn with_supervisor() -> Server {
-    let server = bare_with_supervisor();
-    server.api(SETUP).ok();
-    server.with(&["john-laptop"])
-}
+pub(crate) use changes::embedded;
+use changes::{CHANGES, Change, STORED};
 
 /// What went wrong, by change and write.
 #[derive(Default)]
@@ -148,7 +52,7 @@ fn dump(server: &Server) -> String {
         ours && line.split(' ').next().is_some_and(|path| path.ends_with('/'))
     };
     let kept = all.lines().filter(|line| !line.contains("/backups/subnet_change_") && !folder(line));
-    kept.map(|line| format!("{line}\n")).collect()
+    kept.flat_map(|line| [line, "\n"]).collect()
 }
 
 /// The lines that only one of two dumps has.
@@ -157,7 +61,7 @@ pub(crate) fn changed(before: &str, after: &str) -> String {
         let lines: Vec<&str> = other.lines().collect();
         let mut text = String::new();
         for line in one.lines().filter(|line| !lines.contains(line)) {
-            text += &format!("    {sign} {line}\n");
+            text.extend(["    ", sign, " ", line, "\n"]);
         }
         text
     };
@@ -179,7 +83,8 @@ fn as_before(change: &Change, server: &Server, before: &str) -> Result<(), Strin
     let after = dump(server);
     let repaired = || {
         server.fake.reset_writes();
-        change.name.contains("sabotage") && server.api(&["core", "reconcile", "dry_run=true"]).json()["data"]["in_sync"] == true
+        change.name.contains("sabotage")
+            && server.api(&["core", "reconcile", "dry_run=true"]).json()["data"]["in_sync"] == true
     };
     if after == before || repaired() { Ok(()) } else { Err(changed(before, &after)) }
 }
@@ -197,8 +102,12 @@ fn refuse_each(changes: impl Iterator<Item = &'static Change>) {
                 continue;
             }
             let subnet = change.name.starts_with("subnet") && answer.code() == "NETWORK_ERROR";
-            report.check(subnet || answer.code() == "SERVICE_OPERATION_FAILED", || format!("{}: {}", at(), answer.out));
-            report.check(rolled_back(&answer) == true, || format!("{}: not rolled back: {}{}", at(), answer.out, answer.err));
+            report.check(subnet || answer.code() == "SERVICE_OPERATION_FAILED", || {
+                format!("{}: {}", at(), answer.out)
+            });
+            report.check(rolled_back(&answer) == true, || {
+                format!("{}: not rolled back: {}{}", at(), answer.out, answer.err)
+            });
             if let Err(lines) = as_before(change, &server, &before) {
                 report.check(false, || format!("{}: changed\n{lines}", at()));
             }
@@ -233,11 +142,12 @@ fn refuse_all_from_each(changes: impl Iterator<Item = &'static Change>) {
             if !report.check(!answer.success(), || format!("{}: it succeeds", at())) {
                 continue;
             }
-            report.check(dump_database(&server.paths().database()) == stored, || format!("{}: the database has changed", at()));
+            report.check(dump_database(&server.paths().database()) == stored, || {
+                format!("{}: the database has changed", at())
+            });
             let complete = rolled_back(&answer) == true;
-            match as_before(change, &server, &before) {
-                Err(lines) if complete => drop(report.check(false, || format!("{}: not rolled back\n{lines}", at()))),
-                _ => {}
+            if let (true, Err(lines)) = (complete, as_before(change, &server, &before)) {
+                report.check(false, || format!("{}: not rolled back\n{lines}", at()));
             }
             let said = rolled_back(&answer) == false && answer.err.contains("could not be undone");
             report.check(complete || said, || format!("{}: silent: {}{}", at(), answer.out, answer.err));
@@ -307,7 +217,9 @@ fn cut_each(changes: impl Iterator<Item = &'static Change>) {
                 continue;
             }
             cut_short(&server, change.words, k);
-            report.check(dump_database(&server.paths().database()) == stored, || format!("{}: the database has changed", at()));
+            report.check(dump_database(&server.paths().database()) == stored, || {
+                format!("{}: the database has changed", at())
+            });
             server.fake.reset_writes();
             if !before.contains("nothing is stored") {
                 let (_, action) = (change.words[0], change.words[1]);
@@ -340,7 +252,11 @@ fn a_first_setup_that_was_cut_short_is_healed_by_the_next_one() {
 #[test]
 fn reconcile_reports_what_it_undid() {
     for change in of_kind(false).filter(|change| !change.name.starts_with("setup")) {
-        let Some(k) = (1..).zip(writes(change)).filter(|(_, write)| !is_before_the_change(change, write)).map(|(k, _)| k).last()
+        let Some(k) = (1..)
+            .zip(writes(change))
+            .filter(|(_, write)| !is_before_the_change(change, write))
+            .map(|(k, _)| k)
+            .last()
         else {
             continue;
         };
@@ -384,7 +300,12 @@ fn a_change_that_was_committed_is_completed() {
         server.fake.flush_firewall();
         server.fake.reset_writes();
         let recovered = server.api(&["core", "reconcile"]).ok()["recovered"].take();
-        assert_eq!((&recovered["action"], &recovered["outcome"]), (&change.words[1].into(), &"completed".into()), "{}", change.name);
+        assert_eq!(
+            (&recovered["action"], &recovered["outcome"]),
+            (&change.words[1].into(), &"completed".into()),
+            "{}",
+            change.name
+        );
         assert_eq!(changed(&after, &dump(&server)), "", "{}", change.name);
         assert_eq!(dump_database(&server.paths().database()), stored, "{}", change.name);
     }

@@ -26,7 +26,10 @@ fn wrong(case: &Case) -> Vec<String> {
     }
     redact(&mut expected);
     redact(&mut actual);
-    differences(&expected, &actual, case.more).into_iter().map(|line| format!("{}: {line}", case.golden)).collect()
+    differences(&expected, &actual, case.more)
+        .into_iter()
+        .map(|line| format!("{}: {line}", case.golden))
+        .collect()
 }
 
 /// Blanks a field that is there; `[]` behind a name is each of a list.
@@ -79,7 +82,11 @@ fn a_turkish_answer_differs_in_the_sentences_of_chapter_12_only() {
     let texts = Texts::read();
     let mut said = Said::default();
     for case in API {
-        said.compare(&texts, &answer(case, &["--lang", "en"]).json(), &answer(case, &["--lang", "tr"]).json());
+        said.compare(
+            &texts,
+            &answer(case, &["--lang", "en"]).json(),
+            &answer(case, &["--lang", "tr"]).json(),
+        );
     }
     assert!(said.ids().len() > 10, "{:?}", said.ids());
 }

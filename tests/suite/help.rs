@@ -28,13 +28,21 @@ fn the_program_s_help_shows_usage_modules_options_and_the_shape_of_the_answer() 
             assert!(shown.lines().any(|line| line == heading), "{heading}: {shown}");
         }
         for module in ["core", "dns"] {
-            let line = shown.lines().find(|line| line.trim_start().starts_with(&format!("{module} "))).unwrap();
+            let line =
+                shown.lines().find(|line| line.trim_start().starts_with(&format!("{module} "))).unwrap();
             assert!(line.ends_with(&text(&table, module, tag)), "{line}");
         }
         for option in ["--help, -h", "--version", "--compact", "--lang en|tr", "--root DIR", "--json"] {
             assert!(shown.contains(&format!("\n  {option}")), "{option}: {shown}");
         }
-        for part in ["\"success\": true", "\"success\": false", "\"metadata\"", "PHANTOM_LANG", "PHANTOM_ROOT", "key=value"] {
+        for part in [
+            "\"success\": true",
+            "\"success\": false",
+            "\"metadata\"",
+            "PHANTOM_LANG",
+            "PHANTOM_ROOT",
+            "key=value",
+        ] {
             let part = if tag == "tr" && part == "key=value" { "anahtar=değer" } else { part };
             assert!(shown.contains(part), "{part}: {shown}");
         }
@@ -49,10 +57,17 @@ fn a_module_s_help_shows_its_actions_with_their_summaries() {
     for (tag, _) in LANGS {
         for module in Server::bare().phantom().modules() {
             let shown = help(&["help", module.name()], tag);
-            assert!(shown.starts_with(&format!("phantom-api {} — {}", module.name(), text(&table, module.name(), tag))));
+            assert!(shown.starts_with(&format!(
+                "phantom-api {} — {}",
+                module.name(),
+                text(&table, module.name(), tag)
+            )));
             let lines: Vec<&str> = shown.lines().collect();
             for spec in module.specs() {
-                let line = lines.iter().find(|line| line.trim_start().starts_with(&format!("{} ", spec.name))).unwrap();
+                let line = lines
+                    .iter()
+                    .find(|line| line.trim_start().starts_with(&format!("{} ", spec.name)))
+                    .unwrap();
                 assert!(line.ends_with(&text(&table, spec.name, tag)), "{line}");
             }
         }
@@ -78,7 +93,13 @@ fn an_action_s_help_shows_parameters_an_example_and_its_codes() {
                 }
                 let example = format!("phantom-api {} {} {}", module.name(), spec.name, spec.example);
                 assert!(shown.contains(example.trim_end()), "{shown}");
-                let codes = ["MISSING_PARAMETER", "INVALID_PARAMETER", "PERMISSION_DENIED", "NOT_INITIALIZED", "CONFIG_ERROR"];
+                let codes = [
+                    "MISSING_PARAMETER",
+                    "INVALID_PARAMETER",
+                    "PERMISSION_DENIED",
+                    "NOT_INITIALIZED",
+                    "CONFIG_ERROR",
+                ];
                 let locked = (spec.effect != Effect::Read).then_some("STATE_LOCKED");
                 for code in spec.errors.iter().chain(&codes).copied().chain(locked) {
                     let never = spec.name == "setup" && code == "NOT_INITIALIZED";
@@ -138,7 +159,9 @@ fn completions_offer_every_module_action_parameter_and_choice() {
                 }
             }
         }
-        for word in ["backend=kernel", "backend=embedded", "confirm=true", "dry_run=false", "en tr", "bash zsh fish"] {
+        for word in
+            ["backend=kernel", "backend=embedded", "confirm=true", "dry_run=false", "en tr", "bash zsh fish"]
+        {
             assert!(script.contains(word), "{shell}: {word}");
         }
     }

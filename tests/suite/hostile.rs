@@ -23,7 +23,8 @@ fn scene(dir: &Path) -> String {
         .filter(|entry| entry.file_name().to_string_lossy().starts_with("phantom-wg"))
         .map(|entry| dump_tree(&entry.path()))
         .collect();
-    let folders = ["/etc/wireguard", "/etc/sysctl.d", "/etc/systemd/system", "/opt/phantom-wg", "/usr/local/bin"];
+    let folders =
+        ["/etc/wireguard", "/etc/sysctl.d", "/etc/systemd/system", "/opt/phantom-wg", "/usr/local/bin"];
     let folders: Vec<String> = folders.iter().map(|path| dump_tree(Path::new(path))).collect();
     let rest = |path: &Path| std::fs::read_dir(path).into_iter().flatten().flatten().count();
     let counts = [Path::new("/etc"), Path::new("/"), Path::new("/root")].map(rest);
@@ -38,7 +39,10 @@ fn the_table_is_long_enough() {
 #[test]
 fn hostile_inputs_through_the_real_command_change_nothing() {
     if !is_root() {
-        return skip("hostile_inputs_through_the_real_command_change_nothing", "as nobody every action is denied");
+        return skip(
+            "hostile_inputs_through_the_real_command_change_nothing",
+            "as nobody every action is denied",
+        );
     }
     let dir = tempfile::tempdir().unwrap();
     std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
@@ -110,7 +114,17 @@ fn hostile_lookups_find_nobody() {
 #[test]
 fn a_hostile_search_is_a_text_and_no_pattern() {
     let server = Server::ready().with(&["john-laptop", "a_b"]);
-    for (search, total) in [("%", 0), ("_", 1), ("a_b", 1), ("' OR 1=1 --", 0), ("\\", 0), ("*", 0), ("[a-z]", 0), ("-", 1), ("10.8.0.", 2)] {
+    for (search, total) in [
+        ("%", 0),
+        ("_", 1),
+        ("a_b", 1),
+        ("' OR 1=1 --", 0),
+        ("\\", 0),
+        ("*", 0),
+        ("[a-z]", 0),
+        ("-", 1),
+        ("10.8.0.", 2),
+    ] {
         let found = server.action("core", "list_clients", &[format!("search={search}")]).ok();
         assert_eq!(found["total"], total, "{search}");
     }

@@ -70,11 +70,17 @@ fn a_stored_language_is_listed_only_once_it_has_been_set() {
     let settings = || server.api(&["core", "get_tweak_settings"]).ok();
     assert!(settings().get("language").is_none() && settings().get("language_description").is_none());
     server.api(&["core", "update_tweak_setting", "setting_name=language", "value=en"]).ok();
-    assert_eq!((&settings()["language"], &settings()["language_description"]), (&"en".into(), &"Language of messages (en or tr)".into()));
+    assert_eq!(
+        (&settings()["language"], &settings()["language_description"]),
+        (&"en".into(), &"Language of messages (en or tr)".into())
+    );
 }
 
+/// A call and the server that answers.
+type Situation = (&'static [&'static str], fn() -> Server);
+
 /// More situations, for texts that neither a sample nor an error shows.
-const MORE: &[(&[&str], fn() -> Server)] = &[
+const MORE: &[Situation] = &[
     (&["core", "start_service"], Server::ready),
     (&["core", "stop_service"], crate::cases::stopped),
     (&["core", "service_logs"], without_journal),
@@ -139,11 +145,15 @@ fn with_stale_objects() -> Server {
     let protocol = phantom_host::Marks::PROTOCOL;
     let (from, table) = (Some("10.8.0.0/24".parse().unwrap()), marks.exit_table());
     let priority = marks.exit_priority();
-    let rule = phantom_host::Rule { priority, ipv6: false, from, to: None, in_interface: None, table, protocol };
+    let rule =
+        phantom_host::Rule { priority, ipv6: false, from, to: None, in_interface: None, table, protocol };
     server.fake.give_rule(&rule).unwrap();
     let destination = "0.0.0.0/0".parse().unwrap();
     let kind = phantom_host::RouteKind::Unreachable;
-    server.fake.give_route(&phantom_host::Route { table, destination, metric: 9, kind, source: None, protocol }).unwrap();
+    server
+        .fake
+        .give_route(&phantom_host::Route { table, destination, metric: 9, kind, source: None, protocol })
+        .unwrap();
     server.fake.give_address("wg_main", "10.99.0.1/24".parse().unwrap()).unwrap();
     server.fake.add_link("dummy0", LinkKind::Other("dummy".into())).unwrap();
     server
@@ -151,10 +161,14 @@ fn with_stale_objects() -> Server {
 fn with_bad_dns() -> Server {
     let server = Server::ready();
     server.api(&["dns", "change_dns_servers", "primary=192.0.2.1", "secondary=192.0.2.2"]).ok();
-    let refused = ProbeError::NoAddress { rcode: "REFUSED".into(), elapsed: std::time::Duration::from_millis(3) };
+    let refused =
+        ProbeError::NoAddress { rcode: "REFUSED".into(), elapsed: std::time::Duration::from_millis(3) };
     server.fake.set_answer("192.0.2.1".parse().unwrap(), None, Err(refused));
     server.fake.set_answer("192.0.2.2".parse().unwrap(), None, Err(ProbeError::Unreachable));
-    let answer = Answer { addresses: vec!["192.0.2.9".parse().unwrap()], elapsed: std::time::Duration::from_millis(3) };
+    let answer = Answer {
+        addresses: vec!["192.0.2.9".parse().unwrap()],
+        elapsed: std::time::Duration::from_millis(3),
+    };
     server.fake.set_answer("192.0.2.2".parse().unwrap(), Some("cloudflare.com".parse().unwrap()), Ok(answer));
     server
 }
@@ -170,7 +184,8 @@ fn every_text_of_chapter_12_is_said_in_both_languages() {
     let texts = Texts::read();
     let mut said = Said::default();
     let samples = API.iter().map(|case| (case.words, case.server));
-    let failing = errors::WORDS.iter().chain(errors::STATE).chain(errors::HOST).map(|case| (case.words, case.server));
+    let failing =
+        errors::WORDS.iter().chain(errors::STATE).chain(errors::HOST).map(|case| (case.words, case.server));
     for (words, server) in samples.chain(failing).chain(MORE.iter().copied()) {
         if words.contains(&"--lang") {
             continue;

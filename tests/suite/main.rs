@@ -3,10 +3,12 @@
 #![expect(clippy::disallowed_methods, reason = "tests spoil files and start processes on purpose")]
 #![expect(clippy::unwrap_used, reason = "these are tests, helpers included")]
 
+mod actions;
 mod cases;
 mod command_line;
 mod concurrency;
 mod contracts;
+mod disk;
 mod errors;
 mod examples;
 mod faults;

@@ -22,11 +22,30 @@ fn surround(server: &Server) -> Vec<String> {
     let kind = RouteKind::Via { interface: "docker0".into(), gateway: None };
     for table in [254, server.marks().exit_table() + 1, 100] {
         let destination = "198.18.0.0/15".parse().unwrap();
-        fake.give_route(&Route { table, destination, metric: 5, kind: kind.clone(), source: None, protocol: 4 }).unwrap();
+        fake.give_route(&Route {
+            table,
+            destination,
+            metric: 5,
+            kind: kind.clone(),
+            source: None,
+            protocol: 4,
+        })
+        .unwrap();
     }
-    for (priority, protocol) in [(server.marks().exit_priority(), 4), (5000, phantom_host::Marks::PROTOCOL), (100, 3)] {
+    for (priority, protocol) in
+        [(server.marks().exit_priority(), 4), (5000, phantom_host::Marks::PROTOCOL), (100, 3)]
+    {
         let from = Some("198.18.0.0/15".parse().unwrap());
-        fake.give_rule(&Rule { priority, ipv6: false, from, to: None, in_interface: None, table: 254, protocol }).unwrap();
+        fake.give_rule(&Rule {
+            priority,
+            ipv6: false,
+            from,
+            to: None,
+            in_interface: None,
+            table: 254,
+            protocol,
+        })
+        .unwrap();
     }
     fake.add_foreign_rule("table inet phantom_wg_of_somebody");
     fake.add_foreign_rule("-A FORWARD -i wg_main -j DROP");
@@ -101,10 +120,17 @@ fn a_foreign_link_in_the_place_of_ours_is_reported_and_not_taken() {
         server.fake.cut_link("wg_main").unwrap();
         server.fake.add_link("wg_main", kind.clone()).unwrap();
         let before = server.fake.dump();
-        for words in [&["core", "reconcile"][..], &["core", "restart_service"], &["core", "change_subnet", "new_subnet=10.9.0.0/24", "confirm=true"]] {
+        for words in [
+            &["core", "reconcile"][..],
+            &["core", "restart_service"],
+            &["core", "change_subnet", "new_subnet=10.9.0.0/24", "confirm=true"],
+        ] {
             let answer = server.api(words).json();
             assert_eq!(answer["success"], false, "{kind:?} {words:?}");
-            assert!(answer["error"].as_str().unwrap().contains("does not belong to this system"), "{answer:#}");
+            assert!(
+                answer["error"].as_str().unwrap().contains("does not belong to this system"),
+                "{answer:#}"
+            );
             let now = server.fake.dump();
             let lines = changed(&before, &now);
             assert!(!lines.contains(" wg_main "), "{kind:?} {words:?}:\n{lines}");
@@ -121,7 +147,9 @@ fn a_foreign_link_in_the_place_of_ours_is_reported_and_not_taken() {
 #[test]
 fn a_foreign_file_in_the_place_of_ours_is_reported_and_kept() {
     let server = Server::ready().with(&["a"]);
-    for path in ["/etc/wireguard/wg_main.conf".to_owned(), format!("/etc/sysctl.d/90-{}.conf", server.marks().text())] {
+    for path in
+        ["/etc/wireguard/wg_main.conf".to_owned(), format!("/etc/sysctl.d/90-{}.conf", server.marks().text())]
+    {
         let ours = phantom_host::Files::read(&server.fake, path.as_ref()).unwrap().unwrap();
         server.fake.put_file(&path, b"# written by hand\n", 0o644, 0);
         let answer = server.api(&["core", "reconcile"]).failed("SERVICE_OPERATION_FAILED");
@@ -152,8 +180,10 @@ fn two_installations_on_one_host_do_not_see_each_other() {
     other.fake = one.fake.clone();
     other.host = one.host.clone();
     other.host.files = Arc::new(OnDisk::new(one.fake.clone(), other.dir()));
-    one.host.services = Arc::new(OwnServices::new(one.fake.clone(), &["wg-quick@wg_main", "phantom-boot"], &one.marks()));
-    other.host.services = Arc::new(OwnServices::new(one.fake.clone(), &["wg-quick@wg_two", "phantom-boot"], &other.marks()));
+    one.host.services =
+        Arc::new(OwnServices::new(one.fake.clone(), &["wg-quick@wg_main", "phantom-boot"], &one.marks()));
+    other.host.services =
+        Arc::new(OwnServices::new(one.fake.clone(), &["wg-quick@wg_two", "phantom-boot"], &other.marks()));
     let lines = |server: &Server| {
         let mark = server.marks().text();
         let dump = one.fake.dump();
@@ -161,7 +191,16 @@ fn two_installations_on_one_host_do_not_see_each_other() {
     };
     let ours = lines(&one);
     other.api(&["core", "setup", "server_ip=192.0.2.7"]).failed("VALIDATION_ERROR");
-    other.api(&["core", "setup", "server_ip=192.0.2.7", "interface=wg_two", "port=51821", "subnet=10.9.0.0/24"]).ok();
+    other
+        .api(&[
+            "core",
+            "setup",
+            "server_ip=192.0.2.7",
+            "interface=wg_two",
+            "port=51821",
+            "subnet=10.9.0.0/24",
+        ])
+        .ok();
     other.api(&["core", "add_client", "client_name=b"]).ok();
     other.api(&["core", "restart_service"]).ok();
     assert_eq!(lines(&one), ours);

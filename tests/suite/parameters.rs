@@ -19,12 +19,15 @@ fn object(server: &Server, action: &str, parameter: &str, value: &Value) -> Answ
 fn booleans_have_eight_words_in_any_case_and_in_json_themselves_and_one_and_zero() {
     let server = Server::ready();
     let dry = |answer: &Answer| answer.ok()["dry_run"].as_bool().unwrap();
-    for (yes, no) in [("true", "false"), ("1", "0"), ("yes", "no"), ("on", "off"), ("TRUE", "False"), ("Yes", "nO")] {
+    for (yes, no) in
+        [("true", "false"), ("1", "0"), ("yes", "no"), ("on", "off"), ("TRUE", "False"), ("Yes", "nO")]
+    {
         assert!(dry(&word(&server, "reconcile", "dry_run", yes)), "{yes}");
         assert!(!dry(&word(&server, "reconcile", "dry_run", no)), "{no}");
         assert!(dry(&object(&server, "reconcile", "dry_run", &yes.into())), "{yes}");
     }
-    for (value, expected) in [(json!(true), true), (json!(false), false), (json!(1), true), (json!(0), false)] {
+    for (value, expected) in [(json!(true), true), (json!(false), false), (json!(1), true), (json!(0), false)]
+    {
         assert_eq!(dry(&object(&server, "reconcile", "dry_run", &value)), expected, "{value}");
     }
     let refused = [json!(2), json!(-1), json!(1.5), json!([true]), json!({}), json!("truе"), json!(" true")];
@@ -42,18 +45,39 @@ fn integers_are_decimal_digits_within_their_range() {
         object(&server, "latest_clients", "count", &text.into()).ok();
     }
     object(&server, "latest_clients", "count", &json!(1000)).ok();
-    let words = ["0", "1001", "-1", "+1", "1.0", "1e2", "0x1", " 1", "1 ", "one", "--1", "9223372036854775808", "١", "1_0"];
+    let words = [
+        "0",
+        "1001",
+        "-1",
+        "+1",
+        "1.0",
+        "1e2",
+        "0x1",
+        " 1",
+        "1 ",
+        "one",
+        "--1",
+        "9223372036854775808",
+        "١",
+        "1_0",
+    ];
     let range = json!({ "parameter": "count", "minimum": 1, "maximum": 1000 });
     for text in words {
         let answer = word(&server, "latest_clients", "count", text).failed("INVALID_PARAMETER");
         assert_eq!(answer["data"], range, "{text}");
     }
-    for value in [json!(0), json!(1001), json!(1.5), json!(true), json!([1]), json!({}), json!(1e300), json!(u64::MAX)] {
+    for value in
+        [json!(0), json!(1001), json!(1.5), json!(true), json!([1]), json!({}), json!(1e300), json!(u64::MAX)]
+    {
         let answer = object(&server, "latest_clients", "count", &value).failed("INVALID_PARAMETER");
         assert_eq!(answer["data"], range, "{value}");
     }
     // The largest values of chapter 5.
-    for (action, parameter, most) in [("list_clients", "page", "4294967295"), ("list_clients", "per_page", "100000"), ("service_logs", "lines", "10000")] {
+    for (action, parameter, most) in [
+        ("list_clients", "page", "4294967295"),
+        ("list_clients", "per_page", "100000"),
+        ("service_logs", "lines", "10000"),
+    ] {
         word(&server, action, parameter, most).ok();
         let more = (most.parse::<u64>().unwrap() + 1).to_string();
         word(&server, action, parameter, &more).failed("INVALID_PARAMETER");
@@ -69,7 +93,9 @@ fn texts_are_taken_as_they_are_up_to_255_characters() {
     for literal in ["\"john\"", "%", "_", "john%", "'john'", "a=b", "*", "\\", "ş".repeat(255).as_str()] {
         assert_eq!(total(literal), 0, "{literal}");
     }
-    for bad in ["a".repeat(256).as_str(), "ş".repeat(256).as_str(), "a\nb", "a\tb", "\u{7f}", "\u{85}", "\u{0}x"] {
+    for bad in
+        ["a".repeat(256).as_str(), "ş".repeat(256).as_str(), "a\nb", "a\tb", "\u{7f}", "\u{85}", "\u{0}x"]
+    {
         let answer = word(&server, "list_clients", "search", bad).failed("INVALID_PARAMETER");
         assert_eq!(answer["data"], json!({ "parameter": "search", "expected": "text" }), "{bad:?}");
     }
@@ -81,7 +107,9 @@ fn texts_are_taken_as_they_are_up_to_255_characters() {
 #[test]
 fn nothing_given_is_an_empty_value_or_null() {
     let server = with_john();
-    for answer in [word(&server, "list_clients", "page", ""), object(&server, "list_clients", "page", &Value::Null)] {
+    for answer in
+        [word(&server, "list_clients", "page", ""), object(&server, "list_clients", "page", &Value::Null)]
+    {
         assert_eq!(answer.ok()["pagination"]["page"], 1);
     }
     object(&server, "list_clients", "page", &"".into()).ok();
@@ -111,18 +139,60 @@ fn addresses_subnets_domains_and_hosts_are_strict() {
     for good in ["9.9.9.9", "2620:fe::fe", "::1", "127.0.0.1"] {
         dns(good).ok();
     }
-    for bad in ["09.9.9.9", "9.9.9", "9.9.9.9/32", "9.9.9.9:53", "0x9.9.9.9", "fe80::1%eth0", "[::1]", "0.0.0.0", "::", "ff02::1", "1", "９.9.9.9"] {
+    for bad in [
+        "09.9.9.9",
+        "9.9.9",
+        "9.9.9.9/32",
+        "9.9.9.9:53",
+        "0x9.9.9.9",
+        "fe80::1%eth0",
+        "[::1]",
+        "0.0.0.0",
+        "::",
+        "ff02::1",
+        "1",
+        "９.9.9.9",
+    ] {
         dns(bad).failed("INVALID_PARAMETER");
     }
-    for bad in ["10.9.0.0", "10.9.0.0/", "10.9.0.1/24", "10.9.0.0/24 ", "10.9.0.0/33", "10.9.0.0/024", "010.9.0.0/24", "fd00::/64", "10.9/16", "a"] {
+    for bad in [
+        "10.9.0.0",
+        "10.9.0.0/",
+        "10.9.0.1/24",
+        "10.9.0.0/24 ",
+        "10.9.0.0/33",
+        "10.9.0.0/024",
+        "010.9.0.0/24",
+        "fd00::/64",
+        "10.9/16",
+        "a",
+    ] {
         let answer = word(&server, "validate_subnet_change", "new_subnet", bad).failed("VALIDATION_ERROR");
         assert_eq!(answer["data"], json!({ "parameter": "new_subnet" }), "{bad}");
     }
-    let asked = |domain: &str| server.action("dns", "test_dns_servers", &[format!("domain={domain}"), "servers=192.0.2.1".into()]);
+    let asked = |domain: &str| {
+        server.action("dns", "test_dns_servers", &[format!("domain={domain}"), "servers=192.0.2.1".into()])
+    };
     assert_eq!(asked("ExAmPlE.Com").ok()["results"][0]["test_domain"], "example.com");
     let long = format!("{}.com", vec!["a".repeat(63); 3].join("."));
     asked(&long).ok();
-    for bad in ["com", "a..b", ".a.b", "a.b.", "-a.com", "a-.com", "*.a.com", "http://a.com", "a.com:53", "a.1", "ä.com", "a_b.com", "a b.com", &format!("{}.com", "a".repeat(64)), &format!("a.{long}.{long}")] {
+    for bad in [
+        "com",
+        "a..b",
+        ".a.b",
+        "a.b.",
+        "-a.com",
+        "a-.com",
+        "*.a.com",
+        "http://a.com",
+        "a.com:53",
+        "a.1",
+        "ä.com",
+        "a_b.com",
+        "a b.com",
+        &format!("{}.com", "a".repeat(64)),
+        &format!("a.{long}.{long}"),
+    ] {
         asked(bad).failed("INVALID_PARAMETER");
     }
     let endpoint = |host: &str| word(&server, "setup", "endpoint", host);
@@ -138,7 +208,12 @@ fn addresses_subnets_domains_and_hosts_are_strict() {
 fn lists_are_arrays_or_words_between_commas_and_have_64_elements_at_most() {
     let server = Server::ready();
     let tested = |value: &str| server.action("dns", "test_dns_servers", &[format!("servers={value}")]);
-    for form in ["192.0.2.1,192.0.2.2", " 192.0.2.1 , 192.0.2.2 ", r#"["192.0.2.1","192.0.2.2"]"#, r#" [ "192.0.2.1", "192.0.2.2" ] "#] {
+    for form in [
+        "192.0.2.1,192.0.2.2",
+        " 192.0.2.1 , 192.0.2.2 ",
+        r#"["192.0.2.1","192.0.2.2"]"#,
+        r#" [ "192.0.2.1", "192.0.2.2" ] "#,
+    ] {
         assert_eq!(tested(form).ok()["servers_tested"], 2, "{form}");
     }
     let typed = json!({ "servers": ["192.0.2.1", "nonsense", "192.0.2.2"] }).to_string();
@@ -149,7 +224,15 @@ fn lists_are_arrays_or_words_between_commas_and_have_64_elements_at_most() {
         assert_eq!(tested(empty).ok()["servers_tested"], 2, "the stored pair: {empty:?}");
     }
     tested(&vec!["192.0.2.1"; 64].join(",")).ok();
-    let refused = [vec!["192.0.2.1"; 65].join(","), "[".into(), r#"["192.0.2.1""#.into(), "[1]".into(), "[[]]".into(), "[null]".into(), "{}".repeat(200)];
+    let refused = [
+        vec!["192.0.2.1"; 65].join(","),
+        "[".into(),
+        r#"["192.0.2.1""#.into(),
+        "[1]".into(),
+        "[[]]".into(),
+        "[null]".into(),
+        "{}".repeat(200),
+    ];
     for bad in refused {
         tested(&bad).failed("INVALID_PARAMETER");
     }
@@ -168,7 +251,8 @@ fn a_key_is_given_once_counting_the_object_too() {
         let answer = server.api(&words).failed("INVALID_PARAMETER");
         assert_eq!(answer["data"], json!({ "parameter": "count" }), "{words:?}");
     }
-    let twice = server.api(&["core", "latest_clients", "--json", "{}", "--json", "{}"]).failed("INVALID_PARAMETER");
+    let twice =
+        server.api(&["core", "latest_clients", "--json", "{}", "--json", "{}"]).failed("INVALID_PARAMETER");
     assert_eq!(twice["data"], json!({ "parameter": "--json" }));
     server.api(&["core", "list_clients", "page=1", "--json", r#"{"per_page":5}"#]).ok();
 }
@@ -177,7 +261,22 @@ fn a_key_is_given_once_counting_the_object_too() {
 fn what_is_no_object_is_refused() {
     let server = with_john();
     let deep = "[".repeat(100_000);
-    for bad in ["", " ", "[]", "1", "null", "\"count=1\"", "{", "{]", "{} {}", "{}x", "{'count':1}", "{count:1}", "nonsense", deep.as_str()] {
+    for bad in [
+        "",
+        " ",
+        "[]",
+        "1",
+        "null",
+        "\"count=1\"",
+        "{",
+        "{]",
+        "{} {}",
+        "{}x",
+        "{'count':1}",
+        "{count:1}",
+        "nonsense",
+        deep.as_str(),
+    ] {
         let answer = server.api(&["core", "latest_clients", "--json", bad]).failed("INVALID_PARAMETER");
         let expected = if bad.is_empty() { &["text", "object"][..] } else { &["object"] };
         assert_eq!(answer["data"]["parameter"], "--json");
@@ -201,7 +300,10 @@ fn the_object_can_come_on_standard_input_up_to_one_mebibyte() {
     }
     let add = ["core", "add_client"];
     assert_eq!(standard_input(br#"{"client_name":"x"}"#, &add), "NOT_INITIALIZED");
-    assert_eq!(standard_input(br#"{"client_name":"x"}"#, &["core", "add_client", "client_name=y"]), "INVALID_PARAMETER");
+    assert_eq!(
+        standard_input(br#"{"client_name":"x"}"#, &["core", "add_client", "client_name=y"]),
+        "INVALID_PARAMETER"
+    );
     for bad in [&b""[..], b"[]", b"{", b"\xff\xfe", b"{\"client_name\":\"\xff\"}", b"{}\0"] {
         assert_eq!(standard_input(bad, &add), "INVALID_PARAMETER", "{bad:?}");
     }

@@ -90,23 +90,35 @@ fn every_file_has_its_mode_from_the_beginning_with_any_umask() {
     for (path, mode) in &found {
         let expected = MODES.iter().find(|(known, _)| known == path);
         // Drafts on their way to another name, and the marker of a change, are for root alone.
-        let closed = mode & 0o077 == 0;
+        let closed = mode & 0o700 == *mode;
         let known = expected.map_or(closed, |(_, expected)| expected == mode);
         assert!(known, "{path} has mode {mode:o}");
     }
     let missing: Vec<_> = MODES.iter().filter(|(path, _)| !found.contains_key(*path)).collect();
     assert!(missing.is_empty(), "{missing:?}");
-    let host = |path: &str| text.lines().find_map(|line| line.strip_prefix(&format!("HOST {path}")).map(str::to_owned));
+    let host = |path: &str| {
+        text.lines().find_map(|line| line.strip_prefix(&format!("HOST {path}")).map(str::to_owned))
+    };
     assert!(host("/etc/wireguard/wg_main.conf 0600").is_some(), "{text}");
-    assert!(text.lines().any(|line| line.starts_with("HOST /etc/sysctl.d/90-phantom-wg") && line.contains(" 0644 ")));
+    assert!(
+        text.lines()
+            .any(|line| line.starts_with("HOST /etc/sysctl.d/90-phantom-wg") && line.contains(" 0644 "))
+    );
 }
 
 #[test]
 fn wider_modes_are_corrected_by_the_next_change_and_noted() {
     let server = with_john();
     let wide = |path: &Path| fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
-    let paths = [server.paths().data_dir(), server.paths().database(), server.paths().logs_dir(), server.paths().certs_dir()];
-    paths.iter().for_each(|path| wide(path));
+    let paths = [
+        server.paths().data_dir(),
+        server.paths().database(),
+        server.paths().logs_dir(),
+        server.paths().certs_dir(),
+    ];
+    for path in &paths {
+        wide(path);
+    }
     let reading = server.api(&["core", "list_clients"]);
     assert_eq!(reading.err, "", "reading corrects nothing");
     assert_eq!(server.paths().database().metadata().unwrap().mode() & 0o777, 0o777);
@@ -122,9 +134,14 @@ fn wider_modes_are_corrected_by_the_next_change_and_noted() {
 fn secrets(server: &Server) -> Vec<String> {
     let exported = server.api(&["core", "export_client", "client_name=john-laptop"]).ok();
     let client = &exported["client"];
-    let stored = server.store().read(|state| Ok::<_, phantom_store::StoreError>(state.server()?.unwrap())).unwrap();
+    let stored =
+        server.store().read(|state| Ok::<_, phantom_store::StoreError>(state.server()?.unwrap())).unwrap();
     let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
-    vec![text(&client["private_key"]), text(&client["preshared_key"]), stored.private_key.reveal().to_string()]
+    vec![
+        text(&client["private_key"]),
+        text(&client["preshared_key"]),
+        stored.private_key.reveal().to_string(),
+    ]
 }
 
 #[test]
@@ -165,7 +182,8 @@ fn secrets_appear_nowhere_but_where_the_api_shows_them() {
     none("the log", &fs::read_to_string(server.paths().logs_dir().join("phantom.log")).unwrap());
     none("the names of the writes", &server.fake.write_log().join("\n"));
     none("the units and the dump", &server.dump());
-    let commands: Vec<String> = server.fake.commands().iter().flat_map(|command| command.args.clone()).collect();
+    let commands: Vec<String> =
+        server.fake.commands().iter().flat_map(|command| command.args.clone()).collect();
     none("the arguments of programs", &commands.join(" "));
     let stored = server.store().read(|state| {
         let client = state.client(&"john-laptop".parse().unwrap())?;

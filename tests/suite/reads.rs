@@ -35,7 +35,10 @@ fn without_uplink() -> Server {
     let server = with_john();
     let gateway = RouteKind::Via { interface: "eth0".into(), gateway: Some("203.0.113.1".parse().unwrap()) };
     let destination = "0.0.0.0/0".parse().unwrap();
-    server.fake.take_route(&Route { table: 254, destination, metric: 0, kind: gateway, source: None, protocol: 3 }).unwrap();
+    server
+        .fake
+        .take_route(&Route { table: 254, destination, metric: 0, kind: gateway, source: None, protocol: 3 })
+        .unwrap();
     server
 }
 
@@ -54,7 +57,9 @@ fn with_foreign_link() -> Server {
     server
 }
 
-const SERVERS: [(&str, fn() -> Server); 9] = [
+type Named<T> = (&'static str, T);
+
+const SERVERS: [Named<fn() -> Server>; 9] = [
     ("never set up", Server::bare),
     ("set up", Server::ready),
     ("with a client", with_john),
@@ -75,13 +80,16 @@ fn reading_changes_nothing() {
         let (dump, tree, writes) = (server.dump(), server.tree(), server.fake.writes());
         for words in &calls {
             let answer = run(&server, words);
-            let may_fail = name == "never set up" || (words[1] == "reconcile" && name == "with a foreign link");
+            let may_fail =
+                name == "never set up" || (words[1] == "reconcile" && name == "with a foreign link");
             let needs_john = words[1] == "export_client" && name == "set up";
             assert!(answer.success() || may_fail || needs_john, "{name}: {words:?}: {}", answer.out);
             assert_eq!(server.dump(), dump, "{name}: {words:?}");
             assert_eq!(server.tree(), tree, "{name}: {words:?}");
         }
-        for words in [&["--help"][..], &["--version"], &["help", "core"], &["completions", "zsh"], &["core", "x"], &[]] {
+        for words in
+            [&["--help"][..], &["--version"], &["help", "core"], &["completions", "zsh"], &["core", "x"], &[]]
+        {
             server.api(words);
             assert_eq!((server.dump(), server.tree()), (dump.clone(), tree.clone()), "{name}: {words:?}");
         }
@@ -90,7 +98,7 @@ fn reading_changes_nothing() {
 }
 
 /// One facility, or all of them, made deaf.
-const DEAF: [(&str, fn(&mut phantom_host::Host)); 8] = [
+const DEAF: [Named<fn(&mut phantom_host::Host)>; 8] = [
     ("wireguard", |host| host.wireguard = Arc::new(Deaf)),
     ("network", |host| host.network = Arc::new(Deaf)),
     ("firewall", |host| host.firewall = Arc::new(Deaf)),
@@ -123,12 +131,20 @@ fn a_part_of_the_host_that_does_not_answer_leaves_a_gap_and_is_no_error() {
 #[test]
 fn what_a_deaf_host_leaves_of_the_answers() {
     let mut server = connected(with_john());
-    DEAF.iter().for_each(|(_, make)| make(&mut server.host));
+    for (_, make) in DEAF {
+        make(&mut server.host);
+    }
     let status = server.api(&["core", "server_status"]).ok();
-    assert_eq!((&status["service"]["running"], &status["interface"]["active"]), (&false.into(), &false.into()));
+    assert_eq!(
+        (&status["service"]["running"], &status["interface"]["active"]),
+        (&false.into(), &false.into())
+    );
     assert_eq!(status["clients"]["total_configured"], 1);
     let subnet = server.api(&["core", "get_subnet_info"]).ok();
-    assert_eq!(subnet["main_interface"], serde_json::json!({ "interface": "unknown", "ip": "unknown", "network": "unknown" }));
+    assert_eq!(
+        subnet["main_interface"],
+        serde_json::json!({ "interface": "unknown", "ip": "unknown", "network": "unknown" })
+    );
     assert_eq!(subnet["clients"]["total"], 1);
     let logs = server.api(&["core", "service_logs"]).ok();
     assert_eq!((&logs["count"], &logs["message"]), (&0.into(), &"No logs available".into()));
@@ -145,7 +161,8 @@ fn connected_means_a_handshake_younger_than_three_minutes() {
         let server = connected(with_john());
         server.fake.advance(Duration::from_secs(seconds).saturating_sub(Duration::from_secs(1)));
         if seconds == 0 {
-            let key = server.api(&["core", "server_status"]).ok()["interface"]["peers"][0]["public_key"].clone();
+            let key =
+                server.api(&["core", "server_status"]).ok()["interface"]["peers"][0]["public_key"].clone();
             let key = key.as_str().unwrap().parse().unwrap();
             server.fake.set_peer_traffic("wg_main", &key, None, Some(server.fake.now()), (0, 0));
         }

@@ -15,7 +15,10 @@ fn up_brings_the_host_to_the_stored_state() {
         server.fake.flush_firewall();
         server.fake.take_address("wg_main", "10.8.0.1/24".parse().unwrap()).unwrap();
         let answer = server.api(&["service", "up", "wg_main"]);
-        assert_eq!((answer.exit, answer.out.as_str(), answer.err.as_str()), (0, "", "phantom-api: wg_main: up\n"));
+        assert_eq!(
+            (answer.exit, answer.out.as_str(), answer.err.as_str()),
+            (0, "", "phantom-api: wg_main: up\n")
+        );
         assert_eq!(changed(&before, &server.dump()), "");
         server.assert_in_sync();
     }
@@ -61,7 +64,11 @@ fn a_failure_is_said_on_standard_error_with_exit_1() {
     server.fake.refuse_from(1);
     let answer = server.api(&["service", "up", "wg_main"]);
     assert_eq!((answer.exit, answer.out.as_str()), (1, ""));
-    assert!(answer.err.starts_with("phantom-api: wg_main: up: ") && answer.err.contains("refused"), "{}", answer.err);
+    assert!(
+        answer.err.starts_with("phantom-api: wg_main: up: ") && answer.err.contains("refused"),
+        "{}",
+        answer.err
+    );
 }
 
 #[test]
@@ -77,7 +84,12 @@ fn on_a_host_that_was_never_set_up_nothing_is_made() {
 fn other_words_are_no_hook() {
     let server = with_john();
     let before = server.dump();
-    for words in [&["service", "up", "a/b"][..], &["service", "up", "../x"], &["service", "down", ""], &["service", "up", &"a".repeat(16)]] {
+    for words in [
+        &["service", "up", "a/b"][..],
+        &["service", "up", "../x"],
+        &["service", "down", ""],
+        &["service", "up", &"a".repeat(16)],
+    ] {
         let answer = server.api(words);
         assert_eq!((answer.exit, answer.out.as_str()), (2, ""), "{words:?}");
     }

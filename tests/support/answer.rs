@@ -17,7 +17,8 @@ impl Answer {
     /// Standard output as JSON: one object and a line feed, and nothing else.
     pub fn json(&self) -> Value {
         assert!(self.out.ends_with('\n'), "no line feed at the end: {self:?}");
-        let value: Value = serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"));
+        let value: Value =
+            serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"));
         assert!(value.is_object(), "no object: {self:?}");
         let success = value["success"].as_bool().unwrap_or_else(|| panic!("no 'success': {self:?}"));
         assert_eq!(self.exit, u8::from(!success), "exit status against 'success': {self:?}");
@@ -34,7 +35,13 @@ impl Answer {
     #[track_caller]
     pub fn failed(&self, code: &str) -> Value {
         let value = self.json();
-        assert_eq!((&value["success"], &value["code"]), (&false.into(), &code.into()), "{}{}", self.out, self.err);
+        assert_eq!(
+            (&value["success"], &value["code"]),
+            (&false.into(), &code.into()),
+            "{}{}",
+            self.out,
+            self.err
+        );
         value
     }
     /// Whether the call succeeded.

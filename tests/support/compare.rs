@@ -15,7 +15,9 @@ pub fn redact(value: &mut Value) {
             Value::Object(map) => {
                 let mut fields: Vec<_> = map.iter_mut().collect();
                 fields.sort_by(|one, other| one.0.cmp(other.0));
-                fields.into_iter().for_each(|(_, one)| walk(one, keys));
+                for (_, one) in fields {
+                    walk(one, keys);
+                }
             }
             _ => {}
         }
@@ -37,7 +39,7 @@ fn redact_text(text: &str, keys: &mut BTreeMap<String, usize>) -> String {
         let (key, behind) = from.split_at(44);
         let next = keys.len() + 1;
         let number = *keys.entry(key.to_owned()).or_insert(next);
-        redacted += &format!("{before}<key {number}>");
+        redacted.extend([before, &format!("<key {number}>")]);
         rest = behind;
     }
     redacted + rest
@@ -66,26 +68,28 @@ fn is_time(text: &str) -> bool {
 /// their path is in `more` (as in `data.system.backend`; array indexes are written `[]`).
 pub fn differences(expected: &Value, actual: &Value, more: &[&str]) -> Vec<String> {
     let mut found = Vec::new();
-    compare(String::new(), expected, actual, more, &mut found);
+    compare("", expected, actual, more, &mut found);
     found
 }
 
-fn compare(path: String, expected: &Value, actual: &Value, more: &[&str], found: &mut Vec<String>) {
+fn compare(path: &str, expected: &Value, actual: &Value, more: &[&str], found: &mut Vec<String>) {
     let below = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
     match (expected, actual) {
         (Value::Object(expected), Value::Object(actual)) => {
             for (name, value) in expected {
                 match actual.get(name) {
-                    Some(other) => compare(below(name), value, other, more, found),
+                    Some(other) => compare(&below(name), value, other, more, found),
                     None => found.push(format!("{} is missing", below(name))),
                 }
             }
             let extra = actual.keys().filter(|name| !expected.contains_key(*name)).map(|name| below(name));
-            found.extend(extra.filter(|path| !more.contains(&path.as_str())).map(|path| format!("{path} is new")));
+            found.extend(
+                extra.filter(|path| !more.contains(&path.as_str())).map(|path| format!("{path} is new")),
+            );
         }
         (Value::Array(expected), Value::Array(actual)) if expected.len() == actual.len() => {
             for (value, other) in expected.iter().zip(actual) {
-                compare(format!("{path}[]"), value, other, more, found);
+                compare(&format!("{path}[]"), value, other, more, found);
             }
         }
         // 1 and 1.0 are the same number.
@@ -103,7 +107,8 @@ mod tests {
 
     #[test]
     fn keys_and_times_are_taken_out_and_nothing_else() {
-        let (one, two) = ("SKv9YRp0MgHuMCthVIMBRs4Jfwb+mO3vbfvm9jOrLSY=", "y43/xUvLJBHe7RvsGFoHnURcTzWwrEOcJxx/tT+GQVo=");
+        let (one, two) =
+            ("SKv9YRp0MgHuMCthVIMBRs4Jfwb+mO3vbfvm9jOrLSY=", "y43/xUvLJBHe7RvsGFoHnURcTzWwrEOcJxx/tT+GQVo=");
         let mut value = json!({
             "b": format!("A = {two}\nB = {one}"), "a": one, "c": "2025-09-09T01:14:22.076656",
             "d": "2025-09-09T01:14:22.076656Z", "e": "2025-09-09T01:14:22Z", "f": format!("x{one}")

@@ -20,19 +20,20 @@ pub fn dump_database(file: &Path) -> String {
     }
     let list = "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name";
     let mut statement = connection.prepare(list).unwrap();
-    let tables: Vec<String> = statement.query_map((), |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    let tables: Vec<String> =
+        statement.query_map((), |row| row.get(0)).unwrap().map(Result::unwrap).collect();
     let mut text = String::new();
     for table in tables {
         let mut rows = dump_table(&connection, &table);
         rows.sort();
-        text += &format!("[{table}]\n{}", rows.concat());
+        text.extend([format!("[{table}]\n"), rows.concat()]);
     }
     text
 }
 
 fn dump_table(connection: &Connection, table: &str) -> Vec<String> {
     let mut statement = connection.prepare(&format!("SELECT * FROM \"{table}\"")).unwrap();
-    let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+    let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
     let row = |row: &rusqlite::Row<'_>| {
         let cell = |(at, name): (usize, &String)| format!("{name}={} ", cell(row.get_ref(at).unwrap()));
         Ok(names.iter().enumerate().map(cell).collect::<String>() + "\n")

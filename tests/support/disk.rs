@@ -31,7 +31,9 @@ impl OnDisk {
 
     /// What the store made on the disk is not in memory yet.
     fn meet(&self, path: &Path) {
-        let Some(parent) = path.parent().filter(|parent| self.on_disk(parent) && parent.is_dir()) else { return };
+        let Some(parent) = path.parent().filter(|parent| self.on_disk(parent) && parent.is_dir()) else {
+            return;
+        };
         if self.fake.info(parent).is_ok_and(|known| known.is_none()) {
             let draft = parent.join(".").join("draft").display().to_string();
             self.fake.put_file(&draft, b"", 0o600, 0);
@@ -39,13 +41,19 @@ impl OnDisk {
         }
     }
 
-    fn both(&self, path: &Path, memory: impl FnOnce() -> Result<()>, disk: impl FnOnce() -> io::Result<()>) -> Result<()> {
+    fn both(
+        &self,
+        path: &Path,
+        memory: impl FnOnce() -> Result<()>,
+        disk: impl FnOnce() -> io::Result<()>,
+    ) -> Result<()> {
         if !self.on_disk(path) {
             return memory();
         }
         self.meet(path);
         memory()?;
-        let absent = |error: io::Error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) };
+        let absent =
+            |error: io::Error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) };
         disk().or_else(absent).map_err(|error| HostError::io(path.display().to_string(), error))
     }
 }
@@ -81,7 +89,8 @@ impl Files for OnDisk {
         let disk = || {
             let mut draft = path.to_owned();
             draft.set_extension("draft");
-            let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&draft)?;
+            let mut file =
+                fs::OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&draft)?;
             io::Write::write_all(&mut file, content)?;
             fs::rename(&draft, path)
         };

@@ -31,8 +31,16 @@ pub fn same_as_golden(name: &str, text: &str) {
         return;
     }
     let expected = read_golden(name);
-    if let Some((line, (one, other))) = (1..).zip(expected.lines().zip(text.lines())).find(|(_, (one, other))| one != other) {
-        panic!("golden/{name}, line {line} (UPDATE_GOLDEN=1 writes it anew):\n  committed: {one}\n  now:       {other}");
+    if let Some((line, (one, other))) =
+        (1..).zip(expected.lines().zip(text.lines())).find(|(_, (one, other))| one != other)
+    {
+        panic!(
+            "golden/{name}, line {line} (UPDATE_GOLDEN=1 writes it anew):\n  committed: {one}\n  now:       {other}"
+        );
     }
-    assert_eq!(expected.len(), text.len(), "golden/{name} has another length (UPDATE_GOLDEN=1 writes it anew)");
+    assert_eq!(
+        expected.len(),
+        text.len(),
+        "golden/{name} has another length (UPDATE_GOLDEN=1 writes it anew)"
+    );
 }

@@ -83,9 +83,14 @@ impl Program {
         } else {
             Command::new(&self.0)
         };
-        command.args(words).env_clear().envs(how.env.iter().cloned()).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        command
+            .args(words)
+            .env_clear()
+            .envs(how.env.iter().cloned())
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
         command.current_dir(how.dir.as_deref().unwrap_or(Path::new("/")));
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
         let input = how.input.clone();
         // A program that reads no more must not stop the test.

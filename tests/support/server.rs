@@ -42,7 +42,12 @@ impl Server {
     /// A host on which nothing has been set up.
     pub fn bare() -> Self {
         // In memory where that is possible: nothing here is about surviving a power failure.
-        let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+        Self::bare_in(Path::new("/dev/shm"))
+    }
+
+    /// The same with its files in a folder of its own below this one, where that is possible.
+    pub fn bare_in(dir: &Path) -> Self {
+        let dir = tempfile::tempdir_in(dir).or_else(|_| tempfile::tempdir()).unwrap();
         let (mut host, fake) = Host::fake();
         host.files = Arc::new(OnDisk::new(fake.clone(), dir.path()));
         let paths = Paths::with_run_dir(dir.path().join("phantom"), dir.path().join("run"));
@@ -117,7 +122,7 @@ impl Server {
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let mut streams = Streams { out: &mut out, err: &mut err };
         let environment = Environment { lang: self.lang.clone(), root: None };
-        let note = |text: &str| NOTES.with_borrow_mut(|notes| *notes += &format!("{text}\n"));
+        let note = |text: &str| NOTES.with_borrow_mut(|notes| notes.extend([text, "\n"]));
         NOTES.take();
         let exit = cli::main(words, &environment, &mut streams, note, |_| self.phantom());
         let text = |bytes| String::from_utf8(bytes).expect("both streams are UTF-8");
@@ -151,11 +156,13 @@ impl Server {
         let host = self.fake.dump().replace(&self.dir.path().display().to_string(), "<dir>");
         let mut text = String::new();
         for line in host.lines() {
-            let path = line.split(' ').next().filter(|path| path.starts_with("/etc/wireguard/") && path.ends_with(".conf"));
+            let path = line.split(' ').next().filter(|path| path.starts_with("/etc/wireguard/"));
             let content = path.and_then(|path| Files::read(&self.fake, Path::new(path)).ok().flatten());
             match (line.rsplit_once('#'), content) {
-                (Some((before, _)), Some(content)) => text += &format!("{before}{}\n", hash_of_sections(&content)),
-                _ => text += &format!("{line}\n"),
+                (Some((before, _)), Some(content)) => {
+                    text.extend([before, &hash_of_sections(&content), "\n"]);
+                }
+                _ => text.extend([line, "\n"]),
             }
         }
         text + &dump_database(&self.paths.database())
@@ -166,14 +173,18 @@ impl Server {
     pub fn tree(&self) -> String {
         let all = dump_tree(self.dir.path());
         let settled = all.lines().filter(|line| !line.contains("phantom.db-"));
-        settled.map(|line| format!("{line}\n")).collect()
+        settled.flat_map(|line| [line, "\n"]).collect()
     }
 
     /// Whether no step is needed. The plan is made without the lock and changes nothing.
     #[track_caller]
     pub fn assert_in_sync(&self) {
         let plan = self.api(&["core", "reconcile", "dry_run=true"]).ok();
-        assert_eq!((&plan["in_sync"], &plan["recovered"]), (&true.into(), &serde_json::Value::Null), "{plan:#}");
+        assert_eq!(
+            (&plan["in_sync"], &plan["recovered"]),
+            (&true.into(), &serde_json::Value::Null),
+            "{plan:#}"
+        );
     }
 
     /// Switches the machine off and on again: what lives on tmpfs is gone.

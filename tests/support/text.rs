@@ -84,7 +84,8 @@ impl Texts {
             one.iter().all(|(name, value)| {
                 let sentences = || {
                     let mut lines = value.lines().zip(other[name].lines());
-                    SENTENCES.contains(&name.as_str()) && lines.all(|(en, tr)| en == tr || !self.of_pair(en, tr).is_empty())
+                    SENTENCES.contains(&name.as_str())
+                        && lines.all(|(en, tr)| en == tr || !self.of_pair(en, tr).is_empty())
                 };
                 other.get(name) == Some(value) || sentences()
             })
@@ -126,7 +127,9 @@ impl Said {
                 assert_eq!(one.len(), other.len(), "{path}");
                 one.iter().zip(other).for_each(|(one, other)| self.walk(texts, path, one, other));
             }
-            (Value::String(one), Value::String(other)) if one != other => self.sentence(texts, path, one, other),
+            (Value::String(one), Value::String(other)) if one != other => {
+                self.sentence(texts, path, one, other);
+            }
             _ => assert_eq!(en, tr, "{path}"),
         }
     }
@@ -156,7 +159,10 @@ mod tests {
     fn a_template_finds_what_stands_in_its_places() {
         let template = Template::new("Setting '{setting}' updated from {old} to {new}");
         let found = template.matches("Setting 'a' updated from False to True").unwrap();
-        assert_eq!((found["setting"].as_str(), found["old"].as_str(), found["new"].as_str()), ("a", "False", "True"));
+        assert_eq!(
+            (found["setting"].as_str(), found["old"].as_str(), found["new"].as_str()),
+            ("a", "False", "True")
+        );
         assert!(template.matches("Setting 'a' updated").is_none());
         assert!(Template::new("Fixed").matches("Fixed").is_some());
         assert!(Template::new("Fixed").matches("Fixed more").is_none());

@@ -32,6 +32,7 @@ For everybody:
     --purge            the stored state too, and the Debian packages that quickstart installed
   test               run every test
     --vm               also in a virtual machine, on Debian's kernel with its own WireGuard and systemd
+    --vm-only          nowhere else
     --quick | --long   leave out what takes long | add what takes minutes
     --suite S          release in the virtual machine: bookworm (default), trixie
 

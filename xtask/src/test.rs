@@ -3,11 +3,14 @@
 mod machine;
 mod tally;
 
+use std::fs;
+use std::path::{Path, PathBuf};
+
 pub(crate) use tally::Tally;
 
 use crate::command::{Cmd, find_program, is_root};
 use crate::packages::{self, Need};
-use crate::problem::Result;
+use crate::problem::{Context as _, Result};
 use crate::vm::{Suite, image};
 use crate::words::Words;
 use crate::workspace::{self, cargo};
@@ -61,20 +64,23 @@ pub(crate) fn run(mut words: Words) -> Result<bool> {
         (true, false) => Extent::Quick,
         (false, false) => Extent::Normal,
     };
-    let suites = suites(&mut words, extent)?;
+    let only_vm = words.flag("--vm-only");
+    let suites = suites(&mut words, extent, only_vm)?;
     words.end()?;
     let mut tally = Tally::default();
     if let Err(problem) = packages::ensure(packages::BUILD).and_then(|_| packages::ensure(NEEDS)) {
         // Tests that miss a program say so and are counted as skipped.
         println!("{problem}");
     }
-    tally.part("this machine");
-    if let Err(problem) = on_this_machine(extent, &mut tally) {
-        tally.fail("cargo test", &problem.to_string());
+    let programs = programs()?;
+    if !only_vm {
+        tally.part("this machine");
+        if let Err(problem) = on_this_machine(&programs, extent, &mut tally) {
+            tally.fail("cargo test", &problem.to_string());
+        }
     }
     for suite in suites {
-        tally.part(&format!("virtual machine, {suite}"));
-        let result = image::ensure(suite).and_then(|()| machine::run(suite, extent, &mut tally));
+        let result = image::ensure(suite).and_then(|()| machine::run(suite, &programs, extent, &mut tally));
         if let Err(problem) = result {
             tally.fail("virtual machine", &problem.to_string());
         }
@@ -84,9 +90,9 @@ pub(crate) fn run(mut words: Words) -> Result<bool> {
 }
 
 /// In which releases of Debian the tests are repeated.
-fn suites(words: &mut Words, extent: Extent) -> Result<Vec<Suite>> {
+fn suites(words: &mut Words, extent: Extent, only_vm: bool) -> Result<Vec<Suite>> {
     let named = words.value("--suite")?;
-    let wanted = words.flag("--vm") || named.is_some();
+    let wanted = words.flag("--vm") || only_vm || named.is_some();
     Ok(match named {
         Some(name) => vec![name.parse()?],
         None if wanted && extent == Extent::Long => vec![Suite::Bookworm, Suite::Trixie],
@@ -95,11 +101,26 @@ fn suites(words: &mut Words, extent: Extent) -> Result<Vec<Suite>> {
     })
 }
 
+/// The folder of the programs under test: built without what tests add to the crates, and out of the way of the builds
+/// that `cargo test` makes.
+fn programs() -> Result<PathBuf> {
+    let dir = workspace::target_dir()?.join("tested");
+    fs::create_dir_all(&dir).context(dir.display())?;
+    let builds = ["build -p phantom-tests --bins", "build -p phantom-api -p phantom-device --bins"];
+    for words in builds {
+        for program in workspace::build(words.split(' '))? {
+            let copy = dir.join(&program.target);
+            let _ = fs::remove_file(&copy); // one that is running cannot be written to
+            fs::copy(&program.path, &copy).context(copy.display())?;
+        }
+    }
+    Ok(dir)
+}
+
 /// `cargo test` of everything; its lines go to the terminal as far as they say something.
-fn on_this_machine(extent: Extent, tally: &mut Tally) -> Result {
-    // Tests run the programs themselves: all of them have to be there and fresh, whichever package is tested.
-    workspace::build(["build", "--workspace", "--bins"])?;
+fn on_this_machine(programs: &Path, extent: Extent, tally: &mut Tally) -> Result {
     let mut command = cargo().args(["test", "--workspace", "--all-features", "--no-fail-fast"]);
+    command = command.env("PHANTOM_BIN_DIR", programs).env("PHANTOM_DEVICE", programs.join("phantom-wg-device"));
     if let Some(variable) = extent.variable() {
         command = command.env(variable, "1");
     }

@@ -8,10 +8,11 @@ use serde_json::Value;
 use crate::command::{Cmd, lines};
 use crate::problem::{Context as _, Problem, Result};
 
-/// The folder of the workspace's `Cargo.toml`.
+/// The folder of the workspace's `Cargo.toml`: where cargo runs this from, else where it was built.
 pub(crate) fn root() -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.parent().unwrap_or(here).to_owned()
+    let here = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    let here = here.filter(|dir| dir.ends_with("xtask")).unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    here.parent().unwrap_or(Path::new("/")).to_owned()
 }
 
 /// `cargo` in the workspace: the one that runs this task, else that of `PATH`.

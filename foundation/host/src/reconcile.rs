@@ -36,7 +36,14 @@ pub struct Scene<'a> {
 impl Scene<'_> {
     /// The file that says that an interface is ours although its alias does not say so yet: between the creation
     /// of a link and the setting of its alias this process can be killed.
+    ///
+    /// It is removed as soon as the alias stands there.
     fn claim(&self, interface: &str) -> PathBuf {
-        self.run_dir.join("claims").join(interface)
+        self.claims().join(interface)
+    }
+
+    /// The folder of the claims.
+    fn claims(&self) -> PathBuf {
+        self.run_dir.join("claims")
     }
 }

@@ -15,7 +15,11 @@ impl Hostile {
     }
     /// For a report: as text, not too long.
     pub(super) fn shown(&self) -> String {
-        let words: Vec<_> = self.words.iter().map(|word| String::from_utf8_lossy(word).chars().take(60).collect::<String>()).collect();
+        let words: Vec<_> = self
+            .words
+            .iter()
+            .map(|word| String::from_utf8_lossy(word).chars().take(60).collect::<String>())
+            .collect();
         format!("{words:?}")
     }
     /// Whether it reads standard input.
@@ -274,7 +278,10 @@ const BAD_VALUES: &[(&str, &[&str])] = &[
 pub(super) fn refused() -> Vec<Hostile> {
     let mut table = Vec::new();
     for name in BAD_NAMES.iter().filter(|name| !name.contains('\0')) {
-        table.push(Hostile::new("INVALID_CLIENT_NAME", &["core", "add_client", &format!("client_name={name}")]));
+        table.push(Hostile::new(
+            "INVALID_CLIENT_NAME",
+            &["core", "add_client", &format!("client_name={name}")],
+        ));
         let object = serde_json::json!({ "client_name": name }).to_string();
         table.push(Hostile::new("INVALID_CLIENT_NAME", &["core", "add_client", "--json", &object]));
     }
@@ -305,17 +312,29 @@ fn long() -> Vec<Hostile> {
         object(&"9".repeat(100_000)),
         object(&format!("\"{}\"", "a".repeat(100_000))),
     ];
-    let mut table: Vec<Hostile> =
-        deep.iter().map(|text| Hostile::new("INVALID_PARAMETER", &["core", "latest_clients", "--json", text])).collect();
+    let mut table: Vec<Hostile> = deep
+        .iter()
+        .map(|text| Hostile::new("INVALID_PARAMETER", &["core", "latest_clients", "--json", text]))
+        .collect();
     let name = format!("client_name={}", "a".repeat(100_000));
     table.push(Hostile::new("INVALID_CLIENT_NAME", &["core", "add_client", &name]));
-    table.push(Hostile::new("INVALID_CLIENT_NAME", &["core", "add_client", &format!("client_name={}", "ş".repeat(50))]));
-    table.push(Hostile::new("INVALID_PARAMETER", &["core", "add_client", &format!("{}=x", "k".repeat(100_000))]));
+    table.push(Hostile::new(
+        "INVALID_CLIENT_NAME",
+        &["core", "add_client", &format!("client_name={}", "ş".repeat(50))],
+    ));
+    table.push(Hostile::new(
+        "INVALID_PARAMETER",
+        &["core", "add_client", &format!("{}=x", "k".repeat(100_000))],
+    ));
     table.push(Hostile::new("MODULE_NOT_FOUND", &[&"m".repeat(100_000), "x"]));
     table.push(Hostile::new("ACTION_NOT_FOUND", &["core", &"a".repeat(100_000)]));
-    table.push(Hostile::new("INVALID_PARAMETER", &["core", "list_clients", &format!("search={}", "x".repeat(256))]));
+    table.push(Hostile::new(
+        "INVALID_PARAMETER",
+        &["core", "list_clients", &format!("search={}", "x".repeat(256))],
+    ));
     let many: Vec<String> = (0..2000).map(|n| format!("k{n}=1")).collect();
-    let words: Vec<&str> = ["core", "add_client"].into_iter().chain(many.iter().map(String::as_str)).collect();
+    let words: Vec<&str> =
+        ["core", "add_client"].into_iter().chain(many.iter().map(String::as_str)).collect();
     table.push(Hostile::new("INVALID_PARAMETER", &words));
     table
 }
@@ -328,7 +347,10 @@ fn not_text() -> Vec<Hostile> {
         Hostile::raw("INVALID_PARAMETER", &[b"core", b"add_client", b"client_name=\xed\xa0\x80"]),
         Hostile::raw("INVALID_PARAMETER", &[b"core", b"add_client", b"\xff\xfe=x"]),
         Hostile::raw("INVALID_PARAMETER", &[b"core", b"add_client", b"--\xff"]),
-        Hostile::raw("INVALID_PARAMETER", &[b"core", b"add_client", b"--json", b"{\"client_name\":\"\xff\"}"]),
+        Hostile::raw(
+            "INVALID_PARAMETER",
+            &[b"core", b"add_client", b"--json", b"{\"client_name\":\"\xff\"}"],
+        ),
         Hostile::raw("INVALID_PARAMETER", &[b"core", b"add_client", b"--lang", b"\xff"]),
         Hostile::raw("MODULE_NOT_FOUND", &[b"\xff", b"add_client"]),
         Hostile::raw("ACTION_NOT_FOUND", &[b"core", b"\xff"]),
@@ -340,7 +362,9 @@ fn not_text() -> Vec<Hostile> {
 /// Names of clients to look up that are no names: nobody has them, and that is all.
 pub(super) fn harmless() -> Vec<Hostile> {
     let names = BAD_NAMES.iter().filter(|name| !name.contains('\0'));
-    let table = names.map(|name| Hostile::new("NOT_INITIALIZED", &["core", "export_client", &format!("client_name={name}")]));
+    let table = names.map(|name| {
+        Hostile::new("NOT_INITIALIZED", &["core", "export_client", &format!("client_name={name}")])
+    });
     let long = format!("client_name={}", "a".repeat(100_000));
     table.chain([Hostile::new("NOT_INITIALIZED", &["core", "remove_client", &long])]).collect()
 }

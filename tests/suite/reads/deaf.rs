@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use ipnetwork::IpNetwork;
 use phantom_host::{
-    Answer, Device, DeviceUpdate, FileInfo, Files, Firewall, FirewallKind, FirewallQuery, FirewallReport, HostError, InForce,
-    Link, LinkChange, Logs, Manager, Marks, Network, Peer, Port, Probe, ProbeError, Resolver, Result, Route, Rule, Ruleset,
-    ServiceStatus, Services, Sockets, Sysctl, UfwRule, Unit, Uplink, WireGuard,
+    Answer, Device, DeviceUpdate, FileInfo, Files, Firewall, FirewallKind, FirewallQuery, FirewallReport,
+    HostError, InForce, Link, LinkChange, Logs, Manager, Marks, Network, Peer, Port, Probe, ProbeError,
+    Resolver, Result, Route, Rule, Ruleset, ServiceStatus, Services, Sockets, Sysctl, UfwRule, Unit, Uplink,
+    WireGuard,
 };
 use phantom_types::{Backend, InterfaceName, PublicKey};
 

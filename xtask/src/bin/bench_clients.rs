@@ -1,7 +1,10 @@
 //! `bench-clients COUNT`: fills the stored state up to this many clients, in one change of the database.
 //!
 //! The host is not touched: `phantom-api core reconcile` brings the clients to the interface.
-#![expect(clippy::disallowed_methods, reason = "a development tool has no host of the product to ask for the time")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a development tool has no host of the product to ask for the time"
+)]
 #![expect(clippy::print_stderr, reason = "it talks to the bench")]
 
 use std::error::Error;

@@ -3,7 +3,10 @@
 //!
 //! A program of its own, because the kernel counts what the starting process had before the start, too: this one is
 //! small.
-#![expect(clippy::disallowed_methods, reason = "a development tool runs programs; it is no part of the product")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a development tool runs programs; it is no part of the product"
+)]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it talks to the bench")]
 
 use std::process::{Command, ExitCode, Stdio};

@@ -28,10 +28,10 @@ pub(crate) fn run(mut words: Words) -> Result<bool> {
         let socket = UdpSocket::bind((address, 53)).context(address)?;
         std::thread::spawn(move || serve_names(&socket));
     }
-    let listener = TcpListener::bind((WEB, 80)).context(WEB)?;
+    let (listener, content) = (TcpListener::bind((WEB, 80)).context(WEB)?, file());
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            let _ = serve_file(stream); // a visitor that went away
+            let _ = serve_file(stream, &content); // a visitor that went away
         }
     });
     println!("ready");
@@ -44,7 +44,7 @@ pub(super) fn file() -> Vec<u8> {
     (0..FILE_SIZE).map(|place| (place.wrapping_mul(2_654_435_761) >> 24).to_le_bytes()[0]).collect()
 }
 
-fn serve_file(mut stream: TcpStream) -> std::io::Result<()> {
+fn serve_file(mut stream: TcpStream, content: &[u8]) -> std::io::Result<()> {
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
     let visitor = stream.peer_addr()?.ip();
     let mut request = Vec::new();
@@ -56,8 +56,8 @@ fn serve_file(mut stream: TcpStream) -> std::io::Result<()> {
         }
     }
     println!("http {visitor}");
-    write!(stream, "HTTP/1.0 200 OK\r\nContent-Length: {FILE_SIZE}\r\n\r\n")?;
-    stream.write_all(&file())
+    write!(stream, "HTTP/1.0 200 OK\r\nContent-Length: {}\r\n\r\n", content.len())?;
+    stream.write_all(content)
 }
 
 fn serve_names(socket: &UdpSocket) {

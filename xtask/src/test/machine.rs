@@ -1,3 +1,108 @@
-//! placeholder
-use crate::problem::Result; use crate::vm::Suite; use super::{Extent, Tally};
-pub(super) fn run(_: Suite, _: Extent, _: &mut Tally) -> Result { Ok(()) }
+//! The tests in a virtual machine: on Debian's kernel with its own WireGuard, with systemd, and with reboots.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::{Extent, Tally};
+use crate::command::Cmd;
+use crate::problem::{Context as _, Result};
+use crate::vm::Suite;
+use crate::vm::machine::{self, Job, Kind};
+use crate::workspace;
+
+/// Test programs that show something else there than on the machine that builds: package and target.
+const PROGRAMS: [(&str, &str); 6] = [
+    ("phantom-host", "conformance"),
+    ("phantom-host", "files_linux"),
+    ("phantom-host", "fw_linux"),
+    ("phantom-host", "net_suite"),
+    ("phantom-host", "services_linux"),
+    ("phantom-tests", "namespace"),
+];
+
+/// Walks through the life of a server, as scripts; `lab.sh` is what they share.
+const SCENARIOS: [(&str, Kind, &str); 2] = [
+    ("server", Kind::Full, include_str!("../../lab/scenarios/server.sh")),
+    ("quickstart", Kind::Bare, include_str!("../../lab/scenarios/quickstart.sh")),
+];
+const SHARED: &str = include_str!("../../lab/scenarios/lab.sh");
+
+/// Programs there run ten to twenty times slower than here.
+const LIMIT: Duration = Duration::from_secs(20 * 60);
+
+/// Runs everything in fresh machines, one for each program and each scenario.
+pub(super) fn run(suite: Suite, programs: &Path, extent: Extent, tally: &mut Tally) -> Result {
+    let job_dir = workspace::target_dir()?.join("vm").join(suite.to_string());
+    let tests = gather(&job_dir, programs)?;
+    let kernel = extent.variable().into_iter().map(|variable| format!("export {variable}=1; ")).collect::<String>();
+    let kernel = kernel + "export PHANTOM_TEST_BACKEND=kernel PHANTOM_TEST_DISPOSABLE=1 PHANTOM_BIN_DIR=/job/bin \
+                  PHANTOM_DEVICE=/job/bin/phantom-wg-device; ";
+    for test in tests {
+        let command = format!("{kernel} ./tests/{test} --show-output --test-threads=2");
+        in_machine(&test, suite, Kind::Full, &job_dir, command, tally);
+    }
+    for (name, kind, _) in SCENARIOS {
+        in_machine(name, suite, kind, &job_dir, format!("bash scenarios/{name}.sh"), tally);
+    }
+    Ok(())
+}
+
+fn in_machine(name: &str, suite: Suite, kind: Kind, files: &Path, command: String, tally: &mut Tally) {
+    tally.part(&format!("{suite}: {name}"));
+    let (start, before) = (Instant::now(), tally.failures());
+    let output = files.with_file_name(format!("{suite}-{name}"));
+    let _ = fs::remove_dir_all(&output);
+    let files = Some(files.to_owned());
+    let job = Job { suite, kind, files, command, output: Some(output.clone()), limit: LIMIT };
+    match machine::run(&job, |line| tally.line(line)) {
+        Ok(0) => {}
+        Ok(status) if tally.failures() == before => tally.fail(name, &format!("status {status}")),
+        Ok(_) => {}
+        Err(problem) => tally.fail(name, &problem.to_string()),
+    }
+    println!("({} s)", start.elapsed().as_secs());
+    if tally.failures() > before {
+        println!("The machine's journal and console are in {}", output.display());
+    }
+}
+
+/// Puts programs, tests and scenarios into the folder that becomes `/job`, without what only a debugger reads; returns
+/// the names of the tests.
+fn gather(job_dir: &Path, programs: &Path) -> Result<Vec<String>> {
+    let _ = fs::remove_dir_all(job_dir);
+    let folder = |name: &str| -> Result<PathBuf> {
+        let folder = job_dir.join(name);
+        fs::create_dir_all(&folder).context(folder.display())?;
+        Ok(folder)
+    };
+    let (bin, tests, scenarios) = (folder("bin")?, folder("tests")?, folder("scenarios")?);
+    for entry in fs::read_dir(programs).context(programs.display())? {
+        let path = entry.context(programs.display())?.path();
+        strip(&path, &bin.join(path.file_name().unwrap_or_default()))?;
+    }
+    let reset = workspace::build(["build", "-p", "xtask", "--features", "reset", "--bins"])?;
+    for program in reset.iter().filter(|program| ["xtask", "phantom-reset"].contains(&&*program.target)) {
+        strip(&program.path, &bin.join(&program.target))?;
+    }
+    let docs = workspace::root().join("docs");
+    for generated in ["man", "completions"].map(|name| docs.join(name)).iter().filter(|dir| dir.is_dir()) {
+        Cmd::line("cp -r").arg(generated).arg(&bin).quiet()?;
+    }
+    let built = workspace::build("test --workspace --all-features --no-run --tests".split(' '))?;
+    let mut names = Vec::new();
+    for (package, target) in PROGRAMS {
+        let mut all = built.iter().filter(|test| test.test && test.kind == "test");
+        let Some(test) = all.find(|test| test.package == package && test.target == target) else { continue };
+        strip(&test.path, &tests.join(target))?;
+        names.push(target.to_owned());
+    }
+    for (name, _, text) in SCENARIOS.into_iter().chain([("lab", Kind::Full, SHARED)]) {
+        fs::write(scenarios.join(format!("{name}.sh")), text).context(name)?;
+    }
+    Ok(names)
+}
+
+fn strip(from: &Path, to: &Path) -> Result {
+    Cmd::new("strip").args(["--strip-debug", "-o"]).args([to, from]).quiet()
+}

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use phantom_types::InterfaceName;
+
 use super::plan::Op;
 use super::{Scene, Step, StepAction, StepKind, Wanted};
 use crate::{DeviceUpdate, HostError, LinkChange, Unit};
@@ -82,17 +84,16 @@ fn take(scene: &Scene<'_>, wanted: &Wanted, step: &Step) -> Result<(), HostError
         Op::CreateLink(name) => {
             claim(scene, name.as_str())?;
             host.wireguard.create(name)?;
-            host.network
-                .set_link(name, &LinkChange { alias: Some(scene.marks.text()), ..LinkChange::default() })
+            set_link(scene, name, &LinkChange { alias: Some(scene.marks.text()), ..LinkChange::default() })
         }
-        Op::SetLink(name, change) => host.network.set_link(name, change),
+        Op::SetLink(name, change) => set_link(scene, name, change),
         Op::DeleteLink(name) => {
             match host.network.delete_link(name) {
                 // The embedded device's own exit may have taken it along.
                 Err(error) if error.is_absent() => {}
                 other => other?,
             }
-            host.files.remove(&scene.claim(name.as_str()))
+            remove_claim(scene, name)
         }
         Op::Configure(name, backend, update) => host.wireguard.configure(name, *backend, update),
         Op::SetPeer(name, backend, update) => {
@@ -121,10 +122,24 @@ fn write_file(scene: &Scene<'_>, wanted: &Wanted, path: &Path) -> Result<(), Hos
 
 fn start_interface(scene: &Scene<'_>, wanted: &Wanted, unit: &Unit) -> Result<(), HostError> {
     let interface = wanted.interfaces.iter().find(|(_, interface)| interface.unit.name == unit.name);
-    if let Some((name, _)) = interface {
+    // A persistent link that has its mark already needs no claim.
+    if let Some((name, _)) = interface
+        && scene.host.network.link(name)?.is_none()
+    {
         claim(scene, name.as_str())?;
     }
     while_busy(scene, || scene.host.services.start(unit, SERVICE_WAIT))
+}
+
+/// Changes a link; one that has its mark now needs no claim any more.
+fn set_link(scene: &Scene<'_>, name: &InterfaceName, change: &LinkChange) -> Result<(), HostError> {
+    scene.host.network.set_link(name, change)?;
+    if change.alias.is_some() { remove_claim(scene, name) } else { Ok(()) }
+}
+
+fn remove_claim(scene: &Scene<'_>, name: &InterfaceName) -> Result<(), HostError> {
+    let claim = scene.claim(name.as_str());
+    if scene.host.files.info(&claim)?.is_some() { scene.host.files.remove(&claim) } else { Ok(()) }
 }
 
 fn claim(scene: &Scene<'_>, interface: &str) -> Result<(), HostError> {

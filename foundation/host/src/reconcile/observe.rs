@@ -23,6 +23,8 @@ pub struct Observed {
     pub firewall: InForce,
     /// Our rules of ufw; `None` when it is not active.
     pub ufw: Option<BTreeSet<UfwRule>>,
+    /// Claims on links that are not there, or carry our mark already: what a process left that died in between.
+    pub stale_claims: BTreeSet<PathBuf>,
     /// The wanted kernel settings as they are.
     pub sysctls: BTreeMap<String, Option<String>>,
     /// The wanted files as they are.
@@ -78,8 +80,11 @@ pub fn observe(scene: &Scene<'_>, wanted: &Wanted) -> Result<Observed> {
     stale_units.retain(|name| !units.contains_key(name));
     let routes = host.network.routes(scene.marks.exit_table())?.into_iter().collect();
     let rules = host.network.rules()?.into_iter();
+    let claims = claims(scene)?;
+    let (interfaces, stale_claims) = interfaces(scene, wanted, &units, &claims)?;
     Ok(Observed {
-        interfaces: interfaces(scene, wanted)?,
+        interfaces,
+        stale_claims,
         routes,
         rules: rules.filter(|rule| scene.marks.owns_rule(rule.protocol, rule.priority)).collect(),
         firewall: host.firewall.in_force(scene.marks, &wanted.firewall)?,
@@ -96,39 +101,79 @@ pub fn observe(scene: &Scene<'_>, wanted: &Wanted) -> Result<Observed> {
     })
 }
 
-fn interfaces(scene: &Scene<'_>, wanted: &Wanted) -> Result<BTreeMap<InterfaceName, ObservedInterface>> {
-    let host = scene.host;
-    let links = host.network.links()?;
-    let addresses = host.network.addresses()?;
+type Interfaces = BTreeMap<InterfaceName, ObservedInterface>;
+
+fn interfaces(
+    scene: &Scene<'_>,
+    wanted: &Wanted,
+    units: &BTreeMap<String, (ServiceState, bool)>,
+    claims: &BTreeSet<InterfaceName>,
+) -> Result<(Interfaces, BTreeSet<PathBuf>)> {
+    let links = scene.host.network.links()?;
+    let addresses = scene.host.network.addresses()?;
     let mark = scene.marks.text();
     let marked = links.iter().filter(|link| link.alias.as_deref() == Some(&mark));
     let marked = marked.filter_map(|link| link.name.parse::<InterfaceName>().ok());
-    let names: BTreeSet<InterfaceName> = wanted.interfaces.keys().cloned().chain(marked).collect();
+    let names: BTreeSet<InterfaceName> =
+        wanted.interfaces.keys().cloned().chain(marked).chain(claims.iter().cloned()).collect();
     let mut observed = BTreeMap::new();
+    let mut stale = BTreeSet::new();
     for name in names {
         let link = links.iter().find(|link| link.name == name.as_str()).cloned();
+        let has_mark = link.as_ref().is_some_and(|link| link.alias.as_deref() == Some(&mark));
+        if claims.contains(&name) && (link.is_none() || has_mark) {
+            stale.insert(scene.claim(name.as_str()));
+        }
         let ours = match &link {
-            Some(link) => link.alias.as_deref() == Some(&mark) || claimed(scene, link)?,
             None => true,
+            Some(_) if has_mark => true,
+            Some(link) if !is_unmarked_wireguard(link) => false,
+            Some(link) => claims.contains(&name) || unit_made(scene, &name, link, wanted, units)?,
         };
-        let of_this = addresses.iter().filter(|(interface, _)| interface == name.as_str());
         let device = match &link {
-            Some(link) if ours && wanted.interfaces.contains_key(&name) => match link.kind {
-                LinkKind::WireGuard => host.wireguard.device(&name, Backend::Kernel)?,
-                LinkKind::Tun => host.wireguard.device(&name, Backend::Embedded)?,
-                LinkKind::Other(_) => None,
-            },
+            Some(link) if ours && wanted.interfaces.contains_key(&name) => device(scene, &name, link)?,
             _ => None,
         };
+        let of_this = addresses.iter().filter(|(interface, _)| interface == name.as_str());
         let addresses = of_this.map(|(_, address)| *address).collect();
         observed.insert(name, ObservedInterface { link, ours, addresses, device });
     }
-    Ok(observed)
+    Ok((observed, stale))
 }
 
-fn claimed(scene: &Scene<'_>, link: &Link) -> Result<bool> {
-    let kind = matches!(link.kind, LinkKind::WireGuard | LinkKind::Tun);
-    Ok(kind && scene.host.files.info(&scene.claim(&link.name))?.is_some())
+fn device(scene: &Scene<'_>, name: &InterfaceName, link: &Link) -> Result<Option<Device>> {
+    match link.kind {
+        LinkKind::WireGuard => scene.host.wireguard.device(name, Backend::Kernel),
+        LinkKind::Tun => scene.host.wireguard.device(name, Backend::Embedded),
+        LinkKind::Other(_) => Ok(None),
+    }
+}
+
+fn is_unmarked_wireguard(link: &Link) -> bool {
+    matches!(link.kind, LinkKind::WireGuard | LinkKind::Tun) && link.alias.is_none()
+}
+
+/// Whether our own unit made this link: it runs, and its device answers. So it is when the service manager starts the
+/// embedded device at boot or after a crash, before anybody could have set the mark.
+fn unit_made(
+    scene: &Scene<'_>,
+    name: &InterfaceName,
+    link: &Link,
+    wanted: &Wanted,
+    units: &BTreeMap<String, (ServiceState, bool)>,
+) -> Result<bool> {
+    let unit = wanted.interfaces.get(name).and_then(|interface| units.get(&interface.unit.name));
+    let runs = |state| matches!(state, ServiceState::Active | ServiceState::Starting);
+    if link.kind != LinkKind::Tun || !unit.is_some_and(|(state, installed)| *installed && runs(*state)) {
+        return Ok(false);
+    }
+    Ok(scene.host.wireguard.device(name, Backend::Embedded)?.is_some())
+}
+
+/// The interfaces that are claimed.
+fn claims(scene: &Scene<'_>) -> Result<BTreeSet<InterfaceName>> {
+    let names = scene.host.files.list(&scene.claims())?;
+    Ok(names.iter().filter_map(|name| name.to_str()?.parse().ok()).collect())
 }
 
 /// Where files of ours can lie outside our own directories.

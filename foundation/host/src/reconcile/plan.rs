@@ -113,6 +113,9 @@ pub fn plan(marks: &Marks, observed: &Observed, wanted: &Wanted) -> Result<Vec<S
         }
     }
     plan_stale_files(observed, wanted, &mut delete);
+    for claim in &observed.stale_claims {
+        delete.push(step(StepKind::File, StepAction::Delete, claim.display(), Op::RemoveFile(claim.clone())));
+    }
     plan_firewall(marks, observed, wanted, &mut add);
     plan_units(observed, wanted, &mut add, &mut delete);
     for (name, interface) in &observed.interfaces {
@@ -185,7 +188,7 @@ fn plan_files(
             (Some(_), None) => {
                 add.push(step(StepKind::File, StepAction::Create, target, Op::WriteFile(path.clone())));
             }
-            (Some(file), Some(now)) if file.content != now.content => {
+            (Some(file), Some(now)) if !(file.same)(&now.content, &file.content) => {
                 add.push(step(StepKind::File, StepAction::Update, target, Op::WriteFile(path.clone())));
             }
             (Some(file), Some(now)) if file.mode != now.mode || !now.root => {
@@ -278,7 +281,10 @@ fn plan_interface(
     });
     let fits = kind == Some(Some(wanted.backend));
     let restart = kind.is_some() && !fits;
-    if unit_up && (!wanted.running || restart) {
+    let embedded = wanted.backend == Backend::Embedded;
+    let silent = embedded && now.device.is_none();
+    // A process that serves nothing, or is about to end because its link is gone, would count as started.
+    if unit_up && (!wanted.running || restart || silent) {
         add.push(step(
             StepKind::Service,
             StepAction::Delete,
@@ -295,12 +301,14 @@ fn plan_interface(
     if wanted.backend == Backend::Kernel && !fits {
         add.push(step(StepKind::Link, StepAction::Create, name, Op::CreateLink(name.clone())));
     }
-    if !unit_up || restart || (wanted.backend == Backend::Embedded && now.device.is_none()) {
+    let starts = !unit_up || restart || silent;
+    if starts {
         let op = Op::StartInterface(wanted.unit.clone());
         add.push(step(StepKind::Service, StepAction::Create, &wanted.unit.name, op));
     }
-    let (now_addresses, device) =
-        if fits { (Some(&now.addresses), now.device.as_ref()) } else { (None, None) };
+    // A process that is started knows nothing of what another one, which its service has lost, was told.
+    let device = now.device.as_ref().filter(|_| fits && !(starts && embedded));
+    let now_addresses = Some(&now.addresses).filter(|_| fits);
     plan_device(name, device, wanted, add);
     for address in
         wanted.addresses.iter().filter(|address| now_addresses.is_none_or(|now| !now.contains(address)))

@@ -88,6 +88,15 @@ pub struct WantedFile {
     pub mode: u32,
     /// Content; may hold secrets.
     pub content: Zeroizing<Vec<u8>>,
+    /// Whether what is there says the same as what is wanted, where that is more than being equal.
+    pub same: fn(now: &[u8], wanted: &[u8]) -> bool,
+}
+
+impl WantedFile {
+    /// A file with exactly this content.
+    pub fn new(mode: u32, content: impl Into<Vec<u8>>) -> Self {
+        Self { mode, content: Zeroizing::new(content.into()), same: |now, wanted| now == wanted }
+    }
 }
 
 impl std::fmt::Debug for WantedFile {
@@ -103,7 +112,7 @@ impl Wanted {
     }
     /// Adds a file.
     pub fn file(&mut self, path: impl Into<PathBuf>, mode: u32, content: impl Into<Vec<u8>>) {
-        self.files.insert(path.into(), Some(WantedFile { mode, content: Zeroizing::new(content.into()) }));
+        self.files.insert(path.into(), Some(WantedFile::new(mode, content)));
     }
     /// The same state with every interface stopped, as a restart passes through it.
     #[must_use]

@@ -53,7 +53,8 @@ impl Process {
         let is_one = |pid: &u32| {
             let of = |name: &str| format!("/proc/{pid}/{name}");
             fs::read(of("cmdline")).is_ok_and(|words| words == argv)
-                && fs::read(of("environ")).is_ok_and(|all| all.split(|byte| *byte == 0).any(|one| one == variable))
+                && fs::read(of("environ"))
+                    .is_ok_and(|all| all.split(|byte| *byte == 0).any(|one| one == variable))
                 && fs::read_link(of("ns/net")).ok() == here
         };
         let names = fs::read_dir("/proc").into_iter().flatten().flatten().map(|entry| entry.file_name());

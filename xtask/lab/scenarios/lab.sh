@@ -1,0 +1,51 @@
+# What the scenarios share: one line for each thing that is shown, `ok NAME` or `FAIL NAME`.
+# shellcheck shell=bash
+export LC_ALL=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+failures=0
+
+# check NAME COMMAND...: runs a command; what it wrote is shown when it failed.
+check() {
+  local name=$1 log
+  shift
+  if log=$("$@" 2>&1); then
+    echo "ok $name"
+  else
+    echo "FAIL $name"
+    printf '%s\n' "$log" | tail -n 25 | sed 's/^/    /'
+    failures=$((failures + 1))
+  fi
+}
+
+# holds SCRIPT: a bash line that must succeed, each of its commands included.
+holds() { bash -eo pipefail -c "$1"; }
+
+# soon SCRIPT: a bash line that must succeed within half a minute.
+soon() {
+  local end=$((SECONDS + 30))
+  until bash -eo pipefail -c "$1" > /tmp/soon 2>&1; do
+    [ $SECONDS -lt $end ] || { cat /tmp/soon; return 1; }
+    sleep 0.2
+  done
+}
+
+# api WORD...: phantom-api, its answer on one line.
+api() { phantom-api --compact "$@"; }
+export -f api
+
+# host_dump: what a server must leave as it found it, in a stable form.
+host_dump() {
+  echo "# links"; ip -o link | sed 's/^[0-9]*: //; s/ \(qlen\|link.ether\|promiscuity\).*//'
+  echo "# addresses"; ip -o addr | sed 's/^[0-9]*: //; s/ *valid_lft.*//; /inet6 fe80/d'
+  echo "# rules"; ip rule; ip -6 rule
+  echo "# routes"; ip route show table all | sort; ip -6 route show table main | grep -v '^fe80' | sort
+  echo "# nft"; nft list ruleset 2> /dev/null
+  echo "# settings"; sysctl -n net.ipv4.ip_forward
+  echo "# units"; systemctl list-unit-files --no-legend --plain --no-pager | sort; systemctl --failed --no-legend --plain
+  echo "# packages"; dpkg-query -W -f '${db:Status-Status} ${binary:Package}\n' | sort
+  echo "# files"
+  find /etc /opt /usr /root /home /srv /var/lib -xdev \
+    \( -path /var/lib/apt -o -path /var/lib/dpkg -o -path /var/lib/systemd -o -path /var/lib/lab -o -path /etc/ld.so.cache \) -prune \
+    -o \( -type f -o -type l -o -type d \) -printf '%M %p %s %l\n' | sed 's/^\(d[^ ]* [^ ]*\) [0-9]*/\1/' | sort -k2
+}
+
+finish() { exit $((failures > 0)); }

@@ -1,0 +1,36 @@
+#!/bin/bash
+# The first command of the README on a server as delivered, and the way back.
+. "$(dirname "$0")/lab.sh"
+
+quickstart() { bin/xtask quickstart --built "$PWD/bin" "$@"; }
+uninstall() { bin/xtask uninstall --built "$PWD/bin" "$@"; }
+
+host_dump > /root/before
+quickstart > /root/first 2>&1
+status=$?
+sed 's/^/    /' /root/first | grep -v '█'
+check "quickstart succeeds" test $status = 0
+check "it says that the address is not public" grep -q 'no public IPv4 address' /root/first
+check "it shows a QR code" grep -q '█▀▀' /root/first
+check "it proves a handshake" grep -q '^  ok .*handshake' /root/first
+check "it proves a ping" grep -q '^  ok .*ping 10.8.0.1' /root/first
+check "it proves a DNS query" grep -q '^  ok .*DNS query' /root/first
+check "it proves a file through the NAT" grep -q '^  ok .*file over HTTP' /root/first
+check "the server is in the kernel" holds "api core server_status | grep -q '\"backend\":\"kernel\"'"
+check "nothing of the proof is left" holds "! ip link | grep -q proof; ! ip rule | grep -q 77357; ! ip netns | grep -q ."
+check "the manual is there" test -e /usr/local/share/man/man1/phantom-api.1
+
+first_key=$(api core export_client client_name=first-client)
+check "again: nothing changes, the proof holds" quickstart
+check "again: the client keeps its keys" test "$(api core export_client client_name=first-client | sed 's/"timestamp":"[^"]*"//')" = "$(sed 's/"timestamp":"[^"]*"//' <<< "$first_key")"
+
+check "uninstall" uninstall
+check "the stored state stays" test -s /opt/phantom-wg/data/phantom.db
+check "the programs and the link are gone" holds "! test -e /usr/local/bin/phantom-api; ! ip link show wg_main; ! nft list table inet phantom_wg"
+check "quickstart finds the stored state" quickstart
+check "the client has kept its keys" test "$(api core export_client client_name=first-client | sed 's/"timestamp":"[^"]*"//')" = "$(sed 's/"timestamp":"[^"]*"//' <<< "$first_key")"
+check "uninstall --purge" uninstall --purge
+host_dump > /root/after
+check "the host is as it was" diff -u /root/before /root/after
+check "uninstall of nothing" uninstall
+finish

@@ -1,0 +1,92 @@
+#!/bin/bash
+# The life of a server on Debian: set up, used, sabotaged, rebooted, moved to the embedded device, rebooted, removed.
+# Runs once for each boot; the phase says which.
+. "$(dirname "$0")/lab.sh"
+
+# A client in a namespace behind eth0's network, set up by wg-quick from exactly the exported configuration. The server's
+# own address lies in another network than the client's cable, as on the Internet.
+client_up() {
+  local name=$1
+  ip netns add "$name" && ip -n "$name" link set lo up
+  ip link add "to-$name" type veth peer name eth0 netns "$name"
+  ip addr add 192.0.2.1/30 dev "to-$name" && ip link set "to-$name" up
+  ip -n "$name" addr add 192.0.2.2/30 dev eth0 && ip -n "$name" link set eth0 up
+  ip -n "$name" route add default via 192.0.2.1
+  mkdir -p "/etc/netns/$name" && : > "/etc/netns/$name/resolv.conf"
+  api core export_client "client_name=$name" | jq -r .data.config > "/root/$name.conf"
+  chmod 600 "/root/$name.conf"
+  mkdir -p /root/bin && printf '#!/bin/sh\n[ "$1" = -a ] && cat > /etc/resolv.conf\nexit 0\n' > /root/bin/resolvconf
+  chmod 755 /root/bin/resolvconf
+  ip netns exec "$name" env "PATH=/root/bin:$PATH" wg-quick up "/root/$name.conf"
+}
+client_down() {
+  local name=$1
+  ip netns exec "$name" env "PATH=/root/bin:$PATH" wg-quick down "/root/$name.conf"
+  ip netns del "$name" && ip link del "to-$name" 2> /dev/null
+  rm -rf "/etc/netns/$name"
+}
+# A handshake and an answer through the tunnel.
+reaches() { soon "ip netns exec $1 ping -q -c 1 -W 2 10.8.0.1 && ip netns exec $1 wg show $1 latest-handshakes | awk '{ exit !(\$2 > 0) }'"; }
+whole_client() { client_up "$1" && reaches "$1"; local good=$?; client_down "$1"; return $good; }
+export -f client_up client_down reaches whole_client soon
+
+in_sync='api core reconcile dry_run=true | jq -e .data.in_sync'
+repaired="api core reconcile | jq -e .success; $in_sync"
+
+after_boot() { # BACKEND: everything is there without a hand
+  check "boot: the system is running" soon "systemctl is-system-running | grep -qE 'running|degraded'; ! systemctl --failed --no-legend | grep -E 'phantom|wg-quick'"
+  check "boot: wg-quick@wg_main is active" soon "systemctl is-active wg-quick@wg_main"
+  check "boot: wg shows both clients" soon "test \$(wg show wg_main peers | wc -l) = 2"
+  check "boot: address and link" holds "ip -br addr show wg_main | grep -q 10.8.0.1/24"
+  check "boot: packet filter" holds "nft list table inet phantom_wg | grep -q masquerade"
+  check "boot: forwarding" holds "test \$(sysctl -n net.ipv4.ip_forward) = 1"
+  check "boot: host and stored state agree" soon "$in_sync"
+  check "boot: a client connects" whole_client anna
+  check "boot: the backend is $1" holds "api core server_status | jq -e '.data.system.backend == \"$1\"'"
+}
+
+case $LAB_PHASE in
+0)
+  host_dump > /root/before
+  install -m 755 bin/phantom-api bin/phantom-wg-device /usr/local/bin/
+  check "setup chooses the kernel's WireGuard" holds "api core setup server_ip=10.0.2.15 | jq -e '.data.backend == \"kernel\"'"
+  check "two clients" holds "api core add_client client_name=anna; api core add_client client_name=bob"
+  check "the unit is known to systemctl" holds "systemctl status wg-quick@wg_main | grep -q 'WireGuard server'; systemctl is-enabled wg-quick@wg_main"
+  check "the unit's log is in the journal" holds "journalctl -u wg-quick@wg_main --no-pager | grep -q .; api core service_logs | jq -e '.data.source == \"journald\" and .data.count > 0'"
+  check "a client connects" whole_client anna
+  check "host and stored state agree" holds "$in_sync"
+
+  check "repair: the link is deleted" holds "ip link del wg_main; $repaired"
+  check "repair: the packet filter is flushed" holds "nft flush ruleset; $repaired"
+  check "repair: a peer is removed" holds "wg set wg_main peer \$(wg show wg_main peers | head -n 1) remove; $repaired; test \$(wg show wg_main peers | wc -l) = 2"
+  check "repair: the address is deleted" holds "ip addr del 10.8.0.1/24 dev wg_main; $repaired"
+  check "repair: forwarding is switched off" holds "sysctl -qw net.ipv4.ip_forward=0; $repaired"
+  check "repair: networkd restarts" holds "systemctl restart systemd-networkd; sleep 1; $repaired; ip -br addr show wg_main | grep -q 10.8.0.1"
+  check "a client connects after all that" whole_client anna
+
+  check "service: stop" holds "api core stop_service | jq -e '.data.service_active == false'; ! ip link show wg_main; $in_sync"
+  check "service: start" holds "api core start_service | jq -e .data.interface_up; $in_sync"
+  check "service: systemctl restart" holds "systemctl restart wg-quick@wg_main; test \$(wg show wg_main peers | wc -l) = 2; $in_sync"
+
+  check "ufw: our rules come with it" holds "ufw --force enable; $repaired; ufw status | grep -q '51820/udp.*ALLOW.*phantom-wg'"
+  check "ufw: a client connects" whole_client anna
+  check "ufw: off and gone" holds "ufw --force disable; $repaired"
+  lab-reboot
+  ;;
+1)
+  after_boot kernel
+  check "the embedded device takes over in place" holds "key=\$(wg show wg_main public-key); api core setup backend=embedded | jq -e '.data.backend == \"embedded\"'; test \$(wg show wg_main public-key) = \$key; test \$(wg show wg_main peers | wc -l) = 2; $in_sync"
+  check "a client connects to it" whole_client anna
+  check "it starts again when it is killed" holds "systemctl kill -s KILL wg-quick@wg_main; soon 'systemctl is-active wg-quick@wg_main; test \$(wg show wg_main peers | wc -l) = 2'; $repaired"
+  lab-reboot
+  ;;
+2)
+  after_boot embedded
+  check "reset" bin/phantom-reset
+  rm -rf /usr/local/bin/phantom-api /usr/local/bin/phantom-wg-device /opt/phantom-wg /root/anna.conf /root/bin /etc/netns
+  rmdir /run/wireguard 2> /dev/null
+  host_dump > /root/after
+  check "the host is as it was" diff -u /root/before /root/after
+  ;;
+esac
+finish

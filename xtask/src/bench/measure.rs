@@ -1,0 +1,79 @@
+//! Times of whole processes, taken in turns: what disturbs the machine for a while disturbs all that is compared.
+
+use std::process::Stdio;
+use std::time::Instant;
+
+use crate::command::Cmd;
+use crate::problem::{Problem, Result};
+
+/// One measurement: a figure in a unit of its own.
+pub(super) type Measurement<'m> = &'m mut dyn FnMut() -> Result<f64>;
+
+/// Takes each measurement once unheeded, then all in turn so many times; the medians.
+pub(super) fn interleave<const N: usize>(runs: usize, mut all: [Measurement<'_>; N]) -> Result<[f64; N]> {
+    let mut taken: [Vec<f64>; N] = std::array::from_fn(|_| Vec::with_capacity(runs));
+    for round in 0..=runs {
+        for (measurement, taken) in all.iter_mut().zip(&mut taken) {
+            let figure = measurement()?;
+            if round > 0 {
+                taken.push(figure);
+            }
+        }
+    }
+    Ok(taken.map(median))
+}
+
+/// The middle one, or the mean of the two in the middle; NaN of nothing.
+pub(super) fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    let middle = figures.len() / 2;
+    match figures.len() {
+        0 => f64::NAN,
+        odd if odd % 2 == 1 => figures[middle],
+        _ => f64::midpoint(figures[middle - 1], figures[middle]),
+    }
+}
+
+/// Milliseconds from before the start of the process until its end has been seen. Its output is thrown away.
+pub(super) fn timed(command: &Cmd) -> Result<f64> {
+    let start = Instant::now();
+    let mut child = command.spawn(Stdio::null(), Stdio::null(), Stdio::inherit())?;
+    let status = child.wait();
+    let took = start.elapsed();
+    match status {
+        Ok(status) if status.success() => Ok(took.as_secs_f64() * 1e3),
+        Ok(status) => Err(Problem::new(format!("{command}: {status}"))),
+        Err(error) => Err(Problem::new(format!("{command}: {error}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn medians() {
+        assert_eq!(median(vec![3.0, 1.0, 2.0]).to_bits(), 2.0_f64.to_bits());
+        assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]).to_bits(), 2.5_f64.to_bits());
+        assert!(median(Vec::new()).is_nan());
+    }
+
+    #[test]
+    fn the_first_round_is_unheeded_and_turns_are_taken() {
+        let order = std::cell::RefCell::new(String::new());
+        let (mut a, mut b) = (100.0, 0.0);
+        let mut first = || {
+            order.borrow_mut().push('a');
+            a -= 1.0;
+            Ok(a)
+        };
+        let mut second = || {
+            order.borrow_mut().push('b');
+            b += 1.0;
+            Ok(b)
+        };
+        let medians = interleave(3, [&mut first, &mut second]).unwrap();
+        assert_eq!(medians.map(f64::to_bits), [97.0, 3.0].map(f64::to_bits));
+        assert_eq!(*order.borrow(), "abababab");
+    }
+}
