@@ -40,21 +40,28 @@ fn a_foreign_client_uses_exactly_its_configuration() {
 
 #[test]
 fn the_name_servers_of_the_configuration_answer_through_the_tunnel() {
-    in_world_with("clients::the_name_servers_of_the_configuration_answer_through_the_tunnel", &["dnsmasq", "dig"], |world| {
-        world.setup();
-        crate::dns::name_server(world, "8.8.8.8", "google.com", "1.2.3.4");
-        world.connect(At::Client1, &world.add("one"));
-        world.reaches(At::Client1, "10.8.0.1");
-        let answer = world.sh_at(At::Client1, "dig +short +time=3 +tries=3 @8.8.8.8 google.com");
-        assert_eq!(answer.trim(), "1.2.3.4");
-    });
+    in_world_with(
+        "clients::the_name_servers_of_the_configuration_answer_through_the_tunnel",
+        &["dnsmasq", "dig"],
+        |world| {
+            world.setup();
+            crate::dns::name_server(world, "8.8.8.8", "google.com", "1.2.3.4");
+            world.connect(At::Client1, &world.add("one"));
+            world.reaches(At::Client1, "10.8.0.1");
+            let answer = world.sh_at(At::Client1, "dig +short +time=3 +tries=3 @8.8.8.8 google.com");
+            assert_eq!(answer.trim(), "1.2.3.4");
+        },
+    );
 }
 
 #[test]
 fn our_own_device_is_a_client_too() {
     in_world("clients::our_own_device_is_a_client_too", |world| {
         if backend() == "kernel" {
-            return phantom_tests::skip("clients::our_own_device_is_a_client_too", "the kernel's WireGuard is under test");
+            return phantom_tests::skip(
+                "clients::our_own_device_is_a_client_too",
+                "the kernel's WireGuard is under test",
+            );
         }
         world.setup();
         let config = world.add("one");
@@ -140,7 +147,12 @@ fn service_stops_starts_and_restarts() {
         let restarted = world.ok(&["core", "restart_service"]);
         assert_eq!(restarted["interface_up"], true);
         world.reaches(At::Client1, INTERNET); // the client finds back by itself
-        world.ok(&["core", "update_tweak_setting", "setting_name=restart_service_after_client_creation", "value=true"]);
+        world.ok(&[
+            "core",
+            "update_tweak_setting",
+            "setting_name=restart_service_after_client_creation",
+            "value=true",
+        ]);
         let before = world.ok(&["core", "server_status"])["service"].clone();
         world.ok(&["core", "add_client", "client_name=with-restart"]);
         let after = world.ok(&["core", "server_status"])["service"].clone();
@@ -181,7 +193,9 @@ fn subnet_change_moves_everybody() {
         let files = world.sh(&format!("stat -c '%a %n' {backup} {backup}/*"));
         assert!(files.lines().next().unwrap().starts_with("700 "), "{files}");
         assert!(files.lines().skip(1).all(|line| line.starts_with("600 ")), "{files}");
-        assert!(files.contains("phantom.db") && files.contains("wg_main.conf") && files.contains("manifest.json"));
+        assert!(
+            files.contains("phantom.db") && files.contains("wg_main.conf") && files.contains("manifest.json")
+        );
     });
 }
 
@@ -221,8 +235,16 @@ fn another_uplink_and_another_backend_keep_the_clients() {
 fn on_iptables(test: &str, variant: &str) {
     in_world(test, |world| {
         world.sh("rm -f /usr/sbin/nft");
-        for program in ["iptables", "iptables-save", "iptables-restore", "ip6tables", "ip6tables-save", "ip6tables-restore"] {
-            let (head, tail) = program.split_once('-').map_or((program, String::new()), |(h, t)| (h, format!("-{t}")));
+        for program in [
+            "iptables",
+            "iptables-save",
+            "iptables-restore",
+            "ip6tables",
+            "ip6tables-save",
+            "ip6tables-restore",
+        ] {
+            let (head, tail) =
+                program.split_once('-').map_or((program, String::new()), |(h, t)| (h, format!("-{t}")));
             world.sh(&format!("ln -sfn /usr/sbin/{head}-{variant}{tail} /etc/alternatives/{program}"));
         }
         if !world.try_at(At::Server, "iptables -t nat -S").status.success() {
@@ -232,7 +254,11 @@ fn on_iptables(test: &str, variant: &str) {
         world.connect(At::Client1, &world.add("one"));
         works(world, At::Client1, "10.8.0.2");
         let status = world.ok(&["core", "get_firewall_status"]);
-        assert_eq!((&status["iptables"]["has_rules"], &status["status"]), (&json!(true), &json!("active")), "{status:#}");
+        assert_eq!(
+            (&status["iptables"]["has_rules"], &status["status"]),
+            (&json!(true), &json!("active")),
+            "{status:#}"
+        );
         assert!(!status["iptables"]["nat_rules"].as_array().unwrap().is_empty(), "{status:#}");
         world.sh("iptables -t nat -F");
         assert_eq!(world.ok(&["core", "reconcile"])["changed"], true);

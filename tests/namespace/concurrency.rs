@@ -35,7 +35,9 @@ impl Calls {
     /// The answers, in the order of the starts.
     fn finish(self) -> Vec<(Vec<String>, Value)> {
         // Each on a thread of its own: a pipe that nobody reads would stop the one that writes.
-        let wait = |(words, child): (Vec<String>, Child)| (words, std::thread::spawn(move || child.wait_with_output()));
+        let wait = |(words, child): (Vec<String>, Child)| {
+            (words, std::thread::spawn(move || child.wait_with_output()))
+        };
         let waiting: Vec<_> = self.running.into_iter().map(wait).collect();
         let answer = |(words, thread): (Vec<String>, std::thread::JoinHandle<std::io::Result<Output>>)| {
             let output = thread.join().unwrap().unwrap();
@@ -66,8 +68,12 @@ fn successes(answers: &[(Vec<String>, Value)], action: &str, codes: &[&str]) -> 
 fn stored(world: &World) -> BTreeMap<String, String> {
     let list = world.ok(&["core", "list_clients", "per_page=100000"]);
     let text = |value: &Value| value.as_str().unwrap().to_owned();
-    let clients: BTreeMap<_, _> =
-        list["clients"].as_array().unwrap().iter().map(|client| (text(&client["name"]), text(&client["ip"]))).collect();
+    let clients: BTreeMap<_, _> = list["clients"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|client| (text(&client["name"]), text(&client["ip"])))
+        .collect();
     assert_eq!(list["total"], clients.len(), "no name twice");
     let addresses: BTreeSet<&String> = clients.values().collect();
     assert_eq!(addresses.len(), clients.len(), "no address twice");
@@ -89,11 +95,16 @@ fn assert_live(world: &World) {
     assert_eq!(read.unwrap(), [""; 0]);
     assert_eq!(wanted.len(), stored(world).len());
     let pairs = |text: &str| -> BTreeMap<String, String> {
-        text.lines().filter_map(|line| line.split_once('\t')).map(|(key, ips)| (key.to_owned(), ips.to_owned())).collect()
+        text.lines()
+            .filter_map(|line| line.split_once('\t'))
+            .map(|(key, ips)| (key.to_owned(), ips.to_owned()))
+            .collect()
     };
     assert_eq!(pairs(&world.sh("wg show wg_main allowed-ips")), wanted, "on the device");
     let file = world.sh("cat /etc/wireguard/wg_main.conf");
-    let value = |line: &str, key: &str| line.strip_prefix(key).map(|rest| rest.trim_start_matches([' ', '=']).to_owned());
+    let value = |line: &str, key: &str| {
+        line.strip_prefix(key).map(|rest| rest.trim_start_matches([' ', '=']).to_owned())
+    };
     let mut listed = BTreeMap::new();
     let mut key = String::new();
     for line in file.lines() {
@@ -124,7 +135,8 @@ fn a_hundred_at_once_on_an_empty_server() {
         let clients = stored(world);
         assert_eq!(clients.len(), added.len());
         for data in &added {
-            let (name, ip) = (data["client"]["name"].as_str().unwrap(), data["client"]["ip"].as_str().unwrap());
+            let (name, ip) =
+                (data["client"]["name"].as_str().unwrap(), data["client"]["ip"].as_str().unwrap());
             assert_eq!(clients[name], ip, "what was answered is what is stored");
         }
         // The lowest addresses, without a gap.
@@ -167,7 +179,11 @@ fn a_hundred_at_once_beside_a_thousand() {
         let (ip, backend) = crate::world::setup_words();
         world.ok(&["core", "setup", &ip, &backend, "subnet=10.8.0.0/16"]);
         fill(1000);
-        assert_eq!(world.ok(&["core", "reconcile"])["steps"].as_array().unwrap().len(), 1001, "the peers and the file");
+        assert_eq!(
+            world.ok(&["core", "reconcile"])["steps"].as_array().unwrap().len(),
+            1001,
+            "the peers and the file"
+        );
         assert_live(world);
         let before = stored(world);
         let begin = Instant::now();
@@ -198,8 +214,16 @@ fn a_hundred_at_once_beside_a_thousand() {
         }
         let added = successes(&answers, "add_client", &ADD);
         let removed = successes(&answers, "remove_client", &REMOVE);
-        note(test, &format!("{} added, {} removed in {:.1} s", added.len(), removed.len(), took.as_secs_f64()));
-        assert!(took > Duration::from_secs(30) || (added.len() >= 100 && removed.len() >= 35), "{} {}", added.len(), removed.len());
+        note(
+            test,
+            &format!("{} added, {} removed in {:.1} s", added.len(), removed.len(), took.as_secs_f64()),
+        );
+        assert!(
+            took > Duration::from_secs(30) || (added.len() >= 100 && removed.len() >= 35),
+            "{} {}",
+            added.len(),
+            removed.len()
+        );
         let now = stored(world);
         assert_eq!(now.len(), before.len() + added.len() - removed.len());
         for client in added.iter().map(|data| &data["client"]).filter(|client| client["name"] != "old-999") {
@@ -209,7 +233,9 @@ fn a_hundred_at_once_beside_a_thousand() {
             assert!(!now.contains_key(data["client_name"].as_str().unwrap()), "{data:#}");
         }
         // Nobody else was touched.
-        for (name, ip) in before.iter().filter(|(name, _)| name[4..].parse::<u32>().unwrap() >= 100 && *name != "old-999") {
+        for (name, ip) in
+            before.iter().filter(|(name, _)| name[4..].parse::<u32>().unwrap() >= 100 && *name != "old-999")
+        {
             assert_eq!(now.get(name), Some(ip), "{name}");
         }
         assert_live(world);
@@ -248,7 +274,12 @@ fn changes_of_every_kind_at_once_leave_one_state() {
         for n in 0..6 {
             calls.add(&format!("new-{n}"));
             calls.start(&["core", "setup", &format!("port={}", 40_000 + n)]);
-            calls.start(&["core", "change_subnet", &format!("new_subnet=10.{}.0.0/24", 20 + n), "confirm=true"]);
+            calls.start(&[
+                "core",
+                "change_subnet",
+                &format!("new_subnet=10.{}.0.0/24", 20 + n),
+                "confirm=true",
+            ]);
             calls.start(&["dns", "change_dns_servers", &format!("primary=10.0.0.{}", n + 1)]);
             calls.start(&["core", "restart_service"]);
             calls.start(&["core", "reconcile"]);
@@ -280,13 +311,24 @@ fn readers_always_see_one_committed_state() {
         let mut seen = 0;
         let done = wait_for(Duration::from_secs(120), || {
             let list = world.ok(&["core", "list_clients"]);
-            let nets: BTreeSet<&str> =
-                list["clients"].as_array().unwrap().iter().map(|one| one["ip"].as_str().unwrap().rsplit_once('.').unwrap().0).collect();
-            assert_eq!((list["total"].as_u64(), nets.len()), (Some(5), 1), "half a change was seen: {list:#}");
+            let nets: BTreeSet<&str> = list["clients"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|one| one["ip"].as_str().unwrap().rsplit_once('.').unwrap().0)
+                .collect();
+            assert_eq!(
+                (list["total"].as_u64(), nets.len()),
+                (Some(5), 1),
+                "half a change was seen: {list:#}"
+            );
             let config = world.export("client-3");
             let address = config.lines().find_map(|line| line.strip_prefix("Address = ")).unwrap();
             let subnet = if address.starts_with("10.8.0.") { "10.8.0.0/24" } else { "172.16.5.0/24" };
-            assert!(config.contains(&format!("0.0.0.0/0, {subnet}, ::/0")), "half a change was seen: {config}");
+            assert!(
+                config.contains(&format!("0.0.0.0/0, {subnet}, ::/0")),
+                "half a change was seen: {config}"
+            );
             seen += 1;
             changing.running.iter_mut().all(|(_, child)| child.try_wait().unwrap().is_some())
         });
@@ -294,7 +336,10 @@ fn readers_always_see_one_committed_state() {
         for (words, answer) in changing.finish() {
             // The order is anybody's guess: to move to where one is, is refused.
             let same = answer["code"] == "VALIDATION_ERROR";
-            assert!(answer["success"] == true || same || answer["code"] == "STATE_LOCKED", "{words:?}: {answer:#}");
+            assert!(
+                answer["success"] == true || same || answer["code"] == "STATE_LOCKED",
+                "{words:?}: {answer:#}"
+            );
         }
         assert_live(world);
     });

@@ -1,5 +1,6 @@
 //! A change that is killed at any point is finished or undone by the next one.
 
+use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::Stdio;
@@ -42,7 +43,12 @@ fn served(world: &World) {
 /// The stored state without what every change moves.
 fn settled(state: &str) -> String {
     let lines = state.lines().filter(|line| !line.contains("primary_dns") && !line.contains("dns_primary"));
-    lines.map(|line| line.split(' ').filter(|word| !word.starts_with("generation=")).collect::<Vec<_>>().join(" ") + "\n").collect()
+    lines
+        .map(|line| {
+            line.split(' ').filter(|word| !word.starts_with("generation=")).collect::<Vec<_>>().join(" ")
+                + "\n"
+        })
+        .collect()
 }
 
 /// Kills an action before each of its writes on the host, and behind the last one; in the long mode behind each. All
@@ -65,7 +71,10 @@ fn kill_everywhere(test: &str, world: &World, victim: &Victim) {
         world.in_sync();
         let start = world.look();
         let (number, words) = next();
-        assert!(matches!(faulty::call(&fault, &shown(&words)), Ended::Killed), "{words:?} {fault}: was not killed");
+        assert!(
+            matches!(faulty::call(&fault, &shown(&words)), Ended::Killed),
+            "{words:?} {fault}: was not killed"
+        );
         world.ok(&["core", "list_clients"]); // who reads is not disturbed
         let what = format!("{words:?} {fault}");
         if number % 2 == 0 {
@@ -101,7 +110,8 @@ fn heals_by_reconcile(world: &World, start: &Look, words: &[String], what: &str)
 #[track_caller]
 fn heals_by_the_next_change(world: &World, start: &Look, number: u32, what: &str) {
     let marked = Path::new(MARKER).exists();
-    let output = api().args(["dns", "change_dns_servers", &format!("primary=10.1.0.{number}")]).output().unwrap();
+    let output =
+        api().args(["dns", "change_dns_servers", &format!("primary=10.1.0.{number}")]).output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{what}: {}{errors}", String::from_utf8_lossy(&output.stdout));
     assert_eq!(errors.contains("cut short"), marked, "{what}: {errors}");
@@ -127,7 +137,10 @@ fn add_client() {
 #[test]
 fn remove_client() {
     let prepare = |world: &World| drop(world.call(&["core", "add_client", "client_name=victim"]));
-    kill("crashes::remove_client", &Victim { words: |_| words(&["core", "remove_client", "client_name=victim"]), prepare });
+    kill(
+        "crashes::remove_client",
+        &Victim { words: |_| words(&["core", "remove_client", "client_name=victim"]), prepare },
+    );
 }
 
 fn restart_with_clients(world: &World) {
@@ -153,7 +166,9 @@ fn remove_client_with_a_restart() {
 
 #[test]
 fn change_subnet() {
-    let prepare = |world: &World| drop(world.call(&["core", "change_subnet", "new_subnet=10.8.0.0/24", "confirm=true"]));
+    let prepare = |world: &World| {
+        drop(world.call(&["core", "change_subnet", "new_subnet=10.8.0.0/24", "confirm=true"]))
+    };
     let words = |_| words(&["core", "change_subnet", "new_subnet=172.16.9.0/28", "confirm=true"]);
     kill("crashes::change_subnet", &Victim { words, prepare });
 }
@@ -161,7 +176,10 @@ fn change_subnet() {
 #[test]
 fn setup_with_another_port() {
     let prepare = |world: &World| drop(world.ok(&["core", "setup", "port=51820"]));
-    kill("crashes::setup_with_another_port", &Victim { words: |_| words(&["core", "setup", "port=443"]), prepare });
+    kill(
+        "crashes::setup_with_another_port",
+        &Victim { words: |_| words(&["core", "setup", "port=443"]), prepare },
+    );
 }
 
 #[test]
@@ -177,7 +195,11 @@ fn setup_with_another_backend() {
             return phantom_tests::skip(test, "no /dev/net/tun");
         }
         let prepare = |world: &World| drop(world.ok(&["core", "setup", "backend=kernel"]));
-        kill_everywhere(test, world, &Victim { words: |_| words(&["core", "setup", "backend=embedded"]), prepare });
+        kill_everywhere(
+            test,
+            world,
+            &Victim { words: |_| words(&["core", "setup", "backend=embedded"]), prepare },
+        );
     });
 }
 
@@ -187,7 +209,10 @@ fn setup_with_a_server_that_is_stopped() {
         world.ok(&["core", "setup", "port=51820"]);
         world.ok(&["core", "stop_service"]);
     };
-    kill("crashes::setup_with_a_server_that_is_stopped", &Victim { words: |_| words(&["core", "setup", "port=443"]), prepare });
+    kill(
+        "crashes::setup_with_a_server_that_is_stopped",
+        &Victim { words: |_| words(&["core", "setup", "port=443"]), prepare },
+    );
 }
 
 #[test]
@@ -204,7 +229,10 @@ fn start_service() {
 
 #[test]
 fn restart_service() {
-    kill("crashes::restart_service", &Victim { words: |_| words(&["core", "restart_service"]), prepare: |_| () });
+    kill(
+        "crashes::restart_service",
+        &Victim { words: |_| words(&["core", "restart_service"]), prepare: |_| () },
+    );
 }
 
 #[test]
@@ -223,7 +251,8 @@ fn reconcile() {
         let writes = faulty::count(&["core", "reconcile"]);
         good.assert_same(&world.look(), "without a fault");
         note(test, &format!("{writes} writes, {} runs killed", writes + 1));
-        let faults = (1..=writes).map(|write| format!("kill-before:{write}")).chain([format!("kill-after:{writes}")]);
+        let faults =
+            (1..=writes).map(|write| format!("kill-before:{write}")).chain([format!("kill-after:{writes}")]);
         for fault in faults {
             sabotage();
             assert!(matches!(faulty::call(&fault, &["core", "reconcile"]), Ended::Killed), "{fault}");
@@ -254,11 +283,16 @@ fn the_first_setup() {
         let foreign = world.foreign();
         let writes = faulty::count(&setup);
         note(test, &format!("{writes} writes, {} runs killed", writes + 1));
-        let faults = (1..=writes).map(|write| format!("kill-before:{write}")).chain([format!("kill-after:{writes}")]);
+        let faults =
+            (1..=writes).map(|write| format!("kill-before:{write}")).chain([format!("kill-after:{writes}")]);
         for fault in faults {
             wipe(world);
             assert!(matches!(faulty::call(&fault, &setup), Ended::Killed), "{fault}");
-            for other in [&["core", "list_clients"][..], &["dns", "change_dns_servers", "primary=1.1.1.1"], &["core", "reconcile"]] {
+            for other in [
+                &["core", "list_clients"][..],
+                &["dns", "change_dns_servers", "primary=1.1.1.1"],
+                &["core", "reconcile"],
+            ] {
                 let answer = world.call(other);
                 assert_eq!(answer["code"], "NOT_INITIALIZED", "{fault}: {other:?}: {answer:#}");
             }
@@ -278,13 +312,6 @@ fn the_first_setup() {
 fn a_change_that_was_committed_is_completed() {
     in_world("crashes::a_change_that_was_committed_is_completed", |world| {
         served(world);
-        // The marker of a change that is under way, as the change left it behind.
-        let marker_of = |words: &[&str]| {
-            let writes = faulty::count(words);
-            assert!(matches!(faulty::call(&format!("kill-after:{writes}"), words), Ended::Killed));
-            std::fs::read(MARKER).unwrap()
-        };
-        let _ = world.call(&["core", "setup", "port=51820"]);
         for (words, back) in [
             (["core", "setup", "port=443"], ["core", "setup", "port=51820"]),
             (["core", "setup", "port=53"], ["core", "setup", "port=51820"]),
@@ -299,13 +326,16 @@ fn a_change_that_was_committed_is_completed() {
             world.sh("nft flush ruleset; wg set wg_main listen-port 9999");
             let done = world.ok(&["core", "reconcile"]);
             assert_eq!(done["recovered"]["outcome"], "completed", "{done:#}");
-            assert_eq!((&done["recovered"]["action"], &done["changed"]), (&json!("setup"), &json!(true)), "{done:#}");
+            assert_eq!(
+                (&done["recovered"]["action"], &done["changed"]),
+                (&json!("setup"), &json!(true)),
+                "{done:#}"
+            );
             let port = words[2].strip_prefix("port=").unwrap();
             assert_eq!(world.sh("wg show wg_main listen-port").trim(), port);
             world.in_sync();
             world.ok(&back);
         }
-        let _ = marker_of;
     });
 }
 
@@ -320,45 +350,52 @@ fn at_every_system_call() {
         served(world);
         let exe = programs().join("phantom-api");
         let exe = exe.to_str().unwrap();
-        let actions: [fn(u32) -> Vec<String>; 5] = [
-            |n| words(&["core", "add_client", &format!("client_name=new-{n}")]),
-            |n| words(&["dns", "change_dns_servers", &format!("primary=10.2.{}.{}", n / 250, n % 250 + 1)]),
-            |n| {
+        let actions: [fn(&World, u32) -> Vec<String>; 5] = [
+            |_, n| words(&["core", "add_client", &format!("client_name=new-{n}")]),
+            |_, n| {
+                words(&["dns", "change_dns_servers", &format!("primary=10.2.{}.{}", n / 250, n % 250 + 1)])
+            },
+            |_, n| {
                 let value = ["value=true", "value=false"][n as usize % 2];
                 words(&["core", "update_tweak_setting", "setting_name=block_ipv6_leak", value])
             },
-            |n| {
-                let subnet = ["new_subnet=10.9.0.0/24", "new_subnet=10.8.0.0/24"][n as usize % 2];
+            |world, _| {
+                let away = world.ok(&["core", "get_subnet_info"])["current_subnet"] == "10.8.0.0/24";
+                let subnet = if away { "new_subnet=10.9.0.0/24" } else { "new_subnet=10.8.0.0/24" };
                 words(&["core", "change_subnet", subnet, "confirm=true"])
             },
-            |_| words(&["core", "restart_service"]),
+            |_, _| words(&["core", "restart_service"]),
         ];
         let mut number = 0;
         let (mut undone, mut completed, mut killed) = (0, 0, 0);
         for action in actions {
             number += 1;
-            let all = action(number);
-            world.sh(&format!("strace -qq -o /run/trace -e trace={CALLS} {exe} {} > /dev/null", all.join(" ")));
-            let calls = std::fs::read_to_string("/run/trace").unwrap().lines().count();
-            let stride = if long() { 1 } else { (calls / 40).max(1) };
-            note(test, &format!("{}: {calls} system calls, killed at every {stride}.", all[1]));
-            for call in (1..=calls).step_by(stride) {
+            let all = action(world, number);
+            world.sh(&format!(
+                "strace -qq -o /run/trace -e trace={CALLS} {exe} {} > /dev/null",
+                all.join(" ")
+            ));
+            let calls = calls_of(&std::fs::read_to_string("/run/trace").unwrap());
+            let stride = if long() { 1 } else { (calls.len() / 30).max(1) };
+            note(test, &format!("{}: {} system calls, killed at every {stride}.", all[1], calls.len()));
+            for (call, times) in calls.iter().rev().step_by(stride) {
                 number += 1;
-                let all = action(number);
+                let all = action(world, number);
                 let start = world.look();
                 let mut strace = std::process::Command::new("strace");
                 strace.args(["-qq", "-o", "/run/trace", "-e", &format!("trace={CALLS}")]);
-                strace.args(["-e", &format!("inject={CALLS}:signal=SIGKILL:when={call}"), exe]);
+                strace.args(["-e", &format!("inject={call}:signal=SIGKILL:when={times}"), exe]);
                 let output = strace.args(&all).stdin(Stdio::null()).output().unwrap();
                 if output.status.signal() != Some(9) {
                     // It answered before it came to that call.
                     continue;
                 }
                 killed += 1;
-                let what = format!("{all:?} killed at system call {call}");
+                let what = format!("{all:?} killed at {call} number {times}");
                 let healed = world.ok(&["core", "reconcile"]);
                 let now = world.look();
-                if settled_of(&start) == settled_of(&now) {
+                // Every commit counts on, so that equal states mean that there was none.
+                if start.state == now.state {
                     undone += u32::from(healed["recovered"]["outcome"] == "undone");
                     assert_ne!(healed["recovered"]["outcome"], "completed", "{what}: {healed:#}");
                     assert_same_lines(&start.host, &now.host, &what);
@@ -371,25 +408,42 @@ fn at_every_system_call() {
                 assert_eq!(contradictions(), [""; 0], "{what}");
             }
         }
-        note(test, &format!("{killed} runs killed; {undone} were undone, {completed} completed, the others had not begun or were complete"));
-        assert!(undone > 0, "no run was killed amid its change");
+        note(
+            test,
+            &format!(
+                "{killed} runs killed; {undone} were undone, {completed} completed, the others had not begun or were complete"
+            ),
+        );
+        assert!(undone > 0 && completed > 0, "no run was killed amid its change, or none behind its commit");
         world.add("last");
         world.in_sync();
     });
 }
 
-/// The stored state, with everything that a change can change.
-fn settled_of(look: &Look) -> String {
-    look.state.split(' ').filter(|word| !word.starts_with("generation=")).collect()
+/// The system calls of a trace in their order, each with how often it has been made by then.
+fn calls_of(trace: &str) -> Vec<(String, usize)> {
+    let mut times = BTreeMap::new();
+    let mut calls = Vec::new();
+    for (name, _) in trace.lines().filter_map(|line| line.split_once('(')) {
+        let count = times.entry(name.to_owned()).or_insert(0);
+        *count += 1;
+        calls.push((name.to_owned(), *count));
+    }
+    calls
 }
 
 /// Whether an action is done completely, as far as the stored state shows.
 fn done(world: &World, words: &[String]) -> bool {
     let value = |key: &str| words.iter().find_map(|word| word.strip_prefix(key)).unwrap().to_owned();
     match words[1].as_str() {
-        "add_client" => world.call(&["core", "export_client", &format!("client_name={}", value("client_name="))])["success"] == true,
+        "add_client" => {
+            world.call(&["core", "export_client", &format!("client_name={}", value("client_name="))])["success"]
+                == true
+        }
         "change_dns_servers" => world.ok(&["dns", "get_dns_servers"])["primary"] == value("primary="),
-        "update_tweak_setting" => world.ok(&["core", "get_tweak_settings"])["block_ipv6_leak"] == (value("value=") == "true"),
+        "update_tweak_setting" => {
+            world.ok(&["core", "get_tweak_settings"])["block_ipv6_leak"] == (value("value=") == "true")
+        }
         "change_subnet" => world.ok(&["core", "get_subnet_info"])["current_subnet"] == value("new_subnet="),
         _ => true,
     }

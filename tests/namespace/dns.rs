@@ -22,11 +22,12 @@ pub(crate) fn name_server(world: &World, ip: &str, name: &str, address: &str) {
 
 /// Starts a name server that knows these names: every other one does not exist.
 fn serve(world: &World, ip: &str, names: &[(&str, &str)]) {
-    let mut args: Vec<String> = ["--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--bind-interfaces", "--local=/#/"]
-        .into_iter()
-        .chain(["--keep-in-foreground", "--user=root", "--pid-file="])
-        .map(str::to_owned)
-        .collect();
+    let mut args: Vec<String> =
+        ["--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--bind-interfaces", "--local=/#/"]
+            .into_iter()
+            .chain(["--keep-in-foreground", "--user=root", "--pid-file="])
+            .map(str::to_owned)
+            .collect();
     args.push(format!("--listen-address={ip}"));
     args.extend(names.iter().map(|(name, address)| format!("--host-record={name},{address}")));
     world.spawn(At::Internet, "dnsmasq", &args.iter().map(String::as_str).collect::<Vec<_>>());
@@ -80,7 +81,11 @@ fn servers_that_answer_pass_with_a_measured_time() {
         assert_eq!(results.len(), 2);
         for (result, server) in results.iter().zip(["8.8.8.8", "8.8.4.4"]) {
             assert_eq!((&result["server"], &result["status"]), (&json!(server), &json!("OK")), "{result:#}");
-            assert_eq!((&result["success"], &result["test_domain"]), (&json!(true), &json!("google.com")), "{result:#}");
+            assert_eq!(
+                (&result["success"], &result["test_domain"]),
+                (&json!(true), &json!("google.com")),
+                "{result:#}"
+            );
             assert!(result.get("error").is_none(), "{result:#}");
             assert_measured(result);
         }
@@ -128,13 +133,21 @@ fn tests_of<'a>(status: &'a Value, at: usize, server: &str) -> [&'a Value; 2] {
     let result = &status["health"]["test_results"][at];
     assert_eq!(result["server"], server, "{status:#}");
     let tests = &result["tests"];
-    assert_eq!((&tests[0]["domain"], &tests[1]["domain"]), (&json!("google.com"), &json!("cloudflare.com")), "{status:#}");
+    assert_eq!(
+        (&tests[0]["domain"], &tests[1]["domain"]),
+        (&json!("google.com"), &json!("cloudflare.com")),
+        "{status:#}"
+    );
     [&tests[0], &tests[1]]
 }
 
 #[track_caller]
 fn assert_passed(test: &Value, address: &str) {
-    assert_eq!((&test["success"], &test["response"], &test["error"]), (&json!(address), &json!(address), &Value::Null), "{test:#}");
+    assert_eq!(
+        (&test["success"], &test["response"], &test["error"]),
+        (&json!(address), &json!(address), &Value::Null),
+        "{test:#}"
+    );
 }
 
 #[track_caller]
@@ -151,9 +164,16 @@ fn health_is_healthy_degraded_or_unavailable() {
         world.ok(&["dns", "change_dns_servers", "primary=198.18.0.2", "secondary=8.8.4.4"]);
         // A closed port and a silent server.
         let data = ask(world, &["dns", "status"]);
-        assert_eq!((&data["mode"], &data["health"]["status"]), (&json!("standard"), &json!("unavailable")), "{data:#}");
+        assert_eq!(
+            (&data["mode"], &data["health"]["status"]),
+            (&json!("standard"), &json!("unavailable")),
+            "{data:#}"
+        );
         assert_eq!(data["configuration"], json!({ "primary": "198.18.0.2", "secondary": "8.8.4.4" }));
-        tests_of(&data, 0, "198.18.0.2").into_iter().chain(tests_of(&data, 1, "8.8.4.4")).for_each(assert_not_passed);
+        tests_of(&data, 0, "198.18.0.2")
+            .into_iter()
+            .chain(tests_of(&data, 1, "8.8.4.4"))
+            .for_each(assert_not_passed);
         // One server answers.
         serve(world, "8.8.8.8", &[GOOGLE, CLOUDFLARE]);
         world.ok(&["dns", "change_dns_servers", "primary=8.8.8.8"]);

@@ -46,6 +46,7 @@ fn ended(words: &[&str], output: &Output) -> Ended {
     }
     let errors = String::from_utf8_lossy(&output.stderr);
     let writes = errors.lines().find_map(|line| line.strip_prefix("phantom-api-faulty: writes: "));
-    let writes = writes.unwrap_or_else(|| panic!("{words:?}: no number of writes: {errors}")).parse().unwrap();
+    let writes =
+        writes.unwrap_or_else(|| panic!("{words:?}: no number of writes: {errors}")).parse().unwrap();
     Ended::Answered { answer: answer_of(words, output), writes }
 }

@@ -11,7 +11,7 @@ mod clients;
 mod concurrency;
 mod crashes;
 mod dns;
-//mod faults;
+mod faults;
 mod faulty;
 mod look;
 mod ping;

@@ -19,7 +19,8 @@ pub(crate) fn ping(at: At, address: &str, count: u16) -> bool {
         let Some(socket) = open(address) else { return false };
         (1..=count).any(|number| {
             let sent = Instant::now();
-            let answered = socket.send(&request(number)).is_ok() && answer(&socket, number, sent + Duration::from_secs(1));
+            let answered = socket.send(&request(number)).is_ok()
+                && answer(&socket, number, sent + Duration::from_secs(1));
             if !answered {
                 std::thread::sleep(Duration::from_millis(100).saturating_sub(sent.elapsed())); // a route that refuses
             }

@@ -86,21 +86,30 @@ fn links_and_addresses() {
         let all: [Sabotage; 10] = [
             ("ip link set wg_main down", &["link"], Session::Stays),
             ("ip addr flush dev wg_main scope global", &["address"], Session::Stays),
-            ("ip addr del 10.8.0.1/24 dev wg_main; ip addr add 10.8.0.1/16 dev wg_main", &["address"], Session::Stays),
+            (
+                "ip addr del 10.8.0.1/24 dev wg_main; ip addr add 10.8.0.1/16 dev wg_main",
+                &["address"],
+                Session::Stays,
+            ),
             ("ip addr add 10.99.0.1/24 dev wg_main", &["address"], Session::Stays),
             ("ip link set wg_main mtu 1300", &["link"], Session::Stays),
             ("ip link set wg_main alias ''", &["link"], Session::Stays),
             ("ip link set wg_main down; ip addr flush dev wg_main", &["address", "link"], Session::Stays),
             (DELETE_LINK, made_anew, Session::Ends),
             ("rm /etc/wireguard/wg_main.conf; ip link set wg_main down", &["file", "link"], Session::Stays),
-            ("sysctl -qw net.ipv4.ip_forward=0; ip addr flush dev wg_main", &["address", "sysctl"], Session::Stays),
+            (
+                "sysctl -qw net.ipv4.ip_forward=0; ip addr flush dev wg_main",
+                &["address", "sysctl"],
+                Session::Stays,
+            ),
         ];
         all.into_iter().for_each(|one| repairs(world, one));
     });
 }
 
 /// The embedded device ends with its link; the look needs it to be gone.
-const DELETE_LINK: &str = "ip link del wg_main; while [ -e /run/wireguard/wg_main.sock ]; do sleep 0.02; done";
+const DELETE_LINK: &str =
+    "ip link del wg_main; while [ -e /run/wireguard/wg_main.sock ]; do sleep 0.02; done";
 
 #[test]
 fn a_link_that_is_deleted_again_and_again_comes_back_at_once() {
@@ -127,12 +136,20 @@ fn device_and_peers() {
             ("wg genkey > /run/k; wg set wg_main private-key /run/k; rm /run/k", &["link"], Session::Ends),
             ("wg set wg_main listen-port 4444", &["link"], Session::Stays),
             ("wg set wg_main fwmark 0x1234", &["link"], Session::Stays),
-            ("wg set wg_main peer $(wg genkey | wg pubkey) allowed-ips 10.8.0.77/32", &["peer"], Session::Stays),
+            (
+                "wg set wg_main peer $(wg genkey | wg pubkey) allowed-ips 10.8.0.77/32",
+                &["peer"],
+                Session::Stays,
+            ),
             ("wg set wg_main peer $K allowed-ips 10.8.0.77/32", &["peer"], Session::Stays),
             ("wg set wg_main peer $K allowed-ips 0.0.0.0/0", &["peer"], Session::Stays),
             // Whom an address is given to, that is who has it: the other one has lost it.
             ("wg set wg_main peer $K allowed-ips 10.8.0.3/32", &["peer"], Session::Stays),
-            ("wg set wg_main peer $(wg genkey | wg pubkey) allowed-ips 10.8.0.2/32,10.8.0.3/32", &["peer"], Session::Stays),
+            (
+                "wg set wg_main peer $(wg genkey | wg pubkey) allowed-ips 10.8.0.2/32,10.8.0.3/32",
+                &["peer"],
+                Session::Stays,
+            ),
             ("wg set wg_main peer $K preshared-key /dev/null", &["peer"], Session::Ends),
             ("wg set wg_main peer $K2 persistent-keepalive 7", &["peer"], Session::Stays),
         ];
@@ -157,7 +174,11 @@ fn packet_filter_and_forwarding() {
             ),
             ("nft insert rule inet phantom_wg forward drop", &["firewall"], Session::Stays),
             ("nft add rule inet phantom_wg srcnat oifname eth1 accept", &["firewall"], Session::Stays),
-            ("nft add chain inet phantom_wg more '{ type filter hook forward priority 10; policy drop; }'", &["firewall"], Session::Stays),
+            (
+                "nft add chain inet phantom_wg more '{ type filter hook forward priority 10; policy drop; }'",
+                &["firewall"],
+                Session::Stays,
+            ),
             ("sysctl -qw net.ipv4.ip_forward=0", &["sysctl"], Session::Stays),
         ];
         all.into_iter().for_each(|one| repairs(world, one));
@@ -220,7 +241,12 @@ fn the_process_of_the_device() {
             world.sh(&format!("rm {lost}"));
             world.ok(&["core", "reconcile"]);
             world.in_sync();
-            assert_eq!(world.sh("grep -ls 'phantom-wg-devic[e]' /proc/[0-9]*/cmdline | wc -l").trim(), "1", "rm {lost}: {}", world.picture());
+            assert_eq!(
+                world.sh("grep -ls 'phantom-wg-devic[e]' /proc/[0-9]*/cmdline | wc -l").trim(),
+                "1",
+                "rm {lost}: {}",
+                world.picture()
+            );
             world.begin_anew(At::Client1);
             world.reaches(At::Client1, INTERNET);
         }
@@ -339,7 +365,9 @@ fn refused(world: &World, parameter: &str, code: &str) -> Value {
 fn setup_refuses_what_belongs_to_somebody_else() {
     in_world("repair::setup_refuses_what_belongs_to_somebody_else", |world| {
         for link in ["type veth peer name other", "alias phantom type veth peer name other"] {
-            world.sh(&format!("ip link add wg_main {link}; ip addr add 172.25.0.1/24 dev wg_main; ip link set wg_main up"));
+            world.sh(&format!(
+                "ip link add wg_main {link}; ip addr add 172.25.0.1/24 dev wg_main; ip link set wg_main up"
+            ));
             let answer = refused(world, "interface=wg_main", "VALIDATION_ERROR");
             assert_eq!(answer["data"]["parameter"], "interface", "{answer:#}");
             assert!(answer["error"].as_str().unwrap().contains("wg_main"), "{answer:#}");
@@ -404,7 +432,11 @@ fn boot_brings_everything_back() {
             assert!(wait_for(Duration::from_secs(30), gone));
             // The boot unit runs exactly this.
             assert_eq!(world.ok(&["core", "reconcile"])["changed"], true);
-            assert_same_lines(&before.host, &world.look().host, &format!("boot, stopped before: {stop_first}"));
+            assert_same_lines(
+                &before.host,
+                &world.look().host,
+                &format!("boot, stopped before: {stop_first}"),
+            );
             world.in_sync();
             world.begin_anew(At::Client1);
             world.reaches(At::Client1, INTERNET);

@@ -73,7 +73,13 @@ pub(crate) fn in_rootless_world(test: &str, body: impl FnOnce(&World)) {
         return body(&World::new());
     }
     let missing = impossible(&["setpriv"]);
-    let try_it = Command::new("setpriv").args(NOBODY).arg("unshare").args(ROOTLESS).args(NAMESPACES).arg("true").output();
+    let try_it = Command::new("setpriv")
+        .args(NOBODY)
+        .arg("unshare")
+        .args(ROOTLESS)
+        .args(NAMESPACES)
+        .arg("true")
+        .output();
     match (missing, try_it) {
         (Some(why), _) => skip(test, &why),
         (None, Ok(output)) if output.status.success() => enter(test, &ROOTLESS),
@@ -92,7 +98,8 @@ const ROOTLESS: [&str; 2] = ["--user", "--map-root-user"];
 
 /// Why a world cannot be made here.
 fn impossible(more: &[&str]) -> Option<String> {
-    let missing: Vec<&str> = PROGRAMS.iter().chain(more).copied().filter(|program| !installed(program)).collect();
+    let missing: Vec<&str> =
+        PROGRAMS.iter().chain(more).copied().filter(|program| !installed(program)).collect();
     if !missing.is_empty() {
         return Some(format!("needs {}", missing.join(", ")));
     }
@@ -102,7 +109,8 @@ fn impossible(more: &[&str]) -> Option<String> {
     if !is_root() {
         return None;
     }
-    let made = Command::new("unshare").args(NAMESPACES).args(["mount", "-t", "tmpfs", "none", "/mnt"]).output();
+    let made =
+        Command::new("unshare").args(NAMESPACES).args(["mount", "-t", "tmpfs", "none", "/mnt"]).output();
     match made {
         Ok(output) if output.status.success() => None,
         Ok(output) => Some(format!("no namespaces here: {}", String::from_utf8_lossy(&output.stderr).trim())),
@@ -224,6 +232,14 @@ impl World {
              ip -n inet route add default via 198.18.0.1; ip route add default via 203.0.113.1
              ip netns exec isp sysctl -qw net.ipv4.ip_forward=1; sysctl -qw net.ipv4.ip_forward=0",
         );
+        // The kernel brings the links up in its own time, and adds routes of its own then.
+        wait_for(Duration::from_secs(10), || {
+            world
+                .sh("[ -e /proc/net/if_inet6 ] || echo eth0 eth1; ip -6 route show table all")
+                .matches(" eth")
+                .count()
+                >= 2
+        });
         // wg-quick hands DNS servers to resolvconf; here every namespace has its own resolv.conf, and that is enough.
         let shim = "#!/bin/sh\n[ \"$1\" = -a ] && cat > /etc/resolv.conf\nexit 0\n";
         std::fs::write("/usr/sbin/resolvconf", shim).unwrap();
@@ -277,7 +293,11 @@ impl World {
     #[track_caller]
     pub(crate) fn fails(&self, words: &[&str], code: &str) -> Value {
         let answer = self.call(words);
-        assert_eq!((&answer["success"], &answer["code"]), (&false.into(), &code.into()), "{words:?}: {answer:#}");
+        assert_eq!(
+            (&answer["success"], &answer["code"]),
+            (&false.into(), &code.into()),
+            "{words:?}: {answer:#}"
+        );
         answer
     }
 

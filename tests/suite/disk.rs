@@ -18,11 +18,10 @@ const CHANGES: [&[&str]; 6] = [
     &["dns", "change_dns_servers", "primary=9.9.9.9"],
 ];
 
-/// Runs a role of this file on a small file system; says whether that could be done here.
-fn on_a_small_disk(test: &str, role: &str) -> bool {
+/// Runs a role of this file on a small file system.
+fn on_a_small_disk(test: &str, role: &str) {
     if !is_root() {
-        skip(test, "a file system can only be mounted by root");
-        return false;
+        return skip(test, "a file system can only be mounted by root");
     }
     let dir = tempfile::tempdir().unwrap();
     let script = "mount -t tmpfs -o size=1m tmpfs \"$0\" || exit 77; exec \"$@\"";
@@ -30,14 +29,12 @@ fn on_a_small_disk(test: &str, role: &str) -> bool {
     command.args(["--mount", "--propagation", "private", "sh", "-c", script]).arg(dir.path());
     command.arg(std::env::current_exe().unwrap()).args([role, "--exact", "--ignored", "--nocapture"]);
     let output = command.env("ROLE_DIR", dir.path()).output().unwrap();
-    let text =
+    let said =
         format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     if output.status.code() == Some(77) {
-        skip(test, "this machine does not let us mount a file system");
-        return false;
+        return skip(test, "this machine does not let us mount a file system");
     }
-    assert!(output.status.success() && text.contains("1 passed"), "{text}");
-    true
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
 }
 
 fn role_dir() -> PathBuf {

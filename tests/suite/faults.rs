@@ -45,7 +45,7 @@ fn writes(change: &Change) -> Vec<String> {
 
 /// Host and database without the backups of subnet changes, which stay until they are removed by hand, and without
 /// folders that a first change makes: those of the run directory, and the one where WireGuard's tools look.
-fn dump(server: &Server) -> String {
+pub(crate) fn dump(server: &Server) -> String {
     let all = server.dump();
     let folder = |line: &str| {
         let ours = line.starts_with("<dir>/") || line.starts_with("/etc/wireguard/ ");
@@ -101,13 +101,18 @@ fn refuse_each(changes: impl Iterator<Item = &'static Change>) {
             if !report.check(!answer.success(), || format!("{}: it succeeds", at())) {
                 continue;
             }
-            let subnet = change.name.starts_with("subnet") && answer.code() == "NETWORK_ERROR";
-            report.check(subnet || answer.code() == "SERVICE_OPERATION_FAILED", || {
-                format!("{}: {}", at(), answer.out)
-            });
-            report.check(rolled_back(&answer) == true, || {
-                format!("{}: not rolled back: {}{}", at(), answer.out, answer.err)
-            });
+            let in_backup = is_before_the_change(change, &write);
+            let code = match change.name.starts_with("subnet") {
+                true if in_backup => "CONFIG_ERROR",
+                true => "NETWORK_ERROR",
+                false => "SERVICE_OPERATION_FAILED",
+            };
+            report.check(answer.code() == code, || format!("{}: {}", at(), answer.out));
+            // Before the host is touched there is nothing that could stay behind.
+            let left = if in_backup { rolled_back(&answer).is_null() } else { rolled_back(&answer) == true };
+            report.check(left, || format!("{}: not rolled back: {}{}", at(), answer.out, answer.err));
+            let folder = in_backup && server.dump().contains("/backups/subnet_change_");
+            report.check(!folder, || format!("{}: half a backup is left", at()));
             if let Err(lines) = as_before(change, &server, &before) {
                 report.check(false, || format!("{}: changed\n{lines}", at()));
             }
@@ -145,7 +150,7 @@ fn refuse_all_from_each(changes: impl Iterator<Item = &'static Change>) {
             report.check(dump_database(&server.paths().database()) == stored, || {
                 format!("{}: the database has changed", at())
             });
-            let complete = rolled_back(&answer) == true;
+            let complete = rolled_back(&answer) == true || rolled_back(&answer).is_null();
             if let (true, Err(lines)) = (complete, as_before(change, &server, &before)) {
                 report.check(false, || format!("{}: not rolled back\n{lines}", at()));
             }

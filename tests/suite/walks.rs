@@ -8,7 +8,7 @@ use phantom_host::{DeviceUpdate, LinkChange};
 use phantom_tests::Server;
 use serde_json::Value;
 
-use crate::faults::changed;
+use crate::faults::{changed, dump};
 
 /// Numbers without a pattern, the same ones for a seed (the sequence of `SplitMix64`).
 struct Dice(u64);
@@ -90,12 +90,12 @@ impl Walk {
             self.server.fake.refuse_write(refused);
         }
         self.server.fake.advance(Duration::from_secs(2));
-        let before = self.dump();
+        let before = dump(&self.server);
         let answer = self.server.run(words.iter().map(Into::into).collect());
         if answer.success() {
             self.note(&words, &answer.json()["data"]);
         } else {
-            let after = self.dump();
+            let after = dump(&self.server);
             assert_eq!(
                 before,
                 after,
@@ -167,14 +167,6 @@ impl Walk {
         let answer = self.server.api(&["core", "reconcile"]);
         assert!(answer.success(), "{}\n{}", self.steps.join("\n"), answer.out);
         self.check();
-    }
-
-    fn dump(&self) -> String {
-        let all = self.server.dump();
-        let kept = all
-            .lines()
-            .filter(|line| !line.contains("/backups/subnet_change_") && !line.starts_with("<dir>/run/"));
-        kept.flat_map(|line| [line, "\n"]).collect()
     }
 }
 

@@ -42,6 +42,9 @@ const GOTATUN_DIR: &str = "/var/tmp/phantom-wg-bench";
 const PARTS: [&str; 8] =
     ["throughput", "add-client", "memory", "server-status", "reconcile", "change-subnet", "loop", "reads"];
 
+/// How many clients the servers have that are to add one.
+const SIZES: [u32; 4] = [0, 1_000, 10_000, 60_000];
+
 /// The options of both sides.
 struct Options {
     quick: bool,
@@ -84,8 +87,8 @@ pub(crate) fn run(mut words: Words) -> Result<bool> {
     let built =
         programs.iter().find(|built| built.target == "phantom-api").context("phantom-api was not built")?;
     let names = ["bench-hello", "bench-insert", "bench-clients", "bench-peak"];
-    let build = ["build", "--release", "-p", "xtask", "--features", "bench"].into_iter();
-    let helpers = workspace::build(build.chain(names.into_iter().flat_map(|name| ["--bin", name])))?;
+    let words = ["build", "--release", "-p", "xtask", "--features", "bench"].into_iter();
+    let helpers = workspace::build(words.chain(names.into_iter().flat_map(|name| ["--bin", name])))?;
     let helper = helpers.first().context("the helpers were not built")?;
     let out = workspace::target_dir()?.join("bench");
     fs::create_dir_all(&out).context(out.display())?;
@@ -180,42 +183,31 @@ pub(crate) fn inside(mut words: Words) -> Result<bool> {
     if options.wants("throughput") {
         throughput::run(&places, &options, &mut report)?;
     }
-    if PARTS.iter().any(|part| *part != "throughput" && options.wants(part)) {
-        let world = World::new(&places)?;
-        let result = measure_server(&world, &options, &mut report);
-        world.end();
-        result?;
-    }
+    measure_servers(&places, &options, &mut report)?;
     report.write(&places.out)?;
     Ok(report.all_met())
 }
 
-/// The server with more and more clients.
-fn measure_server(world: &World, options: &Options, report: &mut Report) -> Result {
-    let mut sizes = clients::Sizes::default();
-    for count in [0, 1_000, 10_000, 60_000] {
-        let at_ten_thousand = ["memory", "server-status", "reconcile", "change-subnet", "loop"];
-        let wanted = options.wants("add-client")
-            || (count == 10_000 && at_ten_thousand.iter().any(|part| options.wants(part)))
-            || (count == 60_000 && options.wants("reads"));
-        if !wanted {
-            continue;
-        }
-        world.fill(count)?;
-        if count == 10_000 {
-            ten_thousand(world, options, report)?;
-        }
-        if options.wants("add-client") {
-            clients::add(world, options, count, &mut sizes, report)?;
-        }
-        if count == 10_000 && options.wants("loop") {
-            clients::add_in_a_loop(world, report)?;
-        }
-        if count == 60_000 && options.wants("reads") {
-            whole::reads(world, options, report)?;
-        }
+/// Servers of every size that is needed.
+fn measure_servers(places: &Places, options: &Options, report: &mut Report) -> Result {
+    world::lay_cable()?;
+    let at_ten_thousand = ["memory", "server-status", "reconcile", "change-subnet", "loop"];
+    if options.wants("add-client") {
+        let [first, second, third, fourth] = SIZES;
+        let worlds = [
+            World::new(places, 0, first)?,
+            World::new(places, 1, second)?,
+            World::new(places, 2, third)?,
+            World::new(places, 3, fourth)?,
+        ];
+        clients::add(&worlds, options, report)?;
     }
-    sizes.report(report);
+    if at_ten_thousand.iter().any(|part| options.wants(part)) {
+        ten_thousand(&World::new(places, 4, 10_000)?, options, report)?;
+    }
+    if options.wants("reads") {
+        whole::reads(&World::new(places, 5, 60_000)?, options, report)?;
+    }
     Ok(())
 }
 
@@ -231,6 +223,9 @@ fn ten_thousand(world: &World, options: &Options, report: &mut Report) -> Result
     }
     if options.wants("memory") {
         whole::memory(world, options, report)?;
+    }
+    if options.wants("loop") {
+        clients::add_in_a_loop(world, report)?;
     }
     Ok(())
 }

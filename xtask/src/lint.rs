@@ -18,7 +18,10 @@ struct Check {
 
 const CHECKS: &[Check] = &[
     Check { name: "format", run: || cargo().args(["fmt", "--all", "--check"]).run() },
-    Check { name: "clippy, all features", run: || clippy(&["--workspace", "--all-targets", "--all-features"]) },
+    Check {
+        name: "clippy, all features",
+        run: || clippy(&["--workspace", "--all-targets", "--all-features"]),
+    },
     Check { name: "clippy, no features", run: || clippy(&["-p", "phantom-api", "--no-default-features"]) },
     Check { name: "documentation", run: documentation },
     Check { name: "generated files", run: generated },
@@ -36,7 +39,9 @@ pub(crate) fn run(words: Words) -> Result<bool> {
     }
     println!("== licences, bans, advisories");
     match deny() {
-        None => tally.skip("licences, bans, advisories", "cargo-deny is not installed (cargo install cargo-deny)"),
+        None => {
+            tally.skip("licences, bans, advisories", "cargo-deny is not installed (cargo install cargo-deny)")
+        }
         Some(result) => tally.record("licences, bans, advisories", result),
     }
     tally.close();
@@ -67,7 +72,8 @@ fn deny() -> Option<Result> {
     if !Cmd::new("cargo-deny").arg("--version").succeeds() {
         return None;
     }
-    let deny = |words: &[&str]| cargo().args(["deny", "--offline", "--all-features", "check"]).args(words).run();
+    let deny =
+        |words: &[&str]| cargo().args(["deny", "--offline", "--all-features", "check"]).args(words).run();
     let base = deny(&["licenses", "bans", "sources"]);
     let home = std::env::var_os("CARGO_HOME").map(Into::into);
     let home = home.or_else(|| std::env::home_dir().map(|home| home.join(".cargo")));

@@ -1,5 +1,8 @@
 //! The development tasks of Phantom-WG: `cargo xtask TASK`.
-#![expect(clippy::disallowed_methods, reason = "a development tool runs programs and writes files; it is no part of the product")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a development tool runs programs and writes files; it is no part of the product"
+)]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it talks to the person at the terminal")]
 
 mod bench;

@@ -48,13 +48,15 @@ pub(crate) const BUILD: &[Need] = &[
 ///
 /// The package lists are fetched only when the ones on the machine do not do.
 pub(crate) fn ensure(needs: &[Need]) -> Result<BTreeSet<String>> {
-    let missing: BTreeSet<&str> = needs.iter().filter(|need| !need.is_there()).map(|need| need.package).collect();
+    let missing: BTreeSet<&str> =
+        needs.iter().filter(|need| !need.is_there()).map(|need| need.package).collect();
     if missing.is_empty() {
         return Ok(BTreeSet::new());
     }
     let list: Vec<&str> = missing.into_iter().collect();
     if find_program("apt-get").is_none() {
-        let text = format!("please install what Debian calls {}: this machine has no apt-get", list.join(", "));
+        let text =
+            format!("please install what Debian calls {}: this machine has no apt-get", list.join(", "));
         return Err(Problem::new(text));
     }
     println!("Installing Debian packages: {}", list.join(" "));
@@ -77,7 +79,8 @@ pub(crate) fn purge(packages: &BTreeSet<String>) -> Result<bool> {
         return Ok(true);
     }
     let plan = apt(&["-s", "purge"], &present).read()?;
-    let removed = plan.lines().filter_map(|line| line.strip_prefix("Purg ").or_else(|| line.strip_prefix("Remv ")));
+    let removed =
+        plan.lines().filter_map(|line| line.strip_prefix("Purg ").or_else(|| line.strip_prefix("Remv ")));
     let removed = removed.filter_map(|rest| rest.split_whitespace().next());
     // The plan writes `libc6-dev`, the list of installed packages `libc6-dev:amd64`.
     let plain = |name: &str| name.split(':').next().unwrap_or_default().to_owned();
@@ -90,7 +93,8 @@ pub(crate) fn purge(packages: &BTreeSet<String>) -> Result<bool> {
 }
 
 fn apt<W: AsRef<str>>(verb: &[&str], packages: impl IntoIterator<Item = W>) -> Cmd {
-    let options = ["-qq", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=600", "-o", "Dpkg::Use-Pty=0"];
+    let options =
+        ["-qq", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=600", "-o", "Dpkg::Use-Pty=0"];
     // `env` and not this process's environment: sudo drops that.
     let command = Cmd::root("env").args(["DEBIAN_FRONTEND=noninteractive", "LC_ALL=C.UTF-8", "apt-get"]);
     let command = command.args(options).args(verb);

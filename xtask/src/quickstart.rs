@@ -53,7 +53,8 @@ pub(crate) fn run(mut words: Words) -> Result<bool> {
         Some(dir) => dir,
         None => {
             let packages = packages::ensure(packages::BUILD)?;
-            let dir = build()?;
+            println!("== Building (some minutes the first time)");
+            let dir = workspace::build_installation()?;
             if !packages.is_empty() || !is_root() {
                 return as_root(&dir, server_ip.as_deref(), prove, &packages);
             }
@@ -75,7 +76,12 @@ pub(crate) fn run(mut words: Words) -> Result<bool> {
     println!("== Server");
     let server = server::set_up(server_ip.as_deref(), changed)?;
     let client = server::first_client(FIRST_CLIENT)?;
-    println!("\n== Configuration of {FIRST_CLIENT} ({})\n\n{}\n\n{}", client.address, client.config, qr::draw(&client.config)?);
+    println!(
+        "\n== Configuration of {FIRST_CLIENT} ({})\n\n{}\n\n{}",
+        client.address,
+        client.config,
+        qr::draw(&client.config)?
+    );
     if !prove {
         return Ok(true);
     }
@@ -83,26 +89,27 @@ pub(crate) fn run(mut words: Words) -> Result<bool> {
     let proven = proof::run(&server, &client)?;
     println!();
     if proven {
-        println!("The server works. Next: phantom-api --help, or phantom-api core add_client client_name=my-phone");
+        println!(
+            "The server works. Next: phantom-api --help, or phantom-api core add_client client_name=my-phone"
+        );
     } else {
-        println!("The server is installed, and the proof failed: see above, and phantom-api core service_logs");
+        println!(
+            "The server is installed, and the proof failed: see above, and phantom-api core service_logs"
+        );
     }
     Ok(proven)
-}
-
-/// Builds the programs and what `uninstall` needs, as this user.
-fn build() -> Result<PathBuf> {
-    println!("== Building (some minutes the first time)");
-    let words = "build --release -p phantom-api -p phantom-device -p xtask --bins --features xtask/reset";
-    workspace::build(words.split(' '))?;
-    Ok(workspace::target_dir()?.join("release"))
 }
 
 /// The packages that came to the machine before this process could write its manifest.
 const BUILD_PACKAGES: &str = "PHANTOM_BUILD_PACKAGES";
 
 /// Goes on as root with what has been built.
-fn as_root(built: &std::path::Path, ip: Option<&str>, prove: bool, packages: &std::collections::BTreeSet<String>) -> Result<bool> {
+fn as_root(
+    built: &std::path::Path,
+    ip: Option<&str>,
+    prove: bool,
+    packages: &std::collections::BTreeSet<String>,
+) -> Result<bool> {
     let list: Vec<&str> = packages.iter().map(String::as_str).collect();
     let this = std::env::current_exe().context("this program")?;
     let command = Cmd::root("env").arg(format!("{BUILD_PACKAGES}={}", list.join(" "))).arg(this);

@@ -120,7 +120,8 @@ fn programs() -> Result<PathBuf> {
 /// `cargo test` of everything; its lines go to the terminal as far as they say something.
 fn on_this_machine(programs: &Path, extent: Extent, tally: &mut Tally) -> Result {
     let mut command = cargo().args(["test", "--workspace", "--all-features", "--no-fail-fast"]);
-    command = command.env("PHANTOM_BIN_DIR", programs).env("PHANTOM_DEVICE", programs.join("phantom-wg-device"));
+    command =
+        command.env("PHANTOM_BIN_DIR", programs).env("PHANTOM_DEVICE", programs.join("phantom-wg-device"));
     if let Some(variable) = extent.variable() {
         command = command.env(variable, "1");
     }
@@ -159,5 +160,9 @@ fn privileged_runner() -> Option<&'static str> {
 fn host_triple() -> Result<String> {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let text = Cmd::new(rustc).arg("-vV").read()?;
-    Ok(text.lines().find_map(|line| line.strip_prefix("host: ")).unwrap_or("x86_64-unknown-linux-gnu").to_owned())
+    Ok(text
+        .lines()
+        .find_map(|line| line.strip_prefix("host: "))
+        .unwrap_or("x86_64-unknown-linux-gnu")
+        .to_owned())
 }

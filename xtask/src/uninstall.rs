@@ -21,10 +21,11 @@ pub(crate) fn run(mut words: Words) -> Result<bool> {
     let purge = words.flag("--purge");
     let built = words.value("--built")?.map(PathBuf::from);
     words.end()?;
-    let built = built.map_or_else(build, Ok)?;
+    let built = built.map_or_else(workspace::build_installation, Ok)?;
     if !is_root() {
         let this = std::env::current_exe().context("this program")?;
-        let command = Cmd::root(this).args(["uninstall", "--built"]).arg(built).args(purge.then_some("--purge"));
+        let command =
+            Cmd::root(this).args(["uninstall", "--built"]).arg(built).args(purge.then_some("--purge"));
         return Ok(command.command().status().context(&command)?.success());
     }
     let mut manifest = Manifest::load()?;
@@ -47,17 +48,14 @@ pub(crate) fn run(mut words: Words) -> Result<bool> {
     }
     remove_folders(&manifest);
     manifest.keep_only_packages()?;
-    println!("The stored state stays in {ROOT}: quickstart finds it again, and uninstall --purge removes it.");
+    println!(
+        "The stored state stays in {ROOT}: quickstart finds it again, and uninstall --purge removes it."
+    );
     if !manifest.packages.is_empty() {
         let list: Vec<&str> = manifest.packages.iter().map(String::as_str).collect();
         println!("Debian packages stay (uninstall --purge removes them): {}", list.join(" "));
     }
     Ok(true)
-}
-
-fn build() -> Result<PathBuf> {
-    workspace::build(["build", "--release", "-p", "xtask", "--features", "reset", "--bin", "phantom-reset"])?;
-    Ok(workspace::target_dir()?.join("release"))
 }
 
 fn purge_all(manifest: &Manifest) -> Result {

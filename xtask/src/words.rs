@@ -25,7 +25,8 @@ impl Words {
 
     /// The next word that is not an option.
     pub(crate) fn next_word(&mut self) -> Option<String> {
-        let at = self.words.iter().position(|word| !word.starts_with('-') || word == "-h" || word == "--help")?;
+        let at =
+            self.words.iter().position(|word| !word.starts_with('-') || word == "-h" || word == "--help")?;
         Some(self.words.remove(at))
     }
 

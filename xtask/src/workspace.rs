@@ -31,7 +31,10 @@ pub(crate) fn metadata(deep: bool) -> Result<Value> {
 /// Where cargo puts what it builds.
 pub(crate) fn target_dir() -> Result<PathBuf> {
     let metadata = metadata(false)?;
-    metadata["target_directory"].as_str().map(PathBuf::from).context("cargo metadata names no target directory")
+    metadata["target_directory"]
+        .as_str()
+        .map(PathBuf::from)
+        .context("cargo metadata names no target directory")
 }
 
 /// A program or a test that cargo has built.
@@ -74,12 +77,29 @@ fn build_with<W: AsRef<str>>(words: &[W], cargo: Cmd) -> Result<Vec<Artifact>> {
 /// Builds the server's programs as they are delivered: for release and linked statically, because a program that looks
 /// for no libraries starts about 0.3 ms sooner.
 pub(crate) fn build_release() -> Result<Vec<Artifact>> {
+    build_release_with(&[])
+}
+
+/// As [`build_release`], with more words for cargo. The packages are always the same, so that what they share is compiled
+/// once, whatever is asked for.
+pub(crate) fn build_release_with(more: &[&str]) -> Result<Vec<Artifact>> {
     let version = Cmd::new("rustc").arg("-vV").dir(root()).read()?;
-    let triple = version.lines().find_map(|line| line.strip_prefix("host: ")).context("rustc -vV names no host")?;
+    let triple =
+        version.lines().find_map(|line| line.strip_prefix("host: ")).context("rustc -vV names no host")?;
     // A target that is named keeps the flags away from what runs while building.
     let flags = "-C target-feature=+crt-static";
     let words = ["build", "--release", "--target", triple, "-p", "phantom-api", "-p", "phantom-device"];
-    build_with(&words, cargo().env("RUSTFLAGS", flags))
+    build_with(&[&words[..], more].concat(), cargo().env("RUSTFLAGS", flags))
+}
+
+/// Builds what quickstart installs and what uninstall runs; returns the folder that holds all of it.
+pub(crate) fn build_installation() -> Result<PathBuf> {
+    let programs = build_release_with(&["-p", "xtask", "--features", "xtask/reset", "--bins"])?;
+    let program = programs
+        .iter()
+        .find(|program| program.target == "phantom-api")
+        .context("cargo built no phantom-api")?;
+    program.path.parent().map(Path::to_owned).context("phantom-api lies nowhere")
 }
 
 fn artifact(line: &str) -> Option<Artifact> {

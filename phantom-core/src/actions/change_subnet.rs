@@ -5,7 +5,7 @@ use std::path::Path;
 use phantom_engine::{Change, Engine, EngineError};
 use phantom_host::HostError;
 use phantom_module::{Action, Call, Effect, Lang, Text};
-use phantom_store::{Backup, Server};
+use phantom_store::{Backup, Server, StoreError};
 use phantom_types::Subnet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -125,44 +125,59 @@ fn step_of(error: &EngineError) -> &'static str {
     }
 }
 
-/// Keeps everything from before: the database, the configuration, the packet filter, and a manifest.
+/// Keeps everything from before: the database, the configuration, the packet filter, and a manifest. One that could
+/// not be completed is removed again.
 fn backup(engine: &Engine, change: &Change<'_>, server: &Server, new: Subnet) -> Result<String, CoreError> {
     let files = &engine.host().files;
     let backups = engine.paths().backups_dir();
     let mut seconds = engine.host().clock.now().seconds();
-    let failed = |error: HostError| EngineError::Host {
-        operation: "backup",
-        source: Box::new(error.into()),
-        rolled_back: false,
-    };
     // A second change within the same second gets the next number.
-    while files.info(&backups.join(backup_name(seconds))).map_err(failed)?.is_some() {
+    while files.info(&backups.join(backup_name(seconds))).map_err(not_kept(&backups))?.is_some() {
         seconds += 1;
     }
     let id = backup_name(seconds);
     let dir = backups.join(&id);
-    files.make_dir(&dir, 0o700).map_err(failed)?;
+    let kept = fill(engine, change, server, new, &id, &dir);
+    kept.inspect_err(|_| drop(files.remove_dir(&dir)))?;
+    Ok(id)
+}
+
+fn fill(
+    engine: &Engine,
+    change: &Change<'_>,
+    server: &Server,
+    new: Subnet,
+    id: &str,
+    dir: &Path,
+) -> Result<(), CoreError> {
+    let files = &engine.host().files;
+    files.make_dir(dir, 0o700).map_err(not_kept(dir))?;
     engine.store().copy_database(&dir.join("phantom.db"))?;
     let config = phantom_engine::Site::wireguard_file(&server.interface);
-    if let Some(content) = files.read(&config).map_err(failed)?.map(Zeroizing::new) {
-        write(engine, &dir, &format!("{}.conf", server.interface), &content).map_err(failed)?;
+    if let Some(content) = files.read(&config).map_err(not_kept(dir))?.map(Zeroizing::new) {
+        write(engine, dir, &format!("{}.conf", server.interface), &content)?;
     }
     let wanted = engine.store().read(|state| engine.desired(state, phantom_engine::Depth::Network))?;
-    write(engine, &dir, "firewall.txt", format!("{:#?}\n", wanted.firewall).as_bytes()).map_err(failed)?;
+    write(engine, dir, "firewall.txt", format!("{:#?}\n", wanted.firewall).as_bytes())?;
     let manifest = json!({
         "backup_id": id, "old_subnet": server.subnet, "new_subnet": new, "clients": change.client_count()?,
         "interface": server.interface, "files": ["phantom.db", format!("{}.conf", server.interface), "firewall.txt"]
     });
-    write(engine, &dir, "manifest.json", format!("{manifest:#}\n").as_bytes()).map_err(failed)?;
-    Ok(id)
+    write(engine, dir, "manifest.json", format!("{manifest:#}\n").as_bytes())
+}
+
+fn not_kept(file: &Path) -> impl FnOnce(HostError) -> CoreError {
+    let file = file.to_owned();
+    |source| StoreError::Write { file, source: Box::new(source) }.into()
 }
 
 fn backup_name(seconds: i64) -> String {
     format!("subnet_change_{seconds}")
 }
 
-fn write(engine: &Engine, dir: &Path, name: &str, content: &[u8]) -> Result<(), HostError> {
-    engine.host().files.write(&dir.join(name), content, 0o600)
+fn write(engine: &Engine, dir: &Path, name: &str, content: &[u8]) -> Result<(), CoreError> {
+    let file = dir.join(name);
+    engine.host().files.write(&file, content, 0o600).map_err(not_kept(&file))
 }
 
 fn changed(old: Subnet, new: Subnet, lang: Lang) -> String {

@@ -23,7 +23,13 @@ fn main() -> ExitCode {
     let mut out = io::stdout().lock();
     let mut err = io::stderr();
     let mut streams = Streams { out: &mut out, err: &mut err };
-    let exit = cli::main(words, &Environment::default(), &mut streams, |text| eprintln!("phantom-api: {text}"), open);
+    let exit = cli::main(
+        words,
+        &Environment::default(),
+        &mut streams,
+        |text| eprintln!("phantom-api: {text}"),
+        open,
+    );
     eprintln!("phantom-api-faulty: writes: {}", FAULTY.get().map_or(0, FaultyHost::writes));
     ExitCode::from(u8::from(exit))
 }
@@ -32,7 +38,8 @@ fn open(root: PathBuf) -> Phantom {
     let paths = Paths::new(root);
     let exe = std::env::current_exe().expect("procfs is mounted");
     let programs = Programs::in_dir(exe.parent().expect("a program lies in a directory"));
-    let plan: Plan = std::env::var("PHANTOM_FAULT").expect("PHANTOM_FAULT is set").parse().expect("it is a plan");
+    let plan: Plan =
+        std::env::var("PHANTOM_FAULT").expect("PHANTOM_FAULT is set").parse().expect("it is a plan");
     let (host, faulty) = FaultyHost::wrap(Host::linux(linux_options(&paths, programs)), plan);
     FAULTY.get_or_init(|| faulty);
     let builder = Phantom::builder(host, Store::new(paths)).system::<Core>().system::<Dns>();

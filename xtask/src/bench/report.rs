@@ -12,11 +12,11 @@ use crate::problem::{Context as _, Result};
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Goal {
     /// At most so many times the peer's figure.
-    AtMostTimes(f64),
+    TimesOrLess(f64),
     /// At least so many times the peer's figure.
-    AtLeastTimes(f64),
+    TimesOrMore(f64),
     /// At most this, in the unit of the figure.
-    AtMost(f64),
+    Limit(f64),
 }
 
 /// What a figure counts.
@@ -49,9 +49,9 @@ impl Row {
     /// Whether the goal is reached; `None` when it was not measured.
     fn met(&self) -> Option<bool> {
         match self.goal {
-            Goal::AtMostTimes(times) => self.ratio().map(|ratio| ratio <= times),
-            Goal::AtLeastTimes(times) => self.ratio().map(|ratio| ratio >= times),
-            Goal::AtMost(limit) => self.measured.map(|measured| measured <= limit),
+            Goal::TimesOrLess(times) => self.ratio().map(|ratio| ratio <= times),
+            Goal::TimesOrMore(times) => self.ratio().map(|ratio| ratio >= times),
+            Goal::Limit(limit) => self.measured.map(|measured| measured <= limit),
         }
     }
 
@@ -64,9 +64,9 @@ impl Row {
             .map_or_else(|| "–".to_owned(), |(name, figure)| format!("{} ({name})", self.unit.show(*figure)));
         let ratio = self.ratio().map_or_else(|| "–".to_owned(), |ratio| format!("{ratio:.2} ×"));
         let goal = match self.goal {
-            Goal::AtMostTimes(times) => format!("≤ {times} ×"),
-            Goal::AtLeastTimes(times) => format!("≥ {times} ×"),
-            Goal::AtMost(limit) => format!("≤ {}", self.unit.show(limit)),
+            Goal::TimesOrLess(times) => format!("≤ {times} ×"),
+            Goal::TimesOrMore(times) => format!("≥ {times} ×"),
+            Goal::Limit(limit) => format!("≤ {}", self.unit.show(limit)),
         };
         let met = self.met().map_or("–", |met| if met { "yes" } else { "**no**" });
         let remark = if self.remark.is_empty() { String::new() } else { format!(" ({})", self.remark) };
@@ -76,9 +76,9 @@ impl Row {
     fn json(&self) -> Value {
         let peer = self.peer.as_ref().map(|(name, figure)| json!({"name": name, "figure": figure}));
         let goal = match self.goal {
-            Goal::AtMostTimes(times) => json!({"at_most_times": times}),
-            Goal::AtLeastTimes(times) => json!({"at_least_times": times}),
-            Goal::AtMost(limit) => json!({"at_most": limit}),
+            Goal::TimesOrLess(times) => json!({"at_most_times": times}),
+            Goal::TimesOrMore(times) => json!({"at_least_times": times}),
+            Goal::Limit(limit) => json!({"at_most": limit}),
         };
         json!({
             "what": self.what,
@@ -164,16 +164,16 @@ mod tests {
 
     #[test]
     fn goals() {
-        assert_eq!(row(Some(2.5), 1.0, Goal::AtMostTimes(2.5)).met(), Some(true));
-        assert_eq!(row(Some(2.6), 1.0, Goal::AtMostTimes(2.5)).met(), Some(false));
-        assert_eq!(row(Some(2.6), 1.0, Goal::AtLeastTimes(3.0)).met(), Some(false));
-        assert_eq!(row(Some(2.6), 1.0, Goal::AtMost(2.6)).met(), Some(true));
-        assert_eq!(row(None, 1.0, Goal::AtMost(2.6)).met(), None);
+        assert_eq!(row(Some(2.5), 1.0, Goal::TimesOrLess(2.5)).met(), Some(true));
+        assert_eq!(row(Some(2.6), 1.0, Goal::TimesOrLess(2.5)).met(), Some(false));
+        assert_eq!(row(Some(2.6), 1.0, Goal::TimesOrMore(3.0)).met(), Some(false));
+        assert_eq!(row(Some(2.6), 1.0, Goal::Limit(2.6)).met(), Some(true));
+        assert_eq!(row(None, 1.0, Goal::Limit(2.6)).met(), None);
     }
 
     #[test]
     fn a_line_names_the_unit() {
-        let line = row(Some(2600.0), 650.0, Goal::AtMostTimes(3.0)).line();
+        let line = row(Some(2600.0), 650.0, Goal::TimesOrLess(3.0)).line();
         assert_eq!(line, "| what | 2.60 s | 650.0 ms (peer) | 4.00 × | ≤ 3 × | **no** |");
     }
 }

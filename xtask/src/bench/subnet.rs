@@ -10,11 +10,11 @@ use serde_json::Value;
 use super::Options;
 use super::measure::{interleave, median, timed};
 use super::report::{Goal, Report, Row, Unit};
-use super::world::{CLIENT, SUBNET, World};
+use super::world::{CLIENT, World};
 use crate::command::{Cmd, lines};
 use crate::problem::{Context as _, Problem, Result};
 
-/// The subnet to go to and to come back from.
+/// The subnet to go to and to come back from: other numbers and another length.
 const OTHER: &str = "172.16.0.0/12";
 
 /// The client's interface and its configuration.
@@ -25,8 +25,8 @@ const CONFIGURATION: &str = "/run/bench/client.conf";
 const LISTEN: Duration = Duration::from_secs(20);
 
 /// The words of the change number `number`, counted from 1: there and back again.
-pub(super) fn line(number: usize) -> String {
-    let to = if number % 2 == 1 { OTHER } else { SUBNET };
+pub(super) fn line(world: &World, number: usize) -> String {
+    let to = if number % 2 == 1 { OTHER } else { &world.subnet };
     format!("core change_subnet new_subnet={to} confirm=true")
 }
 
@@ -48,7 +48,7 @@ pub(super) fn run(world: &World, options: &Options, report: &mut Report) -> Resu
         measured: Some(measured),
         unit: Unit::Milliseconds,
         peer: None,
-        goal: Goal::AtMost(limit),
+        goal: Goal::Limit(limit),
         remark: remark.to_owned(),
     };
     report.add(row("`change_subnet`, 10,000 clients", took, 3000.0, ""));
@@ -83,20 +83,20 @@ impl Client {
         let known: Vec<&str> = text.lines().filter(known).collect();
         fs::write(CONFIGURATION, known.join("\n") + "\n").context(CONFIGURATION)?;
         let device = Cmd::line("ip netns exec").arg(CLIENT).arg(world.device()).arg(INTERFACE);
-        let device = device.spawn(Stdio::null(), Stdio::null(), Stdio::inherit())?;
+        let device = device.spawn(Stdio::null(), Stdio::null(), Stdio::null())?;
         let key = text
             .lines()
             .find_map(|line| line.strip_prefix("PublicKey = "))
             .context("no key of the server")?;
-        let host = u32::from(address) - u32::from(base(SUBNET)?);
+        let host = u32::from(address) - u32::from(base(&world.subnet)?);
         let client = Self { device, host, server: key.to_owned() };
         wait_for_socket(INTERFACE)?;
         in_client(&format!("wg setconf {INTERFACE} {CONFIGURATION}")).quiet()?;
-        for subnet in [SUBNET, OTHER] {
+        for subnet in [&world.subnet, OTHER] {
             in_client(&format!("ip addr add {}/32 dev {INTERFACE}", client.address(subnet)?)).quiet()?;
         }
         in_client(&format!("ip link set {INTERFACE} up")).quiet()?;
-        for subnet in [SUBNET, OTHER] {
+        for subnet in [&world.subnet, OTHER] {
             in_client(&format!("ip route add {subnet} dev {INTERFACE}")).quiet()?;
         }
         Ok(client)
@@ -131,11 +131,12 @@ impl Client {
 
     /// Milliseconds of the change, and milliseconds without an answer.
     fn watch(&self, world: &World, number: usize) -> Result<(f64, f64)> {
-        let (old, new) = if number % 2 == 1 { (SUBNET, OTHER) } else { (OTHER, SUBNET) };
+        let here = world.subnet.as_str();
+        let (old, new) = if number % 2 == 1 { (here, OTHER) } else { (OTHER, here) };
         let in_old = self.ping(old)?;
         in_old.answers.recv_timeout(LISTEN).context("the client does not reach the server")?;
         let in_new = self.ping(new)?;
-        let took = timed(&world.api(&line(number)))?;
+        let took = timed(&world.api(&line(world, number)))?;
         self.start_anew()?;
         let first =
             in_new.answers.recv_timeout(LISTEN).context("the client does not reach the server any more")?;

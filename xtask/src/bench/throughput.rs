@@ -45,7 +45,7 @@ pub(super) fn run(places: &Places, options: &Options, report: &mut Report) -> Re
             measured: peer.map(|_| measured),
             unit: Unit::MegabitsPerSecond,
             peer: peer.map(|(name, figure)| (name.to_owned(), figure)),
-            goal: Goal::AtLeastTimes(times),
+            goal: Goal::TimesOrMore(times),
             remark: if peer.is_none() { "gotatun-cli could not be built".to_owned() } else { String::new() },
         });
     };

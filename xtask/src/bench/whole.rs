@@ -5,7 +5,7 @@ use std::fs;
 use super::Options;
 use super::measure::{interleave, timed};
 use super::report::{Goal, Report, Row, Unit};
-use super::world::{INTERFACE, World};
+use super::world::World;
 use crate::command::Cmd;
 use crate::problem::{Context as _, Problem, Result};
 
@@ -25,16 +25,16 @@ pub(super) fn reads(world: &World, options: &Options, report: &mut Report) -> Re
 /// `server_status` beside `wg` showing the same peers.
 pub(super) fn status(world: &World, options: &Options, report: &mut Report) -> Result {
     let mut status = || timed(&world.api("core server_status"));
-    let mut dump = || timed(&dump());
-    let [status, dump] = interleave(options.few(), [&mut status, &mut dump])?;
-    report.add(row("`server_status` at 10,000 peers".to_owned(), status, ("`wg show dump`", dump), 2.0));
+    let mut showing = || timed(&dump(world));
+    let [status, showing] = interleave(options.few(), [&mut status, &mut showing])?;
+    report.add(row("`server_status` at 10,000 peers".to_owned(), status, ("`wg show dump`", showing), 2.0));
     Ok(())
 }
 
 /// `reconcile` with nothing to do, and with every peer to bring back.
 pub(super) fn reconcile(world: &World, options: &Options, report: &mut Report) -> Result {
     let mut in_sync = || timed(&world.api("core reconcile"));
-    let mut showing = || timed(&dump());
+    let mut showing = || timed(&dump(world));
     let [in_sync, showing] = interleave(options.few(), [&mut in_sync, &mut showing])?;
     report.add(row(
         "`reconcile` in sync, 10,000 peers".to_owned(),
@@ -43,10 +43,10 @@ pub(super) fn reconcile(world: &World, options: &Options, report: &mut Report) -
         5.0,
     ));
 
-    write_configurations()?;
+    write_configurations(world)?;
     let wanted = world.live_peers()?;
     let from_empty = |command: &Cmd| {
-        set(EMPTY).quiet()?;
+        set(world, EMPTY).quiet()?;
         let took = timed(command)?;
         let live = world.live_peers()?;
         if live == wanted {
@@ -56,7 +56,7 @@ pub(super) fn reconcile(world: &World, options: &Options, report: &mut Report) -
         }
     };
     let mut repair = || from_empty(&world.api("core reconcile"));
-    let mut setconf = || from_empty(&set(FULL));
+    let mut setconf = || from_empty(&set(world, FULL));
     let [repair, setconf] = interleave(options.few(), [&mut repair, &mut setconf])?;
     let what = "`reconcile` from an empty device, 10,000 peers".to_owned();
     report.add(row(what, repair, ("`wg setconf`", setconf), 3.0));
@@ -66,7 +66,7 @@ pub(super) fn reconcile(world: &World, options: &Options, report: &mut Report) -
 /// Memory of the actions that could need much of it.
 pub(super) fn memory(world: &World, options: &Options, report: &mut Report) -> Result {
     let mut peaks = Vec::new();
-    write_configurations()?;
+    write_configurations(world)?;
     for action in [
         "add_client",
         "remove_client",
@@ -83,9 +83,9 @@ pub(super) fn memory(world: &World, options: &Options, report: &mut Report) -> R
             let line = match action {
                 "add_client" | "remove_client" => format!("core {action} client_name=memory-{number}"),
                 "export_client" => "core export_client client_name=filled-5000".to_owned(),
-                "change_subnet" => super::subnet::line(number),
+                "change_subnet" => super::subnet::line(world, number),
                 "reconcile (empty device)" => {
-                    set(EMPTY).quiet()?;
+                    set(world, EMPTY).quiet()?;
                     "core reconcile".to_owned()
                 }
                 _ => format!("core {action}"),
@@ -103,7 +103,7 @@ pub(super) fn memory(world: &World, options: &Options, report: &mut Report) -> R
         measured: Some(worst),
         unit: Unit::Mebibytes,
         peer: None,
-        goal: Goal::AtMost(16.0),
+        goal: Goal::Limit(16.0),
         remark: each.join(", "),
     });
     Ok(())
@@ -114,8 +114,8 @@ const FULL: &str = "/run/bench/full.conf";
 /// The same without peers.
 const EMPTY: &str = "/run/bench/empty.conf";
 
-fn write_configurations() -> Result {
-    let full = Cmd::line("wg showconf").arg(INTERFACE).read()?;
+fn write_configurations(world: &World) -> Result {
+    let full = Cmd::line("wg showconf").arg(&world.interface).read()?;
     let (interface, _) = full.split_once("[Peer]").context("the interface has no peers")?;
     for (file, text) in [(FULL, full.as_str()), (EMPTY, interface)] {
         fs::write(file, text).context(file)?;
@@ -124,16 +124,16 @@ fn write_configurations() -> Result {
 }
 
 /// Gives the interface the configuration of a file in the place of its own.
-fn set(file: &str) -> Cmd {
-    Cmd::line("wg setconf").args([INTERFACE, file])
+fn set(world: &World, file: &str) -> Cmd {
+    Cmd::line("wg setconf").args([&world.interface, file])
 }
 
-fn dump() -> Cmd {
-    Cmd::line("wg show").args([INTERFACE, "dump"])
+fn dump(world: &World) -> Cmd {
+    Cmd::line("wg show").args([&world.interface, "dump"])
 }
 
 fn peak(world: &World, line: &str) -> Result<f64> {
-    let command = world.helper("bench-peak").arg(world.program()).args(line.split(' '));
+    let command = world.helper("bench-peak").arg(world.program()).args(world.words(line));
     let kibibytes: f64 = command.read()?.parse().context("bench-peak")?;
     Ok(kibibytes / 1024.0)
 }
@@ -144,7 +144,7 @@ fn row(what: String, measured: f64, (name, figure): (&str, f64), times: f64) -> 
         measured: Some(measured),
         unit: Unit::Milliseconds,
         peer: Some((name.to_owned(), figure)),
-        goal: Goal::AtMostTimes(times),
+        goal: Goal::TimesOrLess(times),
         remark: String::new(),
     }
 }

@@ -1,5 +1,6 @@
 //! The machine that the bench sees: a server with one cable to a client, of which nothing stays.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -7,17 +8,11 @@ use super::Places;
 use crate::command::Cmd;
 use crate::problem::{Context as _, Problem, Result};
 
-/// The server's interface.
-pub(super) const INTERFACE: &str = "wg_main";
-
 /// The name of our device's program.
 pub(super) const DEVICE: &str = "phantom-wg-device";
 
 /// The namespace of a client that is connected by cable.
 pub(super) const CLIENT: &str = "client";
-
-/// The subnet that the server is set up with: it has room for all the clients.
-pub(super) const SUBNET: &str = "10.0.0.0/8";
 
 /// In the new namespaces: puts folders of our own over those that the programs write to.
 pub(super) fn enclose(out: &Path) -> Result {
@@ -35,37 +30,71 @@ pub(super) fn enclose(out: &Path) -> Result {
     mount("ip link set lo up")
 }
 
-/// The server, set up and running.
+/// Lays the cable to the client.
+pub(super) fn lay_cable() -> Result {
+    for line in [
+        "ip netns add client",
+        "ip link add eth0 type veth peer name eth0 netns client",
+        "ip addr add 203.0.113.5/24 dev eth0",
+        "ip link set eth0 up",
+        "ip route add default via 203.0.113.1",
+        "ip -n client addr add 203.0.113.1/24 dev eth0",
+        "ip -n client link set eth0 up",
+        "ip -n client link set lo up",
+    ] {
+        Cmd::line(line).quiet()?;
+    }
+    Ok(())
+}
+
+/// A server, set up and running, with as many clients as it is to have. Servers of several sizes stand side by side, so
+/// that they can be measured in turns.
 pub(super) struct World {
     programs: PathBuf,
     helpers: PathBuf,
     opt: PathBuf,
+    root: PathBuf,
+    /// Its interface.
+    pub(super) interface: String,
+    /// Its subnet, which has room for all the clients.
+    pub(super) subnet: String,
+    /// How many clients it has to begin with.
+    pub(super) clients: u32,
 }
 
 impl World {
-    /// Lays the cable and sets the server up, with no clients.
-    pub(super) fn new(places: &Places) -> Result<Self> {
-        for line in [
-            "ip netns add client",
-            "ip link add eth0 type veth peer name eth0 netns client",
-            "ip addr add 203.0.113.5/24 dev eth0",
-            "ip link set eth0 up",
-            "ip route add default via 203.0.113.1",
-            "ip -n client addr add 203.0.113.1/24 dev eth0",
-            "ip -n client link set eth0 up",
-            "ip -n client link set lo up",
-        ] {
-            Cmd::line(line).quiet()?;
+    /// Sets up the server number `number`.
+    pub(super) fn new(places: &Places, number: u16, clients: u32) -> Result<Self> {
+        let world = Self {
+            programs: places.programs.clone(),
+            helpers: places.helpers.clone(),
+            opt: places.out.join("opt"),
+            root: format!("/opt/bench-{clients}").into(),
+            interface: format!("wg_{clients}"),
+            subnet: format!("10.{}.0.0/15", 2 * number),
+            clients,
+        };
+        let (interface, subnet, port) = (&world.interface, &world.subnet, 51820 + number);
+        let place = format!("server_ip=203.0.113.5 port={port} interface={interface} subnet={subnet}");
+        world.api(&format!("core setup {place} backend=embedded")).quiet()?;
+        world.helper("bench-clients").arg(&world.root).arg(clients.to_string()).quiet()?;
+        world.api("core reconcile").quiet()?;
+        let live = world.live_peers()?;
+        if live != clients as usize {
+            return Err(Problem::new(format!("{live} of {clients} clients are on the interface")));
         }
-        let opt = places.out.join("opt");
-        let world = Self { programs: places.programs.clone(), helpers: places.helpers.clone(), opt };
-        world.api(&format!("core setup server_ip=203.0.113.5 subnet={SUBNET} backend=embedded")).quiet()?;
         Ok(world)
     }
 
-    /// `phantom-api` with these words.
+    /// `phantom-api` for this server, with these words.
     pub(super) fn api(&self, line: &str) -> Cmd {
-        Cmd::new(self.program()).args(line.split(' '))
+        Cmd::new(self.program()).args(self.words(line))
+    }
+
+    /// The words of `phantom-api` for this server.
+    pub(super) fn words(&self, line: &str) -> Vec<OsString> {
+        let root = ["--root".into(), self.root.clone().into_os_string()];
+        root.into_iter().chain(line.split(' ').map(OsString::from)).collect()
     }
 
     /// The file of `phantom-api`.
@@ -88,31 +117,15 @@ impl World {
         self.opt.join(name)
     }
 
-    /// Brings the server to this many clients, unless it has more already.
-    pub(super) fn fill(&self, count: u32) -> Result {
-        println!("with {count} clients:");
-        self.helper("bench-clients").arg(count.to_string()).quiet()?;
-        self.api("core reconcile").quiet()?;
-        let live = self.live_peers()?;
-        if live < count as usize {
-            return Err(Problem::new(format!("{live} of {count} clients are on the interface")));
-        }
-        Ok(())
-    }
-
     /// How many peers the interface has.
     pub(super) fn live_peers(&self) -> Result<usize> {
-        Ok(Cmd::line("wg show").args([INTERFACE, "peers"]).read()?.lines().count())
+        Ok(Cmd::line("wg show").args([&self.interface, "peers"]).read()?.lines().count())
     }
+}
 
-    /// Stops the server and throws its state away.
-    pub(super) fn end(&self) {
+impl Drop for World {
+    fn drop(&mut self) {
         let _ = self.api("core stop_service").capture(); // what goes on running ends with the namespace
-        if let Ok(entries) = fs::read_dir(&self.opt) {
-            for entry in entries.flatten() {
-                let path = entry.path();
-                let _ = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-            }
-        }
+        let _ = fs::remove_dir_all(&self.root);
     }
 }

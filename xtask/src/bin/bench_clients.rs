@@ -1,6 +1,6 @@
-//! `bench-clients COUNT`: fills the stored state up to this many clients, in one change of the database.
+//! `bench-clients ROOT COUNT`: fills the state stored below an install directory up to this many clients, in one change of the database.
 //!
-//! The host is not touched: `phantom-api core reconcile` brings the clients to the interface.
+//! The host is not touched: `phantom-api --root ROOT core reconcile` brings the clients to the interface.
 #![expect(
     clippy::disallowed_methods,
     reason = "a development tool has no host of the product to ask for the time"
@@ -17,11 +17,13 @@ use phantom_store::{NewClient, Paths, State, Store, StoreError};
 use phantom_types::{PresharedKey, PrivateKey};
 
 fn main() -> ExitCode {
-    let Some(count) = std::env::args().nth(1).and_then(|count| count.parse().ok()) else {
-        eprintln!("usage: bench-clients COUNT");
+    let mut words = std::env::args().skip(1);
+    let (root, count) = (words.next(), words.next().and_then(|count| count.parse().ok()));
+    let (Some(root), Some(count)) = (root, count) else {
+        eprintln!("usage: bench-clients ROOT COUNT");
         return ExitCode::from(2);
     };
-    match fill(count) {
+    match fill(Paths::new(root), count) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("bench-clients: {error}");
@@ -30,8 +32,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn fill(count: u32) -> Result<(), Box<dyn Error>> {
-    let store = Store::new(Paths::default());
+fn fill(paths: Paths, count: u32) -> Result<(), Box<dyn Error>> {
+    let store = Store::new(paths);
     let now = store.read::<_, StoreError>(State::client_count)?;
     let mut random = File::open("/dev/urandom")?;
     let mut bytes = || {

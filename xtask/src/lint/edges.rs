@@ -13,7 +13,11 @@ struct Layer {
     alone: &'static [&'static str],
 }
 
-const fn layer(name: &'static str, may_use: &'static [&'static str], alone: &'static [&'static str]) -> Layer {
+const fn layer(
+    name: &'static str,
+    may_use: &'static [&'static str],
+    alone: &'static [&'static str],
+) -> Layer {
     Layer { name, may_use, alone }
 }
 
@@ -28,7 +32,14 @@ const LAYERS: &[Layer] = &[
     layer(
         "phantom-host",
         &["phantom-types"],
-        &["rtnetlink", "netlink-packet-wireguard", "netlink-packet-route", "netlink-sys", "iptables", "hickory-resolver"],
+        &[
+            "rtnetlink",
+            "netlink-packet-wireguard",
+            "netlink-packet-route",
+            "netlink-sys",
+            "iptables",
+            "hickory-resolver",
+        ],
     ),
     layer("phantom-device", &["phantom-types"], &["gotatun", "tun-rs"]),
     layer("phantom-engine", &["phantom-types", "phantom-module", "phantom-store", "phantom-host"], &[]),
@@ -60,8 +71,18 @@ const PURE: (&str, &[&str]) = (
 );
 
 /// What `phantom-api` must not carry, through however many crates: it starts in a millisecond and runs as root.
-const NOT_IN_API: &[&str] =
-    &["gotatun", "tun-rs", "phantom-device", "clap", "ratatui", "rustls", "openssl-sys", "native-tls", "reqwest", "tracing-subscriber"];
+const NOT_IN_API: &[&str] = &[
+    "gotatun",
+    "tun-rs",
+    "phantom-device",
+    "clap",
+    "ratatui",
+    "rustls",
+    "openssl-sys",
+    "native-tls",
+    "reqwest",
+    "tracing-subscriber",
+];
 
 /// Crates for development, which see everything and are seen by nobody.
 const DEVELOPMENT: &[&str] = &["xtask", "phantom-tests"];
@@ -101,7 +122,8 @@ fn crates_use_only_what_their_layer_may() {
             }
             let owner = LAYERS.iter().find(|layer| layer.alone.contains(&dependency));
             if owner.is_some_and(|owner| owner.name != name) {
-                complaints.push(format!("{name} must not use {dependency}: only {} may", owner.unwrap().name));
+                complaints
+                    .push(format!("{name} must not use {dependency}: only {} may", owner.unwrap().name));
             }
             if name == PURE.0 && !PURE.1.contains(&dependency) {
                 complaints.push(format!("{name} is pure and must not use {dependency}"));
@@ -128,7 +150,8 @@ fn modules_are_a_choice_of_the_orchestrator() {
     let api = list(&metadata, "packages").find(|package| text(package, "name") == "phantom-api").unwrap();
     let modules = list(api, "dependencies").filter(|entry| {
         let dependency = text(entry, "name");
-        entry["kind"].is_null() && ["core", "dns", "ghost", "multihop"].iter().any(|m| dependency == format!("phantom-{m}"))
+        entry["kind"].is_null()
+            && ["core", "dns", "ghost", "multihop"].iter().any(|m| dependency == format!("phantom-{m}"))
     });
     let modules: Vec<&Value> = modules.collect();
     assert!(modules.len() >= 2, "the modules are gone");

@@ -103,7 +103,8 @@ fn bring_up(file: &str) -> Result<String> {
 
 fn wg_quick(verb: &str, file: &str) -> Result {
     let path = std::env::var("PATH").unwrap_or_default();
-    let command = Cmd::new("wg-quick").args([verb, file]).env("PATH", format!("{OWN_PROGRAMS}:{path}:/usr/sbin:/sbin"));
+    let command =
+        Cmd::new("wg-quick").args([verb, file]).env("PATH", format!("{OWN_PROGRAMS}:{path}:/usr/sbin:/sbin"));
     let own = find_program("wireguard-go").is_none();
     let command = if own { command.env("WG_QUICK_USERSPACE_IMPLEMENTATION", "own-device") } else { command };
     command.quiet()

@@ -37,10 +37,14 @@ pub(super) fn run(built: &Path, manifest: &mut Manifest) -> Result<bool> {
             place(&file, &Path::new(to).join(name), 0o644, manifest)?;
         }
     }
-    println!("{}: {}", PROGRAMS.map(|program| format!("{PROGRAMS_DIR}/{program}")).join(", "), match changed {
-        true => "installed, with manual pages and completions",
-        false => "up to date",
-    });
+    println!(
+        "{}: {}",
+        PROGRAMS.map(|program| format!("{PROGRAMS_DIR}/{program}")).join(", "),
+        match changed {
+            true => "installed, with manual pages and completions",
+            false => "up to date",
+        }
+    );
     Ok(changed)
 }
 
@@ -50,7 +54,10 @@ fn place(from: &Path, to: &Path, mode: u32, manifest: &mut Manifest) -> Result<b
     let now = fs::read(to).ok();
     let ours = manifest.files.contains(to);
     if to.symlink_metadata().is_ok() && !ours {
-        let text = format!("{} is there already and was not put there by quickstart: move it away first", to.display());
+        let text = format!(
+            "{} is there already and was not put there by quickstart: move it away first",
+            to.display()
+        );
         return Err(Problem::new(text));
     }
     if ours && now.as_ref() == Some(&content) {

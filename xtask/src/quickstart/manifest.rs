@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use crate::problem::{Context as _, Result};
 
 const PATH: &str = "/opt/phantom-wg/install-manifest";
-const TITLE: &str = "# What `cargo xtask quickstart` put on this machine; `cargo xtask uninstall` takes it away.\n";
+const TITLE: &str =
+    "# What `cargo xtask quickstart` put on this machine; `cargo xtask uninstall` takes it away.\n";
 
 /// The list of installed things. It is on the disk before a thing is: a run that is cut short leaves nothing unknown.
 #[derive(Debug, Default)]
@@ -63,7 +64,8 @@ impl Manifest {
 
     /// Remembers that a folder is not there, for one that somebody else will make.
     pub(crate) fn note_folder(&mut self, path: &Path) -> Result {
-        let missing: Vec<PathBuf> = path.ancestors().take_while(|path| !path.exists()).map(Path::to_owned).collect();
+        let missing: Vec<PathBuf> =
+            path.ancestors().take_while(|path| !path.exists()).map(Path::to_owned).collect();
         if missing.is_empty() {
             return Ok(());
         }

@@ -25,7 +25,10 @@ impl Place {
     /// Starts a task there and waits until it says that it is there.
     pub(super) fn new(task: &str, words: &[String]) -> Result<Self> {
         let this = std::env::current_exe().context("this program")?;
-        let command = Cmd::line("unshare --net --mount --pid --fork --kill-child --mount-proc --").arg(this).arg(task).args(words);
+        let command = Cmd::line("unshare --net --mount --pid --fork --kill-child --mount-proc --")
+            .arg(this)
+            .arg(task)
+            .args(words);
         let mut child = command.spawn(Stdio::piped(), Stdio::piped(), Stdio::inherit())?;
         let input = child.stdin.take();
         let output = BufReader::new(child.stdout.take().context("no pipe")?);

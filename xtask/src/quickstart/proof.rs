@@ -31,8 +31,10 @@ impl Cable {
 }
 
 /// Addresses of RFC 2544, for tests of network devices: no real network has them.
-pub(super) const CLIENT_CABLE: Cable = Cable { link: "proof-client", near: "198.18.237.1/30", far: "198.18.237.2/30" };
-pub(super) const INTERNET_CABLE: Cable = Cable { link: "proof-internet", near: "198.18.238.1/30", far: "198.18.238.2/30" };
+pub(super) const CLIENT_CABLE: Cable =
+    Cable { link: "proof-client", near: "198.18.237.1/30", far: "198.18.237.2/30" };
+pub(super) const INTERNET_CABLE: Cable =
+    Cable { link: "proof-internet", near: "198.18.238.1/30", far: "198.18.238.2/30" };
 /// The host on the Internet (RFC 5737), and its name (RFC 6761).
 pub(super) const WEB: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 10);
 pub(super) const NAME: &str = "proof.phantom-wg.test";
@@ -84,7 +86,10 @@ pub(super) fn run(server: &Server, client: &Client) -> Result<bool> {
     drop(Rule); // left by a run that was killed
     let told = Told::by(&client.config)?;
     if is_connected(client)? {
-        println!("{} is connected from elsewhere at present: it loses its tunnel for some seconds.", client.name);
+        println!(
+            "{} is connected from elsewhere at present: it loses its tunnel for some seconds.",
+            client.name
+        );
     }
     let (mut internet, dns) = build_internet(&told)?;
     let mut place = Place::new(CLIENT_SIDE, &[])?;
@@ -92,7 +97,8 @@ pub(super) fn run(server: &Server, client: &Client) -> Result<bool> {
     let hosts = make_reachable(&told)?;
     let _rule = lead_out(client)?;
 
-    let order = json!({ "config": client.config, "server": server.tunnel_address, "dns": dns, "hosts": hosts });
+    let order =
+        json!({ "config": client.config, "server": server.tunnel_address, "dns": dns, "hosts": hosts });
     place.say(&order.to_string())?;
     let mut good = true;
     let mut seen_connected = false;
@@ -106,9 +112,15 @@ pub(super) fn run(server: &Server, client: &Client) -> Result<bool> {
     }
     let as_seen = visitors(&mut internet)?;
     good &= judge("the file's host saw the server's address, not the client's", as_seen.0, &as_seen.1);
-    good &= judge("the server lists the client as connected", seen_connected, &format!("{} WireGuard", server.backend));
+    good &= judge(
+        "the server lists the client as connected",
+        seen_connected,
+        &format!("{} WireGuard", server.backend),
+    );
     if !dns {
-        println!("  --    DNS query                    left out: the configured servers are this machine itself or not IPv4");
+        println!(
+            "  --    DNS query                    left out: the configured servers are this machine itself or not IPv4"
+        );
     }
     Ok(good)
 }
@@ -166,7 +178,9 @@ fn make_reachable(told: &Told) -> Result<String> {
     let route = Cmd::line(&format!("ip -4 route get {address}")).read().unwrap_or_default();
     if !route.starts_with("local") {
         Cmd::line(&format!("ip addr add {address}/32 dev {}", CLIENT_CABLE.link)).quiet()?;
-        println!("{address} is not an address of this machine itself; it lies on the client's cable during the proof.");
+        println!(
+            "{address} is not an address of this machine itself; it lies on the client's cable during the proof."
+        );
     }
     Ok(String::new())
 }
@@ -196,7 +210,8 @@ fn visitors(internet: &mut Place) -> Result<(bool, String)> {
             addresses.push(address.to_owned());
         }
     }
-    let good = !addresses.is_empty() && addresses.iter().all(|address| address == INTERNET_CABLE.near_address());
+    let good =
+        !addresses.is_empty() && addresses.iter().all(|address| address == INTERNET_CABLE.near_address());
     Ok((good, if addresses.is_empty() { "nobody came".to_owned() } else { addresses.join(", ") }))
 }
 

@@ -11,7 +11,8 @@ const MARGIN: isize = 2;
 /// terminals of any colour.
 pub(super) fn draw(text: &str) -> Result<String> {
     // The lowest correction makes the smallest code, and a screen has no stains.
-    let code = QRBuilder::new(text).ecl(ECL::L).build().map_err(|error| format!("{error:?}")).context("QR code")?;
+    let code =
+        QRBuilder::new(text).ecl(ECL::L).build().map_err(|error| format!("{error:?}")).context("QR code")?;
     let size = isize::try_from(code.size).context("QR code")?;
     let light = |row: isize, column: isize| {
         let inside = (0..size).contains(&row) && (0..size).contains(&column);

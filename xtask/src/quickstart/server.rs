@@ -97,7 +97,11 @@ pub(super) fn first_client(name: &str) -> Result<Client> {
     }
     let data = api(&["core", "export_client", &word])?;
     let text = |value: &Value| value.as_str().map(str::to_owned).context("export_client: no text");
-    Ok(Client { name: name.to_owned(), address: text(&data["client"]["ip"])?, config: text(&data["config"])? })
+    Ok(Client {
+        name: name.to_owned(),
+        address: text(&data["client"]["ip"])?,
+        config: text(&data["config"])?,
+    })
 }
 
 /// An address for a machine that has no public one, with a word about it.
@@ -109,12 +113,18 @@ fn choose_address() -> Result<String> {
     println!("This machine has no public IPv4 address of its own.");
     let address = match uplink.or(any) {
         Some(address) => {
-            println!("Clients in its own network reach it at {address}, which is taken now. For clients on the Internet,");
-            println!("let the router forward UDP port 51820 to it, and tell the server the router's public address:");
+            println!(
+                "Clients in its own network reach it at {address}, which is taken now. For clients on the Internet,"
+            );
+            println!(
+                "let the router forward UDP port 51820 to it, and tell the server the router's public address:"
+            );
             address
         }
         None => {
-            println!("It has no other network address either: {PLACEHOLDER}, an address for documentation, stands in its place.");
+            println!(
+                "It has no other network address either: {PLACEHOLDER}, an address for documentation, stands in its place."
+            );
             println!("Tell the server its address when it has one:");
             PLACEHOLDER
         }

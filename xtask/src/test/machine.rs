@@ -35,8 +35,10 @@ const LIMIT: Duration = Duration::from_secs(20 * 60);
 pub(super) fn run(suite: Suite, programs: &Path, extent: Extent, tally: &mut Tally) -> Result {
     let job_dir = workspace::target_dir()?.join("vm").join(suite.to_string());
     let tests = gather(&job_dir, programs)?;
-    let kernel = extent.variable().into_iter().map(|variable| format!("export {variable}=1; ")).collect::<String>();
-    let kernel = kernel + "export PHANTOM_TEST_BACKEND=kernel PHANTOM_TEST_DISPOSABLE=1 PHANTOM_BIN_DIR=/job/bin \
+    let kernel =
+        extent.variable().into_iter().map(|variable| format!("export {variable}=1; ")).collect::<String>();
+    let kernel = kernel
+        + "export PHANTOM_TEST_BACKEND=kernel PHANTOM_TEST_DISPOSABLE=1 PHANTOM_BIN_DIR=/job/bin \
                   PHANTOM_DEVICE=/job/bin/phantom-wg-device; ";
     for test in tests {
         let command = format!("{kernel} ./tests/{test} --show-output --test-threads=2");

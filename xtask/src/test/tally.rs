@@ -23,6 +23,9 @@ pub(crate) struct Tally {
     ignored: u64,
     /// The part of the output of `cargo test` that is being read.
     showing: Showing,
+    /// How many tests the running program has: tests may show the output of a harness of their own, whose result is not
+    /// the program's.
+    running: Option<u64>,
 }
 
 /// Of a test program's output, what is passed on to the terminal.
@@ -44,6 +47,7 @@ impl Tally {
         name.clone_into(&mut self.part);
         self.showing = Showing::Everything;
         self.pending.clear();
+        self.running = None;
     }
 
     /// A check that succeeded or not.
@@ -90,7 +94,14 @@ impl Tally {
             }
             return first;
         }
-        if let Some(result) = plain.strip_prefix("test result: ") {
+        if self.running.is_none() {
+            self.running =
+                line.strip_prefix("running ").and_then(|rest| rest.split(' ').next()?.parse().ok());
+        }
+        if let Some(result) =
+            plain.strip_prefix("test result: ").filter(|result| self.is_the_programs(result))
+        {
+            self.running = None;
             self.passed += number_before(result, " passed").saturating_sub(self.pending.len() as u64);
             self.pending.clear();
             self.ignored += number_before(result, " ignored");
@@ -102,7 +113,7 @@ impl Tally {
             "failures:" => self.showing = Showing::Failures,
             _ => {}
         }
-        if let Some(test) = plain.strip_prefix("test ") {
+        if let Some(test) = plain.strip_prefix("test ").filter(|_| self.showing == Showing::Everything) {
             if let Some(name) = test.strip_suffix(" ... FAILED") {
                 self.failed.push(self.named(name));
                 return true;
@@ -119,6 +130,13 @@ impl Tally {
             }
         }
         self.showing != Showing::Nothing
+    }
+
+    /// Whether a result speaks of as many tests as the program has.
+    fn is_the_programs(&self, result: &str) -> bool {
+        let words = [" passed", " failed", " ignored", " measured"];
+        let count: u64 = words.iter().map(|word| number_before(result, word)).sum();
+        result.contains(" 0 filtered out") && self.running.is_none_or(|running| running == count)
     }
 
     /// Prints the summary; its last line is `N passed, N failed, N skipped`.
@@ -163,7 +181,11 @@ fn number_before(text: &str, word: &str) -> u64 {
     if before.len() == text.len() {
         return 0;
     }
-    before.rsplit(|letter: char| !letter.is_ascii_digit()).next().and_then(|digits| digits.parse().ok()).unwrap_or(0)
+    before
+        .rsplit(|letter: char| !letter.is_ascii_digit())
+        .next()
+        .and_then(|digits| digits.parse().ok())
+        .unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -181,7 +203,7 @@ mod tests {
     #[test]
     fn a_skipped_test_is_not_a_passed_one() {
         let harness = "\
-running 3 tests
+running 4 tests
 test a ... ok
 SKIPPED: kernel::peers: this kernel has no WireGuard
 test kernel::peers ... ok
@@ -193,6 +215,13 @@ successes:
 ---- a stdout ----
 ok this is the output of a test and no result
 skipped kernel::peers: this kernel has no WireGuard
+
+failures:
+
+---- b stdout ----
+running 1 test
+test b ... FAILED
+test result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured; 3 filtered out; finished in 0.01s
 
 failures:
     b

@@ -68,7 +68,9 @@ const MEMORY_MIB: u32 = 1024;
 
 /// What the frozen state depends on.
 pub(super) fn devices_mark() -> String {
-    devices(Path::new("/image"), "root", Path::new("/work")).iter().fold(String::new(), |text, word| text + " " + word)
+    devices(Path::new("/image"), "root", Path::new("/work"))
+        .iter()
+        .fold(String::new(), |text, word| text + " " + word)
 }
 
 /// The emulator's words that make up the machine. No KVM: it is not to be had everywhere, and a machine frozen without it
@@ -78,19 +80,31 @@ fn devices(image: &Path, root: &str, work: &Path) -> Vec<String> {
     let words = "-M pc -accel tcg,thread=multi -cpu max,la57=off -smp 2 -nodefaults -no-user-config -display none -monitor none";
     let mut words: Vec<String> = words.split(' ').map(str::to_owned).collect();
     words.extend(["-m".to_owned(), MEMORY_MIB.to_string()]);
-    words.extend(["-kernel".to_owned(), format!("{image}/vmlinuz"), "-initrd".to_owned(), format!("{image}/initrd")]);
+    words.extend([
+        "-kernel".to_owned(),
+        format!("{image}/vmlinuz"),
+        "-initrd".to_owned(),
+        format!("{image}/initrd"),
+    ]);
     let line = "console=ttyS0 quiet panic=-1 mitigations=off net.ifnames=0";
     words.extend(["-append".to_owned(), line.to_owned()]);
     words.extend(["-serial".to_owned(), format!("file:{work}/console")]);
     words.extend(["-chardev", "stdio,id=port,signal=off", "-device", "virtio-serial-pci"].map(str::to_owned));
     words.extend(["-device", "virtserialport,chardev=port,name=lab"].map(str::to_owned));
     let raw = "if=none,format=raw,cache=unsafe,discard=unmap";
-    let disks = [("root", root.to_owned()), ("in", format!("{raw},file={work}/in")), ("out", format!("{raw},file={work}/out"))];
+    let disks = [
+        ("root", root.to_owned()),
+        ("in", format!("{raw},file={work}/in")),
+        ("out", format!("{raw},file={work}/out")),
+    ];
     for (id, drive) in disks {
         words.extend(["-drive".to_owned(), format!("id={id},{drive}")]);
         words.extend(["-device".to_owned(), format!("virtio-blk-pci,drive={id}")]);
     }
-    words.extend(["-netdev", "user,id=net,restrict=on,ipv6=off", "-device", "virtio-net-pci,netdev=net,romfile="].map(str::to_owned));
+    words.extend(
+        ["-netdev", "user,id=net,restrict=on,ipv6=off", "-device", "virtio-net-pci,netdev=net,romfile="]
+            .map(str::to_owned),
+    );
     words
 }
 
@@ -190,7 +204,8 @@ pub(crate) fn run(job: &Job, mut line: impl FnMut(&str)) -> Result<i32> {
     let state = image.join(format!("{}.state", job.kind));
     words.extend(["-incoming".to_owned(), format!("exec:zstd -qdc '{}'", state.display())]);
     let child = machine.start(words)?;
-    let (mut stdin, stdout) = (child.stdin.take().context("no pipe")?, child.stdout.take().context("no pipe")?);
+    let (mut stdin, stdout) =
+        (child.stdin.take().context("no pipe")?, child.stdout.take().context("no pipe")?);
     // A frozen machine wakes with the clock and the random state of its freezing.
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).context("the clock")?;
     stdin.write_all(format!("{} {}\n", now.as_secs_f64(), seed()?).as_bytes()).context("the machine")?;
@@ -198,7 +213,11 @@ pub(crate) fn run(job: &Job, mut line: impl FnMut(&str)) -> Result<i32> {
     lines(stdout, &mut line);
     let status = child.wait().context("the emulator")?;
     if timer.stop() {
-        return Err(Problem::new(format!("no end after {} s:\n{}", job.limit.as_secs(), machine.last_words())));
+        return Err(Problem::new(format!(
+            "no end after {} s:\n{}",
+            job.limit.as_secs(),
+            machine.last_words()
+        )));
     }
     drop(stdin);
     let result = unpack(job, &machine.work);
@@ -245,7 +264,10 @@ fn unpack(job: &Job, work: &Path) -> Result<i32> {
     let tar = |words: &[&str]| Cmd::line("tar -xf").arg(work.join("out")).args(words);
     let dir = work.join("result");
     fs::create_dir(&dir).context(dir.display())?;
-    tar(&["--no-same-owner", "-C"]).arg(&dir).quiet().map_err(|_| Problem::new("the machine ended without a result"))?;
+    tar(&["--no-same-owner", "-C"])
+        .arg(&dir)
+        .quiet()
+        .map_err(|_| Problem::new("the machine ended without a result"))?;
     if let Some(output) = &job.output {
         fs::create_dir_all(output).context(output.display())?;
         Cmd::line("cp -r").arg(dir.join("out/.")).arg(output).quiet()?;
@@ -258,6 +280,7 @@ fn unpack(job: &Job, work: &Path) -> Result<i32> {
 /// 32 random bytes in hexadecimal.
 fn seed() -> Result<String> {
     let mut bytes = [0; 32];
-    std::io::Read::read_exact(&mut File::open("/dev/urandom").context("/dev/urandom")?, &mut bytes).context("/dev/urandom")?;
+    std::io::Read::read_exact(&mut File::open("/dev/urandom").context("/dev/urandom")?, &mut bytes)
+        .context("/dev/urandom")?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }

@@ -38,7 +38,8 @@ impl Qmp {
     pub(super) fn wait_for_migration(&mut self) -> Result {
         let status = |message: &Value| message["data"]["status"].as_str().unwrap_or_default().to_owned();
         let ends = |message: &Value| {
-            message["event"] == "MIGRATION" && ["completed", "failed", "cancelled"].contains(&&*status(message))
+            message["event"] == "MIGRATION"
+                && ["completed", "failed", "cancelled"].contains(&&*status(message))
         };
         let end = self.message(ends)?;
         if status(&end) == "completed" { Ok(()) } else { Err(Problem::new(format!("freezing: {end}"))) }
