@@ -309,7 +309,7 @@ fn readers_always_see_one_committed_state() {
             changing.start(&["core", "change_subnet", &format!("new_subnet={subnet}"), "confirm=true"]);
         }
         let mut seen = 0;
-        let done = wait_for(Duration::from_secs(120), || {
+        let done = wait_for(Duration::from_mins(2), || {
             let list = world.ok(&["core", "list_clients"]);
             let nets: BTreeSet<&str> = list["clients"]
                 .as_array()

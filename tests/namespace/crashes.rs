@@ -167,7 +167,7 @@ fn remove_client_with_a_restart() {
 #[test]
 fn change_subnet() {
     let prepare = |world: &World| {
-        drop(world.call(&["core", "change_subnet", "new_subnet=10.8.0.0/24", "confirm=true"]))
+        drop(world.call(&["core", "change_subnet", "new_subnet=10.8.0.0/24", "confirm=true"]));
     };
     let words = |_| words(&["core", "change_subnet", "new_subnet=172.16.9.0/28", "confirm=true"]);
     kill("crashes::change_subnet", &Victim { words, prepare });
@@ -451,7 +451,7 @@ fn done(world: &World, words: &[String]) -> bool {
 
 fn contradictions() -> Vec<String> {
     let store = phantom_store::Store::new(phantom_store::Paths::default());
-    store.read(|state| state.contradictions()).unwrap()
+    store.read(phantom_store::State::contradictions).unwrap()
 }
 
 #[test]

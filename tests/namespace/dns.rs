@@ -35,7 +35,7 @@ fn serve(world: &World, ip: &str, names: &[(&str, &str)]) {
         let output = world.try_at(At::Internet, &format!("dig +short +time=1 +tries=1 @{ip} {}", names[0].0));
         String::from_utf8_lossy(&output.stdout).trim() == names[0].1
     };
-    assert!(wait_for(Duration::from_secs(60), answers), "dnsmasq does not answer on {ip}");
+    assert!(wait_for(Duration::from_mins(1), answers), "dnsmasq does not answer on {ip}");
 }
 
 /// Listens on an address of the Internet for as long as the world stands, and never answers.

@@ -31,7 +31,7 @@ impl Look {
     /// The same without the lines that hold a word.
     pub(crate) fn without(&self, word: &str) -> Self {
         let rest = |text: &str| {
-            text.lines().filter(|line| !line.contains(word)).map(|line| format!("{line}\n")).collect()
+            text.lines().filter(|line| !line.contains(word)).flat_map(|line| [line, "\n"]).collect()
         };
         Self { host: rest(&self.host), state: rest(&self.state) }
     }
@@ -113,7 +113,7 @@ impl World {
             );
         }
         host += &wireguard_file();
-        host += &self.sh("ls /run/phantom-wg 2>/dev/null | grep -v '^lock$\\|^boot$\\|^changing.new$\\|\\.notify$' | sed 's/^/run /' || true");
+        host += &self.sh("cd /run/phantom-wg 2>/dev/null && find * -type f | sort | grep -v '^lock$\\|^boot$\\|^changing.new$\\|\\.notify$' | sed 's/^/run /' || true");
         host
     }
 

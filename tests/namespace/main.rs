@@ -6,6 +6,8 @@
 //! same tests on it.
 #![expect(clippy::disallowed_methods, reason = "tests start programs and write files of their own")]
 #![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
+#![expect(clippy::unused_self, reason = "what is done in a world is a method of it, so that there is one")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "what a test inside said is passed on")]
 
 mod clients;
 mod concurrency;
@@ -16,6 +18,7 @@ mod faulty;
 mod look;
 mod ping;
 mod repair;
-//mod secrets;
+mod rootless;
+mod secrets;
 mod traffic;
 mod world;

@@ -103,7 +103,9 @@ fn links_and_addresses() {
                 Session::Stays,
             ),
         ];
-        all.into_iter().for_each(|one| repairs(world, one));
+        for one in all {
+            repairs(world, one);
+        }
     });
 }
 
@@ -153,7 +155,9 @@ fn device_and_peers() {
             ("wg set wg_main peer $K preshared-key /dev/null", &["peer"], Session::Ends),
             ("wg set wg_main peer $K2 persistent-keepalive 7", &["peer"], Session::Stays),
         ];
-        all.into_iter().for_each(|one| repairs(world, one));
+        for one in all {
+            repairs(world, one);
+        }
     });
 }
 
@@ -181,7 +185,9 @@ fn packet_filter_and_forwarding() {
             ),
             ("sysctl -qw net.ipv4.ip_forward=0", &["sysctl"], Session::Stays),
         ];
-        all.into_iter().for_each(|one| repairs(world, one));
+        for one in all {
+            repairs(world, one);
+        }
     });
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::world::{At, on};
 
 /// How long a transfer may pause on a machine that is busy with something else.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A host on the Internet that serves `bytes` over HTTP and tells who asked.
 pub(crate) fn web_server(bytes: usize) -> mpsc::Receiver<SocketAddr> {

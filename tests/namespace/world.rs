@@ -159,10 +159,10 @@ pub(crate) fn installed(program: &str) -> bool {
 
 /// The folder of the programs under test: `PHANTOM_BIN_DIR`, else built now.
 pub(crate) fn programs() -> PathBuf {
+    static DIR: OnceLock<PathBuf> = OnceLock::new();
     if let Some(dir) = std::env::var_os("PHANTOM_BIN_DIR") {
         return dir.into();
     }
-    static DIR: OnceLock<PathBuf> = OnceLock::new();
     DIR.get_or_init(|| {
         // One after the other, so that the programs under test are built without the tests' features.
         phantom_tests::build(&["-p", "phantom-tests", "--bins"]);

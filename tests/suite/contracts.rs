@@ -249,6 +249,11 @@ fn fits(root: &Value, schema: &Value, value: &Value, path: &str, wrong: &mut Vec
             wrong.push(format!("{path}: {value} is none of {words}"));
         }
     }
+    inside(root, schema, value, path, wrong);
+}
+
+/// The elements of a list and the fields of an object.
+fn inside(root: &Value, schema: &Value, value: &Value, path: &str, wrong: &mut Vec<String>) {
     match value {
         Value::Array(list) => {
             let items = schema.get("items").cloned().unwrap_or_default();

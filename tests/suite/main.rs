@@ -9,6 +9,7 @@ mod command_line;
 mod concurrency;
 mod contracts;
 mod disk;
+mod dns;
 mod errors;
 mod examples;
 mod faults;

@@ -270,7 +270,8 @@ fn plan_interface(
     observed: &Observed,
     add: &mut Vec<Step>,
 ) -> Result<()> {
-    if !now.ours {
+    // Where nothing of ours shall run, a link of somebody else is in nobody's way.
+    if !now.ours && wanted.running {
         return Err(HostError::Foreign { object: format!("interface {name}") });
     }
     let unit_up = observed.units.get(&wanted.unit.name).is_some_and(|unit| is_up(unit.0));
@@ -292,7 +293,7 @@ fn plan_interface(
             Op::StopInterface(wanted.unit.clone()),
         ));
     }
-    if now.link.is_some() && (!wanted.running || restart) {
+    if now.link.is_some() && now.ours && (!wanted.running || restart) {
         add.push(step(StepKind::Link, StepAction::Delete, name, Op::DeleteLink(name.clone())));
     }
     if !wanted.running {
