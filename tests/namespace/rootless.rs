@@ -6,7 +6,11 @@ use crate::world::{At, INTERNET, SERVER, in_rootless_world};
 #[test]
 fn an_ordinary_user_runs_a_server_in_a_namespace_of_his_own() {
     in_rootless_world("rootless::an_ordinary_user_runs_a_server_in_a_namespace_of_his_own", |world| {
-        assert_eq!(world.sh("cat /proc/self/uid_map").split_whitespace().nth(2), Some("1"), "one user, and not root");
+        assert_eq!(
+            world.sh("cat /proc/self/uid_map").split_whitespace().nth(2),
+            Some("1"),
+            "one user, and not root"
+        );
         world.setup();
         world.connect(At::Client1, &world.add("one"));
         world.connect(At::Client2, &world.add("two"));

@@ -33,10 +33,15 @@ const MADE: [&str; 12] = [
     "/etc/sysctl.d/90-phantom-wg.conf",
 ];
 /// The folders of the installation, and where its files lie beside others.
-const PLACES: [&str; 5] = ["/opt/phantom-wg", "/run/phantom-wg", "/run/wireguard", "/etc/wireguard", "/etc/sysctl.d"];
+const PLACES: [&str; 5] =
+    ["/opt/phantom-wg", "/run/phantom-wg", "/run/wireguard", "/etc/wireguard", "/etc/sysctl.d"];
 /// Files that are there for the secrets.
-const VAULTS: [&str; 4] =
-    ["/opt/phantom-wg/data/phantom.db", "/opt/phantom-wg/data/phantom.db-wal", "/etc/wireguard/wg_main.conf", "/opt/phantom-wg/backups/"];
+const VAULTS: [&str; 4] = [
+    "/opt/phantom-wg/data/phantom.db",
+    "/opt/phantom-wg/data/phantom.db-wal",
+    "/etc/wireguard/wg_main.conf",
+    "/opt/phantom-wg/backups/",
+];
 
 /// Calls `phantom-api` from a shell with a careless mask, and keeps what it says.
 #[derive(Default)]
@@ -52,7 +57,10 @@ struct Careless {
 impl Careless {
     fn run(&mut self, words: &[&str]) -> Output {
         let mut command = Command::new("sh");
-        command.args(["-c", "umask 000; exec \"$@\"", "sh"]).args(&self.tracer).arg(programs().join("phantom-api"));
+        command
+            .args(["-c", "umask 000; exec \"$@\"", "sh"])
+            .args(&self.tracer)
+            .arg(programs().join("phantom-api"));
         let output = command.args(words).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").output().unwrap();
         self.errors += &String::from_utf8_lossy(&output.stderr);
         if words[1] != "export_client" {
@@ -64,7 +72,12 @@ impl Careless {
     #[track_caller]
     fn ok(&mut self, words: &[&str]) {
         let output = self.run(words);
-        assert!(output.status.success(), "{words:?}: {}{}", String::from_utf8_lossy(&output.stdout), self.errors);
+        assert!(
+            output.status.success(),
+            "{words:?}: {}{}",
+            String::from_utf8_lossy(&output.stdout),
+            self.errors
+        );
     }
 
     /// Everything that is done with secrets and with files.
@@ -87,7 +100,12 @@ impl Careless {
         world.sh("rm /etc/wireguard/wg_main.conf; ip link set wg_main down; wg set wg_main listen-port 1");
         self.ok(&["core", "reconcile", "dry_run=true"]);
         self.ok(&["core", "reconcile"]);
-        self.ok(&["core", "update_tweak_setting", "setting_name=restart_service_after_client_creation", "value=true"]);
+        self.ok(&[
+            "core",
+            "update_tweak_setting",
+            "setting_name=restart_service_after_client_creation",
+            "value=true",
+        ]);
         self.ok(&["core", "add_client", "client_name=four"]);
         self.ok(&["core", "service_logs", "lines=1000"]);
         self.ok(&["core", "get_firewall_status"]);
@@ -96,7 +114,9 @@ impl Careless {
         self.run(&["core", "setup", "interface=other"]);
         world.sh("mount --bind /etc/wireguard /etc/wireguard; mount -o remount,bind,ro /etc/wireguard");
         assert!(!self.run(&["core", "add_client", "client_name=five"]).status.success());
-        assert!(!self.run(&["core", "change_subnet", "new_subnet=10.8.0.0/24", "confirm=true"]).status.success());
+        assert!(
+            !self.run(&["core", "change_subnet", "new_subnet=10.8.0.0/24", "confirm=true"]).status.success()
+        );
         world.sh("umount /etc/wireguard");
     }
 }
@@ -111,9 +131,15 @@ fn secrets() -> Vec<Secret> {
     let mut found = Vec::new();
     let mut add = |what: &str, base64: &str| {
         let raw = decoded(base64);
-        let hex: String = raw.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex: String = raw
+            .iter()
+            .flat_map(|byte| [byte >> 4, byte & 15])
+            .filter_map(|half| char::from_digit(half.into(), 16))
+            .collect();
         let without_padding = base64.trim_end_matches('=').as_bytes().to_vec();
-        for (spelling, bytes) in [("base64", without_padding), ("hexadecimal", hex.into_bytes()), ("raw", raw)] {
+        for (spelling, bytes) in
+            [("base64", without_padding), ("hexadecimal", hex.into_bytes()), ("raw", raw)]
+        {
             found.push(Secret { what: format!("{what} ({spelling})"), bytes });
         }
     };
@@ -144,7 +170,10 @@ fn decoded(text: &str) -> Vec<u8> {
         b'+' => 62,
         _ => 63,
     };
-    let bits = text.bytes().filter(|byte| *byte != b'=').flat_map(|byte| (0..6).rev().map(move |at| digit(byte) >> at & 1));
+    let bits = text
+        .bytes()
+        .filter(|byte| *byte != b'=')
+        .flat_map(|byte| (0..6).rev().map(move |at| digit(byte) >> at & 1));
     let bits: Vec<u8> = bits.collect();
     bits.chunks_exact(8).map(|byte| byte.iter().fold(0, |all, bit| all << 1 | bit)).collect()
 }
@@ -170,19 +199,29 @@ fn tree(dir: &Path, found: &mut Vec<(PathBuf, fs::Metadata)>) {
 /// What is wrong with the permissions below the places of the installation, as they are now.
 fn too_open() -> BTreeSet<String> {
     let mut found = Vec::new();
-    PLACES.iter().for_each(|place| tree(Path::new(place), &mut found));
+    for place in PLACES {
+        tree(Path::new(place), &mut found);
+    }
     let mut wrong = BTreeSet::new();
     for (path, info) in found {
         let (shown, mode) = (path.display().to_string(), info.mode() & 0o7777);
-        let ours = ["/opt/phantom-wg", "/run/phantom-wg", "/run/wireguard/"].iter().any(|place| shown.starts_with(place));
+        let ours = ["/opt/phantom-wg", "/run/phantom-wg", "/run/wireguard/"]
+            .iter()
+            .any(|place| shown.starts_with(place));
         if info.is_symlink() || !(ours || shown.contains("phantom") || shown.contains("wg_main")) {
             continue;
         }
-        let most = OPEN.iter().find(|open| open.0 == shown).map_or(if info.is_dir() { 0o700 } else { 0o600 }, |open| open.1);
+        let most = OPEN
+            .iter()
+            .find(|open| open.0 == shown)
+            .map_or(if info.is_dir() { 0o700 } else { 0o600 }, |open| open.1);
         // The execute bit of a socket means nothing.
         let mode = if info.file_type().is_socket() { mode & !0o111 } else { mode };
         if mode & !most != 0 || info.uid() != 0 {
-            wrong.insert(format!("{shown} has mode {mode:o} and belongs to {}, and {most:o} is the most", info.uid()));
+            wrong.insert(format!(
+                "{shown} has mode {mode:o} and belongs to {}, and {most:o} is the most",
+                info.uid()
+            ));
         }
     }
     wrong
@@ -243,29 +282,58 @@ fn no_file_is_made_open_and_closed_later() {
     let test = "secrets::no_file_is_made_open_and_closed_later";
     in_world_with(test, &["strace"], |world| {
         world.sh("rm -rf /run/wireguard /etc/wireguard");
-        let mut calls = Careless { tracer: traced("openat,open,creat,mkdir,mkdirat,mknod,mknodat,umask"), ..Careless::default() };
+        let mut calls = Careless {
+            tracer: traced("openat,open,creat,mkdir,mkdirat,mknod,mknodat,umask"),
+            ..Careless::default()
+        };
         calls.everything(world);
         let trace = fs::read_to_string("/run/trace").unwrap();
-        let mut made = 0;
-        for line in trace.lines().filter(|line| line.contains("O_CREAT") || line.contains("mkdir") || line.contains("mknod")) {
-            let ours = ["/opt/phantom-wg/", "/run/phantom-wg", "/etc/wireguard/"].iter().any(|place| line.contains(place));
+        let mut created = 0;
+        for line in trace
+            .lines()
+            .filter(|line| line.contains("O_CREAT") || line.contains("mkdir") || line.contains("mknod"))
+        {
+            let ours = ["/opt/phantom-wg/", "/run/phantom-wg", "/etc/wireguard/"]
+                .iter()
+                .any(|place| line.contains(place));
             let refused = line.contains(" = -1 ");
             // The last argument is the mode, in octal digits.
-            let mode = line.rsplit_once(") ").and_then(|(call, _)| call.trim_end().rsplit_once(", ")).map(|(_, mode)| mode);
-            let Some(mode) = mode.and_then(|mode| u32::from_str_radix(mode.trim_end_matches(')'), 8).ok()) else { continue };
+            let last = line
+                .rsplit_once(") ")
+                .and_then(|(call, _)| call.trim_end().rsplit_once(", "))
+                .map(|(_, last)| last);
+            let Some(mode) =
+                last.and_then(|digits| u32::from_str_radix(digits.trim_end_matches(')'), 8).ok())
+            else {
+                continue;
+            };
             if ours && !refused {
-                made += 1;
+                created += 1;
                 assert_eq!(mode & 0o077, 0, "{line}");
             }
         }
-        note(test, &format!("{made} files and folders were made"));
-        assert!(made > 20, "only {made} files and folders were seen");
+        note(test, &format!("{created} files and folders were created"));
+        assert!(created > 20, "only {created} files and folders were seen");
     });
 }
 
 /// The words that put a call below `strace`, which appends to a file.
 fn traced(calls: &str) -> Vec<String> {
-    let words = ["strace", "-f", "-qq", "-v", "-s", "200000", "-A", "-o", "/run/trace", "-e", &format!("trace={calls}"), "-e", "signal=none"];
+    let words = [
+        "strace",
+        "-f",
+        "-qq",
+        "-v",
+        "-s",
+        "200000",
+        "-A",
+        "-o",
+        "/run/trace",
+        "-e",
+        &format!("trace={calls}"),
+        "-e",
+        "signal=none",
+    ];
     words.map(str::to_owned).into()
 }
 
@@ -325,35 +393,56 @@ fn secrets_stand_where_they_belong_and_nowhere_else() {
         // Refusals of the host, whose texts go into answers, to standard error and into the log.
         let mut refusals = String::new();
         for write in 1..12 {
-            for words in [&["core", "add_client", "client_name=five"][..], &["core", "restart_service"], &["core", "setup", "port=53"]] {
-                if let faulty::Ended::Answered { answer, .. } = faulty::call(&format!("refuse:{write}"), words) {
+            for words in [
+                &["core", "add_client", "client_name=five"][..],
+                &["core", "restart_service"],
+                &["core", "setup", "port=53"],
+            ] {
+                if let faulty::Ended::Answered { answer, .. } =
+                    faulty::call(&format!("refuse:{write}"), words)
+                {
                     refusals += &answer.to_string();
                 }
             }
         }
         let secrets = secrets();
-        let private: Vec<&Secret> = secrets.iter().filter(|secret| secret.what.contains("(base64)")).collect();
-        for (what, text) in [("standard error", &calls.errors), ("answers", &calls.answers), ("refusals", &refusals)] {
+        let private: Vec<&Secret> =
+            secrets.iter().filter(|secret| secret.what.contains("(base64)")).collect();
+        for (what, text) in
+            [("standard error", &calls.errors), ("answers", &calls.answers), ("refusals", &refusals)]
+        {
             assert!(!text.is_empty(), "{what}");
             assert_eq!(found_in(text.as_bytes(), &secrets), [""; 0], "{what}");
         }
-        for script in ["nft list ruleset", "ip -d link; ip addr", "cat /opt/phantom-wg/logs/*", "cat /opt/phantom-wg/backups/*/manifest.json /opt/phantom-wg/backups/*/firewall.txt"] {
+        for script in [
+            "nft list ruleset",
+            "ip -d link; ip addr",
+            "cat /opt/phantom-wg/logs/*",
+            "cat /opt/phantom-wg/backups/*/manifest.json /opt/phantom-wg/backups/*/firewall.txt",
+        ] {
             assert_eq!(found_in(world.sh(script).as_bytes(), &secrets), [""; 0], "{script}");
         }
         // Every file that has been written in this world.
         let mut found = Vec::new();
-        for place in ["/mnt/etc/upper", "/mnt/opt/upper", "/mnt/var/lib/upper", "/mnt/usr/sbin/upper", "/run"] {
+        for place in ["/mnt/etc/upper", "/mnt/opt/upper", "/mnt/var/lib/upper", "/mnt/usr/sbin/upper", "/run"]
+        {
             tree(Path::new(place), &mut found);
         }
         let mut vaults = 0;
         for (path, info) in found.into_iter().filter(|(_, info)| info.is_file()) {
             let shown = path.display().to_string();
-            let shown = shown.strip_prefix("/mnt").map_or(shown.clone(), |rest| rest.replacen("/upper", "", 1));
-            let vault = VAULTS.iter().any(|vault| shown.starts_with(vault)) && !shown.ends_with(".json") && !shown.ends_with(".txt");
+            let shown =
+                shown.strip_prefix("/mnt").map_or(shown.clone(), |rest| rest.replacen("/upper", "", 1));
+            let vault = VAULTS.iter().any(|vault| shown.starts_with(vault))
+                && !path.extension().is_some_and(|kind| kind == "json" || kind == "txt");
             let here = found_in(&fs::read(&path).unwrap_or_default(), &secrets);
             vaults += u32::from(vault && !here.is_empty());
             assert!(vault || here.is_empty(), "{shown} holds {here:?}");
-            assert!(here.is_empty() || info.mode() & 0o077 == 0, "{shown} has mode {:o}", info.mode());
+            assert!(
+                here.is_empty() || info.mode().trailing_zeros() >= 6,
+                "{shown} has mode {:o}",
+                info.mode()
+            );
         }
         assert!(vaults >= 3, "the search finds nothing, not even where the secrets are: {vaults}");
         assert!(private.len() == 7 && world.sh("cat /etc/wireguard/wg_main.conf").contains("PrivateKey = "));

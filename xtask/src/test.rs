@@ -32,6 +32,7 @@ const NEEDS: &[Need] = &[
     // Without the service that the package dnsmasq would start on this machine.
     Need::program("dnsmasq", "dnsmasq-base"),
     Need::program("jq", "jq"),
+    Need::program("strace", "strace"),
     Need::program("man", "man-db"),
     Need::program("zsh", "zsh"),
     Need::program("fish", "fish"),

@@ -40,11 +40,13 @@ host_dump() {
   echo "# routes"; ip route show table all | sort; ip -6 route show table main | grep -v '^fe80' | sort
   echo "# nft"; nft list ruleset 2> /dev/null
   echo "# settings"; sysctl -n net.ipv4.ip_forward
+  echo "# ufw"; grep -h '^### tuple' /etc/ufw/user*.rules 2> /dev/null
   echo "# units"; systemctl list-unit-files --no-legend --plain --no-pager | sort; systemctl --failed --no-legend --plain
   echo "# packages"; dpkg-query -W -f '${db:Status-Status} ${binary:Package}\n' | sort
   echo "# files"
   find /etc /opt /usr /root /home /srv /var/lib -xdev \
-    \( -path /var/lib/apt -o -path /var/lib/dpkg -o -path /var/lib/systemd -o -path /var/lib/lab -o -path /etc/ld.so.cache \) -prune \
+    \( -path /var/lib/apt -o -path /var/lib/dpkg -o -path /var/lib/systemd -o -path /var/lib/lab -o -path /etc/ld.so.cache \
+      -o -path '/etc/ufw/user*.rules' \) -prune \
     -o \( -type f -o -type l -o -type d \) -printf '%M %p %s %l\n' | sed 's/^\(d[^ ]* [^ ]*\) [0-9]*/\1/' | sort -k2
 }
 

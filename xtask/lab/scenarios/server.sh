@@ -47,7 +47,7 @@ after_boot() { # BACKEND: everything is there without a hand
 
 case $LAB_PHASE in
 0)
-  host_dump > /root/before
+  host_dump > /var/lib/lab/before
   install -m 755 bin/phantom-api bin/phantom-wg-device /usr/local/bin/
   check "setup chooses the kernel's WireGuard" holds "api core setup server_ip=10.0.2.15 | jq -e '.data.backend == \"kernel\"'"
   check "two clients" holds "api core add_client client_name=anna; api core add_client client_name=bob"
@@ -85,8 +85,8 @@ case $LAB_PHASE in
   check "reset" bin/phantom-reset
   rm -rf /usr/local/bin/phantom-api /usr/local/bin/phantom-wg-device /opt/phantom-wg /root/anna.conf /root/bin /etc/netns
   rmdir /run/wireguard 2> /dev/null
-  host_dump > /root/after
-  check "the host is as it was" diff -u /root/before /root/after
+  host_dump > /var/lib/lab/after
+  check "the host is as it was" diff -u /var/lib/lab/before /var/lib/lab/after
   ;;
 esac
 finish
