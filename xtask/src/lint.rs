@@ -40,7 +40,8 @@ pub(crate) fn run(words: Words) -> Result<bool> {
     println!("== licences, bans, advisories");
     match deny() {
         None => {
-            tally.skip("licences, bans, advisories", "cargo-deny is not installed (cargo install cargo-deny)")
+            tally
+                .skip("licences, bans, advisories", "cargo-deny is not installed (cargo install cargo-deny)");
         }
         Some(result) => tally.record("licences, bans, advisories", result),
     }

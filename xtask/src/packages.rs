@@ -78,11 +78,12 @@ pub(crate) fn purge(packages: &BTreeSet<String>) -> Result<bool> {
     if present.is_empty() {
         return Ok(true);
     }
-    let plan = apt(&["-s", "purge"], &present).read()?;
-    let removed =
-        plan.lines().filter_map(|line| line.strip_prefix("Purg ").or_else(|| line.strip_prefix("Remv ")));
+    let simulation = apt(&["-s", "purge"], &present).read()?;
+    let removed = simulation
+        .lines()
+        .filter_map(|line| line.strip_prefix("Purg ").or_else(|| line.strip_prefix("Remv ")));
     let removed = removed.filter_map(|rest| rest.split_whitespace().next());
-    // The plan writes `libc6-dev`, the list of installed packages `libc6-dev:amd64`.
+    // The simulation writes `libc6-dev`, the list of installed packages `libc6-dev:amd64`.
     let plain = |name: &str| name.split(':').next().unwrap_or_default().to_owned();
     let wanted: BTreeSet<String> = packages.iter().map(|name| plain(name)).collect();
     if removed.map(plain).any(|name| !wanted.contains(&name)) {

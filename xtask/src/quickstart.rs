@@ -49,17 +49,16 @@ pub(crate) fn run(mut words: Words) -> Result<bool> {
     // A folder with the programs, the manual pages and the completions, in place of building them.
     let built = words.value("--built")?.map(PathBuf::from);
     words.end()?;
-    let built = match built {
-        Some(dir) => dir,
-        None => {
-            let packages = packages::ensure(packages::BUILD)?;
-            println!("== Building (some minutes the first time)");
-            let dir = workspace::build_installation()?;
-            if !packages.is_empty() || !is_root() {
-                return as_root(&dir, server_ip.as_deref(), prove, &packages);
-            }
-            dir
+    let built = if let Some(dir) = built {
+        dir
+    } else {
+        let packages = packages::ensure(packages::BUILD)?;
+        println!("== Building (some minutes the first time)");
+        let dir = workspace::build_installation()?;
+        if !packages.is_empty() || !is_root() {
+            return as_root(&dir, server_ip.as_deref(), prove, &packages);
         }
+        dir
     };
     let mut manifest = Manifest::load()?;
     println!("== Debian packages");

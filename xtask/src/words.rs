@@ -46,7 +46,7 @@ impl Words {
         if let Some(value) = word.strip_prefix(&joined) {
             return Ok(Some(value.to_owned()));
         }
-        let value = self.words.get(at).filter(|value| !value.starts_with("--")).is_some();
+        let value = self.words.get(at).is_some_and(|value| !value.starts_with("--"));
         value.then(|| self.words.remove(at)).map(Some).context(format!("{name} wants a value"))
     }
 

@@ -25,7 +25,7 @@ fn main() -> ExitCode {
         marks: marks.clone(),
         programs: Programs::in_dir("/usr/local/bin"),
     });
-    let server = Store::new(paths.clone()).read::<_, StoreError>(|state| state.server());
+    let server = Store::new(paths.clone()).read::<_, StoreError>(phantom_store::State::server);
     let server = server.unwrap_or_else(|error| {
         eprintln!("the stored state cannot be read ({error}): going by the marks alone");
         None

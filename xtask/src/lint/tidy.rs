@@ -34,7 +34,9 @@ pub(super) fn run() -> Result {
         return Ok(());
     }
     found.sort();
-    found.iter().for_each(|line| println!("{line}"));
+    for line in &found {
+        println!("{line}");
+    }
     Err(Problem::new(format!("{} complaints", found.len())))
 }
 

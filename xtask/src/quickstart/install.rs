@@ -40,10 +40,7 @@ pub(super) fn run(built: &Path, manifest: &mut Manifest) -> Result<bool> {
     println!(
         "{}: {}",
         PROGRAMS.map(|program| format!("{PROGRAMS_DIR}/{program}")).join(", "),
-        match changed {
-            true => "installed, with manual pages and completions",
-            false => "up to date",
-        }
+        if changed { "installed, with manual pages and completions" } else { "up to date" }
     );
     Ok(changed)
 }

@@ -75,8 +75,12 @@ pub(super) fn set_up(server_ip: Option<&str>, new_programs: bool) -> Result<Serv
         Err(refusal) => return Err(refusal.into()),
     };
     let text = |key: &str| data[key].as_str().unwrap_or_default();
-    if data["created"] == false && new_programs && text("backend") == "embedded" {
-        api(&["core", "restart_service"])?;
+    if data["created"] == false {
+        // The stored state may be there without anything on the host: after an uninstall, or from a copy.
+        api(&["core", "reconcile"])?;
+        if new_programs && text("backend") == "embedded" {
+            api(&["core", "restart_service"])?;
+        }
     }
     let endpoint = data["endpoint"].as_str().unwrap_or(text("server_ip")).to_owned();
     let (interface, port, subnet) = (text("interface"), &data["port"], text("subnet"));
@@ -111,23 +115,20 @@ fn choose_address() -> Result<String> {
     let any = Cmd::line("ip -4 -o addr show scope global up").read()?;
     let any = word_after(&any, "inet").and_then(|address| address.split('/').next());
     println!("This machine has no public IPv4 address of its own.");
-    let address = match uplink.or(any) {
-        Some(address) => {
-            println!(
-                "Clients in its own network reach it at {address}, which is taken now. For clients on the Internet,"
-            );
-            println!(
-                "let the router forward UDP port 51820 to it, and tell the server the router's public address:"
-            );
-            address
-        }
-        None => {
-            println!(
-                "It has no other network address either: {PLACEHOLDER}, an address for documentation, stands in its place."
-            );
-            println!("Tell the server its address when it has one:");
-            PLACEHOLDER
-        }
+    let address = if let Some(address) = uplink.or(any) {
+        println!(
+            "Clients in its own network reach it at {address}, which is taken now. For clients on the Internet,"
+        );
+        println!(
+            "let the router forward UDP port 51820 to it, and tell the server the router's public address:"
+        );
+        address
+    } else {
+        println!(
+            "It has no other network address either: {PLACEHOLDER}, an address for documentation, stands in its place."
+        );
+        println!("Tell the server its address when it has one:");
+        PLACEHOLDER
     };
     println!("    phantom-api core setup server_ip=PUBLIC.ADDRESS");
     Ok(address.to_owned())

@@ -29,14 +29,13 @@ const SCENARIOS: [(&str, Kind, &str); 2] = [
 const SHARED: &str = include_str!("../../lab/scenarios/lab.sh");
 
 /// Programs there run ten to twenty times slower than here.
-const LIMIT: Duration = Duration::from_secs(20 * 60);
+const LIMIT: Duration = Duration::from_mins(20);
 
 /// Runs everything in fresh machines, one for each program and each scenario.
 pub(super) fn run(suite: Suite, programs: &Path, extent: Extent, tally: &mut Tally) -> Result {
     let job_dir = workspace::target_dir()?.join("vm").join(suite.to_string());
     let tests = gather(&job_dir, programs)?;
-    let kernel =
-        extent.variable().into_iter().map(|variable| format!("export {variable}=1; ")).collect::<String>();
+    let kernel = extent.variable().map(|variable| format!("export {variable}=1; ")).unwrap_or_default();
     let kernel = kernel
         + "export PHANTOM_TEST_BACKEND=kernel PHANTOM_TEST_DISPOSABLE=1 PHANTOM_BIN_DIR=/job/bin \
                   PHANTOM_DEVICE=/job/bin/phantom-wg-device; ";

@@ -171,7 +171,7 @@ pub(super) fn freeze(suite: Suite, kind: Kind) -> Result {
     let start = Instant::now();
     while !fs::read(&console).is_ok_and(|text| text.windows(9).any(|word| word == b"lab-ready")) {
         let ended = machine.child.as_mut().is_none_or(|child| !matches!(child.try_wait(), Ok(None)));
-        if ended || start.elapsed() > Duration::from_secs(300) {
+        if ended || start.elapsed() > Duration::from_mins(5) {
             return Err(Problem::new(format!("the {kind} image did not boot:\n{}", machine.last_words())));
         }
         std::thread::sleep(Duration::from_millis(100)); // a serial port in a file announces nothing
@@ -180,13 +180,13 @@ pub(super) fn freeze(suite: Suite, kind: Kind) -> Result {
     std::thread::sleep(Duration::from_secs(2));
     let mut qmp = Qmp::connect(&socket)?;
     let events = json!({ "capabilities": [{ "capability": "events", "state": true }] });
-    qmp.execute("migrate-set-capabilities", events)?;
-    qmp.execute("migrate-set-parameters", json!({ "max-bandwidth": 0 }))?;
+    qmp.execute("migrate-set-capabilities", &events)?;
+    qmp.execute("migrate-set-parameters", &json!({ "max-bandwidth": 0 }))?;
     let unfinished = state.with_extension("unfinished");
     let uri = format!("exec:zstd -qf -3 -T0 -o '{}'", unfinished.display());
-    qmp.execute("migrate", json!({ "uri": uri }))?;
+    qmp.execute("migrate", &json!({ "uri": uri }))?;
     qmp.wait_for_migration()?;
-    qmp.execute("quit", json!({}))?;
+    qmp.execute("quit", &json!({}))?;
     if let Some(mut child) = machine.child.take() {
         child.wait().context("the emulator")?;
     }
@@ -282,5 +282,6 @@ fn seed() -> Result<String> {
     let mut bytes = [0; 32];
     std::io::Read::read_exact(&mut File::open("/dev/urandom").context("/dev/urandom")?, &mut bytes)
         .context("/dev/urandom")?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    let halves = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    Ok(halves.filter_map(|half| char::from_digit(half.into(), 16)).collect())
 }

@@ -18,15 +18,15 @@ impl Qmp {
     /// Connects to a socket on which the emulator listens already, and makes it ready for commands.
     pub(super) fn connect(path: &Path) -> Result<Self> {
         let stream = UnixStream::connect(path).context(path.display())?;
-        stream.set_read_timeout(Some(Duration::from_secs(300))).context(path.display())?;
+        stream.set_read_timeout(Some(Duration::from_mins(5))).context(path.display())?;
         let mut qmp = Self { stream: BufReader::new(stream) };
         qmp.message(|message| message["QMP"].is_object())?; // the greeting
-        qmp.execute("qmp_capabilities", json!({}))?;
+        qmp.execute("qmp_capabilities", &json!({}))?;
         Ok(qmp)
     }
 
     /// Runs a command and waits for its answer.
-    pub(super) fn execute(&mut self, command: &str, arguments: Value) -> Result {
+    pub(super) fn execute(&mut self, command: &str, arguments: &Value) -> Result {
         let mut text = json!({ "execute": command, "arguments": arguments }).to_string();
         text.push('\n');
         self.stream.get_mut().write_all(text.as_bytes()).context(command)?;
