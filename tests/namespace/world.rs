@@ -34,6 +34,7 @@ for d in etc var/lib opt usr/sbin; do
   mkdir -p /mnt/$d/upper /mnt/$d/work
   mount -t overlay world -o lowerdir=/$d,upperdir=/mnt/$d/upper,workdir=/mnt/$d/work /$d
 done
+[ -x /etc/wireguard ] || mount -t tmpfs -o mode=700 world /etc/wireguard
 mount -t tmpfs world /run; mkdir -p /run/lock /run/netns /run/wireguard; chmod 700 /run/wireguard
 mount -t sysfs world /sys 2>/dev/null || true
 ip link set lo up; exec "$@""#;

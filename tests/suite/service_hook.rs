@@ -43,7 +43,7 @@ fn it_leaves_the_work_to_the_holder_of_the_lock_who_starts_the_service() {
     server.fake.flush_firewall();
     let before = server.dump();
     let lock = server.store().lock(Duration::ZERO).unwrap();
-    std::fs::write(server.paths().run_dir().join("unit-busy"), "").unwrap();
+    std::fs::create_dir(server.paths().run_dir().join("unit-busy")).unwrap();
     let began = Instant::now();
     for verb in ["up", "down"] {
         assert_eq!(server.api(&["service", verb, "wg_main"]).exit, 0, "{verb}");

@@ -176,7 +176,7 @@ impl Engine {
     /// Removes what a holder of the lock left that ended while it started or stopped a service.
     fn clear_busy(&self) -> Result<(), EngineError> {
         let busy = reconcile::busy_file(self.paths().run_dir());
-        let cleared = if busy.exists() { self.host.files.remove(&busy) } else { Ok(()) };
+        let cleared = if busy.exists() { self.host.files.remove_dir(&busy) } else { Ok(()) };
         cleared.map_err(|error| host_error("lock", error))
     }
 

@@ -34,7 +34,7 @@ pub struct Scene<'a> {
 }
 
 impl Scene<'_> {
-    /// The file that says that an interface is ours although its alias does not say so yet: between the creation
+    /// The folder that says that an interface is ours although its alias does not say so yet: between the creation
     /// of a link and the setting of its alias this process can be killed.
     ///
     /// It is removed as soon as the alias stands there.

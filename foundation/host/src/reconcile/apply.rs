@@ -29,7 +29,7 @@ pub struct ApplyError {
     pub source: HostError,
 }
 
-/// The file that says that the holder of the lock is starting or stopping the service of an interface: the
+/// The folder that says that the holder of the lock is starting or stopping the service of an interface: the
 /// service's own commands then have nothing to do.
 pub fn busy_file(run_dir: &Path) -> PathBuf {
     run_dir.join("unit-busy")
@@ -69,6 +69,7 @@ fn take(scene: &Scene<'_>, wanted: &Wanted, step: &Step) -> Result<(), HostError
     match &step.op {
         Op::WriteFile(path) => write_file(scene, wanted, path),
         Op::RemoveFile(path) => host.files.remove(path),
+        Op::RemoveClaim(path) => host.files.remove_dir(path),
         Op::SetMode(path, mode) => host.files.set_mode(path, *mode),
         Op::SetSysctl(key, value) => host.sysctl.set(key, value),
         Op::ReplaceFirewall => host.firewall.replace(scene.marks, &wanted.firewall),
@@ -139,21 +140,18 @@ fn set_link(scene: &Scene<'_>, name: &InterfaceName, change: &LinkChange) -> Res
 
 fn remove_claim(scene: &Scene<'_>, name: &InterfaceName) -> Result<(), HostError> {
     let claim = scene.claim(name.as_str());
-    if scene.host.files.info(&claim)?.is_some() { scene.host.files.remove(&claim) } else { Ok(()) }
+    if scene.host.files.info(&claim)?.is_some() { scene.host.files.remove_dir(&claim) } else { Ok(()) }
 }
 
 fn claim(scene: &Scene<'_>, interface: &str) -> Result<(), HostError> {
-    let path = scene.claim(interface);
-    if let Some(dir) = path.parent() {
-        scene.host.files.make_dir(dir, 0o700)?;
-    }
-    scene.host.files.write(&path, b"", 0o600)
+    // A folder: it is there or not there, with nothing half-written beside it.
+    scene.host.files.make_dir(&scene.claim(interface), 0o700)
 }
 
 fn while_busy(scene: &Scene<'_>, work: impl FnOnce() -> Result<(), HostError>) -> Result<(), HostError> {
     let busy = busy_file(scene.run_dir);
-    scene.host.files.write(&busy, b"", 0o600)?;
+    scene.host.files.make_dir(&busy, 0o700)?;
     let result = work();
-    scene.host.files.remove(&busy)?;
+    scene.host.files.remove_dir(&busy)?;
     result
 }

@@ -66,6 +66,7 @@ pub struct Step {
 pub(super) enum Op {
     WriteFile(PathBuf),
     RemoveFile(PathBuf),
+    RemoveClaim(PathBuf),
     SetMode(PathBuf, u32),
     SetSysctl(String, String),
     ReplaceFirewall,
@@ -114,7 +115,12 @@ pub fn plan(marks: &Marks, observed: &Observed, wanted: &Wanted) -> Result<Vec<S
     }
     plan_stale_files(observed, wanted, &mut delete);
     for claim in &observed.stale_claims {
-        delete.push(step(StepKind::File, StepAction::Delete, claim.display(), Op::RemoveFile(claim.clone())));
+        delete.push(step(
+            StepKind::File,
+            StepAction::Delete,
+            claim.display(),
+            Op::RemoveClaim(claim.clone()),
+        ));
     }
     plan_firewall(marks, observed, wanted, &mut add);
     plan_units(observed, wanted, &mut add, &mut delete);

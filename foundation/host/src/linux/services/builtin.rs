@@ -8,13 +8,16 @@ mod log;
 mod process;
 
 use std::io::ErrorKind;
+use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::os::unix::net::UnixDatagram;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, bind, socket};
+use nix::sys::stat::{Mode, fchmod};
 
 use self::process::{Process, Record};
 use super::{ServiceOptions, check_name};
@@ -107,7 +110,7 @@ impl BuiltinServices {
         let path = self.run_file(name, "notify");
         LinuxFiles.remove(&path)?;
         let failed = |e| HostError::io(format!("binding {}", path.display()), e);
-        let socket = UnixDatagram::bind(&path).map_err(failed)?;
+        let socket = bind_private(&path).map_err(|errno| failed(errno.into()))?;
         socket.set_read_timeout(Some(Duration::from_millis(20))).map_err(failed)?;
         Ok((socket, path))
     }
@@ -275,6 +278,15 @@ fn gone_within(process: Process, wait: Duration) -> bool {
         pause = (pause * 2).min(Duration::from_millis(50));
     }
     true
+}
+
+/// A socket for messages whose file is for its owner alone from the moment it exists.
+fn bind_private(path: &Path) -> nix::Result<UnixDatagram> {
+    let fd = socket(AddressFamily::Unix, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
+    // The kernel gives the socket's own mode to the file (`unix_bind_bsd`), less the umask, which can only take away.
+    fchmod(fd.as_fd(), Mode::S_IRUSR | Mode::S_IWUSR)?;
+    bind(fd.as_raw_fd(), &UnixAddr::new(path)?)?;
+    Ok(fd.into())
 }
 
 /// Waits a moment for a message, and says whether it is the one that counts.
