@@ -32,7 +32,7 @@ const MODES: [(&str, u32); 21] = [
     ("run", 0o700),
     ("run/boot", 0o600),
     ("run/claims", 0o700),
-    ("run/claims/wg_main", 0o600),
+    ("run/claims/wg_main", 0o700),
     ("run/lock", 0o600),
 ];
 
