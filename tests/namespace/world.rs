@@ -34,7 +34,9 @@ for d in etc var/lib opt usr/sbin; do
   mkdir -p /mnt/$d/upper /mnt/$d/work
   mount -t overlay world -o lowerdir=/$d,upperdir=/mnt/$d/upper,workdir=/mnt/$d/work /$d
 done
-[ -x /etc/wireguard ] || mount -t tmpfs -o mode=700 world /etc/wireguard
+for d in /etc/wireguard /etc/sysctl.d; do
+  [ -w $d ] || [ ! -e $d ] || mount -t tmpfs -o mode=755 world $d # an ordinary user may not write to what is below
+done
 mount -t tmpfs world /run; mkdir -p /run/lock /run/netns /run/wireguard; chmod 700 /run/wireguard
 mount -t sysfs world /sys 2>/dev/null || true
 ip link set lo up; exec "$@""#;
