@@ -91,15 +91,18 @@ fn nobody_loses_a_packet_while_others_come_and_go() {
         world.connect(At::Client1, &world.add("steady"));
         world.reaches(At::Client1, "10.8.0.1");
         let ping = Steady::start(At::Client1, "10.8.0.1", std::time::Duration::from_millis(5));
-        for n in 0..100 {
-            world.ok(&["core", "add_client", &format!("client_name=other-{n}")]);
-        }
-        for n in 0..100 {
-            world.ok(&["core", "remove_client", &format!("client_name=other-{n}")]);
+        let mut rounds = 0;
+        while rounds < 3 || ping.sent() < 300 {
+            rounds += 1;
+            for n in 0..20 {
+                world.ok(&["core", "add_client", &format!("client_name=other-{n}")]);
+            }
+            for n in 0..20 {
+                world.ok(&["core", "remove_client", &format!("client_name=other-{n}")]);
+            }
         }
         let (sent, answered) = ping.stop();
         assert_eq!(sent, answered, "packets were lost");
-        assert!(sent > 100, "only {sent} packets were on their way meanwhile");
         world.in_sync();
     });
 }

@@ -1,6 +1,8 @@
 //! `ping`, without the program: ICMP echo requests (RFC 792) over a raw socket.
 
 use std::net::{Ipv4Addr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
@@ -33,6 +35,7 @@ pub(crate) fn ping(at: At, address: &str, count: u16) -> bool {
 /// Sends a request every `pause` until told to stop, and gives the numbers of those sent and those answered.
 pub(crate) struct Steady {
     stop: std::sync::mpsc::Sender<()>,
+    sent: Arc<AtomicU16>,
     thread: std::thread::JoinHandle<(u16, u16)>,
 }
 
@@ -41,11 +44,14 @@ impl Steady {
     pub(crate) fn start(at: At, address: &str, pause: Duration) -> Self {
         let address: Ipv4Addr = address.parse().unwrap();
         let (stop, stopped) = std::sync::mpsc::channel();
+        let so_far = Arc::new(AtomicU16::new(0));
+        let told = so_far.clone();
         let thread = on(at, move || {
             let socket = open(address).unwrap();
             let (mut sent, mut answered) = (0, 0);
             while sent < u16::MAX && stopped.try_recv().is_err() {
                 sent += 1;
+                told.store(sent, Ordering::Relaxed);
                 let next = Instant::now() + pause;
                 // Whoever has no room for a packet has not lost it.
                 while socket.send(&request(sent)).is_err() {
@@ -60,7 +66,12 @@ impl Steady {
             }
             (sent, answered)
         });
-        Self { stop, thread }
+        Self { stop, sent: so_far, thread }
+    }
+
+    /// How many requests are on their way or answered by now.
+    pub(crate) fn sent(&self) -> u16 {
+        self.sent.load(Ordering::Relaxed)
     }
 
     /// Stops; gives how many were sent and how many of them answered, the latest within twenty seconds.

@@ -207,7 +207,7 @@ fn too_open() -> BTreeSet<String> {
         }
         let most = OPEN
             .iter()
-            .find(|open| open.0 == shown)
+            .find(|open| open.0 == shown || is_draft_of(&path, Path::new(open.0)))
             .map_or(if info.is_dir() { 0o700 } else { 0o600 }, |open| open.1);
         // The execute bit of a socket means nothing.
         let mode = if info.file_type().is_socket() { mode & !0o111 } else { mode };
@@ -219,6 +219,15 @@ fn too_open() -> BTreeSet<String> {
         }
     }
     wrong
+}
+
+/// Whether a file is what a write of another begins with: `.NAME.HEX` beside it, renamed over it at the end. It gets the
+/// other's mode before it takes its name.
+fn is_draft_of(path: &Path, of: &Path) -> bool {
+    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let draft = name(path);
+    let stem = draft.strip_prefix('.').and_then(|rest| rest.rsplit_once('.')).map(|(stem, _)| stem);
+    path.parent() == of.parent() && stem == Some(&name(of))
 }
 
 /// Does something over and over on a thread, until it is stopped.
