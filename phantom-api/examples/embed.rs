@@ -14,7 +14,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let dir = tempfile::tempdir()?;
     let (host, _) = Host::fake();
     let paths = Paths::with_run_dir(dir.path().join("phantom"), dir.path().join("run"));
-    let phantom = Phantom::builder(host, Store::new(paths)).system::<Core>().system::<Dns>().build()?;
+    let phantom = Phantom::builder(host, Store::new(paths)).all_modules().build()?;
 
     let call = Call::new(Lang::En);
     let core = phantom.module::<Core>().ok_or("the module is registered")?;

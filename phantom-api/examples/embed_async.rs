@@ -6,15 +6,13 @@
 use std::sync::Arc;
 
 use phantom_api::{Call, Host, Lang, Params, Paths, Phantom, Store};
-use phantom_core::Core;
-use phantom_dns::Dns;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let dir = tempfile::tempdir()?;
     let (host, _) = Host::fake();
     let paths = Paths::with_run_dir(dir.path().join("phantom"), dir.path().join("run"));
-    let phantom = Phantom::builder(host, Store::new(paths)).system::<Core>().system::<Dns>().build()?;
+    let phantom = Phantom::builder(host, Store::new(paths)).all_modules().build()?;
     let phantom = Arc::new(phantom);
 
     execute(&phantom, "core", "setup", &[("server_ip", "203.0.113.5")]).await?;

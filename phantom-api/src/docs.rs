@@ -76,6 +76,13 @@ fn fields(of: &Fields<'_>, schema: &Value, path: &str, depth: u8, rows: &mut Vec
             fields(of, item.unwrap_or(inner), &format!("{full}."), depth + 1, rows);
         }
     }
+    // An object keyed by names that are not known beforehand.
+    let named = schema.get("additionalProperties").filter(|value| value.is_object());
+    if let Some(named) = named.map(|named| follow(named, of.root))
+        && depth < 4
+    {
+        fields(of, named, &format!("{path}*."), depth + 1, rows);
+    }
 }
 
 /// What a field means: its own text before that of the schema it refers to, and English where a language has none.
@@ -103,7 +110,8 @@ fn type_name(schema: &Value) -> String {
         Some(Value::String(name)) => name.clone(),
         Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" / "),
         _ if schema.get("enum").is_some() || schema.get("oneOf").is_some() => "string".to_owned(),
-        _ => String::new(),
+        // Any value, as the setting that it belongs to has it.
+        _ => "boolean / number / string".to_owned(),
     }
 }
 
@@ -203,7 +211,8 @@ mod tests {
         use phantom_module::TypedModule;
         let core = phantom_core::Core::ACTIONS.iter().map(|entry| entry.spec);
         let dns = phantom_dns::Dns::ACTIONS.iter().map(|entry| entry.spec);
-        for spec in core.chain(dns) {
+        let ghost = phantom_ghost::Ghost::ACTIONS.iter().map(|entry| entry.spec);
+        for spec in core.chain(dns).chain(ghost) {
             let mut found = Vec::new();
             turkish((spec.output)().as_value(), spec.name, &mut found);
             assert!(!found.is_empty(), "{} answers nothing", spec.name);

@@ -3,11 +3,10 @@
 //! ```no_run
 //! use phantom_api::{Call, Host, Lang, linux_options, Params, Paths, Phantom, Programs, Store};
 //! use phantom_core::{Core, actions::ListClients};
-//! use phantom_dns::Dns;
 //!
 //! let paths = Paths::new(Paths::DEFAULT_ROOT);
 //! let host = Host::linux(linux_options(&paths, Programs::in_dir("/usr/local/bin")));
-//! let phantom = Phantom::builder(host, Store::new(paths)).system::<Core>().system::<Dns>().build()?;
+//! let phantom = Phantom::builder(host, Store::new(paths)).all_modules().build()?;
 //!
 //! // Typed:
 //! let core = phantom.module::<Core>().expect("it was registered");

@@ -51,6 +51,14 @@ impl Builder {
         self.with(Arc::new(module))
     }
 
+    /// Registers the modules of Phantom-WG itself: Core, DNS, Ghost.
+    #[cfg(feature = "modules")]
+    #[must_use]
+    pub fn all_modules(self) -> Self {
+        // Those that restrict what Core opens come behind it.
+        self.system::<phantom_core::Core>().system::<phantom_dns::Dns>().system::<phantom_ghost::Ghost>()
+    }
+
     /// Registers any module.
     #[must_use]
     pub fn with(mut self, module: Arc<dyn Module>) -> Self {

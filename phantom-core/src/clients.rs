@@ -81,9 +81,9 @@ pub(crate) fn handshake_text(at: Timestamp, now: Timestamp) -> String {
 /// The clients with what the device knows of them. A device that does not answer means that nobody is connected.
 pub(crate) fn items(engine: &Engine, server: &Server, clients: Vec<ClientInfo>) -> Vec<ClientItem> {
     let now = engine.host().clock.now();
-    let peers = peers_of(engine, server, &clients);
+    let peers = connected_of(engine, server, &clients, now);
     let item = |client: ClientInfo| {
-        let peer = peers.get(&client.public_key).filter(|peer| is_connected(peer, now));
+        let peer = peers.get(&client.public_key);
         ClientItem {
             connected: peer.is_some(),
             connection: peer.map(|peer| connection(peer, now)),
@@ -96,7 +96,13 @@ pub(crate) fn items(engine: &Engine, server: &Server, clients: Vec<ClientInfo>) 
     clients.into_iter().map(item).collect()
 }
 
-fn peers_of(engine: &Engine, server: &Server, clients: &[ClientInfo]) -> HashMap<PublicKey, Peer> {
+/// The connected ones among the peers; of the others nothing is kept, however many a page has.
+fn connected_of(
+    engine: &Engine,
+    server: &Server,
+    clients: &[ClientInfo],
+    now: Timestamp,
+) -> HashMap<PublicKey, Peer> {
     let wireguard = &engine.host().wireguard;
     let peers = if clients.is_empty() {
         None
@@ -107,7 +113,8 @@ fn peers_of(engine: &Engine, server: &Server, clients: &[ClientInfo]) -> HashMap
         let device = wireguard.device(&server.interface, server.backend).ok().flatten();
         device.map(|device| device.peers)
     };
-    peers.into_iter().flatten().map(|peer| (peer.config.public_key, peer)).collect()
+    let connected = peers.into_iter().flatten().filter(|peer| is_connected(peer, now));
+    connected.map(|peer| (peer.config.public_key, peer)).collect()
 }
 
 fn connection(peer: &Peer, now: Timestamp) -> Connection {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 use phantom_engine::{Depth, PeerWish, Site, Wanted};
-use phantom_host::reconcile::{BEFORE, WantedDevice, WantedFile, WantedInterface, WantedPeer};
+use phantom_host::reconcile::{BEFORE, PeerFile, WantedDevice, WantedFile, WantedInterface, WantedPeer};
 use phantom_host::{
     Command, Hook, Match, PeerConfig, PeerUpdate, Protocol, Restart, Ruleset, UfwRule, Unit, UnitKind,
     Verdict,
@@ -49,9 +49,8 @@ pub(crate) fn desired(
     let mut peers = None;
     let path = Site::wireguard_file(&server.interface);
     if depth == Depth::Full {
-        let (list, content) = peers_and_file(site, state, &server)?;
-        peers = Some(list);
-        wanted.files.insert(path, Some(WantedFile { mode: 0o600, content, same: same_configuration }));
+        peers = Some(all_peers(state)?);
+        wanted.files.insert(path, Some(WantedFile::of_peers(0o600, peer_file(site, &server))));
     } else {
         wanted.kept_files.insert(path);
     }
@@ -139,60 +138,44 @@ fn peer(client: &ClientRef<'_>) -> PeerConfig {
 
 fn block(client: &ClientRef<'_>) -> Zeroizing<String> {
     let mut text = Zeroizing::new(String::new());
-    push_block(&mut text, client);
+    push_block(&mut text, client.name, &peer(client));
     text
 }
 
-fn push_block(text: &mut String, client: &ClientRef<'_>) {
-    let Ok(name) = client.name.parse() else { return }; // the store lets no other name in
+fn push_block(text: &mut String, name: &str, peer: &PeerConfig) {
+    let Ok(name) = name.parse() else { return }; // the store lets no other name in
     let peer = conf::ServerPeer {
         name: &name,
-        public_key: &client.public_key,
-        preshared_key: Some(&client.preshared_key),
-        allowed_ips: &peer(client).allowed_ips,
+        public_key: &peer.public_key,
+        preshared_key: peer.preshared_key.as_ref(),
+        allowed_ips: &peer.allowed_ips,
     };
     conf::push_peer_block(text, &peer);
 }
 
-/// All peers, and the file for `wg` and people that lists them: written together, so that the clients are read
-/// once.
-fn peers_and_file(
-    site: &Site,
-    state: &State<'_>,
-    server: &Server,
-) -> Result<(Vec<WantedPeer>, Zeroizing<Vec<u8>>), StoreError> {
+fn all_peers(state: &State<'_>) -> Result<Vec<WantedPeer>, StoreError> {
+    let mut peers = Vec::with_capacity(state.client_count()? as usize);
+    state.each_client(|client| {
+        peers.push(WantedPeer { config: peer(&client), owner: client.name.into() });
+        Ok::<_, StoreError>(())
+    })?;
+    Ok(peers)
+}
+
+/// The file for `wg` and people that lists the peers.
+fn peer_file(site: &Site, server: &Server) -> PeerFile {
     let head = conf::ServerConfig {
         private_key: server.private_key.clone(),
         address: addresses(server).into_iter().collect(),
         listen_port: server.port,
         mtu: MTU,
     };
-    let mut text = conf::render_interface(&site.marks.first_line(), &head);
-    let mut peers = Vec::with_capacity(state.client_count()? as usize);
-    text.reserve(peers.capacity() * 192); // a block is about 180 bytes: no second copy of the secrets on the way
-    state.each_client(|client| {
-        push_block(&mut text, &client);
-        peers.push(WantedPeer { config: peer(&client), owner: client.name.to_owned() });
-        Ok::<_, StoreError>(())
-    })?;
-    Ok((peers, Zeroizing::new(std::mem::take(&mut *text).into_bytes())))
-}
-
-/// Whether two configurations say the same: a client that is added goes to the end of the file, so that the order of
-/// the blocks is that of their adding and not that of the addresses.
-fn same_configuration(now: &[u8], wanted: &[u8]) -> bool {
-    if now == wanted || now.len() != wanted.len() {
-        return now == wanted;
+    PeerFile {
+        head: conf::render_interface(&site.marks.first_line(), &head),
+        interface: server.interface.clone(),
+        lead: "\n# client ",
+        block: |text, peer| push_block(text, &peer.owner, &peer.config),
     }
-    let (Ok(now), Ok(wanted)) = (std::str::from_utf8(now), std::str::from_utf8(wanted)) else { return false };
-    let blocks = |text| {
-        let mut parts = str::split(text, "\n# client ");
-        let head = parts.next();
-        let mut blocks: Vec<&str> = parts.collect();
-        blocks.sort_unstable();
-        (head, blocks)
-    };
-    blocks(now) == blocks(wanted)
 }
 
 /// Forwarding and source NAT for the subnet, and an MSS that fits the tunnel.

@@ -34,8 +34,9 @@ use phantom_types::PublicKey;
 
 pub use clients::{ClientItem, Connection, Transfer};
 pub use error::CoreError;
+pub use phantom_module::SecretText;
 pub use subnet_check::{Checks, Conflict, ConflictSource};
-pub use values::{Entries, Percent, SecretText};
+pub use values::{Entries, Percent};
 
 /// The Core module at work on an engine.
 pub struct Core {

@@ -15,6 +15,7 @@ mod crashes;
 mod dns;
 mod faults;
 mod faulty;
+mod ghost;
 mod look;
 mod ping;
 mod repair;

@@ -274,9 +274,9 @@ fn modes_are_right_from_the_moment_a_file_exists() {
             assert_eq!(fs::metadata(path).unwrap().mode() & 0o7777, mode, "{path}");
         }
         assert_eq!(too_open(), BTreeSet::new());
-        // The folder of wg_main.conf belongs to the distribution; one that we make is closed to nobody but writers.
+        // The folder of wg_main.conf belongs to the distribution; one that we make is as closed as that.
         let folder = fs::metadata("/etc/wireguard").unwrap().mode();
-        assert_eq!(folder & 0o022, 0, "{folder:o}");
+        assert_eq!(folder & 0o077, 0, "{folder:o}");
     });
 }
 

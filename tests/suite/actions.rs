@@ -331,6 +331,11 @@ fn ufw_gets_our_rules_only_while_it_is_active() {
     assert_eq!(ours().len(), 2, "{:?}", ours());
     server.api(&["core", "setup", "port=443"]).ok();
     assert!(ours().iter().any(|rule| rule.ends_with("allow 443/udp")) && ours().len() == 2, "{:?}", ours());
+    // Switched off it keeps them for when it is switched on again, but none that has become wrong, and gets no new ones.
+    server.fake.set_ufw(Some(false));
+    server.assert_in_sync();
+    server.api(&["core", "setup", "port=444"]).ok();
+    assert!(ours().iter().all(|rule| rule.contains("route allow")) && ours().len() == 1, "{:?}", ours());
 }
 
 #[test]

@@ -25,7 +25,7 @@ const fn case(golden: &'static str, words: &'static [&'static str], server: fn()
     Case { golden, words, server, more: &[], any: &[] }
 }
 
-/// All samples of the API for Core and DNS.
+/// All samples of the API for Core, DNS and Ghost.
 pub(crate) const API: &[Case] = &[
     case("core/add_client", &["core", "add_client", "client_name=john-laptop"], Server::ready),
     case("core/add_client.invalid_parameter", &["core", "add_client", "client_nam=x"], Server::ready),
@@ -57,6 +57,10 @@ pub(crate) const API: &[Case] = &[
     case("dns/status", &["dns", "status"], cloudflare),
     case("dns/get_dns_servers", &["dns", "get_dns_servers"], second_changed),
     case("dns/get_dns_servers.default", &["dns", "get_dns_servers"], Server::ready),
+    case("ghost/enable", ENABLE, with_domain),
+    case("ghost/disable", &["ghost", "disable"], with_ghost),
+    case("ghost/status", &["ghost", "status"], Server::ready),
+    case("ghost/status.active", &["ghost", "status"], with_ghost),
 ];
 
 /// The samples of the published documentation, which the API's chapter 14 lists.
@@ -102,6 +106,9 @@ pub(crate) const PUBLISHED: &[Case] = &[
     },
     case("published/dns/status", &["dns", "status"], cloudflare),
     case("published/dns/get_dns_servers", &["dns", "get_dns_servers"], second_changed),
+    Case { more: &["data.certificate"], ..case("published/ghost/enable", ENABLE_SELF_SIGNED, with_domain) },
+    case("published/ghost/disable", &["ghost", "disable"], with_ghost),
+    case("published/ghost/status", &["ghost", "status"], Server::ready),
 ];
 
 /// The setting is in the table of 5.10 but not in its sample.
@@ -112,8 +119,33 @@ const VALIDATE: &[&str] = &["core", "validate_subnet_change", "new_subnet=192.16
 const CHANGE: &[&str] = &["core", "change_subnet", "new_subnet=192.168.100.0/24", "confirm=true"];
 const CHANGE_DNS: &[&str] = &["dns", "change_dns_servers", "primary=1.1.1.1", "secondary=1.0.0.1"];
 
+/// The call of the sample.
+pub(crate) const ENABLE: &[&str] = &["ghost", "enable", "domain=157-230-114-231.sslip.io"];
+/// The published sample's client does not verify the certificate: so it is with one that cannot be verified.
+pub(crate) const ENABLE_SELF_SIGNED: &[&str] =
+    &["ghost", "enable", "domain=157-230-114-231.sslip.io", "self_signed=true"];
+
 pub(crate) fn with_john() -> Server {
     Server::ready().with(&["john-laptop"])
+}
+
+/// The resolvers know the name of the samples: it is this server's, whatever its address.
+pub(crate) fn named(server: Server) -> Server {
+    let stored = server.store().read(phantom_store::State::server).unwrap().unwrap();
+    server.fake.set_lookup("157-230-114-231.sslip.io".parse().unwrap(), Ok(vec![stored.server_ip.into()]));
+    server
+}
+
+pub(crate) fn with_domain() -> Server {
+    named(with_john())
+}
+
+/// Ghost Mode is on.
+pub(crate) fn with_ghost() -> Server {
+    let server = with_domain();
+    server.api(ENABLE).ok();
+    server.fake.reset_writes();
+    server
 }
 
 fn with_john_connected() -> Server {

@@ -9,13 +9,14 @@ use std::process::Command;
 
 use phantom_tests::{Server, is_root, skip};
 
-const CHANGES: [&[&str]; 6] = [
+const CHANGES: [&[&str]; 7] = [
     &["core", "add_client", "client_name=new"],
     &["core", "remove_client", "client_name=b"],
     &["core", "change_subnet", "new_subnet=10.9.0.0/24", "confirm=true"],
     &["core", "setup", "port=443"],
     &["core", "update_tweak_setting", "setting_name=block_ipv6_leak", "value=false"],
     &["dns", "change_dns_servers", "primary=9.9.9.9"],
+    &["ghost", "enable", "domain=vpn.example.com", "skip_dns_check=true", "self_signed=true"],
 ];
 
 /// Runs a role of this file on a small file system.
@@ -47,7 +48,7 @@ fn every_change_fails(server: &Server) {
     for words in CHANGES {
         let answer = server.api(words);
         assert!(!answer.success(), "{words:?}");
-        let codes = ["CONFIG_ERROR", "SERVICE_OPERATION_FAILED", "NETWORK_ERROR"];
+        let codes = ["CONFIG_ERROR", "SERVICE_OPERATION_FAILED", "NETWORK_ERROR", "GHOST_MODE_ERROR"];
         assert!(codes.contains(&answer.code().as_str()), "{words:?}: {}", answer.out);
         let left = &answer.json()["data"]["rolled_back"];
         assert!(left.is_null() || *left == true, "{words:?}: {}", answer.out);

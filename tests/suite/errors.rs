@@ -1,5 +1,6 @@
-//! Every error code of chapter 3 that Core, DNS and the command can raise: provoked, with its data and both texts.
+//! Every error code of chapter 3 that Core, DNS, Ghost and the command can raise: provoked, with its data and both texts.
 
+mod ghost;
 mod later;
 mod servers;
 mod words;
@@ -10,8 +11,9 @@ use phantom_tests::{Server, Texts, differences};
 use serde_json::{Value, json};
 
 use crate::cases::with_john;
+pub(crate) use ghost::GHOST;
 pub(crate) use later::{HOST, STATE};
-pub(crate) use servers::{with_ghost, with_multihop};
+pub(crate) use servers::with_multihop;
 pub(crate) use words::WORDS;
 
 /// A call that fails.
@@ -44,7 +46,7 @@ const ADD: &[&str] = &["core", "add_client", "client_name=new"];
 const CHANGE: &[&str] = &["core", "change_subnet", "new_subnet=192.168.100.0/24", "confirm=true"];
 
 fn all() -> impl Iterator<Item = &'static Failing> {
-    WORDS.iter().chain(STATE).chain(HOST)
+    WORDS.iter().chain(STATE).chain(GHOST).chain(HOST)
 }
 
 #[test]
@@ -91,10 +93,7 @@ fn blank_as(expected: &Value, actual: &mut Value) {
 }
 
 /// The codes of chapter 3 that no action of these modules raises.
-const OF_OTHER_MODULES: [&str; 7] = [
-    "CERTIFICATE_ERROR",
-    "GHOST_MODE_ACTIVE",
-    "GHOST_MODE_ERROR",
+const OF_OTHER_MODULES: [&str; 4] = [
     "VPN_CONFIG_ERROR",
     "EXIT_NODE_ERROR",
     "MULTIHOP_ERROR",

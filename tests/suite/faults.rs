@@ -102,10 +102,11 @@ fn refuse_each(changes: impl Iterator<Item = &'static Change>) {
                 continue;
             }
             let in_backup = is_before_the_change(change, &write);
-            let code = match change.name.starts_with("subnet") {
-                true if in_backup => "CONFIG_ERROR",
-                true => "NETWORK_ERROR",
-                false => "SERVICE_OPERATION_FAILED",
+            let code = match change.name.split([' ', ',']).next() {
+                Some("subnet") if in_backup => "CONFIG_ERROR",
+                Some("subnet") => "NETWORK_ERROR",
+                Some("ghost") => "GHOST_MODE_ERROR",
+                _ => "SERVICE_OPERATION_FAILED",
             };
             report.check(answer.code() == code, || format!("{}: {}", at(), answer.out));
             // Before the host is touched there is nothing that could stay behind.
@@ -271,7 +272,7 @@ fn reconcile_reports_what_it_undid() {
         server.fake.reset_writes();
         let answer = server.api(&["core", "reconcile"]);
         let recovered = &answer.ok()["recovered"];
-        let expected = ["core", change.words[1], "undone"];
+        let expected = [change.words[0], change.words[1], "undone"];
         let is = ["module", "action", "outcome"].map(|key| recovered[key].as_str().unwrap_or_default());
         assert_eq!(is, expected, "{}", change.name);
         assert!(recovered["started_at"].as_str().is_some_and(|text| text.len() == 26), "{recovered}");

@@ -58,7 +58,7 @@ fn the_published_samples_are_what_the_command_answers() {
 #[test]
 fn every_sample_is_tried() {
     let mut files = BTreeSet::new();
-    for dir in ["core", "dns", "published/core", "published/dns"] {
+    for dir in ["core", "dns", "ghost", "published/core", "published/dns", "published/ghost"] {
         for entry in fs::read_dir(golden_dir().join(dir)).unwrap() {
             let name = entry.unwrap().file_name().into_string().unwrap();
             files.insert(format!("{dir}/{}", Path::new(&name).file_stem().unwrap().to_str().unwrap()));
@@ -75,6 +75,16 @@ fn by_default_an_exported_configuration_begins_as_the_published_one() {
     let allowed = |text: &str| text.lines().find(|line| line.starts_with("AllowedIPs")).unwrap().to_owned();
     assert_eq!(allowed(&ours), format!("{}, ::/0", allowed(&published)));
     assert_eq!(ours.replace(", ::/0", ""), published);
+}
+
+#[test]
+fn by_default_the_command_of_a_client_begins_as_the_published_one_and_verifies_the_certificate() {
+    let command =
+        |name: &str| read_golden_json(name)["data"]["connection_command"].as_str().unwrap().to_owned();
+    let published = command("published/ghost/enable.json");
+    for ours in ["ghost/enable.json", "ghost/status.active.json"] {
+        assert_eq!(command(ours), format!("{published} --tls-verify-certificate"));
+    }
 }
 
 #[test]

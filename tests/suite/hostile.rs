@@ -1,5 +1,6 @@
 //! Hostile inputs through the real command: each gets valid JSON with the right code, and none changes anything.
 
+mod ghost;
 mod table;
 
 use std::ffi::OsString;

@@ -13,6 +13,7 @@ mod dns;
 mod errors;
 mod examples;
 mod faults;
+mod ghost;
 mod golden;
 mod help;
 mod hostile;

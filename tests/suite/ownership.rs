@@ -56,6 +56,11 @@ fn surround(server: &Server) -> Vec<String> {
     fake.put_file("/etc/systemd/network/10-eth0.network", b"[Match]\n", 0o644, 0);
     fake.add_foreign_unit("wg-quick@wg0");
     fake.add_foreign_unit("phantom-of-the-opera");
+    fake.add_foreign_unit("phantom-ghost-of-the-opera");
+    for rule in ["443/tcp", "443", "80/tcp"] {
+        fake.add_foreign_ufw(&format!("{rule:<26} ALLOW IN    Anywhere"));
+    }
+    fake.put_file("/run/phantom-ghost-status.json", b"{}", 0o644, 0);
     fake.bind(Port { protocol: Protocol::Udp, number: 53 });
     let old: Vec<&str> = before.lines().collect();
     fake.dump().lines().filter(|line| !old.contains(line)).map(str::to_owned).collect()
@@ -68,10 +73,13 @@ fn assert_untouched(server: &Server, foreign: &[String], after: &str) {
     }
 }
 
-const ACTIONS: [&[&str]; 12] = [
+const ACTIONS: [&[&str]; 15] = [
     &["core", "setup", "server_ip=192.0.2.7"],
     &["core", "add_client", "client_name=a"],
     &["core", "add_client", "client_name=b"],
+    &["ghost", "enable", "domain=vpn.example.com", "skip_dns_check=true"],
+    &["core", "reconcile"],
+    &["ghost", "disable"],
     &["core", "change_subnet", "new_subnet=192.168.7.0/24", "confirm=true"],
     &["core", "setup", "port=443"],
     &["core", "setup", "backend=embedded"],

@@ -9,10 +9,10 @@ use std::process::Command;
 use nix::sys::stat::{Mode, umask};
 use phantom_tests::Server;
 
-use crate::cases::with_john;
+use crate::cases::{ENABLE, with_domain, with_john};
 
 /// Modes of the files of an installation with a backup, by their path below its folder.
-const MODES: [(&str, u32); 21] = [
+const MODES: [(&str, u32); 22] = [
     ("phantom", 0o755),
     ("phantom/backups", 0o700),
     ("phantom/backups/subnet_change_1757380307", 0o700),
@@ -33,6 +33,7 @@ const MODES: [(&str, u32); 21] = [
     ("run/boot", 0o600),
     ("run/claims", 0o700),
     ("run/claims/wg_main", 0o700),
+    ("run/ghost.conf", 0o600),
     ("run/lock", 0o600),
 ];
 
@@ -66,6 +67,7 @@ fn role_with_a_careless_umask() {
     server.api(&["core", "setup", "server_ip=192.0.2.7"]).ok();
     server.api(&["core", "add_client", "client_name=x"]).ok();
     server.api(&["core", "change_subnet", "new_subnet=10.9.0.0/24", "confirm=true"]).ok();
+    server.api(&["ghost", "enable", "domain=a.example", "skip_dns_check=true"]).ok();
     let mut found = seen.lock().unwrap().clone();
     modes(server.dir(), server.dir(), &mut found);
     for (path, mode) in found {
@@ -192,4 +194,63 @@ fn secrets_appear_nowhere_but_where_the_api_shows_them() {
     none("Debug", &stored.unwrap());
     let world_readable = fs::read_to_string(server.paths().backups_dir().join("x")).is_err();
     assert!(world_readable);
+}
+
+/// Whether a word is as long as the secret of a tunnel.
+fn has_tunnel_secret(text: &str) -> bool {
+    text.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| word.len() == 64)
+}
+
+#[test]
+fn the_secret_of_the_tunnel_appears_nowhere_but_where_the_api_shows_it() {
+    let server = with_domain();
+    let none = |what: &str, text: &str| assert!(!has_tunnel_secret(text), "{what} has a secret: {text}");
+    // Failures at every write; a success shows the secret where it belongs.
+    for k in 1..15 {
+        for words in [ENABLE, &["ghost", "disable"]] {
+            server.fake.reset_writes();
+            server.fake.refuse_write(k);
+            let answer = server.api(words);
+            none(
+                &format!("{words:?} {k}"),
+                &if answer.success() { answer.err } else { answer.out + &answer.err },
+            );
+            server.fake.reset_writes();
+            server.api(words);
+        }
+    }
+    assert!(has_tunnel_secret(&server.api(ENABLE).out), "this test finds no secret at all");
+    assert!(has_tunnel_secret(&fs::read_to_string(server.paths().run_dir().join("ghost.conf")).unwrap()));
+    server.fake.deafen_tunnel(Some("it says no"));
+    for words in [
+        ENABLE,
+        &["core", "reconcile", "dry_run=true"],
+        &["core", "reconcile"],
+        &["core", "server_status"],
+        &["core", "get_firewall_status"],
+        &["core", "export_client", "client_name=john-laptop"],
+        &["ghost", "disable"],
+        ENABLE,
+    ] {
+        let answer = server.api(words);
+        none(&format!("{words:?}"), &(answer.out + &answer.err));
+    }
+    server.fake.deafen_tunnel(None);
+    server.api(ENABLE).ok();
+    none("the log", &fs::read_to_string(server.paths().logs_dir().join("phantom.log")).unwrap());
+    none("the names of the writes", &server.fake.write_log().join("\n"));
+    // The database's texts are shown as they are, this one too.
+    none("units and files", server.dump().split("[backups]").next().unwrap());
+    let commands = server.fake.commands();
+    none(
+        "the arguments of programs",
+        &commands.iter().flat_map(|command| command.args.clone()).collect::<String>(),
+    );
+    let stored =
+        server.store().read(|state| Ok::<_, phantom_store::StoreError>(format!("{:?}", state.ghost()?)));
+    none("Debug", &stored.unwrap());
+    let enabled = server.phantom();
+    let status = phantom_api::Params::new();
+    let answer = enabled.execute("ghost", "status", status, &phantom_api::Call::new(phantom_api::Lang::En));
+    none("Debug of an answer", &format!("{answer:?}"));
 }

@@ -10,7 +10,7 @@ use phantom_host::{Clock as _, LinkKind, Port, Protocol, Route, RouteKind};
 use phantom_module::Effect;
 use phantom_tests::Server;
 
-use crate::cases::{connected, stopped, with_john};
+use crate::cases::{connected, stopped, with_ghost, with_john};
 use crate::faults::embedded;
 
 /// Every reading action with parameters that it can work with.
@@ -57,9 +57,18 @@ fn with_foreign_link() -> Server {
     server
 }
 
+fn with_broken_tunnel() -> Server {
+    let server = with_ghost();
+    server.fake.refuse_certificates(Some("it is unreadable"));
+    server.fake.deafen_tunnel(Some("it is deaf"));
+    server.fake.flush_firewall();
+    std::fs::remove_file(server.paths().run_dir().join("ghost.conf")).unwrap();
+    server
+}
+
 type Named<T> = (&'static str, T);
 
-const SERVERS: [Named<fn() -> Server>; 9] = [
+const SERVERS: [Named<fn() -> Server>; 11] = [
     ("never set up", Server::bare),
     ("set up", Server::ready),
     ("with a client", with_john),
@@ -69,6 +78,8 @@ const SERVERS: [Named<fn() -> Server>; 9] = [
     ("without uplink", without_uplink),
     ("sabotaged", sabotaged),
     ("with a foreign link", with_foreign_link),
+    ("with Ghost Mode", with_ghost),
+    ("with a broken tunnel", with_broken_tunnel),
 ];
 
 #[test]
@@ -98,7 +109,7 @@ fn reading_changes_nothing() {
 }
 
 /// One facility, or all of them, made deaf.
-const DEAF: [Named<fn(&mut phantom_host::Host)>; 8] = [
+const DEAF: [Named<fn(&mut phantom_host::Host)>; 9] = [
     ("wireguard", |host| host.wireguard = Arc::new(Deaf)),
     ("network", |host| host.network = Arc::new(Deaf)),
     ("firewall", |host| host.firewall = Arc::new(Deaf)),
@@ -106,6 +117,7 @@ const DEAF: [Named<fn(&mut phantom_host::Host)>; 8] = [
     ("services", |host| host.services = Arc::new(Deaf)),
     ("sockets", |host| host.sockets = Arc::new(Deaf)),
     ("resolver", |host| host.resolver = Arc::new(Deaf)),
+    ("tunnel", |host| host.tunnel = Arc::new(Deaf)),
     ("files", |host| host.files = Arc::new(Deaf)),
 ];
 
@@ -115,7 +127,7 @@ fn a_part_of_the_host_that_does_not_answer_leaves_a_gap_and_is_no_error() {
     let cases = DEAF.iter().map(|(name, make)| (*name, Box::new(make) as Box<dyn Fn(&mut _)>));
     let mut wrong = Vec::new();
     for (name, make) in cases.chain([("everything", Box::new(all) as Box<dyn Fn(&mut _)>)]) {
-        let mut server = connected(with_john());
+        let mut server = connected(with_ghost());
         let calls = calls(&server);
         make(&mut server.host);
         for words in calls.iter().filter(|words| words[1] != "reconcile") {

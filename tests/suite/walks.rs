@@ -8,6 +8,7 @@ use phantom_host::{DeviceUpdate, LinkChange};
 use phantom_tests::Server;
 use serde_json::Value;
 
+use crate::cases::named;
 use crate::faults::{changed, dump};
 
 /// Numbers without a pattern, the same ones for a seed (the sequence of `SplitMix64`).
@@ -34,12 +35,13 @@ struct Walk {
     steps: Vec<String>,
 }
 
+const DOMAIN: &str = "domain=157-230-114-231.sslip.io";
 const SUBNETS: [&str; 5] =
     ["10.8.0.0/24", "192.168.100.0/24", "172.16.0.0/20", "10.77.0.0/28", "10.8.0.0/16"];
 
 impl Walk {
     fn new(seed: u64) -> Self {
-        let server = Server::ready();
+        let server = named(Server::ready());
         if seed % 2 == 1 {
             server.fake.add_foreign_ufw("22/tcp                     ALLOW IN    Anywhere");
             server.api(&["core", "reconcile"]).ok();
@@ -49,7 +51,7 @@ impl Walk {
 
     fn words(&mut self) -> Vec<String> {
         let name = format!("client_name=c{}", self.dice.roll(12));
-        let words: Vec<&str> = match self.dice.roll(16) {
+        let words: Vec<&str> = match self.dice.roll(19) {
             0..=4 => vec!["core", "add_client", &name],
             5..=7 => vec!["core", "remove_client", &name],
             8 => vec!["core", "stop_service"],
@@ -74,6 +76,10 @@ impl Walk {
                     value,
                 ]
             }
+            15 => {
+                ["ghost", "enable", DOMAIN, self.dice.choose(&["self_signed=on", "self_signed=off"])].into()
+            }
+            16..=17 => vec!["ghost", "disable"],
             _ => {
                 vec!["dns", "change_dns_servers", self.dice.choose(&["primary=9.9.9.9", "secondary=1.1.1.1"])]
             }
@@ -142,10 +148,16 @@ impl Walk {
         }
     }
 
+    fn tunnel_units(&self) -> [String; 2] {
+        let instance = self.server.paths().instance();
+        let instance = instance.map(|instance| format!("-{instance}")).unwrap_or_default();
+        ["phantom-ghost", "phantom-ghost-keeper"].map(|unit| format!("{unit}{instance}"))
+    }
+
     /// Somebody disturbs what is ours, and adds what is not; reconciling repairs the one and leaves the other.
     fn sabotage(&mut self) {
         let fake = self.server.fake.clone();
-        let what = self.dice.roll(8);
+        let what = self.dice.roll(11);
         self.steps.push(format!("sabotage {what}"));
         match what {
             0 => drop(fake.cut_link("wg_main")),
@@ -161,7 +173,11 @@ impl Walk {
                 let nobody = DeviceUpdate { replace_peers: true, ..DeviceUpdate::default() };
                 let _ = fake.disturb_device("wg_main", &nobody);
             }
-            _ => fake.edit_unit("wg-quick@wg_main"),
+            7 => fake.edit_unit("wg-quick@wg_main"),
+            8 => self.tunnel_units().iter().for_each(|unit| fake.crash_service(unit)),
+            9 => self.tunnel_units().iter().for_each(|unit| fake.edit_unit(unit)),
+            // Where Ghost Mode is off there is none.
+            _ => drop(std::fs::remove_file(self.server.paths().run_dir().join("ghost.conf"))),
         }
         fake.add_foreign_rule(&format!("-A INPUT -s 192.0.2.{} -j DROP", self.steps.len() % 250));
         let answer = self.server.api(&["core", "reconcile"]);

@@ -5,41 +5,68 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 /// Replaces what no run repeats: WireGuard keys by `<key 1>`, `<key 2>` … (the same key by the same number, counted
-/// in the order of the sorted paths, so that which key stands where still counts), and times by `<time>`, with a `Z`
-/// where there was one. Texts of another form stay, so that a time without its six digits is found.
+/// in the order of the sorted paths, so that which key stands where still counts), secrets of tunnels by `<secret 1>` and
+/// the beginning of one by `<secret 1>...`, and times by `<time>`, with a `Z` where there was one. Texts of another form
+/// stay, so that a time without its six digits is found.
 pub fn redact(value: &mut Value) {
-    fn walk(value: &mut Value, keys: &mut BTreeMap<String, usize>) {
+    fn walk(value: &mut Value, seen: &mut Seen) {
         match value {
-            Value::String(text) => *text = redact_text(text, keys),
-            Value::Array(list) => list.iter_mut().for_each(|one| walk(one, keys)),
+            Value::String(text) => *text = seen.redact(text),
+            Value::Array(list) => list.iter_mut().for_each(|one| walk(one, seen)),
             Value::Object(map) => {
                 let mut fields: Vec<_> = map.iter_mut().collect();
                 fields.sort_by(|one, other| one.0.cmp(other.0));
                 for (_, one) in fields {
-                    walk(one, keys);
+                    walk(one, seen);
                 }
             }
             _ => {}
         }
     }
-    walk(value, &mut BTreeMap::new());
+    walk(value, &mut Seen::default());
 }
 
-fn redact_text(text: &str, keys: &mut BTreeMap<String, usize>) -> String {
-    if is_time(text) {
-        return "<time>".to_owned();
+/// What has been replaced so far, with its numbers.
+#[derive(Default)]
+struct Seen {
+    keys: BTreeMap<String, usize>,
+    secrets: BTreeMap<String, usize>,
+}
+
+impl Seen {
+    fn redact(&mut self, text: &str) -> String {
+        if is_time(text) {
+            return "<time>".to_owned();
+        }
+        if text.strip_suffix('Z').is_some_and(is_time) {
+            return "<time>Z".to_owned();
+        }
+        let begins = |start: &str| self.secrets.iter().find(|(secret, _)| secret.starts_with(start));
+        if let Some((_, number)) = text.strip_suffix("...").filter(|start| start.len() == 10).and_then(begins)
+        {
+            return format!("<secret {number}>...");
+        }
+        let text = replaced(text, 44, key_in, "key", &mut self.keys);
+        replaced(&text, 64, secret_in, "secret", &mut self.secrets)
     }
-    if text.strip_suffix('Z').is_some_and(is_time) {
-        return "<time>Z".to_owned();
-    }
+}
+
+/// The text with every word of this length that `find` finds replaced by its name and number.
+fn replaced(
+    text: &str,
+    length: usize,
+    find: fn(&str) -> Option<usize>,
+    name: &str,
+    seen: &mut BTreeMap<String, usize>,
+) -> String {
     let mut redacted = String::new();
     let mut rest = text;
-    while let Some(at) = key_in(rest) {
+    while let Some(at) = find(rest) {
         let (before, from) = rest.split_at(at);
-        let (key, behind) = from.split_at(44);
-        let next = keys.len() + 1;
-        let number = *keys.entry(key.to_owned()).or_insert(next);
-        redacted.extend([before, &format!("<key {number}>")]);
+        let (word, behind) = from.split_at(length);
+        let next = seen.len() + 1;
+        let number = *seen.entry(word.to_owned()).or_insert(next);
+        redacted.extend([before, &format!("<{name} {number}>")]);
         rest = behind;
     }
     redacted + rest
@@ -55,6 +82,19 @@ fn key_in(text: &str) -> Option<usize> {
         begins && word.is_some_and(|word| word[..43].iter().all(|byte| digit(*byte)) && word[43] == b'=')
     };
     (0..bytes.len()).find(is_key)
+}
+
+/// Where a secret of a tunnel begins: 64 letters and digits, with none of them before and behind.
+fn secret_in(text: &str) -> Option<usize> {
+    let mut at = 0;
+    for word in text.split(|c: char| !c.is_ascii_alphanumeric()) {
+        if word.len() == 64 {
+            return Some(at);
+        }
+        // All that divides words need not be one byte long.
+        at += word.len() + text[at + word.len()..].chars().next().map_or(0, char::len_utf8);
+    }
+    None
 }
 
 /// `2025-09-09T01:14:22.076656`.
@@ -117,6 +157,19 @@ mod tests {
         let long = format!("x{one}");
         let expected = json!({
             "b": "A = <key 2>\nB = <key 1>", "a": "<key 1>", "c": "<time>", "d": "<time>Z", "e": "2025-09-09T01:14:22Z", "f": long
+        });
+        assert_eq!(value, expected);
+    }
+
+    #[test]
+    fn secrets_of_tunnels_are_taken_out_and_their_beginnings_compared() {
+        let (secret, other) = ("aB1".repeat(21) + "z", "x".repeat(65));
+        let mut value = json!({
+            "a": format!("ş \"{secret}\" ş"), "b": &secret, "c": "aB1aB1aB1a...", "d": "aB1aB1aB1b...", "e": &other
+        });
+        redact(&mut value);
+        let expected = json!({
+            "a": "ş \"<secret 1>\" ş", "b": "<secret 1>", "c": "<secret 1>...", "d": "aB1aB1aB1b...", "e": other
         });
         assert_eq!(value, expected);
     }

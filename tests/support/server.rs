@@ -8,8 +8,6 @@ use std::sync::Arc;
 
 use phantom_api::cli::{self, Environment, Streams};
 use phantom_api::{Host, Paths, Phantom, Store};
-use phantom_core::Core;
-use phantom_dns::Dns;
 use phantom_host::fake::FakeHost;
 use phantom_host::{Files, Marks};
 use tempfile::TempDir;
@@ -103,7 +101,7 @@ impl Server {
 
     /// The modules on this host, as a fresh process opens them.
     pub fn phantom(&self) -> Phantom {
-        Phantom::builder(self.host.clone(), self.store()).system::<Core>().system::<Dns>().build().unwrap()
+        Phantom::builder(self.host.clone(), self.store()).all_modules().build().unwrap()
     }
 
     /// Runs the command.
@@ -143,9 +141,13 @@ impl Server {
             (marks.text(), plain.text()),
             (marks.exit_table().to_string(), plain.exit_table().to_string()),
             (marks.local_priority().to_string(), plain.local_priority().to_string()),
+            (
+                self.paths.instance().map_or_else(String::new, |instance| format!("-{instance}")),
+                String::new(),
+            ),
         ];
-        for (word, usual) in words {
-            out = out.replace(&word, &usual);
+        for (word, usual) in words.iter().filter(|(word, _)| !word.is_empty()) {
+            out = out.replace(word, usual);
         }
         Answer { out, ..answer.clone() }
     }

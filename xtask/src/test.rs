@@ -1,5 +1,6 @@
 //! `test`: every test there is, counted.
 
+mod fuzz;
 mod machine;
 mod tally;
 
@@ -31,6 +32,9 @@ const NEEDS: &[Need] = &[
     Need::program("dig", "dnsutils"),
     // Without the service that the package dnsmasq would start on this machine.
     Need::program("dnsmasq", "dnsmasq-base"),
+    Need::program("openssl", "openssl"),
+    // An ACME service with a name server for its tests.
+    Need::program("pebble", "pebble"),
     Need::program("jq", "jq"),
     Need::program("strace", "strace"),
     Need::program("man", "man-db"),
@@ -65,10 +69,17 @@ pub(crate) fn run(mut words: Words) -> Result<bool> {
         (true, false) => Extent::Quick,
         (false, false) => Extent::Normal,
     };
-    let only_vm = words.flag("--vm-only");
+    let only = words.value("--only")?;
+    let only_fuzz = only.as_deref() == Some("fuzz");
+    let only_vm = words.flag("--vm-only") || (only.is_some() && !only_fuzz);
     let suites = suites(&mut words, extent, only_vm)?;
     words.end()?;
     let mut tally = Tally::default();
+    if only_fuzz {
+        fuzz::run(&mut tally)?;
+        tally.close();
+        return Ok(tally.is_good());
+    }
     if let Err(problem) = packages::ensure(packages::BUILD).and_then(|_| packages::ensure(NEEDS)) {
         // Tests that miss a program say so and are counted as skipped.
         println!("{problem}");
@@ -80,9 +91,17 @@ pub(crate) fn run(mut words: Words) -> Result<bool> {
             tally.fail("cargo test", &problem.to_string());
         }
     }
+    if extent == Extent::Long
+        && !only_vm
+        && let Err(problem) = fuzz::run(&mut tally)
+    {
+        tally.fail("fuzz targets", &problem.to_string());
+    }
     for suite in suites {
-        let result = image::ensure(suite).and_then(|()| machine::run(suite, &programs, extent, &mut tally));
-        if let Err(problem) = result {
+        // A machine without the emulator or without Debian's packages at hand cannot have the virtual one.
+        if let Err(problem) = image::ensure(suite) {
+            tally.skip(&format!("virtual machine of {suite}"), &problem.to_string());
+        } else if let Err(problem) = machine::run(suite, &programs, extent, only.as_deref(), &mut tally) {
             tally.fail("virtual machine", &problem.to_string());
         }
     }
@@ -107,7 +126,10 @@ fn suites(words: &mut Words, extent: Extent, only_vm: bool) -> Result<Vec<Suite>
 fn programs() -> Result<PathBuf> {
     let dir = workspace::target_dir()?.join("tested");
     fs::create_dir_all(&dir).context(dir.display())?;
-    let builds = ["build -p phantom-tests --bins", "build -p phantom-api -p phantom-device --bins"];
+    let builds = [
+        "build -p phantom-tests --bins",
+        "build -p phantom-api -p phantom-device -p phantom-tunnel -p phantom-casper --bins",
+    ];
     for words in builds {
         for program in workspace::build(words.split(' '))? {
             let copy = dir.join(&program.target);
@@ -127,7 +149,8 @@ fn on_this_machine(programs: &Path, extent: Extent, tally: &mut Tally) -> Result
         command = command.env(variable, "1");
     }
     if let Some(runner) = privileged_runner() {
-        let target = format!("CARGO_TARGET_{}_RUNNER", host_triple()?.to_uppercase().replace('-', "_"));
+        let target =
+            format!("CARGO_TARGET_{}_RUNNER", workspace::host_triple()?.to_uppercase().replace('-', "_"));
         command = command.env(target, runner);
     }
     // Passed tests too may have said that they were skipped.
@@ -156,14 +179,4 @@ fn privileged_runner() -> Option<&'static str> {
     }
     println!("Not root, and no user namespaces: tests that need the network are skipped.");
     None
-}
-
-fn host_triple() -> Result<String> {
-    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let text = Cmd::new(rustc).arg("-vV").read()?;
-    Ok(text
-        .lines()
-        .find_map(|line| line.strip_prefix("host: "))
-        .unwrap_or("x86_64-unknown-linux-gnu")
-        .to_owned())
 }

@@ -59,7 +59,8 @@ pub(crate) fn build<W: AsRef<str>>(words: impl IntoIterator<Item = W>) -> Result
     build_with(&words, cargo())
 }
 
-fn build_with<W: AsRef<str>>(words: &[W], cargo: Cmd) -> Result<Vec<Artifact>> {
+/// As [`build`], by a `cargo` with a target folder or flags of its own.
+pub(crate) fn build_with<W: AsRef<str>>(words: &[W], cargo: Cmd) -> Result<Vec<Artifact>> {
     let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
     let command = cargo.args(&words).arg("--message-format=json-render-diagnostics");
     let mut child = command.spawn(Stdio::null(), Stdio::piped(), Stdio::inherit())?;
@@ -74,6 +75,9 @@ fn build_with<W: AsRef<str>>(words: &[W], cargo: Cmd) -> Result<Vec<Artifact>> {
     Ok(artifacts)
 }
 
+/// The packages whose programs make up a server.
+const SERVER_PACKAGES: [&str; 4] = ["phantom-api", "phantom-device", "phantom-tunnel", "phantom-casper"];
+
 /// Builds the server's programs as they are delivered: for release and linked statically, because a program that looks
 /// for no libraries starts about 0.3 ms sooner.
 pub(crate) fn build_release() -> Result<Vec<Artifact>> {
@@ -83,13 +87,20 @@ pub(crate) fn build_release() -> Result<Vec<Artifact>> {
 /// As [`build_release`], with more words for cargo. The packages are always the same, so that what they share is compiled
 /// once, whatever is asked for.
 pub(crate) fn build_release_with(more: &[&str]) -> Result<Vec<Artifact>> {
-    let version = Cmd::new("rustc").arg("-vV").dir(root()).read()?;
-    let triple =
-        version.lines().find_map(|line| line.strip_prefix("host: ")).context("rustc -vV names no host")?;
+    let triple = &*host_triple()?;
     // A target that is named keeps the flags away from what runs while building.
     let flags = "-C target-feature=+crt-static";
-    let words = ["build", "--release", "--target", triple, "-p", "phantom-api", "-p", "phantom-device"];
+    let words = ["build", "--release", "--target", triple];
+    let words = [&words[..], &SERVER_PACKAGES.map(|package| ["-p", package]).concat()].concat();
     build_with(&[&words[..], more].concat(), cargo().env("RUSTFLAGS", flags))
+}
+
+/// The machine that the compiler compiles for when it is told nothing, as in `x86_64-unknown-linux-gnu`.
+pub(crate) fn host_triple() -> Result<String> {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let version = Cmd::new(rustc).arg("-vV").dir(root()).read()?;
+    let triple = version.lines().find_map(|line| line.strip_prefix("host: "));
+    triple.map(str::to_owned).context("rustc -vV names no host")
 }
 
 /// Builds what quickstart installs and what uninstall runs; returns the folder that holds all of it.

@@ -69,8 +69,10 @@ impl<'a> Change<'a> {
     /// force throughout.
     pub fn restart(&mut self) -> Result<(), EngineError> {
         self.touch(Scope::Full)?;
-        let wanted = self.engine.desired(&self.state, Depth::Full)?;
-        self.engine.bring(self.origin.action, &wanted.clone().stopped())?;
+        let mut wanted = self.engine.desired(&self.state, Depth::Full)?;
+        let running = wanted.stop();
+        self.engine.bring(self.origin.action, &wanted)?;
+        wanted.start(&running);
         self.engine.bring(self.origin.action, &wanted)
     }
 
@@ -293,6 +295,7 @@ impl Engine {
             return Ok(());
         }
         reconcile::apply(&scene, wanted, &steps).map_err(|error| host_error(operation, error))?;
+        drop(steps); // there can be as many as there are peers
         let left = self.plan_for(wanted).map_err(|error| host_error(operation, error))?;
         if left.is_empty() {
             return Ok(());

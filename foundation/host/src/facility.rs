@@ -7,14 +7,16 @@ mod firewall;
 mod misc;
 mod network;
 mod services;
+mod tunnel;
 mod wireguard;
 
 pub use files::{FileInfo, Files};
 pub use firewall::{
     Firewall, FirewallKind, FirewallQuery, FirewallReport, Hook, InForce, Match, Protocol, Ruleset,
-    RulesetRule, UfwReport, UfwRule, Verdict,
+    RulesetRule, UfwReport, UfwRule, UfwRules, Verdict,
 };
 pub use misc::{Answer, Clock, Port, Probe, ProbeError, Random, Resolver, Sockets, Sysctl};
 pub use network::{Link, LinkChange, LinkKind, Network, Route, RouteKind, Rule, Uplink};
 pub use services::{Command, Logs, Manager, Restart, ServiceState, ServiceStatus, Services, Unit, UnitKind};
+pub use tunnel::{Certificate, CertificateFault, CertificateRequest, Tunnel, TunnelCheck};
 pub use wireguard::{Device, DeviceUpdate, Peer, PeerConfig, PeerUpdate, WireGuard};

@@ -32,6 +32,7 @@ mod sabotage;
 mod services;
 #[cfg(test)]
 mod tests;
+mod tunnel;
 mod wireguard;
 
 use std::io;
@@ -79,6 +80,8 @@ struct State {
     time: Time,
     random: u64,
     answers: misc::Answers,
+    lookups: misc::Lookups,
+    certificates: tunnel::Certificates,
 }
 
 impl Host {
@@ -109,6 +112,8 @@ impl FakeHost {
             time: Time::default(),
             random: 0x5eed,
             answers: misc::Answers::default(),
+            lookups: misc::Lookups::default(),
+            certificates: tunnel::Certificates::default(),
         };
         let shared = Shared { state: Mutex::new(state), hook: Mutex::new(None), programs };
         Self { shared: Arc::new(shared) }
@@ -125,6 +130,7 @@ impl FakeHost {
             services: one.clone(),
             sockets: one.clone(),
             resolver: one.clone(),
+            tunnel: one.clone(),
             files: one.clone(),
             clock: one.clone(),
             random: one,

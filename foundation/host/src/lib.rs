@@ -20,11 +20,12 @@ use std::sync::Arc;
 
 pub use error::HostError;
 pub use facility::{
-    Answer, Clock, Command, Device, DeviceUpdate, FileInfo, Files, Firewall, FirewallKind, FirewallQuery,
-    FirewallReport, Hook, InForce, Link, LinkChange, LinkKind, Logs, Manager, Match, Network, Peer,
-    PeerConfig, PeerUpdate, Port, Probe, ProbeError, Protocol, Random, Resolver, Restart, Route, RouteKind,
-    Rule, Ruleset, RulesetRule, ServiceState, ServiceStatus, Services, Sockets, Sysctl, UfwReport, UfwRule,
-    Unit, UnitKind, Uplink, Verdict, WireGuard,
+    Answer, Certificate, CertificateFault, CertificateRequest, Clock, Command, Device, DeviceUpdate,
+    FileInfo, Files, Firewall, FirewallKind, FirewallQuery, FirewallReport, Hook, InForce, Link, LinkChange,
+    LinkKind, Logs, Manager, Match, Network, Peer, PeerConfig, PeerUpdate, Port, Probe, ProbeError, Protocol,
+    Random, Resolver, Restart, Route, RouteKind, Rule, Ruleset, RulesetRule, ServiceState, ServiceStatus,
+    Services, Sockets, Sysctl, Tunnel, TunnelCheck, UfwReport, UfwRule, UfwRules, Unit, UnitKind, Uplink,
+    Verdict, WireGuard,
 };
 pub use marks::Marks;
 pub use reconcile::Wanted;
@@ -39,13 +40,19 @@ pub struct Programs {
     pub api: PathBuf,
     /// `phantom-wg-device`.
     pub device: PathBuf,
+    /// `phantom-ghost`.
+    pub ghost: PathBuf,
 }
 
 impl Programs {
     /// The programs in one folder.
     pub fn in_dir(dir: impl Into<PathBuf>) -> Self {
         let dir = dir.into();
-        Self { api: dir.join("phantom-api"), device: dir.join("phantom-wg-device") }
+        Self {
+            api: dir.join("phantom-api"),
+            device: dir.join("phantom-wg-device"),
+            ghost: dir.join("phantom-ghost"),
+        }
     }
 }
 
@@ -66,6 +73,8 @@ pub struct Host {
     pub sockets: Arc<dyn Sockets>,
     /// DNS queries to named servers.
     pub resolver: Arc<dyn Resolver>,
+    /// Certificates and the check of the tunnel server.
+    pub tunnel: Arc<dyn Tunnel>,
     /// Files.
     pub files: Arc<dyn Files>,
     /// The time.

@@ -11,6 +11,7 @@ mod netlink;
 mod network;
 mod resolver;
 mod services;
+mod tunnel;
 mod uapi;
 mod wireguard;
 
@@ -23,6 +24,7 @@ pub use misc::{LinuxClock, LinuxRandom, LinuxSockets, LinuxSysctl};
 pub use network::LinuxNetwork;
 pub use resolver::LinuxResolver;
 pub use services::{BuiltinServices, ServiceOptions, SystemdServices};
+pub use tunnel::LinuxTunnel;
 pub use wireguard::LinuxWireGuard;
 
 use crate::{Host, Marks, Programs};
@@ -53,6 +55,7 @@ impl Host {
             services: services::detect(ServiceOptions { run_dir, logs_dir, marks }),
             sockets: Arc::new(LinuxSockets),
             resolver: Arc::new(LinuxResolver),
+            tunnel: Arc::new(LinuxTunnel::new(&programs)),
             files: Arc::new(LinuxFiles),
             clock: Arc::new(LinuxClock),
             random: Arc::new(LinuxRandom),

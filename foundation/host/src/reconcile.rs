@@ -6,8 +6,10 @@
 //! [`Marks`] are enough.
 
 mod apply;
+mod file;
 mod observe;
 mod plan;
+mod step;
 #[cfg(feature = "fake")]
 #[cfg(test)]
 mod tests;
@@ -16,9 +18,11 @@ mod wanted;
 use std::path::{Path, PathBuf};
 
 pub use apply::{ApplyError, apply, busy_file};
-pub use observe::{Observed, ObservedFile, ObservedInterface, observe};
-pub use plan::{BEFORE, Step, StepAction, StepKind, plan};
-pub use wanted::{Depth, Wanted, WantedDevice, WantedFile, WantedInterface, WantedPeer};
+pub use file::{PeerFile, WantedFile};
+pub use observe::{BEFORE, Observed, ObservedFile, ObservedInterface, observe};
+pub use plan::plan;
+pub use step::{Step, StepAction, StepKind};
+pub use wanted::{Depth, Wanted, WantedDevice, WantedInterface, WantedPeer};
 
 use crate::{Host, Marks};
 

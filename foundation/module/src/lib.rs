@@ -61,9 +61,11 @@ mod answer;
 mod error;
 mod lang;
 mod params;
+mod secret;
 
 pub use action::{Action, Call, Effect, Entry, Module, Spec, TypedModule, entry};
 pub use answer::Answer;
 pub use error::{ErrorCode, Failure, NoError, chain, codes};
 pub use lang::{Lang, Text};
 pub use params::{Given, Kind, Param, ParamError, Params, parameters, read};
+pub use secret::SecretText;

@@ -45,6 +45,10 @@ const LOG_BYTES: u32 = 1 << 20;
 /// How long somebody who does not take the lock may block the database. Our own processes do so for the blink of an
 /// eye only: while one of them builds the index of the log.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// KiB of the database that a connection keeps in memory: SQLite's default, and what is enough while all of a table is
+/// walked over, each page once.
+const CACHE: u32 = 2000;
+const WALK_CACHE: u32 = 128;
 /// Connections kept while nobody uses them.
 const IDLE: usize = 4;
 
@@ -152,6 +156,15 @@ impl Pooled<'_> {
         let _ = self.busy_timeout(Duration::ZERO);
         let _ = self.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()));
         let _ = self.busy_timeout(PATIENCE);
+    }
+
+    /// Runs what walks over a whole table, with little of the database in memory.
+    pub(crate) fn walk<T>(&self, work: impl FnOnce(&Connection) -> T) -> T {
+        let keep = |kib| self.pragma_update(None, "cache_size", -i64::from(kib));
+        let _ = keep(WALK_CACHE); // failing is no harm: it takes more memory
+        let result = work(self);
+        let _ = keep(CACHE);
+        result
     }
 
     /// Closes the connection, for one that has failed and may be half open.

@@ -49,8 +49,10 @@ mod check;
 mod database;
 mod error;
 mod files;
+mod ghost;
 mod lock;
 mod model;
+mod multihop;
 mod paths;
 mod row;
 mod run;
@@ -63,7 +65,8 @@ pub use error::{InsertError, LockError, StoreError};
 pub use files::Repair;
 pub use lock::Lock;
 pub use model::{
-    Backup, Client, ClientInfo, ClientRef, DnsServers, Language, NewClient, Page, Server, Settings,
+    Backup, CertificateSource, Client, ClientInfo, ClientRef, DnsServers, Exit, Ghost, Language, Multihop,
+    NewClient, Page, Server, SessionRecord, Settings,
 };
 pub use paths::Paths;
 pub use run::Marker;

@@ -1,11 +1,12 @@
 //! The values that are stored.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 
-use ipnetwork::Ipv6Network;
+use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 use phantom_types::{
-    Backend, BackendChoice, ClientName, HostName, InterfaceName, PresharedKey, PrivateKey, PublicKey, Subnet,
-    Timestamp,
+    Backend, BackendChoice, ClientName, Domain, Endpoint, ExitName, HostName, InterfaceName, PresharedKey,
+    PrivateKey, PublicKey, Subnet, Timestamp, TunnelSecret,
 };
 
 /// The server, as set up.
@@ -179,6 +180,114 @@ impl Default for DnsServers {
     fn default() -> Self {
         Self { primary: Ipv4Addr::new(8, 8, 8, 8).into(), secondary: Ipv4Addr::new(8, 8, 4, 4).into() }
     }
+}
+
+/// Where the tunnel's certificate comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CertificateSource {
+    /// An ACME service; it renews itself.
+    Acme,
+    /// Files of the operator.
+    Operator {
+        /// The chain, PEM.
+        cert_path: PathBuf,
+        /// Its key, PEM.
+        key_path: PathBuf,
+    },
+    /// Made by ourselves, which no client can verify: for tests.
+    SelfSigned,
+}
+
+impl CertificateSource {
+    /// `acme`, `operator` or `self_signed`.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Acme => "acme",
+            Self::Operator { .. } => "operator",
+            Self::SelfSigned => "self_signed",
+        }
+    }
+}
+
+/// Ghost Mode while it is on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ghost {
+    /// The name that clients connect to.
+    pub domain: Domain,
+    /// The secret of all clients.
+    pub secret: TunnelSecret,
+    /// Where the certificate comes from.
+    pub certificate: CertificateSource,
+    /// The A records of the name when it was switched on: the tunnel's connection goes to one of them.
+    pub addresses: Vec<Ipv4Addr>,
+    /// The web server on this machine that strangers are shown, in place of the built-in pages: `http://127.0.0.1:8080`
+    /// or `unix:/run/web.sock`.
+    pub decoy: Option<String>,
+    /// When it was switched on.
+    pub activated_at: Timestamp,
+}
+
+/// An imported exit: what is used of a provider's WireGuard configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exit {
+    /// Its name.
+    pub name: ExitName,
+    /// Our WireGuard key towards it.
+    pub private_key: PrivateKey,
+    /// Its own key.
+    pub public_key: PublicKey,
+    /// The key that both share, if they do.
+    pub preshared_key: Option<PresharedKey>,
+    /// Where it is, as in the file.
+    pub endpoint: Endpoint,
+    /// Our IPv4 addresses in its network; at least one.
+    pub addresses: Vec<Ipv4Network>,
+    /// What it carries, of both families.
+    pub allowed_ips: Vec<IpNetwork>,
+    /// Largest packet in bytes: 1280 to 1420.
+    pub mtu: u16,
+    /// Seconds between packets that keep a NAT open: 1 to 60.
+    pub keepalive: u16,
+    /// The MTU that the file gave, if it gave one.
+    pub file_mtu: Option<u16>,
+    /// The keepalive that the file gave, if it gave one.
+    pub file_keepalive: Option<u16>,
+    /// Who runs it, as far as that can be told.
+    pub provider: String,
+    /// Absolute path of the imported file.
+    pub original_path: String,
+    /// When it was imported.
+    pub imported_at: Timestamp,
+}
+
+/// Multihop while it is enabled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Multihop {
+    /// The exit that was chosen.
+    pub exit: ExitName,
+    /// Clients are kept from the server's own uplink when there is no exit.
+    pub kill_switch: bool,
+    /// What takes its place while it is dead, in this order.
+    pub fallback_exits: Vec<ExitName>,
+    /// The exit that carries the traffic now: the chosen one or a fallback.
+    pub exit_in_use: ExitName,
+    /// What the end point of the exit in use was resolved to.
+    pub endpoint_address: Option<SocketAddr>,
+    /// When it was enabled.
+    pub activated_at: Timestamp,
+}
+
+/// A record of the log of a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionRecord {
+    /// When it happened.
+    pub at: Timestamp,
+    /// Through which exit; it may have been removed since.
+    pub exit: ExitName,
+    /// What happened, in a word.
+    pub event: String,
+    /// The values that a sentence about it contains.
+    pub details: Option<serde_json::Value>,
 }
 
 /// An entry of the index of backups.

@@ -115,7 +115,8 @@ where
     T: FromStr<Err: Error + Send + Sync + 'static>,
 {
     let unparsed = |error| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error));
-    row.get_ref(column)?.as_str()?.split(',').map(|text| text.trim().parse().map_err(unparsed)).collect()
+    let elements = row.get_ref(column)?.as_str()?.split(',').map(str::trim).filter(|text| !text.is_empty());
+    elements.map(|text| text.parse().map_err(unparsed)).collect()
 }
 
 pub(crate) fn preshared_key(row: &Row<'_>, column: usize) -> rusqlite::Result<PresharedKey> {

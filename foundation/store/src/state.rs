@@ -123,12 +123,14 @@ impl<'c> State<'c> {
         let (Some(connection), Some(subnet)) = (&self.connection, self.subnet()?) else { return Ok(()) };
         let file = self.pool.file();
         let sql = "SELECT host, name, address6, public_key, preshared_key FROM clients ORDER BY host";
-        let mut statement = connection.prepare_cached(sql).about(file)?;
-        let mut rows = statement.query(()).about(file)?;
-        while let Some(row) = rows.next().about(file)? {
-            f(peer(row, subnet).about(file)?)?;
-        }
-        Ok(())
+        connection.walk(|connection| {
+            let mut statement = connection.prepare_cached(sql).about(file)?;
+            let mut rows = statement.query(()).about(file)?;
+            while let Some(row) = rows.next().about(file)? {
+                f(peer(row, subnet).about(file)?)?;
+            }
+            Ok(())
+        })
     }
 
     /// The addresses of all clients, in ascending order.

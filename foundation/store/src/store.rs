@@ -3,9 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::Connection;
-
-use crate::database::Pool;
+use crate::database::{Pool, Pooled};
 use crate::error::{LockError, StoreError};
 use crate::files;
 use crate::lock::Lock;
@@ -90,7 +88,7 @@ impl Store {
     }
 }
 
-fn vacuum(connection: &Connection, to: &Path) -> rusqlite::Result<()> {
+fn vacuum(connection: &Pooled<'_>, to: &Path) -> rusqlite::Result<()> {
     let path = to.to_str().ok_or_else(|| rusqlite::Error::InvalidPath(to.to_owned()))?;
-    connection.execute("VACUUM INTO ?1", [path]).map(drop)
+    connection.walk(|connection| connection.execute("VACUUM INTO ?1", [path]).map(drop))
 }

@@ -244,7 +244,7 @@ impl<'a> Transaction<'a> {
         self.state.connection().ok_or_else(|| StoreError::NotInitialised { file: self.file().to_owned() })
     }
 
-    fn execute(&self, sql: &str, params: impl Params) -> Result<usize> {
+    pub(crate) fn execute(&self, sql: &str, params: impl Params) -> Result<usize> {
         let run = |connection: &Pooled<'a>| connection.prepare_cached(sql)?.execute(params);
         run(self.connection()?).about(self.file())
     }

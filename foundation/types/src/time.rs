@@ -1,6 +1,7 @@
 //! Points in time, in UTC, to the microsecond.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Serialize, Serializer};
@@ -84,6 +85,41 @@ impl fmt::Display for Timestamp {
     }
 }
 
+/// A text that is no point in time of RFC 3339 in UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a time is written as in 2025-09-09T01:11:47Z")]
+pub struct TimestampError;
+
+/// RFC 3339 in UTC, with a `Z` or without as the API writes it; the fraction may have any number of digits, of which six
+/// count.
+impl FromStr for Timestamp {
+    type Err = TimestampError;
+    fn from_str(text: &str) -> Result<Self, TimestampError> {
+        let text = text.strip_suffix(['Z', 'z']).unwrap_or(text);
+        let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+        let fits = whole.len() == 19 && whole.is_ascii() && !fraction.is_empty();
+        if !fits || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(TimestampError);
+        }
+        let signs: String = [4, 7, 10, 13, 16].iter().map(|at| char::from(whole.as_bytes()[*at])).collect();
+        let number = |from: usize, to: usize| match &whole[from..to] {
+            sign if sign.starts_with('+') => Err(TimestampError),
+            digits => digits.parse::<u16>().map_err(|_| TimestampError),
+        };
+        let byte = |from: usize| number(from, from + 2)?.try_into().map_err(|_| TimestampError);
+        if !signs.eq_ignore_ascii_case("--T::") {
+            return Err(TimestampError);
+        }
+        let month: u8 = byte(5)?;
+        let month = time::Month::try_from(month).map_err(|_| TimestampError)?;
+        let date = time::Date::from_calendar_date(number(0, 4)?.into(), month, byte(8)?);
+        let clock = time::Time::from_hms(byte(11)?, byte(14)?, byte(17)?);
+        let at = date.map_err(|_| TimestampError)?.with_time(clock.map_err(|_| TimestampError)?).assume_utc();
+        let micros: i64 = format!("{fraction:0<6}")[..6].parse().map_err(|_| TimestampError)?;
+        Ok(Self(at.unix_timestamp() * 1_000_000 + micros))
+    }
+}
+
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
@@ -113,5 +149,32 @@ mod tests {
         assert_eq!(t.date_and_time(), "2025-09-09 01:11:47");
         assert_eq!(t.service_manager_form(), "Tue 2025-09-09 01:11:47 UTC");
         assert_eq!(Timestamp::from_micros(0).to_string(), "1970-01-01T00:00:00.000000");
+    }
+
+    #[test]
+    fn a_text_is_read_back() {
+        for micros in [0, 1_757_380_307_076_656, -1, 253_402_300_799_999_999] {
+            let t = Timestamp::from_micros(micros);
+            assert_eq!(t.to_string().parse(), Ok(t));
+        }
+        let second = Ok(Timestamp::from_micros(1_757_380_307_000_000));
+        assert_eq!("2025-09-09T01:11:47Z".parse(), second);
+        assert_eq!("2025-09-09t01:11:47.000000999Z".parse(), second);
+        for bad in [
+            "",
+            "Z",
+            "2025-09-09",
+            "2025-09-09 01:11:47",
+            "2025-13-09T01:11:47Z",
+            "2025-02-30T01:11:47Z",
+            "2025-09-09T25:11:47Z",
+            "2025-09-09T01:11:47.Z",
+            "2025-09-09T01:11:47.x",
+            "+025-09-09T01:11:47",
+            "2025-09-09T01:11:47+02:00",
+            "ğğğğğğğğğ1",
+        ] {
+            assert_eq!(bad.parse::<Timestamp>(), Err(TimestampError), "{bad}");
+        }
     }
 }

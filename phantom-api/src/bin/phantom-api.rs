@@ -6,8 +6,6 @@ use std::process::ExitCode;
 
 use phantom_api::cli::{self, Environment, Streams};
 use phantom_api::{Host, Paths, Phantom, Programs, Store, linux_options};
-use phantom_core::Core;
-use phantom_dns::Dns;
 
 fn main() -> ExitCode {
     let words = std::env::args_os().skip(1).collect();
@@ -25,7 +23,7 @@ fn main() -> ExitCode {
 fn open(root: PathBuf) -> Phantom {
     let paths = Paths::new(root);
     let host = Host::linux(linux_options(&paths, programs()));
-    let builder = Phantom::builder(host, Store::new(paths)).system::<Core>().system::<Dns>();
+    let builder = Phantom::builder(host, Store::new(paths)).all_modules();
     builder.build().expect("the modules have different names")
 }
 

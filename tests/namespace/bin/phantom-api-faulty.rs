@@ -11,8 +11,6 @@ use std::sync::OnceLock;
 
 use phantom_api::cli::{self, Environment, Streams};
 use phantom_api::{Host, Paths, Phantom, Programs, Store, linux_options};
-use phantom_core::Core;
-use phantom_dns::Dns;
 use phantom_host::fake::{FaultyHost, Plan};
 
 /// Counts the writes.
@@ -42,6 +40,6 @@ fn open(root: PathBuf) -> Phantom {
         std::env::var("PHANTOM_FAULT").expect("PHANTOM_FAULT is set").parse().expect("it is a plan");
     let (host, faulty) = FaultyHost::wrap(Host::linux(linux_options(&paths, programs)), plan);
     FAULTY.get_or_init(|| faulty);
-    let builder = Phantom::builder(host, Store::new(paths)).system::<Core>().system::<Dns>();
+    let builder = Phantom::builder(host, Store::new(paths)).all_modules();
     builder.build().expect("the modules have different names")
 }

@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 use super::servers::{
     bare_refusing, empty, foreign_file, foreign_link, full, garbage, newer, no_ipv6, panicking,
     port_53_taken, port_taken, refusing, refusing_all_late, refusing_late, stopped_port_taken,
-    stopped_refusing, with_ghost, with_multihop, without_privilege,
+    stopped_refusing, with_multihop, without_privilege,
 };
 use super::{ADD, CHANGE, Failing, failing};
-use crate::cases::with_john;
+use crate::cases::{with_ghost, with_john};
 
 /// The calls that the present state forbids.
 pub(crate) const STATE: &[Failing] = &[

@@ -19,20 +19,11 @@ pub(super) fn sql(server: Server, statement: &str) -> Server {
     rusqlite::Connection::open(server.paths().database()).unwrap().execute_batch(statement).unwrap();
     server
 }
-/// Ghost Mode as its module stores it.
-pub(crate) fn with_ghost() -> Server {
-    let secret = "x".repeat(64);
-    let values = format!("(1, 'vpn.example.com', '{secret}', 'self_signed', 1757380307000000)");
-    sql(
-        with_john(),
-        &format!("INSERT INTO ghost (id, domain, secret, certificate_source, activated_at) VALUES {values}"),
-    )
-}
 /// An active exit, as the module of the exits stores it. Its address is in 172.20.0.0/16.
 pub(crate) fn with_multihop() -> Server {
     let exit = "INSERT INTO exits VALUES ('nl', zeroblob(32), zeroblob(32), NULL, '192.0.2.9:51820', '172.20.1.2/16', \
                 '0.0.0.0/0', 1380, 25, NULL, NULL, 'Unknown Provider', '/tmp/nl.conf', 1757380307000000)";
-    sql(with_john(), &format!("{exit}; INSERT INTO multihop VALUES (1, 'nl', 1, 1757380307000000)"))
+    sql(with_john(), &format!("{exit}; INSERT INTO multihop VALUES (1, 'nl', 1, '', 1757380307000000)"))
 }
 pub(super) fn foreign_link() -> Server {
     let server = Server::bare();

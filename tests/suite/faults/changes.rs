@@ -2,7 +2,7 @@
 
 use phantom_tests::Server;
 
-use crate::cases::{stopped, with_john};
+use crate::cases::{ENABLE, ENABLE_SELF_SIGNED, named, stopped, with_domain, with_ghost, with_john};
 
 /// A change on a server.
 pub(crate) struct Change {
@@ -53,6 +53,17 @@ pub(crate) const CHANGES: &[Change] = &[
     change("restart", &["core", "restart_service"], with_john),
     change("restart, embedded", &["core", "restart_service"], embedded),
     change("restart, supervisor", &["core", "restart_service"], with_supervisor),
+    change("ghost enable", ENABLE, with_domain),
+    change("ghost enable, embedded", ENABLE, || named(embedded())),
+    // The visit of a certificate authority is not part of the change: see the tests of Ghost Mode.
+    change("ghost enable, ufw", ENABLE_SELF_SIGNED, || named(with_ufw())),
+    change("ghost enable, supervisor", ENABLE, || named(with_supervisor())),
+    change("ghost enable while stopped", ENABLE, || named(stopped())),
+    change("ghost disable", DISABLE, with_ghost),
+    change("ghost disable, ufw", DISABLE, || with_ghost_on(with_ufw())),
+    change("ghost disable, supervisor", DISABLE, || with_ghost_on(with_supervisor())),
+    change("ghost disable after sabotage", DISABLE, without_tunnel),
+    change("ghost disable, with a status", DISABLE, with_status),
 ];
 
 /// The changes that are a transaction and nothing else.
@@ -63,6 +74,7 @@ pub(super) const STORED: &[Change] = &[
     change("dns", &["dns", "change_dns_servers", "primary=9.9.9.9"], with_john),
 ];
 
+const DISABLE: &[&str] = &["ghost", "disable"];
 const SUBNET: &[&str] = &["core", "change_subnet", "new_subnet=192.168.100.0/22", "confirm=true"];
 const SETUP: &[&str] = &["core", "setup", "server_ip=192.0.2.7"];
 
@@ -83,6 +95,26 @@ fn embedded_restarting() -> Server {
 fn stopped_of(server: Server) -> Server {
     server.api(&["core", "stop_service"]).ok();
     server.fake.reset_writes();
+    server
+}
+fn with_ghost_on(server: Server) -> Server {
+    let server = named(server);
+    server.api(ENABLE_SELF_SIGNED).ok();
+    server
+}
+/// Nothing of the tunnel runs any more.
+fn without_tunnel() -> Server {
+    let server = with_ghost();
+    let instance = server.paths().instance().map(|instance| format!("-{instance}")).unwrap_or_default();
+    for unit in ["phantom-ghost", "phantom-ghost-keeper"] {
+        server.fake.crash_service(&format!("{unit}{instance}"));
+    }
+    server
+}
+/// The keeper has said something.
+fn with_status() -> Server {
+    let server = with_ghost();
+    std::fs::write(server.paths().run_dir().join("ghost-status.json"), b"{\"serving\":true}").unwrap();
     server
 }
 fn without_link() -> Server {

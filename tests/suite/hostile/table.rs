@@ -1,5 +1,7 @@
 //! The hostile inputs.
 
+use super::ghost::GHOST;
+
 /// A call and the code that it ends with; without a code it ends with the usage.
 pub(super) struct Hostile {
     pub(super) words: Vec<Vec<u8>>,
@@ -294,7 +296,7 @@ pub(super) fn refused() -> Vec<Hostile> {
         let all: Vec<&str> = ["core", "latest_clients"].iter().chain(*words).copied().collect();
         table.push(Hostile::new("INVALID_PARAMETER", &all));
     }
-    table.extend(BAD_VALUES.iter().map(|(code, words)| Hostile::new(code, words)));
+    table.extend(BAD_VALUES.iter().chain(GHOST).map(|(code, words)| Hostile::new(code, words)));
     table.extend(long());
     table.extend(not_text());
     table

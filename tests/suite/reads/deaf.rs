@@ -1,16 +1,18 @@
 //! A host that answers nothing.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnetwork::IpNetwork;
 use phantom_host::{
-    Answer, Device, DeviceUpdate, FileInfo, Files, Firewall, FirewallKind, FirewallQuery, FirewallReport,
-    HostError, InForce, Link, LinkChange, Logs, Manager, Marks, Network, Peer, Port, Probe, ProbeError,
-    Resolver, Result, Route, Rule, Ruleset, ServiceStatus, Services, Sockets, Sysctl, UfwRule, Unit, Uplink,
+    Answer, Certificate, CertificateFault, CertificateRequest, Device, DeviceUpdate, FileInfo, Files,
+    Firewall, FirewallKind, FirewallQuery, FirewallReport, HostError, InForce, Link, LinkChange, Logs,
+    Manager, Marks, Network, Peer, Port, Probe, ProbeError, Resolver, Result, Route, Rule, Ruleset,
+    ServiceStatus, Services, Sockets, Sysctl, Tunnel, TunnelCheck, UfwRule, UfwRules, Unit, Uplink,
     WireGuard,
 };
-use phantom_types::{Backend, InterfaceName, PublicKey};
+use phantom_types::{Backend, Domain, InterfaceName, PublicKey};
 
 /// Every question is an error, and so is every order.
 pub(crate) struct Deaf;
@@ -95,7 +97,7 @@ impl Firewall for Deaf {
     fn remove(&self, _: &Marks) -> Result<()> {
         deaf()
     }
-    fn ufw(&self, _: &Marks) -> Result<Option<Vec<UfwRule>>> {
+    fn ufw(&self, _: &Marks) -> Result<Option<UfwRules>> {
         deaf()
     }
     fn add_ufw(&self, _: &Marks, _: &UfwRule) -> Result<()> {
@@ -164,6 +166,9 @@ impl Resolver for Deaf {
     fn probe(&self, _: &[Probe], _: Duration) -> Result<Vec<Result<Answer, ProbeError>>> {
         deaf()
     }
+    fn lookup(&self, _: &Domain, _: Duration) -> Result<Result<Vec<IpAddr>, ProbeError>> {
+        deaf()
+    }
 }
 
 impl Files for Deaf {
@@ -192,6 +197,15 @@ impl Files for Deaf {
         deaf()
     }
     fn remove_dir(&self, _: &Path) -> Result<()> {
+        deaf()
+    }
+}
+
+impl Tunnel for Deaf {
+    fn certificate(&self, _: &CertificateRequest) -> Result<Result<Certificate, CertificateFault>> {
+        deaf()
+    }
+    fn check(&self, _: &TunnelCheck) -> Result<Result<(), String>> {
         deaf()
     }
 }

@@ -9,18 +9,29 @@ use crate::problem::{Problem, Result};
 /// One measurement: a figure in a unit of its own.
 pub(super) type Measurement<'m> = &'m mut dyn FnMut() -> Result<f64>;
 
-/// Takes each measurement once unheeded, then all in turn so many times; the medians.
-pub(super) fn interleave<const N: usize>(runs: usize, mut all: [Measurement<'_>; N]) -> Result<[f64; N]> {
+/// Takes each measurement once unheeded, then all in turn so many times; the medians. The order changes from round to
+/// round, so that none always comes behind the same other, whose writes the disk may still be busy with.
+#[expect(clippy::needless_pass_by_value, reason = "an array of references, made for this call alone")]
+pub(super) fn interleave<const N: usize>(runs: usize, all: [Measurement<'_>; N]) -> Result<[f64; N]> {
     let mut taken: [Vec<f64>; N] = std::array::from_fn(|_| Vec::with_capacity(runs));
     for round in 0..=runs {
-        for (measurement, taken) in all.iter_mut().zip(&mut taken) {
-            let figure = measurement()?;
+        for at in order::<N>(round) {
+            let figure = all[at]()?;
             if round > 0 {
-                taken.push(figure);
+                taken[at].push(figure);
             }
         }
     }
     Ok(taken.map(median))
+}
+
+/// All numbers below `N`, each once: every round begins with the next one, and goes on in other steps.
+fn order<const N: usize>(round: usize) -> [usize; N] {
+    // A step that has no factor in common with their number comes to all of them.
+    let reaches_all = |step: &usize| (2..=*step).all(|n| !(step.is_multiple_of(n) && N.is_multiple_of(n)));
+    let steps: Vec<usize> = (1..N.max(2)).filter(reaches_all).collect();
+    let step = steps[round % steps.len()]; // there always is 1
+    std::array::from_fn(|turn| (round + turn * step) % N)
 }
 
 /// The middle one, or the mean of the two in the middle; NaN of nothing.
@@ -59,6 +70,21 @@ mod tests {
     }
 
     #[test]
+    fn everything_comes_behind_everything_else() {
+        let mut behind = std::collections::BTreeSet::new();
+        for round in 0..42 {
+            let order = order::<7>(round);
+            assert_eq!(std::collections::BTreeSet::from(order), (0..7).collect());
+            behind.extend(order.windows(2).map(|pair| (pair[0], pair[1])));
+        }
+        assert_eq!(behind.len(), 7 * 6);
+        for round in 0..12 {
+            assert_eq!(std::collections::BTreeSet::from(order::<4>(round)).len(), 4);
+            assert_eq!((order::<1>(round), order::<0>(round)), ([0], []));
+        }
+    }
+
+    #[test]
     fn the_first_round_is_unheeded_and_turns_are_taken() {
         let order = std::cell::RefCell::new(String::new());
         let (mut a, mut b) = (100.0, 0.0);
@@ -74,6 +100,6 @@ mod tests {
         };
         let medians = interleave(3, [&mut first, &mut second]).unwrap();
         assert_eq!(medians.map(f64::to_bits), [97.0, 3.0].map(f64::to_bits));
-        assert_eq!(*order.borrow(), "abababab");
+        assert_eq!(*order.borrow(), "abbaabba");
     }
 }

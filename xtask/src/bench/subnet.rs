@@ -15,7 +15,7 @@ use crate::command::{Cmd, lines};
 use crate::problem::{Context as _, Problem, Result};
 
 /// The subnet to go to and to come back from: other numbers and another length.
-const OTHER: &str = "172.16.0.0/12";
+pub(super) const OTHER: &str = "172.16.0.0/12";
 
 /// The client's interface and its configuration.
 const INTERFACE: &str = "wg_client";

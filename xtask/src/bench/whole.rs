@@ -72,9 +72,12 @@ pub(super) fn memory(world: &World, options: &Options, report: &mut Report) -> R
         "remove_client",
         "list_clients",
         "export_client",
+        "get_subnet_info",
+        "validate_subnet_change",
         "server_status",
         "reconcile",
         "reconcile (empty device)",
+        "restart_service",
         "change_subnet",
     ] {
         let mut number = 0;
@@ -82,6 +85,7 @@ pub(super) fn memory(world: &World, options: &Options, report: &mut Report) -> R
             number += 1;
             let line = match action {
                 "add_client" | "remove_client" => format!("core {action} client_name=memory-{number}"),
+                "validate_subnet_change" => format!("core {action} new_subnet={}", super::subnet::OTHER),
                 "export_client" => "core export_client client_name=filled-5000".to_owned(),
                 "change_subnet" => super::subnet::line(world, number),
                 "reconcile (empty device)" => {

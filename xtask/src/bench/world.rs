@@ -126,6 +126,8 @@ impl World {
 impl Drop for World {
     fn drop(&mut self) {
         let _ = self.api("core stop_service").capture(); // what goes on running ends with the namespace
+        // Every reconcile of another server would read it, to see whose it is.
+        let _ = fs::remove_file(format!("/etc/wireguard/{}.conf", self.interface));
         let _ = fs::remove_dir_all(&self.root);
     }
 }

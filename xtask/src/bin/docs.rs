@@ -7,8 +7,6 @@ use std::path::{Path, PathBuf};
 
 use phantom_api::cli::{Shell, completions};
 use phantom_api::{Host, Lang, Paths, Phantom, Programs, Store, docs, linux_options};
-use phantom_core::Core;
-use phantom_dns::Dns;
 
 type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
 
@@ -37,7 +35,7 @@ fn main() -> Result {
 fn phantom() -> Result<Phantom> {
     let paths = Paths::default();
     let host = Host::linux(linux_options(&paths, Programs::in_dir("/usr/local/bin")));
-    Ok(Phantom::builder(host, Store::new(paths)).system::<Core>().system::<Dns>().build()?)
+    Ok(Phantom::builder(host, Store::new(paths)).all_modules().build()?)
 }
 
 fn write(path: &Path, text: &str) -> Result {

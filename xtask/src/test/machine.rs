@@ -6,19 +6,20 @@ use std::time::{Duration, Instant};
 
 use super::{Extent, Tally};
 use crate::command::Cmd;
-use crate::problem::{Context as _, Result};
+use crate::problem::{Context as _, Problem, Result};
 use crate::vm::Suite;
 use crate::vm::machine::{self, Job, Kind};
 use crate::workspace;
 
-/// Test programs that show something else there than on the machine that builds: package and target.
-const PROGRAMS: [(&str, &str); 6] = [
-    ("phantom-host", "conformance"),
-    ("phantom-host", "files_linux"),
-    ("phantom-host", "fw_linux"),
-    ("phantom-host", "net_suite"),
-    ("phantom-host", "services_linux"),
-    ("phantom-tests", "namespace"),
+/// Test programs that show something else there than on the machine that builds: package, target, and which of its tests
+/// are run unless everything is (`--long`); those with none of them are left out then.
+const PROGRAMS: [(&str, &str, Option<&str>); 6] = [
+    ("phantom-host", "conformance", Some("")),
+    ("phantom-host", "files_linux", None),
+    ("phantom-host", "fw_linux", None),
+    ("phantom-host", "net_suite", Some("")),
+    ("phantom-host", "services_linux", Some("")),
+    ("phantom-tests", "namespace", Some("clients:: ghost:: repair:: setup_with_another_backend")),
 ];
 
 /// Walks through the life of a server, as scripts; `lab.sh` is what they share.
@@ -31,19 +32,35 @@ const SHARED: &str = include_str!("../../lab/scenarios/lab.sh");
 /// Programs there run ten to twenty times slower than here.
 const LIMIT: Duration = Duration::from_mins(20);
 
-/// Runs everything in fresh machines, one for each program and each scenario.
-pub(super) fn run(suite: Suite, programs: &Path, extent: Extent, tally: &mut Tally) -> Result {
+/// Runs everything in fresh machines, one for each program and each scenario, or only the part of a name.
+pub(super) fn run(
+    suite: Suite,
+    programs: &Path,
+    extent: Extent,
+    only: Option<&str>,
+    tally: &mut Tally,
+) -> Result {
     let job_dir = workspace::target_dir()?.join("vm").join(suite.to_string());
-    let tests = gather(&job_dir, programs)?;
+    gather(&job_dir, programs)?;
     let kernel = extent.variable().map(|variable| format!("export {variable}=1; ")).unwrap_or_default();
     let kernel = kernel
         + "export PHANTOM_TEST_BACKEND=kernel PHANTOM_TEST_DISPOSABLE=1 PHANTOM_BIN_DIR=/job/bin \
                   PHANTOM_DEVICE=/job/bin/phantom-wg-device; ";
-    for test in tests {
-        let command = format!("{kernel} ./tests/{test} --show-output --test-threads=2");
-        in_machine(&test, suite, Kind::Full, &job_dir, command, tally);
+    let parts =
+        || PROGRAMS.iter().map(|program| program.1).chain(SCENARIOS.iter().map(|scenario| scenario.0));
+    if let Some(only) = only.filter(|only| !parts().any(|part| part == *only)) {
+        let parts: Vec<_> = parts().collect();
+        return Err(Problem::new(format!("'{only}' is no part; there are {}", parts.join(", "))));
     }
-    for (name, kind, _) in SCENARIOS {
+    let wanted = |name: &str| only.is_none_or(|only| only == name);
+    for (_, test, usual) in PROGRAMS.iter().filter(|program| wanted(program.1)) {
+        let Some(filter) = (if extent == Extent::Long || only.is_some() { Some("") } else { *usual }) else {
+            continue;
+        };
+        let command = format!("{kernel} ./tests/{test} --show-output --test-threads=2 {filter}");
+        in_machine(test, suite, Kind::Full, &job_dir, command, tally);
+    }
+    for (name, kind, _) in SCENARIOS.into_iter().filter(|scenario| wanted(scenario.0)) {
         in_machine(name, suite, kind, &job_dir, format!("bash scenarios/{name}.sh"), tally);
     }
     Ok(())
@@ -68,9 +85,8 @@ fn in_machine(name: &str, suite: Suite, kind: Kind, files: &Path, command: Strin
     }
 }
 
-/// Puts programs, tests and scenarios into the folder that becomes `/job`, without what only a debugger reads; returns
-/// the names of the tests.
-fn gather(job_dir: &Path, programs: &Path) -> Result<Vec<String>> {
+/// Puts programs, tests and scenarios into the folder that becomes `/job`, without what only a debugger reads.
+fn gather(job_dir: &Path, programs: &Path) -> Result {
     let _ = fs::remove_dir_all(job_dir);
     let folder = |name: &str| -> Result<PathBuf> {
         let folder = job_dir.join(name);
@@ -91,17 +107,17 @@ fn gather(job_dir: &Path, programs: &Path) -> Result<Vec<String>> {
         Cmd::line("cp -r").arg(generated).arg(&bin).quiet()?;
     }
     let built = workspace::build("test --workspace --all-features --no-run --tests".split(' '))?;
-    let mut names = Vec::new();
-    for (package, target) in PROGRAMS {
+    for (package, target, _) in PROGRAMS {
         let mut all = built.iter().filter(|test| test.test && test.kind == "test");
-        let Some(test) = all.find(|test| test.package == package && test.target == target) else { continue };
+        let Some(test) = all.find(|test| test.package == package && test.target == target) else {
+            return Err(Problem::new(format!("{package} has no test program {target}")));
+        };
         strip(&test.path, &tests.join(target))?;
-        names.push(target.to_owned());
     }
     for (name, _, text) in SCENARIOS.into_iter().chain([("lab", Kind::Full, SHARED)]) {
         fs::write(scenarios.join(format!("{name}.sh")), text).context(name)?;
     }
-    Ok(names)
+    Ok(())
 }
 
 fn strip(from: &Path, to: &Path) -> Result {

@@ -1,5 +1,7 @@
 //! The packet filter: rules in our own words, which every backend renders in its own.
 
+use std::collections::BTreeSet;
+
 use ipnetwork::IpNetwork;
 use phantom_types::{InterfaceName, Subnet};
 
@@ -173,6 +175,15 @@ pub enum UfwRule {
     },
 }
 
+/// ufw as far as it is ours.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UfwRules {
+    /// It is switched on. Switched off it keeps its rules, for when it is switched on again.
+    pub active: bool,
+    /// Its rules with our mark, sorted, each once.
+    pub ours: BTreeSet<UfwRule>,
+}
+
 /// What a report on the firewall is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FirewallQuery {
@@ -223,8 +234,8 @@ pub trait Firewall: Send + Sync {
     fn replace(&self, marks: &Marks, wanted: &Ruleset) -> Result<()>;
     /// Removes everything under our marks, in both packet filters. Nothing there is no error.
     fn remove(&self, marks: &Marks) -> Result<()>;
-    /// The rules of ufw with our mark, or `None` when ufw is not installed or not active.
-    fn ufw(&self, marks: &Marks) -> Result<Option<Vec<UfwRule>>>;
+    /// ufw and its rules with our mark; `None` when it is not installed.
+    fn ufw(&self, marks: &Marks) -> Result<Option<UfwRules>>;
     /// Adds a rule to ufw, with our mark as comment.
     fn add_ufw(&self, marks: &Marks, rule: &UfwRule) -> Result<()>;
     /// Removes exactly that rule from ufw.

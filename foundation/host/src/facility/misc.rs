@@ -69,11 +69,14 @@ pub enum ProbeError {
     Unreachable,
 }
 
-/// DNS questions to named servers. Nothing but those servers is contacted.
+/// DNS questions. Nothing but the servers that are named is contacted.
 pub trait Resolver: Send + Sync {
     /// Asks all of them at once, UDP first and TCP when an answer is cut; each has `limit` including retries. The
     /// answers have the order of the questions.
     fn probe(&self, probes: &[Probe], limit: Duration) -> Result<Vec<Result<Answer, ProbeError>>>;
+    /// Asks the host's own resolvers (`/etc/resolv.conf`) for the addresses of a name, IPv4 before IPv6. A name without
+    /// any has none; an error says that no resolver answered.
+    fn lookup(&self, domain: &Domain, limit: Duration) -> Result<Result<Vec<IpAddr>, ProbeError>>;
 }
 
 /// The time.

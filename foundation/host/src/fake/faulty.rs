@@ -15,7 +15,7 @@ use phantom_types::{Backend, InterfaceName, PublicKey};
 use crate::{
     Device, DeviceUpdate, FileInfo, Files, Firewall, FirewallKind, FirewallQuery, FirewallReport, Host,
     HostError, InForce, Link, LinkChange, Logs, Manager, Marks, Network, Peer, Result, Route, Rule, Ruleset,
-    ServiceStatus, Services, Sysctl, UfwRule, Unit, Uplink, WireGuard,
+    ServiceStatus, Services, Sysctl, UfwRule, UfwRules, Unit, Uplink, WireGuard,
 };
 
 /// What happens at the chosen write.
@@ -196,7 +196,7 @@ impl Firewall for FaultyHost {
     fn remove(&self, marks: &Marks) -> Result<()> {
         self.write("firewall.remove", |host| host.firewall.remove(marks))
     }
-    fn ufw(&self, marks: &Marks) -> Result<Option<Vec<UfwRule>>> {
+    fn ufw(&self, marks: &Marks) -> Result<Option<UfwRules>> {
         self.inner.firewall.ufw(marks)
     }
     fn add_ufw(&self, marks: &Marks, rule: &UfwRule) -> Result<()> {

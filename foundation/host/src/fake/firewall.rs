@@ -9,7 +9,7 @@ use phantom_types::Subnet;
 use super::{FakeHost, network_words};
 use crate::{
     Firewall, FirewallKind, FirewallQuery, FirewallReport, Hook, HostError, InForce, Marks, Match, Protocol,
-    Result, Ruleset, RulesetRule, UfwReport, UfwRule, Verdict,
+    Result, Ruleset, RulesetRule, UfwReport, UfwRule, UfwRules, Verdict,
 };
 
 /// What is loaded.
@@ -73,14 +73,11 @@ impl Firewall for FakeHost {
         Ok(())
     }
 
-    fn ufw(&self, marks: &Marks) -> Result<Option<Vec<UfwRule>>> {
+    fn ufw(&self, marks: &Marks) -> Result<Option<UfwRules>> {
         let state = self.state();
-        let ufw = state.filter.ufw.as_ref().filter(|ufw| ufw.active);
-        Ok(ufw.map(|ufw| {
+        Ok(state.filter.ufw.as_ref().map(|ufw| {
             let ours = ufw.ours.iter().filter(|(mark, _)| *mark == marks.text());
-            let mut rules: Vec<_> = ours.map(|(_, rule)| rule.clone()).collect();
-            rules.sort();
-            rules
+            UfwRules { active: ufw.active, ours: ours.map(|(_, rule)| rule.clone()).collect() }
         }))
     }
 

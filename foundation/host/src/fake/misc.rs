@@ -47,6 +47,9 @@ pub(super) struct Sockets {
 /// What servers answer: for one name, or for all others.
 pub(super) type Answers = BTreeMap<(IpAddr, Option<Domain>), Result<Answer, ProbeError>>;
 
+/// What the host's own resolvers answer.
+pub(super) type Lookups = BTreeMap<Domain, Result<Vec<IpAddr>, ProbeError>>;
+
 impl State {
     /// The link whose setting this is, and the default it begins with.
     fn setting_of_link(&self, key: &str) -> Option<(u32, String)> {
@@ -135,6 +138,14 @@ impl Resolver for FakeHost {
         self.advance(took.max().unwrap_or_default());
         Ok(outcomes)
     }
+
+    fn lookup(&self, domain: &Domain, limit: Duration) -> Result<Result<Vec<IpAddr>, ProbeError>> {
+        let answer = self.state().lookups.get(domain).cloned().unwrap_or(Err(ProbeError::Timeout));
+        if answer == Err(ProbeError::Timeout) {
+            self.advance(limit);
+        }
+        Ok(answer)
+    }
 }
 
 impl Random for FakeHost {
@@ -169,6 +180,10 @@ impl FakeHost {
     /// Lets that program close it.
     pub fn unbind(&self, port: Port) {
         self.state().sockets.bound.remove(&port);
+    }
+    /// What the host's own resolvers answer to a question for this name. Without an answer they stay silent.
+    pub fn set_lookup(&self, domain: Domain, answer: Result<Vec<IpAddr>, ProbeError>) {
+        self.state().lookups.insert(domain, answer);
     }
     /// What a DNS server answers to questions for this name, or (with `None`) for every other one. A server without
     /// an answer stays silent until the limit of the question is over.

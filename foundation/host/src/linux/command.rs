@@ -54,16 +54,24 @@ pub(super) struct Program {
 }
 
 /// Starts a process that stays when this one ends: in a process group of its own, without input, its words in the log
-/// file. It says on the socket of this address when it is ready (`sd_notify(3)`).
-pub(super) fn spawn_daemon(run: &crate::Command, log: &File, notify: &Path) -> Result<Child> {
+/// file. It says on the socket of this address when it is ready (`sd_notify(3)`). With a user it is told to become that
+/// user once it has opened what only root can open: `PHANTOM_RUN_AS`.
+pub(super) fn spawn_daemon(
+    run: &crate::Command,
+    user: Option<u32>,
+    log: &File,
+    notify: &Path,
+) -> Result<Child> {
     let failed = |source| HostError::io(format!("starting {}", run.program.display()), source);
     let (out, errors) = (log.try_clone().map_err(failed)?, log.try_clone().map_err(failed)?);
+    let user = user.map(|number| ("PHANTOM_RUN_AS", number.to_string()));
     Command::new(&run.program)
         .args(&run.args)
         .env_clear()
         .env("PATH", PATH)
         .env("LC_ALL", "C")
         .env("NOTIFY_SOCKET", notify)
+        .envs(user)
         .current_dir("/")
         .process_group(0)
         .stdin(Stdio::null())
@@ -115,7 +123,8 @@ impl Program {
     /// Runs it and gives what it left, whatever its exit status.
     pub(super) fn output(self) -> Result<Output> {
         let argv = argv(&self.path, &self.args);
-        let mut child = Command::new(&self.path)
+        let mut command = Command::new(&self.path);
+        command
             .args(&self.args)
             .env_clear()
             .env("PATH", PATH)
@@ -124,7 +133,9 @@ impl Program {
             .process_group(0)
             .stdin(if self.input.is_some() { Stdio::piped() } else { Stdio::null() })
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
+            .stderr(Stdio::piped());
+        end_with_this_process(&mut command);
+        let mut child = command
             .spawn()
             .map_err(|source| HostError::io(format!("starting {}", self.path.display()), source))?;
         let deadline = Instant::now() + self.limit;
@@ -142,6 +153,23 @@ impl Program {
     }
 }
 
+/// Lets a program end when this process is killed: its change would otherwise land in the middle of the next one, which
+/// takes the lock at once and looks before it.
+#[expect(
+    unsafe_code,
+    reason = "only the child itself can ask the kernel for the signal, between fork and exec"
+)]
+fn end_with_this_process(command: &mut Command) {
+    let parent = nix::unistd::getpid();
+    let ask = move || {
+        nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
+        // One that was killed before the question has nobody left to end with.
+        if nix::unistd::getppid() == parent { Ok(()) } else { Err(std::io::ErrorKind::BrokenPipe.into()) }
+    };
+    // SAFETY: prctl(2) and getppid(2) are async-signal-safe, and nothing here allocates or takes a lock.
+    unsafe { command.pre_exec(ask) };
+}
+
 impl Output {
     /// What the `iptables` crate, which starts that program itself, got from it.
     pub(super) fn of(argv: Vec<String>, output: std::process::Output) -> Self {
@@ -150,6 +178,10 @@ impl Output {
     /// Its exit status; `None` when a signal ended it.
     pub(super) fn code(&self) -> Option<i32> {
         self.status.code()
+    }
+    /// Its standard output, whatever its exit status.
+    pub(super) fn stdout(&self) -> &[u8] {
+        &self.stdout
     }
     /// What it wrote on standard error.
     pub(super) fn errors(&self) -> String {

@@ -22,7 +22,7 @@ use self::state::{Backend, State};
 use super::command::{Program, find};
 use crate::{
     Firewall, FirewallKind, FirewallQuery, FirewallReport, HostError, InForce, Marks, Result, Ruleset,
-    UfwRule,
+    UfwRule, UfwRules,
 };
 
 /// The host's packet filter.
@@ -86,8 +86,17 @@ impl Firewall for LinuxFirewall {
         }
     }
 
-    fn ufw(&self, marks: &Marks) -> Result<Option<Vec<UfwRule>>> {
-        if ufw::enabled()? { ufw::rules(&marks.text()).map(Some) } else { Ok(None) }
+    fn ufw(&self, marks: &Marks) -> Result<Option<UfwRules>> {
+        if !ufw::installed() {
+            return Ok(None);
+        }
+        let active = ufw::enabled()?;
+        match ufw::rules(&marks.text()) {
+            Ok(ours) => Ok(Some(UfwRules { active, ours })),
+            // Rules that are not in force and that we may not read are not ours.
+            Err(_) if !active => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     fn add_ufw(&self, marks: &Marks, rule: &UfwRule) -> Result<()> {

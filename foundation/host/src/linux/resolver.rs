@@ -25,6 +25,8 @@ use hickory_resolver::{NameServerPool, PoolContext, TlsConfig};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
+use phantom_types::Domain;
+
 use crate::{Answer, HostError, Probe, ProbeError, Resolver, Result};
 
 /// Asks DNS servers from this machine, on port 53.
@@ -48,33 +50,95 @@ impl Resolver for LinuxResolver {
             return Ok(Vec::new());
         }
         let names = probes.iter().map(question).collect::<Result<Vec<_>>>()?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_io()
-            .enable_time()
-            .build()
-            .map_err(|source| HostError::io("starting to ask DNS servers", source))?;
+        let runtime = runtime()?;
         let questions = iter::zip(probes, names).map(|(probe, name)| ask(probe.server, name, limit));
         Ok(runtime.block_on(join_all(questions)))
     }
+
+    fn lookup(&self, domain: &Domain, limit: Duration) -> Result<Result<Vec<IpAddr>, ProbeError>> {
+        let servers =
+            std::fs::read_to_string("/etc/resolv.conf").map(|text| name_servers(&text)).unwrap_or_default();
+        let runtime = runtime()?;
+        let ask_all = async {
+            let mut last = ProbeError::Unreachable;
+            for server in servers {
+                let (four, six) = tokio::join!(
+                    exchange(server, absolute(domain)?, RecordType::A, limit),
+                    exchange(server, absolute(domain)?, RecordType::AAAA, limit)
+                );
+                match both(four, six) {
+                    Ok(addresses) => return Ok(Ok(addresses)),
+                    Err(error) => last = error,
+                }
+            }
+            Ok(Err(last))
+        };
+        runtime.block_on(async {
+            tokio::time::timeout(limit, ask_all).await.unwrap_or(Ok(Err(ProbeError::Timeout)))
+        })
+    }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
+    runtime.map_err(|source| HostError::io("starting to ask DNS servers", source))
+}
+
+/// The name servers of `resolv.conf(5)`, at most three as the C library takes them; without any the one on this host.
+fn name_servers(text: &str) -> Vec<IpAddr> {
+    let lines = text.lines().filter_map(|line| line.trim().strip_prefix("nameserver"));
+    let named: Vec<IpAddr> = lines
+        .filter_map(|rest| rest.split_whitespace().next()?.split('%').next()?.parse().ok())
+        .take(3)
+        .collect();
+    if named.is_empty() { vec![IpAddr::from([127, 0, 0, 1])] } else { named }
+}
+
+/// What the two answers of a server mean together. A name that does not exist has no addresses; a server that failed is no
+/// answer.
+fn both(
+    four: Result<DnsResponse, NetError>,
+    six: Result<DnsResponse, NetError>,
+) -> Result<Vec<IpAddr>, ProbeError> {
+    let of = |outcome| match verdict(outcome, Duration::ZERO) {
+        Ok(answer) => Ok(answer.addresses),
+        Err(ProbeError::NoAddress { rcode, .. }) if rcode == "NOERROR" || rcode == "NXDOMAIN" => {
+            Ok(Vec::new())
+        }
+        Err(ProbeError::NoAddress { .. }) => Err(ProbeError::Unreachable),
+        Err(error) => Err(error),
+    };
+    let mut addresses = of(four)?;
+    addresses.extend(of(six)?);
+    Ok(addresses)
 }
 
 /// The name of a probe, absolute, so that nothing is appended to it.
 fn question(probe: &Probe) -> Result<Name> {
-    let mut name = Name::from_ascii(probe.domain.as_str())
-        .map_err(|_| HostError::unexpected(format!("{} is no DNS name", probe.domain)))?;
+    absolute(&probe.domain)
+}
+
+fn absolute(domain: &Domain) -> Result<Name> {
+    let mut name = Name::from_ascii(domain.as_str())
+        .map_err(|_| HostError::unexpected(format!("{domain} is no DNS name")))?;
     name.set_fqdn(true);
     Ok(name)
 }
 
 async fn ask(server: IpAddr, name: Name, limit: Duration) -> Result<Answer, ProbeError> {
     let start = Instant::now();
-    match tokio::time::timeout(limit, exchange(server, name, limit)).await {
+    match tokio::time::timeout(limit, exchange(server, name, RecordType::A, limit)).await {
         Ok(outcome) => verdict(outcome, start.elapsed()),
         Err(_) => Err(ProbeError::Timeout),
     }
 }
 
-async fn exchange(server: IpAddr, name: Name, limit: Duration) -> Result<DnsResponse, NetError> {
+async fn exchange(
+    server: IpAddr,
+    name: Name,
+    kind: RecordType,
+    limit: Duration,
+) -> Result<DnsResponse, NetError> {
     let mut options = ResolverOpts::default();
     options.timeout = limit;
     let context = Arc::new(PoolContext::new(options, TlsConfig::new()?));
@@ -82,7 +146,7 @@ async fn exchange(server: IpAddr, name: Name, limit: Duration) -> Result<DnsResp
     let pool = NameServerPool::from_config([server], context, Connected::default());
     let mut request = DnsRequestOptions::default();
     request.use_edns = false;
-    let mut answers = pool.lookup(Query::query(name, RecordType::A), request);
+    let mut answers = pool.lookup(Query::query(name, kind), request);
     answers.next().await.unwrap_or(Err(NetError::NoConnections))
 }
 
@@ -117,6 +181,7 @@ fn verdict(outcome: Result<DnsResponse, NetError>, elapsed: Duration) -> Result<
 fn addresses(response: &DnsResponse) -> Vec<IpAddr> {
     let address = |data: &RData| match data {
         RData::A(address) => Some(IpAddr::V4(address.0)),
+        RData::AAAA(address) => Some(IpAddr::V6(address.0)),
         _ => None,
     };
     response.answers.iter().filter_map(|record| address(&record.data)).collect()

@@ -45,10 +45,17 @@ impl Default for Uapi {
 impl Uapi {
     /// The device with all its peers; `None` when no process answers for it.
     pub(crate) fn device(&self, name: &InterfaceName) -> Result<Option<Device>> {
-        let Some(stream) = self.connect(name, SILENCE)? else { return Ok(None) };
-        let reply = request::write_get(&mut Writer::new(&stream), &BTreeSet::new());
-        let device = after(reply, || read_device(&stream, None));
-        device.map(Some).map_err(|failure| failure.into_error(reading(name)))
+        let mut again = true;
+        loop {
+            let Some(stream) = self.connect(name, SILENCE)? else { return Ok(None) };
+            let written = request::write_get(&mut Writer::new(&stream), &BTreeSet::new());
+            match after(written, || read_device(&stream, None)) {
+                Ok(device) => return Ok(Some(device)),
+                // A process that ends in the middle of an answer has no device any more, or another one has it now.
+                Err(Failure::Broken(_)) if again => again = false,
+                Err(failure) => return Err(failure.into_error(reading(name))),
+            }
+        }
     }
 
     /// Those of the peers that are there; `None` when no process answers for the device.

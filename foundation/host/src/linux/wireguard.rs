@@ -74,6 +74,18 @@ impl WireGuard for LinuxWireGuard {
     }
 }
 
+/// Room for so many peers is made before the first one is read: a vector that grows leaves copies of the preshared keys
+/// behind, and old places that nothing else fits into. Room that is not used is not taken from the machine.
+pub(super) const PEERS_ROOM: usize = 16 * 1024;
+
+/// Adds an element to a list that has only one in most cases, of which there are as many as there are peers.
+pub(super) fn push_first_exactly<T>(list: &mut Vec<T>, element: T) {
+    if list.is_empty() {
+        list.reserve_exact(1);
+    }
+    list.push(element);
+}
+
 /// How messages name a device.
 fn object(name: &InterfaceName) -> String {
     format!("WireGuard device {name}")

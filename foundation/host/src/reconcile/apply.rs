@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use phantom_types::InterfaceName;
 
-use super::plan::Op;
+use super::step::Op;
 use super::{Scene, Step, StepAction, StepKind, Wanted};
-use crate::{DeviceUpdate, HostError, LinkChange, Unit};
+use crate::{DeviceUpdate, HostError, LinkChange, PeerUpdate, Unit};
 
 /// How long a service has to start or to stop.
 const SERVICE_WAIT: Duration = Duration::from_secs(15);
@@ -35,22 +35,20 @@ pub fn busy_file(run_dir: &Path) -> PathBuf {
     run_dir.join("unit-busy")
 }
 
-/// Takes the steps in order. Peers that stand in a row go to the device in one request.
+/// So many peers go to the device in one request at most.
+const PEERS_AT_ONCE: usize = 1000;
+
+/// Takes the steps in order. Peers that stand in a row go to the device together.
 pub fn apply(scene: &Scene<'_>, wanted: &Wanted, steps: &[Step]) -> Result<(), ApplyError> {
     let mut at = 0;
     while let Some(step) = steps.get(at) {
-        let (taken, result) = match &step.op {
-            Op::SetPeer(name, backend, _) => {
-                let row = steps[at..].iter().map_while(|step| match &step.op {
-                    Op::SetPeer(other, _, update) if other == name => Some(update.clone()),
-                    _ => None,
-                });
-                let peers: Vec<_> = row.collect();
-                let taken = peers.len();
-                let update = DeviceUpdate { peers, ..DeviceUpdate::default() };
-                (taken, scene.host.wireguard.configure(name, *backend, &update))
+        let row = steps[at..].iter().take_while(|next| next.op.peer_of() == step.op.peer_of());
+        let (taken, result) = match step.op.peer_of() {
+            Some(name) => {
+                let row = &steps[at..][..row.take(PEERS_AT_ONCE).count()];
+                (row.len(), set_peers(scene, wanted, name, row))
             }
-            _ => (1, take(scene, wanted, step)),
+            None => (1, take(scene, wanted, step)),
         };
         result.map_err(|source| ApplyError {
             at,
@@ -71,7 +69,7 @@ fn take(scene: &Scene<'_>, wanted: &Wanted, step: &Step) -> Result<(), HostError
         Op::RemoveFile(path) => host.files.remove(path),
         Op::RemoveClaim(path) => host.files.remove_dir(path),
         Op::SetMode(path, mode) => host.files.set_mode(path, *mode),
-        Op::SetSysctl(key, value) => host.sysctl.set(key, value),
+        Op::SetSysctl(setting) => host.sysctl.set(&setting.0, &setting.1),
         Op::ReplaceFirewall => host.firewall.replace(scene.marks, &wanted.firewall),
         Op::RemoveFirewall => host.firewall.remove(scene.marks),
         Op::AddUfw(rule) => host.firewall.add_ufw(scene.marks, rule),
@@ -97,9 +95,8 @@ fn take(scene: &Scene<'_>, wanted: &Wanted, step: &Step) -> Result<(), HostError
             remove_claim(scene, name)
         }
         Op::Configure(name, backend, update) => host.wireguard.configure(name, *backend, update),
-        Op::SetPeer(name, backend, update) => {
-            let update = DeviceUpdate { peers: vec![update.clone()], ..DeviceUpdate::default() };
-            host.wireguard.configure(name, *backend, &update)
+        Op::SetPeer(name, _) | Op::RemovePeer(name, _) => {
+            set_peers(scene, wanted, name, std::slice::from_ref(step))
         }
         Op::AddAddress(name, address) => host.network.add_address(name, *address),
         Op::RemoveAddress(name, address) => host.network.remove_address(name, *address),
@@ -111,14 +108,37 @@ fn take(scene: &Scene<'_>, wanted: &Wanted, step: &Step) -> Result<(), HostError
 }
 
 fn write_file(scene: &Scene<'_>, wanted: &Wanted, path: &Path) -> Result<(), HostError> {
-    // A plan is made from this very `wanted`; a step without its file would be a plan for another state.
-    let Some(Some(file)) = wanted.files.get(path) else {
-        return Err(HostError::unexpected(format!("{} is not part of the wanted state", path.display())));
-    };
+    let Some(Some(file)) = wanted.files.get(path) else { return Err(unwanted(path.display())) };
     if let Some(dir) = path.parent() {
-        scene.host.files.make_dir(dir, 0o755)?;
+        // The folder of a file with secrets is closed as Debian's /etc/wireguard is.
+        let open = file.mode & 0o044 != 0;
+        let mode = if open { 0o755 } else { 0o700 };
+        scene.host.files.make_dir(dir, mode)?;
     }
-    scene.host.files.write(path, &file.content, file.mode)
+    file.with_content(wanted, |content| scene.host.files.write(path, content, file.mode))
+}
+
+/// A plan is made from the very state that it is applied with; a step without its object is a plan for another one.
+fn unwanted(object: impl std::fmt::Display) -> HostError {
+    HostError::unexpected(format!("{object} is not part of the wanted state"))
+}
+
+fn set_peers(
+    scene: &Scene<'_>,
+    wanted: &Wanted,
+    name: &InterfaceName,
+    steps: &[Step],
+) -> Result<(), HostError> {
+    let interface = wanted.interfaces.get(name).ok_or_else(|| unwanted(name))?;
+    let peers = interface.device.peers.as_deref().unwrap_or_default();
+    let update = |step: &Step| match &step.op {
+        Op::SetPeer(_, at) => Some(PeerUpdate::Set(peers.get(*at)?.config.clone())),
+        Op::RemovePeer(_, key) => Some(PeerUpdate::Remove(*key)),
+        _ => None,
+    };
+    let peers = steps.iter().map(|step| update(step).ok_or_else(|| unwanted(&step.target)));
+    let update = DeviceUpdate { peers: peers.collect::<Result<_, _>>()?, ..DeviceUpdate::default() };
+    scene.host.wireguard.configure(name, interface.backend, &update)
 }
 
 fn start_interface(scene: &Scene<'_>, wanted: &Wanted, unit: &Unit) -> Result<(), HostError> {

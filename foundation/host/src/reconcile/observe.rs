@@ -7,8 +7,8 @@ use ipnetwork::IpNetwork;
 use phantom_types::{Backend, InterfaceName};
 use zeroize::Zeroizing;
 
-use super::{Scene, Wanted};
-use crate::{Device, InForce, Link, LinkKind, Result, Route, Rule, ServiceState, UfwRule};
+use super::{Scene, Wanted, WantedFile};
+use crate::{Device, FileInfo, InForce, Link, LinkKind, Result, Route, Rule, ServiceState, UfwRules};
 
 /// The host as it is, as far as it concerns us.
 #[derive(Clone, Debug)]
@@ -21,16 +21,17 @@ pub struct Observed {
     pub rules: BTreeSet<Rule>,
     /// How the loaded packet filter compares.
     pub firewall: InForce,
-    /// Our rules of ufw; `None` when it is not active.
-    pub ufw: Option<BTreeSet<UfwRule>>,
+    /// ufw with our rules; `None` when it is not installed.
+    pub ufw: Option<UfwRules>,
     /// Claims on links that are not there, or carry our mark already: what a process left that died in between.
     pub stale_claims: BTreeSet<PathBuf>,
     /// The wanted kernel settings as they are.
     pub sysctls: BTreeMap<String, Option<String>>,
     /// The wanted files as they are.
     pub files: BTreeMap<PathBuf, Option<ObservedFile>>,
-    /// Files with our mark that nobody wants, with their content: known by the mark alone.
-    pub stale_files: BTreeMap<PathBuf, ObservedFile>,
+    /// Files with our mark that nobody wants, known by the mark alone, each with the kernel settings that it says were
+    /// changed and what they were before.
+    pub stale_files: BTreeMap<PathBuf, Vec<(String, String)>>,
     /// State of every wanted unit, and whether its file is the wanted one.
     pub units: BTreeMap<String, (ServiceState, bool)>,
     /// Units of ours that nobody wants.
@@ -46,25 +47,21 @@ pub struct ObservedInterface {
     pub ours: bool,
     /// Its addresses.
     pub addresses: BTreeSet<IpNetwork>,
-    /// The device; `None` when nothing answers.
+    /// The device; `None` when nothing answers, and where none is wanted to run.
     pub device: Option<Device>,
 }
 
-/// A file as it is.
-#[derive(Clone)]
+/// A file as it is. Its content is compared while it is looked at: it may be large, and full of secrets.
+#[derive(Clone, Debug)]
 pub struct ObservedFile {
     /// Permission bits.
     pub mode: u32,
     /// It belongs to root.
     pub root: bool,
-    /// Content; may hold secrets.
-    pub content: Zeroizing<Vec<u8>>,
-}
-
-impl std::fmt::Debug for ObservedFile {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "ObservedFile({:o}, {} bytes)", self.mode, self.content.len())
-    }
+    /// It carries our mark.
+    pub ours: bool,
+    /// It says what is wanted.
+    pub same: bool,
 }
 
 /// Reads everything that `wanted` speaks of, and everything of ours that it does not.
@@ -80,22 +77,26 @@ pub fn observe(scene: &Scene<'_>, wanted: &Wanted) -> Result<Observed> {
     stale_units.retain(|name| !units.contains_key(name));
     let routes = host.network.routes(scene.marks.exit_table())?.into_iter().collect();
     let rules = host.network.rules()?.into_iter();
+    let rules = rules.filter(|rule| scene.marks.owns_rule(rule.protocol, rule.priority)).collect();
+    let sysctls = wanted.sysctls.keys().map(|key| Ok((key.clone(), host.sysctl.get(key)?)));
+    let sysctls = sysctls.collect::<Result<_>>()?;
+    // Both can be large: the content of a file is gone before a device is read.
+    let (files, stale_files) = (files(scene, wanted)?, stale_files(scene, wanted)?);
     let claims = claims(scene)?;
     let (interfaces, stale_claims) = interfaces(scene, wanted, &units, &claims)?;
+    // Last, for the sake of a predecessor that was killed: the program that it had started may still be at work.
+    let firewall = host.firewall.in_force(scene.marks, &wanted.firewall)?;
+    let ufw = host.firewall.ufw(scene.marks)?;
     Ok(Observed {
         interfaces,
-        stale_claims,
         routes,
-        rules: rules.filter(|rule| scene.marks.owns_rule(rule.protocol, rule.priority)).collect(),
-        firewall: host.firewall.in_force(scene.marks, &wanted.firewall)?,
-        ufw: host.firewall.ufw(scene.marks)?.map(|rules| rules.into_iter().collect()),
-        sysctls: wanted
-            .sysctls
-            .keys()
-            .map(|key| Ok((key.clone(), host.sysctl.get(key)?)))
-            .collect::<Result<_>>()?,
-        files: files(scene, wanted)?,
-        stale_files: stale_files(scene, wanted)?,
+        rules,
+        firewall,
+        ufw,
+        stale_claims,
+        sysctls,
+        files,
+        stale_files,
         units,
         stale_units,
     })
@@ -131,7 +132,9 @@ fn interfaces(
             Some(link) => claims.contains(&name) || unit_made(scene, &name, link, wanted, units)?,
         };
         let device = match &link {
-            Some(link) if ours && wanted.interfaces.contains_key(&name) => device(scene, &name, link)?,
+            Some(link) if ours && wanted.interfaces.get(&name).is_some_and(|wanted| wanted.running) => {
+                device(scene, &name, link)?
+            }
             _ => None,
         };
         let of_this = addresses.iter().filter(|(interface, _)| interface == name.as_str());
@@ -167,7 +170,8 @@ fn unit_made(
     if link.kind != LinkKind::Tun || !unit.is_some_and(|(state, installed)| *installed && runs(*state)) {
         return Ok(false);
     }
-    Ok(scene.host.wireguard.device(name, Backend::Embedded)?.is_some())
+    // Its peers are of no interest.
+    Ok(scene.host.wireguard.peers(name, Backend::Embedded, &[])?.is_some())
 }
 
 /// The interfaces that are claimed.
@@ -180,11 +184,24 @@ fn claims(scene: &Scene<'_>) -> Result<BTreeSet<InterfaceName>> {
 const FOLDERS: [&str; 4] =
     ["/etc/wireguard", "/etc/sysctl.d", "/etc/iproute2/rt_tables.d", "/etc/systemd/network"];
 
+/// What starts a line of a file of ours that says what a kernel setting was before us, as in
+/// `# before: net.ipv4.ip_forward = 0`.
+pub const BEFORE: &str = "# before: ";
+
 fn files(scene: &Scene<'_>, wanted: &Wanted) -> Result<BTreeMap<PathBuf, Option<ObservedFile>>> {
-    wanted.files.keys().map(|path| Ok((path.clone(), file(scene, path)?))).collect()
+    let look = |(path, file): (&PathBuf, &Option<WantedFile>)| {
+        let now = content(scene, path)?.map(|(info, now)| ObservedFile {
+            mode: info.mode,
+            root: info.uid == 0,
+            ours: scene.marks.owns_file(&now),
+            same: file.as_ref().is_some_and(|file| file.same(wanted, &now)),
+        });
+        Ok((path.clone(), now))
+    };
+    wanted.files.iter().map(look).collect()
 }
 
-fn stale_files(scene: &Scene<'_>, wanted: &Wanted) -> Result<BTreeMap<PathBuf, ObservedFile>> {
+fn stale_files(scene: &Scene<'_>, wanted: &Wanted) -> Result<BTreeMap<PathBuf, Vec<(String, String)>>> {
     let mut stale = BTreeMap::new();
     for folder in FOLDERS.map(Path::new) {
         for name in scene.host.files.list(folder)? {
@@ -192,18 +209,24 @@ fn stale_files(scene: &Scene<'_>, wanted: &Wanted) -> Result<BTreeMap<PathBuf, O
             if wanted.files.contains_key(&path) || wanted.kept_files.contains(&path) {
                 continue;
             }
-            if let Some(file) = file(scene, &path)?.filter(|file| scene.marks.owns_file(&file.content)) {
-                stale.insert(path, file);
+            if let Some((_, now)) = content(scene, &path)?.filter(|(_, now)| scene.marks.owns_file(now)) {
+                stale.insert(path, settings_before(&now));
             }
         }
     }
     Ok(stale)
 }
 
+/// The kernel settings that a file of ours says were changed, and what they were.
+fn settings_before(content: &[u8]) -> Vec<(String, String)> {
+    let lines = content.split(|byte| *byte == b'\n').filter_map(|line| std::str::from_utf8(line).ok());
+    let settings = lines.filter_map(|line| line.strip_prefix(BEFORE)?.split_once(" = "));
+    settings.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+}
+
 /// A regular file; what else stands at the path is nobody's content.
-fn file(scene: &Scene<'_>, path: &Path) -> Result<Option<ObservedFile>> {
+fn content(scene: &Scene<'_>, path: &Path) -> Result<Option<(FileInfo, Zeroizing<Vec<u8>>)>> {
     let files = &scene.host.files;
     let Some(info) = files.info(path)?.filter(|info| !info.dir) else { return Ok(None) };
-    let content = files.read(path)?.map(Zeroizing::new);
-    Ok(content.map(|content| ObservedFile { mode: info.mode, root: info.uid == 0, content }))
+    Ok(files.read(path)?.map(|content| (info, Zeroizing::new(content))))
 }

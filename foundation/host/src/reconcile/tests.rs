@@ -52,7 +52,7 @@ fn peer(n: u8) -> WantedPeer {
         keepalive: None,
         allowed_ips: vec![format!("10.8.0.{n}/32").parse().unwrap()],
     };
-    WantedPeer { config, owner: format!("client-{n}") }
+    WantedPeer { config, owner: format!("client-{n}").into() }
 }
 
 fn wanted(host: &Host, marks: &Marks, backend: Backend, peers: &[u8]) -> Wanted {
@@ -174,6 +174,49 @@ fn only_the_difference_of_peers_is_written() {
             fake.dump()
         );
     });
+}
+
+#[test]
+fn many_peers_go_to_the_device_in_some_requests() {
+    on_a_host(|scene, fake| {
+        let mut state = wanted(scene.host, scene.marks, Backend::Embedded, &[2]);
+        bring(scene, &state).unwrap();
+        let peers = state.interfaces.get_mut(&name()).and_then(|one| one.device.peers.as_mut()).unwrap();
+        peers.extend((0..2500_u16).map(|n| {
+            let [high, low] = n.to_be_bytes();
+            let mut one = peer(7);
+            let mut key = [1; 32];
+            key[..2].copy_from_slice(&[high, low]);
+            one.config.public_key = phantom_types::PublicKey::from_bytes(key);
+            one.config.allowed_ips = vec![format!("10.9.{high}.{low}/32").parse().unwrap()];
+            one
+        }));
+        fake.reset_writes();
+        assert_eq!(bring(scene, &state).unwrap(), 2500);
+        assert_eq!(fake.writes(), 3);
+        assert_eq!(bring(scene, &state).unwrap(), 0);
+        let none = wanted(scene.host, scene.marks, Backend::Embedded, &[]);
+        assert_eq!(bring(scene, &none).unwrap(), 2501);
+        assert!(scene.host.wireguard.device(&name(), Backend::Embedded).unwrap().unwrap().peers.is_empty());
+    });
+}
+
+#[test]
+fn a_plan_is_not_applied_with_another_state() {
+    on_a_host(|scene, _| {
+        bring(scene, &wanted(scene.host, scene.marks, Backend::Embedded, &[])).unwrap();
+        let more = wanted(scene.host, scene.marks, Backend::Embedded, &[2, 3]);
+        let steps = plan(scene.marks, &observe(scene, &more).unwrap(), &more).unwrap();
+        let fewer = wanted(scene.host, scene.marks, Backend::Embedded, &[2]);
+        let refused = apply(scene, &fewer, &steps).unwrap_err();
+        assert_eq!(refused.source.to_string(), "wg_main 10.8.0.3/32 is not part of the wanted state");
+    });
+}
+
+/// There is one for each of ten thousand peers when a device has lost them all.
+#[test]
+fn a_step_is_small() {
+    assert!(size_of::<Step>() <= 96, "{} bytes", size_of::<Step>());
 }
 
 #[test]

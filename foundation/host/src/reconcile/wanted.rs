@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use ipnetwork::IpNetwork;
 use phantom_types::{Backend, InterfaceName, PrivateKey};
-use zeroize::Zeroizing;
 
+use super::WantedFile;
 use crate::{PeerConfig, Route, Rule, Ruleset, UfwRule, Unit};
 
 /// How deep a reconciling goes.
@@ -78,31 +79,7 @@ pub struct WantedPeer {
     /// How it is set up.
     pub config: PeerConfig,
     /// Whose it is: the name of a client or an exit.
-    pub owner: String,
-}
-
-/// A file.
-#[derive(Clone)]
-pub struct WantedFile {
-    /// Permission bits.
-    pub mode: u32,
-    /// Content; may hold secrets.
-    pub content: Zeroizing<Vec<u8>>,
-    /// Whether what is there says the same as what is wanted, where that is more than being equal.
-    pub same: fn(now: &[u8], wanted: &[u8]) -> bool,
-}
-
-impl WantedFile {
-    /// A file with exactly this content.
-    pub fn new(mode: u32, content: impl Into<Vec<u8>>) -> Self {
-        Self { mode, content: Zeroizing::new(content.into()), same: |now, wanted| now == wanted }
-    }
-}
-
-impl std::fmt::Debug for WantedFile {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "WantedFile({:o}, {} bytes)", self.mode, self.content.len())
-    }
+    pub owner: Arc<str>,
 }
 
 impl Wanted {
@@ -114,12 +91,26 @@ impl Wanted {
     pub fn file(&mut self, path: impl Into<PathBuf>, mode: u32, content: impl Into<Vec<u8>>) {
         self.files.insert(path.into(), Some(WantedFile::new(mode, content)));
     }
-    /// The same state with every interface stopped, as a restart passes through it.
+    /// The same state with every interface stopped.
     #[must_use]
     pub fn stopped(mut self) -> Self {
-        for interface in self.interfaces.values_mut() {
-            interface.running = false;
-        }
+        self.stop();
         self
+    }
+    /// Stops every interface, as a restart passes through it, and says which were to run.
+    pub fn stop(&mut self) -> BTreeSet<InterfaceName> {
+        let running = self.interfaces.iter_mut().filter(|(_, interface)| interface.running);
+        running
+            .map(|(name, interface)| {
+                interface.running = false;
+                name.clone()
+            })
+            .collect()
+    }
+    /// Lets these interfaces run.
+    pub fn start(&mut self, names: &BTreeSet<InterfaceName>) {
+        for (name, interface) in &mut self.interfaces {
+            interface.running |= names.contains(name);
+        }
     }
 }

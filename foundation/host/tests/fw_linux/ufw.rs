@@ -1,8 +1,10 @@
 //! Rules of ufw, with the real ufw on a throw-away `/etc`.
 
+use std::collections::BTreeSet;
+
 use crate::lab::{Network, in_namespace, marks, server_rules, sh, state};
 use phantom_host::linux::LinuxFirewall;
-use phantom_host::{Firewall, FirewallQuery, InForce, Marks, Protocol, UfwRule};
+use phantom_host::{Firewall, FirewallQuery, InForce, Marks, Protocol, UfwRule, UfwRules};
 
 const NEEDS: [&str; 4] = ["ufw", "nft", "iptables", "ip"];
 
@@ -26,14 +28,14 @@ fn all() -> String {
 }
 
 fn ours(firewall: &LinuxFirewall) -> Vec<UfwRule> {
-    firewall.ufw(&marks()).unwrap().unwrap()
+    firewall.ufw(&marks()).unwrap().unwrap().ours.into_iter().collect()
 }
 
 #[test]
 fn rules_come_and_go_and_ufw_is_as_before() {
     in_namespace("ufw::rules_come_and_go_and_ufw_is_as_before", &NEEDS, || {
         let firewall = LinuxFirewall::new();
-        assert_eq!(firewall.ufw(&marks()).unwrap(), None, "not switched on");
+        assert_eq!(firewall.ufw(&marks()).unwrap(), Some(UfwRules::default()), "not switched on");
         sh(
             "ufw allow 22/tcp comment 'never lock me out'; ufw allow from 192.0.2.0/24 to any port 51820 proto udp; ufw limit log 2222/tcp; ufw --force enable",
         );
@@ -65,15 +67,20 @@ fn rules_come_and_go_and_ufw_is_as_before() {
             ]
         );
         // Another installation sees none of them.
-        assert_eq!(firewall.ufw(&Marks::new(Some("test"))).unwrap(), Some(vec![]));
+        assert_eq!(firewall.ufw(&Marks::new(Some("test"))).unwrap().unwrap().ours, BTreeSet::new());
         for rule in ours(&firewall) {
             firewall.remove_ufw(&marks(), &rule).unwrap();
             firewall.remove_ufw(&marks(), &rule).unwrap();
         }
         assert_eq!(ours(&firewall), []);
         assert_eq!(all(), before);
+        // Rules outlive the switching off, and can be removed then too.
+        firewall.add_ufw(&marks(), &allow(51820)).unwrap();
         sh("ufw disable");
-        assert_eq!(firewall.ufw(&marks()).unwrap(), None);
+        let off = firewall.ufw(&marks()).unwrap().unwrap();
+        assert_eq!((off.active, off.ours), (false, BTreeSet::from([allow(51820)])));
+        firewall.remove_ufw(&marks(), &allow(51820)).unwrap();
+        assert_eq!(ours(&firewall), []);
     });
 }
 

@@ -105,6 +105,14 @@ fn told_by_wg(name: &InterfaceName) -> Vec<String> {
 
 /// The device, after `wg` has said the same.
 pub(crate) fn checked(wireguard: &dyn WireGuard, name: &InterfaceName, backend: Backend) -> Device {
+    // A device that has just been started takes its port while it is looked at: two looks may differ once.
+    for _ in 0..20 {
+        let device = wireguard.device(name, backend).unwrap().expect("the device is there");
+        if in_words_of_wg(&device) == told_by_wg(name) {
+            return device;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
     let device = wireguard.device(name, backend).unwrap().expect("the device is there");
     assert_eq!(in_words_of_wg(&device), told_by_wg(name));
     device

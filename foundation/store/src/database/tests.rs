@@ -221,3 +221,21 @@ fn a_log_that_another_program_removed_is_made_again() {
     assert_eq!(tx.dns().unwrap().primary.to_string(), "9.9.9.9");
     tx.commit().unwrap();
 }
+
+#[test]
+fn a_walk_over_all_clients_holds_little_of_the_database_in_memory() {
+    let fixture = Fixture::new();
+    fixture.change(|tx| tx.insert_client(new_client("a", 1)).map(drop).unwrap());
+    fixture.read(|state| {
+        let connection = state.connection().unwrap();
+        let cache = || connection.query_row("PRAGMA cache_size", (), |row| row.get::<_, i64>(0)).unwrap();
+        assert_eq!(cache(), -i64::from(CACHE));
+        let mut seen = Vec::new();
+        state.each_client(|_| {
+            seen.push(cache());
+            Ok::<_, StoreError>(())
+        })?;
+        assert_eq!((seen, cache()), (vec![-i64::from(WALK_CACHE)], -i64::from(CACHE)));
+        Ok(())
+    });
+}

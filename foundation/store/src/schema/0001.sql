@@ -88,6 +88,8 @@ CREATE TABLE ghost (
     certificate_source TEXT NOT NULL CHECK (certificate_source IN ('acme', 'operator', 'self_signed')),
     cert_path TEXT,
     key_path TEXT,
+    addresses TEXT NOT NULL DEFAULT '',  -- what the domain's A records were when it was switched on
+    decoy TEXT,                   -- a web server on this machine that strangers are shown
     activated_at INTEGER NOT NULL,
     CHECK ((certificate_source = 'operator') = (cert_path IS NOT NULL) AND (cert_path IS NULL) = (key_path IS NULL))
 ) STRICT;
@@ -115,7 +117,15 @@ CREATE TABLE multihop (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     exit TEXT NOT NULL REFERENCES exits (name),
     kill_switch INTEGER NOT NULL DEFAULT 1 CHECK (kill_switch IN (0, 1)),
+    fallback_exits TEXT NOT NULL DEFAULT '',  -- names in their order
     activated_at INTEGER NOT NULL
+) STRICT;
+
+-- What carries the traffic while it is enabled: that exit or one of the fallbacks. No row: that exit, not resolved yet.
+CREATE TABLE exit_in_use (
+    id INTEGER PRIMARY KEY REFERENCES multihop (id) ON DELETE CASCADE,
+    exit TEXT NOT NULL REFERENCES exits (name),
+    address TEXT                  -- what its end point was resolved to, with the port
 ) STRICT;
 
 -- The log of the current or last session through an exit, which may be gone by now.

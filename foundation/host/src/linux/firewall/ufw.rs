@@ -5,6 +5,7 @@
 //! operator has made already changes that one. Ours then remembers in its comment what it was, and removing it
 //! brings that back.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -32,6 +33,11 @@ struct Tuple {
     comment: String,
 }
 
+/// Whether ufw is installed.
+pub(super) fn installed() -> bool {
+    Path::new(CONFIG).exists() && find("ufw").is_some()
+}
+
 /// Whether ufw is installed and switched on.
 pub(super) fn enabled() -> Result<bool> {
     Ok(read(Path::new(CONFIG))?.is_some_and(|config| switched_on(&config)) && find("ufw").is_some())
@@ -45,12 +51,9 @@ pub(super) fn manages(listing: &Listing) -> bool {
 }
 
 /// Our rules.
-pub(super) fn rules(mark: &str) -> Result<Vec<UfwRule>> {
+pub(super) fn rules(mark: &str) -> Result<BTreeSet<UfwRule>> {
     let ours = tuples()?.into_iter().filter(|tuple| Origin::of(mark, &tuple.comment).is_ours());
-    let mut rules: Vec<_> = ours.filter_map(|tuple| rule_of(&tuple)).collect();
-    rules.sort();
-    rules.dedup();
-    Ok(rules)
+    Ok(ours.filter_map(|tuple| rule_of(&tuple)).collect())
 }
 
 /// Adds a rule. An allow or a route goes behind the rules there are, a deny in front of all; but a rule that is there

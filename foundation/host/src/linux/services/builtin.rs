@@ -77,7 +77,7 @@ impl BuiltinServices {
         Ok(micros.parse().ok().filter(|_| boot == boot_name()).map(Timestamp::from_micros))
     }
 
-    fn start_daemon(&self, name: &str, run: &Command, wait: Duration) -> Result<()> {
+    fn start_daemon(&self, name: &str, run: &Command, user: Option<u32>, wait: Duration) -> Result<()> {
         if self.running(name)?.is_some_and(|record| record.ready) {
             return Ok(());
         }
@@ -92,7 +92,7 @@ impl BuiltinServices {
         }
         let (log, begin) = log::open(&self.log_file(name))?;
         let (socket, address) = self.notify_socket(name)?;
-        let started = spawn_daemon(run, &log, &address);
+        let started = spawn_daemon(run, user, &log, &address);
         let result = started.and_then(|child| self.await_ready(name, run, child, &socket, wait));
         // Nobody listens any more; a daemon that goes on reporting must not find a full socket.
         LinuxFiles.remove(&address)?;
@@ -223,7 +223,8 @@ impl Services for BuiltinServices {
         check_name(&unit.name)?;
         match &unit.kind {
             UnitKind::Daemon { run, .. } => {
-                self.start_daemon(&unit.name, run, wait)?;
+                let user = unit.dynamic_user.then(|| user_of(&unit.name));
+                self.start_daemon(&unit.name, run, user, wait)?;
                 LinuxFiles.remove(&self.run_file(&unit.name, "started"))
             }
             UnitKind::OneShot { .. } if self.noted(&unit.name)?.is_some() => Ok(()),
@@ -252,6 +253,14 @@ impl Services for BuiltinServices {
         let count = usize::try_from(count).unwrap_or(usize::MAX);
         Ok(Logs { lines: log::tail(&self.log_file(name), count, 0), journald: false })
     }
+}
+
+/// The user of a service that is to have one of its own: a number that depends on its name alone, from those that systemd
+/// gives to such services (`systemd.exec(5)`: 61184 to 65519) and that no account of a host has.
+fn user_of(name: &str) -> u32 {
+    let hash =
+        name.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    61_184 + hash % (65_520 - 61_184)
 }
 
 /// Ends a process of a service.

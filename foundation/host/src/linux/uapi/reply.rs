@@ -9,6 +9,7 @@ use phantom_types::{PresharedKey, PrivateKey, PublicKey, Timestamp};
 use zeroize::Zeroizing;
 
 use super::buffer::Lines;
+use crate::linux::wireguard::{PEERS_ROOM, push_first_exactly};
 use crate::{Device, HostError, Peer, PeerConfig, Result};
 
 /// Why there is no usable reply.
@@ -53,7 +54,9 @@ pub fn parse_device_reply(text: &[u8]) -> Result<Device> {
 
 /// Reads the reply to a `get`, with the peers of `only` alone if it is given.
 pub(super) fn read_device(input: impl Read, only: Option<&BTreeSet<PublicKey>>) -> Result<Device, Failure> {
-    let mut reading = Reading { device: Device::default(), only, peer: None };
+    let mut device = Device::default();
+    device.peers.reserve(only.map_or(PEERS_ROOM, BTreeSet::len));
+    let mut reading = Reading { device, only, peer: None };
     read(input, |key, value| reading.take(key, value))?;
     reading.finish_peer();
     Ok(reading.device)
@@ -164,7 +167,7 @@ impl PeerBeingRead {
             "persistent_keepalive_interval" => {
                 config.keepalive = Some(number(key, value)?).filter(|value| *value != 0);
             }
-            "allowed_ip" => config.allowed_ips.push(number(key, value)?),
+            "allowed_ip" => push_first_exactly(&mut config.allowed_ips, number(key, value)?),
             "last_handshake_time_sec" => self.handshake_seconds = number(key, value)?,
             "last_handshake_time_nsec" => self.handshake_nanoseconds = number(key, value)?,
             "rx_bytes" => self.peer.rx_bytes = number(key, value)?,
@@ -210,20 +213,23 @@ fn hex(key: &str, value: &str) -> Result<Zeroizing<[u8; 32]>, Failure> {
     if value.len() != 64 {
         return Err(garbled(key));
     }
+    let mut all = 0;
     for (byte, pair) in bytes.iter_mut().zip(value.as_bytes().chunks_exact(2)) {
-        *byte = digit(pair[0])
-            .zip(digit(pair[1]))
-            .map(|(high, low)| high << 4 | low)
-            .ok_or_else(|| garbled(key))?;
+        let (high, low) = (DIGITS[usize::from(pair[0])], DIGITS[usize::from(pair[1])]);
+        all |= high | low;
+        *byte = high << 4 | low;
     }
-    Ok(bytes)
+    if all < 16 { Ok(bytes) } else { Err(garbled(key)) }
 }
 
-fn digit(letter: u8) -> Option<u8> {
-    match letter {
-        b'0'..=b'9' => Some(letter - b'0'),
-        b'a'..=b'f' => Some(letter - b'a' + 10),
-        b'A'..=b'F' => Some(letter - b'A' + 10),
-        _ => None,
+/// What each byte is as a hexadecimal digit; 255 for one that is none. A dump is mostly keys.
+const DIGITS: [u8; 256] = {
+    let mut digits = [u8::MAX; 256];
+    let (mut value, lower, upper) = (0, b"0123456789abcdef", b"0123456789ABCDEF");
+    while value < 16 {
+        digits[lower[value as usize] as usize] = value;
+        digits[upper[value as usize] as usize] = value;
+        value += 1;
     }
-}
+    digits
+};

@@ -12,6 +12,7 @@ use netlink_packet_wireguard::{
 use phantom_types::{PresharedKey, PrivateKey, PublicKey, Timestamp};
 use zeroize::Zeroize as _;
 
+use super::{PEERS_ROOM, push_first_exactly};
 use crate::linux::netlink::{Fault, take};
 use crate::{Device, Peer, PeerConfig, Result};
 
@@ -35,7 +36,9 @@ pub(super) struct Collector<'a> {
 impl<'a> Collector<'a> {
     /// With `only`, other peers are passed over.
     pub(super) fn new(only: Option<&'a BTreeSet<PublicKey>>) -> Self {
-        Self { device: Device::default(), only, last: None }
+        let mut device = Device::default();
+        device.peers.reserve(only.map_or(PEERS_ROOM, BTreeSet::len));
+        Self { device, only, last: None }
     }
 
     /// Takes the payload of one message: a generic netlink header and the attributes of the device.
@@ -98,7 +101,7 @@ fn read_peer(attributes: &[u8]) -> Result<Peer, Fault> {
         let attribute = attribute?;
         if attribute.kind() == allowed_kind {
             for network in NlasIterator::new(attribute.value()) {
-                config.allowed_ips.push(read_network(network?.value())?);
+                push_first_exactly(&mut config.allowed_ips, read_network(network?.value())?);
             }
             continue;
         }

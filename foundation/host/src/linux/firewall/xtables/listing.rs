@@ -123,7 +123,8 @@ pub(in crate::linux::firewall) fn target(rule: &str) -> Option<&str> {
     words.find(|word| matches!(*word, "-j" | "-g")).and_then(|_| words.next())
 }
 
-/// Source and destination of a rule; `None` for a condition that is turned round.
+/// Source and destination of a rule; `None` for one whose source is turned round. A destination that is turned round, as
+/// in `! -d 10.8.0.0/24`, still is everywhere else.
 pub(in crate::linux::firewall) fn addresses(rule: &str) -> Option<(Option<IpNetwork>, Option<IpNetwork>)> {
     let words = words(rule);
     let mut found = (None, None);
@@ -134,7 +135,10 @@ pub(in crate::linux::firewall) fn addresses(rule: &str) -> Option<(Option<IpNetw
             _ => continue,
         };
         if at > 0 && words[at - 1] == "!" {
-            return None;
+            if pair[0] == "-s" {
+                return None;
+            }
+            continue;
         }
         *place = pair[1].parse().ok();
     }

@@ -138,6 +138,7 @@ fn addresses_are_read() {
     assert_eq!(addresses("-s 10.8.0.0/24 -o e -j M"), Some((net("10.8.0.0/24"), None)));
     assert_eq!(addresses("-s 10.8.0.0/24 -d 1.1.1.1/32 -j M"), Some((net("10.8.0.0/24"), net("1.1.1.1/32"))));
     assert_eq!(addresses("-j M"), Some((None, None)));
+    assert_eq!(addresses("-s 10.8.0.0/24 ! -d 10.8.0.0/24 -j M"), Some((net("10.8.0.0/24"), None)));
     assert_eq!(addresses("! -s 10.8.0.0/24 -j M"), None);
 }
 

@@ -1,0 +1,86 @@
+//! The tunnel server's certificates, and whether it does its work. The program `phantom-ghost` does all of it: nobody
+//! else links TLS.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use phantom_types::{Domain, Timestamp, TunnelSecret};
+
+use crate::Result;
+
+/// Where a certificate is to come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CertificateRequest {
+    /// An ACME service (RFC 8555). One that is stored and fresh is used again.
+    Issue {
+        /// The name.
+        domain: Domain,
+        /// URL of the service's directory.
+        directory: String,
+        /// A certificate authority to trust for the directory itself, beside the public ones.
+        ca_file: Option<PathBuf>,
+        /// The folder of account and certificates.
+        certs_dir: PathBuf,
+    },
+    /// Made here, where none is stored that is fresh.
+    SelfSign {
+        /// The name.
+        domain: Domain,
+        /// The folder of certificates.
+        certs_dir: PathBuf,
+    },
+    /// Files that are there.
+    Inspect {
+        /// The name that they must be for.
+        domain: Domain,
+        /// The chain, PEM.
+        cert_path: PathBuf,
+        /// Its key, PEM.
+        key_path: PathBuf,
+    },
+}
+
+/// A certificate that can be used: it covers the name, is valid now and matches its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certificate {
+    /// The chain, PEM.
+    pub cert_path: PathBuf,
+    /// Its key, PEM.
+    pub key_path: PathBuf,
+    /// Until when it is valid.
+    pub expires_at: Timestamp,
+}
+
+/// Why there is no usable certificate, in a sentence without secrets.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{detail}")]
+pub struct CertificateFault {
+    /// The sentence.
+    pub detail: String,
+}
+
+/// What a tunnel server is asked in order to see whether it serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TunnelCheck {
+    /// Its address.
+    pub address: IpAddr,
+    /// Its TCP port.
+    pub port: u16,
+    /// The name that its certificate must have.
+    pub domain: Domain,
+    /// The secret that it must accept.
+    pub secret: TunnelSecret,
+    /// The WireGuard port that tunnels lead to.
+    pub wireguard_port: u16,
+    /// The chain that it must show, PEM.
+    pub cert_path: PathBuf,
+}
+
+/// The tunnel of Ghost Mode.
+pub trait Tunnel: Send + Sync {
+    /// Gets a certificate. The inner error says why there is none; the outer one that nobody could be asked. An issue
+    /// takes seconds, at most two minutes, and contacts the service.
+    fn certificate(&self, request: &CertificateRequest) -> Result<Result<Certificate, CertificateFault>>;
+    /// Asks the server for a tunnel, as a client would. The inner error says what is wrong, without secrets.
+    fn check(&self, check: &TunnelCheck) -> Result<Result<(), String>>;
+}

@@ -1,0 +1,67 @@
+//! Certificates and the check of the tunnel in memory.
+
+use std::time::Duration;
+
+use phantom_types::Timestamp;
+
+use super::FakeHost;
+use crate::{
+    Certificate, CertificateFault, CertificateRequest, Clock as _, Result, ServiceState, Services as _,
+    Tunnel, TunnelCheck,
+};
+
+/// How long a certificate is valid here.
+const LIFE: Duration = Duration::from_hours(90 * 24);
+
+/// What somebody has arranged.
+#[derive(Default)]
+pub(super) struct Certificates {
+    /// Why there is none.
+    pub(super) refused: Option<String>,
+    /// Why the tunnel does not serve.
+    pub(super) deaf: Option<String>,
+}
+
+impl Tunnel for FakeHost {
+    fn certificate(&self, request: &CertificateRequest) -> Result<Result<Certificate, CertificateFault>> {
+        if let Some(detail) = self.state().certificates.refused.clone() {
+            return Ok(Err(CertificateFault { detail }));
+        }
+        let (cert_path, key_path) = match request {
+            CertificateRequest::Inspect { cert_path, key_path, .. } => (cert_path.clone(), key_path.clone()),
+            CertificateRequest::Issue { domain, certs_dir, .. }
+            | CertificateRequest::SelfSign { domain, certs_dir } => {
+                let folder = certs_dir.join(domain.as_str());
+                (folder.join("fullchain.pem"), folder.join("privkey.pem"))
+            }
+        };
+        let life = i64::try_from(LIFE.as_micros()).unwrap_or(i64::MAX);
+        let expires_at = Timestamp::from_micros(self.now().micros().saturating_add(life));
+        Ok(Ok(Certificate { cert_path, key_path, expires_at }))
+    }
+
+    fn check(&self, _: &TunnelCheck) -> Result<Result<(), String>> {
+        if let Some(detail) = self.state().certificates.deaf.clone() {
+            return Ok(Err(detail));
+        }
+        // Whatever the installation calls it, a tunnel needs a server.
+        let units = self.ours()?;
+        let tunnels =
+            units.iter().filter(|name| name.starts_with("phantom-ghost") && !name.contains("keeper"));
+        let up = tunnels
+            .filter_map(|name| self.status(name).ok())
+            .any(|status| status.state == ServiceState::Active);
+        Ok(if up { Ok(()) } else { Err("connection refused".to_owned()) })
+    }
+}
+
+impl FakeHost {
+    /// Lets every request for a certificate fail with this sentence, or (with `None`) succeed again.
+    pub fn refuse_certificates(&self, detail: Option<&str>) {
+        self.state().certificates.refused = detail.map(str::to_owned);
+    }
+    /// Lets the tunnel server turn everybody away with this sentence, or (with `None`) serve again.
+    pub fn deafen_tunnel(&self, detail: Option<&str>) {
+        self.state().certificates.deaf = detail.map(str::to_owned);
+    }
+}

@@ -1,0 +1,136 @@
+//! The tunnel's certificates and its check, by the program `phantom-ghost`: a request as JSON on its standard input, an
+//! answer as one line of JSON.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use phantom_types::Timestamp;
+use serde::Deserialize;
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use super::command::Program;
+use crate::{
+    Certificate, CertificateFault, CertificateRequest, HostError, Programs, Result, Tunnel, TunnelCheck,
+};
+
+/// How long a certificate authority may take for everything.
+const ISSUE_LIMIT: Duration = Duration::from_mins(2);
+/// How long anything that stays on this machine may take.
+const LOCAL_LIMIT: Duration = Duration::from_secs(20);
+
+/// Runs `phantom-ghost`.
+#[derive(Clone, Debug)]
+pub struct LinuxTunnel {
+    program: PathBuf,
+}
+
+impl LinuxTunnel {
+    /// With the program of this installation.
+    pub fn new(programs: &Programs) -> Self {
+        Self { program: programs.ghost.clone() }
+    }
+
+    /// Runs a verb; the inner error is what the program says about the request.
+    fn ask(&self, verb: &str, request: &serde_json::Value, limit: Duration) -> Result<Result<Reply, String>> {
+        let input = Zeroizing::new(request.to_string());
+        let program = Program::at(&self.program).args([verb]).input(input.as_bytes()).limit(limit);
+        let output = program.output()?;
+        let errors = output.errors();
+        let stdout = match (output.code(), output.stdout()) {
+            (Some(0 | 1), stdout) if !stdout.is_empty() => stdout,
+            _ => return Err(output.success().err().unwrap_or_else(|| silent(verb))),
+        };
+        read(stdout)
+            .ok_or_else(|| HostError::unexpected(format!("phantom-ghost {verb} answered wrongly: {errors}")))
+    }
+}
+
+fn silent(verb: &str) -> HostError {
+    HostError::unexpected(format!("phantom-ghost {verb} answered nothing"))
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Reply {
+    cert_path: Option<PathBuf>,
+    key_path: Option<PathBuf>,
+    expires_at: Option<String>,
+    error: Option<Fault>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Fault {
+    detail: String,
+}
+
+fn read(stdout: &[u8]) -> Option<Result<Reply, String>> {
+    let reply: Reply = serde_json::from_slice(stdout).ok()?;
+    Some(match reply.error {
+        Some(fault) => Err(fault.detail),
+        None => Ok(reply),
+    })
+}
+
+impl Tunnel for LinuxTunnel {
+    fn certificate(&self, request: &CertificateRequest) -> Result<Result<Certificate, CertificateFault>> {
+        let (verb, body, limit) = match request {
+            CertificateRequest::Issue { domain, directory, ca_file, certs_dir } => {
+                let body = json!({
+                    "domain": domain, "directory": directory, "ca_file": ca_file, "certs_dir": certs_dir,
+                });
+                ("issue", body, ISSUE_LIMIT)
+            }
+            CertificateRequest::SelfSign { domain, certs_dir } => {
+                ("self-sign", json!({ "domain": domain, "certs_dir": certs_dir }), LOCAL_LIMIT)
+            }
+            CertificateRequest::Inspect { domain, cert_path, key_path } => {
+                let body = json!({ "domain": domain, "cert_path": cert_path, "key_path": key_path });
+                ("inspect", body, LOCAL_LIMIT)
+            }
+        };
+        let reply = match self.ask(verb, &body, limit)? {
+            Ok(reply) => reply,
+            Err(detail) => return Ok(Err(CertificateFault { detail })),
+        };
+        let expires = reply.expires_at.as_deref().and_then(|text| text.parse::<Timestamp>().ok());
+        let expires_at = expires.ok_or_else(|| silent(verb))?;
+        let (cert_path, key_path) = match request {
+            CertificateRequest::Inspect { cert_path, key_path, .. } => (cert_path.clone(), key_path.clone()),
+            _ => reply.cert_path.zip(reply.key_path).ok_or_else(|| silent(verb))?,
+        };
+        Ok(Ok(Certificate { cert_path, key_path, expires_at }))
+    }
+
+    fn check(&self, check: &TunnelCheck) -> Result<Result<(), String>> {
+        let secret = check.secret.reveal();
+        let body = json!({
+            "address": check.address, "port": check.port, "domain": check.domain, "secret": &*secret,
+            "wireguard_port": check.wireguard_port, "cert_path": check.cert_path,
+        });
+        Ok(self.ask("verify", &body, LOCAL_LIMIT)?.map(drop))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_and_refusals_are_told_apart() {
+        let good = br#"{"cert_path":"/c","key_path":"/k","expires_at":"2026-01-02T03:04:05Z","more":1}"#;
+        let reply = read(good).unwrap().unwrap();
+        assert_eq!(reply.cert_path, Some("/c".into()));
+        assert!(reply.expires_at.unwrap().parse::<Timestamp>().is_ok());
+        let refused = br#"{"error":{"kind":"expired","detail":"it expired on 2024-01-01"}}"#;
+        assert_eq!(read(refused).unwrap().unwrap_err(), "it expired on 2024-01-01");
+        assert!(read(b"{\"ok\":true}\n").unwrap().is_ok());
+        assert!(read(b"").is_none() && read(b"no JSON").is_none());
+    }
+
+    #[test]
+    fn a_program_that_is_missing_is_an_error_of_the_host() {
+        let tunnel = LinuxTunnel::new(&Programs::in_dir("/nonexistent"));
+        let request = CertificateRequest::SelfSign { domain: "a.b".parse().unwrap(), certs_dir: "/x".into() };
+        assert!(tunnel.certificate(&request).is_err());
+    }
+}

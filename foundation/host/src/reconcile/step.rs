@@ -1,0 +1,113 @@
+//! The steps of a plan.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use ipnetwork::IpNetwork;
+use phantom_types::{Backend, InterfaceName, PublicKey};
+
+use crate::{DeviceUpdate, LinkChange, Route, Rule, UfwRule, Unit};
+
+/// What a step is about; the words of the API (5.18).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StepKind {
+    /// A file.
+    File,
+    /// A network interface or its device.
+    Link,
+    /// An address.
+    Address,
+    /// A peer.
+    Peer,
+    /// A route.
+    Route,
+    /// A policy rule.
+    Rule,
+    /// Packet filter, NAT, ufw.
+    Firewall,
+    /// A kernel setting.
+    Sysctl,
+    /// A service.
+    Service,
+}
+
+/// What a step does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StepAction {
+    /// Adds what is missing.
+    Create,
+    /// Corrects what is different.
+    Update,
+    /// Removes what should not be there.
+    Delete,
+}
+
+/// One step from what is to what is wanted. Each is correct by itself: stopping after any of them leaves nothing
+/// worse than before.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// What it is about.
+    pub kind: StepKind,
+    /// What it does.
+    pub action: StepAction,
+    /// The object, as in `wg_main 10.8.0.2/32`.
+    pub target: String,
+    /// For a peer: whose it is, where that is known.
+    pub owner: Option<Arc<str>>,
+    pub(super) op: Op,
+}
+
+/// What is done on the host. There can be a step for each of many thousand peers: what is large is boxed, and a peer is
+/// known by its place among the wanted ones.
+#[derive(Clone, Debug)]
+pub(super) enum Op {
+    WriteFile(PathBuf),
+    RemoveFile(PathBuf),
+    RemoveClaim(PathBuf),
+    SetMode(PathBuf, u32),
+    SetSysctl(Box<(String, String)>),
+    ReplaceFirewall,
+    RemoveFirewall,
+    AddUfw(UfwRule),
+    RemoveUfw(UfwRule),
+    InstallUnit(Box<Unit>),
+    UninstallUnit(String),
+    StartUnit(Box<Unit>),
+    StopUnit(Box<Unit>),
+    /// Starts or stops the service of an interface: its own hooks must not do this change's work again.
+    StartInterface(Box<Unit>),
+    StopInterface(Box<Unit>),
+    CreateLink(InterfaceName),
+    SetLink(InterfaceName, Box<LinkChange>),
+    DeleteLink(InterfaceName),
+    Configure(InterfaceName, Backend, Box<DeviceUpdate>),
+    /// The peer of the wanted interface at this place.
+    SetPeer(Arc<InterfaceName>, usize),
+    RemovePeer(Arc<InterfaceName>, PublicKey),
+    AddAddress(InterfaceName, IpNetwork),
+    RemoveAddress(InterfaceName, IpNetwork),
+    AddRoute(Box<Route>),
+    RemoveRoute(Box<Route>),
+    AddRule(Box<Rule>),
+    RemoveRule(Box<Rule>),
+}
+
+impl Op {
+    /// The interface whose peer this is about.
+    pub(super) fn peer_of(&self) -> Option<&InterfaceName> {
+        match self {
+            Self::SetPeer(name, _) | Self::RemovePeer(name, _) => Some(name),
+            _ => None,
+        }
+    }
+}
+
+impl Step {
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "names, paths and texts alike, at the call without a sign"
+    )]
+    pub(super) fn new(kind: StepKind, action: StepAction, target: impl ToString, op: Op) -> Self {
+        Self { kind, action, target: target.to_string(), owner: None, op }
+    }
+}

@@ -1,0 +1,167 @@
+//! Tests of stored exits, of Multihop and of the log of its session.
+
+use phantom_types::Timestamp;
+use serde_json::json;
+
+use super::*;
+use crate::testing::Fixture;
+
+fn name(text: &str) -> ExitName {
+    text.parse().unwrap()
+}
+
+fn exit(text: &str) -> Exit {
+    let private_key = PrivateKey::from_random([9; 32]);
+    Exit {
+        name: name(text),
+        public_key: private_key.public_key(),
+        private_key,
+        preshared_key: Some(PresharedKey::from_bytes([3; 32])),
+        endpoint: "uk.example.org:51820".parse().unwrap(),
+        addresses: vec!["10.99.0.2/32".parse().unwrap(), "10.98.0.2/24".parse().unwrap()],
+        allowed_ips: vec!["0.0.0.0/0".parse().unwrap(), "::/0".parse().unwrap()],
+        mtu: 1380,
+        keepalive: 25,
+        file_mtu: Some(1500),
+        file_keepalive: None,
+        provider: "Unknown Provider".to_owned(),
+        original_path: "/home/user/ü.conf".to_owned(),
+        imported_at: Timestamp::from_micros(5),
+    }
+}
+
+fn multihop(exit: &str) -> Multihop {
+    Multihop {
+        exit: name(exit),
+        kill_switch: true,
+        fallback_exits: vec![name("nl"), name("de")],
+        exit_in_use: name("nl"),
+        endpoint_address: Some("[2001:db8::1]:51820".parse().unwrap()),
+        activated_at: Timestamp::from_micros(6),
+    }
+}
+
+#[test]
+fn exits_come_back_as_they_were_stored_and_by_name() {
+    let fixture = Fixture::new();
+    let plain = Exit {
+        preshared_key: None,
+        endpoint: "[2001:db8::9]:1".parse().unwrap(),
+        file_mtu: None,
+        file_keepalive: Some(300),
+        ..exit("de")
+    };
+    fixture.change(|tx| {
+        tx.add_exit(&exit("uk")).unwrap();
+        tx.add_exit(&plain).unwrap();
+    });
+    fixture.read(|state| {
+        assert_eq!(state.exits()?, [plain.clone(), exit("uk")]);
+        assert_eq!(state.exit_names()?, [name("de"), name("uk")]);
+        assert_eq!(state.exit(&name("UK"))?, Some(exit("uk")), "a name is in lower case, whoever asks");
+        assert_eq!(state.exit(&name("fr"))?, None);
+        assert_eq!(state.exit_interface()?, Some("wg_vpn".parse().unwrap()));
+        Ok(())
+    });
+    let removed =
+        fixture.change(|tx| [tx.remove_exit(&name("de")).unwrap(), tx.remove_exit(&name("fr")).unwrap()]);
+    assert_eq!(removed, [Some(plain), None]);
+    assert_eq!(fixture.read(State::exit_names), [name("uk")]);
+}
+
+#[test]
+fn what_must_not_be_stored_is_refused() {
+    let fixture = Fixture::new();
+    fixture.change(|tx| tx.add_exit(&exit("uk")).unwrap());
+    let lock = fixture.store.lock(std::time::Duration::ZERO).unwrap();
+    for bad in [
+        exit("uk"),
+        Exit { mtu: 1279, ..exit("a") },
+        Exit { mtu: 1421, ..exit("b") },
+        Exit { keepalive: 0, ..exit("c") },
+        Exit { keepalive: 61, ..exit("d") },
+    ] {
+        let tx = fixture.store.begin(&lock).unwrap();
+        tx.add_exit(&bad).unwrap_err();
+    }
+    let tx = fixture.store.begin(&lock).unwrap();
+    tx.set_multihop(Some(&multihop("uk"))).expect_err("its fallback in use is not there");
+    drop(tx);
+    drop(lock);
+    fixture.change(|tx| {
+        tx.set_multihop(Some(&Multihop { exit_in_use: name("uk"), ..multihop("uk") })).unwrap();
+        tx.remove_exit(&name("uk")).expect_err("it carries the traffic");
+    });
+    assert_eq!(fixture.read(State::exit_names), [name("uk")]);
+}
+
+#[test]
+fn multihop_comes_back_as_it_was_stored() {
+    let fixture = Fixture::new();
+    fixture.change(|tx| ["uk", "nl", "de"].map(|name| tx.add_exit(&exit(name)).unwrap()));
+    let open = Multihop {
+        kill_switch: false,
+        fallback_exits: Vec::new(),
+        exit_in_use: name("uk"),
+        endpoint_address: None,
+        ..multihop("uk")
+    };
+    for stored in [Some(&multihop("uk")), Some(&open), None] {
+        fixture.change(|tx| tx.set_multihop(stored).unwrap());
+        assert_eq!(fixture.read(State::multihop).as_ref(), stored);
+        assert_eq!(fixture.read(State::multihop_active), stored.is_some());
+    }
+}
+
+#[test]
+fn without_a_row_of_its_own_the_chosen_exit_is_in_use() {
+    let fixture = Fixture::new();
+    fixture.change(|tx| tx.add_exit(&exit("uk")).unwrap());
+    fixture.sqlite().execute_batch("INSERT INTO multihop VALUES (1, 'uk', 1, '', 6)").unwrap();
+    let expected = Multihop {
+        fallback_exits: Vec::new(),
+        exit_in_use: name("uk"),
+        endpoint_address: None,
+        ..multihop("uk")
+    };
+    assert_eq!(fixture.read(State::multihop), Some(expected));
+}
+
+#[test]
+fn a_fallback_that_is_removed_is_forgotten() {
+    let fixture = Fixture::new();
+    fixture.change(|tx| ["uk", "nl", "de"].map(|name| tx.add_exit(&exit(name)).unwrap()));
+    fixture.change(|tx| tx.set_multihop(Some(&multihop("uk"))).unwrap());
+    fixture.change(|tx| tx.remove_exit(&name("de")).map(drop).unwrap());
+    let left = Multihop { fallback_exits: vec![name("nl")], ..multihop("uk") };
+    assert_eq!(fixture.read(State::multihop), Some(left));
+}
+
+#[test]
+fn a_session_has_its_records_in_order_and_the_newest_of_too_many() {
+    let fixture = Fixture::new();
+    let record = |number: u32| SessionRecord {
+        at: Timestamp::from_micros(number.into()),
+        exit: name("gone"),
+        event: "reconnect_attempt".to_owned(),
+        details: number.is_multiple_of(2).then(|| json!({ "n": number })),
+    };
+    fixture.change(|tx| (0..3).for_each(|number| tx.add_record(&record(number)).unwrap()));
+    fixture.read(|state| {
+        assert_eq!(state.session_records(10)?, [record(0), record(1), record(2)]);
+        assert_eq!(state.session_records(2)?, [record(1), record(2)]);
+        assert_eq!(state.session_length()?, 3);
+        Ok(())
+    });
+    fixture.change(|tx| {
+        tx.begin_session().unwrap();
+        (0..RECORDS_KEPT + 5).for_each(|number| tx.add_record(&record(number)).unwrap());
+    });
+    fixture.read(|state| {
+        assert_eq!(state.session_length()?, RECORDS_KEPT);
+        assert_eq!(state.session_records(u32::MAX)?.first(), Some(&record(5)));
+        Ok(())
+    });
+    fixture.change(|tx| tx.begin_session().unwrap());
+    assert_eq!(fixture.read(State::session_length), 0);
+}

@@ -1,0 +1,12 @@
+//! The command `phantom-casper-ios`.
+
+use std::io;
+use std::process::ExitCode;
+
+use phantom_casper::command::{self, Environment};
+
+fn main() -> ExitCode {
+    let words = std::env::args_os().skip(1);
+    let (mut out, mut err) = (io::stdout().lock(), io::stderr());
+    command::main("phantom-casper-ios", true, words, &Environment::of_process(), &mut out, &mut err).into()
+}

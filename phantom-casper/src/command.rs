@@ -1,0 +1,225 @@
+//! The commands `phantom-casper` and `phantom-casper-ios`.
+
+use std::ffi::{OsStr, OsString};
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
+
+use phantom_store::{Language, Paths, State, Store};
+use zeroize::Zeroizing;
+
+use crate::error::shown;
+use crate::{CasperError, Export, file};
+
+/// What the environment says.
+#[derive(Clone, Debug, Default)]
+pub struct Environment {
+    /// `PHANTOM_LANG`.
+    pub lang: Option<String>,
+    /// `PHANTOM_ROOT`.
+    pub root: Option<PathBuf>,
+}
+
+impl Environment {
+    /// Of this process.
+    pub fn of_process() -> Self {
+        Self {
+            lang: std::env::var("PHANTOM_LANG").ok(),
+            root: std::env::var_os("PHANTOM_ROOT").filter(|root| !root.is_empty()).map(PathBuf::from),
+        }
+    }
+}
+
+/// The words of a command line.
+#[derive(Debug, Default)]
+struct Words {
+    language: Option<Language>,
+    json: bool,
+    output: Option<PathBuf>,
+    client: Option<String>,
+    help: bool,
+    version: bool,
+}
+
+/// Runs the command `name` and gives its exit status: 0 done, 1 it could not be done, 2 wrong words.
+///
+/// `json`: as if `--json` had been given.
+pub fn main(
+    name: &str,
+    json: bool,
+    words: impl IntoIterator<Item = OsString>,
+    environment: &Environment,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> u8 {
+    let store = Store::new(environment.root.as_ref().map_or_else(Paths::default, Paths::new));
+    let mut said = match Words::read(words) {
+        Ok(said) => said,
+        Err(wrong) => {
+            let language = language(name, None, environment, &store, err);
+            let _ = writeln!(err, "{name}: {}\n{}", wrong.text(language), usage(name, language));
+            return 2;
+        }
+    };
+    said.json |= json;
+    let language = language(name, said.language, environment, &store, err);
+    if said.help || said.version {
+        let text = if said.help { help(name, language) } else { version(name) };
+        return u8::from(out.write_all(text.as_bytes()).is_err());
+    }
+    let Some(client) = &said.client else {
+        let _ = writeln!(err, "{}", usage(name, language));
+        return 2;
+    };
+    match run(&store, client, &said, language, out) {
+        Ok(()) => 0,
+        Err(error) => {
+            let _ = writeln!(err, "{}", error.line(language));
+            1
+        }
+    }
+}
+
+fn run(
+    store: &Store,
+    client: &str,
+    said: &Words,
+    language: Language,
+    out: &mut dyn Write,
+) -> Result<(), CasperError> {
+    let is_root = std::fs::metadata("/proc/self").is_ok_and(|this| this.uid() == 0);
+    if !is_root {
+        return Err(CasperError::NotPrivileged);
+    }
+    let export = Export::of(store, client)?;
+    let text =
+        if said.json { Zeroizing::new(format!("{:#}\n", export.json())) } else { export.text(language) };
+    match &said.output {
+        Some(path) => file::write(path, text.as_bytes()),
+        None => out
+            .write_all(text.as_bytes())
+            .and_then(|()| out.flush())
+            .map_err(|source| CasperError::Output { file: "/dev/stdout".into(), source }),
+    }
+}
+
+/// What is wrong with a command line.
+enum Wrong {
+    Option(String),
+    Value(&'static str),
+    Surplus,
+}
+
+impl Wrong {
+    fn text(&self, language: Language) -> String {
+        match (self, language) {
+            (Self::Option(word), Language::En) => format!("unknown option '{word}'"),
+            (Self::Option(word), Language::Tr) => format!("bilinmeyen seçenek '{word}'"),
+            (Self::Value(option), Language::En) => format!("{option} needs a value"),
+            (Self::Value(option), Language::Tr) => format!("{option} bir değer ister"),
+            (Self::Surplus, Language::En) => "one client at a time".to_owned(),
+            (Self::Surplus, Language::Tr) => "her çağrıda tek istemci verilir".to_owned(),
+        }
+    }
+}
+
+impl Words {
+    fn read(words: impl IntoIterator<Item = OsString>) -> Result<Self, Wrong> {
+        let mut said = Self::default();
+        let mut words = words.into_iter();
+        let mut only_names = false;
+        while let Some(word) = words.next() {
+            let text = || word.to_string_lossy().into_owned();
+            let bytes = word.as_bytes();
+            if only_names || !bytes.starts_with(b"-") {
+                if said.client.replace(text()).is_some() {
+                    return Err(Wrong::Surplus);
+                }
+                continue;
+            }
+            // The name of a file need not be UTF-8.
+            let equals = bytes.iter().position(|byte| *byte == b'=');
+            let (option, joined) = match equals {
+                Some(at) => (&bytes[..at], Some(OsStr::from_bytes(&bytes[at + 1..]).to_owned())),
+                None => (bytes, None),
+            };
+            match std::str::from_utf8(option).unwrap_or_default() {
+                "--" if joined.is_none() => only_names = true,
+                "--json" if joined.is_none() => said.json = true,
+                "--help" | "-h" if joined.is_none() => said.help = true,
+                "--version" if joined.is_none() => said.version = true,
+                "--output" => {
+                    let file = joined.or_else(|| words.next()).filter(|file| !file.is_empty());
+                    said.output = Some(file.ok_or(Wrong::Value("--output"))?.into());
+                }
+                "--lang" => {
+                    let code = joined.or_else(|| words.next()).ok_or(Wrong::Value("--lang"))?;
+                    let language = code.to_str().and_then(Language::from_code);
+                    said.language = Some(language.ok_or(Wrong::Value("--lang (en, tr)"))?);
+                }
+                _ => return Err(Wrong::Option(shown(&text()))),
+            }
+        }
+        Ok(said)
+    }
+}
+
+/// `--lang`, then `PHANTOM_LANG`, then the stored setting where it can be read, then English.
+fn language(
+    name: &str,
+    option: Option<Language>,
+    environment: &Environment,
+    store: &Store,
+    err: &mut dyn Write,
+) -> Language {
+    let stored = || store.read(State::settings).ok().and_then(|settings| settings.language);
+    let wish = option.or_else(|| from_environment(name, environment, err));
+    wish.or_else(stored).unwrap_or(Language::En)
+}
+
+/// `tr` and `tr_TR.UTF-8` are Turkish; an unknown value is ignored with a line.
+fn from_environment(name: &str, environment: &Environment, err: &mut dyn Write) -> Option<Language> {
+    let locale = environment.lang.as_deref().filter(|locale| !locale.is_empty())?;
+    let code = locale.split(['_', '.', '@', '-']).next().unwrap_or_default();
+    let language = Language::from_code(&code.to_ascii_lowercase());
+    if language.is_none() {
+        let _ = writeln!(err, "{name}: PHANTOM_LANG {locale:?} is not known: en, tr");
+    }
+    language
+}
+
+fn usage(name: &str, language: Language) -> String {
+    match language {
+        Language::En => format!("Usage: {name} [--lang en|tr] [--json] [--output FILE] <client>"),
+        Language::Tr => format!("Kullanım: {name} [--lang en|tr] [--json] [--output DOSYA] <istemci>"),
+    }
+}
+
+fn version(name: &str) -> String {
+    format!("{name} {}\n", env!("CARGO_PKG_VERSION"))
+}
+
+fn help(name: &str, language: Language) -> String {
+    let body = match language {
+        Language::En => {
+            "Prints what a client needs while Ghost Mode is active: the command of the tunnel and its WireGuard\n\
+             configuration.\n\n\
+             \x20 --lang en|tr    language of the text\n\
+             \x20 --json          for programs\n\
+             \x20 --output FILE   into a file for its owner alone, in place of standard output\n\
+             \x20 --help, -h      this text\n\
+             \x20 --version       the version"
+        }
+        Language::Tr => {
+            "Ghost Mode aktifken bir istemcinin gerek duyduğu her şeyi yazdırır: tünel komutu ve WireGuard\n\
+             yapılandırması.\n\n\
+             \x20 --lang en|tr     metnin dili\n\
+             \x20 --json           programlar için\n\
+             \x20 --output DOSYA   standart çıktı yerine, yalnızca sahibinin okuyabildiği bir dosyaya\n\
+             \x20 --help, -h       bu metin\n\
+             \x20 --version        sürüm"
+        }
+    };
+    format!("{}\n\n{body}\n", usage(name, language))
+}

@@ -1,0 +1,136 @@
+//! An export: everything about one client, from one view of the stored state.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
+use phantom_store::{CertificateSource, Client, Ghost, Server, State, Store};
+use phantom_types::{
+    ClientConfig, ClientName, Endpoint, HostName, Timestamp, TunnelAccess, complement4, complement6,
+};
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+use crate::CasperError;
+
+/// What a client needs. Holds secrets; `Debug` hides them.
+#[derive(Clone, Debug)]
+pub struct Export {
+    /// The client.
+    pub name: ClientName,
+    /// When it was added.
+    pub created: Timestamp,
+    /// How the tunnel is opened.
+    pub access: TunnelAccess,
+    /// The WireGuard configuration, which enters the tunnel at this machine.
+    pub config: ClientConfig,
+}
+
+impl Export {
+    /// The export of a client.
+    ///
+    /// # Errors
+    /// Not set up, Ghost Mode off, no such client, an unreadable database.
+    pub fn of(store: &Store, name: &str) -> Result<Self, CasperError> {
+        store.read(|state| {
+            let server = state.server()?.ok_or(CasperError::NotInitialised)?;
+            let ghost = state.ghost()?.ok_or(CasperError::Inactive)?;
+            let missing = || CasperError::NotFound { name: name.to_owned() };
+            let client = name.parse::<ClientName>().map_err(|_| missing())?;
+            let client = state.client(&client)?.ok_or_else(missing)?;
+            Self::from_state(state, &server, &ghost, client)
+        })
+    }
+
+    fn from_state(
+        state: &State<'_>,
+        server: &Server,
+        ghost: &Ghost,
+        client: Client,
+    ) -> Result<Self, CasperError> {
+        let dns = state.dns()?;
+        let all_of_ipv6 = state.settings()?.block_ipv6_leak;
+        let loopback = HostName::Ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        Ok(Self {
+            access: TunnelAccess {
+                domain: ghost.domain.clone(),
+                secret: ghost.secret.clone(),
+                port: server.port,
+                verify: ghost.certificate != CertificateSource::SelfSigned,
+            },
+            config: ClientConfig {
+                address: addresses(server, &client),
+                dns: vec![dns.primary, dns.secondary],
+                mtu: ClientConfig::MTU,
+                public_key: server.public_key,
+                preshared_key: Some(client.preshared_key),
+                endpoint: Endpoint { host: loopback, port: server.port },
+                allowed_ips: allowed_ips(server, &ghost.addresses, all_of_ipv6),
+                keepalive: ClientConfig::KEEPALIVE,
+                private_key: client.private_key,
+            },
+            name: client.name,
+            created: client.created,
+        })
+    }
+
+    /// The export for programs (API chapter 9): a secret.
+    pub fn json(&self) -> Value {
+        let Self { name, access, config, .. } = self;
+        let preshared_key = config.preshared_key.as_ref().map(|key| Zeroizing::clone(&key.reveal()));
+        json!({
+            "v": 1,
+            "interface": {
+                "address": joined(&config.address),
+                "dns": joined(&config.dns),
+                "mtu": config.mtu,
+                "private_key": *config.private_key.reveal(),
+            },
+            "name": name,
+            "peer": {
+                "allowed_ips": joined(&config.allowed_ips),
+                "endpoint": config.endpoint.to_string(),
+                "persistent_keepalive": config.keepalive,
+                "preshared_key": preshared_key.as_deref(),
+                "public_key": config.public_key,
+            },
+            "wstunnel": {
+                "local_port": access.port,
+                "remote_host": "127.0.0.1",
+                "remote_port": access.port,
+                "secret": *access.secret.reveal(),
+                "url": access.url(),
+            },
+        })
+    }
+}
+
+fn joined<T: ToString>(list: &[T]) -> String {
+    list.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// The client's IPv6 address where it has none of its own and the server's is led round the tunnel: without one its system
+/// would put the address of another interface into the packets that end in the tunnel. A unique local one (RFC 4193)
+/// counts less than IPv4 when a program chooses (RFC 6724, section 2.1), so that nothing waits for IPv6.
+const PLACEHOLDER: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2);
+
+fn addresses(server: &Server, client: &Client) -> Vec<IpNetwork> {
+    let four = Ipv4Network::new(client.address, server.subnet.prefix()).ok().map(IpNetwork::V4);
+    let six = client.address6.or(server.ipv6.map(|_| PLACEHOLDER));
+    four.into_iter().chain(six.map(|address| IpNetwork::V6(address.into()))).collect()
+}
+
+/// Everything but the server itself, so that the tunnel's own connection never enters the tunnel.
+fn allowed_ips(server: &Server, resolved: &[Ipv4Addr], all_of_ipv6: bool) -> Vec<IpNetwork> {
+    let own: Vec<Ipv4Network> =
+        resolved.iter().chain([&server.server_ip]).map(|ip| Ipv4Network::from(*ip)).collect();
+    let mut list: Vec<IpNetwork> = complement4(&own).into_iter().map(IpNetwork::V4).collect();
+    if let Some(six) = server.ipv6 {
+        list.extend(complement6(&[Ipv6Network::from(six)]).into_iter().map(IpNetwork::V6));
+    }
+    list.push(IpNetwork::V4(server.subnet.into()));
+    // A server without IPv6 is reached by IPv4 alone: all of IPv6 may enter the tunnel, where it ends.
+    if all_of_ipv6 && server.ipv6.is_none() {
+        list.extend(Ipv6Network::new(Ipv6Addr::UNSPECIFIED, 0).ok().map(IpNetwork::V6));
+    }
+    list
+}

@@ -1,0 +1,139 @@
+//! Which addresses go through the tunnel: all but those of the server, so that the tunnel's own connection stays outside.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
+
+use crate::world::{World, is_root};
+
+/// The networks of the exported configuration: one line, entries separated by a comma and a blank.
+fn networks(world: &World) -> Vec<IpNetwork> {
+    world.line("AllowedIPs").split(", ").map(|text| text.parse().unwrap()).collect()
+}
+
+fn four(list: &[IpNetwork]) -> Vec<Ipv4Network> {
+    list.iter().filter_map(|one| if let IpNetwork::V4(one) = one { Some(*one) } else { None }).collect()
+}
+
+fn six(list: &[IpNetwork]) -> Vec<Ipv6Network> {
+    list.iter().filter_map(|one| if let IpNetwork::V6(one) = one { Some(*one) } else { None }).collect()
+}
+
+const SUBNET: &str = "10.8.0.0/24";
+
+#[test]
+fn one_address_is_left_out_by_exactly_32_networks() {
+    if !is_root("one_address_is_left_out_by_exactly_32_networks") {
+        return;
+    }
+    let world = World::active();
+    for address in ["157.230.114.231", "0.0.0.0", "255.255.255.255", "10.8.0.1", "128.0.0.0"] {
+        let address: Ipv4Addr = address.parse().unwrap();
+        world.set_server(|server| server.server_ip = address);
+        world.set_ghost(|ghost| ghost.addresses.clear());
+        let list = networks(&world);
+        assert_eq!(list.len(), 34, "{address}");
+        assert_eq!([list[32].to_string(), list[33].to_string()], [SUBNET, "::/0"]);
+        assert_complement(&four(&list[..32]), &[address]);
+    }
+}
+
+/// Ascending, disjoint, none could be joined with its neighbour, and together everything but these addresses.
+fn assert_complement(networks: &[Ipv4Network], without: &[Ipv4Addr]) {
+    let covered: u64 = networks.iter().map(|network| 1_u64 << (32 - network.prefix())).sum();
+    assert_eq!(covered, (1 << 32) - without.len() as u64, "{networks:?}");
+    assert!(networks.iter().all(|network| network.ip() == network.network()), "host bits: {networks:?}");
+    for address in without {
+        assert!(networks.iter().all(|network| !network.contains(*address)), "{address} is in the tunnel");
+    }
+    for pair in networks.windows(2) {
+        assert!(pair[0].broadcast() < pair[1].network(), "{pair:?}");
+        let whole = pair[0].prefix() == pair[1].prefix()
+            && Ipv4Network::new(pair[0].network(), pair[0].prefix() - 1).unwrap().contains(pair[1].network())
+            && Ipv4Network::new(pair[0].network(), pair[0].prefix() - 1).unwrap().network()
+                == pair[0].network();
+        assert!(!whole, "{pair:?} could be one");
+    }
+}
+
+#[test]
+fn every_a_record_that_was_accepted_is_left_out_beside_the_server_s_address() {
+    if !is_root("every_a_record_that_was_accepted_is_left_out_beside_the_server_s_address") {
+        return;
+    }
+    let world = World::active();
+    for records in [
+        &["198.51.100.20"][..],
+        &["157.230.114.230"],
+        &["157.230.114.231", "157.230.114.231"],
+        &["203.0.113.1", "1.1.1.1", "157.230.114.231", "203.0.113.0"],
+    ] {
+        let addresses: Vec<Ipv4Addr> = records.iter().map(|text| text.parse().unwrap()).collect();
+        world.set_ghost(|ghost| ghost.addresses.clone_from(&addresses));
+        let mut without = addresses;
+        without.push([157, 230, 114, 231].into());
+        without.sort_unstable();
+        without.dedup();
+        let list = networks(&world);
+        let (complement, behind) = list.split_at(list.len() - 2);
+        assert_eq!(behind, [SUBNET, "::/0"].map(|text| text.parse::<IpNetwork>().unwrap()));
+        assert_complement(&four(complement), &without);
+        assert_eq!(four(complement).len(), complement.len());
+    }
+}
+
+#[test]
+fn the_ipv6_address_of_the_server_is_left_out_too() {
+    if !is_root("the_ipv6_address_of_the_server_is_left_out_too") {
+        return;
+    }
+    let world = World::active();
+    let address: Ipv6Addr = "2001:db8::10".parse().unwrap();
+    world.set_server(|server| server.ipv6 = Some(address));
+    for block in [true, false] {
+        world.set_settings(|settings| settings.block_ipv6_leak = block);
+        let list = networks(&world);
+        assert_eq!(list.len(), 32 + 128 + 1, "block_ipv6_leak={block}");
+        assert_complement(&four(&list[..32]), &[[157, 230, 114, 231].into()]);
+        let networks = six(&list[32..160]);
+        assert_eq!(networks.len(), 128);
+        assert!(networks.iter().all(|network| !network.contains(address)));
+        assert!(networks.windows(2).all(|pair| pair[0].network() < pair[1].network()), "not ascending");
+        let prefixes: std::collections::BTreeSet<u8> = networks.iter().map(Ipv6Network::prefix).collect();
+        assert_eq!(prefixes, (1..=128).collect(), "one of each length is everything but one address");
+        assert_eq!(list[160].to_string(), SUBNET);
+        assert_eq!(world.line("Address"), "10.8.0.2/24, fd00::2/128");
+    }
+    let value: serde_json::Value = serde_json::from_str(&world.text(&["--json", "demo-casper"])).unwrap();
+    assert_eq!(value["interface"]["address"], "10.8.0.2/24, fd00::2/128");
+}
+
+#[test]
+fn a_client_with_an_ipv6_address_of_its_own_keeps_it() {
+    if !is_root("a_client_with_an_ipv6_address_of_its_own_keeps_it") {
+        return;
+    }
+    let world = World::active();
+    world.set_server(|server| {
+        server.subnet6 = Some("fd12:3456::/64".parse().unwrap());
+        server.ipv6 = Some("2001:db8::10".parse().unwrap());
+    });
+    let client = world.add("other");
+    let address = client.address6.unwrap();
+    let text = world.text(&["other"]);
+    assert!(text.contains(&format!("\nAddress = 10.8.0.3/24, {address}/128\n")), "{text}");
+}
+
+#[test]
+fn without_ipv6_at_the_server_all_of_it_is_kept_from_leaking_unless_the_setting_says_otherwise() {
+    if !is_root("without_ipv6_at_the_server_all_of_it_is_kept_from_leaking_unless_the_setting_says_otherwise")
+    {
+        return;
+    }
+    let world = World::active();
+    assert_eq!(networks(&world).last().unwrap().to_string(), "::/0");
+    assert_eq!(world.line("Address"), "10.8.0.2/24");
+    world.set_settings(|settings| settings.block_ipv6_leak = false);
+    let list = networks(&world);
+    assert_eq!((list.len(), list[32].to_string()), (33, SUBNET.to_owned()));
+}

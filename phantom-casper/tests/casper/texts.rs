@@ -1,0 +1,103 @@
+//! What is printed: the samples of the API in both languages and for programs.
+
+use phantom_store::CertificateSource;
+use serde_json::{Value, json};
+
+use crate::world::{CASPER_IOS, SECRET, Said, World, golden, is_root};
+
+#[test]
+fn the_text_is_that_of_the_api_in_both_languages() {
+    if !is_root("the_text_is_that_of_the_api_in_both_languages") {
+        return;
+    }
+    let world = World::active();
+    assert_eq!(world.text(&["demo-casper"]), golden("export.en.txt"));
+    assert_eq!(world.text(&["--lang", "en", "demo-casper"]), golden("export.en.txt"));
+    assert_eq!(world.text(&["--lang", "tr", "demo-casper"]), golden("export.tr.txt"));
+}
+
+#[test]
+fn rules_are_80_columns_and_no_line_ends_in_a_blank() {
+    if !is_root("rules_are_80_columns_and_no_line_ends_in_a_blank") {
+        return;
+    }
+    for lang in ["en", "tr"] {
+        let text = World::active().text(&["--lang", lang, "demo-casper"]);
+        let rules = text.lines().filter(|line| line.starts_with("==") || line.starts_with("--"));
+        let lengths: Vec<usize> = rules.map(str::len).collect();
+        assert_eq!(lengths, [80; 10], "{text}");
+        assert!(text.lines().all(|line| line.trim_end() == line) && text.ends_with("=\n"), "{text}");
+    }
+}
+
+#[test]
+fn the_json_is_that_of_the_api_and_that_of_the_other_command() {
+    if !is_root("the_json_is_that_of_the_api_and_that_of_the_other_command") {
+        return;
+    }
+    let world = World::active();
+    let expected: Value = serde_json::from_str(&golden("export.json")).unwrap();
+    let text = world.text(&["--json", "demo-casper"]);
+    assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), expected);
+    assert!(text.ends_with("}\n"), "{text}");
+    let ios = |words: &[&str]| Said::from(world.program(CASPER_IOS).args(words).output().unwrap());
+    let same = Said { exit: 0, out: text.clone(), err: String::new() };
+    assert_eq!(ios(&["demo-casper"]), same);
+    assert_eq!(ios(&["--json", "demo-casper"]), same);
+    // Nothing in it is a sentence.
+    assert_eq!(world.text(&["--json", "--lang=tr", "demo-casper"]), text);
+}
+
+#[test]
+fn the_configuration_leads_into_the_tunnel_whatever_is_stored() {
+    if !is_root("the_configuration_leads_into_the_tunnel_whatever_is_stored") {
+        return;
+    }
+    let world = World::active();
+    for endpoint in ["vpn.example.com", "2001:db8::9", "198.51.100.7"] {
+        world.set_server(|server| {
+            (server.endpoint, server.port) = (Some(endpoint.parse().unwrap()), 4500);
+            server.ipv6 = Some("2001:db8::10".parse().unwrap());
+        });
+        assert_eq!(world.line("Endpoint"), "127.0.0.1:4500");
+        let text = world.text(&["demo-casper"]);
+        let line = "        -L udp://127.0.0.1:4500:127.0.0.1:4500 wss://157-230-114-231.sslip.io:443";
+        assert!(text.lines().any(|found| found.starts_with(line)), "{text}");
+        let value: Value = serde_json::from_str(&world.text(&["--json", "demo-casper"])).unwrap();
+        let tunnel = json!({
+            "local_port": 4500, "remote_host": "127.0.0.1", "remote_port": 4500, "secret": SECRET,
+            "url": "wss://157-230-114-231.sslip.io:443"
+        });
+        assert_eq!((&value["wstunnel"], &value["peer"]["endpoint"]), (&tunnel, &"127.0.0.1:4500".into()));
+    }
+}
+
+#[test]
+fn what_is_changed_shows_in_the_next_export() {
+    if !is_root("what_is_changed_shows_in_the_next_export") {
+        return;
+    }
+    let world = World::active();
+    world.set_dns("9.9.9.9", "2620:fe::fe");
+    assert_eq!(world.line("DNS"), "9.9.9.9, 2620:fe::fe");
+    world.set_ghost(|ghost| ghost.domain = "vpn.example.com".parse().unwrap());
+    assert!(world.text(&["demo-casper"]).contains("\nServer: vpn.example.com\n"));
+    assert_eq!((world.line("MTU"), world.line("PersistentKeepalive")), ("1420".into(), "25".into()));
+}
+
+#[test]
+fn a_certificate_is_verified_where_it_can_be() {
+    if !is_root("a_certificate_is_verified_where_it_can_be") {
+        return;
+    }
+    let world = World::active();
+    let operator = CertificateSource::Operator { cert_path: "/c".into(), key_path: "/k".into() };
+    for (source, verified) in
+        [(CertificateSource::Acme, true), (operator, true), (CertificateSource::SelfSigned, false)]
+    {
+        world.set_ghost(|ghost| ghost.certificate = source.clone());
+        let text = world.text(&["demo-casper"]);
+        assert_eq!(text.contains(":443 --tls-verify-certificate\n"), verified, "{source:?}: {text}");
+        assert_eq!(text.contains(":443\n"), !verified);
+    }
+}

@@ -1,0 +1,168 @@
+//! What can go wrong between us and a certificate authority.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use instant_acme::Problem;
+use phantom_types::HostName;
+
+use crate::challenge::Kind;
+use crate::inspect::InspectError;
+use crate::store::StoreError;
+
+/// Longest text of an authority that is repeated.
+const TEXT_MAX: usize = 500;
+
+/// No certificate was obtained. What was in force still is.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AcmeError {
+    /// The file with the certificates to trust is not usable.
+    #[error("{path}, the certificates to trust for this ACME directory, cannot be used: {detail}")]
+    CaFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        detail: String,
+    },
+    /// The authority could not be reached or did not answer as ACME has it.
+    #[error("the certificate authority could not be used to {step}: {detail}")]
+    Protocol {
+        /// What was to be done.
+        step: &'static str,
+        /// What happened.
+        detail: String,
+    },
+    /// The authority answered with a problem document (RFC 8555, section 6.7).
+    #[error("the certificate authority refused to {step}: {detail} ({problem})")]
+    Refused {
+        /// What was to be done.
+        step: &'static str,
+        /// The last part of the problem's type, such as `rateLimited`.
+        problem: String,
+        /// The authority's own words, at most 500 characters.
+        detail: String,
+    },
+    /// The authority did not see that the name is ours.
+    #[error("the certificate authority did not find {name} here: {}", causes(.tried))]
+    Validation {
+        /// The name.
+        name: HostName,
+        /// What was tried and what became of it, in the authority's words (at most 500 characters each).
+        tried: Vec<(Kind, String)>,
+    },
+    /// Everything together took too long.
+    #[error("no certificate was issued within {} seconds", .limit.as_secs())]
+    TimeLimit {
+        /// The limit.
+        limit: Duration,
+    },
+    /// The key or the request for the certificate could not be made.
+    #[error("the key or the certificate's request could not be made")]
+    Key(#[source] rcgen::Error),
+    /// The authority issued what cannot be used.
+    #[error("the certificate that was issued cannot be used")]
+    Unusable(#[source] InspectError),
+    /// The certificate directory could not be used.
+    #[error("the certificate directory could not be used")]
+    Store(#[from] StoreError),
+}
+
+impl AcmeError {
+    /// A word for programs.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::CaFile { .. } => "ca_file",
+            Self::Protocol { .. } => "acme_unavailable",
+            Self::Refused { .. } => "acme_refused",
+            Self::Validation { .. } => "acme_validation",
+            Self::TimeLimit { .. } => "acme_time_limit",
+            Self::Key(_) => "key",
+            Self::Unusable(_) => "acme_unusable",
+            Self::Store(error) => error.kind(),
+        }
+    }
+
+    pub(super) fn of(step: &'static str, error: instant_acme::Error) -> Self {
+        match error {
+            instant_acme::Error::Api(problem) => {
+                Self::Refused { step, problem: kind(&problem).to_owned(), detail: words(&problem) }
+            }
+            other => Self::Protocol { step, detail: printable(&other.to_string()) },
+        }
+    }
+}
+
+/// The last part of a problem's type: `urn:ietf:params:acme:error:badNonce` is `badNonce`.
+pub(super) fn kind(problem: &Problem) -> &str {
+    let kind = problem.r#type.as_deref().unwrap_or_default();
+    let kind = kind.rsplit(':').next().unwrap_or_default();
+    let word = (1..=64).contains(&kind.len()) && kind.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if word { kind } else { "unknown problem" }
+}
+
+/// What a problem document says, without its type.
+pub(super) fn words(problem: &Problem) -> String {
+    let mut texts: Vec<&str> = problem.detail.as_deref().into_iter().collect();
+    texts.extend(problem.subproblems.iter().filter_map(|sub| sub.detail.as_deref()));
+    if texts.is_empty() { "it gives no reason".to_owned() } else { printable(&texts.join("; ")) }
+}
+
+/// Text of strangers, fit to be shown on a terminal.
+pub(super) fn printable(text: &str) -> String {
+    let clean = |c: char| if c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c) { ' ' } else { c };
+    let mut short: String = text.chars().map(clean).take(TEXT_MAX).collect();
+    if text.chars().count() > TEXT_MAX {
+        short.extend(["…"]);
+    }
+    short
+}
+
+fn causes(tried: &[(Kind, String)]) -> String {
+    tried.iter().map(|(kind, cause)| format!("{kind}: {cause}")).collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_authoritys_words_are_bounded_and_printable() {
+        let problem: Problem = serde_json::from_value(serde_json::json!({
+            "type": "urn:ietf:params:acme:error:rateLimited", "status": 429,
+            "detail": format!("too many\u{1b}[31m\n{}", "x".repeat(10_000)),
+        }))
+        .unwrap();
+        let error = AcmeError::of("order a certificate", instant_acme::Error::Api(problem));
+        let text = error.to_string();
+        assert!(
+            text.starts_with("the certificate authority refused to order a certificate: too many [31m xxx"),
+            "{text}"
+        );
+        assert!(text.ends_with("x… (rateLimited)"), "{text}");
+        assert!(text.chars().count() < 600 && !text.contains(char::is_control));
+    }
+
+    #[test]
+    fn odd_problems_have_texts_too() {
+        let problem = |value| serde_json::from_value::<Problem>(value).unwrap();
+        let empty = problem(serde_json::json!({}));
+        assert_eq!((kind(&empty), words(&empty).as_str()), ("unknown problem", "it gives no reason"));
+        let odd = problem(
+            serde_json::json!({"type": "<script>", "subproblems": [{"detail": "one"}, {"detail": "two"}]}),
+        );
+        assert_eq!((kind(&odd), words(&odd).as_str()), ("unknown problem", "one; two"));
+    }
+
+    #[test]
+    fn what_was_tried_is_told() {
+        let tried =
+            vec![(Kind::TlsAlpn, "timeout".to_owned()), (Kind::Http, "connection refused".to_owned())];
+        let error = AcmeError::Validation { name: "vpn.example.com".parse().unwrap(), tried };
+        assert_eq!(
+            error.to_string(),
+            "the certificate authority did not find vpn.example.com here: \
+             tls-alpn-01: timeout; http-01: connection refused"
+        );
+    }
+}

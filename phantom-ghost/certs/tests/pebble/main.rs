@@ -1,0 +1,300 @@
+//! Issuance by a real authority that rejects every fifth nonce. Where `pebble` is not installed the tests say so.
+
+#![expect(clippy::unwrap_used, reason = "a helper of these tests that fails fails the test")]
+#![expect(clippy::disallowed_methods, reason = "the authority is a program, and its files are the test's")]
+
+mod profiles;
+mod world;
+
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use phantom_certs::acme::AcmeError;
+use phantom_certs::challenge::{ChallengeError, Kind, Pending};
+use phantom_certs::{Answer, Challenger, Issued, Listeners, Request, Store, commands, inspect, issue, now};
+use serde_json::{Value, json};
+use world::{Pebble, port};
+
+const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const NAME: &str = "vpn.example.com";
+const DAYS: Duration = Duration::from_hours(24 * 90);
+
+/// A store beside an authority.
+struct Place {
+    pebble: Pebble,
+    store: Store,
+}
+
+impl Place {
+    fn new(test: &str) -> Option<Self> {
+        let pebble = Pebble::start(test, DAYS)?;
+        let store = Store::open(&pebble.home.path().join("certs")).unwrap();
+        Some(Self { pebble, store })
+    }
+
+    fn request(&self, name: &str) -> Request {
+        Request {
+            name: name.parse().unwrap(),
+            directory: self.pebble.directory(),
+            ca_file: Some(self.pebble.ca_file()),
+            time_limit: Duration::from_mins(1),
+            renew: false,
+        }
+    }
+
+    /// Answers where the authority looks, or for a kind that is left out elsewhere.
+    fn listeners(&self, kinds: &[Kind]) -> Listeners {
+        let at = |kind, right| if kinds.contains(&kind) { right } else { port() };
+        let [tls, http] = [at(Kind::TlsAlpn, self.pebble.tls_port), at(Kind::Http, self.pebble.http_port)];
+        Listeners::new(vec![LOOPBACK], tls, http)
+    }
+
+    async fn issue(&self, request: &Request, challenger: &dyn Challenger) -> Result<Issued, AcmeError> {
+        issue(request, &self.store, challenger, &now).await
+    }
+
+    /// The issued certificate is in force, verified by others, and as expected.
+    fn check(&self, issued: &Issued, name: &str) {
+        self.pebble.verify(&issued.paths.chain, name);
+        let name = name.parse().unwrap();
+        assert_eq!(self.store.read(&name).unwrap().unwrap().pair, issued.pair);
+        assert_eq!(inspect(&issued.pair, &name, now()).unwrap(), issued.inspected);
+        assert_eq!(issued.pair.chain_pem.matches("BEGIN CERTIFICATE").count(), 2);
+        for path in [&issued.paths.chain, &issued.paths.key] {
+            assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o7777, 0o600);
+        }
+    }
+
+    fn account(&self) -> String {
+        self.store.account(&self.pebble.directory()).unwrap().unwrap().to_string()
+    }
+}
+
+/// Counts what passes through.
+struct Counted<C> {
+    inner: C,
+    seen: Mutex<Vec<(&'static str, Answer)>>,
+}
+
+impl<C> Counted<C> {
+    const fn new(inner: C) -> Self {
+        Self { inner, seen: Mutex::new(Vec::new()) }
+    }
+
+    /// The kinds that were installed; each was removed again.
+    fn kinds(&self) -> Vec<Kind> {
+        let seen = self.seen.lock().unwrap();
+        let of =
+            |what: &str| seen.iter().filter(|(w, _)| *w == what).map(|(_, a)| a.clone()).collect::<Vec<_>>();
+        assert_eq!(of("install"), of("remove"));
+        of("install").iter().map(Answer::kind).collect()
+    }
+}
+
+impl<C: Challenger> Challenger for Counted<C> {
+    fn install<'a>(&'a self, answer: &'a Answer) -> Pending<'a, Result<(), ChallengeError>> {
+        self.seen.lock().unwrap().push(("install", answer.clone()));
+        self.inner.install(answer)
+    }
+
+    fn remove<'a>(&'a self, answer: &'a Answer) -> Pending<'a, ()> {
+        self.seen.lock().unwrap().push(("remove", answer.clone()));
+        self.inner.remove(answer)
+    }
+}
+
+/// Never gets ready.
+struct Never;
+
+impl Challenger for Never {
+    fn install<'a>(&'a self, _: &'a Answer) -> Pending<'a, Result<(), ChallengeError>> {
+        Box::pin(std::future::pending())
+    }
+
+    fn remove<'a>(&'a self, _: &'a Answer) -> Pending<'a, ()> {
+        Box::pin(async {})
+    }
+}
+
+#[tokio::test]
+async fn a_name_is_shown_by_tls() {
+    let Some(place) = Place::new("a_name_is_shown_by_tls") else { return };
+    let challenger = Counted::new(place.listeners(&[Kind::TlsAlpn]));
+    let issued = place.issue(&place.request(NAME), &challenger).await.unwrap();
+    place.check(&issued, NAME);
+    assert!(!issued.reused && issued.warnings.is_empty());
+    assert_eq!(challenger.kinds(), [Kind::TlsAlpn]);
+    let life = issued.inspected.life().length();
+    assert!(life <= DAYS && life + Duration::from_secs(2) >= DAYS, "{life:?}");
+    assert!(
+        std::net::TcpStream::connect((LOOPBACK, place.pebble.tls_port)).is_err(),
+        "the port is free again"
+    );
+}
+
+#[tokio::test]
+async fn http_is_tried_when_tls_does_not_do() {
+    let Some(place) = Place::new("http_is_tried_when_tls_does_not_do") else { return };
+    // The authority finds nobody at the TLS port.
+    let challenger = Counted::new(place.listeners(&[Kind::Http]));
+    let issued = place.issue(&place.request(NAME), &challenger).await.unwrap();
+    place.check(&issued, NAME);
+    assert_eq!(challenger.kinds(), [Kind::TlsAlpn, Kind::Http]);
+    assert!(issued.warnings[0].starts_with("tls-alpn-01: Failed to connect"), "{:?}", issued.warnings);
+    // Somebody else has the TLS port: nothing can be installed.
+    let _other = std::net::TcpListener::bind((LOOPBACK, place.pebble.tls_port)).unwrap();
+    let challenger = Counted::new(place.listeners(&[Kind::TlsAlpn, Kind::Http]));
+    let again = place.issue(&Request { renew: true, ..place.request(NAME) }, &challenger).await.unwrap();
+    place.check(&again, NAME);
+    assert_eq!(challenger.kinds(), [Kind::TlsAlpn, Kind::Http]);
+}
+
+#[tokio::test]
+async fn an_address_is_shown_by_both() {
+    let Some(place) = Place::new("an_address_is_shown_by_both") else { return };
+    for kind in [Kind::TlsAlpn, Kind::Http] {
+        let request = Request { renew: true, ..place.request("127.0.0.1") };
+        let issued = place.issue(&request, &place.listeners(&[kind])).await.unwrap();
+        place.check(&issued, "127.0.0.1");
+    }
+    if std::net::TcpListener::bind("[::1]:0").is_err() {
+        return world::skip("an_address_is_shown_by_both (IPv6)", "there is no ::1");
+    }
+    let listeners = Listeners::new(vec!["::1".parse().unwrap()], place.pebble.tls_port, port());
+    let issued = place.issue(&place.request("::1"), &listeners).await.unwrap();
+    place.check(&issued, "::1");
+}
+
+#[tokio::test]
+async fn a_renewal_takes_a_new_key_and_the_same_account() {
+    let Some(place) = Place::new("a_renewal_takes_a_new_key_and_the_same_account") else { return };
+    let listeners = place.listeners(&[Kind::TlsAlpn, Kind::Http]);
+    let first = place.issue(&place.request(NAME), &listeners).await.unwrap();
+    let account = place.account();
+    let second = place.issue(&Request { renew: true, ..place.request(NAME) }, &listeners).await.unwrap();
+    place.check(&second, NAME);
+    assert!(first.pair.key_pem != second.pair.key_pem);
+    assert_ne!(first.inspected.fingerprint_sha256, second.inspected.fingerprint_sha256);
+    assert_eq!(place.account(), account);
+    assert_eq!(place.pebble.log().matches("There are now 1 accounts in memory").count(), 1);
+    assert_eq!(place.pebble.log().matches("There are now 2 accounts in memory").count(), 0);
+}
+
+#[tokio::test]
+async fn a_fresh_certificate_is_used_again_without_the_authority() {
+    let Some(mut place) = Place::new("a_fresh_certificate_is_used_again_without_the_authority") else {
+        return;
+    };
+    let listeners = place.listeners(&[Kind::TlsAlpn, Kind::Http]);
+    let request = place.request(NAME);
+    let first = place.issue(&request, &listeners).await.unwrap();
+    place.pebble.end();
+    let again = place.issue(&request, &listeners).await.unwrap();
+    assert!(again.reused);
+    assert_eq!((again.pair, again.inspected), (first.pair.clone(), first.inspected));
+    // One that is for another directory, or nearly over, is not.
+    let other = Request { directory: format!("{}2", request.directory), ..request.clone() };
+    assert!(matches!(place.issue(&other, &listeners).await, Err(AcmeError::Protocol { .. })));
+    let later = || phantom_types::Timestamp::from_micros(now().micros() + 61 * 86_400 * 1_000_000);
+    let error = issue(&request, &place.store, &listeners, &later).await.unwrap_err();
+    assert_eq!(error.kind(), "acme_unavailable", "{error}");
+    assert_eq!(place.store.read(&request.name).unwrap().unwrap().pair, first.pair, "it is still in force");
+}
+
+#[tokio::test]
+async fn a_failure_keeps_the_old_certificate_and_tells_the_authoritys_words() {
+    let Some(place) = Place::new("a_failure_keeps_the_old_certificate_and_tells_the_authoritys_words") else {
+        return;
+    };
+    let first = place.issue(&place.request(NAME), &place.listeners(&[Kind::TlsAlpn])).await.unwrap();
+    let challenger = Counted::new(place.listeners(&[]));
+    let renewal = Request { renew: true, ..place.request(NAME) };
+    let error = place.issue(&renewal, &challenger).await.unwrap_err();
+    let text = error.to_string();
+    let AcmeError::Validation { tried, .. } = error else { panic!("{text}") };
+    assert_eq!(tried.iter().map(|(kind, _)| *kind).collect::<Vec<_>>(), [Kind::TlsAlpn, Kind::Http]);
+    assert!(tried[0].1.contains("Failed to connect"), "{text}");
+    assert!(tried[1].1.contains("connection refused"), "{text}");
+    assert_eq!(challenger.kinds(), [Kind::TlsAlpn, Kind::Http]);
+    place.check(&first, NAME);
+    // A name that the authority does not want.
+    let error = place.issue(&place.request("vpn.unwanted.example"), &challenger).await.unwrap_err();
+    let AcmeError::Refused { problem, .. } = &error else { panic!("{error}") };
+    assert_eq!(problem, "rejectedIdentifier", "{error}");
+}
+
+#[tokio::test]
+async fn a_forgotten_or_damaged_account_is_made_anew() {
+    let Some(mut place) = Place::new("a_forgotten_or_damaged_account_is_made_anew") else { return };
+    let listeners = place.listeners(&[Kind::TlsAlpn, Kind::Http]);
+    let renewal = Request { renew: true, ..place.request(NAME) };
+    place.issue(&renewal, &listeners).await.unwrap();
+    let before = place.account();
+    place.pebble.run();
+    let issued = place.issue(&renewal, &listeners).await.unwrap();
+    place.check(&issued, NAME);
+    assert_ne!(place.account(), before);
+    place.store.put_account(&place.pebble.directory(), "{ half of an acc").unwrap();
+    place.issue(&renewal, &listeners).await.unwrap();
+    assert!(place.account().contains("key_pkcs8"));
+}
+
+#[tokio::test]
+async fn everything_together_has_a_time_limit() {
+    let home = tempfile::tempdir().unwrap();
+    let store = Store::open(&home.path().join("certs")).unwrap();
+    // It accepts and is silent.
+    let silent = std::net::TcpListener::bind((LOOPBACK, 0)).unwrap();
+    let directory = format!("https://{}/dir", silent.local_addr().unwrap());
+    let time_limit = Duration::from_millis(300);
+    let request = Request { name: NAME.parse().unwrap(), directory, ca_file: None, time_limit, renew: false };
+    let begin = Instant::now();
+    let error =
+        issue(&request, &store, &Listeners::new(vec![LOOPBACK], port(), port()), &now).await.unwrap_err();
+    assert!(matches!(error, AcmeError::TimeLimit { .. }), "{error}");
+    assert!(begin.elapsed() < Duration::from_secs(10));
+}
+
+#[tokio::test]
+async fn an_answer_is_taken_away_when_time_is_up() {
+    let Some(place) = Place::new("an_answer_is_taken_away_when_time_is_up") else { return };
+    let challenger = Counted::new(Never);
+    let request = Request { time_limit: Duration::from_secs(5), ..place.request(NAME) };
+    let error = place.issue(&request, &challenger).await.unwrap_err();
+    assert!(matches!(error, AcmeError::TimeLimit { .. }), "{error}");
+    assert_eq!(challenger.kinds(), [Kind::TlsAlpn]);
+}
+
+#[tokio::test]
+async fn an_authority_that_is_not_trusted_is_told_nothing() {
+    let Some(place) = Place::new("an_authority_that_is_not_trusted_is_told_nothing") else { return };
+    for ca_file in [None, Some(place.pebble.root())] {
+        let request = Request { ca_file, ..place.request(NAME) };
+        let error = place.issue(&request, &place.listeners(&[])).await.unwrap_err();
+        assert!(error.to_string().contains("certificate"), "{error}");
+        assert!(matches!(error, AcmeError::Protocol { step: "make an account", .. }), "{error}");
+    }
+}
+
+#[test]
+fn the_verb_issues() {
+    let Some(pebble) = Pebble::start("the_verb_issues", DAYS) else { return };
+    let certs = pebble.home.path().join("certs");
+    let request = json!({"domain": NAME, "directory": pebble.directory(), "ca_file": pebble.ca_file(),
+        "certs_dir": certs, "listen": ["127.0.0.1"], "tls_alpn_port": pebble.tls_port,
+        "http01_port": pebble.http_port, "time_limit": 60});
+    let no_server = |_: &Path| -> Box<dyn Challenger> { unreachable!("no control socket is named") };
+    let call = || commands::issue(request.to_string().as_bytes(), now, &no_server);
+    let reply = call();
+    let answer: Value = serde_json::from_str(&reply.line).unwrap();
+    assert_eq!(reply.exit_code, 0, "{answer}");
+    let chain = certs.join(NAME).join("fullchain.pem");
+    assert_eq!(answer["cert_path"], json!(chain));
+    pebble.verify(&chain, NAME);
+    let again: Value = serde_json::from_str(&call().line).unwrap();
+    assert_eq!((&again["reused"], &again["expires_at"]), (&json!(true), &answer["expires_at"]));
+}

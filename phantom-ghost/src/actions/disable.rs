@@ -1,0 +1,59 @@
+//! `disable`: turns Ghost Mode off (API 7.2).
+
+use phantom_engine::{Origin, Scope};
+use phantom_module::{Action, Call, Effect, Text, TypedModule as _};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Ghost, GhostError, keeper};
+
+/// Turns Ghost Mode off. Clients reach the WireGuard port directly again.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Disable {}
+
+/// Ghost Mode is off.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Disabled {
+    /// Always `inactive`
+    #[schemars(extend("x-tr" = "Her zaman `inactive`"))]
+    pub status: &'static str,
+    /// A sentence for people
+    #[schemars(extend("x-tr" = "Kullanıcıya yönelik bir cümle"))]
+    pub message: &'static str,
+    /// True; absent when it was not active
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-tr" = "true; aktif değilken bulunmaz"))]
+    pub restored: Option<bool>,
+}
+
+impl Action for Disable {
+    type Module = Ghost;
+    type Output = Disabled;
+    type Error = GhostError;
+    const NAME: &'static str = "disable";
+    const SUMMARY: Text = Text { en: "Disable Ghost Mode", tr: "Ghost Mode'u devre dışı bırak" };
+    const EFFECT: Effect = Effect::Change;
+    const EXAMPLE: &'static str = "";
+    const ERRORS: &'static [&'static str] = &["GHOST_MODE_ERROR"];
+
+    fn run(self, ghost: &Ghost, call: &Call) -> Result<Disabled, GhostError> {
+        let origin = Origin { module: Ghost::NAME, action: Self::NAME };
+        ghost.engine().change(origin, call, |change| {
+            if !change.ghost_active()? {
+                return Ok(Disabled {
+                    status: "inactive",
+                    message: super::status::inactive(call.lang),
+                    restored: None,
+                });
+            }
+            change.set_ghost(None)?;
+            change.apply(Scope::Network)?;
+            keeper::forget(change.engine())?;
+            let message = call
+                .lang
+                .pick("Ghost Mode disabled successfully", "Ghost Mode başarıyla devre dışı bırakıldı");
+            Ok(Disabled { status: "inactive", message, restored: Some(true) })
+        })
+    }
+}

@@ -1,0 +1,170 @@
+//! `status`: the state of Ghost Mode (API 7.3).
+
+use std::net::Ipv4Addr;
+
+use phantom_engine::{Engine, Site};
+use phantom_module::{Action, Call, Effect, Lang, SecretText, Text};
+use phantom_store::{CertificateSource, Ghost as Stored, Server};
+use phantom_types::{Domain, Timestamp};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::enable::access;
+use crate::certificate;
+use crate::keeper::{Report, is_serving};
+use crate::{Ghost, GhostError, PORT};
+
+/// Shows whether Ghost Mode is on, and how tunnel and certificate are.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Status {}
+
+/// The state of Ghost Mode.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct StatusReport {
+    /// `inactive`, `active`, or `error` when the tunnel does not serve
+    #[schemars(extend("x-tr" = "`inactive`, `active` veya tünel hizmet vermiyorsa `error`"))]
+    pub status: &'static str,
+    /// It is on
+    #[schemars(extend("x-tr" = "Açık"))]
+    pub enabled: bool,
+    /// A sentence for people; only while it is off
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-tr" = "Kullanıcıya yönelik bir cümle; yalnızca kapalıyken"))]
+    pub message: Option<&'static str>,
+    /// The tunnel; only while it is on
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub tunnel: Option<Tunnel>,
+}
+
+/// The tunnel as it is.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Tunnel {
+    /// Public IPv4 address of the server
+    #[schemars(extend("x-tr" = "Sunucunun genel IPv4 adresi"))]
+    pub server_ip: Ipv4Addr,
+    /// Name that clients connect to
+    #[schemars(extend("x-tr" = "İstemcilerin bağlandığı alan adı"))]
+    pub domain: Domain,
+    /// The secret's first 10 characters and dots
+    #[schemars(extend("x-tr" = "Gizli anahtarın ilk 10 karakteri ve noktalar"))]
+    pub secret: String,
+    /// Always `wss`
+    #[schemars(extend("x-tr" = "Her zaman `wss`"))]
+    pub protocol: &'static str,
+    /// Always 443
+    #[schemars(extend("x-tr" = "Her zaman 443"))]
+    pub port: u16,
+    /// Its services
+    #[schemars(extend("x-tr" = "Servisleri"))]
+    pub services: TunnelServices,
+    /// When it was switched on
+    #[schemars(with = "String", extend("x-tr" = "Açıldığı zaman"))]
+    pub activated_at: Timestamp,
+    /// Command that connects a client; holds the full secret
+    #[schemars(extend("x-tr" = "İstemciyi bağlayan komut; gizli anahtarın tamamını içerir"))]
+    pub connection_command: SecretText,
+    /// How a client's configuration is exported
+    #[schemars(extend("x-tr" = "İstemci yapılandırmasının nasıl dışa aktarıldığı"))]
+    pub client_export_info: &'static str,
+    /// The certificate in force
+    #[schemars(extend("x-tr" = "Yürürlükteki sertifika"))]
+    pub certificate: RenewedCertificate,
+}
+
+/// The services of the tunnel.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct TunnelServices {
+    /// The tunnel service: `active` or `inactive`
+    #[schemars(extend("x-tr" = "Tünel servisi: `active` veya `inactive`"))]
+    pub wstunnel: &'static str,
+}
+
+/// The certificate and its renewal.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct RenewedCertificate {
+    /// Where it comes from: `acme`, `operator` or `self_signed`
+    #[schemars(extend("x-tr" = "Kaynağı: `acme`, `operator` veya `self_signed`"))]
+    pub source: &'static str,
+    /// Until when it is valid; null while it cannot be read
+    #[schemars(with = "Option<String>", extend("x-tr" = "Geçerlilik sonu; okunamıyorsa null"))]
+    pub expires_at: Option<Timestamp>,
+    /// Who renews it: `automatic`, `operator` or `none`
+    #[schemars(extend("x-tr" = "Kimin yenilediği: `automatic`, `operator` veya `none`"))]
+    pub renewal: &'static str,
+    /// Why the last attempt failed
+    #[schemars(extend("x-tr" = "Son denemenin neden başarısız olduğu"))]
+    pub last_error: Option<String>,
+}
+
+impl Action for Status {
+    type Module = Ghost;
+    type Output = StatusReport;
+    type Error = GhostError;
+    const NAME: &'static str = "status";
+    const SUMMARY: Text = Text { en: "Ghost Mode status", tr: "Ghost Mode durumu" };
+    const EFFECT: Effect = Effect::Read;
+    const EXAMPLE: &'static str = "";
+    const ERRORS: &'static [&'static str] = &[];
+
+    fn run(self, ghost: &Ghost, call: &Call) -> Result<StatusReport, GhostError> {
+        let engine = ghost.engine();
+        let stored = engine.read(|state| Ok::<_, GhostError>((state.server()?, state.ghost()?)))?;
+        let (Some(server), Some(stored)) = stored else {
+            let message = Some(inactive(call.lang));
+            return Ok(StatusReport { status: "inactive", enabled: false, message, tunnel: None });
+        };
+        let site = engine.site()?;
+        let report = Report::read(engine, &site);
+        let serving = is_serving(engine, &site, &report);
+        let tunnel = tunnel(engine, &site, &server, &stored, &report, serving, call.lang);
+        let status = if serving { "active" } else { "error" };
+        Ok(StatusReport { status, enabled: true, message: None, tunnel: Some(tunnel) })
+    }
+}
+
+fn tunnel(
+    engine: &Engine,
+    site: &Site,
+    server: &Server,
+    stored: &Stored,
+    report: &Report,
+    serving: bool,
+    lang: Lang,
+) -> Tunnel {
+    Tunnel {
+        server_ip: server.server_ip,
+        domain: stored.domain.clone(),
+        secret: stored.secret.masked(),
+        protocol: "wss",
+        port: PORT,
+        services: TunnelServices { wstunnel: if serving { "active" } else { "inactive" } },
+        activated_at: stored.activated_at,
+        connection_command: SecretText(access(server, stored).command()),
+        client_export_info: lang.pick(
+            "To export client configuration, use: phantom-casper [username]",
+            "İstemci yapılandırmasını dışa aktarmak için: phantom-casper [kullanıcıadı]",
+        ),
+        certificate: certificate_now(engine, site, stored, report),
+    }
+}
+
+/// The certificate as the keeper reports it; without a keeper, what lies there is looked at.
+fn certificate_now(engine: &Engine, site: &Site, stored: &Stored, report: &Report) -> RenewedCertificate {
+    let renewal = match stored.certificate {
+        CertificateSource::Acme => "automatic",
+        CertificateSource::Operator { .. } => "operator",
+        CertificateSource::SelfSigned => "none",
+    };
+    RenewedCertificate {
+        source: stored.certificate.as_str(),
+        expires_at: report.expires_at().or_else(|| certificate::expiry_of_stored(engine, site, stored)),
+        renewal,
+        last_error: report.last_error.clone(),
+    }
+}
+
+/// That it is off.
+pub(crate) fn inactive(lang: Lang) -> &'static str {
+    lang.pick("Ghost Mode is not active", "Ghost Mode aktif değil")
+}

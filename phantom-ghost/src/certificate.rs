@@ -1,0 +1,124 @@
+//! The tunnel's certificate: where it comes from, and that the way to the certificate authority is open meanwhile.
+
+use std::path::PathBuf;
+
+use phantom_engine::{Engine, Site};
+use phantom_host::{Certificate, CertificateRequest, HostError, Protocol, UfwRule};
+use phantom_store::{CertificateSource, Ghost};
+use phantom_types::{Domain, Timestamp};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::desired::ca_file;
+use crate::{GhostError, PORT, Step};
+
+/// The certificate in force.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct CertificateInfo {
+    /// Where it comes from: `acme`, `operator` or `self_signed`
+    #[schemars(extend("x-tr" = "Kaynağı: `acme`, `operator` veya `self_signed`"))]
+    pub source: &'static str,
+    /// Until when it is valid
+    #[schemars(with = "String", extend("x-tr" = "Geçerlilik sonu"))]
+    pub expires_at: Timestamp,
+}
+
+/// Gets or checks the certificate. Takes seconds where a certificate authority is asked, so it is not called under the
+/// lock of changes.
+pub(crate) fn obtain(
+    engine: &Engine,
+    site: &Site,
+    domain: &Domain,
+    source: &CertificateSource,
+) -> Result<Certificate, GhostError> {
+    let request = request(engine, site, domain, source)?;
+    let ways = if *source == CertificateSource::Acme { open_ways(engine)? } else { Vec::new() };
+    let answer = engine.host().tunnel.certificate(&request);
+    let closed = close_ways(engine, &ways);
+    let failed = |error| GhostError::host(Step::Certificate, error);
+    match (answer, closed) {
+        // What is left open is closed by the change that follows.
+        (Ok(Ok(certificate)), _) => Ok(certificate),
+        (_, Err(left_open)) => Err(left_open),
+        (answer, Ok(())) => answer
+            .map_err(failed)?
+            .map_err(|fault| GhostError::Certificate { source: source.as_str(), fault }),
+    }
+}
+
+/// What the tunnel program is asked for.
+pub(crate) fn request(
+    engine: &Engine,
+    site: &Site,
+    domain: &Domain,
+    source: &CertificateSource,
+) -> Result<CertificateRequest, GhostError> {
+    let (domain, certs_dir) = (domain.clone(), site.paths.certs_dir());
+    Ok(match source {
+        CertificateSource::Acme => CertificateRequest::Issue {
+            domain,
+            directory: engine.read(|state| Ok::<_, GhostError>(state.acme_directory()?))?,
+            ca_file: Some(ca_file(site)).filter(|path| path.exists()),
+            certs_dir,
+        },
+        CertificateSource::SelfSigned => CertificateRequest::SelfSign { domain, certs_dir },
+        CertificateSource::Operator { cert_path, key_path } => {
+            CertificateRequest::Inspect { domain, cert_path: cert_path.clone(), key_path: key_path.clone() }
+        }
+    })
+}
+
+/// Lets a certificate authority through ufw to both ports of its challenges; gives what was closed before. Rules that a
+/// killed process leaves behind are taken away by the next reconciling, which does not want them.
+fn open_ways(engine: &Engine) -> Result<Vec<UfwRule>, GhostError> {
+    let (firewall, marks) = (&engine.host().firewall, engine.marks());
+    let failed = |source: HostError| GhostError::host(Step::Firewall, source);
+    let Some(ufw) = firewall.ufw(marks).map_err(failed)?.filter(|ufw| ufw.active) else {
+        return Ok(Vec::new());
+    };
+    let mut opened = Vec::new();
+    for port in [PORT, 80] {
+        let way = UfwRule::Allow { protocol: Protocol::Tcp, port };
+        if ufw.ours.contains(&way) {
+            continue;
+        }
+        let added = firewall.add_ufw(marks, &way);
+        opened.push(way);
+        if let Err(source) = added {
+            close_ways(engine, &opened)?;
+            return Err(failed(source));
+        }
+    }
+    Ok(opened)
+}
+
+/// Closes all of them that can be closed.
+fn close_ways(engine: &Engine, opened: &[UfwRule]) -> Result<(), GhostError> {
+    let (firewall, marks) = (&engine.host().firewall, engine.marks());
+    let mut result = Ok(());
+    for way in opened {
+        if let Err(source) = firewall.remove_ufw(marks, way) {
+            let source = Box::new(source.into());
+            result = Err(GhostError::Change { step: Step::Firewall, source, rolled_back: false });
+        }
+    }
+    result
+}
+
+/// Until when the certificate that is stored is valid; `None` where it cannot be used or looked at.
+pub(crate) fn expiry_of_stored(engine: &Engine, site: &Site, stored: &Ghost) -> Option<Timestamp> {
+    let (cert_path, key_path) = paths(site, stored);
+    let request = CertificateRequest::Inspect { domain: stored.domain.clone(), cert_path, key_path };
+    Some(engine.host().tunnel.certificate(&request).ok()?.ok()?.expires_at)
+}
+
+/// Where chain and key lie.
+pub(crate) fn paths(site: &Site, stored: &Ghost) -> (PathBuf, PathBuf) {
+    match &stored.certificate {
+        CertificateSource::Operator { cert_path, key_path } => (cert_path.clone(), key_path.clone()),
+        CertificateSource::Acme | CertificateSource::SelfSigned => {
+            let folder = site.paths.certs_dir().join(stored.domain.as_str());
+            (folder.join("fullchain.pem"), folder.join("privkey.pem"))
+        }
+    }
+}

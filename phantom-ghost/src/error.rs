@@ -1,0 +1,236 @@
+//! What can go wrong with Ghost's own rules.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use phantom_engine::{ChangeError, EngineError, HostFailure};
+use phantom_host::{CertificateFault, HostError};
+use phantom_module::{ErrorCode, Lang, ParamError};
+use phantom_store::StoreError;
+use phantom_types::{Domain, Timestamp};
+use serde_json::{Value, json};
+
+/// An error of a Ghost action.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum GhostError {
+    /// What can go wrong with any action.
+    #[error(transparent)]
+    Engine(EngineError),
+    /// Parameters that do not go together.
+    #[error(transparent)]
+    Parameter(#[from] ParamError),
+    /// It is on already.
+    #[error("Ghost Mode is already active")]
+    Active {
+        /// The server's address.
+        server_ip: Ipv4Addr,
+        /// The name that clients connect to.
+        domain: Domain,
+        /// The secret's beginning.
+        secret: String,
+        /// Since when.
+        activated_at: Timestamp,
+    },
+    /// The name does not lead here.
+    #[error("{domain} must have an A record pointing to {expected}")]
+    Domain {
+        /// The name.
+        domain: Domain,
+        /// The server's address.
+        expected: Ipv4Addr,
+        /// What the name leads to.
+        resolved: Vec<IpAddr>,
+    },
+    /// No resolver of the host answered.
+    #[error("no DNS resolver answered")]
+    NoResolver,
+    /// Another program listens on the tunnel's port.
+    #[error("TCP port {port} is already in use")]
+    PortInUse {
+        /// The port.
+        port: u16,
+    },
+    /// There is no certificate that could be used.
+    #[error("no usable certificate ({source})")]
+    Certificate {
+        /// Where it was to come from.
+        source: &'static str,
+        /// Why there is none.
+        #[source]
+        fault: CertificateFault,
+    },
+    /// The change failed.
+    #[error("Ghost Mode change failed at step {step}")]
+    Change {
+        /// What was being done.
+        step: Step,
+        /// Why.
+        #[source]
+        source: Box<HostFailure>,
+        /// Host and state are as before.
+        rolled_back: bool,
+    },
+    /// The tunnel server does not serve after all is done.
+    #[error("the tunnel does not serve: {detail}")]
+    NotServing {
+        /// Why, without secrets.
+        detail: String,
+        /// Host and state are as before.
+        rolled_back: bool,
+    },
+}
+
+/// What a change was doing; the word of the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Asking the resolvers.
+    Dns,
+    /// Looking at the port.
+    Port,
+    /// Getting the certificate.
+    Certificate,
+    /// Opening the way for the certificate authority.
+    Firewall,
+    /// Files, services and firewall.
+    Host,
+    /// Asking the tunnel for a tunnel.
+    Verify,
+}
+
+impl std::fmt::Display for Step {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Dns => "dns",
+            Self::Port => "port",
+            Self::Certificate => "certificate",
+            Self::Firewall => "firewall",
+            Self::Host => "host",
+            Self::Verify => "verify",
+        })
+    }
+}
+
+impl GhostError {
+    /// The host failed before anything was changed.
+    pub(crate) fn host(step: Step, source: HostError) -> Self {
+        Self::Change { step, source: Box::new(source.into()), rolled_back: true }
+    }
+    /// The causes as one text.
+    fn detail(&self) -> String {
+        match self {
+            Self::NotServing { detail, .. } => detail.clone(),
+            other => std::error::Error::source(other).map_or_else(String::new, phantom_module::chain),
+        }
+    }
+}
+
+/// What fails on the host in the middle of a change of this module is a failure of Ghost Mode.
+impl From<EngineError> for GhostError {
+    fn from(error: EngineError) -> Self {
+        match error {
+            EngineError::Host { source, rolled_back, .. } => {
+                Self::Change { step: Step::Host, source, rolled_back }
+            }
+            other => Self::Engine(other),
+        }
+    }
+}
+
+impl From<StoreError> for GhostError {
+    fn from(error: StoreError) -> Self {
+        Self::Engine(error.into())
+    }
+}
+
+impl ChangeError for GhostError {
+    fn set_rolled_back(&mut self, complete: bool) {
+        match self {
+            Self::Engine(error) => error.set_rolled_back(complete),
+            Self::Change { rolled_back, .. } | Self::NotServing { rolled_back, .. } => {
+                *rolled_back = complete;
+            }
+            _ => {}
+        }
+    }
+}
+
+impl ErrorCode for GhostError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Engine(error) => error.code(),
+            Self::Parameter(error) => error.code(),
+            Self::Active { .. } => "GHOST_MODE_ACTIVE",
+            Self::Domain { .. } => "VALIDATION_ERROR",
+            Self::NoResolver => "NETWORK_ERROR",
+            Self::PortInUse { .. } => "PORT_IN_USE",
+            Self::Certificate { .. } => "CERTIFICATE_ERROR",
+            Self::Change { .. } | Self::NotServing { .. } => "GHOST_MODE_ERROR",
+        }
+    }
+
+    fn message(&self, lang: Lang) -> String {
+        let en = lang == Lang::En;
+        match self {
+            Self::Engine(error) => error.message(lang),
+            Self::Parameter(error) => error.message(lang),
+            Self::Active { .. } => {
+                lang.pick("Ghost Mode is already active", "Ghost Mode zaten aktif").to_owned()
+            }
+            Self::Domain { domain, expected, resolved } => {
+                let list: Vec<_> = resolved.iter().map(ToString::to_string).collect();
+                let list = if list.is_empty() { "-".to_owned() } else { list.join(", ") };
+                if en {
+                    format!("{domain} must have an A record pointing to {expected}; found: {list}")
+                } else {
+                    format!("{domain} alan adının A kaydı {expected} adresini göstermelidir; bulunan: {list}")
+                }
+            }
+            Self::NoResolver => {
+                lang.pick("No DNS resolver answered", "Hiçbir DNS çözümleyici yanıt vermedi").to_owned()
+            }
+            Self::PortInUse { port } if en => format!("Port {port}/tcp is already in use"),
+            Self::PortInUse { port } => format!("{port}/tcp portu kullanımda"),
+            Self::Certificate { source, fault } if en => format!("No usable certificate ({source}): {fault}"),
+            Self::Certificate { source, fault } => {
+                format!("Kullanılabilir sertifika yok ({source}): {fault}")
+            }
+            Self::Change { .. } | Self::NotServing { .. } => {
+                let (step, detail) = (self.step(), self.detail());
+                if en {
+                    format!("Ghost Mode change failed at step {step}: {detail}")
+                } else {
+                    format!("Ghost Mode değişikliği {step} adımında başarısız: {detail}")
+                }
+            }
+        }
+    }
+
+    fn data(&self) -> Option<Value> {
+        Some(match self {
+            Self::Engine(error) => return error.data(),
+            Self::Parameter(error) => return error.data(),
+            Self::NoResolver => return None,
+            Self::Active { server_ip, domain, secret, activated_at } => json!({
+                "server_ip": server_ip, "domain": domain, "secret": secret, "protocol": "wss",
+                "activated_at": activated_at,
+            }),
+            Self::Domain { domain, expected, resolved } => {
+                json!({ "domain": domain, "expected": expected, "resolved": resolved })
+            }
+            Self::PortInUse { port } => json!({ "port": port, "protocol": "tcp" }),
+            Self::Certificate { source, fault } => json!({ "source": source, "detail": fault.detail }),
+            Self::Change { rolled_back, .. } | Self::NotServing { rolled_back, .. } => json!({
+                "step": self.step().to_string(), "detail": self.detail(), "rolled_back": rolled_back,
+            }),
+        })
+    }
+}
+
+impl GhostError {
+    fn step(&self) -> Step {
+        match self {
+            Self::Change { step, .. } => *step,
+            _ => Step::Verify,
+        }
+    }
+}

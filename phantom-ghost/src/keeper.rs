@@ -1,0 +1,47 @@
+//! What the keeper says about the tunnel.
+
+use phantom_engine::{Engine, Site};
+use phantom_host::ServiceState;
+use phantom_types::Timestamp;
+use serde::Deserialize;
+
+use crate::desired::{Places as _, unit_names};
+use crate::{GhostError, Step};
+
+/// The keeper's status file.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(crate) struct Report {
+    /// The server has its configuration and listens.
+    pub(crate) serving: Option<bool>,
+    /// RFC 3339.
+    expires_at: Option<String>,
+    /// Why the last attempt to get a certificate failed.
+    pub(crate) last_error: Option<String>,
+}
+
+impl Report {
+    /// The report, as far as there is one.
+    pub(crate) fn read(engine: &Engine, site: &Site) -> Self {
+        let content = engine.host().files.read(&site.keeper_status()).ok().flatten();
+        content.and_then(|content| serde_json::from_slice(&content).ok()).unwrap_or_default()
+    }
+    /// Until when the certificate in force is valid.
+    pub(crate) fn expires_at(&self) -> Option<Timestamp> {
+        self.expires_at.as_deref()?.parse().ok()
+    }
+}
+
+/// Takes away what a keeper said that runs no more.
+pub(crate) fn forget(engine: &Engine) -> Result<(), GhostError> {
+    let (files, path) = (&engine.host().files, engine.site()?.keeper_status());
+    let failed = |source| GhostError::host(Step::Host, source);
+    if files.info(&path).map_err(failed)?.is_some() { files.remove(&path).map_err(failed) } else { Ok(()) }
+}
+
+/// Whether server and keeper run and the server serves.
+pub(crate) fn is_serving(engine: &Engine, site: &Site, report: &Report) -> bool {
+    let active = |name: &String| {
+        engine.host().services.status(name).is_ok_and(|status| status.state == ServiceState::Active)
+    };
+    unit_names(site).iter().all(active) && report.serving != Some(false)
+}

@@ -1,0 +1,66 @@
+//! The Ghost module: WireGuard inside HTTPS, for where WireGuard is blocked.
+//!
+//! While Ghost Mode is on, the tunnel server listens on TCP 443: it shows a decoy site to everybody but those who know
+//! the secret, and leads their tunnels to the WireGuard port, which accepts packets from this host alone then. The
+//! module stores that it is on and says what follows for the host; the work is done by the program `phantom-ghost`, whose
+//! crate `phantom-tunnel` other programs can use as well. Nobody who only switches it on and off links TLS.
+//!
+//! ```no_run
+//! use phantom_ghost::{Ghost, actions::Enable};
+//! use phantom_module::{Call, Lang, TypedModule};
+//! # fn with(ghost: &Ghost) -> Result<(), phantom_ghost::GhostError> {
+//! let enable = Enable::new("vpn.example.org".parse().expect("a domain"));
+//! println!("{}", *ghost.call(enable, &Call::new(Lang::En))?.connection_command.0);
+//! # Ok(())
+//! # }
+//! ```
+
+pub mod actions;
+mod certificate;
+mod desired;
+mod error;
+mod keeper;
+
+use std::sync::Arc;
+
+use phantom_engine::{Depth, Engine, PeerWish, Site, SystemModule, Wanted};
+use phantom_module::{Entry, Text, TypedModule, entry};
+use phantom_store::{State, StoreError};
+use phantom_types::PublicKey;
+
+pub use certificate::CertificateInfo;
+pub use error::{GhostError, Step};
+
+/// The TCP port of the tunnel: that of HTTPS.
+pub(crate) const PORT: u16 = 443;
+
+/// The Ghost module at work on an engine.
+pub struct Ghost {
+    engine: Arc<Engine>,
+}
+
+impl Ghost {
+    /// The engine it works on.
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+}
+
+impl TypedModule for Ghost {
+    const NAME: &'static str = "ghost";
+    const SUMMARY: Text = Text { en: "WireGuard inside HTTPS", tr: "HTTPS içinde WireGuard" };
+    const ACTIONS: &'static [Entry<Self>] =
+        &[entry::<actions::Enable>(), entry::<actions::Disable>(), entry::<actions::Status>()];
+}
+
+impl SystemModule for Ghost {
+    fn new(engine: Arc<Engine>) -> Self {
+        Self { engine }
+    }
+    fn desired(site: &Site, state: &State<'_>, _: Depth, wanted: &mut Wanted) -> Result<(), StoreError> {
+        desired::desired(site, state, wanted)
+    }
+    fn peers(_: &Site, _: &State<'_>, _: &[PublicKey]) -> Result<Vec<PeerWish>, StoreError> {
+        Ok(Vec::new())
+    }
+}

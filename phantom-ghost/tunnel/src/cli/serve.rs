@@ -1,0 +1,187 @@
+//! `phantom-ghost serve`: the tunnel server as a service.
+
+use std::future::Future;
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use tokio::runtime;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{say, usage};
+use crate::control::{ControlServer, with_causes};
+use crate::log;
+use crate::notify::{READY, STOPPING, notify};
+use crate::privilege;
+use crate::server::{BindError, Builder, Handle, Listen, Server};
+
+const HELP: &str = "\
+usage: phantom-ghost serve --control PATH [--listen ADDRESS:PORT | --listen unix:PATH]...
+
+Serves a web site to every stranger and tunnels to WireGuard to those who know a secret.
+It has no configuration of its own: secrets, certificate and site come over its control socket.
+
+  --control PATH   the control socket; root and this process's own user are heard there
+  --listen WHERE   TLS at an address and port, or plain HTTP at a socket for a web server in front
+                   (default: port 443 of all addresses, IPv6 and IPv4); may be given more than once
+";
+
+/// The port where nothing else is said.
+const PORT: u16 = 443;
+
+struct Arguments {
+    control: PathBuf,
+    listen: Vec<Listen>,
+}
+
+/// Runs the verb until SIGTERM or SIGINT.
+pub fn run(arguments: Vec<String>) -> ExitCode {
+    if arguments.iter().any(|argument| matches!(argument.as_str(), "--help" | "-h")) {
+        return say(HELP);
+    }
+    let arguments = match parse(arguments) {
+        Ok(arguments) => arguments,
+        Err(problem) => return usage(&problem),
+    };
+    raise_descriptor_limit();
+    let runtime = match runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            log::line(format_args!("no runtime: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(serve(arguments)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            log::line(error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn parse(arguments: Vec<String>) -> Result<Arguments, String> {
+    let (mut control, mut listen) = (None, Vec::new());
+    let mut rest = arguments.into_iter();
+    while let Some(argument) = rest.next() {
+        let (name, value) = match argument.split_once('=') {
+            Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
+            None => (argument, rest.next()),
+        };
+        if !matches!(name.as_str(), "--control" | "--listen") {
+            return Err(format!("unknown option {name:?}"));
+        }
+        let value = value.ok_or_else(|| format!("{name} needs a value"))?;
+        if name == "--listen" {
+            listen.push(value.parse().map_err(|_| format!("{value:?} is no address to listen at"))?);
+        } else if control.replace(PathBuf::from(value)).is_some() {
+            return Err("--control is given twice".to_owned());
+        }
+    }
+    Ok(Arguments { control: control.ok_or("--control is missing")?, listen })
+}
+
+async fn serve(arguments: Arguments) -> Result<(), String> {
+    let server = bind(&arguments.listen).map_err(|error| with_causes(&error))?;
+    let handle = server.handle();
+    let user = privilege::user_to_become();
+    let control = privilege::make_folder_of(&arguments.control, user)
+        .and_then(|()| ControlServer::bind(&arguments.control, handle.clone()))
+        .map_err(|error| format!("cannot listen at {}: {error}", arguments.control.display()))?;
+    let ended = ended().map_err(|error| format!("signals cannot be waited for: {error}"))?;
+    let places: Vec<String> = server.addresses().iter().map(ToString::to_string).collect();
+    log::line(format_args!("listening at {}", places.join(", ")));
+    // Ready to be configured: the keeper, which is started after this, waits for it. Nobody is served before.
+    notify(READY);
+    if let Some(user) = user {
+        privilege::become_user(user).map_err(|error| format!("cannot become the user {user}: {error}"))?;
+    }
+    tokio::spawn(control.run());
+    tokio::spawn(announce(handle.clone()));
+    server
+        .run(async {
+            ended.await;
+            notify(STOPPING);
+            log::line("ending");
+        })
+        .await;
+    let _ = nix::unistd::unlink(&arguments.control);
+    Ok(())
+}
+
+/// The places that were given; without any, all addresses of the machine.
+fn bind(listen: &[Listen]) -> Result<Server, BindError> {
+    let builder = |places: &[Listen]| places.iter().cloned().fold(Server::builder(), Builder::listen);
+    if !listen.is_empty() {
+        return builder(listen).bind();
+    }
+    match builder(&[Listen::Tcp((Ipv6Addr::UNSPECIFIED, PORT).into())]).bind() {
+        // The machine has no IPv6.
+        Err(BindError::Listen { source, .. }) if is_without_ipv6(&source) => {
+            builder(&[Listen::Tcp((Ipv4Addr::UNSPECIFIED, PORT).into())]).bind()
+        }
+        bound => bound,
+    }
+}
+
+fn is_without_ipv6(error: &io::Error) -> bool {
+    let code = error.raw_os_error();
+    code == Some(libc::EAFNOSUPPORT) || code == Some(libc::EADDRNOTAVAIL)
+}
+
+/// Writes down when the server is configured.
+async fn announce(handle: Handle) {
+    handle.configured().await;
+    log::line("configured");
+}
+
+/// Resolves when the service is told to end.
+fn ended() -> io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+/// A tunnel takes two descriptors; the usual soft limit of 1024 is meant for programs that use `select(2)`.
+fn raise_descriptor_limit() {
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(arguments: &[&str]) -> Result<Arguments, String> {
+        parse(arguments.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn arguments_in_both_forms() {
+        let arguments =
+            parsed(&["--listen", "[::]:443", "--control=/run/c", "--listen=unix:/run/l"]).unwrap();
+        assert_eq!(arguments.control, PathBuf::from("/run/c"));
+        assert_eq!(arguments.listen, ["[::]:443".parse().unwrap(), Listen::Unix("/run/l".into())]);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        for (arguments, problem) in [
+            (&[][..], "--control is missing"),
+            (&["--control"], "--control needs a value"),
+            (&["--control", "a", "--control", "b"], "--control is given twice"),
+            (&["--control", "a", "--listen", "here"], "\"here\" is no address to listen at"),
+            (&["--secret", "x"], "unknown option \"--secret\""),
+        ] {
+            assert_eq!(parsed(arguments).err().unwrap(), problem);
+        }
+    }
+}

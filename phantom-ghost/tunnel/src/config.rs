@@ -1,0 +1,224 @@
+//! What a server is told: secrets, certificate, destination and the site for strangers.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use zeroize::Zeroizing;
+
+use crate::secrets::Secret;
+
+/// The most bytes that the files of a decoy site may have in all.
+pub const MAX_SITE: usize = 8 * 1024 * 1024;
+/// The most secrets that a server takes.
+pub const MAX_SECRETS: usize = 4096;
+
+/// All of a server's configuration. It has no file of its own; this travels over the control socket.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Configuration {
+    /// Every secret that opens a tunnel; at most [`MAX_SECRETS`].
+    pub secrets: Vec<Secret>,
+    /// The UDP port on 127.0.0.1 that all tunnels lead to.
+    pub wireguard_port: u16,
+    /// The chain, the server's own certificate first, as PEM.
+    pub certificate_pem: String,
+    /// The certificate's private key as PEM: PKCS#8, PKCS#1 or SEC1.
+    pub key_pem: KeyPem,
+    /// What strangers see.
+    #[serde(default)]
+    pub decoy: Decoy,
+    /// Whether junk hides the sizes of handshakes and first records on the way to clients.
+    #[serde(default = "yes")]
+    pub padding: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// A private key as PEM. `Debug` does not show it; its memory is wiped.
+#[derive(Clone, PartialEq, Eq)]
+pub struct KeyPem(Zeroizing<String>);
+
+impl KeyPem {
+    /// Takes over `pem`, whatever it holds; a server that is configured with it checks it.
+    pub fn new(pem: String) -> Self {
+        Self(Zeroizing::new(pem))
+    }
+
+    /// The text itself.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for KeyPem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("KeyPem(..)")
+    }
+}
+
+impl Serialize for KeyPem {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for KeyPem {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Self::new)
+    }
+}
+
+/// What strangers see.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decoy {
+    /// A plain page at `/`, and a page that says "not found" elsewhere.
+    #[default]
+    Builtin,
+    /// Files by their path below the site's root, without a leading slash, at most [`MAX_SITE`] bytes in all.
+    /// `index.html` is the page of its folder; `404.html` is shown for what is not there.
+    Files(BTreeMap<String, FileBytes>),
+    /// A web server on this machine that gets every byte a stranger sends.
+    Upstream(Upstream),
+}
+
+/// A file's content; base64 in JSON.
+#[derive(Clone, PartialEq, Eq)]
+pub struct FileBytes(pub Vec<u8>);
+
+impl fmt::Debug for FileBytes {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "FileBytes({} bytes)", self.0.len())
+    }
+}
+
+impl Serialize for FileBytes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&STANDARD.encode(&self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for FileBytes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        STANDARD.decode(text).map(Self).map_err(|_| serde::de::Error::custom("a file is not base64"))
+    }
+}
+
+/// Why a text names no web server on this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a web server is given as http://127.0.0.1:PORT, http://[::1]:PORT, http://localhost:PORT or unix:/path"
+)]
+pub struct UpstreamError;
+
+/// A web server on this machine. What strangers send leaves TLS here, so that it must not be another machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Upstream {
+    /// At an address of the loopback interface.
+    Tcp(SocketAddr),
+    /// At a socket in the file system, which the server's user must be allowed to connect to.
+    Unix(PathBuf),
+}
+
+impl FromStr for Upstream {
+    type Err = UpstreamError;
+
+    fn from_str(text: &str) -> Result<Self, UpstreamError> {
+        if let Some(path) = text.strip_prefix("unix:") {
+            let path = PathBuf::from(path);
+            return if path.is_absolute() { Ok(Self::Unix(path)) } else { Err(UpstreamError) };
+        }
+        let authority = text.strip_prefix("http://").ok_or(UpstreamError)?;
+        let authority = authority.strip_suffix('/').unwrap_or(authority);
+        let (host, port) = match authority.rsplit_once(':') {
+            Some((host, port)) if !port.contains(']') => (host, port.parse().map_err(|_| UpstreamError)?),
+            _ => (authority, 80),
+        };
+        let address = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+            Some(host) => IpAddr::V6(host.parse().map_err(|_| UpstreamError)?),
+            None if host == "localhost" => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            None => IpAddr::V4(host.parse().map_err(|_| UpstreamError)?),
+        };
+        if address.is_loopback() && port != 0 {
+            Ok(Self::Tcp((address, port).into()))
+        } else {
+            Err(UpstreamError)
+        }
+    }
+}
+
+impl fmt::Display for Upstream {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(formatter, "http://{address}"),
+            Self::Unix(path) => write!(formatter, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl Serialize for Upstream {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Upstream {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_web_server_is_on_this_machine() {
+        for (text, shown) in [
+            ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+            ("http://127.0.0.1:8080/", "http://127.0.0.1:8080"),
+            ("http://localhost", "http://127.0.0.1:80"),
+            ("http://[::1]:81", "http://[::1]:81"),
+            ("unix:/run/nginx.sock", "unix:/run/nginx.sock"),
+        ] {
+            assert_eq!(text.parse::<Upstream>().unwrap().to_string(), shown);
+        }
+        for text in [
+            "",
+            "127.0.0.1:80",
+            "https://127.0.0.1",
+            "http://192.0.2.1:80",
+            "http://h:80",
+            "unix:a",
+            "http://127.0.0.1:0",
+            "http://127.0.0.1:80/x",
+            "http://[::2]:80",
+        ] {
+            assert_eq!(text.parse::<Upstream>(), Err(UpstreamError), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_wire_form() {
+        let text = r#"{"secrets":["aaaaaaaaaaaaaaaaaaaa"],"wireguard_port":1,"certificate_pem":"c","key_pem":"k","decoy":{"files":{"index.html":"aGk="}},"padding":false}"#;
+        let configuration: Configuration = serde_json::from_str(text).unwrap();
+        assert_eq!(serde_json::to_string(&configuration).unwrap(), text);
+        let shown = format!("{configuration:?}");
+        assert!(!shown.contains("aaaa") && shown.contains("KeyPem(..)"), "{shown}");
+        let short = r#"{"secrets":[],"wireguard_port":1,"certificate_pem":"c","key_pem":"k"}"#;
+        let configuration: Configuration = serde_json::from_str(short).unwrap();
+        assert!(configuration.padding && configuration.decoy == Decoy::Builtin);
+        let upstream = r#"{"upstream":"http://127.0.0.1:8080"}"#;
+        let decoy: Decoy = serde_json::from_str(upstream).unwrap();
+        assert_eq!(serde_json::to_string(&decoy).unwrap(), upstream);
+    }
+}

@@ -1,0 +1,270 @@
+//! The keeper: a process with the rights to read secrets, certificates and the decoy, that keeps a tunnel server without
+//! any rights configured.
+//!
+//! It pushes the configuration whenever the server has (re)started and whenever something changed, renews certificates
+//! of an authority, and writes down how things are. It decides nothing by itself: `machine` says what to do, this does
+//! it.
+
+mod by_server;
+mod file;
+mod load;
+mod machine;
+mod status;
+mod watch;
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::PathBuf;
+use std::pin::Pin;
+
+use phantom_certs::challenge::Challenger;
+use phantom_certs::issue::TIME_LIMIT;
+use phantom_certs::store::write_whole;
+use phantom_certs::{Listeners, Request, Split, Store, with_causes};
+use phantom_types::Timestamp;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::sleep;
+
+pub use by_server::ByServer;
+pub use file::{AcmeAccess, CertificateFiles, DecoySource, KeeperFile, KeeperFileError, Source};
+use load::Bundle;
+use machine::{Loaded, Machine, Step};
+use status::Status;
+use watch::Watch;
+
+use crate::config::Configuration;
+use crate::control::Control;
+use crate::log;
+
+/// Where the keeper finds and writes what.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Its configuration; see [`KeeperFile`].
+    pub config: PathBuf,
+    /// The control socket of the server.
+    pub control: PathBuf,
+    /// Where it writes its status.
+    pub status: PathBuf,
+    /// The time.
+    pub clock: fn() -> Timestamp,
+}
+
+/// The keeper could not begin.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeepError {
+    /// The kernel's help was refused.
+    #[error("{0} cannot be waited for")]
+    Wait(&'static str, #[source] io::Error),
+}
+
+/// Keeps a server until SIGTERM or SIGINT. `ready` is called once, when the server has acknowledged its first
+/// configuration. Whatever goes wrong meanwhile is written to the status file and, when it is new, to standard error.
+pub async fn run(options: &Options, ready: impl FnOnce()) -> Result<(), KeepError> {
+    let mut ready = Some(ready);
+    let mut keeper = Keeper::new(options)?;
+    loop {
+        match keeper.machine.step((options.clock)()) {
+            Step::Load => keeper.load()?,
+            Step::Connect => keeper.connect().await,
+            Step::Push => keeper.push().await,
+            Step::Ready => ready.take().into_iter().for_each(|ready| ready()),
+            Step::Issue => keeper.begin_issuance(),
+            Step::Write(status) => keeper.write(&status),
+            Step::Wait(longest) => {
+                if !keeper.wait(longest).await {
+                    return Ok(());
+                }
+            }
+        }
+    }
+}
+
+type Issuance = Pin<Box<dyn Future<Output = Result<(), String>>>>;
+
+struct Keeper<'o> {
+    options: &'o Options,
+    machine: Machine,
+    watch: Watch,
+    folders: BTreeSet<PathBuf>,
+    signals: [Signal; 3],
+    link: Option<Control>,
+    configuration: Option<Configuration>,
+    digest: [u8; 32],
+    generation: u64,
+    /// The configuration that was read last, perhaps without a usable certificate.
+    file: Option<KeeperFile>,
+    issuance: Option<Issuance>,
+    told: Option<String>,
+}
+
+impl<'o> Keeper<'o> {
+    fn new(options: &'o Options) -> Result<Self, KeepError> {
+        let on = |kind| signal(kind).map_err(|error| KeepError::Wait("a signal", error));
+        let folders = load::folders(&options.config, None);
+        Ok(Self {
+            options,
+            machine: Machine::new(),
+            watch: watch(&folders)?,
+            folders,
+            signals: [on(SignalKind::hangup())?, on(SignalKind::terminate())?, on(SignalKind::interrupt())?],
+            link: None,
+            configuration: None,
+            digest: [0; 32],
+            generation: 0,
+            file: None,
+            issuance: None,
+            told: None,
+        })
+    }
+
+    fn load(&mut self) -> Result<(), KeepError> {
+        // Watched anew before it is read: a change in between is then an event.
+        self.watch = watch(&self.folders)?;
+        match load::load(&self.options.config) {
+            Ok(bundle) => self.take(bundle),
+            Err(unusable) => {
+                let acme = |file: &KeeperFile| file.certificate.source == Source::Acme;
+                let obtain = unusable.file.as_ref().is_some_and(acme);
+                self.file = unusable.file.or(self.file.take());
+                self.machine.unusable(unusable.text, obtain, random());
+            }
+        }
+        let folders = load::folders(&self.options.config, self.file.as_ref());
+        if folders != self.folders {
+            self.folders = folders;
+            self.machine.changed();
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, bundle: Bundle) {
+        if self.digest != bundle.digest {
+            self.generation += 1;
+            self.digest = bundle.digest;
+            self.configuration = Some(bundle.configuration);
+        }
+        let source = bundle.file.certificate.source;
+        let loaded = Loaded { generation: self.generation, source, life: bundle.life };
+        self.file = Some(bundle.file);
+        self.machine.loaded(loaded, bundle.warning, random());
+    }
+
+    async fn connect(&mut self) {
+        let link = Control::connect(&self.options.control).await;
+        self.machine.connected(link.as_ref().map(drop).map_err(|error| with_causes(error)));
+        self.link = link.ok();
+    }
+
+    async fn push(&mut self) {
+        let (Some(link), Some(configuration)) = (&mut self.link, self.configuration.clone()) else {
+            return self.machine.disconnected();
+        };
+        let result = link.configure(configuration).await.map_err(|error| with_causes(&error));
+        if result.is_err() {
+            self.link = None;
+        }
+        self.machine.pushed(result);
+    }
+
+    fn begin_issuance(&mut self) {
+        let Some((file, acme)) = self.file.as_ref().and_then(|file| Some((file, file.acme.clone()?))) else {
+            return self.machine.issued(
+                Err("no authority is configured".to_owned()),
+                (self.options.clock)(),
+                random(),
+            );
+        };
+        let listeners = Listeners::new(acme.listen, acme.tls_alpn_port, acme.http01_port);
+        // A server that runs has the port, configured or not; without one it is free.
+        let challenger: Box<dyn Challenger> = if self.link.is_some() {
+            Box::new(Split { tls_alpn: ByServer::new(&self.options.control), http: listeners })
+        } else {
+            Box::new(listeners)
+        };
+        let request = Request {
+            name: file.domain.clone(),
+            directory: acme.directory,
+            ca_file: acme.ca_file,
+            time_limit: TIME_LIMIT,
+            renew: true,
+        };
+        let clock = self.options.clock;
+        self.issuance = Some(Box::pin(async move {
+            let store = Store::open(&acme.account_dir).map_err(|error| with_causes(&error))?;
+            let issued = phantom_certs::issue(&request, &store, &challenger, &clock).await;
+            let issued = issued.map_err(|error| with_causes(&error))?;
+            issued.warnings.iter().for_each(log::line);
+            Ok(())
+        }));
+    }
+
+    fn write(&mut self, status: &Status) {
+        let trouble = status.alarm.clone().or_else(|| status.last_error.clone());
+        if trouble != self.told {
+            if let Some(trouble) = &trouble {
+                log::line(trouble);
+            }
+            self.told = trouble;
+        }
+        let text = serde_json::to_string(status).map_err(|error| error.to_string());
+        let path = &self.options.status;
+        let written =
+            text.and_then(|text| write_whole(path, &(text + "\n")).map_err(|error| with_causes(&error)));
+        if let Err(error) = written {
+            log::line(error);
+        }
+    }
+
+    /// Waits for whatever comes first; false at the end.
+    async fn wait(&mut self, longest: std::time::Duration) -> bool {
+        let [hangup, terminate, interrupt] = &mut self.signals;
+        let now = self.options.clock;
+        tokio::select! {
+            () = self.watch.changed() => self.machine.changed(),
+            _ = hangup.recv() => self.machine.changed(),
+            _ = terminate.recv() => return false,
+            _ = interrupt.recv() => return false,
+            () = closed(&mut self.link) => {
+                self.link = None;
+                self.machine.disconnected();
+            }
+            result = ended(&mut self.issuance) => {
+                self.issuance = None;
+                self.machine.issued(result, now(), random());
+            }
+            () = sleep(longest) => {}
+        }
+        self.machine.woken(now());
+        true
+    }
+}
+
+async fn closed(link: &mut Option<Control>) {
+    match link {
+        Some(link) => link.closed().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn ended(issuance: &mut Option<Issuance>) -> Result<(), String> {
+    match issuance {
+        Some(issuance) => issuance.await,
+        None => std::future::pending().await,
+    }
+}
+
+fn watch(folders: &BTreeSet<PathBuf>) -> Result<Watch, KeepError> {
+    Watch::new(folders).map_err(|error| KeepError::Wait("a change of a file", error))
+}
+
+fn random() -> u32 {
+    let mut bytes = [0; 4];
+    // Without randomness renewals are only not spread.
+    let _ = aws_lc_rs::rand::fill(&mut bytes);
+    u32::from_ne_bytes(bytes)
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests prepare files by themselves")]
+mod tests;

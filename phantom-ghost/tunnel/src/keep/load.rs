@@ -1,0 +1,168 @@
+//! Reads what the keeper has to push: its configuration, the certificate's files and the decoy's.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use aws_lc_rs::digest::SHA256;
+use phantom_certs::inspect::{self, inspect_timeless};
+use phantom_certs::schedule::Life;
+use phantom_certs::with_causes;
+use zeroize::Zeroizing;
+
+use super::file::{DecoySource, KeeperFile, Source};
+use crate::config::{Configuration, Decoy, FileBytes, KeyPem, MAX_SITE};
+
+/// Most files of a decoy site.
+const FILES_MAX: usize = 1000;
+/// How deep they may lie.
+const DEPTH_MAX: usize = 8;
+
+/// What is to be in force.
+#[derive(Debug)]
+pub(super) struct Bundle {
+    /// What the server is told.
+    pub(super) configuration: Configuration,
+    /// Tells one configuration from another.
+    pub(super) digest: [u8; 32],
+    /// From when until when the certificate is valid.
+    pub(super) life: Life,
+    pub(super) file: KeeperFile,
+    /// What is wrong although it can be used.
+    pub(super) warning: Option<String>,
+}
+
+/// Nothing that could be put into force.
+#[derive(Debug)]
+pub(super) struct Unusable {
+    pub(super) text: String,
+    /// The configuration, when only the certificate is wrong.
+    pub(super) file: Option<KeeperFile>,
+}
+
+/// Reads everything. An expired certificate, or one that is not valid yet, is used: it may be the only way in, and a
+/// clock can be wrong.
+pub(super) fn load(path: &Path) -> Result<Bundle, Box<Unusable>> {
+    let unusable = |text| Box::new(Unusable { text, file: None });
+    let text = fs::read_to_string(path).map(Zeroizing::new);
+    let text = text.map_err(|error| unusable(format!("{} cannot be read: {error}", path.display())))?;
+    let file = KeeperFile::parse(&text).map_err(|error| unusable(error.to_string()))?;
+    let certificate = &file.certificate;
+    let pair = inspect::read(&certificate.cert_path, &certificate.key_path);
+    let pair = pair.and_then(|pair| inspect_timeless(&pair, &file.domain).map(|seen| (pair, seen)));
+    let (pair, seen) = match pair {
+        Ok(found) => found,
+        Err(error) => return Err(Box::new(Unusable { text: with_causes(&error), file: Some(file) })),
+    };
+    let (decoy, warning) = match &file.decoy {
+        None => (Decoy::Builtin, None),
+        Some(DecoySource::Upstream(upstream)) => (Decoy::Upstream(upstream.clone()), None),
+        Some(DecoySource::Dir(folder)) => match site(folder) {
+            Ok(files) if files.is_empty() => (Decoy::Builtin, None),
+            Ok(files) => (Decoy::Files(files), None),
+            Err(error) => {
+                (Decoy::Builtin, Some(format!("the decoy in {} is not used: {error}", folder.display())))
+            }
+        },
+    };
+    let configuration = Configuration {
+        secrets: file.secrets.clone(),
+        wireguard_port: file.wireguard_port,
+        certificate_pem: pair.chain_pem.clone(),
+        key_pem: KeyPem::new(pair.key_pem.expose().to_owned()),
+        decoy,
+        padding: true,
+    };
+    let text = serde_json::to_vec(&configuration).map(Zeroizing::new);
+    let text = text.map_err(|error| unusable(error.to_string()))?;
+    let mut digest = [0; 32];
+    digest.copy_from_slice(aws_lc_rs::digest::digest(&SHA256, &text).as_ref());
+    Ok(Bundle { configuration, digest, life: seen.life(), file, warning })
+}
+
+/// The directories in which a change can mean that something else is to be in force. That of a file's name and the one
+/// above it, since the certificate's directory is exchanged as a whole; and where a link leads.
+pub(super) fn folders(path: &Path, file: Option<&KeeperFile>) -> BTreeSet<PathBuf> {
+    let mut folders = BTreeSet::new();
+    let parents = |path: &Path| path.ancestors().skip(1).take(2).map(Path::to_owned).collect::<Vec<_>>();
+    folders.extend(parents(path).into_iter().next());
+    let Some(file) = file else {
+        return folders;
+    };
+    for path in [&file.certificate.cert_path, &file.certificate.key_path] {
+        folders.extend(parents(path));
+        if file.certificate.source == Source::Operator {
+            folders.extend(path.canonicalize().ok().and_then(|path| path.parent().map(Path::to_owned)));
+        }
+    }
+    if let Some(DecoySource::Dir(folder)) = &file.decoy {
+        folders.extend(folder.parent().map(Path::to_owned));
+        let below = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+        folders.extend(below.filter(|path| path.is_dir()).take(64));
+        folders.insert(folder.clone());
+    }
+    folders
+}
+
+/// A directory's ordinary files, by their path in it. That it does not exist is no error; links and hidden files are
+/// left out.
+fn site(folder: &Path) -> io::Result<BTreeMap<String, FileBytes>> {
+    let mut files = BTreeMap::new();
+    let mut room = MAX_SITE;
+    let mut open = vec![(folder.to_owned(), String::new(), 0)];
+    while let Some((folder, prefix, depth)) = open.pop() {
+        let entries = match fs::read_dir(&folder) {
+            Err(error) if depth == 0 && error.kind() == io::ErrorKind::NotFound => return Ok(files),
+            other => other?,
+        };
+        for entry in entries {
+            let entry = entry?;
+            let Some(name) =
+                entry.file_name().to_str().filter(|name| !name.starts_with('.')).map(str::to_owned)
+            else {
+                continue;
+            };
+            let kind = entry.file_type()?;
+            if kind.is_dir() && depth < DEPTH_MAX {
+                open.push((entry.path(), format!("{prefix}{name}/"), depth + 1));
+            } else if kind.is_file() {
+                let size = usize::try_from(entry.metadata()?.len()).unwrap_or(usize::MAX);
+                let bytes = if size <= room { fs::read(entry.path())? } else { Vec::new() };
+                room = room
+                    .checked_sub(size.max(bytes.len()))
+                    .ok_or_else(|| io::Error::other("more than 8 MiB"))?;
+                files.insert(format!("{prefix}{name}"), FileBytes(bytes));
+            }
+            if files.len() > FILES_MAX {
+                return Err(io::Error::other("more than 1000 files"));
+            }
+        }
+    }
+    Ok(files)
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests prepare files by themselves")]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_site_has_ordinary_files_only_and_bounds() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("decoy");
+        assert!(site(&folder).unwrap().is_empty());
+        fs::create_dir_all(folder.join("css/deep")).unwrap();
+        for file in ["index.html", "css/a.css", "css/deep/b.css", ".hidden"] {
+            fs::write(folder.join(file), file).unwrap();
+        }
+        symlink("/etc/passwd", folder.join("passwd")).unwrap();
+        let files = site(&folder).unwrap();
+        assert_eq!(files.keys().collect::<Vec<_>>(), ["css/a.css", "css/deep/b.css", "index.html"]);
+        assert_eq!(files["css/a.css"].0, b"css/a.css");
+        fs::write(folder.join("big"), vec![0; MAX_SITE]).unwrap();
+        assert!(site(&folder).unwrap_err().to_string().contains("8 MiB"));
+    }
+}

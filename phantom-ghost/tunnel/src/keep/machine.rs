@@ -1,0 +1,212 @@
+//! What the keeper does next. Pure: it is told what happened and what time it is, and says one step at a time.
+
+use std::time::Duration;
+
+use phantom_certs::commands::rfc3339;
+use phantom_certs::schedule::{LONGEST_SLEEP, Life, Schedule};
+use phantom_types::Timestamp;
+
+use super::file::Source;
+use super::status::{Renewal, Status, next_attempt};
+
+/// First wait before the server is tried again; it doubles up to one of the following.
+const RETRY: Duration = Duration::from_millis(100);
+/// Longest wait for a server that is not there.
+const RETRY_ABSENT: Duration = Duration::from_secs(2);
+/// Longest wait for a server that refused its configuration.
+const RETRY_REFUSED: Duration = Duration::from_secs(30);
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Read configuration and certificate; then [`Machine::loaded`] or [`Machine::unusable`].
+    Load,
+    /// Connect to the server; then [`Machine::connected`].
+    Connect,
+    /// Push the configuration; then [`Machine::pushed`].
+    Push,
+    /// Tell the service manager that we are ready.
+    Ready,
+    /// Begin to obtain a certificate; when that ends, [`Machine::issued`].
+    Issue,
+    /// Write the status.
+    Write(Status),
+    /// Wait for an event, no longer than this; then [`Machine::woken`].
+    Wait(Duration),
+}
+
+/// What was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Loaded {
+    /// Another one than before means another configuration.
+    pub(super) generation: u64,
+    pub(super) source: Source,
+    pub(super) life: Life,
+}
+
+#[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a thing of its own that is so or not")]
+pub(super) struct Machine {
+    load: bool,
+    loaded_at: Option<Timestamp>,
+    bundle: Option<Loaded>,
+    load_error: Option<String>,
+    up: bool,
+    /// After a failure, until something happens.
+    hold: bool,
+    failures: u32,
+    refused: bool,
+    link_error: Option<String>,
+    acknowledged: Option<u64>,
+    schedule: Option<Schedule>,
+    issuing: bool,
+    ready: bool,
+    status: Option<Status>,
+}
+
+impl Machine {
+    pub(super) fn new() -> Self {
+        Self { load: true, ..Self::default() }
+    }
+
+    /// The next step. Steps that have an outcome are said once; the outcome is told before the next call.
+    pub(super) fn step(&mut self, now: Timestamp) -> Step {
+        if std::mem::take(&mut self.load) {
+            self.loaded_at = Some(now);
+            return Step::Load;
+        }
+        if !self.up && !self.hold {
+            return Step::Connect;
+        }
+        if self.up && self.bundle.is_some_and(|bundle| self.acknowledged != Some(bundle.generation)) {
+            return Step::Push;
+        }
+        // What is written is in force by then.
+        let status = self.status(now);
+        if self.status.as_ref() != Some(&status) {
+            self.status = Some(status.clone());
+            return Step::Write(status);
+        }
+        if self.acknowledged.is_some() && !self.ready {
+            self.ready = true;
+            return Step::Ready;
+        }
+        if !self.issuing && self.schedule.as_mut().is_some_and(|schedule| schedule.due(now)) {
+            self.issuing = true;
+            return Step::Issue;
+        }
+        Step::Wait(self.wait(now))
+    }
+
+    /// A file may have changed, or somebody asks for everything to be read again.
+    pub(super) fn changed(&mut self) {
+        self.load = true;
+    }
+
+    /// A wait ended, for whatever reason.
+    pub(super) fn woken(&mut self, now: Timestamp) {
+        self.hold = false;
+        // Not every change is noticed: a file behind a link, a clock that was set.
+        let old = |at: Timestamp| at > now || now.since(at) >= LONGEST_SLEEP;
+        self.load |= self.loaded_at.is_none_or(old);
+    }
+
+    /// What was read can be put into force; perhaps with a warning.
+    pub(super) fn loaded(&mut self, loaded: Loaded, warning: Option<String>, jitter: u32) {
+        self.load_error = warning;
+        if loaded.source != Source::Acme {
+            self.schedule = None;
+        } else if self.schedule.as_ref().and_then(Schedule::life) != Some(loaded.life) {
+            self.schedule = Some(Schedule::new(Some(loaded.life), jitter));
+        }
+        self.bundle = Some(loaded);
+    }
+
+    /// What was read cannot be put into force; what is in force stays. `obtain`: the configuration is usable and a
+    /// certificate would make it whole.
+    pub(super) fn unusable(&mut self, error: String, obtain: bool, jitter: u32) {
+        self.load_error = Some(error);
+        if obtain && self.schedule.as_ref().is_none_or(|schedule| schedule.life().is_some()) {
+            self.schedule = Some(Schedule::new(None, jitter));
+        }
+    }
+
+    pub(super) fn connected(&mut self, result: Result<(), String>) {
+        match result {
+            Ok(()) => self.up = true,
+            Err(error) => self.failed(error, false),
+        }
+    }
+
+    /// The server's answer to a push, or that there was none.
+    pub(super) fn pushed(&mut self, result: Result<(), String>) {
+        match (result, self.bundle) {
+            (Ok(()), Some(bundle)) => {
+                self.acknowledged = Some(bundle.generation);
+                (self.failures, self.refused, self.link_error) = (0, false, None);
+            }
+            (Ok(()), None) => {}
+            (Err(error), _) => self.failed(error, true),
+        }
+    }
+
+    /// The connection to the server ended.
+    pub(super) fn disconnected(&mut self) {
+        self.failed("the connection to the tunnel server ended".to_owned(), false);
+    }
+
+    /// An issuance ended.
+    pub(super) fn issued(&mut self, result: Result<(), String>, now: Timestamp, jitter: u32) {
+        self.issuing = false;
+        self.load |= result.is_ok();
+        let error = result.err().unwrap_or_else(|| {
+            // Forgotten as soon as a new certificate is read. If none is, authorities are not asked without a pause.
+            "a certificate was obtained, but the configuration names other files".to_owned()
+        });
+        if let Some(schedule) = &mut self.schedule {
+            schedule.failed(now, jitter, error);
+        }
+    }
+
+    /// Whether the server has its configuration.
+    const fn serving(&self) -> bool {
+        self.up && self.acknowledged.is_some()
+    }
+
+    fn failed(&mut self, error: String, refused: bool) {
+        (self.up, self.acknowledged, self.hold) = (false, None, true);
+        self.refused = refused;
+        self.failures = self.failures.saturating_add(1);
+        self.link_error = Some(error);
+    }
+
+    fn wait(&self, now: Timestamp) -> Duration {
+        let renewal = self.schedule.as_ref().filter(|_| !self.issuing).map(|schedule| schedule.sleep(now));
+        let longest = if self.refused { RETRY_REFUSED } else { RETRY_ABSENT };
+        let retry = RETRY.saturating_mul(1 << self.failures.saturating_sub(1).min(16)).min(longest);
+        let retry = (!self.up).then_some(retry);
+        [renewal, retry].into_iter().flatten().fold(LONGEST_SLEEP, Duration::min)
+    }
+
+    fn status(&self, now: Timestamp) -> Status {
+        let source = self.bundle.map(|bundle| bundle.source);
+        let expired = self.bundle.filter(|bundle| now.seconds() > bundle.life.not_after.seconds());
+        let expired =
+            expired.map(|bundle| format!("the certificate expired at {}", rfc3339(bundle.life.not_after)));
+        let renewal = self.schedule.as_ref().and_then(Schedule::last_error).map(ToOwned::to_owned);
+        let errors = [expired, self.load_error.clone(), self.link_error.clone(), renewal];
+        let errors: Vec<String> = errors.into_iter().flatten().collect();
+        Status {
+            serving: self.serving(),
+            source,
+            expires_at: self.bundle.map(|bundle| rfc3339(bundle.life.not_after)),
+            renewal: if self.schedule.is_some() { Renewal::Automatic } else { source.into() },
+            next_attempt: next_attempt(self.schedule.as_ref(), now),
+            last_error: (!errors.is_empty()).then(|| errors.join("; ")),
+            alarm: self.schedule.as_ref().and_then(|schedule| schedule.alarm(now)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

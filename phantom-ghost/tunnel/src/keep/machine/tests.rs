@@ -1,0 +1,226 @@
+//! The keeper's decisions, one step at a time.
+
+use super::*;
+
+const DAY: Duration = Duration::from_hours(24);
+
+fn at(passed: Duration) -> Timestamp {
+    Timestamp::from_micros(1_757_380_307_000_000 + i64::try_from(passed.as_micros()).unwrap())
+}
+
+fn start() -> Timestamp {
+    at(Duration::ZERO)
+}
+
+fn loaded(generation: u64, source: Source, from: Duration) -> Loaded {
+    Loaded { generation, source, life: Life { not_before: at(from), not_after: at(from + 90 * DAY) } }
+}
+
+/// The next step that is not about the status.
+fn step(machine: &mut Machine, now: Timestamp) -> Step {
+    loop {
+        match machine.step(now) {
+            Step::Write(_) => {}
+            other => return other,
+        }
+    }
+}
+
+/// A machine that serves.
+fn serving(source: Source) -> Machine {
+    let mut machine = Machine::new();
+    assert_eq!(step(&mut machine, start()), Step::Load);
+    machine.loaded(loaded(1, source, Duration::ZERO), None, 0);
+    assert_eq!(step(&mut machine, start()), Step::Connect);
+    machine.connected(Ok(()));
+    assert_eq!(step(&mut machine, start()), Step::Push);
+    machine.pushed(Ok(()));
+    assert_eq!(step(&mut machine, start()), Step::Ready);
+    assert!(matches!(step(&mut machine, start()), Step::Wait(_)));
+    machine
+}
+
+fn status(machine: &Machine, now: Timestamp) -> Status {
+    machine.status(now)
+}
+
+#[test]
+fn it_loads_connects_pushes_and_is_ready() {
+    let machine = serving(Source::Acme);
+    let status = status(&machine, start());
+    assert!(status.serving);
+    assert_eq!(
+        serde_json::to_string(&status).unwrap(),
+        r#"{"serving":true,"source":"acme","expires_at":"2025-12-08T01:11:47Z","renewal":"automatic","next_attempt":"2025-11-08T01:11:47Z","last_error":null,"alarm":null}"#
+    );
+}
+
+#[test]
+fn it_is_ready_once_and_pushes_again_after_every_connection() {
+    let mut machine = serving(Source::SelfSigned);
+    machine.disconnected();
+    assert!(!status(&machine, start()).serving);
+    machine.woken(start());
+    assert_eq!(step(&mut machine, start()), Step::Connect);
+    machine.connected(Ok(()));
+    assert_eq!(step(&mut machine, start()), Step::Push);
+    machine.pushed(Ok(()));
+    assert!(matches!(step(&mut machine, start()), Step::Wait(_)));
+    assert_eq!(status(&machine, start()).last_error, None);
+}
+
+#[test]
+fn a_change_is_pushed_and_no_change_is_not() {
+    let mut machine = serving(Source::Operator);
+    machine.changed();
+    assert_eq!(step(&mut machine, start()), Step::Load);
+    machine.loaded(loaded(1, Source::Operator, Duration::ZERO), None, 0);
+    assert!(matches!(step(&mut machine, start()), Step::Wait(_)));
+    machine.changed();
+    assert_eq!(step(&mut machine, start()), Step::Load);
+    machine.loaded(loaded(2, Source::Operator, DAY), None, 0);
+    assert_eq!(step(&mut machine, start()), Step::Push);
+    machine.pushed(Ok(()));
+    let status = status(&machine, start());
+    assert_eq!((status.renewal, status.next_attempt), (Renewal::Operator, None));
+}
+
+#[test]
+fn what_is_wrong_leaves_what_is_in_force() {
+    let mut machine = serving(Source::Operator);
+    machine.changed();
+    assert_eq!(step(&mut machine, start()), Step::Load);
+    machine.unusable("the key does not match".into(), false, 0);
+    assert!(matches!(step(&mut machine, start()), Step::Wait(_)));
+    let seen = status(&machine, start());
+    assert!(seen.serving);
+    assert_eq!(seen.last_error.as_deref(), Some("the key does not match"));
+    // A new connection gets what was good.
+    machine.disconnected();
+    machine.woken(start());
+    assert_eq!(step(&mut machine, start()), Step::Connect);
+}
+
+#[test]
+fn an_absent_server_is_tried_more_and_more_seldom_and_a_refusing_one_still_more() {
+    let mut machine = Machine::new();
+    step(&mut machine, start());
+    machine.loaded(loaded(1, Source::SelfSigned, Duration::ZERO), None, 0);
+    let mut waits = Vec::new();
+    for _ in 0..8 {
+        assert_eq!(step(&mut machine, start()), Step::Connect);
+        machine.connected(Err("nobody listens".into()));
+        let Step::Wait(wait) = step(&mut machine, start()) else { panic!() };
+        waits.push(wait);
+        machine.woken(start());
+    }
+    assert_eq!((waits[0], waits[1], waits[7]), (RETRY, 2 * RETRY, RETRY_ABSENT));
+    for _ in 0..4 {
+        assert_eq!(step(&mut machine, start()), Step::Connect);
+        machine.connected(Ok(()));
+        assert_eq!(step(&mut machine, start()), Step::Push);
+        machine.pushed(Err("refused".into()));
+        assert!(matches!(step(&mut machine, start()), Step::Wait(_)));
+        machine.woken(start());
+    }
+    step(&mut machine, start());
+    machine.connected(Ok(()));
+    step(&mut machine, start());
+    machine.pushed(Err("refused".into()));
+    assert_eq!(step(&mut machine, start()), Step::Wait(RETRY_REFUSED));
+    assert_eq!(status(&machine, start()).last_error.as_deref(), Some("refused"));
+}
+
+#[test]
+fn a_certificate_is_renewed_and_the_new_one_pushed() {
+    let mut machine = serving(Source::Acme);
+    let day = at(62 * DAY);
+    assert_eq!(step(&mut machine, day), Step::Issue);
+    assert!(matches!(step(&mut machine, day), Step::Wait(_)), "one at a time");
+    machine.issued(Ok(()), day, 0);
+    assert_eq!(step(&mut machine, day), Step::Load);
+    machine.loaded(loaded(2, Source::Acme, 62 * DAY), None, 0);
+    assert_eq!(step(&mut machine, day), Step::Push);
+    machine.pushed(Ok(()));
+    assert!(matches!(step(&mut machine, day), Step::Wait(_)));
+    let seen = status(&machine, day);
+    assert_eq!((seen.last_error, seen.expires_at.as_deref()), (None, Some("2026-02-08T01:11:47Z")));
+}
+
+#[test]
+fn a_failed_renewal_waits_and_keeps_serving() {
+    let mut machine = serving(Source::Acme);
+    let mut now = at(62 * DAY);
+    for attempt in 1..=4 {
+        assert_eq!(step(&mut machine, now), Step::Issue);
+        machine.issued(Err("rate limited".into()), now, 0);
+        assert!(matches!(step(&mut machine, now), Step::Wait(_)));
+        let seen = status(&machine, now);
+        assert!(seen.serving);
+        assert_eq!(seen.last_error.as_deref(), Some("rate limited"));
+        assert_eq!(seen.alarm.is_some(), attempt >= 3);
+        now = machine.schedule.as_ref().unwrap().next(now);
+    }
+}
+
+#[test]
+fn an_authority_is_not_asked_again_at_once_when_the_files_are_others() {
+    let mut machine = serving(Source::Acme);
+    let day = at(62 * DAY);
+    assert_eq!(step(&mut machine, day), Step::Issue);
+    machine.issued(Ok(()), day, 0);
+    assert_eq!(step(&mut machine, day), Step::Load);
+    machine.loaded(loaded(1, Source::Acme, Duration::ZERO), None, 0);
+    assert!(matches!(step(&mut machine, day), Step::Wait(_)));
+    assert!(status(&machine, day).last_error.unwrap().contains("names other files"));
+}
+
+#[test]
+fn without_a_certificate_one_is_obtained_first() {
+    let mut machine = Machine::new();
+    assert_eq!(step(&mut machine, start()), Step::Load);
+    machine.unusable("there is no file".into(), true, 0);
+    assert_eq!(step(&mut machine, start()), Step::Connect, "a server that is there answers the challenge");
+    machine.connected(Err("nobody listens".into()));
+    assert_eq!(step(&mut machine, start()), Step::Issue);
+    assert!(!machine.serving());
+    machine.issued(Err("refused".into()), start(), 0);
+    machine.changed();
+    assert_eq!(step(&mut machine, start()), Step::Load);
+    machine.unusable("there is no file".into(), true, 0);
+    assert!(matches!(step(&mut machine, start()), Step::Wait(_)), "the failure is not forgotten");
+    assert_eq!(status(&machine, start()).renewal, Renewal::Automatic);
+}
+
+#[test]
+fn an_expired_certificate_is_served_and_told() {
+    let mut machine = serving(Source::Operator);
+    let late = at(91 * DAY);
+    machine.woken(late);
+    assert_eq!(step(&mut machine, late), Step::Load, "a look from time to time");
+    machine.loaded(loaded(1, Source::Operator, Duration::ZERO), None, 0);
+    let seen = status(&machine, late);
+    assert!(seen.serving);
+    assert_eq!(seen.last_error.as_deref(), Some("the certificate expired at 2025-12-08T01:11:47Z"));
+}
+
+#[test]
+fn a_status_is_written_when_it_changes_only() {
+    let mut machine = serving(Source::Acme);
+    assert!(matches!(machine.step(start()), Step::Wait(_)));
+    machine.disconnected();
+    let Step::Write(status) = machine.step(start()) else { panic!() };
+    assert!(!status.serving);
+    assert!(matches!(machine.step(start()), Step::Wait(_)));
+}
+
+#[test]
+fn files_are_read_from_time_to_time_and_after_a_clock_was_set_back() {
+    let mut machine = serving(Source::SelfSigned);
+    machine.woken(at(LONGEST_SLEEP / 2));
+    assert!(matches!(step(&mut machine, at(LONGEST_SLEEP / 2)), Step::Wait(_)));
+    machine.woken(at(LONGEST_SLEEP));
+    assert_eq!(step(&mut machine, at(LONGEST_SLEEP)), Step::Load);
+    machine.woken(start().minus(DAY));
+    assert_eq!(step(&mut machine, start().minus(DAY)), Step::Load);
+}

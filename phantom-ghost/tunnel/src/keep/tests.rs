@@ -1,0 +1,249 @@
+//! The keeper with real files, against a server that only writes down what it is told.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use phantom_certs::{Pair, now, self_sign};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::UnixListener;
+use tokio::task::JoinHandle;
+
+use super::*;
+
+const NAME: &str = "vpn.example.com";
+
+struct Server {
+    told: Arc<Mutex<Vec<Value>>>,
+    answer: Arc<Mutex<String>>,
+    task: JoinHandle<()>,
+}
+
+impl Server {
+    fn start(path: &Path) -> Self {
+        drop(fs::remove_file(path));
+        let listener = UnixListener::bind(path).unwrap();
+        let (told, answer) = (Arc::default(), Arc::new(Mutex::new(json!({"ok": true}).to_string())));
+        let task = tokio::spawn(serve(listener, Arc::clone(&told), Arc::clone(&answer)));
+        Self { told, answer, task }
+    }
+
+    /// What the n-th request configured, as soon as it is there.
+    async fn configuration(&self, n: usize) -> Value {
+        until(|| self.told.lock().unwrap().get(n).cloned()).await["configure"].clone()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn serve(listener: UnixListener, told: Arc<Mutex<Vec<Value>>>, answer: Arc<Mutex<String>>) {
+    let mut visitors = tokio::task::JoinSet::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        let (told, answer) = (Arc::clone(&told), Arc::clone(&answer));
+        visitors.spawn(async move {
+            let mut lines = BufReader::new(stream).lines();
+            while let Ok(Some(line)) = lines.next_line().await {
+                told.lock().unwrap().push(serde_json::from_str(&line).unwrap());
+                let line = answer.lock().unwrap().clone() + "\n";
+                lines.get_mut().get_mut().write_all(line.as_bytes()).await.unwrap();
+            }
+        });
+    }
+}
+
+async fn until<T>(mut look: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + Duration::from_secs(20);
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < end, "it does not come");
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+struct Home {
+    folder: tempfile::TempDir,
+    ready: Arc<AtomicUsize>,
+}
+
+impl Home {
+    fn new() -> Self {
+        let home = Self { folder: tempfile::tempdir().unwrap(), ready: Arc::default() };
+        fs::create_dir(home.path("live")).unwrap();
+        home.certificate(NAME);
+        home.config("a", "operator", NAME);
+        home
+    }
+
+    fn path(&self, file: &str) -> PathBuf {
+        self.folder.path().join(file)
+    }
+
+    fn certificate(&self, name: &str) -> Pair {
+        let pair = self_sign(&name.parse().unwrap(), now()).unwrap();
+        fs::write(self.path("live/key.pem"), pair.key_pem.expose()).unwrap();
+        fs::write(self.path("live/chain.pem"), &pair.chain_pem).unwrap();
+        pair
+    }
+
+    fn config(&self, secret: &str, source: &str, domain: &str) {
+        let text = json!({"domain": domain, "secrets": [secret.repeat(64)], "wireguard_port": 51820,
+            "certificate": {"source": source, "cert_path": self.path("live/chain.pem"), "key_path": self.path("live/key.pem")},
+            "decoy": {"dir": self.path("decoy")}});
+        fs::write(self.path("draft"), format!("# phantom-wg\n{text}\n")).unwrap();
+        fs::rename(self.path("draft"), self.path("ghost.conf")).unwrap();
+    }
+
+    fn keep(&self) -> impl Future<Output = ()> + use<> {
+        let (config, control) = (self.path("ghost.conf"), self.path("control"));
+        let options = Options { config, control, status: self.path("status.json"), clock: now };
+        let ready = Arc::clone(&self.ready);
+        async move {
+            run(&options, || _ = ready.fetch_add(1, Ordering::Relaxed)).await.unwrap();
+        }
+    }
+
+    fn status(&self) -> Option<Value> {
+        serde_json::from_str(&fs::read_to_string(self.path("status.json")).ok()?).ok()
+    }
+
+    async fn status_with(&self, field: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        until(|| self.status().filter(|status| wanted(&status[field]))).await
+    }
+}
+
+/// Runs a test beside a keeper.
+async fn beside(home: &Home, test: impl Future<Output = ()>) {
+    tokio::select! {
+        () = home.keep() => panic!("the keeper ended"),
+        () = test => {}
+    }
+}
+
+#[tokio::test]
+async fn changes_reach_the_server() {
+    let home = Home::new();
+    let server = Server::start(&home.path("control"));
+    let first = fs::read_to_string(home.path("live/chain.pem")).unwrap();
+    beside(&home, async {
+        let told = server.configuration(0).await;
+        assert_eq!((&told["secrets"], &told["wireguard_port"]), (&json!(["a".repeat(64)]), &json!(51820)));
+        assert_eq!((&told["certificate_pem"], &told["decoy"]), (&json!(first), &json!("builtin")));
+        home.status_with("serving", |serving| serving == true).await;
+        until(|| (home.ready.load(Ordering::Relaxed) == 1).then_some(())).await;
+        assert_eq!(fs::metadata(home.path("status.json")).unwrap().permissions().mode() & 0o7777, 0o600);
+        // Another secret.
+        home.config("b", "operator", NAME);
+        assert_eq!(server.configuration(1).await["secrets"], json!(["b".repeat(64)]));
+        // Another certificate of the operator, its two files written one after the other.
+        let second = home.certificate(NAME);
+        let mut told = server.configuration(2).await;
+        assert_eq!(told["certificate_pem"], json!(second.chain_pem));
+        // A decoy.
+        fs::create_dir(home.path("decoy")).unwrap();
+        fs::write(home.path("decoy/index.html"), "hi").unwrap();
+        for n in 3.. {
+            told = server.configuration(n).await;
+            if told["decoy"] == json!({"files": {"index.html": "aGk="}}) {
+                break;
+            }
+        }
+        assert_eq!(home.ready.load(Ordering::Relaxed), 1, "ready is said once");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_restarted_server_is_told_again() {
+    let home = Home::new();
+    beside(&home, async {
+        let status = home.status_with("last_error", Value::is_string).await;
+        assert!(status["last_error"].as_str().unwrap().contains("control"), "nobody listens yet: {status}");
+        assert_eq!(status["serving"], false);
+        for _ in 0..2 {
+            let server = Server::start(&home.path("control"));
+            assert_eq!(server.configuration(0).await["wireguard_port"], 51820);
+            home.status_with("serving", |serving| serving == true).await;
+            drop(server);
+            home.status_with("serving", |serving| serving == false).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn wrong_files_leave_what_is_in_force() {
+    let home = Home::new();
+    let server = Server::start(&home.path("control"));
+    beside(&home, async {
+        server.configuration(0).await;
+        let error = async |part: &str| {
+            let status = home
+                .status_with("last_error", |error| error.as_str().is_some_and(|e| e.contains(part)))
+                .await;
+            assert_eq!(status["serving"], true);
+        };
+        fs::write(home.path("live/chain.pem"), "nonsense").unwrap();
+        error("not PEM").await;
+        home.certificate("other.example.com");
+        error("does not cover vpn.example.com").await;
+        home.certificate(NAME);
+        home.status_with("last_error", Value::is_null).await;
+        fs::write(home.path("ghost.conf"), "# phantom-wg\n{}").unwrap();
+        error("line 2").await;
+        fs::remove_file(home.path("ghost.conf")).unwrap();
+        error("cannot be read").await;
+        home.config("a", "operator", NAME);
+        home.status_with("last_error", Value::is_null).await;
+        let told = server.told.lock().unwrap().clone();
+        assert_eq!(told.len(), 2, "the second certificate is the only change that is usable");
+        drop(told);
+        // A server that refuses is asked again, and told about.
+        *server.answer.lock().unwrap() = json!({"error": "no such port"}).to_string();
+        home.config("c", "operator", NAME);
+        let status = home.status_with("serving", |serving| serving == false).await;
+        assert_eq!(status["last_error"], "the tunnel server refused: no such port");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_link_to_the_newest_files_is_followed() {
+    let home = Home::new();
+    for folder in ["archive1", "archive2"] {
+        let pair = home.certificate(NAME);
+        fs::create_dir(home.path(folder)).unwrap();
+        fs::write(home.path(folder).join("chain.pem"), &pair.chain_pem).unwrap();
+        fs::write(home.path(folder).join("key.pem"), pair.key_pem.expose()).unwrap();
+    }
+    let point = |folder: &str| {
+        for file in ["chain.pem", "key.pem"] {
+            let target = home.path(folder).join(file);
+            std::os::unix::fs::symlink(target, home.path("draft")).unwrap();
+            fs::rename(home.path("draft"), home.path("live").join(file)).unwrap();
+        }
+    };
+    let text = |folder: &str| json!(fs::read_to_string(home.path(folder).join("chain.pem")).unwrap());
+    point("archive1");
+    let server = Server::start(&home.path("control"));
+    beside(&home, async {
+        assert_eq!(server.configuration(0).await["certificate_pem"], text("archive1"));
+        point("archive2");
+        assert_eq!(server.configuration(1).await["certificate_pem"], text("archive2"));
+        // The files behind the links change.
+        let pair = self_sign(&NAME.parse().unwrap(), now()).unwrap();
+        fs::write(home.path("archive2/key.pem"), pair.key_pem.expose()).unwrap();
+        fs::write(home.path("archive2/chain.pem"), &pair.chain_pem).unwrap();
+        assert_eq!(server.configuration(2).await["certificate_pem"], json!(pair.chain_pem));
+    })
+    .await;
+}

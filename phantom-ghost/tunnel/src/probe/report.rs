@@ -1,0 +1,147 @@
+//! What a prober found, for people and for programs.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use super::timing::{ALPHA, Comparison};
+
+/// How a probe ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// As an ordinary web server's would.
+    Ordinary,
+    /// Something distinguishes the server.
+    Distinguishable,
+    /// The probe says nothing here; why is in its text.
+    Unsaid,
+}
+
+/// One line of the report.
+#[derive(Debug, Clone)]
+pub struct Finding {
+    /// `web`, `tls`, `shape`, `secret`, `timing` or `slow`.
+    pub group: &'static str,
+    /// What was tried.
+    pub name: String,
+    /// How it ended.
+    pub verdict: Verdict,
+    /// What was seen.
+    pub seen: String,
+    comparison: Option<Comparison>,
+}
+
+/// All that was found.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// Whose server it is, as a `wss://` text, and the address that was probed.
+    pub server: String,
+    /// One for each probe, in the order in which they were made.
+    pub findings: Vec<Finding>,
+}
+
+impl Finding {
+    /// `seen` is what was there, or in the error's place what distinguishes.
+    pub(super) fn new(group: &'static str, name: impl Into<String>, seen: Result<String, String>) -> Self {
+        let (verdict, seen) = match seen {
+            Ok(seen) => (Verdict::Ordinary, seen),
+            Err(seen) => (Verdict::Distinguishable, seen),
+        };
+        Self { group, name: name.into(), verdict, seen, comparison: None }
+    }
+
+    pub(super) fn unsaid(group: &'static str, name: impl Into<String>, why: impl Into<String>) -> Self {
+        Self { group, name: name.into(), verdict: Verdict::Unsaid, seen: why.into(), comparison: None }
+    }
+
+    /// Times are in microseconds.
+    pub(super) fn comparison(name: &str, comparison: Comparison) -> Self {
+        let [a, b] = comparison.medians;
+        let seen = format!(
+            "medians {a:.0} and {b:.0} µs of {} and {}, Mann-Whitney z = {:.2}, p = {:.4}",
+            comparison.samples[0], comparison.samples[1], comparison.z, comparison.p
+        );
+        let seen = if comparison.differs() { Err(seen) } else { Ok(seen) };
+        Self { comparison: Some(comparison), ..Self::new("timing", name, seen) }
+    }
+
+    fn json(&self) -> Value {
+        let verdict = match self.verdict {
+            Verdict::Ordinary => "ordinary",
+            Verdict::Distinguishable => "distinguishable",
+            Verdict::Unsaid => "unsaid",
+        };
+        let mut value =
+            json!({"group": self.group, "name": self.name, "verdict": verdict, "seen": self.seen});
+        if let Some(found) = self.comparison {
+            value["statistic"] = json!({
+                "test": "Mann-Whitney U, two-sided, normal approximation with tie correction",
+                "alpha": ALPHA,
+                "samples": found.samples,
+                "medians_us": found.medians,
+                "z": found.z,
+                "p": found.p,
+            });
+        }
+        value
+    }
+}
+
+impl Report {
+    /// Whether anything tells the server from an ordinary web server, by the criteria of this prober.
+    pub fn distinguishable(&self) -> bool {
+        self.findings.iter().any(|finding| finding.verdict == Verdict::Distinguishable)
+    }
+
+    /// The report as JSON.
+    pub fn json(&self) -> Value {
+        let findings: Vec<Value> = self.findings.iter().map(Finding::json).collect();
+        json!({"server": self.server, "distinguishable": self.distinguishable(), "findings": findings})
+    }
+
+    /// The report as lines of text.
+    pub fn text(&self) -> String {
+        let width = self.findings.iter().map(|finding| finding.name.len()).max().unwrap_or_default();
+        let mut text = format!("{}\n", self.server);
+        for finding in &self.findings {
+            let mark = match finding.verdict {
+                Verdict::Ordinary => "ok  ",
+                Verdict::Distinguishable => "FAIL",
+                Verdict::Unsaid => "note",
+            };
+            // Writing to a string does not fail.
+            let _ = writeln!(text, "{mark}  {:<7} {:<width$}  {}", finding.group, finding.name, finding.seen);
+        }
+        let count = |verdict| self.findings.iter().filter(|finding| finding.verdict == verdict).count();
+        let failed = count(Verdict::Distinguishable);
+        let all = self.findings.len() - count(Verdict::Unsaid);
+        let _ = if failed == 0 {
+            writeln!(text, "nothing of {all} probes tells this server from an ordinary web server")
+        } else {
+            writeln!(text, "{failed} of {all} probes tell this server from an ordinary web server")
+        };
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_difference_is_enough() {
+        let mut report = Report { server: "wss://vpn.example.com".to_owned(), findings: Vec::new() };
+        report.findings.push(Finding::new("web", "GET /", Ok("200".to_owned())));
+        report.findings.push(Finding::unsaid("tls", "h2", "not offered"));
+        assert!(!report.distinguishable());
+        assert!(
+            report.text().ends_with("nothing of 1 probes tells this server from an ordinary web server\n")
+        );
+        report.findings.push(Finding::comparison("times", Comparison::of(&[1.0; 50], &[2.0; 50])));
+        assert!(report.distinguishable());
+        assert!(report.text().contains("FAIL  timing  times"));
+        let json = report.json();
+        assert_eq!(json["findings"][0]["verdict"], "ordinary");
+        assert_eq!(json["findings"][2]["statistic"]["samples"][0], 50);
+    }
+}

@@ -1,0 +1,69 @@
+//! How a tunnel behaves, what it counts and how it ends.
+
+use std::io;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use crate::codec::Violation;
+
+/// How a tunnel behaves.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Set the mask bit (with a key of zeros) on what is sent: clients do.
+    pub masked: bool,
+    /// Send frames of junk beside the first records and beside messages of the size of a WireGuard handshake, so that
+    /// these sizes do not show. The junk begins with a zero byte; every WireGuard drops it.
+    pub padding: bool,
+    /// Drop received datagrams that begin with a zero byte, as junk does and no WireGuard message.
+    pub discard_junk: bool,
+    /// The time between pings, drawn anew for each. None is sent when the other end was heard in the meantime.
+    pub ping: RangeInclusive<Duration>,
+    /// Where this tunnel's traffic is counted.
+    pub counters: Arc<Counters>,
+}
+
+impl Default for Options {
+    /// A server's: unmasked, padded, pings every 20 to 40 seconds.
+    fn default() -> Self {
+        let ping = Duration::from_secs(20)..=Duration::from_secs(40);
+        Self { masked: false, padding: true, discard_junk: true, ping, counters: Arc::default() }
+    }
+}
+
+/// Traffic of all tunnels that share them. Datagrams only, without junk.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Datagrams from streams to sockets.
+    pub received: AtomicU64,
+    /// Datagrams from sockets to streams.
+    pub sent: AtomicU64,
+}
+
+/// Why a tunnel ended.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum End {
+    /// The other end closed it, with a Close frame or by ending the stream.
+    #[error("closed by the other end")]
+    Closed,
+    /// The other end sent what is no frame.
+    #[error("the other end broke the protocol")]
+    Protocol(#[source] Violation),
+    /// The other end did not answer.
+    #[error("the other end is silent")]
+    Silent,
+    /// The other end took nothing for longer than two pings.
+    #[error("the other end does not read")]
+    Stalled,
+    /// It was told to stop.
+    #[error("stopped")]
+    Stopped,
+    /// The stream failed.
+    #[error("the connection failed")]
+    Stream(#[source] io::Error),
+    /// The datagram socket failed.
+    #[error("the datagram socket failed")]
+    Socket(#[source] io::Error),
+}

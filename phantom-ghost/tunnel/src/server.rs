@@ -1,0 +1,333 @@
+//! The server: a web site to every stranger, and a tunnel to WireGuard for those who know a secret.
+//!
+//! ```no_run
+//! use phantom_tunnel::config::{Configuration, Decoy, KeyPem};
+//! use phantom_tunnel::secrets::Secret;
+//! use phantom_tunnel::server::{Listen, Server};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let server = Server::builder().listen(Listen::Tcp("[::]:443".parse()?)).bind()?;
+//! let handle = server.handle();
+//! handle
+//!     .configure(Configuration {
+//!         secrets: vec![Secret::generate()],
+//!         wireguard_port: 51820,
+//!         certificate_pem: std::fs::read_to_string("fullchain.pem")?,
+//!         key_pem: KeyPem::new(std::fs::read_to_string("privkey.pem")?),
+//!         decoy: Decoy::Builtin,
+//!         padding: true,
+//!     })
+//!     .await?;
+//! server.run(std::future::pending()).await;
+//! # Ok(())
+//! # }
+//! ```
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use rustls::ServerConfig;
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use crate::config::{Configuration, Decoy, MAX_SECRETS, MAX_SITE, Upstream};
+use crate::limits::{Limits, Table};
+use crate::pump::{Counters, Options};
+use crate::secrets::SecretSet;
+
+mod connection;
+mod decide;
+mod listen;
+mod registry;
+mod setup;
+mod site;
+mod tls;
+mod upstream;
+
+use listen::Listener;
+pub(crate) use listen::bind_unix;
+use registry::Registry;
+pub use setup::{BindError, ConfigureError, Listen, Timeouts};
+use site::Site;
+use tls::Tls;
+pub use tls::TlsError;
+
+/// How long tunnels have to say goodbye when the server ends.
+const FAREWELL: Duration = Duration::from_secs(3);
+
+/// What a server has seen since it started, and what is open now.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct State {
+    /// Whether it has a configuration.
+    pub configured: bool,
+    /// Tunnels that are open.
+    pub tunnels: usize,
+    /// Secrets that tunnels are open under.
+    pub secrets_in_use: usize,
+    /// Connections of all kinds that are open.
+    pub connections: usize,
+    /// Tunnels since the start.
+    pub tunnels_opened: u64,
+    /// TLS handshakes that were finished since the start.
+    pub handshakes: u64,
+    /// Answers that were errors since the start.
+    pub refusals: u64,
+    /// Connections that were not let in since the start.
+    pub turned_away: u64,
+    /// Datagrams from clients to WireGuard since the start.
+    pub datagrams_received: u64,
+    /// Datagrams from WireGuard to clients since the start.
+    pub datagrams_sent: u64,
+}
+
+/// Builds a [`Server`].
+#[derive(Debug, Default)]
+pub struct Builder {
+    listen: Vec<Listen>,
+    limits: Limits,
+    timeouts: Timeouts,
+    ping: Option<(Duration, Duration)>,
+}
+
+/// A server that is bound. It accepts connections once [`Server::run`] is polled.
+#[derive(Debug)]
+pub struct Server {
+    listeners: Vec<Listener>,
+    shared: Arc<Shared>,
+}
+
+/// Tells a running server what to do. Clones tell the same server.
+#[derive(Debug, Clone)]
+pub struct Handle(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    handshakes: AtomicU64,
+    tunnels: AtomicU64,
+    refusals: AtomicU64,
+    turned_away: AtomicU64,
+}
+
+/// What all connections share.
+#[derive(Debug)]
+struct Shared {
+    tls: Tls,
+    timeouts: Timeouts,
+    ping: Option<(Duration, Duration)>,
+    table: Arc<Table>,
+    registry: Arc<Registry>,
+    active: RwLock<Option<Arc<Active>>>,
+    configured: watch::Sender<bool>,
+    challenges: RwLock<BTreeMap<String, Arc<ServerConfig>>>,
+    counts: Counts,
+    traffic: Arc<Counters>,
+}
+
+/// A configuration in force.
+#[derive(Debug)]
+struct Active {
+    tls: Arc<ServerConfig>,
+    secrets: SecretSet,
+    wireguard_port: u16,
+    site: Site,
+    upstream: Option<Upstream>,
+    options: Options,
+}
+
+impl Builder {
+    /// Adds a place to listen at.
+    #[must_use]
+    pub fn listen(mut self, listen: Listen) -> Self {
+        self.listen.push(listen);
+        self
+    }
+
+    /// Replaces the default limits.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Replaces the default time-outs.
+    #[must_use]
+    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.timeouts = timeouts;
+        self
+    }
+
+    /// Replaces the default time between a tunnel's pings, 20 to 40 seconds.
+    #[must_use]
+    pub fn ping(mut self, least: Duration, most: Duration) -> Self {
+        self.ping = Some((least, most));
+        self
+    }
+
+    /// Listens. Needs a tokio runtime.
+    pub fn bind(self) -> Result<Server, BindError> {
+        if self.listen.is_empty() {
+            return Err(BindError::Nowhere);
+        }
+        let listeners = self.listen.into_iter().map(Listener::bind).collect::<Result<_, _>>()?;
+        let shared = Shared {
+            tls: Tls::new().map_err(BindError::Tls)?,
+            timeouts: self.timeouts,
+            ping: self.ping,
+            table: Arc::new(Table::new(self.limits)),
+            registry: Arc::default(),
+            active: RwLock::default(),
+            configured: watch::Sender::new(false),
+            challenges: RwLock::default(),
+            counts: Counts::default(),
+            traffic: Arc::default(),
+        };
+        Ok(Server { listeners, shared: Arc::new(shared) })
+    }
+}
+
+impl Server {
+    /// Begins to build one.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// What tells this server what to do.
+    pub fn handle(&self) -> Handle {
+        Handle(Arc::clone(&self.shared))
+    }
+
+    /// The TCP addresses it listens at, in the order they were given.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.listeners.iter().filter_map(Listener::address).collect()
+    }
+
+    /// Serves until `shutdown` resolves, then ends all tunnels, with a Close frame for those that take it in time.
+    ///
+    /// Before the first configuration every connection is closed, except for validations.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let accepting: Vec<_> = self
+            .listeners
+            .into_iter()
+            .map(|listener| tokio::spawn(listener.run(Arc::clone(&self.shared))))
+            .collect();
+        shutdown.await;
+        for task in accepting {
+            task.abort();
+        }
+        self.shared.registry.close();
+        let _ = timeout(FAREWELL, self.shared.registry.emptied()).await;
+    }
+}
+
+impl Handle {
+    /// Puts `configuration` in force for everything that begins from now on. Open tunnels stay, except those whose secret
+    /// is no longer in it.
+    ///
+    /// With a web server behind it, this asks that one whether it speaks HTTP/2, and takes up to two seconds for it.
+    pub async fn configure(&self, configuration: Configuration) -> Result<(), ConfigureError> {
+        let shared = &self.0;
+        let active = shared.prepare(&configuration).await?;
+        let secrets = active.secrets.clone();
+        *shared.active.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(active));
+        shared.registry.accept(secrets);
+        shared.configured.send_replace(true);
+        Ok(())
+    }
+
+    /// Waits for the first configuration.
+    pub async fn configured(&self) {
+        // The sender lives as long as this handle.
+        let _ = self.0.configured.subscribe().wait_for(|configured| *configured).await;
+    }
+
+    /// Answers a tls-alpn-01 validation (RFC 8737) of the name `sni` with this certificate, until it is taken away.
+    pub fn challenge(&self, sni: &str, certificate_pem: &str, key_pem: &str) -> Result<(), TlsError> {
+        let config = self.0.tls.challenge(certificate_pem, key_pem)?;
+        let mut challenges = self.0.challenges.write().unwrap_or_else(PoisonError::into_inner);
+        challenges.insert(sni.to_ascii_lowercase(), config);
+        Ok(())
+    }
+
+    /// Answers no validation of `sni` any more. Nothing happens if there was none.
+    pub fn unchallenge(&self, sni: &str) {
+        let mut challenges = self.0.challenges.write().unwrap_or_else(PoisonError::into_inner);
+        challenges.remove(&sni.to_ascii_lowercase());
+    }
+
+    /// What it has seen, and what is open.
+    pub fn state(&self) -> State {
+        let shared = &self.0;
+        let (tunnels, secrets_in_use) = shared.registry.counts();
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        State {
+            configured: shared.active().is_some(),
+            tunnels,
+            secrets_in_use,
+            connections: shared.table.connections(),
+            tunnels_opened: count(&shared.counts.tunnels),
+            handshakes: count(&shared.counts.handshakes),
+            refusals: count(&shared.counts.refusals),
+            turned_away: count(&shared.counts.turned_away),
+            datagrams_received: count(&shared.traffic.received),
+            datagrams_sent: count(&shared.traffic.sent),
+        }
+    }
+}
+
+impl Shared {
+    fn active(&self) -> Option<Arc<Active>> {
+        self.active.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn challenge(&self, sni: &str) -> Option<Arc<ServerConfig>> {
+        let challenges = self.challenges.read().unwrap_or_else(PoisonError::into_inner);
+        challenges.get(&sni.to_ascii_lowercase()).cloned()
+    }
+
+    async fn prepare(&self, configuration: &Configuration) -> Result<Active, ConfigureError> {
+        if configuration.secrets.len() > MAX_SECRETS {
+            return Err(ConfigureError::Secrets(configuration.secrets.len()));
+        }
+        if configuration.wireguard_port == 0 {
+            return Err(ConfigureError::Port);
+        }
+        let upstream = match &configuration.decoy {
+            Decoy::Upstream(upstream) => Some(upstream.clone()),
+            Decoy::Files(files) => {
+                let size = files.values().map(|file| file.0.len()).sum();
+                if size > MAX_SITE {
+                    return Err(ConfigureError::Site(size));
+                }
+                None
+            }
+            Decoy::Builtin => None,
+        };
+        let (chain, key) = (&configuration.certificate_pem, configuration.key_pem.reveal());
+        // Looked at before the web server is asked, which takes time.
+        let mut tls = self.tls.site(chain, key, false).map_err(ConfigureError::Certificate)?;
+        if let Some(upstream) = &upstream
+            && upstream::speaks_h2(upstream).await
+        {
+            tls = self.tls.site(chain, key, true).map_err(ConfigureError::Certificate)?;
+        }
+        let mut options = Options { padding: configuration.padding, ..Options::default() };
+        options.counters = Arc::clone(&self.traffic);
+        if let Some((least, most)) = self.ping {
+            options.ping = least..=most;
+        }
+        Ok(Active {
+            tls,
+            secrets: configuration.secrets.iter().collect(),
+            wireguard_port: configuration.wireguard_port,
+            site: Site::new(&configuration.decoy),
+            upstream,
+            options,
+        })
+    }
+}

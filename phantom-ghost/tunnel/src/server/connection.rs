@@ -1,0 +1,300 @@
+//! One connection from its first byte to the tunnel or the visit that it turns out to be.
+
+use std::future::Future;
+use std::io;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+
+use rustls::ServerConfig;
+use rustls::server::Acceptor;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_rustls::LazyConfigAcceptor;
+
+use super::decide::{Request, decide};
+use super::registry::Ticket;
+use super::site::{Answer, Site, date};
+use super::tls::{ACME, H2};
+use super::upstream::{self, Stream};
+use super::{Active, Shared};
+use crate::limits::Permit;
+use crate::pump::{End, ReadAhead, Tunnel};
+use crate::request::{self, Head, Parsed};
+use crate::socket;
+use crate::udp::Endpoint;
+
+/// What a visitor's unread body may have before the connection is closed on it.
+const LINGER: usize = 64 * 1024;
+/// A first line that is longer than any target that is served is refused before it ends.
+const LONG_LINE: usize = request::MAX_TARGET + 64;
+/// Bytes of an answer that have to be taken within one time-out.
+const PIECE: usize = 64 * 1024;
+
+/// A connection that is past TLS, or came without it.
+struct Visit<S> {
+    stream: S,
+    shared: Arc<Shared>,
+    address: Option<IpAddr>,
+    /// Whether the address is told by the web server in front.
+    forwarded: bool,
+    permit: Permit,
+    buffer: Vec<u8>,
+}
+
+/// How the wait for a request's head ended.
+enum Arrival {
+    /// There is something to look at.
+    Head,
+    /// The visitor left, or took too long.
+    Gone,
+    /// It is already certain that a web server behind us has to answer.
+    NotOurs,
+}
+
+/// A tunnel with its place in the server's books.
+struct Running<S> {
+    tunnel: Tunnel<S>,
+    _ticket: Ticket,
+    _permit: Permit,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Future for Running<S> {
+    type Output = End;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<End> {
+        Pin::new(&mut self.tunnel).poll(context)
+    }
+}
+
+/// Serves a connection to the TLS port.
+pub(super) async fn tls(
+    shared: Arc<Shared>,
+    stream: TcpStream,
+    address: IpAddr,
+    permit: Permit,
+) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    socket::set_unsent_low_water(&stream)?;
+    let deadline = Instant::now() + shared.timeouts.handshake;
+    let mut stream = ReadAhead::new(stream);
+    stream.begin_records();
+    let acceptor = LazyConfigAcceptor::new(Acceptor::default(), stream);
+    let mut start = timeout_at(deadline, acceptor).await??;
+    start.io.end_records();
+    let hello = start.client_hello();
+    let validation =
+        hello.alpn().is_some_and(|mut offered| offered.next() == Some(ACME) && offered.next().is_none());
+    if validation && let Some(config) = hello.server_name().and_then(|name| shared.challenge(name)) {
+        let mut stream = timeout_at(deadline, start.into_stream(config)).await??;
+        return timeout_at(deadline, stream.shutdown()).await?;
+    }
+    let Some(active) = shared.active() else { return Ok(()) };
+    let config: Arc<ServerConfig> = Arc::clone(&active.tls);
+    let stream = timeout_at(deadline, start.into_stream(config)).await??;
+    shared.counts.handshakes.fetch_add(1, Ordering::Relaxed);
+    if stream.get_ref().1.alpn_protocol() == Some(H2) {
+        let Some(address) = &active.upstream else { return Ok(()) };
+        let link = upstream::connect(address).await?;
+        return Box::pin(upstream::splice(stream, link, &[])).await;
+    }
+    drop(active);
+    visit(Visit { stream, shared, address: Some(address), forwarded: false, permit, buffer: Vec::new() })
+        .await
+}
+
+/// Serves a connection from a web server in front, which has terminated TLS.
+pub(super) async fn plain(shared: Arc<Shared>, stream: UnixStream, permit: Permit) -> io::Result<()> {
+    visit(Visit { stream, shared, address: None, forwarded: true, permit, buffer: Vec::new() }).await
+}
+
+/// Answers requests until the connection ends or becomes a tunnel.
+async fn visit<S: Stream + 'static>(mut visit: Visit<S>) -> io::Result<()> {
+    let mut patience = visit.shared.timeouts.header;
+    loop {
+        let Some(active) = visit.shared.active() else { return Ok(()) };
+        let arrival = timeout(patience, visit.arrival(active.upstream.is_some())).await;
+        match arrival {
+            Err(_) | Ok(Ok(Arrival::Gone)) => return Ok(()),
+            Ok(Err(error)) => return Err(error),
+            Ok(Ok(Arrival::NotOurs)) => return Box::pin(visit.pass_on(&active)).await,
+            Ok(Ok(Arrival::Head)) => {}
+        }
+        // The configuration may have changed while the visitor was thinking.
+        let Some(active) = visit.shared.active() else { return Ok(()) };
+        let buffer = std::mem::take(&mut visit.buffer);
+        let (answer, size) = match request::parse(&buffer) {
+            Parsed::Complete(head, size) => {
+                visit.note_address(&head);
+                match visit.wanted(&active, &head) {
+                    Some((request, opening)) => {
+                        let early = buffer[size..].to_vec();
+                        return Box::pin(visit.tunnel(&active, &request, early, opening)).await;
+                    }
+                    None if active.upstream.is_some() => {
+                        visit.buffer = buffer;
+                        return Box::pin(visit.pass_on(&active)).await;
+                    }
+                    None => (active.site.answer(&head, &date()), size),
+                }
+            }
+            // With a web server behind us nothing incomplete gets here: see `arrival`.
+            Parsed::Fault(fault) => (Site::refuse(fault, &date()), buffer.len()),
+            Parsed::Partial => return Ok(()),
+        };
+        drop(active);
+        visit.buffer = buffer[size..].to_vec();
+        visit.send(&answer).await?;
+        if answer.close {
+            return Box::pin(visit.leave()).await;
+        }
+        patience = visit.shared.timeouts.keep_alive;
+    }
+}
+
+/// A tunnel's place, its socket, and what tells it to end.
+type Opening = (Ticket, Endpoint, oneshot::Receiver<()>);
+
+impl<S: Stream + 'static> Visit<S> {
+    /// Reads until there is a whole head, or one that is refused. `behind` says that a web server waits behind us.
+    async fn arrival(&mut self, behind: bool) -> io::Result<Arrival> {
+        let mut looked = 0;
+        loop {
+            // A head is looked at when a line of it has ended, or when it becomes too long: not at every byte.
+            let length = self.buffer.len();
+            let long = length >= request::MAX_HEAD || (looked < LONG_LINE && length >= LONG_LINE);
+            if looked == 0 || long || self.buffer[looked..].contains(&b'\n') {
+                if behind && !request::may_ask_for_events(&self.buffer) {
+                    return Ok(Arrival::NotOurs);
+                }
+                match request::parse(&self.buffer) {
+                    Parsed::Partial => {}
+                    Parsed::Fault(_) if behind => return Ok(Arrival::NotOurs),
+                    _ => return Ok(Arrival::Head),
+                }
+            }
+            looked = length;
+            self.buffer.reserve(2048);
+            if self.stream.read_buf(&mut self.buffer).await? == 0 {
+                // Half a request and the end: a web server behind us may still want to say something.
+                return Ok(if behind && looked > 0 { Arrival::NotOurs } else { Arrival::Gone });
+            }
+        }
+    }
+
+    /// Whose request it is, where a web server in front tells: it appends the address that it saw.
+    fn note_address(&mut self, head: &Head<'_>) {
+        if self.forwarded {
+            let last = head.values("X-Forwarded-For").last().and_then(|value| value.rsplit(',').next());
+            self.address = last.and_then(|address| address.trim().parse().ok());
+        }
+    }
+
+    /// What the tunnel needs that `head` asks for, if it is served.
+    fn wanted(&self, active: &Active, head: &Head<'_>) -> Option<(Request, Opening)> {
+        let request = decide(head, &active.secrets, active.wireguard_port)?;
+        let most = self.shared.table.limits().tunnels_per_secret;
+        let (ticket, stop) = self.shared.registry.open(request.secret, most)?;
+        let endpoint = Endpoint::connected(active.wireguard_port).ok()?;
+        Some((request, (ticket, endpoint, stop)))
+    }
+
+    /// Answers the upgrade and lets the tunnel go its own way, so that this task's memory is free again.
+    async fn tunnel(
+        mut self,
+        active: &Active,
+        request: &Request,
+        early: Vec<u8>,
+        opening: Opening,
+    ) -> io::Result<()> {
+        let (ticket, endpoint, stop) = opening;
+        let answer = request.answer(&date());
+        timeout(self.shared.timeouts.send, self.write(answer.as_bytes())).await??;
+        self.shared.counts.tunnels.fetch_add(1, Ordering::Relaxed);
+        let options = active.options.clone();
+        let tunnel = Tunnel::new(self.stream, early, endpoint, options, Some(stop));
+        tokio::spawn(Running { tunnel, _ticket: ticket, _permit: self.permit });
+        Ok(())
+    }
+
+    /// Hands the visitor and what was read to the web server behind us. The answer to a request that is whole is waited
+    /// for, to see whether it is an error.
+    async fn pass_on(mut self, active: &Active) -> io::Result<()> {
+        let Some(address) = &active.upstream else { return Ok(()) };
+        let Ok(mut link) = upstream::connect(address).await else {
+            let answer = Site::unreachable(&date());
+            self.send(&answer).await?;
+            return self.leave().await;
+        };
+        let request = std::mem::take(&mut self.buffer);
+        if !is_simple(&request) {
+            return upstream::splice(self.stream, link, &request).await;
+        }
+        let (answer, error) = upstream::first_answer(&mut link, &request).await?;
+        self.hold(error).await;
+        timeout(self.shared.timeouts.send, self.write(&answer)).await??;
+        upstream::splice(self.stream, link, &[]).await
+    }
+
+    /// Waits a little before an error, if this network had many.
+    async fn hold(&self, error: bool) {
+        if !error {
+            return;
+        }
+        self.shared.counts.refusals.fetch_add(1, Ordering::Relaxed);
+        if self.shared.table.error_is_held(self.address) {
+            let (least, most) = self.shared.table.limits().hold;
+            sleep(crate::pump::between(&(least..=most))).await;
+        }
+    }
+
+    async fn send(&mut self, answer: &Answer) -> io::Result<()> {
+        self.hold(answer.error).await;
+        let limit = self.shared.timeouts.send;
+        // One write for what is small, so that it is one TLS record.
+        let mut whole = Vec::with_capacity(answer.head.len() + answer.body.len().min(PIECE));
+        whole.extend_from_slice(answer.head.as_bytes());
+        let (first, rest) = answer.body.split_at(answer.body.len().min(PIECE));
+        whole.extend_from_slice(first);
+        timeout(limit, self.write(&whole)).await??;
+        for piece in rest.chunks(PIECE) {
+            timeout(limit, self.write(piece)).await??;
+        }
+        Ok(())
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes).await?;
+        self.stream.flush().await
+    }
+
+    /// Closes, but not before the visitor had the chance to read the answer: what it still sends is read and dropped.
+    async fn leave(mut self) -> io::Result<()> {
+        let leaving = async {
+            self.stream.shutdown().await?;
+            let (mut sink, mut left) = ([0; 2048], LINGER);
+            while left > 0 {
+                match self.stream.read(&mut sink).await? {
+                    0 => break,
+                    read => left = left.saturating_sub(read),
+                }
+            }
+            Ok(())
+        };
+        timeout(self.shared.timeouts.linger, leaving).await.unwrap_or(Ok(()))
+    }
+}
+
+/// Whether `bytes` are one whole request without a body, whose answer can be waited for.
+fn is_simple(bytes: &[u8]) -> bool {
+    match request::parse(bytes) {
+        Parsed::Complete(head, size) => {
+            size == bytes.len() && matches!(head.method, "GET" | "HEAD") && !head.has_body()
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,215 @@
+//! Whether a server does what it was set up for: it shows the certificate it was given, and opens a tunnel.
+//!
+//! The request, JSON on standard input:
+//!
+//! | member | meaning |
+//! |---|---|
+//! | `address` | where to connect |
+//! | `port` | the TCP port, 443 if it is not there |
+//! | `domain` | name or address for SNI and `Host` |
+//! | `secret` | what opens a tunnel |
+//! | `wireguard_port` | where the tunnel leads, 51820 if it is not there |
+//! | `cert_path` | PEM file whose first certificate the server must show, whoever issued it |
+//! | `patience` | how long the server may take to come up, in seconds; 0 if it is not there |
+//!
+//! The answer is `{"ok":true}`, or `{"error":{"kind":…,"detail":…}}` with exit code 1. The kinds are `request`,
+//! `certificate_file`, `connect`, `tls`, `certificate` (another one is shown), `refused`, `internal`.
+
+use std::io::{self, Read as _};
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use phantom_certs::commands::Reply;
+use phantom_certs::with_causes;
+use phantom_types::HostName;
+use rustls::CertificateError;
+use serde::Deserialize;
+use tokio::io::AsyncWriteExt as _;
+use tokio::time::{Instant, sleep, timeout};
+use zeroize::Zeroizing;
+
+use crate::cli;
+use crate::client::{self, DialError, Request, Server, Trust, TrustError};
+use crate::codec;
+use crate::secrets::Secret;
+
+/// The longest request, in bytes.
+const MAX_REQUEST: u64 = 64 * 1024;
+/// Between two attempts at a server that does not answer yet.
+const AGAIN: Duration = Duration::from_millis(100);
+/// How long the end of the tunnel may take. It is a courtesy.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// What is to be verified.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Task {
+    address: IpAddr,
+    #[serde(default = "https")]
+    port: u16,
+    domain: HostName,
+    secret: Secret,
+    #[serde(default = "wireguard")]
+    wireguard_port: u16,
+    cert_path: PathBuf,
+    #[serde(default)]
+    patience: u64,
+}
+
+fn https() -> u16 {
+    443
+}
+
+fn wireguard() -> u16 {
+    51820
+}
+
+#[derive(Debug, thiserror::Error)]
+enum VerifyError {
+    #[error("the request on standard input is not usable")]
+    Request(#[source] serde_json::Error),
+    #[error("the runtime could not be started")]
+    Runtime(#[source] io::Error),
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    #[error("the server shows another certificate than that of {path}")]
+    Certificate { path: PathBuf },
+    #[error(transparent)]
+    Dial(#[from] DialError),
+}
+
+impl VerifyError {
+    const fn kind(&self) -> &'static str {
+        match self {
+            Self::Request(_) => "request",
+            Self::Trust(TrustError::Unreadable { .. } | TrustError::NoCertificate { .. }) => {
+                "certificate_file"
+            }
+            Self::Runtime(_) | Self::Trust(_) => "internal",
+            Self::Certificate { .. } => "certificate",
+            Self::Dial(DialError::Connect { .. } | DialError::LookUp { .. }) => "connect",
+            Self::Dial(DialError::Refused { .. }) => "refused",
+            Self::Dial(_) => "tls",
+        }
+    }
+}
+
+/// Runs `phantom-ghost verify`, which takes no words: request on standard input, answer on standard output.
+#[expect(clippy::needless_pass_by_value, reason = "the signature of every verb")]
+pub(crate) fn run(words: Vec<String>) -> ExitCode {
+    if !words.is_empty() {
+        return cli::usage("verify takes its request as JSON on standard input, and no options");
+    }
+    // Room for all of it at once: a buffer that grows leaves copies of the secret behind.
+    let mut request = Zeroizing::new(Vec::with_capacity(64 * 1024));
+    if let Err(error) = io::stdin().take(MAX_REQUEST).read_to_end(&mut request) {
+        return cli::usage(&format!("standard input cannot be read: {error}"));
+    }
+    let reply = command(&request);
+    let said = cli::say(&(reply.line + "\n"));
+    if reply.exit_code == 0 { said } else { ExitCode::from(reply.exit_code) }
+}
+
+/// Verifies a server as `request` says (see the [module](self)). Blocks until done: at most `patience` and half a minute.
+pub fn command(request: &[u8]) -> Reply {
+    let done = serde_json::from_slice(request).map_err(VerifyError::Request).and_then(|task: Task| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.map_err(VerifyError::Runtime)?.block_on(verify(&task))
+    });
+    match done {
+        Ok(()) => Reply { line: r#"{"ok":true}"#.to_owned(), exit_code: 0 },
+        Err(error) => {
+            let answer =
+                serde_json::json!({ "error": { "kind": error.kind(), "detail": with_causes(&error) } });
+            Reply { line: answer.to_string(), exit_code: 1 }
+        }
+    }
+}
+
+async fn verify(task: &Task) -> Result<(), VerifyError> {
+    let mut chain = client::certificates(&task.cert_path)?;
+    let trust = Trust::Exactly(chain.swap_remove(0));
+    let end = Instant::now() + Duration::from_secs(task.patience);
+    loop {
+        match attempt(task, &trust).await {
+            // A server that was started a moment ago may not listen yet, or not have its configuration.
+            Err(VerifyError::Dial(
+                DialError::Connect { .. } | DialError::Tls { .. } | DialError::Broken { .. },
+            )) if Instant::now() < end => {
+                sleep(AGAIN).await;
+            }
+            done => return done,
+        }
+    }
+}
+
+async fn attempt(task: &Task, trust: &Trust) -> Result<(), VerifyError> {
+    let server = Server { host: task.domain.clone(), port: task.port };
+    let address = SocketAddr::new(task.address, task.port);
+    let now = phantom_certs::now();
+    let request = Request::new(&server.authority(), &task.secret, task.wireguard_port, now);
+    match client::open_once(&server, address, trust.client_config()?, &request).await {
+        Ok(mut opened) => {
+            let mut close = Vec::new();
+            codec::encode_close(&mut close, true);
+            let goodbye = async {
+                opened.stream.write_all(&close).await?;
+                opened.stream.shutdown().await
+            };
+            let _ = timeout(GOODBYE, goodbye).await; // the tunnel did open: that was the question
+            Ok(())
+        }
+        Err(DialError::Tls { source, .. }) if is_other_certificate(&source) => {
+            Err(VerifyError::Certificate { path: task.cert_path.clone() })
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether a handshake failed because the certificate is not the one that was asked for.
+fn is_other_certificate(error: &io::Error) -> bool {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    matches!(inner, Some(rustls::Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind(request: &str) -> String {
+        let reply = command(request.as_bytes());
+        assert_eq!(reply.exit_code, 1, "{}", reply.line);
+        assert!(!reply.line.contains("PhantomSecret"), "{}", reply.line);
+        let answer: serde_json::Value = serde_json::from_str(&reply.line).unwrap();
+        assert!(!answer["error"]["detail"].as_str().unwrap().is_empty());
+        answer["error"]["kind"].as_str().unwrap().to_owned()
+    }
+
+    fn request(path: &str, port: u16) -> String {
+        format!(
+            r#"{{"address":"127.0.0.1","port":{port},"domain":"vpn.example.com","secret":"PhantomSecret0123456789","cert_path":"{path}"}}"#
+        )
+    }
+
+    #[test]
+    fn what_is_wrong_has_a_kind() {
+        assert_eq!(kind("{}"), "request");
+        assert_eq!(kind("no JSON"), "request");
+        assert_eq!(kind(&request("/nonexistent", 443)), "certificate_file");
+        let now = phantom_certs::now();
+        let pair = phantom_certs::self_sign(&"vpn.example.com".parse().unwrap(), now).unwrap();
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        io::Write::write_all(&mut file, pair.chain_pem.as_bytes()).unwrap();
+        // A port of this machine's where nobody listens: it was free a moment ago.
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        assert_eq!(kind(&request(file.path().to_str().unwrap(), free)), "connect");
+        // One where somebody listens who speaks no TLS.
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = silent.local_addr().unwrap().port();
+        let hang_up = std::thread::spawn(move || drop(silent.accept()));
+        assert_eq!(kind(&request(file.path().to_str().unwrap(), port)), "tls");
+        hang_up.join().unwrap();
+    }
+}

@@ -1,0 +1,185 @@
+//! The prober against our server, and against servers that give themselves away.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use phantom_tunnel::client::Server;
+use phantom_tunnel::limits::Limits;
+use phantom_tunnel::probe::{Options, Report, Verdict, probe};
+use phantom_tunnel::server;
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::sleep;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::support::{NAME, OurServer, World};
+
+fn options(world: &World, port: u16, samples: usize) -> Options {
+    Options {
+        server: Server { host: NAME.parse().unwrap(), port },
+        address: Some(Ipv4Addr::LOCALHOST.into()),
+        secret: Some(world.secret.clone()),
+        wireguard_port: world.echo.port(),
+        trust: world.trust(),
+        samples,
+        patience: Duration::from_secs(5),
+        slow: false,
+    }
+}
+
+fn verdict(report: &Report, group: &str, name: &str) -> Verdict {
+    let found = report.findings.iter().find(|finding| finding.group == group && finding.name == name);
+    found.unwrap_or_else(|| panic!("{group} {name}: {}", report.text())).verdict
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_distinguishes_our_server() {
+    let world = World::new().await;
+    let mut limits = Limits::default();
+    // Errors are not held back: it would take minutes.
+    limits.errors.burst = 1_000_000;
+    let server = OurServer::start(&world, server::Server::builder().limits(limits), 0).await;
+    let report = probe(&options(&world, server.port, 300)).await.unwrap();
+    println!("{}", report.text());
+    // Times on a machine that does other things may differ once; not again and again in the same way.
+    let strange = report.findings.iter().filter(|finding| finding.verdict == Verdict::Distinguishable);
+    assert!(strange.clone().all(|finding| finding.group == "timing"), "{}", report.text());
+    if strange.count() > 0 {
+        let again = probe(&options(&world, server.port, 300)).await.unwrap();
+        assert!(!again.distinguishable(), "{}\n{}", report.text(), again.text());
+    }
+    assert_eq!(verdict(&report, "secret", "the secret opens a tunnel"), Verdict::Ordinary);
+    assert!(report.findings.len() > 60, "{}", report.findings.len());
+    // Only the right requests opened tunnels.
+    assert!((2..=4).contains(&server.opened()), "{}", server.opened());
+    assert!(!report.json().to_string().contains(world.secret.reveal()));
+}
+
+/// The ends of idle connections, with times that a test can wait for.
+#[tokio::test(flavor = "multi_thread")]
+async fn idle_visitors_are_sent_away() {
+    let world = World::new().await;
+    let mut limits = Limits::default();
+    limits.errors.burst = 1_000_000;
+    let short = Duration::from_secs(2);
+    let timeouts =
+        server::Timeouts { handshake: short, header: short, keep_alive: short, ..Default::default() };
+    let server =
+        OurServer::start(&world, server::Server::builder().limits(limits).timeouts(timeouts), 0).await;
+    let report = probe(&Options { slow: true, ..options(&world, server.port, 0) }).await.unwrap();
+    for name in ["no hello", "no request", "half a request", "no second request"] {
+        assert_eq!(verdict(&report, "slow", name), Verdict::Ordinary, "{}", report.text());
+    }
+}
+
+/// What is answered to a request's head, and after which time. The other text is the secret.
+type Page = fn(&str, &str) -> (Duration, String);
+
+/// A server on loopback that answers everything with `page`.
+async fn serve(world: &World, page: Page) -> u16 {
+    let chain = CertificateDer::pem_file_iter(&world.chain).unwrap().map(Result::unwrap).collect();
+    let key = PrivateKeyDer::from_pem_file(&world.key).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = config.with_no_client_auth().with_single_cert(chain, key).unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let secret = world.secret.reveal().to_owned();
+    tokio::spawn(async move {
+        while let Ok((tcp, _)) = listener.accept().await {
+            let (acceptor, secret) = (acceptor.clone(), secret.clone());
+            tokio::spawn(async move {
+                if let Ok(stream) = acceptor.accept(tcp).await {
+                    answer(stream, page, &secret).await;
+                }
+            });
+        }
+    });
+    port
+}
+
+/// Reads one head after the other and answers it.
+async fn answer(mut stream: TlsStream<TcpStream>, page: Page, secret: &str) {
+    let mut bytes = Vec::new();
+    loop {
+        while let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
+            let (time, text) = page(&String::from_utf8_lossy(&bytes[..end]), secret);
+            bytes.drain(..end + 4);
+            sleep(time).await;
+            if stream.write_all(text.as_bytes()).await.is_err() || stream.flush().await.is_err() {
+                return;
+            }
+        }
+        if !matches!(stream.read_buf(&mut bytes).await, Ok(1..)) {
+            return;
+        }
+    }
+}
+
+const MISSING: &str =
+    "HTTP/1.1 404 Not Found\r\nDate: x\r\nContent-Type: text/plain\r\nContent-Length: 4\r\n\r\nnone";
+
+/// What wstunnel's own server answers to everything.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_answers_of_wstunnel_are_found() {
+    let world = World::new().await;
+    let page: Page = |_, _| {
+        let text = "HTTP/1.1 400 Bad Request\r\ncontent-length: 15\r\n\r\nInvalid request";
+        (Duration::ZERO, text.to_owned())
+    };
+    let port = serve(&world, page).await;
+    let mut options = options(&world, port, 0);
+    options.patience = Duration::from_secs(1);
+    let report = probe(&options).await.unwrap();
+    assert!(report.distinguishable());
+    for name in ["GET /", "GET of an unknown URL", "no Host"] {
+        assert_eq!(verdict(&report, "web", name), Verdict::Distinguishable, "{}", report.text());
+    }
+}
+
+/// A server that takes 3 ms longer for whatever has the shape of a tunnel's URL.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_difference_in_time_is_found() {
+    let world = World::new().await;
+    let page: Page = |head, _| {
+        let time = if head.contains("/events HTTP") { Duration::from_millis(3) } else { Duration::ZERO };
+        (time, MISSING.to_owned())
+    };
+    let port = serve(&world, page).await;
+    let mut options = options(&world, port, 60);
+    options.patience = Duration::from_secs(1);
+    let report = probe(&options).await.unwrap();
+    let name = "a guessed secret, beside an unknown URL";
+    assert_eq!(verdict(&report, "timing", name), Verdict::Distinguishable, "{}", report.text());
+    assert_eq!(verdict(&report, "shape", name), Verdict::Ordinary, "{}", report.text());
+}
+
+/// A server that tells a wrong request under the right secret from one under a wrong secret.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_shows_is_found() {
+    let world = World::new().await;
+    let page: Page = |head, secret| {
+        let right = head.contains(&format!("/{secret}/events HTTP/1.1"));
+        let text = match (right, head.starts_with("GET") && head.contains("Version: 13")) {
+            (true, false) => MISSING.replace("none", "what"),
+            (true, true) => "HTTP/1.1 101 Switching Protocols\r\n\r\n".to_owned(),
+            _ => MISSING.to_owned(),
+        };
+        (Duration::ZERO, text)
+    };
+    let port = serve(&world, page).await;
+    let mut options = options(&world, port, 0);
+    options.patience = Duration::from_secs(1);
+    let report = probe(&options).await.unwrap();
+    for name in ["another WebSocket version", "POST", "no token"] {
+        assert_eq!(verdict(&report, "secret", name), Verdict::Distinguishable, "{name}: {}", report.text());
+    }
+    assert_eq!(verdict(&report, "secret", "another last letter"), Verdict::Ordinary, "{}", report.text());
+    assert_eq!(verdict(&report, "shape", "POST"), Verdict::Ordinary, "{}", report.text());
+}

@@ -1,0 +1,123 @@
+//! Server, keeper and a real authority together: certificates come, are renewed and fail to be, while a tunnel stays open.
+//! Where `pebble` is not installed the tests say so.
+
+#![expect(clippy::unwrap_used, reason = "a helper of these tests that fails fails the test")]
+#![expect(clippy::disallowed_methods, reason = "the programs are started, and their files are the test's")]
+
+mod place;
+mod tunnel;
+#[expect(dead_code, reason = "the tests of the certificates use more of it")]
+#[path = "../../../certs/tests/pebble/world.rs"]
+mod world;
+
+use std::fs;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use place::{NAME, Place, until};
+use serde_json::{Value, json};
+
+/// Short enough to see renewals, long enough for a busy machine to make them.
+const LIFE: Duration = Duration::from_secs(12);
+
+#[test]
+fn a_certificate_is_obtained_and_renewed_while_a_tunnel_is_open() {
+    let Some(mut place) = Place::new("a_certificate_is_obtained_and_renewed_while_a_tunnel_is_open", LIFE)
+    else {
+        return;
+    };
+    // There is no certificate at all: the server that is not configured yet answers the challenge.
+    place.start();
+    place.ready();
+    let mut tunnel = place.tunnel();
+    let mut seen = vec![place.certificate()];
+    let end = Instant::now() + 6 * LIFE;
+    let mut echoes = 0;
+    while seen.len() < 3 {
+        assert!(Instant::now() < end, "no renewal: {:?}", place.status());
+        tunnel.echo(format!("datagram {echoes}").as_bytes());
+        echoes += 1;
+        let now = place.certificate();
+        if seen.last() != Some(&now) {
+            assert!(!seen.contains(&now));
+            seen.push(now);
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    tunnel.echo(b"still there");
+    assert!(echoes > 20);
+    place.verify();
+    let log = place.pebble.log();
+    assert!(log.matches("set VALID by completed challenge").count() >= 3);
+    assert!(!log.contains("/.well-known/acme-challenge/"), "the server answered all, by TLS");
+    let status = until("no error is left", || place.status().filter(|status| status["last_error"].is_null()));
+    assert_eq!(
+        (&status["serving"], &status["source"], &status["renewal"]),
+        (&json!(true), &json!("acme"), &json!("automatic"))
+    );
+    assert!(
+        status["next_attempt"].is_string() && status["expires_at"].is_string() && status["alarm"].is_null()
+    );
+    // Other secrets do not need a restart, and a reload by signal does no harm.
+    place.signal(Signal::SIGHUP);
+    tunnel.echo(b"after a reload");
+    place.stop(Signal::SIGTERM);
+}
+
+#[test]
+fn a_failed_renewal_keeps_the_old_certificate_in_force() {
+    let Some(mut place) = Place::new("a_failed_renewal_keeps_the_old_certificate_in_force", 3 * LIFE) else {
+        return;
+    };
+    // This time the verb obtains it before there is a server.
+    let issued = place.issue();
+    assert_eq!(issued["reused"], false, "{issued}");
+    place.pebble.end();
+    place.start();
+    place.ready();
+    let first = place.certificate();
+    let mut tunnel = place.tunnel();
+    let status =
+        until("the renewal fails", || place.status().filter(|status| status["last_error"].is_string()));
+    assert_eq!(status["serving"], true, "{status}");
+    assert!(status["last_error"].as_str().unwrap().contains("could not be used to"), "{status}");
+    assert_eq!(place.certificate(), first);
+    assert_eq!(status["expires_at"], issued["expires_at"]);
+    until("the operator is told", || place.status().filter(|status| status["alarm"].is_string()));
+    // The authority comes back, having forgotten the account and with another root.
+    place.pebble.run();
+    until("it is renewed", || place.status().filter(|status| status["last_error"].is_null()));
+    assert_ne!(place.certificate(), first);
+    place.verify();
+    tunnel.echo(b"still there");
+}
+
+#[test]
+fn the_verbs_take_json_and_answer_in_one_line() {
+    let home = tempfile::tempdir().unwrap();
+    let call = |verb: &str, request: &Value| {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_phantom-ghost"))
+            .arg(verb)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(request.to_string().as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(text.matches('\n').count(), 1);
+        (output.status.code(), serde_json::from_str::<Value>(&text).unwrap())
+    };
+    let certs = home.path().join("certs");
+    let (code, made) = call("self-sign", &json!({"domain": NAME, "certs_dir": certs}));
+    assert_eq!(code, Some(0), "{made}");
+    let files = json!({"cert_path": made["cert_path"], "key_path": made["key_path"], "domain": NAME});
+    let (code, seen) = call("inspect", &files);
+    assert_eq!((code, &seen["expires_at"]), (Some(0), &made["expires_at"]));
+    fs::write(made["key_path"].as_str().unwrap(), "nonsense").unwrap();
+    let (code, failed) = call("inspect", &files);
+    assert_eq!((code, &failed["error"]["kind"]), (Some(1), &json!("key_not_pem")));
+    assert_eq!(call("issue", &json!({"domain": NAME})).0, Some(1));
+}

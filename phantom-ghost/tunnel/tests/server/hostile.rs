@@ -1,0 +1,233 @@
+//! What strangers and bad clients may do, while another tunnel goes on and memory stays bounded.
+
+use std::net::UdpSocket;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use nix::sys::socket::{setsockopt, sockopt};
+use phantom_tunnel::codec::{self, Kind};
+use phantom_tunnel::limits::{Limits, Rate};
+use phantom_tunnel::server::Server;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::program::{Program, resident};
+use crate::support::{Client, PATIENCE, Rig, ask, connect, unlimited, upgrade};
+
+/// A WireGuard that sends everything back, until it is dropped.
+pub(crate) struct Echo {
+    pub(crate) port: u16,
+    stop: Arc<AtomicBool>,
+}
+
+impl Echo {
+    pub(crate) fn start() -> Self {
+        let socket = UdpSocket::bind(("127.0.0.1", 0)).unwrap();
+        let _ = setsockopt(&socket, sockopt::RcvBufForce, &(16 << 20));
+        socket.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+        let port = socket.local_addr().unwrap().port();
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        std::thread::spawn(move || {
+            let mut buffer = vec![0; 65_536];
+            while !stopped.load(Ordering::Relaxed) {
+                if let Ok((length, from)) = socket.recv_from(&mut buffer) {
+                    let _ = socket.send_to(&buffer[..length], from);
+                }
+            }
+        });
+        Self { port, stop }
+    }
+}
+
+impl Drop for Echo {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+/// How many datagrams go there and back one after the other in `time`.
+async fn echoes(client: &mut Client<tokio_rustls::client::TlsStream<TcpStream>>, time: Duration) -> usize {
+    let begin = Instant::now();
+    let (mut count, datagram) = (0, [7; 1400]);
+    while begin.elapsed() < time {
+        client.send(&datagram).await.unwrap();
+        // A datagram may be lost where the echo's own buffer is full.
+        match tokio::time::timeout(Duration::from_millis(100), client.event()).await {
+            Ok(Some(('d', bytes))) => {
+                assert_eq!(bytes, datagram);
+                count += 1;
+            }
+            Ok(Some(('i', payload))) => client.send_kind(Kind::Pong, &payload).await.unwrap(),
+            Ok(other) => panic!("{other:?}"),
+            Err(_) => {}
+        }
+    }
+    count
+}
+
+/// Between the rounds of an attack that is not a flood.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Runs `attack` against a server in a process of its own while a tunnel is used.
+async fn under<F: Future<Output = ()> + Send + 'static>(
+    name: &str,
+    attack: impl Fn(std::net::SocketAddr, String, u16) -> F,
+) {
+    const TIME: Duration = Duration::from_millis(1500);
+    let echo = Echo::start();
+    let (program, secret) = Program::configured(echo.port).await;
+    let right = upgrade(secret.reveal(), echo.port);
+    let mut good = Client::open(connect(program.address).await, &right).await.unwrap();
+    let quiet = echoes(&mut good, TIME).await;
+    let before = resident(program.pid());
+    let attacks: Vec<_> =
+        (0..4).map(|_| tokio::spawn(attack(program.address, right.clone(), echo.port))).collect();
+    let busy = echoes(&mut good, TIME).await;
+    let during = resident(program.pid());
+    for attack in &attacks {
+        attack.abort();
+    }
+    for attack in attacks {
+        if let Err(error) = attack.await {
+            assert!(error.is_cancelled(), "{name}: {error}");
+        }
+    }
+    let after = echoes(&mut good, TIME).await;
+    println!(
+        "{name}: echoes {quiet} quiet, {busy} under attack, {after} after; memory {before} then {during} KiB"
+    );
+    // The attackers of this process take most of the machine's time: what is asked is that the tunnel is not starved.
+    assert!(busy * 20 > quiet, "{name}: {busy} of {quiet}");
+    assert!(after * 4 > quiet, "{name}: {after} of {quiet}");
+    assert!(during < before + 64 * 1024, "{name}: {before} then {during} KiB");
+    let (success, log) = program.end();
+    assert!(success && !log.contains("panicked"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slow_headers() {
+    under("slow headers", |address, _, _| async move {
+        let mut streams = Vec::new();
+        for _ in 0..50 {
+            streams.push(connect(address).await);
+        }
+        for byte in b"GET /x/events HTTP/1.1\r\nHost: a\r\nX-Padding: ".iter().cycle() {
+            for stream in &mut streams {
+                if stream.write_all(&[*byte]).await.is_err() {
+                    return;
+                }
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn half_open_tls() {
+    under("half-open TLS", |address, _, _| async move {
+        let mut streams = Vec::new();
+        for at in 0..400 {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            let hello = [0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3];
+            let _ = stream.write_all(&hello[..at % 12]).await;
+            streams.push(stream);
+        }
+        std::future::pending::<()>().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_refused_upgrades() {
+    under("refused upgrades", |address, right, _| async move {
+        let wrong = right.replace("GET /", "GET /x");
+        loop {
+            let mut stream = connect(address).await;
+            let _ = ask(&mut stream, &wrong).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn oversized_frames_and_garbage_after_the_upgrade() {
+    under("bad frames", |address, right, _| async move {
+        let bad: [&[u8]; 4] = [
+            &[0x82, 0xff, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+            &[0x82, 127, 0, 0, 0, 0, 0, 1, 0, 0],
+            b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+            &[0x93; 4000],
+        ];
+        for bytes in bad.iter().cycle() {
+            let mut client = Client::open(connect(address).await, &right).await.unwrap();
+            client.stream.write_all(bytes).await.unwrap();
+            assert!(matches!(client.event().await, Some(('c', _)) | None));
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_that_never_read() {
+    under("never reading", |address, right, _| async move {
+        let mut clients = Vec::new();
+        for _ in 0..10 {
+            clients.push(Client::open(connect(address).await, &right).await.unwrap());
+        }
+        let mut bytes = Vec::new();
+        codec::encode_batch(&mut bytes, [&[1; 1400][..]; 10], false);
+        codec::encode(&mut bytes, Kind::Ping, &[2; 125], false);
+        loop {
+            for client in &mut clients {
+                // The server goes on reading; what it has no room for is dropped, as datagrams may be.
+                if client.stream.write_all(&bytes).await.is_err() {
+                    return;
+                }
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_network_has_so_many_connections() {
+    let limits = Limits { connections_per_network: 5, exempt_loopback: false, ..unlimited() };
+    let rig = Rig::with(Server::builder().limits(limits), |_| {}).await;
+    let mut open = Vec::new();
+    for _ in 0..5 {
+        open.push(rig.tunnel().await);
+    }
+    let mut sixth = TcpStream::connect(rig.address).await.unwrap();
+    assert_eq!(sixth.read(&mut [0; 9]).await.unwrap_or(0), 0, "closed without a word");
+    assert_eq!(rig.handle.state().turned_away, 1);
+    drop(open.pop());
+    let begin = Instant::now();
+    while rig.handle.state().connections > 4 {
+        assert!(begin.elapsed() < PATIENCE);
+        tokio::task::yield_now().await;
+    }
+    rig.tunnel().await;
+    assert!(open[0].is_alive().await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_network_has_so_many_handshakes_and_one_secret_so_many_tunnels() {
+    let limits = Limits {
+        handshakes: Rate { burst: 4, per_second: 0 },
+        tunnels_per_secret: 2,
+        exempt_loopback: false,
+        ..unlimited()
+    };
+    let rig = Rig::with(Server::builder().limits(limits), |_| {}).await;
+    let (_first, _second) = (rig.tunnel().await, rig.tunnel().await);
+    let request = upgrade(rig.secret(), rig.port());
+    let third = Client::open(rig.connect().await, &request).await.err().unwrap();
+    assert!(third.starts_with("HTTP/1.1 404 "), "{third}");
+    rig.connect().await;
+    let mut fifth = TcpStream::connect(rig.address).await.unwrap();
+    assert_eq!(fifth.read(&mut [0; 9]).await.unwrap_or(0), 0);
+}

@@ -1,0 +1,11 @@
+//! The server on loopback: tunnels, visits, hostility and load.
+
+#![expect(clippy::print_stdout, reason = "figures are part of what a test shows")]
+#![expect(clippy::unwrap_used, reason = "a test ends where something it needs is not there")]
+
+mod decoy;
+mod hostile;
+mod load;
+mod program;
+mod support;
+mod tunnel;

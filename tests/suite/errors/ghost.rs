@@ -1,0 +1,195 @@
+//! The errors of Ghost Mode: each check of `enable` in its order, and what the host does not follow.
+
+use std::sync::Arc;
+
+use phantom_host::{Port, ProbeError, Protocol};
+use phantom_tests::Server;
+use serde_json::{Value, json};
+
+use super::{Failing, failing};
+use crate::cases::{ENABLE, named, with_domain, with_ghost, with_john};
+use crate::reads::deaf::Deaf;
+
+/// The calls of the module that fail.
+pub(crate) const GHOST: &[Failing] = &[
+    failing("MISSING_PARAMETER", &["ghost", "enable"], with_john, || json!({ "parameter": "domain" })),
+    failing(
+        "MISSING_PARAMETER",
+        &["ghost", "enable", "domain=a.example", "cert_path=/c.pem"],
+        with_john,
+        || json!({ "parameter": "key_path" }),
+    ),
+    failing(
+        "MISSING_PARAMETER",
+        &["ghost", "enable", "domain=a.example", "key_path=/k.pem"],
+        with_john,
+        || json!({ "parameter": "cert_path" }),
+    ),
+    failing(
+        "INVALID_PARAMETER choice",
+        &["ghost", "enable", "domain=a.example", "cert_path=/c", "key_path=/k", "self_signed=true"],
+        with_john,
+        || json!({ "parameter": "self_signed", "allowed": ["false"] }),
+    ),
+    failing(
+        "INVALID_PARAMETER choice",
+        &["ghost", "enable", "domain=a.example", "decoy=https://www.example.com"],
+        with_john,
+        || json!({ "parameter": "decoy", "allowed": ["http://127.0.0.1:PORT", "http://[::1]:PORT", "unix:/PATH"] }),
+    ),
+    failing(
+        "INVALID_PARAMETER type",
+        &["ghost", "enable", "domain=203.0.113.9"],
+        with_john,
+        || json!({ "parameter": "domain", "expected": "domain" }),
+    ),
+    failing(
+        "INVALID_PARAMETER type",
+        &["ghost", "enable", "--json", "{\"domain\":\"a.example\",\"cert_path\":\"/c\\u0000\"}"],
+        with_john,
+        || json!({ "parameter": "cert_path", "expected": "path" }),
+    ),
+    failing("GHOST_MODE_ACTIVE", ENABLE, with_ghost, || {
+        json!({
+            "server_ip": "157.230.114.231", "domain": "157-230-114-231.sslip.io", "secret": "<any>",
+            "protocol": "wss", "activated_at": "<any>",
+        })
+    }),
+    // Before anybody is asked for the name or the port.
+    failing("GHOST_MODE_ACTIVE", &["ghost", "enable", "domain=unknown.example"], taken_while_active, || {
+        json!({
+            "server_ip": "157.230.114.231", "domain": "157-230-114-231.sslip.io", "secret": "<any>",
+            "protocol": "wss", "activated_at": "<any>",
+        })
+    }),
+    failing("VALIDATION_ERROR domain", ELSEWHERE, elsewhere, || wrong_records(&["198.51.100.1"])),
+    failing("VALIDATION_ERROR domain", ELSEWHERE, half_elsewhere, || {
+        wrong_records(&["157.230.114.231", "198.51.100.1"])
+    }),
+    failing("VALIDATION_ERROR domain", ELSEWHERE, nowhere, || wrong_records(&[])),
+    failing("VALIDATION_ERROR domain", ELSEWHERE, only_ipv6, || wrong_records(&[])),
+    failing("NETWORK_ERROR dns", ENABLE, with_john, || Value::Null),
+    failing("NETWORK_ERROR dns", ENABLE, without_network, || Value::Null),
+    failing("PORT_IN_USE", ENABLE, port_taken, || json!({ "port": 443, "protocol": "tcp" })),
+    failing("CERTIFICATE_ERROR", ENABLE, without_certificate, || refused("acme")),
+    failing(
+        "CERTIFICATE_ERROR",
+        &["ghost", "enable", "domain=a.example", "skip_dns_check=1", "cert_path=/c", "key_path=/k"],
+        without_certificate,
+        || refused("operator"),
+    ),
+    failing(
+        "CERTIFICATE_ERROR",
+        &["ghost", "enable", "domain=a.example", "skip_dns_check=1", "self_signed=1"],
+        without_certificate,
+        || refused("self_signed"),
+    ),
+    failing("GHOST_MODE_ERROR", ENABLE, deaf_resolver, || step("dns", true)),
+    failing("GHOST_MODE_ERROR", ENABLE, deaf_sockets, || step("port", true)),
+    failing("GHOST_MODE_ERROR", ENABLE, deaf_tunnel, || step("certificate", true)),
+    failing("GHOST_MODE_ERROR", ENABLE, deaf_firewall, || step("firewall", true)),
+    failing("GHOST_MODE_ERROR", ENABLE, || refusing(with_domain()), || step("host", true)),
+    failing(
+        "GHOST_MODE_ERROR",
+        ENABLE,
+        not_serving,
+        || json!({ "step": "verify", "detail": "the certificate is another one", "rolled_back": true }),
+    ),
+    failing("GHOST_MODE_ERROR", ENABLE, || refusing_all(with_domain()), || step("host", false)),
+    failing("GHOST_MODE_ERROR", DISABLE, || refusing(with_ghost()), || step("host", true)),
+    failing("GHOST_MODE_ERROR", DISABLE, || refusing_all(with_ghost()), || step("host", false)),
+];
+
+const DISABLE: &[&str] = &["ghost", "disable"];
+const ELSEWHERE: &[&str] = &["ghost", "enable", "domain=a.example"];
+
+fn wrong_records(resolved: &[&str]) -> Value {
+    json!({ "domain": "a.example", "expected": "157.230.114.231", "resolved": resolved })
+}
+fn refused(source: &str) -> Value {
+    json!({ "source": source, "detail": "the test says no" })
+}
+fn step(step: &str, rolled_back: bool) -> Value {
+    json!({ "step": step, "detail": "<any>", "rolled_back": rolled_back })
+}
+
+/// `a.example` has these addresses.
+fn resolving(addresses: &[&str]) -> Server {
+    let server = with_john();
+    let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
+    server.fake.set_lookup("a.example".parse().unwrap(), Ok(addresses));
+    server
+}
+fn elsewhere() -> Server {
+    // That the port is taken would be found later.
+    bound(resolving(&["198.51.100.1"]))
+}
+fn half_elsewhere() -> Server {
+    resolving(&["157.230.114.231", "198.51.100.1", "2001:db8::10"])
+}
+fn nowhere() -> Server {
+    resolving(&[])
+}
+fn only_ipv6() -> Server {
+    resolving(&["2001:db8::10"])
+}
+fn without_network() -> Server {
+    let server = with_john();
+    server.fake.set_lookup("157-230-114-231.sslip.io".parse().unwrap(), Err(ProbeError::Unreachable));
+    server
+}
+fn bound(server: Server) -> Server {
+    server.fake.bind(Port { protocol: Protocol::Tcp, number: 443 });
+    server
+}
+fn port_taken() -> Server {
+    let server = bound(with_domain());
+    // A failing certificate would come later.
+    server.fake.refuse_certificates(Some("it is not asked for"));
+    server
+}
+fn taken_while_active() -> Server {
+    bound(with_ghost())
+}
+fn without_certificate() -> Server {
+    let server = with_domain();
+    server.fake.refuse_certificates(Some("the test says no"));
+    server
+}
+fn not_serving() -> Server {
+    let server = with_domain();
+    server.fake.deafen_tunnel(Some("the certificate is another one"));
+    server
+}
+fn deaf_resolver() -> Server {
+    let mut server = with_domain();
+    server.host.resolver = Arc::new(Deaf);
+    server
+}
+fn deaf_sockets() -> Server {
+    let mut server = with_domain();
+    server.host.sockets = Arc::new(Deaf);
+    server
+}
+fn deaf_tunnel() -> Server {
+    let mut server = with_domain();
+    server.host.tunnel = Arc::new(Deaf);
+    server
+}
+/// ufw is active and takes no rule for the certificate authority's visit.
+fn deaf_firewall() -> Server {
+    let server = Server::bare();
+    server.fake.add_foreign_ufw("22/tcp                     ALLOW IN    Anywhere");
+    server.api(&["core", "setup", "server_ip=157.230.114.231"]).ok();
+    server.fake.reset_writes();
+    refusing(named(server))
+}
+fn refusing(server: Server) -> Server {
+    server.fake.refuse_write(1);
+    server
+}
+/// After the first steps nothing is taken any more, not even what would lead back.
+fn refusing_all(server: Server) -> Server {
+    server.fake.refuse_from(3);
+    server
+}

@@ -1,0 +1,209 @@
+//! The way to the certificate: nobody waits for it, a certificate authority gets through, and nothing stays open.
+
+use std::panic::resume_unwind;
+use std::sync::{Arc, Barrier, Mutex};
+use std::time::Duration;
+
+use phantom_host::TunnelCheck;
+use phantom_host::fake::FakeHost;
+use phantom_host::{Certificate, CertificateFault, CertificateRequest, Port, Protocol, Result, Tunnel};
+use phantom_tests::Server;
+
+use super::{LOCAL, status, units, with_ufw};
+use crate::cases::{ENABLE, with_domain};
+use crate::faults::changed;
+
+/// What is done while a certificate is asked for.
+type Meanwhile = Box<dyn FnMut(&CertificateRequest) + Send>;
+
+/// The tunnel in memory, which takes its time over a certificate.
+struct Slow {
+    fake: FakeHost,
+    meanwhile: Mutex<Meanwhile>,
+}
+
+impl Tunnel for Slow {
+    fn certificate(&self, request: &CertificateRequest) -> Result<Result<Certificate, CertificateFault>> {
+        (self.meanwhile.lock().unwrap())(request);
+        self.fake.certificate(request)
+    }
+    fn check(&self, check: &TunnelCheck) -> Result<Result<(), String>> {
+        self.fake.check(check)
+    }
+}
+
+fn meanwhile(server: &mut Server, what: impl FnMut(&CertificateRequest) + Send + 'static) {
+    server.host.tunnel = Arc::new(Slow { fake: server.fake.clone(), meanwhile: Mutex::new(Box::new(what)) });
+}
+
+fn ours_in_ufw(fake: &FakeHost) -> Vec<String> {
+    let dump = fake.dump();
+    let ours = dump.lines().filter_map(|line| line.strip_prefix("ufw phantom")?.split_once(": "));
+    ours.map(|(_, rule)| rule.to_owned()).collect()
+}
+
+#[test]
+fn other_changes_do_not_wait_for_a_certificate() {
+    let mut server = with_domain();
+    let store = server.store();
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let seen = asked.clone();
+    meanwhile(&mut server, move |request| {
+        drop(store.lock(Duration::ZERO).expect("nobody holds the lock meanwhile"));
+        seen.lock().unwrap().push(request.clone());
+    });
+    server.api(ENABLE).ok();
+    let asked = asked.lock().unwrap();
+    let expected = CertificateRequest::Issue {
+        domain: "157-230-114-231.sslip.io".parse().unwrap(),
+        directory: "https://acme-v02.api.letsencrypt.org/directory".into(),
+        ca_file: None,
+        certs_dir: server.paths().certs_dir(),
+    };
+    assert_eq!(*asked, [expected]);
+}
+
+#[test]
+fn an_authority_of_the_operator_is_trusted_where_its_certificate_lies_in_the_configuration() {
+    let mut server = with_domain();
+    let ca = server.paths().config_dir().join("acme-ca.pem");
+    std::fs::write(&ca, "-----BEGIN CERTIFICATE-----\n").unwrap();
+    let statement = "UPDATE settings SET acme_directory = 'https://pebble.test:14000/dir'";
+    rusqlite::Connection::open(server.paths().database()).unwrap().execute_batch(statement).unwrap();
+    let (expected, asked) = (ca.clone(), Arc::new(Mutex::new(false)));
+    let seen = asked.clone();
+    meanwhile(&mut server, move |request| {
+        let CertificateRequest::Issue { directory, ca_file, .. } = request else { panic!("{request:?}") };
+        assert_eq!((directory.as_str(), ca_file), ("https://pebble.test:14000/dir", &Some(expected.clone())));
+        *seen.lock().unwrap() = true;
+    });
+    server.api(ENABLE).ok();
+    assert!(*asked.lock().unwrap());
+    let acme = super::configuration(&server)["acme"].take();
+    assert_eq!(
+        (&acme["directory"], &acme["ca_file"]),
+        (&"https://pebble.test:14000/dir".into(), &ca.display().to_string().into())
+    );
+}
+
+#[test]
+fn a_certificate_authority_gets_through_ufw_while_it_is_asked_and_no_longer() {
+    let mut server = with_ufw();
+    let before = ours_in_ufw(&server.fake);
+    let (fake, seen) = (server.fake.clone(), Arc::new(Mutex::new(Vec::new())));
+    let meanwhile_open = seen.clone();
+    meanwhile(&mut server, move |_| *meanwhile_open.lock().unwrap() = ours_in_ufw(&fake));
+    server.api(ENABLE).ok();
+    let mut expected = [before, vec!["allow 443/tcp".into(), "allow 80/tcp".into()]].concat();
+    expected.sort();
+    let mut open = seen.lock().unwrap().clone();
+    open.sort();
+    assert_eq!(open, expected);
+    let now = ours_in_ufw(&server.fake);
+    assert_eq!(now, ["allow 443/tcp", "deny 51820/udp", "route allow in on wg_main"]);
+    server.assert_in_sync();
+}
+
+#[test]
+fn nobody_is_let_in_for_a_certificate_that_comes_from_here() {
+    let mut server = with_ufw();
+    let (fake, before) = (server.fake.clone(), ours_in_ufw(&server.fake));
+    meanwhile(&mut server, move |_| assert_eq!(ours_in_ufw(&fake), before));
+    server.api(&LOCAL).ok();
+}
+
+#[test]
+fn without_a_certificate_everything_is_as_before() {
+    let server = with_ufw();
+    let before = server.dump();
+    server.fake.refuse_certificates(Some("the authority says no"));
+    server.api(ENABLE).failed("CERTIFICATE_ERROR");
+    assert_eq!(changed(&before, &server.dump()), "");
+    // The ways cannot even be opened, the one or the other.
+    server.fake.refuse_certificates(None);
+    for k in [1, 2] {
+        server.fake.reset_writes();
+        server.fake.refuse_write(k);
+        let answer = server.api(ENABLE).failed("GHOST_MODE_ERROR");
+        assert_eq!(
+            (&answer["data"]["step"], &answer["data"]["rolled_back"]),
+            (&"firewall".into(), &true.into())
+        );
+        assert_eq!(changed(&before, &server.dump()), "", "write {k}");
+    }
+}
+
+#[test]
+fn a_way_that_cannot_be_closed_is_reported_or_closed_by_the_change_that_follows() {
+    for k in [3, 4] {
+        let server = with_ufw();
+        let before = server.dump();
+        server.fake.refuse_certificates(Some("the authority says no"));
+        server.fake.reset_writes();
+        server.fake.refuse_write(k);
+        let answer = server.api(ENABLE).failed("GHOST_MODE_ERROR");
+        let data = &answer["data"];
+        assert_eq!((&data["step"], &data["rolled_back"]), (&"firewall".into(), &false.into()));
+        server.fake.reset_writes();
+        server.api(&["core", "reconcile"]).ok();
+        assert_eq!(changed(&before, &server.dump()), "");
+        // With a certificate the change goes on, and wants one of the two only.
+        server.fake.refuse_certificates(None);
+        server.fake.reset_writes();
+        server.fake.refuse_write(k);
+        server.api(ENABLE).ok();
+        let now = ours_in_ufw(&server.fake);
+        assert_eq!(now, ["allow 443/tcp", "deny 51820/udp", "route allow in on wg_main"]);
+    }
+}
+
+/// The tunnel server of this installation holds the port while it runs.
+fn holding_the_port(server: &Server) {
+    let port = Port { protocol: Protocol::Tcp, number: 443 };
+    server.fake.service_listens(&units(server)[0], &[port]);
+}
+
+#[test]
+fn what_an_enabling_left_that_was_cut_short_is_in_nobody_s_way() {
+    let server = with_domain();
+    holding_the_port(&server);
+    let start = format!("services.start {}", units(&server)[1]);
+    server.fake.on_write(move |_, write| {
+        if write == start {
+            resume_unwind(Box::new("cut short by the test"));
+        }
+    });
+    assert_eq!(server.api(ENABLE).code(), "INTERNAL_ERROR");
+    server.fake.clear_on_write();
+    assert_eq!(status(&server)["status"], "inactive");
+    let answer = server.api(ENABLE);
+    answer.ok();
+    assert!(answer.err.contains("ghost enable") && answer.err.contains("was undone"), "{}", answer.err);
+    assert_eq!(status(&server)["status"], "active");
+    server.assert_in_sync();
+}
+
+#[test]
+fn of_many_at_once_one_enables() {
+    for _ in 0..3 {
+        let server = with_domain();
+        holding_the_port(&server);
+        let start = Barrier::new(8);
+        let answers: Vec<_> = std::thread::scope(|scope| {
+            let call = || {
+                start.wait();
+                server.api(ENABLE)
+            };
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(call)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        let winner: Vec<_> = answers.iter().filter(|answer| answer.success()).collect();
+        assert_eq!(winner.len(), 1);
+        let others = answers.iter().filter(|answer| !answer.success());
+        for answer in others {
+            answer.failed("GHOST_MODE_ACTIVE");
+        }
+        assert_eq!(status(&server)["connection_command"], winner[0].ok()["connection_command"]);
+        server.assert_in_sync();
+    }
+}

@@ -1,0 +1,200 @@
+//! Ghost Mode while it is on: what the status says, what is closed, and what must not be changed.
+
+use std::sync::Arc;
+
+use phantom_host::{Hook, Match, Protocol, Verdict};
+use phantom_tests::Server;
+use serde_json::json;
+
+use super::{DISABLE, LOCAL, keeper_says, status, units};
+use crate::cases::{ENABLE, with_domain, with_ghost};
+use crate::reads::deaf::Deaf;
+
+#[test]
+fn the_status_is_an_error_while_the_tunnel_does_not_serve() {
+    let server = with_ghost();
+    let said = || {
+        let status = status(&server);
+        let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+        (text(&status["status"]), text(&status["services"]["wstunnel"]), status["enabled"] == true)
+    };
+    let (good, bad) = (("active".into(), "active".into(), true), ("error".into(), "inactive".into(), true));
+    assert_eq!(said(), good);
+    keeper_says(&server, &json!({ "serving": true }));
+    assert_eq!(said(), good);
+    keeper_says(&server, &json!({ "serving": false, "last_error": "the server is not there" }));
+    assert_eq!(said(), bad);
+    assert_eq!(status(&server)["certificate"]["last_error"], "the server is not there");
+    keeper_says(&server, &json!({ "serving": true }));
+    for unit in units(&server) {
+        server.fake.crash_service(&unit);
+        assert_eq!(said(), bad, "{unit}");
+        server.api(&["core", "reconcile"]).ok();
+        assert_eq!(said(), good, "{unit}");
+    }
+}
+
+#[test]
+fn the_certificate_is_what_the_keeper_says_of_it() {
+    let sources: [(&[&str], &str, &str); 3] = [
+        (ENABLE, "acme", "automatic"),
+        (&LOCAL, "self_signed", "none"),
+        (
+            &["ghost", "enable", "domain=a.example", "skip_dns_check=1", "cert_path=/c", "key_path=/k"],
+            "operator",
+            "operator",
+        ),
+    ];
+    for (enable, source, renewal) in sources {
+        let server = with_domain();
+        let enabled = server.api(enable).ok();
+        let expires_at = &enabled["certificate"]["expires_at"];
+        assert_eq!(enabled["certificate"]["source"], source);
+        // The keeper has not said anything yet: what lies there is looked at.
+        let certificate = |server: &Server| status(server)["certificate"].take();
+        let expected =
+            json!({ "source": source, "expires_at": expires_at, "renewal": renewal, "last_error": null });
+        assert_eq!(certificate(&server), expected);
+        keeper_says(
+            &server,
+            &json!({
+                "serving": true, "source": source, "expires_at": "2027-01-02T03:04:05Z", "renewal": renewal,
+                "next_attempt": "2026-12-02T03:04:05Z", "last_error": "the authority says no", "alarm": null
+            }),
+        );
+        let expected = json!({
+            "source": source, "expires_at": "2027-01-02T03:04:05.000000", "renewal": renewal,
+            "last_error": "the authority says no"
+        });
+        assert_eq!(certificate(&server), expected);
+        // What is no status says nothing, and what cannot be read is null.
+        std::fs::write(server.paths().run_dir().join("ghost-status.json"), b"{\"serving\":tr").unwrap();
+        server.fake.refuse_certificates(Some("it is unreadable"));
+        let expected =
+            json!({ "source": source, "expires_at": null, "renewal": renewal, "last_error": null });
+        assert_eq!(certificate(&server), expected);
+    }
+}
+
+#[test]
+fn a_status_comes_from_a_host_that_does_not_answer_too() {
+    let mut server = with_ghost();
+    let before = status(&server);
+    server.host.services = Arc::new(Deaf);
+    server.host.tunnel = Arc::new(Deaf);
+    server.host.files = Arc::new(Deaf);
+    let deaf = status(&server);
+    assert_eq!((&deaf["status"], &deaf["enabled"]), (&"error".into(), &true.into()));
+    for field in ["server_ip", "domain", "secret", "connection_command", "activated_at"] {
+        assert_eq!(deaf[field], before[field]);
+    }
+    assert_eq!(deaf["certificate"]["expires_at"], serde_json::Value::Null);
+}
+
+#[test]
+fn while_it_is_on_wireguard_takes_packets_from_this_host_alone() {
+    let server = with_domain();
+    server.api(&["core", "setup", "port=4500"]).ok();
+    let input = || {
+        let rules = server.fake.firewall_rules(&server.marks()).unwrap();
+        let input = rules.rules().iter().filter(|rule| rule.hook == Hook::Input);
+        input.map(|rule| (rule.matches.clone(), rule.verdict)).collect::<Vec<_>>()
+    };
+    let before = input();
+    let port = |protocol, port| Match::Port { protocol, port };
+    let closed = vec![Match::In { interface: "lo".into(), not: true }, port(Protocol::Udp, 4500)];
+    let is_ours = |(matches, _): &(Vec<Match>, Verdict)| {
+        matches.contains(&port(Protocol::Udp, 4500)) || matches.contains(&port(Protocol::Tcp, 443))
+    };
+    server.api(ENABLE).ok();
+    let now = input();
+    let concerning: Vec<_> = now.iter().filter(|rule| is_ours(rule)).collect();
+    let first = concerning.first().expect("the port is closed");
+    assert_eq!(**first, (closed, Verdict::Drop), "nothing accepts before it is dropped: {now:?}");
+    assert!(concerning.contains(&&(vec![port(Protocol::Tcp, 443)], Verdict::Accept)), "{now:?}");
+    server.api(&DISABLE).ok();
+    assert_eq!(input(), before);
+}
+
+#[test]
+fn the_units_face_the_network_without_rights_and_hold_no_secret() {
+    let server = with_ghost();
+    let secret = server.store().read(phantom_store::State::ghost).unwrap().unwrap().secret.reveal();
+    let dump = server.fake.dump();
+    let [tunnel, keeper] = units(&server);
+    let line = |unit: &str| dump.lines().find(|line| line.starts_with(&format!("{unit} enabled "))).unwrap();
+    assert!(line(&tunnel).contains(&format!(" serve --control /run/{tunnel}/control ")), "{dump}");
+    assert!(line(&keeper).contains(" keep --config ") && line(&keeper).contains("/ghost.conf "), "{dump}");
+    assert!(!dump.contains(&*secret));
+    let wanted = {
+        let phantom = server.phantom();
+        let engine = phantom.engine().clone();
+        engine.read(|state| {
+            Ok::<_, phantom_engine::EngineError>(engine.desired(state, phantom_engine::Depth::Network)?)
+        })
+    };
+    let wanted = wanted.unwrap();
+    let unit = |name: &str| &wanted.units[name].0;
+    assert!(unit(&tunnel).dynamic_user && !unit(&keeper).dynamic_user);
+    assert_eq!(unit(&tunnel).capabilities, ["NET_BIND_SERVICE"]);
+    assert_eq!(unit(&tunnel).writable, [std::path::PathBuf::from(format!("/run/{tunnel}"))]);
+    assert!(unit(&tunnel).wanted_at_boot && unit(&keeper).wanted_at_boot);
+}
+
+#[test]
+fn exported_configurations_are_the_same_and_valid_before_during_and_after() {
+    let server = with_domain();
+    let export = || server.api(&["core", "export_client", "client_name=john-laptop"]).ok();
+    let before = export();
+    server.api(ENABLE).ok();
+    assert_eq!(export(), before);
+    server.api(&["core", "add_client", "client_name=new"]).ok();
+    server.api(&["core", "remove_client", "client_name=new"]).ok();
+    server.assert_in_sync();
+    server.api(&DISABLE).ok();
+    assert_eq!(export(), before);
+}
+
+#[test]
+fn subnet_port_and_backend_stay_while_it_is_on() {
+    let server = with_ghost();
+    let before = server.dump();
+    let subnet = server.api(&["core", "change_subnet", "new_subnet=10.9.0.0/24", "confirm=true"]);
+    let subnet = subnet.failed("VALIDATION_ERROR");
+    let reason = "Ghost Mode is active. Disable it before changing the subnet.";
+    assert_eq!(subnet["data"]["errors"], json!([reason]));
+    let checked = server.api(&["core", "validate_subnet_change", "new_subnet=10.9.0.0/24"]).ok();
+    assert_eq!((&checked["valid"], &checked["errors"]), (&false.into(), &json!([reason])));
+    let info = server.api(&["core", "get_subnet_info"]).ok();
+    assert_eq!((&info["can_change"], &info["blockers"]["ghost_mode"]), (&false.into(), &true.into()));
+    for word in ["port=443", "backend=embedded"] {
+        let answer = server.api(&["core", "setup", word]).failed("VALIDATION_ERROR");
+        assert!(
+            answer["error"].as_str().unwrap().contains("disable Ghost Mode and Multihop first"),
+            "{answer}"
+        );
+    }
+    assert_eq!(server.dump(), before);
+    // What does not concern the tunnel goes on.
+    server.api(&["core", "setup", "port=51820"]).ok();
+    server.api(&["core", "setup", "server_ip=198.51.100.9", "endpoint=vpn.example.com"]).ok();
+    assert_eq!(status(&server)["server_ip"], "198.51.100.9");
+    server.api(&["core", "restart_service"]).ok();
+    server.api(&["core", "stop_service"]).ok();
+    assert_eq!(status(&server)["status"], "active", "the tunnel outlives WireGuard");
+    server.api(&["core", "start_service"]).ok();
+    server.assert_in_sync();
+    server.api(&DISABLE).ok();
+    server.api(&["core", "change_subnet", "new_subnet=10.9.0.0/24", "confirm=true"]).ok();
+    server.api(&["core", "setup", "port=443"]).ok();
+}
+
+#[test]
+fn it_can_be_switched_on_and_off_while_wireguard_is_stopped() {
+    let server = with_domain();
+    server.api(&["core", "stop_service"]).ok();
+    server.api(ENABLE).ok();
+    server.api(&DISABLE).ok();
+    assert_eq!(server.api(&["core", "server_status"]).ok()["service"]["running"], false);
+    server.assert_in_sync();
+}
