@@ -45,10 +45,12 @@ after_boot() { # BACKEND: everything is there without a hand
   check "boot: the backend is $1" holds "api core server_status | jq -e '.data.system.backend == \"$1\"'"
 }
 
+programs="phantom-api phantom-wg-device phantom-ghost phantom-casper"
+
 case $LAB_PHASE in
 0)
   host_dump > /var/lib/lab/before
-  install -m 755 bin/phantom-api bin/phantom-wg-device /usr/local/bin/
+  for program in $programs; do install -m 755 "bin/$program" /usr/local/bin/; done
   check "setup chooses the kernel's WireGuard" holds "api core setup server_ip=10.0.2.15 | jq -e '.data.backend == \"kernel\"'"
   check "two clients" holds "api core add_client client_name=anna; api core add_client client_name=bob"
   check "the unit is known to systemctl" holds "systemctl status wg-quick@wg_main | grep -q 'WireGuard server'; systemctl is-enabled wg-quick@wg_main"
@@ -71,9 +73,20 @@ case $LAB_PHASE in
   check "ufw: our rules come with it" holds "ufw --force enable; $repaired; ufw status | grep -q '51820/udp.*ALLOW.*phantom-wg'"
   check "ufw: a client connects" whole_client anna
   check "ufw: off and gone" holds "ufw --force disable; $repaired"
+
+  check "ghost: on" holds "api ghost enable domain=vpn.example.org skip_dns_check=true self_signed=true | jq -e '.data.status == \"active\"'; $in_sync"
+  check "ghost: the server has a user of its own and one capability" holds 'pid=$(systemctl show -p MainPID --value phantom-ghost); test $(stat -c %u /proc/$pid) -ge 61184; grep -q "^CapEff:.*0000000000000400" /proc/$pid/status; grep -q "^NoNewPrivs:.*1" /proc/$pid/status'
+  check "ghost: strangers see a site" holds "curl -ks https://127.0.0.1/ | grep -qi '<html'; test \$(curl -ks -o /dev/null -w '%{http_code}' https://127.0.0.1/nope) = 404"
+  check "ghost: WireGuard is closed to the outside" holds "nft list table inet phantom_wg | grep -q 'iifname != \"lo\" udp dport 51820 drop'"
+  check "ghost: the export" holds "phantom-casper anna | grep -q 'Endpoint = 127.0.0.1:51820'"
+  check "ghost: nothing secret in units, journal and process list" holds 'secret=$(phantom-casper --json anna | jq -r .wstunnel.secret); ! grep -rq "$secret" /etc/systemd; ! journalctl --no-pager | grep -q "$secret"; ! grep -aq "$secret" /proc/*/cmdline'
   lab-reboot
   ;;
 1)
+  check "boot: the tunnel serves" soon "api ghost status | jq -e '.data.status == \"active\"'"
+  check "boot: a tunnel is opened" soon 'phantom-casper --json anna | jq -r .wstunnel.secret > /run/secret; timeout 8 phantom-ghost connect --server wss://vpn.example.org --address 127.0.0.1 --listen 127.0.0.1:52000 --secret-file /run/secret --ca-file /opt/phantom-wg/certs/vpn.example.org/fullchain.pem 2>&1 | grep -m 1 "is open"; rm /run/secret'
+  check "ghost: killed, it starts again" holds "systemctl kill -s KILL phantom-ghost phantom-ghost-keeper; soon 'api ghost status | jq -e \".data.status == \\\"active\\\"\"'"
+  check "ghost: off, nothing is left of it" holds "api ghost disable | jq -e .data.restored; $in_sync; ! systemctl list-unit-files --no-legend | grep phantom-ghost; ! ss -Htln | grep ':443 '"
   after_boot kernel
   check "the embedded device takes over in place" holds "key=\$(wg show wg_main public-key); api core setup backend=embedded | jq -e '.data.backend == \"embedded\"'; test \$(wg show wg_main public-key) = \$key; test \$(wg show wg_main peers | wc -l) = 2; $in_sync"
   check "a client connects to it" whole_client anna
@@ -83,7 +96,8 @@ case $LAB_PHASE in
 2)
   after_boot embedded
   check "reset" bin/phantom-reset
-  rm -rf /usr/local/bin/phantom-api /usr/local/bin/phantom-wg-device /opt/phantom-wg /root/anna.conf /root/bin /etc/netns
+  for program in $programs; do rm "/usr/local/bin/$program"; done
+  rm -rf /opt/phantom-wg /root/anna.conf /root/bin /etc/netns
   rmdir /run/wireguard 2> /dev/null
   host_dump > /var/lib/lab/after
   check "the host is as it was" diff -u /var/lib/lab/before /var/lib/lab/after
