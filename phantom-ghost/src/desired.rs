@@ -12,8 +12,6 @@ use crate::certificate::paths;
 
 /// Place of the rules: before those of modules that only accept.
 const ORDER: u16 = 300;
-/// The unit that reconciles at boot and writes the keeper's configuration.
-const BOOT_UNIT: &str = "phantom-boot";
 
 /// Adds Ghost's part.
 pub(crate) fn desired(site: &Site, state: &State<'_>, wanted: &mut Wanted) -> Result<(), StoreError> {
@@ -148,7 +146,8 @@ fn keeper_unit(site: &Site) -> Unit {
         dynamic_user: false,
         before_network: false,
         after_network: true,
-        after: vec![server, site.named(BOOT_UNIT)],
+        // Not after the boot unit, which starts it and waits: without a configuration it waits by itself.
+        after: vec![server],
         wanted_at_boot: true,
     }
 }

@@ -4,6 +4,7 @@
 //! state lies in a folder below `target/`, because a write to memory would make every durable change look free.
 
 mod clients;
+mod ghost;
 mod measure;
 mod report;
 mod subnet;
@@ -39,8 +40,17 @@ const NEEDED: [(&str, &str); 6] = [
 const GOTATUN_DIR: &str = "/var/tmp/phantom-wg-bench";
 
 /// The names of the parts, for `--only`.
-const PARTS: [&str; 8] =
-    ["throughput", "add-client", "memory", "server-status", "reconcile", "change-subnet", "loop", "reads"];
+const PARTS: [&str; 9] = [
+    "ghost",
+    "throughput",
+    "add-client",
+    "memory",
+    "server-status",
+    "reconcile",
+    "change-subnet",
+    "loop",
+    "reads",
+];
 
 /// How many clients the servers have that are to add one.
 const SIZES: [u32; 4] = [0, 1_000, 10_000, 60_000];
@@ -86,7 +96,7 @@ pub(crate) fn run(mut words: Words) -> Result<bool> {
     let programs = workspace::build_release()?;
     let built =
         programs.iter().find(|built| built.target == "phantom-api").context("phantom-api was not built")?;
-    let names = ["bench-hello", "bench-insert", "bench-clients", "bench-peak"];
+    let names = ["bench-hello", "bench-insert", "bench-clients", "bench-peak", "bench-tunnel"];
     let words = ["build", "--release", "-p", "xtask", "--features", "bench"].into_iter();
     let helpers = workspace::build(words.chain(names.into_iter().flat_map(|name| ["--bin", name])))?;
     let helper = helpers.first().context("the helpers were not built")?;
@@ -182,6 +192,9 @@ pub(crate) fn inside(mut words: Words) -> Result<bool> {
     world::enclose(&places.out)?;
     if options.wants("throughput") {
         throughput::run(&places, &options, &mut report)?;
+    }
+    if options.wants("ghost") {
+        ghost::run(&places, &options, &mut report)?;
     }
     measure_servers(&places, &options, &mut report)?;
     report.write(&places.out)?;

@@ -22,8 +22,10 @@ pub(super) enum Goal {
 /// What a figure counts.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Unit {
+    Microseconds,
     Milliseconds,
     MegabitsPerSecond,
+    Kibibytes,
     Mebibytes,
     /// The largest of several figures divided by the smallest.
     Spread,
@@ -96,8 +98,10 @@ impl Row {
 impl Unit {
     fn name(self) -> &'static str {
         match self {
+            Self::Microseconds => "µs",
             Self::Milliseconds => "ms",
             Self::MegabitsPerSecond => "Mbit/s",
+            Self::Kibibytes => "KiB",
             Self::Mebibytes => "MiB",
             Self::Spread => "ratio",
         }
@@ -105,10 +109,12 @@ impl Unit {
 
     fn show(self, figure: f64) -> String {
         match self {
+            Self::Microseconds => format!("{figure:.2} µs"),
             Self::Milliseconds if figure >= 1000.0 => format!("{:.2} s", figure / 1e3),
             Self::Milliseconds if figure >= 10.0 => format!("{figure:.1} ms"),
             Self::Milliseconds => format!("{figure:.2} ms"),
             Self::MegabitsPerSecond => format!("{figure:.0} Mbit/s"),
+            Self::Kibibytes => format!("{figure:.1} KiB"),
             Self::Mebibytes => format!("{figure:.1} MiB"),
             Self::Spread => format!("{figure:.2}"),
         }

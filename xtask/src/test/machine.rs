@@ -19,7 +19,7 @@ const PROGRAMS: [(&str, &str, Option<&str>); 6] = [
     ("phantom-host", "fw_linux", None),
     ("phantom-host", "net_suite", Some("")),
     ("phantom-host", "services_linux", Some("")),
-    ("phantom-tests", "namespace", Some("clients:: ghost:: repair:: setup_with_another_backend")),
+    ("phantom-tests", "namespace", Some("clients:: ghost:: setup_with_another_backend")),
 ];
 
 /// Walks through the life of a server, as scripts; `lab.sh` is what they share.

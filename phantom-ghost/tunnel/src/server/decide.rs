@@ -39,21 +39,23 @@ impl Request {
 /// Decides about `head`: a tunnel to `port` under one of `secrets`, or nothing that differs from any visit.
 pub(super) fn decide(head: &Head<'_>, secrets: &SecretSet, port: u16) -> Option<Request> {
     // Everything is evaluated, so that what takes time does not depend on what is right.
-    let path = secret_in_path(head);
-    let secret = secrets.find(path.unwrap_or_default().as_bytes());
+    let (segment, path) = segments(head);
+    let secret = secrets.find(segment.as_bytes());
     let key = head.single("Sec-WebSocket-Key").filter(|key| is_key(key));
     let accept = accept(key.unwrap_or_default());
     let claims = token::find(head).and_then(|token| token::parse(token).ok());
     let upgrade = is_upgrade(head);
     let here = claims.is_some_and(|claims| claims.is_loopback_udp(port));
     let protocols = head.values("Sec-WebSocket-Protocol").next().is_some();
-    let secret = secret.filter(|_| path.is_some() && key.is_some() && upgrade && here)?;
+    let secret = secret.filter(|_| path == "/events" && key.is_some() && upgrade && here)?;
     Some(Request { secret, accept, protocols })
 }
 
-/// The first segment of `/<segment>/events`, without a query.
-fn secret_in_path<'a>(head: &Head<'a>) -> Option<&'a str> {
-    head.target.strip_prefix('/')?.strip_suffix("/events").filter(|segment| !segment.contains(['/', '?']))
+/// What stands where a secret would, and what follows it. Every request is compared with the secrets, whatever follows.
+fn segments<'a>(head: &Head<'a>) -> (&'a str, &'a str) {
+    let path = head.target.strip_prefix('/').unwrap_or_default();
+    let end = path.bytes().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(path.len());
+    path.split_at(end)
 }
 
 fn is_upgrade(head: &Head<'_>) -> bool {
