@@ -1,9 +1,10 @@
 //! Debian packages: which are missing, and installing exactly those.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use crate::command::{Cmd, find_program};
-use crate::problem::{Problem, Result};
+use crate::problem::{Context as _, Problem, Result};
 
 /// How to see that something is there without asking the package manager, and the Debian package that brings it.
 #[derive(Clone, Copy, Debug)]
@@ -91,6 +92,21 @@ pub(crate) fn purge(packages: &BTreeSet<String>) -> Result<bool> {
     }
     apt(&["-y", "purge"], &present).quiet()?;
     Ok(true)
+}
+
+/// Fetches a package into `dir` without installing it; says where it lies.
+pub(crate) fn download(package: &str, dir: &Path) -> Result<PathBuf> {
+    let fetch = Cmd::line("apt-get -qq download").arg(package).dir(dir);
+    if let Err(first) = fetch.quiet() {
+        Cmd::root("apt-get").args(["-qq", "update"]).run()?;
+        fetch.quiet().map_err(|_| first)?;
+    }
+    let files = std::fs::read_dir(dir).context(dir.display())?.flatten().map(|file| file.path());
+    let is_it = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with(&format!("{package}_")) && name.ends_with(".deb")
+    };
+    files.filter(is_it).max().context(format!("{package} did not arrive in {}", dir.display()))
 }
 
 fn apt<W: AsRef<str>>(verb: &[&str], packages: impl IntoIterator<Item = W>) -> Cmd {

@@ -2,6 +2,7 @@
 
 mod fuzz;
 mod machine;
+mod nginx;
 mod tally;
 
 use std::fs;
@@ -154,7 +155,12 @@ fn on_this_machine(programs: &Path, extent: Extent, tally: &mut Tally) -> Result
         command = command.env(target, runner);
     }
     // Passed tests too may have said that they were skipped.
-    let command = command.args(["--", "--show-output"]);
+    let mut command = command.args(["--", "--show-output"]);
+    match nginx::program() {
+        Ok(program) => command = command.env("PHANTOM_NGINX", program),
+        // The tests that would need it say so.
+        Err(problem) => println!("{problem}"),
+    }
     let before = tally.failures();
     let status = command.stream(|line| tally.line(line))?;
     if !status.success() && tally.failures() == before {

@@ -19,16 +19,28 @@ pub(crate) fn user_to_become() -> Option<Uid> {
 
 /// Makes the folder of a file, for its owner alone and belonging to `owner`; one that is there is left as it is.
 pub(crate) fn make_folder_of(file: &Path, owner: Option<Uid>) -> io::Result<()> {
-    let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) else { return Ok(()) };
-    match std::fs::DirBuilder::new().mode(0o700).create(folder) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(error),
-    }
+    let Some(folder) = folder_of(file) else { return Ok(()) };
+    make(folder, 0o700)?;
     if let Some(owner) = owner {
         chown(folder, Some(owner), Some(Gid::from_raw(owner.as_raw())))?;
     }
     Ok(())
+}
+
+/// Makes the folder of a socket to which another user's web server connects; one that is there is left as it is.
+pub(crate) fn make_passable_folder_of(socket: &Path) -> io::Result<()> {
+    folder_of(socket).map_or(Ok(()), |folder| make(folder, 0o755))
+}
+
+fn folder_of(file: &Path) -> Option<&Path> {
+    file.parent().filter(|folder| !folder.as_os_str().is_empty())
+}
+
+fn make(folder: &Path, mode: u32) -> io::Result<()> {
+    match std::fs::DirBuilder::new().mode(mode).create(folder) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Becomes a user, for good: without other groups, without any capability, and without a way back.

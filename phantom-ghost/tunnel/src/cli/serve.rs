@@ -114,6 +114,12 @@ async fn serve(arguments: Arguments) -> Result<(), String> {
 /// The places that were given; without any, all addresses of the machine.
 fn bind(listen: &[Listen]) -> Result<Server, BindError> {
     let builder = |places: &[Listen]| places.iter().cloned().fold(Server::builder(), Builder::listen);
+    for place in listen {
+        if let Listen::Unix(path) = place {
+            privilege::make_passable_folder_of(path)
+                .map_err(|source| BindError::Listen { listen: place.clone(), source })?;
+        }
+    }
     if !listen.is_empty() {
         return builder(listen).bind();
     }

@@ -6,6 +6,7 @@
 mod decoy;
 mod hostile;
 mod load;
+mod nginx;
 mod program;
 mod support;
 mod tunnel;

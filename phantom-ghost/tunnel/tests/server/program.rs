@@ -1,7 +1,10 @@
 //! The program as a service manager runs it, and its figures.
 
+use std::fs::Permissions;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixDatagram;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -35,15 +38,20 @@ fn output(arguments: &[&str]) -> Output {
 impl Program {
     /// Starts it without a configuration.
     pub(crate) fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
         // A port that was free a moment ago.
         let address = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+        Self::start_at(&address.to_string(), address)
+    }
+
+    /// Starts it to listen at `place`, which leads to `address`, without a configuration.
+    pub(crate) fn start_at(place: &str, address: SocketAddr) -> Self {
+        let folder = tempfile::tempdir().unwrap();
         let manager = UnixDatagram::bind(folder.path().join("notify")).unwrap();
         manager.set_read_timeout(Some(PATIENCE)).unwrap();
         let child = program()
             .args(["serve", "--control"])
             .arg(folder.path().join("control"))
-            .args(["--listen", &address.to_string()])
+            .args(["--listen", place])
             .env("NOTIFY_SOCKET", folder.path().join("notify"))
             .stderr(Stdio::piped())
             .spawn()
@@ -178,6 +186,33 @@ fn arguments_are_explained_and_checked() {
     assert_eq!(failed.status.code(), Some(1));
     let text = String::from_utf8_lossy(&failed.stderr).into_owned();
     assert!(text.contains(&format!("cannot listen at {taken}: ")), "{text}");
+}
+
+/// Everybody may open the socket's file here, and still only root and the server's own user are heard.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_control_socket_hears_nobody_else() {
+    if !nix::unistd::geteuid().is_root() {
+        let why = "another user's process is started by root only";
+        eprintln!("SKIPPED program::the_control_socket_hears_nobody_else: {why}");
+        return;
+    }
+    let program = Program::start();
+    program.control().await.state().await.unwrap();
+    let path = program.control_path();
+    for (path, mode) in [(path.parent().unwrap(), 0o755), (&path, 0o666)] {
+        std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    }
+    // curl sends lines, of which none is a request, and prints the replies as what HTTP/0.9 has in place of an answer.
+    let asked = |user: u32| {
+        #[expect(clippy::disallowed_methods, reason = "the test is what starts the program")]
+        let mut curl = Command::new("curl");
+        curl.args(["--silent", "--http0.9", "--max-time", "2", "--unix-socket"]).arg(&path);
+        curl.arg("http://x/").uid(user).gid(user).output().unwrap()
+    };
+    let (root, stranger) = (asked(0), asked(65_534));
+    assert!(String::from_utf8_lossy(&root.stdout).contains("not a request"), "{root:?}");
+    assert_eq!((&*stranger.stdout, stranger.status.success()), (&b""[..], false), "{stranger:?}");
+    program.control().await.state().await.unwrap();
 }
 
 /// Resident memory of a process in KiB.

@@ -1,0 +1,174 @@
+//! A real nginx: in front, where it terminates TLS as `docs/ghost.md` says, and behind, as what strangers visit.
+
+#![expect(clippy::disallowed_methods, reason = "a stranger's web server, with files of its own")]
+
+use std::fs::{self, Permissions};
+use std::io::Write as _;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use phantom_tunnel::config::{Decoy, Upstream};
+use phantom_tunnel::secrets::Secret;
+use phantom_tunnel::server::Server;
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+
+use crate::program::Program;
+use crate::support::{Client, PATIENCE, Rig, ask, certificate, connect, unlimited, upgrade, without_date};
+
+const DOCUMENTATION: &str = include_str!("../../../../docs/ghost.md");
+
+/// A running nginx with a folder of its own. Its workers are not root, as usual.
+struct Nginx {
+    child: Child,
+    folder: TempDir,
+}
+
+/// The program: `PHANTOM_NGINX`, or in its usual place. Without it, says that `test` is skipped.
+fn nginx(test: &str) -> Option<PathBuf> {
+    let named = std::env::var_os("PHANTOM_NGINX").map(PathBuf::from);
+    let found = named.into_iter().chain(["/usr/sbin/nginx".into()]).find(|path| path.is_file());
+    if found.is_none() {
+        drop(writeln!(std::io::stderr(), "SKIPPED {test}: there is no nginx: name it in PHANTOM_NGINX"));
+    }
+    found
+}
+
+/// A port of loopback that was free a moment ago.
+fn free_port() -> SocketAddr {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
+}
+
+impl Nginx {
+    /// Starts it with a `server` block, and waits until it listens at `address`.
+    async fn start(program: &Path, folder: TempDir, address: SocketAddr, server: &str) -> Self {
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+        let at = |name: &str| folder.path().join(name).display().to_string();
+        let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+            .map(|what| format!("{what}_temp_path {};\n", at(what)))
+            .concat();
+        let text = format!(
+            "pid {};\nerror_log stderr crit;\nevents {{}}\nhttp {{\naccess_log access.log;\n{temporary}server {{\n{server}}}\n}}\n",
+            at("pid")
+        );
+        fs::write(folder.path().join("nginx.conf"), text).unwrap();
+        let mut command = Command::new(program);
+        command.arg("-p").arg(folder.path()).args(["-c", "nginx.conf", "-e", "stderr", "-g", "daemon off;"]);
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+        let begin = Instant::now();
+        while TcpStream::connect(address).await.is_err() {
+            assert!(begin.elapsed() < PATIENCE, "nginx does not listen");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Self { child, folder }
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        // Asked politely it ends its workers too.
+        let pid = nix::unistd::Pid::from_raw(self.child.id().try_into().unwrap());
+        let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM);
+        let _ = self.child.wait();
+    }
+}
+
+/// The block that the documentation shows, for a tunnel at `socket`.
+fn documented_location(socket: &Path) -> String {
+    let begin = DOCUMENTATION.find("    location / {").unwrap();
+    let length = DOCUMENTATION[begin..].find("\n    }\n").unwrap();
+    let block = &DOCUMENTATION[begin..begin + length + "\n    }\n".len()];
+    let at = "unix:/run/phantom-web/http";
+    assert!(DOCUMENTATION.contains(&format!("--listen {at}")) && block.contains(at));
+    block.replace(at, &format!("unix:{}", socket.display()))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_front_it_terminates_tls_as_documented() {
+    let Some(program) = nginx("nginx::in_front_it_terminates_tls_as_documented") else { return };
+    let wireguard = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    wireguard.set_read_timeout(Some(PATIENCE)).unwrap();
+    let port = wireguard.local_addr().unwrap().port();
+    let folder = tempfile::tempdir().unwrap();
+    // Its folder is made by the tunnel's server, so that the workers of nginx can pass through.
+    let socket = folder.path().join("phantom-web/http");
+    let address = free_port();
+    let tunnel = Program::start_at(&format!("unix:{}", socket.display()), address);
+    let secret = Secret::generate();
+    tunnel.control().await.configure(crate::program::configuration(&secret, port)).await.unwrap();
+    let certificate = certificate();
+    fs::write(folder.path().join("chain.pem"), certificate.chain).unwrap();
+    fs::write(folder.path().join("key.pem"), certificate.key).unwrap();
+    let server = format!(
+        "listen {address} ssl;\nssl_certificate chain.pem;\nssl_certificate_key key.pem;\n{}",
+        documented_location(&socket)
+    );
+    let nginx = Nginx::start(&program, folder, address, &server).await;
+
+    let mut client = Client::open(connect(address).await, &upgrade(secret.reveal(), port)).await.unwrap();
+    let mut buffer = vec![0; 65_536];
+    for size in [1, 148, 1400, 9000, 65_507] {
+        let datagram = vec![7; size];
+        client.send(&datagram).await.unwrap();
+        let (length, from) = wireguard.recv_from(&mut buffer).unwrap();
+        assert_eq!(buffer[..length], datagram);
+        wireguard.send_to(&datagram, from).unwrap();
+        assert_eq!(client.event().await, Some(('d', datagram)));
+    }
+    assert!(client.is_alive().await);
+
+    let unknown = "GET /unknown HTTP/1.1\r\nHost: x\r\n\r\n";
+    let unknown = ask(&mut connect(address).await, unknown).await.unwrap();
+    let wrong = upgrade(Secret::generate().reveal(), port);
+    let wrong = ask(&mut connect(address).await, &wrong).await.unwrap();
+    assert!(unknown.starts_with("HTTP/1.1 404") && unknown.contains("nginx"), "{unknown}");
+    assert_eq!(without_date(&wrong), without_date(&unknown));
+    // What opens tunnels is in the path, and must not lie in a log.
+    let log = fs::read_to_string(nginx.folder.path().join("access.log")).unwrap();
+    assert!(!log.contains(secret.reveal()), "{log}");
+}
+
+/// Everything that strangers see is nginx's own, byte for byte, whichever way it listens.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn behind_it_answers_every_stranger() {
+    let Some(program) = nginx("nginx::behind_it_answers_every_stranger") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let site = folder.path().join("site");
+    fs::create_dir(&site).unwrap();
+    fs::write(site.join("index.html"), "the operator's own page").unwrap();
+    fs::write(site.join("large"), vec![b'x'; 3_000_000]).unwrap();
+    let (address, socket) = (free_port(), folder.path().join("socket"));
+    let server = format!("listen {address};\nlisten unix:{};\nroot {};\n", socket.display(), site.display());
+    let nginx = Nginx::start(&program, folder, address, &server).await;
+    for upstream in [Upstream::Tcp(address), Upstream::Unix(nginx.folder.path().join("socket"))] {
+        let change = |config: &mut phantom_tunnel::config::Configuration| {
+            config.decoy = Decoy::Upstream(upstream);
+        };
+        let rig = Rig::with(Server::builder().limits(unlimited()), change).await;
+        let right = upgrade(rig.secret(), rig.port());
+        for request in [
+            "GET / HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(),
+            "GET /large HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(),
+            "HEAD / HTTP/1.0\r\n\r\n".to_owned(),
+            "GET /unknown HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(),
+            "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc".to_owned(),
+            "nonsense\r\n\r\n".to_owned(),
+            "GET / HTTP/1.1\r\n\r\n".to_owned(),
+            format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(40_000)),
+            upgrade(Secret::generate().reveal(), rig.port()),
+            right.replace("websocket-version: 13", "websocket-version: 12"),
+        ] {
+            let direct = ask(&mut TcpStream::connect(address).await.unwrap(), &request).await.unwrap();
+            let through = ask(&mut rig.connect().await, &request).await.unwrap();
+            assert!(direct.starts_with("HTTP/1."), "{direct}");
+            assert!(without_date(&through) == without_date(&direct), "{request}: {through}\n{direct}");
+        }
+        let mut client = Client::open(rig.connect().await, &right).await.unwrap();
+        client.send(b"hello").await.unwrap();
+        assert_eq!(rig.arrived().0, b"hello");
+        rig.stop().await;
+    }
+}
