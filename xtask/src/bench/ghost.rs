@@ -3,6 +3,8 @@
 //! wstunnel is no part of this: it is found by `PHANTOM_WSTUNNEL` (paths with colons between), or below
 //! `/var/tmp/wstunnel`, of several the newest. Without it nothing is measured, and the rows say so.
 
+mod carried;
+
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpStream;
@@ -21,8 +23,8 @@ use crate::command::Cmd;
 use crate::problem::{Context as _, Problem, Result};
 
 /// Opens tunnels in what is thrown away after the run.
-const SECRET: &str = "BenchBenchBenchBenchBenchBenchBenchBenchBenchBenchBenchBench0001";
-const DOMAIN: &str = "bench.example.com";
+pub(super) const SECRET: &str = "BenchBenchBenchBenchBenchBenchBenchBenchBenchBenchBenchBench0001";
+pub(super) const DOMAIN: &str = "bench.example.com";
 /// UDP ports: where tunnels lead to, and where the clients of the two servers listen.
 const WIREGUARD: u16 = 51_999;
 const CLIENTS: [u16; 2] = [52_001, 52_002];
@@ -47,10 +49,16 @@ const ROWS: [(&str, Unit, Goal); 11] = [
     ("tunnel server, 1,000 idle tunnels", Unit::Mebibytes, Goal::Limit(45.0)),
 ];
 
+/// What follows them: TCP through WireGuard through both ends of a tunnel.
+const CARRIED: [(&str, Unit, Goal); 2] = [
+    ("WireGuard in the tunnel, both ends, TCP there", Unit::MegabitsPerSecond, Goal::TimesOrMore(1.2)),
+    ("WireGuard in the tunnel, both ends, TCP back", Unit::MegabitsPerSecond, Goal::TimesOrMore(1.2)),
+];
+
 /// Measures both servers in turns.
 pub(super) fn run(places: &Places, options: &Options, report: &mut Report) -> Result {
     let Some((stock, version)) = newest_wstunnel()? else {
-        for row in ROWS {
+        for row in ROWS.into_iter().chain(CARRIED) {
             report.add(line(row, None, None, "no wstunnel is here: PHANTOM_WSTUNNEL"));
         }
         return Ok(());
@@ -58,6 +66,11 @@ pub(super) fn run(places: &Places, options: &Options, report: &mut Report) -> Re
     let certificate = Certificate::new(places)?;
     let figures = measure(places, options, &stock, &certificate)?;
     for (row, [ours, theirs]) in ROWS.into_iter().zip(figures) {
+        report.add(line(row, Some(ours), Some((version.clone(), theirs)), ""));
+    }
+    for (row, [ours, theirs]) in
+        CARRIED.into_iter().zip(carried::measure(places, options, &stock, &certificate)?)
+    {
         report.add(line(row, Some(ours), Some((version.clone(), theirs)), ""));
     }
     Ok(())
@@ -203,7 +216,7 @@ impl Side {
             .arg("--control")
             .arg(control);
         let mut side = Self::new(places, 0, &server)?;
-        configure(control, certificate)?;
+        configure(control, certificate, WIREGUARD)?;
         side.connect(stock, 0)?;
         Ok(side)
     }
@@ -282,11 +295,11 @@ impl Drop for Side {
 }
 
 /// Tells our server what a keeper would.
-fn configure(control: &Path, certificate: &Certificate) -> Result {
+fn configure(control: &Path, certificate: &Certificate, wireguard: u16) -> Result {
     let read = |path: &Path| fs::read_to_string(path).context(path.display());
     let request = json!({"configure": {
         "secrets": [SECRET],
-        "wireguard_port": WIREGUARD,
+        "wireguard_port": wireguard,
         "certificate_pem": read(&certificate.chain)?,
         "key_pem": read(&certificate.key)?,
     }});

@@ -1,5 +1,6 @@
 //! TCP between two namespaces through WireGuard devices in user space, ours beside others.
 
+use std::ffi::OsStr;
 use std::path::Path;
 use std::process::{Child, Stdio};
 
@@ -14,7 +15,7 @@ use crate::command::Cmd;
 use crate::problem::{Context as _, Result};
 
 /// The two namespaces, which a cable joins.
-const SIDES: [&str; 2] = ["left", "right"];
+pub(super) const SIDES: [&str; 2] = ["left", "right"];
 
 /// Measures all there are, in turns.
 pub(super) fn run(places: &Places, options: &Options, report: &mut Report) -> Result {
@@ -23,7 +24,7 @@ pub(super) fn run(places: &Places, options: &Options, report: &mut Report) -> Re
     let go = Tunnel::new(2, &["wireguard-go".as_ref(), "--foreground".as_ref()])?;
     let gotatun = places.gotatun.as_deref().map(Path::as_os_str);
     // Without a terminal it does not find out whose privileges it would fall back to.
-    let words: [&std::ffi::OsStr; 2] = ["--foreground".as_ref(), "--disable-drop-privileges".as_ref()];
+    let words: [&OsStr; 2] = ["--foreground".as_ref(), "--disable-drop-privileges".as_ref()];
     let gotatun = gotatun.map(|program| Tunnel::new(3, &[program, words[0], words[1]])).transpose()?;
     let seconds = if options.quick { 1 } else { 2 };
     // Without the third the second is measured once more and not looked at.
@@ -56,7 +57,11 @@ pub(super) fn run(places: &Places, options: &Options, report: &mut Report) -> Re
     Ok(())
 }
 
-fn lay_cable() -> Result {
+/// Makes both namespaces with what joins them, unless another part has.
+pub(super) fn lay_cable() -> Result {
+    if Path::new("/run/netns").join(SIDES[0]).exists() {
+        return Ok(());
+    }
     for side in SIDES {
         Cmd::line(&format!("ip netns add {side}")).quiet()?;
     }
@@ -64,19 +69,34 @@ fn lay_cable() -> Result {
     for (side, host) in SIDES.into_iter().zip(1..) {
         Cmd::line(&format!("ip -n {side} addr add 192.0.2.{host}/24 dev eth0")).quiet()?;
         Cmd::line(&format!("ip -n {side} link set eth0 up")).quiet()?;
+        Cmd::line(&format!("ip -n {side} link set lo up")).quiet()?;
     }
     Ok(())
 }
 
 /// A tunnel between the namespaces with the same program at both ends.
-struct Tunnel {
+pub(super) struct Tunnel {
     number: u8,
     processes: Vec<Child>,
 }
 
 impl Tunnel {
     /// Starts the devices with the name of the interface as last word.
-    fn new(number: u8, program: &[&std::ffi::OsStr]) -> Result<Self> {
+    fn new(number: u8, program: &[&OsStr]) -> Result<Self> {
+        Self::between(number, program, |host| format!("192.0.2.{host}:{}", Self::port(number)))
+    }
+
+    /// The UDP port of both ends.
+    pub(super) fn port(number: u8) -> u16 {
+        51_000 + u16::from(number)
+    }
+
+    /// The same, whose left end reaches the other where `endpoint` says for it; the right one learns it.
+    pub(super) fn from_left(number: u8, program: &OsStr, endpoint: &str) -> Result<Self> {
+        Self::between(number, &[program], |host| if host == 2 { endpoint.to_owned() } else { String::new() })
+    }
+
+    fn between(number: u8, program: &[&OsStr], endpoint: impl Fn(usize) -> String) -> Result<Self> {
         let mut tunnel = Self { number, processes: Vec::new() };
         let keys = [Keys::new()?, Keys::new()?];
         for (side, host) in SIDES.into_iter().zip(1..) {
@@ -86,19 +106,22 @@ impl Tunnel {
             tunnel.processes.push(device.spawn(Stdio::null(), Stdio::null(), Stdio::null())?);
             wait_for_socket(&name)?;
             let (own, far) = (&keys[host - 1], &keys[2 - host]);
-            let port = 51_000 + u16::from(number);
+            let port = Self::port(number);
             inside(&format!("wg set {name} listen-port {port} private-key /dev/stdin"))
                 .input(own.private.clone())
                 .quiet()?;
             let far_host = 3 - host;
             let peer = format!("peer {} allowed-ips 10.99.{number}.{far_host}/32", far.public);
-            inside(&format!("wg set {name} {peer} endpoint 192.0.2.{far_host}:{port}")).quiet()?;
+            let endpoint = Some(endpoint(far_host)).filter(|endpoint| !endpoint.is_empty());
+            let endpoint = endpoint.map_or_else(String::new, |endpoint| format!(" endpoint {endpoint}"));
+            inside(&format!("wg set {name} {peer}{endpoint}")).quiet()?;
             inside(&format!("ip addr add 10.99.{number}.{host}/24 dev {name}")).quiet()?;
             inside(&format!("ip link set {name} mtu 1420 up")).quiet()?;
         }
         let server = Cmd::line(&format!("ip netns exec right iperf3 --server --bind 10.99.{number}.2"));
         tunnel.processes.push(server.spawn(Stdio::null(), Stdio::null(), Stdio::null())?);
-        let ping = format!("ip netns exec left ping -c 1 -w 5 10.99.{number}.2");
+        // Two tries of a handshake: the first may come before what carries it.
+        let ping = format!("ip netns exec left ping -c 1 -w 15 10.99.{number}.2");
         Cmd::line(&ping).quiet()?;
         Ok(tunnel)
     }
@@ -108,7 +131,7 @@ impl Tunnel {
     }
 
     /// Mbit/s that arrive over one TCP connection, to the right or to the left.
-    fn speed(&self, seconds: u32, back: bool) -> Result<f64> {
+    pub(super) fn speed(&self, seconds: u32, back: bool) -> Result<f64> {
         let line =
             format!("ip netns exec left iperf3 --json --time {seconds} --client 10.99.{}.2", self.number);
         let mut command = Cmd::line(&line);
