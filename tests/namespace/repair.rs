@@ -277,6 +277,33 @@ fn a_file_that_lost_its_mark_is_reported_and_left_alone() {
 }
 
 #[test]
+fn somebody_elses_wireguard_under_our_name_stays() {
+    let test = "repair::somebody_elses_wireguard_under_our_name_stays";
+    in_world(test, |world| {
+        if backend() != "kernel" {
+            return phantom_tests::skip(test, "needs the kernel's WireGuard");
+        }
+        served(world);
+        world.sh(
+            "ip link del wg_main; ip link add wg_main type wireguard; wg genkey > /run/k
+             wg set wg_main private-key /run/k listen-port 4711 peer $(wg genkey | wg pubkey) allowed-ips 10.8.0.2/32
+             ip addr add 172.25.0.1/24 dev wg_main; ip link set wg_main up; rm /run/k",
+        );
+        let before = world.look();
+        for words in [&["core", "reconcile"][..], &["core", "reconcile", "dry_run=true"]] {
+            let answer = world.fails(words, "SERVICE_OPERATION_FAILED");
+            assert!(answer["data"]["detail"].as_str().unwrap().contains("wg_main"), "{answer:#}");
+            before.assert_same(&world.look(), &words.join(" "));
+        }
+        world.sh("ip link del wg_main");
+        assert_eq!(world.ok(&["core", "reconcile"])["changed"], true);
+        world.in_sync();
+        world.begin_anew(At::Client1);
+        world.reaches(At::Client1, INTERNET);
+    });
+}
+
+#[test]
 fn what_is_not_ours_stays_as_it_is() {
     in_world("repair::what_is_not_ours_stays_as_it_is", |world| {
         world.sh(
@@ -292,8 +319,7 @@ fn what_is_not_ours_stays_as_it_is() {
              echo '[Interface]' > /etc/wireguard/wg0.conf; echo 'net.ipv4.ip_forward = 0' > /etc/sysctl.d/99-own.conf
              ip tuntap add wg0 mode tun; ip link set wg0 up; ip addr add 172.22.0.1/24 dev wg0
              ip link add wg_mainly type veth peer name other
-             ip link set wg_mainly alias phantom; 
-             ip link set wg_mainly addrgenmode none; ip link set other addrgenmode none; ip link set wg_mainly up; ip link set other up",
+             ip link set wg_mainly alias phantom; ip link set wg_mainly up; ip link set other up",
         );
         let foreign = || world.foreign();
         let before = foreign();

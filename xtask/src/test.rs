@@ -99,11 +99,17 @@ pub(crate) fn run(mut words: Words) -> Result<bool> {
         tally.fail("fuzz targets", &problem.to_string());
     }
     for suite in suites {
+        let name = format!("virtual machine of {suite}");
         // A machine without the emulator or without Debian's packages at hand cannot have the virtual one.
-        if let Err(problem) = image::ensure(suite) {
-            tally.skip(&format!("virtual machine of {suite}"), &problem.to_string());
-        } else if let Err(problem) = machine::run(suite, &programs, extent, only.as_deref(), &mut tally) {
-            tally.fail("virtual machine", &problem.to_string());
+        if let Err(problem) = image::fetch(suite) {
+            tally.skip(&name, &problem.to_string());
+            continue;
+        }
+        let only = only.as_deref();
+        let result =
+            image::freeze(suite).and_then(|()| machine::run(suite, &programs, extent, only, &mut tally));
+        if let Err(problem) = result {
+            tally.fail(&name, &problem.to_string());
         }
     }
     tally.close();

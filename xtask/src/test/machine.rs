@@ -11,16 +11,69 @@ use crate::vm::Suite;
 use crate::vm::machine::{self, Job, Kind};
 use crate::workspace;
 
-/// Test programs that show something else there than on the machine that builds: package, target, and which of its tests
-/// are run unless everything is (`--long`); those with none of them are left out then.
-const PROGRAMS: [(&str, &str, Option<&str>); 6] = [
-    ("phantom-host", "conformance", Some("")),
-    ("phantom-host", "files_linux", None),
-    ("phantom-host", "fw_linux", None),
-    ("phantom-host", "net_suite", Some("")),
-    ("phantom-host", "services_linux", Some("")),
-    ("phantom-tests", "namespace", Some("clients:: ghost:: setup_with_another_backend")),
+/// Test programs that show something else there than on the machine that builds.
+const PROGRAMS: [(&str, &str); 5] = [
+    ("phantom-host", "conformance"),
+    ("phantom-host", "files_linux"),
+    ("phantom-host", "fw_linux"),
+    ("phantom-host", "net_suite"),
+    ("phantom-host", "services_linux"),
 ];
+
+/// The namespace suite takes hours of a slow machine's time: it goes there in parts, each in a machine of its own, by the
+/// names of its modules. The last part is what no other names.
+const NAMESPACE: (&str, &str) = ("phantom-tests", "namespace");
+const REST: &str = "namespace-rest";
+
+/// A machine's work: the tests of a program that have one of these words in their names; all of them where there is none.
+struct Part {
+    name: &'static str,
+    program: &'static str,
+    words: &'static [&'static str],
+    /// In every run, or in the long one only.
+    usual: bool,
+}
+
+const fn part(
+    name: &'static str,
+    program: &'static str,
+    words: &'static [&'static str],
+    usual: bool,
+) -> Part {
+    Part { name, program, words, usual }
+}
+
+const PARTS: [Part; 12] = [
+    part("conformance", "conformance", &[], true),
+    part("files_linux", "files_linux", &[], false),
+    part("fw_linux", "fw_linux", &[], false),
+    part("net_suite", "net_suite", &[], true),
+    part("services_linux", "services_linux", &[], true),
+    part("namespace-clients", NAMESPACE.1, &["clients::", "ghost::", "setup_with_another_backend"], true),
+    part("namespace-repair", NAMESPACE.1, &["repair::"], true),
+    part("namespace-crashes", NAMESPACE.1, &["crashes::"], false),
+    part("namespace-faults", NAMESPACE.1, &["faults::"], false),
+    part("namespace-concurrency", NAMESPACE.1, &["concurrency::"], false),
+    part("namespace-secrets", NAMESPACE.1, &["secrets::"], false),
+    part(REST, NAMESPACE.1, &[], false),
+];
+
+impl Part {
+    /// What the test program is told.
+    fn filter(&self) -> String {
+        let others = PARTS.iter().filter(|part| self.name == REST && part.program == self.program);
+        let skipped = others.flat_map(|part| part.words).flat_map(|word| ["--skip", word]);
+        self.words.iter().copied().chain(skipped).collect::<Vec<_>>().join(" ")
+    }
+
+    /// Whether it is run: by its own name, by that of its program, or because no name is given.
+    fn wanted(&self, extent: Extent, only: Option<&str>) -> bool {
+        match only {
+            Some(name) => name == self.name || name == self.program,
+            None => self.usual || extent == Extent::Long,
+        }
+    }
+}
 
 /// Walks through the life of a server, as scripts; `lab.sh` is what they share.
 const SCENARIOS: [(&str, Kind, &str); 2] = [
@@ -46,21 +99,21 @@ pub(super) fn run(
     let kernel = kernel
         + "export PHANTOM_TEST_BACKEND=kernel PHANTOM_TEST_DISPOSABLE=1 PHANTOM_BIN_DIR=/job/bin \
                   PHANTOM_DEVICE=/job/bin/phantom-wg-device; ";
-    let parts =
-        || PROGRAMS.iter().map(|program| program.1).chain(SCENARIOS.iter().map(|scenario| scenario.0));
-    if let Some(only) = only.filter(|only| !parts().any(|part| part == *only)) {
-        let parts: Vec<_> = parts().collect();
+    let scenario = |name: &str| only.is_none_or(|only| only == name);
+    let known = |only| {
+        PARTS.iter().any(|part| part.wanted(extent, Some(only))) || SCENARIOS.iter().any(|one| one.0 == only)
+    };
+    if let Some(only) = only.filter(|only| !known(only)) {
+        let parts: Vec<_> =
+            PARTS.iter().map(|part| part.name).chain(SCENARIOS.iter().map(|one| one.0)).collect();
         return Err(Problem::new(format!("'{only}' is no part; there are {}", parts.join(", "))));
     }
-    let wanted = |name: &str| only.is_none_or(|only| only == name);
-    for (_, test, usual) in PROGRAMS.iter().filter(|program| wanted(program.1)) {
-        let Some(filter) = (if extent == Extent::Long || only.is_some() { Some("") } else { *usual }) else {
-            continue;
-        };
-        let command = format!("{kernel} ./tests/{test} --show-output --test-threads=2 {filter}");
-        in_machine(test, suite, Kind::Full, &job_dir, command, tally);
+    for part in PARTS.iter().filter(|part| part.wanted(extent, only)) {
+        let command =
+            format!("{kernel} ./tests/{} --show-output --test-threads=2 {}", part.program, part.filter());
+        in_machine(part.name, suite, Kind::Full, &job_dir, command, tally);
     }
-    for (name, kind, _) in SCENARIOS.into_iter().filter(|scenario| wanted(scenario.0)) {
+    for (name, kind, _) in SCENARIOS.into_iter().filter(|one| scenario(one.0)) {
         in_machine(name, suite, kind, &job_dir, format!("bash scenarios/{name}.sh"), tally);
     }
     Ok(())
@@ -107,7 +160,7 @@ fn gather(job_dir: &Path, programs: &Path) -> Result {
         Cmd::line("cp -r").arg(generated).arg(&bin).quiet()?;
     }
     let built = workspace::build("test --workspace --all-features --no-run --tests".split(' '))?;
-    for (package, target, _) in PROGRAMS {
+    for (package, target) in PROGRAMS.into_iter().chain([NAMESPACE]) {
         let mut all = built.iter().filter(|test| test.test && test.kind == "test");
         let Some(test) = all.find(|test| test.package == package && test.target == target) else {
             return Err(Problem::new(format!("{package} has no test program {target}")));

@@ -42,18 +42,28 @@ pub(crate) fn dir(suite: Suite) -> PathBuf {
 
 /// Builds and freezes the image unless it is there and made by these very scripts.
 pub(crate) fn ensure(suite: Suite) -> Result {
-    let dir = dir(suite);
-    let mark = |name: &str| fs::read_to_string(dir.join(name)).unwrap_or_default();
-    let built = hash(&[BUILD, AGENT, INIT, TOOLS]);
-    if mark("built") != built {
+    fetch(suite)?;
+    freeze(suite)
+}
+
+/// Installs the emulator and builds the disks from Debian's packages, as far as they are not there: what depends on this
+/// machine and on a mirror within its reach.
+pub(crate) fn fetch(suite: Suite) -> Result {
+    if mark(suite, "built") != built() {
         build(suite)?;
-        fs::write(dir.join("built"), &built).context(dir.display())?;
+        let dir = dir(suite);
+        fs::write(dir.join("built"), built()).context(dir.display())?;
     }
-    emulator()?;
+    emulator()
+}
+
+/// Boots what [`fetch`] has left, unless it has been frozen already.
+pub(crate) fn freeze(suite: Suite) -> Result {
     // A frozen machine wakes only in the same emulator with the same devices.
     let version = Cmd::line("qemu-system-x86_64 --version").read()?;
-    let frozen = hash(&[&version, &machine::devices_mark(), &built]);
-    if mark("frozen") != frozen {
+    let frozen = hash(&[&version, &machine::devices_mark(), &built()]);
+    let dir = dir(suite);
+    if mark(suite, "frozen") != frozen {
         for kind in [Kind::Full, Kind::Bare] {
             let start = Instant::now();
             machine::freeze(suite, kind)?;
@@ -62,6 +72,15 @@ pub(crate) fn ensure(suite: Suite) -> Result {
         fs::write(dir.join("frozen"), &frozen).context(dir.display())?;
     }
     Ok(())
+}
+
+/// What stands in the file that says of what a stage was made.
+fn mark(suite: Suite, name: &str) -> String {
+    fs::read_to_string(dir(suite).join(name)).unwrap_or_default()
+}
+
+fn built() -> String {
+    hash(&[BUILD, AGENT, INIT, TOOLS])
 }
 
 fn build(suite: Suite) -> Result {

@@ -43,7 +43,7 @@ pub struct Observed {
 pub struct ObservedInterface {
     /// The link; `None` when there is none.
     pub link: Option<Link>,
-    /// It carries our mark, or our claim.
+    /// It carries our mark or our claim, runs under our unit, or holds our private key.
     pub ours: bool,
     /// Its addresses.
     pub addresses: BTreeSet<IpNetwork>,
@@ -128,8 +128,10 @@ fn interfaces(
         let ours = match &link {
             None => true,
             Some(_) if has_mark => true,
-            Some(link) if !is_unmarked_wireguard(link) => false,
-            Some(link) => claims.contains(&name) || unit_made(scene, &name, link, wanted, units)?,
+            Some(link) if is_unmarked_wireguard(link) && claims.contains(&name) => true,
+            Some(link) => {
+                unit_made(scene, &name, link, wanted, units)? || holds_our_key(scene, &name, link, wanted)?
+            }
         };
         let device = match &link {
             Some(link) if ours && wanted.interfaces.get(&name).is_some_and(|wanted| wanted.running) => {
@@ -167,11 +169,24 @@ fn unit_made(
 ) -> Result<bool> {
     let unit = wanted.interfaces.get(name).and_then(|interface| units.get(&interface.unit.name));
     let runs = |state| matches!(state, ServiceState::Active | ServiceState::Starting);
-    if link.kind != LinkKind::Tun || !unit.is_some_and(|(state, installed)| *installed && runs(*state)) {
+    if link.kind != LinkKind::Tun
+        || link.alias.is_some()
+        || !unit.is_some_and(|(state, installed)| *installed && runs(*state))
+    {
         return Ok(false);
     }
     // Its peers are of no interest.
     Ok(scene.host.wireguard.peers(name, Backend::Embedded, &[])?.is_some())
+}
+
+/// Whether this is a device of the kernel's with the private key that is wanted of it: nobody else has that key, so that
+/// the mark was taken away from a link of ours.
+fn holds_our_key(scene: &Scene<'_>, name: &InterfaceName, link: &Link, wanted: &Wanted) -> Result<bool> {
+    let Some(wanted) = wanted.interfaces.get(name).filter(|_| link.kind == LinkKind::WireGuard) else {
+        return Ok(false);
+    };
+    let now = scene.host.wireguard.device(name, Backend::Kernel)?;
+    Ok(now.and_then(|now| now.private_key).is_some_and(|key| key == wanted.device.private_key))
 }
 
 /// The interfaces that are claimed.

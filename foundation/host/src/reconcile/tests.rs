@@ -8,8 +8,8 @@ use phantom_types::{Backend, InterfaceName, PresharedKey, PrivateKey};
 use super::*;
 use crate::fake::FakeHost;
 use crate::{
-    Command, Hook, Host, HostError, LinkChange, Match, PeerConfig, Restart, Route, RouteKind, Rule, Unit,
-    UnitKind, Verdict,
+    Command, DeviceUpdate, Hook, Host, HostError, LinkChange, Match, PeerConfig, Restart, Route, RouteKind,
+    Rule, Unit, UnitKind, Verdict,
 };
 
 fn name() -> InterfaceName {
@@ -246,6 +246,37 @@ fn what_is_not_ours_is_reported_and_left_alone() {
         assert!(matches!(refused, HostError::Foreign { .. }), "{refused}");
         assert_eq!(fake.dump(), before);
     });
+}
+
+#[test]
+fn a_link_without_our_mark_is_ours_by_its_key_alone() {
+    let (host, fake) = Host::fake();
+    fake.set_kernel_wireguard(true);
+    let marks = Marks::new(None);
+    host.files.make_dir(Path::new("/run/phantom-wg"), 0o700).unwrap();
+    let scene = Scene { host: &host, marks: &marks, run_dir: Path::new("/run/phantom-wg") };
+    let state = wanted(&host, &marks, Backend::Kernel, &[2, 3]);
+    bring(&scene, &state).unwrap();
+    let healthy = fake.dump();
+    for alias in ["", "somebody"] {
+        let change = LinkChange { alias: Some(alias.into()), ..LinkChange::default() };
+        host.network.set_link(&name(), &change).unwrap();
+        assert_eq!(bring(&scene, &state).unwrap(), 1, "{alias:?}");
+        assert_eq!(fake.dump(), healthy, "{alias:?}");
+
+        // With another key it is somebody else's.
+        host.network.set_link(&name(), &change).unwrap();
+        let key = |private_key| DeviceUpdate { private_key: Some(private_key), ..DeviceUpdate::default() };
+        let (ours, other) =
+            (state.interfaces[&name()].device.private_key.clone(), PrivateKey::from_random([7; 32]));
+        host.wireguard.configure(&name(), Backend::Kernel, &key(other)).unwrap();
+        let before = fake.dump();
+        let refused = bring(&scene, &state).unwrap_err();
+        assert!(matches!(refused, HostError::Foreign { .. }), "{refused}");
+        assert_eq!(fake.dump(), before, "{alias:?}");
+        host.wireguard.configure(&name(), Backend::Kernel, &key(ours)).unwrap();
+        bring(&scene, &state).unwrap();
+    }
 }
 
 #[test]
