@@ -28,15 +28,16 @@ use nix::sys::socket::{
 const SIZE: usize = 1400;
 /// The bytes of one whose round trip is measured: a WireGuard handshake's.
 const SMALL: usize = 148;
-/// The most datagrams under way on one tunnel, and on many tunnels together, but for the least on each.
+/// The most datagrams under way on one tunnel, the least on each of many, and the most in all but for that.
 const WINDOW: u32 = 128;
 const LEAST: u32 = 16;
+const IN_ALL: u32 = 320;
 /// So many datagrams are sent, and confirmed, together.
 const TOGETHER: u32 = 8;
 /// The most that are received together.
 const BATCH: usize = 32;
-/// Room for one that is received.
-const ROOM: usize = 2048;
+/// Room for one that is received: nobody looks at the rest of what carries load, and copying it would take time.
+const ROOM: usize = 256;
 /// Nothing for so long: what is under way is lost.
 const LOST: Duration = Duration::from_millis(300);
 /// How long a tunnel may take to open.
@@ -103,7 +104,7 @@ fn run() -> io::Result<String> {
     let tunnels = (0..count).map(|_| open(client)).collect::<io::Result<Vec<_>>>()?;
     let counts = Arc::new(Counts::default());
     let start = Arc::new(Barrier::new(usize::from(count) + 1));
-    let window = (WINDOW / u32::from(count).max(1)).max(LEAST);
+    let window = (IN_ALL / u32::from(count).max(1)).clamp(LEAST, WINDOW);
     let mut threads = Vec::new();
     if mode != Mode::Idle {
         for tunnel in tunnels.iter().map(UdpSocket::try_clone) {
@@ -182,14 +183,25 @@ fn datagram(kind: u8, number: u32, size: usize) -> Vec<u8> {
     bytes
 }
 
-/// Sends [`TOGETHER`] datagrams of load in one piece that the kernel cuts up (`UDP_SEGMENT`): what is measured is the
+/// [`TOGETHER`] datagrams of load, sent in one piece that the kernel cuts up (`UDP_SEGMENT`): what is measured is the
 /// tunnel, and the bench shares its processors.
-fn send_load(socket: &UdpSocket, number: u32, to: Option<&SockaddrIn>) -> io::Result<()> {
-    let bytes: Vec<u8> = (1..=TOGETHER).flat_map(|at| datagram(LOAD, number + at, SIZE)).collect();
-    let size = u16::try_from(SIZE).map_err(io::Error::other)?;
-    let cut = [ControlMessage::UdpGsoSegments(&size)];
-    sendmsg(socket.as_raw_fd(), &[IoSlice::new(&bytes)], &cut, MsgFlags::empty(), to)?;
-    Ok(())
+struct Load(Vec<u8>);
+
+impl Load {
+    fn new() -> Self {
+        Self(datagram(LOAD, 0, SIZE).repeat(TOGETHER as usize))
+    }
+
+    /// Sends those that follow `number`.
+    fn send(&mut self, socket: &UdpSocket, number: u32, to: Option<&SockaddrIn>) -> io::Result<()> {
+        for (datagram, at) in self.0.chunks_exact_mut(SIZE).zip(number + 1..) {
+            datagram[1..5].copy_from_slice(&at.to_le_bytes());
+        }
+        let size = u16::try_from(SIZE).map_err(io::Error::other)?;
+        let cut = [ControlMessage::UdpGsoSegments(&size)];
+        sendmsg(socket.as_raw_fd(), &[IoSlice::new(&self.0)], &cut, MsgFlags::empty(), to)?;
+        Ok(())
+    }
 }
 
 /// Memory for many datagrams at once.
@@ -203,20 +215,20 @@ impl Batch {
         Self { bytes: vec![0; BATCH * ROOM], headers: MultiHeaders::preallocate(BATCH, None) }
     }
 
-    /// Waits for at least one datagram and takes what there is: to each its bytes and its source.
+    /// Waits for at least one datagram and takes what there is: to each its length, its first bytes and its source.
     fn receive(
         &mut self,
         socket: &UdpSocket,
-        mut take: impl FnMut(&[u8], Option<SockaddrIn>),
+        mut take: impl FnMut(usize, &[u8], Option<SockaddrIn>),
     ) -> io::Result<()> {
         let mut found = Vec::with_capacity(BATCH);
         let mut slots: Vec<[IoSliceMut<'_>; 1]> =
             self.bytes.chunks_exact_mut(ROOM).map(|slot| [IoSliceMut::new(slot)]).collect();
-        let flags = MsgFlags::MSG_WAITFORONE;
+        let flags = MsgFlags::MSG_WAITFORONE | MsgFlags::MSG_TRUNC;
         let messages = recvmmsg(socket.as_raw_fd(), &mut self.headers, slots.iter_mut(), flags, None)?;
         found.extend(messages.map(|message| (message.bytes, message.address)));
         for ((length, from), slot) in found.into_iter().zip(self.bytes.chunks_exact(ROOM)) {
-            take(&slot[..length], from);
+            take(length, &slot[..length.min(ROOM)], from);
         }
         Ok(())
     }
@@ -230,10 +242,10 @@ fn serve(sink: &UdpSocket) {
         sent: u32,
     }
     let mut peers: HashMap<SocketAddr, Peer> = HashMap::new();
-    let mut batch = Batch::new();
+    let (mut batch, mut load) = (Batch::new(), Load::new());
     loop {
         // An answer to a socket that is closed by now is reported here.
-        let _ = batch.receive(sink, |bytes, from| {
+        let _ = batch.receive(sink, |_, bytes, from| {
             let (Some(first), Some(source)) = (bytes.first(), from) else { return };
             let from = SocketAddr::from((source.ip(), source.port()));
             let peer = peers.entry(from).or_default();
@@ -247,7 +259,7 @@ fn serve(sink: &UdpSocket) {
                 }
                 REQUEST => {
                     while peer.sent < number(bytes) {
-                        drop(send_load(sink, peer.sent, Some(&source)));
+                        drop(load.send(sink, peer.sent, Some(&source)));
                         peer.sent += TOGETHER;
                     }
                 }
@@ -267,12 +279,12 @@ fn load(mode: Mode, tunnel: &UdpSocket, window: u32, counts: &Counts) -> io::Res
 }
 
 fn up(tunnel: &UdpSocket, window: u32, counts: &Counts) -> io::Result<()> {
-    let mut buffer = [0; ROOM];
+    let (mut buffer, mut load) = ([0; ROOM], Load::new());
     // What is lost is never confirmed: it is written off, so that the window is free again.
     let (mut sent, mut confirmed, mut lost) = (0_u32, 0, 0);
     while !counts.ending.load(Ordering::Relaxed) {
         while sent - confirmed - lost + TOGETHER <= window {
-            send_load(tunnel, sent, None)?;
+            load.send(tunnel, sent, None)?;
             sent += TOGETHER;
         }
         if receive(tunnel, &mut buffer, CONFIRM).is_some() {
@@ -296,8 +308,8 @@ fn down(tunnel: &UdpSocket, window: u32, counts: &Counts) -> io::Result<()> {
             wanted = last + window;
             tunnel.send(&datagram(REQUEST, wanted, 16))?;
         }
-        let received = batch.receive(tunnel, |bytes, _| {
-            if bytes.len() == SIZE && bytes[0] == LOAD {
+        let received = batch.receive(tunnel, |length, bytes, _| {
+            if length == SIZE && bytes[0] == LOAD {
                 counts.datagrams.fetch_add(1, Ordering::Relaxed);
                 last = number(bytes).max(last);
             }
