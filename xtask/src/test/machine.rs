@@ -118,8 +118,8 @@ struct Task {
 
 fn tasks(extent: Extent, only: Option<&str>) -> Vec<Task> {
     // What takes minutes in the long mode would take hours there.
-    let extent_there = extent.variable().filter(|_| extent == Extent::Quick);
-    let setting = extent_there.map(|variable| format!("export {variable}=1; ")).unwrap_or_default()
+    let variable = extent.variable().filter(|_| extent == Extent::Quick);
+    let setting = variable.map(|variable| format!("export {variable}=1; ")).unwrap_or_default()
         + "export PHANTOM_TEST_BACKEND=kernel PHANTOM_TEST_DISPOSABLE=1 PHANTOM_BIN_DIR=/job/bin \
            PHANTOM_DEVICE=/job/bin/phantom-wg-device; ";
     let parts = PARTS.iter().filter(|part| part.wanted(extent, only)).map(|part| Task {
