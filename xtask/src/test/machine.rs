@@ -82,8 +82,9 @@ const SCENARIOS: [(&str, Kind, &str); 2] = [
 ];
 const SHARED: &str = include_str!("../../lab/scenarios/lab.sh");
 
-/// Programs there run ten to twenty times slower than here.
+/// Programs there run ten to twenty times slower than here. What only the long mode runs has more time.
 const LIMIT: Duration = Duration::from_mins(20);
+const LONG_LIMIT: Duration = Duration::from_hours(1);
 
 /// Runs everything in fresh machines, one for each program and each scenario, or only the part of a name.
 pub(super) fn run(
@@ -95,37 +96,60 @@ pub(super) fn run(
 ) -> Result {
     let job_dir = workspace::target_dir()?.join("vm").join(suite.to_string());
     gather(&job_dir, programs)?;
-    let kernel = extent.variable().map(|variable| format!("export {variable}=1; ")).unwrap_or_default();
-    let kernel = kernel
-        + "export PHANTOM_TEST_BACKEND=kernel PHANTOM_TEST_DISPOSABLE=1 PHANTOM_BIN_DIR=/job/bin \
-                  PHANTOM_DEVICE=/job/bin/phantom-wg-device; ";
-    let scenario = |name: &str| only.is_none_or(|only| only == name);
-    let known = |only| {
-        PARTS.iter().any(|part| part.wanted(extent, Some(only))) || SCENARIOS.iter().any(|one| one.0 == only)
-    };
-    if let Some(only) = only.filter(|only| !known(only)) {
-        let parts: Vec<_> =
-            PARTS.iter().map(|part| part.name).chain(SCENARIOS.iter().map(|one| one.0)).collect();
-        return Err(Problem::new(format!("'{only}' is no part; there are {}", parts.join(", "))));
+    let all = tasks(Extent::Long, None).into_iter().map(|task| task.name);
+    let tasks = tasks(extent, only);
+    if let Some(only) = only.filter(|_| tasks.is_empty()) {
+        let all: Vec<_> = all.collect();
+        return Err(Problem::new(format!("'{only}' is no part; there are {}", all.join(", "))));
     }
-    for part in PARTS.iter().filter(|part| part.wanted(extent, only)) {
-        let command =
-            format!("{kernel} ./tests/{} --show-output --test-threads=2 {}", part.program, part.filter());
-        in_machine(part.name, suite, Kind::Full, &job_dir, command, tally);
-    }
-    for (name, kind, _) in SCENARIOS.into_iter().filter(|one| scenario(one.0)) {
-        in_machine(name, suite, kind, &job_dir, format!("bash scenarios/{name}.sh"), tally);
+    for task in tasks {
+        in_machine(suite, &job_dir, task, tally);
     }
     Ok(())
 }
 
-fn in_machine(name: &str, suite: Suite, kind: Kind, files: &Path, command: String, tally: &mut Tally) {
+/// What one machine does.
+struct Task {
+    name: &'static str,
+    kind: Kind,
+    command: String,
+    limit: Duration,
+}
+
+fn tasks(extent: Extent, only: Option<&str>) -> Vec<Task> {
+    // What takes minutes in the long mode would take hours there.
+    let variable = extent.variable().filter(|_| extent == Extent::Quick);
+    let setting = variable.map(|variable| format!("export {variable}=1; ")).unwrap_or_default()
+        + "export PHANTOM_TEST_BACKEND=kernel PHANTOM_TEST_DISPOSABLE=1 PHANTOM_BIN_DIR=/job/bin \
+           PHANTOM_DEVICE=/job/bin/phantom-wg-device; ";
+    let parts = PARTS.iter().filter(|part| part.wanted(extent, only)).map(|part| Task {
+        name: part.name,
+        kind: Kind::Full,
+        command: format!(
+            "{setting}./tests/{} --show-output --test-threads=2 {}",
+            part.program,
+            part.filter()
+        ),
+        limit: if part.usual { LIMIT } else { LONG_LIMIT },
+    });
+    let scenarios = SCENARIOS.into_iter().filter(|one| only.is_none_or(|only| only == one.0));
+    let scenarios = scenarios.map(|(name, kind, _)| Task {
+        name,
+        kind,
+        command: format!("bash scenarios/{name}.sh"),
+        limit: LIMIT,
+    });
+    parts.chain(scenarios).collect()
+}
+
+fn in_machine(suite: Suite, files: &Path, task: Task, tally: &mut Tally) {
+    let Task { name, kind, command, limit } = task;
     tally.part(&format!("{suite}: {name}"));
     let (start, before) = (Instant::now(), tally.failures());
     let output = files.with_file_name(format!("{suite}-{name}"));
     let _ = fs::remove_dir_all(&output);
     let files = Some(files.to_owned());
-    let job = Job { suite, kind, files, command, output: Some(output.clone()), limit: LIMIT };
+    let job = Job { suite, kind, files, command, output: Some(output.clone()), limit };
     match machine::run(&job, |line| tally.line(line)) {
         Ok(0) => {}
         Ok(status) if tally.failures() == before => tally.fail(name, &format!("status {status}")),
@@ -175,4 +199,34 @@ fn gather(job_dir: &Path, programs: &Path) -> Result {
 
 fn strip(from: &Path, to: &Path) -> Result {
     Cmd::new("strip").args(["--strip-debug", "-o"]).args([to, from]).quiet()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(extent: Extent, only: Option<&str>) -> Vec<&'static str> {
+        tasks(extent, only).into_iter().map(|task| task.name).collect()
+    }
+
+    #[test]
+    fn a_part_has_its_own_name_and_its_programs() {
+        assert_eq!(names(Extent::Normal, Some("namespace-faults")), ["namespace-faults"]);
+        assert_eq!(names(Extent::Normal, Some("server")), ["server"]);
+        let all = names(Extent::Long, None);
+        let parts: Vec<_> = all.iter().copied().filter(|name| name.starts_with("namespace-")).collect();
+        assert_eq!(names(Extent::Quick, Some("namespace")), parts);
+        assert!(names(Extent::Normal, None).iter().all(|name| all.contains(name)));
+        assert!(names(Extent::Long, Some("nothing")).is_empty());
+    }
+
+    #[test]
+    fn the_rest_is_what_no_other_part_has() {
+        let rest = PARTS.iter().find(|part| part.name == REST).unwrap().filter();
+        for part in PARTS.iter().filter(|part| part.program == NAMESPACE.1 && part.name != REST) {
+            assert!(!part.words.is_empty(), "{}", part.name);
+            assert!(part.words.iter().all(|word| rest.contains(&format!("--skip {word}"))), "{rest}");
+        }
+        assert_eq!(PARTS[0].filter(), "");
+    }
 }
