@@ -209,7 +209,7 @@ fn files() {
         for one in all {
             // A directory that is removed has lost the mode that it came with.
             if one.0 == "rm -r /etc/wireguard" {
-                world.sh("chmod 755 /etc/wireguard");
+                world.sh("chmod 700 /etc/wireguard");
             }
             repairs(world, one);
         }

@@ -3,7 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where something it needs is not there")]
 
 #[path = "../wstunnel/support.rs"]
-#[expect(dead_code, reason = "wstunnel's own ends are for the other tests")]
 mod support;
 
 mod probing;
@@ -73,7 +72,7 @@ async fn fresh_datagrams_wait_and_stale_ones_do_not() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_tunnel_comes_back_after_a_restart_on_the_same_socket() {
     let world = World::new().await;
-    let server = world.server(0).await;
+    let server = world.server(free_tcp()).await;
     let (port, client) = (server.port, OurClient::start(world.client(server.port)));
     let local = Local::new(client.local).await;
     local.begin().await;
@@ -82,6 +81,23 @@ async fn the_tunnel_comes_back_after_a_restart_on_the_same_socket() {
     let server = world.server(port).await;
     local.begin().await;
     assert_eq!(server.opened(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_tunnel_stays_while_the_servers_wireguard_restarts() {
+    let mut world = World::new().await;
+    let server = world.server(0).await;
+    let client = OurClient::start(world.client(server.port));
+    let local = Local::new(client.local).await;
+    local.begin().await;
+    world.echo.close().await;
+    for _ in 0..5 {
+        local.0.send(b"refused").await.unwrap();
+        sleep(Duration::from_millis(50)).await;
+    }
+    world.echo.open().await;
+    local.begin().await;
+    assert_eq!((server.opened(), client.told()), (1, vec!["opened".to_owned()]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

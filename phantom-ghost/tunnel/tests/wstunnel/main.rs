@@ -1,6 +1,9 @@
 //! Our server with wstunnel's client, and our client with wstunnel's server: the real programs, of every version that is
 //! at hand. Where none is, the tests say so and are skipped.
 
+#![expect(clippy::unwrap_used, reason = "a test ends where something it needs is not there")]
+
+mod stock;
 mod support;
 
 use std::time::Duration;
@@ -10,7 +13,8 @@ use phantom_tunnel::secrets::Secret;
 use phantom_tunnel::server::Server;
 use tokio::time::{Instant, sleep};
 
-use support::{Local, OurClient, OurServer, PATIENCE, World, free_tcp, long, stocks, strict};
+use stock::{long, stocks};
+use support::{Local, OurClient, OurServer, PATIENCE, World, free_tcp, strict};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn stock_client_every_size() {
@@ -98,7 +102,7 @@ async fn stock_client_with_a_wrong_secret_does_not_hammer() {
 async fn stock_client_comes_back_after_a_restart() {
     for stock in stocks("stock_client_comes_back_after_a_restart") {
         let world = World::new().await;
-        let server = world.server(0).await;
+        let server = world.server(free_tcp()).await;
         let port = server.port;
         let (_client, address) = stock.client(&world, port, world.secret.reveal(), &[]);
         let local = Local::new(address).await;

@@ -1,0 +1,309 @@
+//! The tunnel server beside the real wstunnel server: the same client, the same load, the same run.
+//!
+//! wstunnel is no part of this: it is found by `PHANTOM_WSTUNNEL` (paths with colons between), or below
+//! `/var/tmp/wstunnel`, of several the newest. Without it nothing is measured, and the rows say so.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::measure::interleave;
+use super::report::{Goal, Report, Row, Unit};
+use super::{Options, Places};
+use crate::command::Cmd;
+use crate::problem::{Context as _, Problem, Result};
+
+/// Opens tunnels in what is thrown away after the run.
+const SECRET: &str = "BenchBenchBenchBenchBenchBenchBenchBenchBenchBenchBenchBench0001";
+const DOMAIN: &str = "bench.example.com";
+/// UDP ports: where tunnels lead to, and where the clients of the two servers listen.
+const WIREGUARD: u16 = 51_999;
+const CLIENTS: [u16; 2] = [52_001, 52_002];
+/// TCP ports of the two servers.
+const SERVERS: [u16; 2] = [50_443, 50_444];
+/// How many tunnels are idle where memory is measured.
+const IDLE: u16 = 1000;
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The rows, in order: what, unit, goal.
+const ROWS: [(&str, Unit, Goal); 11] = [
+    ("tunnel server, CPU per 1,400-byte datagram up", Unit::Microseconds, Goal::TimesOrLess(0.55)),
+    ("tunnel server, CPU per 1,400-byte datagram down", Unit::Microseconds, Goal::TimesOrLess(0.45)),
+    ("tunnel server, 1 tunnel up", Unit::MegabitsPerSecond, Goal::TimesOrMore(1.2)),
+    ("tunnel server, 1 tunnel down", Unit::MegabitsPerSecond, Goal::TimesOrMore(1.2)),
+    ("tunnel server, 10 tunnels up", Unit::MegabitsPerSecond, Goal::TimesOrMore(1.2)),
+    ("tunnel server, 10 tunnels down", Unit::MegabitsPerSecond, Goal::TimesOrMore(1.2)),
+    ("tunnel server, 100 tunnels up", Unit::MegabitsPerSecond, Goal::TimesOrMore(1.2)),
+    ("tunnel server, 100 tunnels down", Unit::MegabitsPerSecond, Goal::TimesOrMore(1.2)),
+    ("tunnel server, idle round trip added", Unit::Microseconds, Goal::TimesOrLess(1.0)),
+    ("tunnel server, memory per idle tunnel", Unit::Kibibytes, Goal::Limit(40.0)),
+    ("tunnel server, 1,000 idle tunnels", Unit::Mebibytes, Goal::Limit(45.0)),
+];
+
+/// Measures both servers in turns.
+pub(super) fn run(places: &Places, options: &Options, report: &mut Report) -> Result {
+    let Some((stock, version)) = newest_wstunnel()? else {
+        for row in ROWS {
+            report.add(line(row, None, None, "no wstunnel is here: PHANTOM_WSTUNNEL"));
+        }
+        return Ok(());
+    };
+    let certificate = Certificate::new(places)?;
+    let figures = measure(places, options, &stock, &certificate)?;
+    for (row, [ours, theirs]) in ROWS.into_iter().zip(figures) {
+        report.add(line(row, Some(ours), Some((version.clone(), theirs)), ""));
+    }
+    Ok(())
+}
+
+fn line(
+    (what, unit, goal): (&str, Unit, Goal),
+    measured: Option<f64>,
+    peer: Option<(String, f64)>,
+    remark: &str,
+) -> Row {
+    Row { what: what.to_owned(), measured, unit, peer, goal, remark: remark.to_owned() }
+}
+
+/// All figures: ours and wstunnel's, in the order of the rows.
+fn measure(
+    places: &Places,
+    options: &Options,
+    stock: &Path,
+    certificate: &Certificate,
+) -> Result<Vec<[f64; 2]>> {
+    let mut figures = Vec::new();
+    {
+        let both = [Side::ours(places, stock, certificate)?, Side::stock(places, stock, certificate)?];
+        let runs = if options.quick { 3 } else { 5 };
+        let seconds = if options.quick { 2 } else { 3 };
+        let mut speeds = Vec::new();
+        for count in [1, 10, 100] {
+            for mode in ["up", "down"] {
+                let [speed, cpu] = loads(&both, mode, count, seconds, runs)?;
+                if count == 1 {
+                    figures.push(cpu);
+                }
+                speeds.push(speed);
+            }
+        }
+        figures.extend(speeds);
+        figures.push(round_trips(&both, seconds, runs)?);
+    }
+    // Fresh servers: what the load has left behind is not the idle tunnels'.
+    let mut memory = [[0.0; 2]; 2];
+    for (at, start) in [Side::ours, Side::stock].into_iter().enumerate() {
+        let side = start(places, stock, certificate)?;
+        let one = side.load("idle", 1, 2)?.rss;
+        let all = side.load("idle", IDLE, 5)?.rss;
+        memory[0][at] = (all - one) / f64::from(IDLE - 1);
+        memory[1][at] = all / 1024.0;
+    }
+    figures.extend(memory);
+    Ok(figures)
+}
+
+/// Mbit/s and microseconds of CPU per datagram, of both servers.
+fn loads(both: &[Side; 2], mode: &str, count: u16, seconds: u16, runs: usize) -> Result<[[f64; 2]; 2]> {
+    let mut cpu = [Vec::new(), Vec::new()];
+    let [ours, theirs] = &mut cpu;
+    let mut run = |side: &Side, cpu: &mut Vec<f64>| -> Result<f64> {
+        let load = side.load(mode, count, seconds)?;
+        cpu.push(load.cpu / load.datagrams * 1e6);
+        Ok(load.datagrams * 1400.0 * 8.0 / 1e6 / load.seconds)
+    };
+    let run = std::cell::RefCell::new(&mut run);
+    let speeds = interleave(
+        runs,
+        [&mut || (run.borrow_mut())(&both[0], ours), &mut || (run.borrow_mut())(&both[1], theirs)],
+    )?;
+    // The first round is unheeded, as it is for the speed.
+    let cpu = cpu.map(|figures| super::measure::median(figures[1..].to_vec()));
+    Ok([speeds, cpu])
+}
+
+/// Microseconds that a tunnel adds to a datagram's way there and back.
+fn round_trips(both: &[Side; 2], seconds: u16, runs: usize) -> Result<[f64; 2]> {
+    let [ours, theirs, direct] = interleave(
+        runs,
+        [
+            &mut || Ok(both[0].load("rtt", 1, seconds)?.rtt),
+            &mut || Ok(both[1].load("rtt", 1, seconds)?.rtt),
+            &mut || Ok(both[0].direct(seconds)?.rtt),
+        ],
+    )?;
+    Ok([ours - direct, theirs - direct])
+}
+
+/// wstunnel's newest program that is here, with its version in words.
+fn newest_wstunnel() -> Result<Option<(PathBuf, String)>> {
+    let mut found: Vec<(Vec<u32>, PathBuf, String)> = Vec::new();
+    let paths: Vec<PathBuf> = if let Ok(paths) = std::env::var("PHANTOM_WSTUNNEL") {
+        paths.split(':').filter(|path| !path.is_empty()).map(PathBuf::from).collect()
+    } else {
+        let versions = fs::read_dir("/var/tmp/wstunnel").into_iter().flatten().flatten();
+        versions.map(|version| version.path().join("bin/wstunnel")).filter(|path| path.is_file()).collect()
+    };
+    for path in paths {
+        let text = Cmd::new(&path).arg("--version").read()?;
+        let version = text.split(' ').next_back().unwrap_or_default();
+        let numbers = version.split('.').map(|part| part.parse().unwrap_or(0)).collect();
+        found.push((numbers, path, format!("wstunnel {version}")));
+    }
+    Ok(found.into_iter().max().map(|(_, path, name)| (path, name)))
+}
+
+/// One certificate for both.
+struct Certificate {
+    chain: PathBuf,
+    key: PathBuf,
+}
+
+impl Certificate {
+    fn new(places: &Places) -> Result<Self> {
+        let request = json!({"domain": DOMAIN, "certs_dir": places.out.join("opt/ghost-certs")});
+        let answer =
+            Cmd::new(places.programs.join("phantom-ghost")).arg("self-sign").input(request.to_string());
+        let answer: Value = serde_json::from_str(&answer.read()?).context("self-sign")?;
+        let path = |name: &str| answer[name].as_str().map(PathBuf::from).context("self-sign names no file");
+        Ok(Self { chain: path("cert_path")?, key: path("key_path")? })
+    }
+}
+
+/// A server, and wstunnel's client of it.
+struct Side {
+    helper: PathBuf,
+    client: u16,
+    server: Child,
+    tunnel: Option<Child>,
+}
+
+/// What `bench-tunnel` tells.
+struct Load {
+    datagrams: f64,
+    seconds: f64,
+    cpu: f64,
+    rss: f64,
+    rtt: f64,
+}
+
+impl Side {
+    fn ours(places: &Places, stock: &Path, certificate: &Certificate) -> Result<Self> {
+        let control = Path::new("/run/bench-ghost");
+        let server = Cmd::new(places.programs.join("phantom-ghost"))
+            .args(["serve", "--listen"])
+            .arg(format!("127.0.0.1:{}", SERVERS[0]))
+            .arg("--control")
+            .arg(control);
+        let mut side = Self::new(places, 0, &server)?;
+        configure(control, certificate)?;
+        side.connect(stock, 0)?;
+        Ok(side)
+    }
+
+    fn stock(places: &Places, stock: &Path, certificate: &Certificate) -> Result<Self> {
+        let server = Cmd::new(stock)
+            .args(["server", "--log-lvl", "OFF", "-r", SECRET, "--restrict-to"])
+            .arg(format!("127.0.0.1:{WIREGUARD}"))
+            .arg("--tls-certificate")
+            .arg(&certificate.chain)
+            .arg("--tls-private-key")
+            .arg(&certificate.key)
+            .arg(format!("wss://127.0.0.1:{}", SERVERS[1]));
+        let mut side = Self::new(places, 1, &server)?;
+        side.connect(stock, 1)?;
+        Ok(side)
+    }
+
+    /// Starts the server and waits until it listens.
+    fn new(places: &Places, number: usize, server: &Cmd) -> Result<Self> {
+        let server = server.spawn(Stdio::null(), Stdio::null(), Stdio::null())?;
+        let helper = places.helpers.join("bench-tunnel");
+        let side = Self { helper, client: CLIENTS[number], server, tunnel: None };
+        let start = Instant::now();
+        while TcpStream::connect(("127.0.0.1", SERVERS[number])).is_err() {
+            if start.elapsed() > PATIENCE {
+                return Err(Problem::new("a tunnel server does not listen"));
+            }
+            sleep(Duration::from_millis(20));
+        }
+        Ok(side)
+    }
+
+    fn connect(&mut self, stock: &Path, number: usize) -> Result {
+        let way = format!("udp://127.0.0.1:{}:127.0.0.1:{WIREGUARD}?timeout_sec=0", self.client);
+        let client = Cmd::new(stock)
+            .args(["client", "--log-lvl", "OFF", "-P", SECRET, "-L", &way])
+            .arg(format!("wss://127.0.0.1:{}", SERVERS[number]));
+        self.tunnel = Some(client.spawn(Stdio::null(), Stdio::null(), Stdio::null())?);
+        Ok(())
+    }
+
+    /// Loads this many tunnels.
+    fn load(&self, mode: &str, count: u16, seconds: u16) -> Result<Load> {
+        self.bench(mode, self.client, count, seconds)
+    }
+
+    /// The same without a tunnel.
+    fn direct(&self, seconds: u16) -> Result<Load> {
+        self.bench("rtt", WIREGUARD, 1, seconds)
+    }
+
+    fn bench(&self, mode: &str, to: u16, count: u16, seconds: u16) -> Result<Load> {
+        let numbers = [to, WIREGUARD, count, seconds].map(|number| number.to_string());
+        let pid = self.server.id().to_string();
+        let command = Cmd::new(&self.helper).arg(mode).args(numbers).arg(pid);
+        let answer: Value = serde_json::from_str(&command.read()?).context("bench-tunnel")?;
+        let figure = |name: &str| answer[name].as_f64().context(format!("bench-tunnel tells no {name}"));
+        Ok(Load {
+            datagrams: figure("datagrams")?,
+            seconds: figure("seconds")?,
+            cpu: figure("cpu")?,
+            rss: figure("rss")?,
+            rtt: figure("rtt")?,
+        })
+    }
+}
+
+impl Drop for Side {
+    fn drop(&mut self) {
+        for process in self.tunnel.iter_mut().chain([&mut self.server]) {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+}
+
+/// Tells our server what a keeper would.
+fn configure(control: &Path, certificate: &Certificate) -> Result {
+    let read = |path: &Path| fs::read_to_string(path).context(path.display());
+    let request = json!({"configure": {
+        "secrets": [SECRET],
+        "wireguard_port": WIREGUARD,
+        "certificate_pem": read(&certificate.chain)?,
+        "key_pem": read(&certificate.key)?,
+    }});
+    let start = Instant::now();
+    let mut socket = loop {
+        match UnixStream::connect(control) {
+            Ok(socket) => break socket,
+            Err(_) if start.elapsed() < PATIENCE => sleep(Duration::from_millis(20)),
+            Err(error) => return Err(Problem::new(format!("{}: {error}", control.display()))),
+        }
+    };
+    socket.write_all(format!("{request}\n").as_bytes()).context(control.display())?;
+    let mut answer = String::new();
+    BufReader::new(socket).read_line(&mut answer).context(control.display())?;
+    if answer.contains("\"ok\":true") {
+        Ok(())
+    } else {
+        Err(Problem::new(format!("the server says {answer}")))
+    }
+}
