@@ -9,6 +9,7 @@ use std::ffi::OsString;
 use std::io::{self, BufWriter, Read as _, Write};
 use std::path::PathBuf;
 
+use phantom_engine::EngineError;
 use phantom_module::{Call, Failure, Lang, ParamError, Params, codes};
 use phantom_types::InterfaceName;
 use serde_json::Value;
@@ -221,7 +222,7 @@ fn read_json(source: &JsonSource) -> Result<Params, ParamError> {
     }
 }
 
-/// What the service of an interface runs when it starts and stops.
+/// What the service of an interface runs when it starts and stops, and what is run before there is a network.
 fn service(
     phantom: &Phantom,
     verb: &str,
@@ -230,9 +231,12 @@ fn service(
     note: fn(&str),
     streams: &mut Streams<'_>,
 ) -> Exit {
+    let engine = phantom.engine();
+    if verb == "block" {
+        return said(engine.block(), verb, streams);
+    }
     let Ok(name) = interface.parse::<InterfaceName>() else { return print_usage(streams, lang) };
     let call = Call { lang, note };
-    let engine = phantom.engine();
     let done = match verb {
         "up" => engine.service_started(&call),
         // After a crash the link stays, so that the next start finds it with its addresses and routes.
@@ -240,9 +244,14 @@ fn service(
         "down" => engine.service_stopped(&name),
         _ => return print_usage(streams, lang),
     };
+    said(done, &format!("{name}: {verb}"), streams)
+}
+
+/// Says on standard error, which a service's log holds, how a hook ended.
+fn said(done: Result<(), EngineError>, what: &str, streams: &mut Streams<'_>) -> Exit {
     let (exit, line) = match done {
-        Ok(()) => (Exit::Success, format!("{name}: {verb}")),
-        Err(error) => (Exit::Failure, format!("{name}: {verb}: {}", phantom_module::chain(&error))),
+        Ok(()) => (Exit::Success, what.to_owned()),
+        Err(error) => (Exit::Failure, format!("{what}: {}", phantom_module::chain(&error))),
     };
     let _ = writeln!(streams.err, "phantom-api: {line}");
     exit

@@ -1,6 +1,6 @@
 //! A host that answers nothing.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use ipnetwork::IpNetwork;
 use phantom_host::{
     Answer, Certificate, CertificateFault, CertificateRequest, Device, DeviceUpdate, FileInfo, Files,
     Firewall, FirewallKind, FirewallQuery, FirewallReport, HostError, InForce, Link, LinkChange, Logs,
-    Manager, Marks, Network, Peer, Port, Probe, ProbeError, Resolver, Result, Route, Rule, Ruleset,
+    Manager, Marks, Network, Passing, Peer, Port, Probe, ProbeError, Resolver, Result, Route, Rule, Ruleset,
     ServiceStatus, Services, Sockets, Sysctl, Tunnel, TunnelCheck, UfwRule, UfwRules, Unit, Uplink,
     WireGuard,
 };
@@ -80,6 +80,12 @@ impl Network for Deaf {
         deaf()
     }
     fn uplink(&self) -> Result<Option<Uplink>> {
+        deaf()
+    }
+    fn route_for(&self, _: &Passing) -> Result<Option<String>> {
+        deaf()
+    }
+    fn echo(&self, _: &InterfaceName, _: Ipv4Addr, _: u16, _: Duration) -> Result<bool> {
         deaf()
     }
 }

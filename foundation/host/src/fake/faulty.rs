@@ -1,6 +1,7 @@
 //! Faults for a real host: at one of its writes it refuses, or this process dies.
 
 use std::io;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -14,8 +15,8 @@ use phantom_types::{Backend, InterfaceName, PublicKey};
 
 use crate::{
     Device, DeviceUpdate, FileInfo, Files, Firewall, FirewallKind, FirewallQuery, FirewallReport, Host,
-    HostError, InForce, Link, LinkChange, Logs, Manager, Marks, Network, Peer, Result, Route, Rule, Ruleset,
-    ServiceStatus, Services, Sysctl, UfwRule, UfwRules, Unit, Uplink, WireGuard,
+    HostError, InForce, Link, LinkChange, Logs, Manager, Marks, Network, Passing, Peer, Result, Route, Rule,
+    Ruleset, ServiceStatus, Services, Sysctl, UfwRule, UfwRules, Unit, Uplink, WireGuard,
 };
 
 /// What happens at the chosen write.
@@ -180,6 +181,12 @@ impl Network for FaultyHost {
     }
     fn uplink(&self) -> Result<Option<Uplink>> {
         self.inner.network.uplink()
+    }
+    fn route_for(&self, packet: &Passing) -> Result<Option<String>> {
+        self.inner.network.route_for(packet)
+    }
+    fn echo(&self, interface: &InterfaceName, to: Ipv4Addr, count: u16, wait: Duration) -> Result<bool> {
+        self.inner.network.echo(interface, to, count, wait)
     }
 }
 

@@ -4,13 +4,16 @@ mod addresses;
 pub(super) mod links;
 pub(super) mod routes;
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
 use ipnetwork::IpNetwork;
 use phantom_types::InterfaceName;
 
 use super::{FakeHost, absent};
-use crate::{HostError, Link, LinkChange, LinkKind, Network, Result, Route, RouteKind, Rule, Uplink};
+use crate::{
+    HostError, Link, LinkChange, LinkKind, Network, Passing, Result, Route, RouteKind, Rule, Uplink,
+};
 
 /// The main routing table (`RT_TABLE_MAIN`).
 pub(super) const MAIN: u32 = 254;
@@ -188,5 +191,25 @@ impl Network for FakeHost {
 
     fn uplink(&self) -> Result<Option<Uplink>> {
         Ok(self.state().net.uplink())
+    }
+
+    fn route_for(&self, packet: &Passing) -> Result<Option<String>> {
+        let state = self.state();
+        let found = state.net.find(packet.in_interface.as_str());
+        let up = found.ok_or_else(|| absent_interface(packet.in_interface.as_str()))?.link.up;
+        let forwards = state.settings.global.get("net.ipv4.ip_forward").is_some_and(|value| value != "0");
+        Ok(state.net.route_of(packet).filter(|_| up && forwards))
+    }
+
+    fn echo(&self, interface: &InterfaceName, to: Ipv4Addr, _: u16, wait: Duration) -> Result<bool> {
+        let answered = {
+            let state = self.state();
+            state.net.find(interface.as_str()).ok_or_else(|| absent_interface(interface.as_str()))?;
+            state.answers_echo(interface.as_str(), to)
+        };
+        if !answered {
+            self.advance(wait);
+        }
+        Ok(answered)
     }
 }
