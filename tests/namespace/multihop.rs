@@ -226,7 +226,7 @@ fn nothing_escapes(world: &World, name: &str, event: impl FnOnce()) {
     assert!(wait_for(Duration::from_secs(20), || flood.pings.sent() > 20));
     event();
     let then = flood.pings.sent();
-    assert!(wait_for(Duration::from_secs(60), || flood.pings.sent() > then.saturating_add(25)));
+    assert!(wait_for(Duration::from_mins(1), || flood.pings.sent() > then.saturating_add(25)));
     let (sent, answered) = flood.stop();
     let escaped = observer.escaped();
     let some = &escaped[..escaped.len().min(5)];
@@ -319,7 +319,7 @@ fn nothing_escapes_at_enable(world: &World) {
     enable(world, "uk");
     let observer = Observer::start(world, "enabled");
     let then = flood.pings.sent();
-    assert!(wait_for(Duration::from_secs(60), || flood.pings.sent() > then.saturating_add(50)));
+    assert!(wait_for(Duration::from_mins(1), || flood.pings.sent() > then.saturating_add(50)));
     flood.stop();
     let escaped = observer.escaped();
     assert!(
