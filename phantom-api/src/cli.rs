@@ -221,7 +221,7 @@ fn read_json(source: &JsonSource) -> Result<Params, ParamError> {
     }
 }
 
-/// What the service of an interface runs when it starts and stops.
+/// What the service of an interface runs when it starts and stops, and what is run before there is a network.
 fn service(
     phantom: &Phantom,
     verb: &str,
@@ -230,9 +230,15 @@ fn service(
     note: fn(&str),
     streams: &mut Streams<'_>,
 ) -> Exit {
+    let engine = phantom.engine();
+    match verb {
+        "block" => return said(engine.block(), verb, streams),
+        #[cfg(feature = "modules")]
+        "turn" | "try" => return exit_hook(phantom, verb, interface, &Call { lang, note }, streams),
+        _ => {}
+    }
     let Ok(name) = interface.parse::<InterfaceName>() else { return print_usage(streams, lang) };
     let call = Call { lang, note };
-    let engine = phantom.engine();
     let done = match verb {
         "up" => engine.service_started(&call),
         // After a crash the link stays, so that the next start finds it with its addresses and routes.
@@ -240,9 +246,22 @@ fn service(
         "down" => engine.service_stopped(&name),
         _ => return print_usage(streams, lang),
     };
+    said(done, &format!("{name}: {verb}"), streams)
+}
+
+/// What the monitor of the exit runs: only this program knows what all modules want of the host.
+#[cfg(feature = "modules")]
+fn exit_hook(phantom: &Phantom, verb: &str, exit: &str, call: &Call, streams: &mut Streams<'_>) -> Exit {
+    let Ok(name) = exit.parse() else { return print_usage(streams, call.lang) };
+    let work = if verb == "turn" { phantom_multihop::turn } else { phantom_multihop::attempt };
+    said(work(phantom.engine(), call, &name), &format!("{name}: {verb}"), streams)
+}
+
+/// Says on standard error, which a service's log holds, how a hook ended.
+fn said<E: std::error::Error>(done: Result<(), E>, what: &str, streams: &mut Streams<'_>) -> Exit {
     let (exit, line) = match done {
-        Ok(()) => (Exit::Success, format!("{name}: {verb}")),
-        Err(error) => (Exit::Failure, format!("{name}: {verb}: {}", phantom_module::chain(&error))),
+        Ok(()) => (Exit::Success, what.to_owned()),
+        Err(error) => (Exit::Failure, format!("{what}: {}", phantom_module::chain(&error))),
     };
     let _ = writeln!(streams.err, "phantom-api: {line}");
     exit

@@ -51,12 +51,13 @@ impl Builder {
         self.with(Arc::new(module))
     }
 
-    /// Registers the modules of Phantom-WG itself: Core, DNS, Ghost.
+    /// Registers the modules of Phantom-WG itself: Core, DNS, Ghost, Multihop.
     #[cfg(feature = "modules")]
     #[must_use]
     pub fn all_modules(self) -> Self {
         // Those that restrict what Core opens come behind it.
-        self.system::<phantom_core::Core>().system::<phantom_dns::Dns>().system::<phantom_ghost::Ghost>()
+        let open = self.system::<phantom_core::Core>().system::<phantom_dns::Dns>();
+        open.system::<phantom_ghost::Ghost>().system::<phantom_multihop::Multihop>()
     }
 
     /// Registers any module.

@@ -2,17 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::path::PathBuf;
 
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 use phantom_engine::{Depth, PeerWish, Site, Wanted};
 use phantom_host::reconcile::{BEFORE, PeerFile, WantedDevice, WantedFile, WantedInterface, WantedPeer};
 use phantom_host::{
-    Command, Hook, Match, PeerConfig, PeerUpdate, Protocol, Restart, Ruleset, UfwRule, Unit, UnitKind,
-    Verdict,
+    Hook, Match, PeerConfig, PeerUpdate, Protocol, Ruleset, UfwRule, Unit, UnitKind, Verdict,
 };
 use phantom_store::{Client, ClientRef, Server, State, StoreError};
-use phantom_types::{Backend, PublicKey, conf};
+use phantom_types::{PublicKey, conf};
 use zeroize::Zeroizing;
 
 /// MTU of the interface and of the clients: what 1500 bytes of Ethernet leave after IPv6, UDP and WireGuard.
@@ -23,20 +21,6 @@ const BOOT_UNIT: &str = "phantom-boot";
 const ORDER: u16 = 500;
 /// The kernel setting that lets packets pass through.
 pub(crate) const IP_FORWARD: &str = "net.ipv4.ip_forward";
-
-/// What the embedded device may do: its link and its firewall mark, and a port below 1024.
-const DEVICE_CAPABILITIES: [&str; 2] = ["NET_ADMIN", "NET_BIND_SERVICE"];
-
-/// What `phantom-api` may do in a unit: links, the packet filter in all its variants (the legacy one loads modules and
-/// opens a raw socket), and files of root that somebody gave to another user.
-fn tool_capabilities() -> Vec<String> {
-    ["NET_ADMIN", "NET_RAW", "SYS_MODULE", "DAC_OVERRIDE", "CHOWN", "FOWNER"].map(str::to_owned).into()
-}
-
-/// What `phantom-api` may write to in a unit: the installation, the files of API section 13.1, those of ufw.
-fn tool_paths(site: &Site) -> Vec<PathBuf> {
-    vec![site.paths.root().to_path_buf(), "/etc".into(), "/run".into(), "/proc/sys".into()]
-}
 
 /// Adds Core's part.
 pub(crate) fn desired(
@@ -194,71 +178,24 @@ fn firewall(server: &Server, rules: &mut Ruleset) {
     rules.add(Hook::SourceNat, ORDER, leaving, Verdict::Masquerade);
 }
 
-/// The service of the interface: the embedded device's process, or for the kernel's WireGuard a unit without one.
+/// The service of the interface.
 fn interface_unit(site: &Site, server: &Server) -> Unit {
-    let hook = |verb: &str| {
-        let mut args = site.root_arguments();
-        args.extend(["service".to_owned(), verb.to_owned(), server.interface.to_string()]);
-        Command { program: site.programs.api.clone(), args }
-    };
-    let kind = match server.backend {
-        Backend::Kernel => UnitKind::OneShot { start: hook("up"), stop: Some(hook("down")) },
-        Backend::Embedded => UnitKind::Daemon {
-            run: Command {
-                program: site.programs.device.clone(),
-                args: vec![server.interface.to_string(), "--mtu".to_owned(), MTU.to_string()],
-            },
-            after_start: Some(hook("up")),
-            after_stop: Some(hook("down")),
-        },
-    };
-    let embedded = server.backend == Backend::Embedded;
-    Unit {
-        name: Site::wireguard_unit(&server.interface),
-        description: format!("WireGuard server {} ({})", server.interface, server.backend),
-        kind,
-        restart: Restart::OnFailure,
-        capabilities: if embedded {
-            DEVICE_CAPABILITIES.map(str::to_owned).into()
-        } else {
-            tool_capabilities()
-        },
-        writable: if embedded { vec!["/run/wireguard".into()] } else { tool_paths(site) },
-        devices: if embedded { vec!["/dev/net/tun".into()] } else { Vec::new() },
-        dynamic_user: false,
-        before_network: false,
-        after_network: true,
-        after: Vec::new(),
-        wanted_at_boot: true,
-    }
+    let description = format!("WireGuard server {} ({})", server.interface, server.backend);
+    site.interface_unit(&server.interface, server.backend, MTU, description)
 }
 
 /// The unit that brings everything back at boot.
 fn boot_unit(site: &Site, server: &Server) -> Unit {
-    let mut args = site.root_arguments();
-    args.extend(["--compact", "core", "reconcile"].map(str::to_owned));
-    let name = site
-        .paths
-        .instance()
-        .map_or_else(|| BOOT_UNIT.to_owned(), |instance| format!("{BOOT_UNIT}-{instance}"));
     let mut description = "Phantom-WG: bring the host to the stored state".to_owned();
     if let Some(instance) = site.paths.instance() {
         let _ = write!(description, " ({instance})");
     }
+    let start = site.tool(&["--compact", "core", "reconcile"]);
+    let kind = UnitKind::OneShot { start, stop: None };
     Unit {
-        name,
-        description,
-        kind: UnitKind::OneShot { start: Command { program: site.programs.api.clone(), args }, stop: None },
-        restart: Restart::No,
-        capabilities: tool_capabilities(),
-        writable: tool_paths(site),
-        devices: Vec::new(),
-        dynamic_user: false,
-        before_network: false,
-        after_network: true,
         // At boot the interface's own unit comes first and does the work; this one looks after it, and does not wait
         // for the lock meanwhile.
         after: vec![Site::wireguard_unit(&server.interface)],
-        wanted_at_boot: true,
+        ..site.tool_unit(site.unit_name(BOOT_UNIT), description, kind)
     }
 }

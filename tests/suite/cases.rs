@@ -25,7 +25,7 @@ const fn case(golden: &'static str, words: &'static [&'static str], server: fn()
     Case { golden, words, server, more: &[], any: &[] }
 }
 
-/// All samples of the API for Core, DNS and Ghost.
+/// All samples of the API.
 pub(crate) const API: &[Case] = &[
     case("core/add_client", &["core", "add_client", "client_name=john-laptop"], Server::ready),
     case("core/add_client.invalid_parameter", &["core", "add_client", "client_nam=x"], Server::ready),
@@ -61,6 +61,22 @@ pub(crate) const API: &[Case] = &[
     case("ghost/disable", &["ghost", "disable"], with_ghost),
     case("ghost/status", &["ghost", "status"], Server::ready),
     case("ghost/status.active", &["ghost", "status"], with_ghost),
+    case("multihop/import_vpn_config", IMPORT, with_exit_file),
+    case("multihop/enable_multihop", ENABLE_MULTIHOP, with_exit),
+    case("multihop/disable_multihop", &["multihop", "disable_multihop"], through_exit),
+    case("multihop/list_exits", &["multihop", "list_exits"], with_exit),
+    case("multihop/remove_vpn_config", &["multihop", "remove_vpn_config", "exit_name=xeovo-uk"], with_exit),
+    case("multihop/status", &["multihop", "status"], with_exit),
+    Case {
+        any: &["data.vpn_interface.output", "data.monitor_status.pid"],
+        ..case("multihop/status.active", &["multihop", "status"], through_exit_for_a_while)
+    },
+    case("multihop/test_vpn", &["multihop", "test_vpn"], through_exit),
+    case("multihop/reset_state", &["multihop", "reset_state"], through_exit),
+    Case {
+        any: &["data.log_lines[].timestamp", "data.monitor_status.pid"],
+        ..case("multihop/get_session_log", &["multihop", "get_session_log"], with_session)
+    },
 ];
 
 /// The samples of the published documentation, which the API's chapter 14 lists.
@@ -124,6 +140,87 @@ pub(crate) const ENABLE: &[&str] = &["ghost", "enable", "domain=157-230-114-231.
 /// The published sample's client does not verify the certificate: so it is with one that cannot be verified.
 pub(crate) const ENABLE_SELF_SIGNED: &[&str] =
     &["ghost", "enable", "domain=157-230-114-231.sslip.io", "self_signed=true"];
+
+/// The call of the sample.
+pub(crate) const IMPORT: &[&str] = &["multihop", "import_vpn_config", "config_path=/home/user/xeovo-uk.conf"];
+/// The call of the sample.
+pub(crate) const ENABLE_MULTIHOP: &[&str] = &["multihop", "enable_multihop", "exit_name=xeovo-uk"];
+
+/// The key of an exit that nobody has.
+fn exit_key(number: u8) -> phantom_types::PrivateKey {
+    phantom_types::PrivateKey::from_random([number; 32])
+}
+
+/// A provider's file in the folder of a user; the exit is there and answers.
+fn put_exit(server: &Server, file: &str, host: &str, address: [u8; 4], number: u8) {
+    let (client, exit) = (exit_key(number), exit_key(number + 1));
+    let text = format!(
+        "[Interface]\nPrivateKey = {}\nAddress = 10.99.0.2/32\nDNS = 10.99.0.1\n\n[Peer]\nPublicKey = {}\n\
+         AllowedIPs = 0.0.0.0/0, ::/0\nEndpoint = {host}:51820\n",
+        client.reveal().as_str(),
+        exit.public_key()
+    );
+    server.fake.put_file(&format!("/home/user/{file}"), text.as_bytes(), 0o600, 1000);
+    server.fake.set_lookup(host.parse().unwrap(), Ok(vec![address.into()]));
+    server.fake.let_peer_answer(exit.public_key(), true);
+}
+
+fn with_exit_file() -> Server {
+    exit_file_on(with_john())
+}
+fn exit_file_on(server: Server) -> Server {
+    put_exit(&server, "xeovo-uk.conf", "uk.gw.xeovo.com", [185, 213, 155, 134], 0x50);
+    server
+}
+
+/// An exit is imported.
+pub(crate) fn with_exit() -> Server {
+    with_exit_on(with_john())
+}
+pub(crate) fn with_exit_on(server: Server) -> Server {
+    let server = exit_file_on(server);
+    server.api(IMPORT).ok();
+    server.fake.reset_writes();
+    server
+}
+
+/// Client traffic goes through the exit.
+pub(crate) fn through_exit() -> Server {
+    through_exit_on(with_john())
+}
+pub(crate) fn through_exit_on(server: Server) -> Server {
+    let server = with_exit_on(server);
+    server.api(ENABLE_MULTIHOP).ok();
+    server.fake.reset_writes();
+    server
+}
+
+/// Another exit is imported as `nl`, too.
+pub(crate) fn with_second_exit(server: Server) -> Server {
+    put_exit(&server, "nl.conf", "nl.gw.xeovo.com", [185, 213, 155, 9], 0x60);
+    server.api(&["multihop", "import_vpn_config", "config_path=/home/user/nl.conf"]).ok();
+    server.fake.reset_writes();
+    server
+}
+
+fn through_exit_for_a_while() -> Server {
+    let server = through_exit();
+    let now = phantom_host::Clock::now(&server.fake);
+    let endpoint = Some("185.213.155.134:51820".parse().unwrap());
+    let key = exit_key(0x51).public_key();
+    assert!(server.fake.set_peer_traffic("wg_vpn", &key, endpoint, Some(now), (92, 180)));
+    server.fake.advance(Duration::from_secs(4));
+    server
+}
+
+/// The monitor has seen a handshake.
+fn with_session() -> Server {
+    let server = through_exit();
+    let record = "INSERT INTO session_records (at, exit, event, details) \
+                  VALUES (1757380652611290, 'xeovo-uk', 'handshake_good', '{\"seconds\":4}')";
+    rusqlite::Connection::open(server.paths().database()).unwrap().execute_batch(record).unwrap();
+    server
+}
 
 pub(crate) fn with_john() -> Server {
     Server::ready().with(&["john-laptop"])

@@ -48,12 +48,24 @@ fn the_modules_have_the_actions_of_the_api_in_its_order() {
     ];
     let dns = ["change_dns_servers", "test_dns_servers", "status", "get_dns_servers"];
     let ghost = ["enable", "disable", "status"];
+    let multihop = [
+        "import_vpn_config",
+        "enable_multihop",
+        "disable_multihop",
+        "list_exits",
+        "remove_vpn_config",
+        "status",
+        "test_vpn",
+        "reset_state",
+        "get_session_log",
+    ];
     let tables = tables();
     let names: Vec<(&str, Vec<&str>)> = tables
         .iter()
         .map(|(module, specs)| (*module, specs.iter().map(|spec| spec.name).collect()))
         .collect();
-    assert_eq!(names, [("core", core.to_vec()), ("dns", dns.to_vec()), ("ghost", ghost.to_vec())]);
+    let expected = [("core", &core[..]), ("dns", &dns), ("ghost", &ghost), ("multihop", &multihop)];
+    assert_eq!(names, expected.map(|(module, actions)| (module, actions.to_vec())));
 }
 
 #[test]
@@ -164,13 +176,16 @@ fn changing_actions_say_so() {
         "test_dns_servers",
         "status",
         "get_dns_servers",
+        "list_exits",
+        "test_vpn",
+        "get_session_log",
     ];
     for spec in specs() {
         assert_eq!(spec.effect == Effect::Read, reads.contains(&spec.name), "{}", spec.name);
     }
     let destroying: Vec<&str> =
         specs().iter().filter(|spec| spec.effect == Effect::Destroy).map(|spec| spec.name).collect();
-    assert_eq!(destroying, ["remove_client", "change_subnet"]);
+    assert_eq!(destroying, ["remove_client", "change_subnet", "remove_vpn_config", "reset_state"]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! short by the end of the process.
 
 mod changes;
+mod opening;
 
 use phantom_tests::{Answer, Server, dump_database};
 use serde_json::Value;
@@ -44,11 +45,12 @@ fn writes(change: &Change) -> Vec<String> {
 }
 
 /// Host and database without the backups of subnet changes, which stay until they are removed by hand, and without
-/// folders that a first change makes: those of the run directory, and the one where WireGuard's tools look.
+/// folders that a first change makes: those of the run directory, and those where other programs look.
 pub(crate) fn dump(server: &Server) -> String {
     let all = server.dump();
     let folder = |line: &str| {
-        let ours = line.starts_with("<dir>/") || line.starts_with("/etc/wireguard/ ");
+        let tools = ["/etc/wireguard/ ", "/etc/iproute2/rt_tables.d/ ", "/etc/systemd/network"];
+        let ours = line.starts_with("<dir>/") || tools.iter().any(|tool| line.starts_with(tool));
         ours && line.split(' ').next().is_some_and(|path| path.ends_with('/'))
     };
     let kept = all.lines().filter(|line| !line.contains("/backups/subnet_change_") && !folder(line));
@@ -92,7 +94,7 @@ fn as_before(change: &Change, server: &Server, before: &str) -> Result<(), Strin
 fn refuse_each(changes: impl Iterator<Item = &'static Change>) {
     let mut report = Report::default();
     for change in changes {
-        for (k, write) in (1..).zip(writes(change)) {
+        for (k, write) in (1..).zip(opening::before_commit(change)) {
             let at = || format!("{}, write {k} ({write})", change.name);
             let server = prepared(change);
             let before = dump(&server);
@@ -106,11 +108,14 @@ fn refuse_each(changes: impl Iterator<Item = &'static Change>) {
                 Some("subnet") if in_backup => "CONFIG_ERROR",
                 Some("subnet") => "NETWORK_ERROR",
                 Some("ghost") => "GHOST_MODE_ERROR",
+                Some("multihop") if write.contains("/exit_configs/") => "CONFIG_ERROR",
+                Some("multihop") => "MULTIHOP_ERROR",
                 _ => "SERVICE_OPERATION_FAILED",
             };
             report.check(answer.code() == code, || format!("{}: {}", at(), answer.out));
             // Before the host is touched there is nothing that could stay behind.
-            let left = if in_backup { rolled_back(&answer).is_null() } else { rolled_back(&answer) == true };
+            let silent = in_backup || change.words[0] == "multihop";
+            let left = if silent { rolled_back(&answer).is_null() } else { rolled_back(&answer) == true };
             report.check(left, || format!("{}: not rolled back: {}{}", at(), answer.out, answer.err));
             let folder = in_backup && server.dump().contains("/backups/subnet_change_");
             report.check(!folder, || format!("{}: half a backup is left", at()));
@@ -139,7 +144,7 @@ fn a_refused_write_of_the_first_setup_leaves_nothing_behind() {
 fn refuse_all_from_each(changes: impl Iterator<Item = &'static Change>) {
     let mut report = Report::default();
     for change in changes {
-        for (k, write) in (1..).zip(writes(change)) {
+        for (k, write) in (1..).zip(opening::before_commit(change)) {
             let at = || format!("{}, from write {k} ({write})", change.name);
             let server = prepared(change);
             let (before, stored) = (dump(&server), dump_database(&server.paths().database()));
@@ -213,7 +218,7 @@ fn cut_short(server: &Server, words: &[&str], k: usize) {
 fn cut_each(changes: impl Iterator<Item = &'static Change>) {
     let mut report = Report::default();
     for change in changes {
-        for (k, write) in (1..).zip(writes(change)) {
+        for (k, write) in (1..).zip(opening::before_commit(change)) {
             let at = || format!("{}, cut before write {k} ({write})", change.name);
             let server = prepared(change);
             let (before, stored) = (dump(&server), dump_database(&server.paths().database()));
@@ -259,7 +264,7 @@ fn a_first_setup_that_was_cut_short_is_healed_by_the_next_one() {
 fn reconcile_reports_what_it_undid() {
     for change in of_kind(false).filter(|change| !change.name.starts_with("setup")) {
         let Some(k) = (1..)
-            .zip(writes(change))
+            .zip(opening::before_commit(change))
             .filter(|(_, write)| !is_before_the_change(change, write))
             .map(|(k, _)| k)
             .last()

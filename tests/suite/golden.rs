@@ -58,7 +58,7 @@ fn the_published_samples_are_what_the_command_answers() {
 #[test]
 fn every_sample_is_tried() {
     let mut files = BTreeSet::new();
-    for dir in ["core", "dns", "ghost", "published/core", "published/dns", "published/ghost"] {
+    for dir in ["core", "dns", "ghost", "multihop", "published/core", "published/dns", "published/ghost"] {
         for entry in fs::read_dir(golden_dir().join(dir)).unwrap() {
             let name = entry.unwrap().file_name().into_string().unwrap();
             files.insert(format!("{dir}/{}", Path::new(&name).file_stem().unwrap().to_str().unwrap()));

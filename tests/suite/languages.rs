@@ -6,7 +6,7 @@ use phantom_host::{Answer, LinkKind, ProbeError};
 use phantom_tests::{Said, Server, Texts};
 use serde_json::Value;
 
-use crate::cases::{API, connected, with_domain, with_ghost, with_john};
+use crate::cases::{API, connected, through_exit, with_domain, with_exit, with_ghost, with_john};
 use crate::errors::{self, with_multihop};
 use crate::reads::deaf::Deaf;
 
@@ -106,10 +106,61 @@ const MORE: &[Situation] = &[
     (&["dns", "status"], with_bad_dns),
     (&["ghost", "enable", "domain=two.example.com", "self_signed=1"], with_foreign_ipv6),
     (&["ghost", "disable"], with_domain),
+    (&["multihop", "disable_multihop"], with_exit),
+    (&["multihop", "get_session_log"], with_exit),
+    (&["multihop", "get_session_log"], with_all_events),
+    (&["multihop", "test_vpn"], without_exit_link),
+    (&["multihop", "import_vpn_config", "config_path=/etc/kept.conf"], with_kept_numbers),
+    (&["multihop", "import_vpn_config", "config_path=/etc/lowered.conf"], with_lowered_numbers),
     (&["core", "setup", "server_ip=::1"], Server::bare),
     (&["core", "setup", "subnet=10.8.0.0/33"], Server::bare),
 ];
 
+/// The log has an event of every kind.
+fn with_all_events() -> Server {
+    let server = through_exit();
+    let insert =
+        "INSERT INTO session_records (at, exit, event, details) VALUES (1757380652611290, 'xeovo-uk', ";
+    let events = [
+        r#"'handshake_warning', '{"seconds":150}'"#,
+        r#"'handshake_lost', '{"seconds":181}'"#,
+        r#"'reconnect_attempt', '{"number":1}'"#,
+        r#"'endpoint_changed', '{"endpoint":"192.0.2.9:51820"}'"#,
+        "'reconnected', NULL",
+        r#"'exit_switched', '{"old":"nl","new":"xeovo-uk"}'"#,
+        "'session_ended', NULL",
+    ];
+    let database = rusqlite::Connection::open(server.paths().database()).unwrap();
+    for event in events {
+        database.execute(&format!("{insert}{event})"), ()).unwrap();
+    }
+    server
+}
+fn without_exit_link() -> Server {
+    let server = through_exit();
+    server.fake.cut_link("wg_vpn").unwrap();
+    server
+}
+/// A file whose lines are not used for one reason or another, whose numbers stay, and which leads to a part only.
+fn with_kept_numbers() -> Server {
+    let more = "MTU = 1400\nAddress = fd00::2/64\nPostUp = true\nTable = off\n";
+    with_file("kept", more, "10.0.0.0/8\nPersistentKeepalive = 25")
+}
+fn with_lowered_numbers() -> Server {
+    with_file("lowered", "", "0.0.0.0/0\nPersistentKeepalive = 300")
+}
+fn with_file(name: &str, more: &str, allowed: &str) -> Server {
+    let server = with_john();
+    let key = phantom_types::PrivateKey::from_random([0x55; 32]);
+    let text = format!(
+        "[Interface]\nPrivateKey = {}\nAddress = 10.99.0.2/32\n{more}[Peer]\nPublicKey = {}\n\
+         Endpoint = 192.0.2.9:51820\nAllowedIPs = {allowed}\n",
+        key.reveal().as_str(),
+        key.public_key()
+    );
+    server.fake.put_file(&format!("/etc/{name}.conf"), text.as_bytes(), 0o600, 0);
+    server
+}
 fn crowded() -> Server {
     Server::ready().with(&["a", "b", "c", "server"])
 }
@@ -193,7 +244,7 @@ fn every_text_of_chapter_12_is_said_in_both_languages() {
     let texts = Texts::read();
     let mut said = Said::default();
     let samples = API.iter().map(|case| (case.words, case.server));
-    let failing = [errors::WORDS, errors::STATE, errors::GHOST, errors::HOST]
+    let failing = [errors::WORDS, errors::STATE, errors::GHOST, errors::MULTIHOP, errors::HOST]
         .into_iter()
         .flatten()
         .map(|case| (case.words, case.server));

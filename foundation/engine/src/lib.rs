@@ -15,6 +15,7 @@ mod peers;
 mod reconcile;
 mod site;
 
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -32,6 +33,9 @@ pub use site::Site;
 
 /// How long a change waits for the lock.
 pub const LOCK_WAIT: Duration = Duration::from_secs(30);
+
+/// What systemd-networkd keeps while it runs.
+const NETWORKD: &str = "/run/systemd/netif/links";
 
 /// What of the host follows a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -166,6 +170,8 @@ impl Engine {
             programs: self.host.programs.clone(),
             paths: self.store.paths().clone(),
             run_id: self.store.run_id()?,
+            // Where it does not answer, it is not told anything.
+            networkd: self.host.files.info(Path::new(NETWORKD)).is_ok_and(|info| info.is_some()),
         })
     }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use phantom_host::reconcile::{self, ApplyError, Depth, Step, busy_file};
+use phantom_host::{InForce, Route, RouteKind};
 use phantom_module::Call;
 use phantom_types::Timestamp;
 
@@ -100,6 +101,28 @@ impl Engine {
         let link = self.host.network.link(interface).map_err(|error| host_error("stop_service", error))?;
         if link.and_then(|link| link.alias) == Some(self.marks.text()) {
             self.host.network.delete_link(interface).map_err(|error| host_error("stop_service", error))?;
+        }
+        Ok(())
+    }
+
+    /// Puts in force what keeps packets in, and nothing else: the packet filter, routes that lead nowhere, and the rules
+    /// that lead there. For the boot, before there is a network: no link is touched, nothing is removed.
+    pub fn block(&self) -> Result<(), EngineError> {
+        let failed = |error: phantom_host::HostError| host_error("block", error);
+        let _lock = self.lock(LOCK_WAIT)?;
+        let wanted = self.read(|state| Ok::<_, EngineError>(self.desired(state, Depth::Network)?))?;
+        let (network, firewall) = (&self.host.network, &self.host.firewall);
+        if firewall.in_force(&self.marks, &wanted.firewall).map_err(failed)? != InForce::Same {
+            firewall.replace(&self.marks, &wanted.firewall).map_err(failed)?;
+        }
+        let routes = network.routes(self.marks.exit_table()).map_err(failed)?;
+        let leads_nowhere = |route: &&Route| !matches!(route.kind, RouteKind::Via { .. });
+        for route in wanted.routes.iter().filter(leads_nowhere).filter(|route| !routes.contains(route)) {
+            network.add_route(route).map_err(failed)?;
+        }
+        let rules = network.rules().map_err(failed)?;
+        for rule in wanted.rules.iter().filter(|rule| !rules.contains(rule)) {
+            network.add_rule(rule).map_err(failed)?;
         }
         Ok(())
     }

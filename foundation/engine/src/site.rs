@@ -2,8 +2,16 @@
 
 use std::path::PathBuf;
 
-use phantom_host::{Marks, Programs};
+use phantom_host::{Command, Marks, Programs, Restart, Unit, UnitKind};
 use phantom_store::{Paths, Server};
+use phantom_types::{Backend, InterfaceName};
+
+/// What the embedded device may do: its link and its firewall mark, and a port below 1024.
+const DEVICE_CAPABILITIES: [&str; 2] = ["NET_ADMIN", "NET_BIND_SERVICE"];
+/// What `phantom-api` may do in a unit: links, the packet filter in all its variants (the legacy one loads modules and
+/// opens a raw socket), and files of root that somebody gave to another user.
+const TOOL_CAPABILITIES: [&str; 6] =
+    ["NET_ADMIN", "NET_RAW", "SYS_MODULE", "DAC_OVERRIDE", "CHOWN", "FOWNER"];
 
 /// The place of an installation: its marks, its programs, its paths, and the run of the system that it is in.
 #[derive(Clone, Debug)]
@@ -16,6 +24,8 @@ pub struct Site {
     pub paths: Paths,
     /// Name of the present run of the system, from its boot to its end; `None` before the first change of it.
     pub run_id: Option<String>,
+    /// systemd-networkd manages the host's network.
+    pub networkd: bool,
 }
 
 impl Site {
@@ -31,11 +41,69 @@ impl Site {
         vec!["--root".to_owned(), self.paths.root().display().to_string()]
     }
     /// The WireGuard configuration of an interface, derived from the database.
-    pub fn wireguard_file(interface: &phantom_types::InterfaceName) -> PathBuf {
+    pub fn wireguard_file(interface: &InterfaceName) -> PathBuf {
         PathBuf::from(format!("/etc/wireguard/{interface}.conf"))
     }
     /// The name of the service of an interface, without `.service`.
-    pub fn wireguard_unit(interface: &phantom_types::InterfaceName) -> String {
+    pub fn wireguard_unit(interface: &InterfaceName) -> String {
         format!("wg-quick@{interface}")
+    }
+    /// The name of a unit, with what tells this installation from others on the same host.
+    pub fn unit_name(&self, name: &str) -> String {
+        self.paths.instance().map_or_else(|| name.to_owned(), |instance| format!("{name}-{instance}"))
+    }
+    /// The service of a WireGuard interface: the embedded device's process, or for the kernel's WireGuard a unit without
+    /// one. Its hooks bring host and stored state together.
+    pub fn interface_unit(
+        &self,
+        interface: &InterfaceName,
+        backend: Backend,
+        mtu: u16,
+        description: String,
+    ) -> Unit {
+        let hook = |verb: &str| self.tool(&["service", verb, interface.as_str()]);
+        let kind = match backend {
+            Backend::Kernel => UnitKind::OneShot { start: hook("up"), stop: Some(hook("down")) },
+            Backend::Embedded => UnitKind::Daemon {
+                run: Command {
+                    program: self.programs.device.clone(),
+                    args: vec![interface.to_string(), "--mtu".to_owned(), mtu.to_string()],
+                },
+                after_start: Some(hook("up")),
+                after_stop: Some(hook("down")),
+            },
+        };
+        let mut unit = self.tool_unit(Self::wireguard_unit(interface), description, kind);
+        unit.restart = Restart::OnFailure;
+        if backend == Backend::Embedded {
+            unit.capabilities = DEVICE_CAPABILITIES.map(str::to_owned).into();
+            unit.writable = vec!["/run/wireguard".into()];
+            unit.devices = vec!["/dev/net/tun".into()];
+        }
+        unit
+    }
+    /// A unit that may do what `phantom-api` has to do for a change: started at boot after the network, and not again by
+    /// itself. It may write to the installation, to the files of API section 13.1 and to those of ufw.
+    pub fn tool_unit(&self, name: String, description: String, kind: UnitKind) -> Unit {
+        Unit {
+            name,
+            description,
+            kind,
+            restart: Restart::No,
+            capabilities: TOOL_CAPABILITIES.map(str::to_owned).into(),
+            writable: vec![self.paths.root().to_path_buf(), "/etc".into(), "/run".into(), "/proc/sys".into()],
+            devices: Vec::new(),
+            dynamic_user: false,
+            before_network: false,
+            after_network: true,
+            after: Vec::new(),
+            wanted_at_boot: true,
+        }
+    }
+    /// `phantom-api` with these words, on this installation.
+    pub fn tool(&self, words: &[&str]) -> Command {
+        let mut args = self.root_arguments();
+        args.extend(words.iter().map(|word| (*word).to_owned()));
+        Command { program: self.programs.api.clone(), args }
     }
 }

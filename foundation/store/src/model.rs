@@ -273,6 +273,8 @@ pub struct Multihop {
     pub exit_in_use: ExitName,
     /// What the end point of the exit in use was resolved to.
     pub endpoint_address: Option<SocketAddr>,
+    /// An exit that is tried beside it, and where.
+    pub staged: Option<(ExitName, SocketAddr)>,
     /// When it was enabled.
     pub activated_at: Timestamp,
 }

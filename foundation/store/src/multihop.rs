@@ -42,7 +42,7 @@ impl State<'_> {
     /// Multihop, if it is enabled.
     pub fn multihop(&self) -> Result<Option<Multihop>> {
         let sql = "SELECT multihop.exit, kill_switch, fallback_exits, coalesce(used.exit, multihop.exit), used.address, \
-                   activated_at FROM multihop LEFT JOIN exit_in_use AS used USING (id)";
+                   activated_at, used.staged, used.staged_address FROM multihop LEFT JOIN exit_in_use AS used USING (id)";
         self.first(sql, (), multihop)
     }
 
@@ -114,8 +114,11 @@ impl Transaction<'_> {
             values,
         )?;
         let address = multihop.endpoint_address.map(|address| address.to_string());
-        let sql = "INSERT INTO exit_in_use (id, exit, address) VALUES (1, ?1, ?2)";
-        self.execute(sql, params![multihop.exit_in_use.as_str(), address]).map(drop)
+        let (staged, staged_address) =
+            multihop.staged.as_ref().map(|(exit, at)| (exit.as_str(), at.to_string())).unzip();
+        let sql =
+            "INSERT INTO exit_in_use (id, exit, address, staged, staged_address) VALUES (1, ?1, ?2, ?3, ?4)";
+        self.execute(sql, params![multihop.exit_in_use.as_str(), address, staged, staged_address]).map(drop)
     }
 
     /// Begins the log of a new session: the records of the last one are gone.
@@ -166,7 +169,9 @@ fn exit(row: &Row<'_>) -> rusqlite::Result<Exit> {
 }
 
 fn multihop(row: &Row<'_>) -> rusqlite::Result<Multihop> {
+    let (staged, staged_address) = (row::optional(row, 6)?, row::optional(row, 7)?);
     Ok(Multihop {
+        staged: staged.zip(staged_address),
         exit: row::parsed(row, 0)?,
         kill_switch: row.get(1)?,
         fallback_exits: row::list(row, 2)?,

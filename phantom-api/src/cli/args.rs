@@ -36,11 +36,11 @@ pub enum Words {
     Help(Vec<String>),
     /// A completion script.
     Completions(Option<String>),
-    /// The hook of an interface's service.
+    /// The hook of a service.
     Service {
-        /// `up` or `down`.
+        /// `up`, `down`, `block`, `turn` or `try`.
         verb: String,
-        /// The interface.
+        /// The interface, of `turn` and `try` the exit; empty for `block`, which is about none.
         interface: String,
     },
     /// An action.
@@ -161,6 +161,12 @@ fn arrange(plain: Vec<String>, help: bool, parameters: &mut Vec<String>) -> Word
         }
         ("service", [verb, interface]) if verb == "up" || verb == "down" => {
             Words::Service { verb: verb.clone(), interface: interface.clone() }
+        }
+        ("service", [verb, exit]) if verb == "turn" || verb == "try" => {
+            Words::Service { verb: verb.clone(), interface: exit.clone() }
+        }
+        ("service", [verb]) if verb == "block" => {
+            Words::Service { verb: verb.clone(), interface: String::new() }
         }
         (_, []) => Words::Incomplete,
         (_, [action, words @ ..]) => {

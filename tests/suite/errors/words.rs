@@ -11,7 +11,7 @@ pub(crate) const WORDS: &[Failing] = &[
         "MODULE_NOT_FOUND",
         &["cor", "add_client"],
         Server::bare,
-        || json!({ "available_modules": ["core", "dns", "ghost"] }),
+        || json!({ "available_modules": ["core", "dns", "ghost", "multihop"] }),
     ),
     failing("ACTION_NOT_FOUND", &["dns", "get"], Server::bare, || {
         let actions = ["change_dns_servers", "test_dns_servers", "status", "get_dns_servers"];

@@ -2,7 +2,10 @@
 
 use phantom_tests::Server;
 
-use crate::cases::{ENABLE, ENABLE_SELF_SIGNED, named, stopped, with_domain, with_ghost, with_john};
+use crate::cases::{
+    ENABLE, ENABLE_MULTIHOP, ENABLE_SELF_SIGNED, named, stopped, through_exit, through_exit_on, with_domain,
+    with_exit, with_exit_on, with_ghost, with_john, with_second_exit,
+};
 
 /// A change on a server.
 pub(crate) struct Change {
@@ -64,6 +67,19 @@ pub(crate) const CHANGES: &[Change] = &[
     change("ghost disable, supervisor", DISABLE, || with_ghost_on(with_supervisor())),
     change("ghost disable after sabotage", DISABLE, without_tunnel),
     change("ghost disable, with a status", DISABLE, with_status),
+    change("multihop enable", ENABLE_MULTIHOP, with_exit),
+    change("multihop enable, embedded", ENABLE_MULTIHOP, || with_exit_on(embedded())),
+    change("multihop enable, supervisor", ENABLE_MULTIHOP, || with_exit_on(with_supervisor())),
+    change("multihop enable, open", OPEN, with_exit),
+    change("multihop switch", SWITCH, || with_second_exit(through_exit())),
+    change("multihop switch, embedded", SWITCH, || with_second_exit(through_exit_on(embedded()))),
+    change("multihop open", OPEN, through_exit),
+    change("multihop disable", &["multihop", "disable_multihop"], through_exit),
+    change("multihop disable, embedded", &["multihop", "disable_multihop"], || through_exit_on(embedded())),
+    change("multihop switch, with fallbacks", FALLBACKS, || with_second_exit(through_exit())),
+    change("multihop remove", REMOVE_EXIT, through_exit),
+    change("multihop reset", &["multihop", "reset_state"], through_exit),
+    change("multihop reset after sabotage", &["multihop", "reset_state"], without_exit_link),
 ];
 
 /// The changes that are a transaction and nothing else.
@@ -75,6 +91,10 @@ pub(super) const STORED: &[Change] = &[
 ];
 
 const DISABLE: &[&str] = &["ghost", "disable"];
+const OPEN: &[&str] = &["multihop", "enable_multihop", "exit_name=xeovo-uk", "kill_switch=false"];
+const SWITCH: &[&str] = &["multihop", "enable_multihop", "exit_name=nl"];
+const FALLBACKS: &[&str] = &["multihop", "enable_multihop", "exit_name=nl", "fallback_exits=xeovo-uk"];
+const REMOVE_EXIT: &[&str] = &["multihop", "remove_vpn_config", "exit_name=xeovo-uk"];
 const SUBNET: &[&str] = &["core", "change_subnet", "new_subnet=192.168.100.0/22", "confirm=true"];
 const SETUP: &[&str] = &["core", "setup", "server_ip=192.0.2.7"];
 
@@ -115,6 +135,12 @@ fn without_tunnel() -> Server {
 fn with_status() -> Server {
     let server = with_ghost();
     std::fs::write(server.paths().run_dir().join("ghost-status.json"), b"{\"serving\":true}").unwrap();
+    server
+}
+/// The way to the exit is gone.
+fn without_exit_link() -> Server {
+    let server = through_exit();
+    server.fake.cut_link("wg_vpn").unwrap();
     server
 }
 fn without_link() -> Server {

@@ -1,6 +1,7 @@
 //! Links, addresses, routes and rules.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
 use ipnetwork::IpNetwork;
 use phantom_types::InterfaceName;
@@ -111,6 +112,27 @@ pub struct Uplink {
     pub ipv6: Option<Ipv6Addr>,
 }
 
+/// A packet of somebody else that passes through this host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Passing {
+    /// Its source.
+    pub from: Ipv4Addr,
+    /// Its destination.
+    pub to: Ipv4Addr,
+    /// The interface that it comes in by.
+    pub in_interface: InterfaceName,
+}
+
+/// Where an echo request of this host comes from, and so which way it takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EchoFrom {
+    /// It leaves by this interface, whatever the routes say.
+    Interface(InterfaceName),
+    /// It has this source, which is an address of the host, and takes the way of packets from there: rules, routes and
+    /// source NAT, as a packet that is passed on.
+    Address(Ipv4Addr),
+}
+
 /// Links, addresses, routes and rules (rtnetlink on Linux).
 ///
 /// Strict: adding what is there and removing what is not are errors.
@@ -143,4 +165,11 @@ pub trait Network: Send + Sync {
     fn remove_rule(&self, rule: &Rule) -> Result<()>;
     /// The interface of the IPv4 default route (lowest metric of the main table), `None` without one.
     fn uplink(&self) -> Result<Option<Uplink>>;
+    /// The interface that such a packet would leave by, by all rules and tables; `None` when it would be dropped. The
+    /// packet filter is not asked, and nothing is sent. [`Absent`](crate::HostError::Absent) without the interface
+    /// that it comes in by.
+    fn route_for(&self, packet: &Passing) -> Result<Option<String>>;
+    /// Sends `count` ICMP echo requests, and says whether one of them was answered within `wait`. One that cannot be
+    /// sent is not answered. [`Absent`](crate::HostError::Absent) without the interface or the address.
+    fn echo(&self, from: &EchoFrom, to: Ipv4Addr, count: u16, wait: Duration) -> Result<bool>;
 }

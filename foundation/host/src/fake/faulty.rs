@@ -1,6 +1,7 @@
 //! Faults for a real host: at one of its writes it refuses, or this process dies.
 
 use std::io;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -13,9 +14,10 @@ use nix::unistd::Pid;
 use phantom_types::{Backend, InterfaceName, PublicKey};
 
 use crate::{
-    Device, DeviceUpdate, FileInfo, Files, Firewall, FirewallKind, FirewallQuery, FirewallReport, Host,
-    HostError, InForce, Link, LinkChange, Logs, Manager, Marks, Network, Peer, Result, Route, Rule, Ruleset,
-    ServiceStatus, Services, Sysctl, UfwRule, UfwRules, Unit, Uplink, WireGuard,
+    Command, Device, DeviceUpdate, EchoFrom, FileInfo, Files, Firewall, FirewallKind, FirewallQuery,
+    FirewallReport, Host, HostError, InForce, Link, LinkChange, Logs, Manager, Marks, Network, Passing, Peer,
+    Result, Route, Rule, Ruleset, ServiceStatus, Services, Sysctl, UfwRule, UfwRules, Unit, Uplink,
+    WireGuard,
 };
 
 /// What happens at the chosen write.
@@ -181,6 +183,12 @@ impl Network for FaultyHost {
     fn uplink(&self) -> Result<Option<Uplink>> {
         self.inner.network.uplink()
     }
+    fn route_for(&self, packet: &Passing) -> Result<Option<String>> {
+        self.inner.network.route_for(packet)
+    }
+    fn echo(&self, from: &EchoFrom, to: Ipv4Addr, count: u16, wait: Duration) -> Result<bool> {
+        self.inner.network.echo(from, to, count, wait)
+    }
 }
 
 impl Firewall for FaultyHost {
@@ -252,6 +260,9 @@ impl Services for FaultyHost {
     }
     fn logs(&self, name: &str, count: u32) -> Result<Logs> {
         self.inner.services.logs(name, count)
+    }
+    fn run(&self, command: &Command, limit: Duration) -> Result<()> {
+        self.inner.services.run(command, limit)
     }
 }
 

@@ -4,13 +4,16 @@ mod addresses;
 pub(super) mod links;
 pub(super) mod routes;
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
 use ipnetwork::IpNetwork;
 use phantom_types::InterfaceName;
 
 use super::{FakeHost, absent};
-use crate::{HostError, Link, LinkChange, LinkKind, Network, Result, Route, RouteKind, Rule, Uplink};
+use crate::{
+    EchoFrom, HostError, Link, LinkChange, LinkKind, Network, Passing, Result, Route, RouteKind, Rule, Uplink,
+};
 
 /// The main routing table (`RT_TABLE_MAIN`).
 pub(super) const MAIN: u32 = 254;
@@ -188,5 +191,32 @@ impl Network for FakeHost {
 
     fn uplink(&self) -> Result<Option<Uplink>> {
         Ok(self.state().net.uplink())
+    }
+
+    fn route_for(&self, packet: &Passing) -> Result<Option<String>> {
+        let state = self.state();
+        let found = state.net.find(packet.in_interface.as_str());
+        let up = found.ok_or_else(|| absent_interface(packet.in_interface.as_str()))?.link.up;
+        let forwards = state.settings.global.get("net.ipv4.ip_forward").is_some_and(|value| value != "0");
+        Ok(state.net.route_of(packet).filter(|_| up && forwards))
+    }
+
+    fn echo(&self, from: &EchoFrom, to: Ipv4Addr, _: u16, wait: Duration) -> Result<bool> {
+        let answered = {
+            let mut state = self.state();
+            let interface = match from {
+                EchoFrom::Interface(interface) => {
+                    let name = interface.as_str();
+                    state.net.find(name).ok_or_else(|| absent_interface(name))?;
+                    Some(name.to_owned())
+                }
+                EchoFrom::Address(address) => state.net.way_from(*address, to)?,
+            };
+            interface.is_some_and(|interface| state.answer_echo(&interface, to))
+        };
+        if !answered {
+            self.advance(wait);
+        }
+        Ok(answered)
     }
 }

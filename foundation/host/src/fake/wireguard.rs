@@ -1,5 +1,7 @@
 //! WireGuard devices in memory: the kernel's live and die with their link, the embedded ones with their process.
 
+mod answering;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
@@ -24,11 +26,20 @@ const FIRST_FREE_PORT: u16 = 32768;
 pub(super) struct Devices {
     by_name: BTreeMap<String, Inner>,
     kernel_wireguard: bool,
+    /// Peers that answer when they are called.
+    answering: BTreeSet<PublicKey>,
+    /// Those of them that drop echo requests.
+    mute: BTreeSet<PublicKey>,
 }
 
 impl Default for Devices {
     fn default() -> Self {
-        Self { by_name: BTreeMap::new(), kernel_wireguard: true }
+        Self {
+            by_name: BTreeMap::new(),
+            kernel_wireguard: true,
+            answering: BTreeSet::new(),
+            mute: BTreeSet::new(),
+        }
     }
 }
 
@@ -282,11 +293,13 @@ impl WireGuard for FakeHost {
     }
 
     fn device(&self, name: &InterfaceName, backend: Backend) -> Result<Option<Device>> {
+        self.state().shake_hands(name.as_str());
         Ok(self.state().device_of(name.as_str(), backend).map(Inner::device))
     }
 
     fn peers(&self, name: &InterfaceName, backend: Backend, keys: &[PublicKey]) -> Result<Option<Vec<Peer>>> {
-        let state = self.state();
+        let mut state = self.state();
+        state.shake_hands(name.as_str());
         let Some(device) = state.device_of(name.as_str(), backend) else { return Ok(None) };
         let keys: BTreeSet<_> = keys.iter().collect();
         Ok(Some(keys.into_iter().filter_map(|key| device.peers.get(key)).map(PeerState::to_peer).collect()))

@@ -3,6 +3,7 @@
 //! The files below this one are the pure half: our words to the kernel's messages and back.
 
 mod addresses;
+mod echo;
 mod links;
 mod routes;
 mod rules;
@@ -10,6 +11,7 @@ mod uplink;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
 use ipnetwork::IpNetwork;
 use netlink_packet_route::RouteNetlinkMessage as Message;
@@ -19,7 +21,10 @@ use self::addresses::Address;
 use super::netlink::{
     Changing, EADDRNOTAVAIL, EAFNOSUPPORT, ENODEV, ENOENT, EOPNOTSUPP, ESRCH, Fault, RouteSocket,
 };
-use crate::{HostError, Link, LinkChange, Network, Result, Route, Rule, Uplink};
+use crate::{EchoFrom, HostError, Link, LinkChange, Network, Passing, Result, Route, Rule, Uplink};
+
+/// With these the kernel says that it would drop a packet: `EACCES`, `EXDEV`, `EINVAL`, `ENETUNREACH`, `EHOSTUNREACH`.
+const DROPPED: [i32; 5] = [13, 18, 22, 101, 113];
 
 /// A public address: the kernel is asked by which way it would reach it. Nothing is sent there.
 const SOMEWHERE: Ipv4Addr = Ipv4Addr::new(1, 1, 1, 1);
@@ -237,6 +242,28 @@ impl Network for LinuxNetwork {
             self.source_address(link.index)?.or(preferred).or_else(|| uplink::first_ipv4(of_link()));
         let prefix = address.and_then(|address| uplink::prefix(of_link(), IpAddr::V4(address)));
         Ok(Some(Uplink { interface, address, prefix, ipv6: uplink::global_ipv6(of_link()) }))
+    }
+
+    fn route_for(&self, packet: &Passing) -> Result<Option<String>> {
+        let index = self.index(packet.in_interface.as_str())?;
+        let what = || format!("asking for the way of packets from {} to {}", packet.from, packet.to);
+        match self.netlink.get(Message::GetRoute(routes::passing(packet, index))) {
+            Ok(Message::NewRoute(message)) => {
+                let out = routes::out_interface(&message);
+                out.map_or(Ok(None), |index| Names::new(self).get(index))
+            }
+            Ok(_) => Err(odd_answer(&what())),
+            // Unreachable, prohibited, a black hole, forwarding switched off, a source that cannot be there: dropped.
+            Err(Fault::Refused(number)) if DROPPED.contains(&number) => Ok(None),
+            Err(fault) => Err(fault.into_error(what())),
+        }
+    }
+
+    fn echo(&self, from: &EchoFrom, to: Ipv4Addr, count: u16, wait: Duration) -> Result<bool> {
+        if let EchoFrom::Interface(interface) = from {
+            self.index(interface.as_str())?;
+        }
+        echo::ask(from, to, count, wait)
     }
 }
 

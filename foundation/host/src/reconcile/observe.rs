@@ -196,8 +196,13 @@ fn claims(scene: &Scene<'_>) -> Result<BTreeSet<InterfaceName>> {
 }
 
 /// Where files of ours can lie outside our own directories.
-const FOLDERS: [&str; 4] =
-    ["/etc/wireguard", "/etc/sysctl.d", "/etc/iproute2/rt_tables.d", "/etc/systemd/network"];
+const FOLDERS: [&str; 5] = [
+    "/etc/wireguard",
+    "/etc/sysctl.d",
+    "/etc/iproute2/rt_tables.d",
+    "/etc/systemd/network",
+    "/etc/systemd/networkd.conf.d",
+];
 
 /// What starts a line of a file of ours that says what a kernel setting was before us, as in
 /// `# before: net.ipv4.ip_forward = 0`.

@@ -2,9 +2,11 @@
 
 mod interface;
 
+use phantom_types::InterfaceName;
+
 use super::step::{Op, Step, StepAction, StepKind};
-use super::{Observed, Wanted};
-use crate::{HostError, InForce, Marks, Result, Route, Rule, ServiceState, UfwRule};
+use super::{Observed, Wanted, WantedInterface};
+use crate::{HostError, InForce, Marks, Result, Route, RouteKind, Rule, ServiceState, UfwRule};
 
 /// The steps from what was observed to what is wanted, in an order that never opens what should be closed: the
 /// packet filter stands before there is anything to filter, what is added comes before what is removed, and the
@@ -15,15 +17,13 @@ use crate::{HostError, InForce, Marks, Result, Route, Rule, ServiceState, UfwRul
 pub fn plan(marks: &Marks, observed: &Observed, wanted: &Wanted) -> Result<Vec<Step>> {
     let mut add = Vec::new();
     let mut delete = Vec::new();
+    plan_firewall(marks, observed, wanted, &mut add);
     plan_files(observed, wanted, &mut add, &mut delete)?;
     for (key, value) in &wanted.sysctls {
-        if observed.sysctls.get(key).is_some_and(|now| now.as_ref() != Some(value)) {
-            add.push(Step::new(
-                StepKind::Sysctl,
-                StepAction::Update,
-                key,
-                Op::SetSysctl(Box::new((key.clone(), value.clone()))),
-            ));
+        // A setting of an interface comes with the interface.
+        let of_interface = wanted.interfaces.keys().any(|name| is_setting_of(key, name));
+        if !of_interface && observed.sysctls.get(key).is_some_and(|now| now.as_ref() != Some(value)) {
+            add.push(set_sysctl(key, value));
         }
     }
     plan_stale_files(observed, wanted, &mut delete);
@@ -35,11 +35,17 @@ pub fn plan(marks: &Marks, observed: &Observed, wanted: &Wanted) -> Result<Vec<S
             Op::RemoveClaim(claim.clone()),
         ));
     }
-    plan_firewall(marks, observed, wanted, &mut add);
     plan_units(observed, wanted, &mut add, &mut delete);
     for (name, interface) in &observed.interfaces {
         match wanted.interfaces.get(name) {
-            Some(wanted) => interface::plan(marks, name, interface, wanted, observed, &mut add)?,
+            Some(interface_wanted) => {
+                let at = add.len();
+                interface::plan(marks, name, interface, interface_wanted, observed, &mut add)?;
+                let fresh = add[at..].iter().any(Step::makes_link);
+                if interface_wanted.running {
+                    plan_settings(name, fresh, observed, wanted, &mut add);
+                }
+            }
             None if interface.link.is_some() => {
                 delete.push(Step::new(
                     StepKind::Link,
@@ -51,7 +57,9 @@ pub fn plan(marks: &Marks, observed: &Observed, wanted: &Wanted) -> Result<Vec<S
             None => {}
         }
     }
-    for route in wanted.routes.difference(&observed.routes) {
+    let missing: Vec<_> =
+        wanted.routes.iter().filter(|route| is_missing(route, observed, wanted, &add)).collect();
+    for route in missing {
         add.push(Step::new(
             StepKind::Route,
             StepAction::Create,
@@ -106,6 +114,45 @@ pub fn plan(marks: &Marks, observed: &Observed, wanted: &Wanted) -> Result<Vec<S
     }
     add.append(&mut removals);
     Ok(add)
+}
+
+/// Whether a route has to be added: it is not there or goes with a link that is made anew. By an interface that is not
+/// to run there is none.
+fn is_missing(route: &Route, observed: &Observed, wanted: &Wanted, steps: &[Step]) -> bool {
+    let RouteKind::Via { interface, .. } = &route.kind else { return !observed.routes.contains(route) };
+    let stopped =
+        |(name, one): (&InterfaceName, &WantedInterface)| name.as_str() == interface && !one.running;
+    if wanted.interfaces.iter().any(stopped) {
+        return false;
+    }
+    !observed.routes.contains(route) || steps.iter().any(|step| step.deletes_link(interface))
+}
+
+/// The kernel settings of an interface: a link that is made anew begins with the defaults.
+fn plan_settings(
+    name: &InterfaceName,
+    fresh: bool,
+    observed: &Observed,
+    wanted: &Wanted,
+    add: &mut Vec<Step>,
+) {
+    for (key, value) in wanted.sysctls.iter().filter(|(key, _)| is_setting_of(key, name)) {
+        let now = observed.sysctls.get(key).and_then(Option::as_ref);
+        if fresh || now != Some(value) {
+            add.push(set_sysctl(key, value));
+        }
+    }
+}
+
+/// Whether a kernel setting is that of an interface, as in `net.ipv4.conf.wg_vpn.rp_filter`.
+fn is_setting_of(key: &str, name: &InterfaceName) -> bool {
+    let rest = key.strip_prefix("net.ipv4.conf.").or_else(|| key.strip_prefix("net.ipv6.conf."));
+    rest.and_then(|rest| rest.split('.').next()) == Some(name.as_str())
+}
+
+fn set_sysctl(key: &str, value: &str) -> Step {
+    let op = Op::SetSysctl(Box::new((key.to_owned(), value.to_owned())));
+    Step::new(StepKind::Sysctl, StepAction::Update, key, op)
 }
 
 fn plan_files(

@@ -110,4 +110,14 @@ impl Step {
     pub(super) fn new(kind: StepKind, action: StepAction, target: impl ToString, op: Op) -> Self {
         Self { kind, action, target: target.to_string(), owner: None, op }
     }
+
+    /// Whether it deletes this link.
+    pub(super) fn deletes_link(&self, interface: &str) -> bool {
+        matches!(&self.op, Op::DeleteLink(name) if name.as_str() == interface)
+    }
+
+    /// Whether a link is made by it, or can be: the service of an embedded device makes its own.
+    pub(super) fn makes_link(&self) -> bool {
+        matches!(self.op, Op::CreateLink(_) | Op::StartInterface(_))
+    }
 }

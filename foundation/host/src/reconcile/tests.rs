@@ -311,3 +311,61 @@ fn what_a_person_did_to_our_objects_is_repaired() {
         }
     });
 }
+
+#[test]
+fn a_setting_of_an_interface_is_made_when_the_interface_is_there_and_again_when_it_is_a_new_one() {
+    on_a_host(|scene, fake| {
+        let key = "net.ipv4.conf.wg_main.rp_filter";
+        for backend in [Backend::Embedded, Backend::Kernel] {
+            if backend == Backend::Kernel && !scene.host.wireguard.kernel_available().unwrap() {
+                continue;
+            }
+            let mut wanted = wanted(scene.host, scene.marks, backend, &[1]);
+            wanted.sysctls.insert(key.into(), "2".into());
+            bring(scene, &wanted).unwrap();
+            let now = || scene.host.sysctl.get(key).unwrap();
+            assert_eq!((now().as_deref(), bring(scene, &wanted).unwrap()), (Some("2"), 0));
+            scene.host.sysctl.set(key, "0").unwrap();
+            assert_eq!((bring(scene, &wanted).unwrap(), now().as_deref()), (1, Some("2")));
+            fake.cut_link("wg_main").unwrap();
+            assert_eq!(now(), None);
+            bring(scene, &wanted).unwrap();
+            assert_eq!((now().as_deref(), bring(scene, &wanted).unwrap()), (Some("2"), 0));
+            // Where the interface is not to run there is nothing to be set.
+            let stopped = wanted.stopped();
+            bring(scene, &stopped).unwrap();
+            assert_eq!((now(), bring(scene, &stopped).unwrap()), (None, 0));
+        }
+    });
+}
+
+#[test]
+fn a_route_by_an_interface_comes_and_goes_with_it() {
+    on_a_host(|scene, fake| {
+        let backend = if scene.host.wireguard.kernel_available().unwrap() {
+            Backend::Kernel
+        } else {
+            Backend::Embedded
+        };
+        let mut wanted = wanted(scene.host, scene.marks, backend, &[1]);
+        let kind = RouteKind::Via { interface: "wg_main".into(), gateway: None };
+        let unreachable = wanted.routes.first().unwrap().clone();
+        let route = Route { metric: 0, kind, ..unreachable.clone() };
+        wanted.routes.insert(route.clone());
+        let routes = || scene.host.network.routes(scene.marks.exit_table()).unwrap();
+        bring(scene, &wanted).unwrap();
+        assert_eq!((routes().len(), bring(scene, &wanted).unwrap()), (2, 0));
+        let stopped = wanted.clone().stopped();
+        bring(scene, &stopped).unwrap();
+        assert_eq!((routes(), bring(scene, &stopped).unwrap()), (vec![unreachable], 0));
+        bring(scene, &wanted).unwrap();
+        assert!(routes().contains(&route) && bring(scene, &wanted).unwrap() == 0);
+        // In the place of another kind of link a new one is made, and the route with it.
+        let other = if backend == Backend::Kernel { Backend::Embedded } else { return };
+        let interface = wanted.interfaces.get_mut(&name()).unwrap();
+        (interface.backend, interface.unit) = (other, unit(scene.host, other));
+        bring(scene, &wanted).unwrap();
+        assert!(routes().contains(&route) && bring(scene, &wanted).unwrap() == 0);
+        let _ = fake;
+    });
+}

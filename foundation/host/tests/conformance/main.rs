@@ -113,6 +113,14 @@ fn uplink_on_linux() {
     on_linux("uplink_on_linux", routes::uplink);
 }
 #[test]
+fn passing_packets_on_the_fake() {
+    on_fake(routes::passing);
+}
+#[test]
+fn passing_packets_on_linux() {
+    on_linux("passing_packets_on_linux", routes::passing);
+}
+#[test]
 fn nftables_on_the_fake() {
     on_fake(firewall::by_nftables);
 }

@@ -1,7 +1,9 @@
 //! Routes, rules, the uplink.
 
+use std::time::Duration;
+
 use ipnetwork::IpNetwork;
-use phantom_host::{LinkChange, Marks, Route, RouteKind, Rule, Uplink};
+use phantom_host::{EchoFrom, LinkChange, Marks, Passing, Route, RouteKind, Rule, Uplink};
 
 use crate::bench::{Bench, kind, main_routes, name, network, via};
 
@@ -223,4 +225,43 @@ pub(crate) fn uplink(bench: &Bench) {
     host.add_route(&Route { metric: 10, ..via("cft1", "0.0.0.0/0", 100) }).unwrap();
     host.set_link(&name("cft0"), &LinkChange { up: Some(false), ..LinkChange::default() }).unwrap();
     assert_eq!(host.uplink().unwrap(), Some(second), "only the main table counts");
+}
+
+/// The way of packets that pass through, by rules and tables, and what is dropped.
+pub(crate) fn passing(bench: &Bench) {
+    let host = &bench.host.network;
+    let packet =
+        |from: [u8; 4]| Passing { from: from.into(), to: [9, 9, 9, 9].into(), in_interface: name("cft0") };
+    let client = packet([10, 71, 0, 9]);
+    assert_eq!(kind(host.route_for(&client)), "absent");
+    for from in [EchoFrom::Interface(name("cft0")), EchoFrom::Address([10, 71, 0, 1].into())] {
+        assert_eq!(kind(host.echo(&from, [9, 9, 9, 9].into(), 1, Duration::ZERO)), "absent", "{from:?}");
+    }
+    bench.host.sysctl.set("net.ipv4.ip_forward", "1").unwrap();
+    link_with(bench, "cft0", &["10.71.0.1/24"]);
+    link_with(bench, "cft1", &["10.72.0.1/24"]);
+    link_with(bench, "cft2", &["10.73.0.1/24"]);
+    assert_eq!(host.route_for(&client).unwrap(), None, "there is no way");
+    host.add_route(&via("cft1", "0.0.0.0/0", 254)).unwrap();
+    assert_eq!(host.route_for(&client).unwrap().as_deref(), Some("cft1"));
+    let of_clients = Rule { from: Some(network("10.71.0.0/24")), ..rule(100, false) };
+    host.add_rule(&of_clients).unwrap();
+    assert_eq!(host.route_for(&client).unwrap().as_deref(), Some("cft1"), "an empty table decides nothing");
+    host.add_route(&via("cft2", "0.0.0.0/0", 100)).unwrap();
+    assert_eq!(host.route_for(&client).unwrap().as_deref(), Some("cft2"));
+    let closed = Route { metric: 4000, kind: RouteKind::Unreachable, ..via("cft2", "0.0.0.0/0", 100) };
+    host.add_route(&closed).unwrap();
+    assert_eq!(host.route_for(&client).unwrap().as_deref(), Some("cft2"), "the lowest metric counts");
+    host.remove_route(&via("cft2", "0.0.0.0/0", 100)).unwrap();
+    assert_eq!(host.route_for(&client).unwrap(), None, "unreachable decides");
+    host.add_route(&via("cft1", "9.0.0.0/8", 100)).unwrap();
+    assert_eq!(host.route_for(&client).unwrap().as_deref(), Some("cft1"), "the longest prefix counts");
+    host.remove_rule(&of_clients).unwrap();
+    bench.host.sysctl.set("net.ipv4.ip_forward", "0").unwrap();
+    assert_eq!(host.route_for(&client).unwrap(), None, "nothing is forwarded");
+    // Nobody is there to answer.
+    for from in [EchoFrom::Interface(name("cft1")), EchoFrom::Address([10, 72, 0, 1].into())] {
+        let answered = host.echo(&from, [10, 72, 0, 9].into(), 2, Duration::from_millis(50));
+        assert!(!answered.unwrap(), "{from:?}");
+    }
 }

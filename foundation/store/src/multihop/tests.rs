@@ -37,6 +37,7 @@ fn multihop(exit: &str) -> Multihop {
         fallback_exits: vec![name("nl"), name("de")],
         exit_in_use: name("nl"),
         endpoint_address: Some("[2001:db8::1]:51820".parse().unwrap()),
+        staged: Some((name("de"), "192.0.2.9:1".parse().unwrap())),
         activated_at: Timestamp::from_micros(6),
     }
 }
@@ -89,7 +90,7 @@ fn what_must_not_be_stored_is_refused() {
     drop(tx);
     drop(lock);
     fixture.change(|tx| {
-        tx.set_multihop(Some(&Multihop { exit_in_use: name("uk"), ..multihop("uk") })).unwrap();
+        tx.set_multihop(Some(&Multihop { exit_in_use: name("uk"), staged: None, ..multihop("uk") })).unwrap();
         tx.remove_exit(&name("uk")).expect_err("it carries the traffic");
     });
     assert_eq!(fixture.read(State::exit_names), [name("uk")]);
@@ -104,6 +105,7 @@ fn multihop_comes_back_as_it_was_stored() {
         fallback_exits: Vec::new(),
         exit_in_use: name("uk"),
         endpoint_address: None,
+        staged: None,
         ..multihop("uk")
     };
     for stored in [Some(&multihop("uk")), Some(&open), None] {
@@ -122,6 +124,7 @@ fn without_a_row_of_its_own_the_chosen_exit_is_in_use() {
         fallback_exits: Vec::new(),
         exit_in_use: name("uk"),
         endpoint_address: None,
+        staged: None,
         ..multihop("uk")
     };
     assert_eq!(fixture.read(State::multihop), Some(expected));
@@ -131,9 +134,10 @@ fn without_a_row_of_its_own_the_chosen_exit_is_in_use() {
 fn a_fallback_that_is_removed_is_forgotten() {
     let fixture = Fixture::new();
     fixture.change(|tx| ["uk", "nl", "de"].map(|name| tx.add_exit(&exit(name)).unwrap()));
-    fixture.change(|tx| tx.set_multihop(Some(&multihop("uk"))).unwrap());
+    let before = Multihop { staged: None, ..multihop("uk") };
+    fixture.change(|tx| tx.set_multihop(Some(&before)).unwrap());
     fixture.change(|tx| tx.remove_exit(&name("de")).map(drop).unwrap());
-    let left = Multihop { fallback_exits: vec![name("nl")], ..multihop("uk") };
+    let left = Multihop { fallback_exits: vec![name("nl")], ..before };
     assert_eq!(fixture.read(State::multihop), Some(left));
 }
 

@@ -125,7 +125,9 @@ CREATE TABLE multihop (
 CREATE TABLE exit_in_use (
     id INTEGER PRIMARY KEY REFERENCES multihop (id) ON DELETE CASCADE,
     exit TEXT NOT NULL REFERENCES exits (name),
-    address TEXT                  -- what its end point was resolved to, with the port
+    address TEXT,                 -- what its end point was resolved to, with the port
+    staged TEXT REFERENCES exits (name),  -- an exit that is tried beside it
+    staged_address TEXT
 ) STRICT;
 
 -- The log of the current or last session through an exit, which may be gone by now.

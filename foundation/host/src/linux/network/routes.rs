@@ -10,7 +10,7 @@ use netlink_packet_route::route::{
 };
 
 use super::addresses::family;
-use crate::{HostError, Result, Route, RouteKind};
+use crate::{HostError, Passing, Result, Route, RouteKind};
 
 /// All routes of a table. Kernels without strict checking send those of the other tables too.
 pub(super) fn of_table(table: u32, ipv6: bool) -> RouteMessage {
@@ -28,6 +28,24 @@ pub(super) fn lookup(destination: Ipv4Addr, interface: u32) -> RouteMessage {
     message.attributes.push(RouteAttribute::Destination(RouteAddress::Inet(destination)));
     message.attributes.push(RouteAttribute::Oif(interface));
     message
+}
+
+/// The question by which way such a packet leaves that came in by the interface of this index.
+pub(super) fn passing(packet: &Passing, index: u32) -> RouteMessage {
+    let mut message = RouteMessage::default();
+    message.header.address_family = AddressFamily::Inet;
+    message.header.destination_prefix_length = 32;
+    message.header.source_prefix_length = 32;
+    message.attributes.push(RouteAttribute::Destination(RouteAddress::Inet(packet.to)));
+    message.attributes.push(RouteAttribute::Source(RouteAddress::Inet(packet.from)));
+    message.attributes.push(RouteAttribute::Iif(index));
+    message
+}
+
+/// The index of the interface in the answer to [`passing`]; none when it is no way out.
+pub(super) fn out_interface(message: &RouteMessage) -> Option<u32> {
+    let unicast = message.header.kind == RouteType::Unicast;
+    hops(message).first().map(|(index, _)| *index).filter(|_| unicast)
 }
 
 /// The source address in the answer to [`lookup`].

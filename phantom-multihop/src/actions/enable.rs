@@ -1,0 +1,168 @@
+//! `enable_multihop`: routes client traffic through an exit (API 8.2).
+
+use std::net::SocketAddr;
+
+use phantom_engine::Change;
+use phantom_module::{Action, Call, Effect, Lang, Text};
+use phantom_store::{Exit, Multihop as Stored};
+use phantom_types::ExitName;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Step;
+use crate::prove::{self, DNS_LIMIT, HANDSHAKE_LIMIT, UNRESOLVED};
+use crate::switch::{self, Wish};
+use crate::{Multihop, MultihopError, origin};
+
+/// Routes client traffic through an exit; with another exit active, switches to this one.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EnableMultihop {
+    /// Name of the VPN exit
+    #[schemars(extend("x-tr" = "VPN çıkış noktasının adı"))]
+    pub exit_name: ExitName,
+    /// Drop client traffic when the exit is gone
+    #[serde(default = "yes")]
+    #[schemars(extend("x-tr" = "Çıkış yoksa istemci trafiğini engelle"))]
+    pub kill_switch: bool,
+    /// Exits that may take its place while it does not answer, in this order
+    #[serde(default)]
+    #[schemars(extend("x-tr" = "Yanıt vermediğinde yerine geçebilecek çıkış noktaları, bu sırayla"))]
+    pub fallback_exits: Vec<ExitName>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// Client traffic goes through the exit.
+#[derive(Debug, Serialize, JsonSchema)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a field of the API")]
+pub struct MultihopEnabled {
+    /// Name of the exit
+    #[schemars(extend("x-tr" = "Çıkış noktasının adı"))]
+    pub exit_name: ExitName,
+    /// Always true
+    #[schemars(extend("x-tr" = "Her zaman true"))]
+    pub multihop_enabled: bool,
+    /// Always true: the exit has completed a handshake
+    #[schemars(extend("x-tr" = "Her zaman true: çıkış noktası el sıkışmayı tamamladı"))]
+    pub handshake_established: bool,
+    /// Always true: packets of clients go to the exit
+    #[schemars(extend("x-tr" = "Her zaman true: istemci paketleri çıkış noktasına gidiyor"))]
+    pub connection_verified: bool,
+    /// Always true: the exit is watched over
+    #[schemars(extend("x-tr" = "Her zaman true: çıkış noktası izleniyor"))]
+    pub monitor_started: bool,
+    /// The way of client traffic
+    #[schemars(extend("x-tr" = "İstemci trafiğinin yolu"))]
+    pub traffic_flow: String,
+    /// A sentence about traffic between clients
+    #[schemars(extend("x-tr" = "İstemciler arası trafik hakkında bir cümle"))]
+    pub peer_access: &'static str,
+    /// A sentence for people
+    #[schemars(extend("x-tr" = "Kullanıcıya yönelik bir cümle"))]
+    pub message: String,
+    /// Clients are kept from the server's own uplink
+    #[schemars(extend("x-tr" = "İstemciler sunucunun kendi çıkışından uzak tutulur"))]
+    pub kill_switch: bool,
+    /// The exit before; only after a switch
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-tr" = "Önceki çıkış noktası; yalnızca değişiklikten sonra"))]
+    pub previous_exit: Option<ExitName>,
+}
+
+impl Action for EnableMultihop {
+    type Module = Multihop;
+    type Output = MultihopEnabled;
+    type Error = MultihopError;
+    const NAME: &'static str = "enable_multihop";
+    const SUMMARY: Text = Text { en: "Enable multihop", tr: "Multihop'u etkinleştir" };
+    const EFFECT: Effect = Effect::Change;
+    const EXAMPLE: &'static str = "exit_name=xeovo-uk";
+    const ERRORS: &'static [&'static str] = &["EXIT_NODE_ERROR", "MULTIHOP_ERROR"];
+
+    fn run(self, multihop: &Multihop, call: &Call) -> Result<MultihopEnabled, MultihopError> {
+        let engine = multihop.engine();
+        let (exit, active) = engine.read(|state| {
+            let active = state.multihop()?.map(|stored| stored.exit_in_use);
+            Ok::<_, MultihopError>((super::exit(state, &self.exit_name)?, active))
+        })?;
+        // A name is asked for before the lock is taken: that can take a while.
+        let all = prove::resolve(engine, &exit.endpoint, DNS_LIMIT);
+        let all = all.ok_or_else(|| {
+            MultihopError::found(Step::Handshake, UNRESOLVED).with_restored(active, call.lang)
+        })?;
+        let enabled = engine.change(origin(Self::NAME), call, |change| {
+            let before = change.multihop()?;
+            let restored = before.as_ref().map(|before| before.exit_in_use.clone());
+            let enabled = enable(change, call, before.as_ref(), &self, &all);
+            enabled.map_err(|error| error.with_restored(restored, call.lang))
+        });
+        enabled.map_err(|error| error.settled(call.lang))
+    }
+}
+
+fn enable(
+    change: &mut Change<'_>,
+    call: &Call,
+    before: Option<&Stored>,
+    wanted: &EnableMultihop,
+    all: &[SocketAddr],
+) -> Result<MultihopEnabled, MultihopError> {
+    let place = super::place(change)?;
+    // Under the lock: somebody may have removed it meanwhile.
+    let exit = super::exit(change, &wanted.exit_name)?;
+    let fallbacks = fallbacks(change, wanted)?;
+    let known = before.and_then(|before| before.endpoint_address).filter(|at| all.contains(at));
+    let Some(at) = known.or(all.first().copied()) else {
+        return Err(MultihopError::found(Step::Handshake, UNRESOLVED));
+    };
+    let (chosen, limit) = (exit.name.clone(), HANDSHAKE_LIMIT);
+    let wish = Wish { exit, at, chosen, fallbacks, kill_switch: wanted.kill_switch, limit };
+    let same = before.filter(|before| before.exit_in_use == wish.exit.name);
+    match same {
+        Some(before) => switch::stay(change, call, &place, before, &wish)?,
+        None => switch::turn_to(change, call, &place, before, &wish)?,
+    }
+    let switched = before.filter(|_| same.is_none()).map(|before| before.exit_in_use.clone());
+    Ok(answer(wish, switched, call.lang))
+}
+
+/// The exits that may take its place: each is there, and stands there once.
+fn fallbacks(change: &Change<'_>, wanted: &EnableMultihop) -> Result<Vec<ExitName>, MultihopError> {
+    let mut list: Vec<ExitName> = Vec::new();
+    for name in &wanted.fallback_exits {
+        super::exit(change, name)?;
+        if *name != wanted.exit_name && !list.contains(name) {
+            list.push(name.clone());
+        }
+    }
+    Ok(list)
+}
+
+fn answer(wish: Wish, previous_exit: Option<ExitName>, lang: Lang) -> MultihopEnabled {
+    let Wish { exit: Exit { name, .. }, at, kill_switch, .. } = wish;
+    let (traffic_flow, message) = match lang {
+        Lang::En => (
+            format!("Clients → Phantom → VPN Exit ({at})"),
+            format!("Multihop enabled successfully through {name}"),
+        ),
+        Lang::Tr => (
+            format!("İstemciler → Phantom → VPN Çıkışı ({at})"),
+            format!("Multihop {name} üzerinden başarıyla etkinleştirildi"),
+        ),
+    };
+    MultihopEnabled {
+        exit_name: name,
+        multihop_enabled: true,
+        handshake_established: true,
+        connection_verified: true,
+        monitor_started: true,
+        traffic_flow,
+        peer_access: lang.pick("Peers can still connect directly", "Eşler hala doğrudan bağlanabilir"),
+        message,
+        kill_switch,
+        previous_exit,
+    }
+}

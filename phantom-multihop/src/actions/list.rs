@@ -1,0 +1,86 @@
+//! `list_exits`: the imported exits (API 8.4).
+
+use phantom_module::{Action, Call, Effect, Text};
+use phantom_store::Exit;
+use phantom_types::{Endpoint, ExitName, Timestamp};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Multihop, MultihopError};
+
+/// Lists the imported exits by name.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ListExits {}
+
+/// The imported exits.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ExitList {
+    /// The exits by name
+    #[schemars(extend("x-tr" = "Ada göre sıralı çıkış noktaları"))]
+    pub exits: Vec<ExitItem>,
+    /// Client traffic goes through an exit
+    #[schemars(extend("x-tr" = "İstemci trafiği bir çıkış noktasından geçiyor"))]
+    pub multihop_enabled: bool,
+    /// The exit that it goes through
+    #[schemars(extend("x-tr" = "Kullanılan çıkış noktası"))]
+    pub active_exit: Option<ExitName>,
+    /// How many exits there are
+    #[schemars(extend("x-tr" = "Çıkış noktası sayısı"))]
+    pub total: usize,
+}
+
+/// An imported exit.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ExitItem {
+    /// Its name
+    #[schemars(extend("x-tr" = "Adı"))]
+    pub name: ExitName,
+    /// Where it is, as in the imported file
+    #[schemars(extend("x-tr" = "İçe aktarılan dosyadaki uç noktası"))]
+    pub endpoint: Endpoint,
+    /// Client traffic goes through it
+    #[schemars(extend("x-tr" = "İstemci trafiği buradan geçiyor"))]
+    pub active: bool,
+    /// Whose exit it is
+    #[schemars(extend("x-tr" = "Sağlayıcı"))]
+    pub provider: String,
+    /// When it was imported
+    #[schemars(with = "String", extend("x-tr" = "İçe aktarıldığı zaman"))]
+    pub imported_at: Timestamp,
+    /// Always true
+    #[schemars(extend("x-tr" = "Her zaman true"))]
+    pub multihop_enhanced: bool,
+}
+
+impl Action for ListExits {
+    type Module = Multihop;
+    type Output = ExitList;
+    type Error = MultihopError;
+    const NAME: &'static str = "list_exits";
+    const SUMMARY: Text = Text { en: "List exits", tr: "Çıkış noktalarını listele" };
+    const EFFECT: Effect = Effect::Read;
+    const EXAMPLE: &'static str = "";
+    const ERRORS: &'static [&'static str] = &[];
+
+    fn run(self, multihop: &Multihop, _: &Call) -> Result<ExitList, MultihopError> {
+        multihop.engine().read(|state| {
+            let active = state.multihop()?.map(|stored| stored.exit_in_use);
+            let item = |exit: Exit| ExitItem {
+                active: active.as_ref() == Some(&exit.name),
+                name: exit.name.clone(),
+                endpoint: exit.endpoint.clone(),
+                provider: exit.provider.clone(),
+                imported_at: exit.imported_at,
+                multihop_enhanced: true,
+            };
+            let exits: Vec<ExitItem> = state.exits()?.into_iter().map(item).collect();
+            Ok(ExitList {
+                total: exits.len(),
+                exits,
+                multihop_enabled: active.is_some(),
+                active_exit: active,
+            })
+        })
+    }
+}

@@ -1,0 +1,48 @@
+//! The command `phantom-multihop`: the monitor of the exit, as a service.
+
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use phantom_engine::Engine;
+use phantom_host::linux::LinuxOptions;
+use phantom_host::{Host, Marks, Programs};
+use phantom_multihop::monitor::monitor;
+use phantom_store::{Paths, Store};
+
+const USAGE: &str = "usage: phantom-multihop [--root DIR] monitor\n";
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let root = match words.as_slice() {
+        ["monitor"] => Paths::DEFAULT_ROOT,
+        ["--root", root, "monitor"] | ["monitor", "--root", root] => root,
+        ["--help" | "-h"] => {
+            let _ = io::stdout().write_all(USAGE.as_bytes());
+            return ExitCode::SUCCESS;
+        }
+        ["--version"] => {
+            let _ = writeln!(io::stdout(), "phantom-multihop {}", env!("CARGO_PKG_VERSION"));
+            return ExitCode::SUCCESS;
+        }
+        _ => {
+            let _ = io::stderr().write_all(USAGE.as_bytes());
+            return ExitCode::from(2);
+        }
+    };
+    let paths = Paths::new(root);
+    let options = LinuxOptions {
+        run_dir: paths.run_dir().to_path_buf(),
+        logs_dir: paths.logs_dir(),
+        marks: Marks::new(paths.instance()),
+        programs: programs(),
+    };
+    monitor(&Engine::new(Host::linux(options), Store::new(paths)))
+}
+
+/// The programs lie beside this one.
+fn programs() -> Programs {
+    let dir = std::env::current_exe().ok().and_then(|exe| exe.parent().map(PathBuf::from));
+    Programs::in_dir(dir.unwrap_or_else(|| PathBuf::from("/usr/local/bin")))
+}

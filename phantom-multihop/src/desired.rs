@@ -1,0 +1,237 @@
+//! Multihop's part of the wanted state: the way to the exit, and a wall round every other way.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use ipnetwork::{IpNetwork, Ipv4Network};
+use phantom_engine::{Site, Wanted};
+use phantom_host::reconcile::{WantedDevice, WantedInterface, WantedPeer};
+use phantom_host::{
+    Hook, Marks, Match, PeerConfig, Restart, Route, RouteKind, Rule, Ruleset, Unit, UnitKind, Verdict,
+};
+use phantom_store::{Exit, Multihop, Server, State, StoreError};
+use phantom_types::{ClientConfig, ExitName, InterfaceName};
+use zeroize::Zeroizing;
+
+/// Place of the rules: before those of modules that only accept.
+const ORDER: u16 = 100;
+/// The main routing table (`RT_TABLE_MAIN`).
+const MAIN_TABLE: u32 = 254;
+/// Metric of the routes that lead nowhere: behind the one to the exit.
+const LAST: u32 = 4_000_000_000;
+/// TCP and IPv4 headers without options.
+const HEADERS: u16 = 40;
+
+/// Adds Multihop's part.
+pub(crate) fn desired(site: &Site, state: &State<'_>, wanted: &mut Wanted) -> Result<(), StoreError> {
+    for exit in state.exits()? {
+        wanted.file(exit_file(site, &exit.name), 0o600, exit_text(site, &exit).as_bytes());
+    }
+    let (Some(server), Some(stored), Some(interface)) =
+        (state.server()?, state.multihop()?, state.exit_interface()?)
+    else {
+        return Ok(());
+    };
+    let Some(exit) = state.exit(&stored.exit_in_use)? else { return Ok(()) };
+    let at = stored.endpoint_address.or_else(|| exit.endpoint.socket_addr());
+    wanted.interfaces.insert(interface.clone(), wanted_interface(site, &server, &interface, &exit, at));
+    if let Some((name, at)) = &stored.staged
+        && let (Some(exit), Some(beside)) = (state.exit(name)?, staging(&interface))
+    {
+        let staged = wanted_interface(site, &server, &beside, &exit, Some(*at));
+        wanted.interfaces.insert(beside, staged);
+    }
+    ways(site, &server, &stored, &interface, wanted);
+    firewall(&server, &stored, &interface, exit.mtu, &mut wanted.firewall);
+    if stored.staged.is_some()
+        && let Some(beside) = staging(&interface)
+    {
+        // Nothing is to come in by it: the handshake is the device's own.
+        for hook in [Hook::Forward, Hook::Input] {
+            let there = vec![Match::In { interface: beside.to_string(), not: false }];
+            wanted.firewall.add(hook, ORDER, there, Verdict::Drop);
+        }
+    }
+    // Answers of the Internet come in by an interface that the server's own packets do not leave by.
+    wanted.sysctls.insert(format!("net.ipv4.conf.{interface}.rp_filter"), "2".to_owned());
+    let table = format!("{}\n{} multihop\n", site.marks.first_line(), site.marks.exit_table());
+    wanted.file(format!("/etc/iproute2/rt_tables.d/{}.conf", site.marks.text()), 0o644, table);
+    if site.networkd {
+        networkd(site, &interface, wanted);
+    }
+    units(site, &server, &interface, wanted);
+    Ok(())
+}
+
+/// The interface by which an exit is tried beside the one in use; none where the name has no room for more.
+pub(crate) fn staging(interface: &InterfaceName) -> Option<InterfaceName> {
+    format!("{interface}_new").parse().ok()
+}
+
+/// The name of the monitor's unit.
+pub(crate) fn monitor_unit(site: &Site) -> String {
+    site.unit_name("phantom-multihop")
+}
+
+/// Our address in the network of an exit: the one that the kernel takes for packets that leave by its interface.
+pub(crate) fn vpn_ip(exit: &Exit) -> Option<std::net::Ipv4Addr> {
+    own_addresses(exit).first().and_then(|network| match network.ip() {
+        std::net::IpAddr::V4(address) => Some(address),
+        std::net::IpAddr::V6(_) => None,
+    })
+}
+
+/// Our addresses, each alone: a whole network would get a route, and could hide one of the server's own.
+fn own_addresses(exit: &Exit) -> BTreeSet<IpNetwork> {
+    exit.addresses.iter().map(|network| IpNetwork::V4(Ipv4Network::from(network.ip()))).collect()
+}
+
+/// The service of the interface.
+pub(crate) fn exit_unit(site: &Site, server: &Server, interface: &InterfaceName, exit: &Exit) -> Unit {
+    let description = format!("WireGuard exit {interface} ({})", server.backend);
+    site.interface_unit(interface, server.backend, exit.mtu, description)
+}
+
+fn wanted_interface(
+    site: &Site,
+    server: &Server,
+    interface: &InterfaceName,
+    exit: &Exit,
+    at: Option<SocketAddr>,
+) -> WantedInterface {
+    let config = PeerConfig {
+        public_key: exit.public_key,
+        preshared_key: exit.preshared_key.clone(),
+        endpoint: at,
+        keepalive: Some(exit.keepalive),
+        allowed_ips: exit.allowed_ips.clone(),
+    };
+    WantedInterface {
+        backend: server.backend,
+        running: site.runs(server),
+        addresses: own_addresses(exit),
+        mtu: exit.mtu.into(),
+        unit: exit_unit(site, server, interface, exit),
+        device: WantedDevice {
+            private_key: exit.private_key.clone(),
+            listen_port: None,
+            fwmark: 0,
+            peers: Some(vec![WantedPeer { config, owner: exit.name.as_str().into() }]),
+        },
+    }
+}
+
+/// Packets of clients ask a table of their own, in which the last word is "nowhere".
+fn ways(site: &Site, server: &Server, stored: &Multihop, interface: &InterfaceName, wanted: &mut Wanted) {
+    let (marks, subnet) = (&site.marks, IpNetwork::V4(server.subnet.into()));
+    let everywhere = |ipv6: bool| if ipv6 { "::/0" } else { "0.0.0.0/0" };
+    let route = |ipv6, metric, kind| {
+        let destination = everywhere(ipv6).parse().ok()?;
+        let (table, protocol) = (marks.exit_table(), Marks::PROTOCOL);
+        Some(Route { table, destination, metric, kind, source: None, protocol })
+    };
+    let out = RouteKind::Via { interface: interface.to_string(), gateway: None };
+    wanted.routes.extend(route(false, 0, out));
+    if stored.kill_switch {
+        wanted
+            .routes
+            .extend([false, true].into_iter().filter_map(|six| route(six, LAST, RouteKind::Unreachable)));
+    }
+    let six = server.subnet6.map(IpNetwork::V6);
+    for (ipv6, network) in [(false, Some(subnet)), (true, six)] {
+        let Some(network) = network else { continue };
+        let rule = |priority, to, table| Rule {
+            priority,
+            ipv6,
+            from: Some(network),
+            to,
+            in_interface: None,
+            table,
+            protocol: Marks::PROTOCOL,
+        };
+        wanted.rules.insert(rule(marks.local_priority(), Some(network), MAIN_TABLE));
+        wanted.rules.insert(rule(marks.exit_priority(), None, marks.exit_table()));
+    }
+}
+
+/// Clients reach each other and the exit, and nothing comes from the exit that nobody asked for.
+fn firewall(server: &Server, stored: &Multihop, exit: &InterfaceName, mtu: u16, rules: &mut Ruleset) {
+    let into = |interface: &InterfaceName| Match::In { interface: interface.to_string(), not: false };
+    let out = |interface: &InterfaceName| Match::Out { interface: interface.to_string(), not: false };
+    let main = &server.interface;
+    let subnet = || IpNetwork::V4(server.subnet.into());
+    let (from, to) =
+        (Match::From { network: subnet(), not: false }, Match::To { network: subnet(), not: false });
+    let mut forward = vec![
+        (vec![into(main), out(main)], Verdict::Accept),
+        (vec![into(main), Match::Ipv6], Verdict::Drop),
+        (vec![into(main), from, out(exit)], Verdict::Accept),
+    ];
+    if stored.kill_switch {
+        forward.push((vec![into(main)], Verdict::Drop));
+    }
+    forward.push((vec![into(exit), out(main), to, Match::Established], Verdict::Accept));
+    forward.push((vec![into(exit)], Verdict::Drop));
+    let input =
+        vec![(vec![into(exit), Match::Established], Verdict::Accept), (vec![into(exit)], Verdict::Drop)];
+    // The way back has the larger MTU of the clients, so that the route cannot tell.
+    let mss = Verdict::SetMss(mtu.saturating_sub(HEADERS));
+    let mangle = vec![(vec![into(exit), Match::TcpSyn], mss), (vec![out(exit), Match::TcpSyn], mss)];
+    for (hook, list) in [(Hook::Forward, forward), (Hook::Input, input), (Hook::Mangle, mangle)] {
+        for ((matches, verdict), order) in list.into_iter().zip(ORDER..) {
+            rules.add(hook, order, matches, verdict);
+        }
+    }
+}
+
+/// systemd-networkd deletes rules that it did not make, unless it is told not to, and is to leave the interface alone.
+fn networkd(site: &Site, interface: &InterfaceName, wanted: &mut Wanted) {
+    let (mark, text) = (site.marks.first_line(), site.marks.text());
+    let keep = format!("{mark}\n[Network]\nManageForeignRoutingPolicyRules=no\nManageForeignRoutes=no\n");
+    wanted.file(format!("/etc/systemd/networkd.conf.d/90-{text}.conf"), 0o644, keep);
+    let prefix = site.unit_name("phantom");
+    let unmanaged = format!("{mark}\n[Match]\nName={interface}*\n\n[Link]\nUnmanaged=yes\n");
+    wanted.file(format!("/etc/systemd/network/90-{prefix}-{interface}.network"), 0o644, unmanaged);
+}
+
+fn units(site: &Site, server: &Server, interface: &InterfaceName, wanted: &mut Wanted) {
+    let block = UnitKind::OneShot { start: site.tool(&["service", "block"]), stop: None };
+    let text = "Phantom-WG: keeps packets of clients in before there is a network".to_owned();
+    let mut block = site.tool_unit(site.unit_name("phantom-block"), text, block);
+    (block.before_network, block.after_network) = (true, false);
+    wanted.units.insert(block.name.clone(), (block, None));
+    let mut run = site.tool(&["monitor"]);
+    run.program.set_file_name("phantom-multihop");
+    let kind = UnitKind::Daemon { run, after_start: None, after_stop: None };
+    let mut monitor = site.tool_unit(monitor_unit(site), "Phantom-WG: monitor of the exit".to_owned(), kind);
+    monitor.restart = Restart::Always;
+    monitor.after = vec![Site::wireguard_unit(&server.interface), Site::wireguard_unit(interface)];
+    wanted.units.insert(monitor.name.clone(), (monitor, Some(site.runs(server))));
+}
+
+/// The file of an exit, for reading by people.
+pub(crate) fn exit_file(site: &Site, name: &ExitName) -> PathBuf {
+    site.paths.exits_dir().join(format!("{name}.conf"))
+}
+
+/// What stands in that file: the mark, and of the imported file what is used.
+pub(crate) fn exit_text(site: &Site, exit: &Exit) -> Zeroizing<String> {
+    let config = ClientConfig {
+        private_key: exit.private_key.clone(),
+        address: exit.addresses.iter().copied().map(Into::into).collect(),
+        dns: Vec::new(),
+        mtu: exit.mtu,
+        public_key: exit.public_key,
+        preshared_key: exit.preshared_key.clone(),
+        endpoint: exit.endpoint.clone(),
+        allowed_ips: exit.allowed_ips.clone(),
+        keepalive: exit.keepalive,
+    };
+    let (head, body) = (site.marks.first_line(), config.render());
+    let mut text = Zeroizing::new(String::with_capacity(head.len() + body.len() + 2));
+    for part in [&head, "\n", &body, "\n"] {
+        text.push_str(part);
+    }
+    text
+}

@@ -1,0 +1,87 @@
+//! The Multihop module: client traffic leaves through an exit of another provider, and no other way.
+//!
+//! An exit is any WireGuard server whose configuration file was imported. The files come in many dialects; what is
+//! used of them are keys, addresses and the end point, and nothing in them is ever executed or applied to this host
+//! beyond that.
+//!
+//! ```no_run
+//! use phantom_module::{Call, Lang, TypedModule};
+//! use phantom_multihop::{Multihop, actions::ImportVpnConfig};
+//! # fn with(multihop: &Multihop) -> Result<(), phantom_multihop::MultihopError> {
+//! let import = ImportVpnConfig { config_path: "/root/xeovo-uk.conf".to_owned(), custom_name: None };
+//! println!("{} is ready", multihop.call(import, &Call::new(Lang::En))?.exit_name);
+//! # Ok(())
+//! # }
+//! ```
+
+pub mod actions;
+mod desired;
+mod error;
+mod import;
+pub mod monitor;
+mod prove;
+mod provider;
+mod replace;
+mod session;
+mod state;
+mod switch;
+mod words;
+
+use std::sync::Arc;
+
+use phantom_engine::{Depth, Engine, Origin, PeerWish, Site, SystemModule, Wanted};
+use phantom_module::{Entry, Text, TypedModule, entry};
+use phantom_store::{State, StoreError};
+use phantom_types::PublicKey;
+
+pub use error::{MultihopError, Step};
+pub use replace::{attempt, turn};
+pub use session::{Event, Level};
+
+/// The Multihop module at work on an engine.
+pub struct Multihop {
+    engine: Arc<Engine>,
+}
+
+impl Multihop {
+    /// The engine it works on.
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+}
+
+/// The origin of a change of this module.
+pub(crate) const fn origin(action: &'static str) -> Origin {
+    Origin { module: Multihop::NAME, action }
+}
+
+impl TypedModule for Multihop {
+    const NAME: &'static str = "multihop";
+    const SUMMARY: Text = Text {
+        en: "Routing through external VPN exits",
+        tr: "Harici VPN çıkışları üzerinden yönlendirme",
+    };
+    const ACTIONS: &'static [Entry<Self>] = &[
+        entry::<actions::ImportVpnConfig>(),
+        entry::<actions::EnableMultihop>(),
+        entry::<actions::DisableMultihop>(),
+        entry::<actions::ListExits>(),
+        entry::<actions::RemoveVpnConfig>(),
+        entry::<actions::Status>(),
+        entry::<actions::TestVpn>(),
+        entry::<actions::ResetState>(),
+        entry::<actions::GetSessionLog>(),
+    ];
+}
+
+impl SystemModule for Multihop {
+    fn new(engine: Arc<Engine>) -> Self {
+        Self { engine }
+    }
+    fn desired(site: &Site, state: &State<'_>, _: Depth, wanted: &mut Wanted) -> Result<(), StoreError> {
+        desired::desired(site, state, wanted)
+    }
+    fn peers(_: &Site, _: &State<'_>, _: &[PublicKey]) -> Result<Vec<PeerWish>, StoreError> {
+        Ok(Vec::new())
+    }
+}

@@ -1,0 +1,300 @@
+//! When an exit is alive, and what is to be done when it is not: a pure state machine over time.
+//!
+//! It believes in bytes that come in. Bytes of clients that go out without any coming in are a reason to ask, not a
+//! reason to act: the exit is dead when it answers none of several questions either. So a tunnel that loses packets,
+//! however slow, is left alone. What only keeps the tunnel open (keepalives and handshakes, known by their sizes) is no
+//! traffic of clients; a tunnel without any is asked now and then.
+
+use std::time::Duration;
+
+use phantom_types::ExitName;
+
+use super::spare::Spare;
+use crate::Event;
+
+/// Outgoing bytes without incoming ones for this long are a reason to ask.
+const SILENCE: Duration = Duration::from_secs(5);
+/// Time between two questions.
+const ASK_EVERY: Duration = Duration::from_secs(3);
+/// An exit that has not been heard for this long, although it was asked, is dead.
+const DEAD_AFTER: Duration = Duration::from_secs(15);
+/// It is asked at least so often before that.
+const QUESTIONS_MIN: u32 = 3;
+/// The last of them has this long to be answered.
+const ANSWER_TIME: Duration = Duration::from_secs(1);
+/// A tunnel without traffic is asked after this long.
+const QUIET: Duration = Duration::from_mins(2);
+/// Handshakes up to this age are good (`REKEY_AFTER_TIME` of WireGuard).
+const GOOD: Duration = Duration::from_mins(2);
+/// Older ones than this are of no use (`REJECT_AFTER_TIME` of WireGuard).
+const LOST: Duration = Duration::from_mins(3);
+/// A handshake comes with the first packet after it is due, and may have to be tried again.
+const LEEWAY: Duration = Duration::from_secs(10);
+/// The name of an exit is resolved anew this often.
+const RESOLVE_EVERY: Duration = Duration::from_hours(1);
+/// Seconds from one attempt to reconnect to the next; the last one counts for all that follow.
+const PAUSES: [u64; 14] = [5, 5, 5, 10, 10, 10, 15, 15, 15, 30, 60, 120, 300, 300];
+
+/// Bytes of a keepalive, and of the first message of a handshake (WireGuard, section 5.4).
+const KEEPALIVE_BYTES: u64 = 32;
+const INITIATION_BYTES: u64 = 148;
+
+/// Packets that make up one question: a lost packet is no answer.
+pub const ECHOES: u32 = 2;
+
+/// What is watched over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Watch {
+    /// Time between keepalives of the exit in use.
+    pub keepalive: Duration,
+    /// The end point of the exit in use is a name.
+    pub named: bool,
+    /// The exit in use.
+    pub in_use: ExitName,
+    /// The chosen exit and then its fallbacks, in their order.
+    pub exits: Vec<ExitName>,
+}
+
+/// What the device says of the exit at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counters {
+    /// Bytes received.
+    pub rx: u64,
+    /// Bytes sent.
+    pub tx: u64,
+    /// Age of the last handshake.
+    pub handshake: Option<Duration>,
+}
+
+/// Something that is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// Ask the exit something through the tunnel, with [`ECHOES`] packets. Its answer is seen in the counters.
+    Probe,
+    /// Resolve the name of the exit's end point anew.
+    Resolve,
+    /// Set the exit's end point anew, so that a handshake begins.
+    Reconnect,
+    /// Add a record to the log of the session.
+    Log(Event),
+    /// Try another exit beside the one in use, and say by [`Machine::checked`] how it went.
+    Check(ExitName),
+    /// Switch to this exit if it is alive, and say by [`Machine::switched`] or [`Machine::switch_failed`] how it went.
+    Switch(ExitName),
+}
+
+/// The questions since the exit fell silent.
+#[derive(Clone, Copy, Debug)]
+struct Asking {
+    since: Duration,
+    last: Duration,
+    count: u32,
+}
+
+/// Attempts to reconnect.
+#[derive(Clone, Copy, Debug)]
+struct Dead {
+    attempts: u32,
+    next: Duration,
+}
+
+/// What the log says of the handshake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Logged {
+    Nothing,
+    Good,
+    Late,
+    Lost,
+}
+
+/// The state machine. Times are those of a clock that never goes back.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    watch: Watch,
+    seen: Option<(Duration, Counters)>,
+    heard: Duration,
+    /// Since when something went out that nothing came back for.
+    unanswered: Option<Duration>,
+    asking: Option<Asking>,
+    dead: Option<Dead>,
+    logged: Logged,
+    resolve_at: Duration,
+    spare: Spare,
+}
+
+impl Machine {
+    /// Begins to watch; the exit counts as alive.
+    pub fn new(watch: Watch, now: Duration) -> Self {
+        Self {
+            spare: Spare::new(&watch.exits, now),
+            watch,
+            seen: None,
+            heard: now,
+            unanswered: None,
+            asking: None,
+            dead: None,
+            logged: Logged::Nothing,
+            resolve_at: now + RESOLVE_EVERY,
+        }
+    }
+
+    /// What is to be done now, in this order. To be called about once a second; `counters` is `None` where there is no
+    /// device.
+    pub fn tick(&mut self, now: Duration, counters: Option<Counters>) -> Vec<Task> {
+        let mut tasks = Vec::new();
+        self.look(now, counters, &mut tasks);
+        let handshake = counters.and_then(|counters| counters.handshake);
+        self.log_handshake(handshake, &mut tasks);
+        self.ask(now, counters.is_some(), handshake, &mut tasks);
+        if self.dead.is_none() && self.is_dead(now, counters.is_some()) {
+            self.dead = Some(Dead { attempts: 0, next: now });
+            self.logged = Logged::Lost;
+            let silent = now.saturating_sub(self.heard);
+            let seconds = handshake.unwrap_or(silent).as_secs();
+            tasks.push(Task::Log(Event::HandshakeLost { seconds }));
+            self.spare.begin_round(now);
+        }
+        self.repair(now, &mut tasks);
+        if self.watch.named && now >= self.resolve_at {
+            self.resolve_at = now + RESOLVE_EVERY;
+            tasks.push(Task::Resolve);
+        }
+        tasks
+    }
+
+    /// Another exit is in use now: of this keepalive, with a name as end point or not.
+    pub fn switched(&mut self, now: Duration, to: ExitName, keepalive: Duration, named: bool) {
+        self.spare.switched(now, &self.watch.in_use, &to);
+        let watch = Watch { keepalive, named, in_use: to, exits: self.watch.exits.clone() };
+        *self = Self { spare: self.spare.clone(), ..Self::new(watch, now) };
+    }
+
+    /// The exit that was to be switched to did not answer.
+    pub fn switch_failed(&mut self, now: Duration, to: &ExitName) {
+        self.spare.switch_failed(now, to);
+    }
+
+    /// The chosen exit was tried beside the one in use, and answered or did not.
+    pub fn checked(&mut self, now: Duration, answered: bool) {
+        self.spare.checked(now, answered);
+    }
+
+    /// Whether the exit in use counts as alive.
+    pub fn is_alive(&self) -> bool {
+        self.dead.is_none()
+    }
+
+    /// Compares the counters with those before.
+    fn look(&mut self, now: Duration, counters: Option<Counters>, tasks: &mut Vec<Task>) {
+        let before = self.seen.take();
+        let Some(counters) = counters else {
+            self.unanswered.get_or_insert(now);
+            return;
+        };
+        self.seen = Some((now, counters));
+        let Some((then, before)) = before else { return };
+        if counters.rx > before.rx {
+            self.hear(now, tasks);
+        } else if counters.rx == before.rx {
+            let sent = counters.tx.saturating_sub(before.tx);
+            if sent > 0 && !is_upkeep(sent, now.saturating_sub(then), self.watch.keepalive) {
+                self.unanswered.get_or_insert(now);
+            }
+        }
+        // Fewer bytes than before: the device is a new one, of which nothing is known yet.
+    }
+
+    fn hear(&mut self, now: Duration, tasks: &mut Vec<Task>) {
+        self.heard = now;
+        self.unanswered = None;
+        self.asking = None;
+        if self.dead.take().is_some() {
+            tasks.push(Task::Log(Event::Reconnected));
+        }
+    }
+
+    /// Says in the log how old the handshake is, when that is news. Whether it is lost is not a matter of its age
+    /// alone: the clock of the host may have been set.
+    fn log_handshake(&mut self, age: Option<Duration>, tasks: &mut Vec<Task>) {
+        let Some(age) = age else { return };
+        let overdue = GOOD + self.watch.keepalive + LEEWAY;
+        let seconds = age.as_secs();
+        if age <= GOOD && self.logged != Logged::Good && self.dead.is_none() {
+            self.logged = Logged::Good;
+            tasks.push(Task::Log(Event::HandshakeGood { seconds }));
+        } else if age > overdue && age <= LOST && matches!(self.logged, Logged::Good | Logged::Nothing) {
+            self.logged = Logged::Late;
+            tasks.push(Task::Log(Event::HandshakeWarning { seconds }));
+        }
+    }
+
+    /// Asks, where there is a reason to.
+    fn ask(&mut self, now: Duration, device: bool, handshake: Option<Duration>, tasks: &mut Vec<Task>) {
+        let silent = self.unanswered.is_some_and(|since| now >= since + SILENCE);
+        let quiet = now >= self.heard + QUIET;
+        let reason = silent || quiet || handshake.is_some_and(|age| age > LOST);
+        if !device || (self.asking.is_none() && !reason) {
+            return;
+        }
+        match &mut self.asking {
+            None => {
+                self.asking = Some(Asking { since: now, last: now, count: 1 });
+                tasks.push(Task::Probe);
+            }
+            Some(asking) if now >= asking.last + ASK_EVERY => {
+                asking.last = now;
+                asking.count = asking.count.saturating_add(1);
+                tasks.push(Task::Probe);
+            }
+            Some(_) => {}
+        }
+    }
+
+    fn is_dead(&self, now: Duration, device: bool) -> bool {
+        if !device {
+            return self.unanswered.is_some_and(|since| now >= since + SILENCE);
+        }
+        let Some(asking) = self.asking else { return false };
+        let since = self.unanswered.map_or(asking.since, |since| since.min(asking.since));
+        now >= since + DEAD_AFTER && asking.count >= QUESTIONS_MIN && now >= asking.last + ANSWER_TIME
+    }
+
+    /// A dead exit is replaced, else called again and again; an exit in the place of another is not for ever.
+    fn repair(&mut self, now: Duration, tasks: &mut Vec<Task>) {
+        let Some(dead) = &mut self.dead else {
+            tasks.extend(self.spare.way_back(now, &self.watch.in_use));
+            return;
+        };
+        if let Some(next) = self.spare.replacement(&self.watch.in_use) {
+            tasks.push(Task::Switch(next));
+            return;
+        }
+        if now < dead.next {
+            return;
+        }
+        dead.attempts = dead.attempts.saturating_add(1);
+        let pause = PAUSES.get(dead.attempts as usize - 1).unwrap_or(&PAUSES[PAUSES.len() - 1]);
+        dead.next = now + Duration::from_secs(*pause);
+        tasks.push(Task::Log(Event::ReconnectAttempt { number: dead.attempts }));
+        if self.watch.named {
+            self.resolve_at = now + RESOLVE_EVERY;
+            tasks.push(Task::Resolve);
+        }
+        tasks.push(Task::Reconnect);
+        self.spare.next_round(now);
+    }
+}
+
+/// Whether so many bytes can be nothing but keepalives and at most one handshake that begins.
+fn is_upkeep(sent: u64, during: Duration, keepalive: Duration) -> bool {
+    let keepalives = 1 + during.as_secs() / keepalive.as_secs().max(1);
+    [0, INITIATION_BYTES].into_iter().any(|handshake| {
+        let rest = sent.checked_sub(handshake);
+        rest.is_some_and(|rest| rest % KEEPALIVE_BYTES == 0 && rest / KEEPALIVE_BYTES <= keepalives)
+    })
+}
+
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,268 @@
+//! The process of the monitor: looks once a second, and does what the machine says.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use phantom_engine::Engine;
+use phantom_host::{DeviceUpdate, EchoFrom, HostError, PeerConfig, PeerUpdate};
+use phantom_store::{Exit, Multihop as Stored, SessionRecord, State, StoreError};
+use phantom_types::ExitName;
+
+use super::machine::{Counters, ECHOES, Machine, Task, Watch};
+use super::notify;
+use crate::switch::Place;
+use crate::{Event, prove};
+
+/// From one look to the next.
+const TICK: Duration = Duration::from_secs(1);
+/// How long an answer to a question is waited for; a later one is seen in the counters.
+const ANSWER: Duration = Duration::from_millis(200);
+/// How long the resolvers have: the next look must not wait for long.
+const DNS_LIMIT: Duration = Duration::from_secs(3);
+/// How long another change is waited for.
+const LOCK_WAIT: Duration = Duration::from_secs(2);
+/// How long the program has that changes the host, another change that it waits for included.
+const RUN_LIMIT: Duration = Duration::from_secs(50);
+/// The words that bring the host to the stored state.
+const RECONCILE: [&str; 3] = ["--compact", "core", "reconcile"];
+/// Records that could not be written yet; the oldest of more are dropped.
+const PENDING_MAX: usize = 100;
+
+/// What is watched over.
+struct Session {
+    machine: Machine,
+    place: Place,
+    stored: Stored,
+    exit: Exit,
+}
+
+/// The monitor of one installation. It needs no module to take part in the engine: what changes the host is done by
+/// `phantom-api`.
+pub struct Monitor<'e> {
+    engine: &'e Engine,
+    session: Option<Session>,
+    /// The stored state was read when it had seen so many changes.
+    generation: Option<u64>,
+    pending: Vec<SessionRecord>,
+}
+
+/// Watches until the process is ended. Tells the service manager first that it is ready.
+pub fn monitor(engine: &Engine) -> ! {
+    notify::ready();
+    let mut monitor = Monitor::new(engine);
+    loop {
+        let clock = &engine.host().clock;
+        let began = clock.monotonic();
+        monitor.tick();
+        clock.sleep(TICK.saturating_sub(clock.monotonic().saturating_sub(began)));
+    }
+}
+
+impl<'e> Monitor<'e> {
+    /// A monitor that has not looked yet.
+    pub fn new(engine: &'e Engine) -> Self {
+        Self { engine, session: None, generation: None, pending: Vec::new() }
+    }
+
+    /// Looks once, and does what has to be done. What fails is tried again: nobody is there to be told.
+    pub fn tick(&mut self) {
+        // A state that cannot be read now is the old one.
+        let _ = self.read();
+        let Some(session) = &mut self.session else { return };
+        let peer = prove::peer(self.engine, &session.place, &session.exit);
+        let counters = peer.as_ref().map(|peer| Counters {
+            rx: peer.rx_bytes,
+            tx: peer.tx_bytes,
+            handshake: prove::handshake_age(self.engine, Some(peer)),
+        });
+        let now = self.engine.host().clock.monotonic();
+        for task in session.machine.tick(now, counters) {
+            self.work(task, counters.is_some());
+        }
+        self.write();
+    }
+
+    /// Reads the stored state, if it has changed.
+    fn read(&mut self) -> Result<(), StoreError> {
+        let store = self.engine.store();
+        let generation = store.read(State::generation)?;
+        if self.generation == Some(generation) {
+            return Ok(());
+        }
+        let (server, stored, interface) = store.read(|state| {
+            Ok::<_, StoreError>((state.server()?, state.multihop()?, state.exit_interface()?))
+        })?;
+        let exit = match &stored {
+            Some(stored) => store.read(|state| state.exit(&stored.exit_in_use))?,
+            None => None,
+        };
+        self.generation = Some(generation);
+        let (Some(server), Some(stored), Some(interface), Some(exit)) = (server, stored, interface, exit)
+        else {
+            self.session = None;
+            return Ok(());
+        };
+        // Another address of the same exit is no new session.
+        let goes_on = self.session.take().filter(|session| {
+            let before = &session.stored;
+            (&before.exit, &before.fallback_exits, &before.exit_in_use, before.activated_at)
+                == (&stored.exit, &stored.fallback_exits, &stored.exit_in_use, stored.activated_at)
+        });
+        let machine = goes_on.map_or_else(|| self.watch(&stored, &exit), |session| session.machine);
+        self.session = Some(Session { machine, place: Place { server, interface }, stored, exit });
+        Ok(())
+    }
+
+    fn watch(&self, stored: &Stored, exit: &Exit) -> Machine {
+        let watch = Watch {
+            keepalive: Duration::from_secs(exit.keepalive.into()),
+            named: exit.endpoint.socket_addr().is_none(),
+            in_use: exit.name.clone(),
+            exits: [&stored.exit].into_iter().chain(&stored.fallback_exits).cloned().collect(),
+        };
+        Machine::new(watch, self.engine.host().clock.monotonic())
+    }
+
+    fn work(&mut self, task: Task, device: bool) {
+        let Some(session) = &self.session else { return };
+        match task {
+            Task::Probe => {
+                let at = session.stored.endpoint_address;
+                if let Some(target) = prove::target(&session.exit, at) {
+                    let count = u16::try_from(ECHOES).unwrap_or(u16::MAX);
+                    // Whether it was answered is seen in the counters.
+                    let from = EchoFrom::Interface(session.place.interface.clone());
+                    let _ = self.engine.host().network.echo(&from, target, count, ANSWER);
+                }
+            }
+            Task::Resolve => self.resolve(),
+            Task::Reconnect if device => {
+                // One that cannot be told is called by WireGuard itself.
+                let _ = session.stored.endpoint_address.map(|at| self.send_to(session, at));
+            }
+            Task::Reconnect => {
+                self.run(&RECONCILE);
+            }
+            Task::Log(event) => self.log(&event),
+            Task::Check(exit) => self.check(&exit),
+            Task::Switch(exit) => self.switch(&exit),
+        }
+    }
+
+    /// Tries an exit beside the one in use.
+    fn check(&mut self, exit: &ExitName) {
+        let answered = self.run(&["service", "try", exit.as_str()]);
+        let now = self.engine.host().clock.monotonic();
+        if let Some(session) = &mut self.session {
+            session.machine.checked(now, answered);
+        }
+    }
+
+    /// Lets another exit take the place of the one in use. What the machine knows of all of them stays known.
+    fn switch(&mut self, to: &ExitName) {
+        // What was seen until now is part of the session, and stands before the switch.
+        self.write();
+        let machine = self.session.as_ref().map(|session| session.machine.clone());
+        let turned = self.run(&["service", "turn", to.as_str()]);
+        let _ = self.read();
+        let (now, Some(session)) = (self.engine.host().clock.monotonic(), &mut self.session) else { return };
+        if turned && session.exit.name == *to {
+            session.machine = machine.unwrap_or_else(|| session.machine.clone());
+            let exit = &session.exit;
+            let keepalive = Duration::from_secs(exit.keepalive.into());
+            session.machine.switched(now, to.clone(), keepalive, exit.endpoint.socket_addr().is_none());
+        } else {
+            session.machine.switch_failed(now, to);
+        }
+    }
+
+    /// Runs `phantom-api` on this installation, and says whether it did what it was asked.
+    fn run(&self, words: &[&str]) -> bool {
+        let Ok(site) = self.engine.site() else { return false };
+        self.engine.host().services.run(&site.tool(words), RUN_LIMIT).is_ok()
+    }
+
+    /// Asks for the name of the exit again. The address in use stays as long as it is one of those that the name has.
+    fn resolve(&mut self) {
+        let Some(session) = &self.session else { return };
+        let Some(all) = prove::resolve(self.engine, &session.exit.endpoint, DNS_LIMIT) else { return };
+        let Some(first) = all.first().copied() else { return };
+        if session.stored.endpoint_address.is_some_and(|at| all.contains(&at)) {
+            return;
+        }
+        if self.store_address(first).is_some() {
+            self.log(&Event::EndpointChanged { endpoint: first });
+        }
+    }
+
+    /// Stores another address of the exit in use, and lets the device send there.
+    fn store_address(&mut self, at: SocketAddr) -> Option<()> {
+        let store = self.engine.store();
+        let lock = store.lock(LOCK_WAIT).ok()?;
+        if store.marker().ok()?.is_some() {
+            return None; // a change was cut short: whoever finishes it comes first
+        }
+        let change = store.begin(&lock).ok()?;
+        let session = self.session.as_mut()?;
+        let now = change.multihop().ok()??;
+        if now != session.stored {
+            return None; // read again with the next look
+        }
+        let stored = Stored { endpoint_address: Some(at), ..now };
+        change.set_multihop(Some(&stored)).ok()?;
+        change.commit().ok()?;
+        session.stored = stored;
+        let session = self.session.as_ref()?;
+        // Under the lock, so that nobody sets another one meanwhile.
+        let _ = self.send_to(session, at);
+        drop(lock);
+        Some(())
+    }
+
+    fn send_to(&self, session: &Session, at: SocketAddr) -> Result<(), HostError> {
+        let exit = &session.exit;
+        let config = PeerConfig {
+            public_key: exit.public_key,
+            preshared_key: exit.preshared_key.clone(),
+            endpoint: Some(at),
+            keepalive: Some(exit.keepalive),
+            allowed_ips: exit.allowed_ips.clone(),
+        };
+        let update = DeviceUpdate { peers: vec![PeerUpdate::Set(config)], ..DeviceUpdate::default() };
+        self.engine.host().wireguard.configure(
+            &session.place.interface,
+            session.place.server.backend,
+            &update,
+        )
+    }
+
+    fn log(&mut self, event: &Event) {
+        let Some(session) = &self.session else { return };
+        let now = self.engine.host().clock.now();
+        self.pending.push(event.record(now, session.exit.name.clone()));
+        let surplus = self.pending.len().saturating_sub(PENDING_MAX);
+        self.pending.drain(..surplus);
+    }
+
+    /// Writes the records that are waiting; those that cannot be written wait on.
+    fn write(&mut self) {
+        if self.pending.is_empty() {
+            return;
+        }
+        let store = self.engine.store();
+        let Ok(lock) = store.lock(Duration::ZERO) else { return };
+        if !matches!(store.marker(), Ok(None)) {
+            return;
+        }
+        let written = store.begin(&lock).and_then(|change| {
+            // A session that has ended meanwhile has its last record already.
+            if change.multihop_active()? {
+                self.pending.iter().try_for_each(|record| change.add_record(record))?;
+            }
+            change.commit()
+        });
+        if written.is_ok() {
+            self.pending.clear();
+        }
+    }
+}

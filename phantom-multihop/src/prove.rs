@@ -1,0 +1,160 @@
+//! Whether an exit lives and clients' packets go through it: asked of the kernel and of the exit, of nobody else.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use phantom_engine::{Depth, Engine, Site};
+use phantom_host::{EchoFrom, InForce, Passing, Peer, ServiceState};
+use phantom_store::Exit;
+use phantom_types::{Endpoint, HostName, Subnet, Timestamp};
+
+use crate::desired::{monitor_unit, vpn_ip};
+use crate::error::Finding;
+use crate::switch::Place;
+
+/// How long an exit has to complete a handshake.
+pub(crate) const HANDSHAKE_LIMIT: Duration = Duration::from_secs(30);
+/// A handshake younger than this is recent (API 8.7).
+pub(crate) const RECENT: Duration = Duration::from_mins(3);
+/// How long the host's resolvers have.
+pub(crate) const DNS_LIMIT: Duration = Duration::from_secs(10);
+/// From one look to the next; what calls the exit is also what is waited with.
+const PAUSE: Duration = Duration::from_millis(50);
+/// A public address; nothing is sent there.
+const SOMEWHERE: Ipv4Addr = Ipv4Addr::new(1, 1, 1, 1);
+/// How many echo requests an exit is sent before it counts as one that does not answer them, and how long it has for
+/// each.
+const PROBES: u16 = 3;
+const PROBE_WAIT: Duration = Duration::from_millis(700);
+/// Clocks of two programs, one of which tells whole seconds.
+const TOLERANCE: Duration = Duration::from_secs(1);
+
+/// That nothing of the server runs.
+pub(crate) const STOPPED: Finding = "the WireGuard service is stopped";
+/// That a name has no address.
+pub(crate) const UNRESOLVED: Finding = "the name of the exit cannot be resolved";
+const NO_HANDSHAKE: Finding = "no handshake with the exit in time";
+const OTHER_WAY: Finding = "packets of clients are not routed to the exit";
+const OTHER_SOURCE: Finding = "packets of clients would not leave with the address of the exit";
+const NO_MONITOR: Finding = "the monitor does not run";
+
+/// Where an end point is; a name is asked of the host's resolvers.
+pub(crate) fn resolve(engine: &Engine, endpoint: &Endpoint, limit: Duration) -> Option<Vec<SocketAddr>> {
+    match &endpoint.host {
+        HostName::Ip(address) => Some(vec![SocketAddr::new(*address, endpoint.port)]),
+        HostName::Domain(domain) => {
+            let found = engine.host().resolver.lookup(domain, limit).ok()?.ok()?;
+            let all: Vec<_> =
+                found.into_iter().map(|address| SocketAddr::new(address, endpoint.port)).collect();
+            Some(all).filter(|all| !all.is_empty())
+        }
+    }
+}
+
+/// The exit as its device sees it.
+pub(crate) fn peer(engine: &Engine, place: &Place, exit: &Exit) -> Option<Peer> {
+    let peers = engine.host().wireguard.peers(&place.interface, place.server.backend, &[exit.public_key]);
+    peers.ok().flatten()?.into_iter().next()
+}
+
+/// Age of the last handshake.
+pub(crate) fn handshake_age(engine: &Engine, peer: Option<&Peer>) -> Option<Duration> {
+    peer.and_then(|peer| peer.last_handshake).map(|at| engine.host().clock.now().since(at))
+}
+
+/// What answers through the tunnel: the exit's own address. One that cannot be asked that way is asked by the first
+/// address of the network that it gave us one of.
+pub(crate) fn target(exit: &Exit, at: Option<SocketAddr>) -> Option<Ipv4Addr> {
+    let inside = || vpn_ip(exit).and_then(|ip| Subnet::containing(ip, 24)).map(Subnet::server);
+    match at.map(|at| at.ip()) {
+        Some(IpAddr::V4(address)) if !address.is_loopback() => Some(address),
+        _ => inside(),
+    }
+}
+
+/// Waits for a handshake that is not older than `since`. Packets to the exit provoke it.
+pub(crate) fn handshake(
+    engine: &Engine,
+    place: &Place,
+    exit: &Exit,
+    at: SocketAddr,
+    since: Timestamp,
+    limit: Duration,
+) -> Result<(), Finding> {
+    let (clock, network) = (&engine.host().clock, &engine.host().network);
+    let end = clock.monotonic() + limit;
+    let mut calls = 0_u32;
+    loop {
+        let last = peer(engine, place, exit).and_then(|peer| peer.last_handshake);
+        if last.is_some_and(|last| last >= since.minus(TOLERANCE)) {
+            return Ok(());
+        }
+        if clock.monotonic() >= end {
+            return Err(NO_HANDSHAKE);
+        }
+        let began = clock.monotonic();
+        // Every second is enough: WireGuard tries again by itself.
+        if calls.is_multiple_of(20)
+            && let Some(target) = target(exit, Some(at))
+        {
+            let _ = network.echo(&EchoFrom::Interface(place.interface.clone()), target, 1, PAUSE);
+        }
+        calls += 1;
+        clock.sleep(PAUSE.saturating_sub(clock.monotonic().saturating_sub(began)));
+    }
+}
+
+/// That a client's packet to the Internet goes to the exit, and leaves with our address there.
+pub(crate) fn way(engine: &Engine, place: &Place, exit: &Exit) -> Result<(), Finding> {
+    let (host, Place { server, interface }) = (engine.host(), place);
+    let packet =
+        Passing { from: server.subnet.first_client(), to: SOMEWHERE, in_interface: server.interface.clone() };
+    if host.network.route_for(&packet).ok().flatten().as_deref() != Some(interface.as_str()) {
+        return Err(OTHER_WAY);
+    }
+    let ip = vpn_ip(exit).map(IpAddr::V4);
+    let addresses = host.network.addresses().unwrap_or_default();
+    let first =
+        addresses.iter().find(|(name, _)| name == interface.as_str()).map(|(_, network)| network.ip());
+    if first.is_none() || first != ip { Err(OTHER_SOURCE) } else { Ok(()) }
+}
+
+/// What came of a probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Probe {
+    /// It was answered through the tunnel.
+    Answered,
+    /// It was not: not every exit answers echo requests.
+    Silent,
+}
+
+/// Sends what a client could send: from an address of the subnet, so that it takes the route of clients' packets, gets
+/// their source address by the same NAT, and its answer finds the way back through both. It goes to the exit alone.
+pub(crate) fn probe(engine: &Engine, place: &Place, exit: &Exit, at: SocketAddr) -> Probe {
+    let Some(target) = target(exit, Some(at)) else { return Probe::Silent };
+    let received = || peer(engine, place, exit).map_or(0, |peer| peer.rx_bytes);
+    let from = EchoFrom::Address(place.server.subnet.server());
+    for _ in 0..PROBES {
+        let before = received();
+        let answered = engine.host().network.echo(&from, target, 1, PROBE_WAIT).unwrap_or(false);
+        // An answer that did not come through the tunnel is none.
+        if answered && received() > before {
+            return Probe::Answered;
+        }
+    }
+    Probe::Silent
+}
+
+/// That the packet filter is the wanted one, by which packets of clients get that address.
+pub(crate) fn source(engine: &Engine) -> Result<(), Finding> {
+    let wanted = engine.store().read(|state| engine.desired(state, Depth::Network));
+    let in_force =
+        wanted.ok().and_then(|wanted| engine.host().firewall.in_force(engine.marks(), &wanted.firewall).ok());
+    if in_force == Some(InForce::Same) { Ok(()) } else { Err(OTHER_SOURCE) }
+}
+
+/// That the monitor runs.
+pub(crate) fn monitor(engine: &Engine, site: &Site) -> Result<(), Finding> {
+    let status = engine.host().services.status(&monitor_unit(site));
+    if status.is_ok_and(|status| status.state == ServiceState::Active) { Ok(()) } else { Err(NO_MONITOR) }
+}

@@ -1,0 +1,70 @@
+//! What of this module stands on the host: the files of exits, and the monitor.
+
+use phantom_engine::{Change, Engine, Site};
+use phantom_host::{HostError, Manager, ServiceState};
+use phantom_types::ExitName;
+
+use crate::MultihopError;
+use crate::actions::MonitorStatus;
+use crate::desired::{exit_file, exit_text, monitor_unit};
+
+/// The monitor as it is; one that cannot be asked does not run.
+pub(crate) fn monitor_status(engine: &Engine, site: &Site) -> MonitorStatus {
+    let services = &engine.host().services;
+    let status = services.status(&monitor_unit(site)).ok();
+    let pid = status.filter(|status| status.state == ServiceState::Active).and_then(|status| status.pid);
+    let kind = match services.manager() {
+        Manager::Systemd => "systemd",
+        Manager::Builtin => "builtin",
+    };
+    MonitorStatus { monitoring: pid.is_some(), kind: pid.map(|_| kind), pid }
+}
+
+/// Writes the file of an exit that is stored now. When the change fails the file is gone again.
+pub(crate) fn write_exit_file(change: &mut Change<'_>, name: &ExitName) -> Result<(), MultihopError> {
+    let site = change.engine().site()?;
+    let Some(exit) = change.exit(name)? else { return Ok(()) };
+    let file = exit_file(&site, name);
+    let written = change.engine().host().files.write(&file, exit_text(&site, &exit).as_bytes(), 0o600);
+    written.map_err(|source| MultihopError::own(&file, source))?;
+    change.undo_by("the file of an exit", move |engine| engine.host().files.remove(&file));
+    Ok(())
+}
+
+/// Removes the file of an exit that is about to be removed. When the change fails the file is back again.
+pub(crate) fn remove_exit_file(change: &mut Change<'_>, name: &ExitName) -> Result<(), MultihopError> {
+    let site = change.engine().site()?;
+    let Some(exit) = change.exit(name)? else { return Ok(()) };
+    let (file, text) = (exit_file(&site, name), exit_text(&site, &exit));
+    let there = change.engine().host().files.info(&file);
+    let failed = |source| MultihopError::own(&file, source);
+    if there.map_err(failed)?.is_none() {
+        return Ok(());
+    }
+    change.engine().host().files.remove(&file).map_err(failed)?;
+    change.undo_by("the file of an exit", move |engine| {
+        engine.host().files.write(&file, text.as_bytes(), 0o600)
+    });
+    Ok(())
+}
+
+/// Removes files of ours whose exits are not stored: what a change left that was killed. One that stays does no harm,
+/// and is tried again the next time.
+pub(crate) fn sweep_exit_files(change: &Change<'_>) -> Result<(), MultihopError> {
+    let (engine, site) = (change.engine(), change.engine().site()?);
+    let names = change.exit_names()?;
+    let known = |file: &std::path::Path| names.iter().any(|name| exit_file(&site, name) == file);
+    let files = &engine.host().files;
+    let sweep = || -> Result<(), HostError> {
+        for name in files.list(&site.paths.exits_dir())? {
+            let file = site.paths.exits_dir().join(name);
+            let own = || files.read(&file).map(|content| content.map(zeroize::Zeroizing::new));
+            if !known(&file) && own()?.is_some_and(|content| site.marks.owns_file(&content)) {
+                files.remove(&file)?;
+            }
+        }
+        Ok(())
+    };
+    let _ = sweep();
+    Ok(())
+}
