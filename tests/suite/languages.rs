@@ -130,8 +130,10 @@ fn with_all_events() -> Server {
         r#"'exit_switched', '{"old":"nl","new":"xeovo-uk"}'"#,
         "'session_ended', NULL",
     ];
-    let all: String = events.iter().map(|event| format!("{insert}{event});")).collect();
-    rusqlite::Connection::open(server.paths().database()).unwrap().execute_batch(&all).unwrap();
+    let database = rusqlite::Connection::open(server.paths().database()).unwrap();
+    for event in events {
+        database.execute(&format!("{insert}{event})"), ()).unwrap();
+    }
     server
 }
 fn without_exit_link() -> Server {

@@ -1,0 +1,60 @@
+//! Peers that answer when a device in memory calls them.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use phantom_types::{PublicKey, Timestamp};
+
+use super::super::{FakeHost, State};
+use super::PeerState;
+
+/// A handshake of this age is followed by another one.
+const REKEY_AFTER: Duration = Duration::from_mins(2);
+
+impl State {
+    /// The peers that answer complete a handshake with a device that has none younger than two minutes and can call
+    /// them: 148 bytes there, 92 back.
+    pub(super) fn shake_hands(&mut self, name: &str) {
+        let now = self.time.now();
+        let up = self.net.find(name).is_some_and(|interface| interface.link.up);
+        let Some(device) = self.devices.by_name.get_mut(name).filter(|_| up) else { return };
+        if device.private_key.is_none() {
+            return;
+        }
+        for (key, state) in device.peers.iter_mut().filter(|(key, _)| self.devices.answering.contains(key)) {
+            let young = |at: Timestamp| now.since(at) < REKEY_AFTER;
+            let calls = state.peer.config.endpoint.is_some() && !state.peer.last_handshake.is_some_and(young);
+            if calls {
+                debug_assert_eq!(*key, state.peer.config.public_key);
+                state.peer.last_handshake = Some(now);
+                state.peer.rx_bytes += 92;
+                state.peer.tx_bytes += 148;
+            }
+        }
+    }
+
+    /// Whether the peer that an address belongs to answers an echo.
+    pub(in super::super) fn answers_echo(&self, name: &str, to: Ipv4Addr) -> bool {
+        let up = self.net.find(name).is_some_and(|interface| interface.link.up);
+        let Some(device) = self.device(name).filter(|_| up) else { return false };
+        let answering = |(key, state): (&PublicKey, &PeerState)| {
+            self.devices.answering.contains(key)
+                && state.peer.config.endpoint.is_some()
+                && state.allowed.iter().any(|network| network.contains(IpAddr::V4(to)))
+        };
+        device.peers.iter().any(answering)
+    }
+}
+
+impl FakeHost {
+    /// Lets a peer answer when a device calls it, or not any more: a handshake is completed when the device is looked
+    /// at, and echoes are answered.
+    pub fn let_peer_answer(&self, key: PublicKey, answers: bool) {
+        let answering = &mut self.state().devices.answering;
+        if answers {
+            answering.insert(key)
+        } else {
+            answering.remove(&key)
+        };
+    }
+}
