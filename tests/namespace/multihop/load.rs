@@ -17,12 +17,12 @@ use crate::world::{At, INTERNET, World, note, on, wait_for};
 /// The kinds of traffic, and how the uplink shows each.
 pub(super) const KINDS: [(&str, &str); 10] = [
     ("ICMP", "icmp[icmptype] == icmp-echo and dst host 198.18.0.2"),
-    ("UDP", "udp port 7 and dst host 198.18.0.2"),
+    ("UDP", "udp port 70 and dst host 198.18.0.2"),
     ("DNS to a public server", "udp port 53 and dst host 8.8.8.8"),
     ("TCP new", "tcp port 80 and dst host 198.18.0.2"),
     ("TCP established", "tcp port 9 and dst host 198.18.0.2"),
     ("ICMP, IPv6", "icmp6 and dst host 2001:db8:6::2"),
-    ("UDP, IPv6", "ip6 and udp port 7 and dst host 2001:db8:6::2"),
+    ("UDP, IPv6", "ip6 and udp port 70 and dst host 2001:db8:6::2"),
     ("DNS, IPv6", "ip6 and udp port 53 and dst host 2001:db8:6::2"),
     ("TCP new, IPv6", "ip6 and tcp port 80 and dst host 2001:db8:6::2"),
     ("TCP established, IPv6", "ip6 and tcp port 9 and dst host 2001:db8:6::2"),
@@ -119,10 +119,10 @@ fn datagrams((stop, sent): &Part) {
     let request = [128, 0, 0, 0, 9, 9, 0, 1, 7, 7, 7, 7];
     while !stop.load(Ordering::Relaxed) {
         let all: [(usize, &UdpSocket, &[u8], String); 5] = [
-            (1, &four, &[7; 1200], format!("{INTERNET}:7")),
+            (1, &four, &[7; 1200], format!("{INTERNET}:70")),
             (2, &four, dns, "8.8.8.8:53".to_owned()),
             (5, &echo, &request, format!("[{INTERNET6}]:0")),
-            (6, &six, &[7; 1200], format!("[{INTERNET6}]:7")),
+            (6, &six, &[7; 1200], format!("[{INTERNET6}]:70")),
             (7, &six, dns, format!("[{INTERNET6}]:53")),
         ];
         for (kind, socket, data, to) in all {

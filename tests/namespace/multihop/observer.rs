@@ -76,10 +76,10 @@ impl Seen<'_> {
         // and asks for its gateway.
         let refusals =
             format!("icmp[icmptype] == icmp-unreach and (host {EXIT} or host {OTHER} or net 192.0.2.0/29)");
-        let link = "ip6 and (dst net ff02::/16 or (src net fe80::/10 and dst net fe80::/10) \
-                    or (icmp6 and src net 2001:db8:5::/64 and dst net 2001:db8:5::/64))";
+        let near = |end: &str| format!("({end} net fe80::/10 or {end} net 2001:db8:5::/64)");
+        let link = format!("ip6 and (dst net ff02::/16 or (icmp6 and {} and {}))", near("src"), near("dst"));
         let gateway = format!("host {GATEWAY} and not port 7");
-        let expected = [clients, &exits, names, &refusals, link, &gateway, "arp"];
+        let expected = [clients, &exits, names, &refusals, &link, &gateway, "arp"];
         self.0.packets(&expected.map(|one| format!("not ({one})")).join(" and "))
     }
 
