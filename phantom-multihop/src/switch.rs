@@ -56,7 +56,7 @@ pub(crate) fn turn_to(
         Some(before) => Event::ExitSwitched { old: before.exit_in_use.clone(), new: exit.name.clone() },
     };
     change.add_record(&event.record(now, exit.name.clone()))?;
-    bring_as(change, before, *kill_switch)?;
+    bring(change)?;
     forget_connections(change, call, server)?;
     let shaken = prove::handshake(change.engine(), server, interface, exit, *at, now, HANDSHAKE_LIMIT);
     shaken.map_err(|finding| MultihopError::found(Step::Handshake, finding))?;
@@ -105,7 +105,7 @@ pub(crate) fn turn_off(change: &mut Change<'_>, call: &Call, before: &Stored) ->
     let now = change.engine().host().clock.now();
     change.set_multihop(None)?;
     change.add_record(&Event::SessionEnded.record(now, before.exit_in_use.clone()))?;
-    open(change)?;
+    bring(change)?;
     match change.server()? {
         Some(server) => forget_connections(change, call, &server),
         None => Ok(()),
@@ -115,21 +115,6 @@ pub(crate) fn turn_off(change: &mut Change<'_>, call: &Call, before: &Stored) ->
 /// Lets the host follow.
 pub(crate) fn bring(change: &mut Change<'_>) -> Result<(), MultihopError> {
     change.apply(Scope::Network).map_err(MultihopError::change)
-}
-
-/// Lets the host follow; the wall falls behind everything else.
-pub(crate) fn open(change: &mut Change<'_>) -> Result<(), MultihopError> {
-    change.apply_then_open(Scope::Network).map_err(MultihopError::change)
-}
-
-/// Lets the host follow to a state with or without the wall.
-pub(crate) fn bring_as(
-    change: &mut Change<'_>,
-    before: Option<&Stored>,
-    kill_switch: bool,
-) -> Result<(), MultihopError> {
-    let falls = !kill_switch && before.is_some_and(|before| before.kill_switch);
-    if falls { open(change) } else { bring(change) }
 }
 
 /// Connections of clients begin anew on their new way: what was tracked keeps its old address.

@@ -137,7 +137,7 @@ fn again(
     if stored != *before {
         change.set_multihop(Some(&stored))?;
     }
-    switch::bring_as(change, Some(before), wish.kill_switch)?;
+    switch::bring(change)?;
     let Wish { exit, at, .. } = wish;
     let since = engine.host().clock.now().minus(RECENT);
     let shaken = prove::handshake(engine, server, interface, exit, *at, since, HANDSHAKE_LIMIT);

@@ -47,7 +47,7 @@ impl Action for ResetState {
                 let now = change.engine().host().clock.now();
                 change.add_record(&Event::SessionEnded.record(now, before.exit_in_use))?;
             }
-            switch::open(change).map_err(MultihopError::of_reset)?;
+            switch::bring(change).map_err(MultihopError::of_reset)?;
             Ok(StateReset {
                 reset_complete: true,
                 cleanup_successful: true,
