@@ -9,7 +9,6 @@ use std::ffi::OsString;
 use std::io::{self, BufWriter, Read as _, Write};
 use std::path::PathBuf;
 
-use phantom_engine::EngineError;
 use phantom_module::{Call, Failure, Lang, ParamError, Params, codes};
 use phantom_types::InterfaceName;
 use serde_json::Value;
@@ -232,8 +231,11 @@ fn service(
     streams: &mut Streams<'_>,
 ) -> Exit {
     let engine = phantom.engine();
-    if verb == "block" {
-        return said(engine.block(), verb, streams);
+    match verb {
+        "block" => return said(engine.block(), verb, streams),
+        #[cfg(feature = "modules")]
+        "turn" | "try" => return exit_hook(phantom, verb, interface, &Call { lang, note }, streams),
+        _ => {}
     }
     let Ok(name) = interface.parse::<InterfaceName>() else { return print_usage(streams, lang) };
     let call = Call { lang, note };
@@ -247,8 +249,16 @@ fn service(
     said(done, &format!("{name}: {verb}"), streams)
 }
 
+/// What the monitor of the exit runs: only this program knows what all modules want of the host.
+#[cfg(feature = "modules")]
+fn exit_hook(phantom: &Phantom, verb: &str, exit: &str, call: &Call, streams: &mut Streams<'_>) -> Exit {
+    let Ok(name) = exit.parse() else { return print_usage(streams, call.lang) };
+    let work = if verb == "turn" { phantom_multihop::turn } else { phantom_multihop::attempt };
+    said(work(phantom.engine(), call, &name), &format!("{name}: {verb}"), streams)
+}
+
 /// Says on standard error, which a service's log holds, how a hook ended.
-fn said(done: Result<(), EngineError>, what: &str, streams: &mut Streams<'_>) -> Exit {
+fn said<E: std::error::Error>(done: Result<(), E>, what: &str, streams: &mut Streams<'_>) -> Exit {
     let (exit, line) = match done {
         Ok(()) => (Exit::Success, what.to_owned()),
         Err(error) => (Exit::Failure, format!("{what}: {}", phantom_module::chain(&error))),

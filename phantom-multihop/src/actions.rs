@@ -25,6 +25,12 @@ use phantom_store::{Exit, Server, State};
 use phantom_types::{ExitName, InterfaceName};
 
 use crate::MultihopError;
+use crate::switch::Place;
+
+/// Where a change takes place.
+pub(crate) fn place(state: &State<'_>) -> Result<Place, MultihopError> {
+    Ok(Place { server: server(state)?, interface: exit_interface(state)? })
+}
 
 /// The stored server of an initialised system.
 fn server(state: &State<'_>) -> Result<Server, MultihopError> {
@@ -37,7 +43,7 @@ fn exit_interface(state: &State<'_>) -> Result<InterfaceName, MultihopError> {
 }
 
 /// The exit of this name.
-fn exit(state: &State<'_>, name: &ExitName) -> Result<Exit, MultihopError> {
+pub(crate) fn exit(state: &State<'_>, name: &ExitName) -> Result<Exit, MultihopError> {
     match state.exit(name)? {
         Some(exit) => Ok(exit),
         None => Err(MultihopError::NoExit { exit: name.clone(), available: state.exit_names()? }),

@@ -44,6 +44,15 @@ pub(crate) fn desired(site: &Site, state: &State<'_>, wanted: &mut Wanted) -> Re
     }
     ways(site, &server, &stored, &interface, &exit, wanted);
     firewall(&server, &stored, &interface, exit.mtu, &mut wanted.firewall);
+    if stored.staged.is_some()
+        && let Some(beside) = staging(&interface)
+    {
+        // Nothing is to come in by it: the handshake is the device's own.
+        for hook in [Hook::Forward, Hook::Input] {
+            let there = vec![Match::In { interface: beside.to_string(), not: false }];
+            wanted.firewall.add(hook, ORDER, there, Verdict::Drop);
+        }
+    }
     // Answers of the Internet come in by an interface that the server's own packets do not leave by.
     wanted.sysctls.insert(format!("net.ipv4.conf.{interface}.rp_filter"), "2".to_owned());
     let table = format!("{}\n{} multihop\n", site.marks.first_line(), site.marks.exit_table());
@@ -211,7 +220,7 @@ fn units(site: &Site, server: &Server, interface: &InterfaceName, wanted: &mut W
     let mut monitor = site.tool_unit(monitor_unit(site), "Phantom-WG: monitor of the exit".to_owned(), kind);
     monitor.restart = Restart::Always;
     monitor.after = vec![Site::wireguard_unit(&server.interface), Site::wireguard_unit(interface)];
-    wanted.units.insert(monitor.name.clone(), (monitor, Some(true)));
+    wanted.units.insert(monitor.name.clone(), (monitor, Some(site.runs(server))));
 }
 
 /// The file of an exit, for reading by people.

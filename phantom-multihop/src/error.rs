@@ -1,6 +1,6 @@
 //! What can go wrong with Multihop's own rules.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ipnetwork::Ipv4Network;
 use phantom_engine::{ChangeError, EngineError, HostFailure, StepKind};
@@ -100,6 +100,8 @@ pub enum MultihopError {
         /// Why.
         #[source]
         source: HostError,
+        /// Host and state are as before.
+        rolled_back: bool,
     },
 }
 
@@ -192,6 +194,10 @@ impl MultihopError {
             lang: Lang::En,
         }
     }
+    /// A file of the system that cannot be written or removed.
+    pub(crate) fn own(file: &Path, source: HostError) -> Self {
+        Self::Own { file: file.to_owned(), source, rolled_back: true }
+    }
     /// Something that was found wrong.
     pub(crate) fn found(step: Step, finding: Finding) -> Self {
         Self::Unproven { step, finding, restored_exit: None, rolled_back: true, lang: Lang::En }
@@ -204,6 +210,17 @@ impl MultihopError {
             (*restored_exit, *lang) = (exit, of_call);
         }
         self
+    }
+    /// The error of a whole call: what failed before its own work or after it is told in the same words.
+    pub(crate) fn settled(self, lang: Lang) -> Self {
+        match self {
+            Self::Engine(error @ EngineError::Host { rolled_back, .. }) => {
+                let mut error = Self::change(error).with_restored(None, lang);
+                error.set_rolled_back(rolled_back);
+                error
+            }
+            other => other,
+        }
     }
     /// The error as that of a reset.
     pub(crate) fn of_reset(mut self) -> Self {
@@ -295,6 +312,7 @@ impl ChangeError for MultihopError {
                 *rolled_back = complete;
                 restored_exit.take_if(|_| !complete);
             }
+            Self::Own { rolled_back, .. } => *rolled_back = complete,
             _ => {}
         }
     }
@@ -345,7 +363,7 @@ impl ErrorCode for MultihopError {
             }
             Self::Change { step, source, .. } => Self::failed(*step, &phantom_module::chain(&**source), lang),
             Self::Unproven { step, finding, .. } => Self::failed(*step, finding, lang),
-            Self::Own { file, source } => {
+            Self::Own { file, source, .. } => {
                 let (file, detail) = (file.display(), source.chain());
                 if en {
                     format!("Cannot read or write {file}: {detail}")
@@ -369,7 +387,8 @@ impl ErrorCode for MultihopError {
             Self::NoExit { exit, available } => json!({ "exit_name": exit, "available": available }),
             Self::NothingToTest => return None,
             Self::Change { .. } | Self::Unproven { .. } => return Some(self.failed_data()),
-            Self::Own { file, .. } => json!({ "file": file.display().to_string() }),
+            Self::Own { file, rolled_back: true, .. } => json!({ "file": file.display().to_string() }),
+            Self::Own { file, .. } => json!({ "file": file.display().to_string(), "rolled_back": false }),
         })
     }
 }

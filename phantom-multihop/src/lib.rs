@@ -21,6 +21,7 @@ mod import;
 pub mod monitor;
 mod prove;
 mod provider;
+mod replace;
 mod session;
 mod state;
 mod switch;
@@ -34,6 +35,7 @@ use phantom_store::{State, StoreError};
 use phantom_types::PublicKey;
 
 pub use error::{MultihopError, Step};
+pub use replace::{attempt, turn};
 pub use session::{Event, Level};
 
 /// The Multihop module at work on an engine.

@@ -4,12 +4,13 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use phantom_engine::{Depth, Engine, Site};
-use phantom_host::{InForce, Passing, Peer, ServiceState};
-use phantom_store::{Exit, Server};
-use phantom_types::{Endpoint, HostName, InterfaceName, Subnet, Timestamp};
+use phantom_host::{EchoFrom, InForce, Passing, Peer, ServiceState};
+use phantom_store::Exit;
+use phantom_types::{Endpoint, HostName, Subnet, Timestamp};
 
 use crate::desired::{monitor_unit, vpn_ip};
 use crate::error::Finding;
+use crate::switch::Place;
 
 /// How long an exit has to complete a handshake.
 pub(crate) const HANDSHAKE_LIMIT: Duration = Duration::from_secs(30);
@@ -21,12 +22,18 @@ pub(crate) const DNS_LIMIT: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(50);
 /// A public address; nothing is sent there.
 const SOMEWHERE: Ipv4Addr = Ipv4Addr::new(1, 1, 1, 1);
+/// How many echo requests an exit is sent before it counts as one that does not answer them, and how long it has for
+/// each.
+const PROBES: u16 = 3;
+const PROBE_WAIT: Duration = Duration::from_millis(700);
 /// Clocks of two programs, one of which tells whole seconds.
 const TOLERANCE: Duration = Duration::from_secs(1);
 
+/// That nothing of the server runs.
+pub(crate) const STOPPED: Finding = "the WireGuard service is stopped";
 /// That a name has no address.
 pub(crate) const UNRESOLVED: Finding = "the name of the exit cannot be resolved";
-const NO_HANDSHAKE: Finding = "no handshake within 30 seconds";
+const NO_HANDSHAKE: Finding = "no handshake with the exit in time";
 const OTHER_WAY: Finding = "packets of clients are not routed to the exit";
 const OTHER_SOURCE: Finding = "packets of clients would not leave with the address of the exit";
 const NO_MONITOR: Finding = "the monitor does not run";
@@ -45,8 +52,8 @@ pub(crate) fn resolve(engine: &Engine, endpoint: &Endpoint, limit: Duration) -> 
 }
 
 /// The exit as its device sees it.
-pub(crate) fn peer(engine: &Engine, server: &Server, interface: &InterfaceName, exit: &Exit) -> Option<Peer> {
-    let peers = engine.host().wireguard.peers(interface, server.backend, &[exit.public_key]);
+pub(crate) fn peer(engine: &Engine, place: &Place, exit: &Exit) -> Option<Peer> {
+    let peers = engine.host().wireguard.peers(&place.interface, place.server.backend, &[exit.public_key]);
     peers.ok().flatten()?.into_iter().next()
 }
 
@@ -68,8 +75,7 @@ pub(crate) fn target(exit: &Exit, at: Option<SocketAddr>) -> Option<Ipv4Addr> {
 /// Waits for a handshake that is not older than `since`. Packets to the exit provoke it.
 pub(crate) fn handshake(
     engine: &Engine,
-    server: &Server,
-    interface: &InterfaceName,
+    place: &Place,
     exit: &Exit,
     at: SocketAddr,
     since: Timestamp,
@@ -79,7 +85,7 @@ pub(crate) fn handshake(
     let end = clock.monotonic() + limit;
     let mut calls = 0_u32;
     loop {
-        let last = peer(engine, server, interface, exit).and_then(|peer| peer.last_handshake);
+        let last = peer(engine, place, exit).and_then(|peer| peer.last_handshake);
         if last.is_some_and(|last| last >= since.minus(TOLERANCE)) {
             return Ok(());
         }
@@ -91,7 +97,7 @@ pub(crate) fn handshake(
         if calls.is_multiple_of(20)
             && let Some(target) = target(exit, Some(at))
         {
-            let _ = network.echo(interface, target, 1, PAUSE);
+            let _ = network.echo(&EchoFrom::Interface(place.interface.clone()), target, 1, PAUSE);
         }
         calls += 1;
         clock.sleep(PAUSE.saturating_sub(clock.monotonic().saturating_sub(began)));
@@ -99,13 +105,8 @@ pub(crate) fn handshake(
 }
 
 /// That a client's packet to the Internet goes to the exit, and leaves with our address there.
-pub(crate) fn way(
-    engine: &Engine,
-    server: &Server,
-    interface: &InterfaceName,
-    exit: &Exit,
-) -> Result<(), Finding> {
-    let host = engine.host();
+pub(crate) fn way(engine: &Engine, place: &Place, exit: &Exit) -> Result<(), Finding> {
+    let (host, Place { server, interface }) = (engine.host(), place);
     let packet =
         Passing { from: server.subnet.first_client(), to: SOMEWHERE, in_interface: server.interface.clone() };
     if host.network.route_for(&packet).ok().flatten().as_deref() != Some(interface.as_str()) {
@@ -116,6 +117,32 @@ pub(crate) fn way(
     let first =
         addresses.iter().find(|(name, _)| name == interface.as_str()).map(|(_, network)| network.ip());
     if first.is_none() || first != ip { Err(OTHER_SOURCE) } else { Ok(()) }
+}
+
+/// What came of a probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Probe {
+    /// It was answered through the tunnel.
+    Answered,
+    /// It was not: not every exit answers echo requests.
+    Silent,
+}
+
+/// Sends what a client could send: from an address of the subnet, so that it takes the route of clients' packets, gets
+/// their source address by the same NAT, and its answer finds the way back through both. It goes to the exit alone.
+pub(crate) fn probe(engine: &Engine, place: &Place, exit: &Exit, at: SocketAddr) -> Probe {
+    let Some(target) = target(exit, Some(at)) else { return Probe::Silent };
+    let received = || peer(engine, place, exit).map_or(0, |peer| peer.rx_bytes);
+    let from = EchoFrom::Address(place.server.subnet.server());
+    for _ in 0..PROBES {
+        let before = received();
+        let answered = engine.host().network.echo(&from, target, 1, PROBE_WAIT).unwrap_or(false);
+        // An answer that did not come through the tunnel is none.
+        if answered && received() > before {
+            return Probe::Answered;
+        }
+    }
+    Probe::Silent
 }
 
 /// That the packet filter is the wanted one, by which packets of clients get that address.

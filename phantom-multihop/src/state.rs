@@ -26,7 +26,7 @@ pub(crate) fn write_exit_file(change: &mut Change<'_>, name: &ExitName) -> Resul
     let Some(exit) = change.exit(name)? else { return Ok(()) };
     let file = exit_file(&site, name);
     let written = change.engine().host().files.write(&file, exit_text(&site, &exit).as_bytes(), 0o600);
-    written.map_err(|source| MultihopError::Own { file: file.clone(), source })?;
+    written.map_err(|source| MultihopError::own(&file, source))?;
     change.undo_by("the file of an exit", move |engine| engine.host().files.remove(&file));
     Ok(())
 }
@@ -37,7 +37,7 @@ pub(crate) fn remove_exit_file(change: &mut Change<'_>, name: &ExitName) -> Resu
     let Some(exit) = change.exit(name)? else { return Ok(()) };
     let (file, text) = (exit_file(&site, name), exit_text(&site, &exit));
     let there = change.engine().host().files.info(&file);
-    let failed = |source| MultihopError::Own { file: file.clone(), source };
+    let failed = |source| MultihopError::own(&file, source);
     if there.map_err(failed)?.is_none() {
         return Ok(());
     }

@@ -1,18 +1,27 @@
-//! Turning to an exit, and away from all of them: the changes that actions share.
+//! Turning to an exit, and away from all of them: the changes that actions and the monitor share.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use ipnetwork::IpNetwork;
 use phantom_engine::{Change, Scope};
 use phantom_host::HostError;
 use phantom_module::Call;
 use phantom_store::{Exit, Multihop as Stored, Server};
-use phantom_types::InterfaceName;
+use phantom_types::{ExitName, InterfaceName, Timestamp};
 
 use crate::desired::staging;
 use crate::error::Step;
-use crate::prove::{self, HANDSHAKE_LIMIT};
+use crate::prove::{self, Probe};
 use crate::{Event, MultihopError};
+
+/// Where a change takes place.
+pub(crate) struct Place {
+    /// The server whose clients they are.
+    pub(crate) server: Server,
+    /// The interface that leads to the exit.
+    pub(crate) interface: InterfaceName,
+}
 
 /// An exit that is to be used.
 pub(crate) struct Wish {
@@ -20,60 +29,113 @@ pub(crate) struct Wish {
     pub(crate) exit: Exit,
     /// Where its end point is.
     pub(crate) at: SocketAddr,
+    /// The exit that was chosen, which is another one where this one takes its place.
+    pub(crate) chosen: ExitName,
+    /// The exits that may take its place, in their order.
+    pub(crate) fallbacks: Vec<ExitName>,
     /// Clients are to be kept from the server's own uplink.
     pub(crate) kill_switch: bool,
+    /// How long it has to answer.
+    pub(crate) limit: Duration,
+}
+
+impl Wish {
+    /// What is stored when it is fulfilled.
+    fn stored(&self, activated_at: Timestamp) -> Stored {
+        Stored {
+            exit: self.chosen.clone(),
+            kill_switch: self.kill_switch,
+            fallback_exits: self.fallbacks.clone(),
+            exit_in_use: self.exit.name.clone(),
+            endpoint_address: Some(self.at),
+            staged: None,
+            activated_at,
+        }
+    }
 }
 
 /// Turns to an exit: from none, or from another one. `before` is what is stored now.
 pub(crate) fn turn_to(
     change: &mut Change<'_>,
     call: &Call,
-    server: &Server,
-    interface: &InterfaceName,
+    place: &Place,
     before: Option<&Stored>,
     wish: &Wish,
 ) -> Result<(), MultihopError> {
     let now = change.engine().host().clock.now();
-    let Wish { exit, at, kill_switch } = wish;
     if let Some(before) = before {
-        stage(change, server, interface, before, wish)?;
+        stage(change, place, before, wish)?;
     }
-    let stored = Stored {
-        exit: exit.name.clone(),
-        kill_switch: *kill_switch,
-        fallback_exits: Vec::new(),
-        exit_in_use: exit.name.clone(),
-        endpoint_address: Some(*at),
-        staged: None,
-        activated_at: now,
-    };
-    change.set_multihop(Some(&stored))?;
     let event = match before {
         None => {
             change.begin_session()?;
             Event::SessionStarted
         }
-        Some(before) => Event::ExitSwitched { old: before.exit_in_use.clone(), new: exit.name.clone() },
+        Some(before) => Event::ExitSwitched { old: before.exit_in_use.clone(), new: wish.exit.name.clone() },
     };
-    change.add_record(&event.record(now, exit.name.clone()))?;
-    bring(change)?;
-    forget_connections(change, call, server)?;
-    let shaken = prove::handshake(change.engine(), server, interface, exit, *at, now, HANDSHAKE_LIMIT);
-    shaken.map_err(|finding| MultihopError::found(Step::Handshake, finding))?;
-    verify(change, server, interface, exit)
+    change.add_record(&event.record(now, wish.exit.name.clone()))?;
+    let closed = before.is_some_and(|before| before.kill_switch);
+    settle(change, place, &wish.stored(now), closed, |change| {
+        forget_connections(change, call, &place.server)?;
+        let engine = change.engine();
+        let shaken = prove::handshake(engine, place, &wish.exit, wish.at, now, wish.limit);
+        shaken.map_err(|finding| MultihopError::found(Step::Handshake, finding))?;
+        verify(change, call, place, wish)
+    })
 }
 
-/// Tries the exit beside the one in use: no packet of a client is moved before it has answered.
-fn stage(
+/// The exit that is in use already: verified again, without any interruption.
+pub(crate) fn stay(
     change: &mut Change<'_>,
-    server: &Server,
-    interface: &InterfaceName,
+    call: &Call,
+    place: &Place,
     before: &Stored,
     wish: &Wish,
 ) -> Result<(), MultihopError> {
-    let Some(beside) = staging(interface) else { return Ok(()) };
     let now = change.engine().host().clock.now();
-    // The kill switch changes with the exit: on comes at once, off at the end.
+    let moved = before.endpoint_address != Some(wish.at);
+    // Somewhere else it has not answered yet.
+    let since = if moved { now } else { now.minus(prove::RECENT) };
+    settle(change, place, &wish.stored(before.activated_at), before.kill_switch, |change| {
+        let shaken = prove::handshake(change.engine(), place, &wish.exit, wish.at, since, wish.limit);
+        shaken.map_err(|finding| MultihopError::found(Step::Handshake, finding))?;
+        verify(change, call, place, wish)
+    })
+}
+
+/// Brings the host to what is to be stored, and lets it be proven. A kill switch that is to be opened stays closed until
+/// the change is certain.
+fn settle(
+    change: &mut Change<'_>,
+    place: &Place,
+    stored: &Stored,
+    closed: bool,
+    prove: impl FnOnce(&mut Change<'_>) -> Result<(), MultihopError>,
+) -> Result<(), MultihopError> {
+    if !change.engine().site()?.runs(&place.server) {
+        return Err(MultihopError::found(Step::Interface, prove::STOPPED));
+    }
+    let opens = closed && !stored.kill_switch;
+    change.set_multihop(Some(&Stored { kill_switch: stored.kill_switch || closed, ..stored.clone() }))?;
+    bring(change)?;
+    prove(change)?;
+    if opens {
+        change.set_multihop(Some(stored))?;
+        open(change)?;
+    }
+    Ok(())
+}
+
+/// Tries an exit beside the one in use: no packet of a client is moved before it has answered.
+pub(crate) fn stage(
+    change: &mut Change<'_>,
+    place: &Place,
+    before: &Stored,
+    wish: &Wish,
+) -> Result<(), MultihopError> {
+    let Some(beside) = staging(&place.interface) else { return Ok(()) };
+    let beside = Place { server: place.server.clone(), interface: beside };
+    let now = change.engine().host().clock.now();
     let staged = Stored {
         kill_switch: before.kill_switch || wish.kill_switch,
         staged: Some((wish.exit.name.clone(), wish.at)),
@@ -81,31 +143,29 @@ fn stage(
     };
     change.set_multihop(Some(&staged))?;
     bring(change)?;
-    let shaken =
-        prove::handshake(change.engine(), server, &beside, &wish.exit, wish.at, now, HANDSHAKE_LIMIT);
+    let shaken = prove::handshake(change.engine(), &beside, &wish.exit, wish.at, now, wish.limit);
     shaken.map_err(|finding| MultihopError::found(Step::Handshake, finding))
 }
 
-/// That packets of clients go to the exit, and that it is watched over.
-pub(crate) fn verify(
-    change: &Change<'_>,
-    server: &Server,
-    interface: &InterfaceName,
-    exit: &Exit,
-) -> Result<(), MultihopError> {
-    let engine = change.engine();
-    prove::way(engine, server, interface, exit)
-        .map_err(|finding| MultihopError::found(Step::Verify, finding))?;
+/// That packets of clients go to the exit and come back from there, and that it is watched over. That the packet filter
+/// with its NAT is in force was seen when the host was brought to it.
+fn verify(change: &Change<'_>, call: &Call, place: &Place, wish: &Wish) -> Result<(), MultihopError> {
+    let (engine, Wish { exit, at, .. }) = (change.engine(), wish);
+    prove::way(engine, place, exit).map_err(|finding| MultihopError::found(Step::Verify, finding))?;
+    if prove::probe(engine, place, exit, *at) == Probe::Silent {
+        let seen = "its handshake, the route and the source address of client packets are what was seen";
+        (call.note)(&format!("{} does not answer echo requests: {seen}", exit.name));
+    }
     let site = engine.site()?;
     prove::monitor(engine, &site).map_err(|finding| MultihopError::found(Step::Monitor, finding))
 }
 
-/// Turns away from the exit.
+/// Turns away from the exit. Clients are kept in until all of it is gone and the change is certain.
 pub(crate) fn turn_off(change: &mut Change<'_>, call: &Call, before: &Stored) -> Result<(), MultihopError> {
     let now = change.engine().host().clock.now();
     change.set_multihop(None)?;
     change.add_record(&Event::SessionEnded.record(now, before.exit_in_use.clone()))?;
-    bring(change)?;
+    open(change)?;
     match change.server()? {
         Some(server) => forget_connections(change, call, &server),
         None => Ok(()),
@@ -115,6 +175,11 @@ pub(crate) fn turn_off(change: &mut Change<'_>, call: &Call, before: &Stored) ->
 /// Lets the host follow.
 pub(crate) fn bring(change: &mut Change<'_>) -> Result<(), MultihopError> {
     change.apply(Scope::Network).map_err(MultihopError::change)
+}
+
+/// Lets the host follow; the wall falls behind everything else, when the change is certain.
+pub(crate) fn open(change: &mut Change<'_>) -> Result<(), MultihopError> {
+    change.apply_then_open(Scope::Network).map_err(MultihopError::change)
 }
 
 /// Connections of clients begin anew on their new way: what was tracked keeps its old address.

@@ -2,6 +2,7 @@
 //! short by the end of the process.
 
 mod changes;
+mod opening;
 
 use phantom_tests::{Answer, Server, dump_database};
 use serde_json::Value;
@@ -93,7 +94,7 @@ fn as_before(change: &Change, server: &Server, before: &str) -> Result<(), Strin
 fn refuse_each(changes: impl Iterator<Item = &'static Change>) {
     let mut report = Report::default();
     for change in changes {
-        for (k, write) in (1..).zip(writes(change)) {
+        for (k, write) in (1..).zip(opening::before_commit(change)) {
             let at = || format!("{}, write {k} ({write})", change.name);
             let server = prepared(change);
             let before = dump(&server);
@@ -107,6 +108,7 @@ fn refuse_each(changes: impl Iterator<Item = &'static Change>) {
                 Some("subnet") if in_backup => "CONFIG_ERROR",
                 Some("subnet") => "NETWORK_ERROR",
                 Some("ghost") => "GHOST_MODE_ERROR",
+                Some("multihop") if write.contains("/exit_configs/") => "CONFIG_ERROR",
                 Some("multihop") => "MULTIHOP_ERROR",
                 _ => "SERVICE_OPERATION_FAILED",
             };
@@ -142,7 +144,7 @@ fn a_refused_write_of_the_first_setup_leaves_nothing_behind() {
 fn refuse_all_from_each(changes: impl Iterator<Item = &'static Change>) {
     let mut report = Report::default();
     for change in changes {
-        for (k, write) in (1..).zip(writes(change)) {
+        for (k, write) in (1..).zip(opening::before_commit(change)) {
             let at = || format!("{}, from write {k} ({write})", change.name);
             let server = prepared(change);
             let (before, stored) = (dump(&server), dump_database(&server.paths().database()));
@@ -216,7 +218,7 @@ fn cut_short(server: &Server, words: &[&str], k: usize) {
 fn cut_each(changes: impl Iterator<Item = &'static Change>) {
     let mut report = Report::default();
     for change in changes {
-        for (k, write) in (1..).zip(writes(change)) {
+        for (k, write) in (1..).zip(opening::before_commit(change)) {
             let at = || format!("{}, cut before write {k} ({write})", change.name);
             let server = prepared(change);
             let (before, stored) = (dump(&server), dump_database(&server.paths().database()));
@@ -262,7 +264,7 @@ fn a_first_setup_that_was_cut_short_is_healed_by_the_next_one() {
 fn reconcile_reports_what_it_undid() {
     for change in of_kind(false).filter(|change| !change.name.starts_with("setup")) {
         let Some(k) = (1..)
-            .zip(writes(change))
+            .zip(opening::before_commit(change))
             .filter(|(_, write)| !is_before_the_change(change, write))
             .map(|(k, _)| k)
             .last()

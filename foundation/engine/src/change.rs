@@ -28,6 +28,8 @@ pub struct Change<'a> {
     state: Transaction<'a>,
     touched: Vec<Scope>,
     undo: Vec<(&'static str, Undo<'a>)>,
+    /// What of the host follows once more behind the commit.
+    opens: Option<Scope>,
 }
 
 /// Takes back an event that reconciling cannot.
@@ -63,6 +65,26 @@ impl<'a> Change<'a> {
         // From here on more than these peers is touched, and has to be led back.
         self.touch(Scope::Full)?;
         self.engine.apply_scope(operation, &self.state, &Scope::Full, Way::Forward)
+    }
+
+    /// As [`Self::apply`], for a change that lets out what was kept in: until it is committed the packet filter stays
+    /// that of the state before, and follows only then. So nobody gets out by a change that fails or is cut short.
+    ///
+    /// Where the filter cannot follow, the change is made all the same, its answer is an error that says that it was not
+    /// rolled back, and the next change or boot opens.
+    pub fn apply_then_open(&mut self, scope: Scope) -> Result<(), EngineError> {
+        // A state that cannot be read has no packet filter that could stay.
+        let Ok(before) = self.engine.store.read(|state| self.engine.desired(state, Depth::Network)) else {
+            return self.apply(scope);
+        };
+        self.touch(scope.clone())?;
+        let depth = if scope == Scope::Network { Depth::Network } else { Depth::Full };
+        let mut wanted = self.engine.desired(&self.state, depth)?;
+        wanted.firewall = before.firewall;
+        // What closes the host at the next boot, which may come before the commit, stays as well.
+        wanted.units.extend(before.units.into_iter().filter(|(_, (unit, _))| unit.before_network));
+        self.opens = Some(scope);
+        self.engine.bring(self.origin.action, &wanted)
     }
 
     /// Takes the WireGuard interfaces down and brings them up again from the stored state. Everything else stays in
@@ -140,15 +162,19 @@ impl Engine {
         self.heal(origin, call, &lock)?;
         let state = self.store.begin(&lock).map_err(EngineError::from)?;
         self.report_repairs(call, &state);
-        let mut change = Change { engine: self, origin, state, touched: Vec::new(), undo: Vec::new() };
+        let mut change =
+            Change { engine: self, origin, state, touched: Vec::new(), undo: Vec::new(), opens: None };
         let result = work(&mut change);
-        let Change { state, touched, undo, .. } = change;
+        let Change { state, touched, undo, opens, .. } = change;
         let result = result.and_then(|value| {
             state.commit().map_err(EngineError::from)?;
             Ok(value)
         });
         match result {
             Ok(value) => {
+                if let Some(scope) = opens {
+                    self.open(origin, call, &scope)?;
+                }
                 // The change is made, whatever becomes of the marker: one that stays lets the next change look again.
                 if !touched.is_empty()
                     && let Err(error) = self.store.clear_marker()
@@ -164,6 +190,19 @@ impl Engine {
                 Err(error)
             }
         }
+    }
+
+    /// Lets the packet filter follow a change that is made. Where that fails the marker stays.
+    fn open(&self, origin: Origin, call: &Call, scope: &Scope) -> Result<(), EngineError> {
+        let opened = self.store.read(|state| self.apply_scope(origin.action, state, scope, Way::Forward));
+        if let Err(error) = &opened {
+            let (module, action) = (origin.module, origin.action);
+            let line =
+                format!("{module} {action}: done, but what was closed is not opened: {}", chain(error));
+            (call.note)(&line);
+            self.log(&line);
+        }
+        opened
     }
 
     pub(crate) fn lock(&self, wait: Duration) -> Result<Lock, EngineError> {

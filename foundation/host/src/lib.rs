@@ -21,11 +21,11 @@ use std::sync::Arc;
 pub use error::HostError;
 pub use facility::{
     Answer, Certificate, CertificateFault, CertificateRequest, Clock, Command, Device, DeviceUpdate,
-    FileInfo, Files, Firewall, FirewallKind, FirewallQuery, FirewallReport, Hook, InForce, Link, LinkChange,
-    LinkKind, Logs, Manager, Match, Network, Passing, Peer, PeerConfig, PeerUpdate, Port, Probe, ProbeError,
-    Protocol, Random, Resolver, Restart, Route, RouteKind, Rule, Ruleset, RulesetRule, ServiceState,
-    ServiceStatus, Services, Sockets, Sysctl, Tunnel, TunnelCheck, UfwReport, UfwRule, UfwRules, Unit,
-    UnitKind, Uplink, Verdict, WireGuard,
+    EchoFrom, FileInfo, Files, Firewall, FirewallKind, FirewallQuery, FirewallReport, Hook, InForce, Link,
+    LinkChange, LinkKind, Logs, Manager, Match, Network, Passing, Peer, PeerConfig, PeerUpdate, Port, Probe,
+    ProbeError, Protocol, Random, Resolver, Restart, Route, RouteKind, Rule, Ruleset, RulesetRule,
+    ServiceState, ServiceStatus, Services, Sockets, Sysctl, Tunnel, TunnelCheck, UfwReport, UfwRule,
+    UfwRules, Unit, UnitKind, Uplink, Verdict, WireGuard,
 };
 pub use marks::Marks;
 pub use reconcile::Wanted;

@@ -38,9 +38,9 @@ pub enum Words {
     Completions(Option<String>),
     /// The hook of a service.
     Service {
-        /// `up`, `down` or `block`.
+        /// `up`, `down`, `block`, `turn` or `try`.
         verb: String,
-        /// The interface; empty for `block`, which is not about one.
+        /// The interface, of `turn` and `try` the exit; empty for `block`, which is about none.
         interface: String,
     },
     /// An action.
@@ -161,6 +161,9 @@ fn arrange(plain: Vec<String>, help: bool, parameters: &mut Vec<String>) -> Word
         }
         ("service", [verb, interface]) if verb == "up" || verb == "down" => {
             Words::Service { verb: verb.clone(), interface: interface.clone() }
+        }
+        ("service", [verb, exit]) if verb == "turn" || verb == "try" => {
+            Words::Service { verb: verb.clone(), interface: exit.clone() }
         }
         ("service", [verb]) if verb == "block" => {
             Words::Service { verb: verb.clone(), interface: String::new() }

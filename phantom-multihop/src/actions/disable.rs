@@ -42,7 +42,7 @@ impl Action for DisableMultihop {
     const ERRORS: &'static [&'static str] = &["MULTIHOP_ERROR"];
 
     fn run(self, multihop: &Multihop, call: &Call) -> Result<MultihopDisabled, MultihopError> {
-        multihop.engine().change(origin(Self::NAME), call, |change| {
+        let disabled = multihop.engine().change(origin(Self::NAME), call, |change| {
             let Some(before) = change.multihop()? else {
                 let message =
                     call.lang.pick("Multihop is not currently enabled", "Multihop şu anda etkin değil");
@@ -64,6 +64,7 @@ impl Action for DisableMultihop {
                     "Multihop devre dışı - istemci trafiği artık doğrudan sunucudan çıkıyor",
                 ),
             })
-        })
+        });
+        disabled.map_err(|error: MultihopError| error.settled(call.lang))
     }
 }

@@ -4,13 +4,13 @@ use std::net::SocketAddr;
 
 use phantom_engine::Change;
 use phantom_module::{Action, Call, Effect, Lang, Text};
-use phantom_store::{Exit, Multihop as Stored, Server};
-use phantom_types::{ExitName, InterfaceName};
+use phantom_store::{Exit, Multihop as Stored};
+use phantom_types::ExitName;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Step;
-use crate::prove::{self, DNS_LIMIT, HANDSHAKE_LIMIT, RECENT, UNRESOLVED};
+use crate::prove::{self, DNS_LIMIT, HANDSHAKE_LIMIT, UNRESOLVED};
 use crate::switch::{self, Wish};
 use crate::{Multihop, MultihopError, origin};
 
@@ -25,6 +25,10 @@ pub struct EnableMultihop {
     #[serde(default = "yes")]
     #[schemars(extend("x-tr" = "Çıkış yoksa istemci trafiğini engelle"))]
     pub kill_switch: bool,
+    /// Exits that may take its place while it does not answer, in this order
+    #[serde(default)]
+    #[schemars(extend("x-tr" = "Yanıt vermediğinde yerine geçebilecek çıkış noktaları, bu sırayla"))]
+    pub fallback_exits: Vec<ExitName>,
 }
 
 fn yes() -> bool {
@@ -89,12 +93,13 @@ impl Action for EnableMultihop {
         let all = all.ok_or_else(|| {
             MultihopError::found(Step::Handshake, UNRESOLVED).with_restored(active, call.lang)
         })?;
-        engine.change(origin(Self::NAME), call, |change| {
+        let enabled = engine.change(origin(Self::NAME), call, |change| {
             let before = change.multihop()?;
             let restored = before.as_ref().map(|before| before.exit_in_use.clone());
             let enabled = enable(change, call, before.as_ref(), &self, &all);
             enabled.map_err(|error| error.with_restored(restored, call.lang))
-        })
+        });
+        enabled.map_err(|error| error.settled(call.lang))
     }
 }
 
@@ -105,48 +110,39 @@ fn enable(
     wanted: &EnableMultihop,
     all: &[SocketAddr],
 ) -> Result<MultihopEnabled, MultihopError> {
-    let server = super::server(change)?;
-    let interface = super::exit_interface(change)?;
+    let place = super::place(change)?;
     // Under the lock: somebody may have removed it meanwhile.
     let exit = super::exit(change, &wanted.exit_name)?;
+    let fallbacks = fallbacks(change, wanted)?;
     let known = before.and_then(|before| before.endpoint_address).filter(|at| all.contains(at));
-    let first = all.first().copied().or(exit.endpoint.socket_addr());
-    let Some(at) = known.or(first) else {
+    let Some(at) = known.or(all.first().copied()) else {
         return Err(MultihopError::found(Step::Handshake, UNRESOLVED));
     };
-    let wish = Wish { exit, at, kill_switch: wanted.kill_switch };
-    let same = before.filter(|before| before.exit == wish.exit.name && before.exit_in_use == wish.exit.name);
+    let (chosen, limit) = (exit.name.clone(), HANDSHAKE_LIMIT);
+    let wish = Wish { exit, at, chosen, fallbacks, kill_switch: wanted.kill_switch, limit };
+    let same = before.filter(|before| before.exit_in_use == wish.exit.name);
     match same {
-        Some(before) => again(change, &server, &interface, before, &wish)?,
-        None => switch::turn_to(change, call, &server, &interface, before, &wish)?,
+        Some(before) => switch::stay(change, call, &place, before, &wish)?,
+        None => switch::turn_to(change, call, &place, before, &wish)?,
     }
     let switched = before.filter(|_| same.is_none()).map(|before| before.exit_in_use.clone());
     Ok(answer(wish, switched, call.lang))
 }
 
-/// The exit that is active already: verified again, without any interruption.
-fn again(
-    change: &mut Change<'_>,
-    server: &Server,
-    interface: &InterfaceName,
-    before: &Stored,
-    wish: &Wish,
-) -> Result<(), MultihopError> {
-    let engine = change.engine();
-    let stored = Stored { kill_switch: wish.kill_switch, endpoint_address: Some(wish.at), ..before.clone() };
-    if stored != *before {
-        change.set_multihop(Some(&stored))?;
+/// The exits that may take its place: each is there, and stands there once.
+fn fallbacks(change: &Change<'_>, wanted: &EnableMultihop) -> Result<Vec<ExitName>, MultihopError> {
+    let mut list: Vec<ExitName> = Vec::new();
+    for name in &wanted.fallback_exits {
+        super::exit(change, name)?;
+        if *name != wanted.exit_name && !list.contains(name) {
+            list.push(name.clone());
+        }
     }
-    switch::bring(change)?;
-    let Wish { exit, at, .. } = wish;
-    let since = engine.host().clock.now().minus(RECENT);
-    let shaken = prove::handshake(engine, server, interface, exit, *at, since, HANDSHAKE_LIMIT);
-    shaken.map_err(|finding| MultihopError::found(Step::Handshake, finding))?;
-    switch::verify(change, server, interface, exit)
+    Ok(list)
 }
 
 fn answer(wish: Wish, previous_exit: Option<ExitName>, lang: Lang) -> MultihopEnabled {
-    let Wish { exit: Exit { name, .. }, at, kill_switch } = wish;
+    let Wish { exit: Exit { name, .. }, at, kill_switch, .. } = wish;
     let (traffic_flow, message) = match lang {
         Lang::En => (
             format!("Clients → Phantom → VPN Exit ({at})"),

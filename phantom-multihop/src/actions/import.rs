@@ -205,7 +205,7 @@ fn read(engine: &Engine, path: &Path) -> Result<Zeroizing<String>, MultihopError
 
 /// Whether there is a file of somebody else.
 fn is_foreign(engine: &Engine, file: &Path) -> Result<bool, MultihopError> {
-    let failed = |source| MultihopError::Own { file: file.to_owned(), source };
+    let failed = |source| MultihopError::own(file, source);
     if engine.host().files.info(file).map_err(failed)?.is_none() {
         return Ok(false);
     }

@@ -43,7 +43,7 @@ impl Action for RemoveVpnConfig {
 
     fn run(self, multihop: &Multihop, call: &Call) -> Result<Removed, MultihopError> {
         let name = self.exit_name;
-        multihop.engine().change(origin(Self::NAME), call, |change| {
+        let removed = multihop.engine().change(origin(Self::NAME), call, |change| {
             if change.exit(&name)?.is_none() {
                 return Err(MultihopError::NoExit { exit: name.clone(), available: change.exit_names()? });
             }
@@ -58,7 +58,8 @@ impl Action for RemoveVpnConfig {
             change.remove_exit(&name)?;
             sweep_exit_files(change)?;
             Ok(Removed { message: message(&name, call.lang), removed: name, was_active })
-        })
+        });
+        removed.map_err(|error: MultihopError| error.settled(call.lang))
     }
 }
 

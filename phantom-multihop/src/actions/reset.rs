@@ -4,7 +4,7 @@ use phantom_module::{Action, Call, Effect, Lang, Text};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Event, Multihop, MultihopError, origin, switch};
+use crate::{Multihop, MultihopError, origin, switch};
 
 /// Removes every Multihop object from the host, whatever its condition, and stores that it is disabled.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -39,15 +39,16 @@ impl Action for ResetState {
     const ERRORS: &'static [&'static str] = &["MULTIHOP_ERROR"];
 
     fn run(self, multihop: &Multihop, call: &Call) -> Result<StateReset, MultihopError> {
-        multihop.engine().change(origin(Self::NAME), call, |change| {
+        let reset = multihop.engine().change(origin(Self::NAME), call, |change| {
             // What cannot be read is removed all the same.
             let before = change.multihop().ok().flatten();
             change.set_multihop(None)?;
             if let Some(before) = before {
-                let now = change.engine().host().clock.now();
-                change.add_record(&Event::SessionEnded.record(now, before.exit_in_use))?;
+                switch::turn_off(change, call, &before)?;
+            } else {
+                change.set_multihop(None)?;
+                switch::open(change)?;
             }
-            switch::bring(change).map_err(MultihopError::of_reset)?;
             Ok(StateReset {
                 reset_complete: true,
                 cleanup_successful: true,
@@ -57,7 +58,8 @@ impl Action for ResetState {
                     "Multihop durumu sıfırlandı - istemci trafiği artık doğrudan sunucudan çıkıyor",
                 ),
             })
-        })
+        });
+        reset.map_err(|error: MultihopError| error.settled(call.lang).of_reset())
     }
 }
 

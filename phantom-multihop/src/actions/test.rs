@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+use phantom_host::EchoFrom;
 use phantom_module::{Action, Call, Effect, Text};
 use phantom_types::ExitName;
 use schemars::JsonSchema;
@@ -110,30 +111,30 @@ impl Action for TestVpn {
 
     fn run(self, multihop: &Multihop, call: &Call) -> Result<TestReport, MultihopError> {
         let engine = multihop.engine();
-        let (server, stored, interface, exit) = engine.read(|state| {
+        let (place, stored, exit) = engine.read(|state| {
             let stored = state.multihop()?.ok_or(MultihopError::NothingToTest)?;
             let exit = super::exit(state, &stored.exit_in_use)?;
-            Ok::<_, MultihopError>((super::server(state)?, stored, super::exit_interface(state)?, exit))
+            Ok::<_, MultihopError>((super::place(state)?, stored, exit))
         })?;
         let at = stored.endpoint_address.or_else(|| exit.endpoint.socket_addr());
         let since = engine.host().clock.now().minus(RECENT);
-        let recent = at
-            .is_some_and(|at| prove::handshake(engine, &server, &interface, &exit, at, since, LIMIT).is_ok());
+        let recent = at.is_some_and(|at| prove::handshake(engine, &place, &exit, at, since, LIMIT).is_ok());
         let network = &engine.host().network;
         let echo = || {
-            prove::target(&exit, at).is_some_and(|to| network.echo(&interface, to, 2, ECHO).unwrap_or(false))
+            let from = EchoFrom::Interface(place.interface.clone());
+            prove::target(&exit, at).is_some_and(|to| network.echo(&from, to, 2, ECHO).unwrap_or(false))
         };
         let answered = recent || echo();
         let vpn_ip = vpn_ip(&exit);
-        let up = network.link(&interface).ok().flatten().is_some_and(|link| link.up);
+        let up = network.link(&place.interface).ok().flatten().is_some_and(|link| link.up);
         let has = |ip: Ipv4Addr| {
             let addresses = network.addresses().unwrap_or_default();
             addresses
                 .iter()
-                .any(|(name, network)| name == interface.as_str() && network.ip() == IpAddr::V4(ip))
+                .any(|(name, network)| name == place.interface.as_str() && network.ip() == IpAddr::V4(ip))
         };
         let there = up && vpn_ip.is_some_and(has);
-        let leaves = prove::way(engine, &server, &interface, &exit).is_ok() && prove::source(engine).is_ok();
+        let leaves = prove::way(engine, &place, &exit).is_ok() && prove::source(engine).is_ok();
         let host = at.map_or_else(|| exit.endpoint.host.to_string(), |at| at.ip().to_string());
         let connectivity = HostTest { passed: answered, host };
         let handshake = HandshakeTest { passed: recent, has_recent_handshake: recent };

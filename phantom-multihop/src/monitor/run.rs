@@ -4,13 +4,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use phantom_engine::Engine;
-use phantom_host::{DeviceUpdate, HostError, PeerConfig, PeerUpdate};
-use phantom_store::{Exit, Multihop as Stored, Server, SessionRecord, State, StoreError};
-use phantom_types::InterfaceName;
+use phantom_host::{DeviceUpdate, EchoFrom, HostError, PeerConfig, PeerUpdate};
+use phantom_store::{Exit, Multihop as Stored, SessionRecord, State, StoreError};
+use phantom_types::ExitName;
 
 use super::machine::{Counters, ECHOES, Machine, Task, Watch};
 use super::notify;
-use crate::desired::exit_unit;
+use crate::switch::Place;
 use crate::{Event, prove};
 
 /// From one look to the next.
@@ -21,21 +21,23 @@ const ANSWER: Duration = Duration::from_millis(200);
 const DNS_LIMIT: Duration = Duration::from_secs(3);
 /// How long another change is waited for.
 const LOCK_WAIT: Duration = Duration::from_secs(2);
-/// How long the service of the interface has to stop or to start.
-const SERVICE_WAIT: Duration = Duration::from_secs(15);
+/// How long the program has that changes the host, another change that it waits for included.
+const RUN_LIMIT: Duration = Duration::from_secs(50);
+/// The words that bring the host to the stored state.
+const RECONCILE: [&str; 3] = ["--compact", "core", "reconcile"];
 /// Records that could not be written yet; the oldest of more are dropped.
 const PENDING_MAX: usize = 100;
 
 /// What is watched over.
 struct Session {
     machine: Machine,
-    server: Server,
+    place: Place,
     stored: Stored,
-    interface: InterfaceName,
     exit: Exit,
 }
 
-/// The monitor of one installation. It needs no module to take part in the engine: it reconciles nothing.
+/// The monitor of one installation. It needs no module to take part in the engine: what changes the host is done by
+/// `phantom-api`.
 pub struct Monitor<'e> {
     engine: &'e Engine,
     session: Option<Session>,
@@ -67,7 +69,7 @@ impl<'e> Monitor<'e> {
         // A state that cannot be read now is the old one.
         let _ = self.read();
         let Some(session) = &mut self.session else { return };
-        let peer = prove::peer(self.engine, &session.server, &session.interface, &session.exit);
+        let peer = prove::peer(self.engine, &session.place, &session.exit);
         let counters = peer.as_ref().map(|peer| Counters {
             rx: peer.rx_bytes,
             tx: peer.tx_bytes,
@@ -102,20 +104,21 @@ impl<'e> Monitor<'e> {
         };
         // Another address of the same exit is no new session.
         let goes_on = self.session.take().filter(|session| {
-            (&session.stored.exit_in_use, session.stored.activated_at)
-                == (&stored.exit_in_use, stored.activated_at)
+            let before = &session.stored;
+            (&before.exit, &before.fallback_exits, &before.exit_in_use, before.activated_at)
+                == (&stored.exit, &stored.fallback_exits, &stored.exit_in_use, stored.activated_at)
         });
-        let machine = goes_on.map_or_else(|| self.watch(&exit), |session| session.machine);
-        self.session = Some(Session { machine, server, stored, interface, exit });
+        let machine = goes_on.map_or_else(|| self.watch(&stored, &exit), |session| session.machine);
+        self.session = Some(Session { machine, place: Place { server, interface }, stored, exit });
         Ok(())
     }
 
-    fn watch(&self, exit: &Exit) -> Machine {
+    fn watch(&self, stored: &Stored, exit: &Exit) -> Machine {
         let watch = Watch {
             keepalive: Duration::from_secs(exit.keepalive.into()),
             named: exit.endpoint.socket_addr().is_none(),
             in_use: exit.name.clone(),
-            exits: vec![exit.name.clone()],
+            exits: [&stored.exit].into_iter().chain(&stored.fallback_exits).cloned().collect(),
         };
         Machine::new(watch, self.engine.host().clock.monotonic())
     }
@@ -128,7 +131,8 @@ impl<'e> Monitor<'e> {
                 if let Some(target) = prove::target(&session.exit, at) {
                     let count = u16::try_from(ECHOES).unwrap_or(u16::MAX);
                     // Whether it was answered is seen in the counters.
-                    let _ = self.engine.host().network.echo(&session.interface, target, count, ANSWER);
+                    let from = EchoFrom::Interface(session.place.interface.clone());
+                    let _ = self.engine.host().network.echo(&from, target, count, ANSWER);
                 }
             }
             Task::Resolve => self.resolve(),
@@ -137,12 +141,45 @@ impl<'e> Monitor<'e> {
                 let _ = session.stored.endpoint_address.map(|at| self.send_to(session, at));
             }
             Task::Reconnect => {
-                let _ = self.restart(session);
+                self.run(&RECONCILE);
             }
             Task::Log(event) => self.log(&event),
-            // There is one exit only to turn to.
-            Task::Check(_) | Task::Switch(_) => {}
+            Task::Check(exit) => self.check(&exit),
+            Task::Switch(exit) => self.switch(&exit),
         }
+    }
+
+    /// Tries an exit beside the one in use.
+    fn check(&mut self, exit: &ExitName) {
+        let answered = self.run(&["service", "try", exit.as_str()]);
+        let now = self.engine.host().clock.monotonic();
+        if let Some(session) = &mut self.session {
+            session.machine.checked(now, answered);
+        }
+    }
+
+    /// Lets another exit take the place of the one in use. What the machine knows of all of them stays known.
+    fn switch(&mut self, to: &ExitName) {
+        // What was seen until now is part of the session, and stands before the switch.
+        self.write();
+        let machine = self.session.as_ref().map(|session| session.machine.clone());
+        let turned = self.run(&["service", "turn", to.as_str()]);
+        let _ = self.read();
+        let (now, Some(session)) = (self.engine.host().clock.monotonic(), &mut self.session) else { return };
+        if turned && session.exit.name == *to {
+            session.machine = machine.unwrap_or_else(|| session.machine.clone());
+            let exit = &session.exit;
+            let keepalive = Duration::from_secs(exit.keepalive.into());
+            session.machine.switched(now, to.clone(), keepalive, exit.endpoint.socket_addr().is_none());
+        } else {
+            session.machine.switch_failed(now, to);
+        }
+    }
+
+    /// Runs `phantom-api` on this installation, and says whether it did what it was asked.
+    fn run(&self, words: &[&str]) -> bool {
+        let Ok(site) = self.engine.site() else { return false };
+        self.engine.host().services.run(&site.tool(words), RUN_LIMIT).is_ok()
     }
 
     /// Asks for the name of the exit again. The address in use stays as long as it is one of those that the name has.
@@ -192,18 +229,11 @@ impl<'e> Monitor<'e> {
             allowed_ips: exit.allowed_ips.clone(),
         };
         let update = DeviceUpdate { peers: vec![PeerUpdate::Set(config)], ..DeviceUpdate::default() };
-        self.engine.host().wireguard.configure(&session.interface, session.server.backend, &update)
-    }
-
-    /// Brings a device back that is gone: the hooks of its service bring the host to the stored state.
-    fn restart(&self, session: &Session) -> Result<(), HostError> {
-        let Ok(site) = self.engine.site() else { return Ok(()) };
-        if !site.runs(&session.server) {
-            return Ok(());
-        }
-        let unit = exit_unit(&site, &session.server, &session.interface, &session.exit);
-        self.engine.host().services.stop(&unit, SERVICE_WAIT)?;
-        self.engine.host().services.start(&unit, SERVICE_WAIT)
+        self.engine.host().wireguard.configure(
+            &session.place.interface,
+            session.place.server.backend,
+            &update,
+        )
     }
 
     fn log(&mut self, event: &Event) {

@@ -7,8 +7,10 @@ use phantom_types::ExitName;
 
 use super::Task;
 
-/// The chosen exit is tried this often while another one is in use.
+/// The chosen exit is tried this often while another one is in use and it answers.
 const CHECK_EVERY: Duration = Duration::from_mins(1);
+/// And at least this often when it does not: a try takes a while, in which nothing else can be changed.
+const CHECK_AT_LEAST: Duration = Duration::from_mins(8);
 /// It has to answer for this long before it gets its place back, for a start.
 const PROOF: Duration = Duration::from_mins(10);
 /// And at most for this long, however often it has died soon after.
@@ -28,6 +30,7 @@ pub(super) struct Spare {
     /// Since when the chosen exit has answered every time.
     proven_since: Option<Duration>,
     check_at: Duration,
+    pause: Duration,
     proof: Duration,
     returned_at: Option<Duration>,
 }
@@ -40,6 +43,7 @@ impl Spare {
             round: now,
             proven_since: None,
             check_at: now + CHECK_EVERY,
+            pause: CHECK_EVERY,
             proof: PROOF,
             returned_at: None,
         }
@@ -74,12 +78,14 @@ impl Spare {
         if now < self.check_at {
             return None;
         }
-        self.check_at = now + CHECK_EVERY;
+        self.check_at = now + self.pause;
         Some(Task::Check(chosen.clone()))
     }
 
     pub(super) fn checked(&mut self, now: Duration, answered: bool) {
         self.proven_since = answered.then(|| self.proven_since.unwrap_or(now));
+        self.pause = if answered { CHECK_EVERY } else { (self.pause * 2).min(CHECK_AT_LEAST) };
+        self.check_at = now + self.pause;
     }
 
     pub(super) fn switch_failed(&mut self, now: Duration, to: &ExitName) {
@@ -98,6 +104,7 @@ impl Spare {
             self.returned_at = Some(now);
         }
         self.proven_since = None;
+        self.pause = CHECK_EVERY;
         self.check_at = now + CHECK_EVERY;
         self.begin_round(now);
     }

@@ -71,7 +71,7 @@ pub(crate) const MULTIHOP: &[Failing] = &[
         || refusing(through_exit()),
         || {
             json!({
-                "step": "firewall", "restored_exit": "xeovo-uk",
+                "step": "routing", "restored_exit": "xeovo-uk",
                 "possible_issues": [
                     "VPN server unreachable", "VPN configuration wrong or expired", "Outgoing UDP is blocked",
                     "Server clock is wrong",
@@ -139,7 +139,7 @@ fn an_exit_that_does_not_answer_is_not_enabled() {
     assert_eq!((&en["step"], &en["restored_exit"]), (&json!("handshake"), &Value::Null));
     assert_eq!(
         en["handshake_result"],
-        json!({ "success": false, "error": "no handshake within 30 seconds" })
+        json!({ "success": false, "error": "no handshake with the exit in time" })
     );
     assert_ne!(en["possible_issues"], tr["possible_issues"]);
 }

@@ -76,6 +76,8 @@ pub(crate) const CHANGES: &[Change] = &[
     change("multihop open", OPEN, through_exit),
     change("multihop disable", &["multihop", "disable_multihop"], through_exit),
     change("multihop disable, embedded", &["multihop", "disable_multihop"], || through_exit_on(embedded())),
+    change("multihop switch, with fallbacks", FALLBACKS, || with_second_exit(through_exit())),
+    change("multihop remove", REMOVE_EXIT, through_exit),
     change("multihop reset", &["multihop", "reset_state"], through_exit),
     change("multihop reset after sabotage", &["multihop", "reset_state"], without_exit_link),
 ];
@@ -91,6 +93,8 @@ pub(super) const STORED: &[Change] = &[
 const DISABLE: &[&str] = &["ghost", "disable"];
 const OPEN: &[&str] = &["multihop", "enable_multihop", "exit_name=xeovo-uk", "kill_switch=false"];
 const SWITCH: &[&str] = &["multihop", "enable_multihop", "exit_name=nl"];
+const FALLBACKS: &[&str] = &["multihop", "enable_multihop", "exit_name=nl", "fallback_exits=xeovo-uk"];
+const REMOVE_EXIT: &[&str] = &["multihop", "remove_vpn_config", "exit_name=xeovo-uk"];
 const SUBNET: &[&str] = &["core", "change_subnet", "new_subnet=192.168.100.0/22", "confirm=true"];
 const SETUP: &[&str] = &["core", "setup", "server_ip=192.0.2.7"];
 

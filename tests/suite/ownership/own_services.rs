@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use phantom_host::fake::FakeHost;
-use phantom_host::{Logs, Manager, Marks, Result, ServiceStatus, Services, Unit};
+use phantom_host::{Command, Logs, Manager, Marks, Result, ServiceStatus, Services, Unit};
 
 /// The host in memory knows one installation's units from nobody else's but not from those of another installation: on
 /// a real host the first line of a unit file does.
@@ -52,5 +52,8 @@ impl Services for OwnServices {
     }
     fn logs(&self, name: &str, count: u32) -> Result<Logs> {
         self.fake.logs(name, count)
+    }
+    fn run(&self, command: &Command, limit: Duration) -> Result<()> {
+        self.fake.run(command, limit)
     }
 }

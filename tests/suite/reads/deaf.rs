@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use ipnetwork::IpNetwork;
 use phantom_host::{
-    Answer, Certificate, CertificateFault, CertificateRequest, Device, DeviceUpdate, FileInfo, Files,
-    Firewall, FirewallKind, FirewallQuery, FirewallReport, HostError, InForce, Link, LinkChange, Logs,
-    Manager, Marks, Network, Passing, Peer, Port, Probe, ProbeError, Resolver, Result, Route, Rule, Ruleset,
-    ServiceStatus, Services, Sockets, Sysctl, Tunnel, TunnelCheck, UfwRule, UfwRules, Unit, Uplink,
-    WireGuard,
+    Answer, Certificate, CertificateFault, CertificateRequest, Command, Device, DeviceUpdate, EchoFrom,
+    FileInfo, Files, Firewall, FirewallKind, FirewallQuery, FirewallReport, HostError, InForce, Link,
+    LinkChange, Logs, Manager, Marks, Network, Passing, Peer, Port, Probe, ProbeError, Resolver, Result,
+    Route, Rule, Ruleset, ServiceStatus, Services, Sockets, Sysctl, Tunnel, TunnelCheck, UfwRule, UfwRules,
+    Unit, Uplink, WireGuard,
 };
 use phantom_types::{Backend, Domain, InterfaceName, PublicKey};
 
@@ -85,7 +85,7 @@ impl Network for Deaf {
     fn route_for(&self, _: &Passing) -> Result<Option<String>> {
         deaf()
     }
-    fn echo(&self, _: &InterfaceName, _: Ipv4Addr, _: u16, _: Duration) -> Result<bool> {
+    fn echo(&self, _: &EchoFrom, _: Ipv4Addr, _: u16, _: Duration) -> Result<bool> {
         deaf()
     }
 }
@@ -158,6 +158,9 @@ impl Services for Deaf {
         deaf()
     }
     fn logs(&self, _: &str, _: u32) -> Result<Logs> {
+        deaf()
+    }
+    fn run(&self, _: &Command, _: Duration) -> Result<()> {
         deaf()
     }
 }

@@ -123,6 +123,16 @@ pub struct Passing {
     pub in_interface: InterfaceName,
 }
 
+/// Where an echo request of this host comes from, and so which way it takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EchoFrom {
+    /// It leaves by this interface, whatever the routes say.
+    Interface(InterfaceName),
+    /// It has this source, which is an address of the host, and takes the way of packets from there: rules, routes and
+    /// source NAT, as a packet that is passed on.
+    Address(Ipv4Addr),
+}
+
 /// Links, addresses, routes and rules (rtnetlink on Linux).
 ///
 /// Strict: adding what is there and removing what is not are errors.
@@ -159,8 +169,7 @@ pub trait Network: Send + Sync {
     /// packet filter is not asked, and nothing is sent. [`Absent`](crate::HostError::Absent) without the interface
     /// that it comes in by.
     fn route_for(&self, packet: &Passing) -> Result<Option<String>>;
-    /// Sends `count` ICMP echo requests out of an interface, whatever the routes say, and says whether one of them was
-    /// answered within `wait`. One that cannot be sent is not answered. [`Absent`](crate::HostError::Absent) without
-    /// the interface.
-    fn echo(&self, interface: &InterfaceName, to: Ipv4Addr, count: u16, wait: Duration) -> Result<bool>;
+    /// Sends `count` ICMP echo requests, and says whether one of them was answered within `wait`. One that cannot be
+    /// sent is not answered. [`Absent`](crate::HostError::Absent) without the interface or the address.
+    fn echo(&self, from: &EchoFrom, to: Ipv4Addr, count: u16, wait: Duration) -> Result<bool>;
 }

@@ -148,4 +148,7 @@ pub trait Services: Send + Sync {
     fn reload(&self, name: &str) -> Result<()>;
     /// Its last `count` log lines. A journal that cannot be read gives no lines.
     fn logs(&self, name: &str, count: u32) -> Result<Logs>;
+    /// Runs a program to its end, outside any service, with an empty environment; after `limit` it is killed. Any end
+    /// but exit status 0 is an error.
+    fn run(&self, command: &Command, limit: Duration) -> Result<()>;
 }

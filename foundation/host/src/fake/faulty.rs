@@ -14,9 +14,10 @@ use nix::unistd::Pid;
 use phantom_types::{Backend, InterfaceName, PublicKey};
 
 use crate::{
-    Device, DeviceUpdate, FileInfo, Files, Firewall, FirewallKind, FirewallQuery, FirewallReport, Host,
-    HostError, InForce, Link, LinkChange, Logs, Manager, Marks, Network, Passing, Peer, Result, Route, Rule,
-    Ruleset, ServiceStatus, Services, Sysctl, UfwRule, UfwRules, Unit, Uplink, WireGuard,
+    Command, Device, DeviceUpdate, EchoFrom, FileInfo, Files, Firewall, FirewallKind, FirewallQuery,
+    FirewallReport, Host, HostError, InForce, Link, LinkChange, Logs, Manager, Marks, Network, Passing, Peer,
+    Result, Route, Rule, Ruleset, ServiceStatus, Services, Sysctl, UfwRule, UfwRules, Unit, Uplink,
+    WireGuard,
 };
 
 /// What happens at the chosen write.
@@ -185,8 +186,8 @@ impl Network for FaultyHost {
     fn route_for(&self, packet: &Passing) -> Result<Option<String>> {
         self.inner.network.route_for(packet)
     }
-    fn echo(&self, interface: &InterfaceName, to: Ipv4Addr, count: u16, wait: Duration) -> Result<bool> {
-        self.inner.network.echo(interface, to, count, wait)
+    fn echo(&self, from: &EchoFrom, to: Ipv4Addr, count: u16, wait: Duration) -> Result<bool> {
+        self.inner.network.echo(from, to, count, wait)
     }
 }
 
@@ -259,6 +260,9 @@ impl Services for FaultyHost {
     }
     fn logs(&self, name: &str, count: u32) -> Result<Logs> {
         self.inner.services.logs(name, count)
+    }
+    fn run(&self, command: &Command, limit: Duration) -> Result<()> {
+        self.inner.services.run(command, limit)
     }
 }
 

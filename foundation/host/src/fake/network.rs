@@ -12,7 +12,7 @@ use phantom_types::InterfaceName;
 
 use super::{FakeHost, absent};
 use crate::{
-    HostError, Link, LinkChange, LinkKind, Network, Passing, Result, Route, RouteKind, Rule, Uplink,
+    EchoFrom, HostError, Link, LinkChange, LinkKind, Network, Passing, Result, Route, RouteKind, Rule, Uplink,
 };
 
 /// The main routing table (`RT_TABLE_MAIN`).
@@ -201,11 +201,18 @@ impl Network for FakeHost {
         Ok(state.net.route_of(packet).filter(|_| up && forwards))
     }
 
-    fn echo(&self, interface: &InterfaceName, to: Ipv4Addr, _: u16, wait: Duration) -> Result<bool> {
+    fn echo(&self, from: &EchoFrom, to: Ipv4Addr, _: u16, wait: Duration) -> Result<bool> {
         let answered = {
-            let state = self.state();
-            state.net.find(interface.as_str()).ok_or_else(|| absent_interface(interface.as_str()))?;
-            state.answers_echo(interface.as_str(), to)
+            let mut state = self.state();
+            let interface = match from {
+                EchoFrom::Interface(interface) => {
+                    let name = interface.as_str();
+                    state.net.find(name).ok_or_else(|| absent_interface(name))?;
+                    Some(name.to_owned())
+                }
+                EchoFrom::Address(address) => state.net.way_from(*address, to)?,
+            };
+            interface.is_some_and(|interface| state.answer_echo(&interface, to))
         };
         if !answered {
             self.advance(wait);

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use phantom_types::Timestamp;
@@ -25,6 +26,9 @@ pub enum StartFault {
     Hangs,
 }
 
+/// What a program does.
+type Runner = Arc<dyn Fn(&Command) -> bool + Send + Sync>;
+
 /// The units and what runs.
 pub(super) struct Manager {
     pub(super) kind: Kind,
@@ -34,6 +38,7 @@ pub(super) struct Manager {
     failing: BTreeMap<String, StartFault>,
     logs: BTreeMap<String, Vec<String>>,
     ran: Vec<Command>,
+    runner: Option<Runner>,
     last_pid: u32,
 }
 
@@ -64,6 +69,7 @@ impl Default for Manager {
             failing: BTreeMap::new(),
             logs: BTreeMap::new(),
             ran: Vec::new(),
+            runner: None,
             last_pid: 1000,
         }
     }
@@ -300,6 +306,14 @@ impl Services for FakeHost {
         let first = lines.len().saturating_sub(count as usize);
         Ok(Logs { lines: lines[first..].to_vec(), journald: state.manager.kind == Kind::Systemd })
     }
+
+    fn run(&self, command: &Command, _limit: Duration) -> Result<()> {
+        let runner = self.state().manager.runner.clone();
+        if runner.is_none_or(|runner| runner(command)) {
+            return Ok(());
+        }
+        Err(HostError::Command { argv: argv(command), status: Some(1), stderr: String::new() })
+    }
 }
 
 impl FakeHost {
@@ -324,6 +338,10 @@ impl FakeHost {
             Some(fault) => failing.insert(name.to_owned(), fault),
             None => failing.remove(name),
         };
+    }
+    /// Says what programs do that are run outside any service, and whether they end well. Without it they do nothing.
+    pub fn set_runner(&self, runner: impl Fn(&Command) -> bool + Send + Sync + 'static) {
+        self.state().manager.runner = Some(Arc::new(runner));
     }
     /// Ends a service as a crash does: systemd calls it failed, our supervisor inactive, and what its process held
     /// is gone.

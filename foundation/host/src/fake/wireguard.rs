@@ -28,11 +28,18 @@ pub(super) struct Devices {
     kernel_wireguard: bool,
     /// Peers that answer when they are called.
     answering: BTreeSet<PublicKey>,
+    /// Those of them that drop echo requests.
+    mute: BTreeSet<PublicKey>,
 }
 
 impl Default for Devices {
     fn default() -> Self {
-        Self { by_name: BTreeMap::new(), kernel_wireguard: true, answering: BTreeSet::new() }
+        Self {
+            by_name: BTreeMap::new(),
+            kernel_wireguard: true,
+            answering: BTreeSet::new(),
+            mute: BTreeSet::new(),
+        }
     }
 }
 

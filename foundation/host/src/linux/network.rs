@@ -21,7 +21,7 @@ use self::addresses::Address;
 use super::netlink::{
     Changing, EADDRNOTAVAIL, EAFNOSUPPORT, ENODEV, ENOENT, EOPNOTSUPP, ESRCH, Fault, RouteSocket,
 };
-use crate::{HostError, Link, LinkChange, Network, Passing, Result, Route, Rule, Uplink};
+use crate::{EchoFrom, HostError, Link, LinkChange, Network, Passing, Result, Route, Rule, Uplink};
 
 /// With these the kernel says that it would drop a packet: `EACCES`, `EXDEV`, `EINVAL`, `ENETUNREACH`, `EHOSTUNREACH`.
 const DROPPED: [i32; 5] = [13, 18, 22, 101, 113];
@@ -259,9 +259,11 @@ impl Network for LinuxNetwork {
         }
     }
 
-    fn echo(&self, interface: &InterfaceName, to: Ipv4Addr, count: u16, wait: Duration) -> Result<bool> {
-        self.index(interface.as_str())?;
-        echo::ask(interface, to, count, wait)
+    fn echo(&self, from: &EchoFrom, to: Ipv4Addr, count: u16, wait: Duration) -> Result<bool> {
+        if let EchoFrom::Interface(interface) = from {
+            self.index(interface.as_str())?;
+        }
+        echo::ask(from, to, count, wait)
     }
 }
 

@@ -5,11 +5,13 @@ mod systemd;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use builtin::BuiltinServices;
 pub use systemd::SystemdServices;
 
-use crate::{HostError, Marks, Result, Services};
+use super::command::Program;
+use crate::{Command, HostError, Marks, Result, Services};
 
 /// Where services keep what they need, and how they are marked.
 #[derive(Clone, Debug)]
@@ -30,6 +32,11 @@ pub(super) fn detect(options: ServiceOptions) -> Arc<dyn Services> {
     } else {
         Arc::new(BuiltinServices::new(options))
     }
+}
+
+/// Runs a program to its end.
+fn run(command: &Command, limit: Duration) -> Result<()> {
+    Program::at(&command.program).args(command.args.clone()).limit(limit).run().map(drop)
 }
 
 /// Refuses names that would be something else as a file name or on a command line.

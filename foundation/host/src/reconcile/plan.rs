@@ -17,6 +17,7 @@ use crate::{HostError, InForce, Marks, Result, Route, RouteKind, Rule, ServiceSt
 pub fn plan(marks: &Marks, observed: &Observed, wanted: &Wanted) -> Result<Vec<Step>> {
     let mut add = Vec::new();
     let mut delete = Vec::new();
+    plan_firewall(marks, observed, wanted, &mut add);
     plan_files(observed, wanted, &mut add, &mut delete)?;
     for (key, value) in &wanted.sysctls {
         // A setting of an interface comes with the interface.
@@ -34,7 +35,6 @@ pub fn plan(marks: &Marks, observed: &Observed, wanted: &Wanted) -> Result<Vec<S
             Op::RemoveClaim(claim.clone()),
         ));
     }
-    plan_firewall(marks, observed, wanted, &mut add);
     plan_units(observed, wanted, &mut add, &mut delete);
     for (name, interface) in &observed.interfaces {
         match wanted.interfaces.get(name) {

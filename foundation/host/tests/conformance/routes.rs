@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ipnetwork::IpNetwork;
-use phantom_host::{LinkChange, Marks, Passing, Route, RouteKind, Rule, Uplink};
+use phantom_host::{EchoFrom, LinkChange, Marks, Passing, Route, RouteKind, Rule, Uplink};
 
 use crate::bench::{Bench, kind, main_routes, name, network, via};
 
@@ -234,7 +234,9 @@ pub(crate) fn passing(bench: &Bench) {
         |from: [u8; 4]| Passing { from: from.into(), to: [9, 9, 9, 9].into(), in_interface: name("cft0") };
     let client = packet([10, 71, 0, 9]);
     assert_eq!(kind(host.route_for(&client)), "absent");
-    assert_eq!(kind(host.echo(&name("cft0"), [9, 9, 9, 9].into(), 1, Duration::ZERO)), "absent");
+    for from in [EchoFrom::Interface(name("cft0")), EchoFrom::Address([10, 71, 0, 1].into())] {
+        assert_eq!(kind(host.echo(&from, [9, 9, 9, 9].into(), 1, Duration::ZERO)), "absent", "{from:?}");
+    }
     bench.host.sysctl.set("net.ipv4.ip_forward", "1").unwrap();
     link_with(bench, "cft0", &["10.71.0.1/24"]);
     link_with(bench, "cft1", &["10.72.0.1/24"]);
@@ -258,5 +260,8 @@ pub(crate) fn passing(bench: &Bench) {
     bench.host.sysctl.set("net.ipv4.ip_forward", "0").unwrap();
     assert_eq!(host.route_for(&client).unwrap(), None, "nothing is forwarded");
     // Nobody is there to answer.
-    assert!(!host.echo(&name("cft1"), [10, 72, 0, 9].into(), 2, Duration::from_millis(50)).unwrap());
+    for from in [EchoFrom::Interface(name("cft1")), EchoFrom::Address([10, 72, 0, 1].into())] {
+        let answered = host.echo(&from, [10, 72, 0, 9].into(), 2, Duration::from_millis(50));
+        assert!(!answered.unwrap(), "{from:?}");
+    }
 }

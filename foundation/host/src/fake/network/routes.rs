@@ -1,6 +1,6 @@
 //! Routes that somebody adds and removes.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use ipnetwork::IpNetwork;
 use nix::errno::Errno;
@@ -112,11 +112,26 @@ impl Net {
 impl Net {
     /// The interface that a packet leaves by: the first rule whose table has a route for it decides.
     pub(super) fn route_of(&self, packet: &Passing) -> Option<String> {
-        let (from, to) = (IpAddr::V4(packet.from), IpAddr::V4(packet.to));
+        self.way(packet.from, packet.to, Some(packet.in_interface.as_str()))
+    }
+
+    /// The interface that a packet of the host's own leaves by that has this source.
+    pub(super) fn way_from(&self, from: Ipv4Addr, to: Ipv4Addr) -> Result<Option<String>> {
+        let own =
+            |interface: &super::Interface| interface.addresses.iter().any(|own| own.ip() == IpAddr::V4(from));
+        if self.links.iter().any(own) {
+            Ok(self.way(from, to, None))
+        } else {
+            Err(absent(format!("the address {from}")))
+        }
+    }
+
+    fn way(&self, from: Ipv4Addr, to: Ipv4Addr, in_interface: Option<&str>) -> Option<String> {
+        let (from, to) = (IpAddr::V4(from), IpAddr::V4(to));
         let within =
             |network: Option<IpNetwork>, address| network.is_none_or(|network| network.contains(address));
         let asked = self.rules.iter().filter(|rule| {
-            let here = rule.in_interface.as_deref().is_none_or(|name| name == packet.in_interface.as_str());
+            let here = rule.in_interface.as_deref().is_none_or(|name| in_interface == Some(name));
             !rule.ipv6 && here && within(rule.from, from) && within(rule.to, to)
         });
         let best = |table| {

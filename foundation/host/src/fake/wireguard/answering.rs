@@ -6,10 +6,12 @@ use std::time::Duration;
 use phantom_types::{PublicKey, Timestamp};
 
 use super::super::{FakeHost, State};
-use super::PeerState;
 
 /// A handshake of this age is followed by another one.
 const REKEY_AFTER: Duration = Duration::from_mins(2);
+
+/// An echo request of 84 bytes, padded to blocks of 16, in a packet of WireGuard.
+const ECHO_BYTES: u64 = 128;
 
 impl State {
     /// The peers that answer complete a handshake with a device that has none younger than two minutes and can call
@@ -33,16 +35,21 @@ impl State {
         }
     }
 
-    /// Whether the peer that an address belongs to answers an echo.
-    pub(in super::super) fn answers_echo(&self, name: &str, to: Ipv4Addr) -> bool {
+    /// Whether the peer that an address belongs to answers an echo: a packet of 128 bytes there and one back.
+    pub(in super::super) fn answer_echo(&mut self, name: &str, to: Ipv4Addr) -> bool {
         let up = self.net.find(name).is_some_and(|interface| interface.link.up);
-        let Some(device) = self.device(name).filter(|_| up) else { return false };
-        let answering = |(key, state): (&PublicKey, &PeerState)| {
-            self.devices.answering.contains(key)
+        let devices = &mut self.devices;
+        let Some(device) = devices.by_name.get_mut(name).filter(|_| up) else { return false };
+        let asked = device.peers.iter_mut().find(|(key, state)| {
+            devices.answering.contains(key)
                 && state.peer.config.endpoint.is_some()
                 && state.allowed.iter().any(|network| network.contains(IpAddr::V4(to)))
-        };
-        device.peers.iter().any(answering)
+        });
+        let Some((key, state)) = asked else { return false };
+        state.peer.tx_bytes += ECHO_BYTES;
+        let answers = !devices.mute.contains(key);
+        state.peer.rx_bytes += if answers { ECHO_BYTES } else { 0 };
+        answers
     }
 }
 
@@ -56,5 +63,10 @@ impl FakeHost {
         } else {
             answering.remove(&key)
         };
+    }
+
+    /// Lets a peer that answers drop echo requests, as some providers do.
+    pub fn let_peer_drop_echoes(&self, key: PublicKey) {
+        self.state().devices.mute.insert(key);
     }
 }

@@ -1,24 +1,31 @@
-//! ICMP echo requests (RFC 792) out of one interface.
+//! ICMP echo requests (RFC 792) out of one interface, or from one address.
 
 use std::ffi::OsString;
 use std::io;
-use std::net::{Ipv4Addr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
+use std::os::fd::AsRawFd as _;
 use std::time::{Duration, Instant};
 
 use nix::sys::socket::sockopt::BindToDevice;
-use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, setsockopt, socket};
-use phantom_types::InterfaceName;
+use nix::sys::socket::{
+    AddressFamily, SockFlag, SockProtocol, SockType, SockaddrIn, bind, setsockopt, socket,
+};
 
 use crate::linux::misc::random_number;
-use crate::{HostError, Result};
+use crate::{EchoFrom, HostError, Result};
 
 /// Bytes of a request: the header of 8 and as many of payload as `ping` sends.
 const LENGTH: usize = 8 + 56;
 
 /// Sends the requests at once, and waits for the first answer to any of them.
-pub(super) fn ask(interface: &InterfaceName, to: Ipv4Addr, count: u16, wait: Duration) -> Result<bool> {
-    let failed = |source| HostError::io(format!("asking {to} through {interface}"), source);
-    let socket = open(interface).map_err(failed)?;
+pub(super) fn ask(from: &EchoFrom, to: Ipv4Addr, count: u16, wait: Duration) -> Result<bool> {
+    let failed = |source| HostError::io(format!("asking {to}"), source);
+    let socket = match open(from) {
+        Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
+            return Err(HostError::Absent { object: "the address that is asked from".to_owned() });
+        }
+        other => other.map_err(failed)?,
+    };
     let [first, second, ..] = random_number()?.to_ne_bytes();
     let identifier = [first, second];
     let end = Instant::now() + wait;
@@ -45,9 +52,14 @@ pub(super) fn ask(interface: &InterfaceName, to: Ipv4Addr, count: u16, wait: Dur
     }
 }
 
-fn open(interface: &InterfaceName) -> io::Result<UdpSocket> {
+fn open(from: &EchoFrom) -> io::Result<UdpSocket> {
     let raw = socket(AddressFamily::Inet, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::Icmp)?;
-    setsockopt(&raw, BindToDevice, &OsString::from(interface.as_str()))?;
+    match from {
+        EchoFrom::Interface(name) => setsockopt(&raw, BindToDevice, &OsString::from(name.as_str()))?,
+        EchoFrom::Address(address) => {
+            bind(raw.as_raw_fd(), &SockaddrIn::from(SocketAddrV4::new(*address, 0)))?;
+        }
+    }
     // The type of a socket that sends and receives datagrams, which a raw one does too.
     Ok(UdpSocket::from(raw))
 }

@@ -253,6 +253,10 @@ impl Services for BuiltinServices {
         let count = usize::try_from(count).unwrap_or(usize::MAX);
         Ok(Logs { lines: log::tail(&self.log_file(name), count, 0), journald: false })
     }
+
+    fn run(&self, command: &Command, limit: Duration) -> Result<()> {
+        super::run(command, limit)
+    }
 }
 
 /// The user of a service that is to have one of its own: a number that depends on its name alone, from those that systemd

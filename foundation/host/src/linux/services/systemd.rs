@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::check_name;
 use crate::linux::command::{Output, Program, find};
 use crate::linux::files::LinuxFiles;
-use crate::{Files, HostError, Logs, Manager, Marks, Result, ServiceStatus, Services, Unit};
+use crate::{Command, Files, HostError, Logs, Manager, Marks, Result, ServiceStatus, Services, Unit};
 
 /// Where an administrator's units lie; they go before those of packages, so that a concrete `wg-quick@wg_main.service`
 /// here stands in for the template of wireguard-tools.
@@ -164,6 +164,10 @@ impl Services for SystemdServices {
         let args = ["-u", &service(name), "-n", &lines, "-o", "short", "--utc", "--no-pager", "--quiet"];
         let text = Program::at(journalctl).args(args).run().unwrap_or_default();
         Ok(Logs { lines: show::log_lines(&String::from_utf8_lossy(&text)), journald: true })
+    }
+
+    fn run(&self, command: &Command, limit: Duration) -> Result<()> {
+        super::run(command, limit)
     }
 }
 

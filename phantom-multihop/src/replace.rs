@@ -1,0 +1,80 @@
+//! An exit in the place of another: what the monitor has done for it, since only the whole program knows what all
+//! modules want of the host.
+
+use std::time::Duration;
+
+use phantom_engine::{Change, Engine};
+use phantom_module::Call;
+use phantom_store::{Multihop as Stored, State};
+use phantom_types::ExitName;
+
+use crate::actions::{exit, place};
+use crate::error::Step;
+use crate::prove::{self, DNS_LIMIT, UNRESOLVED};
+use crate::switch::{self, Wish};
+use crate::{MultihopError, origin};
+
+/// How long an exit has to answer that is to take the place of another. It is short: clients wait meanwhile.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// Not one of the exits that were chosen.
+const NOT_CHOSEN: &str = "the exit is not one of those that were chosen";
+
+/// Switches to an exit that was chosen, or as one that may take the place of the chosen one; the choice stays as it is.
+/// Client traffic has no other way meanwhile, and when the exit does not answer everything is as before.
+pub fn turn(engine: &Engine, call: &Call, name: &ExitName) -> Result<(), MultihopError> {
+    with_exit(engine, call, "turn", name, |change, before, wish| {
+        if before.exit_in_use == *name {
+            return Ok(());
+        }
+        let place = place(change)?;
+        switch::turn_to(change, call, &place, Some(before), wish)
+    })
+}
+
+/// Tries such an exit beside the one in use, which goes on carrying all traffic.
+pub fn attempt(engine: &Engine, call: &Call, name: &ExitName) -> Result<(), MultihopError> {
+    with_exit(engine, call, "try", name, |change, before, wish| {
+        let in_use = exit(change, &before.exit_in_use)?;
+        // The same server twice would be torn between the two.
+        if in_use.public_key == wish.exit.public_key {
+            return Ok(());
+        }
+        let place = place(change)?;
+        switch::stage(change, &place, before, wish)?;
+        change.set_multihop(Some(before))?;
+        switch::bring(change)
+    })
+}
+
+fn with_exit(
+    engine: &Engine,
+    call: &Call,
+    verb: &'static str,
+    name: &ExitName,
+    work: impl FnOnce(&mut Change<'_>, &Stored, &Wish) -> Result<(), MultihopError>,
+) -> Result<(), MultihopError> {
+    let endpoint = engine.read(|state| Ok::<_, MultihopError>(exit(state, name)?.endpoint))?;
+    let all = prove::resolve(engine, &endpoint, DNS_LIMIT);
+    let first = all.and_then(|all| all.first().copied());
+    let at = first.ok_or_else(|| MultihopError::found(Step::Handshake, UNRESOLVED))?;
+    engine.change(origin(verb), call, |change| {
+        let before = chosen(change, name)?;
+        let wish = Wish {
+            exit: exit(change, name)?,
+            at,
+            chosen: before.exit.clone(),
+            fallbacks: before.fallback_exits.clone(),
+            kill_switch: before.kill_switch,
+            limit: LIMIT,
+        };
+        work(change, &before, &wish)
+    })
+}
+
+/// Multihop, if this exit was chosen for it.
+fn chosen(state: &State<'_>, name: &ExitName) -> Result<Stored, MultihopError> {
+    let stored = state.multihop()?;
+    let chosen = stored.filter(|stored| stored.exit == *name || stored.fallback_exits.contains(name));
+    chosen.ok_or_else(|| MultihopError::found(Step::Interface, NOT_CHOSEN))
+}
