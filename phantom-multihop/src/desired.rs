@@ -42,7 +42,7 @@ pub(crate) fn desired(site: &Site, state: &State<'_>, wanted: &mut Wanted) -> Re
         let staged = wanted_interface(site, &server, &beside, &exit, Some(*at));
         wanted.interfaces.insert(beside, staged);
     }
-    ways(site, &server, &stored, &interface, wanted);
+    ways(site, &server, &stored, &interface, &exit, wanted);
     firewall(&server, &stored, &interface, exit.mtu, &mut wanted.firewall);
     if stored.staged.is_some()
         && let Some(beside) = staging(&interface)
@@ -123,7 +123,14 @@ fn wanted_interface(
 }
 
 /// Packets of clients ask a table of their own, in which the last word is "nowhere".
-fn ways(site: &Site, server: &Server, stored: &Multihop, interface: &InterfaceName, wanted: &mut Wanted) {
+fn ways(
+    site: &Site,
+    server: &Server,
+    stored: &Multihop,
+    interface: &InterfaceName,
+    exit: &Exit,
+    wanted: &mut Wanted,
+) {
     let (marks, subnet) = (&site.marks, IpNetwork::V4(server.subnet.into()));
     let everywhere = |ipv6: bool| if ipv6 { "::/0" } else { "0.0.0.0/0" };
     let route = |ipv6, metric, kind| {
@@ -139,19 +146,25 @@ fn ways(site: &Site, server: &Server, stored: &Multihop, interface: &InterfaceNa
             .extend([false, true].into_iter().filter_map(|six| route(six, LAST, RouteKind::Unreachable)));
     }
     let six = server.subnet6.map(IpNetwork::V6);
+    let rule = |priority, ipv6, from, to, table| Rule {
+        priority,
+        ipv6,
+        from: Some(from),
+        to,
+        in_interface: None,
+        table,
+        protocol: Marks::PROTOCOL,
+    };
     for (ipv6, network) in [(false, Some(subnet)), (true, six)] {
         let Some(network) = network else { continue };
-        let rule = |priority, to, table| Rule {
-            priority,
-            ipv6,
-            from: Some(network),
-            to,
-            in_interface: None,
-            table,
-            protocol: Marks::PROTOCOL,
-        };
-        wanted.rules.insert(rule(marks.local_priority(), Some(network), MAIN_TABLE));
-        wanted.rules.insert(rule(marks.exit_priority(), None, marks.exit_table()));
+        wanted.rules.insert(rule(marks.local_priority(), ipv6, network, Some(network), MAIN_TABLE));
+        wanted.rules.insert(rule(marks.exit_priority(), ipv6, network, None, marks.exit_table()));
+    }
+    // Without a packet filter answers to clients arrive at the server itself, which refuses them: to those who sent them,
+    // not to the uplink, where everybody would see whom clients talk to.
+    if let Some(ip) = vpn_ip(exit) {
+        let own = IpNetwork::V4(ip.into());
+        wanted.rules.insert(rule(marks.exit_priority(), false, own, None, marks.exit_table()));
     }
 }
 

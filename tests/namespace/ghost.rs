@@ -17,7 +17,7 @@ const NAME: &str = "vpn.example.org";
 const BYTES: usize = 2_000_000;
 
 /// A certificate authority of the operator's own in `/etc/ghost`, and a certificate of it for the server.
-fn certificate(world: &World) {
+pub(crate) fn certificate(world: &World) {
     world.sh(&format!(
         "mkdir -p /etc/ghost; cd /etc/ghost
          openssl ecparam -genkey -name prime256v1 -noout -out ca.key
@@ -56,19 +56,19 @@ fn in_ghost_mode(world: &World) -> Value {
 }
 
 /// What `phantom-casper` prints.
-fn casper(world: &World, words: &str) -> String {
+pub(crate) fn casper(world: &World, words: &str) -> String {
     world.sh(&format!("{}/phantom-casper {words}", programs().display()))
 }
 
 /// The WireGuard configuration in casper's text, as a person would copy it.
-fn configuration(text: &str) -> String {
+pub(crate) fn configuration(text: &str) -> String {
     let from = text.find("[Interface]").unwrap();
     let to = text[from..].find("\n\n---").unwrap();
     text[from..from + to].trim_end().to_owned()
 }
 
 /// Our own client, as casper's JSON says.
-fn connect_ours(world: &World, client: &str) -> u32 {
+pub(crate) fn connect_ours(world: &World, client: &str) -> u32 {
     let json: Value = serde_json::from_str(&casper(world, &format!("--json {client}"))).unwrap();
     let tunnel = &json["wstunnel"];
     // Who starts it while WireGuard is up has no name server outside the tunnel.

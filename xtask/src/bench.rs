@@ -6,6 +6,7 @@
 mod clients;
 mod ghost;
 mod measure;
+mod multihop;
 mod report;
 mod subnet;
 mod throughput;
@@ -27,7 +28,8 @@ use crate::workspace;
 pub(crate) const INSIDE: &str = "bench-inside";
 
 /// What the bench needs of the machine: program and Debian package.
-const NEEDED: [(&str, &str); 6] = [
+const NEEDED: [(&str, &str); 7] = [
+    ("nft", "nftables"),
     ("wg", "wireguard-tools"),
     ("wireguard-go", "wireguard-go"),
     ("iperf3", "iperf3"),
@@ -40,8 +42,9 @@ const NEEDED: [(&str, &str); 6] = [
 const GOTATUN_DIR: &str = "/var/tmp/phantom-wg-bench";
 
 /// The names of the parts, for `--only`.
-const PARTS: [&str; 9] = [
+const PARTS: [&str; 10] = [
     "ghost",
+    "multihop",
     "throughput",
     "add-client",
     "memory",
@@ -195,6 +198,9 @@ pub(crate) fn inside(mut words: Words) -> Result<bool> {
     }
     if options.wants("ghost") {
         ghost::run(&places, &options, &mut report)?;
+    }
+    if options.wants("multihop") {
+        multihop::run(&places, &options, &mut report)?;
     }
     measure_servers(&places, &options, &mut report)?;
     report.write(&places.out)?;

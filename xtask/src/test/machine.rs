@@ -76,8 +76,9 @@ impl Part {
 }
 
 /// Walks through the life of a server, as scripts; `lab.sh` is what they share.
-const SCENARIOS: [(&str, Kind, &str); 2] = [
+const SCENARIOS: [(&str, Kind, &str); 3] = [
     ("server", Kind::Full, include_str!("../../lab/scenarios/server.sh")),
+    ("multihop", Kind::Full, include_str!("../../lab/scenarios/multihop.sh")),
     ("quickstart", Kind::Bare, include_str!("../../lab/scenarios/quickstart.sh")),
 ];
 const SHARED: &str = include_str!("../../lab/scenarios/lab.sh");

@@ -14,6 +14,7 @@ mod state;
 mod ufw;
 mod xtables;
 
+use std::path::Path;
 use std::sync::OnceLock;
 
 use ipnetwork::IpNetwork;
@@ -24,6 +25,9 @@ use crate::{
     Firewall, FirewallKind, FirewallQuery, FirewallReport, HostError, InForce, Marks, Result, Ruleset,
     UfwRule, UfwRules,
 };
+
+/// How often conntrack is asked to delete connections while others end by themselves.
+const FORGET_TRIES: u32 = 200;
 
 /// The host's packet filter.
 #[derive(Debug, Default)]
@@ -118,15 +122,27 @@ impl Firewall for LinuxFirewall {
             return Err(HostError::Unsupported { what });
         };
         for network in of {
-            let family = if network.is_ipv4() { "ipv4" } else { "ipv6" };
-            let args =
-                ["-D".to_owned(), "-f".to_owned(), family.to_owned(), "-s".to_owned(), network.to_string()];
-            let output = Program::at(&program).args(args).output()?;
-            // It ends with 1 both when it failed and when there was nothing to delete.
-            if !output.errors().contains("flow entries have been deleted") {
-                output.success()?;
-            }
+            forget(&program, *network)?;
         }
         Ok(())
     }
+}
+
+/// Connections come and go while they are deleted one by one, and conntrack gives up at one that has gone meanwhile: then
+/// the others are still there, and it is asked again.
+fn forget(conntrack: &Path, network: IpNetwork) -> Result<()> {
+    let family = if network.is_ipv4() { "ipv4" } else { "ipv6" };
+    let args = ["-D".to_owned(), "-f".to_owned(), family.to_owned(), "-s".to_owned(), network.to_string()];
+    for _ in 1..FORGET_TRIES {
+        let output = Program::at(conntrack).args(&args).output()?;
+        // It ends with 1 both when it failed and when there was nothing to delete.
+        if output.errors().contains("flow entries have been deleted") {
+            return Ok(());
+        }
+        if !output.errors().contains("such conntrack doesn't exist") {
+            return output.success().map(drop);
+        }
+    }
+    let what = "conntrack -D: connections go faster than they can be deleted";
+    Err(HostError::unexpected(what))
 }
