@@ -18,6 +18,7 @@ mod golden;
 mod help;
 mod hostile;
 mod languages;
+mod multihop;
 mod ownership;
 mod parameters;
 mod permissions;

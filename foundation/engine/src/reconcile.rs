@@ -106,11 +106,19 @@ impl Engine {
     }
 
     /// Puts in force what keeps packets in, and nothing else: the packet filter, routes that lead nowhere, and the rules
-    /// that lead there. For the boot, before there is a network: no link is touched, nothing is removed.
+    /// that lead there. For the boot, before there is a network: no link is touched, nothing is removed, and where
+    /// nobody is to be kept in nothing is done.
     pub fn block(&self) -> Result<(), EngineError> {
         let failed = |error: phantom_host::HostError| host_error("block", error);
+        self.check_privilege()?;
+        if !self.store.read(phantom_store::State::initialised)? {
+            return Ok(());
+        }
         let _lock = self.lock(LOCK_WAIT)?;
         let wanted = self.read(|state| Ok::<_, EngineError>(self.desired(state, Depth::Network)?))?;
+        if wanted.rules.is_empty() {
+            return Ok(());
+        }
         let (network, firewall) = (&self.host.network, &self.host.firewall);
         if firewall.in_force(&self.marks, &wanted.firewall).map_err(failed)? != InForce::Same {
             firewall.replace(&self.marks, &wanted.firewall).map_err(failed)?;

@@ -362,6 +362,10 @@ impl FakeHost {
             true
         })
     }
+    /// A peer as it is, without any handshake being tried.
+    pub fn peer(&self, interface: &str, key: &PublicKey) -> Option<Peer> {
+        Some(self.state().devices.by_name.get(interface)?.peers.get(key)?.to_peer())
+    }
     /// Changes a device behind everybody's back, as `wg set` would. Says whether it is there.
     pub fn disturb_device(&self, interface: &str, update: &DeviceUpdate) -> bool {
         let mut state = self.state();

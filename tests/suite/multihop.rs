@@ -1,0 +1,110 @@
+//! Multihop on the host in memory: what is proven before an exit counts, the block before there is a network, and exits
+//! that take the place of another.
+
+mod block;
+mod fallbacks;
+
+use phantom_tests::Server;
+use phantom_types::{PrivateKey, PublicKey};
+use serde_json::json;
+
+use crate::cases::{ENABLE_MULTIHOP, through_exit, with_exit, with_john, with_second_exit};
+
+/// The key of the exit `xeovo-uk`.
+fn uk() -> PublicKey {
+    PrivateKey::from_random([0x51; 32]).public_key()
+}
+
+/// The key of the exit `nl`.
+fn nl() -> PublicKey {
+    PrivateKey::from_random([0x61; 32]).public_key()
+}
+
+/// How a line of the dump shows that packets of clients are dropped.
+const BLOCK: &str = "[In { interface: \"wg_main\", not: false }] => Drop";
+
+fn is_closed(server: &Server) -> bool {
+    server.fake.dump().lines().any(|line| line.contains("Forward") && line.ends_with(BLOCK))
+}
+
+#[test]
+fn an_exit_that_drops_echo_requests_is_proven_by_the_rest_and_that_is_said() {
+    let said = "does not answer echo requests";
+    let server = with_exit();
+    let answer = server.api(ENABLE_MULTIHOP);
+    assert!(answer.success() && !answer.err.contains(said), "{}", answer.err);
+    let server = with_exit();
+    server.fake.let_peer_drop_echoes(uk());
+    let answer = server.api(ENABLE_MULTIHOP);
+    assert!(answer.success() && answer.err.contains(said), "{}{}", answer.out, answer.err);
+}
+
+#[test]
+fn a_handshake_from_before_the_call_is_no_proof() {
+    let server = with_second_exit(through_exit());
+    // Both exits have answered once, and do not answer any more.
+    server.api(&["multihop", "enable_multihop", "exit_name=nl"]).ok();
+    server.fake.advance(std::time::Duration::from_secs(60));
+    server.fake.let_peer_answer(uk(), false);
+    let refused = server.api(ENABLE_MULTIHOP).failed("MULTIHOP_ERROR");
+    assert_eq!(
+        (&refused["data"]["step"], &refused["data"]["restored_exit"]),
+        (&json!("handshake"), &json!("nl"))
+    );
+    server.assert_in_sync();
+}
+
+#[test]
+fn a_server_that_is_stopped_has_no_way_to_an_exit() {
+    let server = with_exit();
+    server.api(&["core", "stop_service"]).ok();
+    let refused = server.api(ENABLE_MULTIHOP).failed("MULTIHOP_ERROR");
+    assert_eq!(refused["data"]["step"], "interface", "{refused:#}");
+    server.api(&["core", "start_service"]).ok();
+    server.api(ENABLE_MULTIHOP).ok();
+    // Whoever stops the server stops the way to the exit and its monitor, and nobody is let out.
+    server.api(&["core", "stop_service"]).ok();
+    let status = server.api(&["multihop", "status"]).ok();
+    assert_eq!((&status["enabled"], &status["monitor_status"]["monitoring"]), (&json!(true), &json!(false)));
+    assert!(is_closed(&server));
+    server.api(&["core", "start_service"]).ok();
+    assert_eq!(server.api(&["multihop", "status"]).ok()["monitor_status"]["monitoring"], true);
+    server.assert_in_sync();
+}
+
+#[test]
+fn the_kill_switch_of_an_exit_in_use_is_opened_and_closed_without_an_interruption() {
+    let server = through_exit();
+    let with = |value: &str| {
+        let word = format!("kill_switch={value}");
+        let answer = server.api(&["multihop", "enable_multihop", "exit_name=xeovo-uk", &word]).ok();
+        assert_eq!((&answer["kill_switch"], answer.get("previous_exit")), (&json!(value == "true"), None));
+        server.assert_in_sync();
+        assert!(!server.fake.write_log().iter().any(|write| write.contains("wireguard.configure")));
+        (is_closed(&server), server.fake.dump().contains("unreachable"))
+    };
+    assert_eq!(with("false"), (false, false));
+    assert_eq!(with("true"), (true, true));
+}
+
+#[test]
+fn without_a_kill_switch_a_second_exit_opens_only_when_it_is_proven() {
+    let server = with_second_exit(through_exit());
+    server.fake.let_peer_answer(nl(), false);
+    server
+        .api(&["multihop", "enable_multihop", "exit_name=nl", "kill_switch=false"])
+        .failed("MULTIHOP_ERROR");
+    assert!(is_closed(&server));
+    server.fake.let_peer_answer(nl(), true);
+    server.api(&["multihop", "enable_multihop", "exit_name=nl", "kill_switch=false"]).ok();
+    assert!(!is_closed(&server));
+    server.assert_in_sync();
+    // An exit in use as what it is: nothing of it is left when it is disabled.
+    server.api(&["multihop", "disable_multihop"]).ok();
+    server.api(&["multihop", "remove_vpn_config", "exit_name=nl"]).ok();
+    server.api(&["multihop", "remove_vpn_config", "exit_name=xeovo-uk"]).ok();
+    server.assert_in_sync();
+    let never = with_john();
+    let links = |server: &Server| server.fake.dump().lines().filter(|line| line.starts_with("wg_")).count();
+    assert_eq!(links(&server), links(&never));
+}
