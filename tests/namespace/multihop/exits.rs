@@ -93,11 +93,11 @@ fn an_exit_whose_name_is_gone_is_found_where_the_name_leads_later() {
             assert_eq!(failed["data"]["restored_exit"], "named", "{failed:#}");
         });
         nothing_escapes(world, "moved", || {
+            blackhole(world, 1, true);
             start_exit(world, 1);
             world.sh(&format!(
                 "ip -n exit1 addr add {MOVED}/32 dev eth0; ip -n isp route add {MOVED}/32 dev e1"
             ));
-            blackhole(world, 1, true);
             name_server(world, "8.8.4.4", "exit.example.org", MOVED);
             let found = wait_for(FOUND, || crate::ping::ping(At::Client2, INTERNET, 1));
             assert!(found, "{:?}\n{}", events(world), world.picture());
@@ -105,6 +105,47 @@ fn an_exit_whose_name_is_gone_is_found_where_the_name_leads_later() {
         let status = status_is_true(world, "named");
         assert_eq!(status["vpn_interface"]["endpoint"], format!("{MOVED}:51821"), "{status:#}");
         assert_eq!(logged(world, "endpoint_changed"), 1, "{:?}", events(world));
+        world.in_sync();
+    });
+}
+
+#[test]
+fn another_exit_takes_the_place_of_a_dead_one() {
+    with_exits("multihop::exits::another_exit_takes_the_place_of_a_dead_one", |world| {
+        listen();
+        world.ok(&["multihop", "enable_multihop", "exit_name=uk", "fallback_exits=nl"]);
+        for round in 0..2 {
+            let (n, from, to, seen) = if round == 0 { (1, "uk", "nl", OTHER) } else { (2, "nl", "uk", EXIT) };
+            status_is_true(world, from);
+            let switched = logged(world, "exit_switched");
+            nothing_escapes(world, &format!("failover-to-{to}"), || {
+                blackhole(world, n, true);
+                let began = Instant::now();
+                let found = wait_for(FOUND, || crate::ping::ping(At::Client2, INTERNET, 1));
+                assert!(found, "{:?}\n{}", events(world), world.picture());
+                note("multihop", &format!("failover to {to} after {:.1} s", began.elapsed().as_secs_f64()));
+            });
+            let status = status_is_true(world, to);
+            assert_eq!(status["vpn_interface"]["endpoint"], format!("{seen}:51821"), "{status:#}");
+            assert_eq!(logged(world, "exit_switched"), switched + 1, "{:?}", events(world));
+            assert_eq!(udp_seen_as(At::Client1), seen);
+            blackhole(world, n, false);
+            world.in_sync();
+        }
+        // Both dead: closed, until one of them is back.
+        nothing_escapes(world, "both-dead", || {
+            blackhole(world, 1, true);
+            blackhole(world, 2, true);
+            assert!(wait_for(NOTICED * 2, || !crate::ping::ping(At::Client2, INTERNET, 1)));
+            std::thread::sleep(NOTICED);
+        });
+        assert_eq!(world.ok(&["multihop", "status"])["kill_switch"], true);
+        nothing_escapes(world, "one-is-back", || {
+            blackhole(world, 2, false);
+            let found = wait_for(FOUND * 2, || crate::ping::ping(At::Client2, INTERNET, 1));
+            assert!(found, "{:?}\n{}", events(world), world.picture());
+        });
+        assert_eq!(udp_seen_as(At::Client1), OTHER);
         world.in_sync();
     });
 }

@@ -140,15 +140,15 @@ pub(super) fn stop_exit(world: &World, n: u8) {
     ));
 }
 
-/// The provider lets nothing through to and from an exit any more, or lets it through again.
+/// The provider lets no WireGuard through to and from an exit's address any more, or lets it through again.
 pub(super) fn blackhole(world: &World, n: u8, on: bool) {
     let address = if n == 1 { EXIT } else { OTHER };
     world.sh(&if on {
         format!(
             "ip netns exec isp nft 'add table ip hole{n}
                add chain ip hole{n} forward {{ type filter hook forward priority 0; }}
-               add rule ip hole{n} forward ip daddr {address} drop
-               add rule ip hole{n} forward ip saddr {address} drop'"
+               add rule ip hole{n} forward ip daddr {address} udp dport 51821 drop
+               add rule ip hole{n} forward ip saddr {address} udp sport 51821 drop'"
         )
     } else {
         format!("ip netns exec isp nft delete table ip hole{n}")

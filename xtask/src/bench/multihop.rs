@@ -106,7 +106,13 @@ fn switching(lab: &Lab, options: &Options, report: &mut Report) -> Result {
     let [lost] = interleave(options.few(), [&mut switch])?;
     let what = "switch between live exits: what a client loses";
     report.add(row(what, lost, Unit::Milliseconds, Goal::Limit(50.0), "lost pings of 5 ms each"));
-    report.add(row("switch between live exits, whole call", median(took), Unit::Milliseconds, Goal::Limit(1000.0), ""));
+    report.add(row(
+        "switch between live exits, whole call",
+        median(took),
+        Unit::Milliseconds,
+        Goal::Limit(1000.0),
+        "",
+    ));
     Ok(())
 }
 
@@ -114,22 +120,23 @@ fn switching(lab: &Lab, options: &Options, report: &mut Report) -> Result {
 fn failover(lab: &Lab, options: &Options, report: &mut Report) -> Result {
     let runs = if options.quick { 5 } else { 30 };
     let mut all = Vec::with_capacity(runs);
-    lab.count_leaks()?;
+    count_leaks()?;
     for _ in 0..runs {
         lab.world.api("multihop enable_multihop exit_name=uk fallback_exits=nl").quiet()?;
         lab.on.set(true);
         let pings = Pings::start()?;
         pings.answers.recv_timeout(PATIENCE).context("no answer by the exit")?;
-        lab.hole(true)?;
+        hole(true)?;
         let began = Instant::now();
         sleep(Duration::from_millis(500)); // what was on its way
         while pings.answers.try_recv().is_ok() {}
-        let answered = pings.answers.recv_timeout(PATIENCE).context("no exit takes the place of the dead one")?;
+        let answered =
+            pings.answers.recv_timeout(PATIENCE).context("no exit takes the place of the dead one")?;
         all.push(answered.saturating_duration_since(began).as_secs_f64() * 1e3);
         drop(pings);
-        lab.hole(false)?;
+        hole(false)?;
     }
-    let leaked = lab.leaked()?;
+    let leaked = leaked()?;
     if leaked != "0" {
         return Err(Problem::new(format!("{leaked} packets of the client left by the uplink")));
     }
@@ -177,7 +184,9 @@ impl Lab {
         self.device(&namespace, &interface)?;
         let (own, far) = (keys()?, keys()?);
         let inside = |line: &str| Cmd::line("ip netns exec").arg(&namespace).args(line.split(' '));
-        inside(&format!("wg set {interface} listen-port 51821 private-key /dev/stdin")).input(own.0).quiet()?;
+        inside(&format!("wg set {interface} listen-port 51821 private-key /dev/stdin"))
+            .input(own.0)
+            .quiet()?;
         inside(&format!("wg set {interface} peer {} allowed-ips 10.99.{number}.2/32", far.1)).quiet()?;
         inside(&format!("ip addr add 10.99.{number}.1/24 dev {interface}")).quiet()?;
         inside(&format!("ip link set {interface} mtu 1420 up")).quiet()?;
@@ -205,7 +214,8 @@ impl Lab {
         let answer = self.world.api("core export_client client_name=bench").read()?;
         let answer: Value = serde_json::from_str(&answer).context("export_client")?;
         let text = answer["data"]["config"].as_str().context("no configuration")?;
-        let known = |line: &&str| !["Address", "DNS", "MTU", "Endpoint"].iter().any(|word| line.starts_with(word));
+        let known =
+            |line: &&str| !["Address", "DNS", "MTU", "Endpoint"].iter().any(|word| line.starts_with(word));
         let port = 51820 + 6;
         let known: Vec<&str> = text.lines().filter(known).collect();
         let file = "/run/bench/mh-client.conf";
@@ -243,31 +253,31 @@ impl Lab {
         let bits = answer["end"]["sum_received"]["bits_per_second"].as_f64();
         Ok(bits.context("iperf3 names no speed")? / 1e6)
     }
+}
 
-    /// The first exit hears and says nothing any more, or does again.
-    fn hole(&self, on: bool) -> Result {
-        let rules = if on {
-            "add table ip hole; add chain ip hole all { type filter hook prerouting priority -300; }; \
-             add rule ip hole all udp dport 51821 drop"
-        } else {
-            "delete table ip hole"
-        };
-        Cmd::line("ip netns exec mh-exit1 nft").arg(rules).quiet()
-    }
+/// The first exit hears and says nothing any more, or does again.
+fn hole(on: bool) -> Result {
+    let rules = if on {
+        "add table ip hole; add chain ip hole all { type filter hook prerouting priority -300; }; \
+         add rule ip hole all udp dport 51821 drop"
+    } else {
+        "delete table ip hole"
+    };
+    Cmd::line("ip netns exec mh-exit1 nft").arg(rules).quiet()
+}
 
-    /// From now on counts what reaches the Internet from the server's own address.
-    fn count_leaks(&self) -> Result {
-        let rules = "add table ip seen; add counter ip seen leaks; \
-                     add chain ip seen input { type filter hook input priority 0; }; \
-                     add rule ip seen input ip saddr 198.51.100.5 counter name leaks";
-        Cmd::line("ip netns exec mh-net nft").arg(rules).quiet()
-    }
+/// From now on counts what reaches the Internet from the server's own address.
+fn count_leaks() -> Result {
+    let rules = "add table ip seen; add counter ip seen leaks; \
+                 add chain ip seen input { type filter hook input priority 0; }; \
+                 add rule ip seen input ip saddr 198.51.100.5 counter name leaks";
+    Cmd::line("ip netns exec mh-net nft").arg(rules).quiet()
+}
 
-    fn leaked(&self) -> Result<String> {
-        let counter = Cmd::line("ip netns exec mh-net nft list counter ip seen leaks").read()?;
-        let mut words = counter.split_whitespace().skip_while(|word| *word != "packets");
-        Ok(words.nth(1).context("nft shows no counter")?.to_owned())
-    }
+fn leaked() -> Result<String> {
+    let counter = Cmd::line("ip netns exec mh-net nft list counter ip seen leaks").read()?;
+    let mut words = counter.split_whitespace().skip_while(|word| *word != "packets");
+    Ok(words.nth(1).context("nft shows no counter")?.to_owned())
 }
 
 impl Drop for Lab {
