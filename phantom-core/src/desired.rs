@@ -17,8 +17,6 @@ use zeroize::Zeroizing;
 
 /// MTU of the interface and of the clients: what 1500 bytes of Ethernet leave after IPv6, UDP and WireGuard.
 pub(crate) const MTU: u16 = 1420;
-/// The unit that reconciles at boot.
-const BOOT_UNIT: &str = "phantom-boot";
 /// Place of Core's forward rules: modules that restrict forwarding come before.
 const ORDER: u16 = 500;
 /// The kernel setting that lets packets pass through.
@@ -237,16 +235,12 @@ fn interface_unit(site: &Site, server: &Server) -> Unit {
 fn boot_unit(site: &Site, server: &Server) -> Unit {
     let mut args = site.root_arguments();
     args.extend(["--compact", "core", "reconcile"].map(str::to_owned));
-    let name = site
-        .paths
-        .instance()
-        .map_or_else(|| BOOT_UNIT.to_owned(), |instance| format!("{BOOT_UNIT}-{instance}"));
     let mut description = "Phantom-WG: bring the host to the stored state".to_owned();
     if let Some(instance) = site.paths.instance() {
         let _ = write!(description, " ({instance})");
     }
     Unit {
-        name,
+        name: site.marks.boot_unit(),
         description,
         kind: UnitKind::OneShot { start: Command { program: site.programs.api.clone(), args }, stop: None },
         restart: Restart::No,

@@ -40,7 +40,8 @@ pub fn plan(marks: &Marks, observed: &Observed, wanted: &Wanted) -> Result<Vec<S
     for (name, interface) in &observed.interfaces {
         match wanted.interfaces.get(name) {
             Some(wanted) => interface::plan(marks, name, interface, wanted, observed, &mut add)?,
-            None if interface.link.is_some() => {
+            // A claim of ours may be older than a link of somebody else.
+            None if interface.link.is_some() && interface.ours => {
                 delete.push(Step::new(
                     StepKind::Link,
                     StepAction::Delete,
