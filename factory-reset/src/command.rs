@@ -58,10 +58,18 @@ pub struct Streams<'a> {
 struct Words {
     language: Option<Language>,
     root: Option<PathBuf>,
+    wish: Wish,
     yes: bool,
-    uninstall: bool,
-    help: bool,
-    version: bool,
+}
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Wish {
+    #[default]
+    Reset,
+    Uninstall,
+    Help,
+    Version,
 }
 
 /// Runs the command and gives its exit status: 0 done, 1 refused or unfinished, 2 wrong words.
@@ -85,8 +93,12 @@ pub fn main(
     let paths = paths(&said, environment);
     let language = language(said.language, environment, &paths, streams);
     let texts = text::texts(language);
-    if said.help || said.version {
-        let shown = if said.help { format!("{}\n\n{}", texts.usage, texts.help) } else { version() };
+    let shown = match said.wish {
+        Wish::Help => Some(format!("{}\n\n{}", texts.usage, texts.help)),
+        Wish::Version => Some(format!("factory-reset {}", env!("CARGO_PKG_VERSION"))),
+        Wish::Reset | Wish::Uninstall => None,
+    };
+    if let Some(shown) = shown {
         return u8::from(writeln!(streams.out, "{shown}").is_err());
     }
     let programs = reset::programs(environment.this.clone());
@@ -95,17 +107,17 @@ pub fn main(
         let _ = writeln!(streams.err, "{}: {}", texts.error, texts.root);
         return 1;
     }
-    if !said.uninstall && !said.yes && !confirmed(texts, streams) {
+    if said.wish == Wish::Reset && !said.yes && !confirmed(texts, streams) {
         let _ = writeln!(streams.out, "{}", texts.cancelled);
         return 1;
     }
     // The terminal may hang on the very tunnel that goes down now.
     let _ = SigSet::from(Signal::SIGHUP).thread_block();
-    run(&said, &host, &paths, &programs, language, streams)
+    run(said.wish, &host, &paths, &programs, language, streams)
 }
 
 fn run(
-    said: &Words,
+    wish: Wish,
     host: &Host,
     paths: &Paths,
     programs: &std::path::Path,
@@ -128,8 +140,10 @@ fn run(
             let _ = writeln!(out.borrow_mut(), "  {}: {word}", one.target);
         },
     };
-    let result =
-        if said.uninstall { reset::uninstall(&place).map(|()| None) } else { reset::reset(&place).map(Some) };
+    let result = match wish {
+        Wish::Uninstall => reset::uninstall(&place).map(|()| None),
+        _ => reset::reset(&place).map(Some),
+    };
     match result {
         Ok(None) => 0,
         Ok(Some(done)) => {
@@ -190,10 +204,6 @@ fn paths(said: &Words, environment: &Environment) -> Paths {
     root.map_or_else(Paths::default, Paths::new)
 }
 
-fn version() -> String {
-    format!("factory-reset {}", env!("CARGO_PKG_VERSION"))
-}
-
 impl Words {
     /// Reads the words; gives one that is not understood.
     fn read(words: impl IntoIterator<Item = OsString>) -> Result<Self, String> {
@@ -210,9 +220,9 @@ impl Words {
             };
             match std::str::from_utf8(option).unwrap_or_default() {
                 "--yes" if joined.is_none() => said.yes = true,
-                "--uninstall" if joined.is_none() => said.uninstall = true,
-                "--help" | "-h" if joined.is_none() => said.help = true,
-                "--version" if joined.is_none() => said.version = true,
+                "--uninstall" if joined.is_none() => said.wish = Wish::Uninstall,
+                "--help" | "-h" if joined.is_none() => said.wish = Wish::Help,
+                "--version" if joined.is_none() => said.wish = Wish::Version,
                 "--root" => {
                     let root = joined.or_else(|| words.next()).filter(|root| !root.is_empty());
                     said.root = Some(root.ok_or_else(shown)?.into());

@@ -45,10 +45,10 @@ pub(crate) fn interfaces(
     let marked =
         observed.interfaces.into_iter().filter(|(_, interface)| interface.ours).map(|(name, _)| name);
     let mut names: BTreeSet<InterfaceName> = marked.chain(more).collect();
-    let named = |path: &Path| path.file_stem()?.to_str()?.parse().ok();
+    let stem = |path: &Path| path.file_stem()?.to_str()?.parse().ok();
     let configurations =
         observed.stale_files.keys().filter(|path| path.parent() == Some(Path::new(WIREGUARD)));
-    names.extend(configurations.filter_map(|path| named(path)));
+    names.extend(configurations.filter_map(|path| stem(path)));
     Ok(names)
 }
 

@@ -96,7 +96,9 @@ pub fn uninstall(place: &Place<'_>) -> Result<(), ResetError> {
     let scene = Scene { host: place.host, marks: &marks, run_dir: place.paths.run_dir() };
     let _lock: Lock = store.lock(LOCK_WAIT)?;
     ssh::check(place.host, &marks)?;
-    removal::remove_everything(&scene)?.iter().for_each(|one| (place.removed)(one));
+    for one in removal::remove_everything(&scene)? {
+        (place.removed)(&one);
+    }
     // It dies with the next boot at the latest.
     Ok(place.host.files.remove_dir(place.paths.run_dir())?)
 }
@@ -132,7 +134,9 @@ fn remove(
     if leaving == Leaving::Nothing {
         removed.extend(removal::clear(scene, &Wanted::nothing(), leaving)?);
     }
-    removed.iter().for_each(|one| (place.removed)(one));
+    for one in &removed {
+        (place.removed)(one);
+    }
     Ok(())
 }
 

@@ -10,6 +10,7 @@ mod concurrency;
 mod contracts;
 mod disk;
 mod dns;
+mod doctor;
 mod errors;
 mod examples;
 mod faults;
