@@ -30,6 +30,8 @@ pub struct Environment {
     pub root: Option<PathBuf>,
     /// This program.
     pub this: Option<PathBuf>,
+    /// The run directory, where it is not that of the install directory: for tests, no variable sets it.
+    pub run_dir: Option<PathBuf>,
 }
 
 impl Environment {
@@ -39,6 +41,7 @@ impl Environment {
             lang: std::env::var("PHANTOM_LANG").ok(),
             root: std::env::var_os("PHANTOM_ROOT").filter(|root| !root.is_empty()).map(PathBuf::from),
             this: std::env::current_exe().ok(),
+            run_dir: None,
         }
     }
 }
@@ -201,7 +204,11 @@ fn api(
 
 fn paths(said: &Words, environment: &Environment) -> Paths {
     let root = said.root.clone().or_else(|| environment.root.clone());
-    root.map_or_else(Paths::default, Paths::new)
+    let root = root.unwrap_or_else(|| Paths::DEFAULT_ROOT.into());
+    match &environment.run_dir {
+        Some(run_dir) => Paths::with_run_dir(root, run_dir),
+        None => Paths::new(root),
+    }
 }
 
 impl Words {

@@ -1,7 +1,9 @@
 //! The factory reset on a host full of objects of others: ours go, theirs stay, and nothing passes meanwhile.
 
+mod cut_short;
+mod neighbours;
+
 use std::io::Write as _;
-use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -9,8 +11,7 @@ use phantom_tests::dump_tree;
 use serde_json::{Value, json};
 
 use crate::look::{DATABASE, assert_same_lines};
-use crate::ping::ping;
-use crate::world::{At, INTERNET, SERVER, World, backend, in_world, in_world_with, long, note, programs};
+use crate::world::{At, INTERNET, SERVER, World, backend, in_world, in_world_with, programs};
 
 /// What the tests here need beside the rest.
 const PROGRAMS: [&str; 2] = ["openssl", "setpriv"];
@@ -36,14 +37,6 @@ fn start(command: &mut Command, words: &[&str], input: &str) -> Output {
     // A run that is killed or asks nothing reads nothing.
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
     child.wait_with_output().unwrap()
-}
-
-/// Runs it with a fault; whether it was killed.
-fn faulty(fault: &str) -> (bool, String) {
-    let mut command = Command::new(programs().join("factory-reset-faulty"));
-    let output = start(command.env("PHANTOM_FAULT", fault), &["--yes"], "");
-    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-    (output.status.signal() == Some(9), errors)
 }
 
 #[track_caller]
@@ -211,87 +204,6 @@ fn a_used_server_is_new_and_others_keep_what_is_theirs() {
         world.reaches(At::Client1, "10.8.0.1");
         world.reaches(At::Client1, INTERNET);
     });
-}
-
-#[test]
-fn killed_at_each_step_it_is_finished_by_whoever_comes_next() {
-    let test = "factory_reset::killed_at_each_step_it_is_finished_by_whoever_comes_next";
-    in_world_with(test, &PROGRAMS, |world| {
-        others(world);
-        let before = host_of_others(world);
-        used(world);
-        let (killed, errors) = faulty("refuse:0");
-        assert!(!killed);
-        let writes = errors.lines().find_map(|line| line.strip_prefix("factory-reset-faulty: writes: "));
-        let writes: usize = writes.unwrap_or_else(|| panic!("{errors}")).parse().unwrap();
-        let before_each = (1..=writes).map(|at| format!("kill-before:{at}"));
-        let behind = (if long() { 1 } else { writes }..=writes).map(|at| format!("kill-after:{at}"));
-        let mut closed = 0;
-        for (number, fault) in before_each.chain(behind).enumerate() {
-            world.sh("rm -rf /opt/phantom-wg/config/decoy");
-            world.ok(&["dns", "get_dns_servers"]);
-            let old = used_again(world);
-            world.connect(At::Client1, &world.export("anna").replace("vpn.example.org", SERVER));
-            world.reaches(At::Client1, INTERNET);
-            an_exit(world);
-            let (killed, errors) = faulty(&fault);
-            assert!(killed, "{fault}: {errors}");
-            // From the closing of the packet filter on nothing of a client gets out, whatever stands or not.
-            if world.sh("nft list table inet phantom_wg 2>&1 || true").contains("masquerade") {
-                assert_eq!(closed, 0, "{fault}: the filter is open again");
-            } else {
-                closed += 1;
-                assert!(!ping(At::Client1, INTERNET, 1), "{fault}: a packet got out");
-            }
-            world.disconnect(At::Client1);
-            let untouched = errors_of_next(world, number, &fault);
-            if untouched {
-                // Killed before anything was written down: the server is the old one.
-                assert_eq!(world.ok(&["core", "list_clients"])["total"], 2, "{fault}");
-                text(&run(&["--yes"], ""), 0);
-            }
-            assert_new(world, &old);
-            assert_same_lines(&before, &host_of_others(world), &fault);
-        }
-        assert!(closed > 3, "the packet filter was hardly ever closed");
-        note(
-            test,
-            &format!("{writes} writes, each run killed and finished, {closed} looks behind a closed filter"),
-        );
-    });
-}
-
-/// Lets somebody else finish; whether nothing had been begun.
-fn errors_of_next(world: &World, number: usize, fault: &str) -> bool {
-    let begun =
-        Path::new("/opt/phantom-wg/data/reset.db").exists() || Path::new("/run/phantom-wg/changing").exists();
-    if !begun {
-        return true;
-    }
-    match number % 3 {
-        0 => drop(text(&run(&["--yes"], ""), 0)),
-        1 => {
-            let report = world.ok(&["core", "reconcile"]);
-            let recovered = (&report["recovered"]["action"], &report["recovered"]["outcome"]);
-            assert_eq!(recovered, (&json!("factory_reset"), &json!("completed")), "{fault}: {report:#}");
-        }
-        _ => {
-            world.ok(&["core", "add_client", "client_name=next"]);
-            world.ok(&["core", "remove_client", "client_name=next"]);
-        }
-    }
-    false
-}
-
-/// Brings a server that was reset to where it is worth resetting.
-fn used_again(world: &World) -> Value {
-    for name in ["anna", "bert"] {
-        world.call(&["core", "add_client", &format!("client_name={name}")]);
-    }
-    world.ok(&["dns", "change_dns_servers", "primary=9.9.9.9"]);
-    world.ok(&["core", "update_tweak_setting", "setting_name=block_ipv6_leak", "value=false"]);
-    world.sh("mkdir -p /opt/phantom-wg/config/decoy; echo page > /opt/phantom-wg/config/decoy/index.html");
-    world.ok(&["core", "setup"])
 }
 
 #[test]

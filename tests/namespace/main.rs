@@ -22,5 +22,6 @@ mod ping;
 mod repair;
 mod rootless;
 mod secrets;
+mod seeds;
 mod traffic;
 mod world;

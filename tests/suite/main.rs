@@ -13,6 +13,7 @@ mod dns;
 mod doctor;
 mod errors;
 mod examples;
+mod factory_reset;
 mod faults;
 mod ghost;
 mod golden;
