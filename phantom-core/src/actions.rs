@@ -3,6 +3,7 @@
 
 mod add_client;
 mod change_subnet;
+mod doctor;
 mod export_client;
 mod firewall_status;
 mod latest_clients;
@@ -22,6 +23,7 @@ mod validate_subnet_change;
 
 pub use add_client::{AddClient, AddedClient, ClientAdded};
 pub use change_subnet::{ChangeSubnet, SubnetChanged};
+pub use doctor::{Doctor, DoctorReport};
 pub use export_client::{ClientExported, ExportClient, ExportedClient};
 pub use firewall_status::{
     FirewallState, FirewallStatus, IptablesState, NatState, NftablesState, PortState, UfwState,

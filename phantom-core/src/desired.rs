@@ -15,8 +15,6 @@ use zeroize::Zeroizing;
 
 /// MTU of the interface and of the clients: what 1500 bytes of Ethernet leave after IPv6, UDP and WireGuard.
 pub(crate) const MTU: u16 = 1420;
-/// The unit that reconciles at boot.
-const BOOT_UNIT: &str = "phantom-boot";
 /// Place of Core's forward rules: modules that restrict forwarding come before.
 const ORDER: u16 = 500;
 /// The kernel setting that lets packets pass through.
@@ -196,6 +194,6 @@ fn boot_unit(site: &Site, server: &Server) -> Unit {
         // At boot the interface's own unit comes first and does the work; this one looks after it, and does not wait
         // for the lock meanwhile.
         after: vec![Site::wireguard_unit(&server.interface)],
-        ..site.tool_unit(site.unit_name(BOOT_UNIT), description, kind)
+        ..site.tool_unit(site.marks.boot_unit(), description, kind)
     }
 }

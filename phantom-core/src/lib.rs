@@ -20,6 +20,7 @@
 pub mod actions;
 mod clients;
 mod desired;
+mod doctor;
 mod error;
 mod status;
 mod subnet_check;
@@ -33,6 +34,7 @@ use phantom_store::{State, StoreError};
 use phantom_types::PublicKey;
 
 pub use clients::{ClientItem, Connection, Transfer};
+pub use doctor::{Check, CheckState};
 pub use error::CoreError;
 pub use phantom_module::SecretText;
 pub use subnet_check::{Checks, Conflict, ConflictSource};
@@ -77,6 +79,7 @@ impl TypedModule for Core {
         entry::<actions::StartService>(),
         entry::<actions::StopService>(),
         entry::<actions::Reconcile>(),
+        entry::<actions::Doctor>(),
     ];
 }
 

@@ -1,11 +1,9 @@
 //! Whether a subnet suits the VPN on this host: the rules of API 5.13.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 
-use ipnetwork::IpNetwork;
 use phantom_engine::Engine;
-use phantom_host::RouteKind;
+use phantom_host::host_networks;
 use phantom_module::Lang;
 use phantom_store::State;
 use phantom_types::Subnet;
@@ -16,8 +14,6 @@ use crate::{CoreError, Percent};
 
 /// Largest and smallest subnet, by prefix length.
 const PREFIXES: std::ops::RangeInclusive<u8> = 8..=29;
-/// The main routing table (`RT_TABLE_MAIN`).
-const MAIN_TABLE: u32 = 254;
 
 /// The checks of a new subnet.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -220,47 +216,23 @@ fn conflicts(
     subnet: Subnet,
     own_interface: Option<&str>,
 ) -> Result<Vec<Conflict>, CoreError> {
-    let network = &engine.host().network;
     let mut found = BTreeSet::new();
-    let mut on_link = BTreeSet::new();
     let mut add = |interface: &str, other: Subnet, source| {
         found.insert(Conflict { interface: interface.to_owned(), network: other.to_string(), source });
     };
     // A part of the host that does not answer leaves its part of the check out (G10).
-    for (interface, address) in network.addresses().unwrap_or_default() {
-        let Some(other) = ipv4(address).filter(|_| own_interface != Some(interface.as_str())) else {
-            continue;
-        };
-        on_link.insert((interface.clone(), other));
-        if other.overlaps(subnet) {
-            add(&interface, other, ConflictSource::Interface);
-        }
-    }
-    for route in network.routes(MAIN_TABLE).unwrap_or_default() {
-        let Some(other) = ipv4(route.destination).filter(|other| other.prefix() > 0) else { continue };
-        let (interface, gateway) = match &route.kind {
-            RouteKind::Via { interface, gateway } => (interface.as_str(), gateway.is_some()),
-            RouteKind::Unreachable | RouteKind::Blackhole => ("-", true),
-        };
-        let own = own_interface == Some(interface);
-        if own || !other.overlaps(subnet) || on_link.contains(&(interface.to_owned(), other)) {
-            continue;
-        }
-        add(interface, other, if gateway { ConflictSource::Route } else { ConflictSource::Interface });
+    let taken = host_networks(&*engine.host().network, &|interface| own_interface == Some(interface));
+    for other in taken.into_iter().filter(|other| other.subnet.overlaps(subnet)) {
+        let source = if other.on_link { ConflictSource::Interface } else { ConflictSource::Route };
+        add(&other.interface, other.subnet, source);
     }
     for (exit, addresses) in state.exit_addresses()? {
-        for other in addresses.into_iter().filter_map(|address| ipv4(address.into())) {
+        let networks = addresses.into_iter();
+        for other in networks.filter_map(|one| Subnet::containing(one.ip(), one.prefix())) {
             if other.overlaps(subnet) {
                 add(exit.as_str(), other, ConflictSource::Exit);
             }
         }
     }
     Ok(found.into_iter().collect())
-}
-
-fn ipv4(network: IpNetwork) -> Option<Subnet> {
-    match network.ip() {
-        IpAddr::V4(address) => Subnet::containing(address, network.prefix()),
-        IpAddr::V6(_) => None,
-    }
 }

@@ -21,7 +21,7 @@ pub(crate) fn name_server(world: &World, ip: &str, name: &str, address: &str) {
 }
 
 /// Starts a name server that knows these names: every other one does not exist.
-fn serve(world: &World, ip: &str, names: &[(&str, &str)]) {
+pub(crate) fn serve(world: &World, ip: &str, names: &[(&str, &str)]) {
     let mut args: Vec<String> =
         ["--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--bind-interfaces", "--local=/#/"]
             .into_iter()

@@ -48,7 +48,7 @@ fn censor(world: &World) {
 }
 
 /// A server in Ghost Mode, with the operator's certificate.
-fn in_ghost_mode(world: &World) -> Value {
+pub(crate) fn in_ghost_mode(world: &World) -> Value {
     certificate(world);
     named(world);
     let words = ["ghost", "enable", "domain=vpn.example.org"];

@@ -173,23 +173,25 @@ fn every_action_needs_root_and_an_initialised_system() {
     let mut denied = Server::ready();
     denied.host.privileged = false;
     let bare = Server::bare();
-    for (module, action, example) in actions(&bare) {
+    for (module, action, example, needs_setup) in actions(&bare) {
         let words: Vec<String> =
             [module, action].into_iter().chain(example.split_whitespace()).map(str::to_owned).collect();
         let run = |server: &Server| server.run(words.iter().map(Into::into).collect());
         run(&denied).failed("PERMISSION_DENIED");
-        if (module, action) != ("core", "setup") {
+        assert_eq!(needs_setup, ![("core", "setup"), ("core", "doctor")].contains(&(module, action)));
+        if needs_setup {
             let answer = run(&bare).failed("NOT_INITIALIZED");
             assert_eq!(answer["data"]["hint"], "phantom-api core setup");
         }
     }
 }
 
-fn actions(server: &Server) -> Vec<(&'static str, &'static str, &'static str)> {
+fn actions(server: &Server) -> Vec<(&'static str, &'static str, &'static str, bool)> {
     let phantom = server.phantom();
     let of = |module: &std::sync::Arc<dyn phantom_module::Module>| {
         let name = module.name();
-        module.specs().into_iter().map(move |spec| (name, spec.name, spec.example)).collect::<Vec<_>>()
+        let row = move |spec: phantom_module::Spec| (name, spec.name, spec.example, spec.needs_setup);
+        module.specs().into_iter().map(row).collect::<Vec<_>>()
     };
     phantom.modules().iter().flat_map(of).collect()
 }
@@ -207,7 +209,7 @@ fn the_real_command_denies_everybody_but_root() {
     };
     open(dir.path());
     let nobody = Run { as_nobody: true, ..Run::default() };
-    for (module, action, example) in actions(&Server::bare()) {
+    for (module, action, example, _) in actions(&Server::bare()) {
         let words = [module, action].into_iter().chain(example.split_whitespace());
         let words: Vec<&str> = words.chain(["--root", "/nowhere/phantom-wg"]).collect();
         let answer = Program::at(&program).run_as(&words, &nobody).failed("PERMISSION_DENIED");

@@ -45,6 +45,7 @@ fn the_modules_have_the_actions_of_the_api_in_its_order() {
         "start_service",
         "stop_service",
         "reconcile",
+        "doctor",
     ];
     let dns = ["change_dns_servers", "test_dns_servers", "status", "get_dns_servers"];
     let ghost = ["enable", "disable", "status"];
@@ -173,6 +174,7 @@ fn changing_actions_say_so() {
         "get_tweak_settings",
         "get_subnet_info",
         "validate_subnet_change",
+        "doctor",
         "test_dns_servers",
         "status",
         "get_dns_servers",

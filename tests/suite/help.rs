@@ -108,7 +108,7 @@ fn an_action_s_help_shows_parameters_an_example_and_its_codes() {
                 ];
                 let locked = (spec.effect != Effect::Read).then_some("STATE_LOCKED");
                 for code in spec.errors.iter().chain(&codes).copied().chain(locked) {
-                    let never = spec.name == "setup" && code == "NOT_INITIALIZED";
+                    let never = !spec.needs_setup && code == "NOT_INITIALIZED";
                     assert_eq!(shown.contains(code), !never, "{code}: {shown}");
                 }
                 assert_eq!(shown.contains("STATE_LOCKED"), spec.effect != Effect::Read, "{shown}");

@@ -11,7 +11,7 @@ use phantom_tests::{OnDisk, Server};
 use crate::faults::changed;
 
 /// Puts objects of somebody else everywhere, many of them close to ours, and gives the lines of the dump that show them.
-fn surround(server: &Server) -> Vec<String> {
+pub(crate) fn surround(server: &Server) -> Vec<String> {
     let fake = &server.fake;
     let before = server.fake.dump();
     fake.add_link("docker0", LinkKind::Other("bridge".into())).unwrap();
@@ -66,7 +66,7 @@ fn surround(server: &Server) -> Vec<String> {
     fake.dump().lines().filter(|line| !old.contains(line)).map(str::to_owned).collect()
 }
 
-fn assert_untouched(server: &Server, foreign: &[String], after: &str) {
+pub(crate) fn assert_untouched(server: &Server, foreign: &[String], after: &str) {
     let now = server.fake.dump();
     for line in foreign {
         assert!(now.lines().any(|other| other == line), "{after}: gone or changed: {line}");

@@ -66,7 +66,7 @@ fn with_broken_tunnel() -> Server {
     server
 }
 
-type Named<T> = (&'static str, T);
+pub(crate) type Named<T> = (&'static str, T);
 
 const SERVERS: [Named<fn() -> Server>; 12] = [
     ("never set up", Server::bare),
@@ -115,7 +115,7 @@ fn reading_changes_nothing() {
 }
 
 /// One facility, or all of them, made deaf.
-const DEAF: [Named<fn(&mut phantom_host::Host)>; 9] = [
+pub(crate) const DEAF: [Named<fn(&mut phantom_host::Host)>; 9] = [
     ("wireguard", |host| host.wireguard = Arc::new(Deaf)),
     ("network", |host| host.network = Arc::new(Deaf)),
     ("firewall", |host| host.firewall = Arc::new(Deaf)),

@@ -135,7 +135,7 @@ fn programs() -> Result<PathBuf> {
     fs::create_dir_all(&dir).context(dir.display())?;
     let builds = [
         "build -p phantom-tests --bins",
-        "build -p phantom-api -p phantom-device -p phantom-tunnel -p phantom-multihop -p phantom-casper --bins",
+        "build -p phantom-api -p phantom-device -p phantom-tunnel -p phantom-multihop -p phantom-casper -p phantom-factory-reset --bins",
     ];
     for words in builds {
         for program in workspace::build(words.split(' '))? {

@@ -35,7 +35,7 @@ pub(crate) fn run(mut words: Words) -> Result<bool> {
     }
     println!("== Server");
     // First of all, and with the stored state still there: it knows the kernel's setting as it was.
-    Cmd::new(built.join("phantom-reset")).run()?;
+    Cmd::new(built.join("factory-reset")).arg("--uninstall").run()?;
     println!("== Files");
     for file in &manifest.files {
         remove_file(file)?;

@@ -76,8 +76,8 @@ pub(crate) fn build_with<W: AsRef<str>>(words: &[W], cargo: Cmd) -> Result<Vec<A
 }
 
 /// The packages whose programs make up a server.
-const SERVER_PACKAGES: [&str; 5] =
-    ["phantom-api", "phantom-device", "phantom-tunnel", "phantom-multihop", "phantom-casper"];
+const SERVER_PACKAGES: [&str; 6] =
+    ["phantom-api", "phantom-device", "phantom-tunnel", "phantom-multihop", "phantom-casper", "phantom-factory-reset"];
 
 /// Builds the server's programs as they are delivered: for release and linked statically, because a program that looks
 /// for no libraries starts about 0.3 ms sooner.
@@ -106,7 +106,7 @@ pub(crate) fn host_triple() -> Result<String> {
 
 /// Builds what quickstart installs and what uninstall runs; returns the folder that holds all of it.
 pub(crate) fn build_installation() -> Result<PathBuf> {
-    let programs = build_release_with(&["-p", "xtask", "--features", "xtask/reset", "--bins"])?;
+    let programs = build_release()?;
     let program = programs
         .iter()
         .find(|program| program.target == "phantom-api")

@@ -142,8 +142,9 @@ impl Engine {
         work: impl FnOnce(&mut Change<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
         self.check_privilege()?;
-        let initialised = self.store.read(State::initialised).map_err(EngineError::from)?;
-        if !initialised {
+        // What a reset leads to is seen when it is finished, which is under the lock; the old state may be damaged.
+        let pending = self.store.reset_pending().map_err(EngineError::from)?;
+        if !pending && !self.store.read(State::initialised).map_err(EngineError::from)? {
             return Err(EngineError::NotInitialised.into());
         }
         self.change_uninitialised(origin, call, work)
@@ -159,6 +160,7 @@ impl Engine {
         self.check_privilege()?;
         let lock = self.lock(LOCK_WAIT)?;
         self.store.ensure_run_id().map_err(EngineError::from)?;
+        self.finish_reset(&lock)?;
         self.heal(origin, call, &lock)?;
         let state = self.store.begin(&lock).map_err(EngineError::from)?;
         self.report_repairs(call, &state);
@@ -257,6 +259,22 @@ impl Engine {
         let outcome = if complete { "undone" } else { "not completely undone" };
         self.log(&format!("{} {}: failed, {outcome}", origin.module, origin.action));
         complete
+    }
+
+    /// Finishes a factory reset that was cut short, as far as the stored state goes. The host follows as after any change
+    /// that was cut short.
+    pub(crate) fn finish_reset(&self, lock: &Lock) -> Result<(), EngineError> {
+        if !self.store.reset_pending()? {
+            return Ok(());
+        }
+        self.store.set_marker(&Marker {
+            module: "core".to_owned(),
+            action: "factory_reset".to_owned(),
+            started_at: self.host.clock.now(),
+            generation: 0,
+            pid: std::process::id(),
+        })?;
+        Ok(self.store.finish_reset(lock)?)
     }
 
     /// Finishes a change that was cut short: the host is brought to what is stored, whichever side of the commit

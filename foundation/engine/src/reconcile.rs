@@ -6,6 +6,7 @@ use std::time::Duration;
 use phantom_host::reconcile::{self, ApplyError, Depth, Step, busy_file};
 use phantom_host::{InForce, Route, RouteKind};
 use phantom_module::Call;
+use phantom_store::Lock;
 use phantom_types::Timestamp;
 
 use crate::change::host_error;
@@ -76,10 +77,12 @@ impl Engine {
     pub fn reconcile(&self, origin: Origin, call: &Call) -> Result<Reconciled, Box<StepFailure>> {
         let fail = |error| Box::new(StepFailure { steps: Vec::new(), taken: 0, error });
         self.check_privilege().map_err(fail)?;
-        let ready = self.read(|_| Ok::<_, EngineError>(()));
-        ready.map_err(fail)?;
+        let pending = self.store.reset_pending().map_err(|error| fail(error.into()))?;
+        if !pending {
+            self.read(|_| Ok::<_, EngineError>(())).map_err(fail)?;
+        }
         let lock = self.lock(LOCK_WAIT).map_err(fail)?;
-        let done = self.reconcile_locked(origin, call);
+        let done = self.reconcile_locked(origin, call, &lock);
         drop(lock);
         done
     }
@@ -90,7 +93,9 @@ impl Engine {
         let origin = Origin { module: "core", action: "start_service" };
         match self.lock_unless_busy()? {
             None => Ok(()),
-            Some(_lock) => self.reconcile_locked(origin, call).map(drop).map_err(|failure| failure.error),
+            Some(lock) => {
+                self.reconcile_locked(origin, call, &lock).map(drop).map_err(|failure| failure.error)
+            }
         }
     }
 
@@ -136,7 +141,7 @@ impl Engine {
     }
 
     /// Waits for the lock; `None` when its holder says that it is busy with the service itself.
-    fn lock_unless_busy(&self) -> Result<Option<phantom_store::Lock>, EngineError> {
+    fn lock_unless_busy(&self) -> Result<Option<Lock>, EngineError> {
         let busy = busy_file(self.paths().run_dir());
         let until = self.host.clock.monotonic() + LOCK_WAIT;
         loop {
@@ -150,9 +155,15 @@ impl Engine {
         }
     }
 
-    fn reconcile_locked(&self, origin: Origin, call: &Call) -> Result<Reconciled, Box<StepFailure>> {
+    fn reconcile_locked(
+        &self,
+        origin: Origin,
+        call: &Call,
+        lock: &Lock,
+    ) -> Result<Reconciled, Box<StepFailure>> {
         let fail = |error| Box::new(StepFailure { steps: Vec::new(), taken: 0, error });
         self.store.ensure_run_id().map_err(|error| fail(error.into()))?;
+        self.finish_reset(lock).map_err(fail)?;
         let recovered = self.interrupted().map_err(fail)?;
         let wanted =
             self.read(|state| Ok::<_, EngineError>(self.desired(state, Depth::Full)?)).map_err(fail)?;

@@ -13,6 +13,7 @@ mod facility;
 pub mod fake;
 pub mod linux;
 mod marks;
+mod networks;
 pub mod reconcile;
 
 use std::path::PathBuf;
@@ -28,6 +29,7 @@ pub use facility::{
     UfwRules, Unit, UnitKind, Uplink, Verdict, WireGuard,
 };
 pub use marks::Marks;
+pub use networks::{HostNetwork, host_networks};
 pub use reconcile::Wanted;
 
 /// The result of asking the host for something.

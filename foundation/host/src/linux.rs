@@ -3,6 +3,7 @@
 //! Every file here has a pure half, which builds messages and reads replies and is tested on captured data, and a
 //! thin half, which sends. Nothing is opened before it is used, so that a [`Host`] costs nothing.
 
+mod call;
 mod command;
 mod files;
 mod firewall;
@@ -18,6 +19,7 @@ mod wireguard;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+pub use call::{Called, call};
 pub use files::LinuxFiles;
 pub use firewall::LinuxFirewall;
 pub use misc::{LinuxClock, LinuxRandom, LinuxSockets, LinuxSysctl};

@@ -44,6 +44,10 @@ impl Marks {
     pub fn text(&self) -> String {
         format!("phantom-wg{}", self.suffix)
     }
+    /// Name of the unit that brings the host to the stored state at boot: `phantom-boot`.
+    pub fn boot_unit(&self) -> String {
+        format!("phantom-boot{}", self.suffix)
+    }
     /// Name of our nftables table (family `inet`): `phantom_wg`.
     pub fn nft_table(&self) -> String {
         format!("phantom_wg{}", self.suffix.replace('-', "_"))

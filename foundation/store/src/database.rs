@@ -216,15 +216,7 @@ fn connect(file: &Path) -> Result<Connection, StoreError> {
 pub(crate) fn create(paths: &Paths) -> Result<(), StoreError> {
     let file = paths.database();
     let failed = |error| StoreError::write(&file, error);
-    let draft = files::beside(&file, ".new");
-    for suffix in ["", "-journal", "-wal", "-shm"] {
-        files::remove(&files::beside(&draft, suffix)).map_err(failed)?;
-    }
-    files::create_private(&draft).map_err(failed)?;
-    fill(&draft).map_err(|error| match error.sqlite_error_code() {
-        Some(ErrorCode::DatabaseBusy) => StoreError::sqlite(&file, error),
-        _ => StoreError::write(&file, error),
-    })?;
+    let draft = make_draft(&file)?;
     // What is left of a database that somebody deleted: SQLite would take it for the log of this one.
     for suffix in ["-wal", "-shm"] {
         files::remove(&files::beside(&file, suffix)).map_err(failed)?;
@@ -234,6 +226,21 @@ pub(crate) fn create(paths: &Paths) -> Result<(), StoreError> {
         files::sync_dir(directory).map_err(failed)?;
     }
     Ok(())
+}
+
+/// Makes an empty database with the current schema beside the place of `file`, in the place of an older draft.
+pub(crate) fn make_draft(file: &Path) -> Result<PathBuf, StoreError> {
+    let failed = |error| StoreError::write(file, error);
+    let draft = files::beside(file, ".new");
+    for suffix in ["", "-journal", "-wal", "-shm"] {
+        files::remove(&files::beside(&draft, suffix)).map_err(failed)?;
+    }
+    files::create_private(&draft).map_err(failed)?;
+    fill(&draft).map_err(|error| match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy) => StoreError::sqlite(file, error),
+        _ => StoreError::write(file, error),
+    })?;
+    Ok(draft)
 }
 
 fn fill(draft: &Path) -> rusqlite::Result<()> {

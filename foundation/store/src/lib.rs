@@ -54,6 +54,7 @@ mod lock;
 mod model;
 mod multihop;
 mod paths;
+mod reset;
 mod row;
 mod run;
 mod schema;

@@ -49,6 +49,10 @@ impl Paths {
     pub fn data_dir(&self) -> PathBuf {
         self.root.join("data")
     }
+    /// The database that a factory reset puts in the place of the present one; it is there while a reset is unfinished.
+    pub(crate) fn reset(&self) -> PathBuf {
+        self.root.join("data/reset.db")
+    }
     /// What the operator may place there.
     pub fn config_dir(&self) -> PathBuf {
         self.root.join("config")

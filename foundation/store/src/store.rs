@@ -18,7 +18,7 @@ use crate::transaction::Transaction;
 #[derive(Debug)]
 pub struct Store {
     paths: Paths,
-    pool: Pool,
+    pub(crate) pool: Pool,
 }
 
 impl Store {
@@ -57,16 +57,20 @@ impl Store {
     /// database (0600), and brings an older schema up to date. Directories and files that stand open to others are
     /// closed; [`Transaction::repairs`] says which.
     pub fn begin<'a>(&'a self, lock: &'a Lock) -> Result<Transaction<'a>, StoreError> {
-        let database = self.paths.database();
-        if lock.path() != self.paths.lock() {
-            return Err(StoreError::ForeignLock { file: database, lock: lock.path().to_owned() });
-        }
+        self.check_lock(lock)?;
         let repairs = files::prepare(&self.paths)?;
         if !self.pool.exists()? {
             crate::database::create(&self.paths)?;
         }
         files::prepare_log(&self.paths)?;
         Ok(Transaction::begin(State::write(&self.pool)?, lock, repairs))
+    }
+
+    pub(crate) fn check_lock(&self, lock: &Lock) -> Result<(), StoreError> {
+        if lock.path() == self.paths.lock() {
+            return Ok(());
+        }
+        Err(StoreError::ForeignLock { file: self.paths.database(), lock: lock.path().to_owned() })
     }
 
     /// Writes the last committed state into a new database file for its owner alone, and waits until the disk has it.

@@ -13,6 +13,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod address;
 mod backend;
 pub mod conf;
 mod host;
@@ -24,6 +25,7 @@ mod subnet;
 mod text;
 mod time;
 
+pub use address::is_public;
 pub use backend::{Backend, BackendChoice, BackendError};
 #[doc(no_inline)]
 pub use conf::{ClientConfig, ConfError, ServerConfig, ServerPeer};

@@ -26,6 +26,13 @@ pub struct Subnet {
     prefix: u8,
 }
 
+impl Default for Subnet {
+    /// 10.8.0.0/24, that of a server that is set up without another wish.
+    fn default() -> Self {
+        Self { base: Ipv4Addr::new(10, 8, 0, 0).into(), prefix: 24 }
+    }
+}
+
 /// Where the addresses of a subnet go when the subnet is changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Remap {

@@ -7,7 +7,9 @@ use phantom_engine::{Change, Engine, EngineError, HostFailure, Scope, Site};
 use phantom_host::{HostError, Port, Protocol};
 use phantom_module::{Action, Call, Effect, Lang, ParamError, Text};
 use phantom_store::Server;
-use phantom_types::{Backend, BackendChoice, HostName, InterfaceName, PrivateKey, PublicKey, Subnet};
+use phantom_types::{
+    Backend, BackendChoice, HostName, InterfaceName, PrivateKey, PublicKey, Subnet, is_public,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -144,7 +146,7 @@ impl Setup {
             endpoint: self.endpoint.clone(),
             ipv6: uplink.and_then(|uplink| uplink.ipv6),
             port: self.port.unwrap_or(51_820),
-            subnet: self.subnet.unwrap_or_else(default_subnet),
+            subnet: self.subnet.unwrap_or_default(),
             subnet6: None,
             interface: self.interface.clone().unwrap_or_else(default_interface),
             backend_choice: choice,
@@ -263,30 +265,8 @@ fn conflict(parameter: &'static str, current: &(impl ToString + ?Sized), hint: S
     CoreError::SetupConflict { parameter, current: current.to_string(), hint }
 }
 
-fn default_subnet() -> Subnet {
-    Subnet::new(Ipv4Addr::new(10, 8, 0, 0), 24).expect("its host bits are zero")
-}
-
 fn default_interface() -> InterfaceName {
     "wg_main".parse().expect("it follows the rules of names")
-}
-
-/// Whether an address can be reached from the Internet: none of the special ranges of RFC 6890.
-fn is_public(address: Ipv4Addr) -> bool {
-    let [a, b, c, _] = address.octets();
-    let shared = a == 100 && (64..128).contains(&b); // RFC 6598
-    let benchmark = a == 198 && (b & 0xfe) == 18; // RFC 2544
-    let protocol = a == 192 && b == 0 && c == 0;
-    let reserved = a == 0 || a >= 240;
-    !(address.is_private()
-        || address.is_loopback()
-        || address.is_link_local()
-        || address.is_multicast()
-        || address.is_documentation()
-        || shared
-        || benchmark
-        || protocol
-        || reserved)
 }
 
 fn report(server: Server, created: bool, changed: Vec<&'static str>, message: &'static str) -> SetupDone {
@@ -303,32 +283,5 @@ fn report(server: Server, created: bool, changed: Vec<&'static str>, message: &'
         backend: server.backend,
         public_key: server.public_key,
         message,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn public_addresses_are_none_of_the_special_ranges() {
-        for text in [
-            "10.0.0.1",
-            "100.64.0.1",
-            "100.127.255.255",
-            "169.254.1.1",
-            "172.31.0.1",
-            "192.0.2.1",
-            "198.19.0.1",
-            "203.0.113.9",
-            "224.0.0.1",
-            "0.1.2.3",
-            "255.255.255.255",
-        ] {
-            assert!(!is_public(text.parse().unwrap()), "{text}");
-        }
-        for text in ["100.63.0.1", "100.128.0.1", "157.230.114.231", "172.32.0.1", "198.20.0.1", "8.8.8.8"] {
-            assert!(is_public(text.parse().unwrap()), "{text}");
-        }
     }
 }

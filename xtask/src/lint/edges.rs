@@ -53,6 +53,7 @@ const LAYERS: &[Layer] = &[
     ),
     layer("phantom-tunnel", &["phantom-types", "phantom-certs"], &[]),
     layer("phantom-casper", &["phantom-types", "phantom-store"], &[]),
+    layer("phantom-factory-reset", &["phantom-types", "phantom-store", "phantom-host"], &[]),
     layer("phantom-multihop", FOUNDATION, &[]),
     layer(
         "phantom-api",
@@ -112,6 +113,25 @@ const LIGHT: &[(&str, &[&str])] = &[
             "phantom-module",
             "phantom-host",
             "phantom-engine",
+            "phantom-api",
+            "phantom-tunnel",
+        ],
+    ),
+    // It stands on the stored state and the host alone, and works when everything else is broken.
+    (
+        "phantom-factory-reset",
+        &[
+            "clap",
+            "ratatui",
+            "rustls",
+            "aws-lc-rs",
+            "ring",
+            "phantom-module",
+            "phantom-engine",
+            "phantom-core",
+            "phantom-dns",
+            "phantom-ghost",
+            "phantom-multihop",
             "phantom-api",
             "phantom-tunnel",
         ],

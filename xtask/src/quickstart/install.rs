@@ -18,6 +18,10 @@ const PROGRAMS: [&str; 6] = [
     "phantom-casper-ios",
 ];
 
+/// The folder of the factory reset, which is no everyday command, and the path under which it is known.
+const RESET_DIR: &str = "/opt/phantom-wg/phantom";
+const RESET_SCRIPT: &str = "factory-reset.sh";
+
 /// Folders of generated files, below `docs/` or the folder of the programs, and where their files belong.
 const TEXTS: [(&str, &str); 5] = [
     ("man", "/usr/local/share/man/man1"),
@@ -37,6 +41,12 @@ pub(super) fn run(built: &Path, manifest: &mut Manifest) -> Result<bool> {
     for program in PROGRAMS {
         changed |= place(&built.join(program), &Path::new(PROGRAMS_DIR).join(program), 0o755, manifest)?;
     }
+    let reset = Path::new(RESET_DIR);
+    changed |= place(&built.join("factory-reset"), &reset.join("factory-reset"), 0o755, manifest)?;
+    let beside = built.join(RESET_SCRIPT);
+    let script =
+        if beside.is_file() { beside } else { workspace::root().join("factory-reset").join(RESET_SCRIPT) };
+    place(&script, &reset.join(RESET_SCRIPT), 0o755, manifest)?;
     let docs = if built.join("man").is_dir() { built.to_owned() } else { workspace::root().join("docs") };
     for (from, to) in TEXTS {
         for file in files(&docs.join(from))? {

@@ -176,10 +176,11 @@ fn gather(job_dir: &Path, programs: &Path) -> Result {
         let path = entry.context(programs.display())?.path();
         strip(&path, &bin.join(path.file_name().unwrap_or_default()))?;
     }
-    let reset = workspace::build(["build", "-p", "xtask", "--features", "reset", "--bins"])?;
-    for program in reset.iter().filter(|program| ["xtask", "phantom-reset"].contains(&&*program.target)) {
+    let tasks = workspace::build(["build", "-p", "xtask"])?;
+    for program in tasks.iter().filter(|program| program.target == "xtask") {
         strip(&program.path, &bin.join(&program.target))?;
     }
+    Cmd::line("cp").arg(workspace::root().join("factory-reset/factory-reset.sh")).arg(&bin).quiet()?;
     let docs = workspace::root().join("docs");
     for generated in ["man", "completions"].map(|name| docs.join(name)).iter().filter(|dir| dir.is_dir()) {
         Cmd::line("cp -r").arg(generated).arg(&bin).quiet()?;

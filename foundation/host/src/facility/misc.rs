@@ -85,6 +85,8 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> Timestamp;
     /// Time since some fixed point; never goes back.
     fn monotonic(&self) -> Duration;
+    /// Whether a time service keeps the wall clock right (`STA_UNSYNC` of `adjtimex(2)` is not set).
+    fn synchronised(&self) -> Result<bool>;
     /// Waits.
     fn sleep(&self, time: Duration);
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use phantom_types::Timestamp;
 
 use super::FakeHost;
-use crate::Clock;
+use crate::{Clock, Result};
 
 /// Something that is to happen at a time.
 type Event = Box<dyn FnOnce(&FakeHost) + Send>;
@@ -13,6 +13,7 @@ type Event = Box<dyn FnOnce(&FakeHost) + Send>;
 pub(super) struct Time {
     now: Timestamp,
     monotonic: Duration,
+    synchronised: bool,
     events: Vec<(Duration, Event)>,
 }
 
@@ -21,6 +22,7 @@ impl Default for Time {
         Self {
             now: Timestamp::from_micros(1_757_380_307_000_000),
             monotonic: Duration::ZERO,
+            synchronised: true,
             events: Vec::new(),
         }
     }
@@ -55,6 +57,9 @@ impl Clock for FakeHost {
     fn monotonic(&self) -> Duration {
         self.state().time.monotonic
     }
+    fn synchronised(&self) -> Result<bool> {
+        Ok(self.state().time.synchronised)
+    }
     fn sleep(&self, time: Duration) {
         self.advance(time);
     }
@@ -76,6 +81,10 @@ impl FakeHost {
     /// Sets the wall clock. The monotonic one is not touched.
     pub fn set_now(&self, now: Timestamp) {
         self.state().time.now = now;
+    }
+    /// Says whether a time service keeps the wall clock right.
+    pub fn set_synchronised(&self, synchronised: bool) {
+        self.state().time.synchronised = synchronised;
     }
     /// Lets something happen after this time has gone by, by [`Self::advance`] or a sleep of the program: a
     /// handshake, a process that dies.

@@ -97,9 +97,25 @@ impl Clock for LinuxClock {
         static START: OnceLock<Instant> = OnceLock::new();
         START.get_or_init(Instant::now).elapsed()
     }
+    fn synchronised(&self) -> Result<bool> {
+        let status = clock_status().map_err(|e| HostError::io("asking the kernel's clock", e))?;
+        Ok(status & nix::libc::STA_UNSYNC == 0)
+    }
     fn sleep(&self, time: Duration) {
         thread::sleep(time);
     }
+}
+
+/// The status bits of the kernel's clock (`timex.h`).
+#[expect(unsafe_code, reason = "no library offers adjtimex(2)")]
+fn clock_status() -> std::io::Result<i32> {
+    // SAFETY: a `timex` is plain numbers, for which zero is a value; its `modes` of 0 makes the call a question. The
+    // pointer is to a value of this function.
+    let (answer, clock) = unsafe {
+        let mut clock: nix::libc::timex = std::mem::zeroed();
+        (nix::libc::adjtimex(&raw mut clock), clock)
+    };
+    if answer < 0 { Err(std::io::Error::last_os_error()) } else { Ok(clock.status) }
 }
 
 /// The kernel's random generator.

@@ -35,6 +35,9 @@ pub fn busy_file(run_dir: &Path) -> PathBuf {
     run_dir.join("unit-busy")
 }
 
+/// What the names of the services of interfaces begin with.
+const INTERFACE_UNIT: &str = "wg-quick@";
+
 /// So many peers go to the device in one request at most.
 const PEERS_AT_ONCE: usize = 1000;
 
@@ -75,6 +78,10 @@ fn take(scene: &Scene<'_>, wanted: &Wanted, step: &Step) -> Result<(), HostError
         Op::AddUfw(rule) => host.firewall.add_ufw(scene.marks, rule),
         Op::RemoveUfw(rule) => host.firewall.remove_ufw(scene.marks, rule),
         Op::InstallUnit(unit) => host.services.install(unit),
+        // The service of an interface has commands of its own, which wait for the lock that the caller holds.
+        Op::UninstallUnit(name) if name.starts_with(INTERFACE_UNIT) => {
+            while_busy(scene, || host.services.uninstall(name))
+        }
         Op::UninstallUnit(name) => host.services.uninstall(name),
         Op::StartUnit(unit) => host.services.start(unit, SERVICE_WAIT),
         Op::StopUnit(unit) => host.services.stop(unit, SERVICE_WAIT),

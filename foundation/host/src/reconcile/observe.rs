@@ -8,7 +8,9 @@ use phantom_types::{Backend, InterfaceName};
 use zeroize::Zeroizing;
 
 use super::{Scene, Wanted, WantedFile};
-use crate::{Device, FileInfo, InForce, Link, LinkKind, Result, Route, Rule, ServiceState, UfwRules};
+use crate::{
+    Device, FileInfo, HostError, InForce, Link, LinkKind, Result, Route, Rule, ServiceState, UfwRules,
+};
 
 /// The host as it is, as far as it concerns us.
 #[derive(Clone, Debug)]
@@ -85,7 +87,11 @@ pub fn observe(scene: &Scene<'_>, wanted: &Wanted) -> Result<Observed> {
     let claims = claims(scene)?;
     let (interfaces, stale_claims) = interfaces(scene, wanted, &units, &claims)?;
     // Last, for the sake of a predecessor that was killed: the program that it had started may still be at work.
-    let firewall = host.firewall.in_force(scene.marks, &wanted.firewall)?;
+    let firewall = match host.firewall.in_force(scene.marks, &wanted.firewall) {
+        // Where there is no packet filter, there is nothing of ours in one.
+        Err(HostError::Unsupported { .. }) if wanted.firewall.is_empty() => InForce::Absent,
+        other => other?,
+    };
     let ufw = host.firewall.ufw(scene.marks)?;
     Ok(Observed {
         interfaces,

@@ -46,7 +46,8 @@ pub fn plan(marks: &Marks, observed: &Observed, wanted: &Wanted) -> Result<Vec<S
                     plan_settings(name, fresh, observed, wanted, &mut add);
                 }
             }
-            None if interface.link.is_some() => {
+            // A claim of ours may be older than a link of somebody else.
+            None if interface.link.is_some() && interface.ours => {
                 delete.push(Step::new(
                     StepKind::Link,
                     StepAction::Delete,

@@ -1,0 +1,270 @@
+//! The command `factory-reset`.
+
+use std::cell::RefCell;
+use std::ffi::{OsStr, OsString};
+use std::io::{BufRead, Write};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use nix::sys::signal::{SigSet, Signal};
+use phantom_host::Host;
+use phantom_host::linux::{Called, call};
+use phantom_store::{Language, Paths, State, Store};
+
+use crate::reset::{self, Done, Place};
+use crate::text::{self, Texts};
+use crate::{Removed, ResetError, Stage};
+
+/// What has to be typed.
+const WORD: &str = "RESET";
+/// How long the command may take to start the server.
+const API_LIMIT: Duration = Duration::from_mins(2);
+
+/// What the environment says.
+#[derive(Clone, Debug, Default)]
+pub struct Environment {
+    /// `PHANTOM_LANG`.
+    pub lang: Option<String>,
+    /// `PHANTOM_ROOT`.
+    pub root: Option<PathBuf>,
+    /// This program.
+    pub this: Option<PathBuf>,
+    /// The run directory, where it is not that of the install directory: for tests, no variable sets it.
+    pub run_dir: Option<PathBuf>,
+}
+
+impl Environment {
+    /// Of this process.
+    pub fn of_process() -> Self {
+        Self {
+            lang: std::env::var("PHANTOM_LANG").ok(),
+            root: std::env::var_os("PHANTOM_ROOT").filter(|root| !root.is_empty()).map(PathBuf::from),
+            this: std::env::current_exe().ok(),
+            run_dir: None,
+        }
+    }
+}
+
+/// The streams of a run.
+pub struct Streams<'a> {
+    /// Where the answer to the question is read.
+    pub input: &'a mut dyn BufRead,
+    /// What is done.
+    pub out: &'a mut dyn Write,
+    /// What went wrong.
+    pub err: &'a mut dyn Write,
+}
+
+/// The words of a command line.
+#[derive(Debug, Default)]
+struct Words {
+    language: Option<Language>,
+    root: Option<PathBuf>,
+    wish: Wish,
+    yes: bool,
+}
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Wish {
+    #[default]
+    Reset,
+    Uninstall,
+    Help,
+    Version,
+}
+
+/// Runs the command and gives its exit status: 0 done, 1 refused or unfinished, 2 wrong words.
+///
+/// `open` makes the host of an installation, whose programs lie in the given folder.
+pub fn main(
+    words: impl IntoIterator<Item = OsString>,
+    environment: &Environment,
+    streams: &mut Streams<'_>,
+    open: impl FnOnce(&Paths, PathBuf) -> Host,
+) -> u8 {
+    let said = match Words::read(words) {
+        Ok(said) => said,
+        Err(word) => {
+            let paths = paths(&Words::default(), environment);
+            let texts = text::texts(language(None, environment, &paths, streams));
+            let _ = writeln!(streams.err, "factory-reset: {word}\n{}", texts.usage);
+            return 2;
+        }
+    };
+    let paths = paths(&said, environment);
+    let language = language(said.language, environment, &paths, streams);
+    let texts = text::texts(language);
+    let shown = match said.wish {
+        Wish::Help => Some(format!("{}\n\n{}", texts.usage, texts.help)),
+        Wish::Version => Some(format!("factory-reset {}", env!("CARGO_PKG_VERSION"))),
+        Wish::Reset | Wish::Uninstall => None,
+    };
+    if let Some(shown) = shown {
+        return u8::from(writeln!(streams.out, "{shown}").is_err());
+    }
+    let programs = reset::programs(environment.this.clone());
+    let host = open(&paths, programs.clone());
+    if !host.privileged {
+        let _ = writeln!(streams.err, "{}: {}", texts.error, texts.root);
+        return 1;
+    }
+    if said.wish == Wish::Reset && !said.yes && !confirmed(texts, streams) {
+        let _ = writeln!(streams.out, "{}", texts.cancelled);
+        return 1;
+    }
+    // The terminal may hang on the very tunnel that goes down now.
+    let _ = SigSet::from(Signal::SIGHUP).thread_block();
+    run(said.wish, &host, &paths, &programs, language, streams)
+}
+
+fn run(
+    wish: Wish,
+    host: &Host,
+    paths: &Paths,
+    programs: &std::path::Path,
+    language: Language,
+    streams: &mut Streams<'_>,
+) -> u8 {
+    let texts = text::texts(language);
+    let out = RefCell::new(&mut *streams.out);
+    // Nothing that is said stops the run: who was to read it may be gone.
+    let place = Place {
+        host,
+        paths,
+        api: &|words| api(programs, paths, language, words),
+        stage: &|stage: Stage| {
+            let mut out = out.borrow_mut();
+            let _ = writeln!(out, "{}", text::stage(stage, language)).and_then(|()| out.flush());
+        },
+        removed: &|one: &Removed| {
+            let word = if one.gone { texts.removed } else { texts.restored };
+            let _ = writeln!(out.borrow_mut(), "  {}: {word}", one.target);
+        },
+    };
+    let result = match wish {
+        Wish::Uninstall => reset::uninstall(&place).map(|()| None),
+        _ => reset::reset(&place).map(Some),
+    };
+    match result {
+        Ok(None) => 0,
+        Ok(Some(done)) => {
+            let _ =
+                streams.out.write_all(summary(&done, texts).as_bytes()).and_then(|()| streams.out.flush());
+            0
+        }
+        Err(error) => {
+            let _ = writeln!(streams.err, "{}: {}", texts.error, text::error(&error, language));
+            let untouched = matches!(error, ResetError::Lock(_) | ResetError::Ssh { .. });
+            let hint = if untouched { texts.cancelled } else { texts.interrupted };
+            let _ = writeln!(streams.err, "{hint}");
+            1
+        }
+    }
+}
+
+/// Explains, asks, and says whether the answer was the word.
+fn confirmed(texts: &Texts, streams: &mut Streams<'_>) -> bool {
+    let _ =
+        write!(streams.out, "{}\n{} ", texts.explanation, texts.prompt).and_then(|()| streams.out.flush());
+    let mut answer = Vec::new();
+    // Whatever is longer than the word cannot be it.
+    let read = std::io::Read::take(&mut *streams.input, 64).read_until(b'\n', &mut answer);
+    read.is_ok() && answer.strip_suffix(b"\n").unwrap_or(&answer) == WORD.as_bytes()
+}
+
+fn summary(done: &Done, texts: &Texts) -> String {
+    let Some(server) = &done.server else { return format!("{}\n{}\n", texts.completed, texts.not_set_up) };
+    let endpoint = server.endpoint.as_ref().map_or_else(|| server.server_ip.to_string(), ToString::to_string);
+    format!(
+        "{}\n{} {} udp {endpoint}:{} {}\n{}",
+        texts.completed, server.interface, server.subnet, server.port, server.public_key, done.status
+    )
+}
+
+/// Calls `phantom-api` of this installation.
+fn api(
+    programs: &std::path::Path,
+    paths: &Paths,
+    language: Language,
+    words: &[&str],
+) -> Result<Called, ResetError> {
+    let program = programs.join("phantom-api");
+    if !program.is_file() {
+        return Err(ResetError::NoCommand { program });
+    }
+    let mut args = vec!["--lang".to_owned(), language.as_str().to_owned()];
+    if paths.instance().is_some() {
+        args.extend(["--root".to_owned(), paths.root().display().to_string()]);
+    }
+    args.extend(words.iter().map(|word| (*word).to_owned()));
+    Ok(call(&program, &args, API_LIMIT)?)
+}
+
+fn paths(said: &Words, environment: &Environment) -> Paths {
+    let root = said.root.clone().or_else(|| environment.root.clone());
+    let root = root.unwrap_or_else(|| Paths::DEFAULT_ROOT.into());
+    match &environment.run_dir {
+        Some(run_dir) => Paths::with_run_dir(root, run_dir),
+        None => Paths::new(root),
+    }
+}
+
+impl Words {
+    /// Reads the words; gives one that is not understood.
+    fn read(words: impl IntoIterator<Item = OsString>) -> Result<Self, String> {
+        let mut said = Self::default();
+        let mut words = words.into_iter();
+        while let Some(word) = words.next() {
+            let shown =
+                || word.to_string_lossy().chars().filter(|c| !c.is_control()).take(64).collect::<String>();
+            let bytes = word.as_bytes();
+            let equals = bytes.iter().position(|byte| *byte == b'=');
+            let (option, joined) = match equals {
+                Some(at) => (&bytes[..at], Some(OsStr::from_bytes(&bytes[at + 1..]).to_owned())),
+                None => (bytes, None),
+            };
+            match std::str::from_utf8(option).unwrap_or_default() {
+                "--yes" if joined.is_none() => said.yes = true,
+                "--uninstall" if joined.is_none() => said.wish = Wish::Uninstall,
+                "--help" | "-h" if joined.is_none() => said.wish = Wish::Help,
+                "--version" if joined.is_none() => said.wish = Wish::Version,
+                "--root" => {
+                    let root = joined.or_else(|| words.next()).filter(|root| !root.is_empty());
+                    said.root = Some(root.ok_or_else(shown)?.into());
+                }
+                "--lang" => {
+                    let code = joined.or_else(|| words.next()).ok_or_else(shown)?;
+                    said.language = Some(code.to_str().and_then(Language::from_code).ok_or_else(shown)?);
+                }
+                _ => return Err(shown()),
+            }
+        }
+        Ok(said)
+    }
+}
+
+/// `--lang`, then `PHANTOM_LANG`, then the stored setting where it can be read, then English.
+fn language(
+    option: Option<Language>,
+    environment: &Environment,
+    paths: &Paths,
+    streams: &mut Streams<'_>,
+) -> Language {
+    let store = Store::new(paths.clone());
+    let stored = || store.read(State::settings).ok().and_then(|settings| settings.language);
+    let wish = option.or_else(|| from_environment(environment, streams));
+    wish.or_else(stored).unwrap_or(Language::En)
+}
+
+/// `tr` and `tr_TR.UTF-8` are Turkish; an unknown value is ignored with a line.
+fn from_environment(environment: &Environment, streams: &mut Streams<'_>) -> Option<Language> {
+    let locale = environment.lang.as_deref().filter(|locale| !locale.is_empty())?;
+    let code = locale.split(['_', '.', '@', '-']).next().unwrap_or_default();
+    let language = Language::from_code(&code.to_ascii_lowercase());
+    if language.is_none() {
+        let _ = writeln!(streams.err, "factory-reset: PHANTOM_LANG {locale:?} is not known: en, tr");
+    }
+    language
+}

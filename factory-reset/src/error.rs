@@ -1,0 +1,49 @@
+//! What can go wrong.
+
+use std::path::PathBuf;
+
+use phantom_host::HostError;
+use phantom_host::reconcile::ApplyError;
+use phantom_store::{LockError, StoreError};
+
+/// Why a reset was refused, or is unfinished.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ResetError {
+    /// Another change was running for the whole time.
+    #[error("the state is locked")]
+    Lock(#[from] LockError),
+    /// A rule of ours concerns a port that SSH listens on: removing it could lock the administrator out.
+    #[error("a rule of the system concerns the SSH port {port}")]
+    Ssh {
+        /// The port.
+        port: u16,
+    },
+    /// The stored state could not be exchanged.
+    #[error("the stored state could not be exchanged")]
+    Store(#[from] StoreError),
+    /// The host did not answer.
+    #[error("the host did not answer")]
+    Host(#[from] HostError),
+    /// Something on the host could not be removed.
+    #[error("something could not be removed")]
+    Step(#[from] ApplyError),
+    /// What was removed is there again.
+    #[error("something of ours comes back as soon as it is removed: {what}")]
+    Stubborn {
+        /// The objects.
+        what: String,
+    },
+    /// The command that starts the server is nowhere to be found.
+    #[error("{} is not there", program.display())]
+    NoCommand {
+        /// Where it was looked for.
+        program: PathBuf,
+    },
+    /// The server did not start.
+    #[error("the server was not started: {detail}")]
+    Start {
+        /// What the command said.
+        detail: String,
+    },
+}

@@ -1,0 +1,151 @@
+//! Taking everything of ours off the host, by its marks.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use phantom_host::reconcile::{Scene, Step, StepAction, StepKind, Wanted, apply, busy_file, observe, plan};
+use phantom_host::{Hook, Match, Verdict};
+use phantom_types::InterfaceName;
+
+use crate::ResetError;
+
+/// A step can bring others to light: a service that ends takes its link along.
+const ROUNDS: usize = 5;
+/// Where the WireGuard configurations of this system and of others lie.
+const WIREGUARD: &str = "/etc/wireguard";
+/// What stays in the run directory while the lock is held: what all processes meet at.
+const MEETING: [&str; 3] = ["lock", "boot", "changing"];
+
+/// What is told of each step that was taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Removed {
+    /// The object, as in `wg_main`.
+    pub target: String,
+    /// It was removed; else it was brought back to what it had been before the system.
+    pub gone: bool,
+}
+
+/// What a removal leaves standing, because a server will stand there again in a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leaving {
+    /// Nothing.
+    Nothing,
+    /// The packet filter that lets nothing of clients through, the unit that finishes after a reboot, and the kernel's
+    /// forwarding, which others may have come to need.
+    Closed,
+}
+
+/// The interfaces that are ours or claimed, those of configurations with our mark, and `more`: no packet may leave by
+/// them or come in from them while the rest is removed.
+pub(crate) fn interfaces(
+    scene: &Scene<'_>,
+    more: impl IntoIterator<Item = InterfaceName>,
+) -> Result<BTreeSet<InterfaceName>, ResetError> {
+    let observed = observe(scene, &Wanted::nothing())?;
+    let marked =
+        observed.interfaces.into_iter().filter(|(_, interface)| interface.ours).map(|(name, _)| name);
+    let mut names: BTreeSet<InterfaceName> = marked.chain(more).collect();
+    let stem = |path: &Path| path.file_stem()?.to_str()?.parse().ok();
+    let configurations =
+        observed.stale_files.keys().filter(|path| path.parent() == Some(Path::new(WIREGUARD)));
+    names.extend(configurations.filter_map(|path| stem(path)));
+    Ok(names)
+}
+
+/// A state in which there is nothing of ours but a packet filter that drops whatever comes from these interfaces or goes
+/// there.
+pub(crate) fn closed(interfaces: &BTreeSet<InterfaceName>) -> Wanted {
+    let mut wanted = Wanted::nothing();
+    for name in interfaces {
+        let (from, to) = (
+            Match::In { interface: name.to_string(), not: false },
+            Match::Out { interface: name.to_string(), not: false },
+        );
+        wanted.firewall.add(Hook::Forward, 0, vec![from.clone()], Verdict::Drop);
+        wanted.firewall.add(Hook::Forward, 0, vec![to], Verdict::Drop);
+        wanted.firewall.add(Hook::Input, 0, vec![from], Verdict::Drop);
+    }
+    wanted
+}
+
+/// Closes the packet filter and stops and removes the services.
+pub(crate) fn stop(scene: &Scene<'_>, wanted: &Wanted, leaving: Leaving) -> Result<Vec<Removed>, ResetError> {
+    // What a predecessor left that was killed while it stopped a service.
+    let busy = busy_file(scene.run_dir);
+    if scene.host.files.info(&busy)?.is_some() {
+        scene.host.files.remove_dir(&busy)?;
+    }
+    let steps = steps(scene, wanted, leaving)?;
+    let (closing, rest): (Vec<Step>, Vec<Step>) =
+        steps.into_iter().partition(|step| step.kind == StepKind::Firewall);
+    let closing: Vec<Step> = closing.into_iter().filter(|step| step.action != StepAction::Delete).collect();
+    apply(scene, wanted, &closing)?;
+    let services: Vec<Step> = rest.into_iter().filter(|step| step.kind == StepKind::Service).collect();
+    apply(scene, wanted, &services)?;
+    Ok(services.iter().map(said).collect())
+}
+
+/// Brings the host to `wanted`, which is nothing or a closed packet filter, but for what is left.
+pub(crate) fn clear(
+    scene: &Scene<'_>,
+    wanted: &Wanted,
+    leaving: Leaving,
+) -> Result<Vec<Removed>, ResetError> {
+    let mut removed = Vec::new();
+    let mut left = steps(scene, wanted, leaving)?;
+    for _ in 0..ROUNDS {
+        if left.is_empty() {
+            return Ok(removed);
+        }
+        apply(scene, wanted, &left)?;
+        removed.extend(left.iter().filter(|step| is_removal(step)).map(said));
+        left = steps(scene, wanted, leaving)?;
+    }
+    let what: Vec<&str> = left.iter().map(|step| step.target.as_str()).collect();
+    if what.is_empty() { Ok(removed) } else { Err(ResetError::Stubborn { what: what.join(", ") }) }
+}
+
+/// Takes everything of ours off the host, with the packet filter going last, and says what that was. What is stored
+/// stays, so that `phantom-api core reconcile` brings all of it back. The caller holds the lock.
+pub fn remove_everything(scene: &Scene<'_>) -> Result<Vec<Removed>, ResetError> {
+    let wanted = closed(&interfaces(scene, None)?);
+    let mut removed = stop(scene, &wanted, Leaving::Nothing)?;
+    removed.extend(clear(scene, &wanted, Leaving::Nothing)?);
+    removed.extend(clear(scene, &Wanted::nothing(), Leaving::Nothing)?);
+    Ok(removed)
+}
+
+/// Removes what lies in the run directory but for what all processes meet at.
+pub(crate) fn clear_run_dir(scene: &Scene<'_>) -> Result<(), ResetError> {
+    for name in scene.host.files.list(scene.run_dir)? {
+        if MEETING.iter().any(|meeting| Path::new(meeting) == name) {
+            continue;
+        }
+        let path = scene.run_dir.join(name);
+        match scene.host.files.info(&path)? {
+            Some(info) if info.dir => scene.host.files.remove_dir(&path)?,
+            Some(_) => scene.host.files.remove(&path)?,
+            None => {}
+        }
+    }
+    Ok(())
+}
+
+fn steps(scene: &Scene<'_>, wanted: &Wanted, leaving: Leaving) -> Result<Vec<Step>, ResetError> {
+    let mut steps = plan(scene.marks, &observe(scene, wanted)?, wanted)?;
+    if leaving == Leaving::Closed {
+        let boot = scene.marks.boot_unit();
+        steps.retain(|step| {
+            step.kind != StepKind::Sysctl && !(step.kind == StepKind::Service && step.target == boot)
+        });
+    }
+    Ok(steps)
+}
+
+fn is_removal(step: &Step) -> bool {
+    step.action == StepAction::Delete || step.kind == StepKind::Sysctl
+}
+
+fn said(step: &Step) -> Removed {
+    Removed { target: step.target.clone(), gone: step.action == StepAction::Delete }
+}

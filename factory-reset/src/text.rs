@@ -1,0 +1,125 @@
+//! The words of the run, in English and Turkish (API section 12.5).
+
+use phantom_store::Language;
+
+use crate::{ResetError, Stage};
+
+/// The texts of a language.
+pub(crate) struct Texts {
+    pub explanation: &'static str,
+    pub prompt: &'static str,
+    pub cancelled: &'static str,
+    pub completed: &'static str,
+    pub interrupted: &'static str,
+    pub not_set_up: &'static str,
+    pub removed: &'static str,
+    pub restored: &'static str,
+    pub error: &'static str,
+    pub root: &'static str,
+    pub usage: &'static str,
+    pub help: &'static str,
+}
+
+const ENGLISH: Texts = Texts {
+    explanation: "This removes all clients, keys, exits and logs of Phantom-WG for good. No backup is made.",
+    prompt: "Type RESET to continue:",
+    cancelled: "Cancelled, nothing was changed.",
+    completed: "Factory reset completed. SSH access is unchanged.",
+    interrupted: "Factory reset interrupted; run it again to finish.",
+    not_set_up: "The system is not set up. Run: phantom-api core setup",
+    removed: "removed",
+    restored: "restored",
+    error: "Error",
+    root: "Root privileges are required",
+    usage: "Usage: factory-reset [--yes] [--lang en|tr]",
+    help: "Removes all clients, keys, exits and logs, and starts the server anew with new keys. SSH, and whatever\n\
+           does not carry the marks of Phantom-WG, stays as it is.\n\n\
+           \x20 --yes           does not ask\n\
+           \x20 --lang en|tr    language of the text\n\
+           \x20 --root DIR      the install directory (default /opt/phantom-wg)\n\
+           \x20 --uninstall     takes the server off the host and leaves what is stored; does not ask\n\
+           \x20 --help, -h      this text\n\
+           \x20 --version       the version",
+};
+
+const TURKISH: Texts = Texts {
+    explanation: "Bu işlem Phantom-WG'nin tüm istemcilerini, anahtarlarını, çıkışlarını ve günlüklerini kalıcı olarak \
+                  siler. Yedekleme yapılmaz.",
+    prompt: "Devam etmek için RESET yazın:",
+    cancelled: "İptal edildi, hiçbir şey değiştirilmedi.",
+    completed: "Factory reset tamamlandı. SSH erişimi değişmedi.",
+    interrupted: "Factory reset yarıda kaldı; tamamlamak için yeniden çalıştırın.",
+    not_set_up: "Sistem kurulmamış. Çalıştırın: phantom-api core setup",
+    removed: "kaldırıldı",
+    restored: "eski haline getirildi",
+    error: "Hata",
+    root: "Root yetkisi gerekir",
+    usage: "Kullanım: factory-reset [--yes] [--lang en|tr]",
+    help: "Tüm istemcileri, anahtarları, çıkışları ve günlükleri kaldırır, sunucuyu yeni anahtarlarla yeniden\n\
+           başlatır. SSH ve Phantom-WG'nin işaretini taşımayan her şey olduğu gibi kalır.\n\n\
+           \x20 --yes           soru sormaz\n\
+           \x20 --lang en|tr    metnin dili\n\
+           \x20 --root DİZİN    kurulum dizini (varsayılan /opt/phantom-wg)\n\
+           \x20 --uninstall     sunucuyu bu makineden kaldırır, kayıtlı durumu bırakır; soru sormaz\n\
+           \x20 --help, -h      bu metin\n\
+           \x20 --version       sürüm",
+};
+
+pub(crate) fn texts(language: Language) -> &'static Texts {
+    match language {
+        Language::En => &ENGLISH,
+        Language::Tr => &TURKISH,
+    }
+}
+
+pub(crate) fn stage(stage: Stage, language: Language) -> &'static str {
+    match (stage, language) {
+        (Stage::Stopping, Language::En) => "Stopping services",
+        (Stage::Stopping, Language::Tr) => "Servisler durduruluyor",
+        (Stage::Objects, Language::En) => "Removing system objects",
+        (Stage::Objects, Language::Tr) => "Sistem nesneleri kaldırılıyor",
+        (Stage::Data, Language::En) => "Removing data",
+        (Stage::Data, Language::Tr) => "Veriler siliniyor",
+        (Stage::Keys, Language::En) => "Creating new server keys",
+        (Stage::Keys, Language::Tr) => "Yeni sunucu anahtarları üretiliyor",
+        (Stage::Starting, Language::En) => "Starting WireGuard",
+        (Stage::Starting, Language::Tr) => "WireGuard başlatılıyor",
+    }
+}
+
+/// What went wrong, on one line, and what to do where that is known.
+pub(crate) fn error(error: &ResetError, language: Language) -> String {
+    let chain = chain(error);
+    match (error, language) {
+        (ResetError::Ssh { port }, Language::En) => {
+            format!(
+                "A ufw rule of Phantom-WG concerns the SSH port {port}/tcp: give SSH a rule of its own or another port first"
+            )
+        }
+        (ResetError::Ssh { port }, Language::Tr) => {
+            format!(
+                "Phantom-WG'ye ait bir ufw kuralı {port}/tcp SSH portuyla ilgili: önce SSH için ayrı bir kural ekleyin veya portunu değiştirin"
+            )
+        }
+        (ResetError::Lock(_), Language::En) => format!("Another change is running: {chain}"),
+        (ResetError::Lock(_), Language::Tr) => format!("Başka bir değişiklik sürüyor: {chain}"),
+        (ResetError::NoCommand { program }, Language::En) => {
+            format!("{} is missing: install Phantom-WG again", program.display())
+        }
+        (ResetError::NoCommand { program }, Language::Tr) => {
+            format!("{} yok: Phantom-WG'yi yeniden kurun", program.display())
+        }
+        (_, Language::En | Language::Tr) => chain,
+    }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text.replace('\n', "; ")
+}

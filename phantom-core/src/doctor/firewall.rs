@@ -1,0 +1,111 @@
+//! Checks of the packet filter and of those who share it.
+
+use phantom_host::{FirewallKind, HostError, InForce, ServiceState};
+
+use super::{Case, Finding};
+
+pub(super) fn packet_filter(case: &Case<'_>) -> Finding {
+    let firewall = &case.engine.host().firewall;
+    let name = match firewall.kind() {
+        Ok(FirewallKind::Nftables) => "nftables",
+        Ok(FirewallKind::Iptables) => "iptables",
+        Err(HostError::Unsupported { .. } | HostError::NotInstalled { .. }) => {
+            let found = case.problem("There is no packet filter", "Paket filtresi yok");
+            return found.hint(case.pick("Install it: apt install nftables", "Kurun: apt install nftables"));
+        }
+        Err(error) => return case.silent(&error),
+    };
+    let Some(stored) = case.stored() else {
+        return case.ok(format!("{name} is there"), format!("{name} var"));
+    };
+    match firewall.in_force(case.engine.marks(), &stored.wanted.firewall) {
+        Err(error) => case.silent(&error),
+        Ok(InForce::Same) => {
+            case.ok(format!("The rules are in force ({name})"), format!("Kurallar yürürlükte ({name})"))
+        }
+        Ok(InForce::Absent | InForce::Different) => {
+            let found = case.problem(
+                format!("The rules are not in force, or somebody has changed them ({name})"),
+                format!("Kurallar yürürlükte değil veya biri onları değiştirmiş ({name})"),
+            );
+            found.hint(case.reconcile())
+        }
+    }
+}
+
+pub(super) fn ufw(case: &Case<'_>) -> Finding {
+    let rules = match case.engine.host().firewall.ufw(case.engine.marks()) {
+        Ok(rules) => rules,
+        Err(error) => return case.silent(&error),
+    };
+    let Some(rules) = rules.filter(|rules| rules.active) else {
+        return case.ok("ufw is not active", "ufw aktif değil");
+    };
+    match case.stored() {
+        Some(stored) if !stored.wanted.ufw.is_subset(&rules.ours) => {
+            let found = case.problem(
+                "ufw is active and does not let the VPN through",
+                "ufw aktif ve VPN'e izin vermiyor",
+            );
+            found.hint(case.reconcile())
+        }
+        Some(_) => case.ok("ufw is active and lets the VPN through", "ufw aktif ve VPN'e izin veriyor"),
+        None => case.ok(
+            "ufw is active: setup adds rules of its own to it",
+            "ufw aktif: setup ona kendi kurallarını ekler",
+        ),
+    }
+}
+
+pub(super) fn docker(case: &Case<'_>) -> Finding {
+    let links = match case.engine.host().network.links() {
+        Ok(links) => links,
+        Err(error) => return case.silent(&error),
+    };
+    if !links.iter().any(|link| link.name == "docker0") {
+        return case.ok("Docker has no network here", "Docker'ın burada ağı yok");
+    }
+    let force = case
+        .stored()
+        .map(|stored| case.engine.host().firewall.in_force(case.engine.marks(), &stored.wanted.firewall));
+    match force {
+        Some(Ok(InForce::Absent | InForce::Different)) => {
+            let found = case.problem(
+                "Docker drops forwarded packets, and our rules beside its own are not complete",
+                "Docker yönlendirilen paketleri düşürüyor ve onun yanındaki kurallarımız eksik",
+            );
+            found.hint(case.reconcile())
+        }
+        _ => case.ok(
+            "Docker is there: rules of ours let the clients' packets pass beside its own",
+            "Docker var: kurallarımız istemci paketlerini onunkilerin yanında geçirir",
+        ),
+    }
+}
+
+pub(super) fn firewalld(case: &Case<'_>) -> Finding {
+    match case.engine.host().services.status("firewalld") {
+        Err(error) => case.silent(&error),
+        Ok(status) if status.state != ServiceState::Active => {
+            case.ok("firewalld is not active", "firewalld aktif değil")
+        }
+        Ok(_) => {
+            let interface = case.server().map_or("wg_main", |server| server.interface.as_str());
+            let port = case.server().map_or(51_820, |server| server.port);
+            let found = case.warning(
+                "firewalld is active and rejects packets of interfaces that it does not know",
+                "firewalld aktif ve tanımadığı arayüzlerin paketlerini reddediyor",
+            );
+            found.hint(case.pick(
+                format!(
+                    "Run: firewall-cmd --permanent --zone=trusted --add-interface={interface} && firewall-cmd \
+                     --permanent --add-port={port}/udp && firewall-cmd --reload"
+                ),
+                format!(
+                    "Çalıştırın: firewall-cmd --permanent --zone=trusted --add-interface={interface} && firewall-cmd \
+                     --permanent --add-port={port}/udp && firewall-cmd --reload"
+                ),
+            ))
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! Checks of the server itself: who may read what, what is stored, what runs.
+
+use std::path::{Path, PathBuf};
+
+use phantom_engine::EngineError;
+use phantom_host::reconcile::{Scene, observe, plan};
+use phantom_host::{HostError, Port, Protocol, ServiceState};
+use phantom_module::chain;
+use phantom_store::StoreError;
+
+use super::{Case, Finding};
+use crate::status::unit_name;
+
+/// Port of the tunnel.
+const HTTPS: u16 = 443;
+/// How many steps are named.
+const STEPS: usize = 3;
+
+/// Secret paths with the most that their permissions may allow.
+fn secret_paths(case: &Case<'_>) -> Vec<(PathBuf, u32)> {
+    let paths = case.engine.paths();
+    let mut found = vec![
+        (paths.data_dir(), 0o700),
+        (paths.database(), 0o600),
+        (paths.certs_dir(), 0o700),
+        (paths.exits_dir(), 0o700),
+        (paths.backups_dir(), 0o700),
+        (paths.logs_dir(), 0o700),
+    ];
+    let file = |stored: &super::Stored| phantom_engine::Site::wireguard_file(&stored.server.interface);
+    found.extend(case.stored().map(|stored| (file(stored), 0o600)));
+    found
+}
+
+pub(super) fn permissions(case: &Case<'_>) -> Finding {
+    let files = &case.engine.host().files;
+    let info = |path: &Path| files.info(path).ok().flatten();
+    let owner = info(case.engine.paths().root()).map(|info| info.uid);
+    let open = |(path, mode): &(PathBuf, u32)| {
+        let ours = |uid| uid == 0 || Some(uid) == owner;
+        info(path).is_some_and(|info| info.mode & 0o777 & !mode != 0 || !ours(info.uid))
+    };
+    let open: Vec<String> = secret_paths(case)
+        .iter()
+        .filter(|one| open(one))
+        .map(|(path, _)| path.display().to_string())
+        .collect();
+    if open.is_empty() {
+        return case.ok("Only root can read what is secret", "Gizli olanı yalnızca root okuyabilir");
+    }
+    let list = open.join(", ");
+    let found = case.warning(
+        format!("Others can read or own what is secret: {list}"),
+        format!("Gizli olanı başkaları okuyabiliyor veya sahibi başkası: {list}"),
+    );
+    found.hint(case.pick(
+        "The next change closes it, as does: phantom-api core reconcile",
+        "Bir sonraki değişiklik veya şu komut kapatır: phantom-api core reconcile",
+    ))
+}
+
+pub(super) fn stored_state(case: &Case<'_>) -> Finding {
+    if case.reset_pending {
+        let found = case.problem("A factory reset was cut short", "Factory reset yarıda kalmış");
+        return found.hint(case.pick(
+            "Finish it: /opt/phantom-wg/phantom/factory-reset.sh, or: phantom-api core reconcile",
+            "Tamamlayın: /opt/phantom-wg/phantom/factory-reset.sh veya phantom-api core reconcile",
+        ));
+    }
+    match &case.stored {
+        Ok(Some(stored)) if stored.contradictions.is_empty() => {
+            case.ok("The stored state is readable and sound", "Kayıtlı durum okunabilir ve tutarlı")
+        }
+        Ok(Some(stored)) => {
+            let list = stored.contradictions.join("; ");
+            let found = case.problem(
+                format!("The stored state contradicts itself: {list}"),
+                format!("Kayıtlı durum kendisiyle çelişiyor: {list}"),
+            );
+            found.hint(restore(case))
+        }
+        Ok(None) => {
+            let found = case.warning("The system is not set up", "Sistem kurulmamış");
+            found.hint(case.pick("Run: phantom-api core setup", "Çalıştırın: phantom-api core setup"))
+        }
+        Err(error) => {
+            let why = chain(error);
+            let found = case.problem(
+                format!("The stored state cannot be read: {why}"),
+                format!("Kayıtlı durum okunamıyor: {why}"),
+            );
+            match error {
+                EngineError::Store(StoreError::Newer { .. }) => found.hint(case.pick(
+                    "A newer version has written it: install that version again",
+                    "Daha yeni bir sürüm yazmış: o sürümü yeniden kurun",
+                )),
+                _ => found.hint(restore(case)),
+            }
+        }
+    }
+}
+
+fn restore(case: &Case<'_>) -> String {
+    let database = case.engine.paths().database().display().to_string();
+    case.pick(
+        format!("Put a copy of {database} back, or start anew: /opt/phantom-wg/phantom/factory-reset.sh"),
+        format!(
+            "{database} dosyasının bir kopyasını geri koyun veya baştan başlayın: \
+             /opt/phantom-wg/phantom/factory-reset.sh"
+        ),
+    )
+}
+
+pub(super) fn service(case: &Case<'_>) -> Finding {
+    let Some(server) = case.server() else { return not_yet(case) };
+    let name = unit_name(server);
+    let status = match case.engine.host().services.status(&name) {
+        Ok(status) => status,
+        Err(error) => return case.silent(&error),
+    };
+    let stopped = case.engine.site().is_ok_and(|site| !site.runs(server));
+    match status.state {
+        ServiceState::Active => case.ok(format!("{name} is running"), format!("{name} çalışıyor")),
+        _ if stopped => {
+            let found =
+                case.warning(format!("{name} was stopped by hand"), format!("{name} elle durdurulmuş"));
+            found.hint(
+                case.pick(
+                    "Start it: phantom-api core start_service",
+                    "Başlatın: phantom-api core start_service",
+                ),
+            )
+        }
+        _ => {
+            let found = case.problem(format!("{name} is not running"), format!("{name} çalışmıyor"));
+            found.hint(case.pick(
+                "See why: phantom-api core service_logs; repair: phantom-api core reconcile",
+                "Nedenine bakın: phantom-api core service_logs; onarın: phantom-api core reconcile",
+            ))
+        }
+    }
+}
+
+pub(super) fn wireguard_port(case: &Case<'_>) -> Finding {
+    let port = case.server().map_or(51_820, |server| server.port);
+    let bound = match case.engine.host().sockets.bound(Port { protocol: Protocol::Udp, number: port }) {
+        Ok(bound) => bound,
+        Err(error) => return case.silent(&error),
+    };
+    let Some(server) = case.server() else {
+        return if bound {
+            let found = case.warning(
+                format!("UDP port {port} is in use by another program"),
+                format!("{port} UDP portu başka bir programın kullanımında"),
+            );
+            found.hint(case.pick(
+                "Choose another one: phantom-api core setup port=<port>",
+                "Başka bir port seçin: phantom-api core setup port=<port>",
+            ))
+        } else {
+            case.ok(format!("UDP port {port} is free"), format!("{port} UDP portu boş"))
+        };
+    };
+    let device = case.engine.host().wireguard.device(&server.interface, server.backend).ok().flatten();
+    let ours = device.is_some_and(|device| device.listen_port == port);
+    match (bound, ours) {
+        (true, true) => case.ok(
+            format!("WireGuard listens on UDP port {port}"),
+            format!("WireGuard {port} UDP portunda dinliyor"),
+        ),
+        (true, false) => {
+            let found = case.problem(
+                format!("UDP port {port} is in use by another program"),
+                format!("{port} UDP portu başka bir programın kullanımında"),
+            );
+            found.hint(case.pick(
+                format!("See which: ss -ulpn 'sport = :{port}'"),
+                format!("Hangisi olduğuna bakın: ss -ulpn 'sport = :{port}'"),
+            ))
+        }
+        (false, _) => {
+            let found = case.warning(
+                format!("Nobody listens on UDP port {port}"),
+                format!("{port} UDP portunda dinleyen yok"),
+            );
+            found.hint(case.pick(
+                "Start the service: phantom-api core start_service",
+                "Servisi başlatın: phantom-api core start_service",
+            ))
+        }
+    }
+}
+
+pub(super) fn https_port(case: &Case<'_>) -> Finding {
+    let bound = match case.engine.host().sockets.bound(Port { protocol: Protocol::Tcp, number: HTTPS }) {
+        Ok(bound) => bound,
+        Err(error) => return case.silent(&error),
+    };
+    let on = case.stored().is_some_and(|stored| stored.ghost.is_some());
+    match (on, bound) {
+        (true, true) => case.ok("The tunnel listens on TCP port 443", "Tünel 443 TCP portunda dinliyor"),
+        (true, false) => {
+            let found = case.problem(
+                "Ghost Mode is active, and nobody listens on TCP port 443",
+                "Ghost Mode aktif, ama 443 TCP portunda dinleyen yok",
+            );
+            found.hint(case.pick("Run: phantom-api ghost status", "Çalıştırın: phantom-api ghost status"))
+        }
+        (false, true) => case.ok(
+            "TCP port 443 is in use by another program: Ghost Mode would need it",
+            "443 TCP portu başka bir programın kullanımında: Ghost Mode bu porta gerek duyar",
+        ),
+        (false, false) => case.ok("TCP port 443 is free for Ghost Mode", "443 TCP portu Ghost Mode için boş"),
+    }
+}
+
+pub(super) fn host_in_sync(case: &Case<'_>) -> Finding {
+    let Some(stored) = case.stored() else { return not_yet(case) };
+    let engine = case.engine;
+    let scene = Scene { host: engine.host(), marks: engine.marks(), run_dir: engine.paths().run_dir() };
+    let steps = observe(&scene, &stored.wanted).and_then(|now| plan(engine.marks(), &now, &stored.wanted));
+    match steps {
+        Ok(steps) if steps.is_empty() => {
+            case.ok("The host shows what is stored", "Sunucu kayıtlı durumla uyumlu")
+        }
+        Ok(steps) => {
+            let named: Vec<&str> = steps.iter().take(STEPS).map(|step| step.target.as_str()).collect();
+            let (count, list) = (steps.len(), named.join(", "));
+            let found = case.warning(
+                format!("Places where the host differs from what is stored: {count} ({list})"),
+                format!("Sunucunun kayıtlı durumdan farklı olduğu yer sayısı: {count} ({list})"),
+            );
+            found.hint(case.reconcile())
+        }
+        Err(HostError::Foreign { object }) => {
+            let found = case.problem(
+                format!("{object} exists and does not belong to this system"),
+                format!("{object} var ve bu sisteme ait değil"),
+            );
+            found.hint(case.pick(
+                "Move it away, then run: phantom-api core reconcile",
+                "Onu oradan kaldırın, sonra çalıştırın: phantom-api core reconcile",
+            ))
+        }
+        Err(error) => case.silent(&error),
+    }
+}
+
+fn not_yet(case: &Case<'_>) -> Finding {
+    case.ok("There is nothing to check before setup", "Kurulumdan önce denetlenecek bir şey yok")
+}

@@ -1,0 +1,288 @@
+//! `core doctor`: what it finds on a host in every condition, in both languages, and that it changes nothing.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use phantom_host::{
+    Answer, Command, LinkKind, Port, ProbeError, Protocol, Restart, Route, RouteKind, Unit, UnitKind,
+};
+use phantom_tests::{SERVER_IP, Server, same_as_golden};
+use phantom_types::Timestamp;
+use serde_json::Value;
+
+use crate::cases::{stopped, with_ghost, with_john};
+use crate::reads::deaf::Deaf;
+
+/// A condition of the host, and the check that shows it, with its state.
+pub(crate) struct Condition {
+    /// The server.
+    pub(crate) server: fn() -> Server,
+    check: &'static str,
+    state: &'static str,
+}
+
+const fn condition(check: &'static str, state: &'static str, server: fn() -> Server) -> Condition {
+    Condition { server, check, state }
+}
+
+pub(crate) const WORDS: &[&str] = &["core", "doctor"];
+
+pub(crate) const CONDITIONS: &[Condition] = &[
+    condition("stored_state", "ok", well),
+    condition("stored_state", "warning", Server::bare),
+    condition("stored_state", "problem", || with(with_john(), |s| sql(s, "UPDATE counters SET clients = 9"))),
+    condition("stored_state", "problem", || with(with_john(), |s| sql(s, "PRAGMA user_version = 99"))),
+    condition("stored_state", "problem", || with(with_john(), begin_reset)),
+    condition("stored_state", "problem", || with(with_john(), spoil)),
+    condition("permissions", "warning", || with(with_john(), |s| open(s, 0o644))),
+    condition("wireguard", "ok", || Server::set_up(&["backend=embedded"])),
+    condition("wireguard", "problem", || with(with_john(), |s| s.fake.set_kernel_wireguard(false))),
+    condition("tun_device", "problem", without_tun),
+    condition("tun_device", "ok", || with(without_tun(), |s| s.fake.put_file("/dev/net/tun", b"", 0o666, 0))),
+    condition("packet_filter", "problem", || with(with_john(), |s| s.fake.flush_firewall())),
+    condition("packet_filter", "warning", || change(with_john(), |host| host.firewall = Arc::new(Deaf))),
+    condition("forwarding", "problem", || with(with_john(), |s| forward(s, "0"))),
+    condition("forwarding", "ok", || with(Server::bare(), |s| forward(s, "1"))),
+    condition("service", "warning", stopped),
+    condition("service", "problem", || with(with_john(), |s| s.fake.crash_service("wg-quick@wg_main"))),
+    condition("wireguard_port", "warning", stopped),
+    condition("wireguard_port", "problem", || with(stopped(), |s| s.fake.bind(port(Protocol::Udp, 51_820)))),
+    condition("wireguard_port", "warning", || {
+        with(Server::bare(), |s| s.fake.bind(port(Protocol::Udp, 51_820)))
+    }),
+    condition("wireguard_port", "warning", || change(with_john(), |host| host.sockets = Arc::new(Deaf))),
+    condition("https_port", "ok", || with(with_ghost(), listen)),
+    condition("https_port", "problem", || with(with_ghost(), |s| s.fake.crash_service(&tunnel(s)))),
+    condition("https_port", "ok", || with(with_john(), |s| s.fake.bind(port(Protocol::Tcp, 443)))),
+    condition("uplink", "warning", with_john),
+    condition("uplink", "problem", || with(with_john(), |s| s.fake.take_route(&default_route()).unwrap())),
+    condition("uplink", "ok", || with(Server::bare(), public)),
+    condition("ufw", "problem", || {
+        with(Server::ready(), |s| s.fake.add_foreign_ufw("22/tcp ALLOW IN Anywhere"))
+    }),
+    condition("ufw", "ok", with_ufw),
+    condition("ufw", "ok", || with(Server::bare(), |s| s.fake.set_ufw(Some(true)))),
+    condition("docker", "ok", || with(with_john(), docker)),
+    condition("docker", "problem", || with(with(with_john(), docker), |s| s.fake.flush_firewall())),
+    condition("firewalld", "warning", || with(with_john(), firewalld)),
+    condition("networkd", "ok", || {
+        with(with_john(), |s| s.fake.put_file("/run/systemd/netif/links/2", b"", 0o644, 0))
+    }),
+    condition("host_in_sync", "warning", || with(with_john(), |s| s.fake.cut_link("wg_main").unwrap())),
+    condition("host_in_sync", "problem", || {
+        with(with_john(), |s| s.fake.put_file(CONFIGURATION, b"x\n", 0o600, 0))
+    }),
+    condition("clock", "problem", || with(with_john(), |s| s.fake.set_now(Timestamp::from_micros(0)))),
+    condition("clock", "warning", || with(with_john(), |s| s.fake.set_synchronised(false))),
+    condition("resolver", "ok", well),
+    condition("resolver", "warning", with_john),
+    condition("dns_servers", "warning", || with(with_john(), |s| answers(s, "8.8.8.8"))),
+    condition("dns_servers", "problem", || with(with_john(), refused)),
+];
+
+const CONFIGURATION: &str = "/etc/wireguard/wg_main.conf";
+
+fn with(server: Server, change: impl FnOnce(&Server)) -> Server {
+    change(&server);
+    server
+}
+
+fn change(mut server: Server, change: impl FnOnce(&mut phantom_host::Host)) -> Server {
+    change(&mut server.host);
+    server
+}
+
+/// A server on which nothing is to be said.
+fn well() -> Server {
+    with(with_john(), |server| {
+        server.fake.give_address("eth0", format!("{SERVER_IP}/20").parse().unwrap()).unwrap();
+        let addresses = vec!["142.250.184.206".parse().unwrap()];
+        server.fake.set_lookup("google.com".parse().unwrap(), Ok(addresses));
+        answers(server, "8.8.8.8");
+        answers(server, "8.8.4.4");
+    })
+}
+
+fn answers(server: &Server, at: &str) {
+    let addresses = vec!["142.250.184.206".parse().unwrap()];
+    let answer = Answer { addresses, elapsed: Duration::from_millis(9) };
+    server.fake.set_answer(at.parse().unwrap(), None, Ok(answer));
+}
+
+fn refused(server: &Server) {
+    for at in ["8.8.8.8", "8.8.4.4"] {
+        server.fake.set_answer(at.parse().unwrap(), None, Err(ProbeError::Unreachable));
+    }
+}
+
+fn without_tun() -> Server {
+    let server = Server::bare();
+    server.fake.set_kernel_wireguard(false);
+    server
+}
+
+fn sql(server: &Server, statement: &str) {
+    rusqlite::Connection::open(server.paths().database()).unwrap().execute_batch(statement).unwrap();
+}
+
+fn spoil(server: &Server) {
+    for file in std::fs::read_dir(server.paths().data_dir()).unwrap() {
+        std::fs::remove_file(file.unwrap().path()).unwrap();
+    }
+    std::fs::write(server.paths().database(), "no database").unwrap();
+}
+
+fn begin_reset(server: &Server) {
+    let (store, lock) = (server.store(), server.store().lock(Duration::from_secs(5)).unwrap());
+    let stored = store.read(phantom_store::State::server).unwrap();
+    store.begin_reset(&lock, stored.as_ref()).unwrap();
+}
+
+fn open(server: &Server, mode: u32) {
+    std::fs::set_permissions(server.paths().database(), std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+fn forward(server: &Server, value: &str) {
+    server.fake.set_sysctl("net.ipv4.ip_forward", Some(value));
+}
+
+fn tunnel(server: &Server) -> String {
+    let instance = server.paths().instance().map_or_else(String::new, |instance| format!("-{instance}"));
+    format!("phantom-ghost{instance}")
+}
+
+fn listen(server: &Server) {
+    server.fake.service_listens(&tunnel(server), &[port(Protocol::Tcp, 443)]);
+}
+
+fn with_ufw() -> Server {
+    let server = Server::bare();
+    server.fake.set_ufw(Some(true));
+    server.api(&["core", "setup", &format!("server_ip={SERVER_IP}")]).ok();
+    server
+}
+
+fn docker(server: &Server) {
+    server.fake.add_link("docker0", LinkKind::Other("bridge".into())).unwrap();
+}
+
+fn firewalld(server: &Server) {
+    let start = Command { program: "/usr/sbin/firewalld".into(), args: Vec::new() };
+    let unit = Unit {
+        name: "firewalld".to_owned(),
+        description: "the firewall of somebody else".to_owned(),
+        kind: UnitKind::OneShot { start, stop: None },
+        restart: Restart::No,
+        capabilities: Vec::new(),
+        writable: Vec::new(),
+        devices: Vec::new(),
+        dynamic_user: false,
+        before_network: false,
+        after_network: false,
+        after: Vec::new(),
+        wanted_at_boot: true,
+    };
+    server.host.services.install(&unit).unwrap();
+    server.host.services.start(&unit, Duration::from_secs(5)).unwrap();
+    server.fake.add_foreign_unit("firewalld");
+}
+
+fn default_route() -> Route {
+    Route {
+        table: 254,
+        destination: "0.0.0.0/0".parse().unwrap(),
+        metric: 0,
+        kind: RouteKind::Via { interface: "eth0".into(), gateway: Some("203.0.113.1".parse().unwrap()) },
+        source: None,
+        protocol: 3,
+    }
+}
+
+/// The address of the uplink is a public one.
+fn public(server: &Server) {
+    server.fake.take_route(&default_route()).unwrap();
+    server.fake.take_address("eth0", "203.0.113.10/24".parse().unwrap()).unwrap();
+    server.fake.give_address("eth0", "165.227.146.222/20".parse().unwrap()).unwrap();
+    let gateway = Some("165.227.144.1".parse().unwrap());
+    let kind = RouteKind::Via { interface: "eth0".into(), gateway };
+    server.fake.give_route(&Route { kind, ..default_route() }).unwrap();
+}
+
+fn port(protocol: Protocol, number: u16) -> Port {
+    Port { protocol, number }
+}
+
+#[test]
+fn every_condition_is_seen_said_and_left_alone() {
+    for Condition { server, check, state } in CONDITIONS {
+        let server = server();
+        server.fake.reset_writes();
+        let before = server.tree();
+        let data = server.api(WORDS).ok();
+        let checks = data["checks"].as_array().unwrap();
+        let found = checks.iter().find(|found| found["name"] == *check).unwrap();
+        assert_eq!(found["state"], *state, "{check}: {found:#}");
+        for check in checks {
+            let advised = check["hint"].is_string();
+            assert!(
+                check["state"] == "ok" || advised || check["text"].as_str().unwrap().contains("could not be"),
+                "{check}"
+            );
+        }
+        let count = |state: &str| checks.iter().filter(|check| check["state"] == state).count();
+        assert_eq!(
+            (&data["problems"], &data["warnings"]),
+            (&count("problem").into(), &count("warning").into())
+        );
+        assert_eq!(data["healthy"], count("problem") == 0);
+        assert_eq!(server.fake.writes(), 0, "{check}: {:?}", server.fake.write_log());
+        assert_eq!(before, server.tree(), "{check}");
+    }
+}
+
+#[test]
+fn on_a_sound_host_there_is_nothing_to_say() {
+    let data = well().api(WORDS).ok();
+    let sound = (&data["healthy"], &data["warnings"], &data["message"]);
+    assert_eq!(sound, (&true.into(), &0.into(), &"No problems found".into()), "{data:#}");
+}
+
+#[test]
+fn a_host_that_answers_nothing_is_no_error() {
+    let mut server = with_john();
+    for (_, deafen) in crate::reads::DEAF {
+        deafen(&mut server.host);
+    }
+    let data = server.api(WORDS).ok();
+    assert_eq!(data["healthy"], true, "{data:#}");
+    assert!(data["warnings"].as_u64().unwrap() > 8, "{data:#}");
+}
+
+/// All that is said, in both languages, a line each: to be read by a person who changes a text.
+#[test]
+fn what_is_said_is_as_committed() {
+    let mut lines = std::collections::BTreeSet::new();
+    for lang in ["en", "tr"] {
+        for Condition { server, .. } in CONDITIONS {
+            let server = server();
+            let answer = server.plain(&server.api(&["core", "doctor", "--lang", lang])).json();
+            for check in answer["data"]["checks"].as_array().unwrap() {
+                let text = |key: &str| check[key].as_str().unwrap_or_default().to_owned();
+                let (name, state) = (text("name"), text("state"));
+                lines.insert(format!("{lang} {name} {state}: {}\n", redacted(&text("text"), server.dir())));
+                if check["hint"] != Value::Null {
+                    lines.insert(format!(
+                        "{lang} {name} {state} > {}\n",
+                        redacted(&text("hint"), server.dir())
+                    ));
+                }
+            }
+        }
+    }
+    same_as_golden("doctor.txt", &lines.into_iter().collect::<String>());
+}
+
+fn redacted(text: &str, dir: &std::path::Path) -> String {
+    text.replace(&dir.display().to_string(), "<dir>")
+}

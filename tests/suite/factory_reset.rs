@@ -1,0 +1,172 @@
+//! The factory reset on the host in memory: refused at each of its writes, on both packet filters, among objects of others.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use phantom_factory_reset::command::{self, Environment, Streams};
+use phantom_factory_reset::{Done, Place, ResetError, Stage, reset, uninstall};
+use phantom_host::linux::Called;
+use phantom_host::{FirewallKind, InForce, Ruleset};
+use phantom_tests::{SERVER_IP, Server};
+
+use crate::cases::{with_ghost, with_john};
+use crate::ownership::{assert_untouched, surround};
+
+fn with_place<T>(server: &Server, stage: &dyn Fn(Stage), run: impl FnOnce(&Place<'_>) -> T) -> T {
+    let api = |words: &[&str]| {
+        let answer = server.api(words);
+        Ok(Called { status: Some(answer.exit.into()), out: answer.out.into_bytes(), errors: answer.err })
+    };
+    run(&Place { host: &server.host, paths: server.paths(), api: &api, stage, removed: &|_| () })
+}
+
+fn run(server: &Server) -> Result<Done, ResetError> {
+    with_place(server, &|_| (), reset)
+}
+
+#[track_caller]
+fn assert_new(server: &Server, what: &str) {
+    server.assert_in_sync();
+    let state = server.api(&["core", "list_clients"]).ok();
+    assert_eq!(state["total"], 0, "{what}");
+    assert_eq!(server.api(&["ghost", "status"]).ok()["enabled"], false, "{what}");
+    assert!(!server.store().reset_pending().unwrap(), "{what}");
+    let now = server.api(&["core", "setup"]).ok();
+    assert_eq!((&now["created"], &now["server_ip"]), (&false.into(), &SERVER_IP.into()), "{what}");
+}
+
+#[test]
+fn refused_at_any_write_it_can_be_run_again() {
+    for kind in [FirewallKind::Nftables, FirewallKind::Iptables] {
+        let begin = || {
+            let server = Server::bare();
+            server.fake.set_firewall_kind(kind);
+            let foreign = surround(&server);
+            server.api(&["core", "setup", &format!("server_ip={SERVER_IP}")]).ok();
+            server.api(&["core", "add_client", "client_name=a"]).ok();
+            server.api(&["ghost", "enable", "domain=vpn.example.com", "skip_dns_check=true"]).ok();
+            server.fake.reset_writes();
+            (server, foreign)
+        };
+        let (server, foreign) = begin();
+        let old = server.store().read(phantom_store::State::server).unwrap().unwrap();
+        let done = run(&server).unwrap();
+        assert_ne!(done.server.unwrap().public_key, old.public_key);
+        assert_untouched(&server, &foreign, "a reset");
+        let writes = server.fake.writes();
+        assert!(writes > 15, "{writes}");
+        for at in 1..=writes {
+            let what = format!("{kind:?}, write {at}");
+            let (server, foreign) = begin();
+            server.fake.refuse_write(at);
+            let first = run(&server);
+            assert!(server.fake.writes() >= at, "{what}");
+            assert_untouched(&server, &foreign, &what);
+            server.fake.reset_writes();
+            if first.is_err() {
+                run(&server).unwrap_or_else(|error| panic!("{what}: {error:?}"));
+            }
+            assert_new(&server, &what);
+            assert_untouched(&server, &foreign, &what);
+        }
+    }
+}
+
+#[test]
+fn the_packet_filter_is_closed_from_the_first_step_to_the_new_server() {
+    let server = with_ghost();
+    let open = server.fake.firewall_rules(&server.marks());
+    let look = |stage: Stage| {
+        let now = server.fake.firewall_rules(&server.marks());
+        let closed = now.as_ref().is_some_and(|rules| {
+            let drops = |rule: &phantom_host::RulesetRule| rule.verdict == phantom_host::Verdict::Drop;
+            !rules.is_empty() && rules.rules().iter().all(drops)
+        });
+        // The step that closes it has only begun.
+        assert_eq!(closed, stage != Stage::Stopping, "{stage:?}: {now:?}");
+    };
+    with_place(&server, &look, reset).unwrap();
+    let (now, open) = (server.fake.firewall_rules(&server.marks()).unwrap(), open.unwrap());
+    assert!(now != open && !now.is_empty(), "Ghost Mode is off: {now:?}");
+}
+
+#[test]
+fn uninstalled_nothing_of_ours_is_left_and_everything_can_come_back() {
+    let bare = Server::bare();
+    let foreign = surround(&bare);
+    let before = bare.fake.dump();
+    bare.api(&["core", "setup", &format!("server_ip={SERVER_IP}")]).ok();
+    bare.api(&["core", "add_client", "client_name=a"]).ok();
+    let stored = phantom_tests::dump_database(&bare.paths().database());
+    with_place(&bare, &|_| (), uninstall).unwrap();
+    assert_untouched(&bare, &foreign, "an uninstall");
+    let none = bare.host.firewall.in_force(&bare.marks(), &Ruleset::default()).unwrap();
+    assert_eq!(none, InForce::Absent);
+    let dir = bare.dir().display().to_string();
+    let apart = |dump: &str| -> Vec<String> {
+        dump.lines().filter(|line| !line.contains(&dir)).map(str::to_owned).collect()
+    };
+    let (before, after) = (apart(&before), apart(&bare.fake.dump()));
+    let left: Vec<_> = after.iter().filter(|line| !before.contains(line)).collect();
+    assert!(left.iter().all(|line| line.starts_with("/etc/wireguard")), "{left:?}");
+    assert_eq!(stored, phantom_tests::dump_database(&bare.paths().database()));
+    bare.api(&["core", "reconcile"]).ok();
+    bare.assert_in_sync();
+}
+
+#[test]
+fn another_change_that_runs_is_not_disturbed() {
+    let server = with_john();
+    let lock = server.store().lock(Duration::ZERO).unwrap();
+    let before = (server.dump(), server.tree());
+    let refused = std::thread::scope(|scope| scope.spawn(|| said(&server, &["--yes"], "")).join().unwrap());
+    assert_eq!(refused.0, 1);
+    assert!(refused.2.starts_with("Error: Another change is running"), "{}", refused.2);
+    assert!(refused.2.ends_with("\nCancelled, nothing was changed.\n"), "{}", refused.2);
+    drop(lock);
+    assert_eq!(before.0, server.dump());
+}
+
+/// The command with these words and this on standard input: exit status and both streams. There is no `phantom-api`.
+fn said(server: &Server, words: &[&str], input: &str) -> (u8, String, String) {
+    let root = server.paths().root().display().to_string();
+    let run_dir = Some(server.paths().run_dir().to_owned());
+    let environment =
+        Environment { lang: None, root: Some(root.into()), this: Some("/nowhere/x".into()), run_dir };
+    let (mut input, mut out, mut err) = (input.as_bytes(), Vec::new(), Vec::new());
+    let mut streams = Streams { input: &mut input, out: &mut out, err: &mut err };
+    let words = words.iter().map(OsString::from);
+    let exit = command::main(words, &environment, &mut streams, |_, _| server.host.clone());
+    (exit, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
+}
+
+#[test]
+fn without_the_command_it_is_unfinished_and_says_so_in_both_languages() {
+    let texts = [
+        ("en", "Stopping services\n", "Factory reset interrupted; run it again to finish.\n"),
+        (
+            "tr",
+            "Servisler durduruluyor\n",
+            "Factory reset yarıda kaldı; tamamlamak için yeniden çalıştırın.\n",
+        ),
+    ];
+    for (lang, first, last) in texts {
+        let server = with_john();
+        let (exit, out, err) = said(&server, &["--yes", "--lang", lang], "");
+        assert_eq!(exit, 1, "{out}{err}");
+        assert!(out.starts_with(first) && err.ends_with(last), "{out}{err}");
+        // Everything is removed and the new state stored: the next change brings the host there.
+        let answer = server.api(&["core", "reconcile"]).ok();
+        assert_eq!(answer["recovered"]["action"], "factory_reset", "{answer:#}");
+        assert_new(&server, lang);
+    }
+}
+
+#[test]
+fn a_stored_language_is_spoken_until_it_is_removed() {
+    let server = with_john();
+    server.api(&["core", "update_tweak_setting", "setting_name=language", "value=tr"]).ok();
+    let (exit, out, _) = said(&server, &[], "RESET");
+    assert!(exit == 1 && out.starts_with("Bu işlem Phantom-WG'nin tüm istemcilerini"), "{out}");
+    assert!(out.contains("RESET yazın: Servisler durduruluyor"), "{out}");
+}
