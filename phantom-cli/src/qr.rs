@@ -10,6 +10,10 @@ use crate::look::Look;
 /// Light modules around the code (ISO/IEC 18004, section 5.3.8).
 const QUIET: usize = 4;
 
+/// Of the colour cube: black and white on every terminal, which the first sixteen, left to the themes, need not be.
+const BLACK: Color = Color::Indexed(16);
+const WHITE: Color = Color::Indexed(231);
+
 /// A code: its modules with the quiet zone around them.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Qr {
@@ -33,7 +37,7 @@ impl Qr {
     }
 
     /// Columns and rows that it takes.
-    pub fn size(&self, look: &Look) -> (u16, u16) {
+    pub fn size(&self, look: Look) -> (u16, u16) {
         let (columns, rows) =
             if look.unicode { (self.side, self.side.div_ceil(2)) } else { (self.side * 2, self.side) };
         (u16::try_from(columns).unwrap_or(u16::MAX), u16::try_from(rows).unwrap_or(u16::MAX))
@@ -47,7 +51,7 @@ impl Qr {
     ///
     /// With colours both are given. Without them the light modules are ink: right on a dark terminal; `invert` is for a
     /// light one.
-    pub fn draw(&self, buffer: &mut Buffer, area: Rect, look: &Look, invert: bool) {
+    pub fn draw(&self, buffer: &mut Buffer, area: Rect, look: Look, invert: bool) {
         let (width, height) = self.size(look);
         if width > area.width || height > area.height {
             return;
@@ -59,8 +63,8 @@ impl Qr {
                 let (row, column) = (usize::from(y), usize::from(x));
                 cell.reset();
                 if look.unicode {
-                    let (upper, lower) = (self.is_dark(row * 2, column), self.is_dark(row * 2 + 1, column));
-                    half(cell, upper, lower, look.colour, invert);
+                    let dark = (self.is_dark(row * 2, column), self.is_dark(row * 2 + 1, column));
+                    half(cell, dark, look.colour, invert);
                 } else {
                     whole(cell, self.is_dark(row, column / 2), look.colour, invert);
                 }
@@ -70,11 +74,10 @@ impl Qr {
 }
 
 /// Two modules, one above the other.
-fn half(cell: &mut ratatui::buffer::Cell, upper: bool, lower: bool, colour: bool, invert: bool) {
-    let dark = (upper, lower);
+fn half(cell: &mut ratatui::buffer::Cell, dark: (bool, bool), colour: bool, invert: bool) {
     if colour {
         // The ink is dark, so that a half block never leaves a light seam between two light rows.
-        cell.set_style(Style::new().fg(Color::Rgb(0, 0, 0)).bg(Color::Rgb(255, 255, 255)));
+        cell.set_style(Style::new().fg(BLACK).bg(WHITE));
     }
     let ink = if colour || invert { dark } else { (!dark.0, !dark.1) };
     cell.set_symbol(match ink {
@@ -89,7 +92,7 @@ fn half(cell: &mut ratatui::buffer::Cell, upper: bool, lower: bool, colour: bool
 fn whole(cell: &mut ratatui::buffer::Cell, dark: bool, colour: bool, invert: bool) {
     cell.set_symbol(" ");
     if colour {
-        cell.bg = if dark { Color::Rgb(0, 0, 0) } else { Color::Rgb(255, 255, 255) };
+        cell.bg = if dark { BLACK } else { WHITE };
     } else if dark == invert {
         cell.modifier = Modifier::REVERSED;
     }

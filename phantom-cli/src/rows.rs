@@ -7,7 +7,7 @@ use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 use crate::look::{self, Look, Mood};
 
 /// Widest column of labels.
-const LABEL_MAX: usize = 34;
+const LABEL_MAX: usize = 44;
 
 /// A piece of content.
 #[derive(Clone, Debug, PartialEq)]

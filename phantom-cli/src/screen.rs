@@ -103,7 +103,7 @@ pub(crate) trait Screen {
     /// Its name.
     fn title(&self, lang: Lang) -> String;
     /// Draws it. What depends on the size only, as how far a text is scrolled, may be put right.
-    fn draw(&mut self, frame: &mut Frame<'_>, area: Rect, look: &Look, world: &World);
+    fn draw(&mut self, frame: &mut Frame<'_>, area: Rect, look: Look, world: &World);
     /// The keys that work on it.
     fn hints(&self, lang: Lang) -> Vec<Hint>;
     /// A key was pressed.

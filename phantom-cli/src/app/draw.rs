@@ -40,7 +40,7 @@ pub(super) fn draw(app: &mut App, frame: &mut Frame<'_>) {
     };
     let (look, world) = (app.look, &app.world);
     for shown in app.stack.iter_mut().skip(first) {
-        shown.screen.draw(frame, inside, &look, world);
+        shown.screen.draw(frame, inside, look, world);
     }
     let hints = app.stack.last().map(|top| top.screen.hints(lang)).unwrap_or_default();
     draw_keys(frame, keys, hints, lang);
@@ -139,7 +139,7 @@ fn draw_message(frame: &mut Frame<'_>, area: Rect, app: &App) {
         let lang = app.world.lang;
         let mut text = format!(" {} {}", text::WORKING.get(lang), running.what);
         if seconds > 0 {
-            text.push_str(&format!(" ({seconds} {})", lang.pick("s", "sn")));
+            text = format!("{text} ({seconds} {})", lang.pick("s", "sn"));
         }
         let line = Line::from(vec![Span::styled(format!(" {sign}"), look::heading()), Span::raw(text)]);
         frame.render_widget(line, area);

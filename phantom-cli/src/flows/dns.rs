@@ -138,12 +138,12 @@ fn test_rows(value: &Value, world: &World) -> Vec<Row> {
 
 fn status_rows(value: &Value, world: &World) -> Vec<Row> {
     let lang = world.lang;
-    let (mood, word) = match value["health"]["status"].as_str() {
+    let (mood, health) = match value["health"]["status"].as_str() {
         Some("healthy") => (Mood::Good, lang.pick("healthy", "sağlıklı")),
         Some("degraded") => (Mood::Attention, lang.pick("degraded", "kısmen çalışıyor")),
         _ => (Mood::Bad, lang.pick("unavailable", "erişilemiyor")),
     };
-    let mut rows = vec![Row::mood(text::STATE.get(lang), mood, word), Row::Blank];
+    let mut rows = vec![Row::mood(text::STATE.get(lang), mood, health), Row::Blank];
     for server in value["health"]["test_results"].as_array().into_iter().flatten() {
         let address = server["server"].as_str().unwrap_or_default();
         rows.push(Row::Heading(format!("{address}  {}", operator(address))));

@@ -57,7 +57,7 @@ pub(super) fn menu(world: &World) -> Menu {
             Report::of(world, TEST, Call::new("multihop", "test_vpn"), test_rows, |report| report)
         }),
         item(world, multihop("get_session_log"), LOG, |_| {
-            let call = Call::new("multihop", "get_session_log").with("lines", 500);
+            let call = Call::new("multihop", "get_session_log").with("lines", "500");
             vec![Act::Push(Box::new(Live::new(LOG, call, log_rows)))]
         }),
     ];

@@ -4,7 +4,7 @@ use phantom_api::{Lang, Text};
 use phantom_types::bytes_in_words;
 use serde_json::Value;
 
-use super::{by_table, call, confirm, item, say};
+use super::{answer, call, confirm, item, say};
 use crate::look::Mood;
 use crate::rows::Row;
 use crate::screen::{Act, World};
@@ -17,6 +17,7 @@ pub(super) const FIREWALL: Text = Text { en: "Firewall & Security", tr: "Güvenl
 pub(super) const REPAIR: Text = Text { en: "Check & Repair", tr: "Denetle ve Onar" };
 const STATUS: Text = Text { en: "Server Status", tr: "Sunucu Durumu" };
 const LOGS: Text = Text { en: "Service Logs", tr: "Servis Günlükleri" };
+const APPLY: Text = Text { en: "Repair", tr: "Onar" };
 const DETAILS: Text = Text { en: "Details", tr: "Ayrıntılar" };
 
 fn words(value: &Value) -> String {
@@ -78,8 +79,53 @@ fn status_rows(value: &Value, world: &World) -> Vec<Row> {
 }
 
 fn details(world: &World) -> Vec<Act> {
-    let build = by_table("core", "server_status");
-    Report::of(world, DETAILS, Call::new("core", "server_status"), build, |report| report)
+    Report::of(world, DETAILS, Call::new("core", "server_status"), detail_rows, |report| report)
+}
+
+fn detail_rows(value: &Value, world: &World) -> Vec<Row> {
+    let lang = world.lang;
+    let (interface, configuration) = (&value["interface"], &value["configuration"]);
+    let dns = answer::plain(&configuration["dns"], lang);
+    let mut rows = vec![
+        Row::Heading(lang.pick("Interface", "Arayüz").to_owned()),
+        Row::pair(text::NAME.get(lang), words(&interface["interface"])),
+        Row::pair(lang.pick("Public key", "Açık anahtar"), answer::plain(&interface["public_key"], lang)),
+        Row::Blank,
+        Row::Heading(lang.pick("Configuration", "Yapılandırma").to_owned()),
+        Row::pair(lang.pick("VPN subnet", "VPN subneti"), words(&configuration["network"])),
+        Row::pair("Port", format!("{}/udp", configuration["port"])),
+        Row::pair("DNS", dns),
+        Row::pair(lang.pick("File", "Dosya"), words(&configuration["config_file"])),
+        Row::Blank,
+        Row::Heading(lang.pick("Paths", "Yollar").to_owned()),
+    ];
+    let paths = [
+        ("install_dir", lang.pick("Installation", "Kurulum")),
+        ("config_dir", lang.pick("Configuration", "Yapılandırma")),
+        ("data_dir", lang.pick("Data", "Veri")),
+    ];
+    rows.extend(paths.map(|(key, name)| Row::pair(name, words(&value["system"][key]))));
+    let module = value["system"]["wireguard_module"] == true;
+    let kernel = lang.pick("WireGuard in the kernel", "Çekirdekte WireGuard");
+    rows.push(Row::pair(kernel, text::yes(lang, module)));
+    let peers = interface["peers"].as_array().map_or(&[][..], Vec::as_slice);
+    rows.push(Row::Blank);
+    rows.push(Row::Heading(lang.pick("Peers", "Eşler").to_owned()));
+    for peer in peers {
+        let Some(key) = peer["public_key"].as_str() else {
+            rows.push(Row::text(words(peer))); // how many more there are
+            continue;
+        };
+        rows.push(Row::pair(key, words(&peer["allowed_ips"])));
+        let known =
+            [&peer["endpoint"], &peer["latest_handshake"]].map(|fact| fact.as_str().unwrap_or_default());
+        if !known[1].is_empty() {
+            let carried = |way: &str| peer["transfer"][way].as_str().unwrap_or("0 B").to_owned();
+            let text = format!("{}  {}  ↓ {} ↑ {}", known[0], known[1], carried("received"), carried("sent"));
+            rows.push(Row::pair("", text));
+        }
+    }
+    rows
 }
 
 /// Asks how many lines, and shows the last ones.
@@ -88,7 +134,7 @@ pub(super) fn logs(world: &World) -> Vec<Act> {
     let form = Form::of_action(LOGS, &spec, |values, world| {
         let work = Call { params: values, ..Call::new("core", "service_logs") };
         let mut acts = vec![Act::Pop];
-        acts.extend(Report::of(world, LOGS, work, log_rows, Report::from_end));
+        acts.extend(Report::of(world, LOGS, work, log_rows, Report::end_first));
         acts
     });
     vec![Act::Push(Box::new(form))]
@@ -183,12 +229,11 @@ fn firewall_rows(value: &Value, world: &World) -> Vec<Row> {
 
 /// The plan, then what it takes.
 pub(super) fn repair(world: &World) -> Vec<Act> {
-    vec![call(world, Call::new("core", "reconcile").with("dry_run", true), |value, world| {
+    vec![call(world, Call::new("core", "reconcile").with("dry_run", "true"), |value, world| {
         let report = Report::new(REPAIR, plan_rows(&value, world.lang));
         if value["in_sync"] == true {
             return vec![Act::Push(Box::new(report))];
         }
-        const APPLY: Text = Text { en: "Repair", tr: "Onar" };
         let sure = |world: &World| {
             confirm(
                 REPAIR.get(world.lang),

@@ -42,8 +42,8 @@ fn pick(world: &World, setting: &str, old: &Value, about: &str) -> Vec<Act> {
         });
         return vec![Act::Push(Box::new(form))];
     };
-    let word = |value: bool| answer::plain(&Value::Bool(value), world.lang);
-    let lines = vec![about.to_owned(), format!("{} → {}", word(on), word(!on))];
+    let plain = |value: bool| answer::plain(&Value::Bool(value), world.lang);
+    let lines = vec![about.to_owned(), format!("{} → {}", plain(on), plain(!on))];
     confirm(setting.clone(), lines, move |world| change(world, &setting, &(!on).to_string()))
 }
 

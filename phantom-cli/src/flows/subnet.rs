@@ -129,7 +129,7 @@ fn first_question(world: &World, value: &Value, subnet: &str) -> Vec<Act> {
 }
 
 fn change(world: &World, subnet: &str) -> Vec<Act> {
-    let work = Call::new("core", "change_subnet").with("new_subnet", subnet).with("confirm", true);
+    let work = Call::new("core", "change_subnet").with("new_subnet", subnet).with("confirm", "true");
     vec![call(world, work, |value, world| {
         // The check, the form and the report about the old subnet are past.
         vec![Act::Pop, Act::Pop, Act::Pop, Act::Push(Box::new(Report::new(TITLE, done_rows(&value, world))))]

@@ -61,8 +61,8 @@ impl Clients {
     fn fetch(&mut self) -> Vec<Act> {
         self.seconds = 0;
         let call = Call::new("core", "list_clients")
-            .with("page", self.page)
-            .with("per_page", PER_PAGE)
+            .with("page", self.page.to_string())
+            .with("per_page", PER_PAGE.to_string())
             .with("search", &self.search);
         vec![Act::Fetch(Work::Call(call))]
     }
@@ -199,10 +199,10 @@ impl Clients {
         let total = self.data["total"].as_u64().unwrap_or_default();
         let mut foot = text::total(lang, total);
         if self.pages() > 1 {
-            foot.push_str(&format!("   {}", text::page(lang, self.page, self.pages())));
+            foot = format!("{foot}   {}", text::page(lang, self.page, self.pages()));
         }
         if !self.search.is_empty() && self.prompt.is_none() {
-            foot.push_str(&format!("   {}: {}", lang.pick("Search", "Ara"), self.search));
+            foot = format!("{foot}   {}: {}", lang.pick("Search", "Ara"), self.search);
         }
         let (label, input) = match &self.prompt {
             None => return frame.render_widget(Line::styled(foot, look::faint()), area),
@@ -276,7 +276,7 @@ impl Screen for Clients {
         lang.pick("Client Operations", "İstemci İşlemleri").to_owned()
     }
 
-    fn draw(&mut self, frame: &mut Frame<'_>, area: Rect, _: &Look, world: &World) {
+    fn draw(&mut self, frame: &mut Frame<'_>, area: Rect, _: Look, world: &World) {
         let lang = world.lang;
         let mut places = area.rows();
         let columns = columns(area.width);

@@ -29,7 +29,7 @@ impl Screen for Code {
         format!("{}: {}", text::QR_CODE.get(lang), self.name)
     }
 
-    fn draw(&mut self, frame: &mut Frame<'_>, area: Rect, look: &Look, world: &World) {
+    fn draw(&mut self, frame: &mut Frame<'_>, area: Rect, look: Look, world: &World) {
         let lang = world.lang;
         let (needed, rows) = match &self.qr {
             None => {

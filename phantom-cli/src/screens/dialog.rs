@@ -61,7 +61,7 @@ impl Screen for Dialog {
         self.title.clone()
     }
 
-    fn draw(&mut self, frame: &mut Frame<'_>, area: Rect, _: &Look, world: &World) {
+    fn draw(&mut self, frame: &mut Frame<'_>, area: Rect, _: Look, world: &World) {
         let width = WIDEST.min(area.width);
         let mut lines = lay_out(&self.rows, usize::from(width.saturating_sub(4)));
         let (key, last) = if self.is_question {

@@ -145,8 +145,8 @@ impl Form {
         then: impl Fn(Values, &World) -> Vec<Act> + 'static,
     ) -> Self {
         let all = parameters(spec);
-        let named = names.iter().filter_map(|name| all.iter().find(|param| param.name == *name));
-        Self::new(title, named.cloned().map(Field::new).collect(), then)
+        let params = names.iter().filter_map(|name| all.iter().find(|param| param.name == *name));
+        Self::new(title, params.cloned().map(Field::new).collect(), then)
     }
 
     /// With something to read first.
@@ -235,7 +235,7 @@ impl Screen for Form {
         self.title.get(lang).to_owned()
     }
 
-    fn draw(&mut self, frame: &mut Frame<'_>, area: Rect, _: &Look, world: &World) {
+    fn draw(&mut self, frame: &mut Frame<'_>, area: Rect, _: Look, world: &World) {
         let width = usize::from(area.width);
         let mut lines = lay_out(&self.intro, width);
         if !lines.is_empty() {
@@ -285,9 +285,8 @@ impl Screen for Form {
             Key::BackTab | Key::Up => self.go(-1),
             _ => match self.fields.get_mut(self.at).map(|field| &mut field.entry) {
                 Some(Entry::Text(input)) => {
-                    if input.key(key) {
-                        self.wrong = None;
-                    }
+                    let was_typed = input.key(key);
+                    self.wrong = self.wrong.take().filter(|_| !was_typed);
                 }
                 Some(Entry::Choice(..)) if matches!(key, Key::Right | Key::Char(' ')) => self.turn(1),
                 Some(Entry::Choice(..)) if key == Key::Left => self.turn(-1),

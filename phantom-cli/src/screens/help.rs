@@ -37,7 +37,7 @@ impl Screen for Help {
     fn title(&self, lang: Lang) -> String {
         self.0.title(lang)
     }
-    fn draw(&mut self, frame: &mut Frame<'_>, area: Rect, look: &Look, world: &World) {
+    fn draw(&mut self, frame: &mut Frame<'_>, area: Rect, look: Look, world: &World) {
         self.0.draw(frame, area, look, world);
     }
     fn hints(&self, lang: Lang) -> Vec<Hint> {

@@ -7,7 +7,7 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use serde_json::Value;
 
-use super::Report;
+use super::report::{Build, Report};
 use crate::flows;
 use crate::look::{Look, Mood};
 use crate::rows::Row;
@@ -18,14 +18,14 @@ use crate::work::{Call, Problem, Reply, Work};
 pub(crate) struct Live {
     title: Text,
     call: Call,
-    build: Rc<dyn Fn(&Value, &World) -> Vec<Row>>,
+    build: Build,
     report: Report,
     holds: bool,
 }
 
 impl Live {
     pub(crate) fn new(title: Text, call: Call, build: impl Fn(&Value, &World) -> Vec<Row> + 'static) -> Self {
-        let report = Report::new(title, Vec::new()).from_end();
+        let report = Report::new(title, Vec::new()).end_first();
         Self { title, call, build: Rc::new(build), report, holds: false }
     }
 
@@ -38,7 +38,7 @@ impl Screen for Live {
     fn title(&self, lang: Lang) -> String {
         self.title.get(lang).to_owned()
     }
-    fn draw(&mut self, frame: &mut Frame<'_>, area: Rect, look: &Look, world: &World) {
+    fn draw(&mut self, frame: &mut Frame<'_>, area: Rect, look: Look, world: &World) {
         self.report.draw(frame, area, look, world);
     }
     fn hints(&self, lang: Lang) -> Vec<Hint> {
@@ -70,7 +70,7 @@ impl Screen for Live {
     fn fetched(&mut self, reply: Result<Reply, Problem>, world: &World) -> Vec<Act> {
         match reply {
             Ok(Reply::Value(value)) if !self.holds => {
-                self.report = Report::new(self.title, (self.build)(&value, world)).from_end();
+                self.report = Report::new(self.title, (self.build)(&value, world)).end_first();
                 Vec::new()
             }
             Ok(_) => Vec::new(),

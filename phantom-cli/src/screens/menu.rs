@@ -15,11 +15,14 @@ use crate::text;
 /// The keys of the items, in order; 0 leads back.
 const KEYS: &str = "123456789abcdefghijklmoqrstuvwxyz";
 
+/// What an item does.
+type Does = Rc<dyn Fn(&World) -> Vec<Act>>;
+
 /// An item of a menu.
 pub(crate) struct Item {
     name: Words,
     about: Option<Words>,
-    act: Rc<dyn Fn(&World) -> Vec<Act>>,
+    act: Does,
 }
 
 /// A text in both languages.
@@ -116,7 +119,7 @@ impl Screen for Menu {
         self.title.get(lang).to_owned()
     }
 
-    fn draw(&mut self, frame: &mut Frame<'_>, area: Rect, _: &Look, world: &World) {
+    fn draw(&mut self, frame: &mut Frame<'_>, area: Rect, _: Look, world: &World) {
         let (lang, width) = (world.lang, usize::from(area.width));
         let last = Item::new(if self.is_first { text::EXIT } else { text::BACK }, |_| Vec::new());
         let all: Vec<(char, &Item)> = KEYS.chars().zip(&self.items).chain([('0', &last)]).collect();

@@ -39,26 +39,26 @@ impl Picker {
         Self { title, dir, entries: Vec::new(), ending, chosen: 0, then: Rc::new(then) }
     }
 
-    fn open(&mut self, dir: PathBuf) -> Vec<Act> {
-        vec![Act::Fetch(Work::List(dir))]
-    }
-
-    fn up(&mut self) -> Vec<Act> {
+    fn up(&self) -> Vec<Act> {
         let above = self.dir.parent().map(Path::to_owned);
-        above.map(|dir| self.open(dir)).unwrap_or_default()
+        above.map(open).unwrap_or_default()
     }
 
-    fn take(&mut self, world: &World) -> Vec<Act> {
+    fn take(&self, world: &World) -> Vec<Act> {
         match self.entries.get(self.chosen).cloned() {
             None => Vec::new(),
             Some((name, _)) if name == ".." => self.up(),
             Some((name, true)) => {
                 let dir = self.dir.join(name);
-                self.open(dir)
+                open(dir)
             }
             Some((name, false)) => (self.then)(&self.dir.join(name), world),
         }
     }
+}
+
+fn open(dir: PathBuf) -> Vec<Act> {
+    vec![Act::Fetch(Work::List(dir))]
 }
 
 impl Screen for Picker {
@@ -66,7 +66,7 @@ impl Screen for Picker {
         self.title.get(lang).to_owned()
     }
 
-    fn draw(&mut self, frame: &mut Frame<'_>, area: Rect, _: &Look, world: &World) {
+    fn draw(&mut self, frame: &mut Frame<'_>, area: Rect, _: Look, world: &World) {
         let width = usize::from(area.width);
         let mut places = area.rows();
         if let Some(place) = places.next() {
@@ -121,7 +121,7 @@ impl Screen for Picker {
 
     fn shown(&mut self, _: &World) -> Vec<Act> {
         let dir = self.dir.clone();
-        self.open(dir)
+        open(dir)
     }
 
     fn fetched(&mut self, reply: Result<Reply, Problem>, world: &World) -> Vec<Act> {

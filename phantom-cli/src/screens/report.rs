@@ -68,7 +68,7 @@ impl Report {
     }
 
     /// Shows its end first.
-    pub(crate) fn from_end(mut self) -> Self {
+    pub(crate) fn end_first(mut self) -> Self {
         self.at_end = true;
         self
     }
@@ -92,7 +92,7 @@ impl Screen for Report {
         self.title.get(lang).to_owned()
     }
 
-    fn draw(&mut self, frame: &mut Frame<'_>, area: Rect, _: &Look, world: &World) {
+    fn draw(&mut self, frame: &mut Frame<'_>, area: Rect, _: Look, world: &World) {
         let lines = match &self.lines {
             Some((width, lines)) if *width == area.width => lines,
             _ => &self.lines.insert((area.width, lay_out(&self.rows, usize::from(area.width)))).1,
@@ -119,7 +119,8 @@ impl Screen for Report {
             .iter()
             .map(|(key, name, _)| hint(&key.to_uppercase().to_string(), name.get(lang)))
             .collect();
-        if self.again.is_some() {
+        let named = self.keys.iter().any(|(_, name, _)| *name == text::REFRESH);
+        if self.again.is_some() && !named {
             hints.push(hint("R", text::REFRESH.get(lang)));
         }
         hints.push(hint("↑↓", text::SCROLL.get(lang)));
