@@ -257,6 +257,7 @@ impl App {
                     self.stack.truncate(1);
                     self.shown();
                 }
+                Act::Refresh => self.shown(),
                 Act::Run(work, what, then) => {
                     let id = self.start(work);
                     self.running = Some(Running { id, what, since: self.now, then });

@@ -73,6 +73,8 @@ pub(crate) enum Act {
     Replace(Box<dyn Screen>),
     /// Back to the first screen.
     Home,
+    /// The top screen asks anew for what it shows.
+    Refresh,
     /// Work that the person waits for, with what is said meanwhile.
     Run(Work, String, Then<Result<Reply, Problem>>),
     /// Work in the background; the reply goes to [`Screen::fetched`].

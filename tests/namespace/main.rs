@@ -21,5 +21,7 @@ mod ping;
 mod repair;
 mod rootless;
 mod secrets;
+mod terminal;
 mod traffic;
+mod tui;
 mod world;

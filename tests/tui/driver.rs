@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use phantom_api::{Lang, Phantom};
 use phantom_cli::{App, Effect, Event, Key, Look, work};
-use phantom_tests::{Server, Spot};
+use phantom_tests::{Server, Spot, read_qr};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::Cell;
@@ -146,6 +146,12 @@ impl Person {
             .chunks(usize::from(buffer.area.width))
             .map(|row| row.iter().map(spot).collect())
             .collect()
+    }
+
+    /// The text of the code on the screen.
+    #[track_caller]
+    pub(crate) fn reads_code(&mut self) -> String {
+        read_qr(&self.spots()).unwrap_or_else(|error| panic!("{error}:\n{}", self.screen()))
     }
 
     /// That a text is on the screen.

@@ -2,7 +2,7 @@
 
 use phantom_api::Lang;
 use phantom_cli::Look;
-use phantom_tests::{Server, read_qr};
+use phantom_tests::Server;
 
 use crate::driver::{FULL, Person};
 
@@ -33,7 +33,7 @@ fn a_client_is_added_shown_as_a_code_and_saved() {
     let config = person.server.api(&["core", "export_client", "client_name=john-laptop"]).ok();
     let config = config["config"].as_str().unwrap().to_owned();
     person.press("q");
-    assert_eq!(read_qr(&person.spots()).as_deref(), Ok(config.as_str()));
+    assert_eq!(person.reads_code(), config);
 
     person.press("0 s Enter").sees("Saved: /root/john-laptop.conf (0600)");
     let saved = phantom_host::Files::read(&person.server.fake, "/root/john-laptop.conf".as_ref()).unwrap();
@@ -130,7 +130,7 @@ fn dns_servers_are_chosen_by_their_operators() {
         .press("y")
         .sees("DNS configuration updated globally");
     assert_eq!(person.server.api(&["dns", "get_dns_servers"]).ok()["primary"], "9.9.9.9");
-    person.press("4").sees("9.9.9.9  Quad9").press("0 1 5").types("nonsense").press("Enter");
+    person.press("4").sees("9.9.9.9 (Quad9)").press("0 1 5").types("nonsense").press("Enter");
     person.sees("primary must be an IP address");
 }
 
@@ -179,8 +179,8 @@ fn ghost_mode_with_its_export() {
         .sees("self_signed");
     person.press("y").sees("vpn.example.org").sees("Export for Client").press("0").sees("● Ghost Active");
     person.press("4").types("anna").press("Enter").sees("GHOST MODE CLIENT CONFIGURATION").press("q");
-    let code = read_qr(&person.spots()).unwrap();
-    assert!(code.contains("Endpoint = 127.0.0.1:51820"), "{code}");
+    // With the server's IPv6 address led round the tunnel it is longer than any code.
+    person.sees("The configuration is too long for a QR code");
     person.press("0 0 2 y").sees("Ghost Mode disabled successfully").sees("○ Ghost Inactive");
     person.press("4").types("nobody").press("Enter").sees("[VALIDATION_ERROR]");
 }

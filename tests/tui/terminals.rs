@@ -71,26 +71,12 @@ fn a_code_is_read_whatever_the_terminal_can_do() {
             .chunks(usize::from(area.width))
             .map(|row| row.iter().map(|cell| spot(cell, light)).collect())
             .collect();
-        // Without half blocks a module is two columns of one line: as high as wide.
-        let rows = if unicode {
-            rows
-        } else {
-            rows.iter()
-                .map(|row| row.iter().step_by(2).cloned().collect::<Vec<_>>())
-                .flat_map(doubled)
-                .collect()
-        };
         assert_eq!(
             read_qr(&rows).as_deref(),
             Ok(config.as_str()),
             "colour {colour}, unicode {unicode}, light {light}"
         );
     }
-}
-
-/// A reader takes a cell for twice as high as wide: one that is square is two of them side by side.
-fn doubled(row: Vec<Spot>) -> [Vec<Spot>; 1] {
-    [row.into_iter().flat_map(|spot| [spot.clone(), spot]).collect()]
 }
 
 fn spot(cell: &ratatui::buffer::Cell, light: bool) -> Spot {

@@ -9,6 +9,7 @@ mod measure;
 mod report;
 mod subnet;
 mod throughput;
+mod tui;
 mod whole;
 mod world;
 
@@ -40,7 +41,7 @@ const NEEDED: [(&str, &str); 6] = [
 const GOTATUN_DIR: &str = "/var/tmp/phantom-wg-bench";
 
 /// The names of the parts, for `--only`.
-const PARTS: [&str; 9] = [
+const PARTS: [&str; 10] = [
     "ghost",
     "throughput",
     "add-client",
@@ -50,6 +51,7 @@ const PARTS: [&str; 9] = [
     "change-subnet",
     "loop",
     "reads",
+    "tui",
 ];
 
 /// How many clients the servers have that are to add one.
@@ -96,7 +98,8 @@ pub(crate) fn run(mut words: Words) -> Result<bool> {
     let programs = workspace::build_release()?;
     let built =
         programs.iter().find(|built| built.target == "phantom-api").context("phantom-api was not built")?;
-    let names = ["bench-hello", "bench-insert", "bench-clients", "bench-peak", "bench-tunnel"];
+    let names =
+        ["bench-hello", "bench-insert", "bench-clients", "bench-peak", "bench-screen", "bench-tunnel"];
     let words = ["build", "--release", "-p", "xtask", "--features", "bench"].into_iter();
     let helpers = workspace::build(words.chain(names.into_iter().flat_map(|name| ["--bin", name])))?;
     let helper = helpers.first().context("the helpers were not built")?;
@@ -204,7 +207,7 @@ pub(crate) fn inside(mut words: Words) -> Result<bool> {
 /// Servers of every size that is needed.
 fn measure_servers(places: &Places, options: &Options, report: &mut Report) -> Result {
     world::lay_cable()?;
-    let at_ten_thousand = ["memory", "server-status", "reconcile", "change-subnet", "loop"];
+    let at_ten_thousand = ["memory", "server-status", "reconcile", "change-subnet", "loop", "tui"];
     if options.wants("add-client") {
         let [first, second, third, fourth] = SIZES;
         let worlds = [
@@ -236,6 +239,9 @@ fn ten_thousand(world: &World, options: &Options, report: &mut Report) -> Result
     }
     if options.wants("memory") {
         whole::memory(world, options, report)?;
+    }
+    if options.wants("tui") {
+        tui::run(world, options, report)?;
     }
     if options.wants("loop") {
         clients::add_in_a_loop(world, report)?;

@@ -38,6 +38,9 @@ const NEEDS: &[Need] = &[
     Need::program("jq", "jq"),
     Need::program("strace", "strace"),
     Need::program("man", "man-db"),
+    // A terminal whose screen can be looked at.
+    Need::program("tmux", "tmux"),
+    Need::program("pgrep", "procps"),
     Need::program("zsh", "zsh"),
     Need::program("fish", "fish"),
 ];
@@ -128,7 +131,7 @@ fn programs() -> Result<PathBuf> {
     fs::create_dir_all(&dir).context(dir.display())?;
     let builds = [
         "build -p phantom-tests --bins",
-        "build -p phantom-api -p phantom-device -p phantom-tunnel -p phantom-casper --bins",
+        "build -p phantom-api -p phantom-device -p phantom-tunnel -p phantom-casper -p phantom-cli --bins",
     ];
     for words in builds {
         for program in workspace::build(words.split(' '))? {

@@ -76,7 +76,8 @@ pub(crate) fn build_with<W: AsRef<str>>(words: &[W], cargo: Cmd) -> Result<Vec<A
 }
 
 /// The packages whose programs make up a server.
-const SERVER_PACKAGES: [&str; 4] = ["phantom-api", "phantom-device", "phantom-tunnel", "phantom-casper"];
+const SERVER_PACKAGES: [&str; 5] =
+    ["phantom-api", "phantom-device", "phantom-tunnel", "phantom-casper", "phantom-cli"];
 
 /// Builds the server's programs as they are delivered: for release and linked statically, because a program that looks
 /// for no libraries starts about 0.3 ms sooner.

@@ -62,7 +62,7 @@ fn remove(world: &World, name: &str) -> Vec<Act> {
                 name.as_str().unwrap_or_default(),
                 ip.as_str().unwrap_or_default()
             );
-            vec![Act::Say(Mood::Good, text)]
+            vec![Act::Refresh, Act::Say(Mood::Good, text)]
         })]
     })
 }

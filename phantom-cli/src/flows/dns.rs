@@ -163,7 +163,9 @@ fn now_rows(value: &Value, world: &World) -> Vec<Row> {
     let lang = world.lang;
     let line = |label: &str, key: &str| {
         let address = value[key].as_str().unwrap_or_default();
-        Row::pair(label, format!("{address}  {}", operator(address)).trim_end())
+        let operator = Some(operator(address)).filter(|name| !name.is_empty());
+        let operator = operator.map(|name| format!(" ({name})")).unwrap_or_default();
+        Row::pair(label, format!("{address}{operator}"))
     };
     vec![
         line(lang.pick("Primary", "Birincil"), "primary"),

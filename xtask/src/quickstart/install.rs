@@ -9,8 +9,14 @@ use crate::problem::{Context as _, Problem, Result};
 use crate::workspace;
 
 /// The programs of the server.
-const PROGRAMS: [&str; 5] =
-    ["phantom-api", "phantom-wg-device", "phantom-ghost", "phantom-casper", "phantom-casper-ios"];
+const PROGRAMS: [&str; 6] = [
+    "phantom-api",
+    "phantom-wg",
+    "phantom-wg-device",
+    "phantom-ghost",
+    "phantom-casper",
+    "phantom-casper-ios",
+];
 
 /// Folders of generated files, below `docs/` or the folder of the programs, and where their files belong.
 const TEXTS: [(&str, &str); 5] = [
