@@ -92,7 +92,8 @@ fn pairs(rows: &[Row], width: usize, lines: &mut Vec<Line<'static>>) {
     }
 }
 
-fn signed(mood: Mood, text: &str, width: usize, indent: usize, lines: &mut Vec<Line<'static>>) {
+/// Text behind its sign, wrapped and moved in.
+pub(crate) fn signed(mood: Mood, text: &str, width: usize, indent: usize, lines: &mut Vec<Line<'static>>) {
     let lead = mood.sign().width() + indent;
     let parts = text.lines().flat_map(|line| wrap(line, width.saturating_sub(lead).max(8)));
     for (at, part) in parts.enumerate() {

@@ -19,7 +19,7 @@ pub fn read_qr(rows: &[Vec<Spot>]) -> Result<String, String> {
     let width = rows.iter().map(Vec::len).max().unwrap_or_default();
     let light = |x: usize, y: usize| {
         let Some(spot) = rows.get(y / 2).and_then(|row| row.get(x)) else { return 0 };
-        let upper = y % 2 == 0;
+        let upper = y.is_multiple_of(2);
         let inked = match spot.symbol.as_str() {
             "█" => true,
             "▀" => upper,

@@ -134,7 +134,9 @@ impl Person {
     fn plain(&self, text: &str) -> String {
         let dir = self.server.dir().display().to_string();
         let usual: String = dir.chars().take(dir.len() - 6).chain("......".chars()).collect();
-        text.replace(&dir, &usual)
+        let text = text.replace(&dir, &usual);
+        let instance = self.server.paths().instance().unwrap_or("none");
+        text.replace(instance, &".".repeat(instance.len()))
     }
 
     /// How every cell looks on a terminal with a dark ground.

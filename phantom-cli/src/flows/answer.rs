@@ -1,6 +1,6 @@
 //! The answer of any action, worded by its schema: the fields' descriptions in both languages are the labels.
 
-use phantom_api::{Lang, Spec};
+use phantom_api::{Effect, Lang, Spec};
 use serde_json::Value;
 
 use crate::look::Mood;
@@ -13,6 +13,9 @@ pub(super) fn rows(value: &Value, spec: &Spec, lang: Lang) -> Vec<Row> {
     let root = schema.as_value();
     let mut rows = Vec::new();
     object(value, root, root, lang, &mut rows);
+    if let (Effect::Read, Some(Row::Text(mood, _))) = (spec.effect, rows.first_mut()) {
+        *mood = Mood::Plain; // nothing was done that could have gone well
+    }
     while rows.last() == Some(&Row::Blank) {
         rows.pop();
     }

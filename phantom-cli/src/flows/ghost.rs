@@ -1,8 +1,9 @@
 //! Ghost Mode.
 
 use phantom_api::Text;
+use serde_json::Value;
 
-use super::{by_table, call, clients, confirm, item, more_items, run, say};
+use super::{answer, call, clients, confirm, item, more_items, run, say};
 use crate::look::Mood;
 use crate::rows::Row;
 use crate::screen::{Act, World};
@@ -25,9 +26,7 @@ pub(super) fn menu(world: &World) -> Menu {
         item(world, ghost("enable"), ENABLE, enable),
         item(world, ghost("disable"), DISABLE, disable),
         item(world, ghost("status"), STATUS, |world| {
-            Report::of(world, STATUS, Call::new("ghost", "status"), by_table("ghost", "status"), |report| {
-                report
-            })
+            Report::of(world, STATUS, Call::new("ghost", "status"), status_rows, Report::live)
         }),
         item(world, ghost("status"), EXPORT, export),
     ];
@@ -94,7 +93,7 @@ fn summary(world: &World, source: Text, values: Values) -> Vec<Act> {
     confirm(title, lines, move |world| {
         let work = Call { params: values, ..Call::new("ghost", "enable") };
         vec![call(world, work, |value, world| {
-            let mut rows = by_table("ghost", "enable")(&value, world);
+            let mut rows = status_rows(&value, world);
             let next = world.lang.pick(
                 "Next: Export for Client, and hand each client its new configuration.",
                 "Sonraki adım: İstemci İçin Dışa Aktar; her istemciye yeni yapılandırmasını iletin.",
@@ -105,6 +104,52 @@ fn summary(world: &World, source: Text, values: Values) -> Vec<Act> {
             vec![Act::Pop, Act::Pop, Act::Push(Box::new(Report::new(TITLE, rows)))]
         })]
     })
+}
+
+/// The answer of `enable` or of `status`.
+fn status_rows(value: &Value, world: &World) -> Vec<Row> {
+    let lang = world.lang;
+    let string = |value: &Value| answer::plain(value, lang);
+    let (mood, state) = match value["status"].as_str() {
+        Some("active") => (Mood::Good, text::ACTIVE.get(lang)),
+        Some("inactive") => (Mood::Off, text::INACTIVE.get(lang)),
+        _ => (Mood::Bad, lang.pick("The tunnel does not serve", "Tünel hizmet vermiyor")),
+    };
+    let mut rows = vec![Row::mood(text::STATE.get(lang), mood, state)];
+    if value["domain"].is_null() {
+        return rows;
+    }
+    let certificate = &value["certificate"];
+    let source = match certificate["source"].as_str() {
+        Some("acme") => lang.pick("automatic (ACME)", "otomatik (ACME)"),
+        Some("operator") => lang.pick("own files", "kendi dosyalarınız"),
+        _ => lang.pick("self-signed", "kendinden imzalı"),
+    };
+    rows.extend([
+        Row::pair(lang.pick("Domain", "Alan adı"), string(&value["domain"])),
+        Row::pair(
+            lang.pick("Server", "Sunucu"),
+            format!("{}, {}/tcp", string(&value["server_ip"]), value["port"]),
+        ),
+        Row::pair(lang.pick("Since", "Başlangıç"), string(&value["activated_at"])),
+        Row::pair(lang.pick("Secret", "Gizli anahtar"), string(&value["secret"])),
+        Row::Blank,
+        Row::Heading(lang.pick("Certificate", "Sertifika").to_owned()),
+        Row::pair(lang.pick("Source", "Kaynak"), source),
+        Row::pair(lang.pick("Valid until", "Geçerlilik sonu"), string(&certificate["expires_at"])),
+    ]);
+    if let Some(error) = certificate["last_error"].as_str() {
+        rows.push(Row::mood(lang.pick("Last error", "Son hata"), Mood::Bad, error));
+    }
+    rows.extend([
+        Row::Blank,
+        Row::Heading(lang.pick("Command of the tunnel", "Tünel komutu").to_owned()),
+        Row::Verbatim(string(&value["connection_command"])),
+    ]);
+    for warning in value["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        rows.push(Row::Text(Mood::Attention, warning.to_owned()));
+    }
+    rows
 }
 
 fn disable(world: &World) -> Vec<Act> {

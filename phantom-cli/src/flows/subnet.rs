@@ -12,6 +12,7 @@ use crate::text;
 use crate::work::Call;
 
 pub(super) const TITLE: Text = Text { en: "Change Default Subnet", tr: "Varsayılan Subnet'i Değiştir" };
+const NEW: Text = Text { en: "New subnet", tr: "Yeni subnet" };
 const CHANGE: Text = Text { en: "Change", tr: "Değiştir" };
 const CHECK: Text = Text { en: "Check of the new subnet", tr: "Yeni subnet denetimi" };
 
@@ -61,7 +62,7 @@ fn now_rows(value: &Value, world: &World) -> Vec<Row> {
 
 fn ask(world: &World) -> Vec<Act> {
     let Some(spec) = world.spec("core", "validate_subnet_change") else { return Vec::new() };
-    let form = Form::of_action(TITLE, &spec, |values, world| {
+    let form = Form::of_action(NEW, &spec, |values, world| {
         let work = Call { params: values, ..Call::new("core", "validate_subnet_change") };
         vec![call(world, work, |value, world| {
             let report = Report::new(CHECK, check_rows(&value, world));

@@ -11,7 +11,7 @@ use ratatui::text::{Line, Span};
 
 use super::input::Input;
 use crate::look::{self, Look, Mood};
-use crate::rows::{Row, lay_out, wrap};
+use crate::rows::{Row, lay_out, signed};
 use crate::screen::{Act, Hint, Key, Screen, World, hint};
 use crate::text;
 
@@ -222,9 +222,9 @@ impl Form {
             }
         }
         if let Some((_, error)) = self.wrong.as_ref().filter(|(wrong, _)| *wrong == at) {
-            for part in wrap(error, width.saturating_sub(6)) {
-                lines.push(Line::from(vec![Span::raw("    "), Look::word(Mood::Bad, part)]));
-            }
+            let mut below = Vec::new();
+            signed(Mood::Bad, error, width, 4, &mut below);
+            lines.extend(below);
         }
         (lines, cursor)
     }
