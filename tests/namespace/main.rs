@@ -24,5 +24,7 @@ mod repair;
 mod rootless;
 mod secrets;
 mod seeds;
+mod terminal;
 mod traffic;
+mod tui;
 mod world;

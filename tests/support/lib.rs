@@ -10,6 +10,7 @@ mod database;
 mod disk;
 mod golden;
 mod program;
+mod screen;
 mod server;
 mod text;
 
@@ -19,5 +20,6 @@ pub use database::{dump_database, dump_tree};
 pub use disk::OnDisk;
 pub use golden::{golden_dir, read_golden, read_golden_json, same_as_golden};
 pub use program::{Program, Run, build, is_root, skip};
+pub use screen::{Spot, read_qr};
 pub use server::{SERVER_IP, Server};
 pub use text::{Said, Template, Texts};

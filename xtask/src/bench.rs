@@ -10,6 +10,7 @@ mod multihop;
 mod report;
 mod subnet;
 mod throughput;
+mod tui;
 mod whole;
 mod world;
 
@@ -53,6 +54,7 @@ const PARTS: [&str; 10] = [
     "change-subnet",
     "loop",
     "reads",
+    "tui",
 ];
 
 /// How many clients the servers have that are to add one.
@@ -99,7 +101,8 @@ pub(crate) fn run(mut words: Words) -> Result<bool> {
     let programs = workspace::build_release()?;
     let built =
         programs.iter().find(|built| built.target == "phantom-api").context("phantom-api was not built")?;
-    let names = ["bench-hello", "bench-insert", "bench-clients", "bench-peak", "bench-tunnel"];
+    let names =
+        ["bench-hello", "bench-insert", "bench-clients", "bench-peak", "bench-screen", "bench-tunnel"];
     let words = ["build", "--release", "-p", "xtask", "--features", "bench"].into_iter();
     let helpers = workspace::build(words.chain(names.into_iter().flat_map(|name| ["--bin", name])))?;
     let helper = helpers.first().context("the helpers were not built")?;
@@ -210,7 +213,7 @@ pub(crate) fn inside(mut words: Words) -> Result<bool> {
 /// Servers of every size that is needed.
 fn measure_servers(places: &Places, options: &Options, report: &mut Report) -> Result {
     world::lay_cable()?;
-    let at_ten_thousand = ["memory", "server-status", "reconcile", "change-subnet", "loop"];
+    let at_ten_thousand = ["memory", "server-status", "reconcile", "change-subnet", "loop", "tui"];
     if options.wants("add-client") {
         let [first, second, third, fourth] = SIZES;
         let worlds = [
@@ -242,6 +245,9 @@ fn ten_thousand(world: &World, options: &Options, report: &mut Report) -> Result
     }
     if options.wants("memory") {
         whole::memory(world, options, report)?;
+    }
+    if options.wants("tui") {
+        tui::run(world, options, report)?;
     }
     if options.wants("loop") {
         clients::add_in_a_loop(world, report)?;

@@ -39,6 +39,9 @@ const NEEDS: &[Need] = &[
     Need::program("jq", "jq"),
     Need::program("strace", "strace"),
     Need::program("man", "man-db"),
+    // A terminal whose screen can be looked at.
+    Need::program("tmux", "tmux"),
+    Need::program("pgrep", "procps"),
     Need::program("zsh", "zsh"),
     Need::program("fish", "fish"),
 ];
@@ -135,7 +138,8 @@ fn programs() -> Result<PathBuf> {
     fs::create_dir_all(&dir).context(dir.display())?;
     let builds = [
         "build -p phantom-tests --bins",
-        "build -p phantom-api -p phantom-device -p phantom-tunnel -p phantom-multihop -p phantom-casper -p phantom-factory-reset --bins",
+        "build -p phantom-api -p phantom-device -p phantom-tunnel -p phantom-multihop --bins",
+        "build -p phantom-casper -p phantom-factory-reset -p phantom-cli --bins",
     ];
     for words in builds {
         for program in workspace::build(words.split(' '))? {

@@ -76,8 +76,15 @@ pub(crate) fn build_with<W: AsRef<str>>(words: &[W], cargo: Cmd) -> Result<Vec<A
 }
 
 /// The packages whose programs make up a server.
-const SERVER_PACKAGES: [&str; 6] =
-    ["phantom-api", "phantom-device", "phantom-tunnel", "phantom-multihop", "phantom-casper", "phantom-factory-reset"];
+const SERVER_PACKAGES: [&str; 7] = [
+    "phantom-api",
+    "phantom-device",
+    "phantom-tunnel",
+    "phantom-multihop",
+    "phantom-casper",
+    "phantom-factory-reset",
+    "phantom-cli",
+];
 
 /// Builds the server's programs as they are delivered: for release and linked statically, because a program that looks
 /// for no libraries starts about 0.3 ms sooner.

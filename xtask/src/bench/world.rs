@@ -102,6 +102,16 @@ impl World {
         self.programs.join("phantom-api")
     }
 
+    /// A program that lies beside `phantom-api`.
+    pub(super) fn beside(&self, name: &str) -> PathBuf {
+        self.programs.join(name)
+    }
+
+    /// The install directory.
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// The file of the device.
     pub(super) fn device(&self) -> PathBuf {
         self.programs.join(DEVICE)

@@ -70,6 +70,19 @@ const LAYERS: &[Layer] = &[
         ],
         &[],
     ),
+    // The face: it knows the orchestrator and the tables, and no module.
+    layer(
+        "phantom-cli",
+        &[
+            "phantom-types",
+            "phantom-module",
+            "phantom-store",
+            "phantom-host",
+            "phantom-casper",
+            "phantom-api",
+        ],
+        &["ratatui", "crossterm", "unicode-width"],
+    ),
 ];
 
 /// The pure crate: values and text, nothing that reads, writes, waits or calls.
@@ -134,6 +147,24 @@ const LIGHT: &[(&str, &[&str])] = &[
             "phantom-multihop",
             "phantom-api",
             "phantom-tunnel",
+        ],
+    ),
+    // It runs as root beside the server.
+    (
+        "phantom-cli",
+        &[
+            "gotatun",
+            "tun-rs",
+            "phantom-device",
+            "phantom-tunnel",
+            "phantom-certs",
+            "clap",
+            "rustls",
+            "aws-lc-rs",
+            "openssl-sys",
+            "native-tls",
+            "reqwest",
+            "tracing-subscriber",
         ],
     ),
     // It faces the network: no state, no host, one TLS library.

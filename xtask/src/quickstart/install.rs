@@ -9,8 +9,9 @@ use crate::problem::{Context as _, Problem, Result};
 use crate::workspace;
 
 /// The programs of the server.
-const PROGRAMS: [&str; 6] = [
+const PROGRAMS: [&str; 7] = [
     "phantom-api",
+    "phantom-wg",
     "phantom-wg-device",
     "phantom-ghost",
     "phantom-multihop",

@@ -1,0 +1,298 @@
+//! The interface as a value: events change it and give effects; it is drawn from itself.
+
+mod draw;
+
+use phantom_api::{Lang, Phantom};
+use ratatui::Frame;
+
+use crate::flows;
+use crate::look::{Look, Mood};
+use crate::screen::{Act, Key, Screen, Then, World};
+use crate::screens::{Dialog, Help};
+use crate::text;
+use crate::work::{Problem, Reply, Work};
+
+/// Milliseconds between two looks at the figures of the header.
+const LOOK_AGAIN: u64 = 2_000;
+
+/// What happened.
+pub enum Event {
+    /// A key.
+    Key(Key),
+    /// Text that was pasted.
+    Text(String),
+    /// Time has passed: milliseconds since the start.
+    Time(u64),
+    /// Work has ended.
+    Done(u64, Result<Reply, Problem>),
+}
+
+/// What the shell is to do.
+pub enum Effect {
+    /// Work, and the number by which [`Event::Done`] speaks of it.
+    Start(u64, Work, Lang),
+    /// The end.
+    Leave,
+}
+
+/// A screen and the number of the work that it waits for.
+struct Shown {
+    screen: Box<dyn Screen>,
+    fetching: Option<u64>,
+}
+
+/// Work that the person waits for.
+struct Running {
+    id: u64,
+    what: String,
+    since: u64,
+    then: Then<Result<Reply, Problem>>,
+}
+
+/// The interface.
+pub struct App {
+    world: World,
+    look: Look,
+    stack: Vec<Shown>,
+    running: Option<Running>,
+    message: Option<(Mood, String)>,
+    status_work: Option<u64>,
+    status_due: u64,
+    second_due: u64,
+    now: u64,
+    numbers: u64,
+    setting_up: bool,
+    effects: Vec<Effect>,
+}
+
+impl App {
+    /// The interface with its first screen. The effects begin with a look at the server.
+    pub fn new(phantom: &Phantom, look: Look, home: std::path::PathBuf) -> Self {
+        let world = World::new(phantom, look.lang, home);
+        let mut app = Self {
+            world,
+            look,
+            stack: Vec::new(),
+            running: None,
+            message: None,
+            status_work: None,
+            status_due: 0,
+            second_due: 1_000,
+            now: 0,
+            numbers: 0,
+            setting_up: false,
+            effects: Vec::new(),
+        };
+        let first = flows::main_menu(&app.world);
+        app.push(first);
+        app.look_at_status();
+        app
+    }
+
+    /// Effects since the last time, in order.
+    pub fn effects(&mut self) -> Vec<Effect> {
+        std::mem::take(&mut self.effects)
+    }
+
+    /// Milliseconds after which [`Event::Time`] is wanted.
+    pub fn patience(&self) -> u64 {
+        if self.running.is_some() { 100 } else { 500 }
+    }
+
+    /// Whether work is under way that a person waits for.
+    pub fn is_busy(&self) -> bool {
+        self.running.is_some()
+    }
+
+    /// Language of every text.
+    pub fn lang(&self) -> Lang {
+        self.world.lang
+    }
+
+    /// Takes one event.
+    pub fn take(&mut self, event: Event) {
+        match event {
+            Event::Key(key) => self.key(key),
+            Event::Text(text) if self.running.is_none() => {
+                if let Some(top) = self.stack.last_mut().filter(|top| top.screen.is_typing()) {
+                    let acts = top.screen.text(&text, &self.world);
+                    self.act(acts);
+                }
+            }
+            Event::Text(_) => {}
+            Event::Time(now) => self.time(now),
+            Event::Done(id, reply) => self.done(id, reply),
+        }
+    }
+
+    /// Draws everything.
+    pub fn draw(&mut self, frame: &mut Frame<'_>) {
+        draw::draw(self, frame);
+        self.look.settle(frame.buffer_mut());
+    }
+
+    fn key(&mut self, key: Key) {
+        let asking = self.stack.last().is_some_and(|top| top.screen.is_box());
+        if key == Key::Control('c') && !asking {
+            let mut acts = self.top(|screen, world| screen.key(key, world));
+            if acts.is_empty() {
+                acts.push(Act::AskToLeave);
+            }
+            return self.act(acts);
+        }
+        // While something is done, only leaving and waiting are possible.
+        if self.running.is_some() && !asking {
+            return;
+        }
+        self.message = None;
+        let typing = self.stack.last().is_some_and(|top| top.screen.is_typing());
+        if key == Key::Char('?') && !typing && !asking {
+            let help = self.stack.last().map(|top| Help::new(&*top.screen, self.world.lang));
+            return self.act(help.map(|help| Act::Push(Box::new(help))).into_iter().collect());
+        }
+        let acts = self.top(|screen, world| screen.key(key, world));
+        self.act(acts);
+    }
+
+    fn top(&mut self, ask: impl FnOnce(&mut dyn Screen, &World) -> Vec<Act>) -> Vec<Act> {
+        let world = &self.world;
+        self.stack.last_mut().map(|top| ask(&mut *top.screen, world)).unwrap_or_default()
+    }
+
+    fn time(&mut self, now: u64) {
+        self.now = now;
+        if now >= self.status_due && self.status_work.is_none() {
+            self.look_at_status();
+        }
+        if now >= self.second_due {
+            self.second_due = now + 1_000;
+            let waits = self.stack.last().is_some_and(|top| top.fetching.is_some());
+            if !waits && self.running.is_none() {
+                let acts = self.top(|screen, world| screen.second(world));
+                self.act(acts);
+            }
+        }
+    }
+
+    fn done(&mut self, id: u64, reply: Result<Reply, Problem>) {
+        if self.status_work == Some(id) {
+            self.status_work = None;
+            self.status_due = self.now + LOOK_AGAIN;
+            return self.status(reply);
+        }
+        if let Some(running) = self.running.take_if(|running| running.id == id) {
+            // A question about leaving was asked meanwhile: it stands over the screen that is gone on with.
+            if self.stack.len() > 1 && self.stack.last().is_some_and(|top| top.screen.is_box()) {
+                self.stack.pop();
+            }
+            let acts = (running.then)(reply, &self.world);
+            self.act(acts);
+            if self.status_work.is_none() {
+                self.look_at_status(); // what was done may show there
+            }
+            return;
+        }
+        let world = &self.world;
+        let waiting = self.stack.iter_mut().find(|shown| shown.fetching == Some(id));
+        if let Some(shown) = waiting {
+            shown.fetching = None;
+            let acts = shown.screen.fetched(reply, world);
+            self.act(acts);
+        }
+    }
+
+    fn status(&mut self, reply: Result<Reply, Problem>) {
+        match reply {
+            Ok(Reply::Status(status)) => {
+                self.setting_up = false;
+                self.world.status = Some(status.since(self.world.status.as_ref()));
+            }
+            Ok(_) => {}
+            Err(problem) if problem.code == "NOT_INITIALIZED" => {
+                self.world.status = None;
+                if !self.setting_up && self.running.is_none() {
+                    self.setting_up = true;
+                    let acts = flows::first_setup(&self.world);
+                    self.stack.truncate(1);
+                    self.act(acts);
+                }
+            }
+            Err(problem) => {
+                self.world.status = None;
+                self.message = Some((Mood::Bad, format!("{} [{}]", problem.message, problem.code)));
+            }
+        }
+    }
+
+    fn look_at_status(&mut self) {
+        self.status_work = Some(self.start(Work::Status));
+    }
+
+    fn start(&mut self, work: Work) -> u64 {
+        self.numbers += 1;
+        self.effects.push(Effect::Start(self.numbers, work, self.world.lang));
+        self.numbers
+    }
+
+    fn push(&mut self, screen: Box<dyn Screen>) {
+        self.stack.push(Shown { screen, fetching: None });
+        self.shown();
+    }
+
+    fn shown(&mut self) {
+        let acts = self.top(|screen, world| screen.shown(world));
+        self.act(acts);
+    }
+
+    fn act(&mut self, acts: Vec<Act>) {
+        for act in acts {
+            match act {
+                Act::Push(screen) => self.push(screen),
+                Act::Pop => self.pop(),
+                Act::Replace(screen) => {
+                    self.stack.pop();
+                    self.push(screen);
+                }
+                Act::Home => {
+                    self.stack.truncate(1);
+                    self.shown();
+                }
+                Act::Refresh => self.shown(),
+                Act::Run(work, what, then) => {
+                    let id = self.start(work);
+                    self.running = Some(Running { id, what, since: self.now, then });
+                }
+                Act::Fetch(work) => {
+                    let id = self.start(work);
+                    if let Some(top) = self.stack.last_mut() {
+                        top.fetching = Some(id);
+                    }
+                }
+                Act::Say(mood, text) => self.message = Some((mood, text)),
+                Act::Speak(lang) => {
+                    self.world.lang = lang;
+                    self.look.lang = lang;
+                }
+                Act::AskToLeave => {
+                    let lang = self.world.lang;
+                    let mut lines = vec![text::SERVER_RUNS_ON.get(lang).to_owned()];
+                    lines.extend(self.running.as_ref().map(|running| {
+                        let first = lang.pick("First this is finished", "Önce bu tamamlanır");
+                        format!("{first}: {}", running.what)
+                    }));
+                    let ask = Dialog::confirm(text::LEAVE.get(lang), lines, |_| vec![Act::Leave]);
+                    self.push(Box::new(ask));
+                }
+                Act::Leave => self.effects.push(Effect::Leave),
+            }
+        }
+    }
+
+    /// The first screen stays.
+    fn pop(&mut self) {
+        if self.stack.len() > 1 {
+            self.stack.pop();
+            self.shown();
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! What stands around every screen: the banner, the server's figures, the path, a message, the keys.
+
+use phantom_api::{API_VERSION, Lang};
+use ratatui::Frame;
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::text::{Line, Span};
+use ratatui::widgets::{Block, Paragraph};
+
+use super::App;
+use crate::look::{self, Look, Mood, SMALLEST};
+use crate::screen::{Hint, World, hint};
+use crate::status::{Status, Tunnel};
+use crate::text;
+use phantom_types::bytes_in_words;
+
+pub(super) fn draw(app: &mut App, frame: &mut Frame<'_>) {
+    let area = frame.area();
+    let lang = app.world.lang;
+    if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
+        return too_small(frame, lang);
+    }
+    let first = app.stack.iter().rposition(|shown| !shown.screen.is_box()).unwrap_or_default();
+    let whole = app.stack.get(first).is_some_and(|shown| shown.screen.is_whole());
+    let [banner, body, message, keys] = Layout::vertical([
+        Constraint::Length(if whole { 0 } else { 2 }),
+        Constraint::Min(0),
+        Constraint::Length(u16::from(!whole)),
+        Constraint::Length(1),
+    ])
+    .areas(area);
+    let inside = if whole {
+        body
+    } else {
+        draw_banner(frame, banner, &app.world);
+        draw_message(frame, message, app);
+        let block = Block::bordered().border_style(look::faint()).title(path(app, first, body.width));
+        let inside = block.inner(body);
+        frame.render_widget(block, body);
+        inside.inner(ratatui::layout::Margin::new(1, 0))
+    };
+    let (look, world) = (app.look, &app.world);
+    for shown in app.stack.iter_mut().skip(first) {
+        shown.screen.draw(frame, inside, look, world);
+    }
+    let hints = app.stack.last().map(|top| top.screen.hints(lang)).unwrap_or_default();
+    draw_keys(frame, keys, hints, lang);
+}
+
+fn too_small(frame: &mut Frame<'_>, lang: Lang) {
+    let (width, height) = SMALLEST;
+    let text = match lang {
+        Lang::En => format!("The terminal is too small: {width}×{height} is needed."),
+        Lang::Tr => format!("Terminal çok küçük: {width}×{height} gerekli."),
+    };
+    let paragraph = Paragraph::new(text).wrap(ratatui::widgets::Wrap { trim: true });
+    frame.render_widget(paragraph, frame.area());
+}
+
+/// The names of the screens from the first one; as many of the last ones as there is room for.
+fn path(app: &App, last: usize, width: u16) -> Line<'static> {
+    let titles: Vec<String> =
+        app.stack.iter().take(last + 1).map(|shown| shown.screen.title(app.world.lang)).collect();
+    let room = usize::from(width.saturating_sub(6));
+    let mut from = 0;
+    let text = |from: usize| titles[from..].join(" › ");
+    while from + 1 < titles.len() && unicode_width::UnicodeWidthStr::width(text(from).as_str()) > room {
+        from += 1;
+    }
+    let cut = if from > 0 { "… › " } else { "" };
+    Line::from(Span::styled(format!(" {cut}{} ", text(from)), look::heading()))
+}
+
+fn draw_banner(frame: &mut Frame<'_>, area: Rect, world: &World) {
+    let [first, second] = Layout::vertical([Constraint::Length(1); 2]).areas(area);
+    let product = Line::from(vec![
+        Span::styled(" PHANTOM-WG", look::heading()),
+        Span::styled(format!("  {API_VERSION}"), look::faint()),
+    ]);
+    frame.render_widget(product, first);
+    let rates = world.status.as_ref().and_then(|status| status.rates);
+    if let Some((received, sent)) = rates {
+        let text = format!("↓ {}/s  ↑ {}/s ", bytes_in_words(received), bytes_in_words(sent));
+        frame.render_widget(Line::from(text).right_aligned(), first);
+    }
+    frame.render_widget(figures(world, second.width), second);
+}
+
+/// Service, clients, ghost, multihop: from the most important one, as many as there is room for.
+fn figures(world: &World, width: u16) -> Line<'static> {
+    let lang = world.lang;
+    let Some(status) = &world.status else {
+        return Line::from(Span::styled(format!(" {}", text::WORKING.get(lang)), look::faint()));
+    };
+    let mut line = Line::from(" ");
+    for (mood, text) in parts(status, lang) {
+        let part = vec![Span::styled(mood.sign(), mood.style()), Span::raw(text)];
+        let more: usize = part.iter().map(Span::width).sum();
+        if line.width() + more + 3 > usize::from(width) {
+            break;
+        }
+        if line.spans.len() > 1 {
+            line.push_span(Span::styled("  ", look::faint()));
+        }
+        line.spans.extend(part);
+    }
+    line
+}
+
+fn parts(status: &Status, lang: Lang) -> Vec<(Mood, String)> {
+    let service = if status.running { text::RUNNING } else { text::STOPPED };
+    let clients = format!("{} {}/{}", text::CLIENTS.get(lang), status.connected, status.total);
+    let mut parts = vec![
+        (Mood::fine(status.running), format!("{} {}", lang.pick("Service", "Servis"), service.get(lang))),
+        (Mood::on(status.connected > 0), clients),
+    ];
+    let active = |yes: bool| if yes { text::ACTIVE } else { text::INACTIVE }.get(lang);
+    if let Some(ghost) = status.ghost {
+        let mood = match ghost {
+            Tunnel::Off => Mood::Off,
+            Tunnel::Serving => Mood::Good,
+            Tunnel::Broken => Mood::Bad,
+        };
+        let word = match ghost {
+            Tunnel::Broken => lang.pick("not serving", "hizmet vermiyor"),
+            other => active(other == Tunnel::Serving),
+        };
+        parts.push((mood, format!("Ghost {word}")));
+    }
+    if let Some(multihop) = status.multihop {
+        parts.push((Mood::on(multihop), format!("Multihop {}", active(multihop))));
+    }
+    parts
+}
+
+fn draw_message(frame: &mut Frame<'_>, area: Rect, app: &App) {
+    if let Some(running) = &app.running {
+        let seconds = (app.now - running.since) / 1_000;
+        let sign = look::spinner(app.look.unicode, app.now);
+        let lang = app.world.lang;
+        let mut text = format!(" {} {}", text::WORKING.get(lang), running.what);
+        if seconds > 0 {
+            text = format!("{text} ({seconds} {})", lang.pick("s", "sn"));
+        }
+        let line = Line::from(vec![Span::styled(format!(" {sign}"), look::heading()), Span::raw(text)]);
+        frame.render_widget(line, area);
+    } else if let Some((mood, text)) = &app.message {
+        let line = Line::from(vec![
+            Span::raw(" "),
+            Span::styled(mood.sign(), mood.style()),
+            Span::raw(text.as_str()),
+        ]);
+        frame.render_widget(line, area);
+    }
+}
+
+/// As many keys as there is room for; `?` and Ctrl-C always.
+fn draw_keys(frame: &mut Frame<'_>, area: Rect, mut hints: Vec<Hint>, lang: Lang) {
+    let last = [hint("?", text::HELP.get(lang)), hint("Ctrl-C", text::EXIT.get(lang))];
+    let width = |hint: &Hint| Span::raw(&*hint.key).width() + Span::raw(&*hint.does).width() + 3;
+    let mut room = usize::from(area.width).saturating_sub(last.iter().map(width).sum());
+    let fits = hints
+        .iter()
+        .take_while(|hint| {
+            let fits = width(hint) <= room;
+            room = room.saturating_sub(width(hint));
+            fits
+        })
+        .count();
+    hints.truncate(fits);
+    let mut line = Line::default();
+    for hint in hints.into_iter().chain(last) {
+        line.push_span(Span::styled(format!(" {}", hint.key), look::key()));
+        line.push_span(Span::raw(format!(" {} ", hint.does)));
+    }
+    frame.render_widget(line, area);
+}
+
+/// The look, for screens that draw by themselves.
+impl Look {
+    /// A sign with a word, coloured.
+    pub(crate) fn word(mood: Mood, text: impl Into<String>) -> Span<'static> {
+        Span::styled(format!("{}{}", mood.sign(), text.into()), mood.style())
+    }
+}

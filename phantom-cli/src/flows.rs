@@ -1,0 +1,222 @@
+//! What leads from screen to screen: menus, and what happens behind their items.
+
+mod answer;
+mod clients;
+mod core;
+mod dns;
+mod ghost;
+mod multihop;
+mod server;
+mod settings;
+mod subnet;
+
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use phantom_api::{Spec, Text};
+use phantom_module::{Effect, Kind, parameters};
+use serde_json::Value;
+
+use crate::look::Mood;
+use crate::rows::Row;
+use crate::screen::{Act, Screen, World};
+use crate::screens::{Dialog, Field, Form, Item, Menu, Report, Values};
+use crate::text;
+use crate::work::{Call, Problem, Reply, Work};
+
+pub(crate) use self::clients::{add_client, for_client};
+pub(crate) use self::core::first_setup;
+
+/// The first screen. The modules of the system stand where the product has them, any other behind them.
+pub(crate) fn main_menu(world: &World) -> Box<dyn Screen> {
+    const OWN: [&str; 4] = ["core", "dns", "multihop", "ghost"];
+    let own = [
+        (Text { en: "Core Management", tr: "Core Yönetimi" }, core::menu as fn(&World) -> Menu),
+        (Text { en: "DNS Management", tr: "DNS Yönetimi" }, dns::menu),
+        (multihop::TITLE, multihop::menu),
+        (ghost::TITLE, ghost::menu),
+    ];
+    let mut items = Vec::new();
+    for (name, (title, menu)) in OWN.into_iter().zip(own) {
+        if let Some(table) = world.table(name) {
+            items.push(
+                Item::new(title, move |world| vec![Act::Push(Box::new(menu(world)))]).about(table.summary),
+            );
+        }
+    }
+    for table in world.modules.iter().filter(|table| !OWN.contains(&table.name)) {
+        let (name, title) = (table.name, table.summary);
+        items.push(Item::new(title, move |world| {
+            let items = more_items(world, name, &[]);
+            vec![Act::Push(Box::new(Menu::new(title, items)))]
+        }));
+    }
+    items.push(Item::new(settings::LANGUAGE, settings::language));
+    Box::new(Menu::first(Text { en: "Main", tr: "Ana Menü" }, items))
+}
+
+/// An item for an action that the module has.
+fn item(
+    world: &World,
+    (module, action): (&str, &str),
+    name: Text,
+    act: impl Fn(&World) -> Vec<Act> + 'static,
+) -> Option<Item> {
+    world.spec(module, action).map(|_| Item::new(name, act))
+}
+
+/// Items for the actions of a module that no screen of its own shows.
+fn more_items(world: &World, module: &'static str, shown: &[&str]) -> Vec<Item> {
+    let table = world.table(module).map_or(&[][..], |table| &table.actions);
+    let others = table.iter().filter(|spec| !shown.contains(&spec.name));
+    others
+        .map(|spec| {
+            let spec = *spec;
+            Item::new(spec.summary, move |world| launch(world, module, spec))
+        })
+        .collect()
+}
+
+/// Runs an action; an error is shown, an answer gone on with.
+pub(crate) fn call(world: &World, call: Call, then: impl FnOnce(Value, &World) -> Vec<Act> + 'static) -> Act {
+    let what = world.summary(call.module, call.action);
+    run(what, Work::Call(call), move |reply, world| match reply {
+        Reply::Value(value) => then(value, world),
+        _ => Vec::new(),
+    })
+}
+
+/// Does work; an error is shown, a reply gone on with.
+fn run(what: String, work: Work, then: impl FnOnce(Reply, &World) -> Vec<Act> + 'static) -> Act {
+    Act::Run(
+        work,
+        what,
+        Box::new(move |reply, world| match reply {
+            Ok(reply) => then(reply, world),
+            Err(problem) => vec![failed(world, &problem)],
+        }),
+    )
+}
+
+/// Shows an error with its code and, where it carries lists of sentences, these.
+pub(crate) fn failed(world: &World, problem: &Problem) -> Act {
+    let mut rows = vec![Row::text(problem.message.clone()), Row::Blank];
+    let facts = problem.data.as_ref().and_then(Value::as_object);
+    for list in facts.into_iter().flat_map(|facts| facts.values()).filter_map(Value::as_array) {
+        let sentences = list.iter().filter_map(Value::as_str).filter(|text| !problem.message.contains(text));
+        rows.extend(sentences.map(|text| Row::text(format!("- {text}"))));
+    }
+    for (name, value) in facts.into_iter().flatten().filter(|(name, _)| *name == "hint" || *name == "detail")
+    {
+        if let Some(text) = value.as_str().filter(|text| !problem.message.contains(*text)) {
+            rows.push(Row::pair(name, text));
+        }
+    }
+    if rows.last() != Some(&Row::Blank) {
+        rows.push(Row::Blank);
+    }
+    rows.push(Row::text(format!("[{}]", problem.code)));
+    Act::Push(Box::new(Dialog::bad(world.lang.pick("Error", "Hata"), rows)))
+}
+
+/// Asks first.
+fn confirm(
+    title: impl Into<String>,
+    lines: Vec<String>,
+    yes: impl FnOnce(&World) -> Vec<Act> + 'static,
+) -> Vec<Act> {
+    vec![Act::Push(Box::new(Dialog::confirm(&title.into(), lines, yes)))]
+}
+
+/// Starts an action of which nothing is known but its table: a form for its parameters, a question where it destroys,
+/// its answer.
+fn launch(world: &World, module: &'static str, spec: Spec) -> Vec<Act> {
+    if parameters(&spec).is_empty() {
+        return sure(world, module, spec, Vec::new(), 0);
+    }
+    let form =
+        Form::of_action(spec.summary, &spec, move |values, world| sure(world, module, spec, values, 1));
+    vec![Act::Push(Box::new(form))]
+}
+
+/// `above`: how many screens go when the answer comes.
+fn sure(world: &World, module: &'static str, spec: Spec, values: Values, above: usize) -> Vec<Act> {
+    let work = Call { module, action: spec.name, params: values };
+    let go = move |world: &World| {
+        vec![call(world, work.clone(), move |value, world| {
+            let rows = answer::rows(&value, &spec, world.lang);
+            let mut acts: Vec<Act> = (0..above).map(|_| Act::Pop).collect();
+            acts.push(Act::Push(Box::new(Report::new(spec.summary, rows))));
+            acts
+        })]
+    };
+    match spec.effect {
+        Effect::Read => go(world),
+        Effect::Change if above > 0 => go(world), // the form was the question
+        Effect::Change => confirm(spec.summary.get(world.lang), Vec::new(), go),
+        Effect::Destroy => {
+            confirm(spec.summary.get(world.lang), vec![text::FINAL.get(world.lang).to_owned()], go)
+        }
+    }
+}
+
+/// Content of an answer as its action's table describes it.
+fn by_table(module: &'static str, action: &'static str) -> impl Fn(&Value, &World) -> Vec<Row> + 'static {
+    move |value, world| match world.spec(module, action) {
+        Some(spec) => answer::rows(value, &spec, world.lang),
+        None => Vec::new(),
+    }
+}
+
+/// What an answer says in its own words, above the key bar.
+fn say(value: &Value) -> Act {
+    Act::Say(Mood::Good, value["message"].as_str().unwrap_or_default().to_owned())
+}
+
+/// Asks for a path; a relative one is below the folder.
+pub(crate) fn ask_path(title: Text, dir: &Path, then: impl Fn(&Path, &World) -> Vec<Act> + 'static) -> Act {
+    let label = Text { en: "Path of the configuration file", tr: "Yapılandırma dosyasının yolu" };
+    let start = format!("{}/", dir.display().to_string().trim_end_matches('/'));
+    let field = Field::text("path", label, Kind::Path, &start);
+    let dir = dir.to_owned();
+    Act::Push(Box::new(Form::new(title, vec![field], move |values, world| {
+        let path = dir.join(values.first().map_or("", |(_, path)| path.as_str()));
+        let mut acts = vec![Act::Pop];
+        acts.extend(then(&path, world));
+        acts
+    })))
+}
+
+/// Asks where to and saves; asks again before a file is written over.
+fn save(title: Text, world: &World, name: &str, content: Rc<zeroize::Zeroizing<String>>) -> Vec<Act> {
+    let path = world.home.join(name).display().to_string();
+    let field = Field::text("path", text::SAVE, Kind::Path, &path);
+    let home = world.home.clone();
+    let form = Form::new(title, vec![field], move |values, world| {
+        let path = home.join(values.first().map_or("", |(_, path)| path.as_str()));
+        vec![write(world, path, Rc::clone(&content), false)]
+    });
+    let about = world.lang.pick(
+        "The file holds the client's private key. Only its owner can read it (mode 0600).",
+        "Dosya istemcinin özel anahtarını içerir. Yalnızca sahibi okuyabilir (0600).",
+    );
+    vec![Act::Push(Box::new(form.intro(vec![Row::text(about)])))]
+}
+
+fn write(world: &World, path: PathBuf, content: Rc<zeroize::Zeroizing<String>>, overwrite: bool) -> Act {
+    let work = Work::Save { path, content: (*content).clone(), overwrite };
+    run(text::SAVE.get(world.lang).to_owned(), work, move |reply, world| match reply {
+        Reply::Saved(path) => {
+            let saved = world.lang.pick("Saved", "Kaydedildi");
+            vec![Act::Pop, Act::Say(Mood::Good, format!("{saved}: {} (0600)", path.display()))]
+        }
+        Reply::Exists(path) => {
+            let lang = world.lang;
+            let exists = lang.pick("This file exists. Write over it?", "Bu dosya var. Üzerine yazılsın mı?");
+            confirm(exists, vec![path.display().to_string()], move |world| {
+                vec![write(world, path, content, true)]
+            })
+        }
+        _ => Vec::new(),
+    })
+}

@@ -1,0 +1,147 @@
+//! Clients: adding, removing, exporting.
+
+use std::rc::Rc;
+
+use phantom_api::{Lang, Text};
+use serde_json::Value;
+use zeroize::Zeroizing;
+
+use super::{call, confirm, save, say};
+use crate::look::Mood;
+use crate::rows::Row;
+use crate::screen::{Act, World};
+use crate::screens::{Code, Form, Report};
+use crate::text;
+use crate::work::Call;
+
+/// Asks the name, adds, and shows what the client needs.
+pub(crate) fn add_client(world: &World) -> Vec<Act> {
+    let Some(spec) = world.spec("core", "add_client") else { return Vec::new() };
+    let form = Form::of_action(spec.summary, &spec, |values, world| {
+        let work = Call { params: values, ..Call::new("core", "add_client") };
+        vec![call(world, work, |value, world| {
+            let name = value["client"]["name"].as_str().unwrap_or_default().to_owned();
+            vec![Act::Pop, export(world, &name), say(&value)]
+        })]
+    });
+    let about = world.lang.pick(
+        "Letters, digits, '_' and '-', at most 50. Keys and address are made for it, and it can connect at once.",
+        "Harf, rakam, '_' ve '-', en fazla 50 karakter. Anahtarları ve adresi oluşturulur, hemen bağlanabilir.",
+    );
+    vec![Act::Push(Box::new(form.intro(vec![Row::text(about)])))]
+}
+
+/// Removes or exports a client; one that is not pointed at is asked for.
+pub(crate) fn for_client(world: &World, action: &'static str, name: &str) -> Vec<Act> {
+    if name.is_empty() {
+        let text = text::NO_CLIENTS.get(world.lang);
+        return vec![Act::Say(Mood::Attention, text.to_owned())];
+    }
+    match action {
+        "remove_client" => remove(world, name),
+        _ => vec![export(world, name)],
+    }
+}
+
+fn remove(world: &World, name: &str) -> Vec<Act> {
+    let lang = world.lang;
+    let lines = vec![
+        match lang {
+            Lang::En => format!("Client {name}: its keys are deleted and its access ends at once."),
+            Lang::Tr => format!("İstemci {name}: anahtarları silinir ve erişimi hemen sona erer."),
+        },
+        text::FINAL.get(lang).to_owned(),
+    ];
+    let name = name.to_owned();
+    confirm(world.summary("core", "remove_client"), lines, move |world| {
+        vec![call(world, Call::new("core", "remove_client").with("client_name", &name), |value, world| {
+            let (name, ip) = (&value["client_name"], &value["client_ip"]);
+            let removed = world.lang.pick("Removed", "Kaldırıldı");
+            let text = format!(
+                "{removed}: {} ({})",
+                name.as_str().unwrap_or_default(),
+                ip.as_str().unwrap_or_default()
+            );
+            vec![Act::Refresh, Act::Say(Mood::Good, text)]
+        })]
+    })
+}
+
+const EXPORT: Text = Text { en: "Export", tr: "Dışa Aktar" };
+
+/// Details, configuration, QR code, file.
+fn export(world: &World, name: &str) -> Act {
+    call(world, Call::new("core", "export_client").with("client_name", name), |value, world| {
+        let config = value["config"].as_str().unwrap_or_default().to_owned();
+        let name = value["client"]["name"].as_str().unwrap_or_default().to_owned();
+        let mut rows = details(&value, world.lang);
+        rows.push(Row::Blank);
+        rows.push(Row::Heading(world.lang.pick("Configuration", "Yapılandırma").to_owned()));
+        rows.push(Row::Verbatim(config.clone()));
+        vec![Act::Push(Box::new(with_code(EXPORT, rows, name.clone(), format!("{name}.conf"), config)))]
+    })
+}
+
+/// A report with a configuration that can be shown as a code and saved.
+pub(super) fn with_code(title: Text, rows: Vec<Row>, name: String, file: String, config: String) -> Report {
+    let config = Rc::new(Zeroizing::new(config));
+    let code = Rc::clone(&config);
+    Report::new(title, rows)
+        .with_key('q', text::QR_CODE, move |_| vec![Act::Push(Box::new(Code::new(&name, &code)))])
+        .with_key('s', text::SAVE, move |world| save(text::SAVE, world, &file, Rc::clone(&config)))
+}
+
+fn details(value: &Value, lang: Lang) -> Vec<Row> {
+    let client = &value["client"];
+    let text = |key: &str| client[key].as_str().unwrap_or_default();
+    vec![
+        Row::pair(text::NAME.get(lang), text("name")),
+        Row::pair(text::ADDRESS.get(lang), text("ip")),
+        Row::pair(text::CREATED.get(lang), text::moment(text("created"))),
+        Row::pair(lang.pick("Public key", "Açık anahtar"), text("public_key")),
+    ]
+}
+
+/// The clients added last.
+pub(super) fn recent(world: &World) -> Vec<Act> {
+    const TITLE: Text = Text { en: "Recent Clients", tr: "Son İstemciler" };
+    let Some(spec) = world.spec("core", "latest_clients") else { return Vec::new() };
+    let form = Form::of_action(TITLE, &spec, |values, world| {
+        let work = Call { params: values, ..Call::new("core", "latest_clients") };
+        let mut acts = vec![Act::Pop];
+        acts.extend(Report::of(world, TITLE, work, recent_rows, |report| report));
+        acts
+    });
+    vec![Act::Push(Box::new(form))]
+}
+
+fn recent_rows(value: &Value, world: &World) -> Vec<Row> {
+    let lang = world.lang;
+    let heads = [text::NAME, text::ADDRESS, text::CREATED, text::STATE].map(|head| head.get(lang).to_owned());
+    let clients = value["latest_clients"].as_array().map_or(&[][..], Vec::as_slice);
+    let line = |client: &Value| {
+        let text = |key: &str| (Mood::Plain, client[key].as_str().unwrap_or_default().to_owned());
+        let connected = client["connected"] == true;
+        let state = if connected { text::CONNECTED } else { text::OFFLINE };
+        vec![
+            text("name"),
+            text("ip"),
+            (Mood::Plain, text::moment(client["created"].as_str().unwrap_or_default())),
+            (Mood::on(connected), state.get(lang).to_owned()),
+        ]
+    };
+    let total = value["total_clients"].as_u64().unwrap_or_default();
+    if clients.is_empty() {
+        return vec![Row::text(text::NO_CLIENTS.get(lang))];
+    }
+    vec![
+        Row::Table(heads.into(), clients.iter().map(line).collect()),
+        Row::Blank,
+        Row::text(format!(
+            "{}   {}: {}",
+            text::total(lang, total),
+            lang.pick("Shown", "Gösterilen"),
+            value["count"]
+        )),
+    ]
+}

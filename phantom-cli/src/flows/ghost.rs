@@ -1,0 +1,188 @@
+//! Ghost Mode.
+
+use phantom_api::Text;
+use serde_json::Value;
+
+use super::{answer, call, clients, confirm, item, more_items, run, say};
+use crate::look::Mood;
+use crate::rows::Row;
+use crate::screen::{Act, World};
+use crate::screens::{Field, Form, Item, Menu, Report, Values};
+use crate::text;
+use crate::work::{Call, Reply, Work};
+use phantom_module::Kind;
+
+pub(super) const TITLE: Text = Text { en: "Ghost Mode", tr: "Ghost Mode" };
+const SHOWN: [&str; 3] = ["enable", "disable", "status"];
+const ENABLE: Text = Text { en: "Enable", tr: "Etkinleştir" };
+const DISABLE: Text = Text { en: "Disable", tr: "Devre Dışı Bırak" };
+const STATUS: Text = Text { en: "Status", tr: "Durum" };
+const EXPORT: Text = Text { en: "Export for Client", tr: "İstemci İçin Dışa Aktar" };
+
+/// The menu of Ghost Mode.
+pub(super) fn menu(world: &World) -> Menu {
+    let ghost = |action| ("ghost", action);
+    let items = [
+        item(world, ghost("enable"), ENABLE, enable),
+        item(world, ghost("disable"), DISABLE, disable),
+        item(world, ghost("status"), STATUS, |world| {
+            Report::of(world, STATUS, Call::new("ghost", "status"), status_rows, Report::live)
+        }),
+        item(world, ghost("status"), EXPORT, export),
+    ];
+    let mut items: Vec<Item> = items.into_iter().flatten().collect();
+    items.extend(more_items(world, "ghost", &SHOWN));
+    Menu::new(TITLE, items)
+}
+
+/// Where the certificate comes from, then the domain.
+fn enable(_: &World) -> Vec<Act> {
+    const AUTOMATIC: Text = Text { en: "Automatic certificate", tr: "Otomatik sertifika" };
+    const AUTOMATIC_ABOUT: Text = Text {
+        en: "From Let's Encrypt; renews itself. The domain must point to this server.",
+        tr: "Let's Encrypt'ten alınır, kendini yeniler. Alan adı bu sunucuya işaret etmelidir.",
+    };
+    const OWN: Text = Text { en: "Own certificate", tr: "Kendi sertifikam" };
+    const OWN_ABOUT: Text = Text {
+        en: "Files that you keep up to date.",
+        tr: "Güncelliğini sizin sağladığınız dosyalar.",
+    };
+    const SELF: Text = Text { en: "Self-signed certificate", tr: "Kendinden imzalı sertifika" };
+    const SELF_ABOUT: Text = Text {
+        en: "For tests only: nobody can tell this server from another one.",
+        tr: "Yalnızca test için: bu sunucu bir başkasından ayırt edilemez.",
+    };
+    let items = vec![
+        Item::new(AUTOMATIC, |world| ask(world, AUTOMATIC, &["domain", "skip_dns_check"], false))
+            .about(AUTOMATIC_ABOUT),
+        Item::new(OWN, |world| {
+            ask(world, OWN, &["domain", "cert_path", "key_path", "skip_dns_check"], false)
+        })
+        .about(OWN_ABOUT),
+        Item::new(SELF, |world| ask(world, SELF, &["domain", "skip_dns_check"], true)).about(SELF_ABOUT),
+    ];
+    vec![Act::Push(Box::new(Menu::new(ENABLE, items)))]
+}
+
+fn ask(world: &World, source: Text, names: &[&str], self_signed: bool) -> Vec<Act> {
+    let Some(spec) = world.spec("ghost", "enable") else { return Vec::new() };
+    let form = Form::of_some(source, &spec, names, move |mut values, world| {
+        if self_signed {
+            values.push(("self_signed".to_owned(), "true".to_owned()));
+        }
+        summary(world, source, values)
+    });
+    let about = world.lang.pick(
+        "Ghost Mode carries WireGuard inside HTTPS: to a stranger this server is an ordinary web site on port 443. \
+         While it is on, clients connect through it only, with a configuration of its own. A name under sslip.io \
+         works too, as 157-230-114-231.sslip.io.",
+        "Ghost Mode, WireGuard'ı HTTPS içinde taşır: dışarıdan bakan için bu sunucu 443 portunda sıradan bir web \
+         sitesidir. Açıkken istemciler yalnızca onun üzerinden, ona özel bir yapılandırmayla bağlanır. \
+         157-230-114-231.sslip.io gibi sslip.io adları da kullanılabilir.",
+    );
+    vec![Act::Push(Box::new(form.intro(vec![Row::text(about)])))]
+}
+
+fn summary(world: &World, source: Text, values: Values) -> Vec<Act> {
+    let lang = world.lang;
+    let mut lines = vec![source.get(lang).to_owned()];
+    lines.extend(values.iter().map(|(name, value)| format!("{name}: {value}")));
+    lines.push(text::INTERRUPTS.get(lang).to_owned());
+    lines.push(text::FETCH_AGAIN.get(lang).to_owned());
+    let title = world.summary("ghost", "enable");
+    confirm(title, lines, move |world| {
+        let work = Call { params: values, ..Call::new("ghost", "enable") };
+        vec![call(world, work, |value, world| {
+            let mut rows = status_rows(&value, world);
+            let next = world.lang.pick(
+                "Next: Export for Client, and hand each client its new configuration.",
+                "Sonraki adım: İstemci İçin Dışa Aktar; her istemciye yeni yapılandırmasını iletin.",
+            );
+            rows.push(Row::Blank);
+            rows.push(Row::Text(Mood::Attention, next.to_owned()));
+            // The form and the choice of the certificate are past.
+            vec![Act::Pop, Act::Pop, Act::Push(Box::new(Report::new(TITLE, rows)))]
+        })]
+    })
+}
+
+/// The answer of `enable` or of `status`.
+fn status_rows(value: &Value, world: &World) -> Vec<Row> {
+    let lang = world.lang;
+    let string = |value: &Value| answer::plain(value, lang);
+    let (mood, state) = match value["status"].as_str() {
+        Some("active") => (Mood::Good, text::ACTIVE.get(lang)),
+        Some("inactive") => (Mood::Off, text::INACTIVE.get(lang)),
+        _ => (Mood::Bad, lang.pick("The tunnel does not serve", "Tünel hizmet vermiyor")),
+    };
+    let mut rows = vec![Row::mood(text::STATE.get(lang), mood, state)];
+    if value["domain"].is_null() {
+        return rows;
+    }
+    let certificate = &value["certificate"];
+    let source = match certificate["source"].as_str() {
+        Some("acme") => lang.pick("automatic (ACME)", "otomatik (ACME)"),
+        Some("operator") => lang.pick("own files", "kendi dosyalarınız"),
+        _ => lang.pick("self-signed", "kendinden imzalı"),
+    };
+    rows.extend([
+        Row::pair(lang.pick("Domain", "Alan adı"), string(&value["domain"])),
+        Row::pair(
+            lang.pick("Server", "Sunucu"),
+            format!("{}, {}/tcp", string(&value["server_ip"]), value["port"]),
+        ),
+        Row::pair(lang.pick("Since", "Başlangıç"), string(&value["activated_at"])),
+        Row::pair(lang.pick("Secret", "Gizli anahtar"), string(&value["secret"])),
+        Row::Blank,
+        Row::Heading(lang.pick("Certificate", "Sertifika").to_owned()),
+        Row::pair(lang.pick("Source", "Kaynak"), source),
+        Row::pair(lang.pick("Valid until", "Geçerlilik sonu"), string(&certificate["expires_at"])),
+    ]);
+    if let Some(error) = certificate["last_error"].as_str() {
+        rows.push(Row::mood(lang.pick("Last error", "Son hata"), Mood::Bad, error));
+    }
+    rows.extend([
+        Row::Blank,
+        Row::Heading(lang.pick("Command of the tunnel", "Tünel komutu").to_owned()),
+        Row::Verbatim(string(&value["connection_command"])),
+    ]);
+    for warning in value["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        rows.push(Row::Text(Mood::Attention, warning.to_owned()));
+    }
+    rows
+}
+
+fn disable(world: &World) -> Vec<Act> {
+    let lines = vec![
+        text::INTERRUPTS.get(world.lang).to_owned(),
+        world
+            .lang
+            .pick(
+                "Clients use their ordinary configuration again",
+                "İstemciler yeniden olağan yapılandırmalarını kullanır",
+            )
+            .to_owned(),
+    ];
+    confirm(world.summary("ghost", "disable"), lines, |world| {
+        vec![call(world, Call::new("ghost", "disable"), |value, _| vec![say(&value)])]
+    })
+}
+
+/// What a client runs and loads while Ghost Mode is on.
+fn export(_: &World) -> Vec<Act> {
+    let field = Field::text("client_name", text::CLIENT_NAME, Kind::ClientLookup, "");
+    let form = Form::new(EXPORT, vec![field], |values, _| {
+        let client = values.into_iter().next().map(|(_, name)| name).unwrap_or_default();
+        let work = Work::Casper { client: client.clone() };
+        vec![run(client.clone(), work, move |reply, _| match reply {
+            Reply::Casper { text, config } => {
+                let rows = vec![Row::Verbatim(text.to_string())];
+                let file = format!("{client}-ghost.conf");
+                let report = clients::with_code(EXPORT, rows, client, file, config.to_string());
+                vec![Act::Replace(Box::new(report))]
+            }
+            _ => Vec::new(),
+        })]
+    });
+    vec![Act::Push(Box::new(form))]
+}

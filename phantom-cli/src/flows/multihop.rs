@@ -1,0 +1,246 @@
+//! Multihop: exits and the way through one of them.
+
+use std::path::Path;
+
+use phantom_api::Text;
+use serde_json::Value;
+
+use super::{answer, by_table, call, confirm, item, more_items, say};
+use crate::look::Mood;
+use crate::rows::Row;
+use crate::screen::{Act, World};
+use crate::screens::{Form, Item, Live, Menu, Picker, Report};
+use crate::text;
+use crate::work::Call;
+
+pub(super) const TITLE: Text = Text { en: "Multihop VPN", tr: "Multihop VPN" };
+const SHOWN: [&str; 9] = [
+    "import_vpn_config",
+    "remove_vpn_config",
+    "list_exits",
+    "enable_multihop",
+    "disable_multihop",
+    "reset_state",
+    "status",
+    "test_vpn",
+    "get_session_log",
+];
+const IMPORT: Text = Text { en: "Import", tr: "İçe Aktar" };
+const REMOVE: Text = Text { en: "Remove", tr: "Kaldır" };
+const EXITS: Text = Text { en: "List Exits", tr: "Çıkışları Listele" };
+const ENABLE: Text = Text { en: "Enable", tr: "Etkinleştir" };
+const DISABLE: Text = Text { en: "Disable", tr: "Devre Dışı Bırak" };
+const RESET: Text = Text { en: "Reset State", tr: "Durumu Sıfırla" };
+const STATUS: Text = Text { en: "Status", tr: "Durum" };
+const TEST: Text = Text { en: "Test VPN", tr: "VPN'i Test Et" };
+const LOG: Text = Text { en: "Session Log", tr: "Oturum Günlüğü" };
+
+/// The menu of Multihop.
+pub(super) fn menu(world: &World) -> Menu {
+    let multihop = |action| ("multihop", action);
+    let items = [
+        item(world, multihop("import_vpn_config"), IMPORT, |world| {
+            vec![Act::Push(Box::new(Picker::new(IMPORT, world.home.clone(), "conf", import)))]
+        }),
+        item(world, multihop("remove_vpn_config"), REMOVE, |world| pick(world, REMOVE, remove)),
+        item(world, multihop("list_exits"), EXITS, |world| {
+            Report::of(world, EXITS, Call::new("multihop", "list_exits"), exit_rows, |report| report)
+        }),
+        item(world, multihop("enable_multihop"), ENABLE, |world| pick(world, ENABLE, enable)),
+        item(world, multihop("disable_multihop"), DISABLE, |world| change(world, "disable_multihop")),
+        item(world, multihop("reset_state"), RESET, |world| change(world, "reset_state")),
+        item(world, multihop("status"), STATUS, |world| {
+            let build = by_table("multihop", "status");
+            Report::of(world, STATUS, Call::new("multihop", "status"), build, Report::live)
+        }),
+        item(world, multihop("test_vpn"), TEST, |world| {
+            Report::of(world, TEST, Call::new("multihop", "test_vpn"), test_rows, |report| report)
+        }),
+        item(world, multihop("get_session_log"), LOG, |_| {
+            let call = Call::new("multihop", "get_session_log").with("lines", "500");
+            vec![Act::Push(Box::new(Live::new(LOG, call, log_rows)))]
+        }),
+    ];
+    let mut items: Vec<Item> = items.into_iter().flatten().collect();
+    items.extend(more_items(world, "multihop", &SHOWN));
+    Menu::new(TITLE, items)
+}
+
+fn string(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+/// A name for the file that was picked, then the import and what of it was not used.
+fn import(path: &Path, world: &World) -> Vec<Act> {
+    let Some(spec) = world.spec("multihop", "import_vpn_config") else { return Vec::new() };
+    let path = path.display().to_string();
+    let about = Row::pair(world.lang.pick("File", "Dosya"), path.clone());
+    let form = Form::of_some(IMPORT, &spec, &["custom_name"], move |values, world| {
+        let work = Call { params: values, ..Call::new("multihop", "import_vpn_config") };
+        vec![call(world, work.with("config_path", &path), |value, world| {
+            vec![Act::Pop, Act::Replace(Box::new(Report::new(IMPORT, import_rows(&value, world))))]
+        })]
+    });
+    vec![Act::Push(Box::new(form.intro(vec![about])))]
+}
+
+fn import_rows(value: &Value, world: &World) -> Vec<Row> {
+    let lang = world.lang;
+    let mut rows = vec![
+        Row::Text(Mood::Good, string(&value["message"])),
+        Row::Blank,
+        Row::pair(text::NAME.get(lang), string(&value["exit_name"])),
+        Row::pair(lang.pick("Provider", "Sağlayıcı"), string(&value["metadata"]["provider"])),
+        Row::Blank,
+    ];
+    let texts = |key: &str| value[key].as_array().into_iter().flatten().filter_map(Value::as_str);
+    rows.extend(texts("optimizations").map(|text| Row::Text(Mood::Good, text.to_owned())));
+    rows.extend(texts("warnings").map(|text| Row::Text(Mood::Attention, text.to_owned())));
+    let ignored = value["ignored"].as_array().map_or(&[][..], Vec::as_slice);
+    if !ignored.is_empty() {
+        let heads = [
+            lang.pick("Line", "Satır"),
+            lang.pick("Key", "Anahtar"),
+            lang.pick("Not used because", "Kullanılmama nedeni"),
+        ];
+        let line = |one: &Value| {
+            [answer::plain(&one["line"], lang), string(&one["key"]), string(&one["reason"])]
+                .map(|cell| (Mood::Plain, cell))
+                .into()
+        };
+        rows.push(Row::Blank);
+        rows.push(Row::Table(heads.map(str::to_owned).into(), ignored.iter().map(line).collect()));
+    }
+    rows
+}
+
+/// Lets one of the exits be picked.
+fn pick(world: &World, title: Text, then: fn(&World, &str) -> Vec<Act>) -> Vec<Act> {
+    vec![call(world, Call::new("multihop", "list_exits"), move |value, world| {
+        let exits = value["exits"].as_array().map_or(&[][..], Vec::as_slice);
+        if exits.is_empty() {
+            return vec![Act::Say(Mood::Attention, none(world))];
+        }
+        let item = |exit: &Value| {
+            let name = string(&exit["name"]);
+            let active = if exit["active"] == true { text::ACTIVE.get(world.lang) } else { "" };
+            let about = format!("{}  {}  {active}", string(&exit["endpoint"]), string(&exit["provider"]));
+            Item::named(&name.clone(), move |world| then(world, &name)).saying(about.trim_end())
+        };
+        vec![Act::Push(Box::new(Menu::new(title, exits.iter().map(item).collect())))]
+    })]
+}
+
+fn none(world: &World) -> String {
+    world.lang.pick("No exit has been imported", "İçe aktarılmış çıkış yok").to_owned()
+}
+
+fn remove(world: &World, exit: &str) -> Vec<Act> {
+    let lines = vec![exit.to_owned(), text::FINAL.get(world.lang).to_owned()];
+    let exit = exit.to_owned();
+    confirm(world.summary("multihop", "remove_vpn_config"), lines, move |world| {
+        let work = Call::new("multihop", "remove_vpn_config").with("exit_name", exit);
+        vec![call(world, work, |value, _| vec![Act::Pop, say(&value)])]
+    })
+}
+
+/// Asks about the kill switch, then switches; the handshake with the exit may take half a minute.
+fn enable(world: &World, exit: &str) -> Vec<Act> {
+    let Some(spec) = world.spec("multihop", "enable_multihop") else { return Vec::new() };
+    let exit = exit.to_owned();
+    let about = vec![
+        Row::pair(world.lang.pick("Exit", "Çıkış"), exit.clone()),
+        Row::text(text::INTERRUPTS_MAYBE.get(world.lang)),
+    ];
+    let form = Form::of_some(ENABLE, &spec, &["kill_switch"], move |values, world| {
+        let work = Call { params: values, ..Call::new("multihop", "enable_multihop") };
+        vec![call(world, work.with("exit_name", &exit), |value, world| {
+            let rows = by_table("multihop", "enable_multihop")(&value, world);
+            vec![Act::Pop, Act::Replace(Box::new(Report::new(ENABLE, rows)))]
+        })]
+    });
+    vec![Act::Push(Box::new(form.intro(about)))]
+}
+
+/// An action without parameters that changes where the clients' traffic goes.
+fn change(world: &World, action: &'static str) -> Vec<Act> {
+    let lines = vec![
+        world
+            .lang
+            .pick(
+                "The clients' traffic leaves through this server's own uplink then",
+                "İstemci trafiği bundan sonra bu sunucunun kendi bağlantısından çıkar",
+            )
+            .to_owned(),
+    ];
+    confirm(world.summary("multihop", action), lines, move |world| {
+        vec![call(world, Call::new("multihop", action), |value, _| vec![say(&value)])]
+    })
+}
+
+fn exit_rows(value: &Value, world: &World) -> Vec<Row> {
+    let lang = world.lang;
+    let exits = value["exits"].as_array().map_or(&[][..], Vec::as_slice);
+    if exits.is_empty() {
+        return vec![Row::text(none(world))];
+    }
+    let heads = [
+        text::NAME.get(lang),
+        text::STATE.get(lang),
+        lang.pick("Endpoint", "Uç nokta"),
+        lang.pick("Provider", "Sağlayıcı"),
+    ];
+    let line = |exit: &Value| {
+        let active = exit["active"] == true;
+        let state = if active { text::ACTIVE } else { text::INACTIVE };
+        vec![
+            (Mood::Plain, string(&exit["name"])),
+            (Mood::on(active), state.get(lang).to_owned()),
+            (Mood::Plain, string(&exit["endpoint"])),
+            (Mood::Plain, string(&exit["provider"])),
+        ]
+    };
+    vec![Row::Table(heads.map(str::to_owned).into(), exits.iter().map(line).collect())]
+}
+
+fn test_rows(value: &Value, world: &World) -> Vec<Row> {
+    let lang = world.lang;
+    let passed = value["all_tests_passed"] == true;
+    let mut rows = vec![
+        Row::Text(Mood::fine(passed), string(&value["message"])),
+        Row::Blank,
+        Row::pair(lang.pick("Exit", "Çıkış"), string(&value["exit_name"])),
+        Row::pair(lang.pick("Endpoint", "Uç nokta"), string(&value["endpoint"])),
+        Row::Blank,
+    ];
+    // Two of the six stand for the same thing under an older name.
+    let names = [
+        ("network_connectivity", lang.pick("Exit reachable", "Çıkışa ulaşılıyor")),
+        ("vpn_interface", lang.pick("Interface", "Arayüz")),
+        ("wireguard_handshake", lang.pick("Handshake", "El sıkışma")),
+        ("ip_check", lang.pick("Clients' packets leave through it", "İstemci paketleri buradan çıkıyor")),
+    ];
+    for (key, name) in names {
+        let good = value["tests"][key]["passed"] == true;
+        rows.push(Row::mood(name, Mood::fine(good), text::yes(lang, good)));
+    }
+    rows
+}
+
+fn log_rows(value: &Value, _: &World) -> Vec<Row> {
+    let mut rows = Vec::new();
+    if let Some(message) = value["message"].as_str() {
+        rows.extend([Row::Text(Mood::Off, message.to_owned()), Row::Blank]);
+    }
+    for line in value["log_lines"].as_array().into_iter().flatten() {
+        let mood = match line["level"].as_str() {
+            Some("SUCCESS") => Mood::Good,
+            Some("WARNING") => Mood::Attention,
+            Some("ERROR") => Mood::Bad,
+            _ => Mood::Off,
+        };
+        let text = format!("{}  {}", string(&line["timestamp"]), string(&line["message"]));
+        rows.push(Row::Text(mood, text));
+    }
+    rows
+}

@@ -1,0 +1,72 @@
+//! Settings, and the language.
+
+use phantom_api::{Lang, Text};
+use phantom_module::Kind;
+use serde_json::Value;
+
+use super::{answer, call, confirm, say};
+use crate::screen::{Act, World};
+use crate::screens::{Field, Form, Item, Menu};
+use crate::work::Call;
+
+pub(super) const TITLE: Text = Text { en: "Tweak Settings", tr: "Tweak Ayarları" };
+pub(super) const LANGUAGE: Text = Text { en: "Language", tr: "Dil" };
+
+/// The settings with their values; picking one changes it.
+pub(super) fn list(world: &World) -> Vec<Act> {
+    vec![call(world, Call::new("core", "get_tweak_settings"), |value, world| {
+        let settings = value.as_object().into_iter().flatten();
+        let items = settings.filter(|(name, _)| !name.ends_with("_description")).map(|(name, now)| {
+            let about = value[format!("{name}_description")].as_str().unwrap_or_default();
+            let (setting, old, text) = (name.clone(), now.clone(), about.to_owned());
+            let label = format!("{name}: {}", answer::plain(now, world.lang));
+            Item::named(&label, move |world| pick(world, &setting, &old, &text)).saying(about)
+        });
+        vec![Act::Push(Box::new(Menu::new(TITLE, items.collect())))]
+    })]
+}
+
+fn pick(world: &World, setting: &str, old: &Value, about: &str) -> Vec<Act> {
+    let setting = setting.to_owned();
+    if setting == "language" {
+        return language(world);
+    }
+    let Some(on) = old.as_bool() else {
+        const NEW: Text = Text { en: "New value", tr: "Yeni değer" };
+        let field = Field::text("value", NEW, Kind::Text, &answer::plain(old, world.lang));
+        let form = Form::new(TITLE, vec![field], move |values, world| {
+            let value = values.into_iter().next().map(|(_, value)| value).unwrap_or_default();
+            let mut acts = change(world, &setting, &value);
+            acts.insert(0, Act::Pop);
+            acts
+        });
+        return vec![Act::Push(Box::new(form))];
+    };
+    let plain = |value: bool| answer::plain(&Value::Bool(value), world.lang);
+    let lines = vec![about.to_owned(), format!("{} → {}", plain(on), plain(!on))];
+    confirm(setting.clone(), lines, move |world| change(world, &setting, &(!on).to_string()))
+}
+
+/// Stores it and lists the settings anew.
+fn change(world: &World, setting: &str, value: &str) -> Vec<Act> {
+    let work = Call::new("core", "update_tweak_setting").with("setting_name", setting).with("value", value);
+    vec![call(world, work, |value, world| {
+        let mut acts = vec![Act::Pop];
+        acts.extend(list(world));
+        acts.push(say(&value));
+        acts
+    })]
+}
+
+/// The language of every message, here and of the commands.
+pub(super) fn language(_: &World) -> Vec<Act> {
+    let item = |lang: Lang, name: &str| {
+        Item::named(name, move |world| {
+            let work = Call::new("core", "update_tweak_setting").with("setting_name", "language");
+            let stored = call(world, work.with("value", lang.tag()), |value, _| vec![Act::Home, say(&value)]);
+            vec![Act::Speak(lang), stored]
+        })
+    };
+    let items = vec![item(Lang::En, "English"), item(Lang::Tr, "Türkçe")];
+    vec![Act::Push(Box::new(Menu::new(LANGUAGE, items)))]
+}

@@ -1,0 +1,228 @@
+//! Content that scrolls: headings, pairs, tables, text; laid out for a width.
+
+use ratatui::style::{Modifier, Style};
+use ratatui::text::{Line, Span};
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+
+use crate::look::{self, Look, Mood};
+
+/// Widest column of labels.
+const LABEL_MAX: usize = 44;
+
+/// A piece of content.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Row {
+    /// A heading over what follows.
+    Heading(String),
+    /// A label and what it says.
+    Pair(String, Mood, String),
+    /// A table: the heads, and per line its cells.
+    Table(Vec<String>, Vec<Vec<(Mood, String)>>),
+    /// Text, wrapped between words.
+    Text(Mood, String),
+    /// Text for machines, wrapped anywhere.
+    Verbatim(String),
+    /// An empty line.
+    Blank,
+}
+
+impl Row {
+    pub(crate) fn pair(label: &str, text: impl Into<String>) -> Self {
+        Self::Pair(label.to_owned(), Mood::Plain, text.into())
+    }
+    pub(crate) fn mood(label: &str, mood: Mood, text: impl Into<String>) -> Self {
+        Self::Pair(label.to_owned(), mood, text.into())
+    }
+    pub(crate) fn text(text: impl Into<String>) -> Self {
+        Self::Text(Mood::Plain, text.into())
+    }
+}
+
+/// Lays content out for a width in columns.
+pub(crate) fn lay_out(rows: &[Row], width: usize) -> Vec<Line<'static>> {
+    let width = width.max(10);
+    let mut lines = Vec::new();
+    let mut at = 0;
+    while at < rows.len() {
+        match &rows[at] {
+            Row::Heading(text) => {
+                let wrapped = wrap(text, width).into_iter();
+                lines.extend(wrapped.map(|part| Line::from(Span::styled(part, look::heading()))));
+            }
+            Row::Pair(..) => {
+                let block = rows[at..].iter().take_while(|row| matches!(row, Row::Pair(..))).count();
+                pairs(&rows[at..at + block], width, &mut lines);
+                at += block;
+                continue;
+            }
+            Row::Table(heads, cells) => table(heads, cells, width, &mut lines),
+            Row::Text(mood, text) => signed(*mood, text, width, 0, &mut lines),
+            Row::Verbatim(text) => {
+                for part in text.lines() {
+                    lines.extend(chop(part, width).into_iter().map(Line::from));
+                }
+            }
+            Row::Blank => lines.push(Line::default()),
+        }
+        at += 1;
+    }
+    lines
+}
+
+/// Labels in one column, what they say in another; below each other where that would be too narrow.
+fn pairs(rows: &[Row], width: usize, lines: &mut Vec<Line<'static>>) {
+    let of = |row: &Row| match row {
+        Row::Pair(label, mood, text) => Some((label.clone(), *mood, text.clone())),
+        _ => None,
+    };
+    let pairs: Vec<_> = rows.iter().filter_map(of).collect();
+    let column = pairs.iter().map(|(label, ..)| label.width()).max().unwrap_or_default();
+    let column = column.min(LABEL_MAX).min(width / 2);
+    for (label, mood, text) in pairs {
+        let labels = wrap(&label, column);
+        let mut right = Vec::new();
+        signed(mood, &text, width.saturating_sub(column + 2), 0, &mut right);
+        for at in 0..labels.len().max(right.len()) {
+            let left = labels.get(at).map_or("", String::as_str);
+            let pad = " ".repeat(column.saturating_sub(left.width()) + 2);
+            let mut line = Line::from(Span::styled(format!("{left}{pad}"), look::faint()));
+            line.spans.extend(right.get(at).cloned().unwrap_or_default().spans);
+            lines.push(line);
+        }
+    }
+}
+
+/// Text behind its sign, wrapped and moved in.
+pub(crate) fn signed(mood: Mood, text: &str, width: usize, indent: usize, lines: &mut Vec<Line<'static>>) {
+    let lead = mood.sign().width() + indent;
+    let parts = text.lines().flat_map(|line| wrap(line, width.saturating_sub(lead).max(8)));
+    for (at, part) in parts.enumerate() {
+        let sign = if at == 0 { mood.sign().to_owned() } else { " ".repeat(mood.sign().width()) };
+        let sign = format!("{}{sign}", " ".repeat(indent));
+        lines.push(Line::from(vec![Span::styled(sign, mood.style()), Span::raw(part)]));
+    }
+}
+
+/// A table where it fits; else every line as a block of pairs.
+fn table(heads: &[String], rows: &[Vec<(Mood, String)>], width: usize, lines: &mut Vec<Line<'static>>) {
+    let cell_width = |(mood, text): &(Mood, String)| mood.sign().width() + text.width();
+    let column = |at: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(at)).map(cell_width);
+        cells.chain([heads[at].width()]).max().unwrap_or_default()
+    };
+    let widths: Vec<usize> = (0..heads.len()).map(column).collect();
+    let whole: usize = widths.iter().sum::<usize>() + 2 * widths.len().saturating_sub(1);
+    if whole > width {
+        for row in rows {
+            let block: Vec<Row> = heads
+                .iter()
+                .zip(row)
+                .map(|(head, (mood, text))| Row::Pair(head.clone(), *mood, text.clone()))
+                .collect();
+            pairs(&block, width, lines);
+            lines.push(Line::default());
+        }
+        return;
+    }
+    let pad = |text: &str, to: usize| " ".repeat(to.saturating_sub(text.width()) + 2);
+    let head = heads.iter().zip(&widths).map(|(text, to)| format!("{text}{}", pad(text, *to)));
+    let style = Style::new().add_modifier(Modifier::UNDERLINED);
+    lines.push(Line::from(Span::styled(head.collect::<String>().trim_end().to_owned(), style)));
+    for row in rows {
+        let mut line = Line::default();
+        for ((mood, text), to) in row.iter().zip(&widths) {
+            line.push_span(Look::word(*mood, text.clone()));
+            line.push_span(Span::raw(" ".repeat(to.saturating_sub(cell_width(&(*mood, text.clone()))) + 2)));
+        }
+        lines.push(line);
+    }
+}
+
+/// Wraps between words; a word that is wider than the line is cut.
+pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
+    let width = width.max(1);
+    let indent = text.len() - text.trim_start_matches(' ').len();
+    let mut lines = Vec::new();
+    let mut line = " ".repeat(indent.min(width / 2));
+    let mut has_word = false;
+    for word in text.split(' ').filter(|word| !word.is_empty()) {
+        if has_word && line.width() + 1 + word.width() > width {
+            lines.push(std::mem::take(&mut line));
+            has_word = false;
+        }
+        if has_word {
+            line.push(' ');
+        }
+        for part in chop(word, width) {
+            if line.width() + part.width() > width && !line.is_empty() {
+                lines.push(std::mem::take(&mut line));
+            }
+            line.push_str(&part);
+        }
+        has_word = true;
+    }
+    if has_word || lines.is_empty() {
+        lines.push(line);
+    }
+    lines
+}
+
+/// Cuts a text into pieces of at most this many columns.
+fn chop(text: &str, width: usize) -> Vec<String> {
+    let mut pieces = vec![String::new()];
+    let mut used = 0;
+    for letter in text.chars().filter(|letter| !letter.is_control()) {
+        let columns = letter.width().unwrap_or_default();
+        if used + columns > width.max(1) {
+            pieces.push(String::new());
+            used = 0;
+        }
+        if let Some(piece) = pieces.last_mut() {
+            piece.push(letter);
+        }
+        used += columns;
+    }
+    pieces
+}
+
+/// Cuts a text to at most this many columns, with a sign that something is missing.
+pub(crate) fn shorten(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    let mut kept = chop(text, width.saturating_sub(1)).into_iter().next().unwrap_or_default();
+    kept.push('…');
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_wrapped_and_long_ones_cut() {
+        assert_eq!(wrap("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrap("abcdefghij kl", 4), ["abcd", "efgh", "ij", "kl"]);
+        assert_eq!(wrap("", 4), [""]);
+        assert_eq!(wrap("şğı İıü", 3), ["şğı", "İıü"]);
+        assert_eq!(shorten("abcdef", 4), "abc…");
+    }
+
+    #[test]
+    fn nothing_is_wider_than_the_screen() {
+        let rows = [
+            Row::pair("A label that is quite long, longer than half", "a value that is long, too, really"),
+            Row::Table(
+                vec!["Name".into(), "Address".into()],
+                vec![vec![(Mood::Good, "a-name-of-a-client".into()), (Mood::Plain, "10.8.0.255".into())]],
+            ),
+            Row::Text(Mood::Bad, "something is wrong with a thing".into()),
+            Row::Verbatim("x".repeat(99)),
+        ];
+        for width in [10, 17, 30, 80] {
+            for line in lay_out(&rows, width) {
+                assert!(line.width() <= width, "{width}: {line}");
+            }
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! What every screen is: drawn from its state, and moved on by keys and answers. Nothing here reads or waits.
+
+use std::path::PathBuf;
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use phantom_api::{Lang, Phantom, Spec, Text};
+use ratatui::Frame;
+use ratatui::layout::Rect;
+
+use crate::look::{Look, Mood};
+use crate::status::Status;
+use crate::work::{Problem, Reply, Work};
+
+/// What is known everywhere.
+pub struct World {
+    /// The modules with their tables of actions.
+    pub modules: Vec<Table>,
+    /// Language of every text.
+    pub lang: Lang,
+    /// The last figures, once known.
+    pub status: Option<Status>,
+    /// Where files are offered to be saved.
+    pub home: PathBuf,
+}
+
+/// A module as its table says.
+pub struct Table {
+    /// Its name.
+    pub name: &'static str,
+    /// One line of help.
+    pub summary: Text,
+    /// Its actions.
+    pub actions: Vec<Spec>,
+}
+
+impl World {
+    /// The tables of an orchestrator.
+    pub fn new(phantom: &Phantom, lang: Lang, home: PathBuf) -> Self {
+        let table = |module: &std::sync::Arc<dyn phantom_api::Module>| Table {
+            name: module.name(),
+            summary: module.summary(),
+            actions: module.specs(),
+        };
+        Self { modules: phantom.modules().iter().map(table).collect(), lang, status: None, home }
+    }
+
+    /// A module's table.
+    pub(crate) fn table(&self, module: &str) -> Option<&Table> {
+        self.modules.iter().find(|table| table.name == module)
+    }
+
+    /// An action, where it is there.
+    pub(crate) fn spec(&self, module: &str, action: &str) -> Option<Spec> {
+        self.table(module)?.actions.iter().find(|spec| spec.name == action).copied()
+    }
+
+    /// What an action is called; without it, its name.
+    pub(crate) fn summary(&self, module: &'static str, action: &'static str) -> String {
+        self.spec(module, action).map_or(action, |spec| spec.summary.get(self.lang)).to_owned()
+    }
+}
+
+/// Goes on with what came of something.
+pub(crate) type Then<T> = Box<dyn FnOnce(T, &World) -> Vec<Act>>;
+
+/// What a screen wants to happen.
+pub(crate) enum Act {
+    /// A screen on top.
+    Push(Box<dyn Screen>),
+    /// The top screen goes.
+    Pop,
+    /// Another screen in place of the top one.
+    Replace(Box<dyn Screen>),
+    /// Back to the first screen.
+    Home,
+    /// The top screen asks anew for what it shows.
+    Refresh,
+    /// Work that the person waits for, with what is said meanwhile.
+    Run(Work, String, Then<Result<Reply, Problem>>),
+    /// Work in the background; the reply goes to [`Screen::fetched`].
+    Fetch(Work),
+    /// A line above the key bar.
+    Say(Mood, String),
+    /// The texts are in this language from now on.
+    Speak(Lang),
+    /// Asks whether to leave.
+    AskToLeave,
+    /// Leaves.
+    Leave,
+}
+
+/// A key with what it does, for the key bar and the help.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Hint {
+    pub(crate) key: String,
+    pub(crate) does: String,
+}
+
+pub(crate) fn hint(key: &str, does: &str) -> Hint {
+    Hint { key: key.to_owned(), does: does.to_owned() }
+}
+
+/// A screen.
+pub(crate) trait Screen {
+    /// Its name.
+    fn title(&self, lang: Lang) -> String;
+    /// Draws it. What depends on the size only, as how far a text is scrolled, may be put right.
+    fn draw(&mut self, frame: &mut Frame<'_>, area: Rect, look: Look, world: &World);
+    /// The keys that work on it.
+    fn hints(&self, lang: Lang) -> Vec<Hint>;
+    /// A key was pressed.
+    fn key(&mut self, key: Key, world: &World) -> Vec<Act>;
+    /// It came on top, at first or again.
+    fn shown(&mut self, world: &World) -> Vec<Act> {
+        let _ = world;
+        Vec::new()
+    }
+    /// A second has passed while it is on top.
+    fn second(&mut self, world: &World) -> Vec<Act> {
+        let _ = world;
+        Vec::new()
+    }
+    /// The reply to the last [`Act::Fetch`].
+    fn fetched(&mut self, reply: Result<Reply, Problem>, world: &World) -> Vec<Act> {
+        let _ = (reply, world);
+        Vec::new()
+    }
+    /// Whether it is a box over the screen below.
+    fn is_box(&self) -> bool {
+        false
+    }
+    /// Whether it wants the whole terminal: no header, no border.
+    fn is_whole(&self) -> bool {
+        false
+    }
+    /// Whether letters are text: `?` is no call for help then.
+    fn is_typing(&self) -> bool {
+        false
+    }
+    /// Pasted or picked text.
+    fn text(&mut self, text: &str, world: &World) -> Vec<Act> {
+        text.chars().flat_map(|letter| self.key(Key::Char(letter), world)).collect()
+    }
+}
+
+/// A key in the few words that screens know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key {
+    /// A letter, a digit, a sign, a blank.
+    Char(char),
+    /// The enter key.
+    Enter,
+    /// Back.
+    Esc,
+    /// Arrows.
+    Up,
+    /// Arrows.
+    Down,
+    /// Arrows.
+    Left,
+    /// Arrows.
+    Right,
+    /// To the next field.
+    Tab,
+    /// To the field before.
+    BackTab,
+    /// Takes the character before the cursor away.
+    Backspace,
+    /// Takes the character at the cursor away.
+    Delete,
+    /// To the beginning.
+    Home,
+    /// To the end.
+    End,
+    /// A screen back.
+    PageUp,
+    /// A screen on.
+    PageDown,
+    /// Control and a letter.
+    Control(char),
+}
+
+impl Key {
+    /// What a terminal's event is; `None` for keys that nothing here knows.
+    pub fn of_event(event: KeyEvent) -> Option<Self> {
+        if event.kind == crossterm::event::KeyEventKind::Release {
+            return None;
+        }
+        let control = event.modifiers.contains(KeyModifiers::CONTROL);
+        Some(match event.code {
+            KeyCode::Char(letter) if control => Self::Control(letter.to_ascii_lowercase()),
+            KeyCode::Char(letter) => Self::Char(letter),
+            KeyCode::Enter => Self::Enter,
+            KeyCode::Esc => Self::Esc,
+            KeyCode::Up => Self::Up,
+            KeyCode::Down => Self::Down,
+            KeyCode::Left => Self::Left,
+            KeyCode::Right => Self::Right,
+            KeyCode::Tab => Self::Tab,
+            KeyCode::BackTab => Self::BackTab,
+            KeyCode::Backspace => Self::Backspace,
+            KeyCode::Delete => Self::Delete,
+            KeyCode::Home => Self::Home,
+            KeyCode::End => Self::End,
+            KeyCode::PageUp => Self::PageUp,
+            KeyCode::PageDown => Self::PageDown,
+            _ => return None,
+        })
+    }
+
+    /// The letter of a key, small; Turkish capitals included.
+    pub(crate) fn letter(self) -> Option<char> {
+        match self {
+            Self::Char('İ') => Some('i'),
+            Self::Char(letter) => letter.to_lowercase().next(),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,395 @@
+//! The table of clients: ten a page, searched at every letter, refreshed while it is looked at.
+
+use std::collections::BTreeMap;
+
+use phantom_api::Lang;
+use phantom_types::bytes_in_words;
+use ratatui::Frame;
+use ratatui::layout::{Position, Rect};
+use ratatui::style::{Modifier, Style};
+use ratatui::text::{Line, Span};
+use serde_json::Value;
+
+use super::input::Input;
+use crate::flows;
+use crate::look::{self, Look, Mood};
+use crate::rows::shorten;
+use crate::screen::{Act, Hint, Key, Screen, World, hint};
+use crate::status::per_second;
+use crate::text;
+use crate::work::{Call, Problem, Reply, Work};
+
+/// Clients a page.
+const PER_PAGE: u64 = 10;
+
+/// A line that is being typed below the table.
+enum Prompt {
+    Search(Input),
+    Page(Input),
+}
+
+/// A client's bytes from and to it.
+type Bytes = (u64, u64);
+
+/// The table.
+pub(crate) struct Clients {
+    page: u64,
+    search: String,
+    data: Value,
+    chosen: usize,
+    prompt: Option<Prompt>,
+    /// Of the answer before: when it came, and what every client had carried.
+    before: Option<(i64, BTreeMap<String, Bytes>)>,
+    rates: BTreeMap<String, Bytes>,
+    seconds: u8,
+}
+
+impl Clients {
+    pub(crate) fn new() -> Self {
+        Self {
+            page: 1,
+            search: String::new(),
+            data: Value::Null,
+            chosen: 0,
+            prompt: None,
+            before: None,
+            rates: BTreeMap::new(),
+            seconds: 0,
+        }
+    }
+
+    fn fetch(&mut self) -> Vec<Act> {
+        self.seconds = 0;
+        let call = Call::new("core", "list_clients")
+            .with("page", self.page.to_string())
+            .with("per_page", PER_PAGE.to_string())
+            .with("search", &self.search);
+        vec![Act::Fetch(Work::Call(call))]
+    }
+
+    fn go(&mut self, page: u64) -> Vec<Act> {
+        self.page = page.clamp(1, self.pages().max(1));
+        self.chosen = 0;
+        self.fetch()
+    }
+
+    fn pages(&self) -> u64 {
+        self.data["pagination"]["total_pages"].as_u64().unwrap_or_default()
+    }
+
+    fn clients(&self) -> &[Value] {
+        self.data["clients"].as_array().map_or(&[], Vec::as_slice)
+    }
+
+    fn chosen_name(&self) -> Option<String> {
+        self.clients().get(self.chosen)?["name"].as_str().map(str::to_owned)
+    }
+
+    /// `at`: when the server was last looked at. Answers come in between, too, and are left out.
+    fn measure(&mut self, at: i64) {
+        if self.before.as_ref().is_some_and(|(then, _)| *then >= at) {
+            return;
+        }
+        let bytes = |client: &Value| {
+            let transfer = &client["connection"]["transfer"];
+            let count = |way: &str| transfer[way].as_u64();
+            Some((client["name"].as_str()?.to_owned(), (count("rx")?, count("tx")?)))
+        };
+        let now: BTreeMap<String, Bytes> = self.clients().iter().filter_map(bytes).collect();
+        if let Some((then, before)) = &self.before {
+            let rate = |(name, now): (&String, &Bytes)| {
+                let earlier = before.get(name)?;
+                let (rx, tx) =
+                    (per_second(now.0, earlier.0, at - then)?, per_second(now.1, earlier.1, at - then)?);
+                Some((name.clone(), (rx, tx)))
+            };
+            self.rates = now.iter().filter_map(rate).collect();
+        }
+        self.before = Some((at, now));
+    }
+
+    fn prompt_key(&mut self, key: Key) -> Vec<Act> {
+        let Some(prompt) = &mut self.prompt else { return Vec::new() };
+        match (prompt, key) {
+            (_, Key::Esc) => {
+                let was_search = matches!(self.prompt.take(), Some(Prompt::Search(_)));
+                if was_search && !self.search.is_empty() {
+                    self.search.clear();
+                    return self.go(1);
+                }
+            }
+            (Prompt::Search(_), Key::Enter) => self.prompt = None,
+            (Prompt::Page(input), Key::Enter) => {
+                let page = input.text().trim().parse().unwrap_or(self.page);
+                self.prompt = None;
+                return self.go(page);
+            }
+            (Prompt::Search(input), key) => {
+                if input.key(key) && input.text() != self.search {
+                    self.search = input.text();
+                    self.page = 1;
+                    self.chosen = 0;
+                    return self.fetch();
+                }
+            }
+            (Prompt::Page(input), key) => {
+                if !matches!(key, Key::Char(letter) if !letter.is_ascii_digit()) {
+                    input.key(key);
+                }
+            }
+        }
+        Vec::new()
+    }
+
+    fn ask_for(&self, action: &'static str, world: &World) -> Vec<Act> {
+        let name = self.chosen_name().unwrap_or_default();
+        flows::for_client(world, action, &name)
+    }
+
+    fn line(&self, at: usize, client: &Value, columns: &[(Column, usize)], world: &World) -> Line<'static> {
+        let mut line = Line::default();
+        for (column, width) in columns {
+            let (mood, text) = self.cell(*column, at, client, world);
+            let sign = mood.sign();
+            let text = shorten(&text, width.saturating_sub(Span::raw(sign).width()));
+            let used = Span::raw(sign).width() + Span::raw(&*text).width();
+            line.push_span(Span::styled(format!("{sign}{text}"), mood.style()));
+            line.push_span(Span::raw(" ".repeat(width.saturating_sub(used) + 1)));
+        }
+        line
+    }
+
+    fn cell(&self, column: Column, at: usize, client: &Value, world: &World) -> (Mood, String) {
+        let lang = world.lang;
+        let plain = |text: &str| (Mood::Plain, text.to_owned());
+        let connected = client["connected"] == true;
+        let name = client["name"].as_str().unwrap_or_default();
+        let ip = client["ip"].as_str().unwrap_or_default();
+        match column {
+            Column::Number => {
+                let first = self.data["pagination"]["showing_from"].as_u64().unwrap_or(1);
+                plain(&(first + at as u64).to_string())
+            }
+            Column::Name => plain(name),
+            Column::Address => plain(ip),
+            Column::State if connected => (Mood::Good, text::CONNECTED.get(lang).to_owned()),
+            Column::State => (Mood::Off, text::OFFLINE.get(lang).to_owned()),
+            Column::Seen => {
+                let now = client["connection"]["latest_handshake"].as_str();
+                let earlier = world.status.as_ref().and_then(|status| status.heard.get(ip));
+                plain(now.or(earlier.map(String::as_str)).unwrap_or("-"))
+            }
+            Column::Transfer => {
+                let count = |way: &str| client["connection"]["transfer"][way].as_u64();
+                match (count("rx"), count("tx")) {
+                    (Some(rx), Some(tx)) => {
+                        plain(&format!("↓ {} ↑ {}", bytes_in_words(rx), bytes_in_words(tx)))
+                    }
+                    _ => plain("-"),
+                }
+            }
+            Column::Rate => match self.rates.get(name) {
+                Some((rx, tx)) => plain(&format!("↓ {}/s ↑ {}/s", bytes_in_words(*rx), bytes_in_words(*tx))),
+                None => plain("-"),
+            },
+        }
+    }
+
+    fn draw_foot(&self, frame: &mut Frame<'_>, area: Rect, lang: Lang) {
+        let total = self.data["total"].as_u64().unwrap_or_default();
+        let mut foot = text::total(lang, total);
+        if self.pages() > 1 {
+            foot = format!("{foot}   {}", text::page(lang, self.page, self.pages()));
+        }
+        if !self.search.is_empty() && self.prompt.is_none() {
+            foot = format!("{foot}   {}: {}", lang.pick("Search", "Ara"), self.search);
+        }
+        let (label, input) = match &self.prompt {
+            None => return frame.render_widget(Line::styled(foot, look::faint()), area),
+            Some(Prompt::Search(input)) => (lang.pick("Search", "Ara"), input),
+            Some(Prompt::Page(input)) => (lang.pick("Go to page", "Sayfaya git"), input),
+        };
+        let label = format!("{label}: ");
+        let width = Span::raw(&*label).width();
+        let (text, column) = input.window(usize::from(area.width).saturating_sub(width + 1));
+        let line = Line::from(vec![
+            Span::styled(label, look::key()),
+            Span::raw(text),
+            Span::styled(format!("   {foot}"), look::faint()),
+        ]);
+        frame.render_widget(line, area);
+        let x = area.x + u16::try_from(width).unwrap_or_default() + column;
+        frame.set_cursor_position(Position { x: x.min(area.right().saturating_sub(1)), y: area.y });
+    }
+}
+
+/// A column of the table.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Column {
+    Number,
+    Name,
+    Address,
+    State,
+    Seen,
+    Transfer,
+    Rate,
+}
+
+/// The columns that there is room for, with their widths: the least important ones go first.
+fn columns(width: u16) -> Vec<(Column, usize)> {
+    let room = usize::from(width);
+    let mut columns = vec![(Column::Number, 5), (Column::Name, 12), (Column::State, 14)];
+    let used = |columns: &[(Column, usize)]| columns.iter().map(|(_, width)| width + 1).sum::<usize>();
+    let wishes =
+        [(Column::Address, 15, 2), (Column::Seen, 14, 4), (Column::Transfer, 25, 5), (Column::Rate, 29, 6)];
+    for (column, width, at) in wishes {
+        if used(&columns) + width < room {
+            columns.insert(at.min(columns.len()), (column, width));
+        }
+    }
+    // What is left is shared by the names and, where it is shown, by when somebody was last seen.
+    let mut left = room.saturating_sub(used(&columns));
+    for (column, most) in [(Column::Name, 20_usize), (Column::Seen, 26), (Column::Name, 50)] {
+        if let Some((_, width)) = columns.iter_mut().find(|(other, _)| *other == column) {
+            let more = most.saturating_sub(*width).min(left);
+            *width += more;
+            left -= more;
+        }
+    }
+    columns
+}
+
+fn head(column: Column, lang: Lang) -> &'static str {
+    match column {
+        Column::Number => "#",
+        Column::Name => text::NAME.get(lang),
+        Column::Address => text::ADDRESS.get(lang),
+        Column::State => text::STATE.get(lang),
+        Column::Seen => lang.pick("Last Seen", "Son Görülme"),
+        Column::Transfer => lang.pick("Transfer", "Aktarım"),
+        Column::Rate => lang.pick("Now", "Şu an"),
+    }
+}
+
+impl Screen for Clients {
+    fn title(&self, lang: Lang) -> String {
+        lang.pick("Client Operations", "İstemci İşlemleri").to_owned()
+    }
+
+    fn draw(&mut self, frame: &mut Frame<'_>, area: Rect, _: Look, world: &World) {
+        let lang = world.lang;
+        let mut places = area.rows();
+        let columns = columns(area.width);
+        let style = Style::new().add_modifier(Modifier::UNDERLINED);
+        let heads = columns.iter().map(|(column, width)| {
+            let head = shorten(head(*column, lang), *width);
+            let pad = " ".repeat(width.saturating_sub(Span::raw(&*head).width()) + 1);
+            format!("{head}{pad}")
+        });
+        let heads = heads.collect::<String>();
+        if let Some(place) = places.next() {
+            frame.render_widget(Line::from(Span::styled(heads.trim_end().to_owned(), style)), place);
+        }
+        // The last line is the foot's; the chosen client stays in sight.
+        let room = usize::from(area.height.saturating_sub(2)).max(1);
+        let from = (self.chosen + 1).saturating_sub(room);
+        for (at, client) in self.clients().iter().enumerate().skip(from).take(room) {
+            let Some(place) = places.next() else { break };
+            let mut line = self.line(at, client, &columns, world);
+            if at == self.chosen {
+                line = line.style(look::chosen());
+            }
+            frame.render_widget(line, place);
+        }
+        if self.clients().is_empty()
+            && let Some(place) = places.next()
+        {
+            let text = match &self.data {
+                Value::Null => text::WORKING.get(lang),
+                _ if self.search.is_empty() => text::NO_CLIENTS.get(lang),
+                _ => lang.pick("Nothing found", "Hiçbir şey bulunamadı"),
+            };
+            frame.render_widget(Line::styled(text, look::faint()), place);
+        }
+        let foot = Rect { y: area.bottom().saturating_sub(1), height: 1, ..area };
+        self.draw_foot(frame, foot, lang);
+    }
+
+    fn hints(&self, lang: Lang) -> Vec<Hint> {
+        if self.prompt.is_some() {
+            let cancel = lang.pick("Cancel", "Vazgeç");
+            return vec![hint("Enter", text::CONTINUE.get(lang)), hint("Esc", cancel)];
+        }
+        vec![
+            hint("1", lang.pick("Add", "Ekle")),
+            hint("2", lang.pick("Remove", "Kaldır")),
+            hint("3", lang.pick("Export", "Dışa Aktar")),
+            hint("S", lang.pick("Search", "Ara")),
+            hint("0", text::BACK.get(lang)),
+            hint("P N", lang.pick("Previous, next", "Önceki, sonraki")),
+            hint("G", lang.pick("Go to page", "Sayfaya git")),
+            hint("C", lang.pick("Clear", "Temizle")),
+            hint("R", text::REFRESH.get(lang)),
+        ]
+    }
+
+    fn key(&mut self, key: Key, world: &World) -> Vec<Act> {
+        if self.prompt.is_some() {
+            return self.prompt_key(key);
+        }
+        let count = self.clients().len();
+        match (key, key.letter()) {
+            (Key::Up, _) if self.chosen > 0 => self.chosen -= 1,
+            (Key::Down, _) if self.chosen + 1 < count => self.chosen += 1,
+            (Key::PageUp | Key::Left, _) | (_, Some('p')) if self.page > 1 => return self.go(self.page - 1),
+            (Key::PageDown | Key::Right, _) | (_, Some('n')) if self.page < self.pages() => {
+                return self.go(self.page + 1);
+            }
+            (Key::Home, _) => return self.go(1),
+            (Key::End, _) => return self.go(self.pages()),
+            (_, Some('g')) => self.prompt = Some(Prompt::Page(Input::default())),
+            (_, Some('s' | '/')) => self.prompt = Some(Prompt::Search(Input::new(&self.search))),
+            (_, Some('c')) => {
+                self.search.clear();
+                return self.go(1);
+            }
+            (_, Some('r')) => return self.fetch(),
+            (_, Some('1')) => return flows::add_client(world),
+            (Key::Delete, _) | (_, Some('2')) => return self.ask_for("remove_client", world),
+            (Key::Enter, _) | (_, Some('3')) => return self.ask_for("export_client", world),
+            (Key::Esc, _) | (_, Some('0')) => return vec![Act::Pop],
+            (Key::Char(letter), _) if !"pnPN".contains(letter) => {
+                return vec![Act::Say(Mood::Attention, text::INVALID_CHOICE.get(world.lang).to_owned())];
+            }
+            _ => {}
+        }
+        Vec::new()
+    }
+
+    fn shown(&mut self, _: &World) -> Vec<Act> {
+        self.fetch()
+    }
+
+    fn second(&mut self, _: &World) -> Vec<Act> {
+        self.seconds += 1;
+        if self.seconds >= 2 { self.fetch() } else { Vec::new() }
+    }
+
+    fn fetched(&mut self, reply: Result<Reply, Problem>, world: &World) -> Vec<Act> {
+        match reply {
+            Ok(Reply::Value(data)) => {
+                self.data = data;
+                self.page = self.data["pagination"]["page"].as_u64().unwrap_or(1);
+                self.chosen = self.chosen.min(self.clients().len().saturating_sub(1));
+                self.measure(world.status.as_ref().map_or(0, |status| status.at));
+                Vec::new()
+            }
+            Ok(_) => Vec::new(),
+            Err(problem) => vec![Act::Say(Mood::Bad, format!("{} [{}]", problem.message, problem.code))],
+        }
+    }
+
+    fn is_typing(&self) -> bool {
+        self.prompt.is_some()
+    }
+}

@@ -1,0 +1,137 @@
+//! A box over the screen below: a question whose answer is no unless said otherwise, or something to be read.
+
+use phantom_api::Lang;
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::{Block, Clear};
+
+use crate::look::{self, Look, Mood};
+use crate::rows::{Row, lay_out};
+use crate::screen::{Act, Hint, Key, Screen, World, hint};
+use crate::text;
+
+/// What is done when a question is answered with yes.
+type Yes = Box<dyn FnOnce(&World) -> Vec<Act>>;
+
+/// Widest box.
+const WIDEST: u16 = 70;
+
+/// A box.
+pub(crate) struct Dialog {
+    title: String,
+    rows: Vec<Row>,
+    yes: Option<Yes>,
+    is_question: bool,
+    is_bad: bool,
+    top: u16,
+}
+
+impl Dialog {
+    /// A question. Everything but a clear yes is a no.
+    pub(crate) fn confirm(
+        title: &str,
+        lines: Vec<String>,
+        yes: impl FnOnce(&World) -> Vec<Act> + 'static,
+    ) -> Self {
+        let rows = lines.into_iter().map(Row::text).collect();
+        Self {
+            title: title.to_owned(),
+            rows,
+            yes: Some(Box::new(yes)),
+            is_question: true,
+            is_bad: false,
+            top: 0,
+        }
+    }
+
+    /// Something to be read.
+    pub(crate) fn notice(title: &str, rows: Vec<Row>) -> Self {
+        Self { title: title.to_owned(), rows, yes: None, is_question: false, is_bad: false, top: 0 }
+    }
+
+    /// An error.
+    pub(crate) fn bad(title: &str, rows: Vec<Row>) -> Self {
+        Self { is_bad: true, ..Self::notice(title, rows) }
+    }
+}
+
+impl Screen for Dialog {
+    fn title(&self, _: Lang) -> String {
+        self.title.clone()
+    }
+
+    fn draw(&mut self, frame: &mut Frame<'_>, area: Rect, _: Look, world: &World) {
+        let width = WIDEST.min(area.width);
+        let mut lines = lay_out(&self.rows, usize::from(width.saturating_sub(4)));
+        let (key, last) = if self.is_question {
+            ("", text::SURE.get(world.lang))
+        } else {
+            ("Enter ", text::CONTINUE.get(world.lang))
+        };
+        let last = Line::from(vec![Span::styled(key, look::key()), Span::styled(last, look::key())]);
+        let text_height = u16::try_from(lines.len()).unwrap_or(u16::MAX);
+        let height = text_height.saturating_add(4).min(area.height);
+        let place = Rect {
+            x: area.x + (area.width - width) / 2,
+            y: area.y + (area.height - height) / 2,
+            width,
+            height,
+        };
+        let (mood, style) = if self.is_bad {
+            (Mood::Bad, Mood::Bad.style())
+        } else if self.is_question {
+            (Mood::Attention, Mood::Attention.style())
+        } else {
+            (Mood::Plain, look::heading())
+        };
+        let title = Line::from(Span::styled(format!(" {}{} ", mood.sign(), self.title), style));
+        let block = Block::bordered().border_style(style).title(title);
+        let inside = block.inner(place).inner(ratatui::layout::Margin::new(1, 0));
+        frame.render_widget(Clear, place);
+        frame.render_widget(block, place);
+        let room = inside.height.saturating_sub(2);
+        self.top = self.top.min(text_height.saturating_sub(room));
+        let shown = lines.drain(..).skip(usize::from(self.top)).take(usize::from(room));
+        for (line, y) in shown.zip(inside.y..) {
+            frame.render_widget(line, Rect { y, height: 1, ..inside });
+        }
+        let y = inside.bottom().saturating_sub(1);
+        frame.render_widget(last, Rect { y, height: inside.height.min(1), ..inside });
+    }
+
+    fn hints(&self, lang: Lang) -> Vec<Hint> {
+        if self.is_question {
+            let (yes, no) = lang.pick(("y", "n"), ("e", "h"));
+            return vec![
+                hint(yes, text::YES.get(lang)),
+                hint(&format!("{no} Enter Esc"), text::NO.get(lang)),
+            ];
+        }
+        vec![hint("Enter", text::CONTINUE.get(lang)), hint("↑↓", text::SCROLL.get(lang))]
+    }
+
+    fn key(&mut self, key: Key, world: &World) -> Vec<Act> {
+        match (key, key.letter()) {
+            (Key::Up, _) => self.top = self.top.saturating_sub(1),
+            (Key::Down, _) => self.top = self.top.saturating_add(1),
+            (_, Some('y' | 'e')) if self.is_question => {
+                let mut acts = vec![Act::Pop];
+                acts.extend(self.yes.take().map(|yes| yes(world)).unwrap_or_default());
+                return acts;
+            }
+            (Key::Enter | Key::Esc | Key::Control('c'), _) | (_, Some('n' | 'h')) if self.is_question => {
+                return vec![Act::Pop, Act::Say(Mood::Plain, text::CANCELLED.get(world.lang).to_owned())];
+            }
+            (Key::Enter | Key::Esc | Key::Char(_) | Key::Control('c'), _) if !self.is_question => {
+                return vec![Act::Pop];
+            }
+            _ => {}
+        }
+        Vec::new()
+    }
+
+    fn is_box(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,302 @@
+//! A form, made from what an action declares of its parameters.
+
+use std::rc::Rc;
+
+use phantom_api::{ErrorCode as _, Lang, Params, Spec, Text};
+use phantom_module::{Kind, Param, parameters, read};
+use ratatui::Frame;
+use ratatui::layout::{Position, Rect};
+use ratatui::style::Modifier;
+use ratatui::text::{Line, Span};
+
+use super::input::Input;
+use crate::look::{self, Look, Mood};
+use crate::rows::{Row, lay_out, signed};
+use crate::screen::{Act, Hint, Key, Screen, World, hint};
+use crate::text;
+
+/// What was filled in, by parameter; what was left empty is not there.
+pub(crate) type Values = Vec<(String, String)>;
+/// What is done with it.
+type Then = Rc<dyn Fn(Values, &World) -> Vec<Act>>;
+
+/// A field.
+pub(crate) struct Field {
+    param: Param,
+    entry: Entry,
+}
+
+enum Entry {
+    Text(Input),
+    /// Words and which of them is taken; an empty word is for "as the action decides".
+    Choice(Vec<String>, usize),
+}
+
+/// A form.
+pub(crate) struct Form {
+    title: Text,
+    intro: Vec<Row>,
+    fields: Vec<Field>,
+    at: usize,
+    wrong: Option<(usize, String)>,
+    then: Then,
+}
+
+impl Field {
+    /// A field of a parameter.
+    pub(crate) fn new(param: Param) -> Self {
+        let default = param.default.as_ref().map(plain);
+        let among = |mut words: Vec<String>| {
+            if default.is_none() && !param.required {
+                words.insert(0, String::new());
+            }
+            let at = words.iter().position(|word| Some(word) == default.as_ref()).unwrap_or_default();
+            Entry::Choice(words, at)
+        };
+        let entry = match &param.kind {
+            Kind::Boolean => among(vec!["false".to_owned(), "true".to_owned()]),
+            Kind::Choice(words) => among(words.clone()),
+            _ => Entry::Text(Input::default()),
+        };
+        Self { param, entry }
+    }
+
+    /// A field that belongs to no parameter.
+    pub(crate) fn text(name: &str, label: Text, kind: Kind, value: &str) -> Self {
+        let param = Param {
+            name: name.to_owned(),
+            kind,
+            required: true,
+            default: None,
+            en: label.en.to_owned(),
+            tr: label.tr.to_owned(),
+        };
+        Self { param, entry: Entry::Text(Input::new(value)) }
+    }
+
+    fn value(&self) -> String {
+        match &self.entry {
+            Entry::Text(input) => input.text().trim().to_owned(),
+            // What is the default anyway is not said: on a system that is set up, only what is said counts.
+            Entry::Choice(words, at) => {
+                let word = words.get(*at).cloned().unwrap_or_default();
+                let is_default = self.param.default.as_ref().is_some_and(|default| plain(default) == word);
+                if is_default { String::new() } else { word }
+            }
+        }
+    }
+
+    /// What it takes, in a few words.
+    fn about(&self, lang: Lang) -> String {
+        let mut parts = Vec::new();
+        if self.param.required {
+            parts.push(lang.pick("required", "zorunlu").to_owned());
+        }
+        match &self.param.kind {
+            Kind::Integer { minimum, maximum } => parts.push(format!("{minimum}–{maximum}")),
+            Kind::Cidr4 => parts.push("10.8.0.0/24".to_owned()),
+            _ => {}
+        }
+        if let (Entry::Text(_), Some(default)) = (&self.entry, &self.param.default) {
+            parts.push(format!("{}: {}", lang.pick("default", "varsayılan"), plain(default)));
+        }
+        parts.join(", ")
+    }
+}
+
+fn plain(value: &serde_json::Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// A word of a choice as a person reads it.
+fn shown(word: &str, lang: Lang) -> String {
+    match word {
+        "" => lang.pick("(automatic)", "(otomatik)").to_owned(),
+        "true" => text::YES.get(lang).to_owned(),
+        "false" => text::NO.get(lang).to_owned(),
+        other => other.to_owned(),
+    }
+}
+
+impl Form {
+    /// With these fields.
+    pub(crate) fn new(
+        title: Text,
+        fields: Vec<Field>,
+        then: impl Fn(Values, &World) -> Vec<Act> + 'static,
+    ) -> Self {
+        Self { title, intro: Vec::new(), fields, at: 0, wrong: None, then: Rc::new(then) }
+    }
+
+    /// With the parameters of an action as fields.
+    pub(crate) fn of_action(
+        title: Text,
+        spec: &Spec,
+        then: impl Fn(Values, &World) -> Vec<Act> + 'static,
+    ) -> Self {
+        Self::new(title, parameters(spec).into_iter().map(Field::new).collect(), then)
+    }
+
+    /// With the parameters of an action that are named, in this order.
+    pub(crate) fn of_some(
+        title: Text,
+        spec: &Spec,
+        names: &[&str],
+        then: impl Fn(Values, &World) -> Vec<Act> + 'static,
+    ) -> Self {
+        let all = parameters(spec);
+        let params = names.iter().filter_map(|name| all.iter().find(|param| param.name == *name));
+        Self::new(title, params.cloned().map(Field::new).collect(), then)
+    }
+
+    /// With something to read first.
+    pub(crate) fn intro(mut self, rows: Vec<Row>) -> Self {
+        self.intro = rows;
+        self
+    }
+
+    fn submit(&mut self, world: &World) -> Vec<Act> {
+        let values: Values = self
+            .fields
+            .iter()
+            .map(|field| (field.param.name.clone(), field.value()))
+            .filter(|(_, value)| !value.is_empty())
+            .collect();
+        // Field by field, so that the one that is wrong is known.
+        for (at, field) in self.fields.iter().enumerate() {
+            let given = values.iter().filter(|(name, _)| *name == field.param.name).cloned();
+            if let Err(error) = read(std::slice::from_ref(&field.param), Params::from_words(given)) {
+                self.wrong = Some((at, error.message(world.lang)));
+                self.at = at;
+                return Vec::new();
+            }
+        }
+        self.wrong = None;
+        (self.then)(values, world)
+    }
+
+    fn turn(&mut self, by: isize) {
+        if let Some(Field { entry: Entry::Choice(words, at), .. }) = self.fields.get_mut(self.at) {
+            let count = words.len();
+            *at = at.saturating_add(count).saturating_add_signed(by) % count.max(1);
+        }
+    }
+
+    fn go(&mut self, by: isize) {
+        let count = self.fields.len();
+        self.at = (self.at + count).saturating_add_signed(by) % count.max(1);
+    }
+
+    fn lines_of(&self, at: usize, width: usize, lang: Lang) -> (Vec<Line<'static>>, Option<u16>) {
+        let field = &self.fields[at];
+        let focused = at == self.at;
+        let about = field.about(lang);
+        let label = field.param.help(lang).to_owned();
+        let label = if label.is_empty() { field.param.name.clone() } else { label };
+        let sign = if focused { "› " } else { "  " };
+        let mut head =
+            Line::from(vec![Span::styled(sign, look::heading()), Span::styled(label, look::key())]);
+        if !about.is_empty() {
+            head.push_span(Span::styled(format!("  ({about})"), look::faint()));
+        }
+        let mut lines = vec![head];
+        let mut cursor = None;
+        match &field.entry {
+            Entry::Text(input) => {
+                let room = width.saturating_sub(5).min(64);
+                let (mut text, column) = input.window(room);
+                text.push_str(&" ".repeat(room.saturating_sub(Span::raw(&*text).width())));
+                let style = look::faint().remove_modifier(Modifier::DIM).add_modifier(Modifier::UNDERLINED);
+                lines.push(Line::from(vec![Span::raw("    "), Span::styled(text, style)]));
+                cursor = focused.then_some(column + 4);
+            }
+            Entry::Choice(words, taken) => {
+                let mut line = Line::from("    ");
+                for (at, word) in words.iter().enumerate() {
+                    let word = format!(" {} ", shown(word, lang));
+                    let style = if at == *taken { look::chosen() } else { look::faint() };
+                    line.push_span(Span::styled(word, style));
+                    line.push_span(Span::raw(" "));
+                }
+                lines.push(line);
+            }
+        }
+        if let Some((_, error)) = self.wrong.as_ref().filter(|(wrong, _)| *wrong == at) {
+            let mut below = Vec::new();
+            signed(Mood::Bad, error, width, 4, &mut below);
+            lines.extend(below);
+        }
+        (lines, cursor)
+    }
+}
+
+impl Screen for Form {
+    fn title(&self, lang: Lang) -> String {
+        self.title.get(lang).to_owned()
+    }
+
+    fn draw(&mut self, frame: &mut Frame<'_>, area: Rect, _: Look, world: &World) {
+        let width = usize::from(area.width);
+        let mut lines = lay_out(&self.intro, width);
+        if !lines.is_empty() {
+            lines.push(Line::default());
+        }
+        let airy = usize::from(area.height) >= lines.len() + self.fields.len() * 3;
+        let (mut focus, mut cursor) = (0..0, None);
+        for at in 0..self.fields.len() {
+            let from = lines.len();
+            let (field, column) = self.lines_of(at, width, world.lang);
+            cursor = cursor.or(column.map(|column| (column, from + 1)));
+            lines.extend(field);
+            if at == self.at {
+                focus = from..lines.len();
+            }
+            if airy {
+                lines.push(Line::default());
+            }
+        }
+        let top = focus.end.saturating_sub(usize::from(area.height));
+        for (line, y) in lines.into_iter().skip(top).zip(area.rows()) {
+            frame.render_widget(line, y);
+        }
+        if let Some((column, row)) = cursor {
+            let y = area.y + u16::try_from(row.saturating_sub(top)).unwrap_or_default();
+            frame.set_cursor_position(Position { x: area.x + column, y });
+        }
+    }
+
+    fn hints(&self, lang: Lang) -> Vec<Hint> {
+        let mut hints = vec![hint("Enter", text::CONTINUE.get(lang))];
+        if self.fields.len() > 1 {
+            hints.push(hint("↑↓ Tab", lang.pick("Field", "Alan")));
+        }
+        if self.fields.iter().any(|field| matches!(field.entry, Entry::Choice(..))) {
+            hints.push(hint("←→", lang.pick("Change", "Değiştir")));
+        }
+        hints.push(hint("Esc", text::BACK.get(lang)));
+        hints
+    }
+
+    fn key(&mut self, key: Key, world: &World) -> Vec<Act> {
+        match key {
+            Key::Enter => return self.submit(world),
+            Key::Esc => return vec![Act::Pop],
+            Key::Tab | Key::Down => self.go(1),
+            Key::BackTab | Key::Up => self.go(-1),
+            _ => match self.fields.get_mut(self.at).map(|field| &mut field.entry) {
+                Some(Entry::Text(input)) => {
+                    let was_typed = input.key(key);
+                    self.wrong = self.wrong.take().filter(|_| !was_typed);
+                }
+                Some(Entry::Choice(..)) if matches!(key, Key::Right | Key::Char(' ')) => self.turn(1),
+                Some(Entry::Choice(..)) if key == Key::Left => self.turn(-1),
+                _ => {}
+            },
+        }
+        Vec::new()
+    }
+
+    fn is_typing(&self) -> bool {
+        self.fields.get(self.at).is_some_and(|field| matches!(field.entry, Entry::Text(_)))
+    }
+}

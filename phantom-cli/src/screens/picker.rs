@@ -1,0 +1,146 @@
+//! A file that is picked from its folder.
+
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use phantom_api::{Lang, Text};
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use crate::flows;
+use crate::look::{self, Look};
+use crate::rows::shorten;
+use crate::screen::{Act, Hint, Key, Screen, World, hint};
+use crate::text;
+use crate::work::{Problem, Reply, Work};
+
+/// What is done with the file.
+type Then = Rc<dyn Fn(&Path, &World) -> Vec<Act>>;
+
+/// A folder and what is in it.
+pub(crate) struct Picker {
+    title: Text,
+    dir: PathBuf,
+    /// Names, and whether they are folders; those with another ending than the wanted one are left out.
+    entries: Vec<(String, bool)>,
+    ending: &'static str,
+    chosen: usize,
+    then: Then,
+}
+
+impl Picker {
+    pub(crate) fn new(
+        title: Text,
+        dir: PathBuf,
+        ending: &'static str,
+        then: impl Fn(&Path, &World) -> Vec<Act> + 'static,
+    ) -> Self {
+        Self { title, dir, entries: Vec::new(), ending, chosen: 0, then: Rc::new(then) }
+    }
+
+    fn up(&self) -> Vec<Act> {
+        let above = self.dir.parent().map(Path::to_owned);
+        above.map(open).unwrap_or_default()
+    }
+
+    fn take(&self, world: &World) -> Vec<Act> {
+        match self.entries.get(self.chosen).cloned() {
+            None => Vec::new(),
+            Some((name, _)) if name == ".." => self.up(),
+            Some((name, true)) => {
+                let dir = self.dir.join(name);
+                open(dir)
+            }
+            Some((name, false)) => (self.then)(&self.dir.join(name), world),
+        }
+    }
+}
+
+fn open(dir: PathBuf) -> Vec<Act> {
+    vec![Act::Fetch(Work::List(dir))]
+}
+
+impl Screen for Picker {
+    fn title(&self, lang: Lang) -> String {
+        self.title.get(lang).to_owned()
+    }
+
+    fn draw(&mut self, frame: &mut Frame<'_>, area: Rect, _: Look, world: &World) {
+        let width = usize::from(area.width);
+        let mut places = area.rows();
+        if let Some(place) = places.next() {
+            let dir = shorten(&self.dir.display().to_string(), width);
+            frame.render_widget(Line::styled(dir, look::heading()), place);
+        }
+        let room = usize::from(area.height.saturating_sub(1)).max(1);
+        let from = (self.chosen + 1).saturating_sub(room);
+        let only_up = self.entries.iter().all(|(name, _)| name == "..");
+        for (at, (name, folder)) in self.entries.iter().enumerate().skip(from).take(room) {
+            let Some(place) = places.next() else { break };
+            let name = if *folder { format!("{name}/") } else { name.clone() };
+            let line = Line::from(Span::raw(format!("  {} ", shorten(&name, width.saturating_sub(4)))));
+            frame.render_widget(if at == self.chosen { line.style(look::chosen()) } else { line }, place);
+        }
+        if only_up && let Some(place) = places.next() {
+            let text = match world.lang {
+                Lang::En => format!("No *.{} file and no folder here", self.ending),
+                Lang::Tr => format!("Burada *.{} dosyası veya klasör yok", self.ending),
+            };
+            frame.render_widget(Line::styled(format!("  {text}"), look::faint()), place);
+        }
+    }
+
+    fn hints(&self, lang: Lang) -> Vec<Hint> {
+        vec![
+            hint("↑↓", lang.pick("Move", "Gez")),
+            hint("Enter", text::SELECT.get(lang)),
+            hint("←", lang.pick("Folder above", "Üst klasör")),
+            hint("T", lang.pick("Type the path", "Yolu yaz")),
+            hint("0", text::BACK.get(lang)),
+        ]
+    }
+
+    fn key(&mut self, key: Key, world: &World) -> Vec<Act> {
+        match (key, key.letter()) {
+            (Key::Up, _) => self.chosen = self.chosen.saturating_sub(1),
+            (Key::Down, _) => self.chosen = (self.chosen + 1).min(self.entries.len().saturating_sub(1)),
+            (Key::PageUp | Key::Home, _) => self.chosen = 0,
+            (Key::PageDown | Key::End, _) => self.chosen = self.entries.len().saturating_sub(1),
+            (Key::Left | Key::Backspace, _) => return self.up(),
+            (Key::Enter | Key::Right, _) => return self.take(world),
+            (Key::Esc, _) | (_, Some('0')) => return vec![Act::Pop],
+            (_, Some('t')) => {
+                let then = Rc::clone(&self.then);
+                return vec![flows::ask_path(self.title, &self.dir, move |path, world| then(path, world))];
+            }
+            _ => {}
+        }
+        Vec::new()
+    }
+
+    fn shown(&mut self, _: &World) -> Vec<Act> {
+        let dir = self.dir.clone();
+        open(dir)
+    }
+
+    fn fetched(&mut self, reply: Result<Reply, Problem>, world: &World) -> Vec<Act> {
+        match reply {
+            Ok(Reply::Entries(dir, entries)) => {
+                if dir != self.dir {
+                    self.chosen = 0;
+                }
+                let wanted = |(name, folder): &(String, bool)| {
+                    *folder || Path::new(name).extension().is_some_and(|ending| ending == self.ending)
+                };
+                let above = dir.parent().map(|_| ("..".to_owned(), true));
+                self.entries = above.into_iter().chain(entries.into_iter().filter(wanted)).collect();
+                self.chosen = self.chosen.min(self.entries.len().saturating_sub(1));
+                self.dir = dir;
+                Vec::new()
+            }
+            Ok(_) => Vec::new(),
+            Err(problem) => vec![flows::failed(world, &problem)],
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Content that is read: it scrolls, can be asked for again, and may have keys of its own.
+
+use std::rc::Rc;
+
+use phantom_api::{Lang, Text};
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::Line;
+use serde_json::Value;
+
+use crate::look::{self, Look};
+use crate::rows::{Row, lay_out};
+use crate::screen::{Act, Hint, Key, Screen, World, hint};
+use crate::text;
+use crate::work::{Call, Problem, Reply, Work};
+
+/// Makes content of an answer.
+pub(crate) type Build = Rc<dyn Fn(&Value, &World) -> Vec<Row>>;
+/// What a key of a report does.
+type Does = Rc<dyn Fn(&World) -> Vec<Act>>;
+
+/// Content that is read.
+pub(crate) struct Report {
+    title: Text,
+    rows: Vec<Row>,
+    again: Option<(Call, Build)>,
+    keys: Vec<(char, Text, Does)>,
+    lines: Option<(u16, Vec<Line<'static>>)>,
+    top: usize,
+    height: usize,
+    at_end: bool,
+    live: bool,
+    seconds: u8,
+}
+
+impl Report {
+    pub(crate) fn new(title: Text, rows: Vec<Row>) -> Self {
+        let (again, keys, lines) = (None, Vec::new(), None);
+        Self { title, rows, again, keys, lines, top: 0, height: 1, at_end: false, live: false, seconds: 0 }
+    }
+
+    /// The answer of an action, which is asked for first.
+    pub(crate) fn of(
+        world: &World,
+        title: Text,
+        call: Call,
+        build: impl Fn(&Value, &World) -> Vec<Row> + 'static,
+        change: impl FnOnce(Self) -> Self + 'static,
+    ) -> Vec<Act> {
+        let build: Build = Rc::new(build);
+        let work = call.clone();
+        vec![crate::flows::call(world, work, move |value, world| {
+            let mut report = Self::new(title, build(&value, world));
+            report.again = Some((call, build));
+            vec![Act::Push(Box::new(change(report)))]
+        })]
+    }
+
+    /// With a key of its own.
+    pub(crate) fn with_key(
+        mut self,
+        key: char,
+        name: Text,
+        does: impl Fn(&World) -> Vec<Act> + 'static,
+    ) -> Self {
+        self.keys.push((key, name, Rc::new(does)));
+        self
+    }
+
+    /// Shows its end first.
+    pub(crate) fn end_first(mut self) -> Self {
+        self.at_end = true;
+        self
+    }
+
+    /// Asked for again every other second while it is looked at.
+    pub(crate) fn live(mut self) -> Self {
+        self.live = true;
+        self
+    }
+
+    fn scroll(&mut self, by: isize) {
+        let lines = self.lines.as_ref().map_or(0, |(_, lines)| lines.len());
+        let last = lines.saturating_sub(self.height);
+        self.top = self.top.min(last).saturating_add_signed(by).min(last);
+        self.at_end = false;
+    }
+}
+
+impl Screen for Report {
+    fn title(&self, lang: Lang) -> String {
+        self.title.get(lang).to_owned()
+    }
+
+    fn draw(&mut self, frame: &mut Frame<'_>, area: Rect, _: Look, world: &World) {
+        let lines = match &self.lines {
+            Some((width, lines)) if *width == area.width => lines,
+            _ => &self.lines.insert((area.width, lay_out(&self.rows, usize::from(area.width)))).1,
+        };
+        let fits = lines.len() <= usize::from(area.height);
+        self.height = usize::from(area.height - u16::from(!fits)).max(1);
+        let last = lines.len().saturating_sub(self.height);
+        self.top = if self.at_end { last } else { self.top.min(last) };
+        for (line, y) in lines.iter().skip(self.top).take(self.height).zip(area.y..) {
+            frame.render_widget(line, Rect { y, height: 1, ..area });
+        }
+        if !fits {
+            let to = (self.top + self.height).min(lines.len());
+            let place =
+                format!("↑↓ {}–{to} / {} {}", self.top + 1, lines.len(), world.lang.pick("lines", "satır"));
+            let place = Line::styled(place, look::faint()).right_aligned();
+            frame.render_widget(place, Rect { y: area.bottom() - 1, height: 1, ..area });
+        }
+    }
+
+    fn hints(&self, lang: Lang) -> Vec<Hint> {
+        let mut hints: Vec<Hint> = self
+            .keys
+            .iter()
+            .map(|(key, name, _)| hint(&key.to_uppercase().to_string(), name.get(lang)))
+            .collect();
+        let named = self.keys.iter().any(|(_, name, _)| *name == text::REFRESH);
+        if self.again.is_some() && !named {
+            hints.push(hint("R", text::REFRESH.get(lang)));
+        }
+        hints.push(hint("↑↓", text::SCROLL.get(lang)));
+        hints.push(hint("0", text::BACK.get(lang)));
+        hints
+    }
+
+    fn key(&mut self, key: Key, world: &World) -> Vec<Act> {
+        let page = isize::try_from(self.height).unwrap_or(1);
+        match key {
+            Key::Up => self.scroll(-1),
+            Key::Down => self.scroll(1),
+            Key::PageUp => self.scroll(-page),
+            Key::PageDown | Key::Char(' ') => self.scroll(page),
+            Key::Home => self.scroll(isize::MIN),
+            Key::End => self.scroll(isize::MAX),
+            Key::Esc | Key::Enter | Key::Char('0') => return vec![Act::Pop],
+            _ => {
+                let letter = key.letter().unwrap_or_default();
+                if let Some((.., does)) = self.keys.iter().find(|(key, ..)| *key == letter) {
+                    return does(world);
+                }
+                if let (Some((call, _)), 'r') = (&self.again, letter) {
+                    return vec![Act::Fetch(Work::Call(call.clone()))];
+                }
+            }
+        }
+        Vec::new()
+    }
+
+    fn second(&mut self, _: &World) -> Vec<Act> {
+        self.seconds = (self.seconds + 1) % 2;
+        match &self.again {
+            Some((call, _)) if self.live && self.seconds == 0 => vec![Act::Fetch(Work::Call(call.clone()))],
+            _ => Vec::new(),
+        }
+    }
+
+    fn fetched(&mut self, reply: Result<Reply, Problem>, world: &World) -> Vec<Act> {
+        match (reply, &self.again) {
+            (Ok(Reply::Value(value)), Some((_, build))) => {
+                self.rows = build(&value, world);
+                self.lines = None;
+                Vec::new()
+            }
+            (Err(problem), _) => vec![crate::flows::failed(world, &problem)],
+            _ => Vec::new(),
+        }
+    }
+}

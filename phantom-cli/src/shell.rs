@@ -1,0 +1,249 @@
+//! The thin part: a terminal, threads, signals, time.
+
+mod terminal;
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossterm::event::{self, Event as Happening};
+use nix::sys::signal::{SigSet, Signal};
+use phantom_api::{Lang, Phantom};
+
+use crate::app::{App, Effect, Event};
+use crate::look::Look;
+use crate::options::{self, Options};
+use crate::screen::Key;
+use crate::text;
+use crate::work::{self, Problem, Reply, Work};
+use terminal::Terminal;
+
+/// Exit status where it was not clear what to do, or there is no terminal.
+const USAGE: u8 = 2;
+/// Exit status where something went wrong.
+const FAILURE: u8 = 1;
+/// Signals that end the program; the terminal is led back first.
+const ENDING: [Signal; 4] = [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT];
+
+/// What is said on standard error after the terminal has been led back: nothing may be written over the screen.
+static LATER: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// What the environment says.
+#[derive(Clone, Debug, Default)]
+pub struct Environment {
+    /// `PHANTOM_LANG`.
+    pub lang: Option<String>,
+    /// `PHANTOM_ROOT`.
+    pub root: Option<PathBuf>,
+    /// `HOME`, where it is absolute.
+    pub home: Option<PathBuf>,
+    /// `NO_COLOR` is set and not empty.
+    pub no_color: bool,
+    /// The locale is a UTF-8 one.
+    pub utf8: bool,
+    /// `TERM`.
+    pub term: Option<String>,
+}
+
+impl Environment {
+    /// Of this process.
+    pub fn of_process() -> Self {
+        let text = |name: &str| std::env::var(name).ok();
+        let path = |name: &str| std::env::var_os(name).filter(|path| !path.is_empty()).map(PathBuf::from);
+        let locale = ["LC_ALL", "LC_CTYPE", "LANG"].map(text);
+        Self {
+            lang: text("PHANTOM_LANG").filter(|lang| !lang.is_empty()),
+            root: path("PHANTOM_ROOT"),
+            home: path("HOME").filter(|home| home.is_absolute()),
+            no_color: std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()),
+            utf8: options::is_utf8(locale.iter().map(Option::as_deref)),
+            term: text("TERM"),
+        }
+    }
+}
+
+/// What reaches the thread that draws.
+enum Message {
+    Terminal(Happening),
+    Done(u64, Result<Reply, Problem>),
+    Signal(Signal),
+    /// The terminal can no longer be read.
+    Gone,
+}
+
+/// Runs the program and gives its exit status: 0 left, 1 not root or something failed, 2 wrong words or no terminal.
+pub fn main(
+    words: impl IntoIterator<Item = OsString>,
+    environment: &Environment,
+    open: impl FnOnce(Option<PathBuf>) -> Phantom,
+) -> u8 {
+    let words = match Options::parse(words) {
+        Ok(words) => words,
+        Err(word) => {
+            let _ = write!(io::stderr(), "phantom-wg: {word}\n{}", options::usage(Lang::En));
+            return USAGE;
+        }
+    };
+    let phantom = open(environment.root.clone());
+    let lang = language(&words, environment, &phantom);
+    if words.help || words.version {
+        let text = if words.help { options::help(lang) } else { options::version() };
+        return u8::from(io::stdout().write_all(text.as_bytes()).is_err());
+    }
+    let dumb = environment.term.as_deref().is_none_or(|term| term.is_empty() || term == "dumb");
+    if dumb || !io::stdin().is_terminal() || !io::stdout().is_terminal() {
+        let _ = writeln!(io::stderr(), "phantom-wg: {}", text::TERMINAL_REQUIRED.get(lang));
+        return USAGE;
+    }
+    if !phantom.engine().host().privileged {
+        let _ = writeln!(io::stderr(), "phantom-wg: {}", text::ROOT_REQUIRED.get(lang));
+        return FAILURE;
+    }
+    let look = Look { lang, colour: !(words.no_color || environment.no_color), unicode: environment.utf8 };
+    let home = environment.home.clone().unwrap_or_else(|| PathBuf::from("/root"));
+    let app = App::new(&phantom, look, home);
+    let ended = run(app, &Arc::new(phantom));
+    for line in LATER.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+        let _ = writeln!(io::stderr(), "phantom-wg: {line}");
+    }
+    match ended {
+        Ok(None) => 0,
+        // As a shell says it of a program that a signal ended.
+        Ok(Some(signal)) => 128_u8.saturating_add(u8::try_from(signal as i32).unwrap_or_default()),
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "phantom-wg: {error}");
+            FAILURE
+        }
+    }
+}
+
+/// `--lang`, then `PHANTOM_LANG`, then the stored setting, then English.
+fn language(words: &Options, environment: &Environment, phantom: &Phantom) -> Lang {
+    let named = environment.lang.as_deref().and_then(|name| {
+        let lang = Lang::of_locale(name);
+        if lang.is_none() {
+            let _ = writeln!(io::stderr(), "phantom-wg: PHANTOM_LANG {name:?} is not known: en, tr");
+        }
+        lang
+    });
+    words.lang.or(named).or_else(|| phantom.stored_language()).unwrap_or_default()
+}
+
+fn run(mut app: App, phantom: &Arc<Phantom>) -> io::Result<Option<Signal>> {
+    let (sender, messages) = channel();
+    // Before any other thread starts, so that only the one that waits for them gets them.
+    let ending: SigSet = ENDING.into_iter().collect();
+    ending.thread_block()?;
+    let mut terminal = Terminal::enter(say_later)?;
+    spawn("signals", wait_for_signals(ending, sender.clone()))?;
+    spawn("keys", read_terminal(sender.clone()))?;
+    let ended = turn(&mut app, phantom, &mut terminal, &sender, &messages);
+    terminal.leave();
+    // A change that has begun is finished: it would be led back at the next start otherwise.
+    if app.is_busy() {
+        let _ = writeln!(io::stderr(), "phantom-wg: {}", text::WORKING.get(app.lang()));
+        while app.is_busy() {
+            let Ok(message) = messages.recv() else { break };
+            if let Message::Done(id, reply) = message {
+                app.take(Event::Done(id, reply));
+            }
+        }
+    }
+    ended
+}
+
+/// Draws and takes what happens, until the end.
+fn turn(
+    app: &mut App,
+    phantom: &Arc<Phantom>,
+    terminal: &mut Terminal,
+    sender: &Sender<Message>,
+    messages: &Receiver<Message>,
+) -> io::Result<Option<Signal>> {
+    let start = Instant::now();
+    loop {
+        for effect in app.effects() {
+            match effect {
+                Effect::Start(id, work, lang) => {
+                    spawn("work", do_work(Arc::clone(phantom), id, work, lang, sender.clone()))?;
+                }
+                Effect::Leave => return Ok(None),
+            }
+        }
+        terminal.draw(|frame| app.draw(frame))?;
+        let mut message = match messages.recv_timeout(Duration::from_millis(app.patience())) {
+            Ok(message) => Some(message),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => return Ok(None),
+        };
+        app.take(Event::Time(u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX)));
+        // Everything that has come together is drawn once: a storm of resizes or a key held down.
+        while let Some(one) = message {
+            match one {
+                Message::Terminal(Happening::Key(event)) => {
+                    if let Some(key) = Key::of_event(event) {
+                        app.take(Event::Key(key));
+                    }
+                }
+                Message::Terminal(Happening::Paste(text)) => app.take(Event::Text(text)),
+                Message::Terminal(_) => {}
+                Message::Done(id, reply) => app.take(Event::Done(id, reply)),
+                Message::Signal(signal) => return Ok(Some(signal)),
+                Message::Gone => return Err(io::ErrorKind::UnexpectedEof.into()),
+            }
+            message = messages.try_recv().ok();
+        }
+    }
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    thread::Builder::new().name(name.to_owned()).spawn(work).map(drop)
+}
+
+/// A bug in it is an answer like any other: whoever waits must not wait for ever.
+fn do_work(
+    phantom: Arc<Phantom>,
+    id: u64,
+    work: Work,
+    lang: Lang,
+    sender: Sender<Message>,
+) -> impl FnOnce() + Send + 'static {
+    move || {
+        let done = catch_unwind(AssertUnwindSafe(|| work::run(&phantom, &work, lang, say_later)));
+        let reply = done.unwrap_or_else(|_| Err(Problem::bug(lang)));
+        let _ = sender.send(Message::Done(id, reply)); // nobody waits any more when the program ends
+    }
+}
+
+fn read_terminal(sender: Sender<Message>) -> impl FnOnce() + Send + 'static {
+    move || {
+        loop {
+            let (message, last) = match event::read() {
+                Ok(happening) => (Message::Terminal(happening), false),
+                Err(_) => (Message::Gone, true),
+            };
+            if sender.send(message).is_err() || last {
+                return;
+            }
+        }
+    }
+}
+
+fn wait_for_signals(ending: SigSet, sender: Sender<Message>) -> impl FnOnce() + Send + 'static {
+    move || {
+        while let Ok(signal) = ending.wait() {
+            if sender.send(Message::Signal(signal)).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+fn say_later(text: &str) {
+    LATER.lock().unwrap_or_else(PoisonError::into_inner).push(text.to_owned());
+}

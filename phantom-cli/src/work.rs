@@ -1,0 +1,199 @@
+//! Work: what the interface asks for, done away from the thread that draws.
+
+use std::path::{Path, PathBuf};
+
+use phantom_api::{Failure, Lang, Params, Phantom};
+use phantom_casper::{CasperError, Export, Language};
+use phantom_host::HostError;
+use serde_json::Value;
+use zeroize::Zeroizing;
+
+use crate::bounded;
+use crate::status::Status;
+
+/// Mode of a file with a client's keys.
+const SECRET_MODE: u32 = 0o600;
+/// Code of a file that cannot be read or written (API chapter 3).
+const CONFIG_ERROR: &str = "CONFIG_ERROR";
+/// Code of a bug.
+const INTERNAL_ERROR: &str = phantom_module::codes::INTERNAL_ERROR;
+
+/// A call of an action, with parameters as texts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// The module.
+    pub module: &'static str,
+    /// The action.
+    pub action: &'static str,
+    /// Names and values; an empty value is one that is not given.
+    pub params: Vec<(String, String)>,
+}
+
+impl Call {
+    /// Without parameters.
+    pub fn new(module: &'static str, action: &'static str) -> Self {
+        Self { module, action, params: Vec::new() }
+    }
+    /// With one more parameter.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.params.push((name.to_owned(), value.into()));
+        self
+    }
+}
+
+/// What is to be done.
+#[derive(Clone)]
+pub enum Work {
+    /// An action.
+    Call(Call),
+    /// The figures of the header.
+    Status,
+    /// A file for its owner alone.
+    Save {
+        /// Where.
+        path: PathBuf,
+        /// What.
+        content: Zeroizing<String>,
+        /// Also over a file that is there.
+        overwrite: bool,
+    },
+    /// What is in a folder.
+    List(PathBuf),
+    /// A client's export while Ghost Mode is on.
+    Casper {
+        /// The client.
+        client: String,
+    },
+}
+
+/// How work ended well.
+pub enum Reply {
+    /// The answer of an action; long lists in it are cut.
+    Value(Value),
+    /// The figures of the header.
+    Status(Status),
+    /// The file is written.
+    Saved(PathBuf),
+    /// There is such a file already; nothing was written.
+    Exists(PathBuf),
+    /// The folder and what is in it: name, and whether it is a folder.
+    Entries(PathBuf, Vec<(String, bool)>),
+    /// The whole text, and the WireGuard configuration in it.
+    Casper {
+        /// The text.
+        text: Zeroizing<String>,
+        /// The configuration.
+        config: Zeroizing<String>,
+    },
+}
+
+/// How work failed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Problem {
+    /// A code of the API's chapter 3.
+    pub code: String,
+    /// What a person is told.
+    pub message: String,
+    /// The facts.
+    pub data: Option<Value>,
+}
+
+impl Problem {
+    fn of(failure: &Failure, lang: Lang) -> Self {
+        Self { code: failure.code().to_owned(), message: failure.message(lang), data: failure.data() }
+    }
+
+    /// A bug of ours.
+    pub(crate) fn bug(lang: Lang) -> Self {
+        let message = lang.pick("An unexpected error occurred", "Beklenmeyen bir hata oluştu").to_owned();
+        Self { code: INTERNAL_ERROR.to_owned(), message, data: None }
+    }
+
+    fn of_file(error: &HostError) -> Self {
+        Self { code: CONFIG_ERROR.to_owned(), message: phantom_module::chain(error), data: None }
+    }
+}
+
+/// Does work and waits for its end.
+///
+/// # Errors
+/// What the action or the host says.
+pub fn run(phantom: &Phantom, work: &Work, lang: Lang, note: fn(&str)) -> Result<Reply, Problem> {
+    let call = phantom_api::Call { lang, note };
+    match work {
+        Work::Call(asked) => value(phantom, asked, &call).map(Reply::Value),
+        Work::Status => Status::read(phantom, &call).map(Reply::Status),
+        Work::Save { path, content, overwrite } => save(phantom, path, content, *overwrite),
+        Work::List(dir) => list(phantom, dir),
+        Work::Casper { client } => casper(phantom, client, lang),
+    }
+}
+
+fn value(phantom: &Phantom, asked: &Call, call: &phantom_api::Call) -> Result<Value, Problem> {
+    let params = Params::from_words(asked.params.iter().cloned());
+    let answer = phantom.execute(asked.module, asked.action, params, call);
+    let answer = answer.map_err(|failure| Problem::of(&failure, call.lang))?;
+    Ok(bounded::value(&answer))
+}
+
+/// An answer of which only some fields are wanted.
+pub(crate) fn fields<T: serde::de::DeserializeOwned>(
+    phantom: &Phantom,
+    asked: &Call,
+    call: &phantom_api::Call,
+) -> Result<T, Problem> {
+    let params = Params::from_words(asked.params.iter().cloned());
+    let answer = phantom.execute(asked.module, asked.action, params, call);
+    let answer = answer.map_err(|failure| Problem::of(&failure, call.lang))?;
+    bounded::fields(&answer).ok_or_else(|| Problem::bug(call.lang))
+}
+
+fn save(phantom: &Phantom, path: &Path, content: &str, overwrite: bool) -> Result<Reply, Problem> {
+    let files = &phantom.engine().host().files;
+    if !overwrite && files.info(path).map_err(|error| Problem::of_file(&error))?.is_some() {
+        return Ok(Reply::Exists(path.to_owned()));
+    }
+    let mut text = Zeroizing::new(content.to_owned());
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
+    files.write(path, text.as_bytes(), SECRET_MODE).map_err(|error| Problem::of_file(&error))?;
+    Ok(Reply::Saved(path.to_owned()))
+}
+
+/// Folders first, each by name.
+fn list(phantom: &Phantom, dir: &Path) -> Result<Reply, Problem> {
+    let files = &phantom.engine().host().files;
+    let names = files.list(dir).map_err(|error| Problem::of_file(&error))?;
+    let mut entries: Vec<(String, bool)> = names
+        .into_iter()
+        .map(|name| {
+            let folder = files.info(&dir.join(&name)).ok().flatten().is_some_and(|info| info.dir);
+            (name.to_string_lossy().into_owned(), folder)
+        })
+        .filter(|(name, _)| !name.starts_with('.'))
+        .collect();
+    entries.sort_by_key(|(name, folder)| (!folder, name.clone()));
+    Ok(Reply::Entries(dir.to_owned(), entries))
+}
+
+fn casper(phantom: &Phantom, client: &str, lang: Lang) -> Result<Reply, Problem> {
+    let language = lang.pick(Language::En, Language::Tr);
+    let export = Export::of(phantom.engine().store(), client).map_err(|error| of_casper(&error, language))?;
+    Ok(Reply::Casper { text: export.text(language), config: export.config.render() })
+}
+
+fn of_casper(error: &CasperError, language: Language) -> Problem {
+    let code = match error {
+        CasperError::NotFound { .. } => "CLIENT_NOT_FOUND",
+        CasperError::Inactive => "VALIDATION_ERROR",
+        CasperError::NotInitialised => "NOT_INITIALIZED",
+        CasperError::NotPrivileged => "PERMISSION_DENIED",
+        _ => CONFIG_ERROR,
+    };
+    // The line begins with the word for an error, which the dialog says in its own way.
+    let line = error.line(language);
+    let message = line.split_once(": ").map_or(line.as_str(), |(_, rest)| rest).to_owned();
+    Problem { code: code.to_owned(), message, data: None }
+}
