@@ -7,6 +7,7 @@ mod clients;
 mod ghost;
 mod measure;
 mod report;
+mod sizes;
 mod subnet;
 mod throughput;
 mod whole;
@@ -40,7 +41,7 @@ const NEEDED: [(&str, &str); 6] = [
 const GOTATUN_DIR: &str = "/var/tmp/phantom-wg-bench";
 
 /// The names of the parts, for `--only`.
-const PARTS: [&str; 9] = [
+const PARTS: [&str; 10] = [
     "ghost",
     "throughput",
     "add-client",
@@ -50,6 +51,7 @@ const PARTS: [&str; 9] = [
     "change-subnet",
     "loop",
     "reads",
+    "sizes",
 ];
 
 /// How many clients the servers have that are to add one.
@@ -190,6 +192,9 @@ pub(crate) fn inside(mut words: Words) -> Result<bool> {
     words.end()?;
     let mut report = Report::default();
     world::enclose(&places.out)?;
+    if options.wants("sizes") {
+        sizes::run(&places, &mut report)?;
+    }
     if options.wants("throughput") {
         throughput::run(&places, &options, &mut report)?;
     }
