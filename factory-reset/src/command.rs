@@ -156,12 +156,18 @@ fn run(
         }
         Err(error) => {
             let _ = writeln!(streams.err, "{}: {}", texts.error, text::error(&error, language));
-            let untouched = matches!(error, ResetError::Lock(_) | ResetError::Ssh { .. });
+            let untouched = matches!(error, ResetError::Lock(_) | ResetError::Ssh { .. }) || !begun(paths);
             let hint = if untouched { texts.cancelled } else { texts.interrupted };
             let _ = writeln!(streams.err, "{hint}");
             1
         }
     }
+}
+
+/// Whether a run has left anything to finish, as far as that can be told.
+fn begun(paths: &Paths) -> bool {
+    let store = Store::new(paths.clone());
+    store.reset_pending().unwrap_or(true) || store.marker().map_or(true, |marker| marker.is_some())
 }
 
 /// Explains, asks, and says whether the answer was the word.

@@ -8,6 +8,7 @@ mod ghost;
 mod measure;
 mod multihop;
 mod report;
+mod sizes;
 mod subnet;
 mod throughput;
 mod tui;
@@ -43,7 +44,7 @@ const NEEDED: [(&str, &str); 7] = [
 const GOTATUN_DIR: &str = "/var/tmp/phantom-wg-bench";
 
 /// The names of the parts, for `--only`.
-const PARTS: [&str; 10] = [
+const PARTS: [&str; 12] = [
     "ghost",
     "multihop",
     "throughput",
@@ -55,6 +56,7 @@ const PARTS: [&str; 10] = [
     "loop",
     "reads",
     "tui",
+    "sizes",
 ];
 
 /// How many clients the servers have that are to add one.
@@ -196,6 +198,9 @@ pub(crate) fn inside(mut words: Words) -> Result<bool> {
     words.end()?;
     let mut report = Report::default();
     world::enclose(&places.out)?;
+    if options.wants("sizes") {
+        sizes::run(&places, &mut report)?;
+    }
     if options.wants("throughput") {
         throughput::run(&places, &options, &mut report)?;
     }

@@ -122,7 +122,7 @@ fn killed_at_any_file_it_is_finished_too() {
         let before = host_of_others(world);
         used(world);
         text(&run(&["--yes"], ""), 0);
-        let stride = if long() { 1 } else { 17 };
+        let stride = if long() { 1 } else { 7 };
         let (mut number, mut untouched) = (0, 0);
         for call in (1..).step_by(stride) {
             let old = used_again(world);

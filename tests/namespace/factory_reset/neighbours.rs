@@ -34,7 +34,7 @@ fn rules_of_ufw_that_are_not_ours_stay_and_ssh_with_them() {
             return;
         }
         let theirs = || {
-            world.sh("ufw show added | grep -v phantom-wg | sort; ufw status verbose | grep -v '^Default\\|phantom-wg'")
+            world.sh("ufw show added | grep -v phantom-wg | sort; ufw status verbose | grep -v '^Default\\|phantom-wg\\|^$'")
         };
         let ours = || world.sh("ufw show added | grep phantom-wg | sort || true");
         let before = theirs();

@@ -79,7 +79,7 @@ fn all_that_is_stored_goes_and_the_new_server_is_there() {
     fixture.store.begin_reset(&lock, Some(&fresh())).unwrap();
     assert!(fixture.other().reset_pending().unwrap());
     assert_eq!(fixture.other().reset_server().unwrap(), Some(fresh()));
-    assert_eq!(fixture.read(|state| state.client_count()), 2);
+    assert_eq!(fixture.read(State::client_count), 2);
     assert!(files(fixture.store.paths()).iter().all(|file| file.exists()));
     fixture.store.finish_reset(&lock).unwrap();
     drop(lock);
@@ -141,7 +141,7 @@ fn nothing_happens_without_a_reset_and_nothing_is_followed_out_of_the_installati
     let lock = lock(&fixture);
     fixture.store.finish_reset(&lock).unwrap();
     assert!(files(fixture.store.paths()).iter().all(|file| file.exists()));
-    assert_eq!(fixture.read(|state| state.client_count()), 2);
+    assert_eq!(fixture.read(State::client_count), 2);
     let (elsewhere, certs) = (fixture.dir.path().join("letsencrypt"), fixture.store.paths().certs_dir());
     fs::rename(&certs, &elsewhere).unwrap();
     symlink(&elsewhere, &certs).unwrap();
