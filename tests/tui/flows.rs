@@ -176,7 +176,7 @@ fn ghost_mode_with_its_export() {
         .types("vpn.example.org")
         .press("Tab Right Enter")
         .sees("vpn.example.org")
-        .sees("self_signed");
+        .sees("Do not check the A record: Yes");
     person.press("y").sees("vpn.example.org").sees("Export for Client").press("0").sees("● Ghost Active");
     person.press("4").types("anna").press("Enter").sees("GHOST MODE CLIENT CONFIGURATION").press("q");
     // With the server's IPv6 address led round the tunnel it is longer than any code.
