@@ -145,7 +145,7 @@ fn a_setting_is_changed_after_a_question() {
 #[test]
 fn the_language_changes_at_once_and_stays() {
     let mut person = person(Server::ready());
-    person.press("4 2").sees("Ana Menü").sees("Core Yönetimi").sees("'language'");
+    person.picks("Language").press("2").sees("Ana Menü").sees("Core Yönetimi").sees("'language'");
     assert_eq!(person.server.phantom().stored_language(), Some(Lang::Tr));
     person.press("Ctrl-C").sees("Emin misiniz? (e/H)").press("e");
     assert!(person.has_left());
