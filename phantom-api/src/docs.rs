@@ -135,8 +135,8 @@ fn module_page(module: &dyn Module, lang: Lang) -> String {
     helps.join("\n\n")
 }
 
-/// A page: the help text kept as it is laid out.
-fn page(name: &str, summary: &str, body: &str, lang: Lang) -> String {
+/// The manual page of any command of section 1: its help text, kept as it is laid out.
+pub fn page(name: &str, summary: &str, body: &str, lang: Lang) -> String {
     let (title, text) = (lang.pick("NAME", "AD"), lang.pick("DESCRIPTION", "AÇIKLAMA"));
     let upper = name.to_ascii_uppercase();
     let mut roff = format!(

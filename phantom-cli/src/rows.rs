@@ -58,7 +58,7 @@ pub(crate) fn lay_out(rows: &[Row], width: usize) -> Vec<Line<'static>> {
             Row::Table(heads, cells) => table(heads, cells, width, &mut lines),
             Row::Text(mood, text) => signed(*mood, text, width, 0, &mut lines),
             Row::Verbatim(text) => {
-                for part in text.lines() {
+                for part in text.lines().map(|line| rule(line, width)) {
                     lines.extend(chop(part, width).into_iter().map(Line::from));
                 }
             }
@@ -67,6 +67,13 @@ pub(crate) fn lay_out(rows: &[Row], width: usize) -> Vec<Line<'static>> {
         at += 1;
     }
     lines
+}
+
+/// A line across the page is as long as the page is wide.
+fn rule(line: &str, width: usize) -> &str {
+    let is_rule =
+        line.len() > width && ["=", "-"].iter().any(|sign| line.trim_start_matches(sign).is_empty());
+    if is_rule { line.get(..width).unwrap_or(line) } else { line }
 }
 
 /// Labels in one column, what they say in another; below each other where that would be too narrow.

@@ -191,6 +191,8 @@ fn turn(
                     }
                 }
                 Message::Terminal(Happening::Paste(text)) => app.take(Event::Text(text)),
+                // What was on the screen has moved, whatever its size is by now.
+                Message::Terminal(Happening::Resize(..)) => terminal.forget(),
                 Message::Terminal(_) => {}
                 Message::Done(id, reply) => app.take(Event::Done(id, reply)),
                 Message::Signal(signal) => return Ok(Some(signal)),

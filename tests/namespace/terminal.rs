@@ -55,6 +55,15 @@ impl<'w> Terminal<'w> {
         self
     }
 
+    /// Presses the key of a menu's item. Where an item stands depends on which modules there are.
+    #[track_caller]
+    pub(crate) fn picks(&self, item: &str) -> &Self {
+        let screen = self.sees(item).screen();
+        let line = screen.lines().find(|line| line.contains(item)).unwrap();
+        let key = line.trim_start_matches('│').trim().chars().next().unwrap();
+        self.press(&key.to_string())
+    }
+
     pub(crate) fn types(&self, text: &str) -> &Self {
         self.tmux(&["send-keys", "-l", text]);
         self

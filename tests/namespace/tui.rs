@@ -120,14 +120,9 @@ fn subnet(world: &World, screen: &Terminal<'_>) {
 }
 
 fn ghost(world: &World, screen: &Terminal<'_>) {
-    screen.press("0").loses("Quad9").press("0").sees("Core Management").press("3").sees("Export for Client");
+    screen.sees("Core Management").picks("HTTPS").sees("Export for Client");
     screen.press("1").sees("Self-signed").press("3").sees("A record").types("vpn.example.org");
-    screen
-        .press("Tab Right Enter")
-        .sees("self_signed: true")
-        .press("y")
-        .sees("wss://vpn.example.org")
-        .press("0");
+    screen.press("Tab Right Enter").sees("A record: Yes").press("y").sees("wss://vpn.example.org").press("0");
     screen.sees("● Ghost Active").press("4").sees("Client name").types("phone").press("Enter");
     screen.sees("GHOST MODE CLIENT CONFIGURATION").press("q").resize(140, 70).loses("CLIENT CONFIGURATION");
     let config = seen_code(screen);
@@ -167,20 +162,20 @@ fn killed_anywhere_the_terminal_is_as_it_was() {
     in_world_with("tui::killed_anywhere_the_terminal_is_as_it_was", &PROGRAMS, |world| {
         world.setup();
         world.add("phone");
-        let places: [(&str, &str); 4] = [
-            ("", "Core Management"),
-            ("1 1 1", "Name of the client"),
-            ("1 1 3", "PrivateKey"),
-            ("1 1 3 q", "Invert"),
+        // Where: keys, and what is seen then.
+        let ways: [&[(&str, &str)]; 4] = [
+            &[],
+            &[("1", "Client Operations"), ("1", "phone"), ("1", "Name of the client")],
+            &[("1", "Client Operations"), ("1", "phone"), ("3", "PrivateKey")],
+            &[("1", "Client Operations"), ("1", "phone"), ("3", "PrivateKey"), ("q", "Invert")],
         ];
-        for (at, (keys, seen)) in places.into_iter().enumerate() {
+        for (at, way) in ways.into_iter().enumerate() {
             for signal in [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT] {
                 let screen = open(world, &format!("kill-{at}-{signal}"), LARGE);
                 screen.sees("Core Management");
-                if !keys.is_empty() {
-                    screen.press(keys);
+                for (keys, seen) in way {
+                    screen.press(keys).sees(seen);
                 }
-                screen.sees(seen);
                 kill(Pid::from_raw(screen.process()), signal).unwrap();
                 screen.is_left(128 + signal as i32);
             }
@@ -192,7 +187,7 @@ fn killed_anywhere_the_terminal_is_as_it_was() {
 fn killed_while_it_starts_the_terminal_is_as_it_was() {
     in_world_with("tui::killed_while_it_starts_the_terminal_is_as_it_was", &PROGRAMS, |world| {
         world.setup();
-        for delay in 0..12 {
+        for delay in 1..13 {
             // `timeout` sends the signal to itself too, and gives 124 for it.
             let limit = format!("timeout --foreground 0.0{delay:02} phantom-wg");
             let screen = Terminal::open(world, &format!("early-{delay}"), (80, 24), UTF8, &limit);
@@ -230,13 +225,7 @@ fn after_a_panic_the_terminal_is_as_it_was() {
     in_world_with("tui::after_a_panic_the_terminal_is_as_it_was", &PROGRAMS, |world| {
         world.setup();
         let screen = Terminal::open(world, "panic", (80, 24), UTF8, "phantom-wg-faulty");
-        screen
-            .sees("Faults")
-            .press("4")
-            .sees("The work panics")
-            .press("1")
-            .sees("[INTERNAL_ERROR]")
-            .press("Enter");
+        screen.picks("Faults").sees("The work panics").press("1").sees("[INTERNAL_ERROR]").press("Enter");
         // Nothing was printed over the screen.
         screen.loses("panicked at").sees("The work panics").press("2").sees("panicked at").is_left(101);
     });
@@ -248,7 +237,7 @@ fn terminals_that_can_do_less() {
         world.setup();
         world.add("phone");
         let screen = Terminal::open(world, "ascii", (160, 80), "LC_ALL=C", "phantom-wg --lang tr");
-        screen.sees("Ana Menu").press("1 1").sees("phone");
+        screen.sees("Ana Menu").press("1").sees("Tweak").press("1").sees("phone");
         assert!(screen.screen().is_ascii(), "{}", screen.screen());
         screen.press("3").sees("[Interface]").press("q").sees("Ters");
         // Two columns a module: a cell stands for half of one, as high as it is wide.

@@ -17,6 +17,9 @@ const SCALE: usize = 4;
 /// Reads the QR code in a picture of these rows of cells, with a reader that is not ours. A cell is twice as high as wide.
 pub fn read_qr(rows: &[Vec<Spot>]) -> Result<String, String> {
     let width = rows.iter().map(Vec::len).max().unwrap_or_default();
+    if width == 0 {
+        return Err("nothing is seen".to_owned()); // the reader expects a picture
+    }
     let light = |x: usize, y: usize| {
         let Some(spot) = rows.get(y / 2).and_then(|row| row.get(x)) else { return 0 };
         let upper = y.is_multiple_of(2);

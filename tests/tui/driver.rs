@@ -23,6 +23,9 @@ pub(crate) struct Person {
     holds: bool,
 }
 
+/// The left border, on terminals of both kinds.
+const BORDERS: [char; 2] = ['│', '|'];
+
 /// A terminal that can do everything.
 pub(crate) const FULL: Look = Look { lang: Lang::En, colour: true, unicode: true };
 
@@ -72,11 +75,38 @@ impl Person {
         self.settle();
     }
 
-    /// Presses keys: words with blanks between them, as in `1 Down Enter Ctrl-C`.
+    /// Presses keys: words with blanks between them, as in `1 Down Enter Ctrl-C`; `GHOST` is the key of that item.
     pub(crate) fn press(&mut self, keys: &str) -> &mut Self {
         for word in keys.split_whitespace() {
+            if word == "GHOST" {
+                self.picks("HTTPS");
+                continue;
+            }
             self.app.take(Event::Key(key(word)));
             self.settle();
+        }
+        self
+    }
+
+    /// Presses the key of a menu's item. Where an item stands depends on which modules there are.
+    #[track_caller]
+    pub(crate) fn picks(&mut self, item: &str) -> &mut Self {
+        let screen = self.screen();
+        let line = screen.lines().find(|line| line.starts_with(BORDERS) && line.contains(item));
+        let line = line.unwrap_or_else(|| panic!("no item {item:?}:\n{screen}"));
+        let key = line.trim_start_matches(BORDERS).trim().chars().next().unwrap().to_string();
+        self.press(&key)
+    }
+
+    /// Goes down to a line of a list that begins with its second line on the screen's inside.
+    #[track_caller]
+    pub(crate) fn picks_line(&mut self, text: &str) -> &mut Self {
+        let screen = self.screen();
+        let inside = screen.lines().filter(|line| line.starts_with('│')).skip(1);
+        let at = inside.take_while(|line| !line.contains(text)).count();
+        self.press("Home");
+        for _ in 0..at {
+            self.press("Down");
         }
         self
     }

@@ -106,10 +106,7 @@ fn person() -> Person {
 #[test]
 fn a_module_appears_with_forms_from_its_table() {
     let mut person = person();
-    let screen = person.screen();
-    let item = screen.lines().find(|line| line.contains("Radio")).unwrap();
-    let key = item.trim_start_matches('│').trim().chars().next().unwrap().to_string();
-    person.press(&key).sees("1  Play a station").sees("2  Smash the set");
+    person.picks("Radio").sees("1  Play a station").sees("2  Smash the set");
     person.press("1").sees("Which station").sees("0–11").sees("default: 5").sees("In stereo");
     person.press("Enter").sees("station is required");
     person.types("türkü").press("Tab").types("12").press("Enter").sees("from 0 to 11");
@@ -121,9 +118,6 @@ fn a_module_appears_with_forms_from_its_table() {
 #[test]
 fn what_destroys_is_asked_about() {
     let mut person = person();
-    let screen = person.screen();
-    let item = screen.lines().find(|line| line.contains("Radio")).unwrap();
-    let key = item.trim_start_matches('│').trim().chars().next().unwrap().to_string();
-    person.press(&key).press("2").sees("This cannot be undone").press("Enter").sees("Cancelled");
+    person.picks("Radio").press("2").sees("This cannot be undone").press("Enter").sees("Cancelled");
     person.press("2 y").sees("It is in pieces");
 }

@@ -4,5 +4,6 @@
 mod driver;
 mod flows;
 mod made_up;
+mod multihop;
 mod screens;
 mod terminals;

@@ -77,14 +77,10 @@ const WAY: &[(&str, &str)] = &[
 /// From wherever the person is to the first screen, and on from there.
 fn walk(person: &mut Person, keys: &str, lang: Lang) {
     person.press("Esc Esc Esc Esc Esc Esc Esc Esc");
-    // Where an item stands depends on which modules there are.
-    let screen = person.screen();
-    let item = |names: [&str; 2]| {
-        let line = screen.lines().find(|line| names.iter().any(|name| line.contains(name))).unwrap();
-        line.trim_start_matches('│').trim().chars().next().unwrap().to_string()
-    };
-    let keys =
-        keys.replace("GHOST", &item(["HTTPS", "HTTPS"])).replace("LANGUAGE", &item(["  Language", "  Dil "]));
+    let keys = keys.strip_prefix("LANGUAGE").map_or(keys, |rest| {
+        person.picks(lang.pick("  Language", "  Dil "));
+        rest
+    });
     let keys = keys.replace("LETTER_YES", lang.pick("y", "e"));
     for word in keys.split(' ').filter(|word| !word.is_empty()) {
         match word.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {

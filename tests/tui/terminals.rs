@@ -14,9 +14,10 @@ fn without_utf8_everything_is_ascii() {
     for lang in [Lang::En, Lang::Tr] {
         let look = Look { lang, colour: true, unicode: false };
         let mut person = Person::new(Server::ready().with(&["anna"]), look, (80, 24));
-        for keys in
-            ["1", "1", "3", "q", "0 0 1", "Esc 0 3", "0 6", "0 7", "0 8", "0 0 0", "2 1", "0 0 3 1", "?"]
-        {
+        for keys in [
+            "1", "1", "3", "q", "0 0 1", "Esc 0 3", "0 6", "0 7", "0 8", "0 0 0", "2 1", "0 0", "GHOST", "1",
+            "?",
+        ] {
             let screen = person.press(keys).screen();
             let odd: Vec<char> = screen.chars().filter(|letter| !letter.is_ascii()).collect();
             assert!(odd.is_empty(), "{odd:?} in\n{screen}");
@@ -96,21 +97,8 @@ fn spot(cell: &ratatui::buffer::Cell, light: bool) -> Spot {
 #[test]
 fn a_storm_of_sizes_breaks_nothing() {
     let screens = [
-        "1",
-        "1",
-        "1",
-        "Esc s",
-        "Esc 3",
-        "q",
-        "0 0 0 3",
-        "1",
-        "0 0 6",
-        "0 8",
-        "c",
-        "Esc 0 9",
-        "0 0 2 1",
-        "0 0 3 1 1",
-        "?",
+        "1", "1", "1", "Esc s", "Esc 3", "q", "0 0 0 3", "1", "0 0 6", "0 8", "c", "Esc 0 9", "0 0 2 1",
+        "0 0", "GHOST", "1 1", "?",
     ];
     let mut person = Person::new(Server::ready().with(&["anna", "ben"]), FULL, (80, 24));
     for keys in screens {

@@ -108,9 +108,7 @@ pub(super) fn recent(world: &World) -> Vec<Act> {
     let Some(spec) = world.spec("core", "latest_clients") else { return Vec::new() };
     let form = Form::of_action(TITLE, &spec, |values, world| {
         let work = Call { params: values, ..Call::new("core", "latest_clients") };
-        let mut acts = vec![Act::Pop];
-        acts.extend(Report::of(world, TITLE, work, recent_rows, |report| report));
-        acts
+        Report::of(world, TITLE, work, recent_rows, Act::Replace, |report| report)
     });
     vec![Act::Push(Box::new(form))]
 }

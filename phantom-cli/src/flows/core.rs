@@ -83,7 +83,7 @@ pub(crate) fn first_setup(world: &World) -> Vec<Act> {
 fn address(world: &World, title: Text) -> Vec<Act> {
     let Some(spec) = world.spec("core", "setup") else { return Vec::new() };
     let names = ["server_ip", "endpoint", "port", "backend"];
-    let form = Form::of_some(title, &spec, &names, |values, world| {
+    let form = Form::of_changes(title, &spec, &names, |values, world| {
         let work = Call { params: values, ..Call::new("core", "setup") };
         vec![call(world, work, |value, _| vec![Act::Pop, super::say(&value)])]
     });

@@ -36,10 +36,10 @@ pub(super) fn menu(world: &World) -> Menu {
         item(world, dns("change_dns_servers"), CHANGE, change),
         item(world, dns("test_dns_servers"), TEST, test),
         item(world, dns("status"), STATUS, |world| {
-            Report::of(world, STATUS, Call::new("dns", "status"), status_rows, |report| report)
+            Report::of(world, STATUS, Call::new("dns", "status"), status_rows, Act::Push, |report| report)
         }),
         item(world, dns("get_dns_servers"), NOW, |world| {
-            Report::of(world, NOW, Call::new("dns", "get_dns_servers"), now_rows, |report| report)
+            Report::of(world, NOW, Call::new("dns", "get_dns_servers"), now_rows, Act::Push, |report| report)
         }),
     ];
     let mut items: Vec<Item> = items.into_iter().flatten().collect();
@@ -61,7 +61,7 @@ fn change(_: &World) -> Vec<Act> {
     });
     let other = Item::new(OTHER, |world| {
         let Some(spec) = world.spec("dns", "change_dns_servers") else { return Vec::new() };
-        let form = Form::of_action(CHANGE, &spec, |values, world| sure(world, values, 2));
+        let form = Form::of_action(OTHER, &spec, |values, world| sure(world, values, 2));
         let about = world.lang.pick("What is left empty stays as it is.", "Boş bırakılan olduğu gibi kalır.");
         vec![Act::Push(Box::new(form.intro(vec![Row::text(about)])))]
     });
@@ -89,7 +89,7 @@ fn test(world: &World) -> Vec<Act> {
     let Some(spec) = world.spec("dns", "test_dns_servers") else { return Vec::new() };
     let form = Form::of_action(TEST, &spec, |values, world| {
         let work = Call { params: values, ..Call::new("dns", "test_dns_servers") };
-        Report::of(world, TEST, work, test_rows, |report| report)
+        Report::of(world, TEST, work, test_rows, Act::Replace, |report| report)
     });
     let about = world.lang.pick(
         "Without servers the stored ones are tested; several are separated by commas.",

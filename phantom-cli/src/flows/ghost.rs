@@ -10,7 +10,7 @@ use crate::screen::{Act, World};
 use crate::screens::{Field, Form, Item, Menu, Report, Values};
 use crate::text;
 use crate::work::{Call, Reply, Work};
-use phantom_module::Kind;
+use phantom_module::{Kind, parameters};
 
 pub(super) const TITLE: Text = Text { en: "Ghost Mode", tr: "Ghost Mode" };
 const SHOWN: [&str; 3] = ["enable", "disable", "status"];
@@ -26,7 +26,7 @@ pub(super) fn menu(world: &World) -> Menu {
         item(world, ghost("enable"), ENABLE, enable),
         item(world, ghost("disable"), DISABLE, disable),
         item(world, ghost("status"), STATUS, |world| {
-            Report::of(world, STATUS, Call::new("ghost", "status"), status_rows, Report::live)
+            Report::of(world, STATUS, Call::new("ghost", "status"), status_rows, Act::Push, Report::live)
         }),
         item(world, ghost("status"), EXPORT, export),
     ];
@@ -86,7 +86,17 @@ fn ask(world: &World, source: Text, names: &[&str], self_signed: bool) -> Vec<Ac
 fn summary(world: &World, source: Text, values: Values) -> Vec<Act> {
     let lang = world.lang;
     let mut lines = vec![source.get(lang).to_owned()];
-    lines.extend(values.iter().map(|(name, value)| format!("{name}: {value}")));
+    let spec = world.spec("ghost", "enable");
+    let params = spec.as_ref().map(parameters).unwrap_or_default();
+    lines.extend(values.iter().filter(|(name, _)| name != "self_signed").map(|(name, value)| {
+        let param = params.iter().find(|param| param.name == *name);
+        let label = param.map_or(name.as_str(), |param| param.help(lang));
+        let value = match value.as_str() {
+            "true" => text::yes(lang, true),
+            other => other.to_owned(),
+        };
+        format!("{label}: {value}")
+    }));
     lines.push(text::INTERRUPTS.get(lang).to_owned());
     lines.push(text::FETCH_AGAIN.get(lang).to_owned());
     let title = world.summary("ghost", "enable");

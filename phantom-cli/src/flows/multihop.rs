@@ -44,17 +44,19 @@ pub(super) fn menu(world: &World) -> Menu {
         }),
         item(world, multihop("remove_vpn_config"), REMOVE, |world| pick(world, REMOVE, remove)),
         item(world, multihop("list_exits"), EXITS, |world| {
-            Report::of(world, EXITS, Call::new("multihop", "list_exits"), exit_rows, |report| report)
+            Report::of(world, EXITS, Call::new("multihop", "list_exits"), exit_rows, Act::Push, |report| {
+                report
+            })
         }),
         item(world, multihop("enable_multihop"), ENABLE, |world| pick(world, ENABLE, enable)),
         item(world, multihop("disable_multihop"), DISABLE, |world| change(world, "disable_multihop")),
         item(world, multihop("reset_state"), RESET, |world| change(world, "reset_state")),
         item(world, multihop("status"), STATUS, |world| {
             let build = by_table("multihop", "status");
-            Report::of(world, STATUS, Call::new("multihop", "status"), build, Report::live)
+            Report::of(world, STATUS, Call::new("multihop", "status"), build, Act::Push, Report::live)
         }),
         item(world, multihop("test_vpn"), TEST, |world| {
-            Report::of(world, TEST, Call::new("multihop", "test_vpn"), test_rows, |report| report)
+            Report::of(world, TEST, Call::new("multihop", "test_vpn"), test_rows, Act::Push, |report| report)
         }),
         item(world, multihop("get_session_log"), LOG, |_| {
             let call = Call::new("multihop", "get_session_log").with("lines", "500");

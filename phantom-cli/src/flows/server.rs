@@ -27,7 +27,7 @@ fn words(value: &Value) -> String {
 /// The status in short, kept fresh.
 pub(super) fn status(world: &World) -> Vec<Act> {
     let again = || vec![Act::Fetch(Work::Call(Call::new("core", "server_status")))];
-    Report::of(world, STATUS, Call::new("core", "server_status"), status_rows, move |report| {
+    Report::of(world, STATUS, Call::new("core", "server_status"), status_rows, Act::Push, move |report| {
         report.with_key('1', DETAILS, details).with_key('2', text::REFRESH, move |_| again()).live()
     })
 }
@@ -79,7 +79,7 @@ fn status_rows(value: &Value, world: &World) -> Vec<Row> {
 }
 
 fn details(world: &World) -> Vec<Act> {
-    Report::of(world, DETAILS, Call::new("core", "server_status"), detail_rows, |report| report)
+    Report::of(world, DETAILS, Call::new("core", "server_status"), detail_rows, Act::Push, |report| report)
 }
 
 fn detail_rows(value: &Value, world: &World) -> Vec<Row> {
@@ -133,9 +133,7 @@ pub(super) fn logs(world: &World) -> Vec<Act> {
     let Some(spec) = world.spec("core", "service_logs") else { return Vec::new() };
     let form = Form::of_action(LOGS, &spec, |values, world| {
         let work = Call { params: values, ..Call::new("core", "service_logs") };
-        let mut acts = vec![Act::Pop];
-        acts.extend(Report::of(world, LOGS, work, log_rows, Report::end_first));
-        acts
+        Report::of(world, LOGS, work, log_rows, Act::Replace, Report::end_first)
     });
     vec![Act::Push(Box::new(form))]
 }
@@ -167,7 +165,14 @@ pub(super) fn control(world: &World) -> Vec<Act> {
 
 /// What the packet filter does for the VPN.
 pub(super) fn firewall(world: &World) -> Vec<Act> {
-    Report::of(world, FIREWALL, Call::new("core", "get_firewall_status"), firewall_rows, |report| report)
+    Report::of(
+        world,
+        FIREWALL,
+        Call::new("core", "get_firewall_status"),
+        firewall_rows,
+        Act::Push,
+        |report| report,
+    )
 }
 
 fn firewall_rows(value: &Value, world: &World) -> Vec<Row> {

@@ -14,6 +14,8 @@ use crate::work::Call;
 pub(super) const TITLE: Text = Text { en: "Change Default Subnet", tr: "Varsayılan Subnet'i Değiştir" };
 const NEW: Text = Text { en: "New subnet", tr: "Yeni subnet" };
 const CHANGE: Text = Text { en: "Change", tr: "Değiştir" };
+/// Warnings that stand in every answer (API 5.12).
+const IMPACTS: usize = 3;
 const CHECK: Text = Text { en: "Check of the new subnet", tr: "Yeni subnet denetimi" };
 
 fn list<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a str> + use<'a> {
@@ -56,7 +58,10 @@ fn now_rows(value: &Value, world: &World) -> Vec<Row> {
         let no = lang.pick("The subnet cannot be changed now:", "Subnet şu anda değiştirilemez:");
         rows.push(Row::Text(Mood::Bad, no.to_owned()));
     }
-    rows.extend(list(value, "warnings").map(|text| Row::Text(Mood::Attention, text.to_owned())));
+    // What a change means comes first in the list; what is in its way, behind.
+    let from = if value["can_change"] == true { 0 } else { IMPACTS };
+    let warnings = list(value, "warnings").skip(from);
+    rows.extend(warnings.map(|text| Row::Text(Mood::Attention, text.to_owned())));
     rows
 }
 

@@ -42,6 +42,8 @@ pub(crate) struct Clients {
     before: Option<(i64, BTreeMap<String, Bytes>)>,
     rates: BTreeMap<String, Bytes>,
     seconds: u8,
+    /// A key for a client, pressed before there was one to be seen.
+    early: Option<Key>,
 }
 
 impl Clients {
@@ -55,6 +57,7 @@ impl Clients {
             before: None,
             rates: BTreeMap::new(),
             seconds: 0,
+            early: None,
         }
     }
 
@@ -339,6 +342,7 @@ impl Screen for Clients {
         }
         let count = self.clients().len();
         match (key, key.letter()) {
+            (Key::Enter, _) | (_, Some('2' | '3')) if self.data.is_null() => self.early = Some(key),
             (Key::Up, _) if self.chosen > 0 => self.chosen -= 1,
             (Key::Down, _) if self.chosen + 1 < count => self.chosen += 1,
             (Key::PageUp | Key::Left, _) | (_, Some('p')) if self.page > 1 => return self.go(self.page - 1),
@@ -382,7 +386,7 @@ impl Screen for Clients {
                 self.page = self.data["pagination"]["page"].as_u64().unwrap_or(1);
                 self.chosen = self.chosen.min(self.clients().len().saturating_sub(1));
                 self.measure(world.status.as_ref().map_or(0, |status| status.at));
-                Vec::new()
+                self.early.take().map(|key| self.key(key, world)).unwrap_or_default()
             }
             Ok(_) => Vec::new(),
             Err(problem) => vec![Act::Say(Mood::Bad, format!("{} [{}]", problem.message, problem.code))],

@@ -97,7 +97,12 @@ impl Field {
             Kind::Cidr4 => parts.push("10.8.0.0/24".to_owned()),
             _ => {}
         }
-        if let (Entry::Text(_), Some(default)) = (&self.entry, &self.param.default) {
+        let default = self
+            .param
+            .default
+            .as_ref()
+            .filter(|default| default.as_array().is_none_or(|list| !list.is_empty()));
+        if let (Entry::Text(_), Some(default)) = (&self.entry, default) {
             parts.push(format!("{}: {}", lang.pick("default", "varsayılan"), plain(default)));
         }
         parts.join(", ")
@@ -111,7 +116,7 @@ fn plain(value: &serde_json::Value) -> String {
 /// A word of a choice as a person reads it.
 fn shown(word: &str, lang: Lang) -> String {
     match word {
-        "" => lang.pick("(automatic)", "(otomatik)").to_owned(),
+        "" => "-".to_owned(),
         "true" => text::YES.get(lang).to_owned(),
         "false" => text::NO.get(lang).to_owned(),
         other => other.to_owned(),
@@ -147,6 +152,21 @@ impl Form {
         let all = parameters(spec);
         let params = names.iter().filter_map(|name| all.iter().find(|param| param.name == *name));
         Self::new(title, params.cloned().map(Field::new).collect(), then)
+    }
+
+    /// Where what is left empty stays as it is: defaults are those of a first time.
+    pub(crate) fn of_changes(
+        title: Text,
+        spec: &Spec,
+        names: &[&str],
+        then: impl Fn(Values, &World) -> Vec<Act> + 'static,
+    ) -> Self {
+        let mut form = Self::of_some(title, spec, names, then);
+        for field in &mut form.fields {
+            field.param.default = None;
+            *field = Field::new(field.param.clone());
+        }
+        form
     }
 
     /// With something to read first.

@@ -39,12 +39,13 @@ impl Report {
         Self { title, rows, again, keys, lines, top: 0, height: 1, at_end: false, live: false, seconds: 0 }
     }
 
-    /// The answer of an action, which is asked for first.
+    /// The answer of an action, which is asked for first. `place`: on top of the screen there is, or in place of it.
     pub(crate) fn of(
         world: &World,
         title: Text,
         call: Call,
         build: impl Fn(&Value, &World) -> Vec<Row> + 'static,
+        place: fn(Box<dyn Screen>) -> Act,
         change: impl FnOnce(Self) -> Self + 'static,
     ) -> Vec<Act> {
         let build: Build = Rc::new(build);
@@ -52,7 +53,7 @@ impl Report {
         vec![crate::flows::call(world, work, move |value, world| {
             let mut report = Self::new(title, build(&value, world));
             report.again = Some((call, build));
-            vec![Act::Push(Box::new(change(report)))]
+            vec![place(Box::new(change(report)))]
         })]
     }
 

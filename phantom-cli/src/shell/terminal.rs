@@ -25,6 +25,7 @@ static ENTERED: AtomicBool = AtomicBool::new(false);
 /// The terminal while the program has it. Dropping it leads it back.
 pub(super) struct Terminal {
     inner: ratatui::Terminal<CrosstermBackend<BufWriter<Stdout>>>,
+    whole: bool,
 }
 
 impl Terminal {
@@ -36,7 +37,7 @@ impl Terminal {
         enable_raw_mode()?;
         let entered = execute!(io::stdout(), EnterAlternateScreen, EnableBracketedPaste);
         match entered.and_then(|()| ratatui::Terminal::new(backend)) {
-            Ok(inner) => Ok(Self { inner }),
+            Ok(inner) => Ok(Self { inner, whole: false }),
             Err(error) => {
                 lead_back();
                 Err(error)
@@ -44,9 +45,17 @@ impl Terminal {
         }
     }
 
+    /// The next time everything is drawn.
+    pub(super) fn forget(&mut self) {
+        self.whole = true;
+    }
+
     /// Draws what has changed, at once.
     pub(super) fn draw(&mut self, draw: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
         queue!(self.inner.backend_mut(), BeginSynchronizedUpdate)?;
+        if std::mem::take(&mut self.whole) {
+            self.inner.clear()?;
+        }
         self.inner.draw(draw)?;
         queue!(self.inner.backend_mut(), EndSynchronizedUpdate)?;
         io::Write::flush(self.inner.backend_mut())

@@ -18,6 +18,10 @@ fn main() -> Result {
         for (name, text) in docs::manual(&phantom, lang) {
             write(&dir.join(manual_dir).join(name), &text)?;
         }
+        let summary =
+            lang.pick("the full-screen interface of Phantom-WG", "Phantom-WG'nin tam ekran arayüzü");
+        let page = docs::page("phantom-wg", summary, &phantom_cli::options::help(lang), lang);
+        write(&dir.join(manual_dir).join("phantom-wg.1"), &page)?;
     }
     for shell in Shell::ALL {
         // The names under which the shells look for them.
