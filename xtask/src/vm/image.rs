@@ -4,10 +4,10 @@ use std::fs;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Suite;
-use super::machine::{self, Kind};
+use super::machine::{self, Job, Kind};
 use crate::command::{Cmd, is_root};
 use crate::packages::{self, Need};
 use crate::problem::{Context as _, Problem, Result};
@@ -66,12 +66,35 @@ pub(crate) fn freeze(suite: Suite) -> Result {
     if mark(suite, "frozen") != frozen {
         for kind in [Kind::Full, Kind::Bare] {
             let start = Instant::now();
+            let mut attempts = 1;
             machine::freeze(suite, kind)?;
+            // On a busy machine a boot is now and then frozen in a state that it does not wake from.
+            while let Err(problem) = wakes(suite, kind) {
+                println!("{suite}, {kind} image: frozen, but it does not wake: {problem}");
+                if attempts == FREEZE_ATTEMPTS {
+                    return Err(problem);
+                }
+                attempts += 1;
+                machine::freeze(suite, kind)?;
+            }
             println!("{suite}, {kind} image: booted and frozen in {} s", start.elapsed().as_secs());
         }
         fs::write(dir.join("frozen"), &frozen).context(dir.display())?;
     }
     Ok(())
+}
+
+/// So often an image is booted and frozen until it wakes.
+const FREEZE_ATTEMPTS: u32 = 3;
+
+/// That a frozen machine does a job.
+fn wakes(suite: Suite, kind: Kind) -> Result {
+    let limit = Duration::from_mins(2);
+    let job = Job { suite, kind, files: None, command: "true".to_owned(), output: None, limit };
+    match machine::run(&job, |_| ())? {
+        0 => Ok(()),
+        status => Err(Problem::new(format!("status {status}"))),
+    }
 }
 
 /// What stands in the file that says of what a stage was made.
