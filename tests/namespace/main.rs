@@ -17,6 +17,7 @@ mod faults;
 mod faulty;
 mod ghost;
 mod look;
+mod monitor;
 mod multihop;
 mod ping;
 mod repair;

@@ -169,7 +169,8 @@ pub(crate) fn programs() -> PathBuf {
     DIR.get_or_init(|| {
         // One after the other, so that the programs under test are built without the tests' features.
         phantom_tests::build(&["-p", "phantom-tests", "--bins"]);
-        let packages = ["phantom-api", "phantom-device", "phantom-tunnel", "phantom-casper"];
+        let packages =
+            ["phantom-api", "phantom-device", "phantom-tunnel", "phantom-multihop", "phantom-casper"];
         let words: Vec<&str> =
             packages.iter().flat_map(|package| ["-p", package]).chain(["--bins"]).collect();
         phantom_tests::build(&words)
