@@ -18,6 +18,7 @@ mod faults;
 mod faulty;
 mod ghost;
 mod look;
+mod monitor;
 mod multihop;
 mod ping;
 mod repair;
