@@ -44,7 +44,7 @@ fn a_handshake_from_before_the_call_is_no_proof() {
     let server = with_second_exit(through_exit());
     // Both exits have answered once, and do not answer any more.
     server.api(&["multihop", "enable_multihop", "exit_name=nl"]).ok();
-    server.fake.advance(std::time::Duration::from_secs(60));
+    server.fake.advance(std::time::Duration::from_mins(1));
     server.fake.let_peer_answer(uk(), false);
     let refused = server.api(ENABLE_MULTIHOP).failed("MULTIHOP_ERROR");
     assert_eq!(

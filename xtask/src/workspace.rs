@@ -21,16 +21,15 @@ pub(crate) fn cargo() -> Cmd {
     Cmd::new(program).dir(root())
 }
 
-/// What `cargo metadata` says; with `deep` also the resolved dependencies of everything.
-pub(crate) fn metadata(deep: bool) -> Result<Value> {
-    let command = cargo().args(["metadata", "--format-version", "1"]);
-    let text = if deep { command.read() } else { command.arg("--no-deps").read() }?;
+/// What `cargo metadata` says of the workspace itself.
+pub(crate) fn metadata() -> Result<Value> {
+    let text = cargo().args(["metadata", "--format-version", "1", "--no-deps"]).read()?;
     serde_json::from_str(&text).context("cargo metadata")
 }
 
 /// Where cargo puts what it builds.
 pub(crate) fn target_dir() -> Result<PathBuf> {
-    let metadata = metadata(false)?;
+    let metadata = metadata()?;
     metadata["target_directory"]
         .as_str()
         .map(PathBuf::from)

@@ -84,7 +84,7 @@ fn a_dead_exit_is_replaced_and_gets_its_place_back() {
         ("xeovo-uk", "nl"),
         "the choice has changed"
     );
-    assert_eq!(stored.fallback_exits.iter().map(|exit| exit.as_str()).collect::<Vec<_>>(), ["nl"]);
+    assert_eq!(stored.fallback_exits.iter().map(phantom_types::ExitName::as_str).collect::<Vec<_>>(), ["nl"]);
     let status = server.api(&["multihop", "status"]).ok();
     assert_eq!((&status["kill_switch"], &status["enabled"]), (&json!(true), &json!(true)));
     let log = events(&server);

@@ -1,6 +1,6 @@
 //! Which crate may depend on which: the layers of the architecture, held against what cargo says.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde_json::Value;
 
@@ -204,7 +204,7 @@ fn shipped(package: &Value) -> BTreeSet<&str> {
 
 #[test]
 fn crates_use_only_what_their_layer_may() {
-    let metadata = workspace::metadata(false).unwrap();
+    let metadata = workspace::metadata().unwrap();
     let packages: Vec<&Value> = list(&metadata, "packages").collect();
     let members: BTreeSet<&str> = packages.iter().map(|package| text(package, "name")).collect();
     let mut complaints = Vec::new();
@@ -236,7 +236,7 @@ fn crates_use_only_what_their_layer_may() {
 
 #[test]
 fn no_test_reaches_below_its_layer() {
-    let metadata = workspace::metadata(false).unwrap();
+    let metadata = workspace::metadata().unwrap();
     for package in list(&metadata, "packages") {
         let name = text(package, "name");
         let dependencies = list(package, "dependencies").map(|entry| text(entry, "name"));
@@ -247,7 +247,7 @@ fn no_test_reaches_below_its_layer() {
 
 #[test]
 fn modules_are_a_choice_of_the_orchestrator() {
-    let metadata = workspace::metadata(false).unwrap();
+    let metadata = workspace::metadata().unwrap();
     let api = list(&metadata, "packages").find(|package| text(package, "name") == "phantom-api").unwrap();
     let modules = list(api, "dependencies").filter(|entry| {
         let dependency = text(entry, "name");
@@ -263,36 +263,25 @@ fn modules_are_a_choice_of_the_orchestrator() {
 
 #[test]
 fn the_programs_carry_nothing_heavy() {
-    let metadata = workspace::metadata(true).unwrap();
-    let heavy: Vec<String> =
-        LIGHT.iter().flat_map(|(name, banned)| carried(&metadata, name, banned)).collect();
+    let heavy: Vec<String> = LIGHT.iter().flat_map(|(name, banned)| carried(name, banned)).collect();
     assert!(heavy.is_empty(), "{}", heavy.join("\n"));
 }
 
-/// The ways from a crate to those that are banned from it.
-fn carried(metadata: &Value, name: &str, banned: &[&str]) -> Vec<String> {
-    let names: BTreeMap<&str, &str> =
-        list(metadata, "packages").map(|package| (text(package, "id"), text(package, "name"))).collect();
-    let nodes: BTreeMap<&str, &Value> =
-        list(&metadata["resolve"], "nodes").map(|node| (text(node, "id"), node)).collect();
-    let start = names.iter().find(|(_, other)| **other == name).map(|(id, _)| *id).unwrap();
-    let (mut seen, mut ways) = (BTreeSet::from([start]), vec![vec![start]]);
-    let mut heavy = Vec::new();
-    while let Some(way) = ways.pop() {
-        let node = nodes[way.last().unwrap()];
-        for edge in list(node, "deps") {
-            let normal = list(edge, "dep_kinds").any(|kind| kind["kind"].is_null());
-            let id = text(edge, "pkg");
-            if !normal || !seen.insert(id) {
-                continue;
-            }
-            let way: Vec<&str> = way.iter().copied().chain([id]).collect();
-            if banned.contains(&names[id]) {
-                heavy.push(way.iter().map(|id| names[id]).collect::<Vec<_>>().join(" > "));
-            }
-            ways.push(way);
+/// The ways from a crate to those that are banned from it, as `cargo tree` knows them: `cargo metadata` also lists what an
+/// optional dependency that nobody has switched on would bring.
+fn carried(name: &str, banned: &[&str]) -> Vec<String> {
+    let words = ["tree", "--locked", "-p", name, "-e", "normal", "--prefix", "depth", "-f", " {p}"];
+    let tree = workspace::cargo().args(words).read().unwrap();
+    let (mut way, mut heavy) = (Vec::new(), Vec::new());
+    for line in tree.lines() {
+        let mut words = line.split(' ');
+        let depth: usize = words.next().and_then(|word| word.parse().ok()).unwrap();
+        way.truncate(depth);
+        way.push(words.next().unwrap());
+        if banned.contains(&way[depth]) {
+            heavy.push(way.join(" > "));
         }
     }
-    assert!(seen.len() > 20, "only {} crates were followed from {name}", seen.len());
+    assert!(tree.lines().count() > 20, "the tree of {name} is no tree: {tree}");
     heavy
 }
