@@ -160,14 +160,6 @@ fn sure(world: &World, module: &'static str, spec: Spec, values: Values, above: 
     }
 }
 
-/// Content of an answer as its action's table describes it.
-fn by_table(module: &'static str, action: &'static str) -> impl Fn(&Value, &World) -> Vec<Row> + 'static {
-    move |value, world| match world.spec(module, action) {
-        Some(spec) => answer::rows(value, &spec, world.lang),
-        None => Vec::new(),
-    }
-}
-
 /// What an answer says in its own words, above the key bar.
 fn say(value: &Value) -> Act {
     Act::Say(Mood::Good, value["message"].as_str().unwrap_or_default().to_owned())

@@ -8,6 +8,8 @@ use crate::look::{self, Look, Mood};
 
 /// Widest column of labels.
 const LABEL_MAX: usize = 44;
+/// A value that has fewer columns than this beside its label stands below it.
+const VALUE_MIN: usize = 10;
 
 /// A piece of content.
 #[derive(Clone, Debug, PartialEq)]
@@ -85,7 +87,14 @@ fn pairs(rows: &[Row], width: usize, lines: &mut Vec<Line<'static>>) {
     let pairs: Vec<_> = rows.iter().filter_map(of).collect();
     let column = pairs.iter().map(|(label, ..)| label.width()).max().unwrap_or_default();
     let column = column.min(LABEL_MAX).min(width / 2);
+    let stacked = column + 2 + VALUE_MIN > width;
     for (label, mood, text) in pairs {
+        if stacked {
+            let labels = wrap(&label, width).into_iter();
+            lines.extend(labels.map(|part| Line::from(Span::styled(part, look::faint()))));
+            signed(mood, &text, width, 0, lines);
+            continue;
+        }
         let labels = wrap(&label, column);
         let mut right = Vec::new();
         signed(mood, &text, width.saturating_sub(column + 2), 0, &mut right);
@@ -102,7 +111,7 @@ fn pairs(rows: &[Row], width: usize, lines: &mut Vec<Line<'static>>) {
 /// Text behind its sign, wrapped and moved in.
 pub(crate) fn signed(mood: Mood, text: &str, width: usize, indent: usize, lines: &mut Vec<Line<'static>>) {
     let lead = mood.sign().width() + indent;
-    let parts = text.lines().flat_map(|line| wrap(line, width.saturating_sub(lead).max(8)));
+    let parts = text.lines().flat_map(|line| wrap(line, width.saturating_sub(lead)));
     for (at, part) in parts.enumerate() {
         let sign = if at == 0 { mood.sign().to_owned() } else { " ".repeat(mood.sign().width()) };
         let sign = format!("{}{sign}", " ".repeat(indent));

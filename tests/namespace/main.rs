@@ -18,7 +18,6 @@ mod faults;
 mod faulty;
 mod ghost;
 mod look;
-mod monitor;
 mod multihop;
 mod ping;
 mod repair;

@@ -10,4 +10,5 @@ mod hostile;
 mod lab;
 mod load;
 mod matrix;
+mod monitor;
 mod observer;

@@ -146,30 +146,11 @@ pub(crate) const IMPORT: &[&str] = &["multihop", "import_vpn_config", "config_pa
 /// The call of the sample.
 pub(crate) const ENABLE_MULTIHOP: &[&str] = &["multihop", "enable_multihop", "exit_name=xeovo-uk"];
 
-/// The key of an exit that nobody has.
-fn exit_key(number: u8) -> phantom_types::PrivateKey {
-    phantom_types::PrivateKey::from_random([number; 32])
-}
-
-/// A provider's file in the folder of a user; the exit is there and answers.
-fn put_exit(server: &Server, file: &str, host: &str, address: [u8; 4], number: u8) {
-    let (client, exit) = (exit_key(number), exit_key(number + 1));
-    let text = format!(
-        "[Interface]\nPrivateKey = {}\nAddress = 10.99.0.2/32\nDNS = 10.99.0.1\n\n[Peer]\nPublicKey = {}\n\
-         AllowedIPs = 0.0.0.0/0, ::/0\nEndpoint = {host}:51820\n",
-        client.reveal().as_str(),
-        exit.public_key()
-    );
-    server.fake.put_file(&format!("/home/user/{file}"), text.as_bytes(), 0o600, 1000);
-    server.fake.set_lookup(host.parse().unwrap(), Ok(vec![address.into()]));
-    server.fake.let_peer_answer(exit.public_key(), true);
-}
-
 fn with_exit_file() -> Server {
     exit_file_on(with_john())
 }
 fn exit_file_on(server: Server) -> Server {
-    put_exit(&server, "xeovo-uk.conf", "uk.gw.xeovo.com", [185, 213, 155, 134], 0x50);
+    server.put_exit("/home/user/xeovo-uk.conf", "uk.gw.xeovo.com", [185, 213, 155, 134], 0x50);
     server
 }
 
@@ -197,7 +178,7 @@ pub(crate) fn through_exit_on(server: Server) -> Server {
 
 /// Another exit is imported as `nl`, too.
 pub(crate) fn with_second_exit(server: Server) -> Server {
-    put_exit(&server, "nl.conf", "nl.gw.xeovo.com", [185, 213, 155, 9], 0x60);
+    server.put_exit("/home/user/nl.conf", "nl.gw.xeovo.com", [185, 213, 155, 9], 0x60);
     server.api(&["multihop", "import_vpn_config", "config_path=/home/user/nl.conf"]).ok();
     server.fake.reset_writes();
     server
@@ -207,7 +188,7 @@ fn through_exit_for_a_while() -> Server {
     let server = through_exit();
     let now = phantom_host::Clock::now(&server.fake);
     let endpoint = Some("185.213.155.134:51820".parse().unwrap());
-    let key = exit_key(0x51).public_key();
+    let key = phantom_types::PrivateKey::from_random([0x51; 32]).public_key();
     assert!(server.fake.set_peer_traffic("wg_vpn", &key, endpoint, Some(now), (92, 180)));
     server.fake.advance(Duration::from_secs(4));
     server

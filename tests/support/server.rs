@@ -10,6 +10,7 @@ use phantom_api::cli::{self, Environment, Streams};
 use phantom_api::{Host, Paths, Phantom, Store};
 use phantom_host::fake::FakeHost;
 use phantom_host::{Files, Marks};
+use phantom_types::PrivateKey;
 use tempfile::TempDir;
 
 use crate::database::{dump_database, dump_tree, hash_of_sections};
@@ -77,6 +78,21 @@ impl Server {
         }
         self.fake.reset_writes();
         self
+    }
+
+    /// A provider's file, readable by its owner alone, and the exit that it describes: it answers, and `host` leads to it.
+    /// The client's key is made of `number`, the exit's of the next one.
+    pub fn put_exit(&self, path: &str, host: &str, address: [u8; 4], number: u8) {
+        let key = |number| PrivateKey::from_random([number; 32]);
+        let exit = key(number + 1).public_key();
+        let text = format!(
+            "[Interface]\nPrivateKey = {}\nAddress = 10.99.0.2/32\nDNS = 10.99.0.1\n\n[Peer]\nPublicKey = {exit}\n\
+             AllowedIPs = 0.0.0.0/0, ::/0\nEndpoint = {host}:51820\n",
+            key(number).reveal().as_str(),
+        );
+        self.fake.put_file(path, text.as_bytes(), 0o600, 1000);
+        self.fake.set_lookup(host.parse().unwrap(), Ok(vec![address.into()]));
+        self.fake.let_peer_answer(exit, true);
     }
 
     /// Where the installation lies.

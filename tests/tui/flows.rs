@@ -172,7 +172,7 @@ fn what_is_missing_on_the_host_is_repaired() {
 fn ghost_mode_with_its_export() {
     let mut person = Person::new(Server::ready().with(&["anna"]), FULL, (130, 60));
     person
-        .press("3 1 3")
+        .press("4 1 3")
         .types("vpn.example.org")
         .press("Tab Right Enter")
         .sees("vpn.example.org")

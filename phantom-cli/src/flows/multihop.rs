@@ -1,11 +1,14 @@
 //! Multihop: exits and the way through one of them.
 
+mod shown;
+
 use std::path::Path;
 
 use phantom_api::Text;
 use serde_json::Value;
 
-use super::{answer, by_table, call, confirm, item, more_items, say};
+use self::shown::{enabled_rows, exit_rows, log_rows, none, status_rows, test_rows};
+use super::{answer, call, confirm, item, more_items, say};
 use crate::look::Mood;
 use crate::rows::Row;
 use crate::screen::{Act, World};
@@ -34,6 +37,11 @@ const RESET: Text = Text { en: "Reset State", tr: "Durumu Sıfırla" };
 const STATUS: Text = Text { en: "Status", tr: "Durum" };
 const TEST: Text = Text { en: "Test VPN", tr: "VPN'i Test Et" };
 const LOG: Text = Text { en: "Session Log", tr: "Oturum Günlüğü" };
+/// What it means that no exit is in use any more.
+const OPENS: Text = Text {
+    en: "The clients' traffic leaves through this server's own uplink then",
+    tr: "İstemci trafiği bundan sonra bu sunucunun kendi bağlantısından çıkar",
+};
 
 /// The menu of Multihop.
 pub(super) fn menu(world: &World) -> Menu {
@@ -52,8 +60,7 @@ pub(super) fn menu(world: &World) -> Menu {
         item(world, multihop("disable_multihop"), DISABLE, |world| change(world, "disable_multihop")),
         item(world, multihop("reset_state"), RESET, |world| change(world, "reset_state")),
         item(world, multihop("status"), STATUS, |world| {
-            let build = by_table("multihop", "status");
-            Report::of(world, STATUS, Call::new("multihop", "status"), build, Act::Push, Report::live)
+            Report::of(world, STATUS, Call::new("multihop", "status"), status_rows, Act::Push, Report::live)
         }),
         item(world, multihop("test_vpn"), TEST, |world| {
             Report::of(world, TEST, Call::new("multihop", "test_vpn"), test_rows, Act::Push, |report| report)
@@ -117,7 +124,7 @@ fn import_rows(value: &Value, world: &World) -> Vec<Row> {
 }
 
 /// Lets one of the exits be picked.
-fn pick(world: &World, title: Text, then: fn(&World, &str) -> Vec<Act>) -> Vec<Act> {
+fn pick(world: &World, title: Text, then: fn(&World, &str, bool) -> Vec<Act>) -> Vec<Act> {
     vec![call(world, Call::new("multihop", "list_exits"), move |value, world| {
         let exits = value["exits"].as_array().map_or(&[][..], Vec::as_slice);
         if exits.is_empty() {
@@ -125,20 +132,20 @@ fn pick(world: &World, title: Text, then: fn(&World, &str) -> Vec<Act>) -> Vec<A
         }
         let item = |exit: &Value| {
             let name = string(&exit["name"]);
-            let active = if exit["active"] == true { text::ACTIVE.get(world.lang) } else { "" };
-            let about = format!("{}  {}  {active}", string(&exit["endpoint"]), string(&exit["provider"]));
-            Item::named(&name.clone(), move |world| then(world, &name)).saying(about.trim_end())
+            let active = exit["active"] == true;
+            let state = if active { text::ACTIVE.get(world.lang) } else { "" };
+            let about = format!("{}  {}  {state}", string(&exit["endpoint"]), string(&exit["provider"]));
+            Item::named(&name.clone(), move |world| then(world, &name, active)).saying(about.trim_end())
         };
         vec![Act::Push(Box::new(Menu::new(title, exits.iter().map(item).collect())))]
     })]
 }
 
-fn none(world: &World) -> String {
-    world.lang.pick("No exit has been imported", "İçe aktarılmış çıkış yok").to_owned()
-}
-
-fn remove(world: &World, exit: &str) -> Vec<Act> {
-    let lines = vec![exit.to_owned(), text::FINAL.get(world.lang).to_owned()];
+fn remove(world: &World, exit: &str, active: bool) -> Vec<Act> {
+    let mut lines = vec![exit.to_owned(), text::FINAL.get(world.lang).to_owned()];
+    if active {
+        lines.push(OPENS.get(world.lang).to_owned());
+    }
     let exit = exit.to_owned();
     confirm(world.summary("multihop", "remove_vpn_config"), lines, move |world| {
         let work = Call::new("multihop", "remove_vpn_config").with("exit_name", exit);
@@ -147,18 +154,17 @@ fn remove(world: &World, exit: &str) -> Vec<Act> {
 }
 
 /// Asks about the kill switch, then switches; the handshake with the exit may take half a minute.
-fn enable(world: &World, exit: &str) -> Vec<Act> {
+fn enable(world: &World, exit: &str, _: bool) -> Vec<Act> {
     let Some(spec) = world.spec("multihop", "enable_multihop") else { return Vec::new() };
     let exit = exit.to_owned();
     let about = vec![
         Row::pair(world.lang.pick("Exit", "Çıkış"), exit.clone()),
         Row::text(text::INTERRUPTS_MAYBE.get(world.lang)),
     ];
-    let form = Form::of_some(ENABLE, &spec, &["kill_switch"], move |values, world| {
+    let form = Form::of_some(ENABLE, &spec, &["kill_switch", "fallback_exits"], move |values, world| {
         let work = Call { params: values, ..Call::new("multihop", "enable_multihop") };
         vec![call(world, work.with("exit_name", &exit), |value, world| {
-            let rows = by_table("multihop", "enable_multihop")(&value, world);
-            vec![Act::Pop, Act::Replace(Box::new(Report::new(ENABLE, rows)))]
+            vec![Act::Pop, Act::Replace(Box::new(Report::new(ENABLE, enabled_rows(&value, world))))]
         })]
     });
     vec![Act::Push(Box::new(form.intro(about)))]
@@ -166,83 +172,8 @@ fn enable(world: &World, exit: &str) -> Vec<Act> {
 
 /// An action without parameters that changes where the clients' traffic goes.
 fn change(world: &World, action: &'static str) -> Vec<Act> {
-    let lines = vec![
-        world
-            .lang
-            .pick(
-                "The clients' traffic leaves through this server's own uplink then",
-                "İstemci trafiği bundan sonra bu sunucunun kendi bağlantısından çıkar",
-            )
-            .to_owned(),
-    ];
+    let lines = vec![OPENS.get(world.lang).to_owned()];
     confirm(world.summary("multihop", action), lines, move |world| {
         vec![call(world, Call::new("multihop", action), |value, _| vec![say(&value)])]
     })
-}
-
-fn exit_rows(value: &Value, world: &World) -> Vec<Row> {
-    let lang = world.lang;
-    let exits = value["exits"].as_array().map_or(&[][..], Vec::as_slice);
-    if exits.is_empty() {
-        return vec![Row::text(none(world))];
-    }
-    let heads = [
-        text::NAME.get(lang),
-        text::STATE.get(lang),
-        lang.pick("Endpoint", "Uç nokta"),
-        lang.pick("Provider", "Sağlayıcı"),
-    ];
-    let line = |exit: &Value| {
-        let active = exit["active"] == true;
-        let state = if active { text::ACTIVE } else { text::INACTIVE };
-        vec![
-            (Mood::Plain, string(&exit["name"])),
-            (Mood::on(active), state.get(lang).to_owned()),
-            (Mood::Plain, string(&exit["endpoint"])),
-            (Mood::Plain, string(&exit["provider"])),
-        ]
-    };
-    vec![Row::Table(heads.map(str::to_owned).into(), exits.iter().map(line).collect())]
-}
-
-fn test_rows(value: &Value, world: &World) -> Vec<Row> {
-    let lang = world.lang;
-    let passed = value["all_tests_passed"] == true;
-    let mut rows = vec![
-        Row::Text(Mood::fine(passed), string(&value["message"])),
-        Row::Blank,
-        Row::pair(lang.pick("Exit", "Çıkış"), string(&value["exit_name"])),
-        Row::pair(lang.pick("Endpoint", "Uç nokta"), string(&value["endpoint"])),
-        Row::Blank,
-    ];
-    // Two of the six stand for the same thing under an older name.
-    let names = [
-        ("network_connectivity", lang.pick("Exit reachable", "Çıkışa ulaşılıyor")),
-        ("vpn_interface", lang.pick("Interface", "Arayüz")),
-        ("wireguard_handshake", lang.pick("Handshake", "El sıkışma")),
-        ("ip_check", lang.pick("Clients' packets leave through it", "İstemci paketleri buradan çıkıyor")),
-    ];
-    for (key, name) in names {
-        let good = value["tests"][key]["passed"] == true;
-        rows.push(Row::mood(name, Mood::fine(good), text::yes(lang, good)));
-    }
-    rows
-}
-
-fn log_rows(value: &Value, _: &World) -> Vec<Row> {
-    let mut rows = Vec::new();
-    if let Some(message) = value["message"].as_str() {
-        rows.extend([Row::Text(Mood::Off, message.to_owned()), Row::Blank]);
-    }
-    for line in value["log_lines"].as_array().into_iter().flatten() {
-        let mood = match line["level"].as_str() {
-            Some("SUCCESS") => Mood::Good,
-            Some("WARNING") => Mood::Attention,
-            Some("ERROR") => Mood::Bad,
-            _ => Mood::Off,
-        };
-        let text = format!("{}  {}", string(&line["timestamp"]), string(&line["message"]));
-        rows.push(Row::Text(mood, text));
-    }
-    rows
 }

@@ -54,7 +54,9 @@ impl Terminal {
     pub(super) fn draw(&mut self, draw: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
         queue!(self.inner.backend_mut(), BeginSynchronizedUpdate)?;
         if std::mem::take(&mut self.whole) {
-            self.inner.clear()?;
+            // Not its `clear`: that asks the terminal where the cursor is, and the answer would come among the keys.
+            let size = self.inner.size()?;
+            self.inner.resize(size.into())?;
         }
         self.inner.draw(draw)?;
         queue!(self.inner.backend_mut(), EndSynchronizedUpdate)?;

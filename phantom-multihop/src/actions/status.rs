@@ -27,6 +27,14 @@ pub struct StatusReport {
     /// The exit that it goes through
     #[schemars(extend("x-tr" = "Kullanılan çıkış noktası"))]
     pub active_exit: Option<ExitName>,
+    /// The exit that was chosen; only while another one has taken its place
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-tr" = "Seçilmiş olan çıkış noktası; yalnızca yerini bir başkası almışken"))]
+    pub chosen_exit: Option<ExitName>,
+    /// Exits that may take its place, in this order; only if there are any
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-tr" = "Onun yerini alabilecek çıkış noktaları, bu sırayla; yalnızca varsa"))]
+    pub fallback_exits: Option<Vec<ExitName>>,
     /// How many exits are imported
     #[schemars(extend("x-tr" = "İçe aktarılmış çıkış noktası sayısı"))]
     pub available_configs: usize,
@@ -150,8 +158,14 @@ fn report(
             "İstemciler -> Phantom Sunucusu -> İnternet (doğrudan)",
         )
     };
+    let chosen = stored.as_ref().filter(|stored| stored.exit != stored.exit_in_use);
     StatusReport {
         enabled,
+        chosen_exit: chosen.map(|stored| stored.exit.clone()),
+        fallback_exits: stored
+            .as_ref()
+            .map(|stored| stored.fallback_exits.clone())
+            .filter(|exits| !exits.is_empty()),
         kill_switch: stored.as_ref().map(|stored| stored.kill_switch),
         active_exit: stored.map(|stored| stored.exit_in_use),
         available_configs: exits,

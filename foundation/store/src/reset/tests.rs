@@ -116,7 +116,7 @@ fn a_damaged_database_is_replaced() {
         let fixture = used();
         fs::remove_file(files::beside(&fixture.store.paths().database(), "-wal")).unwrap();
         fs::write(fixture.store.paths().database(), content).unwrap();
-        assert!(fixture.store.read(State::server).is_err());
+        assert!(fixture.other().read(State::server).is_err());
         let lock = lock(&fixture);
         fixture.store.begin_reset(&lock, Some(&fresh())).unwrap();
         fixture.store.finish_reset(&lock).unwrap();

@@ -1,0 +1,164 @@
+//! What the screens of Multihop show.
+
+use phantom_types::bytes_in_words;
+use serde_json::Value;
+
+use super::super::answer;
+use super::string;
+use crate::look::Mood;
+use crate::rows::Row;
+use crate::screen::World;
+use crate::text;
+
+/// That the way through an exit is open, and what that means.
+pub(super) fn enabled_rows(value: &Value, world: &World) -> Vec<Row> {
+    let lang = world.lang;
+    let mut rows = vec![
+        Row::Text(Mood::Good, string(&value["message"])),
+        Row::Blank,
+        Row::pair(lang.pick("Exit", "Çıkış"), string(&value["exit_name"])),
+        Row::pair(lang.pick("Traffic", "Trafik"), string(&value["traffic_flow"])),
+        kill_switch(value, world),
+    ];
+    if let Some(before) = value["previous_exit"].as_str() {
+        rows.push(Row::pair(lang.pick("Exit before", "Önceki çıkış"), before));
+    }
+    rows.push(Row::pair(lang.pick("Between clients", "İstemciler arası"), string(&value["peer_access"])));
+    rows
+}
+
+fn kill_switch(value: &Value, world: &World) -> Row {
+    let lang = world.lang;
+    let closed = value["kill_switch"] == true;
+    let mood = if closed { Mood::Good } else { Mood::Attention };
+    let without = lang.pick(
+        "Off: without the exit traffic leaves through this server",
+        "Kapalı: çıkış yoksa trafik bu sunucudan çıkar",
+    );
+    let with = lang.pick("On: without the exit nothing leaves", "Açık: çıkış yoksa hiçbir şey çıkmaz");
+    Row::mood("Kill switch", mood, if closed { with } else { without })
+}
+
+/// Where the traffic goes, the exit's interface, and who watches it.
+pub(super) fn status_rows(value: &Value, world: &World) -> Vec<Row> {
+    let lang = world.lang;
+    let on = value["enabled"] == true;
+    let state = if on { text::ACTIVE } else { text::INACTIVE };
+    let mut rows = vec![Row::mood("Multihop", Mood::on(on), state.get(lang))];
+    rows.push(Row::pair(lang.pick("Traffic", "Trafik"), string(&value["traffic_flow"])));
+    if !on {
+        rows.push(Row::pair(
+            lang.pick("Imported exits", "İçe aktarılmış çıkışlar"),
+            answer::plain(&value["available_configs"], lang),
+        ));
+        return rows;
+    }
+    rows.push(Row::pair(lang.pick("Exit", "Çıkış"), string(&value["active_exit"])));
+    if let Some(chosen) = value["chosen_exit"].as_str() {
+        let label = lang.pick("Takes the place of", "Yerine geçtiği");
+        rows.push(Row::mood(label, Mood::Attention, chosen));
+    }
+    if !value["fallback_exits"].is_null() {
+        let label = lang.pick("May be replaced by", "Yerine geçebilecekler");
+        rows.push(Row::pair(label, answer::plain(&value["fallback_exits"], lang)));
+    }
+    rows.push(kill_switch(value, world));
+    rows.push(Row::Blank);
+    rows.extend(interface_rows(&value["vpn_interface"], world));
+    let watched = value["monitor_status"]["monitoring"] == true;
+    let running = if watched { text::RUNNING } else { text::STOPPED };
+    rows.push(Row::mood(lang.pick("Monitor", "İzleyici"), Mood::fine(watched), running.get(lang)));
+    rows
+}
+
+fn interface_rows(link: &Value, world: &World) -> Vec<Row> {
+    let lang = world.lang;
+    let label = lang.pick("Interface", "Arayüz");
+    if link["active"] != true {
+        return vec![Row::mood(label, Mood::Bad, string(&link["error"]))];
+    }
+    let bytes = |key: &str| bytes_in_words(link[key].as_u64().unwrap_or_default());
+    let mut rows = vec![
+        Row::mood(label, Mood::Good, string(&link["interface"])),
+        Row::pair(lang.pick("Endpoint", "Uç nokta"), string(&link["endpoint"])),
+    ];
+    let handshake = lang.pick("Last handshake", "Son el sıkışma");
+    rows.push(match link["handshake"].as_str() {
+        Some(age) => Row::pair(handshake, age),
+        None => Row::mood(handshake, Mood::Bad, lang.pick("None yet", "Henüz yok")),
+    });
+    let transfer = format!("↓ {}  ↑ {}", bytes("rx_bytes"), bytes("tx_bytes"));
+    rows.push(Row::pair(lang.pick("Transfer", "Aktarım"), transfer));
+    rows
+}
+
+pub(super) fn exit_rows(value: &Value, world: &World) -> Vec<Row> {
+    let lang = world.lang;
+    let exits = value["exits"].as_array().map_or(&[][..], Vec::as_slice);
+    if exits.is_empty() {
+        return vec![Row::text(none(world))];
+    }
+    let heads = [
+        text::NAME.get(lang),
+        text::STATE.get(lang),
+        lang.pick("Endpoint", "Uç nokta"),
+        lang.pick("Provider", "Sağlayıcı"),
+    ];
+    let line = |exit: &Value| {
+        let active = exit["active"] == true;
+        let state = if active { text::ACTIVE } else { text::INACTIVE };
+        vec![
+            (Mood::Plain, string(&exit["name"])),
+            (Mood::on(active), state.get(lang).to_owned()),
+            (Mood::Plain, string(&exit["endpoint"])),
+            (Mood::Plain, string(&exit["provider"])),
+        ]
+    };
+    vec![Row::Table(heads.map(str::to_owned).into(), exits.iter().map(line).collect())]
+}
+
+pub(super) fn test_rows(value: &Value, world: &World) -> Vec<Row> {
+    let lang = world.lang;
+    let passed = value["all_tests_passed"] == true;
+    let mut rows = vec![
+        Row::Text(Mood::fine(passed), string(&value["message"])),
+        Row::Blank,
+        Row::pair(lang.pick("Exit", "Çıkış"), string(&value["exit_name"])),
+        Row::pair(lang.pick("Endpoint", "Uç nokta"), string(&value["endpoint"])),
+        Row::Blank,
+    ];
+    // Two of the six stand for the same thing under an older name.
+    let names = [
+        ("network_connectivity", lang.pick("Exit reachable", "Çıkışa ulaşılıyor")),
+        ("vpn_interface", lang.pick("Interface", "Arayüz")),
+        ("wireguard_handshake", lang.pick("Handshake", "El sıkışma")),
+        ("ip_check", lang.pick("Clients' packets leave through it", "İstemci paketleri buradan çıkıyor")),
+    ];
+    for (key, name) in names {
+        let good = value["tests"][key]["passed"] == true;
+        rows.push(Row::mood(name, Mood::fine(good), text::yes(lang, good)));
+    }
+    rows
+}
+
+pub(super) fn none(world: &World) -> String {
+    world.lang.pick("No exit has been imported", "İçe aktarılmış çıkış yok").to_owned()
+}
+
+pub(super) fn log_rows(value: &Value, _: &World) -> Vec<Row> {
+    let mut rows = Vec::new();
+    if let Some(message) = value["message"].as_str() {
+        rows.extend([Row::Text(Mood::Off, message.to_owned()), Row::Blank]);
+    }
+    for line in value["log_lines"].as_array().into_iter().flatten() {
+        let mood = match line["level"].as_str() {
+            Some("SUCCESS") => Mood::Good,
+            Some("WARNING") => Mood::Attention,
+            Some("ERROR") => Mood::Bad,
+            _ => Mood::Off,
+        };
+        let text = format!("{}  {}", string(&line["timestamp"]), string(&line["message"]));
+        rows.push(Row::Text(mood, text));
+    }
+    rows
+}
