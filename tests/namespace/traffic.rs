@@ -47,15 +47,15 @@ pub(crate) fn fetch(at: At) -> usize {
 
 /// Sends a datagram to the Internet, where it is answered; gives the address that was seen there.
 pub(crate) fn udp_seen_as(at: At) -> String {
-    udp_answer(at).expect("a datagram to the Internet and its answer arrive")
+    udp_answer(at, PATIENCE).expect("a datagram to the Internet and its answer arrive")
 }
 
-/// As [`udp_seen_as`]; none when the datagram or its answer does not arrive.
-pub(crate) fn udp_answer(at: At) -> Option<String> {
+/// As [`udp_seen_as`]; none when the datagram or its answer does not arrive in time.
+pub(crate) fn udp_answer(at: At, patience: Duration) -> Option<String> {
     let (ready, started) = mpsc::channel();
     let server = on(At::Internet, move || {
         let socket = UdpSocket::bind(("198.18.0.2", 7)).unwrap();
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket.set_read_timeout(Some(patience)).unwrap();
         ready.send(()).unwrap();
         let mut buffer = [0; 2000];
         let (length, from) = socket.recv_from(&mut buffer).ok()?;
@@ -63,9 +63,9 @@ pub(crate) fn udp_answer(at: At) -> Option<String> {
         Some(from.ip().to_string())
     });
     started.recv().unwrap();
-    let client = on(at, || {
+    let client = on(at, move || {
         let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket.set_read_timeout(Some(patience)).unwrap();
         socket.send_to(&[7; 1300], "198.18.0.2:7").ok()?;
         let mut buffer = [0; 2000];
         socket.recv(&mut buffer).ok()

@@ -164,6 +164,9 @@ fn on_this_machine(programs: &Path, extent: Extent, tally: &mut Tally) -> Result
             format!("CARGO_TARGET_{}_RUNNER", workspace::host_triple()?.to_uppercase().replace('-', "_"));
         command = command.env(target, runner);
     }
+    // Most of them wait: for handshakes, for what a monitor notices, for what must not arrive.
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let command = command.env("RUST_TEST_THREADS", (2 * cores + 2).to_string());
     // Passed tests too may have said that they were skipped.
     let mut command = command.args(["--", "--show-output"]);
     match nginx::program() {

@@ -11,6 +11,8 @@ use crate::world::{At, INTERNET, World, api, wait_for};
 
 /// What a replaced exit, or a client whose server is a new process, may take.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// What one datagram may take.
+const ONE: Duration = Duration::from_secs(1);
 
 /// A service of the multihop module, as its units call it; it succeeds and says nothing.
 #[track_caller]
@@ -102,7 +104,7 @@ fn the_block_stands_from_the_stored_state_alone() {
             assert!(!link.status.success(), "it made a link");
             world.ok(&["core", "reconcile"]);
             // The client's session went with the server's device: it calls anew after 15 s without an answer.
-            let back = || udp_answer(At::Client1).as_deref() == Some(EXIT);
+            let back = || udp_answer(At::Client1, ONE).as_deref() == Some(EXIT);
             assert!(wait_for(PATIENCE, back), "{}", world.picture());
         });
         world.in_sync();

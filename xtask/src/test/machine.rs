@@ -43,7 +43,7 @@ const fn part(
     Part { name, program, words, usual }
 }
 
-const PARTS: [Part; 12] = [
+const PARTS: [Part; 13] = [
     part("conformance", "conformance", &[], true),
     part("files_linux", "files_linux", &[], false),
     part("fw_linux", "fw_linux", &[], false),
@@ -54,6 +54,7 @@ const PARTS: [Part; 12] = [
     part("namespace-crashes", NAMESPACE.1, &["crashes::"], false),
     part("namespace-faults", NAMESPACE.1, &["faults::"], false),
     part("namespace-concurrency", NAMESPACE.1, &["concurrency::"], false),
+    part("namespace-multihop", NAMESPACE.1, &["multihop::"], false),
     part("namespace-secrets", NAMESPACE.1, &["secrets::"], false),
     part(REST, NAMESPACE.1, &[], false),
 ];
