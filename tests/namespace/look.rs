@@ -122,7 +122,7 @@ impl World {
         self.sh(
             r"ip -o link | grep -v ' wg_main' | sed 's/^[0-9]*: //; s/ qlen .*//; s/link.ether [^ ]*//; s/NO-CARRIER,//; s/,LOWER_UP//; s/ state [A-Z]*//'
              ip -o addr | grep -v wg_main | sed 's/^[0-9]*: //; s/valid_lft.*//'; ip rule; ip -6 rule
-             ip route show table all | grep -v 'wg_main\|linkdown'
+             ip route show table all | grep -v 'wg_main' | sed 's, dead,,; s, linkdown,,; s, *$,,'
              nft -s list ruleset | sed '/table inet phantom_wg/,/^}/d'
              find /etc/wireguard /etc/sysctl.d /etc/systemd -type f ! -name 'wg_main.conf' ! -name '*phantom*' \
                -exec stat -c '%a %u %s %n' {} + -exec md5sum {} + 2>/dev/null | sort || true",
