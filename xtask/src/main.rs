@@ -10,6 +10,7 @@ mod command;
 mod generate;
 mod lint;
 mod packages;
+mod pictures;
 mod problem;
 mod quickstart;
 mod test;
@@ -44,6 +45,7 @@ For everybody:
 For developers:
   lint               format, clippy, documentation, generated files, house rules, licences
   generate [--check] make reference, man pages and completions from the action tables; or say what is not up to date
+  pictures           take the pictures of the documents anew, from programs that run
   bench [--quick]    measure, and write target/bench/results.md and .json
     --only WORD        only the parts whose name contains the word
   vm build           build the virtual machine's image now (otherwise done when first needed)
@@ -62,6 +64,7 @@ fn main() -> ExitCode {
         "test" => test::run(words),
         "lint" => lint::run(words),
         "generate" => generate::run(words),
+        "pictures" => pictures::run(words),
         "bench" => bench::run(words),
         "vm" => vm::run(words),
         // The far sides of quickstart's proof and the inside of bench: this program in another namespace.

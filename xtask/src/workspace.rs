@@ -75,7 +75,7 @@ pub(crate) fn build_with<W: AsRef<str>>(words: &[W], cargo: Cmd) -> Result<Vec<A
 }
 
 /// The packages whose programs make up a server.
-const SERVER_PACKAGES: [&str; 7] = [
+pub(crate) const SERVER_PACKAGES: [&str; 7] = [
     "phantom-api",
     "phantom-device",
     "phantom-tunnel",
