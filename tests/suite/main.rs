@@ -11,6 +11,7 @@ mod contracts;
 mod disk;
 mod dns;
 mod doctor;
+mod documents;
 mod errors;
 mod examples;
 mod factory_reset;

@@ -62,6 +62,16 @@ impl Program {
         let dir = DIR.get_or_init(|| build(&["-p", "phantom-api", "--examples", "--features", "fake"]));
         Self(dir.join("examples").join(name))
     }
+    /// Another program of the system: from the folder that `PHANTOM_BIN_DIR` names, else built now.
+    pub fn of(name: &str) -> Self {
+        static DIR: OnceLock<PathBuf> = OnceLock::new();
+        let built = || {
+            let packages = ["phantom-api", "phantom-tunnel", "phantom-casper", "phantom-factory-reset"];
+            let words: Vec<&str> = packages.iter().flat_map(|name| ["-p", name]).chain(["--bins"]).collect();
+            std::env::var_os("PHANTOM_BIN_DIR").map_or_else(|| build(&words), PathBuf::from)
+        };
+        Self(DIR.get_or_init(built).join(name))
+    }
     /// A copy of a program.
     pub fn at(path: &Path) -> Self {
         Self(path.to_owned())
