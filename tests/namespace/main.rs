@@ -13,6 +13,7 @@ mod clients;
 mod concurrency;
 mod crashes;
 mod dns;
+mod documents;
 mod factory_reset;
 mod faults;
 mod faulty;

@@ -121,7 +121,7 @@ pub fn calls(line: &str, programs: &[&str]) -> Vec<Vec<String>> {
             words.truncate(end);
         }
         let name = words.first().and_then(|word| word.rsplit('/').next())?.to_owned();
-        words[0] = name.strip_suffix(".sh").unwrap_or(&name).to_owned();
+        words[0] = name.trim_end_matches(".sh").into();
         programs.contains(&words[0].as_str()).then_some(words)
     });
     commands.collect()
