@@ -17,8 +17,8 @@ const PROGRAMS: [&str; 7] = [
 ];
 
 /// Where the commands of a block belong; `sh` alone is the server.
-const PLACES: [&str; 7] =
-    ["sh", "sh client", "sh internet", "sh elsewhere", "sh restore", "sh tests", "text"];
+const PLACES: [&str; 8] =
+    ["sh", "sh client", "sh internet", "sh elsewhere", "sh restore", "sh tests", "sh packages", "text"];
 
 fn manual(lang: &str) -> Vec<Document> {
     Document::all_in(&format!("docs/{lang}"))

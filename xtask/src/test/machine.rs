@@ -77,10 +77,11 @@ impl Part {
 }
 
 /// Walks through the life of a server, as scripts; `lab.sh` is what they share.
-const SCENARIOS: [(&str, Kind, &str); 3] = [
+const SCENARIOS: [(&str, Kind, &str); 4] = [
     ("server", Kind::Full, include_str!("../../lab/scenarios/server.sh")),
     ("multihop", Kind::Full, include_str!("../../lab/scenarios/multihop.sh")),
     ("quickstart", Kind::Bare, include_str!("../../lab/scenarios/quickstart.sh")),
+    ("newcomer", Kind::Bare, include_str!("../../lab/scenarios/newcomer.sh")),
 ];
 const SHARED: &str = include_str!("../../lab/scenarios/lab.sh");
 
@@ -186,6 +187,10 @@ fn gather(job_dir: &Path, programs: &Path) -> Result {
     for generated in ["man", "completions"].map(|name| docs.join(name)).iter().filter(|dir| dir.is_dir()) {
         Cmd::line("cp -r").arg(generated).arg(&bin).quiet()?;
     }
+    // What the newcomer reads.
+    Cmd::line("cp").arg(workspace::root().join("README.md")).arg(job_dir).quiet()?;
+    fs::create_dir_all(job_dir.join("docs")).context(job_dir.display())?;
+    Cmd::line("cp -r").arg(docs.join("en")).arg(job_dir.join("docs")).quiet()?;
     let built = workspace::build("test --workspace --all-features --no-run --tests".split(' '))?;
     for (package, target) in PROGRAMS.into_iter().chain([NAMESPACE]) {
         let mut all = built.iter().filter(|test| test.test && test.kind == "test");

@@ -1,0 +1,86 @@
+#!/bin/bash
+# A newcomer on a server as delivered, who does exactly what the README says, and then what the manual says: the commands
+# are taken out of the documents. Whatever they did not tell is a failure: a status other than 0, a word on standard
+# error, an answer without success.
+# The one stand-in is cargo: compiling takes hours on this machine, so that `cargo xtask TASK` runs what has been built.
+. "$(dirname "$0")/lab.sh"
+
+job=$PWD
+mkdir -p /usr/local/sbin
+cat > /usr/local/sbin/cargo <<END
+#!/bin/sh
+[ "\$1" = xtask ] || { echo "cargo \$*: not here" >&2; exit 1; }
+shift
+exec $job/bin/xtask "\$@" --built $job/bin
+END
+chmod 755 /usr/local/sbin/cargo
+cd "$HOME" || exit 1
+
+# blocks FILE INFO: the commands of the fenced blocks of this kind.
+blocks() {
+  awk -v info="$2" '/^```/ { open = !open; take = open && substr($0, 4) == info; next }
+    take { sub(/ +#.*/, ""); if ($0 != "" && $0 !~ /^#/) print }' "$job/$1"
+}
+
+# walk FILE INFO: does them one after the other, in this shell.
+walk() {
+  local command status count=0
+  while read -r command <&9; do
+    count=$((count + 1))
+    eval "$command" > /var/lib/lab/out 2> /var/lib/lab/err < /dev/null
+    status=$?
+    # What the package manager says of itself where nobody sits at a terminal.
+    sed -i '/^debconf: /d' /var/lib/lab/err
+    if [ $status = 0 ] && [ ! -s /var/lib/lab/err ] && ! grep -q '"success": *false' /var/lib/lab/out; then
+      echo "ok $1: $command"
+    else
+      echo "FAIL $1: $command (status $status)"
+      cat /var/lib/lab/err /var/lib/lab/out | grep -v '[█▀▄]' | tail -n 25 | sed 's/^/    /'
+      failures=$((failures + 1))
+    fi
+  done 9< <(blocks "$1" "$2")
+  check "$1: there are commands" test $count -gt 0
+}
+
+# clear_away: the other words that the README has for it.
+clear_away() {
+  check "the README names the way back" grep -q '`cargo xtask uninstall`' "$job/README.md"
+  check "cargo xtask uninstall" cargo xtask uninstall --purge
+  umask 022
+}
+
+host_dump > /var/lib/lab/before
+walk README.md "sh packages"
+walk README.md sh
+check "the configuration is one" grep -q '^\[Interface\]' john.conf
+check "only root can read it" test "$(stat -c %a john.conf)" = 600
+check "the server runs" holds "api core server_status | grep -q '\"running\":true'"
+check "the host is as stored" holds "api core reconcile dry_run=true | grep -q '\"in_sync\":true'"
+echo "SKIPPED: the README's block for Ghost Mode: this machine has no Internet and no domain"
+clear_away
+rm john.conf
+
+# The manual begins with the programs on the machine and nothing set up; quickstart is how they come here, and says
+# what address it has taken.
+cargo xtask quickstart --no-proof > /var/lib/lab/log 2>&1 || cat /var/lib/lab/log
+for page in install daily trouble backup; do
+  walk docs/en/$page.md sh
+done
+check "all clients have a file" test "$(ls clients | wc -l)" = 5
+check "the port is the new one" holds "api core server_status | grep -q '\"port\":51830'"
+
+# The backup on a machine without anything.
+api core export_client client_name=john-laptop | sed 's/"timestamp":"[^"]*"//' > /var/lib/lab/client
+check "the server is taken off" /opt/phantom-wg/phantom/factory-reset --uninstall
+find /opt/phantom-wg -mindepth 1 -maxdepth 1 ! -name phantom -exec rm -r {} +
+check "nothing is stored" holds "api core list_clients | grep -q NOT_INITIALIZED || ! api core list_clients > /dev/null"
+walk docs/en/backup.md "sh restore"
+check "the clients have kept their keys" \
+  diff <(api core export_client client_name=john-laptop | sed 's/"timestamp":"[^"]*"//') /var/lib/lab/client
+rm -r clients john-laptop.conf phantom-backup.tar.gz
+clear_away
+rm /usr/local/sbin/cargo
+apt-get -qq purge -y jq libjq1 libonig5 > /dev/null 2>&1
+host_dump > /var/lib/lab/after
+check "the host is as it was" diff -u /var/lib/lab/before /var/lib/lab/after
+finish
