@@ -17,8 +17,17 @@ const PROGRAMS: [&str; 7] = [
 ];
 
 /// Where the commands of a block belong; `sh` alone is the server.
-const PLACES: [&str; 8] =
-    ["sh", "sh client", "sh internet", "sh elsewhere", "sh restore", "sh tests", "sh packages", "text"];
+const PLACES: [&str; 9] = [
+    "sh",
+    "sh client",
+    "sh internet",
+    "sh elsewhere",
+    "sh restore",
+    "sh tests",
+    "sh packages",
+    "sh compiler",
+    "text",
+];
 
 fn manual(lang: &str) -> Vec<Document> {
     Document::all_in(&format!("docs/{lang}"))

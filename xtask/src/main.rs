@@ -39,8 +39,8 @@ For everybody:
     --vm-only          nowhere else
     --quick | --long   leave out what takes long | add what takes minutes
     --suite S          release in the virtual machine: bookworm (default), trixie
-    --only PART        only fuzz (which --long adds), or this part of the virtual machine's, as in server,
-                       quickstart, namespace-repair, namespace (all parts of it)
+    --only PART        only fuzz or source (which --long adds), or this part of the virtual machine's, as in
+                       server, quickstart, newcomer, namespace-repair, namespace (all parts of it)
 
 For developers:
   lint               format, clippy, documentation, generated files, house rules, licences

@@ -3,6 +3,7 @@
 mod fuzz;
 mod machine;
 mod nginx;
+mod source;
 mod tally;
 
 use std::fs;
@@ -74,13 +75,18 @@ pub(crate) fn run(mut words: Words) -> Result<bool> {
         (false, false) => Extent::Normal,
     };
     let only = words.value("--only")?;
-    let only_fuzz = only.as_deref() == Some("fuzz");
-    let only_vm = words.flag("--vm-only") || (only.is_some() && !only_fuzz);
+    // Parts that need nothing of what the others build.
+    let apart: Option<fn(&mut Tally) -> Result> = match only.as_deref() {
+        Some("fuzz") => Some(fuzz::run),
+        Some("source") => Some(source::run),
+        _ => None,
+    };
+    let only_vm = words.flag("--vm-only") || (only.is_some() && apart.is_none());
     let suites = suites(&mut words, extent, only_vm)?;
     words.end()?;
     let mut tally = Tally::default();
-    if only_fuzz {
-        fuzz::run(&mut tally)?;
+    if let Some(run) = apart {
+        run(&mut tally)?;
         tally.close();
         return Ok(tally.is_good());
     }
@@ -95,11 +101,13 @@ pub(crate) fn run(mut words: Words) -> Result<bool> {
             tally.fail("cargo test", &problem.to_string());
         }
     }
-    if extent == Extent::Long
-        && !only_vm
-        && let Err(problem) = fuzz::run(&mut tally)
-    {
-        tally.fail("fuzz targets", &problem.to_string());
+    if extent == Extent::Long && !only_vm {
+        if let Err(problem) = fuzz::run(&mut tally) {
+            tally.fail("fuzz targets", &problem.to_string());
+        }
+        if let Err(problem) = source::run(&mut tally) {
+            tally.fail("from source", &problem.to_string());
+        }
     }
     for suite in suites {
         let name = format!("virtual machine of {suite}");

@@ -51,4 +51,31 @@ host_dump() {
     -o \( -type f -o -type l -o -type d \) -printf '%M %p %s %l\n' | sed 's/^\(d[^ ]* [^ ]*\) [0-9]*/\1/' | sort -k2
 }
 
+# blocks FILE INFO: the commands of the fenced blocks of this kind in a document below $documents.
+blocks() {
+  awk -v info="$2" '/^```/ { open = !open; take = open && substr($0, 4) == info; next }
+    take { sub(/ +#.*/, ""); if ($0 != "" && $0 !~ /^#/) print }' "$documents/$1"
+}
+
+# walk FILE INFO: does them one after the other, in this shell. Whatever the document did not tell is a failure: a status
+# other than 0, a word on standard error, an answer without success.
+walk() {
+  local command status count=0
+  while read -r command <&9; do
+    count=$((count + 1))
+    eval "$command" > /tmp/walk.out 2> /tmp/walk.err < /dev/null
+    status=$?
+    # What the package manager says of itself where nobody sits at a terminal.
+    sed -i '/^debconf: /d' /tmp/walk.err
+    if [ $status = 0 ] && [ ! -s /tmp/walk.err ] && ! grep -q '"success": *false' /tmp/walk.out; then
+      echo "ok $1: $command"
+    else
+      echo "FAIL $1: $command (status $status)"
+      cat /tmp/walk.err /tmp/walk.out | grep -v '[█▀▄]' | tail -n 25 | sed 's/^/    /'
+      failures=$((failures + 1))
+    fi
+  done 9< <(blocks "$1" "$2")
+  check "$1: there are commands" test $count -gt 0
+}
+
 finish() { exit $((failures > 0)); }
