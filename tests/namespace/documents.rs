@@ -96,6 +96,7 @@ fn moved(world: &World, config: &str) {
     world.sh(&format!("{}/factory-reset --uninstall; rm -r /opt/phantom-wg", programs().display()));
     assert!(!Path::new("/sys/class/net/wg_main").exists());
     walk(world, BACKUP, "sh restore");
+    walk(world, BACKUP, "sh restored");
     world.in_sync();
     assert_eq!(world.export("john-laptop"), config, "the same keys, and an end point that is a name");
     assert_eq!(world.ok(&["core", "list_clients"])["total"], 4);

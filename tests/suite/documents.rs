@@ -17,12 +17,13 @@ const PROGRAMS: [&str; 7] = [
 ];
 
 /// Where the commands of a block belong; `sh` alone is the server.
-const PLACES: [&str; 9] = [
+const PLACES: [&str; 10] = [
     "sh",
     "sh client",
     "sh internet",
     "sh elsewhere",
     "sh restore",
+    "sh restored",
     "sh tests",
     "sh packages",
     "sh compiler",

@@ -20,7 +20,8 @@ if [ "${3:-}" = inside ]; then
   export CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
   export CARGO_TARGET_DIR=/root/phantom-wg/target
   ip link set lo up
-  ip link add eth0 type dummy
+  ip link add eth0 type veth peer name far
+  ip link set far up
   ip addr add 192.0.2.10/24 dev eth0
   ip link set eth0 up
   ip route add default via 192.0.2.1
@@ -61,6 +62,7 @@ exec unshare --net --mount --propagation private --pid --fork --kill-child --uts
   mount -t sysfs sys "$root/sys"
   mount -t tmpfs dev "$root/dev"
   for file in null zero random urandom tty; do touch "$root/dev/$file"; mount --bind /dev/$file "$root/dev/$file"; done
+  ln -s /proc/self/fd "$root/dev/fd"
   mkdir -p "$root/dev/net" "$root/dev/shm" "$root/root/.cargo/bin"
   touch "$root/dev/net/tun"; mount --bind /dev/net/tun "$root/dev/net/tun"
   mount -t tmpfs run "$root/run"; mkdir -p "$root/run/lock"

@@ -44,10 +44,11 @@ check "the port is the new one" holds "api core server_status | grep -q '\"port\
 
 # The backup on a machine without anything.
 api core export_client client_name=john-laptop | sed 's/"timestamp":"[^"]*"//' > /var/lib/lab/client
-check "the server is taken off" /opt/phantom-wg/phantom/factory-reset --uninstall
-find /opt/phantom-wg -mindepth 1 -maxdepth 1 ! -name phantom -exec rm -r {} +
-check "nothing is stored" test "$(api core list_clients | jq -r .code)" = NOT_INITIALIZED
+check "the server is taken off" cargo xtask uninstall --purge
+check "nothing is stored" test ! -e /opt/phantom-wg
 walk docs/en/backup.md "sh restore"
+check "quickstart finds what is stored" cargo xtask quickstart --no-proof
+walk docs/en/backup.md "sh restored"
 check "the clients have kept their keys" \
   diff <(api core export_client client_name=john-laptop | sed 's/"timestamp":"[^"]*"//') /var/lib/lab/client
 rm -r clients john-laptop.conf phantom-backup.tar.gz
