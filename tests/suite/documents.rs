@@ -187,6 +187,8 @@ fn every_link_leads_somewhere() {
     let more = ["CONTRIBUTING.md", "ARCHITECTURE.md", "SECURITY.md"].map(Document::read);
     let documents: Vec<Document> = all().into_iter().chain(more).collect();
     let mut complaints = Vec::new();
+    let files = std::fs::read_dir(repository().join("docs/pictures")).unwrap();
+    let mut unseen: BTreeSet<_> = files.map(|file| file.unwrap().file_name()).collect();
     for document in &documents {
         let text = document.prose();
         for piece in text.split("](").skip(1) {
@@ -198,6 +200,7 @@ fn every_link_leads_somewhere() {
             let folder = document.path.parent().unwrap();
             let path = if path.is_empty() { document.path.clone() } else { folder.join(path) };
             let file = repository().join(&path);
+            unseen.remove(path.file_name().unwrap_or_default());
             let there = file.is_file() && (anchor.is_empty() || anchors(&file).contains(anchor));
             if !there {
                 complaints.push(format!("{}: {target}", document.path.display()));
@@ -205,6 +208,7 @@ fn every_link_leads_somewhere() {
         }
     }
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+    assert!(unseen.is_empty(), "no document shows {unseen:?}");
 }
 
 /// The anchors of a document's headings, as code hosts make them.

@@ -198,7 +198,7 @@ impl Drawing {
             let look = look_of(cells[column]);
             let mut end = column;
             let mut at = column;
-            while at < cells.len() && at <= end + 1 {
+            while at < cells.len() && at <= end + 2 {
                 if is_letter(cells[at]) && look_of(cells[at]) != look {
                     break;
                 }
@@ -267,8 +267,7 @@ impl Drawing {
         }
         let fonts =
             "ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono','Liberation Mono',monospace";
-        let _ =
-            writeln!(text, "<g font-family=\"{fonts}\" font-size=\"14\" lengthAdjust=\"spacingAndGlyphs\">");
+        let _ = writeln!(text, "<g font-family=\"{fonts}\" font-size=\"14\">");
         text.push_str(&self.letters);
         text.push_str("</g>\n</g>\n</svg>\n");
         text
