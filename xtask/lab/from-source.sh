@@ -45,11 +45,12 @@ export APT_CONFIG="$MMDEBSTRAP_APT_CONFIG"
 rm -f "$1"/var/cache/apt/archives/*.deb
 apt-get -qq -y --no-install-recommends --download-only install \
   wireguard-tools wireguard-go nftables iproute2 iputils-ping
-apt-get -qq -y --download-only install gcc libc6-dev ca-certificates jq
+apt-get -qq -y -o APT::Install-Recommends=true --download-only install gcc libc6-dev ca-certificates jq
 END
 mmdebstrap -q --variant=minbase --include=iproute2,procps \
   --skip=output/dev,cleanup/apt/lists,cleanup/apt/cache --aptopt='APT::Sandbox::User "root"' \
   --customize-hook="sh $dir/hooks/cache \"\$1\"" bookworm "$root"
+: > "$root/etc/resolv.conf"
 mkdir -p "$root"/root/{.cargo/registry,.rustup,phantom-wg} "$root/job"
 git -C "$checkout" archive HEAD | tar -x -C "$root/root/phantom-wg"
 cp -r "$here" "$root/job/lab"
