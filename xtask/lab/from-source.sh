@@ -64,7 +64,8 @@ exec unshare --net --mount --propagation private --pid --fork --kill-child --uts
   mount -t tmpfs dev "$root/dev"
   for file in null zero random urandom tty; do touch "$root/dev/$file"; mount --bind /dev/$file "$root/dev/$file"; done
   ln -s /proc/self/fd "$root/dev/fd"
-  mkdir -p "$root/dev/net" "$root/dev/shm" "$root/root/.cargo/bin"
+  mkdir -p "$root/dev/net" "$root/dev/shm" "$root/dev/pts" "$root/root/.cargo/bin"
+  mount -t devpts -o newinstance,ptmxmode=666 pts "$root/dev/pts"; ln -s pts/ptmx "$root/dev/ptmx"
   touch "$root/dev/net/tun"; mount --bind /dev/net/tun "$root/dev/net/tun"
   mount -t tmpfs run "$root/run"; mkdir -p "$root/run/lock"
   # Read only, below what may be written to and is thrown away.
