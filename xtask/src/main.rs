@@ -7,6 +7,8 @@
 
 mod bench;
 mod command;
+mod contents;
+mod dist;
 mod generate;
 mod lint;
 mod packages;
@@ -48,6 +50,8 @@ For developers:
   pictures           take the pictures of the documents anew, from programs that run
   bench [--quick]    measure, and write target/bench/results.md and .json
     --only WORD        only the parts whose name contains the word
+  dist               make the Debian package and the tarball, in target/dist
+    --out DIR          in another folder
   vm build           build the virtual machine's image now (otherwise done when first needed)
   vm run -- CMD      run a command in a fresh virtual machine
     --suite S          as above
@@ -66,6 +70,7 @@ fn main() -> ExitCode {
         "generate" => generate::run(words),
         "pictures" => pictures::run(words),
         "bench" => bench::run(words),
+        "dist" => dist::run(words),
         "vm" => vm::run(words),
         // The far sides of quickstart's proof and the inside of bench: this program in another namespace.
         quickstart::CLIENT_SIDE => quickstart::client_side(),

@@ -1,36 +1,16 @@
 //! Putting programs, manual pages and completions where Debian looks for an administrator's own.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::manifest::{Manifest, write};
 use super::server::PROGRAMS_DIR;
+use crate::contents::{PROGRAMS, RESET, RESET_DIR, RESET_SCRIPT, TEXTS, files};
 use crate::problem::{Context as _, Problem, Result};
 use crate::workspace;
 
-/// The programs of the server.
-const PROGRAMS: [&str; 7] = [
-    "phantom-api",
-    "phantom-wg",
-    "phantom-wg-device",
-    "phantom-ghost",
-    "phantom-multihop",
-    "phantom-casper",
-    "phantom-casper-ios",
-];
-
-/// The folder of the factory reset, which is no everyday command, and the path under which it is known.
-const RESET_DIR: &str = "/opt/phantom-wg/phantom";
-const RESET_SCRIPT: &str = "factory-reset.sh";
-
-/// Folders of generated files, below `docs/` or the folder of the programs, and where their files belong.
-const TEXTS: [(&str, &str); 5] = [
-    ("man", "/usr/local/share/man/man1"),
-    ("man/tr", "/usr/local/share/man/tr/man1"),
-    ("completions/bash", "/usr/local/share/bash-completion/completions"),
-    ("completions/zsh", "/usr/local/share/zsh/site-functions"),
-    ("completions/fish", "/usr/local/share/fish/vendor_completions.d"),
-];
+/// Where an administrator's own manual pages and completions lie.
+const SHARE: &str = "/usr/local/share";
 
 /// Folders that the server makes when it is set up or started.
 const MADE_BY_THE_SERVER: [&str; 3] = ["/etc/wireguard", "/etc/sysctl.d", "/run/wireguard"];
@@ -43,16 +23,16 @@ pub(super) fn run(built: &Path, manifest: &mut Manifest) -> Result<bool> {
         changed |= place(&built.join(program), &Path::new(PROGRAMS_DIR).join(program), 0o755, manifest)?;
     }
     let reset = Path::new(RESET_DIR);
-    changed |= place(&built.join("factory-reset"), &reset.join("factory-reset"), 0o755, manifest)?;
+    changed |= place(&built.join(RESET), &reset.join(RESET), 0o755, manifest)?;
     let beside = built.join(RESET_SCRIPT);
     let script =
         if beside.is_file() { beside } else { workspace::root().join("factory-reset").join(RESET_SCRIPT) };
     place(&script, &reset.join(RESET_SCRIPT), 0o755, manifest)?;
     let docs = if built.join("man").is_dir() { built.to_owned() } else { workspace::root().join("docs") };
-    for (from, to) in TEXTS {
-        for file in files(&docs.join(from))? {
+    for texts in TEXTS {
+        for file in files(&docs.join(texts.from))? {
             let name = file.file_name().unwrap_or_default();
-            place(&file, &Path::new(to).join(name), 0o644, manifest)?;
+            place(&file, &Path::new(SHARE).join(texts.share).join(name), 0o644, manifest)?;
         }
     }
     println!(
@@ -84,19 +64,4 @@ fn place(from: &Path, to: &Path, mode: u32, manifest: &mut Manifest) -> Result<b
     manifest.add_file(to)?;
     write(to, &content, mode)?;
     Ok(true)
-}
-
-fn files(dir: &Path) -> Result<Vec<PathBuf>> {
-    if !dir.is_dir() {
-        return Ok(Vec::new());
-    }
-    let mut found = Vec::new();
-    for entry in fs::read_dir(dir).context(dir.display())? {
-        let path = entry.context(dir.display())?.path();
-        if path.is_file() {
-            found.push(path);
-        }
-    }
-    found.sort();
-    Ok(found)
 }
