@@ -42,7 +42,8 @@ For everybody:
     --quick | --long   leave out what takes long | add what takes minutes
     --suite S          release in the virtual machine: bookworm (default), trixie
     --only PART        only fuzz or source (which --long adds), or this part of the virtual machine's, as in
-                       server, quickstart, newcomer, namespace-repair, namespace (all parts of it)
+                       server, quickstart, newcomer, package, package-ufw, namespace-repair,
+                       namespace (all parts of it)
 
 For developers:
   lint               format, clippy, documentation, generated files, house rules, licences

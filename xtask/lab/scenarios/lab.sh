@@ -39,7 +39,7 @@ host_dump() {
   echo "# rules"; ip rule; ip -6 rule
   echo "# routes"; ip route show table all | sort; ip -6 route show table main | grep -v '^fe80' | sort
   # The ufw and iptables programs leave empty tables behind that only look.
-  echo "# nft"; nft list ruleset 2> /dev/null | sed '/^table .*{$/{N;/\n}$/d}'
+  echo "# nft"; nft -s list ruleset 2> /dev/null | sed '/^table .*{$/{N;/\n}$/d}'
   echo "# settings"; sysctl -n net.ipv4.ip_forward
   echo "# ufw"; grep -h '^### tuple' /etc/ufw/user*.rules 2> /dev/null
   echo "# units"; systemctl list-unit-files --no-legend --plain --no-pager | sort; systemctl --failed --no-legend --plain

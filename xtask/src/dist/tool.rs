@@ -11,7 +11,7 @@ const VERSION: &str = "3.8.0";
 
 /// The program: that of `PATH` if it has the version, else one that is built once and kept in `/var/tmp/phantom-wg-tools`
 /// or where `PHANTOM_TOOLS` says.
-pub(super) fn cargo_deb() -> Result<PathBuf> {
+pub(crate) fn cargo_deb() -> Result<PathBuf> {
     let said = |program: &PathBuf| Cmd::new(program).arg("--version").read();
     let right = |program: &PathBuf| said(program).is_ok_and(|said| said.ends_with(VERSION));
     let installed = PathBuf::from("cargo-deb");

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::{Extent, Tally};
 use crate::command::Cmd;
+use crate::dist;
 use crate::problem::{Context as _, Problem, Result};
 use crate::vm::Suite;
 use crate::vm::machine::{self, Job, Kind};
@@ -76,14 +77,21 @@ impl Part {
     }
 }
 
-/// Walks through the life of a server, as scripts; `lab.sh` is what they share.
-const SCENARIOS: [(&str, Kind, &str); 4] = [
+/// Walks through the life of a server, as scripts; `lab.sh` is what they share, and `packages.sh` those of the package.
+const SCENARIOS: [(&str, Kind, &str); 6] = [
     ("server", Kind::Full, include_str!("../../lab/scenarios/server.sh")),
     ("multihop", Kind::Full, include_str!("../../lab/scenarios/multihop.sh")),
     ("quickstart", Kind::Bare, include_str!("../../lab/scenarios/quickstart.sh")),
     ("newcomer", Kind::Bare, include_str!("../../lab/scenarios/newcomer.sh")),
+    ("package", Kind::Bare, include_str!("../../lab/scenarios/package.sh")),
+    ("package-ufw", Kind::Bare, include_str!("../../lab/scenarios/package-ufw.sh")),
 ];
-const SHARED: &str = include_str!("../../lab/scenarios/lab.sh");
+const SHARED: [(&str, &str); 2] = [
+    ("lab", include_str!("../../lab/scenarios/lab.sh")),
+    ("packages", include_str!("../../lab/scenarios/packages.sh")),
+];
+/// What the names of the scenarios of the Debian package begin with.
+const PACKAGE: &str = "package";
 
 /// Programs there run ten to twenty times slower than here. What only the long mode runs has more time.
 const LIMIT: Duration = Duration::from_mins(20);
@@ -98,13 +106,18 @@ pub(super) fn run(
     tally: &mut Tally,
 ) -> Result {
     let job_dir = workspace::target_dir()?.join("vm").join(suite.to_string());
-    gather(&job_dir, programs)?;
     let all = tasks(Extent::Long, None).into_iter().map(|task| task.name);
-    let tasks = tasks(extent, only);
+    let mut tasks = tasks(extent, only);
     if let Some(only) = only.filter(|_| tasks.is_empty()) {
         let all: Vec<_> = all.collect();
         return Err(Problem::new(format!("'{only}' is no part; there are {}", all.join(", "))));
     }
+    if let Err(problem) = dist::cargo_deb() {
+        for task in tasks.extract_if(.., |task| task.name.starts_with(PACKAGE)) {
+            tally.skip(&format!("{suite}: {}", task.name), &problem.to_string());
+        }
+    }
+    gather(&job_dir, programs, &tasks)?;
     for task in tasks {
         in_machine(suite, &job_dir, task, tally);
     }
@@ -165,21 +178,22 @@ fn in_machine(suite: Suite, files: &Path, task: Task, tally: &mut Tally) {
     }
 }
 
-/// Puts programs, tests and scenarios into the folder that becomes `/job`, without what only a debugger reads.
-fn gather(job_dir: &Path, programs: &Path) -> Result {
+/// Puts programs, scenarios, and the test programs and packages that the tasks need into the folder that becomes `/job`,
+/// without what only a debugger reads.
+fn gather(job_dir: &Path, programs: &Path, tasks: &[Task]) -> Result {
     let _ = fs::remove_dir_all(job_dir);
     let folder = |name: &str| -> Result<PathBuf> {
         let folder = job_dir.join(name);
         fs::create_dir_all(&folder).context(folder.display())?;
         Ok(folder)
     };
-    let (bin, tests, scenarios) = (folder("bin")?, folder("tests")?, folder("scenarios")?);
+    let (bin, scenarios) = (folder("bin")?, folder("scenarios")?);
     for entry in fs::read_dir(programs).context(programs.display())? {
         let path = entry.context(programs.display())?.path();
         strip(&path, &bin.join(path.file_name().unwrap_or_default()))?;
     }
-    let tasks = workspace::build(["build", "-p", "xtask"])?;
-    for program in tasks.iter().filter(|program| program.target == "xtask") {
+    let own = workspace::build(["build", "-p", "xtask"])?;
+    for program in own.iter().filter(|program| program.target == "xtask") {
         strip(&program.path, &bin.join(&program.target))?;
     }
     Cmd::line("cp").arg(workspace::root().join("factory-reset/factory-reset.sh")).arg(&bin).quiet()?;
@@ -191,6 +205,19 @@ fn gather(job_dir: &Path, programs: &Path) -> Result {
     Cmd::line("cp").arg(workspace::root().join("README.md")).arg(job_dir).quiet()?;
     fs::create_dir_all(job_dir.join("docs")).context(job_dir.display())?;
     Cmd::line("cp -r").arg(docs.join("en")).arg(job_dir.join("docs")).quiet()?;
+    for (name, text) in SCENARIOS.map(|(name, _, text)| (name, text)).into_iter().chain(SHARED) {
+        fs::write(scenarios.join(format!("{name}.sh")), text).context(name)?;
+    }
+    if tasks.iter().any(|task| task.name.starts_with(PACKAGE)) {
+        dist::for_tests(programs, &folder("packages")?)?;
+    }
+    if tasks.iter().any(|task| PARTS.iter().any(|part| part.name == task.name)) {
+        test_programs(&folder("tests")?)?;
+    }
+    Ok(())
+}
+
+fn test_programs(tests: &Path) -> Result {
     let built = workspace::build("test --workspace --all-features --no-run --tests".split(' '))?;
     for (package, target) in PROGRAMS.into_iter().chain([NAMESPACE]) {
         let mut all = built.iter().filter(|test| test.test && test.kind == "test");
@@ -198,9 +225,6 @@ fn gather(job_dir: &Path, programs: &Path) -> Result {
             return Err(Problem::new(format!("{package} has no test program {target}")));
         };
         strip(&test.path, &tests.join(target))?;
-    }
-    for (name, _, text) in SCENARIOS.into_iter().chain([("lab", Kind::Full, SHARED)]) {
-        fs::write(scenarios.join(format!("{name}.sh")), text).context(name)?;
     }
     Ok(())
 }
