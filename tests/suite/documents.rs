@@ -36,8 +36,14 @@ fn manual(lang: &str) -> Vec<Document> {
 
 /// Everything that is written for users.
 fn all() -> Vec<Document> {
-    let single =
-        ["README.md", "docs/ghost.md", "docs/multihop.md", "docs/factory-reset.md", "docs/phantom-wg.md"];
+    let single = [
+        "README.md",
+        "docs/ghost.md",
+        "docs/multihop.md",
+        "docs/factory-reset.md",
+        "docs/phantom-wg.md",
+        "docs/packages.md",
+    ];
     single.into_iter().map(Document::read).chain(manual("en")).chain(manual("tr")).collect()
 }
 
