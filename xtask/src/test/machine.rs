@@ -153,7 +153,8 @@ fn tasks(extent: Extent, only: Option<&str>) -> Vec<Task> {
         name,
         kind,
         command: format!("bash scenarios/{name}.sh"),
-        limit: LIMIT,
+        // The package manager unpacks everything again and again.
+        limit: if name.starts_with(PACKAGE) { LIMIT * 2 } else { LIMIT },
     });
     parts.chain(scenarios).collect()
 }
