@@ -40,8 +40,11 @@ case $LAB_PHASE in
   check "boot: nothing failed" soon "! systemctl --failed --no-legend | grep -E 'phantom|wg-quick' && systemctl is-active wg-quick@wg_main && $in_sync"
   check "boot: a client connects" client_up
   check "boot: a connection through the server" talks
-  flock /run/phantom-wg/lock sleep 40 &
-  check "remove: refused while another change holds the lock" holds "! apt remove phantom-wg && test \"\$(dpkg-query -W -f '\${db:Status-Status}' phantom-wg)\" = installed && $in_sync"
+  flock -F /run/phantom-wg/lock sleep 600 &
+  holder=$!
+  check "remove: refused while another change holds the lock" holds "! apt remove phantom-wg && test \"\$(dpkg-query -W -f '\${db:Status-Status}' phantom-wg)\" = installed"
+  kill $holder
+  check "remove: refused, it has changed nothing" holds "$in_sync"
   check "remove: refused, it has dropped nobody" still_talks 5
   check "remove" apt remove phantom-wg
   check "remove: the server is off the host" gone
