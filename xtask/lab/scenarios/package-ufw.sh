@@ -23,7 +23,7 @@ case $LAB_PHASE in
   check "boot: a client connects" client_up
   client_down
   check "remove" apt remove phantom-wg
-  check "the rules of others alone are left" holds "gone && ufw status | grep -q '22/tcp' && ! ufw status | grep -q phantom-wg"
+  check "the rules of others alone are left" holds "gone && ufw status | grep -q '22/tcp' && ! ufw status | grep phantom-wg"
   check "purge" apt purge phantom-wg
   check "what came along goes" apt autoremove --purge
   host_dump > /var/lib/lab/after

@@ -17,7 +17,7 @@ check "it proves a ping" grep -q '^  ok .*ping 10.8.0.1' /var/lib/lab/first
 check "it proves a DNS query" grep -q '^  ok .*DNS query' /var/lib/lab/first
 check "it proves a file through the NAT" grep -q '^  ok .*file over HTTP' /var/lib/lab/first
 check "the server is in the kernel" holds "api core server_status | grep -q '\"backend\":\"kernel\"'"
-check "nothing of the proof is left" holds "! ip link | grep -q proof; ! ip rule | grep -q 77357; ! ip netns | grep -q ."
+check "nothing of the proof is left" holds "! ip link | grep proof && ! ip rule | grep 77357 && ! ip netns | grep ."
 check "the manual is there" test -e /usr/local/share/man/man1/phantom-api.1
 
 first_key=$(api core export_client client_name=first-client)
@@ -26,7 +26,7 @@ check "again: the client keeps its keys" test "$(api core export_client client_n
 
 check "uninstall" uninstall
 check "the stored state stays" test -s /opt/phantom-wg/data/phantom.db
-check "the programs and the link are gone" holds "! test -e /usr/local/bin/phantom-api; ! ip link show wg_main; ! nft list table inet phantom_wg"
+check "the programs and the link are gone" holds "! test -e /usr/local/bin/phantom-api && ! ip link show wg_main && ! nft list table inet phantom_wg"
 check "quickstart finds the stored state" quickstart
 check "the client has kept its keys" test "$(api core export_client client_name=first-client | sed 's/"timestamp":"[^"]*"//')" = "$(sed 's/"timestamp":"[^"]*"//' <<< "$first_key")"
 check "uninstall --purge" uninstall --purge
