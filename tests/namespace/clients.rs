@@ -102,7 +102,9 @@ fn nobody_loses_a_packet_while_others_come_and_go() {
             }
         }
         let (sent, answered) = ping.stop();
-        assert_eq!(sent, answered, "packets were lost");
+        let counters =
+            || world.sh("ip -s -s link; ip netns exec c1 ip -s -s link; nstat -az 2>/dev/null || true");
+        assert_eq!(sent, answered, "packets were lost\n{}", counters());
         world.in_sync();
     });
 }

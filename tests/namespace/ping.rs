@@ -1,5 +1,6 @@
 //! `ping`, without the program: ICMP echo requests (RFC 792) over a raw socket.
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -48,9 +49,11 @@ impl Steady {
         let told = so_far.clone();
         let thread = on(at, move || {
             let socket = open(address).unwrap();
-            let (mut sent, mut answered) = (0, 0);
+            let began = Instant::now();
+            let (mut sent, mut open_ones) = (0, BTreeSet::new());
             while sent < u16::MAX && stopped.try_recv().is_err() {
                 sent += 1;
+                open_ones.insert(sent);
                 told.store(sent, Ordering::Relaxed);
                 let next = Instant::now() + pause;
                 // Whoever has no room for a packet has not lost it.
@@ -58,13 +61,17 @@ impl Steady {
                     std::thread::yield_now();
                 }
                 // One that comes after the next was sent is a late answer, no lost one.
-                answered += drain(&socket, next);
+                drain(&socket, next, &mut open_ones);
             }
+            let whole = began.elapsed();
             let end = Instant::now() + Duration::from_secs(20);
-            while answered < sent && Instant::now() < end {
-                answered += drain(&socket, (Instant::now() + Duration::from_millis(50)).min(end));
+            while !open_ones.is_empty() && Instant::now() < end {
+                drain(&socket, (Instant::now() + Duration::from_millis(50)).min(end), &mut open_ones);
             }
-            (sent, answered)
+            if (1..10).contains(&open_ones.len()) {
+                eprintln!("{sent} requests in {whole:?}; without an answer: {open_ones:?}");
+            }
+            (sent, sent - u16::try_from(open_ones.len()).unwrap())
         });
         Self { stop, sent: so_far, thread }
     }
@@ -138,6 +145,9 @@ fn answer(socket: &UdpSocket, number: u16, until: Instant) -> bool {
     std::iter::from_fn(|| receive(socket, until)).any(|found| found == number)
 }
 
-fn drain(socket: &UdpSocket, until: Instant) -> u16 {
-    u16::try_from(std::iter::from_fn(|| receive(socket, until)).count()).unwrap()
+/// Takes answers in, until then.
+fn drain(socket: &UdpSocket, until: Instant, open_ones: &mut BTreeSet<u16>) {
+    for number in std::iter::from_fn(|| receive(socket, until)) {
+        open_ones.remove(&number);
+    }
 }

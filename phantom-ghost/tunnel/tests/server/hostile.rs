@@ -11,6 +11,7 @@ use phantom_tunnel::limits::{Limits, Rate};
 use phantom_tunnel::server::Server;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::sync::Mutex;
 
 use crate::program::{Program, resident};
 use crate::support::{Client, PATIENCE, Rig, ask, connect, unlimited, upgrade};
@@ -70,12 +71,16 @@ async fn echoes(client: &mut Client<tokio_rustls::client::TlsStream<TcpStream>>,
 /// Between the rounds of an attack that is not a flood.
 const PAUSE: Duration = Duration::from_millis(10);
 
+/// One attack at a time: each takes all of the machine that it gets, and is compared with a moment before.
+static ALONE: Mutex<()> = Mutex::const_new(());
+
 /// Runs `attack` against a server in a process of its own while a tunnel is used.
 async fn under<F: Future<Output = ()> + Send + 'static>(
     name: &str,
     attack: impl Fn(std::net::SocketAddr, String, u16) -> F,
 ) {
     const TIME: Duration = Duration::from_millis(1500);
+    let _alone = ALONE.lock().await;
     let echo = Echo::start();
     let (program, secret) = Program::configured(echo.port).await;
     let right = upgrade(secret.reveal(), echo.port);
