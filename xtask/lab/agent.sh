@@ -3,7 +3,8 @@
 # the machine. Its phase, one higher after each reboot that the job asks for, lies in /var/lib/lab.
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8
 state=/var/lib/lab
-systemctl is-system-running --wait > /dev/null 2>&1
+# A boot that does not end is for the job to see.
+timeout 180 systemctl is-system-running --wait > /dev/null 2>&1
 exec 3<> /dev/virtio-ports/lab
 
 if [ ! -e $state/phase ]; then

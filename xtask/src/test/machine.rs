@@ -77,17 +77,22 @@ impl Part {
     }
 }
 
-/// Walks through the life of a server, as scripts; `lab.sh` is what they share, and `packages.sh` those of the package.
-const SCENARIOS: [(&str, Kind, &str); 6] = [
+/// Walks through the life of a server, as scripts; `lab.sh` is what they share, `exits.sh` what those about exits
+/// share, and `packages.sh` those of the package.
+const SCENARIOS: [(&str, Kind, &str); 7] = [
     ("server", Kind::Full, include_str!("../../lab/scenarios/server.sh")),
     ("multihop", Kind::Full, include_str!("../../lab/scenarios/multihop.sh")),
+    (WEATHER, Kind::Full, include_str!("../../lab/scenarios/weather.sh")),
     ("quickstart", Kind::Bare, include_str!("../../lab/scenarios/quickstart.sh")),
     ("newcomer", Kind::Bare, include_str!("../../lab/scenarios/newcomer.sh")),
     ("package", Kind::Bare, include_str!("../../lab/scenarios/package.sh")),
     ("package-ufw", Kind::Bare, include_str!("../../lab/scenarios/package-ufw.sh")),
 ];
-const SHARED: [(&str, &str); 2] = [
+/// The one that has to wait for ten minutes: for the long mode.
+const WEATHER: &str = "weather";
+const SHARED: [(&str, &str); 3] = [
     ("lab", include_str!("../../lab/scenarios/lab.sh")),
+    ("exits", include_str!("../../lab/scenarios/exits.sh")),
     ("packages", include_str!("../../lab/scenarios/packages.sh")),
 ];
 /// What the names of the scenarios of the Debian package begin with.
@@ -148,7 +153,9 @@ fn tasks(extent: Extent, only: Option<&str>) -> Vec<Task> {
         ),
         limit: if part.usual { LIMIT } else { LONG_LIMIT },
     });
-    let scenarios = SCENARIOS.into_iter().filter(|one| only.is_none_or(|only| only == one.0));
+    let usual = |name: &str| name != WEATHER || extent == Extent::Long;
+    let wanted = |name: &str| only.map_or_else(|| usual(name), |only| only == name);
+    let scenarios = SCENARIOS.into_iter().filter(|one| wanted(one.0));
     let scenarios = scenarios.map(|(name, kind, _)| Task {
         name,
         kind,
