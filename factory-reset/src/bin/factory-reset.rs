@@ -17,7 +17,7 @@ fn main() -> ExitCode {
 }
 
 fn open(paths: &Paths, programs: PathBuf) -> Host {
-    Host::linux(LinuxOptions {
+    Host::linux_small(LinuxOptions {
         run_dir: paths.run_dir().to_path_buf(),
         logs_dir: paths.logs_dir(),
         marks: Marks::new(paths.instance()),

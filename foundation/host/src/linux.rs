@@ -10,6 +10,7 @@ mod firewall;
 mod misc;
 mod netlink;
 mod network;
+mod no_resolver;
 mod resolver;
 mod services;
 mod tunnel;
@@ -24,12 +25,13 @@ pub use files::LinuxFiles;
 pub use firewall::LinuxFirewall;
 pub use misc::{LinuxClock, LinuxRandom, LinuxSockets, LinuxSysctl};
 pub use network::LinuxNetwork;
+pub use no_resolver::NoResolver;
 pub use resolver::LinuxResolver;
 pub use services::{BuiltinServices, ServiceOptions, SystemdServices};
 pub use tunnel::LinuxTunnel;
 pub use wireguard::LinuxWireGuard;
 
-use crate::{Host, Marks, Programs};
+use crate::{Host, Marks, Programs, Resolver};
 
 /// What the Linux host has to know of an installation.
 #[derive(Clone, Debug)]
@@ -48,15 +50,25 @@ impl Host {
     /// The machine this process runs on. Opens nothing and starts nothing; what it finds missing is said by the call
     /// that needs it.
     pub fn linux(options: LinuxOptions) -> Self {
+        Self::linux_with(options, Arc::new(LinuxFirewall::new()), Arc::new(LinuxResolver))
+    }
+
+    /// The same for a small program that asks no DNS server ([`NoResolver`]) and starts iptables without the crate of
+    /// that name ([`LinuxFirewall::small`]): neither the DNS library nor regular expressions are linked into it.
+    pub fn linux_small(options: LinuxOptions) -> Self {
+        Self::linux_with(options, Arc::new(LinuxFirewall::small()), Arc::new(NoResolver))
+    }
+
+    fn linux_with(options: LinuxOptions, firewall: Arc<LinuxFirewall>, resolver: Arc<dyn Resolver>) -> Self {
         let LinuxOptions { run_dir, logs_dir, marks, programs } = options;
         Self {
             wireguard: Arc::new(LinuxWireGuard::new()),
             network: Arc::new(LinuxNetwork::new()),
-            firewall: Arc::new(LinuxFirewall::new()),
+            firewall,
             sysctl: Arc::new(LinuxSysctl),
             services: services::detect(ServiceOptions { run_dir, logs_dir, marks }),
             sockets: Arc::new(LinuxSockets),
-            resolver: Arc::new(LinuxResolver),
+            resolver,
             tunnel: Arc::new(LinuxTunnel::new(&programs)),
             files: Arc::new(LinuxFiles),
             clock: Arc::new(LinuxClock),

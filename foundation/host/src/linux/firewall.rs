@@ -20,6 +20,7 @@ use std::sync::OnceLock;
 use ipnetwork::IpNetwork;
 
 use self::state::{Backend, State};
+use self::xtables::Start;
 use super::command::{Program, find};
 use crate::{
     Firewall, FirewallKind, FirewallQuery, FirewallReport, HostError, InForce, Marks, Result, Ruleset,
@@ -30,8 +31,9 @@ use crate::{
 const FORGET_TRIES: u32 = 200;
 
 /// The host's packet filter.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct LinuxFirewall {
+    start: Start,
     forced: Option<FirewallKind>,
     found: OnceLock<FirewallKind>,
 }
@@ -39,15 +41,30 @@ pub struct LinuxFirewall {
 impl LinuxFirewall {
     /// Takes the packet filter that the host has; looks for it when it is first needed.
     pub fn new() -> Self {
-        Self::default()
+        Self { start: xtables::through_crate, forced: None, found: OnceLock::new() }
+    }
+    /// The same without the `iptables` crate, for a small program: it works alike, and brings no regular expressions.
+    pub fn small() -> Self {
+        Self { start: xtables::directly, ..Self::new() }
     }
     /// Takes this packet filter, whatever else there is.
     pub fn with_kind(kind: FirewallKind) -> Self {
-        Self { forced: Some(kind), found: OnceLock::new() }
+        Self::new().of_kind(kind)
+    }
+    /// The same, but with this packet filter.
+    #[must_use]
+    pub fn of_kind(self, kind: FirewallKind) -> Self {
+        Self { forced: Some(kind), ..self }
     }
 
     fn observe(&self, marks: &Marks, wanted: &Ruleset) -> Result<State> {
-        State::observe(Backend::of(self.kind()?), marks, wanted)
+        State::observe(self.start, Backend::of(self.kind()?), marks, wanted)
+    }
+}
+
+impl Default for LinuxFirewall {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -112,7 +129,7 @@ impl Firewall for LinuxFirewall {
     }
 
     fn report(&self, marks: &Marks, query: &FirewallQuery) -> Result<FirewallReport> {
-        Ok(report::report(marks, query))
+        Ok(report::report(self.start, marks, query))
     }
 
     /// By the `conntrack` program; without it [`HostError::Unsupported`].

@@ -29,7 +29,10 @@ fn on_both(test: &str, body: impl Fn(LinuxFirewall)) {
     in_namespace(test, &NEEDS, || {
         for variant in VARIANTS {
             choose_iptables(variant);
-            body(LinuxFirewall::with_kind(FirewallKind::Iptables));
+            // With the crate of that name, and without it.
+            for firewall in [LinuxFirewall::new(), LinuxFirewall::small()] {
+                body(firewall.of_kind(FirewallKind::Iptables));
+            }
             println!("{variant}: good");
         }
     });

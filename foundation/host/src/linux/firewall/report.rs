@@ -9,18 +9,18 @@ use serde_json::Value;
 use super::nft::{self, Place, Table, TableFamily};
 use super::rules::Family;
 use super::ufw;
-use super::xtables::{self, At, Listing, addresses, target};
+use super::xtables::{self, At, Listing, Start, addresses, target};
 use crate::linux::command::find;
 use crate::{FirewallQuery, FirewallReport, Marks, UfwReport};
 
 /// Asks everybody. A part that cannot be read stays empty.
-pub(super) fn report(marks: &Marks, query: &FirewallQuery) -> FirewallReport {
+pub(super) fn report(start: Start, marks: &Marks, query: &FirewallQuery) -> FirewallReport {
     let mut report = FirewallReport { ufw: ufw_report(marks, query), ..FirewallReport::default() };
     let chains = nft::kernel::chains().ok().flatten().unwrap_or_default();
     for at in
         xtables::existing(&chains).into_iter().filter(|at| at.family == Family::V4 && at.program().is_some())
     {
-        if let Ok(listing) = at.list() {
+        if let Ok(listing) = at.list(start) {
             add_xtables(&mut report, at, &listing, query);
         }
     }

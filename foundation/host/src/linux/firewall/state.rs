@@ -7,7 +7,7 @@ use super::nft::kernel::SeenChain;
 use super::nft::{self, Place, Rules};
 use super::rules::{Family, Plain};
 use super::ufw;
-use super::xtables::{self, At, Chains, Listing, Names, TABLES, Variant};
+use super::xtables::{self, At, Chains, Listing, Names, Start, TABLES, Variant};
 use crate::linux::command::find;
 use crate::{FirewallKind, Hook, InForce, Marks, Result, Ruleset, Verdict};
 
@@ -101,6 +101,7 @@ struct Xtable {
 
 /// The packet filters as they are, beside what is wanted of them.
 pub(super) struct State {
+    start: Start,
     backend: Backend,
     wanted: Wanted,
     /// Our own table is loaded.
@@ -114,12 +115,13 @@ pub(super) struct State {
 impl State {
     /// Looks at what is loaded. On a host that uses nothing but nftables this is one process; each table of
     /// iptables that forwarded packets pass is one more.
-    pub(super) fn observe(backend: Backend, marks: &Marks, ruleset: &Ruleset) -> Result<Self> {
+    pub(super) fn observe(start: Start, backend: Backend, marks: &Marks, ruleset: &Ruleset) -> Result<Self> {
         let wanted = Wanted::new(backend, marks, ruleset)?;
         let chains = nft::kernel::chains()?.unwrap_or_default();
-        let (xtables, managed) = observe_xtables(backend, &wanted, &chains)?;
+        let (xtables, managed) = observe_xtables(start, backend, &wanted, &chains)?;
+        let (own_loaded, own_right) = (false, false);
         let mut state =
-            Self { own_loaded: false, own_right: false, foreign: Plan::default(), backend, wanted, xtables };
+            Self { start, own_loaded, own_right, foreign: Plan::default(), backend, wanted, xtables };
         state.observe_nft(&chains, managed)?;
         Ok(state)
     }
@@ -186,7 +188,7 @@ impl State {
         }
         for table in &self.xtables {
             if !table.holds(&self.wanted.names) {
-                table.at.apply(&self.wanted.names, &table.listing, &table.chains)?;
+                table.at.apply(self.start, &self.wanted.names, &table.listing, &table.chains)?;
             }
         }
         Ok(())
@@ -201,6 +203,7 @@ impl Xtable {
 
 /// The tables of iptables that concern us, and the tables of nftables that are iptables' business.
 fn observe_xtables(
+    start: Start,
     backend: Backend,
     wanted: &Wanted,
     chains: &[SeenChain],
@@ -216,7 +219,7 @@ fn observe_xtables(
         {
             continue;
         }
-        let listing = match at.list_if(existing.contains(&at)) {
+        let listing = match at.list_if(start, existing.contains(&at)) {
             Ok(listing) => listing,
             // Somebody put rules there that iptables does not understand: then it is a table of nftables.
             Err(_) if at.variant == Variant::Nft && backend == Backend::Nft => continue,

@@ -1,31 +1,30 @@
 //! iptables: our chains with one jump each, in either of the two implementations that a host may have, and for both
 //! families.
 //!
-//! Listing, and putting in and taking out of jumps, go through the `iptables` crate; the chains themselves are
-//! filled by `iptables-restore`, which replaces all chains of a table in one step.
+//! Listing, and putting in and taking out of jumps, go through the `iptables` crate (see [`start`]); the chains
+//! themselves are filled by `iptables-restore`, which replaces all chains of a table in one step.
 
 mod listing;
 mod render;
+mod start;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use iptables::IPTables;
-
 pub(super) use listing::{Listing, addresses, target};
 pub(super) use render::{accepts, rules_for};
+pub(super) use start::{Start, directly, through_crate};
 
+use self::start::LOCK_WAIT;
 use super::nft::kernel::SeenChain;
 use super::nft::{Place, TableFamily};
 use super::rules::{Family, Rendered, checksum};
-use crate::linux::command::{Output, Program, find};
+use crate::linux::command::{Program, find};
 use crate::{Hook, HostError, Marks, Result};
 
 /// Longest name of a chain: `XT_EXTENSION_MAXNAMELEN` (29) of `linux/netfilter/x_tables.h` less the NUL.
 const CHAIN_MAX: usize = 28;
-/// How long iptables waits for another iptables (`-w`), in seconds.
-const LOCK_WAIT: &str = "20";
 
 /// Who keeps the tables. A host can have both at once, and a packet then passes both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -145,14 +144,14 @@ impl At {
     }
 
     /// Its chains and rules.
-    pub(super) fn list(self) -> Result<Listing> {
-        let text = self.execute("-S")?;
+    pub(super) fn list(self, start: Start) -> Result<Listing> {
+        let text = self.execute(start, "-S")?;
         Ok(Listing::parse(&String::from_utf8_lossy(&text)))
     }
 
     /// The same, if it exists; listing one that does not would load it.
-    pub(super) fn list_if(self, exists: bool) -> Result<Listing> {
-        if exists { self.list() } else { Ok(Listing::default()) }
+    pub(super) fn list_if(self, start: Start, exists: bool) -> Result<Listing> {
+        if exists { self.list(start) } else { Ok(Listing::default()) }
     }
 
     /// The table of nftables that it is.
@@ -163,7 +162,7 @@ impl At {
 
     /// Brings our chains in this table to exactly these, from what was listed. New chains are filled before they
     /// are jumped to, and no longer jumped to before they are removed.
-    pub(super) fn apply(self, names: &Names, listed: &Listing, wanted: &Chains) -> Result<()> {
+    pub(super) fn apply(self, start: Start, names: &Names, listed: &Listing, wanted: &Chains) -> Result<()> {
         if !wanted.is_empty() {
             let script = render::restore_script(self.table, names, wanted);
             self.restore_program()?.args(["--noflush", "-w", LOCK_WAIT]).input(script).run()?;
@@ -175,29 +174,25 @@ impl At {
                 continue;
             }
             for jump in listed.jumps_to(&chain) {
-                self.execute(&format!("-D {jump}"))?;
+                self.execute(start, &format!("-D {jump}"))?;
             }
             if wanted.contains_key(&hook) {
-                self.execute(&format!("-I {builtin} 1 -m comment --comment {} -j {chain}", names.mark))?;
+                self.execute(
+                    start,
+                    &format!("-I {builtin} 1 -m comment --comment {} -j {chain}", names.mark),
+                )?;
             } else if listed.chains.contains_key(&chain) {
-                self.execute(&format!("-F {chain}"))?;
-                self.execute(&format!("-X {chain}"))?;
+                self.execute(start, &format!("-F {chain}"))?;
+                self.execute(start, &format!("-X {chain}"))?;
             }
         }
         Ok(())
     }
 
-    /// Runs a command of iptables on this table. The crate starts the program by the path that it is given; it has
-    /// no time limit of its own, so that iptables is told how long to wait for its lock.
-    fn execute(self, command: &str) -> Result<Vec<u8>> {
+    /// Runs a command of iptables on this table.
+    fn execute(self, start: Start, command: &str) -> Result<Vec<u8>> {
         let program = self.program().ok_or(HostError::NotInstalled { program: self.plain_name() })?;
-        let iptables = IPTables { cmd: kept(&program), has_check: true, has_wait: false, is_numeric: false };
-        let mut argv = vec![program.to_string_lossy().into_owned(), "-t".to_owned(), self.table.to_owned()];
-        argv.extend(command.split(' ').map(str::to_owned));
-        let output = iptables.execute(self.table, &format!("-w {LOCK_WAIT} {command}"));
-        let output =
-            output.map_err(|e| HostError::unexpected(format!("starting {}: {e}", program.display())))?;
-        Output::of(argv, output).success()
+        start(&program, self.table, command)?.success()
     }
 
     fn restore_program(self) -> Result<Program> {
@@ -211,14 +206,6 @@ impl At {
     fn plain_name(self) -> &'static str {
         if self.family == Family::V4 { "iptables" } else { "ip6tables" }
     }
-}
-
-/// The path as the crate wants it. There are at most as many different ones as programs, so that nothing grows.
-fn kept(path: &Path) -> &'static str {
-    use std::sync::{Mutex, PoisonError};
-    static KEPT: Mutex<BTreeMap<PathBuf, &'static str>> = Mutex::new(BTreeMap::new());
-    let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
-    kept.entry(path.to_owned()).or_insert_with(|| path.to_string_lossy().into_owned().leak())
 }
 
 #[cfg(test)]

@@ -153,7 +153,7 @@ fn read(rule: &str) -> Loaded {
 }
 
 /// Words between blanks; quotes hold a word together. Our comments have no quotes inside.
-fn words(rule: &str) -> Vec<&str> {
+pub(super) fn words(rule: &str) -> Vec<&str> {
     let mut words = Vec::new();
     let mut rest = rule.trim_start();
     while !rest.is_empty() {

@@ -1,0 +1,22 @@
+//! The resolver of programs that ask nobody.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use phantom_types::Domain;
+
+use crate::{Answer, Probe, ProbeError, Resolver, Result};
+
+/// Reaches no DNS server: every question ends with [`ProbeError::Unreachable`], at once and without a packet.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoResolver;
+
+impl Resolver for NoResolver {
+    fn probe(&self, probes: &[Probe], _: Duration) -> Result<Vec<Result<Answer, ProbeError>>> {
+        Ok(probes.iter().map(|_| Err(ProbeError::Unreachable)).collect())
+    }
+
+    fn lookup(&self, _: &Domain, _: Duration) -> Result<Result<Vec<IpAddr>, ProbeError>> {
+        Ok(Err(ProbeError::Unreachable))
+    }
+}
