@@ -61,7 +61,7 @@ pub struct Place<'a> {
 pub fn reset(place: &Place<'_>) -> Result<Done, ResetError> {
     let (host, store) = (place.host, Store::new(place.paths.clone()));
     let marks = Marks::new(place.paths.instance());
-    let scene = Scene { host, marks: &marks, run_dir: place.paths.run_dir() };
+    let scene = Scene::new(host, &marks, place.paths.run_dir());
     let lock = store.lock(LOCK_WAIT)?;
     ssh::check(host, &marks)?;
     if !store.reset_pending()? {
@@ -93,7 +93,7 @@ pub fn reset(place: &Place<'_>) -> Result<Done, ResetError> {
 pub fn uninstall(place: &Place<'_>) -> Result<(), ResetError> {
     let store = Store::new(place.paths.clone());
     let marks = Marks::new(place.paths.instance());
-    let scene = Scene { host: place.host, marks: &marks, run_dir: place.paths.run_dir() };
+    let scene = Scene::new(place.host, &marks, place.paths.run_dir());
     let _lock: Lock = store.lock(LOCK_WAIT)?;
     ssh::check(place.host, &marks)?;
     for one in removal::remove_everything(&scene)? {

@@ -363,7 +363,7 @@ impl Engine {
     }
 
     pub(crate) fn scene(&self) -> reconcile::Scene<'_> {
-        reconcile::Scene { host: &self.host, marks: &self.marks, run_dir: self.paths().run_dir() }
+        reconcile::Scene::new(&self.host, &self.marks, self.paths().run_dir())
     }
 
     pub(crate) fn plan_for(&self, wanted: &Wanted) -> Result<Vec<reconcile::Step>, HostError> {

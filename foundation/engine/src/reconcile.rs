@@ -3,8 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use phantom_host::reconcile::{self, ApplyError, Depth, Step, busy_file};
-use phantom_host::{InForce, Route, RouteKind};
+use phantom_host::reconcile::{self, ApplyError, Depth, Scene, Step, busy_file};
+use phantom_host::{InForce, Manager, Route, RouteKind};
 use phantom_module::Call;
 use phantom_store::Lock;
 use phantom_types::Timestamp;
@@ -82,7 +82,7 @@ impl Engine {
             self.read(|_| Ok::<_, EngineError>(())).map_err(fail)?;
         }
         let lock = self.lock(LOCK_WAIT).map_err(fail)?;
-        let done = self.reconcile_locked(origin, call, &lock);
+        let done = self.reconcile_locked(&self.scene(), origin, call, &lock);
         drop(lock);
         done
     }
@@ -94,7 +94,10 @@ impl Engine {
         match self.lock_unless_busy()? {
             None => Ok(()),
             Some(lock) => {
-                self.reconcile_locked(origin, call, &lock).map(drop).map_err(|failure| failure.error)
+                // The built-in supervisor waits for nobody but us; systemd keeps an order.
+                let in_service = self.host.services.manager() == Manager::Systemd;
+                let scene = Scene { in_service, ..self.scene() };
+                self.reconcile_locked(&scene, origin, call, &lock).map(drop).map_err(|failure| failure.error)
             }
         }
     }
@@ -157,6 +160,7 @@ impl Engine {
 
     fn reconcile_locked(
         &self,
+        scene: &Scene<'_>,
         origin: Origin,
         call: &Call,
         lock: &Lock,
@@ -169,7 +173,7 @@ impl Engine {
             self.read(|state| Ok::<_, EngineError>(self.desired(state, Depth::Full)?)).map_err(fail)?;
         let steps = self.plan_for(&wanted).map_err(|error| fail(host_error(origin.action, error)))?;
         if !steps.is_empty() {
-            let applied = reconcile::apply(&self.scene(), &wanted, &steps);
+            let applied = reconcile::apply(scene, &wanted, &steps);
             if let Err(error) = applied {
                 let ApplyError { at: taken, .. } = error;
                 let error = host_error(origin.action, error);

@@ -35,9 +35,16 @@ pub struct Scene<'a> {
     pub marks: &'a Marks,
     /// The run directory (tmpfs).
     pub run_dir: &'a Path,
+    /// This process is part of the start of a service. It waits for no other service, which may be ordered after that one.
+    pub in_service: bool,
 }
 
-impl Scene<'_> {
+impl<'a> Scene<'a> {
+    /// For a process that is no part of a service's start.
+    pub const fn new(host: &'a Host, marks: &'a Marks, run_dir: &'a Path) -> Self {
+        Self { host, marks, run_dir, in_service: false }
+    }
+
     /// The folder that says that an interface is ours although its alias does not say so yet: between the creation
     /// of a link and the setting of its alias this process can be killed.
     ///

@@ -217,7 +217,7 @@ pub(super) fn https_port(case: &Case<'_>) -> Finding {
 pub(super) fn host_in_sync(case: &Case<'_>) -> Finding {
     let Some(stored) = case.stored() else { return not_yet(case) };
     let engine = case.engine;
-    let scene = Scene { host: engine.host(), marks: engine.marks(), run_dir: engine.paths().run_dir() };
+    let scene = Scene::new(engine.host(), engine.marks(), engine.paths().run_dir());
     let steps = observe(&scene, &stored.wanted).and_then(|now| plan(engine.marks(), &now, &stored.wanted));
     match steps {
         Ok(steps) if steps.is_empty() => {

@@ -44,6 +44,9 @@ impl Services for OwnServices {
     fn start(&self, unit: &Unit, wait: Duration) -> Result<()> {
         self.fake.start(unit, wait)
     }
+    fn request(&self, unit: &Unit) -> Result<()> {
+        self.fake.request(unit)
+    }
     fn stop(&self, unit: &Unit, wait: Duration) -> Result<()> {
         self.fake.stop(unit, wait)
     }

@@ -151,6 +151,9 @@ impl Services for Deaf {
     fn start(&self, _: &Unit, _: Duration) -> Result<()> {
         deaf()
     }
+    fn request(&self, _: &Unit) -> Result<()> {
+        deaf()
+    }
     fn stop(&self, _: &Unit, _: Duration) -> Result<()> {
         deaf()
     }

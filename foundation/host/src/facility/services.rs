@@ -92,7 +92,7 @@ pub struct Unit {
 pub enum ServiceState {
     /// It runs, or for a one-shot: it was started and not stopped.
     Active,
-    /// It is being started.
+    /// It is being started, or its start is due.
     Starting,
     /// It is being stopped.
     Stopping,
@@ -142,6 +142,9 @@ pub trait Services: Send + Sync {
     fn ours(&self) -> Result<Vec<String>>;
     /// Starts it and waits until it is ready, at most `wait`. One that runs already is no error.
     fn start(&self, unit: &Unit, wait: Duration) -> Result<()>;
+    /// Asks for its start and does not wait for it: for a process that is itself part of the start of a service, which
+    /// this one may be ordered after. The built-in supervisor, which knows no order, waits until it is ready.
+    fn request(&self, unit: &Unit) -> Result<()>;
     /// Stops it and waits until it has ended, at most `wait` (then it is killed). One that does not run is no error.
     fn stop(&self, unit: &Unit, wait: Duration) -> Result<()>;
     /// Asks a running service to read its files again (SIGHUP).

@@ -249,6 +249,9 @@ impl Services for FaultyHost {
     fn ours(&self) -> Result<Vec<String>> {
         self.inner.services.ours()
     }
+    fn request(&self, unit: &Unit) -> Result<()> {
+        self.write("services.request", |host| host.services.request(unit))
+    }
     fn start(&self, unit: &Unit, wait: Duration) -> Result<()> {
         self.write("services.start", |host| host.services.start(unit, wait))
     }

@@ -281,6 +281,12 @@ impl Services for FakeHost {
         }
     }
 
+    fn request(&self, unit: &Unit) -> Result<()> {
+        let mut state = self.write(&format!("services.request {}", unit.name))?;
+        check_name(&unit.name)?;
+        state.start(unit, &self.shared.programs.device)
+    }
+
     fn stop(&self, unit: &Unit, _wait: Duration) -> Result<()> {
         let mut state = self.write(&format!("services.stop {}", unit.name))?;
         check_name(&unit.name)?;

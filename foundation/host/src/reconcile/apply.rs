@@ -83,7 +83,7 @@ fn take(scene: &Scene<'_>, wanted: &Wanted, step: &Step) -> Result<(), HostError
             while_busy(scene, || host.services.uninstall(name))
         }
         Op::UninstallUnit(name) => host.services.uninstall(name),
-        Op::StartUnit(unit) => host.services.start(unit, SERVICE_WAIT),
+        Op::StartUnit(unit) => start_unit(scene, unit),
         Op::StopUnit(unit) => host.services.stop(unit, SERVICE_WAIT),
         Op::StartInterface(unit) => start_interface(scene, wanted, unit),
         Op::StopInterface(unit) => while_busy(scene, || host.services.stop(unit, SERVICE_WAIT)),
@@ -146,6 +146,16 @@ fn set_peers(
     let peers = steps.iter().map(|step| update(step).ok_or_else(|| unwanted(&step.target)));
     let update = DeviceUpdate { peers: peers.collect::<Result<_, _>>()?, ..DeviceUpdate::default() };
     scene.host.wireguard.configure(name, interface.backend, &update)
+}
+
+/// Starts a service that is not that of an interface. It may be ordered after one that is starting just now, whose
+/// commands would wait for the lock that the caller holds: the host has everything else by now, and they need not.
+fn start_unit(scene: &Scene<'_>, unit: &Unit) -> Result<(), HostError> {
+    let services = &scene.host.services;
+    if scene.in_service {
+        return services.request(unit);
+    }
+    while_busy(scene, || services.start(unit, SERVICE_WAIT))
 }
 
 fn start_interface(scene: &Scene<'_>, wanted: &Wanted, unit: &Unit) -> Result<(), HostError> {

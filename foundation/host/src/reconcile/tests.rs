@@ -112,7 +112,7 @@ fn on_a_host(test: impl Fn(&Scene<'_>, &FakeHost)) {
         fake.set_kernel_wireguard(kernel);
         let marks = Marks::new(None);
         host.files.make_dir(Path::new("/run/phantom-wg"), 0o700).unwrap();
-        test(&Scene { host: &host, marks: &marks, run_dir: Path::new("/run/phantom-wg") }, &fake);
+        test(&Scene::new(&host, &marks, Path::new("/run/phantom-wg")), &fake);
     }
 }
 
@@ -124,7 +124,7 @@ fn applying_twice_plans_nothing_and_nothing_leaves_no_trace() {
         let marks = Marks::new(None);
         host.files.make_dir(Path::new("/run/phantom-wg/claims"), 0o700).unwrap();
         host.files.make_dir(Path::new("/etc/wireguard"), 0o755).unwrap();
-        let scene = Scene { host: &host, marks: &marks, run_dir: Path::new("/run/phantom-wg") };
+        let scene = Scene::new(&host, &marks, Path::new("/run/phantom-wg"));
         let before = fake.dump();
         let full = wanted(&host, &marks, backend, &[2, 3, 4]);
         assert!(bring(&scene, &full).unwrap() > 8);
@@ -141,12 +141,33 @@ fn applying_twice_plans_nothing_and_nothing_leaves_no_trace() {
 }
 
 #[test]
+fn part_of_a_service_s_start_waits_for_no_other_service() {
+    on_a_host(|scene, fake| {
+        let mut wanted = wanted(scene.host, scene.marks, Backend::Embedded, &[2]);
+        let interface = wanted.interfaces.values().next().unwrap().unit.clone();
+        let other =
+            Unit { name: "phantom-other".to_owned(), after: vec![interface.name.clone()], ..interface };
+        wanted.units.insert(other.name.clone(), (other.clone(), Some(true)));
+        let called = |in_service| {
+            fake.reset_writes();
+            assert!(bring(&Scene { in_service, ..*scene }, &wanted).unwrap() > 0);
+            fake.write_log().into_iter().filter(|name| name.ends_with("phantom-other")).collect::<Vec<_>>()
+        };
+        let installed = "services.install phantom-other";
+        assert_eq!(called(true), [installed, "services.request phantom-other"]);
+        scene.host.services.uninstall("phantom-other").unwrap();
+        assert_eq!(called(false), [installed, "services.start phantom-other"]);
+        assert!(!busy_file(scene.run_dir).exists());
+    });
+}
+
+#[test]
 fn a_change_of_the_backend_makes_the_interface_anew() {
     let (host, fake) = Host::fake();
     fake.set_kernel_wireguard(true);
     let marks = Marks::new(None);
     host.files.make_dir(Path::new("/run/phantom-wg"), 0o700).unwrap();
-    let scene = Scene { host: &host, marks: &marks, run_dir: Path::new("/run/phantom-wg") };
+    let scene = Scene::new(&host, &marks, Path::new("/run/phantom-wg"));
     for backend in [Backend::Kernel, Backend::Embedded, Backend::Kernel] {
         let state = wanted(&host, &marks, backend, &[2, 3]);
         bring(&scene, &state).unwrap();
@@ -254,7 +275,7 @@ fn a_link_without_our_mark_is_ours_by_its_key_alone() {
     fake.set_kernel_wireguard(true);
     let marks = Marks::new(None);
     host.files.make_dir(Path::new("/run/phantom-wg"), 0o700).unwrap();
-    let scene = Scene { host: &host, marks: &marks, run_dir: Path::new("/run/phantom-wg") };
+    let scene = Scene::new(&host, &marks, Path::new("/run/phantom-wg"));
     let state = wanted(&host, &marks, Backend::Kernel, &[2, 3]);
     bring(&scene, &state).unwrap();
     let healthy = fake.dump();

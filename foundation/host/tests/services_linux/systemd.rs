@@ -181,6 +181,41 @@ fn commands_after_start_and_stop_are_not_confined() {
 }
 
 #[test]
+fn a_service_may_ask_for_another_that_is_ordered_after_it() {
+    let Some(_one) = machine("systemd::a_service_may_ask_for_another_that_is_ordered_after_it") else {
+        return;
+    };
+    let services = services();
+    // The first starts for as long as a file is there, which says that it is in the middle of it.
+    let gate = "/run/phantom-test-gate";
+    let mut first = one_shot("phantom-test-first", &format!("while test -e {gate}; do sleep 0.05; done"));
+    first.writable = vec!["/run".into()];
+    let mut second = one_shot("phantom-test-second", "true");
+    second.after = vec![first.name.clone()];
+    for unit in [&first, &second] {
+        services.install(unit).unwrap();
+        verify(&unit.name);
+    }
+    fs::write(gate, "").unwrap();
+    services.request(&first).unwrap();
+    let state = |unit: &Unit| services.status(&unit.name).unwrap().state;
+    assert_eq!(state(&first), ServiceState::Starting);
+    // Who waited for it now would wait for ever; who only asks goes on, and sees that its turn comes.
+    assert!(matches!(services.start(&second, Duration::from_secs(1)), Err(HostError::Timeout { .. })));
+    services.request(&second).unwrap();
+    assert_eq!(state(&second), ServiceState::Starting);
+    fs::remove_file(gate).unwrap();
+    let deadline = std::time::Instant::now() + WAIT;
+    while [state(&first), state(&second)] != [ServiceState::Active; 2] {
+        assert!(std::time::Instant::now() < deadline, "{:?} {:?}", state(&first), state(&second));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    for unit in [&first, &second] {
+        services.uninstall(&unit.name).unwrap();
+    }
+}
+
+#[test]
 fn what_ends_by_itself_is_started_again() {
     let Some(_one) = machine("systemd::what_ends_by_itself_is_started_again") else { return };
     let services = services();

@@ -32,6 +32,8 @@ use phantom_types::Timestamp;
 
 /// How long a killed process may take to be gone. It is gone at once unless it hangs in the kernel.
 const KILL_WAIT: Duration = Duration::from_secs(5);
+/// How long a service has to start that is only asked to.
+const REQUEST_WAIT: Duration = Duration::from_secs(15);
 /// How long a service may take to end when it is removed.
 const REMOVE_WAIT: Duration = Duration::from_secs(20);
 /// How many log lines an error of a start brings along.
@@ -234,6 +236,10 @@ impl Services for BuiltinServices {
                 LinuxFiles.write(&self.run_file(&unit.name, "started"), note.as_bytes(), 0o600)
             }
         }
+    }
+
+    fn request(&self, unit: &Unit) -> Result<()> {
+        self.start(unit, REQUEST_WAIT)
     }
 
     fn stop(&self, unit: &Unit, wait: Duration) -> Result<()> {

@@ -142,6 +142,11 @@ impl Services for SystemdServices {
         output.success().map(drop).map_err(|error| self.with_logs(error, &unit.name))
     }
 
+    fn request(&self, unit: &Unit) -> Result<()> {
+        check_name(&unit.name)?;
+        systemctl(["--quiet", "--no-block", "start", &service(&unit.name)])?.success().map(drop)
+    }
+
     fn stop(&self, unit: &Unit, wait: Duration) -> Result<()> {
         check_name(&unit.name)?;
         stop(&unit.name, wait)

@@ -5,18 +5,22 @@ use phantom_types::Timestamp;
 use crate::{HostError, Result, ServiceState, ServiceStatus};
 
 /// The properties that a status is made of.
-pub(super) const PROPERTIES: [&str; 4] = ["ActiveState", "MainPID", "ActiveEnterTimestamp", "UnitFileState"];
+pub(super) const PROPERTIES: [&str; 5] =
+    ["ActiveState", "Job", "MainPID", "ActiveEnterTimestamp", "UnitFileState"];
 
 /// The status in the output of `systemctl show --timestamp=us+utc`.
 pub(super) fn status(text: &str) -> Result<ServiceStatus> {
+    let shown = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
     let property = |name: &str| {
-        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
-        value.ok_or_else(|| HostError::unexpected(format!("systemctl does not show {name}")))
+        shown(name).ok_or_else(|| HostError::unexpected(format!("systemctl does not show {name}")))
     };
     let state = match property("ActiveState")? {
         "active" | "reloading" | "refreshing" => ServiceState::Active,
         "activating" => ServiceState::Starting,
         "deactivating" => ServiceState::Stopping,
+        // Something is to be done with it (shown only then), and what does not run can only be started: at boot it waits
+        // for those that it is ordered after.
+        _ if shown("Job").is_some_and(|job| !matches!(job, "" | "0")) => ServiceState::Starting,
         "failed" => ServiceState::Failed,
         _ => ServiceState::Inactive,
     };
@@ -96,6 +100,9 @@ mod tests {
         assert_eq!(state("deactivating"), ServiceState::Stopping);
         assert_eq!(state("reloading"), ServiceState::Active);
         assert_eq!(state("maintenance"), ServiceState::Inactive);
+        // A unit whose turn comes, systemd 252 of Debian 12.
+        let due = "Job=77\nMainPID=0\nActiveEnterTimestamp=\nActiveState=inactive\nUnitFileState=enabled\n";
+        assert_eq!(status(due).unwrap().state, ServiceState::Starting);
         // A unit that has ended keeps the time of its last start.
         let ended = "MainPID=0\nActiveEnterTimestamp=Tue 2025-09-09 01:11:47 UTC\nActiveState=failed\nUnitFileState=disabled\n";
         assert_eq!(status(ended).unwrap().started_at, None);
