@@ -29,7 +29,7 @@ fn open(paths: &Paths, programs: PathBuf) -> Host {
     let plan: Plan =
         std::env::var("PHANTOM_FAULT").expect("PHANTOM_FAULT is set").parse().expect("it is a plan");
     let (host, faulty) =
-        FaultyHost::wrap(Host::linux(linux_options(paths, Programs::in_dir(programs))), plan);
+        FaultyHost::wrap(Host::linux_small(linux_options(paths, Programs::in_dir(programs))), plan);
     FAULTY.get_or_init(|| faulty);
     host
 }
