@@ -2,6 +2,7 @@
 # has escaped.
 # shellcheck shell=bash
 
+backend=${LAB_BACKEND:-kernel}
 programs="phantom-api phantom-wg-device phantom-multihop"
 in_sync='api core reconcile dry_run=true | jq -e .data.in_sync'
 repaired="api core reconcile | jq -e .success; $in_sync"
@@ -102,7 +103,7 @@ client_and_exit() {
   for program in $programs; do install -m 755 "bin/$program" /usr/local/bin/; done
   # The server's public address is not that of eth0, so that clients find it by their own cable.
   ip addr add 203.0.113.5/32 dev lo
-  check "setup with the kernel's WireGuard" holds "api core setup server_ip=203.0.113.5 | jq -e '.data.backend == \"kernel\"'; api core add_client client_name=anna"
+  check "setup with the $backend backend" holds "api core setup server_ip=203.0.113.5 backend=$backend | jq -e '.data.backend == \"$backend\"'; api core add_client client_name=anna"
   wg genkey > /var/lib/lab/exit.key; wg genkey > /var/lib/lab/uk.key
   printf '[Interface]\nPrivateKey = %s\nListenPort = 51821\n[Peer]\nPublicKey = %s\nAllowedIPs = 10.99.1.2/32\n' "$(cat /var/lib/lab/exit.key)" "$(wg pubkey < /var/lib/lab/uk.key)" > /var/lib/lab/exit.conf
   printf '[Interface]\nPrivateKey = %s\nAddress = 10.99.1.2/24\nDNS = 10.99.1.1\n[Peer]\nPublicKey = %s\nAllowedIPs = 0.0.0.0/0, ::/0\nEndpoint = 198.51.101.2:51821\n' "$(cat /var/lib/lab/uk.key)" "$(wg pubkey < /var/lib/lab/exit.key)" > /root/uk.conf

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Multihop on Debian: kernel WireGuard, systemd, networkd, ufw; reboots while a client floods. Whatever of the client is
+# Multihop on Debian: systemd, networkd, ufw; reboots while a client floods. Whatever of the client is
 # seen on eth0 has escaped. Runs once for each boot; the phase says which.
 . "$(dirname "$0")/lab.sh"
 . "$(dirname "$0")/exits.sh"

@@ -79,17 +79,18 @@ impl Part {
 
 /// Walks through the life of a server, as scripts; `lab.sh` is what they share, `exits.sh` what those about exits
 /// share, and `packages.sh` those of the package.
-const SCENARIOS: [(&str, Kind, &str); 7] = [
+const SCENARIOS: [(&str, Kind, &str); 8] = [
     ("server", Kind::Full, include_str!("../../lab/scenarios/server.sh")),
     ("multihop", Kind::Full, include_str!("../../lab/scenarios/multihop.sh")),
-    (WEATHER, Kind::Full, include_str!("../../lab/scenarios/weather.sh")),
+    (LONG[0], Kind::Full, include_str!("../../lab/scenarios/multihop-embedded.sh")),
+    (LONG[1], Kind::Full, include_str!("../../lab/scenarios/weather.sh")),
     ("quickstart", Kind::Bare, include_str!("../../lab/scenarios/quickstart.sh")),
     ("newcomer", Kind::Bare, include_str!("../../lab/scenarios/newcomer.sh")),
     ("package", Kind::Bare, include_str!("../../lab/scenarios/package.sh")),
     ("package-ufw", Kind::Bare, include_str!("../../lab/scenarios/package-ufw.sh")),
 ];
-/// The one that has to wait for ten minutes: for the long mode.
-const WEATHER: &str = "weather";
+/// Those for the long mode.
+const LONG: [&str; 2] = ["multihop-embedded", "weather"];
 const SHARED: [(&str, &str); 3] = [
     ("lab", include_str!("../../lab/scenarios/lab.sh")),
     ("exits", include_str!("../../lab/scenarios/exits.sh")),
@@ -153,7 +154,7 @@ fn tasks(extent: Extent, only: Option<&str>) -> Vec<Task> {
         ),
         limit: if part.usual { LIMIT } else { LONG_LIMIT },
     });
-    let usual = |name: &str| name != WEATHER || extent == Extent::Long;
+    let usual = |name: &str| !LONG.contains(&name) || extent == Extent::Long;
     let wanted = |name: &str| only.map_or_else(|| usual(name), |only| only == name);
     let scenarios = SCENARIOS.into_iter().filter(|one| wanted(one.0));
     let scenarios = scenarios.map(|(name, kind, _)| Task {
