@@ -258,8 +258,8 @@ impl Lab {
 /// The first exit hears and says nothing any more, or does again.
 fn hole(on: bool) -> Result {
     let rules = if on {
-        "add table ip hole; add chain ip hole all { type filter hook prerouting priority -300; }; \
-         add rule ip hole all udp dport 51821 drop"
+        "add table ip hole; add chain ip hole everything { type filter hook prerouting priority -300; }; \
+         add rule ip hole everything udp dport 51821 drop"
     } else {
         "delete table ip hole"
     };
