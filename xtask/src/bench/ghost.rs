@@ -11,6 +11,7 @@ use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -28,8 +29,8 @@ pub(super) const DOMAIN: &str = "bench.example.com";
 /// UDP ports: where tunnels lead to, and where the clients of the two servers listen.
 const WIREGUARD: u16 = 51_999;
 const CLIENTS: [u16; 2] = [52_001, 52_002];
-/// TCP ports of the two servers.
-const SERVERS: [u16; 2] = [50_443, 50_444];
+/// The next server's TCP port. Each has one of its own: wstunnel does not listen at one where a connection just ended.
+static NEXT_PORT: AtomicU16 = AtomicU16::new(50_443);
 /// How many tunnels are idle where memory is measured.
 const IDLE: u16 = 1000;
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -194,6 +195,7 @@ impl Certificate {
 struct Side {
     helper: PathBuf,
     client: u16,
+    port: u16,
     server: Child,
     tunnel: Option<Child>,
 }
@@ -210,18 +212,20 @@ struct Load {
 impl Side {
     fn ours(places: &Places, stock: &Path, certificate: &Certificate) -> Result<Self> {
         let control = Path::new("/run/bench-ghost");
+        let port = NEXT_PORT.fetch_add(1, Ordering::Relaxed);
         let server = Cmd::new(places.programs.join("phantom-ghost"))
             .args(["serve", "--listen"])
-            .arg(format!("127.0.0.1:{}", SERVERS[0]))
+            .arg(format!("127.0.0.1:{port}"))
             .arg("--control")
             .arg(control);
-        let mut side = Self::new(places, 0, &server)?;
+        let mut side = Self::new(places, (CLIENTS[0], port), &server)?;
         configure(control, certificate, WIREGUARD)?;
-        side.connect(stock, 0)?;
+        side.connect(stock)?;
         Ok(side)
     }
 
     fn stock(places: &Places, stock: &Path, certificate: &Certificate) -> Result<Self> {
+        let port = NEXT_PORT.fetch_add(1, Ordering::Relaxed);
         let server = Cmd::new(stock)
             .args(["server", "--log-lvl", "OFF", "-r", SECRET, "--restrict-to"])
             .arg(format!("127.0.0.1:{WIREGUARD}"))
@@ -229,19 +233,19 @@ impl Side {
             .arg(&certificate.chain)
             .arg("--tls-private-key")
             .arg(&certificate.key)
-            .arg(format!("wss://127.0.0.1:{}", SERVERS[1]));
-        let mut side = Self::new(places, 1, &server)?;
-        side.connect(stock, 1)?;
+            .arg(format!("wss://127.0.0.1:{port}"));
+        let mut side = Self::new(places, (CLIENTS[1], port), &server)?;
+        side.connect(stock)?;
         Ok(side)
     }
 
     /// Starts the server and waits until it listens.
-    fn new(places: &Places, number: usize, server: &Cmd) -> Result<Self> {
+    fn new(places: &Places, (client, port): (u16, u16), server: &Cmd) -> Result<Self> {
         let server = server.spawn(Stdio::null(), Stdio::null(), Stdio::null())?;
         let helper = places.helpers.join("bench-tunnel");
-        let side = Self { helper, client: CLIENTS[number], server, tunnel: None };
+        let side = Self { helper, client, port, server, tunnel: None };
         let start = Instant::now();
-        while TcpStream::connect(("127.0.0.1", SERVERS[number])).is_err() {
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
             if start.elapsed() > PATIENCE {
                 return Err(Problem::new("a tunnel server does not listen"));
             }
@@ -250,11 +254,11 @@ impl Side {
         Ok(side)
     }
 
-    fn connect(&mut self, stock: &Path, number: usize) -> Result {
+    fn connect(&mut self, stock: &Path) -> Result {
         let way = format!("udp://127.0.0.1:{}:127.0.0.1:{WIREGUARD}?timeout_sec=0", self.client);
         let client = Cmd::new(stock)
             .args(["client", "--log-lvl", "OFF", "-P", SECRET, "-L", &way])
-            .arg(format!("wss://127.0.0.1:{}", SERVERS[number]));
+            .arg(format!("wss://127.0.0.1:{}", self.port));
         self.tunnel = Some(client.spawn(Stdio::null(), Stdio::null(), Stdio::null())?);
         Ok(())
     }
