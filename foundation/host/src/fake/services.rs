@@ -372,6 +372,12 @@ impl FakeHost {
         let unit = unit.or_else(|| state.manager.running.get(name).map(|running| running.unit.clone()));
         unit.map_or(Ok(()), |unit| state.start(&unit, &self.shared.programs.device))
     }
+    /// A running service is in the middle of its start, as while its commands run.
+    pub fn service_is_starting(&self, name: &str) {
+        if let Some(running) = self.state().manager.running.get_mut(name) {
+            running.state = ServiceState::Starting;
+        }
+    }
     /// Says that a service listens on these ports while it runs.
     pub fn service_listens(&self, name: &str, ports: &[Port]) {
         self.state().manager.listens.insert(name.to_owned(), ports.iter().copied().collect());

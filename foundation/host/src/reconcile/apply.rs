@@ -7,7 +7,7 @@ use phantom_types::InterfaceName;
 
 use super::step::Op;
 use super::{Scene, Step, StepAction, StepKind, Wanted};
-use crate::{DeviceUpdate, HostError, LinkChange, PeerUpdate, Unit};
+use crate::{DeviceUpdate, HostError, LinkChange, PeerUpdate, ServiceState, Unit};
 
 /// How long a service has to start or to stop.
 const SERVICE_WAIT: Duration = Duration::from_secs(15);
@@ -148,14 +148,16 @@ fn set_peers(
     scene.host.wireguard.configure(name, interface.backend, &update)
 }
 
-/// Starts a service that is not that of an interface. It may be ordered after one that is starting just now, whose
-/// commands would wait for the lock that the caller holds: the host has everything else by now, and they need not.
+/// Starts a service that is not that of an interface. It is not waited for where that could be for ever: by a process that
+/// is part of the start of a service it may be ordered after, and while such a one is starting, whose commands wait for the
+/// lock that the caller holds.
 fn start_unit(scene: &Scene<'_>, unit: &Unit) -> Result<(), HostError> {
     let services = &scene.host.services;
-    if scene.in_service {
-        return services.request(unit);
+    let mut waits = scene.in_service;
+    for name in &unit.after {
+        waits |= services.status(name)?.state == ServiceState::Starting;
     }
-    while_busy(scene, || services.start(unit, SERVICE_WAIT))
+    if waits { services.request(unit) } else { services.start(unit, SERVICE_WAIT) }
 }
 
 fn start_interface(scene: &Scene<'_>, wanted: &Wanted, unit: &Unit) -> Result<(), HostError> {

@@ -145,19 +145,24 @@ fn part_of_a_service_s_start_waits_for_no_other_service() {
     on_a_host(|scene, fake| {
         let mut wanted = wanted(scene.host, scene.marks, Backend::Embedded, &[2]);
         let interface = wanted.interfaces.values().next().unwrap().unit.clone();
-        let other =
-            Unit { name: "phantom-other".to_owned(), after: vec![interface.name.clone()], ..interface };
+        let start = Command { program: "/usr/bin/true".into(), args: Vec::new() };
+        let kind = UnitKind::OneShot { start, stop: None };
+        let after = vec![interface.name.clone()];
+        let other = Unit { name: "phantom-other".to_owned(), kind, after, ..interface };
         wanted.units.insert(other.name.clone(), (other.clone(), Some(true)));
+        bring(scene, &wanted).unwrap();
         let called = |in_service| {
+            scene.host.services.uninstall("phantom-other").unwrap();
             fake.reset_writes();
             assert!(bring(&Scene { in_service, ..*scene }, &wanted).unwrap() > 0);
             fake.write_log().into_iter().filter(|name| name.ends_with("phantom-other")).collect::<Vec<_>>()
         };
-        let installed = "services.install phantom-other";
-        assert_eq!(called(true), [installed, "services.request phantom-other"]);
-        scene.host.services.uninstall("phantom-other").unwrap();
+        let (installed, asked) = ("services.install phantom-other", "services.request phantom-other");
+        assert_eq!(called(true), [installed, asked]);
         assert_eq!(called(false), [installed, "services.start phantom-other"]);
-        assert!(!busy_file(scene.run_dir).exists());
+        // Whoever holds the lock while the service of the interface is starting, whose commands wait for it.
+        fake.service_is_starting(&other.after[0]);
+        assert_eq!(called(false), [installed, asked]);
     });
 }
 
