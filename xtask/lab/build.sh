@@ -1,8 +1,9 @@
 #!/bin/bash
-# build.sh SUITE DIR TOOLS: makes in DIR the root disks of a small Debian server, with and without TOOLS (packages), and
-# a kernel and an initrd that start them. Run by `cargo xtask vm build`, as root, on Debian 12 or 13.
+# build.sh SUITE DIR TOOLS MIRROR [SECURITY]: makes in DIR the root disks of a small Debian server, with and without TOOLS
+# (packages), and a kernel and an initrd that start them, from these mirrors. Run by `cargo xtask vm build`, as root, on
+# Debian 12 or 13.
 set -euo pipefail
-suite=$1 dir=$2 tools=$3
+suite=$1 dir=$2 tools=$3 mirror=$4 security=${5:-}
 here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d /var/tmp/phantom-wg-build.XXXXXX)
 trap 'rm -rf --one-file-system "$work"' EXIT
@@ -13,15 +14,11 @@ export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive
 # What a Debian server comes with, and not more.
 base=systemd-sysv,dbus,udev,kmod,iproute2,iputils-ping,procps,ca-certificates,netbase,less
 
-# The mirrors that this machine itself uses, where apt knows any of Debian's.
-mirrors() { apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 2>/dev/null | grep debian | sort -u; }
-security=$(mirrors | grep security | head -n 1) || security=
-mirror=$(mirrors | grep -v security | head -n 1) || mirror=
 key='[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]'
 cat > "$work/sources" <<END
-deb $key ${mirror:-http://deb.debian.org/debian} $suite main
-deb $key ${mirror:-http://deb.debian.org/debian} $suite-updates main
-deb $key ${security:-http://deb.debian.org/debian-security} $suite-security main
+deb $key $mirror $suite main
+deb $key $mirror $suite-updates main
+${security:+deb $key $security $suite-security main}
 END
 
 # Runs with the new system's apt: the kernel's package as a file, and the tools' packages into the cache of the new system,

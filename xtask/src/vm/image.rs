@@ -113,6 +113,7 @@ fn build(suite: Suite) -> Result {
     }
     packages::ensure(NEEDS)?;
     emulator()?;
+    let mirrors = mirrors()?;
     let (start, dir) = (Instant::now(), dir(suite));
     if dir.exists() {
         fs::remove_dir_all(&dir).context(dir.display())?;
@@ -124,6 +125,7 @@ fn build(suite: Suite) -> Result {
     }
     println!("Building the image of {suite} in {} (about a minute)", dir.display());
     let command = Cmd::new("bash").arg(dir.join("build.sh")).arg(suite.to_string()).arg(&dir).arg(TOOLS);
+    let command = command.args(mirrors);
     let mut log = Vec::new();
     let status = command.stream(|line| log.push(line.to_owned()))?;
     if !status.success() {
@@ -132,6 +134,22 @@ fn build(suite: Suite) -> Result {
     }
     println!("{suite}: built in {} s", start.elapsed().as_secs());
     Ok(())
+}
+
+/// The mirrors of Debian that this machine itself uses: that of the archive, then that of the security updates where it has
+/// one.
+fn mirrors() -> Result<Vec<String>> {
+    let words = ["indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"];
+    let sources = Cmd::new("apt-get").args(words).read()?;
+    let debian = || sources.lines().filter(|line| line.contains("debian"));
+    let archive = debian().find(|line| !line.contains("security"));
+    let archive =
+        archive.context("apt on this machine knows no mirror of Debian (`apt-get indextargets`)")?;
+    Ok([archive]
+        .into_iter()
+        .chain(debian().find(|line| line.contains("security")))
+        .map(str::to_owned)
+        .collect())
 }
 
 /// Installs qemu. Where Debian 12's own does not fit what is installed already, that of backports is taken, through a
@@ -145,7 +163,7 @@ fn emulator() -> Result {
     let dir = std::env::temp_dir().join("phantom-wg-lab-apt");
     fs::create_dir_all(dir.join("lists/partial")).context(dir.display())?;
     let key = "[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]";
-    let mirror = "http://deb.debian.org/debian";
+    let mirror = &mirrors()?[0];
     let lines = [name.to_owned(), format!("{name}-updates"), format!("{name}-backports")];
     let lines = lines.map(|suite| format!("deb {key} {mirror} {suite} main\n")).concat();
     fs::write(dir.join("sources.list"), lines).context(dir.display())?;
