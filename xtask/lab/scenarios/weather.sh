@@ -25,6 +25,7 @@ check "a bad line, both ways" holds "tc qdisc add dev to-exit root $bad; tc -n e
 slow='test $(ip netns exec client ping -q -c 50 -i 0.2 -W 3 198.18.0.2 | awk -F / "/^rtt/ { print int(\$5) }") -gt 200'
 check "the client feels it" holds "$slow"
 before=$(eval "$pid") index=$(cat /sys/class/net/wg_vpn/ifindex)
+check "a monitor watches over it" test "$before" -gt 0
 # Traffic, half of the time; and none, so that it is the monitor who asks.
 for minute in 1 2 3; do
   ip netns exec client ping -q -i 0.2 -w 95 198.18.0.2 | tail -n 3 >> /tmp/pings

@@ -79,18 +79,18 @@ impl Part {
 
 /// Walks through the life of a server, as scripts; `lab.sh` is what they share, `exits.sh` what those about exits
 /// share, and `packages.sh` those of the package.
-const SCENARIOS: [(&str, Kind, &str); 8] = [
-    ("server", Kind::Full, include_str!("../../lab/scenarios/server.sh")),
-    ("multihop", Kind::Full, include_str!("../../lab/scenarios/multihop.sh")),
-    (LONG[0], Kind::Full, include_str!("../../lab/scenarios/multihop-embedded.sh")),
-    (LONG[1], Kind::Full, include_str!("../../lab/scenarios/weather.sh")),
-    ("quickstart", Kind::Bare, include_str!("../../lab/scenarios/quickstart.sh")),
-    ("newcomer", Kind::Bare, include_str!("../../lab/scenarios/newcomer.sh")),
-    ("package", Kind::Bare, include_str!("../../lab/scenarios/package.sh")),
-    ("package-ufw", Kind::Bare, include_str!("../../lab/scenarios/package-ufw.sh")),
+///
+/// Name, machine, whether in every run or in the long one only, and the script.
+const SCENARIOS: [(&str, Kind, bool, &str); 8] = [
+    ("server", Kind::Full, true, include_str!("../../lab/scenarios/server.sh")),
+    ("multihop", Kind::Full, true, include_str!("../../lab/scenarios/multihop.sh")),
+    ("multihop-embedded", Kind::Full, false, include_str!("../../lab/scenarios/multihop-embedded.sh")),
+    ("weather", Kind::Full, false, include_str!("../../lab/scenarios/weather.sh")),
+    ("quickstart", Kind::Bare, true, include_str!("../../lab/scenarios/quickstart.sh")),
+    ("newcomer", Kind::Bare, true, include_str!("../../lab/scenarios/newcomer.sh")),
+    ("package", Kind::Bare, true, include_str!("../../lab/scenarios/package.sh")),
+    ("package-ufw", Kind::Bare, true, include_str!("../../lab/scenarios/package-ufw.sh")),
 ];
-/// Those for the long mode.
-const LONG: [&str; 2] = ["multihop-embedded", "weather"];
 const SHARED: [(&str, &str); 3] = [
     ("lab", include_str!("../../lab/scenarios/lab.sh")),
     ("exits", include_str!("../../lab/scenarios/exits.sh")),
@@ -154,10 +154,9 @@ fn tasks(extent: Extent, only: Option<&str>) -> Vec<Task> {
         ),
         limit: if part.usual { LIMIT } else { LONG_LIMIT },
     });
-    let usual = |name: &str| !LONG.contains(&name) || extent == Extent::Long;
-    let wanted = |name: &str| only.map_or_else(|| usual(name), |only| only == name);
-    let scenarios = SCENARIOS.into_iter().filter(|one| wanted(one.0));
-    let scenarios = scenarios.map(|(name, kind, _)| Task {
+    let wanted = |name, usual| only.map_or(usual || extent == Extent::Long, |only| only == name);
+    let scenarios = SCENARIOS.into_iter().filter(|(name, _, usual, _)| wanted(*name, *usual));
+    let scenarios = scenarios.map(|(name, kind, _, _)| Task {
         name,
         kind,
         command: format!("bash scenarios/{name}.sh"),
@@ -214,7 +213,7 @@ fn gather(job_dir: &Path, programs: &Path, tasks: &[Task]) -> Result {
     Cmd::line("cp").arg(workspace::root().join("README.md")).arg(job_dir).quiet()?;
     fs::create_dir_all(job_dir.join("docs")).context(job_dir.display())?;
     Cmd::line("cp -r").arg(docs.join("en")).arg(job_dir.join("docs")).quiet()?;
-    for (name, text) in SCENARIOS.map(|(name, _, text)| (name, text)).into_iter().chain(SHARED) {
+    for (name, text) in SCENARIOS.map(|(name, _, _, text)| (name, text)).into_iter().chain(SHARED) {
         fs::write(scenarios.join(format!("{name}.sh")), text).context(name)?;
     }
     if tasks.iter().any(|task| task.name.starts_with(PACKAGE)) {
@@ -257,7 +256,9 @@ mod tests {
         let all = names(Extent::Long, None);
         let parts: Vec<_> = all.iter().copied().filter(|name| name.starts_with("namespace-")).collect();
         assert_eq!(names(Extent::Quick, Some("namespace")), parts);
-        assert!(names(Extent::Normal, None).iter().all(|name| all.contains(name)));
+        let usual = names(Extent::Normal, None);
+        assert!(usual.iter().all(|name| all.contains(name)));
+        assert!(!usual.contains(&"weather") && all.contains(&"weather"));
         assert!(names(Extent::Long, Some("nothing")).is_empty());
     }
 

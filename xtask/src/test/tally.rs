@@ -146,7 +146,7 @@ impl Tally {
             println!("skipped: {name}: {why}");
         }
         if self.ignored > 0 {
-            println!("skipped: {} that are marked #[ignore]", self.ignored);
+            println!("skipped: {} that run only when they are asked for", self.ignored);
         }
         for name in &self.failed {
             println!("failed: {name}");
