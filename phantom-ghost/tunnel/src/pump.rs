@@ -24,11 +24,13 @@ mod ahead;
 mod batch;
 mod options;
 mod padding;
+mod rest;
 
 pub use ahead::ReadAhead;
 pub use options::{Counters, End, Options};
 use padding::Padding;
 pub(crate) use padding::between;
+pub use rest::rest_while_much_comes;
 
 /// What is read at once, behind what an incomplete frame left over.
 const READ: usize = 64 * 1024;
@@ -146,21 +148,31 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Tunnel<S> {
         INPUT.with_borrow_mut(|input| {
             let before = self.partial.len();
             let mut buffer = ReadBuf::new(&mut input[before..before + READ]);
-            let read = match Pin::new(&mut self.stream).poll_read(context, &mut buffer) {
-                Poll::Ready(Ok(())) => buffer.filled().len(),
-                Poll::Ready(Err(error)) => return Err(End::Stream(error)),
-                Poll::Pending => return Ok(false),
-            };
-            if read == 0 {
-                return Err(End::Closed);
+            let end = self.fill(context, &mut buffer);
+            let read = buffer.filled().len();
+            if read > 0 {
+                self.heard = true;
+                input[..before].copy_from_slice(&self.partial);
+                let left = self.decode(&mut input[..before + read])?;
+                self.keep(&input[before + read - left..before + read]);
             }
-            self.heard = true;
-            input[..before].copy_from_slice(&self.partial);
-            let filled = &mut input[..before + read];
-            let left = self.decode(filled)?;
-            self.keep(&input[before + read - left..before + read]);
-            Ok(true)
+            end.map_or(Ok(read > 0), Err)
         })
+    }
+
+    /// Reads until the stream has nothing more or the buffer is full: a TLS session gives what two or three packets held at
+    /// a time, and what is read together is sent together. With an end if that came, behind whatever was read.
+    fn fill(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Option<End> {
+        while buffer.remaining() > 0 {
+            let before = buffer.filled().len();
+            match Pin::new(&mut self.stream).poll_read(context, buffer) {
+                Poll::Ready(Ok(())) if buffer.filled().len() == before => return Some(End::Closed),
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => return Some(End::Stream(error)),
+                Poll::Pending => break,
+            }
+        }
+        None
     }
 
     /// Keeps `left` for the next read, and gives memory back that is not needed.
@@ -203,7 +215,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Tunnel<S> {
             }
         };
         self.endpoint.send(&datagrams);
-        self.options.counters.received.fetch_add(count, Ordering::Relaxed);
+        self.options.counters.received.fetch_add(count.into(), Ordering::Relaxed);
+        rest::count(count);
         end
     }
 

@@ -26,9 +26,9 @@ use crate::problem::{Context as _, Problem, Result};
 /// Opens tunnels in what is thrown away after the run.
 pub(super) const SECRET: &str = "BenchBenchBenchBenchBenchBenchBenchBenchBenchBenchBenchBench0001";
 pub(super) const DOMAIN: &str = "bench.example.com";
-/// UDP ports: where tunnels lead to, and where the clients of the two servers listen.
+/// UDP ports: where tunnels lead to, and the first of those where the clients of the two servers listen.
 const WIREGUARD: u16 = 51_999;
-const CLIENTS: [u16; 2] = [52_001, 52_002];
+const CLIENTS: [u16; 2] = [52_001, 52_201];
 /// The next server's TCP port. Each has one of its own: wstunnel does not listen at one where a connection just ended.
 static NEXT_PORT: AtomicU16 = AtomicU16::new(50_443);
 /// How many tunnels are idle where memory is measured.
@@ -95,11 +95,14 @@ fn measure(
 ) -> Result<Vec<[f64; 2]>> {
     let mut figures = Vec::new();
     {
-        let both = [Side::ours(places, stock, certificate)?, Side::stock(places, stock, certificate)?];
-        let runs = if options.quick { 3 } else { 5 };
-        let seconds = if options.quick { 2 } else { 3 };
+        let mut both = [Side::ours(places, stock, certificate)?, Side::stock(places, stock, certificate)?];
+        let runs = if options.quick { 3 } else { 11 };
+        let seconds = 2;
         let mut speeds = Vec::new();
         for count in [1, 10, 100] {
+            for side in &mut both {
+                side.connect(stock, count)?;
+            }
             for mode in ["up", "down"] {
                 let [speed, cpu] = loads(&both, mode, count, seconds, runs)?;
                 if count == 1 {
@@ -109,12 +112,16 @@ fn measure(
             }
         }
         figures.extend(speeds);
-        figures.push(round_trips(&both, seconds, runs)?);
+        for side in &mut both {
+            side.connect(stock, 1)?;
+        }
+        figures.push(round_trips(&both, 1, runs * 2)?);
     }
     // Fresh servers: what the load has left behind is not the idle tunnels'.
     let mut memory = [[0.0; 2]; 2];
     for (at, start) in [Side::ours, Side::stock].into_iter().enumerate() {
-        let side = start(places, stock, certificate)?;
+        let mut side = start(places, stock, certificate)?;
+        side.connect(stock, 1)?;
         let one = side.load("idle", 1, 2)?.rss;
         let all = side.load("idle", IDLE, 5)?.rss;
         memory[0][at] = (all - one) / f64::from(IDLE - 1);
@@ -191,13 +198,14 @@ impl Certificate {
     }
 }
 
-/// A server, and wstunnel's client of it.
+/// A server, and wstunnel's clients of it.
 struct Side {
     helper: PathBuf,
+    /// The first client's UDP port.
     client: u16,
     port: u16,
     server: Child,
-    tunnel: Option<Child>,
+    clients: Vec<Child>,
 }
 
 /// What `bench-tunnel` tells.
@@ -210,7 +218,7 @@ struct Load {
 }
 
 impl Side {
-    fn ours(places: &Places, stock: &Path, certificate: &Certificate) -> Result<Self> {
+    fn ours(places: &Places, _: &Path, certificate: &Certificate) -> Result<Self> {
         let control = Path::new("/run/bench-ghost");
         let port = NEXT_PORT.fetch_add(1, Ordering::Relaxed);
         let server = Cmd::new(places.programs.join("phantom-ghost"))
@@ -218,9 +226,8 @@ impl Side {
             .arg(format!("127.0.0.1:{port}"))
             .arg("--control")
             .arg(control);
-        let mut side = Self::new(places, (CLIENTS[0], port), &server)?;
+        let side = Self::new(places, (CLIENTS[0], port), &server)?;
         configure(control, certificate, WIREGUARD)?;
-        side.connect(stock)?;
         Ok(side)
     }
 
@@ -234,16 +241,14 @@ impl Side {
             .arg("--tls-private-key")
             .arg(&certificate.key)
             .arg(format!("wss://127.0.0.1:{port}"));
-        let mut side = Self::new(places, (CLIENTS[1], port), &server)?;
-        side.connect(stock)?;
-        Ok(side)
+        Self::new(places, (CLIENTS[1], port), &server)
     }
 
     /// Starts the server and waits until it listens.
     fn new(places: &Places, (client, port): (u16, u16), server: &Cmd) -> Result<Self> {
         let server = server.spawn(Stdio::null(), Stdio::null(), Stdio::null())?;
         let helper = places.helpers.join("bench-tunnel");
-        let side = Self { helper, client, port, server, tunnel: None };
+        let side = Self { helper, client, port, server, clients: Vec::new() };
         let start = Instant::now();
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
             if start.elapsed() > PATIENCE {
@@ -254,29 +259,35 @@ impl Side {
         Ok(side)
     }
 
-    fn connect(&mut self, stock: &Path) -> Result {
-        let way = format!("udp://127.0.0.1:{}:127.0.0.1:{WIREGUARD}?timeout_sec=0", self.client);
-        let client = Cmd::new(stock)
-            .args(["client", "--log-lvl", "OFF", "-P", SECRET, "-L", &way])
-            .arg(format!("wss://127.0.0.1:{}", self.port));
-        self.tunnel = Some(client.spawn(Stdio::null(), Stdio::null(), Stdio::null())?);
+    /// So many clients in the place of those there are: a tunnel has a client of its own, as people have.
+    fn connect(&mut self, stock: &Path, count: u16) -> Result {
+        end(&mut self.clients);
+        self.clients.clear();
+        for port in (self.client..).take(count.into()) {
+            let way = format!("udp://127.0.0.1:{port}:127.0.0.1:{WIREGUARD}?timeout_sec=0");
+            let client = Cmd::new(stock)
+                .args(["client", "--log-lvl", "OFF", "-P", SECRET, "-L", &way])
+                .arg(format!("wss://127.0.0.1:{}", self.port));
+            self.clients.push(client.spawn(Stdio::null(), Stdio::null(), Stdio::null())?);
+        }
         Ok(())
     }
 
-    /// Loads this many tunnels.
+    /// Loads this many tunnels, of all clients in turns.
     fn load(&self, mode: &str, count: u16, seconds: u16) -> Result<Load> {
-        self.bench(mode, self.client, count, seconds)
+        let clients = u16::try_from(self.clients.len()).context("clients")?;
+        self.bench(mode, &format!("{}-{}", self.client, self.client + clients - 1), count, seconds)
     }
 
     /// The same without a tunnel.
     fn direct(&self, seconds: u16) -> Result<Load> {
-        self.bench("rtt", WIREGUARD, 1, seconds)
+        self.bench("rtt", &WIREGUARD.to_string(), 1, seconds)
     }
 
-    fn bench(&self, mode: &str, to: u16, count: u16, seconds: u16) -> Result<Load> {
-        let numbers = [to, WIREGUARD, count, seconds].map(|number| number.to_string());
+    fn bench(&self, mode: &str, to: &str, count: u16, seconds: u16) -> Result<Load> {
+        let numbers = [WIREGUARD, count, seconds].map(|number| number.to_string());
         let pid = self.server.id().to_string();
-        let command = Cmd::new(&self.helper).arg(mode).args(numbers).arg(pid);
+        let command = Cmd::new(&self.helper).args([mode, to]).args(numbers).arg(pid);
         let answer: Value = serde_json::from_str(&command.read()?).context("bench-tunnel")?;
         let figure = |name: &str| answer[name].as_f64().context(format!("bench-tunnel tells no {name}"));
         Ok(Load {
@@ -291,10 +302,18 @@ impl Side {
 
 impl Drop for Side {
     fn drop(&mut self) {
-        for process in self.tunnel.iter_mut().chain([&mut self.server]) {
-            let _ = process.kill();
-            let _ = process.wait();
-        }
+        end(&mut self.clients);
+        end(std::slice::from_mut(&mut self.server));
+    }
+}
+
+/// Ends processes, and waits for it.
+fn end(processes: &mut [Child]) {
+    for process in &mut *processes {
+        let _ = process.kill();
+    }
+    for process in processes {
+        let _ = process.wait();
     }
 }
 

@@ -1,8 +1,9 @@
 //! `bench-tunnel MODE CLIENT WIREGUARD COUNT SECONDS PID`: loads tunnels with datagrams, and says what the server took.
 //!
-//! It is both ends: sockets that send to the UDP port CLIENT of 127.0.0.1, where a tunnel's client listens, and one at the
-//! port WIREGUARD, where the tunnel leads. A tunnel opens for each of the COUNT sockets. The modes are `up` and `down`
-//! (1,400 bytes each, as fast as they are confirmed), `rtt` (148 bytes there and back, one at a time) and `idle` (nothing).
+//! It is both ends: sockets that send to the UDP port CLIENT of 127.0.0.1 (or to ports in turns: FIRST-LAST), where a
+//! tunnel's client listens, and one at the port WIREGUARD, where the tunnel leads. A tunnel opens for each of the COUNT
+//! sockets. The modes are `up` and `down` (1,400 bytes each, as fast as they are confirmed), `rtt` (148 bytes there and
+//! back, one at a time) and `idle` (nothing).
 //!
 //! It prints a line of JSON: `datagrams` and `seconds` of the measurement, `cpu` (seconds that the process PID took in it),
 //! `rss` (KiB that it has at the end), `rtt` (the median, in microseconds), `lost`.
@@ -96,12 +97,14 @@ fn run() -> io::Result<String> {
         _ => return Err(wrong()),
     };
     let number = |text: &String| text.parse::<u16>().map_err(|_| wrong());
-    let (client, wireguard, count) = (number(client)?, number(wireguard)?, number(count)?);
+    let (first, end) = client.split_once('-').unwrap_or((client, client));
+    let ports = first.parse().map_err(|_| wrong())?..=end.parse().map_err(|_| wrong())?;
+    let (wireguard, count) = (number(wireguard)?, number(count)?);
     let time = Duration::from_secs(number(seconds)?.into());
     raise_limit()?;
     let sink = socket(wireguard)?;
     thread::spawn(move || serve(&sink));
-    let tunnels = (0..count).map(|_| open(client)).collect::<io::Result<Vec<_>>>()?;
+    let tunnels = ports.cycle().take(count.into()).map(open).collect::<io::Result<Vec<_>>>()?;
     let counts = Arc::new(Counts::default());
     let start = Arc::new(Barrier::new(usize::from(count) + 1));
     let window = (IN_ALL / u32::from(count).max(1)).clamp(LEAST, WINDOW);

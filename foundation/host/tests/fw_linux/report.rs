@@ -1,7 +1,5 @@
 //! The report on each kind of packet filter, and what looking and changing cost.
 
-use std::time::Instant;
-
 use crate::lab::{choose_iptables, in_namespace, kinds, marks, server_rules, sh, state};
 use phantom_host::linux::LinuxFirewall;
 use phantom_host::{Firewall, FirewallKind, FirewallQuery, FirewallReport, InForce};
@@ -100,61 +98,5 @@ fn looking_starts_as_few_programs_as_said() {
         assert_eq!(started(), ["xtables-nft-multi", "nft"]);
         assert_eq!(firewall.ufw(&marks()).unwrap().map(|ufw| ufw.active), Some(false));
         assert_eq!(started().len(), 0);
-    });
-}
-
-/// Prints the times: `cargo test --test fw_linux costs -- --ignored --nocapture`.
-#[test]
-#[ignore = "measures, and proves nothing"]
-fn costs() {
-    in_namespace("report::costs", &NEEDS, || {
-        let measure = |what: &str, rounds: usize, action: &dyn Fn()| {
-            let time = |_| {
-                let begin = Instant::now();
-                action();
-                begin.elapsed()
-            };
-            let mut times: Vec<_> = (0..rounds).map(time).collect();
-            times.sort_unstable();
-            println!("{what}: {:?}", times[rounds / 2]);
-        };
-        let kinds = [
-            (FirewallKind::Nftables, "nft"),
-            (FirewallKind::Iptables, "nft"),
-            (FirewallKind::Iptables, "legacy"),
-        ];
-        for (kind, variant) in kinds {
-            choose_iptables(variant);
-            let firewall = LinuxFirewall::with_kind(kind);
-            let name = if kind == FirewallKind::Nftables {
-                "nftables".to_owned()
-            } else {
-                format!("iptables-{variant}")
-            };
-            let look = || _ = state(&firewall, &server_rules());
-            measure(&format!("{name} in_force, absent"), 21, &look);
-            firewall.replace(&marks(), &server_rules()).unwrap();
-            measure(&format!("{name} in_force, same"), 21, &look);
-            measure(&format!("{name} replace"), 21, &|| firewall.replace(&marks(), &server_rules()).unwrap());
-            measure(&format!("{name} report"), 21, &|| drop(firewall.report(&marks(), &query()).unwrap()));
-            if kind == FirewallKind::Nftables {
-                sh("iptables-nft -P FORWARD DROP; ip6tables-nft -P FORWARD DROP");
-                firewall.replace(&marks(), &server_rules()).unwrap();
-                measure("nftables beside docker, in_force", 21, &look);
-                sh("iptables-nft -P FORWARD ACCEPT; ip6tables-nft -P FORWARD ACCEPT");
-            }
-            firewall.remove(&marks()).unwrap();
-        }
-        if crate::lab::installed("ufw") {
-            let firewall = LinuxFirewall::new();
-            measure("ufw rules, switched off", 21, &|| drop(firewall.ufw(&marks()).unwrap()));
-            sh("ufw --force enable");
-            measure("ufw rules, switched on", 21, &|| drop(firewall.ufw(&marks()).unwrap()));
-            let rule = phantom_host::UfwRule::Allow { protocol: phantom_host::Protocol::Udp, port: 51820 };
-            measure("ufw add and remove", 5, &|| {
-                firewall.add_ufw(&marks(), &rule).unwrap();
-                firewall.remove_ufw(&marks(), &rule).unwrap();
-            });
-        }
     });
 }

@@ -15,6 +15,7 @@ use crate::control::{ControlServer, with_causes};
 use crate::log;
 use crate::notify::{READY, STOPPING, notify};
 use crate::privilege;
+use crate::pump::rest_while_much_comes;
 use crate::server::{BindError, Builder, Handle, Listen, Server};
 
 const HELP: &str = "\
@@ -46,7 +47,8 @@ pub fn run(arguments: Vec<String>) -> ExitCode {
         Err(problem) => return usage(&problem),
     };
     raise_descriptor_limit();
-    let runtime = match runtime::Builder::new_multi_thread().enable_all().build() {
+    let mut runtime = runtime::Builder::new_multi_thread();
+    let runtime = match runtime.on_thread_park(rest_while_much_comes).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             log::line(format_args!("no runtime: {error}"));

@@ -221,13 +221,3 @@ pub(crate) fn resident(pid: u32) -> usize {
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
-
-/// Processor time of a process in milliseconds.
-pub(crate) fn processor_time(pid: u32) -> u64 {
-    let tasks = std::fs::read_dir(Path::new("/proc").join(pid.to_string()).join("task")).unwrap();
-    let spent = |task: std::fs::DirEntry| -> u64 {
-        let text = std::fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
-        text.split_whitespace().next().and_then(|field| field.parse().ok()).unwrap_or(0)
-    };
-    tasks.filter_map(Result::ok).map(spent).sum::<u64>() / 1_000_000
-}
