@@ -35,9 +35,10 @@ const RESOLVE_EVERY: Duration = Duration::from_hours(1);
 /// Seconds from one attempt to reconnect to the next; the last one counts for all that follow.
 const PAUSES: [u64; 14] = [5, 5, 5, 10, 10, 10, 15, 15, 15, 30, 60, 120, 300, 300];
 
-/// Bytes of a keepalive, and of the first message of a handshake (WireGuard, section 5.4).
+/// Bytes of a keepalive, and of the two messages of a handshake (WireGuard, section 5.4).
 const KEEPALIVE_BYTES: u64 = 32;
 const INITIATION_BYTES: u64 = 148;
+const RESPONSE_BYTES: u64 = 92;
 
 /// Packets that make up one question: a lost packet is no answer.
 pub const ECHOES: u32 = 2;
@@ -193,9 +194,12 @@ impl Machine {
         };
         self.seen = Some((now, counters));
         let Some((then, before)) = before else { return };
-        if counters.rx > before.rx {
+        let received = counters.rx.checked_sub(before.rx);
+        // An exit that nothing reaches begins a handshake every five seconds: that one comes tells only of the way here.
+        // No message of data has this size.
+        if received.is_some_and(|received| received > 0 && received != INITIATION_BYTES) {
             self.hear(now, tasks);
-        } else if counters.rx == before.rx {
+        } else if received.is_some() {
             let sent = counters.tx.saturating_sub(before.tx);
             if sent > 0 && !is_upkeep(sent, now.saturating_sub(then), self.watch.keepalive) {
                 self.unanswered.get_or_insert(now);
@@ -285,10 +289,10 @@ impl Machine {
     }
 }
 
-/// Whether so many bytes can be nothing but keepalives and at most one handshake that begins.
+/// Whether so many bytes can be nothing but keepalives and at most one message of a handshake.
 fn is_upkeep(sent: u64, during: Duration, keepalive: Duration) -> bool {
     let keepalives = 1 + during.as_secs() / keepalive.as_secs().max(1);
-    [0, INITIATION_BYTES].into_iter().any(|handshake| {
+    [0, INITIATION_BYTES, RESPONSE_BYTES].into_iter().any(|handshake| {
         let rest = sent.checked_sub(handshake);
         rest.is_some_and(|rest| rest % KEEPALIVE_BYTES == 0 && rest / KEEPALIVE_BYTES <= keepalives)
     })

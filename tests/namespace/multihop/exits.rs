@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::lab::{
-    EXIT, MOVED, OTHER, blackhole, enable, start_exit, status_is_true, stop_exit, with_exits, with_exits_and,
+    EXIT, MOVED, OTHER, blackhole, enable, one_way_hole, start_exit, status_is_true, stop_exit, with_exits,
+    with_exits_and,
 };
 use super::load::{listen, nothing_escapes};
 use crate::dns::name_server;
@@ -40,7 +41,11 @@ fn an_exit_that_is_blackholed_is_noticed_and_found_again() {
         for round in 0..3 {
             let before = logged(world, "handshake_lost");
             nothing_escapes(world, &format!("blackhole-{round}"), || {
-                blackhole(world, 1, true);
+                if round < 2 {
+                    blackhole(world, 1, true);
+                } else {
+                    one_way_hole(world, 1);
+                }
                 let began = Instant::now();
                 let noticed = wait_for(NOTICED * 2, || logged(world, "handshake_lost") > before);
                 let took = began.elapsed();

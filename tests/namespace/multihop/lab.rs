@@ -142,17 +142,29 @@ pub(super) fn stop_exit(world: &World, n: u8) {
 
 /// The provider lets no WireGuard through to and from an exit's address any more, or lets it through again.
 pub(super) fn blackhole(world: &World, n: u8, on: bool) {
-    let address = if n == 1 { EXIT } else { OTHER };
-    world.sh(&if on {
-        format!(
-            "ip netns exec isp nft 'add table ip hole{n}
-               add chain ip hole{n} forward {{ type filter hook forward priority 0; }}
-               add rule ip hole{n} forward ip daddr {address} udp dport 51821 drop
-               add rule ip hole{n} forward ip saddr {address} udp sport 51821 drop'"
-        )
-    } else {
-        format!("ip netns exec isp nft delete table ip hole{n}")
-    });
+    let hole = if on { drop_to(n) + &drop_from(n) } else { format!("delete table ip hole{n}") };
+    world.sh(&format!("ip netns exec isp nft '{hole}'"));
+}
+
+/// The provider lets no WireGuard through to an exit's address any more, but whatever comes from there.
+pub(super) fn one_way_hole(world: &World, n: u8) {
+    world.sh(&format!("ip netns exec isp nft '{}'", drop_to(n)));
+}
+
+fn drop_to(n: u8) -> String {
+    format!(
+        "add table ip hole{n}; add chain ip hole{n} forward {{ type filter hook forward priority 0; }};
+         add rule ip hole{n} forward ip daddr {} udp dport 51821 drop;",
+        address_of(n)
+    )
+}
+
+fn drop_from(n: u8) -> String {
+    format!("add rule ip hole{n} forward ip saddr {} udp sport 51821 drop;", address_of(n))
+}
+
+fn address_of(n: u8) -> &'static str {
+    if n == 1 { EXIT } else { OTHER }
 }
 
 /// Turns to an exit.

@@ -1,4 +1,4 @@
-//! The report on each kind of packet filter, and what looking and changing cost.
+//! The report on each kind of packet filter, and how it is said.
 
 use crate::lab::{choose_iptables, in_namespace, kinds, marks, server_rules, sh, state};
 use phantom_host::linux::LinuxFirewall;

@@ -98,6 +98,27 @@ fn a_blackhole_is_found_in_less_than_twenty_seconds_and_the_end_of_it_too() {
 }
 
 #[test]
+fn an_exit_that_nothing_reaches_is_dead_although_it_begins_handshakes() {
+    for quiet in [false, true] {
+        let mut machine = Machine::new(watch(&["uk"]), seconds(0));
+        let lost = (1..400).find(|at| {
+            let (begun, sent) = (at / 5, if quiet { 92 * (at / 5) + 32 * (at / 5) } else { 2304 * at });
+            let handshake = Some(seconds(*at));
+            let counters = Counters { rx: 1_000 + 148 * begun, tx: 1_000 + sent, handshake };
+            let tasks = machine.tick(seconds(*at), Some(counters));
+            tasks.iter().any(|task| matches!(task, Task::Log(Event::HandshakeLost { .. })))
+        });
+        let lost = lost.expect("it is found");
+        assert!(lost < if quiet { 140 } else { 20 }, "after {lost} s");
+        // What answers brings it back.
+        let counters = Counters { rx: 100_000, tx: 1_000_000, handshake: Some(seconds(0)) };
+        machine.tick(seconds(401), Some(counters));
+        machine.tick(seconds(402), Some(Counters { rx: 100_148, ..counters }));
+        assert!(machine.is_alive());
+    }
+}
+
+#[test]
 fn a_quiet_tunnel_is_asked_every_two_minutes_and_its_end_is_found() {
     let mut tunnel = Simulation::new(Traffic::Quiet, 0, 0, 1);
     let done = tunnel.run_until(HOUR);
