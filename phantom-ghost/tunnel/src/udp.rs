@@ -120,9 +120,17 @@ impl Endpoint {
             loop {
                 ready!(self.socket.poll_recv_ready(context))?;
                 let (socket, batch) = (&self.socket, self.batch);
+                let mut last = None;
                 let received = socket.try_io(Interest::READABLE, || {
-                    receive(socket, scratch, &mut lengths[..batch]).map_err(io::Error::from)
+                    let (count, source) = receive(socket, scratch, &mut lengths[..batch])?;
+                    if count < batch {
+                        // Nothing is left: so it is told to tokio, which else would have to be shown by a call in vain.
+                        last = Some((count, source));
+                        return Err(io::ErrorKind::WouldBlock.into());
+                    }
+                    Ok((count, source))
                 });
+                let received = last.map_or(received, Ok);
                 match received {
                     Ok((count, source)) => {
                         if !self.connected {
