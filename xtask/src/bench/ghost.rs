@@ -112,11 +112,8 @@ fn measure(
             }
         }
         figures.extend(speeds);
-        for side in &mut both {
-            side.connect(stock, 1)?;
-        }
-        figures.push(round_trips(&both, 1, runs * 2)?);
     }
+    figures.push(round_trips(places, options, stock, certificate)?);
     // Fresh servers: what the load has left behind is not the idle tunnels'.
     let mut memory = [[0.0; 2]; 2];
     for (at, start) in [Side::ours, Side::stock].into_iter().enumerate() {
@@ -150,17 +147,21 @@ fn loads(both: &[Side; 2], mode: &str, count: u16, seconds: u16, runs: usize) ->
     Ok([speeds, cpu])
 }
 
-/// Microseconds that a tunnel adds to a datagram's way there and back.
-fn round_trips(both: &[Side; 2], seconds: u16, runs: usize) -> Result<[f64; 2]> {
-    let [ours, theirs, direct] = interleave(
-        runs,
-        [
-            &mut || Ok(both[0].load("rtt", 1, seconds)?.rtt),
-            &mut || Ok(both[1].load("rtt", 1, seconds)?.rtt),
-            &mut || Ok(both[0].direct(seconds)?.rtt),
-        ],
-    )?;
-    Ok([ours - direct, theirs - direct])
+/// Microseconds that a tunnel adds to a datagram's way there and back. Each round has fresh processes: on which processors
+/// their threads come to lie makes more of a difference than anything they do.
+fn round_trips(
+    places: &Places,
+    options: &Options,
+    stock: &Path,
+    certificate: &Certificate,
+) -> Result<[f64; 2]> {
+    let trip = |start: fn(&Places, &Path, &Certificate) -> Result<Side>| {
+        let mut side = start(places, stock, certificate)?;
+        side.connect(stock, 1)?;
+        Ok(side.load("rtt", 1, 1)?.rtt - side.direct(1)?.rtt)
+    };
+    let rounds = if options.quick { 7 } else { 21 };
+    interleave(rounds, [&mut || trip(Side::ours), &mut || trip(Side::stock)])
 }
 
 /// wstunnel's newest program that is here, with its version in words.
