@@ -1,5 +1,6 @@
 //! What somebody, or some program, does to the host while clients send all they can.
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use super::flow::nothing_is_left;
@@ -7,7 +8,7 @@ use super::lab::{EXIT, enable, start_exit, status_is_true, with_exits};
 use super::load::{listen, nothing_escapes};
 use crate::ping::ping;
 use crate::traffic::udp_seen_as;
-use crate::world::{At, INTERNET, SERVER, World, note, wait_for};
+use crate::world::{At, INTERNET, SERVER, World, note, programs, wait_for};
 
 /// Something that happens, and how.
 type Event = (&'static str, &'static str);
@@ -135,5 +136,20 @@ fn nothing_escapes_whatever_is_asked_of_the_server() {
         world.ok(&["multihop", "reset_state"]);
         nothing_is_left(world);
         assert_eq!(udp_seen_as(At::Client1), SERVER);
+    });
+}
+
+#[test]
+fn nothing_escapes_while_the_server_is_reset_to_the_factory() {
+    let test = "multihop::matrix::nothing_escapes_while_the_server_is_reset_to_the_factory";
+    with_exits(test, |world| {
+        listen();
+        enable(world, "uk");
+        let reset = nothing_escapes(world, "factory-reset", || {
+            Command::new(programs().join("factory-reset")).arg("--yes").output().unwrap()
+        });
+        assert!(reset.status.success(), "{reset:?}");
+        nothing_is_left(world);
+        assert_eq!(world.ok(&["core", "list_clients"])["total"], 0);
     });
 }
