@@ -27,10 +27,11 @@ use crate::problem::{Context as _, Problem, Result};
 pub(super) const SECRET: &str = "BenchBenchBenchBenchBenchBenchBenchBenchBenchBenchBenchBench0001";
 pub(super) const DOMAIN: &str = "bench.example.com";
 /// UDP ports: where tunnels lead to, and the first of those where the clients of the two servers listen.
-const WIREGUARD: u16 = 51_999;
-const CLIENTS: [u16; 2] = [52_001, 52_201];
+const WIREGUARD: u16 = 21_999;
+const CLIENTS: [u16; 2] = [22_001, 22_201];
 /// The next server's TCP port. Each has one of its own: wstunnel does not listen at one where a connection just ended.
-static NEXT_PORT: AtomicU16 = AtomicU16::new(50_443);
+/// All ports are below those that the kernel gives to sockets that ask for none.
+static NEXT_PORT: AtomicU16 = AtomicU16::new(20_443);
 /// How many tunnels are idle where memory is measured.
 const IDLE: u16 = 1000;
 const PATIENCE: Duration = Duration::from_secs(20);
