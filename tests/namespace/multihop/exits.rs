@@ -41,7 +41,7 @@ fn an_exit_that_is_blackholed_is_noticed_and_found_again() {
         for round in 0..3 {
             let before = logged(world, "handshake_lost");
             nothing_escapes(world, &format!("blackhole-{round}"), || {
-                // The last way that is cut off is that to the exit alone: a keepalive of it may still come after ten
+                // In the last round only the way to the exit is cut off: a keepalive from it may still come after ten
                 // seconds (WireGuard, `KEEPALIVE_TIMEOUT`), and counts.
                 let limit = if round < 2 {
                     blackhole(world, 1, true);

@@ -43,7 +43,8 @@ pub(super) fn count(datagrams: u32) {
 /// once. For [`on_thread_park`](tokio::runtime::Builder::on_thread_park) of a runtime that does little but carry tunnels.
 ///
 /// A client that writes each datagram by itself would have each of them cost a waking, a read and a send: what comes while
-/// a thread rests is read, decrypted and sent together. A thread parks when it has nothing to do, so nothing else waits.
+/// a thread rests is read, decrypted and sent together. A thread parks when it has nothing more to do; what else comes
+/// for it during the rest, a handshake or a timer, waits until the end of it as well.
 pub fn rest_while_much_comes() {
     let mut seen = SEEN.get();
     let much = seen.is_much(Instant::now());

@@ -143,6 +143,21 @@ async fn every_end_says_close_and_then_nothing() {
     assert!(matches!(gone.tunnel.await.unwrap(), End::Closed | End::Stream(_)));
 }
 
+/// On one thread, so that all of it and the end are there before the tunnel looks for the first time.
+#[tokio::test]
+async fn what_came_before_the_end_of_the_stream_arrives() {
+    let mut rig = rig(plain(), b"");
+    let datagrams: Vec<Vec<u8>> = (1..100).map(|number| vec![number; 300]).collect();
+    let mut bytes = Vec::new();
+    codec::encode_batch(&mut bytes, datagrams.iter().map(Vec::as_slice), true);
+    rig.peer.write_all(&bytes).await.unwrap();
+    rig.peer.shutdown().await.unwrap();
+    assert!(matches!((&mut rig.tunnel).await.unwrap(), End::Closed));
+    for datagram in &datagrams {
+        assert!(rig.arrived() == *datagram, "{} was lost", datagram[0]);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wireguard_that_is_away_ends_nothing() {
     let mut rig = rig(plain(), b"");

@@ -101,20 +101,20 @@ fn a_blackhole_is_found_in_less_than_twenty_seconds_and_the_end_of_it_too() {
 fn an_exit_that_nothing_reaches_is_dead_although_it_begins_handshakes() {
     for quiet in [false, true] {
         let mut machine = Machine::new(watch(&["uk"]), seconds(0));
-        let lost = (1..400).find(|at| {
-            let (begun, sent) = (at / 5, if quiet { 92 * (at / 5) + 32 * (at / 5) } else { 2304 * at });
-            let handshake = Some(seconds(*at));
-            let counters = Counters { rx: 1_000 + 148 * begun, tx: 1_000 + sent, handshake };
-            let tasks = machine.tick(seconds(*at), Some(counters));
-            tasks.iter().any(|task| matches!(task, Task::Log(Event::HandshakeLost { .. })))
-        });
-        let lost = lost.expect("it is found");
+        let mut at = |now: u64, more: u64| {
+            let begun = now / 5;
+            let sent = if quiet { 92 * begun + 32 * begun } else { 2304 * now };
+            let handshake = Some(seconds(now));
+            let counters = Counters { rx: 1_000 + 148 * begun + more, tx: 1_000 + sent, handshake };
+            let tasks = machine.tick(seconds(now), Some(counters));
+            let lost = tasks.iter().any(|task| matches!(task, Task::Log(Event::HandshakeLost { .. })));
+            (lost, machine.is_alive())
+        };
+        let found: Vec<u64> = (1..400).filter(|now| at(*now, 0).0).collect();
+        let [lost] = found[..] else { panic!("found at {found:?}") };
         assert!(lost < if quiet { 140 } else { 20 }, "after {lost} s");
-        // What answers brings it back.
-        let counters = Counters { rx: 100_000, tx: 1_000_000, handshake: Some(seconds(0)) };
-        machine.tick(seconds(401), Some(counters));
-        machine.tick(seconds(402), Some(Counters { rx: 100_148, ..counters }));
-        assert!(machine.is_alive());
+        assert_eq!(at(400, 0), (false, false), "the handshake that it begins now changes nothing");
+        assert_eq!(at(401, 32), (false, true), "what it sends through one brings it back");
     }
 }
 
