@@ -5,6 +5,8 @@ export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/r
 state=/var/lib/lab
 # A boot that does not end is for the job to see.
 timeout 180 systemctl is-system-running --wait > /dev/null 2>&1
+# Opened before udev has made it, it would be a file that nobody writes to.
+until [ -c /dev/virtio-ports/lab ]; do sleep 0.05; done
 exec 3<> /dev/virtio-ports/lab
 
 if [ ! -e $state/phase ]; then
