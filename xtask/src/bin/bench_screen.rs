@@ -10,7 +10,8 @@
 use std::error::Error;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
-use std::path::PathBuf;
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -25,16 +26,20 @@ const LIMIT: Duration = Duration::from_secs(20);
 /// As long as nothing comes for this time, the screen is whole.
 const QUIET: u16 = 60;
 
-/// The program, and the other end of its terminal.
+const ROWS: NonZero<u16> = NonZero::new(40).unwrap();
+const COLUMNS: NonZero<u16> = NonZero::new(120).unwrap();
+
+/// The program, the other end of its terminal, and what stands there.
 struct Screen {
     child: Child,
     terminal: File,
+    shown: vt100::Parser,
     start: Instant,
 }
 
 impl Screen {
-    fn start(program: &PathBuf) -> Result<Self> {
-        let size = Winsize { ws_row: 40, ws_col: 120, ws_xpixel: 0, ws_ypixel: 0 };
+    fn start(program: &Path) -> Result<Self> {
+        let size = Winsize { ws_row: ROWS.get(), ws_col: COLUMNS.get(), ws_xpixel: 0, ws_ypixel: 0 };
         let pty = openpty(Some(&size), None)?;
         let end = || pty.slave.try_clone().map(Stdio::from);
         let start = Instant::now();
@@ -45,7 +50,8 @@ impl Screen {
             .stdin(end()?)
             .stdout(end()?)
             .spawn()?;
-        Ok(Self { child, terminal: File::from(pty.master), start })
+        let shown = vt100::Parser::new(ROWS, COLUMNS, 0);
+        Ok(Self { child, terminal: File::from(pty.master), shown, start })
     }
 
     fn comes(&self, milliseconds: u16) -> Result<bool> {
@@ -53,38 +59,56 @@ impl Screen {
         Ok(poll(&mut ends, PollTimeout::from(milliseconds))? > 0)
     }
 
-    /// Reads until a text has come; the moment at which it had.
-    fn until(&mut self, text: &str) -> Result<Instant> {
-        let mut seen = Vec::new();
+    /// Reads what has come onto the screen.
+    fn read(&mut self) -> Result {
+        let mut piece = [0; 1 << 14];
+        let length = self.terminal.read(&mut piece)?;
+        self.shown.process(piece.get(..length).unwrap_or_default());
+        Ok(())
+    }
+
+    /// Reads until something is to be seen; the moment from which it is.
+    fn until(&mut self, what: &str, seen: impl Fn(&vt100::Screen) -> bool) -> Result<Instant> {
         let end = Instant::now() + LIMIT;
         while Instant::now() < end {
             if !self.comes(100)? {
                 continue;
             }
-            let mut piece = [0; 1 << 14];
-            let length = self.terminal.read(&mut piece)?;
-            seen.extend_from_slice(piece.get(..length).unwrap_or_default());
-            if seen.windows(text.len()).any(|window| window == text.as_bytes()) {
+            self.read()?;
+            if seen(self.shown.screen()) {
                 return Ok(Instant::now());
             }
         }
-        Err(format!("{text:?} did not come").into())
+        Err(format!("{what} did not come: {}", self.shown.screen().contents()).into())
     }
 
-    /// Reads what comes until nothing does.
-    fn settle(&mut self) -> Result {
+    /// Reads until a text is to be seen; the moment from which it is.
+    fn text(&mut self, text: &str) -> Result<Instant> {
+        self.until(text, |screen| screen.contents().contains(text))
+    }
+
+    /// Presses a key when the screen is quiet; the moment before that.
+    fn press(&mut self, key: &str) -> Result<Instant> {
         while self.comes(QUIET)? {
-            let _ = self.terminal.read(&mut [0; 1 << 14])?;
+            self.read()?;
         }
-        Ok(())
-    }
-
-    /// Presses a key when the screen is quiet; milliseconds until a text has come.
-    fn key(&mut self, key: &str, text: &str) -> Result<f64> {
-        self.settle()?;
         let start = Instant::now();
         self.terminal.write_all(key.as_bytes())?;
-        Ok((self.until(text)? - start).as_secs_f64() * 1e3)
+        Ok(start)
+    }
+
+    /// Milliseconds from a key until a text is to be seen.
+    fn key(&mut self, key: &str, text: &str) -> Result<f64> {
+        let start = self.press(key)?;
+        Ok((self.text(text)? - start).as_secs_f64() * 1e3)
+    }
+
+    /// Milliseconds from a key until another line is the chosen one.
+    fn choose(&mut self, key: &str) -> Result<f64> {
+        let start = self.press(key)?;
+        let before = chosen(self.shown.screen());
+        let seen = self.until("another choice", |screen| chosen(screen) != before)?;
+        Ok((seen - start).as_secs_f64() * 1e3)
     }
 
     fn leave(mut self) -> Result<f64> {
@@ -92,10 +116,29 @@ impl Screen {
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no VmHWM")?;
         let peak = peak.trim().trim_end_matches(" kB").parse()?;
         self.terminal.write_all(b"\x03y")?;
-        self.settle()?;
+        // What it says at its end is read, so that it does not wait for that; then the terminal has no other end.
+        while self.terminal.read(&mut [0; 1 << 14]).is_ok_and(|length| length > 0) {}
         self.child.wait()?;
         Ok(peak)
     }
+}
+
+impl Drop for Screen {
+    /// A program that stayed would keep the bench's pipes open.
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The line that is shown inverse within the frame.
+fn chosen(screen: &vt100::Screen) -> Option<u16> {
+    (0..ROWS.get()).find(|row| screen.cell(*row, 2).is_some_and(vt100::Cell::inverse))
+}
+
+/// The line that says how many clients there are, or how many of them were found.
+fn total(screen: &vt100::Screen) -> Option<String> {
+    screen.rows(0, COLUMNS.get()).find(|line| line.contains("Total: "))
 }
 
 fn median(mut figures: Vec<f64>) -> f64 {
@@ -110,23 +153,23 @@ fn main() -> Result {
     let mut starts = Vec::new();
     for _ in 0..rounds {
         let mut screen = Screen::start(&program)?;
-        let shown = screen.until("Core Management")?;
+        let shown = screen.text("Core Management")?;
         starts.push((shown - screen.start).as_secs_f64() * 1e3);
         screen.leave()?;
     }
     let mut screen = Screen::start(&program)?;
-    screen.until("Core Management")?;
+    screen.text("Core Management")?;
     screen.key("1", "Client Operations")?;
-    screen.key("1", "Total: ")?;
+    screen.key("1", "Page 1/")?;
     let (mut redraws, mut pages) = (Vec::new(), Vec::new());
     for page in 0..rounds {
-        // Going down redraws two lines; the reversed one is the last to be written.
-        redraws.push(screen.key("\x1b[B", "\x1b[7m")?);
-        pages.push(screen.key("n", &format!("{}", 10 * (page + 1) + 5))?);
+        redraws.push(screen.choose("\x1b[B")?);
+        pages.push(screen.key("n", &format!("Page {}/", page + 2))?);
     }
-    screen.key("s", "Search")?;
-    screen.key("99", "Total")?;
-    screen.settle()?;
+    let all = total(screen.shown.screen());
+    screen.press("s")?;
+    screen.press("99")?;
+    screen.until("what was searched for", |screen| total(screen).is_some_and(|line| Some(line) != all))?;
     let peak = screen.leave()?;
     for figure in [median(starts), median(redraws), median(pages), peak] {
         println!("{figure}");
