@@ -41,6 +41,7 @@ pub(crate) fn desired(site: &Site, state: &State<'_>, wanted: &mut Wanted) -> Re
     {
         let staged = wanted_interface(site, &server, &beside, &exit, Some(*at));
         wanted.interfaces.insert(beside, staged);
+        own_way(site, &exit, wanted);
     }
     ways(site, &server, &stored, &interface, &exit, wanted);
     firewall(&server, &stored, &interface, exit.mtu, &mut wanted.firewall);
@@ -146,26 +147,26 @@ fn ways(
             .extend([false, true].into_iter().filter_map(|six| route(six, LAST, RouteKind::Unreachable)));
     }
     let six = server.subnet6.map(IpNetwork::V6);
-    let rule = |priority, ipv6, from, to, table| Rule {
-        priority,
-        ipv6,
-        from: Some(from),
-        to,
-        in_interface: None,
-        table,
-        protocol: Marks::PROTOCOL,
-    };
     for (ipv6, network) in [(false, Some(subnet)), (true, six)] {
         let Some(network) = network else { continue };
-        wanted.rules.insert(rule(marks.local_priority(), ipv6, network, Some(network), MAIN_TABLE));
-        wanted.rules.insert(rule(marks.exit_priority(), ipv6, network, None, marks.exit_table()));
+        wanted.rules.insert(way_from(marks.local_priority(), ipv6, network, Some(network), MAIN_TABLE));
+        wanted.rules.insert(way_from(marks.exit_priority(), ipv6, network, None, marks.exit_table()));
     }
-    // Without a packet filter answers to clients arrive at the server itself, which refuses them: to those who sent them,
-    // not to the uplink, where everybody would see whom clients talk to.
-    if let Some(ip) = vpn_ip(exit) {
-        let own = IpNetwork::V4(ip.into());
-        wanted.rules.insert(rule(marks.exit_priority(), false, own, None, marks.exit_table()));
-    }
+    own_way(site, exit, wanted);
+}
+
+fn way_from(priority: u32, ipv6: bool, from: IpNetwork, to: Option<IpNetwork>, table: u32) -> Rule {
+    Rule { priority, ipv6, from: Some(from), to, in_interface: None, table, protocol: Marks::PROTOCOL }
+}
+
+/// Where the server's answers go that have our address in the network of an exit. Without a packet filter what is meant for
+/// clients arrives at the server itself, which refuses it: to those who sent it, not to the uplink, where everybody would
+/// see whom clients talk to.
+fn own_way(site: &Site, exit: &Exit, wanted: &mut Wanted) {
+    let Some(ip) = vpn_ip(exit) else { return };
+    let rule =
+        way_from(site.marks.exit_priority(), false, IpNetwork::V4(ip.into()), None, site.marks.exit_table());
+    wanted.rules.insert(rule);
 }
 
 /// Clients reach each other and the exit, and nothing comes from the exit that nobody asked for.

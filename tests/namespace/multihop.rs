@@ -7,6 +7,7 @@ mod exits;
 mod filters;
 mod flow;
 mod hostile;
+mod inward;
 mod lab;
 mod load;
 mod matrix;

@@ -145,11 +145,24 @@ fn enter(test: &str, first: &[&str]) {
             eprintln!("{line}");
         }
     }
+    if !output.status.success() {
+        note(test, &format!("failed: {}", why(&err)));
+    }
     assert!(output.status.success(), "{test} failed inside: {}", output.status);
     assert!(out.contains("1 passed"), "{test} did not run inside"); // the harness ends well without any test
 }
 
-/// Says something about a test that passed.
+/// Where and why a test panicked, as one line: it stands among the notes, so that it is seen when it happens.
+fn why(errors: &str) -> String {
+    let panic = errors.lines().skip_while(|line| !line.contains("panicked at"));
+    let told: Vec<&str> = panic
+        .take_while(|line| !line.starts_with("stack backtrace") && !line.starts_with("note: "))
+        .map(str::trim)
+        .collect();
+    told.join(" ").chars().take(1000).collect()
+}
+
+/// Says something about a test.
 pub(crate) fn note(test: &str, what: &str) {
     let _ = writeln!(std::io::stderr(), "NOTE {test}: {what}");
 }
@@ -200,6 +213,8 @@ pub(crate) enum At {
     Client1,
     Client2,
     Internet,
+    Exit1,
+    Exit2,
 }
 
 impl At {
@@ -209,6 +224,8 @@ impl At {
             Self::Client1 => Some("c1"),
             Self::Client2 => Some("c2"),
             Self::Internet => Some("inet"),
+            Self::Exit1 => Some("exit1"),
+            Self::Exit2 => Some("exit2"),
         }
     }
 }

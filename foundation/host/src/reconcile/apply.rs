@@ -7,7 +7,7 @@ use phantom_types::InterfaceName;
 
 use super::step::Op;
 use super::{Scene, Step, StepAction, StepKind, Wanted};
-use crate::{DeviceUpdate, HostError, LinkChange, PeerUpdate, ServiceState, Unit};
+use crate::{DeviceUpdate, Hook, HostError, LinkChange, Match, PeerUpdate, ServiceState, Unit, Verdict};
 
 /// How long a service has to start or to stop.
 const SERVICE_WAIT: Duration = Duration::from_secs(15);
@@ -74,6 +74,7 @@ fn take(scene: &Scene<'_>, wanted: &Wanted, step: &Step) -> Result<(), HostError
         Op::SetMode(path, mode) => host.files.set_mode(path, *mode),
         Op::SetSysctl(setting) => host.sysctl.set(&setting.0, &setting.1),
         Op::ReplaceFirewall => host.firewall.replace(scene.marks, &wanted.firewall),
+        Op::ReplaceFirewallAgainst(leaving) => replace_against(scene, wanted, leaving),
         Op::RemoveFirewall => host.firewall.remove(scene.marks),
         Op::AddUfw(rule) => host.firewall.add_ufw(scene.marks, rule),
         Op::RemoveUfw(rule) => host.firewall.remove_ufw(scene.marks, rule),
@@ -108,10 +109,24 @@ fn take(scene: &Scene<'_>, wanted: &Wanted, step: &Step) -> Result<(), HostError
         Op::AddAddress(name, address) => host.network.add_address(name, *address),
         Op::RemoveAddress(name, address) => host.network.remove_address(name, *address),
         Op::AddRoute(route) => host.network.add_route(route),
-        Op::RemoveRoute(route) => host.network.remove_route(route),
+        Op::RemoveRoute(route) => match host.network.remove_route(route) {
+            // A link that went took its routes along.
+            Err(error) if error.is_absent() => Ok(()),
+            other => other,
+        },
         Op::AddRule(rule) => host.network.add_rule(rule),
         Op::RemoveRule(rule) => host.network.remove_rule(rule),
     }
+}
+
+/// The wanted packet filter, and before all of it that nothing comes in by links that are about to go.
+fn replace_against(scene: &Scene<'_>, wanted: &Wanted, leaving: &[InterfaceName]) -> Result<(), HostError> {
+    let mut rules = wanted.firewall.clone();
+    for (name, hook) in leaving.iter().flat_map(|name| [(name, Hook::Forward), (name, Hook::Input)]) {
+        let there = Match::In { interface: name.to_string(), not: false };
+        rules.add(hook, 0, vec![there], Verdict::Drop);
+    }
+    scene.host.firewall.replace(scene.marks, &rules)
 }
 
 fn write_file(scene: &Scene<'_>, wanted: &Wanted, path: &Path) -> Result<(), HostError> {

@@ -53,6 +53,13 @@ pub struct ObservedInterface {
     pub device: Option<Device>,
 }
 
+impl ObservedInterface {
+    /// Whether there is a link, and it is ours: a claim of ours may be older than a link of somebody else.
+    pub(super) fn is_ours_and_there(&self) -> bool {
+        self.link.is_some() && self.ours
+    }
+}
+
 /// A file as it is. Its content is compared while it is looked at: it may be large, and full of secrets.
 #[derive(Clone, Debug)]
 pub struct ObservedFile {

@@ -5,19 +5,24 @@ mod interface;
 use phantom_types::InterfaceName;
 
 use super::step::{Op, Step, StepAction, StepKind};
-use super::{Observed, Wanted, WantedInterface};
+use super::{Observed, ObservedInterface, Wanted, WantedInterface};
 use crate::{HostError, InForce, Marks, Result, Route, RouteKind, Rule, ServiceState, UfwRule};
 
-/// The steps from what was observed to what is wanted, in an order that never opens what should be closed: the
-/// packet filter stands before there is anything to filter, what is added comes before what is removed, and the
-/// packet filter goes last.
+/// The steps from what was observed to what is wanted, in an order that never opens what should be closed:
+///
+/// * The packet filter stands before there is anything to filter, and goes last. Nothing passes a link that is about to go,
+///   whatever the wanted filter says of it: it knows no such link any more.
+/// * What is added comes before what is removed.
+/// * Policy rules are there before the addresses that they are about, and go behind the links that have these: what the
+///   host itself answers never falls through to the main table. Routes that lead nowhere come with them, routes by an
+///   interface behind the interface.
 ///
 /// # Errors
 /// [`HostError::Foreign`] when something that is not ours stands where something of ours belongs.
 pub fn plan(marks: &Marks, observed: &Observed, wanted: &Wanted) -> Result<Vec<Step>> {
     let mut add = Vec::new();
     let mut delete = Vec::new();
-    plan_firewall(marks, observed, wanted, &mut add);
+    let last = plan_firewall(marks, observed, wanted, &mut add);
     plan_files(observed, wanted, &mut add, &mut delete)?;
     for (key, value) in &wanted.sysctls {
         // A setting of an interface comes with the interface.
@@ -36,6 +41,13 @@ pub fn plan(marks: &Marks, observed: &Observed, wanted: &Wanted) -> Result<Vec<S
         ));
     }
     plan_units(observed, wanted, &mut add, &mut delete);
+    let by_link = |route: &&Route| matches!(route.kind, RouteKind::Via { .. });
+    let (by_links, others): (Vec<_>, Vec<_>) = wanted.routes.iter().partition(by_link);
+    add_routes(others, observed, wanted, &mut add);
+    for rule in wanted.rules.difference(&observed.rules) {
+        let op = Op::AddRule(Box::new(rule.clone()));
+        add.push(Step::new(StepKind::Rule, StepAction::Create, rule_text(rule), op));
+    }
     for (name, interface) in &observed.interfaces {
         match wanted.interfaces.get(name) {
             Some(interface_wanted) => {
@@ -46,36 +58,14 @@ pub fn plan(marks: &Marks, observed: &Observed, wanted: &Wanted) -> Result<Vec<S
                     plan_settings(name, fresh, observed, wanted, &mut add);
                 }
             }
-            // A claim of ours may be older than a link of somebody else.
-            None if interface.link.is_some() && interface.ours => {
-                delete.push(Step::new(
-                    StepKind::Link,
-                    StepAction::Delete,
-                    name,
-                    Op::DeleteLink(name.clone()),
-                ));
+            None if interface.is_ours_and_there() => {
+                let op = Op::DeleteLink(name.clone());
+                delete.push(Step::new(StepKind::Link, StepAction::Delete, name, op));
             }
             None => {}
         }
     }
-    let missing: Vec<_> =
-        wanted.routes.iter().filter(|route| is_missing(route, observed, wanted, &add)).collect();
-    for route in missing {
-        add.push(Step::new(
-            StepKind::Route,
-            StepAction::Create,
-            route_text(route),
-            Op::AddRoute(Box::new(route.clone())),
-        ));
-    }
-    for rule in wanted.rules.difference(&observed.rules) {
-        add.push(Step::new(
-            StepKind::Rule,
-            StepAction::Create,
-            rule_text(rule),
-            Op::AddRule(Box::new(rule.clone())),
-        ));
-    }
+    add_routes(by_links, observed, wanted, &mut add);
     for (unit, running) in wanted.units.values() {
         let state = observed.units.get(&unit.name).map_or(ServiceState::Inactive, |unit| unit.0);
         if *running == Some(true) && !is_up(state) {
@@ -87,34 +77,27 @@ pub fn plan(marks: &Marks, observed: &Observed, wanted: &Wanted) -> Result<Vec<S
             ));
         }
     }
-    let mut removals = Vec::new();
+    add.append(&mut delete);
     for rule in observed.rules.difference(&wanted.rules) {
-        removals.push(Step::new(
-            StepKind::Rule,
-            StepAction::Delete,
-            rule_text(rule),
-            Op::RemoveRule(Box::new(rule.clone())),
-        ));
+        let op = Op::RemoveRule(Box::new(rule.clone()));
+        add.push(Step::new(StepKind::Rule, StepAction::Delete, rule_text(rule), op));
     }
     for route in observed.routes.difference(&wanted.routes) {
-        removals.push(Step::new(
-            StepKind::Route,
-            StepAction::Delete,
-            route_text(route),
-            Op::RemoveRoute(Box::new(route.clone())),
-        ));
+        let op = Op::RemoveRoute(Box::new(route.clone()));
+        add.push(Step::new(StepKind::Route, StepAction::Delete, route_text(route), op));
     }
-    removals.append(&mut delete);
-    if wanted.firewall.is_empty() && observed.firewall != InForce::Absent {
-        removals.push(Step::new(
-            StepKind::Firewall,
-            StepAction::Delete,
-            marks.nft_table(),
-            Op::RemoveFirewall,
-        ));
-    }
-    add.append(&mut removals);
+    add.extend(last);
     Ok(add)
+}
+
+/// The steps that add those of these routes that are missing, behind the steps until then.
+fn add_routes(routes: Vec<&Route>, observed: &Observed, wanted: &Wanted, add: &mut Vec<Step>) {
+    let missing: Vec<&Route> =
+        routes.into_iter().filter(|route| is_missing(route, observed, wanted, add)).collect();
+    add.extend(missing.into_iter().map(|route| {
+        let op = Op::AddRoute(Box::new(route.clone()));
+        Step::new(StepKind::Route, StepAction::Create, route_text(route), op)
+    }));
 }
 
 /// Whether a route has to be added: it is not there or goes with a link that is made anew. By an interface that is not
@@ -206,11 +189,26 @@ fn plan_stale_files(observed: &Observed, wanted: &Wanted, delete: &mut Vec<Step>
     }
 }
 
-fn plan_firewall(marks: &Marks, observed: &Observed, wanted: &Wanted, add: &mut Vec<Step>) {
-    if !wanted.firewall.is_empty() && observed.firewall != InForce::Same {
+/// The steps of the packet filter that come before all others; returns the one that comes behind all others.
+fn plan_firewall(marks: &Marks, observed: &Observed, wanted: &Wanted, add: &mut Vec<Step>) -> Option<Step> {
+    let step = |action, op| Step::new(StepKind::Firewall, action, marks.nft_table(), op);
+    let mut last = None;
+    if wanted.firewall.is_empty() {
+        // Until then it stays as it is.
+        last = (observed.firewall != InForce::Absent).then(|| step(StepAction::Delete, Op::RemoveFirewall));
+    } else if observed.firewall != InForce::Same {
         let absent = observed.firewall == InForce::Absent;
         let action = if absent { StepAction::Create } else { StepAction::Update };
-        add.push(Step::new(StepKind::Firewall, action, marks.nft_table(), Op::ReplaceFirewall));
+        let leaving = |(name, now): (&InterfaceName, &ObservedInterface)| {
+            (now.is_ours_and_there() && !wanted.interfaces.contains_key(name)).then(|| name.clone())
+        };
+        let leaving: Vec<InterfaceName> = observed.interfaces.iter().filter_map(leaving).collect();
+        if leaving.is_empty() {
+            add.push(step(action, Op::ReplaceFirewall));
+        } else {
+            add.push(step(action, Op::ReplaceFirewallAgainst(leaving)));
+            last = Some(step(StepAction::Update, Op::ReplaceFirewall));
+        }
     }
     if let Some(now) = &observed.ufw {
         for rule in wanted.ufw.difference(&now.ours).filter(|_| now.active) {
@@ -230,6 +228,7 @@ fn plan_firewall(marks: &Marks, observed: &Observed, wanted: &Wanted, add: &mut 
             ));
         }
     }
+    last
 }
 
 fn plan_units(observed: &Observed, wanted: &Wanted, add: &mut Vec<Step>, delete: &mut Vec<Step>) {

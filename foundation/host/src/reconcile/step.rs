@@ -67,6 +67,8 @@ pub(super) enum Op {
     SetMode(PathBuf, u32),
     SetSysctl(Box<(String, String)>),
     ReplaceFirewall,
+    /// The same, and nothing passes or comes in by these links.
+    ReplaceFirewallAgainst(Vec<InterfaceName>),
     RemoveFirewall,
     AddUfw(UfwRule),
     RemoveUfw(UfwRule),

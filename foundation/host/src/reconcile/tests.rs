@@ -12,6 +12,8 @@ use crate::{
     Rule, Unit, UnitKind, Verdict,
 };
 
+mod order;
+
 fn name() -> InterfaceName {
     "wg_main".parse().unwrap()
 }

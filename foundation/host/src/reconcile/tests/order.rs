@@ -1,0 +1,76 @@
+//! What holds behind every single step, wherever one comes from and goes to.
+
+use ipnetwork::IpNetwork;
+
+use super::*;
+
+/// What is wanted with these ways to exits: interfaces of their own, each with an address, of which nothing comes in.
+fn with_exits(scene: &Scene<'_>, backend: Backend, exits: &[(&str, &str)]) -> Wanted {
+    let mut wanted = wanted(scene.host, scene.marks, backend, &[1]);
+    for (link, address) in exits {
+        let name: InterfaceName = link.parse().unwrap();
+        let address: IpNetwork = address.parse().unwrap();
+        let mut one = wanted.interfaces[&super::name()].clone();
+        one.addresses = BTreeSet::from([address]);
+        one.unit.name = format!("wg-quick@{name}");
+        if let UnitKind::Daemon { run, .. } = &mut one.unit.kind {
+            run.args = vec![name.to_string()];
+        }
+        one.device.listen_port = None;
+        wanted.interfaces.insert(name, one);
+        for hook in [Hook::Input, Hook::Forward] {
+            let there = Match::In { interface: (*link).to_owned(), not: false };
+            wanted.firewall.add(hook, 5, vec![there], Verdict::Drop);
+        }
+        let rule = wanted.rules.first().unwrap().clone();
+        wanted.rules.insert(Rule { from: Some(address), ..rule });
+    }
+    wanted
+}
+
+/// That nothing that comes in by a way to an exit is answered, and that whatever has our address there has its own way.
+fn is_closed(scene: &Scene<'_>, fake: &FakeHost, behind: &str) {
+    let rules = scene.host.network.rules().unwrap();
+    for (link, address) in scene.host.network.addresses().unwrap() {
+        let own = IpNetwork::from(address.ip());
+        let there = link.starts_with("wg_vpn");
+        assert!(
+            !there || rules.iter().any(|rule| rule.from == Some(own)),
+            "{behind}: {address} has no way of its own"
+        );
+    }
+    let filter = fake.firewall_rules(scene.marks).unwrap_or_default();
+    for link in ["wg_vpn", "wg_vpn_new"] {
+        if scene.host.network.link(&link.parse().unwrap()).unwrap().is_none() {
+            continue;
+        }
+        let there = [Match::In { interface: link.to_owned(), not: false }];
+        let closed = |hook| {
+            filter
+                .rules()
+                .iter()
+                .any(|rule| (rule.hook, rule.verdict) == (hook, Verdict::Drop) && rule.matches == there)
+        };
+        assert!(closed(Hook::Input) && closed(Hook::Forward), "{behind}: something comes in by {link}");
+    }
+}
+
+#[test]
+fn what_goes_is_closed_until_it_is_gone_and_what_comes_before_it_is_there() {
+    on_a_host(|scene, fake| {
+        let kernel = scene.host.wireguard.kernel_available().unwrap();
+        let backend = if kernel { Backend::Kernel } else { Backend::Embedded };
+        let (one, other) = (("wg_vpn", "10.99.1.2/32"), ("wg_vpn", "10.99.2.2/32"));
+        let beside = ("wg_vpn_new", "10.99.2.2/32");
+        for exits in [&[][..], &[one], &[one, beside], &[other], &[one], &[one, beside], &[one], &[]] {
+            let wanted = with_exits(scene, backend, exits);
+            let steps = plan(scene.marks, &observe(scene, &wanted).unwrap(), &wanted).unwrap();
+            for step in &steps {
+                apply(scene, &wanted, std::slice::from_ref(step)).unwrap();
+                is_closed(scene, fake, &format!("{exits:?}, {step:?}"));
+            }
+            assert_eq!(bring(scene, &wanted).unwrap(), 0, "{exits:?}");
+            assert_eq!(fake.firewall_rules(scene.marks), Some(wanted.firewall.clone()), "{exits:?}");
+        }
+    });
+}

@@ -1,0 +1,96 @@
+//! What an exit sends to the server that nobody asked for: none of it is answered, by whatever way, whatever happens.
+
+use std::process::Command;
+use std::time::Duration;
+
+use super::lab::{enable, with_exits};
+use super::load::assert_tight;
+use super::observer::Observer;
+use crate::faulty::{self, Ended};
+use crate::world::{At, World, note, programs, wait_for};
+
+const FIRST: [&str; 3] = ["multihop", "enable_multihop", "exit_name=uk"];
+const SWITCH: [&str; 3] = ["multihop", "enable_multihop", "exit_name=nl"];
+const OFF: [&str; 2] = ["multihop", "disable_multihop"];
+
+/// Both exits ask the server for echoes all the time, and count what comes that is no request.
+fn knock(world: &World) {
+    for (n, at) in [(1, At::Exit1), (2, At::Exit2)] {
+        world.sh_at(
+            at,
+            &format!(
+                "nft 'add table ip seen; add chain ip seen in {{ type filter hook prerouting priority -300; }}
+                 add rule ip seen in iifname wgx{n} icmp type != echo-request counter
+                 add rule ip seen in iifname wgx{n} tcp flags & rst == rst counter'"
+            ),
+        );
+        world.spawn(at, "ping", &["-q", "-i", "0.002", &format!("10.99.{n}.2")]);
+    }
+}
+
+/// How many answers the exits have got.
+fn answers(world: &World) -> u64 {
+    let lists = [At::Exit1, At::Exit2].map(|at| world.sh_at(at, "nft list table ip seen"));
+    let counts = lists.iter().flat_map(|list| list.split("counter packets ").skip(1));
+    counts.map(|rest| rest.split(' ').next().unwrap().parse::<u64>().unwrap()).sum()
+}
+
+/// How many packets have come in from the exit in use.
+fn received(world: &World) -> u64 {
+    world.sh("cat /sys/class/net/wg_vpn/statistics/rx_packets").trim().parse().unwrap()
+}
+
+#[track_caller]
+fn unanswered(world: &World, what: &str, observer: Observer<'_>) {
+    assert_tight(world, what, &observer.stop());
+    assert_eq!(answers(world), 0, "{what}: the server answers an exit");
+}
+
+#[test]
+fn an_exit_gets_no_answer_that_nobody_asked_for() {
+    let test = "multihop::inward::an_exit_gets_no_answer_that_nobody_asked_for";
+    with_exits(test, |world| {
+        knock(world);
+        let observer = Observer::start(world, "steady");
+        for exit in ["uk", "nl", "uk"] {
+            enable(world, exit);
+            let before = received(world);
+            let comes = wait_for(Duration::from_secs(20), || received(world) > before + 50);
+            assert!(comes, "nothing comes from {exit}");
+        }
+        unanswered(world, "steady", observer);
+        for (words, before) in [(&SWITCH[..], &FIRST[..]), (&FIRST, &OFF), (&OFF, &FIRST)] {
+            world.ok(before);
+            let writes = faulty::count(words);
+            world.ok(before);
+            note(test, &format!("{} {writes} times", words.join(" ")));
+            for write in 1..=writes {
+                let what = format!("{words:?} refuse:{write}");
+                let observer = Observer::start(world, &format!("inward-{write}"));
+                let ended = faulty::call(&format!("refuse:{write}"), words);
+                assert!(matches!(ended, Ended::Answered { .. }), "{what}: killed");
+                unanswered(world, &what, observer);
+                world.ok(before);
+            }
+        }
+        world.ok(&FIRST);
+        for write in 1..=faulty::count(&SWITCH) {
+            world.ok(&FIRST);
+            let what = format!("{SWITCH:?} kill-before:{write}");
+            let observer = Observer::start(world, &format!("inward-killed-{write}"));
+            assert!(
+                matches!(faulty::call(&format!("kill-before:{write}"), &SWITCH), Ended::Killed),
+                "{what}"
+            );
+            world.ok(&["core", "reconcile"]);
+            unanswered(world, &what, observer);
+        }
+        let observer = Observer::start(world, "inward-restart");
+        world.ok(&["core", "restart_service"]);
+        unanswered(world, "a restart", observer);
+        let observer = Observer::start(world, "inward-reset");
+        let reset = Command::new(programs().join("factory-reset")).arg("--yes").output().unwrap();
+        assert!(reset.status.success(), "{reset:?}");
+        unanswered(world, "a factory reset", observer);
+    });
+}
