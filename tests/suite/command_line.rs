@@ -202,21 +202,17 @@ fn the_real_command_denies_everybody_but_root() {
         return skip("the_real_command_denies_everybody_but_root", "only root can become nobody");
     }
     let dir = tempfile::tempdir().unwrap();
-    let program = dir.path().join("phantom-api");
-    std::fs::copy(Program::api().path(), &program).unwrap();
-    let open = |path: &std::path::Path| {
-        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    };
-    open(dir.path());
+    std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let program = Program::api().copied_to(dir.path());
     let nobody = Run { as_nobody: true, ..Run::default() };
     for (module, action, example, _) in actions(&Server::bare()) {
         let words = [module, action].into_iter().chain(example.split_whitespace());
         let words: Vec<&str> = words.chain(["--root", "/nowhere/phantom-wg"]).collect();
-        let answer = Program::at(&program).run_as(&words, &nobody).failed("PERMISSION_DENIED");
+        let answer = program.run_as(&words, &nobody).failed("PERMISSION_DENIED");
         assert_eq!(answer["data"], json!({ "reason": "INSUFFICIENT_PRIVILEGES", "required": "root" }));
     }
     for words in [&["--help"][..], &["--version"], &["completions", "fish"], &["help", "core", "setup"]] {
-        Program::at(&program).run_as(words, &nobody).text();
+        program.run_as(words, &nobody).text();
     }
 }
 

@@ -47,9 +47,7 @@ fn hostile_inputs_through_the_real_command_change_nothing() {
     }
     let dir = tempfile::tempdir().unwrap();
     std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    let program = dir.path().join("phantom-api");
-    std::fs::copy(Program::api().path(), &program).unwrap();
-    let program = Program::at(&program);
+    let program = Program::api().copied_to(dir.path());
     let root = dir.path().join("install");
     let before = scene(dir.path());
     let mut wrong = Vec::new();

@@ -72,9 +72,18 @@ impl Program {
         };
         Self(DIR.get_or_init(built).join(name))
     }
-    /// A copy of a program.
-    pub fn at(path: &Path) -> Self {
-        Self(path.to_owned())
+    /// A copy of a program in a folder, for everybody to start.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    #[must_use]
+    pub fn copied_to(&self, dir: &Path) -> Self {
+        let copy = dir.join(self.0.file_name().unwrap());
+        // By another process: one that a parallel test starts right now would hold open what this one writes, and the
+        // kernel starts no program that is open for writing.
+        let status = Command::new("install").args(["-m", "755"]).arg(&self.0).arg(&copy).status().unwrap();
+        assert!(status.success(), "{}: {status}", copy.display());
+        Self(copy)
     }
     /// Where it lies.
     pub fn path(&self) -> &Path {

@@ -71,7 +71,7 @@ pub(crate) const MULTIHOP: &[Failing] = &[
         || refusing(through_exit()),
         || {
             json!({
-                "step": "routing", "restored_exit": "xeovo-uk",
+                "step": "interface", "restored_exit": "xeovo-uk",
                 "possible_issues": [
                     "VPN server unreachable", "VPN configuration wrong or expired", "Outgoing UDP is blocked",
                     "Server clock is wrong",
