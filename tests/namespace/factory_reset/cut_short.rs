@@ -143,10 +143,7 @@ fn killed_at_any_file_it_is_finished_too() {
             assert_new(world, &old);
             assert_same_lines(&before, &host_of_others(world), &what);
         }
-        assert!(
-            number > 10 && untouched < number / 2,
-            "{number} runs were killed, {untouched} before they began"
-        );
+        assert!(number - untouched > 10, "{number} runs were killed, {untouched} before they began");
         note(
             test,
             &format!(
