@@ -61,9 +61,8 @@ pub(crate) fn closed(interfaces: &BTreeSet<InterfaceName>) -> Wanted {
             Match::In { interface: name.to_string(), not: false },
             Match::Out { interface: name.to_string(), not: false },
         );
-        wanted.firewall.add(Hook::Forward, 0, vec![from.clone()], Verdict::Drop);
+        wanted.firewall.add(Hook::Prerouting, 0, vec![from], Verdict::Drop);
         wanted.firewall.add(Hook::Forward, 0, vec![to], Verdict::Drop);
-        wanted.firewall.add(Hook::Input, 0, vec![from], Verdict::Drop);
     }
     wanted
 }

@@ -49,10 +49,8 @@ pub(crate) fn desired(site: &Site, state: &State<'_>, wanted: &mut Wanted) -> Re
         && let Some(beside) = staging(&interface)
     {
         // Nothing is to come in by it: the handshake is the device's own.
-        for hook in [Hook::Forward, Hook::Input] {
-            let there = vec![Match::In { interface: beside.to_string(), not: false }];
-            wanted.firewall.add(hook, ORDER, there, Verdict::Drop);
-        }
+        let there = vec![Match::In { interface: beside.to_string(), not: false }];
+        wanted.firewall.add(Hook::Prerouting, ORDER, there, Verdict::Drop);
     }
     // Answers of the Internet come in by an interface that the server's own packets do not leave by.
     wanted.sysctls.insert(format!("net.ipv4.conf.{interface}.rp_filter"), "2".to_owned());
@@ -187,12 +185,25 @@ fn firewall(server: &Server, stored: &Multihop, exit: &InterfaceName, mtu: u16, 
     }
     forward.push((vec![into(exit), out(main), to, Match::Established], Verdict::Accept));
     forward.push((vec![into(exit)], Verdict::Drop));
-    let input =
+    // Before the server looks at a packet at all: of one without hops left it would tell the sender, by its own uplink.
+    let inward =
         vec![(vec![into(exit), Match::Established], Verdict::Accept), (vec![into(exit)], Verdict::Drop)];
+    // And of an answer to a client without hops left, or too large, it would tell whoever sent that. Everything else of its
+    // own that belongs to a client's connection goes to the client.
+    let begun = || Match::BegunFrom { network: subnet() };
+    let lo = Match::Out { interface: "lo".to_owned(), not: false };
+    let own = vec![
+        (vec![begun(), out(main)], Verdict::Accept),
+        (vec![begun(), out(exit)], Verdict::Accept),
+        (vec![begun(), lo], Verdict::Accept),
+        (vec![begun()], Verdict::Drop),
+    ];
     // The way back has the larger MTU of the clients, so that the route cannot tell.
     let mss = Verdict::SetMss(mtu.saturating_sub(HEADERS));
     let mangle = vec![(vec![into(exit), Match::TcpSyn], mss), (vec![out(exit), Match::TcpSyn], mss)];
-    for (hook, list) in [(Hook::Forward, forward), (Hook::Input, input), (Hook::Mangle, mangle)] {
+    let all =
+        [(Hook::Prerouting, inward), (Hook::Forward, forward), (Hook::Output, own), (Hook::Mangle, mangle)];
+    for (hook, list) in all {
         for ((matches, verdict), order) in list.into_iter().zip(ORDER..) {
             rules.add(hook, order, matches, verdict);
         }

@@ -26,7 +26,8 @@ pub trait Files: Send + Sync {
     /// Names in a directory, sorted; empty when there is none.
     fn list(&self, dir: &Path) -> Result<Vec<PathBuf>>;
     /// Replaces a file atomically: a new file with its final mode from the start, fsync, rename, fsync of the
-    /// directory. The directory must exist.
+    /// directory. The directory must exist. Until the rename it is `.NAME.` and 16 hexadecimal digits; a writer that is killed
+    /// leaves it behind.
     fn write(&self, path: &Path, content: &[u8], mode: u32) -> Result<()>;
     /// Adds to the end of an existing file with one write, without fsync: only for files that can be made anew.
     fn append(&self, path: &Path, content: &[u8]) -> Result<()>;

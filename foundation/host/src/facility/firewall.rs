@@ -10,10 +10,15 @@ use crate::{Marks, Result};
 /// Where a rule is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Hook {
+    /// Packets that come in, before it is known where they lead. Before this host answers anything itself, be it that a packet
+    /// has no hops left.
+    Prerouting,
     /// Packets for this host. The chain accepts what no rule decides: the host's own policy is not ours.
     Input,
     /// Packets passing through. The chain accepts what no rule decides.
     Forward,
+    /// Packets of this host's own, what it reports of others' packets (ICMP errors) among them.
+    Output,
     /// Packets passing through, where they are changed (MSS); before [`Self::Forward`].
     Mangle,
     /// Source NAT of new connections on their way out.
@@ -59,6 +64,11 @@ pub enum Match {
         network: IpNetwork,
         /// Turns the condition round.
         not: bool,
+    },
+    /// Belongs to a connection that was begun from this network, whichever way it goes.
+    BegunFrom {
+        /// The network.
+        network: IpNetwork,
     },
     /// Destination port.
     Port {

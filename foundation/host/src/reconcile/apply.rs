@@ -122,9 +122,9 @@ fn take(scene: &Scene<'_>, wanted: &Wanted, step: &Step) -> Result<(), HostError
 /// The wanted packet filter, and before all of it that nothing comes in by links that are about to go.
 fn replace_against(scene: &Scene<'_>, wanted: &Wanted, leaving: &[InterfaceName]) -> Result<(), HostError> {
     let mut rules = wanted.firewall.clone();
-    for (name, hook) in leaving.iter().flat_map(|name| [(name, Hook::Forward), (name, Hook::Input)]) {
+    for name in leaving {
         let there = Match::In { interface: name.to_string(), not: false };
-        rules.add(hook, 0, vec![there], Verdict::Drop);
+        rules.add(Hook::Prerouting, 0, vec![there], Verdict::Drop);
     }
     scene.host.firewall.replace(scene.marks, &rules)
 }

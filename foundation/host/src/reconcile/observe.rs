@@ -242,12 +242,28 @@ fn stale_files(scene: &Scene<'_>, wanted: &Wanted) -> Result<BTreeMap<PathBuf, V
             if wanted.files.contains_key(&path) || wanted.kept_files.contains(&path) {
                 continue;
             }
-            if let Some((_, now)) = content(scene, &path)?.filter(|(_, now)| scene.marks.owns_file(now)) {
+            let Some((_, now)) = content(scene, &path)? else { continue };
+            if scene.marks.owns_file(&now) || now.is_empty() && is_draft(scene, wanted, &path)? {
                 stale.insert(path, settings_before(&now));
             }
         }
     }
     Ok(stale)
+}
+
+/// Whether a file has the name of one that is being written in the place of a file of ours, `.NAME.` and 16 hexadecimal
+/// digits ([`Files::write`](crate::Files::write)): whoever was killed at its beginning left it, without any mark yet.
+fn is_draft(scene: &Scene<'_>, wanted: &Wanted, path: &Path) -> Result<bool> {
+    let name = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_prefix('.'));
+    let Some((name, number)) = name.and_then(|name| name.rsplit_once('.')) else { return Ok(false) };
+    let file = path.with_file_name(name);
+    if number.len() != 16 || !number.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Ok(false);
+    }
+    if wanted.files.contains_key(&file) || wanted.kept_files.contains(&file) {
+        return Ok(true);
+    }
+    Ok(content(scene, &file)?.is_some_and(|(_, now)| scene.marks.owns_file(&now)))
 }
 
 /// The kernel settings that a file of ours says were changed, and what they were.

@@ -12,6 +12,7 @@ use crate::{
     Rule, Unit, UnitKind, Verdict,
 };
 
+mod leftovers;
 mod order;
 
 fn name() -> InterfaceName {

@@ -115,6 +115,15 @@ pub(crate) fn server_rules() -> Ruleset {
 pub(crate) fn every_rule() -> Ruleset {
     let mut rules = server_rules();
     let port = |protocol, port| Match::Port { protocol, port };
+    let exit = || Match::In { interface: "wg_vpn".into(), not: false };
+    let begun = |network: &str| Match::BegunFrom { network: network.parse().unwrap() };
+    let out = Match::Out { interface: "wg_main".into(), not: false };
+    rules.add(Hook::Prerouting, 1, vec![exit(), Match::Established], Verdict::Accept);
+    rules.add(Hook::Prerouting, 2, vec![exit()], Verdict::Drop);
+    rules.add(Hook::Output, 1, vec![begun("10.8.0.7/24"), out], Verdict::Accept);
+    rules.add(Hook::Output, 2, vec![begun("10.8.0.0/24")], Verdict::Drop);
+    rules.add(Hook::Output, 3, vec![begun("10.9.0.3/32"), Match::Established], Verdict::Drop);
+    rules.add(Hook::Output, 4, vec![begun("fd00:8::/64")], Verdict::Drop);
     rules.add(
         Hook::Input,
         1,

@@ -27,7 +27,8 @@ impl Family {
 }
 
 /// The hooks, in the order in which their chains are rendered.
-pub(super) const HOOKS: [Hook; 4] = [Hook::Input, Hook::Forward, Hook::Mangle, Hook::SourceNat];
+pub(super) const HOOKS: [Hook; 6] =
+    [Hook::Prerouting, Hook::Input, Hook::Forward, Hook::Output, Hook::Mangle, Hook::SourceNat];
 
 /// What a rule says, in one form: two rules with the same effect that differ in the order of their conditions or in
 /// the host bits of a network are equal. The family is apart from the conditions, because some packet filters have
@@ -101,7 +102,9 @@ impl Plain {
 
     /// Whether one of its conditions is an address, which implies the family.
     pub(super) fn has_address(&self) -> bool {
-        self.matches.iter().any(|condition| matches!(condition, Match::From { .. } | Match::To { .. }))
+        self.matches.iter().any(|condition| {
+            matches!(condition, Match::From { .. } | Match::To { .. } | Match::BegunFrom { .. })
+        })
     }
 
     /// The rule as it reads in a table of its own family, where only an address says which that is.
@@ -116,6 +119,7 @@ impl Plain {
             Match::Ipv4 => return self.only(Family::V4),
             Match::Ipv6 => return self.only(Family::V6),
             Match::From { network, not } | Match::To { network, not } => (without_host_bits(*network), *not),
+            Match::BegunFrom { network } => (without_host_bits(*network), false),
             _ => {
                 self.matches.insert(condition.clone());
                 return true;
@@ -127,6 +131,7 @@ impl Plain {
         }
         self.matches.insert(match condition {
             Match::From { .. } => Match::From { network, not },
+            Match::BegunFrom { .. } => Match::BegunFrom { network },
             _ => Match::To { network, not },
         });
         self.only(Family::of(&network))
@@ -164,7 +169,8 @@ fn check(rule: &RulesetRule) -> Result<()> {
     let syn = rule.matches.contains(&Match::TcpSyn);
     let placed = match rule.verdict {
         Verdict::Accept => true,
-        Verdict::Drop | Verdict::Reject => matches!(rule.hook, Hook::Input | Hook::Forward),
+        Verdict::Drop => !matches!(rule.hook, Hook::Mangle | Hook::SourceNat),
+        Verdict::Reject => matches!(rule.hook, Hook::Input | Hook::Forward),
         Verdict::Masquerade => rule.hook == Hook::SourceNat,
         Verdict::ClampMss | Verdict::SetMss(_) => rule.hook == Hook::Mangle && syn,
     };
@@ -174,7 +180,8 @@ fn check(rule: &RulesetRule) -> Result<()> {
     for condition in &rule.matches {
         let interface = match (condition, rule.hook) {
             // What comes to this host goes out nowhere, and what goes out has forgotten where it came in.
-            (Match::Out { .. }, Hook::Input) | (Match::In { .. }, Hook::SourceNat) => {
+            (Match::Out { .. }, Hook::Prerouting | Hook::Input)
+            | (Match::In { .. }, Hook::Output | Hook::SourceNat) => {
                 return Err(HostError::Unsupported {
                     what: format!("ask for {condition:?} at {:?}", rule.hook),
                 });

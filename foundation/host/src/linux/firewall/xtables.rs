@@ -67,8 +67,10 @@ pub(super) type Chains = BTreeMap<Hook, Vec<Rendered>>;
 /// Table, chain of iptables and end of the name of our chain for a hook.
 pub(super) fn site(hook: Hook) -> (&'static str, &'static str, &'static str) {
     match hook {
+        Hook::Prerouting => ("mangle", "PREROUTING", "PRE"),
         Hook::Input => ("filter", "INPUT", "INPUT"),
         Hook::Forward => ("filter", "FORWARD", "FORWARD"),
+        Hook::Output => ("filter", "OUTPUT", "OUTPUT"),
         Hook::Mangle => ("mangle", "FORWARD", "MANGLE"),
         Hook::SourceNat => ("nat", "POSTROUTING", "NAT"),
     }

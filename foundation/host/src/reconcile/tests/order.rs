@@ -18,10 +18,8 @@ fn with_exits(scene: &Scene<'_>, backend: Backend, exits: &[(&str, &str)]) -> Wa
         }
         one.device.listen_port = None;
         wanted.interfaces.insert(name, one);
-        for hook in [Hook::Input, Hook::Forward] {
-            let there = Match::In { interface: (*link).to_owned(), not: false };
-            wanted.firewall.add(hook, 5, vec![there], Verdict::Drop);
-        }
+        let there = Match::In { interface: (*link).to_owned(), not: false };
+        wanted.firewall.add(Hook::Prerouting, 5, vec![there], Verdict::Drop);
         let rule = wanted.rules.first().unwrap().clone();
         wanted.rules.insert(Rule { from: Some(address), ..rule });
     }
@@ -45,13 +43,10 @@ fn is_closed(scene: &Scene<'_>, fake: &FakeHost, behind: &str) {
             continue;
         }
         let there = [Match::In { interface: link.to_owned(), not: false }];
-        let closed = |hook| {
-            filter
-                .rules()
-                .iter()
-                .any(|rule| (rule.hook, rule.verdict) == (hook, Verdict::Drop) && rule.matches == there)
-        };
-        assert!(closed(Hook::Input) && closed(Hook::Forward), "{behind}: something comes in by {link}");
+        let closed = filter.rules().iter().any(|rule| {
+            (rule.hook, rule.verdict) == (Hook::Prerouting, Verdict::Drop) && rule.matches == there
+        });
+        assert!(closed, "{behind}: something comes in by {link}");
     }
 }
 

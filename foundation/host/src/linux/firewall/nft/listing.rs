@@ -221,6 +221,10 @@ fn condition(value: &Value) -> Option<Match> {
         (_, Some(("ip" | "ip6", "daddr")), not) => Some(Match::To { network: network(right)?, not }),
         (_, Some(("udp", "dport")), false) => port(Protocol::Udp),
         (_, Some(("tcp", "dport")), false) => port(Protocol::Tcp),
+        (None, None, false) if left["ct"]["dir"] == "original" => {
+            let of_source = ["ip saddr", "ip6 saddr"].iter().any(|key| left["ct"]["key"] == *key);
+            of_source.then(|| network(right).map(|network| Match::BegunFrom { network }))?
+        }
         (None, None, false) if left["ct"]["key"] == "state" => {
             (words(right)? == ["established", "related"]).then_some(Match::Established)
         }

@@ -22,8 +22,10 @@ pub(super) struct Base {
 
 pub(super) fn base(hook: Hook) -> Base {
     let (name, kind, hook, priority, number) = match hook {
+        Hook::Prerouting => ("prerouting", "filter", "prerouting", "mangle", -150),
         Hook::Input => ("input", "filter", "input", "filter", 0),
         Hook::Forward => ("forward", "filter", "forward", "filter", 0),
+        Hook::Output => ("output", "filter", "output", "filter", 0),
         Hook::Mangle => ("mangle", "filter", "forward", "mangle", -150),
         Hook::SourceNat => ("srcnat", "nat", "postrouting", "srcnat", 100),
     };
@@ -114,6 +116,10 @@ fn push_match(text: &mut String, condition: &Match) {
         Match::To { network, not } => {
             let word = if network.is_ipv4() { "ip" } else { "ip6" };
             push(text, format_args!("{word} daddr {}{network}", sign(*not)));
+        }
+        Match::BegunFrom { network } => {
+            let word = if network.is_ipv4() { "ip" } else { "ip6" };
+            push(text, format_args!("ct original {word} saddr {network}"));
         }
         Match::Port { protocol: Protocol::Tcp, port } => push(text, format_args!("tcp dport {port}")),
         Match::Port { protocol: Protocol::Udp, port } => push(text, format_args!("udp dport {port}")),

@@ -73,6 +73,9 @@ fn senseless_rules_and_strange_names_are_refused() {
     assert!(refused(Hook::Input, vec![Match::Out { interface: "a".into(), not: false }], Verdict::Drop));
     assert!(refused(Hook::SourceNat, vec![input("a", false)], Verdict::Masquerade));
     assert!(!refused(Hook::Mangle, vec![Match::TcpSyn], Verdict::ClampMss));
+    assert!(refused(Hook::Prerouting, vec![Match::Out { interface: "a".into(), not: false }], Verdict::Drop));
+    assert!(refused(Hook::Output, vec![input("a", false)], Verdict::Drop));
+    assert!(!refused(Hook::Prerouting, vec![input("a", false)], Verdict::Drop));
     for name in ["", "eth+", "eth*", "a b", "a\"", "a;b", "a\n", "a/b", "-j", "ö", "sixteen-letters-"] {
         assert!(refused(Hook::Forward, vec![input(name, false)], Verdict::Drop), "{name:?}");
     }

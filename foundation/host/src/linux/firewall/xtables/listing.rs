@@ -207,6 +207,7 @@ fn plain(words: &[&str]) -> Option<Plain> {
                 used = true;
                 (words.next()? == "SYN,RST" && words.next()? == "SYN").then_some(Match::TcpSyn)?
             }
+            "--ctorigsrc" => Match::BegunFrom { network: words.next()?.parse().ok()? },
             "--ctstate" => (words.next()? == "RELATED,ESTABLISHED").then_some(Match::Established)?,
             "-j" => break,
             _ => return None,

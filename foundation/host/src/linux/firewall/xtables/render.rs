@@ -77,6 +77,10 @@ fn render(mark: &str, plain: Plain, family: Family) -> Result<Rendered> {
                 push(&mut text, "-m conntrack --ctstate RELATED,ESTABLISHED");
                 continue;
             }
+            Match::BegunFrom { network } => {
+                push(&mut text, format_args!("-m conntrack --ctorigsrc {network}"));
+                continue;
+            }
             Match::Port { protocol: own, port } => {
                 push_protocol(&mut text, &mut protocol, *own);
                 push(&mut text, format_args!("--dport {port}"));
