@@ -5,7 +5,6 @@
 
 mod carried;
 
-use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpStream;
@@ -38,7 +37,7 @@ const IDLE: u16 = 1000;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The rows, in order: what, unit, goal.
-const ROWS: [(&str, Unit, Goal); 12] = [
+const ROWS: [(&str, Unit, Goal); 11] = [
     ("tunnel server, CPU per 1,400-byte datagram up", Unit::Microseconds, Goal::TimesOrLess(0.55)),
     ("tunnel server, CPU per 1,400-byte datagram down", Unit::Microseconds, Goal::TimesOrLess(0.45)),
     ("tunnel server, 1 tunnel up", Unit::MegabitsPerSecond, Goal::TimesOrMore(1.2)),
@@ -47,8 +46,7 @@ const ROWS: [(&str, Unit, Goal); 12] = [
     ("tunnel server, 10 tunnels down", Unit::MegabitsPerSecond, Goal::TimesOrMore(1.2)),
     ("tunnel server, 100 tunnels up", Unit::MegabitsPerSecond, Goal::TimesOrMore(1.2)),
     ("tunnel server, 100 tunnels down", Unit::MegabitsPerSecond, Goal::TimesOrMore(1.2)),
-    ("tunnel server, idle round trip added, one processor", Unit::Microseconds, Goal::TimesOrLess(1.0)),
-    ("tunnel server, idle round trip added, all processors", Unit::Microseconds, Goal::TimesOrLess(1.0)),
+    ("tunnel server, idle round trip added", Unit::Microseconds, Goal::TimesOrLess(1.0)),
     ("tunnel server, memory per idle tunnel", Unit::Kibibytes, Goal::Limit(40.0)),
     ("tunnel server, 1,000 idle tunnels", Unit::Mebibytes, Goal::Limit(45.0)),
 ];
@@ -68,8 +66,7 @@ pub(super) fn run(places: &Places, options: &Options, report: &mut Report) -> Re
         return Ok(());
     };
     let certificate = Certificate::new(places)?;
-    let rig = Rig { places, stock: &stock, certificate: &certificate, one_processor: false };
-    let figures = measure(rig, options)?;
+    let figures = measure(places, options, &stock, &certificate)?;
     for (row, [ours, theirs]) in ROWS.into_iter().zip(figures) {
         report.add(line(row, Some(ours), Some((version.clone(), theirs)), ""));
     }
@@ -91,16 +88,21 @@ fn line(
 }
 
 /// All figures: ours and wstunnel's, in the order of the rows.
-fn measure(rig: Rig<'_>, options: &Options) -> Result<Vec<[f64; 2]>> {
+fn measure(
+    places: &Places,
+    options: &Options,
+    stock: &Path,
+    certificate: &Certificate,
+) -> Result<Vec<[f64; 2]>> {
     let mut figures = Vec::new();
     {
-        let mut both = [Side::ours(rig)?, Side::stock(rig)?];
+        let mut both = [Side::ours(places, stock, certificate)?, Side::stock(places, stock, certificate)?];
         let runs = if options.quick { 3 } else { 11 };
         let seconds = 2;
         let mut speeds = Vec::new();
         for count in [1, 10, 100] {
             for side in &mut both {
-                side.connect(count)?;
+                side.connect(stock, count)?;
             }
             for mode in ["up", "down"] {
                 let [speed, cpu] = loads(&both, mode, count, seconds, runs)?;
@@ -112,14 +114,12 @@ fn measure(rig: Rig<'_>, options: &Options) -> Result<Vec<[f64; 2]>> {
         }
         figures.extend(speeds);
     }
-    for one_processor in [true, false] {
-        figures.push(round_trips(Rig { one_processor, ..rig }, options)?);
-    }
+    figures.push(round_trips(places, options, stock, certificate)?);
     // Fresh servers: what the load has left behind is not the idle tunnels'.
     let mut memory = [[0.0; 2]; 2];
     for (at, start) in [Side::ours, Side::stock].into_iter().enumerate() {
-        let mut side = start(rig)?;
-        side.connect(1)?;
+        let mut side = start(places, stock, certificate)?;
+        side.connect(stock, 1)?;
         let one = side.load("idle", 1, 2)?.rss;
         let all = side.load("idle", IDLE, 5)?.rss;
         memory[0][at] = (all - one) / f64::from(IDLE - 1);
@@ -130,10 +130,10 @@ fn measure(rig: Rig<'_>, options: &Options) -> Result<Vec<[f64; 2]>> {
 }
 
 /// Mbit/s and microseconds of CPU per datagram, of both servers.
-fn loads(both: &[Side<'_>; 2], mode: &str, count: u16, seconds: u16, runs: usize) -> Result<[[f64; 2]; 2]> {
+fn loads(both: &[Side; 2], mode: &str, count: u16, seconds: u16, runs: usize) -> Result<[[f64; 2]; 2]> {
     let mut cpu = [Vec::new(), Vec::new()];
     let [ours, theirs] = &mut cpu;
-    let mut run = |side: &Side<'_>, cpu: &mut Vec<f64>| -> Result<f64> {
+    let mut run = |side: &Side, cpu: &mut Vec<f64>| -> Result<f64> {
         let load = side.load(mode, count, seconds)?;
         cpu.push(load.cpu / load.datagrams * 1e6);
         Ok(load.datagrams * 1400.0 * 8.0 / 1e6 / load.seconds)
@@ -149,16 +149,20 @@ fn loads(both: &[Side<'_>; 2], mode: &str, count: u16, seconds: u16, runs: usize
 }
 
 /// Microseconds that a tunnel adds to a datagram's way there and back. Each round has fresh processes: on which processors
-/// their threads come to lie makes more of a difference than anything they do. With one processor for all of them there is
-/// no such difference, and what the servers do is what is left.
-fn round_trips(rig: Rig<'_>, options: &Options) -> Result<[f64; 2]> {
-    let trip = |side: Result<Side<'_>>| {
-        let mut side = side?;
-        side.connect(1)?;
+/// their threads come to lie makes more of a difference than anything they do.
+fn round_trips(
+    places: &Places,
+    options: &Options,
+    stock: &Path,
+    certificate: &Certificate,
+) -> Result<[f64; 2]> {
+    let trip = |start: fn(&Places, &Path, &Certificate) -> Result<Side>| {
+        let mut side = start(places, stock, certificate)?;
+        side.connect(stock, 1)?;
         Ok(side.load("rtt", 1, 1)?.rtt - side.direct(1)?.rtt)
     };
     let rounds = if options.quick { 7 } else { 21 };
-    interleave(rounds, [&mut || trip(Side::ours(rig)), &mut || trip(Side::stock(rig))])
+    interleave(rounds, [&mut || trip(Side::ours), &mut || trip(Side::stock)])
 }
 
 /// wstunnel's newest program that is here, with its version in words.
@@ -196,25 +200,9 @@ impl Certificate {
     }
 }
 
-/// What a measurement is made with.
-#[derive(Clone, Copy)]
-struct Rig<'a> {
-    places: &'a Places,
-    stock: &'a Path,
-    certificate: &'a Certificate,
-    /// Everything that runs in it shares the first processor.
-    one_processor: bool,
-}
-
-impl Rig<'_> {
-    fn program(&self, program: impl AsRef<OsStr>) -> Cmd {
-        if self.one_processor { Cmd::line("taskset -c 0").arg(program) } else { Cmd::new(program) }
-    }
-}
-
 /// A server, and wstunnel's clients of it.
-struct Side<'a> {
-    rig: Rig<'a>,
+struct Side {
+    helper: PathBuf,
     /// The first client's UDP port.
     client: u16,
     port: u16,
@@ -231,39 +219,38 @@ struct Load {
     rtt: f64,
 }
 
-impl<'a> Side<'a> {
-    fn ours(rig: Rig<'a>) -> Result<Self> {
+impl Side {
+    fn ours(places: &Places, _: &Path, certificate: &Certificate) -> Result<Self> {
         let control = Path::new("/run/bench-ghost");
         let port = NEXT_PORT.fetch_add(1, Ordering::Relaxed);
-        let server = rig
-            .program(rig.places.programs.join("phantom-ghost"))
+        let server = Cmd::new(places.programs.join("phantom-ghost"))
             .args(["serve", "--listen"])
             .arg(format!("127.0.0.1:{port}"))
             .arg("--control")
             .arg(control);
-        let side = Self::new(rig, (CLIENTS[0], port), &server)?;
-        configure(control, rig.certificate, WIREGUARD)?;
+        let side = Self::new(places, (CLIENTS[0], port), &server)?;
+        configure(control, certificate, WIREGUARD)?;
         Ok(side)
     }
 
-    fn stock(rig: Rig<'a>) -> Result<Self> {
+    fn stock(places: &Places, stock: &Path, certificate: &Certificate) -> Result<Self> {
         let port = NEXT_PORT.fetch_add(1, Ordering::Relaxed);
-        let server = rig
-            .program(rig.stock)
+        let server = Cmd::new(stock)
             .args(["server", "--log-lvl", "OFF", "-r", SECRET, "--restrict-to"])
             .arg(format!("127.0.0.1:{WIREGUARD}"))
             .arg("--tls-certificate")
-            .arg(&rig.certificate.chain)
+            .arg(&certificate.chain)
             .arg("--tls-private-key")
-            .arg(&rig.certificate.key)
+            .arg(&certificate.key)
             .arg(format!("wss://127.0.0.1:{port}"));
-        Self::new(rig, (CLIENTS[1], port), &server)
+        Self::new(places, (CLIENTS[1], port), &server)
     }
 
     /// Starts the server and waits until it listens.
-    fn new(rig: Rig<'a>, (client, port): (u16, u16), server: &Cmd) -> Result<Self> {
+    fn new(places: &Places, (client, port): (u16, u16), server: &Cmd) -> Result<Self> {
         let server = server.spawn(Stdio::null(), Stdio::null(), Stdio::null())?;
-        let side = Self { rig, client, port, server, clients: Vec::new() };
+        let helper = places.helpers.join("bench-tunnel");
+        let side = Self { helper, client, port, server, clients: Vec::new() };
         let start = Instant::now();
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
             if start.elapsed() > PATIENCE {
@@ -275,14 +262,12 @@ impl<'a> Side<'a> {
     }
 
     /// So many clients in the place of those there are: a tunnel has a client of its own, as people have.
-    fn connect(&mut self, count: u16) -> Result {
+    fn connect(&mut self, stock: &Path, count: u16) -> Result {
         end(&mut self.clients);
         self.clients.clear();
         for port in (self.client..).take(count.into()) {
             let way = format!("udp://127.0.0.1:{port}:127.0.0.1:{WIREGUARD}?timeout_sec=0");
-            let client = self
-                .rig
-                .program(self.rig.stock)
+            let client = Cmd::new(stock)
                 .args(["client", "--log-lvl", "OFF", "-P", SECRET, "-L", &way])
                 .arg(format!("wss://127.0.0.1:{}", self.port));
             self.clients.push(client.spawn(Stdio::null(), Stdio::null(), Stdio::null())?);
@@ -304,8 +289,7 @@ impl<'a> Side<'a> {
     fn bench(&self, mode: &str, to: &str, count: u16, seconds: u16) -> Result<Load> {
         let numbers = [WIREGUARD, count, seconds].map(|number| number.to_string());
         let pid = self.server.id().to_string();
-        let helper = self.rig.places.helpers.join("bench-tunnel");
-        let command = self.rig.program(helper).args([mode, to]).args(numbers).arg(pid);
+        let command = Cmd::new(&self.helper).args([mode, to]).args(numbers).arg(pid);
         let answer: Value = serde_json::from_str(&command.read()?).context("bench-tunnel")?;
         let figure = |name: &str| answer[name].as_f64().context(format!("bench-tunnel tells no {name}"));
         Ok(Load {
@@ -318,7 +302,7 @@ impl<'a> Side<'a> {
     }
 }
 
-impl Drop for Side<'_> {
+impl Drop for Side {
     fn drop(&mut self) {
         end(&mut self.clients);
         end(std::slice::from_mut(&mut self.server));
