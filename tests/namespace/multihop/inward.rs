@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use super::lab::{enable, with_exits};
+use super::lab::{enable, with_exits_and};
 use super::load::assert_tight;
 use super::observer::Observer;
 use crate::faulty::{self, Ended};
@@ -50,50 +50,55 @@ fn unanswered(world: &World, what: &str, observer: Observer<'_>) {
 #[test]
 fn an_exit_gets_no_answer_that_nobody_asked_for() {
     let test = "multihop::inward::an_exit_gets_no_answer_that_nobody_asked_for";
-    with_exits(test, |world| {
-        knock(world);
-        let observer = Observer::start(world, "steady");
-        for exit in ["uk", "nl", "uk"] {
-            enable(world, exit);
-            let before = received(world);
-            let comes = wait_for(Duration::from_secs(20), || received(world) > before + 50);
-            assert!(comes, "nothing comes from {exit}");
-        }
-        unanswered(world, "steady", observer);
-        for (words, before) in [(&SWITCH[..], &FIRST[..]), (&FIRST, &OFF), (&OFF, &FIRST)] {
-            world.ok(before);
-            let writes = faulty::count(words);
-            world.ok(before);
-            note(test, &format!("{} {writes} times", words.join(" ")));
-            for write in 1..=writes {
-                let what = format!("{words:?} refuse:{write}");
-                let observer = Observer::start(world, &format!("inward-{write}"));
-                let ended = faulty::call(&format!("refuse:{write}"), words);
-                assert!(matches!(ended, Ended::Answered { .. }), "{what}: killed");
-                unanswered(world, &what, observer);
-                world.ok(before);
+    with_exits_and(
+        test,
+        &["ping"],
+        |_| true,
+        |world| {
+            knock(world);
+            let observer = Observer::start(world, "steady");
+            for exit in ["uk", "nl", "uk"] {
+                enable(world, exit);
+                let before = received(world);
+                let comes = wait_for(Duration::from_secs(20), || received(world) > before + 50);
+                assert!(comes, "nothing comes from {exit}");
             }
-        }
-        world.ok(&FIRST);
-        for write in 1..=faulty::count(&SWITCH) {
+            unanswered(world, "steady", observer);
+            for (words, before) in [(&SWITCH[..], &FIRST[..]), (&FIRST, &OFF), (&OFF, &FIRST)] {
+                world.ok(before);
+                let writes = faulty::count(words);
+                world.ok(before);
+                note(test, &format!("{} {writes} times", words.join(" ")));
+                for write in 1..=writes {
+                    let what = format!("{words:?} refuse:{write}");
+                    let observer = Observer::start(world, &format!("inward-{write}"));
+                    let ended = faulty::call(&format!("refuse:{write}"), words);
+                    assert!(matches!(ended, Ended::Answered { .. }), "{what}: killed");
+                    unanswered(world, &what, observer);
+                    world.ok(before);
+                }
+            }
             world.ok(&FIRST);
-            let what = format!("{SWITCH:?} kill-before:{write}");
-            let observer = Observer::start(world, &format!("inward-killed-{write}"));
-            assert!(
-                matches!(faulty::call(&format!("kill-before:{write}"), &SWITCH), Ended::Killed),
-                "{what}"
-            );
-            world.ok(&["core", "reconcile"]);
-            unanswered(world, &what, observer);
-        }
-        let observer = Observer::start(world, "inward-restart");
-        world.ok(&["core", "restart_service"]);
-        unanswered(world, "a restart", observer);
-        let observer = Observer::start(world, "inward-reset");
-        let reset = Command::new(programs().join("factory-reset")).arg("--yes").output().unwrap();
-        assert!(reset.status.success(), "{reset:?}");
-        unanswered(world, "a factory reset", observer);
-    });
+            for write in 1..=faulty::count(&SWITCH) {
+                world.ok(&FIRST);
+                let what = format!("{SWITCH:?} kill-before:{write}");
+                let observer = Observer::start(world, &format!("inward-killed-{write}"));
+                assert!(
+                    matches!(faulty::call(&format!("kill-before:{write}"), &SWITCH), Ended::Killed),
+                    "{what}"
+                );
+                world.ok(&["core", "reconcile"]);
+                unanswered(world, &what, observer);
+            }
+            let observer = Observer::start(world, "inward-restart");
+            world.ok(&["core", "restart_service"]);
+            unanswered(world, "a restart", observer);
+            let observer = Observer::start(world, "inward-reset");
+            let reset = Command::new(programs().join("factory-reset")).arg("--yes").output().unwrap();
+            assert!(reset.status.success(), "{reset:?}");
+            unanswered(world, "a factory reset", observer);
+        },
+    );
 }
 
 /// Whoever clients talk to could have the server tell where it really is: an answer that the server cannot pass on makes
@@ -101,39 +106,44 @@ fn an_exit_gets_no_answer_that_nobody_asked_for() {
 #[test]
 fn an_answer_that_goes_no_further_is_reported_to_nobody() {
     let test = "multihop::inward::an_answer_that_goes_no_further_is_reported_to_nobody";
-    with_exits(test, |world| {
-        enable(world, "uk");
-        world.reaches(At::Client1, INTERNET);
-        let observer = Observer::start(world, "hops");
-        // Two hops are before the server.
-        world.sh_at(At::Internet, "sysctl -qw net.ipv4.ip_default_ttl=3");
-        assert!(!ping(At::Client1, INTERNET, 3), "the answer has hops enough");
-        world.sh_at(At::Internet, "sysctl -qw net.ipv4.ip_default_ttl=64");
-        assert_tight(world, "hops", &observer.stop());
-        // Answers that are too large for the way to the client, and must not be cut.
-        let observer = Observer::start(world, "size");
-        world.sh_at(
-            At::Internet,
-            "nft 'add table ip whole; add chain ip whole out { type filter hook output priority 0; }
+    with_exits_and(
+        test,
+        &["ping"],
+        |_| true,
+        |world| {
+            enable(world, "uk");
+            world.reaches(At::Client1, INTERNET);
+            let observer = Observer::start(world, "hops");
+            // Two hops are before the server.
+            world.sh_at(At::Internet, "sysctl -qw net.ipv4.ip_default_ttl=3");
+            assert!(!ping(At::Client1, INTERNET, 3), "the answer has hops enough");
+            world.sh_at(At::Internet, "sysctl -qw net.ipv4.ip_default_ttl=64");
+            assert_tight(world, "hops", &observer.stop());
+            // Answers that are too large for the way to the client, and must not be cut.
+            let observer = Observer::start(world, "size");
+            world.sh_at(
+                At::Internet,
+                "nft 'add table ip whole; add chain ip whole out { type filter hook output priority 0; }
              add rule ip whole out ip frag-off set 0x4000'",
-        );
-        world.sh("ip link set wg_main mtu 1280");
-        let ask = format!("ping -c 3 -i 0.2 -W 1 -s 1300 {INTERNET}");
-        assert!(!world.try_at(At::Client1, &ask).status.success(), "the answer passes");
-        world.ok(&["core", "reconcile"]);
-        assert_tight(world, "size", &observer.stop());
-        // What nobody asked for, from the exit's network, for a client, without hops left.
-        let observer = Observer::start(world, "forged");
-        world.sh_at(
-            At::Exit1,
-            "ip route add 10.8.0.0/24 dev wgx1
+            );
+            world.sh("ip link set wg_main mtu 1280");
+            let ask = format!("ping -c 3 -i 0.2 -W 1 -s 1300 {INTERNET}");
+            assert!(!world.try_at(At::Client1, &ask).status.success(), "the answer passes");
+            world.ok(&["core", "reconcile"]);
+            assert_tight(world, "size", &observer.stop());
+            // What nobody asked for, from the exit's network, for a client, without hops left.
+            let observer = Observer::start(world, "forged");
+            world.sh_at(
+                At::Exit1,
+                "ip route add 10.8.0.0/24 dev wgx1
              wg set wgx1 peer $(wg show wgx1 peers) allowed-ips 10.99.1.2/32,10.8.0.0/24",
-        );
-        let _ = world.try_at(At::Exit1, "ping -c 3 -i 0.2 -W 1 -t 1 10.8.0.2");
-        assert_tight(world, "forged", &observer.stop());
-        // The server's own answers to its clients, and to itself, go on.
-        world.reaches(At::Client1, "10.8.0.1");
-        world.reaches(At::Server, "10.8.0.1");
-        world.reaches(At::Client1, INTERNET);
-    });
+            );
+            let _ = world.try_at(At::Exit1, "ping -c 3 -i 0.2 -W 1 -t 1 10.8.0.2");
+            assert_tight(world, "forged", &observer.stop());
+            // The server's own answers to its clients, and to itself, go on.
+            world.reaches(At::Client1, "10.8.0.1");
+            world.reaches(At::Server, "10.8.0.1");
+            world.reaches(At::Client1, INTERNET);
+        },
+    );
 }

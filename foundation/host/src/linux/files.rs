@@ -113,7 +113,7 @@ fn absent_is_none<T>(result: io::Result<T>) -> io::Result<Option<T>> {
 }
 
 /// The folder of a file and a name in it that nobody uses. Two writers of one file never share it; one that was
-/// killed leaves it behind, and reconciling removes it.
+/// killed leaves it behind; reconciling removes it from folders that others use as well.
 fn beside(path: &Path) -> Result<(&Path, PathBuf)> {
     let no_file = || HostError::unexpected(format!("{} is not the absolute path of a file", path.display()));
     let (dir, name) =

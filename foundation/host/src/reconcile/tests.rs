@@ -47,6 +47,12 @@ fn unit(host: &Host, backend: Backend) -> Unit {
     }
 }
 
+/// The kernel's WireGuard where there is one.
+fn best(scene: &Scene<'_>) -> Backend {
+    let kernel = scene.host.wireguard.kernel_available().unwrap();
+    if kernel { Backend::Kernel } else { Backend::Embedded }
+}
+
 fn peer(n: u8) -> WantedPeer {
     let config = PeerConfig {
         public_key: PrivateKey::from_random([n; 32]).public_key(),
@@ -371,11 +377,7 @@ fn a_setting_of_an_interface_is_made_when_the_interface_is_there_and_again_when_
 #[test]
 fn a_route_by_an_interface_comes_and_goes_with_it() {
     on_a_host(|scene, fake| {
-        let backend = if scene.host.wireguard.kernel_available().unwrap() {
-            Backend::Kernel
-        } else {
-            Backend::Embedded
-        };
+        let backend = best(scene);
         let mut wanted = wanted(scene.host, scene.marks, backend, &[1]);
         let kind = RouteKind::Via { interface: "wg_main".into(), gateway: None };
         let unreachable = wanted.routes.first().unwrap().clone();

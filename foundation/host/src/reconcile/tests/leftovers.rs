@@ -5,12 +5,7 @@ use super::*;
 #[test]
 fn a_file_that_was_begun_to_be_written_goes_and_others_of_its_kind_stay() {
     on_a_host(|scene, fake| {
-        let backend = if scene.host.wireguard.kernel_available().unwrap() {
-            Backend::Kernel
-        } else {
-            Backend::Embedded
-        };
-        let wanted = wanted(scene.host, scene.marks, backend, &[1]);
+        let wanted = wanted(scene.host, scene.marks, best(scene), &[1]);
         bring(scene, &wanted).unwrap();
         let begun = "/etc/wireguard/.wg_main.conf.65ddf4098586749a";
         let others = [

@@ -53,8 +53,7 @@ fn is_closed(scene: &Scene<'_>, fake: &FakeHost, behind: &str) {
 #[test]
 fn what_goes_is_closed_until_it_is_gone_and_what_comes_before_it_is_there() {
     on_a_host(|scene, fake| {
-        let kernel = scene.host.wireguard.kernel_available().unwrap();
-        let backend = if kernel { Backend::Kernel } else { Backend::Embedded };
+        let backend = best(scene);
         let (one, other) = (("wg_vpn", "10.99.1.2/32"), ("wg_vpn", "10.99.2.2/32"));
         let beside = ("wg_vpn_new", "10.99.2.2/32");
         for exits in [&[][..], &[one], &[one, beside], &[other], &[one], &[one, beside], &[one], &[]] {
