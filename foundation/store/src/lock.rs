@@ -61,6 +61,9 @@ impl Drop for Lock {
     fn drop(&mut self) {
         // Only so that nobody reads this process's number while the next holder has not written its own yet.
         let _ = self.file.set_len(0);
+        // Said, not left to the closing: a process that another thread is just starting has the open file too until it
+        // runs its program, and the lock with it.
+        let _ = self.file.unlock();
     }
 }
 

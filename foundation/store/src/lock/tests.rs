@@ -76,3 +76,13 @@ fn its_file_and_directory_are_private_and_what_cannot_be_made_is_an_error() {
     let in_a_file = Paths::with_run_dir(fixture.dir.path(), fixture.store.paths().lock().join("run"));
     assert!(matches!(Lock::acquire(&in_a_file, LONG), Err(LockError::Io { .. })));
 }
+
+#[test]
+fn a_copy_of_the_open_file_does_not_keep_the_lock() {
+    let fixture = Fixture::empty();
+    let lock = fixture.store.lock(Duration::ZERO).unwrap();
+    // What a child has between its fork and its own program.
+    let _inherited = lock.file.try_clone().unwrap();
+    drop(lock);
+    fixture.other().lock(Duration::ZERO).unwrap();
+}
