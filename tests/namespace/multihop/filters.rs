@@ -1,6 +1,7 @@
 //! The same walls on iptables, and beside ufw.
 
 use super::flow::nothing_is_left;
+use super::inward;
 use super::lab::{EXIT, NFT_OF_EXITS, enable, start_exit, status_is_true, with_exits_and};
 use super::load::{Flood, KINDS, listen, nothing_escapes};
 use super::observer::Observer;
@@ -69,7 +70,7 @@ fn survives(world: &World, events: &[(&str, &str)]) {
 fn on_iptables(test: &str, variant: &str) {
     with_exits_and(
         test,
-        &IPTABLES,
+        &[&IPTABLES[..], &["ping"]].concat(),
         |world| without_nftables(world, test, variant),
         |world| {
             listen();
@@ -85,6 +86,9 @@ fn on_iptables(test: &str, variant: &str) {
             nothing_escapes(world, "restart", || drop(world.ok(&["core", "restart_service"])));
             world.begin_anew(At::Client1);
             world.reaches(At::Client1, INTERNET);
+            inward::without_hops(world);
+            inward::too_large(world);
+            inward::forged(world);
             world.ok(&["multihop", "disable_multihop"]);
             nothing_is_left(world);
             assert_eq!(udp_seen_as(At::Client1), SERVER);

@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use super::lab::{enable, with_exits_and};
+use super::lab::{NFT_OF_EXITS, enable, with_exits_and};
 use super::load::assert_tight;
 use super::observer::Observer;
 use crate::faulty::{self, Ended};
@@ -101,6 +101,42 @@ fn an_exit_gets_no_answer_that_nobody_asked_for() {
     );
 }
 
+/// An answer that has no hops left at the server, two of which are before it.
+pub(super) fn without_hops(world: &World) {
+    let observer = Observer::start(world, "hops");
+    world.sh_at(At::Internet, "sysctl -qw net.ipv4.ip_default_ttl=3");
+    assert!(!ping(At::Client1, INTERNET, 3), "the answer has hops enough");
+    world.sh_at(At::Internet, "sysctl -qw net.ipv4.ip_default_ttl=64");
+    assert_tight(world, "hops", &observer.stop());
+}
+
+/// Answers that are too large for the way to the client, and must not be cut.
+pub(super) fn too_large(world: &World) {
+    let observer = Observer::start(world, "size");
+    let nft = format!("$(command -v nft || echo {NFT_OF_EXITS})");
+    let whole = "add table ip whole; add chain ip whole out { type filter hook output priority 0; }
+                 add rule ip whole out ip frag-off set 0x4000";
+    world.sh_at(At::Internet, &format!("{nft} '{whole}'"));
+    world.sh("ip link set wg_main mtu 1280");
+    let ask = format!("ping -c 3 -i 0.2 -W 1 -s 1300 {INTERNET}");
+    assert!(!world.try_at(At::Client1, &ask).status.success(), "the answer passes");
+    world.ok(&["core", "reconcile"]);
+    world.sh_at(At::Internet, &format!("{nft} delete table ip whole"));
+    assert_tight(world, "size", &observer.stop());
+}
+
+/// What nobody asked for, from the exit's network, for a client, without hops left.
+pub(super) fn forged(world: &World) {
+    let observer = Observer::start(world, "forged");
+    world.sh_at(
+        At::Exit1,
+        "ip route add 10.8.0.0/24 dev wgx1
+         wg set wgx1 peer $(wg show wgx1 peers) allowed-ips 10.99.1.2/32,10.8.0.0/24",
+    );
+    let _ = world.try_at(At::Exit1, "ping -c 3 -i 0.2 -W 1 -t 1 10.8.0.2");
+    assert_tight(world, "forged", &observer.stop());
+}
+
 /// Whoever clients talk to could have the server tell where it really is: an answer that the server cannot pass on makes
 /// its kernel report that, before any filter for what passes through is asked, and by the way of its own packets.
 #[test]
@@ -113,33 +149,9 @@ fn an_answer_that_goes_no_further_is_reported_to_nobody() {
         |world| {
             enable(world, "uk");
             world.reaches(At::Client1, INTERNET);
-            let observer = Observer::start(world, "hops");
-            // Two hops are before the server.
-            world.sh_at(At::Internet, "sysctl -qw net.ipv4.ip_default_ttl=3");
-            assert!(!ping(At::Client1, INTERNET, 3), "the answer has hops enough");
-            world.sh_at(At::Internet, "sysctl -qw net.ipv4.ip_default_ttl=64");
-            assert_tight(world, "hops", &observer.stop());
-            // Answers that are too large for the way to the client, and must not be cut.
-            let observer = Observer::start(world, "size");
-            world.sh_at(
-                At::Internet,
-                "nft 'add table ip whole; add chain ip whole out { type filter hook output priority 0; }
-             add rule ip whole out ip frag-off set 0x4000'",
-            );
-            world.sh("ip link set wg_main mtu 1280");
-            let ask = format!("ping -c 3 -i 0.2 -W 1 -s 1300 {INTERNET}");
-            assert!(!world.try_at(At::Client1, &ask).status.success(), "the answer passes");
-            world.ok(&["core", "reconcile"]);
-            assert_tight(world, "size", &observer.stop());
-            // What nobody asked for, from the exit's network, for a client, without hops left.
-            let observer = Observer::start(world, "forged");
-            world.sh_at(
-                At::Exit1,
-                "ip route add 10.8.0.0/24 dev wgx1
-             wg set wgx1 peer $(wg show wgx1 peers) allowed-ips 10.99.1.2/32,10.8.0.0/24",
-            );
-            let _ = world.try_at(At::Exit1, "ping -c 3 -i 0.2 -W 1 -t 1 10.8.0.2");
-            assert_tight(world, "forged", &observer.stop());
+            without_hops(world);
+            too_large(world);
+            forged(world);
             // The server's own answers to its clients, and to itself, go on.
             world.reaches(At::Client1, "10.8.0.1");
             world.reaches(At::Server, "10.8.0.1");

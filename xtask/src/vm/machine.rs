@@ -108,6 +108,19 @@ fn devices(image: &Path, root: &str, work: &Path) -> Vec<String> {
     words
 }
 
+/// Before a command: behind whatever else runs here, also where the kernel shares the processors out among sessions
+/// (sched(7), "The autogroup feature"); and it ends with the thread that started it.
+const BESIDE: [&str; 8] = [
+    "setpriv",
+    "--pdeathsig",
+    "KILL",
+    "setsid",
+    "sh",
+    "-c",
+    "echo 10 > /proc/self/autogroup 2> /dev/null; exec nice -n 10 \"$@\"",
+    "sh",
+];
+
 /// A folder of a running machine, and the emulator; both end with the value.
 struct Running {
     work: PathBuf,
@@ -127,9 +140,11 @@ impl Running {
         Ok(running)
     }
 
-    fn start(&mut self, words: Vec<String>) -> Result<&mut Child> {
+    /// Starts the emulator behind these words, which may set something for it.
+    fn start(&mut self, before: &[&str], words: Vec<String>) -> Result<&mut Child> {
         let log = File::create(self.work.join("emulator")).context("emulator")?;
-        let command = Cmd::new("qemu-system-x86_64").args(words);
+        let command = [before, &["qemu-system-x86_64"]].concat();
+        let command = Cmd::new(command[0]).args(&command[1..]).args(words);
         Ok(self.child.insert(command.spawn(Stdio::piped(), Stdio::piped(), log.into())?))
     }
 
@@ -166,7 +181,7 @@ pub(super) fn freeze(suite: Suite, kind: Kind) -> Result {
     let mut words = devices(&image, &root, &machine.work);
     let socket = machine.work.join("qmp");
     words.extend(["-qmp".to_owned(), format!("unix:{},server=on,wait=off", socket.display())]);
-    machine.start(words)?;
+    machine.start(&[], words)?;
     let console = machine.work.join("console");
     let start = Instant::now();
     while !fs::read(&console).is_ok_and(|text| text.windows(9).any(|word| word == b"lab-ready")) {
@@ -203,7 +218,7 @@ pub(crate) fn run(job: &Job, mut line: impl FnMut(&str)) -> Result<i32> {
     let mut words = devices(&image, &root, &machine.work);
     let state = image.join(format!("{}.state", job.kind));
     words.extend(["-incoming".to_owned(), format!("exec:zstd -qdc '{}'", state.display())]);
-    let child = machine.start(words)?;
+    let child = machine.start(&BESIDE, words)?;
     let (mut stdin, stdout) =
         (child.stdin.take().context("no pipe")?, child.stdout.take().context("no pipe")?);
     // A frozen machine wakes with the clock and the random state of its freezing.
