@@ -1,6 +1,6 @@
 #!/bin/bash
-# The lab's agent in a guest: waits for a job on the second disk, does it, leaves what it made on the third, and ends
-# the machine. Its phase, one higher after each reboot that the job asks for, lies in /var/lib/lab.
+# The lab's agent in a guest: waits for a job, whose files are the second disk, does it, leaves what it made on the third,
+# and ends the machine. The job and its phase, one higher after each reboot that it asks for, lie in /var/lib/lab.
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8
 state=/var/lib/lab
 # A boot that does not end is for the job to see.
@@ -13,7 +13,7 @@ if [ ! -e $state/phase ]; then
   sync
   echo lab-ready > /dev/ttyS0
   # The machine is frozen here and wakes with the host's line on the port.
-  until read -r epoch seed <&3 && [ -n "$seed" ]; do sleep 0.05; done
+  until read -r epoch seed job <&3 && [ -n "$job" ]; do sleep 0.05; done
   date -s "@$epoch" > /dev/null
   # RNDADDENTROPY with the host's 32 bytes, then RNDRESEEDCRNG: without them every run would make the same keys.
   perl -e 'open(my $random, ">", "/dev/urandom") or die;
@@ -21,7 +21,7 @@ if [ ! -e $state/phase ]; then
     ioctl($random, 0x5207, 0) or die;' "$seed"
   blockdev --flushbufs /dev/vdb
   mkdir -p /job /out
-  tar -xf /dev/vdb -C / --no-same-owner
+  perl -e 'print pack("H*", shift)' "$job" > $state/job
   echo 0 > $state/phase
 elif [ -e $state/again ]; then
   rm $state/again
@@ -30,6 +30,8 @@ else
   echo "lab: the machine rebooted by itself" >&3
   status=125
 fi
+mount -t ext4 -o noatime /dev/vdb /job
+chown -hR root:root /job # whoever made it there
 sync
 
 if [ -z "$status" ]; then
@@ -38,7 +40,7 @@ if [ -z "$status" ]; then
   mkfifo /run/lab-pipe
   cat /run/lab-pipe >&3 &
   writer=$!
-  cd /job && bash /lab-command > /run/lab-pipe 2>&1 < /dev/null 3>&-
+  cd /job && bash $state/job > /run/lab-pipe 2>&1 < /dev/null 3>&-
   status=$?
   [ ! -e $state/again ] || sleep 600 # the reboot ends this
   for ((wait = 0; wait < 20; wait++)); do kill -0 $writer 2> /dev/null || break; sleep 0.1; done

@@ -1,7 +1,7 @@
 //! One virtual machine: freezing it after its first boot, and waking it for a job.
 //!
-//! A job comes in as a tar file on the second disk, goes out as one on the third, and what it writes streams through a
-//! port that is this process's pipe. The guest's side of it is `lab/agent.sh`.
+//! A job's files come in as the file system of the second disk, what it leaves goes out as a tar file on the third. Its
+//! command, and what it writes, pass a port that is this process's pipe. The guest's side of it is `lab/agent.sh`.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -223,7 +223,8 @@ pub(crate) fn run(job: &Job, mut line: impl FnMut(&str)) -> Result<i32> {
         (child.stdin.take().context("no pipe")?, child.stdout.take().context("no pipe")?);
     // A frozen machine wakes with the clock and the random state of its freezing.
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).context("the clock")?;
-    stdin.write_all(format!("{} {}\n", now.as_secs_f64(), seed()?).as_bytes()).context("the machine")?;
+    let line = format!("{} {} {}\n", now.as_secs_f64(), hex(&seed()?), hex(job.command.as_bytes()));
+    stdin.write_all(line.as_bytes()).context("the machine")?;
     let timer = Timer::start(child.id(), job.limit);
     lines(stdout, &mut line);
     let status = child.wait().context("the emulator")?;
@@ -263,16 +264,13 @@ impl Timer {
     }
 }
 
+/// Makes the second disk. The guest reads of it what it needs, when it does.
 fn pack(job: &Job, work: &Path) -> Result {
-    fs::write(work.join("lab-command"), format!("{}\n", job.command)).context("lab-command")?;
-    let tar = Cmd::line("tar -cf").arg(work.join("in")).arg("-C").arg(work).arg("lab-command");
-    let tar = match &job.files {
-        Some(files) => tar.args(["--transform", r"s,^\.\(/\|$\),job\1,S"]).arg("-C").arg(files).arg("."),
-        None => tar,
-    };
-    tar.quiet()?;
-    let disk = File::options().write(true).open(work.join("in")).context("in")?;
-    disk.set_len(DISK).context("in")
+    let empty = work.join("empty");
+    fs::create_dir(&empty).context(empty.display())?;
+    let files = job.files.as_deref().unwrap_or(&empty);
+    let words = "-qF -t ext4 -O ^has_journal -m 0 -d";
+    Cmd::new("mke2fs").args(words.split(' ')).args([files, &work.join("in")]).quiet()
 }
 
 fn unpack(job: &Job, work: &Path) -> Result<i32> {
@@ -292,11 +290,15 @@ fn unpack(job: &Job, work: &Path) -> Result<i32> {
     status.trim().parse().context("lab-status")
 }
 
-/// 32 random bytes in hexadecimal.
-fn seed() -> Result<String> {
+fn seed() -> Result<[u8; 32]> {
     let mut bytes = [0; 32];
     std::io::Read::read_exact(&mut File::open("/dev/urandom").context("/dev/urandom")?, &mut bytes)
         .context("/dev/urandom")?;
+    Ok(bytes)
+}
+
+/// In hexadecimal.
+fn hex(bytes: &[u8]) -> String {
     let halves = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    Ok(halves.filter_map(|half| char::from_digit(half.into(), 16)).collect())
+    halves.filter_map(|half| char::from_digit(half.into(), 16)).collect()
 }
