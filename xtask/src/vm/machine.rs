@@ -223,8 +223,8 @@ pub(crate) fn run(job: &Job, mut line: impl FnMut(&str)) -> Result<i32> {
         (child.stdin.take().context("no pipe")?, child.stdout.take().context("no pipe")?);
     // A frozen machine wakes with the clock and the random state of its freezing.
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).context("the clock")?;
-    let line = format!("{} {} {}\n", now.as_secs_f64(), hex(&seed()?), hex(job.command.as_bytes()));
-    stdin.write_all(line.as_bytes()).context("the machine")?;
+    let words = format!("{} {} {}\n", now.as_secs_f64(), hex(&seed()?), hex(job.command.as_bytes()));
+    stdin.write_all(words.as_bytes()).context("the machine")?;
     let timer = Timer::start(child.id(), job.limit);
     lines(stdout, &mut line);
     let status = child.wait().context("the emulator")?;
