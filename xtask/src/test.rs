@@ -69,6 +69,9 @@ impl Extent {
     }
 }
 
+/// A part that needs nothing of what the others build.
+type Apart = fn(&mut Tally) -> Result;
+
 pub(crate) fn run(mut words: Words) -> Result<bool> {
     let extent = match (words.flag("--quick"), words.flag("--long")) {
         (_, true) => Extent::Long,
@@ -76,8 +79,7 @@ pub(crate) fn run(mut words: Words) -> Result<bool> {
         (false, false) => Extent::Normal,
     };
     let only = words.value("--only")?;
-    // Parts that need nothing of what the others build.
-    let apart: Option<fn(&mut Tally) -> Result> = match only.as_deref() {
+    let apart: Option<Apart> = match only.as_deref() {
         Some("fuzz") => Some(fuzz::run),
         Some("source") => Some(source::run),
         _ => None,
@@ -130,8 +132,7 @@ fn here(programs: &Path, extent: Extent, tally: &mut Tally) {
     if extent != Extent::Long {
         return;
     }
-    let long: [(&str, fn(&mut Tally) -> Result); 2] =
-        [("fuzz targets", fuzz::run), ("from source", source::run)];
+    let long: [(_, Apart); 2] = [("fuzz targets", fuzz::run), ("from source", source::run)];
     for (name, run) in long {
         if let Err(problem) = run(tally) {
             tally.fail(name, &problem.to_string());
