@@ -8,7 +8,6 @@ mod tally;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::thread;
 
 pub(crate) use tally::Tally;
 
@@ -69,9 +68,6 @@ impl Extent {
     }
 }
 
-/// A part that needs nothing of what the others build.
-type Apart = fn(&mut Tally) -> Result;
-
 pub(crate) fn run(mut words: Words) -> Result<bool> {
     let extent = match (words.flag("--quick"), words.flag("--long")) {
         (_, true) => Extent::Long,
@@ -79,7 +75,8 @@ pub(crate) fn run(mut words: Words) -> Result<bool> {
         (false, false) => Extent::Normal,
     };
     let only = words.value("--only")?;
-    let apart: Option<Apart> = match only.as_deref() {
+    // Parts that need nothing of what the others build.
+    let apart: Option<fn(&mut Tally) -> Result> = match only.as_deref() {
         Some("fuzz") => Some(fuzz::run),
         Some("source") => Some(source::run),
         _ => None,
@@ -98,67 +95,36 @@ pub(crate) fn run(mut words: Words) -> Result<bool> {
         println!("{problem}");
     }
     let programs = programs()?;
-    if only_vm {
-        in_virtual_machines(&suites, &programs, extent, only.as_deref(), &mut tally);
-    } else {
-        // What the machine's own tests leave of the processors, while they wait for their networks, is enough for the
-        // virtual machines: both together take about as long as either.
-        thread::scope(|scope| {
-            let machines = machine::prepare(&suites).map(|()| {
-                scope.spawn(|| {
-                    let mut beside = Tally::held();
-                    in_virtual_machines(&suites, &programs, extent, None, &mut beside);
-                    beside
-                })
-            });
-            here(&programs, extent, &mut tally);
-            match machines.map(thread::ScopedJoinHandle::join) {
-                Ok(Ok(beside)) => tally.add(beside),
-                Ok(Err(_)) => tally.fail("virtual machines", "a panic"),
-                Err(problem) => tally.fail("virtual machines", &problem.to_string()),
-            }
-        });
-    }
-    tally.close();
-    Ok(tally.is_good())
-}
-
-/// What is run on this machine itself.
-fn here(programs: &Path, extent: Extent, tally: &mut Tally) {
-    tally.part("this machine");
-    if let Err(problem) = on_this_machine(programs, extent, tally) {
-        tally.fail("cargo test", &problem.to_string());
-    }
-    if extent != Extent::Long {
-        return;
-    }
-    let long: [(_, Apart); 2] = [("fuzz targets", fuzz::run), ("from source", source::run)];
-    for (name, run) in long {
-        if let Err(problem) = run(tally) {
-            tally.fail(name, &problem.to_string());
+    if !only_vm {
+        tally.part("this machine");
+        if let Err(problem) = on_this_machine(&programs, extent, &mut tally) {
+            tally.fail("cargo test", &problem.to_string());
         }
     }
-}
-
-fn in_virtual_machines(
-    suites: &[Suite],
-    programs: &Path,
-    extent: Extent,
-    only: Option<&str>,
-    tally: &mut Tally,
-) {
-    for &suite in suites {
+    if extent == Extent::Long && !only_vm {
+        if let Err(problem) = fuzz::run(&mut tally) {
+            tally.fail("fuzz targets", &problem.to_string());
+        }
+        if let Err(problem) = source::run(&mut tally) {
+            tally.fail("from source", &problem.to_string());
+        }
+    }
+    for suite in suites {
         let name = format!("virtual machine of {suite}");
         // A machine without the emulator or without Debian's packages at hand cannot have the virtual one.
         if let Err(problem) = image::fetch(suite) {
             tally.skip(&name, &problem.to_string());
             continue;
         }
-        let result = image::freeze(suite).and_then(|()| machine::run(suite, programs, extent, only, tally));
+        let only = only.as_deref();
+        let result =
+            image::freeze(suite).and_then(|()| machine::run(suite, &programs, extent, only, &mut tally));
         if let Err(problem) = result {
             tally.fail(&name, &problem.to_string());
         }
     }
+    tally.close();
+    Ok(tally.is_good())
 }
 
 /// In which releases of Debian the tests are repeated.
@@ -207,7 +173,7 @@ fn on_this_machine(programs: &Path, extent: Extent, tally: &mut Tally) -> Result
         command = command.env(target, runner);
     }
     // Most of them wait: for handshakes, for what a monitor notices, for what must not arrive.
-    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let command = command.env("RUST_TEST_THREADS", (2 * cores + 2).to_string());
     // Passed tests too may have said that they were skipped.
     let mut command = command.args(["--", "--show-output"]);

@@ -10,7 +10,7 @@ use crate::dist;
 use crate::problem::{Context as _, Problem, Result};
 use crate::vm::Suite;
 use crate::vm::machine::{self, Job, Kind};
-use crate::workspace::{self, Artifact};
+use crate::workspace;
 
 /// Test programs that show something else there than on the machine that builds.
 const PROGRAMS: [(&str, &str); 5] = [
@@ -130,16 +130,6 @@ pub(super) fn run(
     Ok(())
 }
 
-/// Builds what [`run`] will need beside the programs and the tests of this machine need too, so that neither waits for
-/// the other's compiler.
-pub(super) fn prepare(suites: &[Suite]) -> Result {
-    if suites.is_empty() { Ok(()) } else { built_tests().map(drop) }
-}
-
-fn built_tests() -> Result<Vec<Artifact>> {
-    workspace::build("test --workspace --all-features --no-run --tests".split(' '))
-}
-
 /// What one machine does.
 struct Task {
     name: &'static str,
@@ -190,11 +180,10 @@ fn in_machine(suite: Suite, files: &Path, task: Task, tally: &mut Tally) {
         Ok(_) => {}
         Err(problem) => tally.fail(name, &problem.to_string()),
     }
-    tally.say(&format!("({} s)", start.elapsed().as_secs()));
+    println!("({} s)", start.elapsed().as_secs());
     if tally.failures() > before {
-        tally.say(&format!("The machine's journal and console are in {}", output.display()));
+        println!("The machine's journal and console are in {}", output.display());
     }
-    tally.release();
 }
 
 /// Puts programs, scenarios, and the test programs and packages that the tasks need into the folder that becomes `/job`,
@@ -237,7 +226,7 @@ fn gather(job_dir: &Path, programs: &Path, tasks: &[Task]) -> Result {
 }
 
 fn test_programs(tests: &Path) -> Result {
-    let built = built_tests()?;
+    let built = workspace::build("test --workspace --all-features --no-run --tests".split(' '))?;
     for (package, target) in PROGRAMS.into_iter().chain([NAMESPACE]) {
         let mut all = built.iter().filter(|test| test.test && test.kind == "test");
         let Some(test) = all.find(|test| test.package == package && test.target == target) else {

@@ -11,8 +11,6 @@ use crate::problem::Result;
 /// The count so far. Its methods print what they are told.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
-    /// What is not printed yet, of a tally that prints only when it is told to.
-    held: Option<String>,
     part: String,
     passed: u64,
     failed: Vec<String>,
@@ -43,42 +41,9 @@ enum Showing {
 }
 
 impl Tally {
-    /// One whose lines appear together, at [`Tally::release`]: for what runs beside something else.
-    pub(crate) fn held() -> Self {
-        Self { held: Some(String::new()), ..Self::default() }
-    }
-
-    /// Prints what was held back.
-    pub(crate) fn release(&mut self) {
-        if let Some(text) = &mut self.held {
-            print!("{text}");
-            text.clear();
-        }
-    }
-
-    /// Takes over what another one has counted; that one has printed it.
-    pub(crate) fn add(&mut self, mut other: Self) {
-        other.release();
-        self.passed += other.passed;
-        self.ignored += other.ignored;
-        self.failed.append(&mut other.failed);
-        self.skipped.append(&mut other.skipped);
-    }
-
-    /// A line that counts for nothing.
-    pub(crate) fn say(&mut self, line: &str) {
-        match &mut self.held {
-            Some(text) => {
-                text.push_str(line);
-                text.push('\n');
-            }
-            None => println!("{line}"),
-        }
-    }
-
     /// Begins a part: its name stands before the names of its tests.
     pub(crate) fn part(&mut self, name: &str) {
-        self.say(&format!("== {name}"));
+        println!("== {name}");
         name.clone_into(&mut self.part);
         self.showing = Showing::Everything;
         self.pending.clear();
@@ -94,12 +59,12 @@ impl Tally {
     }
 
     pub(crate) fn fail(&mut self, name: &str, why: &str) {
-        self.say(&format!("FAIL {name}: {why}"));
+        println!("FAIL {name}: {why}");
         self.failed.push(self.named(name));
     }
 
     pub(crate) fn skip(&mut self, name: &str, why: &str) {
-        self.say(&format!("SKIPPED: {name}: {why}"));
+        println!("SKIPPED: {name}: {why}");
         self.skipped.push((self.named(name), why.to_owned()));
     }
 
@@ -115,7 +80,7 @@ impl Tally {
     pub(crate) fn line(&mut self, line: &str) {
         let shown = self.count(line);
         if shown {
-            self.say(line);
+            println!("{line}");
         }
     }
 
@@ -285,20 +250,6 @@ test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 38 filtered out; fin
         let tally = tally("ok setup\nFAIL reboot\nSKIPPED: ufw: it is not installed\nokay\n");
         assert_eq!(tally.closing_line(), "1 passed, 1 failed, 1 skipped");
         assert!(!tally.is_good());
-    }
-
-    #[test]
-    fn two_that_ran_side_by_side_are_one_count() {
-        let mut one = tally("ok setup\n");
-        let mut beside = Tally::held();
-        beside.part("machine");
-        beside.line("FAIL reboot");
-        beside.skip("ufw", "it is not installed");
-        let text = "== machine\nFAIL reboot\nSKIPPED: ufw: it is not installed\n";
-        assert_eq!(beside.held.as_deref(), Some(text));
-        one.add(beside);
-        assert_eq!(one.closing_line(), "1 passed, 1 failed, 1 skipped");
-        assert_eq!(one.failed, ["machine: reboot"]);
     }
 
     #[test]

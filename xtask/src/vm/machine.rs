@@ -62,6 +62,10 @@ pub(crate) struct Job {
     pub(crate) limit: Duration,
 }
 
+/// Where running machines have their folders, and what the folders' names begin with.
+const WORK: &str = "/var/tmp";
+const PREFIX: &str = "phantom-wg-vm-";
+
 /// Size of the disks for what goes in and out: fixed, since it is part of the frozen machine. The files are sparse.
 const DISK: u64 = 8 << 30;
 const MEMORY_MIB: u32 = 1024;
@@ -110,19 +114,6 @@ fn devices(image: &Path, root: &str, work: &Path) -> Vec<String> {
     words
 }
 
-/// Before a command: behind whatever else runs here, also where the kernel shares the processors out among sessions
-/// (sched(7), "The autogroup feature"); and it ends with the thread that started it.
-const BESIDE: [&str; 8] = [
-    "setpriv",
-    "--pdeathsig",
-    "KILL",
-    "setsid",
-    "sh",
-    "-c",
-    "echo 10 > /proc/self/autogroup 2> /dev/null; exec nice -n 10 \"$@\"",
-    "sh",
-];
-
 /// A folder of a running machine, and the emulator; both end with the value.
 struct Running {
     work: PathBuf,
@@ -131,8 +122,9 @@ struct Running {
 
 impl Running {
     fn new(name: &str) -> Result<Self> {
+        sweep();
         let number = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos();
-        let work = PathBuf::from(format!("/var/tmp/phantom-wg-vm-{name}-{}-{number}", std::process::id()));
+        let work = Path::new(WORK).join(format!("{PREFIX}{name}-{}-{number}", std::process::id()));
         fs::create_dir(&work).context(work.display())?;
         let running = Self { work, child: None };
         for disk in ["in", "out"] {
@@ -142,11 +134,10 @@ impl Running {
         Ok(running)
     }
 
-    /// Starts the emulator behind these words, which may set something for it.
-    fn start(&mut self, before: &[&str], words: Vec<String>) -> Result<&mut Child> {
+    /// Starts the emulator, which ends with this thread, however that ends.
+    fn start(&mut self, words: Vec<String>) -> Result<&mut Child> {
         let log = File::create(self.work.join("emulator")).context("emulator")?;
-        let command = [before, &["qemu-system-x86_64"]].concat();
-        let command = Cmd::new(command[0]).args(&command[1..]).args(words);
+        let command = Cmd::line("setpriv --pdeathsig KILL qemu-system-x86_64").args(words);
         Ok(self.child.insert(command.spawn(Stdio::piped(), Stdio::piped(), log.into())?))
     }
 
@@ -172,6 +163,19 @@ impl Drop for Running {
     }
 }
 
+/// Removes the folders of machines whose processes were killed.
+fn sweep() {
+    let Ok(entries) = fs::read_dir(WORK) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        // As in `PREFIX` `run-PID-NUMBER`.
+        let pid = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.split('-').nth(1));
+        if pid.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
 /// Boots an image for the first time and keeps its memory and its disk as they are when the agent waits for work.
 pub(super) fn freeze(suite: Suite, kind: Kind) -> Result {
     let image = image::dir(suite);
@@ -183,7 +187,7 @@ pub(super) fn freeze(suite: Suite, kind: Kind) -> Result {
     let mut words = devices(&image, &root, &machine.work);
     let socket = machine.work.join("qmp");
     words.extend(["-qmp".to_owned(), format!("unix:{},server=on,wait=off", socket.display())]);
-    machine.start(&[], words)?;
+    machine.start(words)?;
     let console = machine.work.join("console");
     let start = Instant::now();
     while !fs::read(&console).is_ok_and(|text| text.windows(9).any(|word| word == b"lab-ready")) {
@@ -220,7 +224,7 @@ pub(crate) fn run(job: &Job, mut line: impl FnMut(&str)) -> Result<i32> {
     let mut words = devices(&image, &root, &machine.work);
     let state = image.join(format!("{}.state", job.kind));
     words.extend(["-incoming".to_owned(), format!("exec:zstd -qdc '{}'", state.display())]);
-    let child = machine.start(&BESIDE, words)?;
+    let child = machine.start(words)?;
     let (mut stdin, stdout) =
         (child.stdin.take().context("no pipe")?, child.stdout.take().context("no pipe")?);
     // A frozen machine wakes with the clock and the random state of its freezing.

@@ -67,7 +67,7 @@ pub enum Match {
     },
     /// Belongs to a connection that was begun from this network, whichever way it goes.
     BegunFrom {
-        /// The network.
+        /// The network, not one of all addresses.
         network: IpNetwork,
     },
     /// Destination port.

@@ -187,6 +187,10 @@ fn check(rule: &RulesetRule) -> Result<()> {
                 });
             }
             (Match::In { interface, .. } | Match::Out { interface, .. }, _) => interface,
+            // It would say nothing of whether there is a connection.
+            (Match::BegunFrom { network }, _) if network.prefix() == 0 => {
+                return Err(HostError::Unsupported { what: "ask for connections from any address".into() });
+            }
             _ => continue,
         };
         if !literal(interface) {

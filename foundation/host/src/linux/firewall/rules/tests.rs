@@ -76,6 +76,9 @@ fn senseless_rules_and_strange_names_are_refused() {
     assert!(refused(Hook::Prerouting, vec![Match::Out { interface: "a".into(), not: false }], Verdict::Drop));
     assert!(refused(Hook::Output, vec![input("a", false)], Verdict::Drop));
     assert!(!refused(Hook::Prerouting, vec![input("a", false)], Verdict::Drop));
+    let begun = |network: &str| vec![Match::BegunFrom { network: network.parse().unwrap() }];
+    assert!(refused(Hook::Output, begun("0.0.0.0/0"), Verdict::Drop));
+    assert!(!refused(Hook::Output, begun("10.8.0.0/24"), Verdict::Drop));
     for name in ["", "eth+", "eth*", "a b", "a\"", "a;b", "a\n", "a/b", "-j", "ö", "sixteen-letters-"] {
         assert!(refused(Hook::Forward, vec![input(name, false)], Verdict::Drop), "{name:?}");
     }
