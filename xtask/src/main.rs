@@ -41,7 +41,6 @@ For everybody:
     --vm-only          nowhere else
     --quick | --long   leave out what takes long | add what takes minutes
     --suite S          release in the virtual machine: bookworm (default), trixie
-    --for MINUTES      begin no part of the virtual machine's later than that
     --only PART        only fuzz or source (which --long adds), or this part of the virtual machine's, as in
                        server, quickstart, newcomer, package, package-ufw, namespace-repair,
                        namespace (all parts of it)

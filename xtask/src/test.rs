@@ -8,7 +8,6 @@ mod tally;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 pub(crate) use tally::Tally;
 
@@ -84,7 +83,6 @@ pub(crate) fn run(mut words: Words) -> Result<bool> {
     };
     let only_vm = words.flag("--vm-only") || (only.is_some() && apart.is_none());
     let suites = suites(&mut words, extent, only_vm)?;
-    let until = words.value("--for")?.map(|minutes| until(&minutes)).transpose()?;
     words.end()?;
     let mut tally = Tally::default();
     if let Some(run) = apart {
@@ -119,20 +117,14 @@ pub(crate) fn run(mut words: Words) -> Result<bool> {
             continue;
         }
         let only = only.as_deref();
-        let result = image::freeze(suite)
-            .and_then(|()| machine::run(suite, &programs, extent, only, until, &mut tally));
+        let result =
+            image::freeze(suite).and_then(|()| machine::run(suite, &programs, extent, only, &mut tally));
         if let Err(problem) = result {
             tally.fail(&name, &problem.to_string());
         }
     }
     tally.close();
     Ok(tally.is_good())
-}
-
-/// So many minutes from now.
-fn until(minutes: &str) -> Result<Instant> {
-    let number: u64 = minutes.parse().context(format!("--for {minutes}: not a number of minutes"))?;
-    Ok(Instant::now() + Duration::from_mins(number))
 }
 
 /// In which releases of Debian the tests are repeated.
