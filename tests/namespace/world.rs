@@ -399,7 +399,8 @@ impl World {
     #[track_caller]
     pub(crate) fn reaches(&self, at: At, address: &str) {
         let reached = wait_for(Duration::from_secs(90), || ping(at, address, 1));
-        assert!(reached, "{at:?} does not reach {address}\n{}", self.picture());
+        let asker = || String::from_utf8_lossy(&self.try_at(at, "wg show all").stdout).into_owned();
+        assert!(reached, "{at:?} does not reach {address}\n{}\n{}", asker(), self.picture());
     }
 
     /// That an address does not answer a ping.
