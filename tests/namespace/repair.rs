@@ -161,6 +161,22 @@ fn device_and_peers() {
     });
 }
 
+/// A client sends to where the server's last packet came from, and to nowhere else.
+#[test]
+fn clients_come_along_when_the_listen_port_is_led_back() {
+    in_world("repair::clients_come_along_when_the_listen_port_is_led_back", |world| {
+        served(world);
+        let endpoint = || world.sh_at(At::Client1, "wg show c1 endpoints | cut -f2");
+        let wanted = endpoint();
+        world.sh("wg set wg_main listen-port 4444; ping -qc1 -w5 10.8.0.2");
+        assert!(endpoint().ends_with(":4444\n"), "{}", endpoint());
+        assert_eq!(world.ok(&["core", "reconcile"])["changed"], true);
+        world.in_sync();
+        assert!(wait_for(Duration::from_secs(10), || endpoint() == wanted), "{} != {wanted}", endpoint());
+        world.reaches(At::Client1, INTERNET);
+    });
+}
+
 #[test]
 fn packet_filter_and_forwarding() {
     in_world("repair::packet_filter_and_forwarding", |world| {

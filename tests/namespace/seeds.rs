@@ -1,7 +1,5 @@
 //! The scripts of the published documentation, run as they are printed there.
 
-use std::path::Path;
-
 use serde_json::Value;
 
 use crate::dns::serve;

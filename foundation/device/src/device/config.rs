@@ -6,9 +6,13 @@ use std::sync::Arc;
 use nix::errno::Errno;
 use phantom_types::PrivateKey;
 
-use super::{Device, lock};
+use super::outbox::Outbox;
+use super::{Device, lock, tunnel};
 use crate::uapi::{SetRequest, Status};
 use crate::udp::Socket;
+
+/// How many peers are told of a new port before others get their turn.
+const SLICE: usize = 64;
 
 /// What the device itself is set to.
 #[derive(Clone, Default)]
@@ -27,6 +31,7 @@ impl Device {
         let mut settings = lock(&self.settings).clone();
         let key = request.private_key.map(|key| (key.as_bytes() != &[0; 32]).then_some(key));
         let has_key = key.as_ref().unwrap_or(&settings.private_key).is_some();
+        let from = settings.port;
         let opened = self.set_socket(&mut settings, request.listen_port, request.fwmark, has_key).await;
         opened.map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(Errno::EIO as i32)))?;
         if let Some(key) = key
@@ -35,13 +40,30 @@ impl Device {
             self.table.set_private_key(key.as_ref()).await;
             settings.private_key = key;
         }
+        let moved = from != 0 && settings.port != from;
         *lock(&self.settings) = settings;
         let count = self.table.set_peers(request.peers, request.replace_peers).await;
         if count.added + count.removed > 0 {
             let (added, removed, total) = (count.added, count.removed, count.total);
             self.log().line(format_args!("peers: {added} added, {removed} removed, {total} in all"));
         }
+        if moved {
+            self.tell_peers().await;
+        }
         Ok(())
+    }
+
+    /// Peers send to where the last packet came from. Those with a session learn the new port at once; others are
+    /// sent nothing, since somebody else may have their address by now.
+    async fn tell_peers(&self) {
+        let mut outbox = Outbox::default();
+        for peers in self.table.all().chunks(SLICE) {
+            for peer in peers {
+                tunnel::tell(&self.table, peer, &mut outbox);
+            }
+            self.transmit(&mut outbox).await;
+            tokio::task::yield_now().await;
+        }
     }
 
     /// The device itself, without its peers.

@@ -184,6 +184,20 @@ pub(crate) fn shake(
     state.schedule(table, peer);
 }
 
+/// Lets the peer know where the device is now, if the two have a session: an authentic packet, after which it sends there.
+pub(crate) fn tell(table: &Table, peer: &Arc<Peer>, outbox: &mut Outbox) {
+    let now = Instant::now();
+    let mut guard = peer.state();
+    let state = &mut *guard;
+    let Some(tunnel) = state.tunnel.as_deref_mut().filter(|_| !state.removed) else { return };
+    let mut made = Vec::new();
+    // Sessions that are too old end here.
+    tunnel.refresh(now, &mut made);
+    made.extend(tunnel.noise.encapsulate_with_session(Packet::default()).ok().map(WgKind::from));
+    state.emit(table, peer, made, outbox);
+    state.schedule(table, peer);
+}
+
 /// Looks at the timers of the peer. `false` if it need not be done again before something happens.
 pub(crate) fn tick(table: &Table, peer: &Arc<Peer>, outbox: &mut Outbox) -> bool {
     let now = Instant::now();

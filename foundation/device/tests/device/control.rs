@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 
 use crate::lab::{
     Device, ask, at_client, hex, key, key_file, log, ok, pair, public, run, sandbox, set_up_server, socket,
+    until,
 };
 use crate::ping::answers;
 
@@ -243,6 +244,25 @@ fn the_port_changes_and_the_socket_stays_when_nothing_changes() {
 }
 
 #[test]
+fn peers_with_a_session_learn_the_new_port_and_others_are_sent_nothing() {
+    sandbox("control::peers_with_a_session_learn_the_new_port_and_others_are_sent_nothing", || {
+        let _device = pair("");
+        assert!(at_client(|| answers(SERVER)));
+        let stranger = public(4);
+        ok(&format!("wg set wga peer {stranger} endpoint 192.0.2.2:4000 allowed-ips 10.9.0.4/32"));
+        let before = peer();
+        for port in [40000, 51820] {
+            ok(&format!("wg set wga listen-port {port}"));
+            let endpoint = || ok("ip netns exec client wg show wgb endpoints");
+            until("the client learns the port", || endpoint().trim().ends_with(&format!("192.0.2.1:{port}")));
+        }
+        assert_eq!(peer()[4], before[4], "another handshake");
+        let sent = ok("wg show wga transfer");
+        assert!(sent.lines().any(|line| line == format!("{stranger}\t0\t0")), "{sent}");
+    });
+}
+
+#[test]
 fn another_private_key_takes_effect_at_once() {
     sandbox("control::another_private_key_takes_effect_at_once", || {
         let device = pair("");
@@ -285,8 +305,8 @@ fn wg_quick_brings_it_up_and_down() {
         assert!(ok("ip route").contains("10.77.0.0/16"));
         assert_eq!(ok("wg show wga listen-port").trim(), "51820");
         ok("wg-quick down /run/wga.conf");
-        crate::lab::until("the end of the device", || log("wga").contains("the link has been deleted"));
-        crate::lab::until("the end of the socket", || fs::metadata(socket("wga")).is_err());
+        until("the end of the device", || log("wga").contains("the link has been deleted"));
+        until("the end of the socket", || fs::metadata(socket("wga")).is_err());
     });
 }
 

@@ -89,6 +89,7 @@ pub trait WireGuard: Send + Sync {
     /// Only these peers of the device, those that are there. The embedded backend answers without walking all
     /// peers; the kernel's interface has no such question, so that there it costs as much as [`Self::device`].
     fn peers(&self, name: &InterfaceName, backend: Backend, keys: &[PublicKey]) -> Result<Option<Vec<Peer>>>;
-    /// Applies a change. [`Absent`](crate::HostError::Absent) when there is no such device.
+    /// Applies a change. [`Absent`](crate::HostError::Absent) when there is no such device. After a move to another
+    /// port, peers that have a session hear from there at once, so that they send there from then on.
     fn configure(&self, name: &InterfaceName, backend: Backend, update: &DeviceUpdate) -> Result<()>;
 }

@@ -7,6 +7,7 @@ use netlink_packet_wireguard::{
     WireguardAddressFamily, WireguardAllowedIp, WireguardAllowedIpAttr, WireguardAttribute, WireguardCmd,
     WireguardDeviceFlags, WireguardMessage, WireguardPeer, WireguardPeerAttribute, WireguardPeerFlags,
 };
+use phantom_types::PublicKey;
 use zeroize::Zeroize as _;
 
 use crate::linux::netlink::Request;
@@ -32,6 +33,35 @@ pub(super) fn set<'a>(
     update: &'a DeviceUpdate,
 ) -> impl Iterator<Item = Request> + 'a {
     Parts { name, update, first: true, peer: 0, allowed_ip: 0 }.map(move |message| request(family, &message))
+}
+
+/// The requests that have the device send each of these peers, which keep alive at these intervals now, a keepalive at
+/// once: it does when a peer's interval ceases to be 0 (`set_peer` of `drivers/net/wireguard/netlink.c`). Both entries
+/// of a peer are in one message, which the device applies as a whole. Peers that are gone stay gone.
+pub(super) fn keepalives<'a>(
+    family: u16,
+    name: &'a str,
+    peers: &'a [(PublicKey, Option<u16>)],
+) -> impl Iterator<Item = Request> + 'a {
+    let entry = |key: &PublicKey, seconds| {
+        WireguardPeer(vec![
+            WireguardPeerAttribute::PublicKey(*key.as_bytes()),
+            WireguardPeerAttribute::Flags(WireguardPeerFlags::UpdateOnly),
+            WireguardPeerAttribute::PersistentKeepalive(seconds),
+        ])
+    };
+    // Two entries take 2 * 60 bytes.
+    peers.chunks(PEERS_BYTES / 128).map(move |chunk| {
+        let both = |(key, seconds): &(PublicKey, Option<u16>)| match seconds {
+            None => [entry(key, u16::MAX), entry(key, 0)],
+            Some(seconds) => [entry(key, 0), entry(key, *seconds)],
+        };
+        let attributes = vec![
+            WireguardAttribute::IfName(name.to_owned()),
+            WireguardAttribute::Peers(chunk.iter().flat_map(both).collect()),
+        ];
+        request(family, &Wiped(WireguardMessage { cmd: WireguardCmd::SetDevice, attributes }))
+    })
 }
 
 fn request(family: u16, message: &Wiped) -> Request {

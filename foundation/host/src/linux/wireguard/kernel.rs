@@ -1,6 +1,7 @@
 //! The kernel's WireGuard: requests on a generic netlink socket of their own, opened for each call.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use netlink_packet_core::{Emitable as _, NlasIterator, Parseable as _};
 use netlink_packet_generic::constants::{GENL_HDRLEN, GENL_ID_CTRL};
@@ -13,8 +14,9 @@ use phantom_types::{InterfaceName, PublicKey};
 
 use super::decode::Collector;
 use super::{encode, object};
+use crate::linux::LinuxClock;
 use crate::linux::netlink::{ENODEV, ENOENT, EOPNOTSUPP, Fault, Request, Socket};
-use crate::{Device, DeviceUpdate, HostError, Result};
+use crate::{Clock as _, Device, DeviceUpdate, HostError, Peer, Result};
 
 /// Whether the kernel has WireGuard's family now.
 pub(super) fn present() -> Result<bool> {
@@ -35,17 +37,41 @@ pub(super) fn read(name: &InterfaceName, only: Option<&BTreeSet<PublicKey>>) -> 
     }
 }
 
-/// Applies a change, in as many messages as it takes.
+/// How long a session lasts at most (`REJECT_AFTER_TIME` of WireGuard's paper).
+const SESSION: Duration = Duration::from_mins(3);
+
+/// Applies a change, in as many messages as it takes. After a move to another port, peers that have a session with the
+/// device are sent a keepalive from there: they send to where the last packet came from, and would go on sending to a
+/// port that nobody listens to any more. Others are sent nothing, since somebody else may have their address by now.
 pub(super) fn write(name: &InterfaceName, update: &DeviceUpdate) -> Result<()> {
     let absent = || HostError::Absent { object: object(name) };
     let result = attempt(|socket, family| {
-        encode::set(family, name.as_str(), update).try_for_each(|mut request| socket.change(&mut request))
+        encode::set(family, name.as_str(), update).try_for_each(|mut request| socket.change(&mut request))?;
+        // Another key has ended all sessions.
+        if update.listen_port.is_some() && update.private_key.is_none() {
+            tell_peers(socket, family, name.as_str())?;
+        }
+        Ok(())
     });
     match result {
         Ok(Some(())) => Ok(()),
         Ok(None) | Err(Fault::Refused(ENODEV | EOPNOTSUPP)) => Err(absent()),
         Err(fault) => Err(fault.into_error(format!("configuring {}", object(name)))),
     }
+}
+
+/// Has the device send a keepalive to each peer that it has a session with.
+fn tell_peers(socket: &mut Socket, family: u16, name: &str) -> Result<(), Fault> {
+    let read = socket.dump(&mut encode::get(family, name), || Collector::new(None), Collector::add)?;
+    let now = LinuxClock.now();
+    let in_session = |peer: &Peer| peer.last_handshake.is_some_and(|last| now.since(last) < SESSION);
+    let peers: Vec<_> = read.into_device().peers.iter().filter(|peer| in_session(peer)).map(told).collect();
+    encode::keepalives(family, name, &peers).try_for_each(|mut request| socket.change(&mut request))
+}
+
+/// Who is sent a keepalive, and its interval.
+fn told(peer: &Peer) -> (PublicKey, Option<u16>) {
+    (peer.config.public_key, peer.config.keepalive)
 }
 
 /// Runs `exchange` with a socket and the number of WireGuard's family; `None` when the kernel has no such family, and

@@ -76,6 +76,38 @@ fn configs(device: Device) -> Vec<PeerConfig> {
     device.peers.into_iter().map(|peer| peer.config).collect()
 }
 
+/// Each peer's interval ceases to be 0 once, is what it was in the end, and nothing else is touched.
+#[test]
+fn keepalives_leave_intervals_as_they_are() {
+    let peers: Vec<_> = (0..1000)
+        .map(|number| (PublicKey::from_bytes(key(number)), (number % 2 == 1).then_some(25)))
+        .collect();
+    let mut told = Vec::new();
+    for request in encode::keepalives(30, "wg_main", &peers) {
+        assert!(
+            16 + request.payload().len() <= MESSAGE_LIMIT,
+            "a message of {} bytes",
+            request.payload().len()
+        );
+        let entries = peers_of(&decoded(request.payload()));
+        for both in entries.chunks(2) {
+            let seconds = |entry: &WireguardPeer| match &entry.0[..] {
+                [
+                    WireguardPeerAttribute::PublicKey(key),
+                    WireguardPeerAttribute::Flags(WireguardPeerFlags::UpdateOnly),
+                    WireguardPeerAttribute::PersistentKeepalive(seconds),
+                ] => (*key, *seconds),
+                other => panic!("{other:?}"),
+            };
+            let [(one, first), (other, last)] = [seconds(&both[0]), seconds(&both[1])];
+            assert_eq!(one, other);
+            assert!((first == 0) != (last == 0), "{first} {last}");
+            told.push((PublicKey::from_bytes(one), Some(last).filter(|last| *last > 0)));
+        }
+    }
+    assert!(told == peers);
+}
+
 /// What `wg set` sends for the same change, but for the order of the attributes.
 #[test]
 fn one_message_holds_a_small_change() {
