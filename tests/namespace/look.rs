@@ -6,7 +6,7 @@ use std::path::Path;
 
 use phantom_tests::{dump_database, dump_tree};
 
-use crate::world::World;
+use crate::world::{At, World, command};
 
 /// The database of the installation.
 pub(crate) const DATABASE: &str = "/opt/phantom-wg/data/phantom.db";
@@ -69,6 +69,157 @@ pub(crate) fn assert_same_lines(before: &str, now: &str, what: &str) {
     assert!(before == now, "{what}: changed\n{order}");
 }
 
+/// What the tools show of the server, each asked once: starting a process is most of what a look takes.
+struct Shown {
+    links: String,
+    tunnels: String,
+    addresses: String,
+    rules: String,
+    routes: String,
+    device: Option<String>,
+    filter: String,
+}
+
+impl Shown {
+    #[track_caller]
+    fn now() -> Self {
+        let ip = |words: &str| said("ip", words).unwrap_or_else(|errors| panic!("ip {words}: {errors}"));
+        Self {
+            links: ip("-o link"),
+            tunnels: ip("-o link show type wireguard") + &ip("-o link show type tun"),
+            addresses: ip("-o addr"),
+            rules: ip("rule") + &ip("-6 rule"),
+            routes: ip("route show table all"),
+            device: said("wg", "show wg_main dump").ok(),
+            filter: said("nft", "-s list ruleset").unwrap_or_else(|errors| panic!("nft: {errors}")),
+        }
+    }
+
+    /// The part that is ours, and all of the packet filter.
+    fn ours(&self) -> String {
+        let with = |text: &str| -> String {
+            text.lines().filter(|line| line.contains(" wg_")).flat_map(ended).collect()
+        };
+        let forwarding = std::fs::read_to_string("/proc/sys/net/ipv4/ip_forward").unwrap();
+        let text = format!(
+            "# links\n{}# addresses\n{}# routes\n{}# device\n{}# rules\n{}net.ipv4.ip_forward = {forwarding}",
+            self.tunnels,
+            with(&self.addresses),
+            with(&self.routes),
+            self.device.as_deref().map(device).unwrap_or_default(),
+            self.filter,
+        );
+        let lines = text.lines().filter(|line| !line.contains("fe80")).map(|line| {
+            let line = CARRIER.iter().fold(unnumbered(line).to_owned(), |line, word| line.replace(word, ""));
+            let line = line.split(" valid_lft").next().unwrap_or_default().trim_end();
+            line.trim_end_matches('\\').trim_end().to_owned() + "\n"
+        });
+        lines.collect()
+    }
+
+    /// The part that is not ours.
+    fn foreign(&self) -> String {
+        let mut text = String::new();
+        for line in self.links.lines().filter(|line| !line.contains(" wg_main")) {
+            let line = unnumbered(line).split(" qlen ").next().unwrap_or_default();
+            let words = line.split(' ').scan("", |before, word| {
+                let hidden = before.starts_with("link/ether") || *before == "state" || word == "state";
+                *before = word;
+                Some(if hidden { "" } else { word })
+            });
+            let line = words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+            text.extend(ended(&line.replace("NO-CARRIER,", "").replace(",LOWER_UP", "")));
+        }
+        for line in self.addresses.lines().filter(|line| !line.contains("wg_main")) {
+            text.extend(ended(unnumbered(line).split("valid_lft").next().unwrap_or_default()));
+        }
+        text += &self.rules;
+        for line in self.routes.lines().filter(|line| !line.contains("wg_main")) {
+            text.extend(ended(line.replace(" dead", "").replace(" linkdown", "").trim_end()));
+        }
+        let mut ours = false;
+        for line in self.filter.lines() {
+            ours |= line.starts_with("table inet phantom_wg");
+            if !ours {
+                text.extend(ended(line));
+            }
+            ours &= !line.starts_with('}');
+        }
+        text + &foreign_files()
+    }
+}
+
+/// What a program says on the server, or its errors.
+fn said(program: &str, words: &str) -> Result<String, String> {
+    let output = command(At::Server, program).args(words.split(' ')).env("LC_ALL", "C").output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
+}
+
+fn ended(line: &str) -> [String; 2] {
+    [line.to_owned(), "\n".to_owned()]
+}
+
+/// Without the number that `ip -o` counts by.
+fn unnumbered(line: &str) -> &str {
+    match line.split_once(": ") {
+        Some((number, rest)) if number.parse::<u32>().is_ok() => rest,
+        _ => line,
+    }
+}
+
+/// `wg show … dump` without what no two looks share: the endpoints, the latest handshakes and the counters.
+fn device(dump: &str) -> String {
+    let mut lines = dump.lines();
+    let own = lines.next().unwrap_or_default();
+    let mut peers: Vec<String> = lines
+        .map(|line| {
+            let fields: Vec<&str> = line.split('\t').collect();
+            format!("{} {} {} {}\n", fields[0], fields[1], fields[3], fields[7])
+        })
+        .collect();
+    peers.sort_unstable();
+    format!("{own}\n{}", peers.concat())
+}
+
+/// Files of others where ours are.
+fn foreign_files() -> String {
+    let mut text = String::new();
+    for dir in ["/etc/wireguard", "/etc/sysctl.d", "/etc/systemd"] {
+        for line in dump_tree(Path::new(dir)).lines() {
+            let path = Path::new(line.split(' ').next().unwrap_or_default());
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let is_file = std::fs::symlink_metadata(path).is_ok_and(|found| found.is_file());
+            if is_file && name != "wg_main.conf" && !name.contains("phantom") {
+                text.extend(ended(line));
+            }
+        }
+    }
+    text
+}
+
+/// The names of the files that our programs have at run time, but those that come and go.
+fn run_files() -> String {
+    let root = Path::new("/run/phantom-wg");
+    let passing = |name: &str| ["lock", "boot", "changing.new"].contains(&name) || name.ends_with(".notify");
+    let mut names = Vec::new();
+    let mut dirs = vec![root.to_owned()];
+    while let Some(dir) = dirs.pop() {
+        for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => dirs.push(entry.path()),
+                Ok(kind) if kind.is_file() => {
+                    names.push(entry.path().strip_prefix(root).unwrap().to_string_lossy().into_owned());
+                }
+                _ => {}
+            }
+        }
+    }
+    names.sort_unstable();
+    let lines = names.into_iter().filter(|name| !passing(name)).map(|name| format!("run {name}\n"));
+    lines.collect::<Vec<_>>().concat()
+}
+
 impl World {
     /// Looks at everything. What no two looks share is left out: counters, end points, times, numbers of links, local
     /// addresses that the kernel makes up, and whether there is a carrier, which the kernel notices late.
@@ -78,30 +229,9 @@ impl World {
 
     /// The host's part of a look, also when the stored state cannot be read.
     pub(crate) fn host(&self) -> String {
-        let ours = self.sh(
-            r"echo '# links'; ip -o link show type wireguard; ip -o link show type tun
-            echo '# addresses'; ip -o addr | grep ' wg_' || true
-            echo '# routes'; ip route show table all | grep ' wg_' || true
-            echo '# device'; i=wg_main; if wg show $i > /dev/null 2>&1; then
-              wg show $i public-key; wg show $i private-key; wg show $i listen-port; wg show $i fwmark
-              wg show $i allowed-ips | sort; wg show $i preshared-keys | sort; wg show $i persistent-keepalive | sort; fi
-            echo '# rules'; nft -s list ruleset; sysctl net.ipv4.ip_forward",
-        );
-        let ours = ours.lines().filter(|line| !line.contains("fe80")).map(|line| {
-            let (number, rest) = line.split_once(": ").unwrap_or(("", line));
-            let line = if number.parse::<u32>().is_ok() { rest } else { line };
-            let line = CARRIER.iter().fold(line.to_owned(), |line, word| line.replace(word, ""));
-            line.split(" valid_lft")
-                .next()
-                .unwrap_or_default()
-                .trim_end()
-                .trim_end_matches('\\')
-                .trim_end()
-                .to_owned()
-                + "\n"
-        });
-        let mut host: String = ours.collect();
-        host += &self.foreign();
+        let shown = Shown::now();
+        let mut host = shown.ours();
+        host += &shown.foreign();
         for dir in ["/etc/wireguard", "/etc/sysctl.d", "/etc/systemd/system", "/opt/phantom-wg"] {
             let apart = |line: &&str| {
                 ["/opt/phantom-wg/data/", "/opt/phantom-wg/logs/", "/opt/phantom-wg/backups/", WIREGUARD_FILE]
@@ -113,20 +243,12 @@ impl World {
             );
         }
         host += &wireguard_file();
-        host += &self.sh("cd /run/phantom-wg 2>/dev/null && find * -type f | sort | grep -v '^lock$\\|^boot$\\|^changing.new$\\|\\.notify$' | sed 's/^/run /' || true");
-        host
+        host + &run_files()
     }
 
     /// The part of the host that is not ours, as text.
     pub(crate) fn foreign(&self) -> String {
-        self.sh(
-            r"ip -o link | grep -v ' wg_main' | sed 's/^[0-9]*: //; s/ qlen .*//; s/link.ether [^ ]*//; s/NO-CARRIER,//; s/,LOWER_UP//; s/ state [A-Z]*//'
-             ip -o addr | grep -v wg_main | sed 's/^[0-9]*: //; s/valid_lft.*//'; ip rule; ip -6 rule
-             ip route show table all | grep -v 'wg_main' | sed 's, dead,,; s, linkdown,,; s, *$,,'
-             nft -s list ruleset | sed '/table inet phantom_wg/,/^}/d'
-             find /etc/wireguard /etc/sysctl.d /etc/systemd -type f ! -name 'wg_main.conf' ! -name '*phantom*' \
-               -exec stat -c '%a %u %s %n' {} + -exec md5sum {} + 2>/dev/null | sort || true",
-        )
+        Shown::now().foreign()
     }
 
     /// What a person would look at, for messages.
