@@ -1,7 +1,10 @@
 //! The tests in a virtual machine: on Debian's kernel with its own WireGuard, with systemd, and with reboots.
 
+use std::collections::VecDeque;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError, mpsc};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{Extent, Tally};
@@ -80,16 +83,17 @@ impl Part {
 /// Walks through the life of a server, as scripts; `lab.sh` is what they share, `exits.sh` what those about exits
 /// share, and `packages.sh` those of the package.
 ///
-/// Name, machine, whether in every run or in the long one only, and the script.
+/// Name, machine, whether in every run or in the long one only, and the script. Those that take long come first, so that
+/// none of two machines side by side is left alone with them.
 const SCENARIOS: [(&str, Kind, bool, &str); 8] = [
-    ("server", Kind::Full, true, include_str!("../../lab/scenarios/server.sh")),
+    ("package", Kind::Bare, true, include_str!("../../lab/scenarios/package.sh")),
+    ("newcomer", Kind::Bare, true, include_str!("../../lab/scenarios/newcomer.sh")),
     ("multihop", Kind::Full, true, include_str!("../../lab/scenarios/multihop.sh")),
+    ("server", Kind::Full, true, include_str!("../../lab/scenarios/server.sh")),
+    ("package-ufw", Kind::Bare, true, include_str!("../../lab/scenarios/package-ufw.sh")),
+    ("quickstart", Kind::Bare, true, include_str!("../../lab/scenarios/quickstart.sh")),
     ("multihop-embedded", Kind::Full, false, include_str!("../../lab/scenarios/multihop-embedded.sh")),
     ("weather", Kind::Full, false, include_str!("../../lab/scenarios/weather.sh")),
-    ("quickstart", Kind::Bare, true, include_str!("../../lab/scenarios/quickstart.sh")),
-    ("newcomer", Kind::Bare, true, include_str!("../../lab/scenarios/newcomer.sh")),
-    ("package", Kind::Bare, true, include_str!("../../lab/scenarios/package.sh")),
-    ("package-ufw", Kind::Bare, true, include_str!("../../lab/scenarios/package-ufw.sh")),
 ];
 const SHARED: [(&str, &str); 3] = [
     ("lab", include_str!("../../lab/scenarios/lab.sh")),
@@ -124,10 +128,46 @@ pub(super) fn run(
         }
     }
     gather(&job_dir, programs, &tasks)?;
-    for task in tasks {
-        in_machine(suite, &job_dir, task, tally);
+    let (scenarios, programs): (Vec<Task>, Vec<Task>) = tasks.into_iter().partition(|task| task.waits);
+    for task in programs {
+        tally.part(&format!("{suite}: {}", task.name));
+        let before = tally.failures();
+        let done = in_machine(suite, &job_dir, &task, |line| tally.line(line));
+        done.close(&task, before, tally);
     }
+    side_by_side(suite, &job_dir, scenarios, tally);
     Ok(())
+}
+
+/// Runs scenarios in two machines at a time. A scenario does one thing after the other, so that it leaves one of two
+/// processors idle. What it said is shown when it has ended.
+fn side_by_side(suite: Suite, files: &Path, scenarios: Vec<Task>, tally: &mut Tally) {
+    let waiting = Mutex::new(VecDeque::from(scenarios));
+    let (sender, ended) = mpsc::channel();
+    thread::scope(|scope| {
+        for sender in [sender.clone(), sender] {
+            scope.spawn(|| {
+                let sender = sender;
+                loop {
+                    let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+                    let Some(task) = next else { return };
+                    println!("{suite}: {} begins", task.name);
+                    let mut said = Vec::new();
+                    let done = in_machine(suite, files, &task, |line| said.push(line.to_owned()));
+                    // The other end is there for as long as there are senders.
+                    let _ = sender.send((task, said, done));
+                }
+            });
+        }
+        for (task, said, done) in ended {
+            tally.part(&format!("{suite}: {}", task.name));
+            let before = tally.failures();
+            for line in said {
+                tally.line(&line);
+            }
+            done.close(&task, before, tally);
+        }
+    });
 }
 
 /// What one machine does.
@@ -136,6 +176,8 @@ struct Task {
     kind: Kind,
     command: String,
     limit: Duration,
+    /// It does one thing after the other, and waits for much of its time.
+    waits: bool,
 }
 
 fn tasks(extent: Extent, only: Option<&str>) -> Vec<Task> {
@@ -153,6 +195,7 @@ fn tasks(extent: Extent, only: Option<&str>) -> Vec<Task> {
             part.filter()
         ),
         limit: if part.usual { LIMIT } else { LONG_LIMIT },
+        waits: false,
     });
     let wanted = |name, usual| only.map_or(usual || extent == Extent::Long, |only| only == name);
     let scenarios = SCENARIOS.into_iter().filter(|(name, _, usual, _)| wanted(*name, *usual));
@@ -162,27 +205,48 @@ fn tasks(extent: Extent, only: Option<&str>) -> Vec<Task> {
         command: format!("bash scenarios/{name}.sh"),
         // The package manager unpacks everything again and again.
         limit: if name.starts_with(PACKAGE) { LIMIT * 2 } else { LIMIT },
+        waits: true,
     });
     parts.chain(scenarios).collect()
 }
 
-fn in_machine(suite: Suite, files: &Path, task: Task, tally: &mut Tally) {
-    let Task { name, kind, command, limit } = task;
-    tally.part(&format!("{suite}: {name}"));
-    let (start, before) = (Instant::now(), tally.failures());
-    let output = files.with_file_name(format!("{suite}-{name}"));
+/// How a task has ended.
+struct Done {
+    result: Result<i32>,
+    took: Duration,
+    output: PathBuf,
+}
+
+fn in_machine(suite: Suite, files: &Path, task: &Task, line: impl FnMut(&str)) -> Done {
+    let start = Instant::now();
+    let output = files.with_file_name(format!("{suite}-{}", task.name));
     let _ = fs::remove_dir_all(&output);
-    let files = Some(files.to_owned());
-    let job = Job { suite, kind, files, command, output: Some(output.clone()), limit };
-    match machine::run(&job, |line| tally.line(line)) {
-        Ok(0) => {}
-        Ok(status) if tally.failures() == before => tally.fail(name, &format!("status {status}")),
-        Ok(_) => {}
-        Err(problem) => tally.fail(name, &problem.to_string()),
-    }
-    println!("({} s)", start.elapsed().as_secs());
-    if tally.failures() > before {
-        println!("The machine's journal and console are in {}", output.display());
+    let job = Job {
+        suite,
+        kind: task.kind,
+        files: Some(files.to_owned()),
+        command: task.command.clone(),
+        output: Some(output.clone()),
+        limit: task.limit,
+    };
+    let result = machine::run(&job, line);
+    Done { result, took: start.elapsed(), output }
+}
+
+impl Done {
+    /// After all that the task has said, before which so many had failed: whether it failed, and what is left of it.
+    fn close(self, task: &Task, before: usize, tally: &mut Tally) {
+        match self.result {
+            Ok(status) if status != 0 && tally.failures() == before => {
+                tally.fail(task.name, &format!("status {status}"));
+            }
+            Ok(_) => {}
+            Err(problem) => tally.fail(task.name, &problem.to_string()),
+        }
+        println!("({} s)", self.took.as_secs());
+        if tally.failures() > before {
+            println!("The machine's journal and console are in {}", self.output.display());
+        }
     }
 }
 
