@@ -203,8 +203,8 @@ fn tasks(extent: Extent, only: Option<&str>) -> Vec<Task> {
         name,
         kind,
         command: format!("bash scenarios/{name}.sh"),
-        // The package manager unpacks everything again and again.
-        limit: if name.starts_with(PACKAGE) { LIMIT * 2 } else { LIMIT },
+        // Two share the processors. The package manager unpacks everything again and again.
+        limit: if name.starts_with(PACKAGE) { LIMIT * 3 } else { LIMIT * 2 },
         waits: true,
     });
     parts.chain(scenarios).collect()
