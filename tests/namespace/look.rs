@@ -6,7 +6,7 @@ use std::path::Path;
 
 use phantom_tests::{dump_database, dump_tree};
 
-use crate::world::{At, World, command};
+use crate::world::{At, World, command, in_world};
 
 /// The database of the installation.
 pub(crate) const DATABASE: &str = "/opt/phantom-wg/data/phantom.db";
@@ -187,7 +187,8 @@ fn foreign_files() -> String {
     let mut text = String::new();
     for dir in ["/etc/wireguard", "/etc/sysctl.d", "/etc/systemd"] {
         for line in dump_tree(Path::new(dir)).lines() {
-            let path = Path::new(line.split(' ').next().unwrap_or_default());
+            // Mode, owner, length and hash stand behind the name, which may hold spaces.
+            let path = Path::new(line.rsplitn(5, ' ').last().unwrap_or_default());
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             let is_file = std::fs::symlink_metadata(path).is_ok_and(|found| found.is_file());
             if is_file && name != "wg_main.conf" && !name.contains("phantom") {
@@ -256,4 +257,53 @@ impl World {
         self.sh("wg show all 2>&1 || true; ip -br addr; ip rule; ip route; nft list ruleset 2>&1 || true; \
                  ls -la /run/phantom-wg 2>&1 || true; tail -n 40 /opt/phantom-wg/logs/*.log 2>&1 || true")
     }
+}
+
+/// Each of these shows, and is as if it had never been once it is undone. The first ones are not ours.
+#[test]
+fn a_look_sees_each_change() {
+    in_world("look::a_look_sees_each_change", |world| {
+        world.setup();
+        world.add("one");
+        let foreign = [
+            ("ip link add other type veth peer name another", "ip link del other"),
+            ("ip link set eth1 mtu 1400", "ip link set eth1 mtu 1500"),
+            ("ip addr add 172.20.0.1/24 dev eth1", "ip addr del 172.20.0.1/24 dev eth1"),
+            ("ip rule add from 172.20.0.1 table 200", "ip rule del from 172.20.0.1 table 200"),
+            ("ip -6 rule add from fd00::1 table 200", "ip -6 rule del from fd00::1 table 200"),
+            ("ip route add unreachable 172.21.0.0/16", "ip route del unreachable 172.21.0.0/16"),
+            ("nft add table inet own", "nft delete table inet own"),
+            ("echo a > '/etc/sysctl.d/a b.conf'", "rm '/etc/sysctl.d/a b.conf'"),
+            ("mkdir /etc/systemd/own; echo a > /etc/systemd/own/a", "rm -r /etc/systemd/own"),
+        ];
+        let ours = [
+            ("wg set wg_main listen-port 4444", "wg set wg_main listen-port 51820"),
+            ("wg set wg_main fwmark 7", "wg set wg_main fwmark 0"),
+            (
+                "wg set wg_main peer $K persistent-keepalive 7",
+                "wg set wg_main peer $K persistent-keepalive 0",
+            ),
+            (
+                "wg set wg_main peer $K allowed-ips 10.8.0.9/32",
+                "wg set wg_main peer $K allowed-ips 10.8.0.2/32",
+            ),
+            ("ip addr add 10.99.0.1/24 dev wg_main", "ip addr del 10.99.0.1/24 dev wg_main"),
+            ("ip route add 10.99.0.0/24 dev wg_main", "ip route del 10.99.0.0/24 dev wg_main"),
+            ("ip link set wg_main mtu 1300", "ip link set wg_main mtu 1420"),
+            ("nft add chain inet phantom_wg more", "nft delete chain inet phantom_wg more"),
+            ("sysctl -qw net.ipv4.ip_forward=0", "sysctl -qw net.ipv4.ip_forward=1"),
+            ("touch /run/phantom-wg/more", "rm /run/phantom-wg/more"),
+            ("chmod 644 /etc/wireguard/wg_main.conf", "chmod 600 /etc/wireguard/wg_main.conf"),
+        ];
+        let keyed = |script: &str| world.sh(&format!("K=$(wg show wg_main peers); {script}"));
+        let (before, others) = (world.look(), world.foreign());
+        for (number, (change, back)) in foreign.into_iter().chain(ours).enumerate() {
+            keyed(change);
+            assert!(before != world.look(), "{change}");
+            assert_eq!(others != world.foreign(), number < foreign.len(), "{change}");
+            keyed(back);
+            before.assert_same(&world.look(), back);
+            assert_same_lines(&others, &world.foreign(), back);
+        }
+    });
 }

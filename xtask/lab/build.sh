@@ -97,7 +97,11 @@ for generator in cryptsetup debug gpt-auto hibernate-resume integritysetup rc-lo
 done
 
 # Of the mirror's lists, what is installed or can be without a network: apt reads all of them each time.
-{ dpkg-query --root="$root" -W -f '${Package}\n'; cd "$root/var/cache/apt/archives" && for deb in *.deb; do echo "${deb%%_*}"; done; } > "$work/names"
+(
+  dpkg-query --root="$root" -W -f '${Package}\n'
+  cd "$root/var/cache/apt/archives"
+  for deb in *.deb; do echo "${deb%%_*}"; done
+) > "$work/names"
 for list in "$root"/var/lib/apt/lists/*_Packages; do
   awk -v names="$work/names" 'BEGIN { while ((getline name < names) > 0) kept["Package: " name]; RS = ""; ORS = "\n\n"; FS = "\n" }
     $1 in kept' "$list" > "$work/list"

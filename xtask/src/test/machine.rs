@@ -83,17 +83,17 @@ impl Part {
 /// Walks through the life of a server, as scripts; `lab.sh` is what they share, `exits.sh` what those about exits
 /// share, and `packages.sh` those of the package.
 ///
-/// Name, machine, whether in every run or in the long one only, and the script. Those that take long come first, so that
-/// none of two machines side by side is left alone with them.
+/// Name, machine, whether in every run or in the long one only, and the script. Of those in bare machines, the ones that
+/// take long come first, so that none of two side by side is left alone with them.
 const SCENARIOS: [(&str, Kind, bool, &str); 8] = [
-    ("package", Kind::Bare, true, include_str!("../../lab/scenarios/package.sh")),
-    ("newcomer", Kind::Bare, true, include_str!("../../lab/scenarios/newcomer.sh")),
-    ("multihop", Kind::Full, true, include_str!("../../lab/scenarios/multihop.sh")),
     ("server", Kind::Full, true, include_str!("../../lab/scenarios/server.sh")),
-    ("package-ufw", Kind::Bare, true, include_str!("../../lab/scenarios/package-ufw.sh")),
-    ("quickstart", Kind::Bare, true, include_str!("../../lab/scenarios/quickstart.sh")),
+    ("multihop", Kind::Full, true, include_str!("../../lab/scenarios/multihop.sh")),
     ("multihop-embedded", Kind::Full, false, include_str!("../../lab/scenarios/multihop-embedded.sh")),
     ("weather", Kind::Full, false, include_str!("../../lab/scenarios/weather.sh")),
+    ("package", Kind::Bare, true, include_str!("../../lab/scenarios/package.sh")),
+    ("newcomer", Kind::Bare, true, include_str!("../../lab/scenarios/newcomer.sh")),
+    ("package-ufw", Kind::Bare, true, include_str!("../../lab/scenarios/package-ufw.sh")),
+    ("quickstart", Kind::Bare, true, include_str!("../../lab/scenarios/quickstart.sh")),
 ];
 const SHARED: [(&str, &str); 3] = [
     ("lab", include_str!("../../lab/scenarios/lab.sh")),
@@ -128,21 +128,21 @@ pub(super) fn run(
         }
     }
     gather(&job_dir, programs, &tasks)?;
-    let (scenarios, programs): (Vec<Task>, Vec<Task>) = tasks.into_iter().partition(|task| task.waits);
-    for task in programs {
+    let (bare, full): (Vec<Task>, Vec<Task>) = tasks.into_iter().partition(|task| task.kind == Kind::Bare);
+    for task in full {
         tally.part(&format!("{suite}: {}", task.name));
         let before = tally.failures();
         let done = in_machine(suite, &job_dir, &task, |line| tally.line(line));
         done.close(&task, before, tally);
     }
-    side_by_side(suite, &job_dir, scenarios, tally);
+    side_by_side(suite, &job_dir, bare, tally);
     Ok(())
 }
 
-/// Runs scenarios in two machines at a time. A scenario does one thing after the other, so that it leaves one of two
-/// processors idle. What it said is shown when it has ended.
-fn side_by_side(suite: Suite, files: &Path, scenarios: Vec<Task>, tally: &mut Tally) {
-    let waiting = Mutex::new(VecDeque::from(scenarios));
+/// Does the tasks of servers as delivered in two machines at a time: installing and removing is one thing after the
+/// other, and leaves one of two processors idle. What a task said is shown when it has ended.
+fn side_by_side(suite: Suite, files: &Path, tasks: Vec<Task>, tally: &mut Tally) {
+    let waiting = Mutex::new(VecDeque::from(tasks));
     let (sender, ended) = mpsc::channel();
     thread::scope(|scope| {
         for sender in [sender.clone(), sender] {
@@ -176,8 +176,6 @@ struct Task {
     kind: Kind,
     command: String,
     limit: Duration,
-    /// It does one thing after the other, and waits for much of its time.
-    waits: bool,
 }
 
 fn tasks(extent: Extent, only: Option<&str>) -> Vec<Task> {
@@ -195,7 +193,6 @@ fn tasks(extent: Extent, only: Option<&str>) -> Vec<Task> {
             part.filter()
         ),
         limit: if part.usual { LIMIT } else { LONG_LIMIT },
-        waits: false,
     });
     let wanted = |name, usual| only.map_or(usual || extent == Extent::Long, |only| only == name);
     let scenarios = SCENARIOS.into_iter().filter(|(name, _, usual, _)| wanted(*name, *usual));
@@ -203,9 +200,8 @@ fn tasks(extent: Extent, only: Option<&str>) -> Vec<Task> {
         name,
         kind,
         command: format!("bash scenarios/{name}.sh"),
-        // Two share the processors. The package manager unpacks everything again and again.
-        limit: if name.starts_with(PACKAGE) { LIMIT * 3 } else { LIMIT * 2 },
-        waits: true,
+        // The package manager unpacks everything again and again.
+        limit: if name.starts_with(PACKAGE) { LIMIT * 2 } else { LIMIT },
     });
     parts.chain(scenarios).collect()
 }

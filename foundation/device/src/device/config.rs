@@ -7,12 +7,10 @@ use nix::errno::Errno;
 use phantom_types::PrivateKey;
 
 use super::outbox::Outbox;
+use super::timers::SLICE;
 use super::{Device, lock, tunnel};
 use crate::uapi::{SetRequest, Status};
 use crate::udp::Socket;
-
-/// How many peers are told of a new port before others get their turn.
-const SLICE: usize = 64;
 
 /// What the device itself is set to.
 #[derive(Clone, Default)]

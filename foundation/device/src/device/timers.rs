@@ -18,7 +18,7 @@ const TUN: Duration = Duration::from_secs(1);
 /// How often the indices of ended sessions are swept out.
 const SWEEP: Duration = Duration::from_secs(20);
 /// How many peers are looked at before others get their turn.
-const SLICE: usize = 64;
+pub(super) const SLICE: usize = 64;
 
 /// Looks at the timers of those peers that have any running, until the TUN is gone. Peers without a tunnel cost
 /// nothing.
