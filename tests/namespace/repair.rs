@@ -170,6 +170,11 @@ fn clients_come_along_when_the_listen_port_is_led_back() {
         let wanted = endpoint();
         world.sh("wg set wg_main listen-port 4444; ping -qc1 -w5 10.8.0.2");
         assert!(endpoint().ends_with(":4444\n"), "{}", endpoint());
+        // The client's answer is acknowledged ten seconds later, and with that nothing is due from the server.
+        let received = || world.sh_at(At::Client1, "wg show c1 transfer | cut -f2");
+        let before = received();
+        assert!(wait_for(Duration::from_secs(20), || received() != before), "no keepalive of the server's");
+        assert!(endpoint().ends_with(":4444\n"), "{}", endpoint());
         assert_eq!(world.ok(&["core", "reconcile"])["changed"], true);
         world.in_sync();
         assert!(wait_for(Duration::from_secs(10), || endpoint() == wanted), "{} != {wanted}", endpoint());
