@@ -188,7 +188,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Tunnel<S> {
     /// Sends on what whole frames hold; says how many bytes at the end are none.
     fn decode(&mut self, bytes: &mut [u8]) -> Result<usize, End> {
         let mut frames = Frames::new(bytes);
-        let mut datagrams: Vec<&[u8]> = Vec::with_capacity(SENT_TOGETHER);
+        let mut datagrams: Vec<&[u8]> = Vec::new();
         let mut count = 0;
         let end = loop {
             match frames.next() {
@@ -303,6 +303,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Tunnel<S> {
         }
     }
 
+    /// Looks at what may end the tunnel and at the time between pings; true if there was something to do.
+    fn is_due(&mut self, context: &mut Context<'_>) -> bool {
+        let mut due = false;
+        if let Some(stop) = &mut self.stop
+            && Pin::new(stop).poll(context).is_ready()
+        {
+            self.stop = None;
+            self.end(End::Stopped);
+            due = true;
+        }
+        while self.ending.is_none() && self.timer.as_mut().poll(context).is_ready() {
+            self.tick();
+            due = true;
+        }
+        due
+    }
+
     /// The time between pings is over.
     fn tick(&mut self) {
         let waiting = self.unflushed || !self.backlog.is_empty();
@@ -343,22 +360,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Future for Tunnel<S> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<End> {
         let this = &mut *self;
-        if let Some(stop) = &mut this.stop
-            && Pin::new(stop).poll(context).is_ready()
-        {
-            this.stop = None;
-            this.end(End::Stopped);
-        }
-        while this.ending.is_none() && this.timer.as_mut().poll(context).is_ready() {
-            this.tick();
-        }
         let mut rounds = 0;
-        while this.turn(context) {
+        while rounds < ROUNDS && this.turn(context) {
             rounds += 1;
-            if rounds == ROUNDS {
-                context.waker().wake_by_ref();
-                break;
-            }
+        }
+        // What came has gone on: it does not wait for these.
+        if this.is_due(context) || rounds == ROUNDS {
+            context.waker().wake_by_ref();
         }
         if this.ending.is_some() && this.finish(context).is_ready() {
             return Poll::Ready(this.ending.take().unwrap_or(End::Closed));

@@ -12,7 +12,7 @@ use std::task::{Context, Poll, ready};
 
 use nix::errno::Errno;
 use nix::sys::socket::{
-    ControlMessage, MsgFlags, MultiHeaders, SockaddrIn, recvmmsg, sendmsg, setsockopt, sockopt,
+    ControlMessage, MsgFlags, MultiHeaders, SockaddrIn, recvmmsg, send, sendmsg, sendto, setsockopt, sockopt,
 };
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
@@ -162,7 +162,7 @@ impl Endpoint {
                 continue;
             }
             for datagram in run {
-                let _ = self.send_message(&[IoSlice::new(datagram)], &[]);
+                let _ = self.send_one(datagram);
             }
         }
     }
@@ -174,7 +174,8 @@ impl Endpoint {
             *slice = IoSlice::new(datagram);
         }
         let Ok(size) = u16::try_from(run[0].len()) else { return false };
-        match self.send_message(&slices[..run.len()], &[ControlMessage::UdpGsoSegments(&size)]) {
+        let (slices, control) = (&slices[..run.len()], [ControlMessage::UdpGsoSegments(&size)]);
+        match again(|| sendmsg(self.socket.as_raw_fd(), slices, &control, SENDING, self.peer.as_ref())) {
             // No support for it at all, or not with what lies on the way.
             Err(Errno::EINVAL | Errno::EIO | Errno::EOPNOTSUPP | Errno::ENOPROTOOPT | Errno::EMSGSIZE) => {
                 self.segmentation = false;
@@ -184,16 +185,22 @@ impl Endpoint {
         }
     }
 
-    fn send_message(&self, slices: &[IoSlice<'_>], control: &[ControlMessage<'_>]) -> nix::Result<usize> {
-        let send = || {
-            let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
-            sendmsg(self.socket.as_raw_fd(), slices, control, flags, self.peer.as_ref())
-        };
-        match send() {
-            // The refusal of an earlier datagram is reported here; this one was not sent yet.
-            Err(Errno::ECONNREFUSED | Errno::EINTR) => send(),
-            done => done,
-        }
+    fn send_one(&self, datagram: &[u8]) -> nix::Result<usize> {
+        let socket = self.socket.as_raw_fd();
+        again(|| match &self.peer {
+            Some(peer) => sendto(socket, datagram, peer, SENDING),
+            None => send(socket, datagram, SENDING),
+        })
+    }
+}
+
+const SENDING: MsgFlags = MsgFlags::MSG_DONTWAIT.union(MsgFlags::MSG_NOSIGNAL);
+
+/// Sends, and once more if the refusal of an earlier datagram is reported: this one was not sent then.
+fn again(send: impl Fn() -> nix::Result<usize>) -> nix::Result<usize> {
+    match send() {
+        Err(Errno::ECONNREFUSED | Errno::EINTR) => send(),
+        done => done,
     }
 }
 

@@ -1,5 +1,9 @@
 //! The tunnel server beside the real wstunnel server: the same client, the same load, the same run.
 //!
+//! The clients are run from a copy of the program. Client and server of one file have one memory for their code, and what
+//! one has just run is in the processor's caches for the other, which is worth 10 % of a round trip; people's clients run
+//! on other machines.
+//!
 //! wstunnel is no part of this: it is found by `PHANTOM_WSTUNNEL` (paths with colons between), or below
 //! `/var/tmp/wstunnel`, of several the newest. Without it nothing is measured, and the rows say so.
 
@@ -65,8 +69,10 @@ pub(super) fn run(places: &Places, options: &Options, report: &mut Report) -> Re
         }
         return Ok(());
     };
-    let certificate = Certificate::new(places)?;
-    let figures = measure(places, options, &stock, &certificate)?;
+    let (certificate, client) = (Certificate::new(places)?, places.out.join("wstunnel-client"));
+    fs::copy(&stock, &client).context(client.display())?;
+    let rig = Rig { places, stock: &stock, client: &client, certificate: &certificate };
+    let figures = measure(rig, options)?;
     for (row, [ours, theirs]) in ROWS.into_iter().zip(figures) {
         report.add(line(row, Some(ours), Some((version.clone(), theirs)), ""));
     }
@@ -88,21 +94,16 @@ fn line(
 }
 
 /// All figures: ours and wstunnel's, in the order of the rows.
-fn measure(
-    places: &Places,
-    options: &Options,
-    stock: &Path,
-    certificate: &Certificate,
-) -> Result<Vec<[f64; 2]>> {
+fn measure(rig: Rig<'_>, options: &Options) -> Result<Vec<[f64; 2]>> {
     let mut figures = Vec::new();
     {
-        let mut both = [Side::ours(places, stock, certificate)?, Side::stock(places, stock, certificate)?];
+        let mut both = [Side::ours(rig)?, Side::stock(rig)?];
         let runs = if options.quick { 3 } else { 11 };
         let seconds = 2;
         let mut speeds = Vec::new();
         for count in [1, 10, 100] {
             for side in &mut both {
-                side.connect(stock, count)?;
+                side.connect(count)?;
             }
             for mode in ["up", "down"] {
                 let [speed, cpu] = loads(&both, mode, count, seconds, runs)?;
@@ -114,12 +115,12 @@ fn measure(
         }
         figures.extend(speeds);
     }
-    figures.push(round_trips(places, options, stock, certificate)?);
+    figures.push(round_trips(rig, options)?);
     // Fresh servers: what the load has left behind is not the idle tunnels'.
     let mut memory = [[0.0; 2]; 2];
     for (at, start) in [Side::ours, Side::stock].into_iter().enumerate() {
-        let mut side = start(places, stock, certificate)?;
-        side.connect(stock, 1)?;
+        let mut side = start(rig)?;
+        side.connect(1)?;
         let one = side.load("idle", 1, 2)?.rss;
         let all = side.load("idle", IDLE, 5)?.rss;
         memory[0][at] = (all - one) / f64::from(IDLE - 1);
@@ -130,10 +131,10 @@ fn measure(
 }
 
 /// Mbit/s and microseconds of CPU per datagram, of both servers.
-fn loads(both: &[Side; 2], mode: &str, count: u16, seconds: u16, runs: usize) -> Result<[[f64; 2]; 2]> {
+fn loads(both: &[Side<'_>; 2], mode: &str, count: u16, seconds: u16, runs: usize) -> Result<[[f64; 2]; 2]> {
     let mut cpu = [Vec::new(), Vec::new()];
     let [ours, theirs] = &mut cpu;
-    let mut run = |side: &Side, cpu: &mut Vec<f64>| -> Result<f64> {
+    let mut run = |side: &Side<'_>, cpu: &mut Vec<f64>| -> Result<f64> {
         let load = side.load(mode, count, seconds)?;
         cpu.push(load.cpu / load.datagrams * 1e6);
         Ok(load.datagrams * 1400.0 * 8.0 / 1e6 / load.seconds)
@@ -148,21 +149,25 @@ fn loads(both: &[Side; 2], mode: &str, count: u16, seconds: u16, runs: usize) ->
     Ok([speeds, cpu])
 }
 
-/// Microseconds that a tunnel adds to a datagram's way there and back. Each round has fresh processes: on which processors
-/// their threads come to lie makes more of a difference than anything they do.
-fn round_trips(
-    places: &Places,
-    options: &Options,
-    stock: &Path,
-    certificate: &Certificate,
-) -> Result<[f64; 2]> {
-    let trip = |start: fn(&Places, &Path, &Certificate) -> Result<Side>| {
-        let mut side = start(places, stock, certificate)?;
-        side.connect(stock, 1)?;
-        Ok(side.load("rtt", 1, 1)?.rtt - side.direct(1)?.rtt)
-    };
+/// Microseconds that a tunnel adds to a datagram's way there and back. Both servers run at once and are asked by turns, in
+/// between without a tunnel: so what disturbs the machine disturbs all three. Each round has fresh processes, since on
+/// which processors their threads come to lie makes more of a difference than anything they do.
+fn round_trips(rig: Rig<'_>, options: &Options) -> Result<[f64; 2]> {
     let rounds = if options.quick { 7 } else { 21 };
-    interleave(rounds, [&mut || trip(Side::ours), &mut || trip(Side::stock)])
+    let mut added = [Vec::new(), Vec::new()];
+    for _ in 0..rounds {
+        let mut both = [Side::ours(rig)?, Side::stock(rig)?];
+        for side in &mut both {
+            side.connect(1)?;
+        }
+        let ports = [both[0].client, both[1].client, WIREGUARD].map(|port| port.to_string());
+        let [ours, theirs, direct] = both[0].bench("rtt", &ports.join(","), 3, 2)?.rtt[..] else {
+            return Err(Problem::new("bench-tunnel tells not three round trips"));
+        };
+        added[0].push(ours - direct);
+        added[1].push(theirs - direct);
+    }
+    Ok(added.map(super::measure::median))
 }
 
 /// wstunnel's newest program that is here, with its version in words.
@@ -200,9 +205,19 @@ impl Certificate {
     }
 }
 
+/// What a measurement is made with.
+#[derive(Clone, Copy)]
+struct Rig<'a> {
+    places: &'a Places,
+    /// wstunnel's program, and the copy of it that clients are run from.
+    stock: &'a Path,
+    client: &'a Path,
+    certificate: &'a Certificate,
+}
+
 /// A server, and wstunnel's clients of it.
-struct Side {
-    helper: PathBuf,
+struct Side<'a> {
+    rig: Rig<'a>,
     /// The first client's UDP port.
     client: u16,
     port: u16,
@@ -216,41 +231,41 @@ struct Load {
     seconds: f64,
     cpu: f64,
     rss: f64,
-    rtt: f64,
+    /// Of each tunnel.
+    rtt: Vec<f64>,
 }
 
-impl Side {
-    fn ours(places: &Places, _: &Path, certificate: &Certificate) -> Result<Self> {
+impl<'a> Side<'a> {
+    fn ours(rig: Rig<'a>) -> Result<Self> {
         let control = Path::new("/run/bench-ghost");
         let port = NEXT_PORT.fetch_add(1, Ordering::Relaxed);
-        let server = Cmd::new(places.programs.join("phantom-ghost"))
+        let server = Cmd::new(rig.places.programs.join("phantom-ghost"))
             .args(["serve", "--listen"])
             .arg(format!("127.0.0.1:{port}"))
             .arg("--control")
             .arg(control);
-        let side = Self::new(places, (CLIENTS[0], port), &server)?;
-        configure(control, certificate, WIREGUARD)?;
+        let side = Self::new(rig, (CLIENTS[0], port), &server)?;
+        configure(control, rig.certificate, WIREGUARD)?;
         Ok(side)
     }
 
-    fn stock(places: &Places, stock: &Path, certificate: &Certificate) -> Result<Self> {
+    fn stock(rig: Rig<'a>) -> Result<Self> {
         let port = NEXT_PORT.fetch_add(1, Ordering::Relaxed);
-        let server = Cmd::new(stock)
+        let server = Cmd::new(rig.stock)
             .args(["server", "--log-lvl", "OFF", "-r", SECRET, "--restrict-to"])
             .arg(format!("127.0.0.1:{WIREGUARD}"))
             .arg("--tls-certificate")
-            .arg(&certificate.chain)
+            .arg(&rig.certificate.chain)
             .arg("--tls-private-key")
-            .arg(&certificate.key)
+            .arg(&rig.certificate.key)
             .arg(format!("wss://127.0.0.1:{port}"));
-        Self::new(places, (CLIENTS[1], port), &server)
+        Self::new(rig, (CLIENTS[1], port), &server)
     }
 
     /// Starts the server and waits until it listens.
-    fn new(places: &Places, (client, port): (u16, u16), server: &Cmd) -> Result<Self> {
+    fn new(rig: Rig<'a>, (client, port): (u16, u16), server: &Cmd) -> Result<Self> {
         let server = server.spawn(Stdio::null(), Stdio::null(), Stdio::null())?;
-        let helper = places.helpers.join("bench-tunnel");
-        let side = Self { helper, client, port, server, clients: Vec::new() };
+        let side = Self { rig, client, port, server, clients: Vec::new() };
         let start = Instant::now();
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
             if start.elapsed() > PATIENCE {
@@ -262,12 +277,12 @@ impl Side {
     }
 
     /// So many clients in the place of those there are: a tunnel has a client of its own, as people have.
-    fn connect(&mut self, stock: &Path, count: u16) -> Result {
+    fn connect(&mut self, count: u16) -> Result {
         end(&mut self.clients);
         self.clients.clear();
         for port in (self.client..).take(count.into()) {
             let way = format!("udp://127.0.0.1:{port}:127.0.0.1:{WIREGUARD}?timeout_sec=0");
-            let client = Cmd::new(stock)
+            let client = Cmd::new(self.rig.client)
                 .args(["client", "--log-lvl", "OFF", "-P", SECRET, "-L", &way])
                 .arg(format!("wss://127.0.0.1:{}", self.port));
             self.clients.push(client.spawn(Stdio::null(), Stdio::null(), Stdio::null())?);
@@ -281,15 +296,11 @@ impl Side {
         self.bench(mode, &format!("{}-{}", self.client, self.client + clients - 1), count, seconds)
     }
 
-    /// The same without a tunnel.
-    fn direct(&self, seconds: u16) -> Result<Load> {
-        self.bench("rtt", &WIREGUARD.to_string(), 1, seconds)
-    }
-
     fn bench(&self, mode: &str, to: &str, count: u16, seconds: u16) -> Result<Load> {
         let numbers = [WIREGUARD, count, seconds].map(|number| number.to_string());
         let pid = self.server.id().to_string();
-        let command = Cmd::new(&self.helper).args([mode, to]).args(numbers).arg(pid);
+        let helper = self.rig.places.helpers.join("bench-tunnel");
+        let command = Cmd::new(helper).args([mode, to]).args(numbers).arg(pid);
         let answer: Value = serde_json::from_str(&command.read()?).context("bench-tunnel")?;
         let figure = |name: &str| answer[name].as_f64().context(format!("bench-tunnel tells no {name}"));
         Ok(Load {
@@ -297,12 +308,12 @@ impl Side {
             seconds: figure("seconds")?,
             cpu: figure("cpu")?,
             rss: figure("rss")?,
-            rtt: figure("rtt")?,
+            rtt: answer["rtt"].as_array().into_iter().flatten().filter_map(Value::as_f64).collect(),
         })
     }
 }
 
-impl Drop for Side {
+impl Drop for Side<'_> {
     fn drop(&mut self) {
         end(&mut self.clients);
         end(std::slice::from_mut(&mut self.server));

@@ -1,12 +1,12 @@
 //! `bench-tunnel MODE CLIENT WIREGUARD COUNT SECONDS PID`: loads tunnels with datagrams, and says what the server took.
 //!
-//! It is both ends: sockets that send to the UDP port CLIENT of 127.0.0.1 (or to ports in turns: FIRST-LAST), where a
-//! tunnel's client listens, and one at the port WIREGUARD, where the tunnel leads. A tunnel opens for each of the COUNT
-//! sockets. The modes are `up` and `down` (1,400 bytes each, as fast as they are confirmed), `rtt` (128 bytes there and
-//! back, one at a time) and `idle` (nothing).
+//! It is both ends: sockets that send to the UDP port CLIENT of 127.0.0.1 (or to ports in turns: FIRST-LAST, or with
+//! commas between), where a tunnel's client listens, and one at the port WIREGUARD, where the tunnel leads. A tunnel opens
+//! for each of the COUNT sockets. The modes are `up` and `down` (1,400 bytes each, as fast as they are confirmed), `rtt`
+//! (128 bytes there and back, one at a time on all tunnels together, in changing order) and `idle` (nothing).
 //!
 //! It prints a line of JSON: `datagrams` and `seconds` of the measurement, `cpu` (seconds that the process PID took in it),
-//! `rss` (KiB that it has at the end), `rtt` (the median, in microseconds), `lost`.
+//! `rss` (KiB that it has at the end), `rtt` (of each tunnel the median, in microseconds), `lost`.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it talks to the bench")]
 
 use std::collections::HashMap;
@@ -69,7 +69,8 @@ struct Counts {
     datagrams: AtomicU64,
     lost: AtomicU64,
     ending: AtomicBool,
-    times: Mutex<Vec<u64>>,
+    /// Of round trips, in nanoseconds, for each tunnel.
+    times: Mutex<Vec<Vec<u64>>>,
 }
 
 fn main() -> ExitCode {
@@ -98,21 +99,23 @@ fn run() -> io::Result<String> {
         _ => return Err(wrong()),
     };
     let number = |text: &String| text.parse::<u16>().map_err(|_| wrong());
-    let (first, end) = client.split_once('-').unwrap_or((client, client));
-    let ports = first.parse().map_err(|_| wrong())?..=end.parse().map_err(|_| wrong())?;
+    let ports = ports(client).ok_or_else(wrong)?;
     let (wireguard, count) = (number(wireguard)?, number(count)?);
     let time = Duration::from_secs(number(seconds)?.into());
     raise_limit()?;
     let sink = socket(wireguard)?;
     thread::spawn(move || serve(&sink));
-    let tunnels = ports.cycle().take(count.into()).map(open).collect::<io::Result<Vec<_>>>()?;
+    let tunnels = ports.into_iter().cycle().take(count.into()).map(open).collect::<io::Result<Vec<_>>>()?;
     let counts = Arc::new(Counts::default());
     let start = Arc::new(Barrier::new(usize::from(count) + 1));
     let window = (IN_ALL / u32::from(count).max(1)).clamp(LEAST, WINDOW);
     let mut threads = Vec::new();
-    if mode != Mode::Idle {
-        for tunnel in tunnels.iter().map(UdpSocket::try_clone) {
-            let (tunnel, counts, start) = (tunnel?, Arc::clone(&counts), Arc::clone(&start));
+    if mode == Mode::RoundTrip {
+        let (tunnels, counts) = (copies(&tunnels)?, Arc::clone(&counts));
+        threads.push(thread::spawn(move || round_trips(&tunnels, &counts)));
+    } else if mode != Mode::Idle {
+        for tunnel in copies(&tunnels)? {
+            let (counts, start) = (Arc::clone(&counts), Arc::clone(&start));
             threads.push(thread::spawn(move || {
                 start.wait();
                 load(mode, &tunnel, window, &counts)
@@ -130,12 +133,25 @@ fn run() -> io::Result<String> {
     for thread in threads {
         thread.join().map_err(|_| io::Error::other("a thread panicked"))??;
     }
-    let rtt = median(counts.times.lock().map_err(|_| io::Error::other("poisoned"))?.clone());
+    let times = counts.times.lock().map_err(|_| io::Error::other("poisoned"))?.clone();
+    let rtt: Vec<f64> = times.into_iter().map(median).collect();
     let lost = counts.lost.load(Ordering::Relaxed);
     Ok(format!(
-        r#"{{"datagrams":{datagrams},"seconds":{},"cpu":{cpu},"rss":{rss},"rtt":{rtt},"lost":{lost}}}"#,
+        r#"{{"datagrams":{datagrams},"seconds":{},"cpu":{cpu},"rss":{rss},"rtt":{rtt:?},"lost":{lost}}}"#,
         took.as_secs_f64()
     ))
+}
+
+/// `A-B` or `A,B,C`.
+fn ports(text: &str) -> Option<Vec<u16>> {
+    match text.split_once('-') {
+        Some((first, last)) => Some((first.parse().ok()?..=last.parse().ok()?).collect()),
+        None => text.split(',').map(|port| port.parse().ok()).collect(),
+    }
+}
+
+fn copies(sockets: &[UdpSocket]) -> io::Result<Vec<UdpSocket>> {
+    sockets.iter().map(UdpSocket::try_clone).collect()
 }
 
 fn raise_limit() -> io::Result<()> {
@@ -277,8 +293,7 @@ fn load(mode: Mode, tunnel: &UdpSocket, window: u32, counts: &Counts) -> io::Res
     match mode {
         Mode::Up => up(tunnel, window, counts),
         Mode::Down => down(tunnel, window, counts),
-        Mode::RoundTrip => round_trips(tunnel, counts),
-        Mode::Idle => Ok(()),
+        Mode::RoundTrip | Mode::Idle => Ok(()),
     }
 }
 
@@ -326,21 +341,43 @@ fn down(tunnel: &UdpSocket, window: u32, counts: &Counts) -> io::Result<()> {
     Ok(())
 }
 
-fn round_trips(tunnel: &UdpSocket, counts: &Counts) -> io::Result<()> {
-    let (bytes, mut buffer, mut times) = (datagram(ECHO, 0, SMALL), [0; ROOM], Vec::new());
-    while !counts.ending.load(Ordering::Relaxed) {
-        let start = Instant::now();
-        tunnel.send(&bytes)?;
-        if receive(tunnel, &mut buffer, ECHO).is_some() {
-            times.push(u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX));
-            counts.datagrams.fetch_add(1, Ordering::Relaxed);
-        } else {
-            counts.lost.fetch_add(1, Ordering::Relaxed);
+fn round_trips(tunnels: &[UdpSocket], counts: &Counts) -> io::Result<()> {
+    let (mut buffer, mut times) = ([0; ROOM], vec![Vec::new(); tunnels.len()]);
+    let mut order: Vec<usize> = (0..tunnels.len()).collect();
+    for round in 1_u32.. {
+        // So each comes behind each other one.
+        order.rotate_left(1);
+        if (round as usize).is_multiple_of(order.len()) {
+            order.reverse();
         }
-        thread::sleep(REST);
+        for &at in &order {
+            if counts.ending.load(Ordering::Relaxed) {
+                counts.times.lock().map_err(|_| io::Error::other("poisoned"))?.extend(times);
+                return Ok(());
+            }
+            let bytes = datagram(ECHO, round, SMALL);
+            let start = Instant::now();
+            tunnels[at].send(&bytes)?;
+            if answered(&tunnels[at], &mut buffer, round) {
+                times[at].push(u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX));
+                counts.datagrams.fetch_add(1, Ordering::Relaxed);
+            } else {
+                counts.lost.fetch_add(1, Ordering::Relaxed);
+            }
+            thread::sleep(REST);
+        }
     }
-    counts.times.lock().map_err(|_| io::Error::other("poisoned"))?.extend(times);
     Ok(())
+}
+
+/// Waits for the answer with this number; those to earlier questions, which were taken for lost, are passed over.
+fn answered(tunnel: &UdpSocket, buffer: &mut [u8], wanted: u32) -> bool {
+    while receive(tunnel, buffer, ECHO).is_some() {
+        if number(buffer) == wanted {
+            return true;
+        }
+    }
+    false
 }
 
 /// The middle of times in nanoseconds, in microseconds.
