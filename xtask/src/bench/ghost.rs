@@ -151,10 +151,11 @@ fn loads(both: &[Side<'_>; 2], mode: &str, count: u16, seconds: u16, runs: usize
 
 /// Microseconds that a tunnel adds to a datagram's way there and back. Both servers run at once and are asked by turns, in
 /// between without a tunnel: so what disturbs the machine disturbs all three. Each round has fresh processes, since on
-/// which processors their threads come to lie makes more of a difference than anything they do.
+/// which processors their threads come to lie makes more of a difference than anything they do; both figures are those of
+/// the round whose ratio is the middle one.
 fn round_trips(rig: Rig<'_>, options: &Options) -> Result<[f64; 2]> {
     let rounds = if options.quick { 7 } else { 21 };
-    let mut added = [Vec::new(), Vec::new()];
+    let mut added = Vec::new();
     for _ in 0..rounds {
         let mut both = [Side::ours(rig)?, Side::stock(rig)?];
         for side in &mut both {
@@ -164,10 +165,10 @@ fn round_trips(rig: Rig<'_>, options: &Options) -> Result<[f64; 2]> {
         let [ours, theirs, direct] = both[0].bench("rtt", &ports.join(","), 3, 2)?.rtt[..] else {
             return Err(Problem::new("bench-tunnel tells not three round trips"));
         };
-        added[0].push(ours - direct);
-        added[1].push(theirs - direct);
+        added.push([ours - direct, theirs - direct]);
     }
-    Ok(added.map(super::measure::median))
+    added.sort_by(|[ours, theirs], [other, others]| (ours / theirs).total_cmp(&(other / others)));
+    Ok(added[rounds / 2])
 }
 
 /// wstunnel's newest program that is here, with its version in words.
