@@ -293,6 +293,7 @@ fn load(mode: Mode, tunnel: &UdpSocket, window: u32, counts: &Counts) -> io::Res
     match mode {
         Mode::Up => up(tunnel, window, counts),
         Mode::Down => down(tunnel, window, counts),
+        // Not for one tunnel alone, and nothing.
         Mode::RoundTrip | Mode::Idle => Ok(()),
     }
 }
