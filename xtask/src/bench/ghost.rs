@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::measure::interleave;
+use super::measure::middle_round;
 use super::report::{Goal, Report, Row, Unit};
 use super::{Options, Places};
 use crate::command::Cmd;
@@ -98,14 +98,15 @@ fn measure(rig: Rig<'_>, options: &Options) -> Result<Vec<[f64; 2]>> {
     let mut figures = Vec::new();
     {
         let mut both = [Side::ours(rig)?, Side::stock(rig)?];
-        let runs = if options.quick { 3 } else { 11 };
+        let runs = if options.quick { 5 } else { 21 };
         let seconds = 2;
         let mut speeds = Vec::new();
         for count in [1, 10, 100] {
-            for side in &mut both {
-                side.connect(count)?;
-            }
             for mode in ["up", "down"] {
+                // New ones each time: a client keeps the tunnel of each run, and ours takes only so many from an address.
+                for side in &mut both {
+                    side.connect(count)?;
+                }
                 let [speed, cpu] = loads(&both, mode, count, seconds, runs)?;
                 if count == 1 {
                     figures.push(cpu);
@@ -130,29 +131,28 @@ fn measure(rig: Rig<'_>, options: &Options) -> Result<Vec<[f64; 2]>> {
     Ok(figures)
 }
 
-/// Mbit/s and microseconds of CPU per datagram, of both servers.
+/// Mbit/s and microseconds of CPU per datagram, of both servers in turns. A first round is unheeded.
 fn loads(both: &[Side<'_>; 2], mode: &str, count: u16, seconds: u16, runs: usize) -> Result<[[f64; 2]; 2]> {
-    let mut cpu = [Vec::new(), Vec::new()];
-    let [ours, theirs] = &mut cpu;
-    let mut run = |side: &Side<'_>, cpu: &mut Vec<f64>| -> Result<f64> {
-        let load = side.load(mode, count, seconds)?;
-        cpu.push(load.cpu / load.datagrams * 1e6);
-        Ok(load.datagrams * 1400.0 * 8.0 / 1e6 / load.seconds)
-    };
-    let run = std::cell::RefCell::new(&mut run);
-    let speeds = interleave(
-        runs,
-        [&mut || (run.borrow_mut())(&both[0], ours), &mut || (run.borrow_mut())(&both[1], theirs)],
-    )?;
-    // The first round is unheeded, as it is for the speed.
-    let cpu = cpu.map(|figures| super::measure::median(figures[1..].to_vec()));
-    Ok([speeds, cpu])
+    let (mut speeds, mut cpus) = (Vec::new(), Vec::new());
+    for round in 0..=runs {
+        let (mut speed, mut cpu) = ([0.0; 2], [0.0; 2]);
+        for turn in 0..2 {
+            let at = (round + turn) % 2;
+            let load = both[at].load(mode, count, seconds)?;
+            speed[at] = load.datagrams * 1400.0 * 8.0 / 1e6 / load.seconds;
+            cpu[at] = load.cpu / load.datagrams * 1e6;
+        }
+        if round > 0 {
+            speeds.push(speed);
+            cpus.push(cpu);
+        }
+    }
+    Ok([middle_round(speeds), middle_round(cpus)])
 }
 
 /// Microseconds that a tunnel adds to a datagram's way there and back. Both servers run at once and are asked by turns, in
 /// between without a tunnel: so what disturbs the machine disturbs all three. Each round has fresh processes, since on
-/// which processors their threads come to lie makes more of a difference than anything they do; both figures are those of
-/// the round whose ratio is the middle one.
+/// which processors their threads come to lie makes more of a difference than anything they do.
 fn round_trips(rig: Rig<'_>, options: &Options) -> Result<[f64; 2]> {
     let rounds = if options.quick { 7 } else { 21 };
     let mut added = Vec::new();
@@ -167,8 +167,7 @@ fn round_trips(rig: Rig<'_>, options: &Options) -> Result<[f64; 2]> {
         };
         added.push([ours - direct, theirs - direct]);
     }
-    added.sort_by(|[ours, theirs], [other, others]| (ours / theirs).total_cmp(&(other / others)));
-    Ok(added[rounds / 2])
+    Ok(middle_round(added))
 }
 
 /// wstunnel's newest program that is here, with its version in words.

@@ -45,6 +45,13 @@ pub(super) fn median(mut figures: Vec<f64>) -> f64 {
     }
 }
 
+/// Of rounds in each of which two were measured, the one whose ratio is the middle one: both of a round had the same
+/// machine, which the medians of each may not have had. NaN of nothing.
+pub(super) fn middle_round(mut rounds: Vec<[f64; 2]>) -> [f64; 2] {
+    rounds.sort_by(|[one, other], [next, nexts]| (one / other).total_cmp(&(next / nexts)));
+    rounds.get(rounds.len() / 2).copied().unwrap_or([f64::NAN; 2])
+}
+
 /// Milliseconds from before the start of the process until its end has been seen. Its output is thrown away.
 pub(super) fn timed(command: &Cmd) -> Result<f64> {
     let start = Instant::now();
@@ -67,6 +74,13 @@ mod tests {
         assert_eq!(median(vec![3.0, 1.0, 2.0]).to_bits(), 2.0_f64.to_bits());
         assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]).to_bits(), 2.5_f64.to_bits());
         assert!(median(Vec::new()).is_nan());
+    }
+
+    #[test]
+    fn the_middle_round_is_that_of_the_middle_ratio() {
+        let rounds = vec![[9.0, 3.0], [1.0, 1.0], [100.0, 50.0]];
+        assert_eq!(middle_round(rounds).map(f64::to_bits), [100.0, 50.0].map(f64::to_bits));
+        assert!(middle_round(Vec::new())[0].is_nan());
     }
 
     #[test]
