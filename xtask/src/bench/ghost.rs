@@ -40,6 +40,10 @@ static NEXT_PORT: AtomicU16 = AtomicU16::new(20_443);
 const IDLE: u16 = 1000;
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// The loads, in the order of the rows: so many tunnels, and the way.
+const LOADS: [(u16, &str); 6] =
+    [(1, "up"), (1, "down"), (10, "up"), (10, "down"), (100, "up"), (100, "down")];
+
 /// The rows, in order: what, unit, goal.
 const ROWS: [(&str, Unit, Goal); 11] = [
     ("tunnel server, CPU per 1,400-byte datagram up", Unit::Microseconds, Goal::TimesOrLess(0.55)),
@@ -95,27 +99,10 @@ fn line(
 
 /// All figures: ours and wstunnel's, in the order of the rows.
 fn measure(rig: Rig<'_>, options: &Options) -> Result<Vec<[f64; 2]>> {
-    let mut figures = Vec::new();
-    {
-        let mut both = [Side::ours(rig)?, Side::stock(rig)?];
-        let runs = if options.quick { 5 } else { 21 };
-        let seconds = 2;
-        let mut speeds = Vec::new();
-        for count in [1, 10, 100] {
-            for mode in ["up", "down"] {
-                // New ones each time: a client keeps the tunnel of each run, and ours takes only so many from an address.
-                for side in &mut both {
-                    side.connect(count)?;
-                }
-                let [speed, cpu] = loads(&both, mode, count, seconds, runs)?;
-                if count == 1 {
-                    figures.push(cpu);
-                }
-                speeds.push(speed);
-            }
-        }
-        figures.extend(speeds);
-    }
+    let loads = loads(rig, options)?;
+    // A datagram's CPU with one tunnel, then all speeds.
+    let mut figures: Vec<_> = loads[..2].iter().map(|(_, cpu)| *cpu).collect();
+    figures.extend(loads.map(|(speed, _)| speed));
     figures.push(round_trips(rig, options)?);
     // Fresh servers: what the load has left behind is not the idle tunnels'.
     let mut memory = [[0.0; 2]; 2];
@@ -131,23 +118,29 @@ fn measure(rig: Rig<'_>, options: &Options) -> Result<Vec<[f64; 2]>> {
     Ok(figures)
 }
 
-/// Mbit/s and microseconds of CPU per datagram, of both servers in turns. A first round is unheeded.
-fn loads(both: &[Side<'_>; 2], mode: &str, count: u16, seconds: u16, runs: usize) -> Result<[[f64; 2]; 2]> {
-    let (mut speeds, mut cpus) = (Vec::new(), Vec::new());
-    for round in 0..=runs {
-        let (mut speed, mut cpu) = ([0.0; 2], [0.0; 2]);
-        for turn in 0..2 {
-            let at = (round + turn) % 2;
-            let load = both[at].load(mode, count, seconds)?;
-            speed[at] = load.datagrams * 1400.0 * 8.0 / 1e6 / load.seconds;
-            cpu[at] = load.cpu / load.datagrams * 1e6;
-        }
-        if round > 0 {
+/// Of each load Mbit/s and microseconds of CPU per datagram, of both servers in turns. Each round measures every load once,
+/// with fresh processes: so each is measured in all the weather that the machine has meanwhile.
+fn loads(rig: Rig<'_>, options: &Options) -> Result<[([f64; 2], [f64; 2]); LOADS.len()]> {
+    let rounds = if options.quick { 3 } else { 21 };
+    let mut taken = LOADS.map(|_| (Vec::new(), Vec::new()));
+    for round in 0..rounds {
+        for ((count, mode), (speeds, cpus)) in LOADS.into_iter().zip(&mut taken) {
+            let mut both = [Side::ours(rig)?, Side::stock(rig)?];
+            for side in &mut both {
+                side.connect(count)?;
+            }
+            let (mut speed, mut cpu) = ([0.0; 2], [0.0; 2]);
+            for turn in 0..2 {
+                let at = (round + turn) % 2;
+                let load = both[at].load(mode, count, 2)?;
+                speed[at] = load.datagrams * 1400.0 * 8.0 / 1e6 / load.seconds;
+                cpu[at] = load.cpu / load.datagrams * 1e6;
+            }
             speeds.push(speed);
             cpus.push(cpu);
         }
     }
-    Ok([middle_round(speeds), middle_round(cpus)])
+    Ok(taken.map(|(speeds, cpus)| (middle_round(speeds), middle_round(cpus))))
 }
 
 /// Microseconds that a tunnel adds to a datagram's way there and back. Both servers run at once and are asked by turns, in
