@@ -147,7 +147,7 @@ fn loads(rig: Rig<'_>, options: &Options) -> Result<[([f64; 2], [f64; 2]); LOADS
 /// between without a tunnel: so what disturbs the machine disturbs all three. Each round has fresh processes, since on
 /// which processors their threads come to lie makes more of a difference than anything they do.
 fn round_trips(rig: Rig<'_>, options: &Options) -> Result<[f64; 2]> {
-    let rounds = if options.quick { 7 } else { 21 };
+    let rounds = if options.quick { 7 } else { 41 };
     let mut added = Vec::new();
     for _ in 0..rounds {
         let mut both = [Side::ours(rig)?, Side::stock(rig)?];
