@@ -20,11 +20,9 @@ use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::cmsg_space;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::socket::{
-    ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrIn, recvmmsg, sendmsg, setsockopt,
-    sockopt,
+    ControlMessage, MsgFlags, MultiHeaders, SockaddrIn, recvmmsg, sendmsg, setsockopt, sockopt,
 };
 
 /// The bytes of a datagram that carries load.
@@ -106,9 +104,6 @@ fn run() -> io::Result<String> {
     let time = Duration::from_secs(number(seconds)?.into());
     raise_limit()?;
     let sink = socket(wireguard)?;
-    // As the embedded device has it, which takes what a server sends in one piece without cutting it up. wstunnel's
-    // server sends each datagram by itself, and nothing changes for it.
-    setsockopt(&sink, sockopt::UdpGroSegment, &true)?;
     thread::spawn(move || serve(&sink));
     let tunnels = ports.into_iter().cycle().take(count.into()).map(open).collect::<io::Result<Vec<_>>>()?;
     let counts = Arc::new(Counts::default());
@@ -232,40 +227,28 @@ impl Load {
 /// Memory for many datagrams at once.
 struct Batch {
     bytes: Vec<u8>,
+    headers: MultiHeaders<SockaddrIn>,
 }
 
 impl Batch {
     fn new() -> Self {
-        Self { bytes: vec![0; BATCH * ROOM] }
+        Self { bytes: vec![0; BATCH * ROOM], headers: MultiHeaders::preallocate(BATCH, None) }
     }
 
-    /// Waits for at least one datagram and takes what there is: to each its length, its first bytes and its source. Of those
-    /// that came in one piece (`UDP_GRO`) and have no room the first bytes are those of the piece: they are alike.
+    /// Waits for at least one datagram and takes what there is: to each its length, its first bytes and its source.
     fn receive(
         &mut self,
         socket: &UdpSocket,
         mut take: impl FnMut(usize, &[u8], Option<SockaddrIn>),
     ) -> io::Result<()> {
         let mut found = Vec::with_capacity(BATCH);
-        // Made anew each time: the kernel shortens the room for control messages to what it has used.
-        let mut headers = MultiHeaders::<SockaddrIn>::preallocate(BATCH, Some(cmsg_space!(i32)));
         let mut slots: Vec<[IoSliceMut<'_>; 1]> =
             self.bytes.chunks_exact_mut(ROOM).map(|slot| [IoSliceMut::new(slot)]).collect();
         let flags = MsgFlags::MSG_WAITFORONE | MsgFlags::MSG_TRUNC;
-        let messages = recvmmsg(socket.as_raw_fd(), &mut headers, slots.iter_mut(), flags, None)?;
-        for message in messages {
-            let joined = message.cmsgs()?.find_map(|control| match control {
-                ControlMessageOwned::UdpGroSegments(size) => usize::try_from(size).ok(),
-                _ => None,
-            });
-            found.push((message.bytes, joined.unwrap_or(message.bytes), message.address));
-        }
-        for ((length, size, from), slot) in found.into_iter().zip(self.bytes.chunks_exact(ROOM)) {
-            for at in (0..length.max(1)).step_by(size.max(1)) {
-                let length = size.min(length - at);
-                let from_here = if at + length <= ROOM { at } else { 0 };
-                take(length, &slot[from_here..from_here + length.min(ROOM)], from);
-            }
+        let messages = recvmmsg(socket.as_raw_fd(), &mut self.headers, slots.iter_mut(), flags, None)?;
+        found.extend(messages.map(|message| (message.bytes, message.address)));
+        for ((length, from), slot) in found.into_iter().zip(self.bytes.chunks_exact(ROOM)) {
+            take(length, &slot[..length.min(ROOM)], from);
         }
         Ok(())
     }
