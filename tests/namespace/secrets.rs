@@ -418,8 +418,7 @@ fn secrets_stand_where_they_belong_and_nowhere_else() {
         }
         // Every file that has been written in this world.
         let mut found = Vec::new();
-        for place in ["/mnt/etc/upper", "/mnt/opt/upper", "/mnt/var/lib/upper", "/mnt/usr/sbin/upper", "/run"]
-        {
+        for place in ["/mnt/etc/upper", "/opt", "/mnt/var/lib/upper", "/mnt/usr/sbin/upper", "/run"] {
             tree(Path::new(place), &mut found);
         }
         let mut vaults = 0;
