@@ -406,6 +406,8 @@ fn at_every_system_call() {
                 }
                 world.in_sync();
                 assert_eq!(contradictions(), [""; 0], "{what}");
+                let service = &world.ok(&["core", "server_status"])["service"];
+                assert_eq!(service["running"], true, "{what}: {service:#}");
             }
         }
         note(

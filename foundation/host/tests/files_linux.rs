@@ -7,6 +7,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use nix::fcntl::{Flock, FlockArg};
 use nix::sys::stat::{Mode, umask};
 use phantom_host::linux::LinuxFiles;
 use phantom_host::{FileInfo, Files, HostError};
@@ -107,6 +108,38 @@ fn readers_see_the_old_or_the_new_file_and_nothing_between() {
         reader.join().unwrap();
     });
     assert_eq!(names(dir.path()), ["file"]);
+}
+
+/// What a killed writer leaves has no lock, since that ends with the process.
+#[test]
+fn what_killed_writers_left_goes_with_the_next_write_or_removal() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("key");
+    let others = [".key.0123", ".key.0123456789abcdeg", ".keys.0123456789abcdef", "key.0123456789abcdef"];
+    for other in others {
+        fs::write(dir.path().join(other), "somebody else's").unwrap();
+    }
+    fs::create_dir(dir.path().join(".key.fedcba9876543210")).unwrap();
+    let mut rest: Vec<&str> = others.into_iter().chain([".key.fedcba9876543210"]).collect();
+    rest.sort_unstable();
+    let live = dir.path().join(".key.ffffffffffffffff");
+    let lock = Flock::lock(fs::File::create(&live).unwrap(), FlockArg::LockExclusive).unwrap();
+    let removed = |change: &dyn Fn()| {
+        for name in [".key.0000000000000000", ".key.0123456789abcdef"] {
+            fs::write(dir.path().join(name), "half a sec").unwrap();
+        }
+        change();
+        let now = names(dir.path());
+        now.into_iter().filter(|name| !rest.contains(&name.as_str())).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        removed(&|| LinuxFiles.write(&path, b"secret", 0o600).unwrap()),
+        [".key.ffffffffffffffff", "key"]
+    );
+    assert_eq!(removed(&|| LinuxFiles.remove(&path).unwrap()), [".key.ffffffffffffffff"]);
+    assert_eq!(removed(&|| LinuxFiles.remove(&path).unwrap()), [".key.ffffffffffffffff"], "there is no file");
+    drop(lock);
+    assert_eq!(removed(&|| LinuxFiles.remove(&path).unwrap()), [""; 0]);
 }
 
 #[test]

@@ -26,8 +26,8 @@ pub trait Files: Send + Sync {
     /// Names in a directory, sorted; empty when there is none.
     fn list(&self, dir: &Path) -> Result<Vec<PathBuf>>;
     /// Replaces a file atomically: a new file with its final mode from the start, fsync, rename, fsync of the
-    /// directory. The directory must exist. Until the rename it is `.NAME.` and 16 hexadecimal digits; a writer that is killed
-    /// leaves it behind.
+    /// directory. The directory must exist. Until the rename it is `.NAME.` and 16 hexadecimal digits, and locked; a
+    /// writer that is killed leaves it behind without the lock, and the next write or removal of the file removes it.
     fn write(&self, path: &Path, content: &[u8], mode: u32) -> Result<()>;
     /// Adds to the end of an existing file with one write, without fsync: only for files that can be made anew.
     fn append(&self, path: &Path, content: &[u8]) -> Result<()>;
@@ -35,7 +35,7 @@ pub trait Files: Send + Sync {
     fn set_mode(&self, path: &Path, mode: u32) -> Result<()>;
     /// Makes a directory with this mode, and what is missing above it with the same; one that is there stays as it is.
     fn make_dir(&self, dir: &Path, mode: u32) -> Result<()>;
-    /// Removes a file. One that is not there is no error.
+    /// Removes a file, and what killed writers of it left. One that is not there is no error.
     fn remove(&self, path: &Path) -> Result<()>;
     /// Removes a directory with all that is in it, not following links. One that is not there is no error.
     fn remove_dir(&self, dir: &Path) -> Result<()>;

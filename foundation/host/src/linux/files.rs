@@ -1,16 +1,16 @@
 //! Files of the host.
 #![expect(clippy::disallowed_methods, reason = "this is where files are written and removed")]
 
-use std::ffi::OsString;
+mod draft;
+
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::OFlag;
 
-use super::misc::random_number;
+use self::draft::Draft;
 use crate::{FileInfo, Files, HostError, Result};
 
 /// The real files.
@@ -43,15 +43,15 @@ impl Files for LinuxFiles {
     }
 
     fn write(&self, path: &Path, content: &[u8], mode: u32) -> Result<()> {
-        let (dir, temporary) = beside(path)?;
-        let result = write_new(&temporary, content, mode)
-            .and_then(|()| fs::rename(&temporary, path))
-            .and_then(|()| sync_dir(dir));
-        result.map_err(|error| {
-            // Not there any more when only the last step failed.
-            let _ = fs::remove_file(&temporary);
-            failed("writing", path, error)
-        })
+        let dir = folder(path)?;
+        let write = || {
+            draft::remove_abandoned(path)?;
+            let mut draft = Draft::make(path, mode)?;
+            draft.fill(content)?;
+            draft.put_in_place()?;
+            sync_dir(dir)
+        };
+        write().map_err(|e| failed("writing", path, e))
     }
 
     fn append(&self, path: &Path, content: &[u8]) -> Result<()> {
@@ -92,7 +92,8 @@ impl Files for LinuxFiles {
     }
 
     fn remove(&self, path: &Path) -> Result<()> {
-        absent_is_none(fs::remove_file(path)).map(drop).map_err(|e| failed("removing", path, e))
+        let removed = absent_is_none(fs::remove_file(path)).and_then(|_| draft::remove_abandoned(path));
+        removed.map_err(|e| failed("removing", path, e))
     }
 
     fn remove_dir(&self, dir: &Path) -> Result<()> {
@@ -112,34 +113,10 @@ fn absent_is_none<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     }
 }
 
-/// The folder of a file and a name in it that nobody uses. Two writers of one file never share it; one that was
-/// killed leaves it behind; reconciling removes it from folders that others use as well.
-fn beside(path: &Path) -> Result<(&Path, PathBuf)> {
+/// The folder of a file.
+fn folder(path: &Path) -> Result<&Path> {
     let no_file = || HostError::unexpected(format!("{} is not the absolute path of a file", path.display()));
-    let (dir, name) =
-        path.parent().zip(path.file_name()).filter(|_| path.is_absolute()).ok_or_else(no_file)?;
-    let mut hidden = OsString::from(".");
-    hidden.push(name);
-    hidden.push(format!(".{:016x}", random_number()?));
-    // NAME_MAX of limits.h; a name too long for its hidden twin is cut, the number at its end counts.
-    let bytes = hidden.as_bytes();
-    if bytes.len() > 255 {
-        hidden = OsString::from(format!(".{}", String::from_utf8_lossy(&bytes[bytes.len() - 17..])));
-    }
-    Ok((dir, dir.join(hidden)))
-}
-
-/// Writes a file that must not exist yet. The kernel takes the bits of the umask off the mode it is made with, so
-/// that it is never wider than asked for; the rest is put right before there is anything in it.
-fn write_new(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
-    let flags = OFlag::O_NOFOLLOW.bits();
-    let mut file =
-        OpenOptions::new().write(true).create_new(true).mode(mode).custom_flags(flags).open(path)?;
-    if file.metadata()?.mode() & 0o7777 != mode {
-        file.set_permissions(fs::Permissions::from_mode(mode))?;
-    }
-    file.write_all(content)?;
-    file.sync_all()
+    path.parent().filter(|_| path.is_absolute() && path.file_name().is_some()).ok_or_else(no_file)
 }
 
 fn sync_dir(dir: &Path) -> io::Result<()> {

@@ -9,7 +9,8 @@ use zeroize::Zeroizing;
 
 use super::{Scene, Wanted, WantedFile};
 use crate::{
-    Device, FileInfo, HostError, InForce, Link, LinkKind, Result, Route, Rule, ServiceState, UfwRules,
+    Device, FileInfo, HostError, InForce, Link, LinkKind, Manager, Result, Route, Rule, ServiceState,
+    UfwRules,
 };
 
 /// The host as it is, as far as it concerns us.
@@ -34,6 +35,8 @@ pub struct Observed {
     /// Files with our mark that nobody wants, known by the mark alone, each with the kernel settings that it says were
     /// changed and what they were before.
     pub stale_files: BTreeMap<PathBuf, Vec<(String, String)>>,
+    /// Who runs the units.
+    pub manager: Manager,
     /// State of every wanted unit, and whether its file is the wanted one.
     pub units: BTreeMap<String, (ServiceState, bool)>,
     /// Units of ours that nobody wants.
@@ -110,6 +113,7 @@ pub fn observe(scene: &Scene<'_>, wanted: &Wanted) -> Result<Observed> {
         sysctls,
         files,
         stale_files,
+        manager: host.services.manager(),
         units,
         stale_units,
     })

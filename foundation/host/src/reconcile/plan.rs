@@ -6,7 +6,7 @@ use phantom_types::InterfaceName;
 
 use super::step::{Op, Step, StepAction, StepKind};
 use super::{Observed, ObservedInterface, Wanted, WantedInterface};
-use crate::{HostError, InForce, Marks, Result, Route, RouteKind, Rule, ServiceState, UfwRule};
+use crate::{HostError, InForce, Manager, Marks, Result, Route, RouteKind, Rule, ServiceState, UfwRule};
 
 /// The steps from what was observed to what is wanted, in an order that never opens what should be closed:
 ///
@@ -68,7 +68,7 @@ pub fn plan(marks: &Marks, observed: &Observed, wanted: &Wanted) -> Result<Vec<S
     add_routes(by_links, observed, wanted, &mut add);
     for (unit, running) in wanted.units.values() {
         let state = observed.units.get(&unit.name).map_or(ServiceState::Inactive, |unit| unit.0);
-        if *running == Some(true) && !is_up(state) {
+        if *running == Some(true) && !needs_no_start(observed, state) {
             add.push(Step::new(
                 StepKind::Service,
                 StepAction::Create,
@@ -256,6 +256,12 @@ fn plan_units(observed: &Observed, wanted: &Wanted, add: &mut Vec<Step>, delete:
 
 fn is_up(state: ServiceState) -> bool {
     matches!(state, ServiceState::Active | ServiceState::Starting)
+}
+
+/// Whether a service runs, or somebody is starting it. The built-in supervisor starts one within a call of the holder of
+/// the lock: one that is starting now has lost whoever started it, and nobody else would hear that it is ready.
+fn needs_no_start(observed: &Observed, state: ServiceState) -> bool {
+    state == ServiceState::Active || state == ServiceState::Starting && observed.manager == Manager::Systemd
 }
 
 fn route_text(route: &Route) -> String {

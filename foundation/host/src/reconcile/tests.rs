@@ -8,8 +8,8 @@ use phantom_types::{Backend, InterfaceName, PresharedKey, PrivateKey};
 use super::*;
 use crate::fake::FakeHost;
 use crate::{
-    Command, DeviceUpdate, Hook, Host, HostError, LinkChange, Match, PeerConfig, Restart, Route, RouteKind,
-    Rule, Unit, UnitKind, Verdict,
+    Command, DeviceUpdate, Hook, Host, HostError, LinkChange, Manager, Match, PeerConfig, Restart, Route,
+    RouteKind, Rule, ServiceState, Unit, UnitKind, Verdict,
 };
 
 mod leftovers;

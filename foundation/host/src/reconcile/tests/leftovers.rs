@@ -28,3 +28,27 @@ fn a_file_that_was_begun_to_be_written_goes_and_others_of_its_kind_stay() {
         assert!(!there(begun) && !there("/etc/wireguard/wg_main.conf") && there(full));
     });
 }
+
+/// systemd goes on with a start by itself; our own supervisor is whoever called.
+#[test]
+fn a_start_whose_caller_was_killed_is_begun_again_where_nobody_else_goes_on_with_it() {
+    for (manager, begun_again) in [(Manager::Builtin, true), (Manager::Systemd, false)] {
+        on_a_host(|scene, fake| {
+            fake.set_manager(manager);
+            let mut wanted = wanted(scene.host, scene.marks, Backend::Embedded, &[1]);
+            let run = Command { program: scene.host.programs.api.clone(), args: Vec::new() };
+            let kind = UnitKind::Daemon { run, after_start: None, after_stop: None };
+            let monitor = Unit { name: "monitor".into(), kind, ..unit(scene.host, Backend::Embedded) };
+            wanted.units.insert(monitor.name.clone(), (monitor, Some(true)));
+            bring(scene, &wanted).unwrap();
+            for name in ["wg-quick@wg_main", "monitor"] {
+                fake.service_is_starting(name);
+                let state = || scene.host.services.status(name).unwrap().state;
+                assert_eq!(state(), ServiceState::Starting);
+                assert_eq!(bring(scene, &wanted).unwrap() > 0, begun_again, "{name}");
+                assert_eq!(state() == ServiceState::Active, begun_again, "{name}");
+                assert_eq!(bring(scene, &wanted).unwrap(), 0, "{name}");
+            }
+        });
+    }
+}
