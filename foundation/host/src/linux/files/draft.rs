@@ -97,7 +97,11 @@ pub(super) fn remove_abandoned(place: &Path) -> io::Result<()> {
     let Some(entries) = super::absent_is_none(fs::read_dir(dir))? else { return Ok(()) };
     for entry in entries {
         let entry = entry?;
-        if is_draft_of(name, &entry.file_name()) && entry.file_type()?.is_file() {
+        if !is_draft_of(name, &entry.file_name()) {
+            continue;
+        }
+        // Where the directory does not tell, this is another look, and a live writer may have finished meanwhile.
+        if super::absent_is_none(entry.file_type())?.is_some_and(|kind| kind.is_file()) {
             remove_if_abandoned(&entry.path())?;
         }
     }
