@@ -10,6 +10,7 @@ mod services;
 mod tunnel;
 mod wireguard;
 
+pub(crate) use files::{DRAFT_DIGITS, place_of_draft};
 pub use files::{FileInfo, Files};
 pub use firewall::{
     Firewall, FirewallKind, FirewallQuery, FirewallReport, Hook, InForce, Match, Protocol, Ruleset,

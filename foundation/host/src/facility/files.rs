@@ -1,5 +1,7 @@
 //! Files.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::Result;
@@ -39,4 +41,16 @@ pub trait Files: Send + Sync {
     fn remove(&self, path: &Path) -> Result<()>;
     /// Removes a directory with all that is in it, not following links. One that is not there is no error.
     fn remove_dir(&self, dir: &Path) -> Result<()>;
+}
+
+/// How many hexadecimal digits are at the end of a draft's name.
+pub(crate) const DRAFT_DIGITS: usize = 16;
+
+/// The name of the file in whose place a file of this name is being written, if it is the name of such a draft
+/// ([`Files::write`]).
+pub(crate) fn place_of_draft(draft: &OsStr) -> Option<&OsStr> {
+    let rest = draft.as_bytes().strip_prefix(b".")?;
+    let (name, number) = rest.split_at_checked(rest.len().checked_sub(DRAFT_DIGITS + 1)?)?;
+    let is_number = number.strip_prefix(b".")?.iter().all(u8::is_ascii_hexdigit);
+    (is_number && !name.is_empty()).then(|| OsStr::from_bytes(name))
 }

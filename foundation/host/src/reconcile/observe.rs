@@ -8,6 +8,7 @@ use phantom_types::{Backend, InterfaceName};
 use zeroize::Zeroizing;
 
 use super::{Scene, Wanted, WantedFile};
+use crate::facility::place_of_draft;
 use crate::{
     Device, FileInfo, HostError, InForce, Link, LinkKind, Manager, Result, Route, Rule, ServiceState,
     UfwRules,
@@ -258,12 +259,8 @@ fn stale_files(scene: &Scene<'_>, wanted: &Wanted) -> Result<BTreeMap<PathBuf, V
 /// Whether a file has the name of one that is being written in the place of a file of ours, `.NAME.` and 16 hexadecimal
 /// digits ([`Files::write`](crate::Files::write)): whoever was killed at its beginning left it, without any mark yet.
 fn is_draft(scene: &Scene<'_>, wanted: &Wanted, path: &Path) -> Result<bool> {
-    let name = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_prefix('.'));
-    let Some((name, number)) = name.and_then(|name| name.rsplit_once('.')) else { return Ok(false) };
+    let Some(name) = path.file_name().and_then(place_of_draft) else { return Ok(false) };
     let file = path.with_file_name(name);
-    if number.len() != 16 || !number.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return Ok(false);
-    }
     if wanted.files.contains_key(&file) || wanted.kept_files.contains(&file) {
         return Ok(true);
     }

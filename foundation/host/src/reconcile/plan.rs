@@ -6,7 +6,9 @@ use phantom_types::InterfaceName;
 
 use super::step::{Op, Step, StepAction, StepKind};
 use super::{Observed, ObservedInterface, Wanted, WantedInterface};
-use crate::{HostError, InForce, Manager, Marks, Result, Route, RouteKind, Rule, ServiceState, UfwRule};
+use crate::{
+    HostError, InForce, Manager, Marks, Result, Route, RouteKind, Rule, ServiceState, UfwRule, Unit,
+};
 
 /// The steps from what was observed to what is wanted, in an order that never opens what should be closed:
 ///
@@ -67,8 +69,7 @@ pub fn plan(marks: &Marks, observed: &Observed, wanted: &Wanted) -> Result<Vec<S
     }
     add_routes(by_links, observed, wanted, &mut add);
     for (unit, running) in wanted.units.values() {
-        let state = observed.units.get(&unit.name).map_or(ServiceState::Inactive, |unit| unit.0);
-        if *running == Some(true) && !needs_no_start(observed, state) {
+        if *running == Some(true) && !needs_no_start(observed, unit) {
             add.push(Step::new(
                 StepKind::Service,
                 StepAction::Create,
@@ -260,8 +261,12 @@ fn is_up(state: ServiceState) -> bool {
 
 /// Whether a service runs, or somebody is starting it. The built-in supervisor starts one within a call of the holder of
 /// the lock: one that is starting now has lost whoever started it, and nobody else would hear that it is ready.
-fn needs_no_start(observed: &Observed, state: ServiceState) -> bool {
-    state == ServiceState::Active || state == ServiceState::Starting && observed.manager == Manager::Systemd
+fn needs_no_start(observed: &Observed, unit: &Unit) -> bool {
+    match observed.units.get(&unit.name) {
+        Some((ServiceState::Active, _)) => true,
+        Some((ServiceState::Starting, _)) => observed.manager == Manager::Systemd,
+        _ => false,
+    }
 }
 
 fn route_text(route: &Route) -> String {

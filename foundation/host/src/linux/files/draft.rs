@@ -10,10 +10,8 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag};
 
+use crate::facility::{DRAFT_DIGITS, place_of_draft};
 use crate::linux::misc::random_number;
-
-/// How many hexadecimal digits are at the end of a draft's name.
-const DIGITS: usize = 16;
 
 /// A new file beside the one whose place it takes. It is locked (`flock(2)`) for as long as its writer lives: whoever finds
 /// one without a lock knows that nobody will finish it. It is removed unless it was put in its place.
@@ -82,11 +80,12 @@ fn name_beside(name: &OsStr) -> io::Result<OsString> {
     let number = random_number().map_err(io::Error::other)?;
     let mut hidden = OsString::from(".");
     hidden.push(name);
-    hidden.push(format!(".{number:0DIGITS$x}"));
+    hidden.push(format!(".{number:0DRAFT_DIGITS$x}"));
     // NAME_MAX of limits.h; a name too long for its hidden twin is cut, the number at its end counts.
     let bytes = hidden.as_bytes();
     if bytes.len() > 255 {
-        hidden = OsString::from(format!(".{}", String::from_utf8_lossy(&bytes[bytes.len() - DIGITS - 1..])));
+        hidden =
+            OsString::from(format!(".{}", String::from_utf8_lossy(&bytes[bytes.len() - DRAFT_DIGITS - 1..])));
     }
     Ok(hidden)
 }
@@ -97,7 +96,7 @@ pub(super) fn remove_abandoned(place: &Path) -> io::Result<()> {
     let Some(entries) = super::absent_is_none(fs::read_dir(dir))? else { return Ok(()) };
     for entry in entries {
         let entry = entry?;
-        if !is_draft_of(name, &entry.file_name()) {
+        if place_of_draft(&entry.file_name()) != Some(name) {
             continue;
         }
         // Where the directory does not tell, this is another look, and a live writer may have finished meanwhile.
@@ -106,12 +105,6 @@ pub(super) fn remove_abandoned(place: &Path) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-fn is_draft_of(name: &OsStr, draft: &OsStr) -> bool {
-    let rest = draft.as_bytes().strip_prefix(b".").and_then(|rest| rest.strip_prefix(name.as_bytes()));
-    let number = rest.and_then(|rest| rest.strip_prefix(b"."));
-    number.is_some_and(|number| number.len() == DIGITS && number.iter().all(u8::is_ascii_hexdigit))
 }
 
 /// A writer that is about to lock it meanwhile finds it gone then, and makes another.

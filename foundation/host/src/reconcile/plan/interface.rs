@@ -8,9 +8,7 @@ use phantom_types::{Backend, InterfaceName};
 use super::{is_up, needs_no_start};
 use crate::reconcile::step::{Op, Step, StepAction, StepKind};
 use crate::reconcile::{Observed, ObservedInterface, WantedInterface, WantedPeer};
-use crate::{
-    Device, DeviceUpdate, HostError, LinkChange, LinkKind, Marks, Peer, PeerConfig, Result, ServiceState,
-};
+use crate::{Device, DeviceUpdate, HostError, LinkChange, LinkKind, Marks, Peer, PeerConfig, Result};
 
 /// Room for the steps that come after those of peers.
 const OTHERS: usize = 32;
@@ -27,8 +25,7 @@ pub(super) fn plan(
     if !now.ours && wanted.running {
         return Err(HostError::Foreign { object: format!("interface {name}") });
     }
-    let state = observed.units.get(&wanted.unit.name).map_or(ServiceState::Inactive, |unit| unit.0);
-    let unit_up = is_up(state);
+    let unit_up = observed.units.get(&wanted.unit.name).is_some_and(|unit| is_up(unit.0));
     let kind = now.link.as_ref().map(|link| match link.kind {
         LinkKind::WireGuard => Some(Backend::Kernel),
         LinkKind::Tun => Some(Backend::Embedded),
@@ -56,7 +53,7 @@ pub(super) fn plan(
     if wanted.backend == Backend::Kernel && !fits {
         add.push(Step::new(StepKind::Link, StepAction::Create, name, Op::CreateLink(name.clone())));
     }
-    let starts = !needs_no_start(observed, state) || restart || silent;
+    let starts = !needs_no_start(observed, &wanted.unit) || restart || silent;
     if starts {
         let op = Op::StartInterface(Box::new(wanted.unit.clone()));
         add.push(Step::new(StepKind::Service, StepAction::Create, &wanted.unit.name, op));
