@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use phantom_tests::{is_root, skip};
 
-use super::{World, backend, installed, programs};
+use super::{At, World, backend, installed, programs};
 
 /// Set inside the namespaces.
 const INSIDE: &str = "PHANTOM_TEST_WORLD";
@@ -27,7 +27,9 @@ for d in /etc/wireguard /etc/sysctl.d; do
   [ -w $d ] || [ ! -e $d ] || mount -t tmpfs -o mode=755 world $d # an ordinary user may not write to what is below
 done
 find /etc \( -name '*phantom*' -o -name '*wg_main*' \) -prune -exec rm -rf {} + 2>/dev/null || true
-mkdir /mnt/opt; mount --rbind /opt /mnt/opt; mount -t tmpfs -o mode=755 world /opt
+mkdir /mnt/opt; mount --rbind /opt /mnt/opt
+[ ! -w /mnt/opt ] || mount -o remount,bind,ro /mnt/opt # likewise
+mount -t tmpfs -o mode=755 world /opt
 for d in /mnt/opt/*; do
   [ "$d" = /mnt/opt/phantom-wg ] || [ ! -e "$d" ] || ln -s "$d" /opt/
 done
@@ -187,6 +189,7 @@ fn a_server_of_this_machine_is_not_seen() {
     in_world_beside_a_server("world::enter::a_server_of_this_machine_is_not_seen", |world| {
         assert_eq!(world.sh("ls -A /etc/wireguard; find /etc/sysctl.d -name '*phantom*'"), "");
         assert_eq!(world.sh("ls -A /opt; cat /mnt/opt/phantom-wg/data/phantom.db"), "of this machine\n");
+        assert!(!world.try_at(At::Server, "touch /mnt/opt/phantom-wg/data/phantom.db").status.success());
         world.setup();
         assert_eq!(world.ok(&["core", "list_clients"])["total"], 0);
         world.in_sync();
