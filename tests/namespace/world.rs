@@ -12,12 +12,13 @@ mod enter;
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::OnceLock;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, setns};
 use serde_json::Value;
+
+pub(crate) use phantom_tests::programs;
 
 pub(crate) use self::enter::{in_rootless_world, in_world, in_world_with, note};
 use crate::ping::ping;
@@ -34,31 +35,6 @@ pub(crate) fn long() -> bool {
 
 pub(crate) fn installed(program: &str) -> bool {
     ["/usr/sbin", "/usr/bin", "/sbin", "/bin"].iter().any(|dir| Path::new(dir).join(program).exists())
-}
-
-/// The folder of the programs under test: `PHANTOM_BIN_DIR`, else built now.
-pub(crate) fn programs() -> PathBuf {
-    static DIR: OnceLock<PathBuf> = OnceLock::new();
-    if let Some(dir) = std::env::var_os("PHANTOM_BIN_DIR") {
-        return dir.into();
-    }
-    DIR.get_or_init(|| {
-        // One after the other, so that the programs under test are built without the tests' features.
-        phantom_tests::build(&["-p", "phantom-tests", "--bins"]);
-        let packages = [
-            "phantom-api",
-            "phantom-device",
-            "phantom-tunnel",
-            "phantom-multihop",
-            "phantom-casper",
-            "phantom-factory-reset",
-            "phantom-cli",
-        ];
-        let words: Vec<&str> =
-            packages.iter().flat_map(|package| ["-p", package]).chain(["--bins"]).collect();
-        phantom_tests::build(&words)
-    })
-    .clone()
 }
 
 /// The WireGuard implementation under test.

@@ -21,7 +21,7 @@ pub use database::{dump_database, dump_tree};
 pub use disk::OnDisk;
 pub use document::{Block, Document, calls, repository};
 pub use golden::{golden_dir, read_golden, read_golden_json, same_as_golden};
-pub use program::{Program, Run, build, is_root, skip};
+pub use program::{Program, Run, is_root, programs, skip};
 pub use screen::{Spot, read_qr};
 pub use server::{SERVER_IP, Server};
 pub use text::{Said, Template, Texts};

@@ -4,7 +4,6 @@ use std::ffi::{OsStr, OsString};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
 
 use crate::Answer;
 
@@ -18,19 +17,16 @@ pub fn skip(test: &str, why: &str) {
     let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {why}");
 }
 
-/// Builds what cargo is told to, with the profile and the target directory of this test, and gives the folder of the
-/// programs. It is never a program of an older build.
-pub fn build(arguments: &[&str]) -> PathBuf {
-    let this = std::env::current_exe().unwrap();
-    let dir = this.parent().and_then(Path::parent).expect("tests lie in <profile>/deps").to_owned();
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let profile = if dir.ends_with("release") { &["--release"][..] } else { &[] };
-    let mut command = Command::new(cargo);
-    command.current_dir(env!("CARGO_MANIFEST_DIR")).arg("build").arg("--quiet").args(profile).args(arguments);
-    command.env("CARGO_TARGET_DIR", dir.parent().expect("a profile lies in the target directory"));
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    dir
+/// The folder of the programs under test, which `PHANTOM_BIN_DIR` names. Nothing is built here: a test that starts cargo
+/// would hold up all others, and test a program of other features.
+///
+/// # Panics
+/// When the variable is missing: programs that happen to lie somewhere may be of an older build.
+pub fn programs() -> PathBuf {
+    let dir = std::env::var_os("PHANTOM_BIN_DIR");
+    let advice = "PHANTOM_BIN_DIR names no folder with the programs under test: run `cargo xtask test --only NAME`, \
+                  where NAME is this test or its program";
+    dir.map(PathBuf::from).expect(advice)
 }
 
 /// A program of this project.
@@ -51,26 +47,17 @@ pub struct Run {
 }
 
 impl Program {
-    /// `phantom-api`, built now.
+    /// `phantom-api`.
     pub fn api() -> Self {
-        static DIR: OnceLock<PathBuf> = OnceLock::new();
-        Self(DIR.get_or_init(|| build(&["-p", "phantom-api", "--bins"])).join("phantom-api"))
+        Self::of("phantom-api")
     }
-    /// An example of `phantom-api`, built now.
+    /// An example of `phantom-api`.
     pub fn example(name: &str) -> Self {
-        static DIR: OnceLock<PathBuf> = OnceLock::new();
-        let dir = DIR.get_or_init(|| build(&["-p", "phantom-api", "--examples", "--features", "fake"]));
-        Self(dir.join("examples").join(name))
+        Self(programs().join("examples").join(name))
     }
-    /// Another program of the system: from the folder that `PHANTOM_BIN_DIR` names, else built now.
+    /// A program of the system.
     pub fn of(name: &str) -> Self {
-        static DIR: OnceLock<PathBuf> = OnceLock::new();
-        let built = || {
-            let packages = ["phantom-api", "phantom-tunnel", "phantom-casper", "phantom-factory-reset"];
-            let words: Vec<&str> = packages.iter().flat_map(|name| ["-p", name]).chain(["--bins"]).collect();
-            std::env::var_os("PHANTOM_BIN_DIR").map_or_else(|| build(&words), PathBuf::from)
-        };
-        Self(DIR.get_or_init(built).join(name))
+        Self(programs().join(name))
     }
     /// A copy of a program in a folder, for everybody to start.
     ///

@@ -1,7 +1,7 @@
 #!/bin/bash
-# build.sh SUITE DIR TOOLS MIRROR [SECURITY]: makes in DIR the root disks of a small Debian server, with and without TOOLS
-# (packages), and a kernel and an initrd that start them, from these mirrors. Run by `cargo xtask vm build`, as root, on
-# Debian 12 or 13.
+# build.sh SUITE DIR TOOLS MIRROR [SECURITY]: makes in DIR the root file systems of a small Debian server, with and without
+# TOOLS (packages), as disks for virtual machines and as folders for containers, and a kernel and an initrd that start the
+# disks, from these mirrors. Run by `cargo xtask lab build`, as root, on Debian 12 or 13.
 set -euo pipefail
 suite=$1 dir=$2 tools=$3 mirror=$4 security=${5:-}
 here=$(cd "$(dirname "$0")" && pwd)
@@ -114,6 +114,9 @@ disk() {
   mke2fs -qF -t ext4 -O ^has_journal -m 0 -d "$root" "$work/$1"
   zstd -q -3 -T0 "$work/$1" -o "$dir/$1.pristine"
   rm "$work/$1"
+  # Containers run on this machine's kernel, which loads no modules of another.
+  mkdir "$dir/$1.root"
+  tar -c -C "$root" --exclude=./usr/lib/modules . | tar -x -p -C "$dir/$1.root"
 }
 disk bare
 # Installed services wait for an administrator, as in the bare image.

@@ -6,17 +6,15 @@
 
 mod notices;
 mod tarball;
-mod tool;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-
-pub(crate) use tool::cargo_deb;
 
 use crate::command::Cmd;
 use crate::contents::{PROGRAMS, RESET};
 use crate::packages;
 use crate::problem::{Context as _, Result};
+use crate::tool;
 use crate::words::Words;
 use crate::workspace;
 
@@ -94,7 +92,7 @@ impl Stage {
     /// cargo-deb.
     fn package(&self, version: Option<&str>, more: &[&str], to: &Path) -> Result {
         let version = version.into_iter().flat_map(|version| ["--deb-version", version]);
-        let command = Cmd::new(cargo_deb()?).dir(workspace::root());
+        let command = Cmd::new(tool::DEB.program()?).dir(workspace::root());
         let command =
             command.args(["--quiet", "--no-build", "--no-strip", "-p", "phantom-api", "-o"]).arg(to);
         let command = command.args(version).args(more);

@@ -3,59 +3,73 @@
 #[cfg(test)]
 mod edges;
 mod tidy;
+mod unused;
+
+use std::time::Instant;
 
 use crate::command::Cmd;
 use crate::problem::{Problem, Result};
+use crate::tool;
 use crate::words::Words;
-use crate::workspace::cargo;
+use crate::workspace::{self, cargo};
 use crate::{generate, test};
+
+/// What the checks are called as a part of a run.
+pub(crate) const PART: &str = "lint";
 
 /// One check: its name, and what it runs.
 struct Check {
     name: &'static str,
     run: fn() -> Result,
+    /// The tests have it too.
+    is_test: bool,
+}
+
+const fn check(name: &'static str, run: fn() -> Result) -> Check {
+    Check { name, run, is_test: false }
 }
 
 const CHECKS: &[Check] = &[
-    Check { name: "format", run: || cargo().args(["fmt", "--all", "--check"]).run() },
-    Check {
-        name: "clippy, all features",
-        run: || clippy(&["--workspace", "--all-targets", "--all-features"]),
-    },
-    Check { name: "clippy, no features", run: || clippy(&["-p", "phantom-api", "--no-default-features"]) },
-    Check { name: "documentation", run: documentation },
-    Check { name: "generated files", run: generated },
-    Check { name: "house rules", run: tidy::run },
-    Check { name: "crates and their edges", run: edges },
+    check("format", || cargo().args(["fmt", "--all", "--check"]).quiet()),
+    check("house rules", tidy::run),
+    check("unused dependencies", unused::run),
+    check("generated files", generated),
+    check("clippy, all features", || clippy(&["--workspace", "--all-targets", "--all-features"])),
+    check("clippy, no features", || clippy(&["-p", "phantom-api", "--no-default-features"])),
+    check("documentation", documentation),
+    Check { name: "crates and their edges", run: edges, is_test: true },
 ];
 
 /// Runs every check and closes with the line that `test` closes with.
-pub(crate) fn run(words: Words) -> Result<bool> {
+pub(crate) fn run(mut words: Words) -> Result<bool> {
+    let beside_tests = words.flag("--beside-tests");
     words.end()?;
-    let mut tally = test::Tally::default();
-    for check in CHECKS {
-        println!("== {}", check.name);
-        tally.record(check.name, (check.run)());
-    }
-    println!("== licences, bans, advisories");
-    match deny() {
-        None => {
-            tally
-                .skip("licences, bans, advisories", "cargo-deny is not installed (cargo install cargo-deny)");
+    let mut failed = 0;
+    let checks = CHECKS.iter().filter(|check| !(beside_tests && check.is_test));
+    let mut count = 0;
+    for check in checks {
+        let start = Instant::now();
+        let result = (check.run)();
+        count += 1;
+        match result {
+            Ok(()) => println!("ok {} ({} s)", check.name, start.elapsed().as_secs()),
+            Err(problem) => {
+                failed += 1;
+                println!("FAIL {}\n{problem}", check.name);
+            }
         }
-        Some(result) => tally.record("licences, bans, advisories", result),
     }
-    tally.close();
-    Ok(tally.is_good())
+    println!("{} passed, {failed} failed, 0 skipped", count - failed);
+    Ok(failed == 0)
 }
 
 fn clippy(words: &[&str]) -> Result {
-    cargo().args(["clippy", "--quiet"]).args(words).args(["--", "-D", "warnings"]).run()
+    cargo().args(["clippy", "--quiet"]).args(words).args(["--", "-D", "warnings"]).quiet()
 }
 
 fn documentation() -> Result {
     let command = cargo().args(["doc", "--quiet", "--workspace", "--all-features", "--no-deps"]);
-    command.env("RUSTDOCFLAGS", "-D warnings").run()
+    command.env("RUSTDOCFLAGS", "-D warnings").quiet()
 }
 
 fn generated() -> Result {
@@ -65,23 +79,24 @@ fn generated() -> Result {
 
 /// The test in `lint/edges.rs`, which `cargo test` runs too.
 fn edges() -> Result {
-    cargo().args(["test", "--quiet", "-p", "xtask", "--bin", "xtask", "lint::edges"]).run()
+    cargo().args(["test", "--quiet", "-p", "xtask", "--bin", "xtask", "lint::edges"]).quiet()
 }
 
-/// `None` without cargo-deny. The advisories are those of the last download; without one they are left out.
-fn deny() -> Option<Result> {
-    if !Cmd::new("cargo-deny").arg("--version").succeeds() {
-        return None;
-    }
-    let deny =
-        |words: &[&str]| cargo().args(["deny", "--offline", "--all-features", "check"]).args(words).run();
-    let base = deny(&["licenses", "bans", "sources"]);
+/// Licences, bans and sources of all dependencies, and the advisories of the last download where there is one.
+pub(crate) fn licences(tally: &mut test::Tally) -> Result {
+    let program = tool::DENY.program()?;
+    let deny = |words: &[&str]| {
+        let command =
+            Cmd::new(&program).dir(workspace::root()).args(["--offline", "--all-features", "check"]);
+        command.args(words).quiet()
+    };
+    tally.record("licences, bans, sources", deny(&["licenses", "bans", "sources"]));
     let home = std::env::var_os("CARGO_HOME").map(Into::into);
     let home = home.or_else(|| std::env::home_dir().map(|home| home.join(".cargo")));
-    let downloaded = home.is_some_and(|home: std::path::PathBuf| home.join("advisory-dbs").is_dir());
-    if !downloaded {
-        println!("advisories: left out, since none have been downloaded (cargo deny fetch)");
-        return Some(base);
+    if home.is_some_and(|home: std::path::PathBuf| home.join("advisory-dbs").is_dir()) {
+        tally.record("advisories", deny(&["advisories"]));
+    } else {
+        tally.skip("licences: advisories", "none have been downloaded (cargo deny fetch)");
     }
-    Some(base.and_then(|()| deny(&["advisories"])))
+    Ok(())
 }

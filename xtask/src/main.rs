@@ -10,14 +10,15 @@ mod command;
 mod contents;
 mod dist;
 mod generate;
+mod lab;
 mod lint;
 mod packages;
 mod pictures;
 mod problem;
 mod quickstart;
 mod test;
+mod tool;
 mod uninstall;
-mod vm;
 mod words;
 mod workspace;
 
@@ -36,14 +37,14 @@ For everybody:
     --no-proof         do not prove it
   uninstall          remove what quickstart installed; the stored state stays
     --purge            the stored state too, and the Debian packages that quickstart installed
-  test               run every test
-    --vm               also in a virtual machine, on Debian's kernel with its own WireGuard and systemd
-    --vm-only          nowhere else
-    --quick | --long   leave out what takes long | add what takes minutes
-    --suite S          release in the virtual machine: bookworm (default), trixie
-    --only PART        only fuzz or source (which --long adds), or this part of the virtual machine's, as in
-                       server, quickstart, newcomer, package, package-ufw, namespace-repair,
-                       namespace (all parts of it)
+  test               prove a change: the sources' checks, all tests of this machine, and Debian servers
+                     in containers and virtual machines
+    --quick            without the checks and the servers
+    --turn N           with the part of another commit's turn
+    --only NAME        one part: a test program (namespace, suite), the tests of a crate (tunnel), the tests
+                       with NAME in their names, lint, or a server (container:server, vm:repair)
+    --long             everything, part by part; what the record has for this commit is not run again.
+                       With --only, one of its parts
 
 For developers:
   lint               format, clippy, documentation, generated files, house rules, licences
@@ -53,11 +54,14 @@ For developers:
     --only WORD        only the parts whose name contains the word
   dist               make the Debian package and the tarball, in target/dist
     --out DIR          in another folder
-  vm build           build the virtual machine's image now (otherwise done when first needed)
-  vm run -- CMD      run a command in a fresh virtual machine
-    --suite S          as above
+  lab build          build the image of the tests' servers now (otherwise done when first needed)
+  lab run -- CMD     run a command in a fresh Debian server
+    --in emulator      with Debian's own kernel, in place of a container on this one's
+    --suite S          another release of Debian: trixie
     --image bare       a server as delivered, in place of one with the test tools
     --copy DIR         a folder that is to be /job in it
+    --output DIR       where /out, the journal and the console's text go
+    --time SECONDS     how long it may take (600)
 ";
 
 fn main() -> ExitCode {
@@ -72,7 +76,7 @@ fn main() -> ExitCode {
         "pictures" => pictures::run(words),
         "bench" => bench::run(words),
         "dist" => dist::run(words),
-        "vm" => vm::run(words),
+        "lab" => lab::run(words),
         // The far sides of quickstart's proof and the inside of bench: this program in another namespace.
         quickstart::CLIENT_SIDE => quickstart::client_side(),
         quickstart::INTERNET_SIDE => quickstart::internet_side(words),

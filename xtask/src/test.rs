@@ -1,22 +1,35 @@
-//! `test`: every test there is, counted.
+//! `test`: the proof of a change, and in the long mode of everything.
 
+mod build;
+mod count;
 mod fuzz;
-mod machine;
+mod here;
+mod long;
 mod nginx;
+mod pool;
+mod record;
+mod servers;
+mod skips;
 mod source;
 mod tally;
+mod turn;
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::time::Instant;
 
+pub(crate) use record::Record;
+pub(crate) use skips::Skips;
 pub(crate) use tally::Tally;
 
-use crate::command::{Cmd, find_program, is_root};
+use self::build::Built;
+use self::here::Choice;
+use self::pool::Task;
+use self::servers::{Server, When};
+use crate::command::Cmd;
+use crate::lab::{self, Place, Suite};
+use crate::lint;
 use crate::packages::{self, Need};
-use crate::problem::{Context as _, Result};
-use crate::vm::{Suite, image};
+use crate::problem::{Context as _, Problem, Result};
 use crate::words::Words;
-use crate::workspace::{self, cargo};
 
 /// What the tests call beside the programs of this project: foreign WireGuard, firewalls, clients and servers.
 const NEEDS: &[Need] = &[
@@ -47,163 +60,144 @@ const NEEDS: &[Need] = &[
     Need::program("fish", "fish"),
 ];
 
-/// How much of the tests is run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Extent {
-    /// `PHANTOM_TEST_QUICK=1`: tests leave out what takes long.
-    Quick,
-    Normal,
-    /// `PHANTOM_TEST_LONG=1`: tests go on for minutes.
-    Long,
-}
-
-impl Extent {
-    /// The variable by which tests know it.
-    pub(crate) fn variable(self) -> Option<&'static str> {
-        match self {
-            Self::Quick => Some("PHANTOM_TEST_QUICK"),
-            Self::Normal => None,
-            Self::Long => Some("PHANTOM_TEST_LONG"),
-        }
-    }
-}
-
 pub(crate) fn run(mut words: Words) -> Result<bool> {
-    let extent = match (words.flag("--quick"), words.flag("--long")) {
-        (_, true) => Extent::Long,
-        (true, false) => Extent::Quick,
-        (false, false) => Extent::Normal,
-    };
+    let start = Instant::now();
+    let (quick, long) = (words.flag("--quick"), words.flag("--long"));
     let only = words.value("--only")?;
-    // Parts that need nothing of what the others build.
-    let apart: Option<fn(&mut Tally) -> Result> = match only.as_deref() {
-        Some("fuzz") => Some(fuzz::run),
-        Some("source") => Some(source::run),
-        _ => None,
-    };
-    let only_vm = words.flag("--vm-only") || (only.is_some() && apart.is_none());
-    let suites = suites(&mut words, extent, only_vm)?;
+    let turn =
+        words.value("--turn")?.map(|text| text.parse().context("--turn wants a number")).transpose()?;
     words.end()?;
+    if long {
+        return long::run(only.as_deref(), start);
+    }
+    prepare()?;
     let mut tally = Tally::default();
-    if let Some(run) = apart {
-        run(&mut tally)?;
-        tally.close();
-        return Ok(tally.is_good());
+    match only {
+        Some(name) => one(&name, start, &mut tally)?,
+        None => change(quick, turn, start, &mut tally)?,
     }
-    if let Err(problem) = packages::ensure(packages::BUILD).and_then(|_| packages::ensure(NEEDS)) {
-        // Tests that miss a program say so and are counted as skipped.
-        println!("{problem}");
-    }
-    let programs = programs()?;
-    if !only_vm {
-        tally.part("this machine");
-        if let Err(problem) = on_this_machine(&programs, extent, &mut tally) {
-            tally.fail("cargo test", &problem.to_string());
-        }
-    }
-    if extent == Extent::Long && !only_vm {
-        if let Err(problem) = fuzz::run(&mut tally) {
-            tally.fail("fuzz targets", &problem.to_string());
-        }
-        if let Err(problem) = source::run(&mut tally) {
-            tally.fail("from source", &problem.to_string());
-        }
-    }
-    for suite in suites {
-        let name = format!("virtual machine of {suite}");
-        // A machine without the emulator or without Debian's packages at hand cannot have the virtual one.
-        if let Err(problem) = image::fetch(suite) {
-            tally.skip(&name, &problem.to_string());
-            continue;
-        }
-        let only = only.as_deref();
-        let result =
-            image::freeze(suite).and_then(|()| machine::run(suite, &programs, extent, only, &mut tally));
-        if let Err(problem) = result {
-            tally.fail(&name, &problem.to_string());
-        }
-    }
-    tally.close();
+    tally.close(&Skips::read()?);
     Ok(tally.is_good())
 }
 
-/// In which releases of Debian the tests are repeated.
-fn suites(words: &mut Words, extent: Extent, only_vm: bool) -> Result<Vec<Suite>> {
-    let named = words.value("--suite")?;
-    let wanted = words.flag("--vm") || only_vm || named.is_some();
-    Ok(match named {
-        Some(name) => vec![name.parse()?],
-        None if wanted && extent == Extent::Long => vec![Suite::Bookworm, Suite::Trixie],
-        None if wanted => vec![Suite::Bookworm],
-        None => Vec::new(),
-    })
+/// What a build and the tests need of Debian. What cannot be had is a failure.
+fn prepare() -> Result {
+    packages::ensure(packages::BUILD)?;
+    packages::ensure(NEEDS)?;
+    Ok(())
 }
 
-/// The folder of the programs under test: built without what tests add to the crates, and out of the way of the builds
-/// that `cargo test` makes.
-fn programs() -> Result<PathBuf> {
-    let dir = workspace::target_dir()?.join("tested");
-    fs::create_dir_all(&dir).context(dir.display())?;
-    let builds = [
-        "build -p phantom-tests --bins",
-        "build -p phantom-api -p phantom-device -p phantom-tunnel -p phantom-multihop --bins",
-        "build -p phantom-casper -p phantom-factory-reset -p phantom-cli --bins",
-    ];
-    for words in builds {
-        for program in workspace::build(words.split(' '))? {
-            let copy = dir.join(&program.target);
-            let _ = fs::remove_file(&copy); // one that is running cannot be written to
-            fs::copy(&program.path, &copy).context(copy.display())?;
+/// The proof of a change: the sources' checks, all tests of this machine, and servers.
+fn change(quick: bool, turn: Option<usize>, start: Instant, tally: &mut Tally) -> Result {
+    let servers = if quick { Vec::new() } else { of_a_change(turn)? };
+    if !quick {
+        stale(tally)?;
+    }
+    let built = build_beside_images(&servers, Built::everything, start, tally)?;
+    let mut tasks = here::tasks(built.tests(), &built, Choice::default())?;
+    tasks.extend(servers::tasks(&servers, &built)?);
+    if !quick {
+        tasks.push(lint_task(&built)?);
+    }
+    here::keep_times(pool::run(tasks, start, tally))
+}
+
+/// The servers of each change, those that changed paths force, and the one whose turn it is.
+fn of_a_change(turn: Option<usize>) -> Result<Vec<(&'static Server, Suite)>> {
+    let forced = turn::forced();
+    let by_turn: Vec<_> =
+        servers::all().filter(|(server, suite)| server.when(*suite) == When::Turn).collect();
+    let turn = turn.map_or_else(turn::of_head, Ok)? % by_turn.len();
+    let (mine, suite) = by_turn[turn];
+    println!("By turn, {turn} of {}: {} (`--turn {turn}` repeats it)", by_turn.len(), mine.part(suite));
+    let wanted = |(server, suite): &(&'static Server, Suite)| {
+        let part = server.part(*suite);
+        server.when(*suite) == When::Always || part == by_turn[turn].0.part(by_turn[turn].1) || {
+            let hit = forced.contains(&&*part);
+            if hit {
+                println!("Forced by a changed path: {part}");
+            }
+            hit
         }
-    }
-    Ok(dir)
+    };
+    Ok(servers::all().filter(wanted).collect())
 }
 
-/// `cargo test` of everything; its lines go to the terminal as far as they say something.
-fn on_this_machine(programs: &Path, extent: Extent, tally: &mut Tally) -> Result {
-    let mut command = cargo().args(["test", "--workspace", "--all-features", "--no-fail-fast"]);
-    command =
-        command.env("PHANTOM_BIN_DIR", programs).env("PHANTOM_DEVICE", programs.join("phantom-wg-device"));
-    if let Some(variable) = extent.variable() {
-        command = command.env(variable, "1");
-    }
-    if let Some(runner) = privileged_runner() {
-        let target =
-            format!("CARGO_TARGET_{}_RUNNER", workspace::host_triple()?.to_uppercase().replace('-', "_"));
-        command = command.env(target, runner);
-    }
-    // Most of them wait: for handshakes, for what a monitor notices, for what must not arrive.
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let command = command.env("RUST_TEST_THREADS", (2 * cores + 2).to_string());
-    // Passed tests too may have said that they were skipped.
-    let mut command = command.args(["--", "--show-output"]);
-    match nginx::program() {
-        Ok(program) => command = command.env("PHANTOM_NGINX", program),
-        // The tests that would need it say so.
-        Err(problem) => println!("{problem}"),
-    }
-    let before = tally.failures();
-    let status = command.stream(|line| tally.line(line))?;
-    if !status.success() && tally.failures() == before {
-        tally.fail("cargo test", &status.to_string());
+/// Parts of the long mode that have not run for too long count as skipped.
+fn stale(tally: &mut Tally) -> Result {
+    let record = Record::read()?;
+    for part in long::parts() {
+        if let Some(why) = record.stale(&part) {
+            tally.skip(&format!("long: {part}"), &why);
+        }
     }
     Ok(())
 }
 
-/// What test programs are started with so that they may make network namespaces; nothing for root.
-fn privileged_runner() -> Option<&'static str> {
-    if is_root() {
-        return None;
+/// Builds while the images of servers are made, which mostly wait for a mirror.
+fn build_beside_images(
+    servers: &[(&'static Server, Suite)],
+    build: impl FnOnce() -> Result<Built>,
+    start: Instant,
+    tally: &mut Tally,
+) -> Result<Built> {
+    let mut places: Vec<(Place, Suite)> = Vec::new();
+    for (server, suite) in servers {
+        if !places.contains(&(server.place(), *suite)) {
+            places.push((server.place(), *suite));
+        }
     }
-    if Cmd::line("sudo -n true").succeeds() {
-        return Some("sudo -n -E");
+    std::thread::scope(|scope| {
+        let images = scope.spawn(move || {
+            // A server's own task says what is wrong with its image.
+            let done = places.into_iter().all(|(place, suite)| lab::prepare(place, suite).is_ok());
+            (done, start.elapsed())
+        });
+        let from = start.elapsed();
+        let result = build();
+        tally.spent("build", from, start.elapsed());
+        if let Ok((true, end)) = images.join() {
+            tally.spent("images", from, end);
+        }
+        result
+    })
+}
+
+/// The checks of the sources, at idle priority: they compile what no test needs, while the tests wait.
+fn lint_task(built: &Built) -> Result<Task> {
+    let this = std::env::current_exe().context("this program")?;
+    let docs = built.program("phantom-docs")?.path.clone();
+    let command = Cmd::line("chrt --idle 0").arg(this).args(["lint", "--beside-tests"]);
+    let command = command.env("PHANTOM_DOCS", docs);
+    let run = Box::new(move |line: &mut dyn FnMut(&str)| Ok(command.stream(line)?.code().unwrap_or(-1)));
+    let part = lint::PART.to_owned();
+    Ok(Task { name: part.clone(), part, slots: 0, expected: 9999.0, run, harness: false })
+}
+
+/// One part, one test program, or the tests with a word in their names.
+fn one(name: &str, start: Instant, tally: &mut Tally) -> Result {
+    if name == lint::PART {
+        let built = Built::some(&[])?;
+        pool::run(vec![lint_task(&built)?], start, tally);
+        return Ok(());
     }
-    // Root in a user namespace of one's own: enough for namespaces, links, rules and nft, not for /etc.
-    let own = "unshare --map-root-user --net --mount";
-    if find_program("unshare").is_some() && Cmd::line(own).arg("true").succeeds() {
-        println!("Not root: tests run in a user namespace; those that need more say so.");
-        return Some(own);
+    let servers: Vec<_> = servers::all().filter(|(server, suite)| server.part(*suite) == name).collect();
+    if let Some((server, _)) = servers.first() {
+        let target = server.program().map(|program| ["--test", program]);
+        let targets: Vec<&str> = target.into_iter().flatten().collect();
+        let built = build_beside_images(&servers, || Built::some(&targets), start, tally)?;
+        pool::run(servers::tasks(&servers, &built)?, start, tally);
+        return Ok(());
     }
-    println!("Not root, and no user namespaces: tests that need the network are skipped.");
-    None
+    if name.starts_with("vm:") || name.starts_with("container:") {
+        let all: Vec<_> = servers::all().map(|(server, suite)| server.part(suite)).collect();
+        return Err(Problem::new(format!("there is no part {name}; there are {}", all.join(", "))));
+    }
+    let (built, choice) = build::of_name(name)?;
+    let tests = built.tests().filter(|test| choice.is_some() || build::is_named(test, name));
+    let tasks = here::tasks(tests, &built, Choice { words: choice, ..Choice::default() })?;
+    if tasks.is_empty() {
+        return Err(Problem::new(format!("no part, no test program and no test is called {name}")));
+    }
+    here::keep_times(pool::run(tasks, start, tally))
 }

@@ -1,11 +1,13 @@
 //! The workspace: where it lies, and what cargo builds in it.
 
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use serde_json::Value;
 
-use crate::command::{Cmd, lines};
+use crate::command::{Cmd, is_root, lines};
 use crate::problem::{Context as _, Problem, Result};
 
 /// The folder of the workspace's `Cargo.toml`: where cargo runs this from, else where it was built.
@@ -36,6 +38,30 @@ pub(crate) fn target_dir() -> Result<PathBuf> {
         .context("cargo metadata names no target directory")
 }
 
+/// The folder of what is kept between checkouts: images, tools, what cargo has built for `.ci/run`. Programs out of it run
+/// as root, so that it must belong to the caller and let nobody else in.
+///
+/// `PHANTOM_KEPT` names another one.
+pub(crate) fn kept() -> Result<PathBuf> {
+    let named = std::env::var_os("PHANTOM_KEPT").map(PathBuf::from);
+    let home = || std::env::home_dir().map(|home| home.join(".cache/phantom-wg-kept"));
+    let usual = || if is_root() { Some(PathBuf::from("/var/cache/phantom-wg-kept")) } else { home() };
+    let dir = named.or_else(usual).context("there is no home folder: PHANTOM_KEPT may name one")?;
+    fs::create_dir_all(dir.parent().unwrap_or(Path::new("/"))).context(dir.display())?;
+    if let Err(error) = fs::DirBuilder::new().mode(0o700).create(&dir)
+        && error.kind() != std::io::ErrorKind::AlreadyExists
+    {
+        return Err(error).context(dir.display());
+    }
+    let info = fs::symlink_metadata(&dir).context(dir.display())?;
+    let own = fs::metadata("/proc/self").context("/proc/self")?.uid();
+    if !info.is_dir() || info.uid() != own || info.mode() & 0o077 != 0 {
+        let text = "is no folder that belongs to this user alone (mode 0700): remove it, or name another in PHANTOM_KEPT";
+        return Err(Problem::new(format!("{} {text}", dir.display())));
+    }
+    Ok(dir)
+}
+
 /// A program or a test that cargo has built.
 #[derive(Clone, Debug)]
 pub(crate) struct Artifact {
@@ -47,6 +73,8 @@ pub(crate) struct Artifact {
     pub(crate) kind: String,
     /// It is a test binary.
     pub(crate) test: bool,
+    /// The folder of its package.
+    pub(crate) dir: PathBuf,
     /// The file.
     pub(crate) path: PathBuf,
 }
@@ -134,6 +162,7 @@ fn artifact(line: &str) -> Option<Artifact> {
         target: message["target"]["name"].as_str()?.to_owned(),
         kind: message["target"]["kind"][0].as_str()?.to_owned(),
         test: message["profile"]["test"].as_bool()?,
+        dir: Path::new(message["manifest_path"].as_str()?).parent()?.to_owned(),
         path,
     })
 }
@@ -146,7 +175,7 @@ mod tests {
     fn both_forms_of_package_ids_are_read() {
         let line = |id: &str| {
             format!(
-                r#"{{"package_id":"{id}","target":{{"name":"t","kind":["bin"]}},"profile":{{"test":false}},"executable":"/x/t"}}"#
+                r#"{{"package_id":"{id}","manifest_path":"/w/Cargo.toml","target":{{"name":"t","kind":["bin"]}},"profile":{{"test":false}},"executable":"/x/t"}}"#
             )
         };
         let short = artifact(&line("path+file:///w/phantom-api#0.1.0")).unwrap();

@@ -33,10 +33,6 @@ pub(super) fn with_exits_and(
     first: impl FnOnce(&World) -> bool,
     body: impl FnOnce(&World),
 ) {
-    // Built before the private copies are made.
-    if std::env::var_os("PHANTOM_BIN_DIR").is_none() {
-        phantom_tests::build(&["-p", "phantom-multihop", "--bins"]);
-    }
     in_world_with(test, &[&PROGRAMS[..], more].concat(), |world| {
         if !first(world) {
             return;

@@ -2,7 +2,6 @@
 # has escaped.
 # shellcheck shell=bash
 
-backend=${LAB_BACKEND:-kernel}
 programs="phantom-api phantom-wg-device phantom-multihop"
 in_sync='api core reconcile dry_run=true | jq -e .data.in_sync'
 repaired="api core reconcile | jq -e .success; $in_sync"
@@ -10,8 +9,7 @@ captures=/var/lib/lab/captures
 
 # The client, the exit and the Internet behind it: namespaces that come before there is a network, at every boot. The
 # client floods from then on; tcpdump writes down what passes any interface of the server.
-cat > /usr/local/sbin/lab-world << 'X'
-#!/bin/bash
+{ echo '#!/bin/bash'; declare -f wireguard; cat; } > /usr/local/sbin/lab-world << 'X'
 ip netns add client && ip -n client link set lo up
 ip link add to-client type veth peer name eth0 netns client
 ip addr add 192.0.2.1/30 dev to-client && ip link set to-client up
@@ -24,12 +22,12 @@ ip -n exit addr add 198.51.101.2/30 dev eth0 && ip -n exit link set eth0 up
 ip -n exit addr add 198.18.0.2/32 dev lo
 ip -n exit route add default via 198.51.101.1
 if [ ! -e /var/lib/lab/exit-is-gone ]; then
-  ip -n exit link add wgx type wireguard
+  wireguard wgx exit
   ip netns exec exit wg setconf wgx /var/lib/lab/exit.conf
   ip -n exit addr add 10.99.1.1/24 dev wgx && ip -n exit link set wgx up
 fi
 if [ -e /var/lib/lab/client.conf ]; then
-  ip -n client link add c1 type wireguard
+  wireguard c1 client
   ip netns exec client wg setconf c1 /var/lib/lab/client.conf
   ip -n client addr add 10.8.0.2/32 dev c1 && ip -n client link set c1 up mtu 1420
   ip -n client route add 203.0.113.5/32 via 192.0.2.1

@@ -2,6 +2,9 @@
 # shellcheck shell=bash
 export LC_ALL=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 failures=0
+# The WireGuard that setup chooses here: the kernel's own in a virtual machine, the embedded device in a container.
+backend=${LAB_BACKEND:-kernel}
+export backend
 
 # check NAME COMMAND...: runs a command; what it wrote is shown when it failed.
 check() {
@@ -32,9 +35,15 @@ soon() {
 api() { phantom-api --compact "$@"; }
 export -f api
 
+# wireguard NAME [NAMESPACE]: a WireGuard interface of somebody else's, in the kernel or, where that has none, by wireguard-go.
+wireguard() {
+  ip ${2:+-n "$2"} link add "$1" type wireguard 2> /dev/null || ${2:+ip netns exec "$2"} wireguard-go "$1" > /dev/null 2>&1
+}
+export -f wireguard
+
 # host_dump: what a server must leave as it found it, in a stable form.
 host_dump() {
-  echo "# links"; ip -o link | sed 's/^[0-9]*: //; s/ \(qlen\|link.ether\|promiscuity\).*//'
+  echo "# links"; ip -o link | sed 's/^[0-9]*: //; s/@if[0-9]*:/:/; s/ \(qlen\|link.ether\|promiscuity\).*//'
   echo "# addresses"; ip -o addr | sed 's/^[0-9]*: //; s/ *valid_lft.*//; /inet6 fe80/d'
   echo "# rules"; ip rule; ip -6 rule
   echo "# routes"; ip route show table all | sort; ip -6 route show table main | grep -v '^fe80' | sort

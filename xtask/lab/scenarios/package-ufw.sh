@@ -6,7 +6,7 @@
 
 case $LAB_PHASE in
 0)
-  apt install --no-install-recommends jq wireguard-tools nftables procps ufw > /dev/null 2>&1
+  apt install --no-install-recommends jq wireguard-tools wireguard-go nftables procps ufw > /dev/null 2>&1
   check "on" holds "ufw allow 22/tcp; ufw --force enable"
   world
   host_dump > /var/lib/lab/before

@@ -7,7 +7,7 @@
 
 case $LAB_PHASE in
 0)
-  apt install --no-install-recommends jq wireguard-tools nftables procps > /dev/null 2>&1
+  apt install --no-install-recommends jq wireguard-tools wireguard-go nftables procps > /dev/null 2>&1
   mkdir -p /etc/wireguard && echo '# of somebody else' > /etc/wireguard/other.conf
   world
   host_dump > /var/lib/lab/before
@@ -22,7 +22,7 @@ case $LAB_PHASE in
   check "install: the path of the factory reset" holds "/opt/phantom-wg/phantom/factory-reset.sh --version | grep -q factory-reset"
   check "install: removed before it was set up" apt purge phantom-wg
   check "install: again" apt install ./packages/old.deb
-  check "set up, on the kernel's WireGuard" holds "set_up; api core server_status | jq -e '.data.system.backend == \"kernel\"'"
+  check "set up, with the $backend WireGuard" holds "set_up; api core server_status | jq -e '.data.system.backend == \"$backend\"'"
   check "set up: units name the package's programs" holds "grep -q '^ExecStart=.*/usr/bin/phantom-api' /etc/systemd/system/phantom-boot.service && ! grep -r /usr/local /etc/systemd/system/*phantom* /etc/systemd/system/wg-quick@wg_main.service"
   check "ghost: on" holds "api ghost enable domain=vpn.example.org skip_dns_check=true self_signed=true | jq -e '.data.status == \"active\"'"
   server=$(pid_of phantom-ghost) keeper=$(pid_of phantom-ghost-keeper)

@@ -12,7 +12,7 @@ export -f apt
 world() {
   nft -f - <<< 'table inet others { chain in { type filter hook input priority 10; tcp dport 9999 drop; }; }'
   ip rule add pref 77 from 203.0.113.77 lookup 77
-  ip link add other0 type wireguard && ip addr add 10.77.0.1/24 dev other0
+  wireguard other0 && ip addr add 10.77.0.1/24 dev other0
   ip netns add client && ip -n client link set lo up
   ip link add to-client type veth peer name eth0 netns client
   ip addr add 192.0.2.1/30 dev to-client && ip link set to-client addrgenmode none && ip link set to-client up
@@ -44,7 +44,7 @@ X
 # The client takes exactly what the server exports.
 client_up() {
   api core export_client client_name=anna | jq -r .data.config > /run/anna.conf
-  ip -n client link add anna type wireguard
+  wireguard anna client
   wg-quick strip /run/anna.conf > /run/anna.strip
   ip netns exec client wg setconf anna /run/anna.strip
   ip -n client addr add "$(sed -n 's/^Address *= *\([0-9.]*\).*/\1/p' /run/anna.conf)/32" dev anna

@@ -16,7 +16,7 @@ check "it proves a handshake" grep -q '^  ok .*handshake' /var/lib/lab/first
 check "it proves a ping" grep -q '^  ok .*ping 10.8.0.1' /var/lib/lab/first
 check "it proves a DNS query" grep -q '^  ok .*DNS query' /var/lib/lab/first
 check "it proves a file through the NAT" grep -q '^  ok .*file over HTTP' /var/lib/lab/first
-check "the server is in the kernel" holds "api core server_status | grep -q '\"backend\":\"kernel\"'"
+check "the backend is $backend" holds "api core server_status | grep -q '\"backend\":\"$backend\"'"
 check "nothing of the proof is left" holds "! ip link | grep proof && ! ip rule | grep 77357 && ! ip netns | grep ."
 check "the manual is there" test -e /usr/local/share/man/man1/phantom-api.1
 

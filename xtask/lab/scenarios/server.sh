@@ -51,7 +51,7 @@ case $LAB_PHASE in
 0)
   host_dump > /var/lib/lab/before
   for program in $programs; do install -m 755 "bin/$program" /usr/local/bin/; done
-  check "setup chooses the kernel's WireGuard" holds "api core setup server_ip=10.0.2.15 | jq -e '.data.backend == \"kernel\"'"
+  check "setup chooses the $backend WireGuard" holds "api core setup server_ip=10.0.2.15 | jq -e '.data.backend == \"$backend\"'"
   check "two clients" holds "api core add_client client_name=anna; api core add_client client_name=bob"
   check "the unit is known to systemctl" holds "systemctl status wg-quick@wg_main | grep -q 'WireGuard server'; systemctl is-enabled wg-quick@wg_main"
   check "the unit's log is in the journal" holds "journalctl -u wg-quick@wg_main --no-pager | grep -q .; api core service_logs | jq -e '.data.source == \"journald\" and .data.count > 0'"
@@ -87,7 +87,7 @@ case $LAB_PHASE in
   check "boot: a tunnel is opened" soon 'phantom-casper --json anna | jq -r .wstunnel.secret > /run/secret; { timeout 8 phantom-ghost connect --server wss://vpn.example.org --address 127.0.0.1 --listen 127.0.0.1:52000 --secret-file /run/secret --ca-file /opt/phantom-wg/certs/vpn.example.org/fullchain.pem 2>&1 || true; } > /run/connected; rm /run/secret; grep "is open" /run/connected'
   check "ghost: killed, it starts again" holds "systemctl kill -s KILL phantom-ghost phantom-ghost-keeper; soon 'api ghost status | jq -e \".data.status == \\\"active\\\"\"'"
   check "ghost: off, nothing is left of it" holds "api ghost disable | jq -e .data.restored; $in_sync; ! systemctl list-unit-files --no-legend | grep phantom-ghost && ! ss -Htln | grep ':443 '"
-  after_boot kernel
+  after_boot "$backend"
   check "the embedded device takes over in place" holds "key=\$(wg show wg_main public-key); api core setup backend=embedded | jq -e '.data.backend == \"embedded\"'; test \$(wg show wg_main public-key) = \$key; test \$(wg show wg_main peers | wc -l) = 2; $in_sync"
   check "a client connects to it" whole_client anna
   check "it starts again when it is killed" holds "systemctl kill -s KILL wg-quick@wg_main; soon 'systemctl is-active wg-quick@wg_main; test \$(wg show wg_main peers | wc -l) = 2'; $repaired"

@@ -34,10 +34,7 @@ pub(super) fn run() -> Result {
         return Ok(());
     }
     found.sort();
-    for line in &found {
-        println!("{line}");
-    }
-    Err(Problem::new(format!("{} complaints", found.len())))
+    Err(Problem::new(found.join("\n")))
 }
 
 /// What is wrong with a source file.
@@ -69,7 +66,7 @@ fn manifest(text: &str) -> Option<&'static str> {
 }
 
 /// Every `.rs` file and every `Cargo.toml` of the workspace: what git knows or would add, else all there is.
-fn sources(root: &Path) -> Result<Vec<PathBuf>> {
+pub(super) fn sources(root: &Path) -> Result<Vec<PathBuf>> {
     let list = Cmd::line("git ls-files --cached --others --exclude-standard -z").dir(root).read();
     let mut found: Vec<PathBuf> = match list {
         Ok(list) => list.split('\0').map(PathBuf::from).collect(),

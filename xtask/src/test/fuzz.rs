@@ -21,7 +21,6 @@ const FLAGS: &str = "--cfg fuzzing -C passes=sancov-module -C codegen-units=1 -C
 
 /// Builds and runs all targets. What they learn is kept beside what cargo builds, so that the next run goes on from there.
 pub(super) fn run(tally: &mut Tally) -> Result {
-    tally.part("fuzz targets");
     packages::ensure(NEEDS)?;
     let dir = workspace::target_dir()?.join("fuzz");
     for target in build(&dir)? {

@@ -1,6 +1,7 @@
 //! The installation of the README, from source, on a bare Debian.
 
 use super::Tally;
+use super::count::Count;
 use crate::command::{Cmd, find_program, is_root};
 use crate::packages::{self, Need};
 use crate::problem::Result;
@@ -12,7 +13,6 @@ const NEEDS: &[Need] = &[Need::program("mmdebstrap", "mmdebstrap")];
 /// Does in a root of its own what the README says, and throws it away.
 pub(super) fn run(tally: &mut Tally) -> Result {
     const NAME: &str = "the README's installation, from source";
-    tally.part("from source");
     packages::ensure(NEEDS)?;
     let missing = ["unshare", "git"].into_iter().find(|program| find_program(program).is_none());
     if !is_root() || missing.is_some() {
@@ -23,7 +23,12 @@ pub(super) fn run(tally: &mut Tally) -> Result {
     let script = workspace::root().join("xtask/lab/from-source.sh");
     let before = tally.failures();
     let command = Cmd::new("bash").arg(script).arg(workspace::root()).arg(&dir);
-    let status = command.stream(|line| tally.line(line))?;
+    let mut count = Count::default();
+    let status = command.stream(|line| {
+        println!("{line}");
+        count.line(line);
+    })?;
+    tally.add("source", &count);
     if !status.success() && tally.failures() == before {
         tally.fail(NAME, &status.to_string());
     }

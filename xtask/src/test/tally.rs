@@ -1,55 +1,35 @@
-//! Counting: what passed, failed and was skipped, from the lines that test programs write.
-//!
-//! A test that cannot run on a machine ends without failing and says so on a line of its own,
-//! `SKIPPED: <name>: <reason>`, on standard output or standard error. The test harness counts it as passed; here it
-//! is counted as skipped. Scenarios in the virtual machine write `ok <name>` and `FAIL <name>`.
+//! The sum of a run: what passed, failed and was skipped, part by part, how long each part took, and whether each skip may
+//! be.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+use std::time::Duration;
 
+use super::count::Count;
+use super::skips::Skips;
 use crate::problem::Result;
 
-/// The count so far. Its methods print what they are told.
+/// The sum so far. Its methods print what they are told.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
-    part: String,
     passed: u64,
     failed: Vec<String>,
     /// Names with their reasons.
     skipped: Vec<(String, String)>,
-    /// Those of the test program that is running, which its harness will count as passed. A test that says twice that
-    /// it was skipped was skipped once.
-    pending: BTreeSet<String>,
-    /// What the harness calls ignored, which no line of ours explains.
-    ignored: u64,
-    /// The part of the output of `cargo test` that is being read.
-    showing: Showing,
-    /// How many tests the running program has: tests may show the output of a harness of their own, whose result is not
-    /// the program's.
-    running: Option<u64>,
+    parts: BTreeMap<String, Spent>,
 }
 
-/// Of a test program's output, what is passed on to the terminal.
-#[derive(Debug, Default, PartialEq, Eq)]
-enum Showing {
-    /// Compilation, names of programs, results.
-    #[default]
-    Everything,
-    /// The output of tests that passed.
-    Nothing,
-    /// The output of tests that failed.
-    Failures,
+/// What a part has cost.
+#[derive(Clone, Copy, Debug, Default)]
+struct Spent {
+    /// From its beginning to its end, as far as it is known.
+    first: Option<Duration>,
+    last: Duration,
+    /// The times of all its tasks together.
+    sum: Duration,
+    passed: u64,
 }
 
 impl Tally {
-    /// Begins a part: its name stands before the names of its tests.
-    pub(crate) fn part(&mut self, name: &str) {
-        println!("== {name}");
-        name.clone_into(&mut self.part);
-        self.showing = Showing::Everything;
-        self.pending.clear();
-        self.running = None;
-    }
-
     /// A check that succeeded or not.
     pub(crate) fn record(&mut self, name: &str, result: Result) {
         match result {
@@ -60,12 +40,28 @@ impl Tally {
 
     pub(crate) fn fail(&mut self, name: &str, why: &str) {
         println!("FAIL {name}: {why}");
-        self.failed.push(self.named(name));
+        self.failed.push(name.to_owned());
     }
 
     pub(crate) fn skip(&mut self, name: &str, why: &str) {
-        println!("SKIPPED: {name}: {why}");
-        self.skipped.push((self.named(name), why.to_owned()));
+        self.skipped.push((name.to_owned(), why.to_owned()));
+    }
+
+    /// What a process of a part has said.
+    pub(crate) fn add(&mut self, part: &str, count: &Count) {
+        let named = |name: &String| format!("{part}: {name}");
+        self.passed += count.passed;
+        self.parts.entry(part.to_owned()).or_default().passed += count.passed;
+        self.failed.extend(count.failed.iter().map(named));
+        self.skipped.extend(count.skipped.iter().map(|(name, why)| (named(name), why.clone())));
+    }
+
+    /// That a task of a part ran from one moment of the run to another.
+    pub(crate) fn spent(&mut self, part: &str, from: Duration, to: Duration) {
+        let spent = self.parts.entry(part.to_owned()).or_default();
+        spent.first = Some(spent.first.map_or(from, |first| first.min(from)));
+        spent.last = spent.last.max(to);
+        spent.sum += to.saturating_sub(from);
     }
 
     pub(crate) fn failures(&self) -> usize {
@@ -76,186 +72,66 @@ impl Tally {
         self.failed.is_empty()
     }
 
-    /// A line of a test program, of `cargo test` or of a scenario.
-    pub(crate) fn line(&mut self, line: &str) {
-        let shown = self.count(line);
-        if shown {
-            println!("{line}");
-        }
+    /// `passed`, `failed` and `skipped`.
+    pub(crate) fn numbers(&self) -> (u64, usize, usize) {
+        (self.passed, self.failed.len(), self.skipped.len())
     }
 
-    /// Takes a line into account; returns whether it is worth showing.
-    fn count(&mut self, line: &str) -> bool {
-        let plain = line.trim_start();
-        if let Some((name, why)) = skip_line(plain) {
-            let first = self.pending.insert(name.to_owned());
-            if first {
-                self.skipped.push((self.named(name), why.to_owned()));
-            }
-            return first;
-        }
-        if self.running.is_none() {
-            self.running =
-                line.strip_prefix("running ").and_then(|rest| rest.split(' ').next()?.parse().ok());
-        }
-        if let Some(result) =
-            plain.strip_prefix("test result: ").filter(|result| self.is_the_programs(result))
-        {
-            self.running = None;
-            self.passed += number_before(result, " passed").saturating_sub(self.pending.len() as u64);
-            self.pending.clear();
-            self.ignored += number_before(result, " ignored");
-            self.showing = Showing::Everything;
-            return true;
-        }
-        match plain {
-            "successes:" => self.showing = Showing::Nothing,
-            "failures:" => self.showing = Showing::Failures,
-            _ => {}
-        }
-        if let Some(test) = plain.strip_prefix("test ").filter(|_| self.showing == Showing::Everything) {
-            if let Some(name) = test.strip_suffix(" ... FAILED") {
-                self.failed.push(self.named(name));
-                return true;
-            }
-            if test.ends_with(" ... ok") || test.contains(" ... ignored") {
-                return false;
-            }
-        }
-        if self.showing == Showing::Everything {
-            if let Some(name) = line.strip_prefix("FAIL ") {
-                self.failed.push(self.named(name));
-            } else if line.starts_with("ok ") {
-                self.passed += 1;
-            }
-        }
-        self.showing != Showing::Nothing
-    }
-
-    /// Whether a result speaks of as many tests as the program has.
-    fn is_the_programs(&self, result: &str) -> bool {
-        let words = [" passed", " failed", " ignored", " measured"];
-        let count: u64 = words.iter().map(|word| number_before(result, word)).sum();
-        self.running == Some(count)
-    }
-
-    /// Prints the summary; its last line is `N passed, N failed, N skipped`.
-    pub(crate) fn close(&self) {
+    /// Prints the times and the summary; its last line is `N passed, N failed, N skipped`. A skip that the committed list
+    /// does not allow is a failure.
+    pub(crate) fn close(&mut self, allowed: &Skips) {
         println!();
-        for (name, why) in &self.skipped {
-            println!("skipped: {name}: {why}");
-        }
-        if self.ignored > 0 {
-            println!("skipped: {} that run only when they are asked for", self.ignored);
+        for (name, why) in std::mem::take(&mut self.skipped) {
+            if let Some(reason) = allowed.reason(&name, &why) {
+                println!("skipped: {name}: {reason}");
+                self.skipped.push((name, why));
+            } else {
+                let text = format!("was skipped ({why}), and {} does not allow it", Skips::FILE);
+                self.fail(&name, &text);
+            }
         }
         for name in &self.failed {
             println!("failed: {name}");
         }
-        println!("{}", self.closing_line());
+        self.print_times();
+        let (passed, failed, skipped) = self.numbers();
+        println!("{passed} passed, {failed} failed, {skipped} skipped");
     }
 
-    fn closing_line(&self) -> String {
-        let skipped = self.skipped.len() as u64 + self.ignored;
-        format!("{} passed, {} failed, {skipped} skipped", self.passed, self.failed.len())
+    /// The parts in the order in which they began.
+    fn print_times(&self) {
+        let timed = self.parts.iter().filter_map(|(name, spent)| Some((spent.first?, name, spent)));
+        let mut timed: Vec<_> = timed.collect();
+        timed.sort_unstable_by_key(|(first, name, _)| (*first, *name));
+        if timed.is_empty() {
+            return;
+        }
+        println!("\n   from     to   work  passed  part");
+        for (first, name, spent) in timed {
+            let [from, to, sum] = [first, spent.last, spent.sum].map(|time| time.as_secs());
+            println!("{from:>5} s {to:>4} s {sum:>4} s {:>7}  {name}", spent.passed);
+        }
     }
-
-    fn named(&self, name: &str) -> String {
-        if self.part.is_empty() { name.to_owned() } else { format!("{}: {name}", self.part) }
-    }
-}
-
-/// `SKIPPED: name: reason`; the word in any case, and the first colon may be missing.
-fn skip_line(line: &str) -> Option<(&str, &str)> {
-    let (word, rest) = line.split_at_checked("skipped".len())?;
-    if !word.eq_ignore_ascii_case("skipped") || !rest.starts_with([':', ' ']) {
-        return None;
-    }
-    let rest = rest.trim_start_matches([':', ' ']);
-    // A name may hold `::`, as the paths of tests do.
-    let end = rest.find(": ")?;
-    Some((&rest[..end], rest[end + 2..].trim()))
-}
-
-fn number_before(text: &str, word: &str) -> u64 {
-    let before = text.split(word).next().unwrap_or_default();
-    if before.len() == text.len() {
-        return 0;
-    }
-    before
-        .rsplit(|letter: char| !letter.is_ascii_digit())
-        .next()
-        .and_then(|digits| digits.parse().ok())
-        .unwrap_or(0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn tally(lines: &str) -> Tally {
+    #[test]
+    fn a_skip_nobody_allowed_fails_the_run() {
+        let allowed = Skips::parse("suite: a | needs a printer | no test machine has one").unwrap();
         let mut tally = Tally::default();
-        for line in lines.lines() {
-            tally.count(line);
-        }
-        tally
-    }
+        let mut count = Count::default();
+        count.line("SKIPPED: a: needs a printer");
+        tally.add("suite", &count);
+        tally.close(&allowed);
+        assert!(tally.is_good());
+        assert_eq!(tally.numbers(), (0, 0, 1));
 
-    #[test]
-    fn a_skipped_test_is_not_a_passed_one() {
-        let harness = "\
-running 4 tests
-test a ... ok
-SKIPPED: kernel::peers: this kernel has no WireGuard
-test kernel::peers ... ok
-test b ... FAILED
-test c ... ignored, needs a printer
-
-successes:
-
----- a stdout ----
-ok this is the output of a test and no result
-skipped kernel::peers: this kernel has no WireGuard
-
-failures:
-
----- b stdout ----
-running 1 test
-test b ... FAILED
-test result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured; 3 filtered out; finished in 0.01s
-
-failures:
-    b
-
-test result: FAILED. 2 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s
-";
-        let tally = tally(harness);
-        assert_eq!(tally.failed, ["b"]);
-        assert_eq!(tally.skipped.len(), 1);
-        assert_eq!(tally.closing_line(), "1 passed, 1 failed, 2 skipped");
-    }
-
-    #[test]
-    fn tests_that_were_chosen_by_their_names_count() {
-        let harness = "\
-running 3 tests
-running 1 test
-test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 40 filtered out; finished in 0.01s
-test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 38 filtered out; finished in 0.01s
-";
-        assert_eq!(tally(harness).closing_line(), "3 passed, 0 failed, 0 skipped");
-    }
-
-    #[test]
-    fn lines_of_scenarios_count() {
-        let tally = tally("ok setup\nFAIL reboot\nSKIPPED: ufw: it is not installed\nokay\n");
-        assert_eq!(tally.closing_line(), "1 passed, 1 failed, 1 skipped");
-        assert!(!tally.is_good());
-    }
-
-    #[test]
-    fn programs_do_not_share_their_skips() {
-        let program = "running 2 tests\nSKIPPED: x: no tun\n\
-                       test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out\n";
-        assert_eq!(tally(&program.repeat(2)).closing_line(), "2 passed, 0 failed, 2 skipped");
+        count.line("SKIPPED: b: needs a printer");
+        tally.add("suite", &count);
+        tally.close(&allowed);
+        assert_eq!(tally.failed, ["suite: b"]);
     }
 }

@@ -6,11 +6,11 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::Suite;
-use super::machine::{self, Job, Kind};
+use super::{Job, Kind, Suite, emulator};
 use crate::command::{Cmd, is_root};
 use crate::packages::{self, Need};
 use crate::problem::{Context as _, Problem, Result};
+use crate::workspace;
 
 /// Makes root file systems, kernel and initrd.
 const BUILD: &str = include_str!("../../lab/build.sh");
@@ -19,7 +19,7 @@ const AGENT: &str = include_str!("../../lab/agent.sh");
 /// The guest's first program.
 const INIT: &str = include_str!("../../lab/init.sh");
 
-/// What building needs on this machine. The emulator is apart: see [`emulator`].
+/// What building needs on this machine. The emulator is apart: see [`install`].
 const NEEDS: &[Need] = &[
     Need::program("mmdebstrap", "mmdebstrap"),
     Need::program("mke2fs", "e2fsprogs"),
@@ -35,40 +35,39 @@ const TOOLS: &str = "wireguard-tools wireguard-go nftables iptables ufw conntrac
                      dnsmasq-base netcat-openbsd jq";
 
 /// Where the image of a release lies.
-pub(crate) fn dir(suite: Suite) -> PathBuf {
-    let base = std::env::var_os("PHANTOM_LAB").unwrap_or_else(|| "/var/tmp/phantom-wg-lab".into());
-    PathBuf::from(base).join(suite.to_string())
+pub(crate) fn dir(suite: Suite) -> Result<PathBuf> {
+    Ok(workspace::kept()?.join("lab").join(suite.to_string()))
 }
 
 /// Builds and freezes the image unless it is there and made by these very scripts.
 pub(crate) fn ensure(suite: Suite) -> Result {
-    fetch(suite)?;
+    build_if_needed(suite)?;
+    install()?;
     freeze(suite)
 }
 
-/// Installs the emulator and builds the disks from Debian's packages, as far as they are not there: what depends on this
-/// machine and on a mirror within its reach.
-pub(crate) fn fetch(suite: Suite) -> Result {
-    if mark(suite, "built") != built() {
+/// Builds the root file systems from Debian's packages, as far as they are not there or made by other scripts.
+pub(crate) fn build_if_needed(suite: Suite) -> Result {
+    if mark(suite, "built")? != built() {
         build(suite)?;
-        let dir = dir(suite);
+        let dir = dir(suite)?;
         fs::write(dir.join("built"), built()).context(dir.display())?;
     }
-    emulator()
+    Ok(())
 }
 
-/// Boots what [`fetch`] has left, unless it has been frozen already.
-pub(crate) fn freeze(suite: Suite) -> Result {
+/// Boots what [`build_if_needed`] has left, unless it has been frozen already.
+fn freeze(suite: Suite) -> Result {
     // A frozen machine wakes only in the same emulator with the same devices.
     let version = Cmd::line("qemu-system-x86_64 --version").read()?;
-    let frozen = hash(&[&version, &machine::devices_mark(), &built()]);
-    let dir = dir(suite);
-    if mark(suite, "frozen") != frozen {
+    let frozen = hash(&[&version, &emulator::devices_mark(), &built()]);
+    let dir = dir(suite)?;
+    if mark(suite, "frozen")? != frozen {
         for kind in [Kind::Full, Kind::Bare] {
             let start = Instant::now();
             let mut attempts = 1;
             // A boot fails now and then on a busy machine.
-            while let Err(problem) = machine::freeze(suite, kind).and_then(|()| wakes(suite, kind)) {
+            while let Err(problem) = emulator::freeze(suite, kind).and_then(|()| wakes(suite, kind)) {
                 if attempts == FREEZE_ATTEMPTS {
                     return Err(problem);
                 }
@@ -89,15 +88,15 @@ const FREEZE_ATTEMPTS: u32 = 3;
 fn wakes(suite: Suite, kind: Kind) -> Result {
     let limit = Duration::from_mins(2);
     let job = Job { suite, kind, files: None, command: "true".to_owned(), output: None, limit };
-    match machine::run(&job, |_| ())? {
+    match emulator::run(&job, |_| ())? {
         0 => Ok(()),
         status => Err(Problem::new(format!("status {status}"))),
     }
 }
 
 /// What stands in the file that says of what a stage was made.
-fn mark(suite: Suite, name: &str) -> String {
-    fs::read_to_string(dir(suite).join(name)).unwrap_or_default()
+fn mark(suite: Suite, name: &str) -> Result<String> {
+    Ok(fs::read_to_string(dir(suite)?.join(name)).unwrap_or_default())
 }
 
 fn built() -> String {
@@ -106,13 +105,12 @@ fn built() -> String {
 
 fn build(suite: Suite) -> Result {
     if !is_root() {
-        let dir = dir(suite);
+        let dir = dir(suite)?;
         return Err(Problem::new(format!("the image in {} can only be built by root", dir.display())));
     }
     packages::ensure(NEEDS)?;
-    emulator()?;
     let mirrors = mirrors()?;
-    let (start, dir) = (Instant::now(), dir(suite));
+    let (start, dir) = (Instant::now(), dir(suite)?);
     if dir.exists() {
         fs::remove_dir_all(&dir).context(dir.display())?;
     }
@@ -152,7 +150,7 @@ fn mirrors() -> Result<Vec<String>> {
 
 /// Installs qemu. Where Debian 12's own does not fit what is installed already, that of backports is taken, through a
 /// package list that the machine's other programs do not see.
-fn emulator() -> Result {
+fn install() -> Result {
     let Err(first) = packages::ensure(&[Need::program("qemu-system-x86_64", "qemu-system-x86")]) else {
         return Ok(());
     };

@@ -1,66 +1,22 @@
-//! One virtual machine: freezing it after its first boot, and waking it for a job.
+//! One virtual machine in the emulator: freezing it after its first boot, and waking it for a job. It has Debian's own
+//! kernel, and runs ten to twenty times slower than this machine.
 //!
 //! A job's files come in as the file system of the second disk, what it leaves goes out as a tar file on the third. Its
 //! command, and what it writes, pass a port that is this process's pipe. The guest's side of it is `lab/agent.sh`.
 
-use std::fmt;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
-use std::str::FromStr;
-use std::sync::mpsc;
 use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::json;
 
 use super::qmp::Qmp;
-use super::{Suite, image};
+use super::timer::Timer;
+use super::{Job, Kind, Suite, image};
 use crate::command::{Cmd, lines};
 use crate::problem::{Context as _, Problem, Result};
-
-/// Which of the two images.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// With the test tools.
-    Full,
-    /// A server as delivered; `apt-get install` of the tools works without a network.
-    Bare,
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if *self == Self::Full { "full" } else { "bare" })
-    }
-}
-
-impl FromStr for Kind {
-    type Err = Problem;
-
-    fn from_str(text: &str) -> Result<Self> {
-        match text {
-            "full" => Ok(Self::Full),
-            "bare" => Ok(Self::Bare),
-            _ => Err(Problem::new(format!("'{text}' is no image: full, bare"))),
-        }
-    }
-}
-
-/// Something to do in a fresh machine.
-#[derive(Debug)]
-pub(crate) struct Job {
-    pub(crate) suite: Suite,
-    pub(crate) kind: Kind,
-    /// A folder whose content is to be `/job` there.
-    pub(crate) files: Option<PathBuf>,
-    /// For `bash`, in `/job`. It may call `lab-reboot`: the same command runs again after the boot, with `LAB_PHASE` one
-    /// higher.
-    pub(crate) command: String,
-    /// A folder here for what it puts into `/out`, and for the console's text.
-    pub(crate) output: Option<PathBuf>,
-    /// How long all of it may take.
-    pub(crate) limit: Duration,
-}
 
 /// Where running machines have their folders, and what the folders' names begin with.
 const WORK: &str = "/var/tmp";
@@ -126,10 +82,7 @@ struct Running {
 
 impl Running {
     fn new(name: &str) -> Result<Self> {
-        sweep();
-        let number = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos();
-        let work = Path::new(WORK).join(format!("{PREFIX}{name}-{}-{number}", std::process::id()));
-        fs::create_dir(&work).context(work.display())?;
+        let work = super::work_dir(WORK, &format!("{PREFIX}{name}-"))?;
         let running = Self { work, child: None };
         for disk in ["in", "out"] {
             let file = File::create(running.work.join(disk)).context(disk)?;
@@ -147,13 +100,8 @@ impl Running {
 
     /// The last lines of what the console and the emulator said.
     fn last_words(&self) -> String {
-        let tail = |name: &str| {
-            let text = fs::read(self.work.join(name)).unwrap_or_default();
-            let text = String::from_utf8_lossy(&text).into_owned();
-            let lines: Vec<&str> = text.lines().collect();
-            lines[lines.len().saturating_sub(20)..].join("\n")
-        };
-        format!("{}\n{}", tail("console"), tail("emulator"))
+        let [console, emulator] = ["console", "emulator"].map(|name| super::tail(&self.work.join(name)));
+        format!("{console}\n{emulator}")
     }
 }
 
@@ -167,22 +115,9 @@ impl Drop for Running {
     }
 }
 
-/// Removes the folders of machines whose processes were killed.
-fn sweep() {
-    let Ok(entries) = fs::read_dir(WORK) else { return };
-    for entry in entries.flatten() {
-        let name = entry.file_name();
-        // As in `PREFIX` `run-PID-NUMBER`.
-        let pid = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.split('-').nth(1));
-        if pid.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
-            let _ = fs::remove_dir_all(entry.path());
-        }
-    }
-}
-
 /// Boots an image for the first time and keeps its memory and its disk as they are when the agent waits for work.
 pub(super) fn freeze(suite: Suite, kind: Kind) -> Result {
-    let image = image::dir(suite);
+    let image = image::dir(suite)?;
     let (disk, state) = (image.join(format!("{kind}.img")), image.join(format!("{kind}.state")));
     // From the pristine disk each time: an interrupted freezing has changed its copy.
     Cmd::line("zstd -qdf").arg(image.join(format!("{kind}.pristine"))).arg("-o").arg(&disk).quiet()?;
@@ -220,7 +155,7 @@ pub(super) fn freeze(suite: Suite, kind: Kind) -> Result {
 
 /// Runs a job in a fresh machine and returns its exit status. Its lines are handed over as they come.
 pub(crate) fn run(job: &Job, mut line: impl FnMut(&str)) -> Result<i32> {
-    let image = image::dir(job.suite);
+    let image = image::dir(job.suite)?;
     let mut machine = Running::new("run")?;
     pack(job, &machine.work)?;
     let disk = image.join(format!("{}.img", job.kind));
@@ -248,30 +183,6 @@ pub(crate) fn run(job: &Job, mut line: impl FnMut(&str)) -> Result<i32> {
     drop(stdin);
     let result = unpack(job, &machine.work);
     result.map_err(|problem| Problem::new(format!("{problem} ({status})\n{}", machine.last_words())))
-}
-
-/// Kills a process when its time is over.
-struct Timer {
-    stop: mpsc::Sender<()>,
-    thread: std::thread::JoinHandle<bool>,
-}
-
-impl Timer {
-    fn start(pid: u32, limit: Duration) -> Self {
-        let (stop, stopped) = mpsc::channel();
-        let thread = std::thread::spawn(move || {
-            let late = stopped.recv_timeout(limit) == Err(mpsc::RecvTimeoutError::Timeout);
-            // Nobody has waited for the process yet, so that the number is still its own.
-            late && Cmd::line("kill -KILL").arg(pid.to_string()).succeeds()
-        });
-        Self { stop, thread }
-    }
-
-    /// Returns whether it was too late.
-    fn stop(self) -> bool {
-        let _ = self.stop.send(());
-        self.thread.join().unwrap_or(true)
-    }
 }
 
 /// Makes the second disk. The guest reads of it what it needs, when it does.
