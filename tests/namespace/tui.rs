@@ -124,7 +124,7 @@ fn ghost(world: &World, screen: &Terminal<'_>) {
     screen.press("1").sees("Self-signed").press("3").sees("A record").types("vpn.example.org");
     screen.press("Tab Right Enter").sees("A record: Yes").press("y").sees("wss://vpn.example.org").press("0");
     screen.sees("● Ghost Active").press("4").sees("Client name").types("phone").press("Enter");
-    screen.sees("GHOST MODE CLIENT CONFIGURATION").press("q").resize(140, 70).loses("CLIENT CONFIGURATION");
+    screen.sees("GHOST MODE CLIENT CONFIGURATION").press("q").loses("CLIENT CONFIGURATION").resize(140, 70);
     let config = seen_code(screen);
     assert!(config.contains("Endpoint = 127.0.0.1:51820"), "{config}");
     screen

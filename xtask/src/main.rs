@@ -21,6 +21,7 @@ mod tool;
 mod uninstall;
 mod words;
 mod workspace;
+mod wstunnel;
 
 use std::process::ExitCode;
 

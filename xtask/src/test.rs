@@ -1,6 +1,7 @@
 //! `test`: the proof of a change, and in the long mode of everything.
 
 mod build;
+mod cargo_mutants;
 mod count;
 mod fuzz;
 mod here;
@@ -8,6 +9,7 @@ mod long;
 mod nginx;
 mod pool;
 mod record;
+mod released;
 mod servers;
 mod skips;
 mod source;

@@ -15,6 +15,8 @@ pub(crate) struct Tool {
 
 /// Makes the Debian package; the version that the package's list is written for.
 pub(crate) const DEB: Tool = Tool { name: "cargo-deb", version: "3.8.0" };
+/// Makes small changes of the code and says which of them no test notices.
+pub(crate) const MUTANTS: Tool = Tool { name: "cargo-mutants", version: "27.1.0" };
 /// Knows the licences of dependencies.
 pub(crate) const DENY: Tool = Tool { name: "cargo-deny", version: "0.20.2" };
 

@@ -26,6 +26,9 @@ if [ ! -e /var/lib/lab/exit-is-gone ]; then
   ip netns exec exit wg setconf wgx /var/lib/lab/exit.conf
   ip -n exit addr add 10.99.1.1/24 dev wgx && ip -n exit link set wgx up
 fi
+if [ -e /var/lib/lab/tunnel ]; then
+  ip netns exec client setsid /var/lib/lab/tunnel > /run/lab-tunnel 2>&1 < /dev/null &
+fi
 if [ -e /var/lib/lab/client.conf ]; then
   wireguard c1 client
   ip netns exec client wg setconf c1 /var/lib/lab/client.conf
@@ -113,4 +116,18 @@ client_and_exit() {
   check "an exit is imported" holds "api multihop import_vpn_config config_path=/root/uk.conf | jq -e '.data.exit_name == \"uk\"'"
   check "enable" holds "api multihop enable_multihop exit_name=uk | jq -e '.data.handshake_established and .data.monitor_started'"
   check "the client goes by the exit" through
+}
+
+# client_by_tunnel: the client goes to the server through the tunnel of Ghost Mode from now on, also after a boot, with the
+# program that it has now.
+client_by_tunnel() {
+  local domain=vpn.example.org
+  cp "$(command -v phantom-ghost)" /var/lib/lab/phantom-ghost
+  (umask 077 && phantom-casper --json anna | jq -r .wstunnel.secret > /var/lib/lab/secret)
+  printf '%s\n' '#!/bin/sh' "exec /var/lib/lab/phantom-ghost connect --server wss://$domain --address 203.0.113.5 --listen 127.0.0.1:52000 --secret-file /var/lib/lab/secret --ca-file /opt/phantom-wg/certs/$domain/fullchain.pem" > /var/lib/lab/tunnel
+  chmod 755 /var/lib/lab/tunnel
+  ip netns exec client setsid /var/lib/lab/tunnel > /run/lab-tunnel 2>&1 < /dev/null &
+  sed -i 's/^Endpoint.*/Endpoint = 127.0.0.1:52000/' /var/lib/lab/client.conf
+  ip netns exec client wg setconf c1 /var/lib/lab/client.conf
+  soon "grep -q 'is open' /run/lab-tunnel"
 }

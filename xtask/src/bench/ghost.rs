@@ -4,8 +4,7 @@
 //! one has just run is in the processor's caches for the other, which is worth 10 % of a round trip; people's clients run
 //! on other machines.
 //!
-//! wstunnel is no part of this: it is found by `PHANTOM_WSTUNNEL` (paths with colons between), or below
-//! `/var/tmp/wstunnel`, of several the newest. Without it nothing is measured, and the rows say so.
+//! Of several wstunnels that are at hand, the newest is taken. Without one nothing is measured, and the rows say so.
 
 mod carried;
 
@@ -26,6 +25,7 @@ use super::report::{Goal, Report, Row, Unit};
 use super::{Options, Places};
 use crate::command::Cmd;
 use crate::problem::{Context as _, Problem, Result};
+use crate::wstunnel;
 
 /// Opens tunnels in what is thrown away after the run.
 pub(super) const SECRET: &str = "BenchBenchBenchBenchBenchBenchBenchBenchBenchBenchBenchBench0001";
@@ -165,20 +165,8 @@ fn round_trips(rig: Rig<'_>, options: &Options) -> Result<[f64; 2]> {
 
 /// wstunnel's newest program that is here, with its version in words.
 fn newest_wstunnel() -> Result<Option<(PathBuf, String)>> {
-    let mut found: Vec<(Vec<u32>, PathBuf, String)> = Vec::new();
-    let paths: Vec<PathBuf> = if let Ok(paths) = std::env::var("PHANTOM_WSTUNNEL") {
-        paths.split(':').filter(|path| !path.is_empty()).map(PathBuf::from).collect()
-    } else {
-        let versions = fs::read_dir("/var/tmp/wstunnel").into_iter().flatten().flatten();
-        versions.map(|version| version.path().join("bin/wstunnel")).filter(|path| path.is_file()).collect()
-    };
-    for path in paths {
-        let text = Cmd::new(&path).arg("--version").read()?;
-        let version = text.split(' ').next_back().unwrap_or_default();
-        let numbers = version.split('.').map(|part| part.parse().unwrap_or(0)).collect();
-        found.push((numbers, path, format!("wstunnel {version}")));
-    }
-    Ok(found.into_iter().max().map(|(_, path, name)| (path, name)))
+    let newest = wstunnel::all()?.pop();
+    Ok(newest.map(|stock| (stock.path, format!("wstunnel {}", stock.version))))
 }
 
 /// One certificate for both.

@@ -10,6 +10,7 @@ use super::pool::{Task, Times};
 use crate::command::{Cmd, find_program, is_root};
 use crate::problem::{Context as _, Result};
 use crate::workspace::{self, Artifact};
+use crate::wstunnel;
 
 /// Programs whose tests run each in a process of its own, so that they spread over the pool, with the slots that one takes.
 /// What waits takes one, what computes takes more. Other programs run whole, in two threads.
@@ -73,7 +74,8 @@ pub(super) fn tasks<'a>(
         };
         if let Some((_, slots)) = spread {
             for name in names {
-                let command = command(test, &env, choice.long).args(["--exact", &name, "--test-threads=1"]);
+                // Two threads also for one test: with one, the harness begins a line that the test's own words go on.
+                let command = command(test, &env, choice.long).args(["--exact", &name, "--test-threads=2"]);
                 let expected = expected(&format!("{part}: {name}"));
                 tasks.push(task(&part, name, *slots, expected, command));
             }
@@ -117,6 +119,8 @@ fn environment(built: &Built, long: bool) -> Result<Vec<(&'static str, PathBuf)>
     let dir = device.parent().context("programs lie in a folder")?;
     let mut env = vec![("PHANTOM_BIN_DIR", dir.to_owned()), ("PHANTOM_DEVICE", device.clone())];
     env.push(("PHANTOM_NGINX", nginx::program()?));
+    // Those that are here: at each change their tests may be skipped, in the long mode they have a part of their own.
+    env.push((wstunnel::VARIABLE, wstunnel::list(&wstunnel::all()?)?.into()));
     if long {
         env.push(("PHANTOM_TEST_LONG", "1".into()));
     }

@@ -6,12 +6,13 @@ use std::time::Instant;
 use super::build::Built;
 use super::here::Choice;
 use super::servers::{self, Server, When};
-use super::{Skips, Tally, fuzz, here, pool, record, source};
+use super::{Skips, Tally, cargo_mutants, fuzz, here, mutants, pool, record, source};
 use crate::command::Cmd;
 use crate::lab::{Place, Suite};
 use crate::lint;
 use crate::problem::{Context as _, Problem, Result};
 use crate::test::Record;
+use crate::wstunnel;
 
 /// A part of the long mode that has no server of its own.
 struct Part {
@@ -22,6 +23,10 @@ struct Part {
 const PARTS: &[Part] = &[
     // Every kill point, what goes on for minutes, and what the harness ignores.
     Part { name: "here", run: tests_here },
+    Part { name: "wstunnel", run: stock_clients },
+    Part { name: "mutants", run: |tally| mutants::run(tally, None) },
+    Part { name: "cargo-mutants:store", run: |tally| cargo_mutants::run("store", tally) },
+    Part { name: "cargo-mutants:reconcile", run: |tally| cargo_mutants::run("reconcile", tally) },
     Part { name: "fuzz", run: fuzz::run },
     Part { name: "source", run: source::run },
     Part { name: "licences", run: lint::licences },
@@ -89,6 +94,18 @@ fn tests_here(tally: &mut Tally) -> Result {
     Ok(())
 }
 
+/// The tests that run the real wstunnel, in the version of the contract and in a newer one.
+fn stock_clients(tally: &mut Tally) -> Result {
+    wstunnel::both()?;
+    let built = Built::everything()?;
+    let choice = |words| Choice { words, long: true };
+    let client = |name: &str| built.tests().filter(move |test| here::part(test) == name);
+    let mut tasks = here::tasks(client("tunnel/wstunnel"), &built, choice(None))?;
+    tasks.extend(here::tasks(client("namespace"), &built, choice(Some("ghost::")))?);
+    pool::run(tasks, Instant::now(), tally);
+    Ok(())
+}
+
 /// What a part ran on and with.
 fn versions(part: &str) -> Result<String> {
     let server = servers().find(|(server, suite)| server.part(*suite) == part);
@@ -98,5 +115,7 @@ fn versions(part: &str) -> Result<String> {
         Some((server, suite)) if server.place() == Place::Emulator => format!("the kernel of {suite}"),
         _ => format!("kernel {}", Cmd::line("uname -r").read()?),
     };
-    Ok(format!("rustc {rustc}, {kernel}"))
+    let stocks = if part == "wstunnel" { wstunnel::all()? } else { Vec::new() };
+    let stocks: Vec<String> = stocks.iter().map(|stock| format!(", wstunnel {}", stock.version)).collect();
+    Ok(format!("rustc {rustc}, {kernel}{}", stocks.concat()))
 }

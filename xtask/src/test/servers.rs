@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::build::Built;
 use super::pool::{self, Task};
+use super::released;
 use crate::command::Cmd;
 use crate::dist;
 use crate::lab::{self, Job, Kind, Place, Suite};
@@ -74,6 +75,7 @@ const SERVERS: &[Server] = &[
     scenario("multihop", Container, Full, Always, 120),
     scenario("package", Container, Bare, Always, 90),
     scenario("package-ufw", Container, Bare, Always, 60),
+    scenario("upgrade", Container, Bare, Always, 60),
     scenario("newcomer", Container, Bare, Always, 60),
     scenario("quickstart", Container, Bare, Always, 40),
     tests("conformance", Emulator, "conformance", "--skip on_the_fake", Always, 90),
@@ -104,7 +106,7 @@ const SERVERS: &[Server] = &[
 const REST: &str = "REST";
 
 /// The scripts; `lab` is what they share, `exits` what those about exits share, `packages` those of the package.
-const SCRIPTS: [(&str, &str); 10] = [
+const SCRIPTS: [(&str, &str); 11] = [
     ("lab", include_str!("../../lab/scenarios/lab.sh")),
     ("exits", include_str!("../../lab/scenarios/exits.sh")),
     ("packages", include_str!("../../lab/scenarios/packages.sh")),
@@ -113,6 +115,7 @@ const SCRIPTS: [(&str, &str); 10] = [
     ("weather", include_str!("../../lab/scenarios/weather.sh")),
     ("package", include_str!("../../lab/scenarios/package.sh")),
     ("package-ufw", include_str!("../../lab/scenarios/package-ufw.sh")),
+    ("upgrade", include_str!("../../lab/scenarios/upgrade.sh")),
     ("newcomer", include_str!("../../lab/scenarios/newcomer.sh")),
     ("quickstart", include_str!("../../lab/scenarios/quickstart.sh")),
 ];
@@ -212,7 +215,9 @@ impl Packages {
         let make = || {
             let dir = self.bin.with_file_name("packages");
             fs::create_dir_all(&dir).context(dir.display())?;
-            dist::for_tests(&self.bin, &dir)
+            dist::for_tests(&self.bin, &dir)?;
+            let released = released::package()?;
+            fs::copy(&released, dir.join("released.deb")).context(released.display()).map(drop)
         };
         let result = self.made.get_or_init(|| make().map_err(|problem| problem.to_string()));
         result.clone().map_err(Problem::new)
