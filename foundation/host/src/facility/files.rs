@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::Result;
+use crate::{HostError, Result};
 
 /// What is known of a file without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +41,18 @@ pub trait Files: Send + Sync {
     fn remove(&self, path: &Path) -> Result<()>;
     /// Removes a directory with all that is in it, not following links. One that is not there is no error.
     fn remove_dir(&self, dir: &Path) -> Result<()>;
+}
+
+/// Writes a file and looks at it: where it is not there with its length and mode, the host has not done what it said, which
+/// is [`Unexpected`](crate::HostError::Unexpected).
+pub fn write_and_look(files: &dyn Files, path: &Path, content: &[u8], mode: u32) -> Result<()> {
+    files.write(path, content, mode)?;
+    let there = files.info(path)?.is_some_and(|now| now.len == content.len() as u64 && now.mode == mode);
+    if there {
+        Ok(())
+    } else {
+        Err(HostError::unexpected(format!("{} is not as it was written", path.display())))
+    }
 }
 
 /// How many hexadecimal digits are at the end of a draft's name.
