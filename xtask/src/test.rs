@@ -2,6 +2,8 @@
 
 mod fuzz;
 mod machine;
+#[expect(dead_code, reason = "the long mode is to call it")]
+mod mutants;
 mod nginx;
 mod source;
 mod tally;
