@@ -27,10 +27,13 @@ fn line(rule: &RulesetRule) -> String {
     format!("{:?} {}: {}: {:?}", rule.hook, rule.order, matches.join(", "), rule.verdict)
 }
 
+/// A name, a server, and what it is told further.
+type Named<'a> = (&'a str, fn() -> Server, &'a [&'a str]);
+
 #[test]
 fn the_rules_of_every_module_are_the_committed_ones() {
     let open: &[&str] = &["multihop", "enable_multihop", "exit_name=xeovo-uk", "kill_switch=false"];
-    let servers: [(&str, fn() -> Server, &[&str]); 5] = [
+    let servers: [Named<'_>; 5] = [
         ("core", with_john, &[]),
         ("ghost", with_ghost, &[]),
         ("multihop", through_exit, &[]),

@@ -74,6 +74,7 @@ pub(super) fn run_only(only: Option<&str>, tally: &mut Tally) -> Result {
     // A test that fails by itself would notice everything.
     let mut ends = BTreeMap::new();
     for test in mutants.iter().map(|mutant| &mutant.test).collect::<BTreeSet<_>>() {
+        println!("== without a fault: {}", test.name);
         ends.insert(test.clone(), copy.run(test)?);
     }
     for mutant in &mutants {
@@ -109,16 +110,16 @@ fn parse(name: &str, text: &str) -> Result<Mutant> {
         let value = lines.next().and_then(|line| line.strip_prefix(key)?.strip_prefix(": "));
         value.filter(|value| !value.is_empty()).context(format!("there is no `{key}:` in its place"))
     };
-    let (_, file, test) = (field("why")?, field("file")?, field("test")?);
-    let [package, target, test] = test.split(' ').collect::<Vec<_>>()[..] else {
+    let (_, file, place) = (field("why")?, field("file")?, field("test")?);
+    let [package, target, function] = place.split(' ').collect::<Vec<_>>()[..] else {
         return Err(Problem::new("`test:` wants a package, a target and a name"));
     };
     if let Some(line) = lines.next() {
         return Err(Problem::new(format!("what is `{line}`?")));
     }
-    let [package, target, test] = [package, target, test].map(str::to_owned);
+    let [package, target, function] = [package, target, function].map(str::to_owned);
     Ok(Mutant {
-        test: Test { package, target, name: test },
+        test: Test { package, target, name: function },
         file: file.to_owned(),
         name: name.to_owned(),
         find: find.to_owned(),

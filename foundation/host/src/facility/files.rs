@@ -35,7 +35,8 @@ pub trait Files: Send + Sync {
     fn append(&self, path: &Path, content: &[u8]) -> Result<()>;
     /// Corrects mode and owner (to root).
     fn set_mode(&self, path: &Path, mode: u32) -> Result<()>;
-    /// Makes a directory with this mode, and what is missing above it with the same; one that is there stays as it is.
+    /// Makes a directory with this mode, and what is missing above it with the same, and flushes their names; one that is
+    /// there stays as it is.
     fn make_dir(&self, dir: &Path, mode: u32) -> Result<()>;
     /// Removes a file, and what killed writers of it left. One that is not there is no error.
     fn remove(&self, path: &Path) -> Result<()>;
