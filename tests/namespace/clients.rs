@@ -1,5 +1,7 @@
 //! What a client can do, and what it must not notice.
 
+mod strangers;
+
 use serde_json::json;
 
 use crate::ping::Steady;
@@ -236,24 +238,28 @@ fn another_uplink_and_another_backend_keep_the_clients() {
     });
 }
 
-/// The same on iptables: `nft` is not installed here.
+/// Here `nft` is not installed, and iptables is the one of this implementation.
+fn without_nftables(world: &World, test: &str, variant: &str) -> bool {
+    world.sh("rm -f /usr/sbin/nft");
+    for program in
+        ["iptables", "iptables-save", "iptables-restore", "ip6tables", "ip6tables-save", "ip6tables-restore"]
+    {
+        let (head, tail) =
+            program.split_once('-').map_or((program, String::new()), |(h, t)| (h, format!("-{t}")));
+        world.sh(&format!("ln -sfn /usr/sbin/{head}-{variant}{tail} /etc/alternatives/{program}"));
+    }
+    let there = world.try_at(At::Server, "iptables -t nat -S").status.success();
+    if !there {
+        phantom_tests::skip(test, "this kernel has not this variant of iptables");
+    }
+    there
+}
+
+/// The same on iptables.
 fn on_iptables(test: &str, variant: &str) {
     in_world(test, |world| {
-        world.sh("rm -f /usr/sbin/nft");
-        for program in [
-            "iptables",
-            "iptables-save",
-            "iptables-restore",
-            "ip6tables",
-            "ip6tables-save",
-            "ip6tables-restore",
-        ] {
-            let (head, tail) =
-                program.split_once('-').map_or((program, String::new()), |(h, t)| (h, format!("-{t}")));
-            world.sh(&format!("ln -sfn /usr/sbin/{head}-{variant}{tail} /etc/alternatives/{program}"));
-        }
-        if !world.try_at(At::Server, "iptables -t nat -S").status.success() {
-            return phantom_tests::skip(test, "this kernel has not this variant of iptables");
+        if !without_nftables(world, test, variant) {
+            return;
         }
         world.setup();
         world.connect(At::Client1, &world.add("one"));

@@ -21,6 +21,7 @@ mod ghost;
 mod look;
 mod multihop;
 mod ping;
+mod power;
 mod repair;
 mod rootless;
 mod secrets;

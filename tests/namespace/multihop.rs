@@ -13,3 +13,4 @@ mod load;
 mod matrix;
 mod monitor;
 mod observer;
+mod walls;

@@ -2,6 +2,7 @@
 //! short by the end of the process.
 
 mod changes;
+mod forgetful;
 mod opening;
 
 use phantom_tests::{Answer, Server, dump_database};
@@ -91,6 +92,18 @@ fn as_before(change: &Change, server: &Server, before: &str) -> Result<(), Strin
     if after == before || repaired() { Ok(()) } else { Err(changed(before, &after)) }
 }
 
+/// The code of a change that fails at this write.
+fn code_of(change: &Change, write: &str) -> &'static str {
+    match change.name.split([' ', ',']).next() {
+        Some("subnet") if is_before_the_change(change, write) => "CONFIG_ERROR",
+        Some("subnet") => "NETWORK_ERROR",
+        Some("ghost") => "GHOST_MODE_ERROR",
+        Some("multihop") if write.contains("/exit_configs/") => "CONFIG_ERROR",
+        Some("multihop") => "MULTIHOP_ERROR",
+        _ => "SERVICE_OPERATION_FAILED",
+    }
+}
+
 fn refuse_each(changes: impl Iterator<Item = &'static Change>) {
     let mut report = Report::default();
     for change in changes {
@@ -104,15 +117,7 @@ fn refuse_each(changes: impl Iterator<Item = &'static Change>) {
                 continue;
             }
             let in_backup = is_before_the_change(change, &write);
-            let code = match change.name.split([' ', ',']).next() {
-                Some("subnet") if in_backup => "CONFIG_ERROR",
-                Some("subnet") => "NETWORK_ERROR",
-                Some("ghost") => "GHOST_MODE_ERROR",
-                Some("multihop") if write.contains("/exit_configs/") => "CONFIG_ERROR",
-                Some("multihop") => "MULTIHOP_ERROR",
-                _ => "SERVICE_OPERATION_FAILED",
-            };
-            report.check(answer.code() == code, || format!("{}: {}", at(), answer.out));
+            report.check(answer.code() == code_of(change, &write), || format!("{}: {}", at(), answer.out));
             // Before the host is touched there is nothing that could stay behind.
             let silent = in_backup || change.words[0] == "multihop";
             let left = if silent { rolled_back(&answer).is_null() } else { rolled_back(&answer) == true };

@@ -16,6 +16,7 @@ mod errors;
 mod examples;
 mod factory_reset;
 mod faults;
+mod firewall;
 mod ghost;
 mod golden;
 mod help;

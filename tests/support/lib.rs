@@ -14,6 +14,7 @@ mod program;
 mod screen;
 mod server;
 mod text;
+mod trace;
 
 pub use answer::Answer;
 pub use compare::{differences, redact};
@@ -25,3 +26,4 @@ pub use program::{Program, Run, is_root, programs, skip};
 pub use screen::{Spot, read_qr};
 pub use server::{SERVER_IP, Server};
 pub use text::{Said, Template, Texts};
+pub use trace::{Call, calls_of_trace};

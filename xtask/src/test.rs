@@ -6,6 +6,7 @@ mod count;
 mod fuzz;
 mod here;
 mod long;
+mod mutants;
 mod nginx;
 mod pool;
 mod record;

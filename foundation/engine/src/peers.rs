@@ -1,8 +1,9 @@
 //! Single peers: a client that comes or goes costs the same at ten clients and at sixty thousand.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use phantom_host::{DeviceUpdate, HostError, PeerUpdate};
+use phantom_host::{DeviceUpdate, HostError, PeerConfig, PeerUpdate, write_and_look};
 use phantom_types::{Backend, InterfaceName, PublicKey, conf};
 use zeroize::Zeroizing;
 
@@ -55,12 +56,31 @@ impl Engine {
                     Err(error) if error.is_absent() => return Ok(Reached::NothingThere),
                     other => other?,
                 }
+                self.look_at_peer(wish, way)?;
             }
             if self.write_block(wish, way)? == Reached::NothingThere {
                 return Ok(Reached::NothingThere);
             }
         }
         Ok(Reached::All)
+    }
+
+    /// That the device shows what it was told. On the way to a new state the kernel's word is taken for it: it cannot be
+    /// asked for a single peer, and to read all of them would cost more than the change.
+    fn look_at_peer(&self, wish: &PeerWish, way: Way) -> Result<(), HostError> {
+        if wish.backend == Backend::Kernel && way == Way::Forward {
+            return Ok(());
+        }
+        let now = self.host.wireguard.peers(&wish.interface, wish.backend, &[wish.key])?.unwrap_or_default();
+        let networks = |peer: &PeerConfig| peer.allowed_ips.iter().copied().collect::<BTreeSet<_>>();
+        let same = match (&wish.update, now.first().map(|peer| &peer.config)) {
+            (PeerUpdate::Remove(_), None) => true,
+            (PeerUpdate::Set(wanted), Some(now)) => {
+                now.preshared_key == wanted.preshared_key && networks(now) == networks(wanted)
+            }
+            _ => false,
+        };
+        if same { Ok(()) } else { Err(unseen(format!("the peer {} of {}", wish.key, wish.interface))) }
     }
 
     fn write_block(&self, wish: &PeerWish, way: Way) -> Result<Reached, HostError> {
@@ -72,7 +92,9 @@ impl Engine {
             return match files.info(&wish.file)? {
                 Some(info) if info.len > 0 && !info.dir => {
                     files.append(&wish.file, block.as_bytes())?;
-                    Ok(Reached::All)
+                    let whole = info.len + block.len() as u64;
+                    let there = files.info(&wish.file)?.is_some_and(|now| now.len == whole);
+                    if there { Ok(Reached::All) } else { Err(unseen(wish.file.display())) }
                 }
                 Some(_) | None => Ok(Reached::NothingThere),
             };
@@ -82,7 +104,7 @@ impl Engine {
         };
         let Ok(text) = std::str::from_utf8(&content) else { return Ok(Reached::NothingThere) };
         if let Some(rest) = conf::remove_peer_block(text, &wish.key).map(Zeroizing::new) {
-            files.write(&wish.file, rest.as_bytes(), 0o600)?;
+            write_and_look(&**files, &wish.file, rest.as_bytes(), 0o600)?;
         }
         Ok(Reached::All)
     }
@@ -92,4 +114,8 @@ impl Engine {
         let text = content.as_deref().and_then(|content| std::str::from_utf8(content).ok());
         Ok(text.is_some_and(|text| conf::remove_peer_block(text, &wish.key).is_some()))
     }
+}
+
+fn unseen(what: impl std::fmt::Display) -> HostError {
+    HostError::unexpected(format!("{what} is not as the host was told"))
 }

@@ -84,6 +84,33 @@ struct State {
     certificates: tunnel::Certificates,
 }
 
+impl State {
+    /// All that a write can change. The time goes on, and the writes are counted, whatever becomes of them.
+    fn copy(&self) -> Self {
+        Self {
+            faults: Faults::default(),
+            net: self.net.clone(),
+            devices: self.devices.clone(),
+            filter: self.filter.clone(),
+            settings: self.settings.clone(),
+            sockets: self.sockets.clone(),
+            files: self.files.clone(),
+            manager: self.manager.clone(),
+            time: Time::default(),
+            random: self.random,
+            answers: self.answers.clone(),
+            lookups: self.lookups.clone(),
+            certificates: self.certificates.clone(),
+        }
+    }
+
+    /// Puts such a copy in force.
+    fn go_back(&mut self, copy: Self) {
+        let (faults, time) = (std::mem::take(&mut self.faults), std::mem::take(&mut self.time));
+        *self = Self { faults, time, ..copy };
+    }
+}
+
 impl Host {
     /// A fresh host in memory and the handle on it.
     ///

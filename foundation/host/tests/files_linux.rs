@@ -5,6 +5,7 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::fcntl::{Flock, FlockArg};
@@ -261,4 +262,78 @@ fn what_is_there_is_told_and_corrected() {
     let long = dir.path().join("x".repeat(255));
     LinuxFiles.write(&long, b"long", 0o600).unwrap();
     assert_eq!(LinuxFiles.read(&long).unwrap().unwrap(), b"long");
+}
+
+/// For the process that is watched: the folder in which it writes.
+const WATCHED: &str = "PHANTOM_FILES_WATCHED";
+/// By these calls of the kernel names change and reach the disk.
+const CALLS: &str = "mkdir,mkdirat,write,fsync,fdatasync,rename,renameat,renameat2,link,linkat";
+
+/// Every kind of write that gives a name to something.
+fn give_names(dir: &Path) {
+    let long = "x".repeat(255);
+    LinuxFiles.write(&dir.join("new"), b"first", 0o644).unwrap();
+    LinuxFiles.write(&dir.join("new"), b"second", 0o600).unwrap();
+    LinuxFiles.write(&dir.join(long), b"long", 0o600).unwrap();
+    LinuxFiles.make_dir(&dir.join("a/b"), 0o700).unwrap();
+    LinuxFiles.make_dir(&dir.join("a"), 0o755).unwrap();
+    LinuxFiles.write(&dir.join("a/b/key"), b"deep", 0o600).unwrap();
+}
+
+/// What a trace says of the folder, one call a line: its name and the paths in it, drafts as `draft`.
+fn calls_in(trace: &str, dir: &Path) -> Vec<String> {
+    let dir = dir.to_str().unwrap();
+    let mut calls = Vec::new();
+    for line in trace.lines().filter(|line| line.contains(dir) && !line.contains(" = -1 ")) {
+        // `-y` shows a descriptor as `3</path>`; other paths stand in quotes.
+        let paths = line.split(['"', '<', '>']).filter_map(|word| word.strip_prefix(dir));
+        let plain = |path: &str| {
+            let (folder, name) = path.rsplit_once('/').unwrap_or_default();
+            let draft = name.starts_with('.');
+            if draft {
+                format!("{folder}/draft")
+            } else {
+                format!("{folder}/{}", name.trim_start_matches('/'))
+            }
+        };
+        let name = line.split('(').next().unwrap().rsplit(' ').next().unwrap();
+        calls.extend(std::iter::once(name.to_owned()).chain(paths.map(plain)).reduce(|a, b| a + " " + &b));
+    }
+    calls
+}
+
+/// A power failure forgets what was not flushed: of a file its content, of a folder the names in it.
+#[test]
+fn what_is_written_is_on_the_disk_before_it_has_its_name_and_the_name_is_thereafter() {
+    let test = "what_is_written_is_on_the_disk_before_it_has_its_name_and_the_name_is_thereafter";
+    if let Some(dir) = std::env::var_os(WATCHED) {
+        return give_names(Path::new(&dir));
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (inside, trace) = (dir.path().join("inside"), dir.path().join("trace"));
+    fs::create_dir(&inside).unwrap();
+    let strace = Command::new("strace")
+        .args(["-qq", "-f", "-y", "-s", "4096", "-e", &format!("trace={CALLS}"), "-o"])
+        .arg(&trace)
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", test])
+        .env(WATCHED, &inside)
+        .stdout(Stdio::null())
+        .status();
+    match strace {
+        Ok(status) => assert!(status.success(), "{status}"),
+        Err(error) => return skipped(test, &format!("strace: {error}")),
+    }
+    let whole = |folder: &str, name: &str| {
+        let draft = format!("{folder}/draft");
+        let name = format!("rename {draft} {folder}/{name}");
+        let folder = if folder.is_empty() { "/" } else { folder };
+        [format!("write {draft}"), format!("fsync {draft}"), name, format!("fsync {folder}")]
+    };
+    let long = "x".repeat(255);
+    let mut expected = [whole("", "new"), whole("", "new"), whole("", &long)].concat();
+    let made = ["mkdir /a", "fsync /", "mkdir /a/b", "fsync /a"];
+    expected.extend(made.map(str::to_owned));
+    expected.extend(whole("/a/b", "key"));
+    assert_eq!(calls_in(&fs::read_to_string(&trace).unwrap(), &inside), expected);
 }

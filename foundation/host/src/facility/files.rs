@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::Result;
+use crate::{HostError, Result};
 
 /// What is known of a file without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,12 +35,25 @@ pub trait Files: Send + Sync {
     fn append(&self, path: &Path, content: &[u8]) -> Result<()>;
     /// Corrects mode and owner (to root).
     fn set_mode(&self, path: &Path, mode: u32) -> Result<()>;
-    /// Makes a directory with this mode, and what is missing above it with the same; one that is there stays as it is.
+    /// Makes a directory with this mode, and what is missing above it with the same, and flushes their names; one that is
+    /// there stays as it is.
     fn make_dir(&self, dir: &Path, mode: u32) -> Result<()>;
     /// Removes a file, and what killed writers of it left. One that is not there is no error.
     fn remove(&self, path: &Path) -> Result<()>;
     /// Removes a directory with all that is in it, not following links. One that is not there is no error.
     fn remove_dir(&self, dir: &Path) -> Result<()>;
+}
+
+/// Writes a file and looks at it: where it is not there with its length and mode, the host has not done what it said, which
+/// is [`Unexpected`](crate::HostError::Unexpected).
+pub fn write_and_look(files: &dyn Files, path: &Path, content: &[u8], mode: u32) -> Result<()> {
+    files.write(path, content, mode)?;
+    let there = files.info(path)?.is_some_and(|now| now.len == content.len() as u64 && now.mode == mode);
+    if there {
+        Ok(())
+    } else {
+        Err(HostError::unexpected(format!("{} is not as it was written", path.display())))
+    }
 }
 
 /// How many hexadecimal digits are at the end of a draft's name.

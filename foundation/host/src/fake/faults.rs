@@ -1,7 +1,8 @@
-//! Writes that are counted, watched and refused.
+//! Writes that are counted, watched, refused and forgotten.
 
 use std::collections::BTreeSet;
 use std::io;
+use std::ops::{Deref, DerefMut};
 use std::sync::{MutexGuard, PoisonError};
 
 use super::{FakeHost, State};
@@ -15,6 +16,44 @@ pub(super) struct Faults {
     log: Vec<String>,
     refused: BTreeSet<usize>,
     refused_from: Option<usize>,
+    forgotten: BTreeSet<usize>,
+    forgotten_from: Option<usize>,
+}
+
+impl Faults {
+    fn is_refused(&self, number: usize) -> bool {
+        self.refused.contains(&number) || self.refused_from.is_some_and(|from| number >= from)
+    }
+    fn is_forgotten(&self, number: usize) -> bool {
+        self.forgotten.contains(&number) || self.forgotten_from.is_some_and(|from| number >= from)
+    }
+}
+
+/// A write under way: the state to change, which is put back at the end of one that is forgotten.
+pub(super) struct Write<'a> {
+    state: MutexGuard<'a, State>,
+    before: Option<State>,
+}
+
+impl Deref for Write<'_> {
+    type Target = State;
+    fn deref(&self) -> &State {
+        &self.state
+    }
+}
+
+impl DerefMut for Write<'_> {
+    fn deref_mut(&mut self) -> &mut State {
+        &mut self.state
+    }
+}
+
+impl Drop for Write<'_> {
+    fn drop(&mut self) {
+        if let Some(before) = self.before.take() {
+            self.state.go_back(before);
+        }
+    }
 }
 
 impl FakeHost {
@@ -32,6 +71,23 @@ impl FakeHost {
         let mut state = self.state();
         state.faults.refused_from = Some(state.faults.log.len() + n);
     }
+    /// Makes the host accept the `n`-th write from now on and forget it: the answer is what it would be, and nothing is
+    /// done. What such a write would have refused by itself it still refuses. Several writes can be forgotten.
+    pub fn forget_write(&self, n: usize) {
+        let mut state = self.state();
+        let at = state.faults.log.len() + n;
+        state.faults.forgotten.insert(at);
+    }
+    /// Makes the host forget every write from the `n`-th from now on.
+    pub fn forget_from(&self, n: usize) {
+        let mut state = self.state();
+        state.faults.forgotten_from = Some(state.faults.log.len() + n);
+    }
+    /// Whether the last write was forgotten: for somebody who keeps a part of the host elsewhere as well.
+    pub fn has_forgotten(&self) -> bool {
+        let faults = &self.state().faults;
+        faults.is_forgotten(faults.log.len())
+    }
     /// Number of writes since the start or the last [`Self::reset_writes`], the refused ones among them.
     pub fn writes(&self) -> usize {
         self.state().faults.log.len()
@@ -41,7 +97,7 @@ impl FakeHost {
     pub fn write_log(&self) -> Vec<String> {
         self.state().faults.log.clone()
     }
-    /// Counts from zero again and refuses nothing any more.
+    /// Counts from zero again, and refuses and forgets nothing any more.
     pub fn reset_writes(&self) {
         self.state().faults = Faults::default();
     }
@@ -56,26 +112,20 @@ impl FakeHost {
     }
 
     /// Begins a write: counts it, and gives the state to change, or the refusal.
-    pub(super) fn write(&self, name: &str) -> Result<MutexGuard<'_, State>> {
-        match self.count(name) {
-            Ok(()) => Ok(self.state()),
-            Err(refusal) => Err(refusal),
-        }
-    }
-
-    /// Counts a write and says whether it is refused.
-    pub(super) fn count(&self, name: &str) -> Result<()> {
-        let (number, refused) = {
+    pub(super) fn write(&self, name: &str) -> Result<Write<'_>> {
+        let (number, refused, forgotten) = {
             let faults = &mut self.state().faults;
             faults.log.push(name.to_owned());
             let number = faults.log.len();
-            (
-                number,
-                faults.refused.contains(&number) || faults.refused_from.is_some_and(|from| number >= from),
-            )
+            (number, faults.is_refused(number), faults.is_forgotten(number))
         };
         self.show(number, name);
-        if refused { Err(HostError::io(name, io::Error::other("refused by the test"))) } else { Ok(()) }
+        if refused {
+            return Err(HostError::io(name, io::Error::other("refused by the test")));
+        }
+        let state = self.state();
+        let before = forgotten.then(|| state.copy());
+        Ok(Write { state, before })
     }
 
     /// Calls the hook without holding any lock, so that it may use the host.

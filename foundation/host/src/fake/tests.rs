@@ -95,6 +95,33 @@ fn refused_writes_change_nothing() {
 }
 
 #[test]
+fn forgotten_writes_are_accepted_and_change_nothing() {
+    let (host, fake) = with_device();
+    let before = fake.dump();
+    let address = "10.9.0.1/24".parse().unwrap();
+    fake.forget_write(2);
+    host.files.make_dir("/etc".as_ref(), 0o755).unwrap();
+    assert!(!fake.has_forgotten());
+    host.files.write("/etc/x".as_ref(), b"x", 0o600).unwrap();
+    assert!(fake.has_forgotten());
+    assert_eq!(fake.dump(), before);
+    host.network.add_address(&wg(), address).unwrap();
+    assert_ne!(fake.dump(), before, "one write alone was to be forgotten");
+    host.network.remove_address(&wg(), address).unwrap();
+
+    fake.forget_from(1);
+    for _ in 0..2 {
+        host.network.add_address(&wg(), address).unwrap();
+        host.wireguard.configure(&wg(), Backend::Kernel, &set(&[peer(3, &[]), peer(4, &[])])).unwrap();
+    }
+    assert!(host.network.remove_address(&wg(), address).is_err(), "it is not there, and that is said");
+    assert_eq!(fake.dump(), before);
+    fake.reset_writes();
+    host.network.add_address(&wg(), address).unwrap();
+    assert_ne!(fake.dump(), before);
+}
+
+#[test]
 fn the_hook_sees_every_write_and_may_use_the_host() {
     let (host, fake) = Host::fake();
     let seen = Arc::new(Mutex::new(Vec::new()));

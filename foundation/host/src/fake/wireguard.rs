@@ -23,6 +23,7 @@ const MTU: u32 = 1420;
 const FIRST_FREE_PORT: u16 = 32768;
 
 /// The devices by the name of their interface.
+#[derive(Clone)]
 pub(super) struct Devices {
     by_name: BTreeMap<String, Inner>,
     kernel_wireguard: bool,
@@ -45,6 +46,7 @@ impl Default for Devices {
 
 /// A device. The owners of allowed addresses are kept as well: adding a peer costs the same with ten and with many
 /// thousands of them.
+#[derive(Clone)]
 pub(super) struct Inner {
     pub(super) backend: Backend,
     private_key: Option<PrivateKey>,
@@ -55,6 +57,7 @@ pub(super) struct Inner {
 }
 
 /// A peer without its allowed addresses in a list: they are a set here.
+#[derive(Clone)]
 struct PeerState {
     peer: Peer,
     allowed: BTreeSet<IpNetwork>,
@@ -306,9 +309,15 @@ impl WireGuard for FakeHost {
     }
 
     fn configure(&self, name: &InterfaceName, backend: Backend, update: &DeviceUpdate) -> Result<()> {
-        let verdict = self.count(&format!("wireguard.configure {name}{}", update_text(update)));
-        let done = self.state().configure(name.as_str(), backend, update, verdict.is_err());
-        verdict.and(done)
+        let text = format!("wireguard.configure {name}{}", update_text(update));
+        match self.write(&text) {
+            Ok(mut state) => state.configure(name.as_str(), backend, update, false),
+            Err(refusal) => {
+                // A refusal in the middle leaves what came before.
+                let _ = self.state().configure(name.as_str(), backend, update, true);
+                Err(refusal)
+            }
+        }
     }
 }
 

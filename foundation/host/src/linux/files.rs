@@ -126,7 +126,11 @@ fn sync_dir(dir: &Path) -> io::Result<()> {
 fn make_dirs(dir: &Path, mode: u32) -> io::Result<()> {
     match DirBuilder::new().mode(mode).create(dir) {
         // Only what was made here: a folder that somebody else made keeps its mode.
-        Ok(()) => fs::set_permissions(dir, fs::Permissions::from_mode(mode)),
+        Ok(()) => {
+            fs::set_permissions(dir, fs::Permissions::from_mode(mode))?;
+            // A file in it is as lasting as the name of its folder.
+            dir.parent().map_or(Ok(()), sync_dir)
+        }
         Err(e) if e.kind() == ErrorKind::AlreadyExists && dir.is_dir() => Ok(()),
         Err(e) if e.kind() == ErrorKind::NotFound => {
             make_dirs(dir.parent().ok_or(e)?, mode)?;

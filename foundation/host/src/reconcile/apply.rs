@@ -7,7 +7,9 @@ use phantom_types::InterfaceName;
 
 use super::step::Op;
 use super::{Scene, Step, StepAction, StepKind, Wanted};
-use crate::{DeviceUpdate, Hook, HostError, LinkChange, Match, PeerUpdate, ServiceState, Unit, Verdict};
+use crate::{
+    DeviceUpdate, Hook, HostError, LinkChange, Match, PeerUpdate, ServiceState, Unit, Verdict, write_and_look,
+};
 
 /// How long a service has to start or to stop.
 const SERVICE_WAIT: Duration = Duration::from_secs(15);
@@ -137,7 +139,7 @@ fn write_file(scene: &Scene<'_>, wanted: &Wanted, path: &Path) -> Result<(), Hos
         let mode = if open { 0o755 } else { 0o700 };
         scene.host.files.make_dir(dir, mode)?;
     }
-    file.with_content(wanted, |content| scene.host.files.write(path, content, file.mode))
+    file.with_content(wanted, |content| write_and_look(&*scene.host.files, path, content, file.mode))
 }
 
 /// A plan is made from the very state that it is applied with; a step without its object is a plan for another one.
@@ -186,10 +188,18 @@ fn start_interface(scene: &Scene<'_>, wanted: &Wanted, unit: &Unit) -> Result<()
     while_busy(scene, || scene.host.services.start(unit, SERVICE_WAIT))
 }
 
-/// Changes a link; one that has its mark now needs no claim any more.
+/// Changes a link; one that shows its mark needs no claim any more.
 fn set_link(scene: &Scene<'_>, name: &InterfaceName, change: &LinkChange) -> Result<(), HostError> {
-    scene.host.network.set_link(name, change)?;
-    if change.alias.is_some() { remove_claim(scene, name) } else { Ok(()) }
+    let network = &scene.host.network;
+    network.set_link(name, change)?;
+    if change.alias.is_none() {
+        return Ok(());
+    }
+    // With neither mark nor claim nobody would know whose it is.
+    if network.link(name)?.is_none_or(|link| link.alias != change.alias) {
+        return Err(HostError::unexpected(format!("{name} does not show the alias that it was given")));
+    }
+    remove_claim(scene, name)
 }
 
 fn remove_claim(scene: &Scene<'_>, name: &InterfaceName) -> Result<(), HostError> {

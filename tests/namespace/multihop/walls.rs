@@ -1,0 +1,112 @@
+//! Each of the walls by itself: the others are taken away first, so that one that is missing is not hidden by them.
+
+use phantom_tests::same_as_golden;
+
+use super::filters::{IPTABLES, without_nftables};
+use super::lab::{NFT_OF_EXITS, enable, with_exits, with_exits_and};
+use crate::ping::ping;
+use crate::world::{At, INTERNET, World, wait_for};
+
+/// The programs of Ghost Mode's set-up.
+const GHOST: [&str; 3] = ["openssl", "dnsmasq", "dig"];
+/// The client that an exit sends to.
+const CLIENT: &str = "10.8.0.2";
+
+/// The exit can send anything to clients, as far as WireGuard goes.
+fn let_exit_send(world: &World) {
+    world.sh_at(
+        At::Exit1,
+        "ip route add 10.8.0.0/24 dev wgx1
+         wg set wgx1 peer $(wg show wgx1 peers) allowed-ips 10.99.1.2/32,10.8.0.0/24",
+    );
+}
+
+/// Takes our rules at these hooks away.
+fn without(world: &World, chains: &[&str]) {
+    for chain in chains {
+        world.sh(&format!("nft flush chain inet phantom_wg {chain}"));
+    }
+}
+
+/// How many packets have come to the client out of the tunnel.
+fn arrived(world: &World) -> u64 {
+    world.sh_at(At::Client1, "cat /sys/class/net/c1/statistics/rx_packets").trim().parse().unwrap()
+}
+
+#[test]
+fn what_an_exit_sends_unasked_is_stopped_at_the_door_and_on_the_way_through() {
+    let test = "multihop::walls::what_an_exit_sends_unasked_is_stopped_at_the_door_and_on_the_way_through";
+    with_exits(test, |world| {
+        enable(world, "uk");
+        world.reaches(At::Client1, INTERNET);
+        let_exit_send(world);
+        for (left, gone) in [
+            ("both walls", &[][..]),
+            ("the one on the way through", &["prerouting"]),
+            ("the one at the door", &["forward"]),
+        ] {
+            without(world, gone);
+            let before = arrived(world);
+            assert!(!ping(At::Exit1, CLIENT, 3), "{left}: the client answers an exit");
+            assert_eq!(arrived(world), before, "{left}: the client hears an exit");
+            world.reaches(At::Client1, INTERNET);
+            world.ok(&["core", "reconcile"]);
+            world.in_sync();
+        }
+        // Without any wall he gets through: nothing else kept him out.
+        without(world, &["prerouting", "forward"]);
+        let through = wait_for(std::time::Duration::from_secs(20), || ping(At::Exit1, CLIENT, 1));
+        assert!(through, "there is no way for an exit in the first place");
+    });
+}
+
+/// With clients, an exit and Ghost Mode there are all rules of ours that there can be.
+fn with_all_rules(world: &World) {
+    enable(world, "uk");
+    crate::ghost::in_ghost_mode(world);
+    world.in_sync();
+}
+
+#[test]
+fn the_rules_in_force_are_the_committed_ones_on_nftables() {
+    let test = "multihop::walls::the_rules_in_force_are_the_committed_ones_on_nftables";
+    with_exits_and(
+        test,
+        &GHOST,
+        |_| true,
+        |world| {
+            with_all_rules(world);
+            // From 1.1.0 on nft lists this condition in other words.
+            let list = world.sh("nft -s list table inet phantom_wg");
+            let list = list.replace("tcp flags & (syn | rst) == syn", "tcp flags syn / syn,rst");
+            same_as_golden("firewall/nftables.txt", &list);
+        },
+    );
+}
+
+fn on_iptables(test: &str, variant: &str) {
+    with_exits_and(
+        test,
+        &[&IPTABLES[..], &GHOST].concat(),
+        |world| without_nftables(world, test, variant),
+        |world| {
+            // The authority of the test needs no nft, the exits do.
+            world.sh(&format!("[ -x {NFT_OF_EXITS} ]"));
+            with_all_rules(world);
+            // Our chains and the jumps to them, in one order for both implementations.
+            let list = "for p in iptables ip6tables; do for t in mangle nat filter; do
+                          echo \"$p -t $t\"; $p -t $t -S | grep -i phantom || true; done; done";
+            same_as_golden("firewall/iptables.txt", &world.sh(list));
+        },
+    );
+}
+
+#[test]
+fn the_rules_in_force_are_the_committed_ones_on_iptables_nft() {
+    on_iptables("multihop::walls::the_rules_in_force_are_the_committed_ones_on_iptables_nft", "nft");
+}
+
+#[test]
+fn the_rules_in_force_are_the_committed_ones_on_iptables_legacy() {
+    on_iptables("multihop::walls::the_rules_in_force_are_the_committed_ones_on_iptables_legacy", "legacy");
+}
