@@ -50,6 +50,7 @@ impl Node {
 }
 
 /// All files by their absolute paths.
+#[derive(Clone)]
 pub(super) struct Tree {
     pub(super) nodes: BTreeMap<PathBuf, Node>,
 }

@@ -13,6 +13,7 @@ use crate::{
 };
 
 /// What is loaded.
+#[derive(Clone)]
 pub(super) struct Filter {
     pub(super) kind: FirewallKind,
     /// Our rules by the text of their marks.

@@ -26,6 +26,7 @@ const SETTINGS: &[(&str, &str)] = &[
 const OF_LINK: &[(&str, &str)] = &[("ipv4", "rp_filter"), ("ipv4", "src_valid_mark"), ("ipv6", "forwarding")];
 
 /// Kernel settings; those of a link by its index and name, so that they do not outlive it.
+#[derive(Clone)]
 pub(super) struct Settings {
     pub(super) global: BTreeMap<String, String>,
     pub(super) of_links: BTreeMap<(u32, String), String>,
@@ -39,7 +40,7 @@ impl Default for Settings {
 }
 
 /// Sockets of other programs.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Sockets {
     pub(super) bound: BTreeSet<Port>,
 }

@@ -23,12 +23,14 @@ pub(super) const KERNEL: u8 = 2;
 pub(super) const BOOT: u8 = 3;
 
 /// A link with its addresses, in the order in which they came.
+#[derive(Clone)]
 pub(super) struct Interface {
     pub(super) link: Link,
     pub(super) addresses: Vec<IpNetwork>,
 }
 
 /// The network of the host.
+#[derive(Clone)]
 pub(super) struct Net {
     pub(super) links: Vec<Interface>,
     pub(super) routes: Vec<Route>,

@@ -30,6 +30,7 @@ pub enum StartFault {
 type Runner = Arc<dyn Fn(&Command) -> bool + Send + Sync>;
 
 /// The units and what runs.
+#[derive(Clone)]
 pub(super) struct Manager {
     pub(super) kind: Kind,
     pub(super) units: BTreeMap<String, UnitFile>,

@@ -14,7 +14,7 @@ use crate::{
 const LIFE: Duration = Duration::from_hours(90 * 24);
 
 /// What somebody has arranged.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Certificates {
     /// Why there is none.
     pub(super) refused: Option<String>,

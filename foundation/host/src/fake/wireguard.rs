@@ -23,6 +23,7 @@ const MTU: u32 = 1420;
 const FIRST_FREE_PORT: u16 = 32768;
 
 /// The devices by the name of their interface.
+#[derive(Clone)]
 pub(super) struct Devices {
     by_name: BTreeMap<String, Inner>,
     kernel_wireguard: bool,
@@ -45,6 +46,7 @@ impl Default for Devices {
 
 /// A device. The owners of allowed addresses are kept as well: adding a peer costs the same with ten and with many
 /// thousands of them.
+#[derive(Clone)]
 pub(super) struct Inner {
     pub(super) backend: Backend,
     private_key: Option<PrivateKey>,
@@ -55,6 +57,7 @@ pub(super) struct Inner {
 }
 
 /// A peer without its allowed addresses in a list: they are a set here.
+#[derive(Clone)]
 struct PeerState {
     peer: Peer,
     allowed: BTreeSet<IpNetwork>,
