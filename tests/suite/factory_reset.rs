@@ -39,17 +39,14 @@ fn assert_new(server: &Server, what: &str) {
 #[test]
 fn refused_at_any_write_it_can_be_run_again() {
     for kind in [FirewallKind::Nftables, FirewallKind::Iptables] {
-        let begin = || {
-            let server = Server::bare();
-            server.fake.set_firewall_kind(kind);
-            let foreign = surround(&server);
-            server.api(&["core", "setup", &format!("server_ip={SERVER_IP}")]).ok();
-            server.api(&["core", "add_client", "client_name=a"]).ok();
-            server.api(&["ghost", "enable", "domain=vpn.example.com", "skip_dns_check=true"]).ok();
-            server.fake.reset_writes();
-            (server, foreign)
-        };
-        let (server, foreign) = begin();
+        let server = Server::bare();
+        server.fake.set_firewall_kind(kind);
+        let foreign = surround(&server);
+        server.api(&["core", "setup", &format!("server_ip={SERVER_IP}")]).ok();
+        server.api(&["core", "add_client", "client_name=a"]).ok();
+        server.api(&["ghost", "enable", "domain=vpn.example.com", "skip_dns_check=true"]).ok();
+        server.fake.reset_writes();
+        let snapshot = server.snapshot();
         let old = server.store().read(phantom_store::State::server).unwrap().unwrap();
         let done = run(&server).unwrap();
         assert_ne!(done.server.unwrap().public_key, old.public_key);
@@ -58,7 +55,7 @@ fn refused_at_any_write_it_can_be_run_again() {
         assert!(writes > 15, "{writes}");
         for at in 1..=writes {
             let what = format!("{kind:?}, write {at}");
-            let (server, foreign) = begin();
+            server.restore(&snapshot);
             server.fake.refuse_write(at);
             let first = run(&server);
             assert!(server.fake.writes() >= at, "{what}");

@@ -13,6 +13,7 @@ mod golden;
 mod program;
 mod screen;
 mod server;
+mod snapshot;
 mod text;
 
 pub use answer::Answer;
@@ -24,4 +25,5 @@ pub use golden::{golden_dir, read_golden, read_golden_json, same_as_golden};
 pub use program::{Program, Run, build, is_root, skip};
 pub use screen::{Spot, read_qr};
 pub use server::{SERVER_IP, Server};
+pub use snapshot::Snapshot;
 pub use text::{Said, Template, Texts};
