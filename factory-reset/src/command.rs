@@ -12,7 +12,7 @@ use phantom_host::Host;
 use phantom_host::linux::{Called, call};
 use phantom_store::{Language, Paths, State, Store};
 
-use crate::reset::{self, Done, Place};
+use crate::reset::{self, Done, LOCK_WAIT, Place};
 use crate::text::{self, Texts};
 use crate::{Removed, ResetError, Stage};
 
@@ -22,7 +22,7 @@ const WORD: &str = "RESET";
 const API_LIMIT: Duration = Duration::from_mins(2);
 
 /// What the environment says.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Environment {
     /// `PHANTOM_LANG`.
     pub lang: Option<String>,
@@ -32,6 +32,15 @@ pub struct Environment {
     pub this: Option<PathBuf>,
     /// The run directory, where it is not that of the install directory: for tests, no variable sets it.
     pub run_dir: Option<PathBuf>,
+    /// How long another change may take, [`LOCK_WAIT`] as a rule: for tests, no variable sets it.
+    pub lock_wait: Duration,
+}
+
+impl Default for Environment {
+    /// Nothing is said.
+    fn default() -> Self {
+        Self { lang: None, root: None, this: None, run_dir: None, lock_wait: LOCK_WAIT }
+    }
 }
 
 impl Environment {
@@ -41,7 +50,7 @@ impl Environment {
             lang: std::env::var("PHANTOM_LANG").ok(),
             root: std::env::var_os("PHANTOM_ROOT").filter(|root| !root.is_empty()).map(PathBuf::from),
             this: std::env::current_exe().ok(),
-            run_dir: None,
+            ..Self::default()
         }
     }
 }
@@ -116,7 +125,7 @@ pub fn main(
     }
     // The terminal may hang on the very tunnel that goes down now.
     let _ = SigSet::from(Signal::SIGHUP).thread_block();
-    run(said.wish, &host, &paths, &programs, language, streams)
+    run(said.wish, &host, &paths, &programs, environment.lock_wait, language, streams)
 }
 
 fn run(
@@ -124,6 +133,7 @@ fn run(
     host: &Host,
     paths: &Paths,
     programs: &std::path::Path,
+    lock_wait: Duration,
     language: Language,
     streams: &mut Streams<'_>,
 ) -> u8 {
@@ -133,6 +143,7 @@ fn run(
     let place = Place {
         host,
         paths,
+        lock_wait,
         api: &|words| api(programs, paths, language, words),
         stage: &|stage: Stage| {
             let mut out = out.borrow_mut();

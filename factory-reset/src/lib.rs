@@ -22,4 +22,4 @@ mod text;
 
 pub use error::ResetError;
 pub use removal::{Removed, remove_everything};
-pub use reset::{Done, Place, Stage, reset, uninstall};
+pub use reset::{Done, LOCK_WAIT, Place, Stage, reset, uninstall};

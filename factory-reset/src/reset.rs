@@ -13,8 +13,8 @@ use serde_json::Value;
 use crate::removal::{self, Leaving, Removed};
 use crate::{ResetError, kept, ssh};
 
-/// How long another change may take.
-const LOCK_WAIT: Duration = Duration::from_secs(30);
+/// How long another change may take where nothing else is said.
+pub const LOCK_WAIT: Duration = Duration::from_secs(30);
 
 /// A step of the run, as it begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +46,8 @@ pub struct Place<'a> {
     pub host: &'a Host,
     /// Where everything is stored.
     pub paths: &'a Paths,
+    /// How long another change may take before the run gives up: [`LOCK_WAIT`] for the command.
+    pub lock_wait: Duration,
     /// Calls `phantom-api` of this installation with these words; an error where there is no such program.
     pub api: &'a dyn Fn(&[&str]) -> Result<Called, ResetError>,
     /// Told of each step as it begins.
@@ -62,7 +64,7 @@ pub fn reset(place: &Place<'_>) -> Result<Done, ResetError> {
     let (host, store) = (place.host, Store::new(place.paths.clone()));
     let marks = Marks::new(place.paths.instance());
     let scene = Scene::new(host, &marks, place.paths.run_dir());
-    let lock = store.lock(LOCK_WAIT)?;
+    let lock = store.lock(place.lock_wait)?;
     ssh::check(host, &marks)?;
     if !store.reset_pending()? {
         let server = kept::new_server(host, &marks, &store)?;
@@ -94,7 +96,7 @@ pub fn uninstall(place: &Place<'_>) -> Result<(), ResetError> {
     let store = Store::new(place.paths.clone());
     let marks = Marks::new(place.paths.instance());
     let scene = Scene::new(place.host, &marks, place.paths.run_dir());
-    let _lock: Lock = store.lock(LOCK_WAIT)?;
+    let _lock: Lock = store.lock(place.lock_wait)?;
     ssh::check(place.host, &marks)?;
     for one in removal::remove_everything(&scene)? {
         (place.removed)(&one);

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use phantom_engine::{Engine, Parts, SystemModule};
 use phantom_host::Host;
@@ -58,6 +59,13 @@ impl Builder {
         // Those that restrict what Core opens come behind it.
         let open = self.system::<phantom_core::Core>().system::<phantom_dns::Dns>();
         open.system::<phantom_ghost::Ghost>().system::<phantom_multihop::Multihop>()
+    }
+
+    /// Sets how long a change waits for the lock, once: half a minute where nothing is set.
+    #[must_use]
+    pub fn lock_wait(self, wait: Duration) -> Self {
+        self.engine.set_lock_wait(wait);
+        self
     }
 
     /// Registers any module.

@@ -15,8 +15,8 @@ pub(crate) enum Ended {
     Answered {
         /// What it answered.
         answer: Value,
-        /// How many writes on the host it made, refused ones included.
-        writes: usize,
+        /// The kinds of its writes on the host, in order, refused ones included.
+        writes: Vec<String>,
     },
 }
 
@@ -29,6 +29,12 @@ pub(crate) fn call(fault: &str, words: &[&str]) -> Ended {
 /// Calls it without a fault, and gives the number of its writes. It must succeed.
 #[track_caller]
 pub(crate) fn count(words: &[&str]) -> usize {
+    writes(words).len()
+}
+
+/// Calls it without a fault, and gives the kinds of its writes, as in `network.add_route`. It must succeed.
+#[track_caller]
+pub(crate) fn writes(words: &[&str]) -> Vec<String> {
     match call("refuse:0", words) {
         Ended::Answered { answer, writes } => {
             assert_eq!(answer["success"], true, "{words:?}: {answer:#}");
@@ -46,7 +52,7 @@ fn ended(words: &[&str], output: &Output) -> Ended {
     }
     let errors = String::from_utf8_lossy(&output.stderr);
     let writes = errors.lines().find_map(|line| line.strip_prefix("phantom-api-faulty: writes: "));
-    let writes =
-        writes.unwrap_or_else(|| panic!("{words:?}: no number of writes: {errors}")).parse().unwrap();
+    let writes = writes.unwrap_or_else(|| panic!("{words:?}: it does not say its writes: {errors}"));
+    let writes = writes.split_whitespace().map(str::to_owned).collect();
     Ended::Answered { answer: answer_of(words, output), writes }
 }

@@ -1,10 +1,10 @@
 //! The factory reset on the host in memory: refused at each of its writes, on both packet filters, among objects of others.
 
 use std::ffi::OsString;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use phantom_factory_reset::command::{self, Environment, Streams};
-use phantom_factory_reset::{Done, Place, ResetError, Stage, reset, uninstall};
+use phantom_factory_reset::{Done, LOCK_WAIT, Place, ResetError, Stage, reset, uninstall};
 use phantom_host::linux::Called;
 use phantom_host::{FirewallKind, InForce, Ruleset};
 use phantom_tests::{SERVER_IP, Server};
@@ -17,7 +17,8 @@ fn with_place<T>(server: &Server, stage: &dyn Fn(Stage), run: impl FnOnce(&Place
         let answer = server.api(words);
         Ok(Called { status: Some(answer.exit.into()), out: answer.out.into_bytes(), errors: answer.err })
     };
-    run(&Place { host: &server.host, paths: server.paths(), api: &api, stage, removed: &|_| () })
+    let (host, paths, lock_wait) = (&server.host, server.paths(), LOCK_WAIT);
+    run(&Place { host, paths, lock_wait, api: &api, stage, removed: &|_| () })
 }
 
 fn run(server: &Server) -> Result<Done, ResetError> {
@@ -38,17 +39,14 @@ fn assert_new(server: &Server, what: &str) {
 #[test]
 fn refused_at_any_write_it_can_be_run_again() {
     for kind in [FirewallKind::Nftables, FirewallKind::Iptables] {
-        let begin = || {
-            let server = Server::bare();
-            server.fake.set_firewall_kind(kind);
-            let foreign = surround(&server);
-            server.api(&["core", "setup", &format!("server_ip={SERVER_IP}")]).ok();
-            server.api(&["core", "add_client", "client_name=a"]).ok();
-            server.api(&["ghost", "enable", "domain=vpn.example.com", "skip_dns_check=true"]).ok();
-            server.fake.reset_writes();
-            (server, foreign)
-        };
-        let (server, foreign) = begin();
+        let server = Server::bare();
+        server.fake.set_firewall_kind(kind);
+        let foreign = surround(&server);
+        server.api(&["core", "setup", &format!("server_ip={SERVER_IP}")]).ok();
+        server.api(&["core", "add_client", "client_name=a"]).ok();
+        server.api(&["ghost", "enable", "domain=vpn.example.com", "skip_dns_check=true"]).ok();
+        server.fake.reset_writes();
+        let snapshot = server.snapshot();
         let old = server.store().read(phantom_store::State::server).unwrap().unwrap();
         let done = run(&server).unwrap();
         assert_ne!(done.server.unwrap().public_key, old.public_key);
@@ -57,7 +55,7 @@ fn refused_at_any_write_it_can_be_run_again() {
         assert!(writes > 15, "{writes}");
         for at in 1..=writes {
             let what = format!("{kind:?}, write {at}");
-            let (server, foreign) = begin();
+            server.restore(&snapshot);
             server.fake.refuse_write(at);
             let first = run(&server);
             assert!(server.fake.writes() >= at, "{what}");
@@ -116,10 +114,13 @@ fn uninstalled_nothing_of_ours_is_left_and_everything_can_come_back() {
 
 #[test]
 fn another_change_that_runs_is_not_disturbed() {
-    let server = with_john();
+    let mut server = with_john();
+    server.lock_wait = Some(Duration::from_secs(1));
     let lock = server.store().lock(Duration::ZERO).unwrap();
     let before = (server.dump(), server.tree());
+    let begin = Instant::now();
     let refused = std::thread::scope(|scope| scope.spawn(|| said(&server, &["--yes"], "")).join().unwrap());
+    assert!(begin.elapsed() >= Duration::from_secs(1), "it did not wait");
     assert_eq!(refused.0, 1);
     assert!(refused.2.starts_with("Error: Another change is running"), "{}", refused.2);
     assert!(refused.2.ends_with("\nCancelled, nothing was changed.\n"), "{}", refused.2);
@@ -127,12 +128,22 @@ fn another_change_that_runs_is_not_disturbed() {
     assert_eq!(before.0, server.dump());
 }
 
+#[test]
+fn without_a_word_about_it_another_change_may_take_half_a_minute() {
+    let half_a_minute = Duration::from_secs(30);
+    assert_eq!(Environment::default().lock_wait, half_a_minute);
+    assert_eq!(Environment::of_process().lock_wait, half_a_minute);
+    assert_eq!(LOCK_WAIT, half_a_minute);
+}
+
 /// The command with these words and this on standard input: exit status and both streams. There is no `phantom-api`.
 fn said(server: &Server, words: &[&str], input: &str) -> (u8, String, String) {
     let root = server.paths().root().display().to_string();
     let run_dir = Some(server.paths().run_dir().to_owned());
-    let environment =
-        Environment { lang: None, root: Some(root.into()), this: Some("/nowhere/x".into()), run_dir };
+    let usual = Environment::default();
+    let lock_wait = server.lock_wait.unwrap_or(usual.lock_wait);
+    let (root, this) = (Some(root.into()), Some("/nowhere/x".into()));
+    let environment = Environment { root, this, run_dir, lock_wait, ..usual };
     let (mut input, mut out, mut err) = (input.as_bytes(), Vec::new(), Vec::new());
     let mut streams = Streams { input: &mut input, out: &mut out, err: &mut err };
     let words = words.iter().map(OsString::from);

@@ -5,7 +5,7 @@ mod changes;
 mod forgetful;
 mod opening;
 
-use phantom_tests::{Answer, Server, dump_database};
+use phantom_tests::{Answer, Server, Snapshot, dump_database};
 use serde_json::Value;
 
 pub(crate) use changes::embedded;
@@ -28,21 +28,35 @@ impl Report {
     }
 }
 
-/// A server ready for the change, its writes counted from zero.
-fn prepared(change: &Change) -> Server {
-    let server = (change.server)();
-    server.fake.reset_writes();
-    server
+/// A server ready for a change, its writes counted from zero, as often as one asks for it.
+struct Ready {
+    server: Server,
+    snapshot: Snapshot,
 }
 
-/// The writes of the undisturbed change, by name.
-fn writes(change: &Change) -> Vec<String> {
-    let server = prepared(change);
-    server.api(change.words).ok();
-    server.assert_in_sync();
-    let log = server.fake.write_log();
-    assert!(!log.is_empty(), "{}: no write at all", change.name);
-    log
+impl Ready {
+    fn of(change: &Change) -> Self {
+        let server = (change.server)();
+        server.fake.reset_writes();
+        let snapshot = server.snapshot();
+        Self { server, snapshot }
+    }
+
+    /// The server as it was at first, whatever has been done with it since.
+    fn again(&self) -> &Server {
+        self.server.restore(&self.snapshot);
+        &self.server
+    }
+
+    /// The writes of the undisturbed change, by name.
+    fn writes(&self, change: &Change) -> Vec<String> {
+        let server = self.again();
+        server.api(change.words).ok();
+        server.assert_in_sync();
+        let log = server.fake.write_log();
+        assert!(!log.is_empty(), "{}: no write at all", change.name);
+        log
+    }
 }
 
 /// Host and database without the backups of subnet changes, which stay until they are removed by hand, and without
@@ -107,10 +121,11 @@ fn code_of(change: &Change, write: &str) -> &'static str {
 fn refuse_each(changes: impl Iterator<Item = &'static Change>) {
     let mut report = Report::default();
     for change in changes {
-        for (k, write) in (1..).zip(opening::before_commit(change)) {
+        let ready = Ready::of(change);
+        for (k, write) in (1..).zip(opening::before_commit(change, &ready)) {
             let at = || format!("{}, write {k} ({write})", change.name);
-            let server = prepared(change);
-            let before = dump(&server);
+            let server = ready.again();
+            let before = dump(server);
             server.fake.refuse_write(k);
             let answer = server.api(change.words);
             if !report.check(!answer.success(), || format!("{}: it succeeds", at())) {
@@ -124,7 +139,7 @@ fn refuse_each(changes: impl Iterator<Item = &'static Change>) {
             report.check(left, || format!("{}: not rolled back: {}{}", at(), answer.out, answer.err));
             let folder = in_backup && server.dump().contains("/backups/subnet_change_");
             report.check(!folder, || format!("{}: half a backup is left", at()));
-            if let Err(lines) = as_before(change, &server, &before) {
+            if let Err(lines) = as_before(change, server, &before) {
                 report.check(false, || format!("{}: changed\n{lines}", at()));
             }
             server.fake.reset_writes();
@@ -149,10 +164,11 @@ fn a_refused_write_of_the_first_setup_leaves_nothing_behind() {
 fn refuse_all_from_each(changes: impl Iterator<Item = &'static Change>) {
     let mut report = Report::default();
     for change in changes {
-        for (k, write) in (1..).zip(opening::before_commit(change)) {
+        let ready = Ready::of(change);
+        for (k, write) in (1..).zip(opening::before_commit(change, &ready)) {
             let at = || format!("{}, from write {k} ({write})", change.name);
-            let server = prepared(change);
-            let (before, stored) = (dump(&server), dump_database(&server.paths().database()));
+            let server = ready.again();
+            let (before, stored) = (dump(server), dump_database(&server.paths().database()));
             server.fake.refuse_from(k);
             let answer = server.api(change.words);
             if !report.check(!answer.success(), || format!("{}: it succeeds", at())) {
@@ -162,13 +178,13 @@ fn refuse_all_from_each(changes: impl Iterator<Item = &'static Change>) {
                 format!("{}: the database has changed", at())
             });
             let complete = rolled_back(&answer) == true || rolled_back(&answer).is_null();
-            if let (true, Err(lines)) = (complete, as_before(change, &server, &before)) {
+            if let (true, Err(lines)) = (complete, as_before(change, server, &before)) {
                 report.check(false, || format!("{}: not rolled back\n{lines}", at()));
             }
             let said = rolled_back(&answer) == false && answer.err.contains("could not be undone");
             report.check(complete || said, || format!("{}: silent: {}{}", at(), answer.out, answer.err));
             server.fake.reset_writes();
-            healed(&mut report, change, &server, &before, &at());
+            healed(&mut report, change, server, &before, &at());
         }
     }
     report.end();
@@ -223,16 +239,17 @@ fn cut_short(server: &Server, words: &[&str], k: usize) {
 fn cut_each(changes: impl Iterator<Item = &'static Change>) {
     let mut report = Report::default();
     for change in changes {
-        for (k, write) in (1..).zip(opening::before_commit(change)) {
+        let ready = Ready::of(change);
+        for (k, write) in (1..).zip(opening::before_commit(change, &ready)) {
             let at = || format!("{}, cut before write {k} ({write})", change.name);
-            let server = prepared(change);
-            let (before, stored) = (dump(&server), dump_database(&server.paths().database()));
+            let server = ready.again();
+            let (before, stored) = (dump(server), dump_database(&server.paths().database()));
             let writes_nothing_yet = !server.paths().changing().exists();
             assert!(writes_nothing_yet, "{}", at());
             if is_before_the_change(change, &write) {
                 continue;
             }
-            cut_short(&server, change.words, k);
+            cut_short(server, change.words, k);
             report.check(dump_database(&server.paths().database()) == stored, || {
                 format!("{}: the database has changed", at())
             });
@@ -244,7 +261,7 @@ fn cut_each(changes: impl Iterator<Item = &'static Change>) {
                 let pending = recovered["action"] == action && recovered["outcome"] == "pending";
                 report.check(pending, || format!("{}: {recovered}", at()));
             }
-            healed(&mut report, change, &server, &before, &at());
+            healed(&mut report, change, server, &before, &at());
         }
     }
     report.end();
@@ -268,17 +285,18 @@ fn a_first_setup_that_was_cut_short_is_healed_by_the_next_one() {
 #[test]
 fn reconcile_reports_what_it_undid() {
     for change in of_kind(false).filter(|change| !change.name.starts_with("setup")) {
+        let ready = Ready::of(change);
         let Some(k) = (1..)
-            .zip(opening::before_commit(change))
+            .zip(opening::before_commit(change, &ready))
             .filter(|(_, write)| !is_before_the_change(change, write))
             .map(|(k, _)| k)
             .last()
         else {
             continue;
         };
-        let server = prepared(change);
-        let before = dump(&server);
-        cut_short(&server, change.words, k);
+        let server = ready.again();
+        let before = dump(server);
+        cut_short(server, change.words, k);
         server.fake.reset_writes();
         let answer = server.api(&["core", "reconcile"]);
         let recovered = &answer.ok()["recovered"];
@@ -290,7 +308,7 @@ fn reconcile_reports_what_it_undid() {
         let log = std::fs::read_to_string(server.paths().logs_dir().join("phantom.log")).unwrap();
         assert!(log.contains("had been cut short and was undone"), "{log}");
         if !change.name.contains("sabotage") {
-            assert_eq!(changed(&before, &dump(&server)), "", "{}", change.name);
+            assert_eq!(changed(&before, &dump(server)), "", "{}", change.name);
         }
         let again = server.api(&["core", "reconcile"]).ok();
         assert_eq!((&again["in_sync"], &again["recovered"]), (&true.into(), &Value::Null));
@@ -300,7 +318,7 @@ fn reconcile_reports_what_it_undid() {
 #[test]
 fn a_change_that_was_committed_is_completed() {
     for change in of_kind(false) {
-        let server = prepared(change);
+        let Ready { server, .. } = Ready::of(change);
         // The marker as it stood while the change ran, and stands there when the process ends behind its commit.
         let marker = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
         let (kept, path) = (marker.clone(), server.paths().changing());
@@ -330,7 +348,7 @@ fn a_change_that_was_committed_is_completed() {
 #[test]
 fn a_change_of_the_stored_state_alone_writes_nothing_on_the_host() {
     for change in STORED {
-        let server = prepared(change);
+        let Ready { server, .. } = Ready::of(change);
         server.fake.refuse_from(1);
         let answer = server.api(change.words);
         assert!(answer.success(), "{}: {}", change.name, answer.out);

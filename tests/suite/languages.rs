@@ -236,7 +236,7 @@ fn with_bad_dns() -> Server {
 
 /// Texts that this test does not bring about, with the reason.
 const UNREACHED: [(&str, &str); 4] = [
-    ("STATE_LOCKED", "takes half a minute: errors.rs says it"),
+    ("STATE_LOCKED", "somebody has to hold the lock meanwhile: errors.rs says it"),
     ("doctor.packet_filter.1", "the host in memory always has a packet filter"),
     ("doctor.packet_filter.2", "the same"),
     ("expected.ipv6", "no parameter of Core, DNS and Ghost is IPv6 only"),

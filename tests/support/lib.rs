@@ -13,6 +13,7 @@ mod golden;
 mod program;
 mod screen;
 mod server;
+mod snapshot;
 mod text;
 mod trace;
 
@@ -25,5 +26,6 @@ pub use golden::{golden_dir, read_golden, read_golden_json, same_as_golden};
 pub use program::{Program, Run, is_root, programs, skip};
 pub use screen::{Spot, read_qr};
 pub use server::{SERVER_IP, Server};
+pub use snapshot::Snapshot;
 pub use text::{Said, Template, Texts};
 pub use trace::{Call, calls_of_trace};

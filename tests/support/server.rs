@@ -5,9 +5,10 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use phantom_api::cli::{self, Environment, Streams};
-use phantom_api::{Host, Paths, Phantom, Store};
+use phantom_api::{Builder, Host, Paths, Phantom, Store};
 use phantom_host::fake::FakeHost;
 use phantom_host::{Files, Marks};
 use phantom_types::PrivateKey;
@@ -33,6 +34,8 @@ pub struct Server {
     pub host: Host,
     /// `PHANTOM_LANG` of the calls.
     pub lang: Option<String>,
+    /// How long a call waits for the lock, where that is not what a program of ours does.
+    pub lock_wait: Option<Duration>,
     dir: TempDir,
     paths: Paths,
 }
@@ -52,7 +55,7 @@ impl Server {
         let paths = Paths::with_run_dir(dir.path().join("phantom"), dir.path().join("run"));
         // The folders above are part of the host from the beginning.
         fake.put_file(&dir.path().join("here").display().to_string(), b"", 0o600, 0);
-        Self { fake, host, lang: None, dir, paths }
+        Self { fake, host, lang: None, lock_wait: None, dir, paths }
     }
 
     /// A server that has been set up with [`SERVER_IP`] and the kernel's WireGuard, its writes counted from zero.
@@ -117,7 +120,9 @@ impl Server {
 
     /// The modules on this host, as a fresh process opens them.
     pub fn phantom(&self) -> Phantom {
-        Phantom::builder(self.host.clone(), self.store()).all_modules().build().unwrap()
+        let builder = Phantom::builder(self.host.clone(), self.store());
+        let builder = self.lock_wait.into_iter().fold(builder, Builder::lock_wait);
+        builder.all_modules().build().unwrap()
     }
 
     /// Runs the command.

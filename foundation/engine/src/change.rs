@@ -10,7 +10,7 @@ use phantom_types::PublicKey;
 
 use crate::error::HostFailure;
 use crate::peers::{Reached, Way};
-use crate::{ChangeError, Engine, EngineError, LOCK_WAIT, Outcome, Recovered, Scope};
+use crate::{ChangeError, Engine, EngineError, Outcome, Recovered, Scope};
 
 /// Which action a change belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,7 +158,7 @@ impl Engine {
         work: impl FnOnce(&mut Change<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
         self.check_privilege()?;
-        let lock = self.lock(LOCK_WAIT)?;
+        let lock = self.lock(self.lock_wait())?;
         self.store.ensure_run_id().map_err(EngineError::from)?;
         self.finish_reset(&lock)?;
         self.heal(origin, call, &lock)?;

@@ -31,7 +31,7 @@ pub use phantom_host::reconcile::{Depth, Step, StepAction, StepKind, Wanted};
 pub use reconcile::{Outcome, Reconciled, Recovered, StepFailure};
 pub use site::Site;
 
-/// How long a change waits for the lock.
+/// How long a change waits for the lock where nothing else is set: [`Engine::set_lock_wait`].
 pub const LOCK_WAIT: Duration = Duration::from_secs(30);
 
 /// What systemd-networkd keeps while it runs.
@@ -76,6 +76,7 @@ pub struct Engine {
     store: Store,
     marks: Marks,
     parts: OnceLock<Vec<Part>>,
+    lock_wait: OnceLock<Duration>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -99,11 +100,20 @@ impl Engine {
     /// An engine on this host and store. [`Self::set_parts`] completes it.
     pub fn new(host: Host, store: Store) -> Self {
         let marks = Marks::new(store.paths().instance());
-        Self { host, store, marks, parts: OnceLock::new() }
+        Self { host, store, marks, parts: OnceLock::new(), lock_wait: OnceLock::new() }
     }
     /// Says which modules take part, once; a second call is without effect.
     pub fn set_parts(&self, parts: Parts) {
         let _ = self.parts.set(parts.0);
+    }
+    /// Says how long a change waits for the lock, once; a second call is without effect. It is for programs that embed the
+    /// engine and have less patience; our own keep to [`LOCK_WAIT`].
+    pub fn set_lock_wait(&self, wait: Duration) {
+        let _ = self.lock_wait.set(wait);
+    }
+    /// How long a change waits for the lock before it gives up: [`LOCK_WAIT`] unless something else was set.
+    pub fn lock_wait(&self) -> Duration {
+        self.lock_wait.get().copied().unwrap_or(LOCK_WAIT)
     }
     /// The host.
     pub fn host(&self) -> &Host {

@@ -11,7 +11,7 @@ use phantom_types::Timestamp;
 
 use crate::change::host_error;
 use crate::error::HostFailure;
-use crate::{Engine, EngineError, LOCK_WAIT, Origin};
+use crate::{Engine, EngineError, Origin};
 
 /// A change that was cut short and is finished now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,7 +81,7 @@ impl Engine {
         if !pending {
             self.read(|_| Ok::<_, EngineError>(())).map_err(fail)?;
         }
-        let lock = self.lock(LOCK_WAIT).map_err(fail)?;
+        let lock = self.lock(self.lock_wait()).map_err(fail)?;
         let done = self.reconcile_locked(&self.scene(), origin, call, &lock);
         drop(lock);
         done
@@ -122,7 +122,7 @@ impl Engine {
         if !self.store.read(phantom_store::State::initialised)? {
             return Ok(());
         }
-        let _lock = self.lock(LOCK_WAIT)?;
+        let _lock = self.lock(self.lock_wait())?;
         let wanted = self.read(|state| Ok::<_, EngineError>(self.desired(state, Depth::Network)?))?;
         if wanted.rules.is_empty() {
             return Ok(());
@@ -146,7 +146,7 @@ impl Engine {
     /// Waits for the lock; `None` when its holder says that it is busy with the service itself.
     fn lock_unless_busy(&self) -> Result<Option<Lock>, EngineError> {
         let busy = busy_file(self.paths().run_dir());
-        let until = self.host.clock.monotonic() + LOCK_WAIT;
+        let until = self.host.clock.monotonic() + self.lock_wait();
         loop {
             match self.lock(Duration::ZERO) {
                 Err(EngineError::Locked { .. }) if busy.exists() => return Ok(None),

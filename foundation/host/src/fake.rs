@@ -30,6 +30,7 @@ mod misc;
 mod network;
 mod sabotage;
 mod services;
+mod snapshot;
 #[cfg(test)]
 mod tests;
 mod tunnel;
@@ -42,6 +43,7 @@ use ipnetwork::IpNetwork;
 
 pub use faulty::{Fault, FaultyHost, Plan, PlanError};
 pub use services::StartFault;
+pub use snapshot::Snapshot;
 
 use self::clock::Time;
 use self::faults::{Faults, WriteHook};

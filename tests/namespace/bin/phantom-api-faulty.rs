@@ -1,7 +1,7 @@
 //! `phantom-api` on the real host with a fault: `PHANTOM_FAULT` holds a [`Plan`], such as `kill-before:3`.
 //!
 //! What was planned happens at that write on the host; with `refuse:0` nothing happens. A run that is not killed says
-//! on standard error how many writes it made.
+//! on standard error which writes it made.
 #![expect(clippy::print_stderr, reason = "the tests read it there")]
 
 use std::io;
@@ -28,7 +28,10 @@ fn main() -> ExitCode {
         |text| eprintln!("phantom-api: {text}"),
         open,
     );
-    eprintln!("phantom-api-faulty: writes: {}", FAULTY.get().map_or(0, FaultyHost::writes));
+    eprintln!(
+        "phantom-api-faulty: writes: {}",
+        FAULTY.get().map(FaultyHost::names).unwrap_or_default().join(" ")
+    );
     ExitCode::from(u8::from(exit))
 }
 

@@ -4,33 +4,37 @@ use std::sync::{Arc, Mutex};
 
 use phantom_tests::{Server, dump_database};
 
+use super::Ready;
 use super::changes::{CHANGES, Change};
-use super::{prepared, writes};
 use crate::cases::through_exit;
 
-/// The first write behind the commit, by its number, if there is one.
-pub(super) fn first_open(change: &Change, writes: &[String]) -> Option<usize> {
+/// Whether something is open at the end of the change that was closed.
+fn opens(change: &Change) -> bool {
     let opens = ["multihop open", "multihop disable", "multihop remove", "multihop reset"];
-    if !opens.iter().any(|name| change.name.starts_with(name)) {
-        return None;
-    }
-    writes.iter().rposition(|write| write.starts_with("firewall.replace")).map(|at| at + 1)
+    opens.iter().any(|name| change.name.starts_with(name))
+}
+
+/// The first write behind the commit, by its number, if there is one.
+fn first_open(change: &Change, writes: &[String]) -> Option<usize> {
+    let last = writes.iter().rposition(|write| write.starts_with("firewall.replace"));
+    last.filter(|_| opens(change)).map(|at| at + 1)
 }
 
 /// The writes that come before the commit.
-pub(super) fn before_commit(change: &Change) -> Vec<String> {
-    let mut all = writes(change);
+pub(super) fn before_commit(change: &Change, ready: &Ready) -> Vec<String> {
+    let mut all = ready.writes(change);
     if let Some(first) = first_open(change, &all) {
         all.truncate(first - 1);
     }
     all
 }
 
-fn opening() -> impl Iterator<Item = (&'static Change, Vec<String>, usize)> {
-    CHANGES.iter().filter_map(|change| {
-        let all = writes(change);
+fn opening() -> impl Iterator<Item = (&'static Change, Ready, Vec<String>, usize)> {
+    CHANGES.iter().filter(|change| opens(change)).filter_map(|change| {
+        let ready = Ready::of(change);
+        let all = ready.writes(change);
         let first = first_open(change, &all)?;
-        Some((change, all, first))
+        Some((change, ready, all, first))
     })
 }
 
@@ -44,17 +48,17 @@ fn is_closed(server: &Server) -> bool {
 #[test]
 fn what_fails_or_ends_behind_the_commit_leaves_it_closed_and_the_next_change_opens() {
     let mut seen = 0;
-    for (change, all, first) in opening() {
-        let undisturbed = prepared(change);
+    for (change, ready, all, first) in opening() {
+        let undisturbed = ready.again();
         let stored = dump_database(&undisturbed.paths().database());
         undisturbed.api(change.words).ok();
-        assert!(!is_closed(&undisturbed), "{}", change.name);
+        assert!(!is_closed(undisturbed), "{}", change.name);
         for k in first..=all.len() {
             for cut in [false, true] {
                 let at = format!("{}, write {k} ({}), cut: {cut}", change.name, all[k - 1]);
-                let server = prepared(change);
+                let server = ready.again();
                 if cut {
-                    super::cut_short(&server, change.words, k);
+                    super::cut_short(server, change.words, k);
                 } else {
                     server.fake.refuse_from(k);
                     let answer = server.api(change.words);
@@ -63,11 +67,11 @@ fn what_fails_or_ends_behind_the_commit_leaves_it_closed_and_the_next_change_ope
                     assert!(answer.err.contains("is not opened"), "{at}: {}", answer.err);
                 }
                 assert_ne!(dump_database(&server.paths().database()), stored, "{at}: not committed");
-                assert_eq!(is_closed(&server), k == first, "{at}");
+                assert_eq!(is_closed(server), k == first, "{at}");
                 server.fake.reset_writes();
                 server.api(&["core", "reconcile"]).ok();
                 server.assert_in_sync();
-                assert!(!is_closed(&server), "{at}");
+                assert!(!is_closed(server), "{at}");
                 seen += 1;
             }
         }
@@ -89,23 +93,45 @@ fn watched(server: &Server, words: &[&str]) -> (bool, Vec<(String, bool)>) {
     (answer.success(), notes)
 }
 
+/// The changes of the exit, in groups that are tried beside each other.
+const GROUPS: [&[&str]; 4] = [
+    &["multihop enable"],
+    &["multihop switch"],
+    &["multihop open", "multihop disable"],
+    &["multihop remove", "multihop reset"],
+];
+
+fn is_in(change: &Change, group: &[&str]) -> bool {
+    group.iter().any(|name| change.name.starts_with(name))
+}
+
 #[test]
-fn the_block_is_in_force_at_every_write_whatever_is_refused() {
-    let mut looked = 0;
+fn every_change_of_the_exit_is_in_one_group() {
     for change in CHANGES.iter().filter(|change| change.words[0] == "multihop") {
-        let closed_before = is_closed(&prepared(change));
+        let groups = GROUPS.iter().filter(|group| is_in(change, group)).count();
+        assert_eq!(groups, 1, "{}", change.name);
+    }
+}
+
+/// Refuses each write of the changes of a group in turn, and looks at each write whether the block is in force.
+#[track_caller]
+fn assert_the_block_is_in_force_at_every_write(group: &[&str]) {
+    let mut looked = 0;
+    for change in CHANGES.iter().filter(|change| is_in(change, group)) {
+        let ready = Ready::of(change);
+        let closed_before = is_closed(ready.again());
         let opens_from_nothing = change.words.contains(&"kill_switch=false") && !closed_before;
         if opens_from_nothing {
             continue;
         }
-        let all = writes(change);
+        let all = ready.writes(change);
         let last = first_open(change, &all).unwrap_or(usize::MAX);
         for k in 0..=all.len() {
-            let server = prepared(change);
+            let server = ready.again();
             if k > 0 {
                 server.fake.refuse_write(k);
             }
-            let (_, notes) = watched(&server, change.words);
+            let (_, notes) = watched(server, change.words);
             let from = if closed_before {
                 0
             } else {
@@ -128,11 +154,31 @@ fn the_block_is_in_force_at_every_write_whatever_is_refused() {
                 }
             }
             if closed_before && k > 0 && k < last {
-                assert!(is_closed(&server), "{}, refused {k}: open at the end", change.name);
+                assert!(is_closed(server), "{}, refused {k}: open at the end", change.name);
             }
         }
     }
     assert!(looked > 100, "{looked}");
+}
+
+#[test]
+fn the_block_is_in_force_at_every_write_of_what_enables_an_exit() {
+    assert_the_block_is_in_force_at_every_write(GROUPS[0]);
+}
+
+#[test]
+fn the_block_is_in_force_at_every_write_of_what_switches_exits() {
+    assert_the_block_is_in_force_at_every_write(GROUPS[1]);
+}
+
+#[test]
+fn the_block_is_in_force_at_every_write_of_what_lets_clients_out_again() {
+    assert_the_block_is_in_force_at_every_write(GROUPS[2]);
+}
+
+#[test]
+fn the_block_is_in_force_at_every_write_of_what_removes_the_exit() {
+    assert_the_block_is_in_force_at_every_write(GROUPS[3]);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use phantom_api::{Call, Lang, Params, Phantom};
 use phantom_multihop::monitor::Monitor;
 use phantom_store::State;
 use phantom_tests::Server;
@@ -25,8 +26,13 @@ fn with_fallback() -> Arc<Server> {
     server
 }
 
-fn active(server: &Server) -> Value {
-    server.api(&["multihop", "status"]).ok()["active_exit"].clone()
+/// The state as a program says it that asks again and again, which these tests do thousands of times.
+fn status(phantom: &Phantom) -> Value {
+    phantom.execute("multihop", "status", Params::new(), &Call::new(Lang::En)).unwrap().to_value()
+}
+
+fn active(phantom: &Phantom) -> Value {
+    status(phantom)["active_exit"].take()
 }
 
 fn events(server: &Server) -> Vec<(String, String)> {
@@ -37,14 +43,9 @@ fn events(server: &Server) -> Vec<(String, String)> {
 }
 
 /// Clients send, once a second, for at most so long; says after how many seconds something held.
-fn until(
-    monitor: &mut Monitor<'_>,
-    server: &Server,
-    limit: u64,
-    holds: impl Fn(&Server) -> bool,
-) -> Option<u64> {
+fn until(monitor: &mut Monitor<'_>, server: &Server, limit: u64, holds: impl Fn() -> bool) -> Option<u64> {
     for second in 0..limit {
-        if holds(server) {
+        if holds() {
             return Some(second);
         }
         for key in [uk(), nl()] {
@@ -63,9 +64,9 @@ fn until(
 #[test]
 fn a_dead_exit_is_replaced_and_gets_its_place_back() {
     let server = with_fallback();
-    let phantom = server.phantom();
+    let (phantom, watch) = (server.phantom(), server.phantom());
     let mut monitor = Monitor::new(phantom.engine());
-    assert_eq!(until(&mut monitor, &server, 10, |server| active(server) != "xeovo-uk"), None);
+    assert_eq!(until(&mut monitor, &server, 10, || active(&watch) != "xeovo-uk"), None);
     // At no write is anybody let out.
     let opened = Arc::new(Mutex::new(Vec::new()));
     let (notes, weak) = (opened.clone(), Arc::downgrade(&server));
@@ -75,7 +76,7 @@ fn a_dead_exit_is_replaced_and_gets_its_place_back() {
         }
     });
     server.fake.let_peer_answer(uk(), false);
-    let replaced = until(&mut monitor, &server, 60, |server| active(server) == "nl");
+    let replaced = until(&mut monitor, &server, 60, || active(&watch) == "nl");
     assert!(replaced.is_some_and(|seconds| (10..20).contains(&seconds)), "{replaced:?}");
     server.assert_in_sync();
     let stored = server.store().read(State::multihop).unwrap().unwrap();
@@ -92,9 +93,9 @@ fn a_dead_exit_is_replaced_and_gets_its_place_back() {
     assert!(at("handshake_lost") < at("exit_switched") && at("handshake_lost").is_some(), "{log:?}");
     assert_eq!(log[at("exit_switched").unwrap()].1, "Exit switched from xeovo-uk to nl");
     // As long as the chosen one does not answer, nothing changes.
-    assert_eq!(until(&mut monitor, &server, 1_300, |server| active(server) != "nl"), None);
+    assert_eq!(until(&mut monitor, &server, 1_300, || active(&watch) != "nl"), None);
     server.fake.let_peer_answer(uk(), true);
-    let back = until(&mut monitor, &server, 2_000, |server| active(server) == "xeovo-uk");
+    let back = until(&mut monitor, &server, 2_000, || active(&watch) == "xeovo-uk");
     // It is tried at least every eight minutes, and has to answer for ten.
     assert!(back.is_some_and(|seconds| (600..1_150).contains(&seconds)), "{back:?}");
     server.assert_in_sync();
@@ -106,17 +107,17 @@ fn a_dead_exit_is_replaced_and_gets_its_place_back() {
 #[test]
 fn where_no_exit_answers_nobody_gets_out_and_the_first_that_answers_is_used() {
     let server = with_fallback();
-    let phantom = server.phantom();
+    let (phantom, watch) = (server.phantom(), server.phantom());
     let mut monitor = Monitor::new(phantom.engine());
     for key in [uk(), nl()] {
         server.fake.let_peer_answer(key, false);
     }
-    assert_eq!(until(&mut monitor, &server, 300, |server| active(server) != "xeovo-uk"), None);
+    assert_eq!(until(&mut monitor, &server, 300, || active(&watch) != "xeovo-uk"), None);
     assert!(is_closed(&server));
     let log = events(&server);
     assert!(log.iter().filter(|(event, _)| event == "reconnect_attempt").count() > 5, "{log:?}");
     server.fake.let_peer_answer(nl(), true);
-    let replaced = until(&mut monitor, &server, 400, |server| active(server) == "nl");
+    let replaced = until(&mut monitor, &server, 400, || active(&watch) == "nl");
     assert!(replaced.is_some(), "{:?}", events(&server));
     server.assert_in_sync();
 }
@@ -124,12 +125,12 @@ fn where_no_exit_answers_nobody_gets_out_and_the_first_that_answers_is_used() {
 #[test]
 fn a_link_that_is_gone_is_brought_back() {
     let server = with_fallback();
-    let phantom = server.phantom();
+    let (phantom, watch) = (server.phantom(), server.phantom());
     let mut monitor = Monitor::new(phantom.engine());
-    until(&mut monitor, &server, 5, |_| false);
+    until(&mut monitor, &server, 5, || false);
     server.fake.cut_link("wg_vpn").unwrap();
     assert_eq!(server.api(&["multihop", "status"]).ok()["vpn_interface"]["active"], false);
-    let there = |server: &Server| server.api(&["multihop", "status"]).ok()["vpn_interface"]["active"] == true;
+    let there = || status(&watch)["vpn_interface"]["active"] == true;
     let back = until(&mut monitor, &server, 40, there);
     assert!(back.is_some_and(|seconds| seconds < 20), "{back:?}");
     server.assert_in_sync();

@@ -50,6 +50,14 @@ impl Time {
     }
 }
 
+impl Time {
+    /// The same time; `None` while something is still to happen, which can happen once only.
+    pub(super) fn kept(&self) -> Option<Self> {
+        let Self { now, monotonic, synchronised, ref events } = *self;
+        events.is_empty().then_some(Self { now, monotonic, synchronised, events: Vec::new() })
+    }
+}
+
 impl Clock for FakeHost {
     fn now(&self) -> Timestamp {
         self.state().time.now

@@ -11,7 +11,7 @@ use crate::{HostError, Result};
 /// Called before each write with its number (from 1) and its name.
 pub(super) type WriteHook = Box<dyn FnMut(usize, &str) + Send>;
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Faults {
     log: Vec<String>,
     refused: BTreeSet<usize>,

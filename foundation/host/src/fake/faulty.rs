@@ -4,8 +4,7 @@ use std::io;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ipnetwork::IpNetwork;
@@ -68,7 +67,7 @@ impl FromStr for Plan {
 pub struct FaultyHost {
     inner: Host,
     plan: Plan,
-    writes: Arc<AtomicUsize>,
+    writes: Arc<Mutex<Vec<&'static str>>>,
 }
 
 impl FaultyHost {
@@ -91,11 +90,19 @@ impl FaultyHost {
     }
     /// Number of writes until now, the refused ones among them.
     pub fn writes(&self) -> usize {
-        self.writes.load(Ordering::SeqCst)
+        self.names().len()
+    }
+    /// What kind of write each of them was: the facility and the call, as in `network.add_address`.
+    pub fn names(&self) -> Vec<&'static str> {
+        self.writes.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn write(&self, name: &str, run: impl FnOnce(&Host) -> Result<()>) -> Result<()> {
-        let number = self.writes.fetch_add(1, Ordering::SeqCst) + 1;
+    fn write(&self, name: &'static str, run: impl FnOnce(&Host) -> Result<()>) -> Result<()> {
+        let number = {
+            let mut writes = self.writes.lock().unwrap_or_else(PoisonError::into_inner);
+            writes.push(name);
+            writes.len()
+        };
         let here = number == self.plan.at;
         let after = self.plan.at > 0 && number >= self.plan.at;
         match self.plan.fault {

@@ -14,6 +14,7 @@ use crate::{
 
 mod devices;
 mod services;
+mod snapshots;
 
 const WAIT: Duration = Duration::from_secs(5);
 
