@@ -24,7 +24,7 @@ const PARTS: &[Part] = &[
     // Every kill point, what goes on for minutes, and what the harness ignores.
     Part { name: "here", run: tests_here },
     Part { name: "wstunnel", run: stock_clients },
-    Part { name: "mutants", run: |tally| mutants::run(tally, None) },
+    Part { name: "mutants", run: mutants::run },
     Part { name: "cargo-mutants:store", run: |tally| cargo_mutants::run("store", tally) },
     Part { name: "cargo-mutants:reconcile", run: |tally| cargo_mutants::run("reconcile", tally) },
     Part { name: "fuzz", run: fuzz::run },
@@ -99,9 +99,10 @@ fn stock_clients(tally: &mut Tally) -> Result {
     wstunnel::both()?;
     let built = Built::everything()?;
     let choice = |words| Choice { words, long: true };
-    let client = |name: &str| built.tests().filter(move |test| here::part(test) == name);
-    let mut tasks = here::tasks(client("tunnel/wstunnel"), &built, choice(None))?;
-    tasks.extend(here::tasks(client("namespace"), &built, choice(Some("ghost::")))?);
+    let stock = built.tests().filter(|test| here::part(test) == "tunnel/wstunnel");
+    let mut tasks = here::tasks(stock, &built, choice(None))?;
+    let server = built.tests().filter(|test| here::part(test) == "namespace");
+    tasks.extend(here::tasks(server, &built, choice(Some("ghost::")))?);
     pool::run(tasks, Instant::now(), tally);
     Ok(())
 }
