@@ -133,7 +133,7 @@ async fn many_errors_are_held_back_whatever_they_are() {
         for _ in 0..3 {
             assert!(timed(rig.address, first.clone()).await < hold.0);
         }
-        let held = [first, then].map(|request| tokio::spawn(timed(rig.address, request)));
+        let waiting = [first, then].map(|request| tokio::spawn(timed(rig.address, request)));
         let begin = Instant::now();
         while rig.handle.state().refusals < 5 {
             assert!(begin.elapsed() < hold.0, "{} refusals", rig.handle.state().refusals);
@@ -142,11 +142,11 @@ async fn many_errors_are_held_back_whatever_they_are() {
         timed(rig.address, "GET / HTTP/1.1\r\nHost: x\r\n\r\n".to_owned()).await;
         timed(rig.address, upgrade(rig.secret(), rig.port())).await;
         assert!(
-            held.iter().all(|held| !held.is_finished()),
+            waiting.iter().all(|one| !one.is_finished()),
             "pages and the right secret are never held back"
         );
-        for held in held {
-            assert!(held.await.unwrap() >= hold.0);
+        for one in waiting {
+            assert!(one.await.unwrap() >= hold.0);
         }
         assert_eq!(rig.handle.state().refusals, 5);
     }
