@@ -142,7 +142,7 @@ async fn many_errors_are_held_back_whatever_they_are() {
         timed(rig.address, "GET / HTTP/1.1\r\nHost: x\r\n\r\n".to_owned()).await;
         timed(rig.address, upgrade(rig.secret(), rig.port())).await;
         assert!(
-            held.iter().all(|held| !held.is_finished()),
+            waiting.iter().all(|one| !one.is_finished()),
             "pages and the right secret are never held back"
         );
         for one in waiting {
