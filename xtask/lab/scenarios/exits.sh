@@ -122,9 +122,9 @@ client_and_exit() {
 # program that it has now.
 client_by_tunnel() {
   local domain=vpn.example.org
-  cp "$(command -v phantom-ghost)" /var/lib/lab/phantom-ghost
+  cp "$(command -v phantom-ghost)" /var/lib/lab/old-tunnel
   (umask 077 && phantom-casper --json anna | jq -r .wstunnel.secret > /var/lib/lab/secret)
-  printf '%s\n' '#!/bin/sh' "exec /var/lib/lab/phantom-ghost connect --server wss://$domain --address 203.0.113.5 --listen 127.0.0.1:52000 --secret-file /var/lib/lab/secret --ca-file /opt/phantom-wg/certs/$domain/fullchain.pem" > /var/lib/lab/tunnel
+  printf '%s\n' '#!/bin/sh' "exec /var/lib/lab/old-tunnel connect --server wss://$domain --address 203.0.113.5 --listen 127.0.0.1:52000 --secret-file /var/lib/lab/secret --ca-file /opt/phantom-wg/certs/$domain/fullchain.pem" > /var/lib/lab/tunnel
   chmod 755 /var/lib/lab/tunnel
   ip netns exec client setsid /var/lib/lab/tunnel > /run/lab-tunnel 2>&1 < /dev/null &
   sed -i 's/^Endpoint.*/Endpoint = 127.0.0.1:52000/' /var/lib/lab/client.conf

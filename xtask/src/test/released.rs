@@ -45,11 +45,11 @@ fn unpack(tree: &Path) -> Result {
     fs::remove_file(&tar).context(tar.display())
 }
 
-/// Builds its programs beside ours, so that other people's crates are compiled once. The example switches on what tests
-/// add to those crates, as in our own build.
+/// Builds its programs, in a target folder of its own: cargo knows crates of a workspace by their places in it, so that it
+/// would take this tree's crates for those of the other.
 fn build(tree: &Path) -> Result<PathBuf> {
-    let words = ["build", "--workspace", "--all-features", "--bins", "--example", "own_module"];
-    let command = cargo().dir(tree).env("CARGO_TARGET_DIR", workspace::target_dir()?);
+    let words = ["build", "--workspace", "--bins"];
+    let command = cargo().dir(tree).env("CARGO_TARGET_DIR", tree.join("target"));
     let built = workspace::build_with(&words, command)?;
     let programs = tree.join("programs");
     fs::create_dir_all(&programs).context(programs.display())?;
