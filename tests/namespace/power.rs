@@ -32,7 +32,8 @@ fn watched(world: &World, program: &str, words: &str) -> Vec<Call> {
 
 /// What a run would lose in a power failure right behind it.
 fn lost(calls: &[Call]) -> Vec<String> {
-    let (mut wet, mut names, mut wrong) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
+    let (mut wet, mut names, mut given) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    let mut wrong = Vec::new();
     for call in calls {
         match call {
             Call::Write(path) => drop(wet.insert(path.clone())),
