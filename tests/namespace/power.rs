@@ -32,19 +32,27 @@ fn watched(world: &World, program: &str, words: &str) -> Vec<Call> {
 
 /// What a run would lose in a power failure right behind it.
 fn lost(calls: &[Call]) -> Vec<String> {
-    let (mut wet, mut names, mut wrong) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
+    // What is written and not flushed; names that are not; and those that were given by a rename.
+    let [mut wet, mut names, mut given] = [const { BTreeSet::<PathBuf>::new() }; 3];
+    let mut wrong = Vec::new();
     for call in calls {
         match call {
             Call::Write(path) => drop(wet.insert(path.clone())),
             Call::Sync(path) => {
                 wet.remove(path);
-                names.retain(|name: &PathBuf| name.parent() != Some(path));
+                names.retain(|name| name.parent() != Some(path));
             }
             Call::Make(path) => drop(names.insert(path.clone())),
             Call::Rename(from, to) | Call::Exchange(from, to) => {
                 let before = wet.iter().filter(|path| path.starts_with(from) && lasts(to));
                 wrong
                     .extend(before.map(|path| format!("{} has its name before its content", path.display())));
+                // Somebody counted on a name that it got by a rename.
+                let early = names.get(from).filter(|name| given.contains(*name) && lasts(name));
+                wrong.extend(
+                    early.map(|name| format!("{} goes on before its name is flushed", name.display())),
+                );
+                given.insert(to.clone());
                 names.insert(to.clone());
             }
         }

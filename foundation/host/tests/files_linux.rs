@@ -266,8 +266,8 @@ fn what_is_there_is_told_and_corrected() {
 
 /// For the process that is watched: the folder in which it writes.
 const WATCHED: &str = "PHANTOM_FILES_WATCHED";
-/// By these calls of the kernel names change and reach the disk.
-const CALLS: &str = "mkdir,mkdirat,write,fsync,fdatasync,rename,renameat,renameat2,link,linkat";
+/// By these calls of the kernel files and names come, change and reach the disk.
+const CALLS: &str = "openat,mkdir,mkdirat,write,fsync,fdatasync,rename,renameat,renameat2,link,linkat";
 
 /// Every kind of write that gives a name to something.
 fn give_names(dir: &Path) {
@@ -296,8 +296,15 @@ fn calls_in(trace: &str, dir: &Path) -> Vec<String> {
                 format!("{folder}/{}", name.trim_start_matches('/'))
             }
         };
-        let name = line.split('(').next().unwrap().rsplit(' ').next().unwrap();
-        calls.extend(std::iter::once(name.to_owned()).chain(paths.map(plain)).reduce(|a, b| a + " " + &b));
+        let call = line.split('(').next().unwrap().rsplit(' ').next().unwrap();
+        let mode = line.split_once("O_CREAT").and_then(|(_, rest)| rest.split([' ', ')']).nth(1));
+        // What is opened without being made is of no interest.
+        if call != "openat" || mode.is_some() {
+            let mut words: Vec<String> = std::iter::once(call.to_owned()).chain(paths.map(plain)).collect();
+            words.dedup(); // one that is opened is named twice
+            words.extend(mode.map(str::to_owned));
+            calls.push(words.join(" "));
+        }
     }
     calls
 }
@@ -324,16 +331,18 @@ fn what_is_written_is_on_the_disk_before_it_has_its_name_and_the_name_is_thereaf
         Ok(status) => assert!(status.success(), "{status}"),
         Err(error) => return skipped(test, &format!("strace: {error}")),
     }
-    let whole = |folder: &str, name: &str| {
+    let whole = |folder: &str, name: &str, mode: &str| {
         let draft = format!("{folder}/draft");
         let name = format!("rename {draft} {folder}/{name}");
         let folder = if folder.is_empty() { "/" } else { folder };
-        [format!("write {draft}"), format!("fsync {draft}"), name, format!("fsync {folder}")]
+        let made = format!("openat {draft} {mode}");
+        [made, format!("write {draft}"), format!("fsync {draft}"), name, format!("fsync {folder}")]
     };
     let long = "x".repeat(255);
-    let mut expected = [whole("", "new"), whole("", "new"), whole("", &long)].concat();
+    let mut expected =
+        [whole("", "new", "0644"), whole("", "new", "0600"), whole("", &long, "0600")].concat();
     let made = ["mkdir /a", "fsync /", "mkdir /a/b", "fsync /a"];
     expected.extend(made.map(str::to_owned));
-    expected.extend(whole("/a/b", "key"));
+    expected.extend(whole("/a/b", "key", "0600"));
     assert_eq!(calls_in(&fs::read_to_string(&trace).unwrap(), &inside), expected);
 }

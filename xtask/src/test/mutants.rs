@@ -15,6 +15,7 @@
 //! They are tried in a copy of the tree with a target folder of its own, both below the target folder. The copy is kept:
 //! the next run compiles only what has changed.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -27,7 +28,7 @@ use crate::workspace::{self, cargo};
 
 /// The folder of the faults.
 const DIR: &str = "tests/mutants";
-/// The target whose tests run the real programs.
+/// The target whose tests run the real programs: those of the server, and none that is made for tests.
 const WITH_PROGRAMS: &str = "namespace";
 
 /// A fault. The order is that in which they are tried: what changes the same file for the same tests stands together, so
@@ -63,10 +64,10 @@ pub(super) fn run(tally: &mut Tally) -> Result {
     run_only(None, tally)
 }
 
-/// As [`run`], of one fault by its name.
+/// As [`run`], of faults by their names, with commas between.
 pub(super) fn run_only(only: Option<&str>, tally: &mut Tally) -> Result {
     let mut mutants = read_all(&workspace::root())?;
-    mutants.retain(|mutant| only.is_none_or(|only| only == mutant.name));
+    mutants.retain(|mutant| only.is_none_or(|only| only.split(',').any(|name| name == mutant.name)));
     if mutants.is_empty() {
         return Err(Problem::new(format!("{DIR} has no such fault")));
     }
@@ -143,6 +144,8 @@ fn changed(root: &Path, mutant: &Mutant) -> Result<(String, String)> {
 struct Copy {
     root: PathBuf,
     target: PathBuf,
+    /// The tests that run the real programs, built once: a fault is in those programs, not in the tests.
+    with_programs: OnceCell<Result<PathBuf>>,
 }
 
 impl Copy {
@@ -150,7 +153,8 @@ impl Copy {
     /// nothing is compiled for it.
     fn make() -> Result<Self> {
         let dir = workspace::target_dir()?.join("mutants");
-        let copy = Self { root: dir.join("tree"), target: dir.join("target") };
+        let (root, target) = (dir.join("tree"), dir.join("target"));
+        let copy = Self { root, target, with_programs: OnceCell::new() };
         let list = Cmd::line("git ls-files --cached -z").dir(workspace::root()).read()?;
         let mut names: BTreeSet<PathBuf> = list.split('\0').map(PathBuf::from).collect();
         names.retain(|name| workspace::root().join(name).is_file());
@@ -201,36 +205,39 @@ impl Copy {
     /// Builds and runs a test; what cannot be built is an error.
     fn run(&self, test: &Test) -> Result<End> {
         let Test { package, target, name } = test;
-        let mut words = vec!["test", "--quiet", "-p", package, "--all-features"];
-        if target == "lib" {
-            words.push("--lib");
+        let command = if target == WITH_PROGRAMS {
+            let program = self.with_programs.get_or_init(|| self.build(&["-p", package, "--test", target]));
+            let program = program.as_ref().map_err(|problem| Problem::new(problem.to_string()))?;
+            Cmd::new(program).dir(self.root.join("tests")).env("PHANTOM_BIN_DIR", self.programs()?)
         } else {
-            words.extend(["--test", target]);
-        }
-        workspace::build_with(&[&words[..], &["--no-run"]].concat(), self.cargo())?;
-        let mut command = self.cargo();
-        if target == WITH_PROGRAMS {
-            command = command.env("PHANTOM_BIN_DIR", self.programs()?);
-        }
+            let target = if target == "lib" { vec!["--lib"] } else { vec!["--test", target] };
+            let words = [&["-p", package, "--all-features"], &target[..]].concat();
+            self.build(&words)?;
+            self.cargo().args(["test", "--quiet"]).args(words).arg("--")
+        };
         let mut lines = Vec::new();
-        let command = command.args(words).args(["--", "--exact", name, "--show-output"]);
-        command.stream(|line| lines.push(line.to_owned()))?;
+        command.args(["--exact", name, "--show-output"]).stream(|line| lines.push(line.to_owned()))?;
         Ok(end(lines.iter().map(String::as_str)))
     }
 
-    /// The folder of the programs under test.
+    /// Builds a program of tests.
+    fn build(&self, words: &[&str]) -> Result<PathBuf> {
+        let words = [&["test", "--quiet", "--no-run"], words].concat();
+        let built = workspace::build_with(&words, self.cargo())?;
+        let program = built.into_iter().find(|program| program.test);
+        program.map(|program| program.path).context("cargo built no test")
+    }
+
+    /// The folder of the server's programs.
     fn programs(&self) -> Result<PathBuf> {
         let dir = self.target.join("tested");
         fs::create_dir_all(&dir).context(dir.display())?;
-        let server = workspace::SERVER_PACKAGES.map(|package| ["-p", package]).concat();
-        for packages in [&["-p", "phantom-tests"][..], &server] {
-            for program in
-                workspace::build_with(&[&["build", "--quiet", "--bins"], packages].concat(), self.cargo())?
-            {
-                let copy = dir.join(&program.target);
-                let _ = fs::remove_file(&copy); // one that is running cannot be written to
-                fs::copy(&program.path, &copy).context(copy.display())?;
-            }
+        let packages = workspace::SERVER_PACKAGES.map(|package| ["-p", package]).concat();
+        let words = [&["build", "--quiet", "--bins"], &packages[..]].concat();
+        for program in workspace::build_with(&words, self.cargo())? {
+            let copy = dir.join(&program.target);
+            let _ = fs::remove_file(&copy); // one that is running cannot be written to
+            fs::copy(&program.path, &copy).context(copy.display())?;
         }
         Ok(dir)
     }
