@@ -7,7 +7,7 @@ use phantom_host::Files;
 use phantom_tests::Server;
 
 use super::changes::{CHANGES, Change};
-use super::{Report, as_before, code_of, dump, is_before_the_change, opening, prepared, rolled_back};
+use super::{Ready, Report, as_before, code_of, dump, is_before_the_change, opening, rolled_back};
 use crate::cases::with_john;
 
 /// Writes whose loss nobody notices: forgotten connections stand in no list that is read, and for a single peer the
@@ -23,11 +23,16 @@ fn kind(write: &str) -> String {
 }
 
 /// Looks at one answer of a host that forgot; gives whether the loss was noticed.
-fn look(report: &mut Report, change: &Change, (k, write): (usize, &str), forget: impl Fn(&Server)) -> bool {
+fn look(
+    report: &mut Report,
+    (change, ready): (&Change, &Ready),
+    (k, write): (usize, &str),
+    forget: impl Fn(&Server),
+) -> bool {
     let at = || format!("{}, write {k} ({write})", change.name);
-    let server = prepared(change);
-    let before = dump(&server);
-    forget(&server);
+    let server = ready.again();
+    let before = dump(server);
+    forget(server);
     let answer = server.api(change.words);
     server.fake.reset_writes();
     if answer.success() {
@@ -45,7 +50,7 @@ fn look(report: &mut Report, change: &Change, (k, write): (usize, &str), forget:
     let said = rolled_back(&answer);
     let complete = said == true || (silent && said.is_null());
     report.check(complete || said == false, || format!("{}: {}", at(), answer.out));
-    if let (true, Err(lines)) = (complete, as_before(change, &server, &before)) {
+    if let (true, Err(lines)) = (complete, as_before(change, server, &before)) {
         report.check(false, || format!("{}: it claims to be rolled back\n{lines}", at()));
     }
     complete
@@ -55,13 +60,14 @@ fn look(report: &mut Report, change: &Change, (k, write): (usize, &str), forget:
 fn forget_each(module: &str, never_noticed: &[&str]) {
     let (mut report, mut kinds, mut noticed) = (Report::default(), BTreeSet::new(), BTreeSet::new());
     for change in CHANGES.iter().filter(|change| change.words[0] == module) {
-        for (k, write) in (1..).zip(opening::before_commit(change)) {
+        let ready = Ready::of(change);
+        for (k, write) in (1..).zip(opening::before_commit(change, &ready)) {
             kinds.insert(kind(&write));
-            if look(&mut report, change, (k, &write), |server| server.fake.forget_write(k)) {
+            if look(&mut report, (change, &ready), (k, &write), |server| server.fake.forget_write(k)) {
                 noticed.insert(kind(&write));
             }
             // The way back is forgotten as well.
-            look(&mut report, change, (k, &write), |server| server.fake.forget_from(k));
+            look(&mut report, (change, &ready), (k, &write), |server| server.fake.forget_from(k));
         }
     }
     report.end();

@@ -11,7 +11,10 @@ use crate::workspace;
 /// What is changed, by a name: the words that choose it, and those that choose the tests that must notice.
 const SUBJECTS: &[(&str, &str)] = &[
     ("store", "--package phantom-store"),
-    ("reconcile", "--package phantom-host --file foundation/host/src/reconcile.rs --file foundation/host/src/reconcile/**"),
+    (
+        "reconcile",
+        "--package phantom-host --file foundation/host/src/reconcile.rs --file foundation/host/src/reconcile/**",
+    ),
 ];
 /// Seconds for the tests of one mutant: an endless loop must not hold up the rest.
 const TIMEOUT: &str = "300";

@@ -39,7 +39,9 @@ fn unpack(tree: &Path) -> Result {
     }
     let tar = tree.with_extension("tar");
     git("archive --output").arg(&tar).arg(COMMIT).quiet().map_err(|problem| {
-        Problem::new(format!("the commit to upgrade from is not in this clone (git fetch --unshallow): {problem}"))
+        Problem::new(format!(
+            "the commit to upgrade from is not in this clone (git fetch --unshallow): {problem}"
+        ))
     })?;
     Cmd::line("tar -xf").arg(&tar).arg("-C").arg(tree).quiet()?;
     fs::remove_file(&tar).context(tar.display())

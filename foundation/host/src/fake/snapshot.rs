@@ -13,21 +13,7 @@ impl std::fmt::Debug for Snapshot {
 
 impl State {
     fn kept(&self) -> Option<Self> {
-        Some(Self {
-            faults: self.faults.clone(),
-            net: self.net.clone(),
-            devices: self.devices.clone(),
-            filter: self.filter.clone(),
-            settings: self.settings.clone(),
-            sockets: self.sockets.clone(),
-            files: self.files.clone(),
-            manager: self.manager.clone(),
-            time: self.time.kept()?,
-            random: self.random,
-            answers: self.answers.clone(),
-            lookups: self.lookups.clone(),
-            certificates: self.certificates.clone(),
-        })
+        Some(Self { faults: self.faults.clone(), time: self.time.kept()?, ..self.copy() })
     }
 }
 
