@@ -14,8 +14,8 @@ use crate::command::Cmd;
 use crate::contents::{PROGRAMS, RESET};
 use crate::packages;
 use crate::problem::{Context as _, Result};
-use crate::tool;
 use crate::words::Words;
+use crate::{test, tool};
 use crate::workspace;
 
 /// The file of the licences of what is linked in.
@@ -25,7 +25,11 @@ pub(crate) fn run(mut words: Words) -> Result<bool> {
     let out = words.value("--out")?.map(PathBuf::from);
     // A folder with the programs, in place of building them.
     let built = words.value("--built")?.map(PathBuf::from);
+    let release = words.flag("--release");
     words.end()?;
+    if release {
+        test::refuse_unproven()?;
+    }
     packages::ensure(packages::BUILD)?;
     let out = match out {
         Some(dir) => dir,

@@ -54,6 +54,7 @@ For developers:
   bench [--quick]    measure, and write target/bench/results.md and .json
     --only WORD        only the parts whose name contains the word
   dist               make the Debian package and the tarball, in target/dist
+    --release          refuse while a part of the long mode has not run for 60 commits
     --out DIR          in another folder
   lab build          build the image of the tests' servers now (otherwise done when first needed)
   lab run -- CMD     run a command in a fresh Debian server

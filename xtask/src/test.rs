@@ -94,7 +94,9 @@ fn prepare() -> Result {
 fn change(quick: bool, turn: Option<usize>, start: Instant, tally: &mut Tally) -> Result {
     let servers = if quick { Vec::new() } else { of_a_change(turn)? };
     if !quick {
-        stale(tally)?;
+        for (part, why) in stale(&Record::read()?) {
+            tally.skip(&format!("long: {part}"), &why);
+        }
     }
     let built = build_beside_images(&servers, Built::everything, start, tally)?;
     let mut tasks = here::tasks(built.tests(), &built, Choice::default())?;
@@ -126,15 +128,20 @@ fn of_a_change(turn: Option<usize>) -> Result<Vec<(&'static Server, Suite)>> {
     Ok(servers::all().filter(wanted).collect())
 }
 
-/// Parts of the long mode that have not run for too long count as skipped.
-fn stale(tally: &mut Tally) -> Result {
-    let record = Record::read()?;
-    for part in long::parts() {
-        if let Some(why) = record.stale(&part) {
-            tally.skip(&format!("long: {part}"), &why);
-        }
+/// Parts of the long mode that have not run for too long, each with the reason.
+fn stale(record: &Record) -> Vec<(String, String)> {
+    long::parts().into_iter().filter_map(|part| record.stale(&part).map(|why| (part, why))).collect()
+}
+
+/// Refuses what is handed out while a part of the long mode has not run for too long.
+pub(crate) fn refuse_unproven() -> Result {
+    let stale = stale(&Record::read()?);
+    if stale.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    let lines: Vec<String> = stale.iter().map(|(part, why)| format!("  {part}: {why}")).collect();
+    let parts = lines.join("\n");
+    Err(Problem::new(format!("a release wants every part of `cargo xtask test --long`; these are missing:\n{parts}")))
 }
 
 /// Builds while the images of servers are made, which mostly wait for a mirror.
@@ -168,7 +175,8 @@ fn build_beside_images(
 
 /// The checks of the sources, at idle priority: they compile what no test needs, while the tests wait.
 fn lint_task(built: &Built) -> Result<Task> {
-    let this = std::env::current_exe().context("this program")?;
+    // The one that has just been built: it lies where this one lay.
+    let this = &built.program("xtask")?.path;
     let docs = built.program("phantom-docs")?.path.clone();
     let command = Cmd::line("chrt --idle 0").arg(this).args(["lint", "--beside-tests"]);
     let command = command.env("PHANTOM_DOCS", docs);
@@ -203,4 +211,16 @@ fn one(name: &str, start: Instant, tally: &mut Tally) -> Result {
         return Err(Problem::new(format!("no part, no test program and no test is called {name}")));
     }
     here::keep_times(pool::run(tasks, start, tally))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_release_wants_every_long_part() {
+        let missing = stale(&Record::default());
+        assert_eq!(missing.len(), long::parts().len());
+        assert!(missing.iter().any(|(part, _)| part == "fuzz"), "{missing:?}");
+    }
 }
