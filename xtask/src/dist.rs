@@ -15,8 +15,8 @@ use crate::contents::{PROGRAMS, RESET};
 use crate::packages;
 use crate::problem::{Context as _, Result};
 use crate::words::Words;
-use crate::{test, tool};
 use crate::workspace;
+use crate::{test, tool};
 
 /// The file of the licences of what is linked in.
 const NOTICES: &str = "third-party.txt";

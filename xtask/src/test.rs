@@ -107,25 +107,26 @@ fn change(quick: bool, turn: Option<usize>, start: Instant, tally: &mut Tally) -
     here::keep_times(pool::run(tasks, start, tally))
 }
 
-/// The servers of each change, those that changed paths force, and the one whose turn it is.
+/// The servers of each change and those that changed paths force, or, where no path forces any, the one whose turn it is.
 fn of_a_change(turn: Option<usize>) -> Result<Vec<(&'static Server, Suite)>> {
+    let all: Vec<_> = servers::all().collect();
+    let always = |(server, suite): &(&Server, Suite)| server.when(*suite) == When::Always;
     let forced = turn::forced();
-    let by_turn: Vec<_> =
-        servers::all().filter(|(server, suite)| server.when(*suite) == When::Turn).collect();
-    let turn = turn.map_or_else(turn::of_head, Ok)? % by_turn.len();
-    let (mine, suite) = by_turn[turn];
-    println!("By turn, {turn} of {}: {} (`--turn {turn}` repeats it)", by_turn.len(), mine.part(suite));
-    let wanted = |(server, suite): &(&'static Server, Suite)| {
-        let part = server.part(*suite);
-        server.when(*suite) == When::Always || part == by_turn[turn].0.part(by_turn[turn].1) || {
-            let hit = forced.contains(&&*part);
-            if hit {
-                println!("Forced by a changed path: {part}");
-            }
-            hit
-        }
-    };
-    Ok(servers::all().filter(wanted).collect())
+    let is_forced = |one: &(&Server, Suite)| !always(one) && forced.contains(&&*one.0.part(one.1));
+    let by_turn: Vec<_> = all.iter().filter(|(server, suite)| server.when(*suite) == When::Turn).collect();
+    let mut extra: Vec<_> = all.iter().filter(|one| is_forced(one)).copied().collect();
+    for (server, suite) in &extra {
+        println!("Forced by a changed path: {}", server.part(*suite));
+    }
+    if extra.is_empty() || turn.is_some() {
+        let turn = turn.map_or_else(turn::of_head, Ok)? % by_turn.len();
+        let mine = *by_turn[turn];
+        println!("By turn, {turn} of {}: {}", by_turn.len(), mine.0.part(mine.1));
+        extra.push(mine);
+    }
+    let mut chosen: Vec<_> = all.iter().filter(|one| always(one)).copied().collect();
+    chosen.extend(extra);
+    Ok(chosen)
 }
 
 /// Parts of the long mode that have not run for too long, each with the reason.
@@ -141,7 +142,9 @@ pub(crate) fn refuse_unproven() -> Result {
     }
     let lines: Vec<String> = stale.iter().map(|(part, why)| format!("  {part}: {why}")).collect();
     let parts = lines.join("\n");
-    Err(Problem::new(format!("a release wants every part of `cargo xtask test --long`; these are missing:\n{parts}")))
+    Err(Problem::new(format!(
+        "a release wants every part of `cargo xtask test --long`; these are missing:\n{parts}"
+    )))
 }
 
 /// Builds while the images of servers are made, which mostly wait for a mirror.

@@ -90,7 +90,7 @@ pub(crate) fn in_rootless_world(test: &str, body: impl FnOnce(&World)) {
         .output();
     match (missing, try_it) {
         (Some(why), _) => skip(test, &why),
-        (None, Ok(output)) if output.status.success() => enter(test, Some(OPEN_TUN), &ROOTLESS),
+        (None, Ok(output)) if output.status.success() => enter(test, Some(FOR_EVERYBODY), &ROOTLESS),
         (None, Ok(output)) => {
             let why = String::from_utf8_lossy(&output.stderr).trim().to_owned();
             skip(test, &format!("no user namespace for an ordinary user here: {why}"));
@@ -101,9 +101,14 @@ pub(crate) fn in_rootless_world(test: &str, body: impl FnOnce(&World)) {
 
 /// An ordinary user.
 const NOBODY: [&str; 3] = ["--reuid=65534", "--regid=65534", "--clear-groups"];
-/// A TUN device that everybody can open, as on every Debian; some containers have one for root alone.
-const OPEN_TUN: &str =
-    "mount -t tmpfs none /dev/net; mknod -m 666 /dev/net/tun c 10 200; chmod 666 /dev/net/tun; exec \"$@\"";
+/// A TUN device that everybody can open, as on every Debian; some containers have one for root alone. The programs, which
+/// may lie where only root gets, at a place for everybody.
+const FOR_EVERYBODY: &str = r#"mount -t tmpfs none /dev/net; mknod -m 666 /dev/net/tun c 10 200
+chmod 666 /dev/net/tun; mount -t tmpfs -o mode=755 none /media; mkdir /media/programs; : > /media/test
+mount --bind "$PHANTOM_BIN_DIR" /media/programs; mount --bind "$THIS_TEST" /media/test
+export PHANTOM_BIN_DIR=/media/programs; exec "$@""#;
+/// Where that script puts this program.
+const FOR_EVERYBODY_TEST: &str = "/media/test";
 /// A machine on which a server has been set up.
 const OTHER_SERVER: &str = r#"mount -t tmpfs -o mode=755 none /opt; mkdir -p /opt/phantom-wg/data
 chmod 700 /opt/phantom-wg; echo 'of this machine' > /opt/phantom-wg/data/phantom.db
@@ -137,7 +142,7 @@ fn impossible(more: &[&str]) -> Option<String> {
 /// Starts this program again with one test inside namespaces. `machine` is a script that makes another machine of this
 /// one for them, where root runs the tests; `first` are the namespaces for somebody who is not root.
 fn enter(test: &str, machine: Option<&str>, first: &[&str]) {
-    let dir = programs(); // built before the private copies are made
+    let this = std::env::current_exe().unwrap();
     let mut command = Command::new("timeout");
     command.args(["--foreground", "--kill-after=10", LIMIT]);
     if let Some(script) = machine.filter(|_| is_root()) {
@@ -147,9 +152,12 @@ fn enter(test: &str, machine: Option<&str>, first: &[&str]) {
         command.arg("setpriv").args(NOBODY);
     }
     command.arg("unshare").args(first).args(NAMESPACES).arg("--kill-child");
-    command.args(["--", "sh", "-c", PREPARE, "world"]).arg(std::env::current_exe().unwrap());
+    let moved = machine == Some(FOR_EVERYBODY) && is_root();
+    let inside = if moved { Path::new(FOR_EVERYBODY_TEST) } else { &this };
+    command.args(["--", "sh", "-c", PREPARE, "world"]).arg(inside);
     command.args(["--exact", test, "--nocapture", "--include-ignored", "--test-threads=1"]);
-    let output = command.env(INSIDE, "1").env("PHANTOM_BIN_DIR", dir).stdin(Stdio::null()).output().unwrap();
+    command.env(INSIDE, "1").env("PHANTOM_BIN_DIR", programs()).env("THIS_TEST", &this);
+    let output = command.stdin(Stdio::null()).output().unwrap();
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     // Without what the harness inside says of its one test: the one outside says it too.
     let said =

@@ -83,7 +83,7 @@ impl Tally {
         println!();
         for (name, why) in std::mem::take(&mut self.skipped) {
             if let Some(reason) = allowed.reason(&name, &why) {
-                println!("skipped: {name}: {reason}");
+                println!("may be skipped: {name}: {reason}");
                 self.skipped.push((name, why));
             } else {
                 let text = format!("was skipped ({why}), and {} does not allow it", Skips::FILE);

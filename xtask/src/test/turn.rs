@@ -13,8 +13,6 @@ const FORCED: &[(&str, &[&str])] = &[
     ("foundation/host/src/linux/services/systemd", &["vm:server"]),
     ("packaging/", &["vm:package"]),
     ("xtask/src/dist", &["vm:package"]),
-    ("Cargo.lock", &["licences"]),
-    ("deny.toml", &["licences"]),
 ];
 /// How far back a change counts as new, in seconds: what is brought in together was written within this time.
 const NEW: u64 = 12 * 3600;
