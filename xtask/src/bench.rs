@@ -100,7 +100,7 @@ pub(crate) fn run(mut words: Words) -> Result<bool> {
     for (program, package) in NEEDED {
         find_program(program).context(format!("{program} is missing: apt install {package}"))?;
     }
-    let programs = workspace::build_release()?;
+    let programs = workspace::build_delivered()?;
     let built =
         programs.iter().find(|built| built.target == "phantom-api").context("phantom-api was not built")?;
     let names =

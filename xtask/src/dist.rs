@@ -36,7 +36,7 @@ pub(crate) fn run(mut words: Words) -> Result<bool> {
         None => workspace::target_dir()?.join("dist"),
     };
     fs::create_dir_all(&out).context(out.display())?;
-    let built = built.map_or_else(workspace::build_installation, Ok)?;
+    let built = built.map_or_else(|| workspace::folder(&workspace::build_delivered()?), Ok)?;
     let stage = Stage::new(&built)?;
     let package = out.join(package_name()?);
     stage.package(None, &[], &package)?;

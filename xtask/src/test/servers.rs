@@ -75,7 +75,7 @@ const SERVERS: &[Server] = &[
     scenario("multihop", Container, Full, Always, 120),
     scenario("package", Container, Bare, Always, 90),
     scenario("package-ufw", Container, Bare, Always, 60),
-    scenario("upgrade", Container, Bare, Always, 60),
+    scenario(UPGRADE, Container, Bare, Always, 60),
     scenario("newcomer", Container, Bare, Always, 60),
     scenario("quickstart", Container, Bare, Always, 40),
     tests("conformance", Emulator, "conformance", "--skip on_the_fake", Always, 90),
@@ -84,7 +84,7 @@ const SERVERS: &[Server] = &[
     tests("repair", Emulator, "namespace", "repair::", Always, 210),
     scenario("server", Emulator, Full, Turn, 350),
     scenario("multihop", Emulator, Full, Turn, 450),
-    scenario("package", Emulator, Bare, Turn, 450),
+    scenario("package-ufw", Emulator, Bare, Turn, 300),
     scenario("newcomer", Emulator, Bare, Turn, 300),
     scenario("quickstart", Emulator, Bare, Turn, 250),
     tests("ghost", Emulator, "namespace", "ghost::", Turn, 200),
@@ -93,7 +93,7 @@ const SERVERS: &[Server] = &[
     tests("firewall", Emulator, "fw_linux", "", Turn, 200),
     tests("files", Emulator, "files_linux", "", Turn, 60),
     scenario("weather", Emulator, Full, Long, 900),
-    scenario("package-ufw", Emulator, Bare, Long, 450),
+    scenario("package", Emulator, Bare, Long, 700),
     tests("net-all", Emulator, "net_suite", "", Long, 200),
     tests("conformance-all", Emulator, "conformance", "", Long, 150),
     tests("faults", Emulator, "namespace", "faults::", Long, 1500),
@@ -102,6 +102,8 @@ const SERVERS: &[Server] = &[
     tests("secrets", Emulator, "namespace", "secrets::", Long, 300),
     tests("rest", Emulator, "namespace", REST, Long, 1500),
 ];
+/// The part that also needs the package of an older version.
+const UPGRADE: &str = "upgrade";
 /// Takes the place of the words of the part that runs what no other part of its program names.
 const REST: &str = "REST";
 
@@ -185,7 +187,7 @@ impl Server {
     }
 
     fn needs_packages(&self) -> bool {
-        self.name.starts_with("package") || self.name == "upgrade"
+        self.name.starts_with("package") || self.name == UPGRADE
     }
 }
 
@@ -215,12 +217,18 @@ impl Packages {
         let make = || {
             let dir = self.bin.with_file_name("packages");
             fs::create_dir_all(&dir).context(dir.display())?;
-            dist::for_tests(&self.bin, &dir)?;
-            let released = released::package()?;
-            fs::copy(&released, dir.join("released.deb")).context(released.display()).map(drop)
+            dist::for_tests(&self.bin, &dir)
         };
         let result = self.made.get_or_init(|| make().map_err(|problem| problem.to_string()));
         result.clone().map_err(Problem::new)
+    }
+
+    /// Also the package of the older version.
+    fn ensure_released(&self) -> Result {
+        self.ensure()?;
+        let released = released::package()?;
+        let to = self.bin.with_file_name("packages").join("released.deb");
+        fs::copy(&released, &to).context(released.display()).map(drop)
     }
 }
 
@@ -241,6 +249,7 @@ fn task(server: &'static Server, suite: Suite, files: &Path, packages: &Arc<Pack
     };
     let place = server.place;
     let packages = server.needs_packages().then(|| Arc::clone(packages));
+    let upgrades = server.name == UPGRADE;
     Task {
         name: part.clone(),
         part,
@@ -250,7 +259,11 @@ fn task(server: &'static Server, suite: Suite, files: &Path, packages: &Arc<Pack
         harness: matches!(server.work, Work::Tests { .. }),
         run: Box::new(move |line| {
             let _ = fs::remove_dir_all(&output);
-            packages.map_or(Ok(()), |packages| packages.ensure())?;
+            match packages {
+                Some(packages) if upgrades => packages.ensure_released()?,
+                Some(packages) => packages.ensure()?,
+                None => {}
+            }
             let status = lab::run_job(place, &job, &mut *line);
             if !matches!(status, Ok(0)) {
                 line(&format!("The server's journal and console are in {}", output.display()));

@@ -11,8 +11,8 @@ const FORCED: &[(&str, &[&str])] = &[
     ("foundation/host/src/linux/wireguard", &["vm:conformance", "vm:net", "vm:clients", "vm:repair"]),
     ("foundation/host/src/linux/netlink", &["vm:conformance", "vm:net", "vm:clients", "vm:repair"]),
     ("foundation/host/src/linux/services/systemd", &["vm:server"]),
-    ("packaging/", &["vm:package"]),
-    ("xtask/src/dist", &["vm:package"]),
+    ("packaging/", &["vm:package-ufw"]),
+    ("xtask/src/dist", &["vm:package-ufw"]),
 ];
 /// How far back a change counts as new, in seconds: what is brought in together was written within this time.
 const NEW: u64 = 12 * 3600;
@@ -61,7 +61,7 @@ mod tests {
     #[test]
     fn a_changed_path_forces_its_parts() {
         let paths = |path: &str| vec![path.to_owned()];
-        assert_eq!(forced_by(Some(&paths("packaging/prerm"))), ["vm:package"]);
+        assert_eq!(forced_by(Some(&paths("packaging/prerm"))), ["vm:package-ufw"]);
         assert!(forced_by(Some(&paths("README.md"))).is_empty());
         assert!(forced_by(None).contains(&"vm:server"), "a history that is not there forces all");
     }
