@@ -8,8 +8,11 @@ use super::tidy;
 use crate::problem::{Context as _, Problem, Result};
 use crate::workspace;
 
-/// Dependencies that are there for their features, which cargo unites over the workspace, or for what they link.
-const SILENT: &[(&str, &str)] = &[];
+/// Dependencies that are there for their features, which cargo unites over all who use a crate: here those that switch off
+/// what libraries would log.
+const SILENT: &[(&str, &str)] = &[("phantom-host", "tracing")];
+/// Packages whose library has another name.
+const OTHER_NAMES: &[(&str, &str)] = &[("rustls-webpki", "webpki")];
 
 pub(super) fn run() -> Result {
     let found = found()?;
@@ -40,7 +43,9 @@ fn found() -> Result<Vec<String>> {
         for dependency in package["dependencies"].as_array().into_iter().flatten() {
             let own = dependency["name"].as_str().unwrap_or_default();
             used.insert(own.to_owned());
-            let called = dependency["rename"].as_str().unwrap_or(own);
+            let library =
+                OTHER_NAMES.iter().find(|(name, _)| *name == own).map_or(own, |(_, library)| library);
+            let called = dependency["rename"].as_str().unwrap_or(library);
             if !mentions(&text, &called.replace('-', "_")) && !SILENT.contains(&(name, own)) {
                 complaints.push(format!("{name} does not use {called}"));
             }

@@ -1,3 +1,5 @@
+//! A host that is kept is the same when it comes back, whatever was done with it since.
+
 use super::*;
 
 /// A host with something of everything that a handle can change.
