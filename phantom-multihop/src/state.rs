@@ -1,7 +1,7 @@
 //! What of this module stands on the host: the files of exits, and the monitor.
 
 use phantom_engine::{Change, Engine, Site};
-use phantom_host::{HostError, Manager, ServiceState, write_and_look};
+use phantom_host::{HostError, Manager, ServiceState, write_and_verify};
 use phantom_types::ExitName;
 
 use crate::MultihopError;
@@ -26,7 +26,7 @@ pub(crate) fn write_exit_file(change: &mut Change<'_>, name: &ExitName) -> Resul
     let Some(exit) = change.exit(name)? else { return Ok(()) };
     let file = exit_file(&site, name);
     let written =
-        write_and_look(&*change.engine().host().files, &file, exit_text(&site, &exit).as_bytes(), 0o600);
+        write_and_verify(&*change.engine().host().files, &file, exit_text(&site, &exit).as_bytes(), 0o600);
     written.map_err(|source| MultihopError::own(&file, source))?;
     change.undo_by("the file of an exit", move |engine| engine.host().files.remove(&file));
     Ok(())
@@ -44,7 +44,7 @@ pub(crate) fn remove_exit_file(change: &mut Change<'_>, name: &ExitName) -> Resu
     }
     change.engine().host().files.remove(&file).map_err(failed)?;
     change.undo_by("the file of an exit", move |engine| {
-        write_and_look(&*engine.host().files, &file, text.as_bytes(), 0o600)
+        write_and_verify(&*engine.host().files, &file, text.as_bytes(), 0o600)
     });
     Ok(())
 }

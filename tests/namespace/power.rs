@@ -11,7 +11,7 @@ use crate::world::{At, World, in_world_with, programs};
 /// The calls that tell what is where on the disk.
 const CALLS: &str = "write,pwrite64,writev,ftruncate,mkdir,mkdirat,fsync,fdatasync,rename,renameat,renameat2";
 
-/// What lives no longer than the system runs, or can be made anew.
+/// What lives no longer than the system runs, or can be made again.
 const PASSING: [&str; 4] = ["/run/", "/proc/", "/dev/", "/opt/phantom-wg/logs"];
 
 fn lasts(path: &Path) -> bool {

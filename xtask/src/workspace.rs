@@ -23,6 +23,11 @@ pub(crate) fn cargo() -> Cmd {
     Cmd::new(program).dir(root())
 }
 
+/// What git says in the workspace, asked in words with blanks between.
+pub(crate) fn git(words: &str) -> Result<String> {
+    Cmd::new("git").args(words.split(' ')).dir(root()).read()
+}
+
 /// What `cargo metadata` says of the workspace itself.
 pub(crate) fn metadata() -> Result<Value> {
     let text = cargo().args(["metadata", "--format-version", "1", "--no-deps"]).read()?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use phantom_host::{DeviceUpdate, HostError, PeerConfig, PeerUpdate, write_and_look};
+use phantom_host::{DeviceUpdate, HostError, PeerConfig, PeerUpdate, write_and_verify};
 use phantom_types::{Backend, InterfaceName, PublicKey, conf};
 use zeroize::Zeroizing;
 
@@ -56,7 +56,7 @@ impl Engine {
                     Err(error) if error.is_absent() => return Ok(Reached::NothingThere),
                     other => other?,
                 }
-                self.look_at_peer(wish, way)?;
+                self.verify_peer(wish, way)?;
             }
             if self.write_block(wish, way)? == Reached::NothingThere {
                 return Ok(Reached::NothingThere);
@@ -67,7 +67,7 @@ impl Engine {
 
     /// That the device shows what it was told. On the way to a new state the kernel's word is taken for it: it cannot be
     /// asked for a single peer, and to read all of them would cost more than the change.
-    fn look_at_peer(&self, wish: &PeerWish, way: Way) -> Result<(), HostError> {
+    fn verify_peer(&self, wish: &PeerWish, way: Way) -> Result<(), HostError> {
         if wish.backend == Backend::Kernel && way == Way::Forward {
             return Ok(());
         }
@@ -104,7 +104,7 @@ impl Engine {
         };
         let Ok(text) = std::str::from_utf8(&content) else { return Ok(Reached::NothingThere) };
         if let Some(rest) = conf::remove_peer_block(text, &wish.key).map(Zeroizing::new) {
-            write_and_look(&**files, &wish.file, rest.as_bytes(), 0o600)?;
+            write_and_verify(&**files, &wish.file, rest.as_bytes(), 0o600)?;
         }
         Ok(Reached::All)
     }

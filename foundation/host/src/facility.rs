@@ -11,7 +11,7 @@ mod tunnel;
 mod wireguard;
 
 pub(crate) use files::{DRAFT_DIGITS, place_of_draft};
-pub use files::{FileInfo, Files, write_and_look};
+pub use files::{FileInfo, Files, write_and_verify};
 pub use firewall::{
     Firewall, FirewallKind, FirewallQuery, FirewallReport, Hook, InForce, Match, Protocol, Ruleset,
     RulesetRule, UfwReport, UfwRule, UfwRules, Verdict,

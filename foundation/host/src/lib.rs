@@ -26,7 +26,7 @@ pub use facility::{
     LinkChange, LinkKind, Logs, Manager, Match, Network, Passing, Peer, PeerConfig, PeerUpdate, Port, Probe,
     ProbeError, Protocol, Random, Resolver, Restart, Route, RouteKind, Rule, Ruleset, RulesetRule,
     ServiceState, ServiceStatus, Services, Sockets, Sysctl, Tunnel, TunnelCheck, UfwReport, UfwRule,
-    UfwRules, Unit, UnitKind, Uplink, Verdict, WireGuard, write_and_look,
+    UfwRules, Unit, UnitKind, Uplink, Verdict, WireGuard, write_and_verify,
 };
 pub use marks::Marks;
 pub use networks::{HostNetwork, host_networks};

@@ -177,7 +177,7 @@ fn backup_name(seconds: i64) -> String {
 
 fn write(engine: &Engine, dir: &Path, name: &str, content: &[u8]) -> Result<(), CoreError> {
     let file = dir.join(name);
-    phantom_host::write_and_look(&*engine.host().files, &file, content, 0o600).map_err(not_kept(&file))
+    phantom_host::write_and_verify(&*engine.host().files, &file, content, 0o600).map_err(not_kept(&file))
 }
 
 fn changed(old: Subnet, new: Subnet, lang: Lang) -> String {

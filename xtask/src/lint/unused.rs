@@ -55,7 +55,7 @@ fn found() -> Result<Vec<String>> {
     Ok(complaints)
 }
 
-/// What stands in the workspace's list and in no package's.
+/// Names in the workspace's list that no package's list has.
 fn nobodys(root: &Path, used: &BTreeSet<String>) -> Result<Vec<String>> {
     let text = fs::read_to_string(root.join("Cargo.toml")).context("Cargo.toml")?;
     let list = text.lines().skip_while(|line| *line != "[workspace.dependencies]").skip(1);
@@ -64,7 +64,7 @@ fn nobodys(root: &Path, used: &BTreeSet<String>) -> Result<Vec<String>> {
     Ok(names.filter(|name| !used.contains(name)).map(|name| format!("no package uses {name}")).collect())
 }
 
-/// Whether a name stands in a text as a whole word.
+/// Whether a text has a name as a whole word.
 fn mentions(text: &str, name: &str) -> bool {
     let part = |letter: Option<char>| letter.is_some_and(|letter| letter.is_alphanumeric() || letter == '_');
     text.match_indices(name)

@@ -7,7 +7,7 @@
 //! file: the file to change
 //! test: PACKAGE TARGET NAME, where TARGET is `lib` or a file of integration tests
 //! find:
-//! a text that stands in the file exactly once, of whole lines or of a part of one
+//! a text that the file has exactly once: whole lines, or a part of one
 //! put:
 //! what stands there instead
 //! ```

@@ -6,7 +6,7 @@ use std::fs;
 use super::Tally;
 use crate::command::Cmd;
 use crate::problem::{Context as _, Problem, Result};
-use crate::workspace;
+use crate::workspace::{self, git};
 
 /// So many commits later a part that has not run again counts as not run.
 pub(crate) const STALE: u64 = 60;
@@ -108,10 +108,6 @@ fn same_but_for_record(commit: &str) -> bool {
 
 fn head() -> Result<String> {
     git("rev-parse --short=10 HEAD")
-}
-
-fn git(words: &str) -> Result<String> {
-    Cmd::new("git").args(words.split(' ')).dir(workspace::root()).read()
 }
 
 #[cfg(test)]

@@ -2,9 +2,8 @@
 //!
 //! Both follow from the commit alone, so that one commit always gives one result.
 
-use crate::command::Cmd;
 use crate::problem::{Context as _, Result};
-use crate::workspace;
+use crate::workspace::git;
 
 /// Paths, by how they begin, and the parts that a change of them forces.
 const FORCED: &[(&str, &[&str])] = &[
@@ -48,10 +47,6 @@ fn changed() -> Option<Vec<String>> {
     }
     let paths = git(&format!("diff --name-only {old}")).ok()?;
     Some(paths.lines().map(str::to_owned).collect())
-}
-
-fn git(words: &str) -> Result<String> {
-    Cmd::new("git").args(words.split(' ')).dir(workspace::root()).read()
 }
 
 #[cfg(test)]

@@ -46,7 +46,7 @@ pub trait Files: Send + Sync {
 
 /// Writes a file and looks at it: where it is not there with its length and mode, the host has not done what it said, which
 /// is [`Unexpected`](crate::HostError::Unexpected).
-pub fn write_and_look(files: &dyn Files, path: &Path, content: &[u8], mode: u32) -> Result<()> {
+pub fn write_and_verify(files: &dyn Files, path: &Path, content: &[u8], mode: u32) -> Result<()> {
     files.write(path, content, mode)?;
     let there = files.info(path)?.is_some_and(|now| now.len == content.len() as u64 && now.mode == mode);
     if there {

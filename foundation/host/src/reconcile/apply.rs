@@ -8,7 +8,8 @@ use phantom_types::InterfaceName;
 use super::step::Op;
 use super::{Scene, Step, StepAction, StepKind, Wanted};
 use crate::{
-    DeviceUpdate, Hook, HostError, LinkChange, Match, PeerUpdate, ServiceState, Unit, Verdict, write_and_look,
+    DeviceUpdate, Hook, HostError, LinkChange, Match, PeerUpdate, ServiceState, Unit, Verdict,
+    write_and_verify,
 };
 
 /// How long a service has to start or to stop.
@@ -139,7 +140,7 @@ fn write_file(scene: &Scene<'_>, wanted: &Wanted, path: &Path) -> Result<(), Hos
         let mode = if open { 0o755 } else { 0o700 };
         scene.host.files.make_dir(dir, mode)?;
     }
-    file.with_content(wanted, |content| write_and_look(&*scene.host.files, path, content, file.mode))
+    file.with_content(wanted, |content| write_and_verify(&*scene.host.files, path, content, file.mode))
 }
 
 /// A plan is made from the very state that it is applied with; a step without its object is a plan for another one.

@@ -106,10 +106,7 @@ async fn slow_visitors_are_left_in_time() {
         assert_eq!(stream.read(&mut [0; 9]).await.unwrap_or(0), 0);
     }
     let lasted = begin.elapsed();
-    // None of them is left by the limits of a usual web server.
-    let usual = Timeouts::default();
-    let first = usual.handshake.min(usual.header).min(usual.keep_alive);
-    assert!(lasted >= short && lasted < first / 2, "{lasted:?}");
+    assert!(lasted >= short && lasted < short * 10, "{lasted:?}");
 }
 
 /// Asks on a connection of its own, and says how long the answer took.
