@@ -8,7 +8,7 @@ mod unused;
 use std::time::Instant;
 
 use crate::command::Cmd;
-use crate::problem::{Problem, Result};
+use crate::problem::{Context as _, Problem, Result};
 use crate::tool;
 use crate::words::Words;
 use crate::workspace::{self, cargo};
@@ -21,12 +21,21 @@ pub(crate) const PART: &str = "lint";
 struct Check {
     name: &'static str,
     run: fn() -> Result,
+    beside_tests: Beside,
+}
+
+/// Whether a check runs beside the tests of a change. On its own, the lint runs all of them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Beside {
+    Always,
+    /// One of these at each change: they compile for long and find little.
+    Turn,
     /// The tests have it too.
-    is_test: bool,
+    Never,
 }
 
 const fn check(name: &'static str, run: fn() -> Result) -> Check {
-    Check { name, run, is_test: false }
+    Check { name, run, beside_tests: Beside::Always }
 }
 
 const CHECKS: &[Check] = &[
@@ -35,17 +44,19 @@ const CHECKS: &[Check] = &[
     check("unused dependencies", unused::run),
     check("generated files", generated),
     check("clippy, all features", || clippy(&["--workspace", "--all-targets", "--all-features"])),
-    check("clippy, no features", || clippy(&["-p", "phantom-api", "--no-default-features"])),
-    check("documentation", documentation),
-    Check { name: "crates and their edges", run: edges, is_test: true },
+    Check { name: "clippy, no features", run: without_features, beside_tests: Beside::Turn },
+    Check { name: "documentation", run: documentation, beside_tests: Beside::Turn },
+    Check { name: "crates and their edges", run: edges, beside_tests: Beside::Never },
 ];
 
 /// Runs every check and closes with the line that `test` closes with.
 pub(crate) fn run(mut words: Words) -> Result<bool> {
     let beside_tests = words.flag("--beside-tests");
+    let turn =
+        words.value("--turn")?.map(|text| text.parse().context("--turn wants a number")).transpose()?;
     words.end()?;
     let mut failed = 0;
-    let checks = CHECKS.iter().filter(|check| !(beside_tests && check.is_test));
+    let checks = if beside_tests { beside(turn) } else { CHECKS.iter().collect() };
     let mut count = 0;
     for check in checks {
         let start = Instant::now();
@@ -63,6 +74,23 @@ pub(crate) fn run(mut words: Words) -> Result<bool> {
     Ok(failed == 0)
 }
 
+/// The checks beside the tests of a change; without a turn all that have one.
+fn beside(turn: Option<usize>) -> Vec<&'static Check> {
+    let by_turn: Vec<&str> =
+        CHECKS.iter().filter(|check| check.beside_tests == Beside::Turn).map(|check| check.name).collect();
+    let has_its_turn = |check: &Check| turn.is_none_or(|turn| by_turn[turn % by_turn.len()] == check.name);
+    let runs = |check: &&Check| match check.beside_tests {
+        Beside::Always => true,
+        Beside::Turn => has_its_turn(check),
+        Beside::Never => false,
+    };
+    CHECKS.iter().filter(runs).collect()
+}
+
+fn without_features() -> Result {
+    clippy(&["-p", "phantom-api", "--no-default-features"])
+}
+
 fn clippy(words: &[&str]) -> Result {
     cargo().args(["clippy", "--quiet"]).args(words).args(["--", "-D", "warnings"]).quiet()
 }
@@ -75,6 +103,14 @@ fn documentation() -> Result {
 fn generated() -> Result {
     let check = Words::new(["--check".into()].into_iter());
     if generate::run(check)? { Ok(()) } else { Err(Problem::new("not up to date")) }
+}
+
+/// All checks, as a part of the long mode.
+pub(crate) fn whole(tally: &mut test::Tally) -> Result {
+    for check in CHECKS {
+        tally.record(check.name, (check.run)());
+    }
+    Ok(())
 }
 
 /// The test in `lint/edges.rs`, which `cargo test` runs too.
@@ -99,4 +135,19 @@ pub(crate) fn licences(tally: &mut test::Tally) -> Result {
         tally.skip("licences: advisories", "none have been downloaded (cargo deny fetch)");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_goes_by_turn_runs_within_so_many_changes() {
+        let names = |turn| beside(turn).into_iter().map(|check| check.name).collect::<Vec<_>>();
+        assert!(
+            names(Some(0)).contains(&"clippy, no features") && !names(Some(0)).contains(&"documentation")
+        );
+        assert!(names(Some(1)).contains(&"documentation") && names(Some(7)) == names(Some(1)));
+        assert_eq!(names(None).len(), CHECKS.len() - 1, "all but what the tests have too");
+    }
 }

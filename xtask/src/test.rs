@@ -102,7 +102,7 @@ fn change(quick: bool, turn: Option<usize>, start: Instant, tally: &mut Tally) -
     let mut tasks = here::tasks(built.tests(), &built, Choice::default())?;
     tasks.extend(servers::tasks(&servers, &built)?);
     if !quick {
-        tasks.push(lint_task(&built)?);
+        tasks.push(lint_task(&built, turn.or_else(turn::counted))?);
     }
     here::keep_times(pool::run(tasks, start, tally))
 }
@@ -176,13 +176,15 @@ fn build_beside_images(
     })
 }
 
-/// The checks of the sources, at idle priority: they compile what no test needs, while the tests wait.
-fn lint_task(built: &Built) -> Result<Task> {
+/// The checks of the sources, at idle priority: they compile what no test needs, while the tests wait. Of those that go by
+/// turn, one; all without a turn.
+fn lint_task(built: &Built, turn: Option<usize>) -> Result<Task> {
     // The one that has just been built: it lies where this one lay.
     let this = &built.program("xtask")?.path;
     let docs = built.program("phantom-docs")?.path.clone();
     let command = Cmd::line("chrt --idle 0").arg(this).args(["lint", "--beside-tests"]);
-    let command = command.env("PHANTOM_DOCS", docs);
+    let turn = turn.map(|turn| ["--turn".to_owned(), turn.to_string()]);
+    let command = command.args(turn.into_iter().flatten()).env("PHANTOM_DOCS", docs);
     let run = Box::new(move |line: &mut dyn FnMut(&str)| Ok(command.stream(line)?.code().unwrap_or(-1)));
     let part = lint::PART.to_owned();
     Ok(Task { name: part.clone(), part, slots: 0, expected: 9999.0, run, harness: false })
@@ -192,7 +194,7 @@ fn lint_task(built: &Built) -> Result<Task> {
 fn one(name: &str, start: Instant, tally: &mut Tally) -> Result {
     if name == lint::PART {
         let built = Built::some(&[])?;
-        pool::run(vec![lint_task(&built)?], start, tally);
+        pool::run(vec![lint_task(&built, None)?], start, tally);
         return Ok(());
     }
     let servers: Vec<_> = servers::all().filter(|(server, suite)| server.part(*suite) == name).collect();

@@ -29,6 +29,7 @@ const PARTS: &[Part] = &[
     Part { name: "cargo-mutants:reconcile", run: |tally| cargo_mutants::run("reconcile", tally) },
     Part { name: "fuzz", run: fuzz::run },
     Part { name: "source", run: source::run },
+    Part { name: "lint", run: lint::whole },
     Part { name: "licences", run: lint::licences },
 ];
 

@@ -10,8 +10,8 @@ const FORCED: &[(&str, &[&str])] = &[
     ("foundation/host/src/linux/wireguard", &["vm:conformance", "vm:net", "vm:clients", "vm:repair"]),
     ("foundation/host/src/linux/netlink", &["vm:conformance", "vm:net", "vm:clients", "vm:repair"]),
     ("foundation/host/src/linux/services/systemd", &["vm:server"]),
-    ("packaging/", &["vm:package-ufw"]),
-    ("xtask/src/dist", &["vm:package-ufw"]),
+    ("packaging/", &["container:package:trixie"]),
+    ("xtask/src/dist", &["container:package:trixie"]),
 ];
 /// How far back a change counts as new, in seconds: what is brought in together was written within this time.
 const NEW: u64 = 12 * 3600;
@@ -19,6 +19,11 @@ const NEW: u64 = 12 * 3600;
 /// The turn of the checked-out commit: how many commits lead to it.
 pub(super) fn of_head() -> Result<usize> {
     git("rev-list --count HEAD")?.parse().context("git rev-list")
+}
+
+/// The same, or nothing where the history is not there to count.
+pub(super) fn counted() -> Option<usize> {
+    (git("rev-parse --is-shallow-repository").ok()? == "false").then(of_head)?.ok()
 }
 
 /// The parts that what has changed forces, or all that any path forces where the history is not there to tell.
@@ -56,7 +61,7 @@ mod tests {
     #[test]
     fn a_changed_path_forces_its_parts() {
         let paths = |path: &str| vec![path.to_owned()];
-        assert_eq!(forced_by(Some(&paths("packaging/prerm"))), ["vm:package-ufw"]);
+        assert_eq!(forced_by(Some(&paths("packaging/prerm"))), ["container:package:trixie"]);
         assert!(forced_by(Some(&paths("README.md"))).is_empty());
         assert!(forced_by(None).contains(&"vm:server"), "a history that is not there forces all");
     }
