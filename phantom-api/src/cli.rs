@@ -9,6 +9,7 @@ use std::ffi::OsString;
 use std::io::{self, BufWriter, Read as _, Write};
 use std::path::PathBuf;
 
+use phantom_engine::HookError;
 use phantom_module::{Call, Failure, Lang, ParamError, Params, codes};
 use phantom_types::InterfaceName;
 use serde_json::Value;
@@ -231,14 +232,17 @@ fn service(
     streams: &mut Streams<'_>,
 ) -> Exit {
     let engine = phantom.engine();
-    match verb {
-        "block" => return said(engine.block(), verb, streams),
-        #[cfg(feature = "modules")]
-        "turn" | "try" => return exit_hook(phantom, verb, interface, &Call { lang, note }, streams),
-        _ => {}
+    if verb == "block" {
+        return said(engine.block(), verb, streams);
+    }
+    let call = Call { lang, note };
+    if let Some(hook) = engine.hook(verb) {
+        return match (hook.run)(engine, &call, interface) {
+            Err(HookError::Usage) => print_usage(streams, lang),
+            done => said(done, &format!("{interface}: {verb}"), streams),
+        };
     }
     let Ok(name) = interface.parse::<InterfaceName>() else { return print_usage(streams, lang) };
-    let call = Call { lang, note };
     let done = match verb {
         "up" => engine.service_started(&call),
         // After a crash the link stays, so that the next start finds it with its addresses and routes.
@@ -247,14 +251,6 @@ fn service(
         _ => return print_usage(streams, lang),
     };
     said(done, &format!("{name}: {verb}"), streams)
-}
-
-/// What the monitor of the exit runs: only this program knows what all modules want of the host.
-#[cfg(feature = "modules")]
-fn exit_hook(phantom: &Phantom, verb: &str, exit: &str, call: &Call, streams: &mut Streams<'_>) -> Exit {
-    let Ok(name) = exit.parse() else { return print_usage(streams, call.lang) };
-    let work = if verb == "turn" { phantom_multihop::turn } else { phantom_multihop::attempt };
-    said(work(phantom.engine(), call, &name), &format!("{name}: {verb}"), streams)
 }
 
 /// Says on standard error, which a service's log holds, how a hook ended.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use ipnetwork::IpNetwork;
 use phantom_engine::Engine;
 use phantom_host::host_networks;
 use phantom_module::Lang;
@@ -226,12 +227,11 @@ fn conflicts(
         let source = if other.on_link { ConflictSource::Interface } else { ConflictSource::Route };
         add(&other.interface, other.subnet, source);
     }
-    for (exit, addresses) in state.exit_addresses()? {
-        let networks = addresses.into_iter();
-        for other in networks.filter_map(|one| Subnet::containing(one.ip(), one.prefix())) {
-            if other.overlaps(subnet) {
-                add(exit.as_str(), other, ConflictSource::Exit);
-            }
+    for claimed in engine.claims(state)?.networks {
+        let IpNetwork::V4(network) = claimed.network else { continue };
+        let other = Subnet::containing(network.ip(), network.prefix());
+        if let Some(other) = other.filter(|other| other.overlaps(subnet)) {
+            add(&claimed.owner, other, ConflictSource::Exit);
         }
     }
     Ok(found.into_iter().collect())

@@ -19,10 +19,8 @@ mod probes;
 
 use std::sync::Arc;
 
-use phantom_engine::{Depth, Engine, PeerWish, Site, SystemModule, Wanted};
+use phantom_engine::{Engine, SystemModule};
 use phantom_module::{Entry, Text, TypedModule, entry};
-use phantom_store::{State, StoreError};
-use phantom_types::PublicKey;
 
 pub use error::DnsError;
 
@@ -52,11 +50,5 @@ impl TypedModule for Dns {
 impl SystemModule for Dns {
     fn new(engine: Arc<Engine>) -> Self {
         Self { engine }
-    }
-    fn desired(_: &Site, _: &State<'_>, _: Depth, _: &mut Wanted) -> Result<(), StoreError> {
-        Ok(())
-    }
-    fn peers(_: &Site, _: &State<'_>, _: &[PublicKey]) -> Result<Vec<PeerWish>, StoreError> {
-        Ok(Vec::new())
     }
 }

@@ -17,22 +17,29 @@
 
 pub mod actions;
 mod certificate;
+mod checks;
 mod desired;
 mod error;
 mod keeper;
 
 use std::sync::Arc;
 
-use phantom_engine::{Depth, Engine, PeerWish, Site, SystemModule, Wanted};
+use phantom_engine::{Check, Claims, Depth, Engine, Setting, Site, SystemModule, Veto, Wanted};
 use phantom_module::{Entry, Text, TypedModule, entry};
 use phantom_store::{State, StoreError};
-use phantom_types::PublicKey;
 
 pub use certificate::CertificateInfo;
 pub use error::{GhostError, Step};
 
 /// The TCP port of the tunnel: that of HTTPS.
 pub(crate) const PORT: u16 = 443;
+
+/// The tunnel leads to the port, and clients that came through it know the subnet by it.
+const VETO: Veto = Veto {
+    module: <Ghost as TypedModule>::NAME,
+    feature: Text { en: "Ghost Mode", tr: "Ghost Mode" },
+    settings: &[Setting::Subnet, Setting::Port, Setting::Backend],
+};
 
 /// The Ghost module at work on an engine.
 pub struct Ghost {
@@ -60,7 +67,11 @@ impl SystemModule for Ghost {
     fn desired(site: &Site, state: &State<'_>, _: Depth, wanted: &mut Wanted) -> Result<(), StoreError> {
         desired::desired(site, state, wanted)
     }
-    fn peers(_: &Site, _: &State<'_>, _: &[PublicKey]) -> Result<Vec<PeerWish>, StoreError> {
-        Ok(Vec::new())
+    fn claims(state: &State<'_>) -> Result<Claims, StoreError> {
+        let vetoes = if state.ghost_active()? { vec![VETO] } else { Vec::new() };
+        Ok(Claims { vetoes, ..Claims::default() })
+    }
+    fn checks() -> &'static [Check] {
+        checks::CHECKS
     }
 }

@@ -15,8 +15,10 @@
 //! ```
 
 pub mod actions;
+mod claims;
 mod desired;
 mod error;
+mod hooks;
 mod import;
 pub mod monitor;
 mod prove;
@@ -29,13 +31,11 @@ mod words;
 
 use std::sync::Arc;
 
-use phantom_engine::{Depth, Engine, Origin, PeerWish, Site, SystemModule, Wanted};
+use phantom_engine::{Claims, Depth, Engine, Hook, Origin, Site, SystemModule, Wanted};
 use phantom_module::{Entry, Text, TypedModule, entry};
 use phantom_store::{State, StoreError};
-use phantom_types::PublicKey;
 
 pub use error::{MultihopError, Step};
-pub use replace::{attempt, turn};
 pub use session::{Event, Level};
 
 /// The Multihop module at work on an engine.
@@ -81,7 +81,10 @@ impl SystemModule for Multihop {
     fn desired(site: &Site, state: &State<'_>, _: Depth, wanted: &mut Wanted) -> Result<(), StoreError> {
         desired::desired(site, state, wanted)
     }
-    fn peers(_: &Site, _: &State<'_>, _: &[PublicKey]) -> Result<Vec<PeerWish>, StoreError> {
-        Ok(Vec::new())
+    fn claims(state: &State<'_>) -> Result<Claims, StoreError> {
+        claims::claims(state)
+    }
+    fn hooks() -> &'static [Hook] {
+        hooks::HOOKS
     }
 }

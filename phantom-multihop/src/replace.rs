@@ -1,5 +1,4 @@
-//! An exit in the place of another: what the monitor has done for it, since only the whole program knows what all
-//! modules want of the host.
+//! An exit in the place of another.
 
 use std::time::Duration;
 
@@ -22,7 +21,7 @@ const NOT_CHOSEN: &str = "the exit is not one of those that were chosen";
 
 /// Switches to an exit that was chosen, or as one that may take the place of the chosen one; the choice stays as it is.
 /// Client traffic has no other way meanwhile, and when the exit does not answer everything is as before.
-pub fn turn(engine: &Engine, call: &Call, name: &ExitName) -> Result<(), MultihopError> {
+pub(crate) fn turn(engine: &Engine, call: &Call, name: &ExitName) -> Result<(), MultihopError> {
     with_exit(engine, call, "turn", name, |change, before, wish| {
         if before.exit_in_use == *name {
             return Ok(());
@@ -33,7 +32,7 @@ pub fn turn(engine: &Engine, call: &Call, name: &ExitName) -> Result<(), Multiho
 }
 
 /// Tries such an exit beside the one in use, which goes on carrying all traffic.
-pub fn attempt(engine: &Engine, call: &Call, name: &ExitName) -> Result<(), MultihopError> {
+pub(crate) fn attempt(engine: &Engine, call: &Call, name: &ExitName) -> Result<(), MultihopError> {
     with_exit(engine, call, "try", name, |change, before, wish| {
         let in_use = exit(change, &before.exit_in_use)?;
         // The same server twice would be torn between the two.

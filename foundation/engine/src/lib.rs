@@ -6,9 +6,10 @@
 //!
 //! [`Engine`] ties the store to the host. An action reads through [`Engine::read`] and changes through
 //! [`Engine::change`]: under the lock, in one transaction, with the host following and led back when anything
-//! fails. Modules add what they want of the host by [`SystemModule`]; none knows another.
+//! fails. Modules take part by [`SystemModule`]; none knows another.
 
 mod change;
+mod contract;
 mod error;
 mod log;
 mod peers;
@@ -16,15 +17,18 @@ mod reconcile;
 mod site;
 
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use phantom_host::{Host, Marks};
-use phantom_module::Module;
 use phantom_store::{Paths, State, Store, StoreError};
 use phantom_types::PublicKey;
 
 pub use change::{Change, Origin};
+pub use contract::{
+    Check, ClaimedNetwork, Claims, Examination, Finding, Hook, HookError, Setting, Severity, SystemModule,
+    Veto,
+};
 pub use error::{ChangeError, EngineError, HostFailure};
 pub use peers::PeerWish;
 pub use phantom_host::reconcile::{Depth, Step, StepAction, StepKind, Wanted};
@@ -53,21 +57,17 @@ pub type Desired = fn(&Site, &State<'_>, Depth, &mut Wanted) -> Result<(), Store
 /// What a module wants of single peers: a pure function of what is stored.
 pub type DesiredPeers = fn(&Site, &State<'_>, &[PublicKey]) -> Result<Vec<PeerWish>, StoreError>;
 
-/// A module that takes part in the state of the host.
-pub trait SystemModule: Module + Sized {
-    /// The module at work on this engine.
-    fn new(engine: Arc<Engine>) -> Self;
-    /// Its part of the wanted state.
-    fn desired(site: &Site, state: &State<'_>, depth: Depth, wanted: &mut Wanted) -> Result<(), StoreError>;
-    /// What it wants of these peers; a module without clients of its own has no wish.
-    fn peers(site: &Site, state: &State<'_>, keys: &[PublicKey]) -> Result<Vec<PeerWish>, StoreError>;
-}
+/// What a module claims: a pure function of what is stored.
+type ClaimsOf = fn(&State<'_>) -> Result<Claims, StoreError>;
 
-/// One module's share in the wanted state.
+/// One module's share in the system.
 #[derive(Clone, Copy)]
 struct Part {
     desired: Desired,
     peers: DesiredPeers,
+    claims: ClaimsOf,
+    checks: &'static [Check],
+    hooks: &'static [Hook],
 }
 
 /// The store, the host, and what the modules want of it.
@@ -92,7 +92,13 @@ pub struct Parts(Vec<Part>);
 impl Parts {
     /// Adds a module's share.
     pub fn add<M: SystemModule>(&mut self) {
-        self.0.push(Part { desired: M::desired, peers: M::peers });
+        self.0.push(Part {
+            desired: M::desired,
+            peers: M::peers,
+            claims: M::claims,
+            checks: M::checks(),
+            hooks: M::hooks(),
+        });
     }
 }
 
@@ -167,6 +173,32 @@ impl Engine {
             wishes.extend((part.peers)(&site, state, keys)?);
         }
         Ok(wishes)
+    }
+
+    /// What all modules claim while the state is stored as it is.
+    ///
+    /// # Errors
+    /// The stored state cannot be read.
+    pub fn claims(&self, state: &State<'_>) -> Result<Claims, StoreError> {
+        let mut all = Claims::default();
+        for part in self.parts() {
+            let Claims { networks, vetoes } = (part.claims)(state)?;
+            all.networks.extend(networks);
+            all.vetoes.extend(vetoes);
+        }
+        Ok(all)
+    }
+
+    /// The checks of all modules for the doctor, in their order.
+    pub fn checks(&self) -> Vec<Check> {
+        let mut all: Vec<Check> = self.parts().iter().flat_map(|part| part.checks).copied().collect();
+        all.sort_by_key(|check| check.order);
+        all
+    }
+
+    /// What a module's service calls by this verb.
+    pub fn hook(&self, verb: &str) -> Option<Hook> {
+        self.parts().iter().flat_map(|part| part.hooks).find(|hook| hook.verb == verb).copied()
     }
 
     fn parts(&self) -> &[Part] {

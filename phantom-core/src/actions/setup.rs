@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
-use phantom_engine::{Change, Engine, EngineError, HostFailure, Scope, Site};
+use phantom_engine::{Change, Engine, EngineError, HostFailure, Scope, Setting, Site};
 use phantom_host::{HostError, Port, Protocol};
 use phantom_module::{Action, Call, Effect, Lang, ParamError, Text};
 use phantom_store::Server;
@@ -177,7 +177,7 @@ impl Setup {
             changed.push("endpoint");
         }
         if let Some(port) = self.port.filter(|port| *port != old.port) {
-            check_modules_off(change, "port", &old.port)?;
+            refuse_vetoed(change, Setting::Port, "port", &old.port)?;
             check_port(engine, &old, port)?;
             server.port = port;
             changed.push("port");
@@ -185,7 +185,7 @@ impl Setup {
         let choice = self.backend.unwrap_or(old.backend_choice);
         let backend = if self.backend.is_some() { resolve(engine, choice) } else { old.backend };
         if choice != old.backend_choice || backend != old.backend {
-            check_modules_off(change, "backend", &old.backend)?;
+            refuse_vetoed(change, Setting::Backend, "backend", &old.backend)?;
             server.backend_choice = choice;
             server.backend = backend;
             changed.push("backend");
@@ -250,12 +250,13 @@ fn check_foreign(engine: &Engine, interface: &InterfaceName) -> Result<(), CoreE
     Ok(())
 }
 
-fn check_modules_off(
+fn refuse_vetoed(
     change: &Change<'_>,
+    setting: Setting,
     parameter: &'static str,
     current: &dyn ToString,
 ) -> Result<(), CoreError> {
-    if change.ghost_active()? || change.multihop_active()? {
+    if change.engine().claims(change)?.against(setting).next().is_some() {
         return Err(conflict(parameter, current, SetupHint::DisableFirst));
     }
     Ok(())

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
 
-use phantom_engine::Engine;
+use phantom_engine::{Engine, Setting, Veto};
 use phantom_module::{Action, Call, Effect, Lang, Text};
 use phantom_store::Server;
 use phantom_types::{PublicKey, Subnet, Timestamp};
@@ -163,9 +163,12 @@ impl Action for SubnetInfo {
                 clients.push((client.name.into(), item));
             }
             let total = state.client_count()?;
+            let claims = engine.claims(state)?;
+            let vetoes: Vec<&Veto> = claims.against(Setting::Subnet).collect();
+            let by = |module: &str| vetoes.iter().any(|veto| veto.module == module);
             let blockers = Blockers {
-                ghost_mode: state.ghost_active()?,
-                multihop: state.multihop_active()?,
+                ghost_mode: by("ghost"),
+                multihop: by("multihop"),
                 active_connections: active > 0,
             };
             let subnet = server.subnet;
@@ -187,10 +190,10 @@ impl Action for SubnetInfo {
                 server_ip: subnet.server(),
                 first_client_ip: subnet.first_client(),
                 last_client_ip: subnet.last_client(),
-                can_change: !blockers.ghost_mode && !blockers.multihop,
+                can_change: vetoes.is_empty(),
                 blockers,
                 main_interface: main_interface(engine),
-                warnings: warnings(blockers, active, call.lang),
+                warnings: warnings(&vetoes, active, call.lang),
             })
         })
     }
@@ -209,20 +212,17 @@ fn main_interface(engine: &Engine) -> MainInterface {
     }
 }
 
-fn warnings(blockers: Blockers, active: u32, lang: Lang) -> Vec<String> {
+fn warnings(vetoes: &[&Veto], active: u32, lang: Lang) -> Vec<String> {
     let always = [
         lang.pick("WireGuard service will be restarted", "WireGuard servisi yeniden başlatılacak"),
         lang.pick("Firewall rules will be updated", "Güvenlik duvarı kuralları güncellenecek"),
         lang.pick("Brief connectivity interruption expected", "Kısa süreli bağlantı kesintisi beklenir"),
     ];
     let mut warnings: Vec<String> = always.map(str::to_owned).into();
-    if blockers.ghost_mode {
-        warnings.push(lang.pick("Ghost Mode is active", "Ghost Mode aktif").to_owned());
-    }
-    if blockers.multihop {
-        warnings.push(lang.pick("Multihop is active", "Multihop aktif").to_owned());
-    }
-    if blockers.active_connections {
+    let active_feature =
+        |veto: &&Veto| format!("{} {}", veto.feature.get(lang), lang.pick("is active", "aktif"));
+    warnings.extend(vetoes.iter().map(active_feature));
+    if active > 0 {
         warnings.push(format!("{}: {active}", lang.pick("Connected clients", "Bağlı istemci sayısı")));
     }
     warnings

@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use phantom_engine::Engine;
+use phantom_engine::{Engine, Setting};
 use phantom_module::{Action, Call, Effect, Lang, Text};
 use phantom_store::{Server, State};
 use phantom_types::{Remap, Subnet};
@@ -92,24 +92,14 @@ pub(super) fn validate(
     let clients = state.client_count()?;
     let checks = Checks::of(engine, state, new, Some(server.interface.as_str()), clients, lang)?;
     let mut errors = checks.errors();
-    if state.ghost_active()? {
-        errors.push(
-            lang.pick(
-                "Ghost Mode is active. Disable it before changing the subnet.",
-                "Ghost Mode aktif. Subnet'i değiştirmeden önce devre dışı bırakın.",
-            )
-            .to_owned(),
-        );
-    }
-    if state.multihop_active()? {
-        errors.push(
-            lang.pick(
-                "Multihop is active. Disable it before changing the subnet.",
-                "Multihop aktif. Subnet'i değiştirmeden önce devre dışı bırakın.",
-            )
-            .to_owned(),
-        );
-    }
+    let claims = engine.claims(state)?;
+    errors.extend(claims.against(Setting::Subnet).map(|veto| {
+        let feature = veto.feature.get(lang);
+        match lang {
+            Lang::En => format!("{feature} is active. Disable it before changing the subnet."),
+            Lang::Tr => format!("{feature} aktif. Subnet'i değiştirmeden önce devre dışı bırakın."),
+        }
+    }));
     if new == server.subnet {
         errors.push(format!("{new} {}", lang.pick("is the current subnet already", "zaten mevcut subnet")));
     }

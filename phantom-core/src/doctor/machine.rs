@@ -108,22 +108,20 @@ pub(super) fn uplink(case: &Case<'_>) -> Finding {
     let interface = &uplink.interface;
     let Some(server) = case.server() else {
         let public = uplink.address.filter(|address| is_public(*address));
-        return match public {
-            Some(address) => case.ok(
+        if let Some(address) = public {
+            return case.ok(
                 format!("The default route leaves by {interface}, from the public address {address}"),
                 format!("Varsayılan rota {interface} üzerinden, {address} genel adresiyle çıkıyor"),
-            ),
-            None => case.warning(
-                format!("The default route leaves by {interface}, which has no public address"),
-                format!("Varsayılan rota {interface} üzerinden çıkıyor; bu arayüzün genel adresi yok"),
-            ),
+            );
         }
-        .hint_unless_ok(|| {
-            case.pick(
-                "Give the public address to setup: phantom-api core setup server_ip=<address>",
-                "Genel adresi setup'a verin: phantom-api core setup server_ip=<adres>",
-            )
-        });
+        let found = case.warning(
+            format!("The default route leaves by {interface}, which has no public address"),
+            format!("Varsayılan rota {interface} üzerinden çıkıyor; bu arayüzün genel adresi yok"),
+        );
+        return found.hint(case.pick(
+            "Give the public address to setup: phantom-api core setup server_ip=<address>",
+            "Genel adresi setup'a verin: phantom-api core setup server_ip=<adres>",
+        ));
     };
     let (ip, port) = (server.server_ip, server.port);
     let own = network.addresses().unwrap_or_default();
@@ -182,11 +180,4 @@ fn set_clock(case: &Case<'_>) -> String {
         "Install a time service: apt install systemd-timesyncd, then look at: timedatectl",
         "Bir zaman servisi kurun: apt install systemd-timesyncd, sonra bakın: timedatectl",
     )
-}
-
-impl Finding {
-    /// The same with what to do, unless it is good.
-    fn hint_unless_ok(self, hint: impl FnOnce() -> String) -> Self {
-        if self.state == super::CheckState::Ok { self } else { self.hint(hint()) }
-    }
 }

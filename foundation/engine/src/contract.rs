@@ -1,0 +1,219 @@
+//! What a module brings to the system beside its actions: its part of the desired state, what it claims, its checks for
+//! the doctor, and the hooks that services call.
+//!
+//! Every method but two has a default, so that a module says only what it has to say. Modules meet here and nowhere else:
+//! each asks the engine what all of them claim, and none names another.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use ipnetwork::IpNetwork;
+use phantom_host::HostError;
+use phantom_module::{Call, Lang, Module, Text};
+use phantom_store::{State, StoreError};
+use phantom_types::PublicKey;
+
+use crate::{Depth, Engine, PeerWish, Site, Wanted};
+
+/// A module that takes part in the state of the host.
+pub trait SystemModule: Module + Sized {
+    /// The module at work on this engine.
+    fn new(engine: Arc<Engine>) -> Self;
+    /// Adds its part to the desired state: a pure function of what is stored.
+    ///
+    /// # Errors
+    /// The stored state cannot be read.
+    fn desired(_: &Site, _: &State<'_>, _: Depth, _: &mut Wanted) -> Result<(), StoreError> {
+        Ok(())
+    }
+    /// What it wants of these peers: a pure function of what is stored. A module without clients of its own wants nothing.
+    ///
+    /// # Errors
+    /// The stored state cannot be read.
+    fn peers(_: &Site, _: &State<'_>, _: &[PublicKey]) -> Result<Vec<PeerWish>, StoreError> {
+        Ok(Vec::new())
+    }
+    /// What it claims while the state is stored as it is.
+    ///
+    /// # Errors
+    /// The stored state cannot be read.
+    fn claims(_: &State<'_>) -> Result<Claims, StoreError> {
+        Ok(Claims::default())
+    }
+    /// Its checks for the doctor.
+    fn checks() -> &'static [Check] {
+        &[]
+    }
+    /// What `phantom-api service VERB ARGUMENT` does for its services.
+    fn hooks() -> &'static [Hook] {
+        &[]
+    }
+}
+
+/// What modules claim while the state is stored as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Claims {
+    /// Networks that the VPN's subnet must not overlap.
+    pub networks: Vec<ClaimedNetwork>,
+    /// Changes of the server that they do not allow.
+    pub vetoes: Vec<Veto>,
+}
+
+/// A network that a module uses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimedNetwork {
+    /// Whose it is, as people know it: the name of an exit.
+    pub owner: String,
+    /// The network, or an address in it with the network's prefix length.
+    pub network: IpNetwork,
+}
+
+/// A setting of the server that other modules build upon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Setting {
+    /// The subnet of the clients.
+    Subnet,
+    /// The WireGuard port.
+    Port,
+    /// Which WireGuard runs: the kernel's or the embedded one.
+    Backend,
+}
+
+/// A module does not allow some settings to be changed for as long as it is active.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Veto {
+    /// The module.
+    pub module: &'static str,
+    /// What is active, as people know it: `Ghost Mode`.
+    pub feature: Text,
+    /// The settings.
+    pub settings: &'static [Setting],
+}
+
+impl Veto {
+    /// Whether it is against a change of this setting.
+    pub fn is_against(&self, setting: Setting) -> bool {
+        self.settings.contains(&setting)
+    }
+}
+
+impl Claims {
+    /// The vetoes against a change of this setting.
+    pub fn against(&self, setting: Setting) -> impl Iterator<Item = &Veto> {
+        self.vetoes.iter().filter(move |veto| veto.is_against(setting))
+    }
+}
+
+/// A check of the doctor.
+#[derive(Clone, Copy, Debug)]
+pub struct Check {
+    /// Its name in the answer.
+    pub name: &'static str,
+    /// Its place among all checks: lowest first. Core's own are at the hundreds.
+    pub order: u16,
+    /// Finds out. It changes nothing, and a part of the host that does not answer is a warning, not an error.
+    pub run: fn(&Examination<'_>) -> Finding,
+}
+
+/// What a check works on.
+#[derive(Clone, Copy, Debug)]
+pub struct Examination<'a> {
+    /// The engine, for its host and its store.
+    pub engine: &'a Engine,
+    /// The language of the finding.
+    pub lang: Lang,
+    /// What all modules want of the host; `None` before the first setup and where the state cannot be read.
+    pub wanted: Option<&'a Wanted>,
+}
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// All is as it should be.
+    Ok,
+    /// It works, and somebody should see to it.
+    Warning,
+    /// Something cannot work like this.
+    Problem,
+}
+
+/// What a check found, in the language that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// How bad it is.
+    pub severity: Severity,
+    /// What was found.
+    pub text: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl Finding {
+    /// The same with what to do.
+    #[must_use]
+    pub fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+}
+
+impl Examination<'_> {
+    /// The one of two texts that is in the language of the finding.
+    pub fn pick(&self, en: impl Into<String>, tr: impl Into<String>) -> String {
+        match self.lang {
+            Lang::En => en.into(),
+            Lang::Tr => tr.into(),
+        }
+    }
+    /// All is as it should be.
+    pub fn ok(&self, en: impl Into<String>, tr: impl Into<String>) -> Finding {
+        self.finding(Severity::Ok, en, tr)
+    }
+    /// It works, and somebody should see to it.
+    pub fn warning(&self, en: impl Into<String>, tr: impl Into<String>) -> Finding {
+        self.finding(Severity::Warning, en, tr)
+    }
+    /// Something cannot work like this.
+    pub fn problem(&self, en: impl Into<String>, tr: impl Into<String>) -> Finding {
+        self.finding(Severity::Problem, en, tr)
+    }
+    /// A part of the host that does not answer.
+    pub fn silent(&self, error: &HostError) -> Finding {
+        let cause = error.chain();
+        self.warning(format!("This could not be checked: {cause}"), format!("Bu denetlenemedi: {cause}"))
+    }
+    /// The command that lets the host follow what is stored.
+    pub fn reconcile(&self) -> String {
+        self.pick("Run: phantom-api core reconcile", "Çalıştırın: phantom-api core reconcile")
+    }
+
+    fn finding(&self, severity: Severity, en: impl Into<String>, tr: impl Into<String>) -> Finding {
+        Finding { severity, text: self.pick(en, tr), hint: None }
+    }
+}
+
+/// What a service of a module calls: only the whole program knows what all modules want of the host.
+#[derive(Clone, Copy, Debug)]
+pub struct Hook {
+    /// The word behind `service`.
+    pub verb: &'static str,
+    /// Does it, for the word behind that.
+    pub run: fn(&Engine, &Call, &str) -> Result<(), HookError>,
+}
+
+/// Why a hook did not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum HookError {
+    /// The argument is not one that it takes.
+    #[error("the argument is not one that this verb takes")]
+    Usage,
+    /// The work failed.
+    #[error(transparent)]
+    Failed(Box<dyn Error + Send + Sync>),
+}
+
+impl HookError {
+    /// The failure of the work.
+    pub fn failed(error: impl Error + Send + Sync + 'static) -> Self {
+        Self::Failed(Box::new(error))
+    }
+}

@@ -1,0 +1,25 @@
+//! What Multihop claims: the networks of its exits, and while it is active that the server stays as it is.
+
+use ipnetwork::IpNetwork;
+use phantom_engine::{ClaimedNetwork, Claims, Setting, Veto};
+use phantom_module::{Text, TypedModule as _};
+use phantom_store::{State, StoreError};
+
+use crate::Multihop;
+
+/// Rules and routes lead packets of this subnet to the exit.
+const VETO: Veto = Veto {
+    module: Multihop::NAME,
+    feature: Text { en: "Multihop", tr: "Multihop" },
+    settings: &[Setting::Subnet, Setting::Port, Setting::Backend],
+};
+
+pub(crate) fn claims(state: &State<'_>) -> Result<Claims, StoreError> {
+    let mut networks = Vec::new();
+    for (exit, addresses) in state.exit_addresses()? {
+        let claimed = |network| ClaimedNetwork { owner: exit.to_string(), network: IpNetwork::V4(network) };
+        networks.extend(addresses.into_iter().map(claimed));
+    }
+    let vetoes = if state.multihop_active()? { vec![VETO] } else { Vec::new() };
+    Ok(Claims { networks, vetoes })
+}
