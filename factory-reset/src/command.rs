@@ -7,7 +7,6 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use nix::sys::signal::{SigSet, Signal};
 use phantom_host::Host;
 use phantom_host::linux::{Called, call};
 use phantom_store::{Language, Paths, State, Store};
@@ -123,8 +122,8 @@ pub fn main(
         let _ = writeln!(streams.out, "{}", texts.cancelled);
         return 1;
     }
-    // The terminal may hang on the very tunnel that goes down now.
-    let _ = SigSet::from(Signal::SIGHUP).thread_block();
+    // The terminal may hang on the very tunnel that goes down now, and half of a reset is no state to leave a server in.
+    let _held = host.interrupt.hold();
     run(said.wish, &host, &paths, &programs, environment.lock_wait, language, streams)
 }
 

@@ -32,8 +32,8 @@ pub use envelope::Response;
 pub use options::linux_options;
 pub use orchestrator::{BuildError, Builder, DispatchError, Phantom};
 pub use phantom_engine::{Engine, EngineError, SystemModule};
-pub use phantom_host::linux::LinuxOptions;
-pub use phantom_host::{Host, Programs};
+pub use phantom_host::linux::{ENDING, LinuxOptions, end_as_requested, handle_signals};
+pub use phantom_host::{Host, Interrupt, Programs};
 pub use phantom_module::{
     Action, Answer, Call, Effect, Entry, ErrorCode, Failure, Given, Lang, Module, Params, Spec, Text,
     TypedModule, entry,

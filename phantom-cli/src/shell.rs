@@ -12,8 +12,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crossterm::event::{self, Event as Happening};
-use nix::sys::signal::{SigSet, Signal};
-use phantom_api::{Lang, Phantom};
+use phantom_api::{ENDING, Interrupt, Lang, Phantom};
+use signal_hook::iterator::Signals;
 
 use crate::app::{App, Effect, Event};
 use crate::look::Look;
@@ -27,8 +27,6 @@ use terminal::Terminal;
 const USAGE: u8 = 2;
 /// Exit status where something went wrong.
 const FAILURE: u8 = 1;
-/// Signals that end the program; the terminal is led back first.
-const ENDING: [Signal; 4] = [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT];
 
 /// What is said on standard error after the terminal has been led back: nothing may be written over the screen.
 static LATER: Mutex<Vec<String>> = Mutex::new(Vec::new());
@@ -71,7 +69,8 @@ impl Environment {
 enum Message {
     Terminal(Happening),
     Done(u64, Result<Reply, Problem>),
-    Signal(Signal),
+    /// A signal asked the program to end.
+    Signal(i32),
     /// The terminal can no longer be read.
     Gone,
 }
@@ -114,7 +113,7 @@ pub fn main(
     match ended {
         Ok(None) => 0,
         // As a shell says it of a program that a signal ended.
-        Ok(Some(signal)) => 128_u8.saturating_add(u8::try_from(signal as i32).unwrap_or_default()),
+        Ok(Some(signal)) => 128_u8.saturating_add(u8::try_from(signal).unwrap_or_default()),
         Err(error) => {
             let _ = writeln!(io::stderr(), "phantom-wg: {error}");
             FAILURE
@@ -134,13 +133,13 @@ fn language(words: &Options, environment: &Environment, phantom: &Phantom) -> La
     words.lang.or(named).or_else(|| phantom.stored_language()).unwrap_or_default()
 }
 
-fn run(mut app: App, phantom: &Arc<Phantom>) -> io::Result<Option<Signal>> {
+fn run(mut app: App, phantom: &Arc<Phantom>) -> io::Result<Option<i32>> {
     let (sender, messages) = channel();
-    // Before any other thread starts, so that only the one that waits for them gets them.
-    let ending: SigSet = ENDING.into_iter().collect();
-    ending.thread_block()?;
+    // Handled, and not blocked: the services that a change starts would inherit a mask, and not end when they are asked.
+    let signals = Signals::new(ENDING)?;
     let mut terminal = Terminal::enter(say_later)?;
-    spawn("signals", wait_for_signals(ending, sender.clone()))?;
+    let interrupt = phantom.engine().host().interrupt.clone();
+    spawn("signals", wait_for_signals(signals, interrupt, sender.clone()))?;
     spawn("keys", read_terminal(sender.clone()))?;
     let ended = turn(&mut app, phantom, &mut terminal, &sender, &messages);
     terminal.leave();
@@ -164,7 +163,7 @@ fn turn(
     terminal: &mut Terminal,
     sender: &Sender<Message>,
     messages: &Receiver<Message>,
-) -> io::Result<Option<Signal>> {
+) -> io::Result<Option<i32>> {
     let start = Instant::now();
     loop {
         for effect in app.effects() {
@@ -236,9 +235,15 @@ fn read_terminal(sender: Sender<Message>) -> impl FnOnce() + Send + 'static {
     }
 }
 
-fn wait_for_signals(ending: SigSet, sender: Sender<Message>) -> impl FnOnce() + Send + 'static {
+fn wait_for_signals(
+    mut signals: Signals,
+    interrupt: Interrupt,
+    sender: Sender<Message>,
+) -> impl FnOnce() + Send + 'static {
     move || {
-        while let Ok(signal) = ending.wait() {
+        for signal in signals.forever() {
+            // A change in progress gives up what takes long.
+            interrupt.request(signal);
             if sender.send(Message::Signal(signal)).is_err() {
                 return;
             }

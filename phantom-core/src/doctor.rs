@@ -1,6 +1,6 @@
 //! The checks of `doctor`: what the server needs of this host, one after the other.
 //!
-//! Each check is a function of what was found to a [`Check`], in the order of [`CHECKS`]. None changes anything, and one
+//! Core's own checks are in [`CHECKS`]; other modules bring theirs by the engine's contract. None changes anything, and one
 //! whose part of the host does not answer is a warning, not an error.
 
 mod firewall;
@@ -8,10 +8,9 @@ mod machine;
 mod names;
 mod server;
 
-use phantom_engine::{Engine, EngineError, Wanted};
-use phantom_host::HostError;
+use phantom_engine::{Engine, EngineError, Examination, Finding, Severity, Wanted};
 use phantom_module::Lang;
-use phantom_store::{DnsServers, Ghost, Server, StoreError};
+use phantom_store::{DnsServers, Server, StoreError};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -50,7 +49,6 @@ pub struct Check {
 pub(super) struct Stored {
     pub server: Server,
     pub dns: DnsServers,
-    pub ghost: Option<Ghost>,
     /// What the modules want of the host.
     pub wanted: Wanted,
     /// What the stored state contradicts itself in.
@@ -59,42 +57,42 @@ pub(super) struct Stored {
 
 /// What the checks work on.
 pub(super) struct Case<'a> {
-    pub engine: &'a Engine,
-    pub lang: Lang,
+    examination: Examination<'a>,
     /// `Ok(None)` before the first setup.
-    pub stored: Result<Option<Stored>, EngineError>,
+    pub stored: &'a Result<Option<Stored>, EngineError>,
     /// A factory reset was cut short.
     pub reset_pending: bool,
 }
 
-/// A result of a check, still without its name.
-pub(super) struct Finding {
-    state: CheckState,
-    text: String,
-    hint: Option<String>,
+impl<'a> std::ops::Deref for Case<'a> {
+    type Target = Examination<'a>;
+    fn deref(&self) -> &Examination<'a> {
+        &self.examination
+    }
 }
 
 type Look = fn(&Case<'_>) -> Finding;
 
-const CHECKS: [(&str, Look); 18] = [
-    ("permissions", server::permissions),
-    ("stored_state", server::stored_state),
-    ("wireguard", machine::wireguard),
-    ("tun_device", machine::tun_device),
-    ("packet_filter", firewall::packet_filter),
-    ("forwarding", machine::forwarding),
-    ("service", server::service),
-    ("wireguard_port", server::wireguard_port),
-    ("https_port", server::https_port),
-    ("uplink", machine::uplink),
-    ("ufw", firewall::ufw),
-    ("docker", firewall::docker),
-    ("firewalld", firewall::firewalld),
-    ("networkd", machine::networkd),
-    ("host_in_sync", server::host_in_sync),
-    ("clock", machine::clock),
-    ("resolver", names::resolver),
-    ("dns_servers", names::dns_servers),
+/// Core's own checks. Those of other modules come between them, by their place.
+const CHECKS: [(u16, &str, Look); 18] = [
+    (100, "permissions", server::permissions),
+    (200, "stored_state", server::stored_state),
+    (300, "wireguard", machine::wireguard),
+    (400, "tun_device", machine::tun_device),
+    (500, "packet_filter", firewall::packet_filter),
+    (600, "forwarding", machine::forwarding),
+    (700, "service", server::service),
+    (800, "wireguard_port", server::wireguard_port),
+    (900, "uplink", machine::uplink),
+    (1000, "ufw", firewall::ufw),
+    (1100, "docker", firewall::docker),
+    (1200, "firewalld", firewall::firewalld),
+    (1300, "networkd", machine::networkd),
+    (1400, "host_in_sync", server::host_in_sync),
+    (1450, "unfinished_change", server::unfinished_change),
+    (1500, "clock", machine::clock),
+    (1600, "resolver", names::resolver),
+    (1700, "dns_servers", names::dns_servers),
 ];
 
 /// Makes all checks.
@@ -103,12 +101,27 @@ pub(crate) fn examine(engine: &Engine, lang: Lang) -> Result<Vec<Check>, CoreErr
         return Err(EngineError::NotPrivileged.into());
     }
     let reset_pending = engine.store().reset_pending().unwrap_or(false);
-    let case = Case { engine, lang, stored: stored(engine), reset_pending };
-    let check = |(name, look): (&'static str, Look)| {
-        let Finding { state, text, hint } = look(&case);
-        Check { name, state, text, hint }
-    };
-    Ok(CHECKS.into_iter().map(check).collect())
+    let stored = stored(engine);
+    let wanted = stored.as_ref().ok().and_then(Option::as_ref).map(|stored| &stored.wanted);
+    let examination = Examination { engine, lang, wanted };
+    let case = Case { examination, stored: &stored, reset_pending };
+    let own = CHECKS.into_iter().map(|(order, name, look)| (order, Check::of(name, look(&case))));
+    let others = engine.checks().into_iter();
+    let mut all: Vec<_> =
+        own.chain(others.map(|check| (check.order, Check::of(check.name, (check.run)(&case))))).collect();
+    all.sort_by_key(|(order, _)| *order);
+    Ok(all.into_iter().map(|(_, check)| check).collect())
+}
+
+impl Check {
+    fn of(name: &'static str, finding: Finding) -> Self {
+        let state = match finding.severity {
+            Severity::Ok => CheckState::Ok,
+            Severity::Warning => CheckState::Warning,
+            Severity::Problem => CheckState::Problem,
+        };
+        Self { name, state, text: finding.text, hint: finding.hint }
+    }
 }
 
 fn stored(engine: &Engine) -> Result<Option<Stored>, EngineError> {
@@ -117,7 +130,6 @@ fn stored(engine: &Engine) -> Result<Option<Stored>, EngineError> {
         Ok::<_, StoreError>(Some(Stored {
             server,
             dns: state.dns()?,
-            ghost: state.ghost()?,
             wanted: engine.desired(state, phantom_engine::Depth::Full)?,
             contradictions: state.contradictions()?,
         }))
@@ -133,36 +145,5 @@ impl Case<'_> {
     /// The server that is stored.
     fn server(&self) -> Option<&Server> {
         self.stored().map(|stored| &stored.server)
-    }
-    fn pick(&self, en: impl Into<String>, tr: impl Into<String>) -> String {
-        match self.lang {
-            Lang::En => en.into(),
-            Lang::Tr => tr.into(),
-        }
-    }
-    fn ok(&self, en: impl Into<String>, tr: impl Into<String>) -> Finding {
-        Finding { state: CheckState::Ok, text: self.pick(en, tr), hint: None }
-    }
-    fn warning(&self, en: impl Into<String>, tr: impl Into<String>) -> Finding {
-        Finding { state: CheckState::Warning, text: self.pick(en, tr), hint: None }
-    }
-    fn problem(&self, en: impl Into<String>, tr: impl Into<String>) -> Finding {
-        Finding { state: CheckState::Problem, text: self.pick(en, tr), hint: None }
-    }
-    /// A part of the host that does not answer.
-    fn silent(&self, error: &HostError) -> Finding {
-        let cause = error.chain();
-        self.warning(format!("This could not be checked: {cause}"), format!("Bu denetlenemedi: {cause}"))
-    }
-    /// The way to let the host follow what is stored.
-    fn reconcile(&self) -> String {
-        self.pick("Run: phantom-api core reconcile", "Çalıştırın: phantom-api core reconcile")
-    }
-}
-
-impl Finding {
-    /// The same with what to do.
-    fn hint(self, hint: impl Into<String>) -> Self {
-        Self { hint: Some(hint.into()), ..self }
     }
 }

@@ -34,6 +34,7 @@ pub(crate) const STOPPED: Finding = "the WireGuard service is stopped";
 /// That a name has no address.
 pub(crate) const UNRESOLVED: Finding = "the name of the exit cannot be resolved";
 const NO_HANDSHAKE: Finding = "no handshake with the exit in time";
+const ASKED_TO_END: Finding = "the program was asked to end before the exit answered";
 const OTHER_WAY: Finding = "packets of clients are not routed to the exit";
 const OTHER_SOURCE: Finding = "packets of clients would not leave with the address of the exit";
 const NO_MONITOR: Finding = "the monitor does not run";
@@ -91,6 +92,9 @@ pub(crate) fn handshake(
         }
         if clock.monotonic() >= end {
             return Err(NO_HANDSHAKE);
+        }
+        if engine.host().interrupt.is_requested() {
+            return Err(ASKED_TO_END);
         }
         let began = clock.monotonic();
         // Every second is enough: WireGuard tries again by itself.

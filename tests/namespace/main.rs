@@ -26,6 +26,7 @@ mod repair;
 mod rootless;
 mod secrets;
 mod seeds;
+mod signals;
 mod terminal;
 mod traffic;
 mod tui;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use phantom_host::{
     Answer, Command, LinkKind, Port, ProbeError, Protocol, Restart, Route, RouteKind, Unit, UnitKind,
 };
+use phantom_store::Marker;
 use phantom_tests::{SERVER_IP, Server, same_as_golden};
 use phantom_types::Timestamp;
 use serde_json::Value;
@@ -55,6 +56,7 @@ pub(crate) const CONDITIONS: &[Condition] = &[
     condition("https_port", "ok", || with(with_ghost(), listen)),
     condition("https_port", "problem", || with(with_ghost(), |s| s.fake.crash_service(&tunnel(s)))),
     condition("https_port", "ok", || with(with_john(), |s| s.fake.bind(port(Protocol::Tcp, 443)))),
+    condition("unfinished_change", "problem", || with(with_john(), cut_short)),
     condition("uplink", "warning", with_john),
     condition("uplink", "problem", || with(with_john(), |s| s.fake.take_route(&default_route()).unwrap())),
     condition("uplink", "ok", || with(Server::bare(), public)),
@@ -257,6 +259,14 @@ fn a_host_that_answers_nothing_is_no_error() {
     let data = server.api(WORDS).ok();
     assert_eq!(data["healthy"], true, "{data:#}");
     assert!(data["warnings"].as_u64().unwrap() > 8, "{data:#}");
+}
+
+/// A change of which only the marker is left, as after a kill.
+fn cut_short(server: &Server) {
+    let started_at = server.host.clock.now();
+    let marker =
+        Marker { module: "core".into(), action: "add_client".into(), started_at, generation: 1, pid: 1 };
+    server.store().set_marker(&marker).unwrap();
 }
 
 /// All that is said, in both languages, a line each: to be read by a person who changes a text.

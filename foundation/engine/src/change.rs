@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use phantom_host::HostError;
 use phantom_host::reconcile::{self, Depth, Wanted};
+use phantom_host::{Held, HostError};
 use phantom_module::{Call, chain};
 use phantom_store::{Lock, LockError, Marker, State, Transaction};
 use phantom_types::PublicKey;
@@ -30,6 +30,19 @@ pub struct Change<'a> {
     undo: Vec<(&'static str, Undo<'a>)>,
     /// What of the host follows once more behind the commit.
     opens: Option<Scope>,
+}
+
+/// The right to change the state and the host.
+pub(crate) struct Locked {
+    lock: Lock,
+    _held: Held,
+}
+
+impl std::ops::Deref for Locked {
+    type Target = Lock;
+    fn deref(&self) -> &Lock {
+        &self.lock
+    }
 }
 
 /// Takes back an event that reconciling cannot.
@@ -207,13 +220,15 @@ impl Engine {
         opened
     }
 
-    pub(crate) fn lock(&self, wait: Duration) -> Result<Lock, EngineError> {
+    /// Takes the lock. While it is held, a request to end (Ctrl-C, SIGTERM) waits until the change is made or rolled back.
+    pub(crate) fn lock(&self, wait: Duration) -> Result<Locked, EngineError> {
         let lock = self.store.lock(wait).map_err(|error| match error {
             LockError::Busy { waited, holder } => EngineError::Locked { waited, holder },
             other => EngineError::Lock(other),
         })?;
+        let locked = Locked { lock, _held: self.host.interrupt.hold() };
         self.clear_busy()?;
-        Ok(lock)
+        Ok(locked)
     }
 
     /// Removes what a holder of the lock left that ended while it started or stopped a service.
@@ -290,6 +305,19 @@ impl Engine {
         self.store.clear_marker()?;
         self.report_recovery(call, &recovered);
         Ok(Some(recovered))
+    }
+
+    /// The change that was cut short and that nobody has finished yet. One that is being made is none.
+    ///
+    /// # Errors
+    /// The marker, the lock or the stored state cannot be read.
+    pub fn unfinished(&self) -> Result<Option<Recovered>, EngineError> {
+        let Some(found) = self.interrupted()? else { return Ok(None) };
+        if self.store.is_locked().map_err(EngineError::Lock)? {
+            return Ok(None);
+        }
+        // The change may have ended between the two questions.
+        Ok(self.interrupted()?.filter(|still| *still == found))
     }
 
     /// The change that was cut short, if there is one, and on which side of its commit.

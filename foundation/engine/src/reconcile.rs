@@ -9,7 +9,7 @@ use phantom_module::Call;
 use phantom_store::Lock;
 use phantom_types::Timestamp;
 
-use crate::change::host_error;
+use crate::change::{Locked, host_error};
 use crate::error::HostFailure;
 use crate::{Engine, EngineError, Origin};
 
@@ -67,7 +67,7 @@ pub struct StepFailure {
 impl Engine {
     /// The steps that the host needs to match the stored state; changes nothing and takes no lock.
     pub fn plan(&self, operation: &'static str) -> Result<Reconciled, EngineError> {
-        let recovered = self.interrupted()?;
+        let recovered = self.unfinished()?;
         let wanted = self.read(|state| Ok::<_, EngineError>(self.desired(state, Depth::Full)?))?;
         let steps = self.plan_for(&wanted).map_err(|error| host_error(operation, error))?;
         Ok(Reconciled { recovered, steps })
@@ -144,7 +144,7 @@ impl Engine {
     }
 
     /// Waits for the lock; `None` when its holder says that it is busy with the service itself.
-    fn lock_unless_busy(&self) -> Result<Option<Lock>, EngineError> {
+    fn lock_unless_busy(&self) -> Result<Option<Locked>, EngineError> {
         let busy = busy_file(self.paths().run_dir());
         let until = self.host.clock.monotonic() + self.lock_wait();
         loop {

@@ -24,6 +24,12 @@ pub enum HostError {
         /// How long it had.
         seconds: u64,
     },
+    /// Somebody asked this program to end while it waited for another one, which was killed.
+    #[error("{} was given up: this program was asked to end", .argv.join(" "))]
+    Interrupted {
+        /// The program and its arguments.
+        argv: Vec<String>,
+    },
     /// A program that is needed is not installed.
     #[error("{program} is not installed")]
     NotInstalled {

@@ -53,7 +53,7 @@ use self::misc::{Settings, Sockets};
 use self::network::Net;
 use self::services::Manager;
 use self::wireguard::Devices;
-use crate::{Host, HostError, Programs};
+use crate::{Host, HostError, Interrupt, Programs};
 
 /// A handle on a host in memory: looks at it, disturbs it, makes it fail. Clones are handles on the same host.
 ///
@@ -67,6 +67,7 @@ struct Shared {
     state: Mutex<State>,
     hook: Mutex<Option<WriteHook>>,
     programs: Programs,
+    interrupt: Interrupt,
 }
 
 /// The whole host. One value behind one lock: no reader sees half of a change.
@@ -144,7 +145,12 @@ impl FakeHost {
             lookups: misc::Lookups::default(),
             certificates: tunnel::Certificates::default(),
         };
-        let shared = Shared { state: Mutex::new(state), hook: Mutex::new(None), programs };
+        let shared = Shared {
+            state: Mutex::new(state),
+            hook: Mutex::new(None),
+            programs,
+            interrupt: Interrupt::default(),
+        };
         Self { shared: Arc::new(shared) }
     }
 
@@ -163,6 +169,7 @@ impl FakeHost {
             files: one.clone(),
             clock: one.clone(),
             random: one,
+            interrupt: self.shared.interrupt.clone(),
             programs: self.shared.programs.clone(),
             privileged: true,
         }

@@ -11,6 +11,7 @@ pub mod error;
 mod facility;
 #[cfg(feature = "fake")]
 pub mod fake;
+mod interrupt;
 pub mod linux;
 mod marks;
 mod networks;
@@ -28,6 +29,7 @@ pub use facility::{
     ServiceState, ServiceStatus, Services, Sockets, Sysctl, Tunnel, TunnelCheck, UfwReport, UfwRule,
     UfwRules, Unit, UnitKind, Uplink, Verdict, WireGuard, write_and_verify,
 };
+pub use interrupt::{Held, Interrupt};
 pub use marks::Marks;
 pub use networks::{HostNetwork, host_networks};
 pub use reconcile::Wanted;
@@ -83,6 +85,8 @@ pub struct Host {
     pub clock: Arc<dyn Clock>,
     /// Randomness fit for keys.
     pub random: Arc<dyn Random>,
+    /// Whether somebody wants this program to end.
+    pub interrupt: Interrupt,
     /// The programs of this installation.
     pub programs: Programs,
     /// Whether this process may change the host (it runs as root).

@@ -13,6 +13,7 @@ mod network;
 mod no_resolver;
 mod resolver;
 mod services;
+mod signals;
 mod tunnel;
 mod uapi;
 mod wireguard;
@@ -28,10 +29,11 @@ pub use network::LinuxNetwork;
 pub use no_resolver::NoResolver;
 pub use resolver::LinuxResolver;
 pub use services::{BuiltinServices, ServiceOptions, SystemdServices};
+pub use signals::{ENDING, end_as_requested, handle_signals};
 pub use tunnel::LinuxTunnel;
 pub use wireguard::LinuxWireGuard;
 
-use crate::{Host, Marks, Programs, Resolver};
+use crate::{Host, Interrupt, Marks, Programs, Resolver};
 
 /// What the Linux host has to know of an installation.
 #[derive(Clone, Debug)]
@@ -61,6 +63,7 @@ impl Host {
 
     fn linux_with(options: LinuxOptions, firewall: Arc<LinuxFirewall>, resolver: Arc<dyn Resolver>) -> Self {
         let LinuxOptions { run_dir, logs_dir, marks, programs } = options;
+        let interrupt = Interrupt::default();
         Self {
             wireguard: Arc::new(LinuxWireGuard::new()),
             network: Arc::new(LinuxNetwork::new()),
@@ -69,10 +72,11 @@ impl Host {
             services: services::detect(ServiceOptions { run_dir, logs_dir, marks }),
             sockets: Arc::new(LinuxSockets),
             resolver,
-            tunnel: Arc::new(LinuxTunnel::new(&programs)),
+            tunnel: Arc::new(LinuxTunnel::new(&programs, interrupt.clone())),
             files: Arc::new(LinuxFiles),
             clock: Arc::new(LinuxClock),
             random: Arc::new(LinuxRandom),
+            interrupt,
             programs,
             privileged: nix::unistd::geteuid().is_root(),
         }

@@ -30,6 +30,23 @@ impl Lock {
         &self.path
     }
 
+    /// Whether somebody holds it. A shared lock is taken and given back at once: whoever tries meanwhile tries again within
+    /// [`PAUSE`].
+    pub(crate) fn is_held(paths: &Paths) -> Result<bool, LockError> {
+        let path = paths.lock();
+        let failed = |source| LockError::Io { file: path.clone(), source };
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(failed(error)),
+        };
+        match file.try_lock_shared() {
+            Ok(()) => file.unlock().map(|()| false).map_err(failed),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(source)) => Err(failed(source)),
+        }
+    }
+
     pub(crate) fn acquire(paths: &Paths, wait: Duration) -> Result<Self, LockError> {
         let path = paths.lock();
         let start = Instant::now();

@@ -40,6 +40,14 @@ impl Store {
         Lock::acquire(&self.paths, wait)
     }
 
+    /// Whether a change is being made at this moment: somebody holds the lock. `false` where there is no lock file.
+    ///
+    /// # Errors
+    /// The lock file cannot be opened, other than because it is not there.
+    pub fn is_locked(&self) -> Result<bool, LockError> {
+        Lock::is_held(&self.paths)
+    }
+
     /// Shows the state to `f`: the last committed one, the same for as long as `f` runs, whatever others do
     /// meanwhile. It needs no lock, and waits for nobody.
     ///

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use phantom_api::cli::{self, Environment, Streams};
-use phantom_api::{Host, Paths, Phantom, Programs, Store, linux_options};
+use phantom_api::{
+    Host, Interrupt, Paths, Phantom, Programs, Store, end_as_requested, handle_signals, linux_options,
+};
 
 fn main() -> ExitCode {
     let words = std::env::args_os().skip(1).collect();
@@ -16,13 +18,23 @@ fn main() -> ExitCode {
     let mut out = io::stdout().lock();
     let mut err = io::stderr();
     let mut streams = Streams { out: &mut out, err: &mut err };
-    let exit = cli::main(words, &environment, &mut streams, note, open);
+    let mut interrupt = Interrupt::default();
+    let exit = cli::main(words, &environment, &mut streams, note, |root| {
+        let phantom = open(root);
+        interrupt = phantom.engine().host().interrupt.clone();
+        phantom
+    });
+    // The answer has been given; whoever waits for this process sees that a signal asked it to end.
+    end_as_requested(&interrupt);
     ExitCode::from(u8::from(exit))
 }
 
 fn open(root: PathBuf) -> Phantom {
     let paths = Paths::new(root);
     let host = Host::linux(linux_options(&paths, programs()));
+    if let Err(error) = handle_signals(&host.interrupt) {
+        note(&format!("a signal will end a change in the middle: {error}"));
+    }
     let builder = Phantom::builder(host, Store::new(paths)).all_modules();
     builder.build().expect("the modules have different names")
 }

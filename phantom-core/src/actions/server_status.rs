@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use phantom_engine::{Depth, Engine, Site};
+use phantom_engine::{Depth, Engine, Recovered, Site};
 use phantom_host::{Device, InForce, Peer, ServiceState};
 use phantom_module::{Action, Call, Effect, Text};
 use phantom_store::{DnsServers, Server};
@@ -38,6 +38,24 @@ pub struct ServerReport {
     /// Where the system is and what it runs on
     #[schemars(extend("x-tr" = "Sistemin yeri ve dayandıkları"))]
     pub system: SystemReport,
+    /// A change that was cut short and that nobody has finished yet; only when there is one
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-tr" = "Yarıda kalmış ve henüz tamamlanmamış değişiklik; yalnızca varsa"))]
+    pub unfinished_change: Option<UnfinishedChange>,
+}
+
+/// A change that was cut short.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct UnfinishedChange {
+    /// Its module
+    #[schemars(extend("x-tr" = "Modülü"))]
+    pub module: String,
+    /// Its action
+    #[schemars(extend("x-tr" = "Eylemi"))]
+    pub action: String,
+    /// When it began
+    #[schemars(extend("x-tr" = "Başlama zamanı"))]
+    pub started_at: Timestamp,
 }
 
 /// The WireGuard service.
@@ -203,6 +221,12 @@ pub struct FirewallSummary {
     pub status: &'static str,
 }
 
+/// A marker that cannot be read leaves the field out; the doctor says why.
+fn unfinished(engine: &Engine) -> Option<UnfinishedChange> {
+    let Recovered { module, action, started_at, .. } = engine.unfinished().ok().flatten()?;
+    Some(UnfinishedChange { module, action, started_at })
+}
+
 /// What is read of the stored state.
 struct Stored {
     server: Server,
@@ -254,6 +278,7 @@ impl Action for ServerStatus {
                 wireguard_module: engine.host().wireguard.kernel_available().unwrap_or(false),
                 backend: server.backend,
             },
+            unfinished_change: unfinished(engine),
         })
     }
 }

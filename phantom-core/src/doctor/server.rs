@@ -11,8 +11,6 @@ use phantom_store::StoreError;
 use super::{Case, Finding};
 use crate::status::unit_name;
 
-/// Port of the tunnel.
-const HTTPS: u16 = 443;
 /// How many steps are named.
 const STEPS: usize = 3;
 
@@ -67,7 +65,7 @@ pub(super) fn stored_state(case: &Case<'_>) -> Finding {
             "Tamamlayın: /opt/phantom-wg/phantom/factory-reset.sh veya phantom-api core reconcile",
         ));
     }
-    match &case.stored {
+    match case.stored {
         Ok(Some(stored)) if stored.contradictions.is_empty() => {
             case.ok("The stored state is readable and sound", "Kayıtlı durum okunabilir ve tutarlı")
         }
@@ -191,29 +189,6 @@ pub(super) fn wireguard_port(case: &Case<'_>) -> Finding {
     }
 }
 
-pub(super) fn https_port(case: &Case<'_>) -> Finding {
-    let bound = match case.engine.host().sockets.bound(Port { protocol: Protocol::Tcp, number: HTTPS }) {
-        Ok(bound) => bound,
-        Err(error) => return case.silent(&error),
-    };
-    let on = case.stored().is_some_and(|stored| stored.ghost.is_some());
-    match (on, bound) {
-        (true, true) => case.ok("The tunnel listens on TCP port 443", "Tünel 443 TCP portunda dinliyor"),
-        (true, false) => {
-            let found = case.problem(
-                "Ghost Mode is active, and nobody listens on TCP port 443",
-                "Ghost Mode aktif, ama 443 TCP portunda dinleyen yok",
-            );
-            found.hint(case.pick("Run: phantom-api ghost status", "Çalıştırın: phantom-api ghost status"))
-        }
-        (false, true) => case.ok(
-            "TCP port 443 is in use by another program: Ghost Mode would need it",
-            "443 TCP portu başka bir programın kullanımında: Ghost Mode bu porta gerek duyar",
-        ),
-        (false, false) => case.ok("TCP port 443 is free for Ghost Mode", "443 TCP portu Ghost Mode için boş"),
-    }
-}
-
 pub(super) fn host_in_sync(case: &Case<'_>) -> Finding {
     let Some(stored) = case.stored() else { return not_yet(case) };
     let engine = case.engine;
@@ -243,6 +218,24 @@ pub(super) fn host_in_sync(case: &Case<'_>) -> Finding {
             ))
         }
         Err(error) => case.silent(&error),
+    }
+}
+
+pub(super) fn unfinished_change(case: &Case<'_>) -> Finding {
+    match case.engine.unfinished() {
+        Ok(None) => case.ok("No change was cut short", "Yarıda kalmış bir değişiklik yok"),
+        Ok(Some(change)) => {
+            let (module, action, at) = (change.module, change.action, change.started_at);
+            let found = case.problem(
+                format!("{module} {action}, begun at {at}, was cut short and is not finished"),
+                format!("{at} tarihinde başlayan {module} {action} yarıda kalmış ve tamamlanmamış"),
+            );
+            found.hint(case.reconcile())
+        }
+        Err(error) => {
+            let why = chain(&error);
+            case.warning(format!("This could not be checked: {why}"), format!("Bu denetlenemedi: {why}"))
+        }
     }
 }
 

@@ -29,7 +29,13 @@ const PARTS: &[Part] = &[
     Part { name: "cargo-mutants:reconcile", run: |tally| cargo_mutants::run("reconcile", tally) },
     Part { name: "fuzz", run: fuzz::run },
     Part { name: "source", run: source::run },
-    Part { name: "lint", run: lint::whole },
+    Part {
+        name: "lint",
+        run: |tally| {
+            lint::whole(tally);
+            Ok(())
+        },
+    },
     Part { name: "licences", run: lint::licences },
 ];
 

@@ -12,7 +12,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use zeroize::Zeroizing;
 
-use crate::{HostError, Result};
+use crate::{HostError, Interrupt, Result};
 
 /// Where programs are looked for, in this order. A `PATH` of the caller is not asked: this process is root.
 const FOLDERS: [&str; 6] = ["/usr/sbin", "/usr/bin", "/sbin", "/bin", "/usr/local/sbin", "/usr/local/bin"];
@@ -34,6 +34,8 @@ const ERRORS_MAX: usize = 16 << 10;
 const ERROR_TEXT_MAX: usize = 2000;
 /// What a pipe holds in any case before a writer has to wait (one page).
 const PIPE_MIN: usize = 4096;
+/// From one question whether somebody wants this program to end to the next.
+const INTERRUPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long a program may take if nothing else is said.
 const LIMIT: Duration = Duration::from_mins(1);
 
@@ -51,6 +53,7 @@ pub(super) struct Program {
     args: Vec<String>,
     input: Option<Zeroizing<Vec<u8>>>,
     limit: Duration,
+    interrupt: Option<Interrupt>,
 }
 
 /// Starts a process that stays when this one ends: in a process group of its own, without input, its words in the log
@@ -97,7 +100,7 @@ impl Program {
     }
     /// The program with this absolute path.
     pub(super) fn at(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), args: Vec::new(), input: None, limit: LIMIT }
+        Self { path: path.into(), args: Vec::new(), input: None, limit: LIMIT, interrupt: None }
     }
     /// Adds arguments. Never a secret.
     pub(super) fn args<S: Into<String>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
@@ -112,6 +115,12 @@ impl Program {
     /// How long it may take until it is killed (60 s if nothing is said).
     pub(super) fn limit(mut self, limit: Duration) -> Self {
         self.limit = limit;
+        self
+    }
+
+    /// Kills it when somebody asks this program to end. Only for what may take long and can be taken back.
+    pub(super) fn unless(mut self, interrupt: &Interrupt) -> Self {
+        self.interrupt = Some(interrupt.clone());
         self
     }
 
@@ -144,7 +153,14 @@ impl Program {
             kill_group(child);
             HostError::Timeout { argv: argv.clone(), seconds: self.limit.as_secs() }
         };
-        let Some((stdout, stderr)) = pipes.read_until(deadline) else { return Err(late(&mut child)) };
+        let unless = || self.interrupt.as_ref().is_some_and(Interrupt::is_requested);
+        let Some((stdout, stderr)) = pipes.read_until(deadline, unless) else {
+            if unless() {
+                kill_group(&mut child);
+                return Err(HostError::Interrupted { argv });
+            }
+            return Err(late(&mut child));
+        };
         match wait_until(&mut child, deadline) {
             Ok(Some(status)) => Ok(Output { argv, status, stdout, stderr }),
             Ok(None) => Err(late(&mut child)),
@@ -227,13 +243,20 @@ impl Pipes {
         Self { outputs }
     }
 
-    /// Standard output and error once both are closed; `None` when that does not happen in time.
-    fn read_until(&self, deadline: Instant) -> Option<(Vec<u8>, Vec<u8>)> {
+    /// Standard output and error once both are closed; `None` when that does not happen in time, or not before `unless`.
+    fn read_until(&self, deadline: Instant, unless: impl Fn() -> bool) -> Option<(Vec<u8>, Vec<u8>)> {
         let mut texts = [Vec::new(), Vec::new()];
-        for _ in 0..texts.len() {
+        let mut missing = texts.len();
+        while missing > 0 {
             let left = deadline.saturating_duration_since(Instant::now());
-            let (which, bytes) = self.outputs.recv_timeout(left).ok()?;
-            texts[which] = bytes;
+            match self.outputs.recv_timeout(left.min(INTERRUPT_PAUSE)) {
+                Ok((which, bytes)) => {
+                    texts[which] = bytes;
+                    missing -= 1;
+                }
+                Err(RecvTimeoutError::Timeout) if !left.is_zero() && !unless() => {}
+                Err(_) => return None,
+            }
         }
         let [stdout, stderr] = texts;
         Some((stdout, stderr))

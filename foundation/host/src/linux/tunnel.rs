@@ -11,7 +11,8 @@ use zeroize::Zeroizing;
 
 use super::command::Program;
 use crate::{
-    Certificate, CertificateFault, CertificateRequest, HostError, Programs, Result, Tunnel, TunnelCheck,
+    Certificate, CertificateFault, CertificateRequest, HostError, Interrupt, Programs, Result, Tunnel,
+    TunnelCheck,
 };
 
 /// How long a certificate authority may take for everything.
@@ -23,18 +24,20 @@ const LOCAL_LIMIT: Duration = Duration::from_secs(20);
 #[derive(Clone, Debug)]
 pub struct LinuxTunnel {
     program: PathBuf,
+    interrupt: Interrupt,
 }
 
 impl LinuxTunnel {
-    /// With the program of this installation.
-    pub fn new(programs: &Programs) -> Self {
-        Self { program: programs.ghost.clone() }
+    /// With the program of this installation. A certificate authority that is waited for is given up when `interrupt` says so.
+    pub fn new(programs: &Programs, interrupt: Interrupt) -> Self {
+        Self { program: programs.ghost.clone(), interrupt }
     }
 
     /// Runs a verb; the inner error is what the program says about the request.
     fn ask(&self, verb: &str, request: &serde_json::Value, limit: Duration) -> Result<Result<Reply, String>> {
         let input = Zeroizing::new(request.to_string());
         let program = Program::at(&self.program).args([verb]).input(input.as_bytes()).limit(limit);
+        let program = program.unless(&self.interrupt);
         let output = program.output()?;
         let errors = output.errors();
         let stdout = match (output.code(), output.stdout()) {
@@ -129,7 +132,7 @@ mod tests {
 
     #[test]
     fn a_program_that_is_missing_is_an_error_of_the_host() {
-        let tunnel = LinuxTunnel::new(&Programs::in_dir("/nonexistent"));
+        let tunnel = LinuxTunnel::new(&Programs::in_dir("/nonexistent"), Interrupt::default());
         let request = CertificateRequest::SelfSign { domain: "a.b".parse().unwrap(), certs_dir: "/x".into() };
         assert!(tunnel.certificate(&request).is_err());
     }
