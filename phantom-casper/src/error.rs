@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use phantom_store::{Language, StoreError};
+use phantom_types::ClientName;
 
 /// Why there is no export.
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +16,12 @@ pub enum CasperError {
     NotFound {
         /// What was asked for; it need not be a valid name.
         name: String,
+    },
+    /// The client keeps its private key to itself.
+    #[error("the private key of client '{name}' is not stored")]
+    NoPrivateKey {
+        /// The client.
+        name: ClientName,
     },
     /// Ghost Mode is off.
     #[error("Ghost Mode is not active")]
@@ -51,6 +58,9 @@ impl CasperError {
     fn english(&self) -> String {
         match self {
             Self::NotFound { name } => format!("Client '{}' not found", shown(name)),
+            Self::NoPrivateKey { name } => format!(
+                "The private key of client '{name}' is not stored on this server: its configuration cannot be exported"
+            ),
             Self::Inactive => {
                 "Ghost Mode is not active. Enable it first: phantom-api ghost enable domain=<domain>"
                     .to_owned()
@@ -67,6 +77,9 @@ impl CasperError {
     fn turkish(&self) -> String {
         match self {
             Self::NotFound { name } => format!("'{}' istemcisi bulunamadı", shown(name)),
+            Self::NoPrivateKey { name } => format!(
+                "'{name}' istemcisinin özel anahtarı bu sunucuda kayıtlı değil: yapılandırması dışa aktarılamaz"
+            ),
             Self::Inactive => {
                 "Ghost Mode aktif değil. Önce etkinleştirin: phantom-api ghost enable domain=<alan-adı>"
                     .to_owned()

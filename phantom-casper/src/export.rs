@@ -29,7 +29,7 @@ impl Export {
     /// The export of a client.
     ///
     /// # Errors
-    /// Not set up, Ghost Mode off, no such client, an unreadable database.
+    /// Not set up, Ghost Mode off, no such client, one whose private key is not stored, an unreadable database.
     pub fn of(store: &Store, name: &str) -> Result<Self, CasperError> {
         store.read(|state| {
             let server = state.server()?.ok_or(CasperError::NotInitialised)?;
@@ -48,6 +48,9 @@ impl Export {
         client: Client,
     ) -> Result<Self, CasperError> {
         let dns = state.dns()?;
+        let address = addresses(server, &client);
+        let no_key = || CasperError::NoPrivateKey { name: client.name.clone() };
+        let private_key = client.private_key.ok_or_else(no_key)?;
         let all_of_ipv6 = state.settings()?.block_ipv6_leak;
         let loopback = HostName::Ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
         Ok(Self {
@@ -58,15 +61,15 @@ impl Export {
                 verify: ghost.certificate != CertificateSource::SelfSigned,
             },
             config: ClientConfig {
-                address: addresses(server, &client),
+                address,
                 dns: vec![dns.primary, dns.secondary],
                 mtu: ClientConfig::MTU,
                 public_key: server.public_key,
-                preshared_key: Some(client.preshared_key),
+                preshared_key: client.preshared_key,
                 endpoint: Endpoint { host: loopback, port: server.port },
                 allowed_ips: allowed_ips(server, &ghost.addresses, all_of_ipv6),
                 keepalive: ClientConfig::KEEPALIVE,
-                private_key: client.private_key,
+                private_key,
             },
             name: client.name,
             created: client.created,

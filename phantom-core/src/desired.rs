@@ -98,9 +98,11 @@ fn addresses(server: &Server) -> BTreeSet<IpNetwork> {
 
 fn reference(client: &Client) -> ClientRef<'_> {
     ClientRef {
+        id: client.id,
         name: client.name.as_str(),
         address: client.address,
         address6: client.address6,
+        extra_ips: client.extra_ips.clone(),
         public_key: client.public_key,
         preshared_key: client.preshared_key.clone(),
     }
@@ -111,10 +113,10 @@ fn peer(client: &ClientRef<'_>) -> PeerConfig {
     let six = client.address6.map(|address| IpNetwork::V6(address.into()));
     PeerConfig {
         public_key: client.public_key,
-        preshared_key: Some(client.preshared_key.clone()),
+        preshared_key: client.preshared_key.clone(),
         endpoint: None,
         keepalive: None,
-        allowed_ips: std::iter::once(four).chain(six).collect(),
+        allowed_ips: std::iter::once(four).chain(six).chain(client.extra_ips.iter().copied()).collect(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What can go wrong with Core's own rules.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use phantom_engine::{ChangeError, EngineError};
 use phantom_module::{ErrorCode, Lang, ParamError};
@@ -40,6 +40,20 @@ pub enum CoreError {
         subnet: Subnet,
         /// Its clients.
         clients: u32,
+    },
+    /// The IPv6 address that was chosen belongs to somebody else.
+    #[error("{address} is the address of client '{holder}'")]
+    AddressTaken {
+        /// The address.
+        address: Ipv6Addr,
+        /// Who has it.
+        holder: ClientName,
+    },
+    /// The client keeps its private key to itself, so that its configuration cannot be written.
+    #[error("the private key of client '{name}' is not stored")]
+    NoPrivateKey {
+        /// The client.
+        name: ClientName,
     },
     /// There is no such setting.
     #[error("invalid setting: {setting}")]
@@ -171,7 +185,7 @@ impl ErrorCode for CoreError {
             Self::Parameter(error) => error.code(),
             Self::ClientExists { .. } => "CLIENT_EXISTS",
             Self::ClientNotFound { .. } => "CLIENT_NOT_FOUND",
-            Self::NoAddress { .. } => "IP_ALLOCATION_ERROR",
+            Self::NoAddress { .. } | Self::AddressTaken { .. } => "IP_ALLOCATION_ERROR",
             Self::UnknownSetting { .. }
             | Self::NotConfirmed
             | Self::SubnetRefused { .. }
@@ -179,7 +193,7 @@ impl ErrorCode for CoreError {
             | Self::SetupSubnet { .. }
             | Self::Foreign { .. } => "VALIDATION_ERROR",
             Self::SubnetChange { .. } => "NETWORK_ERROR",
-            Self::NoIpv6 => "CONFIG_ERROR",
+            Self::NoIpv6 | Self::NoPrivateKey { .. } => "CONFIG_ERROR",
             Self::NoPublicAddress => "MISSING_PARAMETER",
             Self::PortInUse { .. } => "PORT_IN_USE",
             Self::Reconcile { .. } => "SERVICE_OPERATION_FAILED",
@@ -206,6 +220,8 @@ impl ErrorCode for CoreError {
             Self::NoAddress { subnet, clients } => {
                 json!({ "subnet": subnet, "usable_ips": subnet.usable(), "clients": clients })
             }
+            Self::AddressTaken { address, holder } => json!({ "address": address, "client_name": holder }),
+            Self::NoPrivateKey { name } => json!({ "setting": "client.private_key", "client_name": name }),
             Self::UnknownSetting { setting, valid } => json!({ "setting": setting, "valid_settings": valid }),
             Self::NotConfirmed => json!({ "parameter": "confirm" }),
             Self::SubnetRefused { errors, warnings, checks } => {
@@ -240,6 +256,12 @@ impl CoreError {
             Self::ClientExists { name } => format!("Client '{name}' already exists"),
             Self::ClientNotFound { name } => format!("Client '{name}' not found"),
             Self::NoAddress { subnet, .. } => format!("No available IP addresses in subnet {subnet}"),
+            Self::AddressTaken { address, holder } => {
+                format!("{address} is the address of client '{holder}'")
+            }
+            Self::NoPrivateKey { name } => format!(
+                "The private key of client '{name}' is not stored on this server: its configuration cannot be exported"
+            ),
             Self::UnknownSetting { setting, valid } => {
                 format!("Invalid setting: {setting}. Valid settings: {}", valid.join(", "))
             }
@@ -269,6 +291,12 @@ impl CoreError {
             Self::ClientExists { name } => format!("'{name}' istemcisi zaten var"),
             Self::ClientNotFound { name } => format!("'{name}' istemcisi bulunamadı"),
             Self::NoAddress { subnet, .. } => format!("{subnet} subnetinde boş IP adresi yok"),
+            Self::AddressTaken { address, holder } => {
+                format!("{address} adresi '{holder}' istemcisinin adresidir")
+            }
+            Self::NoPrivateKey { name } => format!(
+                "'{name}' istemcisinin özel anahtarı bu sunucuda kayıtlı değil: yapılandırması dışa aktarılamaz"
+            ),
             Self::UnknownSetting { setting, valid } => {
                 format!("Geçersiz ayar: {setting}. Geçerli ayarlar: {}", valid.join(", "))
             }

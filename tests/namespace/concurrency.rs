@@ -5,7 +5,7 @@ use std::process::{Child, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use phantom_store::{NewClient, Paths, State, Store};
-use phantom_types::{PresharedKey, PrivateKey, Timestamp};
+use phantom_types::{ClientSecret, PresharedKey, PrivateKey, Timestamp};
 use serde_json::Value;
 
 use crate::world::{At, World, answer_of, api, in_world, long, note, wait_for};
@@ -253,9 +253,12 @@ fn fill(count: u32) {
         let private_key = PrivateKey::from_random(secret);
         let client = NewClient {
             name: format!("old-{n}").parse().unwrap(),
+            address6: None,
+            extra_ips: Vec::new(),
             public_key: private_key.public_key(),
-            private_key,
-            preshared_key: PresharedKey::from_bytes(secret),
+            private_key: Some(private_key),
+            preshared_key: Some(PresharedKey::from_bytes(secret)),
+            tunnel_secret: ClientSecret::from_bytes(secret),
             created: Timestamp::from_micros(1_757_380_307_000_000 + i64::from(n)),
         };
         change.insert_client(client).unwrap();

@@ -142,12 +142,14 @@ fn secrets() -> Vec<Secret> {
         let server = state.server()?.expect("it is set up");
         add("the server's private key", &server.private_key.reveal());
         state.each_client(|client| {
-            add(&format!("the preshared key of {}", client.name), &client.preshared_key.reveal());
+            let preshared_key = client.preshared_key.expect("every client here has one");
+            add(&format!("the preshared key of {}", client.name), &preshared_key.reveal());
             Ok::<_, StoreError>(())
         })?;
         for name in ["one", "three", "four"] {
             let client = state.client(&name.parse().unwrap())?.expect("it was added");
-            add(&format!("the private key of {name}"), &client.private_key.reveal());
+            let private_key = client.private_key.expect("every client here has one");
+            add(&format!("the private key of {name}"), &private_key.reveal());
         }
         Ok::<_, StoreError>(())
     });

@@ -6,7 +6,7 @@ use std::thread;
 
 use phantom_store::NewClient;
 use phantom_tests::{Answer, Server};
-use phantom_types::{PresharedKey, PrivateKey};
+use phantom_types::{ClientSecret, PresharedKey, PrivateKey};
 use serde_json::Value;
 
 const MANY: usize = 100;
@@ -97,9 +97,12 @@ fn thousand() -> Server {
         let private_key = PrivateKey::from_random(secret);
         let new = NewClient {
             name: format!("old-{n}").parse().unwrap(),
+            address6: None,
+            extra_ips: Vec::new(),
             public_key: private_key.public_key(),
-            private_key,
-            preshared_key: PresharedKey::from_bytes(secret),
+            private_key: Some(private_key),
+            preshared_key: Some(PresharedKey::from_bytes(secret)),
+            tunnel_secret: ClientSecret::from_bytes(secret),
             created: phantom_types::Timestamp::from_micros(1_757_380_307_000_000 + i64::from(n)),
         };
         change.insert_client(new).unwrap();

@@ -21,6 +21,7 @@ mod ghost;
 mod golden;
 mod help;
 mod hostile;
+mod keyless;
 mod languages;
 mod multihop;
 mod ownership;

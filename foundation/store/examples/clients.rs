@@ -17,7 +17,7 @@ use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use phantom_store::{NewClient, Paths, Server, Store, StoreError, Transaction};
-use phantom_types::{Backend, BackendChoice, PresharedKey, PrivateKey, PublicKey, Timestamp};
+use phantom_types::{Backend, BackendChoice, ClientSecret, PresharedKey, PrivateKey, PublicKey, Timestamp};
 
 type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
 
@@ -106,9 +106,12 @@ fn seed(store: &Store, count: u32) -> Result {
 fn new_client(name: &str) -> Result<NewClient> {
     Ok(NewClient {
         name: name.parse()?,
-        private_key: PrivateKey::from_random(random()?),
+        address6: None,
+        extra_ips: Vec::new(),
+        private_key: Some(PrivateKey::from_random(random()?)),
         public_key: PublicKey::from_bytes(random()?),
-        preshared_key: PresharedKey::from_bytes(random()?),
+        preshared_key: Some(PresharedKey::from_bytes(random()?)),
+        tunnel_secret: ClientSecret::from_bytes(random()?),
         created: now(),
     })
 }

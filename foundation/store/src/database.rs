@@ -45,10 +45,14 @@ const LOG_BYTES: u32 = 1 << 20;
 /// How long somebody who does not take the lock may block the database. Our own processes do so for the blink of an
 /// eye only: while one of them builds the index of the log.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// KiB of the database that a connection keeps in memory: SQLite's default, and what is enough while all of a table is
-/// walked over, each page once.
+/// KiB of the database that a connection keeps in memory: SQLite's default, what is enough while all of a table is
+/// walked over, each page once, and what sorts an index of a million clients without a temporary file, for which a unit may have
+/// no folder.
 const CACHE: u32 = 2000;
 const WALK_CACHE: u32 = 128;
+const UPGRADE_CACHE: u32 = 64 << 10;
+/// How long somebody waits while another process brings the schema up to date, which takes longest with the most clients.
+const UPGRADE_PATIENCE: Duration = Duration::from_mins(10);
 /// Connections kept while nobody uses them.
 const IDLE: usize = 4;
 
@@ -160,8 +164,27 @@ impl Pooled<'_> {
 
     /// Runs what walks over a whole table, with little of the database in memory.
     pub(crate) fn walk<T>(&self, work: impl FnOnce(&Connection) -> T) -> T {
-        let keep = |kib| self.pragma_update(None, "cache_size", -i64::from(kib));
-        let _ = keep(WALK_CACHE); // failing is no harm: it takes more memory
+        self.with_cache(WALK_CACHE, work)
+    }
+
+    /// Brings the schema up to date, in a transaction of its own. Others who need that as well wait for it.
+    pub(crate) fn upgrade(&mut self) -> rusqlite::Result<()> {
+        self.prepare_writing()?;
+        self.busy_timeout(UPGRADE_PATIENCE)?;
+        let upgraded = self.with_cache(UPGRADE_CACHE, |connection| {
+            connection.execute_batch("BEGIN IMMEDIATE")?;
+            schema::upgrade(connection, MIGRATIONS)?;
+            connection.execute_batch("COMMIT")
+        });
+        self.busy_timeout(PATIENCE)?;
+        upgraded?;
+        self.settle();
+        Ok(())
+    }
+
+    fn with_cache<T>(&self, kib: u32, work: impl FnOnce(&Connection) -> T) -> T {
+        let keep = |kib: u32| self.pragma_update(None, "cache_size", -i64::from(kib));
+        let _ = keep(kib); // failing is no harm: it takes more memory, or more time
         let result = work(self);
         let _ = keep(CACHE);
         result

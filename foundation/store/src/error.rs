@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io;
+use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -81,6 +82,14 @@ pub enum InsertError {
     /// The public key belongs to this client already.
     #[error("the public key is that of the client {0}")]
     DuplicateKey(ClientName),
+    /// The IPv6 address that was chosen belongs to another client.
+    #[error("{address} is the address of the client {holder}")]
+    AddressTaken {
+        /// The address.
+        address: Ipv6Addr,
+        /// Who has it.
+        holder: ClientName,
+    },
     /// Every host address of the subnet is taken.
     #[error("no free address in {subnet}")]
     Full {

@@ -8,7 +8,7 @@
 //! use std::time::Duration;
 //! use phantom_store::{NewClient, Paths, State, Store};
 //! # use phantom_store::Server;
-//! # use phantom_types::{BackendChoice, Backend, PresharedKey, PrivateKey, Timestamp};
+//! # use phantom_types::{BackendChoice, Backend, ClientSecret, PresharedKey, PrivateKey, Timestamp};
 //! # let dir = tempfile::tempdir()?;
 //! # let (root, run) = (dir.path().join("root"), dir.path().join("run"));
 //! # let server = Server {
@@ -26,9 +26,12 @@
 //! change.set_server(&server)?;
 //! let client = change.insert_client(NewClient {
 //!     name: "john-laptop".parse()?,
+//!     address6: None,
+//!     extra_ips: Vec::new(),
 //!     public_key: key.public_key(),
-//!     private_key: key,
-//!     preshared_key: PresharedKey::from_bytes([3; 32]),
+//!     private_key: Some(key),
+//!     preshared_key: Some(PresharedKey::from_bytes([3; 32])),
+//!     tunnel_secret: ClientSecret::from_bytes([4; 32]),
 //!     created: Timestamp::from_micros(1_757_380_307_076_656),
 //! })?;
 //! assert_eq!(client.address.to_string(), "10.8.0.2");

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 use phantom_types::{
-    Backend, BackendChoice, ClientName, Domain, Endpoint, ExitName, HostName, InterfaceName, PresharedKey,
-    PrivateKey, PublicKey, Subnet, Timestamp, TunnelSecret,
+    Backend, BackendChoice, ClientName, ClientSecret, Domain, Endpoint, ExitName, HostName, InterfaceName,
+    PresharedKey, PrivateKey, PublicKey, Subnet, Timestamp, TunnelSecret,
 };
 
 /// The server, as set up.
@@ -29,9 +29,9 @@ pub struct Server {
     ///
     /// [`Transaction::change_subnet`]: crate::Transaction::change_subnet
     pub subnet: Subnet,
-    /// The IPv6 prefix of the clients, if they have one: a client's address in it is its network address plus the
-    /// client's host number, for which it must have room (at least as many host bits as the subnet). Clients added
-    /// before it was set have no such address, and those added under another prefix keep theirs.
+    /// The IPv6 prefix of the clients, if they have one. A client for which nobody chooses an address gets one of it: its network
+    /// address plus the client's host number, for which it should have room (at least as many host bits as the subnet).
+    /// Clients added before it was set have no such address, and those added under another prefix keep theirs.
     pub subnet6: Option<Ipv6Network>,
     /// The WireGuard interface.
     pub interface: InterfaceName,
@@ -51,18 +51,24 @@ pub struct Server {
 /// A client with its secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Client {
+    /// A number that no other client of this server ever had or will have; from 1. It stays when everything else changes.
+    pub id: u32,
     /// Its name, unique without regard to case.
     pub name: ClientName,
     /// Its address in the subnet.
     pub address: Ipv4Addr,
-    /// Its address in the IPv6 prefix, if the server had one when the client was added.
+    /// Its IPv6 address, if it has one: any that no other client has.
     pub address6: Option<Ipv6Addr>,
-    /// Its WireGuard key.
-    pub private_key: PrivateKey,
+    /// Networks behind it, beside its own addresses: it may send from there, and what is for them is sent to it.
+    pub extra_ips: Vec<IpNetwork>,
+    /// Its WireGuard key, unless it keeps that to itself.
+    pub private_key: Option<PrivateKey>,
     /// The key that belongs to it.
     pub public_key: PublicKey,
-    /// The key that it shares with the server.
-    pub preshared_key: PresharedKey,
+    /// The key that it shares with the server, if they share one.
+    pub preshared_key: Option<PresharedKey>,
+    /// What it identifies itself with to the tunnel of Ghost Mode.
+    pub tunnel_secret: ClientSecret,
     /// When it was added.
     pub created: Timestamp,
     /// Whether it may connect.
@@ -72,12 +78,16 @@ pub struct Client {
 /// A client without its secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientInfo {
+    /// See [`Client::id`].
+    pub id: u32,
     /// See [`Client::name`].
     pub name: ClientName,
     /// See [`Client::address`].
     pub address: Ipv4Addr,
     /// See [`Client::address6`].
     pub address6: Option<Ipv6Addr>,
+    /// See [`Client::extra_ips`].
+    pub extra_ips: Vec<IpNetwork>,
     /// See [`Client::public_key`].
     pub public_key: PublicKey,
     /// See [`Client::created`].
@@ -90,29 +100,39 @@ pub struct ClientInfo {
 /// is borrowed from the database's memory and the private key is not read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientRef<'r> {
+    /// See [`Client::id`].
+    pub id: u32,
     /// The text of a [`ClientName`].
     pub name: &'r str,
     /// See [`Client::address`].
     pub address: Ipv4Addr,
     /// See [`Client::address6`].
     pub address6: Option<Ipv6Addr>,
+    /// See [`Client::extra_ips`].
+    pub extra_ips: Vec<IpNetwork>,
     /// See [`Client::public_key`].
     pub public_key: PublicKey,
     /// See [`Client::preshared_key`].
-    pub preshared_key: PresharedKey,
+    pub preshared_key: Option<PresharedKey>,
 }
 
-/// A client to be added; its address is the store's choice.
+/// A client to be added; its id and its IPv4 address are the store's choice.
 #[derive(Clone, Debug)]
 pub struct NewClient {
     /// See [`Client::name`].
     pub name: ClientName,
+    /// See [`Client::address6`]. With `None` it gets one if the server has a prefix: [`Server::subnet6`].
+    pub address6: Option<Ipv6Addr>,
+    /// See [`Client::extra_ips`]. Whether another client has one of them is for the caller to find out.
+    pub extra_ips: Vec<IpNetwork>,
     /// See [`Client::private_key`].
-    pub private_key: PrivateKey,
+    pub private_key: Option<PrivateKey>,
     /// See [`Client::public_key`].
     pub public_key: PublicKey,
     /// See [`Client::preshared_key`].
-    pub preshared_key: PresharedKey,
+    pub preshared_key: Option<PresharedKey>,
+    /// See [`Client::tunnel_secret`].
+    pub tunnel_secret: ClientSecret,
     /// See [`Client::created`].
     pub created: Timestamp,
 }

@@ -1,7 +1,6 @@
 //! Exits, Multihop and the log of its session as they are stored.
 
 use phantom_types::{ExitName, InterfaceName, PresharedKey, PrivateKey, PublicKey};
-use rusqlite::types::ValueRef;
 use rusqlite::{Row, params};
 
 use crate::error::StoreError;
@@ -69,8 +68,8 @@ impl Transaction<'_> {
             exit.public_key.as_bytes(),
             exit.preshared_key.as_ref().map(PresharedKey::as_bytes),
             exit.endpoint.to_string(),
-            joined(&exit.addresses),
-            joined(&exit.allowed_ips),
+            row::joined(&exit.addresses),
+            row::joined(&exit.allowed_ips),
             exit.mtu,
             exit.keepalive,
             exit.file_mtu,
@@ -93,7 +92,7 @@ impl Transaction<'_> {
             && multihop.fallback_exits.contains(name)
         {
             multihop.fallback_exits.retain(|other| other != name);
-            self.execute("UPDATE multihop SET fallback_exits = ?1", [joined(&multihop.fallback_exits)])?;
+            self.execute("UPDATE multihop SET fallback_exits = ?1", [row::joined(&multihop.fallback_exits)])?;
         }
         self.execute("DELETE FROM exits WHERE name = ?1", [name.as_str()])?;
         Ok(Some(exit))
@@ -106,7 +105,7 @@ impl Transaction<'_> {
         let values = params![
             multihop.exit.as_str(),
             multihop.kill_switch,
-            joined(&multihop.fallback_exits),
+            row::joined(&multihop.fallback_exits),
             multihop.activated_at.micros(),
         ];
         self.execute(
@@ -140,21 +139,12 @@ impl Transaction<'_> {
     }
 }
 
-/// A list in one text, as in a WireGuard configuration.
-fn joined(list: &[impl ToString]) -> String {
-    list.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-}
-
 fn exit(row: &Row<'_>) -> rusqlite::Result<Exit> {
-    let preshared_key = match row.get_ref(3)? {
-        ValueRef::Null => None,
-        _ => Some(row::preshared_key(row, 3)?),
-    };
     Ok(Exit {
         name: row::parsed(row, 0)?,
         private_key: PrivateKey::from_bytes(row.get(1)?),
         public_key: PublicKey::from_bytes(row.get(2)?),
-        preshared_key,
+        preshared_key: row::preshared_key(row, 3)?,
         endpoint: row::parsed(row, 4)?,
         addresses: row::list(row, 5)?,
         allowed_ips: row::list(row, 6)?,

@@ -4,11 +4,11 @@ use std::error::Error;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-use phantom_types::{PresharedKey, PrivateKey, PublicKey, Subnet, Timestamp};
+use phantom_types::{ClientSecret, PresharedKey, PrivateKey, PublicKey, Subnet, Timestamp};
 use rusqlite::Row;
 use rusqlite::types::{Type, ValueRef};
 
-use crate::model::{Client, ClientInfo, Language, Server};
+use crate::model::{Client, ClientInfo, ClientRef, Language, Server};
 
 /// A value that the schema should have kept out.
 #[derive(Debug, thiserror::Error)]
@@ -23,11 +23,13 @@ fn unfit(column: usize, wanted: &'static str) -> rusqlite::Error {
 pub(crate) const SERVER: &str = "private_key, public_key, server_ip, endpoint, ipv6, port, subnet, subnet6, interface, \
                                  backend_choice, backend, stopped_in, ip_forward_before, created";
 
-/// The columns that [`info`] and [`client`] read, in their order; only `client` reads the last two.
-pub(crate) const CLIENT: &str =
-    "host, name, address6, public_key, created, enabled, private_key, preshared_key";
+/// The columns that [`info`] and [`client`] read, in their order; only `client` reads the last three.
+pub(crate) const CLIENT: &str = "host, name, address6, public_key, created, enabled, id, extra_ips, \
+                                 private_key, preshared_key, tunnel_secret";
 /// The columns that [`info`] reads, in its order.
-pub(crate) const INFO: &str = "host, name, address6, public_key, created, enabled";
+pub(crate) const INFO: &str = "host, name, address6, public_key, created, enabled, id, extra_ips";
+/// The columns that [`peer`] reads, in its order.
+pub(crate) const PEER: &str = "host, name, address6, public_key, id, extra_ips, preshared_key";
 
 pub(crate) fn server(row: &Row<'_>) -> rusqlite::Result<Server> {
     Ok(Server {
@@ -56,20 +58,38 @@ pub(crate) fn info(row: &Row<'_>, subnet: Subnet) -> rusqlite::Result<ClientInfo
         public_key: PublicKey::from_bytes(row.get(3)?),
         created: time(row, 4)?,
         enabled: row.get(5)?,
+        id: row.get(6)?,
+        extra_ips: list(row, 7)?,
     })
 }
 
 pub(crate) fn client(row: &Row<'_>, subnet: Subnet) -> rusqlite::Result<Client> {
-    let ClientInfo { name, address, address6, public_key, created, enabled } = info(row, subnet)?;
+    let ClientInfo { id, name, address, address6, extra_ips, public_key, created, enabled } =
+        info(row, subnet)?;
     Ok(Client {
+        id,
         name,
         address,
         address6,
-        private_key: PrivateKey::from_bytes(row.get(6)?),
+        extra_ips,
+        private_key: row.get::<_, Option<_>>(8)?.map(PrivateKey::from_bytes),
         public_key,
-        preshared_key: PresharedKey::from_bytes(row.get(7)?),
+        preshared_key: preshared_key(row, 9)?,
+        tunnel_secret: ClientSecret::from_bytes(row.get(10)?),
         created,
         enabled,
+    })
+}
+
+pub(crate) fn peer<'r>(row: &'r Row<'_>, subnet: Subnet) -> rusqlite::Result<ClientRef<'r>> {
+    Ok(ClientRef {
+        name: row.get_ref(1)?.as_str()?,
+        address: address(row, subnet)?,
+        address6: address6(row, 2)?,
+        public_key: PublicKey::from_bytes(row.get(3)?),
+        id: row.get(4)?,
+        extra_ips: list(row, 5)?,
+        preshared_key: preshared_key(row, 6)?,
     })
 }
 
@@ -80,6 +100,10 @@ pub(crate) fn address(row: &Row<'_>, subnet: Subnet) -> rusqlite::Result<Ipv4Add
 
 pub(crate) fn address6(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Ipv6Addr>> {
     Ok(row.get::<_, Option<[u8; 16]>>(column)?.map(Ipv6Addr::from))
+}
+
+pub(crate) fn preshared_key(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<PresharedKey>> {
+    Ok(row.get::<_, Option<_>>(column)?.map(PresharedKey::from_bytes))
 }
 
 pub(crate) fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {
@@ -109,6 +133,11 @@ where
     if row.get_ref(column)? == ValueRef::Null { Ok(None) } else { parsed(row, column).map(Some) }
 }
 
+/// The text that [`list`] reads.
+pub(crate) fn joined<T: ToString>(elements: &[T]) -> String {
+    elements.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
 /// A list in one text, separated as in a WireGuard configuration.
 pub(crate) fn list<T>(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<T>>
 where
@@ -117,8 +146,4 @@ where
     let unparsed = |error| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error));
     let elements = row.get_ref(column)?.as_str()?.split(',').map(str::trim).filter(|text| !text.is_empty());
     elements.map(|text| text.parse().map_err(unparsed)).collect()
-}
-
-pub(crate) fn preshared_key(row: &Row<'_>, column: usize) -> rusqlite::Result<PresharedKey> {
-    row.get(column).map(PresharedKey::from_bytes)
 }

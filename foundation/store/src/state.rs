@@ -5,7 +5,7 @@ use std::path::Path;
 
 use ipnetwork::Ipv4Network;
 use phantom_types::{ClientName, ExitName, PublicKey, Subnet};
-use rusqlite::{Connection, MAIN_DB, OptionalExtension as _, Params, Row};
+use rusqlite::{MAIN_DB, OptionalExtension as _, Params, Row};
 
 use crate::database::{Pool, Pooled};
 use crate::error::{About as _, StoreError};
@@ -34,8 +34,8 @@ impl<'c> State<'c> {
     }
 
     fn snapshot(pool: &'c Pool, checkout: fn(&'c Pool) -> Result<Option<Pooled<'c>>>) -> Result<Self> {
-        let Some(connection) = checkout(pool)? else { return Ok(Self { pool, connection: None }) };
-        match take_snapshot(&connection, pool.file()) {
+        let Some(mut connection) = checkout(pool)? else { return Ok(Self { pool, connection: None }) };
+        match take_snapshot(&mut connection, pool.file()) {
             Ok(()) => Ok(Self { pool, connection: Some(connection) }),
             Err(error) => {
                 connection.discard();
@@ -92,6 +92,11 @@ impl<'c> State<'c> {
         self.client_where("public_key = ?1", [key.as_bytes()])
     }
 
+    /// The client with this [id](Client::id).
+    pub fn client_by_id(&self, id: u32) -> Result<Option<Client>> {
+        self.client_where("id = ?1", [id])
+    }
+
     /// The number of clients, at the same cost whatever it is.
     pub fn client_count(&self) -> Result<u32> {
         Ok(self.first("SELECT clients FROM counters", (), |row| row.get(0))?.unwrap_or(0))
@@ -122,12 +127,12 @@ impl<'c> State<'c> {
     ) -> Result<(), E> {
         let (Some(connection), Some(subnet)) = (&self.connection, self.subnet()?) else { return Ok(()) };
         let file = self.pool.file();
-        let sql = "SELECT host, name, address6, public_key, preshared_key FROM clients ORDER BY host";
+        let sql = format!("SELECT {} FROM clients ORDER BY host", row::PEER);
         connection.walk(|connection| {
-            let mut statement = connection.prepare_cached(sql).about(file)?;
+            let mut statement = connection.prepare_cached(&sql).about(file)?;
             let mut rows = statement.query(()).about(file)?;
             while let Some(row) = rows.next().about(file)? {
-                f(peer(row, subnet).about(file)?)?;
+                f(row::peer(row, subnet).about(file)?)?;
             }
             Ok(())
         })
@@ -297,16 +302,15 @@ impl<'c> State<'c> {
 }
 
 /// Begins a transaction that sees the last committed state, of the current schema.
-fn take_snapshot(connection: &Connection, file: &Path) -> Result<()> {
+fn take_snapshot(connection: &mut Pooled<'_>, file: &Path) -> Result<()> {
     loop {
         // The snapshot is taken by the first read after this, which is that of the schema version.
         connection.execute_batch("BEGIN").about(file)?;
         if schema::is_current(connection, file, MIGRATIONS)? {
             return Ok(());
         }
-        connection.execute_batch("ROLLBACK; BEGIN IMMEDIATE").about(file)?;
-        schema::upgrade(connection, MIGRATIONS).about(file)?;
-        connection.execute_batch("COMMIT").about(file)?;
+        connection.execute_batch("ROLLBACK").about(file)?;
+        connection.upgrade().about(file)?;
     }
 }
 
@@ -317,11 +321,15 @@ fn open_change(connection: &mut Pooled<'_>, file: &Path) -> Result<()> {
         return Err(StoreError::write(file, std::io::Error::from(std::io::ErrorKind::ReadOnlyFilesystem)));
     }
     connection.prepare_writing().about(file)?;
-    connection.execute_batch("BEGIN IMMEDIATE").about(file)?;
-    if !schema::is_current(connection, file, MIGRATIONS)? {
-        schema::upgrade(connection, MIGRATIONS).about(file)?;
+    loop {
+        connection.execute_batch("BEGIN IMMEDIATE").about(file)?;
+        if schema::is_current(connection, file, MIGRATIONS)? {
+            return Ok(());
+        }
+        // In a transaction of its own, so that whoever reads while the change is under way finds a schema that it knows.
+        connection.execute_batch("ROLLBACK").about(file)?;
+        connection.upgrade().about(file)?;
     }
-    Ok(())
 }
 
 /// What is searched for.
@@ -343,16 +351,6 @@ impl Needle {
         let address = || row::address(row, subnet).map(|address| address.to_string().contains(&self.lower));
         Ok(name.contains(&self.lower) || (self.dotted && address()?))
     }
-}
-
-fn peer<'r>(row: &'r Row<'_>, subnet: Subnet) -> rusqlite::Result<ClientRef<'r>> {
-    Ok(ClientRef {
-        name: row.get_ref(1)?.as_str()?,
-        address: row::address(row, subnet)?,
-        address6: row::address6(row, 2)?,
-        public_key: PublicKey::from_bytes(row.get(3)?),
-        preshared_key: row::preshared_key(row, 4)?,
-    })
 }
 
 #[cfg(test)]

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use phantom_types::{Backend, BackendChoice, ClientName, PresharedKey, PrivateKey, PublicKey, Timestamp};
+use phantom_types::{
+    Backend, BackendChoice, ClientName, ClientSecret, PresharedKey, PrivateKey, PublicKey, Timestamp,
+};
 use tempfile::TempDir;
 
 use crate::{NewClient, Paths, Server, State, Store, StoreError, Transaction};
@@ -78,9 +80,12 @@ pub(crate) fn new_client(name: &str, created: i64) -> NewClient {
     bytes[..name.len().min(31)].copy_from_slice(&name.as_bytes()[..name.len().min(31)]);
     NewClient {
         name: self::name(name),
-        private_key: PrivateKey::from_bytes(bytes),
+        address6: None,
+        extra_ips: Vec::new(),
+        private_key: Some(PrivateKey::from_bytes(bytes)),
         public_key: PublicKey::from_bytes(bytes),
-        preshared_key: PresharedKey::from_bytes(bytes),
+        preshared_key: Some(PresharedKey::from_bytes(bytes)),
+        tunnel_secret: ClientSecret::from_bytes(bytes),
         created: Timestamp::from_micros(created),
     }
 }

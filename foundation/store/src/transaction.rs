@@ -6,7 +6,7 @@ use std::net::Ipv6Addr;
 use std::ops::Deref;
 
 use ipnetwork::Ipv6Network;
-use phantom_types::{ClientName, Remap, Subnet};
+use phantom_types::{ClientName, PresharedKey, PrivateKey, Remap, Subnet};
 use rusqlite::{Params, params};
 
 use crate::database::Pooled;
@@ -46,6 +46,8 @@ struct Slot {
     subnet6: Option<Ipv6Network>,
     /// The lowest host number that was given back, else the one above all that were ever given.
     host: u32,
+    /// The id above all that were ever given.
+    id: u32,
 }
 
 impl<'a> Transaction<'a> {
@@ -95,33 +97,78 @@ impl<'a> Transaction<'a> {
         self.execute(&sql, values).map(drop)
     }
 
-    /// Adds a client at the lowest free address of the subnet. It costs the same at any number of clients.
+    /// Adds a client at the lowest free address of the subnet, with the next id. It costs the same at any number of clients.
     pub fn insert_client(&self, new: NewClient) -> Result<Client, InsertError> {
         if let Some(stored) = self.taken(&new.name)? {
             return Err(InsertError::Exists(stored));
         }
-        let Slot { subnet, subnet6, host } = self.slot()?;
+        let Slot { subnet, subnet6, host, id } = self.slot()?;
         let Some(address) = subnet.host(host) else {
             return Err(InsertError::Full { subnet, usable: subnet.usable(), clients: self.client_count()? });
         };
-        let address6 = subnet6.map(|network| in_prefix(network, host));
-        let NewClient { name, private_key, public_key, preshared_key, created } = new;
-        let sql = "INSERT INTO clients (host, name, address6, private_key, public_key, preshared_key, created) \
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+        let address6 = self.address6(new.address6, subnet6, host)?;
+        let NewClient { name, extra_ips, private_key, public_key, preshared_key, tunnel_secret, .. } = new;
+        let created = new.created;
+        let sql = "INSERT INTO clients (host, id, name, address6, extra_ips, private_key, public_key, preshared_key, \
+                   tunnel_secret, created) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
         let values = params![
             host,
+            id,
             name.as_str(),
             address6.map(|address| address.octets()),
-            private_key.as_bytes(),
+            row::joined(&extra_ips),
+            private_key.as_ref().map(PrivateKey::as_bytes),
             public_key.as_bytes(),
-            preshared_key.as_bytes(),
+            preshared_key.as_ref().map(PresharedKey::as_bytes),
+            tunnel_secret.as_bytes(),
             created.micros(),
         ];
         if let Err(error) = self.execute(sql, values) {
             let twin = self.client_by_key(&public_key)?;
             return Err(twin.map_or(InsertError::Store(error), |twin| InsertError::DuplicateKey(twin.name)));
         }
-        Ok(Client { name, address, address6, private_key, public_key, preshared_key, created, enabled: true })
+        Ok(Client {
+            id,
+            name,
+            address,
+            address6,
+            extra_ips,
+            private_key,
+            public_key,
+            preshared_key,
+            tunnel_secret,
+            created,
+            enabled: true,
+        })
+    }
+
+    /// The IPv6 address of a new client: the one that was chosen for it, else the one in the server's prefix that belongs to
+    /// its host number, or the next one of the prefix that nobody has.
+    fn address6(
+        &self,
+        chosen: Option<Ipv6Addr>,
+        prefix: Option<Ipv6Network>,
+        host: u32,
+    ) -> Result<Option<Ipv6Addr>, InsertError> {
+        if let Some(address) = chosen {
+            let holder = self.holder(address)?;
+            return holder.map_or(Ok(chosen), |holder| Err(InsertError::AddressTaken { address, holder }));
+        }
+        let Some(prefix) = prefix else { return Ok(None) };
+        let mut address = in_prefix(prefix, host);
+        while prefix.contains(address) {
+            if self.holder(address)?.is_none() {
+                return Ok(Some(address));
+            }
+            address = Ipv6Addr::from_bits(address.to_bits().wrapping_add(1));
+        }
+        Ok(None)
+    }
+
+    /// Who has this IPv6 address.
+    fn holder(&self, address: Ipv6Addr) -> Result<Option<ClientName>> {
+        let sql = "SELECT name FROM clients WHERE address6 = ?1";
+        self.first(sql, [address.octets()], |row| row::parsed(row, 0))
     }
 
     /// Removes the client of exactly this name and gives back what it was. Its address is free again.
@@ -151,8 +198,8 @@ impl<'a> Transaction<'a> {
     /// what [`Subnet::remap`] makes of the present subnet and [all addresses](State::addresses).
     ///
     /// A mapping that does not name exactly the stored clients, that does not keep a host number which exists in the
-    /// new subnet, or that gives an address twice is refused ([`StoreError::Remap`]) before anything is written. The
-    /// cost is that of reading all addresses and of writing those clients that change their host number.
+    /// new subnet, or that gives an address twice is refused ([`StoreError::Remap`]) before anything is written. IPv6
+    /// addresses stay. The cost is that of reading all addresses and of writing those clients that change their host number.
     pub fn change_subnet(&self, new: Subnet, remap: &Remap) -> Result<()> {
         let file = self.file();
         let misfit = || StoreError::Remap { file: file.to_owned() };
@@ -160,13 +207,8 @@ impl<'a> Transaction<'a> {
         let moves = self.moves(old, new, remap)?.ok_or_else(misfit)?;
         self.of_the_server.set(true);
         self.execute("UPDATE server SET subnet = ?1", [new.to_string()])?;
-        let prefix6: Option<Ipv6Network> =
-            self.first("SELECT subnet6 FROM server", (), |row| row::optional(row, 0))?.flatten();
         for (from, to) in moves {
-            let address6 = prefix6.map(|network| in_prefix(network, to).octets());
-            let sql =
-                "UPDATE clients SET host = ?2, address6 = iif(address6 IS NULL, NULL, ?3) WHERE host = ?1";
-            self.execute(sql, params![from, to, address6])?;
+            self.execute("UPDATE clients SET host = ?2 WHERE host = ?1", [from, to])?;
         }
         // Numbers that the new subnet does not have are not free in it.
         self.execute("DELETE FROM free_hosts WHERE host > ?1", [new.usable()])?;
@@ -213,9 +255,10 @@ impl<'a> Transaction<'a> {
 
     fn slot(&self) -> Result<Slot> {
         let sql = "SELECT subnet, subnet6, \
-                   coalesce((SELECT min(host) FROM free_hosts), (SELECT last_host + 1 FROM counters)) FROM server";
+                   coalesce((SELECT min(host) FROM free_hosts), last_host + 1), last_id + 1 FROM server, counters";
         let slot = self.first(sql, (), |row| {
-            Ok(Slot { subnet: row::parsed(row, 0)?, subnet6: row::optional(row, 1)?, host: row.get(2)? })
+            let (subnet, subnet6) = (row::parsed(row, 0)?, row::optional(row, 1)?);
+            Ok(Slot { subnet, subnet6, host: row.get(2)?, id: row.get(3)? })
         })?;
         slot.ok_or_else(|| StoreError::NotInitialised { file: self.file().to_owned() })
     }

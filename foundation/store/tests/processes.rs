@@ -266,6 +266,59 @@ fn a_read_only_file_system_can_be_read() {
     on_a_small_disk("read_only");
 }
 
+/// A database of version 1 with so many clients.
+fn of_version_1(dir: &Path, clients: u32) -> Store {
+    let store = store_in(dir);
+    fs::create_dir_all(store.paths().data_dir()).unwrap();
+    let schema = include_str!("../src/schema/0001.sql");
+    let fill = format!(
+        "{schema}; PRAGMA user_version = 1; PRAGMA journal_mode = WAL; BEGIN;
+         INSERT INTO server VALUES (1, zeroblob(32), zeroblob(32), '192.0.2.1', NULL, NULL, 51820, '10.0.0.0/8',
+             NULL, 'wg_main', 'auto', 'kernel', NULL, NULL, 1);
+         WITH RECURSIVE hosts (host) AS (SELECT 2 UNION ALL SELECT host + 1 FROM hosts WHERE host <= {clients})
+         INSERT INTO clients SELECT host, 'Client-' || host, NULL, randomblob(32), randomblob(32), randomblob(32), host, 1
+             FROM hosts; COMMIT"
+    );
+    sqlite(&store).execute_batch(&fill).unwrap();
+    store
+}
+
+fn sqlite(store: &Store) -> rusqlite::Connection {
+    rusqlite::Connection::open(store.paths().database()).unwrap()
+}
+
+#[test]
+fn a_process_killed_while_it_brings_the_schema_up_to_date_leaves_the_older_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = of_version_1(dir.path(), 150_000);
+    let log = store.paths().data_dir().join("phantom.db-wal");
+    let number = |sql: &str| sqlite(&store).query_row(sql, (), |row| row.get::<_, i64>(0)).unwrap();
+    let keys = "SELECT sum(unicode(hex(private_key)) * host) FROM clients";
+    let before = number(keys);
+    for megabytes in [1, 20, 40] {
+        let mut child = process(&[], "count", dir.path(), "").spawn().unwrap();
+        while fs::metadata(&log).map_or(0, |found| found.len()) < megabytes << 20 {
+            assert!(child.try_wait().unwrap().is_none(), "it ended before it was killed");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(number("PRAGMA user_version"), 1, "killed at {megabytes} MiB of the log");
+        assert_eq!((number("SELECT count(*) FROM clients"), number(keys)), (150_000, before));
+    }
+    // Several who need it at once: one does it, the others wait.
+    let children: Vec<Child> =
+        (0..4).map(|_| process(&[], "count", dir.path(), "").spawn().unwrap()).collect();
+    children.into_iter().map(finish).for_each(drop);
+    assert_eq!((number("PRAGMA user_version"), number(keys)), (2, before));
+    assert_sound(&store);
+    assert_eq!(
+        fs::metadata(&log).map_or(0, |found| found.len()),
+        0,
+        "no log stays that everybody would have to read"
+    );
+}
+
 #[test]
 fn a_lock_is_waited_for() {
     let (dir, store) = set_up();

@@ -32,7 +32,7 @@ pub use conf::{ClientConfig, ConfError, ServerConfig, ServerPeer};
 pub use host::{Domain, DomainError, Endpoint, EndpointError, HostName, HostNameError};
 pub use key::{KeyError, PresharedKey, PrivateKey, PublicKey};
 pub use name::{ClientName, ExitName, InterfaceName, NameError};
-pub use secret::{SecretError, TunnelAccess, TunnelSecret};
+pub use secret::{ClientSecret, SecretError, TunnelAccess, TunnelSecret};
 pub use split::{complement4, complement6};
 pub use subnet::{Remap, Subnet, SubnetError};
 pub use text::{ago, bytes_in_words};

@@ -47,6 +47,27 @@ impl TunnelSecret {
     }
 }
 
+/// What one client identifies itself with to the tunnel: 32 random bytes. `Debug` prints `(hidden)`; there is no `Display`.
+#[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
+pub struct ClientSecret([u8; 32]);
+
+impl ClientSecret {
+    /// The secret of these bytes; every 32 random bytes are one.
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+    /// The 32 bytes: a secret.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for ClientSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(hidden)")
+    }
+}
+
 /// What a client needs to open a tunnel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TunnelAccess {
@@ -127,6 +148,12 @@ mod tests {
         assert_eq!(*TunnelSecret::generate(unfit_first).unwrap().reveal(), "9".repeat(64));
         assert_eq!(calls, 2);
         assert_eq!(TunnelSecret::generate(|_| Err(7)), Err(7));
+    }
+
+    #[test]
+    fn the_secret_of_a_client_does_not_show_itself() {
+        let secret = ClientSecret::from_bytes([7; 32]);
+        assert_eq!((format!("{secret:?}").as_str(), secret.as_bytes()), ("(hidden)", &[7; 32]));
     }
 
     #[test]

@@ -40,6 +40,12 @@ fn what_cannot_be_done_is_one_line_and_exit_1() {
             "Hata: Ghost Mode aktif değil. Önce etkinleştirin: phantom-api ghost enable domain=<alan-adı>",
         ),
         (
+            World::with_keyless("keyless"),
+            "keyless",
+            "Error: The private key of client 'keyless' is not stored on this server: its configuration cannot be exported",
+            "Hata: 'keyless' istemcisinin özel anahtarı bu sunucuda kayıtlı değil: yapılandırması dışa aktarılamaz",
+        ),
+        (
             World::bare(),
             "demo-casper",
             "Error: The system is not set up. Run: phantom-api core setup",

@@ -8,7 +8,7 @@ use std::time::Duration;
 use phantom_store::{
     CertificateSource, Client, DnsServers, Ghost, NewClient, Paths, Server, Settings, Store, Transaction,
 };
-use phantom_types::{Backend, BackendChoice, PresharedKey, PrivateKey, PublicKey, Timestamp};
+use phantom_types::{Backend, BackendChoice, ClientSecret, PresharedKey, PrivateKey, PublicKey, Timestamp};
 use tempfile::TempDir;
 
 /// The two commands.
@@ -98,6 +98,14 @@ impl World {
 
     pub(crate) fn add(&self, name: &str) -> Client {
         self.change(|change| change.insert_client(client(name)).unwrap())
+    }
+
+    /// The same as [`World::active`], with a client of this name that keeps its private key to itself.
+    pub(crate) fn with_keyless(name: &str) -> Self {
+        let world = Self::active();
+        let keyless = NewClient { private_key: None, ..client(name) };
+        world.change(|change| drop(change.insert_client(keyless).unwrap()));
+        world
     }
 
     /// A folder that is not part of the installation.
@@ -196,9 +204,12 @@ fn client(name: &str) -> NewClient {
     let first = name == "demo-casper";
     NewClient {
         name: name.parse().unwrap(),
+        address6: None,
+        extra_ips: Vec::new(),
         public_key: if first { private_key.public_key() } else { PublicKey::from_bytes([9; 32]) },
-        private_key,
-        preshared_key: "giiS7QdcN708ovmXPfrikpC+TI4lqQcXTJ5JFfqL06k=".parse::<PresharedKey>().unwrap(),
+        private_key: Some(private_key),
+        preshared_key: Some("giiS7QdcN708ovmXPfrikpC+TI4lqQcXTJ5JFfqL06k=".parse::<PresharedKey>().unwrap()),
+        tunnel_secret: ClientSecret::from_bytes([5; 32]),
         created: Timestamp::from_micros(1_757_382_110_123_456),
     }
 }

@@ -3,7 +3,7 @@
 use phantom_engine::Scope;
 use phantom_module::{Action, Call, Effect, Lang, Text};
 use phantom_store::{InsertError, NewClient};
-use phantom_types::{ClientName, PresharedKey, PrivateKey, PublicKey, Timestamp};
+use phantom_types::{ClientName, ClientSecret, PresharedKey, PrivateKey, PublicKey, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -63,21 +63,27 @@ impl Action for AddClient {
 
     fn run(self, core: &Core, call: &Call) -> Result<ClientAdded, CoreError> {
         let engine = core.engine();
-        let mut secret = Zeroizing::new([0; 64]);
+        let mut secret = Zeroizing::new([0; 96]);
         engine.host().random.fill(secret.as_mut()).map_err(super::random_failed)?;
-        let (private, preshared) = secret.split_at(32);
-        let private_key = PrivateKey::from_random(super::key_bytes(private));
-        let public_key = private_key.public_key();
-        let preshared_key = PresharedKey::from_bytes(super::key_bytes(preshared));
-        let created = engine.host().clock.now();
+        let part = |number: usize| super::key_bytes(&secret[number * 32..]);
+        let private_key = PrivateKey::from_random(part(0));
+        let new = NewClient {
+            name: self.client_name,
+            address6: None,
+            extra_ips: Vec::new(),
+            public_key: private_key.public_key(),
+            private_key: Some(private_key),
+            preshared_key: Some(PresharedKey::from_bytes(part(1))),
+            tunnel_secret: ClientSecret::from_bytes(part(2)),
+            created: engine.host().clock.now(),
+        };
         engine.change(origin(Self::NAME), call, |change| {
-            let name = self.client_name;
-            let new = NewClient { name: name.clone(), private_key, public_key, preshared_key, created };
             let client = change.insert_client(new).map_err(|error| match error {
                 InsertError::Exists(name) | InsertError::DuplicateKey(name) => {
                     CoreError::ClientExists { name }
                 }
                 InsertError::Full { subnet, clients, .. } => CoreError::NoAddress { subnet, clients },
+                InsertError::AddressTaken { address, holder } => CoreError::AddressTaken { address, holder },
                 InsertError::Store(error) => error.into(),
             })?;
             change.apply(Scope::Peers(vec![client.public_key]))?;

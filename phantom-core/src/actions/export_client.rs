@@ -60,9 +60,9 @@ pub struct ExportedClient {
     /// Its public key
     #[schemars(extend("x-tr" = "Açık anahtarı"))]
     pub public_key: PublicKey,
-    /// The key it shares with the server
-    #[schemars(extend("x-tr" = "Sunucuyla paylaştığı anahtar"))]
-    pub preshared_key: SecretText,
+    /// The key it shares with the server, if they share one
+    #[schemars(extend("x-tr" = "Varsa sunucuyla paylaştığı anahtar"))]
+    pub preshared_key: Option<SecretText>,
 }
 
 impl Action for ExportClient {
@@ -84,9 +84,9 @@ impl Action for ExportClient {
             let server = state.server()?.ok_or(phantom_engine::EngineError::NotInitialised)?;
             let config = configuration(state, &server, &client, self.use_ipv6)?;
             let client = ExportedClient {
-                private_key: SecretText(client.private_key.reveal()),
+                private_key: SecretText(config.private_key.reveal()),
                 public_key: client.public_key,
-                preshared_key: SecretText(client.preshared_key.reveal()),
+                preshared_key: client.preshared_key.as_ref().map(|key| SecretText(key.reveal())),
                 name: client.name,
                 ip: client.address,
                 created: client.created,
@@ -104,13 +104,14 @@ fn configuration(
     use_ipv6: bool,
 ) -> Result<ClientConfig, CoreError> {
     let dns = state.dns()?;
+    let no_key = || CoreError::NoPrivateKey { name: client.name.clone() };
     Ok(ClientConfig {
-        private_key: client.private_key.clone(),
+        private_key: client.private_key.clone().ok_or_else(no_key)?,
         address: addresses(server, client),
         dns: vec![dns.primary, dns.secondary],
         mtu: MTU,
         public_key: server.public_key,
-        preshared_key: Some(client.preshared_key.clone()),
+        preshared_key: client.preshared_key.clone(),
         endpoint: Endpoint { host: endpoint_host(server, use_ipv6)?, port: server.port },
         allowed_ips: allowed_ips(server, state.settings()?),
         keepalive: KEEPALIVE,

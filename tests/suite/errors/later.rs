@@ -10,6 +10,7 @@ use super::servers::{
 };
 use super::{ADD, CHANGE, Failing, failing};
 use crate::cases::{with_ghost, with_john};
+use crate::keyless::without_private_key;
 
 /// The calls that the present state forbids.
 pub(crate) const STATE: &[Failing] = &[
@@ -124,6 +125,12 @@ pub(crate) const STATE: &[Failing] = &[
         &["core", "export_client", "client_name=john-laptop", "use_ipv6=true"],
         no_ipv6,
         || json!({ "setting": "server.ipv6" }),
+    ),
+    failing(
+        "CONFIG_ERROR private_key",
+        &["core", "export_client", "client_name=john-laptop"],
+        without_private_key,
+        || json!({ "setting": "client.private_key", "client_name": "john-laptop" }),
     ),
     failing("CONFIG_ERROR file", &["core", "list_clients"], garbage, file),
     failing("CONFIG_ERROR file", ADD, garbage, file),

@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use phantom_store::{NewClient, Paths, State, Store, StoreError};
-use phantom_types::{PresharedKey, PrivateKey};
+use phantom_types::{ClientSecret, PresharedKey, PrivateKey};
 
 fn main() -> ExitCode {
     let mut words = std::env::args().skip(1);
@@ -46,9 +46,12 @@ fn fill(paths: Paths, count: u32) -> Result<(), Box<dyn Error>> {
         let private_key = PrivateKey::from_random(bytes()?);
         change.insert_client(NewClient {
             name: format!("filled-{number}").parse()?,
+            address6: None,
+            extra_ips: Vec::new(),
             public_key: private_key.public_key(),
-            private_key,
-            preshared_key: PresharedKey::from_bytes(bytes()?),
+            private_key: Some(private_key),
+            preshared_key: Some(PresharedKey::from_bytes(bytes()?)),
+            tunnel_secret: ClientSecret::from_bytes(bytes()?),
             created: SystemTime::now().into(),
         })?;
     }

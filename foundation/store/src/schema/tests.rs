@@ -1,12 +1,58 @@
 //! Tests of the schema's versions.
 
+use std::collections::BTreeSet;
+use std::fs;
+use std::time::Duration;
+
+use phantom_types::PrivateKey;
+
 use super::*;
-use crate::State;
-use crate::testing::{Fixture, new_client};
+use crate::testing::{Fixture, name, new_client};
+use crate::{Client, State};
 
 /// A next version, as a later program has it.
-const NEXT: &[&str] =
-    &[MIGRATIONS[0], "CREATE TABLE later (x INTEGER) STRICT; INSERT INTO later SELECT clients FROM counters"];
+const NEXT: &[&str] = &[
+    MIGRATIONS[0],
+    MIGRATIONS[1],
+    "CREATE TABLE later (x INTEGER) STRICT; INSERT INTO later SELECT clients FROM counters",
+];
+
+/// A database of version 1, as a program of then has left it: so many clients from host number 2 on, every tenth of them
+/// removed again, and no log beside it.
+fn of_version_1(clients: u32) -> Fixture {
+    let fixture = Fixture::empty();
+    let data = fixture.store.paths().data_dir();
+    fs::create_dir_all(&data).unwrap();
+    let connection = fixture.sqlite();
+    connection
+        .execute_batch(&format!(
+            "{}; PRAGMA user_version = 1; PRAGMA journal_mode = WAL; BEGIN;
+             INSERT INTO server VALUES (1, zeroblob(32), zeroblob(32), '192.0.2.1', NULL, NULL, 51820, '10.0.0.0/8',
+                 'fd00:8::/64', 'wg_main', 'auto', 'kernel', NULL, NULL, 1);
+             WITH RECURSIVE hosts (host) AS (SELECT 2 UNION ALL SELECT host + 1 FROM hosts WHERE host <= {clients})
+             INSERT INTO clients SELECT host, 'Client-' || host, unhex(printf('fd000008%024x', host)), randomblob(32),
+                 randomblob(32), randomblob(32), 1000 - host % 7, host % 2 FROM hosts;
+             DELETE FROM clients WHERE host % 10 = 0; COMMIT; PRAGMA wal_checkpoint(TRUNCATE)",
+            MIGRATIONS[0]
+        ))
+        .unwrap();
+    fixture
+}
+
+/// All rows of a query as text.
+fn rows(connection: &Connection, sql: &str) -> Vec<String> {
+    let mut statement = connection.prepare(sql).unwrap();
+    let columns = statement.column_count();
+    let text = |row: &rusqlite::Row<'_>| {
+        (0..columns)
+            .map(|column| Ok(format!("{:?}", row.get_ref(column)?)))
+            .collect::<rusqlite::Result<Vec<_>>>()
+    };
+    statement.query_map((), text).unwrap().map(|row| row.unwrap().join(" ")).collect()
+}
+
+const KEPT: &str =
+    "SELECT host, name, address6, private_key, public_key, preshared_key, created, enabled FROM clients";
 
 #[test]
 fn a_published_migration_is_never_edited() {
@@ -16,7 +62,7 @@ fn a_published_migration_is_never_edited() {
             (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
         })
     };
-    let published: [u64; 1] = [13_311_737_576_921_031_617];
+    let published: [u64; 2] = [13_311_737_576_921_031_617, 3_826_237_819_728_292_714];
     assert_eq!(MIGRATIONS.iter().map(|text| hash(text)).collect::<Vec<_>>(), published);
 }
 
@@ -33,15 +79,62 @@ fn an_older_schema_is_brought_up_to_date_and_keeps_what_it_holds() {
         upgrade(&connection, NEXT).unwrap();
         connection.execute_batch("COMMIT").unwrap();
         assert!(is_current(&connection, &file, NEXT).unwrap());
-        let rows: Vec<i64> = connection
-            .prepare("SELECT x FROM later")
-            .unwrap()
-            .query_map((), |row| row.get(0))
-            .unwrap()
-            .map(Result::unwrap)
-            .collect();
-        assert_eq!(rows, [1], "each step is done once");
+        assert_eq!(rows(&connection, "SELECT x FROM later"), ["Integer(1)"], "each step is done once");
     }
+}
+
+#[test]
+fn version_2_keeps_every_client_and_gives_each_an_id_and_a_secret() {
+    let fixture = of_version_1(2000);
+    let before = rows(&fixture.sqlite(), KEPT);
+    let free = rows(&fixture.sqlite(), "SELECT host FROM free_hosts");
+    assert_eq!((before.len(), free.len()), (1800, 200));
+    assert_eq!(fixture.read(State::client_count), 1800);
+    let connection = fixture.sqlite();
+    assert_eq!(version(&connection).unwrap(), 2);
+    assert_eq!(rows(&connection, KEPT), before);
+    assert_eq!(rows(&connection, "SELECT host FROM free_hosts"), free);
+    assert_eq!(fixture.read(State::contradictions), Vec::<String>::new());
+    let secrets: BTreeSet<String> =
+        rows(&connection, "SELECT tunnel_secret FROM clients").into_iter().collect();
+    assert_eq!(secrets.len(), 1800, "each has a secret of its own");
+    let ids: BTreeSet<String> = rows(&connection, "SELECT id FROM clients").into_iter().collect();
+    assert_eq!(ids.len(), 1800);
+    assert_eq!(rows(&connection, "SELECT DISTINCT extra_ips FROM clients"), ["Text([])"]);
+    let client = fixture.read(|state| state.client(&name("Client-2"))).unwrap();
+    let Client { private_key, preshared_key, address6, extra_ips, .. } = &client;
+    assert!(private_key.is_some() && preshared_key.is_some() && extra_ips.is_empty());
+    assert_eq!(*address6, "fd00:8::2".parse().ok());
+    // What was given back before is given again, but for the id.
+    let added = fixture.change(|tx| tx.insert_client(new_client("new", 1)).unwrap());
+    assert_eq!((added.address, added.id), ([10, 0, 0, 10].into(), 2001));
+    let twin = fixture.change(|tx| tx.insert_client(new_client("cLIENT-3", 1)));
+    assert!(twin.is_err(), "names are still compared without case");
+}
+
+#[test]
+fn a_first_change_brings_an_older_schema_up_to_date_for_those_who_read_meanwhile() {
+    let fixture = of_version_1(10);
+    let lock = fixture.store.lock(Duration::ZERO).unwrap();
+    let tx = fixture.store.begin(&lock).unwrap();
+    tx.insert_client(new_client("new", 1)).unwrap();
+    assert_eq!(fixture.other().read(State::client_count).unwrap(), 9);
+    tx.commit().unwrap();
+    assert_eq!(fixture.other().read(State::client_count).unwrap(), 10);
+}
+
+#[test]
+fn a_migration_leaves_no_key_of_a_client_behind_that_is_removed_later() {
+    let fixture = of_version_1(300);
+    let key = fixture.read(|state| state.client(&name("Client-7"))).unwrap().private_key.unwrap();
+    let contains = |key: &PrivateKey| {
+        let content = fs::read(fixture.store.paths().database()).unwrap();
+        content.windows(32).any(|window| window == key.as_bytes())
+    };
+    assert!(contains(&key), "the test looks in the wrong place");
+    fixture.change(|tx| tx.remove_client(&name("Client-7")).unwrap().unwrap());
+    fixture.change(|tx| tx.set_server(&tx.server().unwrap().unwrap()).unwrap());
+    assert!(!contains(&key));
 }
 
 #[test]
@@ -49,9 +142,10 @@ fn a_step_that_fails_leaves_the_older_schema() {
     let fixture = Fixture::new();
     let connection = fixture.sqlite();
     connection.execute_batch("BEGIN IMMEDIATE").unwrap();
-    upgrade(&connection, &[MIGRATIONS[0], "CREATE TABLE later (x INTEGER)", "nonsense"]).unwrap_err();
+    let steps = [MIGRATIONS[0], MIGRATIONS[1], "CREATE TABLE later (x INTEGER)", "nonsense"];
+    upgrade(&connection, &steps).unwrap_err();
     connection.execute_batch("ROLLBACK").unwrap();
-    assert_eq!(version(&connection).unwrap(), 1);
+    assert_eq!(version(&connection).unwrap(), 2);
     assert!(fixture.read(State::initialised));
 }
 
@@ -59,12 +153,15 @@ fn a_step_that_fails_leaves_the_older_schema() {
 fn a_newer_schema_is_left_alone() {
     let fixture = Fixture::new();
     fixture.sqlite().execute_batch("PRAGMA user_version = 7").unwrap();
-    let lock = fixture.store.lock(std::time::Duration::ZERO).unwrap();
+    let lock = fixture.store.lock(Duration::ZERO).unwrap();
     let reading = fixture.other().read(State::server).unwrap_err();
     let writing = fixture.store.begin(&lock).map(drop).unwrap_err();
     for error in [reading, writing] {
-        assert!(matches!(error, StoreError::Newer { found: 7, known: 1, .. }), "{error:?}");
+        assert!(matches!(error, StoreError::Newer { found: 7, known: 2, .. }), "{error:?}");
         assert_eq!(error.file(), fixture.store.paths().database());
     }
     assert_eq!(version(&fixture.sqlite()).unwrap(), 7);
+    // What a program that knows version 1 only says of a database of this one.
+    let old = is_current(&Fixture::new().sqlite(), &fixture.store.paths().database(), &MIGRATIONS[..1]);
+    assert!(matches!(old, Err(StoreError::Newer { found: 2, known: 1, .. })), "{old:?}");
 }

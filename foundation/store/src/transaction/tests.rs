@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
-use phantom_types::Timestamp;
+use phantom_types::{ClientSecret, Timestamp};
 use proptest::prelude::*;
 
 use super::*;
@@ -130,8 +130,12 @@ fn a_client_is_refused_for_its_name_its_key_and_for_want_of_room() {
 }
 
 #[test]
-fn a_client_has_the_ipv6_address_of_its_host_number() {
+fn an_ipv6_address_is_the_one_chosen_or_the_next_free_one_of_the_prefix() {
     let fixture = Fixture::new();
+    let at = |name: &str, address: &str| NewClient {
+        address6: Some(address.parse().unwrap()),
+        ..new_client(name, 1)
+    };
     fixture.change(|tx| {
         assert_eq!(tx.insert_client(new_client("old", 1)).unwrap().address6, None);
         let six = Server { subnet6: Some("fd00:8::/64".parse().unwrap()), ..server("10.8.0.0/24") };
@@ -139,9 +143,71 @@ fn a_client_has_the_ipv6_address_of_its_host_number() {
         let client = tx.insert_client(new_client("new", 1)).unwrap();
         assert_eq!(client.address6, Some("fd00:8::3".parse().unwrap()));
         assert_eq!(tx.client(&name("new")).unwrap(), Some(client));
+        tx.insert_client(at("chosen", "fd00:8::5")).unwrap();
+        tx.insert_client(at("elsewhere", "2001:db8::7")).unwrap();
+        let taken = tx.insert_client(at("late", "2001:db8::7")).unwrap_err();
+        let InsertError::AddressTaken { address, holder } = taken else { panic!("{taken:?}") };
+        assert_eq!((address.to_string(), holder), ("2001:db8::7".to_owned(), name("elsewhere")));
+        // Hosts 4 and 5 have addresses of their own choice, so that the prefix's fifth address is taken.
+        tx.remove_client(&name("elsewhere")).unwrap().unwrap();
+        let next = tx.insert_client(new_client("next", 1)).unwrap();
+        assert_eq!((next.address, next.address6), ([10, 8, 0, 5].into(), "fd00:8::6".parse().ok()));
+        let remap = subnet("10.8.0.0/24").remap(subnet("10.9.0.0/29"), &tx.addresses().unwrap()).unwrap();
+        tx.change_subnet(subnet("10.9.0.0/29"), &remap).unwrap();
+        assert_eq!(tx.client(&name("next")).unwrap().unwrap().address6, next.address6);
+        assert_eq!(tx.contradictions().unwrap(), Vec::<String>::new());
+    });
+    // A prefix without room gives no address, and is no reason to refuse a client.
+    let tiny = Fixture::empty();
+    tiny.change(|tx| {
+        let six = Server { subnet6: Some("fd00:8::/127".parse().unwrap()), ..server("10.8.0.0/24") };
+        tx.set_server(&six).unwrap();
+        assert_eq!(tx.insert_client(new_client("a", 1)).unwrap().address6, None);
+    });
+}
+
+#[test]
+fn an_id_is_given_once() {
+    let fixture = Fixture::new();
+    let add = |name: &str| fixture.change(|tx| tx.insert_client(new_client(name, 1)).unwrap());
+    let (a, b) = (add("a"), add("b"));
+    assert_eq!((a.id, b.id), (1, 2));
+    fixture.change(|tx| tx.remove_client(&name("b")).unwrap().unwrap());
+    let c = add("c");
+    assert_eq!((c.id, c.address), (3, b.address), "the address is given again, the id is not");
+    fixture.change(|tx| {
         let remap = subnet("10.8.0.0/24").remap(subnet("10.9.0.0/16"), &tx.addresses().unwrap()).unwrap();
         tx.change_subnet(subnet("10.9.0.0/16"), &remap).unwrap();
-        assert_eq!(tx.contradictions().unwrap(), Vec::<String>::new());
+        assert_eq!(tx.client_by_id(3).unwrap().unwrap().name, name("c"));
+        assert_eq!((tx.client_by_id(2).unwrap(), tx.client_by_id(4).unwrap()), (None, None));
+    });
+    let again = "INSERT INTO clients (host, id, name, public_key, tunnel_secret, created) \
+                 VALUES (9, 2, 'x', zeroblob(32), zeroblob(32), 1)";
+    let refused = fixture.sqlite().execute_batch(again).unwrap_err();
+    assert_eq!(refused.sqlite_error_code(), Some(rusqlite::ErrorCode::ConstraintViolation));
+}
+
+#[test]
+fn a_client_without_keys_and_with_networks_behind_it_comes_back_as_it_was_stored() {
+    let fixture = Fixture::new();
+    let networks = ["192.168.7.0/24", "fd07::/48", "10.1.2.3/32"].map(|text| text.parse().unwrap());
+    let new = NewClient {
+        private_key: None,
+        preshared_key: None,
+        extra_ips: networks.to_vec(),
+        ..new_client("router", 1)
+    };
+    let client = fixture.change(|tx| tx.insert_client(new).unwrap());
+    fixture.read(|state| {
+        assert_eq!(state.client(&name("router"))?.as_ref(), Some(&client));
+        let info = &state.latest(1)?[0];
+        assert_eq!((info.id, &info.extra_ips), (client.id, &client.extra_ips));
+        assert_eq!((&client.private_key, &client.preshared_key), (&None, &None));
+        state.each_client(|peer| {
+            assert_eq!((peer.id, peer.extra_ips.as_slice()), (client.id, &networks[..]));
+            assert_eq!(peer.preshared_key, None);
+            Ok(())
+        })
     });
 }
 
@@ -218,8 +284,10 @@ fn nothing_secret_shows_itself() {
     let fixture = Fixture::new();
     fixture.change(|tx| {
         let mut new = new_client("a", 1);
-        new.private_key = phantom_types::PrivateKey::from_bytes(*b"secret-secret-secret-secret-1234");
-        new.preshared_key = phantom_types::PresharedKey::from_bytes(*b"secret-secret-secret-secret-1234");
+        let secret = *b"secret-secret-secret-secret-1234";
+        new.private_key = Some(PrivateKey::from_bytes(secret));
+        new.preshared_key = Some(PresharedKey::from_bytes(secret));
+        new.tunnel_secret = ClientSecret::from_bytes(secret);
         let client = tx.insert_client(new.clone()).unwrap();
         let shown = format!("{new:?} {client:?} {tx:?} {:?} {:?}", fixture.store, tx.server());
         assert!(shown.contains("(hidden)"));
@@ -233,7 +301,7 @@ fn a_removed_client_leaves_no_key_in_the_database() {
     let fixture = Fixture::new();
     let key = *b"secret-secret-secret-secret-1234";
     fixture.change(|tx| {
-        let new = NewClient { private_key: phantom_types::PrivateKey::from_bytes(key), ..new_client("a", 1) };
+        let new = NewClient { private_key: Some(PrivateKey::from_bytes(key)), ..new_client("a", 1) };
         tx.insert_client(new).unwrap();
         tx.insert_client(new_client("b", 1)).unwrap();
     });
@@ -256,11 +324,16 @@ fn the_schema_refuses_what_must_not_be() {
     let sqlite = fixture.sqlite();
     let client = |host: &str, name: &str, key: &str| {
         format!(
-            "INSERT INTO clients (host, name, private_key, public_key, preshared_key, created) \
-             VALUES ({host}, {name}, zeroblob(32), {key}, zeroblob(32), 1)"
+            "INSERT INTO clients (id, host, name, private_key, public_key, preshared_key, tunnel_secret, created) \
+             SELECT last_id + 1, {host}, {name}, zeroblob(32), {key}, zeroblob(32), zeroblob(32), 1 FROM counters"
         )
     };
     sqlite.execute_batch(&client("9", "'good'", "randomblob(32)")).unwrap();
+    let with = |column: &str, value: &str| format!("UPDATE clients SET {column} = {value} WHERE host = 9");
+    for good in [with("private_key", "NULL"), with("preshared_key", "NULL"), with("address6", "zeroblob(16)")]
+    {
+        sqlite.execute_batch(&good).unwrap();
+    }
     for bad in [
         client("2", "'b'", "randomblob(32)"),
         client("1", "'b'", "randomblob(32)"),
@@ -271,8 +344,17 @@ fn the_schema_refuses_what_must_not_be() {
         client("3", "NULL", "randomblob(32)"),
         client("3", "'b'", "randomblob(31)"),
         client("3", "'b'", "(SELECT public_key FROM clients)"),
+        with("id", "(SELECT id FROM clients WHERE host = 2)"),
+        with("id", "NULL"),
+        with("private_key", "zeroblob(31)"),
+        with("preshared_key", "zeroblob(33)"),
+        with("tunnel_secret", "NULL"),
+        with("tunnel_secret", "zeroblob(16)"),
+        with("extra_ips", "NULL"),
+        with("address6", "zeroblob(4)"),
+        "UPDATE clients SET address6 = zeroblob(16)".to_owned(),
         "UPDATE settings SET block_ipv6_leak = 'yes'".to_owned(),
-        "INSERT INTO counters VALUES (2, 0, 0, 1)".to_owned(),
+        "INSERT INTO counters VALUES (2, 0, 0, 1, 0)".to_owned(),
         "INSERT INTO settings (id) VALUES (2)".to_owned(),
         "UPDATE settings SET language = 'de'".to_owned(),
         "UPDATE server SET port = 0".to_owned(),

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use phantom_store::{InsertError, Marker, NewClient, Server, State, Store, StoreError, Transaction};
-use phantom_types::{Backend, BackendChoice, PresharedKey, PrivateKey, PublicKey, Timestamp};
+use phantom_types::{Backend, BackendChoice, ClientSecret, PresharedKey, PrivateKey, PublicKey, Timestamp};
 
 use crate::{LONG, assert_sound, store_in};
 
@@ -20,6 +20,7 @@ pub(crate) fn play() {
         "insert" => insert(&store, &argument),
         "found" => found(&store, &argument),
         "read" => read(&store, argument.parse().unwrap()),
+        "count" => drop(store.read(State::client_count).unwrap()),
         "hold" => {
             let _lock = store.lock(LONG).unwrap();
             say("locked");
@@ -234,9 +235,12 @@ fn client(name: &str) -> NewClient {
     bytes[..name.len()].copy_from_slice(name.as_bytes());
     NewClient {
         name: name.parse().unwrap(),
-        private_key: PrivateKey::from_bytes(bytes),
+        address6: None,
+        extra_ips: Vec::new(),
+        private_key: Some(PrivateKey::from_bytes(bytes)),
         public_key: PublicKey::from_bytes(bytes),
-        preshared_key: PresharedKey::from_bytes(bytes),
+        preshared_key: Some(PresharedKey::from_bytes(bytes)),
+        tunnel_secret: ClientSecret::from_bytes(bytes),
         created: Timestamp::from_micros(0),
     }
 }
