@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use phantom_engine::{Engine, Parts, SystemModule};
 use phantom_host::Host;
-use phantom_module::{Answer, Call, ErrorCode, Failure, Lang, Module, Params, codes};
+use phantom_module::{Answer, Call, Effect, ErrorCode, Failure, Lang, Module, Params, codes};
 use phantom_store::Store;
 use serde_json::{Value, json};
 
@@ -129,8 +129,14 @@ impl Phantom {
     ) -> Result<Answer, Failure> {
         let module = self.known(module)?;
         self.check_action(module, action)?;
+        let reads = module.specs().iter().any(|spec| spec.name == action && spec.effect == Effect::Read);
+        let reading = reads.then(|| self.engine.host().patience.reading());
         let run = AssertUnwindSafe(|| module.execute(action, params, call));
-        catch_unwind(run).unwrap_or_else(|_| Err(Failure::new(DispatchError::Internal)))
+        let answer = catch_unwind(run).unwrap_or_else(|_| Err(Failure::new(DispatchError::Internal)));
+        match reading {
+            Some(reading) => answer.map(|answer| answer.without(reading.silent())),
+            None => answer,
+        }
     }
 
     /// That module and action exist.

@@ -18,6 +18,7 @@ mod factory_reset;
 mod faults;
 mod faulty;
 mod ghost;
+mod hung;
 mod look;
 mod multihop;
 mod ping;

@@ -125,6 +125,7 @@ impl<'a> Change<'a> {
     /// what is touched.
     fn touch(&mut self, scope: Scope) -> Result<usize, EngineError> {
         if self.touched.is_empty() {
+            self.engine.check_devices(self.origin.action, &self.state)?;
             let marker = Marker {
                 module: self.origin.module.to_owned(),
                 action: self.origin.action.to_owned(),
@@ -218,6 +219,17 @@ impl Engine {
             self.log(&line);
         }
         opened
+    }
+
+    /// That no device of ours hangs: nothing has been touched yet, so that nothing has to be rolled back.
+    fn check_devices(&self, operation: &'static str, state: &State<'_>) -> Result<(), EngineError> {
+        let Some(server) = state.server()? else { return Ok(()) };
+        let exit = if state.multihop_active()? { state.exit_interface()? } else { None };
+        for interface in std::iter::once(&server.interface).chain(&exit) {
+            let answered = self.host.wireguard.answers(interface, server.backend);
+            answered.map_err(|error| host_error(operation, error))?;
+        }
+        Ok(())
     }
 
     /// Takes the lock. While it is held, a request to end (Ctrl-C, SIGTERM) waits until the change is made or rolled back.

@@ -1,6 +1,7 @@
 //! What can go wrong on a host.
 
 use std::io;
+use std::time::Duration;
 
 /// A host that did not do what was asked. No variant holds a secret: programs get those by standard input.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +24,14 @@ pub enum HostError {
         argv: Vec<String>,
         /// How long it had.
         seconds: u64,
+    },
+    /// A process that serves a device says nothing: it hangs, or it is stopped.
+    #[error("{object} has not answered for {:.1} s", .limit.as_secs_f64())]
+    Silent {
+        /// What it is, with its process.
+        object: String,
+        /// How long it had.
+        limit: Duration,
     },
     /// Somebody asked this program to end while it waited for another one, which was killed.
     #[error("{} was given up: this program was asked to end", .argv.join(" "))]

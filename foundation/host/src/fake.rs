@@ -53,7 +53,7 @@ use self::misc::{Settings, Sockets};
 use self::network::Net;
 use self::services::Manager;
 use self::wireguard::Devices;
-use crate::{Host, HostError, Interrupt, Programs};
+use crate::{Host, HostError, Interrupt, Patience, Programs};
 
 /// A handle on a host in memory: looks at it, disturbs it, makes it fail. Clones are handles on the same host.
 ///
@@ -67,6 +67,7 @@ struct Shared {
     state: Mutex<State>,
     hook: Mutex<Option<WriteHook>>,
     programs: Programs,
+    patience: Patience,
     interrupt: Interrupt,
 }
 
@@ -149,6 +150,7 @@ impl FakeHost {
             state: Mutex::new(state),
             hook: Mutex::new(None),
             programs,
+            patience: Patience::default(),
             interrupt: Interrupt::default(),
         };
         Self { shared: Arc::new(shared) }
@@ -169,6 +171,7 @@ impl FakeHost {
             files: one.clone(),
             clock: one.clone(),
             random: one,
+            patience: self.shared.patience.clone(),
             interrupt: self.shared.interrupt.clone(),
             programs: self.shared.programs.clone(),
             privileged: true,

@@ -15,6 +15,7 @@ mod interrupt;
 pub mod linux;
 mod marks;
 mod networks;
+mod patience;
 pub mod reconcile;
 
 use std::path::PathBuf;
@@ -32,6 +33,7 @@ pub use facility::{
 pub use interrupt::{Held, Interrupt};
 pub use marks::Marks;
 pub use networks::{HostNetwork, host_networks};
+pub use patience::{Patience, Reading};
 pub use reconcile::Wanted;
 
 /// The result of asking the host for something.
@@ -85,6 +87,8 @@ pub struct Host {
     pub clock: Arc<dyn Clock>,
     /// Randomness fit for keys.
     pub random: Arc<dyn Random>,
+    /// How long its parts may be silent.
+    pub patience: Patience,
     /// Whether somebody wants this program to end.
     pub interrupt: Interrupt,
     /// The programs of this installation.

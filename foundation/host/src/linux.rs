@@ -33,7 +33,7 @@ pub use signals::{ENDING, end_as_requested, handle_signals};
 pub use tunnel::LinuxTunnel;
 pub use wireguard::LinuxWireGuard;
 
-use crate::{Host, Interrupt, Marks, Programs, Resolver};
+use crate::{Host, Interrupt, Marks, Patience, Programs, Resolver};
 
 /// What the Linux host has to know of an installation.
 #[derive(Clone, Debug)]
@@ -63,9 +63,9 @@ impl Host {
 
     fn linux_with(options: LinuxOptions, firewall: Arc<LinuxFirewall>, resolver: Arc<dyn Resolver>) -> Self {
         let LinuxOptions { run_dir, logs_dir, marks, programs } = options;
-        let interrupt = Interrupt::default();
+        let (interrupt, patience) = (Interrupt::default(), Patience::default());
         Self {
-            wireguard: Arc::new(LinuxWireGuard::new()),
+            wireguard: Arc::new(LinuxWireGuard::with_patience(patience.clone())),
             network: Arc::new(LinuxNetwork::new()),
             firewall,
             sysctl: Arc::new(LinuxSysctl),
@@ -76,6 +76,7 @@ impl Host {
             files: Arc::new(LinuxFiles),
             clock: Arc::new(LinuxClock),
             random: Arc::new(LinuxRandom),
+            patience,
             interrupt,
             programs,
             privileged: nix::unistd::geteuid().is_root(),

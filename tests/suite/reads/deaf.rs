@@ -34,6 +34,9 @@ impl WireGuard for Deaf {
     fn peers(&self, _: &InterfaceName, _: Backend, _: &[PublicKey]) -> Result<Option<Vec<Peer>>> {
         deaf()
     }
+    fn answers(&self, _: &InterfaceName, _: Backend) -> Result<()> {
+        deaf()
+    }
     fn configure(&self, _: &InterfaceName, _: Backend, _: &DeviceUpdate) -> Result<()> {
         deaf()
     }

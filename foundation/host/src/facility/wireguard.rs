@@ -89,6 +89,9 @@ pub trait WireGuard: Send + Sync {
     /// Only these peers of the device, those that are there. The embedded backend answers without walking all
     /// peers; the kernel's interface has no such question, so that there it costs as much as [`Self::device`].
     fn peers(&self, name: &InterfaceName, backend: Backend, keys: &[PublicKey]) -> Result<Option<Vec<Peer>>>;
+    /// That the device answers, or that there is none: an error where its process hangs. Asked before a change, so that nothing
+    /// has to be rolled back. The kernel always answers.
+    fn answers(&self, name: &InterfaceName, backend: Backend) -> Result<()>;
     /// Applies a change. [`Absent`](crate::HostError::Absent) when there is no such device. After a move to another
     /// port, peers that have a session hear from there at once, so that they send there from then on.
     fn configure(&self, name: &InterfaceName, backend: Backend, update: &DeviceUpdate) -> Result<()>;

@@ -142,6 +142,9 @@ impl WireGuard for FaultyHost {
     fn peers(&self, name: &InterfaceName, backend: Backend, keys: &[PublicKey]) -> Result<Option<Vec<Peer>>> {
         self.inner.wireguard.peers(name, backend, keys)
     }
+    fn answers(&self, name: &InterfaceName, backend: Backend) -> Result<()> {
+        self.inner.wireguard.answers(name, backend)
+    }
     fn configure(&self, name: &InterfaceName, backend: Backend, update: &DeviceUpdate) -> Result<()> {
         self.write("wireguard.configure", |host| host.wireguard.configure(name, backend, update))
     }

@@ -308,6 +308,10 @@ impl WireGuard for FakeHost {
         Ok(Some(keys.into_iter().filter_map(|key| device.peers.get(key)).map(PeerState::to_peer).collect()))
     }
 
+    fn answers(&self, _: &InterfaceName, _: Backend) -> Result<()> {
+        Ok(())
+    }
+
     fn configure(&self, name: &InterfaceName, backend: Backend, update: &DeviceUpdate) -> Result<()> {
         let text = format!("wireguard.configure {name}{}", update_text(update));
         match self.write(&text) {

@@ -14,7 +14,7 @@ use rtnetlink::LinkWireguard;
 
 use super::netlink::{Changing, EOPNOTSUPP, Fault, RouteSocket};
 use super::uapi::Uapi;
-use crate::{Device, DeviceUpdate, HostError, Peer, Result, WireGuard};
+use crate::{Device, DeviceUpdate, HostError, Patience, Peer, Result, WireGuard};
 
 pub use decode::parse_wireguard_dump;
 
@@ -30,6 +30,11 @@ impl LinuxWireGuard {
     /// The WireGuard of this host. Opens nothing.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The same; a device that says nothing is given up as `patience` says.
+    pub fn with_patience(patience: Patience) -> Self {
+        Self { netlink: RouteSocket::default(), uapi: Uapi::new(patience) }
     }
 }
 
@@ -63,6 +68,13 @@ impl WireGuard for LinuxWireGuard {
         match backend {
             Backend::Kernel => Ok(kernel::read(name, Some(&keys))?.map(|device| device.peers)),
             Backend::Embedded => self.uapi.peers(name, &keys),
+        }
+    }
+
+    fn answers(&self, name: &InterfaceName, backend: Backend) -> Result<()> {
+        match backend {
+            Backend::Kernel => Ok(()),
+            Backend::Embedded => self.uapi.answers(name),
         }
     }
 

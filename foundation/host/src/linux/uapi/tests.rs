@@ -192,7 +192,7 @@ fn device(dir: &tempfile::TempDir, replies: Vec<Option<&'static str>>) -> JoinHa
 }
 
 fn client(dir: &tempfile::TempDir) -> (Uapi, InterfaceName) {
-    (Uapi { dir: dir.path().to_owned() }, "wg_main".parse().unwrap())
+    (Uapi { dir: dir.path().to_owned(), patience: Patience::default() }, "wg_main".parse().unwrap())
 }
 
 #[test]
@@ -229,7 +229,10 @@ fn a_device_without_our_addition_is_asked_for_all() {
 fn a_refusal_is_told_and_not_asked_twice() {
     let dir = tempfile::tempdir().unwrap();
     let (uapi, name) = client(&dir);
-    let server = device(&dir, vec![Some("errno=1\n\n"), Some("errno=126\n\n"), None]);
+    // Before each change it is asked whether it answers at all; what it says to that does not matter.
+    let answers =
+        [Some("errno=1\n\n"), Some("errno=-22\n\n"), Some("errno=126\n\n"), Some("errno=0\n\n"), None];
+    let server = device(&dir, answers.to_vec());
     let errno = |error: HostError| match error {
         HostError::Kernel { what, source } => (what, source.raw_os_error()),
         other => panic!("{other:?}"),
@@ -246,6 +249,32 @@ fn a_refusal_is_told_and_not_asked_twice() {
         "it hung up without an answer"
     );
     server.join().unwrap();
+}
+
+#[test]
+fn a_device_that_hangs_is_named_and_told_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (uapi, name) = client(&dir);
+    let listener = UnixListener::bind(dir.path().join("wg_main.sock")).unwrap();
+    let hung = format!("embedded WireGuard device wg_main (process {})", std::process::id());
+    let silent = |error: HostError| match error {
+        HostError::Silent { object, .. } => object,
+        other => panic!("{other:?}"),
+    };
+    let reading = uapi.patience.reading();
+    assert_eq!(silent(uapi.device(&name).unwrap_err()), hung);
+    assert_eq!(reading.silent(), [hung.clone()]);
+    let update = DeviceUpdate { listen_port: Some(1), ..DeviceUpdate::default() };
+    assert_eq!(silent(uapi.answers(&name).unwrap_err()), hung);
+    assert_eq!(silent(uapi.configure(&name, &update).unwrap_err()), hung);
+    // What it finds in its socket once it goes on: a question, and no change.
+    listener.set_nonblocking(true).unwrap();
+    let mut asked = String::new();
+    while let Ok((mut stream, _)) = listener.accept() {
+        stream.set_nonblocking(false).unwrap();
+        stream.read_to_string(&mut asked).unwrap();
+    }
+    assert_eq!(asked, "get=1\n\n", "it is not asked again while it is known to be silent");
 }
 
 #[test]

@@ -1,0 +1,68 @@
+//! A device whose process hangs: it takes questions and answers none.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::world::{World, answer_of, api, backend, in_world, note};
+
+/// More than a read and a change may take, and less than what a hung device held them up for without being given up.
+const READ: Duration = Duration::from_secs(10);
+const CHANGE: Duration = Duration::from_secs(20);
+
+/// Stops the process of the device; gives its number.
+fn stop(world: &World) -> String {
+    let pid = world.sh("pgrep -f 'phantom-wg-device.* wg_main' | head -n 1").trim().to_owned();
+    assert!(!pid.is_empty(), "there is no such process");
+    world.sh(&format!("kill -STOP {pid}"));
+    pid
+}
+
+#[test]
+fn a_hung_device_holds_nobody_up() {
+    let test = "hung::a_hung_device_holds_nobody_up";
+    in_world(test, |world| {
+        if backend() == "kernel" {
+            note(test, "the kernel's WireGuard has no process");
+            return;
+        }
+        world.setup();
+        world.add("one");
+        let pid = stop(world);
+        let silent = json!([format!("embedded WireGuard device wg_main (process {pid})")]);
+
+        let start = Instant::now();
+        let status = world.ok(&["core", "server_status"]);
+        assert!(start.elapsed() < READ, "a status took {:?}", start.elapsed());
+        assert_eq!(
+            (&status["unknown"], &status["interface"]["active"]),
+            (&silent, &json!(false)),
+            "{status:#}"
+        );
+        assert_eq!(status["clients"]["active_connections"], 0);
+        assert_eq!(status.as_object().unwrap().keys().last().unwrap(), "unknown", "it is the last field");
+        let list = world.ok(&["core", "list_clients"]);
+        assert_eq!((&list["unknown"], &list["total"]), (&silent, &json!(1)), "{list:#}");
+
+        let start = Instant::now();
+        let words = ["core", "add_client", "client_name=two"];
+        let output = api().args(words).output().unwrap();
+        assert!(start.elapsed() < CHANGE, "a change took {:?}", start.elapsed());
+        let answer = answer_of(&words, &output);
+        assert_eq!(answer["code"], "SERVICE_OPERATION_FAILED", "{answer:#}");
+        assert_eq!(answer["data"]["rolled_back"], true, "{answer:#}");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(errors.contains(&format!("(process {pid}) has not answered")), "{errors}");
+
+        // It goes on, and nothing that was rolled back comes after all.
+        world.sh(&format!("kill -CONT {pid}"));
+        world.in_sync();
+        let status = world.ok(&["core", "server_status"]);
+        assert_eq!(
+            (&status["unknown"], &status["interface"]["active"]),
+            (&Value::Null, &json!(true)),
+            "{status:#}"
+        );
+        assert_eq!(world.ok(&["core", "list_clients"])["total"], 1);
+    });
+}
