@@ -12,6 +12,7 @@ mod facility;
 #[cfg(feature = "fake")]
 pub mod fake;
 mod interrupt;
+pub mod filter;
 pub mod linux;
 mod marks;
 mod networks;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnetwork::IpNetwork;
+use phantom_host::filter::Filters;
 use phantom_host::{
     Answer, Certificate, CertificateFault, CertificateRequest, Command, Device, DeviceUpdate, EchoFrom,
     FileInfo, Files, Firewall, FirewallKind, FirewallQuery, FirewallReport, HostError, InForce, Link,
@@ -116,6 +117,9 @@ impl Firewall for Deaf {
         deaf()
     }
     fn report(&self, _: &Marks, _: &FirewallQuery) -> Result<FirewallReport> {
+        deaf()
+    }
+    fn filters(&self) -> Result<Filters> {
         deaf()
     }
     fn forget_connections(&self, _: &[IpNetwork]) -> Result<()> {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use ipnetwork::IpNetwork;
 use phantom_types::{InterfaceName, Subnet};
 
+use crate::filter::Filters;
 use crate::{Marks, Result};
 
 /// Where a rule is asked.
@@ -252,6 +253,9 @@ pub trait Firewall: Send + Sync {
     fn remove_ufw(&self, marks: &Marks, rule: &UfwRule) -> Result<()>;
     /// The firewall as it concerns the VPN. Parts that cannot be read are left empty.
     fn report(&self, marks: &Marks, query: &FirewallQuery) -> Result<FirewallReport>;
+    /// Everything that filters packets, whoever made it, as a value: [`Filters::verdict`] says what becomes of a
+    /// packet. Tables that cannot be read (their program is not installed) are named in it.
+    fn filters(&self) -> Result<Filters>;
     /// Forgets the tracked connections of an address, so that they are routed and filtered anew.
     fn forget_connections(&self, of: &[IpNetwork]) -> Result<()>;
 }

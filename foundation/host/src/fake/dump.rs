@@ -115,6 +115,7 @@ impl State {
             lines.extend(ruleset(rules).into_iter().map(|rule| format!("{mark}: {rule}")));
         }
         lines.extend(filter.foreign.iter().map(|rule| format!("foreign: {rule}")));
+        lines.extend(filter.others.tables().map(|table| format!("foreign table: {table}")));
         if let Some(ufw) = &filter.ufw {
             lines.push(format!("ufw {}", if ufw.active { "active" } else { "inactive" }));
             lines.extend(sorted(

@@ -12,6 +12,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use phantom_types::{Backend, InterfaceName, PublicKey};
 
+use crate::filter::Filters;
 use crate::{
     Command, Device, DeviceUpdate, EchoFrom, FileInfo, Files, Firewall, FirewallKind, FirewallQuery,
     FirewallReport, Host, HostError, InForce, Link, LinkChange, Logs, Manager, Marks, Network, Passing, Peer,
@@ -225,6 +226,9 @@ impl Firewall for FaultyHost {
     }
     fn report(&self, marks: &Marks, query: &FirewallQuery) -> Result<FirewallReport> {
         self.inner.firewall.report(marks, query)
+    }
+    fn filters(&self) -> Result<Filters> {
+        self.inner.firewall.filters()
     }
     fn forget_connections(&self, of: &[IpNetwork]) -> Result<()> {
         self.write("firewall.forget_connections", |host| host.firewall.forget_connections(of))

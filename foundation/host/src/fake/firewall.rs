@@ -7,6 +7,7 @@ use ipnetwork::{IpNetwork, Ipv4Network};
 use phantom_types::Subnet;
 
 use super::{FakeHost, network_words};
+use crate::filter::Filters;
 use crate::{
     Firewall, FirewallKind, FirewallQuery, FirewallReport, Hook, HostError, InForce, Marks, Match, Protocol,
     Result, Ruleset, RulesetRule, UfwReport, UfwRule, UfwRules, Verdict,
@@ -19,6 +20,8 @@ pub(super) struct Filter {
     /// Our rules by the text of their marks.
     pub(super) ours: BTreeMap<String, Ruleset>,
     pub(super) foreign: Vec<String>,
+    /// Tables of others, as far as packets are asked about.
+    pub(super) others: Filters,
     /// `None` while ufw is not installed.
     pub(super) ufw: Option<Ufw>,
     pub(super) forgotten: Vec<IpNetwork>,
@@ -38,6 +41,7 @@ impl Default for Filter {
             kind: FirewallKind::Nftables,
             ours: BTreeMap::new(),
             foreign: Vec::new(),
+            others: Filters::new(),
             ufw: None,
             forgotten: Vec::new(),
         }
@@ -101,6 +105,16 @@ impl Firewall for FakeHost {
 
     fn report(&self, marks: &Marks, query: &FirewallQuery) -> Result<FirewallReport> {
         Ok(self.state().filter.report(marks, query))
+    }
+
+    /// Our own rules, and the tables that [`FakeHost::set_filters`] was given.
+    fn filters(&self) -> Result<Filters> {
+        let filter = &self.state().filter;
+        let mut all = filter.others.clone();
+        for (mark, rules) in &filter.ours {
+            all.extend(Filters::of_ruleset(&mark.replace('-', "_"), rules));
+        }
+        Ok(all)
     }
 
     fn forget_connections(&self, of: &[IpNetwork]) -> Result<()> {
@@ -204,6 +218,11 @@ impl FakeHost {
     /// where it names what they are about: with `-t nat` in it as a rule of the NAT table, else of the filter table.
     pub fn add_foreign_rule(&self, line: &str) {
         self.state().filter.foreign.push(line.to_owned());
+    }
+    /// Puts tables of somebody else into force, in the place of those that this has put there before. They decide
+    /// about the packets that [`Firewall::filters`] is asked about, and nothing else: reports do not show them.
+    pub fn set_filters(&self, others: Filters) {
+        self.state().filter.others = others;
     }
     /// Our rules, `None` when nothing is loaded under these marks.
     pub fn firewall_rules(&self, marks: &Marks) -> Option<Ruleset> {

@@ -4,6 +4,7 @@
 //! one of the two only; but packets pass both, and all tables in them, so that [`state`] looks at every place where
 //! something of ours is, or where somebody drops what we accept.
 
+mod filters;
 mod foreign;
 mod nft;
 mod report;
@@ -22,6 +23,7 @@ use ipnetwork::IpNetwork;
 use self::state::{Backend, State};
 use self::xtables::Start;
 use super::command::{Program, find};
+use crate::filter::Filters;
 use crate::{
     Firewall, FirewallKind, FirewallQuery, FirewallReport, HostError, InForce, Marks, Result, Ruleset,
     UfwRule, UfwRules,
@@ -130,6 +132,10 @@ impl Firewall for LinuxFirewall {
 
     fn report(&self, marks: &Marks, query: &FirewallQuery) -> Result<FirewallReport> {
         Ok(report::report(self.start, marks, query))
+    }
+
+    fn filters(&self) -> Result<Filters> {
+        filters::filters()
     }
 
     /// By the `conntrack` program; without it [`HostError::Unsupported`].

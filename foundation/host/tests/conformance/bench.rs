@@ -14,6 +14,7 @@ use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use phantom_host::fake::{FakeHost, StartFault};
+use phantom_host::filter::{FilterProgram, Filters};
 use phantom_host::linux::{LinuxFirewall, LinuxOptions};
 use phantom_host::{
     FirewallKind, Host, HostError, LinkChange, LinkKind, Manager, Marks, Port, Programs, Protocol, Result,
@@ -92,6 +93,8 @@ impl Lab for FakeLab {
     }
     fn add_foreign_filter(&self) {
         self.0.add_foreign_rule("add rule inet foreign forward tcp dport 25 drop");
+        let rules = "*filter\n:FORWARD ACCEPT [0:0]\n-A FORWARD -p tcp -m tcp --dport 25 -j DROP\nCOMMIT\n";
+        self.0.set_filters(Filters::read_iptables(rules, FilterProgram::IptablesLegacy, false));
     }
     fn foreign_filter(&self) -> String {
         self.0.dump().lines().filter(|line| line.starts_with("foreign:")).collect()

@@ -1,5 +1,6 @@
 //! The packet filter and ufw.
 
+use phantom_host::filter::{FilterVerdict, Packet};
 use phantom_host::{
     FirewallKind, FirewallQuery, Hook, Host, InForce, Marks, Match, Protocol, Ruleset, UfwRule, Verdict,
 };
@@ -65,6 +66,8 @@ fn check(bench: &Bench, host: &Host) {
     less.add(Hook::Forward, 20, vec![from_wg()], Verdict::Reject);
     assert_eq!(firewall.in_force(&marks, &less).unwrap(), InForce::Different);
 
+    filters(host, &marks);
+
     // Another installation has its own, and neither sees the other's.
     assert_eq!(firewall.in_force(&other, &rules).unwrap(), InForce::Absent);
     firewall.replace(&other, &less).unwrap();
@@ -88,6 +91,39 @@ fn check(bench: &Bench, host: &Host) {
     firewall.remove(&other).unwrap();
     assert_eq!(firewall.in_force(&other, &less).unwrap(), InForce::Absent);
     assert_eq!(bench.lab.foreign_filter(), foreign, "what is somebody else's stays");
+}
+
+/// What is said of packets counts our own rules and those of others.
+fn filters(host: &Host, marks: &Marks) {
+    let mut rules = server();
+    let port = Match::Port { protocol: Protocol::Tcp, port: 443 };
+    rules.add(Hook::Input, 5, vec![Match::In { interface: "lo".into(), not: true }, port], Verdict::Drop);
+    host.firewall.replace(marks, &rules).unwrap();
+    let filters = host.firewall.filters().unwrap();
+    let (stranger, client) = ("198.51.100.7".parse().unwrap(), "10.8.0.2".parse().unwrap());
+    let to_host = |protocol, port| {
+        filters.verdict(&Packet::to_host("eth0", stranger, "192.0.2.1".parse().unwrap(), protocol, port))
+    };
+    let through = |port| filters.verdict(&Packet::through(("wg_main", "eth0"), client, stranger, 6, port));
+    assert_eq!(to_host(17, 51820), FilterVerdict::Accepted);
+    let closed = to_host(6, 443);
+    let closing = closed.closing().unwrap();
+    assert!(matches!(closed, FilterVerdict::Dropped(_)) && closing.is_ours(marks), "{closed:?}");
+    assert!(!closing.is_ours(&Marks::new(Some("third"))), "{closed:?}");
+    assert_eq!(through(80), FilterVerdict::Accepted);
+    let closed = through(25);
+    assert!(closed.closing().is_some_and(|closing| !closing.is_ours(marks)), "{closed:?}");
+    host.firewall.replace(marks, &server()).unwrap();
+    assert_eq!(
+        host.firewall.filters().unwrap().verdict(&Packet::to_host(
+            "eth0",
+            stranger,
+            "192.0.2.1".parse().unwrap(),
+            6,
+            443
+        )),
+        FilterVerdict::Accepted
+    );
 }
 
 fn report(host: &Host, marks: &Marks) {

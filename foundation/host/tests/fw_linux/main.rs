@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the test outside shows what happened inside")]
 
+mod filters;
 mod foreign;
 mod iptables;
 mod lab;

@@ -1,0 +1,101 @@
+//! Our own rules in the form of everybody's, for the host in memory.
+
+use ipnetwork::IpNetwork;
+
+use super::facts::address_number;
+use super::names::{ESTABLISHED, NFPROTO_IPV4, NFPROTO_IPV6, RELATED, SYN, TCP, UDP};
+use super::tree::{
+    Action, Among, Base, BitOp, Condition, Element, Expr, Field, Lookup, Pattern, Ports, Rule, Step, Table,
+    Version,
+};
+use super::{BaseChain, FilterFamily, FilterHook, FilterProgram, Filters, TableId};
+use crate::{Hook, Match, Protocol, Ruleset, Verdict};
+
+impl Filters {
+    /// The table of nftables in which these rules would be.
+    pub(crate) fn of_ruleset(name: &str, rules: &Ruleset) -> Self {
+        let id =
+            TableId { program: FilterProgram::Nftables, family: FilterFamily::Inet, name: name.to_owned() };
+        let mut table = Table::new(id.clone());
+        for rule in rules.rules() {
+            let (chain, hook, priority) = base(rule.hook);
+            let handle = u64::try_from(table.size()).ok();
+            let chain = table.chain(chain);
+            chain.base.get_or_insert_with(|| Base {
+                chain: BaseChain {
+                    table: id.clone(),
+                    name: chain.name.clone(),
+                    hook,
+                    priority,
+                    policy_drop: false,
+                },
+                nat: rule.hook == Hook::SourceNat,
+                devices: None,
+            });
+            let mut steps: Vec<Step> = rule.matches.iter().flat_map(conditions).map(Step::Require).collect();
+            steps.extend(action(rule.verdict).map(Step::Do));
+            chain.rules.push(Rule { handle, text: format!("{:?} {:?}", rule.matches, rule.verdict), steps });
+        }
+        let mut filters = Self::new();
+        filters.put(table);
+        filters
+    }
+}
+
+fn base(hook: Hook) -> (&'static str, FilterHook, i64) {
+    match hook {
+        Hook::Prerouting => ("prerouting", FilterHook::Prerouting, -150),
+        Hook::Input => ("input", FilterHook::Input, 0),
+        Hook::Forward => ("forward", FilterHook::Forward, 0),
+        Hook::Output => ("output", FilterHook::Output, 0),
+        Hook::Mangle => ("mangle", FilterHook::Forward, -150),
+        Hook::SourceNat => ("srcnat", FilterHook::Postrouting, 100),
+    }
+}
+
+fn action(verdict: Verdict) -> Option<Action> {
+    match verdict {
+        Verdict::Accept => Some(Action::Accept),
+        Verdict::Drop => Some(Action::Drop),
+        Verdict::Reject => Some(Action::Reject),
+        Verdict::Masquerade => Some(Action::Translate),
+        Verdict::ClampMss | Verdict::SetMss(_) => None,
+    }
+}
+
+fn conditions(of: &Match) -> Vec<Condition> {
+    let number = |number| vec![Pattern::Range(number, number)];
+    let interface = |field, name: &String, not: &bool| {
+        vec![Condition::of(field, vec![Pattern::Name(name.clone())], *not)]
+    };
+    match of {
+        Match::In { interface: name, not } => interface(Field::InInterface, name, not),
+        Match::Out { interface: name, not } => interface(Field::OutInterface, name, not),
+        Match::From { network, not } => vec![within(Field::Source, *network, *not)],
+        Match::To { network, not } => vec![within(Field::Destination, *network, *not)],
+        Match::BegunFrom { network } => vec![within(Field::OriginalSource, *network, false)],
+        Match::Port { protocol, port } => {
+            let protocol = match protocol {
+                Protocol::Tcp => TCP,
+                Protocol::Udp => UDP,
+            };
+            vec![Condition::of(Field::DestinationPort(Ports::Of(protocol)), number((*port).into()), false)]
+        }
+        Match::Established => vec![Condition::any_bit(Field::State, ESTABLISHED | RELATED, false)],
+        Match::TcpSyn => {
+            // RST is 4.
+            let flags = (Expr::Field(Field::TcpFlags), Expr::Number(SYN | 4));
+            let key = vec![Expr::Bits(BitOp::And, Box::new(flags))];
+            let among = Among::Elements(vec![Element::plain(number(SYN))]);
+            vec![Condition { lookup: Lookup { key, among }, not: false }]
+        }
+        Match::Ipv4 => vec![Condition::of(Field::Family, number(NFPROTO_IPV4), false)],
+        Match::Ipv6 => vec![Condition::of(Field::Family, number(NFPROTO_IPV6), false)],
+    }
+}
+
+fn within(field: fn(Version) -> Field, network: IpNetwork, not: bool) -> Condition {
+    let version = if network.is_ipv4() { Version::V4 } else { Version::V6 };
+    let (first, last) = (address_number(network.network()), address_number(network.broadcast()));
+    Condition::of(field(version), vec![Pattern::Range(first, last)], not)
+}

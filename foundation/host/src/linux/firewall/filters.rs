@@ -1,0 +1,76 @@
+//! Reads everything that filters packets on this host, whoever made it.
+
+use std::fs;
+use std::path::PathBuf;
+
+use super::nft::{self, TableFamily};
+use super::rules::Family;
+use super::xtables::{At, Variant};
+use crate::filter::{FilterProgram, Filters};
+use crate::linux::command::{Program, find};
+use crate::{HostError, Result};
+
+/// The tables that `iptables-nft-save` knows.
+const NAMES: [&str; 5] = ["filter", "nat", "mangle", "raw", "security"];
+
+/// Reads all tables: those of nftables, and those of both variants of iptables in their own words, which nft lists only
+/// by the names of their matches.
+pub(super) fn filters() -> Result<Filters> {
+    let mut filters = Filters::new();
+    let tables = nft::kernel::tables()?;
+    if find("nft").is_some() && nft::kernel::chains()?.is_some() {
+        filters = nftables()?;
+    } else {
+        for table in tables.keys() {
+            filters.add_unread(format!("nftables {table}"));
+        }
+    }
+    for family in Family::ALL {
+        let of = if family == Family::V4 { TableFamily::Ip } else { TableFamily::Ip6 };
+        let there = tables.keys().any(|table| table.family == of && NAMES.contains(&table.table.as_str()));
+        if there && let Some(text) = save(Variant::Nft, family)? {
+            filters.extend(Filters::read_iptables(&text, FilterProgram::IptablesNft, family == Family::V6));
+        }
+        if !legacy_tables(family).trim().is_empty() {
+            match save(Variant::Legacy, family)? {
+                Some(text) => {
+                    let ipv6 = family == Family::V6;
+                    filters.extend(Filters::read_iptables(&text, FilterProgram::IptablesLegacy, ipv6));
+                }
+                None => filters.add_unread("iptables-legacy"),
+            }
+        }
+    }
+    Ok(filters)
+}
+
+fn nftables() -> Result<Filters> {
+    let json = Program::named("nft")?.args(["-j", "list", "ruleset"]).run()?;
+    let texts = Program::named("nft")?.args(["-a", "-t", "list", "ruleset"]).run()?;
+    Filters::read_nft(&json, &String::from_utf8_lossy(&texts)).map_err(|error| {
+        let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+        HostError::unexpected(format!("{error}: {cause}"))
+    })
+}
+
+/// The legacy tables of a family that are loaded. To ask for others would load them.
+fn legacy_tables(family: Family) -> String {
+    let file = if family == Family::V4 { "ip_tables_names" } else { "ip6_tables_names" };
+    // Missing, or not for our eyes: then there is none.
+    fs::read_to_string(format!("/proc/net/{file}")).unwrap_or_default()
+}
+
+/// What the `-save` program of a variant prints; `None` without that program.
+fn save(variant: Variant, family: Family) -> Result<Option<String>> {
+    let at = At { variant, family, table: "filter" };
+    let Some(program) = at.program() else { return Ok(None) };
+    // It is in the same directory, and is the same file by another name.
+    let mut path = program.into_os_string();
+    path.push("-save");
+    let path = PathBuf::from(path);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let text = Program::at(path).run()?;
+    Ok(Some(String::from_utf8_lossy(&text).into_owned()))
+}
