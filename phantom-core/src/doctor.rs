@@ -3,10 +3,13 @@
 //! Core's own checks are in [`CHECKS`]; other modules bring theirs by the engine's contract. None changes anything, and one
 //! whose part of the host does not answer is a warning, not an error.
 
+mod filters;
 mod firewall;
 mod machine;
 mod names;
 mod server;
+
+use std::cell::OnceCell;
 
 use phantom_engine::{Engine, EngineError, Examination, Finding, Severity, Wanted};
 use phantom_module::Lang;
@@ -103,7 +106,9 @@ pub(crate) fn examine(engine: &Engine, lang: Lang) -> Result<Vec<Check>, CoreErr
     let reset_pending = engine.store().reset_pending().unwrap_or(false);
     let stored = stored(engine);
     let wanted = stored.as_ref().ok().and_then(Option::as_ref).map(|stored| &stored.wanted);
-    let examination = Examination { engine, lang, wanted };
+    let server = stored.as_ref().ok().and_then(Option::as_ref).map(|stored| &stored.server);
+    let filters = OnceCell::new();
+    let examination = Examination { engine, lang, server, filters: &filters, wanted };
     let case = Case { examination, stored: &stored, reset_pending };
     let own = CHECKS.into_iter().map(|(order, name, look)| (order, Check::of(name, look(&case))));
     let others = engine.checks().into_iter();

@@ -1,6 +1,6 @@
 //! What the doctor looks at for Ghost Mode.
 
-use phantom_engine::{Check, Examination, Finding};
+use phantom_engine::{Check, Examination, Finding, filters};
 use phantom_host::{Port, Protocol};
 
 use crate::PORT;
@@ -15,7 +15,10 @@ fn https_port(case: &Examination<'_>) -> Finding {
     };
     let on = case.engine.store().read(phantom_store::State::ghost_active).unwrap_or(false);
     match (on, bound) {
-        (true, true) => case.ok("The tunnel listens on TCP port 443", "Tünel 443 TCP portunda dinliyor"),
+        (true, true) => {
+            let well = case.ok("The tunnel listens on TCP port 443", "Tünel 443 TCP portunda dinliyor");
+            filters::reached(case, Protocol::Tcp, PORT, well)
+        }
         (true, false) => {
             let found = case.problem(
                 "Ghost Mode is active, and nobody listens on TCP port 443",

@@ -187,3 +187,61 @@ fn the_doctor_sees_the_real_host() {
         assert_eq!(world.ok(&["core", "doctor"])["healthy"], true);
     });
 }
+
+/// What the doctor says of other people's packet filters is what to do: its commands are run as they are printed.
+#[test]
+fn the_doctors_commands_open_what_others_close() {
+    let test = "seeds::the_doctors_commands_open_what_others_close";
+    in_world_with(test, &PROGRAMS, |world| {
+        served(world);
+        world.sh("rm -f /etc/resolv.conf; echo 'nameserver 8.8.8.8' > /etc/resolv.conf");
+        let found = |name: &str| {
+            let report = world.ok(&["core", "doctor"]);
+            let checks = report["checks"].as_array().unwrap();
+            checks.iter().find(|check| check["name"] == name).unwrap().clone()
+        };
+        let closing = [
+            (
+                "wireguard_port",
+                "nft add table inet own; nft add chain inet own in '{ type filter hook input priority 0; policy drop; }'
+                nft add rule inet own in ct state established accept",
+                "nftables inet own in: policy drop",
+                "nft delete table inet own",
+            ),
+            (
+                "wireguard_port",
+                "iptables -A INPUT -p tcp --dport 22 -j ACCEPT; iptables -A INPUT -j REJECT --reject-with icmp-host-prohibited",
+                "iptables filter INPUT #2: -A INPUT -j REJECT --reject-with icmp-host-prohibited",
+                "iptables -F INPUT",
+            ),
+            (
+                "wireguard_port",
+                "nft add table ip early; nft add chain ip early pre '{ type filter hook prerouting priority raw; }'
+                nft add rule ip early pre udp dport 51000-52000 drop",
+                "udp dport 51000-52000 drop",
+                "nft delete table ip early",
+            ),
+            (
+                "forwarding",
+                "nft add table inet own; nft add chain inet own pass '{ type filter hook forward priority 5; policy drop; }'",
+                "nftables inet own pass: policy drop",
+                "nft delete table inet own",
+            ),
+        ];
+        for (check, close, rule, open) in closing {
+            world.sh(close);
+            let closed = found(check);
+            assert_eq!(closed["state"], "problem", "{close}: {closed:#}");
+            assert!(closed["text"].as_str().unwrap().contains(rule), "{closed:#}");
+            let command = closed["hint"].as_str().unwrap().strip_prefix("Run: ").unwrap();
+            match command.strip_prefix("phantom-api ") {
+                Some(own) => drop(world.ok(&own.split(' ').collect::<Vec<_>>())),
+                None => drop(world.sh(command)),
+            }
+            let opened = found(check);
+            assert_eq!(opened["state"], "ok", "{command}: {opened:#}");
+            world.sh(open);
+            world.ok(&["core", "reconcile"]);
+        }
+    });
+}

@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use phantom_host::filter::{FilterProgram, Filters};
 use phantom_host::{
     Answer, Command, LinkKind, Port, ProbeError, Protocol, Restart, Route, RouteKind, Unit, UnitKind,
 };
@@ -57,6 +58,38 @@ pub(crate) const CONDITIONS: &[Condition] = &[
     condition("https_port", "problem", || with(with_ghost(), |s| s.fake.crash_service(&tunnel(s)))),
     condition("https_port", "ok", || with(with_john(), |s| s.fake.bind(port(Protocol::Tcp, 443)))),
     condition("unfinished_change", "problem", || with(with_john(), cut_short)),
+    condition("wireguard_port", "ok", || with(with_john(), |s| filtered(s, "ACCEPT", "DROP", ""))),
+    condition("wireguard_port", "problem", || with(with_john(), |s| filtered(s, "DROP", "ACCEPT", ""))),
+    condition("wireguard_port", "warning", || {
+        with(with_john(), |s| filtered(s, "ACCEPT", "ACCEPT", "-A INPUT -m limit --limit 5/sec -j DROP\n"))
+    }),
+    condition("wireguard_port", "problem", || with(with_john(), firewalld_rules)),
+    condition("wireguard_port", "problem", || {
+        with(with_john(), |s| {
+            let rules =
+                "*nat\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -p udp -j REDIRECT --to-ports 9\nCOMMIT\n";
+            s.fake.set_filters(Filters::read_iptables(rules, FilterProgram::IptablesNft, false));
+        })
+    }),
+    // Hidden by Ghost Mode in any case.
+    condition("wireguard_port", "ok", || with(with_ghost(), |s| filtered(s, "DROP", "ACCEPT", ""))),
+    condition("https_port", "problem", || {
+        with(with(with_ghost(), listen), |s| filtered(s, "DROP", "ACCEPT", ""))
+    }),
+    condition("forwarding", "problem", || with(with_john(), |s| filtered(s, "ACCEPT", "DROP", ""))),
+    condition("forwarding", "problem", || {
+        with(with_john(), |s| {
+            filtered(s, "ACCEPT", "DROP", "");
+            s.fake.flush_firewall();
+        })
+    }),
+    // The answers do not come back.
+    condition("forwarding", "problem", || {
+        with(with_john(), |s| filtered(s, "ACCEPT", "DROP", "-A FORWARD -i wg_main -j ACCEPT\n"))
+    }),
+    condition("forwarding", "warning", || {
+        with(with_john(), |s| filtered(s, "ACCEPT", "DROP", "-A FORWARD -m limit --limit 5/sec -j ACCEPT\n"))
+    }),
     condition("uplink", "warning", with_john),
     condition("uplink", "problem", || with(with_john(), |s| s.fake.take_route(&default_route()).unwrap())),
     condition("uplink", "ok", || with(Server::bare(), public)),
@@ -67,7 +100,9 @@ pub(crate) const CONDITIONS: &[Condition] = &[
     condition("ufw", "ok", || with(Server::bare(), |s| s.fake.set_ufw(Some(true)))),
     condition("docker", "ok", || with(with_john(), docker)),
     condition("docker", "problem", || with(with(with_john(), docker), |s| s.fake.flush_firewall())),
-    condition("firewalld", "warning", || with(with_john(), firewalld)),
+    condition("firewalld", "warning", || with(Server::bare(), firewalld)),
+    condition("firewalld", "ok", || with(with_john(), firewalld)),
+    condition("firewalld", "problem", || with(with(with_john(), firewalld), firewalld_rules)),
     condition("networkd", "ok", || {
         with(with_john(), |s| s.fake.put_file("/run/systemd/netif/links/2", b"", 0o644, 0))
     }),
@@ -188,6 +223,19 @@ fn firewalld(server: &Server) {
     server.host.services.install(&unit).unwrap();
     server.host.services.start(&unit, Duration::from_secs(5)).unwrap();
     server.fake.add_foreign_unit("firewalld");
+}
+
+/// Policies and rules of somebody's own.
+fn filtered(server: &Server, input: &str, forward: &str, rules: &str) {
+    let text = format!("*filter\n:INPUT {input} [0:0]\n:FORWARD {forward} [0:0]\n{rules}COMMIT\n");
+    server.fake.set_filters(Filters::read_iptables(&text, FilterProgram::IptablesNft, false));
+}
+
+/// Those of firewalld as it is after its installation.
+fn firewalld_rules(server: &Server) {
+    let json = include_bytes!("../../foundation/host/src/filter/tests/captured/firewalld.json");
+    let texts = include_str!("../../foundation/host/src/filter/tests/captured/firewalld.txt");
+    server.fake.set_filters(Filters::read_nft(json, texts).unwrap());
 }
 
 fn default_route() -> Route {

@@ -4,13 +4,15 @@
 //! Every method but two has a default, so that a module says only what it has to say. Modules meet here and nowhere else:
 //! each asks the engine what all of them claim, and none names another.
 
+use std::cell::OnceCell;
 use std::error::Error;
 use std::sync::Arc;
 
 use ipnetwork::IpNetwork;
 use phantom_host::HostError;
+use phantom_host::filter::Filters;
 use phantom_module::{Call, Lang, Module, Text};
-use phantom_store::{State, StoreError};
+use phantom_store::{Server, State, StoreError};
 use phantom_types::PublicKey;
 
 use crate::{Depth, Engine, PeerWish, Site, Wanted};
@@ -122,6 +124,10 @@ pub struct Examination<'a> {
     pub engine: &'a Engine,
     /// The language of the finding.
     pub lang: Lang,
+    /// The server that is stored; `None` before the first setup and where the state cannot be read.
+    pub server: Option<&'a Server>,
+    /// All packet filters of the host, read when the first check asks for them.
+    pub filters: &'a OnceCell<Result<Filters, HostError>>,
     /// What all modules want of the host; `None` before the first setup and where the state cannot be read.
     pub wanted: Option<&'a Wanted>,
 }

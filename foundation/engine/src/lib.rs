@@ -11,6 +11,7 @@
 mod change;
 mod contract;
 mod error;
+pub mod filters;
 mod log;
 mod peers;
 mod reconcile;

@@ -11,8 +11,8 @@ pub mod error;
 mod facility;
 #[cfg(feature = "fake")]
 pub mod fake;
-mod interrupt;
 pub mod filter;
+mod interrupt;
 pub mod linux;
 mod marks;
 mod networks;

@@ -2,7 +2,7 @@
 
 use phantom_host::{FirewallKind, HostError, InForce, ServiceState};
 
-use super::{Case, Finding};
+use super::{Case, Finding, filters};
 
 pub(super) fn packet_filter(case: &Case<'_>) -> Finding {
     let firewall = &case.engine.host().firewall;
@@ -89,13 +89,17 @@ pub(super) fn firewalld(case: &Case<'_>) -> Finding {
         Ok(status) if status.state != ServiceState::Active => {
             case.ok("firewalld is not active", "firewalld aktif değil")
         }
+        Ok(_) if case.server().is_some() && !filters::closed_by_firewalld(case) => {
+            case.ok("firewalld is active and lets the VPN through", "firewalld aktif ve VPN'e izin veriyor")
+        }
         Ok(_) => {
             let interface = case.server().map_or("wg_main", |server| server.interface.as_str());
             let port = case.server().map_or(51_820, |server| server.port);
-            let found = case.warning(
+            let (en, tr) = (
                 "firewalld is active and rejects packets of interfaces that it does not know",
                 "firewalld aktif ve tanımadığı arayüzlerin paketlerini reddediyor",
             );
+            let found = if case.server().is_some() { case.problem(en, tr) } else { case.warning(en, tr) };
             found.hint(case.pick(
                 format!(
                     "Run: firewall-cmd --permanent --zone=trusted --add-interface={interface} && firewall-cmd \

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use phantom_types::{Backend, is_public};
 
-use super::{Case, Finding};
+use super::{Case, Finding, filters};
 use crate::desired::IP_FORWARD;
 
 /// Where user space makes network interfaces.
@@ -77,7 +77,10 @@ pub(super) fn forwarding(case: &Case<'_>) -> Finding {
         Err(error) => return case.silent(&error),
     };
     match (on, case.server()) {
-        (true, _) => case.ok("The kernel forwards IPv4 packets", "Çekirdek IPv4 paketlerini yönlendiriyor"),
+        (true, _) => {
+            let well = case.ok("The kernel forwards IPv4 packets", "Çekirdek IPv4 paketlerini yönlendiriyor");
+            filters::forwarded(case, well)
+        }
         (false, None) => case.ok(
             "The kernel does not forward IPv4 packets yet: setup switches it on",
             "Çekirdek IPv4 paketlerini henüz yönlendirmiyor: setup bunu açar",

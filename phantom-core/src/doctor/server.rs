@@ -8,7 +8,7 @@ use phantom_host::{HostError, Port, Protocol, ServiceState};
 use phantom_module::chain;
 use phantom_store::StoreError;
 
-use super::{Case, Finding};
+use super::{Case, Finding, filters};
 use crate::status::unit_name;
 
 /// How many steps are named.
@@ -162,10 +162,15 @@ pub(super) fn wireguard_port(case: &Case<'_>) -> Finding {
     let device = case.engine.host().wireguard.device(&server.interface, server.backend).ok().flatten();
     let ours = device.is_some_and(|device| device.listen_port == port);
     match (bound, ours) {
-        (true, true) => case.ok(
-            format!("WireGuard listens on UDP port {port}"),
-            format!("WireGuard {port} UDP portunda dinliyor"),
-        ),
+        (true, true) => {
+            let well = case.ok(
+                format!("WireGuard listens on UDP port {port}"),
+                format!("WireGuard {port} UDP portunda dinliyor"),
+            );
+            // While Ghost Mode is on, nobody outside is to reach it.
+            let hidden = case.engine.store().read(phantom_store::State::ghost_active).unwrap_or(false);
+            if hidden { well } else { filters::reached(case, Protocol::Udp, port, well) }
+        }
         (true, false) => {
             let found = case.problem(
                 format!("UDP port {port} is in use by another program"),
