@@ -3,6 +3,8 @@
 use std::net::Ipv4Addr;
 
 use phantom_engine::{Engine, Site};
+use phantom_host::filter::{FilterVerdict, PacketFate};
+use phantom_host::{Port, Protocol};
 use phantom_module::{Action, Call, Effect, Lang, SecretText, Text};
 use phantom_store::{CertificateSource, Ghost as Stored, Server};
 use phantom_types::{Domain, Timestamp};
@@ -22,8 +24,10 @@ pub struct Status {}
 /// The state of Ghost Mode.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct StatusReport {
-    /// `inactive`, `active`, or `error` when the tunnel does not serve
-    #[schemars(extend("x-tr" = "`inactive`, `active` veya tünel hizmet vermiyorsa `error`"))]
+    /// `inactive`, `active`, or `error` when the tunnel does not serve, its port is closed, or WireGuard's is open
+    #[schemars(extend(
+        "x-tr" = "`inactive`, `active`; tünel hizmet vermiyorsa, portu kapalıysa veya WireGuard'ın portu açıksa `error`"
+    ))]
     pub status: &'static str,
     /// It is on
     #[schemars(extend("x-tr" = "Açık"))]
@@ -70,6 +74,31 @@ pub struct Tunnel {
     /// The certificate in force
     #[schemars(extend("x-tr" = "Yürürlükteki sertifika"))]
     pub certificate: RenewedCertificate,
+    /// The packet filter rule that closes port 443 to the Internet; only while one does
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-tr" = "443 portunu internete kapatan paket filtresi kuralı; yalnızca böyle bir kural varken"))]
+    pub closed_by: Option<ClosedBy>,
+    /// True while the WireGuard port, which Ghost Mode hides, is open to the Internet; only then
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-tr" = "Ghost Mode'un gizlediği WireGuard portu internete açıkken true; yalnızca o zaman"))]
+    pub wireguard_exposed: Option<bool>,
+}
+
+/// A packet filter rule that closes a port.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ClosedBy {
+    /// Its packet filter and table
+    #[schemars(extend("x-tr" = "Paket filtresi ve tablosu"))]
+    pub table: String,
+    /// Its chain
+    #[schemars(extend("x-tr" = "Zinciri"))]
+    pub chain: String,
+    /// The rule as the packet filter writes it, or its policy
+    #[schemars(extend("x-tr" = "Paket filtresinin yazdığı biçimiyle kural veya zincirin ilkesi"))]
+    pub rule: String,
+    /// Command that opens the port
+    #[schemars(extend("x-tr" = "Portu açan komut"))]
+    pub open_with: String,
 }
 
 /// The services of the tunnel.
@@ -118,7 +147,8 @@ impl Action for Status {
         let report = Report::read(engine, &site);
         let serving = is_serving(engine, &site, &report);
         let tunnel = tunnel(engine, &site, &server, &stored, &report, serving, call.lang);
-        let status = if serving { "active" } else { "error" };
+        let well = serving && tunnel.closed_by.is_none() && tunnel.wireguard_exposed.is_none();
+        let status = if well { "active" } else { "error" };
         Ok(StatusReport { status, enabled: true, message: None, tunnel: Some(tunnel) })
     }
 }
@@ -132,6 +162,7 @@ fn tunnel(
     serving: bool,
     lang: Lang,
 ) -> Tunnel {
+    let (closed_by, wireguard_exposed) = filtered(engine, server);
     Tunnel {
         server_ip: server.server_ip,
         domain: stored.domain.clone(),
@@ -146,7 +177,32 @@ fn tunnel(
             "İstemci yapılandırmasını dışa aktarmak için: phantom-casper [kullanıcıadı]",
         ),
         certificate: certificate_now(engine, site, stored, report),
+        closed_by,
+        wireguard_exposed,
     }
+}
+
+/// Which packet filter closes the tunnel's port to the Internet, and whether none closes WireGuard's. Filters that
+/// cannot be read say nothing.
+fn filtered(engine: &Engine, server: &Server) -> (Option<ClosedBy>, Option<bool>) {
+    let host = engine.host();
+    let Ok(filters) = host.firewall.filters() else { return (None, None) };
+    let fate = |protocol, number| {
+        let port = Port { protocol, number };
+        PacketFate::from_internet(host, &filters, port, server.server_ip).ok().flatten()
+    };
+    let closed = fate(Protocol::Tcp, PORT);
+    let closed = closed.as_ref().and_then(PacketFate::closing).map(|(spot, open_with)| ClosedBy {
+        table: spot.base.table.to_string(),
+        chain: spot.chain.clone(),
+        rule: spot.text.clone(),
+        open_with,
+    });
+    let open = fate(Protocol::Udp, server.port).is_some_and(|fate| fate.verdict == FilterVerdict::Accepted);
+    // A port on which nobody listens answers nobody.
+    let device = || host.wireguard.device(&server.interface, server.backend).ok().flatten();
+    let listens = || device().is_some_and(|device| device.listen_port == server.port);
+    (closed, (open && listens()).then_some(true))
 }
 
 /// The certificate as the keeper reports it; without a keeper, what lies there is looked at.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use phantom_host::filter::{FilterProgram, Filters};
 use phantom_host::{Hook, Match, Protocol, Verdict};
 use phantom_tests::Server;
 use serde_json::json;
@@ -197,4 +198,41 @@ fn it_can_be_switched_on_and_off_while_wireguard_is_stopped() {
     server.api(&DISABLE).ok();
     assert_eq!(server.api(&["core", "server_status"]).ok()["service"]["running"], false);
     server.assert_in_sync();
+}
+
+/// Rules of the operator's own that decide about packets for this host.
+fn filtered(server: &Server, policy: &str, rules: &str) {
+    let text = format!("*filter\n:INPUT {policy} [0:0]\n{rules}COMMIT\n");
+    server.fake.set_filters(Filters::read_iptables(&text, FilterProgram::IptablesNft, false));
+}
+
+#[test]
+fn a_filter_that_closes_the_port_is_named_and_nothing_counts_as_active() {
+    let server = with_ghost();
+    assert_eq!(status(&server)["status"], "active");
+    filtered(&server, "DROP", "-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT\n");
+    let closed = status(&server);
+    assert_eq!((&closed["status"], &closed["services"]["wstunnel"]), (&"error".into(), &"active".into()));
+    let expected = json!({
+        "table": "iptables filter", "chain": "INPUT", "rule": "-P INPUT DROP",
+        "open_with": "iptables -I INPUT -p tcp --dport 443 -j ACCEPT"
+    });
+    assert_eq!(closed["closed_by"], expected);
+    assert_eq!(closed.as_object().unwrap().keys().next_back().unwrap(), "closed_by", "it comes last");
+    filtered(&server, "DROP", "-A INPUT -p tcp -m tcp --dport 443 -j ACCEPT\n");
+    let open = status(&server);
+    assert!(open["status"] == "active" && open.get("closed_by").is_none(), "{open:#}");
+}
+
+#[test]
+fn a_wireguard_port_that_answers_strangers_is_not_hidden() {
+    let server = with_ghost();
+    assert!(status(&server).get("wireguard_exposed").is_none());
+    server.fake.flush_firewall();
+    let exposed = status(&server);
+    assert_eq!((&exposed["status"], &exposed["wireguard_exposed"]), (&"error".into(), &true.into()));
+    // Somebody else's filter hides it as well.
+    filtered(&server, "ACCEPT", "-A INPUT -p udp -m udp --dport 51820 -j DROP\n");
+    let hidden = status(&server);
+    assert!(hidden["status"] == "active" && hidden.get("wireguard_exposed").is_none(), "{hidden:#}");
 }
