@@ -17,6 +17,7 @@ mod documents;
 mod factory_reset;
 mod faults;
 mod faulty;
+mod full_disk;
 mod ghost;
 mod hung;
 mod look;

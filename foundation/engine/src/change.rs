@@ -124,6 +124,8 @@ impl<'a> Change<'a> {
     /// Notes that this much of the host is about to be touched, the first time by the marker; gives its place among
     /// what is touched.
     fn touch(&mut self, scope: Scope) -> Result<usize, EngineError> {
+        // What cannot be stored must not be done.
+        self.state.reserve_space()?;
         if self.touched.is_empty() {
             self.engine.check_devices(self.origin.action, &self.state)?;
             let marker = Marker {
@@ -156,12 +158,37 @@ impl Engine {
         work: impl FnOnce(&mut Change<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
         self.check_privilege()?;
-        // What a reset leads to is seen when it is finished, which is under the lock; the old state may be damaged.
-        let pending = self.store.reset_pending().map_err(EngineError::from)?;
-        if !pending && !self.store.read(State::initialised).map_err(EngineError::from)? {
-            return Err(EngineError::NotInitialised.into());
-        }
+        self.check_initialised()?;
         self.change_uninitialised(origin, call, work)
+    }
+
+    fn check_initialised(&self) -> Result<(), EngineError> {
+        // What a reset leads to is seen when it is finished, which is under the lock; the old state may be damaged.
+        if self.store.reset_pending()? || self.store.read(State::initialised)? {
+            return Ok(());
+        }
+        Err(EngineError::NotInitialised)
+    }
+
+    /// As [`Self::change`], for one that takes more away than it adds: on a full disk it may use the room that is kept back
+    /// ([`Store::give_room`](phantom_store::Store::give_room)).
+    pub fn change_that_removes<T, E: ChangeError>(
+        &self,
+        origin: Origin,
+        call: &Call,
+        work: impl FnOnce(&mut Change<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.check_privilege()?;
+        self.check_initialised()?;
+        let lock = self.lock(self.lock_wait())?;
+        let given = self.store.give_room(&lock).map_err(EngineError::from)?;
+        let result = self.change_locked(&lock, origin, call, work);
+        if given {
+            self.log(&format!("{} {}: the disk was full", origin.module, origin.action));
+            // Where it cannot be kept back again the next change tries.
+            let _ = self.store.keep_room(&lock);
+        }
+        result
     }
 
     /// As [`Self::change`], also before anything has been set up.
@@ -173,10 +200,20 @@ impl Engine {
     ) -> Result<T, E> {
         self.check_privilege()?;
         let lock = self.lock(self.lock_wait())?;
+        self.change_locked(&lock, origin, call, work)
+    }
+
+    fn change_locked<T, E: ChangeError>(
+        &self,
+        lock: &Lock,
+        origin: Origin,
+        call: &Call,
+        work: impl FnOnce(&mut Change<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
         self.store.ensure_run_id().map_err(EngineError::from)?;
-        self.finish_reset(&lock)?;
-        self.heal(origin, call, &lock)?;
-        let state = self.store.begin(&lock).map_err(EngineError::from)?;
+        self.finish_reset(lock)?;
+        self.heal(origin, call, lock)?;
+        let state = self.store.begin(lock).map_err(EngineError::from)?;
         self.report_repairs(call, &state);
         let mut change =
             Change { engine: self, origin, state, touched: Vec::new(), undo: Vec::new(), opens: None };

@@ -71,6 +71,8 @@ fn change(store: &Store, what: impl FnOnce(&Transaction<'_>) -> Result) -> Resul
     let lock = store.lock(Duration::from_secs(30))?;
     let tx = store.begin(&lock)?;
     what(&tx)?;
+    // As a change does that the host follows.
+    tx.reserve_space()?;
     Ok(tx.commit()?)
 }
 

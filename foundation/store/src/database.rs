@@ -22,6 +22,7 @@
 //! | from 256 pages on | 2620 (2710) | 1930 |
 //! | from 1000 pages on | 3540 (3580) | 2740 |
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::ops::Deref;
@@ -30,6 +31,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use nix::sys::statvfs::{FsFlags, statvfs};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
@@ -114,10 +116,12 @@ impl Pool {
     }
 
     /// A connection that needs no index of the log beside it and is not kept: for reading when there is no space for
-    /// that index. Nobody else can read or write as long as it is used; they wait.
-    pub(crate) fn checkout_alone(&self) -> Result<Option<Pooled<'_>>, StoreError> {
+    /// that index, or nobody may write. Nobody else can read or write as long as it is used; they wait. On a file system that is
+    /// read-only nobody has to.
+    pub(crate) fn checkout_without_index(&self) -> Result<Option<Pooled<'_>>, StoreError> {
         let Some(identity) = self.identity()? else { return Ok(None) };
-        let connection = connect(&self.file)?;
+        let read_only = statvfs(&self.file).is_ok_and(|disk| disk.flags().contains(FsFlags::ST_RDONLY));
+        let connection = if read_only { connect_unlocked(&self.file)? } else { connect(&self.file)? };
         connection.query_row("PRAGMA locking_mode = EXCLUSIVE", (), |_| Ok(())).about(&self.file)?;
         let idle = Idle { connection, identity, writes: false, shared: false };
         Ok(Some(Pooled { pool: self, idle: Some(idle) }))
@@ -231,6 +235,21 @@ fn connect(file: &Path) -> Result<Connection, StoreError> {
         Ok(connection)
     };
     open().about(file)
+}
+
+/// Opens the database on a file system where nothing can be locked for writing, and nothing needs to be.
+fn connect_unlocked(file: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    if files::beside(file, "-wal").exists() {
+        return Connection::open_with_flags_and_vfs(file, flags, c"unix-none").about(file);
+    }
+    // Without a log, for which SQLite would look in vain, everything is in the one file.
+    let mut uri = "file:".to_owned();
+    for byte in file.as_os_str().as_encoded_bytes() {
+        let _ = write!(uri, "%{byte:02x}"); // writing to a text cannot fail
+    }
+    uri.push_str("?immutable=1");
+    Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI).about(file)
 }
 
 /// Makes the database with the current schema. The caller holds the lock, and there is no database.

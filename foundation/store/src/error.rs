@@ -152,11 +152,13 @@ impl StoreError {
     /// Whether the index of the write-ahead log could not be made, for which there is another way to read.
     pub(crate) fn is_about_log_index(&self) -> bool {
         use rusqlite::ffi::{SQLITE_IOERR_SHMMAP, SQLITE_IOERR_SHMOPEN, SQLITE_IOERR_SHMSIZE};
-        let Self::Write { source, .. } = self else { return false };
-        let code = source.downcast_ref().and_then(rusqlite::Error::sqlite_extended_error_code);
-        [SQLITE_IOERR_SHMSIZE, SQLITE_IOERR_SHMMAP, SQLITE_IOERR_SHMOPEN]
-            .into_iter()
-            .any(|one| code == Some(one))
+        let (Self::Write { source, .. } | Self::Unreadable { source, .. }) = self else { return false };
+        let Some(error) = source.downcast_ref::<rusqlite::Error>() else { return false };
+        // The file of the index cannot be made, or is one that nobody may write to.
+        let denied = matches!(error.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly));
+        let code = error.sqlite_extended_error_code();
+        let unmade = [SQLITE_IOERR_SHMSIZE, SQLITE_IOERR_SHMMAP, SQLITE_IOERR_SHMOPEN];
+        denied || unmade.into_iter().any(|one| code == Some(one))
     }
 
     /// Sorts an error of SQLite by its code. Whether it came up while reading or while writing does not matter: a

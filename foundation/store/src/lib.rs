@@ -58,6 +58,7 @@ mod model;
 mod multihop;
 mod paths;
 mod reset;
+mod room;
 mod row;
 mod run;
 mod schema;

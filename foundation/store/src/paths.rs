@@ -53,6 +53,10 @@ impl Paths {
     pub(crate) fn reset(&self) -> PathBuf {
         self.root.join("data/reset.db")
     }
+    /// Space that is kept back on the disk.
+    pub(crate) fn room(&self) -> PathBuf {
+        self.root.join("data/room")
+    }
     /// What the operator may place there.
     pub fn config_dir(&self) -> PathBuf {
         self.root.join("config")

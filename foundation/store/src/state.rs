@@ -28,7 +28,7 @@ impl<'c> State<'c> {
     /// The last committed state.
     pub(crate) fn read(pool: &'c Pool) -> Result<Self> {
         match Self::snapshot(pool, Pool::checkout) {
-            Err(error) if error.is_about_log_index() => Self::snapshot(pool, Pool::checkout_alone),
+            Err(error) if error.is_about_log_index() => Self::snapshot(pool, Pool::checkout_without_index),
             result => result,
         }
     }

@@ -71,7 +71,9 @@ impl Store {
             crate::database::create(&self.paths)?;
         }
         files::prepare_log(&self.paths)?;
-        Ok(Transaction::begin(State::write(&self.pool)?, lock, repairs))
+        let mut change = Transaction::begin(State::write(&self.pool)?, lock, repairs);
+        change.keep_room_in(self.paths.room());
+        Ok(change)
     }
 
     pub(crate) fn check_lock(&self, lock: &Lock) -> Result<(), StoreError> {

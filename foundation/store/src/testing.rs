@@ -54,6 +54,14 @@ impl Fixture {
     }
 }
 
+/// Changes the server, after which the database is complete without its log.
+pub(crate) fn settle(fixture: &Fixture) {
+    fixture.change(|tx| {
+        let server = tx.server().unwrap().unwrap();
+        tx.set_server(&Server { port: server.port + 1, ..server }).unwrap();
+    });
+}
+
 pub(crate) fn server(subnet: &str) -> Server {
     let private_key = PrivateKey::from_random([1; 32]);
     Server {

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::net::Ipv6Addr;
 use std::ops::Deref;
+use std::path::PathBuf;
 
 use ipnetwork::Ipv6Network;
 use phantom_types::{ClientName, PresharedKey, PrivateKey, Remap, Subnet};
@@ -34,6 +35,10 @@ pub struct Transaction<'a> {
     rows_before: u64,
     /// Whether the server itself was changed.
     of_the_server: Cell<bool>,
+    /// Whether the commit counts although nothing is stored.
+    counts: Cell<bool>,
+    /// Where room is kept back after the commit.
+    room: Option<PathBuf>,
     _lock: &'a Lock,
 }
 
@@ -53,7 +58,23 @@ struct Slot {
 impl<'a> Transaction<'a> {
     pub(crate) fn begin(state: State<'a>, lock: &'a Lock, repairs: Vec<Repair>) -> Self {
         let rows_before = state.connection().map_or(0, |connection| connection.total_changes());
-        Self { state, repairs, rows_before, of_the_server: Cell::new(false), _lock: lock }
+        let (of_the_server, counts) = (Cell::new(false), Cell::new(false));
+        Self { state, repairs, rows_before, of_the_server, counts, room: None, _lock: lock }
+    }
+
+    /// Keeps room back in this file when it is committed.
+    pub(crate) fn keep_room_in(&mut self, file: PathBuf) {
+        self.room = Some(file);
+    }
+
+    /// Lets the commit count although nothing is stored.
+    pub(crate) fn count(&self) {
+        self.counts.set(true);
+    }
+
+    /// Whether anything was written so far.
+    pub(crate) fn has_changes(&self) -> bool {
+        self.state.connection().is_some_and(|connection| connection.total_changes() > self.rows_before)
     }
 
     /// Files and directories that stood open to others when the change began, and now are closed whether or not it
@@ -62,7 +83,7 @@ impl<'a> Transaction<'a> {
         &self.repairs
     }
 
-    /// Stores the server, in the place of the one before.
+    /// Stores the server, in the place of the one before. Nothing is written if it is the same.
     ///
     /// Once there are clients its subnet has to stay the same ([`StoreError::Remap`]); see
     /// [`change_subnet`](Self::change_subnet).
@@ -70,6 +91,9 @@ impl<'a> Transaction<'a> {
         let moves = self.subnet()?.is_some_and(|subnet| subnet != server.subnet);
         if moves && self.client_count()? > 0 {
             return Err(StoreError::Remap { file: self.file().to_owned() });
+        }
+        if self.server()?.as_ref() == Some(server) {
+            return Ok(());
         }
         let Server { private_key, public_key, server_ip, endpoint, ipv6, port, subnet, subnet6, .. } = server;
         let sql = format!(
@@ -236,15 +260,20 @@ impl<'a> Transaction<'a> {
 
     /// Makes the change happen. When this returns, it is on the disk, and everybody who reads from now on sees it.
     ///
-    /// The [generation](State::generation) grows by one, unless nothing was written. After an error nothing has
-    /// happened.
+    /// The [generation](State::generation) grows by one, unless nothing was written and no space
+    /// [reserved](Self::reserve_space). After an error nothing has happened.
     pub fn commit(self) -> Result<()> {
-        let connection = self.connection()?;
+        let connection = self.connected()?;
         let rows = connection.total_changes() - self.rows_before;
-        if rows > 0 {
-            self.execute("UPDATE counters SET generation = generation + 1", ())?;
+        let mut clients = None;
+        if rows > 0 || self.counts.get() {
+            let sql = "UPDATE counters SET generation = generation + 1 RETURNING clients";
+            clients = self.first(sql, (), |row| row.get(0))?;
         }
         connection.execute_batch("COMMIT").about(self.file())?;
+        if let Some((room, clients)) = self.room.as_deref().zip(clients) {
+            crate::room::keep(room, clients);
+        }
         // A change of the server is rare, and should be in the database even for somebody who copies that file alone;
         // a large change makes a log that every process would have to read.
         if self.of_the_server.get() || rows >= LARGE_CHANGE {
@@ -282,14 +311,14 @@ impl<'a> Transaction<'a> {
         Ok((sources.len() == stored.len()).then_some(moves))
     }
 
-    fn connection(&self) -> Result<&Pooled<'a>> {
+    fn connected(&self) -> Result<&Pooled<'a>> {
         // There always is one: a change begins by making the database.
         self.state.connection().ok_or_else(|| StoreError::NotInitialised { file: self.file().to_owned() })
     }
 
     pub(crate) fn execute(&self, sql: &str, params: impl Params) -> Result<usize> {
         let run = |connection: &Pooled<'a>| connection.prepare_cached(sql)?.execute(params);
-        run(self.connection()?).about(self.file())
+        run(self.connected()?).about(self.file())
     }
 }
 

@@ -232,12 +232,14 @@ fn a_strict_umask_takes_nothing_away() {
     assert_eq!(mode, 0o755, "the install directory is for everybody to enter");
 }
 
-/// Runs a role with a file system of its own, of 2 MiB, at `root`. The role says at its end that it came that far.
-fn on_a_small_disk(role: &str) {
+/// Runs a role with a file system of its own, of so many MiB, at `root`. The role says at its end that it came that far.
+fn on_a_small_disk(role: &str, size: u32) {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join("root")).unwrap();
-    let script = "mount -t tmpfs -o size=2m,mode=755 none \"$ROLE_DIR/root\" || exit 75; exec \"$0\" \"$@\"";
-    let wrapper = ["unshare", "--mount", "--map-root-user", "sh", "-c", script];
+    let script = format!(
+        "mount -t tmpfs -o size={size}m,mode=755 none \"$ROLE_DIR/root\" || exit 75; exec \"$0\" \"$@\""
+    );
+    let wrapper = ["unshare", "--mount", "--map-root-user", "sh", "-c", &script];
     let child = match process(&wrapper, role, dir.path(), "").spawn() {
         Ok(child) => child,
         Err(error) => return eprintln!("SKIPPED {role}: unshare(1) cannot be started: {error}"),
@@ -253,17 +255,27 @@ fn on_a_small_disk(role: &str) {
 
 #[test]
 fn a_full_disk_refuses_changes_and_loses_nothing() {
-    on_a_small_disk("full");
+    on_a_small_disk("full", 2);
 }
 
 #[test]
 fn a_full_disk_can_be_read_even_without_the_index_of_the_log() {
-    on_a_small_disk("full_without_index");
+    on_a_small_disk("full_without_index", 2);
 }
 
 #[test]
 fn a_read_only_file_system_can_be_read() {
-    on_a_small_disk("read_only");
+    on_a_small_disk("read_only", 2);
+}
+
+#[test]
+fn space_that_was_reserved_is_there_for_the_commit_however_full_the_disk_gets() {
+    on_a_small_disk("reserved", 8);
+}
+
+#[test]
+fn a_client_is_removed_from_a_full_disk_by_the_room_that_is_kept_back() {
+    on_a_small_disk("room", 8);
 }
 
 /// A database of version 1 with so many clients.

@@ -43,7 +43,7 @@ impl Action for RemoveClient {
         &["INVALID_CLIENT_NAME", "CLIENT_NOT_FOUND", "SERVICE_OPERATION_FAILED"];
 
     fn run(self, core: &Core, call: &Call) -> Result<ClientRemoved, CoreError> {
-        core.engine().change(origin(Self::NAME), call, |change| {
+        core.engine().change_that_removes(origin(Self::NAME), call, |change| {
             // A text that is no name is the name of no client.
             let name: ClientName =
                 self.client_name.parse().map_err(|_| CoreError::not_found(&self.client_name))?;

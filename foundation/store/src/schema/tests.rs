@@ -7,7 +7,7 @@ use std::time::Duration;
 use phantom_types::PrivateKey;
 
 use super::*;
-use crate::testing::{Fixture, name, new_client};
+use crate::testing::{Fixture, name, new_client, settle};
 use crate::{Client, State};
 
 /// A next version, as a later program has it.
@@ -133,7 +133,7 @@ fn a_migration_leaves_no_key_of_a_client_behind_that_is_removed_later() {
     };
     assert!(contains(&key), "the test looks in the wrong place");
     fixture.change(|tx| tx.remove_client(&name("Client-7")).unwrap().unwrap());
-    fixture.change(|tx| tx.set_server(&tx.server().unwrap().unwrap()).unwrap());
+    settle(&fixture);
     assert!(!contains(&key));
 }
 

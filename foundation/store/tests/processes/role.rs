@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -35,6 +36,8 @@ pub(crate) fn play() {
         "full" => full(&store),
         "full_without_index" => full_without_index(&store),
         "read_only" => read_only(&store),
+        "reserved" => reserved(&store),
+        "room" => room(&store),
         other => panic!("{other}"),
     }
 }
@@ -56,6 +59,11 @@ fn change<T>(store: &Store, what: impl FnOnce(&Transaction<'_>) -> T) -> T {
 
 pub(crate) fn set_up(store: &Store) {
     change(store, |tx| tx.set_server(&server()).unwrap());
+}
+
+/// Stores another server, which leaves an empty log.
+fn set_up_again(store: &Store) {
+    change(store, |tx| tx.set_server(&Server { port: 4443, ..server() }).unwrap());
 }
 
 pub(crate) fn insert(store: &Store, name: &str) {
@@ -172,6 +180,73 @@ fn full_without_index(store: &Store) {
     say("came to the end");
 }
 
+/// Changes of several sizes, up to what does not fit into the memory of a connection, on a disk that fills up meanwhile.
+fn reserved(store: &Store) {
+    set_up(store);
+    for clients in [1, 20, 5000] {
+        let lock = store.lock(LONG).unwrap();
+        let tx = store.begin(&lock).unwrap();
+        for number in 0..clients {
+            tx.insert_client(client(&format!("c{clients}-{number}"))).unwrap();
+        }
+        tx.reserve_space().unwrap();
+        assert_ne!(store.read(State::client_count).unwrap(), tx.client_count().unwrap(), "nobody sees it");
+        let filler = fill(store);
+        tx.insert_client(client(&format!("c{clients}-late"))).unwrap();
+        tx.commit().unwrap();
+        assert_sound(store);
+        let refused = store.begin(&lock).unwrap();
+        for number in 0..200 {
+            refused.insert_client(client(&format!("refused-{number}"))).unwrap();
+        }
+        assert!(matches!(refused.reserve_space(), Err(StoreError::Write { .. })));
+        drop(refused);
+        fs::remove_file(filler).unwrap();
+    }
+    assert_eq!(store.read(State::client_count).unwrap(), 5021 + 3);
+    say("came to the end");
+}
+
+fn room(store: &Store) {
+    let room = store.paths().data_dir().join("room");
+    let taken = || fs::metadata(&room).unwrap().blocks() * 512;
+    set_up(store);
+    (0..40).for_each(|number| insert(store, &format!("c{number}")));
+    assert!((1 << 20..2 << 20).contains(&taken()), "{}", taken());
+    let mut kept = Vec::new();
+    for number in 0..20 {
+        let filler = fill(store);
+        let name = format!("c{number}");
+        let lock = store.lock(LONG).unwrap();
+        if number == 0 {
+            // Nobody else gets it.
+            let refused = store.begin(&lock).and_then(|tx| {
+                for late in 0..200 {
+                    tx.insert_client(client(&format!("late-{late}"))).unwrap();
+                }
+                tx.reserve_space()
+            });
+            assert!(matches!(refused, Err(StoreError::Write { .. })), "{refused:?}");
+        }
+        assert!(store.give_room(&lock).unwrap(), "{number}");
+        let tx = store.begin(&lock).unwrap();
+        tx.remove_client(&name.parse().unwrap()).unwrap().unwrap();
+        tx.reserve_space().unwrap();
+        tx.commit().unwrap();
+        kept.push(taken() >> 10);
+        assert_sound(store);
+        fs::remove_file(filler).unwrap();
+    }
+    assert!(kept.iter().all(|kib| *kib > 512), "KiB that were kept back again: {kept:?}");
+    assert_eq!(store.read(State::client_count).unwrap(), 20);
+    let lock = store.lock(LONG).unwrap();
+    assert!(!store.give_room(&lock).unwrap(), "there is space enough");
+    drop(lock);
+    insert(store, "last");
+    assert!(taken() >= 1 << 20, "{}", taken());
+    say("came to the end");
+}
+
 fn remount(store: &Store, option: &str) {
     let options = format!("remount,bind,{option}");
     let done = Command::new("mount").args(["-o", &options]).arg(store.paths().root()).status().unwrap();
@@ -191,11 +266,29 @@ fn read_only(store: &Store) {
     drop(lock);
     set_up(&fresh());
     insert(&fresh(), "a");
-    remount(store, "ro");
-    assert_eq!(fresh().read(State::client_count).unwrap(), 1);
-    let lock = store.lock(Duration::ZERO).unwrap();
-    let refused = fresh().begin(&lock).map(drop);
-    assert!(matches!(refused, Err(StoreError::Write { .. })), "{refused:?}");
+    // With the log and its index, without the index (what is in the log counts), and with neither.
+    let beside = |suffix: &str| store.paths().data_dir().join(format!("phantom.db{suffix}"));
+    let refuse_and_read = || {
+        remount(store, "ro");
+        for _ in 0..2 {
+            assert_eq!(fresh().read(State::client_count).unwrap(), 1);
+            assert_sound(&fresh());
+        }
+        let lock = store.lock(Duration::ZERO).unwrap();
+        let refused = fresh().begin(&lock).map(drop);
+        assert!(matches!(refused, Err(StoreError::Write { .. })), "{refused:?}");
+        remount(store, "rw");
+    };
+    refuse_and_read();
+    fs::remove_file(beside("-shm")).unwrap();
+    assert_ne!(fs::metadata(beside("-wal")).unwrap().len(), 0);
+    refuse_and_read();
+    set_up_again(&fresh());
+    for suffix in ["-wal", "-shm"] {
+        fs::remove_file(beside(suffix)).unwrap();
+    }
+    refuse_and_read();
+    insert(&fresh(), "b");
     say("came to the end");
 }
 

@@ -17,6 +17,8 @@ const KEEP: u32 = 3;
 const TAIL_MAX: u64 = 4 << 20;
 
 /// Opens a log file for a daemon, with its length now; puts one that has grown large aside.
+///
+/// On a disk that is full or read-only what the daemon says is lost, and it starts all the same.
 pub(super) fn open(path: &Path) -> Result<(File, u64)> {
     let opened = rotate(path).and_then(|()| {
         let file = OpenOptions::new()
@@ -28,6 +30,13 @@ pub(super) fn open(path: &Path) -> Result<(File, u64)> {
         let length = file.metadata()?.len();
         Ok((file, length))
     });
+    let opened = match opened {
+        Err(e) if matches!(e.kind(), ErrorKind::ReadOnlyFilesystem | ErrorKind::StorageFull) => {
+            let length = fs::metadata(path).map_or(0, |found| found.len());
+            OpenOptions::new().write(true).open("/dev/null").map(|nowhere| (nowhere, length))
+        }
+        other => other,
+    };
     opened.map_err(|e| HostError::io(format!("opening {}", path.display()), e))
 }
 
