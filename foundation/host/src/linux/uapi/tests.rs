@@ -263,7 +263,7 @@ fn a_device_that_hangs_is_named_and_told_nothing() {
     };
     let reading = uapi.patience.reading();
     assert_eq!(silent(uapi.device(&name).unwrap_err()), hung);
-    assert_eq!(reading.silent(), [hung.clone()]);
+    assert_eq!(reading.silent(), std::slice::from_ref(&hung));
     let update = DeviceUpdate { listen_port: Some(1), ..DeviceUpdate::default() };
     assert_eq!(silent(uapi.answers(&name).unwrap_err()), hung);
     assert_eq!(silent(uapi.configure(&name, &update).unwrap_err()), hung);
