@@ -3,15 +3,17 @@
 //! A process that serves a device can hang. Whoever reads a status must not hang with it: the rest of the answer is known,
 //! and what is not known is named. Whoever makes a change finds out before anything is touched.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 /// How long all parts together may be silent while somebody reads: an answer is due within a second.
 const READING: Duration = Duration::from_millis(800);
-/// What a part has in any case.
-const LEAST: Duration = Duration::from_millis(50);
-/// How long it may be silent while something is changed: an answer is due within five seconds.
-const CHANGING: Duration = Duration::from_millis(3500);
+/// What a part has in any case, also behind others that were silent.
+const LEAST: Duration = Duration::from_millis(150);
+/// How long a part may be silent while something is changed: an answer is due within five seconds.
+const CHANGING: Duration = Duration::from_secs(4);
 /// For so long a part that was silent is not asked again: roll back and further questions do not wait for it too.
 const REMEMBERED: Duration = Duration::from_secs(3);
 
@@ -21,47 +23,60 @@ pub struct Patience(Arc<Mutex<Inner>>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    readers: usize,
-    reading_since: Option<Instant>,
-    silent: Vec<(String, Instant)>,
+    /// The threads that read, with what each has waited for silent parts. A change on another thread is as patient as ever.
+    readers: HashMap<ThreadId, Duration>,
+    silent: Vec<Silence>,
 }
 
-/// Somebody reads: until this is dropped, silent parts are given up sooner.
+/// A part that was silent.
+#[derive(Debug)]
+struct Silence {
+    part: String,
+    at: Instant,
+    waited: Duration,
+}
+
+/// This thread reads: until this is dropped, silent parts are given up sooner.
 #[derive(Debug)]
 #[must_use]
 pub struct Reading {
     patience: Patience,
     since: Instant,
+    thread: ThreadId,
 }
 
 impl Patience {
-    /// From here on somebody reads, until the value is dropped.
+    /// From here on this thread reads, until the value is dropped.
     pub fn reading(&self) -> Reading {
-        let (mut inner, since) = (self.inner(), Instant::now());
-        inner.readers += 1;
-        inner.reading_since = Some(since);
-        drop(inner);
-        Reading { patience: self.clone(), since }
+        let (thread, since) = (thread::current().id(), Instant::now());
+        self.inner().readers.insert(thread, Duration::ZERO);
+        Reading { patience: self.clone(), since, thread }
     }
 
-    /// How long a part may be silent at this moment.
+    /// How long a part may be silent at this moment, for this thread.
     pub fn limit(&self) -> Duration {
-        match self.inner().reading_since {
-            Some(since) => READING.saturating_sub(since.elapsed()).max(LEAST),
+        match self.inner().readers.get(&thread::current().id()) {
+            Some(waited) => READING.saturating_sub(*waited).max(LEAST),
             None => CHANGING,
         }
     }
 
-    /// Whether a part was silent a moment ago, so that nobody needs to wait for it again.
+    /// Whether a part was silent a moment ago, for at least as long as this thread would wait for it, so that nobody needs to
+    /// wait for it again.
     pub(crate) fn was_silent(&self, part: &str) -> bool {
+        let limit = self.limit();
         let mut inner = self.inner();
-        inner.silent.retain(|(_, at)| at.elapsed() < REMEMBERED);
-        inner.silent.iter().any(|(name, _)| name == part)
+        inner.silent.retain(|silence| silence.at.elapsed() < REMEMBERED);
+        inner.silent.iter().any(|silence| silence.part == part && silence.waited >= limit)
     }
 
-    /// Remembers that a part is silent.
-    pub(crate) fn remember(&self, part: &str) {
-        self.inner().silent.push((part.to_owned(), Instant::now()));
+    /// Remembers that a part was silent for so long.
+    pub(crate) fn remember(&self, part: &str, waited: Duration) {
+        let mut inner = self.inner();
+        if let Some(all) = inner.readers.get_mut(&thread::current().id()) {
+            *all += waited;
+        }
+        inner.silent.push(Silence { part: part.to_owned(), at: Instant::now(), waited });
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -75,8 +90,8 @@ impl Reading {
     pub fn silent(&self) -> Vec<String> {
         let inner = self.patience.inner();
         // One that was silent a moment before was not asked again, and is as unknown.
-        let recent = inner.silent.iter().filter(|(_, at)| *at + REMEMBERED >= self.since);
-        let mut names: Vec<String> = recent.map(|(name, _)| name.clone()).collect();
+        let recent = inner.silent.iter().filter(|silence| silence.at + REMEMBERED >= self.since);
+        let mut names: Vec<String> = recent.map(|silence| silence.part.clone()).collect();
         names.sort_unstable();
         names.dedup();
         names
@@ -85,11 +100,7 @@ impl Reading {
 
 impl Drop for Reading {
     fn drop(&mut self) {
-        let mut inner = self.patience.inner();
-        inner.readers = inner.readers.saturating_sub(1);
-        if inner.readers == 0 {
-            inner.reading_since = None;
-        }
+        self.patience.inner().readers.remove(&self.thread);
     }
 }
 
@@ -102,13 +113,25 @@ mod tests {
         let patience = Patience::default();
         assert_eq!(patience.limit(), CHANGING);
         let reading = patience.reading();
-        assert!(patience.limit() <= READING && patience.limit() >= LEAST);
-        assert_eq!(reading.silent(), Vec::<String>::new());
-        patience.remember("a device");
-        patience.remember("a device");
+        assert_eq!((patience.limit(), reading.silent()), (READING, Vec::<String>::new()));
+        patience.remember("a device", READING);
+        patience.remember("a device", LEAST);
+        assert_eq!(patience.limit(), LEAST, "all parts together are waited for that long");
         assert!(patience.was_silent("a device") && !patience.was_silent("another"));
         assert_eq!(reading.silent(), ["a device"]);
         drop(reading);
         assert_eq!(patience.limit(), CHANGING);
+    }
+
+    #[test]
+    fn a_change_is_patient_while_others_read() {
+        let patience = Patience::default();
+        let (there, reader) = (patience.clone(), patience.reading());
+        patience.remember("a device", READING);
+        let change = thread::spawn(move || (there.limit(), there.was_silent("a device")));
+        assert_eq!(change.join().unwrap(), (CHANGING, false), "it waits longer than whoever only reads");
+        drop(reader);
+        patience.remember("a device", CHANGING);
+        assert!(patience.was_silent("a device"));
     }
 }

@@ -121,7 +121,7 @@ impl Uapi {
     fn failed(&self, device: &Connection, failure: Failure, what: String) -> HostError {
         match failure {
             Failure::Io(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.patience.remember(&device.object);
+                self.patience.remember(&device.object, device.limit);
                 HostError::Silent { object: device.object.clone(), limit: device.limit }
             }
             failure => failure.into_error(what),
@@ -148,7 +148,7 @@ impl Uapi {
             // So many wait for it already that the kernel takes no more.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 let object = object(name);
-                self.patience.remember(&object);
+                self.patience.remember(&object, limit);
                 Err(HostError::Silent { object, limit })
             }
             // A socket that a killed process left behind refuses connections.
