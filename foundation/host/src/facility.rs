@@ -17,7 +17,9 @@ pub use firewall::{
     RulesetRule, UfwReport, UfwRule, UfwRules, Verdict,
 };
 pub use misc::{Answer, Clock, Port, Probe, ProbeError, Random, Resolver, Sockets, Sysctl};
-pub use network::{EchoFrom, Link, LinkChange, LinkKind, Network, Passing, Route, RouteKind, Rule, Uplink};
+pub use network::{
+    EchoFrom, Link, LinkChange, LinkKind, Network, OwnRoute, Passing, Route, RouteKind, Rule, Uplink,
+};
 pub use services::{Command, Logs, Manager, Restart, ServiceState, ServiceStatus, Services, Unit, UnitKind};
 pub use tunnel::{Certificate, CertificateFault, CertificateRequest, Tunnel, TunnelCheck};
 pub use wireguard::{Device, DeviceUpdate, Peer, PeerConfig, PeerUpdate, WireGuard};

@@ -13,11 +13,13 @@ mod facility;
 pub mod fake;
 pub mod filter;
 mod interrupt;
+mod host_addresses;
 pub mod linux;
 mod marks;
 mod networks;
 mod patience;
 pub mod reconcile;
+mod resolv_conf;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,12 +28,13 @@ pub use error::HostError;
 pub use facility::{
     Answer, Certificate, CertificateFault, CertificateRequest, Clock, Command, Device, DeviceUpdate,
     EchoFrom, FileInfo, Files, Firewall, FirewallKind, FirewallQuery, FirewallReport, Hook, InForce, Link,
-    LinkChange, LinkKind, Logs, Manager, Match, Network, Passing, Peer, PeerConfig, PeerUpdate, Port, Probe,
-    ProbeError, Protocol, Random, Resolver, Restart, Route, RouteKind, Rule, Ruleset, RulesetRule,
-    ServiceState, ServiceStatus, Services, Sockets, Sysctl, Tunnel, TunnelCheck, UfwReport, UfwRule,
-    UfwRules, Unit, UnitKind, Uplink, Verdict, WireGuard, write_and_verify,
+    LinkChange, LinkKind, Logs, Manager, Match, Network, OwnRoute, Passing, Peer, PeerConfig, PeerUpdate,
+    Port, Probe, ProbeError, Protocol, Random, Resolver, Restart, Route, RouteKind, Rule, Ruleset,
+    RulesetRule, ServiceState, ServiceStatus, Services, Sockets, Sysctl, Tunnel, TunnelCheck, UfwReport,
+    UfwRule, UfwRules, Unit, UnitKind, Uplink, Verdict, WireGuard, write_and_verify,
 };
 pub use interrupt::{Held, Interrupt};
+pub use host_addresses::{HostAddresses, host_addresses};
 pub use marks::Marks;
 pub use networks::{HostNetwork, host_networks};
 pub use patience::{Patience, Reading};

@@ -22,7 +22,7 @@ pub use file::{PeerFile, WantedFile};
 pub use observe::{BEFORE, Observed, ObservedFile, ObservedInterface, observe};
 pub use plan::plan;
 pub use step::{Step, StepAction, StepKind};
-pub use wanted::{Depth, Wanted, WantedDevice, WantedInterface, WantedPeer};
+pub use wanted::{Depth, Wanted, WantedDevice, WantedInterface, WantedPeer, Withheld};
 
 use crate::{Host, Marks};
 

@@ -51,6 +51,13 @@ impl PublicKey {
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
+    /// Whether this is a point of low order, such as zero: whatever the other key is, the secret that both share is zero
+    /// (RFC 7748, section 6.1), so that WireGuard completes no handshake with it (one scalar multiplication).
+    pub fn is_low_order(&self) -> bool {
+        // Any private key shows it: clamping makes each a multiple of the cofactor.
+        let secret = x25519_dalek::StaticSecret::from([0x40; 32]);
+        !secret.diffie_hellman(&x25519_dalek::PublicKey::from(self.0)).was_contributory()
+    }
 }
 
 impl PrivateKey {
@@ -68,6 +75,10 @@ impl PrivateKey {
     /// The 32 bytes: a secret.
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
+    }
+    /// Whether all bytes are zero, which WireGuard takes for "no key".
+    pub fn is_zero(&self) -> bool {
+        self.0.iter().fold(0, |all, byte| all | byte) == 0
     }
     /// The public key that belongs to this one (one scalar multiplication, about 30 µs).
     pub fn public_key(&self) -> PublicKey {
@@ -181,6 +192,33 @@ mod tests {
         let public = PrivateKey::from_bytes(private).public_key();
         assert_eq!(public.to_string(), "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=");
         assert_eq!(public.to_string().parse(), Ok(public));
+    }
+
+    /// The points of order 1, 2, 4 and 8 with their other encodings: Curve25519's home page, "Do I need to validate keys?".
+    #[test]
+    fn points_of_low_order_are_told_from_keys() {
+        let low = [
+            "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
+            "5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157",
+            "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+            "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+            "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        ];
+        let zero = "00".repeat(32);
+        let one = format!("01{}", "00".repeat(31));
+        for text in low.into_iter().chain([zero.as_str(), &one]) {
+            let bytes = |at: usize| u8::from_str_radix(&text[2 * at..2 * at + 2], 16).unwrap();
+            let key = PublicKey::from_bytes(std::array::from_fn(bytes));
+            assert!(key.is_low_order(), "{text}");
+        }
+        for seed in 0..=u8::MAX {
+            let private = PrivateKey::from_random([seed; 32]);
+            assert!(!private.public_key().is_low_order() && !private.is_zero());
+        }
+        assert!(PrivateKey::from_bytes([0; 32]).is_zero());
+        let mut last = [0; 32];
+        last[31] = 1;
+        assert!(!PrivateKey::from_bytes(last).is_zero());
     }
 
     #[test]

@@ -9,9 +9,9 @@ use phantom_host::filter::Filters;
 use phantom_host::{
     Answer, Certificate, CertificateFault, CertificateRequest, Command, Device, DeviceUpdate, EchoFrom,
     FileInfo, Files, Firewall, FirewallKind, FirewallQuery, FirewallReport, HostError, InForce, Link,
-    LinkChange, Logs, Manager, Marks, Network, Passing, Peer, Port, Probe, ProbeError, Resolver, Result,
-    Route, Rule, Ruleset, ServiceStatus, Services, Sockets, Sysctl, Tunnel, TunnelCheck, UfwRule, UfwRules,
-    Unit, Uplink, WireGuard,
+    LinkChange, Logs, Manager, Marks, Network, OwnRoute, Passing, Peer, Port, Probe, ProbeError, Resolver,
+    Result, Route, Rule, Ruleset, ServiceStatus, Services, Sockets, Sysctl, Tunnel, TunnelCheck, UfwRule,
+    UfwRules, Unit, Uplink, WireGuard,
 };
 use phantom_types::{Backend, Domain, InterfaceName, PublicKey};
 
@@ -87,6 +87,9 @@ impl Network for Deaf {
         deaf()
     }
     fn route_for(&self, _: &Passing) -> Result<Option<String>> {
+        deaf()
+    }
+    fn own_route(&self, _: Option<Ipv4Addr>, _: Ipv4Addr) -> Result<Option<OwnRoute>> {
         deaf()
     }
     fn echo(&self, _: &EchoFrom, _: Ipv4Addr, _: u16, _: Duration) -> Result<bool> {

@@ -123,6 +123,17 @@ pub struct Passing {
     pub in_interface: InterfaceName,
 }
 
+/// The route that the kernel takes for a packet of the host's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnRoute {
+    /// The interface that it leaves by; `lo` for an address of the host itself.
+    pub interface: String,
+    /// The next hop; `None` for what is on the link or on the host.
+    pub gateway: Option<IpAddr>,
+    /// Its source address: the one that was asked for, else the kernel's choice.
+    pub source: Option<Ipv4Addr>,
+}
+
 /// Where an echo request of this host comes from, and so which way it takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EchoFrom {
@@ -169,6 +180,10 @@ pub trait Network: Send + Sync {
     /// packet filter is not asked, and nothing is sent. [`Absent`](crate::HostError::Absent) without the interface
     /// that it comes in by.
     fn route_for(&self, packet: &Passing) -> Result<Option<String>>;
+    /// The route of a packet of the host's own to this address, by all rules and tables (`RTM_GETROUTE`); `None` when the
+    /// kernel would not send it. With a source, which has to be an address of the host, it is asked as for an answer from
+    /// there. The packet filter is not asked, and nothing is sent.
+    fn own_route(&self, from: Option<Ipv4Addr>, to: Ipv4Addr) -> Result<Option<OwnRoute>>;
     /// Sends `count` ICMP echo requests, and says whether one of them was answered within `wait`. One that cannot be
     /// sent is not answered. [`Absent`](crate::HostError::Absent) without the interface or the address.
     fn echo(&self, from: &EchoFrom, to: Ipv4Addr, count: u16, wait: Duration) -> Result<bool>;

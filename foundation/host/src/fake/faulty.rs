@@ -15,9 +15,9 @@ use phantom_types::{Backend, InterfaceName, PublicKey};
 use crate::filter::Filters;
 use crate::{
     Command, Device, DeviceUpdate, EchoFrom, FileInfo, Files, Firewall, FirewallKind, FirewallQuery,
-    FirewallReport, Host, HostError, InForce, Link, LinkChange, Logs, Manager, Marks, Network, Passing, Peer,
-    Result, Route, Rule, Ruleset, ServiceStatus, Services, Sysctl, UfwRule, UfwRules, Unit, Uplink,
-    WireGuard,
+    FirewallReport, Host, HostError, InForce, Link, LinkChange, Logs, Manager, Marks, Network, OwnRoute,
+    Passing, Peer, Result, Route, Rule, Ruleset, ServiceStatus, Services, Sysctl, UfwRule, UfwRules, Unit,
+    Uplink, WireGuard,
 };
 
 /// What happens at the chosen write.
@@ -196,6 +196,9 @@ impl Network for FaultyHost {
     }
     fn route_for(&self, packet: &Passing) -> Result<Option<String>> {
         self.inner.network.route_for(packet)
+    }
+    fn own_route(&self, from: Option<Ipv4Addr>, to: Ipv4Addr) -> Result<Option<OwnRoute>> {
+        self.inner.network.own_route(from, to)
     }
     fn echo(&self, from: &EchoFrom, to: Ipv4Addr, count: u16, wait: Duration) -> Result<bool> {
         self.inner.network.echo(from, to, count, wait)

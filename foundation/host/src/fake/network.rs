@@ -12,7 +12,8 @@ use phantom_types::InterfaceName;
 
 use super::{FakeHost, absent};
 use crate::{
-    EchoFrom, HostError, Link, LinkChange, LinkKind, Network, Passing, Result, Route, RouteKind, Rule, Uplink,
+    EchoFrom, HostError, Link, LinkChange, LinkKind, Network, OwnRoute, Passing, Result, Route, RouteKind,
+    Rule, Uplink,
 };
 
 /// The main routing table (`RT_TABLE_MAIN`).
@@ -201,6 +202,10 @@ impl Network for FakeHost {
         let up = found.ok_or_else(|| absent_interface(packet.in_interface.as_str()))?.link.up;
         let forwards = state.settings.global.get("net.ipv4.ip_forward").is_some_and(|value| value != "0");
         Ok(state.net.route_of(packet).filter(|_| up && forwards))
+    }
+
+    fn own_route(&self, from: Option<Ipv4Addr>, to: Ipv4Addr) -> Result<Option<OwnRoute>> {
+        Ok(self.state().net.own_route(from, to))
     }
 
     fn echo(&self, from: &EchoFrom, to: Ipv4Addr, _: u16, wait: Duration) -> Result<bool> {

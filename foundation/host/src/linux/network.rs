@@ -21,7 +21,7 @@ use self::addresses::Address;
 use super::netlink::{
     Changing, EADDRNOTAVAIL, EAFNOSUPPORT, ENODEV, ENOENT, EOPNOTSUPP, ESRCH, Fault, RouteSocket,
 };
-use crate::{EchoFrom, HostError, Link, LinkChange, Network, Passing, Result, Route, Rule, Uplink};
+use crate::{EchoFrom, HostError, Link, LinkChange, Network, OwnRoute, Passing, Result, Route, Rule, Uplink};
 
 /// With these the kernel says that it would drop a packet: `EACCES`, `EXDEV`, `EINVAL`, `ENETUNREACH`, `EHOSTUNREACH`.
 const DROPPED: [i32; 5] = [13, 18, 22, 101, 113];
@@ -254,6 +254,23 @@ impl Network for LinuxNetwork {
             }
             Ok(_) => Err(odd_answer(&what())),
             // Unreachable, prohibited, a black hole, forwarding switched off, a source that cannot be there: dropped.
+            Err(Fault::Refused(number)) if DROPPED.contains(&number) => Ok(None),
+            Err(fault) => Err(fault.into_error(what())),
+        }
+    }
+
+    fn own_route(&self, from: Option<Ipv4Addr>, to: Ipv4Addr) -> Result<Option<OwnRoute>> {
+        let what = || format!("asking for the route to {to}");
+        match self.netlink.get(Message::GetRoute(routes::own(from, to))) {
+            Ok(Message::NewRoute(message)) => {
+                let Some((index, gateway)) = routes::own_hop(&message) else { return Ok(None) };
+                let Some(interface) = Names::new(self).get(index)? else { return Ok(None) };
+                // The kernel names its choice of a source only where it had one.
+                let source = routes::source(&message).or(from);
+                Ok(Some(OwnRoute { interface, gateway, source }))
+            }
+            Ok(_) => Err(odd_answer(&what())),
+            // No route, one that leads nowhere, or a source that is not on this host.
             Err(Fault::Refused(number)) if DROPPED.contains(&number) => Ok(None),
             Err(fault) => Err(fault.into_error(what())),
         }

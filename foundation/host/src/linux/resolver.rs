@@ -27,6 +27,7 @@ use tokio::net::UdpSocket;
 
 use phantom_types::Domain;
 
+use crate::resolv_conf::{self, MAXNS, RESOLV_CONF};
 use crate::{Answer, HostError, Probe, ProbeError, Resolver, Result};
 
 /// Asks DNS servers from this machine, on port 53.
@@ -57,7 +58,7 @@ impl Resolver for LinuxResolver {
 
     fn lookup(&self, domain: &Domain, limit: Duration) -> Result<Result<Vec<IpAddr>, ProbeError>> {
         let servers =
-            std::fs::read_to_string("/etc/resolv.conf").map(|text| name_servers(&text)).unwrap_or_default();
+            std::fs::read_to_string(RESOLV_CONF).map(|text| name_servers(&text)).unwrap_or_default();
         let runtime = runtime()?;
         let ask_all = async {
             let mut last = ProbeError::Unreachable;
@@ -86,11 +87,8 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
 
 /// The name servers of `resolv.conf(5)`, at most three as the C library takes them; without any the one on this host.
 fn name_servers(text: &str) -> Vec<IpAddr> {
-    let lines = text.lines().filter_map(|line| line.trim().strip_prefix("nameserver"));
-    let named: Vec<IpAddr> = lines
-        .filter_map(|rest| rest.split_whitespace().next()?.split('%').next()?.parse().ok())
-        .take(3)
-        .collect();
+    let mut named = resolv_conf::name_servers(text);
+    named.truncate(MAXNS);
     if named.is_empty() { vec![IpAddr::from([127, 0, 0, 1])] } else { named }
 }
 

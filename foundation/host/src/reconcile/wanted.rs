@@ -41,6 +41,18 @@ pub struct Wanted {
     /// Services beside those of the interfaces, by unit name: whether each is to run now, or `None` where it may do as it
     /// does (a unit for the boot).
     pub units: BTreeMap<String, (Unit, Option<bool>)>,
+    /// What is stored and is kept from the host all the same. Nothing of it is compared or changed.
+    pub withheld: Vec<Withheld>,
+}
+
+/// A part of the stored state that the host is not brought to, since it would do the host harm, with a sentence that says
+/// so: such as an exit whose address is the host's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Withheld {
+    /// The sentence in English.
+    pub en: String,
+    /// The sentence in Turkish.
+    pub tr: String,
 }
 
 /// A WireGuard interface.

@@ -121,6 +121,14 @@ fn passing_packets_on_linux() {
     on_linux("passing_packets_on_linux", routes::passing);
 }
 #[test]
+fn own_routes_on_the_fake() {
+    on_fake(routes::own_routes);
+}
+#[test]
+fn own_routes_on_linux() {
+    on_linux("own_routes_on_linux", routes::own_routes);
+}
+#[test]
 fn nftables_on_the_fake() {
     on_fake(firewall::by_nftables);
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ipnetwork::IpNetwork;
-use phantom_host::{EchoFrom, LinkChange, Marks, Passing, Route, RouteKind, Rule, Uplink};
+use phantom_host::{EchoFrom, LinkChange, Marks, OwnRoute, Passing, Route, RouteKind, Rule, Uplink};
 
 use crate::bench::{Bench, kind, main_routes, name, network, via};
 
@@ -264,4 +264,46 @@ pub(crate) fn passing(bench: &Bench) {
         let answered = host.echo(&from, [10, 72, 0, 9].into(), 2, Duration::from_millis(50));
         assert!(!answered.unwrap(), "{from:?}");
     }
+}
+
+/// The route of what the host itself sends: by its addresses, by rules about sources, and where it leads nowhere.
+pub(crate) fn own_routes(bench: &Bench) {
+    let host = &bench.host.network;
+    let asked = |from: Option<[u8; 4]>, to: [u8; 4]| {
+        let found = host.own_route(from.map(Into::into), to.into()).unwrap();
+        found.map(|OwnRoute { interface, gateway, source }| {
+            let part = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+            let gateway = part(gateway.map(|gateway| gateway.to_string()));
+            format!("{interface} {gateway} {}", part(source.map(|source| source.to_string())))
+        })
+    };
+    assert_eq!(asked(None, [9, 9, 9, 9]), None, "there is no route");
+    assert_eq!(asked(None, [127, 0, 0, 53]).as_deref(), Some("lo - 127.0.0.1"));
+    link_with(bench, "cft0", &["10.71.0.5/24"]);
+    link_with(bench, "cft1", &["10.72.0.5/24"]);
+    host.add_route(&by("10.71.0.1", via("cft0", "0.0.0.0/0", 254))).unwrap();
+    assert_eq!(asked(None, [9, 9, 9, 9]).as_deref(), Some("cft0 10.71.0.1 10.71.0.5"));
+    assert_eq!(asked(None, [10, 72, 0, 9]).as_deref(), Some("cft1 - 10.72.0.5"));
+    assert_eq!(asked(None, [10, 72, 0, 5]).as_deref(), Some("lo - 10.72.0.5"), "an address of the host");
+    let answers = || asked(Some([10, 72, 0, 5]), [9, 9, 9, 9]);
+    assert_eq!(answers().as_deref(), Some("cft0 10.71.0.1 10.72.0.5"));
+    assert_eq!(asked(Some([10, 99, 0, 1]), [9, 9, 9, 9]), None, "no address of the host");
+
+    // What an address does that is put on another interface too.
+    host.add_address(&name("cft1"), network("9.9.9.9/32")).unwrap();
+    assert_eq!(asked(None, [9, 9, 9, 9]).as_deref(), Some("lo - 9.9.9.9"));
+    host.remove_address(&name("cft1"), network("9.9.9.9/32")).unwrap();
+
+    // And what a rule does that is about the source of answers.
+    let of_answers = Rule { from: Some(network("10.72.0.5/32")), ..rule(100, false) };
+    host.add_rule(&of_answers).unwrap();
+    assert_eq!(answers().as_deref(), Some("cft0 10.71.0.1 10.72.0.5"), "an empty table decides nothing");
+    let closed = Route { metric: 4000, kind: RouteKind::Unreachable, ..via("cft1", "0.0.0.0/0", 100) };
+    host.add_route(&closed).unwrap();
+    assert_eq!(answers(), None, "unreachable decides");
+    assert_eq!(asked(None, [9, 9, 9, 9]).as_deref(), Some("cft0 10.71.0.1 10.71.0.5"), "no other source");
+    host.add_route(&via("cft1", "0.0.0.0/0", 100)).unwrap();
+    assert_eq!(answers().as_deref(), Some("cft1 - 10.72.0.5"));
+    host.remove_rule(&of_answers).unwrap();
+    assert_eq!(answers().as_deref(), Some("cft0 10.71.0.1 10.72.0.5"));
 }

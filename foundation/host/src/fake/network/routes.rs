@@ -7,7 +7,7 @@ use nix::errno::Errno;
 
 use super::super::{absent, kernel};
 use super::{MAIN, Net, Rule, absent_interface, link_local};
-use crate::{HostError, Passing, Result, Route, RouteKind};
+use crate::{HostError, OwnRoute, Passing, Result, Route, RouteKind};
 
 /// How messages and dumps name a route.
 pub(in super::super) fn text(route: &Route) -> String {
@@ -127,6 +127,54 @@ impl Net {
     }
 
     fn way(&self, from: Ipv4Addr, to: Ipv4Addr, in_interface: Option<&str>) -> Option<String> {
+        match &self.lookup(from, to, in_interface)?.kind {
+            RouteKind::Via { interface, .. } => Some(interface.clone()),
+            RouteKind::Unreachable | RouteKind::Blackhole => None,
+        }
+    }
+
+    /// The route of a packet of the host's own. One without a source matches no rule that is about sources, and gets its
+    /// source afterwards.
+    pub(super) fn own_route(&self, from: Option<Ipv4Addr>, to: Ipv4Addr) -> Option<OwnRoute> {
+        if from.is_some_and(|from| self.local_source(from).is_none()) {
+            return None;
+        }
+        if let Some(own) = self.local_source(to) {
+            let source = from.or(Some(own));
+            return Some(OwnRoute { interface: "lo".to_owned(), gateway: None, source });
+        }
+        let route = self.lookup(from.unwrap_or(Ipv4Addr::UNSPECIFIED), to, None)?;
+        let RouteKind::Via { interface, gateway } = &route.kind else { return None };
+        let near = gateway.unwrap_or(IpAddr::V4(to));
+        let addresses = &self.find(interface)?.addresses;
+        let nearest = addresses.iter().find(|network| network.contains(near));
+        let chosen = nearest.or_else(|| addresses.iter().find(|network| network.is_ipv4()));
+        let chosen = route.source.or_else(|| chosen.map(IpNetwork::ip));
+        let source = from.or(match chosen {
+            Some(IpAddr::V4(address)) => Some(address),
+            _ => None,
+        });
+        Some(OwnRoute { interface: interface.clone(), gateway: *gateway, source })
+    }
+
+    /// The address of the host that a packet to this one is for: itself, and on the loopback interface the whole network.
+    fn local_source(&self, to: Ipv4Addr) -> Option<Ipv4Addr> {
+        let to = IpAddr::V4(to);
+        let own = self.links.iter().flat_map(|interface| {
+            let loopback = interface.link.name == "lo";
+            interface
+                .addresses
+                .iter()
+                .filter(move |network| network.ip() == to || loopback && network.contains(to))
+        });
+        own.map(IpNetwork::ip).find_map(|address| match address {
+            IpAddr::V4(address) => Some(address),
+            IpAddr::V6(_) => None,
+        })
+    }
+
+    /// The route of a packet: the first rule whose table has one decides.
+    fn lookup(&self, from: Ipv4Addr, to: Ipv4Addr, in_interface: Option<&str>) -> Option<&Route> {
         let (from, to) = (IpAddr::V4(from), IpAddr::V4(to));
         let within =
             |network: Option<IpNetwork>, address| network.is_none_or(|network| network.contains(address));
@@ -141,10 +189,7 @@ impl Net {
                 .filter(move |route| route.table == table && route.destination.contains(to));
             fitting.min_by_key(|route| (u8::MAX - route.destination.prefix(), route.metric))
         };
-        match &asked.map(|rule| best(rule.table)).find(Option::is_some)??.kind {
-            RouteKind::Via { interface, .. } => Some(interface.clone()),
-            RouteKind::Unreachable | RouteKind::Blackhole => None,
-        }
+        asked.map(|rule| best(rule.table)).find(Option::is_some)?
     }
 }
 

@@ -48,7 +48,26 @@ pub(super) fn out_interface(message: &RouteMessage) -> Option<u32> {
     hops(message).first().map(|(index, _)| *index).filter(|_| unicast)
 }
 
-/// The source address in the answer to [`lookup`].
+/// The question by which route a packet of the host's own goes.
+pub(super) fn own(from: Option<Ipv4Addr>, to: Ipv4Addr) -> RouteMessage {
+    let mut message = RouteMessage::default();
+    message.header.address_family = AddressFamily::Inet;
+    message.header.destination_prefix_length = 32;
+    message.attributes.push(RouteAttribute::Destination(RouteAddress::Inet(to)));
+    if let Some(from) = from {
+        message.header.source_prefix_length = 32;
+        message.attributes.push(RouteAttribute::Source(RouteAddress::Inet(from)));
+    }
+    message
+}
+
+/// Index of the interface and next hop in the answer to [`own`]; none when such a packet is not sent to one host.
+pub(super) fn own_hop(message: &RouteMessage) -> Option<(u32, Option<IpAddr>)> {
+    let sent = matches!(message.header.kind, RouteType::Unicast | RouteType::Local);
+    hops(message).into_iter().next().filter(|_| sent)
+}
+
+/// The source address in the answer to [`lookup`] and [`own`].
 pub(super) fn source(message: &RouteMessage) -> Option<Ipv4Addr> {
     message.attributes.iter().find_map(|attribute| match attribute {
         RouteAttribute::PrefSource(RouteAddress::Inet(ip)) => Some(*ip),
