@@ -3,6 +3,7 @@
 //! Core's own checks are in [`CHECKS`]; other modules bring theirs by the engine's contract. None changes anything, and one
 //! whose part of the host does not answer is a warning, not an error.
 
+mod collisions;
 mod filters;
 mod firewall;
 mod machine;
@@ -18,6 +19,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::CoreError;
+use crate::subnet_check::{Conflict, conflicts};
 
 /// How a check went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -56,6 +58,8 @@ pub(super) struct Stored {
     pub wanted: Wanted,
     /// What the stored state contradicts itself in.
     pub contradictions: Vec<String>,
+    /// Networks that overlap the VPN's own subnet.
+    pub conflicts: Vec<Conflict>,
 }
 
 /// What the checks work on.
@@ -77,7 +81,7 @@ impl<'a> std::ops::Deref for Case<'a> {
 type Look = fn(&Case<'_>) -> Finding;
 
 /// Core's own checks. Those of other modules come between them, by their place.
-const CHECKS: [(u16, &str, Look); 18] = [
+const CHECKS: [(u16, &str, Look); 19] = [
     (100, "permissions", server::permissions),
     (200, "stored_state", server::stored_state),
     (300, "wireguard", machine::wireguard),
@@ -96,6 +100,7 @@ const CHECKS: [(u16, &str, Look); 18] = [
     (1500, "clock", machine::clock),
     (1600, "resolver", names::resolver),
     (1700, "dns_servers", names::dns_servers),
+    (1800, "collisions", collisions::collisions),
 ];
 
 /// Makes all checks.
@@ -133,6 +138,7 @@ fn stored(engine: &Engine) -> Result<Option<Stored>, EngineError> {
     let read = engine.store().read(|state| {
         let Some(server) = state.server()? else { return Ok(None) };
         Ok::<_, StoreError>(Some(Stored {
+            conflicts: conflicts(engine, state, server.subnet, Some(server.interface.as_str()))?,
             server,
             dns: state.dns()?,
             wanted: engine.desired(state, phantom_engine::Depth::Full)?,

@@ -6,7 +6,7 @@ use ipnetwork::IpNetwork;
 use phantom_engine::Engine;
 use phantom_host::host_networks;
 use phantom_module::Lang;
-use phantom_store::State;
+use phantom_store::{State, StoreError};
 use phantom_types::Subnet;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -185,14 +185,19 @@ fn private(subnet: Subnet, lang: Lang) -> PrivateCheck {
 }
 
 fn conflict(conflicts: Vec<Conflict>, lang: Lang) -> ConflictCheck {
-    let list: Vec<String> =
-        conflicts.iter().map(|one| format!("{} ({})", one.network, one.interface)).collect();
-    let list = list.join(", ");
+    let list = listed(&conflicts);
     let error = (!conflicts.is_empty()).then(|| match lang {
         Lang::En => format!("Network conflict with {list}"),
         Lang::Tr => format!("Ağ çakışması: {list}"),
     });
     ConflictCheck { valid: conflicts.is_empty(), conflicts, error }
+}
+
+/// The networks, each with its interface or exit: `10.8.0.0/16 (eth1), 10.8.0.9/32 (uk)`.
+pub(crate) fn listed(conflicts: &[Conflict]) -> String {
+    let list: Vec<String> =
+        conflicts.iter().map(|one| format!("{} ({})", one.network, one.interface)).collect();
+    list.join(", ")
 }
 
 fn capacity(subnet: Subnet, clients: u32, lang: Lang) -> CapacityCheck {
@@ -211,12 +216,12 @@ fn capacity(subnet: Subnet, clients: u32, lang: Lang) -> CapacityCheck {
 }
 
 /// What the subnet overlaps: addresses and on-link networks, other routes but the default ones, exits.
-fn conflicts(
+pub(crate) fn conflicts(
     engine: &Engine,
     state: &State<'_>,
     subnet: Subnet,
     own_interface: Option<&str>,
-) -> Result<Vec<Conflict>, CoreError> {
+) -> Result<Vec<Conflict>, StoreError> {
     let mut found = BTreeSet::new();
     let mut add = |interface: &str, other: Subnet, source| {
         found.insert(Conflict { interface: interface.to_owned(), network: other.to_string(), source });

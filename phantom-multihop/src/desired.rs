@@ -10,9 +10,11 @@ use phantom_host::reconcile::{WantedDevice, WantedInterface, WantedPeer};
 use phantom_host::{
     Hook, Marks, Match, PeerConfig, Restart, Route, RouteKind, Rule, Ruleset, Unit, UnitKind, Verdict,
 };
-use phantom_store::{Exit, Multihop, Server, State, StoreError};
+use phantom_store::{Exit, Multihop as Stored, Server, State, StoreError};
 use phantom_types::{ClientConfig, ExitName, InterfaceName};
 use zeroize::Zeroizing;
+
+use crate::collision::{judge, withheld};
 
 /// Place of the rules: before those of modules that only accept.
 const ORDER: u16 = 100;
@@ -35,15 +37,25 @@ pub(crate) fn desired(site: &Site, state: &State<'_>, wanted: &mut Wanted) -> Re
     };
     let Some(exit) = state.exit(&stored.exit_in_use)? else { return Ok(()) };
     let at = stored.endpoint_address.or_else(|| exit.endpoint.socket_addr());
-    wanted.interfaces.insert(interface.clone(), wanted_interface(site, &server, &interface, &exit, at));
+    let fits = fits(site, state, &exit, at, wanted)?;
+    // Where an exit is not brought up nobody waits for it to answer again: clients stay blocked, whatever was chosen for that.
+    let stored = Stored { kill_switch: stored.kill_switch || !fits, ..stored };
+    let place = (site, &server, &interface);
+    wanted.interfaces.insert(interface.clone(), wanted_interface(place, &exit, at, fits));
+    if fits {
+        own_way(site, &exit, wanted);
+    }
     if let Some((name, at)) = &stored.staged
         && let (Some(exit), Some(beside)) = (state.exit(name)?, staging(&interface))
     {
-        let staged = wanted_interface(site, &server, &beside, &exit, Some(*at));
+        let fits = self::fits(site, state, &exit, Some(*at), wanted)?;
+        let staged = wanted_interface((site, &server, &beside), &exit, Some(*at), fits);
         wanted.interfaces.insert(beside, staged);
-        own_way(site, &exit, wanted);
+        if fits {
+            own_way(site, &exit, wanted);
+        }
     }
-    ways(site, &server, &stored, &interface, &exit, wanted);
+    ways(place, &stored, wanted);
     firewall(&server, &stored, &interface, exit.mtu, &mut wanted.firewall);
     if stored.staged.is_some()
         && let Some(beside) = staging(&interface)
@@ -63,9 +75,30 @@ pub(crate) fn desired(site: &Site, state: &State<'_>, wanted: &mut Wanted) -> Re
     Ok(())
 }
 
+/// Whether an exit can be brought up; where it collides with the host, that is said. Neither its interface nor the rule for
+/// its address may then be there: what the server answers from an address that is its own would not leave any more.
+fn fits(
+    site: &Site,
+    state: &State<'_>,
+    exit: &Exit,
+    at: Option<SocketAddr>,
+    wanted: &mut Wanted,
+) -> Result<bool, StoreError> {
+    let found = judge(site, state, exit, at)?;
+    if !found.is_empty() {
+        wanted.withheld.push(withheld(&exit.name, &found));
+    }
+    Ok(found.is_empty())
+}
+
 /// The interface by which an exit is tried beside the one in use; none where the name has no room for more.
 pub(crate) fn staging(interface: &InterfaceName) -> Option<InterfaceName> {
     format!("{interface}_new").parse().ok()
+}
+
+/// Whether a link of this name is the interface that leads to the exit, or the one by which another is tried beside it.
+pub(crate) fn leads_to_exit(interface: &InterfaceName, name: &str) -> bool {
+    interface.as_str() == name || staging(interface).is_some_and(|beside| beside.as_str() == name)
 }
 
 /// The name of the monitor's unit.
@@ -86,18 +119,22 @@ fn own_addresses(exit: &Exit) -> BTreeSet<IpNetwork> {
     exit.addresses.iter().map(|network| IpNetwork::V4(Ipv4Network::from(network.ip()))).collect()
 }
 
-/// The service of the interface.
+/// The service of the interface. At boot it is not started by itself but with the server's interface, when the host is
+/// brought to the stored state: whether it may be there at all is only known then.
 pub(crate) fn exit_unit(site: &Site, server: &Server, interface: &InterfaceName, exit: &Exit) -> Unit {
     let description = format!("WireGuard exit {interface} ({})", server.backend);
-    site.interface_unit(interface, server.backend, exit.mtu, description)
+    let unit = site.interface_unit(interface, server.backend, exit.mtu, description);
+    Unit { wanted_at_boot: false, ..unit }
 }
 
+/// An installation, its server, and an interface that leads to an exit.
+type Place<'a> = (&'a Site, &'a Server, &'a InterfaceName);
+
 fn wanted_interface(
-    site: &Site,
-    server: &Server,
-    interface: &InterfaceName,
+    (site, server, interface): Place<'_>,
     exit: &Exit,
     at: Option<SocketAddr>,
+    fits: bool,
 ) -> WantedInterface {
     let config = PeerConfig {
         public_key: exit.public_key,
@@ -108,7 +145,7 @@ fn wanted_interface(
     };
     WantedInterface {
         backend: server.backend,
-        running: site.runs(server),
+        running: fits && site.runs(server),
         addresses: own_addresses(exit),
         mtu: exit.mtu.into(),
         unit: exit_unit(site, server, interface, exit),
@@ -122,14 +159,7 @@ fn wanted_interface(
 }
 
 /// Packets of clients ask a table of their own, in which the last word is "nowhere".
-fn ways(
-    site: &Site,
-    server: &Server,
-    stored: &Multihop,
-    interface: &InterfaceName,
-    exit: &Exit,
-    wanted: &mut Wanted,
-) {
+fn ways((site, server, interface): Place<'_>, stored: &Stored, wanted: &mut Wanted) {
     let (marks, subnet) = (&site.marks, IpNetwork::V4(server.subnet.into()));
     let everywhere = |ipv6: bool| if ipv6 { "::/0" } else { "0.0.0.0/0" };
     let route = |ipv6, metric, kind| {
@@ -150,7 +180,6 @@ fn ways(
         wanted.rules.insert(way_from(marks.local_priority(), ipv6, network, Some(network), MAIN_TABLE));
         wanted.rules.insert(way_from(marks.exit_priority(), ipv6, network, None, marks.exit_table()));
     }
-    own_way(site, exit, wanted);
 }
 
 fn way_from(priority: u32, ipv6: bool, from: IpNetwork, to: Option<IpNetwork>, table: u32) -> Rule {
@@ -168,7 +197,7 @@ fn own_way(site: &Site, exit: &Exit, wanted: &mut Wanted) {
 }
 
 /// Clients reach each other and the exit, and nothing comes from the exit that nobody asked for.
-fn firewall(server: &Server, stored: &Multihop, exit: &InterfaceName, mtu: u16, rules: &mut Ruleset) {
+fn firewall(server: &Server, stored: &Stored, exit: &InterfaceName, mtu: u16, rules: &mut Ruleset) {
     let into = |interface: &InterfaceName| Match::In { interface: interface.to_string(), not: false };
     let out = |interface: &InterfaceName| Match::Out { interface: interface.to_string(), not: false };
     let main = &server.interface;

@@ -11,6 +11,9 @@ use phantom_types::conf::ConfError;
 use phantom_types::{ExitName, Subnet};
 use serde_json::{Value, json};
 
+use crate::Collision;
+use crate::collision::lines;
+
 /// What is advised when an exit and the own subnet are in each other's way.
 const HINT: &str = "phantom-api core change_subnet";
 
@@ -49,6 +52,14 @@ pub enum MultihopError {
         address: Ipv4Network,
         /// The own subnet.
         subnet: Subnet,
+    },
+    /// The exit has something that is this server's own, or that no exit can have.
+    #[error("the exit '{exit}' collides with this server: {}", lines(.collisions, Lang::En))]
+    Collides {
+        /// The exit.
+        exit: ExitName,
+        /// What it is.
+        collisions: Vec<Collision>,
     },
     /// There is no exit of this name.
     #[error("there is no exit named '{exit}'")]
@@ -326,7 +337,8 @@ impl ErrorCode for MultihopError {
             | Self::Content(_)
             | Self::Exists { .. }
             | Self::NoName
-            | Self::Overlap { .. } => VPN_CONFIG_ERROR,
+            | Self::Overlap { .. }
+            | Self::Collides { .. } => VPN_CONFIG_ERROR,
             Self::NoExit { .. } => "EXIT_NODE_ERROR",
             Self::Own { .. } => "CONFIG_ERROR",
             Self::NothingToTest => "VALIDATION_ERROR",
@@ -356,6 +368,14 @@ impl ErrorCode for MultihopError {
             Self::Overlap { address, subnet } => format!(
                 "Çıkış adresi {address} kendi subnetimiz {subnet} ile çakışıyor. Önce kendi subnetinizi değiştirin: {HINT}"
             ),
+            Self::Collides { exit, collisions } if en => {
+                let list = lines(collisions, lang);
+                format!("VPN configuration '{exit}' collides with this server: {list}")
+            }
+            Self::Collides { exit, collisions } => {
+                let list = lines(collisions, lang);
+                format!("'{exit}' VPN yapılandırması bu sunucuyla çakışıyor: {list}")
+            }
             Self::NoExit { exit, .. } if en => format!("VPN configuration '{exit}' not found"),
             Self::NoExit { exit, .. } => format!("'{exit}' VPN yapılandırması bulunamadı"),
             Self::NothingToTest => {
@@ -383,6 +403,10 @@ impl ErrorCode for MultihopError {
             Self::NoName => json!({ "exit_name": null }),
             Self::Overlap { address, subnet } => {
                 json!({ "address": address.to_string(), "subnet": subnet, "hint": HINT })
+            }
+            Self::Collides { exit, collisions } => {
+                let list: Vec<Value> = collisions.iter().map(Collision::data).collect();
+                json!({ "exit_name": exit, "collisions": list })
             }
             Self::NoExit { exit, available } => json!({ "exit_name": exit, "available": available }),
             Self::NothingToTest => return None,

@@ -16,6 +16,7 @@
 
 pub mod actions;
 mod claims;
+mod collision;
 mod desired;
 mod error;
 mod hooks;
@@ -24,6 +25,7 @@ pub mod monitor;
 mod prove;
 mod provider;
 mod replace;
+mod routes;
 mod session;
 mod state;
 mod switch;
@@ -35,6 +37,7 @@ use phantom_engine::{Claims, Depth, Engine, Hook, Origin, Site, SystemModule, Wa
 use phantom_module::{Entry, Text, TypedModule, entry};
 use phantom_store::{State, StoreError};
 
+pub use collision::Collision;
 pub use error::{MultihopError, Step};
 pub use session::{Event, Level};
 

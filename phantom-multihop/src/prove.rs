@@ -21,7 +21,7 @@ pub(crate) const DNS_LIMIT: Duration = Duration::from_secs(10);
 /// From one look to the next; what calls the exit is also what is waited with.
 const PAUSE: Duration = Duration::from_millis(50);
 /// A public address; nothing is sent there.
-const SOMEWHERE: Ipv4Addr = Ipv4Addr::new(1, 1, 1, 1);
+pub(crate) const SOMEWHERE: Ipv4Addr = Ipv4Addr::new(1, 1, 1, 1);
 /// How many echo requests an exit is sent before it counts as one that does not answer them, and how long it has for
 /// each.
 const PROBES: u16 = 3;
@@ -31,6 +31,8 @@ const TOLERANCE: Duration = Duration::from_secs(1);
 
 /// That nothing of the server runs.
 pub(crate) const STOPPED: Finding = "the WireGuard service is stopped";
+/// That the server itself would send its packets elsewhere than before.
+pub(crate) const OWN_ROUTE: Finding = "the routes of the server's own packets have changed";
 /// That a name has no address.
 pub(crate) const UNRESOLVED: Finding = "the name of the exit cannot be resolved";
 const NO_HANDSHAKE: Finding = "no handshake with the exit in time";

@@ -8,8 +8,10 @@ use phantom_store::{Multihop as Stored, State};
 use phantom_types::ExitName;
 
 use crate::actions::{exit, place};
+use crate::collision::choose;
 use crate::error::Step;
 use crate::prove::{self, DNS_LIMIT, UNRESOLVED};
+use crate::routes::OwnRoutes;
 use crate::switch::{self, Wish};
 use crate::{MultihopError, origin};
 
@@ -40,7 +42,8 @@ pub(crate) fn attempt(engine: &Engine, call: &Call, name: &ExitName) -> Result<(
             return Ok(());
         }
         let place = place(change)?;
-        switch::stage(change, &place, before, wish)?;
+        let routes = OwnRoutes::now(change, &place, wish.at)?;
+        switch::stage(change, &place, before, wish, &routes)?;
         change.set_multihop(Some(before))?;
         switch::bring(change)
     })
@@ -55,13 +58,13 @@ fn with_exit(
 ) -> Result<(), MultihopError> {
     let endpoint = engine.read(|state| Ok::<_, MultihopError>(exit(state, name)?.endpoint))?;
     let all = prove::resolve(engine, &endpoint, DNS_LIMIT);
-    let first = all.and_then(|all| all.first().copied());
-    let at = first.ok_or_else(|| MultihopError::found(Step::Handshake, UNRESOLVED))?;
+    let all = all.ok_or_else(|| MultihopError::found(Step::Handshake, UNRESOLVED))?;
     engine.change(origin(verb), call, |change| {
         let before = chosen(change, name)?;
+        let exit = exit(change, name)?;
         let wish = Wish {
-            exit: exit(change, name)?,
-            at,
+            at: choose(&engine.site()?, change, &exit, all)?,
+            exit,
             chosen: before.exit.clone(),
             fallbacks: before.fallback_exits.clone(),
             kill_switch: before.kill_switch,

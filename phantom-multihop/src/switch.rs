@@ -13,6 +13,7 @@ use phantom_types::{ExitName, InterfaceName, Timestamp};
 use crate::desired::staging;
 use crate::error::Step;
 use crate::prove::{self, Probe};
+use crate::routes::OwnRoutes;
 use crate::{Event, MultihopError};
 
 /// Where a change takes place.
@@ -63,8 +64,9 @@ pub(crate) fn turn_to(
     wish: &Wish,
 ) -> Result<(), MultihopError> {
     let now = change.engine().host().clock.now();
+    let routes = OwnRoutes::now(change, place, wish.at)?;
     if let Some(before) = before {
-        stage(change, place, before, wish)?;
+        stage(change, place, before, wish, &routes)?;
     }
     let event = match before {
         None => {
@@ -80,7 +82,7 @@ pub(crate) fn turn_to(
         let engine = change.engine();
         let shaken = prove::handshake(engine, place, &wish.exit, wish.at, now, wish.limit);
         shaken.map_err(|finding| MultihopError::found(Step::Handshake, finding))?;
-        verify(change, call, place, wish)
+        verify(change, call, place, wish, &routes)
     })
 }
 
@@ -93,13 +95,14 @@ pub(crate) fn stay(
     wish: &Wish,
 ) -> Result<(), MultihopError> {
     let now = change.engine().host().clock.now();
+    let routes = OwnRoutes::now(change, place, wish.at)?;
     let moved = before.endpoint_address != Some(wish.at);
     // Somewhere else it has not answered yet.
     let since = if moved { now } else { now.minus(prove::RECENT) };
     settle(change, place, &wish.stored(before.activated_at), before.kill_switch, |change| {
         let shaken = prove::handshake(change.engine(), place, &wish.exit, wish.at, since, wish.limit);
         shaken.map_err(|finding| MultihopError::found(Step::Handshake, finding))?;
-        verify(change, call, place, wish)
+        verify(change, call, place, wish, &routes)
     })
 }
 
@@ -132,6 +135,7 @@ pub(crate) fn stage(
     place: &Place,
     before: &Stored,
     wish: &Wish,
+    routes: &OwnRoutes,
 ) -> Result<(), MultihopError> {
     let Some(beside) = staging(&place.interface) else { return Ok(()) };
     let beside = Place { server: place.server.clone(), interface: beside };
@@ -143,14 +147,23 @@ pub(crate) fn stage(
     };
     change.set_multihop(Some(&staged))?;
     bring(change)?;
+    routes.check(change.engine())?;
     let shaken = prove::handshake(change.engine(), &beside, &wish.exit, wish.at, now, wish.limit);
     shaken.map_err(|finding| MultihopError::found(Step::Handshake, finding))
 }
 
-/// That packets of clients go to the exit and come back from there, and that it is watched over. That the packet filter
-/// with its NAT is in force was seen when the host was brought to it.
-fn verify(change: &Change<'_>, call: &Call, place: &Place, wish: &Wish) -> Result<(), MultihopError> {
+/// That packets of clients go to the exit and come back from there, that those of the server itself take the routes of
+/// before, and that the exit is watched over. That the packet filter with its NAT is in force was seen when the host was
+/// brought to it.
+fn verify(
+    change: &Change<'_>,
+    call: &Call,
+    place: &Place,
+    wish: &Wish,
+    routes: &OwnRoutes,
+) -> Result<(), MultihopError> {
     let (engine, Wish { exit, at, .. }) = (change.engine(), wish);
+    routes.check(engine)?;
     prove::way(engine, place, exit).map_err(|finding| MultihopError::found(Step::Verify, finding))?;
     if prove::probe(engine, place, exit, *at) == Probe::Silent {
         let seen = "its handshake, the route and the source address of client packets are what was seen";

@@ -3,6 +3,7 @@
 //! `docs/multihop.md` says which promise each of these tests shows.
 
 mod calls;
+mod collisions;
 mod exits;
 mod filters;
 mod flow;

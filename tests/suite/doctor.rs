@@ -13,7 +13,7 @@ use phantom_tests::{SERVER_IP, Server, same_as_golden};
 use phantom_types::Timestamp;
 use serde_json::Value;
 
-use crate::cases::{stopped, with_ghost, with_john};
+use crate::cases::{stopped, through_exit, with_ghost, with_john};
 use crate::reads::deaf::Deaf;
 
 /// A condition of the host, and the check that shows it, with its state.
@@ -116,6 +116,12 @@ pub(crate) const CONDITIONS: &[Condition] = &[
     condition("resolver", "warning", with_john),
     condition("dns_servers", "warning", || with(with_john(), |s| answers(s, "8.8.8.8"))),
     condition("dns_servers", "problem", || with(with_john(), refused)),
+    condition("collisions", "ok", well),
+    condition("collisions", "ok", Server::bare),
+    condition("collisions", "problem", || with(with_john(), |s| lan(s, "10.8.200.9/16"))),
+    condition("collisions", "problem", with_colliding_exit),
+    condition("collisions", "problem", || with(with_colliding_exit(), |s| lan(s, "10.8.0.128/25"))),
+    condition("collisions", "warning", || change(with_john(), |host| host.network = Arc::new(Deaf))),
 ];
 
 const CONFIGURATION: &str = "/etc/wireguard/wg_main.conf";
@@ -236,6 +242,20 @@ fn firewalld_rules(server: &Server) {
     let json = include_bytes!("../../foundation/host/src/filter/tests/captured/firewalld.json");
     let texts = include_str!("../../foundation/host/src/filter/tests/captured/firewalld.txt");
     server.fake.set_filters(Filters::read_nft(json, texts).unwrap());
+}
+
+/// The host becomes part of a network.
+fn lan(server: &Server, address: &str) {
+    server.fake.add_link("lan0", LinkKind::Other("veth".into())).unwrap();
+    server.fake.give_address("lan0", address.parse().unwrap()).unwrap();
+}
+
+/// The exit in use has an address that is the host's since then.
+pub(crate) fn with_colliding_exit() -> Server {
+    with(through_exit(), |server| {
+        server.fake.give_address("eth0", "10.99.0.2/24".parse().unwrap()).unwrap();
+        server.api(&["core", "reconcile"]).ok();
+    })
 }
 
 fn default_route() -> Route {

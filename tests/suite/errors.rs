@@ -1,5 +1,6 @@
 //! Every error code of chapter 3 that the modules and the command can raise: provoked, with its data and both texts.
 
+mod collisions;
 mod ghost;
 mod later;
 mod multihop;
@@ -13,6 +14,7 @@ use phantom_tests::{Server, Texts, differences};
 use serde_json::{Value, json};
 
 use crate::cases::with_john;
+pub(crate) use collisions::COLLISIONS;
 pub(crate) use ghost::GHOST;
 pub(crate) use later::{HOST, STATE};
 pub(crate) use multihop::MULTIHOP;
@@ -49,7 +51,7 @@ const ADD: &[&str] = &["core", "add_client", "client_name=new"];
 const CHANGE: &[&str] = &["core", "change_subnet", "new_subnet=192.168.100.0/24", "confirm=true"];
 
 fn all() -> impl Iterator<Item = &'static Failing> {
-    WORDS.iter().chain(STATE).chain(GHOST).chain(MULTIHOP).chain(HOST)
+    WORDS.iter().chain(STATE).chain(GHOST).chain(MULTIHOP).chain(COLLISIONS).chain(HOST)
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! that take the place of another.
 
 mod block;
+mod collisions;
 mod fallbacks;
 
 use phantom_tests::Server;

@@ -32,7 +32,7 @@ pub use contract::{
 };
 pub use error::{ChangeError, EngineError, HostFailure};
 pub use peers::PeerWish;
-pub use phantom_host::reconcile::{Depth, Step, StepAction, StepKind, Wanted};
+pub use phantom_host::reconcile::{Depth, Step, StepAction, StepKind, Wanted, Withheld};
 pub use reconcile::{Outcome, Reconciled, Recovered, StepFailure};
 pub use site::Site;
 
@@ -53,7 +53,7 @@ pub enum Scope {
     Full,
 }
 
-/// Adds a module's part to the wanted state: a pure function of what is stored.
+/// Adds a module's part to the wanted state: a pure function of what is stored and of what the [`Site`] knows.
 pub type Desired = fn(&Site, &State<'_>, Depth, &mut Wanted) -> Result<(), StoreError>;
 /// What a module wants of single peers: a pure function of what is stored.
 pub type DesiredPeers = fn(&Site, &State<'_>, &[PublicKey]) -> Result<Vec<PeerWish>, StoreError>;
@@ -215,6 +215,8 @@ impl Engine {
             run_id: self.store.run_id()?,
             // Where it does not answer, it is not told anything.
             networkd: self.host.files.info(Path::new(NETWORKD)).is_ok_and(|info| info.is_some()),
+            host: self.host.clone(),
+            addresses: OnceLock::new(),
         })
     }
 

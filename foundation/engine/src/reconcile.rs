@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use phantom_host::reconcile::{self, ApplyError, Depth, Scene, Step, busy_file};
+use phantom_host::reconcile::{self, ApplyError, Depth, Scene, Step, Wanted, Withheld, busy_file};
 use phantom_host::{InForce, Manager, Route, RouteKind};
 use phantom_module::Call;
 use phantom_store::Lock;
@@ -158,6 +158,14 @@ impl Engine {
         }
     }
 
+    /// Says what is stored and is kept from the host: that is no failure, and nobody would look for it.
+    fn report_withheld(&self, call: &Call, wanted: &Wanted) {
+        for Withheld { en, tr } in &wanted.withheld {
+            (call.note)(call.lang.pick(en, tr));
+            self.log(en);
+        }
+    }
+
     fn reconcile_locked(
         &self,
         scene: &Scene<'_>,
@@ -188,6 +196,7 @@ impl Engine {
                 return Err(Box::new(StepFailure { steps, taken, error }));
             }
         }
+        self.report_withheld(call, &wanted);
         if let Some(recovered) = &recovered {
             self.store.clear_marker().map_err(|error| fail(error.into()))?;
             self.report_recovery(call, recovered);

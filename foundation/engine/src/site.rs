@@ -1,8 +1,9 @@
 //! What a module has to know of an installation beside its stored state.
 
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
-use phantom_host::{Command, Marks, Programs, Restart, Unit, UnitKind};
+use phantom_host::{Command, Host, HostAddresses, Marks, Programs, Restart, Unit, UnitKind, host_addresses};
 use phantom_store::{Paths, Server};
 use phantom_types::{Backend, InterfaceName};
 
@@ -26,12 +27,22 @@ pub struct Site {
     pub run_id: Option<String>,
     /// systemd-networkd manages the host's network.
     pub networkd: bool,
+    /// The host, whose addresses only some modules want to know.
+    pub(crate) host: Host,
+    /// Those addresses, once they were asked for.
+    pub(crate) addresses: OnceLock<HostAddresses>,
 }
 
 impl Site {
     /// Whether the WireGuard service is meant to run: it was not stopped by hand since the boot.
     pub fn runs(&self, server: &Server) -> bool {
         server.stopped_in.is_none() || server.stopped_in != self.run_id
+    }
+    /// The addresses that have a meaning on the host. The host is asked the first time, and not again by the same site: what
+    /// is decided by them is decided once. A part of the host that does not answer leaves its part out.
+    pub fn host_addresses(&self) -> &HostAddresses {
+        let Host { network, files, .. } = &self.host;
+        self.addresses.get_or_init(|| host_addresses(&**network, &**files, self.marks.exit_table()))
     }
     /// Arguments that make `phantom-api` work on this installation.
     pub fn root_arguments(&self) -> Vec<String> {

@@ -12,8 +12,8 @@ mod facility;
 #[cfg(feature = "fake")]
 pub mod fake;
 pub mod filter;
-mod interrupt;
 mod host_addresses;
+mod interrupt;
 pub mod linux;
 mod marks;
 mod networks;
@@ -33,8 +33,8 @@ pub use facility::{
     RulesetRule, ServiceState, ServiceStatus, Services, Sockets, Sysctl, Tunnel, TunnelCheck, UfwReport,
     UfwRule, UfwRules, Unit, UnitKind, Uplink, Verdict, WireGuard, write_and_verify,
 };
-pub use interrupt::{Held, Interrupt};
 pub use host_addresses::{HostAddresses, host_addresses};
+pub use interrupt::{Held, Interrupt};
 pub use marks::Marks;
 pub use networks::{HostNetwork, host_networks};
 pub use patience::{Patience, Reading};

@@ -9,6 +9,7 @@ use phantom_types::ExitName;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::collision::{choose, judge};
 use crate::error::Step;
 use crate::prove::{self, DNS_LIMIT, HANDSHAKE_LIMIT, UNRESOLVED};
 use crate::switch::{self, Wish};
@@ -80,7 +81,7 @@ impl Action for EnableMultihop {
     const SUMMARY: Text = Text { en: "Enable multihop", tr: "Multihop'u etkinleştir" };
     const EFFECT: Effect = Effect::Change;
     const EXAMPLE: &'static str = "exit_name=xeovo-uk";
-    const ERRORS: &'static [&'static str] = &["EXIT_NODE_ERROR", "MULTIHOP_ERROR"];
+    const ERRORS: &'static [&'static str] = &["VPN_CONFIG_ERROR", "EXIT_NODE_ERROR", "MULTIHOP_ERROR"];
 
     fn run(self, multihop: &Multihop, call: &Call) -> Result<MultihopEnabled, MultihopError> {
         let engine = multihop.engine();
@@ -115,9 +116,8 @@ fn enable(
     let exit = super::exit(change, &wanted.exit_name)?;
     let fallbacks = fallbacks(change, wanted)?;
     let known = before.and_then(|before| before.endpoint_address).filter(|at| all.contains(at));
-    let Some(at) = known.or(all.first().copied()) else {
-        return Err(MultihopError::found(Step::Handshake, UNRESOLVED));
-    };
+    let site = change.engine().site()?;
+    let at = choose(&site, change, &exit, known.into_iter().chain(all.iter().copied()))?;
     let (chosen, limit) = (exit.name.clone(), HANDSHAKE_LIMIT);
     let wish = Wish { exit, at, chosen, fallbacks, kill_switch: wanted.kill_switch, limit };
     let same = before.filter(|before| before.exit_in_use == wish.exit.name);
@@ -129,11 +129,16 @@ fn enable(
     Ok(answer(wish, switched, call.lang))
 }
 
-/// The exits that may take its place: each is there, and stands there once.
+/// The exits that may take its place: each is there, collides with nothing, and is named once.
 fn fallbacks(change: &Change<'_>, wanted: &EnableMultihop) -> Result<Vec<ExitName>, MultihopError> {
     let mut list: Vec<ExitName> = Vec::new();
+    let site = change.engine().site()?;
     for name in &wanted.fallback_exits {
-        super::exit(change, name)?;
+        let exit = super::exit(change, name)?;
+        let collisions = judge(&site, change, &exit, None)?;
+        if !collisions.is_empty() {
+            return Err(MultihopError::Collides { exit: exit.name, collisions });
+        }
         if *name != wanted.exit_name && !list.contains(name) {
             list.push(name.clone());
         }

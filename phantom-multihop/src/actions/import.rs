@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use crate::collision::judge;
 use crate::desired::exit_file;
 use crate::import::{Import, Source, Unfit, import, overlapping};
 use crate::state::{sweep_exit_files, write_exit_file};
@@ -144,8 +145,14 @@ fn store(change: &mut Change<'_>, read: Import, lang: Lang) -> Result<Imported, 
     if let Some(address) = overlapping(&exit, subnet) {
         return Err(MultihopError::Overlap { address, subnet });
     }
+    let site = change.engine().site()?;
+    // Where a name leads is judged when it is asked for: an import contacts nobody.
+    let collisions = judge(&site, change, &exit, None)?;
+    if !collisions.is_empty() {
+        return Err(MultihopError::Collides { exit: exit.name, collisions });
+    }
     sweep_exit_files(change)?;
-    let config_file = exit_file(&change.engine().site()?, &exit.name);
+    let config_file = exit_file(&site, &exit.name);
     // A file that somebody put there, perhaps the very one that is imported, is not written over.
     if change.exit(&exit.name)?.is_some() || is_foreign(change.engine(), &config_file)? {
         return Err(MultihopError::Exists { exit: exit.name });

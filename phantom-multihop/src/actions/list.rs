@@ -6,6 +6,7 @@ use phantom_types::{Endpoint, ExitName, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::collision::{judge, sentences};
 use crate::{Multihop, MultihopError};
 
 /// Lists the imported exits by name.
@@ -51,6 +52,10 @@ pub struct ExitItem {
     /// Always true
     #[schemars(extend("x-tr" = "Her zaman true"))]
     pub multihop_enhanced: bool,
+    /// What of it collides with this server, a sentence each; only while there is such a thing
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-tr" = "Bu sunucuyla çakışan yanları, her biri bir cümle; yalnızca varsa"))]
+    pub collisions: Option<Vec<String>>,
 }
 
 impl Action for ListExits {
@@ -63,18 +68,26 @@ impl Action for ListExits {
     const EXAMPLE: &'static str = "";
     const ERRORS: &'static [&'static str] = &[];
 
-    fn run(self, multihop: &Multihop, _: &Call) -> Result<ExitList, MultihopError> {
-        multihop.engine().read(|state| {
-            let active = state.multihop()?.map(|stored| stored.exit_in_use);
-            let item = |exit: Exit| ExitItem {
-                active: active.as_ref() == Some(&exit.name),
-                name: exit.name.clone(),
-                endpoint: exit.endpoint.clone(),
-                provider: exit.provider.clone(),
-                imported_at: exit.imported_at,
-                multihop_enhanced: true,
+    fn run(self, multihop: &Multihop, call: &Call) -> Result<ExitList, MultihopError> {
+        let engine = multihop.engine();
+        engine.read(|state| {
+            let site = engine.site()?;
+            let stored = state.multihop()?;
+            let item = |exit: Exit| -> Result<ExitItem, MultihopError> {
+                let used = stored.as_ref().filter(|stored| stored.exit_in_use == exit.name);
+                let found = judge(&site, state, &exit, used.and_then(|stored| stored.endpoint_address))?;
+                Ok(ExitItem {
+                    active: used.is_some(),
+                    name: exit.name.clone(),
+                    endpoint: exit.endpoint.clone(),
+                    provider: exit.provider.clone(),
+                    imported_at: exit.imported_at,
+                    multihop_enhanced: true,
+                    collisions: sentences(&found, call.lang),
+                })
             };
-            let exits: Vec<ExitItem> = state.exits()?.into_iter().map(item).collect();
+            let exits = state.exits()?.into_iter().map(item).collect::<Result<Vec<_>, _>>()?;
+            let active = stored.as_ref().map(|stored| stored.exit_in_use.clone());
             Ok(ExitList {
                 total: exits.len(),
                 exits,

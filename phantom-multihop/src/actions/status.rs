@@ -5,13 +5,14 @@ use std::fmt::Write as _;
 use phantom_engine::Engine;
 use phantom_host::{Device, Peer};
 use phantom_module::{Action, Call, Effect, Lang, Text};
-use phantom_store::{Multihop as Stored, Server};
+use phantom_store::{Multihop as Stored, Server, State, StoreError};
 use phantom_types::{ExitName, InterfaceName, Timestamp, ago, bytes_in_words};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::collision::{judge, sentences};
 use crate::state::monitor_status;
-use crate::{Multihop, MultihopError};
+use crate::{Collision, Multihop, MultihopError};
 
 /// Shows whether client traffic goes through an exit, and how the exit is.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -54,6 +55,13 @@ pub struct StatusReport {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-tr" = "İstemciler sunucunun kendi çıkışından uzak tutulur; yalnızca etkinken"))]
     pub kill_switch: Option<bool>,
+    /// Why the exit is not brought up: what of it collides with this server, a sentence each; only while there is such a
+    /// thing
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend(
+        "x-tr" = "Çıkışın neden devreye alınmadığı: bu sunucuyla çakışan yanları, her biri bir cümle; yalnızca varsa"
+    ))]
+    pub collisions: Option<Vec<String>>,
 }
 
 /// The interface that leads to the exit.
@@ -125,15 +133,31 @@ impl Action for Status {
 
     fn run(self, multihop: &Multihop, call: &Call) -> Result<StatusReport, MultihopError> {
         let (engine, lang) = (multihop.engine(), call.lang);
-        let (server, stored, interface, exits) = engine.read(|state| {
-            let server = super::server(state)?;
-            let interface = state.exit_interface()?;
-            Ok::<_, MultihopError>((server, state.multihop()?, interface, state.exit_names()?.len()))
+        let (server, stored, interface, exits, found) = engine.read(|state| {
+            let (server, interface, stored) =
+                (super::server(state)?, state.exit_interface()?, state.multihop()?);
+            let found = collisions(engine, state, stored.as_ref())?;
+            Ok::<_, MultihopError>((server, stored, interface, state.exit_names()?.len(), found))
         })?;
         let facts = stored.as_ref().zip(interface).and_then(|(_, name)| facts(engine, &server, name));
         let site = engine.site()?;
-        Ok(report(stored, exits, facts, monitor_status(engine, &site), lang))
+        let mut report = report(stored, exits, facts, monitor_status(engine, &site), lang);
+        // Clients are kept in then, whatever was chosen.
+        report.kill_switch = report.kill_switch.map(|on| on || !found.is_empty());
+        report.collisions = sentences(&found, lang);
+        Ok(report)
     }
+}
+
+/// What keeps the exit in use from being brought up.
+fn collisions(
+    engine: &Engine,
+    state: &State<'_>,
+    stored: Option<&Stored>,
+) -> Result<Vec<Collision>, StoreError> {
+    let Some(stored) = stored else { return Ok(Vec::new()) };
+    let Some(exit) = state.exit(&stored.exit_in_use)? else { return Ok(Vec::new()) };
+    judge(&engine.site()?, state, &exit, stored.endpoint_address)
 }
 
 fn report(
@@ -177,6 +201,7 @@ fn report(
         monitor_status,
         traffic_routing: routing,
         traffic_flow: flow,
+        collisions: None,
     }
 }
 

@@ -10,6 +10,7 @@ use phantom_types::ExitName;
 
 use super::machine::{Counters, ECHOES, Machine, Task, Watch};
 use super::notify;
+use crate::collision::{choose, judge};
 use crate::switch::Place;
 use crate::{Event, prove};
 
@@ -25,6 +26,8 @@ const LOCK_WAIT: Duration = Duration::from_secs(2);
 const RUN_LIMIT: Duration = Duration::from_secs(50);
 /// The words that bring the host to the stored state.
 const RECONCILE: [&str; 3] = ["--compact", "core", "reconcile"];
+/// The exit in use is held against the host this often.
+const JUDGE_EVERY: Duration = Duration::from_secs(10);
 /// Records that could not be written yet; the oldest of more are dropped.
 const PENDING_MAX: usize = 100;
 
@@ -44,6 +47,8 @@ pub struct Monitor<'e> {
     /// The stored state was read when it had seen so many changes.
     generation: Option<u64>,
     pending: Vec<SessionRecord>,
+    /// When the exit in use is held against the host the next time.
+    judge_at: Duration,
 }
 
 /// Watches until the process is ended. Tells the service manager first that it is ready.
@@ -61,7 +66,7 @@ pub fn monitor(engine: &Engine) -> ! {
 impl<'e> Monitor<'e> {
     /// A monitor that has not looked yet.
     pub fn new(engine: &'e Engine) -> Self {
-        Self { engine, session: None, generation: None, pending: Vec::new() }
+        Self { engine, session: None, generation: None, pending: Vec::new(), judge_at: Duration::ZERO }
     }
 
     /// Looks once, and does what has to be done. What fails is tried again: nobody is there to be told.
@@ -76,10 +81,26 @@ impl<'e> Monitor<'e> {
             handshake: prove::handshake_age(self.engine, Some(peer)),
         });
         let now = self.engine.host().clock.monotonic();
-        for task in session.machine.tick(now, counters) {
+        let tasks = session.machine.tick(now, counters);
+        for task in tasks {
             self.work(task, counters.is_some());
         }
+        if counters.is_some() && now >= self.judge_at {
+            self.judge_at = now + JUDGE_EVERY;
+            self.take_down();
+        }
         self.write();
+    }
+
+    /// Has an exit taken down that collides with the host since it is in use: a network may have come that the server is part
+    /// of. From then on it is an exit that is gone.
+    fn take_down(&self) {
+        let (Some(session), Ok(site)) = (&self.session, self.engine.site()) else { return };
+        let at = session.stored.endpoint_address;
+        let found = self.engine.store().read(|state| judge(&site, state, &session.exit, at));
+        if found.is_ok_and(|found| !found.is_empty()) {
+            self.run(&RECONCILE);
+        }
     }
 
     /// Reads the stored state, if it has changed.
@@ -186,10 +207,12 @@ impl<'e> Monitor<'e> {
     fn resolve(&mut self) {
         let Some(session) = &self.session else { return };
         let Some(all) = prove::resolve(self.engine, &session.exit.endpoint, DNS_LIMIT) else { return };
-        let Some(first) = all.first().copied() else { return };
         if session.stored.endpoint_address.is_some_and(|at| all.contains(&at)) {
             return;
         }
+        let Ok(site) = self.engine.site() else { return };
+        // A name that leads to this server itself leads nowhere.
+        let Ok(first) = self.engine.read(|state| choose(&site, state, &session.exit, all)) else { return };
         if self.store_address(first).is_some() {
             self.log(&Event::EndpointChanged { endpoint: first });
         }

@@ -41,11 +41,30 @@ case $LAB_PHASE in
   check "boot: nothing escaped since the first packet" holds 'count=$(escaped); echo "$count escaped"; test "$count" = 0'
   check "boot: the capture saw the client" holds 'test $(tcpdump -nn -r $(ls -t $captures/*.pcap | head -n 1) 2> /dev/null | grep -c wg_main) -gt 5'
   check "boot: host and stored state agree" soon "$in_sync"
+  # At the next boot the server itself has the exit's address.
+  echo 'Address=10.99.1.2/32' >> /etc/systemd/network/20-lab-lo.network
+  lab-reboot
+  ;;
+2)
+  check "boot with a collision: the server runs" soon "systemctl is-active wg-quick@wg_main && systemctl is-active phantom-multihop"
+  check "boot with a collision: it is named" soon "api multihop status | jq -e '.data.enabled and .data.kill_switch and (.data.vpn_interface.active | not) and (.data.collisions[0] | contains(\"10.99.1.2\"))'"
+  check "boot with a collision: the exit is not brought up" soon "! ip link show wg_vpn && ! ip rule | grep 10.99.1.2 && test \$(ip -o -4 addr | grep -c 10.99.1.2) = 1"
+  check "boot with a collision: no unit has failed" holds "! systemctl --failed --no-legend --plain | grep -E 'phantom|wg-quick'"
+  check "boot with a collision: the client is connected" soon "ip netns exec client ping -q -c 1 -W 2 10.8.0.1 || test \$(wg show wg_main latest-handshakes | awk '{ print \$2 }') -gt 0"
+  check "boot with a collision: it stays closed" holds 'floods; ! ip netns exec client ping -q -c 2 -W 2 198.18.0.2'
+  check "boot with a collision: nothing escaped" holds 'count=$(escaped); echo "$count escaped"; test "$count" = 0'
+  check "boot with a collision: host and stored state agree" soon "$in_sync"
+  check "boot with a collision: the doctor says so" holds "api core doctor | jq -e '.data.checks[] | select(.name == \"collisions\") | .state == \"problem\"'"
+  sed -i '/^Address=10.99.1.2/d' /etc/systemd/network/20-lab-lo.network
+  ip addr del 10.99.1.2/32 dev lo
+  check "without the collision the exit is back" holds "$repaired"
+  check "without the collision the client goes by the exit" through
+  check "without the collision status tells so" soon "$active"
   # The exit will not be there after the next boot.
   touch /var/lib/lab/exit-is-gone
   lab-reboot
   ;;
-2)
+3)
   check "boot without the exit: the client is connected" soon "ip netns exec client ping -q -c 1 -W 2 10.8.0.1 || test \$(wg show wg_main latest-handshakes | awk '{ print \$2 }') -gt 0"
   check "boot without the exit: it stays closed" holds 'floods; ! ip netns exec client ping -q -c 2 -W 2 198.18.0.2'
   check "boot without the exit: nothing escaped" holds 'count=$(escaped); echo "$count escaped"; test "$count" = 0'

@@ -1,0 +1,219 @@
+//! Whether an exit collides with the server that it is for.
+//!
+//! What is in an exit's file comes from outside, and what has the right form can still be the server's own. An address that
+//! is put on an interface is this host's from then on: with that of the gateway, of a resolver or of the server itself the
+//! server is off the net. [`collisions`] is pure, and the one place where this is judged: at the import, when an exit is
+//! enabled, when the host is brought to the stored state, and before another exit takes the place of a dead one.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use ipnetwork::IpNetwork;
+use phantom_engine::Site;
+use phantom_host::HostAddresses;
+use phantom_store::{DnsServers, Exit, Server, State, StoreError};
+use phantom_types::{Endpoint, HostName, InterfaceName, Subnet};
+
+use crate::MultihopError;
+use crate::desired::leads_to_exit;
+
+mod words;
+
+pub(crate) use words::{lines, sentences, withheld};
+
+/// Something that an exit has and that is the server's own, or of no use to anybody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Collision {
+    /// An address that no single host on the Internet or on a link can have: 0.0.0.0/8, loopback, multicast, 240.0.0.0/4 with
+    /// the broadcast address (RFC 1122, section 3.2.1.3; RFC 1112, section 4).
+    NotUnicast(Ipv4Addr),
+    /// An address in the subnet of the server and its clients.
+    OwnSubnet(Ipv4Addr, Subnet),
+    /// An address of this host on another interface.
+    HostAddress(Ipv4Addr, String),
+    /// The address that clients connect to, which a router in front of this host may have.
+    ServerAddress(Ipv4Addr),
+    /// The broadcast address of a network that this host is part of, by this interface.
+    Broadcast(Ipv4Addr, String),
+    /// A next hop of a route of this host, by this interface.
+    Gateway(Ipv4Addr, String),
+    /// A host that this host has a route to that is for it alone, by this interface.
+    RoutedHost(Ipv4Addr, String),
+    /// A resolver of this host.
+    Resolver(Ipv4Addr),
+    /// A DNS server of the clients.
+    ClientDns(Ipv4Addr),
+    /// The address of the exit's own end point.
+    EndpointAddress(Ipv4Addr),
+    /// An end point that no single host can have.
+    EndpointNotUnicast(Endpoint),
+    /// The WireGuard port of this server.
+    OwnPort(Endpoint),
+    /// The exit's public key is the server's.
+    ServerKey,
+    /// The private key for the exit is the server's.
+    ServerPrivateKey,
+    /// The exit's public key is zero or another point of low order.
+    WeakKey,
+    /// The private key for the exit is zero.
+    ZeroPrivateKey,
+}
+
+/// What an exit is held against.
+pub(crate) struct Facts<'a> {
+    /// The server.
+    pub(crate) server: &'a Server,
+    /// The interface that leads to the exit. What is on it, and on the one by which an exit is tried beside it, is the
+    /// exit's own.
+    pub(crate) interface: &'a InterfaceName,
+    /// The DNS servers of the clients.
+    pub(crate) dns: DnsServers,
+    /// The addresses that have a meaning on the host.
+    pub(crate) host: &'a HostAddresses,
+}
+
+/// What of an exit collides, at most one thing of each of its addresses. `at` is where its end point is, if that is known.
+/// Prefix lengths of its addresses do not count, since each is put on alone.
+pub(crate) fn collisions(exit: &Exit, at: Option<SocketAddr>, facts: &Facts<'_>) -> Vec<Collision> {
+    let at = at.or_else(|| exit.endpoint.socket_addr());
+    let at = at.map(|at| SocketAddr::new(at.ip().to_canonical(), at.port()));
+    let mut found = Vec::new();
+    for network in &exit.addresses {
+        let collision = of_address(network.ip(), at, facts);
+        found.extend(collision.filter(|collision| !found.contains(collision)));
+    }
+    found.extend(of_endpoint(&exit.endpoint, at, facts));
+    found.extend(of_keys(exit, facts.server));
+    found
+}
+
+/// The same of an exit that is stored or is to be, by what the server stores and the host says now.
+pub(crate) fn judge(
+    site: &Site,
+    state: &State<'_>,
+    exit: &Exit,
+    at: Option<SocketAddr>,
+) -> Result<Vec<Collision>, StoreError> {
+    let (Some(server), Some(interface)) = (state.server()?, state.exit_interface()?) else {
+        return Ok(Vec::new());
+    };
+    let facts =
+        Facts { server: &server, interface: &interface, dns: state.dns()?, host: site.host_addresses() };
+    Ok(collisions(exit, at, &facts))
+}
+
+/// Where the end point of an exit is to be sought: the first of these addresses that collides with nothing.
+pub(crate) fn choose(
+    site: &Site,
+    state: &State<'_>,
+    exit: &Exit,
+    all: impl IntoIterator<Item = SocketAddr>,
+) -> Result<SocketAddr, MultihopError> {
+    let mut first = None;
+    for at in all {
+        let found = judge(site, state, exit, Some(at))?;
+        if found.is_empty() {
+            return Ok(at);
+        }
+        first.get_or_insert(found);
+    }
+    Err(MultihopError::Collides { exit: exit.name.clone(), collisions: first.unwrap_or_default() })
+}
+
+fn of_address(address: Ipv4Addr, at: Option<SocketAddr>, facts: &Facts<'_>) -> Option<Collision> {
+    let Facts { server, host, .. } = facts;
+    let ip = IpAddr::V4(address);
+    let by = |(_, found): &&(String, IpAddr)| *found == ip;
+    if !is_unicast(address) {
+        return Some(Collision::NotUnicast(address));
+    }
+    if server.subnet.contains(address) {
+        return Some(Collision::OwnSubnet(address, server.subnet));
+    }
+    let mut others = host.own.iter().filter(|(name, _)| !leads_to_exit(facts.interface, name));
+    if let Some((name, _)) = others.clone().find(|(_, network)| network.ip() == ip) {
+        return Some(Collision::HostAddress(address, name.clone()));
+    }
+    if server.server_ip == address || server.endpoint.as_ref().and_then(HostName::ip) == Some(ip) {
+        return Some(Collision::ServerAddress(address));
+    }
+    if let Some((name, _)) = others.find(|(_, network)| is_broadcast_of(address, *network)) {
+        return Some(Collision::Broadcast(address, name.clone()));
+    }
+    if let Some((name, _)) = host.gateways.iter().find(by) {
+        return Some(Collision::Gateway(address, name.clone()));
+    }
+    if let Some((name, _)) =
+        host.routed_hosts.iter().filter(|(name, _)| !leads_to_exit(facts.interface, name)).find(by)
+    {
+        return Some(Collision::RoutedHost(address, name.clone()));
+    }
+    if host.resolvers.contains(&ip) {
+        return Some(Collision::Resolver(address));
+    }
+    if [facts.dns.primary, facts.dns.secondary].contains(&ip) {
+        return Some(Collision::ClientDns(address));
+    }
+    at.is_some_and(|at| at.ip() == ip).then_some(Collision::EndpointAddress(address))
+}
+
+fn of_endpoint(endpoint: &Endpoint, at: Option<SocketAddr>, facts: &Facts<'_>) -> Option<Collision> {
+    let server = facts.server;
+    if at.is_some_and(|at| !is_unicast_endpoint(at.ip())) {
+        return Some(Collision::EndpointNotUnicast(endpoint.clone()));
+    }
+    let named = endpoint.port == server.port && server.endpoint.as_ref() == Some(&endpoint.host);
+    let own = |at: SocketAddr| at.port() == server.port && facts.is_own(at.ip());
+    (named || at.is_some_and(own)).then(|| Collision::OwnPort(endpoint.clone()))
+}
+
+fn of_keys(exit: &Exit, server: &Server) -> impl Iterator<Item = Collision> {
+    let zero = exit.private_key.is_zero();
+    let private =
+        || exit.private_key == server.private_key || exit.private_key.public_key() == server.public_key;
+    [
+        (exit.public_key == server.public_key, Collision::ServerKey),
+        (exit.public_key.is_low_order(), Collision::WeakKey),
+        (zero, Collision::ZeroPrivateKey),
+        (!zero && private(), Collision::ServerPrivateKey),
+    ]
+    .into_iter()
+    .filter_map(|(found, collision)| found.then_some(collision))
+}
+
+impl Facts<'_> {
+    /// Whether this server is reached there, from itself or from the Internet.
+    fn is_own(&self, address: IpAddr) -> bool {
+        let server = self.server;
+        let stored = [
+            Some(IpAddr::V4(server.server_ip)),
+            Some(IpAddr::V4(server.subnet.server())),
+            server.ipv6.map(IpAddr::V6),
+            server.endpoint.as_ref().and_then(HostName::ip),
+        ];
+        address.is_loopback()
+            || stored.contains(&Some(address))
+            || self.host.own.iter().any(|(_, network)| network.ip() == address)
+    }
+}
+
+/// Whether one host can have this address. Private, shared, link-local and documentation ranges are as good as any.
+fn is_unicast(address: Ipv4Addr) -> bool {
+    let first = address.octets()[0];
+    first != 0 && first < 240 && !address.is_loopback() && !address.is_multicast()
+}
+
+/// The same of an end point, which may be on this host: behind another tunnel.
+fn is_unicast_endpoint(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_loopback() || is_unicast(address),
+        IpAddr::V6(address) => !address.is_unspecified() && !address.is_multicast(),
+    }
+}
+
+/// Whether packets to this address go to everybody in a network. Networks of one or two addresses have none (RFC 3021).
+fn is_broadcast_of(address: Ipv4Addr, network: IpNetwork) -> bool {
+    matches!(network, IpNetwork::V4(network) if network.prefix() < 31 && network.broadcast() == address)
+}
+
+#[cfg(test)]
+mod tests;
