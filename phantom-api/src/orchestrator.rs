@@ -134,7 +134,7 @@ impl Phantom {
         let run = AssertUnwindSafe(|| module.execute(action, params, call));
         let answer = catch_unwind(run).unwrap_or_else(|_| Err(Failure::new(DispatchError::Internal)));
         match reading {
-            Some(reading) => answer.map(|answer| answer.without(reading.silent())),
+            Some(reading) => answer.map(|answer| answer.with_unknown(reading.silent())),
             None => answer,
         }
     }

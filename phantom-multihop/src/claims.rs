@@ -20,6 +20,8 @@ pub(crate) fn claims(state: &State<'_>) -> Result<Claims, StoreError> {
         let claimed = |network| ClaimedNetwork { owner: exit.to_string(), network: IpNetwork::V4(network) };
         networks.extend(addresses.into_iter().map(claimed));
     }
-    let vetoes = if state.multihop_active()? { vec![VETO] } else { Vec::new() };
-    Ok(Claims { networks, vetoes })
+    if !state.multihop_active()? {
+        return Ok(Claims { networks, ..Claims::default() });
+    }
+    Ok(Claims { interfaces: state.exit_interface()?.into_iter().collect(), networks, vetoes: vec![VETO] })
 }

@@ -10,9 +10,9 @@ use crate::world::{World, answer_of, api, backend, in_world, note};
 const READ: Duration = Duration::from_secs(10);
 const CHANGE: Duration = Duration::from_secs(20);
 
-/// Stops the process of the device; gives its number.
-fn stop(world: &World) -> String {
-    let pid = world.sh("pgrep -f 'phantom-wg-device.* wg_main' | head -n 1").trim().to_owned();
+/// Stops the process of a device; gives its number.
+pub(crate) fn stop(world: &World, device: &str) -> String {
+    let pid = world.sh(&format!("pgrep -f 'phantom-wg-device.* {device}' | head -n 1")).trim().to_owned();
     assert!(!pid.is_empty(), "there is no such process");
     world.sh(&format!("kill -STOP {pid}"));
     pid
@@ -28,7 +28,7 @@ fn a_hung_device_holds_nobody_up() {
         }
         world.setup();
         world.add("one");
-        let pid = stop(world);
+        let pid = stop(world, "wg_main");
         let silent = json!([format!("embedded WireGuard device wg_main (process {pid})")]);
 
         let start = Instant::now();

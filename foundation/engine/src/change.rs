@@ -127,7 +127,7 @@ impl<'a> Change<'a> {
         // What cannot be stored must not be done.
         self.state.reserve_space()?;
         if self.touched.is_empty() {
-            self.engine.check_devices(self.origin.action, &self.state)?;
+            self.engine.check_devices(self.origin.action, &self.state, &scope)?;
             let marker = Marker {
                 module: self.origin.module.to_owned(),
                 action: self.origin.action.to_owned(),
@@ -157,12 +157,13 @@ impl Engine {
         call: &Call,
         work: impl FnOnce(&mut Change<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        self.check_privilege()?;
         self.check_initialised()?;
         self.change_uninitialised(origin, call, work)
     }
 
+    /// Privilege comes first: whoever may not change anything is not told what is stored.
     fn check_initialised(&self) -> Result<(), EngineError> {
+        self.check_privilege()?;
         // What a reset leads to is seen when it is finished, which is under the lock; the old state may be damaged.
         if self.store.reset_pending()? || self.store.read(State::initialised)? {
             return Ok(());
@@ -178,7 +179,6 @@ impl Engine {
         call: &Call,
         work: impl FnOnce(&mut Change<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        self.check_privilege()?;
         self.check_initialised()?;
         let lock = self.lock(self.lock_wait())?;
         let given = self.store.give_room(&lock).map_err(EngineError::from)?;
@@ -258,11 +258,20 @@ impl Engine {
         opened
     }
 
-    /// That no device of ours hangs: nothing has been touched yet, so that nothing has to be rolled back.
-    fn check_devices(&self, operation: &'static str, state: &State<'_>) -> Result<(), EngineError> {
+    /// That no device within the scope hangs: nothing has been touched yet, so that nothing has to be rolled back. Peers are
+    /// those of the server's own interface, and no other one keeps them from changing.
+    fn check_devices(
+        &self,
+        operation: &'static str,
+        state: &State<'_>,
+        scope: &Scope,
+    ) -> Result<(), EngineError> {
         let Some(server) = state.server()? else { return Ok(()) };
-        let exit = if state.multihop_active()? { state.exit_interface()? } else { None };
-        for interface in std::iter::once(&server.interface).chain(&exit) {
+        let others = match scope {
+            Scope::Peers(_) => Vec::new(),
+            Scope::Network | Scope::Full => self.claims(state)?.interfaces,
+        };
+        for interface in std::iter::once(&server.interface).chain(&others) {
             let answered = self.host.wireguard.answers(interface, server.backend);
             answered.map_err(|error| host_error(operation, error))?;
         }

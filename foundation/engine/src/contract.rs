@@ -13,7 +13,7 @@ use phantom_host::HostError;
 use phantom_host::filter::Filters;
 use phantom_module::{Call, Lang, Module, Text};
 use phantom_store::{Server, State, StoreError};
-use phantom_types::PublicKey;
+use phantom_types::{InterfaceName, PublicKey};
 
 use crate::{Depth, Engine, PeerWish, Site, Wanted};
 
@@ -55,6 +55,8 @@ pub trait SystemModule: Module + Sized {
 /// What modules claim while the state is stored as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Claims {
+    /// WireGuard interfaces beside the server's own. A change of the network waits for none of them that hangs.
+    pub interfaces: Vec<InterfaceName>,
     /// Networks that the VPN's subnet must not overlap.
     pub networks: Vec<ClaimedNetwork>,
     /// Changes of the server that they do not allow.

@@ -183,7 +183,8 @@ impl Engine {
     pub fn claims(&self, state: &State<'_>) -> Result<Claims, StoreError> {
         let mut all = Claims::default();
         for part in self.parts() {
-            let Claims { networks, vetoes } = (part.claims)(state)?;
+            let Claims { interfaces, networks, vetoes } = (part.claims)(state)?;
+            all.interfaces.extend(interfaces);
             all.networks.extend(networks);
             all.vetoes.extend(vetoes);
         }

@@ -50,7 +50,7 @@ pub struct Filters {
     unread: BTreeSet<String>,
 }
 
-/// Who keeps a table.
+/// The program through which a table is read and changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FilterProgram {
     /// nftables.
@@ -77,7 +77,7 @@ pub enum FilterFamily {
 /// A table.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TableId {
-    /// Who keeps it.
+    /// The program through which it is read and changed.
     pub program: FilterProgram,
     /// Which packets it sees.
     pub family: FilterFamily,
@@ -119,7 +119,7 @@ pub struct BaseChain {
     pub policy_drop: bool,
 }
 
-/// Who manages the rules of a table, and so whose command opens it.
+/// The manager of a table's rules: its command opens them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FilterManager {
     /// Nobody that is known: the administrator.
@@ -143,7 +143,7 @@ pub struct RuleSpot {
     pub handle: Option<u64>,
     /// As its packet filter writes it; `policy drop` or `-P INPUT DROP` for a policy.
     pub text: String,
-    /// Who manages it.
+    /// The manager of its rules.
     pub manager: FilterManager,
 }
 

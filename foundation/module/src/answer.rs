@@ -20,7 +20,7 @@ impl Answer {
     /// The same with what did not answer: its last field, `unknown`, names these parts of the host. Nothing is added where
     /// there are none, or where the answer is no object.
     #[must_use]
-    pub fn without(self, unknown: Vec<String>) -> Self {
+    pub fn with_unknown(self, unknown: Vec<String>) -> Self {
         Self { unknown, ..self }
     }
     /// The answer as a JSON tree.

@@ -14,8 +14,9 @@ use super::lab::{
 use super::load::{listen, nothing_escapes};
 use crate::dns::name_server;
 use crate::ghost::{casper, certificate, configuration, connect_ours};
+use crate::hung::stop;
 use crate::traffic::{fetch, udp_seen_as, web_server};
-use crate::world::{At, INTERNET, World, note, wait_for};
+use crate::world::{At, INTERNET, World, backend, note, wait_for};
 
 /// A true blackhole is to be noticed within this time.
 const NOTICED: Duration = Duration::from_secs(20);
@@ -267,4 +268,24 @@ fn ghost_mode_and_an_exit_together() {
             world.in_sync();
         },
     );
+}
+
+#[test]
+fn an_exit_whose_device_hangs_holds_up_no_change_of_a_client() {
+    let test = "multihop::exits::an_exit_whose_device_hangs_holds_up_no_change_of_a_client";
+    with_exits(test, |world| {
+        if backend() == "kernel" {
+            note(test, "the kernel's WireGuard has no process");
+            return;
+        }
+        enable(world, "uk");
+        let pid = stop(world, "wg_vpn");
+        world.ok(&["core", "add_client", "client_name=new"]);
+        world.ok(&["core", "remove_client", "client_name=new"]);
+        let refused = world.fails(&["core", "restart_service"], "SERVICE_OPERATION_FAILED");
+        assert_eq!(refused["data"]["rolled_back"], true, "{refused:#}");
+        assert!(refused["error"].as_str().unwrap().contains(&pid), "{refused:#}");
+        world.sh(&format!("kill -CONT {pid}"));
+        world.in_sync();
+    });
 }

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use super::facts::{Scene, Stage, State, Tri};
+use super::facts::{Context, Stage, State, Tri};
 use super::lookup::Cache;
 use super::spot::spot;
 use super::tree::{Action, Base, Chain, Rule, Step, Table};
@@ -127,9 +127,9 @@ impl Ends {
         let base = walk.filters.tables[at.0].chains[at.1].base.as_ref();
         let drops = base.is_some_and(|base| base.chain.policy_drop);
         // Where it is not sure that the chain is asked, the packet may pass without it.
-        let scene = Scene { packet: walk.packet, stage: walk.stage, state: &state };
+        let context = Context { packet: walk.packet, stage: walk.stage, state: &state };
         // Chains of type nat are asked for the first packet of a connection.
-        let asked = if base.is_some_and(|base| base.nat) { scene.opens_connection() } else { Tri::True };
+        let asked = if base.is_some_and(|base| base.nat) { context.opens_connection() } else { Tri::True };
         let aside = match seen.and(asked) {
             Tri::False => return Some(state),
             Tri::Maybe => Some(state.clone()),
@@ -252,7 +252,7 @@ impl<'a> Walk<'a> {
         if depth > DEPTH_MAX {
             return unknown;
         }
-        // A chain that leads back to itself, which no kernel takes, finds this.
+        // A chain that jumps to itself, which no kernel takes, finds this.
         self.done.insert(key.clone(), unknown);
         let filters = self.filters;
         let chain: &Chain = &filters.tables[at.0].chains[at.1];
@@ -281,8 +281,8 @@ impl<'a> Walk<'a> {
             match step {
                 Step::Require(condition) => {
                     let table = &self.filters.tables[at.0.0];
-                    let scene = Scene { packet: self.packet, stage: self.stage, state: &state };
-                    let met = self.cache.condition(condition, table, scene);
+                    let context = Context { packet: self.packet, stage: self.stage, state: &state };
+                    let met = self.cache.condition(condition, table, context);
                     let cost = self.cache.cost();
                     match if self.spend(cost) { met } else { Tri::Maybe } {
                         Tri::True => {}
@@ -294,8 +294,8 @@ impl<'a> Walk<'a> {
                 Step::Do(action) => return self.act(at, action, (state, may), depth, flow, next),
                 Step::DoByMap(lookup) => {
                     let table = &self.filters.tables[at.0.0];
-                    let scene = Scene { packet: self.packet, stage: self.stage, state: &state };
-                    let found = self.cache.actions(lookup, table, scene);
+                    let context = Context { packet: self.packet, stage: self.stage, state: &state };
+                    let found = self.cache.actions(lookup, table, context);
                     let cost = self.cache.cost();
                     if !self.spend(cost) {
                         return self.act(at, &Action::Unknown, (state, true), depth, flow, next);
@@ -311,8 +311,8 @@ impl<'a> Walk<'a> {
                 }
                 Step::Set(what, value) => {
                     let table = &self.filters.tables[at.0.0];
-                    let scene = Scene { packet: self.packet, stage: self.stage, state: &state };
-                    let value = self.cache.number(value, table, scene);
+                    let context = Context { packet: self.packet, stage: self.stage, state: &state };
+                    let value = self.cache.number(value, table, context);
                     state.set(*what, value);
                 }
                 Step::NoTrack => state.untrack(self.stage),

@@ -147,13 +147,13 @@ enum Tracked {
 
 /// A packet at one point of its walk.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Scene<'a> {
+pub(super) struct Context<'a> {
     pub packet: &'a Packet,
     pub stage: Stage,
     pub state: &'a State,
 }
 
-impl<'a> Scene<'a> {
+impl<'a> Context<'a> {
     /// Whether it opens a connection that is tracked.
     pub(super) fn opens_connection(self) -> Tri {
         match self.tracked() {

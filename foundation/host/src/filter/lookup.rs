@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::facts::{Fact, Scene, Tri};
+use super::facts::{Context, Fact, Tri};
 use super::tree::{Action, Among, BitOp, Condition, Data, Element, Expr, Lookup, Pattern, Table};
 
 /// What a map says to do.
@@ -28,15 +28,15 @@ impl Cache {
         std::mem::take(&mut self.cost)
     }
 
-    pub(super) fn condition(&mut self, condition: &Condition, table: &Table, scene: Scene<'_>) -> Tri {
-        let key = self.key(&condition.lookup.key, table, scene);
+    pub(super) fn condition(&mut self, condition: &Condition, table: &Table, context: Context<'_>) -> Tri {
+        let key = self.key(&condition.lookup.key, table, context);
         if key.contains(&Fact::Absent) {
             return Tri::False;
         }
-        self.is_among(&key, &condition.lookup.among, table, scene).reversed_if(condition.not)
+        self.is_among(&key, &condition.lookup.among, table, context).reversed_if(condition.not)
     }
 
-    fn is_among(&mut self, key: &[Fact<'_>], among: &Among, table: &Table, scene: Scene<'_>) -> Tri {
+    fn is_among(&mut self, key: &[Fact<'_>], among: &Among, table: &Table, context: Context<'_>) -> Tri {
         let name = match among {
             Among::AnyBit(bits) => {
                 return match key {
@@ -47,7 +47,7 @@ impl Cache {
             Among::Elements(elements) => return self.any(key, elements),
             Among::Set(name) => name,
         };
-        let Some(set) = table.sets.get(name).filter(|_| !scene.state.has_touched(&table.id, name)) else {
+        let Some(set) = table.sets.get(name).filter(|_| !context.state.has_touched(&table.id, name)) else {
             return Tri::Maybe;
         };
         let question = format!("{name} {key:?}");
@@ -72,8 +72,8 @@ impl Cache {
     }
 
     /// What a map says to do.
-    pub(super) fn actions(&mut self, lookup: &Lookup, table: &Table, scene: Scene<'_>) -> Found {
-        let key = self.key(&lookup.key, table, scene);
+    pub(super) fn actions(&mut self, lookup: &Lookup, table: &Table, context: Context<'_>) -> Found {
+        let key = self.key(&lookup.key, table, context);
         if key.contains(&Fact::Absent) {
             return Found { may_miss: true, ..Found::default() };
         }
@@ -83,7 +83,7 @@ impl Cache {
             Among::Elements(elements) => return self.find(&key, elements),
             Among::Set(name) => name,
         };
-        let Some(set) = table.sets.get(name).filter(|_| !scene.state.has_touched(&table.id, name)) else {
+        let Some(set) = table.sets.get(name).filter(|_| !context.state.has_touched(&table.id, name)) else {
             return unknown();
         };
         let question = format!("{name} {key:?}");
@@ -121,41 +121,41 @@ impl Cache {
         found
     }
 
-    fn key<'a>(&mut self, key: &[Expr], table: &Table, scene: Scene<'a>) -> Vec<Fact<'a>> {
-        key.iter().map(|expr| self.value(expr, table, scene)).collect()
+    fn key<'a>(&mut self, key: &[Expr], table: &Table, context: Context<'a>) -> Vec<Fact<'a>> {
+        key.iter().map(|expr| self.value(expr, table, context)).collect()
     }
 
     /// The number that an expression has; `None` when it is not known.
-    pub(super) fn number(&mut self, expr: &Expr, table: &Table, scene: Scene<'_>) -> Option<u128> {
-        match self.value(expr, table, scene) {
+    pub(super) fn number(&mut self, expr: &Expr, table: &Table, context: Context<'_>) -> Option<u128> {
+        match self.value(expr, table, context) {
             Fact::Number(number) => Some(number),
             _ => None,
         }
     }
 
-    fn value<'a>(&mut self, expr: &Expr, table: &Table, scene: Scene<'a>) -> Fact<'a> {
+    fn value<'a>(&mut self, expr: &Expr, table: &Table, context: Context<'a>) -> Fact<'a> {
         match expr {
-            Expr::Field(field) => scene.fact(*field),
+            Expr::Field(field) => context.fact(*field),
             Expr::Number(number) => Fact::Number(*number),
             Expr::Bits(op, sides) => {
-                let values = [&sides.0, &sides.1].map(|side| self.value(side, table, scene));
+                let values = [&sides.0, &sides.1].map(|side| self.value(side, table, context));
                 match values {
                     [Fact::Absent, _] | [_, Fact::Absent] => Fact::Absent,
                     [Fact::Number(one), Fact::Number(other)] => bits(*op, one, other),
                     _ => Fact::Unknown,
                 }
             }
-            Expr::Map(lookup) => self.mapped(lookup, table, scene),
+            Expr::Map(lookup) => self.mapped(lookup, table, context),
             Expr::Unknown => Fact::Unknown,
         }
     }
 
     /// The number that a map has for a key.
-    fn mapped<'a>(&mut self, lookup: &Lookup, table: &Table, scene: Scene<'a>) -> Fact<'a> {
-        let key = self.key(&lookup.key, table, scene);
+    fn mapped<'a>(&mut self, lookup: &Lookup, table: &Table, context: Context<'a>) -> Fact<'a> {
+        let key = self.key(&lookup.key, table, context);
         let elements = match &lookup.among {
             Among::Elements(elements) => elements,
-            Among::Set(name) if !scene.state.has_touched(&table.id, name) => match table.sets.get(name) {
+            Among::Set(name) if !context.state.has_touched(&table.id, name) => match table.sets.get(name) {
                 Some(set) => &set.elements,
                 None => return Fact::Unknown,
             },
