@@ -41,8 +41,15 @@ wireguard() {
 }
 export -f wireguard
 
+# carriers: waits until no link that is up lacks its carrier. The kernel reports a new carrier up to a second late.
+carriers() {
+  local tries=0
+  while ip -o link | grep -q '<NO-CARRIER,[^>]*UP' && [ $((tries += 1)) -le 50 ]; do sleep 0.1; done
+}
+
 # host_dump: what a server must leave as it found it, in a stable form.
 host_dump() {
+  carriers
   echo "# links"; ip -o link | sed 's/^[0-9]*: //; s/@if[0-9]*:/:/; s/ \(qlen\|link.ether\|promiscuity\).*//'
   echo "# addresses"; ip -o addr | sed 's/^[0-9]*: //; s/ *valid_lft.*//; /inet6 fe80/d'
   echo "# rules"; ip rule; ip -6 rule

@@ -32,7 +32,7 @@ const NEEDS: &[Need] = &[
 
 /// The test tools of the full image; the bare one has their packages at hand, not installed.
 const TOOLS: &str = "wireguard-tools wireguard-go nftables iptables ufw conntrack tcpdump iperf3 curl dnsutils \
-                     dnsmasq-base netcat-openbsd jq";
+                     dnsmasq-base netcat-openbsd jq pebble strace";
 
 /// Where the image of a release lies.
 pub(crate) fn dir(suite: Suite) -> Result<PathBuf> {

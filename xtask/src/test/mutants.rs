@@ -28,8 +28,10 @@ use crate::workspace::{self, cargo};
 
 /// The folder of the faults.
 const DIR: &str = "tests/mutants";
-/// The target whose tests run the real programs: those of the server, and none that is made for tests.
-const WITH_PROGRAMS: &str = "namespace";
+/// The package whose tests run the real programs: those of the server, and none that is made for tests.
+const WITH_PROGRAMS: &str = "phantom-tests";
+/// The one of its targets that has no code of the server in itself: it is built once for all faults.
+const ALL_IN_PROGRAMS: &str = "namespace";
 
 /// A fault. The order is that in which they are tried: what changes the same file for the same tests stands together, so
 /// that little is compiled twice.
@@ -144,7 +146,7 @@ fn changed(root: &Path, mutant: &Mutant) -> Result<(String, String)> {
 struct Copy {
     root: PathBuf,
     target: PathBuf,
-    /// The tests that run the real programs, built once: a fault is in those programs, not in the tests.
+    /// The tests that have no code of the server in themselves, built once: a fault is in the programs that they run.
     with_programs: OnceCell<Result<PathBuf>>,
 }
 
@@ -205,7 +207,7 @@ impl Copy {
     /// Builds and runs a test; what cannot be built is an error.
     fn run(&self, test: &Test) -> Result<End> {
         let Test { package, target, name } = test;
-        let command = if target == WITH_PROGRAMS {
+        let command = if target == ALL_IN_PROGRAMS {
             let program = self.with_programs.get_or_init(|| self.build(&["-p", package, "--test", target]));
             let program = program.as_ref().map_err(|problem| Problem::new(problem.to_string()))?;
             Cmd::new(program).dir(self.root.join("tests")).env("PHANTOM_BIN_DIR", self.programs()?)
@@ -213,7 +215,8 @@ impl Copy {
             let target = if target == "lib" { vec!["--lib"] } else { vec!["--test", target] };
             let words = [&["-p", package, "--all-features"], &target[..]].concat();
             self.build(&words)?;
-            self.cargo().args(["test", "--quiet"]).args(words).arg("--")
+            let command = self.cargo().args(["test", "--quiet"]).args(words).arg("--");
+            if package == WITH_PROGRAMS { command.env("PHANTOM_BIN_DIR", self.programs()?) } else { command }
         };
         let mut lines = Vec::new();
         command.args(["--exact", name, "--show-output"]).stream(|line| lines.push(line.to_owned()))?;
