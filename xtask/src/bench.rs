@@ -103,8 +103,15 @@ pub(crate) fn run(mut words: Words) -> Result<bool> {
     let programs = workspace::build_delivered()?;
     let built =
         programs.iter().find(|built| built.target == "phantom-api").context("phantom-api was not built")?;
-    let names =
-        ["bench-hello", "bench-insert", "bench-clients", "bench-peak", "bench-screen", "bench-tunnel"];
+    let names = [
+        "bench-hello",
+        "bench-insert",
+        "bench-clients",
+        "bench-peak",
+        "bench-screen",
+        "bench-tunnel",
+        "bench-crowd",
+    ];
     let words = ["build", "--release", "-p", "xtask", "--features", "bench"].into_iter();
     let helpers = workspace::build(words.chain(names.into_iter().flat_map(|name| ["--bin", name])))?;
     let helper = helpers.first().context("the helpers were not built")?;

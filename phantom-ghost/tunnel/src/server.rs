@@ -80,6 +80,9 @@ pub struct State {
     pub refusals: u64,
     /// Connections that were not let in since the start.
     pub turned_away: u64,
+    /// Connections that were closed in favour of others since the start.
+    #[serde(default)]
+    pub displaced: u64,
     /// Datagrams from clients to WireGuard since the start.
     pub datagrams_received: u64,
     /// Datagrams from WireGuard to clients since the start.
@@ -216,8 +219,10 @@ impl Server {
             .into_iter()
             .map(|listener| tokio::spawn(listener.run(Arc::clone(&self.shared))))
             .collect();
+        let table = Arc::clone(&self.shared.table);
+        let turns = tokio::spawn(async move { table.give_turns().await });
         shutdown.await;
-        for task in accepting {
+        for task in accepting.into_iter().chain([turns]) {
             task.abort();
         }
         self.shared.registry.close();
@@ -274,6 +279,7 @@ impl Handle {
             handshakes: count(&shared.counts.handshakes),
             refusals: count(&shared.counts.refusals),
             turned_away: count(&shared.counts.turned_away),
+            displaced: shared.table.closed(),
             datagrams_received: count(&shared.traffic.received),
             datagrams_sent: count(&shared.traffic.sent),
         }

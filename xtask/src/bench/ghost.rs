@@ -4,9 +4,10 @@
 //! one has just run is in the processor's caches for the other, which is worth 10 % of a round trip; people's clients run
 //! on other machines.
 //!
-//! Of several wstunnels that are at hand, the newest is taken. Without one nothing is measured, and the rows say so.
+//! Of several wstunnels that are at hand, the newest is taken. Without one nothing is compared, and the rows say so.
 
 mod carried;
+mod crowd;
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -65,8 +66,9 @@ const CARRIED: [(&str, Unit, Goal); 2] = [
     ("WireGuard in the tunnel, both ends, TCP back", Unit::MegabitsPerSecond, Goal::TimesOrMore(1.2)),
 ];
 
-/// Measures both servers in turns.
+/// Measures what needs no other server, then both servers in turns.
 pub(super) fn run(places: &Places, options: &Options, report: &mut Report) -> Result {
+    crowd::run(places, report)?;
     let Some((stock, version)) = newest_wstunnel()? else {
         for row in ROWS.into_iter().chain(CARRIED) {
             report.add(line(row, None, None, "no wstunnel is here: PHANTOM_WSTUNNEL"));

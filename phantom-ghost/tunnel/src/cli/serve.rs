@@ -12,6 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{say, usage};
 use crate::control::{ControlServer, with_causes};
+use crate::limits::Limits;
 use crate::log;
 use crate::notify::{READY, STOPPING, notify};
 use crate::privilege;
@@ -29,6 +30,8 @@ It has no configuration of its own: secrets, certificate and site come over its 
                    (default: port 443 of all addresses, IPv6 and IPv4); may be given more than once
 ";
 
+/// The kernel's own soft limit of descriptors.
+const USUAL_DESCRIPTORS: u64 = 1024;
 /// The port where nothing else is said.
 const PORT: u16 = 443;
 
@@ -46,7 +49,7 @@ pub fn run(arguments: Vec<String>) -> ExitCode {
         Ok(arguments) => arguments,
         Err(problem) => return usage(&problem),
     };
-    raise_descriptor_limit();
+    let limits = Limits::for_descriptors(raise_descriptor_limit());
     let mut runtime = runtime::Builder::new_multi_thread();
     let runtime = match runtime.on_thread_park(rest_while_much_comes).enable_all().build() {
         Ok(runtime) => runtime,
@@ -55,7 +58,7 @@ pub fn run(arguments: Vec<String>) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(serve(arguments)) {
+    match runtime.block_on(serve(arguments, &limits)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             log::line(error);
@@ -85,8 +88,8 @@ fn parse(arguments: Vec<String>) -> Result<Arguments, String> {
     Ok(Arguments { control: control.ok_or("--control is missing")?, listen })
 }
 
-async fn serve(arguments: Arguments) -> Result<(), String> {
-    let server = bind(&arguments.listen).map_err(|error| with_causes(&error))?;
+async fn serve(arguments: Arguments, limits: &Limits) -> Result<(), String> {
+    let server = bind(&arguments.listen, limits).map_err(|error| with_causes(&error))?;
     let handle = server.handle();
     let user = privilege::user_to_become();
     let control = privilege::make_folder_of(&arguments.control, user)
@@ -114,8 +117,10 @@ async fn serve(arguments: Arguments) -> Result<(), String> {
 }
 
 /// The places that were given; without any, all addresses of the machine.
-fn bind(listen: &[Listen]) -> Result<Server, BindError> {
-    let builder = |places: &[Listen]| places.iter().cloned().fold(Server::builder(), Builder::listen);
+fn bind(listen: &[Listen], limits: &Limits) -> Result<Server, BindError> {
+    let builder = |places: &[Listen]| {
+        places.iter().cloned().fold(Server::builder().limits(limits.clone()), Builder::listen)
+    };
     for place in listen {
         if let Listen::Unix(path) = place {
             privilege::make_passable_folder_of(path)
@@ -157,11 +162,13 @@ fn ended() -> io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// A tunnel takes two descriptors; the usual soft limit of 1024 is meant for programs that use `select(2)`.
-fn raise_descriptor_limit() {
+/// A tunnel takes two descriptors; the usual soft limit of 1024 is meant for programs that use `select(2)`. How many there
+/// may be now.
+fn raise_descriptor_limit() -> u64 {
     if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
         let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
     }
+    getrlimit(Resource::RLIMIT_NOFILE).map_or(USUAL_DESCRIPTORS, |(soft, _)| soft)
 }
 
 #[cfg(test)]

@@ -43,6 +43,8 @@ struct Visit<S> {
     /// Whether the address is told by the web server in front.
     forwarded: bool,
     permit: Permit,
+    /// Until when the first request has to be there.
+    first_request: Instant,
     buffer: Vec<u8>,
 }
 
@@ -76,11 +78,14 @@ pub(super) async fn tls(
     shared: Arc<Shared>,
     stream: TcpStream,
     address: IpAddr,
-    permit: Permit,
+    mut permit: Permit,
 ) -> io::Result<()> {
+    let begin = Instant::now();
+    let (deadline, first_request) = (begin + shared.timeouts.handshake, begin + shared.timeouts.header);
     stream.set_nodelay(true)?;
     socket::set_unsent_low_water(&stream)?;
-    let deadline = Instant::now() + shared.timeouts.handshake;
+    timeout_at(deadline, stream.readable()).await??;
+    permit.spoke();
     let mut stream = ReadAhead::new(stream);
     stream.begin_records();
     let acceptor = LazyConfigAcceptor::new(Acceptor::default(), stream);
@@ -89,39 +94,56 @@ pub(super) async fn tls(
     let hello = start.client_hello();
     let validation =
         hello.alpn().is_some_and(|mut offered| offered.next() == Some(ACME) && offered.next().is_none());
-    if validation && let Some(config) = hello.server_name().and_then(|name| shared.challenge(name)) {
+    let challenge = hello.server_name().filter(|_| validation).and_then(|name| shared.challenge(name));
+    let active = shared.active();
+    if challenge.is_none() && active.is_none() {
+        return Ok(());
+    }
+    if !timeout_at(deadline, permit.handshake()).await? {
+        shared.counts.turned_away.fetch_add(1, Ordering::Relaxed);
+        return Ok(());
+    }
+    if let Some(config) = challenge {
         let mut stream = timeout_at(deadline, start.into_stream(config)).await??;
         return timeout_at(deadline, stream.shutdown()).await?;
     }
-    let Some(active) = shared.active() else { return Ok(()) };
+    let Some(active) = active else { return Ok(()) };
     let config: Arc<ServerConfig> = Arc::clone(&active.tls);
     let stream = timeout_at(deadline, start.into_stream(config)).await??;
     shared.counts.handshakes.fetch_add(1, Ordering::Relaxed);
     if stream.get_ref().1.alpn_protocol() == Some(H2) {
         let Some(address) = &active.upstream else { return Ok(()) };
         let link = upstream::connect(address).await?;
-        return Box::pin(upstream::splice(stream, link, &[])).await;
+        let spoke = || permit.requested();
+        return Box::pin(upstream::splice_if_spoken(stream, link, first_request, spoke)).await;
     }
     drop(active);
-    visit(Visit { stream, shared, address: Some(address), forwarded: false, permit, buffer: Vec::new() })
-        .await
+    let (address, buffer) = (Some(address), Vec::new());
+    visit(Visit { stream, shared, address, forwarded: false, permit, first_request, buffer }).await
 }
 
 /// Serves a connection from a web server in front, which has terminated TLS.
-pub(super) async fn plain(shared: Arc<Shared>, stream: UnixStream, permit: Permit) -> io::Result<()> {
-    visit(Visit { stream, shared, address: None, forwarded: true, permit, buffer: Vec::new() }).await
+pub(super) async fn plain(shared: Arc<Shared>, stream: UnixStream, mut permit: Permit) -> io::Result<()> {
+    let first_request = Instant::now() + shared.timeouts.header;
+    // It connects when it has something to say.
+    permit.spoke();
+    let (address, buffer) = (None, Vec::new());
+    visit(Visit { stream, shared, address, forwarded: true, permit, first_request, buffer }).await
 }
 
 /// Answers requests until the connection ends or becomes a tunnel.
 async fn visit<S: Stream + 'static>(mut visit: Visit<S>) -> io::Result<()> {
-    let mut patience = visit.shared.timeouts.header;
+    let mut deadline = visit.first_request;
     loop {
         let Some(active) = visit.shared.active() else { return Ok(()) };
-        let arrival = timeout(patience, visit.arrival(active.upstream.is_some())).await;
+        let arrival = timeout_at(deadline, visit.arrival(active.upstream.is_some())).await;
         match arrival {
             Err(_) | Ok(Ok(Arrival::Gone)) => return Ok(()),
             Ok(Err(error)) => return Err(error),
-            Ok(Ok(Arrival::NotOurs)) => return Box::pin(visit.pass_on(&active)).await,
+            Ok(Ok(Arrival::NotOurs)) => {
+                visit.permit.requested();
+                return Box::pin(visit.pass_on(&active)).await;
+            }
             Ok(Ok(Arrival::Head)) => {}
         }
         // The configuration may have changed while the visitor was thinking.
@@ -130,20 +152,22 @@ async fn visit<S: Stream + 'static>(mut visit: Visit<S>) -> io::Result<()> {
         let (answer, size) = match request::parse(&buffer) {
             Parsed::Complete(head, size) => {
                 visit.note_address(&head);
-                match visit.wanted(&active, &head) {
-                    Some((request, opening)) => {
-                        let early = buffer[size..].to_vec();
-                        return Box::pin(visit.tunnel(&active, &request, early, opening)).await;
-                    }
-                    None if active.upstream.is_some() => {
-                        visit.buffer = buffer;
-                        return Box::pin(visit.pass_on(&active)).await;
-                    }
-                    None => (active.site.answer(&head, &date()), size),
+                if let Some((request, opening)) = visit.wanted(&active, &head) {
+                    let early = buffer[size..].to_vec();
+                    return Box::pin(visit.tunnel(&active, &request, early, opening)).await;
                 }
+                visit.permit.requested();
+                if active.upstream.is_some() {
+                    visit.buffer = buffer;
+                    return Box::pin(visit.pass_on(&active)).await;
+                }
+                (active.site.answer(&head, &date()), size)
             }
             // With a web server behind us nothing incomplete gets here: see `arrival`.
-            Parsed::Fault(fault) => (Site::refuse(fault, &date()), buffer.len()),
+            Parsed::Fault(fault) => {
+                visit.permit.requested();
+                (Site::refuse(fault, &date()), buffer.len())
+            }
             Parsed::Partial => return Ok(()),
         };
         drop(active);
@@ -152,7 +176,7 @@ async fn visit<S: Stream + 'static>(mut visit: Visit<S>) -> io::Result<()> {
         if answer.close {
             return Box::pin(visit.leave()).await;
         }
-        patience = visit.shared.timeouts.keep_alive;
+        deadline = Instant::now() + visit.shared.timeouts.keep_alive;
     }
 }
 
@@ -195,12 +219,12 @@ impl<S: Stream + 'static> Visit<S> {
     }
 
     /// What the tunnel needs that `head` asks for, if it is served.
-    fn wanted(&self, active: &Active, head: &Head<'_>) -> Option<(Request, Opening)> {
+    fn wanted(&mut self, active: &Active, head: &Head<'_>) -> Option<(Request, Opening)> {
         let request = decide(head, &active.secrets, active.wireguard_port)?;
         let most = self.shared.table.limits().tunnels_per_secret;
-        let (ticket, stop) = self.shared.registry.open(request.secret, most)?;
         let endpoint = Endpoint::connected(active.wireguard_port).ok()?;
-        Some((request, (ticket, endpoint, stop)))
+        let (ticket, stop) = self.shared.registry.open(request.secret, most)?;
+        self.permit.becomes_tunnel().then_some((request, (ticket, endpoint, stop)))
     }
 
     /// Answers the upgrade and lets the tunnel go its own way, so that this task's memory is free again.

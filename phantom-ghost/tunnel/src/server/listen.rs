@@ -1,8 +1,9 @@
 //! Listening sockets, and the loops that accept from them.
 
 use std::fs::Permissions;
+use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
@@ -13,10 +14,11 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::time::sleep;
 
 use super::{BindError, Listen, Shared, connection};
+use crate::limits::Permit;
 use crate::socket;
 
-/// After the kernel refused a connection for lack of something, which time may bring back.
-const PAUSE: Duration = Duration::from_millis(100);
+/// After the kernel refused a connection for lack of something: so long a connection may take that is closed for it.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// A socket that is bound.
 #[derive(Debug)]
@@ -44,45 +46,58 @@ impl Listener {
     /// Accepts for ever.
     pub(super) async fn run(self, shared: Arc<Shared>) {
         loop {
-            if self.accept(&shared).await.is_err() {
+            if let Err(error) = self.accept(&shared).await
+                && is_lack(&error)
+            {
+                shared.table.relieve();
                 sleep(PAUSE).await;
             }
         }
     }
 
     async fn accept(&self, shared: &Arc<Shared>) -> io::Result<()> {
+        let shared = Arc::clone(shared);
         match self {
             Self::Tcp(listener) => {
                 let (stream, address) = listener.accept().await?;
                 let address = address.ip().to_canonical();
-                match shared.table.admit(Some(address)) {
-                    Some(permit) => {
-                        // The connection's own errors are its visitor's doing.
-                        let shared = Arc::clone(shared);
-                        tokio::spawn(
-                            async move { drop(connection::tls(shared, stream, address, permit).await) },
-                        );
-                    }
-                    None => turned_away(shared),
-                }
+                serve(&Arc::clone(&shared), Some(address), |permit| {
+                    connection::tls(shared, stream, address, permit)
+                });
             }
             Self::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
-                match shared.table.admit(None) {
-                    Some(permit) => {
-                        let shared = Arc::clone(shared);
-                        tokio::spawn(async move { drop(connection::plain(shared, stream, permit).await) });
-                    }
-                    None => turned_away(shared),
-                }
+                serve(&Arc::clone(&shared), None, |permit| connection::plain(shared, stream, permit));
             }
         }
         Ok(())
     }
 }
 
-fn turned_away(shared: &Shared) {
-    shared.counts.turned_away.fetch_add(1, Ordering::Relaxed);
+/// Serves a connection until it ends or its place is given to another one. Its errors are its visitor's doing.
+fn serve<F: Future<Output = io::Result<()>> + Send + 'static>(
+    shared: &Arc<Shared>,
+    address: Option<IpAddr>,
+    connection: impl FnOnce(Permit) -> F,
+) {
+    let Some((permit, dropped)) = shared.table.admit(address) else {
+        shared.counts.turned_away.fetch_add(1, Ordering::Relaxed);
+        return;
+    };
+    let connection = connection(permit);
+    tokio::spawn(async move {
+        tokio::select! {
+            biased;
+            () = dropped => {}
+            _ = connection => {}
+        }
+    });
+}
+
+/// Whether the kernel has no room for another connection. Other errors are those of the connection that was to be accepted
+/// (accept(2)).
+fn is_lack(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
 }
 
 /// Listens at `path` with `mode`. A socket that nobody listens at any more is replaced; nothing else is.

@@ -40,12 +40,12 @@ impl fmt::Display for Listen {
     }
 }
 
-/// How long strangers may take. The defaults are those of usual web servers.
+/// How long strangers may take. The defaults are those of usual web servers; of those, the ones that are short.
 #[derive(Debug, Clone)]
 pub struct Timeouts {
-    /// For the whole TLS handshake: 60 s.
+    /// For the whole TLS handshake, from when the connection was accepted: 10 s.
     pub handshake: Duration,
-    /// For the first request's head: 60 s.
+    /// For the first request's head, from when the connection was accepted: 10 s.
     pub header: Duration,
     /// For every further one: 65 s.
     pub keep_alive: Duration,
@@ -59,8 +59,8 @@ impl Default for Timeouts {
     fn default() -> Self {
         let seconds = Duration::from_secs;
         Self {
-            handshake: seconds(60),
-            header: seconds(60),
+            handshake: seconds(10),
+            header: seconds(10),
             keep_alive: seconds(65),
             send: seconds(60),
             linger: seconds(5),

@@ -8,7 +8,7 @@ use tokio::io::{
     AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, copy_bidirectional_with_sizes,
 };
 use tokio::net::{TcpStream, UnixStream};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::config::Upstream;
 
@@ -59,6 +59,37 @@ pub(super) async fn speaks_h2(upstream: &Upstream) -> bool {
 pub(super) async fn splice(mut stranger: impl Stream, mut link: Link, first: &[u8]) -> io::Result<()> {
     link.write_all(first).await?;
     copy_bidirectional_with_sizes(&mut stranger, &mut link, BUFFER, BUFFER).await.map(drop)
+}
+
+/// Passes bytes both ways as [`splice`] does, if the stranger says something before the deadline. `spoke` is called when it
+/// does.
+pub(super) async fn splice_if_spoken(
+    mut stranger: impl Stream,
+    mut link: Link,
+    deadline: Instant,
+    spoke: impl FnOnce(),
+) -> io::Result<()> {
+    let (mut first, mut greeting) = (vec![0; BUFFER], vec![0; BUFFER]);
+    let waiting = async {
+        loop {
+            tokio::select! {
+                read = stranger.read(&mut first) => return read,
+                read = link.read(&mut greeting) => match read? {
+                    0 => return Ok(0),
+                    length => stranger.write_all(&greeting[..length]).await?,
+                },
+            }
+            stranger.flush().await?;
+        }
+    };
+    let Ok(length) = timeout_at(deadline, waiting).await else { return Ok(()) };
+    let length = length?;
+    if length == 0 {
+        return stranger.shutdown().await;
+    }
+    spoke();
+    first.truncate(length);
+    splice(stranger, link, &first).await
 }
 
 /// Sends `request`, which has no body, and waits for the first bytes of the answer; whether they tell of an error.

@@ -12,9 +12,12 @@ use phantom_tunnel::server::Server;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
+use tokio::time::timeout;
 
 use crate::program::{Program, resident};
-use crate::support::{Client, PATIENCE, Rig, ask, connect, unlimited, upgrade};
+use crate::support::{
+    Client, NAME, PATIENCE, Rig, ask, client_config, connect, connect_with, unlimited, upgrade,
+};
 
 /// A WireGuard that sends everything back, until it is dropped.
 pub(crate) struct Echo {
@@ -73,7 +76,7 @@ impl Good {
         loop {
             self.client.send(&datagram).await.unwrap();
             // A datagram may be lost where the echo's own buffer is full.
-            if tokio::time::timeout(PAUSE, self.back(&datagram)).await.is_ok() {
+            if timeout(PAUSE, self.back(&datagram)).await.is_ok() {
                 return begin.elapsed();
             }
             assert!(begin.elapsed() < PATIENCE, "the tunnel is starved");
@@ -291,6 +294,10 @@ async fn one_network_has_so_many_handshakes_and_one_secret_so_many_tunnels() {
     let third = Client::open(rig.connect().await, &request).await.err().unwrap();
     assert!(third.starts_with("HTTP/1.1 404 "), "{third}");
     rig.connect().await;
+    assert_eq!(rig.handle.state().turned_away, 0);
+    // What is counted is handshakes: a connection that makes none is let in.
     let mut fifth = TcpStream::connect(rig.address).await.unwrap();
-    assert_eq!(fifth.read(&mut [0; 9]).await.unwrap_or(0), 0);
+    assert!(connect_with(rig.address, client_config(), NAME).await.is_err());
+    assert_eq!(rig.handle.state().turned_away, 1);
+    assert!(timeout(PAUSE, fifth.read(&mut [0; 9])).await.is_err(), "closed for a handshake of another one");
 }

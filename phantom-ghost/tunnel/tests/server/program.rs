@@ -31,6 +31,11 @@ fn program() -> Command {
     Command::new(env!("CARGO_BIN_EXE_phantom-ghost"))
 }
 
+/// A port that was free a moment ago.
+fn free_address() -> SocketAddr {
+    std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
+}
+
 fn output(arguments: &[&str]) -> Output {
     program().args(arguments).output().unwrap()
 }
@@ -38,17 +43,30 @@ fn output(arguments: &[&str]) -> Output {
 impl Program {
     /// Starts it without a configuration.
     pub(crate) fn start() -> Self {
-        // A port that was free a moment ago.
-        let address = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+        let address = free_address();
         Self::start_at(&address.to_string(), address)
+    }
+
+    /// Starts it without a configuration, as a process that may open so many files.
+    pub(crate) fn start_with_descriptors(most: u32) -> Self {
+        #[expect(clippy::disallowed_methods, reason = "the test is what starts the program")]
+        let mut shell = Command::new("sh");
+        let script = format!("ulimit -n {most}; exec \"$@\"");
+        shell.args(["-c", &script, "sh", env!("CARGO_BIN_EXE_phantom-ghost")]);
+        let address = free_address();
+        Self::start_by(shell, &address.to_string(), address)
     }
 
     /// Starts it to listen at `place`, which leads to `address`, without a configuration.
     pub(crate) fn start_at(place: &str, address: SocketAddr) -> Self {
+        Self::start_by(program(), place, address)
+    }
+
+    fn start_by(mut program: Command, place: &str, address: SocketAddr) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let manager = UnixDatagram::bind(folder.path().join("notify")).unwrap();
         manager.set_read_timeout(Some(PATIENCE)).unwrap();
-        let child = program()
+        let child = program
             .args(["serve", "--control"])
             .arg(folder.path().join("control"))
             .args(["--listen", place])

@@ -1,0 +1,339 @@
+//! The table of connections, with addresses that are only numbers.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn table(limits: Limits) -> Arc<Table> {
+    Arc::new(Table::new(limits))
+}
+
+fn address(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+/// A connection that was let in.
+struct Open {
+    permit: Permit,
+    dropped: Dropped,
+}
+
+impl Open {
+    fn of(table: &Arc<Table>, from: &str) -> Option<Self> {
+        Self::from(table, Some(address(from)))
+    }
+
+    fn from(table: &Arc<Table>, from: Option<IpAddr>) -> Option<Self> {
+        table.admit(from).map(|(permit, dropped)| Self { permit, dropped })
+    }
+
+    fn is_closed(&mut self) -> bool {
+        self.dropped.is_so()
+    }
+}
+
+fn closed(open: &mut [Open]) -> Vec<usize> {
+    open.iter_mut().enumerate().filter_map(|(at, open)| open.is_closed().then_some(at)).collect()
+}
+
+fn small(connections: usize, pending: usize) -> Arc<Table> {
+    table(Limits { connections, pending, ..Limits::default() })
+}
+
+#[test]
+fn a_full_share_drops_the_oldest_that_said_least() {
+    let table = small(8, 3);
+    let mut open: Vec<_> = (0..3).map(|_| Open::of(&table, "127.0.0.1").unwrap()).collect();
+    open[0].permit.spoke();
+    assert!(closed(&mut open).is_empty());
+    open.push(Open::of(&table, "127.0.0.1").unwrap());
+    assert_eq!(closed(&mut open), [1], "the oldest that has said nothing");
+    open.push(Open::of(&table, "127.0.0.1").unwrap());
+    assert_eq!(closed(&mut open), [1, 2]);
+    for open in &mut open {
+        open.permit.spoke();
+    }
+    open.push(Open::of(&table, "127.0.0.1").unwrap());
+    assert_eq!(closed(&mut open), [0, 1, 2], "all have spoken: the oldest");
+    assert_eq!((table.connections(), table.closed()), (3, 3));
+    drop(open);
+    assert_eq!((table.connections(), table.remembered()), (0, 0));
+}
+
+#[test]
+fn the_network_that_has_most_makes_room() {
+    let table = small(100, 10);
+    let mut quiet = Open::of(&table, "192.0.2.1").unwrap();
+    let mut flood: Vec<_> = (0..500).map(|_| Open::of(&table, "198.51.100.1").unwrap()).collect();
+    assert_eq!(closed(&mut flood).len(), 491);
+    let mut other = Open::of(&table, "203.0.113.7").unwrap();
+    assert_eq!(closed(&mut flood).len(), 492);
+    assert!(!quiet.is_closed() && !other.is_closed());
+    // A /48 is one network here, however many of its 256 smaller ones are used.
+    let sites: Vec<_> =
+        (0..500).filter_map(|n| Open::of(&table, &format!("2001:db8:1:{:x}00::1", n % 256))).collect();
+    assert_eq!(sites.len(), 500);
+    assert!(!quiet.is_closed() && !other.is_closed());
+}
+
+#[test]
+fn strangers_without_a_request_take_no_place_of_those_with_one() {
+    let table = small(8, 3);
+    let mut visits: Vec<_> = (0..5)
+        .map(|_| {
+            let mut open = Open::of(&table, "192.0.2.1").unwrap();
+            open.permit.requested();
+            open
+        })
+        .collect();
+    let mut flood: Vec<_> = (0..50).map(|_| Open::of(&table, "198.51.100.1").unwrap()).collect();
+    assert_eq!((closed(&mut visits), closed(&mut flood).len()), (Vec::new(), 47));
+    assert_eq!(table.shares(), [3, 5, 0]);
+    // Those with a request make room for each other: the one that asked last is the last to go.
+    visits[0].permit.requested();
+    flood[49].permit.requested();
+    assert_eq!(closed(&mut visits), [1]);
+    assert_eq!(table.shares(), [2, 5, 0]);
+}
+
+#[test]
+fn no_tunnel_is_closed_for_a_stranger() {
+    let table = small(8, 3);
+    let mut tunnels: Vec<_> = (0..5)
+        .map(|at| {
+            let mut open = Open::of(&table, "192.0.2.1").unwrap();
+            if at % 2 == 0 {
+                open.permit.requested();
+            }
+            assert!(open.permit.becomes_tunnel());
+            open
+        })
+        .collect();
+    let mut flood: Vec<_> = (0..50).map(|_| Open::of(&table, "198.51.100.1").unwrap()).collect();
+    for open in &mut flood {
+        open.permit.requested();
+    }
+    table.relieve();
+    assert!(closed(&mut tunnels).is_empty());
+    // All other places are tunnels: visits are served in the share of those without a request, and no tunnel is opened.
+    assert_eq!(table.shares(), [2, 0, 5]);
+    let mut late = Open::of(&table, "203.0.113.1").unwrap();
+    late.permit.requested();
+    assert!(!late.permit.becomes_tunnel() && !late.is_closed());
+    drop(tunnels.pop());
+    assert!(late.permit.becomes_tunnel());
+    assert_eq!(table.shares(), [2, 0, 5]);
+}
+
+#[test]
+fn a_tunnel_takes_the_place_of_a_visit() {
+    let table = small(4, 1);
+    let mut visits: Vec<_> = (0..3)
+        .map(|_| {
+            let mut open = Open::of(&table, "192.0.2.1").unwrap();
+            open.permit.requested();
+            open
+        })
+        .collect();
+    let mut tunnel = Open::of(&table, "203.0.113.1").unwrap();
+    assert!(tunnel.permit.becomes_tunnel());
+    assert_eq!(closed(&mut visits), [0]);
+    assert_eq!(table.shares(), [0, 2, 1]);
+    // One that was closed a moment ago becomes nothing any more.
+    assert!(!visits[0].permit.becomes_tunnel());
+    visits[0].permit.requested();
+    visits[0].permit.spoke();
+    assert_eq!(table.shares(), [0, 2, 1]);
+    drop((visits, tunnel));
+    assert_eq!((table.shares(), table.remembered()), ([0; 3], 0));
+}
+
+#[test]
+fn a_network_that_has_all_its_places_makes_room_itself() {
+    let table = table(Limits { connections_per_network: 2, site_share: 2, ..Limits::default() });
+    let mut open: Vec<_> =
+        (0..2).map(|host| Open::of(&table, &format!("198.51.100.{host}")).unwrap()).collect();
+    let mut other = Open::of(&table, "203.0.113.1").unwrap();
+    open.push(Open::of(&table, "198.51.100.9").unwrap());
+    assert_eq!((closed(&mut open), other.is_closed()), (vec![0], false));
+    for open in &mut open[1..] {
+        assert!(open.permit.becomes_tunnel());
+    }
+    assert!(Open::of(&table, "198.51.100.10").is_none(), "both places are tunnels");
+    drop(open.pop());
+    assert!(Open::of(&table, "198.51.100.10").is_some());
+    assert_eq!(table.connections(), 2);
+}
+
+#[test]
+fn a_site_has_its_share_beside_that_of_its_networks() {
+    let table = table(Limits { connections_per_network: 2, site_share: 2, ..Limits::default() });
+    let mut open: Vec<_> =
+        [0, 0, 1, 1].map(|network| Open::of(&table, &format!("2001:db8:1:{network}00::1")).unwrap()).into();
+    assert!(closed(&mut open).is_empty(), "two of each network, four of the site");
+    open.push(Open::of(&table, "2001:db8:1:100::2").unwrap());
+    assert_eq!(closed(&mut open), [2], "the network makes room, not the site");
+    open.push(Open::of(&table, "2001:db8:1:200::1").unwrap());
+    assert_eq!(closed(&mut open), [0, 2], "the site makes room");
+    let mut neighbour = Open::of(&table, "2001:db8:2:200::1").unwrap();
+    assert_eq!((closed(&mut open).len(), neighbour.is_closed()), (2, false));
+}
+
+#[tokio::test]
+async fn handshakes_are_a_rate_per_network_and_per_site() {
+    let limits = Limits { handshakes: Rate { burst: 3, per_second: 0 }, site_share: 2, ..Limits::default() };
+    let table = table(limits);
+    let handshakes = async |text: &str| {
+        let mut count = 0;
+        for _ in 0..10 {
+            count += usize::from(Open::of(&table, text).unwrap().permit.handshake().await);
+        }
+        count
+    };
+    assert_eq!([handshakes("198.51.100.1").await, handshakes("198.51.100.2").await], [3, 0]);
+    assert_eq!(handshakes("203.0.113.1").await, 3);
+    let of_site = [
+        handshakes("2001:db8:1:100::1").await,
+        handshakes("2001:db8:1:200::1").await,
+        handshakes("2001:db8:1:300::1").await,
+        handshakes("2001:db8:2:300::1").await,
+    ];
+    assert_eq!(of_site, [3, 3, 0, 3]);
+    assert_eq!(handshakes("127.0.0.1").await, 10);
+    assert!(Open::from(&table, None).unwrap().permit.handshake().await);
+}
+
+#[tokio::test]
+async fn silent_connections_use_up_no_handshakes() {
+    let handshakes_in_all = Rate { burst: 1, per_second: 0 };
+    let table = table(Limits { handshakes_in_all, ..Limits::default() });
+    let silent: Vec<_> = (0..250).map(|n| Open::of(&table, &format!("198.51.{n}.1")).unwrap()).collect();
+    assert!(Open::of(&table, "203.0.113.1").unwrap().permit.handshake().await);
+    assert_eq!(silent.len(), 250);
+}
+
+#[test]
+fn errors_are_held_back_when_there_are_many() {
+    let errors = Rate { burst: 2, per_second: 0 };
+    let table = table(Limits { errors, site_share: 2, ..Limits::default() });
+    let held = |text: &str| table.error_is_held(Some(address(text)));
+    assert_eq!([(); 4].map(|()| held("127.0.0.1")), [false, false, true, true]);
+    assert!(!held("198.51.100.1") && !table.error_is_held(None));
+    assert_eq!([(); 3].map(|()| held("2001:db8:1:100::1")), [false, false, true]);
+    assert_eq!([(); 3].map(|()| held("2001:db8:1:200::1")), [false, false, true]);
+    assert!(held("2001:db8:1:300::1") && !held("2001:db8:2:300::1"));
+}
+
+#[test]
+fn there_is_room_for_what_the_process_may_open() {
+    let shares = |most| {
+        let limits = Limits::for_descriptors(most);
+        (limits.connections, limits.pending)
+    };
+    assert_eq!(shares(524_288), (8192, 2048));
+    assert_eq!(shares(u64::MAX), (8192, 2048));
+    assert_eq!(shares(1024), (488, 122));
+    assert_eq!(shares(0), (2, 1));
+}
+
+#[test]
+fn so_many_networks_are_remembered() {
+    let table = table(Limits { exempt_loopback: false, ..Limits::default() });
+    let mut numbers = 0_u32..;
+    while table.remembered() < table::REMEMBERED {
+        let number = numbers.next().unwrap();
+        table.error_is_held(Some(Ipv4Addr::from(number << 8).into()));
+    }
+    let connected = Open::of(&table, "198.51.100.1").unwrap();
+    // They are forgotten at most once a second.
+    std::thread::sleep(Duration::from_millis(1100));
+    table.error_is_held(Some(address("203.0.113.1")));
+    assert_eq!(table.remembered(), 2, "a connected network is not forgotten");
+    drop(connected);
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Act {
+    Connect(u8),
+    Speak(usize),
+    Ask(usize),
+    Tunnel(usize),
+    Leave(usize),
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        4 => any::<u8>().prop_map(Act::Connect),
+        1 => any::<usize>().prop_map(Act::Speak),
+        2 => any::<usize>().prop_map(Act::Ask),
+        1 => any::<usize>().prop_map(Act::Tunnel),
+        1 => any::<usize>().prop_map(Act::Leave),
+    ]
+}
+
+/// One of a few addresses of IPv4 and IPv6, of which some share a network and some a site; or none.
+fn source(number: u8) -> Option<IpAddr> {
+    match number {
+        0..20 => None,
+        20..120 => Some(Ipv4Addr::new(192, 0, number % 5, number).into()),
+        _ => Some(
+            Ipv6Addr::new(0x2001, 0xdb8, u16::from(number % 3), u16::from(number % 5) << 8, 0, 0, 0, 1)
+                .into(),
+        ),
+    }
+}
+
+proptest! {
+    #[test]
+    fn shares_hold_whatever_is_done(acts in prop::collection::vec(act(), 1..300)) {
+        let (pending, settled, of_network) = (7, 9, 6);
+        let limits = Limits {
+            connections: pending + settled,
+            pending,
+            connections_per_network: of_network,
+            site_share: 2,
+            ..Limits::default()
+        };
+        let table = table(limits);
+        let mut open: Vec<(Option<IpAddr>, bool, Open)> = Vec::new();
+        for act in acts {
+            let at = |number: usize| number.checked_rem(open.len());
+            let chosen = match act {
+                Act::Connect(_) => None,
+                Act::Speak(number) | Act::Ask(number) | Act::Tunnel(number) | Act::Leave(number) => at(number),
+            };
+            match act {
+                Act::Connect(number) => {
+                    let from = source(number);
+                    open.extend(Open::from(&table, from).map(|new| (from, false, new)));
+                }
+                Act::Speak(_) => if let Some(at) = chosen { open[at].2.permit.spoke() },
+                Act::Ask(_) => if let Some(at) = chosen { open[at].2.permit.requested() },
+                Act::Tunnel(_) => if let Some(at) = chosen { open[at].1 |= open[at].2.permit.becomes_tunnel() },
+                Act::Leave(_) => drop(chosen.map(|at| open.remove(at))),
+            }
+            for (_, tunnel, open) in &mut open {
+                prop_assert!(!(*tunnel && open.is_closed()), "a tunnel was closed");
+            }
+            open.retain_mut(|(_, _, open)| !open.is_closed());
+            let shares = table.shares();
+            prop_assert!(shares[0] <= pending && shares[1] + shares[2] <= settled, "{shares:?}");
+            prop_assert_eq!(shares.iter().sum::<usize>(), open.len());
+            let tunnels = open.iter().filter(|(_, tunnel, _)| *tunnel).count();
+            prop_assert_eq!(shares[2], tunnels);
+            for (from, _, _) in &open {
+                let Some(from) = from.map(network::Networks::of) else { continue };
+                let of = |same: &dyn Fn(network::Networks) -> bool| {
+                    open.iter().filter_map(|(other, _, _)| *other).map(network::Networks::of).filter(|other| same(*other)).count()
+                };
+                prop_assert!(of(&|other| other.subscriber == from.subscriber) <= of_network);
+                prop_assert!(of(&|other| other.site == from.site) <= 2 * of_network);
+            }
+        }
+        drop(open);
+        prop_assert_eq!((table.shares(), table.remembered()), ([0; 3], 0));
+    }
+}
