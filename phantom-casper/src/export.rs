@@ -19,7 +19,7 @@ pub struct Export {
     pub name: ClientName,
     /// When it was added.
     pub created: Timestamp,
-    /// How the tunnel is opened.
+    /// How the tunnel is opened, by the client's own secret.
     pub access: TunnelAccess,
     /// The WireGuard configuration, which enters the tunnel at this machine.
     pub config: ClientConfig,
@@ -56,7 +56,7 @@ impl Export {
         Ok(Self {
             access: TunnelAccess {
                 domain: ghost.domain.clone(),
-                secret: ghost.secret.clone(),
+                secret: client.tunnel_secret.for_tunnel(),
                 port: server.port,
                 verify: ghost.certificate != CertificateSource::SelfSigned,
             },

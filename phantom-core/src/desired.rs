@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
-use phantom_engine::{Depth, PeerWish, Site, Wanted};
+use phantom_engine::{Depth, DeviceWish, PeerWish, Site, Wanted};
 use phantom_host::reconcile::{BEFORE, PeerFile, WantedDevice, WantedFile, WantedInterface, WantedPeer};
 use phantom_host::{
     Hook, Match, PeerConfig, PeerUpdate, Protocol, Ruleset, UfwRule, Unit, UnitKind, Verdict,
@@ -71,16 +71,19 @@ pub(crate) fn peers(site: &Site, state: &State<'_>, keys: &[PublicKey]) -> Resul
     let mut wishes = Vec::with_capacity(keys.len());
     for key in keys {
         let client = state.client_by_key(key)?;
-        wishes.push(PeerWish {
+        let update = || DeviceWish {
             interface: server.interface.clone(),
             backend: server.backend,
-            live: site.runs(&server),
-            key: *key,
             update: client
                 .as_ref()
                 .map_or(PeerUpdate::Remove(*key), |client| PeerUpdate::Set(peer(&reference(client)))),
+        };
+        wishes.push(PeerWish {
+            key: *key,
+            device: site.runs(&server).then(update),
             file: Site::wireguard_file(&server.interface),
             block: client.as_ref().map(|client| block(&reference(client))),
+            without: conf::remove_peer_block,
         });
     }
     Ok(wishes)

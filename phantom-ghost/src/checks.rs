@@ -1,12 +1,23 @@
 //! What the doctor looks at for Ghost Mode.
 
-use phantom_engine::{Check, Examination, Finding, filters};
-use phantom_host::{Port, Protocol};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use crate::PORT;
+use phantom_engine::{Check, Examination, Finding, filters};
+use phantom_host::{HostError, Port, Protocol};
+use phantom_store::StoreError;
+use phantom_types::{ClientName, PublicKey};
+
+use crate::desired::control;
+use crate::{OPERATOR_SECRET, PORT};
+
+/// So many clients are named in one sentence.
+const NAMED: usize = 10;
 
 /// The checks, in their places among those of Core.
-pub(crate) const CHECKS: &[Check] = &[Check { name: "https_port", order: 850, run: https_port }];
+pub(crate) const CHECKS: &[Check] = &[
+    Check { name: "https_port", order: 850, run: https_port },
+    Check { name: "tunnel_secrets", order: 860, run: tunnel_secrets },
+];
 
 fn https_port(case: &Examination<'_>) -> Finding {
     let bound = match case.engine.host().sockets.bound(Port { protocol: Protocol::Tcp, number: PORT }) {
@@ -32,4 +43,96 @@ fn https_port(case: &Examination<'_>) -> Finding {
         ),
         (false, false) => case.ok("TCP port 443 is free for Ghost Mode", "443 TCP portu Ghost Mode için boş"),
     }
+}
+
+/// Which clients still come by the operator's secret: they need a new export before that can be ended.
+fn tunnel_secrets(case: &Examination<'_>) -> Finding {
+    let stored = case
+        .engine
+        .store()
+        .read(|state| Ok::<_, StoreError>((state.ghost_active()?, OPERATOR_SECRET.value(state)?)));
+    match (stored, case.server) {
+        (Ok((true, true)), Some(_)) => {}
+        (Ok((true, false)), _) => {
+            return case.ok(
+                "Only the clients' own secrets open a tunnel",
+                "Yalnızca istemcilerin kendi gizli anahtarları tünel açar",
+            );
+        }
+        _ => {
+            return case.ok(
+                "Each client has a secret of its own for Ghost Mode",
+                "Her istemcinin Ghost Mode için kendi gizli anahtarı var",
+            );
+        }
+    }
+    let clients = match clients_by_operator_secret(case) {
+        Ok(Ok(clients)) => clients,
+        Ok(Err(_)) => {
+            let found = case.warning(
+                "The tunnel server does not say which clients use the operator's secret",
+                "Tünel sunucusu, yöneticinin gizli anahtarını hangi istemcilerin kullandığını bildirmiyor",
+            );
+            let status = "phantom-api ghost status";
+            return found.hint(case.pick(format!("Run: {status}"), format!("Çalıştırın: {status}")));
+        }
+        Err(error) => return case.silent(&error),
+    };
+    name_clients(case, &clients)
+}
+
+/// What there is to say about these clients, which come by the operator's secret.
+fn name_clients(case: &Examination<'_>, clients: &[ClientName]) -> Finding {
+    if clients.is_empty() {
+        let command = "phantom-api core update_tweak_setting setting_name=ghost_operator_secret value=false";
+        let found = case.ok(
+            "The operator's secret opens tunnels too; no client that is connected uses it",
+            "Yöneticinin gizli anahtarı da tünel açar; bağlı olan hiçbir istemci onu kullanmıyor",
+        );
+        return found.hint(case.pick(
+            format!("When all clients have their own export, end it: {command}"),
+            format!("Tüm istemciler kendi yapılandırmasını aldığında kapatın: {command}"),
+        ));
+    }
+    let mut names: Vec<&str> = clients.iter().take(NAMED).map(ClientName::as_str).collect();
+    if clients.len() > NAMED {
+        names.push("…");
+    }
+    let (count, names) = (clients.len(), names.join(", "));
+    let found = case.warning(
+        format!("Connected by the operator's secret in place of their own ({count}): {names}"),
+        format!("Kendi gizli anahtarı yerine yöneticininkiyle bağlı olanlar ({count}): {names}"),
+    );
+    found.hint(case.pick(
+        "Give each of them a new export: phantom-casper CLIENT",
+        "Her birine yeni bir yapılandırma verin: phantom-casper İSTEMCİ",
+    ))
+}
+
+/// The clients whose packets come from tunnels under the operator's secret. The inner error is the server's.
+fn clients_by_operator_secret(case: &Examination<'_>) -> Result<Result<Vec<ClientName>, String>, HostError> {
+    let Some(server) = case.server else { return Ok(Ok(Vec::new())) };
+    let host = case.engine.host();
+    let failed = |error: StoreError| HostError::unexpected(error.to_string());
+    let site = case.engine.site().map_err(failed)?;
+    let ports = match host.tunnel.shared_ports(&control(&site))? {
+        Ok(ports) if !ports.is_empty() => ports,
+        other => return Ok(other.map(|_| Vec::new())),
+    };
+    let device = host.wireguard.device(&server.interface, server.backend)?;
+    let by_tunnel = |endpoint: &SocketAddr| {
+        endpoint.ip().to_canonical() == IpAddr::V4(Ipv4Addr::LOCALHOST) && ports.contains(&endpoint.port())
+    };
+    let peers = device.into_iter().flat_map(|device| device.peers).map(|peer| peer.config);
+    let keys: Vec<PublicKey> = peers
+        .filter(|peer| peer.endpoint.as_ref().is_some_and(by_tunnel))
+        .map(|peer| peer.public_key)
+        .collect();
+    let names = case.engine.store().read(|state| {
+        let clients = keys.iter().map(|key| state.client_by_key(key));
+        clients.collect::<Result<Vec<_>, StoreError>>()
+    });
+    let mut names: Vec<_> = names.map_err(failed)?.into_iter().flatten().map(|client| client.name).collect();
+    names.sort_unstable();
+    Ok(Ok(names))
 }

@@ -2,25 +2,38 @@
 
 use std::path::PathBuf;
 
-use phantom_engine::{Site, Wanted};
+use phantom_engine::{Depth, PeerWish, Site, Wanted};
+use phantom_host::reconcile::WantedFile;
 use phantom_host::{Command, Hook, Match, Protocol, Restart, UfwRule, Unit, UnitKind, Verdict};
 use phantom_store::{Ghost, Server, State, StoreError};
+use phantom_types::{ClientSecret, PublicKey};
 use serde_json::{Value, json};
+use zeroize::Zeroizing;
 
-use crate::PORT;
 use crate::certificate::paths;
+use crate::{OPERATOR_SECRET, PORT};
 
 /// Place of the rules: before those of modules that only accept.
 const ORDER: u16 = 300;
 
 /// Adds Ghost's part.
-pub(crate) fn desired(site: &Site, state: &State<'_>, wanted: &mut Wanted) -> Result<(), StoreError> {
+pub(crate) fn desired(
+    site: &Site,
+    state: &State<'_>,
+    depth: Depth,
+    wanted: &mut Wanted,
+) -> Result<(), StoreError> {
     let Some(server) = state.server()? else { return Ok(()) };
     let Some(ghost) = state.ghost()? else {
-        // It would keep the secret until the next boot.
-        wanted.files.insert(site.keeper_config(), None);
+        // They would keep the secrets until the next boot.
+        wanted.files.extend([(site.keeper_config(), None), (site.clients_file(), None)]);
         return Ok(());
     };
+    if depth == Depth::Full {
+        wanted.files.insert(site.clients_file(), Some(all_clients(site, state)?));
+    } else {
+        wanted.kept_files.insert(site.clients_file());
+    }
     let text = format!("{}\n{}\n", site.marks.first_line(), configuration(site, state, &server, &ghost)?);
     wanted.file(site.keeper_config(), 0o600, text);
     for unit in [server_unit(site), keeper_unit(site)] {
@@ -37,12 +50,68 @@ pub(crate) fn desired(site: &Site, state: &State<'_>, wanted: &mut Wanted) -> Re
     Ok(())
 }
 
+/// What is wanted of single clients: their line in the file of those that may open tunnels.
+pub(crate) fn peers(site: &Site, state: &State<'_>, keys: &[PublicKey]) -> Result<Vec<PeerWish>, StoreError> {
+    if !state.ghost_active()? {
+        return Ok(Vec::new());
+    }
+    let wish = |key: &PublicKey| {
+        let client = state.client_by_key(key)?.filter(|client| client.enabled);
+        Ok(PeerWish {
+            key: *key,
+            device: None,
+            file: site.clients_file(),
+            block: client.map(|client| line(key, &client.tunnel_secret)),
+            without: without_line,
+        })
+    };
+    keys.iter().map(wish).collect()
+}
+
+/// The file of the clients that may open tunnels under secrets of their own.
+fn all_clients(site: &Site, state: &State<'_>) -> Result<WantedFile, StoreError> {
+    // Room for all of it from the start: a text that grows leaves copies of the secrets behind.
+    let room = state.client_count()? as usize * LINE;
+    let mut lines = Zeroizing::new(String::with_capacity(room));
+    state.each_tunnel_secret(|key, secret| {
+        lines.push_str(&line(key, secret));
+        Ok::<_, StoreError>(())
+    })?;
+    Ok(WantedFile::of_lines(0o600, &format!("{}\n", site.marks.first_line()), &lines))
+}
+
+/// The length of a client's line: a key in base64, a secret in hexadecimal digits, a blank and the end of the line.
+const LINE: usize = 44 + 64 + 2;
+
+/// What the keeper reads of one client.
+fn line(key: &PublicKey, secret: &ClientSecret) -> Zeroizing<String> {
+    let mut line = Zeroizing::new(String::with_capacity(LINE));
+    line.push_str(&key.to_string());
+    line.push(' ');
+    line.push_str(&secret.for_tunnel().reveal());
+    line.push('\n');
+    line
+}
+
+/// The file's text without the line of a client; `None` if it has none.
+fn without_line(text: &str, key: &PublicKey) -> Option<Zeroizing<String>> {
+    let start = format!("{key} ");
+    let at = if text.starts_with(&start) { 0 } else { text.find(&format!("\n{start}"))? + 1 };
+    let end = text[at..].find('\n').map_or(text.len(), |end| at + end + 1);
+    let mut rest = Zeroizing::new(String::with_capacity(text.len()));
+    rest.push_str(&text[..at]);
+    rest.push_str(&text[end..]);
+    Some(rest)
+}
+
 /// Where the processes of the tunnel meet.
 pub(crate) trait Places {
     /// A name with what tells installations apart.
     fn named(&self, name: &str) -> String;
-    /// What the keeper reads: the secret and where everything lies.
+    /// What the keeper reads: the operator's secret and where everything is.
     fn keeper_config(&self) -> PathBuf;
+    /// What it reads beside that: the clients with secrets of their own.
+    fn clients_file(&self) -> PathBuf;
     /// What it writes: how the certificate is.
     fn keeper_status(&self) -> PathBuf;
     /// The folder of the server's control socket; the server's own.
@@ -55,6 +124,9 @@ impl Places for Site {
     }
     fn keeper_config(&self) -> PathBuf {
         self.paths.run_dir().join("ghost.conf")
+    }
+    fn clients_file(&self) -> PathBuf {
+        self.paths.run_dir().join("ghost-clients")
     }
     fn keeper_status(&self) -> PathBuf {
         self.paths.run_dir().join("ghost-status.json")
@@ -81,10 +153,13 @@ fn configuration(
         Some(upstream) => json!({ "upstream": upstream }),
         None => json!({ "dir": site.paths.config_dir().join("decoy") }),
     };
+    let secrets = if OPERATOR_SECRET.value(state)? { vec![ghost.secret.reveal()] } else { Vec::new() };
+    let secrets: Vec<&str> = secrets.iter().map(|secret| secret.as_str()).collect();
     let ca_file = Some(ca_file(site)).filter(|path| path.exists());
     Ok(json!({
         "domain": ghost.domain,
-        "secrets": [*ghost.secret.reveal()],
+        "secrets": secrets,
+        "clients": site.clients_file(),
         "wireguard_port": server.port,
         "certificate": { "source": ghost.certificate.as_str(), "cert_path": cert_path, "key_path": key_path },
         "acme": { "directory": state.acme_directory()?, "account_dir": certs, "ca_file": ca_file },
@@ -97,14 +172,16 @@ pub(crate) fn ca_file(site: &Site) -> PathBuf {
     site.paths.config_dir().join("acme-ca.pem")
 }
 
-fn control(site: &Site) -> String {
-    site.server_dir().join("control").display().to_string()
+/// The server's control socket.
+pub(crate) fn control(site: &Site) -> PathBuf {
+    site.server_dir().join("control")
 }
 
 /// Faces the network, and has nothing to lose: no file, no user of the host, one capability.
 fn server_unit(site: &Site) -> Unit {
     let [name, _] = unit_names(site);
-    let args = ["serve", "--control", &control(site)].map(str::to_owned).into();
+    let control = control(site).display().to_string();
+    let args = ["serve", "--control", &control].map(str::to_owned).into();
     Unit {
         name,
         description: "Phantom-WG: tunnel server of Ghost Mode".to_owned(),
@@ -130,7 +207,7 @@ fn keeper_unit(site: &Site) -> Unit {
         "--config".to_owned(),
         path(site.keeper_config()),
         "--control".to_owned(),
-        control(site),
+        path(control(site)),
         "--status".to_owned(),
         path(site.keeper_status()),
     ];
@@ -155,4 +232,24 @@ fn keeper_unit(site: &Site) -> Unit {
 fn daemon(site: &Site, args: Vec<String>) -> UnitKind {
     let run = Command { program: site.programs.ghost.clone(), args };
     UnitKind::Daemon { run, after_start: None, after_stop: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clients_line_comes_and_goes() {
+        let key = |number: u8| PublicKey::from_bytes([number; 32]);
+        let line_of = |number: u8| line(&key(number), &ClientSecret::from_bytes([number; 32]));
+        assert_eq!(line_of(1).len(), LINE);
+        let all = format!("# mark\n{}{}{}", *line_of(1), *line_of(2), *line_of(3));
+        for number in 1..=3 {
+            let rest = without_line(&all, &key(number)).unwrap();
+            assert_eq!(rest.len(), all.len() - LINE);
+            assert!(!rest.contains(&*line_of(number)) && without_line(&rest, &key(number)).is_none());
+        }
+        assert_eq!(*without_line(&line_of(1), &key(1)).unwrap(), "");
+        assert!(without_line("", &key(1)).is_none());
+    }
 }

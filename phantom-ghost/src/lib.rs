@@ -1,7 +1,7 @@
 //! The Ghost module: WireGuard inside HTTPS, for where WireGuard is blocked.
 //!
 //! While Ghost Mode is on, the tunnel server listens on TCP 443: it shows a decoy site to everybody but those who know
-//! the secret, and leads their tunnels to the WireGuard port, which accepts packets from this host alone then. The
+//! a secret, and leads their tunnels to the WireGuard port, which accepts packets from this host alone then. The
 //! module stores that it is on and says what follows for the host; the work is done by the program `phantom-ghost`, whose
 //! crate `phantom-tunnel` other programs can use as well. Nobody who only switches it on and off links TLS.
 //!
@@ -24,9 +24,12 @@ mod keeper;
 
 use std::sync::Arc;
 
-use phantom_engine::{Check, Claims, Depth, Engine, Setting, Site, SystemModule, Veto, Wanted};
+use phantom_engine::{
+    Check, Claims, Depth, Engine, PeerWish, Setting, Site, SystemModule, Tweak, Veto, Wanted,
+};
 use phantom_module::{Entry, Text, TypedModule, entry};
 use phantom_store::{State, StoreError};
+use phantom_types::PublicKey;
 
 pub use certificate::CertificateInfo;
 pub use error::{GhostError, Step};
@@ -39,6 +42,16 @@ const VETO: Veto = Veto {
     module: <Ghost as TypedModule>::NAME,
     feature: Text { en: "Ghost Mode", tr: "Ghost Mode" },
     settings: &[Setting::Subnet, Setting::Port, Setting::Backend],
+};
+
+/// Whether the secret opens tunnels that `enable` and `status` show. Each client has one of its own.
+pub(crate) const OPERATOR_SECRET: Tweak = Tweak {
+    name: "ghost_operator_secret",
+    default: true,
+    description: Text {
+        en: "Let the operator's secret open tunnels in Ghost Mode (each client has a secret of its own)",
+        tr: "Ghost Mode'da yönetici gizli anahtarı ile tünel açılmasına izin ver (her istemcinin kendi gizli anahtarı vardır)",
+    },
 };
 
 /// The Ghost module at work on an engine.
@@ -64,8 +77,14 @@ impl SystemModule for Ghost {
     fn new(engine: Arc<Engine>) -> Self {
         Self { engine }
     }
-    fn desired(site: &Site, state: &State<'_>, _: Depth, wanted: &mut Wanted) -> Result<(), StoreError> {
-        desired::desired(site, state, wanted)
+    fn desired(site: &Site, state: &State<'_>, depth: Depth, wanted: &mut Wanted) -> Result<(), StoreError> {
+        desired::desired(site, state, depth, wanted)
+    }
+    fn peers(site: &Site, state: &State<'_>, keys: &[PublicKey]) -> Result<Vec<PeerWish>, StoreError> {
+        desired::peers(site, state, keys)
+    }
+    fn tweaks() -> &'static [Tweak] {
+        &[OPERATOR_SECRET]
     }
     fn claims(state: &State<'_>) -> Result<Claims, StoreError> {
         let vetoes = if state.ghost_active()? { vec![VETO] } else { Vec::new() };

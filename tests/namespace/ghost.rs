@@ -69,20 +69,21 @@ pub(crate) fn configuration(text: &str) -> String {
 
 /// Our own client, as casper's JSON says.
 pub(crate) fn connect_ours(world: &World, client: &str) -> u32 {
+    connect_ours_at(world, At::Client1, client)
+}
+
+fn connect_ours_at(world: &World, at: At, client: &str) -> u32 {
     let json: Value = serde_json::from_str(&casper(world, &format!("--json {client}"))).unwrap();
     let tunnel = &json["wstunnel"];
-    // Who starts it while WireGuard is up has no name server outside the tunnel.
-    world.sh(&format!("echo '{SERVER} {NAME}' > /etc/netns/c1/hosts"));
-    world.sh("rm -f /etc/netns/secret; touch /etc/netns/secret; chmod 600 /etc/netns/secret");
-    std::fs::write("/etc/netns/secret", tunnel["secret"].as_str().unwrap()).unwrap();
+    // If it is started while WireGuard is up, there is no name server outside the tunnel.
+    let side = at.name().unwrap();
+    world.sh(&format!("echo '{SERVER} {NAME}' > /etc/netns/{side}/hosts"));
+    let file = format!("/etc/netns/secret-{side}");
+    world.sh(&format!("rm -f {file}; touch {file}; chmod 600 {file}"));
+    std::fs::write(&file, tunnel["secret"].as_str().unwrap()).unwrap();
     let program = programs().join("phantom-ghost");
-    let words =
-        ["connect", "--server", tunnel["url"].as_str().unwrap(), "--secret-file", "/etc/netns/secret"];
-    world.spawn(
-        At::Client1,
-        program.to_str().unwrap(),
-        &[&words[..], &["--ca-file", "/etc/ghost/ca.pem"]].concat(),
-    )
+    let words = ["connect", "--server", tunnel["url"].as_str().unwrap(), "--secret-file", &file];
+    world.spawn(at, program.to_str().unwrap(), &[&words[..], &["--ca-file", "/etc/ghost/ca.pem"]].concat())
 }
 
 /// Everything that a client does works, and the Internet sees the server.
@@ -123,6 +124,40 @@ fn a_client_gets_through_a_censor() {
             (&status["status"], &status["services"]["wstunnel"]),
             (&json!("active"), &json!("active"))
         );
+    });
+}
+
+#[test]
+fn a_removed_client_loses_its_tunnel_and_no_other_does() {
+    in_world_with("ghost::a_removed_client_loses_its_tunnel_and_no_other_does", &PROGRAMS, |world| {
+        world.setup();
+        world.add("anna");
+        world.add("bert");
+        in_ghost_mode(world);
+        let clients = [(At::Client1, "anna"), (At::Client2, "bert")];
+        for (at, client) in clients {
+            connect_ours_at(world, at, client);
+        }
+        // Where tunnels lead: each has a socket of its own.
+        let tunnels = || world.sh("ss -Hun dst 127.0.0.1:51820").lines().count();
+        let both_open = || {
+            for (at, _) in clients {
+                world.try_at(at, "bash -c 'echo a datagram > /dev/udp/127.0.0.1/51820'");
+            }
+            tunnels() == 2
+        };
+        assert!(wait_for(Duration::from_secs(20), both_open), "{} tunnels", tunnels());
+        // The operator's secret is nobody's here: when it ends, no tunnel does.
+        let words = ["core", "update_tweak_setting", "setting_name=ghost_operator_secret", "value=false"];
+        world.ok(&words);
+        std::thread::sleep(Duration::from_secs(1));
+        assert_eq!(tunnels(), 2);
+        world.ok(&["core", "remove_client", "client_name=anna"]);
+        assert!(wait_for(Duration::from_secs(1), || tunnels() == 1), "{} tunnels", tunnels());
+        both_open();
+        std::thread::sleep(Duration::from_secs(1));
+        assert_eq!(tunnels(), 1, "the removed client comes back, or the other one is gone");
+        world.in_sync();
     });
 }
 

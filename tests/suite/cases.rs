@@ -41,7 +41,7 @@ pub(crate) const API: &[Case] = &[
     case("core/restart_service", &["core", "restart_service"], Server::ready),
     case("core/get_firewall_status", &["core", "get_firewall_status"], with_ufw),
     Case {
-        more: IPV6_LEAK,
+        more: LATER_TWEAKS,
         ..case("core/get_tweak_settings", &["core", "get_tweak_settings"], Server::ready)
     },
     case("core/update_tweak_setting", RESTART_ON, Server::ready),
@@ -98,7 +98,13 @@ pub(crate) const PUBLISHED: &[Case] = &[
         ..case("published/core/get_firewall_status", &["core", "get_firewall_status"], with_ufw)
     },
     Case {
-        more: &["metadata", "data.block_ipv6_leak", "data.block_ipv6_leak_description"],
+        more: &[
+            "metadata",
+            "data.block_ipv6_leak",
+            "data.block_ipv6_leak_description",
+            "data.ghost_operator_secret",
+            "data.ghost_operator_secret_description",
+        ],
         ..case("published/core/get_tweak_settings", &["core", "get_tweak_settings"], Server::ready)
     },
     Case {
@@ -128,7 +134,12 @@ pub(crate) const PUBLISHED: &[Case] = &[
 ];
 
 /// The setting is in the table of 5.10 but not in its sample.
-const IPV6_LEAK: &[&str] = &["data.block_ipv6_leak", "data.block_ipv6_leak_description"];
+const LATER_TWEAKS: &[&str] = &[
+    "data.block_ipv6_leak",
+    "data.block_ipv6_leak_description",
+    "data.ghost_operator_secret",
+    "data.ghost_operator_secret_description",
+];
 const RESTART_ON: &[&str] =
     &["core", "update_tweak_setting", "setting_name=restart_service_after_client_creation", "value=true"];
 const VALIDATE: &[&str] = &["core", "validate_subnet_change", "new_subnet=192.168.100.0/24"];

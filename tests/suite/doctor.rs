@@ -57,6 +57,11 @@ pub(crate) const CONDITIONS: &[Condition] = &[
     condition("https_port", "ok", || with(with_ghost(), listen)),
     condition("https_port", "problem", || with(with_ghost(), |s| s.fake.crash_service(&tunnel(s)))),
     condition("https_port", "ok", || with(with_john(), |s| s.fake.bind(port(Protocol::Tcp, 443)))),
+    condition("tunnel_secrets", "ok", with_john),
+    condition("tunnel_secrets", "ok", with_ghost),
+    condition("tunnel_secrets", "ok", || with(with_ghost(), without_operators_secret)),
+    condition("tunnel_secrets", "warning", || with(with_ghost(), by_operators_secret)),
+    condition("tunnel_secrets", "warning", || with(with_ghost(), |s| s.fake.crash_service(&tunnel(s)))),
     condition("unfinished_change", "problem", || with(with_john(), cut_short)),
     condition("wireguard_port", "ok", || with(with_john(), |s| filtered(s, "ACCEPT", "DROP", ""))),
     condition("wireguard_port", "problem", || with(with_john(), |s| filtered(s, "DROP", "ACCEPT", ""))),
@@ -197,6 +202,19 @@ fn tunnel(server: &Server) -> String {
 
 fn listen(server: &Server) {
     server.fake.service_listens(&tunnel(server), &[port(Protocol::Tcp, 443)]);
+}
+
+fn without_operators_secret(server: &Server) {
+    let words = ["core", "update_tweak_setting", "setting_name=ghost_operator_secret", "value=false"];
+    server.api(&words).ok();
+}
+
+/// The first client's packets come from a tunnel under the operator's secret.
+fn by_operators_secret(server: &Server) {
+    let client = server.store().read(|state| state.client(&"john-laptop".parse().unwrap())).unwrap();
+    let (key, endpoint) = (client.unwrap().public_key, "127.0.0.1:40001".parse().ok());
+    assert!(server.fake.set_peer_traffic("wg_main", &key, endpoint, None, (1, 1)));
+    server.fake.open_shared_tunnels(&[40_001]);
 }
 
 fn with_ufw() -> Server {

@@ -2,6 +2,7 @@
 
 mod obtaining;
 mod restoring;
+mod secrets;
 mod state;
 
 use std::path::PathBuf;
@@ -135,7 +136,8 @@ fn the_keeper_is_told_where_the_certificate_and_the_decoy_are() {
     let enabled = server.api(ENABLE).ok();
     let folder = format!("{root}/certs/157-230-114-231.sslip.io");
     let expected = serde_json::json!({
-        "domain": "157-230-114-231.sslip.io", "secrets": [enabled["secret"]], "wireguard_port": 51820,
+        "domain": "157-230-114-231.sslip.io", "secrets": [enabled["secret"]],
+        "clients": server.paths().run_dir().join("ghost-clients"), "wireguard_port": 51820,
         "certificate": {
             "source": "acme", "cert_path": format!("{folder}/fullchain.pem"), "key_path": format!("{folder}/privkey.pem")
         },

@@ -12,7 +12,7 @@ use phantom_tests::Server;
 use crate::cases::{ENABLE, with_domain, with_john};
 
 /// Modes of the files of an installation with a backup, by their path below its folder.
-const MODES: [(&str, u32); 22] = [
+const MODES: [(&str, u32); 23] = [
     ("phantom", 0o755),
     ("phantom/backups", 0o700),
     ("phantom/backups/subnet_change_1757380307", 0o700),
@@ -33,6 +33,7 @@ const MODES: [(&str, u32); 22] = [
     ("run/boot", 0o600),
     ("run/claims", 0o700),
     ("run/claims/wg_main", 0o700),
+    ("run/ghost-clients", 0o600),
     ("run/ghost.conf", 0o600),
     ("run/lock", 0o600),
 ];

@@ -65,6 +65,14 @@ pub(crate) fn hash_of_sections(content: &[u8]) -> String {
     hash(sections.join("\n\n").as_bytes())
 }
 
+/// A hash of a text that is the same in whichever order its lines come.
+pub(crate) fn hash_of_lines(content: &[u8]) -> String {
+    let text = String::from_utf8_lossy(content);
+    let mut lines: Vec<&str> = text.lines().collect();
+    lines.sort_unstable();
+    hash(lines.join("\n").as_bytes())
+}
+
 /// Everything below a folder, a line each: path, kind, mode, owner, length and a hash of the content. A folder that
 /// is not there is an empty text.
 pub fn dump_tree(dir: &Path) -> String {

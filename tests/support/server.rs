@@ -14,7 +14,7 @@ use phantom_host::{Files, Marks};
 use phantom_types::PrivateKey;
 use tempfile::TempDir;
 
-use crate::database::{dump_database, dump_tree, hash_of_sections};
+use crate::database::{dump_database, dump_tree, hash_of_lines, hash_of_sections};
 use crate::{Answer, OnDisk};
 
 /// The address that [`Server::ready`] is set up with.
@@ -179,12 +179,19 @@ impl Server {
         let host = self.fake.dump().replace(&self.dir.path().display().to_string(), "<dir>");
         let mut text = String::new();
         for line in host.lines() {
-            let path = line.split(' ').next().filter(|path| path.starts_with("/etc/wireguard/"));
-            let content = path.and_then(|path| Files::read(&self.fake, Path::new(path)).ok().flatten());
-            match (line.rsplit_once('#'), content) {
-                (Some((before, _)), Some(content)) => {
-                    text.extend([before, &hash_of_sections(&content), "\n"]);
-                }
+            let path = line.split(' ').next().unwrap_or_default();
+            let hash = if path.starts_with("/etc/wireguard/") {
+                let content = Files::read(&self.fake, Path::new(path)).ok().flatten();
+                content.map(|content| hash_of_sections(&content))
+            } else if path == "<dir>/run/ghost-clients" {
+                fs::read(self.paths.run_dir().join("ghost-clients"))
+                    .ok()
+                    .map(|content| hash_of_lines(&content))
+            } else {
+                None
+            };
+            match (line.rsplit_once('#'), hash) {
+                (Some((before, _)), Some(hash)) => text.extend([before, &hash, "\n"]),
                 _ => text.extend([line, "\n"]),
             }
         }

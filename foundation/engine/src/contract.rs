@@ -12,7 +12,7 @@ use ipnetwork::IpNetwork;
 use phantom_host::HostError;
 use phantom_host::filter::Filters;
 use phantom_module::{Call, Lang, Module, Text};
-use phantom_store::{Server, State, StoreError};
+use phantom_store::{Server, State, StoreError, Transaction};
 use phantom_types::{InterfaceName, PublicKey};
 
 use crate::{Depth, Engine, PeerWish, Site, Wanted};
@@ -46,9 +46,46 @@ pub trait SystemModule: Module + Sized {
     fn checks() -> &'static [Check] {
         &[]
     }
+    /// Settings of the operator's that only it knows.
+    fn tweaks() -> &'static [Tweak] {
+        &[]
+    }
     /// What `phantom-api service VERB ARGUMENT` does for its services.
     fn hooks() -> &'static [Hook] {
         &[]
+    }
+}
+
+/// A setting of the operator's that is on or off, and that a module brings. The host follows it as it follows everything else that
+/// is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tweak {
+    /// Its name on the wire.
+    pub name: &'static str,
+    /// What it is until it is set.
+    pub default: bool,
+    /// What it does, in a sentence.
+    pub description: Text,
+}
+
+/// Where the values of all tweaks are stored that modules bring.
+const TWEAKS: &str = "tweaks";
+
+impl Tweak {
+    /// Its value.
+    ///
+    /// # Errors
+    /// The stored state cannot be read.
+    pub fn value(&self, state: &State<'_>) -> Result<bool, StoreError> {
+        let stored = state.document(TWEAKS, self.name)?;
+        Ok(stored.as_ref().and_then(serde_json::Value::as_bool).unwrap_or(self.default))
+    }
+    /// Stores its value.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub fn set(&self, state: &Transaction<'_>, value: bool) -> Result<(), StoreError> {
+        state.set_document(TWEAKS, self.name, Some(&value.into()))
     }
 }
 

@@ -28,10 +28,10 @@ use phantom_types::PublicKey;
 pub use change::{Change, Origin};
 pub use contract::{
     Check, ClaimedNetwork, Claims, Examination, Finding, Hook, HookError, Setting, Severity, SystemModule,
-    Veto,
+    Tweak, Veto,
 };
 pub use error::{ChangeError, EngineError, HostFailure};
-pub use peers::PeerWish;
+pub use peers::{DeviceWish, PeerWish};
 pub use phantom_host::reconcile::{Depth, Step, StepAction, StepKind, Wanted, Withheld};
 pub use reconcile::{Outcome, Reconciled, Recovered, StepFailure};
 pub use site::Site;
@@ -68,6 +68,7 @@ struct Part {
     peers: DesiredPeers,
     claims: ClaimsOf,
     checks: &'static [Check],
+    tweaks: &'static [Tweak],
     hooks: &'static [Hook],
 }
 
@@ -98,6 +99,7 @@ impl Parts {
             peers: M::peers,
             claims: M::claims,
             checks: M::checks(),
+            tweaks: M::tweaks(),
             hooks: M::hooks(),
         });
     }
@@ -196,6 +198,11 @@ impl Engine {
         let mut all: Vec<Check> = self.parts().iter().flat_map(|part| part.checks).copied().collect();
         all.sort_by_key(|check| check.order);
         all
+    }
+
+    /// The settings that modules bring.
+    pub fn tweaks(&self) -> impl Iterator<Item = &'static Tweak> {
+        self.parts().iter().flat_map(|part| part.tweaks)
     }
 
     /// What a module's service calls by this verb.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use phantom_host::{DeviceUpdate, HostError, PeerConfig, PeerUpdate, write_and_verify};
-use phantom_types::{Backend, InterfaceName, PublicKey, conf};
+use phantom_types::{Backend, InterfaceName, PublicKey};
 use zeroize::Zeroizing;
 
 use crate::Engine;
@@ -12,20 +12,27 @@ use crate::Engine;
 /// What is wanted of one peer.
 #[derive(Debug)]
 pub struct PeerWish {
+    /// Who it is.
+    pub key: PublicKey,
+    /// What a device must take; `None` where none is meant to run, or where only the file matters.
+    pub device: Option<DeviceWish>,
+    /// A file that lists the peers.
+    pub file: PathBuf,
+    /// Its block in that file; `None` when it should be gone.
+    pub block: Option<Zeroizing<String>>,
+    /// The text of such a file without the block of a peer; `None` if it has none.
+    pub without: fn(&str, &PublicKey) -> Option<Zeroizing<String>>,
+}
+
+/// What is wanted of one peer of a device.
+#[derive(Debug)]
+pub struct DeviceWish {
     /// The interface.
     pub interface: InterfaceName,
     /// Whose WireGuard.
     pub backend: Backend,
-    /// The service is meant to run, so that the device must take it.
-    pub live: bool,
-    /// Who it is.
-    pub key: PublicKey,
-    /// How it is set up; [`PeerUpdate::Remove`] when it should be gone.
+    /// How the peer is set up; [`PeerUpdate::Remove`] when it should be gone.
     pub update: PeerUpdate,
-    /// The file that lists the peers.
-    pub file: PathBuf,
-    /// Its block in that file; `None` when it should be gone.
-    pub block: Option<Zeroizing<String>>,
 }
 
 /// Which way single peers are brought.
@@ -50,13 +57,13 @@ impl Engine {
     /// Brings single peers to what is wanted, without looking at any other.
     pub(crate) fn apply_peers(&self, wishes: &[PeerWish], way: Way) -> Result<Reached, HostError> {
         for wish in wishes {
-            if wish.live {
-                let update = DeviceUpdate { peers: vec![wish.update.clone()], ..DeviceUpdate::default() };
-                match self.host.wireguard.configure(&wish.interface, wish.backend, &update) {
+            if let Some(device) = &wish.device {
+                let update = DeviceUpdate { peers: vec![device.update.clone()], ..DeviceUpdate::default() };
+                match self.host.wireguard.configure(&device.interface, device.backend, &update) {
                     Err(error) if error.is_absent() => return Ok(Reached::NothingThere),
                     other => other?,
                 }
-                self.verify_peer(wish, way)?;
+                self.verify_peer(&wish.key, device, way)?;
             }
             if self.write_block(wish, way)? == Reached::NothingThere {
                 return Ok(Reached::NothingThere);
@@ -67,11 +74,11 @@ impl Engine {
 
     /// That the device shows what it was told. On the way to a new state the kernel's word is taken for it: it cannot be
     /// asked for a single peer, and to read all of them would cost more than the change.
-    fn verify_peer(&self, wish: &PeerWish, way: Way) -> Result<(), HostError> {
+    fn verify_peer(&self, key: &PublicKey, wish: &DeviceWish, way: Way) -> Result<(), HostError> {
         if wish.backend == Backend::Kernel && way == Way::Forward {
             return Ok(());
         }
-        let now = self.host.wireguard.peers(&wish.interface, wish.backend, &[wish.key])?.unwrap_or_default();
+        let now = self.host.wireguard.peers(&wish.interface, wish.backend, &[*key])?.unwrap_or_default();
         let networks = |peer: &PeerConfig| peer.allowed_ips.iter().copied().collect::<BTreeSet<_>>();
         let same = match (&wish.update, now.first().map(|peer| &peer.config)) {
             (PeerUpdate::Remove(_), None) => true,
@@ -80,7 +87,7 @@ impl Engine {
             }
             _ => false,
         };
-        if same { Ok(()) } else { Err(unseen(format!("the peer {} of {}", wish.key, wish.interface))) }
+        if same { Ok(()) } else { Err(unseen(format!("the peer {key} of {}", wish.interface))) }
     }
 
     fn write_block(&self, wish: &PeerWish, way: Way) -> Result<Reached, HostError> {
@@ -103,7 +110,7 @@ impl Engine {
             return Ok(Reached::NothingThere);
         };
         let Ok(text) = std::str::from_utf8(&content) else { return Ok(Reached::NothingThere) };
-        if let Some(rest) = conf::remove_peer_block(text, &wish.key).map(Zeroizing::new) {
+        if let Some(rest) = (wish.without)(text, &wish.key) {
             write_and_verify(&**files, &wish.file, rest.as_bytes(), 0o600)?;
         }
         Ok(Reached::All)
@@ -112,7 +119,7 @@ impl Engine {
     fn has_block(&self, wish: &PeerWish) -> Result<bool, HostError> {
         let content = self.host.files.read(&wish.file)?.map(Zeroizing::new);
         let text = content.as_deref().and_then(|content| std::str::from_utf8(content).ok());
-        Ok(text.is_some_and(|text| conf::remove_peer_block(text, &wish.key).is_some()))
+        Ok(text.is_some_and(|text| (wish.without)(text, &wish.key).is_some()))
     }
 }
 

@@ -234,7 +234,7 @@ impl CertificateSource {
 pub struct Ghost {
     /// The name that clients connect to.
     pub domain: Domain,
-    /// The secret of all clients.
+    /// The operator's own secret. Clients have theirs: [`Client::tunnel_secret`].
     pub secret: TunnelSecret,
     /// Where the certificate comes from.
     pub certificate: CertificateSource,

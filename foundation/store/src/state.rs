@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 
 use ipnetwork::Ipv4Network;
-use phantom_types::{ClientName, ExitName, PublicKey, Subnet};
+use phantom_types::{ClientName, ClientSecret, ExitName, PublicKey, Subnet};
 use rusqlite::{MAIN_DB, OptionalExtension as _, Params, Row};
 
 use crate::database::{Pool, Pooled};
@@ -133,6 +133,26 @@ impl<'c> State<'c> {
             let mut rows = statement.query(()).about(file)?;
             while let Some(row) = rows.next().about(file)? {
                 f(row::peer(row, subnet).about(file)?)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Shows public key and tunnel secret of every client that may connect to `f`, in the order of their addresses, without
+    /// keeping them in memory. The first error of `f` ends it.
+    pub fn each_tunnel_secret<E: From<StoreError>>(
+        &self,
+        mut f: impl FnMut(&PublicKey, &ClientSecret) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let Some(connection) = &self.connection else { return Ok(()) };
+        let file = self.pool.file();
+        let sql = "SELECT public_key, tunnel_secret FROM clients WHERE enabled ORDER BY host";
+        connection.walk(|connection| {
+            let mut statement = connection.prepare_cached(sql).about(file)?;
+            let mut rows = statement.query(()).about(file)?;
+            while let Some(row) = rows.next().about(file)? {
+                let key = PublicKey::from_bytes(row.get(0).about(file)?);
+                f(&key, &ClientSecret::from_bytes(row.get(1).about(file)?))?;
             }
             Ok(())
         })

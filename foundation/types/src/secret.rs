@@ -60,6 +60,16 @@ impl ClientSecret {
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
+    /// The same as the text that a tunnel is opened with: 64 hexadecimal digits.
+    pub fn for_tunnel(&self) -> TunnelSecret {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut secret = TunnelSecret([0; 64]);
+        for (pair, byte) in secret.0.chunks_exact_mut(2).zip(&self.0) {
+            pair[0] = DIGITS[usize::from(byte >> 4)];
+            pair[1] = DIGITS[usize::from(byte & 15)];
+        }
+        secret
+    }
 }
 
 impl fmt::Debug for ClientSecret {
@@ -154,6 +164,14 @@ mod tests {
     fn the_secret_of_a_client_does_not_show_itself() {
         let secret = ClientSecret::from_bytes([7; 32]);
         assert_eq!((format!("{secret:?}").as_str(), secret.as_bytes()), ("(hidden)", &[7; 32]));
+    }
+
+    #[test]
+    fn the_text_of_a_clients_secret_is_all_of_its_bytes() {
+        let bytes: [u8; 32] = std::array::from_fn(|at| u8::try_from(at * 8 + 3).unwrap());
+        let secret = ClientSecret::from_bytes(bytes).for_tunnel();
+        assert_eq!(*secret.reveal(), "030b131b232b333b434b535b636b737b838b939ba3abb3bbc3cbd3dbe3ebf3fb");
+        assert_eq!(secret.reveal().parse(), Ok(secret));
     }
 
     #[test]

@@ -15,8 +15,9 @@ use tempfile::TempDir;
 pub(crate) const CASPER: &str = env!("CARGO_BIN_EXE_phantom-casper");
 pub(crate) const CASPER_IOS: &str = env!("CARGO_BIN_EXE_phantom-casper-ios");
 
-/// The secret of the samples.
-pub(crate) const SECRET: &str = "Ui1RVMCxicaByr7C5XrgqS5yCilLmkCAXMcF8oZP4ZcVkQAvZhRCht3hsHeJENac";
+/// The secret of the client of the samples, and the operator's, which no export holds.
+pub(crate) const SECRET: &str = "0505050505050505050505050505050505050505050505050505050505050505";
+pub(crate) const OPERATORS: &str = "Ui1RVMCxicaByr7C5XrgqS5yCilLmkCAXMcF8oZP4ZcVkQAvZhRCht3hsHeJENac";
 
 /// An installation in a folder of its own.
 pub(crate) struct World {
@@ -217,7 +218,7 @@ fn client(name: &str) -> NewClient {
 fn ghost() -> Ghost {
     Ghost {
         domain: "157-230-114-231.sslip.io".parse().unwrap(),
-        secret: SECRET.parse().unwrap(),
+        secret: OPERATORS.parse().unwrap(),
         certificate: CertificateSource::Acme,
         addresses: vec![[157, 230, 114, 231].into()],
         decoy: None,

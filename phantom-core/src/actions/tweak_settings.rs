@@ -1,5 +1,6 @@
 //! `get_tweak_settings`: the stored behaviour settings (API 5.10).
 
+use phantom_engine::Tweak;
 use phantom_module::{Action, Call, Effect, Lang, Text};
 use phantom_store::Language;
 use schemars::JsonSchema;
@@ -35,6 +36,16 @@ pub struct TweakReport {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-tr" = "Ayarın ne yaptığı"))]
     pub language_description: Option<&'static str>,
+    /// The operator's secret opens tunnels in Ghost Mode, beside the clients' own
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend(
+        "x-tr" = "Ghost Mode'da istemcilerin kendi gizli anahtarlarının yanında yöneticininki de tünel açar"
+    ))]
+    pub ghost_operator_secret: Option<bool>,
+    /// What the setting does
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-tr" = "Ayarın ne yaptığı"))]
+    pub ghost_operator_secret_description: Option<&'static str>,
 }
 
 /// A behaviour setting.
@@ -84,7 +95,13 @@ impl Action for TweakSettings {
     const ERRORS: &'static [&'static str] = &[];
 
     fn run(self, core: &Core, call: &Call) -> Result<TweakReport, CoreError> {
-        let settings = core.engine().read(|state| Ok::<_, CoreError>(state.settings()?))?;
+        // What a module brings has its fields above; without the module they are left out.
+        let brought = core.engine().tweaks().find(|tweak| tweak.name == "ghost_operator_secret");
+        let (settings, value) = core.engine().read(|state| {
+            let value = brought.map(|tweak| tweak.value(state)).transpose()?;
+            Ok::<_, CoreError>((state.settings()?, value))
+        })?;
+        let describe = |tweak: &Tweak| call.lang.pick(tweak.description.en, tweak.description.tr);
         Ok(TweakReport {
             restart_service_after_client_creation: settings.restart_service_after_client_creation,
             restart_service_after_client_creation_description: Setting::Restart.description(call.lang),
@@ -92,6 +109,8 @@ impl Action for TweakSettings {
             block_ipv6_leak_description: Setting::BlockIpv6Leak.description(call.lang),
             language_description: settings.language.map(|_| Setting::Language.description(call.lang)),
             language: settings.language.map(Language::as_str),
+            ghost_operator_secret: value,
+            ghost_operator_secret_description: brought.map(describe),
         })
     }
 }

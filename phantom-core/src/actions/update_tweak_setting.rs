@@ -1,5 +1,6 @@
 //! `update_tweak_setting`: changes one behaviour setting (API 5.11).
 
+use phantom_engine::{Change, Scope, Tweak};
 use phantom_module::{Action, Call, Effect, Given, Kind, Lang, Param, Params, Text, read};
 use phantom_store::{Language, Settings};
 use schemars::JsonSchema;
@@ -49,14 +50,20 @@ impl Action for UpdateTweakSetting {
     const SUMMARY: Text = Text { en: "Change a setting", tr: "Ayar değiştir" };
     const EFFECT: Effect = Effect::Change;
     const EXAMPLE: &'static str = "setting_name=restart_service_after_client_creation value=false";
-    const ERRORS: &'static [&'static str] = &["VALIDATION_ERROR"];
+    const ERRORS: &'static [&'static str] = &["VALIDATION_ERROR", "SERVICE_OPERATION_FAILED"];
 
     fn run(self, core: &Core, call: &Call) -> Result<TweakUpdated, CoreError> {
         core.engine().change(origin(Self::NAME), call, |change| {
+            let tweaks = || core.engine().tweaks();
+            if let Some(tweak) = tweaks().find(|tweak| tweak.name == self.setting_name) {
+                return set_tweak(change, tweak, self.value, call.lang);
+            }
             let known = Setting::ALL.into_iter().find(|setting| setting.name() == self.setting_name);
+            let valid =
+                || Setting::ALL.map(Setting::name).into_iter().chain(tweaks().map(|tweak| tweak.name));
             let setting = known.ok_or_else(|| CoreError::UnknownSetting {
                 setting: self.setting_name.clone(),
-                valid: Setting::ALL.map(Setting::name).to_vec(),
+                valid: valid().collect(),
             })?;
             let new_value = typed(setting, self.value)?;
             let mut settings = change.settings()?;
@@ -73,12 +80,40 @@ impl Action for UpdateTweakSetting {
     }
 }
 
+/// Sets what a module brings. The host follows.
+fn set_tweak(
+    change: &mut Change<'_>,
+    tweak: &'static Tweak,
+    value: Value,
+    lang: Lang,
+) -> Result<TweakUpdated, CoreError> {
+    let new_value = read_as(Kind::Boolean, value)?;
+    let old = tweak.value(change)?;
+    let new = new_value.as_bool().unwrap_or(old);
+    if new != old {
+        tweak.set(change, new)?;
+        change.apply(Scope::Network)?;
+    }
+    let old_value = Value::Bool(old);
+    Ok(TweakUpdated {
+        setting: tweak.name,
+        message: updated(tweak.name, &old_value, &new_value, lang),
+        new_value,
+        old_value,
+        description: lang.pick(tweak.description.en, tweak.description.tr),
+    })
+}
+
 /// The value by the setting's own type.
 fn typed(setting: Setting, value: Value) -> Result<Value, CoreError> {
     let kind = match setting {
         Setting::Restart | Setting::BlockIpv6Leak => Kind::Boolean,
         Setting::Language => Kind::Choice(vec!["en".to_owned(), "tr".to_owned()]),
     };
+    read_as(kind, value)
+}
+
+fn read_as(kind: Kind, value: Value) -> Result<Value, CoreError> {
     let name = "value".to_owned();
     let declared = Param { name, kind, required: true, default: None, en: String::new(), tr: String::new() };
     let mut given = Params::new();

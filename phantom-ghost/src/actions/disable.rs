@@ -48,7 +48,8 @@ impl Action for Disable {
                 });
             }
             change.set_ghost(None)?;
-            change.apply(Scope::Network)?;
+            // All of it: undoing it brings the list of clients back as well.
+            change.apply(Scope::Full)?;
             keeper::forget(change.engine())?;
             let message = call
                 .lang

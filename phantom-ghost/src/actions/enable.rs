@@ -13,7 +13,7 @@ use phantom_types::{Domain, Timestamp, TunnelAccess, TunnelSecret};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{CertificateInfo, Ghost, GhostError, PORT, Step, certificate};
+use crate::{CertificateInfo, Ghost, GhostError, OPERATOR_SECRET, PORT, Step, certificate};
 
 /// How long the host's resolvers have.
 const DNS_LIMIT: Duration = Duration::from_secs(10);
@@ -75,8 +75,8 @@ pub struct Enabled {
     /// Name that clients connect to
     #[schemars(extend("x-tr" = "İstemcilerin bağlandığı alan adı"))]
     pub domain: Domain,
-    /// The secret, in full
-    #[schemars(extend("x-tr" = "Gizli anahtarın tamamı"))]
+    /// The operator's own secret, in full
+    #[schemars(extend("x-tr" = "Yöneticinin kendi gizli anahtarının tamamı"))]
     pub secret: SecretText,
     /// Always `wss`
     #[schemars(extend("x-tr" = "Her zaman `wss`"))]
@@ -87,8 +87,8 @@ pub struct Enabled {
     /// When it was switched on
     #[schemars(with = "String", extend("x-tr" = "Açıldığı zaman"))]
     pub activated_at: Timestamp,
-    /// Command that connects a client
-    #[schemars(extend("x-tr" = "İstemciyi bağlayan komut"))]
+    /// Command that connects with the operator's secret
+    #[schemars(extend("x-tr" = "Yöneticinin gizli anahtarıyla bağlanan komut"))]
     pub connection_command: SecretText,
     /// The certificate
     #[schemars(extend("x-tr" = "Sertifika"))]
@@ -264,8 +264,18 @@ fn switch_on(
         activated_at: host.clock.now(),
     };
     change.set_ghost(Some(&stored))?;
-    change.apply(Scope::Network)?;
+    // The tunnel is tried with the operator's secret, also where that is to open none: it is new, so that nobody has it yet.
+    let shared = OPERATOR_SECRET.value(change)?;
+    if !shared {
+        OPERATOR_SECRET.set(change, true)?;
+    }
+    // All of it: the clients' own secrets are among what the tunnel needs.
+    change.apply(Scope::Full)?;
     verify(change.engine(), &server, &stored, certificate)?;
+    if !shared {
+        OPERATOR_SECRET.set(change, false)?;
+        change.apply(Scope::Network)?;
+    }
     Ok(Enabled {
         status: "active",
         server_ip: server.server_ip,

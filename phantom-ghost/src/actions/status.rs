@@ -50,8 +50,8 @@ pub struct Tunnel {
     /// Name that clients connect to
     #[schemars(extend("x-tr" = "İstemcilerin bağlandığı alan adı"))]
     pub domain: Domain,
-    /// The secret's first 10 characters and dots
-    #[schemars(extend("x-tr" = "Gizli anahtarın ilk 10 karakteri ve noktalar"))]
+    /// The first 10 characters of the operator's own secret, and dots
+    #[schemars(extend("x-tr" = "Yöneticinin kendi gizli anahtarının ilk 10 karakteri ve noktalar"))]
     pub secret: String,
     /// Always `wss`
     #[schemars(extend("x-tr" = "Her zaman `wss`"))]
@@ -65,8 +65,8 @@ pub struct Tunnel {
     /// When it was switched on
     #[schemars(with = "String", extend("x-tr" = "Açıldığı zaman"))]
     pub activated_at: Timestamp,
-    /// Command that connects a client; holds the full secret
-    #[schemars(extend("x-tr" = "İstemciyi bağlayan komut; gizli anahtarın tamamını içerir"))]
+    /// Command that connects with the operator's secret; holds it in full
+    #[schemars(extend("x-tr" = "Yöneticinin gizli anahtarıyla bağlanan komut; anahtarın tamamını içerir"))]
     pub connection_command: SecretText,
     /// How a client's configuration is exported
     #[schemars(extend("x-tr" = "İstemci yapılandırmasının nasıl dışa aktarıldığı"))]

@@ -15,14 +15,17 @@ use crate::secrets::Secret;
 
 /// The most bytes that the files of a decoy site may have in all.
 pub const MAX_SITE: usize = 8 * 1024 * 1024;
-/// The most secrets that a server takes.
+/// The most secrets of a [`Configuration`].
 pub const MAX_SECRETS: usize = 4096;
+/// The most clients with a secret of their own.
+pub const MAX_CLIENTS: usize = 1_000_000;
 
 /// All of a server's configuration. It has no file of its own; this travels over the control socket.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Configuration {
-    /// Every secret that opens a tunnel; at most [`MAX_SECRETS`].
+    /// The operator's secrets, which any number of clients may share; at most [`MAX_SECRETS`]. Those of single clients are
+    /// told apart from this: [`Clients`](crate::control::Clients).
     pub secrets: Vec<Secret>,
     /// The UDP port on 127.0.0.1 that all tunnels lead to.
     pub wireguard_port: u16,

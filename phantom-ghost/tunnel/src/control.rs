@@ -14,6 +14,7 @@ use tokio::time::{sleep, timeout};
 use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::config::{Configuration, KeyPem};
+use crate::secrets::SecretDigest;
 use crate::server::{Handle, State, bind_unix};
 
 /// The longest line in bytes: a site's files in base64 fit, with room for the rest.
@@ -23,6 +24,8 @@ const CONNECTIONS: usize = 16;
 /// How long a reply may take that the other end waits for.
 const REPLY: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(100);
+/// How the reply to a line begins that is no request of this version.
+pub(crate) const NOT_A_REQUEST: &str = "not a request";
 
 /// What a server can be asked.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -35,8 +38,41 @@ pub enum Request {
     Challenge(Challenge),
     /// Answer it no more.
     Unchallenge(Unchallenge),
+    /// Change which clients may open tunnels; see [`Handle::change_clients`].
+    Clients(Clients),
+    /// Say from which ports tunnels under the operator's secrets reach WireGuard.
+    SharedPorts {},
     /// Say what is open and what was seen.
     State {},
+}
+
+/// A change of the clients that may open tunnels under secrets of their own.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Clients {
+    /// Which part of a whole list this is. Without it, these clients are added and removed at once, and all others stay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<Part>,
+    /// Clients that may open tunnels from now on.
+    #[serde(default)]
+    pub add: Vec<SecretDigest>,
+    /// Clients that may not.
+    #[serde(default)]
+    pub remove: Vec<SecretDigest>,
+}
+
+/// A part of a list of clients, which takes the place of the one before when it is whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// Others follow.
+    First,
+    /// One was before this, and others follow.
+    Further,
+    /// The list is whole.
+    Last,
+    /// It is the whole list by itself.
+    Only,
 }
 
 /// A certificate for one validation (RFC 8737).
@@ -59,7 +95,7 @@ pub struct Unchallenge {
     pub sni: String,
 }
 
-/// A server's reply: `{"ok":true}`, `{"ok":true,"state":{…}}` or `{"error":"…"}`.
+/// A server's reply: `{"ok":true}`, `{"ok":true,"state":{…}}`, `{"ok":true,"ports":[…]}` or `{"error":"…"}`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reply {
     /// Whether it was done.
@@ -68,6 +104,9 @@ pub struct Reply {
     /// The answer to [`Request::State`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<State>,
+    /// The answer to [`Request::SharedPorts`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ports: Option<Vec<u16>>,
     /// Why it was not done, in English, with its causes. Holds nothing secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -141,7 +180,7 @@ async fn serve(stream: UnixStream, handle: &Handle) -> io::Result<()> {
         let reply = match serde_json::from_slice::<Request>(&line) {
             Ok(request) => answer(request, handle).await,
             // The parser's own words may quote what it read, and that may be secret.
-            Err(error) => failure(&format!("not a request: column {}", error.column())),
+            Err(error) => failure(&format!("{NOT_A_REQUEST}: column {}", error.column())),
         };
         lines.send(&reply).await?;
     }
@@ -165,7 +204,11 @@ async fn answer(request: Request, handle: &Handle) -> Reply {
             handle.unchallenge(&sni);
             done(Ok(()))
         }
-        Request::State {} => Reply { ok: true, state: Some(handle.state()), error: None },
+        Request::Clients(clients) => {
+            done(handle.change_clients(&clients).map_err(|error| with_causes(&error)))
+        }
+        Request::SharedPorts {} => Reply { ok: true, ports: Some(handle.shared_ports()), ..Reply::default() },
+        Request::State {} => Reply { ok: true, state: Some(handle.state()), ..Reply::default() },
     }
 }
 
@@ -213,6 +256,16 @@ impl Control {
     /// Answers a validation no more.
     pub async fn unchallenge(&mut self, sni: &str) -> Result<(), ControlError> {
         self.ask(&Request::Unchallenge(Unchallenge { sni: sni.to_owned() })).await.map(drop)
+    }
+
+    /// Changes which clients may open tunnels.
+    pub async fn change_clients(&mut self, clients: Clients) -> Result<(), ControlError> {
+        self.ask(&Request::Clients(clients)).await.map(drop)
+    }
+
+    /// From which ports on 127.0.0.1 tunnels under the operator's secrets reach WireGuard.
+    pub async fn shared_ports(&mut self) -> Result<Vec<u16>, ControlError> {
+        Ok(self.ask(&Request::SharedPorts {}).await?.ports.unwrap_or_default())
     }
 
     /// What is open and what was seen.
@@ -305,6 +358,12 @@ mod tests {
         let request: Request = serde_json::from_str(text).unwrap();
         assert_eq!(serde_json::to_string(&request).unwrap(), text);
         assert!(serde_json::from_str::<Request>(r#"{"unchallenge":{"sni":"a","x":1}}"#).is_err());
+        let digest = "/+BU/nrgy23GXDr5th1SCfQ5hR20PQulmXM33xVGaOs=";
+        let text = format!(r#"{{"clients":{{"part":"last","add":["{digest}"],"remove":[]}}}}"#);
+        let request: Request = serde_json::from_str(&text).unwrap();
+        assert_eq!(serde_json::to_string(&request).unwrap(), text);
+        let text = format!(r#"{{"clients":{{"remove":["{digest}"]}}}}"#);
+        assert!(matches!(serde_json::from_str(&text).unwrap(), Request::Clients(Clients { part: None, .. })));
         let ok = Reply { ok: true, ..Reply::default() };
         assert_eq!(serde_json::to_string(&ok).unwrap(), r#"{"ok":true}"#);
         assert_eq!(serde_json::to_string(&failure("no")).unwrap(), r#"{"error":"no"}"#);

@@ -6,6 +6,7 @@
 //! it.
 
 mod by_server;
+mod clients;
 mod file;
 mod load;
 mod machine;
@@ -26,13 +27,14 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::sleep;
 
 pub use by_server::ByServer;
+use clients::{ClientList, Told};
 pub use file::{AcmeAccess, CertificateFiles, DecoySource, KeeperFile, KeeperFileError, Source};
 use load::Bundle;
 use machine::{Loaded, Machine, Step};
 use status::Status;
 use watch::Watch;
 
-use crate::config::Configuration;
+use crate::config::{Configuration, MAX_SECRETS};
 use crate::control::Control;
 use crate::log;
 
@@ -91,6 +93,9 @@ struct Keeper<'o> {
     link: Option<Control>,
     configuration: Option<Configuration>,
     digest: [u8; 32],
+    /// What of it the server has.
+    pushed: Option<[u8; 32]>,
+    clients: ClientList,
     generation: u64,
     /// The configuration that was read last, perhaps without a usable certificate.
     file: Option<KeeperFile>,
@@ -111,6 +116,8 @@ impl<'o> Keeper<'o> {
             link: None,
             configuration: None,
             digest: [0; 32],
+            pushed: None,
+            clients: ClientList::default(),
             generation: 0,
             file: None,
             issuance: None,
@@ -139,32 +146,54 @@ impl<'o> Keeper<'o> {
     }
 
     fn take(&mut self, bundle: Bundle) {
-        if self.digest != bundle.digest {
+        // A list that cannot be read leaves the one before in force.
+        let news = self.clients.read(bundle.file.clients.as_deref());
+        if self.digest != bundle.digest || news == Ok(true) {
             self.generation += 1;
             self.digest = bundle.digest;
             self.configuration = Some(bundle.configuration);
         }
+        let warnings: Vec<String> = bundle.warning.into_iter().chain(news.err()).collect();
+        let warning = (!warnings.is_empty()).then(|| warnings.join("; "));
         let source = bundle.file.certificate.source;
         let loaded = Loaded { generation: self.generation, source, life: bundle.life };
         self.file = Some(bundle.file);
-        self.machine.loaded(loaded, bundle.warning, random());
+        self.machine.loaded(loaded, warning, random());
     }
 
     async fn connect(&mut self) {
         let link = Control::connect(&self.options.control).await;
         self.machine.connected(link.as_ref().map(drop).map_err(|error| with_causes(error)));
         self.link = link.ok();
+        // It may be a server that knows nothing.
+        self.pushed = None;
+        self.clients.forget();
     }
 
     async fn push(&mut self) {
-        let (Some(link), Some(configuration)) = (&mut self.link, self.configuration.clone()) else {
+        let (Some(link), Some(configuration)) = (&mut self.link, &self.configuration) else {
             return self.machine.disconnected();
         };
-        let result = link.configure(configuration).await.map_err(|error| with_causes(&error));
-        if result.is_err() {
+        // The clients first: a server without a configuration lets nobody in, so that it turns none of them away.
+        let result = match self.clients.push(link).await {
+            Ok(Told::Singly) if self.pushed == Some(self.digest) => Ok(()),
+            Ok(told) => {
+                let mut configuration = configuration.clone();
+                if told == Told::InConfiguration {
+                    let path = self.file.as_ref().and_then(|file| file.clients.as_deref());
+                    let room = MAX_SECRETS.saturating_sub(configuration.secrets.len());
+                    configuration.secrets.extend(clients::secrets(path, room));
+                }
+                link.configure(configuration).await
+            }
+            Err(error) => Err(error),
+        };
+        if result.is_ok() {
+            self.pushed = Some(self.digest);
+        } else {
             self.link = None;
         }
-        self.machine.pushed(result);
+        self.machine.pushed(result.map_err(|error| with_causes(&error)));
     }
 
     fn begin_issuance(&mut self) {

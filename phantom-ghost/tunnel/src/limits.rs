@@ -42,8 +42,10 @@ pub struct Limits {
     pub hold: (Duration, Duration),
     /// How many times the share of one network all networks of an IPv6 /48 have together.
     pub site_share: u32,
-    /// Tunnels under one secret.
+    /// Tunnels under one of the operator's secrets.
     pub tunnels_per_secret: usize,
+    /// Tunnels of one client under the secret that is its own.
+    pub tunnels_per_client: usize,
     /// Whether connections from this machine itself are not counted against a network's limits.
     pub exempt_loopback: bool,
 }
@@ -60,6 +62,7 @@ impl Default for Limits {
             hold: (Duration::from_secs(1), Duration::from_secs(5)),
             site_share: 4,
             tunnels_per_secret: 4096,
+            tunnels_per_client: 8,
             exempt_loopback: true,
         }
     }

@@ -1,15 +1,18 @@
 //! Which secrets open a tunnel.
 //!
-//! A secret is the first segment of a tunnel request's path. The server keeps only digests of them. A candidate's digest is
-//! compared with every one of them in constant time and without leaving early, so that neither its length nor where it
-//! differs nor how many secrets there are before the right one shows in the time an answer takes.
+//! A secret is the first segment of a tunnel request's path. The server keeps only digests of secrets, in an index under a key that is
+//! the process's own: where a candidate is looked for does not depend on anything that a stranger knows, so that neither its
+//! length nor where it differs from a secret nor how many secrets there are shows in the time an answer takes.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::fmt;
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::OnceLock;
 
-use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::{hmac, rand};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroizing;
 
@@ -42,32 +45,22 @@ impl Secret {
         Self(letters(|bytes| rand::fill(bytes).expect("the system has a random source")))
     }
 
-    /// The secret of one client, derived from this one: the same for the same name, and without this one of no use to
-    /// find another's. A server that is given the derived secrets of all clients can be told to drop a single one.
-    #[must_use]
-    pub fn for_client(&self, name: &str) -> Self {
-        let key = hmac::Key::new(hmac::HMAC_SHA256, self.0.as_bytes());
-        let mut block = 0_u32;
-        Self(letters(|bytes| {
-            for piece in bytes.chunks_mut(32) {
-                let mut context = hmac::Context::with_key(&key);
-                context.update(b"phantom-ghost client\0");
-                context.update(&block.to_be_bytes());
-                context.update(name.as_bytes());
-                piece.copy_from_slice(&context.sign().as_ref()[..piece.len()]);
-                block += 1;
-            }
-        }))
-    }
-
     /// The text itself, for a path or a file; not for a log.
     pub fn reveal(&self) -> &str {
         &self.0
     }
 
-    /// The digest under which the server knows it.
+    /// What a server can be told in its place.
+    pub fn digest(&self) -> SecretDigest {
+        SecretDigest::of(self.0.as_bytes())
+    }
+
+    /// The name under which this process knows it.
+    ///
+    /// # Panics
+    /// If the system has no random source.
     pub fn id(&self) -> SecretId {
-        SecretId::of(self.0.as_bytes())
+        self.digest().id()
     }
 }
 
@@ -104,25 +97,60 @@ fn letters(mut fill: impl FnMut(&mut [u8])) -> Zeroizing<String> {
     text
 }
 
-/// A secret's name inside one process: a keyed digest, of no use outside it.
+/// What a server is told in place of a secret: its SHA-256, base64 in JSON. It opens no tunnel. Nobody finds the secret by it, as long as
+/// that is random.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct SecretId([u8; 32]);
+pub struct SecretDigest([u8; 32]);
 
-impl SecretId {
+impl SecretDigest {
     /// The digest of a candidate of any length.
-    fn of(candidate: &[u8]) -> Self {
-        // The key is the process's own, so that digests tell nothing to one who has not read its memory.
+    pub(crate) fn of(candidate: &[u8]) -> Self {
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(digest(&SHA256, candidate).as_ref());
+        Self(bytes)
+    }
+
+    /// The name under which this process knows the secret.
+    ///
+    /// # Panics
+    /// If the system has no random source.
+    pub fn id(&self) -> SecretId {
+        // The key is the process's own, so that names tell nothing to one who has not read its memory.
         static KEY: OnceLock<hmac::Key> = OnceLock::new();
         let key = KEY.get_or_init(|| {
             let mut bytes = Zeroizing::new([0; 32]);
             rand::fill(bytes.as_mut()).expect("the system has a random source");
             hmac::Key::new(hmac::HMAC_SHA256, bytes.as_ref())
         });
-        let mut digest = [0; 32];
-        digest.copy_from_slice(hmac::sign(key, candidate).as_ref());
-        Self(digest)
+        let mut id = [0; 16];
+        id.copy_from_slice(&hmac::sign(key, &self.0).as_ref()[..16]);
+        SecretId(id)
     }
 }
+
+impl fmt::Debug for SecretDigest {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("SecretDigest(..)")
+    }
+}
+
+impl Serialize for SecretDigest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&STANDARD.encode(self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for SecretDigest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let bytes = STANDARD.decode(text).ok().and_then(|bytes| bytes.try_into().ok());
+        bytes.map(Self).ok_or_else(|| serde::de::Error::custom("a digest is the base64 of 32 bytes"))
+    }
+}
+
+/// A secret's name inside one process: half of a keyed digest (128 bits), of no use outside it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SecretId([u8; 16]);
 
 impl fmt::Debug for SecretId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -130,24 +158,58 @@ impl fmt::Debug for SecretId {
     }
 }
 
-/// The secrets that a server accepts, as digests.
-#[derive(Debug, Clone, Default)]
-pub struct SecretSet(BTreeSet<SecretId>);
+impl Hash for SecretId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let mut part = [0; 8];
+        part.copy_from_slice(&self.0[..8]);
+        state.write_u64(u64::from_ne_bytes(part));
+    }
+}
 
-impl SecretSet {
-    /// Which secret `candidate` is. Takes the same time for every candidate of the same length.
-    pub fn find(&self, candidate: &[u8]) -> Option<SecretId> {
-        let digest = SecretId::of(candidate);
-        let mut matches = 0_u8;
-        for known in &self.0 {
-            matches |= u8::from(verify_slices_are_equal(&known.0, &digest.0).is_ok());
-        }
-        (matches == 1).then_some(digest)
+/// A part of an id is its hash: ids are random already, by a key that nobody else knows.
+#[derive(Debug, Clone, Copy, Default)]
+struct OfId(u64);
+
+impl Hasher for OfId {
+    fn finish(&self) -> u64 {
+        self.0
     }
 
-    /// Whether `id` is still accepted.
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, part: u64) {
+        self.0 = part;
+    }
+}
+
+/// The secrets that a server accepts: an index of their ids, which takes about 35 MiB for a million of them.
+#[derive(Debug, Clone, Default)]
+pub struct SecretSet(HashSet<SecretId, BuildHasherDefault<OfId>>);
+
+impl SecretSet {
+    /// Which secret `candidate` is.
+    pub fn find(&self, candidate: &[u8]) -> Option<SecretId> {
+        let id = SecretDigest::of(candidate).id();
+        self.contains(&id).then_some(id)
+    }
+
+    /// Whether `id` is accepted.
     pub fn contains(&self, id: &SecretId) -> bool {
         self.0.contains(id)
+    }
+
+    /// Accepts `id` as well.
+    pub fn insert(&mut self, id: SecretId) {
+        self.0.insert(id);
+    }
+
+    /// Accepts `id` no more.
+    pub fn remove(&mut self, id: &SecretId) {
+        self.0.remove(id);
     }
 
     /// How many there are.
@@ -199,33 +261,46 @@ mod tests {
     }
 
     #[test]
-    fn a_client_has_a_secret_of_its_own() {
-        let master = Secret::generate();
-        let (a, b) = (master.for_client("a"), master.for_client("b"));
-        assert!(
-            a != b && a != master && a == master.for_client("a") && a != Secret::generate().for_client("a")
-        );
-        for secret in [&master, &a, &b] {
-            assert_eq!(secret.reveal().len(), SECRET_LENGTH);
-            assert!(Secret::new(secret.reveal().to_owned()).is_ok());
+    fn a_set_changes_by_single_secrets() {
+        let (one, two) = (Secret::generate(), Secret::generate());
+        let mut set = SecretSet::default();
+        for _ in 0..2 {
+            set.insert(one.id());
+        }
+        set.insert(two.id());
+        assert_eq!(set.len(), 2);
+        set.remove(&one.id());
+        assert!(set.find(one.reveal().as_bytes()).is_none() && set.contains(&two.id()));
+    }
+
+    #[test]
+    fn a_digest_is_that_of_everybody_and_comes_back() {
+        let secret = Secret::new("a".repeat(64)).unwrap();
+        // printf %064d 0 | tr 0 a | openssl dgst -sha256 -binary | base64
+        let text = r#""/+BU/nrgy23GXDr5th1SCfQ5hR20PQulmXM33xVGaOs=""#;
+        assert_eq!(serde_json::to_string(&secret.digest()).unwrap(), text);
+        assert_eq!(serde_json::from_str::<SecretDigest>(text).unwrap(), secret.digest());
+        for wrong in [r#""""#, r#""YWJj""#, r#""no base64 at all""#] {
+            assert!(serde_json::from_str::<SecretDigest>(wrong).is_err(), "{wrong}");
         }
     }
 
     #[test]
-    fn a_derived_secret_never_changes() {
-        let master = Secret::new("A".repeat(64)).unwrap();
-        let derived = master.for_client("laptop");
-        assert_eq!(derived.reveal(), EXPECTED, "clients in the field hold secrets of this form");
+    fn what_is_generated_is_a_secret() {
+        let secret = Secret::generate();
+        assert_eq!(secret.reveal().len(), SECRET_LENGTH);
+        assert!(Secret::new(secret.reveal().to_owned()).is_ok() && secret != Secret::generate());
     }
-
-    /// Computed independently with another language's HMAC.
-    const EXPECTED: &str = "RzCk1hCUVkiXBJn9yCiLuWzfODyzb2y9CpkI6gtrhVmpo6PDHIiUbs93MdhguQXu";
 
     #[test]
     fn nothing_shows_a_secret() {
         let secret = Secret::generate();
         let set: SecretSet = [&secret].into_iter().collect();
-        let shown = format!("{secret:?} {set:?} {:?}", Secret::new("slashes/are/refused!".into()));
-        assert_eq!(shown, "Secret(..) SecretSet({SecretId(..)}) Err(SecretError)");
+        let shown = format!(
+            "{secret:?} {:?} {set:?} {:?}",
+            secret.digest(),
+            Secret::new("slashes/are/refused!".into())
+        );
+        assert_eq!(shown, "Secret(..) SecretDigest(..) SecretSet({SecretId(..)}) Err(SecretError)");
     }
 }

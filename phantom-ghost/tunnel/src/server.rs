@@ -36,9 +36,9 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::config::{Configuration, Decoy, MAX_SECRETS, MAX_SITE, Upstream};
+use crate::control::Clients;
 use crate::limits::{Limits, Table};
 use crate::pump::{Counters, Options};
-use crate::secrets::SecretSet;
 
 mod connection;
 mod decide;
@@ -51,7 +51,7 @@ mod upstream;
 
 use listen::Listener;
 pub(crate) use listen::bind_unix;
-use registry::Registry;
+use registry::{Open, Registry};
 pub use setup::{BindError, ConfigureError, Listen, Timeouts};
 use site::Site;
 use tls::Tls;
@@ -70,6 +70,9 @@ pub struct State {
     pub tunnels: usize,
     /// Secrets that tunnels are open under.
     pub secrets_in_use: usize,
+    /// Clients whose own secrets are accepted.
+    #[serde(default)]
+    pub clients: usize,
     /// Connections of all kinds that are open.
     pub connections: usize,
     /// Tunnels since the start.
@@ -136,7 +139,6 @@ struct Shared {
 #[derive(Debug)]
 struct Active {
     tls: Arc<ServerConfig>,
-    secrets: SecretSet,
     wireguard_port: u16,
     site: Site,
     upstream: Option<Upstream>,
@@ -178,12 +180,13 @@ impl Builder {
             return Err(BindError::Nowhere);
         }
         let listeners = self.listen.into_iter().map(Listener::bind).collect::<Result<_, _>>()?;
+        let registry = Registry::new(self.limits.tunnels_per_secret, self.limits.tunnels_per_client);
         let shared = Shared {
             tls: Tls::new().map_err(BindError::Tls)?,
             timeouts: self.timeouts,
             ping: self.ping,
             table: Arc::new(Table::new(self.limits)),
-            registry: Arc::default(),
+            registry: Arc::new(registry),
             active: RwLock::default(),
             configured: watch::Sender::new(false),
             challenges: RwLock::default(),
@@ -231,18 +234,29 @@ impl Server {
 }
 
 impl Handle {
-    /// Puts `configuration` in force for everything that begins from now on. Open tunnels stay, except those whose secret
-    /// is no longer in it.
+    /// Puts `configuration` in force for everything that begins from now on. Open tunnels stay, except those under a secret
+    /// of the operator's that is no longer in it.
     ///
     /// With a web server behind it, this asks that one whether it speaks HTTP/2, and takes up to two seconds for it.
     pub async fn configure(&self, configuration: Configuration) -> Result<(), ConfigureError> {
         let shared = &self.0;
         let active = shared.prepare(&configuration).await?;
-        let secrets = active.secrets.clone();
         *shared.active.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(active));
-        shared.registry.accept(secrets);
+        shared.registry.accept_shared(configuration.secrets.iter().collect());
         shared.configured.send_replace(true);
         Ok(())
+    }
+
+    /// Changes which clients may open tunnels under secrets of their own; see [`Clients`]. Tunnels of a client that is
+    /// removed end at once, and no other tunnel is touched.
+    pub fn change_clients(&self, clients: &Clients) -> Result<(), ConfigureError> {
+        self.0.registry.change_clients(clients).map_err(ConfigureError::Clients)
+    }
+
+    /// The UDP ports on 127.0.0.1 from which tunnels under the operator's secrets reach WireGuard: by them it is known
+    /// which clients need these secrets.
+    pub fn shared_ports(&self) -> Vec<u16> {
+        self.0.registry.shared_ports()
     }
 
     /// Waits for the first configuration.
@@ -268,12 +282,13 @@ impl Handle {
     /// What it has seen, and what is open.
     pub fn state(&self) -> State {
         let shared = &self.0;
-        let (tunnels, secrets_in_use) = shared.registry.counts();
+        let Open { tunnels, secrets_in_use, clients } = shared.registry.counts();
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         State {
             configured: shared.active().is_some(),
             tunnels,
             secrets_in_use,
+            clients,
             connections: shared.table.connections(),
             tunnels_opened: count(&shared.counts.tunnels),
             handshakes: count(&shared.counts.handshakes),
@@ -329,7 +344,6 @@ impl Shared {
         }
         Ok(Active {
             tls,
-            secrets: configuration.secrets.iter().collect(),
             wireguard_port: configuration.wireguard_port,
             site: Site::new(&configuration.decoy),
             upstream,

@@ -56,7 +56,12 @@ pub(crate) const STATE: &[Failing] = &[
         &["core", "update_tweak_setting", "setting_name=x", "value=1"],
         Server::ready,
         || {
-            let valid = ["restart_service_after_client_creation", "block_ipv6_leak", "language"];
+            let valid = [
+                "restart_service_after_client_creation",
+                "block_ipv6_leak",
+                "language",
+                "ghost_operator_secret",
+            ];
             json!({ "setting": "x", "valid_settings": valid })
         },
     ),

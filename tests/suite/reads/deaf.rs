@@ -230,4 +230,7 @@ impl Tunnel for Deaf {
     fn check(&self, _: &TunnelCheck) -> Result<Result<(), String>> {
         deaf()
     }
+    fn shared_ports(&self, _: &Path) -> Result<Result<Vec<u16>, String>> {
+        deaf()
+    }
 }

@@ -2,7 +2,7 @@
 //! else links TLS.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use phantom_types::{Domain, Timestamp, TunnelSecret};
 
@@ -83,4 +83,7 @@ pub trait Tunnel: Send + Sync {
     fn certificate(&self, request: &CertificateRequest) -> Result<Result<Certificate, CertificateFault>>;
     /// Asks the server for a tunnel, as a client would. The inner error says what is wrong, without secrets.
     fn check(&self, check: &TunnelCheck) -> Result<Result<(), String>>;
+    /// The UDP ports on 127.0.0.1 from which tunnels under the operator's secrets reach WireGuard now, asked of the server at
+    /// this control socket. The inner error says why it could not be asked.
+    fn shared_ports(&self, control: &Path) -> Result<Result<Vec<u16>, String>>;
 }

@@ -1,5 +1,6 @@
 //! Certificates and the check of the tunnel in memory.
 
+use std::path::Path;
 use std::time::Duration;
 
 use phantom_types::Timestamp;
@@ -20,6 +21,8 @@ pub(super) struct Certificates {
     pub(super) refused: Option<String>,
     /// Why the tunnel does not serve.
     pub(super) deaf: Option<String>,
+    /// From where tunnels under the operator's secrets reach WireGuard.
+    pub(super) shared_ports: Vec<u16>,
 }
 
 impl Tunnel for FakeHost {
@@ -44,18 +47,31 @@ impl Tunnel for FakeHost {
         if let Some(detail) = self.state().certificates.deaf.clone() {
             return Ok(Err(detail));
         }
-        // Whatever the installation calls it, a tunnel needs a server.
-        let units = self.ours()?;
-        let tunnels =
-            units.iter().filter(|name| name.starts_with("phantom-ghost") && !name.contains("keeper"));
-        let up = tunnels
-            .filter_map(|name| self.status(name).ok())
-            .any(|status| status.state == ServiceState::Active);
-        Ok(if up { Ok(()) } else { Err("connection refused".to_owned()) })
+        Ok(if self.has_tunnel_server()? { Ok(()) } else { Err("connection refused".to_owned()) })
+    }
+
+    fn shared_ports(&self, control: &Path) -> Result<Result<Vec<u16>, String>> {
+        if self.has_tunnel_server()? {
+            return Ok(Ok(self.state().certificates.shared_ports.clone()));
+        }
+        Ok(Err(format!("no tunnel server answers at {}", control.display())))
     }
 }
 
 impl FakeHost {
+    /// Whatever the installation calls it, a tunnel needs a server.
+    fn has_tunnel_server(&self) -> Result<bool> {
+        let units = self.ours()?;
+        let tunnels =
+            units.iter().filter(|name| name.starts_with("phantom-ghost") && !name.contains("keeper"));
+        Ok(tunnels
+            .filter_map(|name| self.status(name).ok())
+            .any(|status| status.state == ServiceState::Active))
+    }
+    /// Says from which ports tunnels under the operator's secrets reach WireGuard.
+    pub fn open_shared_tunnels(&self, ports: &[u16]) {
+        self.state().certificates.shared_ports = ports.to_vec();
+    }
     /// Lets every request for a certificate fail with this sentence, or (with `None`) succeed again.
     pub fn refuse_certificates(&self, detail: Option<&str>) {
         self.state().certificates.refused = detail.map(str::to_owned);

@@ -1,7 +1,7 @@
 //! The tunnel's certificates and its check, by the program `phantom-ghost`: a request as JSON on its standard input, an
 //! answer as one line of JSON.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use phantom_types::Timestamp;
@@ -17,6 +17,8 @@ use crate::{
 
 /// How long a certificate authority may take for everything.
 const ISSUE_LIMIT: Duration = Duration::from_mins(2);
+/// How long a server may take for a question that it answers at once.
+const ASK_LIMIT: Duration = Duration::from_secs(2);
 /// How long anything that stays on this machine may take.
 const LOCAL_LIMIT: Duration = Duration::from_secs(20);
 
@@ -37,7 +39,10 @@ impl LinuxTunnel {
     fn ask(&self, verb: &str, request: &serde_json::Value, limit: Duration) -> Result<Result<Reply, String>> {
         let input = Zeroizing::new(request.to_string());
         let program = Program::at(&self.program).args([verb]).input(input.as_bytes()).limit(limit);
-        let program = program.unless(&self.interrupt);
+        Self::answer(verb, program.unless(&self.interrupt))
+    }
+
+    fn answer(verb: &str, program: Program) -> Result<Result<Reply, String>> {
         let output = program.output()?;
         let errors = output.errors();
         let stdout = match (output.code(), output.stdout()) {
@@ -58,6 +63,7 @@ struct Reply {
     cert_path: Option<PathBuf>,
     key_path: Option<PathBuf>,
     expires_at: Option<String>,
+    ports: Option<Vec<u16>>,
     error: Option<Fault>,
 }
 
@@ -112,6 +118,12 @@ impl Tunnel for LinuxTunnel {
         });
         Ok(self.ask("verify", &body, LOCAL_LIMIT)?.map(drop))
     }
+
+    fn shared_ports(&self, control: &Path) -> Result<Result<Vec<u16>, String>> {
+        let words = ["ports".to_owned(), "--control".to_owned(), control.display().to_string()];
+        let program = Program::at(&self.program).args(words).limit(ASK_LIMIT);
+        Ok(Self::answer("ports", program)?.map(|reply| reply.ports.unwrap_or_default()))
+    }
 }
 
 #[cfg(test)]
@@ -127,6 +139,7 @@ mod tests {
         let refused = br#"{"error":{"kind":"expired","detail":"it expired on 2024-01-01"}}"#;
         assert_eq!(read(refused).unwrap().unwrap_err(), "it expired on 2024-01-01");
         assert!(read(b"{\"ok\":true}\n").unwrap().is_ok());
+        assert_eq!(read(b"{\"ports\":[5,6]}\n").unwrap().unwrap().ports, Some(vec![5, 6]));
         assert!(read(b"").is_none() && read(b"no JSON").is_none());
     }
 
@@ -135,5 +148,6 @@ mod tests {
         let tunnel = LinuxTunnel::new(&Programs::in_dir("/nonexistent"), Interrupt::default());
         let request = CertificateRequest::SelfSign { domain: "a.b".parse().unwrap(), certs_dir: "/x".into() };
         assert!(tunnel.certificate(&request).is_err());
+        assert!(tunnel.shared_ports(Path::new("/x")).is_err());
     }
 }

@@ -19,6 +19,8 @@ enum Content {
     Text(Zeroizing<Vec<u8>>),
     /// What the same wanted state has as peers.
     Peers(PeerFile),
+    /// A text whose lines behind so many bytes may come in any order; may hold secrets.
+    Lines { head: usize, text: Zeroizing<Vec<u8>> },
 }
 
 /// A file that lists the peers of an interface: a head, and behind it a block for each peer, in any order. A peer that
@@ -40,7 +42,9 @@ pub struct PeerFile {
 impl std::fmt::Debug for WantedFile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.content {
-            Content::Text(text) => write!(f, "WantedFile({:o}, {} bytes)", self.mode, text.len()),
+            Content::Text(text) | Content::Lines { text, .. } => {
+                write!(f, "WantedFile({:o}, {} bytes)", self.mode, text.len())
+            }
             Content::Peers(list) => write!(f, "WantedFile({:o}, peers of {})", self.mode, list.interface),
         }
     }
@@ -57,21 +61,45 @@ impl WantedFile {
         Self { mode, content: Content::Peers(list) }
     }
 
+    /// A file that begins with `head` and goes on with `lines`, in any order: a line that is added goes to its end.
+    pub fn of_lines(mode: u32, head: &str, lines: &str) -> Self {
+        let mut text = Zeroizing::new(Vec::with_capacity(head.len() + lines.len()));
+        text.extend_from_slice(head.as_bytes());
+        text.extend_from_slice(lines.as_bytes());
+        Self { mode, content: Content::Lines { head: head.len(), text } }
+    }
+
     /// Whether what is there says what this file is to say.
     pub(super) fn same(&self, wanted: &Wanted, now: &[u8]) -> bool {
         match &self.content {
             Content::Text(text) => now == text.as_slice(),
             Content::Peers(list) => list.same(list.peers(wanted), now),
+            Content::Lines { head, text } => same_lines(*head, text, now),
         }
     }
 
     /// Hands on the content as it is to be written.
     pub(super) fn with_content<T>(&self, wanted: &Wanted, f: impl FnOnce(&[u8]) -> T) -> T {
         match &self.content {
-            Content::Text(text) => f(text),
+            Content::Text(text) | Content::Lines { text, .. } => f(text),
             Content::Peers(list) => f(list.text(list.peers(wanted)).as_bytes()),
         }
     }
+}
+
+/// Whether two texts are the same but for the order of the lines behind so many bytes.
+fn same_lines(head: usize, wanted: &[u8], now: &[u8]) -> bool {
+    // Mostly the order is the same, or the length already tells.
+    if wanted == now || wanted.len() != now.len() || wanted[..head] != now[..head] {
+        return wanted == now;
+    }
+    sorted_lines(&wanted[head..]) == sorted_lines(&now[head..])
+}
+
+fn sorted_lines(text: &[u8]) -> Vec<&[u8]> {
+    let mut lines: Vec<_> = text.split_inclusive(|byte| *byte == b'\n').collect();
+    lines.sort_unstable();
+    lines
 }
 
 impl PeerFile {

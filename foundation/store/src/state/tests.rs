@@ -46,6 +46,30 @@ fn a_new_database_has_the_same_defaults_as_none() {
 }
 
 #[test]
+fn tunnel_secrets_are_those_of_the_clients_that_may_connect() {
+    let fixture = Fixture::new();
+    for client in ["a", "b", "c"] {
+        fixture.change(|tx| drop(tx.insert_client(new_client(client, 1)).unwrap()));
+    }
+    fixture.sqlite().execute("UPDATE clients SET enabled = 0 WHERE name = 'b'", ()).unwrap();
+    let mut seen = Vec::new();
+    fixture.read(|state| {
+        state.each_tunnel_secret(|key, secret| {
+            seen.push((*key, secret.clone()));
+            Ok::<_, StoreError>(())
+        })?;
+        let stored = ["a", "c"].map(|client| state.client(&name(client)).unwrap().unwrap());
+        assert_eq!(seen, stored.map(|client| (client.public_key, client.tunnel_secret)));
+        let first = state.each_tunnel_secret(|_, _| Err(StoreError::unreadable(state.file(), "one")));
+        assert!(first.is_err(), "an error ends it");
+        Ok(())
+    });
+    Fixture::empty().read(|state| {
+        state.each_tunnel_secret(|_, _| Err(StoreError::unreadable(state.file(), "there is a client")))
+    });
+}
+
+#[test]
 fn a_client_is_found_by_its_exact_name_and_taken_in_any_case() {
     let fixture = Fixture::new();
     let client = fixture.change(|tx| tx.insert_client(new_client("John-Laptop", 1)).unwrap());

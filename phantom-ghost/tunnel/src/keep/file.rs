@@ -16,8 +16,12 @@ use crate::secrets::Secret;
 pub struct KeeperFile {
     /// The name or address that the certificate has to cover.
     pub domain: HostName,
-    /// Every secret that opens a tunnel.
+    /// The operator's secrets.
     pub secrets: Vec<Secret>,
+    /// The file that lists the clients with secrets of their own: a line for each, with its public key, a blank and its
+    /// secret.
+    #[serde(default)]
+    pub clients: Option<PathBuf>,
     /// The UDP port on 127.0.0.1 that all tunnels lead to.
     pub wireguard_port: u16,
     /// Where the certificate comes from.
@@ -133,7 +137,7 @@ mod tests {
     use super::*;
 
     const TEXT: &str = r#"# phantom-wg: rendered
-{"domain":"vpn.example.com","secrets":["aaaaaaaaaaaaaaaaaaaaaaaa"],"wireguard_port":51820,
+{"domain":"vpn.example.com","secrets":["aaaaaaaaaaaaaaaaaaaaaaaa"],"clients":"/run/clients","wireguard_port":51820,
  "certificate":{"source":"acme","cert_path":"/c/fullchain.pem","key_path":"/c/privkey.pem"},
  "acme":{"directory":"https://ca.example/dir","account_dir":"/c","ca_file":null},"decoy":{"dir":"/decoy"}}
 "#;
@@ -142,6 +146,7 @@ mod tests {
     fn a_rendered_file_is_read() {
         let file = KeeperFile::parse(TEXT).unwrap();
         assert_eq!((file.wireguard_port, file.certificate.source), (51820, Source::Acme));
+        assert_eq!(file.clients, Some("/run/clients".into()));
         let acme = file.acme.unwrap();
         assert_eq!((acme.tls_alpn_port, acme.http01_port, acme.ca_file), (443, 80, None));
         assert!(matches!(file.decoy, Some(DecoySource::Dir(_))));

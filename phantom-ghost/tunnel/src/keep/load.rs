@@ -90,6 +90,7 @@ pub(super) fn folders(path: &Path, file: Option<&KeeperFile>) -> BTreeSet<PathBu
     let Some(file) = file else {
         return folders;
     };
+    folders.extend(file.clients.iter().filter_map(|path| path.parent().map(Path::to_owned)));
     for path in [&file.certificate.cert_path, &file.certificate.key_path] {
         folders.extend(parents(path));
         if file.certificate.source == Source::Operator {

@@ -18,7 +18,9 @@ use super::*;
 const NAME: &str = "vpn.example.com";
 
 struct Server {
+    /// Configurations, and changes of the clients.
     told: Arc<Mutex<Vec<Value>>>,
+    clients: Arc<Mutex<Vec<Value>>>,
     answer: Arc<Mutex<String>>,
     task: JoinHandle<()>,
 }
@@ -27,14 +29,21 @@ impl Server {
     fn start(path: &Path) -> Self {
         drop(fs::remove_file(path));
         let listener = UnixListener::bind(path).unwrap();
-        let (told, answer) = (Arc::default(), Arc::new(Mutex::new(json!({"ok": true}).to_string())));
-        let task = tokio::spawn(serve(listener, Arc::clone(&told), Arc::clone(&answer)));
-        Self { told, answer, task }
+        let told: [Arc<Mutex<Vec<Value>>>; 2] = Default::default();
+        let answer = Arc::new(Mutex::new(json!({"ok": true}).to_string()));
+        let task = tokio::spawn(serve(listener, told.clone(), Arc::clone(&answer)));
+        let [told, clients] = told;
+        Self { told, clients, answer, task }
     }
 
     /// What the n-th request configured, as soon as it is there.
     async fn configuration(&self, n: usize) -> Value {
         until(|| self.told.lock().unwrap().get(n).cloned()).await["configure"].clone()
+    }
+
+    /// The n-th change of the clients, as soon as it is there.
+    async fn change(&self, n: usize) -> Value {
+        until(|| self.clients.lock().unwrap().get(n).cloned()).await["clients"].clone()
     }
 }
 
@@ -44,14 +53,24 @@ impl Drop for Server {
     }
 }
 
-async fn serve(listener: UnixListener, told: Arc<Mutex<Vec<Value>>>, answer: Arc<Mutex<String>>) {
+async fn serve(listener: UnixListener, told: [Arc<Mutex<Vec<Value>>>; 2], answer: Arc<Mutex<String>>) {
     let mut visitors = tokio::task::JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
-        let (told, answer) = (Arc::clone(&told), Arc::clone(&answer));
+        let (told, answer) = (told.clone(), Arc::clone(&answer));
         visitors.spawn(async move {
             let mut lines = BufReader::new(stream).lines();
             while let Ok(Some(line)) = lines.next_line().await {
-                told.lock().unwrap().push(serde_json::from_str(&line).unwrap());
+                let request: Value = serde_json::from_str(&line).unwrap();
+                let [configurations, clients] = &told;
+                let list = if request["clients"].is_null() { configurations } else { clients };
+                // A server of before knows no such request.
+                let old = request["clients"] != Value::Null && answer.lock().unwrap().contains("\"old\"");
+                list.lock().unwrap().push(request);
+                if old {
+                    let refusal = b"{\"error\":\"not a request: column 10\"}\n";
+                    lines.get_mut().get_mut().write_all(refusal).await.unwrap();
+                    continue;
+                }
                 let line = answer.lock().unwrap().clone() + "\n";
                 lines.get_mut().get_mut().write_all(line.as_bytes()).await.unwrap();
             }
@@ -79,6 +98,7 @@ impl Home {
     fn new() -> Self {
         let home = Self { folder: tempfile::tempdir().unwrap(), ready: Arc::default() };
         fs::create_dir(home.path("live")).unwrap();
+        home.clients(&[]);
         home.certificate(NAME);
         home.config("a", "operator", NAME);
         home
@@ -98,9 +118,16 @@ impl Home {
     fn config(&self, secret: &str, source: &str, domain: &str) {
         let text = json!({"domain": domain, "secrets": [secret.repeat(64)], "wireguard_port": 51820,
             "certificate": {"source": source, "cert_path": self.path("live/chain.pem"), "key_path": self.path("live/key.pem")},
-            "decoy": {"dir": self.path("decoy")}});
+            "decoy": {"dir": self.path("decoy")}, "clients": self.path("clients")});
         fs::write(self.path("draft"), format!("# phantom-wg\n{text}\n")).unwrap();
         fs::rename(self.path("draft"), self.path("ghost.conf")).unwrap();
+    }
+
+    /// Lists these clients, each with a secret that is made of its name.
+    fn clients(&self, names: &[&str]) {
+        let lines: String = names.iter().map(|name| client(name)).collect();
+        fs::write(self.path("draft"), format!("# phantom-wg\n{lines}")).unwrap();
+        fs::rename(self.path("draft"), self.path("clients")).unwrap();
     }
 
     fn keep(&self) -> impl Future<Output = ()> + use<> {
@@ -119,6 +146,15 @@ impl Home {
     async fn status_with(&self, field: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         until(|| self.status().filter(|status| wanted(&status[field]))).await
     }
+}
+
+fn client(name: &str) -> String {
+    format!("key-of-{name} {}\n", name.repeat(64))
+}
+
+/// What a server is told in place of this client's secret.
+fn digest(name: &str) -> Value {
+    json!(crate::secrets::Secret::new(name.repeat(64)).unwrap().digest())
 }
 
 /// Runs a test beside a keeper.
@@ -158,6 +194,59 @@ async fn changes_reach_the_server() {
             }
         }
         assert_eq!(home.ready.load(Ordering::Relaxed), 1, "ready is said once");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn clients_are_told_singly() {
+    let home = Home::new();
+    home.clients(&["a", "b"]);
+    let server = Server::start(&home.path("control"));
+    beside(&home, async {
+        let first = server.change(0).await;
+        assert_eq!((&first["part"], first["add"].as_array().unwrap().len()), (&json!("only"), 2));
+        server.configuration(0).await;
+        // One more at the end of the file, and one less in a new one.
+        let mut file = fs::OpenOptions::new().append(true).open(home.path("clients")).unwrap();
+        io::Write::write_all(&mut file, client("c").as_bytes()).unwrap();
+        drop(file);
+        assert_eq!(server.change(1).await, json!({"add": [digest("c")], "remove": []}));
+        home.clients(&["b", "c"]);
+        assert_eq!(server.change(2).await, json!({"add": [], "remove": [digest("a")]}));
+        home.status_with("last_error", Value::is_null).await;
+        // A list that is not there leaves the clients as they are.
+        fs::remove_file(home.path("clients")).unwrap();
+        let status = home.status_with("last_error", Value::is_string).await;
+        assert!(status["last_error"].as_str().unwrap().contains("clients"), "{status}");
+        assert_eq!((&status["serving"], server.clients.lock().unwrap().len()), (&json!(true), 3));
+        home.clients(&["b", "c"]);
+        home.status_with("last_error", Value::is_null).await;
+        drop(server);
+        home.status_with("serving", |serving| serving == false).await;
+        let again = Server::start(&home.path("control"));
+        assert_eq!(again.change(0).await["add"].as_array().unwrap().len(), 2);
+        again.configuration(0).await;
+        assert_eq!((again.told.lock().unwrap().len(), again.clients.lock().unwrap().len()), (1, 1));
+    })
+    .await;
+}
+
+/// An upgrade restarts the keeper, and no tunnel: the server goes on.
+#[tokio::test]
+async fn a_server_of_before_gets_the_clients_among_the_operators_secrets() {
+    let home = Home::new();
+    home.clients(&["b"]);
+    let server = Server::start(&home.path("control"));
+    *server.answer.lock().unwrap() = json!({"ok": true, "old": true}).to_string();
+    beside(&home, async {
+        let secrets = |names: &[&str]| json!(names.iter().map(|name| name.repeat(64)).collect::<Vec<_>>());
+        assert_eq!(server.configuration(0).await["secrets"], secrets(&["a", "b"]));
+        home.clients(&["b", "c"]);
+        assert_eq!(server.configuration(1).await["secrets"], secrets(&["a", "b", "c"]));
+        home.clients(&["c"]);
+        assert_eq!(server.configuration(2).await["secrets"], secrets(&["a", "c"]));
+        home.status_with("last_error", Value::is_null).await;
     })
     .await;
 }

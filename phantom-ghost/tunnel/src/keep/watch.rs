@@ -13,10 +13,10 @@ use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-/// How long it has to be quiet before a change counts as complete: who writes a certificate writes several files.
+/// How long it has to be quiet before a change counts as complete: a certificate is several files.
 const QUIET: Duration = Duration::from_millis(100);
-/// How often a noisy directory can put that off.
-const PUT_OFF: usize = 20;
+/// How long a noisy directory can put that off: what is taken away from a client has to be gone within a second.
+const PUT_OFF: Duration = Duration::from_millis(400);
 
 /// Watched directories. A thread waits for the kernel's events, since the runtime takes foreign descriptors only in
 /// unsafe code; it ends with this value.
@@ -52,11 +52,8 @@ impl Watch {
     /// Returns when something has changed and it is quiet again. A change before the call counts.
     pub(super) async fn changed(&self) {
         self.0.event.notified().await;
-        for _ in 0..PUT_OFF {
-            if timeout(QUIET, self.0.event.notified()).await.is_err() {
-                return;
-            }
-        }
+        let noise = async { while timeout(QUIET, self.0.event.notified()).await.is_ok() {} };
+        let _ = timeout(PUT_OFF, noise).await;
     }
 }
 

@@ -220,10 +220,11 @@ impl<S: Stream + 'static> Visit<S> {
 
     /// What the tunnel needs that `head` asks for, if it is served.
     fn wanted(&mut self, active: &Active, head: &Head<'_>) -> Option<(Request, Opening)> {
-        let request = decide(head, &active.secrets, active.wireguard_port)?;
-        let most = self.shared.table.limits().tunnels_per_secret;
+        let registry = &self.shared.registry;
+        let request = decide(head, |candidate| registry.find(candidate), active.wireguard_port)?;
         let endpoint = Endpoint::connected(active.wireguard_port).ok()?;
-        let (ticket, stop) = self.shared.registry.open(request.secret, most)?;
+        let port = endpoint.local_addr().ok()?.port();
+        let (ticket, stop) = registry.open(request.secret, port)?;
         self.permit.becomes_tunnel().then_some((request, (ticket, endpoint, stop)))
     }
 

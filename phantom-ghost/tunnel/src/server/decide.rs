@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::request::Head;
-use crate::secrets::{SecretId, SecretSet};
+use crate::secrets::SecretId;
 use crate::token;
 
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -36,11 +36,15 @@ impl Request {
     }
 }
 
-/// Decides about `head`: a tunnel to `port` under one of `secrets`, or nothing that differs from any visit.
-pub(super) fn decide(head: &Head<'_>, secrets: &SecretSet, port: u16) -> Option<Request> {
+/// Decides about `head`: a tunnel to `port` under a secret that `find` knows, or nothing that differs from any visit.
+pub(super) fn decide(
+    head: &Head<'_>,
+    find: impl FnOnce(&[u8]) -> Option<SecretId>,
+    port: u16,
+) -> Option<Request> {
     // Everything is evaluated, so that what takes time does not depend on what is right.
     let (segment, path) = segments(head);
-    let secret = secrets.find(segment.as_bytes());
+    let secret = find(segment.as_bytes());
     let key = head.single("Sec-WebSocket-Key").filter(|key| is_key(key));
     let accept = accept(key.unwrap_or_default());
     let claims = token::find(head).and_then(|token| token::parse(token).ok());
@@ -51,7 +55,7 @@ pub(super) fn decide(head: &Head<'_>, secrets: &SecretSet, port: u16) -> Option<
     Some(Request { secret, accept, protocols })
 }
 
-/// What stands where a secret would, and what follows it. Every request is compared with the secrets, whatever follows.
+/// The place where a secret would be, and what follows it. Every request is looked up among the secrets, whatever follows.
 fn segments<'a>(head: &Head<'a>) -> (&'a str, &'a str) {
     let path = head.target.strip_prefix('/').unwrap_or_default();
     let end = path.bytes().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(path.len());

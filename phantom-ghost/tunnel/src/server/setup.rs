@@ -96,6 +96,9 @@ pub enum ConfigureError {
     /// More than [`MAX_SECRETS`](crate::config::MAX_SECRETS).
     #[error("{0} secrets are too many")]
     Secrets(usize),
+    /// More than [`MAX_CLIENTS`](crate::config::MAX_CLIENTS). What is in force stays so.
+    #[error("{0} clients are too many")]
+    Clients(usize),
     /// The port 0 leads nowhere.
     #[error("no WireGuard port")]
     Port,

@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "figures are part of what a test shows")]
 #![expect(clippy::unwrap_used, reason = "a test ends where something it needs is not there")]
 
+mod clients;
 mod crowd;
 mod decoy;
 mod hostile;

@@ -126,3 +126,23 @@ fn a_text_is_compared_byte_by_byte() {
     assert!(!file.same(&Wanted::nothing(), b"b\na\n"));
     assert_eq!(format!("{file:?}"), "WantedFile(644, 4 bytes)");
 }
+
+#[test]
+fn lines_may_come_in_any_order_behind_the_head() {
+    let file = WantedFile::of_lines(0o600, "# ours\n", "a 1\nb 2\n");
+    let same = |now: &str| file.same(&Wanted::nothing(), now.as_bytes());
+    assert!(same("# ours\na 1\nb 2\n") && same("# ours\nb 2\na 1\n"));
+    for now in [
+        "",
+        "# ours\n",
+        "# ours\na 1\n",
+        "# ours\na 1\nb 3\n",
+        "# ours\na 1\na 1\n",
+        "a 1\n# ours\nb 2\n",
+        "# ours\na 1\nb 2",
+    ] {
+        assert!(!same(now), "{now:?}");
+    }
+    assert_eq!(file.with_content(&Wanted::nothing(), <[u8]>::to_vec), b"# ours\na 1\nb 2\n");
+    assert_eq!(format!("{file:?}"), "WantedFile(600, 15 bytes)");
+}

@@ -4,7 +4,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::*;
 use crate::request::{Parsed, parse};
-use crate::secrets::Secret;
+use crate::secrets::{Secret, SecretSet};
 
 const SECRET: &str = "Ui1RVMCxicaByr7C5XrgqS5yCilLmkCAXMcF8oZP4ZcVkQAvZhRCht3hsHeJENac";
 
@@ -28,7 +28,7 @@ fn request(change: impl Fn(&mut Vec<String>)) -> String {
 fn decided(text: &str) -> Option<Request> {
     let Parsed::Complete(head, _) = parse(text.as_bytes()) else { panic!("{text}") };
     let secrets: SecretSet = [&Secret::new(SECRET.into()).unwrap()].into_iter().collect();
-    decide(&head, &secrets, 51820)
+    decide(&head, |candidate| secrets.find(candidate), 51820)
 }
 
 #[test]
