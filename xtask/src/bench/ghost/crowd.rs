@@ -51,9 +51,9 @@ pub(super) fn run(places: &Places, report: &mut Report) -> Result {
 }
 
 /// A server and a crowd, which end with this.
-struct Scene(Vec<Child>);
+struct Rig(Vec<Child>);
 
-impl Drop for Scene {
+impl Drop for Rig {
     fn drop(&mut self) {
         end(&mut self.0);
     }
@@ -65,7 +65,7 @@ fn newcomers(places: &Places, certificate: &Certificate, said: u8) -> Result<Vec
     let control = Path::new("/run/bench-crowd");
     let server = Cmd::new(&program).args(["serve", "--listen"]).arg(format!("0.0.0.0:{port}"));
     let server = server.arg("--control").arg(control);
-    let mut scene = Scene(vec![server.spawn(Stdio::null(), Stdio::null(), Stdio::null())?]);
+    let mut rig = Rig(vec![server.spawn(Stdio::null(), Stdio::null(), Stdio::null())?]);
     configure(control, certificate, WIREGUARD)?;
     let begin = Instant::now();
     while TcpStream::connect((SERVER, port)).is_err() {
@@ -76,8 +76,8 @@ fn newcomers(places: &Places, certificate: &Certificate, said: u8) -> Result<Vec
     }
     let crowd = Cmd::new(places.helpers.join("bench-crowd")).arg(format!("{SERVER}:{port}"));
     let crowd = crowd.args([NETWORKS.to_string(), EACH.to_string(), said.to_string()]);
-    scene.0.push(crowd.spawn(Stdio::null(), Stdio::piped(), Stdio::inherit())?);
-    let told = scene.0.last_mut().and_then(|crowd| crowd.stdout.take()).context("bench-crowd")?;
+    rig.0.push(crowd.spawn(Stdio::null(), Stdio::piped(), Stdio::inherit())?);
+    let told = rig.0.last_mut().and_then(|crowd| crowd.stdout.take()).context("bench-crowd")?;
     let mut full = String::new();
     BufReader::new(told).read_line(&mut full).context("bench-crowd")?;
     if full.trim() != "full" {
