@@ -4,6 +4,7 @@
 //! state lies in a folder below `target/`, because a write to memory would make every durable change look free.
 
 mod clients;
+mod flood;
 mod ghost;
 mod measure;
 mod multihop;
@@ -44,10 +45,12 @@ const NEEDED: [(&str, &str); 7] = [
 const GOTATUN_DIR: &str = "/var/tmp/phantom-wg-bench";
 
 /// The names of the parts, for `--only`.
-const PARTS: [&str; 12] = [
+const PARTS: [&str; 14] = [
     "ghost",
     "multihop",
     "throughput",
+    "device-flood",
+    "device-memory",
     "add-client",
     "memory",
     "server-status",
@@ -111,6 +114,7 @@ pub(crate) fn run(mut words: Words) -> Result<bool> {
         "bench-screen",
         "bench-tunnel",
         "bench-crowd",
+        "bench-flood",
     ];
     let words = ["build", "--release", "-p", "xtask", "--features", "bench"].into_iter();
     let helpers = workspace::build(words.chain(names.into_iter().flat_map(|name| ["--bin", name])))?;
@@ -210,6 +214,9 @@ pub(crate) fn inside(mut words: Words) -> Result<bool> {
     }
     if options.wants("throughput") {
         throughput::run(&places, &options, &mut report)?;
+    }
+    if options.wants("device-flood") || options.wants("device-memory") {
+        flood::run(&places, &options, &mut report)?;
     }
     if options.wants("ghost") {
         ghost::run(&places, &options, &mut report)?;

@@ -2,12 +2,13 @@
 //!
 //! ```text
 //!  TUN ── outbound ──> lane 0..n: seal, send ──> network        timers: keepalives, new handshakes
-//!  TUN <── lane 0..n: open, write <── inbound ── network        handshakes: one task
+//!  TUN <── lane 0..n: open, write <── inbound ── network        handshakes: answers, cookies
 //! ```
 //!
 //! A packet is looked at twice: `outbound` and `inbound` find out whose it is, and the lane of that peer does the work.
 //! All packets of a peer take the same lane and stay in order; different peers use different cores. Whoever changes
-//! the device holds a lock for one peer at a time, so packets never wait for a large change.
+//! the device holds a lock for one peer at a time, so packets never wait for a large change. Everything that packets take
+//! has a bound for the whole device (see [`memory`]).
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -18,17 +19,21 @@ use tokio::sync::watch;
 use crate::log::Log;
 use crate::tun::{DEFAULT_MTU, Tun};
 use crate::udp::{Lesson, Socket};
+use memory::{LANES, Room};
 use outbox::Outbox;
 use table::Table;
 
+mod attempts;
 mod config;
 pub(crate) mod handshakes;
 pub(crate) mod inbound;
 mod ip;
+mod memory;
 pub(crate) mod outbound;
 pub(crate) mod outbox;
 mod peer;
 mod routes;
+mod staged;
 mod table;
 pub(crate) mod timers;
 mod tunnel;
@@ -45,6 +50,9 @@ pub(crate) struct Device {
     /// Of the TUN, as last seen.
     mtu: watch::Sender<u16>,
     pub(crate) pool: PacketBufPool<PACKET>,
+    /// For packets on their way through the lanes.
+    outbound: Room,
+    inbound: Room,
     /// The kernel is to cut and join datagrams.
     offload: bool,
     /// Lets one change in at a time.
@@ -62,6 +70,8 @@ impl Device {
             mtu: watch::Sender::new(tun.mtu().ok().flatten().unwrap_or(DEFAULT_MTU)),
             tun,
             pool: PacketBufPool::new(POOL),
+            outbound: Room::new(LANES),
+            inbound: Room::new(LANES),
             offload,
             changes: tokio::sync::Mutex::default(),
             settings: Mutex::default(),

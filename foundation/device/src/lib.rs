@@ -42,6 +42,7 @@ mod run;
 mod tun;
 mod udp;
 
+pub mod cookie;
 pub mod uapi;
 
 pub use error::DeviceError;

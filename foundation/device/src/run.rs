@@ -103,14 +103,15 @@ fn start(tasks: &mut JoinSet<Option<Ended>>, device: &Arc<Device>, lanes: usize)
     for lane in out_lanes {
         tasks.spawn(outbound::carry(Arc::clone(device), lane).map(|()| None));
     }
-    let (messages, queue) = handshakes::queue();
-    let (into, in_lanes) = inbound::lanes(lanes, messages);
+    let (front, messages, recipients) = handshakes::queues();
+    let (into, in_lanes) = inbound::lanes(lanes, front);
     for lane in in_lanes {
         tasks.spawn(inbound::carry(Arc::clone(device), lane).map(|()| None));
     }
     tasks.spawn(outbound::distribute(Arc::clone(device), out).map(|Gone| Some(Ended::LinkGone)));
     tasks.spawn(inbound::distribute(Arc::clone(device), into).map(|()| None));
-    tasks.spawn(handshakes::answer(Arc::clone(device), queue).map(|()| None));
+    tasks.spawn(handshakes::answer(Arc::clone(device), messages).map(|()| None));
+    tasks.spawn(handshakes::send_cookies(Arc::clone(device), recipients).map(|()| None));
     tasks.spawn(timers::run(Arc::clone(device)).map(|Gone| Some(Ended::LinkGone)));
 }
 

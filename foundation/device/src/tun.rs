@@ -22,6 +22,8 @@ const LARGEST: usize = 65535;
 const HEAD: usize = VIRTIO_NET_HDR_LEN;
 /// How many packets are enough to begin with; a large piece gives up to 128 at once.
 const ENOUGH: usize = 64;
+/// How many packets are written at once: more than join to one large piece, and each takes a buffer for one.
+const WRITTEN: usize = 64;
 /// How long to wait after the kernel has refused to give packets, so that a lasting error is no busy loop.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -144,7 +146,7 @@ impl Tun {
     /// the link is down for example, is lost.
     pub(crate) async fn write(&self, writer: &mut Writer, packets: &mut Vec<Packet>) {
         while !packets.is_empty() {
-            let count = packets.len().min(IDEAL_BATCH_SIZE);
+            let count = packets.len().min(WRITTEN);
             while writer.buffers.len() < count {
                 writer.buffers.push(BytesMut::with_capacity(HEAD + LARGEST));
             }
@@ -209,6 +211,13 @@ impl Reader {
 pub(crate) struct Writer {
     joined: GROTable,
     buffers: Vec<BytesMut>,
+}
+
+impl Writer {
+    /// Whether it holds buffers.
+    pub(crate) const fn is_used(&self) -> bool {
+        !self.buffers.is_empty()
+    }
 }
 
 struct Piece(Packet);

@@ -154,13 +154,14 @@ impl Drop for Tunnel {
     }
 }
 
-struct Keys {
-    private: String,
-    public: String,
+/// The keys of one end, each with the line end that `wg` gives or takes.
+pub(super) struct Keys {
+    pub(super) private: String,
+    pub(super) public: String,
 }
 
 impl Keys {
-    fn new() -> Result<Self> {
+    pub(super) fn new() -> Result<Self> {
         let private = Cmd::line("wg genkey").read()? + "\n";
         let public = Cmd::line("wg pubkey").input(private.clone()).read()?;
         Ok(Self { private, public })

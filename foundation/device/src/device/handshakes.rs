@@ -1,70 +1,175 @@
-//! Handshakes: one task, so that a storm of them takes one core at most and data flows beside it.
+//! Handshakes, which cost more than anything else that a stranger can ask for.
+//!
+//! ```text
+//!  inbound ── gate ──> proven   ──┐  answer: one task, so that a storm takes one core at most and data flows beside it
+//!              │  └──> unproven ──┘
+//!              └─────> cookies ────  send_cookies: one task
+//! ```
+//!
+//! The [`Front`] looks at each message as it arrives, which costs a hash or a few. Under load only those are answered
+//! who have shown by a cookie that they are where they say; all others get one. Those who have shown it are answered
+//! first. Each of these queues has an end, behind which messages are dropped.
 
 use std::sync::Arc;
+use std::time::Instant;
 
-use gotatun::noise::TunnResult;
+use chacha20poly1305::aead::OsRng;
+use chacha20poly1305::aead::rand_core::RngCore as _;
 use gotatun::noise::handshake::parse_handshake_anon;
 use gotatun::packet::{Packet, WgKind};
 use gotatun::tun::MtuWatcher;
 use phantom_types::PublicKey;
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, Receiver, Sender};
 
+use self::gate::{Gate, QUEUE, Verdict};
+use self::limiter::Source;
 use super::outbox::{Endpoint, Outbox};
 use super::peer::Peer;
 use super::table::{Identity, Table};
 use super::{Device, tunnel};
+use crate::cookie::{HandshakeMessage, Kind, LONGEST, Request};
 
-/// How many messages may wait before more are dropped; as many as the kernel's WireGuard keeps
-/// (`MAX_QUEUED_INCOMING_HANDSHAKES` of `drivers/net/wireguard/messages.h`).
-const QUEUE: usize = 4096;
+mod gate;
+mod limiter;
 
-/// A message that has the form of one of a handshake.
+/// How many cookies are made before others get their turn.
+const BATCH: usize = 64;
+
+/// A handshake message that waits to be answered. It is copied: a flood of them takes 1 MB, where packet buffers would
+/// take 8.
 pub(crate) struct Message {
-    pub(crate) packet: Packet,
-    pub(crate) from: Endpoint,
+    bytes: [u8; LONGEST],
+    length: usize,
+    from: Endpoint,
 }
 
-/// The queue of messages.
-pub(crate) fn queue() -> (mpsc::Sender<Message>, mpsc::Receiver<Message>) {
-    mpsc::channel(QUEUE)
+/// Somebody who is to be sent a cookie.
+struct Recipient {
+    to: Endpoint,
+    request: Request,
+}
+
+/// Where handshake messages come in.
+pub(crate) struct Front {
+    gate: Gate,
+    proven: Sender<Message>,
+    unproven: Sender<Message>,
+    cookies: Sender<Recipient>,
+}
+
+/// Messages that wait to be answered.
+pub(crate) struct Messages {
+    proven: Receiver<Message>,
+    unproven: Receiver<Message>,
+}
+
+/// Those who wait to be sent a cookie.
+pub(crate) struct Recipients(Receiver<Recipient>);
+
+/// Makes the queues: the end to put in, and those to take out.
+pub(crate) fn queues() -> (Front, Messages, Recipients) {
+    let (proven, proven_out) = mpsc::channel(QUEUE);
+    let (unproven, unproven_out) = mpsc::channel(QUEUE);
+    let (cookies, cookies_out) = mpsc::channel(QUEUE);
+    let front = Front { gate: Gate::default(), proven, unproven, cookies };
+    (front, Messages { proven: proven_out, unproven: unproven_out }, Recipients(cookies_out))
+}
+
+impl Front {
+    /// Takes a message in, or drops it. `is_ours` says whether an index is that of a session of ours.
+    pub(crate) fn receive(
+        &mut self,
+        identity: &Identity,
+        is_ours: impl FnOnce(u32) -> bool,
+        message: &HandshakeMessage<'_>,
+        from: Endpoint,
+        now: Instant,
+    ) {
+        // An answer to what was never asked, of which a stranger can send any number.
+        if message.receiver().is_some_and(|index| !is_ours(index)) {
+            return;
+        }
+        let verdict = match message.kind() {
+            // It has no macs. Its sender has seen a message of ours, whose index it names, and no cookie answers it.
+            Kind::CookieReply => Verdict::Unproven,
+            Kind::Initiation | Kind::Response => {
+                let macs = identity.checker.check(message, from.address, now);
+                self.gate.judge(macs, Source::from(from.address), self.waiting(), now)
+            }
+        };
+        // Who does not find room is dropped: it will ask again.
+        let _ = match verdict {
+            Verdict::Proven => self.proven.try_send(Message::new(message, from)).is_ok(),
+            Verdict::Unproven => self.unproven.try_send(Message::new(message, from)).is_ok(),
+            Verdict::Cookie => message
+                .request()
+                .is_some_and(|request| self.cookies.try_send(Recipient { to: from, request }).is_ok()),
+            Verdict::Drop => false,
+        };
+    }
+
+    /// How many messages wait to be answered.
+    fn waiting(&self) -> usize {
+        [&self.proven, &self.unproven].map(|queue| queue.max_capacity() - queue.capacity()).iter().sum()
+    }
+}
+
+impl Message {
+    pub(crate) fn new(message: &HandshakeMessage<'_>, from: Endpoint) -> Self {
+        let mut bytes = [0; LONGEST];
+        let length = message.bytes().len();
+        bytes[..length].copy_from_slice(message.bytes());
+        Self { bytes, length, from }
+    }
+}
+
+impl Messages {
+    /// The next one, of those who have shown where they are before others; `None` at the end of the device.
+    async fn next(&mut self) -> Option<Message> {
+        tokio::select! {
+            biased;
+            Some(message) = self.proven.recv() => Some(message),
+            Some(message) = self.unproven.recv() => Some(message),
+            else => None,
+        }
+    }
 }
 
 /// Answers handshakes.
-pub(crate) async fn answer(device: Arc<Device>, mut messages: mpsc::Receiver<Message>) {
+pub(crate) async fn answer(device: Arc<Device>, mut messages: Messages) {
     let mut mtu = device.mtu();
     let mut outbox = Outbox::default();
-    while let Some(message) = messages.recv().await {
-        let from = message.from;
-        if let Some(cookie) = take(&device.table, message, &mut mtu, &mut outbox)
-            && let Some(socket) = device.socket()
-        {
-            socket.send(&from, &[cookie]).await;
-        }
+    while let Some(message) = messages.next().await {
+        take(&device.table, &message, &mut mtu, &mut outbox);
         device.transmit(&mut outbox).await;
         // Each costs a core some hundred microseconds; let others have it in between.
         tokio::task::yield_now().await;
     }
 }
 
-/// Hands a message to the peer that it is from. If its sender has asked for too much of late, what is to be sent back
-/// is a cookie, and that is all.
-pub(crate) fn take(
-    table: &Table,
-    message: Message,
-    mtu: &mut MtuWatcher,
-    outbox: &mut Outbox,
-) -> Option<Packet> {
-    let Message { packet, from } = message;
-    let identity = table.identity()?;
-    let length = packet.len();
-    match identity.limiter.verify_packet(from.address, packet) {
-        Ok(message) => {
-            let peer = sender(table, &identity, &message)?;
-            tunnel::shake(table, &peer, message, length, from, mtu, outbox);
-            None
+/// Sends cookies.
+pub(crate) async fn send_cookies(device: Arc<Device>, Recipients(mut recipients): Recipients) {
+    let mut batch = Vec::with_capacity(BATCH);
+    while recipients.recv_many(&mut batch, BATCH).await > 0 {
+        let now = Instant::now();
+        for Recipient { to, request } in batch.drain(..) {
+            let (Some(identity), Some(socket)) = (device.table.identity(), device.socket()) else { continue };
+            let mut nonce = [0; 24];
+            if OsRng.try_fill_bytes(&mut nonce).is_ok() {
+                let reply = identity.checker.reply(&request, to.address, now, nonce);
+                socket.send(&to, &[Packet::copy_from(&reply[..])]).await;
+            }
         }
-        Err(TunnResult::WriteToNetwork(cookie)) => Some(cookie.into()),
-        Err(_) => None,
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Hands a message to the peer that it is from, which answers it.
+pub(crate) fn take(table: &Table, message: &Message, mtu: &mut MtuWatcher, outbox: &mut Outbox) {
+    let Some(identity) = table.identity() else { return };
+    let Ok(kind) = Packet::copy_from(&message.bytes[..message.length]).try_into_wg() else { return };
+    if let Some(peer) = sender(table, &identity, &kind) {
+        tunnel::shake(table, &peer, kind, message.length, message.from, mtu, outbox);
     }
 }
 
@@ -81,3 +186,6 @@ fn sender(table: &Table, identity: &Identity, message: &WgKind) -> Option<Arc<Pe
     };
     table.session(index)
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,22 +3,24 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gotatun::packet::Packet;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+use tokio::time::{sleep, timeout};
 
-use super::handshakes::Message;
+use super::handshakes::Front;
 use super::outbox::{Endpoint, Outbox};
 use super::peer::Peer;
 use super::table::Table;
 use super::{Device, ip, read, tunnel};
+use crate::cookie::HandshakeMessage;
 use crate::tun::Writer;
 use crate::udp::{Receiver, Socket};
 
 /// How many jobs may wait before a lane. Behind them the socket's own queue fills and the kernel drops.
 const QUEUE: usize = 32;
-/// How many packets a job has at most, so that those that wait take 8 MB at most in each lane.
+/// How many packets a job has at most: a sixteenth of those that there is room for in all lanes.
 const JOB: usize = 128;
 /// How many jobs a lane takes at once.
 const BATCH: usize = 16;
@@ -28,8 +30,9 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// Type of a data message, in its first byte, and how long one is at least (WireGuard's paper, 5.4.6).
 const DATA: u8 = 4;
 const DATA_MIN: usize = 32;
-/// Types of the messages of a handshake with their lengths (WireGuard's paper, 5.4.2 to 5.4.7).
-const HANDSHAKE: [(u8, usize); 3] = [(1, 148), (2, 92), (3, 64)];
+/// How long buffers are kept without a packet: that of the receiver, and those of a lane's writer. They grow with what the
+/// kernel gives and is given at once.
+const IDLE: Duration = Duration::from_secs(10);
 
 /// Packets of one session that have come from one place.
 pub(crate) struct Job {
@@ -37,23 +40,24 @@ pub(crate) struct Job {
     from: Endpoint,
     index: u32,
     packets: Vec<Packet>,
+    room: Option<OwnedSemaphorePermit>,
 }
 
 /// The ends of the lanes at which packets are put in, and that of the handshakes.
 pub(crate) struct Lanes {
     data: Vec<mpsc::Sender<Job>>,
-    handshakes: mpsc::Sender<Message>,
+    handshakes: Front,
 }
 
 /// Makes the lanes: the ends to put in and, one for each lane, those to take out.
-pub(crate) fn lanes(count: usize, handshakes: mpsc::Sender<Message>) -> (Lanes, Vec<mpsc::Receiver<Job>>) {
+pub(crate) fn lanes(count: usize, handshakes: Front) -> (Lanes, Vec<mpsc::Receiver<Job>>) {
     let (data, receivers) = (0..count).map(|_| mpsc::channel(QUEUE)).unzip();
     (Lanes { data, handshakes }, receivers)
 }
 
 /// Reads the UDP socket, and the next one when the port changes, and puts packets into the lane of the peer whose
 /// session they name.
-pub(crate) async fn distribute(device: Arc<Device>, lanes: Lanes) {
+pub(crate) async fn distribute(device: Arc<Device>, mut lanes: Lanes) {
     let mut sockets = device.socket.subscribe();
     let mut receiver = Receiver::default();
     let mut jobs = Vec::new();
@@ -64,16 +68,22 @@ pub(crate) async fn distribute(device: Arc<Device>, lanes: Lanes) {
             biased;
             result = socket.receive(&mut receiver) => if let Err(error) = result {
                 device.log().line(format_args!("cannot receive: {error}"));
-                tokio::time::sleep(PAUSE).await;
+                sleep(PAUSE).await;
                 continue;
             },
             changed = sockets.changed() => match changed {
                 Ok(()) => continue,
                 Err(_) => return,
             },
+            () = sleep(IDLE), if receiver.is_used() => {
+                receiver = Receiver::default();
+                device.table.freed.say();
+                continue;
+            }
         }
-        sort(&device, &receiver, &lanes, &mut jobs);
-        for job in jobs.drain(..) {
+        sort(&device, &receiver, &mut lanes.handshakes, &mut jobs);
+        for mut job in jobs.drain(..) {
+            job.room = device.inbound.take(&mut job.packets).await;
             // A lane that has ended ends the device, so nobody is left to miss the packets.
             let _ = lanes.data[job.peer.lane].send(job).await;
         }
@@ -92,9 +102,10 @@ async fn next(
     socket
 }
 
-/// Makes jobs of datagrams: one for each run of datagrams of the same session from the same place. Handshakes go their
-/// own way; when too many wait, they are dropped. What is no message of WireGuard is dropped.
-fn sort(device: &Device, receiver: &Receiver, lanes: &Lanes, jobs: &mut Vec<Job>) {
+/// Makes jobs of datagrams: one for each run of datagrams of the same session from the same place. Handshakes have
+/// queues of their own. What is no message of WireGuard is dropped.
+fn sort(device: &Device, receiver: &Receiver, handshakes: &mut Front, jobs: &mut Vec<Job>) {
+    let (identity, now) = (device.table.identity(), Instant::now());
     let sessions = read(&device.table.sessions);
     for (datagram, from) in receiver.datagrams() {
         match datagram {
@@ -102,10 +113,12 @@ fn sort(device: &Device, receiver: &Receiver, lanes: &Lanes, jobs: &mut Vec<Job>
                 let index = u32::from_le_bytes([*a, *b, *c, *d]);
                 job(&sessions, jobs, index, from, || copy(device, datagram));
             }
-            [kind, ..] if HANDSHAKE.contains(&(*kind, datagram.len())) => {
-                let _ = lanes.handshakes.try_send(Message { packet: copy(device, datagram), from });
+            _ => {
+                if let (Some(message), Some(identity)) = (HandshakeMessage::read(datagram), &identity) {
+                    let is_ours = |index| sessions.contains_key(&index);
+                    handshakes.receive(identity, is_ours, &message, from, now);
+                }
             }
-            _ => {}
         }
     }
 }
@@ -123,7 +136,7 @@ fn job(
         }
         _ => {
             let Some(peer) = sessions.get(&index) else { return };
-            jobs.push(Job { peer: Arc::clone(peer), from, index, packets: vec![packet()] });
+            jobs.push(Job { peer: Arc::clone(peer), from, index, packets: vec![packet()], room: None });
         }
     }
 }
@@ -140,16 +153,35 @@ pub(crate) async fn carry(device: Arc<Device>, mut lane: mpsc::Receiver<Job>) {
     let mut mtu = device.mtu();
     let mut writer = Writer::default();
     let mut outbox = Outbox::default();
-    let mut jobs = Vec::with_capacity(BATCH);
+    let (mut jobs, mut rooms) = (Vec::with_capacity(BATCH), Vec::with_capacity(BATCH));
     let (mut opened, mut packets) = (Vec::new(), Vec::new());
-    while lane.recv_many(&mut jobs, BATCH).await > 0 {
+    while next_jobs(&device, &mut lane, &mut jobs, &mut writer).await > 0 {
         for job in jobs.drain(..) {
             tunnel::open(&device.table, &job.peer, job.packets, job.from, &mut mtu, &mut opened, &mut outbox);
             admit(&device.table, &job.peer, &mut opened, &mut packets);
+            rooms.push(job.room);
         }
         device.tun.write(&mut writer, &mut packets).await;
         device.transmit(&mut outbox).await;
+        rooms.clear();
     }
+}
+
+/// Waits for jobs, and drops what the writer holds when none come for long. Returns their number, 0 at the end.
+async fn next_jobs(
+    device: &Device,
+    lane: &mut mpsc::Receiver<Job>,
+    jobs: &mut Vec<Job>,
+    writer: &mut Writer,
+) -> usize {
+    if writer.is_used() {
+        if let Ok(count) = timeout(IDLE, lane.recv_many(jobs, BATCH)).await {
+            return count;
+        }
+        *writer = Writer::default();
+        device.table.freed.say();
+    }
+    lane.recv_many(jobs, BATCH).await
 }
 
 /// Lets those packets pass whose source belongs to the peer that sent them, and cuts off their padding.

@@ -4,15 +4,15 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use gotatun::packet::Packet;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::outbox::Outbox;
 use super::peer::Peer;
 use super::{Device, ip, read, tunnel};
 use crate::tun::{Gone, Reader};
 
-/// How many jobs may wait before a lane, each of what one read gives: less than 200 packets. Behind them the TUN's own
-/// queue fills and the kernel drops, as it does for any interface.
+/// How many jobs may wait before a lane, each of what one read gives: less than 200 packets, as far as there is room for
+/// them. Behind them the TUN's own queue fills and the kernel drops, as it does for any interface.
 const QUEUE: usize = 32;
 /// How many jobs a lane takes at once.
 const BATCH: usize = 16;
@@ -21,6 +21,7 @@ const BATCH: usize = 16;
 pub(crate) struct Job {
     peer: Arc<Peer>,
     packets: Vec<Packet>,
+    room: Option<OwnedSemaphorePermit>,
 }
 
 /// The ends of the lanes at which packets are put in.
@@ -43,7 +44,8 @@ pub(crate) async fn distribute(device: Arc<Device>, lanes: Lanes) -> Gone {
             return gone;
         }
         sort(&device, &mut packets, &mut jobs);
-        for job in jobs.drain(..) {
+        for mut job in jobs.drain(..) {
+            job.room = device.outbound.take(&mut job.packets).await;
             // A lane that has ended ends the device, so nobody is left to miss the packets.
             let _ = lanes.0[job.peer.lane].send(job).await;
         }
@@ -66,7 +68,7 @@ fn sort(device: &Device, packets: &mut Vec<Packet>, jobs: &mut Vec<Job>) {
         last = Some(address);
         match jobs.last_mut() {
             Some(job) if Arc::ptr_eq(&job.peer, peer) => job.packets.push(packet),
-            _ => jobs.push(Job { peer: Arc::clone(peer), packets: vec![packet] }),
+            _ => jobs.push(Job { peer: Arc::clone(peer), packets: vec![packet], room: None }),
         }
     }
 }
@@ -75,11 +77,13 @@ fn sort(device: &Device, packets: &mut Vec<Packet>, jobs: &mut Vec<Job>) {
 pub(crate) async fn carry(device: Arc<Device>, mut lane: mpsc::Receiver<Job>) {
     let mut mtu = device.mtu();
     let mut outbox = Outbox::default();
-    let mut jobs = Vec::with_capacity(BATCH);
+    let (mut jobs, mut rooms) = (Vec::with_capacity(BATCH), Vec::with_capacity(BATCH));
     while lane.recv_many(&mut jobs, BATCH).await > 0 {
         for job in jobs.drain(..) {
             tunnel::seal(&device.table, &job.peer, job.packets, &mut mtu, &mut outbox);
+            rooms.push(job.room);
         }
         device.transmit(&mut outbox).await;
+        rooms.clear();
     }
 }

@@ -1,7 +1,7 @@
 //! A peer: how it is set up, what has passed, and its tunnel once there is one.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::SystemTime;
 
 use gotatun::packet::{Packet, WgKind};
@@ -53,6 +53,15 @@ impl Peer {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// As [`state`](Self::state), if nobody else holds it.
+    pub(crate) fn try_state(&self) -> Option<MutexGuard<'_, State>> {
+        match self.state.try_lock() {
+            Ok(state) => Some(state),
+            Err(TryLockError::Poisoned(state)) => Some(state.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
     /// How it is seen from outside.
     pub(crate) fn status(&self) -> PeerStatus {
         let state = self.state();
@@ -90,6 +99,14 @@ impl State {
             self.endpoint.is_some_and(|known| known.address == from.address && known.local == from.local);
         if !known {
             self.endpoint = Some(from);
+        }
+    }
+
+    /// Drops its tunnel with all sessions, if there is one.
+    pub(crate) fn drop_tunnel(&mut self, table: &Table, peer: &Peer) {
+        if self.tunnel.take().is_some() {
+            table.attempts.end(peer);
+            table.freed.say();
         }
     }
 

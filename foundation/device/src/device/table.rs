@@ -4,27 +4,35 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, RwLock};
+use std::time::Instant;
 
+use chacha20poly1305::aead::OsRng;
+use chacha20poly1305::aead::rand_core::RngCore as _;
 use gotatun::noise::index_table::IndexTable;
 use gotatun::noise::rate_limiter::RateLimiter;
 use gotatun::x25519;
 use phantom_types::{PresharedKey, PrivateKey, PublicKey};
 
+use super::attempts::Attempts;
+use super::memory::Freed;
 use super::outbox::Endpoint;
 use super::peer::{Peer, State};
 use super::routes::Routes;
+use super::staged::{self, Staged};
 use super::{lock, read, write};
+use crate::cookie::Checker;
 use crate::uapi::PeerRequest;
 
 /// How many peers are changed before others get their turn.
 const SLICE: usize = 50;
-/// Messages of handshakes that one address may send in a second before it has to prove by a cookie that it is there.
-const HANDSHAKES_PER_SECOND: u64 = 100;
 
 /// The device's own keys.
 pub(crate) struct Identity {
     pub(crate) private_key: x25519::StaticSecret,
     pub(crate) public_key: x25519::PublicKey,
+    /// Tells genuine handshake messages from others.
+    pub(crate) checker: Checker,
+    /// The library wants one for each tunnel. What a tunnel is given has passed the device's own.
     pub(crate) limiter: Arc<RateLimiter>,
 }
 
@@ -45,6 +53,11 @@ pub(crate) struct Table {
     /// Whose session this index of ours is. Entries of ended sessions are swept out from time to time.
     pub(super) sessions: RwLock<HashMap<u32, Arc<Peer>>>,
     pub(super) indices: IndexTable,
+    /// Packets that wait for a session.
+    pub(super) staged: Staged,
+    /// Tunnels made for packets to peers that have not answered yet.
+    pub(super) attempts: Attempts,
+    pub(super) freed: Freed,
     /// Peers whose timers are to be looked at from now on.
     woken: Mutex<Vec<Arc<Peer>>>,
 }
@@ -59,6 +72,9 @@ impl Table {
             routes: RwLock::default(),
             sessions: RwLock::default(),
             indices: IndexTable::from_os_rng(),
+            staged: Staged::new(staged::ROOM),
+            attempts: Attempts::default(),
+            freed: Freed::default(),
             woken: Mutex::default(),
         }
     }
@@ -96,7 +112,11 @@ impl Table {
 
     /// Forgets the sessions that have ended.
     pub(crate) fn sweep(&self) {
-        write(&self.sessions).retain(|index, _| self.indices.in_use(*index));
+        let mut sessions = write(&self.sessions);
+        sessions.retain(|index, _| self.indices.in_use(*index));
+        if sessions.len() < sessions.capacity() / 4 {
+            sessions.shrink_to_fit();
+        }
     }
 
     /// Has the timers of the peer looked at from now on.
@@ -124,7 +144,8 @@ impl Table {
 
     fn begin_anew(&self, peer: &Arc<Peer>) {
         let mut state = peer.state();
-        state.tunnel = None;
+        state.drop_tunnel(self, peer);
+        self.staged.take(&peer.key);
         state.schedule(self, peer);
     }
 
@@ -192,7 +213,8 @@ impl Table {
         let Some(peer) = write(&self.peers).remove(key) else { return false };
         let mut state = peer.state();
         state.removed = true;
-        state.tunnel = None;
+        state.drop_tunnel(self, &peer);
+        self.staged.take(key);
         let networks = std::mem::take(&mut state.allowed_ips);
         drop(state);
         let mut routes = write(&self.routes);
@@ -238,8 +260,11 @@ impl Identity {
     fn new(key: &PrivateKey) -> Self {
         let private_key = x25519::StaticSecret::from(*key.as_bytes());
         let public_key = x25519::PublicKey::from(&private_key);
-        let limiter = Arc::new(RateLimiter::new(&public_key, HANDSHAKES_PER_SECOND));
-        Self { private_key, public_key, limiter }
+        let mut secret = [0; 32];
+        OsRng.fill_bytes(&mut secret);
+        let checker = Checker::new(&PublicKey::from_bytes(public_key.to_bytes()), secret, Instant::now());
+        let limiter = Arc::new(RateLimiter::new(&public_key, u64::MAX));
+        Self { private_key, public_key, checker, limiter }
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use super::memory::{self, Reclaimer, Room, Usage};
 use super::outbox::Outbox;
 use super::peer::Peer;
 use super::{Device, tunnel};
@@ -31,11 +32,10 @@ pub(crate) async fn run(device: Arc<Device>) -> Gone {
     let (mut seen, mut swept) = (Instant::now(), Instant::now());
     let mut peers = Vec::new();
     let mut outbox = Outbox::default();
+    let mut reclaimer = Reclaimer::default();
     loop {
         let now = ticks.tick().await;
-        if let Some(identity) = device.table.identity() {
-            identity.limiter.try_reset_count();
-        }
+        device.table.staged.expire(now.into_std());
         look(&device, &mut peers, &mut outbox).await;
         if now.duration_since(seen) >= TUN {
             seen = now;
@@ -49,7 +49,21 @@ pub(crate) async fn run(device: Arc<Device>) -> Gone {
             swept = now;
             device.table.sweep();
         }
+        if reclaimer.is_due(usage(&device), device.table.freed.was_said()) {
+            let device = Arc::clone(&device);
+            tokio::task::spawn_blocking(move || {
+                memory::empty(&device.pool);
+                memory::give_back();
+            });
+        }
     }
+}
+
+/// What all packets take that wait somewhere.
+fn usage(device: &Device) -> Usage {
+    let staged = device.table.staged.bytes();
+    let [out, into] = [&device.outbound, &device.inbound].map(Room::usage);
+    Usage { now: staged + out.now + into.now, peak: staged + out.peak + into.peak }
 }
 
 async fn look(device: &Device, peers: &mut Vec<Arc<Peer>>, outbox: &mut Outbox) {

@@ -1,9 +1,11 @@
 //! The tunnel to a peer: its sessions and timers, and what happens when packets pass.
 //!
 //! A tunnel (about 18 kB and two scalar multiplications) is made when the first packet, handshake or keepalive wants
-//! it. A server of many thousand clients therefore starts at once and pays for those that come. It is kept from then
-//! on, since it remembers the newest handshake of the peer, so that an old one cannot be replayed.
+//! it. A server of many thousand clients therefore starts at once and pays for those that come. The tunnel of a peer
+//! that has begun a handshake is kept from then on, since it remembers the newest, so that an old one cannot be
+//! replayed.
 
+use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -13,12 +15,16 @@ use gotatun::packet::{Packet, WgKind};
 use gotatun::tun::MtuWatcher;
 use gotatun::x25519;
 
+use super::attempts::Admission;
 use super::outbox::{Endpoint, Outbox};
 use super::peer::{Peer, State};
 use super::table::Table;
 
 /// A tunnel's clock moves only when its timers are looked at. It is set before use if it is older than this.
 const STALE: Duration = Duration::from_secs(1);
+/// The least time between two initiations of a peer that are answered: fifty a second, as in the kernel
+/// (`INITIATIONS_PER_SECOND` of `drivers/net/wireguard/messages.h`). Only those count that are genuine.
+const PACE: Duration = Duration::from_millis(20);
 
 /// The tunnel to a peer.
 pub(crate) struct Tunnel {
@@ -29,6 +35,10 @@ pub(crate) struct Tunnel {
     revived: Instant,
     /// The session that the peer has yet to use, after which the handshake that it began is complete.
     unconfirmed: Option<u32>,
+    /// When the peer last began a handshake.
+    initiated: Option<Instant>,
+    /// The peer has completed its part of a handshake at least once.
+    answered: bool,
 }
 
 impl Tunnel {
@@ -44,7 +54,14 @@ impl Tunnel {
                 table.indices.clone(),
                 Arc::clone(&identity.limiter),
             );
-            state.tunnel = Some(Box::new(Self { noise, ticked: now, revived: now, unconfirmed: None }));
+            state.tunnel = Some(Box::new(Self {
+                noise,
+                ticked: now,
+                revived: now,
+                unconfirmed: None,
+                initiated: None,
+                answered: false,
+            }));
         }
         state.tunnel.as_deref_mut()
     }
@@ -70,6 +87,44 @@ impl Tunnel {
         self.noise.handle_outgoing_packet(Packet::default(), None)
     }
 
+    /// Seals a packet. Without a session it is staged, and a handshake begins if none has.
+    fn seal(
+        &mut self,
+        table: &Table,
+        peer: &Peer,
+        packet: Packet,
+        mtu: &mut MtuWatcher,
+        now: Instant,
+    ) -> Option<WgKind> {
+        match self.noise.encapsulate_with_session(pad(packet, mtu)) {
+            Ok(sealed) => Some(sealed.into()),
+            Err(packet) => {
+                table.staged.push(&peer.key, &packet, now);
+                self.noise.format_handshake_initiation(false).map(WgKind::from)
+            }
+        }
+    }
+
+    /// Seals what has waited for a session: keepalives in the library, and packets.
+    fn flush(
+        &mut self,
+        table: &Table,
+        peer: &Peer,
+        mtu: &mut MtuWatcher,
+        now: Instant,
+        made: &mut Vec<WgKind>,
+    ) {
+        made.extend(self.noise.get_queued_packets(mtu));
+        for packet in table.staged.take(&peer.key) {
+            made.extend(self.seal(table, peer, Packet::copy_from(&packet[..]), mtu, now));
+        }
+    }
+
+    /// Whether an initiation that comes now would be more than the peer may send.
+    fn is_too_soon(&self, now: Instant) -> bool {
+        self.initiated.is_some_and(|at| now.saturating_duration_since(at) < PACE)
+    }
+
     pub(crate) fn set_preshared_key(&mut self, key: Option<[u8; 32]>) {
         self.noise.set_preshared_key(key);
     }
@@ -79,7 +134,7 @@ impl Tunnel {
     }
 }
 
-/// Seals packets for the peer. Without a session they wait in the tunnel (the last 256) and a handshake begins.
+/// Seals packets for the peer. Without a session they wait (see [`staged`](super::staged)) and a handshake begins.
 pub(crate) fn seal(
     table: &Table,
     peer: &Arc<Peer>,
@@ -92,14 +147,35 @@ pub(crate) fn seal(
     if state.removed || state.endpoint.is_none() {
         return;
     }
+    if state.tunnel.is_none() && !may_begin(table, peer, now) {
+        return;
+    }
     let Some(tunnel) = Tunnel::open(&mut state, table, peer, now) else { return };
     let mut made = Vec::with_capacity(packets.len());
     tunnel.refresh(now, &mut made);
     for packet in packets {
-        made.extend(tunnel.noise.handle_outgoing_packet(packet, Some(mtu)));
+        made.extend(tunnel.seal(table, peer, packet, mtu, now));
     }
     state.emit(table, peer, made, outbox);
     state.schedule(table, peer);
+}
+
+/// Whether a tunnel may be made to reach the peer. That to another peer may be dropped for it.
+fn may_begin(table: &Table, peer: &Arc<Peer>, now: Instant) -> bool {
+    let oldest = match table.attempts.begin(peer, now) {
+        Admission::Granted => return true,
+        Admission::Refused => return false,
+        Admission::InPlaceOf(oldest) => oldest,
+    };
+    // Two peers are never waited for at a time. One that is busy may have heard from somebody just now.
+    let Some(mut state) = oldest.peer.try_state() else {
+        table.attempts.withdraw(peer, oldest);
+        return false;
+    };
+    if state.tunnel.as_deref().is_some_and(|tunnel| !tunnel.answered) {
+        state.drop_tunnel(table, &oldest.peer);
+    }
+    true
 }
 
 /// Opens packets of the peer, which are to be of the data kind, and hands over what was in them.
@@ -138,7 +214,7 @@ pub(crate) fn open(
     }
     if confirmed {
         state.last_handshake = Some(wall_clock());
-        made.extend(tunnel.noise.get_queued_packets(mtu));
+        tunnel.flush(table, peer, mtu, now, &mut made);
     }
     if authentic {
         state.roam(from);
@@ -147,7 +223,7 @@ pub(crate) fn open(
     state.schedule(table, peer);
 }
 
-/// Takes a message of a handshake from the peer, which the limiter has let pass, and answers it.
+/// Takes a message of a handshake from the peer, whose macs are right, and answers it.
 pub(crate) fn shake(
     table: &Table,
     peer: &Arc<Peer>,
@@ -164,7 +240,12 @@ pub(crate) fn shake(
         return;
     }
     let we_began = matches!(message, WgKind::HandshakeResp(_));
+    let they_began = matches!(message, WgKind::HandshakeInit(_));
+    let is_new = state.tunnel.is_none();
     let Some(tunnel) = Tunnel::open(state, table, peer, now) else { return };
+    if they_began && tunnel.is_too_soon(now) {
+        return;
+    }
     let mut made = Vec::new();
     tunnel.refresh(now, &mut made);
     if let TunnResult::WriteToNetwork(answer) = tunnel.noise.handle_incoming_packet(message) {
@@ -172,13 +253,23 @@ pub(crate) fn shake(
             tunnel.unconfirmed = Some(answer.sender_idx.get());
         }
         made.push(answer);
+        if they_began {
+            tunnel.initiated = Some(now);
+        }
+        if !mem::replace(&mut tunnel.answered, true) {
+            table.attempts.end(peer);
+        }
         if we_began {
-            made.extend(tunnel.noise.get_queued_packets(mtu));
+            tunnel.flush(table, peer, mtu, now, &mut made);
             state.last_handshake = Some(wall_clock());
         }
         state.rx_bytes += length as u64;
         // A fresh start: what the kernel refused on the way to this peer may be possible by now.
         state.endpoint = Some(from);
+    } else if is_new {
+        // Somebody who knows the key of a peer is not that peer.
+        state.tunnel = None;
+        return;
     }
     state.emit(table, peer, made, outbox);
     state.schedule(table, peer);
@@ -212,12 +303,28 @@ pub(crate) fn tick(table: &Table, peer: &Arc<Peer>, outbox: &mut Outbox) -> bool
     let Some(tunnel) = Tunnel::open(state, table, peer, now) else { return false };
     let made = match tunnel.tick(now) {
         Err(WireGuardError::ConnectionExpired) if keeps_alive => tunnel.revive(now, interval),
-        Err(WireGuardError::ConnectionExpired) => return false,
+        Err(WireGuardError::ConnectionExpired) => {
+            // A peer that has never begun a handshake has left nothing to remember.
+            if tunnel.initiated.is_none() {
+                state.drop_tunnel(table, peer);
+            }
+            return false;
+        }
         made => made.ok().flatten(),
     };
     state.emit(table, peer, made.into_iter().collect(), outbox);
     state.timed = true;
     true
+}
+
+/// Fills a packet up with zeroes to a multiple of 16 bytes, as far as the MTU of the TUN lets (WireGuard's paper, 5.4.6).
+fn pad(mut packet: Packet, mtu: &mut MtuWatcher) -> Packet {
+    let length = packet.len();
+    if !length.is_multiple_of(16) {
+        let padded = length.next_multiple_of(16).min(mtu.get().into()).max(length);
+        packet.buf_mut().resize(padded, 0);
+    }
+    packet
 }
 
 #[expect(clippy::disallowed_methods, reason = "the device is a program of its own and has no host to ask")]

@@ -16,7 +16,9 @@ const MESSAGES: usize = 32;
 /// The most that a message can hold: a datagram, or datagrams that the kernel has joined.
 const LARGEST: usize = 65535;
 
-/// Buffers of one that receives, with what was received last. Only those parts that are used take memory.
+/// Buffers of one that receives, with what was received last. They are made when the first datagram comes, and only those
+/// parts that are used take memory.
+#[derive(Default)]
 pub(crate) struct Receiver {
     buffer: Vec<u8>,
     messages: Vec<Message>,
@@ -29,13 +31,12 @@ struct Message {
     segment: usize,
 }
 
-impl Default for Receiver {
-    fn default() -> Self {
-        Self { buffer: vec![0; MESSAGES * LARGEST], messages: Vec::with_capacity(MESSAGES) }
-    }
-}
-
 impl Receiver {
+    /// Whether it holds buffers.
+    pub(crate) const fn is_used(&self) -> bool {
+        !self.buffer.is_empty()
+    }
+
     /// The datagrams received last, in order, with where they came from.
     pub(crate) fn datagrams(&self) -> impl Iterator<Item = (&[u8], Endpoint)> {
         self.messages.iter().zip(self.buffer.chunks(LARGEST)).flat_map(|(message, bytes)| {
@@ -51,8 +52,11 @@ impl Socket {
         self.io.async_io(Interest::READABLE, || self.take(buffer, messages)).await
     }
 
-    fn take(&self, buffer: &mut [u8], messages: &mut Vec<Message>) -> io::Result<()> {
+    fn take(&self, buffer: &mut Vec<u8>, messages: &mut Vec<Message>) -> io::Result<()> {
         messages.clear();
+        if buffer.is_empty() {
+            *buffer = vec![0; MESSAGES * LARGEST];
+        }
         // The kernel shortens the headers' buffers to what it has used, so they are made anew each time.
         let space = cmsg_space!(libc::c_int, libc::in6_pktinfo);
         let mut headers = MultiHeaders::<SockaddrStorage>::preallocate(MESSAGES, Some(space));

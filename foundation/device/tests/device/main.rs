@@ -8,7 +8,9 @@
 #![expect(clippy::unwrap_used, reason = "the helpers are parts of tests")]
 
 mod control;
+mod flood;
 mod lab;
 mod lifecycle;
+mod memory;
 mod ping;
 mod traffic;

@@ -5,8 +5,11 @@ use std::net::SocketAddr;
 use phantom_types::{PresharedKey, PrivateKey, PublicKey};
 
 use super::*;
+use crate::cookie::HandshakeMessage;
+use crate::device::attempts::Attempts;
 use crate::device::handshakes::{self, Message};
 use crate::device::inbound::admit;
+use crate::device::staged::ROOM;
 use crate::uapi::{AllowedIp, PeerRequest};
 
 /// One end: a table, the address that its datagrams come from, and what it has to send.
@@ -46,10 +49,9 @@ impl End {
         let (mut mtu, from) = (MtuWatcher::new(1420), Endpoint::new(from, None));
         let mut admitted = Vec::new();
         for packet in datagrams {
-            if packet[0] != 4 {
-                let cookie =
-                    handshakes::take(&self.table, Message { packet, from }, &mut mtu, &mut self.outbox);
-                assert!(cookie.is_none());
+            if let Some(message) = HandshakeMessage::read(&packet) {
+                let message = Message::new(&message, from);
+                handshakes::take(&self.table, &message, &mut mtu, &mut self.outbox);
                 continue;
             }
             let index = u32::from_le_bytes(packet[4..8].try_into().unwrap());
@@ -91,6 +93,11 @@ async fn pair() -> (End, End) {
     client.table.set_peers(vec![to_server], false).await;
     server.table.set_peers(vec![request(client.key.public_key(), "10.0.0.2/32")], false).await;
     (client, server)
+}
+
+/// Waits as long as two handshakes of one peer have to be apart.
+fn pause() {
+    std::thread::sleep(PACE);
 }
 
 /// An IPv4 packet without content.
@@ -211,13 +218,15 @@ async fn a_preshared_key_counts_from_the_next_handshake_on() {
 
     let fresh = client.peer(&server);
     fresh.state().tunnel = None;
+    pause();
     client.seal(&server, &packet(2, 1));
     assert_eq!(run(&mut client, &mut server).1, Vec::<Vec<u8>>::new(), "a handshake without the key");
     let with = PeerRequest { preshared_key: secret, ..PeerRequest::new(server.key.public_key()) };
     client.table.set_peers(vec![with], false).await;
     fresh.state().tunnel = None;
+    pause();
     client.seal(&server, &packet(2, 1));
-    assert_eq!(run(&mut client, &mut server).1, [packet(2, 1)]);
+    assert_eq!(run(&mut client, &mut server).1, [packet(2, 1), packet(2, 1)], "with the one that has waited");
 }
 
 #[tokio::test]
@@ -263,4 +272,139 @@ async fn timers_of_a_peer_without_a_tunnel_are_not_looked_at() {
     let peer = server.peer(&client);
     assert!(!tick(&server.table, &peer, &mut server.outbox));
     assert!(peer.state().tunnel.is_none());
+}
+
+#[tokio::test]
+async fn a_peer_that_begins_too_often_is_answered_at_its_pace() {
+    let (mut client, mut server) = pair().await;
+    client.seal(&server, &packet(2, 1));
+    let initiated = |server: &End| server.peer(&client).state().tunnel.as_ref().unwrap().initiated;
+    let again = |server: &mut End| {
+        let initiation =
+            client.peer(server).state().tunnel.as_mut().unwrap().noise.format_handshake_initiation(true);
+        server.receive(vec![Packet::from(initiation.unwrap())], client.address);
+        server.sent().len()
+    };
+    assert_eq!(again(&mut server), 1);
+    assert!(initiated(&server).is_some());
+    // However slow the machine is, the last one was just now, and then it was not.
+    let set = |server: &End, at| server.peer(&client).state().tunnel.as_mut().unwrap().initiated = Some(at);
+    set(&server, Instant::now() + Duration::from_hours(1));
+    assert_eq!((again(&mut server), again(&mut server)), (0, 0));
+    set(&server, Instant::now().checked_sub(PACE).unwrap());
+    assert_eq!(again(&mut server), 1);
+}
+
+#[tokio::test]
+async fn who_knows_a_key_leaves_no_tunnel_behind() {
+    let (client, mut server) = pair().await;
+    // It names a peer as its sender, which the server learns before it knows whether that is true.
+    let stranger = End::new(7, "203.0.113.1:1").await;
+    let (ours, theirs) = (server.table.identity().unwrap(), stranger.table.identity().unwrap());
+    let mut noise = Tunn::new(
+        theirs.private_key.clone(),
+        ours.public_key,
+        None,
+        None,
+        stranger.table.indices.clone(),
+        Arc::clone(&theirs.limiter),
+    );
+    let request = request(stranger.key.public_key(), "10.0.0.7/32");
+    server.table.set_peers(vec![request], false).await;
+    let mut initiation: Packet = noise.format_handshake_initiation(true).unwrap().into();
+    // The time stamp, which only the peer itself can seal.
+    initiation.buf_mut()[100] ^= 1;
+    server.receive(vec![initiation], stranger.address);
+    assert_eq!(server.sent().len(), 0);
+    assert!(server.peer(&stranger).state().tunnel.is_none() && server.peer(&client).state().tunnel.is_none());
+}
+
+#[tokio::test]
+async fn packets_wait_for_a_session_and_the_oldest_are_dropped_first() {
+    let (mut client, mut server) = pair().await;
+    let numbered = |number: u16| {
+        let mut packet = packet(2, 1);
+        packet[4..6].copy_from_slice(&number.to_be_bytes());
+        packet
+    };
+    for number in 0..300 {
+        client.seal(&server, &numbered(number));
+    }
+    assert_eq!(client.sent().len(), 1, "one handshake for all");
+    assert!(client.table.staged.bytes() > 0);
+    client.peer(&server).state().tunnel = None;
+    client.seal(&server, &numbered(300));
+    let arrived = run(&mut client, &mut server).1;
+    assert_eq!(arrived, (45..=300).map(numbered).collect::<Vec<_>>());
+    assert_eq!(client.table.staged.bytes(), 0);
+}
+
+#[tokio::test]
+async fn peers_that_are_away_get_a_tunnel_in_turns() {
+    let mut client = End::new(1, "192.0.2.2:1000").await;
+    client.table.attempts = Attempts::new(2);
+    let away = |number| PeerRequest {
+        endpoint: Some("192.0.2.9:9".parse().unwrap()),
+        ..PeerRequest::new(PublicKey::from_bytes([number; 32]))
+    };
+    client.table.set_peers((1..=4).map(away).collect(), false).await;
+    let peers = client.table.all();
+    let mut send = || {
+        for peer in &peers {
+            let packets = vec![Packet::copy_from(&packet(2, 1)[..])];
+            seal(&client.table, peer, packets, &mut MtuWatcher::new(1420), &mut client.outbox);
+        }
+        peers.iter().map(|peer| peer.state().tunnel.is_some()).collect::<Vec<_>>()
+    };
+    assert_eq!(send(), [true, true, false, false]);
+    assert_eq!(send(), [true, true, false, false], "nobody loses its tunnel at once");
+    assert_eq!(client.sent().len(), 2);
+}
+
+#[tokio::test]
+async fn a_peer_that_is_busy_keeps_its_tunnel() {
+    let mut client = End::new(1, "192.0.2.2:1000").await;
+    client.table.attempts = Attempts::new(1);
+    let away = |number| PeerRequest {
+        endpoint: Some("192.0.2.9:9".parse().unwrap()),
+        ..PeerRequest::new(PublicKey::from_bytes([number; 32]))
+    };
+    client.table.set_peers((1..=2).map(away).collect(), false).await;
+    let peers = client.table.all();
+    let later = Instant::now() + Duration::from_secs(6);
+    assert!(may_begin(&client.table, &peers[0], Instant::now()));
+    let _ = Tunnel::open(&mut peers[0].state(), &client.table, &peers[0], Instant::now());
+    let busy = peers[0].state();
+    assert!(!may_begin(&client.table, &peers[1], later));
+    drop(busy);
+    assert!(peers[0].state().tunnel.is_some());
+    assert!(may_begin(&client.table, &peers[1], later));
+    assert!(peers[0].state().tunnel.is_none());
+}
+
+#[tokio::test]
+async fn packets_for_peers_that_are_away_have_one_room_for_all() {
+    let mut client = End::new(1, "192.0.2.2:1000").await;
+    let away = |number: u16| {
+        let mut key = [9; 32];
+        key[..2].copy_from_slice(&number.to_be_bytes());
+        PeerRequest {
+            endpoint: Some("192.0.2.9:9".parse().unwrap()),
+            ..PeerRequest::new(PublicKey::from_bytes(key))
+        }
+    };
+    client.table.set_peers((0..100).map(away).collect(), false).await;
+    let mut mtu = MtuWatcher::new(1420);
+    for peer in client.table.all() {
+        let packets = (0..256).map(|_| Packet::copy_from(&[0x45; 1420][..])).collect();
+        seal(&client.table, &peer, packets, &mut mtu, &mut client.outbox);
+    }
+    let staged = &client.table.staged;
+    assert!((ROOM - 2000..=ROOM).contains(&staged.bytes()), "{} bytes", staged.bytes());
+    let share = ROOM / 100 / (1420 + 80) - 1;
+    for peer in client.table.all().iter().skip(50) {
+        assert!(staged.take(&peer.key).len() >= share);
+    }
+    client.table.set_peers(vec![], true).await;
+    assert_eq!(client.table.staged.bytes(), 0, "of peers that were removed");
 }

@@ -1,0 +1,219 @@
+//! How much memory packets take, and when it is given back.
+//!
+//! What a packet takes is bounded for the whole device, not for each peer:
+//!
+//! | what | at most |
+//! |------|---------|
+//! | packets that wait for a session ([`staged`](super::staged)) | 16 MiB |
+//! | packets in the lanes, in each direction ([`LANES`]) | 4 MiB |
+//! | tunnels to peers that have not answered yet ([`attempts`](super::attempts)) | 5 MiB |
+//! | handshake messages, and those who wait for a cookie | 2.5 MiB |
+//! | buffers of the readers, and the pool | 5 MiB |
+//! | buffers of the writers, for each lane | 4 MiB |
+//!
+//! With four lanes and the program itself that is 60 MiB. A peer that has had a session keeps its tunnel.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use gotatun::packet::{Packet, PacketBufPool};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::PACKET;
+
+/// The bytes that packets may take on their way through the lanes of one direction.
+pub(crate) const LANES: usize = 4 << 20;
+/// A difference that is worth giving back.
+const WORTH: usize = 4 << 20;
+/// How often in a row it has to be seen: traffic that pauses would need the memory again at once.
+const CALM: u32 = 4;
+/// How often is asked at least between two times that memory is given back.
+const APART: u32 = 20;
+
+/// Room for packets on their way through the lanes of one direction.
+pub(crate) struct Room {
+    units: Arc<Semaphore>,
+    total: u32,
+    /// The most that was taken since this was last asked for.
+    peak: AtomicUsize,
+}
+
+impl Room {
+    /// Room for so many bytes, of which a packet takes as many as its buffer has, in units of [`PACKET`].
+    pub(crate) fn new(bytes: usize) -> Self {
+        let total = u32::try_from(bytes / PACKET).unwrap_or(u32::MAX);
+        Self { units: Arc::new(Semaphore::new(total as usize)), total, peak: AtomicUsize::new(0) }
+    }
+
+    /// Waits until there is room for the packets. It is theirs until the permit is dropped. Those that take more than
+    /// all room there is wait until nobody else has any.
+    pub(crate) async fn take(&self, packets: &mut [Packet]) -> Option<OwnedSemaphorePermit> {
+        let units: usize =
+            packets.iter_mut().map(|packet| packet.buf_mut().capacity().div_ceil(PACKET).max(1)).sum();
+        let units = u32::try_from(units).unwrap_or(u32::MAX).min(self.total);
+        // It is never closed.
+        let permit = Arc::clone(&self.units).acquire_many_owned(units).await.ok();
+        self.peak.fetch_max(self.taken(), Ordering::Relaxed);
+        permit
+    }
+
+    /// The bytes that are taken.
+    fn taken(&self) -> usize {
+        (self.total as usize - self.units.available_permits()) * PACKET
+    }
+
+    /// The bytes that are taken, and the most that were since the last call.
+    pub(crate) fn usage(&self) -> Usage {
+        let now = self.taken();
+        Usage { now, peak: self.peak.swap(now, Ordering::Relaxed).max(now) }
+    }
+}
+
+/// Bytes that packets take.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Usage {
+    pub(crate) now: usize,
+    /// The most since it was last looked at.
+    pub(crate) peak: usize,
+}
+
+/// Decides when memory is given back to the system. The allocator keeps what was freed in between, which after a crowd
+/// is all of it.
+#[derive(Default)]
+pub(crate) struct Reclaimer {
+    peak: usize,
+    calm: u32,
+    /// Something has been freed that no usage tells of.
+    freed: bool,
+    /// How often has been asked since memory was given back.
+    asked: u32,
+}
+
+impl Reclaimer {
+    /// Whether to give memory back now, at this usage; `freed` if something has been freed that no usage tells of. To be
+    /// asked at even intervals.
+    pub(crate) fn is_due(&mut self, usage: Usage, freed: bool) -> bool {
+        self.peak = self.peak.max(usage.peak);
+        self.freed |= freed;
+        self.asked = self.asked.saturating_add(1);
+        // What goes up and down is traffic; so is what goes up again.
+        let is_worth_it = self.peak - usage.now >= WORTH && usage.peak - usage.now < WORTH;
+        self.calm = if is_worth_it { self.calm + 1 } else { 0 };
+        if self.asked < APART || !(self.freed || self.calm >= CALM) {
+            return false;
+        }
+        *self = Self { peak: usage.now, ..Self::default() };
+        true
+    }
+}
+
+/// Notes that much has been freed that no usage tells of: buffers of writers, tunnels.
+#[derive(Default)]
+pub(crate) struct Freed(AtomicBool);
+
+impl Freed {
+    pub(crate) fn say(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it has been said since the last call.
+    pub(crate) fn was_said(&self) -> bool {
+        self.0.swap(false, Ordering::Relaxed)
+    }
+}
+
+/// Frees the buffers of the pool. After a crowd they are those that came back last, each on a page of its own, which would
+/// keep twice as much as they take.
+pub(crate) fn empty(pool: &PacketBufPool<PACKET>) {
+    let mut packets: Vec<_> = (0..pool.capacity()).map(|_| pool.get()).collect();
+    // The pool passes over buffers of which somebody holds a part, and forgets them.
+    let parts: Vec<_> = packets.iter_mut().map(|packet| packet.buf_mut().split_to(0)).collect();
+    drop(packets);
+    drop(pool.get());
+    drop(parts);
+}
+
+/// Gives the memory back that has been freed, which takes some milliseconds.
+#[cfg(target_env = "gnu")]
+#[expect(unsafe_code, reason = "no library offers malloc_trim(3)")]
+pub(crate) fn give_back() {
+    // SAFETY: It may be called at any time by any thread, and takes nothing that is in use.
+    let _ = unsafe { libc::malloc_trim(0) };
+}
+
+/// Other allocators than glibc's give memory back by themselves.
+#[cfg(not(target_env = "gnu"))]
+pub(crate) fn give_back() {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MB: usize = 1 << 20;
+
+    #[test]
+    fn memory_is_given_back_once_after_a_crowd() {
+        let mut reclaimer = Reclaimer::default();
+        let mut due = |now, peak| reclaimer.is_due(Usage { now: now * MB, peak: peak * MB }, false);
+        assert!((0..100).all(|_| !due(0, 1)));
+        assert!((0..100).all(|_| !due(30, 30)));
+        assert_eq!((0..10).map(|_| due(1, 2)).collect::<Vec<_>>()[2..5], [false, true, false]);
+        assert!((0..100).all(|_| !due(1, 2)));
+    }
+
+    #[test]
+    fn traffic_that_goes_on_keeps_its_memory() {
+        let mut reclaimer = Reclaimer::default();
+        for round in 0..100 {
+            let now = if round % 3 == 0 { 12 * MB } else { 0 };
+            assert!(!reclaimer.is_due(Usage { now, peak: 12 * MB }, false));
+        }
+    }
+
+    #[test]
+    fn what_is_freed_bit_by_bit_is_given_back_from_time_to_time() {
+        let mut reclaimer = Reclaimer::default();
+        let times = (0..100).filter(|_| reclaimer.is_due(Usage::default(), true)).count();
+        assert_eq!(times, 5);
+        assert!(!reclaimer.is_due(Usage::default(), false));
+    }
+
+    #[test]
+    fn an_empty_pool_goes_on_as_before() {
+        let pool = PacketBufPool::<PACKET>::new(8);
+        let held = pool.get();
+        for _ in 0..3 {
+            empty(&pool);
+            let again: Vec<_> = (0..20).map(|_| pool.get()).collect();
+            assert!(again.iter().all(|packet| packet.len() == PACKET));
+        }
+        assert_eq!(held.len(), PACKET);
+    }
+
+    #[tokio::test]
+    async fn room_is_taken_by_buffers_and_comes_back() {
+        let room = Room::new(10 * PACKET);
+        let mut packets: Vec<_> = (0..6).map(|_| Packet::copy_from(&[0; 100][..])).collect();
+        packets.push(Packet::copy_from(&[0; 3 * PACKET][..]));
+        let first = room.take(&mut packets).await;
+        assert_eq!(room.usage().now, 9 * PACKET);
+        let mut more = [Packet::copy_from(&[0; PACKET + 1][..])];
+        let wait = room.take(&mut more);
+        tokio::pin!(wait);
+        assert!(futures::poll!(&mut wait).is_pending());
+        drop(first);
+        assert!(futures::poll!(&mut wait).is_ready());
+        let usage = room.usage();
+        assert_eq!((usage.now, usage.peak), (0, 9 * PACKET));
+    }
+
+    #[tokio::test]
+    async fn what_takes_more_than_all_room_waits_until_it_is_alone() {
+        let room = Room::new(4 * PACKET);
+        let mut large = [Packet::copy_from(&vec![0; 9 * PACKET][..])];
+        let small = room.take(&mut [Packet::copy_from(&[0; 9][..])]).await;
+        assert!(futures::poll!(std::pin::pin!(room.take(&mut large))).is_pending());
+        drop(small);
+        assert!(room.take(&mut large).await.is_some());
+    }
+}
