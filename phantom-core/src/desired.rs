@@ -10,13 +10,16 @@ use phantom_host::{
     Hook, Match, PeerConfig, PeerUpdate, Protocol, Ruleset, UfwRule, Unit, UnitKind, Verdict,
 };
 use phantom_store::{Client, ClientRef, Server, State, StoreError};
-use phantom_types::{PublicKey, conf};
+use phantom_types::{PublicKey, Subnet, conf};
 use zeroize::Zeroizing;
 
 /// MTU of the interface and of the clients: what 1500 bytes of Ethernet leave after IPv6, UDP and WireGuard.
 pub(crate) const MTU: u16 = 1420;
-/// Place of Core's forward rules: modules that restrict forwarding come before.
+/// Places of Core's rules: those that no other rule may come before, those that modules which restrict forwarding come
+/// before, and those behind all that let something pass.
+const FIRST: u16 = 50;
 const ORDER: u16 = 500;
+const LAST: u16 = 900;
 /// The kernel setting that lets packets pass through.
 pub(crate) const IP_FORWARD: &str = "net.ipv4.ip_forward";
 
@@ -43,6 +46,7 @@ pub(crate) fn desired(
             running: site.runs(&server),
             addresses: addresses(&server),
             mtu: MTU.into(),
+            guard: None,
             unit: interface_unit(site, &server),
             device: WantedDevice {
                 private_key: server.private_key.clone(),
@@ -53,6 +57,7 @@ pub(crate) fn desired(
         },
     );
     firewall(&server, &mut wanted.firewall);
+    reached_from(&server, &state.reach_from()?, &mut wanted.firewall);
     wanted.ufw.insert(UfwRule::Allow { protocol: Protocol::Udp, port: server.port });
     wanted.ufw.insert(UfwRule::RouteFrom { interface: server.interface.clone() });
     wanted.sysctls.insert(IP_FORWARD.to_owned(), "1".to_owned());
@@ -165,20 +170,76 @@ fn peer_file(site: &Site, server: &Server) -> PeerFile {
     }
 }
 
-/// Forwarding and source NAT for the subnet, and an MSS that fits the tunnel.
+/// Forwarding and source NAT for the subnet, an MSS that fits the tunnel, and what all of that takes for granted: nobody
+/// but clients begins a connection with a client, or sends in a client's name, and nothing leaves by another interface with
+/// an inner address.
 fn firewall(server: &Server, rules: &mut Ruleset) {
     let vpn = || server.interface.to_string();
-    let subnet = || IpNetwork::V4(server.subnet.into());
     let inside = || Match::In { interface: vpn(), not: false };
+    let outside = || Match::In { interface: vpn(), not: true };
     let towards = || Match::Out { interface: vpn(), not: false };
-    let from = || Match::From { network: subnet(), not: false };
-    rules.add(Hook::Forward, ORDER, vec![inside(), from()], Verdict::Accept);
-    let back = vec![towards(), Match::To { network: subnet(), not: false }, Match::Established];
-    rules.add(Hook::Forward, ORDER, back, Verdict::Accept);
+    let elsewhere = || Match::Out { interface: vpn(), not: true };
+    for subnet in subnets(server) {
+        let from = || Match::From { network: subnet, not: false };
+        let own = |way: fn(String) -> Match| vec![from(), way("lo".to_owned())];
+        // Before the server looks at a packet at all, and on the way through: each is enough.
+        rules.add(
+            Hook::Prerouting,
+            FIRST,
+            own(|interface| Match::In { interface, not: false }),
+            Verdict::Accept,
+        );
+        rules.add(Hook::Prerouting, FIRST + 1, vec![outside(), from()], Verdict::Drop);
+        rules.add(Hook::Forward, FIRST, vec![outside(), from()], Verdict::Drop);
+        rules.add(Hook::Forward, ORDER, vec![inside(), from()], Verdict::Accept);
+        let begun = Match::BegunFrom { network: subnet };
+        let back = vec![towards(), Match::To { network: subnet, not: false }, begun, Match::Established];
+        rules.add(Hook::Forward, ORDER, back, Verdict::Accept);
+        // IPv6 has no NAT here: whatever the prefix is, it is the clients' own address on the Internet.
+        if subnet.is_ipv4() {
+            let stray = || vec![from(), elsewhere(), Match::Unconnected];
+            rules.add(Hook::Forward, FIRST, [stray(), vec![inside()]].concat(), Verdict::Drop);
+            let to_lo: fn(String) -> Match = |interface| Match::Out { interface, not: false };
+            rules.add(Hook::Output, ORDER, own(to_lo), Verdict::Accept);
+            rules.add(Hook::Output, ORDER + 1, stray(), Verdict::Drop);
+            rules.add(Hook::SourceNat, ORDER, vec![from(), elsewhere()], Verdict::Masquerade);
+            rules.add(Hook::Postrouting, ORDER, own(to_lo), Verdict::Accept);
+            rules.add(Hook::Postrouting, ORDER + 1, vec![from(), elsewhere()], Verdict::Drop);
+        }
+    }
+    rules.add(Hook::Forward, LAST, vec![towards()], Verdict::Drop);
     rules.add(Hook::Mangle, ORDER, vec![inside(), Match::TcpSyn], Verdict::ClampMss);
     rules.add(Hook::Mangle, ORDER, vec![towards(), Match::TcpSyn], Verdict::ClampMss);
-    let leaving = vec![from(), Match::Out { interface: vpn(), not: true }];
-    rules.add(Hook::SourceNat, ORDER, leaving, Verdict::Masquerade);
+}
+
+/// Networks that may begin connections with clients, which answer with their own addresses.
+fn reached_from(server: &Server, networks: &[Subnet], rules: &mut Ruleset) {
+    let subnet = || IpNetwork::V4(server.subnet.into());
+    let vpn = || server.interface.to_string();
+    for network in networks.iter().map(|network| IpNetwork::V4((*network).into())) {
+        let new = vec![
+            Match::In { interface: vpn(), not: true },
+            Match::Out { interface: vpn(), not: false },
+            Match::From { network, not: false },
+            Match::To { network: subnet(), not: false },
+        ];
+        rules.add(Hook::Forward, ORDER, new, Verdict::Accept);
+        // What clients begin has another source there. From anywhere, all that is left are answers.
+        let begun = (network.prefix() > 0).then_some(Match::BegunFrom { network });
+        let answer = [
+            Match::From { network: subnet(), not: false },
+            Match::To { network, not: false },
+            Match::Out { interface: vpn(), not: true },
+            Match::Established,
+        ];
+        let answer = answer.into_iter().chain(begun).collect();
+        rules.add(Hook::Postrouting, ORDER, answer, Verdict::Accept);
+    }
+}
+
+/// What addresses of clients are in.
+fn subnets(server: &Server) -> impl Iterator<Item = IpNetwork> {
+    std::iter::once(IpNetwork::V4(server.subnet.into())).chain(server.subnet6.map(IpNetwork::V6))
 }
 
 /// The service of the interface.

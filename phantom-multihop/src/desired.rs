@@ -1,14 +1,15 @@
 //! Multihop's part of the wanted state: the way to the exit, and a wall round every other way.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use ipnetwork::{IpNetwork, Ipv4Network};
 use phantom_engine::{Site, Wanted};
 use phantom_host::reconcile::{WantedDevice, WantedInterface, WantedPeer};
 use phantom_host::{
-    Hook, Marks, Match, PeerConfig, Restart, Route, RouteKind, Rule, Ruleset, Unit, UnitKind, Verdict,
+    Hook, LinkGuard, Marks, Match, PeerConfig, Protocol, Restart, Route, RouteKind, Rule, RuleAction,
+    Ruleset, Unit, UnitKind, Verdict,
 };
 use phantom_store::{Exit, Multihop as Stored, Server, State, StoreError};
 use phantom_types::{ClientConfig, ExitName, InterfaceName};
@@ -18,6 +19,8 @@ use crate::collision::{judge, withheld};
 
 /// Place of the rules: before those of modules that only accept.
 const ORDER: u16 = 100;
+/// Place of the rules about what comes from elsewhere: behind those about the exit's interface.
+const ELSEWHERE: u16 = 200;
 /// The main routing table (`RT_TABLE_MAIN`).
 const MAIN_TABLE: u32 = 254;
 /// Metric of the routes that lead nowhere: behind the one to the exit.
@@ -43,29 +46,32 @@ pub(crate) fn desired(site: &Site, state: &State<'_>, wanted: &mut Wanted) -> Re
     let place = (site, &server, &interface);
     wanted.interfaces.insert(interface.clone(), wanted_interface(place, &exit, at, fits));
     if fits {
-        own_way(site, &exit, wanted);
+        own_way(site, &stored, &exit, wanted);
     }
     if let Some((name, at)) = &stored.staged
         && let (Some(exit), Some(beside)) = (state.exit(name)?, staging(&interface))
     {
         let fits = self::fits(site, state, &exit, Some(*at), wanted)?;
-        let staged = wanted_interface((site, &server, &beside), &exit, Some(*at), fits);
+        let mut staged = wanted_interface((site, &server, &beside), &exit, Some(*at), fits);
+        // Nothing is to come in by it: the handshake is the device's own.
+        staged.guard.get_or_insert_default().destinations.clear();
         wanted.interfaces.insert(beside, staged);
         if fits {
-            own_way(site, &exit, wanted);
+            own_way(site, &stored, &exit, wanted);
         }
     }
     ways(place, &stored, wanted);
-    firewall(&server, &stored, &interface, exit.mtu, &mut wanted.firewall);
+    firewall(&server, &stored, &interface, &exit, &mut wanted.firewall);
+    if fits {
+        only_by_the_exit(&server, &exit, &mut wanted.firewall);
+    }
     if stored.staged.is_some()
         && let Some(beside) = staging(&interface)
     {
-        // Nothing is to come in by it: the handshake is the device's own.
         let there = vec![Match::In { interface: beside.to_string(), not: false }];
         wanted.firewall.add(Hook::Prerouting, ORDER, there, Verdict::Drop);
     }
-    // Answers of the Internet come in by an interface that the server's own packets do not leave by.
-    wanted.sysctls.insert(format!("net.ipv4.conf.{interface}.rp_filter"), "2".to_owned());
+    settings(site, wanted);
     let table = format!("{}\n{} multihop\n", site.marks.first_line(), site.marks.exit_table());
     wanted.file(format!("/etc/iproute2/rt_tables.d/{}.conf", site.marks.text()), 0o644, table);
     if site.networkd {
@@ -109,8 +115,8 @@ pub(crate) fn monitor_unit(site: &Site) -> String {
 /// Our address in the network of an exit: the one that the kernel takes for packets that leave by its interface.
 pub(crate) fn vpn_ip(exit: &Exit) -> Option<std::net::Ipv4Addr> {
     own_addresses(exit).first().and_then(|network| match network.ip() {
-        std::net::IpAddr::V4(address) => Some(address),
-        std::net::IpAddr::V6(_) => None,
+        IpAddr::V4(address) => Some(address),
+        IpAddr::V6(_) => None,
     })
 }
 
@@ -148,6 +154,7 @@ fn wanted_interface(
         running: fits && site.runs(server),
         addresses: own_addresses(exit),
         mtu: exit.mtu.into(),
+        guard: Some(guard(exit)),
         unit: exit_unit(site, server, interface, exit),
         device: WantedDevice {
             private_key: exit.private_key.clone(),
@@ -158,7 +165,33 @@ fn wanted_interface(
     }
 }
 
-/// Packets of clients ask a table of their own, in which the last word is "nowhere".
+/// What holds without a packet filter: nothing leaves without NAT, and the exit reaches nothing but answers.
+fn guard(exit: &Exit) -> LinkGuard {
+    let addresses: BTreeSet<IpAddr> = own_addresses(exit).iter().map(IpNetwork::ip).collect();
+    LinkGuard { sources: addresses.clone(), destinations: addresses }
+}
+
+/// Settings of the interfaces of exits. The kernel drops what comes in from where its answer would not go: of all addresses
+/// of the server, only those whose packets go to the exit are reached from there. Whoever sets all interfaces to 2 undoes
+/// that; packet filter and guard do not depend on it. An exit without an IPv6 address gets none from the kernel either.
+fn settings(site: &Site, wanted: &mut Wanted) {
+    let exits = wanted.interfaces.iter().filter(|(_, interface)| interface.guard.is_some());
+    let mut settings = Vec::new();
+    for (name, interface) in exits {
+        settings.push((format!("net.ipv4.conf.{name}.rp_filter"), "1"));
+        if !interface.addresses.iter().any(IpNetwork::is_ipv6) {
+            settings.push((format!("net.ipv6.conf.{name}.disable_ipv6"), "1"));
+        }
+    }
+    // systemd sets those of a new interface too, and by what it reads here.
+    let lines = settings.iter().map(|(key, value)| format!("-{key} = {value}\n"));
+    let text = format!("{}\n{}", site.marks.first_line(), lines.collect::<String>());
+    wanted.file(format!("/etc/sysctl.d/90-{}-exit.conf", site.marks.text()), 0o644, text);
+    wanted.sysctls.extend(settings.into_iter().map(|(key, value)| (key, value.to_owned())));
+}
+
+/// Packets of clients ask a table of their own, in which the last word is "nowhere", and so is that of the rule behind it:
+/// whoever empties the table has not taken it away.
 fn ways((site, server, interface): Place<'_>, stored: &Stored, wanted: &mut Wanted) {
     let (marks, subnet) = (&site.marks, IpNetwork::V4(server.subnet.into()));
     let everywhere = |ipv6: bool| if ipv6 { "::/0" } else { "0.0.0.0/0" };
@@ -177,66 +210,136 @@ fn ways((site, server, interface): Place<'_>, stored: &Stored, wanted: &mut Want
     let six = server.subnet6.map(IpNetwork::V6);
     for (ipv6, network) in [(false, Some(subnet)), (true, six)] {
         let Some(network) = network else { continue };
-        wanted.rules.insert(way_from(marks.local_priority(), ipv6, network, Some(network), MAIN_TABLE));
-        wanted.rules.insert(way_from(marks.exit_priority(), ipv6, network, None, marks.exit_table()));
+        let main = RuleAction::Lookup(MAIN_TABLE);
+        wanted.rules.insert(rule_from(marks.local_priority(), ipv6, network, Some(network), main));
+        wanted.rules.extend(exit_rules(site, stored, ipv6, network));
     }
 }
 
-fn way_from(priority: u32, ipv6: bool, from: IpNetwork, to: Option<IpNetwork>, table: u32) -> Rule {
-    Rule { priority, ipv6, from: Some(from), to, in_interface: None, table, protocol: Marks::PROTOCOL }
+/// Packets from there ask the exit's table, and with a kill switch nobody else.
+fn exit_rules(site: &Site, stored: &Stored, ipv6: bool, from: IpNetwork) -> impl Iterator<Item = Rule> {
+    let marks = &site.marks;
+    let table = RuleAction::Lookup(marks.exit_table());
+    let last = stored
+        .kill_switch
+        .then(|| rule_from(marks.last_priority(), ipv6, from, None, RuleAction::Unreachable));
+    std::iter::once(rule_from(marks.exit_priority(), ipv6, from, None, table)).chain(last)
+}
+
+fn rule_from(priority: u32, ipv6: bool, from: IpNetwork, to: Option<IpNetwork>, action: RuleAction) -> Rule {
+    Rule { priority, ipv6, from: Some(from), to, in_interface: None, action, protocol: Marks::PROTOCOL }
 }
 
 /// Where the server's answers go that have our address in the network of an exit. Without a packet filter what is meant for
 /// clients arrives at the server itself, which refuses it: to those who sent it, not to the uplink, where everybody would
 /// see whom clients talk to.
-fn own_way(site: &Site, exit: &Exit, wanted: &mut Wanted) {
+fn own_way(site: &Site, stored: &Stored, exit: &Exit, wanted: &mut Wanted) {
     let Some(ip) = vpn_ip(exit) else { return };
-    let rule =
-        way_from(site.marks.exit_priority(), false, IpNetwork::V4(ip.into()), None, site.marks.exit_table());
-    wanted.rules.insert(rule);
+    wanted.rules.extend(exit_rules(site, stored, false, IpNetwork::V4(ip.into())));
 }
 
 /// Clients reach each other and the exit, and nothing comes from the exit that nobody asked for.
-fn firewall(server: &Server, stored: &Stored, exit: &InterfaceName, mtu: u16, rules: &mut Ruleset) {
+fn firewall(server: &Server, stored: &Stored, interface: &InterfaceName, exit: &Exit, rules: &mut Ruleset) {
     let into = |interface: &InterfaceName| Match::In { interface: interface.to_string(), not: false };
     let out = |interface: &InterfaceName| Match::Out { interface: interface.to_string(), not: false };
     let main = &server.interface;
-    let subnet = || IpNetwork::V4(server.subnet.into());
-    let (from, to) =
-        (Match::From { network: subnet(), not: false }, Match::To { network: subnet(), not: false });
+    let subnet = IpNetwork::V4(server.subnet.into());
+    let from = |network| Match::From { network, not: false };
+    let to = |network| Match::To { network, not: false };
+    let begun = |network| Match::BegunFrom { network };
     let mut forward = vec![
         (vec![into(main), out(main)], Verdict::Accept),
         (vec![into(main), Match::Ipv6], Verdict::Drop),
-        (vec![into(main), from, out(exit)], Verdict::Accept),
+        (vec![into(main), from(subnet), out(interface)], Verdict::Accept),
     ];
     if stored.kill_switch {
         forward.push((vec![into(main)], Verdict::Drop));
     }
-    forward.push((vec![into(exit), out(main), to, Match::Established], Verdict::Accept));
-    forward.push((vec![into(exit)], Verdict::Drop));
-    // Before the server looks at a packet at all: of one without hops left it would tell the sender, by its own uplink.
-    let inward =
-        vec![(vec![into(exit), Match::Established], Verdict::Accept), (vec![into(exit)], Verdict::Drop)];
+    let back = vec![into(interface), out(main), to(subnet), begun(subnet), Match::Established];
+    forward.push((back, Verdict::Accept));
+    forward.push((vec![into(interface)], Verdict::Drop));
+    if stored.kill_switch {
+        // Whoever may reach clients otherwise: their answers could only go to the exit, which they are not for.
+        forward.push((vec![out(main)], Verdict::Drop));
+    }
+    // Before the server looks at a packet at all: of one without hops left it would tell the sender, by its own uplink. An
+    // answer is for our address there, and belongs to a connection that a client has begun, or the server by that address:
+    // whatever else is established is no business of the exit.
+    let mut inward = Vec::new();
+    if let Some(own) = vpn_ip(exit).map(|ip| IpNetwork::V4(ip.into())) {
+        let answer = |began| vec![into(interface), to(own), begun(began), Match::Established];
+        inward.extend([subnet, own].map(|began| (answer(began), Verdict::Accept)));
+    }
+    inward.push((vec![into(interface)], Verdict::Drop));
     // And of an answer to a client without hops left, or too large, it would tell whoever sent that. Everything else of its
     // own that belongs to a client's connection goes to the client.
-    let begun = || Match::BegunFrom { network: subnet() };
-    let lo = Match::Out { interface: "lo".to_owned(), not: false };
+    let lo = || Match::Out { interface: "lo".to_owned(), not: false };
     let own = vec![
-        (vec![begun(), out(main)], Verdict::Accept),
-        (vec![begun(), out(exit)], Verdict::Accept),
-        (vec![begun(), lo], Verdict::Accept),
-        (vec![begun()], Verdict::Drop),
+        (vec![begun(subnet), out(main)], Verdict::Accept),
+        (vec![begun(subnet), out(interface)], Verdict::Accept),
+        (vec![begun(subnet), lo()], Verdict::Accept),
+        (vec![begun(subnet)], Verdict::Drop),
     ];
     // The way back has the larger MTU of the clients, so that the route cannot tell.
-    let mss = Verdict::SetMss(mtu.saturating_sub(HEADERS));
-    let mangle = vec![(vec![into(exit), Match::TcpSyn], mss), (vec![out(exit), Match::TcpSyn], mss)];
-    let all =
-        [(Hook::Prerouting, inward), (Hook::Forward, forward), (Hook::Output, own), (Hook::Mangle, mangle)];
+    let mss = Verdict::SetMss(exit.mtu.saturating_sub(HEADERS));
+    let mangle =
+        vec![(vec![into(interface), Match::TcpSyn], mss), (vec![out(interface), Match::TcpSyn], mss)];
+    let all = [
+        (Hook::Prerouting, inward),
+        (Hook::Forward, forward),
+        (Hook::Output, own),
+        (Hook::Mangle, mangle),
+        (Hook::SourceNat, translated(server, interface, exit)),
+        (Hook::Postrouting, last_look(server, interface, exit)),
+    ];
     for (hook, list) in all {
         for ((matches, verdict), order) in list.into_iter().zip(ORDER..) {
             rules.add(hook, order, matches, verdict);
         }
     }
+}
+
+/// What comes for our address there by another interface than the exit's is dropped: it would be taken for an answer to a
+/// client. Not for an exit that is not brought up, whose address may be one of the server's own.
+fn only_by_the_exit(server: &Server, exit: &Exit, rules: &mut Ruleset) {
+    for own in own_addresses(exit) {
+        let to = || Match::To { network: own, not: false };
+        for near in ["lo", server.interface.as_str()] {
+            let near = Match::In { interface: near.to_owned(), not: false };
+            rules.add(Hook::Prerouting, ELSEWHERE, vec![near, to()], Verdict::Accept);
+        }
+        rules.add(Hook::Prerouting, ELSEWHERE, vec![to()], Verdict::Drop);
+    }
+}
+
+/// UDP to the exit has ports that the guard lets answers in to.
+fn translated(server: &Server, interface: &InterfaceName, exit: &Exit) -> Vec<(Vec<Match>, Verdict)> {
+    let ports = Verdict::MasqueradeTo { first: LinkGuard::LOWEST_UDP_PORT, last: u16::MAX };
+    let sources =
+        [Some(IpNetwork::V4(server.subnet.into())), vpn_ip(exit).map(|ip| IpNetwork::V4(ip.into()))];
+    let rule = |network| {
+        let out = Match::Out { interface: interface.to_string(), not: false };
+        let from = Match::From { network, not: false };
+        (vec![from, out, Match::Is { protocol: Protocol::Udp }], ports)
+    };
+    sources.into_iter().flatten().map(rule).collect()
+}
+
+/// Nothing leaves to the exit but with our address there, and no IPv6 of clients leaves at all.
+fn last_look(server: &Server, interface: &InterfaceName, exit: &Exit) -> Vec<(Vec<Match>, Verdict)> {
+    let out = |interface: &str, not| Match::Out { interface: interface.to_owned(), not };
+    let exit_only = || out(interface.as_str(), false);
+    let mut rules = vec![(vec![exit_only(), Match::Ipv6], Verdict::Drop)];
+    if let Some(ip) = vpn_ip(exit) {
+        let others = Match::From { network: IpNetwork::V4(ip.into()), not: true };
+        rules.push((vec![exit_only(), others], Verdict::Drop));
+    }
+    if let Some(six) = server.subnet6 {
+        let from = || Match::From { network: IpNetwork::V6(six), not: false };
+        rules.push((vec![from(), out("lo", false)], Verdict::Accept));
+        rules.push((vec![from(), out(server.interface.as_str(), true)], Verdict::Drop));
+    }
+    rules
 }
 
 /// systemd-networkd deletes rules that it did not make, unless it is told not to, and is to leave the interface alone.

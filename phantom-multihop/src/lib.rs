@@ -15,6 +15,7 @@
 //! ```
 
 pub mod actions;
+mod checks;
 mod claims;
 mod collision;
 mod desired;
@@ -33,7 +34,7 @@ mod words;
 
 use std::sync::Arc;
 
-use phantom_engine::{Claims, Depth, Engine, Hook, Origin, Site, SystemModule, Wanted};
+use phantom_engine::{Check, Claims, Depth, Engine, Hook, Origin, Site, SystemModule, Wanted};
 use phantom_module::{Entry, Text, TypedModule, entry};
 use phantom_store::{State, StoreError};
 
@@ -86,6 +87,9 @@ impl SystemModule for Multihop {
     }
     fn claims(state: &State<'_>) -> Result<Claims, StoreError> {
         claims::claims(state)
+    }
+    fn checks() -> &'static [Check] {
+        checks::CHECKS
     }
     fn hooks() -> &'static [Hook] {
         hooks::HOOKS

@@ -9,6 +9,7 @@
 #![expect(clippy::unused_self, reason = "what is done in a world is a method of it, so that there is one")]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "what a test inside said is passed on")]
 
+mod capture;
 mod clients;
 mod concurrency;
 mod crashes;
@@ -17,6 +18,7 @@ mod documents;
 mod factory_reset;
 mod faults;
 mod faulty;
+mod forge;
 mod full_disk;
 mod ghost;
 mod hung;

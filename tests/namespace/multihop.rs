@@ -7,6 +7,8 @@ mod collisions;
 mod exits;
 mod filters;
 mod flow;
+mod forged;
+mod guard;
 mod hostile;
 mod inward;
 mod lab;

@@ -49,6 +49,8 @@ pub(crate) enum At {
     Client1,
     Client2,
     Internet,
+    /// The provider of the server's uplink: whoever is on the link to it.
+    Provider,
     Exit1,
     Exit2,
 }
@@ -60,6 +62,7 @@ impl At {
             Self::Client1 => Some("c1"),
             Self::Client2 => Some("c2"),
             Self::Internet => Some("inet"),
+            Self::Provider => Some("isp"),
             Self::Exit1 => Some("exit1"),
             Self::Exit2 => Some("exit2"),
         }

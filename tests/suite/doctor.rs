@@ -13,7 +13,7 @@ use phantom_tests::{SERVER_IP, Server, same_as_golden};
 use phantom_types::Timestamp;
 use serde_json::Value;
 
-use crate::cases::{stopped, through_exit, with_ghost, with_john};
+use crate::cases::{ENABLE_MULTIHOP, stopped, through_exit, with_exit, with_ghost, with_john};
 use crate::reads::deaf::Deaf;
 
 /// A condition of the host, and the check that shows it, with its state.
@@ -62,6 +62,18 @@ pub(crate) const CONDITIONS: &[Condition] = &[
     condition("tunnel_secrets", "ok", || with(with_ghost(), without_operators_secret)),
     condition("tunnel_secrets", "warning", || with(with_ghost(), by_operators_secret)),
     condition("tunnel_secrets", "warning", || with(with_ghost(), |s| s.fake.crash_service(&tunnel(s)))),
+    condition("link_guard", "ok", through_exit),
+    condition("link_guard", "problem", || {
+        with(through_exit(), |s| assert!(s.fake.remove_guard("wg_vpn"), "there is a guard"))
+    }),
+    condition("link_guard", "warning", || {
+        with(with_exit(), |s| {
+            s.fake.set_link_guards(false);
+            s.api(ENABLE_MULTIHOP).ok();
+            s.assert_in_sync();
+        })
+    }),
+    condition("link_guard", "warning", || change(through_exit(), |host| host.network = Arc::new(Deaf))),
     condition("unfinished_change", "problem", || with(with_john(), cut_short)),
     condition("wireguard_port", "ok", || with(with_john(), |s| filtered(s, "ACCEPT", "DROP", ""))),
     condition("wireguard_port", "problem", || with(with_john(), |s| filtered(s, "DROP", "ACCEPT", ""))),

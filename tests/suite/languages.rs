@@ -200,9 +200,9 @@ fn with_stale_objects() -> Server {
     let marks = server.marks();
     let protocol = phantom_host::Marks::PROTOCOL;
     let (from, table) = (Some("10.8.0.0/24".parse().unwrap()), marks.exit_table());
-    let priority = marks.exit_priority();
+    let (priority, action) = (marks.exit_priority(), phantom_host::RuleAction::Lookup(table));
     let rule =
-        phantom_host::Rule { priority, ipv6: false, from, to: None, in_interface: None, table, protocol };
+        phantom_host::Rule { priority, ipv6: false, from, to: None, in_interface: None, action, protocol };
     server.fake.give_rule(&rule).unwrap();
     let destination = "0.0.0.0/0".parse().unwrap();
     let kind = phantom_host::RouteKind::Unreachable;

@@ -5,7 +5,7 @@ mod own_services;
 use std::sync::Arc;
 
 use own_services::OwnServices;
-use phantom_host::{FirewallKind, LinkChange, LinkKind, Port, Protocol, Route, RouteKind, Rule};
+use phantom_host::{FirewallKind, LinkChange, LinkKind, Port, Protocol, Route, RouteKind, Rule, RuleAction};
 use phantom_tests::{OnDisk, Server};
 
 use crate::faults::changed;
@@ -42,7 +42,7 @@ pub(crate) fn surround(server: &Server) -> Vec<String> {
             from,
             to: None,
             in_interface: None,
-            table: 254,
+            action: RuleAction::Lookup(254),
             protocol,
         })
         .unwrap();

@@ -18,7 +18,8 @@ pub use firewall::{
 };
 pub use misc::{Answer, Clock, Port, Probe, ProbeError, Random, Resolver, Sockets, Sysctl};
 pub use network::{
-    EchoFrom, Link, LinkChange, LinkKind, Network, OwnRoute, Passing, Route, RouteKind, Rule, Uplink,
+    EchoFrom, Link, LinkChange, LinkGuard, LinkKind, Network, OwnRoute, Passing, Route, RouteKind, Rule,
+    RuleAction, Uplink,
 };
 pub use services::{Command, Logs, Manager, Restart, ServiceState, ServiceStatus, Services, Unit, UnitKind};
 pub use tunnel::{Certificate, CertificateFault, CertificateRequest, Tunnel, TunnelCheck};

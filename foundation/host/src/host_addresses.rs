@@ -7,7 +7,7 @@ use std::path::Path;
 use ipnetwork::IpNetwork;
 
 use crate::resolv_conf::{RESOLV_CONF, name_servers};
-use crate::{Files, Network, RouteKind};
+use crate::{Files, Network, RouteKind, RuleAction};
 
 /// The main routing table (`RT_TABLE_MAIN`).
 const MAIN_TABLE: u32 = 254;
@@ -36,7 +36,10 @@ pub struct HostAddresses {
 pub fn host_addresses(network: &dyn Network, files: &dyn Files, skip: u32) -> HostAddresses {
     let mut found =
         HostAddresses { own: network.addresses().unwrap_or_default(), ..HostAddresses::default() };
-    let named = network.rules().unwrap_or_default().into_iter().map(|rule| rule.table);
+    let named = network.rules().unwrap_or_default().into_iter().filter_map(|rule| match rule.action {
+        RuleAction::Lookup(table) => Some(table),
+        RuleAction::Unreachable | RuleAction::Other(_) => None,
+    });
     let tables: BTreeSet<u32> = named.chain([MAIN_TABLE]).collect();
     for table in tables.into_iter().filter(|table| ![skip, LOCAL_TABLE].contains(table)) {
         for route in network.routes(table).unwrap_or_default() {
@@ -85,7 +88,7 @@ mod tests {
             from: None,
             to: None,
             in_interface: None,
-            table,
+            action: RuleAction::Lookup(table),
             protocol: 4,
         };
         for (table, gateway) in [(77, "203.0.113.77"), (100, "203.0.113.100"), (78, "203.0.113.78")] {

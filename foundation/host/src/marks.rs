@@ -1,11 +1,14 @@
 //! The marks by which our objects on a host are known.
 
+use crate::{Rule, RuleAction};
+
 /// The marks of one installation (API section 13.3). The default installation has the plain marks; every other
 /// root directory has its own, so that two servers on one host never touch each other's objects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Marks {
     suffix: String,
-    /// Number of the exit's table and of the rule that leads there; the rule before it is one less.
+    /// Number of the exit's table and of the rule that leads there; the rule before it is one less, the one behind it one
+    /// more.
     number: u32,
 }
 
@@ -36,9 +39,19 @@ impl Marks {
     pub fn local_priority(&self) -> u32 {
         self.number - 1
     }
-    /// Whether a rule is ours: our protocol number and one of our two priorities.
-    pub fn owns_rule(&self, protocol: u8, priority: u32) -> bool {
-        protocol == Self::PROTOCOL && (priority == self.exit_priority() || priority == self.local_priority())
+    /// Priority of the rule behind that one, which leads nowhere: 101 for the default installation.
+    pub fn last_priority(&self) -> u32 {
+        self.number + 1
+    }
+    /// Whether a rule is ours: our protocol number, and one of our priorities with what our rule there does. Another
+    /// installation may have the priority of our last rule for its first one, which asks a table.
+    pub fn owns_rule(&self, rule: &Rule) -> bool {
+        let place = match rule.action {
+            RuleAction::Lookup(_) => [self.local_priority(), self.exit_priority()].contains(&rule.priority),
+            RuleAction::Unreachable => rule.priority == self.last_priority(),
+            RuleAction::Other(_) => false,
+        };
+        rule.protocol == Self::PROTOCOL && place
     }
     /// The text that stands in interface aliases, rule comments and first lines of files: `phantom-wg`.
     pub fn text(&self) -> String {

@@ -17,7 +17,7 @@ mod wanted;
 
 use std::path::{Path, PathBuf};
 
-pub use apply::{ApplyError, apply, busy_file};
+pub use apply::{ApplyError, apply, busy_file, no_guards_file};
 pub use file::{PeerFile, WantedFile};
 pub use observe::{BEFORE, Observed, ObservedFile, ObservedInterface, observe};
 pub use plan::plan;

@@ -20,7 +20,8 @@ use rusqlite::functions::FunctionFlags;
 use crate::error::{About as _, StoreError};
 
 /// The steps from each version to the next one; only ever appended to.
-pub(crate) const MIGRATIONS: &[&str] = &[include_str!("schema/0001.sql"), include_str!("schema/0002.sql")];
+pub(crate) const MIGRATIONS: &[&str] =
+    &[include_str!("schema/0001.sql"), include_str!("schema/0002.sql"), include_str!("schema/0003.sql")];
 
 /// The schema version of an open database.
 pub(crate) fn version(connection: &Connection) -> rusqlite::Result<u32> {

@@ -184,6 +184,12 @@ impl<'c> State<'c> {
         Ok(settings.unwrap_or_default())
     }
 
+    /// The networks outside the VPN that may open connections to clients.
+    pub fn reach_from(&self) -> Result<Vec<Subnet>> {
+        let networks = self.first("SELECT reach_from FROM settings", (), |row| row::list(row, 0))?;
+        Ok(networks.unwrap_or_default())
+    }
+
     /// The DNS servers of all clients.
     pub fn dns(&self) -> Result<DnsServers> {
         let servers = self.first("SELECT dns_primary, dns_secondary FROM settings", (), |row| {

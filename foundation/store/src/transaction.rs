@@ -212,6 +212,11 @@ impl<'a> Transaction<'a> {
         self.execute(sql, params![restart_service_after_client_creation, block_ipv6_leak, language]).map(drop)
     }
 
+    /// Stores the networks outside the VPN that may open connections to clients.
+    pub fn set_reach_from(&self, networks: &[Subnet]) -> Result<()> {
+        self.execute("UPDATE settings SET reach_from = ?1", [row::joined(networks)]).map(drop)
+    }
+
     /// Stores the DNS servers of all clients.
     pub fn set_dns(&self, servers: &DnsServers) -> Result<()> {
         let values = [servers.primary.to_string(), servers.secondary.to_string()];

@@ -47,6 +47,12 @@ pub struct Setup {
     #[serde(default)]
     #[schemars(extend("x-tr" = "WireGuard gerçeklemesi", "x-default" = "auto"))]
     pub backend: Option<BackendChoice>,
+    /// Networks outside the VPN that may open connections to clients while no exit is in use; [] for none
+    #[serde(default)]
+    #[schemars(extend(
+        "x-tr" = "Çıkış noktası kullanılmıyorken istemcilere bağlantı açabilecek VPN dışındaki ağlar; hiçbiri için []"
+    ))]
+    pub reach_from: Option<Vec<Subnet>>,
 }
 
 /// What is in force now.
@@ -85,6 +91,10 @@ pub struct SetupDone {
     /// The file for `wg` and people
     #[schemars(extend("x-tr" = "`wg` ve kullanıcılar için yazılan dosya"))]
     pub config_file: PathBuf,
+    /// Networks outside the VPN that may open connections to clients, where there are any
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-tr" = "Varsa istemcilere bağlantı açabilecek VPN dışındaki ağlar"))]
+    pub reach_from: Option<Vec<Subnet>>,
     /// A sentence for people
     #[schemars(extend("x-tr" = "Kullanıcıya yönelik bir cümle"))]
     pub message: &'static str,
@@ -126,9 +136,11 @@ impl Setup {
         if bound.unwrap_or(false) {
             return Err(CoreError::PortInUse { port: server.port });
         }
+        let reach_from = self.reach_from.unwrap_or_default();
+        change.set_reach_from(&reach_from)?;
         let server = bring_up(change, server)?;
         let message = lang.pick("System initialised", "Sistem kuruldu");
-        Ok(report(server, true, Vec::new(), message))
+        Ok(report((server, reach_from), true, Vec::new(), message))
     }
 
     fn new_server(&self, engine: &Engine) -> Result<Server, CoreError> {
@@ -190,12 +202,18 @@ impl Setup {
             server.backend = backend;
             changed.push("backend");
         }
+        let mut reach_from = change.reach_from()?;
+        if let Some(networks) = self.reach_from.filter(|networks| *networks != reach_from) {
+            change.set_reach_from(&networks)?;
+            reach_from = networks;
+            changed.push("reach_from");
+        }
         if changed.is_empty() {
             let message = lang.pick("System is already initialised", "Sistem zaten kurulu");
-            return Ok(report(old, false, changed, message));
+            return Ok(report((old, reach_from), false, changed, message));
         }
         let server = bring_up(change, server)?;
-        Ok(report(server, false, changed, lang.pick("Settings updated", "Ayarlar güncellendi")))
+        Ok(report((server, reach_from), false, changed, lang.pick("Settings updated", "Ayarlar güncellendi")))
     }
 }
 
@@ -270,7 +288,12 @@ fn default_interface() -> InterfaceName {
     "wg_main".parse().expect("it follows the rules of names")
 }
 
-fn report(server: Server, created: bool, changed: Vec<&'static str>, message: &'static str) -> SetupDone {
+fn report(
+    (server, reach_from): (Server, Vec<Subnet>),
+    created: bool,
+    changed: Vec<&'static str>,
+    message: &'static str,
+) -> SetupDone {
     SetupDone {
         initialized: true,
         created,
@@ -283,6 +306,7 @@ fn report(server: Server, created: bool, changed: Vec<&'static str>, message: &'
         interface: server.interface,
         backend: server.backend,
         public_key: server.public_key,
+        reach_from: Some(reach_from).filter(|networks| !networks.is_empty()),
         message,
     }
 }

@@ -13,20 +13,25 @@ pub(super) const IPTABLES: [&str; 6] =
     ["iptables", "iptables-save", "iptables-restore", "ip6tables", "ip6tables-save", "ip6tables-restore"];
 
 /// The events that touch what differs between packet filters, and the most brutal of the others.
-const EVENTS: [(&str, &str); 6] = [
+const EVENTS: [(&str, &str); 7] = [
     ("filter-flushed", "iptables -F; ip6tables -F"),
     (
         "all-flushed",
         "for t in filter mangle nat; do iptables -t $t -F; ip6tables -t $t -F || true; done; iptables -X; ip6tables -X",
     ),
+    ("all-and-table-flushed", ALL_AND_TABLE),
     ("jump-deleted", "iptables -D FORWARD 1; ip6tables -D FORWARD 1"),
     ("link-deleted", "ip link del wg_vpn"),
     ("routes-flushed", "ip route flush table 100; ip -6 route flush table 100"),
     (
         "rules-flushed",
-        "for f in -4 -6; do for p in 99 100; do while ip $f rule del pref $p 2>/dev/null; do :; done; done; done",
+        "for f in -4 -6; do for p in 99 100 101; do while ip $f rule del pref $p 2>/dev/null; do :; done; done; done",
     ),
 ];
+
+const ALL_AND_TABLE: &str =
+    "for t in filter mangle nat; do iptables -t $t -F; ip6tables -t $t -F || true; done
+     ip route flush table 100; ip -6 route flush table 100";
 
 /// Here `nft` is not installed, and iptables is the one of this implementation.
 pub(super) fn without_nftables(world: &World, test: &str, variant: &str) -> bool {
@@ -150,12 +155,15 @@ fn an_exit_is_found_again_by_a_server_that_was_flushed_twice() {
         |world| {
             listen();
             enable(world, "uk");
-            // Filter and ways at once: what is left is that nothing forwards without the rules of the kernel.
+            // Filter and ways at once: what is left is the rule behind the table.
             nothing_escapes(world, "filter-then-link", || {
                 world.sh("nft flush ruleset; ip link del wg_vpn");
             });
             nothing_escapes(world, "filter-then-routes", || {
                 world.sh("nft flush ruleset; ip route flush table 100 type unicast");
+            });
+            nothing_escapes(world, "filter-then-table", || {
+                world.sh("nft flush ruleset; ip route flush table 100; ip -6 route flush table 100");
             });
             world.ok(&["core", "reconcile"]);
             start_exit_again(world);

@@ -21,7 +21,7 @@ const NETWORK: [Event; 8] = [
     ("unreachable-gone", "ip route flush table 100 type unreachable; ip -6 route flush table 100"),
     (
         "rules-flushed",
-        "for f in -4 -6; do for p in 99 100; do while ip $f rule del pref $p 2>/dev/null; do :; done; done; done",
+        "for f in -4 -6; do for p in 99 100 101; do while ip $f rule del pref $p 2>/dev/null; do :; done; done; done",
     ),
     (
         "all-rules-flushed",

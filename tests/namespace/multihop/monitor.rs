@@ -90,12 +90,12 @@ fn the_block_stands_from_the_stored_state_alone() {
         world.sh("for f in /run/phantom-wg/*.pid; do kill -9 $(cut -d' ' -f1 $f) 2>/dev/null || true; done
              rm -f /run/phantom-wg/*.pid
              ip link del wg_vpn 2>/dev/null || true; nft delete table inet phantom_wg
-             for p in 99 100; do ip rule del priority $p; ip -6 rule del priority $p; done
+             for p in 99 100 101; do ip rule del priority $p; ip -6 rule del priority $p; done
              ip route flush table 100; ip -6 route flush table 100");
         nothing_escapes(world, "booted", || {
             service(&["block"]);
             let once = way(world);
-            let parts = ["99:", "100:", "unreachable default", "drop"];
+            let parts = ["99:", "100:", "101:", "unreachable default", "drop"];
             assert!(parts.iter().all(|part| once.contains(part)), "{once}");
             assert!(!once.contains("dev wg_vpn"), "{once}");
             service(&["block"]);

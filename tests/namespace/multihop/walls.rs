@@ -3,7 +3,7 @@
 use phantom_tests::same_as_golden;
 
 use super::filters::{IPTABLES, without_nftables};
-use super::lab::{NFT_OF_EXITS, enable, with_exits, with_exits_and};
+use super::lab::{NFT_OF_EXITS, enable, with_exits_and};
 use crate::ping::ping;
 use crate::world::{At, INTERNET, World, wait_for};
 
@@ -21,8 +21,9 @@ fn let_exit_send(world: &World) {
     );
 }
 
-/// Takes our rules at these hooks away.
+/// Takes our rules at these hooks away, and the filter of the link itself, which has a test of its own.
 fn without(world: &World, chains: &[&str]) {
+    world.sh("tc qdisc del dev wg_vpn clsact");
     for chain in chains {
         world.sh(&format!("nft flush chain inet phantom_wg {chain}"));
     }
@@ -36,28 +37,33 @@ fn arrived(world: &World) -> u64 {
 #[test]
 fn what_an_exit_sends_unasked_is_stopped_at_the_door_and_on_the_way_through() {
     let test = "multihop::walls::what_an_exit_sends_unasked_is_stopped_at_the_door_and_on_the_way_through";
-    with_exits(test, |world| {
-        enable(world, "uk");
-        world.reaches(At::Client1, INTERNET);
-        let_exit_send(world);
-        for (left, gone) in [
-            ("both walls", &[][..]),
-            ("the one on the way through", &["prerouting"]),
-            ("the one at the door", &["forward"]),
-        ] {
-            without(world, gone);
-            let before = arrived(world);
-            assert!(!ping(At::Exit1, CLIENT, 3), "{left}: the client answers an exit");
-            assert_eq!(arrived(world), before, "{left}: the client hears an exit");
+    with_exits_and(
+        test,
+        &["tc"],
+        |_| true,
+        |world| {
+            enable(world, "uk");
             world.reaches(At::Client1, INTERNET);
-            world.ok(&["core", "reconcile"]);
-            world.in_sync();
-        }
-        // Without any wall he gets through: nothing else kept him out.
-        without(world, &["prerouting", "forward"]);
-        let through = wait_for(std::time::Duration::from_secs(20), || ping(At::Exit1, CLIENT, 1));
-        assert!(through, "there is no way for an exit in the first place");
-    });
+            let_exit_send(world);
+            for (left, gone) in [
+                ("both walls", &[][..]),
+                ("the one on the way through", &["prerouting"]),
+                ("the one at the door", &["forward"]),
+            ] {
+                without(world, gone);
+                let before = arrived(world);
+                assert!(!ping(At::Exit1, CLIENT, 3), "{left}: the client answers an exit");
+                assert_eq!(arrived(world), before, "{left}: the client hears an exit");
+                world.reaches(At::Client1, INTERNET);
+                world.ok(&["core", "reconcile"]);
+                world.in_sync();
+            }
+            // Without any wall he gets through: nothing else kept him out.
+            without(world, &["prerouting", "forward", "postrouting"]);
+            let through = wait_for(std::time::Duration::from_secs(20), || ping(At::Exit1, CLIENT, 1));
+            assert!(through, "there is no way for an exit in the first place");
+        },
+    );
 }
 
 /// With clients, an exit and Ghost Mode there are all rules of ours that there can be.

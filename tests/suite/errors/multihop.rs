@@ -173,7 +173,7 @@ fn packets_that_would_go_another_way_are_noticed() {
         from: Some("10.8.0.0/24".parse().unwrap()),
         to: None,
         in_interface: None,
-        table: 254,
+        action: phantom_host::RuleAction::Lookup(254),
         protocol: 4,
     };
     server.fake.add_rule(&rule).unwrap();

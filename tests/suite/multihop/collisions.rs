@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use phantom_host::{FirewallKind, Network as _, OwnRoute, Rule};
+use phantom_host::{FirewallKind, Network as _, OwnRoute, Rule, RuleAction};
 use phantom_multihop::monitor::Monitor;
 use phantom_store::State;
 use phantom_tests::Server;
@@ -55,7 +55,8 @@ fn is_withheld(server: &Server, what: &str) {
     assert_eq!(diverted(server), [], "{what}");
     assert!(is_closed(server), "{what}");
     let dump = server.fake.dump();
-    assert_eq!(dump.matches("unreachable").count(), 2, "{what}: {dump}");
+    let closed = [" unreachable metric", " unreachable proto"].map(|text| dump.matches(text).count());
+    assert_eq!(closed, [2, 1], "{what}: {dump}");
     let status = server.api(&["core", "server_status"]).ok();
     assert_eq!(status["service"]["running"], true, "{what}: {status:#}");
     let status = server.api(&["multihop", "status"]).ok();
@@ -221,12 +222,12 @@ fn a_name_is_sought_where_it_does_not_collide() {
 fn an_exit_that_changes_the_server_s_own_routes_is_not_enabled() {
     let server = with_exit();
     let fake = server.fake.clone();
-    let table = server.marks().exit_table();
+    let action = RuleAction::Lookup(server.marks().exit_table());
     server.fake.on_write(move |_, write| {
         if write.contains("network.add_route") && write.contains("dev wg_vpn") {
             let from = Some("203.0.113.10/32".parse().unwrap());
             let rule =
-                Rule { priority: 50, ipv6: false, from, to: None, in_interface: None, table, protocol: 4 };
+                Rule { priority: 50, ipv6: false, from, to: None, in_interface: None, action, protocol: 4 };
             let _ = fake.give_rule(&rule);
         }
     });

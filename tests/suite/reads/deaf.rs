@@ -9,9 +9,9 @@ use phantom_host::filter::Filters;
 use phantom_host::{
     Answer, Certificate, CertificateFault, CertificateRequest, Command, Device, DeviceUpdate, EchoFrom,
     FileInfo, Files, Firewall, FirewallKind, FirewallQuery, FirewallReport, HostError, InForce, Link,
-    LinkChange, Logs, Manager, Marks, Network, OwnRoute, Passing, Peer, Port, Probe, ProbeError, Resolver,
-    Result, Route, Rule, Ruleset, ServiceStatus, Services, Sockets, Sysctl, Tunnel, TunnelCheck, UfwRule,
-    UfwRules, Unit, Uplink, WireGuard,
+    LinkChange, LinkGuard, Logs, Manager, Marks, Network, OwnRoute, Passing, Peer, Port, Probe, ProbeError,
+    Resolver, Result, Route, Rule, Ruleset, ServiceStatus, Services, Sockets, Sysctl, Tunnel, TunnelCheck,
+    UfwRule, UfwRules, Unit, Uplink, WireGuard,
 };
 use phantom_types::{Backend, Domain, InterfaceName, PublicKey};
 
@@ -54,6 +54,12 @@ impl Network for Deaf {
         deaf()
     }
     fn delete_link(&self, _: &InterfaceName) -> Result<()> {
+        deaf()
+    }
+    fn has_guard(&self, _: &InterfaceName, _: &LinkGuard) -> Result<bool> {
+        deaf()
+    }
+    fn set_guard(&self, _: &InterfaceName, _: &LinkGuard) -> Result<()> {
         deaf()
     }
     fn addresses(&self) -> Result<Vec<(String, IpNetwork)>> {

@@ -24,6 +24,9 @@ pub enum Hook {
     Mangle,
     /// Source NAT of new connections on their way out.
     SourceNat,
+    /// Packets on their way out, with the source that they leave with: behind [`Self::SourceNat`]. iptables has no place
+    /// there: it asks before, and drops only what keeps its source, since it belongs to no connection, or to one without NAT.
+    Postrouting,
 }
 
 /// A transport protocol with ports.
@@ -80,6 +83,13 @@ pub enum Match {
     },
     /// Belongs to a connection that is known (`established,related`).
     Established,
+    /// Belongs to no connection and cannot begin one (`invalid,untracked`): it gets no NAT either.
+    Unconnected,
+    /// Of this protocol, whatever its ports.
+    Is {
+        /// The protocol.
+        protocol: Protocol,
+    },
     /// A TCP segment that opens a connection (SYN without RST).
     TcpSyn,
     /// IPv4 only.
@@ -99,6 +109,14 @@ pub enum Verdict {
     Reject,
     /// Gives it the address of the interface it leaves by. Only at [`Hook::SourceNat`].
     Masquerade,
+    /// The same, with a source port between these, both included; one that is there already is kept while it is free. Only
+    /// with [`Match::Is`].
+    MasqueradeTo {
+        /// The lowest port.
+        first: u16,
+        /// The highest port.
+        last: u16,
+    },
     /// Lowers the MSS to what the way out carries. Only at [`Hook::Mangle`], with [`Match::TcpSyn`].
     ClampMss,
     /// Sets the MSS to this many bytes. Only at [`Hook::Mangle`], with [`Match::TcpSyn`].

@@ -1,5 +1,6 @@
 //! Links, addresses, routes and rules.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
@@ -80,7 +81,18 @@ pub struct Route {
     pub protocol: u8,
 }
 
-/// A policy rule: which table is asked for which packets.
+/// What a policy rule does with a packet that it is for (`linux/fib_rules.h`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RuleAction {
+    /// Asks this table (`FR_ACT_TO_TBL`). Where that has no route for the packet, the next rule is asked.
+    Lookup(u32),
+    /// Nowhere: the sender is told so, and no further rule is asked (`FR_ACT_UNREACHABLE`).
+    Unreachable,
+    /// Something else, by its number; no rule of ours does it.
+    Other(u8),
+}
+
+/// A policy rule: what is done with which packets.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rule {
     /// The lowest is asked first.
@@ -93,8 +105,8 @@ pub struct Rule {
     pub to: Option<IpNetwork>,
     /// Interface the packet came in by.
     pub in_interface: Option<String>,
-    /// Table to ask.
-    pub table: u32,
+    /// What it does.
+    pub action: RuleAction,
     /// Who made it (`FRA_PROTOCOL`); ours is [`crate::Marks::PROTOCOL`].
     pub protocol: u8,
 }
@@ -144,6 +156,27 @@ pub enum EchoFrom {
     Address(Ipv4Addr),
 }
 
+/// What may pass a link whatever the packet filter says, or whether there is one: a filter of the link's own, which holds
+/// no state (classic BPF at `clsact` on Linux). It is coarser than the packet filter, and stands in for one that is gone.
+///
+/// * Out: only what has one of the sources.
+/// * In: only what is for one of the destinations, and begins nothing: no TCP segment that opens a connection (SYN without
+///   ACK), UDP to [`Self::LOWEST_UDP_PORT`] and above, of ICMP and `ICMPv6` answers and errors. Of other protocols ESP and
+///   GRE. Fragments behind the first one pass.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LinkGuard {
+    /// Sources of what may leave; with none nothing leaves.
+    pub sources: BTreeSet<IpAddr>,
+    /// Destinations of what may come in; with none nothing comes in.
+    pub destinations: BTreeSet<IpAddr>,
+}
+
+impl LinkGuard {
+    /// The lowest port that UDP may come in to: where the ports begin that Linux takes for sockets that name none
+    /// (`ip_local_port_range`).
+    pub const LOWEST_UDP_PORT: u16 = 32_768;
+}
+
 /// Links, addresses, routes and rules (rtnetlink on Linux).
 ///
 /// Strict: adding what is there and removing what is not are errors.
@@ -156,6 +189,11 @@ pub trait Network: Send + Sync {
     fn set_link(&self, name: &InterfaceName, change: &LinkChange) -> Result<()>;
     /// Deletes a link; its addresses and routes go with it.
     fn delete_link(&self, name: &InterfaceName) -> Result<()>;
+    /// Whether exactly this guard is on a link. [`Absent`](crate::HostError::Absent) without the link.
+    fn has_guard(&self, name: &InterfaceName, guard: &LinkGuard) -> Result<bool>;
+    /// Puts this guard on a link, in the place of the one that is there; it goes with the link.
+    /// [`Unsupported`](crate::HostError::Unsupported) on a kernel without `sch_ingress` or `cls_bpf`.
+    fn set_guard(&self, name: &InterfaceName, guard: &LinkGuard) -> Result<()>;
     /// All addresses with the interface they are on. IPv6 link-local ones are left out.
     fn addresses(&self) -> Result<Vec<(String, IpNetwork)>>;
     /// Adds an address; the kernel makes the route of its network.

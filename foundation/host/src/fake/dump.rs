@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::files::Node;
 use super::firewall::{protocol_text, ufw_text};
+use super::network::links::guard_text;
 use super::network::routes;
 use super::services::{Running, UnitFile};
 use super::{FakeHost, Net, State, network_words};
@@ -80,7 +81,9 @@ impl State {
             let up = if link.up { "up" } else { "down" };
             let alias = link.alias.as_ref().map(|alias| format!(" alias {alias:?}")).unwrap_or_default();
             let addresses = sorted(interface.addresses.iter().map(|address| format!(" {address}"))).concat();
-            format!("{} {kind} {up} mtu {}{alias}{addresses}", link.name, link.mtu)
+            let guard = interface.guard.as_ref().map(|guard| format!(" guard{}", guard_text(guard)));
+            let guard = guard.unwrap_or_default();
+            format!("{} {kind} {up} mtu {}{alias}{addresses}{guard}", link.name, link.mtu)
         });
         sorted(links)
     }

@@ -15,9 +15,9 @@ use phantom_types::{Backend, InterfaceName, PublicKey};
 use crate::filter::Filters;
 use crate::{
     Command, Device, DeviceUpdate, EchoFrom, FileInfo, Files, Firewall, FirewallKind, FirewallQuery,
-    FirewallReport, Host, HostError, InForce, Link, LinkChange, Logs, Manager, Marks, Network, OwnRoute,
-    Passing, Peer, Result, Route, Rule, Ruleset, ServiceStatus, Services, Sysctl, UfwRule, UfwRules, Unit,
-    Uplink, WireGuard,
+    FirewallReport, Host, HostError, InForce, Link, LinkChange, LinkGuard, Logs, Manager, Marks, Network,
+    OwnRoute, Passing, Peer, Result, Route, Rule, Ruleset, ServiceStatus, Services, Sysctl, UfwRule,
+    UfwRules, Unit, Uplink, WireGuard,
 };
 
 /// What happens at the chosen write.
@@ -160,6 +160,12 @@ impl Network for FaultyHost {
     }
     fn set_link(&self, name: &InterfaceName, change: &LinkChange) -> Result<()> {
         self.write("network.set_link", |host| host.network.set_link(name, change))
+    }
+    fn has_guard(&self, name: &InterfaceName, guard: &LinkGuard) -> Result<bool> {
+        self.inner.network.has_guard(name, guard)
+    }
+    fn set_guard(&self, name: &InterfaceName, guard: &LinkGuard) -> Result<()> {
+        self.write("network.set_guard", |host| host.network.set_guard(name, guard))
     }
     fn delete_link(&self, name: &InterfaceName) -> Result<()> {
         self.write("network.delete_link", |host| host.network.delete_link(name))

@@ -20,10 +20,12 @@ const SETTINGS: &[(&str, &str)] = &[
     ("net.ipv4.ip_forward", "0"),
     ("net.ipv6.conf.all.disable_ipv6", "0"),
     ("net.ipv6.conf.all.forwarding", "0"),
+    ("net.ipv6.conf.default.disable_ipv6", "0"),
     ("net.ipv6.conf.default.forwarding", "0"),
 ];
 /// Settings of each link, which begin with its defaults when it comes and go with it.
-const OF_LINK: &[(&str, &str)] = &[("ipv4", "rp_filter"), ("ipv4", "src_valid_mark"), ("ipv6", "forwarding")];
+const OF_LINK: &[(&str, &str)] =
+    &[("ipv4", "rp_filter"), ("ipv4", "src_valid_mark"), ("ipv6", "disable_ipv6"), ("ipv6", "forwarding")];
 
 /// Kernel settings; those of a link by its index and name, so that they do not outlive it.
 #[derive(Clone)]
@@ -79,8 +81,12 @@ impl State {
         for content in files.filter_map(|(_, node)| node.content.as_deref()) {
             for line in String::from_utf8_lossy(content).lines() {
                 let pair = line.split_once('=').filter(|_| !line.trim_start().starts_with(['#', ';']));
-                if let Some((key, value)) = pair {
-                    self.settings.global.insert(key.trim().to_owned(), value.trim().to_owned());
+                let Some((key, value)) = pair else { continue };
+                // A dash says that the setting may not be there, as that of a link that comes later.
+                let (key, optional) =
+                    key.trim().strip_prefix('-').map_or((key.trim(), false), |key| (key, true));
+                if !optional || self.settings.global.contains_key(key) {
+                    self.settings.global.insert(key.to_owned(), value.trim().to_owned());
                 }
             }
         }

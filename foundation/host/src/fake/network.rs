@@ -12,8 +12,8 @@ use phantom_types::InterfaceName;
 
 use super::{FakeHost, absent};
 use crate::{
-    EchoFrom, HostError, Link, LinkChange, LinkKind, Network, OwnRoute, Passing, Result, Route, RouteKind,
-    Rule, Uplink,
+    EchoFrom, HostError, Link, LinkChange, LinkGuard, LinkKind, Network, OwnRoute, Passing, Result, Route,
+    RouteKind, Rule, RuleAction, Uplink,
 };
 
 /// The main routing table (`RT_TABLE_MAIN`).
@@ -28,6 +28,7 @@ pub(super) const BOOT: u8 = 3;
 pub(super) struct Interface {
     pub(super) link: Link,
     pub(super) addresses: Vec<IpNetwork>,
+    pub(super) guard: Option<LinkGuard>,
 }
 
 /// The network of the host.
@@ -37,12 +38,20 @@ pub(super) struct Net {
     pub(super) routes: Vec<Route>,
     pub(super) rules: Vec<Rule>,
     next_index: u32,
+    /// The kernel can guard links.
+    pub(super) has_guards: bool,
 }
 
 impl Net {
     /// A server with an uplink.
     pub(super) fn server() -> Self {
-        let mut net = Self { links: Vec::new(), routes: Vec::new(), rules: Vec::new(), next_index: 1 };
+        let mut net = Self {
+            links: Vec::new(),
+            routes: Vec::new(),
+            rules: Vec::new(),
+            next_index: 1,
+            has_guards: true,
+        };
         net.insert("lo", LinkKind::Other(String::new()), 65536, true);
         net.insert("eth0", LinkKind::Other(String::new()), 1500, true);
         for (name, address) in [
@@ -79,7 +88,7 @@ impl Net {
             from: None,
             to: None,
             in_interface: None,
-            table,
+            action: RuleAction::Lookup(table),
             protocol: KERNEL,
         };
         rules.map(rule).to_vec()
@@ -148,6 +157,23 @@ impl Network for FakeHost {
 
     fn delete_link(&self, name: &InterfaceName) -> Result<()> {
         self.write(&format!("network.delete_link {name}"))?.delete_link(name.as_str())
+    }
+
+    fn has_guard(&self, name: &InterfaceName, guard: &LinkGuard) -> Result<bool> {
+        let state = self.state();
+        let found = state.net.find(name.as_str()).ok_or_else(|| absent_interface(name.as_str()))?;
+        Ok(found.guard.as_ref() == Some(guard))
+    }
+
+    fn set_guard(&self, name: &InterfaceName, guard: &LinkGuard) -> Result<()> {
+        let mut state = self.write(&format!("network.set_guard {name}{}", links::guard_text(guard)))?;
+        let has_guards = state.net.has_guards;
+        let found = state.net.find_mut(name.as_str())?;
+        if !has_guards {
+            return Err(HostError::Unsupported { what: "guard a link".to_owned() });
+        }
+        found.guard = Some(guard.clone());
+        Ok(())
     }
 
     fn addresses(&self) -> Result<Vec<(String, IpNetwork)>> {

@@ -17,6 +17,14 @@ impl FakeHost {
     pub fn add_link(&self, name: &str, kind: LinkKind) -> Result<()> {
         links::create(&mut self.state().net, name, kind, 1500)
     }
+    /// Gives the kernel guards for links, or takes them away; the guards that are there stay.
+    pub fn set_link_guards(&self, there: bool) {
+        self.state().net.has_guards = there;
+    }
+    /// Takes the guard of a link away, as `tc qdisc del` does. Says whether there was one.
+    pub fn remove_guard(&self, name: &str) -> bool {
+        self.state().net.find_mut(name).is_ok_and(|interface| interface.guard.take().is_some())
+    }
     /// Changes a link.
     ///
     /// # Errors

@@ -340,6 +340,10 @@ impl<'a> Walk<'a> {
                 state.translate_source(protocol);
                 done.accepted = Some(state);
             }
+            Action::Masquerade => {
+                state.masquerade(self.packet);
+                done.accepted = Some(state);
+            }
             Action::Return => done.rest = Some(state),
             Action::Drop => done = Flow::stopped(Stop::Drop, at),
             Action::Reject => done = Flow::stopped(Stop::Reject, at),

@@ -16,6 +16,9 @@ const CONNTRACK: i64 = -200;
 const TRANSLATED_DESTINATION: i64 = -100;
 const TRANSLATED_SOURCE: i64 = 100;
 
+/// The source of either version.
+const SOURCES: [Field; 2] = [Field::Source(Version::V4), Field::Source(Version::V6)];
+
 /// An answer that need not be known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Tri {
@@ -58,6 +61,8 @@ pub(super) struct State {
     connection_mark: Option<u32>,
     /// It was taken off connection tracking.
     untracked: Tri,
+    /// It has the address of the interface that it leaves by, which is known.
+    masqueraded: bool,
     /// Fields that have got values that are not followed.
     changed: BTreeSet<Field>,
     /// Sets, by table and name, that may hold other elements than those that are listed.
@@ -70,6 +75,7 @@ impl State {
             mark: Some(packet.mark),
             connection_mark: packet.connection_mark,
             untracked: Tri::False,
+            masqueraded: false,
             changed: BTreeSet::new(),
             touched: BTreeSet::new(),
         }
@@ -89,6 +95,10 @@ impl State {
             one.untracked = Tri::Maybe;
         }
         one.changed.extend(other.changed);
+        if one.masqueraded != other.masqueraded {
+            one.masqueraded = false;
+            one.changed.extend(SOURCES);
+        }
         one.touched.extend(other.touched);
         Some(one)
     }
@@ -102,8 +112,16 @@ impl State {
     }
     /// It gets another source, which is not followed.
     pub(super) fn translate_source(&mut self, protocol: u8) {
-        self.changed.extend([Field::Source(Version::V4), Field::Source(Version::V6)]);
+        self.changed.extend(SOURCES);
         self.changed.extend([Field::SourcePort(Ports::Any), Field::SourcePort(Ports::Of(protocol))]);
+    }
+    /// It gets the address of the interface that it leaves by.
+    pub(super) fn masquerade(&mut self, packet: &Packet) {
+        self.translate_source(packet.protocol);
+        if packet.masqueraded.is_some() {
+            self.masqueraded = true;
+            self.changed.retain(|field| !SOURCES.contains(field));
+        }
     }
     /// Takes the packet off connection tracking, if it is not tracked yet.
     pub(super) fn untrack(&mut self, stage: Stage) {
@@ -246,14 +264,26 @@ impl<'a> Context<'a> {
             Tracked::NotYet | Tracked::As(Tracking::Untracked | Tracking::Invalid) => return Fact::Absent,
             Tracked::As(_) if field == Field::ConnectionMark => return known(self.state.connection_mark),
             Tracked::As(Tracking::New) => {}
-            Tracked::Unknown | Tracked::As(Tracking::Established | Tracking::Related) => {
+            Tracked::As(Tracking::Established) => {
+                return match (field, self.packet.origin) {
+                    (Field::OriginalSource(version), Some(origin)) => {
+                        let is = (version == Version::V4) == origin.is_ipv4();
+                        if is { address(origin) } else { Fact::Absent }
+                    }
+                    _ => Fact::Unknown,
+                };
+            }
+            Tracked::Unknown | Tracked::As(Tracking::Related) => {
                 return Fact::Unknown;
             }
         }
         match field {
             // Nothing has been seen of it, and rules that translate it end the walk.
             Field::Status | Field::Direction => Fact::Number(0),
-            Field::OriginalSource(version) => self.header(Field::Source(version)),
+            Field::OriginalSource(version) => {
+                let is = (version == Version::V4) == self.packet.is_ipv4();
+                if is { address(self.packet.source) } else { Fact::Absent }
+            }
             Field::OriginalDestination(version) => self.header(Field::Destination(version)),
             Field::OriginalSourcePort => self.header(Field::SourcePort(Ports::Any)),
             Field::OriginalDestinationPort => self.header(Field::DestinationPort(Ports::Any)),
@@ -296,13 +326,21 @@ impl<'a> Context<'a> {
     fn source(self) -> Fact<'a> {
         let late = self.stage.hook == FilterHook::Egress
             || (self.stage.hook == FilterHook::Postrouting && self.stage.priority > TRANSLATED_SOURCE);
+        if let (true, Some(masqueraded)) = (self.state.masqueraded, self.packet.masqueraded) {
+            return address(masqueraded);
+        }
         if late && self.of_known_connection() { Fact::Unknown } else { address(self.packet.source) }
     }
 
     fn destination(self) -> Fact<'a> {
         let early = self.stage.hook == FilterHook::Ingress
             || (self.stage.hook == FilterHook::Prerouting && self.stage.priority <= TRANSLATED_DESTINATION);
-        if early && self.of_known_connection() { Fact::Unknown } else { address(self.packet.destination) }
+        if !early || !self.of_known_connection() {
+            return address(self.packet.destination);
+        }
+        // Of an answer it is known what it came with.
+        let answered = self.packet.masqueraded.filter(|_| self.packet.origin.is_some());
+        answered.map_or(Fact::Unknown, address)
     }
 
     fn port(self, ports: Ports, port: Option<u16>) -> Fact<'a> {

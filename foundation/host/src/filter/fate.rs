@@ -1,6 +1,6 @@
 //! What becomes of the packets that matter to a server: a stranger's first one, and those of its clients.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use phantom_types::{InterfaceName, Subnet};
 
@@ -69,7 +69,8 @@ impl PacketFate {
                 Ok(None) | Err(HostError::Absent { .. }) => continue,
                 Err(error) => return Err(error),
             };
-            packets.push(Packet::through((interface.as_str(), &out), client.into(), to.into(), TCP, HTTPS));
+            let through = Packet::through((interface.as_str(), &out), client.into(), to.into(), TCP, HTTPS);
+            packets.push(Packet { masqueraded: first_address(host, &out)?, ..through });
         }
         let answers: Vec<Packet> = packets.iter().map(Packet::answer).collect();
         let first = Self::best(filters, packets);
@@ -104,6 +105,13 @@ impl PacketFate {
             _ => None,
         }
     }
+}
+
+/// The address that masquerading takes of an interface: its first one.
+fn first_address(host: &Host, interface: &str) -> Result<Option<IpAddr>> {
+    let addresses = host.network.addresses()?;
+    let mut own = addresses.iter().filter(|(name, network)| name == interface && network.is_ipv4());
+    Ok(own.next().map(|(_, network)| network.ip()))
 }
 
 fn number(protocol: Protocol) -> u8 {

@@ -54,6 +54,11 @@ pub struct Packet {
     pub mark: u32,
     /// The mark of its connection; `None` when it is not known. A new connection has 0.
     pub connection_mark: Option<u32>,
+    /// The source that its connection began with, where it is an answer; `None` when that is not known.
+    pub origin: Option<IpAddr>,
+    /// The source that masquerading gives its connection: the address of the interface that the connection leaves by.
+    /// `None` when that is not known.
+    pub masqueraded: Option<IpAddr>,
     /// Whether an answer to its source would leave by [`Self::in_interface`] (strict reverse path); `None` when that is
     /// not known.
     pub return_route: Option<bool>,
@@ -74,6 +79,8 @@ impl Packet {
             tracking: Tracking::New,
             mark: 0,
             connection_mark: Some(0),
+            origin: None,
+            masqueraded: None,
             return_route: Some(true),
         }
     }
@@ -97,6 +104,7 @@ impl Packet {
             ports: self.ports.map(|(from, to)| (to, from)),
             tracking: Tracking::Established,
             connection_mark: None,
+            origin: Some(self.source),
             ..self.clone()
         }
     }

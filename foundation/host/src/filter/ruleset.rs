@@ -3,7 +3,7 @@
 use ipnetwork::IpNetwork;
 
 use super::facts::address_number;
-use super::names::{ESTABLISHED, NFPROTO_IPV4, NFPROTO_IPV6, RELATED, SYN, TCP, UDP};
+use super::names::{ESTABLISHED, INVALID, NFPROTO_IPV4, NFPROTO_IPV6, RELATED, SYN, TCP, UDP, UNTRACKED};
 use super::tree::{
     Action, Among, Base, BitOp, Condition, Element, Expr, Field, Lookup, Pattern, Ports, Rule, Step, Table,
     Version,
@@ -50,6 +50,7 @@ fn base(hook: Hook) -> (&'static str, FilterHook, i64) {
         Hook::Output => ("output", FilterHook::Output, 0),
         Hook::Mangle => ("mangle", FilterHook::Forward, -150),
         Hook::SourceNat => ("srcnat", FilterHook::Postrouting, 100),
+        Hook::Postrouting => ("postrouting", FilterHook::Postrouting, 200),
     }
 }
 
@@ -58,7 +59,7 @@ fn action(verdict: Verdict) -> Option<Action> {
         Verdict::Accept => Some(Action::Accept),
         Verdict::Drop => Some(Action::Drop),
         Verdict::Reject => Some(Action::Reject),
-        Verdict::Masquerade => Some(Action::Translate),
+        Verdict::Masquerade | Verdict::MasqueradeTo { .. } => Some(Action::Masquerade),
         Verdict::ClampMss | Verdict::SetMss(_) => None,
     }
 }
@@ -75,12 +76,13 @@ fn conditions(of: &Match) -> Vec<Condition> {
         Match::To { network, not } => vec![within(Field::Destination, *network, *not)],
         Match::BegunFrom { network } => vec![within(Field::OriginalSource, *network, false)],
         Match::Port { protocol, port } => {
-            let protocol = match protocol {
-                Protocol::Tcp => TCP,
-                Protocol::Udp => UDP,
-            };
-            vec![Condition::of(Field::DestinationPort(Ports::Of(protocol)), number((*port).into()), false)]
+            let field = Field::DestinationPort(Ports::Of(protocol_number(*protocol)));
+            vec![Condition::of(field, number((*port).into()), false)]
         }
+        Match::Is { protocol } => {
+            vec![Condition::of(Field::Protocol, number(protocol_number(*protocol).into()), false)]
+        }
+        Match::Unconnected => vec![Condition::any_bit(Field::State, INVALID | UNTRACKED, false)],
         Match::Established => vec![Condition::any_bit(Field::State, ESTABLISHED | RELATED, false)],
         Match::TcpSyn => {
             // RST is 4.
@@ -91,6 +93,13 @@ fn conditions(of: &Match) -> Vec<Condition> {
         }
         Match::Ipv4 => vec![Condition::of(Field::Family, number(NFPROTO_IPV4), false)],
         Match::Ipv6 => vec![Condition::of(Field::Family, number(NFPROTO_IPV6), false)],
+    }
+}
+
+fn protocol_number(protocol: Protocol) -> u8 {
+    match protocol {
+        Protocol::Tcp => TCP,
+        Protocol::Udp => UDP,
     }
 }
 

@@ -79,8 +79,10 @@ pub(super) enum Action {
     Continue,
     /// It gets another destination, and is nobody's packet that was asked about any more.
     Redirect,
-    /// It gets another source and passes the chain.
+    /// It gets another source, which is not followed, and passes the chain.
     Translate,
+    /// It gets the address of the interface that it leaves by as its source, and passes the chain.
+    Masquerade,
     /// Somebody else decides: a program that reads a queue, or a target that is not understood.
     Unknown,
 }

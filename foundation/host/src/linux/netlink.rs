@@ -21,6 +21,8 @@ pub(crate) use socket::{Request, Socket, take};
 pub(crate) const ENOENT: i32 = 2;
 /// `ESRCH`: no such route.
 pub(crate) const ESRCH: i32 = 3;
+/// `EEXIST`: there is one already.
+pub(crate) const EEXIST: i32 = 17;
 /// `ENODEV`: no such link.
 pub(crate) const ENODEV: i32 = 19;
 /// `EOPNOTSUPP`: the kernel does not know this kind of object.

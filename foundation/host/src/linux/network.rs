@@ -4,6 +4,7 @@
 
 mod addresses;
 mod echo;
+mod guard;
 mod links;
 mod routes;
 mod rules;
@@ -19,9 +20,11 @@ use phantom_types::InterfaceName;
 
 use self::addresses::Address;
 use super::netlink::{
-    Changing, EADDRNOTAVAIL, EAFNOSUPPORT, ENODEV, ENOENT, EOPNOTSUPP, ESRCH, Fault, RouteSocket,
+    Changing, EADDRNOTAVAIL, EAFNOSUPPORT, EEXIST, ENODEV, ENOENT, EOPNOTSUPP, ESRCH, Fault, RouteSocket,
 };
-use crate::{EchoFrom, HostError, Link, LinkChange, Network, OwnRoute, Passing, Result, Route, Rule, Uplink};
+use crate::{
+    EchoFrom, HostError, Link, LinkChange, LinkGuard, Network, OwnRoute, Passing, Result, Route, Rule, Uplink,
+};
 
 /// With these the kernel says that it would drop a packet: `EACCES`, `EXDEV`, `EINVAL`, `ENETUNREACH`, `EHOSTUNREACH`.
 const DROPPED: [i32; 5] = [13, 18, 22, 101, 113];
@@ -125,6 +128,51 @@ impl Network for LinuxNetwork {
         let message = Message::DelLink(links::by_index(self.index(name.as_str())?));
         let object = format!("interface {name}");
         self.change(format!("deleting interface {name}"), message, Changing::Existing, &[ENODEV], object)
+    }
+
+    fn has_guard(&self, name: &InterfaceName, guard: &LinkGuard) -> Result<bool> {
+        let index = self.index(name.as_str())?;
+        for way in guard::Way::ALL {
+            let messages = match self.netlink.dump(&Message::GetTrafficFilter(guard::filters(index, way))) {
+                Ok(messages) => messages,
+                Err(Fault::Refused(ENODEV)) => return Err(absent_interface(name.as_str())),
+                // A kernel without traffic control has no filter either.
+                Err(Fault::Refused(ENOENT | EOPNOTSUPP)) => return Ok(false),
+                Err(fault) => return Err(fault.into_error(format!("reading the guard of {name}"))),
+            };
+            let mut found = false;
+            for message in &messages {
+                if let Message::NewTrafficFilter(message) = message {
+                    found |= guard::is_filter(message, way, guard)?;
+                }
+            }
+            if !found {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn set_guard(&self, name: &InterfaceName, guard: &LinkGuard) -> Result<()> {
+        let index = self.index(name.as_str())?;
+        let failed = |fault| match fault {
+            Fault::Refused(ENODEV) => absent_interface(name.as_str()),
+            Fault::Refused(ENOENT | EOPNOTSUPP) => {
+                let what = "guard a link: the kernel has not both sch_ingress and cls_bpf".to_owned();
+                HostError::Unsupported { what }
+            }
+            fault => fault.into_error(format!("guarding {name}")),
+        };
+        let hooks = Message::NewQueueDiscipline(guard::hooks(index));
+        match self.netlink.change(hooks, Changing::Create) {
+            Ok(()) | Err(Fault::Refused(EEXIST)) => {}
+            Err(fault) => return Err(failed(fault)),
+        }
+        for way in guard::Way::ALL {
+            let filter = Message::NewTrafficFilter(guard::filter(index, way, guard)?);
+            self.netlink.change(filter, Changing::Either).map_err(failed)?;
+        }
+        Ok(())
     }
 
     fn addresses(&self) -> Result<Vec<(String, IpNetwork)>> {

@@ -8,7 +8,7 @@ use phantom_types::InterfaceName;
 use super::step::Op;
 use super::{Scene, Step, StepAction, StepKind, Wanted};
 use crate::{
-    DeviceUpdate, Hook, HostError, LinkChange, Match, PeerUpdate, ServiceState, Unit, Verdict,
+    DeviceUpdate, Hook, HostError, LinkChange, LinkGuard, Match, PeerUpdate, ServiceState, Unit, Verdict,
     write_and_verify,
 };
 
@@ -36,6 +36,11 @@ pub struct ApplyError {
 /// service's own commands then have nothing to do.
 pub fn busy_file(run_dir: &Path) -> PathBuf {
     run_dir.join("unit-busy")
+}
+
+/// The folder that says that this kernel has no guards for links.
+pub fn no_guards_file(run_dir: &Path) -> PathBuf {
+    run_dir.join("no-link-guards")
 }
 
 /// What the names of the services of interfaces begin with.
@@ -97,6 +102,7 @@ fn take(scene: &Scene<'_>, wanted: &Wanted, step: &Step) -> Result<(), HostError
             set_link(scene, name, &LinkChange { alias: Some(scene.marks.text()), ..LinkChange::default() })
         }
         Op::SetLink(name, change) => set_link(scene, name, change),
+        Op::SetGuard(name, guard) => set_guard(scene, name, guard),
         Op::DeleteLink(name) => {
             match host.network.delete_link(name) {
                 // The embedded device's own exit may have taken it along.
@@ -201,6 +207,16 @@ fn set_link(scene: &Scene<'_>, name: &InterfaceName, change: &LinkChange) -> Res
         return Err(HostError::unexpected(format!("{name} does not show the alias that it was given")));
     }
     remove_claim(scene, name)
+}
+
+/// Guards a link. On a kernel that cannot, that is kept in mind until the next boot: it is no reason to go without the link.
+fn set_guard(scene: &Scene<'_>, name: &InterfaceName, guard: &LinkGuard) -> Result<(), HostError> {
+    let (files, known) = (&scene.host.files, no_guards_file(scene.run_dir));
+    match scene.host.network.set_guard(name, guard) {
+        Err(HostError::Unsupported { .. }) => files.make_dir(&known, 0o700),
+        Ok(()) if files.info(&known)?.is_some() => files.remove_dir(&known),
+        other => other,
+    }
 }
 
 fn remove_claim(scene: &Scene<'_>, name: &InterfaceName) -> Result<(), HostError> {

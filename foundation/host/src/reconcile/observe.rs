@@ -7,7 +7,7 @@ use ipnetwork::IpNetwork;
 use phantom_types::{Backend, InterfaceName};
 use zeroize::Zeroizing;
 
-use super::{Scene, Wanted, WantedFile};
+use super::{Scene, Wanted, WantedFile, no_guards_file};
 use crate::facility::place_of_draft;
 use crate::{
     Device, FileInfo, HostError, InForce, Link, LinkKind, Manager, Result, Route, Rule, ServiceState,
@@ -29,6 +29,10 @@ pub struct Observed {
     pub ufw: Option<UfwRules>,
     /// Claims on links that are not there, or carry our mark already: what a process left that died in between.
     pub stale_claims: BTreeSet<PathBuf>,
+    /// This kernel is known to have no guards for links.
+    pub no_guards: bool,
+    /// The host has IPv6, and with it the settings of IPv6.
+    pub ipv6: bool,
     /// The wanted kernel settings as they are.
     pub sysctls: BTreeMap<String, Option<String>>,
     /// The wanted files as they are.
@@ -55,6 +59,8 @@ pub struct ObservedInterface {
     pub addresses: BTreeSet<IpNetwork>,
     /// The device; `None` when nothing answers, and where none is wanted to run.
     pub device: Option<Device>,
+    /// It has the guard that is wanted of it, or none is.
+    pub guarded: bool,
 }
 
 impl ObservedInterface {
@@ -90,7 +96,7 @@ pub fn observe(scene: &Scene<'_>, wanted: &Wanted) -> Result<Observed> {
     stale_units.retain(|name| !units.contains_key(name));
     let routes = host.network.routes(scene.marks.exit_table())?.into_iter().collect();
     let rules = host.network.rules()?.into_iter();
-    let rules = rules.filter(|rule| scene.marks.owns_rule(rule.protocol, rule.priority)).collect();
+    let rules = rules.filter(|rule| scene.marks.owns_rule(rule)).collect();
     let sysctls = wanted.sysctls.keys().map(|key| Ok((key.clone(), host.sysctl.get(key)?)));
     let sysctls = sysctls.collect::<Result<_>>()?;
     // Both can be large: the content of a file is gone before a device is read.
@@ -104,6 +110,8 @@ pub fn observe(scene: &Scene<'_>, wanted: &Wanted) -> Result<Observed> {
         other => other?,
     };
     let ufw = host.firewall.ufw(scene.marks)?;
+    let no_guards = host.files.info(&no_guards_file(scene.run_dir))?.is_some();
+    let ipv6 = host.sysctl.get(OF_IPV6)?.is_some();
     Ok(Observed {
         interfaces,
         routes,
@@ -111,6 +119,8 @@ pub fn observe(scene: &Scene<'_>, wanted: &Wanted) -> Result<Observed> {
         firewall,
         ufw,
         stale_claims,
+        no_guards,
+        ipv6,
         sysctls,
         files,
         stale_files,
@@ -157,9 +167,14 @@ fn interfaces(
             }
             _ => None,
         };
+        let guard = wanted.interfaces.get(&name).and_then(|wanted| wanted.guard.as_ref());
+        let guarded = match guard {
+            Some(guard) if ours && link.is_some() => scene.host.network.has_guard(&name, guard)?,
+            _ => guard.is_none(),
+        };
         let of_this = addresses.iter().filter(|(interface, _)| interface == name.as_str());
         let addresses = of_this.map(|(_, address)| *address).collect();
-        observed.insert(name, ObservedInterface { link, ours, addresses, device });
+        observed.insert(name, ObservedInterface { link, ours, addresses, device, guarded });
     }
     Ok((observed, stale))
 }
@@ -212,6 +227,9 @@ fn claims(scene: &Scene<'_>) -> Result<BTreeSet<InterfaceName>> {
     let names = scene.host.files.list(&scene.claims())?;
     Ok(names.iter().filter_map(|name| name.to_str()?.parse().ok()).collect())
 }
+
+/// A setting that every host with IPv6 has.
+const OF_IPV6: &str = "net.ipv6.conf.all.disable_ipv6";
 
 /// Where files of ours can lie outside our own directories.
 const FOLDERS: [&str; 5] = [

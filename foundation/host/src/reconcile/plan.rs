@@ -7,7 +7,8 @@ use phantom_types::InterfaceName;
 use super::step::{Op, Step, StepAction, StepKind};
 use super::{Observed, ObservedInterface, Wanted, WantedInterface};
 use crate::{
-    HostError, InForce, Manager, Marks, Result, Route, RouteKind, Rule, ServiceState, UfwRule, Unit,
+    HostError, InForce, Manager, Marks, Result, Route, RouteKind, Rule, RuleAction, ServiceState, UfwRule,
+    Unit,
 };
 
 /// The steps from what was observed to what is wanted, in an order that never opens what should be closed:
@@ -29,7 +30,10 @@ pub fn plan(marks: &Marks, observed: &Observed, wanted: &Wanted) -> Result<Vec<S
     for (key, value) in &wanted.sysctls {
         // A setting of an interface comes with the interface.
         let of_interface = wanted.interfaces.keys().any(|name| is_setting_of(key, name));
-        if !of_interface && observed.sysctls.get(key).is_some_and(|now| now.as_ref() != Some(value)) {
+        if !of_interface
+            && exists(key, observed)
+            && observed.sysctls.get(key).is_some_and(|now| now.as_ref() != Some(value))
+        {
             add.push(set_sysctl(key, value));
         }
     }
@@ -57,6 +61,7 @@ pub fn plan(marks: &Marks, observed: &Observed, wanted: &Wanted) -> Result<Vec<S
                 interface::plan(marks, name, interface, interface_wanted, observed, &mut add)?;
                 let fresh = add[at..].iter().any(Step::makes_link);
                 if interface_wanted.running {
+                    plan_guard(name, fresh, interface, interface_wanted, observed, &mut add);
                     plan_settings(name, fresh, observed, wanted, &mut add);
                 }
             }
@@ -122,11 +127,36 @@ fn plan_settings(
     add: &mut Vec<Step>,
 ) {
     for (key, value) in wanted.sysctls.iter().filter(|(key, _)| is_setting_of(key, name)) {
+        if !exists(key, observed) {
+            continue;
+        }
         let now = observed.sysctls.get(key).and_then(Option::as_ref);
         if fresh || now != Some(value) {
             add.push(set_sysctl(key, value));
         }
     }
+}
+
+/// The guard of an interface. A link that is made anew has none; there it is tried again on a kernel that had none.
+fn plan_guard(
+    name: &InterfaceName,
+    fresh: bool,
+    now: &ObservedInterface,
+    wanted: &WantedInterface,
+    observed: &Observed,
+    add: &mut Vec<Step>,
+) {
+    if let Some(guard) = &wanted.guard
+        && (fresh || !now.guarded && !observed.no_guards)
+    {
+        let op = Op::SetGuard(name.clone(), Box::new(guard.clone()));
+        add.push(Step::new(StepKind::Firewall, StepAction::Update, name, op));
+    }
+}
+
+/// Whether the host can have such a kernel setting: one without IPv6 has none of IPv6.
+fn exists(key: &str, observed: &Observed) -> bool {
+    observed.ipv6 || !key.starts_with("net.ipv6.")
 }
 
 /// Whether a kernel setting is that of an interface, as in `net.ipv4.conf.wg_vpn.rp_filter`.
@@ -275,7 +305,12 @@ fn route_text(route: &Route) -> String {
 
 fn rule_text(rule: &Rule) -> String {
     let from = rule.from.map_or_else(|| "all".to_owned(), |from| from.to_string());
-    format!("{} from {from} table {}", rule.priority, rule.table)
+    let action = match rule.action {
+        RuleAction::Lookup(table) => format!("table {table}"),
+        RuleAction::Unreachable => "unreachable".to_owned(),
+        RuleAction::Other(number) => format!("action {number}"),
+    };
+    format!("{} from {from} {action}", rule.priority)
 }
 
 fn ufw_text(rule: &UfwRule) -> String {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ipnetwork::IpNetwork;
 use phantom_types::{Backend, InterfaceName, PublicKey};
 
-use crate::{DeviceUpdate, LinkChange, Route, Rule, UfwRule, Unit};
+use crate::{DeviceUpdate, LinkChange, LinkGuard, Route, Rule, UfwRule, Unit};
 
 /// What a step is about; the words of the API (5.18).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -81,6 +81,7 @@ pub(super) enum Op {
     StopInterface(Box<Unit>),
     CreateLink(InterfaceName),
     SetLink(InterfaceName, Box<LinkChange>),
+    SetGuard(InterfaceName, Box<LinkGuard>),
     DeleteLink(InterfaceName),
     Configure(InterfaceName, Backend, Box<DeviceUpdate>),
     /// The peer of the wanted interface at this place.

@@ -9,7 +9,7 @@ use super::*;
 use crate::fake::FakeHost;
 use crate::{
     Command, DeviceUpdate, Hook, Host, HostError, LinkChange, Manager, Match, PeerConfig, Restart, Route,
-    RouteKind, Rule, ServiceState, Unit, UnitKind, Verdict,
+    RouteKind, Rule, RuleAction, ServiceState, Unit, UnitKind, Verdict,
 };
 
 mod leftovers;
@@ -71,6 +71,7 @@ fn wanted(host: &Host, marks: &Marks, backend: Backend, peers: &[u8]) -> Wanted 
         running: true,
         addresses: BTreeSet::from(["10.8.0.1/24".parse().unwrap()]),
         mtu: 1420,
+        guard: None,
         unit: unit(host, backend),
         device: WantedDevice {
             private_key: PrivateKey::from_random([99; 32]),
@@ -103,7 +104,7 @@ fn wanted(host: &Host, marks: &Marks, backend: Backend, peers: &[u8]) -> Wanted 
         from: Some("10.8.0.0/24".parse().unwrap()),
         to: None,
         in_interface: None,
-        table,
+        action: RuleAction::Lookup(table),
         protocol: Marks::PROTOCOL,
     });
     wanted

@@ -8,7 +8,7 @@ use ipnetwork::IpNetwork;
 use phantom_types::{Backend, InterfaceName, PrivateKey};
 
 use super::WantedFile;
-use crate::{PeerConfig, Route, Rule, Ruleset, UfwRule, Unit};
+use crate::{LinkGuard, PeerConfig, Route, Rule, Ruleset, UfwRule, Unit};
 
 /// How deep a reconciling goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,6 +66,8 @@ pub struct WantedInterface {
     pub addresses: BTreeSet<IpNetwork>,
     /// Largest packet in bytes.
     pub mtu: u32,
+    /// What may pass it without a packet filter; `None` for everything.
+    pub guard: Option<LinkGuard>,
     /// The service it belongs to.
     pub unit: Unit,
     /// The device.

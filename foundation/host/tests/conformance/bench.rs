@@ -35,6 +35,8 @@ pub(crate) struct Bench {
 pub(crate) trait Lab {
     /// Makes a TUN device of another program, down.
     fn add_tun(&self, name: &str);
+    /// Takes the guard of a link away by hand.
+    fn remove_guard(&self, name: &str);
     /// Lets a program listen on the port until the value is dropped.
     fn bind(&self, port: Port) -> Box<dyn Any>;
     /// Adds rules of somebody else to the packet filter.
@@ -86,6 +88,9 @@ impl Drop for FakePort {
 impl Lab for FakeLab {
     fn add_tun(&self, name: &str) {
         self.0.add_link(name, LinkKind::Tun).unwrap();
+    }
+    fn remove_guard(&self, name: &str) {
+        assert!(self.0.remove_guard(name));
     }
     fn bind(&self, port: Port) -> Box<dyn Any> {
         self.0.bind(port);
@@ -142,6 +147,10 @@ impl Lab for LinuxLab {
     fn add_tun(&self, name: &str) {
         let made = Command::new("ip").args(["tuntap", "add", name, "mode", "tun"]).status().unwrap();
         assert!(made.success());
+    }
+    fn remove_guard(&self, name: &str) {
+        let removed = Command::new("tc").args(["qdisc", "del", "dev", name, "clsact"]).status().unwrap();
+        assert!(removed.success());
     }
     fn bind(&self, port: Port) -> Box<dyn Any> {
         match port.protocol {

@@ -73,6 +73,14 @@ fn links_on_linux() {
     on_linux("links_on_linux", network::links);
 }
 #[test]
+fn guards_on_the_fake() {
+    on_fake(network::guards);
+}
+#[test]
+fn guards_on_linux() {
+    on_linux("guards_on_linux", network::guards);
+}
+#[test]
 fn addresses_on_the_fake() {
     on_fake(network::addresses);
 }

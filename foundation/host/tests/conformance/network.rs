@@ -1,6 +1,6 @@
 //! Links and addresses.
 
-use phantom_host::{Link, LinkChange, LinkKind, Route};
+use phantom_host::{Link, LinkChange, LinkGuard, LinkKind, Route};
 
 use crate::bench::{Bench, kind, main_routes, name, network, via};
 
@@ -64,6 +64,44 @@ pub(crate) fn links(bench: &Bench) {
     assert_eq!(network.link(&cft0).unwrap(), None);
     bench.lab.add_tun("cft0");
     assert!(link(bench, "cft0").index > fresh.index, "a new link has a new number");
+}
+
+/// What lets pass, whatever the packet filter says.
+pub(crate) fn guards(bench: &Bench) {
+    let host = &bench.host.network;
+    let cft0 = name("cft0");
+    let list = |addresses: &[&str]| addresses.iter().map(|address| address.parse().unwrap()).collect();
+    let guard = LinkGuard { sources: list(&["10.71.0.1", "fd71::1"]), destinations: list(&["10.71.0.1"]) };
+    assert_eq!(kind(host.has_guard(&cft0, &guard)), "absent");
+    assert_eq!(kind(host.set_guard(&cft0, &guard)), "absent");
+    bench.lab.add_tun("cft0");
+    assert!(
+        !host.has_guard(&cft0, &guard).unwrap() && !host.has_guard(&cft0, &LinkGuard::default()).unwrap()
+    );
+    if let Err(error) = host.set_guard(&cft0, &guard) {
+        assert_eq!(kind::<()>(Err(error)), "unsupported");
+        return bench.lab.skip("this kernel has no cls_bpf");
+    }
+    assert!(host.has_guard(&cft0, &guard).unwrap());
+    host.set_guard(&cft0, &guard).unwrap();
+    assert!(host.has_guard(&cft0, &guard).unwrap(), "the same again");
+    let nothing_in = LinkGuard { destinations: list(&[]), ..guard.clone() };
+    let more_out = LinkGuard { sources: list(&["10.71.0.1", "10.71.0.2", "fd71::1"]), ..guard.clone() };
+    for other in [&nothing_in, &more_out, &LinkGuard::default()] {
+        assert!(!host.has_guard(&cft0, other).unwrap(), "{other:?}");
+        host.set_guard(&cft0, other).unwrap();
+        assert!(
+            host.has_guard(&cft0, other).unwrap() && !host.has_guard(&cft0, &guard).unwrap(),
+            "{other:?}"
+        );
+    }
+    host.set_guard(&cft0, &guard).unwrap();
+    bench.lab.remove_guard("cft0");
+    assert!(!host.has_guard(&cft0, &guard).unwrap(), "taken away by hand");
+    host.set_guard(&cft0, &guard).unwrap();
+    host.delete_link(&cft0).unwrap();
+    bench.lab.add_tun("cft0");
+    assert!(!host.has_guard(&cft0, &guard).unwrap(), "it goes with its link");
 }
 
 pub(crate) fn addresses(bench: &Bench) {

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use ipnetwork::IpNetwork;
-use phantom_host::{EchoFrom, LinkChange, Marks, OwnRoute, Passing, Route, RouteKind, Rule, Uplink};
+use phantom_host::{
+    EchoFrom, LinkChange, Marks, OwnRoute, Passing, Route, RouteKind, Rule, RuleAction, Uplink,
+};
 
 use crate::bench::{Bench, kind, main_routes, name, network, via};
 
@@ -141,7 +143,8 @@ fn routes_without_their_source(bench: &Bench) {
 
 fn rule(priority: u32, ipv6: bool) -> Rule {
     let protocol = Marks::PROTOCOL;
-    Rule { priority, ipv6, from: None, to: None, in_interface: None, table: 100, protocol }
+    let action = RuleAction::Lookup(100);
+    Rule { priority, ipv6, from: None, to: None, in_interface: None, action, protocol }
 }
 
 pub(crate) fn rules(bench: &Bench) {
@@ -152,15 +155,22 @@ pub(crate) fn rules(bench: &Bench) {
         [(0, false, 255), (0, true, 255), (32766, false, 254), (32766, true, 254), (32767, false, 253)];
     assert_eq!(
         before,
-        kernels.map(|(priority, ipv6, table)| Rule { table, protocol: 2, ..rule(priority, ipv6) })
+        kernels.map(|(priority, ipv6, table)| Rule {
+            action: RuleAction::Lookup(table),
+            protocol: 2,
+            ..rule(priority, ipv6)
+        })
     );
 
     let from = Some(network("10.8.0.0/24"));
     let ours = [
-        Rule { from, to: from, table: 254, ..rule(99, false) },
+        Rule { from, to: from, action: RuleAction::Lookup(254), ..rule(99, false) },
         Rule { from, ..rule(100, false) },
         Rule { from: Some(network("fd08::/64")), ..rule(100, true) },
         Rule { in_interface: Some("cft0".into()), ..rule(101, false) },
+        // The same but for what it does: behind the one before.
+        Rule { from, action: RuleAction::Unreachable, ..rule(100, false) },
+        Rule { from: Some(network("fd08::/64")), action: RuleAction::Unreachable, ..rule(101, true) },
         // The same but for who made it.
         Rule { from, protocol: 4, ..rule(100, false) },
     ];
@@ -175,7 +185,10 @@ pub(crate) fn rules(bench: &Bench) {
     expected.sort();
     assert_eq!(all, expected);
 
-    assert_eq!(kind(host.remove_rule(&Rule { table: 101, ..ours[1].clone() })), "absent");
+    assert_eq!(
+        kind(host.remove_rule(&Rule { action: RuleAction::Lookup(101), ..ours[1].clone() })),
+        "absent"
+    );
     // A rule that says less than one that is there is the same to the kernel, one that says more is not.
     let less = Rule { from: None, ..ours[1].clone() };
     assert_eq!(kind(host.add_rule(&less)), "kernel EEXIST");
@@ -256,6 +269,14 @@ pub(crate) fn passing(bench: &Bench) {
     assert_eq!(host.route_for(&client).unwrap(), None, "unreachable decides");
     host.add_route(&via("cft1", "9.0.0.0/8", 100)).unwrap();
     assert_eq!(host.route_for(&client).unwrap().as_deref(), Some("cft1"), "the longest prefix counts");
+    // A table that says nothing is no last word; a rule that leads nowhere is.
+    host.remove_route(&via("cft1", "9.0.0.0/8", 100)).unwrap();
+    host.remove_route(&closed).unwrap();
+    assert_eq!(host.route_for(&client).unwrap().as_deref(), Some("cft1"), "the table is empty again");
+    let last = Rule { action: RuleAction::Unreachable, ..Rule { priority: 101, ..of_clients.clone() } };
+    host.add_rule(&last).unwrap();
+    assert_eq!(host.route_for(&client).unwrap(), None, "the next rule leads nowhere");
+    host.remove_rule(&last).unwrap();
     host.remove_rule(&of_clients).unwrap();
     bench.host.sysctl.set("net.ipv4.ip_forward", "0").unwrap();
     assert_eq!(host.route_for(&client).unwrap(), None, "nothing is forwarded");

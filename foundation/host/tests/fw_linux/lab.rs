@@ -145,6 +145,28 @@ pub(crate) fn every_rule() -> Ruleset {
         vec![Match::Ipv4, Match::TcpSyn, port(Protocol::Tcp, 80)],
         Verdict::SetMss(1360),
     );
+    let udp = Match::Is { protocol: Protocol::Udp };
+    let (leaving, to_ports) = (
+        Match::Out { interface: "wg_vpn".into(), not: false },
+        Verdict::MasqueradeTo { first: 32_768, last: 65_535 },
+    );
+    rules.add(Hook::SourceNat, 1, vec![leaving.clone(), udp], to_ports);
+    let from = || Match::From { network: "10.8.0.0/24".parse().unwrap(), not: false };
+    let tcp = Match::Is { protocol: Protocol::Tcp };
+    rules.add(Hook::Output, 5, vec![from(), Match::Unconnected, tcp], Verdict::Drop);
+    rules.add(
+        Hook::Postrouting,
+        1,
+        vec![from(), Match::Out { interface: "lo".into(), not: false }],
+        Verdict::Accept,
+    );
+    rules.add(
+        Hook::Postrouting,
+        2,
+        vec![from(), Match::Out { interface: "wg_main".into(), not: true }],
+        Verdict::Drop,
+    );
+    rules.add(Hook::Postrouting, 3, vec![Match::Ipv6, leaving], Verdict::Drop);
     let inside = Match::To { network: "10.8.0.0/24".parse().unwrap(), not: false };
     rules.add(Hook::SourceNat, 5, vec![inside], Verdict::Accept);
     rules

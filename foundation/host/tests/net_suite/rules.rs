@@ -1,7 +1,7 @@
 //! Policy rules.
 
 use phantom_host::linux::LinuxNetwork;
-use phantom_host::{Marks, Network, Rule};
+use phantom_host::{Marks, Network, Rule, RuleAction};
 
 use crate::namespace::{isolated, run};
 use crate::words::{EEXIST, EXIT, errno, net};
@@ -16,13 +16,23 @@ fn rules_come_and_go() {
             from: Some(net("10.8.0.0/24")),
             to: None,
             in_interface: None,
-            table: EXIT,
+            action: RuleAction::Lookup(EXIT),
             protocol: Marks::PROTOCOL,
         };
         let mut wanted = vec![
-            Rule { priority: EXIT - 1, to: Some(net("10.8.0.0/24")), table: 254, ..plain.clone() },
+            Rule {
+                priority: EXIT - 1,
+                to: Some(net("10.8.0.0/24")),
+                action: RuleAction::Lookup(254),
+                ..plain.clone()
+            },
             plain.clone(),
-            Rule { from: None, in_interface: Some("wg_main".into()), table: 51820, ..plain.clone() },
+            Rule {
+                from: None,
+                in_interface: Some("wg_main".into()),
+                action: RuleAction::Lookup(51820),
+                ..plain.clone()
+            },
             Rule { ipv6: true, from: Some(net("fd00::/64")), ..plain.clone() },
         ];
         let before = network.rules().unwrap();
@@ -51,7 +61,8 @@ fn rules_come_and_go() {
             Rule { from: Some(net("10.8.0.0/25")), ..plain.clone() },
             Rule { from: None, ..plain.clone() },
             Rule { protocol: 3, ..plain.clone() },
-            Rule { table: 254, ..plain.clone() },
+            Rule { action: RuleAction::Lookup(254), ..plain.clone() },
+            Rule { action: RuleAction::Unreachable, ..plain.clone() },
             Rule { in_interface: Some("lo".into()), ..plain.clone() },
         ];
         for rule in near {
@@ -78,7 +89,7 @@ fn a_wide_rule_beside_a_narrow_one() {
             from: None,
             to: None,
             in_interface: None,
-            table: 100,
+            action: RuleAction::Lookup(100),
             protocol: 187,
         };
         let narrow = Rule { from: Some(net("10.8.0.0/24")), ..wide.clone() };

@@ -14,6 +14,7 @@ use crate::{Client, State};
 const NEXT: &[&str] = &[
     MIGRATIONS[0],
     MIGRATIONS[1],
+    MIGRATIONS[2],
     "CREATE TABLE later (x INTEGER) STRICT; INSERT INTO later SELECT clients FROM counters",
 ];
 
@@ -62,7 +63,8 @@ fn a_published_migration_is_never_edited() {
             (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
         })
     };
-    let published: [u64; 2] = [13_311_737_576_921_031_617, 3_826_237_819_728_292_714];
+    let published: [u64; 3] =
+        [13_311_737_576_921_031_617, 3_826_237_819_728_292_714, 10_657_992_839_700_657_475];
     assert_eq!(MIGRATIONS.iter().map(|text| hash(text)).collect::<Vec<_>>(), published);
 }
 
@@ -91,7 +93,7 @@ fn version_2_keeps_every_client_and_gives_each_an_id_and_a_secret() {
     assert_eq!((before.len(), free.len()), (1800, 200));
     assert_eq!(fixture.read(State::client_count), 1800);
     let connection = fixture.sqlite();
-    assert_eq!(version(&connection).unwrap(), 2);
+    assert_eq!(version(&connection).unwrap(), 3);
     assert_eq!(rows(&connection, KEPT), before);
     assert_eq!(rows(&connection, "SELECT host FROM free_hosts"), free);
     assert_eq!(fixture.read(State::contradictions), Vec::<String>::new());
@@ -110,6 +112,18 @@ fn version_2_keeps_every_client_and_gives_each_an_id_and_a_secret() {
     assert_eq!((added.address, added.id), ([10, 0, 0, 10].into(), 2001));
     let twin = fixture.change(|tx| tx.insert_client(new_client("cLIENT-3", 1)));
     assert!(twin.is_err(), "names are still compared without case");
+}
+
+#[test]
+fn nobody_from_outside_reaches_clients_until_somebody_says_so() {
+    let fixture = of_version_1(2);
+    assert_eq!(fixture.read(State::reach_from), []);
+    let networks: Vec<phantom_types::Subnet> =
+        ["192.168.1.0/24", "0.0.0.0/0"].map(|network| network.parse().unwrap()).into();
+    fixture.change(|tx| tx.set_reach_from(&networks).unwrap());
+    assert_eq!(fixture.read(State::reach_from), networks);
+    fixture.change(|tx| tx.set_reach_from(&[]).unwrap());
+    assert_eq!(fixture.read(State::reach_from), []);
 }
 
 #[test]
@@ -142,10 +156,10 @@ fn a_step_that_fails_leaves_the_older_schema() {
     let fixture = Fixture::new();
     let connection = fixture.sqlite();
     connection.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let steps = [MIGRATIONS[0], MIGRATIONS[1], "CREATE TABLE later (x INTEGER)", "nonsense"];
+    let steps = [MIGRATIONS[0], MIGRATIONS[1], MIGRATIONS[2], "CREATE TABLE later (x INTEGER)", "nonsense"];
     upgrade(&connection, &steps).unwrap_err();
     connection.execute_batch("ROLLBACK").unwrap();
-    assert_eq!(version(&connection).unwrap(), 2);
+    assert_eq!(version(&connection).unwrap(), 3);
     assert!(fixture.read(State::initialised));
 }
 
@@ -157,11 +171,11 @@ fn a_newer_schema_is_left_alone() {
     let reading = fixture.other().read(State::server).unwrap_err();
     let writing = fixture.store.begin(&lock).map(drop).unwrap_err();
     for error in [reading, writing] {
-        assert!(matches!(error, StoreError::Newer { found: 7, known: 2, .. }), "{error:?}");
+        assert!(matches!(error, StoreError::Newer { found: 7, known: 3, .. }), "{error:?}");
         assert_eq!(error.file(), fixture.store.paths().database());
     }
     assert_eq!(version(&fixture.sqlite()).unwrap(), 7);
     // What a program that knows version 1 only says of a database of this one.
     let old = is_current(&Fixture::new().sqlite(), &fixture.store.paths().database(), &MIGRATIONS[..1]);
-    assert!(matches!(old, Err(StoreError::Newer { found: 2, known: 1, .. })), "{old:?}");
+    assert!(matches!(old, Err(StoreError::Newer { found: 3, known: 1, .. })), "{old:?}");
 }

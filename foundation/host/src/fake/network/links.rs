@@ -1,5 +1,7 @@
 //! Links coming, changing and going.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use ipnetwork::IpNetwork;
@@ -7,7 +9,7 @@ use nix::errno::Errno;
 
 use super::super::{State, kernel};
 use super::{Interface, Net, absent_interface};
-use crate::{HostError, Link, LinkChange, LinkKind, Result, RouteKind};
+use crate::{HostError, Link, LinkChange, LinkGuard, LinkKind, Result, RouteKind};
 
 /// Longest alias in bytes: what the kernel takes (`IFALIASZ` of linux/if.h, less one), less the NUL it is sent with.
 const ALIAS_MAX: usize = 254;
@@ -22,12 +24,21 @@ pub(super) fn change_text(change: &LinkChange) -> String {
     [up, mtu, alias].into_iter().flatten().collect()
 }
 
+/// What a guard lets pass, each part after a blank.
+pub(in super::super) fn guard_text(guard: &LinkGuard) -> String {
+    let list = |name: &str, addresses: &BTreeSet<IpAddr>| {
+        let words: Vec<String> = addresses.iter().map(IpAddr::to_string).collect();
+        format!(" {name} {}", if words.is_empty() { "nothing".to_owned() } else { words.join(",") })
+    };
+    list("from", &guard.sources) + &list("to", &guard.destinations)
+}
+
 impl Net {
     /// Makes a link without looking whether there is one of that name.
     pub(in super::super) fn insert(&mut self, name: &str, kind: LinkKind, mtu: u32, up: bool) {
         let link = Link { name: name.to_owned(), index: self.next_index, kind, up, mtu, alias: None };
         self.next_index += 1;
-        self.links.push(Interface { link, addresses: Vec::new() });
+        self.links.push(Interface { link, addresses: Vec::new(), guard: None });
     }
 
     /// Sets a link up or down, with what that does to addresses and routes.

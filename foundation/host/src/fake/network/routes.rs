@@ -7,7 +7,7 @@ use nix::errno::Errno;
 
 use super::super::{absent, kernel};
 use super::{MAIN, Net, Rule, absent_interface, link_local};
-use crate::{HostError, OwnRoute, Passing, Result, Route, RouteKind};
+use crate::{HostError, OwnRoute, Passing, Result, Route, RouteKind, RuleAction};
 
 /// How messages and dumps name a route.
 pub(in super::super) fn text(route: &Route) -> String {
@@ -80,14 +80,19 @@ impl Net {
     }
 
     pub(in super::super) fn rule_text(rule: &Rule) -> String {
-        let Rule { priority, ipv6, from, to, in_interface, table, protocol } = rule;
+        let Rule { priority, ipv6, from, to, in_interface, action, protocol } = rule;
         let part =
             |name: &str, value: Option<String>| value.map(|v| format!(" {name} {v}")).unwrap_or_default();
         let from = part("from", from.map(|network| network.to_string()));
         let to = part("to", to.map(|network| network.to_string()));
         let iif = part("iif", in_interface.clone());
         let family = if *ipv6 { "ipv6" } else { "ipv4" };
-        format!("{family} {priority}:{from}{to}{iif} lookup {table} proto {protocol}")
+        let action = match action {
+            RuleAction::Lookup(table) => format!("lookup {table}"),
+            RuleAction::Unreachable => "unreachable".to_owned(),
+            RuleAction::Other(number) => format!("action {number}"),
+        };
+        format!("{family} {priority}:{from}{to}{iif} {action} proto {protocol}")
     }
 
     pub(in super::super) fn add_rule(&mut self, rule: &Rule) -> Result<()> {
@@ -178,7 +183,7 @@ impl Net {
         let (from, to) = (IpAddr::V4(from), IpAddr::V4(to));
         let within =
             |network: Option<IpNetwork>, address| network.is_none_or(|network| network.contains(address));
-        let asked = self.rules.iter().filter(|rule| {
+        let mut asked = self.rules.iter().filter(|rule| {
             let here = rule.in_interface.as_deref().is_none_or(|name| in_interface == Some(name));
             !rule.ipv6 && here && within(rule.from, from) && within(rule.to, to)
         });
@@ -189,13 +194,19 @@ impl Net {
                 .filter(move |route| route.table == table && route.destination.contains(to));
             fitting.min_by_key(|route| (u8::MAX - route.destination.prefix(), route.metric))
         };
-        asked.map(|rule| best(rule.table)).find(Option::is_some)?
+        let verdict = |rule: &Rule| match rule.action {
+            RuleAction::Lookup(table) => best(table).map(Some),
+            RuleAction::Unreachable => Some(None),
+            // What the host in memory does not know of does not happen.
+            RuleAction::Other(_) => None,
+        };
+        asked.find_map(verdict)?
     }
 }
 
 /// Whether a rule has everything that the wanted one names.
 fn covers(rule: &Rule, wanted: &Rule) -> bool {
-    (rule.ipv6, rule.priority, rule.table) == (wanted.ipv6, wanted.priority, wanted.table)
+    (rule.ipv6, rule.priority, rule.action) == (wanted.ipv6, wanted.priority, wanted.action)
         && (wanted.protocol == 0 || rule.protocol == wanted.protocol)
         && (wanted.from.is_none() || rule.from == wanted.from)
         && (wanted.to.is_none() || rule.to == wanted.to)

@@ -98,7 +98,8 @@ pub(super) fn action(value: &Value) -> Option<Action> {
         "jump" => Action::Jump(target()?),
         "goto" => Action::Goto(target()?),
         "dnat" | "redirect" | "tproxy" | "fwd" => Action::Redirect,
-        "snat" | "masquerade" => Action::Translate,
+        "snat" => Action::Translate,
+        "masquerade" => Action::Masquerade,
         "queue" | "synproxy" => Action::Unknown,
         _ => return None,
     })

@@ -78,7 +78,8 @@ fn foreign(steps: &mut Vec<Step>, value: &Value) {
         (Some("match"), Some("comment"))
         | (Some("target"), Some("LOG" | "NFLOG" | "TCPMSS" | "CHECKSUM" | "AUDIT" | "TRACE")) => return,
         (Some("target"), Some("REJECT")) => Step::Do(Action::Reject),
-        (Some("target"), Some("MASQUERADE" | "SNAT")) => Step::Do(Action::Translate),
+        (Some("target"), Some("SNAT")) => Step::Do(Action::Translate),
+        (Some("target"), Some("MASQUERADE")) => Step::Do(Action::Masquerade),
         (Some("target"), Some("DNAT" | "REDIRECT" | "TPROXY")) => Step::Do(Action::Redirect),
         (Some("target"), _) => Step::Do(Action::Unknown),
         _ => Step::Maybe,

@@ -12,7 +12,8 @@ pub(super) fn add(steps: &mut Vec<Step>, target: &str, options: &[String], goto:
         "REJECT" => Action::Reject,
         "RETURN" => Action::Return,
         "DNAT" | "REDIRECT" | "TPROXY" | "NETMAP" => Action::Redirect,
-        "SNAT" | "MASQUERADE" => Action::Translate,
+        "SNAT" => Action::Translate,
+        "MASQUERADE" => Action::Masquerade,
         "NFQUEUE" | "QUEUE" | "SYNPROXY" | "DELUDE" | "CLUSTERIP" => Action::Unknown,
         // They end no rule's chain, and change nothing that is asked for here.
         "LOG" | "ULOG" | "NFLOG" | "TRACE" | "TCPMSS" | "TCPOPTSTRIP" | "TOS" | "DSCP" | "ECN" | "TTL"

@@ -124,17 +124,45 @@ fn a_reverse_path_filter_asks_for_the_way_back() {
     assert_eq!(with(None), format!("unknown by {rule}"));
 }
 
-#[test]
-fn masqueraded_packets_have_another_source_behind_it() {
-    let text = "*nat\n:POSTROUTING ACCEPT [0:0]\n-A POSTROUTING -s 10.8.0.0/24 -j MASQUERADE\nCOMMIT\n";
-    let mut filters = iptables(text);
-    assert_eq!(said(&filters, &client()), "accepted");
+/// Packets leave with this target's source, and nothing leaves with a source of a client.
+fn translated(target: &str) -> Filters {
+    let nat = format!("*nat\n:POSTROUTING ACCEPT [0:0]\n-A POSTROUTING -s 10.8.0.0/24 -j {target}\nCOMMIT\n");
+    let mut filters = iptables(&nat);
     let json = r#"{"nftables": [{"table": {"family": "ip", "name": "late", "handle": 1}},
         {"chain": {"family": "ip", "table": "late", "name": "post", "handle": 1, "type": "filter", "hook": "postrouting", "prio": 200, "policy": "accept"}},
         {"rule": {"family": "ip", "table": "late", "chain": "post", "handle": 2, "expr": [
             {"match": {"op": "==", "left": {"payload": {"protocol": "ip", "field": "saddr"}}, "right": {"prefix": {"addr": "10.0.0.0", "len": 8}}}}, {"drop": null}]}}]}"#;
     filters.extend(Filters::read_nft(json.as_bytes(), "").unwrap());
-    assert_eq!(said(&filters, &client()), "unknown by handle 2");
+    filters
+}
+
+#[test]
+fn masqueraded_packets_have_another_source_behind_it() {
+    let text = "*nat\n:POSTROUTING ACCEPT [0:0]\n-A POSTROUTING -s 10.8.0.0/24 -j MASQUERADE\nCOMMIT\n";
+    assert_eq!(said(&iptables(text), &client()), "accepted");
+    assert_eq!(said(&translated("MASQUERADE"), &client()), "unknown by handle 2");
+    // Where it is known what masquerading takes, that is its source.
+    let known = Packet { masqueraded: "192.0.2.10".parse().ok(), ..client() };
+    assert_eq!(said(&translated("MASQUERADE"), &known), "accepted");
+    assert_eq!(said(&translated("ACCEPT"), &known), "dropped by handle 2");
+    assert_eq!(said(&translated("SNAT --to-source 10.8.0.9"), &known), "unknown by handle 2");
+    let inner = Packet { masqueraded: "10.9.0.1".parse().ok(), ..client() };
+    assert_eq!(said(&translated("MASQUERADE"), &inner), "dropped by handle 2");
+}
+
+#[test]
+fn an_answer_to_a_masqueraded_connection_is_known_by_both_of_its_ends() {
+    let door = "*mangle\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -d 192.0.2.10/32 -i eth0 -m conntrack --ctorigsrc 10.8.0.0/24 \
+        -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n-A PREROUTING -i eth0 -j DROP\nCOMMIT\n";
+    let door = iptables(door);
+    let known = Packet { masqueraded: "192.0.2.10".parse().ok(), ..client() };
+    assert_eq!(said(&door, &known.answer()), "accepted");
+    assert!(said(&door, &client().answer()).starts_with("unknown"));
+    let other = Packet { masqueraded: "192.0.2.11".parse().ok(), ..client() };
+    let begun_elsewhere = Packet { source: "10.9.0.2".parse().unwrap(), ..known };
+    for packet in [other, begun_elsewhere] {
+        assert_eq!(said(&door, &packet.answer()), "dropped by -A PREROUTING -i eth0 -j DROP");
+    }
 }
 
 #[test]

@@ -27,8 +27,15 @@ impl Family {
 }
 
 /// The hooks, in the order in which their chains are rendered.
-pub(super) const HOOKS: [Hook; 6] =
-    [Hook::Prerouting, Hook::Input, Hook::Forward, Hook::Output, Hook::Mangle, Hook::SourceNat];
+pub(super) const HOOKS: [Hook; 7] = [
+    Hook::Prerouting,
+    Hook::Input,
+    Hook::Forward,
+    Hook::Output,
+    Hook::Mangle,
+    Hook::SourceNat,
+    Hook::Postrouting,
+];
 
 /// What a rule says, in one form: two rules with the same effect that differ in the order of their conditions or in
 /// the host bits of a network are equal. The family is apart from the conditions, because some packet filters have
@@ -39,6 +46,8 @@ pub(super) struct Plain {
     pub family: Option<Family>,
     /// Its conditions, without [`Match::Ipv4`] and [`Match::Ipv6`].
     pub matches: BTreeSet<Match>,
+    /// Only packets that no NAT gives or has given another address: how a packet filter asks that has no place behind NAT.
+    pub without_nat: bool,
     /// What it does.
     pub verdict: Verdict,
 }
@@ -90,9 +99,14 @@ impl Plain {
     /// [`HostError::Unsupported`]: nothing that was not checked gets into a script.
     pub(super) fn of(rule: &RulesetRule) -> Result<Option<Self>> {
         check(rule)?;
-        let mut plain = Self { family: None, matches: BTreeSet::new(), verdict: rule.verdict };
+        let mut plain = Self::new(rule.verdict);
         let possible = rule.matches.iter().all(|condition| plain.add(condition));
         Ok((possible && plain.consistent()).then_some(plain))
+    }
+
+    /// A rule without conditions.
+    pub(super) fn new(verdict: Verdict) -> Self {
+        Self { family: None, matches: BTreeSet::new(), without_nat: false, verdict }
     }
 
     /// Whether it is for packets of this family.
@@ -151,6 +165,7 @@ impl Plain {
             match condition {
                 Match::Port { protocol, .. } => (ports, _) = (ports + 1, protocols.insert(*protocol)),
                 Match::TcpSyn => drop(protocols.insert(Protocol::Tcp)),
+                Match::Is { protocol } => drop(protocols.insert(*protocol)),
                 Match::In { not: false, .. } => ins += 1,
                 Match::Out { not: false, .. } => outs += 1,
                 _ => {}
@@ -167,11 +182,13 @@ fn without_host_bits(network: IpNetwork) -> IpNetwork {
 
 fn check(rule: &RulesetRule) -> Result<()> {
     let syn = rule.matches.contains(&Match::TcpSyn);
+    let has_protocol = rule.matches.iter().any(|condition| matches!(condition, Match::Is { .. }));
     let placed = match rule.verdict {
         Verdict::Accept => true,
         Verdict::Drop => !matches!(rule.hook, Hook::Mangle | Hook::SourceNat),
         Verdict::Reject => matches!(rule.hook, Hook::Input | Hook::Forward),
         Verdict::Masquerade => rule.hook == Hook::SourceNat,
+        Verdict::MasqueradeTo { .. } => rule.hook == Hook::SourceNat && has_protocol,
         Verdict::ClampMss | Verdict::SetMss(_) => rule.hook == Hook::Mangle && syn,
     };
     if !placed {
@@ -181,7 +198,7 @@ fn check(rule: &RulesetRule) -> Result<()> {
         let interface = match (condition, rule.hook) {
             // What comes to this host goes out nowhere, and what goes out has forgotten where it came in.
             (Match::Out { .. }, Hook::Prerouting | Hook::Input)
-            | (Match::In { .. }, Hook::Output | Hook::SourceNat) => {
+            | (Match::In { .. }, Hook::Output | Hook::SourceNat | Hook::Postrouting) => {
                 return Err(HostError::Unsupported {
                     what: format!("ask for {condition:?} at {:?}", rule.hook),
                 });

@@ -37,6 +37,12 @@ pub(super) fn everything() -> Ruleset {
         vec![from("10.8.0.0/24", false), output("wg_main", true)],
         Verdict::Masquerade,
     );
+    let udp = Match::Is { protocol: Protocol::Udp };
+    let to_ports = Verdict::MasqueradeTo { first: 32_768, last: 65_535 };
+    all.add(Hook::SourceNat, 3, vec![from("10.8.0.0/24", false), output("wg_vpn", false), udp], to_ports);
+    all.add(Hook::Output, 1, vec![from("10.8.0.0/24", false), Match::Unconnected], Verdict::Drop);
+    all.add(Hook::Postrouting, 1, vec![from("10.8.0.0/24", false), output("lo", false)], Verdict::Accept);
+    all.add(Hook::Postrouting, 2, vec![from("10.8.0.0/24", false), output("wg_main", true)], Verdict::Drop);
     // One that can match nothing leaves no trace.
     all.add(Hook::Input, 3, vec![Match::Ipv4, Match::Ipv6], Verdict::Drop);
     all

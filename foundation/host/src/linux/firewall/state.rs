@@ -108,6 +108,8 @@ pub(super) struct State {
     own_loaded: bool,
     /// It holds exactly what is wanted.
     own_right: bool,
+    /// What it holds, where that was looked at.
+    own: Option<nft::Table>,
     foreign: Plan,
     xtables: Vec<Xtable>,
 }
@@ -120,8 +122,16 @@ impl State {
         let chains = nft::kernel::chains()?.unwrap_or_default();
         let (xtables, managed) = observe_xtables(start, backend, &wanted, &chains)?;
         let (own_loaded, own_right) = (false, false);
-        let mut state =
-            Self { start, own_loaded, own_right, foreign: Plan::default(), backend, wanted, xtables };
+        let mut state = Self {
+            start,
+            own_loaded,
+            own_right,
+            own: None,
+            foreign: Plan::default(),
+            backend,
+            wanted,
+            xtables,
+        };
         state.observe_nft(&chains, managed)?;
         Ok(state)
     }
@@ -141,12 +151,13 @@ impl State {
             !not_these.contains(&chain.table)
                 && (chain.at_forward || self.wanted.repeated.is_ours(&chain.name))
         });
-        let listing = match (others, self.own_loaded) {
+        let mut listing = match (others, self.own_loaded) {
             (true, _) => nft::list_all()?,
             (false, true) => nft::list_table(&own)?,
             (false, false) => return Ok(()),
         };
-        if let Some(table) = listing.tables.get(&own) {
+        self.own = listing.tables.remove(&own);
+        if let Some(table) = &self.own {
             self.own_right = !self.wanted.nft.is_empty() && table.holds(&self.wanted.nft);
         }
         let accepts = if self.backend == Backend::Nft { self.wanted.accepts.as_slice() } else { &[] };
@@ -175,10 +186,11 @@ impl State {
     }
 
     /// Brings it to what is wanted: nftables in one transaction, then each table of iptables that differs. What is
-    /// right already is not touched, but for our own table, which costs the same either way.
+    /// right already is not touched.
     pub(super) fn apply(&self) -> Result<()> {
         let own = match (self.wanted.nft.is_empty(), self.own_loaded) {
-            (false, _) => nft::own_table(&self.wanted.own, &self.wanted.nft),
+            _ if self.own_right => String::new(),
+            (false, _) => nft::own_table(&self.wanted.own, self.own.as_ref(), &self.wanted.nft),
             (true, true) => nft::without_own_table(&self.wanted.own),
             (true, false) => String::new(),
         };

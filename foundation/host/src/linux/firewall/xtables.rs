@@ -73,6 +73,7 @@ pub(super) fn site(hook: Hook) -> (&'static str, &'static str, &'static str) {
         Hook::Output => ("filter", "OUTPUT", "OUTPUT"),
         Hook::Mangle => ("mangle", "FORWARD", "MANGLE"),
         Hook::SourceNat => ("nat", "POSTROUTING", "NAT"),
+        Hook::Postrouting => ("mangle", "POSTROUTING", "POST"),
     }
 }
 

@@ -21,6 +21,8 @@ pub(crate) enum Changing {
     Create,
     /// Changes or removes the object that is there.
     Existing,
+    /// Makes a new object, or changes the one that is there.
+    Either,
 }
 
 /// A connection to the kernel's routing configuration (`NETLINK_ROUTE`). Nothing is open before the first request,
@@ -60,6 +62,7 @@ impl RouteSocket {
         let flags = match changing {
             Changing::Create => NLM_F_CREATE | NLM_F_EXCL,
             Changing::Existing => 0,
+            Changing::Either => NLM_F_CREATE,
         };
         self.exchange(message, NLM_F_REQUEST | NLM_F_ACK | flags).map(|_| ())
     }

@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use ipnetwork::IpNetwork;
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::route::{RouteHeader, RouteProtocol};
-use netlink_packet_route::rule::{RuleAction, RuleAttribute, RuleMessage};
+use netlink_packet_route::rule::{RuleAction as Action, RuleAttribute, RuleMessage};
 
-use crate::Rule;
+use crate::{Rule, RuleAction};
 
 /// All rules of both families.
 pub(super) fn all() -> RuleMessage {
@@ -19,22 +19,27 @@ pub(super) fn name(rule: &Rule) -> String {
     let family = if rule.ipv6 { "IPv6" } else { "IPv4" };
     let text =
         |network: Option<IpNetwork>| network.map_or_else(|| "all".to_owned(), |network| network.to_string());
-    format!(
-        "the {family} rule {} (from {} to {} lookup {})",
-        rule.priority,
-        text(rule.from),
-        text(rule.to),
-        rule.table
-    )
+    let action = match rule.action {
+        RuleAction::Lookup(table) => format!("lookup {table}"),
+        RuleAction::Unreachable => "unreachable".to_owned(),
+        RuleAction::Other(number) => format!("action {number}"),
+    };
+    format!("the {family} rule {} (from {} to {} {action})", rule.priority, text(rule.from), text(rule.to))
 }
 
 /// The message that adds or removes this rule.
 pub(super) fn message(rule: &Rule) -> RuleMessage {
     let mut message = RuleMessage::default();
     message.header.family = if rule.ipv6 { AddressFamily::Inet6 } else { AddressFamily::Inet };
-    message.header.action = RuleAction::ToTable;
-    message.header.table = u8::try_from(rule.table).unwrap_or(RouteHeader::RT_TABLE_UNSPEC);
-    message.attributes.push(RuleAttribute::Table(rule.table));
+    message.header.action = match rule.action {
+        RuleAction::Lookup(table) => {
+            message.header.table = u8::try_from(table).unwrap_or(RouteHeader::RT_TABLE_UNSPEC);
+            message.attributes.push(RuleAttribute::Table(table));
+            Action::ToTable
+        }
+        RuleAction::Unreachable => Action::Unreachable,
+        RuleAction::Other(number) => Action::Other(number),
+    };
     message.attributes.push(RuleAttribute::Priority(rule.priority));
     message.attributes.push(RuleAttribute::Protocol(RouteProtocol::from(rule.protocol)));
     if let Some(from) = rule.from {
@@ -52,20 +57,21 @@ pub(super) fn message(rule: &Rule) -> RuleMessage {
 }
 
 /// The rule that a message tells of; `None` for other families than IPv4 and IPv6. What our words have no room for
-/// (a mark, a port, another action than asking a table) is left out: a rule of ours has none of it.
+/// (a mark, a port) is left out: a rule of ours has none of it.
 pub(super) fn read(message: &RuleMessage) -> Option<Rule> {
     let ipv6 = match message.header.family {
         AddressFamily::Inet => false,
         AddressFamily::Inet6 => true,
         _ => return None,
     };
-    let table = u32::from(message.header.table);
-    let mut rule = Rule { priority: 0, ipv6, from: None, to: None, in_interface: None, table, protocol: 0 };
+    let mut table = u32::from(message.header.table);
+    let action = RuleAction::Unreachable;
+    let mut rule = Rule { priority: 0, ipv6, from: None, to: None, in_interface: None, action, protocol: 0 };
     let network = |ip: &IpAddr, length| IpNetwork::new(*ip, length).ok();
     for attribute in &message.attributes {
         match attribute {
             RuleAttribute::Priority(number) => rule.priority = *number,
-            RuleAttribute::Table(number) => rule.table = *number,
+            RuleAttribute::Table(number) => table = *number,
             RuleAttribute::Protocol(protocol) => rule.protocol = (*protocol).into(),
             RuleAttribute::Source(ip) => rule.from = network(ip, message.header.src_len),
             RuleAttribute::Destination(ip) => rule.to = network(ip, message.header.dst_len),
@@ -73,6 +79,11 @@ pub(super) fn read(message: &RuleMessage) -> Option<Rule> {
             _ => {}
         }
     }
+    rule.action = match message.header.action {
+        Action::ToTable => RuleAction::Lookup(table),
+        Action::Unreachable => RuleAction::Unreachable,
+        other => RuleAction::Other(other.into()),
+    };
     Some(rule)
 }
 
@@ -94,7 +105,7 @@ pub(super) fn hit(rules: &[Rule], wanted: &Rule) -> Hit {
     let first = rules.iter().find(|rule| {
         rule.ipv6 == wanted.ipv6
             && rule.priority == wanted.priority
-            && rule.table == wanted.table
+            && rule.action == wanted.action
             && covers(wanted.protocol != 0, rule.protocol == wanted.protocol)
             && covers(wanted.from.is_some(), rule.from == wanted.from)
             && covers(wanted.to.is_some(), rule.to == wanted.to)

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::linux::netlink::tests::captured;
-use crate::{LinkKind, RouteKind};
+use crate::{LinkKind, RouteKind, RuleAction};
 
 /// The messages in captured datagrams.
 fn messages(text: &str) -> Vec<Message> {
@@ -144,7 +144,7 @@ fn rules_are_read() {
         from: from.map(net),
         to: to.map(net),
         in_interface: None,
-        table,
+        action: RuleAction::Lookup(table),
         protocol,
     };
     let ten = Some("10.8.0.0/24");
@@ -169,11 +169,11 @@ fn the_rule_that_the_kernel_would_remove_is_known() {
         from: None,
         to: None,
         in_interface: None,
-        table: 100,
+        action: RuleAction::Lookup(100),
         protocol: 187,
     };
     let narrow = Rule { from: Some(net("10.8.0.0/24")), ..wide.clone() };
-    let other = Rule { table: 254, ..wide.clone() };
+    let other = Rule { action: RuleAction::Lookup(254), ..wide.clone() };
     let of =
         |rules: &[&Rule], wanted| rules::hit(&rules.iter().copied().cloned().collect::<Vec<_>>(), wanted);
     assert_eq!(of(&[&other, &wide], &wide), rules::Hit::This);
@@ -263,12 +263,13 @@ proptest! {
 
     #[test]
     fn rules_survive_the_way_to_the_kernel(
-        (priority, table, protocol, ipv6) in any::<(u32, u32, u8, bool)>(),
+        (priority, table, protocol, ipv6) in any::<(u32, Option<u32>, u8, bool)>(),
         (from, to) in (prop::option::of(any_network()), prop::option::of(any_network())),
         in_interface in prop::option::of("[a-z]{1,15}"),
     ) {
         let of_family = |network: Option<IpNetwork>| network.filter(|network| network.is_ipv6() == ipv6);
-        let rule = Rule { priority, ipv6, from: of_family(from), to: of_family(to), in_interface, table, protocol };
+        let action = table.map_or(RuleAction::Unreachable, RuleAction::Lookup);
+        let rule = Rule { priority, ipv6, from: of_family(from), to: of_family(to), in_interface, action, protocol };
         match through_bytes(Message::NewRule(rules::message(&rule))) {
             Message::NewRule(message) => prop_assert_eq!(rules::read(&message), Some(rule)),
             other => panic!("{other:?}"),

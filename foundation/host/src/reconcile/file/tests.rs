@@ -52,6 +52,7 @@ fn wanted(peers: &[u8]) -> Wanted {
         running: true,
         addresses: BTreeSet::new(),
         mtu: 1420,
+        guard: None,
         unit,
         device,
     };

@@ -6,7 +6,7 @@ use ipnetwork::IpNetwork;
 use serde_json::{Map, Value};
 
 use super::super::rules::{Loaded, Plain, same};
-use super::render::base;
+use super::render::{Base, base};
 use super::{Place, Rules, TableFamily};
 use crate::{Match, Protocol, Verdict};
 
@@ -22,10 +22,19 @@ pub(in crate::linux::firewall) struct Listing {
 pub(in crate::linux::firewall) struct Table {
     /// It has flags, as in `dormant`. Which ones is not said by every version of nft.
     flagged: bool,
-    /// How many sets, maps and other objects it has.
-    objects: usize,
+    /// Its sets, maps and other objects.
+    objects: Vec<Object>,
     /// Its chains by name.
     pub chains: BTreeMap<String, Chain>,
+}
+
+/// Something in a table that is neither a chain nor a rule.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::linux::firewall) struct Object {
+    /// Its kind in the words of nft, as in `set` or `ct helper`.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
 }
 
 /// A chain.
@@ -80,7 +89,7 @@ impl Listing {
             "table" => table.flagged = object.get("flags").is_some(),
             "chain" => table.chains.entry(name("name")).or_default().base = BaseSeen::of(object),
             "rule" => table.chains.entry(name("chain")).or_default().rules.push(Rule::of(object)),
-            _ => table.objects += 1,
+            kind => table.objects.push(Object { kind: kind.to_owned(), name: name("name") }),
         }
     }
 }
@@ -91,19 +100,30 @@ impl Table {
         let chain_holds = |(hook, rules): (&crate::Hook, &Vec<_>)| {
             let want = base(*hook);
             self.chains.get(want.name).is_some_and(|chain| {
-                let as_wanted = |seen: &BaseSeen| {
-                    seen.kind == want.kind
-                        && seen.hook == want.hook
-                        && seen.priority == want.number
-                        && seen.policy == "accept"
-                };
+                let as_wanted = |seen: &BaseSeen| seen.is_at(&want) && seen.policy == "accept";
                 chain.base.as_ref().is_some_and(as_wanted) && same(rules, &chain.loaded())
             })
         };
         !self.flagged
-            && self.objects == 0
+            && self.objects.is_empty()
             && self.chains.len() == rules.len()
             && rules.iter().all(chain_holds)
+    }
+
+    /// What it has beside chains and rules: none of that is ours. Sets and maps come first, as they refer to the others.
+    pub(in crate::linux::firewall) fn surplus_objects(&self) -> impl Iterator<Item = &Object> {
+        let refers = |object: &&Object| matches!(object.kind.as_str(), "set" | "map");
+        self.objects.iter().filter(refers).chain(self.objects.iter().filter(move |object| !refers(object)))
+    }
+
+    /// The chains that have to go before it can have these rules: those of others, and those that the kernel would ask at
+    /// another place, which cannot be changed.
+    pub(in crate::linux::firewall) fn surplus_chains(&self, rules: &Rules) -> impl Iterator<Item = &String> {
+        let wanted = |name: &str, chain: &Chain| {
+            let mut places = rules.keys().map(|hook| base(*hook)).filter(|want| want.name == name);
+            places.any(|want| chain.base.as_ref().is_some_and(|seen| seen.is_at(&want)))
+        };
+        self.chains.iter().filter(move |(name, chain)| !wanted(name, chain)).map(|(name, _)| name)
     }
 }
 
@@ -161,6 +181,10 @@ impl Rule {
 }
 
 impl BaseSeen {
+    /// It is asked where this chain of ours is.
+    fn is_at(&self, want: &Base) -> bool {
+        self.kind == want.kind && self.hook == want.hook && self.priority == want.number
+    }
     fn of(object: &Value) -> Option<Self> {
         let text = |key: &str| object[key].as_str().unwrap_or_default().to_owned();
         object.get("hook")?;
@@ -173,7 +197,7 @@ impl BaseSeen {
 /// What a rule's statements say in our words, or `None` if they say more than a rule of ours.
 fn plain(statements: &[Value]) -> Option<Plain> {
     let (last, conditions) = statements.split_last()?;
-    let mut plain = Plain { family: None, matches: [].into(), verdict: verdict(last)? };
+    let mut plain = Plain::new(verdict(last)?);
     for statement in conditions {
         plain.add(&condition(statement.get("match")?)?).then_some(())?;
     }
@@ -187,6 +211,15 @@ fn verdict(statement: &Value) -> Option<Verdict> {
         "accept" => Some(Verdict::Accept),
         "drop" => Some(Verdict::Drop),
         "masquerade" if empty => Some(Verdict::Masquerade),
+        "masquerade" => {
+            let (1, [first, last]) =
+                (value.as_object()?.len(), value["port"]["range"].as_array()?.as_slice())
+            else {
+                return None;
+            };
+            let port = |value: &Value| value.as_u64()?.try_into().ok();
+            Some(Verdict::MasqueradeTo { first: port(first)?, last: port(last)? })
+        }
         "reject" if value["type"] == "icmpx" && value["expr"] == "admin-prohibited" => Some(Verdict::Reject),
         "mangle" => {
             let option = &value["key"]["tcp option"];
@@ -217,6 +250,8 @@ fn condition(value: &Value) -> Option<Match> {
         (Some("oifname"), _, not) => Some(Match::Out { interface: interface()?, not }),
         (Some("nfproto"), _, false) if right == "ipv4" => Some(Match::Ipv4),
         (Some("nfproto"), _, false) if right == "ipv6" => Some(Match::Ipv6),
+        (Some("l4proto"), _, false) if right == "tcp" => Some(Match::Is { protocol: Protocol::Tcp }),
+        (Some("l4proto"), _, false) if right == "udp" => Some(Match::Is { protocol: Protocol::Udp }),
         (_, Some(("ip" | "ip6", "saddr")), not) => Some(Match::From { network: network(right)?, not }),
         (_, Some(("ip" | "ip6", "daddr")), not) => Some(Match::To { network: network(right)?, not }),
         (_, Some(("udp", "dport")), false) => port(Protocol::Udp),
@@ -225,9 +260,11 @@ fn condition(value: &Value) -> Option<Match> {
             let of_source = ["ip saddr", "ip6 saddr"].iter().any(|key| left["ct"]["key"] == *key);
             of_source.then(|| network(right).map(|network| Match::BegunFrom { network }))?
         }
-        (None, None, false) if left["ct"]["key"] == "state" => {
-            (words(right)? == ["established", "related"]).then_some(Match::Established)
-        }
+        (None, None, false) if left["ct"]["key"] == "state" => match words(right)?.as_slice() {
+            ["established", "related"] => Some(Match::Established),
+            ["invalid", "untracked"] => Some(Match::Unconnected),
+            _ => None,
+        },
         (None, None, false) => {
             let [flags, mask] = left["&"].as_array()?.as_slice() else { return None };
             let flags = &flags["payload"];

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::super::rules::{Family, HOOKS, Plain, Rendered, push};
-use super::{Place, Rules};
+use super::{Place, Rules, Table};
 use crate::{Hook, Match, Protocol, Result, Ruleset, Verdict};
 
 /// How a hook of ours is a base chain.
@@ -28,6 +28,8 @@ pub(super) fn base(hook: Hook) -> Base {
         Hook::Output => ("output", "filter", "output", "filter", 0),
         Hook::Mangle => ("mangle", "filter", "forward", "mangle", -150),
         Hook::SourceNat => ("srcnat", "nat", "postrouting", "srcnat", 100),
+        // Behind all chains of NAT, which the kernel asks together at the priority of source NAT.
+        Hook::Postrouting => ("postrouting", "filter", "postrouting", "200", 200),
     };
     Base { name, kind, hook, priority, number }
 }
@@ -53,11 +55,17 @@ pub(in crate::linux::firewall) fn rules_of(
     rules.iter().filter(suits).map(|plain| render(mark, plain.clone(), only)).collect()
 }
 
-/// A script that puts exactly these rules into our table. A table that is not there is added before it is deleted,
-/// since deleting what is absent fails; nobody sees the moment between, because a script is one transaction.
-pub(in crate::linux::firewall) fn own_table(table: &Place, rules: &Rules) -> String {
-    let mut script = without_own_table(table);
+/// A script that brings our table, as it is loaded, to exactly these rules. The table itself stays, and so do the chains that
+/// are to be there: they are emptied and filled again. Nobody sees the moment between, because a script is one transaction.
+pub(in crate::linux::firewall) fn own_table(table: &Place, loaded: Option<&Table>, rules: &Rules) -> String {
+    let mut script = format!("add table {table}\nflush table {table}\n");
     // Writing to a string does not fail.
+    for object in loaded.into_iter().flat_map(Table::surplus_objects) {
+        let _ = writeln!(script, "delete {} {table} {}", object.kind, object.name);
+    }
+    for chain in loaded.into_iter().flat_map(|loaded| loaded.surplus_chains(rules)) {
+        let _ = writeln!(script, "delete chain {table} {chain}");
+    }
     let _ = writeln!(script, "table {table} {{");
     for (hook, rules) in HOOKS.iter().filter_map(|hook| rules.get_key_value(hook)) {
         let base = base(*hook);
@@ -97,6 +105,9 @@ fn render(mark: &str, plain: Plain, only: Option<Family>) -> Rendered {
         Verdict::Drop => push(&mut text, "drop"),
         Verdict::Reject => push(&mut text, "reject with icmpx type admin-prohibited"),
         Verdict::Masquerade => push(&mut text, "masquerade"),
+        Verdict::MasqueradeTo { first, last } => {
+            push(&mut text, format_args!("masquerade to :{first}-{last}"));
+        }
         // Neither raises an MSS that is smaller already (`nft_exthdr_tcp_set_eval` of the kernel).
         Verdict::ClampMss => push(&mut text, "tcp option maxseg size set rt mtu"),
         Verdict::SetMss(bytes) => push(&mut text, format_args!("tcp option maxseg size set {bytes}")),
@@ -124,6 +135,9 @@ fn push_match(text: &mut String, condition: &Match) {
         Match::Port { protocol: Protocol::Tcp, port } => push(text, format_args!("tcp dport {port}")),
         Match::Port { protocol: Protocol::Udp, port } => push(text, format_args!("udp dport {port}")),
         Match::Established => push(text, "ct state established,related"),
+        Match::Unconnected => push(text, "ct state invalid,untracked"),
+        Match::Is { protocol: Protocol::Tcp } => push(text, "meta l4proto tcp"),
+        Match::Is { protocol: Protocol::Udp } => push(text, "meta l4proto udp"),
         Match::TcpSyn => push(text, "tcp flags & (syn|rst) == syn"),
         // They are the rule's family.
         Match::Ipv4 | Match::Ipv6 => {}

@@ -25,6 +25,7 @@ fn source_nat_for_the_subnet_is_found_in_nftables() {
             let mut report = FirewallReport::default();
             let (_, table) = listing.tables.iter().find(|(place, _)| place.table == name).unwrap();
             add_nft(&mut report, table, &query());
+            report.masquerade.dedup();
             report
         };
         let any = net("0.0.0.0/0");

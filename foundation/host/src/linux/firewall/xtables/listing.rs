@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ipnetwork::IpNetwork;
 
 use super::super::rules::{Loaded, Plain, same};
+use super::render::HAS_NAT;
 use super::{At, Chains, Names, site};
 use crate::{Hook, Match, Protocol, Verdict};
 
@@ -170,7 +171,7 @@ pub(super) fn words(rule: &str) -> Vec<&str> {
 /// What a rule says in our words, or `None` if it says more than a rule of ours.
 fn plain(words: &[&str]) -> Option<Plain> {
     let mut words = words.iter().copied();
-    let mut plain = Plain { family: None, matches: [].into(), verdict: Verdict::Accept };
+    let mut plain = Plain::new(Verdict::Accept);
     let (mut protocol, mut used, mut not) = (None, false, false);
     loop {
         let condition = match words.next()? {
@@ -182,6 +183,12 @@ fn plain(words: &[&str]) -> Option<Plain> {
             "-d" => Match::To { network: words.next()?.parse().ok()?, not: std::mem::take(&mut not) },
             "-i" => Match::In { interface: words.next()?.to_owned(), not: std::mem::take(&mut not) },
             "-o" => Match::Out { interface: words.next()?.to_owned(), not: std::mem::take(&mut not) },
+            "--ctstate" if not => {
+                not = false;
+                plain.without_nat = true;
+                (words.next()? == HAS_NAT).then_some(())?;
+                continue;
+            }
             _ if not => return None,
             "-p" => {
                 protocol = Some(match words.next()? {
@@ -208,20 +215,30 @@ fn plain(words: &[&str]) -> Option<Plain> {
                 (words.next()? == "SYN,RST" && words.next()? == "SYN").then_some(Match::TcpSyn)?
             }
             "--ctorigsrc" => Match::BegunFrom { network: words.next()?.parse().ok()? },
-            "--ctstate" => (words.next()? == "RELATED,ESTABLISHED").then_some(Match::Established)?,
+            "--ctstate" => match words.next()? {
+                "RELATED,ESTABLISHED" => Match::Established,
+                "INVALID,UNTRACKED" => Match::Unconnected,
+                _ => return None,
+            },
             "-j" => break,
             _ => return None,
         };
         plain.add(&condition).then_some(())?;
     }
-    // A protocol without a condition on it is one that we never ask for.
-    (protocol.is_none() || used).then_some(())?;
+    // A protocol without a condition on it is one itself.
+    if let Some(protocol) = protocol.filter(|_| !used) {
+        plain.add(&Match::Is { protocol }).then_some(())?;
+    }
     let rest: Vec<_> = words.collect();
     plain.verdict = match rest.as_slice() {
         ["ACCEPT"] => Verdict::Accept,
         ["DROP"] => Verdict::Drop,
         ["REJECT", "--reject-with", "icmp-admin-prohibited" | "icmp6-adm-prohibited"] => Verdict::Reject,
         ["MASQUERADE"] => Verdict::Masquerade,
+        ["MASQUERADE", "--to-ports", ports] => {
+            let (first, last) = ports.split_once('-')?;
+            Verdict::MasqueradeTo { first: first.parse().ok()?, last: last.parse().ok()? }
+        }
         ["TCPMSS", "--clamp-mss-to-pmtu"] => Verdict::ClampMss,
         ["TCPMSS", "--set-mss", bytes] => Verdict::SetMss(bytes.parse().ok()?),
         _ => return None,

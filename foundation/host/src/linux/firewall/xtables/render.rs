@@ -6,6 +6,10 @@ use super::super::rules::{Family, Plain, Rendered, push};
 use super::{Chains, Names};
 use crate::{Hook, HostError, Match, Protocol, Result, Ruleset, Verdict};
 
+/// Packets that NAT looks at, or has given another address: those that begin a connection or are related to one, and those of
+/// connections with a mapping (`xt_conntrack`).
+pub(super) const HAS_NAT: &str = "NEW,RELATED,SNAT,DNAT";
+
 /// The rules of the given hooks that are for this family.
 pub(in crate::linux::firewall) fn rules_for(
     mark: &str,
@@ -17,7 +21,10 @@ pub(in crate::linux::firewall) fn rules_for(
     for hook in hooks {
         let mut rules = Vec::new();
         for rule in wanted.rules().iter().filter(|rule| rule.hook == hook) {
-            if let Some(plain) = Plain::of(rule)?.filter(|plain| plain.is_for(family)) {
+            if let Some(mut plain) = Plain::of(rule)?.filter(|plain| plain.is_for(family)) {
+                // The table mangle comes before the table nat.
+                let translated = family == Family::V4 && plain.verdict == Verdict::Drop;
+                plain.without_nat = hook == Hook::Postrouting && translated;
                 rules.push(render(mark, plain, family)?);
             }
         }
@@ -62,7 +69,7 @@ fn render(mark: &str, plain: Plain, family: Family) -> Result<Rendered> {
     let plain = plain.in_its_family();
     let mut text = String::new();
     let mut seen = [false; 4];
-    let mut protocol = None;
+    let (mut protocol, mut is_of) = (None, None);
     // Addresses come before interfaces in iptables' own order; the order of the conditions is that of our type.
     let addresses_first = |m: &&Match| !matches!(m, Match::From { .. } | Match::To { .. });
     let mut conditions: Vec<_> = plain.matches.iter().collect();
@@ -75,6 +82,14 @@ fn render(mark: &str, plain: Plain, family: Family) -> Result<Rendered> {
             Match::Out { interface, not } => (3, "-o", interface.clone(), *not),
             Match::Established => {
                 push(&mut text, "-m conntrack --ctstate RELATED,ESTABLISHED");
+                continue;
+            }
+            Match::Unconnected => {
+                push(&mut text, "-m conntrack --ctstate INVALID,UNTRACKED");
+                continue;
+            }
+            Match::Is { protocol: own } => {
+                is_of = Some(*own);
                 continue;
             }
             Match::BegunFrom { network } => {
@@ -99,12 +114,19 @@ fn render(mark: &str, plain: Plain, family: Family) -> Result<Rendered> {
         }
         push(&mut text, format_args!("{}{option} {value}", if not { "! " } else { "" }));
     }
+    if let (Some(own), None) = (is_of, protocol) {
+        push(&mut text, format_args!("-p {}", word(own)));
+    }
+    if plain.without_nat {
+        push(&mut text, format_args!("-m conntrack ! --ctstate {HAS_NAT}"));
+    }
     let target = match (plain.verdict, family) {
         (Verdict::Accept, _) => "ACCEPT".to_owned(),
         (Verdict::Drop, _) => "DROP".to_owned(),
         (Verdict::Reject, Family::V4) => "REJECT --reject-with icmp-admin-prohibited".to_owned(),
         (Verdict::Reject, Family::V6) => "REJECT --reject-with icmp6-adm-prohibited".to_owned(),
         (Verdict::Masquerade, _) => "MASQUERADE".to_owned(),
+        (Verdict::MasqueradeTo { first, last }, _) => format!("MASQUERADE --to-ports {first}-{last}"),
         (Verdict::ClampMss, _) => "TCPMSS --clamp-mss-to-pmtu".to_owned(),
         (Verdict::SetMss(bytes), _) => format!("TCPMSS --set-mss {bytes}"),
     };
@@ -114,10 +136,14 @@ fn render(mark: &str, plain: Plain, family: Family) -> Result<Rendered> {
 
 /// Names the protocol once: its own options need it before them.
 fn push_protocol(text: &mut String, named: &mut Option<Protocol>, protocol: Protocol) {
-    let name = if protocol == Protocol::Tcp { "tcp" } else { "udp" };
+    let name = word(protocol);
     if named.replace(protocol).is_none() {
         push(text, format_args!("-p {name} -m {name}"));
     }
+}
+
+fn word(protocol: Protocol) -> &'static str {
+    if protocol == Protocol::Tcp { "tcp" } else { "udp" }
 }
 
 #[cfg(test)]

@@ -45,6 +45,11 @@ fn every_change_by_hand_is_noticed() {
         ("{\"rt\": {\"key\": \"mtu\"}}", "1400"),
         ("\"expr\": \"admin-prohibited\"", "\"expr\": \"no-route\""),
         ("{\"masquerade\": null}", "{\"masquerade\": {\"flags\": \"random\"}}"),
+        ("\"invalid\", \"untracked\"", "\"invalid\""),
+        ("\"range\": [32768, 65535]", "\"range\": [1024, 65535]"),
+        ("{\"masquerade\": {\"port\": {\"range\": [32768, 65535]}}}", "{\"masquerade\": null}"),
+        ("\"l4proto\"}}, \"right\": \"udp\"", "\"l4proto\"}}, \"right\": \"tcp\""),
+        ("\"hook\": \"postrouting\", \"prio\": 200", "\"hook\": \"postrouting\", \"prio\": 99"),
         ("phantom-wg 7f47e602", "phantom-wg 00000000"),
         (
             "\"hook\": \"input\", \"prio\": 0, \"policy\": \"accept\"",

@@ -12,11 +12,11 @@ fn table() -> Place {
 
 #[test]
 fn the_whole_table() {
-    let script = own_table(&table(), &own_rules("phantom-wg", &everything()).unwrap());
+    let script = own_table(&table(), None, &own_rules("phantom-wg", &everything()).unwrap());
     assert_eq!(
         script,
         r#"add table inet phantom_wg
-delete table inet phantom_wg
+flush table inet phantom_wg
 table inet phantom_wg {
 	chain input {
 		type filter hook input priority filter; policy accept;
@@ -31,6 +31,10 @@ table inet phantom_wg {
 		oifname != "wg_vpn" ip saddr 10.8.0.5/32 drop comment "phantom-wg 82a4a13f"
 		oifname "wg_main" ip6 saddr != fd00:8::/64 reject with icmpx type admin-prohibited comment "phantom-wg 7deef1fa"
 	}
+	chain output {
+		type filter hook output priority filter; policy accept;
+		ip saddr 10.8.0.0/24 ct state invalid,untracked drop comment "phantom-wg 54bc471b"
+	}
 	chain mangle {
 		type filter hook forward priority mangle; policy accept;
 		oifname "wg_main" tcp flags & (syn|rst) == syn tcp option maxseg size set rt mtu comment "phantom-wg cdcc8302"
@@ -40,6 +44,12 @@ table inet phantom_wg {
 		type nat hook postrouting priority srcnat; policy accept;
 		ip saddr 10.8.0.0/24 ip daddr 10.8.0.0/24 accept comment "phantom-wg 2ca07d98"
 		oifname != "wg_main" ip saddr 10.8.0.0/24 masquerade comment "phantom-wg 7f826a4f"
+		oifname "wg_vpn" ip saddr 10.8.0.0/24 meta l4proto udp masquerade to :32768-65535 comment "phantom-wg 978eb0d0"
+	}
+	chain postrouting {
+		type filter hook postrouting priority 200; policy accept;
+		oifname "lo" ip saddr 10.8.0.0/24 accept comment "phantom-wg de2c9fae"
+		oifname != "wg_main" ip saddr 10.8.0.0/24 drop comment "phantom-wg e17819dc"
 	}
 }
 "#

@@ -28,20 +28,26 @@ fn all_tables_of_ipv4() {
         r#"*filter
 :PHANTOM-WG-INPUT - [0:0]
 :PHANTOM-WG-FORWARD - [0:0]
+:PHANTOM-WG-OUTPUT - [0:0]
 -A PHANTOM-WG-INPUT ! -i lo -p udp -m udp --dport 51820 -m comment --comment "phantom-wg 24ce279d" -j DROP
 -A PHANTOM-WG-FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -m comment --comment "phantom-wg b2457c84" -j ACCEPT
 -A PHANTOM-WG-FORWARD -s 10.8.0.0/24 ! -d 10.0.0.0/8 -i wg_main -m comment --comment "phantom-wg 4d096174" -j ACCEPT
 -A PHANTOM-WG-FORWARD -s 10.8.0.5/32 ! -o wg_vpn -m comment --comment "phantom-wg 6a14991b" -j DROP
+-A PHANTOM-WG-OUTPUT -s 10.8.0.0/24 -m conntrack --ctstate INVALID,UNTRACKED -m comment --comment "phantom-wg 3523d2b4" -j DROP
 COMMIT
 *mangle
 :PHANTOM-WG-MANGLE - [0:0]
+:PHANTOM-WG-POST - [0:0]
 -A PHANTOM-WG-MANGLE -o wg_main -p tcp -m tcp --tcp-flags SYN,RST SYN -m comment --comment "phantom-wg 66fbd357" -j TCPMSS --clamp-mss-to-pmtu
 -A PHANTOM-WG-MANGLE -p tcp -m tcp --dport 80 --tcp-flags SYN,RST SYN -m comment --comment "phantom-wg 2ab47bd4" -j TCPMSS --set-mss 1360
+-A PHANTOM-WG-POST -s 10.8.0.0/24 -o lo -m comment --comment "phantom-wg 0827ea57" -j ACCEPT
+-A PHANTOM-WG-POST -s 10.8.0.0/24 ! -o wg_main -m conntrack ! --ctstate NEW,RELATED,SNAT,DNAT -m comment --comment "phantom-wg b84f537e" -j DROP
 COMMIT
 *nat
 :PHANTOM-WG-NAT - [0:0]
 -A PHANTOM-WG-NAT -s 10.8.0.0/24 -d 10.8.0.0/24 -m comment --comment "phantom-wg f5fbbbaf" -j ACCEPT
 -A PHANTOM-WG-NAT -s 10.8.0.0/24 ! -o wg_main -m comment --comment "phantom-wg 72722e51" -j MASQUERADE
+-A PHANTOM-WG-NAT -s 10.8.0.0/24 -o wg_vpn -p udp -m comment --comment "phantom-wg 82fc33ca" -j MASQUERADE --to-ports 32768-65535
 COMMIT
 "#
     );
