@@ -3,9 +3,13 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use phantom_host::reconcile::{Scene, Step, StepAction, StepKind, Wanted, apply, busy_file, observe, plan};
+use phantom_host::reconcile::{
+    Scene, Step, StepAction, StepKind, Wanted, apply, busy_file, holds_key, observe, plan,
+};
 use phantom_host::{Hook, Match, Verdict};
+use phantom_store::Server;
 use phantom_types::InterfaceName;
+use zeroize::Zeroizing;
 
 use crate::ResetError;
 
@@ -112,6 +116,21 @@ pub fn remove_everything(scene: &Scene<'_>) -> Result<Vec<Removed>, ResetError> 
     removed.extend(clear(scene, &wanted, Leaving::Nothing)?);
     removed.extend(clear(scene, &Wanted::nothing(), Leaving::Nothing)?);
     Ok(removed)
+}
+
+/// Removes the configuration of this server where it has lost its mark, as after `wg-quick save`: by the private key in it
+/// it is ours, and that key must not stay behind.
+pub(crate) fn unmarked_configuration(
+    scene: &Scene<'_>,
+    server: &Server,
+) -> Result<Option<Removed>, ResetError> {
+    let path = Path::new(WIREGUARD).join(format!("{}.conf", server.interface));
+    let content = scene.host.files.read(&path)?.map(Zeroizing::new);
+    if !content.is_some_and(|content| holds_key(&content, &server.private_key)) {
+        return Ok(None);
+    }
+    scene.host.files.remove(&path)?;
+    Ok(Some(Removed { target: path.display().to_string(), gone: true }))
 }
 
 /// Removes what lies in the run directory but for what all processes meet at.

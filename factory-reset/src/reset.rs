@@ -98,8 +98,12 @@ pub fn uninstall(place: &Place<'_>) -> Result<(), ResetError> {
     let scene = Scene::new(place.host, &marks, place.paths.run_dir());
     let _lock: Lock = store.lock(place.lock_wait)?;
     ssh::check(place.host, &marks)?;
-    for one in removal::remove_everything(&scene)? {
-        (place.removed)(&one);
+    let mut removed = removal::remove_everything(&scene)?;
+    if let Some(server) = store.read::<_, StoreError>(State::server).ok().flatten() {
+        removed.extend(removal::unmarked_configuration(&scene, &server)?);
+    }
+    for one in &removed {
+        (place.removed)(one);
     }
     // It dies with the next boot at the latest.
     Ok(place.host.files.remove_dir(place.paths.run_dir())?)
@@ -127,14 +131,18 @@ fn remove(
     leaving: Leaving,
 ) -> Result<(), ResetError> {
     // The present interface may have another name than the one of a reset that began long ago.
-    let stored = store.read::<_, StoreError>(State::server).ok().flatten().map(|server| server.interface);
-    let closed = removal::closed(&removal::interfaces(scene, interface.into_iter().chain(stored))?);
+    let stored = store.read::<_, StoreError>(State::server).ok().flatten();
+    let present = stored.as_ref().map(|server| server.interface.clone());
+    let closed = removal::closed(&removal::interfaces(scene, interface.into_iter().chain(present))?);
     (place.stage)(Stage::Stopping);
     let mut removed = removal::stop(scene, &closed, leaving)?;
     (place.stage)(Stage::Objects);
     removed.extend(removal::clear(scene, &closed, leaving)?);
     if leaving == Leaving::Nothing {
         removed.extend(removal::clear(scene, &Wanted::nothing(), leaving)?);
+    }
+    if let Some(server) = &stored {
+        removed.extend(removal::unmarked_configuration(scene, server)?);
     }
     for one in &removed {
         (place.removed)(one);

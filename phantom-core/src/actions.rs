@@ -2,6 +2,7 @@
 //! reads — or [`add_client`](self) — the shortest that changes — and name it here and in the table.
 
 mod add_client;
+mod backup;
 mod change_subnet;
 mod doctor;
 mod export_client;
@@ -11,6 +12,7 @@ mod list_clients;
 mod reconcile;
 mod remove_client;
 mod restart_service;
+mod restore;
 mod server_status;
 mod service_logs;
 mod setup;
@@ -22,6 +24,7 @@ mod update_tweak_setting;
 mod validate_subnet_change;
 
 pub use add_client::{AddClient, AddedClient, ClientAdded};
+pub use backup::{BackedUp, Backup, KeptCopy};
 pub use change_subnet::{ChangeSubnet, SubnetChanged};
 pub use doctor::{Doctor, DoctorReport};
 pub use export_client::{ClientExported, ExportClient, ExportedClient};
@@ -33,6 +36,7 @@ pub use list_clients::{ClientList, ListClients, Pagination};
 pub use reconcile::{Reconcile, ReconcileReport, RecoveredReport, StepReport};
 pub use remove_client::{ClientRemoved, RemoveClient};
 pub use restart_service::{RestartService, ServiceRestarted};
+pub use restore::{Differences, Restore, Restored};
 pub use server_status::{
     ClientCounts, Configuration, FirewallSummary, InterfaceState, PeerState, PeerTransfer, ServerReport,
     ServerStatus, ServiceReport, SystemReport,

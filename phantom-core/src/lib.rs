@@ -80,6 +80,8 @@ impl TypedModule for Core {
         entry::<actions::StopService>(),
         entry::<actions::Reconcile>(),
         entry::<actions::Doctor>(),
+        entry::<actions::Backup>(),
+        entry::<actions::Restore>(),
     ];
 }
 

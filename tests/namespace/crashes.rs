@@ -16,11 +16,11 @@ use crate::world::{World, api, in_world, in_world_with, long, note, programs, se
 const MARKER: &str = "/run/phantom-wg/changing";
 
 /// An action whose killing is tried.
-struct Victim {
+pub(crate) struct Victim {
     /// Its words; the number is another one each time.
-    words: fn(u32) -> Vec<String>,
+    pub(crate) words: fn(u32) -> Vec<String>,
     /// Brings the server to where the action begins, from before or behind an earlier run of it.
-    prepare: fn(&World),
+    pub(crate) prepare: fn(&World),
 }
 
 fn words(of: &[&str]) -> Vec<String> {
@@ -121,7 +121,7 @@ fn heals_by_the_next_change(world: &World, start: &Look, number: u32, what: &str
     assert_eq!(world.ok(&["dns", "get_dns_servers"])["primary"], format!("10.1.0.{number}"), "{what}");
 }
 
-fn kill(test: &str, victim: &Victim) {
+pub(crate) fn kill(test: &str, victim: &Victim) {
     in_world(test, |world| {
         served(world);
         kill_everywhere(test, world, victim);

@@ -152,11 +152,13 @@ fn assert_new(world: &World, old: &Value) {
     assert_eq!(world.ok(&["core", "get_tweak_settings"])["block_ipv6_leak"], true);
     let status = world.ok(&["core", "server_status"]);
     assert_eq!((&status["service"]["running"], &status["interface"]["active"]), (&json!(true), &json!(true)));
+    // The new server has begun with a copy of its own state.
     let left = world.sh(
         "ip link show wg_vpn 2>&1 | grep -v 'does not exist' || true; ip link show wg_vpn_new 2>/dev/null || true
          ip rule | grep '^\\(99\\|100\\):.*10.8.0' || true; ip -6 rule | grep fd08 || true
          ip route show table 100 2>/dev/null; ip -6 route show table 100 2>/dev/null
-         cd /opt/phantom-wg; find backups certs exit_configs -type f 2>/dev/null
+         cd /opt/phantom-wg; find backups certs exit_configs -type f ! -path 'backups/state/????-??-??.db' 2>/dev/null
+         grep -rl anna backups 2>/dev/null || true
          ls /etc/wireguard/wg_vpn.conf /etc/iproute2/rt_tables.d/phantom-wg.conf 2>/dev/null || true
          ls /etc/systemd/network/90-phantom-wg_vpn.network 2>/dev/null || true
          ls logs/multihop-session-current.log data/reset.db 2>/dev/null || true",

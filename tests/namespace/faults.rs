@@ -21,13 +21,13 @@ fn served(world: &World) {
 }
 
 /// An action whose writes are refused.
-struct Refused<'a> {
+pub(crate) struct Refused<'a> {
     /// Its words.
-    words: &'a [&'a str],
+    pub(crate) words: &'a [&'a str],
     /// The code of its error.
-    code: &'a str,
+    pub(crate) code: &'a str,
     /// Brings the server to where the action begins, from before or behind an earlier run of it.
-    prepare: fn(&World),
+    pub(crate) prepare: fn(&World),
 }
 
 #[track_caller]
@@ -111,7 +111,7 @@ fn backups(world: &World) -> String {
     world.sh("find /opt/phantom-wg/backups | sort")
 }
 
-fn refuse(test: &str, refused: &Refused<'_>) {
+pub(crate) fn refuse(test: &str, refused: &Refused<'_>) {
     in_world(test, |world| {
         served(world);
         refuse_each(test, world, refused);
@@ -321,8 +321,8 @@ fn a_disk_that_fills_up_while_clients_are_added() {
     in_world("faults::a_disk_that_fills_up_while_clients_are_added", |world| {
         world.sh("mkdir -p /opt/phantom-wg; mount -t tmpfs -o size=1m,mode=755 small /opt/phantom-wg");
         served(world);
-        world.sh("head -c 700000 /dev/zero > /opt/phantom-wg/filler; truncate -s 0 /opt/phantom-wg/logs/*");
-        world.sh("dd if=/dev/zero of=/opt/phantom-wg/filler2 bs=4096 2>/dev/null || true; truncate -s -60000 /opt/phantom-wg/filler2");
+        world.sh("truncate -s 0 /opt/phantom-wg/logs/*");
+        world.sh("dd if=/dev/zero of=/opt/phantom-wg/filler bs=4096 2>/dev/null || true; truncate -s -60000 /opt/phantom-wg/filler");
         let mut added = 0;
         let refused = loop {
             let answer = world.call(&["core", "add_client", &format!("client_name=c{added}")]);
@@ -336,7 +336,7 @@ fn a_disk_that_fills_up_while_clients_are_added() {
         assert!(refused["data"]["file"].as_str().unwrap().starts_with(DATABASE), "{refused:#}");
         assert_eq!(world.ok(&["core", "list_clients"])["total"], added + 3);
         world.in_sync();
-        world.sh("rm /opt/phantom-wg/filler*");
+        world.sh("rm /opt/phantom-wg/filler");
         world.add("last");
         world.in_sync();
     });

@@ -1,4 +1,5 @@
-//! A disk that is full, and one that is read-only: nobody is cut off, everything can be read, and a client can be removed.
+//! A disk that is full, and one that is read-only: nobody is cut off, everything can be read, and a client can be
+//! removed.
 
 use std::time::Duration;
 

@@ -12,6 +12,7 @@
 mod capture;
 mod clients;
 mod concurrency;
+mod copies;
 mod crashes;
 mod dns;
 mod documents;

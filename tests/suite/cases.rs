@@ -29,7 +29,10 @@ const fn case(golden: &'static str, words: &'static [&'static str], server: fn()
 pub(crate) const API: &[Case] = &[
     case("core/add_client", &["core", "add_client", "client_name=john-laptop"], Server::ready),
     case("core/add_client.invalid_parameter", &["core", "add_client", "client_nam=x"], Server::ready),
-    case("core/remove_client", &["core", "remove_client", "client_name=john-laptop"], with_john),
+    Case {
+        more: &["data.keys_kept_until", "data.keys_kept_in"],
+        ..case("core/remove_client", &["core", "remove_client", "client_name=john-laptop"], with_john)
+    },
     case("core/list_clients", &["core", "list_clients"], with_john),
     case("core/list_clients.connected", &["core", "list_clients"], with_john_connected),
     case("core/list_clients.nothing", &["core", "list_clients", "search=nobody"], with_john),
@@ -82,7 +85,14 @@ pub(crate) const API: &[Case] = &[
 /// The samples of the published documentation, which the API's chapter 14 lists.
 pub(crate) const PUBLISHED: &[Case] = &[
     case("published/core/add_client", &["core", "add_client", "client_name=john-laptop"], Server::ready),
-    case("published/core/remove_client", &["core", "remove_client", "client_name=john-laptop"], with_john),
+    Case {
+        more: &["data.keys_kept_until", "data.keys_kept_in"],
+        ..case(
+            "published/core/remove_client",
+            &["core", "remove_client", "client_name=john-laptop"],
+            with_john,
+        )
+    },
     case("published/core/list_clients", &["core", "list_clients"], with_john),
     case("published/core/export_client", &["core", "export_client", "client_name=john-laptop"], with_leak),
     Case {

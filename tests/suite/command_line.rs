@@ -178,7 +178,10 @@ fn every_action_needs_root_and_an_initialised_system() {
             [module, action].into_iter().chain(example.split_whitespace()).map(str::to_owned).collect();
         let run = |server: &Server| server.run(words.iter().map(Into::into).collect());
         run(&denied).failed("PERMISSION_DENIED");
-        assert_eq!(needs_setup, ![("core", "setup"), ("core", "doctor")].contains(&(module, action)));
+        assert_eq!(
+            needs_setup,
+            ![("core", "setup"), ("core", "doctor"), ("core", "restore")].contains(&(module, action))
+        );
         if needs_setup {
             let answer = run(&bare).failed("NOT_INITIALIZED");
             assert_eq!(answer["data"]["hint"], "phantom-api core setup");

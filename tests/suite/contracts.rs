@@ -46,6 +46,8 @@ fn the_modules_have_the_actions_of_the_api_in_its_order() {
         "stop_service",
         "reconcile",
         "doctor",
+        "backup",
+        "restore",
     ];
     let dns = ["change_dns_servers", "test_dns_servers", "status", "get_dns_servers"];
     let ghost = ["enable", "disable", "status"];
@@ -187,7 +189,7 @@ fn changing_actions_say_so() {
     }
     let destroying: Vec<&str> =
         specs().iter().filter(|spec| spec.effect == Effect::Destroy).map(|spec| spec.name).collect();
-    assert_eq!(destroying, ["remove_client", "change_subnet", "remove_vpn_config", "reset_state"]);
+    assert_eq!(destroying, ["remove_client", "change_subnet", "restore", "remove_vpn_config", "reset_state"]);
 }
 
 #[test]

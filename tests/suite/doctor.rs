@@ -37,6 +37,12 @@ pub(crate) const CONDITIONS: &[Condition] = &[
     condition("stored_state", "problem", || with(with_john(), |s| sql(s, "PRAGMA user_version = 99"))),
     condition("stored_state", "problem", || with(with_john(), begin_reset)),
     condition("stored_state", "problem", || with(with_john(), spoil)),
+    condition("stored_state", "problem", || {
+        with(with_john(), |s| {
+            std::fs::remove_dir_all(s.paths().copies_dir()).unwrap();
+            spoil(s);
+        })
+    }),
     condition("permissions", "warning", || with(with_john(), |s| open(s, 0o644))),
     condition("wireguard", "ok", || Server::set_up(&["backend=embedded"])),
     condition("wireguard", "problem", || with(with_john(), |s| s.fake.set_kernel_wireguard(false))),
@@ -124,6 +130,12 @@ pub(crate) const CONDITIONS: &[Condition] = &[
         with(with_john(), |s| s.fake.put_file("/run/systemd/netif/links/2", b"", 0o644, 0))
     }),
     condition("host_in_sync", "warning", || with(with_john(), |s| s.fake.cut_link("wg_main").unwrap())),
+    condition("host_in_sync", "problem", || {
+        with(with_john(), |s| {
+            s.fake.cut_link("wg_main").unwrap();
+            s.fake.add_link("wg_main", LinkKind::WireGuard).unwrap();
+        })
+    }),
     condition("host_in_sync", "problem", || {
         with(with_john(), |s| s.fake.put_file(CONFIGURATION, b"x\n", 0o600, 0))
     }),

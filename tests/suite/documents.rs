@@ -119,6 +119,8 @@ fn known_to_the_api(words: &[&str]) -> Result<(), String> {
         None | Some("NOT_INITIALIZED") => Ok(()),
         // The one thing that setup cannot know.
         Some("MISSING_PARAMETER") if value["data"]["parameter"] == "server_ip" => Ok(()),
+        // The backup that a page made before.
+        Some("CONFIG_ERROR") if words.contains(&"restore") => Ok(()),
         Some(code) => Err(format!("{code}: {}", value["error"])),
     }
 }

@@ -37,6 +37,23 @@ fn assert_new(server: &Server, what: &str) {
 }
 
 #[test]
+fn a_configuration_that_has_lost_its_mark_goes_with_its_key() {
+    let path = "/etc/wireguard/wg_main.conf";
+    let there = |server: &Server| phantom_host::Files::read(&server.fake, path.as_ref()).unwrap();
+    let server = Server::ready();
+    let old = server.store().read(phantom_store::State::server).unwrap().unwrap().private_key.reveal();
+    server.fake.put_file(path, format!("[Interface]\nPrivateKey = {}\n", *old).as_bytes(), 0o600, 0);
+    run(&server).unwrap();
+    let now = String::from_utf8(there(&server).unwrap()).unwrap();
+    assert!(!now.contains(&*old) && server.marks().owns_file(now.as_bytes()));
+    server.assert_in_sync();
+    // One of somebody else stays.
+    server.fake.put_file(path, b"[Interface]\n", 0o600, 0);
+    run(&server).unwrap();
+    assert_eq!(there(&server).unwrap(), b"[Interface]\n");
+}
+
+#[test]
 fn refused_at_any_write_it_can_be_run_again() {
     for kind in [FirewallKind::Nftables, FirewallKind::Iptables] {
         let server = Server::bare();

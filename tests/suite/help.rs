@@ -18,7 +18,8 @@ fn text(table: &Value, id: &str, lang: &str) -> String {
     table[id][lang].as_str().unwrap_or_else(|| panic!("help.json has no {id}")).to_owned()
 }
 
-/// The same of an action or a parameter of a module: where several modules have one of this name, that of the module.
+/// The same of an action or a parameter of a module: where several modules have one of this name, that of the module;
+/// where several actions have a parameter of this name, that of the action.
 fn text_of(table: &Value, module: &str, name: &str, lang: &str) -> String {
     let own = format!("{name} ({module})");
     text(table, if table.get(&own).is_some() { &own } else { name }, lang)
@@ -89,7 +90,9 @@ fn an_action_s_help_shows_parameters_an_example_and_its_codes() {
                 let shown = help(&[module.name(), spec.name, "--help"], tag);
                 assert!(shown.contains(&text_of(&table, module.name(), spec.name, tag)), "{shown}");
                 for param in parameters(&spec) {
-                    let help = text_of(&table, module.name(), &param.name, tag);
+                    let own = format!("{} ({})", param.name, spec.name);
+                    let known = table.get(&own).is_some();
+                    let help = text_of(&table, module.name(), if known { &own } else { &param.name }, tag);
                     let line = format!("  {:<16} {help}", param.name);
                     assert!(shown.lines().any(|shown| shown == line), "{line}\n{shown}");
                     let facts = shown.lines().skip_while(|shown| *shown != line).nth(1).unwrap();
@@ -196,7 +199,7 @@ fn offered(words: &[&str]) -> Vec<String> {
 fn bash_completes_word_by_word() {
     assert_eq!(offered(&["c"]), ["core", "completions"]);
     assert_eq!(offered(&["dns", "s"]), ["status"]);
-    assert_eq!(offered(&["core", "re"]), ["remove_client", "restart_service", "reconcile"]);
+    assert_eq!(offered(&["core", "re"]), ["remove_client", "restart_service", "reconcile", "restore"]);
     assert_eq!(offered(&["core", "add_client", "c"]), ["client_name="]);
     assert_eq!(offered(&["core", "setup", "backend=k"]), ["backend=kernel"]);
     assert_eq!(offered(&["--lang", "t"]), ["tr"]);

@@ -8,6 +8,7 @@ mod cases;
 mod command_line;
 mod concurrency;
 mod contracts;
+mod copies;
 mod disk;
 mod dns;
 mod doctor;

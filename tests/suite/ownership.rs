@@ -2,6 +2,7 @@
 
 mod own_services;
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 
 use own_services::OwnServices;
@@ -163,14 +164,96 @@ fn a_foreign_file_in_the_place_of_ours_is_reported_and_kept() {
     for path in
         ["/etc/wireguard/wg_main.conf".to_owned(), format!("/etc/sysctl.d/90-{}.conf", server.marks().text())]
     {
-        let ours = phantom_host::Files::read(&server.fake, path.as_ref()).unwrap().unwrap();
         server.fake.put_file(&path, b"# written by hand\n", 0o644, 0);
-        let answer = server.api(&["core", "reconcile"]).failed("SERVICE_OPERATION_FAILED");
-        assert!(answer["error"].as_str().unwrap().contains(&path), "{answer:#}");
+        // Nothing else waits for it: a server that is booted comes up.
+        let rest = server.dump();
+        server.reboot();
+        let answer = server.api(&["core", "reconcile"]);
+        let command = format!("mv {path} {path}.old && phantom-api core reconcile");
+        assert!(answer.err.contains(&path) && answer.err.contains(&command), "{}", answer.err);
+        let report = answer.ok();
+        assert_eq!(report["in_sync"], false);
+        assert!(report["message"].as_str().unwrap().contains(&path), "{report:#}");
+        // The unit of the boot has run.
+        let lines = changed(&rest, &server.dump());
+        assert!(lines.lines().all(|line| line.contains("phantom-boot")), "{path}: {lines}");
+        server.api(&["core", "restart_service"]).ok();
+        server.api(&["core", "add_client", &format!("client_name={}", path.len())]).ok();
+        let doctor = server.api(&["core", "doctor"]).ok();
+        let finding =
+            doctor["checks"].as_array().unwrap().iter().find(|one| one["name"] == "host_in_sync").unwrap();
+        assert_eq!(finding["state"], "problem");
+        assert!(finding["hint"].as_str().unwrap().contains(&command), "{finding:#}");
         let kept = phantom_host::Files::read(&server.fake, path.as_ref()).unwrap().unwrap();
-        assert_eq!(kept, b"# written by hand\n");
-        server.fake.put_file(&path, &ours, if path.ends_with("main.conf") { 0o600 } else { 0o644 }, 0);
+        assert!(kept.starts_with(b"# written by hand\n"));
+        // As the command makes room for it.
+        phantom_host::Files::remove(&server.fake, path.as_ref()).unwrap();
+        server.api(&["core", "reconcile"]).ok();
         server.assert_in_sync();
+    }
+}
+
+/// What `wg-quick save` makes of our file: no comment, no name, the peers as the device has them.
+fn saved(file: &[u8]) -> String {
+    let text = String::from_utf8(file.to_vec()).unwrap();
+    let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).collect();
+    lines.join("\n") + "\n"
+}
+
+#[test]
+fn our_file_that_has_lost_its_mark_is_copied_and_written_again() {
+    let path = "/etc/wireguard/wg_main.conf";
+    for words in [
+        &["core", "reconcile"][..],
+        &["core", "restart_service"],
+        &["core", "remove_client", "client_name=a"],
+        &["core", "change_subnet", "new_subnet=10.9.0.0/24", "confirm=true"],
+    ] {
+        let server = Server::ready().with(&["a", "b"]);
+        let read = || phantom_host::Files::read(&server.fake, path.as_ref()).unwrap().unwrap();
+        let (ours, before) = (read(), server.dump());
+        let saved = saved(&ours);
+        server.fake.put_file(path, saved.as_bytes(), 0o600, 0);
+        server.api(words).ok();
+        assert!(server.marks().owns_file(&read()), "{words:?}");
+        if words[1] == "reconcile" {
+            assert_eq!(changed(&before, &server.dump()), "");
+        }
+        server.assert_in_sync();
+        let copies: Vec<_> = std::fs::read_dir(server.paths().copies_dir())
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect();
+        let copies: Vec<_> =
+            copies.iter().filter(|copy| copy.to_string_lossy().ends_with("-wg_main.conf")).collect();
+        assert_eq!(copies.len(), 1, "{words:?}");
+        assert!(std::fs::read(copies[0]).unwrap() == saved.as_bytes(), "{words:?}");
+        assert_eq!(std::fs::metadata(copies[0]).unwrap().permissions().mode() & 0o777, 0o600);
+        if words[1] == "remove_client" {
+            let text = String::from_utf8(read()).unwrap();
+            assert_eq!(text.matches("[Peer]").count(), 1, "{text}");
+        }
+    }
+}
+
+#[test]
+fn a_unit_that_lost_its_mark_lets_the_server_boot() {
+    let server = Server::ready().with(&["a"]);
+    for unit in ["wg-quick@wg_main", server.marks().boot_unit().as_str()] {
+        let before = server.fake.dump();
+        server.fake.add_foreign_unit(unit);
+        server.reboot();
+        let path = format!("/etc/systemd/system/{unit}.service");
+        let answer = server.api(&["core", "reconcile"]);
+        assert!(answer.err.contains(&format!("mv {path} {path}.old")), "{}", answer.err);
+        answer.ok();
+        let lines = changed(&before, &server.fake.dump());
+        assert!(lines.lines().all(|line| line.contains(unit) || line.contains("phantom-boot")), "{lines}");
+        server.fake.remove_unit_file(unit);
+        server.api(&["core", "reconcile"]).ok();
+        server.assert_in_sync();
+        let lines = changed(&before, &server.fake.dump());
+        assert!(lines.lines().all(|line| line.contains("phantom-boot")), "{lines}");
     }
 }
 

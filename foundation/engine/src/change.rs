@@ -9,6 +9,7 @@ use phantom_store::{Lock, LockError, Marker, State, Transaction};
 use phantom_types::PublicKey;
 
 use crate::error::HostFailure;
+use crate::foreign::Planned;
 use crate::peers::{Reached, Way};
 use crate::{ChangeError, Engine, EngineError, Outcome, Recovered, Scope};
 
@@ -171,8 +172,8 @@ impl Engine {
         Err(EngineError::NotInitialised)
     }
 
-    /// As [`Self::change`], for one that takes more away than it adds: on a full disk it may use the room that is kept back
-    /// ([`Store::give_room`](phantom_store::Store::give_room)).
+    /// As [`Self::change`], for one that takes more away than it adds: on a full disk it may use the room that is kept
+    /// back ([`Store::give_room`](phantom_store::Store::give_room)).
     pub fn change_that_removes<T, E: ChangeError>(
         &self,
         origin: Origin,
@@ -215,6 +216,21 @@ impl Engine {
         self.heal(origin, call, lock)?;
         let state = self.store.begin(lock).map_err(EngineError::from)?;
         self.report_repairs(call, &state);
+        let result = self.run(state, origin, call, work);
+        if result.is_ok() {
+            self.copy_if_due(call);
+        }
+        result
+    }
+
+    /// Runs a change that has begun, to its commit or back.
+    pub(crate) fn run<'a, T, E: ChangeError>(
+        &'a self,
+        state: Transaction<'a>,
+        origin: Origin,
+        call: &Call,
+        work: impl FnOnce(&mut Change<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
         let mut change =
             Change { engine: self, origin, state, touched: Vec::new(), undo: Vec::new(), opens: None };
         let result = work(&mut change);
@@ -433,13 +449,16 @@ impl Engine {
     /// Brings the host to what is wanted, and looks again whether it is there.
     pub(crate) fn bring(&self, operation: &'static str, wanted: &Wanted) -> Result<(), EngineError> {
         let scene = self.scene();
-        let steps = self.plan_for(wanted).map_err(|error| host_error(operation, error))?;
+        let Planned { steps, foreign } =
+            self.plan_for(wanted).map_err(|error| host_error(operation, error))?;
+        self.refuse_foreign(operation, &foreign)?;
         if steps.is_empty() {
             return Ok(());
         }
+        self.keep_replaced(operation, &steps)?;
         reconcile::apply(&scene, wanted, &steps).map_err(|error| host_error(operation, error))?;
         drop(steps); // there can be as many as there are peers
-        let left = self.plan_for(wanted).map_err(|error| host_error(operation, error))?;
+        let left = self.plan_for(wanted).map_err(|error| host_error(operation, error))?.steps;
         if left.is_empty() {
             return Ok(());
         }
@@ -452,9 +471,10 @@ impl Engine {
         reconcile::Scene::new(&self.host, &self.marks, self.paths().run_dir())
     }
 
-    pub(crate) fn plan_for(&self, wanted: &Wanted) -> Result<Vec<reconcile::Step>, HostError> {
+    pub(crate) fn plan_for(&self, wanted: &Wanted) -> Result<Planned, HostError> {
         let observed = reconcile::observe(&self.scene(), wanted)?;
-        reconcile::plan(&self.marks, &observed, wanted)
+        let steps = reconcile::plan(&self.marks, &observed, wanted)?;
+        Ok(Planned { steps, foreign: reconcile::foreign(&observed, wanted) })
     }
 
     /// Says which secret paths somebody had opened; the store has closed them again.

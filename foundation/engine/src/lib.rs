@@ -10,15 +10,18 @@
 
 mod change;
 mod contract;
+mod copies;
 mod error;
 pub mod filters;
+mod foreign;
 mod log;
 mod peers;
 mod reconcile;
 mod site;
 
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use phantom_host::{Host, Marks};
@@ -31,6 +34,7 @@ pub use contract::{
     Tweak, Veto,
 };
 pub use error::{ChangeError, EngineError, HostFailure};
+pub use foreign::make_room;
 pub use peers::{DeviceWish, PeerWish};
 pub use phantom_host::reconcile::{Depth, Step, StepAction, StepKind, Wanted, Withheld};
 pub use reconcile::{Outcome, Reconciled, Recovered, StepFailure};
@@ -79,6 +83,8 @@ pub struct Engine {
     marks: Marks,
     parts: OnceLock<Vec<Part>>,
     lock_wait: OnceLock<Duration>,
+    /// Makes the copy of this day.
+    copying: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -109,7 +115,8 @@ impl Engine {
     /// An engine on this host and store. [`Self::set_parts`] completes it.
     pub fn new(host: Host, store: Store) -> Self {
         let marks = Marks::new(store.paths().instance());
-        Self { host, store, marks, parts: OnceLock::new(), lock_wait: OnceLock::new() }
+        let (parts, lock_wait) = (OnceLock::new(), OnceLock::new());
+        Self { host, store, marks, parts, lock_wait, copying: Mutex::default() }
     }
     /// Says which modules take part, once; a second call is without effect.
     pub fn set_parts(&self, parts: Parts) {

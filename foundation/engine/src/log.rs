@@ -5,6 +5,8 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
+use phantom_types::Timestamp;
+
 use crate::Engine;
 
 /// A log file is put aside when it has this many bytes.
@@ -15,14 +17,18 @@ const KEPT: u32 = 3;
 impl Engine {
     /// Writes a line with the time. A log that cannot be written stops no change.
     pub(crate) fn log(&self, line: &str) {
-        let path = self.paths().logs_dir().join("phantom.log");
-        let time = self.host.clock.now();
-        if path.metadata().is_ok_and(|info| info.len() >= ROTATE_AT) {
-            rotate(&path);
-        }
-        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&path);
-        let _ = file.and_then(|mut file| file.write_all(format!("{time} {line}\n").as_bytes()));
+        append(&self.paths().logs_dir(), self.host.clock.now(), line);
     }
+}
+
+/// The same in the folder of the logs.
+pub(crate) fn append(dir: &Path, time: Timestamp, line: &str) {
+    let path = dir.join("phantom.log");
+    if path.metadata().is_ok_and(|info| info.len() >= ROTATE_AT) {
+        rotate(&path);
+    }
+    let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&path);
+    let _ = file.and_then(|mut file| file.write_all(format!("{time} {line}\n").as_bytes()));
 }
 
 fn rotate(path: &Path) {

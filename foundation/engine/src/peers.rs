@@ -110,6 +110,10 @@ impl Engine {
             return Ok(Reached::NothingThere);
         };
         let Ok(text) = std::str::from_utf8(&content) else { return Ok(Reached::NothingThere) };
+        // Somebody else wrote it last: it is written as a whole, after what is there was kept.
+        if !self.marks.owns_file(&content) {
+            return Ok(Reached::NothingThere);
+        }
         if let Some(rest) = (wish.without)(text, &wish.key) {
             write_and_verify(&**files, &wish.file, rest.as_bytes(), 0o600)?;
         }

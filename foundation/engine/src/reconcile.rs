@@ -1,6 +1,7 @@
 //! Reconciling as an action of its own: compare, repair, and say what was done.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use phantom_host::reconcile::{self, ApplyError, Depth, Scene, Step, Wanted, Withheld, busy_file};
@@ -11,6 +12,7 @@ use phantom_types::Timestamp;
 
 use crate::change::{Locked, host_error};
 use crate::error::HostFailure;
+use crate::foreign::Planned;
 use crate::{Engine, EngineError, Origin};
 
 /// A change that was cut short and is finished now.
@@ -51,6 +53,8 @@ pub struct Reconciled {
     pub recovered: Option<Recovered>,
     /// The steps, in order.
     pub steps: Vec<Step>,
+    /// Files that are in the place of files of ours and are not ours: they stay as they are.
+    pub foreign: Vec<PathBuf>,
 }
 
 /// A reconcile that stopped at a step. Those before it stay, each being correct by itself.
@@ -69,8 +73,9 @@ impl Engine {
     pub fn plan(&self, operation: &'static str) -> Result<Reconciled, EngineError> {
         let recovered = self.unfinished()?;
         let wanted = self.read(|state| Ok::<_, EngineError>(self.desired(state, Depth::Full)?))?;
-        let steps = self.plan_for(&wanted).map_err(|error| host_error(operation, error))?;
-        Ok(Reconciled { recovered, steps })
+        let Planned { steps, foreign } =
+            self.plan_for(&wanted).map_err(|error| host_error(operation, error))?;
+        Ok(Reconciled { recovered, steps, foreign })
     }
 
     /// Brings the host to the stored state.
@@ -84,6 +89,9 @@ impl Engine {
         let lock = self.lock(self.lock_wait()).map_err(fail)?;
         let done = self.reconcile_locked(&self.scene(), origin, call, &lock);
         drop(lock);
+        if done.is_ok() {
+            self.copy_if_due(call);
+        }
         done
     }
 
@@ -179,8 +187,10 @@ impl Engine {
         let recovered = self.interrupted().map_err(fail)?;
         let wanted =
             self.read(|state| Ok::<_, EngineError>(self.desired(state, Depth::Full)?)).map_err(fail)?;
-        let steps = self.plan_for(&wanted).map_err(|error| fail(host_error(origin.action, error)))?;
+        let planned = self.plan_for(&wanted).map_err(|error| fail(host_error(origin.action, error)))?;
+        let Planned { steps, foreign } = planned;
         if !steps.is_empty() {
+            self.keep_replaced(origin.action, &steps).map_err(fail)?;
             let applied = reconcile::apply(scene, &wanted, &steps);
             if let Err(error) = applied {
                 let ApplyError { at: taken, .. } = error;
@@ -190,17 +200,18 @@ impl Engine {
             }
             self.log(&format!("{} {}: {} steps applied", origin.module, origin.action, steps.len()));
             let left = self.plan_for(&wanted).map_err(|error| fail(host_error(origin.action, error)))?;
-            if let Some(step) = left.first() {
+            if let Some(step) = left.steps.first() {
                 let error = host_error(origin.action, HostFailure::Unverified(step.target.clone()));
                 let taken = steps.len();
                 return Err(Box::new(StepFailure { steps, taken, error }));
             }
         }
         self.report_withheld(call, &wanted);
+        self.report_foreign(call, &foreign);
         if let Some(recovered) = &recovered {
             self.store.clear_marker().map_err(|error| fail(error.into()))?;
             self.report_recovery(call, recovered);
         }
-        Ok(Reconciled { recovered, steps })
+        Ok(Reconciled { recovered, steps, foreign })
     }
 }

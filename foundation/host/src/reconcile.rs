@@ -18,9 +18,9 @@ mod wanted;
 use std::path::{Path, PathBuf};
 
 pub use apply::{ApplyError, apply, busy_file, no_guards_file};
-pub use file::{PeerFile, WantedFile};
-pub use observe::{BEFORE, Observed, ObservedFile, ObservedInterface, observe};
-pub use plan::plan;
+pub use file::{PeerFile, WantedFile, holds_key};
+pub use observe::{BEFORE, Observed, ObservedFile, ObservedInterface, Owner, observe};
+pub use plan::{foreign, plan};
 pub use step::{Step, StepAction, StepKind};
 pub use wanted::{Depth, Wanted, WantedDevice, WantedInterface, WantedPeer, Withheld};
 

@@ -35,6 +35,7 @@ use nix::sys::statvfs::{FsFlags, statvfs};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use crate::copies::keep_older;
 use crate::error::{About as _, StoreError};
 use crate::files;
 use crate::paths::Paths;
@@ -48,12 +49,13 @@ const LOG_BYTES: u32 = 1 << 20;
 /// eye only: while one of them builds the index of the log.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// KiB of the database that a connection keeps in memory: SQLite's default, what is enough while all of a table is
-/// walked over, each page once, and what sorts an index of a million clients without a temporary file, for which a unit may have
-/// no folder.
+/// walked over, each page once, and what sorts an index of a million clients without a temporary file, for which a unit
+/// may have no folder.
 const CACHE: u32 = 2000;
 const WALK_CACHE: u32 = 128;
 const UPGRADE_CACHE: u32 = 64 << 10;
-/// How long somebody waits while another process brings the schema up to date, which takes longest with the most clients.
+/// How long somebody waits while another process brings the schema up to date, which takes longest with the most
+/// clients.
 const UPGRADE_PATIENCE: Duration = Duration::from_mins(10);
 /// Connections kept while nobody uses them.
 const IDLE: usize = 4;
@@ -62,6 +64,8 @@ const IDLE: usize = 4;
 #[derive(Debug)]
 pub(crate) struct Pool {
     file: PathBuf,
+    /// Where a copy is kept before the schema is brought up to date.
+    copies: Option<PathBuf>,
     idle: Mutex<Vec<Idle>>,
 }
 
@@ -86,7 +90,12 @@ pub(crate) struct Pooled<'p> {
 
 impl Pool {
     pub(crate) fn new(file: PathBuf) -> Self {
-        Self { file, idle: Mutex::default() }
+        Self { file, copies: None, idle: Mutex::default() }
+    }
+
+    /// The same, with a folder for copies of older schemas.
+    pub(crate) fn with_copies(self, dir: PathBuf) -> Self {
+        Self { copies: Some(dir), ..self }
     }
 
     /// The database.
@@ -116,8 +125,8 @@ impl Pool {
     }
 
     /// A connection that needs no index of the log beside it and is not kept: for reading when there is no space for
-    /// that index, or nobody may write. Nobody else can read or write as long as it is used; they wait. On a file system that is
-    /// read-only nobody has to.
+    /// that index, or nobody may write. Nobody else can read or write as long as it is used; they wait. On a file
+    /// system that is read-only nobody has to.
     pub(crate) fn checkout_without_index(&self) -> Result<Option<Pooled<'_>>, StoreError> {
         let Some(identity) = self.identity()? else { return Ok(None) };
         let read_only = statvfs(&self.file).is_ok_and(|disk| disk.flags().contains(FsFlags::ST_RDONLY));
@@ -127,7 +136,8 @@ impl Pool {
         Ok(Some(Pooled { pool: self, idle: Some(idle) }))
     }
 
-    fn identity(&self) -> Result<Option<(u64, u64)>, StoreError> {
+    /// Device and inode of the database, if there is one.
+    pub(crate) fn identity(&self) -> Result<Option<(u64, u64)>, StoreError> {
         // By its path: opening and closing the file, even only to look at it, would drop the locks that SQLite holds
         // on it for the whole process (close(2) and POSIX locks).
         match fs::metadata(&self.file) {
@@ -171,19 +181,29 @@ impl Pooled<'_> {
         self.with_cache(WALK_CACHE, work)
     }
 
-    /// Brings the schema up to date, in a transaction of its own. Others who need that as well wait for it.
-    pub(crate) fn upgrade(&mut self) -> rusqlite::Result<()> {
-        self.prepare_writing()?;
-        self.busy_timeout(UPGRADE_PATIENCE)?;
+    /// Brings the schema up to date, in a transaction of its own, with a copy of what was there. Others who need that
+    /// as well wait for it.
+    pub(crate) fn upgrade(&mut self) -> Result<(), StoreError> {
+        let (file, copies) = (self.pool.file(), self.pool.copies.as_deref());
+        let prepared = self.prepare_writing().and_then(|()| self.busy_timeout(UPGRADE_PATIENCE));
+        prepared.about(file)?;
+        self.execute_batch("BEGIN IMMEDIATE").about(file)?;
+        let version = schema::version(self).about(file)?;
+        if (version as usize) < MIGRATIONS.len() {
+            keep_older(copies, file, version)?;
+        }
         let upgraded = self.with_cache(UPGRADE_CACHE, |connection| {
-            connection.execute_batch("BEGIN IMMEDIATE")?;
             schema::upgrade(connection, MIGRATIONS)?;
             connection.execute_batch("COMMIT")
         });
-        self.busy_timeout(PATIENCE)?;
-        upgraded?;
+        upgraded.and_then(|()| self.busy_timeout(PATIENCE)).about(file)?;
         self.settle();
         Ok(())
+    }
+
+    /// Device and inode of the database that it is connected to.
+    pub(crate) fn identity(&self) -> (u64, u64) {
+        self.idle.as_ref().expect("only Drop takes it").identity
     }
 
     fn with_cache<T>(&self, kib: u32, work: impl FnOnce(&Connection) -> T) -> T {
@@ -225,7 +245,7 @@ impl Drop for Pooled<'_> {
 }
 
 /// Opens the database, which must exist. Nothing of it is read yet.
-fn connect(file: &Path) -> Result<Connection, StoreError> {
+pub(crate) fn connect(file: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let open = || {
         let connection = Connection::open_with_flags(file, flags)?;

@@ -73,6 +73,18 @@ pub(crate) fn make_run_dir(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(PRIVATE_DIR).create(path)
 }
 
+/// Makes a directory for its owner alone, and what is missing above it. One that is there stays as it is.
+pub(crate) fn make_private_dirs(path: &Path) -> io::Result<()> {
+    match make(path, PRIVATE_DIR) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            path.parent().map_or(Err(error), make_private_dirs)?;
+            make(path, PRIVATE_DIR)?;
+        }
+        made => return made,
+    }
+    path.parent().map_or(Ok(()), sync_dir)
+}
+
 /// Removes a file of the store; that it is not there is no error.
 #[expect(clippy::disallowed_methods, reason = "the store's own files, in directories that only it writes to")]
 pub(crate) fn remove(path: &Path) -> io::Result<()> {

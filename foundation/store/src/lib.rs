@@ -49,6 +49,7 @@
 //! this crate holds a stored value.
 
 mod check;
+mod copies;
 mod database;
 mod error;
 mod files;
@@ -58,6 +59,7 @@ mod model;
 mod multihop;
 mod paths;
 mod reset;
+mod restore;
 mod room;
 mod row;
 mod run;
@@ -66,6 +68,7 @@ mod state;
 mod store;
 mod transaction;
 
+pub use copies::{CopyKind, StateCopy};
 pub use error::{InsertError, LockError, StoreError};
 pub use files::Repair;
 pub use lock::Lock;
@@ -74,6 +77,7 @@ pub use model::{
     NewClient, Page, Server, SessionRecord, Settings,
 };
 pub use paths::Paths;
+pub use restore::Restoration;
 pub use run::Marker;
 pub use state::State;
 pub use store::Store;

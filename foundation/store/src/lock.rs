@@ -97,7 +97,7 @@ fn open(paths: &Paths) -> io::Result<File> {
 
 /// Whether the open file still is the one at the path. It is not when somebody emptied the run directory, and then
 /// the next one to come would lock another file.
-fn is_at(file: &File, path: &Path) -> bool {
+pub(crate) fn is_at(file: &File, path: &Path) -> bool {
     let identity = |found: std::fs::Metadata| (found.dev(), found.ino());
     file.metadata().map(identity).ok() == path.metadata().map(identity).ok()
 }

@@ -29,9 +29,10 @@ pub struct Server {
     ///
     /// [`Transaction::change_subnet`]: crate::Transaction::change_subnet
     pub subnet: Subnet,
-    /// The IPv6 prefix of the clients, if they have one. A client for which nobody chooses an address gets one of it: its network
-    /// address plus the client's host number, for which it should have room (at least as many host bits as the subnet).
-    /// Clients added before it was set have no such address, and those added under another prefix keep theirs.
+    /// The IPv6 prefix of the clients, if they have one. A client for which nobody chooses an address gets one of it:
+    /// its network address plus the client's host number, for which it should have room (at least as many host bits as
+    /// the subnet). Clients added before it was set have no such address, and those added under another prefix keep
+    /// theirs.
     pub subnet6: Option<Ipv6Network>,
     /// The WireGuard interface.
     pub interface: InterfaceName,
@@ -51,7 +52,8 @@ pub struct Server {
 /// A client with its secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Client {
-    /// A number that no other client of this server ever had or will have; from 1. It stays when everything else changes.
+    /// A number that no other client of this server ever had or will have; from 1. It stays when everything else
+    /// changes.
     pub id: u32,
     /// Its name, unique without regard to case.
     pub name: ClientName,

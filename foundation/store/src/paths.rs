@@ -53,6 +53,14 @@ impl Paths {
     pub(crate) fn reset(&self) -> PathBuf {
         self.root.join("data/reset.db")
     }
+    /// The copies of the database.
+    pub fn copies_dir(&self) -> PathBuf {
+        self.root.join("backups/state")
+    }
+    /// The database that a restore puts in the place of the present one, while it is made ready.
+    pub(crate) fn restored(&self) -> PathBuf {
+        self.root.join("data/restored.db")
+    }
     /// Space that is kept back on the disk.
     pub(crate) fn room(&self) -> PathBuf {
         self.root.join("data/room")

@@ -1,8 +1,8 @@
 //! Space on the disk that is taken before it is needed.
 //!
-//! A change takes what its commit needs before anything that cannot be stored is done, so that a full disk refuses it in time
-//! ([`Transaction::reserve_space`]). And some space is always kept back in a file of its own, for a change that takes something
-//! away: that one works however full the disk is ([`Store::give_room`]).
+//! A change takes what its commit needs before anything that cannot be stored is done, so that a full disk refuses it
+//! in time ([`Transaction::reserve_space`]). And some space is always kept back in a file of its own, for a change that
+//! takes something away: that one works however full the disk is ([`Store::give_room`]).
 
 use std::fs::{self, File};
 use std::io;
@@ -21,10 +21,11 @@ use crate::state::State;
 use crate::store::Store;
 use crate::transaction::Transaction;
 
-/// Bytes behind the end of the log for what a change writes after it has begun to touch the host, and for its commit: 31
-/// pages.
+/// Bytes past the end of the log for what a change writes after it has begun to touch the host, and for its commit:
+/// 31 pages.
 const COMMIT_ROOM: u64 = 128 << 10;
-/// Bytes kept back at any number of clients: a log that is due to be copied, one change, and what is kept for its commit.
+/// Bytes kept back at any number of clients: a log that is due to be copied, one change, and what is kept for its
+/// commit.
 const ROOM: u64 = 1 << 20;
 /// Bytes kept back for each client: its block in the file for `wg`, which is written beside the old one.
 const ROOM_PER_CLIENT: u64 = 256;
@@ -32,11 +33,13 @@ const ROOM_PER_CLIENT: u64 = 256;
 const STEP: u64 = 64 << 10;
 
 impl Transaction<'_> {
-    /// Takes the space on the disk that this change needs: writes what was changed so far to the log, where nobody sees it before
-    /// the commit, and makes room behind it for the rest. From here on a full disk is no reason for the commit to fail.
+    /// Takes the space on the disk that this change needs: writes what was changed so far to the log, where nobody sees
+    /// it before the commit, and makes room after them for the rest. From here on a full disk is no reason for the
+    /// commit to fail.
     ///
-    /// For whoever is about to do what cannot be stored, such as to touch the host; again after further changes. A change that
-    /// stores nothing of its own is counted by its commit ([`State::generation`]) where there is space for that.
+    /// For whoever is about to do what cannot be stored, such as to touch the host; again after further changes. A
+    /// change that stores nothing of its own is counted by its commit ([`State::generation`]) where there is space for
+    /// that.
     pub fn reserve_space(&self) -> Result<(), StoreError> {
         let Some(connection) = self.connection() else { return Ok(()) };
         let file = self.file();
@@ -52,7 +55,7 @@ impl Transaction<'_> {
     }
 }
 
-/// Takes the space behind the end of the log. It keeps its length.
+/// Takes the space past the end of the log. It keeps its length.
 fn extend(log: &Path) -> io::Result<()> {
     let found = fs::metadata(log)?;
     if found.blocks() * 512 >= found.len() + COMMIT_ROOM {
@@ -68,8 +71,8 @@ fn extend(log: &Path) -> io::Result<()> {
 }
 
 impl Store {
-    /// Gives the room that is kept back to the file system, for a change that takes something away, if there is not as much
-    /// free without it. Says whether it did. The commit keeps room back again, and so does [`Self::keep_room`].
+    /// Gives the room that is kept back to the file system, for a change that takes something away, if there is not as
+    /// much free without it. Says whether it did. The commit keeps room back again, and so does [`Self::keep_room`].
     pub fn give_room(&self, lock: &Lock) -> Result<bool, StoreError> {
         self.check_lock(lock)?;
         let file = self.paths().room();
@@ -92,8 +95,8 @@ impl Store {
     }
 }
 
-/// Keeps room back for one change at this number of clients, as far as there is room: the first time only where as much is
-/// free beside it. It changes nothing of what is stored, so that failing is no error.
+/// Keeps room back for one change at this number of clients, as far as there is room: the first time only where as much
+/// is free beside it. It changes nothing of what is stored, so that failing is no error.
 pub(crate) fn keep(file: &Path, clients: u32) {
     let wanted = ROOM + (ROOM_PER_CLIENT * u64::from(clients)).next_multiple_of(STEP);
     let mut taken = match fs::metadata(file) {
@@ -121,7 +124,7 @@ fn take(file: &File, length: u64) -> nix::Result<()> {
 }
 
 /// Bytes that are free on the file system of a path, for root.
-fn free(path: &Path) -> io::Result<u64> {
+pub(crate) fn free(path: &Path) -> io::Result<u64> {
     let disk = statvfs(path)?;
     Ok(disk.blocks_free() * disk.fragment_size())
 }

@@ -1,14 +1,14 @@
 //! The versions of the schema.
 //!
 //! Version `n` is what the first `n` files of [`MIGRATIONS`] make of an empty database; it is kept in SQLite's
-//! `user_version`. A migration is frozen SQL: of the code it refers to [`os_random`](add_functions) alone, so that the rest may
-//! change.
+//! `user_version`. A migration is frozen SQL: of the code it refers to [`os_random`](add_functions) alone, so that the
+//! rest may change.
 //!
 //! # What a migration costs
 //!
-//! It is one transaction: it takes place as a whole, and a process that is killed leaves the older schema. Changed pages go to
-//! the log as they come, so that memory is bounded at any number of clients ([`Pooled::upgrade`]). Version 2 rewrites every
-//! client: 60,000 of them in 0.6 s with 36 MiB, a million in 10 s with 124 MiB.
+//! It is one transaction: it takes place as a whole, and a process that is killed leaves the older schema. Changed
+//! pages go to the log as they come, so that memory is bounded at any number of clients ([`Pooled::upgrade`]). Version
+//! 2 rewrites every client: 60,000 of them in 0.6 s with 36 MiB, a million in 10 s with 124 MiB.
 //!
 //! [`Pooled::upgrade`]: crate::database::Pooled::upgrade
 

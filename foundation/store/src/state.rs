@@ -240,6 +240,13 @@ impl<'c> State<'c> {
         self.connection.as_ref()
     }
 
+    /// Closes the connection.
+    pub(crate) fn close(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            connection.discard();
+        }
+    }
+
     /// The subnet, once the system was set up.
     pub(crate) fn subnet(&self) -> Result<Option<Subnet>> {
         self.first("SELECT subnet FROM server", (), |row| row::parsed(row, 0))
@@ -336,7 +343,7 @@ fn take_snapshot(connection: &mut Pooled<'_>, file: &Path) -> Result<()> {
             return Ok(());
         }
         connection.execute_batch("ROLLBACK").about(file)?;
-        connection.upgrade().about(file)?;
+        connection.upgrade()?;
     }
 }
 
@@ -350,11 +357,13 @@ fn open_change(connection: &mut Pooled<'_>, file: &Path) -> Result<()> {
     loop {
         connection.execute_batch("BEGIN IMMEDIATE").about(file)?;
         if schema::is_current(connection, file, MIGRATIONS)? {
-            return Ok(());
+            // Whatever is written into a damaged database makes it worse.
+            return connection.check_if_small(file);
         }
-        // In a transaction of its own, so that whoever reads while the change is under way finds a schema that it knows.
+        // In a transaction of its own, so that whoever reads while the change is under way finds a schema that it
+        // knows.
         connection.execute_batch("ROLLBACK").about(file)?;
-        connection.upgrade().about(file)?;
+        connection.upgrade()?;
     }
 }
 

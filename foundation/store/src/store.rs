@@ -1,9 +1,8 @@
 //! The store: the state below one install directory.
 
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::database::{Pool, Pooled};
+use crate::database::Pool;
 use crate::error::{LockError, StoreError};
 use crate::files;
 use crate::lock::Lock;
@@ -24,7 +23,7 @@ pub struct Store {
 impl Store {
     /// The store at these paths.
     pub fn new(paths: Paths) -> Self {
-        let pool = Pool::new(paths.database());
+        let pool = Pool::new(paths.database()).with_copies(paths.copies_dir());
         Self { paths, pool }
     }
 
@@ -82,27 +81,4 @@ impl Store {
         }
         Err(StoreError::ForeignLock { file: self.paths.database(), lock: lock.path().to_owned() })
     }
-
-    /// Writes the last committed state into a new database file for its owner alone, and waits until the disk has it.
-    /// The file is complete in itself and can be put in the place of [`Paths::database`].
-    pub fn copy_database(&self, to: &Path) -> Result<(), StoreError> {
-        let failed = |error| StoreError::write(to, error);
-        let Some(connection) = self.pool.checkout()? else {
-            return Err(StoreError::NotInitialised { file: self.paths.database() });
-        };
-        let copy = files::create_private(to).map_err(failed)?;
-        let target: PathBuf = to.to_owned();
-        let written = vacuum(&connection, &target).map_err(|error| StoreError::sqlite(to, error));
-        let synced = written.and_then(|()| copy.sync_all().map_err(failed));
-        if synced.is_err() {
-            // The error that is reported is the first one; what is left behind is an unusable file.
-            let _ = files::remove(to);
-        }
-        synced
-    }
-}
-
-fn vacuum(connection: &Pooled<'_>, to: &Path) -> rusqlite::Result<()> {
-    let path = to.to_str().ok_or_else(|| rusqlite::Error::InvalidPath(to.to_owned()))?;
-    connection.walk(|connection| connection.execute("VACUUM INTO ?1", [path]).map(drop))
 }

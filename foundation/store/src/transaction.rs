@@ -15,6 +15,7 @@ use crate::error::{About as _, InsertError, StoreError};
 use crate::files::Repair;
 use crate::lock::Lock;
 use crate::model::{Backup, Client, DnsServers, Language, NewClient, Server, Settings};
+use crate::restore::Replacement;
 use crate::row;
 use crate::state::State;
 
@@ -39,6 +40,8 @@ pub struct Transaction<'a> {
     counts: Cell<bool>,
     /// Where room is kept back after the commit.
     room: Option<PathBuf>,
+    /// What it takes the place of.
+    replaces: Option<Replacement<'a>>,
     _lock: &'a Lock,
 }
 
@@ -59,12 +62,17 @@ impl<'a> Transaction<'a> {
     pub(crate) fn begin(state: State<'a>, lock: &'a Lock, repairs: Vec<Repair>) -> Self {
         let rows_before = state.connection().map_or(0, |connection| connection.total_changes());
         let (of_the_server, counts) = (Cell::new(false), Cell::new(false));
-        Self { state, repairs, rows_before, of_the_server, counts, room: None, _lock: lock }
+        Self { state, repairs, rows_before, of_the_server, counts, room: None, replaces: None, _lock: lock }
     }
 
     /// Keeps room back in this file when it is committed.
     pub(crate) fn keep_room_in(&mut self, file: PathBuf) {
         self.room = Some(file);
+    }
+
+    /// Lets the commit put its database in the place of another.
+    pub(crate) fn replace(&mut self, replacement: Replacement<'a>) {
+        self.replaces = Some(replacement);
     }
 
     /// Lets the commit count although nothing is stored.
@@ -121,7 +129,8 @@ impl<'a> Transaction<'a> {
         self.execute(&sql, values).map(drop)
     }
 
-    /// Adds a client at the lowest free address of the subnet, with the next id. It costs the same at any number of clients.
+    /// Adds a client at the lowest free address of the subnet, with the next id. It costs the same at any number of
+    /// clients.
     pub fn insert_client(&self, new: NewClient) -> Result<Client, InsertError> {
         if let Some(stored) = self.taken(&new.name)? {
             return Err(InsertError::Exists(stored));
@@ -166,8 +175,8 @@ impl<'a> Transaction<'a> {
         })
     }
 
-    /// The IPv6 address of a new client: the one that was chosen for it, else the one in the server's prefix that belongs to
-    /// its host number, or the next one of the prefix that nobody has.
+    /// The IPv6 address of a new client: the one that was chosen for it, else the one in the server's prefix that
+    /// belongs to its host number, or the next one of the prefix that nobody has.
     fn address6(
         &self,
         chosen: Option<Ipv6Addr>,
@@ -228,7 +237,8 @@ impl<'a> Transaction<'a> {
     ///
     /// A mapping that does not name exactly the stored clients, that does not keep a host number which exists in the
     /// new subnet, or that gives an address twice is refused ([`StoreError::Remap`]) before anything is written. IPv6
-    /// addresses stay. The cost is that of reading all addresses and of writing those clients that change their host number.
+    /// addresses stay. The cost is that of reading all addresses and of writing those clients that change their host
+    /// number.
     pub fn change_subnet(&self, new: Subnet, remap: &Remap) -> Result<()> {
         let file = self.file();
         let misfit = || StoreError::Remap { file: file.to_owned() };
@@ -267,7 +277,11 @@ impl<'a> Transaction<'a> {
     ///
     /// The [generation](State::generation) grows by one, unless nothing was written and no space
     /// [reserved](Self::reserve_space). After an error nothing has happened.
-    pub fn commit(self) -> Result<()> {
+    pub fn commit(mut self) -> Result<()> {
+        let replaces = self.replaces.take();
+        if let Some(replacement) = &replaces {
+            replacement.settle_live()?;
+        }
         let connection = self.connected()?;
         let rows = connection.total_changes() - self.rows_before;
         let mut clients = None;
@@ -276,13 +290,17 @@ impl<'a> Transaction<'a> {
             clients = self.first(sql, (), |row| row.get(0))?;
         }
         connection.execute_batch("COMMIT").about(self.file())?;
-        if let Some((room, clients)) = self.room.as_deref().zip(clients) {
-            crate::room::keep(room, clients);
-        }
         // A change of the server is rare, and should be in the database even for somebody who copies that file alone;
         // a large change makes a log that every process would have to read.
-        if self.of_the_server.get() || rows >= LARGE_CHANGE {
+        if self.of_the_server.get() || rows >= LARGE_CHANGE || replaces.is_some() {
             connection.settle();
+        }
+        if let Some(replacement) = replaces {
+            self.state.close();
+            replacement.put_in_place(self.state.file())?;
+        }
+        if let Some((room, clients)) = self.room.as_deref().zip(clients) {
+            crate::room::keep(room, clients);
         }
         Ok(())
     }

@@ -176,6 +176,40 @@ fn what_a_killed_process_had_committed_is_there_and_nothing_is_half_done() {
     }
 }
 
+#[test]
+fn a_process_killed_while_it_restores_leaves_one_state_or_the_other() {
+    let (dir, store) = set_up();
+    let copy = |name: &str, clients: u32| {
+        (0..clients).for_each(|number| role::insert(&store, &format!("{name}-{number}")));
+        store.copy_database(&dir.path().join(name)).unwrap();
+    };
+    copy("some", 100);
+    copy("more", 300);
+    let counts = [100, 400];
+    let mut seen = BTreeSet::new();
+    for round in 0..40 {
+        let mut child = process(&[], "restore", dir.path(), "").spawn().unwrap();
+        wait_for(&mut child, "restored");
+        std::thread::sleep(Duration::from_micros(round * 700));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_sound(&store);
+        let count = store.read(State::client_count).unwrap();
+        assert!(counts.contains(&count), "{count} clients");
+        seen.insert(count);
+    }
+    assert_eq!(seen.len(), 2, "it was always the same state");
+    // What a killed process left is gone with the next restore, and nothing is in the way of it.
+    let lock = store.lock(LONG).unwrap();
+    let restoration = store.prepare_restore(&lock, &dir.path().join("some")).unwrap();
+    restoration.begin(&lock).unwrap().commit().unwrap();
+    drop(restoration);
+    let left = fs::read_dir(store.paths().data_dir()).unwrap().flatten();
+    let left: Vec<_> =
+        left.filter(|entry| entry.file_name().to_string_lossy().contains("restored")).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
 /// Every path below a directory that others than its owner may enter or read.
 fn open_paths(dir: &Path, allowed: &Path, found: &mut BTreeSet<PathBuf>) {
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
@@ -232,7 +266,8 @@ fn a_strict_umask_takes_nothing_away() {
     assert_eq!(mode, 0o755, "the install directory is for everybody to enter");
 }
 
-/// Runs a role with a file system of its own, of so many MiB, at `root`. The role says at its end that it came that far.
+/// Runs a role with a file system of its own, of so many MiB, at `root`. The role says at its end that it came that
+/// far.
 fn on_a_small_disk(role: &str, size: u32) {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join("root")).unwrap();
@@ -276,6 +311,11 @@ fn space_that_was_reserved_is_there_for_the_commit_however_full_the_disk_gets() 
 #[test]
 fn a_client_is_removed_from_a_full_disk_by_the_room_that_is_kept_back() {
     on_a_small_disk("room", 8);
+}
+
+#[test]
+fn a_disk_without_room_for_a_copy_stops_no_new_schema() {
+    on_a_small_disk("upgrade", 16);
 }
 
 /// A database of version 1 with so many clients.

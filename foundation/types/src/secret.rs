@@ -47,7 +47,8 @@ impl TunnelSecret {
     }
 }
 
-/// What one client identifies itself with to the tunnel: 32 random bytes. `Debug` prints `(hidden)`; there is no `Display`.
+/// What one client identifies itself with to the tunnel: 32 random bytes. `Debug` prints `(hidden)`; there is no
+/// `Display`.
 #[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
 pub struct ClientSecret([u8; 32]);
 

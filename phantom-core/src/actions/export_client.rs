@@ -1,11 +1,12 @@
 //! `export_client`: a client's configuration from the stored state of this moment (API 5.4).
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnetwork::{IpNetwork, Ipv4Network};
 use phantom_module::{Action, Call, Effect, Text};
-use phantom_store::{Client, Server, Settings, State};
-use phantom_types::{ClientName, Endpoint, HostName, PublicKey, Timestamp, conf::ClientConfig};
+use phantom_store::{Client, ClientRef, DnsServers, Server, Settings, State, StoreError};
+use phantom_types::conf::ClientConfig;
+use phantom_types::{ClientName, Endpoint, HostName, PresharedKey, PrivateKey, PublicKey, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -47,7 +48,7 @@ pub struct ExportedClient {
     pub name: ClientName,
     /// Its address in the VPN
     #[schemars(extend("x-tr" = "VPN içindeki adresi"))]
-    pub ip: std::net::Ipv4Addr,
+    pub ip: Ipv4Addr,
     /// When it was added
     #[schemars(extend("x-tr" = "Eklenme zamanı"))]
     pub created: Timestamp,
@@ -82,7 +83,14 @@ impl Action for ExportClient {
             let name: ClientName = self.client_name.parse().map_err(|_| missing())?;
             let client = state.client(&name)?.ok_or_else(missing)?;
             let server = state.server()?.ok_or(phantom_engine::EngineError::NotInitialised)?;
-            let config = configuration(state, &server, &client, self.use_ipv6)?;
+            let no_key = || CoreError::NoPrivateKey { name: client.name.clone() };
+            let private_key = client.private_key.clone().ok_or_else(no_key)?;
+            let outline = Outline { dns: state.dns()?, settings: state.settings()?, server };
+            let config = ClientConfig {
+                endpoint: endpoint(&outline.server, self.use_ipv6)?,
+                private_key,
+                ..outline.of_client(&client)
+            };
             let client = ExportedClient {
                 private_key: SecretText(config.private_key.reveal()),
                 public_key: client.public_key,
@@ -97,47 +105,69 @@ impl Action for ExportClient {
     }
 }
 
-fn configuration(
-    state: &State<'_>,
-    server: &Server,
-    client: &Client,
-    use_ipv6: bool,
-) -> Result<ClientConfig, CoreError> {
-    let dns = state.dns()?;
-    let no_key = || CoreError::NoPrivateKey { name: client.name.clone() };
-    Ok(ClientConfig {
-        private_key: client.private_key.clone().ok_or_else(no_key)?,
-        address: addresses(server, client),
-        dns: vec![dns.primary, dns.secondary],
-        mtu: MTU,
-        public_key: server.public_key,
-        preshared_key: client.preshared_key.clone(),
-        endpoint: Endpoint { host: endpoint_host(server, use_ipv6)?, port: server.port },
-        allowed_ips: allowed_ips(server, state.settings()?),
-        keepalive: KEEPALIVE,
-    })
+/// What the configurations of all clients have in common.
+pub(super) struct Outline {
+    server: Server,
+    dns: DnsServers,
+    settings: Settings,
 }
 
-fn addresses(server: &Server, client: &Client) -> Vec<IpNetwork> {
-    let four = Ipv4Network::new(client.address, server.subnet.prefix()).ok().map(IpNetwork::V4);
-    let six = client.address6.map(|address| IpNetwork::V6(address.into()));
-    four.into_iter().chain(six).collect()
+impl Outline {
+    /// That of a state, once there is a server.
+    pub(super) fn of(state: &State<'_>) -> Result<Option<Self>, StoreError> {
+        let Some(server) = state.server()? else { return Ok(None) };
+        Ok(Some(Self { dns: state.dns()?, settings: state.settings()?, server }))
+    }
+
+    /// The configuration of a client, for clients that connect by IPv4, without its private key: that is all zeros.
+    pub(super) fn of_client(&self, client: &Client) -> ClientConfig {
+        self.config(client.address, client.address6, client.preshared_key.clone())
+    }
+
+    /// The same of a client whose keys were not read.
+    pub(super) fn of_peer(&self, client: &ClientRef<'_>) -> ClientConfig {
+        self.config(client.address, client.address6, client.preshared_key.clone())
+    }
+
+    fn config(
+        &self,
+        four: Ipv4Addr,
+        six: Option<Ipv6Addr>,
+        preshared_key: Option<PresharedKey>,
+    ) -> ClientConfig {
+        let server = &self.server;
+        let four = Ipv4Network::new(four, server.subnet.prefix()).ok().map(IpNetwork::V4);
+        let six = six.map(|address| IpNetwork::V6(address.into()));
+        let host = server.endpoint.clone().unwrap_or(HostName::Ip(server.server_ip.into()));
+        ClientConfig {
+            private_key: PrivateKey::from_bytes([0; 32]),
+            address: four.into_iter().chain(six).collect(),
+            dns: vec![self.dns.primary, self.dns.secondary],
+            mtu: MTU,
+            public_key: server.public_key,
+            preshared_key,
+            endpoint: Endpoint { host, port: server.port },
+            allowed_ips: allowed_ips(server, self.settings),
+            keepalive: KEEPALIVE,
+        }
+    }
 }
 
 /// The stored endpoint always wins; then the IPv6 address where it is asked for; else the IPv4 address.
-fn endpoint_host(server: &Server, use_ipv6: bool) -> Result<HostName, CoreError> {
+fn endpoint(server: &Server, use_ipv6: bool) -> Result<Endpoint, CoreError> {
     let six = if use_ipv6 { Some(server.ipv6.ok_or(CoreError::NoIpv6)?) } else { None };
     let address = six.map_or(IpAddr::V4(server.server_ip), IpAddr::V6);
-    Ok(server.endpoint.clone().unwrap_or(HostName::Ip(address)))
+    let host = server.endpoint.clone().unwrap_or(HostName::Ip(address));
+    Ok(Endpoint { host, port: server.port })
 }
 
 /// All of IPv4, the subnet, and all of IPv6 where nothing of it may pass beside the tunnel.
 fn allowed_ips(server: &Server, settings: Settings) -> Vec<IpNetwork> {
-    let four = IpNetwork::V4(Ipv4Network::from(std::net::Ipv4Addr::UNSPECIFIED));
+    let four = IpNetwork::V4(Ipv4Network::from(Ipv4Addr::UNSPECIFIED));
     let all = |address: IpAddr| IpNetwork::new(address, 0).unwrap_or(four); // 0 is a prefix length of both families
-    let mut list = vec![all(std::net::Ipv4Addr::UNSPECIFIED.into()), IpNetwork::V4(server.subnet.into())];
+    let mut list = vec![all(Ipv4Addr::UNSPECIFIED.into()), IpNetwork::V4(server.subnet.into())];
     if settings.block_ipv6_leak {
-        list.push(all(std::net::Ipv6Addr::UNSPECIFIED.into()));
+        list.push(all(Ipv6Addr::UNSPECIFIED.into()));
     }
     list
 }

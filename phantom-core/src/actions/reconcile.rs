@@ -1,5 +1,7 @@
 //! `reconcile`: compares the host with the stored state and brings it back (API 5.18).
 
+use std::path::PathBuf;
+
 use phantom_engine::{Outcome, Recovered, Step, StepAction, StepKind};
 use phantom_module::{Action, Call, Effect, Lang, Text};
 use phantom_types::Timestamp;
@@ -118,9 +120,9 @@ impl Action for Reconcile {
         let steps: Vec<StepReport> = done.steps.iter().map(|step| report(step, result, lang)).collect();
         Ok(ReconcileReport {
             dry_run: self.dry_run,
-            in_sync: steps.is_empty(),
+            in_sync: steps.is_empty() && done.foreign.is_empty(),
             changed: !self.dry_run && !steps.is_empty(),
-            message: message(self.dry_run, steps.len(), lang),
+            message: message(self.dry_run, steps.len(), &done.foreign, lang),
             steps,
             recovered: done.recovered.map(|recovered| recovered_report(recovered, self.dry_run)),
         })
@@ -141,12 +143,25 @@ fn recovered_report(recovered: Recovered, pending: bool) -> RecoveredReport {
     }
 }
 
-fn message(dry_run: bool, steps: usize, lang: Lang) -> String {
-    match (steps, dry_run) {
+fn message(dry_run: bool, steps: usize, foreign: &[PathBuf], lang: Lang) -> String {
+    let mut message = match (steps, dry_run) {
+        (0, _) if !foreign.is_empty() => String::new(),
         (0, _) => lang.pick("Host matches the stored state", "Sunucu kayıtlı durumla uyumlu").to_owned(),
         (n, true) => format!("{}: {n}", lang.pick("Steps needed", "Gerekli adım sayısı")),
         (n, false) => format!("{}: {n}", lang.pick("Steps applied", "Uygulanan adım sayısı")),
+    };
+    if !foreign.is_empty() {
+        if !message.is_empty() {
+            message.push_str(". ");
+        }
+        let list: Vec<String> = foreign.iter().map(|path| path.display().to_string()).collect();
+        message += lang.pick(
+            "Left as they are, since they do not belong to this system: ",
+            "Bu sisteme ait olmadıkları için olduğu gibi bırakılanlar: ",
+        );
+        message += &list.join(", ");
     }
+    message
 }
 
 /// A step in the words of the API.

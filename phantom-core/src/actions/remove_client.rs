@@ -1,8 +1,11 @@
 //! `remove_client`: removes a client and ends its access (API 5.2).
 
-use phantom_engine::Scope;
+use std::path::PathBuf;
+
+use phantom_engine::{Change, Scope};
 use phantom_module::{Action, Call, Effect, Text};
-use phantom_types::ClientName;
+use phantom_store::{StateCopy, StoreError};
+use phantom_types::{ClientName, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +32,14 @@ pub struct ClientRemoved {
     /// The address that is free again
     #[schemars(extend("x-tr" = "Yeniden boşalan adres"))]
     pub client_ip: std::net::Ipv4Addr,
+    /// Until when copies hold its keys: the first change or start after that removes them; null if none does
+    #[schemars(extend(
+        "x-tr" = "Kopyaların anahtarlarını ne zamana kadar içerdiği: sonraki ilk değişiklik veya başlangıç siler; yoksa null"
+    ))]
+    pub keys_kept_until: Option<Timestamp>,
+    /// Backups of subnet changes that hold its keys until somebody removes them
+    #[schemars(extend("x-tr" = "Biri silene kadar onun anahtarlarını içeren subnet değişikliği yedekleri"))]
+    pub keys_kept_in: Vec<PathBuf>,
 }
 
 impl Action for RemoveClient {
@@ -51,7 +62,27 @@ impl Action for RemoveClient {
                 change.remove_client(&name)?.ok_or_else(|| CoreError::not_found(&self.client_name))?;
             change.apply(Scope::Peers(vec![client.public_key]))?;
             super::restart_if_wanted(change)?;
-            Ok(ClientRemoved { removed: true, client_name: client.name.clone(), client_ip: client.address })
+            Ok(ClientRemoved {
+                removed: true,
+                client_name: client.name.clone(),
+                client_ip: client.address,
+                keys_kept_until: kept_until(change, client.created)?,
+                keys_kept_in: kept_in(change, client.created)?,
+            })
         })
     }
+}
+
+/// Until when copies hold the keys of a client that was added then.
+fn kept_until(change: &Change<'_>, created: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+    let copies = change.engine().store().copies()?;
+    Ok(copies.iter().filter(|copy| copy.made >= created).map(StateCopy::until).max())
+}
+
+/// The backups of subnet changes that do.
+fn kept_in(change: &Change<'_>, created: Timestamp) -> Result<Vec<PathBuf>, StoreError> {
+    let (files, dir) = (&change.engine().host().files, change.engine().paths().backups_dir());
+    let backups = change.backups()?.into_iter().filter(|backup| backup.created >= created);
+    let there = |path: &PathBuf| files.info(path).is_ok_and(|found| found.is_some());
+    Ok(backups.map(|backup| dir.join(backup.id)).filter(there).collect())
 }

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use phantom_engine::EngineError;
-use phantom_host::reconcile::{Scene, observe, plan};
+use phantom_engine::{EngineError, make_room};
+use phantom_host::reconcile::{Scene, foreign, observe, plan};
 use phantom_host::{HostError, Port, Protocol, ServiceState};
 use phantom_module::chain;
-use phantom_store::StoreError;
+use phantom_store::{CopyKind, StateCopy, StoreError};
 
 use super::{Case, Finding, filters};
 use crate::status::unit_name;
@@ -99,6 +99,16 @@ pub(super) fn stored_state(case: &Case<'_>) -> Finding {
 }
 
 fn restore(case: &Case<'_>) -> String {
+    let copies = case.engine.store().copies().unwrap_or_default();
+    // One that a restore has kept may be what was damaged.
+    let regular = |copy: &&StateCopy| matches!(copy.kind, CopyKind::Daily | CopyKind::Upgrade);
+    if let Some(newest) = copies.iter().find(regular) {
+        let path = newest.path.display();
+        return case.pick(
+            format!("Restore the newest copy: phantom-api core restore path={path}"),
+            format!("En yeni kopyayı geri yükleyin: phantom-api core restore path={path}"),
+        );
+    }
     let database = case.engine.paths().database().display().to_string();
     case.pick(
         format!("Put a copy of {database} back, or start anew: /opt/phantom-wg/phantom/factory-reset.sh"),
@@ -198,7 +208,14 @@ pub(super) fn host_in_sync(case: &Case<'_>) -> Finding {
     let Some(stored) = case.stored() else { return not_yet(case) };
     let engine = case.engine;
     let scene = Scene::new(engine.host(), engine.marks(), engine.paths().run_dir());
-    let steps = observe(&scene, &stored.wanted).and_then(|now| plan(engine.marks(), &now, &stored.wanted));
+    let steps = observe(&scene, &stored.wanted).and_then(|now| {
+        let left = foreign(&now, &stored.wanted);
+        Ok((plan(engine.marks(), &now, &stored.wanted)?, left))
+    });
+    let steps = match steps {
+        Ok((_, left)) if !left.is_empty() => return not_ours(case, &left),
+        other => other.map(|(steps, _)| steps),
+    };
     match steps {
         Ok(steps) if steps.is_empty() => {
             case.ok("The host shows what is stored", "Sunucu kayıtlı durumla uyumlu")
@@ -224,6 +241,20 @@ pub(super) fn host_in_sync(case: &Case<'_>) -> Finding {
         }
         Err(error) => case.silent(&error),
     }
+}
+
+/// Files and unit files in the place of ours, with the commands that make room.
+fn not_ours(case: &Case<'_>, left: &[PathBuf]) -> Finding {
+    let list: Vec<String> = left.iter().map(|path| path.display().to_string()).collect();
+    let list = list.join(", ");
+    let found = case.problem(
+        format!("In the place of ours and not ours: {list}"),
+        format!("Bizimkinin yerinde duran ve bu sisteme ait olmayan: {list}"),
+    );
+    let commands: Vec<String> = left.iter().map(|path| make_room(path)).collect();
+    let commands = commands.join("; ");
+    found
+        .hint(case.pick(format!("Make room for ours: {commands}"), format!("Bizimkine yer açın: {commands}")))
 }
 
 pub(super) fn unfinished_change(case: &Case<'_>) -> Finding {

@@ -131,7 +131,7 @@ fn on_iptables(test: &str, variant: &str) {
             believed_by_its_own_interface(
                 world,
                 "iptables -t mangle -F PHANTOM-WG-PRE; iptables -F PHANTOM-WG-FORWARD",
-            )
+            );
         },
     );
 }

@@ -31,6 +31,9 @@ impl Services for OwnServices {
     fn installed(&self, unit: &Unit) -> Result<bool> {
         self.fake.installed(unit)
     }
+    fn foreign(&self, name: &str) -> Result<bool> {
+        self.fake.foreign(name)
+    }
     fn install(&self, unit: &Unit) -> Result<()> {
         self.fake.install(unit)
     }

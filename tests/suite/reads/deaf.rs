@@ -155,6 +155,9 @@ impl Services for Deaf {
     fn installed(&self, _: &Unit) -> Result<bool> {
         deaf()
     }
+    fn foreign(&self, _: &str) -> Result<bool> {
+        deaf()
+    }
     fn install(&self, _: &Unit) -> Result<()> {
         deaf()
     }

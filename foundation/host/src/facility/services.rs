@@ -133,6 +133,8 @@ pub trait Services: Send + Sync {
     /// Whether exactly this unit is installed, and enabled as it says. With the built-in supervisor always true:
     /// it keeps no units.
     fn installed(&self, unit: &Unit) -> Result<bool>;
+    /// Whether a unit file of that name is there that does not carry our first line. With the built-in supervisor never.
+    fn foreign(&self, name: &str) -> Result<bool>;
     /// Installs (or replaces) the unit file, tells the manager, and enables or disables it as it says. A unit file
     /// of that name without our first line is [`Foreign`](crate::HostError::Foreign).
     fn install(&self, unit: &Unit) -> Result<()>;

@@ -263,6 +263,9 @@ impl Services for FaultyHost {
     fn installed(&self, unit: &Unit) -> Result<bool> {
         self.inner.services.installed(unit)
     }
+    fn foreign(&self, name: &str) -> Result<bool> {
+        self.inner.services.foreign(name)
+    }
     fn install(&self, unit: &Unit) -> Result<()> {
         self.write("services.install", |host| host.services.install(unit))
     }

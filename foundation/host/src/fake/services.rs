@@ -234,6 +234,12 @@ impl Services for FakeHost {
         Ok(state.manager.kind == Kind::Builtin || state.manager.units.get(&unit.name).is_some_and(same))
     }
 
+    fn foreign(&self, name: &str) -> Result<bool> {
+        check_name(name)?;
+        let manager = &self.state().manager;
+        Ok(manager.kind == Kind::Systemd && manager.foreign(name))
+    }
+
     fn install(&self, unit: &Unit) -> Result<()> {
         let mut state = self.write(&format!("services.install {}", unit.name))?;
         check_name(&unit.name)?;
@@ -331,6 +337,10 @@ impl FakeHost {
     /// Installs and starts a unit of somebody else under this name.
     pub fn add_foreign_unit(&self, name: &str) {
         self.state().manager.units.insert(name.to_owned(), UnitFile { unit: None, enabled: true });
+    }
+    /// Removes a unit's file by hand, whoever's it is.
+    pub fn remove_unit_file(&self, name: &str) {
+        self.state().manager.units.remove(name);
     }
     /// Changes an installed unit of ours by hand, so that it is another one than was installed.
     pub fn edit_unit(&self, name: &str) {

@@ -76,7 +76,7 @@ pub fn apply(scene: &Scene<'_>, wanted: &Wanted, steps: &[Step]) -> Result<(), A
 fn take(scene: &Scene<'_>, wanted: &Wanted, step: &Step) -> Result<(), HostError> {
     let host = scene.host;
     match &step.op {
-        Op::WriteFile(path) => write_file(scene, wanted, path),
+        Op::WriteFile(path) | Op::ReplaceFile(path) => write_file(scene, wanted, path),
         Op::RemoveFile(path) => host.files.remove(path),
         Op::RemoveClaim(path) => host.files.remove_dir(path),
         Op::SetMode(path, mode) => host.files.set_mode(path, *mode),

@@ -1,6 +1,6 @@
 //! A wanted file: a text, or a list of an interface's peers that is spelt out only where it is needed.
 
-use phantom_types::InterfaceName;
+use phantom_types::{InterfaceName, PrivateKey};
 use zeroize::Zeroizing;
 
 use super::{Wanted, WantedPeer};
@@ -76,6 +76,18 @@ impl WantedFile {
             Content::Peers(list) => list.same(list.peers(wanted), now),
             Content::Lines { head, text } => same_lines(*head, text, now),
         }
+    }
+
+    /// Whether what is there holds a private key that this file is to hold: nobody else has that key, so that it is ours
+    /// even where its mark was lost, as after `wg-quick save` or in an editor.
+    pub(super) fn same_key(&self, now: &[u8]) -> bool {
+        let head = match &self.content {
+            Content::Text(text) | Content::Lines { text, .. } => {
+                std::str::from_utf8(text).unwrap_or_default()
+            }
+            Content::Peers(list) => list.head.as_str(),
+        };
+        private_keys(head).any(|key| holds_key(now, &key))
     }
 
     /// Hands on the content as it is to be written.
@@ -156,6 +168,19 @@ impl PeerFile {
             at.is_ok_and(|at| !std::mem::replace(&mut found[at], true))
         })
     }
+}
+
+/// Whether this is a WireGuard configuration with this private key.
+pub fn holds_key(content: &[u8], key: &PrivateKey) -> bool {
+    std::str::from_utf8(content).is_ok_and(|text| private_keys(text).any(|there| there == *key))
+}
+
+/// The private keys in the text of a WireGuard configuration.
+fn private_keys(text: &str) -> impl Iterator<Item = PrivateKey> + '_ {
+    text.lines().filter_map(|line| {
+        let (name, value) = line.split('#').next()?.split_once('=')?;
+        if name.trim().eq_ignore_ascii_case("PrivateKey") { value.trim().parse().ok() } else { None }
+    })
 }
 
 /// The blocks that a text consists of; `None` when it does not begin with one.

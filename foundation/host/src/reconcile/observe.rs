@@ -44,6 +44,8 @@ pub struct Observed {
     pub manager: Manager,
     /// State of every wanted unit, and whether its file is the wanted one.
     pub units: BTreeMap<String, (ServiceState, bool)>,
+    /// Wanted units in whose place somebody else's file is. Neither is it changed, nor is the service.
+    pub foreign_units: BTreeSet<String>,
     /// Units of ours that nobody wants.
     pub stale_units: BTreeSet<String>,
 }
@@ -70,6 +72,17 @@ impl ObservedInterface {
     }
 }
 
+/// Whose a file is in the place of one of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// Ours: it carries our mark.
+    Marked,
+    /// Ours: it has lost its mark, and holds the private key that it is to hold.
+    KeyHolder,
+    /// Somebody else's.
+    Foreign,
+}
+
 /// A file as it is. Its content is compared while it is looked at: it may be large, and full of secrets.
 #[derive(Clone, Debug)]
 pub struct ObservedFile {
@@ -77,8 +90,8 @@ pub struct ObservedFile {
     pub mode: u32,
     /// It belongs to root.
     pub root: bool,
-    /// It carries our mark.
-    pub ours: bool,
+    /// Whose it is.
+    pub owner: Owner,
     /// It says what is wanted.
     pub same: bool,
 }
@@ -86,11 +99,15 @@ pub struct ObservedFile {
 /// Reads everything that `wanted` speaks of, and everything of ours that it does not.
 pub fn observe(scene: &Scene<'_>, wanted: &Wanted) -> Result<Observed> {
     let host = scene.host;
-    let mut units = BTreeMap::new();
+    let (mut units, mut foreign_units) = (BTreeMap::new(), BTreeSet::new());
     let interface_units = wanted.interfaces.values().map(|interface| &interface.unit);
     for unit in interface_units.chain(wanted.units.values().map(|(unit, _)| unit)) {
         let state = host.services.status(&unit.name)?.state;
-        units.insert(unit.name.clone(), (state, host.services.installed(unit)?));
+        let installed = host.services.installed(unit)?;
+        if !installed && host.services.foreign(&unit.name)? {
+            foreign_units.insert(unit.name.clone());
+        }
+        units.insert(unit.name.clone(), (state, installed));
     }
     let mut stale_units: BTreeSet<String> = host.services.ours()?.into_iter().collect();
     stale_units.retain(|name| !units.contains_key(name));
@@ -102,7 +119,8 @@ pub fn observe(scene: &Scene<'_>, wanted: &Wanted) -> Result<Observed> {
     // Both can be large: the content of a file is gone before a device is read.
     let (files, stale_files) = (files(scene, wanted)?, stale_files(scene, wanted)?);
     let claims = claims(scene)?;
-    let (interfaces, stale_claims) = interfaces(scene, wanted, &units, &claims)?;
+    let (interfaces, stale_claims) =
+        interfaces(scene, wanted, &Units { states: &units, foreign: &foreign_units }, &claims)?;
     // Last, for the sake of a predecessor that was killed: the program that it had started may still be at work.
     let firewall = match host.firewall.in_force(scene.marks, &wanted.firewall) {
         // Where there is no packet filter, there is nothing of ours in one.
@@ -126,8 +144,15 @@ pub fn observe(scene: &Scene<'_>, wanted: &Wanted) -> Result<Observed> {
         stale_files,
         manager: host.services.manager(),
         units,
+        foreign_units,
         stale_units,
     })
+}
+
+/// The wanted units as they are.
+struct Units<'a> {
+    states: &'a BTreeMap<String, (ServiceState, bool)>,
+    foreign: &'a BTreeSet<String>,
 }
 
 type Interfaces = BTreeMap<InterfaceName, ObservedInterface>;
@@ -135,7 +160,7 @@ type Interfaces = BTreeMap<InterfaceName, ObservedInterface>;
 fn interfaces(
     scene: &Scene<'_>,
     wanted: &Wanted,
-    units: &BTreeMap<String, (ServiceState, bool)>,
+    units: &Units<'_>,
     claims: &BTreeSet<InterfaceName>,
 ) -> Result<(Interfaces, BTreeSet<PathBuf>)> {
     let links = scene.host.network.links()?;
@@ -193,32 +218,39 @@ fn is_unmarked_wireguard(link: &Link) -> bool {
 
 /// Whether our own unit made this link: it runs, and its device answers. So it is when the service manager starts the
 /// embedded device at boot or after a crash, before anybody could have set the mark.
+///
+/// Of a unit whose file has lost our mark nobody knows whose it is. A device that has no key yet belongs to nobody.
 fn unit_made(
     scene: &Scene<'_>,
     name: &InterfaceName,
     link: &Link,
     wanted: &Wanted,
-    units: &BTreeMap<String, (ServiceState, bool)>,
+    units: &Units<'_>,
 ) -> Result<bool> {
-    let unit = wanted.interfaces.get(name).and_then(|interface| units.get(&interface.unit.name));
-    let runs = |state| matches!(state, ServiceState::Active | ServiceState::Starting);
-    if link.kind != LinkKind::Tun
-        || link.alias.is_some()
-        || !unit.is_some_and(|(state, installed)| *installed && runs(*state))
-    {
+    let Some(unit) = wanted.interfaces.get(name).map(|interface| &interface.unit.name) else {
+        return Ok(false);
+    };
+    let (state, installed) = units.states.get(unit).copied().unwrap_or((ServiceState::Inactive, false));
+    let runs = matches!(state, ServiceState::Active | ServiceState::Starting);
+    if link.kind != LinkKind::Tun || link.alias.is_some() || !runs {
+        return Ok(false);
+    }
+    if units.foreign.contains(unit) {
+        let device = scene.host.wireguard.device(name, Backend::Embedded)?;
+        return Ok(device.is_some_and(|device| device.private_key.is_none()));
+    }
+    if !installed {
         return Ok(false);
     }
     // Its peers are of no interest.
     Ok(scene.host.wireguard.peers(name, Backend::Embedded, &[])?.is_some())
 }
 
-/// Whether this is a device of the kernel's with the private key that is wanted of it: nobody else has that key, so that
-/// the mark was taken away from a link of ours.
+/// Whether this is a device with the private key that is wanted of it: nobody else has that key, so that the mark was
+/// taken away from a link of ours.
 fn holds_our_key(scene: &Scene<'_>, name: &InterfaceName, link: &Link, wanted: &Wanted) -> Result<bool> {
-    let Some(wanted) = wanted.interfaces.get(name).filter(|_| link.kind == LinkKind::WireGuard) else {
-        return Ok(false);
-    };
-    let now = scene.host.wireguard.device(name, Backend::Kernel)?;
+    let Some(wanted) = wanted.interfaces.get(name) else { return Ok(false) };
+    let now = device(scene, name, link)?;
     Ok(now.and_then(|now| now.private_key).is_some_and(|key| key == wanted.device.private_key))
 }
 
@@ -249,7 +281,11 @@ fn files(scene: &Scene<'_>, wanted: &Wanted) -> Result<BTreeMap<PathBuf, Option<
         let now = content(scene, path)?.map(|(info, now)| ObservedFile {
             mode: info.mode,
             root: info.uid == 0,
-            ours: scene.marks.owns_file(&now),
+            owner: match file {
+                _ if scene.marks.owns_file(&now) => Owner::Marked,
+                Some(file) if file.same_key(&now) => Owner::KeyHolder,
+                _ => Owner::Foreign,
+            },
             same: file.as_ref().is_some_and(|file| file.same(wanted, &now)),
         });
         Ok((path.clone(), now))

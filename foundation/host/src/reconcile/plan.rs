@@ -2,13 +2,14 @@
 
 mod interface;
 
+use std::path::PathBuf;
+
 use phantom_types::InterfaceName;
 
 use super::step::{Op, Step, StepAction, StepKind};
-use super::{Observed, ObservedInterface, Wanted, WantedInterface};
+use super::{Observed, ObservedFile, ObservedInterface, Owner, Wanted, WantedInterface};
 use crate::{
-    HostError, InForce, Manager, Marks, Result, Route, RouteKind, Rule, RuleAction, ServiceState, UfwRule,
-    Unit,
+    InForce, Manager, Marks, Result, Route, RouteKind, Rule, RuleAction, ServiceState, UfwRule, Unit,
 };
 
 /// The steps from what was observed to what is wanted, in an order that never opens what should be closed:
@@ -20,13 +21,16 @@ use crate::{
 ///   host itself answers never falls through to the main table. Routes that lead nowhere come with them, routes by an
 ///   interface behind the interface.
 ///
+/// There are no steps for what is [`foreign`]: files and units of somebody else in the place of ours.
+///
 /// # Errors
-/// [`HostError::Foreign`] when something that is not ours stands where something of ours belongs.
+/// [`HostError::Foreign`] when a link that is not ours has the name of one of ours, or a device of ours can only be started
+/// or stopped by a unit that is not.
 pub fn plan(marks: &Marks, observed: &Observed, wanted: &Wanted) -> Result<Vec<Step>> {
     let mut add = Vec::new();
     let mut delete = Vec::new();
     let last = plan_firewall(marks, observed, wanted, &mut add);
-    plan_files(observed, wanted, &mut add, &mut delete)?;
+    plan_files(observed, wanted, &mut add, &mut delete);
     for (key, value) in &wanted.sysctls {
         // A setting of an interface comes with the interface.
         let of_interface = wanted.interfaces.keys().any(|name| is_setting_of(key, name));
@@ -73,7 +77,7 @@ pub fn plan(marks: &Marks, observed: &Observed, wanted: &Wanted) -> Result<Vec<S
         }
     }
     add_routes(by_links, observed, wanted, &mut add);
-    for (unit, running) in wanted.units.values() {
+    for (unit, running) in wanted.units.values().filter(|(unit, _)| !is_foreign(observed, unit)) {
         if *running == Some(true) && !needs_no_start(observed, unit) {
             add.push(Step::new(
                 StepKind::Service,
@@ -94,6 +98,25 @@ pub fn plan(marks: &Marks, observed: &Observed, wanted: &Wanted) -> Result<Vec<S
     }
     add.extend(last);
     Ok(add)
+}
+
+/// What is in the place of something of ours and is not ours, as far as that can be left as it is: files and unit files.
+pub fn foreign(observed: &Observed, wanted: &Wanted) -> Vec<PathBuf> {
+    let not_ours = |now: &ObservedFile| now.owner == Owner::Foreign;
+    let foreign =
+        |path: &&PathBuf| observed.files.get(*path).is_some_and(|now| now.as_ref().is_some_and(not_ours));
+    let files = wanted.files.iter().filter(|(_, file)| file.is_some()).map(|(path, _)| path);
+    let units = observed.foreign_units.iter().map(|name| unit_file(name));
+    files.filter(foreign).cloned().chain(units).collect()
+}
+
+/// Where a unit's file is.
+fn unit_file(name: &str) -> PathBuf {
+    format!("/etc/systemd/system/{name}.service").into()
+}
+
+fn is_foreign(observed: &Observed, unit: &Unit) -> bool {
+    observed.foreign_units.contains(&unit.name)
 }
 
 /// The steps that add those of these routes that are missing, behind the steps until then.
@@ -170,15 +193,10 @@ fn set_sysctl(key: &str, value: &str) -> Step {
     Step::new(StepKind::Sysctl, StepAction::Update, key, op)
 }
 
-fn plan_files(
-    observed: &Observed,
-    wanted: &Wanted,
-    add: &mut Vec<Step>,
-    delete: &mut Vec<Step>,
-) -> Result<()> {
+fn plan_files(observed: &Observed, wanted: &Wanted, add: &mut Vec<Step>, delete: &mut Vec<Step>) {
     for (path, file) in &wanted.files {
         let now = observed.files.get(path).and_then(Option::as_ref);
-        let ours = now.is_none_or(|now| now.ours);
+        let ours = now.is_none_or(|now| now.owner != Owner::Foreign);
         let target = path.display();
         match (file, now) {
             (None, Some(_)) if ours => {
@@ -189,7 +207,11 @@ fn plan_files(
                     Op::RemoveFile(path.clone()),
                 ));
             }
-            (Some(_), _) if !ours => return Err(HostError::Foreign { object: target.to_string() }),
+            (Some(_), _) if !ours => {}
+            (Some(_), Some(now)) if now.owner == Owner::KeyHolder => {
+                let op = Op::ReplaceFile(path.clone());
+                add.push(Step::new(StepKind::File, StepAction::Update, target, op));
+            }
             (Some(_), None) => {
                 add.push(Step::new(StepKind::File, StepAction::Create, target, Op::WriteFile(path.clone())));
             }
@@ -203,7 +225,6 @@ fn plan_files(
             (None, _) | (Some(_), Some(_)) => {}
         }
     }
-    Ok(())
 }
 
 /// Files of ours that nobody wants; the kernel settings that they had changed go back to what they were.
@@ -267,6 +288,9 @@ fn plan_units(observed: &Observed, wanted: &Wanted, add: &mut Vec<Step>, delete:
     let others = wanted.units.values().map(|(unit, running)| (unit, *running));
     for (unit, running) in of_interfaces.chain(others) {
         let Some((state, installed)) = observed.units.get(&unit.name) else { continue };
+        if is_foreign(observed, unit) {
+            continue;
+        }
         if !installed {
             let op = Op::InstallUnit(Box::new(unit.clone()));
             add.push(Step::new(StepKind::File, StepAction::Create, format!("{}.service", unit.name), op));

@@ -1,6 +1,6 @@
 //! The steps of a plan.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ipnetwork::IpNetwork;
@@ -62,6 +62,8 @@ pub struct Step {
 #[derive(Clone, Debug)]
 pub(super) enum Op {
     WriteFile(PathBuf),
+    /// The same in the place of a file of ours that has lost its mark.
+    ReplaceFile(PathBuf),
     RemoveFile(PathBuf),
     RemoveClaim(PathBuf),
     SetMode(PathBuf, u32),
@@ -112,6 +114,14 @@ impl Step {
     )]
     pub(super) fn new(kind: StepKind, action: StepAction, target: impl ToString, op: Op) -> Self {
         Self { kind, action, target: target.to_string(), owner: None, op }
+    }
+
+    /// The file of ours without our mark that it writes again: somebody has changed it, and may want it back.
+    pub fn replaces(&self) -> Option<&Path> {
+        match &self.op {
+            Op::ReplaceFile(path) => Some(path),
+            _ => None,
+        }
     }
 
     /// Whether it deletes this link.

@@ -276,41 +276,100 @@ fn what_is_not_ours_is_reported_and_left_alone() {
         let path = Path::new("/etc/wireguard/wg_main.conf");
         scene.host.files.make_dir(Path::new("/etc/wireguard"), 0o755).unwrap();
         scene.host.files.write(path, b"# by hand\n", 0o600).unwrap();
-        let before = fake.dump();
-        let state = wanted(scene.host, scene.marks, Backend::Embedded, &[2]);
-        let refused = bring(scene, &state).unwrap_err();
-        assert!(matches!(refused, HostError::Foreign { .. }), "{refused}");
-        assert_eq!(fake.dump(), before);
+        let state = wanted(scene.host, scene.marks, best(scene), &[2]);
+        bring(scene, &state).unwrap();
+        let observed = observe(scene, &state).unwrap();
+        assert_eq!(foreign(&observed, &state), [path]);
+        assert!(plan(scene.marks, &observed, &state).unwrap().is_empty(), "everything else is there");
+        assert_eq!(scene.host.files.read(path).unwrap().unwrap(), b"# by hand\n");
+        assert!(fake.dump().contains("wg_main"));
+    });
+}
+
+#[test]
+fn a_file_without_our_mark_is_ours_by_the_key_in_it_alone() {
+    on_a_host(|scene, _| {
+        let path = Path::new("/etc/wireguard/wg_main.conf");
+        let mut state = wanted(scene.host, scene.marks, best(scene), &[2]);
+        let key = state.interfaces[&name()].device.private_key.reveal();
+        let ours = format!("{}\n[Interface]\nPrivateKey = {}\n", scene.marks.first_line(), *key);
+        state.file(path, 0o600, ours.clone());
+        bring(scene, &state).unwrap();
+        for (text, is_ours) in [
+            (format!("[Interface]\nListenPort = 51820\nPrivateKey = {}\n", *key), true),
+            (format!("[Interface]\n  privatekey={} # mine\n", *key), true),
+            (format!("[Interface]\n# PrivateKey = {}\n", *key), false),
+            (format!("[Interface]\nPresharedKey = {}\n", *key), false),
+            (
+                ours.replace(&*key, &PrivateKey::from_random([1; 32]).reveal()).replace("# phantom", "# p"),
+                false,
+            ),
+        ] {
+            scene.host.files.write(path, text.as_bytes(), 0o600).unwrap();
+            let observed = observe(scene, &state).unwrap();
+            let steps = plan(scene.marks, &observed, &state).unwrap();
+            let replaced: Vec<&Path> = steps.iter().filter_map(Step::replaces).collect();
+            assert_eq!((replaced.len(), steps.len()), (usize::from(is_ours), usize::from(is_ours)), "{text}");
+            assert_eq!(foreign(&observed, &state).len(), usize::from(!is_ours), "{text}");
+            apply(scene, &state, &steps).unwrap();
+            let now = scene.host.files.read(path).unwrap().unwrap();
+            assert_eq!(now == ours.as_bytes(), is_ours, "{text}");
+        }
+    });
+}
+
+#[test]
+fn a_unit_that_is_not_ours_is_left_alone_and_stops_nothing_but_what_needs_it() {
+    on_a_host(|scene, fake| {
+        let state = wanted(scene.host, scene.marks, best(scene), &[2]);
+        fake.add_foreign_unit("wg-quick@wg_main");
+        let observed = observe(scene, &state).unwrap();
+        assert_eq!(foreign(&observed, &state), [Path::new("/etc/systemd/system/wg-quick@wg_main.service")]);
+        let done = bring(scene, &state);
+        if best(scene) == Backend::Embedded {
+            // Nobody else can start its process.
+            assert!(matches!(done, Err(HostError::Foreign { .. })), "{done:?}");
+            return;
+        }
+        done.unwrap();
+        assert!(fake.dump().contains("wg-quick@wg_main enabled foreign"), "{}", fake.dump());
+        assert!(scene.host.wireguard.device(&name(), Backend::Kernel).unwrap().is_some());
+        assert_eq!(bring(scene, &state).unwrap(), 0);
+        bring(scene, &state.clone().stopped()).unwrap();
+        assert!(scene.host.network.link(&name()).unwrap().is_none());
     });
 }
 
 #[test]
 fn a_link_without_our_mark_is_ours_by_its_key_alone() {
-    let (host, fake) = Host::fake();
-    fake.set_kernel_wireguard(true);
-    let marks = Marks::new(None);
-    host.files.make_dir(Path::new("/run/phantom-wg"), 0o700).unwrap();
-    let scene = Scene::new(&host, &marks, Path::new("/run/phantom-wg"));
-    let state = wanted(&host, &marks, Backend::Kernel, &[2, 3]);
-    bring(&scene, &state).unwrap();
-    let healthy = fake.dump();
-    for alias in ["", "somebody"] {
+    // Without any alias the embedded device of our own service is ours whatever key it has.
+    for (backend, alias) in
+        [(Backend::Kernel, ""), (Backend::Kernel, "somebody"), (Backend::Embedded, "somebody")]
+    {
+        let (host, fake) = Host::fake();
+        fake.set_kernel_wireguard(true);
+        let marks = Marks::new(None);
+        host.files.make_dir(Path::new("/run/phantom-wg"), 0o700).unwrap();
+        let scene = Scene::new(&host, &marks, Path::new("/run/phantom-wg"));
+        let state = wanted(&host, &marks, backend, &[2, 3]);
+        bring(&scene, &state).unwrap();
+        let healthy = fake.dump();
         let change = LinkChange { alias: Some(alias.into()), ..LinkChange::default() };
         host.network.set_link(&name(), &change).unwrap();
-        assert_eq!(bring(&scene, &state).unwrap(), 1, "{alias:?}");
-        assert_eq!(fake.dump(), healthy, "{alias:?}");
+        assert_eq!(bring(&scene, &state).unwrap(), 1, "{backend} {alias:?}");
+        assert_eq!(fake.dump(), healthy, "{backend} {alias:?}");
 
         // With another key it is somebody else's.
         host.network.set_link(&name(), &change).unwrap();
         let key = |private_key| DeviceUpdate { private_key: Some(private_key), ..DeviceUpdate::default() };
         let (ours, other) =
             (state.interfaces[&name()].device.private_key.clone(), PrivateKey::from_random([7; 32]));
-        host.wireguard.configure(&name(), Backend::Kernel, &key(other)).unwrap();
+        host.wireguard.configure(&name(), backend, &key(other)).unwrap();
         let before = fake.dump();
         let refused = bring(&scene, &state).unwrap_err();
         assert!(matches!(refused, HostError::Foreign { .. }), "{refused}");
-        assert_eq!(fake.dump(), before, "{alias:?}");
-        host.wireguard.configure(&name(), Backend::Kernel, &key(ours)).unwrap();
+        assert_eq!(fake.dump(), before, "{backend} {alias:?}");
+        host.wireguard.configure(&name(), backend, &key(ours)).unwrap();
         bring(&scene, &state).unwrap();
     }
 }

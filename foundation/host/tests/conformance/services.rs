@@ -44,6 +44,8 @@ pub(crate) fn check(bench: &Bench) {
     assert_eq!(kind(services.reload("cf-good")), "absent");
     assert!(services.logs("cf-good", 5).unwrap().lines.is_empty());
     assert!(services.installed(&good).unwrap(), "our own supervisor keeps no units");
+    assert!(!services.foreign("cf-good").unwrap());
+    assert_eq!(kind(services.foreign("../x")), "unexpected");
     services.install(&good).unwrap();
     assert_eq!(services.status("cf-good").unwrap(), nothing, "installing starts nothing");
 

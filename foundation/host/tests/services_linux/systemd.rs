@@ -96,7 +96,7 @@ fn a_daemon_from_installing_to_removing() {
     assert!(!services.installed(&unit).unwrap() && services.ours().unwrap().is_empty());
 
     services.install(&unit).unwrap();
-    assert!(services.installed(&unit).unwrap());
+    assert!(services.installed(&unit).unwrap() && !services.foreign(name).unwrap());
     assert_eq!(services.ours().unwrap(), [name]);
     verify(name);
     let status = services.status(name).unwrap();
@@ -342,10 +342,13 @@ fn units_of_others_are_not_touched() {
         services.uninstall(&unit.name).unwrap();
         assert_eq!(fs::read_to_string(path).unwrap(), content);
         assert!(!services.installed(&unit).unwrap() && !services.ours().unwrap().contains(&unit.name));
+        assert!(services.foreign(&unit.name).unwrap());
     }
     fs::remove_file(path).unwrap();
+    assert!(!services.foreign(&unit.name).unwrap());
     // Masked by the operator.
     std::os::unix::fs::symlink("/dev/null", path).unwrap();
+    assert!(services.foreign(&unit.name).unwrap());
     assert!(matches!(services.install(&unit), Err(HostError::Foreign { .. })));
     fs::remove_file(path).unwrap();
 }

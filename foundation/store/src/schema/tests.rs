@@ -1,5 +1,7 @@
 //! Tests of the schema's versions.
 
+#![expect(clippy::disallowed_methods, reason = "the tests plant and remove files of their own")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
@@ -18,8 +20,8 @@ const NEXT: &[&str] = &[
     "CREATE TABLE later (x INTEGER) STRICT; INSERT INTO later SELECT clients FROM counters",
 ];
 
-/// A database of version 1, as a program of then has left it: so many clients from host number 2 on, every tenth of them
-/// removed again, and no log beside it.
+/// A database of version 1, as a program of then has left it: so many clients from host number 2 on, every tenth of
+/// them removed again, and no log beside it.
 fn of_version_1(clients: u32) -> Fixture {
     let fixture = Fixture::empty();
     let data = fixture.store.paths().data_dir();
@@ -149,6 +151,30 @@ fn a_migration_leaves_no_key_of_a_client_behind_that_is_removed_later() {
     fixture.change(|tx| tx.remove_client(&name("Client-7")).unwrap().unwrap());
     settle(&fixture);
     assert!(!contains(&key));
+}
+
+#[test]
+fn a_copy_of_the_older_schema_is_kept_and_without_one_nothing_is_brought_up_to_date() {
+    let fixture = of_version_1(50);
+    let dir = fixture.store.paths().copies_dir();
+    fs::create_dir_all(dir.parent().unwrap()).unwrap();
+    fs::write(&dir, "in the way").unwrap();
+    let refused = fixture.other().read(State::client_count);
+    assert!(matches!(refused, Err(StoreError::Write { .. })), "{refused:?}");
+    assert_eq!(version(&fixture.sqlite()).unwrap(), 1);
+    fs::remove_file(&dir).unwrap();
+    let before = rows(&fixture.sqlite(), KEPT);
+    assert_eq!(fixture.other().read(State::client_count).unwrap(), 45);
+    let copies = fixture.store.copies().unwrap();
+    assert_eq!((copies.len(), copies[0].kind), (1, crate::CopyKind::Upgrade));
+    assert!(copies[0].path.to_str().unwrap().ends_with("-schema-1.db"), "{copies:?}");
+    let copy = Connection::open(&copies[0].path).unwrap();
+    assert_eq!((version(&copy).unwrap(), rows(&copy, KEPT)), (1, before));
+    drop(copy);
+    assert_eq!(fs::read_dir(&dir).unwrap().count(), 1, "nothing else is left");
+    // It can be restored.
+    let lock = fixture.store.lock(Duration::ZERO).unwrap();
+    fixture.store.prepare_restore(&lock, &copies[0].path).unwrap();
 }
 
 #[test]

@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use nix::sys::statvfs::statvfs;
 use phantom_store::{InsertError, Marker, NewClient, Server, State, Store, StoreError, Transaction};
 use phantom_types::{Backend, BackendChoice, ClientSecret, PresharedKey, PrivateKey, PublicKey, Timestamp};
 
-use crate::{LONG, assert_sound, store_in};
+use crate::{LONG, assert_sound, of_version_1, store_in};
 
 pub(crate) fn play() {
     let variable = |name: &str| std::env::var(name).expect("set by the test that starts this");
@@ -36,8 +37,18 @@ pub(crate) fn play() {
         "full" => full(&store),
         "full_without_index" => full_without_index(&store),
         "read_only" => read_only(&store),
+        "restore" => (0..100_000).for_each(|number| {
+            let lock = store.lock(LONG).unwrap();
+            let copy = dir.join(["some", "more"][number % 2]);
+            let restoration = store.prepare_restore(&lock, &copy).unwrap();
+            restoration.begin(&lock).unwrap().commit().unwrap();
+            if number == 0 {
+                say("restored");
+            }
+        }),
         "reserved" => reserved(&store),
         "room" => room(&store),
+        "upgrade" => upgrade(&store),
         other => panic!("{other}"),
     }
 }
@@ -180,7 +191,36 @@ fn full_without_index(store: &Store) {
     say("came to the end");
 }
 
-/// Changes of several sizes, up to what does not fit into the memory of a connection, on a disk that fills up meanwhile.
+/// Brings the schema up to date on a disk with less and more space: with a copy where there is room for one as well,
+/// and never with a copy in its way.
+fn upgrade(store: &Store) {
+    let root = store.paths().root();
+    let kib_free = || statvfs(root).map(|disk| disk.blocks_free() * disk.fragment_size() / 1024).unwrap();
+    let (mut alone, mut with_copy) = (0, 0);
+    for kib in (256..=12 << 10).step_by(256) {
+        let old = of_version_1(store.paths().run_dir().parent().unwrap(), 4000);
+        let mut filler = File::create_new(root.join("filler")).unwrap();
+        while kib_free() > kib {
+            filler.write_all(&[0; 4096]).unwrap();
+        }
+        match (old.read(State::client_count), old.copies().unwrap().len()) {
+            (Ok(4000), 0) => alone += 1,
+            (Ok(4000), 1) => with_copy += 1,
+            (Err(StoreError::Write { .. }), 0) if alone + with_copy == 0 => {}
+            other => panic!("{kib} KiB free: {other:?}"),
+        }
+        drop((old, filler));
+        for entry in fs::read_dir(root).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }.unwrap();
+        }
+    }
+    assert!(alone > 0 && with_copy > 0, "{alone} alone, {with_copy} with a copy");
+    say("came to the end");
+}
+
+/// Changes of several sizes, up to what does not fit into the memory of a connection, on a disk that fills up
+/// meanwhile.
 fn reserved(store: &Store) {
     set_up(store);
     for clients in [1, 20, 5000] {

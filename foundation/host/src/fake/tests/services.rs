@@ -29,7 +29,9 @@ fn services_of_systemd() {
     assert_eq!(fake.dump(), before);
     assert_eq!(host.services.logs(&unit.name, 1).unwrap().lines.len(), 1);
 
+    assert!(!host.services.foreign(&unit.name).unwrap());
     fake.add_foreign_unit(&unit.name);
+    assert!(host.services.foreign(&unit.name).unwrap());
     assert!(matches!(host.services.install(&unit), Err(HostError::Foreign { .. })));
     host.services.uninstall(&unit.name).unwrap();
     assert!(fake.dump().contains("wg-quick@wg_main enabled foreign"));

@@ -202,6 +202,10 @@ impl Services for BuiltinServices {
         check_name(&unit.name).map(|()| true)
     }
 
+    fn foreign(&self, name: &str) -> Result<bool> {
+        check_name(name).map(|()| false)
+    }
+
     fn install(&self, unit: &Unit) -> Result<()> {
         check_name(&unit.name)
     }

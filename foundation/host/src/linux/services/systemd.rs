@@ -98,6 +98,14 @@ impl Services for SystemdServices {
         Ok(same && link.is_symlink() == unit.wanted_at_boot)
     }
 
+    fn foreign(&self, name: &str) -> Result<bool> {
+        check_name(name)?;
+        match self.own_file(name) {
+            Err(HostError::Foreign { .. }) => Ok(true),
+            other => other.map(|_| false),
+        }
+    }
+
     fn install(&self, unit: &Unit) -> Result<()> {
         check_name(&unit.name)?;
         self.own_file(&unit.name)?;

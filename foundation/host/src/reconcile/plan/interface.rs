@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ipnetwork::IpNetwork;
 use phantom_types::{Backend, InterfaceName};
 
-use super::{is_up, needs_no_start};
+use super::{is_foreign, is_up, needs_no_start, unit_file};
 use crate::reconcile::step::{Op, Step, StepAction, StepKind};
 use crate::reconcile::{Observed, ObservedInterface, WantedInterface, WantedPeer};
 use crate::{Device, DeviceUpdate, HostError, LinkChange, LinkKind, Marks, Peer, PeerConfig, Result};
@@ -25,7 +25,9 @@ pub(super) fn plan(
     if !now.ours && wanted.running {
         return Err(HostError::Foreign { object: format!("interface {name}") });
     }
-    let unit_up = observed.units.get(&wanted.unit.name).is_some_and(|unit| is_up(unit.0));
+    let embedded = wanted.backend == Backend::Embedded;
+    let foreign = is_foreign(observed, &wanted.unit);
+    let unit_up = !foreign && observed.units.get(&wanted.unit.name).is_some_and(|unit| is_up(unit.0));
     let kind = now.link.as_ref().map(|link| match link.kind {
         LinkKind::WireGuard => Some(Backend::Kernel),
         LinkKind::Tun => Some(Backend::Embedded),
@@ -33,8 +35,12 @@ pub(super) fn plan(
     });
     let fits = kind == Some(Some(wanted.backend));
     let restart = kind.is_some() && !fits;
-    let embedded = wanted.backend == Backend::Embedded;
     let silent = embedded && now.device.is_none();
+    // Its process is that of the unit, which is not ours to start or to stop.
+    if foreign && embedded && if wanted.running { restart || silent } else { now.link.is_some() } {
+        let object = unit_file(&wanted.unit.name).display().to_string();
+        return Err(HostError::Foreign { object });
+    }
     // A process that serves nothing, or is about to end because its link is gone, would count as started.
     if unit_up && (!wanted.running || restart || silent) {
         add.push(Step::new(
@@ -53,7 +59,7 @@ pub(super) fn plan(
     if wanted.backend == Backend::Kernel && !fits {
         add.push(Step::new(StepKind::Link, StepAction::Create, name, Op::CreateLink(name.clone())));
     }
-    let starts = !needs_no_start(observed, &wanted.unit) || restart || silent;
+    let starts = !foreign && (!needs_no_start(observed, &wanted.unit) || restart || silent);
     if starts {
         let op = Op::StartInterface(Box::new(wanted.unit.clone()));
         add.push(Step::new(StepKind::Service, StepAction::Create, &wanted.unit.name, op));

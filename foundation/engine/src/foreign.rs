@@ -1,0 +1,93 @@
+//! What is in the place of something of ours: a file of ours that has lost its mark, or one of somebody else.
+
+use std::path::{Path, PathBuf};
+
+use phantom_host::HostError;
+use phantom_host::reconcile::{Depth, Step, Wanted};
+use phantom_module::{Call, Lang};
+use zeroize::Zeroizing;
+
+use crate::change::host_error;
+use crate::{Engine, EngineError};
+
+/// The steps that the host needs, and what none is taken for.
+pub(crate) struct Planned {
+    pub(crate) steps: Vec<Step>,
+    /// Files and unit files of somebody else in the place of ours.
+    pub(crate) foreign: Vec<PathBuf>,
+}
+
+impl Engine {
+    /// Keeps a copy of each file that a step writes over although somebody else wrote it last.
+    pub(crate) fn keep_replaced(&self, operation: &'static str, steps: &[Step]) -> Result<(), EngineError> {
+        for path in steps.iter().filter_map(Step::replaces) {
+            let failed = |error| host_error(operation, error);
+            let Some(content) = self.host.files.read(path).map_err(failed)?.map(Zeroizing::new) else {
+                continue;
+            };
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let kept = self.store.keep_file(&name, &content, self.host.clock.now())?;
+            self.log(&format!(
+                "{} had lost its mark; it was copied to {}",
+                path.display(),
+                kept.path.display()
+            ));
+        }
+        Ok(())
+    }
+
+    /// Refuses a change that has to put something of ours where something of somebody else is. What was in such a place
+    /// before the change stays as it is, and is in nobody's way.
+    pub(crate) fn refuse_foreign(
+        &self,
+        operation: &'static str,
+        foreign: &[PathBuf],
+    ) -> Result<(), EngineError> {
+        if foreign.is_empty() {
+            return Ok(());
+        }
+        let before = self.store.read(|state| self.desired(state, Depth::Network))?;
+        match foreign.iter().find(|path| !is_wanted(&before, path)) {
+            None => Ok(()),
+            Some(path) => {
+                Err(host_error(operation, HostError::Foreign { object: path.display().to_string() }))
+            }
+        }
+    }
+
+    /// Says what stays in the place of something of ours.
+    pub(crate) fn report_foreign(&self, call: &Call, foreign: &[PathBuf]) {
+        for path in foreign {
+            (call.note)(&left_alone(path, call.lang));
+            self.log(&left_alone(path, Lang::En));
+        }
+    }
+}
+
+/// Whether something of ours belongs at this path.
+fn is_wanted(wanted: &Wanted, path: &Path) -> bool {
+    let of_interfaces = wanted.interfaces.values().map(|interface| &interface.unit);
+    let mut units = of_interfaces.chain(wanted.units.values().map(|(unit, _)| unit));
+    wanted.files.get(path).is_some_and(Option::is_some)
+        || wanted.kept_files.contains(path)
+        || units.any(|unit| path.file_stem() == Some(unit.name.as_ref()))
+}
+
+/// That a file is not ours and stays, with the command that makes room for ours.
+fn left_alone(path: &Path, lang: Lang) -> String {
+    let (path, command) = (path.display(), make_room(path));
+    match lang {
+        Lang::En => format!(
+            "{path} does not belong to this system and was left as it is. To put ours in its place: {command}"
+        ),
+        Lang::Tr => format!(
+            "{path} bu sisteme ait değil; olduğu gibi bırakıldı. Yerine bizimkini koymak için: {command}"
+        ),
+    }
+}
+
+/// The command that moves a file away and puts ours in its place.
+pub fn make_room(path: &Path) -> String {
+    let path = path.display();
+    format!("mv {path} {path}.old && phantom-api core reconcile")
+}
