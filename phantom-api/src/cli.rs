@@ -236,6 +236,9 @@ fn service(
         return said(engine.block(), verb, streams);
     }
     let call = Call { lang, note };
+    if verb == "repair" {
+        return said(engine.repair(&call).map(drop), verb, streams);
+    }
     if let Some(hook) = engine.hook(verb) {
         return match (hook.run)(engine, &call, interface) {
             Err(HookError::Usage) => print_usage(streams, lang),

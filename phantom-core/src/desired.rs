@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::path::PathBuf;
 
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 use phantom_engine::{Depth, DeviceWish, PeerWish, Site, Wanted};
 use phantom_host::reconcile::{BEFORE, PeerFile, WantedDevice, WantedFile, WantedInterface, WantedPeer};
 use phantom_host::{
-    Hook, Match, PeerConfig, PeerUpdate, Protocol, Ruleset, UfwRule, Unit, UnitKind, Verdict,
+    Command, Hook, Match, PeerConfig, PeerUpdate, Protocol, Restart, Ruleset, UfwRule, Unit, UnitKind,
+    Verdict,
 };
 use phantom_store::{Client, ClientRef, Server, State, StoreError};
 use phantom_types::{PublicKey, Subnet, conf};
@@ -22,6 +24,9 @@ const ORDER: u16 = 500;
 const LAST: u16 = 900;
 /// The kernel setting that lets packets pass through.
 pub(crate) const IP_FORWARD: &str = "net.ipv4.ip_forward";
+
+/// The words of a repair.
+const REPAIR: [&str; 2] = ["service", "repair"];
 
 /// Adds Core's part.
 pub(crate) fn desired(
@@ -67,6 +72,14 @@ pub(crate) fn desired(
     wanted.file(format!("/etc/sysctl.d/90-{}.conf", site.marks.text()), 0o644, sysctl);
     let boot = boot_unit(site, &server);
     wanted.units.insert(boot.name.clone(), (boot, None));
+    if site.has_watcher() {
+        let watch = watch_unit(site);
+        wanted.units.insert(watch.name.clone(), (watch, Some(true)));
+        if site.systemd() {
+            let repair = repair_unit(site);
+            wanted.units.insert(repair.name.clone(), (repair, None));
+        }
+    }
     Ok(())
 }
 
@@ -246,6 +259,40 @@ fn subnets(server: &Server) -> impl Iterator<Item = IpNetwork> {
 fn interface_unit(site: &Site, server: &Server) -> Unit {
     let description = format!("WireGuard server {} ({})", server.interface, server.backend);
     site.interface_unit(&server.interface, server.backend, MTU, description)
+}
+
+/// The watcher. Under systemd it is nobody, may listen to the kernel and nothing else, and asks the repair's unit by a file.
+/// Elsewhere it starts the repair itself, and so does what systemd does for others.
+fn watch_unit(site: &Site) -> Unit {
+    let text = |path: PathBuf| path.display().to_string();
+    let mut args = vec![text(site.paths.watch_dir()), text(site.watcher_dir())];
+    if !site.systemd() {
+        let repair = site.tool(&REPAIR);
+        args.extend(["--".to_owned(), text(repair.program)].into_iter().chain(repair.args));
+    }
+    let run = Command { program: site.programs.watch.clone(), args };
+    Unit {
+        name: site.unit_name("phantom-watch"),
+        description: "Phantom-WG: watches what the host may lose".to_owned(),
+        kind: UnitKind::Daemon { run, after_start: None, after_stop: None },
+        restart: Restart::Always,
+        // Who is told of changes of the packet filter needs it.
+        capabilities: vec!["NET_ADMIN".to_owned()],
+        writable: vec![site.watcher_dir()],
+        devices: Vec::new(),
+        dynamic_user: site.systemd(),
+        before_network: false,
+        after_network: false,
+        after: Vec::new(),
+        wanted_at_boot: true,
+    }
+}
+
+/// What puts back what the watcher misses.
+fn repair_unit(site: &Site) -> Unit {
+    let kind = UnitKind::OnFile { file: site.watcher_dir().join("repair"), run: site.tool(&REPAIR) };
+    let description = "Phantom-WG: puts back what the host has lost".to_owned();
+    Unit { after_network: false, ..site.tool_unit(site.unit_name("phantom-repair"), description, kind) }
 }
 
 /// The unit that brings everything back at boot.

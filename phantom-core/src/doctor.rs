@@ -9,6 +9,7 @@ mod firewall;
 mod machine;
 mod names;
 mod server;
+mod watcher;
 
 use std::cell::OnceCell;
 
@@ -81,7 +82,7 @@ impl<'a> std::ops::Deref for Case<'a> {
 type Look = fn(&Case<'_>) -> Finding;
 
 /// Core's own checks. Those of other modules come between them, by their place.
-const CHECKS: [(u16, &str, Look); 19] = [
+const CHECKS: [(u16, &str, Look); 20] = [
     (100, "permissions", server::permissions),
     (200, "stored_state", server::stored_state),
     (300, "wireguard", machine::wireguard),
@@ -97,6 +98,7 @@ const CHECKS: [(u16, &str, Look); 19] = [
     (1300, "networkd", machine::networkd),
     (1400, "host_in_sync", server::host_in_sync),
     (1450, "unfinished_change", server::unfinished_change),
+    (1475, "watcher", watcher::watcher),
     (1500, "clock", machine::clock),
     (1600, "resolver", names::resolver),
     (1700, "dns_servers", names::dns_servers),

@@ -35,4 +35,5 @@ mod signals;
 mod terminal;
 mod traffic;
 mod tui;
+mod watch;
 mod world;

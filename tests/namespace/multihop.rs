@@ -17,3 +17,6 @@ mod matrix;
 mod monitor;
 mod observer;
 mod walls;
+mod watched;
+
+pub(crate) use self::filters::{IPTABLES, without_nftables};

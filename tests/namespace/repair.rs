@@ -83,7 +83,8 @@ fn links_and_addresses() {
             "kernel" => &["address", "link", "peer"],
             _ => &["address", "link", "peer", "service"],
         };
-        let all: [Sabotage; 10] = [
+        let all: [Sabotage; 11] = [
+            ("ip route del local 10.8.0.1 table local", &["address"], Session::Stays),
             ("ip link set wg_main down", &["link"], Session::Stays),
             ("ip addr flush dev wg_main scope global", &["address"], Session::Stays),
             (

@@ -21,7 +21,7 @@ const LIMIT: Duration = Duration::from_mins(2);
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(30);
 
 /// Starts a call in a process group of its own, as a shell does, and waits until it has begun to change the host.
-fn begin(words: &[&str]) -> Child {
+pub(crate) fn begin(words: &[&str]) -> Child {
     let _ = std::fs::remove_file(MARKER);
     let call = api().args(words).process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let call = call.unwrap();

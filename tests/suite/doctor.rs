@@ -80,6 +80,11 @@ pub(crate) const CONDITIONS: &[Condition] = &[
         })
     }),
     condition("link_guard", "warning", || change(through_exit(), |host| host.network = Arc::new(Deaf))),
+    condition("watcher", "ok", with_john),
+    condition("watcher", "ok", Server::bare),
+    condition("watcher", "warning", || with(with_john(), without_watcher)),
+    condition("watcher", "problem", || with(with_john(), |s| s.fake.crash_service(&watcher(s)))),
+    condition("watcher", "warning", || with(with_john(), watcher_fights)),
     condition("unfinished_change", "problem", || with(with_john(), cut_short)),
     condition("wireguard_port", "ok", || with(with_john(), |s| filtered(s, "ACCEPT", "DROP", ""))),
     condition("wireguard_port", "problem", || with(with_john(), |s| filtered(s, "DROP", "ACCEPT", ""))),
@@ -319,6 +324,21 @@ fn public(server: &Server) {
     let gateway = Some("165.227.144.1".parse().unwrap());
     let kind = RouteKind::Via { interface: "eth0".into(), gateway };
     server.fake.give_route(&Route { kind, ..default_route() }).unwrap();
+}
+
+fn watcher(server: &Server) -> String {
+    format!("phantom-watch-{}", server.paths().instance().unwrap())
+}
+
+/// The watcher's program masked, as an administrator does who wants none.
+fn without_watcher(server: &Server) {
+    server.fake.put_file(&server.host.programs.watch.display().to_string(), b"", 0o666, 0);
+}
+
+/// The watcher has put something back again and again.
+fn watcher_fights(server: &Server) {
+    let report = br#"{ "removed_again_and_again": [{ "object": "the packet filter", "times": 7 }] }"#;
+    server.fake.put_file(&format!("/run/{}/report.json", watcher(server)), report, 0o600, 61_184);
 }
 
 fn port(protocol: Protocol, number: u16) -> Port {

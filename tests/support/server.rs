@@ -53,6 +53,7 @@ impl Server {
         let (mut host, fake) = Host::fake();
         host.files = Arc::new(OnDisk::new(fake.clone(), dir.path()));
         let paths = Paths::with_run_dir(dir.path().join("phantom"), dir.path().join("run"));
+        fake.put_file(&host.programs.watch.display().to_string(), b"the watcher's program", 0o755, 0);
         // The folders above are part of the host from the beginning.
         fake.put_file(&dir.path().join("here").display().to_string(), b"", 0o600, 0);
         Self { fake, host, lang: None, lock_wait: None, dir, paths }

@@ -9,12 +9,13 @@ use std::path::{Path, PathBuf};
 use crate::problem::{Context as _, Result};
 
 /// The programs of the server. They find each other by lying in one folder.
-pub(crate) const PROGRAMS: [&str; 7] = [
+pub(crate) const PROGRAMS: [&str; 8] = [
     "phantom-api",
     "phantom-wg",
     "phantom-wg-device",
     "phantom-ghost",
     "phantom-multihop",
+    "phantom-watch",
     "phantom-casper",
     "phantom-casper-ios",
 ];

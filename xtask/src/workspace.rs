@@ -108,11 +108,12 @@ pub(crate) fn build_with<W: AsRef<str>>(words: &[W], cargo: Cmd) -> Result<Vec<A
 }
 
 /// The packages whose programs make up a server.
-pub(crate) const SERVER_PACKAGES: [&str; 7] = [
+pub(crate) const SERVER_PACKAGES: [&str; 8] = [
     "phantom-api",
     "phantom-device",
     "phantom-tunnel",
     "phantom-multihop",
+    "phantom-watch",
     "phantom-casper",
     "phantom-factory-reset",
     "phantom-cli",

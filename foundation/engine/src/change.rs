@@ -449,17 +449,21 @@ impl Engine {
     /// Brings the host to what is wanted, and looks again whether it is there.
     pub(crate) fn bring(&self, operation: &'static str, wanted: &Wanted) -> Result<(), EngineError> {
         let scene = self.scene();
+        let generation = self.filter_generation();
         let Planned { steps, foreign } =
             self.plan_for(wanted).map_err(|error| host_error(operation, error))?;
         self.refuse_foreign(operation, &foreign)?;
         if steps.is_empty() {
+            self.tell_watcher(wanted, generation);
             return Ok(());
         }
         self.keep_replaced(operation, &steps)?;
         reconcile::apply(&scene, wanted, &steps).map_err(|error| host_error(operation, error))?;
         drop(steps); // there can be as many as there are peers
+        let generation = self.filter_generation();
         let left = self.plan_for(wanted).map_err(|error| host_error(operation, error))?.steps;
         if left.is_empty() {
+            self.tell_watcher(wanted, generation);
             return Ok(());
         }
         let left: Vec<String> =

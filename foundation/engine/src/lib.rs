@@ -18,6 +18,7 @@ mod log;
 mod peers;
 mod reconcile;
 mod site;
+mod watch;
 
 use std::path::Path;
 use std::sync::{Mutex, OnceLock};

@@ -114,6 +114,7 @@ impl Engine {
     /// stopping that very service.
     pub fn service_stopped(&self, interface: &phantom_types::InterfaceName) -> Result<(), EngineError> {
         let Some(_lock) = self.lock_unless_busy()? else { return Ok(()) };
+        self.unwatch(interface.as_str());
         let link = self.host.network.link(interface).map_err(|error| host_error("stop_service", error))?;
         if link.and_then(|link| link.alias) == Some(self.marks.text()) {
             self.host.network.delete_link(interface).map_err(|error| host_error("stop_service", error))?;
@@ -174,7 +175,7 @@ impl Engine {
         }
     }
 
-    fn reconcile_locked(
+    pub(crate) fn reconcile_locked(
         &self,
         scene: &Scene<'_>,
         origin: Origin,
@@ -187,6 +188,7 @@ impl Engine {
         let recovered = self.interrupted().map_err(fail)?;
         let wanted =
             self.read(|state| Ok::<_, EngineError>(self.desired(state, Depth::Full)?)).map_err(fail)?;
+        let mut generation = self.filter_generation();
         let planned = self.plan_for(&wanted).map_err(|error| fail(host_error(origin.action, error)))?;
         let Planned { steps, foreign } = planned;
         if !steps.is_empty() {
@@ -199,6 +201,7 @@ impl Engine {
                 return Err(Box::new(StepFailure { steps, taken, error }));
             }
             self.log(&format!("{} {}: {} steps applied", origin.module, origin.action, steps.len()));
+            generation = self.filter_generation();
             let left = self.plan_for(&wanted).map_err(|error| fail(host_error(origin.action, error)))?;
             if let Some(step) = left.steps.first() {
                 let error = host_error(origin.action, HostFailure::Unverified(step.target.clone()));
@@ -206,6 +209,7 @@ impl Engine {
                 return Err(Box::new(StepFailure { steps, taken, error }));
             }
         }
+        self.tell_watcher(&wanted, generation);
         self.report_withheld(call, &wanted);
         self.report_foreign(call, &foreign);
         if let Some(recovered) = &recovered {

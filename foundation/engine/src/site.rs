@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-use phantom_host::{Command, Host, HostAddresses, Marks, Programs, Restart, Unit, UnitKind, host_addresses};
+use phantom_host::{
+    Command, Host, HostAddresses, Manager, Marks, Programs, Restart, Unit, UnitKind, host_addresses,
+};
 use phantom_store::{Paths, Server};
 use phantom_types::{Backend, InterfaceName};
 
@@ -43,6 +45,20 @@ impl Site {
     pub fn host_addresses(&self) -> &HostAddresses {
         let Host { network, files, .. } = &self.host;
         self.addresses.get_or_init(|| host_addresses(&**network, &**files, self.marks.exit_table()))
+    }
+    /// Whether systemd runs the services.
+    pub fn systemd(&self) -> bool {
+        self.host.services.manager() == Manager::Systemd
+    }
+    /// Whether the watcher's program is there: a program that embeds this one may do without, and an administrator may mask
+    /// it by `/dev/null`.
+    pub fn has_watcher(&self) -> bool {
+        let found = self.host.files.info(&self.programs.watch);
+        found.is_ok_and(|found| found.is_some_and(|found| found.len > 0))
+    }
+    /// The watcher's own folder, in which it asks for a repair and says what somebody keeps removing.
+    pub fn watcher_dir(&self) -> PathBuf {
+        PathBuf::from("/run").join(self.unit_name("phantom-watch"))
     }
     /// Arguments that make `phantom-api` work on this installation.
     pub fn root_arguments(&self) -> Vec<String> {

@@ -52,6 +52,8 @@ pub struct Programs {
     pub device: PathBuf,
     /// `phantom-ghost`.
     pub ghost: PathBuf,
+    /// `phantom-watch`.
+    pub watch: PathBuf,
 }
 
 impl Programs {
@@ -62,6 +64,7 @@ impl Programs {
             api: dir.join("phantom-api"),
             device: dir.join("phantom-wg-device"),
             ghost: dir.join("phantom-ghost"),
+            watch: dir.join("phantom-watch"),
         }
     }
 }

@@ -67,6 +67,7 @@ mod schema;
 mod state;
 mod store;
 mod transaction;
+mod watch;
 
 pub use copies::{CopyKind, StateCopy};
 pub use error::{InsertError, LockError, StoreError};

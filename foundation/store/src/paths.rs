@@ -97,6 +97,12 @@ impl Paths {
     pub fn changing(&self) -> PathBuf {
         self.run_dir.join("changing")
     }
+    /// What the watcher is told; everybody may read it. Beside the run directory, which is closed.
+    pub fn watch_dir(&self) -> PathBuf {
+        let mut name = self.run_dir.clone().into_os_string();
+        name.push("-watch");
+        name.into()
+    }
     /// The id of this run of the system.
     pub(crate) fn boot(&self) -> PathBuf {
         self.run_dir.join("boot")

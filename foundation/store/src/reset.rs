@@ -31,6 +31,8 @@ impl Store {
     pub fn begin_reset(&self, lock: &Lock, server: Option<&Server>) -> Result<(), StoreError> {
         self.check_lock(lock)?;
         files::prepare(self.paths())?;
+        // What goes from here on is removed on purpose.
+        self.forget_watched()?;
         let file = self.paths().reset();
         let failed = |error| StoreError::write(&file, error);
         let draft = database::make_draft(&file)?;

@@ -24,6 +24,7 @@ mod split;
 mod subnet;
 mod text;
 mod time;
+pub mod watch;
 
 pub use address::is_public;
 pub use backend::{Backend, BackendChoice, BackendError};

@@ -38,9 +38,9 @@ pub enum Words {
     Completions(Option<String>),
     /// The hook of a service.
     Service {
-        /// `up`, `down`, `block`, `turn` or `try`.
+        /// `up`, `down`, `block`, `repair`, `turn` or `try`.
         verb: String,
-        /// The interface, of `turn` and `try` the exit; empty for `block`, which is about none.
+        /// The interface, of `turn` and `try` the exit; empty for those that are about none.
         interface: String,
     },
     /// An action.
@@ -165,7 +165,7 @@ fn arrange(plain: Vec<String>, help: bool, parameters: &mut Vec<String>) -> Word
         ("service", [verb, exit]) if verb == "turn" || verb == "try" => {
             Words::Service { verb: verb.clone(), interface: exit.clone() }
         }
-        ("service", [verb]) if verb == "block" => {
+        ("service", [verb]) if verb == "block" || verb == "repair" => {
             Words::Service { verb: verb.clone(), interface: String::new() }
         }
         (_, []) => Words::Incomplete,

@@ -9,7 +9,7 @@ use crate::traffic::udp_seen_as;
 use crate::world::{At, INTERNET, SERVER, World};
 
 /// The programs of iptables.
-pub(super) const IPTABLES: [&str; 6] =
+pub(crate) const IPTABLES: [&str; 6] =
     ["iptables", "iptables-save", "iptables-restore", "ip6tables", "ip6tables-save", "ip6tables-restore"];
 
 /// The events that touch what differs between packet filters, and the most brutal of the others.
@@ -34,7 +34,7 @@ const ALL_AND_TABLE: &str =
      ip route flush table 100; ip -6 route flush table 100";
 
 /// Here `nft` is not installed, and iptables is the one of this implementation.
-pub(super) fn without_nftables(world: &World, test: &str, variant: &str) -> bool {
+pub(crate) fn without_nftables(world: &World, test: &str, variant: &str) -> bool {
     world.sh(&format!("mv /usr/sbin/nft {NFT_OF_EXITS}"));
     for program in IPTABLES {
         let (head, tail) =

@@ -35,6 +35,8 @@ for d in /mnt/opt/*; do
 done
 mount -t tmpfs world /run; mkdir -p /run/lock /run/netns /run/wireguard; chmod 700 /run/wireguard
 mount -t sysfs world /sys 2>/dev/null || true
+# What a test breaks stays broken until somebody is asked to repair it, unless the watcher is what the test is about.
+case $3 in watch::* | *::watched::*) ;; *) [ ! -s "$PHANTOM_BIN_DIR/phantom-watch" ] || mount --bind /dev/null "$PHANTOM_BIN_DIR/phantom-watch" ;; esac
 ip link set lo up; exec "$@""#;
 
 /// The namespaces that a test gets.

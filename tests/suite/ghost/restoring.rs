@@ -52,7 +52,7 @@ fn disabling_restores_the_host_exactly() {
             );
             assert_eq!(changed(&before, &host(&server)), "", "{name}");
             let lines = changed(&tree, &server.tree());
-            let known = ["phantom.db", "phantom.log", "run/lock"];
+            let known = ["phantom.db", "phantom.log", "run/lock", "run-watch/"];
             let other = lines.lines().find(|line| !known.iter().any(|name| line.contains(name)));
             assert_eq!(other, None, "{name}: {lines}");
             server.assert_in_sync();

@@ -128,6 +128,9 @@ impl Firewall for Deaf {
     fn report(&self, _: &Marks, _: &FirewallQuery) -> Result<FirewallReport> {
         deaf()
     }
+    fn generation(&self) -> Result<Option<u32>> {
+        deaf()
+    }
     fn filters(&self) -> Result<Filters> {
         deaf()
     }

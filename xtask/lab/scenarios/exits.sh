@@ -2,7 +2,7 @@
 # has escaped.
 # shellcheck shell=bash
 
-programs="phantom-api phantom-wg-device phantom-multihop"
+programs="phantom-api phantom-wg-device phantom-multihop phantom-watch"
 in_sync='api core reconcile dry_run=true | jq -e .data.in_sync'
 repaired="api core reconcile | jq -e .success; $in_sync"
 captures=/var/lib/lab/captures

@@ -30,6 +30,17 @@ reaches() { soon "ip netns exec $1 ping -q -c 1 -W 2 10.8.0.1 && ip netns exec $
 whole_client() { client_up "$1" && reaches "$1"; local good=$?; client_down "$1"; return $good; }
 export -f client_up client_down reaches whole_client soon
 
+# comes_back REMOVER HOLDS: what a line removes is there again within two seconds.
+comes_back() {
+  local end
+  bash -ec "$1"
+  end=$((${EPOCHREALTIME/[.,]/} + 2000000))
+  until bash -eo pipefail -c "$2" > /dev/null 2>&1; do
+    [ "${EPOCHREALTIME/[.,]/}" -lt $end ] || { journalctl -u phantom-watch -u phantom-repair --no-pager | tail -n 20; return 1; }
+    sleep 0.05
+  done
+}
+
 in_sync='api core reconcile dry_run=true | jq -e .data.in_sync'
 repaired="api core reconcile | jq -e .success; $in_sync"
 
@@ -45,7 +56,7 @@ after_boot() { # BACKEND: everything is there without a hand
   check "boot: the backend is $1" holds "api core server_status | jq -e '.data.system.backend == \"$1\"'"
 }
 
-programs="phantom-api phantom-wg-device phantom-ghost phantom-casper"
+programs="phantom-api phantom-wg-device phantom-ghost phantom-casper phantom-watch"
 
 case $LAB_PHASE in
 0)
@@ -65,6 +76,22 @@ case $LAB_PHASE in
   check "repair: forwarding is switched off" holds "sysctl -qw net.ipv4.ip_forward=0; $repaired"
   check "repair: networkd restarts" holds "systemctl restart systemd-networkd; sleep 1; $repaired; ip -br addr show wg_main | grep -q 10.8.0.1"
   check "a client connects after all that" whole_client anna
+
+  # The watcher: within two seconds, without a command. Each but the first is another object, since what was put back a
+  # moment ago is put back later.
+  check "watch: it runs as nobody, with one capability" holds 'pid=$(systemctl show -p MainPID --value phantom-watch); test $(stat -c %u /proc/$pid) -ge 61184; grep -q "^CapEff:.*0000000000001000" /proc/$pid/status; systemctl is-active phantom-repair.path'
+  sleep 12
+  check "watch: the packet filter is flushed" comes_back "nft flush ruleset" "nft list table inet phantom_wg | grep -q masquerade"
+  check "watch: the link is deleted" comes_back "ip link del wg_main" "test \$(wg show wg_main peers | wc -l) = 2"
+  check "watch: the address is deleted" comes_back "ip addr del 10.8.0.1/24 dev wg_main" "ip -br addr show wg_main | grep -q 10.8.0.1"
+  check "watch: forwarding is switched off" comes_back "sysctl -qw net.ipv4.ip_forward=0" "test \$(sysctl -n net.ipv4.ip_forward) = 1"
+  sleep 12
+  check "watch: nftables restarts" comes_back "systemctl restart nftables" "nft list table inet phantom_wg | grep -q masquerade"
+  check "watch: wg-quick down" comes_back "wg-quick down wg_main" "ip -br addr show wg_main | grep -q 10.8.0.1"
+  check "watch: host and stored state agree" soon "$in_sync"
+  check "watch: systemctl stop stays stopped" holds "systemctl stop wg-quick@wg_main; sleep 3; ! ip link show wg_main"
+  check "watch: systemctl start brings it back" holds "systemctl start wg-quick@wg_main; test \$(wg show wg_main peers | wc -l) = 2; $in_sync"
+  check "a client connects after the watcher's repairs" whole_client anna
 
   check "service: stop" holds "api core stop_service | jq -e '.data.service_active == false' && ! ip link show wg_main && $in_sync"
   check "service: start" holds "api core start_service | jq -e .data.interface_up; $in_sync"

@@ -55,6 +55,8 @@ const LAYERS: &[Layer] = &[
     layer("phantom-casper", &["phantom-types", "phantom-store"], &[]),
     layer("phantom-factory-reset", &["phantom-types", "phantom-store", "phantom-host"], &[]),
     layer("phantom-multihop", FOUNDATION, &[]),
+    // Two foundations speak to the kernel: the host, which changes it, and the watcher, which only looks.
+    layer("phantom-watch", &["phantom-types"], &[]),
     layer(
         "phantom-api",
         &[
@@ -109,6 +111,22 @@ const LIGHT: &[(&str, &[&str])] = &[
             "native-tls",
             "reqwest",
             "tracing-subscriber",
+        ],
+    ),
+    // It is always there, and nobody.
+    (
+        "phantom-watch",
+        &[
+            "tokio",
+            "futures",
+            "mio",
+            "clap",
+            "rusqlite",
+            "rtnetlink",
+            "rustls",
+            "phantom-module",
+            "phantom-store",
+            "phantom-host",
         ],
     ),
     // It reads the stored state and writes text.

@@ -13,7 +13,7 @@ const USAGE: &str = "\
 Usage: phantom-wg-device [OPTIONS] NAME
 
 Runs the WireGuard device NAME on a TUN of this name, in the foreground, until it
-receives SIGTERM or SIGINT or the link is deleted. It is set up through its control
+receives SIGTERM or SIGINT, or the link is deleted, which is a failure. It is set up through its control
 socket /var/run/wireguard/NAME.sock, for example by wg(8).
 
 Options:
@@ -45,7 +45,8 @@ fn main() -> ExitCode {
             Err(_) => ExitCode::FAILURE,
         },
         Command::Run { options, threads } => match start(*options, threads) {
-            Ok(()) => ExitCode::SUCCESS,
+            Ok(Ended::LinkGone) => ExitCode::FAILURE,
+            Ok(_) => ExitCode::SUCCESS,
             Err(error) => {
                 say(&chain(error.as_ref()));
                 ExitCode::FAILURE
@@ -85,7 +86,7 @@ fn number(option: &str, value: Option<String>, least: u16, most: u16) -> Result<
     value.ok_or(format!("{option} wants a number from {least} to {most}"))
 }
 
-fn start(options: Options, threads: usize) -> Result<(), Box<dyn Error>> {
+fn start(options: Options, threads: usize) -> Result<Ended, Box<dyn Error>> {
     // Keys are in memory: no core dumps, and no looking in from outside but for root.
     nix::sys::prctl::set_dumpable(false)?;
     let runtime = Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
@@ -102,9 +103,10 @@ fn start(options: Options, threads: usize) -> Result<(), Box<dyn Error>> {
         Ok::<_, Box<dyn Error>>(run(options, shutdown).await?)
     });
     runtime.shutdown_timeout(Duration::from_millis(200));
-    let why = if ended? == Ended::LinkGone { "the link has been deleted" } else { "ended" };
+    let ended = ended?;
+    let why = if ended == Ended::LinkGone { "the link has been deleted" } else { "ended" };
     say(&format!("{}: {why}", name.as_str()));
-    Ok(())
+    Ok(ended)
 }
 
 fn chain(error: &dyn Error) -> String {

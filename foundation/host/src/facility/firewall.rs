@@ -274,6 +274,10 @@ pub trait Firewall: Send + Sync {
     /// Everything that filters packets, whoever made it, as a value: [`Filters::verdict`] says what becomes of a
     /// packet. Tables that cannot be read (their program is not installed) are named in it.
     fn filters(&self) -> Result<Filters>;
+    /// How often nftables was changed since the boot, by anybody (`NFTA_GEN_ID`): as long as it stays the same, everything in
+    /// it does, our part too. `None` where our rules are not in nftables: no table of its own, nor the nft variant of
+    /// iptables.
+    fn generation(&self) -> Result<Option<u32>>;
     /// Forgets the tracked connections of an address, so that they are routed and filtered anew.
     fn forget_connections(&self, of: &[IpNetwork]) -> Result<()>;
 }

@@ -44,6 +44,14 @@ pub enum UnitKind {
         /// Run to stop.
         stop: Option<Command>,
     },
+    /// A command that is run to its end whenever a file is there (a unit of type `path` beside the service). Only systemd
+    /// knows such units. It is never started by [`Services::start`]: the file is what starts it.
+    OnFile {
+        /// The file; the command removes it.
+        file: PathBuf,
+        /// The command.
+        run: Command,
+    },
 }
 
 /// When a process that ended by itself is started again.
@@ -130,8 +138,8 @@ pub trait Services: Send + Sync {
     fn manager(&self) -> Manager;
     /// What the service is doing. One that nobody knows is [`ServiceState::Inactive`].
     fn status(&self, name: &str) -> Result<ServiceStatus>;
-    /// Whether exactly this unit is installed, and enabled as it says. With the built-in supervisor always true:
-    /// it keeps no units.
+    /// Whether exactly this unit is installed, and enabled as it says; of one that waits for a file also whether it waits.
+    /// With the built-in supervisor always true: it keeps no units.
     fn installed(&self, unit: &Unit) -> Result<bool>;
     /// Whether a unit file of that name is there that does not carry our first line. With the built-in supervisor never.
     fn foreign(&self, name: &str) -> Result<bool>;

@@ -184,7 +184,7 @@ fn ruleset(rules: &Ruleset) -> Vec<String> {
 
 fn unit_text(unit: &Unit) -> String {
     let command = match &unit.kind {
-        UnitKind::Daemon { run, .. } => run,
+        UnitKind::Daemon { run, .. } | UnitKind::OnFile { run, .. } => run,
         UnitKind::OneShot { start, .. } => start,
     };
     let hash = short_hash(format!("{unit:?}").as_bytes());

@@ -218,6 +218,9 @@ impl Firewall for FaultyHost {
     fn in_force(&self, marks: &Marks, wanted: &Ruleset) -> Result<InForce> {
         self.inner.firewall.in_force(marks, wanted)
     }
+    fn generation(&self) -> Result<Option<u32>> {
+        self.inner.firewall.generation()
+    }
     fn replace(&self, marks: &Marks, wanted: &Ruleset) -> Result<()> {
         self.write("firewall.replace", |host| host.firewall.replace(marks, wanted))
     }

@@ -25,6 +25,8 @@ pub(super) struct Filter {
     /// `None` while ufw is not installed.
     pub(super) ufw: Option<Ufw>,
     pub(super) forgotten: Vec<IpNetwork>,
+    /// How often our rules were changed.
+    pub(super) generation: u32,
 }
 
 #[derive(Clone, Default)]
@@ -44,6 +46,7 @@ impl Default for Filter {
             others: Filters::new(),
             ufw: None,
             forgotten: Vec::new(),
+            generation: 0,
         }
     }
 }
@@ -64,6 +67,7 @@ impl Firewall for FakeHost {
     fn replace(&self, marks: &Marks, wanted: &Ruleset) -> Result<()> {
         let name = format!("firewall.replace {} {} rules", marks.text(), wanted.rules().len());
         let mut state = self.write(&name)?;
+        state.filter.generation += 1;
         if wanted.is_empty() {
             // No empty table is left behind.
             state.filter.ours.remove(&marks.text());
@@ -74,8 +78,15 @@ impl Firewall for FakeHost {
     }
 
     fn remove(&self, marks: &Marks) -> Result<()> {
-        self.write(&format!("firewall.remove {}", marks.text()))?.filter.ours.remove(&marks.text());
+        let mut state = self.write(&format!("firewall.remove {}", marks.text()))?;
+        state.filter.generation += 1;
+        state.filter.ours.remove(&marks.text());
         Ok(())
+    }
+
+    fn generation(&self) -> Result<Option<u32>> {
+        let filter = &self.state().filter;
+        Ok(Some(filter.generation).filter(|_| filter.kind == FirewallKind::Nftables))
     }
 
     fn ufw(&self, marks: &Marks) -> Result<Option<UfwRules>> {

@@ -108,6 +108,9 @@ impl State {
 
     pub(super) fn start(&mut self, unit: &Unit, device_program: &Path) -> Result<()> {
         let (name, now) = (&unit.name, self.time.now());
+        if let UnitKind::OnFile { .. } = unit.kind {
+            return Err(HostError::Unsupported { what: format!("start {name} by a file") });
+        }
         if self.manager.kind == Kind::Systemd && !self.manager.units.contains_key(name) {
             let text = format!("Failed to start {name}.service: Unit {name}.service not found.");
             return Err(systemctl("start", name, NOT_LOADED, text));
@@ -131,6 +134,7 @@ impl State {
         self.manager.run(match &unit.kind {
             UnitKind::Daemon { after_start, .. } => after_start.as_ref(),
             UnitKind::OneShot { start, .. } => Some(start),
+            UnitKind::OnFile { .. } => None,
         });
         Ok(())
     }
@@ -147,7 +151,7 @@ impl State {
         }
         self.manager.running.remove(name);
         let command = match &unit.kind {
-            UnitKind::Daemon { run, .. } => run,
+            UnitKind::Daemon { run, .. } | UnitKind::OnFile { run, .. } => run,
             UnitKind::OneShot { start, .. } => start,
         };
         HostError::Command { argv: argv(command), status: Some(1), stderr: "failed to start".to_owned() }
@@ -166,6 +170,7 @@ impl State {
         self.manager.run(match &running.unit.kind {
             UnitKind::Daemon { after_stop, .. } => after_stop.as_ref(),
             UnitKind::OneShot { stop, .. } => stop.as_ref(),
+            UnitKind::OnFile { .. } => None,
         });
     }
 
@@ -173,7 +178,7 @@ impl State {
     pub(super) fn device_process_ended(&mut self, device: &str) {
         let runs = |running: &&mut Running| match &running.unit.kind {
             UnitKind::Daemon { run, .. } => run.args.iter().any(|argument| argument == device),
-            UnitKind::OneShot { .. } => false,
+            UnitKind::OneShot { .. } | UnitKind::OnFile { .. } => false,
         };
         if let Some(running) = self.manager.running.values_mut().find(runs) {
             (running.state, running.pid) = (ServiceState::Inactive, None);

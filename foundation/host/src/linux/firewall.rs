@@ -21,7 +21,7 @@ use std::sync::OnceLock;
 use ipnetwork::IpNetwork;
 
 use self::state::{Backend, State};
-use self::xtables::Start;
+use self::xtables::{Start, Variant};
 use super::command::{Program, find};
 use crate::filter::Filters;
 use crate::{
@@ -85,6 +85,13 @@ impl Firewall for LinuxFirewall {
             return Err(HostError::Unsupported { what: what.to_owned() });
         };
         Ok(*self.found.get_or_init(|| kind))
+    }
+
+    fn generation(&self) -> Result<Option<u32>> {
+        match Backend::of(self.kind()?) {
+            Backend::Nft | Backend::Xtables(Variant::Nft) => nft::kernel::generation(),
+            Backend::Xtables(Variant::Legacy) => Ok(None),
+        }
     }
 
     fn in_force(&self, marks: &Marks, wanted: &Ruleset) -> Result<InForce> {

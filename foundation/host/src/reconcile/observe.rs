@@ -1,6 +1,7 @@
 //! Reading what a [`Wanted`] speaks of.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use ipnetwork::IpNetwork;
@@ -59,6 +60,8 @@ pub struct ObservedInterface {
     pub ours: bool,
     /// Its addresses.
     pub addresses: BTreeSet<IpNetwork>,
+    /// Those of them that are the host's own no more, since their local route is gone: what comes for them is passed on.
+    pub not_local: BTreeSet<IpNetwork>,
     /// The device; `None` when nothing answers, and where none is wanted to run.
     pub device: Option<Device>,
     /// It has the guard that is wanted of it, or none is.
@@ -198,10 +201,26 @@ fn interfaces(
             _ => guard.is_none(),
         };
         let of_this = addresses.iter().filter(|(interface, _)| interface == name.as_str());
-        let addresses = of_this.map(|(_, address)| *address).collect();
-        observed.insert(name, ObservedInterface { link, ours, addresses, device, guarded });
+        let addresses: BTreeSet<IpNetwork> = of_this.map(|(_, address)| *address).collect();
+        // A link that is down has no routes.
+        let up = ours && link.as_ref().is_some_and(|link| link.up);
+        let not_local = if up { not_local(scene, &addresses)? } else { BTreeSet::new() };
+        observed.insert(name, ObservedInterface { link, ours, addresses, not_local, device, guarded });
     }
     Ok((observed, stale))
+}
+
+/// The IPv4 addresses of the host that the kernel does not deliver to it.
+fn not_local(scene: &Scene<'_>, addresses: &BTreeSet<IpNetwork>) -> Result<BTreeSet<IpNetwork>> {
+    let mut found = BTreeSet::new();
+    for address in addresses {
+        if let IpAddr::V4(ip) = address.ip()
+            && scene.host.network.own_route(None, ip)?.is_none_or(|route| route.interface != "lo")
+        {
+            found.insert(*address);
+        }
+    }
+    Ok(found)
 }
 
 fn device(scene: &Scene<'_>, name: &InterfaceName, link: &Link) -> Result<Option<Device>> {

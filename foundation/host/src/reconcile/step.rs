@@ -129,8 +129,8 @@ impl Step {
         matches!(&self.op, Op::DeleteLink(name) if name.as_str() == interface)
     }
 
-    /// Whether a link is made by it, or can be: the service of an embedded device makes its own.
-    pub(super) fn makes_link(&self) -> bool {
+    /// Whether a link is made by it, or can be: the service of an embedded device makes its own. Its device has no peers.
+    pub fn makes_link(&self) -> bool {
         matches!(self.op, Op::CreateLink(_) | Op::StartInterface(_))
     }
 }

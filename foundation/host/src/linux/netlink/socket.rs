@@ -87,6 +87,24 @@ impl Socket {
         })
     }
 
+    /// Sends a request for one object and hands the payload of the answer to `add`.
+    pub(crate) fn ask<T>(
+        &mut self,
+        request: &mut Request,
+        read: impl Fn(&[u8]) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        self.again(|socket| {
+            let mut found = None;
+            // The acknowledgement comes behind the answer.
+            socket.send(request, NLM_F_REQUEST | NLM_F_ACK)?;
+            socket.receive(&mut |payload| {
+                found = Some(read(payload)?);
+                Ok(())
+            })?;
+            Ok(found)
+        })
+    }
+
     /// Sends a dump request and collects all its parts: `start` makes an empty collection for each attempt, `add`
     /// puts the payload of one message into it.
     pub(crate) fn dump<T>(

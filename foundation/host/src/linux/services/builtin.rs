@@ -233,6 +233,7 @@ impl Services for BuiltinServices {
                 self.start_daemon(&unit.name, run, user, wait)?;
                 LinuxFiles.remove(&self.run_file(&unit.name, "started"))
             }
+            UnitKind::OnFile { .. } => Err(waits_for_file(&unit.name)),
             UnitKind::OneShot { .. } if self.noted(&unit.name)?.is_some() => Ok(()),
             UnitKind::OneShot { .. } => {
                 LinuxFiles.make_dir(&self.options.run_dir, 0o700)?;
@@ -267,6 +268,11 @@ impl Services for BuiltinServices {
     fn run(&self, command: &Command, limit: Duration) -> Result<()> {
         super::run(command, limit)
     }
+}
+
+/// Nobody waits for files where systemd does not.
+fn waits_for_file(name: &str) -> HostError {
+    HostError::Unsupported { what: format!("start {name} by a file") }
 }
 
 /// The user of a service that is to have one of its own: a number that depends on its name alone, from those that systemd

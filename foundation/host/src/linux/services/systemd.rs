@@ -42,6 +42,11 @@ impl SystemdServices {
         render::unit_file(&self.marks.first_line(), unit, growing)
     }
 
+    /// The text of the unit that waits for its file, where it has one.
+    fn path_text(&self, unit: &Unit) -> Option<String> {
+        render::path_file(&self.marks.first_line(), unit)
+    }
+
     /// Whether this systemd knows a growing pause. Older ones complain about the words in the journal.
     fn growing(&self) -> Result<bool> {
         if let Some(version) = self.version.get() {
@@ -94,8 +99,11 @@ impl Services for SystemdServices {
         check_name(&unit.name)?;
         let Some(content) = LinuxFiles.read(&unit_path(&unit.name))? else { return Ok(false) };
         let same = [false, true].into_iter().any(|growing| content == self.text(unit, growing).as_bytes());
-        let link = Path::new(WANTED).join(service(&unit.name));
-        Ok(same && link.is_symlink() == unit.wanted_at_boot)
+        let enabled = |name: String| Path::new(WANTED).join(name).is_symlink() == unit.wanted_at_boot;
+        let Some(waits) = self.path_text(unit) else { return Ok(same && enabled(service(&unit.name))) };
+        let content = LinuxFiles.read(&path_path(&unit.name))?;
+        let same = same && content.as_deref() == Some(waits.as_bytes()) && enabled(path_unit(&unit.name));
+        Ok(same && systemctl(["--quiet", "is-active", &path_unit(&unit.name)])?.success().is_ok())
     }
 
     fn foreign(&self, name: &str) -> Result<bool> {
@@ -112,8 +120,16 @@ impl Services for SystemdServices {
         let text = self.text(unit, self.growing()?);
         LinuxFiles.write(&unit_path(&unit.name), text.as_bytes(), 0o644)?;
         let verb = if unit.wanted_at_boot { "enable" } else { "disable" };
-        systemctl(["--quiet", "--no-reload", verb, &service(&unit.name)])?.success()?;
-        reload_manager()
+        let Some(waits) = self.path_text(unit) else {
+            systemctl(["--quiet", "--no-reload", verb, &service(&unit.name)])?.success()?;
+            return reload_manager();
+        };
+        let waiting = path_unit(&unit.name);
+        LinuxFiles.write(&path_path(&unit.name), waits.as_bytes(), 0o644)?;
+        systemctl(["--quiet", "--no-reload", verb, &waiting])?.success()?;
+        reload_manager()?;
+        // What was waiting for another file goes on doing so until it is started again.
+        systemctl(["--quiet", "restart", &waiting])?.success().map(drop)
     }
 
     fn uninstall(&self, name: &str) -> Result<()> {
@@ -122,6 +138,11 @@ impl Services for SystemdServices {
             Ok(Some(_)) => {}
             Ok(None) | Err(HostError::Foreign { .. }) => return Ok(()),
             Err(error) => return Err(error),
+        }
+        if path_path(name).exists() {
+            systemctl(["--quiet", "stop", &path_unit(name)])?.success()?;
+            systemctl(["--quiet", "--no-reload", "disable", &path_unit(name)])?.success()?;
+            LinuxFiles.remove(&path_path(name))?;
         }
         stop(name, Duration::from_mins(1))?;
         systemctl(["--quiet", "--no-reload", "disable", &service(name)])?.success()?;
@@ -146,7 +167,9 @@ impl Services for SystemdServices {
 
     fn start(&self, unit: &Unit, wait: Duration) -> Result<()> {
         check_name(&unit.name)?;
-        let output = limited(["--quiet", "start", &service(&unit.name)], wait)?;
+        let state = systemctl(["show", "--property=SubState", &service(&unit.name)])?.success()?;
+        let verb = if show::pauses(&String::from_utf8_lossy(&state)) { "restart" } else { "start" };
+        let output = limited(["--quiet", verb, &service(&unit.name)], wait)?;
         output.success().map(drop).map_err(|error| self.with_logs(error, &unit.name))
     }
 
@@ -186,6 +209,15 @@ impl Services for SystemdServices {
 
 fn service(name: &str) -> String {
     format!("{name}.service")
+}
+
+/// The unit that waits for the file of a service.
+fn path_unit(name: &str) -> String {
+    format!("{name}.path")
+}
+
+fn path_path(name: &str) -> PathBuf {
+    Path::new(UNITS).join(path_unit(name))
 }
 
 fn unit_path(name: &str) -> PathBuf {

@@ -68,9 +68,14 @@ pub(super) fn plan(
     let device = now.device.as_ref().filter(|_| fits && !(starts && embedded));
     let now_addresses = Some(&now.addresses).filter(|_| fits);
     plan_device(name, device, wanted, add);
-    for address in
-        wanted.addresses.iter().filter(|address| now_addresses.is_none_or(|now| !now.contains(address)))
-    {
+    // The kernel makes a local route with its address alone, so that the address goes and comes again.
+    for address in now.not_local.iter().filter(|address| fits && wanted.addresses.contains(address)) {
+        let op = Op::RemoveAddress(name.clone(), *address);
+        add.push(Step::new(StepKind::Address, StepAction::Delete, format!("{name} {address}"), op));
+    }
+    for address in wanted.addresses.iter().filter(|address| {
+        now.not_local.contains(address) || now_addresses.is_none_or(|now| !now.contains(address))
+    }) {
         let op = Op::AddAddress(name.clone(), *address);
         add.push(Step::new(StepKind::Address, StepAction::Create, format!("{name} {address}"), op));
     }

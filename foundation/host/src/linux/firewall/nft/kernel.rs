@@ -19,6 +19,8 @@ const SUBSYSTEM: u16 = 10 << 8;
 const GET_TABLE: u16 = SUBSYSTEM | 1;
 /// `NFT_MSG_GETCHAIN`.
 const GET_CHAIN: u16 = SUBSYSTEM | 4;
+/// `NFT_MSG_GETGEN`.
+const GET_GENERATION: u16 = SUBSYSTEM | 16;
 /// Length of `struct nfgenmsg`: family, version, resource.
 const HEAD: usize = 4;
 
@@ -27,6 +29,8 @@ const TABLE_NAME: u16 = 1;
 const TABLE_FLAGS: u16 = 2;
 /// `NFT_TABLE_F_OWNER`: only the process that made the table may change it.
 const OWNED: u32 = 2;
+/// Attribute of a generation: its number.
+const GENERATION_ID: u16 = 1;
 /// Attributes of a chain: its table, its name, its hook, its policy.
 const CHAIN_TABLE: u16 = 1;
 const CHAIN_NAME: u16 = 3;
@@ -71,6 +75,19 @@ pub(in crate::linux::firewall) fn tables() -> Result<BTreeMap<Place, bool>> {
     Ok(tables.map_err(|fault| fault.into_error("listing the nftables tables"))?.unwrap_or_default())
 }
 
+/// How often nftables was changed since the boot, by anybody; `None` on a kernel without `nf_tables`.
+pub(in crate::linux::firewall) fn generation() -> Result<Option<u32>> {
+    let number = |payload: &[u8]| {
+        let attributes = payload.get(HEAD..).unwrap_or_default();
+        let id = NlasIterator::new(attributes).flatten().find(|attribute| attribute.kind() == GENERATION_ID);
+        let id = id.and_then(|attribute| big_endian(attribute.value()));
+        id.ok_or_else(|| Fault::Garbled("a generation without number".to_owned()))
+    };
+    let asked = Socket::open(NETLINK_NETFILTER)
+        .and_then(|mut socket| socket.ask(&mut Request::new(GET_GENERATION, HEAD, |_| {}), number));
+    unless_absent(asked).map_err(|fault| fault.into_error("asking for the generation of nftables"))
+}
+
 fn dump<T: Default>(
     message: u16,
     add: impl Fn(&mut T, &[u8]) -> Result<(), Fault>,
@@ -78,6 +95,11 @@ fn dump<T: Default>(
     let result = Socket::open(NETLINK_NETFILTER)
         // All bytes of the head are zero: any family (`NFPROTO_UNSPEC`), version 0, resource 0.
         .and_then(|mut socket| socket.dump(&mut Request::new(message, HEAD, |_| {}), T::default, add));
+    unless_absent(result)
+}
+
+/// The answer, or nothing from a kernel without `nf_tables`.
+fn unless_absent<T>(result: Result<T, Fault>) -> Result<Option<T>, Fault> {
     match result {
         Ok(all) => Ok(Some(all)),
         Err(Fault::Refused(EINVAL | EOPNOTSUPP)) => Ok(None),

@@ -18,6 +18,21 @@ use std::path::{Path, PathBuf};
 
 use crate::{Command, Restart, Unit, UnitKind};
 
+/// The text of the unit file that waits for the file of a unit; none for one that waits for nothing.
+pub(super) fn path_file(first_line: &str, unit: &Unit) -> Option<String> {
+    let UnitKind::OnFile { file: awaited, .. } = &unit.kind else { return None };
+    let mut file = File { text: format!("{first_line}\n") };
+    file.section("Unit");
+    file.line("Description", escape_specifiers(&unit.description.replace(char::is_control, " ")));
+    file.section("Path");
+    file.line("PathExists", word(&awaited.display().to_string()));
+    if unit.wanted_at_boot {
+        file.section("Install");
+        file.line("WantedBy", "multi-user.target");
+    }
+    Some(file.text)
+}
+
 /// The text of a unit file. `growing`: this systemd knows a pause between restarts that grows (254 and later).
 pub(super) fn unit_file(first_line: &str, unit: &Unit, growing: bool) -> String {
     let mut file = File { text: format!("{first_line}\n") };
@@ -32,7 +47,8 @@ pub(super) fn unit_file(first_line: &str, unit: &Unit, growing: bool) -> String 
     privileges(&mut file, unit);
     paths(&mut file, unit);
     kernel(&mut file, unit);
-    if unit.wanted_at_boot {
+    // One that waits for a file is started by the file alone.
+    if unit.wanted_at_boot && !matches!(unit.kind, UnitKind::OnFile { .. }) {
         file.section("Install");
         file.line("WantedBy", "multi-user.target");
     }
@@ -106,6 +122,11 @@ fn commands(file: &mut File, unit: &Unit) {
             // A one-shot has no limit of its own, and a boot must not wait for it without end.
             file.line("TimeoutStartSec", 180);
             file.line("TimeoutStopSec", 120);
+        }
+        UnitKind::OnFile { run, .. } => {
+            file.line("Type", "oneshot");
+            file.line("ExecStart", command(run));
+            file.line("TimeoutStartSec", 180);
         }
     }
 }
@@ -184,7 +205,7 @@ fn run_name(path: &Path) -> Option<&str> {
 /// Everything of the file system that a unit names: what it runs, its arguments, what it writes.
 fn needed(unit: &Unit) -> impl Iterator<Item = PathBuf> {
     let commands = match &unit.kind {
-        UnitKind::Daemon { run, .. } => [Some(run), None],
+        UnitKind::Daemon { run, .. } | UnitKind::OnFile { run, .. } => [Some(run), None],
         UnitKind::OneShot { start, stop } => [Some(start), stop.as_ref()],
     };
     let of_command = |command: &Command| {

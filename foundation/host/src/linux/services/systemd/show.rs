@@ -5,8 +5,8 @@ use phantom_types::Timestamp;
 use crate::{HostError, Result, ServiceState, ServiceStatus};
 
 /// The properties that a status is made of.
-pub(super) const PROPERTIES: [&str; 5] =
-    ["ActiveState", "Job", "MainPID", "ActiveEnterTimestamp", "UnitFileState"];
+pub(super) const PROPERTIES: [&str; 6] =
+    ["ActiveState", "SubState", "Job", "MainPID", "ActiveEnterTimestamp", "UnitFileState"];
 
 /// The status in the output of `systemctl show --timestamp=us+utc`.
 pub(super) fn status(text: &str) -> Result<ServiceStatus> {
@@ -16,6 +16,8 @@ pub(super) fn status(text: &str) -> Result<ServiceStatus> {
     };
     let state = match property("ActiveState")? {
         "active" | "reloading" | "refreshing" => ServiceState::Active,
+        // It has ended with an error, and waits for the end of the pause before it is started again.
+        "activating" if shown("SubState") == Some("auto-restart") => ServiceState::Failed,
         "activating" => ServiceState::Starting,
         "deactivating" => ServiceState::Stopping,
         // Something is to be done with it (shown only then), and what does not run can only be started: at boot it waits
@@ -33,6 +35,12 @@ pub(super) fn status(text: &str) -> Result<ServiceStatus> {
         enabled: property("UnitFileState")? == "enabled",
         state,
     })
+}
+
+/// Whether the service ended with an error and waits for the end of a pause: one that is started then is started behind that
+/// pause.
+pub(super) fn pauses(text: &str) -> bool {
+    text.lines().any(|line| line == "SubState=auto-restart")
 }
 
 /// The version in `systemd 252 (252.39-1~deb12u1)`.
@@ -97,6 +105,8 @@ mod tests {
         assert_eq!(state("inactive"), ServiceState::Inactive);
         assert_eq!(state("failed"), ServiceState::Failed);
         assert_eq!(state("activating"), ServiceState::Starting);
+        assert_eq!(state("activating\nSubState=start-post"), ServiceState::Starting);
+        assert_eq!(state("activating\nSubState=auto-restart"), ServiceState::Failed);
         assert_eq!(state("deactivating"), ServiceState::Stopping);
         assert_eq!(state("reloading"), ServiceState::Active);
         assert_eq!(state("maintenance"), ServiceState::Inactive);

@@ -1,0 +1,201 @@
+//! What the watcher is told, and the repair that it asks for.
+
+use phantom_host::reconcile::{self, Depth, Wanted, WantedInterface};
+use phantom_host::{FirewallKind, Manager, RouteKind, RuleAction, ServiceState, Unit, UnitKind};
+use phantom_module::{Call, chain};
+use phantom_types::watch::{Watched, WatchedFilter, WatchedRoute, WatchedRule};
+
+use crate::change::host_error;
+use crate::error::HostFailure;
+use crate::{Engine, EngineError, Origin, Reconciled};
+
+/// What a repair belongs to in logs and errors.
+const REPAIR: Origin = Origin { module: "core", action: "repair" };
+
+impl Engine {
+    /// The generation of the packet filter, for [`Self::tell_watcher`]: asked for before the look that finds everything right,
+    /// so that what changes behind that look is seen.
+    pub(crate) fn filter_generation(&self) -> Option<u32> {
+        self.host.firewall.generation().ok().flatten()
+    }
+
+    /// Tells the watcher what is in force: this state, which the host was just found in.
+    pub(crate) fn tell_watcher(&self, wanted: &Wanted, generation: Option<u32>) {
+        let told = self.store.set_watched(self.watched(wanted, generation));
+        if let Err(error) = told {
+            self.log(&format!("the watcher could not be told what is in force: {}", chain(&error)));
+        }
+    }
+
+    fn watched(&self, wanted: &Wanted, generation: Option<u32>) -> Watched {
+        let running = || wanted.interfaces.iter().filter(|(_, interface)| interface.running);
+        let rules = wanted.rules.iter().map(|rule| WatchedRule {
+            ipv6: rule.ipv6,
+            priority: rule.priority,
+            from: rule.from,
+            table: match rule.action {
+                RuleAction::Lookup(table) => table,
+                RuleAction::Unreachable | RuleAction::Other(_) => 0,
+            },
+        });
+        let routes = wanted.routes.iter().map(|route| WatchedRoute {
+            table: route.table,
+            destination: route.destination,
+            interface: match &route.kind {
+                RouteKind::Via { interface, .. } => Some(interface.clone()),
+                RouteKind::Unreachable | RouteKind::Blackhole => None,
+            },
+        });
+        let own_table = matches!(self.host.firewall.kind(), Ok(FirewallKind::Nftables));
+        let filter = (!wanted.firewall.is_empty()).then(|| WatchedFilter {
+            table: own_table.then(|| self.marks.nft_table()),
+            chain_prefix: self.marks.chain_prefix(),
+            generation,
+        });
+        let units = running()
+            .map(|(_, interface)| &interface.unit)
+            .chain(wanted.units.values().filter(|(_, running)| *running == Some(true)).map(|(unit, _)| unit));
+        // Where systemd is, it starts again what ends. Nobody else does.
+        let none_here = reconcile::no_guards_file(self.paths().run_dir());
+        let can_guard = self.host.files.info(&none_here).is_ok_and(|found| found.is_none());
+        let guarded = running().filter(|(_, one)| can_guard && one.guard.is_some());
+        let builtin = self.host.services.manager() == Manager::Builtin;
+        let process = |unit: &&Unit| builtin && matches!(unit.kind, UnitKind::Daemon { .. });
+        let file = |unit: &Unit| self.paths().run_dir().join(format!("{}.pid", unit.name));
+        Watched {
+            lock: String::new(),
+            mark: self.marks.text(),
+            links: running().map(|(name, one)| (name.to_string(), one.addresses.clone())).collect(),
+            guards: guarded.map(|(name, _)| name.to_string()).collect(),
+            rules: rules.collect(),
+            routes: routes.collect(),
+            settings: wanted.sysctls.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+            filter,
+            processes: units.filter(process).map(file).collect(),
+        }
+    }
+
+    /// Tells the watcher that a link is stopped on purpose.
+    pub(crate) fn unwatch(&self, interface: &str) {
+        let Some(mut watched) = self.store.watched() else { return };
+        watched.links.remove(interface);
+        watched.guards.remove(interface);
+        let unit = format!("wg-quick@{interface}.pid");
+        watched.processes.retain(|file| file.file_name().is_none_or(|name| name != unit.as_str()));
+        if let Err(error) = self.store.set_watched(watched) {
+            self.log(&format!("the watcher could not be told of a stop: {}", chain(&error)));
+        }
+    }
+
+    /// Puts back what the host has lost, and finishes a change that was cut short: what a watcher asks for.
+    ///
+    /// Peers are only touched where a device is new. A service that systemd was told to stop stays stopped, and one that
+    /// it is starting or stopping is left to it.
+    ///
+    /// # Errors
+    /// Not privileged, the lock, the stored state, or a step that failed.
+    pub fn repair(&self, call: &Call) -> Result<Reconciled, EngineError> {
+        let done = self.repair_once(call);
+        if done.is_err()
+            && let Some(watched) = self.store.watched()
+        {
+            // It is heard, and looked at once more.
+            self.store.set_watched(watched)?;
+        }
+        done
+    }
+
+    fn repair_once(&self, call: &Call) -> Result<Reconciled, EngineError> {
+        self.check_privilege()?;
+        // First of all: a loss from here on is asked for again.
+        let asked = self.site()?.watcher_dir().join("repair");
+        if self.host.files.info(&asked).is_ok_and(|found| found.is_some()) {
+            self.host.files.remove(&asked).map_err(|error| host_error(REPAIR.action, error))?;
+        }
+        let nothing = Reconciled { recovered: None, steps: Vec::new(), foreign: Vec::new() };
+        let lock = self.lock(self.lock_wait())?;
+        if self.store.reset_pending()? || self.interrupted()?.is_some() {
+            let done = self.reconcile_locked(&self.scene(), REPAIR, call, &lock);
+            return done.map_err(|failure| failure.error);
+        }
+        if !self.store.read(phantom_store::State::initialised)? {
+            return Ok(nothing);
+        }
+        let Some(wanted) = self.wanted_now(Depth::Network)? else {
+            // It is heard, and looked at once more when systemd is done.
+            if let Some(watched) = self.store.watched() {
+                self.store.set_watched(watched)?;
+            }
+            return Ok(nothing);
+        };
+        let steps = self.repair_to(wanted)?;
+        if !steps.is_empty() {
+            let list: Vec<String> = steps
+                .iter()
+                .take(8)
+                .map(|step| format!("{:?} {:?} {}", step.action, step.kind, step.target))
+                .collect();
+            let line = format!("core repair: {} steps applied: {}", steps.len(), list.join(", "));
+            (call.note)(&line);
+            self.log(&line);
+        }
+        Ok(Reconciled { recovered: None, steps, foreign: Vec::new() })
+    }
+
+    fn repair_to(&self, mut wanted: Wanted) -> Result<Vec<reconcile::Step>, EngineError> {
+        let failed = |error| host_error(REPAIR.action, error);
+        let generation = self.filter_generation();
+        let mut steps = self.plan_for(&wanted).map_err(failed)?.steps;
+        // A device that is made anew has no peers, and those of one whose process starts anew are gone.
+        if steps.iter().any(reconcile::Step::makes_link)
+            && let Some(whole) = self.wanted_now(Depth::Full)?
+        {
+            wanted = whole;
+            steps = self.plan_for(&wanted).map_err(failed)?.steps;
+        }
+        if steps.is_empty() {
+            self.tell_watcher(&wanted, generation);
+            return Ok(steps);
+        }
+        self.keep_replaced(REPAIR.action, &steps)?;
+        reconcile::apply(&self.scene(), &wanted, &steps).map_err(|error| host_error(REPAIR.action, error))?;
+        let generation = self.filter_generation();
+        let left = self.plan_for(&wanted).map_err(failed)?.steps;
+        if let Some(step) = left.first() {
+            return Err(host_error(REPAIR.action, HostFailure::Unverified(step.target.clone())));
+        }
+        self.tell_watcher(&wanted, generation);
+        Ok(steps)
+    }
+
+    /// What is wanted, but for services that systemd was told to stop; nothing while it is starting or stopping one.
+    fn wanted_now(&self, depth: Depth) -> Result<Option<Wanted>, EngineError> {
+        let mut wanted = self.read(|state| Ok::<_, EngineError>(self.desired(state, depth)?))?;
+        if self.host.services.manager() != Manager::Systemd {
+            return Ok(Some(wanted));
+        }
+        let state = |unit: &Unit| {
+            let status = self.host.services.status(&unit.name);
+            status.map(|status| status.state).map_err(|error| host_error(REPAIR.action, error))
+        };
+        let mut stopped = Vec::new();
+        for (name, WantedInterface { unit, running, .. }) in &wanted.interfaces {
+            match state(unit)? {
+                ServiceState::Starting | ServiceState::Stopping => return Ok(None),
+                ServiceState::Inactive if *running => stopped.push(name.clone()),
+                ServiceState::Inactive | ServiceState::Active | ServiceState::Failed => {}
+            }
+        }
+        for name in stopped {
+            if let Some(interface) = wanted.interfaces.get_mut(&name) {
+                interface.running = false;
+            }
+        }
+        for (unit, running) in wanted.units.values_mut().filter(|(_, running)| *running == Some(true)) {
+            if state(unit)? == ServiceState::Inactive {
+                *running = None;
+            }
+        }
+        Ok(Some(wanted))
+    }
+}

@@ -1,0 +1,109 @@
+//! What an installation has on the host, as its watcher is told: names and numbers, and never a key.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use ipnetwork::IpNetwork;
+use serde::{Deserialize, Serialize};
+
+/// What is in force while nothing is changed. Written at the end of every change that reaches the network; a watcher holds
+/// the host against it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watched {
+    /// The file that is locked while something is changed, as `/proc/locks` names it: see [`lock_name`].
+    pub lock: String,
+    /// The alias of our links (`IFLA_IFALIAS`).
+    pub mark: String,
+    /// Links that are up, and their addresses. One that is stopped is not among them.
+    pub links: BTreeMap<String, BTreeSet<IpNetwork>>,
+    /// Links that have a filter of their own for what comes in (`tc` ingress).
+    pub guards: BTreeSet<String>,
+    /// Policy rules.
+    pub rules: Vec<WatchedRule>,
+    /// Routes.
+    pub routes: Vec<WatchedRoute>,
+    /// Kernel settings, as in `net.ipv4.ip_forward`, with their values.
+    pub settings: BTreeMap<String, String>,
+    /// The packet filter; `None` when nothing of ours is in it.
+    pub filter: Option<WatchedFilter>,
+    /// Files that name processes (number and start time), where nobody else starts these again.
+    pub processes: Vec<PathBuf>,
+}
+
+/// A policy rule.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct WatchedRule {
+    /// Whether it is a rule for IPv6.
+    pub ipv6: bool,
+    /// The lowest is asked first.
+    pub priority: u32,
+    /// Source that it is for; `None` for all.
+    pub from: Option<IpNetwork>,
+    /// Table to ask; 0 for a rule that asks none.
+    pub table: u32,
+}
+
+/// A route.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct WatchedRoute {
+    /// Table number.
+    pub table: u32,
+    /// What it is for.
+    pub destination: IpNetwork,
+    /// The interface it leads out of; `None` for one that leads nowhere.
+    pub interface: Option<String>,
+}
+
+/// Our part of the packet filter.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WatchedFilter {
+    /// Our table of nftables, of family `inet`; `None` where our rules are in the tables of iptables.
+    pub table: Option<String>,
+    /// What the names of our chains begin with in the tables of iptables.
+    pub chain_prefix: String,
+    /// The generation of all of nftables that was looked at and found right (`NFTA_GEN_ID`); `None` where the kernel has no
+    /// nftables.
+    pub generation: Option<u32>,
+}
+
+/// A file as `/proc/locks` names it: major and minor number of its device in hexadecimal, and its inode, as in `00:1a:311`.
+pub fn lock_name(device: u64, inode: u64) -> String {
+    // `makedev` of glibc (bits/sysmacros.h) in reverse.
+    let major = ((device >> 8) & 0xfff) | ((device >> 32) & !0xfff);
+    let minor = (device & 0xff) | ((device >> 12) & !0xff);
+    format!("{major:02x}:{minor:02x}:{inode}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_is_named_as_the_kernel_names_it() {
+        // tmpfs with an anonymous device, and a disk with large numbers.
+        assert_eq!(lock_name(0x1a, 311), "00:1a:311");
+        assert_eq!(lock_name(0xfe01, 5), "fe:01:5");
+        assert_eq!(lock_name(0x0010_3401, 7), "34:101:7");
+    }
+
+    #[test]
+    fn nothing_gets_lost_on_the_way() {
+        let watched = Watched {
+            lock: "00:1a:311".to_owned(),
+            mark: "phantom-wg".to_owned(),
+            links: BTreeMap::from([("wg_main".to_owned(), BTreeSet::from(["10.8.0.1/24".parse().unwrap()]))]),
+            guards: BTreeSet::from(["wg_vpn".to_owned()]),
+            rules: vec![WatchedRule { ipv6: false, priority: 100, from: None, table: 100 }],
+            routes: vec![WatchedRoute { table: 100, destination: "::/0".parse().unwrap(), interface: None }],
+            settings: BTreeMap::from([("net.ipv4.ip_forward".to_owned(), "1".to_owned())]),
+            filter: Some(WatchedFilter {
+                table: Some("phantom_wg".to_owned()),
+                chain_prefix: "PHANTOM-WG".to_owned(),
+                generation: Some(7),
+            }),
+            processes: vec!["/run/phantom-wg/wg-quick@wg_main.pid".into()],
+        };
+        let text = serde_json::to_string(&watched).unwrap();
+        assert_eq!(serde_json::from_str::<Watched>(&text).unwrap(), watched);
+    }
+}

@@ -1,0 +1,77 @@
+//! Checks of the watcher, which puts back what somebody removes.
+
+use serde::Deserialize;
+
+use super::{Case, Finding};
+
+/// What the watcher writes down.
+#[derive(Default, Deserialize)]
+struct Report {
+    #[serde(default)]
+    removed_again_and_again: Vec<Fight>,
+}
+
+/// An object that somebody keeps removing.
+#[derive(Deserialize)]
+struct Fight {
+    object: String,
+    times: u32,
+}
+
+pub(super) fn watcher(case: &Case<'_>) -> Finding {
+    if case.server().is_none() {
+        return case.ok(
+            "There is nothing to watch before the first setup",
+            "İlk kurulumdan önce izlenecek bir şey yok",
+        );
+    }
+    // Another check says that the stored state cannot be read.
+    let Ok(site) = case.engine.site() else {
+        return case.ok("There is nothing to watch", "İzlenecek bir şey yok");
+    };
+    if !site.has_watcher() {
+        let found = case.warning(
+            "phantom-watch is not installed: what somebody removes from the host comes back with the next change only",
+            "phantom-watch kurulu değil: sunucudan silinenler ancak bir sonraki değişiklikte geri gelir",
+        );
+        return found.hint(case.pick(
+            format!("Put it where phantom-api is: {}", site.programs.watch.display()),
+            format!("phantom-api'nin bulunduğu yere koyun: {}", site.programs.watch.display()),
+        ));
+    }
+    let host = case.engine.host();
+    let unit = site.unit_name("phantom-watch");
+    match host.services.status(&unit) {
+        Err(error) => return case.silent(&error),
+        Ok(status) if status.pid.is_none() => {
+            let found = case.problem(
+                format!("The service {unit} does not run: what somebody removes from the host stays removed"),
+                format!("{unit} servisi çalışmıyor: sunucudan silinenler geri gelmez"),
+            );
+            return found.hint(
+                case.pick("Run: phantom-api core reconcile", "Çalıştırın: phantom-api core reconcile"),
+            );
+        }
+        Ok(_) => {}
+    }
+    let report = host.files.read(&site.watcher_dir().join("report.json")).ok().flatten();
+    let report: Report = report.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
+    let fights: Vec<String> = report
+        .removed_again_and_again
+        .iter()
+        .map(|fight| format!("{} ({}×)", fight.object, fight.times))
+        .collect();
+    if fights.is_empty() {
+        return case
+            .ok("What somebody removes from the host is put back", "Sunucudan silinenler yerine konuyor");
+    }
+    let list = fights.join(", ");
+    let found = case.warning(
+        format!("Something keeps removing what was put back: {list}"),
+        format!("Bir şey, yerine konanları silip duruyor: {list}"),
+    );
+    found.hint(case.pick(
+        format!("Find out what it is; each repair is in the journal: journalctl -u {unit}"),
+        format!("Bunun ne olduğunu bulun; her onarım günlüktedir: journalctl -u {unit}"),
+    ))
+}

@@ -1,0 +1,287 @@
+//! What rtnetlink knows: links, addresses, routes, rules (`linux/rtnetlink.h`).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::IpAddr;
+
+use ipnetwork::IpNetwork;
+use netlink_packet_core::{Emitable as _, NLM_F_DUMP, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload};
+use netlink_packet_route::address::{AddressAttribute, AddressMessage};
+use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
+use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteType};
+use netlink_packet_route::rule::{RuleAttribute, RuleMessage};
+use netlink_packet_route::tc::{TcHandle, TcMessage};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use netlink_sys::protocols::NETLINK_ROUTE;
+use phantom_types::watch::{Watched, WatchedRoute, WatchedRule};
+
+use crate::SeenLink;
+use crate::netlink::{Ear, HEADER, Mouth};
+
+/// `RTNLGRP_LINK`, `_TC`, `_IPV4_IFADDR`, `_IPV4_ROUTE`, `_IPV4_RULE`, `_IPV6_IFADDR`, `_IPV6_ROUTE`, `_IPV6_RULE`, `_IPV4_NETCONF`,
+/// `_IPV6_NETCONF`.
+const GROUPS: [u32; 10] = [1, 4, 5, 7, 8, 9, 11, 19, 24, 25];
+/// The table of what the host delivers to itself (`RT_TABLE_LOCAL`).
+const LOCAL: u32 = 255;
+/// `ENODEV`: no such link. Also `ENOENT`, of a table that has never had a route.
+const ABSENT: [i32; 2] = [19, 2];
+
+/// Is told of changes of links, addresses, routes, rules and settings.
+pub(crate) fn ear() -> io::Result<Ear> {
+    Ear::open(NETLINK_ROUTE, &GROUPS)
+}
+
+/// Asks for links, addresses, routes and rules.
+pub(crate) struct Kernel(Mouth);
+
+impl Kernel {
+    pub(crate) fn open() -> io::Result<Self> {
+        Mouth::open(NETLINK_ROUTE).map(Self)
+    }
+
+    /// The links of these names that are there.
+    pub(crate) fn links(&mut self, watched: &Watched) -> io::Result<BTreeMap<String, SeenLink>> {
+        let mut links = BTreeMap::new();
+        for name in watched.links.keys() {
+            if let Some((index, mut link)) = self.link(name)? {
+                self.addresses(index, &mut link)?;
+                self.local(index, &mut link)?;
+                if watched.guards.contains(name) {
+                    link.guarded = self.guarded(index)?;
+                }
+                links.insert(name.clone(), link);
+            }
+        }
+        Ok(links)
+    }
+
+    fn link(&mut self, name: &str) -> io::Result<Option<(u32, SeenLink)>> {
+        let mut question = LinkMessage::default();
+        question.attributes.push(LinkAttribute::IfName(name.to_owned()));
+        let mut found = None;
+        let asked = self.ask(&RouteNetlinkMessage::GetLink(question), NLM_F_REQUEST, &mut |answer| {
+            if let Some(RouteNetlinkMessage::NewLink(message)) = answer {
+                let alias = message.attributes.iter().find_map(|attribute| match attribute {
+                    LinkAttribute::IfAlias(alias) => Some(alias.clone()),
+                    _ => None,
+                });
+                let up = message.header.flags.contains(LinkFlags::Up);
+                found = Some((message.header.index, SeenLink { up, alias, ..SeenLink::default() }));
+            }
+        });
+        or_absent(asked)?;
+        Ok(found)
+    }
+
+    fn addresses(&mut self, index: u32, link: &mut SeenLink) -> io::Result<()> {
+        let mut question = AddressMessage::default();
+        question.header.index = index;
+        let asked = self.list(&RouteNetlinkMessage::GetAddress(question), &mut |answer| match answer {
+            None => link.addresses.clear(),
+            Some(RouteNetlinkMessage::NewAddress(message)) if message.header.index == index => {
+                link.addresses.extend(address(&message));
+            }
+            Some(_) => {}
+        });
+        or_absent(asked)
+    }
+
+    /// What is delivered to the host itself by a link, of IPv4: of IPv6 the kernel names the loopback interface.
+    fn local(&mut self, index: u32, link: &mut SeenLink) -> io::Result<()> {
+        let mut question = table(LOCAL, false);
+        question.attributes.push(RouteAttribute::Oif(index));
+        let asked = self.list(&RouteNetlinkMessage::GetRoute(question), &mut |answer| match answer {
+            None => link.local.clear(),
+            Some(RouteNetlinkMessage::NewRoute(message)) => {
+                let by = message.attributes.contains(&RouteAttribute::Oif(index));
+                if by && message.header.kind == RouteType::Local {
+                    link.local.extend(destination(&message).map(|network| network.ip()));
+                }
+            }
+            Some(_) => {}
+        });
+        or_absent(asked)
+    }
+
+    /// Whether a link has a filter at both hooks of its own (`clsact`).
+    fn guarded(&mut self, index: u32) -> io::Result<bool> {
+        for minor in [TcHandle::MIN_INGRESS, TcHandle::MIN_EGRESS] {
+            // The kernel counts its links in this type too.
+            let mut question = TcMessage::with_index(index.cast_signed());
+            question.header.parent = TcHandle { major: u16::MAX, minor };
+            let mut found = false;
+            let asked =
+                self.list(&RouteNetlinkMessage::GetTrafficFilter(question), &mut |answer| match answer {
+                    None => found = false,
+                    Some(RouteNetlinkMessage::NewTrafficFilter(message)) => {
+                        found |= message.header.handle.minor != 0;
+                    }
+                    Some(_) => {}
+                });
+            or_absent(asked)?;
+            if !found {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The routes of the tables that something is wanted in.
+    pub(crate) fn routes(&mut self, watched: &Watched) -> io::Result<BTreeSet<WatchedRoute>> {
+        let tables: BTreeSet<(u32, bool)> =
+            watched.routes.iter().map(|route| (route.table, route.destination.is_ipv6())).collect();
+        let mut routes = BTreeSet::new();
+        let mut names = BTreeMap::new();
+        for name in watched.links.keys() {
+            if let Some((index, _)) = self.link(name)? {
+                names.insert(index, name.clone());
+            }
+        }
+        for (number, ipv6) in tables {
+            let mut found = BTreeSet::new();
+            let question = RouteNetlinkMessage::GetRoute(table(number, ipv6));
+            let asked = self.list(&question, &mut |answer| match answer {
+                None => found.clear(),
+                Some(RouteNetlinkMessage::NewRoute(message)) => found.extend(route(&message, number, &names)),
+                Some(_) => {}
+            });
+            or_absent(asked)?;
+            routes.append(&mut found);
+        }
+        Ok(routes)
+    }
+
+    /// All rules.
+    pub(crate) fn rules(&mut self) -> io::Result<BTreeSet<WatchedRule>> {
+        let mut rules = BTreeSet::new();
+        for (family, ipv6) in [(AddressFamily::Inet, false), (AddressFamily::Inet6, true)] {
+            let mut question = RuleMessage::default();
+            question.header.family = family;
+            let mut found = BTreeSet::new();
+            let asked = self.list(&RouteNetlinkMessage::GetRule(question), &mut |answer| match answer {
+                None => found.clear(),
+                Some(RouteNetlinkMessage::NewRule(message)) => {
+                    found.insert(rule(&message, ipv6));
+                }
+                Some(_) => {}
+            });
+            match asked {
+                // A kernel without IPv6 has no rules for it.
+                Err(error) if ipv6 && error.raw_os_error() == Some(95) => {}
+                other => other?,
+            }
+            rules.append(&mut found);
+        }
+        Ok(rules)
+    }
+
+    fn list(
+        &mut self,
+        question: &RouteNetlinkMessage,
+        each: &mut dyn FnMut(Option<RouteNetlinkMessage>),
+    ) -> io::Result<()> {
+        self.ask(question, NLM_F_REQUEST | NLM_F_DUMP, each)
+    }
+
+    /// Asks; `each` gets the answers, and nothing where they begin again. What this library does not understand is passed over:
+    /// nothing of ours is among it.
+    fn ask(
+        &mut self,
+        question: &RouteNetlinkMessage,
+        flags: u16,
+        each: &mut dyn FnMut(Option<RouteNetlinkMessage>),
+    ) -> io::Result<()> {
+        let mut bytes = vec![0; HEADER + question.buffer_len()];
+        question.emit(&mut bytes[HEADER..]);
+        self.0.ask(question.message_type(), flags, &mut bytes, &mut |message| {
+            if message.is_empty() {
+                each(None);
+            } else if let Ok(NetlinkPayload::InnerMessage(answer)) =
+                NetlinkMessage::<RouteNetlinkMessage>::deserialize(message).map(|message| message.payload)
+            {
+                each(Some(answer));
+            }
+        })
+    }
+}
+
+/// What is not there is no failure.
+fn or_absent(asked: io::Result<()>) -> io::Result<()> {
+    match asked {
+        Err(error) if error.raw_os_error().is_some_and(|code| ABSENT.contains(&code)) => Ok(()),
+        other => other,
+    }
+}
+
+fn address(message: &AddressMessage) -> Option<IpNetwork> {
+    let (mut local, mut address) = (None, None);
+    for attribute in &message.attributes {
+        match attribute {
+            AddressAttribute::Local(ip) => local = Some(*ip),
+            AddressAttribute::Address(ip) => address = Some(*ip),
+            _ => {}
+        }
+    }
+    IpNetwork::new(local.or(address)?, message.header.prefix_len).ok()
+}
+
+fn table(number: u32, ipv6: bool) -> RouteMessage {
+    let mut message = RouteMessage::default();
+    message.header.address_family = if ipv6 { AddressFamily::Inet6 } else { AddressFamily::Inet };
+    message.header.table = u8::try_from(number).unwrap_or(RouteHeader::RT_TABLE_UNSPEC);
+    message.attributes.push(RouteAttribute::Table(number));
+    message
+}
+
+fn table_of(message: &RouteMessage) -> u32 {
+    let named = message.attributes.iter().find_map(|attribute| match attribute {
+        RouteAttribute::Table(number) => Some(*number),
+        _ => None,
+    });
+    named.unwrap_or_else(|| message.header.table.into())
+}
+
+fn destination(message: &RouteMessage) -> Option<IpNetwork> {
+    let ip: Option<IpAddr> = message.attributes.iter().find_map(|attribute| match attribute {
+        RouteAttribute::Destination(RouteAddress::Inet(ip)) => Some((*ip).into()),
+        RouteAttribute::Destination(RouteAddress::Inet6(ip)) => Some((*ip).into()),
+        _ => None,
+    });
+    let any: IpAddr = match message.header.address_family {
+        AddressFamily::Inet6 => std::net::Ipv6Addr::UNSPECIFIED.into(),
+        _ => std::net::Ipv4Addr::UNSPECIFIED.into(),
+    };
+    IpNetwork::new(ip.unwrap_or(any), message.header.destination_prefix_length).ok()
+}
+
+/// A route of this table; one by an interface that is not ours is none that is looked for.
+fn route(message: &RouteMessage, table: u32, names: &BTreeMap<u32, String>) -> Option<WatchedRoute> {
+    if table_of(message) != table {
+        return None;
+    }
+    let interface = match message.header.kind {
+        RouteType::Unicast => {
+            let out = message.attributes.iter().find_map(|attribute| match attribute {
+                RouteAttribute::Oif(index) => names.get(index).cloned(),
+                _ => None,
+            });
+            Some(out?)
+        }
+        RouteType::Unreachable | RouteType::BlackHole => None,
+        _ => return None,
+    };
+    Some(WatchedRoute { table, destination: destination(message)?, interface })
+}
+
+fn rule(message: &RuleMessage, ipv6: bool) -> WatchedRule {
+    let mut rule = WatchedRule { ipv6, priority: 0, from: None, table: message.header.table.into() };
+    for attribute in &message.attributes {
+        match attribute {
+            RuleAttribute::Priority(number) => rule.priority = *number,
+            RuleAttribute::Table(number) => rule.table = *number,
+            RuleAttribute::Source(ip) => rule.from = IpNetwork::new(*ip, message.header.src_len).ok(),
+            _ => {}
+        }
+    }
+    rule
+}

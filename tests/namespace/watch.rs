@@ -1,0 +1,207 @@
+//! The watcher: what somebody removes comes back by itself, and what is removed on purpose does not.
+
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+use crate::multihop::{IPTABLES, without_nftables};
+use crate::signals;
+use crate::world::{At, INTERNET, World, backend, in_world, in_world_with, note, wait_for};
+
+/// A promise: so soon what was removed is back.
+const BACK: Duration = Duration::from_secs(2);
+/// The same on legacy iptables, which tells nobody of its changes.
+const BACK_LEGACY: Duration = Duration::from_secs(10);
+/// A client whose server has lost its session begins another one after 15 s (`REKEY_TIMEOUT` and `KEEPALIVE_TIMEOUT`).
+const NEW_SESSION: Duration = Duration::from_secs(40);
+/// What the watcher says goes here.
+const LOG: &str = "/opt/phantom-wg/logs/phantom-watch.log";
+
+/// Ways to break the server, and whether its sessions are lost by that.
+const REMOVERS: [(&str, bool); 9] = [
+    ("nft flush ruleset", false),
+    ("nft delete table inet phantom_wg", false),
+    (
+        "nft -a list chain inet phantom_wg forward | sed -n 's/.* handle //p' | tail -n 1 | xargs -I{} nft delete rule inet phantom_wg forward handle {}",
+        false,
+    ),
+    ("ip addr flush dev wg_main", false),
+    ("ip link set wg_main down", false),
+    ("ip route del local 10.8.0.1 table local", false),
+    ("sysctl -qw net.ipv4.ip_forward=0", false),
+    ("ip link del wg_main", true),
+    ("wg-quick down wg_main", true),
+];
+
+fn served(world: &World) {
+    world.setup();
+    world.connect(At::Client1, &world.add("one"));
+    world.add("two");
+    world.reaches(At::Client1, INTERNET);
+    assert!(watcher_runs(world), "{}", log(world));
+}
+
+fn watcher_runs(world: &World) -> bool {
+    wait_for(Duration::from_secs(10), || {
+        world.try_at(At::Server, "pgrep -f '[p]hantom-watch '").status.success()
+    })
+}
+
+fn log(world: &World) -> String {
+    world.sh(&format!("cat {LOG} 2>/dev/null || true"))
+}
+
+/// How often a repair was asked for.
+fn asked(world: &World) -> usize {
+    log(world).matches("asking for a repair").count()
+}
+
+fn in_sync(world: &World) -> bool {
+    let answer = world.call(&["core", "reconcile", "dry_run=true"]);
+    answer["data"]["in_sync"] == Value::Bool(true)
+}
+
+/// Breaks something and waits until it is back.
+#[track_caller]
+fn comes_back(world: &World, remover: &str, limit: Duration) {
+    // What was repaired a moment ago is repaired later: somebody may be removing it again and again.
+    std::thread::sleep(Duration::from_secs(12));
+    let before = asked(world);
+    world.sh(remover);
+    let began = Instant::now();
+    assert!(
+        wait_for(Duration::from_secs(5), || asked(world) > before),
+        "{remover}: not seen\n{}",
+        log(world)
+    );
+    let back = wait_for(limit * 4, || in_sync(world));
+    let took = began.elapsed();
+    let plan = world.call(&["core", "reconcile", "dry_run=true"]);
+    assert!(back, "{remover}: not back: {plan:#}\n{}", log(world));
+    note("watch", &format!("{remover}: back after {} ms", took.as_millis()));
+    assert!(took <= limit, "{remover}: back after {took:?}\n{}", log(world));
+}
+
+#[test]
+fn what_somebody_removes_comes_back_by_itself() {
+    in_world("watch::what_somebody_removes_comes_back_by_itself", |world| {
+        served(world);
+        for (remover, loses_sessions) in REMOVERS {
+            comes_back(world, remover, BACK);
+            if loses_sessions {
+                let again = wait_for(NEW_SESSION, || {
+                    world.try_at(At::Client1, &format!("ping -q -c 1 -W 1 {INTERNET}")).status.success()
+                });
+                assert!(again, "{remover}: the client does not come back");
+            }
+            world.reaches(At::Client1, INTERNET);
+        }
+    });
+}
+
+#[test]
+fn a_process_that_dies_is_started_again() {
+    in_world("watch::a_process_that_dies_is_started_again", |world| {
+        served(world);
+        if backend() == "embedded" {
+            comes_back(world, "pkill -9 -f '[p]hantom-wg-device wg_main'", BACK);
+        }
+        // The next change starts the watcher itself.
+        world.sh("pkill -9 -f '[p]hantom-watch '; while pgrep -f '[p]hantom-watch '; do sleep 0.02; done");
+        world.ok(&["core", "restart_service"]);
+        assert!(watcher_runs(world));
+        comes_back(world, "nft flush ruleset", BACK);
+    });
+}
+
+#[test]
+fn what_is_stopped_on_purpose_stays_stopped() {
+    in_world("watch::what_is_stopped_on_purpose_stays_stopped", |world| {
+        served(world);
+        world.ok(&["core", "stop_service"]);
+        std::thread::sleep(BACK);
+        assert!(!world.try_at(At::Server, "ip link show wg_main").status.success());
+        assert_eq!(asked(world), 0, "{}", log(world));
+        // Even while something else is put back.
+        comes_back(world, "nft flush ruleset", BACK);
+        assert!(!world.try_at(At::Server, "ip link show wg_main").status.success());
+        world.ok(&["core", "start_service"]);
+        world.begin_anew(At::Client1);
+        world.reaches(At::Client1, INTERNET);
+    });
+}
+
+#[test]
+fn its_own_side_s_changes_are_not_answered() {
+    in_world("watch::its_own_side_s_changes_are_not_answered", |world| {
+        served(world);
+        for number in 0..60 {
+            let name = format!("client_name=c{number}");
+            world.ok(&["core", "add_client", &name]);
+            world.ok(&["core", "remove_client", &name]);
+        }
+        for _ in 0..10 {
+            world.ok(&["core", "restart_service"]);
+            world.ok(&["core", "stop_service"]);
+            world.ok(&["core", "start_service"]);
+            world.ok(&["core", "reconcile"]);
+            world.ok(&["core", "setup", "port=4444"]);
+            world.ok(&["core", "setup", "port=51820"]);
+        }
+        std::thread::sleep(Duration::from_secs(1));
+        assert_eq!(asked(world), 0, "{}", log(world));
+    });
+}
+
+#[test]
+fn somebody_who_removes_it_again_and_again_is_not_fought() {
+    in_world("watch::somebody_who_removes_it_again_and_again_is_not_fought", |world| {
+        served(world);
+        world.sh("(for i in $(seq 200); do nft flush ruleset; sleep 0.1; done) >/dev/null 2>&1 & wait");
+        let times = asked(world);
+        note("watch", &format!("{times} repairs in 20 s of 200 removals"));
+        // At once, and after 1, 2, 4, 8 and 16 seconds: no more than six within the twenty.
+        assert!((3..=6).contains(&times), "{times}\n{}", log(world));
+        let named = wait_for(Duration::from_mins(1), || log(world).contains("something keeps removing"));
+        assert!(named, "{}", log(world));
+        let found = world.ok(&["core", "doctor"]);
+        assert!(found.to_string().contains("the packet filter"), "{found:#}");
+    });
+}
+
+#[test]
+fn a_change_that_is_killed_is_finished() {
+    in_world("watch::a_change_that_is_killed_is_finished", |world| {
+        served(world);
+        let mut call = signals::begin(&["core", "restart_service"]);
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(call.id().try_into().unwrap()), Signal::SIGKILL)
+            .unwrap();
+        call.wait().unwrap();
+        let began = Instant::now();
+        let marker = || world.try_at(At::Server, "test -e /run/phantom-wg/changing").status.success();
+        assert!(wait_for(BACK * 4, || !marker() && in_sync(world)), "{}", log(world));
+        assert!(began.elapsed() <= BACK, "{:?}\n{}", began.elapsed(), log(world));
+    });
+}
+
+fn on_iptables(test: &str, variant: &str, limit: Duration) {
+    in_world_with(test, &IPTABLES, |world| {
+        if without_nftables(world, test, variant) {
+            served(world);
+            comes_back(world, "iptables -t nat -F; iptables -F", limit);
+            comes_back(world, "iptables -D FORWARD 1", limit);
+            world.reaches(At::Client1, INTERNET);
+        }
+    });
+}
+
+#[test]
+fn rules_of_iptables_nft_come_back() {
+    on_iptables("watch::rules_of_iptables_nft_come_back", "nft", BACK);
+}
+
+#[test]
+fn rules_of_iptables_legacy_come_back() {
+    on_iptables("watch::rules_of_iptables_legacy_come_back", "legacy", BACK_LEGACY);
+}
