@@ -37,6 +37,8 @@ const FILTER: &str = "the packet filter";
 /// The kernel refuses to tell of changes, or the folders cannot be watched.
 pub fn watch(place: Place) -> io::Result<()> {
     place.prepare()?;
+    // What the one before it has seen is over.
+    place.report(&[])?;
     let mut watcher = Watcher::new(place)?;
     notify::ready();
     loop {
@@ -69,6 +71,8 @@ struct Watcher {
     right: Option<Right>,
     repair: Option<Child>,
     fights: Vec<Fight>,
+    /// Why the last look failed, said once.
+    trouble: Option<String>,
 }
 
 impl Watcher {
@@ -94,6 +98,7 @@ impl Watcher {
             right: None,
             repair: None,
             fights: Vec::new(),
+            trouble: None,
         })
     }
 
@@ -131,10 +136,15 @@ impl Watcher {
         let missing = match self.look() {
             Ok(missing) => missing,
             Err(error) => {
-                say(&format!("the host cannot be looked at: {error}"));
+                let error = format!("the host cannot be looked at: {error}");
+                if self.trouble.as_ref() != Some(&error) {
+                    say(&error);
+                    self.trouble = Some(error);
+                }
                 return PROCESSES;
             }
         };
+        self.trouble = None;
         // What a change did meanwhile is looked at when it has ended.
         if self.is_changing() || self.place.edition() != self.edition {
             return GATHER;

@@ -24,7 +24,7 @@ use crate::{
 /// There are no steps for what is [`foreign`]: files and units of somebody else in the place of ours.
 ///
 /// # Errors
-/// [`HostError::Foreign`] when a link that is not ours has the name of one of ours, or a device of ours can only be started
+/// [`HostError::Foreign`](crate::HostError::Foreign) when a link that is not ours has the name of one of ours, or a device of ours can only be started
 /// or stopped by a unit that is not.
 pub fn plan(marks: &Marks, observed: &Observed, wanted: &Wanted) -> Result<Vec<Step>> {
     let mut add = Vec::new();
