@@ -18,20 +18,24 @@ const NEW_SESSION: Duration = Duration::from_secs(40);
 /// What the watcher says goes here.
 const LOG: &str = "/opt/phantom-wg/logs/phantom-watch.log";
 
-/// Ways to break the server, and whether its sessions are lost by that.
-const REMOVERS: [(&str, bool); 9] = [
-    ("nft flush ruleset", false),
-    ("nft delete table inet phantom_wg", false),
-    (
-        "nft -a list chain inet phantom_wg forward | sed -n 's/.* handle //p' | tail -n 1 | xargs -I{} nft delete rule inet phantom_wg forward handle {}",
-        false,
-    ),
-    ("ip addr flush dev wg_main", false),
-    ("ip link set wg_main down", false),
-    ("ip route del local 10.8.0.1 table local", false),
-    ("sysctl -qw net.ipv4.ip_forward=0", false),
-    ("ip link del wg_main", true),
-    ("wg-quick down wg_main", true),
+/// Ways to break the server, each another object within a round, and whether its sessions are lost by that.
+const ROUNDS: [&[(&str, bool)]; 3] = [
+    &[
+        ("nft flush ruleset", false),
+        ("ip addr flush dev wg_main", false),
+        ("ip link set wg_main down", false),
+        ("ip route del local 10.8.0.1 table local", false),
+        ("sysctl -qw net.ipv4.ip_forward=0", false),
+    ],
+    &[("nft delete table inet phantom_wg", false), ("ip link del wg_main", true)],
+    &[
+        (
+            "nft -a list chain inet phantom_wg forward | sed -n 's/.* handle //p' | tail -n 1 |
+               xargs -I{} nft delete rule inet phantom_wg forward handle {}",
+            false,
+        ),
+        ("wg-quick down wg_main", true),
+    ],
 ];
 
 fn served(world: &World) {
@@ -62,11 +66,14 @@ fn in_sync(world: &World) -> bool {
     answer["data"]["in_sync"] == Value::Bool(true)
 }
 
+/// What was repaired a moment ago is repaired later: somebody may be removing it again and again.
+fn rest() {
+    std::thread::sleep(Duration::from_secs(12));
+}
+
 /// Breaks something and waits until it is back.
 #[track_caller]
 fn comes_back(world: &World, remover: &str, limit: Duration) {
-    // What was repaired a moment ago is repaired later: somebody may be removing it again and again.
-    std::thread::sleep(Duration::from_secs(12));
     let before = asked(world);
     world.sh(remover);
     let began = Instant::now();
@@ -87,15 +94,20 @@ fn comes_back(world: &World, remover: &str, limit: Duration) {
 fn what_somebody_removes_comes_back_by_itself() {
     in_world("watch::what_somebody_removes_comes_back_by_itself", |world| {
         served(world);
-        for (remover, loses_sessions) in REMOVERS {
-            comes_back(world, remover, BACK);
-            if loses_sessions {
-                let again = wait_for(NEW_SESSION, || {
-                    world.try_at(At::Client1, &format!("ping -q -c 1 -W 1 {INTERNET}")).status.success()
-                });
-                assert!(again, "{remover}: the client does not come back");
+        for (round, removers) in ROUNDS.iter().enumerate() {
+            if round > 0 {
+                rest();
             }
-            world.reaches(At::Client1, INTERNET);
+            for (remover, loses_sessions) in *removers {
+                comes_back(world, remover, BACK);
+                if *loses_sessions {
+                    let again = wait_for(NEW_SESSION, || {
+                        world.try_at(At::Client1, &format!("ping -q -c 1 -W 1 {INTERNET}")).status.success()
+                    });
+                    assert!(again, "{remover}: the client does not come back");
+                }
+                world.reaches(At::Client1, INTERNET);
+            }
         }
     });
 }
@@ -190,6 +202,7 @@ fn on_iptables(test: &str, variant: &str, limit: Duration) {
         if without_nftables(world, test, variant) {
             served(world);
             comes_back(world, "iptables -t nat -F; iptables -F", limit);
+            rest();
             comes_back(world, "iptables -D FORWARD 1", limit);
             world.reaches(At::Client1, INTERNET);
         }

@@ -118,6 +118,7 @@ impl Engine {
             let done = self.reconcile_locked(&self.scene(), REPAIR, call, &lock);
             return done.map_err(|failure| failure.error);
         }
+        self.store.say_changing(false);
         if !self.store.read(phantom_store::State::initialised)? {
             return Ok(nothing);
         }

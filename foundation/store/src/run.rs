@@ -101,9 +101,8 @@ impl Store {
         let draft = files::beside(&file, ".new");
         let mut to = files::open_private(&draft).map_err(failed)?;
         to.set_len(0).and_then(|()| to.write_all(&text)).map_err(failed)?;
-        fs::rename(&draft, &file).map_err(failed)?;
         self.say_changing(true);
-        Ok(())
+        fs::rename(&draft, &file).map_err(failed)
     }
 
     /// Removes the marker: the change is complete, or undone. The caller holds the [lock](Store::lock).

@@ -47,8 +47,9 @@ impl Store {
     }
 
     /// Says that a change has begun, or has ended. It only makes that others see earlier what the [marker](Store::marker)
-    /// says, so that it is no failure when it cannot be said.
-    pub(crate) fn say_changing(&self, changing: bool) {
+    /// says, so that it is no failure when it cannot be said. It is said before the marker is there: of a change that is
+    /// killed in between it stays, and whoever looks whether something was cut short takes it back.
+    pub fn say_changing(&self, changing: bool) {
         let file = self.changing_file();
         if !changing {
             let _ = files::remove(&file);
@@ -65,7 +66,7 @@ impl Store {
     fn put(&self, file: &std::path::Path, text: &[u8]) -> io::Result<()> {
         let dir = self.paths().watch_dir();
         if !dir.is_dir() {
-            DirBuilder::new().recursive(true).mode(DIR).create(&dir)?;
+            DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
             fs::set_permissions(&dir, Permissions::from_mode(DIR))?;
         }
         let draft = files::beside(file, ".new");

@@ -66,6 +66,11 @@ impl BuiltinServices {
         Ok(record.filter(|record| record.process.runs()))
     }
 
+    /// The same, but for one that has begun to end.
+    fn serving(&self, name: &str) -> Result<Option<Record>> {
+        Ok(self.running(name)?.filter(|record| !record.process.is_ending()))
+    }
+
     fn write_record(&self, name: &str, process: Process, ready: bool) -> Result<()> {
         let record = Record { process, ready };
         LinuxFiles.write(&self.run_file(name, "pid"), record.to_string().as_bytes(), 0o600)
@@ -80,7 +85,7 @@ impl BuiltinServices {
     }
 
     fn start_daemon(&self, name: &str, run: &Command, user: Option<u32>, wait: Duration) -> Result<()> {
-        if self.running(name)?.is_some_and(|record| record.ready) {
+        if self.serving(name)?.is_some_and(|record| record.ready) {
             return Ok(());
         }
         // One that was started and never became ready, by a process that was killed meanwhile.
@@ -187,7 +192,7 @@ impl Services for BuiltinServices {
         check_name(name)?;
         let mut status =
             ServiceStatus { state: ServiceState::Inactive, pid: None, started_at: None, enabled: false };
-        if let Some(Record { process, ready }) = self.running(name)? {
+        if let Some(Record { process, ready }) = self.serving(name)? {
             status.state = if ready { ServiceState::Active } else { ServiceState::Starting };
             status.pid = Some(process.pid);
             status.started_at = process.started_at().filter(|_| ready);

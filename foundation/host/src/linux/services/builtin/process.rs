@@ -16,6 +16,9 @@ use crate::{Command, HostError, Result};
 /// Ticks of a second in `/proc/PID/stat` (`USER_HZ`): 100 on every architecture that Rust's Linux runs on.
 const TICKS: i64 = 100;
 
+/// `PF_EXITING`.
+const EXITING: u64 = 4;
+
 /// A process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Process {
@@ -60,6 +63,13 @@ impl Process {
         let names = fs::read_dir("/proc").into_iter().flatten().flatten().map(|entry| entry.file_name());
         let numbers = names.filter_map(|name| name.to_str()?.parse().ok());
         numbers.filter(is_one).filter_map(Self::of).collect()
+    }
+
+    /// Whether this very process has begun to end (`PF_EXITING` of `linux/sched.h`): it answers nobody any more, and still
+    /// holds its ports and links.
+    pub(super) fn is_ending(self) -> bool {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid)).unwrap_or_default();
+        flags(&stat).is_none_or(|flags| flags & EXITING != 0)
     }
 
     /// Whether this very process runs. If it was started by this one and has ended, its remains are taken away.
@@ -125,6 +135,11 @@ impl fmt::Display for Record {
 
 /// State and start time (fields 3 and 22) of a line of `/proc/PID/stat`. The name in field 2 can hold anything, also
 /// blanks and brackets, so that the rest is counted from its end.
+/// The kernel's flags of a process (`PF_*`).
+fn flags(stat: &str) -> Option<u64> {
+    stat.rsplit_once(')')?.1.split_whitespace().nth(6)?.parse().ok()
+}
+
 fn parse_stat(stat: &str) -> Option<(char, u64)> {
     let (_, rest) = stat.rsplit_once(')')?;
     let fields: Vec<_> = rest.split_whitespace().collect();
@@ -133,13 +148,14 @@ fn parse_stat(stat: &str) -> Option<(char, u64)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Process, Record, parse_stat};
+    use super::{Process, Record, flags, parse_stat};
 
     const STAT: &str = "812 (a) b (c) S 1 812 812 0 -1 4194560 100 0 0 0 1 2 0 0 20 0 1 0 34567 1000 200 18446744073709551615 1 1 0 0 0 0 0 0 0 0 0 0 17 0 0 0 0 0 0\n";
 
     #[test]
     fn stat_lines_are_read_whatever_the_name() {
         assert_eq!(parse_stat(STAT), Some(('S', 34_567)));
+        assert_eq!(flags(STAT), Some(4_194_560));
         assert_eq!(parse_stat("1 (x) Z 1 2"), None);
         assert_eq!(parse_stat(""), None);
     }
