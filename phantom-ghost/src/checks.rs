@@ -7,6 +7,7 @@ use phantom_host::{HostError, Port, Protocol};
 use phantom_store::StoreError;
 use phantom_types::{ClientName, PublicKey};
 
+use crate::decoy;
 use crate::desired::control;
 use crate::{OPERATOR_SECRET, PORT};
 
@@ -17,6 +18,7 @@ const NAMED: usize = 10;
 pub(crate) const CHECKS: &[Check] = &[
     Check { name: "https_port", order: 850, run: https_port },
     Check { name: "tunnel_secrets", order: 860, run: tunnel_secrets },
+    decoy::CHECK,
 ];
 
 fn https_port(case: &Examination<'_>) -> Finding {

@@ -1,7 +1,9 @@
 //! Ghost's part of the wanted state: the tunnel server, its keeper, and a WireGuard port that is closed to the outside.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
+use ipnetwork::Ipv4Network;
 use phantom_engine::{Depth, PeerWish, Site, Wanted};
 use phantom_host::reconcile::WantedFile;
 use phantom_host::{Command, Hook, Match, Protocol, Restart, UfwRule, Unit, UnitKind, Verdict};
@@ -11,7 +13,7 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use crate::certificate::paths;
-use crate::{OPERATOR_SECRET, PORT};
+use crate::{OPERATOR_SECRET, PORT, decoy};
 
 /// Place of the rules: before those of modules that only accept.
 const ORDER: u16 = 300;
@@ -44,6 +46,15 @@ pub(crate) fn desired(
     let wireguard = vec![from_outside(), to(Protocol::Udp, server.port)];
     wanted.firewall.add(Hook::Input, ORDER, wireguard, Verdict::Drop);
     wanted.firewall.add(Hook::Input, ORDER, vec![to(Protocol::Tcp, PORT)], Verdict::Accept);
+    if let Some(IpAddr::V4(source)) = decoy::in_use(&server, &ghost).and_then(|decoy| decoy.source)
+        && server.subnet.contains(source)
+    {
+        // What leaves the VPN's subnet is given another source. Strangers do not leave: they keep the one that was said.
+        let network = Ipv4Network::from(source).into();
+        let to_the_web_server =
+            vec![Match::From { network, not: false }, Match::Out { interface: "lo".to_owned(), not: false }];
+        wanted.firewall.add(Hook::SourceNat, ORDER, to_the_web_server, Verdict::Accept);
+    }
     wanted.ufw.remove(&UfwRule::Allow { protocol: Protocol::Udp, port: server.port });
     wanted.ufw.insert(UfwRule::Deny { protocol: Protocol::Udp, port: server.port });
     wanted.ufw.insert(UfwRule::Allow { protocol: Protocol::Tcp, port: PORT });
@@ -149,7 +160,7 @@ fn configuration(
 ) -> Result<Value, StoreError> {
     let certs = site.paths.certs_dir();
     let (cert_path, key_path) = paths(site, ghost);
-    let decoy = match &ghost.decoy {
+    let decoy = match decoy::configuration(server, ghost) {
         Some(upstream) => json!({ "upstream": upstream }),
         None => json!({ "dir": site.paths.config_dir().join("decoy") }),
     };

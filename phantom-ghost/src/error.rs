@@ -41,6 +41,16 @@ pub enum GhostError {
         /// What the name leads to.
         resolved: Vec<IpAddr>,
     },
+    /// Strangers cannot, or must not, come to the web server from this address.
+    #[error("strangers do not come from {address}")]
+    DecoySource {
+        /// The address.
+        address: IpAddr,
+        /// What is wrong with it.
+        fault: SourceFault,
+        /// The addresses that could be taken.
+        allowed: Vec<IpAddr>,
+    },
     /// No resolver of the host answered.
     #[error("no DNS resolver answered")]
     NoResolver,
@@ -78,6 +88,69 @@ pub enum GhostError {
         /// Host and state are as before.
         rolled_back: bool,
     },
+}
+
+/// Why strangers do not come to a web server from an address; the word of the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SourceFault {
+    /// It is a loopback address: web servers take whoever has one for a program of their own machine.
+    Loopback,
+    /// It is not the address of one host.
+    Nobodys,
+    /// The web server is reached by the other version of IP.
+    Family,
+    /// This host does not have it.
+    Foreign,
+}
+
+impl SourceFault {
+    /// `loopback`, `no_host`, `family` or `foreign`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Loopback => "loopback",
+            Self::Nobodys => "no_host",
+            Self::Family => "family",
+            Self::Foreign => "foreign",
+        }
+    }
+
+    fn message(self, lang: Lang, address: IpAddr, allowed: &[IpAddr]) -> String {
+        let list: Vec<_> = allowed.iter().map(ToString::to_string).collect();
+        let list = if list.is_empty() { "-".to_owned() } else { list.join(", ") };
+        if lang == Lang::En {
+            let fault = match self {
+                Self::Loopback => format!(
+                    "decoy_source must not be a loopback address ({address}): web servers take whoever comes from there for a \
+                     program of their own machine"
+                ),
+                Self::Nobodys => {
+                    format!("decoy_source must be the address of one host, which {address} is not")
+                }
+                Self::Family => format!(
+                    "decoy_source {address} does not reach the web server: one of them has an IPv4 address, the other an IPv6 \
+                     address"
+                ),
+                Self::Foreign => format!("decoy_source {address} is not an address of this host"),
+            };
+            return format!("{fault}. Allowed: {list}");
+        }
+        let fault = match self {
+            Self::Loopback => format!(
+                "decoy_source bir loopback adresi ({address}) olamaz: web sunucuları oradan gelen herkesi kendi makinelerinin bir \
+                 programı sayar"
+            ),
+            Self::Nobodys => {
+                format!(
+                    "decoy_source tek bir makinenin adresi olmalıdır, {address} ise böyle bir adres değil"
+                )
+            }
+            Self::Family => format!(
+                "decoy_source {address} adresinden web sunucusuna ulaşılamaz: birinin adresi IPv4, diğerininki IPv6"
+            ),
+            Self::Foreign => format!("decoy_source {address} bu makinenin bir adresi değil"),
+        };
+        format!("{fault}. Kullanılabilecek adresler: {list}")
+    }
 }
 
 /// What a change was doing; the word of the API.
@@ -160,7 +233,7 @@ impl ErrorCode for GhostError {
             Self::Engine(error) => error.code(),
             Self::Parameter(error) => error.code(),
             Self::Active { .. } => "GHOST_MODE_ACTIVE",
-            Self::Domain { .. } => "VALIDATION_ERROR",
+            Self::Domain { .. } | Self::DecoySource { .. } => "VALIDATION_ERROR",
             Self::NoResolver => "NETWORK_ERROR",
             Self::PortInUse { .. } => "PORT_IN_USE",
             Self::Certificate { .. } => "CERTIFICATE_ERROR",
@@ -185,6 +258,7 @@ impl ErrorCode for GhostError {
                     format!("{domain} alan adının A kaydı {expected} adresini göstermelidir; bulunan: {list}")
                 }
             }
+            Self::DecoySource { address, fault, allowed } => fault.message(lang, *address, allowed),
             Self::NoResolver => {
                 lang.pick("No DNS resolver answered", "Hiçbir DNS çözümleyici yanıt vermedi").to_owned()
             }
@@ -217,6 +291,9 @@ impl ErrorCode for GhostError {
             Self::Domain { domain, expected, resolved } => {
                 json!({ "domain": domain, "expected": expected, "resolved": resolved })
             }
+            Self::DecoySource { address, fault, allowed } => json!({
+                "parameter": "decoy_source", "address": address, "reason": fault.as_str(), "allowed": allowed,
+            }),
             Self::PortInUse { port } => json!({ "port": port, "protocol": "tcp" }),
             Self::Certificate { source, fault } => json!({ "source": source, "detail": fault.detail }),
             Self::Change { rolled_back, .. } | Self::NotServing { rolled_back, .. } => json!({

@@ -18,6 +18,7 @@
 pub mod actions;
 mod certificate;
 mod checks;
+mod decoy;
 mod desired;
 mod error;
 mod keeper;
@@ -32,7 +33,8 @@ use phantom_store::{State, StoreError};
 use phantom_types::PublicKey;
 
 pub use certificate::CertificateInfo;
-pub use error::{GhostError, Step};
+pub use decoy::DecoyInUse;
+pub use error::{GhostError, SourceFault, Step};
 
 /// The TCP port of the tunnel: that of HTTPS.
 pub(crate) const PORT: u16 = 443;

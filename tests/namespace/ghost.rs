@@ -1,5 +1,7 @@
 //! Ghost Mode behind a censor that lets nothing but HTTPS pass.
 
+mod decoy;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -51,8 +53,14 @@ fn censor(world: &World) {
 pub(crate) fn in_ghost_mode(world: &World) -> Value {
     certificate(world);
     named(world);
+    enable(world, &[])
+}
+
+/// Switches Ghost Mode on with the operator's certificate.
+fn enable(world: &World, more: &[&str]) -> Value {
     let words = ["ghost", "enable", "domain=vpn.example.org"];
-    world.ok(&[&words[..], &["cert_path=/etc/ghost/server.pem", "key_path=/etc/ghost/server.key"]].concat())
+    let files = ["cert_path=/etc/ghost/server.pem", "key_path=/etc/ghost/server.key"];
+    world.ok(&[&words[..], &files, more].concat())
 }
 
 /// What `phantom-casper` prints.

@@ -13,7 +13,9 @@ use phantom_tests::{SERVER_IP, Server, same_as_golden};
 use phantom_types::Timestamp;
 use serde_json::Value;
 
-use crate::cases::{ENABLE_MULTIHOP, stopped, through_exit, with_exit, with_ghost, with_john};
+use crate::cases::{
+    ENABLE, ENABLE_MULTIHOP, stopped, through_exit, with_domain, with_exit, with_ghost, with_john,
+};
 use crate::reads::deaf::Deaf;
 
 /// A condition of the host, and the check that shows it, with its state.
@@ -85,6 +87,12 @@ pub(crate) const CONDITIONS: &[Condition] = &[
     condition("watcher", "warning", || with(with_john(), without_watcher)),
     condition("watcher", "problem", || with(with_john(), |s| s.fake.crash_service(&watcher(s)))),
     condition("watcher", "warning", || with(with_john(), watcher_fights)),
+    condition("decoy", "ok", with_john),
+    condition("decoy", "ok", || with_decoy(Ok(&[]))),
+    condition("decoy", "warning", || with_decoy(Ok(&["/server-status", "/server-info"]))),
+    condition("decoy", "warning", || with_decoy(Err("Connection refused (os error 111)"))),
+    condition("decoy", "warning", || with_socket(Ok(&["/nginx_status"]))),
+    condition("decoy", "warning", || with_socket(Err("Permission denied (os error 13)"))),
     condition("unfinished_change", "problem", || with(with_john(), cut_short)),
     condition("wireguard_port", "ok", || with(with_john(), |s| filtered(s, "ACCEPT", "DROP", ""))),
     condition("wireguard_port", "problem", || with(with_john(), |s| filtered(s, "DROP", "ACCEPT", ""))),
@@ -244,6 +252,23 @@ fn by_operators_secret(server: &Server) {
     let (key, endpoint) = (client.unwrap().public_key, "127.0.0.1:40001".parse().ok());
     assert!(server.fake.set_peer_traffic("wg_main", &key, endpoint, None, (1, 1)));
     server.fake.open_shared_tunnels(&[40_001]);
+}
+
+/// Strangers are shown a web server, which has something to say to them.
+fn with_decoy(pages: Result<&[&str], &str>) -> Server {
+    with(decoy(with_domain(), "decoy=http://127.0.0.1:80"), |s| {
+        s.fake.show_pages("10.8.0.1".parse().ok(), pages);
+    })
+}
+
+/// The same by a socket.
+fn with_socket(pages: Result<&[&str], &str>) -> Server {
+    with(decoy(with_domain(), "decoy=unix:/run/web.sock"), |s| s.fake.show_pages(None, pages))
+}
+
+fn decoy(server: Server, decoy: &str) -> Server {
+    server.api(&[ENABLE, &[decoy]].concat()).ok();
+    server
 }
 
 fn with_ufw() -> Server {

@@ -1,5 +1,6 @@
 //! What the actions of the Ghost module do, beyond their samples (API chapter 7).
 
+mod decoy;
 mod obtaining;
 mod restoring;
 mod secrets;
@@ -8,7 +9,7 @@ mod state;
 use std::path::PathBuf;
 
 use phantom_tests::Server;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::cases::{ENABLE, with_domain};
 
@@ -118,7 +119,7 @@ fn every_address_of_this_server_may_stand_in_the_a_records() {
     lookup(&["157.230.114.231", "2001:db8::98", "2001:db8::10", "2001:db8::99"]);
     let enabled = server.api(&["ghost", "enable", "domain=two.example.com"]).ok();
     let warning = |ip: &str| format!("AAAA record {ip} of two.example.com is not this server");
-    assert_eq!(enabled["warnings"], serde_json::json!([warning("2001:db8::98"), warning("2001:db8::99")]));
+    assert_eq!(enabled["warnings"], json!([warning("2001:db8::98"), warning("2001:db8::99")]));
 }
 
 #[test]
@@ -135,7 +136,7 @@ fn the_keeper_is_told_where_the_certificate_and_the_decoy_are() {
     let root = server.paths().root().display().to_string();
     let enabled = server.api(ENABLE).ok();
     let folder = format!("{root}/certs/157-230-114-231.sslip.io");
-    let expected = serde_json::json!({
+    let expected = json!({
         "domain": "157-230-114-231.sslip.io", "secrets": [enabled["secret"]],
         "clients": server.paths().run_dir().join("ghost-clients"), "wireguard_port": 51820,
         "certificate": {
@@ -151,16 +152,16 @@ fn the_keeper_is_told_where_the_certificate_and_the_decoy_are() {
     server.api(&DISABLE).ok();
     let here = std::env::current_dir().unwrap().display().to_string();
     for (decoy, upstream) in [
-        ("decoy=http://127.0.0.1:8080", "http://127.0.0.1:8080"),
-        ("decoy=http://[::1]:81/", "http://[::1]:81/"),
-        ("decoy=unix:/run/web.sock", "unix:/run/web.sock"),
+        ("decoy=http://127.0.0.1:8080", json!({ "address": "http://127.0.0.1:8080", "source": "10.8.0.1" })),
+        ("decoy=http://[::1]:81/", json!({ "address": "http://[::1]:81/", "source": "2001:db8::10" })),
+        ("decoy=unix:/run/web.sock", json!("unix:/run/web.sock")),
     ] {
         let words = ["ghost", "enable", "domain=a.example", "skip_dns_check=1", "cert_path=c/chain.pem"];
         let words: Vec<&str> = words.into_iter().chain(["key_path=/etc/key.pem", decoy]).collect();
         server.api(&words).ok();
         let configuration = configuration(&server);
-        assert_eq!(configuration["decoy"], serde_json::json!({ "upstream": upstream }));
-        let certificate = serde_json::json!({
+        assert_eq!(configuration["decoy"], json!({ "upstream": upstream }));
+        let certificate = json!({
             "source": "operator", "cert_path": format!("{here}/c/chain.pem"), "key_path": "/etc/key.pem"
         });
         assert_eq!(configuration["certificate"], certificate, "services have another working directory");
@@ -198,6 +199,6 @@ fn disabling_what_is_off_changes_nothing() {
     let server = with_domain();
     let before = server.dump();
     let answer = server.api(&DISABLE).ok();
-    assert_eq!(answer, serde_json::json!({ "status": "inactive", "message": "Ghost Mode is not active" }));
+    assert_eq!(answer, json!({ "status": "inactive", "message": "Ghost Mode is not active" }));
     assert_eq!((server.fake.write_log(), server.dump()), (Vec::new(), before));
 }

@@ -22,5 +22,5 @@ pub use network::{
     RuleAction, Uplink,
 };
 pub use services::{Command, Logs, Manager, Restart, ServiceState, ServiceStatus, Services, Unit, UnitKind};
-pub use tunnel::{Certificate, CertificateFault, CertificateRequest, Tunnel, TunnelCheck};
+pub use tunnel::{Certificate, CertificateFault, CertificateRequest, DecoyCheck, Tunnel, TunnelCheck};
 pub use wireguard::{Device, DeviceUpdate, Peer, PeerConfig, PeerUpdate, WireGuard};

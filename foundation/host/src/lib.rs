@@ -26,11 +26,11 @@ use std::sync::Arc;
 
 pub use error::HostError;
 pub use facility::{
-    Answer, Certificate, CertificateFault, CertificateRequest, Clock, Command, Device, DeviceUpdate,
-    EchoFrom, FileInfo, Files, Firewall, FirewallKind, FirewallQuery, FirewallReport, Hook, InForce, Link,
-    LinkChange, LinkGuard, LinkKind, Logs, Manager, Match, Network, OwnRoute, Passing, Peer, PeerConfig,
-    PeerUpdate, Port, Probe, ProbeError, Protocol, Random, Resolver, Restart, Route, RouteKind, Rule,
-    RuleAction, Ruleset, RulesetRule, ServiceState, ServiceStatus, Services, Sockets, Sysctl, Tunnel,
+    Answer, Certificate, CertificateFault, CertificateRequest, Clock, Command, DecoyCheck, Device,
+    DeviceUpdate, EchoFrom, FileInfo, Files, Firewall, FirewallKind, FirewallQuery, FirewallReport, Hook,
+    InForce, Link, LinkChange, LinkGuard, LinkKind, Logs, Manager, Match, Network, OwnRoute, Passing, Peer,
+    PeerConfig, PeerUpdate, Port, Probe, ProbeError, Protocol, Random, Resolver, Restart, Route, RouteKind,
+    Rule, RuleAction, Ruleset, RulesetRule, ServiceState, ServiceStatus, Services, Sockets, Sysctl, Tunnel,
     TunnelCheck, UfwReport, UfwRule, UfwRules, Unit, UnitKind, Uplink, Verdict, WireGuard, write_and_verify,
 };
 pub use host_addresses::{HostAddresses, host_addresses};

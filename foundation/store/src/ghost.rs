@@ -1,5 +1,6 @@
 //! Ghost Mode as it is stored: a row while it is on, none while it is off.
 
+use phantom_types::ProxyVersion;
 use rusqlite::{Row, params};
 
 use crate::error::{About as _, StoreError};
@@ -11,8 +12,7 @@ use crate::transaction::Transaction;
 type Result<T, E = StoreError> = std::result::Result<T, E>;
 
 /// The columns that [`ghost`] reads, in its order.
-const COLUMNS: &str =
-    "domain, secret, certificate_source, cert_path, key_path, addresses, decoy, activated_at";
+const COLUMNS: &str = "domain, secret, certificate_source, cert_path, key_path, addresses, decoy, activated_at, decoy_source, decoy_proxy";
 
 impl State<'_> {
     /// Ghost Mode, if it is on.
@@ -48,8 +48,11 @@ impl Transaction<'_> {
             addresses.join(", "),
             ghost.decoy,
             ghost.activated_at.micros(),
+            ghost.decoy_source.map(|address| address.to_string()),
+            ghost.decoy_proxy.map(ProxyVersion::as_str),
         ];
-        let sql = format!("INSERT INTO ghost (id, {COLUMNS}) VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)");
+        let sql =
+            format!("INSERT INTO ghost (id, {COLUMNS}) VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)");
         self.execute(&sql, values).map(drop)
     }
 
@@ -75,6 +78,8 @@ fn ghost(row: &Row<'_>) -> rusqlite::Result<Ghost> {
         addresses: row::list(row, 5)?,
         decoy: row.get(6)?,
         activated_at: row::time(row, 7)?,
+        decoy_source: row::optional(row, 8)?,
+        decoy_proxy: row::optional(row, 9)?,
     })
 }
 
@@ -92,15 +97,24 @@ mod tests {
             certificate: CertificateSource::Acme,
             addresses: vec!["192.0.2.7".parse().unwrap(), "192.0.2.8".parse().unwrap()],
             decoy: None,
+            decoy_source: None,
+            decoy_proxy: None,
             activated_at: phantom_types::Timestamp::from_micros(5),
         };
         let operator = Ghost {
             certificate: CertificateSource::Operator { cert_path: "/c".into(), key_path: "/k".into() },
             addresses: Vec::new(),
-            decoy: Some("unix:/run/web.sock".to_owned()),
+            decoy: Some("http://127.0.0.1:80".to_owned()),
+            decoy_source: Some("2001:db8::10".parse().unwrap()),
+            decoy_proxy: Some(ProxyVersion::V2),
             ..acme.clone()
         };
-        let self_signed = Ghost { certificate: CertificateSource::SelfSigned, ..acme.clone() };
+        let self_signed = Ghost {
+            certificate: CertificateSource::SelfSigned,
+            decoy: Some("unix:/run/web.sock".to_owned()),
+            decoy_proxy: Some(ProxyVersion::V1),
+            ..acme.clone()
+        };
         for ghost in [Some(&acme), Some(&operator), Some(&self_signed), None] {
             fixture.change(|change| change.set_ghost(ghost)).unwrap();
             fixture.read(|state| {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 use phantom_types::{
     Backend, BackendChoice, ClientName, ClientSecret, Domain, Endpoint, ExitName, HostName, InterfaceName,
-    PresharedKey, PrivateKey, PublicKey, Subnet, Timestamp, TunnelSecret,
+    PresharedKey, PrivateKey, ProxyVersion, PublicKey, Subnet, Timestamp, TunnelSecret,
 };
 
 /// The server, as set up.
@@ -245,6 +245,10 @@ pub struct Ghost {
     /// The web server on this machine that strangers are shown, in place of the built-in pages: `http://127.0.0.1:8080`
     /// or `unix:/run/web.sock`.
     pub decoy: Option<String>,
+    /// The address of this host that the web server sees connections from; by default the server's own in the VPN.
+    pub decoy_source: Option<IpAddr>,
+    /// How the web server is told a stranger's own address, if it is.
+    pub decoy_proxy: Option<ProxyVersion>,
     /// When it was switched on.
     pub activated_at: Timestamp,
 }

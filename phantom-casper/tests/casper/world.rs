@@ -222,6 +222,8 @@ fn ghost() -> Ghost {
         certificate: CertificateSource::Acme,
         addresses: vec![[157, 230, 114, 231].into()],
         decoy: None,
+        decoy_source: None,
+        decoy_proxy: None,
         activated_at: Timestamp::from_micros(1_757_382_084_079_841),
     }
 }

@@ -9,11 +9,11 @@ use phantom_engine::{Change, Engine, Origin, Scope};
 use phantom_host::{Certificate, Port, Protocol, TunnelCheck};
 use phantom_module::{Action, Call, Effect, Lang, ParamError, SecretText, Text, TypedModule as _};
 use phantom_store::{CertificateSource, Ghost as Stored, Server};
-use phantom_types::{Domain, Timestamp, TunnelAccess, TunnelSecret};
+use phantom_types::{Domain, ProxyVersion, Timestamp, TunnelAccess, TunnelSecret};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{CertificateInfo, Ghost, GhostError, OPERATOR_SECRET, PORT, Step, certificate};
+use crate::{CertificateInfo, Ghost, GhostError, OPERATOR_SECRET, PORT, Step, certificate, decoy};
 
 /// How long the host's resolvers have.
 const DNS_LIMIT: Duration = Duration::from_secs(10);
@@ -47,6 +47,16 @@ pub struct Enable {
         "x-tr" = "Yabancılara gösterilecek, bu makinedeki web sunucusu (`http://127.0.0.1:PORT`, `unix:/YOL`)"
     ))]
     pub decoy: Option<String>,
+    /// Address of this host from which strangers reach that web server; by default the server's VPN address
+    #[serde(default)]
+    #[schemars(extend(
+        "x-tr" = "Yabancıların o web sunucusuna ulaştığı, bu makineye ait kaynak adresi; varsayılanı sunucunun VPN adresi"
+    ))]
+    pub decoy_source: Option<IpAddr>,
+    /// Tell that web server strangers' own addresses by the PROXY protocol
+    #[serde(default)]
+    #[schemars(extend("x-tr" = "O web sunucusuna yabancıların kendi adreslerini PROXY protokolüyle ilet"))]
+    pub decoy_proxy: Option<ProxyVersion>,
 }
 
 impl Enable {
@@ -59,6 +69,8 @@ impl Enable {
             key_path: None,
             self_signed: false,
             decoy: None,
+            decoy_source: None,
+            decoy_proxy: None,
         }
     }
 }
@@ -93,9 +105,9 @@ pub struct Enabled {
     /// The certificate
     #[schemars(extend("x-tr" = "Sertifika"))]
     pub certificate: CertificateInfo,
-    /// AAAA records that do not lead to this server
+    /// AAAA records that do not lead to this server; pages of the decoy that are meant for its own machine
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-tr" = "Bu sunucuya ait olmayan AAAA kayıtları"))]
+    #[schemars(extend("x-tr" = "Bu sunucuya ait olmayan AAAA kayıtları; yabancılara gösterilen web sunucusunun kendi makinesine ait sayfaları"))]
     pub warnings: Vec<String>,
 }
 
@@ -119,12 +131,13 @@ impl Action for Enable {
     fn run(self, ghost: &Ghost, call: &Call) -> Result<Enabled, GhostError> {
         let engine = ghost.engine();
         let source = self.source()?;
-        check_decoy(self.decoy.as_deref())?;
+        self.check_decoy()?;
         let server = engine.read(|state| {
             refuse_second(state.server()?.as_ref(), state.ghost()?)?;
             Ok::<_, GhostError>(state.server()?)
         })?;
         let Some(server) = server else { return Err(phantom_engine::EngineError::NotInitialised.into()) };
+        self.check_decoy_source(engine, &server)?;
         let named =
             if self.skip_dns_check { Named::default() } else { look_up(engine, &self.domain, &server)? };
         let origin = Origin { module: Ghost::NAME, action: Self::NAME };
@@ -139,11 +152,23 @@ impl Action for Enable {
         let site = engine.site()?;
         // An issue takes seconds: other changes need not wait for it.
         let certificate = certificate::obtain(engine, &site, &self.domain, &source)?;
-        engine.change(origin, call, |change| {
-            let warnings = named.strangers.iter().map(|ip| warning(*ip, &self.domain, call.lang)).collect();
-            let wish = Wish { domain: self.domain.clone(), source, addresses: named.four, decoy: self.decoy };
-            switch_on(change, wish, &certificate, warnings)
-        })
+        let mut warnings: Vec<String> =
+            named.strangers.iter().map(|ip| warning(*ip, &self.domain, call.lang)).collect();
+        let (mut enabled, stored) = engine.change(origin, call, |change| {
+            let wish = Wish {
+                domain: self.domain.clone(),
+                source,
+                addresses: named.four,
+                decoy: self.decoy,
+                decoy_source: self.decoy_source,
+                decoy_proxy: self.decoy_proxy,
+            };
+            switch_on(change, wish, &certificate)
+        })?;
+        // The VPN's address is there by now, and nobody waits for the web server's answers.
+        warnings.extend(decoy::warnings(engine, &server, &stored, call.lang));
+        enabled.warnings = warnings;
+        Ok(enabled)
     }
 }
 
@@ -162,6 +187,38 @@ impl Enable {
             (None, None) => Ok(CertificateSource::Acme),
         }
     }
+
+    /// A decoy is a web server on this machine: nobody else's answers are shown here. How it is connected to says something
+    /// where there is one.
+    fn check_decoy(&self) -> Result<(), GhostError> {
+        let Some(decoy) = self.decoy.as_deref() else {
+            if self.decoy_source.is_some() || self.decoy_proxy.is_some() {
+                return Err(ParamError::Missing { parameter: "decoy".to_owned() }.into());
+            }
+            return Ok(());
+        };
+        if !is_decoy(decoy) {
+            return Err(only("decoy", &["http://127.0.0.1:PORT", "http://[::1]:PORT", "unix:/PATH"]));
+        }
+        if decoy::is_socket(decoy) && self.decoy_source.is_some() {
+            return Err(only("decoy", &["http://127.0.0.1:PORT", "http://[::1]:PORT"]));
+        }
+        Ok(())
+    }
+
+    /// Where strangers come from, which may be said by the server's own addresses.
+    fn check_decoy_source(&self, engine: &Engine, server: &Server) -> Result<(), GhostError> {
+        let Some(decoy) = self.decoy.as_deref().filter(|decoy| !decoy::is_socket(decoy)) else {
+            return Ok(());
+        };
+        match self.decoy_source {
+            Some(source) => decoy::check_source(engine, server, decoy, source),
+            None if decoy::usual_source(server, decoy).is_none() => {
+                Err(ParamError::Missing { parameter: "decoy_source".to_owned() }.into())
+            }
+            None => Ok(()),
+        }
+    }
 }
 
 fn only(parameter: &str, allowed: &[&str]) -> GhostError {
@@ -174,9 +231,8 @@ fn absolute(path: &str) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.into())
 }
 
-/// A decoy is a web server on this machine: nobody else's answers are shown here.
-fn check_decoy(decoy: Option<&str>) -> Result<(), GhostError> {
-    let Some(text) = decoy else { return Ok(()) };
+/// Whether a text names a web server on this machine.
+fn is_decoy(text: &str) -> bool {
     let port = ["http://127.0.0.1:", "http://[::1]:", "http://localhost:"]
         .iter()
         .find_map(|start| text.strip_prefix(start))
@@ -184,10 +240,7 @@ fn check_decoy(decoy: Option<&str>) -> Result<(), GhostError> {
             port.trim_end_matches('/').parse::<u16>().is_ok_and(|port| port != 0 && port != PORT)
         });
     let socket = text.strip_prefix("unix:").is_some_and(|path| path.starts_with('/'));
-    if port || socket {
-        return Ok(());
-    }
-    Err(only("decoy", &["http://127.0.0.1:PORT", "http://[::1]:PORT", "unix:/PATH"]))
+    port || socket
 }
 
 fn refuse_second(server: Option<&Server>, stored: Option<Stored>) -> Result<(), GhostError> {
@@ -240,14 +293,15 @@ struct Wish {
     source: CertificateSource,
     addresses: Vec<Ipv4Addr>,
     decoy: Option<String>,
+    decoy_source: Option<IpAddr>,
+    decoy_proxy: Option<ProxyVersion>,
 }
 
 fn switch_on(
     change: &mut Change<'_>,
     wish: Wish,
     certificate: &Certificate,
-    warnings: Vec<String>,
-) -> Result<Enabled, GhostError> {
+) -> Result<(Enabled, Stored), GhostError> {
     let Some(server) = change.server()? else {
         return Err(phantom_engine::EngineError::NotInitialised.into());
     };
@@ -261,6 +315,8 @@ fn switch_on(
         certificate: wish.source,
         addresses: wish.addresses,
         decoy: wish.decoy,
+        decoy_source: wish.decoy_source,
+        decoy_proxy: wish.decoy_proxy,
         activated_at: host.clock.now(),
     };
     change.set_ghost(Some(&stored))?;
@@ -276,7 +332,7 @@ fn switch_on(
         OPERATOR_SECRET.set(change, false)?;
         change.apply(Scope::Network)?;
     }
-    Ok(Enabled {
+    let enabled = Enabled {
         status: "active",
         server_ip: server.server_ip,
         secret: SecretText(stored.secret.reveal()),
@@ -288,9 +344,10 @@ fn switch_on(
             source: stored.certificate.as_str(),
             expires_at: certificate.expires_at,
         },
-        domain: stored.domain,
-        warnings,
-    })
+        domain: stored.domain.clone(),
+        warnings: Vec::new(),
+    };
+    Ok((enabled, stored))
 }
 
 /// Asks the tunnel for a tunnel, as a client would.

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::enable::access;
 use crate::certificate;
 use crate::keeper::{Report, is_serving};
-use crate::{Ghost, GhostError, PORT};
+use crate::{DecoyInUse, Ghost, GhostError, PORT, decoy};
 
 /// Shows whether Ghost Mode is on, and how tunnel and certificate are.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -82,6 +82,10 @@ pub struct Tunnel {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-tr" = "Ghost Mode'un gizlediği WireGuard portu internete açıkken true; yalnızca o zaman"))]
     pub wireguard_exposed: Option<bool>,
+    /// The web server that strangers are shown; only while there is one
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-tr" = "Yabancılara gösterilen web sunucusu; yalnızca varsa"))]
+    pub decoy: Option<DecoyInUse>,
 }
 
 /// A packet filter rule that closes a port.
@@ -179,6 +183,7 @@ fn tunnel(
         certificate: certificate_now(engine, site, stored, report),
         closed_by,
         wireguard_exposed,
+        decoy: decoy::in_use(server, stored),
     }
 }
 

@@ -9,6 +9,7 @@ use crate::{client, probe, verify};
 
 mod certificates;
 pub mod keep;
+mod pages;
 mod ports;
 pub mod serve;
 
@@ -24,6 +25,7 @@ const VERBS: &[Verb] = &[
     Verb { name: "serve", about: "the tunnel server", run: serve::run },
     Verb { name: "keep", about: "keeps a server configured and its certificate new", run: keep::run },
     Verb { name: "ports", about: "who uses the operator's secrets", run: ports::run },
+    Verb { name: "pages", about: "what a decoy shows that it should not", run: pages::run },
     Verb { name: "issue", about: "obtains a certificate", run: certificates::issue },
     Verb { name: "inspect", about: "checks a certificate and key", run: certificates::inspect },
     Verb { name: "self-sign", about: "makes a certificate for tests", run: certificates::self_sign },

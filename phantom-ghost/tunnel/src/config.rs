@@ -13,6 +13,10 @@ use zeroize::Zeroizing;
 
 use crate::secrets::Secret;
 
+mod web_server;
+
+pub use web_server::WebServer;
+
 /// The most bytes that the files of a decoy site may have in all.
 pub const MAX_SITE: usize = 8 * 1024 * 1024;
 /// The most secrets of a [`Configuration`].
@@ -90,7 +94,7 @@ pub enum Decoy {
     /// `index.html` is the page of its folder; `404.html` is shown for what is not there.
     Files(BTreeMap<String, FileBytes>),
     /// A web server on this machine that gets every byte a stranger sends.
-    Upstream(Upstream),
+    Upstream(WebServer),
 }
 
 /// A file's content; base64 in JSON.

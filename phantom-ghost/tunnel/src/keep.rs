@@ -34,8 +34,8 @@ use machine::{Loaded, Machine, Step};
 use status::Status;
 use watch::Watch;
 
-use crate::config::{Configuration, MAX_SECRETS};
-use crate::control::Control;
+use crate::config::{Configuration, Decoy, MAX_SECRETS};
+use crate::control::{Control, ControlError, NOT_A_REQUEST};
 use crate::log;
 
 /// Where the keeper finds and writes what.
@@ -79,6 +79,23 @@ pub async fn run(options: &Options, ready: impl FnOnce()) -> Result<(), KeepErro
                 }
             }
         }
+    }
+}
+
+/// Tells the server everything. One that was started by a program of before, which connects to a web server in its own way only,
+/// shows its own page until it is restarted: strangers never come to a web server in another way than was said.
+async fn configure(link: &mut Control, configuration: Configuration) -> Result<(), ControlError> {
+    let Decoy::Upstream(server) = &configuration.decoy else { return link.configure(configuration).await };
+    let plain = server.is_plain();
+    let builtin = Configuration { decoy: Decoy::Builtin, ..configuration.clone() };
+    match link.configure(configuration).await {
+        Err(ControlError::Refused(why)) if !plain && why.starts_with(NOT_A_REQUEST) => {
+            log::line(
+                "strangers see the built-in page until the tunnel server, which is of an earlier version, is restarted",
+            );
+            link.configure(builtin).await
+        }
+        told => told,
     }
 }
 
@@ -184,7 +201,7 @@ impl<'o> Keeper<'o> {
                     let room = MAX_SECRETS.saturating_sub(configuration.secrets.len());
                     configuration.secrets.extend(clients::secrets(path, room));
                 }
-                link.configure(configuration).await
+                configure(link, configuration).await
             }
             Err(error) => Err(error),
         };

@@ -35,7 +35,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::config::{Configuration, Decoy, MAX_SECRETS, MAX_SITE, Upstream};
+use crate::config::{Configuration, Decoy, MAX_SECRETS, MAX_SITE, WebServer};
 use crate::control::Clients;
 use crate::limits::{Limits, Table};
 use crate::pump::{Counters, Options};
@@ -43,6 +43,8 @@ use crate::pump::{Counters, Options};
 mod connection;
 mod decide;
 mod listen;
+mod pages;
+mod proxy;
 mod registry;
 mod setup;
 mod site;
@@ -51,6 +53,7 @@ mod upstream;
 
 use listen::Listener;
 pub(crate) use listen::bind_unix;
+pub use pages::private_pages;
 use registry::{Open, Registry};
 pub use setup::{BindError, ConfigureError, Listen, Timeouts};
 use site::Site;
@@ -141,7 +144,7 @@ struct Active {
     tls: Arc<ServerConfig>,
     wireguard_port: u16,
     site: Site,
-    upstream: Option<Upstream>,
+    upstream: Option<WebServer>,
     options: Options,
 }
 
@@ -319,7 +322,8 @@ impl Shared {
             return Err(ConfigureError::Port);
         }
         let upstream = match &configuration.decoy {
-            Decoy::Upstream(upstream) => Some(upstream.clone()),
+            Decoy::Upstream(server) if !server.tells_strangers_apart() => return Err(ConfigureError::Source),
+            Decoy::Upstream(server) => Some(server.clone()),
             Decoy::Files(files) => {
                 let size = files.values().map(|file| file.0.len()).sum();
                 if size > MAX_SITE {

@@ -1,11 +1,11 @@
 //! Options of TCP sockets.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd as _};
 
 use nix::sys::socket::{setsockopt, sockopt};
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 /// Connections that wait to be accepted; the kernel caps it at `net.core.somaxconn`.
 const BACKLOG: u32 = 1024;
@@ -27,6 +27,17 @@ pub(crate) fn set_unsent_low_water(socket: &impl AsFd) -> io::Result<()> {
         )
     };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Connects to `address`, from `source` if that is given: then from no other address, whatever happens. Needs a tokio runtime.
+pub(crate) async fn connect(source: Option<IpAddr>, address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    if let Some(source) = source {
+        // The port is chosen by both ends when it connects, so that connections that have just ended use none of them up.
+        setsockopt(&socket, sockopt::IpBindAddressNoPort, &true)?;
+        socket.bind((source, 0).into())?;
+    }
+    socket.connect(address).await
 }
 
 /// Listens at `address`; the unspecified IPv6 address stands for IPv4 too. Needs a tokio runtime.

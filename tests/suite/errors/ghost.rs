@@ -38,6 +38,72 @@ pub(crate) const GHOST: &[Failing] = &[
         || json!({ "parameter": "decoy", "allowed": ["http://127.0.0.1:PORT", "http://[::1]:PORT", "unix:/PATH"] }),
     ),
     failing(
+        "MISSING_PARAMETER",
+        &["ghost", "enable", "domain=a.example", "decoy_source=10.8.0.1"],
+        with_john,
+        || json!({ "parameter": "decoy" }),
+    ),
+    failing(
+        "MISSING_PARAMETER",
+        &["ghost", "enable", "domain=a.example", "decoy_proxy=v1"],
+        with_john,
+        || json!({ "parameter": "decoy" }),
+    ),
+    failing(
+        "INVALID_PARAMETER choice",
+        &["ghost", "enable", "domain=a.example", "decoy=unix:/run/web.sock", "decoy_source=10.8.0.1"],
+        with_john,
+        || json!({ "parameter": "decoy", "allowed": ["http://127.0.0.1:PORT", "http://[::1]:PORT"] }),
+    ),
+    failing(
+        "INVALID_PARAMETER choice",
+        &["ghost", "enable", "domain=a.example", "decoy=http://127.0.0.1:80", "decoy_proxy=v3"],
+        with_john,
+        || json!({ "parameter": "decoy_proxy", "allowed": ["v1", "v2"] }),
+    ),
+    failing(
+        "VALIDATION_ERROR decoy_source loopback",
+        &["ghost", "enable", "domain=a.example", "decoy=http://127.0.0.1:80", "decoy_source=127.0.0.2"],
+        with_john,
+        || unfit_source("127.0.0.2", "loopback"),
+    ),
+    failing(
+        "VALIDATION_ERROR decoy_source loopback",
+        &[
+            "ghost",
+            "enable",
+            "domain=a.example",
+            "decoy=http://127.0.0.1:80",
+            "decoy_source=::ffff:127.0.0.1",
+        ],
+        with_john,
+        || unfit_source("::ffff:127.0.0.1", "loopback"),
+    ),
+    failing(
+        "VALIDATION_ERROR decoy_source no_host",
+        &["ghost", "enable", "domain=a.example", "decoy=http://127.0.0.1:80", "decoy_source=0.0.0.0"],
+        with_john,
+        || unfit_source("0.0.0.0", "no_host"),
+    ),
+    failing(
+        "VALIDATION_ERROR decoy_source no_host",
+        &["ghost", "enable", "domain=a.example", "decoy=http://127.0.0.1:80", "decoy_source=224.0.0.1"],
+        with_john,
+        || unfit_source("224.0.0.1", "no_host"),
+    ),
+    failing(
+        "VALIDATION_ERROR decoy_source family",
+        &["ghost", "enable", "domain=a.example", "decoy=http://127.0.0.1:80", "decoy_source=2001:db8::10"],
+        with_john,
+        || unfit_source("2001:db8::10", "family"),
+    ),
+    failing(
+        "VALIDATION_ERROR decoy_source foreign",
+        &["ghost", "enable", "domain=a.example", "decoy=http://127.0.0.1:80", "decoy_source=198.51.100.7"],
+        with_john,
+        || unfit_source("198.51.100.7", "foreign"),
+    ),
+    failing(
         "INVALID_PARAMETER type",
         &["ghost", "enable", "domain=203.0.113.9"],
         with_john,
@@ -102,6 +168,13 @@ pub(crate) const GHOST: &[Failing] = &[
 
 const DISABLE: &[&str] = &["ghost", "disable"];
 const ELSEWHERE: &[&str] = &["ghost", "enable", "domain=a.example"];
+
+fn unfit_source(address: &str, reason: &str) -> Value {
+    json!({
+        "parameter": "decoy_source", "address": address, "reason": reason,
+        "allowed": ["10.8.0.1", "203.0.113.10"],
+    })
+}
 
 fn wrong_records(resolved: &[&str]) -> Value {
     json!({ "domain": "a.example", "expected": "157.230.114.231", "resolved": resolved })

@@ -5,9 +5,9 @@ use std::path::Path;
 use std::sync::{Arc, Barrier, Mutex};
 use std::time::Duration;
 
-use phantom_host::TunnelCheck;
 use phantom_host::fake::FakeHost;
 use phantom_host::{Certificate, CertificateFault, CertificateRequest, Port, Protocol, Result, Tunnel};
+use phantom_host::{DecoyCheck, TunnelCheck};
 use phantom_tests::Server;
 
 use super::{LOCAL, status, units, with_ufw};
@@ -33,6 +33,9 @@ impl Tunnel for Slow {
     }
     fn shared_ports(&self, control: &Path) -> Result<Result<Vec<u16>, String>> {
         self.fake.shared_ports(control)
+    }
+    fn private_pages(&self, check: &DecoyCheck) -> Result<Result<Vec<String>, String>> {
+        self.fake.private_pages(check)
     }
 }
 

@@ -26,6 +26,18 @@ pub(super) const GHOST: &[(&str, &[&str])] = &[
     ("INVALID_PARAMETER", &["ghost", "enable", "domain=a.example", "decoy=http://169.254.169.254:80"]),
     ("INVALID_PARAMETER", &["ghost", "enable", "domain=a.example", "decoy=http://127.0.0.1:80;id"]),
     ("INVALID_PARAMETER", &["ghost", "enable", "domain=a.example", "decoy=http://127.0.0.1:80\r\nX: y"]),
+    (
+        "INVALID_PARAMETER",
+        &["ghost", "enable", "domain=a.example", "decoy=http://127.0.0.1:80", "decoy_source=$(id)"],
+    ),
+    (
+        "INVALID_PARAMETER",
+        &["ghost", "enable", "domain=a.example", "decoy=http://127.0.0.1:80", "decoy_source=10.8.0.1/32"],
+    ),
+    (
+        "INVALID_PARAMETER",
+        &["ghost", "enable", "domain=a.example", "decoy=http://127.0.0.1:80", "decoy_proxy=v1\r\n"],
+    ),
     ("INVALID_PARAMETER", &["ghost", "enable", "--json", "{\"domain\":[\"a.example\"]}"]),
     ("INVALID_PARAMETER", &["ghost", "enable", "--json", "{\"domain\":1}"]),
     ("INVALID_PARAMETER", &["ghost", "enable", "--json", "{\"domain\":\"a.example\",\"key_path\":true}"]),

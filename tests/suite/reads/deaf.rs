@@ -7,11 +7,11 @@ use std::time::Duration;
 use ipnetwork::IpNetwork;
 use phantom_host::filter::Filters;
 use phantom_host::{
-    Answer, Certificate, CertificateFault, CertificateRequest, Command, Device, DeviceUpdate, EchoFrom,
-    FileInfo, Files, Firewall, FirewallKind, FirewallQuery, FirewallReport, HostError, InForce, Link,
-    LinkChange, LinkGuard, Logs, Manager, Marks, Network, OwnRoute, Passing, Peer, Port, Probe, ProbeError,
-    Resolver, Result, Route, Rule, Ruleset, ServiceStatus, Services, Sockets, Sysctl, Tunnel, TunnelCheck,
-    UfwRule, UfwRules, Unit, Uplink, WireGuard,
+    Answer, Certificate, CertificateFault, CertificateRequest, Command, DecoyCheck, Device, DeviceUpdate,
+    EchoFrom, FileInfo, Files, Firewall, FirewallKind, FirewallQuery, FirewallReport, HostError, InForce,
+    Link, LinkChange, LinkGuard, Logs, Manager, Marks, Network, OwnRoute, Passing, Peer, Port, Probe,
+    ProbeError, Resolver, Result, Route, Rule, Ruleset, ServiceStatus, Services, Sockets, Sysctl, Tunnel,
+    TunnelCheck, UfwRule, UfwRules, Unit, Uplink, WireGuard,
 };
 use phantom_types::{Backend, Domain, InterfaceName, PublicKey};
 
@@ -243,6 +243,9 @@ impl Tunnel for Deaf {
         deaf()
     }
     fn shared_ports(&self, _: &Path) -> Result<Result<Vec<u16>, String>> {
+        deaf()
+    }
+    fn private_pages(&self, _: &DecoyCheck) -> Result<Result<Vec<String>, String>> {
         deaf()
     }
 }

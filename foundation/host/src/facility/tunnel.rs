@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use phantom_types::{Domain, Timestamp, TunnelSecret};
+use phantom_types::{Domain, ProxyVersion, Timestamp, TunnelSecret};
 
 use crate::Result;
 
@@ -76,6 +76,19 @@ pub struct TunnelCheck {
     pub cert_path: PathBuf,
 }
 
+/// A web server that strangers are shown, and as whom it sees them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DecoyCheck {
+    /// `http://127.0.0.1:PORT`, `http://[::1]:PORT` or `unix:/PATH`.
+    pub web_server: String,
+    /// The address of this host that strangers come from.
+    pub source: Option<IpAddr>,
+    /// The header that tells their own addresses.
+    pub proxy: Option<ProxyVersion>,
+    /// The name that strangers ask for.
+    pub domain: Domain,
+}
+
 /// The tunnel of Ghost Mode.
 pub trait Tunnel: Send + Sync {
     /// Gets a certificate. The inner error says why there is none; the outer one that nobody could be asked. An issue
@@ -86,4 +99,7 @@ pub trait Tunnel: Send + Sync {
     /// The UDP ports on 127.0.0.1 from which tunnels under the operator's secrets reach WireGuard now, asked of the server at
     /// this control socket. The inner error says why it could not be asked.
     fn shared_ports(&self, control: &Path) -> Result<Result<Vec<u16>, String>>;
+    /// The paths of pages that a web server keeps for its own machine and shows to strangers all the same. The inner error says
+    /// why it does not answer them.
+    fn private_pages(&self, check: &DecoyCheck) -> Result<Result<Vec<String>, String>>;
 }

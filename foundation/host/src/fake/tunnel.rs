@@ -1,5 +1,7 @@
 //! Certificates and the check of the tunnel in memory.
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -7,8 +9,8 @@ use phantom_types::Timestamp;
 
 use super::FakeHost;
 use crate::{
-    Certificate, CertificateFault, CertificateRequest, Clock as _, Result, ServiceState, Services as _,
-    Tunnel, TunnelCheck,
+    Certificate, CertificateFault, CertificateRequest, Clock as _, DecoyCheck, Network as _, Result,
+    ServiceState, Services as _, Tunnel, TunnelCheck,
 };
 
 /// How long a certificate is valid here.
@@ -23,6 +25,8 @@ pub(super) struct Certificates {
     pub(super) deaf: Option<String>,
     /// From where tunnels under the operator's secrets reach WireGuard.
     pub(super) shared_ports: Vec<u16>,
+    /// What the web server of this machine shows its visitors, by the address they come from.
+    pub(super) pages: BTreeMap<Option<IpAddr>, std::result::Result<Vec<String>, String>>,
 }
 
 impl Tunnel for FakeHost {
@@ -56,6 +60,14 @@ impl Tunnel for FakeHost {
         }
         Ok(Err(format!("no tunnel server answers at {}", control.display())))
     }
+
+    fn private_pages(&self, check: &DecoyCheck) -> Result<Result<Vec<String>, String>> {
+        let own = self.addresses()?;
+        if check.source.is_some_and(|source| own.iter().all(|(_, address)| address.ip() != source)) {
+            return Ok(Err("Cannot assign requested address (os error 99)".to_owned()));
+        }
+        Ok(self.state().certificates.pages.get(&check.source).cloned().unwrap_or_else(|| Ok(Vec::new())))
+    }
 }
 
 impl FakeHost {
@@ -71,6 +83,12 @@ impl FakeHost {
     /// Says from which ports tunnels under the operator's secrets reach WireGuard.
     pub fn open_shared_tunnels(&self, ports: &[u16]) {
         self.state().certificates.shared_ports = ports.to_vec();
+    }
+    /// Says what the web server of this machine shows those who come from this address (`None`: by a socket), or why it does not
+    /// answer them.
+    pub fn show_pages(&self, source: Option<IpAddr>, pages: std::result::Result<&[&str], &str>) {
+        let pages = pages.map(|pages| pages.iter().map(|page| (*page).to_owned()).collect());
+        self.state().certificates.pages.insert(source, pages.map_err(str::to_owned));
     }
     /// Lets every request for a certificate fail with this sentence, or (with `None`) succeed again.
     pub fn refuse_certificates(&self, detail: Option<&str>) {

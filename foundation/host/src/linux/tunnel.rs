@@ -11,8 +11,8 @@ use zeroize::Zeroizing;
 
 use super::command::Program;
 use crate::{
-    Certificate, CertificateFault, CertificateRequest, HostError, Interrupt, Programs, Result, Tunnel,
-    TunnelCheck,
+    Certificate, CertificateFault, CertificateRequest, DecoyCheck, HostError, Interrupt, Programs, Result,
+    Tunnel, TunnelCheck,
 };
 
 /// How long a certificate authority may take for everything.
@@ -64,6 +64,7 @@ struct Reply {
     key_path: Option<PathBuf>,
     expires_at: Option<String>,
     ports: Option<Vec<u16>>,
+    pages: Option<Vec<String>>,
     error: Option<Fault>,
 }
 
@@ -124,6 +125,19 @@ impl Tunnel for LinuxTunnel {
         let program = Program::at(&self.program).args(words).limit(ASK_LIMIT);
         Ok(Self::answer("ports", program)?.map(|reply| reply.ports.unwrap_or_default()))
     }
+
+    fn private_pages(&self, check: &DecoyCheck) -> Result<Result<Vec<String>, String>> {
+        let DecoyCheck { web_server, source, proxy, domain } = check;
+        let mut members = json!({ "address": web_server });
+        if let Some(source) = source {
+            members["source"] = json!(source);
+        }
+        if let Some(proxy) = proxy {
+            members["proxy"] = json!(proxy);
+        }
+        let body = json!({ "web_server": members, "domain": domain });
+        Ok(self.ask("pages", &body, ASK_LIMIT)?.map(|reply| reply.pages.unwrap_or_default()))
+    }
 }
 
 #[cfg(test)]
@@ -140,6 +154,7 @@ mod tests {
         assert_eq!(read(refused).unwrap().unwrap_err(), "it expired on 2024-01-01");
         assert!(read(b"{\"ok\":true}\n").unwrap().is_ok());
         assert_eq!(read(b"{\"ports\":[5,6]}\n").unwrap().unwrap().ports, Some(vec![5, 6]));
+        assert_eq!(read(b"{\"pages\":[\"/a\"]}\n").unwrap().unwrap().pages, Some(vec!["/a".to_owned()]));
         assert!(read(b"").is_none() && read(b"no JSON").is_none());
     }
 

@@ -129,6 +129,28 @@ fn nobody_from_outside_reaches_clients_until_somebody_says_so() {
 }
 
 #[test]
+fn version_3_keeps_ghost_mode_as_it_is() {
+    let fixture = of_version_1(1);
+    fixture
+        .sqlite()
+        .execute_batch(&format!(
+            "{}; PRAGMA user_version = 2; INSERT INTO ghost VALUES (1, 'a.example', '{}', 'acme', NULL, NULL, '192.0.2.7',
+                 'http://127.0.0.1:80', 5)",
+            // The one function of the program that it needs is not there.
+            MIGRATIONS[1].replace("os_random(32)", "randomblob(32)"),
+            "s".repeat(64)
+        ))
+        .unwrap();
+    let ghost = fixture.read(State::ghost).unwrap();
+    assert_eq!(version(&fixture.sqlite()).unwrap(), 3);
+    assert_eq!(
+        (ghost.decoy.as_deref(), ghost.decoy_source, ghost.decoy_proxy),
+        (Some("http://127.0.0.1:80"), None, None)
+    );
+    assert_eq!(ghost.activated_at, phantom_types::Timestamp::from_micros(5));
+}
+
+#[test]
 fn a_first_change_brings_an_older_schema_up_to_date_for_those_who_read_meanwhile() {
     let fixture = of_version_1(10);
     let lock = fixture.store.lock(Duration::ZERO).unwrap();

@@ -360,8 +360,10 @@ fn the_schema_refuses_what_must_not_be() {
         "INSERT INTO multihop VALUES (1, 'nowhere', 1, '', 1)".to_owned(),
         "INSERT INTO documents VALUES ('m', 'k', '{')".to_owned(),
         "INSERT INTO backups VALUES ('../x', 1, '10.8.0.0/24', '10.9.0.0/24')".to_owned(),
-        "INSERT INTO ghost VALUES (1, 'a.b', 'short', 'acme', NULL, NULL, '', NULL, 1)".to_owned(),
-        "INSERT INTO ghost VALUES (1, 'a.b', hex(zeroblob(32)), 'operator', NULL, NULL, '', NULL, 1)"
+        "INSERT INTO ghost VALUES (1, 'a.b', 'short', 'acme', NULL, NULL, '', NULL, 1, NULL, NULL)".to_owned(),
+        "INSERT INTO ghost VALUES (1, 'a.b', hex(zeroblob(32)), 'acme', NULL, NULL, '', NULL, 1, NULL, 'v3')"
+            .to_owned(),
+        "INSERT INTO ghost VALUES (1, 'a.b', hex(zeroblob(32)), 'operator', NULL, NULL, '', NULL, 1, NULL, NULL)"
             .to_owned(),
     ] {
         let refused = sqlite.execute_batch(&bad).expect_err(&bad);

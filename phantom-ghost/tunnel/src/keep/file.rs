@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use phantom_types::HostName;
 use serde::{Deserialize, Serialize};
 
-use crate::config::Upstream;
+use crate::config::WebServer;
 use crate::secrets::Secret;
 
 /// What the keeper is told.
@@ -87,7 +87,7 @@ pub enum DecoySource {
     /// The files of this directory.
     Dir(PathBuf),
     /// A web server on this machine.
-    Upstream(Upstream),
+    Upstream(WebServer),
 }
 
 /// The file's text is not usable. The text itself, which holds secrets, is not repeated.

@@ -63,8 +63,10 @@ async fn serve(listener: UnixListener, told: [Arc<Mutex<Vec<Value>>>; 2], answer
                 let request: Value = serde_json::from_str(&line).unwrap();
                 let [configurations, clients] = &told;
                 let list = if request["clients"].is_null() { configurations } else { clients };
-                // A server of before knows no such request.
-                let old = request["clients"] != Value::Null && answer.lock().unwrap().contains("\"old\"");
+                // A server of before knows no such requests.
+                let unknown = request["clients"] != Value::Null
+                    || request["configure"]["decoy"]["upstream"]["source"] != Value::Null;
+                let old = unknown && answer.lock().unwrap().contains("\"old\"");
                 list.lock().unwrap().push(request);
                 if old {
                     let refusal = b"{\"error\":\"not a request: column 10\"}\n";
@@ -116,10 +118,24 @@ impl Home {
     }
 
     fn config(&self, secret: &str, source: &str, domain: &str) {
+        fs::write(self.path("draft"), self.text(secret, source, domain)).unwrap();
+        fs::rename(self.path("draft"), self.path("ghost.conf")).unwrap();
+    }
+
+    /// The configuration's text.
+    fn text(&self, secret: &str, source: &str, domain: &str) -> String {
         let text = json!({"domain": domain, "secrets": [secret.repeat(64)], "wireguard_port": 51820,
             "certificate": {"source": source, "cert_path": self.path("live/chain.pem"), "key_path": self.path("live/key.pem")},
             "decoy": {"dir": self.path("decoy")}, "clients": self.path("clients")});
-        fs::write(self.path("draft"), format!("# phantom-wg\n{text}\n")).unwrap();
+        format!("# phantom-wg\n{text}\n")
+    }
+
+    /// The same with a decoy.
+    fn decoy(&self, decoy: &Value) {
+        let text = self.text("a", "operator", NAME);
+        let before = json!({"dir": self.path("decoy")}).to_string();
+        assert!(text.contains(&before), "{text}");
+        fs::write(self.path("draft"), text.replace(&before, &decoy.to_string())).unwrap();
         fs::rename(self.path("draft"), self.path("ghost.conf")).unwrap();
     }
 
@@ -246,6 +262,34 @@ async fn a_server_of_before_gets_the_clients_among_the_operators_secrets() {
         assert_eq!(server.configuration(1).await["secrets"], secrets(&["a", "b", "c"]));
         home.clients(&["c"]);
         assert_eq!(server.configuration(2).await["secrets"], secrets(&["a", "c"]));
+        home.status_with("last_error", Value::is_null).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_web_server_is_told_with_the_address_that_strangers_come_from() {
+    let home = Home::new();
+    let server = Server::start(&home.path("control"));
+    let upstream =
+        json!({"upstream": {"address": "http://127.0.0.1:80", "source": "10.8.0.1", "proxy": "v2"}});
+    home.decoy(&upstream);
+    beside(&home, async {
+        assert_eq!(server.configuration(0).await["decoy"], upstream);
+        let other = json!({"upstream": {"address": "http://127.0.0.1:80", "source": "192.0.2.9"}});
+        home.decoy(&other);
+        assert_eq!(server.configuration(1).await["decoy"], other);
+        // As a keeper of before was told.
+        let plain = json!({"upstream": "http://127.0.0.1:80"});
+        home.decoy(&plain);
+        assert_eq!(server.configuration(2).await["decoy"], plain);
+        // A server that was started by a program of before is told to show its own page: it would let strangers come from
+        // loopback. Everything else is told.
+        *server.answer.lock().unwrap() = json!({"ok": true, "old": true}).to_string();
+        home.decoy(&upstream);
+        assert_eq!(server.configuration(3).await["decoy"], upstream);
+        let told = server.configuration(4).await;
+        assert_eq!((&told["decoy"], &told["wireguard_port"]), (&json!("builtin"), &json!(51820)));
         home.status_with("last_error", Value::is_null).await;
     })
     .await;

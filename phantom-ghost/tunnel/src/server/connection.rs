@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_rustls::LazyConfigAcceptor;
 
 use super::decide::{Request, decide};
+use super::proxy::Ends;
 use super::registry::Ticket;
 use super::site::{Answer, Site, date};
 use super::tls::{ACME, H2};
@@ -40,6 +41,8 @@ struct Visit<S> {
     stream: S,
     shared: Arc<Shared>,
     address: Option<IpAddr>,
+    /// Both ends of the visitor's connection, where it is ours.
+    ends: Option<Ends>,
     /// Whether the address is told by the web server in front.
     forwarded: bool,
     permit: Permit,
@@ -86,6 +89,8 @@ pub(super) async fn tls(
     socket::set_unsent_low_water(&stream)?;
     timeout_at(deadline, stream.readable()).await??;
     permit.spoke();
+    let ends = stream.peer_addr().ok().zip(stream.local_addr().ok());
+    let ends = ends.map(|(stranger, own)| Ends::new(stranger, own));
     let mut stream = ReadAhead::new(stream);
     stream.begin_records();
     let acceptor = LazyConfigAcceptor::new(Acceptor::default(), stream);
@@ -112,14 +117,14 @@ pub(super) async fn tls(
     let stream = timeout_at(deadline, start.into_stream(config)).await??;
     shared.counts.handshakes.fetch_add(1, Ordering::Relaxed);
     if stream.get_ref().1.alpn_protocol() == Some(H2) {
-        let Some(address) = &active.upstream else { return Ok(()) };
-        let link = upstream::connect(address).await?;
+        let Some(server) = &active.upstream else { return Ok(()) };
+        let link = upstream::connect(server, ends).await?;
         let spoke = || permit.requested();
         return Box::pin(upstream::splice_if_spoken(stream, link, first_request, spoke)).await;
     }
     drop(active);
     let (address, buffer) = (Some(address), Vec::new());
-    visit(Visit { stream, shared, address, forwarded: false, permit, first_request, buffer }).await
+    visit(Visit { stream, shared, address, ends, forwarded: false, permit, first_request, buffer }).await
 }
 
 /// Serves a connection from a web server in front, which has terminated TLS.
@@ -127,8 +132,8 @@ pub(super) async fn plain(shared: Arc<Shared>, stream: UnixStream, mut permit: P
     let first_request = Instant::now() + shared.timeouts.header;
     // It connects when it has something to say.
     permit.spoke();
-    let (address, buffer) = (None, Vec::new());
-    visit(Visit { stream, shared, address, forwarded: true, permit, first_request, buffer }).await
+    let (address, ends, buffer) = (None, None, Vec::new());
+    visit(Visit { stream, shared, address, ends, forwarded: true, permit, first_request, buffer }).await
 }
 
 /// Answers requests until the connection ends or becomes a tunnel.
@@ -142,6 +147,7 @@ async fn visit<S: Stream + 'static>(mut visit: Visit<S>) -> io::Result<()> {
             Ok(Err(error)) => return Err(error),
             Ok(Ok(Arrival::NotOurs)) => {
                 visit.permit.requested();
+                visit.note_whose();
                 return Box::pin(visit.pass_on(&active)).await;
             }
             Ok(Ok(Arrival::Head)) => {}
@@ -215,6 +221,18 @@ impl<S: Stream + 'static> Visit<S> {
         if self.forwarded {
             let last = head.values("X-Forwarded-For").last().and_then(|value| value.rsplit(',').next());
             self.address = last.and_then(|address| address.trim().parse().ok());
+            self.ends = self.address.map(Ends::of);
+        }
+    }
+
+    /// The same for a request that goes to the web server behind us as it is, if its head is whole.
+    fn note_whose(&mut self) {
+        if self.forwarded {
+            let buffer = std::mem::take(&mut self.buffer);
+            if let Parsed::Complete(head, _) = request::parse(&buffer) {
+                self.note_address(&head);
+            }
+            self.buffer = buffer;
         }
     }
 
@@ -249,8 +267,8 @@ impl<S: Stream + 'static> Visit<S> {
     /// Hands the visitor and what was read to the web server behind us. The answer to a request that is whole is waited
     /// for, to see whether it is an error.
     async fn pass_on(mut self, active: &Active) -> io::Result<()> {
-        let Some(address) = &active.upstream else { return Ok(()) };
-        let Ok(mut link) = upstream::connect(address).await else {
+        let Some(server) = &active.upstream else { return Ok(()) };
+        let Ok(mut link) = upstream::connect(server, self.ends).await else {
             let answer = Site::unreachable(&date());
             self.send(&answer).await?;
             return self.leave().await;

@@ -105,6 +105,9 @@ pub enum ConfigureError {
     /// The site's files have more than [`MAX_SITE`](crate::config::MAX_SITE) bytes.
     #[error("the site's {0} bytes are too many")]
     Site(usize),
+    /// Strangers would come to the web server from an address that the programs of this machine have, or that is nobody's.
+    #[error("the decoy's source is a loopback address, or none of a host")]
+    Source,
     /// The certificate or its key.
     #[error("the certificate cannot be used")]
     Certificate(#[source] TlsError),

@@ -7,10 +7,12 @@ use std::time::Duration;
 use tokio::io::{
     AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, copy_bidirectional_with_sizes,
 };
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::UnixStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::config::Upstream;
+use super::proxy::{self, Ends};
+use crate::config::{Upstream, WebServer};
+use crate::socket;
 
 /// Bytes on the way in each direction of a splice.
 const BUFFER: usize = 8 * 1024;
@@ -27,25 +29,30 @@ pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
-/// Connects to `upstream`.
-pub(super) async fn connect(upstream: &Upstream) -> io::Result<Link> {
+/// Connects for the stranger whose connection has these ends; without them, for nobody but ourselves.
+pub(super) async fn connect(server: &WebServer, ends: Option<Ends>) -> io::Result<Link> {
     let connecting = async {
-        Ok::<Link, io::Error>(match upstream {
+        let mut link: Link = match &server.at {
             Upstream::Tcp(address) => {
-                let stream = TcpStream::connect(address).await?;
+                let stream = socket::connect(server.source, *address).await?;
                 stream.set_nodelay(true)?;
                 Box::new(stream)
             }
             Upstream::Unix(path) => Box::new(UnixStream::connect(Path::new(path)).await?),
-        })
+        };
+        if let Some(version) = server.proxy {
+            link.write_all(&proxy::header(version, ends)).await?;
+        }
+        Ok(link)
     };
     timeout(PATIENCE, connecting).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
 }
 
-/// Whether `upstream` speaks HTTP/2 without TLS on the socket it speaks HTTP/1.1 on.
-pub(super) async fn speaks_h2(upstream: &Upstream) -> bool {
+/// Whether `server` speaks HTTP/2 without TLS on the socket it speaks HTTP/1.1 on. This is our own question and carries nothing
+/// of a stranger, so that it comes from this machine: the strangers' source may be an address that comes up later.
+pub(super) async fn speaks_h2(server: &WebServer) -> bool {
     let asking = async {
-        let mut link = connect(upstream).await?;
+        let mut link = connect(&WebServer { source: None, ..server.clone() }, None).await?;
         link.write_all(PREFACE).await?;
         let mut head = [0; 9];
         link.read_exact(&mut head).await?;

@@ -186,7 +186,7 @@ async fn a_web_server_behind_gets_every_byte_of_strangers_and_none_of_tunnels() 
     let (listener, upstream) = mirror().await;
     let serving = tokio::spawn(serve_mirror(listener, false));
     let rig = Rig::with(Server::builder().limits(unlimited()), |config| {
-        config.decoy = Decoy::Upstream(upstream);
+        config.decoy = Decoy::Upstream(upstream.into());
     })
     .await;
     let large = format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(50_000));
@@ -222,7 +222,7 @@ async fn a_web_server_behind_gets_every_byte_of_strangers_and_none_of_tunnels() 
 async fn http2_is_offered_where_the_web_server_speaks_it() {
     let (listener, upstream) = mirror().await;
     tokio::spawn(serve_mirror(listener, true));
-    let rig = Rig::with(Server::builder(), |config| config.decoy = Decoy::Upstream(upstream)).await;
+    let rig = Rig::with(Server::builder(), |config| config.decoy = Decoy::Upstream(upstream.into())).await;
     let mut config = client_config();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     let mut stream = connect_with(rig.address, config, support::NAME).await.unwrap();

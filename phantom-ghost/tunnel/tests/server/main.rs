@@ -10,5 +10,6 @@ mod hostile;
 mod load;
 mod nginx;
 mod program;
+mod source;
 mod support;
 mod tunnel;

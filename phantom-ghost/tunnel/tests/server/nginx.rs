@@ -10,9 +10,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use phantom_tunnel::config::{Decoy, Upstream};
+use phantom_tunnel::config::{Decoy, Upstream, WebServer};
 use phantom_tunnel::secrets::Secret;
-use phantom_tunnel::server::Server;
+use phantom_tunnel::server::{Server, private_pages};
+use phantom_types::ProxyVersion;
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 
@@ -145,7 +146,7 @@ async fn behind_it_answers_every_stranger() {
     let nginx = Nginx::start(&program, folder, address, &server).await;
     for upstream in [Upstream::Tcp(address), Upstream::Unix(nginx.folder.path().join("socket"))] {
         let change = |config: &mut phantom_tunnel::config::Configuration| {
-            config.decoy = Decoy::Upstream(upstream);
+            config.decoy = Decoy::Upstream(upstream.into());
         };
         let rig = Rig::with(Server::builder().limits(unlimited()), change).await;
         let right = upgrade(rig.secret(), rig.port());
@@ -170,5 +171,42 @@ async fn behind_it_answers_every_stranger() {
         client.send(b"hello").await.unwrap();
         assert_eq!(rig.arrived().0, b"hello");
         rig.stop().await;
+    }
+}
+
+/// What nginx shows to its own machine alone stays its own, and the header of a proxy tells it who comes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn behind_it_keeps_from_strangers_what_is_for_its_own_machine() {
+    const TEST: &str = "nginx::behind_it_keeps_from_strangers_what_is_for_its_own_machine";
+    let (Some(program), Some(own)) = (nginx(TEST), crate::source::own_address(TEST)) else { return };
+    let (address, told) = (free_port(), free_port());
+    let private = "location /nginx_status { allow 127.0.0.0/8; deny all; stub_status; }\n\
+                   location /who { return 200 $remote_addr; }\n";
+    let by_header = format!(
+        "listen {address};\n{private}}}\nserver {{\nlisten {told} proxy_protocol;\nset_real_ip_from {own};\n\
+         real_ip_header proxy_protocol;\n{private}"
+    );
+    let _nginx = Nginx::start(&program, tempfile::tempdir().unwrap(), address, &by_header).await;
+    let request = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    let domain = "vpn.example".parse().unwrap();
+    for (at, source, proxy, status, who) in [
+        // As it was: strangers are this machine.
+        (address, None, None, "200", "127.0.0.1".to_owned()),
+        (address, Some(own), None, "403", own.to_string()),
+        // The strangers of this test do come from 127.0.0.1, and the header says so.
+        (told, Some(own), Some(ProxyVersion::V1), "200", "127.0.0.1".to_owned()),
+        (told, Some(own), Some(ProxyVersion::V2), "200", "127.0.0.1".to_owned()),
+    ] {
+        let server = WebServer { at: Upstream::Tcp(at), source, proxy };
+        let shown = private_pages(&server, &domain).await.unwrap();
+        let expected: &[&str] = if source.is_none() { &["/nginx_status"] } else { &[] };
+        assert_eq!(shown, expected, "{server:?}: somebody from 192.0.2.1, or from the source");
+        let change =
+            |config: &mut phantom_tunnel::config::Configuration| config.decoy = Decoy::Upstream(server);
+        let rig = Rig::with(Server::builder().limits(unlimited()), change).await;
+        let page = ask(&mut rig.connect().await, &request("/nginx_status")).await.unwrap();
+        assert!(page.starts_with(&format!("HTTP/1.1 {status} ")), "{page}");
+        let page = ask(&mut rig.connect().await, &request("/who")).await.unwrap();
+        assert!(page.ends_with(&who), "{page}");
     }
 }
