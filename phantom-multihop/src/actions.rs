@@ -17,7 +17,7 @@ pub use list::{ExitItem, ExitList, ListExits};
 pub use log::{GetSessionLog, LogLine, LogRecord, SessionLog};
 pub use remove::{RemoveVpnConfig, Removed};
 pub use reset::{ResetState, StateReset};
-pub use status::{MonitorStatus, Status, StatusReport, VpnFacts, VpnInterface};
+pub use status::{MonitorStatus, ServiceProof, Status, StatusReport, VpnFacts, VpnInterface};
 pub use test::{AddressTest, HandshakeTest, HostTest, TestReport, TestVpn, Tests};
 
 use phantom_engine::EngineError;

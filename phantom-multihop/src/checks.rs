@@ -2,9 +2,16 @@
 
 use phantom_engine::{Check, Examination, Finding};
 use phantom_host::reconcile::no_guards_file;
+use phantom_store::StoreError;
+
+use crate::switch::Place;
+use crate::walls;
 
 /// The checks, in their places among those of Core.
-pub(crate) const CHECKS: &[Check] = &[Check { name: "link_guard", order: 550, run: link_guard }];
+pub(crate) const CHECKS: &[Check] = &[
+    Check { name: "link_guard", order: 550, run: link_guard },
+    Check { name: "kill_switch", order: 560, run: kill_switch },
+];
 
 /// What holds at an exit's interface without the packet filter.
 fn link_guard(case: &Examination<'_>) -> Finding {
@@ -52,4 +59,50 @@ fn link_guard(case: &Examination<'_>) -> Finding {
         "The exit's interface has a filter of its own beside the packet filter",
         "Çıkış arayüzünün paket filtresinin yanında kendi filtresi de var",
     )
+}
+
+/// What keeps clients from the server's own uplink. One wall that is missing is a problem although the others close: nothing
+/// is left behind them.
+fn kill_switch(case: &Examination<'_>) -> Finding {
+    let engine = case.engine;
+    let read =
+        engine.store().read(|state| Ok::<_, StoreError>(state.multihop()?.and(state.exit_interface()?)));
+    let (Ok(Some(interface)), Some(server), Some(wanted)) = (read, case.server, case.wanted) else {
+        return case.ok(
+            "No exit is in use, so nobody has to be kept from the server's own uplink",
+            "Çıkış noktası kullanılmıyor, kimsenin sunucunun kendi çıkışından uzak tutulması gerekmiyor",
+        );
+    };
+    let place = Place { server: server.clone(), interface };
+    let walls = walls::look(engine.host(), engine.marks(), &place, wanted);
+    if !walls.wanted {
+        return case.ok(
+            "The kill switch is off: without the exit, clients leave by the server's own uplink",
+            "Kill switch kapalı: çıkış yoksa istemciler sunucunun kendi çıkışını kullanır",
+        );
+    }
+    if !walls.missing.is_empty() {
+        let list: Vec<&str> = walls.missing.iter().map(|wall| wall.sentence(case.lang)).collect();
+        // Sentences, each on a line of its own.
+        let list = list.join("\n");
+        let found = if walls.closed {
+            case.problem(
+                format!("Clients are still kept from the server's own uplink, but not by everything that should:\n{list}"),
+                format!("İstemciler hâlâ sunucunun kendi çıkışından uzak tutuluyor, ama bunu yapması gerekenlerin hepsi yerinde değil:\n{list}"),
+            )
+        } else {
+            case.problem(
+                format!("Nothing keeps clients from the server's own uplink:\n{list}"),
+                format!("İstemcileri sunucunun kendi çıkışından uzak tutan bir şey yok:\n{list}"),
+            )
+        };
+        return found.hint(case.reconcile());
+    }
+    match walls.silent {
+        Some(error) => case.silent(&error),
+        None => case.ok(
+            "Clients are kept from the server's own uplink, by the packet filter and by the routes",
+            "İstemciler hem paket filtresiyle hem de rotalarla sunucunun kendi çıkışından uzak tutuluyor",
+        ),
+    }
 }

@@ -42,6 +42,9 @@ pub enum MultihopError {
         /// The name.
         exit: ExitName,
     },
+    /// What `probe` names is nobody who could be asked.
+    #[error("probe must be an IPv4 address or off")]
+    Probe,
     /// Nothing gives the exit a name.
     #[error("no name can be derived")]
     NoName,
@@ -339,6 +342,7 @@ impl ErrorCode for MultihopError {
             | Self::NoName
             | Self::Overlap { .. }
             | Self::Collides { .. } => VPN_CONFIG_ERROR,
+            Self::Probe => "INVALID_PARAMETER",
             Self::NoExit { .. } => "EXIT_NODE_ERROR",
             Self::Own { .. } => "CONFIG_ERROR",
             Self::NothingToTest => "VALIDATION_ERROR",
@@ -359,6 +363,9 @@ impl ErrorCode for MultihopError {
             Self::Content(error) => Self::invalid(error, lang),
             Self::Exists { exit } if en => format!("Config '{exit}' already exists"),
             Self::Exists { exit } => format!("'{exit}' yapılandırması zaten var"),
+            Self::Probe => lang
+                .pick("probe must be an IPv4 address or off", "probe bir IPv4 adresi veya off olmalıdır")
+                .to_owned(),
             Self::NoName => lang
                 .pick("No name can be derived: give custom_name", "Bir isim türetilemiyor: custom_name verin")
                 .to_owned(),
@@ -400,6 +407,7 @@ impl ErrorCode for MultihopError {
             Self::File { path, .. } => json!({ "config_path": path.to_string_lossy() }),
             Self::Content(error) => json!({ "line": error.line(), "key": error.key() }),
             Self::Exists { exit } => json!({ "exit_name": exit }),
+            Self::Probe => json!({ "parameter": "probe", "expected": "ipv4" }),
             Self::NoName => json!({ "exit_name": null }),
             Self::Overlap { address, subnet } => {
                 json!({ "address": address.to_string(), "subnet": subnet, "hint": HINT })

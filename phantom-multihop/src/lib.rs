@@ -23,6 +23,7 @@ mod error;
 mod hooks;
 mod import;
 pub mod monitor;
+mod proof;
 mod prove;
 mod provider;
 mod replace;
@@ -30,6 +31,7 @@ mod routes;
 mod session;
 mod state;
 mod switch;
+mod walls;
 mod words;
 
 use std::sync::Arc;

@@ -35,6 +35,9 @@ pub(crate) const STOPPED: Finding = "the WireGuard service is stopped";
 pub(crate) const OWN_ROUTE: Finding = "the routes of the server's own packets have changed";
 /// That a name has no address.
 pub(crate) const UNRESOLVED: Finding = "the name of the exit cannot be resolved";
+/// That an exit shakes hands and passes nothing.
+pub(crate) const PASSES_NOTHING: Finding = "nothing comes back through the exit: no answer to a DNS question that was sent by \
+    it (probe=<address> asks another server, probe=off asks none)";
 const NO_HANDSHAKE: Finding = "no handshake with the exit in time";
 const ASKED_TO_END: Finding = "the program was asked to end before the exit answered";
 const OTHER_WAY: Finding = "packets of clients are not routed to the exit";

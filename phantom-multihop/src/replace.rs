@@ -10,6 +10,7 @@ use phantom_types::ExitName;
 use crate::actions::{exit, place};
 use crate::collision::choose;
 use crate::error::Step;
+use crate::proof::Target;
 use crate::prove::{self, DNS_LIMIT, UNRESOLVED};
 use crate::routes::OwnRoutes;
 use crate::switch::{self, Wish};
@@ -68,6 +69,7 @@ fn with_exit(
             chosen: before.exit.clone(),
             fallbacks: before.fallback_exits.clone(),
             kill_switch: before.kill_switch,
+            probe: Target::stored(change)?,
             limit: LIMIT,
         };
         work(change, &before, &wish)

@@ -12,6 +12,7 @@ use phantom_types::{ExitName, InterfaceName, Timestamp};
 
 use crate::desired::staging;
 use crate::error::Step;
+use crate::proof::{self, Proof, Target};
 use crate::prove::{self, Probe};
 use crate::routes::OwnRoutes;
 use crate::{Event, MultihopError};
@@ -36,6 +37,8 @@ pub(crate) struct Wish {
     pub(crate) fallbacks: Vec<ExitName>,
     /// Clients are to be kept from the server's own uplink.
     pub(crate) kill_switch: bool,
+    /// Who is asked whether anything passes it.
+    pub(crate) probe: Target,
     /// How long it has to answer.
     pub(crate) limit: Duration,
 }
@@ -169,14 +172,33 @@ fn verify(
         let seen = "its handshake, the route and the source address of client packets are what was seen";
         (call.note)(&format!("{} does not answer echo requests: {seen}", exit.name));
     }
+    serves(change, call, place, wish)?;
     let site = engine.site()?;
     prove::monitor(engine, &site).map_err(|finding| MultihopError::found(Step::Monitor, finding))
+}
+
+/// That something comes back from behind the exit.
+fn serves(change: &Change<'_>, call: &Call, place: &Place, wish: &Wish) -> Result<(), MultihopError> {
+    let engine = change.engine();
+    let servers = proof::servers(engine, change, place, wish.probe)?;
+    let proof = proof::ask(engine, place, &wish.exit, &servers, proof::LIMIT);
+    if proof.as_ref().is_some_and(|proof| !proof.passed) {
+        return Err(MultihopError::found(Step::Verify, prove::PASSES_NOTHING));
+    }
+    if proof.is_none() && wish.probe != Target::Nobody {
+        let why = "clients reach none of their DNS servers by it";
+        (call.note)(&format!("{}: whether anything passes it is not known, since {why}", wish.exit.name));
+    }
+    wish.probe.store(change)?;
+    Ok(Proof::store(proof.as_ref(), change)?)
 }
 
 /// Turns away from the exit. Clients are kept in until all of it is gone and the change is certain.
 pub(crate) fn turn_off(change: &mut Change<'_>, call: &Call, before: &Stored) -> Result<(), MultihopError> {
     let now = change.engine().host().clock.now();
     change.set_multihop(None)?;
+    Target::Clients.store(change)?;
+    Proof::store(None, change)?;
     change.add_record(&Event::SessionEnded.record(now, before.exit_in_use.clone()))?;
     open(change)?;
     match change.server()? {

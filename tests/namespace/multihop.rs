@@ -16,6 +16,7 @@ mod load;
 mod matrix;
 mod monitor;
 mod observer;
+mod proof;
 mod walls;
 mod watched;
 

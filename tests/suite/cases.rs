@@ -71,6 +71,7 @@ pub(crate) const API: &[Case] = &[
     case("multihop/remove_vpn_config", &["multihop", "remove_vpn_config", "exit_name=xeovo-uk"], with_exit),
     case("multihop/status", &["multihop", "status"], with_exit),
     Case {
+        more: &["data.service_proof"],
         any: &["data.vpn_interface.output", "data.monitor_status.pid"],
         ..case("multihop/status.active", &["multihop", "status"], through_exit_for_a_while)
     },

@@ -82,6 +82,17 @@ pub(crate) const CONDITIONS: &[Condition] = &[
         })
     }),
     condition("link_guard", "warning", || change(through_exit(), |host| host.network = Arc::new(Deaf))),
+    condition("kill_switch", "ok", with_john),
+    condition("kill_switch", "ok", through_exit),
+    condition("kill_switch", "ok", || {
+        with(with_exit(), |s| {
+            s.api(&[ENABLE_MULTIHOP, &["kill_switch=false"]].concat()).ok();
+        })
+    }),
+    condition("kill_switch", "problem", || with(through_exit(), |s| s.fake.flush_firewall())),
+    condition("kill_switch", "problem", || with(through_exit(), |s| without_ways(s, false))),
+    condition("kill_switch", "problem", || with(through_exit(), |s| without_ways(s, true))),
+    condition("kill_switch", "warning", || change(through_exit(), |host| host.network = Arc::new(Deaf))),
     condition("watcher", "ok", with_john),
     condition("watcher", "ok", Server::bare),
     condition("watcher", "warning", || with(with_john(), without_watcher)),
@@ -158,6 +169,10 @@ pub(crate) const CONDITIONS: &[Condition] = &[
     condition("resolver", "warning", with_john),
     condition("dns_servers", "warning", || with(with_john(), |s| answers(s, "8.8.8.8"))),
     condition("dns_servers", "problem", || with(with_john(), refused)),
+    // Clients ask them by the exit.
+    condition("dns_servers", "ok", through_exit),
+    condition("dns_servers", "problem", || with(through_exit(), |s| s.fake.let_peer_pass(exit_key(), false))),
+    condition("dns_servers", "problem", || with(through_exit(), |s| s.fake.cut_link("wg_vpn").unwrap())),
     condition("collisions", "ok", well),
     condition("collisions", "ok", Server::bare),
     condition("collisions", "problem", || with(with_john(), |s| lan(s, "10.8.200.9/16"))),
@@ -201,6 +216,11 @@ fn refused(server: &Server) {
     }
 }
 
+/// The key of the exit in use.
+fn exit_key() -> phantom_types::PublicKey {
+    phantom_types::PrivateKey::from_random([0x51; 32]).public_key()
+}
+
 fn without_tun() -> Server {
     let server = Server::bare();
     server.fake.set_kernel_wireguard(false);
@@ -226,6 +246,20 @@ fn begin_reset(server: &Server) {
 
 fn open(server: &Server, mode: u32) {
     std::fs::set_permissions(server.paths().database(), std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// Our routes and rules that lead nowhere are gone, and with `all` the packet filter too.
+fn without_ways(server: &Server, all: bool) {
+    let (network, marks) = (&server.host.network, server.marks());
+    for route in network.routes(marks.exit_table()).unwrap() {
+        server.fake.take_route(&route).unwrap();
+    }
+    for rule in network.rules().unwrap().into_iter().filter(|rule| marks.owns_rule(rule)) {
+        server.fake.take_rule(&rule).unwrap();
+    }
+    if all {
+        server.fake.flush_firewall();
+    }
 }
 
 fn forward(server: &Server, value: &str) {

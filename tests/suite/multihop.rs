@@ -4,6 +4,8 @@
 mod block;
 mod collisions;
 mod fallbacks;
+mod proof;
+mod walls;
 
 use phantom_tests::Server;
 use phantom_types::{PrivateKey, PublicKey};

@@ -26,7 +26,7 @@ use std::sync::Arc;
 
 pub use error::HostError;
 pub use facility::{
-    Answer, Certificate, CertificateFault, CertificateRequest, Clock, Command, DecoyCheck, Device,
+    Answer, AskFrom, Certificate, CertificateFault, CertificateRequest, Clock, Command, DecoyCheck, Device,
     DeviceUpdate, EchoFrom, FileInfo, Files, Firewall, FirewallKind, FirewallQuery, FirewallReport, Hook,
     InForce, Link, LinkChange, LinkGuard, LinkKind, Logs, Manager, Match, Network, OwnRoute, Passing, Peer,
     PeerConfig, PeerUpdate, Port, Probe, ProbeError, Protocol, Random, Resolver, Restart, Route, RouteKind,

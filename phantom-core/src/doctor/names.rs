@@ -1,8 +1,11 @@
 //! Checks of names: the host's own resolvers, and the servers that clients are given.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
-use phantom_host::Probe;
+use ipnetwork::IpNetwork;
+use phantom_host::{AskFrom, Host, HostError, Passing, Probe};
+use phantom_store::Server;
 use phantom_types::Domain;
 
 use super::{Case, Finding};
@@ -31,13 +34,18 @@ pub(super) fn dns_servers(case: &Case<'_>) -> Finding {
         return case.ok("No DNS servers are stored yet", "Henüz kayıtlı DNS sunucusu yok");
     };
     let servers = [stored.dns.primary, stored.dns.secondary];
-    let probes = servers.map(|server| Probe { server, domain: name() });
-    let answers = match case.engine.host().resolver.probe(&probes, LIMIT) {
+    let ways = servers.map(|server| way(case.engine.host(), &stored.server, server));
+    let answers = match answers(case.engine.host(), servers, &ways) {
         Ok(answers) => answers,
         Err(error) => return case.silent(&error),
     };
-    let dumb = servers.iter().zip(&answers).filter(|(_, answer)| answer.is_err());
-    let dumb: Vec<String> = dumb.map(|(server, _)| server.to_string()).collect();
+    let dumb = servers.iter().zip(&ways).zip(&answers).filter(|(_, answers)| !**answers);
+    let dumb: Vec<String> = dumb
+        .map(|((server, way), _)| match way {
+            Way::By(from) => format!("{server} ({})", from.interface),
+            Way::Own | Way::Closed => server.to_string(),
+        })
+        .collect();
     let list = dumb.join(", ");
     let hint = || {
         case.pick(
@@ -61,6 +69,56 @@ pub(super) fn dns_servers(case: &Case<'_>) -> Finding {
             )
             .hint(hint()),
     }
+}
+
+/// How clients reach a server.
+enum Way {
+    /// As this host does.
+    Own,
+    /// By another interface than this host.
+    By(AskFrom),
+    /// Not at all.
+    Closed,
+}
+
+/// The way that the kernel has for a client's packet to this server. Nothing is sent.
+fn way(host: &Host, server: &Server, to: IpAddr) -> Way {
+    let IpAddr::V4(to) = to else { return Way::Own };
+    let in_interface = server.interface.clone();
+    let packet = Passing { from: server.subnet.first_client(), to, in_interface };
+    let out = match host.network.route_for(&packet) {
+        Ok(Some(out)) => out,
+        Ok(None) => return Way::Closed,
+        // Without the interface there are no clients.
+        Err(_) => return Way::Own,
+    };
+    let own = host.network.own_route(None, to).ok().flatten();
+    if own.is_some_and(|own| own.interface == out || own.interface == "lo") {
+        return Way::Own;
+    }
+    let first = |(name, network): (String, IpNetwork)| match network.ip() {
+        IpAddr::V4(address) if name == out => Some(address),
+        _ => None,
+    };
+    let address = host.network.addresses().unwrap_or_default().into_iter().find_map(first);
+    match (out.parse(), address) {
+        (Ok(interface), Some(address)) => Way::By(AskFrom { interface, address }),
+        _ => Way::Own,
+    }
+}
+
+/// Which of them answer, each asked by its way.
+fn answers(host: &Host, servers: [IpAddr; 2], ways: &[Way; 2]) -> Result<Vec<bool>, HostError> {
+    let probe = |server| Probe { server, domain: name() };
+    let own = servers.iter().zip(ways).filter(|(_, way)| matches!(way, Way::Own));
+    let own: Vec<Probe> = own.map(|(server, _)| probe(*server)).collect();
+    let mut own = host.resolver.probe(&own, LIMIT)?.into_iter();
+    let answer = |(server, way): (IpAddr, &Way)| match way {
+        Way::Own => Ok(own.next().is_some_and(|answer| answer.is_ok())),
+        Way::By(from) => Ok(host.resolver.probe_by(from, &probe(server), LIMIT)?.is_ok()),
+        Way::Closed => Ok(false),
+    };
+    servers.into_iter().zip(ways).map(answer).collect()
 }
 
 fn name() -> Domain {

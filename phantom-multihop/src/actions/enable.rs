@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::collision::{choose, judge};
 use crate::error::Step;
+use crate::proof::{Proof, Target};
 use crate::prove::{self, DNS_LIMIT, HANDSHAKE_LIMIT, UNRESOLVED};
 use crate::switch::{self, Wish};
 use crate::{Multihop, MultihopError, origin};
@@ -30,6 +31,12 @@ pub struct EnableMultihop {
     #[serde(default)]
     #[schemars(extend("x-tr" = "Yanıt vermediğinde yerine geçebilecek çıkış noktaları, bu sırayla"))]
     pub fallback_exits: Vec<ExitName>,
+    /// Who is asked through the exit to show that it passes traffic: an address, or `off`; otherwise the clients' DNS servers
+    #[serde(default)]
+    #[schemars(extend(
+        "x-tr" = "Çıkışın trafiği geçirdiğini kanıtlamak için üzerinden kime soru gönderileceği: bir adres veya `off`; verilmezse istemcilerin DNS sunucuları"
+    ))]
+    pub probe: Option<String>,
 }
 
 fn yes() -> bool {
@@ -49,8 +56,10 @@ pub struct MultihopEnabled {
     /// Always true: the exit has completed a handshake
     #[schemars(extend("x-tr" = "Her zaman true: çıkış noktası el sıkışmayı tamamladı"))]
     pub handshake_established: bool,
-    /// Always true: packets of clients go to the exit
-    #[schemars(extend("x-tr" = "Her zaman true: istemci paketleri çıkış noktasına gidiyor"))]
+    /// An answer came back from behind the exit; false only where nobody was to be asked
+    #[schemars(extend(
+        "x-tr" = "Çıkışın ötesinden bir yanıt geldi; yalnızca sorulacak kimse yoksa false"
+    ))]
     pub connection_verified: bool,
     /// Always true: the exit is watched over
     #[schemars(extend("x-tr" = "Her zaman true: çıkış noktası izleniyor"))]
@@ -85,6 +94,7 @@ impl Action for EnableMultihop {
 
     fn run(self, multihop: &Multihop, call: &Call) -> Result<MultihopEnabled, MultihopError> {
         let engine = multihop.engine();
+        Target::named(self.probe.as_deref())?;
         let (exit, active) = engine.read(|state| {
             let active = state.multihop()?.map(|stored| stored.exit_in_use);
             Ok::<_, MultihopError>((super::exit(state, &self.exit_name)?, active))
@@ -119,14 +129,16 @@ fn enable(
     let site = change.engine().site()?;
     let at = choose(&site, change, &exit, known.into_iter().chain(all.iter().copied()))?;
     let (chosen, limit) = (exit.name.clone(), HANDSHAKE_LIMIT);
-    let wish = Wish { exit, at, chosen, fallbacks, kill_switch: wanted.kill_switch, limit };
+    let probe = Target::named(wanted.probe.as_deref())?;
+    let wish = Wish { exit, at, chosen, fallbacks, kill_switch: wanted.kill_switch, probe, limit };
     let same = before.filter(|before| before.exit_in_use == wish.exit.name);
     match same {
         Some(before) => switch::stay(change, call, &place, before, &wish)?,
         None => switch::turn_to(change, call, &place, before, &wish)?,
     }
     let switched = before.filter(|_| same.is_none()).map(|before| before.exit_in_use.clone());
-    Ok(answer(wish, switched, call.lang))
+    let proven = Proof::last(change)?.is_some_and(|proof| proof.passed);
+    Ok(answer(wish, proven, switched, call.lang))
 }
 
 /// The exits that may take its place: each is there, collides with nothing, and is named once.
@@ -146,7 +158,7 @@ fn fallbacks(change: &Change<'_>, wanted: &EnableMultihop) -> Result<Vec<ExitNam
     Ok(list)
 }
 
-fn answer(wish: Wish, previous_exit: Option<ExitName>, lang: Lang) -> MultihopEnabled {
+fn answer(wish: Wish, proven: bool, previous_exit: Option<ExitName>, lang: Lang) -> MultihopEnabled {
     let Wish { exit: Exit { name, .. }, at, kill_switch, .. } = wish;
     let (traffic_flow, message) = match lang {
         Lang::En => (
@@ -162,7 +174,7 @@ fn answer(wish: Wish, previous_exit: Option<ExitName>, lang: Lang) -> MultihopEn
         exit_name: name,
         multihop_enabled: true,
         handshake_established: true,
-        connection_verified: true,
+        connection_verified: proven,
         monitor_started: true,
         traffic_flow,
         peer_access: lang.pick("Peers can still connect directly", "Eşler hala doğrudan bağlanabilir"),

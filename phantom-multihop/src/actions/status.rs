@@ -1,8 +1,9 @@
 //! `status`: the state of Multihop (API 8.6).
 
 use std::fmt::Write as _;
+use std::net::Ipv4Addr;
 
-use phantom_engine::Engine;
+use phantom_engine::{Depth, Engine};
 use phantom_host::{Device, Peer};
 use phantom_module::{Action, Call, Effect, Lang, Text};
 use phantom_store::{Multihop as Stored, Server, State, StoreError};
@@ -11,8 +12,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::collision::{judge, sentences};
+use crate::proof::{Proof, Target};
 use crate::state::monitor_status;
-use crate::{Collision, Multihop, MultihopError};
+use crate::switch::Place;
+use crate::{Collision, Multihop, MultihopError, walls};
 
 /// Shows whether client traffic goes through an exit, and how the exit is.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -51,9 +54,11 @@ pub struct StatusReport {
     /// The way of client traffic
     #[schemars(extend("x-tr" = "İstemci trafiğinin yolu"))]
     pub traffic_flow: &'static str,
-    /// Clients are kept from the server's own uplink; only while it is enabled
+    /// Clients are kept from the server's own uplink, as the host is now; only while it is enabled
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-tr" = "İstemciler sunucunun kendi çıkışından uzak tutulur; yalnızca etkinken"))]
+    #[schemars(extend(
+        "x-tr" = "Sunucunun şu anki hâliyle istemciler kendi çıkışından uzak tutulur; yalnızca etkinken"
+    ))]
     pub kill_switch: Option<bool>,
     /// Why the exit is not brought up: what of it collides with this server, a sentence each; only while there is such a
     /// thing
@@ -62,6 +67,35 @@ pub struct StatusReport {
         "x-tr" = "Çıkışın neden devreye alınmadığı: bu sunucuyla çakışan yanları, her biri bir cümle; yalnızca varsa"
     ))]
     pub collisions: Option<Vec<String>>,
+    /// What should keep clients from the server's own uplink and is not in force, a sentence each; only while there is such a
+    /// thing
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend(
+        "x-tr" = "İstemcileri sunucunun kendi çıkışından uzak tutması gereken ama yürürlükte olmayanlar, her biri bir cümle; yalnızca varsa"
+    ))]
+    pub missing_walls: Option<Vec<String>>,
+    /// Who is asked through the exit, where that was chosen: an address, or `off`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-tr" = "Seçildiyse, çıkış üzerinden kime sorulduğu: bir adres veya `off`"))]
+    pub probe: Option<String>,
+    /// The last proof that the exit passes traffic; only if there is one
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-tr" = "Çıkışın trafiği geçirdiğinin son kanıtı; yalnızca varsa"))]
+    pub service_proof: Option<ServiceProof>,
+}
+
+/// A DNS question that was sent through the exit, and what came of it.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ServiceProof {
+    /// An answer came back
+    #[schemars(extend("x-tr" = "Bir yanıt geldi"))]
+    pub passed: bool,
+    /// Who was asked
+    #[schemars(extend("x-tr" = "Kime sorulduğu"))]
+    pub asked: Ipv4Addr,
+    /// How many seconds ago
+    #[schemars(extend("x-tr" = "Kaç saniye önce"))]
+    pub age_seconds: u64,
 }
 
 /// The interface that leads to the exit.
@@ -133,20 +167,47 @@ impl Action for Status {
 
     fn run(self, multihop: &Multihop, call: &Call) -> Result<StatusReport, MultihopError> {
         let (engine, lang) = (multihop.engine(), call.lang);
-        let (server, stored, interface, exits, found) = engine.read(|state| {
+        let (server, stored, interface, exits, found, wanted) = engine.read(|state| {
             let (server, interface, stored) =
                 (super::server(state)?, state.exit_interface()?, state.multihop()?);
             let found = collisions(engine, state, stored.as_ref())?;
-            Ok::<_, MultihopError>((server, stored, interface, state.exit_names()?.len(), found))
+            let wanted = stored.as_ref().map(|_| engine.desired(state, Depth::Network)).transpose()?;
+            Ok::<_, MultihopError>((server, stored, interface, state.exit_names()?.len(), found, wanted))
         })?;
-        let facts = stored.as_ref().zip(interface).and_then(|(_, name)| facts(engine, &server, name));
+        let enabled = stored.is_some();
+        let in_use = stored.as_ref().and(interface);
+        let facts = in_use.clone().and_then(|name| facts(engine, &server, name));
+        let walls = in_use.zip(wanted).map(|(interface, wanted)| {
+            walls::look(engine.host(), engine.marks(), &Place { server, interface }, &wanted)
+        });
         let site = engine.site()?;
-        let mut report = report(stored, exits, facts, monitor_status(engine, &site), lang);
-        // Clients are kept in then, whatever was chosen.
-        report.kill_switch = report.kill_switch.map(|on| on || !found.is_empty());
+        let direct = walls.as_ref().is_none_or(|walls| walls.direct);
+        let mut report = report(stored, exits, facts, monitor_status(engine, &site), direct, lang);
         report.collisions = sentences(&found, lang);
+        if let Some(walls) = walls {
+            report.kill_switch = Some(walls.closed);
+            let missing = walls.missing.iter().map(|wall| wall.sentence(lang).to_owned());
+            report.missing_walls = Some(missing.collect()).filter(|list: &Vec<_>| !list.is_empty());
+        }
+        if enabled {
+            (report.probe, report.service_proof) = engine.read(|state| proof(engine, state))?;
+        }
         Ok(report)
     }
+}
+
+/// Who is asked, and what came of it the last time by the exit in use. Nobody is asked now.
+fn proof(
+    engine: &Engine,
+    state: &State<'_>,
+) -> Result<(Option<String>, Option<ServiceProof>), MultihopError> {
+    let in_use = state.multihop()?.map(|stored| stored.exit_in_use);
+    let last = Proof::last(state)?.filter(|proof| Some(&proof.exit) == in_use.as_ref());
+    let proof = last.map(|Proof { passed, asked, at, .. }| {
+        let age_seconds = engine.host().clock.now().since(at).as_secs();
+        ServiceProof { passed, asked, age_seconds }
+    });
+    Ok((Target::stored(state)?.word(), proof))
 }
 
 /// What keeps the exit in use from being brought up.
@@ -165,21 +226,22 @@ fn report(
     exits: usize,
     facts: Option<VpnFacts>,
     monitor_status: MonitorStatus,
+    direct: bool,
     lang: Lang,
 ) -> StatusReport {
     let enabled = stored.is_some();
     let missing = lang.pick("VPN interface not active", "VPN arayüzü aktif değil");
     let routing =
-        if enabled { lang.pick("VPN Exit", "VPN Çıkışı") } else { lang.pick("Direct", "Doğrudan") };
-    let flow = if enabled {
-        lang.pick(
-            "Clients -> Phantom Server -> VPN Exit -> Internet",
-            "İstemciler -> Phantom Sunucusu -> VPN Çıkışı -> İnternet",
-        )
-    } else {
+        if direct { lang.pick("Direct", "Doğrudan") } else { lang.pick("VPN Exit", "VPN Çıkışı") };
+    let flow = if direct {
         lang.pick(
             "Clients -> Phantom Server -> Internet (direct)",
             "İstemciler -> Phantom Sunucusu -> İnternet (doğrudan)",
+        )
+    } else {
+        lang.pick(
+            "Clients -> Phantom Server -> VPN Exit -> Internet",
+            "İstemciler -> Phantom Sunucusu -> VPN Çıkışı -> İnternet",
         )
     };
     let chosen = stored.as_ref().filter(|stored| stored.exit != stored.exit_in_use);
@@ -190,7 +252,8 @@ fn report(
             .as_ref()
             .map(|stored| stored.fallback_exits.clone())
             .filter(|exits| !exits.is_empty()),
-        kill_switch: stored.as_ref().map(|stored| stored.kill_switch),
+        // Said of what is in force, not of what is stored.
+        kill_switch: stored.as_ref().map(|_| false),
         active_exit: stored.map(|stored| stored.exit_in_use),
         available_configs: exits,
         vpn_interface: VpnInterface {
@@ -202,6 +265,9 @@ fn report(
         traffic_routing: routing,
         traffic_flow: flow,
         collisions: None,
+        missing_walls: None,
+        probe: None,
+        service_proof: None,
     }
 }
 

@@ -185,6 +185,11 @@ impl Machine {
         self.dead.is_none()
     }
 
+    /// Whether something went out that nothing has come back for yet, or the exit is dead.
+    pub fn is_in_doubt(&self) -> bool {
+        self.unanswered.is_some() || self.asking.is_some() || self.dead.is_some()
+    }
+
     /// Compares the counters with those before.
     fn look(&mut self, now: Duration, counters: Option<Counters>, tasks: &mut Vec<Task>) {
         let before = self.seen.take();

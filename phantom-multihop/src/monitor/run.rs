@@ -11,6 +11,7 @@ use phantom_types::ExitName;
 use super::machine::{Counters, ECHOES, Machine, Task, Watch};
 use super::notify;
 use crate::collision::{choose, judge};
+use crate::proof::{self, Proof, Target};
 use crate::switch::Place;
 use crate::{Event, prove};
 
@@ -28,6 +29,10 @@ const RUN_LIMIT: Duration = Duration::from_secs(50);
 const RECONCILE: [&str; 3] = ["--compact", "core", "reconcile"];
 /// The exit in use is held against the host this often.
 const JUDGE_EVERY: Duration = Duration::from_secs(10);
+/// The exit in use is asked for a proof of its service this often.
+const PROVE_EVERY: Duration = Duration::from_mins(5);
+/// How long each server has to answer: an exit that dies at that moment must not be noticed later for it.
+const PROOF_LIMIT: Duration = Duration::from_secs(1);
 /// Records that could not be written yet; the oldest of more are dropped.
 const PENDING_MAX: usize = 100;
 
@@ -49,6 +54,8 @@ pub struct Monitor<'e> {
     pending: Vec<SessionRecord>,
     /// When the exit in use is held against the host the next time.
     judge_at: Duration,
+    /// When it is asked for a proof of its service the next time.
+    prove_at: Duration,
 }
 
 /// Watches until the process is ended. Tells the service manager first that it is ready.
@@ -66,7 +73,15 @@ pub fn monitor(engine: &Engine) -> ! {
 impl<'e> Monitor<'e> {
     /// A monitor that has not looked yet.
     pub fn new(engine: &'e Engine) -> Self {
-        Self { engine, session: None, generation: None, pending: Vec::new(), judge_at: Duration::ZERO }
+        let prove_at = engine.host().clock.monotonic() + PROVE_EVERY;
+        Self {
+            engine,
+            session: None,
+            generation: None,
+            pending: Vec::new(),
+            judge_at: Duration::ZERO,
+            prove_at,
+        }
     }
 
     /// Looks once, and does what has to be done. What fails is tried again: nobody is there to be told.
@@ -89,7 +104,33 @@ impl<'e> Monitor<'e> {
             self.judge_at = now + JUDGE_EVERY;
             self.take_down();
         }
+        let in_doubt = self.session.as_ref().is_none_or(|session| session.machine.is_in_doubt());
+        if counters.is_some() && !in_doubt && now >= self.prove_at {
+            self.prove_at = now + PROVE_EVERY;
+            // One that cannot be stored is asked for again the next time.
+            let _ = self.prove();
+        }
         self.write();
+    }
+
+    /// Asks for a proof of service by the exit in use, and stores what came of it. Whether the exit lives is not judged by it:
+    /// the server that is asked may be what is gone.
+    fn prove(&self) -> Option<()> {
+        let (session, store) = (self.session.as_ref()?, self.engine.store());
+        let place = &session.place;
+        let servers = store.read(|state| proof::servers(self.engine, state, place, Target::stored(state)?));
+        let proof = proof::ask(self.engine, place, &session.exit, &servers.ok()?, PROOF_LIMIT)?;
+        let lock = store.lock(LOCK_WAIT).ok()?;
+        if store.marker().ok()?.is_some() {
+            return None; // a change was cut short: whoever finishes it comes first
+        }
+        let change = store.begin(&lock).ok()?;
+        let now = change.multihop().ok()??;
+        if now.exit_in_use == proof.exit {
+            Proof::store(Some(&proof), &change).ok()?;
+            change.commit().ok()?;
+        }
+        Some(())
     }
 
     /// Has an exit taken down that collides with the host since it is in use: a network may have come that the server is part

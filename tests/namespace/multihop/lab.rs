@@ -1,9 +1,14 @@
 //! The world of these tests: a server with two uplinks' worth of IPv4 and IPv6, two clients with both, two exits.
 
+use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
+use std::os::fd::AsRawFd as _;
+
+use nix::sys::socket::sockopt::ReuseAddr;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, setsockopt, socket};
 use serde_json::Value;
 
 use crate::look::DATABASE;
-use crate::world::{At, World, in_world_with};
+use crate::world::{At, World, in_world_with, on};
 
 /// What the tests here need beside the rest.
 const PROGRAMS: [&str; 3] = ["tcpdump", "wireguard-go", "conntrack"];
@@ -15,6 +20,8 @@ pub(super) const OTHER: &str = "198.51.101.10";
 pub(super) const MOVED: &str = "198.51.101.11";
 /// Where `nft` is when the server is to have none: the exits need it.
 pub(super) const NFT_OF_EXITS: &str = "/opt/nft-of-exits";
+/// The name server that answers by an exit.
+const NAMES: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(8, 8, 8, 8), 53);
 /// What the server has its uplink to.
 pub(super) const GATEWAY: &str = "203.0.113.1";
 /// The host on the Internet, by IPv6.
@@ -38,6 +45,7 @@ pub(super) fn with_exits_and(
             return;
         }
         lay_cables(world);
+        answer_questions();
         start_exit(world, 1);
         start_exit(world, 2);
         world.setup();
@@ -82,6 +90,29 @@ fn lay_cables(world: &World) {
          ip -6 route add default via 2001:db8:5::1; ip -n inet -6 route add default via 2001:db8:6::1
          ip -n isp -6 route add fd00:8::/64 via 2001:db8:5::5
          ip netns exec isp sysctl -qw net.ipv6.conf.all.forwarding=1; sysctl -qw net.ipv6.conf.all.forwarding=1");
+}
+
+/// The first of the clients' name servers answers every question: an exit is proven by one. A name server that a test puts
+/// there later gets the questions instead.
+fn answer_questions() {
+    let (ready, started) = std::sync::mpsc::channel();
+    on(At::Internet, move || {
+        let socket = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None).unwrap();
+        setsockopt(&socket, ReuseAddr, &true).unwrap();
+        bind(socket.as_raw_fd(), &SockaddrIn::from(NAMES)).unwrap();
+        let socket = UdpSocket::from(socket);
+        ready.send(()).unwrap();
+        let mut packet = [0; 512];
+        loop {
+            let (length, from) = socket.recv_from(&mut packet).unwrap();
+            if length >= 12 {
+                // The question itself, as an answer (QR) that there is no such name (RFC 1035, 4.1.1).
+                (packet[2], packet[3]) = (packet[2] | 0x80, 3);
+                let _ = socket.send_to(&packet[..length], from);
+            }
+        }
+    });
+    started.recv().unwrap();
 }
 
 /// Gives the server and its clients IPv6 addresses: the stored state has room for them, no action sets them yet.

@@ -66,6 +66,102 @@ fn what_an_exit_sends_unasked_is_stopped_at_the_door_and_on_the_way_through() {
     );
 }
 
+/// Takes away everything that leads packets of clients nowhere, and the exit's table with it.
+const NO_WAYS: &str = "ip route flush table 100; ip -6 route flush table 100
+    for f in -4 -6; do for p in 100 101; do while ip $f rule del pref $p 2>/dev/null; do :; done; done; done";
+
+/// What `status` says of the kill switch, how many walls it misses, and how the check of the doctor went.
+fn told(world: &World) -> (bool, usize, String) {
+    let status = world.ok(&["multihop", "status"]);
+    let doctor = world.ok(&["core", "doctor"]);
+    let checks = doctor["checks"].as_array().unwrap();
+    let check = checks.iter().find(|check| check["name"] == "kill_switch").unwrap();
+    let closed = status["kill_switch"].as_bool().unwrap();
+    // Where nothing keeps them in, they leave by the uplink.
+    assert_eq!(status["traffic_routing"], if closed { "VPN Exit" } else { "Direct" }, "{status:#}");
+    let missing = status.get("missing_walls").map_or(0, |list| list.as_array().unwrap().len());
+    (closed, missing, check["state"].as_str().unwrap().to_owned())
+}
+
+/// `flush` empties the packet filter; `past` lets connections that go on pass our rules, `beside` changes those that do not
+/// concern clients.
+fn walls_are_told(world: &World, flush: &str, past: &str, beside: &str) {
+    let is = |closed, missing, state: &str| (closed, missing, state.to_owned());
+    enable(world, "uk");
+    let well = || {
+        world.ok(&["core", "reconcile"]);
+        assert_eq!(told(world), is(true, 0, "ok"));
+    };
+    well();
+    world.sh(flush);
+    assert_eq!(told(world), is(true, 1, "problem"), "the routes are left");
+    world.sh(NO_WAYS);
+    assert_eq!(told(world), is(false, 3, "problem"), "nothing is left");
+    well();
+    world.sh(NO_WAYS);
+    assert_eq!(told(world), is(true, 2, "problem"), "the packet filter is left");
+    world.sh(beside);
+    assert_eq!(
+        told(world),
+        is(true, 3, "problem"),
+        "a packet filter that somebody has changed drops all the same"
+    );
+    world.sh(past);
+    assert_eq!(told(world), is(false, 3, "problem"), "a packet filter that somebody has opened");
+    well();
+    world.sh("ip rule add pref 50 from 10.8.0.0/24 lookup main");
+    assert_eq!(told(world).0, true, "the packet filter is left");
+    world.sh(flush);
+    assert_eq!(told(world), is(false, 1, "problem"), "a rule before ours leads past the routes");
+    world.sh("ip rule del pref 50");
+    well();
+    world.reaches(At::Client1, INTERNET);
+}
+
+#[test]
+fn status_says_which_walls_stand() {
+    let test = "multihop::walls::status_says_which_walls_stand";
+    with_exits_and(
+        test,
+        &[],
+        |_| true,
+        |world| {
+            walls_are_told(
+                world,
+                "nft flush ruleset",
+                "nft insert rule inet phantom_wg forward iifname wg_main ct state established accept",
+                "nft add rule inet phantom_wg srcnat oifname nowhere masquerade",
+            );
+        },
+    );
+}
+
+fn walls_are_told_on_iptables(test: &str, variant: &str) {
+    with_exits_and(
+        test,
+        &IPTABLES,
+        |world| without_nftables(world, test, variant),
+        |world| {
+            walls_are_told(
+                world,
+                "for p in iptables ip6tables; do for t in mangle nat filter; do $p -t $t -F; done; done",
+                "iptables -I PHANTOM-WG-FORWARD 1 -i wg_main -m conntrack --ctstate ESTABLISHED -j ACCEPT",
+                "iptables -A PHANTOM-WG-FORWARD -i nowhere -j ACCEPT",
+            );
+        },
+    );
+}
+
+#[test]
+fn status_says_which_walls_stand_on_iptables_nft() {
+    walls_are_told_on_iptables("multihop::walls::status_says_which_walls_stand_on_iptables_nft", "nft");
+}
+
+#[test]
+fn status_says_which_walls_stand_on_iptables_legacy() {
+    walls_are_told_on_iptables("multihop::walls::status_says_which_walls_stand_on_iptables_legacy", "legacy");
+}
+
 /// With clients, an exit and Ghost Mode there are all rules of ours that there can be.
 fn with_all_rules(world: &World) {
     enable(world, "uk");

@@ -22,6 +22,12 @@ pub(crate) const MULTIHOP: &[Failing] = &[
         || json!({ "parameter": "custom_name", "expected": "name" }),
     ),
     failing(
+        "INVALID_PARAMETER type",
+        &["multihop", "enable_multihop", "exit_name=xeovo-uk", "probe=127.0.0.1"],
+        with_exit,
+        || json!({ "parameter": "probe", "expected": "ipv4" }),
+    ),
+    failing(
         "VPN_CONFIG_ERROR file",
         IMPORT,
         with_john,

@@ -7,11 +7,11 @@ use std::time::Duration;
 use ipnetwork::IpNetwork;
 use phantom_host::filter::Filters;
 use phantom_host::{
-    Answer, Certificate, CertificateFault, CertificateRequest, Command, DecoyCheck, Device, DeviceUpdate,
-    EchoFrom, FileInfo, Files, Firewall, FirewallKind, FirewallQuery, FirewallReport, HostError, InForce,
-    Link, LinkChange, LinkGuard, Logs, Manager, Marks, Network, OwnRoute, Passing, Peer, Port, Probe,
-    ProbeError, Resolver, Result, Route, Rule, Ruleset, ServiceStatus, Services, Sockets, Sysctl, Tunnel,
-    TunnelCheck, UfwRule, UfwRules, Unit, Uplink, WireGuard,
+    Answer, AskFrom, Certificate, CertificateFault, CertificateRequest, Command, DecoyCheck, Device,
+    DeviceUpdate, EchoFrom, FileInfo, Files, Firewall, FirewallKind, FirewallQuery, FirewallReport,
+    HostError, InForce, Link, LinkChange, LinkGuard, Logs, Manager, Marks, Network, OwnRoute, Passing, Peer,
+    Port, Probe, ProbeError, Resolver, Result, Route, Rule, Ruleset, ServiceStatus, Services, Sockets,
+    Sysctl, Tunnel, TunnelCheck, UfwRule, UfwRules, Unit, Uplink, WireGuard,
 };
 use phantom_types::{Backend, Domain, InterfaceName, PublicKey};
 
@@ -198,6 +198,9 @@ impl Sockets for Deaf {
 
 impl Resolver for Deaf {
     fn probe(&self, _: &[Probe], _: Duration) -> Result<Vec<Result<Answer, ProbeError>>> {
+        deaf()
+    }
+    fn probe_by(&self, _: &AskFrom, _: &Probe, _: Duration) -> Result<Result<Answer, ProbeError>> {
         deaf()
     }
     fn lookup(&self, _: &Domain, _: Duration) -> Result<Result<Vec<IpAddr>, ProbeError>> {

@@ -72,7 +72,7 @@ fn throughput(lab: &Lab, options: &Options, report: &mut Report) -> Result {
 fn enabling(lab: &Lab, options: &Options, report: &mut Report) -> Result {
     let mut enable = || {
         lab.turn(false)?;
-        let took = timed(&lab.world.api("multihop enable_multihop exit_name=uk"))?;
+        let took = timed(&lab.world.api("multihop enable_multihop exit_name=uk probe=off"))?;
         lab.on.set(true);
         Ok(took)
     };
@@ -91,7 +91,7 @@ fn switching(lab: &Lab, options: &Options, report: &mut Report) -> Result {
         let mut ping = in_client(&ping).spawn(Stdio::null(), Stdio::piped(), Stdio::null())?;
         sleep(Duration::from_millis(500)); // pings before the switch
         let exit = if to_other.replace(!to_other.get()) { "nl" } else { "uk" };
-        took.push(timed(&lab.world.api(&format!("multihop enable_multihop exit_name={exit}")))?);
+        took.push(timed(&lab.world.api(&format!("multihop enable_multihop exit_name={exit} probe=off")))?);
         let mut summary = String::new();
         lines(ping.stdout.take().context("no pipe")?, &mut |line| {
             if line.contains("packets transmitted") {
@@ -122,7 +122,7 @@ fn failover(lab: &Lab, options: &Options, report: &mut Report) -> Result {
     let mut all = Vec::with_capacity(runs);
     count_leaks()?;
     for _ in 0..runs {
-        lab.world.api("multihop enable_multihop exit_name=uk fallback_exits=nl").quiet()?;
+        lab.world.api("multihop enable_multihop exit_name=uk fallback_exits=nl probe=off").quiet()?;
         lab.on.set(true);
         let pings = Pings::start()?;
         pings.answers.recv_timeout(PATIENCE).context("no answer by the exit")?;
@@ -238,7 +238,8 @@ impl Lab {
         if self.on.replace(on) == on {
             return Ok(());
         }
-        let words = if on { "multihop enable_multihop exit_name=uk" } else { "multihop disable_multihop" };
+        let words =
+            if on { "multihop enable_multihop exit_name=uk probe=off" } else { "multihop disable_multihop" };
         self.world.api(words).quiet()?;
         in_client(&format!("ping -c 1 -w 10 {NET}")).quiet()
     }

@@ -1,9 +1,9 @@
 //! The small facilities: kernel settings, sockets, resolver, clock, randomness.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use phantom_types::{Domain, Timestamp};
+use phantom_types::{Domain, InterfaceName, Timestamp};
 
 use crate::Result;
 use crate::facility::Protocol;
@@ -69,11 +69,23 @@ pub enum ProbeError {
     Unreachable,
 }
 
+/// Where a question leaves the host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AskFrom {
+    /// The interface, whatever the routes say.
+    pub interface: InterfaceName,
+    /// An address of the host: the source.
+    pub address: Ipv4Addr,
+}
+
 /// DNS questions. Nothing but the servers that are named is contacted.
 pub trait Resolver: Send + Sync {
     /// Asks all of them at once, UDP first and TCP when an answer is cut; each has `limit` including retries. The
     /// answers have the order of the questions.
     fn probe(&self, probes: &[Probe], limit: Duration) -> Result<Vec<Result<Answer, ProbeError>>>;
+    /// Asks one of them by this way and no other, by UDP alone: an answer that is cut counts as one without an address.
+    /// [`Absent`](crate::HostError::Absent) without the interface or the address.
+    fn probe_by(&self, from: &AskFrom, probe: &Probe, limit: Duration) -> Result<Result<Answer, ProbeError>>;
     /// Asks the host's own resolvers (`/etc/resolv.conf`) for the addresses of a name, IPv4 before IPv6. A name without
     /// any has none; an error says that no resolver answered.
     fn lookup(&self, domain: &Domain, limit: Duration) -> Result<Result<Vec<IpAddr>, ProbeError>>;

@@ -9,7 +9,9 @@ use nix::errno::Errno;
 use phantom_types::Domain;
 
 use super::{FakeHost, State, absent};
-use crate::{Answer, HostError, Port, Probe, ProbeError, Protocol, Random, Resolver, Result, Sysctl};
+use crate::{
+    Answer, AskFrom, HostError, Port, Probe, ProbeError, Protocol, Random, Resolver, Result, Sysctl,
+};
 
 /// Settings of a fresh host, all whole numbers.
 const SETTINGS: &[(&str, &str)] = &[
@@ -144,6 +146,35 @@ impl Resolver for FakeHost {
         });
         self.advance(took.max().unwrap_or_default());
         Ok(outcomes)
+    }
+
+    /// A peer that has the server's address answers as every resolver would, if it lets anything pass.
+    fn probe_by(&self, from: &AskFrom, probe: &Probe, limit: Duration) -> Result<Result<Answer, ProbeError>> {
+        let name = from.interface.as_str();
+        let answer = {
+            let mut state = self.state();
+            let interface = state.net.find(name).ok_or_else(|| absent(format!("the interface {name}")))?;
+            let own = interface.addresses.iter().any(|own| own.ip() == IpAddr::V4(from.address));
+            if !own {
+                return Err(absent(format!("the address {} on {name}", from.address)));
+            }
+            let passed = state.answer_question(name, probe.server);
+            let mut known = [Some(probe.domain.clone()), None].into_iter();
+            let known = known.find_map(|domain| state.answers.get(&(probe.server, domain)).cloned());
+            match passed {
+                Some(false) => Err(ProbeError::Timeout),
+                Some(true) => known.unwrap_or_else(|| {
+                    Ok(Answer { addresses: vec![IpAddr::from([192, 0, 2, 1])], elapsed: Duration::ZERO })
+                }),
+                None => known.unwrap_or(Err(ProbeError::Timeout)),
+            }
+        };
+        match &answer {
+            Ok(Answer { elapsed, .. }) | Err(ProbeError::NoAddress { elapsed, .. }) => self.advance(*elapsed),
+            Err(ProbeError::Timeout) => self.advance(limit),
+            Err(ProbeError::Unreachable) => {}
+        }
+        Ok(answer)
     }
 
     fn lookup(&self, domain: &Domain, limit: Duration) -> Result<Result<Vec<IpAddr>, ProbeError>> {

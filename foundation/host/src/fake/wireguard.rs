@@ -31,6 +31,8 @@ pub(super) struct Devices {
     answering: BTreeSet<PublicKey>,
     /// Those of them that drop echo requests.
     mute: BTreeSet<PublicKey>,
+    /// Those of them that pass nothing on.
+    useless: BTreeSet<PublicKey>,
 }
 
 impl Default for Devices {
@@ -40,6 +42,7 @@ impl Default for Devices {
             kernel_wireguard: true,
             answering: BTreeSet::new(),
             mute: BTreeSet::new(),
+            useless: BTreeSet::new(),
         }
     }
 }

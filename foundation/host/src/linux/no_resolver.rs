@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use phantom_types::Domain;
 
-use crate::{Answer, Probe, ProbeError, Resolver, Result};
+use crate::{Answer, AskFrom, Probe, ProbeError, Resolver, Result};
 
 /// Reaches no DNS server: every question ends with [`ProbeError::Unreachable`], at once and without a packet.
 #[derive(Clone, Copy, Debug, Default)]
@@ -14,6 +14,10 @@ pub struct NoResolver;
 impl Resolver for NoResolver {
     fn probe(&self, probes: &[Probe], _: Duration) -> Result<Vec<Result<Answer, ProbeError>>> {
         Ok(probes.iter().map(|_| Err(ProbeError::Unreachable)).collect())
+    }
+
+    fn probe_by(&self, _: &AskFrom, _: &Probe, _: Duration) -> Result<Result<Answer, ProbeError>> {
+        Ok(Err(ProbeError::Unreachable))
     }
 
     fn lookup(&self, _: &Domain, _: Duration) -> Result<Result<Vec<IpAddr>, ProbeError>> {

@@ -3,6 +3,7 @@
 //! The pool is used below hickory's own `Resolver`: without its cache, its search list, its `/etc/hosts` and the
 //! answers that it makes up for special names, so that what comes back is what that one server said.
 
+use std::ffi::OsString;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
@@ -22,13 +23,16 @@ use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::{DnsRequestOptions, DnsResponse, Query, ResponseCode};
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use hickory_resolver::{NameServerPool, PoolContext, TlsConfig};
+use nix::errno::Errno;
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::BindToDevice;
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
 use phantom_types::Domain;
 
 use crate::resolv_conf::{self, MAXNS, RESOLV_CONF};
-use crate::{Answer, HostError, Probe, ProbeError, Resolver, Result};
+use crate::{Answer, AskFrom, HostError, Probe, ProbeError, Resolver, Result};
 
 /// Asks DNS servers from this machine, on port 53.
 ///
@@ -52,8 +56,20 @@ impl Resolver for LinuxResolver {
         }
         let names = probes.iter().map(question).collect::<Result<Vec<_>>>()?;
         let runtime = runtime()?;
-        let questions = iter::zip(probes, names).map(|(probe, name)| ask(probe.server, name, limit));
+        let questions = iter::zip(probes, names).map(|(probe, name)| ask(probe.server, None, name, limit));
         Ok(runtime.block_on(join_all(questions)))
+    }
+
+    fn probe_by(&self, from: &AskFrom, probe: &Probe, limit: Duration) -> Result<Result<Answer, ProbeError>> {
+        // Found out first: what fails inside of an exchange looks like a server that is not reachable.
+        drop(bound(from).map_err(|source| match source.raw_os_error().map(Errno::from_raw) {
+            Some(Errno::EADDRNOTAVAIL | Errno::ENODEV) => {
+                HostError::Absent { object: format!("the address {} on {}", from.address, from.interface) }
+            }
+            _ => HostError::io(format!("asking by {}", from.interface), source),
+        })?);
+        let name = question(probe)?;
+        Ok(runtime()?.block_on(ask(probe.server, Some(from), name, limit)))
     }
 
     fn lookup(&self, domain: &Domain, limit: Duration) -> Result<Result<Vec<IpAddr>, ProbeError>> {
@@ -64,8 +80,8 @@ impl Resolver for LinuxResolver {
             let mut last = ProbeError::Unreachable;
             for server in servers {
                 let (four, six) = tokio::join!(
-                    exchange(server, absolute(domain)?, RecordType::A, limit),
-                    exchange(server, absolute(domain)?, RecordType::AAAA, limit)
+                    exchange(server, None, absolute(domain)?, RecordType::A, limit),
+                    exchange(server, None, absolute(domain)?, RecordType::AAAA, limit)
                 );
                 match both(four, six) {
                     Ok(addresses) => return Ok(Ok(addresses)),
@@ -123,9 +139,14 @@ fn absolute(domain: &Domain) -> Result<Name> {
     Ok(name)
 }
 
-async fn ask(server: IpAddr, name: Name, limit: Duration) -> Result<Answer, ProbeError> {
+async fn ask(
+    server: IpAddr,
+    from: Option<&AskFrom>,
+    name: Name,
+    limit: Duration,
+) -> Result<Answer, ProbeError> {
     let start = Instant::now();
-    match tokio::time::timeout(limit, exchange(server, name, RecordType::A, limit)).await {
+    match tokio::time::timeout(limit, exchange(server, from, name, RecordType::A, limit)).await {
         Ok(outcome) => verdict(outcome, start.elapsed()),
         Err(_) => Err(ProbeError::Timeout),
     }
@@ -133,6 +154,7 @@ async fn ask(server: IpAddr, name: Name, limit: Duration) -> Result<Answer, Prob
 
 async fn exchange(
     server: IpAddr,
+    from: Option<&AskFrom>,
     name: Name,
     kind: RecordType,
     limit: Duration,
@@ -140,8 +162,12 @@ async fn exchange(
     let mut options = ResolverOpts::default();
     options.timeout = limit;
     let context = Arc::new(PoolContext::new(options, TlsConfig::new()?));
-    let server = NameServerConfig::udp_and_tcp(server);
-    let pool = NameServerPool::from_config([server], context, Connected::default());
+    let server = match from {
+        Some(_) => NameServerConfig::udp(server),
+        None => NameServerConfig::udp_and_tcp(server),
+    };
+    let provider = Connected { from: from.cloned(), ..Connected::default() };
+    let pool = NameServerPool::from_config([server], context, provider);
     let mut request = DnsRequestOptions::default();
     request.use_edns = false;
     let mut answers = pool.lookup(Query::query(name, kind), request);
@@ -188,7 +214,19 @@ fn addresses(response: &DnsResponse) -> Vec<IpAddr> {
 /// Tokio with UDP sockets that are connected to their server: only then does the kernel report that a port is
 /// closed or a network not reachable, which else would look like silence.
 #[derive(Clone, Default)]
-struct Connected(TokioRuntimeProvider);
+struct Connected {
+    tokio: TokioRuntimeProvider,
+    /// The only way that its packets may take.
+    from: Option<AskFrom>,
+}
+
+/// A socket that sends by this way. Its port is the kernel's choice, from where links with a guard let answers in to.
+fn bound(from: &AskFrom) -> io::Result<std::net::UdpSocket> {
+    let socket = std::net::UdpSocket::bind((from.address, 0))?;
+    setsockopt(&socket, BindToDevice, &OsString::from(from.interface.as_str()))?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
 
 impl RuntimeProvider for Connected {
     type Handle = TokioHandle;
@@ -197,7 +235,7 @@ impl RuntimeProvider for Connected {
     type Tcp = <TokioRuntimeProvider as RuntimeProvider>::Tcp;
 
     fn create_handle(&self) -> Self::Handle {
-        self.0.create_handle()
+        self.tokio.create_handle()
     }
 
     fn connect_tcp(
@@ -206,7 +244,7 @@ impl RuntimeProvider for Connected {
         bind: Option<SocketAddr>,
         timeout: Option<Duration>,
     ) -> Pin<Box<dyn Send + Future<Output = io::Result<Self::Tcp>>>> {
-        self.0.connect_tcp(server, bind, timeout)
+        self.tokio.connect_tcp(server, bind, timeout)
     }
 
     fn bind_udp(
@@ -214,8 +252,12 @@ impl RuntimeProvider for Connected {
         local: SocketAddr,
         server: SocketAddr,
     ) -> Pin<Box<dyn Send + Future<Output = io::Result<Self::Udp>>>> {
+        let from = self.from.clone();
         Box::pin(async move {
-            let socket = UdpSocket::bind(local).await?;
+            let socket = match from {
+                Some(from) => UdpSocket::from_std(bound(&from)?)?,
+                None => UdpSocket::bind(local).await?,
+            };
             socket.connect(server).await?;
             Ok(Socket(socket))
         })

@@ -1,6 +1,6 @@
 //! What the screens of Multihop show.
 
-use phantom_types::bytes_in_words;
+use phantom_types::{ago, bytes_in_words};
 use serde_json::Value;
 
 use super::super::answer;
@@ -39,6 +39,17 @@ fn kill_switch(value: &Value, world: &World) -> Row {
     Row::mood("Kill switch", mood, if closed { with } else { without })
 }
 
+/// Whether the last question that went through the exit was answered.
+fn proof(value: &Value, world: &World) -> Option<Row> {
+    let (lang, proof) = (world.lang, value["service_proof"].as_object()?);
+    let (asked, age) = (proof["asked"].as_str()?, ago(proof["age_seconds"].as_u64()?));
+    let passed = proof["passed"] == true;
+    let mood = if passed { Mood::Good } else { Mood::Bad };
+    let said =
+        if passed { lang.pick("answered", "yanıt verdi") } else { lang.pick("no answer", "yanıt yok") };
+    Some(Row::mood(lang.pick("Last proof", "Son kanıt"), mood, format!("{asked}: {said} ({age})")))
+}
+
 /// Where the traffic goes, the exit's interface, and who watches it.
 pub(super) fn status_rows(value: &Value, world: &World) -> Vec<Row> {
     let lang = world.lang;
@@ -63,6 +74,10 @@ pub(super) fn status_rows(value: &Value, world: &World) -> Vec<Row> {
         rows.push(Row::pair(label, answer::plain(&value["fallback_exits"], lang)));
     }
     rows.push(kill_switch(value, world));
+    for missing in value["missing_walls"].as_array().into_iter().flatten() {
+        rows.push(Row::mood(lang.pick("Not in force", "Yürürlükte değil"), Mood::Bad, string(missing)));
+    }
+    rows.extend(proof(value, world));
     rows.push(Row::Blank);
     rows.extend(interface_rows(&value["vpn_interface"], world));
     let watched = value["monitor_status"]["monitoring"] == true;

@@ -6,9 +6,13 @@ use std::time::Duration;
 use phantom_types::{PublicKey, Timestamp};
 
 use super::super::{FakeHost, State};
+use super::PeerState;
 
 /// A handshake of this age is followed by another one.
 const REKEY_AFTER: Duration = Duration::from_mins(2);
+
+/// A DNS question and its answer of 60 to 80 bytes, padded, in a packet of WireGuard.
+const QUESTION_BYTES: u64 = 96;
 
 /// An echo request of 84 bytes, padded to blocks of 16, in a packet of WireGuard.
 const ECHO_BYTES: u64 = 128;
@@ -51,9 +55,34 @@ impl State {
         state.peer.rx_bytes += if answers { ECHO_BYTES } else { 0 };
         answers
     }
+
+    /// Whether the peer that leads to an address passes a question on to it, and the answer back. `None` where no peer
+    /// does: the interface is no device of ours.
+    pub(in super::super) fn answer_question(&mut self, name: &str, to: IpAddr) -> Option<bool> {
+        let up = self.net.find(name).is_some_and(|interface| interface.link.up);
+        let devices = &mut self.devices;
+        let device = devices.by_name.get_mut(name)?;
+        let leads = |state: &&mut PeerState| state.allowed.iter().any(|network| network.contains(to));
+        let Some(state) = device.peers.values_mut().find(leads).filter(|_| up) else { return Some(false) };
+        let key = state.peer.config.public_key;
+        state.peer.tx_bytes += QUESTION_BYTES;
+        let passes = devices.answering.contains(&key) && !devices.useless.contains(&key);
+        state.peer.rx_bytes += if passes { QUESTION_BYTES } else { 0 };
+        Some(passes)
+    }
 }
 
 impl FakeHost {
+    /// Lets a peer that answers pass nothing on, or everything again: it shakes hands and answers echoes.
+    pub fn let_peer_pass(&self, key: PublicKey, passes: bool) {
+        let useless = &mut self.state().devices.useless;
+        if passes {
+            useless.remove(&key);
+        } else {
+            useless.insert(key);
+        }
+    }
+
     /// Lets a peer answer when a device calls it, or not any more: a handshake is completed when the device is looked
     /// at, and echoes are answered.
     pub fn let_peer_answer(&self, key: PublicKey, answers: bool) {

@@ -287,3 +287,61 @@ fn no_question_needs_no_answer() {
     let probe = Probe { server: Ipv6Addr::LOCALHOST.into(), domain: "a.example".parse().unwrap() };
     assert_eq!(question(&probe).unwrap().to_ascii(), "a.example.");
 }
+
+fn by(interface: &str, address: &str) -> AskFrom {
+    AskFrom { interface: interface.parse().unwrap(), address: address.parse().unwrap() }
+}
+
+#[test]
+fn a_question_goes_by_its_way_and_by_no_other() {
+    in_namespace("a_question_goes_by_its_way_and_by_no_other", || {
+        let added = Command::new("ip")
+            .args(["link", "add", "d0", "type", "veth", "peer", "name", "d1"])
+            .status()
+            .unwrap();
+        assert!(added.success());
+        for words in [
+            &["addr", "add", "10.9.8.2/24", "dev", "d0"][..],
+            &["link", "set", "d0", "up"],
+            &["link", "set", "d1", "up"],
+        ] {
+            assert!(Command::new("ip").args(words).status().unwrap().success(), "{words:?}");
+        }
+        let socket = UdpSocket::bind(("127.0.0.3", 53)).unwrap();
+        let server = thread::spawn(move || {
+            let mut buffer = [0; 512];
+            let (length, from) = socket.recv_from(&mut buffer).unwrap();
+            socket.send_to(&reply(&buffer[..length], GOOD, &[Ipv4Addr::new(192, 0, 2, 7)]), from).unwrap();
+            // Whoever asks later gets no answer.
+            (from, socket)
+        });
+        let (resolver, probe) = (LinuxResolver::new(), probe_of("127.0.0.3", "example.org"));
+        let answer = resolver.probe_by(&by("lo", "127.0.0.9"), &probe, LIMIT).unwrap();
+        assert_eq!(addresses_of(&answer), ["192.0.2.7"]);
+        let (from, socket) = server.join().unwrap();
+        assert_eq!(from.ip(), IpAddr::from([127, 0, 0, 9]));
+        // The route to the server is not that of the interface.
+        let short = Duration::from_millis(500);
+        assert!(resolver.probe_by(&by("d0", "10.9.8.2"), &probe, short).unwrap().is_err());
+        socket.set_nonblocking(true).unwrap();
+        assert!(socket.recv_from(&mut [0; 512]).is_err(), "it was asked by another way");
+        for absent in [by("nowhere", "127.0.0.9"), by("lo", "10.9.9.9")] {
+            let error = resolver.probe_by(&absent, &probe, LIMIT).unwrap_err();
+            assert!(matches!(error, HostError::Absent { .. }), "{error:?}");
+        }
+    });
+}
+
+#[test]
+fn an_answer_that_is_cut_is_not_asked_for_again_by_another_protocol() {
+    in_namespace("an_answer_that_is_cut_is_not_asked_for_again_by_another_protocol", || {
+        let listener = TcpListener::bind(("127.0.0.3", 53)).unwrap();
+        let server = udp_server("127.0.0.3", vec![|question| Some(reply(question, GOOD | TRUNCATED, &[]))]);
+        let probe = probe_of("127.0.0.3", "example.org");
+        let answer = LinuxResolver::new().probe_by(&by("lo", "127.0.0.9"), &probe, LIMIT).unwrap();
+        assert_eq!(rcode_of(&answer), "NOERROR");
+        assert_eq!(server.join().unwrap().len(), 1);
+        listener.set_nonblocking(true).unwrap();
+        assert!(listener.accept().is_err(), "it was asked by TCP");
+    });
+}

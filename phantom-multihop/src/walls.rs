@@ -1,0 +1,216 @@
+//! What keeps packets of clients from the server's own uplink, as it is on the host: not what is stored of it.
+//!
+//! Each wall closes alone, so that clients are kept in as long as one of them stands. One that is missing is said all the
+//! same: nothing is left then for whoever takes the other one away.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use ipnetwork::IpNetwork;
+use phantom_engine::Wanted;
+use phantom_host::filter::{FilterVerdict, Packet, Tracking};
+use phantom_host::{Host, HostError, InForce, Marks, Passing, Route, RouteKind, Rule, RuleAction};
+use phantom_module::Lang;
+
+use crate::desired::leads_to_exit;
+use crate::prove::SOMEWHERE;
+use crate::switch::Place;
+
+/// A public address of IPv6; nothing is sent there.
+const SOMEWHERE6: Ipv6Addr = Ipv6Addr::new(0x2606, 0x4700, 0x4700, 0, 0, 0, 0, 0x1111);
+/// Protocols that clients speak, by IANA's numbers: ICMP of each family, TCP, UDP.
+const ICMP: u8 = 1;
+const ICMPV6: u8 = 58;
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+/// Types of echo requests, of each family.
+const ECHO: u8 = 8;
+const ECHO6: u8 = 128;
+/// A port that clients' packets go to.
+const HTTPS: u16 = 443;
+
+/// Something that closes by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wall {
+    /// The rules of the packet filter.
+    Filter,
+    /// The routes that lead nowhere, in the table of the exit.
+    Routes,
+    /// The policy rules that lead nowhere, behind that table.
+    Rules,
+}
+
+/// What was seen.
+#[derive(Debug, Default)]
+pub(crate) struct Walls {
+    /// Clients are to be kept in.
+    pub(crate) wanted: bool,
+    /// They are: none of their packets leaves by the server's own uplink, whatever becomes of the exit.
+    pub(crate) closed: bool,
+    /// Their packets leave by the server's own uplink at this moment.
+    pub(crate) direct: bool,
+    /// Walls that are wanted and are not there.
+    pub(crate) missing: Vec<Wall>,
+    /// What could not be asked. What depends on it counts as not there, and is not called missing.
+    pub(crate) silent: Option<HostError>,
+}
+
+/// Looks at the walls; `wanted` is what all modules want of the host. Nothing is sent.
+pub(crate) fn look(host: &Host, marks: &Marks, place: &Place, wanted: &Wanted) -> Walls {
+    let mut walls = Walls { wanted: wanted.rules.iter().any(leads_nowhere), ..Walls::default() };
+    let ways = match Ways::read(host, marks, place) {
+        Ok(ways) => ways,
+        Err(error) => {
+            walls.silent = Some(error);
+            Ways::default()
+        }
+    };
+    if walls.silent.is_none() {
+        let nowhere = |route: &&Route| route.kind == RouteKind::Unreachable;
+        let missing = [
+            (Wall::Routes, wanted.routes.iter().filter(nowhere).any(|route| !ways.routes.contains(route))),
+            (Wall::Rules, wanted.rules.iter().filter(|rule| leads_nowhere(rule)).any(|rule| !ways.has(rule))),
+        ];
+        walls.missing.extend(missing.into_iter().filter(|(_, missing)| *missing).map(|(wall, _)| wall));
+    }
+    let whole = host.firewall.in_force(marks, &wanted.firewall);
+    let whole = whole.unwrap_or_else(|error| {
+        walls.silent = Some(error);
+        InForce::Absent
+    });
+    let stands = walls.wanted && whole == InForce::Same;
+    if walls.wanted && !stands && walls.silent.is_none() {
+        walls.missing.insert(0, Wall::Filter);
+    }
+    let networks = client_networks(place);
+    let filter =
+        if stands { vec![true; networks.len()] } else { dropped(host, marks, place, &ways, &networks) };
+    let closed = |(network, dropped): (&IpNetwork, bool)| dropped || ways.lead_nowhere(marks, *network);
+    walls.closed = networks.iter().zip(filter.iter().copied()).all(closed);
+    walls.direct = ways.elsewhere.is_some() && filter.first() != Some(&true);
+    walls
+}
+
+fn leads_nowhere(rule: &Rule) -> bool {
+    rule.action == RuleAction::Unreachable
+}
+
+/// The networks of the clients, that of IPv4 first.
+fn client_networks(place: &Place) -> Vec<IpNetwork> {
+    let six = place.server.subnet6.map(IpNetwork::V6);
+    [IpNetwork::V4(place.server.subnet.into())].into_iter().chain(six).collect()
+}
+
+/// Routes and rules as they are.
+#[derive(Default)]
+struct Ways {
+    /// Of the exit's table.
+    routes: Vec<Route>,
+    /// All.
+    rules: Vec<Rule>,
+    /// Where a packet of a client to the Internet leaves at this moment, if that is not the exit. IPv4.
+    elsewhere: Option<String>,
+}
+
+impl Ways {
+    fn read(host: &Host, marks: &Marks, place: &Place) -> Result<Self, HostError> {
+        let Place { server, interface } = place;
+        let packet = Passing {
+            from: server.subnet.first_client(),
+            to: SOMEWHERE,
+            in_interface: server.interface.clone(),
+        };
+        let out = match host.network.route_for(&packet) {
+            // Nobody comes in by an interface that is not there.
+            Err(error) if error.is_absent() => None,
+            other => other?,
+        };
+        let near = |out: &String| leads_to_exit(interface, out) || out == server.interface.as_str();
+        Ok(Self {
+            routes: host.network.routes(marks.exit_table())?,
+            rules: host.network.rules()?,
+            elsewhere: out.filter(|out| !near(out)),
+        })
+    }
+
+    fn has(&self, rule: &Rule) -> bool {
+        self.rules.contains(rule)
+    }
+
+    /// Whether packets from there lead nowhere when they do not lead to the exit: by the rule behind the exit's table, or by
+    /// the last route in it. Where the kernel has another way for them now, somebody has put a rule of his own before ours.
+    fn lead_nowhere(&self, marks: &Marks, from: IpNetwork) -> bool {
+        if from.is_ipv4() && self.elsewhere.is_some() {
+            return false;
+        }
+        let ours = |priority, action| {
+            let same = |rule: &&Rule| (rule.priority, rule.action) == (priority, action);
+            self.rules.iter().filter(same).any(|rule| rule.from == Some(from) && rule.to.is_none())
+        };
+        let nowhere = |route: &Route| {
+            let everywhere = route.destination.prefix() == 0;
+            everywhere
+                && route.kind == RouteKind::Unreachable
+                && route.destination.is_ipv4() == from.is_ipv4()
+        };
+        ours(marks.last_priority(), RuleAction::Unreachable)
+            || (ours(marks.exit_priority(), RuleAction::Lookup(marks.exit_table()))
+                && self.routes.iter().any(nowhere))
+    }
+}
+
+/// For each of the networks, whether rules of ours drop what clients send from there to the server's own uplink, whatever
+/// has become of the others.
+fn dropped(host: &Host, marks: &Marks, place: &Place, ways: &Ways, networks: &[IpNetwork]) -> Vec<bool> {
+    let Ok(filters) = host.firewall.filters() else { return vec![false; networks.len()] };
+    let uplink = host.network.uplink().ok().flatten().map(|uplink| uplink.interface);
+    let out = ways.elsewhere.clone().or(uplink);
+    let ours = |packet: &Packet| match filters.verdict(packet) {
+        FilterVerdict::Dropped(spot) | FilterVerdict::Rejected(spot) => spot.is_ours(marks),
+        _ => false,
+    };
+    networks.iter().map(|network| packets(place, *network, out.as_deref()).iter().all(ours)).collect()
+}
+
+/// Packets of a client to the Internet: of each protocol, those that begin a connection and those of one that goes on.
+fn packets(place: &Place, network: IpNetwork, out: Option<&str>) -> Vec<Packet> {
+    let (source, to): (IpAddr, IpAddr) = match network {
+        IpNetwork::V4(_) => (place.server.subnet.first_client().into(), SOMEWHERE.into()),
+        IpNetwork::V6(six) => (Ipv6Addr::from(u128::from(six.network()) + 2).into(), SOMEWHERE6.into()),
+    };
+    let by = (place.server.interface.as_str(), out.unwrap_or_default());
+    let of = |protocol| Packet {
+        out_interface: out.map(str::to_owned),
+        ..Packet::through(by, source, to, protocol, HTTPS)
+    };
+    let (icmp, echo) = if source.is_ipv4() { (ICMP, ECHO) } else { (ICMPV6, ECHO6) };
+    let echo = Packet { ports: None, icmp: Some((echo, 0)), ..of(icmp) };
+    let first = [of(TCP), of(UDP), echo];
+    let goes_on = |packet: &Packet| Packet {
+        tracking: Tracking::Established,
+        connection_mark: None,
+        origin: Some(packet.source),
+        ..packet.clone()
+    };
+    let later: Vec<Packet> = first.iter().map(goes_on).collect();
+    first.into_iter().chain(later).collect()
+}
+
+impl Wall {
+    /// What is missing, as people know it.
+    pub(crate) fn sentence(self, lang: Lang) -> &'static str {
+        match self {
+            Self::Filter => lang.pick(
+                "The packet filter's rules are missing, or somebody has changed them",
+                "Paket filtresinin kuralları eksik veya biri onları değiştirmiş",
+            ),
+            Self::Routes => lang.pick(
+                "The unreachable routes in the exit's routing table are missing",
+                "Çıkışın yönlendirme tablosundaki unreachable rotaları eksik",
+            ),
+            Self::Rules => lang.pick(
+                "The unreachable policy rules behind the exit's routing table are missing",
+                "Çıkışın yönlendirme tablosundan sonra gelen unreachable kuralları eksik",
+            ),
+        }
+    }
+}
