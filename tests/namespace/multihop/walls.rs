@@ -110,7 +110,7 @@ fn walls_are_told(world: &World, flush: &str, past: &str, beside: &str) {
     assert_eq!(told(world), is(false, 3, "problem"), "a packet filter that somebody has opened");
     well();
     world.sh("ip rule add pref 50 from 10.8.0.0/24 lookup main");
-    assert_eq!(told(world).0, true, "the packet filter is left");
+    assert!(told(world).0, "the packet filter is left");
     world.sh(flush);
     assert_eq!(told(world), is(false, 1, "problem"), "a rule before ours leads past the routes");
     world.sh("ip rule del pref 50");
