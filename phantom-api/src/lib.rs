@@ -38,7 +38,7 @@ pub use phantom_module::{
     Action, Answer, Call, Effect, Entry, ErrorCode, Failure, Given, Lang, Module, Params, Spec, Text,
     TypedModule, entry,
 };
-pub use phantom_store::{Paths, Store};
+pub use phantom_store::{Paths, Store, close_process};
 
 /// Version of the API that every answer names.
 pub const API_VERSION: &str = "core-v1";

@@ -8,8 +8,8 @@ use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 use phantom_engine::{Depth, DeviceWish, PeerWish, Site, Wanted};
 use phantom_host::reconcile::{BEFORE, PeerFile, WantedDevice, WantedFile, WantedInterface, WantedPeer};
 use phantom_host::{
-    Command, Hook, Match, PeerConfig, PeerUpdate, Protocol, Restart, Ruleset, UfwRule, Unit, UnitKind,
-    Verdict,
+    Bounds, Command, Hook, Match, PeerConfig, PeerUpdate, Proc, Protocol, Restart, Ruleset, UfwRule, Unit,
+    UnitKind, Verdict,
 };
 use phantom_store::{Client, ClientRef, Server, State, StoreError};
 use phantom_types::{PublicKey, Subnet, conf};
@@ -281,6 +281,16 @@ fn watch_unit(site: &Site) -> Unit {
         writable: vec![site.watcher_dir()],
         devices: Vec::new(),
         dynamic_user: site.systemd(),
+        // A list of objects, and what the kernel says; one thread.
+        bounds: Some(Bounds {
+            memory_mib: 256,
+            tasks: 16,
+            internet: false,
+            netlink: true,
+            proc: Proc::Kernel,
+            owners: false,
+            manager: false,
+        }),
         before_network: false,
         after_network: false,
         after: Vec::new(),

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use ipnetwork::Ipv4Network;
 use phantom_engine::{Depth, PeerWish, Site, Wanted};
 use phantom_host::reconcile::WantedFile;
-use phantom_host::{Command, Hook, Match, Protocol, Restart, UfwRule, Unit, UnitKind, Verdict};
+use phantom_host::{Bounds, Command, Hook, Match, Proc, Protocol, Restart, UfwRule, Unit, UnitKind, Verdict};
 use phantom_store::{Ghost, Server, State, StoreError};
 use phantom_types::{ClientSecret, PublicKey};
 use serde_json::{Value, json};
@@ -17,6 +17,18 @@ use crate::{OPERATOR_SECRET, PORT, decoy};
 
 /// Place of the rules: before those of modules that only accept.
 const ORDER: u16 = 300;
+
+/// What both processes of the tunnel have use for, and the keeper's memory and threads: the secrets of 1,000,000 clients, and
+/// look-ups of names. The server has the tunnels beside those.
+const BOUNDS: Bounds = Bounds {
+    memory_mib: 1024,
+    tasks: 768,
+    internet: true,
+    netlink: false,
+    proc: Proc::Itself,
+    owners: false,
+    manager: false,
+};
 
 /// Adds Ghost's part.
 pub(crate) fn desired(
@@ -202,6 +214,7 @@ fn server_unit(site: &Site) -> Unit {
         writable: vec![site.server_dir()],
         devices: Vec::new(),
         dynamic_user: true,
+        bounds: Some(Bounds { memory_mib: 2048, tasks: 1024, ..BOUNDS }),
         before_network: false,
         after_network: true,
         after: Vec::new(),
@@ -232,6 +245,7 @@ fn keeper_unit(site: &Site) -> Unit {
         writable: vec![site.paths.certs_dir(), site.paths.run_dir().to_path_buf()],
         devices: Vec::new(),
         dynamic_user: false,
+        bounds: Some(BOUNDS),
         before_network: false,
         after_network: true,
         // Not after the boot unit, which starts it and waits: without a configuration it waits by itself.

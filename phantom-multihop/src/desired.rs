@@ -8,8 +8,8 @@ use ipnetwork::{IpNetwork, Ipv4Network};
 use phantom_engine::{Site, Wanted};
 use phantom_host::reconcile::{WantedDevice, WantedInterface, WantedPeer};
 use phantom_host::{
-    Hook, LinkGuard, Marks, Match, PeerConfig, Protocol, Restart, Route, RouteKind, Rule, RuleAction,
-    Ruleset, Unit, UnitKind, Verdict,
+    Bounds, Hook, LinkGuard, Marks, Match, PeerConfig, Proc, Protocol, Restart, Route, RouteKind, Rule,
+    RuleAction, Ruleset, Unit, UnitKind, Verdict,
 };
 use phantom_store::{Exit, Multihop as Stored, Server, State, StoreError};
 use phantom_types::{ClientConfig, ExitName, InterfaceName};
@@ -363,6 +363,16 @@ fn units(site: &Site, server: &Server, interface: &InterfaceName, wanted: &mut W
     let kind = UnitKind::Daemon { run, after_start: None, after_stop: None };
     let mut monitor = site.tool_unit(monitor_unit(site), "Phantom-WG: monitor of the exit".to_owned(), kind);
     monitor.restart = Restart::Always;
+    // A change of exit is a child of it, with all that `phantom-api` needs for that.
+    monitor.bounds = Some(Bounds {
+        memory_mib: 1024,
+        tasks: 256,
+        internet: true,
+        netlink: true,
+        proc: Proc::Everything,
+        owners: true,
+        manager: true,
+    });
     monitor.after = vec![Site::wireguard_unit(&server.interface), Site::wireguard_unit(interface)];
     wanted.units.insert(monitor.name.clone(), (monitor, Some(site.runs(server))));
 }

@@ -7,9 +7,10 @@ use std::process::ExitCode;
 use phantom_factory_reset::command::{self, Environment, Streams};
 use phantom_host::linux::{LinuxOptions, end_as_requested, handle_signals};
 use phantom_host::{Host, Interrupt, Marks, Programs};
-use phantom_store::Paths;
+use phantom_store::{Paths, close_process};
 
 fn main() -> ExitCode {
+    close_process();
     let words = std::env::args_os().skip(1);
     let (mut input, mut out, mut err) = (io::stdin().lock(), io::stdout(), io::stderr());
     let mut streams = Streams { input: &mut input, out: &mut out, err: &mut err };

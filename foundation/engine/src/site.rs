@@ -4,17 +4,28 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use phantom_host::{
-    Command, Host, HostAddresses, Manager, Marks, Programs, Restart, Unit, UnitKind, host_addresses,
+    Bounds, Command, Host, HostAddresses, Manager, Marks, Proc, Programs, Restart, Unit, UnitKind,
+    host_addresses,
 };
 use phantom_store::{Paths, Server};
 use phantom_types::{Backend, InterfaceName};
 
 /// What the embedded device may do: its link and its firewall mark, and a port below 1024.
 const DEVICE_CAPABILITIES: [&str; 2] = ["NET_ADMIN", "NET_BIND_SERVICE"];
-/// What `phantom-api` may do in a unit: links, the packet filter in all its variants (the legacy one loads modules and
-/// opens a raw socket), and files of root that somebody gave to another user.
-const TOOL_CAPABILITIES: [&str; 6] =
-    ["NET_ADMIN", "NET_RAW", "SYS_MODULE", "DAC_OVERRIDE", "CHOWN", "FOWNER"];
+/// What the embedded device has use for. Its memory is 64 MiB of packets, some KiB for each of 60,000 peers, and the hook
+/// that brings them there; its threads are at most 256, beside those of the hook.
+const DEVICE_BOUNDS: Bounds = Bounds {
+    memory_mib: 1024,
+    tasks: 512,
+    internet: true,
+    netlink: true,
+    proc: Proc::Itself,
+    owners: false,
+    manager: false,
+};
+/// What `phantom-api` may do in a unit: links, the packet filter in all its variants (the legacy one opens a raw socket), and
+/// files of root that somebody gave to another user.
+const TOOL_CAPABILITIES: [&str; 5] = ["NET_ADMIN", "NET_RAW", "DAC_OVERRIDE", "CHOWN", "FOWNER"];
 
 /// The place of an installation: its marks, its programs, its paths, and the run of the system that it is in.
 #[derive(Clone, Debug)]
@@ -106,6 +117,7 @@ impl Site {
             unit.capabilities = DEVICE_CAPABILITIES.map(str::to_owned).into();
             unit.writable = vec!["/run/wireguard".into()];
             unit.devices = vec!["/dev/net/tun".into()];
+            unit.bounds = Some(DEVICE_BOUNDS);
         }
         unit
     }
@@ -121,6 +133,7 @@ impl Site {
             writable: vec![self.paths.root().to_path_buf(), "/etc".into(), "/run".into(), "/proc/sys".into()],
             devices: Vec::new(),
             dynamic_user: false,
+            bounds: None,
             before_network: false,
             after_network: true,
             after: Vec::new(),

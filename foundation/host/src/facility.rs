@@ -21,6 +21,8 @@ pub use network::{
     EchoFrom, Link, LinkChange, LinkGuard, LinkKind, Network, OwnRoute, Passing, Route, RouteKind, Rule,
     RuleAction, Uplink,
 };
-pub use services::{Command, Logs, Manager, Restart, ServiceState, ServiceStatus, Services, Unit, UnitKind};
+pub use services::{
+    Bounds, Command, Logs, Manager, Proc, Restart, ServiceState, ServiceStatus, Services, Unit, UnitKind,
+};
 pub use tunnel::{Certificate, CertificateFault, CertificateRequest, DecoyCheck, Tunnel, TunnelCheck};
 pub use wireguard::{Device, DeviceUpdate, Peer, PeerConfig, PeerUpdate, WireGuard};

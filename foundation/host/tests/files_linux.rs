@@ -231,6 +231,28 @@ fn absent_things() {
 }
 
 #[test]
+fn links_that_others_may_have_made_are_not_followed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (open, away) = (dir.path().join("open"), dir.path().join("away"));
+    for folder in [&open, &away] {
+        fs::create_dir(folder).unwrap();
+    }
+    let victim = away.join("victim");
+    fs::write(&victim, "v").unwrap();
+    fs::set_permissions(&victim, fs::Permissions::from_mode(0o644)).unwrap();
+    symlink(&away, open.join("link")).unwrap();
+    fs::hard_link(&victim, open.join("second")).unwrap();
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).unwrap();
+    assert!(LinuxFiles.set_mode(&open.join("link/victim"), 0o600).is_err());
+    assert!(LinuxFiles.set_mode(&open.join("second"), 0o600).is_err());
+    assert_eq!(mode(&victim), 0o644);
+    // An administrator's own link is one.
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o755)).unwrap();
+    LinuxFiles.set_mode(&open.join("link/victim"), 0o600).unwrap();
+    assert_eq!(mode(&victim), 0o600);
+}
+
+#[test]
 fn what_is_there_is_told_and_corrected() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("file");

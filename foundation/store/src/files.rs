@@ -1,10 +1,14 @@
 //! The directories of the installation and who may enter them.
 
+mod opened;
+
+use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use self::opened::Opened;
 use crate::error::StoreError;
 use crate::paths::Paths;
 
@@ -34,14 +38,18 @@ pub(crate) fn prepare(paths: &Paths) -> Result<Vec<Repair>, StoreError> {
         paths.logs_dir(),
         paths.backups_dir(),
     ];
+    let root = open_root(paths.root())?;
     for directory in &directories {
-        if !close(directory, PRIVATE_DIR, &mut repairs)? {
-            make_root(paths.root()).map_err(|error| StoreError::write(paths.root(), error))?;
-            make(directory, PRIVATE_DIR).map_err(|error| StoreError::write(directory, error))?;
+        let Some(found) = close(&root, directory, PRIVATE_DIR, &mut repairs)? else {
+            let made = root.make_directory(name(directory), PRIVATE_DIR);
+            made.map_err(|error| StoreError::write(directory, error))?;
+            continue;
+        };
+        if *directory == paths.data_dir() {
+            for suffix in ["", "-wal", "-shm"] {
+                close(&found, &beside(&paths.database(), suffix), PRIVATE_FILE, &mut repairs)?;
+            }
         }
-    }
-    for suffix in ["", "-wal", "-shm"] {
-        close(&beside(&paths.database(), suffix), PRIVATE_FILE, &mut repairs)?;
     }
     Ok(repairs)
 }
@@ -106,29 +114,35 @@ pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// Takes away what the permissions of a file allow beyond `mode`, and takes it over from another user. `false`: there
-/// is no such file.
-fn close(path: &Path, mode: u32, repairs: &mut Vec<Repair>) -> Result<bool, StoreError> {
-    let found = match fs::metadata(path) {
-        Ok(found) => found,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-        Err(error) => return Err(StoreError::unreadable(path, error)),
-    };
-    let failed = |error| StoreError::write(path, error);
-    let (is, owner) = (found.mode() & 0o777, found.uid());
-    // Almost always root asks for what root owns, and then there is no need to find out who asks.
-    let foreign = owner != 0 && owner != fs::metadata("/proc/self").map_err(failed)?.uid();
-    if foreign {
-        std::os::unix::fs::chown(path, Some(fs::metadata("/proc/self").map_err(failed)?.uid()), None)
-            .map_err(failed)?;
+/// Takes away what the permissions of something in a directory allow beyond `mode`, and takes it over from another user. `None`:
+/// there is no such thing.
+fn close(
+    directory: &Opened,
+    path: &Path,
+    mode: u32,
+    repairs: &mut Vec<Repair>,
+) -> Result<Option<Opened>, StoreError> {
+    let found = directory.child(name(path)).map_err(|error| StoreError::unreadable(path, error))?;
+    if let Some(found) = &found {
+        let before = found.close(mode).map_err(|error| StoreError::write(path, error))?;
+        repairs.extend(before.map(|(mode, owner)| Repair { path: path.to_owned(), mode, owner }));
     }
-    if is & !mode != 0 {
-        fs::set_permissions(path, Permissions::from_mode(is & mode)).map_err(failed)?;
+    Ok(found)
+}
+
+/// What a path is called in its directory.
+fn name(path: &Path) -> &OsStr {
+    path.file_name().unwrap_or(path.as_os_str())
+}
+
+/// Opens the install directory; one that is not there is made first.
+fn open_root(root: &Path) -> Result<Opened, StoreError> {
+    let open = || Opened::directory(root).map_err(|error| StoreError::unreadable(root, error));
+    if let Some(root) = open()? {
+        return Ok(root);
     }
-    if foreign || is & !mode != 0 {
-        repairs.push(Repair { path: path.to_owned(), mode: is, owner });
-    }
-    Ok(true)
+    make_root(root).map_err(|error| StoreError::write(root, error))?;
+    open()?.ok_or_else(|| StoreError::write(root, io::Error::from(io::ErrorKind::NotFound)))
 }
 
 /// Makes the install directory, which everybody may enter, unless it is there.

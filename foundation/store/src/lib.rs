@@ -58,6 +58,7 @@ mod lock;
 mod model;
 mod multihop;
 mod paths;
+mod process;
 mod reset;
 mod restore;
 mod room;
@@ -78,6 +79,7 @@ pub use model::{
     NewClient, Page, Server, SessionRecord, Settings,
 };
 pub use paths::Paths;
+pub use process::close_process;
 pub use restore::Restoration;
 pub use run::Marker;
 pub use state::State;

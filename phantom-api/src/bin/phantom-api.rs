@@ -6,10 +6,12 @@ use std::process::ExitCode;
 
 use phantom_api::cli::{self, Environment, Streams};
 use phantom_api::{
-    Host, Interrupt, Paths, Phantom, Programs, Store, end_as_requested, handle_signals, linux_options,
+    Host, Interrupt, Paths, Phantom, Programs, Store, close_process, end_as_requested, handle_signals,
+    linux_options,
 };
 
 fn main() -> ExitCode {
+    close_process();
     let words = std::env::args_os().skip(1).collect();
     let environment = Environment {
         lang: std::env::var("PHANTOM_LANG").ok(),

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use phantom_api::{Host, Paths, Phantom, Programs, Store, linux_options};
+use phantom_api::{Host, Paths, Phantom, Programs, Store, close_process, linux_options};
 use phantom_cli::shell::{self, Environment};
 
 fn main() -> ExitCode {
+    close_process();
     let words = std::env::args_os().skip(1);
     ExitCode::from(shell::main(words, &Environment::of_process(), open))
 }

@@ -4,9 +4,12 @@
 //! may open the socket's file: the kernel says who is at the other end (`SO_PEERCRED`, unix(7)).
 
 use std::io;
+use std::os::fd::AsRawFd as _;
 use std::path::Path;
 use std::time::Duration;
 
+use nix::fcntl::{OFlag, open, openat};
+use nix::sys::stat::{Mode, SFlag, fstat};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
@@ -235,9 +238,10 @@ pub struct Control {
 }
 
 impl Control {
-    /// Connects to the socket at `path`. Fails at once if nobody listens there.
+    /// Connects to the socket at `path`. Fails at once if nobody listens there, or somebody else than root and the user whom
+    /// the socket's folder belongs to.
     pub async fn connect(path: &Path) -> Result<Self, ControlError> {
-        let stream = UnixStream::connect(path).await;
+        let stream = reach(path).await;
         let stream =
             stream.map_err(|source| ControlError::Connect { path: path.display().to_string(), source })?;
         Ok(Self { lines: Lines::new(stream) })
@@ -294,6 +298,35 @@ impl Control {
             None => Ok(reply),
         }
     }
+}
+
+/// Connects to a socket, and to nothing else that its name leads to: what is told there is secret, and the folder belongs to a
+/// process that faces the network. Whom the folder belongs to, the service manager has said when it made it.
+async fn reach(path: &Path) -> io::Result<UnixStream> {
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
+    let folder = open(folder, flags | OFlag::O_DIRECTORY, Mode::empty())?;
+    let owner = fstat(&folder)?.st_uid;
+    let socket = openat(&folder, name, flags | OFlag::O_NOFOLLOW, Mode::empty())?;
+    let found = fstat(&socket)?;
+    // A second name would be that of a socket elsewhere.
+    if SFlag::from_bits_truncate(found.st_mode) & SFlag::S_IFMT != SFlag::S_IFSOCK || found.st_nlink != 1 {
+        return Err(io::Error::other("what has this name is no socket of the server"));
+    }
+    // The kernel's own link to what was opened.
+    let stream = UnixStream::connect(format!("/proc/self/fd/{}", socket.as_raw_fd())).await?;
+    let listens = stream.peer_cred()?.uid();
+    if !may_listen(listens, owner) {
+        let text = format!("the user {listens} listens there, and its folder belongs to the user {owner}");
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
+    }
+    Ok(stream)
+}
+
+/// A server may listen as root and become another user afterwards.
+fn may_listen(listens: u32, owner: u32) -> bool {
+    listens == owner || listens == 0
 }
 
 /// Lines both ways. What was read is wiped: it may hold keys.
@@ -367,6 +400,31 @@ mod tests {
         let ok = Reply { ok: true, ..Reply::default() };
         assert_eq!(serde_json::to_string(&ok).unwrap(), r#"{"ok":true}"#);
         assert_eq!(serde_json::to_string(&failure("no")).unwrap(), r#"{"error":"no"}"#);
+    }
+
+    #[tokio::test]
+    async fn only_the_servers_own_socket_is_told_anything() {
+        let dir = tempfile::tempdir().unwrap();
+        let (folder, elsewhere) = (dir.path().join("server"), dir.path().join("elsewhere"));
+        std::fs::create_dir(&folder).unwrap();
+        let _elsewhere = UnixListener::bind(&elsewhere).unwrap();
+        let refused = async |name: &str| {
+            let error = Control::connect(&folder.join(name)).await.unwrap_err();
+            assert!(with_causes(&error).ends_with("no socket of the server"), "{}", with_causes(&error));
+        };
+        std::os::unix::fs::symlink(&elsewhere, folder.join("link")).unwrap();
+        refused("link").await;
+        std::fs::hard_link(&elsewhere, folder.join("second")).unwrap();
+        refused("second").await;
+        nix::unistd::mkfifo(&folder.join("file"), Mode::S_IRUSR).unwrap();
+        refused("file").await;
+
+        let _own = UnixListener::bind(folder.join("control")).unwrap();
+        Control::connect(&folder.join("control")).await.unwrap();
+        // By a link to the folder, as the service manager makes it for users that exist while a service runs.
+        std::os::unix::fs::symlink(&folder, dir.path().join("public")).unwrap();
+        Control::connect(&dir.path().join("public/control")).await.unwrap();
+        assert!(may_listen(0, 61_184) && may_listen(61_184, 61_184) && !may_listen(61_185, 61_184));
     }
 
     #[tokio::test]

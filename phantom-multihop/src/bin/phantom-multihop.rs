@@ -8,11 +8,12 @@ use phantom_engine::Engine;
 use phantom_host::linux::LinuxOptions;
 use phantom_host::{Host, Marks, Programs};
 use phantom_multihop::monitor::monitor;
-use phantom_store::{Paths, Store};
+use phantom_store::{Paths, Store, close_process};
 
 const USAGE: &str = "usage: phantom-multihop [--root DIR] monitor\n";
 
 fn main() -> ExitCode {
+    close_process();
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let root = match words.as_slice() {

@@ -67,6 +67,22 @@ host_dump() {
     -o \( -type f -o -type l -o -type d \) -printf '%M %p %s %l\n' | sed 's/^\(d[^ ]* [^ ]*\) [0-9]*/\1/' | sort -k2
 }
 
+# exposed LIMIT UNIT...: how much units reach, as systemd judges it, is at most the limit, in tenths. All are told, also when
+# it holds.
+exposed() {
+  local limit=$1 unit line score worse=0
+  shift
+  for unit; do
+    line=$(systemd-analyze security --no-pager "$unit.service" | tail -n 1)
+    score=$(sed -nE 's/.*: ([0-9]+\.[0-9]) .*/\1/p' <<< "$line")
+    echo "$line"
+    # What a check says itself is shown only when it fails.
+    echo "reach of $unit: $score" >> "/proc/$$/fd/1"
+    [ -n "$score" ] && [ "$((10#${score/./}))" -le "$limit" ] || worse=1
+  done
+  return $worse
+}
+
 # blocks FILE INFO: the commands of the fenced blocks of this kind in a document below $documents.
 blocks() {
   awk -v info="$2" '/^```/ { open = !open; take = open && substr($0, 4) == info; next }

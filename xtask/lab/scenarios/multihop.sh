@@ -10,6 +10,11 @@ case $LAB_PHASE in
   check "status tells so" soon "$active"
   check "host and stored state agree" holds "$in_sync"
   check "the block comes before the network" holds "systemctl cat phantom-block | grep -q 'Before=.*network-pre.target'; systemctl is-enabled phantom-block"
+  check "reach of what runs once" exposed 30 phantom-block phantom-boot phantom-repair
+  # With the kernel's WireGuard they run once.
+  check "reach of the interfaces" exposed "$([ "$backend" = embedded ] && echo 20 || echo 30)" wg-quick@wg_main wg-quick@wg_vpn
+  # A change of exit is its child, with all that phantom-api needs.
+  check "reach of the monitor" exposed 30 phantom-multihop
   check "networkd is told to leave rules alone" holds "grep -rq ManageForeignRoutingPolicyRules=no /etc/systemd/networkd.conf.d"
 
   check "tight: nothing happens" tight true

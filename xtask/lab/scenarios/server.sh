@@ -80,6 +80,8 @@ case $LAB_PHASE in
   # The watcher: within two seconds, without a command. Each but the first is another object, since what was put back a
   # moment ago is put back later.
   check "watch: it runs as nobody, with one capability" holds 'pid=$(systemctl show -p MainPID --value phantom-watch); test $(stat -c %u /proc/$pid) -ge 61184; grep -q "^CapEff:.*0000000000001000" /proc/$pid/status; systemctl is-active phantom-repair.path'
+  check "reach of what runs always" exposed 20 phantom-watch
+  check "reach of what runs once" exposed 30 phantom-boot phantom-repair
   sleep 12
   check "watch: the packet filter is flushed" comes_back "nft flush ruleset" "nft list table inet phantom_wg | grep -q masquerade"
   check "watch: the link is deleted" comes_back "ip link del wg_main" "test \$(wg show wg_main peers | wc -l) = 2"
@@ -103,6 +105,8 @@ case $LAB_PHASE in
 
   check "ghost: on" holds "api ghost enable domain=vpn.example.org skip_dns_check=true self_signed=true | jq -e '.data.status == \"active\"'; $in_sync"
   check "ghost: the server has a user of its own and one capability" holds 'pid=$(systemctl show -p MainPID --value phantom-ghost); test $(stat -c %u /proc/$pid) -ge 61184; grep -q "^CapEff:.*0000000000000400" /proc/$pid/status; grep -q "^NoNewPrivs:.*1" /proc/$pid/status'
+  check "ghost: reach of both processes" exposed 20 phantom-ghost phantom-ghost-keeper
+  check "ghost: nothing of it can be dumped" holds 'for unit in phantom-ghost phantom-ghost-keeper; do pid=$(systemctl show -p MainPID --value $unit); grep -q "^Max core file size *0 *0 " /proc/$pid/limits; test "$(stat -c %u /proc/$pid/maps)" = 0; done'
   check "ghost: strangers see a site" holds "curl -ks https://127.0.0.1/ | grep -qi '<html'; test \$(curl -ks -o /dev/null -w '%{http_code}' https://127.0.0.1/nope) = 404"
   check "ghost: WireGuard is closed to the outside" holds "nft list table inet phantom_wg | grep -q 'iifname != \"lo\" udp dport 51820 drop'"
   check "ghost: the export" holds "phantom-casper anna | grep -q 'Endpoint = 127.0.0.1:51820'"
@@ -117,6 +121,7 @@ case $LAB_PHASE in
   after_boot "$backend"
   check "the embedded device takes over in place" holds "key=\$(wg show wg_main public-key); api core setup backend=embedded | jq -e '.data.backend == \"embedded\"'; test \$(wg show wg_main public-key) = \$key; test \$(wg show wg_main peers | wc -l) = 2; $in_sync"
   check "a client connects to it" whole_client anna
+  check "reach of the embedded device" exposed 20 wg-quick@wg_main
   check "it starts again when it is killed" holds "systemctl kill -s KILL wg-quick@wg_main; soon 'systemctl is-active wg-quick@wg_main; test \$(wg show wg_main peers | wc -l) = 2'; $repaired"
   lab-reboot
   ;;

@@ -65,6 +65,37 @@ pub enum Restart {
     Always,
 }
 
+/// What of `/proc` a program reads beside what is about itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proc {
+    /// Nothing.
+    Itself,
+    /// Settings and tables of the kernel.
+    Kernel,
+    /// Those, and other users' processes.
+    Everything,
+}
+
+/// What a program that stays may take of the machine, and what it has a use for. What a break-in then reaches is that much.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a use of its own")]
+pub struct Bounds {
+    /// The most memory of the unit in MiB, with its commands after start and stop: beyond it the kernel ends it.
+    pub memory_mib: u32,
+    /// The most threads and processes of the unit.
+    pub tasks: u32,
+    /// It has sockets to other machines.
+    pub internet: bool,
+    /// It asks the kernel about links, routes and the packet filter.
+    pub netlink: bool,
+    /// What it reads of `/proc`.
+    pub proc: Proc,
+    /// It changes owners of files, or becomes other users, or starts programs that do.
+    pub owners: bool,
+    /// It asks the service manager for something, or starts programs that do. Root that may do so may do everything.
+    pub manager: bool,
+}
+
 /// A service, described in our words; the manager renders or runs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
@@ -85,6 +116,9 @@ pub struct Unit {
     pub devices: Vec<PathBuf>,
     /// A user made for it alone and for as long as it runs (`DynamicUser=yes`).
     pub dynamic_user: bool,
+    /// What it may take of the machine, and what it has a use for; none for what does whatever a change needs and ends. Only
+    /// systemd enforces it.
+    pub bounds: Option<Bounds>,
     /// Started before the network is up (`Before=network-pre.target`), for what must hold from the first packet on.
     pub before_network: bool,
     /// Started after the network is up (`After=network-online.target`).

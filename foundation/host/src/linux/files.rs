@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "this is where files are written and removed")]
 
 mod draft;
+mod walk;
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -74,9 +75,6 @@ impl Files for LinuxFiles {
     }
 
     fn set_mode(&self, path: &Path, mode: u32) -> Result<()> {
-        // Without waiting for the other end, should it be a pipe.
-        let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
-        let opened = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path);
         let correct = |file: File| {
             // The owner first: a change of it takes set-user-id bits away.
             if file.metadata()?.uid() != 0 {
@@ -84,7 +82,8 @@ impl Files for LinuxFiles {
             }
             file.set_permissions(fs::Permissions::from_mode(mode))
         };
-        opened.and_then(correct).map_err(|e| failed("setting the mode of", path, e))
+        folder(path)?;
+        walk::open_itself(path).and_then(correct).map_err(|e| failed("setting the mode of", path, e))
     }
 
     fn make_dir(&self, dir: &Path, mode: u32) -> Result<()> {
@@ -127,7 +126,7 @@ fn make_dirs(dir: &Path, mode: u32) -> io::Result<()> {
     match DirBuilder::new().mode(mode).create(dir) {
         // Only what was made here: a folder that somebody else made keeps its mode.
         Ok(()) => {
-            fs::set_permissions(dir, fs::Permissions::from_mode(mode))?;
+            walk::open_itself(dir)?.set_permissions(fs::Permissions::from_mode(mode))?;
             // A file in it is as lasting as the name of its folder.
             dir.parent().map_or(Ok(()), sync_dir)
         }

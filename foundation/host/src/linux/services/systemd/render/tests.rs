@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::{command, unit_file, word};
-use crate::{Command, Marks, Restart, Unit, UnitKind};
+use crate::{Bounds, Command, Marks, Proc, Restart, Unit, UnitKind};
 
 fn run(program: &str, args: &[&str]) -> Command {
     Command { program: program.into(), args: args.iter().map(|arg| (*arg).to_owned()).collect() }
@@ -28,6 +28,15 @@ fn daemon() -> Unit {
         writable: paths(&["/run/phantom-wg", "/run/wireguard"]),
         devices: paths(&["/dev/net/tun"]),
         dynamic_user: false,
+        bounds: Some(Bounds {
+            memory_mib: 1024,
+            tasks: 512,
+            internet: true,
+            netlink: true,
+            proc: Proc::Itself,
+            owners: false,
+            manager: false,
+        }),
         before_network: false,
         after_network: true,
         after: Vec::new(),
@@ -45,10 +54,11 @@ fn one_shot() -> Unit {
             stop: Some(run("/usr/local/bin/phantom-api", &["--root", "/root/my server", "x"])),
         },
         restart: Restart::No,
-        capabilities: vec!["NET_ADMIN".into(), "SYS_MODULE".into()],
+        capabilities: vec!["NET_ADMIN".into(), "NET_RAW".into()],
         writable: paths(&["/opt/phantom-wg", "/run", "/proc/sys"]),
         devices: Vec::new(),
         dynamic_user: false,
+        bounds: None,
         before_network: true,
         after_network: false,
         after: Vec::new(),
@@ -91,8 +101,15 @@ RuntimeDirectoryMode=0700
 RuntimeDirectoryPreserve=yes
 ProtectHome=yes
 PrivateTmp=yes
+PrivateMounts=yes
+PrivateDevices=yes
 DevicePolicy=closed
 DeviceAllow=/dev/net/tun rw
+BindPaths=-/dev/net/tun
+InaccessiblePaths=-/run/systemd/private
+InaccessiblePaths=-/run/dbus
+ProtectProc=invisible
+ProcSubset=pid
 ProtectKernelModules=yes
 ProtectKernelTunables=yes
 ProtectKernelLogs=yes
@@ -107,7 +124,11 @@ MemoryDenyWriteExecute=yes
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
 SystemCallArchitectures=native
 SystemCallFilter=@system-service
+SystemCallFilter=~@resources @privileged
 SystemCallErrorNumber=EPERM
+LimitCORE=0
+MemoryMax=1024M
+TasksMax=512
 
 [Install]
 WantedBy=multi-user.target
@@ -130,6 +151,8 @@ Conflicts=shutdown.target
 Wants=network-pre.target
 After=local-fs.target systemd-sysctl.service systemd-modules-load.service
 Before=network-pre.target shutdown.target
+Wants=modprobe@ip_tables.service modprobe@ip6_tables.service
+After=modprobe@ip_tables.service modprobe@ip6_tables.service
 StartLimitIntervalSec=0
 
 [Service]
@@ -142,14 +165,16 @@ TimeoutStopSec=120
 Restart=no
 UMask=0077
 NoNewPrivileges=yes
-CapabilityBoundingSet=CAP_NET_ADMIN CAP_SYS_MODULE
+CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_RAW
 ProtectSystem=strict
 ReadWritePaths=-/opt/phantom-wg
 ReadWritePaths=-/run
 ProtectHome=no
 PrivateTmp=yes
+PrivateMounts=yes
+PrivateDevices=yes
 DevicePolicy=closed
-ProtectKernelModules=no
+ProtectKernelModules=yes
 ProtectKernelTunables=no
 ProtectKernelLogs=yes
 ProtectControlGroups=yes
@@ -162,8 +187,10 @@ LockPersonality=yes
 MemoryDenyWriteExecute=yes
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
 SystemCallArchitectures=native
-SystemCallFilter=@system-service @module
+SystemCallFilter=@system-service
+SystemCallFilter=~@resources
 SystemCallErrorNumber=EPERM
+LimitCORE=0
 "
     );
 }
@@ -177,6 +204,31 @@ fn a_user_of_its_own_is_given_its_capabilities() {
     assert!(text(&unit, true).contains(given));
     unit.capabilities.clear();
     assert!(text(&unit, true).contains("CapabilityBoundingSet=\nDynamicUser=yes\nAmbientCapabilities=\n"));
+}
+
+#[test]
+fn bounds_are_what_it_has_use_for() {
+    let with = |change: fn(&mut Bounds)| {
+        let mut unit = daemon();
+        unit.bounds.as_mut().into_iter().for_each(change);
+        text(&unit, true)
+    };
+    assert!(with(|bounds| bounds.internet = false).contains("Families=AF_UNIX AF_NETLINK\n"));
+    assert!(with(|bounds| bounds.netlink = false).contains("Families=AF_UNIX AF_INET AF_INET6\n"));
+    assert!(with(|bounds| bounds.owners = true).contains("Filter=~@resources\n"));
+    assert!(!with(|bounds| bounds.manager = true).contains("InaccessiblePaths"));
+    let kernel = with(|bounds| bounds.proc = Proc::Kernel);
+    assert!(kernel.contains("ProtectProc=invisible\n") && !kernel.contains("ProcSubset"));
+    let everything = with(|bounds| bounds.proc = Proc::Everything);
+    assert!(!everything.contains("ProtectProc") && !everything.contains("ProcSubset"));
+}
+
+#[test]
+fn what_is_in_a_hurry_loads_nothing_first() {
+    let mut unit = one_shot();
+    assert!(text(&unit, true).contains("After=modprobe@ip_tables.service"));
+    unit.kind = UnitKind::OnFile { file: "/run/x/repair".into(), run: run("/bin/true", &[]) };
+    assert!(!text(&unit, true).contains("modprobe"));
 }
 
 #[test]
