@@ -163,7 +163,7 @@ mod tests {
         assert_eq!(told(2, INET, &rule(b"filter\0", b"forward\0")), None);
         assert_eq!(told(2, INET, &rule(b"phantom_wg2\0", b"forward\0")), None);
         assert!(told(2, 2, &rule(b"filter\0", b"PHANTOM-WG-FORWARD\0")).is_some());
-        // A jump to a chain of ours stands in what the rule does.
+        // A jump to a chain of ours is in what the rule does.
         assert!(
             told(2, 2, &[(1, b"filter\0"), (2, b"FORWARD\0"), (3, &handle), (4, b"..PHANTOM-WG-FORWARD\0")])
                 .is_some()

@@ -147,7 +147,7 @@ impl Engine {
         let failed = |error| host_error(REPAIR.action, error);
         let generation = self.filter_generation();
         let mut steps = self.plan_for(&wanted).map_err(failed)?.steps;
-        // A device that is made anew has no peers, and those of one whose process starts anew are gone.
+        // A new device has no peers, and a new process of one has lost them.
         if steps.iter().any(reconcile::Step::makes_link)
             && let Some(whole) = self.wanted_now(Depth::Full)?
         {

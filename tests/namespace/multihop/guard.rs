@@ -167,7 +167,7 @@ fn the_exit_reaches_nothing_of_a_server_that_was_flushed_on_iptables_legacy() {
     on_iptables(test, "legacy");
 }
 
-/// Whatever is asked of the server, the table is the same object, and no chain of it is made anew.
+/// Whatever is asked of the server, the table is the same object, and no chain of it is made a second time.
 #[test]
 fn the_table_of_the_packet_filter_is_never_deleted() {
     let test = "multihop::guard::the_table_of_the_packet_filter_is_never_deleted";
@@ -197,7 +197,7 @@ fn the_table_of_the_packet_filter_is_never_deleted() {
             world.in_sync();
             world.ok(&["multihop", "disable_multihop"]);
             let kept: Vec<_> = before.iter().filter(|line| !handles().contains(line)).collect();
-            assert!(kept.is_empty(), "made anew: {kept:?}");
+            assert!(kept.is_empty(), "made again: {kept:?}");
         },
     );
 }

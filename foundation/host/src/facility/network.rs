@@ -157,7 +157,7 @@ pub enum EchoFrom {
 }
 
 /// What may pass a link whatever the packet filter says, or whether there is one: a filter of the link's own, which holds
-/// no state (classic BPF at `clsact` on Linux). It is coarser than the packet filter, and stands in for one that is gone.
+/// no state (classic BPF at `clsact` on Linux). It is coarser than the packet filter, and takes over where that one is gone.
 ///
 /// * Out: only what has one of the sources.
 /// * In: only what is for one of the destinations, and begins nothing: no TCP segment that opens a connection (SYN without

@@ -160,7 +160,7 @@ fn plan_settings(
     }
 }
 
-/// The guard of an interface. A link that is made anew has none; there it is tried again on a kernel that had none.
+/// The guard of an interface. A new link has none; there it is tried again on a kernel that had none.
 fn plan_guard(
     name: &InterfaceName,
     fresh: bool,
