@@ -148,7 +148,7 @@ fn what_is_stopped_on_purpose_stays_stopped() {
 fn its_own_side_s_changes_are_not_answered() {
     in_world("watch::its_own_side_s_changes_are_not_answered", |world| {
         served(world);
-        for number in 0..60 {
+        for number in 0..70 {
             let name = format!("client_name=c{number}");
             world.ok(&["core", "add_client", &name]);
             world.ok(&["core", "remove_client", &name]);
