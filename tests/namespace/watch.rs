@@ -77,11 +77,7 @@ fn comes_back(world: &World, remover: &str, limit: Duration) {
     let before = asked(world);
     world.sh(remover);
     let began = Instant::now();
-    assert!(
-        wait_for(Duration::from_secs(5), || asked(world) > before),
-        "{remover}: not seen\n{}",
-        log(world)
-    );
+    assert!(wait_for(limit, || asked(world) > before), "{remover}: not seen\n{}", log(world));
     let back = wait_for(limit * 4, || in_sync(world));
     let took = began.elapsed();
     let plan = world.call(&["core", "reconcile", "dry_run=true"]);

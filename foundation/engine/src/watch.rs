@@ -12,6 +12,9 @@ use crate::{Engine, EngineError, Origin, Reconciled};
 /// What a repair belongs to in logs and errors.
 const REPAIR: Origin = Origin { module: "core", action: "repair" };
 
+/// How often a repair looks for what is still missing before it gives up.
+const ATTEMPTS: u32 = 3;
+
 impl Engine {
     /// The generation of the packet filter, for [`Self::tell_watcher`]: asked for before the look that finds everything right,
     /// so that what changes behind that look is seen.
@@ -143,30 +146,35 @@ impl Engine {
         Ok(Reconciled { recovered: None, steps, foreign: Vec::new() })
     }
 
+    /// Takes the steps that are missing until none is: what is removed in the middle of a repair is put back by the same one.
     fn repair_to(&self, mut wanted: Wanted) -> Result<Vec<reconcile::Step>, EngineError> {
         let failed = |error| host_error(REPAIR.action, error);
-        let generation = self.filter_generation();
-        let mut steps = self.plan_for(&wanted).map_err(failed)?.steps;
-        // A new device has no peers, and a new process of one has lost them.
-        if steps.iter().any(reconcile::Step::makes_link)
-            && let Some(whole) = self.wanted_now(Depth::Full)?
-        {
-            wanted = whole;
-            steps = self.plan_for(&wanted).map_err(failed)?.steps;
+        let mut taken = Vec::new();
+        for attempt in 1.. {
+            let generation = self.filter_generation();
+            let mut steps = self.plan_for(&wanted).map_err(failed)?.steps;
+            // A new device has no peers, and a new process of one has lost them.
+            if steps.iter().any(reconcile::Step::makes_link)
+                && let Some(whole) = self.wanted_now(Depth::Full)?
+            {
+                wanted = whole;
+                steps = self.plan_for(&wanted).map_err(failed)?.steps;
+            }
+            let Some(first) = steps.first() else {
+                self.tell_watcher(&wanted, generation);
+                break;
+            };
+            if attempt > ATTEMPTS {
+                return Err(host_error(REPAIR.action, HostFailure::Unverified(first.target.clone())));
+            }
+            self.keep_replaced(REPAIR.action, &steps)?;
+            let done = reconcile::apply(&self.scene(), &wanted, &steps);
+            if attempt == ATTEMPTS {
+                done.map_err(|error| host_error(REPAIR.action, error))?;
+            }
+            taken.extend(steps);
         }
-        if steps.is_empty() {
-            self.tell_watcher(&wanted, generation);
-            return Ok(steps);
-        }
-        self.keep_replaced(REPAIR.action, &steps)?;
-        reconcile::apply(&self.scene(), &wanted, &steps).map_err(|error| host_error(REPAIR.action, error))?;
-        let generation = self.filter_generation();
-        let left = self.plan_for(&wanted).map_err(failed)?.steps;
-        if let Some(step) = left.first() {
-            return Err(host_error(REPAIR.action, HostFailure::Unverified(step.target.clone())));
-        }
-        self.tell_watcher(&wanted, generation);
-        Ok(steps)
+        Ok(taken)
     }
 
     /// What is wanted, but for services that systemd was told to stop; nothing while it is starting or stopping one.
