@@ -324,10 +324,18 @@ async fn reach(path: &Path) -> io::Result<UnixStream> {
     Ok(stream)
 }
 
-/// A server may listen as root and become another user afterwards.
+/// A server may listen as root and become another user afterwards. From version 257 on, systemd maps the owner of such a folder:
+/// seen from outside it is nobody's, and the server has one of the numbers that systemd gives to users made for one service
+/// (`systemd.exec(5)`).
 fn may_listen(listens: u32, owner: u32) -> bool {
-    listens == owner || listens == 0
+    let mapped = owner == NOBODY && (DYNAMIC.0..=DYNAMIC.1).contains(&listens);
+    listens == owner || listens == 0 || mapped
 }
+
+/// The user of what belongs to nobody here.
+const NOBODY: u32 = 65_534;
+/// The first and the last user that systemd makes for a service.
+const DYNAMIC: (u32, u32) = (61_184, 65_519);
 
 /// Lines both ways. What was read is wiped: it may hold keys.
 #[derive(Debug)]

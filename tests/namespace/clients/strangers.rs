@@ -10,7 +10,7 @@ use super::{without_nftables, works};
 use crate::capture::Capture;
 use crate::forge::{ACK, FIN, Packet, RST, send};
 use crate::ping::ping;
-use crate::world::{At, INTERNET, World, in_world_with, on, wait_for};
+use crate::world::{At, INTERNET, World, backend, in_world_with, on, wait_for};
 
 /// The client.
 const CLIENT: &str = "10.8.0.2";
@@ -155,7 +155,9 @@ fn no_stranger_gets_in(world: &World, filter: &Filter) {
     assert!(!forge(world).is_empty(), "there is no way for forged sources in the first place");
     let kinds = leave_as_they_are(world, "without");
     let seen = |what: &str| kinds.iter().any(|line| line.contains(what));
-    assert!(seen("Flags [R]") && seen("Flags [F") && seen("unreachable") && seen("UDP"), "{kinds:?}");
+    // Debian 12's kernel with its own WireGuard does not let the other two out, whatever the rules are.
+    let others = backend() == "kernel" || seen("unreachable") && seen("UDP");
+    assert!(seen("Flags [R]") && seen("Flags [F") && others, "{kinds:?}");
 }
 
 #[test]

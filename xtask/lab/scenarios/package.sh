@@ -24,7 +24,7 @@ case $LAB_PHASE in
   check "install: again" apt install ./packages/old.deb
   check "set up, with the $backend WireGuard" holds "set_up; api core server_status | jq -e '.data.system.backend == \"$backend\"'"
   check "set up: units name the package's programs" holds "grep -q '^ExecStart=.*/usr/bin/phantom-api' /etc/systemd/system/phantom-boot.service && ! grep -r /usr/local /etc/systemd/system/*phantom* /etc/systemd/system/wg-quick@wg_main.service"
-  check "ghost: on" holds "api ghost enable domain=vpn.example.org skip_dns_check=true self_signed=true | jq -e '.data.status == \"active\"'"
+  check "ghost: on" holds "api ghost enable domain=vpn.example.org skip_dns_check=true self_signed=true | tee /dev/stderr | jq -e '.data.status == \"active\"'"
   server=$(pid_of phantom-ghost) keeper=$(pid_of phantom-ghost-keeper)
   check "upgrade with Ghost Mode: apt" apt install ./packages/new.deb
   check "upgrade with Ghost Mode: its server goes on, its keeper is new" holds "test \$(pid_of phantom-ghost) = $server; test \$(pid_of phantom-ghost-keeper) != $keeper; soon 'api ghost status | jq -e \".data.status == \\\"active\\\"\"'"
