@@ -6,13 +6,15 @@
 . "$(dirname "$0")/exits.sh"
 . "$(dirname "$0")/packages.sh"
 programs= # the package brings them
+probe= # the older version does not know it
 
-# What people have and must keep: the clients' configurations, their secret of the tunnel, the exits.
+# What people have and must keep: the clients' configurations, the operator's secret of the tunnel, the exits. New exports have
+# secrets of the clients' own; the tunnel of the one that is connected goes on with the old one.
 kept() {
   for client in anna bob; do
     api core export_client client_name=$client | jq -S .data.config
-    phantom-casper --json $client | jq -S .wstunnel.secret
   done
+  api ghost status | jq -S .data.secret
   wg show wg_main public-key
   api core get_tweak_settings | jq -S .data
   api multihop list_exits | jq -S '.data.exits | map(.name)'
