@@ -16,7 +16,7 @@ kept() {
   done
   api ghost status | jq -S .data.secret
   wg show wg_main public-key
-  api core get_tweak_settings | jq -S .data
+  api core get_tweak_settings | jq -S '.data | del(.ghost_operator_secret, .ghost_operator_secret_description)' # new
   api multihop list_exits | jq -S '.data.exits | map(.name)'
 }
 export -f kept
