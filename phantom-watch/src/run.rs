@@ -26,6 +26,8 @@ const NOW_AND_THEN: Duration = Duration::from_mins(1);
 const PROCESSES: Duration = Duration::from_millis(500);
 /// How soon it sees a change of legacy iptables, which nobody tells it of.
 const LEGACY: Duration = Duration::from_secs(5);
+/// A second look that was asked for and of which nothing is heard is asked for again after this.
+const UNANSWERED: Duration = Duration::from_secs(20);
 /// The name of what is missing when a change was cut short.
 const UNFINISHED: &str = "the end of a change that was cut short";
 /// The name of what is missing when our part of the packet filter is not what was found right.
@@ -69,6 +71,10 @@ struct Watcher {
     edition: Option<Edition>,
     watched: Option<Watched>,
     right: Option<Right>,
+    /// The tables of legacy iptables when a change had ended, while nobody has said yet that they were right then.
+    unsure: Option<Vec<(u32, u32)>>,
+    /// When somebody was asked to say so.
+    asked: Option<Instant>,
     repair: Option<Child>,
     fights: Vec<Fight>,
     /// Why the last look failed, said once.
@@ -96,6 +102,8 @@ impl Watcher {
             edition: None,
             watched: None,
             right: None,
+            unsure: None,
+            asked: None,
             repair: None,
             fights: Vec::new(),
             trouble: None,
@@ -128,6 +136,7 @@ impl Watcher {
             self.watched = self.place.watched().ok();
             self.machine.heard();
             self.right = None;
+            self.asked = None;
             self.edition = edition;
         }
         if self.is_changing() {
@@ -152,17 +161,27 @@ impl Watcher {
         let next = self.machine.look(self.start.elapsed(), &missing);
         self.report();
         match next {
-            Next::Rest => self.pause(),
+            Next::Rest => {
+                if self.unsure.is_some() && self.asked.is_none_or(|asked| asked.elapsed() > UNANSWERED) {
+                    self.asked = Some(Instant::now());
+                    self.ask();
+                }
+                self.pause()
+            }
             Next::Look(pause) => pause.min(self.pause()),
             Next::Ask => {
                 let list: Vec<&str> = missing.iter().map(String::as_str).collect();
                 say(&format!("asking for a repair: missing is {}", list.join(", ")));
-                match self.place.ask() {
-                    Ok(child) => self.repair = child,
-                    Err(error) => say(&format!("no repair could be asked for: {error}")),
-                }
+                self.ask();
                 self.pause()
             }
+        }
+    }
+
+    fn ask(&mut self) {
+        match self.place.ask() {
+            Ok(child) => self.repair = child,
+            Err(error) => say(&format!("no repair could be asked for: {error}")),
         }
     }
 
@@ -244,14 +263,17 @@ impl Watcher {
             return true;
         }
         let (print, looked) = (legacy::print(), Instant::now());
-        let right = match &self.right {
-            Some(Right::Legacy { print: right, .. }) => *right == print,
-            _ => true,
+        let known = match &self.right {
+            Some(Right::Legacy { print: right, .. }) => Some(*right == print),
+            // These tables have no number that would say that they are still what the change left: between its end and this
+            // look somebody may have flushed them. Where they are the same before and after a repair, that found them right.
+            _ => (self.unsure.replace(print.clone()).as_ref() == Some(&print)).then_some(true),
         };
-        if right {
+        if known == Some(true) {
+            self.unsure = None;
             self.right = Some(Right::Legacy { print, looked });
         }
-        right
+        known != Some(false)
     }
 
     /// Says what somebody keeps removing, once for each time that it changes.
