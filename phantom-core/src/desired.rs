@@ -276,7 +276,7 @@ fn watch_unit(site: &Site) -> Unit {
         description: "Phantom-WG: watches what the host may lose".to_owned(),
         kind: UnitKind::Daemon { run, after_start: None, after_stop: None },
         restart: Restart::Always,
-        // Who is told of changes of the packet filter needs it.
+        // The kernel tells nobody of changes of the packet filter without it.
         capabilities: vec!["NET_ADMIN".to_owned()],
         writable: vec![site.watcher_dir()],
         devices: Vec::new(),

@@ -30,7 +30,7 @@ const OFF: &str = "off";
 const TARGET: &str = "probe";
 const LAST: &str = "proof";
 
-/// Who is asked.
+/// What is asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Target {
     /// The DNS servers of the clients.
@@ -47,7 +47,7 @@ pub(crate) enum Target {
 pub(crate) struct Proof {
     /// The exit that it went by.
     pub(crate) exit: ExitName,
-    /// Who was asked last: the one that answered, if one did.
+    /// The resolver that was asked last: the one that answered, if one did.
     pub(crate) asked: Ipv4Addr,
     /// When.
     pub(crate) at: Timestamp,

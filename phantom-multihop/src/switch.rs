@@ -37,7 +37,7 @@ pub(crate) struct Wish {
     pub(crate) fallbacks: Vec<ExitName>,
     /// Clients are to be kept from the server's own uplink.
     pub(crate) kill_switch: bool,
-    /// Who is asked whether anything passes it.
+    /// What is asked whether anything passes the exit.
     pub(crate) probe: Target,
     /// How long it has to answer.
     pub(crate) limit: Duration,

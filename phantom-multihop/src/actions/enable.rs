@@ -31,7 +31,7 @@ pub struct EnableMultihop {
     #[serde(default)]
     #[schemars(extend("x-tr" = "Yanıt vermediğinde yerine geçebilecek çıkış noktaları, bu sırayla"))]
     pub fallback_exits: Vec<ExitName>,
-    /// Who is asked through the exit to show that it passes traffic: an address, or `off`; otherwise the clients' DNS servers
+    /// The resolver that is asked through the exit to show that it passes traffic: an address, or `off`; otherwise the clients' DNS servers
     #[serde(default)]
     #[schemars(extend(
         "x-tr" = "Çıkışın trafiği geçirdiğini kanıtlamak için üzerinden kime soru gönderileceği: bir adres veya `off`; verilmezse istemcilerin DNS sunucuları"

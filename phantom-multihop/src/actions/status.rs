@@ -74,7 +74,7 @@ pub struct StatusReport {
         "x-tr" = "İstemcileri sunucunun kendi çıkışından uzak tutması gereken ama yürürlükte olmayanlar, her biri bir cümle; yalnızca varsa"
     ))]
     pub missing_walls: Option<Vec<String>>,
-    /// Who is asked through the exit, where that was chosen: an address, or `off`
+    /// The resolver that is asked through the exit, where one was chosen: its address, or `off`
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-tr" = "Seçildiyse, çıkış üzerinden kime sorulduğu: bir adres veya `off`"))]
     pub probe: Option<String>,
@@ -90,7 +90,7 @@ pub struct ServiceProof {
     /// An answer came back
     #[schemars(extend("x-tr" = "Bir yanıt geldi"))]
     pub passed: bool,
-    /// Who was asked
+    /// The resolver that was asked
     #[schemars(extend("x-tr" = "Kime sorulduğu"))]
     pub asked: Ipv4Addr,
     /// How many seconds ago
@@ -196,7 +196,7 @@ impl Action for Status {
     }
 }
 
-/// Who is asked, and what came of it the last time by the exit in use. Nobody is asked now.
+/// The resolver that is asked, and what came of it the last time by the exit in use. Nobody is asked now.
 fn proof(
     engine: &Engine,
     state: &State<'_>,

@@ -103,7 +103,7 @@ fn reach(world: &World) -> (bool, bool) {
     (ping(At::Internet, CLIENT, 2), stranger.status.success())
 }
 
-/// Who is in a network that may, reaches clients; nobody else does, and nobody when there is none any more.
+/// A host in a network that is named reaches clients. No other one does, and none when no network is named any more.
 fn reached_by_those_named(world: &World) {
     let setup = |networks: &str| world.ok(&["core", "setup", &format!("reach_from={networks}")]);
     let changed = setup("192.168.77.0/24,198.18.0.0/24");

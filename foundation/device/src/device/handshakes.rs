@@ -97,7 +97,7 @@ impl Front {
                 self.gate.judge(macs, Source::from(from.address), self.waiting(), now)
             }
         };
-        // Who does not find room is dropped: it will ask again.
+        // A sender that finds no room is dropped: it will ask again.
         let _ = match verdict {
             Verdict::Proven => self.proven.try_send(Message::new(message, from)).is_ok(),
             Verdict::Unproven => self.unproven.try_send(Message::new(message, from)).is_ok(),

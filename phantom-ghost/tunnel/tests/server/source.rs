@@ -55,7 +55,7 @@ impl Teller {
         WebServer { at: Upstream::Tcp(self.at), source, proxy }
     }
 
-    /// Who has come since this was asked last.
+    /// The strangers that have come since this was asked last.
     fn seen(&self) -> Vec<IpAddr> {
         std::mem::take(&mut self.seen.lock().unwrap())
     }

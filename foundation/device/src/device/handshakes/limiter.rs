@@ -18,7 +18,7 @@ const FULL: Duration = Duration::from_millis(250);
 const MOST: usize = 16_384;
 
 /// Where a message comes from: an IPv4 address, a network of IPv6 of which one customer has all addresses (/64), or one
-/// socket of this host. Everybody in Ghost Mode comes from 127.0.0.1, each from a socket of the tunnel's server.
+/// socket of this host. Behind a tunnel server on this host everybody comes from 127.0.0.1, each from a socket of that server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Source {
     own: Key,
@@ -72,7 +72,7 @@ impl Limiter {
         if self.buckets.len() + new > MOST {
             return false;
         }
-        // Who is refused is charged nothing, or whoever goes on asking would never be let in again.
+        // A sender that is refused is charged nothing. Otherwise one that goes on asking would never be let in again.
         let can_pay = |(key, cost)| self.buckets.get(&key).is_none_or(|bucket| bucket.credit_at(now) >= cost);
         if !charges().all(can_pay) {
             return false;

@@ -82,7 +82,7 @@ async fn who_has_a_cookie_is_answered_first() {
     server.send(&second, home, now);
     assert_eq!(server.waiting(), [1, 512, 89]);
     assert_eq!(server.messages.next().await.unwrap().from.address, home);
-    // Everybody has a port of 127.0.0.1 in Ghost Mode, and a bucket.
+    // Behind a tunnel server on this host everybody has a port of 127.0.0.1, and a bucket.
     for port in 5000..5100 {
         let home = SocketAddr::from(([127, 0, 0, 1], port));
         let second = proven(&mut client, &server, home, now);
