@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use phantom_host::reconcile::{
-    Scene, Step, StepAction, StepKind, Wanted, apply, busy_file, holds_key, observe, plan,
+    ApplyContext, Step, StepAction, StepKind, Wanted, apply, busy_file, holds_key, observe, plan,
 };
 use phantom_host::{Hook, Match, Verdict};
 use phantom_store::Server;
@@ -42,10 +42,10 @@ pub(crate) enum Leaving {
 /// The interfaces that are ours or claimed, those of configurations with our mark, and `more`: no packet may leave by
 /// them or come in from them while the rest is removed.
 pub(crate) fn interfaces(
-    scene: &Scene<'_>,
+    context: &ApplyContext<'_>,
     more: impl IntoIterator<Item = InterfaceName>,
 ) -> Result<BTreeSet<InterfaceName>, ResetError> {
-    let observed = observe(scene, &Wanted::nothing())?;
+    let observed = observe(context, &Wanted::nothing())?;
     let marked =
         observed.interfaces.into_iter().filter(|(_, interface)| interface.ours).map(|(name, _)| name);
     let mut names: BTreeSet<InterfaceName> = marked.chain(more).collect();
@@ -72,37 +72,41 @@ pub(crate) fn closed(interfaces: &BTreeSet<InterfaceName>) -> Wanted {
 }
 
 /// Closes the packet filter and stops and removes the services.
-pub(crate) fn stop(scene: &Scene<'_>, wanted: &Wanted, leaving: Leaving) -> Result<Vec<Removed>, ResetError> {
+pub(crate) fn stop(
+    context: &ApplyContext<'_>,
+    wanted: &Wanted,
+    leaving: Leaving,
+) -> Result<Vec<Removed>, ResetError> {
     // What a predecessor left that was killed while it stopped a service.
-    let busy = busy_file(scene.run_dir);
-    if scene.host.files.info(&busy)?.is_some() {
-        scene.host.files.remove_dir(&busy)?;
+    let busy = busy_file(context.run_dir);
+    if context.host.files.info(&busy)?.is_some() {
+        context.host.files.remove_dir(&busy)?;
     }
-    let steps = steps(scene, wanted, leaving)?;
+    let steps = steps(context, wanted, leaving)?;
     let (closing, rest): (Vec<Step>, Vec<Step>) =
         steps.into_iter().partition(|step| step.kind == StepKind::Firewall);
     let closing: Vec<Step> = closing.into_iter().filter(|step| step.action != StepAction::Delete).collect();
-    apply(scene, wanted, &closing)?;
+    apply(context, wanted, &closing)?;
     let services: Vec<Step> = rest.into_iter().filter(|step| step.kind == StepKind::Service).collect();
-    apply(scene, wanted, &services)?;
+    apply(context, wanted, &services)?;
     Ok(services.iter().map(said).collect())
 }
 
 /// Brings the host to `wanted`, which is nothing or a closed packet filter, but for what is left.
 pub(crate) fn clear(
-    scene: &Scene<'_>,
+    context: &ApplyContext<'_>,
     wanted: &Wanted,
     leaving: Leaving,
 ) -> Result<Vec<Removed>, ResetError> {
     let mut removed = Vec::new();
-    let mut left = steps(scene, wanted, leaving)?;
+    let mut left = steps(context, wanted, leaving)?;
     for _ in 0..ROUNDS {
         if left.is_empty() {
             return Ok(removed);
         }
-        apply(scene, wanted, &left)?;
+        apply(context, wanted, &left)?;
         removed.extend(left.iter().filter(|step| is_removal(step)).map(said));
-        left = steps(scene, wanted, leaving)?;
+        left = steps(context, wanted, leaving)?;
     }
     let what: Vec<&str> = left.iter().map(|step| step.target.as_str()).collect();
     if what.is_empty() { Ok(removed) } else { Err(ResetError::Stubborn { what: what.join(", ") }) }
@@ -110,49 +114,49 @@ pub(crate) fn clear(
 
 /// Takes everything of ours off the host, with the packet filter going last, and says what that was. What is stored
 /// stays, so that `phantom-api core reconcile` brings all of it back. The caller holds the lock.
-pub fn remove_everything(scene: &Scene<'_>) -> Result<Vec<Removed>, ResetError> {
-    let wanted = closed(&interfaces(scene, None)?);
-    let mut removed = stop(scene, &wanted, Leaving::Nothing)?;
-    removed.extend(clear(scene, &wanted, Leaving::Nothing)?);
-    removed.extend(clear(scene, &Wanted::nothing(), Leaving::Nothing)?);
+pub fn remove_everything(context: &ApplyContext<'_>) -> Result<Vec<Removed>, ResetError> {
+    let wanted = closed(&interfaces(context, None)?);
+    let mut removed = stop(context, &wanted, Leaving::Nothing)?;
+    removed.extend(clear(context, &wanted, Leaving::Nothing)?);
+    removed.extend(clear(context, &Wanted::nothing(), Leaving::Nothing)?);
     Ok(removed)
 }
 
 /// Removes the configuration of this server where it has lost its mark, as after `wg-quick save`: by the private key in it
 /// it is ours, and that key must not stay behind.
 pub(crate) fn unmarked_configuration(
-    scene: &Scene<'_>,
+    context: &ApplyContext<'_>,
     server: &Server,
 ) -> Result<Option<Removed>, ResetError> {
     let path = Path::new(WIREGUARD).join(format!("{}.conf", server.interface));
-    let content = scene.host.files.read(&path)?.map(Zeroizing::new);
-    if !content.is_some_and(|content| holds_key(&content, &server.private_key)) {
+    let found = context.host.files.read(&path)?.map(Zeroizing::new);
+    if !found.is_some_and(|found| holds_key(&found, &server.private_key)) {
         return Ok(None);
     }
-    scene.host.files.remove(&path)?;
+    context.host.files.remove(&path)?;
     Ok(Some(Removed { target: path.display().to_string(), gone: true }))
 }
 
 /// Removes what lies in the run directory but for what all processes meet at.
-pub(crate) fn clear_run_dir(scene: &Scene<'_>) -> Result<(), ResetError> {
-    for name in scene.host.files.list(scene.run_dir)? {
+pub(crate) fn clear_run_dir(context: &ApplyContext<'_>) -> Result<(), ResetError> {
+    for name in context.host.files.list(context.run_dir)? {
         if MEETING.iter().any(|meeting| Path::new(meeting) == name) {
             continue;
         }
-        let path = scene.run_dir.join(name);
-        match scene.host.files.info(&path)? {
-            Some(info) if info.dir => scene.host.files.remove_dir(&path)?,
-            Some(_) => scene.host.files.remove(&path)?,
+        let path = context.run_dir.join(name);
+        match context.host.files.info(&path)? {
+            Some(info) if info.dir => context.host.files.remove_dir(&path)?,
+            Some(_) => context.host.files.remove(&path)?,
             None => {}
         }
     }
     Ok(())
 }
 
-fn steps(scene: &Scene<'_>, wanted: &Wanted, leaving: Leaving) -> Result<Vec<Step>, ResetError> {
-    let mut steps = plan(scene.marks, &observe(scene, wanted)?, wanted)?;
+fn steps(context: &ApplyContext<'_>, wanted: &Wanted, leaving: Leaving) -> Result<Vec<Step>, ResetError> {
+    let mut steps = plan(context.marks, &observe(context, wanted)?, wanted)?;
     if leaving == Leaving::Closed {
-        let boot = scene.marks.boot_unit();
+        let boot = context.marks.boot_unit();
         steps.retain(|step| {
             step.kind != StepKind::Sysctl && !(step.kind == StepKind::Service && step.target == boot)
         });

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use phantom_host::linux::Called;
-use phantom_host::reconcile::{Scene, Wanted};
+use phantom_host::reconcile::{ApplyContext, Wanted};
 use phantom_host::{Host, Marks};
 use phantom_store::{Lock, Marker, Paths, Server, State, Store, StoreError};
 use phantom_types::InterfaceName;
@@ -63,7 +63,7 @@ pub struct Place<'a> {
 pub fn reset(place: &Place<'_>) -> Result<Done, ResetError> {
     let (host, store) = (place.host, Store::new(place.paths.clone()));
     let marks = Marks::new(place.paths.instance());
-    let scene = Scene::new(host, &marks, place.paths.run_dir());
+    let context = ApplyContext::new(host, &marks, place.paths.run_dir());
     let lock = store.lock(place.lock_wait)?;
     ssh::check(host, &marks)?;
     if !store.reset_pending()? {
@@ -73,9 +73,9 @@ pub fn reset(place: &Place<'_>) -> Result<Done, ResetError> {
     mark(host, &store)?;
     let server = store.reset_server()?;
     let leaving = if server.is_some() { Leaving::Closed } else { Leaving::Nothing };
-    remove(place, &scene, &store, server.as_ref().map(|server| server.interface.clone()), leaving)?;
+    remove(place, &context, &store, server.as_ref().map(|server| server.interface.clone()), leaving)?;
     (place.stage)(Stage::Data);
-    removal::clear_run_dir(&scene)?;
+    removal::clear_run_dir(&context)?;
     store.discard_files(&lock)?;
     (place.stage)(Stage::Keys);
     store.finish_reset(&lock)?;
@@ -95,12 +95,12 @@ pub fn reset(place: &Place<'_>) -> Result<Done, ResetError> {
 pub fn uninstall(place: &Place<'_>) -> Result<(), ResetError> {
     let store = Store::new(place.paths.clone());
     let marks = Marks::new(place.paths.instance());
-    let scene = Scene::new(place.host, &marks, place.paths.run_dir());
+    let context = ApplyContext::new(place.host, &marks, place.paths.run_dir());
     let _lock: Lock = store.lock(place.lock_wait)?;
     ssh::check(place.host, &marks)?;
-    let mut removed = removal::remove_everything(&scene)?;
+    let mut removed = removal::remove_everything(&context)?;
     if let Some(server) = store.read::<_, StoreError>(State::server).ok().flatten() {
-        removed.extend(removal::unmarked_configuration(&scene, &server)?);
+        removed.extend(removal::unmarked_configuration(&context, &server)?);
     }
     for one in &removed {
         (place.removed)(one);
@@ -125,7 +125,7 @@ fn mark(host: &Host, store: &Store) -> Result<(), ResetError> {
 
 fn remove(
     place: &Place<'_>,
-    scene: &Scene<'_>,
+    context: &ApplyContext<'_>,
     store: &Store,
     interface: Option<InterfaceName>,
     leaving: Leaving,
@@ -133,16 +133,16 @@ fn remove(
     // The present interface may have another name than the one of a reset that began long ago.
     let stored = store.read::<_, StoreError>(State::server).ok().flatten();
     let present = stored.as_ref().map(|server| server.interface.clone());
-    let closed = removal::closed(&removal::interfaces(scene, interface.into_iter().chain(present))?);
+    let closed = removal::closed(&removal::interfaces(context, interface.into_iter().chain(present))?);
     (place.stage)(Stage::Stopping);
-    let mut removed = removal::stop(scene, &closed, leaving)?;
+    let mut removed = removal::stop(context, &closed, leaving)?;
     (place.stage)(Stage::Objects);
-    removed.extend(removal::clear(scene, &closed, leaving)?);
+    removed.extend(removal::clear(context, &closed, leaving)?);
     if leaving == Leaving::Nothing {
-        removed.extend(removal::clear(scene, &Wanted::nothing(), leaving)?);
+        removed.extend(removal::clear(context, &Wanted::nothing(), leaving)?);
     }
     if let Some(server) = &stored {
-        removed.extend(removal::unmarked_configuration(scene, server)?);
+        removed.extend(removal::unmarked_configuration(context, server)?);
     }
     for one in &removed {
         (place.removed)(one);

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
-use phantom_engine::{Depth, DeviceWish, PeerWish, Site, Wanted};
+use phantom_engine::{Depth, DeviceChange, PeerChange, Site, Wanted};
 use phantom_host::reconcile::{BEFORE, PeerFile, WantedDevice, WantedFile, WantedInterface, WantedPeer};
 use phantom_host::{
     Bounds, Command, Hook, Match, PeerConfig, PeerUpdate, Proc, Protocol, Restart, Ruleset, UfwRule, Unit,
@@ -84,19 +84,23 @@ pub(crate) fn desired(
 }
 
 /// What is wanted of single clients: present as stored, or gone.
-pub(crate) fn peers(site: &Site, state: &State<'_>, keys: &[PublicKey]) -> Result<Vec<PeerWish>, StoreError> {
+pub(crate) fn peers(
+    site: &Site,
+    state: &State<'_>,
+    keys: &[PublicKey],
+) -> Result<Vec<PeerChange>, StoreError> {
     let Some(server) = state.server()? else { return Ok(Vec::new()) };
-    let mut wishes = Vec::with_capacity(keys.len());
+    let mut changes = Vec::with_capacity(keys.len());
     for key in keys {
         let client = state.client_by_key(key)?;
-        let update = || DeviceWish {
+        let update = || DeviceChange {
             interface: server.interface.clone(),
             backend: server.backend,
             update: client
                 .as_ref()
                 .map_or(PeerUpdate::Remove(*key), |client| PeerUpdate::Set(peer(&reference(client)))),
         };
-        wishes.push(PeerWish {
+        changes.push(PeerChange {
             key: *key,
             device: site.runs(&server).then(update),
             file: Site::wireguard_file(&server.interface),
@@ -104,7 +108,7 @@ pub(crate) fn peers(site: &Site, state: &State<'_>, keys: &[PublicKey]) -> Resul
             without: conf::remove_peer_block,
         });
     }
-    Ok(wishes)
+    Ok(changes)
 }
 
 fn addresses(server: &Server) -> BTreeSet<IpNetwork> {

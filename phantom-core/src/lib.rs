@@ -28,7 +28,7 @@ mod values;
 
 use std::sync::Arc;
 
-use phantom_engine::{Depth, Engine, Origin, PeerWish, Site, SystemModule, Wanted};
+use phantom_engine::{Depth, Engine, Origin, PeerChange, Site, SystemModule, Wanted};
 use phantom_module::{Entry, Text, TypedModule, entry};
 use phantom_store::{State, StoreError};
 use phantom_types::PublicKey;
@@ -92,7 +92,7 @@ impl SystemModule for Core {
     fn desired(site: &Site, state: &State<'_>, depth: Depth, wanted: &mut Wanted) -> Result<(), StoreError> {
         desired::desired(site, state, depth, wanted)
     }
-    fn peers(site: &Site, state: &State<'_>, keys: &[PublicKey]) -> Result<Vec<PeerWish>, StoreError> {
+    fn peers(site: &Site, state: &State<'_>, keys: &[PublicKey]) -> Result<Vec<PeerChange>, StoreError> {
         desired::peers(site, state, keys)
     }
 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use ipnetwork::Ipv4Network;
-use phantom_engine::{Depth, PeerWish, Site, Wanted};
+use phantom_engine::{Depth, PeerChange, Site, Wanted};
 use phantom_host::reconcile::WantedFile;
 use phantom_host::{Bounds, Command, Hook, Match, Proc, Protocol, Restart, UfwRule, Unit, UnitKind, Verdict};
 use phantom_store::{Ghost, Server, State, StoreError};
@@ -74,13 +74,17 @@ pub(crate) fn desired(
 }
 
 /// What is wanted of single clients: their line in the file of those that may open tunnels.
-pub(crate) fn peers(site: &Site, state: &State<'_>, keys: &[PublicKey]) -> Result<Vec<PeerWish>, StoreError> {
+pub(crate) fn peers(
+    site: &Site,
+    state: &State<'_>,
+    keys: &[PublicKey],
+) -> Result<Vec<PeerChange>, StoreError> {
     if !state.ghost_active()? {
         return Ok(Vec::new());
     }
-    let wish = |key: &PublicKey| {
+    let change = |key: &PublicKey| {
         let client = state.client_by_key(key)?.filter(|client| client.enabled);
-        Ok(PeerWish {
+        Ok(PeerChange {
             key: *key,
             device: None,
             file: site.clients_file(),
@@ -88,7 +92,7 @@ pub(crate) fn peers(site: &Site, state: &State<'_>, keys: &[PublicKey]) -> Resul
             without: without_line,
         })
     };
-    keys.iter().map(wish).collect()
+    keys.iter().map(change).collect()
 }
 
 /// The file of the clients that may open tunnels under secrets of their own.

@@ -26,7 +26,7 @@ mod keeper;
 use std::sync::Arc;
 
 use phantom_engine::{
-    Check, Claims, Depth, Engine, PeerWish, Setting, Site, SystemModule, Tweak, Veto, Wanted,
+    Check, Claims, Depth, Engine, PeerChange, Setting, Site, SystemModule, Tweak, Veto, Wanted,
 };
 use phantom_module::{Entry, Text, TypedModule, entry};
 use phantom_store::{State, StoreError};
@@ -82,7 +82,7 @@ impl SystemModule for Ghost {
     fn desired(site: &Site, state: &State<'_>, depth: Depth, wanted: &mut Wanted) -> Result<(), StoreError> {
         desired::desired(site, state, depth, wanted)
     }
-    fn peers(site: &Site, state: &State<'_>, keys: &[PublicKey]) -> Result<Vec<PeerWish>, StoreError> {
+    fn peers(site: &Site, state: &State<'_>, keys: &[PublicKey]) -> Result<Vec<PeerChange>, StoreError> {
         desired::peers(site, state, keys)
     }
     fn tweaks() -> &'static [Tweak] {

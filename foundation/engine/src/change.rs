@@ -448,7 +448,7 @@ impl Engine {
 
     /// Brings the host to what is wanted, and looks again whether it is there.
     pub(crate) fn bring(&self, operation: &'static str, wanted: &Wanted) -> Result<(), EngineError> {
-        let scene = self.scene();
+        let context = self.context();
         let generation = self.filter_generation();
         let Planned { steps, foreign } =
             self.plan_for(wanted).map_err(|error| host_error(operation, error))?;
@@ -458,7 +458,7 @@ impl Engine {
             return Ok(());
         }
         self.keep_replaced(operation, &steps)?;
-        reconcile::apply(&scene, wanted, &steps).map_err(|error| host_error(operation, error))?;
+        reconcile::apply(&context, wanted, &steps).map_err(|error| host_error(operation, error))?;
         drop(steps); // there can be as many as there are peers
         let generation = self.filter_generation();
         let left = self.plan_for(wanted).map_err(|error| host_error(operation, error))?.steps;
@@ -471,12 +471,12 @@ impl Engine {
         Err(host_error(operation, HostFailure::Unverified(left.join(", "))))
     }
 
-    pub(crate) fn scene(&self) -> reconcile::Scene<'_> {
-        reconcile::Scene::new(&self.host, &self.marks, self.paths().run_dir())
+    pub(crate) fn context(&self) -> reconcile::ApplyContext<'_> {
+        reconcile::ApplyContext::new(&self.host, &self.marks, self.paths().run_dir())
     }
 
     pub(crate) fn plan_for(&self, wanted: &Wanted) -> Result<Planned, HostError> {
-        let observed = reconcile::observe(&self.scene(), wanted)?;
+        let observed = reconcile::observe(&self.context(), wanted)?;
         let steps = reconcile::plan(&self.marks, &observed, wanted)?;
         Ok(Planned { steps, foreign: reconcile::foreign(&observed, wanted) })
     }

@@ -15,7 +15,7 @@ use phantom_module::{Call, Lang, Module, Text};
 use phantom_store::{Server, State, StoreError, Transaction};
 use phantom_types::{InterfaceName, PublicKey};
 
-use crate::{Depth, Engine, PeerWish, Site, Wanted};
+use crate::{Depth, Engine, PeerChange, Site, Wanted};
 
 /// A module that takes part in the state of the host.
 pub trait SystemModule: Module + Sized {
@@ -32,7 +32,7 @@ pub trait SystemModule: Module + Sized {
     ///
     /// # Errors
     /// The stored state cannot be read.
-    fn peers(_: &Site, _: &State<'_>, _: &[PublicKey]) -> Result<Vec<PeerWish>, StoreError> {
+    fn peers(_: &Site, _: &State<'_>, _: &[PublicKey]) -> Result<Vec<PeerChange>, StoreError> {
         Ok(Vec::new())
     }
     /// What it claims while the state is stored as it is.

@@ -36,7 +36,7 @@ pub use contract::{
 };
 pub use error::{ChangeError, EngineError, HostFailure};
 pub use foreign::make_room;
-pub use peers::{DeviceWish, PeerWish};
+pub use peers::{DeviceChange, PeerChange};
 pub use phantom_host::reconcile::{Depth, Step, StepAction, StepKind, Wanted, Withheld};
 pub use reconcile::{Outcome, Reconciled, Recovered, StepFailure};
 pub use site::Site;
@@ -61,7 +61,7 @@ pub enum Scope {
 /// Adds a module's part to the wanted state: a pure function of what is stored and of what the [`Site`] knows.
 pub type Desired = fn(&Site, &State<'_>, Depth, &mut Wanted) -> Result<(), StoreError>;
 /// What a module wants of single peers: a pure function of what is stored.
-pub type DesiredPeers = fn(&Site, &State<'_>, &[PublicKey]) -> Result<Vec<PeerWish>, StoreError>;
+pub type DesiredPeers = fn(&Site, &State<'_>, &[PublicKey]) -> Result<Vec<PeerChange>, StoreError>;
 
 /// What a module claims: a pure function of what is stored.
 type ClaimsOf = fn(&State<'_>) -> Result<Claims, StoreError>;
@@ -177,13 +177,13 @@ impl Engine {
         Ok(wanted)
     }
 
-    fn desired_peers(&self, state: &State<'_>, keys: &[PublicKey]) -> Result<Vec<PeerWish>, StoreError> {
+    fn desired_peers(&self, state: &State<'_>, keys: &[PublicKey]) -> Result<Vec<PeerChange>, StoreError> {
         let site = self.site()?;
-        let mut wishes = Vec::new();
+        let mut changes = Vec::new();
         for part in self.parts() {
-            wishes.extend((part.peers)(&site, state, keys)?);
+            changes.extend((part.peers)(&site, state, keys)?);
         }
-        Ok(wishes)
+        Ok(changes)
     }
 
     /// What all modules claim while the state is stored as it is.

@@ -11,11 +11,11 @@ use crate::Engine;
 
 /// What is wanted of one peer.
 #[derive(Debug)]
-pub struct PeerWish {
+pub struct PeerChange {
     /// Who it is.
     pub key: PublicKey,
     /// What a device must take; `None` where none is meant to run, or where only the file matters.
-    pub device: Option<DeviceWish>,
+    pub device: Option<DeviceChange>,
     /// A file that lists the peers.
     pub file: PathBuf,
     /// Its block in that file; `None` when it should be gone.
@@ -26,7 +26,7 @@ pub struct PeerWish {
 
 /// What is wanted of one peer of a device.
 #[derive(Debug)]
-pub struct DeviceWish {
+pub struct DeviceChange {
     /// The interface.
     pub interface: InterfaceName,
     /// Whose WireGuard.
@@ -55,17 +55,17 @@ pub(crate) enum Reached {
 
 impl Engine {
     /// Brings single peers to what is wanted, without looking at any other.
-    pub(crate) fn apply_peers(&self, wishes: &[PeerWish], way: Way) -> Result<Reached, HostError> {
-        for wish in wishes {
-            if let Some(device) = &wish.device {
+    pub(crate) fn apply_peers(&self, changes: &[PeerChange], way: Way) -> Result<Reached, HostError> {
+        for change in changes {
+            if let Some(device) = &change.device {
                 let update = DeviceUpdate { peers: vec![device.update.clone()], ..DeviceUpdate::default() };
                 match self.host.wireguard.configure(&device.interface, device.backend, &update) {
                     Err(error) if error.is_absent() => return Ok(Reached::NothingThere),
                     other => other?,
                 }
-                self.verify_peer(&wish.key, device, way)?;
+                self.verify_peer(&change.key, device, way)?;
             }
-            if self.write_block(wish, way)? == Reached::NothingThere {
+            if self.write_block(change, way)? == Reached::NothingThere {
                 return Ok(Reached::NothingThere);
             }
         }
@@ -74,39 +74,39 @@ impl Engine {
 
     /// That the device shows what it was told. On the way to a new state the kernel's word is taken for it: it cannot be
     /// asked for a single peer, and to read all of them would cost more than the change.
-    fn verify_peer(&self, key: &PublicKey, wish: &DeviceWish, way: Way) -> Result<(), HostError> {
-        if wish.backend == Backend::Kernel && way == Way::Forward {
+    fn verify_peer(&self, key: &PublicKey, change: &DeviceChange, way: Way) -> Result<(), HostError> {
+        if change.backend == Backend::Kernel && way == Way::Forward {
             return Ok(());
         }
-        let now = self.host.wireguard.peers(&wish.interface, wish.backend, &[*key])?.unwrap_or_default();
+        let now = self.host.wireguard.peers(&change.interface, change.backend, &[*key])?.unwrap_or_default();
         let networks = |peer: &PeerConfig| peer.allowed_ips.iter().copied().collect::<BTreeSet<_>>();
-        let same = match (&wish.update, now.first().map(|peer| &peer.config)) {
+        let same = match (&change.update, now.first().map(|peer| &peer.config)) {
             (PeerUpdate::Remove(_), None) => true,
             (PeerUpdate::Set(wanted), Some(now)) => {
                 now.preshared_key == wanted.preshared_key && networks(now) == networks(wanted)
             }
             _ => false,
         };
-        if same { Ok(()) } else { Err(unseen(format!("the peer {key} of {}", wish.interface))) }
+        if same { Ok(()) } else { Err(unseen(format!("the peer {key} of {}", change.interface))) }
     }
 
-    fn write_block(&self, wish: &PeerWish, way: Way) -> Result<Reached, HostError> {
+    fn write_block(&self, change: &PeerChange, way: Way) -> Result<Reached, HostError> {
         let files = &self.host.files;
-        if let Some(block) = &wish.block {
-            if way == Way::Back && self.has_block(wish)? {
+        if let Some(block) = &change.block {
+            if way == Way::Back && self.has_block(change)? {
                 return Ok(Reached::All);
             }
-            return match files.info(&wish.file)? {
+            return match files.info(&change.file)? {
                 Some(info) if info.len > 0 && !info.dir => {
-                    files.append(&wish.file, block.as_bytes())?;
+                    files.append(&change.file, block.as_bytes())?;
                     let whole = info.len + block.len() as u64;
-                    let there = files.info(&wish.file)?.is_some_and(|now| now.len == whole);
-                    if there { Ok(Reached::All) } else { Err(unseen(wish.file.display())) }
+                    let there = files.info(&change.file)?.is_some_and(|now| now.len == whole);
+                    if there { Ok(Reached::All) } else { Err(unseen(change.file.display())) }
                 }
                 Some(_) | None => Ok(Reached::NothingThere),
             };
         }
-        let Some(content) = files.read(&wish.file)?.map(Zeroizing::new) else {
+        let Some(content) = files.read(&change.file)?.map(Zeroizing::new) else {
             return Ok(Reached::NothingThere);
         };
         let Ok(text) = std::str::from_utf8(&content) else { return Ok(Reached::NothingThere) };
@@ -114,16 +114,16 @@ impl Engine {
         if !self.marks.owns_file(&content) {
             return Ok(Reached::NothingThere);
         }
-        if let Some(rest) = (wish.without)(text, &wish.key) {
-            write_and_verify(&**files, &wish.file, rest.as_bytes(), 0o600)?;
+        if let Some(rest) = (change.without)(text, &change.key) {
+            write_and_verify(&**files, &change.file, rest.as_bytes(), 0o600)?;
         }
         Ok(Reached::All)
     }
 
-    fn has_block(&self, wish: &PeerWish) -> Result<bool, HostError> {
-        let content = self.host.files.read(&wish.file)?.map(Zeroizing::new);
+    fn has_block(&self, change: &PeerChange) -> Result<bool, HostError> {
+        let content = self.host.files.read(&change.file)?.map(Zeroizing::new);
         let text = content.as_deref().and_then(|content| std::str::from_utf8(content).ok());
-        Ok(text.is_some_and(|text| (wish.without)(text, &wish.key).is_some()))
+        Ok(text.is_some_and(|text| (change.without)(text, &change.key).is_some()))
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use phantom_host::reconcile::{self, ApplyError, Depth, Scene, Step, Wanted, Withheld, busy_file};
+use phantom_host::reconcile::{self, ApplyContext, ApplyError, Depth, Step, Wanted, Withheld, busy_file};
 use phantom_host::{InForce, Manager, Route, RouteKind};
 use phantom_module::Call;
 use phantom_store::Lock;
@@ -87,7 +87,7 @@ impl Engine {
             self.read(|_| Ok::<_, EngineError>(())).map_err(fail)?;
         }
         let lock = self.lock(self.lock_wait()).map_err(fail)?;
-        let done = self.reconcile_locked(&self.scene(), origin, call, &lock);
+        let done = self.reconcile_locked(&self.context(), origin, call, &lock);
         drop(lock);
         if done.is_ok() {
             self.copy_if_due(call);
@@ -104,8 +104,10 @@ impl Engine {
             Some(lock) => {
                 // The built-in supervisor waits for nobody but us; systemd keeps an order.
                 let in_service = self.host.services.manager() == Manager::Systemd;
-                let scene = Scene { in_service, ..self.scene() };
-                self.reconcile_locked(&scene, origin, call, &lock).map(drop).map_err(|failure| failure.error)
+                let context = ApplyContext { in_service, ..self.context() };
+                self.reconcile_locked(&context, origin, call, &lock)
+                    .map(drop)
+                    .map_err(|failure| failure.error)
             }
         }
     }
@@ -177,7 +179,7 @@ impl Engine {
 
     pub(crate) fn reconcile_locked(
         &self,
-        scene: &Scene<'_>,
+        context: &ApplyContext<'_>,
         origin: Origin,
         call: &Call,
         lock: &Lock,
@@ -193,7 +195,7 @@ impl Engine {
         let Planned { steps, foreign } = planned;
         if !steps.is_empty() {
             self.keep_replaced(origin.action, &steps).map_err(fail)?;
-            let applied = reconcile::apply(scene, &wanted, &steps);
+            let applied = reconcile::apply(context, &wanted, &steps);
             if let Err(error) = applied {
                 let ApplyError { at: taken, .. } = error;
                 let error = host_error(origin.action, error);

@@ -118,7 +118,7 @@ impl Engine {
         let nothing = Reconciled { recovered: None, steps: Vec::new(), foreign: Vec::new() };
         let lock = self.lock(self.lock_wait())?;
         if self.store.reset_pending()? || self.interrupted()?.is_some() {
-            let done = self.reconcile_locked(&self.scene(), REPAIR, call, &lock);
+            let done = self.reconcile_locked(&self.context(), REPAIR, call, &lock);
             return done.map_err(|failure| failure.error);
         }
         self.store.say_changing(false);
@@ -168,7 +168,7 @@ impl Engine {
                 return Err(host_error(REPAIR.action, HostFailure::Unverified(first.target.clone())));
             }
             self.keep_replaced(REPAIR.action, &steps)?;
-            let done = reconcile::apply(&self.scene(), &wanted, &steps);
+            let done = reconcile::apply(&self.context(), &wanted, &steps);
             if attempt == ATTEMPTS {
                 done.map_err(|error| host_error(REPAIR.action, error))?;
             }

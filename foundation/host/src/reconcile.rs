@@ -28,7 +28,7 @@ use crate::{Host, Marks};
 
 /// Where reconciling takes place: the host, our marks on it, and our folder for what dies with the boot.
 #[derive(Clone, Copy, Debug)]
-pub struct Scene<'a> {
+pub struct ApplyContext<'a> {
     /// The host.
     pub host: &'a Host,
     /// The marks of this installation.
@@ -39,7 +39,7 @@ pub struct Scene<'a> {
     pub in_service: bool,
 }
 
-impl<'a> Scene<'a> {
+impl<'a> ApplyContext<'a> {
     /// For a process that is no part of a service's start.
     pub const fn new(host: &'a Host, marks: &'a Marks, run_dir: &'a Path) -> Self {
         Self { host, marks, run_dir, in_service: false }

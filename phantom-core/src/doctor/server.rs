@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use phantom_engine::{EngineError, make_room};
-use phantom_host::reconcile::{Scene, foreign, observe, plan};
+use phantom_host::reconcile::{ApplyContext, foreign, observe, plan};
 use phantom_host::{HostError, Port, Protocol, ServiceState};
 use phantom_module::chain;
 use phantom_store::{CopyKind, StateCopy, StoreError};
@@ -207,8 +207,8 @@ pub(super) fn wireguard_port(case: &Case<'_>) -> Finding {
 pub(super) fn host_in_sync(case: &Case<'_>) -> Finding {
     let Some(stored) = case.stored() else { return not_yet(case) };
     let engine = case.engine;
-    let scene = Scene::new(engine.host(), engine.marks(), engine.paths().run_dir());
-    let steps = observe(&scene, &stored.wanted).and_then(|now| {
+    let context = ApplyContext::new(engine.host(), engine.marks(), engine.paths().run_dir());
+    let steps = observe(&context, &stored.wanted).and_then(|now| {
         let left = foreign(&now, &stored.wanted);
         Ok((plan(engine.marks(), &now, &stored.wanted)?, left))
     });

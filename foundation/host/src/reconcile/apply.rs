@@ -6,7 +6,7 @@ use std::time::Duration;
 use phantom_types::InterfaceName;
 
 use super::step::Op;
-use super::{Scene, Step, StepAction, StepKind, Wanted};
+use super::{ApplyContext, Step, StepAction, StepKind, Wanted};
 use crate::{
     DeviceUpdate, Hook, HostError, LinkChange, LinkGuard, Match, PeerUpdate, ServiceState, Unit, Verdict,
     write_and_verify,
@@ -50,16 +50,16 @@ const INTERFACE_UNIT: &str = "wg-quick@";
 const PEERS_AT_ONCE: usize = 1000;
 
 /// Takes the steps in order. Peers that stand in a row go to the device together.
-pub fn apply(scene: &Scene<'_>, wanted: &Wanted, steps: &[Step]) -> Result<(), ApplyError> {
+pub fn apply(context: &ApplyContext<'_>, wanted: &Wanted, steps: &[Step]) -> Result<(), ApplyError> {
     let mut at = 0;
     while let Some(step) = steps.get(at) {
         let row = steps[at..].iter().take_while(|next| next.op.peer_of() == step.op.peer_of());
         let (taken, result) = match step.op.peer_of() {
             Some(name) => {
                 let row = &steps[at..][..row.take(PEERS_AT_ONCE).count()];
-                (row.len(), set_peers(scene, wanted, name, row))
+                (row.len(), set_peers(context, wanted, name, row))
             }
-            None => (1, take(scene, wanted, step)),
+            None => (1, take(context, wanted, step)),
         };
         result.map_err(|source| ApplyError {
             at,
@@ -73,47 +73,51 @@ pub fn apply(scene: &Scene<'_>, wanted: &Wanted, steps: &[Step]) -> Result<(), A
     Ok(())
 }
 
-fn take(scene: &Scene<'_>, wanted: &Wanted, step: &Step) -> Result<(), HostError> {
-    let host = scene.host;
+fn take(context: &ApplyContext<'_>, wanted: &Wanted, step: &Step) -> Result<(), HostError> {
+    let host = context.host;
     match &step.op {
-        Op::WriteFile(path) | Op::ReplaceFile(path) => write_file(scene, wanted, path),
+        Op::WriteFile(path) | Op::ReplaceFile(path) => write_file(context, wanted, path),
         Op::RemoveFile(path) => host.files.remove(path),
         Op::RemoveClaim(path) => host.files.remove_dir(path),
         Op::SetMode(path, mode) => host.files.set_mode(path, *mode),
         Op::SetSysctl(setting) => host.sysctl.set(&setting.0, &setting.1),
-        Op::ReplaceFirewall => host.firewall.replace(scene.marks, &wanted.firewall),
-        Op::ReplaceFirewallAgainst(leaving) => replace_against(scene, wanted, leaving),
-        Op::RemoveFirewall => host.firewall.remove(scene.marks),
-        Op::AddUfw(rule) => host.firewall.add_ufw(scene.marks, rule),
-        Op::RemoveUfw(rule) => host.firewall.remove_ufw(scene.marks, rule),
+        Op::ReplaceFirewall => host.firewall.replace(context.marks, &wanted.firewall),
+        Op::ReplaceFirewallAgainst(leaving) => replace_against(context, wanted, leaving),
+        Op::RemoveFirewall => host.firewall.remove(context.marks),
+        Op::AddUfw(rule) => host.firewall.add_ufw(context.marks, rule),
+        Op::RemoveUfw(rule) => host.firewall.remove_ufw(context.marks, rule),
         Op::InstallUnit(unit) => host.services.install(unit),
         // The service of an interface has commands of its own, which wait for the lock that the caller holds.
         Op::UninstallUnit(name) if name.starts_with(INTERFACE_UNIT) => {
-            while_busy(scene, || host.services.uninstall(name))
+            while_busy(context, || host.services.uninstall(name))
         }
         Op::UninstallUnit(name) => host.services.uninstall(name),
-        Op::StartUnit(unit) => start_unit(scene, unit),
+        Op::StartUnit(unit) => start_unit(context, unit),
         Op::StopUnit(unit) => host.services.stop(unit, SERVICE_WAIT),
-        Op::StartInterface(unit) => start_interface(scene, wanted, unit),
-        Op::StopInterface(unit) => while_busy(scene, || host.services.stop(unit, SERVICE_WAIT)),
+        Op::StartInterface(unit) => start_interface(context, wanted, unit),
+        Op::StopInterface(unit) => while_busy(context, || host.services.stop(unit, SERVICE_WAIT)),
         Op::CreateLink(name) => {
-            claim(scene, name.as_str())?;
+            claim(context, name.as_str())?;
             host.wireguard.create(name)?;
-            set_link(scene, name, &LinkChange { alias: Some(scene.marks.text()), ..LinkChange::default() })
+            set_link(
+                context,
+                name,
+                &LinkChange { alias: Some(context.marks.text()), ..LinkChange::default() },
+            )
         }
-        Op::SetLink(name, change) => set_link(scene, name, change),
-        Op::SetGuard(name, guard) => set_guard(scene, name, guard),
+        Op::SetLink(name, change) => set_link(context, name, change),
+        Op::SetGuard(name, guard) => set_guard(context, name, guard),
         Op::DeleteLink(name) => {
             match host.network.delete_link(name) {
                 // The embedded device's own exit may have taken it along.
                 Err(error) if error.is_absent() => {}
                 other => other?,
             }
-            remove_claim(scene, name)
+            remove_claim(context, name)
         }
         Op::Configure(name, backend, update) => host.wireguard.configure(name, *backend, update),
         Op::SetPeer(name, _) | Op::RemovePeer(name, _) => {
-            set_peers(scene, wanted, name, std::slice::from_ref(step))
+            set_peers(context, wanted, name, std::slice::from_ref(step))
         }
         Op::AddAddress(name, address) => host.network.add_address(name, *address),
         Op::RemoveAddress(name, address) => host.network.remove_address(name, *address),
@@ -129,24 +133,28 @@ fn take(scene: &Scene<'_>, wanted: &Wanted, step: &Step) -> Result<(), HostError
 }
 
 /// The wanted packet filter, and before all of it that nothing comes in by links that are about to go.
-fn replace_against(scene: &Scene<'_>, wanted: &Wanted, leaving: &[InterfaceName]) -> Result<(), HostError> {
+fn replace_against(
+    context: &ApplyContext<'_>,
+    wanted: &Wanted,
+    leaving: &[InterfaceName],
+) -> Result<(), HostError> {
     let mut rules = wanted.firewall.clone();
     for name in leaving {
         let there = Match::In { interface: name.to_string(), not: false };
         rules.add(Hook::Prerouting, 0, vec![there], Verdict::Drop);
     }
-    scene.host.firewall.replace(scene.marks, &rules)
+    context.host.firewall.replace(context.marks, &rules)
 }
 
-fn write_file(scene: &Scene<'_>, wanted: &Wanted, path: &Path) -> Result<(), HostError> {
+fn write_file(context: &ApplyContext<'_>, wanted: &Wanted, path: &Path) -> Result<(), HostError> {
     let Some(Some(file)) = wanted.files.get(path) else { return Err(unwanted(path.display())) };
     if let Some(dir) = path.parent() {
         // The folder of a file with secrets is closed as Debian's /etc/wireguard is.
         let open = file.mode & 0o044 != 0;
         let mode = if open { 0o755 } else { 0o700 };
-        scene.host.files.make_dir(dir, mode)?;
+        context.host.files.make_dir(dir, mode)?;
     }
-    file.with_content(wanted, |content| write_and_verify(&*scene.host.files, path, content, file.mode))
+    file.with_content(wanted, |content| write_and_verify(&*context.host.files, path, content, file.mode))
 }
 
 /// A plan is made from the very state that it is applied with; a step without its object is a plan for another one.
@@ -155,7 +163,7 @@ fn unwanted(object: impl std::fmt::Display) -> HostError {
 }
 
 fn set_peers(
-    scene: &Scene<'_>,
+    context: &ApplyContext<'_>,
     wanted: &Wanted,
     name: &InterfaceName,
     steps: &[Step],
@@ -169,35 +177,35 @@ fn set_peers(
     };
     let peers = steps.iter().map(|step| update(step).ok_or_else(|| unwanted(&step.target)));
     let update = DeviceUpdate { peers: peers.collect::<Result<_, _>>()?, ..DeviceUpdate::default() };
-    scene.host.wireguard.configure(name, interface.backend, &update)
+    context.host.wireguard.configure(name, interface.backend, &update)
 }
 
 /// Starts a service that is not that of an interface. It is not waited for where that could be for ever: by a process that
 /// is part of the start of a service it may be ordered after, and while such a one is starting, whose commands wait for the
 /// lock that the caller holds.
-fn start_unit(scene: &Scene<'_>, unit: &Unit) -> Result<(), HostError> {
-    let services = &scene.host.services;
-    let mut waits = scene.in_service;
+fn start_unit(context: &ApplyContext<'_>, unit: &Unit) -> Result<(), HostError> {
+    let services = &context.host.services;
+    let mut waits = context.in_service;
     for name in &unit.after {
         waits |= services.status(name)?.state == ServiceState::Starting;
     }
     if waits { services.request(unit) } else { services.start(unit, SERVICE_WAIT) }
 }
 
-fn start_interface(scene: &Scene<'_>, wanted: &Wanted, unit: &Unit) -> Result<(), HostError> {
+fn start_interface(context: &ApplyContext<'_>, wanted: &Wanted, unit: &Unit) -> Result<(), HostError> {
     let interface = wanted.interfaces.iter().find(|(_, interface)| interface.unit.name == unit.name);
     // A persistent link that has its mark already needs no claim.
     if let Some((name, _)) = interface
-        && scene.host.network.link(name)?.is_none()
+        && context.host.network.link(name)?.is_none()
     {
-        claim(scene, name.as_str())?;
+        claim(context, name.as_str())?;
     }
-    while_busy(scene, || scene.host.services.start(unit, SERVICE_WAIT))
+    while_busy(context, || context.host.services.start(unit, SERVICE_WAIT))
 }
 
 /// Changes a link; one that shows its mark needs no claim any more.
-fn set_link(scene: &Scene<'_>, name: &InterfaceName, change: &LinkChange) -> Result<(), HostError> {
-    let network = &scene.host.network;
+fn set_link(context: &ApplyContext<'_>, name: &InterfaceName, change: &LinkChange) -> Result<(), HostError> {
+    let network = &context.host.network;
     network.set_link(name, change)?;
     if change.alias.is_none() {
         return Ok(());
@@ -206,33 +214,36 @@ fn set_link(scene: &Scene<'_>, name: &InterfaceName, change: &LinkChange) -> Res
     if network.link(name)?.is_none_or(|link| link.alias != change.alias) {
         return Err(HostError::unexpected(format!("{name} does not show the alias that it was given")));
     }
-    remove_claim(scene, name)
+    remove_claim(context, name)
 }
 
 /// Guards a link. On a kernel that cannot, that is kept in mind until the next boot: it is no reason to go without the link.
-fn set_guard(scene: &Scene<'_>, name: &InterfaceName, guard: &LinkGuard) -> Result<(), HostError> {
-    let (files, known) = (&scene.host.files, no_guards_file(scene.run_dir));
-    match scene.host.network.set_guard(name, guard) {
+fn set_guard(context: &ApplyContext<'_>, name: &InterfaceName, guard: &LinkGuard) -> Result<(), HostError> {
+    let (files, known) = (&context.host.files, no_guards_file(context.run_dir));
+    match context.host.network.set_guard(name, guard) {
         Err(HostError::Unsupported { .. }) => files.make_dir(&known, 0o700),
         Ok(()) if files.info(&known)?.is_some() => files.remove_dir(&known),
         other => other,
     }
 }
 
-fn remove_claim(scene: &Scene<'_>, name: &InterfaceName) -> Result<(), HostError> {
-    let claim = scene.claim(name.as_str());
-    if scene.host.files.info(&claim)?.is_some() { scene.host.files.remove_dir(&claim) } else { Ok(()) }
+fn remove_claim(context: &ApplyContext<'_>, name: &InterfaceName) -> Result<(), HostError> {
+    let claim = context.claim(name.as_str());
+    if context.host.files.info(&claim)?.is_some() { context.host.files.remove_dir(&claim) } else { Ok(()) }
 }
 
-fn claim(scene: &Scene<'_>, interface: &str) -> Result<(), HostError> {
+fn claim(context: &ApplyContext<'_>, interface: &str) -> Result<(), HostError> {
     // A folder: it is there or not there, with nothing half-written beside it.
-    scene.host.files.make_dir(&scene.claim(interface), 0o700)
+    context.host.files.make_dir(&context.claim(interface), 0o700)
 }
 
-fn while_busy(scene: &Scene<'_>, work: impl FnOnce() -> Result<(), HostError>) -> Result<(), HostError> {
-    let busy = busy_file(scene.run_dir);
-    scene.host.files.make_dir(&busy, 0o700)?;
+fn while_busy(
+    context: &ApplyContext<'_>,
+    work: impl FnOnce() -> Result<(), HostError>,
+) -> Result<(), HostError> {
+    let busy = busy_file(context.run_dir);
+    context.host.files.make_dir(&busy, 0o700)?;
     let result = work();
-    scene.host.files.remove_dir(&busy)?;
+    context.host.files.remove_dir(&busy)?;
     result
 }

@@ -8,7 +8,7 @@ use ipnetwork::IpNetwork;
 use phantom_types::{Backend, InterfaceName};
 use zeroize::Zeroizing;
 
-use super::{Scene, Wanted, WantedFile, no_guards_file};
+use super::{ApplyContext, Wanted, WantedFile, no_guards_file};
 use crate::facility::place_of_draft;
 use crate::{
     Device, FileInfo, HostError, InForce, Link, LinkKind, Manager, Result, Route, Rule, ServiceState,
@@ -100,8 +100,8 @@ pub struct ObservedFile {
 }
 
 /// Reads everything that `wanted` speaks of, and everything of ours that it does not.
-pub fn observe(scene: &Scene<'_>, wanted: &Wanted) -> Result<Observed> {
-    let host = scene.host;
+pub fn observe(context: &ApplyContext<'_>, wanted: &Wanted) -> Result<Observed> {
+    let host = context.host;
     let (mut units, mut foreign_units) = (BTreeMap::new(), BTreeSet::new());
     let interface_units = wanted.interfaces.values().map(|interface| &interface.unit);
     for unit in interface_units.chain(wanted.units.values().map(|(unit, _)| unit)) {
@@ -114,24 +114,24 @@ pub fn observe(scene: &Scene<'_>, wanted: &Wanted) -> Result<Observed> {
     }
     let mut stale_units: BTreeSet<String> = host.services.ours()?.into_iter().collect();
     stale_units.retain(|name| !units.contains_key(name));
-    let routes = host.network.routes(scene.marks.exit_table())?.into_iter().collect();
+    let routes = host.network.routes(context.marks.exit_table())?.into_iter().collect();
     let rules = host.network.rules()?.into_iter();
-    let rules = rules.filter(|rule| scene.marks.owns_rule(rule)).collect();
+    let rules = rules.filter(|rule| context.marks.owns_rule(rule)).collect();
     let sysctls = wanted.sysctls.keys().map(|key| Ok((key.clone(), host.sysctl.get(key)?)));
     let sysctls = sysctls.collect::<Result<_>>()?;
     // Both can be large: the content of a file is gone before a device is read.
-    let (files, stale_files) = (files(scene, wanted)?, stale_files(scene, wanted)?);
-    let claims = claims(scene)?;
+    let (files, stale_files) = (files(context, wanted)?, stale_files(context, wanted)?);
+    let claims = claims(context)?;
     let (interfaces, stale_claims) =
-        interfaces(scene, wanted, &Units { states: &units, foreign: &foreign_units }, &claims)?;
+        interfaces(context, wanted, &Units { states: &units, foreign: &foreign_units }, &claims)?;
     // Last, for the sake of a predecessor that was killed: the program that it had started may still be at work.
-    let firewall = match host.firewall.in_force(scene.marks, &wanted.firewall) {
+    let firewall = match host.firewall.in_force(context.marks, &wanted.firewall) {
         // Where there is no packet filter, there is nothing of ours in one.
         Err(HostError::Unsupported { .. }) if wanted.firewall.is_empty() => InForce::Absent,
         other => other?,
     };
-    let ufw = host.firewall.ufw(scene.marks)?;
-    let no_guards = host.files.info(&no_guards_file(scene.run_dir))?.is_some();
+    let ufw = host.firewall.ufw(context.marks)?;
+    let no_guards = host.files.info(&no_guards_file(context.run_dir))?.is_some();
     let ipv6 = host.sysctl.get(OF_IPV6)?.is_some();
     Ok(Observed {
         interfaces,
@@ -161,14 +161,14 @@ struct Units<'a> {
 type Interfaces = BTreeMap<InterfaceName, ObservedInterface>;
 
 fn interfaces(
-    scene: &Scene<'_>,
+    context: &ApplyContext<'_>,
     wanted: &Wanted,
     units: &Units<'_>,
     claims: &BTreeSet<InterfaceName>,
 ) -> Result<(Interfaces, BTreeSet<PathBuf>)> {
-    let links = scene.host.network.links()?;
-    let addresses = scene.host.network.addresses()?;
-    let mark = scene.marks.text();
+    let links = context.host.network.links()?;
+    let addresses = context.host.network.addresses()?;
+    let mark = context.marks.text();
     let marked = links.iter().filter(|link| link.alias.as_deref() == Some(&mark));
     let marked = marked.filter_map(|link| link.name.parse::<InterfaceName>().ok());
     let names: BTreeSet<InterfaceName> =
@@ -179,43 +179,44 @@ fn interfaces(
         let link = links.iter().find(|link| link.name == name.as_str()).cloned();
         let has_mark = link.as_ref().is_some_and(|link| link.alias.as_deref() == Some(&mark));
         if claims.contains(&name) && (link.is_none() || has_mark) {
-            stale.insert(scene.claim(name.as_str()));
+            stale.insert(context.claim(name.as_str()));
         }
         let ours = match &link {
             None => true,
             Some(_) if has_mark => true,
             Some(link) if is_unmarked_wireguard(link) && claims.contains(&name) => true,
             Some(link) => {
-                unit_made(scene, &name, link, wanted, units)? || holds_our_key(scene, &name, link, wanted)?
+                unit_made(context, &name, link, wanted, units)?
+                    || holds_our_key(context, &name, link, wanted)?
             }
         };
         let device = match &link {
             Some(link) if ours && wanted.interfaces.get(&name).is_some_and(|wanted| wanted.running) => {
-                device(scene, &name, link)?
+                device(context, &name, link)?
             }
             _ => None,
         };
         let guard = wanted.interfaces.get(&name).and_then(|wanted| wanted.guard.as_ref());
         let guarded = match guard {
-            Some(guard) if ours && link.is_some() => scene.host.network.has_guard(&name, guard)?,
+            Some(guard) if ours && link.is_some() => context.host.network.has_guard(&name, guard)?,
             _ => guard.is_none(),
         };
         let of_this = addresses.iter().filter(|(interface, _)| interface == name.as_str());
         let addresses: BTreeSet<IpNetwork> = of_this.map(|(_, address)| *address).collect();
         // A link that is down has no routes.
         let up = ours && link.as_ref().is_some_and(|link| link.up);
-        let not_local = if up { not_local(scene, &addresses)? } else { BTreeSet::new() };
+        let not_local = if up { not_local(context, &addresses)? } else { BTreeSet::new() };
         observed.insert(name, ObservedInterface { link, ours, addresses, not_local, device, guarded });
     }
     Ok((observed, stale))
 }
 
 /// The IPv4 addresses of the host that the kernel does not deliver to it.
-fn not_local(scene: &Scene<'_>, addresses: &BTreeSet<IpNetwork>) -> Result<BTreeSet<IpNetwork>> {
+fn not_local(context: &ApplyContext<'_>, addresses: &BTreeSet<IpNetwork>) -> Result<BTreeSet<IpNetwork>> {
     let mut found = BTreeSet::new();
     for address in addresses {
         if let IpAddr::V4(ip) = address.ip()
-            && scene.host.network.own_route(None, ip)?.is_none_or(|route| route.interface != "lo")
+            && context.host.network.own_route(None, ip)?.is_none_or(|route| route.interface != "lo")
         {
             found.insert(*address);
         }
@@ -223,10 +224,10 @@ fn not_local(scene: &Scene<'_>, addresses: &BTreeSet<IpNetwork>) -> Result<BTree
     Ok(found)
 }
 
-fn device(scene: &Scene<'_>, name: &InterfaceName, link: &Link) -> Result<Option<Device>> {
+fn device(context: &ApplyContext<'_>, name: &InterfaceName, link: &Link) -> Result<Option<Device>> {
     match link.kind {
-        LinkKind::WireGuard => scene.host.wireguard.device(name, Backend::Kernel),
-        LinkKind::Tun => scene.host.wireguard.device(name, Backend::Embedded),
+        LinkKind::WireGuard => context.host.wireguard.device(name, Backend::Kernel),
+        LinkKind::Tun => context.host.wireguard.device(name, Backend::Embedded),
         LinkKind::Other(_) => Ok(None),
     }
 }
@@ -240,7 +241,7 @@ fn is_unmarked_wireguard(link: &Link) -> bool {
 ///
 /// Of a unit whose file has lost our mark nobody knows whose it is. A device that has no key yet belongs to nobody.
 fn unit_made(
-    scene: &Scene<'_>,
+    context: &ApplyContext<'_>,
     name: &InterfaceName,
     link: &Link,
     wanted: &Wanted,
@@ -255,27 +256,32 @@ fn unit_made(
         return Ok(false);
     }
     if units.foreign.contains(unit) {
-        let device = scene.host.wireguard.device(name, Backend::Embedded)?;
+        let device = context.host.wireguard.device(name, Backend::Embedded)?;
         return Ok(device.is_some_and(|device| device.private_key.is_none()));
     }
     if !installed {
         return Ok(false);
     }
     // Its peers are of no interest.
-    Ok(scene.host.wireguard.peers(name, Backend::Embedded, &[])?.is_some())
+    Ok(context.host.wireguard.peers(name, Backend::Embedded, &[])?.is_some())
 }
 
 /// Whether this is a device with the private key that is wanted of it: nobody else has that key, so that the mark was
 /// taken away from a link of ours.
-fn holds_our_key(scene: &Scene<'_>, name: &InterfaceName, link: &Link, wanted: &Wanted) -> Result<bool> {
+fn holds_our_key(
+    context: &ApplyContext<'_>,
+    name: &InterfaceName,
+    link: &Link,
+    wanted: &Wanted,
+) -> Result<bool> {
     let Some(wanted) = wanted.interfaces.get(name) else { return Ok(false) };
-    let now = device(scene, name, link)?;
+    let now = device(context, name, link)?;
     Ok(now.and_then(|now| now.private_key).is_some_and(|key| key == wanted.device.private_key))
 }
 
 /// The interfaces that are claimed.
-fn claims(scene: &Scene<'_>) -> Result<BTreeSet<InterfaceName>> {
-    let names = scene.host.files.list(&scene.claims())?;
+fn claims(context: &ApplyContext<'_>) -> Result<BTreeSet<InterfaceName>> {
+    let names = context.host.files.list(&context.claims())?;
     Ok(names.iter().filter_map(|name| name.to_str()?.parse().ok()).collect())
 }
 
@@ -295,13 +301,13 @@ const FOLDERS: [&str; 5] = [
 /// `# before: net.ipv4.ip_forward = 0`.
 pub const BEFORE: &str = "# before: ";
 
-fn files(scene: &Scene<'_>, wanted: &Wanted) -> Result<BTreeMap<PathBuf, Option<ObservedFile>>> {
+fn files(context: &ApplyContext<'_>, wanted: &Wanted) -> Result<BTreeMap<PathBuf, Option<ObservedFile>>> {
     let look = |(path, file): (&PathBuf, &Option<WantedFile>)| {
-        let now = content(scene, path)?.map(|(info, now)| ObservedFile {
+        let now = content(context, path)?.map(|(info, now)| ObservedFile {
             mode: info.mode,
             root: info.uid == 0,
             owner: match file {
-                _ if scene.marks.owns_file(&now) => Owner::Marked,
+                _ if context.marks.owns_file(&now) => Owner::Marked,
                 Some(file) if file.same_key(&now) => Owner::KeyHolder,
                 _ => Owner::Foreign,
             },
@@ -312,16 +318,19 @@ fn files(scene: &Scene<'_>, wanted: &Wanted) -> Result<BTreeMap<PathBuf, Option<
     wanted.files.iter().map(look).collect()
 }
 
-fn stale_files(scene: &Scene<'_>, wanted: &Wanted) -> Result<BTreeMap<PathBuf, Vec<(String, String)>>> {
+fn stale_files(
+    context: &ApplyContext<'_>,
+    wanted: &Wanted,
+) -> Result<BTreeMap<PathBuf, Vec<(String, String)>>> {
     let mut stale = BTreeMap::new();
     for folder in FOLDERS.map(Path::new) {
-        for name in scene.host.files.list(folder)? {
+        for name in context.host.files.list(folder)? {
             let path = folder.join(name);
             if wanted.files.contains_key(&path) || wanted.kept_files.contains(&path) {
                 continue;
             }
-            let Some((_, now)) = content(scene, &path)? else { continue };
-            if scene.marks.owns_file(&now) || now.is_empty() && is_draft(scene, wanted, &path)? {
+            let Some((_, now)) = content(context, &path)? else { continue };
+            if context.marks.owns_file(&now) || now.is_empty() && is_draft(context, wanted, &path)? {
                 stale.insert(path, settings_before(&now));
             }
         }
@@ -331,13 +340,13 @@ fn stale_files(scene: &Scene<'_>, wanted: &Wanted) -> Result<BTreeMap<PathBuf, V
 
 /// Whether a file has the name of one that is being written in the place of a file of ours, `.NAME.` and 16 hexadecimal
 /// digits ([`Files::write`](crate::Files::write)): whoever was killed at its beginning left it, without any mark yet.
-fn is_draft(scene: &Scene<'_>, wanted: &Wanted, path: &Path) -> Result<bool> {
+fn is_draft(context: &ApplyContext<'_>, wanted: &Wanted, path: &Path) -> Result<bool> {
     let Some(name) = path.file_name().and_then(place_of_draft) else { return Ok(false) };
     let file = path.with_file_name(name);
     if wanted.files.contains_key(&file) || wanted.kept_files.contains(&file) {
         return Ok(true);
     }
-    Ok(content(scene, &file)?.is_some_and(|(_, now)| scene.marks.owns_file(&now)))
+    Ok(content(context, &file)?.is_some_and(|(_, now)| context.marks.owns_file(&now)))
 }
 
 /// The kernel settings that a file of ours says were changed, and what they were.
@@ -348,8 +357,8 @@ fn settings_before(content: &[u8]) -> Vec<(String, String)> {
 }
 
 /// A regular file; what else stands at the path is nobody's content.
-fn content(scene: &Scene<'_>, path: &Path) -> Result<Option<(FileInfo, Zeroizing<Vec<u8>>)>> {
-    let files = &scene.host.files;
+fn content(context: &ApplyContext<'_>, path: &Path) -> Result<Option<(FileInfo, Zeroizing<Vec<u8>>)>> {
+    let files = &context.host.files;
     let Some(info) = files.info(path)?.filter(|info| !info.dir) else { return Ok(None) };
     Ok(files.read(path)?.map(|content| (info, Zeroizing::new(content))))
 }

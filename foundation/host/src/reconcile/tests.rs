@@ -49,8 +49,8 @@ fn unit(host: &Host, backend: Backend) -> Unit {
 }
 
 /// The kernel's WireGuard where there is one.
-fn best(scene: &Scene<'_>) -> Backend {
-    let kernel = scene.host.wireguard.kernel_available().unwrap();
+fn best(context: &ApplyContext<'_>) -> Backend {
+    let kernel = context.host.wireguard.kernel_available().unwrap();
     if kernel { Backend::Kernel } else { Backend::Embedded }
 }
 
@@ -111,19 +111,19 @@ fn wanted(host: &Host, marks: &Marks, backend: Backend, peers: &[u8]) -> Wanted 
     wanted
 }
 
-fn bring(scene: &Scene<'_>, wanted: &Wanted) -> Result<usize, HostError> {
-    let steps = plan(scene.marks, &observe(scene, wanted)?, wanted)?;
-    apply(scene, wanted, &steps).map_err(|error| error.source)?;
+fn bring(context: &ApplyContext<'_>, wanted: &Wanted) -> Result<usize, HostError> {
+    let steps = plan(context.marks, &observe(context, wanted)?, wanted)?;
+    apply(context, wanted, &steps).map_err(|error| error.source)?;
     Ok(steps.len())
 }
 
-fn on_a_host(test: impl Fn(&Scene<'_>, &FakeHost)) {
+fn on_a_host(test: impl Fn(&ApplyContext<'_>, &FakeHost)) {
     for kernel in [true, false] {
         let (host, fake) = Host::fake();
         fake.set_kernel_wireguard(kernel);
         let marks = Marks::new(None);
         host.files.make_dir(Path::new("/run/phantom-wg"), 0o700).unwrap();
-        test(&Scene::new(&host, &marks, Path::new("/run/phantom-wg")), &fake);
+        test(&ApplyContext::new(&host, &marks, Path::new("/run/phantom-wg")), &fake);
     }
 }
 
@@ -135,37 +135,37 @@ fn applying_twice_plans_nothing_and_nothing_leaves_no_trace() {
         let marks = Marks::new(None);
         host.files.make_dir(Path::new("/run/phantom-wg/claims"), 0o700).unwrap();
         host.files.make_dir(Path::new("/etc/wireguard"), 0o755).unwrap();
-        let scene = Scene::new(&host, &marks, Path::new("/run/phantom-wg"));
+        let context = ApplyContext::new(&host, &marks, Path::new("/run/phantom-wg"));
         let before = fake.dump();
         let full = wanted(&host, &marks, backend, &[2, 3, 4]);
-        assert!(bring(&scene, &full).unwrap() > 8);
-        let left = plan(&marks, &observe(&scene, &full).unwrap(), &full).unwrap();
+        assert!(bring(&context, &full).unwrap() > 8);
+        let left = plan(&marks, &observe(&context, &full).unwrap(), &full).unwrap();
         assert!(left.is_empty(), "{backend}: {left:?}");
 
         let mut nothing = Wanted::nothing();
         nothing.files.insert("/etc/wireguard/wg_main.conf".into(), None);
         nothing.sysctls.insert("net.ipv4.ip_forward".into(), "0".into());
-        bring(&scene, &nothing).unwrap();
-        assert_eq!(bring(&scene, &nothing).unwrap(), 0);
+        bring(&context, &nothing).unwrap();
+        assert_eq!(bring(&context, &nothing).unwrap(), 0);
         assert_eq!(fake.dump(), before, "{backend}");
     }
 }
 
 #[test]
 fn part_of_a_service_s_start_waits_for_no_other_service() {
-    on_a_host(|scene, fake| {
-        let mut wanted = wanted(scene.host, scene.marks, Backend::Embedded, &[2]);
+    on_a_host(|context, fake| {
+        let mut wanted = wanted(context.host, context.marks, Backend::Embedded, &[2]);
         let interface = wanted.interfaces.values().next().unwrap().unit.clone();
         let start = Command { program: "/usr/bin/true".into(), args: Vec::new() };
         let kind = UnitKind::OneShot { start, stop: None };
         let after = vec![interface.name.clone()];
         let other = Unit { name: "phantom-other".to_owned(), kind, after, ..interface };
         wanted.units.insert(other.name.clone(), (other.clone(), Some(true)));
-        bring(scene, &wanted).unwrap();
+        bring(context, &wanted).unwrap();
         let called = |in_service| {
-            scene.host.services.uninstall("phantom-other").unwrap();
+            context.host.services.uninstall("phantom-other").unwrap();
             fake.reset_writes();
-            assert!(bring(&Scene { in_service, ..*scene }, &wanted).unwrap() > 0);
+            assert!(bring(&ApplyContext { in_service, ..*context }, &wanted).unwrap() > 0);
             fake.write_log().into_iter().filter(|name| name.ends_with("phantom-other")).collect::<Vec<_>>()
         };
         let (installed, asked) = ("services.install phantom-other", "services.request phantom-other");
@@ -183,11 +183,11 @@ fn a_change_of_the_backend_makes_the_interface_anew() {
     fake.set_kernel_wireguard(true);
     let marks = Marks::new(None);
     host.files.make_dir(Path::new("/run/phantom-wg"), 0o700).unwrap();
-    let scene = Scene::new(&host, &marks, Path::new("/run/phantom-wg"));
+    let context = ApplyContext::new(&host, &marks, Path::new("/run/phantom-wg"));
     for backend in [Backend::Kernel, Backend::Embedded, Backend::Kernel] {
         let state = wanted(&host, &marks, backend, &[2, 3]);
-        bring(&scene, &state).unwrap();
-        assert_eq!(bring(&scene, &state).unwrap(), 0, "{backend}");
+        bring(&context, &state).unwrap();
+        assert_eq!(bring(&context, &state).unwrap(), 0, "{backend}");
         let device = host.wireguard.device(&name(), backend).unwrap().unwrap();
         assert_eq!((device.peers.len(), device.listen_port), (2, 51820), "{backend}");
     }
@@ -195,11 +195,11 @@ fn a_change_of_the_backend_makes_the_interface_anew() {
 
 #[test]
 fn only_the_difference_of_peers_is_written() {
-    on_a_host(|scene, fake| {
-        let host = scene.host;
-        bring(scene, &wanted(host, scene.marks, Backend::Embedded, &[2, 3, 4])).unwrap();
-        let changed = wanted(host, scene.marks, Backend::Embedded, &[3, 4, 5]);
-        let steps = plan(scene.marks, &observe(scene, &changed).unwrap(), &changed).unwrap();
+    on_a_host(|context, fake| {
+        let host = context.host;
+        bring(context, &wanted(host, context.marks, Backend::Embedded, &[2, 3, 4])).unwrap();
+        let changed = wanted(host, context.marks, Backend::Embedded, &[3, 4, 5]);
+        let steps = plan(context.marks, &observe(context, &changed).unwrap(), &changed).unwrap();
         let texts: Vec<String> = steps
             .iter()
             .map(|step| format!("{:?} {:?} {} {:?}", step.kind, step.action, step.target, step.owner))
@@ -215,9 +215,9 @@ fn only_the_difference_of_peers_is_written() {
 
 #[test]
 fn many_peers_go_to_the_device_in_some_requests() {
-    on_a_host(|scene, fake| {
-        let mut state = wanted(scene.host, scene.marks, Backend::Embedded, &[2]);
-        bring(scene, &state).unwrap();
+    on_a_host(|context, fake| {
+        let mut state = wanted(context.host, context.marks, Backend::Embedded, &[2]);
+        bring(context, &state).unwrap();
         let peers = state.interfaces.get_mut(&name()).and_then(|one| one.device.peers.as_mut()).unwrap();
         peers.extend((0..2500_u16).map(|n| {
             let [high, low] = n.to_be_bytes();
@@ -229,23 +229,23 @@ fn many_peers_go_to_the_device_in_some_requests() {
             one
         }));
         fake.reset_writes();
-        assert_eq!(bring(scene, &state).unwrap(), 2500);
+        assert_eq!(bring(context, &state).unwrap(), 2500);
         assert_eq!(fake.writes(), 3);
-        assert_eq!(bring(scene, &state).unwrap(), 0);
-        let none = wanted(scene.host, scene.marks, Backend::Embedded, &[]);
-        assert_eq!(bring(scene, &none).unwrap(), 2501);
-        assert!(scene.host.wireguard.device(&name(), Backend::Embedded).unwrap().unwrap().peers.is_empty());
+        assert_eq!(bring(context, &state).unwrap(), 0);
+        let none = wanted(context.host, context.marks, Backend::Embedded, &[]);
+        assert_eq!(bring(context, &none).unwrap(), 2501);
+        assert!(context.host.wireguard.device(&name(), Backend::Embedded).unwrap().unwrap().peers.is_empty());
     });
 }
 
 #[test]
 fn a_plan_is_not_applied_with_another_state() {
-    on_a_host(|scene, _| {
-        bring(scene, &wanted(scene.host, scene.marks, Backend::Embedded, &[])).unwrap();
-        let more = wanted(scene.host, scene.marks, Backend::Embedded, &[2, 3]);
-        let steps = plan(scene.marks, &observe(scene, &more).unwrap(), &more).unwrap();
-        let fewer = wanted(scene.host, scene.marks, Backend::Embedded, &[2]);
-        let refused = apply(scene, &fewer, &steps).unwrap_err();
+    on_a_host(|context, _| {
+        bring(context, &wanted(context.host, context.marks, Backend::Embedded, &[])).unwrap();
+        let more = wanted(context.host, context.marks, Backend::Embedded, &[2, 3]);
+        let steps = plan(context.marks, &observe(context, &more).unwrap(), &more).unwrap();
+        let fewer = wanted(context.host, context.marks, Backend::Embedded, &[2]);
+        let refused = apply(context, &fewer, &steps).unwrap_err();
         assert_eq!(refused.source.to_string(), "wg_main 10.8.0.3/32 is not part of the wanted state");
     });
 }
@@ -258,44 +258,47 @@ fn a_step_is_small() {
 
 #[test]
 fn a_stopped_interface_stays_down_and_its_unit_stays_installed() {
-    on_a_host(|scene, _| {
-        let running = wanted(scene.host, scene.marks, Backend::Embedded, &[2]);
-        bring(scene, &running).unwrap();
+    on_a_host(|context, _| {
+        let running = wanted(context.host, context.marks, Backend::Embedded, &[2]);
+        bring(context, &running).unwrap();
         let stopped = running.clone().stopped();
-        bring(scene, &stopped).unwrap();
-        assert_eq!(bring(scene, &stopped).unwrap(), 0);
-        assert!(scene.host.network.link(&name()).unwrap().is_none());
-        assert!(scene.host.services.installed(&running.interfaces[&name()].unit).unwrap());
-        bring(scene, &running).unwrap();
-        assert_eq!(scene.host.wireguard.device(&name(), Backend::Embedded).unwrap().unwrap().peers.len(), 1);
+        bring(context, &stopped).unwrap();
+        assert_eq!(bring(context, &stopped).unwrap(), 0);
+        assert!(context.host.network.link(&name()).unwrap().is_none());
+        assert!(context.host.services.installed(&running.interfaces[&name()].unit).unwrap());
+        bring(context, &running).unwrap();
+        assert_eq!(
+            context.host.wireguard.device(&name(), Backend::Embedded).unwrap().unwrap().peers.len(),
+            1
+        );
     });
 }
 
 #[test]
 fn what_is_not_ours_is_reported_and_left_alone() {
-    on_a_host(|scene, fake| {
+    on_a_host(|context, fake| {
         let path = Path::new("/etc/wireguard/wg_main.conf");
-        scene.host.files.make_dir(Path::new("/etc/wireguard"), 0o755).unwrap();
-        scene.host.files.write(path, b"# by hand\n", 0o600).unwrap();
-        let state = wanted(scene.host, scene.marks, best(scene), &[2]);
-        bring(scene, &state).unwrap();
-        let observed = observe(scene, &state).unwrap();
+        context.host.files.make_dir(Path::new("/etc/wireguard"), 0o755).unwrap();
+        context.host.files.write(path, b"# by hand\n", 0o600).unwrap();
+        let state = wanted(context.host, context.marks, best(context), &[2]);
+        bring(context, &state).unwrap();
+        let observed = observe(context, &state).unwrap();
         assert_eq!(foreign(&observed, &state), [path]);
-        assert!(plan(scene.marks, &observed, &state).unwrap().is_empty(), "everything else is there");
-        assert_eq!(scene.host.files.read(path).unwrap().unwrap(), b"# by hand\n");
+        assert!(plan(context.marks, &observed, &state).unwrap().is_empty(), "everything else is there");
+        assert_eq!(context.host.files.read(path).unwrap().unwrap(), b"# by hand\n");
         assert!(fake.dump().contains("wg_main"));
     });
 }
 
 #[test]
 fn a_file_without_our_mark_is_ours_by_the_key_in_it_alone() {
-    on_a_host(|scene, _| {
+    on_a_host(|context, _| {
         let path = Path::new("/etc/wireguard/wg_main.conf");
-        let mut state = wanted(scene.host, scene.marks, best(scene), &[2]);
+        let mut state = wanted(context.host, context.marks, best(context), &[2]);
         let key = state.interfaces[&name()].device.private_key.reveal();
-        let ours = format!("{}\n[Interface]\nPrivateKey = {}\n", scene.marks.first_line(), *key);
+        let ours = format!("{}\n[Interface]\nPrivateKey = {}\n", context.marks.first_line(), *key);
         state.file(path, 0o600, ours.clone());
-        bring(scene, &state).unwrap();
+        bring(context, &state).unwrap();
         for (text, is_ours) in [
             (format!("[Interface]\nListenPort = 51820\nPrivateKey = {}\n", *key), true),
             (format!("[Interface]\n  privatekey={} # mine\n", *key), true),
@@ -306,14 +309,14 @@ fn a_file_without_our_mark_is_ours_by_the_key_in_it_alone() {
                 false,
             ),
         ] {
-            scene.host.files.write(path, text.as_bytes(), 0o600).unwrap();
-            let observed = observe(scene, &state).unwrap();
-            let steps = plan(scene.marks, &observed, &state).unwrap();
+            context.host.files.write(path, text.as_bytes(), 0o600).unwrap();
+            let observed = observe(context, &state).unwrap();
+            let steps = plan(context.marks, &observed, &state).unwrap();
             let replaced: Vec<&Path> = steps.iter().filter_map(Step::replaces).collect();
             assert_eq!((replaced.len(), steps.len()), (usize::from(is_ours), usize::from(is_ours)), "{text}");
             assert_eq!(foreign(&observed, &state).len(), usize::from(!is_ours), "{text}");
-            apply(scene, &state, &steps).unwrap();
-            let now = scene.host.files.read(path).unwrap().unwrap();
+            apply(context, &state, &steps).unwrap();
+            let now = context.host.files.read(path).unwrap().unwrap();
             assert_eq!(now == ours.as_bytes(), is_ours, "{text}");
         }
     });
@@ -321,23 +324,23 @@ fn a_file_without_our_mark_is_ours_by_the_key_in_it_alone() {
 
 #[test]
 fn a_unit_that_is_not_ours_is_left_alone_and_stops_nothing_but_what_needs_it() {
-    on_a_host(|scene, fake| {
-        let state = wanted(scene.host, scene.marks, best(scene), &[2]);
+    on_a_host(|context, fake| {
+        let state = wanted(context.host, context.marks, best(context), &[2]);
         fake.add_foreign_unit("wg-quick@wg_main");
-        let observed = observe(scene, &state).unwrap();
+        let observed = observe(context, &state).unwrap();
         assert_eq!(foreign(&observed, &state), [Path::new("/etc/systemd/system/wg-quick@wg_main.service")]);
-        let done = bring(scene, &state);
-        if best(scene) == Backend::Embedded {
+        let done = bring(context, &state);
+        if best(context) == Backend::Embedded {
             // Nobody else can start its process.
             assert!(matches!(done, Err(HostError::Foreign { .. })), "{done:?}");
             return;
         }
         done.unwrap();
         assert!(fake.dump().contains("wg-quick@wg_main enabled foreign"), "{}", fake.dump());
-        assert!(scene.host.wireguard.device(&name(), Backend::Kernel).unwrap().is_some());
-        assert_eq!(bring(scene, &state).unwrap(), 0);
-        bring(scene, &state.clone().stopped()).unwrap();
-        assert!(scene.host.network.link(&name()).unwrap().is_none());
+        assert!(context.host.wireguard.device(&name(), Backend::Kernel).unwrap().is_some());
+        assert_eq!(bring(context, &state).unwrap(), 0);
+        bring(context, &state.clone().stopped()).unwrap();
+        assert!(context.host.network.link(&name()).unwrap().is_none());
     });
 }
 
@@ -351,13 +354,13 @@ fn a_link_without_our_mark_is_ours_by_its_key_alone() {
         fake.set_kernel_wireguard(true);
         let marks = Marks::new(None);
         host.files.make_dir(Path::new("/run/phantom-wg"), 0o700).unwrap();
-        let scene = Scene::new(&host, &marks, Path::new("/run/phantom-wg"));
+        let context = ApplyContext::new(&host, &marks, Path::new("/run/phantom-wg"));
         let state = wanted(&host, &marks, backend, &[2, 3]);
-        bring(&scene, &state).unwrap();
+        bring(&context, &state).unwrap();
         let healthy = fake.dump();
         let change = LinkChange { alias: Some(alias.into()), ..LinkChange::default() };
         host.network.set_link(&name(), &change).unwrap();
-        assert_eq!(bring(&scene, &state).unwrap(), 1, "{backend} {alias:?}");
+        assert_eq!(bring(&context, &state).unwrap(), 1, "{backend} {alias:?}");
         assert_eq!(fake.dump(), healthy, "{backend} {alias:?}");
 
         // With another key it is somebody else's.
@@ -367,23 +370,23 @@ fn a_link_without_our_mark_is_ours_by_its_key_alone() {
             (state.interfaces[&name()].device.private_key.clone(), PrivateKey::from_random([7; 32]));
         host.wireguard.configure(&name(), backend, &key(other)).unwrap();
         let before = fake.dump();
-        let refused = bring(&scene, &state).unwrap_err();
+        let refused = bring(&context, &state).unwrap_err();
         assert!(matches!(refused, HostError::Foreign { .. }), "{refused}");
         assert_eq!(fake.dump(), before, "{backend} {alias:?}");
         host.wireguard.configure(&name(), backend, &key(ours)).unwrap();
-        bring(&scene, &state).unwrap();
+        bring(&context, &state).unwrap();
     }
 }
 
 #[test]
 fn what_a_person_did_to_our_objects_is_repaired() {
-    on_a_host(|scene, _| {
-        let host = scene.host;
-        let state = wanted(host, scene.marks, Backend::Embedded, &[2, 3]);
-        bring(scene, &state).unwrap();
+    on_a_host(|context, _| {
+        let host = context.host;
+        let state = wanted(host, context.marks, Backend::Embedded, &[2, 3]);
+        bring(context, &state).unwrap();
         let sabotage: [(&str, &dyn Fn()); 6] = [
             ("link gone", &|| host.network.delete_link(&name()).unwrap()),
-            ("firewall gone", &|| host.firewall.remove(scene.marks).unwrap()),
+            ("firewall gone", &|| host.firewall.remove(context.marks).unwrap()),
             ("link down", &|| {
                 let down = LinkChange { up: Some(false), ..LinkChange::default() };
                 host.network.set_link(&name(), &down).unwrap();
@@ -402,62 +405,62 @@ fn what_a_person_did_to_our_objects_is_repaired() {
         ];
         for (what, harm) in sabotage {
             harm();
-            assert!(bring(scene, &state).unwrap() > 0, "{what}");
-            assert_eq!(bring(scene, &state).unwrap(), 0, "{what}");
+            assert!(bring(context, &state).unwrap() > 0, "{what}");
+            assert_eq!(bring(context, &state).unwrap(), 0, "{what}");
         }
     });
 }
 
 #[test]
 fn a_setting_of_an_interface_is_made_when_the_interface_is_there_and_again_when_it_is_a_new_one() {
-    on_a_host(|scene, fake| {
+    on_a_host(|context, fake| {
         let key = "net.ipv4.conf.wg_main.rp_filter";
         for backend in [Backend::Embedded, Backend::Kernel] {
-            if backend == Backend::Kernel && !scene.host.wireguard.kernel_available().unwrap() {
+            if backend == Backend::Kernel && !context.host.wireguard.kernel_available().unwrap() {
                 continue;
             }
-            let mut wanted = wanted(scene.host, scene.marks, backend, &[1]);
+            let mut wanted = wanted(context.host, context.marks, backend, &[1]);
             wanted.sysctls.insert(key.into(), "2".into());
-            bring(scene, &wanted).unwrap();
-            let now = || scene.host.sysctl.get(key).unwrap();
-            assert_eq!((now().as_deref(), bring(scene, &wanted).unwrap()), (Some("2"), 0));
-            scene.host.sysctl.set(key, "0").unwrap();
-            assert_eq!((bring(scene, &wanted).unwrap(), now().as_deref()), (1, Some("2")));
+            bring(context, &wanted).unwrap();
+            let now = || context.host.sysctl.get(key).unwrap();
+            assert_eq!((now().as_deref(), bring(context, &wanted).unwrap()), (Some("2"), 0));
+            context.host.sysctl.set(key, "0").unwrap();
+            assert_eq!((bring(context, &wanted).unwrap(), now().as_deref()), (1, Some("2")));
             fake.cut_link("wg_main").unwrap();
             assert_eq!(now(), None);
-            bring(scene, &wanted).unwrap();
-            assert_eq!((now().as_deref(), bring(scene, &wanted).unwrap()), (Some("2"), 0));
+            bring(context, &wanted).unwrap();
+            assert_eq!((now().as_deref(), bring(context, &wanted).unwrap()), (Some("2"), 0));
             // Where the interface is not to run there is nothing to be set.
             let stopped = wanted.stopped();
-            bring(scene, &stopped).unwrap();
-            assert_eq!((now(), bring(scene, &stopped).unwrap()), (None, 0));
+            bring(context, &stopped).unwrap();
+            assert_eq!((now(), bring(context, &stopped).unwrap()), (None, 0));
         }
     });
 }
 
 #[test]
 fn a_route_by_an_interface_comes_and_goes_with_it() {
-    on_a_host(|scene, fake| {
-        let backend = best(scene);
-        let mut wanted = wanted(scene.host, scene.marks, backend, &[1]);
+    on_a_host(|context, fake| {
+        let backend = best(context);
+        let mut wanted = wanted(context.host, context.marks, backend, &[1]);
         let kind = RouteKind::Via { interface: "wg_main".into(), gateway: None };
         let unreachable = wanted.routes.first().unwrap().clone();
         let route = Route { metric: 0, kind, ..unreachable.clone() };
         wanted.routes.insert(route.clone());
-        let routes = || scene.host.network.routes(scene.marks.exit_table()).unwrap();
-        bring(scene, &wanted).unwrap();
-        assert_eq!((routes().len(), bring(scene, &wanted).unwrap()), (2, 0));
+        let routes = || context.host.network.routes(context.marks.exit_table()).unwrap();
+        bring(context, &wanted).unwrap();
+        assert_eq!((routes().len(), bring(context, &wanted).unwrap()), (2, 0));
         let stopped = wanted.clone().stopped();
-        bring(scene, &stopped).unwrap();
-        assert_eq!((routes(), bring(scene, &stopped).unwrap()), (vec![unreachable], 0));
-        bring(scene, &wanted).unwrap();
-        assert!(routes().contains(&route) && bring(scene, &wanted).unwrap() == 0);
+        bring(context, &stopped).unwrap();
+        assert_eq!((routes(), bring(context, &stopped).unwrap()), (vec![unreachable], 0));
+        bring(context, &wanted).unwrap();
+        assert!(routes().contains(&route) && bring(context, &wanted).unwrap() == 0);
         // In the place of another kind of link a new one is made, and the route with it.
         let other = if backend == Backend::Kernel { Backend::Embedded } else { return };
         let interface = wanted.interfaces.get_mut(&name()).unwrap();
-        (interface.backend, interface.unit) = (other, unit(scene.host, other));
-        bring(scene, &wanted).unwrap();
-        assert!(routes().contains(&route) && bring(scene, &wanted).unwrap() == 0);
+        (interface.backend, interface.unit) = (other, unit(context.host, other));
+        bring(context, &wanted).unwrap();
+        assert!(routes().contains(&route) && bring(context, &wanted).unwrap() == 0);
         let _ = fake;
     });
 }

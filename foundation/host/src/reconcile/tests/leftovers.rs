@@ -4,9 +4,9 @@ use super::*;
 
 #[test]
 fn a_file_that_was_begun_to_be_written_goes_and_others_of_its_kind_stay() {
-    on_a_host(|scene, fake| {
-        let wanted = wanted(scene.host, scene.marks, best(scene), &[1]);
-        bring(scene, &wanted).unwrap();
+    on_a_host(|context, fake| {
+        let wanted = wanted(context.host, context.marks, best(context), &[1]);
+        bring(context, &wanted).unwrap();
         let begun = "/etc/wireguard/.wg_main.conf.65ddf4098586749a";
         let others = [
             "/etc/wireguard/.wg_home.conf.65ddf4098586749a", // of a file that is not ours
@@ -18,13 +18,13 @@ fn a_file_that_was_begun_to_be_written_goes_and_others_of_its_kind_stay() {
             fake.put_file(path, b"", 0o600, 0);
         }
         fake.put_file(full, b"somebody's", 0o600, 0);
-        assert_eq!(bring(scene, &wanted).unwrap(), 1);
-        let there = |path: &str| scene.host.files.info(Path::new(path)).unwrap().is_some();
+        assert_eq!(bring(context, &wanted).unwrap(), 1);
+        let there = |path: &str| context.host.files.info(Path::new(path)).unwrap().is_some();
         assert!(!there(begun) && there(full) && others.into_iter().all(there));
-        assert_eq!(bring(scene, &wanted).unwrap(), 0);
+        assert_eq!(bring(context, &wanted).unwrap(), 0);
         // With the file itself it goes as well.
         fake.put_file(begun, b"", 0o600, 0);
-        bring(scene, &Wanted::nothing()).unwrap();
+        bring(context, &Wanted::nothing()).unwrap();
         assert!(!there(begun) && !there("/etc/wireguard/wg_main.conf") && there(full));
     });
 }
@@ -33,21 +33,21 @@ fn a_file_that_was_begun_to_be_written_goes_and_others_of_its_kind_stay() {
 #[test]
 fn a_start_whose_caller_was_killed_is_begun_again_where_nobody_else_goes_on_with_it() {
     for (manager, begun_again) in [(Manager::Builtin, true), (Manager::Systemd, false)] {
-        on_a_host(|scene, fake| {
+        on_a_host(|context, fake| {
             fake.set_manager(manager);
-            let mut wanted = wanted(scene.host, scene.marks, Backend::Embedded, &[1]);
-            let run = Command { program: scene.host.programs.api.clone(), args: Vec::new() };
+            let mut wanted = wanted(context.host, context.marks, Backend::Embedded, &[1]);
+            let run = Command { program: context.host.programs.api.clone(), args: Vec::new() };
             let kind = UnitKind::Daemon { run, after_start: None, after_stop: None };
-            let monitor = Unit { name: "monitor".into(), kind, ..unit(scene.host, Backend::Embedded) };
+            let monitor = Unit { name: "monitor".into(), kind, ..unit(context.host, Backend::Embedded) };
             wanted.units.insert(monitor.name.clone(), (monitor, Some(true)));
-            bring(scene, &wanted).unwrap();
+            bring(context, &wanted).unwrap();
             for name in ["wg-quick@wg_main", "monitor"] {
                 fake.service_is_starting(name);
-                let state = || scene.host.services.status(name).unwrap().state;
+                let state = || context.host.services.status(name).unwrap().state;
                 assert_eq!(state(), ServiceState::Starting);
-                assert_eq!(bring(scene, &wanted).unwrap() > 0, begun_again, "{name}");
+                assert_eq!(bring(context, &wanted).unwrap() > 0, begun_again, "{name}");
                 assert_eq!(state() == ServiceState::Active, begun_again, "{name}");
-                assert_eq!(bring(scene, &wanted).unwrap(), 0, "{name}");
+                assert_eq!(bring(context, &wanted).unwrap(), 0, "{name}");
             }
         });
     }

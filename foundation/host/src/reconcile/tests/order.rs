@@ -5,8 +5,8 @@ use ipnetwork::IpNetwork;
 use super::*;
 
 /// What is wanted with these ways to exits: interfaces of their own, each with an address, of which nothing comes in.
-fn with_exits(scene: &Scene<'_>, backend: Backend, exits: &[(&str, &str)]) -> Wanted {
-    let mut wanted = wanted(scene.host, scene.marks, backend, &[1]);
+fn with_exits(context: &ApplyContext<'_>, backend: Backend, exits: &[(&str, &str)]) -> Wanted {
+    let mut wanted = wanted(context.host, context.marks, backend, &[1]);
     for (link, address) in exits {
         let name: InterfaceName = link.parse().unwrap();
         let address: IpNetwork = address.parse().unwrap();
@@ -27,9 +27,9 @@ fn with_exits(scene: &Scene<'_>, backend: Backend, exits: &[(&str, &str)]) -> Wa
 }
 
 /// That nothing that comes in by a way to an exit is answered, and that whatever has our address there has its own way.
-fn is_closed(scene: &Scene<'_>, fake: &FakeHost, behind: &str) {
-    let rules = scene.host.network.rules().unwrap();
-    for (link, address) in scene.host.network.addresses().unwrap() {
+fn is_closed(context: &ApplyContext<'_>, fake: &FakeHost, behind: &str) {
+    let rules = context.host.network.rules().unwrap();
+    for (link, address) in context.host.network.addresses().unwrap() {
         let own = IpNetwork::from(address.ip());
         let there = link.starts_with("wg_vpn");
         assert!(
@@ -37,9 +37,9 @@ fn is_closed(scene: &Scene<'_>, fake: &FakeHost, behind: &str) {
             "{behind}: {address} has no way of its own"
         );
     }
-    let filter = fake.firewall_rules(scene.marks).unwrap_or_default();
+    let filter = fake.firewall_rules(context.marks).unwrap_or_default();
     for link in ["wg_vpn", "wg_vpn_new"] {
-        if scene.host.network.link(&link.parse().unwrap()).unwrap().is_none() {
+        if context.host.network.link(&link.parse().unwrap()).unwrap().is_none() {
             continue;
         }
         let there = [Match::In { interface: link.to_owned(), not: false }];
@@ -52,19 +52,19 @@ fn is_closed(scene: &Scene<'_>, fake: &FakeHost, behind: &str) {
 
 #[test]
 fn what_goes_is_closed_until_it_is_gone_and_what_comes_before_it_is_there() {
-    on_a_host(|scene, fake| {
-        let backend = best(scene);
+    on_a_host(|context, fake| {
+        let backend = best(context);
         let (one, other) = (("wg_vpn", "10.99.1.2/32"), ("wg_vpn", "10.99.2.2/32"));
         let beside = ("wg_vpn_new", "10.99.2.2/32");
         for exits in [&[][..], &[one], &[one, beside], &[other], &[one], &[one, beside], &[one], &[]] {
-            let wanted = with_exits(scene, backend, exits);
-            let steps = plan(scene.marks, &observe(scene, &wanted).unwrap(), &wanted).unwrap();
+            let wanted = with_exits(context, backend, exits);
+            let steps = plan(context.marks, &observe(context, &wanted).unwrap(), &wanted).unwrap();
             for step in &steps {
-                apply(scene, &wanted, std::slice::from_ref(step)).unwrap();
-                is_closed(scene, fake, &format!("{exits:?}, {step:?}"));
+                apply(context, &wanted, std::slice::from_ref(step)).unwrap();
+                is_closed(context, fake, &format!("{exits:?}, {step:?}"));
             }
-            assert_eq!(bring(scene, &wanted).unwrap(), 0, "{exits:?}");
-            assert_eq!(fake.firewall_rules(scene.marks), Some(wanted.firewall.clone()), "{exits:?}");
+            assert_eq!(bring(context, &wanted).unwrap(), 0, "{exits:?}");
+            assert_eq!(fake.firewall_rules(context.marks), Some(wanted.firewall.clone()), "{exits:?}");
         }
     });
 }
