@@ -285,6 +285,7 @@ fn watch_unit(site: &Site) -> Unit {
         writable: vec![site.watcher_dir()],
         devices: Vec::new(),
         dynamic_user: site.systemd(),
+        socket: None,
         // A list of objects, and what the kernel says; one thread.
         bounds: Some(Bounds {
             memory_mib: 256,

@@ -327,6 +327,7 @@ fn firewalld(server: &Server) {
         writable: Vec::new(),
         devices: Vec::new(),
         dynamic_user: false,
+        socket: None,
         bounds: None,
         before_network: false,
         after_network: false,

@@ -2,6 +2,7 @@
 
 use std::env;
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures::FutureExt as _;
@@ -13,7 +14,7 @@ use crate::error::DeviceError;
 use crate::log::Log;
 use crate::notify;
 use crate::tun::{Gone, Tun};
-use crate::uapi::server::{Server, refuse_second};
+use crate::uapi::server::{Place, Server};
 
 /// What device to run, and how.
 #[derive(Clone, Debug)]
@@ -29,6 +30,9 @@ pub struct Options {
     /// Let the kernel cut and join packets, where it can. Without it every packet is a call of its own, about a third
     /// of the throughput: for kernels and drivers that get it wrong.
     pub offload: bool,
+    /// The control socket, in a folder that is there; `None` for `NAME.sock` in [`SOCKET_DIR`](crate::uapi::SOCKET_DIR),
+    /// which is made.
+    pub socket: Option<PathBuf>,
     /// Where to say what happens.
     pub log: Log,
 }
@@ -36,7 +40,7 @@ pub struct Options {
 impl Options {
     /// The usual options for this interface: a lane for each core, four at most.
     pub fn new(name: InterfaceName) -> Self {
-        Self { name, mtu: None, lanes: default_threads(), offload: true, log: Log::silent() }
+        Self { name, mtu: None, lanes: default_threads(), offload: true, socket: None, log: Log::silent() }
     }
 }
 
@@ -64,11 +68,12 @@ pub enum Ended {
 /// Has to be called in a runtime of tokio with all drivers enabled, better a multi-threaded one. Dropping the future
 /// ends the device as well.
 pub async fn run(options: Options, shutdown: impl Future<Output = ()>) -> Result<Ended, DeviceError> {
-    let Options { name, mtu, lanes, offload, log } = options;
-    refuse_second(&name).await?;
+    let Options { name, mtu, lanes, offload, socket, log } = options;
+    let place = Place::new(&name, socket);
+    place.refuse_second(&name).await?;
     // Only one process can hold the TUN, so from here on the socket is ours to replace. Only then the link is to stay.
     let tun = Tun::open(&name, mtu, offload)?;
-    let server = Server::bind(&name)?;
+    let server = Server::bind(place)?;
     tun.persist()?;
     log.line(format_args!("{}{}", tun.origin(), if tun.offloads() { "" } else { ", without offload" }));
     let device = Arc::new(Device::new(tun, lanes.max(1), offload, log));

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use phantom_host::{
-    Bounds, Command, Host, HostAddresses, Manager, Marks, Proc, Programs, Restart, Unit, UnitKind,
+    Bounds, Command, Host, HostAddresses, Manager, Marks, OwnSocket, Proc, Programs, Restart, Unit, UnitKind,
     host_addresses,
 };
 use phantom_store::{Paths, Server};
@@ -100,22 +100,30 @@ impl Site {
         description: String,
     ) -> Unit {
         let hook = |verb: &str| self.tool(&["service", verb, interface.as_str()]);
+        // Without systemd it is root, as everything there is.
+        let socket = self.systemd().then(|| OwnSocket {
+            own: format!("/run/phantom-wg-device-{interface}/{interface}.sock").into(),
+            public: format!("/run/wireguard/{interface}.sock").into(),
+        });
         let kind = match backend {
             Backend::Kernel => UnitKind::OneShot { start: hook("up"), stop: Some(hook("down")) },
-            Backend::Embedded => UnitKind::Daemon {
-                run: Command {
-                    program: self.programs.device.clone(),
-                    args: vec![interface.to_string(), "--mtu".to_owned(), mtu.to_string()],
-                },
-                after_start: Some(hook("up")),
-                after_stop: Some(hook("down")),
-            },
+            Backend::Embedded => {
+                let mut args = vec![interface.to_string(), "--mtu".to_owned(), mtu.to_string()];
+                let own = socket.iter().flat_map(|socket| ["--socket".to_owned(), socket.own.display().to_string()]);
+                args.extend(own);
+                UnitKind::Daemon {
+                    run: Command { program: self.programs.device.clone(), args },
+                    after_start: Some(hook("up")),
+                    after_stop: Some(hook("down")),
+                }
+            }
         };
         let mut unit = self.tool_unit(Self::wireguard_unit(interface), description, kind);
         unit.restart = Restart::OnFailure;
         if backend == Backend::Embedded {
             unit.capabilities = DEVICE_CAPABILITIES.map(str::to_owned).into();
-            unit.writable = vec!["/run/wireguard".into()];
+            unit.writable = if socket.is_some() { Vec::new() } else { vec!["/run/wireguard".into()] };
+            (unit.dynamic_user, unit.socket) = (socket.is_some(), socket);
             unit.devices = vec!["/dev/net/tun".into()];
             unit.bounds = Some(DEVICE_BOUNDS);
         }
@@ -133,6 +141,7 @@ impl Site {
             writable: vec![self.paths.root().to_path_buf(), "/etc".into(), "/run".into(), "/proc/sys".into()],
             devices: Vec::new(),
             dynamic_user: false,
+            socket: None,
             bounds: None,
             before_network: false,
             after_network: true,

@@ -28,7 +28,7 @@ pub use error::HostError;
 pub use facility::{
     Answer, AskFrom, Bounds, Certificate, CertificateFault, CertificateRequest, Clock, Command, DecoyCheck,
     Device, DeviceUpdate, EchoFrom, FileInfo, Files, Firewall, FirewallKind, FirewallQuery, FirewallReport,
-    Hook, InForce, Link, LinkChange, LinkGuard, LinkKind, Logs, Manager, Match, Network, OwnRoute, Passing,
+    Hook, InForce, Link, LinkChange, LinkGuard, LinkKind, Logs, Manager, Match, Network, OwnRoute, OwnSocket, Passing,
     Peer, PeerConfig, PeerUpdate, Port, Probe, ProbeError, Proc, Protocol, Random, Resolver, Restart, Route,
     RouteKind, Rule, RuleAction, Ruleset, RulesetRule, ServiceState, ServiceStatus, Services, Sockets,
     Sysctl, Tunnel, TunnelCheck, UfwReport, UfwRule, UfwRules, Unit, UnitKind, Uplink, Verdict, WireGuard,

@@ -19,6 +19,8 @@ socket /var/run/wireguard/NAME.sock, for example by wg(8).
 Options:
   --mtu N         set this MTU; otherwise a new link gets 1420 and an old one keeps its own
   --threads N     use N threads; otherwise one for each core, at most 4
+  --socket PATH   listen there, in a folder that only those may enter who may
+                  connect; it answers root and its own user
   --no-offload    do not let the kernel cut and join packets
   --foreground    stay in the foreground, which it does anyway
   -h, --help      print this
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
 
 fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Command, String> {
     let (mut name, mut mtu, mut threads, mut offload) = (None, None, default_threads(), true);
+    let mut socket = None;
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "-h" | "--help" => return Ok(Command::Print(USAGE.to_owned())),
@@ -67,6 +70,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Command, String>
             }
             "--foreground" => {}
             "--no-offload" => offload = false,
+            "--socket" => socket = Some(arguments.next().ok_or("--socket wants a path")?.into()),
             "--mtu" => mtu = Some(number(&argument, arguments.next(), 576, u16::MAX)?),
             "--threads" => threads = number(&argument, arguments.next(), 1, 256)?.into(),
             option if option.starts_with('-') => return Err(format!("unknown option {option}")),
@@ -75,7 +79,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Command, String>
         }
     }
     let mut options = Options::new(name.ok_or("the name of an interface is required")?);
-    (options.mtu, options.lanes, options.offload) = (mtu, threads, offload);
+    (options.mtu, options.lanes, options.offload, options.socket) = (mtu, threads, offload, socket);
     let prefix = options.name.as_str().to_owned();
     options.log = Log::new(move |line| say(&format!("{prefix}: {line}")));
     Ok(Command::Run { options: Box::new(options), threads })

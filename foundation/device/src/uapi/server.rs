@@ -48,23 +48,44 @@ pub(crate) struct Server {
     listener: UnixListener,
 }
 
-/// Refuses if a process answers on the socket of `name` already.
-pub(crate) async fn refuse_second(name: &InterfaceName) -> Result<(), DeviceError> {
-    // One that is there but has no time to accept counts as well.
-    match timeout(Duration::from_secs(1), UnixStream::connect(socket_path(name))).await {
-        Ok(Err(error)) if error.kind() != io::ErrorKind::WouldBlock => Ok(()),
-        _ => Err(DeviceError::AlreadyRunning { name: name.clone() }),
+/// Where a socket is to be.
+pub(crate) struct Place {
+    path: PathBuf,
+    /// In the folder where `wg` looks, which may have to be made.
+    usual: bool,
+}
+
+impl Place {
+    /// The place for a device, or the one that somebody has chosen for it.
+    pub(crate) fn new(name: &InterfaceName, chosen: Option<PathBuf>) -> Self {
+        let usual = chosen.is_none();
+        Self { path: chosen.unwrap_or_else(|| socket_path(name)), usual }
+    }
+
+    /// Refuses if a process answers there already.
+    pub(crate) async fn refuse_second(&self, name: &InterfaceName) -> Result<(), DeviceError> {
+        // One that is there but has no time to accept counts as well.
+        match timeout(Duration::from_secs(1), UnixStream::connect(&self.path)).await {
+            Ok(Err(error)) if error.kind() != io::ErrorKind::WouldBlock => Ok(()),
+            _ => Err(DeviceError::AlreadyRunning { name: name.clone() }),
+        }
+    }
+
+    /// The mode of the socket. In the usual folder its owner alone may connect. Elsewhere the folder says who reaches it, and
+    /// root may be without the capability to connect to what another user owns.
+    fn mode(&self) -> Mode {
+        let owner = Mode::S_IRUSR | Mode::S_IWUSR;
+        if self.usual { owner } else { owner | Mode::S_IRGRP | Mode::S_IWGRP | Mode::S_IROTH | Mode::S_IWOTH }
     }
 }
 
 impl Server {
-    /// Makes the socket, and the directory if it is not there; a socket that a dead process has left behind is
-    /// replaced. The directory has mode 0700 and the socket 0600 from the moment that it exists.
-    pub(crate) fn bind(name: &InterfaceName) -> Result<Self, DeviceError> {
-        let path = socket_path(name);
-        match try_bind(&path) {
-            Ok(listener) => Ok(Self { path, listener }),
-            Err(source) => Err(DeviceError::Socket { path, source }),
+    /// Makes the socket, and the usual folder if it is not there; a socket that a dead process has left behind is
+    /// replaced. The usual folder has mode 0700 and the socket in it 0600 from the moment that it exists.
+    pub(crate) fn bind(place: Place) -> Result<Self, DeviceError> {
+        match try_bind(&place) {
+            Ok(listener) => Ok(Self { path: place.path, listener }),
+            Err(source) => Err(DeviceError::Socket { path: place.path, source }),
         }
     }
 
@@ -100,14 +121,11 @@ impl Drop for Server {
     }
 }
 
-fn try_bind(path: &Path) -> io::Result<UnixListener> {
-    let dir = Path::new(SOCKET_DIR);
-    match DirBuilder::new().mode(0o700).create(dir) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            std::fs::set_permissions(dir, Permissions::from_mode(0o700))?;
-        }
-        result => result?,
+fn try_bind(place: &Place) -> io::Result<UnixListener> {
+    if place.usual {
+        make_usual_folder()?;
     }
+    let path = &place.path;
     match unlink(path) {
         Ok(()) | Err(Errno::ENOENT) => {}
         Err(error) => return Err(error.into()),
@@ -115,10 +133,24 @@ fn try_bind(path: &Path) -> io::Result<UnixListener> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let fd = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
     // The kernel gives the socket's own mode to the file (`unix_bind_bsd`), less the umask, which can only take away.
-    fchmod(fd.as_fd(), Mode::S_IRUSR | Mode::S_IWUSR)?;
+    fchmod(fd.as_fd(), place.mode())?;
     bind(fd.as_raw_fd(), &UnixAddr::new(path)?)?;
+    if !place.usual {
+        // What the umask has taken.
+        std::fs::set_permissions(path, Permissions::from_mode(place.mode().bits()))?;
+    }
     listen(&fd, Backlog::MAXCONN)?;
     UnixListener::from_std(fd.into())
+}
+
+fn make_usual_folder() -> io::Result<()> {
+    let dir = Path::new(SOCKET_DIR);
+    match DirBuilder::new().mode(0o700).create(dir) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            std::fs::set_permissions(dir, Permissions::from_mode(0o700))
+        }
+        result => result,
+    }
 }
 
 /// Answers the requests of one client, one after the other.

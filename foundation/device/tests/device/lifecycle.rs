@@ -215,7 +215,46 @@ fn the_service_manager_is_told() {
     });
 }
 
-/// What a service manager leaves it: root with one capability, and a directory made beforehand.
+/// What a service manager leaves it: another user with one capability, a folder of its own, and a second name of the socket
+/// in root's folder.
+#[test]
+fn another_user_serves_root_alone() {
+    sandbox("lifecycle::another_user_serves_root_alone", || {
+        let program = env!("CARGO_BIN_EXE_phantom-wg-device");
+        ok("install -d -m 0700 /run/wireguard; install -d -m 0700 -o 61200 -g 61200 /run/own; chmod a+rw /dev/net/tun");
+        let mut command = Command::new("setpriv");
+        let user = ["--reuid=61200", "--regid=61200", "--clear-groups"];
+        let rights = ["--bounding-set=-all,+net_admin", "--inh-caps=+net_admin", "--ambient-caps=+net_admin"];
+        command.args(user).args(rights).args(["--no-new-privs", "sh", "-c"]);
+        command.arg(format!("umask 077; exec {program} wga --socket /run/own/wga.sock 2>/run/wga.log"));
+        let mut device = command.spawn().unwrap();
+        until("the socket", || fs::exists("/run/own/wga.sock").unwrap());
+        ok("ln -f /run/own/wga.sock /run/wireguard/wga.sock");
+        let status = fs::read_to_string(format!("/proc/{}/status", device.id())).unwrap();
+        assert!(status.contains("Uid:\t61200\t61200\t61200\t61200"), "{status}");
+        assert!(status.contains("CapPrm:\t0000000000001000"), "{status}");
+        assert_eq!(mode("/run/own/wga.sock"), 0o666, "the folders keep others out");
+        ok("wg set wga fwmark 5 listen-port 51821; ip link set wga mtu 1390 up");
+        // Root without any capability, as a service that only looks.
+        assert!(ok("setpriv --bounding-set=-all wg show wga").contains("listening port: 51821"));
+        // Others cannot reach it, and one of them who could is refused.
+        let as_other = "setpriv --reuid=61201 --regid=61201 --clear-groups wg show wga";
+        assert!(!run(as_other).status.success());
+        ok("chmod 0755 /run/wireguard /run/own");
+        let refused = run(as_other);
+        assert!(String::from_utf8_lossy(&refused.stderr).contains("Permission denied"), "{refused:?}");
+        nix::sys::signal::kill(
+            nix::unistd::Pid::from_raw(device.id().try_into().unwrap()),
+            Signal::SIGTERM,
+        )
+        .unwrap();
+        assert!(device.wait().unwrap().success());
+        assert!(!fs::exists("/run/own/wga.sock").unwrap(), "its own name goes with it");
+        assert!(run("ip link show wga").status.success(), "the link stays");
+    });
+}
+
+/// The same as root.
 #[test]
 fn one_capability_is_enough() {
     sandbox("lifecycle::one_capability_is_enough", || {

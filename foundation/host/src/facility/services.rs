@@ -65,6 +65,16 @@ pub enum Restart {
     Always,
 }
 
+/// A socket that a daemon makes in a folder of its own, and that root finds in root's folder. Only systemd makes the folder
+/// and the second name; both are gone when the daemon has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnSocket {
+    /// As the daemon makes it, in a folder right below `/run` that nobody else uses.
+    pub own: PathBuf,
+    /// Where root looks for it. Its folder is made for root alone if it is not there.
+    pub public: PathBuf,
+}
+
 /// What of `/proc` a program reads beside what is about itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Proc {
@@ -116,6 +126,8 @@ pub struct Unit {
     pub devices: Vec<PathBuf>,
     /// A user made for it alone and for as long as it runs (`DynamicUser=yes`).
     pub dynamic_user: bool,
+    /// The socket on which root asks it, where its own user may not make one in root's folder.
+    pub socket: Option<OwnSocket>,
     /// What it may take of the machine, and what it has a use for; none for what does whatever a change needs and ends. Only
     /// systemd enforces it.
     pub bounds: Option<Bounds>,

@@ -150,6 +150,7 @@ fn unit(name: &str, kind: UnitKind) -> Unit {
         writable: vec![],
         devices: vec![],
         dynamic_user: false,
+        socket: None,
         bounds: None,
         before_network: false,
         after_network: true,

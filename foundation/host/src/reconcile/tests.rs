@@ -40,6 +40,7 @@ fn unit(host: &Host, backend: Backend) -> Unit {
         writable: Vec::new(),
         devices: Vec::new(),
         dynamic_user: false,
+        socket: None,
         bounds: None,
         before_network: false,
         after_network: false,

@@ -18,6 +18,7 @@ pub(crate) fn unit(name: &str, kind: UnitKind) -> Unit {
         writable: vec![],
         devices: vec![],
         dynamic_user: false,
+        socket: None,
         bounds: None,
         before_network: false,
         after_network: false,

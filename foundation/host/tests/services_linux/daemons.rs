@@ -25,6 +25,7 @@ pub(crate) fn unit(name: &str, daemon: &str) -> Unit {
         writable: Vec::new(),
         devices: Vec::new(),
         dynamic_user: false,
+        socket: None,
         bounds: None,
         before_network: false,
         after_network: false,

@@ -36,6 +36,7 @@ fn wanted(peers: &[u8]) -> Wanted {
         writable: Vec::new(),
         devices: Vec::new(),
         dynamic_user: false,
+        socket: None,
         bounds: None,
         before_network: false,
         after_network: false,

@@ -10,6 +10,8 @@
 //!   mode 0700 and stays when the unit ends. A name with a dot is a file (`/run/xtables.lock`), which cannot be made
 //!   so: a unit whose programs make such files names `/run` itself.
 //! * A device is bound into a `/dev` that has nothing else of the machine.
+//! * A socket that a user of its own serves is made in a folder of that user and gets a second name, a hard link, in
+//!   root's folder: nobody but the two passes either folder.
 //! * Nothing leaves a core dump: keys may be in it.
 //! * A unit with bounds has those. Unless they say so, it cannot ask the service manager: root needs no capability for that.
 //! * Homes, and the folders for temporary files, are out of its sight unless something it needs lies there.
@@ -20,7 +22,7 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use crate::{Bounds, Command, Proc, Restart, Unit, UnitKind};
+use crate::{Bounds, Command, OwnSocket, Proc, Restart, Unit, UnitKind};
 
 /// The base of the legacy iptables, as units of systemd (245 and later; unknown ones are not missed). They are done whether the
 /// kernel has the modules or not, and load no table.
@@ -121,7 +123,18 @@ fn commands(file: &mut File, unit: &Unit) {
         UnitKind::Daemon { run, after_start, after_stop } => {
             file.line("Type", "notify");
             file.line("NotifyAccess", "main");
+            if unit.dynamic_user {
+                open_devices(file, unit);
+            }
+            if let Some(socket) = &unit.socket {
+                before_socket(file, socket);
+            }
             file.line("ExecStart", command(run));
+            if let Some(OwnSocket { own, public }) = &unit.socket {
+                let (own, public) = (path_word(own), path_word(public));
+                file.line("ExecStartPost", format_args!("+/bin/ln -f {own} {public}"));
+                file.line("ExecStopPost", format_args!("+/bin/rm -f {public}"));
+            }
             if let Some(after) = after_start {
                 file.line("ExecStartPost", format_args!("+{}", command(after)));
             }
@@ -147,6 +160,24 @@ fn commands(file: &mut File, unit: &Unit) {
             file.line("TimeoutStartSec", 180);
         }
     }
+}
+
+/// Opens its devices to everybody, as udev's own rules open the TUN, where a container has them for root alone.
+fn open_devices(file: &mut File, unit: &Unit) {
+    for device in &unit.devices {
+        file.line("ExecStartPre", format_args!("-+/bin/chmod a+rw {}", path_word(device)));
+    }
+}
+
+/// Makes root's folder. A socket that nobody answers any more is replaced once the new one is there.
+fn before_socket(file: &mut File, socket: &OwnSocket) {
+    if let Some(folder) = socket.public.parent() {
+        file.line("ExecStartPre", format_args!("+/bin/mkdir -p -m 0700 {}", path_word(folder)));
+    }
+}
+
+fn path_word(path: &Path) -> String {
+    word(&path.display().to_string())
 }
 
 fn restart(file: &mut File, unit: &Unit, growing: bool) {
@@ -182,10 +213,12 @@ fn paths(file: &mut File, unit: &Unit) {
     let mut run: Vec<_> = run.into_iter().filter_map(|path| run_name(path)).collect();
     run.sort_unstable();
     run.dedup();
+    run.extend(unit.socket.iter().filter_map(|socket| run_name(&socket.own)));
     if !run.is_empty() {
         file.line("RuntimeDirectory", run.join(" "));
         file.line("RuntimeDirectoryMode", "0700");
-        file.line("RuntimeDirectoryPreserve", "yes");
+        // The folder of a socket has no use without its daemon.
+        file.yes_or_no("RuntimeDirectoryPreserve", unit.socket.is_none());
     }
     for path in others.into_iter().filter(|path| !path.starts_with("/proc")) {
         // With a dash, so that one that is not there does not keep the unit from starting.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::{command, unit_file, word};
-use crate::{Bounds, Command, Marks, Proc, Restart, Unit, UnitKind};
+use crate::{Bounds, Command, Marks, OwnSocket, Proc, Restart, Unit, UnitKind};
 
 fn run(program: &str, args: &[&str]) -> Command {
     Command { program: program.into(), args: args.iter().map(|arg| (*arg).to_owned()).collect() }
@@ -28,6 +28,7 @@ fn daemon() -> Unit {
         writable: paths(&["/run/phantom-wg", "/run/wireguard"]),
         devices: paths(&["/dev/net/tun"]),
         dynamic_user: false,
+        socket: None,
         bounds: Some(Bounds {
             memory_mib: 1024,
             tasks: 512,
@@ -58,6 +59,7 @@ fn one_shot() -> Unit {
         writable: paths(&["/opt/phantom-wg", "/run", "/proc/sys"]),
         devices: Vec::new(),
         dynamic_user: false,
+        socket: None,
         bounds: None,
         before_network: true,
         after_network: false,
@@ -204,6 +206,27 @@ fn a_user_of_its_own_is_given_its_capabilities() {
     assert!(text(&unit, true).contains(given));
     unit.capabilities.clear();
     assert!(text(&unit, true).contains("CapabilityBoundingSet=\nDynamicUser=yes\nAmbientCapabilities=\n"));
+}
+
+#[test]
+fn a_user_of_its_own_serves_root_by_a_second_name() {
+    let mut unit = daemon();
+    let own = "/run/own/wg.sock";
+    unit.socket = Some(OwnSocket { own: own.into(), public: "/run/wireguard/wg.sock".into() });
+    (unit.dynamic_user, unit.writable) = (true, Vec::new());
+    let text = text(&unit, true);
+    let lines = "\
+NotifyAccess=main
+ExecStartPre=-+/bin/chmod a+rw /dev/net/tun
+ExecStartPre=+/bin/mkdir -p -m 0700 /run/wireguard
+ExecStart=/usr/local/bin/phantom-wg-device wg_main
+ExecStartPost=+/bin/ln -f /run/own/wg.sock /run/wireguard/wg.sock
+ExecStopPost=+/bin/rm -f /run/wireguard/wg.sock
+ExecStartPost=+/usr/local/bin/phantom-api core reconcile
+";
+    assert!(text.contains(lines), "{text}");
+    let folder = "RuntimeDirectory=own\nRuntimeDirectoryMode=0700\nRuntimeDirectoryPreserve=no\n";
+    assert!(text.contains(folder), "{text}");
 }
 
 #[test]
