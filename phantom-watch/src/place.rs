@@ -6,6 +6,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use phantom_types::watch::Watched;
 use serde_json::json;
@@ -24,7 +25,8 @@ pub enum Ask {
 /// The folders of a watcher.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// What the installation writes: `objects.json`, and `changing` while something is changed.
+    /// What the installation writes: `objects.json`, `changing` while something is changed, and `due` when something is to be
+    /// done by itself: microseconds since 1970.
     pub told: PathBuf,
     /// What the watcher writes: `repair` to ask for one, and `report.json`.
     pub own: PathBuf,
@@ -58,6 +60,12 @@ impl Place {
     /// What is meant to be there.
     pub(crate) fn watched(&self) -> io::Result<Watched> {
         serde_json::from_slice(&fs::read(self.objects())?).map_err(io::Error::other)
+    }
+
+    /// When a repair is to be asked for although nothing is missing.
+    pub(crate) fn due(&self) -> Option<SystemTime> {
+        let micros = fs::read_to_string(self.told.join("due")).ok()?.parse().ok()?;
+        UNIX_EPOCH.checked_add(Duration::from_micros(micros))
     }
 
     /// The lock of a change that has begun and not ended.

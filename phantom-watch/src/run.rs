@@ -6,7 +6,7 @@ use std::io::{self, Write as _};
 use std::os::fd::AsFd as _;
 use std::process::Child;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
@@ -30,6 +30,8 @@ const LEGACY: Duration = Duration::from_secs(5);
 const UNANSWERED: Duration = Duration::from_secs(20);
 /// The name of what is missing when a change was cut short.
 const UNFINISHED: &str = "the end of a change that was cut short";
+/// The name of what is missing when something is to be done by itself.
+const DUE: &str = "what is due now";
 /// The name of what is missing when our part of the packet filter is not what was found right.
 const FILTER: &str = "the packet filter";
 
@@ -187,6 +189,17 @@ impl Watcher {
 
     /// How long it may rest when nothing is said.
     fn pause(&self) -> Duration {
+        let left = self.until_due().filter(|left| !left.is_zero());
+        left.map_or(NOW_AND_THEN, |left| left + GATHER).min(self.pause_for_what_is_not_told())
+    }
+
+    /// How long until something is to be done; zero when it is now.
+    #[expect(clippy::disallowed_methods, reason = "a moment of the calendar, and no host here to ask")]
+    fn until_due(&self) -> Option<Duration> {
+        self.place.due().map(|due| due.duration_since(SystemTime::now()).unwrap_or_default())
+    }
+
+    fn pause_for_what_is_not_told(&self) -> Duration {
         let Some(watched) = &self.watched else { return NOW_AND_THEN };
         if !watched.processes.is_empty() || self.repair.is_some() {
             return PROCESSES;
@@ -207,6 +220,9 @@ impl Watcher {
         let mut lost = BTreeSet::new();
         if cut_short {
             lost.insert(UNFINISHED.to_owned());
+        }
+        if self.until_due().is_some_and(|left| left.is_zero()) {
+            lost.insert(DUE.to_owned());
         }
         let Some(watched) = self.watched.take() else { return Ok(lost) };
         let found = self.see(&watched).and_then(|seen| {

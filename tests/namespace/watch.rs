@@ -198,6 +198,33 @@ fn a_change_that_is_killed_is_finished() {
     });
 }
 
+/// Copies of the stored state hold the keys of clients that were removed since: `remove_client` says until when.
+#[test]
+fn a_copy_is_replaced_at_its_time_without_anybody_s_change() {
+    in_world("watch::a_copy_is_replaced_at_its_time_without_anybody_s_change", |world| {
+        served(world);
+        let copies = "/opt/phantom-wg/backups/state";
+        let count = |what: &str| world.sh(&format!("find {copies} -name '{what}' | wc -l")).trim().to_owned();
+        assert!(wait_for(Duration::from_secs(10), || count("????-??-??.db") == "1"), "no copy is made");
+        let removed = world.ok(&["core", "remove_client", "client_name=two"]);
+        assert!(removed["data"]["keys_kept_until"].is_string(), "{removed:#}");
+        assert_eq!(asked(world), 0, "{}", log(world));
+        // It becomes a week older, and somebody says so: the next change does.
+        world.sh(&format!(
+            "cd {copies}; mv ????-??-??.db 2020-01-01.db; touch -d 2020-01-01T10:00Z 2020-01-01.db; echo 1 > other"
+        ));
+        world.add("three");
+        let replaced = || count("2020-01-01.db") == "0" && count("????-??-??.db") == "1";
+        assert!(wait_for(BACK * 2, replaced), "{}\n{}", world.sh(&format!("ls -l {copies}")), log(world));
+        assert_eq!(count("other"), "1", "what is no copy stays");
+        std::thread::sleep(Duration::from_secs(3));
+        assert!(asked(world) <= 1, "{}", log(world));
+        let due: i64 = world.sh("cat /run/phantom-wg-watch/due").trim().parse().unwrap();
+        let now: i64 = world.sh("date +%s%6N").trim().parse().unwrap();
+        assert!(due > now, "it is due again at once: {due}");
+    });
+}
+
 fn on_iptables(test: &str, variant: &str, limit: Duration) {
     in_world_with(test, &IPTABLES, |world| {
         if without_nftables(world, test, variant) {

@@ -250,6 +250,7 @@ impl Engine {
                 {
                     (call.note)(&format!("the marker could not be removed: {}", chain(&error)));
                 }
+                self.tell_due();
                 self.log(&format!("{} {}: done", origin.module, origin.action));
                 Ok(value)
             }

@@ -13,7 +13,7 @@ use phantom_host::HostError;
 use phantom_host::filter::Filters;
 use phantom_module::{Call, Lang, Module, Text};
 use phantom_store::{Server, State, StoreError, Transaction};
-use phantom_types::{InterfaceName, PublicKey};
+use phantom_types::{InterfaceName, PublicKey, Timestamp};
 
 use crate::{Depth, Engine, PeerChange, Site, Wanted};
 
@@ -41,6 +41,14 @@ pub trait SystemModule: Module + Sized {
     /// The stored state cannot be read.
     fn claims(_: &State<'_>) -> Result<Claims, StoreError> {
         Ok(Claims::default())
+    }
+    /// When its part of the desired state becomes another one although nothing that is stored changes: the host is brought to it
+    /// at that moment. `None` while that never happens.
+    ///
+    /// # Errors
+    /// The stored state cannot be read.
+    fn due(_: &State<'_>) -> Result<Option<Timestamp>, StoreError> {
+        Ok(None)
     }
     /// Its checks for the doctor.
     fn checks() -> &'static [Check] {

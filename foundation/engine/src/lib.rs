@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use phantom_host::{Host, Marks};
 use phantom_store::{Paths, State, Store, StoreError};
-use phantom_types::PublicKey;
+use phantom_types::{PublicKey, Timestamp};
 
 pub use change::{Change, Origin};
 pub use contract::{
@@ -65,6 +65,8 @@ pub type DesiredPeers = fn(&Site, &State<'_>, &[PublicKey]) -> Result<Vec<PeerCh
 
 /// What a module claims: a pure function of what is stored.
 type ClaimsOf = fn(&State<'_>) -> Result<Claims, StoreError>;
+/// When a module's part becomes another one by itself.
+type DueOf = fn(&State<'_>) -> Result<Option<Timestamp>, StoreError>;
 
 /// One module's share in the system.
 #[derive(Clone, Copy)]
@@ -72,6 +74,7 @@ struct Part {
     desired: Desired,
     peers: DesiredPeers,
     claims: ClaimsOf,
+    due: DueOf,
     checks: &'static [Check],
     tweaks: &'static [Tweak],
     hooks: &'static [Hook],
@@ -105,6 +108,7 @@ impl Parts {
             desired: M::desired,
             peers: M::peers,
             claims: M::claims,
+            due: M::due,
             checks: M::checks(),
             tweaks: M::tweaks(),
             hooks: M::hooks(),
@@ -199,6 +203,15 @@ impl Engine {
             all.vetoes.extend(vetoes);
         }
         Ok(all)
+    }
+
+    /// When something is next to be done although nobody changes anything.
+    fn due(&self) -> Result<Option<Timestamp>, StoreError> {
+        let of_parts = self.store.read(|state| {
+            let dues = self.parts().iter().filter_map(|part| (part.due)(state).transpose());
+            dues.collect::<Result<Vec<_>, StoreError>>()
+        })?;
+        Ok(of_parts.into_iter().chain(self.store.copies_due()?).min())
     }
 
     /// The checks of all modules for the doctor, in their order.

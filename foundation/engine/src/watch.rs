@@ -28,6 +28,32 @@ impl Engine {
         if let Err(error) = told {
             self.log(&format!("the watcher could not be told what is in force: {}", chain(&error)));
         }
+        self.tell_due();
+    }
+
+    /// Tells the watcher when something is next to be done by itself. The caller holds the lock.
+    pub(crate) fn tell_due(&self) {
+        let told = self.due().and_then(|due| self.store.set_due(due));
+        if let Err(error) = told {
+            self.log(&format!("the watcher could not be told what is due: {}", chain(&error)));
+        }
+    }
+
+    /// Removes copies of the stored state that are not kept any longer. The newest one is replaced by a new one.
+    fn renew_copies(&self) {
+        let now = self.host.clock.now();
+        if self.store.copies_due().is_ok_and(|due| due.is_none_or(|due| due > now)) {
+            return;
+        }
+        let line = match self.store.make_copy(now) {
+            Ok(copy) => format!("the stored state was copied to {}", copy.path.display()),
+            Err(error) => format!("the stored state was not copied: {}", chain(&error)),
+        };
+        self.log(&line);
+        // Where it is locked, its holder says it.
+        if let Ok(_lock) = self.lock(self.lock_wait()) {
+            self.tell_due();
+        }
     }
 
     fn watched(&self, wanted: &Wanted, generation: Option<u32>) -> Watched {
@@ -90,7 +116,7 @@ impl Engine {
         }
     }
 
-    /// Puts back what the host has lost, and finishes a change that was cut short: what a watcher asks for.
+    /// Puts back what the host has lost, finishes a change that was cut short, and does what is due: what a watcher asks for.
     ///
     /// Peers are only touched where a device is new. A service that systemd was told to stop stays stopped, and one that
     /// it is starting or stopping is left to it.
@@ -99,6 +125,7 @@ impl Engine {
     /// Not privileged, the lock, the stored state, or a step that failed.
     pub fn repair(&self, call: &Call) -> Result<Reconciled, EngineError> {
         let done = self.repair_once(call);
+        self.renew_copies();
         if done.is_err()
             && let Some(watched) = self.store.watched()
         {

@@ -10,9 +10,9 @@
 //! | `2026-11-29-replaced-061211.db` | before another copy took the place of the stored state |
 //! | `2026-11-29-file-061211-wg_main.conf` | before a file of ours on the host was written over that somebody had written |
 //!
-//! Seven are kept of the first two kinds together and of each of the others, none longer than seven days but the newest of
-//! the first: a server on which nothing changes keeps its last copy. A copy holds the keys of clients that were removed
-//! since.
+//! Seven are kept of the first two kinds together and of each of the others, none longer than seven days: the newest of the
+//! first, on a server on which nothing changes, is then replaced by a new one. A copy holds the keys of clients that were
+//! removed since.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write as _};
@@ -71,7 +71,8 @@ pub enum CopyKind {
 }
 
 impl StateCopy {
-    /// The moment after which the first change or start of the server removes it.
+    /// The moment from which on it is not kept: the watcher has it removed then, or replaced by a new one if it is the newest.
+    /// Without a watcher the first change or start of the server after that moment does.
     pub fn until(&self) -> Timestamp {
         Timestamp::from_micros((day(self.made) + DAYS) * DAY)
     }
@@ -146,6 +147,14 @@ impl Store {
         made
     }
 
+    /// When a copy is next to be removed, or to be replaced by a new one. After an attempt that failed it is a while later.
+    pub fn copies_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        let due = self.copies()?.iter().map(StateCopy::until).min();
+        let tried = fs::metadata(self.paths().copies_dir().join(DRAFT)).and_then(|found| found.modified());
+        let again = tried.ok().and_then(|tried| tried.checked_add(RETRY)).map(Timestamp::from);
+        Ok(due.map(|due| again.map_or(due, |again| due.max(again))))
+    }
+
     /// Removes the copies that are not kept any longer. One that cannot be removed is tried again the next time.
     pub fn expire_copies(&self, _: &Lock, now: Timestamp) {
         let Ok(copies) = self.copies() else { return };
@@ -208,6 +217,11 @@ impl Store {
         fs::rename(&draft.path, &place).map_err(failed)?;
         files::sync_dir(&self.paths().copies_dir()).map_err(failed)?;
         self.expire_copies(&lock, now);
+        // Whoever made a change has said what is due before this copy was there.
+        let due = self.copies_due()?.filter(|due| self.due().is_none_or(|said| *due < said));
+        if due.is_some() {
+            self.set_due(due)?;
+        }
         Ok(StateCopy { path: place, made: now, kind: CopyKind::Daily })
     }
 

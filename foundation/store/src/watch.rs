@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::PathBuf;
 
+use phantom_types::Timestamp;
 use phantom_types::watch::{Watched, lock_name};
 
 use crate::error::StoreError;
@@ -19,6 +20,9 @@ const FILE: u32 = 0o644;
 impl Store {
     fn watched_file(&self) -> PathBuf {
         self.paths().watch_dir().join("objects.json")
+    }
+    fn due_file(&self) -> PathBuf {
+        self.paths().watch_dir().join("due")
     }
     fn changing_file(&self) -> PathBuf {
         self.paths().watch_dir().join("changing")
@@ -40,10 +44,11 @@ impl Store {
         serde_json::from_slice(&fs::read(self.watched_file()).ok()?).ok()
     }
 
-    /// Takes it back: from now on nothing is missed. For whoever removes everything.
+    /// Takes it back: from now on nothing is missed, and nothing is due. For whoever removes everything.
     pub fn forget_watched(&self) -> Result<(), StoreError> {
         let file = self.watched_file();
-        files::remove(&file).map_err(|error| StoreError::write(&file, error))
+        files::remove(&file).map_err(|error| StoreError::write(&file, error))?;
+        self.set_due(None)
     }
 
     /// Says that a change has begun, or has ended. It only makes that others see earlier what the [marker](Store::marker)
@@ -56,6 +61,25 @@ impl Store {
         } else if let Ok(name) = self.lock_name() {
             let _ = self.put(&file, name.as_bytes());
         }
+    }
+
+    /// Says when this installation wants to be looked at next although nothing has happened; never for `None`. The caller holds
+    /// the [lock](Store::lock).
+    pub fn set_due(&self, due: Option<Timestamp>) -> Result<(), StoreError> {
+        if self.due() == due {
+            return Ok(());
+        }
+        let file = self.due_file();
+        let said = match due {
+            Some(due) => self.put(&file, due.micros().to_string().as_bytes()),
+            None => files::remove(&file),
+        };
+        said.map_err(|error| StoreError::write(&file, error))
+    }
+
+    /// What was last said by [`Self::set_due`] in this run of the system.
+    pub fn due(&self) -> Option<Timestamp> {
+        fs::read_to_string(self.due_file()).ok()?.parse().ok().map(Timestamp::from_micros)
     }
 
     fn lock_name(&self) -> io::Result<String> {
@@ -85,7 +109,6 @@ mod tests {
     use super::*;
     use crate::Marker;
     use crate::testing::Fixture;
-    use phantom_types::Timestamp;
 
     fn mode(path: &std::path::Path) -> u32 {
         fs::metadata(path).unwrap().mode() & 0o777
@@ -106,6 +129,19 @@ mod tests {
         store.forget_watched().unwrap();
         store.forget_watched().unwrap();
         assert_eq!(store.watched(), None);
+    }
+
+    #[test]
+    fn what_is_due_is_said_and_taken_back() {
+        let fixture = Fixture::new();
+        let store = &fixture.store;
+        let _lock = store.lock(Duration::ZERO).unwrap();
+        assert_eq!(store.due(), None);
+        let due = Some(Timestamp::from_micros(1_795_932_731_000_000));
+        store.set_due(due).unwrap();
+        assert_eq!((store.due(), mode(&store.due_file())), (due, FILE));
+        store.forget_watched().unwrap();
+        assert_eq!(store.due(), None);
     }
 
     #[test]

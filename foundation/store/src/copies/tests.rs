@@ -98,6 +98,25 @@ fn files_of_the_host_are_kept_as_long_and_are_no_copy_of_the_state() {
 }
 
 #[test]
+fn it_is_known_when_a_copy_ends() {
+    let fixture = Fixture::new();
+    let store = &fixture.store;
+    assert_eq!((store.copies_due().unwrap(), store.due()), (None, None));
+    let first = store.make_copy(on_day(0)).unwrap();
+    assert_eq!((store.copies_due().unwrap(), store.due()), (Some(first.until()), Some(first.until())));
+    // What was said of something else that is due earlier stays.
+    let earlier = Some(Timestamp::from_micros(on_day(1).micros()));
+    store.set_due(earlier).unwrap();
+    store.make_copy(on_day(1)).unwrap();
+    assert_eq!((store.copies_due().unwrap(), store.due()), (Some(first.until()), earlier));
+    // After an attempt that failed there is a pause.
+    fs::write(store.paths().copies_dir().join(DRAFT), "").unwrap();
+    let tried = fs::metadata(store.paths().copies_dir().join(DRAFT)).unwrap().modified().unwrap();
+    let again = Timestamp::from(tried + RETRY);
+    assert_eq!(store.copies_due().unwrap(), Some(first.until().max(again)));
+}
+
+#[test]
 fn what_is_no_copy_is_left_alone() {
     let fixture = Fixture::new();
     fixture.store.make_copy(on_day(0)).unwrap();
