@@ -10,6 +10,7 @@ use phantom_engine::Wanted;
 use phantom_host::filter::{FilterVerdict, Packet, Tracking};
 use phantom_host::{Host, HostError, InForce, Marks, Passing, Route, RouteKind, Rule, RuleAction};
 use phantom_module::Lang;
+use phantom_types::InterfaceName;
 
 use crate::desired::leads_to_exit;
 use crate::prove::SOMEWHERE;
@@ -25,6 +26,8 @@ const UDP: u8 = 17;
 /// Types of echo requests, of each family.
 const ECHO: u8 = 8;
 const ECHO6: u8 = 128;
+/// The table of what the host delivers to itself (`RT_TABLE_LOCAL`), which every host asks first.
+const LOCAL: u32 = 255;
 /// A port that clients' packets go to.
 const HTTPS: u16 = 443;
 
@@ -84,7 +87,9 @@ pub(crate) fn look(host: &Host, marks: &Marks, place: &Place, wanted: &Wanted) -
     let networks = client_networks(place);
     let filter =
         if stands { vec![true; networks.len()] } else { dropped(host, marks, place, &ways, &networks) };
-    let closed = |(network, dropped): (&IpNetwork, bool)| dropped || ways.lead_nowhere(marks, *network);
+    let closed = |(network, dropped): (&IpNetwork, bool)| {
+        dropped || ways.lead_nowhere(marks, &place.interface, *network)
+    };
     walls.closed = networks.iter().zip(filter.iter().copied()).all(closed);
     walls.direct = ways.elsewhere.is_some() && filter.first() != Some(&true);
     walls
@@ -136,10 +141,29 @@ impl Ways {
         self.rules.contains(rule)
     }
 
+    /// Whether somebody has put in a way out for some destinations: a route in the exit's table by another interface, or a rule
+    /// that is asked before ours.
+    fn some_leave(&self, marks: &Marks, exit: &InterfaceName, from: IpNetwork) -> bool {
+        let four = from.is_ipv4();
+        let aside = |route: &Route| {
+            let by =
+                matches!(&route.kind, RouteKind::Via { interface, .. } if !leads_to_exit(exit, interface));
+            by && route.protocol != Marks::PROTOCOL && route.destination.is_ipv4() == four
+        };
+        let before = |rule: &Rule| {
+            let asks = matches!(rule.action, RuleAction::Lookup(table) if table != LOCAL && table != marks.exit_table());
+            asks && rule.ipv6 != four
+                && rule.priority < marks.last_priority()
+                && rule.protocol != Marks::PROTOCOL
+                && overlap(rule.from, from)
+        };
+        self.routes.iter().any(aside) || self.rules.iter().any(before)
+    }
+
     /// Whether packets from there lead nowhere when they do not lead to the exit: by the rule behind the exit's table, or by
     /// the last route in it. Where the kernel has another way for them now, somebody has put a rule of his own before ours.
-    fn lead_nowhere(&self, marks: &Marks, from: IpNetwork) -> bool {
-        if from.is_ipv4() && self.elsewhere.is_some() {
+    fn lead_nowhere(&self, marks: &Marks, exit: &InterfaceName, from: IpNetwork) -> bool {
+        if from.is_ipv4() && self.elsewhere.is_some() || self.some_leave(marks, exit, from) {
             return false;
         }
         let ours = |priority, action| {
@@ -156,6 +180,11 @@ impl Ways {
             || (ours(marks.exit_priority(), RuleAction::Lookup(marks.exit_table()))
                 && self.routes.iter().any(nowhere))
     }
+}
+
+/// Whether two networks have an address in common; every address is in no network at all.
+fn overlap(one: Option<IpNetwork>, other: IpNetwork) -> bool {
+    one.is_none_or(|one| one.contains(other.network()) || other.contains(one.network()))
 }
 
 /// For each of the networks, whether rules of ours drop what clients send from there to the server's own uplink, whatever

@@ -102,8 +102,20 @@ mod tests {
         let rules =
             [WatchedRule { ipv6: false, priority: 100, from: Some(network("10.8.0.0/24")), table: 100 }];
         let routes = [
-            WatchedRoute { table: 100, destination: network("0.0.0.0/0"), interface: Some("wg_vpn".into()) },
-            WatchedRoute { table: 100, destination: network("::/0"), interface: None },
+            WatchedRoute {
+                table: 100,
+                destination: network("0.0.0.0/0"),
+                interface: Some("wg_vpn".into()),
+                protocol: 187,
+                metric: 0,
+            },
+            WatchedRoute {
+                table: 100,
+                destination: network("::/0"),
+                interface: None,
+                protocol: 187,
+                metric: 4096,
+            },
         ];
         let settings = BTreeMap::from([("net.ipv4.ip_forward".to_owned(), "1".to_owned())]);
         let link = SeenLink {
@@ -168,6 +180,17 @@ mod tests {
             loss(&mut seen);
             assert_eq!(missing(&watched, &seen), BTreeSet::from([name.to_owned()]));
         }
+    }
+
+    #[test]
+    fn a_route_that_somebody_has_replaced_is_missing() {
+        let (watched, mut seen) = both();
+        let replaced = seen.routes.pop_first().unwrap();
+        seen.routes.insert(WatchedRoute { protocol: 3, ..replaced });
+        assert_eq!(
+            missing(&watched, &seen),
+            BTreeSet::from(["the route to 0.0.0.0/0 in table 100".to_owned()])
+        );
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! Our part of nftables (`linux/netfilter/nf_tables.h`), and what tells it from a changed one.
 //!
 //! The kernel counts the changes of all of nftables (its generation). Only when that number has changed is our part looked at:
-//! our table, its chains and the rules in them, and rules of other tables that name a chain of ours. Each rule has a number
-//! (its handle) that is never given twice, so that names and numbers alone tell whether something is missing or was put
-//! in its place.
+//! our table, its chains and the rules in them, rules of other tables that go to a chain of ours with the rule before each, and
+//! the chains that every forwarded packet passes, with what becomes of it at their end. A table has a number (its handle) that
+//! is never given twice, and so has each chain and rule in it: names and numbers alone tell whether something is missing
+//! or was put in its place.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -36,8 +37,16 @@ const FIRST: u16 = 1;
 const SECOND: u16 = 2;
 /// `NFTA_CHAIN_NAME`, `NFTA_RULE_HANDLE`.
 const THIRD: u16 = 3;
+/// `NFTA_TABLE_HANDLE`, `NFTA_CHAIN_HOOK`.
+const FOURTH: u16 = 4;
 /// `NFTA_CHAIN_POLICY`.
 const POLICY: u16 = 5;
+/// `NFTA_RULE_POSITION`: the handle of the rule before it.
+const POSITION: u16 = 6;
+/// `NFTA_HOOK_HOOKNUM`.
+const HOOK_NUMBER: u16 = 1;
+/// `NF_INET_FORWARD`.
+const FORWARD: u32 = 2;
 
 /// Is told of changes of nftables.
 pub(crate) fn ear() -> io::Result<Ear> {
@@ -70,13 +79,21 @@ impl Nftables {
         loop {
             let before = self.generation()?;
             print.clear();
-            for (what, kind) in [GET_TABLE, GET_CHAIN, GET_RULE].into_iter().zip(0_u8..) {
+            let mut tables = Vec::new();
+            for (what, kind) in [(GET_CHAIN, Kind::Chain), (GET_RULE, Kind::Rule)] {
                 self.ask(what, NLM_F_REQUEST | NLM_F_DUMP, &mut |message, attributes| {
-                    if let Some(entry) = entry(filter, kind, message, attributes) {
+                    if let Some((table, entry)) = entry(filter, kind, message, attributes) {
+                        tables.push(table);
                         print.insert(entry);
                     }
                 })?;
             }
+            // Those that something of ours is in.
+            self.ask(GET_TABLE, NLM_F_REQUEST | NLM_F_DUMP, &mut |message, attributes| {
+                if let Some(entry) = table_entry(&tables, message, attributes) {
+                    print.insert(entry);
+                }
+            })?;
             if self.generation()? == before {
                 return Ok((before, print));
             }
@@ -94,24 +111,50 @@ impl Nftables {
     }
 }
 
-/// What a message adds to the print; nothing when it is about what is not ours.
-fn entry(filter: &WatchedFilter, kind: u8, message: &[u8], attributes: &[u8]) -> Option<Vec<u8>> {
+/// What a message is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Chain,
+    Rule,
+}
+
+/// A table: its family and its name.
+type Place = (u8, Vec<u8>);
+
+/// What a message about a chain or rule adds to the print, and its table; nothing when it is about what is not ours.
+fn entry(filter: &WatchedFilter, kind: Kind, message: &[u8], attributes: &[u8]) -> Option<(Place, Vec<u8>)> {
     let family = *message.get(HEADER)?;
     let table = name(value(attributes, FIRST)?);
     let own_table = family == INET && filter.table.as_ref().is_some_and(|own| own.as_bytes() == table);
-    let prefix = filter.chain_prefix.as_bytes();
-    let own = own_table || (kind > 0 && attributes.windows(prefix.len()).any(|part| part == prefix));
-    if !own {
+    let has = |mark: &String| attributes.windows(mark.len()).any(|part| part == mark.as_bytes());
+    let passed = kind == Kind::Chain && is_forward(attributes);
+    if !(own_table || passed || filter.marks.iter().any(has)) {
         return None;
     }
-    let head = [kind, family];
+    let (letter, told) = match kind {
+        Kind::Chain => (b'c', [THIRD, SECOND, POLICY]),
+        Kind::Rule => (b'r', [SECOND, THIRD, POSITION]),
+    };
+    let head = [letter, family];
     let mut parts = vec![&head[..], table];
-    match kind {
-        0 => parts.extend(value(attributes, SECOND)),
-        1 => parts.extend([THIRD, SECOND, POLICY].into_iter().filter_map(|kind| value(attributes, kind))),
-        _ => parts.extend([SECOND, THIRD].into_iter().filter_map(|kind| value(attributes, kind))),
-    }
-    Some(parts.join(&b'/'))
+    parts.extend(told.into_iter().map(|kind| value(attributes, kind).unwrap_or_default()));
+    Some(((family, table.to_vec()), parts.join(&b'/')))
+}
+
+/// What a message about one of these tables adds to the print.
+fn table_entry(tables: &[Place], message: &[u8], attributes: &[u8]) -> Option<Vec<u8>> {
+    let family = *message.get(HEADER)?;
+    let table = name(value(attributes, FIRST)?);
+    tables.iter().any(|(of, named)| *of == family && named == table).then_some(())?;
+    let head = [b't', family];
+    let told = [SECOND, FOURTH].map(|kind| value(attributes, kind).unwrap_or_default());
+    Some([&head[..], table, told[0], told[1]].join(&b'/'))
+}
+
+/// Whether a chain is one that the kernel asks about every packet that passes through.
+fn is_forward(attributes: &[u8]) -> bool {
+    let number = value(attributes, FOURTH).and_then(|hook| value(hook, HOOK_NUMBER));
+    number.and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes) == Some(FORWARD)
 }
 
 fn value(attributes: &[u8], kind: u16) -> Option<&[u8]> {
@@ -140,51 +183,79 @@ mod tests {
         bytes
     }
 
-    fn told(kind: u8, family: u8, attributes: &[(u16, &[u8])]) -> Option<Vec<u8>> {
+    fn told(kind: Kind, family: u8, attributes: &[(u16, &[u8])]) -> Option<Vec<u8>> {
         let filter = WatchedFilter {
             table: Some("phantom_wg".to_owned()),
-            chain_prefix: "PHANTOM-WG".to_owned(),
+            marks: vec!["PHANTOM-WG".to_owned(), "phantom_wg_forward".to_owned()],
             generation: Some(1),
         };
+        let (message, attributes) = message(family, attributes);
+        entry(&filter, kind, &message, &attributes).map(|(_, entry)| entry)
+    }
+
+    fn message(family: u8, attributes: &[(u16, &[u8])]) -> (Vec<u8>, Vec<u8>) {
         let attributes: Vec<u8> =
             attributes.iter().flat_map(|(kind, value)| attribute(*kind, value)).collect();
         let mut message = vec![0; HEADER + FAMILY_HEADER];
         message[HEADER] = family;
         message.extend(&attributes);
-        entry(&filter, kind, &message, &attributes)
+        (message, attributes)
     }
 
     #[test]
     fn what_is_ours_is_told_from_the_rest() {
         let handle = 7_u64.to_be_bytes();
         let rule = |table: &'static [u8], chain: &'static [u8]| [(1, table), (2, chain)];
-        assert!(told(2, INET, &rule(b"phantom_wg\0", b"forward\0")).is_some());
-        assert_eq!(told(2, 2, &rule(b"phantom_wg\0", b"forward\0")), None, "a table of another family");
-        assert_eq!(told(2, INET, &rule(b"filter\0", b"forward\0")), None);
-        assert_eq!(told(2, INET, &rule(b"phantom_wg2\0", b"forward\0")), None);
-        assert!(told(2, 2, &rule(b"filter\0", b"PHANTOM-WG-FORWARD\0")).is_some());
+        let told = |family, attributes: &[(u16, &[u8])]| told(Kind::Rule, family, attributes);
+        assert!(told(INET, &rule(b"phantom_wg\0", b"forward\0")).is_some());
+        assert_eq!(told(2, &rule(b"phantom_wg\0", b"forward\0")), None, "a table of another family");
+        assert_eq!(told(INET, &rule(b"filter\0", b"forward\0")), None);
+        assert_eq!(told(INET, &rule(b"phantom_wg2\0", b"forward\0")), None);
+        assert!(told(2, &rule(b"filter\0", b"PHANTOM-WG-FORWARD\0")).is_some());
         // A jump to a chain of ours is in what the rule does.
-        assert!(
-            told(2, 2, &[(1, b"filter\0"), (2, b"FORWARD\0"), (3, &handle), (4, b"..PHANTOM-WG-FORWARD\0")])
-                .is_some()
-        );
+        let jump = |to: &'static [u8]| [(1, &b"filter\0"[..]), (2, b"FORWARD\0"), (3, &handle), (4, to)];
+        assert!(told(2, &jump(b"..PHANTOM-WG-FORWARD\0")).is_some());
+        assert!(told(INET, &jump(b"..phantom_wg_forward\0")).is_some());
     }
 
     #[test]
     fn another_rule_in_the_same_place_is_another() {
-        let rule = |handle: u64| {
-            told(2, INET, &[(1, b"phantom_wg\0"), (2, b"forward\0"), (3, &handle.to_be_bytes())]).unwrap()
+        let rule = |handle: u64, before: u64| {
+            let (handle, before) = (handle.to_be_bytes(), before.to_be_bytes());
+            let attributes = [(1, &b"phantom_wg\0"[..]), (2, b"forward\0"), (3, &handle), (6, &before)];
+            told(Kind::Rule, INET, &attributes).unwrap()
         };
-        assert_eq!(rule(7), rule(7));
-        assert_ne!(rule(7), rule(8));
+        assert_eq!(rule(7, 6), rule(7, 6));
+        assert_ne!(rule(7, 6), rule(8, 6));
+        assert_ne!(rule(7, 6), rule(7, 5), "another one was put before it");
     }
 
     #[test]
-    fn a_table_that_sleeps_and_a_chain_that_accepts_are_others() {
-        let table = |flags: u32| told(0, INET, &[(1, b"phantom_wg\0"), (2, &flags.to_be_bytes())]).unwrap();
-        assert_ne!(table(0), table(1));
+    fn a_chain_that_drops_what_passes_counts_whoever_made_it() {
+        let number = |hook: u32| attribute(HOOK_NUMBER, &hook.to_be_bytes());
+        let chain = |hook: u32, policy: u32| {
+            let (hook, policy) = (number(hook), policy.to_be_bytes());
+            told(Kind::Chain, 2, &[(1, b"filter\0"), (3, b"FORWARD\0"), (4, &hook), (5, &policy)])
+        };
+        assert!(chain(FORWARD, 1).is_some());
+        assert_ne!(chain(FORWARD, 0), chain(FORWARD, 1));
+        assert_eq!(chain(1, 0), None, "nothing passes through the chain of what is for the host");
+    }
+
+    #[test]
+    fn a_table_that_sleeps_or_was_made_again_is_another() {
+        let tables = [(INET, b"phantom_wg".to_vec())];
+        let table = |family, flags: u32, handle: u64| {
+            let (flags, handle) = (flags.to_be_bytes(), handle.to_be_bytes());
+            let (message, attributes) = message(family, &[(1, b"phantom_wg\0"), (2, &flags), (4, &handle)]);
+            table_entry(&tables, &message, &attributes)
+        };
+        assert!(table(INET, 0, 3).is_some());
+        assert_ne!(table(INET, 0, 3), table(INET, 1, 3));
+        assert_ne!(table(INET, 0, 3), table(INET, 0, 4));
+        assert_eq!(table(2, 0, 3), None);
         let chain = |policy: u32| {
-            told(1, INET, &[(1, b"phantom_wg\0"), (3, b"forward\0"), (5, &policy.to_be_bytes())]).unwrap()
+            told(Kind::Chain, INET, &[(1, b"phantom_wg\0"), (3, b"forward\0"), (5, &policy.to_be_bytes())])
         };
         assert_ne!(chain(0), chain(1));
     }

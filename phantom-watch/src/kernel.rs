@@ -10,7 +10,7 @@ use netlink_packet_route::address::{AddressAttribute, AddressMessage};
 use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
 use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteType};
 use netlink_packet_route::rule::{RuleAttribute, RuleMessage};
-use netlink_packet_route::tc::{TcHandle, TcMessage};
+use netlink_packet_route::tc::{TcAttribute, TcHandle, TcMessage};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_sys::protocols::NETLINK_ROUTE;
 use phantom_types::watch::{Watched, WatchedRoute, WatchedRule};
@@ -23,6 +23,9 @@ use crate::netlink::{Ear, HEADER, Mouth};
 const GROUPS: [u32; 10] = [1, 4, 5, 7, 8, 9, 11, 19, 24, 25];
 /// The table of what the host delivers to itself (`RT_TABLE_LOCAL`).
 const LOCAL: u32 = 255;
+/// The number of a link's own filter among those of its place, and that place.
+const GUARD: TcHandle = TcHandle { major: 0, minor: 1 };
+const GUARD_PRIORITY: u32 = 1;
 /// `ENODEV`: no such link. Also `ENOENT`, of a table that has never had a route.
 const ABSENT: [i32; 2] = [19, 2];
 
@@ -103,7 +106,7 @@ impl Kernel {
         or_absent(asked)
     }
 
-    /// Whether a link has a filter at both hooks of its own (`clsact`).
+    /// Whether a link has our filter at both hooks of its own (`clsact`), or one that looks like it.
     fn guarded(&mut self, index: u32) -> io::Result<bool> {
         for minor in [TcHandle::MIN_INGRESS, TcHandle::MIN_EGRESS] {
             // The kernel counts its links in this type too.
@@ -114,7 +117,7 @@ impl Kernel {
                 self.list(&RouteNetlinkMessage::GetTrafficFilter(question), &mut |answer| match answer {
                     None => found = false,
                     Some(RouteNetlinkMessage::NewTrafficFilter(message)) => {
-                        found |= message.header.handle.minor != 0;
+                        found |= is_guard(&message);
                     }
                     Some(_) => {}
                 });
@@ -205,6 +208,12 @@ impl Kernel {
     }
 }
 
+/// Whether it is a filter of the kind, in the place and of the number that ours has. What it does is not asked.
+fn is_guard(message: &TcMessage) -> bool {
+    let bpf = message.attributes.iter().any(|one| matches!(one, TcAttribute::Kind(kind) if kind == "bpf"));
+    bpf && message.header.handle == GUARD && message.header.info >> 16 == GUARD_PRIORITY
+}
+
 /// What is not there is no failure.
 fn or_absent(asked: io::Result<()>) -> io::Result<()> {
     match asked {
@@ -270,7 +279,12 @@ fn route(message: &RouteMessage, table: u32, names: &BTreeMap<u32, String>) -> O
         RouteType::Unreachable | RouteType::BlackHole => None,
         _ => return None,
     };
-    Some(WatchedRoute { table, destination: destination(message)?, interface })
+    let metric = message.attributes.iter().find_map(|attribute| match attribute {
+        RouteAttribute::Priority(metric) => Some(*metric),
+        _ => None,
+    });
+    let (protocol, metric) = (message.header.protocol.into(), metric.unwrap_or_default());
+    Some(WatchedRoute { table, destination: destination(message)?, interface, protocol, metric })
 }
 
 fn rule(message: &RuleMessage, ipv6: bool) -> WatchedRule {

@@ -96,6 +96,15 @@ impl Machine {
         self.waiting = None;
     }
 
+    /// A repair has found that nothing was missing: what was asked for was somebody else's own change. There is a pause before
+    /// the next repair of the same kind all the same, but a short one.
+    pub fn nothing_was_missing(&mut self) {
+        let asked = self.waiting.take();
+        for trouble in self.troubles.values_mut().filter(|trouble| Some(trouble.asked) == asked) {
+            trouble.times = trouble.times.min(1);
+        }
+    }
+
     /// What somebody keeps removing.
     pub fn fights(&self) -> Vec<Fight> {
         let fights = self.troubles.iter().filter(|(_, trouble)| trouble.times >= FIGHT);
@@ -188,5 +197,26 @@ mod tests {
             assert_eq!(machine.look(now + SECOND, &BTreeSet::new()), Next::Rest);
         }
         assert!(machine.troubles.len() <= 1);
+    }
+
+    #[test]
+    fn what_was_not_missing_is_no_fight() {
+        let mut machine = Machine::default();
+        let (mut now, mut asked) = (Duration::ZERO, 0);
+        while now < Duration::from_mins(5) {
+            match machine.look(now, &lost("a")) {
+                Next::Ask => {
+                    asked += 1;
+                    machine.nothing_was_missing();
+                    now += SECOND / 10;
+                }
+                Next::Look(pause) => now += pause,
+                Next::Rest => unreachable!("something is missing"),
+            }
+            assert_eq!(machine.fights(), []);
+        }
+        // There is a pause all the same, and it stays short.
+        assert!((100..=300).contains(&asked), "{asked}");
+        assert!(matches!(machine.look(now + 3 * SECOND, &lost("a")), Next::Ask));
     }
 }

@@ -34,7 +34,7 @@ pub struct Place {
     pub ask: Ask,
 }
 
-/// One writing of the file that says what is meant to be there.
+/// One writing of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Edition(u64, i64, i64);
 
@@ -53,8 +53,7 @@ impl Place {
 
     /// Which writing of the file is there; none where there is no installation.
     pub(crate) fn edition(&self) -> Option<Edition> {
-        let found = fs::metadata(self.objects()).ok()?;
-        Some(Edition(found.ino(), found.mtime(), found.mtime_nsec()))
+        edition_of(&self.objects())
     }
 
     /// What is meant to be there.
@@ -99,6 +98,16 @@ impl Place {
         fs::write(&draft, json!({ "removed_again_and_again": list }).to_string())?;
         fs::rename(draft, self.own.join("report.json"))
     }
+}
+
+fn edition_of(path: &Path) -> Option<Edition> {
+    let found = fs::metadata(path).ok()?;
+    Some(Edition(found.ino(), found.mtime(), found.mtime_nsec()))
+}
+
+/// Which writing of each of these files is there.
+pub(crate) fn stamps(files: &[PathBuf]) -> Vec<Option<Edition>> {
+    files.iter().map(|file| edition_of(file)).collect()
 }
 
 /// Whether a file is locked by somebody (`flock(2)`); its name is [`phantom_types::watch::lock_name`]'s.

@@ -15,7 +15,7 @@ use phantom_types::watch::{Watched, WatchedFilter};
 use crate::filter::{Nftables, Print};
 use crate::kernel::Kernel;
 use crate::netlink::Ear;
-use crate::place::{Edition, ended, is_locked};
+use crate::place::{Edition, ended, is_locked, stamps};
 use crate::{Fight, Machine, Next, Place, Seen, filter, kernel, legacy, missing, notify};
 
 /// So long it waits from one look to the next, however much happens: what comes together is looked at together.
@@ -32,6 +32,8 @@ const UNANSWERED: Duration = Duration::from_secs(20);
 const UNFINISHED: &str = "the end of a change that was cut short";
 /// The name of what is missing when something is to be done by itself.
 const DUE: &str = "what is due now";
+/// The name of what is missing when somebody has written into a file in which there are rules of ours.
+const FILES: &str = "the rules that ufw keeps";
 /// The name of what is missing when our part of the packet filter is not what was found right.
 const FILTER: &str = "the packet filter";
 
@@ -75,6 +77,8 @@ struct Watcher {
     right: Option<Right>,
     /// The tables of legacy iptables when a change had ended, while nobody has said yet that they were right then.
     unsure: Option<Vec<(u32, u32)>>,
+    /// The files of others when a change had ended.
+    files: Vec<Option<Edition>>,
     /// When somebody was asked to say so.
     asked: Option<Instant>,
     repair: Option<Child>,
@@ -105,6 +109,7 @@ impl Watcher {
             watched: None,
             right: None,
             unsure: None,
+            files: Vec::new(),
             asked: None,
             repair: None,
             fights: Vec::new(),
@@ -129,17 +134,22 @@ impl Watcher {
     /// One look; says when the next one is due at the latest.
     fn round(&mut self) -> Duration {
         self.watch_folder();
-        if self.repair.as_mut().is_some_and(|child| child.try_wait().is_ok_and(|ended| ended.is_some())) {
-            self.repair = None;
-            self.machine.heard();
-        }
         let edition = self.place.edition();
         if edition != self.edition {
             self.watched = self.place.watched().ok();
+            if self.watched.as_ref().is_some_and(|watched| watched.nothing_missing) {
+                self.machine.nothing_was_missing();
+            }
             self.machine.heard();
+            self.files = self.watched.as_ref().map(|watched| stamps(&watched.files)).unwrap_or_default();
             self.right = None;
             self.asked = None;
             self.edition = edition;
+        }
+        // Behind the other: what a repair says counts more than that it has ended.
+        if self.repair.as_mut().is_some_and(|child| child.try_wait().is_ok_and(|ended| ended.is_some())) {
+            self.repair = None;
+            self.machine.heard();
         }
         if self.is_changing() {
             return GATHER;
@@ -227,6 +237,9 @@ impl Watcher {
         let Some(watched) = self.watched.take() else { return Ok(lost) };
         let found = self.see(&watched).and_then(|seen| {
             lost.append(&mut missing(&watched, &seen));
+            if stamps(&watched.files) != self.files {
+                lost.insert(FILES.to_owned());
+            }
             let right = watched.filter.as_ref().map_or(Ok(true), |filter| self.filter_is_right(filter))?;
             if !right {
                 lost.insert(FILTER.to_owned());

@@ -206,8 +206,9 @@ fn a_copy_is_replaced_at_its_time_without_anybody_s_change() {
         let copies = "/opt/phantom-wg/backups/state";
         let count = |what: &str| world.sh(&format!("find {copies} -name '{what}' | wc -l")).trim().to_owned();
         assert!(wait_for(Duration::from_secs(10), || count("????-??-??.db") == "1"), "no copy is made");
+        world.ok(&["core", "backup"]);
         let removed = world.ok(&["core", "remove_client", "client_name=two"]);
-        assert!(removed["data"]["keys_kept_until"].is_string(), "{removed:#}");
+        assert!(removed["keys_kept_until"].is_string(), "{removed:#}");
         assert_eq!(asked(world), 0, "{}", log(world));
         // It becomes a week older, and somebody says so: the next change does.
         world.sh(&format!(
@@ -225,6 +226,46 @@ fn a_copy_is_replaced_at_its_time_without_anybody_s_change() {
     });
 }
 
+#[test]
+fn what_takes_the_place_of_our_rules_is_seen() {
+    in_world("watch::what_takes_the_place_of_our_rules_is_seen", |world| {
+        served(world);
+        // The same tables, chains and rules by name and number, of which one does something else.
+        comes_back(
+            world,
+            "(echo flush ruleset; nft list ruleset | sed s/drop/accept/) > /tmp/saved.nft; nft -f /tmp/saved.nft",
+            BACK,
+        );
+        // Somebody else's table that drops what passes: our accepts are repeated in it, and it is loaded once more.
+        world.sh(
+            "nft 'add table inet fw; add chain inet fw forward { type filter hook forward priority 10; policy drop; }'",
+        );
+        assert!(wait_for(BACK * 4, || in_sync(world)), "{}", log(world));
+        world.reaches(At::Client1, INTERNET);
+        rest();
+        comes_back(world, "nft flush chain inet fw forward", BACK);
+        world.reaches(At::Client1, INTERNET);
+    });
+}
+
+/// Somebody else's own changes are looked at, and are no reason to complain.
+#[test]
+fn somebody_else_s_own_rules_are_no_fight() {
+    let test = "watch::somebody_else_s_own_rules_are_no_fight";
+    in_world_with(test, &IPTABLES, |world| {
+        if without_nftables(world, test, "legacy") {
+            served(world);
+            rest();
+            for n in 0..7 {
+                world.sh(&format!("iptables -A INPUT -s 198.51.100.{n} -j DROP"));
+                std::thread::sleep(Duration::from_secs(6));
+            }
+            assert!(!log(world).contains("something keeps removing"), "{}", log(world));
+            comes_back(world, "iptables -t nat -F; iptables -F", BACK_LEGACY);
+        }
+    });
+}
+
 fn on_iptables(test: &str, variant: &str, limit: Duration) {
     in_world_with(test, &IPTABLES, |world| {
         if without_nftables(world, test, variant) {
@@ -232,6 +273,8 @@ fn on_iptables(test: &str, variant: &str, limit: Duration) {
             comes_back(world, "iptables -t nat -F; iptables -F", limit);
             rest();
             comes_back(world, "iptables -D FORWARD 1", limit);
+            rest();
+            comes_back(world, "iptables -I FORWARD 1 -j ACCEPT", limit);
             world.reaches(At::Client1, INTERNET);
         }
     });

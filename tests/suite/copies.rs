@@ -291,6 +291,9 @@ fn a_refused_write_leaves_the_present_state_in_force() {
                 names == ["john-laptop", "tablet"] || (left == false && names == ["john-laptop", "phone"]),
                 "{at}: {names:?}"
             );
+            // What was replaced is kept, however the answer was.
+            let replaced = kept(&server).iter().any(|name| name.contains("-replaced-"));
+            assert!(replaced || names != ["john-laptop", "phone"], "{at}: {:?}", kept(&server));
         }
     }
     assert_eq!(refused, 2 * writes);

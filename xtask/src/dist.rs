@@ -11,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::command::Cmd;
-use crate::contents::{PROGRAMS, RESET};
+use crate::contents::{self, PROGRAMS, RESET};
 use crate::packages;
 use crate::problem::{Context as _, Result};
 use crate::words::Words;
@@ -37,7 +37,7 @@ pub(crate) fn run(mut words: Words) -> Result<bool> {
     };
     fs::create_dir_all(&out).context(out.display())?;
     let built = built.map_or_else(|| workspace::folder(&workspace::build_delivered()?), Ok)?;
-    let stage = Stage::new(&built)?;
+    let stage = Stage::new(&todays(&built))?;
     let package = out.join(package_name()?);
     stage.package(None, &[], &package)?;
     let tarball = out.join(format!("{}.tar.gz", tarball::name()?));
@@ -60,16 +60,22 @@ pub(crate) fn run(mut words: Words) -> Result<bool> {
 /// Makes `old.deb`, `new.deb`, the later version, and the tarball of the programs of a folder, in another. They are packed
 /// less tightly, for a slow machine to unpack.
 pub(crate) fn for_tests(built: &Path, to: &Path) -> Result {
-    let stage = Stage::new(built)?;
+    let stage = Stage::new(&todays(built))?;
     stage.package(Some("0.0.0-1"), &QUICK, &to.join("old.deb"))?;
     stage.package(None, &QUICK, &to.join("new.deb"))?;
     stage.tarball(&to.join(format!("{}.tar.gz", tarball::name()?)))
 }
 
+/// The programs of this version in a folder.
+fn todays(built: &Path) -> Vec<PathBuf> {
+    PROGRAMS.iter().chain([&RESET]).map(|program| built.join(program)).collect()
+}
+
 /// Makes the package `to` of the workspace `root`, another checkout of this project, from its programs. Its version is lower
 /// than any.
 pub(crate) fn package_of(root: &Path, built: &Path, to: &Path) -> Result {
-    let stage = Stage { root: root.to_owned(), ..Stage::new(built)? };
+    let programs = contents::files(built)?;
+    let stage = Stage { root: root.to_owned(), ..Stage::new(&programs)? };
     stage.package(Some("0.0.0-0"), &QUICK, to)
 }
 
@@ -86,16 +92,16 @@ struct Stage {
 }
 
 impl Stage {
-    /// A stage with the programs of a folder.
-    fn new(built: &Path) -> Result<Self> {
+    /// A stage with these programs.
+    fn new(programs: &[PathBuf]) -> Result<Self> {
         let target = workspace::target_dir()?.join("dist-stage");
         let stage = Self { target, root: workspace::root() };
         let _ = fs::remove_dir_all(&stage.target);
         fs::create_dir_all(stage.programs()).context(stage.target.display())?;
-        for program in PROGRAMS.iter().chain([&RESET]) {
-            let (from, to) = (built.join(program), stage.programs().join(program));
+        for program in programs {
+            let name = program.file_name().context(program.display())?;
             // Nothing that only a debugger reads; what is built for release has nothing of it.
-            Cmd::new("strip").arg("-o").args([to, from]).quiet()?;
+            Cmd::new("strip").arg("-o").args([&stage.programs().join(name), program]).quiet()?;
         }
         fs::write(stage.programs().join(NOTICES), notices::text()?).context(NOTICES)?;
         Ok(stage)

@@ -77,10 +77,13 @@ impl Engine {
         };
         let restoration = self.store.prepare_restore(&lock, file).map_err(EngineError::from)?;
         let kept = self.store.keep_replaced(&lock, self.host.clock.now()).map_err(EngineError::from)?;
+        let before = self.store.database_identity().ok();
         let state = restoration.begin(&lock).map_err(EngineError::from)?;
         let result = self.run(state, origin, call, |change| work(change, kept.as_ref()));
+        // One that failed behind its commit has replaced it all the same; where that cannot be told the copy stays.
+        let same = before.is_some() && self.store.database_identity().ok() == before;
         match (&result, &kept) {
-            (Err(_), Some(kept)) => self.store.drop_replaced(&lock, kept),
+            (Err(_), Some(kept)) if same => self.store.drop_replaced(&lock, kept),
             _ => self.store.expire_copies(&lock, self.host.clock.now()),
         }
         result

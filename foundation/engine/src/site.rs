@@ -109,7 +109,9 @@ impl Site {
             Backend::Kernel => UnitKind::OneShot { start: hook("up"), stop: Some(hook("down")) },
             Backend::Embedded => {
                 let mut args = vec![interface.to_string(), "--mtu".to_owned(), mtu.to_string()];
-                let own = socket.iter().flat_map(|socket| ["--socket".to_owned(), socket.own.display().to_string()]);
+                let own = socket
+                    .iter()
+                    .flat_map(|socket| ["--socket".to_owned(), socket.own.display().to_string()]);
                 args.extend(own);
                 UnitKind::Daemon {
                     run: Command { program: self.programs.device.clone(), args },

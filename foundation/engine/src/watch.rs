@@ -1,5 +1,7 @@
 //! What the watcher is told, and the repair that it asks for.
 
+use std::path::PathBuf;
+
 use phantom_host::reconcile::{self, Depth, Wanted, WantedInterface};
 use phantom_host::{FirewallKind, Manager, RouteKind, RuleAction, ServiceState, Unit, UnitKind};
 use phantom_module::{Call, chain};
@@ -11,6 +13,9 @@ use crate::{Engine, EngineError, Origin, Reconciled};
 
 /// What a repair belongs to in logs and errors.
 const REPAIR: Origin = Origin { module: "core", action: "repair" };
+
+/// Where ufw keeps the rules that somebody has given to it.
+const UFW_RULES: [&str; 2] = ["/etc/ufw/user.rules", "/etc/ufw/user6.rules"];
 
 /// How often a repair looks for what is still missing before it gives up.
 const ATTEMPTS: u32 = 3;
@@ -24,8 +29,11 @@ impl Engine {
 
     /// Tells the watcher what is in force: this state, which the host was just found in.
     pub(crate) fn tell_watcher(&self, wanted: &Wanted, generation: Option<u32>) {
-        let told = self.store.set_watched(self.watched(wanted, generation));
-        if let Err(error) = told {
+        self.tell(self.watched(wanted, generation));
+    }
+
+    fn tell(&self, watched: Watched) {
+        if let Err(error) = self.store.set_watched(watched) {
             self.log(&format!("the watcher could not be told what is in force: {}", chain(&error)));
         }
         self.tell_due();
@@ -74,11 +82,13 @@ impl Engine {
                 RouteKind::Via { interface, .. } => Some(interface.clone()),
                 RouteKind::Unreachable | RouteKind::Blackhole => None,
             },
+            protocol: route.protocol,
+            metric: route.metric,
         });
         let own_table = matches!(self.host.firewall.kind(), Ok(FirewallKind::Nftables));
         let filter = (!wanted.firewall.is_empty()).then(|| WatchedFilter {
             table: own_table.then(|| self.marks.nft_table()),
-            chain_prefix: self.marks.chain_prefix(),
+            marks: vec![self.marks.chain_prefix(), self.marks.repeated_chain()],
             generation,
         });
         let units = running()
@@ -88,6 +98,7 @@ impl Engine {
         let none_here = reconcile::no_guards_file(self.paths().run_dir());
         let can_guard = self.host.files.info(&none_here).is_ok_and(|found| found.is_none());
         let guarded = running().filter(|(_, one)| can_guard && one.guard.is_some());
+        let there = |path: &PathBuf| self.host.files.info(path).is_ok_and(|found| found.is_some());
         let builtin = self.host.services.manager() == Manager::Builtin;
         let process = |unit: &&Unit| builtin && matches!(unit.kind, UnitKind::Daemon { .. });
         let file = |unit: &Unit| self.paths().run_dir().join(format!("{}.pid", unit.name));
@@ -101,6 +112,8 @@ impl Engine {
             settings: wanted.sysctls.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
             filter,
             processes: units.filter(process).map(file).collect(),
+            files: UFW_RULES.iter().map(PathBuf::from).filter(|path| there(path)).collect(),
+            nothing_missing: false,
         }
     }
 
@@ -139,8 +152,11 @@ impl Engine {
         self.check_privilege()?;
         // First of all: a loss from here on is asked for again.
         let asked = self.site()?.watcher_dir().join("repair");
-        if self.host.files.info(&asked).is_ok_and(|found| found.is_some()) {
-            self.host.files.remove(&asked).map_err(|error| host_error(REPAIR.action, error))?;
+        if let Some(found) = self.host.files.info(&asked).ok().flatten() {
+            // Whatever it is: as long as it is there, this is started again and again.
+            let removed =
+                if found.dir { self.host.files.remove_dir(&asked) } else { self.host.files.remove(&asked) };
+            removed.map_err(|error| host_error(REPAIR.action, error))?;
         }
         let nothing = Reconciled { recovered: None, steps: Vec::new(), foreign: Vec::new() };
         let lock = self.lock(self.lock_wait())?;
@@ -188,7 +204,8 @@ impl Engine {
                 steps = self.plan_for(&wanted).map_err(failed)?.steps;
             }
             let Some(first) = steps.first() else {
-                self.tell_watcher(&wanted, generation);
+                let nothing_missing = taken.is_empty();
+                self.tell(Watched { nothing_missing, ..self.watched(&wanted, generation) });
                 break;
             };
             if attempt > ATTEMPTS {

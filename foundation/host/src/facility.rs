@@ -22,7 +22,8 @@ pub use network::{
     RuleAction, Uplink,
 };
 pub use services::{
-    Bounds, Command, Logs, Manager, OwnSocket, Proc, Restart, ServiceState, ServiceStatus, Services, Unit, UnitKind,
+    Bounds, Command, Logs, Manager, OwnSocket, Proc, Restart, ServiceState, ServiceStatus, Services, Unit,
+    UnitKind,
 };
 pub use tunnel::{Certificate, CertificateFault, CertificateRequest, DecoyCheck, Tunnel, TunnelCheck};
 pub use wireguard::{Device, DeviceUpdate, Peer, PeerConfig, PeerUpdate, WireGuard};

@@ -28,11 +28,11 @@ pub use error::HostError;
 pub use facility::{
     Answer, AskFrom, Bounds, Certificate, CertificateFault, CertificateRequest, Clock, Command, DecoyCheck,
     Device, DeviceUpdate, EchoFrom, FileInfo, Files, Firewall, FirewallKind, FirewallQuery, FirewallReport,
-    Hook, InForce, Link, LinkChange, LinkGuard, LinkKind, Logs, Manager, Match, Network, OwnRoute, OwnSocket, Passing,
-    Peer, PeerConfig, PeerUpdate, Port, Probe, ProbeError, Proc, Protocol, Random, Resolver, Restart, Route,
-    RouteKind, Rule, RuleAction, Ruleset, RulesetRule, ServiceState, ServiceStatus, Services, Sockets,
-    Sysctl, Tunnel, TunnelCheck, UfwReport, UfwRule, UfwRules, Unit, UnitKind, Uplink, Verdict, WireGuard,
-    write_and_verify,
+    Hook, InForce, Link, LinkChange, LinkGuard, LinkKind, Logs, Manager, Match, Network, OwnRoute, OwnSocket,
+    Passing, Peer, PeerConfig, PeerUpdate, Port, Probe, ProbeError, Proc, Protocol, Random, Resolver,
+    Restart, Route, RouteKind, Rule, RuleAction, Ruleset, RulesetRule, ServiceState, ServiceStatus, Services,
+    Sockets, Sysctl, Tunnel, TunnelCheck, UfwReport, UfwRule, UfwRules, Unit, UnitKind, Uplink, Verdict,
+    WireGuard, write_and_verify,
 };
 pub use host_addresses::{HostAddresses, host_addresses};
 pub use interrupt::{Held, Interrupt};

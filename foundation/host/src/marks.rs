@@ -69,6 +69,10 @@ impl Marks {
     pub fn chain_prefix(&self) -> String {
         format!("PHANTOM-WG{}", self.suffix)
     }
+    /// Our chain in tables of others that would drop what passes through, in nftables: `phantom_wg_forward`.
+    pub fn repeated_chain(&self) -> String {
+        format!("{}_forward", self.nft_table())
+    }
     /// The first line of a file of ours, after its comment sign: `phantom-wg: ...`.
     pub fn first_line(&self) -> String {
         format!("# {}: written by Phantom-WG from its database; changes made here are lost", self.text())

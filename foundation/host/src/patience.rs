@@ -21,8 +21,10 @@ const REMEMBERED: Duration = Duration::from_secs(3);
 #[derive(Clone, Debug, Default)]
 pub struct Patience(Arc<Mutex<Inner>>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Inner {
+    /// How long a part may be silent while something is changed.
+    changing: Duration,
     /// The threads that read, with what each has waited for silent parts. A change on another thread is as patient as ever.
     readers: HashMap<ThreadId, Duration>,
     silent: Vec<Silence>,
@@ -45,7 +47,19 @@ pub struct Reading {
     thread: ThreadId,
 }
 
+impl Default for Inner {
+    fn default() -> Self {
+        Self { changing: CHANGING, readers: HashMap::new(), silent: Vec::new() }
+    }
+}
+
 impl Patience {
+    /// Waits longer, or less long, for a silent part while something is changed: 4 s where nothing is said. For machines
+    /// that are known to be slow, and for programs that have better things to do.
+    pub fn of_changes(limit: Duration) -> Self {
+        Self(Arc::new(Mutex::new(Inner { changing: limit, ..Inner::default() })))
+    }
+
     /// From here on this thread reads, until the value is dropped.
     pub fn reading(&self) -> Reading {
         let (thread, since) = (thread::current().id(), Instant::now());
@@ -55,9 +69,10 @@ impl Patience {
 
     /// How long a part may be silent at this moment, for this thread.
     pub fn limit(&self) -> Duration {
-        match self.inner().readers.get(&thread::current().id()) {
+        let inner = self.inner();
+        match inner.readers.get(&thread::current().id()) {
             Some(waited) => READING.saturating_sub(*waited).max(LEAST),
-            None => CHANGING,
+            None => inner.changing,
         }
     }
 

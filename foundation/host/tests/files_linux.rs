@@ -231,6 +231,24 @@ fn absent_things() {
 }
 
 #[test]
+fn what_others_have_put_in_the_place_of_a_file_is_not_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let read = |name: &str| LinuxFiles.read_of_others(&at(name), 4);
+    fs::write(at("short"), "1234").unwrap();
+    fs::write(at("long"), "12345").unwrap();
+    symlink("/dev/zero", at("link")).unwrap();
+    fs::create_dir(at("folder")).unwrap();
+    nix::unistd::mkfifo(&at("pipe"), Mode::S_IRWXU).unwrap();
+    assert_eq!(read("short").unwrap(), Some(b"1234".to_vec()));
+    assert_eq!(read("nothing").unwrap(), None);
+    for name in ["long", "link", "folder", "pipe"] {
+        let error = read(name).unwrap_err();
+        assert!(matches!(error, HostError::Io { .. }), "{name}: {error:?}");
+    }
+}
+
+#[test]
 fn links_that_others_may_have_made_are_not_followed() {
     let dir = tempfile::tempdir().unwrap();
     let (open, away) = (dir.path().join("open"), dir.path().join("away"));

@@ -182,6 +182,10 @@ impl Store {
             TryLockError::WouldBlock => failed(io::Error::from(io::ErrorKind::WouldBlock)),
             TryLockError::Error(error) => failed(error),
         })?;
+        // Another one has given its draft a name since this one opened it.
+        if !lock::is_at(&file, &path) {
+            return Err(failed(io::Error::from(io::ErrorKind::WouldBlock)));
+        }
         file.set_len(0).and_then(|()| file.set_modified(system_time(now))).map_err(failed)?;
         let Some(connection) = self.pool.checkout()? else {
             return Err(StoreError::NotInitialised { file: self.paths().database() });
@@ -262,6 +266,11 @@ impl Store {
         let synced = written.and_then(|()| file.sync_all()).and_then(|()| files::sync_dir(&dir));
         synced.map_err(failed).inspect_err(|_| remove(&path))?;
         Ok(StateCopy { path, made: now, kind: CopyKind::File })
+    }
+
+    /// Device and inode of the database, which are others when another one has taken its place.
+    pub fn database_identity(&self) -> Result<Option<(u64, u64)>, StoreError> {
+        self.pool.identity()
     }
 
     /// Removes a copy that [`Self::keep_replaced`] made, because nothing was replaced.

@@ -91,6 +91,9 @@ impl Store {
         let dir = self.paths().watch_dir();
         if !dir.is_dir() {
             DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
+        }
+        // Whoever made it may have been killed before this.
+        if fs::metadata(&dir)?.mode() & 0o7777 != DIR {
             fs::set_permissions(&dir, Permissions::from_mode(DIR))?;
         }
         let draft = files::beside(file, ".new");
@@ -129,6 +132,17 @@ mod tests {
         store.forget_watched().unwrap();
         store.forget_watched().unwrap();
         assert_eq!(store.watched(), None);
+    }
+
+    #[test]
+    fn a_folder_that_was_only_half_made_is_opened() {
+        let fixture = Fixture::new();
+        let store = &fixture.store;
+        let _lock = store.lock(Duration::ZERO).unwrap();
+        let dir = store.paths().watch_dir();
+        DirBuilder::new().recursive(true).mode(0o700).create(&dir).unwrap();
+        store.set_watched(Watched::default()).unwrap();
+        assert_eq!(mode(&dir), DIR);
     }
 
     #[test]

@@ -28,6 +28,10 @@ pub struct Watched {
     pub filter: Option<WatchedFilter>,
     /// Files that name processes (number and start time), where nobody else starts these again.
     pub processes: Vec<PathBuf>,
+    /// Files that others write, and in which there is something of ours.
+    pub files: Vec<PathBuf>,
+    /// A repair was asked for, and nothing was missing.
+    pub nothing_missing: bool,
 }
 
 /// A policy rule.
@@ -52,6 +56,10 @@ pub struct WatchedRoute {
     pub destination: IpNetwork,
     /// The interface it leads out of; `None` for one that leads nowhere.
     pub interface: Option<String>,
+    /// Who made it (`rtm_protocol`).
+    pub protocol: u8,
+    /// Metric: the lowest one counts (`RTA_PRIORITY`). IPv6 routes have one always.
+    pub metric: u32,
 }
 
 /// Our part of the packet filter.
@@ -59,8 +67,9 @@ pub struct WatchedRoute {
 pub struct WatchedFilter {
     /// Our table of nftables, of family `inet`; `None` where our rules are in the tables of iptables.
     pub table: Option<String>,
-    /// What the names of our chains begin with in the tables of iptables.
-    pub chain_prefix: String,
+    /// What tells our part in other tables: the names of our chains there, or how they begin. A rule that goes to one of
+    /// them has the name in it.
+    pub marks: Vec<String>,
     /// The generation of all of nftables that was looked at and found right (`NFTA_GEN_ID`); `None` where the kernel has no
     /// nftables.
     pub generation: Option<u32>,
@@ -94,14 +103,22 @@ mod tests {
             links: BTreeMap::from([("wg_main".to_owned(), BTreeSet::from(["10.8.0.1/24".parse().unwrap()]))]),
             guards: BTreeSet::from(["wg_vpn".to_owned()]),
             rules: vec![WatchedRule { ipv6: false, priority: 100, from: None, table: 100 }],
-            routes: vec![WatchedRoute { table: 100, destination: "::/0".parse().unwrap(), interface: None }],
+            routes: vec![WatchedRoute {
+                table: 100,
+                destination: "::/0".parse().unwrap(),
+                interface: None,
+                protocol: 187,
+                metric: 0,
+            }],
             settings: BTreeMap::from([("net.ipv4.ip_forward".to_owned(), "1".to_owned())]),
             filter: Some(WatchedFilter {
                 table: Some("phantom_wg".to_owned()),
-                chain_prefix: "PHANTOM-WG".to_owned(),
+                marks: vec!["PHANTOM-WG".to_owned()],
                 generation: Some(7),
             }),
             processes: vec!["/run/phantom-wg/wg-quick@wg_main.pid".into()],
+            files: vec!["/etc/ufw/user.rules".into()],
+            nothing_missing: true,
         };
         let text = serde_json::to_string(&watched).unwrap();
         assert_eq!(serde_json::from_str::<Watched>(&text).unwrap(), watched);

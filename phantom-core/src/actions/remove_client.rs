@@ -32,9 +32,9 @@ pub struct ClientRemoved {
     /// The address that is free again
     #[schemars(extend("x-tr" = "Yeniden boşalan adres"))]
     pub client_ip: std::net::Ipv4Addr,
-    /// Until when copies hold its keys: the first change or start after that removes them; null if none does
+    /// Until when copies hold its keys; null if none does
     #[schemars(extend(
-        "x-tr" = "Kopyaların anahtarlarını ne zamana kadar içerdiği: sonraki ilk değişiklik veya başlangıç siler; yoksa null"
+        "x-tr" = "Kopyaların anahtarlarını ne zamana kadar içerdiği; hiçbiri içermiyorsa null"
     ))]
     pub keys_kept_until: Option<Timestamp>,
     /// Backups of subnet changes that hold its keys until somebody removes them

@@ -115,6 +115,19 @@ fn walls_are_told(world: &World, flush: &str, past: &str, beside: &str) {
     assert_eq!(told(world), is(false, 1, "problem"), "a rule before ours leads past the routes");
     world.sh("ip rule del pref 50");
     well();
+    // For some destinations alone: what goes elsewhere still leaves by the exit.
+    let kept_in = || world.ok(&["multihop", "status"])["kill_switch"] == true;
+    for aside in [
+        "ip rule add pref 50 to 198.51.100.0/24 lookup main",
+        "ip route add 198.51.100.0/24 dev lo table 100",
+    ] {
+        world.sh(aside);
+        assert!(kept_in(), "{aside}: the packet filter is left");
+        world.sh(flush);
+        assert!(!kept_in(), "{aside}");
+        world.sh("ip rule del pref 50 2>/dev/null || ip route del 198.51.100.0/24 table 100");
+        well();
+    }
     world.reaches(At::Client1, INTERNET);
 }
 

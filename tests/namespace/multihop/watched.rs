@@ -8,7 +8,7 @@ use crate::traffic::udp_seen_as;
 use crate::world::{At, INTERNET, note, wait_for};
 
 /// What somebody removes, and how.
-const REMOVERS: [(&str, &str); 6] = [
+const REMOVERS: [(&str, &str); 8] = [
     ("watched-nft-flushed", "nft flush ruleset"),
     ("watched-routes-flushed", "ip route flush table 100; ip -6 route flush table 100"),
     ("watched-both-flushed", "nft flush ruleset; ip route flush table 100"),
@@ -18,6 +18,12 @@ const REMOVERS: [(&str, &str); 6] = [
     ),
     ("watched-addresses-flushed", "ip addr flush dev wg_vpn"),
     ("watched-link-deleted", "ip link del wg_vpn"),
+    // In the places of ours.
+    ("watched-route-replaced", "ip route replace default dev wg_vpn table 100"),
+    (
+        "watched-guard-replaced",
+        "for h in ingress egress; do tc filter del dev wg_vpn $h; tc filter add dev wg_vpn $h matchall action ok; done",
+    ),
 ];
 
 #[test]

@@ -124,7 +124,7 @@ case $LAB_PHASE in
   after_boot "$backend"
   check "the embedded device takes over in place" holds "key=\$(wg show wg_main public-key); api core setup backend=embedded | jq -e '.data.backend == \"embedded\"'; test \$(wg show wg_main public-key) = \$key; test \$(wg show wg_main peers | wc -l) = 2; $in_sync"
   check "a client connects to it" whole_client anna
-  check "reach of the embedded device" exposed 15 wg-quick@wg_main
+  check "reach of the embedded device" exposed 16 wg-quick@wg_main
   check "the embedded device is a user of its own" holds 'pid=$(systemctl show -P MainPID wg-quick@wg_main); test "$(awk "/^Uid:/ { print \$2 }" /proc/$pid/status)" -gt 0; test "$(awk "/^CapPrm:/ { print \$2 }" /proc/$pid/status)" = 0000000000001400; test "$(stat -c %a:%u /run/wireguard /run/phantom-wg-device-wg_main | head -n 1)" = 700:0; setpriv --bounding-set=-all wg show wg_main > /dev/null; test ! -e "/proc/$pid/root/root/anna.conf"'
   check "it starts again when it is killed" holds "systemctl kill -s KILL wg-quick@wg_main; soon 'systemctl is-active wg-quick@wg_main; test \$(wg show wg_main peers | wc -l) = 2'; $repaired"
   lab-reboot

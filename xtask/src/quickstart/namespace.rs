@@ -19,6 +19,8 @@ pub(super) struct Place {
     /// `None` once this side has said that nothing more comes.
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
+    /// The near end of its cable.
+    near: Option<String>,
 }
 
 impl Place {
@@ -32,15 +34,16 @@ impl Place {
         let mut child = command.spawn(Stdio::piped(), Stdio::piped(), Stdio::inherit())?;
         let input = child.stdin.take();
         let output = BufReader::new(child.stdout.take().context("no pipe")?);
-        let mut place = Self { child, input, output };
+        let mut place = Self { child, input, output, near: None };
         place.expect(HERE)?;
         Ok(place)
     }
 
     /// Lays a cable from `near` on this side to `eth0` on the other, with an address on this side.
-    pub(super) fn connect(&self, near: &str, address: &str) -> Result {
+    pub(super) fn connect(&mut self, near: &str, address: &str) -> Result {
         let _ = Cmd::line("ip link del").arg(near).capture(); // left by a run that was killed
         let pid = self.child.id();
+        self.near = Some(near.to_owned());
         Cmd::line(&format!("ip link add {near} type veth peer name eth0 netns {pid}")).quiet()?;
         Cmd::line(&format!("ip addr add {address} dev {near}")).quiet()?;
         Cmd::line(&format!("ip link set {near} up")).quiet()
@@ -76,6 +79,10 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
+        // The kernel would remove it some time after the other side has ended.
+        if let Some(near) = &self.near {
+            let _ = Cmd::line("ip link del").arg(near).capture();
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

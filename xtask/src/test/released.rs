@@ -55,10 +55,11 @@ fn build(tree: &Path) -> Result<PathBuf> {
     let built = workspace::build_with(&words, command)?;
     let programs = tree.join("programs");
     fs::create_dir_all(&programs).context(programs.display())?;
+    // Some of today's did not exist then; one of then that is missing is missed when the package is made.
     for name in PROGRAMS.iter().chain([&RESET]) {
-        let program = built.iter().find(|program| program.kind == "bin" && program.target == *name);
-        let program = program.context(format!("{COMMIT} has no program {name}"))?;
-        fs::copy(&program.path, programs.join(name)).context(name)?;
+        if let Some(program) = built.iter().find(|program| program.kind == "bin" && program.target == *name) {
+            fs::copy(&program.path, programs.join(name)).context(name)?;
+        }
     }
     Ok(programs)
 }

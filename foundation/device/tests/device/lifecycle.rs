@@ -221,7 +221,9 @@ fn the_service_manager_is_told() {
 fn another_user_serves_root_alone() {
     sandbox("lifecycle::another_user_serves_root_alone", || {
         let program = env!("CARGO_BIN_EXE_phantom-wg-device");
-        ok("install -d -m 0700 /run/wireguard; install -d -m 0700 -o 61200 -g 61200 /run/own; chmod a+rw /dev/net/tun");
+        ok("install -d -m 0700 /run/wireguard");
+        ok("install -d -m 0700 -o 61200 -g 61200 /run/own");
+        ok("chmod a+rw /dev/net/tun");
         let mut command = Command::new("setpriv");
         let user = ["--reuid=61200", "--regid=61200", "--clear-groups"];
         let rights = ["--bounding-set=-all,+net_admin", "--inh-caps=+net_admin", "--ambient-caps=+net_admin"];
@@ -234,7 +236,8 @@ fn another_user_serves_root_alone() {
         assert!(status.contains("Uid:\t61200\t61200\t61200\t61200"), "{status}");
         assert!(status.contains("CapPrm:\t0000000000001000"), "{status}");
         assert_eq!(mode("/run/own/wga.sock"), 0o666, "the folders keep others out");
-        ok("wg set wga fwmark 5 listen-port 51821; ip link set wga mtu 1390 up");
+        ok("wg set wga fwmark 5 listen-port 51821");
+        ok("ip link set wga mtu 1390 up");
         // Root without any capability, as a service that only looks.
         assert!(ok("setpriv --bounding-set=-all wg show wga").contains("listening port: 51821"));
         // Others cannot reach it, and one of them who could is refused.
@@ -243,11 +246,8 @@ fn another_user_serves_root_alone() {
         ok("chmod 0755 /run/wireguard /run/own");
         let refused = run(as_other);
         assert!(String::from_utf8_lossy(&refused.stderr).contains("Permission denied"), "{refused:?}");
-        nix::sys::signal::kill(
-            nix::unistd::Pid::from_raw(device.id().try_into().unwrap()),
-            Signal::SIGTERM,
-        )
-        .unwrap();
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(device.id().try_into().unwrap()), Signal::SIGTERM)
+            .unwrap();
         assert!(device.wait().unwrap().success());
         assert!(!fs::exists("/run/own/wga.sock").unwrap(), "its own name goes with it");
         assert!(run("ip link show wga").status.success(), "the link stays");

@@ -1,6 +1,7 @@
 //! Files.
 
 use std::ffi::OsStr;
+use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
@@ -23,6 +24,20 @@ pub struct FileInfo {
 pub trait Files: Send + Sync {
     /// Content of a file, `None` when there is none.
     fn read(&self, path: &Path) -> Result<Option<Vec<u8>>>;
+    /// Content of a file in a folder that another user may write to, `None` when there is none. What is no ordinary file
+    /// of at most this many bytes is an error: it is neither waited for nor followed.
+    ///
+    /// Where there are no others, it is [`Self::read`] with a bound.
+    fn read_of_others(&self, path: &Path, most: usize) -> Result<Option<Vec<u8>>> {
+        let content = self.read(path)?;
+        match content {
+            Some(content) if content.len() > most => {
+                let error = io::Error::other(format!("it is longer than {most} bytes"));
+                Err(HostError::io(format!("reading {}", path.display()), error))
+            }
+            content => Ok(content),
+        }
+    }
     /// What is known of a file or directory, `None` when there is none.
     fn info(&self, path: &Path) -> Result<Option<FileInfo>>;
     /// Names in a directory, sorted; empty when there is none.

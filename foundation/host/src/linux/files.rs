@@ -5,7 +5,7 @@ mod draft;
 mod walk;
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
@@ -21,6 +21,21 @@ pub struct LinuxFiles;
 impl Files for LinuxFiles {
     fn read(&self, path: &Path) -> Result<Option<Vec<u8>>> {
         absent_is_none(fs::read(path)).map_err(|e| failed("reading", path, e))
+    }
+
+    fn read_of_others(&self, path: &Path, most: usize) -> Result<Option<Vec<u8>>> {
+        let read = |file: File| {
+            if !file.metadata()?.is_file() {
+                return Err(io::Error::other("it is no ordinary file"));
+            }
+            let mut content = Vec::new();
+            file.take(most as u64 + 1).read_to_end(&mut content)?;
+            if content.len() > most {
+                return Err(io::Error::other(format!("it is longer than {most} bytes")));
+            }
+            Ok(content)
+        };
+        absent_is_none(walk::open_itself(path).and_then(read)).map_err(|e| failed("reading", path, e))
     }
 
     /// Follows a link in the last place; a link to nowhere is no file.

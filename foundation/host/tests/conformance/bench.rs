@@ -15,10 +15,10 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use phantom_host::fake::{FakeHost, StartFault};
 use phantom_host::filter::{FilterProgram, Filters};
-use phantom_host::linux::{LinuxFirewall, LinuxOptions};
+use phantom_host::linux::{LinuxFirewall, LinuxOptions, LinuxWireGuard};
 use phantom_host::{
-    FirewallKind, Host, HostError, LinkChange, LinkKind, Manager, Marks, Port, Programs, Protocol, Result,
-    Route, RouteKind,
+    FirewallKind, Host, HostError, LinkChange, LinkKind, Manager, Marks, Patience, Port, Programs, Protocol,
+    Result, Route, RouteKind,
 };
 use phantom_types::InterfaceName;
 
@@ -252,7 +252,11 @@ impl Bench {
             marks: Marks::new(None),
             programs: programs(),
         };
-        Self { host: Host::linux(options), lab: Box::new(LinuxLab) }
+        // An emulated machine beside another one does not always answer within the few seconds of an ordinary one.
+        let patience = Patience::of_changes(Duration::from_secs(30));
+        let wireguard = Arc::new(LinuxWireGuard::with_patience(patience.clone()));
+        let host = Host { wireguard, patience, ..Host::linux(options) };
+        Self { host, lab: Box::new(LinuxLab) }
     }
 }
 

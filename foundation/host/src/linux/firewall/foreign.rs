@@ -30,7 +30,7 @@ pub(super) struct Plan {
 impl Repeated {
     /// Those of an installation.
     pub(super) fn of(marks: &Marks) -> Self {
-        Self { mark: marks.text(), chain: format!("{}_forward", marks.nft_table()) }
+        Self { mark: marks.text(), chain: marks.repeated_chain() }
     }
 
     /// Whether a chain has the name of ours.

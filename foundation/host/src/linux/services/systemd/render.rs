@@ -131,9 +131,11 @@ fn commands(file: &mut File, unit: &Unit) {
             }
             file.line("ExecStart", command(run));
             if let Some(OwnSocket { own, public }) = &unit.socket {
-                let (own, public) = (path_word(own), path_word(public));
-                file.line("ExecStartPost", format_args!("+/bin/ln -f {own} {public}"));
-                file.line("ExecStopPost", format_args!("+/bin/rm -f {public}"));
+                // As the service manager sees them: for the unit its own folder is a mount of its own, across which no link
+                // is made.
+                let [from, to] = [own, public].map(|path| path_word(&seen_by_manager(path)));
+                file.line("ExecStartPost", format_args!("+/bin/ln -f {from} {to}"));
+                file.line("ExecStopPost", format_args!("+/bin/rm -f {}", path_word(public)));
             }
             if let Some(after) = after_start {
                 file.line("ExecStartPost", format_args!("+{}", command(after)));
@@ -174,6 +176,11 @@ fn before_socket(file: &mut File, socket: &OwnSocket) {
     if let Some(folder) = socket.public.parent() {
         file.line("ExecStartPre", format_args!("+/bin/mkdir -p -m 0700 {}", path_word(folder)));
     }
+}
+
+/// An absolute path in the file system of process 1.
+fn seen_by_manager(path: &Path) -> PathBuf {
+    Path::new("/proc/1/root").join(path.strip_prefix("/").unwrap_or(path))
 }
 
 fn path_word(path: &Path) -> String {

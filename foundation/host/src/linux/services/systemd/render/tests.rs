@@ -220,7 +220,7 @@ NotifyAccess=main
 ExecStartPre=-+/bin/chmod a+rw /dev/net/tun
 ExecStartPre=+/bin/mkdir -p -m 0700 /run/wireguard
 ExecStart=/usr/local/bin/phantom-wg-device wg_main
-ExecStartPost=+/bin/ln -f /run/own/wg.sock /run/wireguard/wg.sock
+ExecStartPost=+/bin/ln -f /proc/1/root/run/own/wg.sock /proc/1/root/run/wireguard/wg.sock
 ExecStopPost=+/bin/rm -f /run/wireguard/wg.sock
 ExecStartPost=+/usr/local/bin/phantom-api core reconcile
 ";
