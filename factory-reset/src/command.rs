@@ -1,6 +1,6 @@
 //! The command `factory-reset`.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, Write};
 use std::os::unix::ffi::OsStrExt as _;
@@ -137,7 +137,7 @@ fn run(
     streams: &mut Streams<'_>,
 ) -> u8 {
     let texts = text::texts(language);
-    let out = RefCell::new(&mut *streams.out);
+    let (out, touched) = (RefCell::new(&mut *streams.out), Cell::new(false));
     // Nothing that is said stops the run: who was to read it may be gone.
     let place = Place {
         host,
@@ -148,7 +148,9 @@ fn run(
             let mut out = out.borrow_mut();
             let _ = writeln!(out, "{}", text::stage(stage, language)).and_then(|()| out.flush());
         },
-        removed: &|one: &Removed| {
+        taken: &|one: Option<&Removed>| {
+            touched.set(true);
+            let Some(one) = one else { return };
             let word = if one.gone { texts.removed } else { texts.restored };
             let _ = writeln!(out.borrow_mut(), "  {}: {word}", one.target);
         },
@@ -166,15 +168,21 @@ fn run(
         }
         Err(error) => {
             let _ = writeln!(streams.err, "{}: {}", texts.error, text::error(&error, language));
-            let untouched = matches!(error, ResetError::Lock(_) | ResetError::Ssh { .. }) || !begun(paths);
-            let hint = if untouched { texts.cancelled } else { texts.interrupted };
+            let refused = matches!(error, ResetError::Lock(_) | ResetError::Ssh { .. });
+            let hint = match wish {
+                _ if !touched.get() && (refused || wish == Wish::Uninstall || !begun(paths)) => {
+                    texts.cancelled
+                }
+                Wish::Uninstall => texts.removal_interrupted,
+                _ => texts.interrupted,
+            };
             let _ = writeln!(streams.err, "{hint}");
             1
         }
     }
 }
 
-/// Whether a run has left anything to finish, as far as that can be told.
+/// Whether a reset has left anything to finish, as far as that can be told.
 fn begun(paths: &Paths) -> bool {
     let store = Store::new(paths.clone());
     store.reset_pending().unwrap_or(true) || store.marker().map_or(true, |marker| marker.is_some())

@@ -23,6 +23,8 @@ pub(crate) fn new_server(host: &Host, marks: &Marks, store: &Store) -> Result<Op
     let stored = store.read::<_, StoreError>(State::server);
     let (mut server, present) = match stored {
         Ok(Some(server)) => (server.clone(), server.subnet),
+        // Somebody has the database for a moment: it is not gone for that.
+        Err(error @ StoreError::Busy { .. }) => return Err(error.into()),
         // Without a readable state the host still shows most of it.
         Ok(None) | Err(_) => match from_host(host, marks)? {
             Some(server) => (server.clone(), server.subnet),

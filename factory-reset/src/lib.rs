@@ -21,5 +21,5 @@ mod ssh;
 mod text;
 
 pub use error::ResetError;
-pub use removal::{Removed, remove_everything};
+pub use removal::{Removed, Tell, remove_everything};
 pub use reset::{Done, LOCK_WAIT, Place, Stage, reset, uninstall};

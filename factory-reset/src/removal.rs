@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use phantom_host::reconcile::{
-    ApplyContext, Step, StepAction, StepKind, Wanted, apply, busy_file, holds_key, observe, plan,
+    ApplyContext, Step, StepAction, StepKind, Wanted, apply_and_tell, busy_dir, holds_key, observe, plan,
 };
 use phantom_host::{Hook, Match, Verdict};
 use phantom_store::Server;
@@ -28,6 +28,9 @@ pub struct Removed {
     /// It was removed; else it was brought back to what it had been before the system.
     pub gone: bool,
 }
+
+/// Told that steps are about to be taken, and of each that removes something as soon as it is taken.
+pub type Tell<'a> = &'a dyn Fn(Option<&Removed>);
 
 /// What a removal leaves standing, because a server will stand there again in a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,9 +79,10 @@ pub(crate) fn stop(
     context: &ApplyContext<'_>,
     wanted: &Wanted,
     leaving: Leaving,
-) -> Result<Vec<Removed>, ResetError> {
+    tell: Tell<'_>,
+) -> Result<(), ResetError> {
     // What a predecessor left that was killed while it stopped a service.
-    let busy = busy_file(context.run_dir);
+    let busy = busy_dir(context.run_dir);
     if context.host.files.info(&busy)?.is_some() {
         context.host.files.remove_dir(&busy)?;
     }
@@ -86,10 +90,9 @@ pub(crate) fn stop(
     let (closing, rest): (Vec<Step>, Vec<Step>) =
         steps.into_iter().partition(|step| step.kind == StepKind::Firewall);
     let closing: Vec<Step> = closing.into_iter().filter(|step| step.action != StepAction::Delete).collect();
-    apply(context, wanted, &closing)?;
+    take(context, wanted, &closing, tell)?;
     let services: Vec<Step> = rest.into_iter().filter(|step| step.kind == StepKind::Service).collect();
-    apply(context, wanted, &services)?;
-    Ok(services.iter().map(said).collect())
+    take(context, wanted, &services, tell)
 }
 
 /// Brings the host to `wanted`, which is nothing or a closed packet filter, but for what is left.
@@ -97,29 +100,45 @@ pub(crate) fn clear(
     context: &ApplyContext<'_>,
     wanted: &Wanted,
     leaving: Leaving,
-) -> Result<Vec<Removed>, ResetError> {
-    let mut removed = Vec::new();
+    tell: Tell<'_>,
+) -> Result<(), ResetError> {
     let mut left = steps(context, wanted, leaving)?;
     for _ in 0..ROUNDS {
         if left.is_empty() {
-            return Ok(removed);
+            return Ok(());
         }
-        apply(context, wanted, &left)?;
-        removed.extend(left.iter().filter(|step| is_removal(step)).map(said));
+        take(context, wanted, &left, tell)?;
         left = steps(context, wanted, leaving)?;
     }
     let what: Vec<&str> = left.iter().map(|step| step.target.as_str()).collect();
-    if what.is_empty() { Ok(removed) } else { Err(ResetError::Stubborn { what: what.join(", ") }) }
+    if what.is_empty() { Ok(()) } else { Err(ResetError::Stubborn { what: what.join(", ") }) }
 }
 
-/// Takes everything of ours off the host, with the packet filter going last, and says what that was. What is stored
+/// Takes steps, and tells of them.
+fn take(
+    context: &ApplyContext<'_>,
+    wanted: &Wanted,
+    steps: &[Step],
+    tell: Tell<'_>,
+) -> Result<(), ResetError> {
+    if !steps.is_empty() {
+        tell(None);
+    }
+    let mut taken = |step: &Step| {
+        if is_removal(step) {
+            tell(Some(&said(step)));
+        }
+    };
+    Ok(apply_and_tell(context, wanted, steps, &mut taken)?)
+}
+
+/// Takes everything of ours off the host, with the packet filter going last, and tells what that is. What is stored
 /// stays, so that `phantom-api core reconcile` brings all of it back. The caller holds the lock.
-pub fn remove_everything(context: &ApplyContext<'_>) -> Result<Vec<Removed>, ResetError> {
+pub fn remove_everything(context: &ApplyContext<'_>, tell: Tell<'_>) -> Result<(), ResetError> {
     let wanted = closed(&interfaces(context, None)?);
-    let mut removed = stop(context, &wanted, Leaving::Nothing)?;
-    removed.extend(clear(context, &wanted, Leaving::Nothing)?);
-    removed.extend(clear(context, &Wanted::nothing(), Leaving::Nothing)?);
-    Ok(removed)
+    stop(context, &wanted, Leaving::Nothing, tell)?;
+    clear(context, &wanted, Leaving::Nothing, tell)?;
+    clear(context, &Wanted::nothing(), Leaving::Nothing, tell)
 }
 
 /// Removes the configuration of this server where it has lost its mark, as after `wg-quick save`: by the private key in it
@@ -127,14 +146,17 @@ pub fn remove_everything(context: &ApplyContext<'_>) -> Result<Vec<Removed>, Res
 pub(crate) fn unmarked_configuration(
     context: &ApplyContext<'_>,
     server: &Server,
-) -> Result<Option<Removed>, ResetError> {
+    tell: Tell<'_>,
+) -> Result<(), ResetError> {
     let path = Path::new(WIREGUARD).join(format!("{}.conf", server.interface));
     let found = context.host.files.read(&path)?.map(Zeroizing::new);
     if !found.is_some_and(|found| holds_key(&found, &server.private_key)) {
-        return Ok(None);
+        return Ok(());
     }
+    tell(None);
     context.host.files.remove(&path)?;
-    Ok(Some(Removed { target: path.display().to_string(), gone: true }))
+    tell(Some(&Removed { target: path.display().to_string(), gone: true }));
+    Ok(())
 }
 
 /// Removes what lies in the run directory but for what all processes meet at.

@@ -10,7 +10,7 @@ use phantom_store::{Lock, Marker, Paths, Server, State, Store, StoreError};
 use phantom_types::InterfaceName;
 use serde_json::Value;
 
-use crate::removal::{self, Leaving, Removed};
+use crate::removal::{self, Leaving, Tell};
 use crate::{ResetError, kept, ssh};
 
 /// How long another change may take where nothing else is said.
@@ -52,8 +52,8 @@ pub struct Place<'a> {
     pub api: &'a dyn Fn(&[&str]) -> Result<Called, ResetError>,
     /// Told of each step as it begins.
     pub stage: &'a dyn Fn(Stage),
-    /// Told of each object that was removed.
-    pub removed: &'a dyn Fn(&Removed),
+    /// Told of what is removed.
+    pub taken: Tell<'a>,
 }
 
 /// Resets the server. Cut short anywhere, it is finished by another run, by the next change of the command, or at boot.
@@ -98,12 +98,9 @@ pub fn uninstall(place: &Place<'_>) -> Result<(), ResetError> {
     let context = ApplyContext::new(place.host, &marks, place.paths.run_dir());
     let _lock: Lock = store.lock(place.lock_wait)?;
     ssh::check(place.host, &marks)?;
-    let mut removed = removal::remove_everything(&context)?;
+    removal::remove_everything(&context, place.taken)?;
     if let Some(server) = store.read::<_, StoreError>(State::server).ok().flatten() {
-        removed.extend(removal::unmarked_configuration(&context, &server)?);
-    }
-    for one in &removed {
-        (place.removed)(one);
+        removal::unmarked_configuration(&context, &server, place.taken)?;
     }
     // It dies with the next boot at the latest.
     Ok(place.host.files.remove_dir(place.paths.run_dir())?)
@@ -135,19 +132,16 @@ fn remove(
     let present = stored.as_ref().map(|server| server.interface.clone());
     let closed = removal::closed(&removal::interfaces(context, interface.into_iter().chain(present))?);
     (place.stage)(Stage::Stopping);
-    let mut removed = removal::stop(context, &closed, leaving)?;
+    removal::stop(context, &closed, leaving, place.taken)?;
     (place.stage)(Stage::Objects);
-    removed.extend(removal::clear(context, &closed, leaving)?);
+    removal::clear(context, &closed, leaving, place.taken)?;
     if leaving == Leaving::Nothing {
-        removed.extend(removal::clear(context, &Wanted::nothing(), leaving)?);
+        removal::clear(context, &Wanted::nothing(), leaving, place.taken)?;
     }
-    if let Some(server) = &stored {
-        removed.extend(removal::unmarked_configuration(context, server)?);
+    match &stored {
+        Some(server) => removal::unmarked_configuration(context, server, place.taken),
+        None => Ok(()),
     }
-    for one in &removed {
-        (place.removed)(one);
-    }
-    Ok(())
 }
 
 /// Lets the command bring the host to the new state, and looks whether the server runs; gives the answer of

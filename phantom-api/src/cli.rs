@@ -247,7 +247,7 @@ fn service(
     }
     let Ok(name) = interface.parse::<InterfaceName>() else { return print_usage(streams, lang) };
     let done = match verb {
-        "up" => engine.service_started(&call),
+        "up" => engine.service_started(&name, &call),
         // After a crash the link stays, so that the next start finds it with its addresses and routes.
         "down" if std::env::var("SERVICE_RESULT").is_ok_and(|result| result != "success") => Ok(()),
         "down" => engine.service_stopped(&name),

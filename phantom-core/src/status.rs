@@ -1,7 +1,7 @@
 //! Questions about the host that several actions ask.
 
 use phantom_engine::{Engine, Site};
-use phantom_host::{FirewallQuery, FirewallReport, Port, Protocol, ServiceState, ServiceStatus};
+use phantom_host::{FirewallQuery, FirewallReport, HostError, Port, Protocol, ServiceState, ServiceStatus};
 use phantom_store::Server;
 
 use crate::CoreError;
@@ -29,17 +29,39 @@ pub(crate) fn link_up(engine: &Engine, server: &Server) -> bool {
     link.is_some_and(|link| link.up)
 }
 
-/// That nobody but our own device listens on a UDP port.
+/// Who listens on a UDP port, as far as it concerns the server.
+pub(crate) enum Holder {
+    /// Nobody.
+    Nobody,
+    /// Our own device.
+    Ours,
+    /// Somebody else.
+    Another,
+    /// Our service runs and its device does not answer, so that it may well be the one.
+    Silent(HostError),
+}
+
+/// Asks who listens on a UDP port.
+pub(crate) fn holder(engine: &Engine, server: &Server, port: u16) -> Result<Holder, HostError> {
+    if !engine.host().sockets.bound(Port { protocol: Protocol::Udp, number: port })? {
+        return Ok(Holder::Nobody);
+    }
+    // Only whose port it is depends on the answer: nobody waits longer for it than for one that is to be shown.
+    let _reading = engine.host().patience.reading();
+    match engine.host().wireguard.device(&server.interface, server.backend) {
+        Ok(Some(device)) if device.listen_port == port => Ok(Holder::Ours),
+        Err(error) if service(engine, server).state == ServiceState::Active => Ok(Holder::Silent(error)),
+        Ok(_) | Err(_) => Ok(Holder::Another),
+    }
+}
+
+/// That nobody but our own device listens on a UDP port. What is not known is no reason to refuse: where another program has the
+/// port after all, the device does not start, and says so.
 pub(crate) fn check_port(engine: &Engine, server: &Server, port: u16) -> Result<(), CoreError> {
-    let bound = engine.host().sockets.bound(Port { protocol: Protocol::Udp, number: port });
-    if !bound.unwrap_or(false) {
-        return Ok(());
+    match holder(engine, server, port) {
+        Ok(Holder::Another) => Err(CoreError::PortInUse { port }),
+        Ok(Holder::Nobody | Holder::Ours | Holder::Silent(_)) | Err(_) => Ok(()),
     }
-    let device = engine.host().wireguard.device(&server.interface, server.backend).ok().flatten();
-    if device.is_some_and(|device| device.listen_port == port) {
-        return Ok(());
-    }
-    Err(CoreError::PortInUse { port })
 }
 
 /// The firewall as it concerns the VPN. What cannot be read is left empty.

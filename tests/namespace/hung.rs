@@ -9,6 +9,8 @@ use crate::world::{World, answer_of, api, backend, in_world, note};
 /// More than a read and a change may take, and less than what a hung device held them up for without being given up.
 const READ: Duration = Duration::from_secs(10);
 const CHANGE: Duration = Duration::from_secs(20);
+/// What somebody waits at most who stops or restarts it.
+const ENDED: Duration = Duration::from_secs(5);
 
 /// Stops the process of a device; gives its number.
 pub(crate) fn stop(world: &World, device: &str) -> String {
@@ -67,6 +69,37 @@ fn a_hung_device_holds_nobody_up() {
             (&Value::Null, &json!(true)),
             "{status:#}"
         );
+        assert_eq!(world.ok(&["core", "list_clients"])["total"], 1);
+    });
+}
+
+/// Nothing else brings such a device back, and the port that its process holds is the server's own.
+#[test]
+fn a_hung_device_is_ended_by_a_restart_and_by_a_stop() {
+    let test = "hung::a_hung_device_is_ended_by_a_restart_and_by_a_stop";
+    in_world(test, |world| {
+        if backend() == "kernel" {
+            note(test, "the kernel's WireGuard has no process");
+            return;
+        }
+        world.setup();
+        world.add("one");
+        for action in ["restart_service", "stop_service"] {
+            let pid = stop(world, "wg_main");
+            let doctor = world.ok(&["core", "doctor"]);
+            let port =
+                doctor["checks"].as_array().unwrap().iter().find(|one| one["name"] == "wireguard_port");
+            assert!(port.unwrap()["text"].as_str().unwrap().contains("does not answer"), "{doctor:#}");
+            let start = Instant::now();
+            world.ok(&["core", action]);
+            assert!(start.elapsed() < ENDED, "{action} took {:?}", start.elapsed());
+            let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            assert!(state.is_empty() || state.contains(") Z "), "{action}: it lives on: {state}");
+            world.in_sync();
+        }
+        world.ok(&["core", "start_service"]);
+        let status = world.ok(&["core", "server_status"]);
+        assert_eq!((&status["unknown"], &status["interface"]["active"]), (&Value::Null, &json!(true)));
         assert_eq!(world.ok(&["core", "list_clients"])["total"], 1);
     });
 }

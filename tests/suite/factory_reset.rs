@@ -18,7 +18,7 @@ fn with_place<T>(server: &Server, stage: &dyn Fn(Stage), run: impl FnOnce(&Place
         Ok(Called { status: Some(answer.exit.into()), out: answer.out.into_bytes(), errors: answer.err })
     };
     let (host, paths, lock_wait) = (&server.host, server.paths(), LOCK_WAIT);
-    run(&Place { host, paths, lock_wait, api: &api, stage, removed: &|_| () })
+    run(&Place { host, paths, lock_wait, api: &api, stage, taken: &|_| () })
 }
 
 fn run(server: &Server) -> Result<Done, ResetError> {
@@ -197,4 +197,77 @@ fn a_stored_language_is_spoken_until_it_is_removed() {
     let (exit, out, _) = said(&server, &[], "RESET");
     assert!(exit == 1 && out.starts_with("Bu işlem Phantom-WG'nin tüm istemcilerini"), "{out}");
     assert!(out.contains("RESET yazın: Servisler durduruluyor"), "{out}");
+}
+
+/// As after a power failure: nothing is set up afterwards, and the host still has everything of before.
+#[test]
+fn one_that_leads_to_no_server_is_finished_by_the_boot_and_by_a_change() {
+    let finish: [&[&str]; 2] = [&["core", "reconcile"], &["core", "add_client", "client_name=x"]];
+    for (words, at) in finish.into_iter().zip([2, 4]) {
+        let server = with_ghost();
+        let bare = Server::bare();
+        for suffix in ["", "-wal", "-shm"] {
+            let file = format!("{}{suffix}", server.paths().database().display());
+            let _ = std::fs::write(file, "no database");
+        }
+        // Nothing public is known of the server any more.
+        server.fake.refuse_from(at);
+        assert!(run(&server).is_err(), "{words:?}");
+        server.fake.reset_writes();
+        assert!(server.store().reset_pending().unwrap(), "{words:?}");
+        server.reboot();
+        let answer = server.api(words);
+        assert_eq!(answer.success(), words[1] == "reconcile", "{words:?}: {}{}", answer.out, answer.err);
+        assert!(!server.store().reset_pending().unwrap() && server.store().marker().unwrap().is_none());
+        let none = server.host.firewall.in_force(&server.marks(), &Ruleset::default()).unwrap();
+        assert_eq!(none, InForce::Absent, "{words:?}");
+        let dump = server.fake.dump();
+        for left in ["wg_main", "wg-quick", "phantom-ghost", "/etc/wireguard/w", "/etc/sysctl.d/9"] {
+            let before = bare.fake.dump().matches(left).count();
+            assert_eq!(dump.matches(left).count(), before, "{words:?}: {left} is left: {dump}");
+        }
+        // Now there is nothing to finish.
+        server.api(&["core", "reconcile"]).failed("NOT_INITIALIZED");
+        server.api(&["core", "setup", &format!("server_ip={SERVER_IP}")]).ok();
+        server.assert_in_sync();
+    }
+}
+
+#[test]
+fn an_uninstall_that_stops_half_way_says_so() {
+    let all = with_ghost();
+    with_place(&all, &|_| (), uninstall).unwrap();
+    let writes = all.fake.writes();
+    assert!(writes > 5, "{writes}");
+    for at in 1..=writes {
+        let server = with_ghost();
+        server.fake.refuse_write(at);
+        let (exit, out, err) = said(&server, &["--uninstall"], "");
+        assert_eq!(exit, 1, "write {at}: {out}{err}");
+        let end = "\nRemoval interrupted; to finish it, run again: factory-reset --uninstall\n";
+        assert!(err.ends_with(end), "write {at}: {err}");
+        server.fake.reset_writes();
+        assert_eq!(said(&server, &["--uninstall"], "").0, 0, "write {at}");
+    }
+    let server = with_ghost();
+    let writes = server.fake.writes();
+    server.fake.refuse_write(writes + 5);
+    let (_, out, err) = said(&server, &["--uninstall", "--lang", "tr"], "");
+    assert!(out.contains(": kaldırıldı\n"), "what was removed is told: {out}");
+    assert!(err.contains("Kaldırma işlemi yarıda kaldı"), "{err}");
+}
+
+#[test]
+fn a_database_that_is_in_use_for_a_moment_is_not_taken_for_a_damaged_one() {
+    let server = with_john();
+    let busy = rusqlite::Connection::open(server.paths().database()).unwrap();
+    busy.pragma_update(None, "locking_mode", "EXCLUSIVE").unwrap();
+    busy.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let before = server.fake.dump();
+    let refused = run(&server).unwrap_err();
+    assert!(matches!(refused, ResetError::Store(phantom_store::StoreError::Busy { .. })), "{refused:?}");
+    assert_eq!(server.fake.dump(), before);
+    drop(busy);
+    let done = run(&server).unwrap();
+    assert_eq!(done.server.unwrap().server_ip.to_string(), SERVER_IP);
 }

@@ -25,6 +25,7 @@ mod hostile;
 mod keyless;
 mod languages;
 mod multihop;
+mod obstacles;
 mod ownership;
 mod parameters;
 mod permissions;

@@ -43,7 +43,7 @@ fn it_leaves_the_work_to_the_holder_of_the_lock_who_starts_the_service() {
     server.fake.flush_firewall();
     let before = server.dump();
     let lock = server.store().lock(Duration::ZERO).unwrap();
-    std::fs::create_dir(server.paths().run_dir().join("unit-busy")).unwrap();
+    say_busy(&server, "wg_main", std::process::id());
     let began = Instant::now();
     for verb in ["up", "down"] {
         assert_eq!(server.api(&["service", verb, "wg_main"]).exit, 0, "{verb}");
@@ -55,6 +55,32 @@ fn it_leaves_the_work_to_the_holder_of_the_lock_who_starts_the_service() {
     assert_eq!(server.api(&["service", "up", "wg_main"]).exit, 0);
     server.assert_in_sync();
     assert!(!server.paths().run_dir().join("unit-busy").exists());
+}
+
+/// Says in the place of the holder of the lock that it starts or stops the service of an interface.
+fn say_busy(server: &Server, interface: &str, process: u32) {
+    let dir = server.paths().run_dir().join("unit-busy");
+    std::fs::create_dir_all(&dir).unwrap();
+    std::fs::write(dir.join(interface), process.to_string()).unwrap();
+}
+
+#[test]
+fn it_does_its_work_where_the_holder_of_the_lock_is_busy_with_something_else() {
+    // The service of another interface; and what a holder left that was killed, before one that takes no notice of it.
+    for (interface, process) in [("wg_vpn", std::process::id()), ("wg_main", 1)] {
+        let server = with_john();
+        server.fake.flush_firewall();
+        let lock = server.store().lock(Duration::ZERO).unwrap();
+        say_busy(&server, interface, process);
+        // The clock of the host in memory does not wait.
+        let answer = server.api(&["service", "up", "wg_main"]);
+        assert_eq!(answer.exit, 1, "{interface}: it took another one's word");
+        assert!(answer.err.contains("another change is running"), "{interface}: {}", answer.err);
+        drop(lock);
+        let answer = server.api(&["service", "up", "wg_main"]);
+        assert_eq!(answer.exit, 0, "{interface}: {}", answer.err);
+        server.assert_in_sync();
+    }
 }
 
 #[test]

@@ -181,6 +181,10 @@ impl Server {
         let mut text = String::new();
         for line in host.lines() {
             let path = line.split(' ').next().unwrap_or_default();
+            // It notes times.
+            if path.starts_with("<dir>/run/") && path.ends_with(".endpoints") {
+                continue;
+            }
             let hash = if path.starts_with("/etc/wireguard/") {
                 let content = Files::read(&self.fake, Path::new(path)).ok().flatten();
                 content.map(|content| hash_of_sections(&content))

@@ -1,17 +1,15 @@
-//! A change: lock, heal, marker, transaction, host, commit; or everything led back.
+//! A change: lock, heal, marker, transaction, host, commit; or everything rolled back.
 
 use std::time::Duration;
 
-use phantom_host::reconcile::{self, Depth, Wanted};
+use phantom_host::reconcile::{self, Depth};
 use phantom_host::{Held, HostError};
 use phantom_module::{Call, chain};
 use phantom_store::{Lock, LockError, Marker, State, Transaction};
-use phantom_types::PublicKey;
 
 use crate::error::HostFailure;
-use crate::foreign::Planned;
 use crate::peers::{Reached, Way};
-use crate::{ChangeError, Engine, EngineError, Outcome, Recovered, Scope};
+use crate::{ChangeError, Engine, EngineError, Recovered, Scope};
 
 /// Which action a change belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +29,10 @@ pub struct Change<'a> {
     undo: Vec<(&'static str, Undo<'a>)>,
     /// What of the host follows once more behind the commit.
     opens: Option<Scope>,
+    /// The change before this one that was cut short and that the host refuses to finish.
+    unhealed: Option<Recovered>,
+    /// Something that the host refuses is left as it was.
+    left: bool,
 }
 
 /// The right to change the state and the host.
@@ -66,7 +68,7 @@ impl<'a> Change<'a> {
     /// Lets the host follow what is stored so far. May be called more than once.
     ///
     /// On return the host shows the wanted state. An error needs nothing from the caller but to be returned: the
-    /// host is led back with the stored state.
+    /// host is rolled back with the stored state.
     pub fn apply(&mut self, scope: Scope) -> Result<(), EngineError> {
         let operation = self.origin.action;
         let at = self.touch(scope)?;
@@ -76,7 +78,7 @@ impl<'a> Change<'a> {
         if self.engine.reach_peers(operation, &self.state, keys, Way::Forward)? == Reached::All {
             return Ok(());
         }
-        // From here on more than these peers is touched, and has to be led back.
+        // From here on more than these peers is touched, and has to be rolled back.
         self.touch(Scope::Full)?;
         self.engine.apply_scope(operation, &self.state, &Scope::Full, Way::Forward)
     }
@@ -85,7 +87,7 @@ impl<'a> Change<'a> {
     /// that of the state before, and follows only then. So nobody gets out by a change that fails or is cut short.
     ///
     /// Where the filter cannot follow, the change is made all the same, its answer is an error that says that it was not
-    /// rolled back, and the next change or boot opens.
+    /// rolrolled back, and the next change or boot opens.
     pub fn apply_then_open(&mut self, scope: Scope) -> Result<(), EngineError> {
         // A state that cannot be read has no packet filter that could stay.
         let Ok(before) = self.engine.store.read(|state| self.engine.desired(state, Depth::Network)) else {
@@ -93,26 +95,55 @@ impl<'a> Change<'a> {
         };
         self.touch(scope.clone())?;
         let depth = if scope == Scope::Network { Depth::Network } else { Depth::Full };
-        let mut wanted = self.engine.desired(&self.state, depth)?;
-        wanted.firewall = before.firewall;
-        // What closes the host at the next boot, which may come before the commit, stays as well.
-        wanted.units.extend(before.units.into_iter().filter(|(_, (unit, _))| unit.before_network));
+        self.engine.bring(self.origin.action, depth, &|depth| {
+            let mut wanted = self.engine.desired(&self.state, depth)?;
+            wanted.firewall = before.firewall.clone();
+            // What closes the host at the next boot, which may come before the commit, stays as well.
+            let closing = before.units.iter().filter(|(_, (unit, _))| unit.before_network);
+            wanted.units.extend(closing.map(|(name, unit)| (name.clone(), unit.clone())));
+            Ok(wanted)
+        })?;
         self.opens = Some(scope);
-        self.engine.bring(self.origin.action, &wanted)
+        Ok(())
     }
 
     /// Takes the WireGuard interfaces down and brings them up again from the stored state. Everything else stays in
-    /// force throughout.
+    /// force throughout. A device that does not answer is ended: nothing else brings it back.
     pub fn restart(&mut self) -> Result<(), EngineError> {
-        self.touch(Scope::Full)?;
-        let mut wanted = self.engine.desired(&self.state, Depth::Full)?;
+        let (engine, operation) = (self.engine, self.origin.action);
+        self.mark(Scope::Full)?;
+        engine.end_hung(operation, &self.state)?;
+        let mut wanted = engine.desired(&self.state, Depth::Full)?;
         let running = wanted.stop();
-        self.engine.bring(self.origin.action, &wanted)?;
+        engine.bring_to(operation, &wanted)?;
         wanted.start(&running);
-        self.engine.bring(self.origin.action, &wanted)
+        engine.bring_to(operation, &wanted)
     }
 
-    /// Adds the undo of an event. Undos run in reverse when the change fails, before the host is led back.
+    /// Lets the host follow a stored state in which WireGuard interfaces are to stop. A device that does not answer is ended.
+    ///
+    /// Where the host already refused to finish an earlier change, it is enough that the interfaces are gone: a step that has
+    /// nothing to do with them must not keep them up.
+    pub fn stop(&mut self) -> Result<(), EngineError> {
+        let (engine, operation) = (self.engine, self.origin.action);
+        self.mark(Scope::Full)?;
+        engine.end_hung(operation, &self.state)?;
+        if self.unhealed.is_none() {
+            return engine.apply_scope(operation, &self.state, &Scope::Full, Way::Forward);
+        }
+        engine.stop_interfaces(operation, &self.state)?;
+        match engine.apply_scope(operation, &self.state, &Scope::Full, Way::Forward) {
+            Err(error @ EngineError::Host { .. }) => {
+                let (module, why) = (self.origin.module, chain(&error));
+                engine.log(&format!("{module} {operation}: the rest of the host does not follow: {why}"));
+                self.left = true;
+                Ok(())
+            }
+            done => done,
+        }
+    }
+
+    /// Adds the undo of an event. Undos run in reverse when the change fails, before the host is rolled back.
     pub fn undo_by(&mut self, what: &'static str, undo: impl FnOnce(&Engine) -> Result<(), HostError> + 'a) {
         self.undo.push((what, Box::new(undo)));
     }
@@ -125,10 +156,21 @@ impl<'a> Change<'a> {
     /// Notes that this much of the host is about to be touched, the first time by the marker; gives its place among
     /// what is touched.
     fn touch(&mut self, scope: Scope) -> Result<usize, EngineError> {
+        self.note(scope, true)
+    }
+
+    /// As [`Self::touch`], for what may be done to a device that does not answer.
+    fn mark(&mut self, scope: Scope) -> Result<usize, EngineError> {
+        self.note(scope, false)
+    }
+
+    fn note(&mut self, scope: Scope, devices_answer: bool) -> Result<usize, EngineError> {
         // What cannot be stored must not be done.
         self.state.reserve_space()?;
         if self.touched.is_empty() {
-            self.engine.check_devices(self.origin.action, &self.state, &scope)?;
+            if devices_answer {
+                self.engine.check_devices(self.origin.action, &self.state, &scope)?;
+            }
             let marker = Marker {
                 module: self.origin.module.to_owned(),
                 action: self.origin.action.to_owned(),
@@ -151,7 +193,7 @@ impl Engine {
     /// Runs a change: all of it or nothing.
     ///
     /// `work` gets the stored state under the lock and may change it and let the host follow. When it returns an
-    /// error, the transaction is rolled back and the host is led back to the old state.
+    /// error, the transaction is rolrolled back and the host is led back to the old state.
     pub fn change<T, E: ChangeError>(
         &self,
         origin: Origin,
@@ -159,14 +201,19 @@ impl Engine {
         work: impl FnOnce(&mut Change<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
         self.check_initialised()?;
-        self.change_uninitialised(origin, call, work)
+        let lock = self.lock(self.lock_wait())?;
+        self.change_locked(&lock, origin, call, true, work)
     }
 
     /// Privilege comes first: whoever may not change anything is not told what is stored.
     fn check_initialised(&self) -> Result<(), EngineError> {
         self.check_privilege()?;
-        // What a reset leads to is seen when it is finished, which is under the lock; the old state may be damaged.
-        if self.store.reset_pending()? || self.store.read(State::initialised)? {
+        // What a reset leads to is seen when it is finished, which is under the lock; the old state may be damaged. A change
+        // that was cut short may have led to "not set up", and has to be finished on the host all the same.
+        if self.store.reset_pending()?
+            || self.store.read(State::initialised)?
+            || self.store.marker()?.is_some()
+        {
             return Ok(());
         }
         Err(EngineError::NotInitialised)
@@ -183,7 +230,7 @@ impl Engine {
         self.check_initialised()?;
         let lock = self.lock(self.lock_wait())?;
         let given = self.store.give_room(&lock).map_err(EngineError::from)?;
-        let result = self.change_locked(&lock, origin, call, work);
+        let result = self.change_locked(&lock, origin, call, true, work);
         if given {
             self.log(&format!("{} {}: the disk was full", origin.module, origin.action));
             // Where it cannot be kept back again the next change tries.
@@ -201,7 +248,7 @@ impl Engine {
     ) -> Result<T, E> {
         self.check_privilege()?;
         let lock = self.lock(self.lock_wait())?;
-        self.change_locked(&lock, origin, call, work)
+        self.change_locked(&lock, origin, call, false, work)
     }
 
     fn change_locked<T, E: ChangeError>(
@@ -209,14 +256,18 @@ impl Engine {
         lock: &Lock,
         origin: Origin,
         call: &Call,
+        needs_setup: bool,
         work: impl FnOnce(&mut Change<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
         self.store.ensure_run_id().map_err(EngineError::from)?;
         self.finish_reset(lock)?;
-        self.heal(origin, call, lock)?;
+        let unhealed = self.heal(origin, call, lock)?;
+        if needs_setup && !self.store.read(State::initialised).map_err(EngineError::from)? {
+            return Err(EngineError::NotInitialised.into());
+        }
         let state = self.store.begin(lock).map_err(EngineError::from)?;
         self.report_repairs(call, &state);
-        let result = self.run(state, origin, call, work);
+        let result = self.run(state, origin, call, unhealed, work);
         if result.is_ok() {
             self.copy_if_due(call);
         }
@@ -229,12 +280,16 @@ impl Engine {
         state: Transaction<'a>,
         origin: Origin,
         call: &Call,
+        unhealed: Option<Recovered>,
         work: impl FnOnce(&mut Change<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
+        let (touched, undo) = (Vec::new(), Vec::new());
         let mut change =
-            Change { engine: self, origin, state, touched: Vec::new(), undo: Vec::new(), opens: None };
+            Change { engine: self, origin, state, touched, undo, opens: None, unhealed, left: false };
         let result = work(&mut change);
-        let Change { state, touched, undo, opens, .. } = change;
+        let Change { state, touched, undo, opens, unhealed, left, .. } = change;
+        // Whoever brings all of the host to what is stored has finished what was cut short before as well.
+        let unhealed = unhealed.filter(|_| left || result.is_err() || !touched.contains(&Scope::Full));
         let result = result.and_then(|value| {
             state.commit().map_err(EngineError::from)?;
             Ok(value)
@@ -245,9 +300,7 @@ impl Engine {
                     self.open(origin, call, &scope)?;
                 }
                 // The change is made, whatever becomes of the marker: one that stays lets the next change look again.
-                if !touched.is_empty()
-                    && let Err(error) = self.store.clear_marker()
-                {
+                if let Err(error) = self.settle_marker(&touched, unhealed.as_ref()) {
                     (call.note)(&format!("the marker could not be removed: {}", chain(&error)));
                 }
                 self.tell_due();
@@ -255,7 +308,7 @@ impl Engine {
                 Ok(value)
             }
             Err(mut error) => {
-                let complete = self.lead_back(origin, call, &touched, undo);
+                let complete = self.roll_back(origin, call, &touched, undo, unhealed.as_ref());
                 error.set_rolled_back(complete);
                 Err(error)
             }
@@ -275,7 +328,7 @@ impl Engine {
         opened
     }
 
-    /// That no device within the scope hangs: nothing has been touched yet, so that nothing has to be rolled back. Peers are
+    /// That no device within the scope hangs: nothing has been touched yet, so that nothing has to be rolrolled back. Peers are
     /// those of the server's own interface, and no other one keeps them from changing.
     fn check_devices(
         &self,
@@ -295,7 +348,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Takes the lock. While it is held, a request to end (Ctrl-C, SIGTERM) waits until the change is made or rolled back.
+    /// Takes the lock. While it is held, a request to end (Ctrl-C, SIGTERM) waits until the change is made or rolrolled back.
     pub(crate) fn lock(&self, wait: Duration) -> Result<Locked, EngineError> {
         let lock = self.store.lock(wait).map_err(|error| match error {
             LockError::Busy { waited, holder } => EngineError::Locked { waited, holder },
@@ -308,14 +361,32 @@ impl Engine {
 
     /// Removes what a holder of the lock left that ended while it started or stopped a service.
     fn clear_busy(&self) -> Result<(), EngineError> {
-        let busy = reconcile::busy_file(self.paths().run_dir());
-        let cleared = if busy.exists() { self.host.files.remove_dir(&busy) } else { Ok(()) };
-        cleared.map_err(|error| host_error("lock", error))
+        let (files, busy) = (&self.host.files, reconcile::busy_dir(self.paths().run_dir()));
+        let clear = || {
+            if files.info(&busy)?.is_none() {
+                return Ok(());
+            }
+            files.remove_dir(&busy)?;
+            match files.info(&busy)? {
+                None => Ok(()),
+                Some(_) => {
+                    Err(HostError::unexpected(format!("{} is there after its removal", busy.display())))
+                }
+            }
+        };
+        clear().map_err(|error| host_error("lock", error))
     }
 
-    /// Leads the host back to the stored state, which is the old one again. Says whether that was complete; where
+    /// Rolls the host back to the stored state, which is the old one again. Says whether that was complete; where
     /// it was not, the marker stays, and the next change or boot finishes it.
-    fn lead_back(&self, origin: Origin, call: &Call, touched: &[Scope], undo: Vec<(&str, Undo<'_>)>) -> bool {
+    fn roll_back(
+        &self,
+        origin: Origin,
+        call: &Call,
+        touched: &[Scope],
+        undo: Vec<(&str, Undo<'_>)>,
+        unhealed: Option<&Recovered>,
+    ) -> bool {
         let mut complete = true;
         let report = |what: &str, detail: &str| {
             let line = format!("{} {}: could not be undone ({what}): {detail}", origin.module, origin.action);
@@ -342,144 +413,13 @@ impl Engine {
                 complete = false;
             }
         }
-        if complete && let Err(error) = self.store.clear_marker() {
+        if complete && let Err(error) = self.settle_marker(touched, unhealed) {
             report("marker", &chain(&error));
             complete = false;
         }
         let outcome = if complete { "undone" } else { "not completely undone" };
         self.log(&format!("{} {}: failed, {outcome}", origin.module, origin.action));
         complete
-    }
-
-    /// Finishes a factory reset that was cut short, as far as the stored state goes. The host follows as after any change
-    /// that was cut short.
-    pub(crate) fn finish_reset(&self, lock: &Lock) -> Result<(), EngineError> {
-        if !self.store.reset_pending()? {
-            return Ok(());
-        }
-        self.store.set_marker(&Marker {
-            module: "core".to_owned(),
-            action: "factory_reset".to_owned(),
-            started_at: self.host.clock.now(),
-            generation: 0,
-            pid: std::process::id(),
-        })?;
-        Ok(self.store.finish_reset(lock)?)
-    }
-
-    /// Finishes a change that was cut short: the host is brought to what is stored, whichever side of the commit
-    /// it was cut on.
-    pub(crate) fn heal(
-        &self,
-        origin: Origin,
-        call: &Call,
-        _: &Lock,
-    ) -> Result<Option<Recovered>, EngineError> {
-        let Some(recovered) = self.interrupted()? else { return Ok(None) };
-        self.store.read(|state| self.apply_scope(origin.action, state, &Scope::Full, Way::Forward))?;
-        self.store.clear_marker()?;
-        self.report_recovery(call, &recovered);
-        Ok(Some(recovered))
-    }
-
-    /// The change that was cut short and that nobody has finished yet. One that is being made is none.
-    ///
-    /// # Errors
-    /// The marker, the lock or the stored state cannot be read.
-    pub fn unfinished(&self) -> Result<Option<Recovered>, EngineError> {
-        let Some(found) = self.interrupted()? else { return Ok(None) };
-        if self.store.is_locked().map_err(EngineError::Lock)? {
-            return Ok(None);
-        }
-        // The change may have ended between the two questions.
-        Ok(self.interrupted()?.filter(|still| *still == found))
-    }
-
-    /// The change that was cut short, if there is one, and on which side of its commit.
-    pub(crate) fn interrupted(&self) -> Result<Option<Recovered>, EngineError> {
-        let Some(marker) = self.store.marker()? else { return Ok(None) };
-        let generation = self.store.read(State::generation)?;
-        let outcome = if generation > marker.generation { Outcome::Completed } else { Outcome::Undone };
-        Ok(Some(Recovered {
-            module: marker.module,
-            action: marker.action,
-            started_at: marker.started_at,
-            outcome,
-        }))
-    }
-
-    pub(crate) fn report_recovery(&self, call: &Call, recovered: &Recovered) {
-        let Recovered { module, action, started_at, outcome } = recovered;
-        let line = format!("{module} {action} of {started_at} had been cut short and was {outcome}");
-        (call.note)(&line);
-        self.log(&line);
-    }
-
-    /// Brings single peers to a state, as far as device and file are there.
-    fn reach_peers(
-        &self,
-        operation: &'static str,
-        state: &State<'_>,
-        keys: &[PublicKey],
-        way: Way,
-    ) -> Result<Reached, EngineError> {
-        let wishes = self.desired_peers(state, keys)?;
-        self.apply_peers(&wishes, way).map_err(|error| host_error(operation, error))
-    }
-
-    /// Brings the host to a state within a scope, and verifies it.
-    fn apply_scope(
-        &self,
-        operation: &'static str,
-        state: &State<'_>,
-        scope: &Scope,
-        way: Way,
-    ) -> Result<(), EngineError> {
-        let depth = match scope {
-            Scope::Peers(keys) => match self.reach_peers(operation, state, keys, way)? {
-                Reached::All => return Ok(()),
-                Reached::NothingThere => Depth::Full,
-            },
-            Scope::Network => Depth::Network,
-            Scope::Full => Depth::Full,
-        };
-        let wanted = self.desired(state, depth)?;
-        self.bring(operation, &wanted)
-    }
-
-    /// Brings the host to what is wanted, and looks again whether it is there.
-    pub(crate) fn bring(&self, operation: &'static str, wanted: &Wanted) -> Result<(), EngineError> {
-        let context = self.context();
-        let generation = self.filter_generation();
-        let Planned { steps, foreign } =
-            self.plan_for(wanted).map_err(|error| host_error(operation, error))?;
-        self.refuse_foreign(operation, &foreign)?;
-        if steps.is_empty() {
-            self.tell_watcher(wanted, generation);
-            return Ok(());
-        }
-        self.keep_replaced(operation, &steps)?;
-        reconcile::apply(&context, wanted, &steps).map_err(|error| host_error(operation, error))?;
-        drop(steps); // there can be as many as there are peers
-        let generation = self.filter_generation();
-        let left = self.plan_for(wanted).map_err(|error| host_error(operation, error))?.steps;
-        if left.is_empty() {
-            self.tell_watcher(wanted, generation);
-            return Ok(());
-        }
-        let left: Vec<String> =
-            left.iter().take(5).map(|step| format!("{:?} {}", step.kind, step.target)).collect();
-        Err(host_error(operation, HostFailure::Unverified(left.join(", "))))
-    }
-
-    pub(crate) fn context(&self) -> reconcile::ApplyContext<'_> {
-        reconcile::ApplyContext::new(&self.host, &self.marks, self.paths().run_dir())
-    }
-
-    pub(crate) fn plan_for(&self, wanted: &Wanted) -> Result<Planned, HostError> {
-        let observed = reconcile::observe(&self.context(), wanted)?;
-        let steps = reconcile::plan(&self.marks, &observed, wanted)?;
-        Ok(Planned { steps, foreign: reconcile::foreign(&observed, wanted) })
     }
 
     /// Says which secret paths somebody had opened; the store has closed them again.
@@ -495,6 +435,6 @@ impl Engine {
 }
 
 pub(crate) fn host_error(operation: &'static str, source: impl Into<HostFailure>) -> EngineError {
-    // Set to true at the end of the change when everything was led back.
+    // Set to true at the end of the change when everything was rolled back.
     EngineError::Host { operation, source: Box::new(source.into()), rolled_back: false }
 }

@@ -70,7 +70,7 @@ impl Engine {
         let lock = self.lock(self.lock_wait())?;
         self.store.ensure_run_id().map_err(EngineError::from)?;
         self.finish_reset(&lock)?;
-        match self.heal(origin, call, &lock) {
+        let unhealed = match self.heal(origin, call, &lock) {
             // The host follows what is restored instead.
             Err(EngineError::Store(StoreError::Unreadable { .. })) => None,
             healed => healed?,
@@ -79,7 +79,7 @@ impl Engine {
         let kept = self.store.keep_replaced(&lock, self.host.clock.now()).map_err(EngineError::from)?;
         let before = self.store.database_identity().ok();
         let state = restoration.begin(&lock).map_err(EngineError::from)?;
-        let result = self.run(state, origin, call, |change| work(change, kept.as_ref()));
+        let result = self.run(state, origin, call, unhealed, |change| work(change, kept.as_ref()));
         // One that failed behind its commit has replaced it all the same; where that cannot be told the copy stays.
         let same = before.is_some() && self.store.database_identity().ok() == before;
         match (&result, &kept) {

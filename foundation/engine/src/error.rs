@@ -62,7 +62,7 @@ pub enum HostFailure {
     Unverified(String),
 }
 
-/// An error of a change, which is told in the end whether everything could be led back.
+/// An error of a change, which is told in the end whether everything could be rolled back.
 pub trait ChangeError: From<EngineError> {
     /// Told before the error is returned: `complete` when host and state are as they were before the call.
     fn set_rolled_back(&mut self, complete: bool);

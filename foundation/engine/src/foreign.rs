@@ -1,9 +1,9 @@
-//! What is in the place of something of ours: a file of ours that has lost its mark, or one of somebody else.
+//! What is in the place of something of ours: a file of ours that has lost its mark, or an object of somebody else.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use phantom_host::HostError;
-use phantom_host::reconcile::{Depth, Step, Wanted};
+use phantom_host::reconcile::{Depth, Foreign, Step, Wanted};
 use phantom_module::{Call, Lang};
 use zeroize::Zeroizing;
 
@@ -13,8 +13,8 @@ use crate::{Engine, EngineError};
 /// The steps that the host needs, and what none is taken for.
 pub(crate) struct Planned {
     pub(crate) steps: Vec<Step>,
-    /// Files and unit files of somebody else in the place of ours.
-    pub(crate) foreign: Vec<PathBuf>,
+    /// What is of somebody else in the place of ours.
+    pub(crate) foreign: Vec<Foreign>,
 }
 
 impl Engine {
@@ -41,25 +41,26 @@ impl Engine {
     pub(crate) fn refuse_foreign(
         &self,
         operation: &'static str,
-        foreign: &[PathBuf],
+        foreign: &[Foreign],
     ) -> Result<(), EngineError> {
         if foreign.is_empty() {
             return Ok(());
         }
         let before = self.store.read(|state| self.desired(state, Depth::Network))?;
-        match foreign.iter().find(|path| !is_wanted(&before, path)) {
-            None => Ok(()),
-            Some(path) => {
-                Err(host_error(operation, HostError::Foreign { object: path.display().to_string() }))
-            }
-        }
+        let new = foreign.iter().find(|object| match object {
+            Foreign::File(path) => !is_wanted(&before, path),
+            Foreign::Route(_) => before.routes.is_empty(),
+        });
+        new.map_or(Ok(()), |object| {
+            Err(host_error(operation, HostError::Foreign { object: object.to_string() }))
+        })
     }
 
     /// Says what stays in the place of something of ours.
-    pub(crate) fn report_foreign(&self, call: &Call, foreign: &[PathBuf]) {
-        for path in foreign {
-            (call.note)(&left_alone(path, call.lang));
-            self.log(&left_alone(path, Lang::En));
+    pub(crate) fn report_foreign(&self, call: &Call, foreign: &[Foreign]) {
+        for object in foreign {
+            (call.note)(&left_alone(object, call.lang));
+            self.log(&left_alone(object, Lang::En));
         }
     }
 }
@@ -73,21 +74,42 @@ fn is_wanted(wanted: &Wanted, path: &Path) -> bool {
         || units.any(|unit| path.file_stem() == Some(unit.name.as_ref()))
 }
 
-/// That a file is not ours and stays, with the command that makes room for ours.
-fn left_alone(path: &Path, lang: Lang) -> String {
-    let (path, command) = (path.display(), make_room(path));
+/// That an object is not ours and stays, with the command that makes room for ours.
+fn left_alone(object: &Foreign, lang: Lang) -> String {
+    let (name, command) = (foreign_name(object, lang), make_room(object));
     match lang {
         Lang::En => format!(
-            "{path} does not belong to this system and was left as it is. To put ours in its place: {command}"
+            "{name} does not belong to this system and was left as it is. To put ours in its place: {command}"
         ),
         Lang::Tr => format!(
-            "{path} bu sisteme ait değil; olduğu gibi bırakıldı. Yerine bizimkini koymak için: {command}"
+            "{name} bu sisteme ait değil; olduğu gibi bırakıldı. Yerine bizimkini koymak için: {command}"
         ),
     }
 }
 
-/// The command that moves a file away and puts ours in its place.
-pub fn make_room(path: &Path) -> String {
-    let path = path.display();
-    format!("mv {path} {path}.old && phantom-api core reconcile")
+/// How a person knows an object of somebody else: a file by its path.
+pub fn foreign_name(object: &Foreign, lang: Lang) -> String {
+    match (object, lang) {
+        (Foreign::Route(route), Lang::Tr) => {
+            format!("{} tablosundaki {} rotası (metric {})", route.table, route.destination, route.metric)
+        }
+        (object, _) => object.to_string(),
+    }
+}
+
+/// The command that moves an object away and puts ours in its place.
+pub fn make_room(object: &Foreign) -> String {
+    match object {
+        Foreign::File(path) => {
+            let path = path.display();
+            format!("mv {path} {path}.old && phantom-api core reconcile")
+        }
+        Foreign::Route(route) => {
+            let family = if route.destination.is_ipv6() { "-6 " } else { "" };
+            let (destination, table, metric) = (route.destination, route.table, route.metric);
+            format!(
+                "ip {family}route del {destination} table {table} metric {metric} && phantom-api core reconcile"
+            )
+        }
+    }
 }

@@ -5,15 +5,17 @@
 //! ```
 //!
 //! [`Engine`] ties the store to the host. An action reads through [`Engine::read`] and changes through
-//! [`Engine::change`]: under the lock, in one transaction, with the host following and led back when anything
+//! [`Engine::change`]: under the lock, in one transaction, with the host following and rolled back when anything
 //! fails. Modules take part by [`SystemModule`]; none knows another.
 
+mod bring;
 mod change;
 mod contract;
 mod copies;
 mod error;
 pub mod filters;
 mod foreign;
+mod heal;
 mod log;
 mod peers;
 mod reconcile;
@@ -35,9 +37,9 @@ pub use contract::{
     Tweak, Veto,
 };
 pub use error::{ChangeError, EngineError, HostFailure};
-pub use foreign::make_room;
+pub use foreign::{foreign_name, make_room};
 pub use peers::{DeviceChange, PeerChange};
-pub use phantom_host::reconcile::{Depth, Step, StepAction, StepKind, Wanted, Withheld};
+pub use phantom_host::reconcile::{Depth, Foreign, Step, StepAction, StepKind, Wanted, Withheld};
 pub use reconcile::{Outcome, Reconciled, Recovered, StepFailure};
 pub use site::Site;
 
@@ -178,7 +180,7 @@ impl Engine {
         for part in self.parts() {
             (part.desired)(&site, state, depth, &mut wanted)?;
         }
-        Ok(wanted)
+        Ok(if site.ipv6 { wanted } else { wanted.without_ipv6() })
     }
 
     fn desired_peers(&self, state: &State<'_>, keys: &[PublicKey]) -> Result<Vec<PeerChange>, StoreError> {
@@ -244,6 +246,7 @@ impl Engine {
             run_id: self.store.run_id()?,
             // Where it does not answer, it is not told anything.
             networkd: self.host.files.info(Path::new(NETWORKD)).is_ok_and(|info| info.is_some()),
+            ipv6: self.host.has_ipv6().unwrap_or(true),
             host: self.host.clone(),
             addresses: OnceLock::new(),
         })

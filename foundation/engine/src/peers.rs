@@ -98,7 +98,11 @@ impl Engine {
             }
             return match files.info(&change.file)? {
                 Some(info) if info.len > 0 && !info.dir => {
-                    files.append(&change.file, block.as_bytes())?;
+                    match files.append(&change.file, block.as_bytes()) {
+                        // A link, which is not added to: the file is written as a whole.
+                        Err(error) if error.is_absent() => return Ok(Reached::NothingThere),
+                        appended => appended?,
+                    }
                     let whole = info.len + block.len() as u64;
                     let there = files.info(&change.file)?.is_some_and(|now| now.len == whole);
                     if there { Ok(Reached::All) } else { Err(unseen(change.file.display())) }

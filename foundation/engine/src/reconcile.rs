@@ -1,14 +1,15 @@
 //! Reconciling as an action of its own: compare, repair, and say what was done.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use phantom_host::reconcile::{self, ApplyContext, ApplyError, Depth, Step, Wanted, Withheld, busy_file};
-use phantom_host::{InForce, Manager, Route, RouteKind};
+use phantom_host::reconcile::{
+    self, ApplyContext, ApplyError, Depth, Foreign, Step, Wanted, Withheld, busy_file,
+};
+use phantom_host::{HostError, InForce, Manager, Route, RouteKind};
 use phantom_module::Call;
 use phantom_store::Lock;
-use phantom_types::Timestamp;
+use phantom_types::{InterfaceName, Timestamp};
 
 use crate::change::{Locked, host_error};
 use crate::error::HostFailure;
@@ -53,8 +54,8 @@ pub struct Reconciled {
     pub recovered: Option<Recovered>,
     /// The steps, in order.
     pub steps: Vec<Step>,
-    /// Files that are in the place of files of ours and are not ours: they stay as they are.
-    pub foreign: Vec<PathBuf>,
+    /// What is in the place of something of ours and is not ours: it stays as it is.
+    pub foreign: Vec<Foreign>,
 }
 
 /// A reconcile that stopped at a step. Those before it stay, each being correct by itself.
@@ -72,7 +73,7 @@ impl Engine {
     /// The steps that the host needs to match the stored state; changes nothing and takes no lock.
     pub fn plan(&self, operation: &'static str) -> Result<Reconciled, EngineError> {
         let recovered = self.unfinished()?;
-        let wanted = self.read(|state| Ok::<_, EngineError>(self.desired(state, Depth::Full)?))?;
+        let wanted = self.wish(recovered.is_some())?;
         let Planned { steps, foreign } =
             self.plan_for(&wanted).map_err(|error| host_error(operation, error))?;
         Ok(Reconciled { recovered, steps, foreign })
@@ -84,7 +85,7 @@ impl Engine {
         self.check_privilege().map_err(fail)?;
         let pending = self.store.reset_pending().map_err(|error| fail(error.into()))?;
         if !pending {
-            self.read(|_| Ok::<_, EngineError>(())).map_err(fail)?;
+            self.wish_is_known().map_err(fail)?;
         }
         let lock = self.lock(self.lock_wait()).map_err(fail)?;
         let done = self.reconcile_locked(&self.context(), origin, call, &lock);
@@ -95,11 +96,29 @@ impl Engine {
         done
     }
 
+    /// What is wanted of the host. Nothing of ours where nothing is set up; that is only brought about when a change is to be
+    /// finished, such as a reset that leads there.
+    fn wish(&self, unfinished: bool) -> Result<Wanted, EngineError> {
+        if unfinished {
+            self.check_privilege()?;
+            return Ok(self.store.read(|state| self.desired(state, Depth::Full))?);
+        }
+        self.read(|state| Ok::<_, EngineError>(self.desired(state, Depth::Full)?))
+    }
+
+    /// That there is something to bring the host to, before the lock is waited for.
+    fn wish_is_known(&self) -> Result<(), EngineError> {
+        if self.store.marker()?.is_some() {
+            return Ok(());
+        }
+        self.read(|_| Ok::<_, EngineError>(()))
+    }
+
     /// What the service of an interface runs when it starts: brings the host to the stored state, unless the holder
     /// of the lock is starting that very service and does this work itself.
-    pub fn service_started(&self, call: &Call) -> Result<(), EngineError> {
+    pub fn service_started(&self, interface: &InterfaceName, call: &Call) -> Result<(), EngineError> {
         let origin = Origin { module: "core", action: "start_service" };
-        match self.lock_unless_busy()? {
+        match self.lock_unless_busy_with(interface)? {
             None => Ok(()),
             Some(lock) => {
                 // The built-in supervisor waits for nobody but us; systemd keeps an order.
@@ -114,8 +133,8 @@ impl Engine {
 
     /// What the service of an interface runs when it stops: takes the link down, unless the holder of the lock is
     /// stopping that very service.
-    pub fn service_stopped(&self, interface: &phantom_types::InterfaceName) -> Result<(), EngineError> {
-        let Some(_lock) = self.lock_unless_busy()? else { return Ok(()) };
+    pub fn service_stopped(&self, interface: &InterfaceName) -> Result<(), EngineError> {
+        let Some(_lock) = self.lock_unless_busy_with(interface)? else { return Ok(()) };
         self.unwatch(interface.as_str());
         let link = self.host.network.link(interface).map_err(|error| host_error("stop_service", error))?;
         if link.and_then(|link| link.alias) == Some(self.marks.text()) {
@@ -128,7 +147,7 @@ impl Engine {
     /// that lead there. For the boot, before there is a network: no link is touched, nothing is removed, and where
     /// nobody is to be kept in nothing is done.
     pub fn block(&self) -> Result<(), EngineError> {
-        let failed = |error: phantom_host::HostError| host_error("block", error);
+        let failed = |error: HostError| host_error("block", error);
         self.check_privilege()?;
         if !self.store.read(phantom_store::State::initialised)? {
             return Ok(());
@@ -142,31 +161,49 @@ impl Engine {
         if firewall.in_force(&self.marks, &wanted.firewall).map_err(failed)? != InForce::Same {
             firewall.replace(&self.marks, &wanted.firewall).map_err(failed)?;
         }
+        // One that is refused keeps none of the others away.
         let routes = network.routes(self.marks.exit_table()).map_err(failed)?;
         let leads_nowhere = |route: &&Route| !matches!(route.kind, RouteKind::Via { .. });
-        for route in wanted.routes.iter().filter(leads_nowhere).filter(|route| !routes.contains(route)) {
-            network.add_route(route).map_err(failed)?;
+        let missing = wanted.routes.iter().filter(leads_nowhere).filter(|route| !routes.contains(route));
+        let mut done = Vec::new();
+        for route in missing {
+            let there = routes.iter().find(|other| other.takes_the_place_of(route));
+            done.push(match there {
+                Some(other) if self.marks.owns_route(other) => network.replace_route(route),
+                Some(other) => Err(HostError::Foreign { object: other.to_string() }),
+                None => network.add_route(route),
+            });
         }
         let rules = network.rules().map_err(failed)?;
-        for rule in wanted.rules.iter().filter(|rule| !rules.contains(rule)) {
-            network.add_rule(rule).map_err(failed)?;
-        }
-        Ok(())
+        let missing = wanted.rules.iter().filter(|rule| !rules.contains(rule));
+        done.extend(missing.map(|rule| network.add_rule(rule)));
+        done.into_iter().collect::<Result<(), _>>().map_err(failed)
     }
 
-    /// Waits for the lock; `None` when its holder says that it is busy with the service itself.
-    fn lock_unless_busy(&self) -> Result<Option<Locked>, EngineError> {
-        let busy = busy_file(self.paths().run_dir());
+    /// Waits for the lock; `None` when its holder says that it is busy with the service of this very interface. What somebody
+    /// else says who held the lock before says nothing, and so does what is done to another interface.
+    fn lock_unless_busy_with(&self, interface: &InterfaceName) -> Result<Option<Locked>, EngineError> {
         let until = self.host.clock.monotonic() + self.lock_wait();
         loop {
             match self.lock(Duration::ZERO) {
-                Err(EngineError::Locked { .. }) if busy.exists() => return Ok(None),
+                Err(EngineError::Locked { holder: Some(holder), .. })
+                    if self.is_busy(holder, interface)? =>
+                {
+                    return Ok(None);
+                }
                 Err(EngineError::Locked { .. }) if self.host.clock.monotonic() < until => {
                     self.host.clock.sleep(Duration::from_millis(10));
                 }
                 other => return other.map(Some),
             }
         }
+    }
+
+    /// Whether this process says that it is starting or stopping the service of an interface.
+    fn is_busy(&self, process: u32, interface: &InterfaceName) -> Result<bool, EngineError> {
+        let file = busy_file(self.paths().run_dir(), interface);
+        let said = self.host.files.read(&file).map_err(|error| host_error("lock", error))?;
+        Ok(said.is_some_and(|said| said == process.to_string().as_bytes()))
     }
 
     /// Says what is stored and is kept from the host: that is no failure, and nobody would look for it.
@@ -188,8 +225,7 @@ impl Engine {
         self.store.ensure_run_id().map_err(|error| fail(error.into()))?;
         self.finish_reset(lock).map_err(fail)?;
         let recovered = self.interrupted().map_err(fail)?;
-        let wanted =
-            self.read(|state| Ok::<_, EngineError>(self.desired(state, Depth::Full)?)).map_err(fail)?;
+        let wanted = self.wish(recovered.is_some()).map_err(fail)?;
         let mut generation = self.filter_generation();
         let planned = self.plan_for(&wanted).map_err(|error| fail(host_error(origin.action, error)))?;
         let Planned { steps, foreign } = planned;

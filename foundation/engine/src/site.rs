@@ -40,6 +40,8 @@ pub struct Site {
     pub run_id: Option<String>,
     /// systemd-networkd manages the host's network.
     pub networkd: bool,
+    /// The kernel has IPv6.
+    pub ipv6: bool,
     /// The host, whose addresses only some modules want to know.
     pub(crate) host: Host,
     /// Those addresses, once they were asked for.

@@ -139,13 +139,15 @@ impl Engine {
     pub fn repair(&self, call: &Call) -> Result<Reconciled, EngineError> {
         let done = self.repair_once(call);
         self.renew_copies();
-        if done.is_err()
-            && let Some(watched) = self.store.watched()
-        {
-            // It is heard, and looked at once more.
-            self.store.set_watched(watched)?;
+        if done.is_err() {
+            self.ask_again()?;
         }
         done
+    }
+
+    /// Lets the watcher look once more: it hears when what is in force is told again.
+    fn ask_again(&self) -> Result<(), EngineError> {
+        Ok(self.store.watched().map_or(Ok(()), |watched| self.store.set_watched(watched))?)
     }
 
     fn repair_once(&self, call: &Call) -> Result<Reconciled, EngineError> {
@@ -169,10 +171,7 @@ impl Engine {
             return Ok(nothing);
         }
         let Some(wanted) = self.wanted_now(Depth::Network)? else {
-            // It is heard, and looked at once more when systemd is done.
-            if let Some(watched) = self.store.watched() {
-                self.store.set_watched(watched)?;
-            }
+            self.ask_again()?;
             return Ok(nothing);
         };
         let steps = self.repair_to(wanted)?;
@@ -197,9 +196,12 @@ impl Engine {
             let generation = self.filter_generation();
             let mut steps = self.plan_for(&wanted).map_err(failed)?.steps;
             // A new device has no peers, and a new process of one has lost them.
-            if steps.iter().any(reconcile::Step::makes_link)
-                && let Some(whole) = self.wanted_now(Depth::Full)?
-            {
+            if steps.iter().any(reconcile::Step::makes_device) {
+                let Some(whole) = self.wanted_now(Depth::Full)? else {
+                    // Without its peers it must not be made: the repair is asked for again when systemd is done.
+                    self.ask_again()?;
+                    break;
+                };
                 wanted = whole;
                 steps = self.plan_for(&wanted).map_err(failed)?.steps;
             }

@@ -105,6 +105,17 @@ pub struct Host {
     pub privileged: bool,
 }
 
+/// A setting that every host with IPv6 has.
+const OF_IPV6: &str = "net.ipv6.conf.all.disable_ipv6";
+
+impl Host {
+    /// Whether the kernel has IPv6. Where it was booted without (`ipv6.disable=1`), there are no addresses, routes, rules and
+    /// settings of it, and none can be made.
+    pub fn has_ipv6(&self) -> Result<bool> {
+        Ok(self.sysctl.get(OF_IPV6)?.is_some())
+    }
+}
+
 impl std::fmt::Debug for Host {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Host")

@@ -1,6 +1,6 @@
 //! The marks by which our objects on a host are known.
 
-use crate::{Rule, RuleAction};
+use crate::{Route, Rule, RuleAction};
 
 /// The marks of one installation (API section 13.3). The default installation has the plain marks; every other
 /// root directory has its own, so that two servers on one host never touch each other's objects.
@@ -52,6 +52,11 @@ impl Marks {
             RuleAction::Other(_) => false,
         };
         rule.protocol == Self::PROTOCOL && place
+    }
+    /// Whether a route is ours: our protocol number, in our table. That has a number that others choose too, so that it alone
+    /// is no proof.
+    pub fn owns_route(&self, route: &Route) -> bool {
+        route.protocol == Self::PROTOCOL && route.table == self.exit_table()
     }
     /// The text that stands in interface aliases, rule comments and first lines of files: `phantom-wg`.
     pub fn text(&self) -> String {

@@ -13,15 +13,17 @@ mod step;
 #[cfg(feature = "fake")]
 #[cfg(test)]
 mod tests;
+mod told;
 mod wanted;
 
 use std::path::{Path, PathBuf};
 
-pub use apply::{ApplyError, apply, busy_file, no_guards_file};
+pub use apply::{ApplyError, apply, apply_and_tell, busy_dir, busy_file, no_guards_file, stop_interface};
 pub use file::{PeerFile, WantedFile, holds_key};
 pub use observe::{BEFORE, Observed, ObservedFile, ObservedInterface, Owner, observe};
-pub use plan::{foreign, plan};
+pub use plan::{Foreign, foreign, plan};
 pub use step::{Step, StepAction, StepKind};
+pub use told::Told;
 pub use wanted::{Depth, Wanted, WantedDevice, WantedInterface, WantedPeer, Withheld};
 
 use crate::{Host, Marks};

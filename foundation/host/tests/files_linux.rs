@@ -386,3 +386,22 @@ fn what_is_written_is_on_the_disk_before_it_has_its_name_and_the_name_is_thereaf
     expected.extend(whole("/a/b", "key", "0600"));
     assert_eq!(calls_in(&fs::read_to_string(&trace).unwrap(), &inside), expected);
 }
+
+#[test]
+fn nothing_is_waited_for_that_holds_no_content() {
+    let dir = tempfile::tempdir().unwrap();
+    let [pipe, socket, device, link] = ["pipe", "socket", "device", "link"].map(|name| dir.path().join(name));
+    nix::unistd::mkfifo(&pipe, Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
+    let _bound = std::os::unix::net::UnixDatagram::bind(&socket).unwrap();
+    symlink("/dev/zero", &device).unwrap();
+    fs::write(dir.path().join("file"), "content").unwrap();
+    symlink(dir.path().join("file"), &link).unwrap();
+    for path in [&pipe, &socket] {
+        assert_eq!(LinuxFiles.read(path).unwrap(), None, "{}", path.display());
+        assert!(LinuxFiles.info(path).unwrap().is_some());
+    }
+    assert_eq!(LinuxFiles.read(&device).unwrap(), Some(Vec::new()));
+    assert_eq!(LinuxFiles.read(&link).unwrap(), Some(b"content".to_vec()));
+    // A link is read and is not added to: whoever meets one writes the file as a whole.
+    assert!(LinuxFiles.append(&link, b" and more").unwrap_err().is_absent());
+}

@@ -284,19 +284,24 @@ impl Store {
         if let Some(connection) = self.pool.checkout()? {
             check(&connection, self.pool.file())?;
         }
-        self.copy_database(to)?;
-        to.parent().map_or(Ok(()), files::sync_dir).map_err(|error| StoreError::write(to, error))
+        self.copy_database(to)
     }
 
-    /// Writes the last committed state into a new database file for its owner alone, and waits until the disk has it.
-    /// The file is complete in itself and can be put in the place of [`Paths::database`](crate::Paths::database).
+    /// Writes the last committed state into a new database file for its owner alone, and waits until the disk has it and its
+    /// name.
+    ///
+    /// The file is complete in itself. It takes the place of the present state by [`Store::prepare_restore`], and never by a
+    /// plain copy over [`Paths::database`](crate::Paths::database): the log beside that is kept, and SQLite would lay the
+    /// newest pages of the one state over the other.
     pub fn copy_database(&self, to: &Path) -> Result<(), StoreError> {
         let Some(connection) = self.pool.checkout()? else {
             return Err(StoreError::NotInitialised { file: self.paths().database() });
         };
         let file = files::create_private(to).map_err(|error| StoreError::write(to, error))?;
         let filled = connection.walk(|connection| fill(connection, self.pool.file(), &file, to));
-        filled.inspect_err(|_| {
+        let named =
+            || to.parent().map_or(Ok(()), files::sync_dir).map_err(|error| StoreError::write(to, error));
+        filled.and_then(|()| named()).inspect_err(|_| {
             // The error that is reported is the first one; what is left is an unusable file.
             let _ = files::remove(to);
         })

@@ -4,7 +4,7 @@
 //!
 //! A commit appends the changed pages to the write-ahead log and flushes that one file. SQLite by default copies the
 //! log into the database and deletes it whenever the last connection closes, and every call of a program that makes
-//! one change is the last connection: that is three more flushes and a file made anew, every time. So connections
+//! one change is the last connection: that is three more flushes and a file made again, every time. So connections
 //! leave the log behind when they close, and a writer that finds more than [`LOG_PAGES`] pages in it copies them over
 //! *before* its own change, which then starts the log afresh in the space that it has already. (Copying after the
 //! change would not help: the next process, finding nobody else, reads the whole log again and cannot tell that it

@@ -40,10 +40,14 @@ struct Written {
 impl Store {
     /// The id of this run of the system, or nothing if nobody has asked for one since the boot.
     ///
-    /// It lies in the run directory, which the next boot empties. What is only to hold until then is stored together
-    /// with this id, and no longer holds when the two differ.
+    /// It is in the run directory, which the next boot empties. In a container that directory may outlive the run: the start
+    /// that the id was made in is noted beside it, and the id of another one counts for nothing. What is only to hold until
+    /// then is stored together with this id, and no longer holds when the two differ.
     pub fn run_id(&self) -> Result<Option<String>, StoreError> {
-        Ok(read(&self.paths().boot())?.map(|text| text.trim().to_owned()).filter(|id| !id.is_empty()))
+        let text = read(&self.paths().boot())?.unwrap_or_default();
+        let mut words = text.split_whitespace();
+        let (id, start) = (words.next(), words.next());
+        Ok(id.filter(|_| is_this_start(start, start_of_system().as_deref())).map(str::to_owned))
     }
 
     /// The id of this run of the system, made up now if there was none. All callers get the same one.
@@ -59,11 +63,12 @@ impl Store {
             files::make_run_dir(self.paths().run_dir()).map_err(failed)?;
             // A link, unlike a rename, fails if somebody else was faster.
             let draft = files::beside(&file, &format!(".{id}"));
-            files::create_private(&draft).and_then(|mut to| to.write_all(id.as_bytes())).map_err(failed)?;
+            let text = start_of_system().map_or_else(|| id.to_owned(), |start| format!("{id} {start}"));
+            files::create_private(&draft).and_then(|mut to| to.write_all(text.as_bytes())).map_err(failed)?;
             let linked = fs::hard_link(&draft, &file);
             files::remove(&draft).map_err(failed)?;
             match linked {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && is_empty(&file) => {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && self.run_id()?.is_none() => {
                     files::remove(&file).map_err(failed)?;
                 }
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
@@ -122,8 +127,20 @@ fn read(file: &Path) -> Result<Option<String>, StoreError> {
     }
 }
 
-fn is_empty(file: &Path) -> bool {
-    fs::metadata(file).is_ok_and(|found| found.len() == 0)
+/// When process 1 has started, in ticks since the boot of the kernel: a container's is another one after each start of it.
+/// `None` where that is not to be seen.
+fn start_of_system() -> Option<String> {
+    let stat = fs::read_to_string("/proc/1/stat").ok()?;
+    // The name in the second field can hold anything; the start is the 20th behind it (proc_pid_stat(5)).
+    Some(stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.to_owned())
+}
+
+/// Whether what was noted is this start of the system, as far as that can be told: an older version has noted nothing.
+fn is_this_start(noted: Option<&str>, now: Option<&str>) -> bool {
+    match (noted, now) {
+        (Some(noted), Some(now)) => noted == now,
+        _ => true,
+    }
 }
 
 #[cfg(test)]

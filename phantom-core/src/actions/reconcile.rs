@@ -1,10 +1,9 @@
 //! `reconcile`: compares the host with the stored state and brings it back (API 5.18).
 
-use std::path::PathBuf;
-
-use phantom_engine::{Outcome, Recovered, Step, StepAction, StepKind};
+use phantom_engine::{Foreign, Outcome, Recovered, Step, StepAction, StepKind, foreign_name};
 use phantom_module::{Action, Call, Effect, Lang, Text};
-use phantom_types::Timestamp;
+use phantom_store::State;
+use phantom_types::{InterfaceName, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -94,6 +93,8 @@ impl Action for Reconcile {
     const ERRORS: &'static [&'static str] = &["SERVICE_OPERATION_FAILED"];
 
     fn run(self, core: &Core, call: &Call) -> Result<ReconcileReport, CoreError> {
+        let server = core.engine().store().read(State::server).ok().flatten();
+        let words = Words { lang: call.lang, main: server.map(|server| server.interface) };
         let lang = call.lang;
         let done = if self.dry_run {
             core.engine().plan(Self::NAME)?
@@ -111,13 +112,13 @@ impl Action for Reconcile {
                     .steps
                     .iter()
                     .enumerate()
-                    .map(|(at, step)| report(step, result(at), lang))
+                    .map(|(at, step)| words.report(step, result(at)))
                     .collect();
                 CoreError::Reconcile { steps, source: failure.error }
             })?
         };
         let result = if self.dry_run { "planned" } else { "applied" };
-        let steps: Vec<StepReport> = done.steps.iter().map(|step| report(step, result, lang)).collect();
+        let steps: Vec<StepReport> = done.steps.iter().map(|step| words.report(step, result)).collect();
         Ok(ReconcileReport {
             dry_run: self.dry_run,
             in_sync: steps.is_empty() && done.foreign.is_empty(),
@@ -143,7 +144,7 @@ fn recovered_report(recovered: Recovered, pending: bool) -> RecoveredReport {
     }
 }
 
-fn message(dry_run: bool, steps: usize, foreign: &[PathBuf], lang: Lang) -> String {
+fn message(dry_run: bool, steps: usize, foreign: &[Foreign], lang: Lang) -> String {
     let mut message = match (steps, dry_run) {
         (0, _) if !foreign.is_empty() => String::new(),
         (0, _) => lang.pick("Host matches the stored state", "Sunucu kayıtlı durumla uyumlu").to_owned(),
@@ -154,7 +155,7 @@ fn message(dry_run: bool, steps: usize, foreign: &[PathBuf], lang: Lang) -> Stri
         if !message.is_empty() {
             message.push_str(". ");
         }
-        let list: Vec<String> = foreign.iter().map(|path| path.display().to_string()).collect();
+        let list: Vec<String> = foreign.iter().map(|object| foreign_name(object, lang)).collect();
         message += lang.pick(
             "Left as they are, since they do not belong to this system: ",
             "Bu sisteme ait olmadıkları için olduğu gibi bırakılanlar: ",
@@ -164,53 +165,68 @@ fn message(dry_run: bool, steps: usize, foreign: &[PathBuf], lang: Lang) -> Stri
     message
 }
 
-/// A step in the words of the API.
-fn report(step: &Step, result: &'static str, lang: Lang) -> StepReport {
-    let kind = match step.kind {
-        StepKind::File => "file",
-        StepKind::Link => "link",
-        StepKind::Address => "address",
-        StepKind::Peer => "peer",
-        StepKind::Route => "route",
-        StepKind::Rule => "rule",
-        StepKind::Firewall => "firewall",
-        StepKind::Sysctl => "sysctl",
-        StepKind::Service => "service",
-    };
-    let action = match step.action {
-        StepAction::Create => "create",
-        StepAction::Update => "update",
-        StepAction::Delete => "delete",
-    };
-    let object = object(step, lang);
-    let detail = match (step.action, lang) {
-        (StepAction::Create, Lang::En) => format!("Add missing {object}"),
-        (StepAction::Create, Lang::Tr) => format!("Eksik {object} ekle"),
-        (StepAction::Update, Lang::En) => format!("Correct {object}"),
-        (StepAction::Update, Lang::Tr) => format!("{object} düzelt"),
-        (StepAction::Delete, Lang::En) => format!("Remove stale {object}"),
-        (StepAction::Delete, Lang::Tr) => format!("Fazla {object} kaldır"),
-    };
-    StepReport { kind, action, target: step.target.clone(), detail, result }
+/// The words for steps.
+struct Words {
+    lang: Lang,
+    /// The server's own interface. Peers of another one are exits.
+    main: Option<InterfaceName>,
 }
 
-fn object(step: &Step, lang: Lang) -> String {
-    let fixed = match step.kind {
-        StepKind::Peer => {
-            let name = step.owner.as_deref().unwrap_or(step.target.as_str());
-            return match lang {
-                Lang::En => format!("peer of client {name}"),
-                Lang::Tr => format!("{name} istemcisinin eşi"),
-            };
-        }
-        StepKind::File => lang.pick("file", "dosya"),
-        StepKind::Link => lang.pick("interface", "arayüz"),
-        StepKind::Address => lang.pick("address", "adres"),
-        StepKind::Route => lang.pick("route", "rota"),
-        StepKind::Rule => lang.pick("routing rule", "yönlendirme kuralı"),
-        StepKind::Firewall => lang.pick("firewall rule", "güvenlik duvarı kuralı"),
-        StepKind::Sysctl => lang.pick("kernel setting", "çekirdek ayarı"),
-        StepKind::Service => lang.pick("service", "servis"),
-    };
-    fixed.to_owned()
+impl Words {
+    /// A step in the words of the API.
+    fn report(&self, step: &Step, result: &'static str) -> StepReport {
+        let lang = self.lang;
+        let kind = match step.kind {
+            StepKind::File => "file",
+            StepKind::Link => "link",
+            StepKind::Address => "address",
+            StepKind::Peer => "peer",
+            StepKind::Route => "route",
+            StepKind::Rule => "rule",
+            StepKind::Firewall => "firewall",
+            StepKind::Sysctl => "sysctl",
+            StepKind::Service => "service",
+        };
+        let action = match step.action {
+            StepAction::Create => "create",
+            StepAction::Update => "update",
+            StepAction::Delete => "delete",
+        };
+        let object = self.object(step);
+        let detail = match (step.action, lang) {
+            (StepAction::Create, Lang::En) => format!("Add missing {object}"),
+            (StepAction::Create, Lang::Tr) => format!("Eksik {object} ekle"),
+            (StepAction::Update, Lang::En) => format!("Correct {object}"),
+            (StepAction::Update, Lang::Tr) => format!("{object} düzelt"),
+            (StepAction::Delete, Lang::En) => format!("Remove stale {object}"),
+            (StepAction::Delete, Lang::Tr) => format!("Fazla {object} kaldır"),
+        };
+        StepReport { kind, action, target: step.target.clone(), detail, result }
+    }
+
+    fn object(&self, step: &Step) -> String {
+        let lang = self.lang;
+        let fixed = match step.kind {
+            StepKind::Peer => {
+                let name = step.owner.as_deref().unwrap_or(step.target.as_str());
+                let interface = step.target.split(' ').next();
+                let of_exit = self.main.as_ref().is_some_and(|main| interface != Some(main.as_str()));
+                return match (of_exit, lang) {
+                    (false, Lang::En) => format!("peer of client {name}"),
+                    (false, Lang::Tr) => format!("{name} istemcisinin eşi"),
+                    (true, Lang::En) => format!("peer of exit {name}"),
+                    (true, Lang::Tr) => format!("{name} çıkışının eşi"),
+                };
+            }
+            StepKind::File => lang.pick("file", "dosya"),
+            StepKind::Link => lang.pick("interface", "arayüz"),
+            StepKind::Address => lang.pick("address", "adres"),
+            StepKind::Route => lang.pick("route", "rota"),
+            StepKind::Rule => lang.pick("routing rule", "yönlendirme kuralı"),
+            StepKind::Firewall => lang.pick("firewall rule", "güvenlik duvarı kuralı"),
+            StepKind::Sysctl => lang.pick("kernel setting", "çekirdek ayarı"),
+            StepKind::Service => lang.pick("service", "servis"),
+        };
+        fixed.to_owned()
+    }
 }

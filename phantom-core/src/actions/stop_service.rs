@@ -1,6 +1,5 @@
 //! `stop_service`: takes the WireGuard service down (API 5.17).
 
-use phantom_engine::Scope;
 use phantom_module::{Action, Call, Effect, Lang, Text};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -53,7 +52,7 @@ impl Action for StopService {
             let already_stopped = !is_up(core.engine(), &server);
             server.stopped_in = core.engine().site()?.run_id;
             change.set_server(&server)?;
-            change.apply(Scope::Full)?;
+            change.stop()?;
             Ok(ServiceStopped {
                 stopped: true,
                 already_stopped,

@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use phantom_engine::{EngineError, make_room};
+use phantom_engine::{EngineError, Foreign, foreign_name, make_room};
 use phantom_host::reconcile::{ApplyContext, foreign, observe, plan};
 use phantom_host::{HostError, Port, Protocol, ServiceState};
 use phantom_module::chain;
 use phantom_store::{CopyKind, StateCopy, StoreError};
 
 use super::{Case, Finding, filters};
-use crate::status::unit_name;
+use crate::status::{Holder, holder, unit_name};
 
 /// How many steps are named.
 const STEPS: usize = 3;
@@ -109,13 +109,12 @@ fn restore(case: &Case<'_>) -> String {
             format!("En yeni kopyayı geri yükleyin: phantom-api core restore path={path}"),
         );
     }
-    let database = case.engine.paths().database().display().to_string();
+    // Never a plain copy of the file: the log beside the database would be taken for part of it.
     case.pick(
-        format!("Put a copy of {database} back, or start anew: /opt/phantom-wg/phantom/factory-reset.sh"),
-        format!(
-            "{database} dosyasının bir kopyasını geri koyun veya baştan başlayın: \
-             /opt/phantom-wg/phantom/factory-reset.sh"
-        ),
+        "Restore a copy of your own: phantom-api core restore path=<copy>; or begin again: \
+         /opt/phantom-wg/phantom/factory-reset.sh",
+        "Kendi sakladığınız bir kopyayı geri yükleyin: phantom-api core restore path=<copy>; veya baştan \
+         başlayın: /opt/phantom-wg/phantom/factory-reset.sh",
     )
 }
 
@@ -150,29 +149,10 @@ pub(super) fn service(case: &Case<'_>) -> Finding {
 }
 
 pub(super) fn wireguard_port(case: &Case<'_>) -> Finding {
-    let port = case.server().map_or(51_820, |server| server.port);
-    let bound = match case.engine.host().sockets.bound(Port { protocol: Protocol::Udp, number: port }) {
-        Ok(bound) => bound,
-        Err(error) => return case.silent(&error),
-    };
-    let Some(server) = case.server() else {
-        return if bound {
-            let found = case.warning(
-                format!("UDP port {port} is in use by another program"),
-                format!("{port} UDP portu başka bir programın kullanımında"),
-            );
-            found.hint(case.pick(
-                "Choose another one: phantom-api core setup port=<port>",
-                "Başka bir port seçin: phantom-api core setup port=<port>",
-            ))
-        } else {
-            case.ok(format!("UDP port {port} is free"), format!("{port} UDP portu boş"))
-        };
-    };
-    let device = case.engine.host().wireguard.device(&server.interface, server.backend).ok().flatten();
-    let ours = device.is_some_and(|device| device.listen_port == port);
-    match (bound, ours) {
-        (true, true) => {
+    let Some(server) = case.server() else { return free_port(case, 51_820) };
+    let port = server.port;
+    match holder(case.engine, server, port) {
+        Ok(Holder::Ours) => {
             let well = case.ok(
                 format!("WireGuard listens on UDP port {port}"),
                 format!("WireGuard {port} UDP portunda dinliyor"),
@@ -181,7 +161,7 @@ pub(super) fn wireguard_port(case: &Case<'_>) -> Finding {
             let hidden = case.engine.store().read(phantom_store::State::ghost_active).unwrap_or(false);
             if hidden { well } else { filters::reached(case, Protocol::Udp, port, well) }
         }
-        (true, false) => {
+        Ok(Holder::Another) => {
             let found = case.problem(
                 format!("UDP port {port} is in use by another program"),
                 format!("{port} UDP portu başka bir programın kullanımında"),
@@ -191,7 +171,18 @@ pub(super) fn wireguard_port(case: &Case<'_>) -> Finding {
                 format!("Hangisi olduğuna bakın: ss -ulpn 'sport = :{port}'"),
             ))
         }
-        (false, _) => {
+        Ok(Holder::Silent(error)) => {
+            let why = error.chain();
+            let found = case.problem(
+                format!("The WireGuard device does not answer: {why}"),
+                format!("WireGuard aygıtı yanıt vermiyor: {why}"),
+            );
+            found.hint(case.pick(
+                "Restart it: phantom-api core restart_service",
+                "Yeniden başlatın: phantom-api core restart_service",
+            ))
+        }
+        Ok(Holder::Nobody) => {
             let found = case.warning(
                 format!("Nobody listens on UDP port {port}"),
                 format!("{port} UDP portunda dinleyen yok"),
@@ -199,6 +190,25 @@ pub(super) fn wireguard_port(case: &Case<'_>) -> Finding {
             found.hint(case.pick(
                 "Start the service: phantom-api core start_service",
                 "Servisi başlatın: phantom-api core start_service",
+            ))
+        }
+        Err(error) => case.silent(&error),
+    }
+}
+
+/// Whether the port of a first setup is free.
+fn free_port(case: &Case<'_>, port: u16) -> Finding {
+    match case.engine.host().sockets.bound(Port { protocol: Protocol::Udp, number: port }) {
+        Err(error) => case.silent(&error),
+        Ok(false) => case.ok(format!("UDP port {port} is free"), format!("{port} UDP portu boş")),
+        Ok(true) => {
+            let found = case.warning(
+                format!("UDP port {port} is in use by another program"),
+                format!("{port} UDP portu başka bir programın kullanımında"),
+            );
+            found.hint(case.pick(
+                "Choose another one: phantom-api core setup port=<port>",
+                "Başka bir port seçin: phantom-api core setup port=<port>",
             ))
         }
     }
@@ -243,15 +253,15 @@ pub(super) fn host_in_sync(case: &Case<'_>) -> Finding {
     }
 }
 
-/// Files and unit files in the place of ours, with the commands that make room.
-fn not_ours(case: &Case<'_>, left: &[PathBuf]) -> Finding {
-    let list: Vec<String> = left.iter().map(|path| path.display().to_string()).collect();
+/// What is in the place of ours, with the commands that make room.
+fn not_ours(case: &Case<'_>, left: &[Foreign]) -> Finding {
+    let list: Vec<String> = left.iter().map(|object| foreign_name(object, case.lang)).collect();
     let list = list.join(", ");
     let found = case.problem(
         format!("In the place of ours and not ours: {list}"),
         format!("Bizimkinin yerinde duran ve bu sisteme ait olmayan: {list}"),
     );
-    let commands: Vec<String> = left.iter().map(|path| make_room(path)).collect();
+    let commands: Vec<String> = left.iter().map(make_room).collect();
     let commands = commands.join("; ");
     found
         .hint(case.pick(format!("Make room for ours: {commands}"), format!("Bizimkine yer açın: {commands}")))

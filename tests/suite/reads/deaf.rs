@@ -77,6 +77,9 @@ impl Network for Deaf {
     fn add_route(&self, _: &Route) -> Result<()> {
         deaf()
     }
+    fn replace_route(&self, _: &Route) -> Result<()> {
+        deaf()
+    }
     fn remove_route(&self, _: &Route) -> Result<()> {
         deaf()
     }

@@ -22,7 +22,8 @@ pub struct FileInfo {
 
 /// Files of the host. Every path is absolute; symbolic links in the last place are not followed when writing.
 pub trait Files: Send + Sync {
-    /// Content of a file, `None` when there is none.
+    /// Content of a file, `None` when there is none. A pipe or a socket is none, and a device is an empty one: nothing is
+    /// waited for.
     fn read(&self, path: &Path) -> Result<Option<Vec<u8>>>;
     /// Content of a file in a folder that another user may write to, `None` when there is none. What is no ordinary file
     /// of at most this many bytes is an error: it is neither waited for nor followed.
@@ -46,7 +47,8 @@ pub trait Files: Send + Sync {
     /// directory. The directory must exist. Until the rename it is `.NAME.` and 16 hexadecimal digits, and locked; a
     /// writer that is killed leaves it behind without the lock, and the next write or removal of the file removes it.
     fn write(&self, path: &Path, content: &[u8], mode: u32) -> Result<()>;
-    /// Adds to the end of an existing file with one write, without fsync: only for files that can be made anew.
+    /// Adds to the end of an existing file with one write, without fsync: only for files that can be made again.
+    /// [`Absent`](crate::HostError::Absent) without the file, and where a link is in its place.
     fn append(&self, path: &Path, content: &[u8]) -> Result<()>;
     /// Corrects mode and owner (to root).
     fn set_mode(&self, path: &Path, mode: u32) -> Result<()>;

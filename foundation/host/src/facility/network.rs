@@ -1,6 +1,7 @@
 //! Links, addresses, routes and rules.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
@@ -81,6 +82,22 @@ pub struct Route {
     pub protocol: u8,
 }
 
+impl Route {
+    /// Whether the kernel takes both for the same route, and keeps only one: table, destination and metric are what it knows
+    /// a route by. Where it leads and who made it is not part of that.
+    pub fn takes_the_place_of(&self, other: &Self) -> bool {
+        (self.table, self.metric) == (other.table, other.metric)
+            && self.destination.network() == other.destination.network()
+            && self.destination.prefix() == other.destination.prefix()
+    }
+}
+
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the route to {} in table {}, metric {}", self.destination, self.table, self.metric)
+    }
+}
+
 /// What a policy rule does with a packet that it is for (`linux/fib_rules.h`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RuleAction {
@@ -109,6 +126,20 @@ pub struct Rule {
     pub action: RuleAction,
     /// Who made it (`FRA_PROTOCOL`); ours is [`crate::Marks::PROTOCOL`].
     pub protocol: u8,
+}
+
+impl Rule {
+    /// Whether it does the same as another one, at the same place, for some of its packets only. The kernel takes it for the
+    /// other one where that is to be added.
+    pub fn is_narrower_than(&self, other: &Self) -> bool {
+        let within = |mine: &Option<_>, wide: &Option<_>| wide.is_none() || mine == wide;
+        (self.ipv6, self.priority, self.action, self.protocol)
+            == (other.ipv6, other.priority, other.action, other.protocol)
+            && within(&self.from, &other.from)
+            && within(&self.to, &other.to)
+            && (other.in_interface.is_none() || self.in_interface == other.in_interface)
+            && self != other
+    }
 }
 
 /// The interface of the default route.
@@ -198,12 +229,15 @@ pub trait Network: Send + Sync {
     fn addresses(&self) -> Result<Vec<(String, IpNetwork)>>;
     /// Adds an address; the kernel makes the route of its network.
     fn add_address(&self, name: &InterfaceName, address: IpNetwork) -> Result<()>;
-    /// Removes an address.
+    /// Removes an address with this prefix length, whatever the far end that it may have (`ip address add … peer`).
     fn remove_address(&self, name: &InterfaceName, address: IpNetwork) -> Result<()>;
     /// All routes of one table, both families. Cached, local and multicast entries are left out.
     fn routes(&self, table: u32) -> Result<Vec<Route>>;
     /// Adds a route.
     fn add_route(&self, route: &Route) -> Result<()>;
+    /// Puts a route in the place of the one that the kernel takes for the same
+    /// ([`Route::takes_the_place_of`]), in one step.
+    fn replace_route(&self, route: &Route) -> Result<()>;
     /// Removes exactly this route.
     fn remove_route(&self, route: &Route) -> Result<()>;
     /// All rules, both families.

@@ -185,6 +185,9 @@ impl Network for FaultyHost {
     fn add_route(&self, route: &Route) -> Result<()> {
         self.write("network.add_route", |host| host.network.add_route(route))
     }
+    fn replace_route(&self, route: &Route) -> Result<()> {
+        self.write("network.replace_route", |host| host.network.replace_route(route))
+    }
     fn remove_route(&self, route: &Route) -> Result<()> {
         self.write("network.remove_route", |host| host.network.remove_route(route))
     }

@@ -8,9 +8,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use ipnetwork::IpNetwork;
+use nix::errno::Errno;
 use phantom_types::InterfaceName;
 
-use super::{FakeHost, absent};
+use super::{FakeHost, State, absent, kernel};
 use crate::{
     EchoFrom, HostError, Link, LinkChange, LinkGuard, LinkKind, Network, OwnRoute, Passing, Result, Route,
     RouteKind, Rule, RuleAction, Uplink,
@@ -141,6 +142,16 @@ fn absent_interface(name: &str) -> HostError {
     absent(format!("interface {name}"))
 }
 
+impl State {
+    /// A kernel without IPv6 knows no message about it.
+    fn needs_ipv6(&self, is_ipv6: bool) -> Result<()> {
+        if is_ipv6 && !self.settings.global.contains_key(crate::OF_IPV6) {
+            return Err(kernel("a request about IPv6", Errno::EOPNOTSUPP));
+        }
+        Ok(())
+    }
+}
+
 impl Network for FakeHost {
     fn links(&self) -> Result<Vec<Link>> {
         Ok(self.state().net.links.iter().map(|interface| interface.link.clone()).collect())
@@ -186,6 +197,7 @@ impl Network for FakeHost {
 
     fn add_address(&self, name: &InterfaceName, address: IpNetwork) -> Result<()> {
         let mut state = self.write(&format!("network.add_address {name} {address}"))?;
+        state.needs_ipv6(address.is_ipv6())?;
         state.net.add_address(name.as_str(), address)
     }
 
@@ -199,7 +211,15 @@ impl Network for FakeHost {
     }
 
     fn add_route(&self, route: &Route) -> Result<()> {
-        self.write(&format!("network.add_route {}", routes::text(route)))?.net.add_route(route)
+        let mut state = self.write(&format!("network.add_route {}", routes::text(route)))?;
+        state.needs_ipv6(route.destination.is_ipv6())?;
+        state.net.add_route(route)
+    }
+
+    fn replace_route(&self, route: &Route) -> Result<()> {
+        let mut state = self.write(&format!("network.replace_route {}", routes::text(route)))?;
+        state.needs_ipv6(route.destination.is_ipv6())?;
+        state.net.replace_route(route)
     }
 
     fn remove_route(&self, route: &Route) -> Result<()> {
@@ -211,7 +231,9 @@ impl Network for FakeHost {
     }
 
     fn add_rule(&self, rule: &Rule) -> Result<()> {
-        self.write(&format!("network.add_rule {}", Net::rule_text(rule)))?.net.add_rule(rule)
+        let mut state = self.write(&format!("network.add_rule {}", Net::rule_text(rule)))?;
+        state.needs_ipv6(rule.ipv6)?;
+        state.net.add_rule(rule)
     }
 
     fn remove_rule(&self, rule: &Rule) -> Result<()> {

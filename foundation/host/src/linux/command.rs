@@ -16,7 +16,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{self, SigHandler, SigSet, Signal, killpg};
 use nix::unistd::Pid;
 use zeroize::Zeroizing;
 
@@ -68,7 +68,8 @@ pub(super) fn spawn_daemon(
     let failed = |source| HostError::io(format!("starting {}", run.program.display()), source);
     let (out, errors) = (log.try_clone().map_err(failed)?, log.try_clone().map_err(failed)?);
     let user = user.map(|number| ("PHANTOM_RUN_AS", number.to_string()));
-    Command::new(&run.program)
+    let mut command = Command::new(&run.program);
+    command
         .args(&run.args)
         .env_clear()
         .env("PATH", PATH)
@@ -79,9 +80,9 @@ pub(super) fn spawn_daemon(
         .process_group(0)
         .stdin(Stdio::null())
         .stdout(out)
-        .stderr(errors)
-        .spawn()
-        .map_err(failed)
+        .stderr(errors);
+    hear_signals(&mut command);
+    command.spawn().map_err(failed)
 }
 
 /// What a program that ended left behind.
@@ -143,6 +144,7 @@ impl Program {
             .stdin(if self.input.is_some() { Stdio::piped() } else { Stdio::null() })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
+        hear_signals(&mut command);
         end_with_this_process(&mut command);
         let mut child = command
             .spawn()
@@ -167,6 +169,23 @@ impl Program {
             Err(source) => Err(HostError::io(format!("waiting for {}", self.path.display()), source)),
         }
     }
+}
+
+/// Lets a program hear signals as if nobody had started it: what the caller blocks or ignores for its own sake would stay
+/// blocked or ignored in it, and it could not be asked to end.
+#[expect(unsafe_code, reason = "only the child itself can change this, between fork and exec")]
+fn hear_signals(command: &mut Command) {
+    let reset = || {
+        for signal in Signal::iterator().filter(|signal| !matches!(signal, Signal::SIGKILL | Signal::SIGSTOP))
+        {
+            // SAFETY: the default is no handler of anybody's.
+            unsafe { signal::signal(signal, SigHandler::SigDfl) }?;
+        }
+        SigSet::empty().thread_set_mask()?;
+        Ok(())
+    };
+    // SAFETY: signal(2) and pthread_sigmask(3) are async-signal-safe, and nothing here allocates or takes a lock.
+    unsafe { command.pre_exec(reset) };
 }
 
 /// Lets a program end when this process is killed: its change would otherwise land in the middle of the next one, which
@@ -299,7 +318,7 @@ fn wait_until(child: &mut Child, deadline: Instant) -> std::io::Result<Option<Ex
 }
 
 /// Kills the program and all it started, and takes its exit status, so that no zombie stays.
-fn kill_group(child: &mut Child) {
+pub(super) fn kill_group(child: &mut Child) {
     if let Ok(pid) = i32::try_from(child.id()) {
         // It may have ended a moment ago; the wait below works either way.
         let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);

@@ -6,9 +6,10 @@ mod walk;
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
 use nix::fcntl::OFlag;
 
 use self::draft::Draft;
@@ -20,7 +21,7 @@ pub struct LinuxFiles;
 
 impl Files for LinuxFiles {
     fn read(&self, path: &Path) -> Result<Option<Vec<u8>>> {
-        absent_is_none(fs::read(path)).map_err(|e| failed("reading", path, e))
+        read(path).map_err(|e| failed("reading", path, e))
     }
 
     fn read_of_others(&self, path: &Path, most: usize) -> Result<Option<Vec<u8>>> {
@@ -73,7 +74,8 @@ impl Files for LinuxFiles {
     fn append(&self, path: &Path, content: &[u8]) -> Result<()> {
         let opened = OpenOptions::new().append(true).custom_flags(OFlag::O_NOFOLLOW.bits()).open(path);
         let mut file = match opened {
-            Err(e) if e.kind() == ErrorKind::NotFound => {
+            // A link is no file that may be added to: it is for whoever writes the file as a whole.
+            Err(e) if e.kind() == ErrorKind::NotFound || e.raw_os_error() == Some(Errno::ELOOP as i32) => {
                 return Err(HostError::Absent { object: path.display().to_string() });
             }
             other => other.map_err(|e| failed("appending to", path, e))?,
@@ -113,6 +115,30 @@ impl Files for LinuxFiles {
     fn remove_dir(&self, dir: &Path) -> Result<()> {
         absent_is_none(fs::remove_dir_all(dir)).map(drop).map_err(|e| failed("removing", dir, e))
     }
+}
+
+/// The content of a file. What holds none is never waited for: a pipe and a socket are no files, and a device is an empty one.
+fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let options = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+    let mut file = match OpenOptions::new().read(true).custom_flags(options.bits()).open(path) {
+        // A socket.
+        Err(e) if e.raw_os_error() == Some(Errno::ENXIO as i32) => return Ok(None),
+        opened => match absent_is_none(opened)? {
+            Some(file) => file,
+            None => return Ok(None),
+        },
+    };
+    let found = file.metadata()?;
+    let kind = found.file_type();
+    if kind.is_fifo() || kind.is_socket() {
+        return Ok(None);
+    }
+    let mut content = Vec::new();
+    if !kind.is_char_device() && !kind.is_block_device() {
+        content.reserve_exact(usize::try_from(found.len()).unwrap_or_default());
+        file.read_to_end(&mut content)?;
+    }
+    Ok(Some(content))
 }
 
 fn failed(doing: &str, path: &Path, error: io::Error) -> HostError {

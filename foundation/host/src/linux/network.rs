@@ -194,10 +194,21 @@ impl Network for LinuxNetwork {
     }
 
     fn remove_address(&self, name: &InterfaceName, address: IpNetwork) -> Result<()> {
-        let message = Message::DelAddress(addresses::message(self.index(name.as_str())?, address));
+        let index = self.index(name.as_str())?;
         let object = format!("address {address} of {name}");
-        let what = format!("removing {address} from {name}");
-        self.change(what, message, Changing::Existing, &[EADDRNOTAVAIL, ENODEV], object)
+        // The kernel knows an address by its far end too, so that it is named as it is there.
+        let all = self.all_addresses()?.into_iter();
+        let found: Vec<Address> =
+            all.filter(|found| (found.index, found.network) == (index, address)).collect();
+        if found.is_empty() {
+            return Err(HostError::Absent { object });
+        }
+        for found in found {
+            let message = Message::DelAddress(addresses::message_of(&found));
+            let (what, object) = (format!("removing {address} from {name}"), object.clone());
+            self.change(what, message, Changing::Existing, &[EADDRNOTAVAIL, ENODEV], object)?;
+        }
+        Ok(())
     }
 
     fn routes(&self, table: u32) -> Result<Vec<Route>> {
@@ -227,11 +238,19 @@ impl Network for LinuxNetwork {
         let index = routes::interface(route).map(|name| self.index(name)).transpose()?;
         let message = Message::NewRoute(routes::message(route, index));
         let object = format!("interface {}", routes::interface(route).unwrap_or("lo"));
-        self.change(format!("adding {}", routes::name(route)), message, Changing::Create, &[ENODEV], object)
+        self.change(format!("adding {route}"), message, Changing::Create, &[ENODEV], object)
+    }
+
+    fn replace_route(&self, route: &Route) -> Result<()> {
+        routes::check(route)?;
+        let index = routes::interface(route).map(|name| self.index(name)).transpose()?;
+        let message = Message::NewRoute(routes::message(route, index));
+        let object = format!("interface {}", routes::interface(route).unwrap_or("lo"));
+        self.change(format!("replacing {route}"), message, Changing::Replace, &[ENODEV], object)
     }
 
     fn remove_route(&self, route: &Route) -> Result<()> {
-        let object = routes::name(route);
+        let object = route.to_string();
         // The kernel takes a metric of 0 and a missing source as "any": whether it is this route is to be seen first.
         if !self.routes(route.table)?.contains(route) {
             return Err(HostError::Absent { object });

@@ -6,7 +6,7 @@ use std::time::Duration;
 use phantom_types::InterfaceName;
 
 use super::step::Op;
-use super::{ApplyContext, Step, StepAction, StepKind, Wanted};
+use super::{ApplyContext, Step, StepAction, StepKind, Wanted, told};
 use crate::{
     DeviceUpdate, Hook, HostError, LinkChange, LinkGuard, Match, PeerUpdate, ServiceState, Unit, Verdict,
     write_and_verify,
@@ -32,10 +32,16 @@ pub struct ApplyError {
     pub source: HostError,
 }
 
-/// The folder that says that the holder of the lock is starting or stopping the service of an interface: the
-/// service's own commands then have nothing to do.
-pub fn busy_file(run_dir: &Path) -> PathBuf {
+/// The folder of the files of [`busy_file`].
+pub fn busy_dir(run_dir: &Path) -> PathBuf {
     run_dir.join("unit-busy")
+}
+
+/// The file by which the holder of the lock says that it is starting or stopping the service of this interface: the service's
+/// own commands then have nothing to do. The number of its process is in it, so that nobody takes what an earlier holder left
+/// for the word of the present one.
+pub fn busy_file(run_dir: &Path, interface: &InterfaceName) -> PathBuf {
+    busy_dir(run_dir).join(interface.as_str())
 }
 
 /// The folder that says that this kernel has no guards for links.
@@ -51,10 +57,20 @@ const PEERS_AT_ONCE: usize = 1000;
 
 /// Takes the steps in order. Peers that stand in a row go to the device together.
 pub fn apply(context: &ApplyContext<'_>, wanted: &Wanted, steps: &[Step]) -> Result<(), ApplyError> {
+    apply_and_tell(context, wanted, steps, &mut |_| ())
+}
+
+/// As [`apply()`], and says of each step that it is taken, as soon as it is.
+pub fn apply_and_tell(
+    context: &ApplyContext<'_>,
+    wanted: &Wanted,
+    steps: &[Step],
+    taken: &mut dyn FnMut(&Step),
+) -> Result<(), ApplyError> {
     let mut at = 0;
     while let Some(step) = steps.get(at) {
         let row = steps[at..].iter().take_while(|next| next.op.peer_of() == step.op.peer_of());
-        let (taken, result) = match step.op.peer_of() {
+        let (count, result) = match step.op.peer_of() {
             Some(name) => {
                 let row = &steps[at..][..row.take(PEERS_AT_ONCE).count()];
                 (row.len(), set_peers(context, wanted, name, row))
@@ -68,7 +84,8 @@ pub fn apply(context: &ApplyContext<'_>, wanted: &Wanted, steps: &[Step]) -> Res
             target: step.target.clone(),
             source,
         })?;
-        at += taken;
+        steps[at..][..count].iter().for_each(&mut *taken);
+        at += count;
     }
     Ok(())
 }
@@ -89,13 +106,13 @@ fn take(context: &ApplyContext<'_>, wanted: &Wanted, step: &Step) -> Result<(), 
         Op::InstallUnit(unit) => host.services.install(unit),
         // The service of an interface has commands of its own, which wait for the lock that the caller holds.
         Op::UninstallUnit(name) if name.starts_with(INTERFACE_UNIT) => {
-            while_busy(context, || host.services.uninstall(name))
+            while_busy(context, name, || host.services.uninstall(name))
         }
         Op::UninstallUnit(name) => host.services.uninstall(name),
         Op::StartUnit(unit) => start_unit(context, unit),
         Op::StopUnit(unit) => host.services.stop(unit, SERVICE_WAIT),
         Op::StartInterface(unit) => start_interface(context, wanted, unit),
-        Op::StopInterface(unit) => while_busy(context, || host.services.stop(unit, SERVICE_WAIT)),
+        Op::StopInterface(unit) => stop_interface(context, unit, SERVICE_WAIT),
         Op::CreateLink(name) => {
             claim(context, name.as_str())?;
             host.wireguard.create(name)?;
@@ -108,11 +125,9 @@ fn take(context: &ApplyContext<'_>, wanted: &Wanted, step: &Step) -> Result<(), 
         Op::SetLink(name, change) => set_link(context, name, change),
         Op::SetGuard(name, guard) => set_guard(context, name, guard),
         Op::DeleteLink(name) => {
-            match host.network.delete_link(name) {
-                // The embedded device's own exit may have taken it along.
-                Err(error) if error.is_absent() => {}
-                other => other?,
-            }
+            // The embedded device's own exit may have taken it along.
+            gone(host.network.delete_link(name))?;
+            told::forget(context, name)?;
             remove_claim(context, name)
         }
         Op::Configure(name, backend, update) => host.wireguard.configure(name, *backend, update),
@@ -120,16 +135,29 @@ fn take(context: &ApplyContext<'_>, wanted: &Wanted, step: &Step) -> Result<(), 
             set_peers(context, wanted, name, std::slice::from_ref(step))
         }
         Op::AddAddress(name, address) => host.network.add_address(name, *address),
-        Op::RemoveAddress(name, address) => host.network.remove_address(name, *address),
+        // The kernel takes the later addresses of a network along with the first.
+        Op::RemoveAddress(name, address) => gone(host.network.remove_address(name, *address)),
         Op::AddRoute(route) => host.network.add_route(route),
-        Op::RemoveRoute(route) => match host.network.remove_route(route) {
-            // A link that went took its routes along.
-            Err(error) if error.is_absent() => Ok(()),
-            other => other,
-        },
+        Op::ReplaceRoute(route) => host.network.replace_route(route),
+        // A link that went took its routes along, and a route that was replaced is gone as well.
+        Op::RemoveRoute(route) => gone(host.network.remove_route(route)),
         Op::AddRule(rule) => host.network.add_rule(rule),
-        Op::RemoveRule(rule) => host.network.remove_rule(rule),
+        Op::RemoveRule(rule) => gone(host.network.remove_rule(rule)),
     }
+}
+
+/// A removal is done when the object is not there, whoever has removed it.
+fn gone(removed: Result<(), HostError>) -> Result<(), HostError> {
+    match removed {
+        Err(error) if error.is_absent() => Ok(()),
+        other => other,
+    }
+}
+
+/// Stops the service of an interface; one that has not ended after `wait` is killed. Its own commands know that this is done
+/// by the holder of the lock, which is the caller.
+pub fn stop_interface(context: &ApplyContext<'_>, unit: &Unit, wait: Duration) -> Result<(), HostError> {
+    while_busy(context, &unit.name, || context.host.services.stop(unit, wait))
 }
 
 /// The wanted packet filter, and before all of it that nothing comes in by links that are about to go.
@@ -177,6 +205,11 @@ fn set_peers(
     };
     let peers = steps.iter().map(|step| update(step).ok_or_else(|| unwanted(&step.target)));
     let update = DeviceUpdate { peers: peers.collect::<Result<_, _>>()?, ..DeviceUpdate::default() };
+    let set = update.peers.iter().filter_map(|peer| match peer {
+        PeerUpdate::Set(config) => Some(config),
+        PeerUpdate::Remove(_) => None,
+    });
+    told::note(context, wanted, name, set)?;
     context.host.wireguard.configure(name, interface.backend, &update)
 }
 
@@ -200,7 +233,7 @@ fn start_interface(context: &ApplyContext<'_>, wanted: &Wanted, unit: &Unit) -> 
     {
         claim(context, name.as_str())?;
     }
-    while_busy(context, || context.host.services.start(unit, SERVICE_WAIT))
+    while_busy(context, &unit.name, || context.host.services.start(unit, SERVICE_WAIT))
 }
 
 /// Changes a link; one that shows its mark needs no claim any more.
@@ -237,13 +270,18 @@ fn claim(context: &ApplyContext<'_>, interface: &str) -> Result<(), HostError> {
     context.host.files.make_dir(&context.claim(interface), 0o700)
 }
 
+/// Does something to the service of an interface, whose own commands are to leave it alone meanwhile.
 fn while_busy(
     context: &ApplyContext<'_>,
+    unit: &str,
     work: impl FnOnce() -> Result<(), HostError>,
 ) -> Result<(), HostError> {
-    let busy = busy_file(context.run_dir);
-    context.host.files.make_dir(&busy, 0o700)?;
+    let interface = unit.strip_prefix(INTERFACE_UNIT).and_then(|name| name.parse::<InterfaceName>().ok());
+    let Some(interface) = interface else { return work() };
+    let (files, dir) = (&context.host.files, busy_dir(context.run_dir));
+    files.make_dir(&dir, 0o700)?;
+    files.write(&busy_file(context.run_dir, &interface), std::process::id().to_string().as_bytes(), 0o600)?;
     let result = work();
-    context.host.files.remove_dir(&busy)?;
+    files.remove_dir(&dir)?;
     result
 }

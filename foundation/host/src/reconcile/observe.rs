@@ -1,6 +1,7 @@
 //! Reading what a [`Wanted`] speaks of.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
@@ -8,11 +9,12 @@ use ipnetwork::IpNetwork;
 use phantom_types::{Backend, InterfaceName};
 use zeroize::Zeroizing;
 
+use super::told::{self, Told};
 use super::{ApplyContext, Wanted, WantedFile, no_guards_file};
 use crate::facility::place_of_draft;
 use crate::{
-    Device, FileInfo, HostError, InForce, Link, LinkKind, Manager, Result, Route, Rule, ServiceState,
-    UfwRules,
+    Device, FileInfo, HostError, InForce, Link, LinkKind, Manager, Result, Route, RouteKind, Rule,
+    ServiceState, UfwRules,
 };
 
 /// The host as it is, as far as it concerns us.
@@ -20,8 +22,10 @@ use crate::{
 pub struct Observed {
     /// Links that are wanted or carry our mark, by name.
     pub interfaces: BTreeMap<InterfaceName, ObservedInterface>,
-    /// All routes of our table.
+    /// Our routes: those of our table that carry our mark, or go by a link of ours and so go with it.
     pub routes: BTreeSet<Route>,
+    /// The other routes of our table.
+    pub foreign_routes: BTreeSet<Route>,
     /// Our rules.
     pub rules: BTreeSet<Rule>,
     /// How the loaded packet filter compares.
@@ -64,6 +68,8 @@ pub struct ObservedInterface {
     pub not_local: BTreeSet<IpNetwork>,
     /// The device; `None` when nothing answers, and where none is wanted to run.
     pub device: Option<Device>,
+    /// Where its peers were last told to be, and when.
+    pub told: Told,
     /// It has the guard that is wanted of it, or none is.
     pub guarded: bool,
 }
@@ -114,7 +120,7 @@ pub fn observe(context: &ApplyContext<'_>, wanted: &Wanted) -> Result<Observed> 
     }
     let mut stale_units: BTreeSet<String> = host.services.ours()?.into_iter().collect();
     stale_units.retain(|name| !units.contains_key(name));
-    let routes = host.network.routes(context.marks.exit_table())?.into_iter().collect();
+    let table = host.network.routes(context.marks.exit_table())?;
     let rules = host.network.rules()?.into_iter();
     let rules = rules.filter(|rule| context.marks.owns_rule(rule)).collect();
     let sysctls = wanted.sysctls.keys().map(|key| Ok((key.clone(), host.sysctl.get(key)?)));
@@ -124,6 +130,14 @@ pub fn observe(context: &ApplyContext<'_>, wanted: &Wanted) -> Result<Observed> 
     let claims = claims(context)?;
     let (interfaces, stale_claims) =
         interfaces(context, wanted, &Units { states: &units, foreign: &foreign_units }, &claims)?;
+    let by_our_link = |route: &Route| match &route.kind {
+        RouteKind::Via { interface, .. } => {
+            interfaces.iter().any(|(name, now)| name.as_str() == interface && now.is_ours_and_there())
+        }
+        RouteKind::Unreachable | RouteKind::Blackhole => false,
+    };
+    let (routes, foreign_routes) =
+        table.into_iter().partition(|route| context.marks.owns_route(route) || by_our_link(route));
     // Last, for the sake of a predecessor that was killed: the program that it had started may still be at work.
     let firewall = match host.firewall.in_force(context.marks, &wanted.firewall) {
         // Where there is no packet filter, there is nothing of ours in one.
@@ -132,10 +146,11 @@ pub fn observe(context: &ApplyContext<'_>, wanted: &Wanted) -> Result<Observed> 
     };
     let ufw = host.firewall.ufw(context.marks)?;
     let no_guards = host.files.info(&no_guards_file(context.run_dir))?.is_some();
-    let ipv6 = host.sysctl.get(OF_IPV6)?.is_some();
+    let ipv6 = host.has_ipv6()?;
     Ok(Observed {
         interfaces,
         routes,
+        foreign_routes,
         rules,
         firewall,
         ufw,
@@ -201,12 +216,17 @@ fn interfaces(
             Some(guard) if ours && link.is_some() => context.host.network.has_guard(&name, guard)?,
             _ => guard.is_none(),
         };
+        let told = match &device {
+            Some(_) => told::read(context, &name)?,
+            None => Told::new(),
+        };
         let of_this = addresses.iter().filter(|(interface, _)| interface == name.as_str());
         let addresses: BTreeSet<IpNetwork> = of_this.map(|(_, address)| *address).collect();
         // A link that is down has no routes.
         let up = ours && link.as_ref().is_some_and(|link| link.up);
         let not_local = if up { not_local(context, &addresses)? } else { BTreeSet::new() };
-        observed.insert(name, ObservedInterface { link, ours, addresses, not_local, device, guarded });
+        let now = ObservedInterface { link, ours, addresses, not_local, device, told, guarded };
+        observed.insert(name, now);
     }
     Ok((observed, stale))
 }
@@ -285,17 +305,21 @@ fn claims(context: &ApplyContext<'_>) -> Result<BTreeSet<InterfaceName>> {
     Ok(names.iter().filter_map(|name| name.to_str()?.parse().ok()).collect())
 }
 
-/// A setting that every host with IPv6 has.
-const OF_IPV6: &str = "net.ipv6.conf.all.disable_ipv6";
-
-/// Where files of ours can lie outside our own directories.
-const FOLDERS: [&str; 5] = [
-    "/etc/wireguard",
-    "/etc/sysctl.d",
-    "/etc/iproute2/rt_tables.d",
-    "/etc/systemd/network",
-    "/etc/systemd/networkd.conf.d",
+/// Where files of ours can be outside our own directories, and what their names begin and end with there. A file of another
+/// name is none of ours, whatever its content: somebody has made a copy.
+const FOLDERS: [(&str, &str, &str); 5] = [
+    ("/etc/wireguard", "", ".conf"),
+    ("/etc/sysctl.d", "90-", ".conf"),
+    ("/etc/iproute2/rt_tables.d", "", ".conf"),
+    ("/etc/systemd/network", "90-", ".network"),
+    ("/etc/systemd/networkd.conf.d", "90-", ".conf"),
 ];
+
+/// Whether a file, or the one in whose place a draft of this name is written, has a name that one of ours can have.
+fn may_be_ours(name: &OsStr, begin: &str, end: &str) -> bool {
+    let name = place_of_draft(name).unwrap_or(name).as_encoded_bytes();
+    name.starts_with(begin.as_bytes()) && name.ends_with(end.as_bytes())
+}
 
 /// What starts a line of a file of ours that says what a kernel setting was before us, as in
 /// `# before: net.ipv4.ip_forward = 0`.
@@ -323,9 +347,12 @@ fn stale_files(
     wanted: &Wanted,
 ) -> Result<BTreeMap<PathBuf, Vec<(String, String)>>> {
     let mut stale = BTreeMap::new();
-    for folder in FOLDERS.map(Path::new) {
-        for name in context.host.files.list(folder)? {
-            let path = folder.join(name);
+    for (folder, begin, end) in FOLDERS {
+        for name in context.host.files.list(Path::new(folder))? {
+            if !may_be_ours(name.as_os_str(), begin, end) {
+                continue;
+            }
+            let path = Path::new(folder).join(name);
             if wanted.files.contains_key(&path) || wanted.kept_files.contains(&path) {
                 continue;
             }
@@ -356,9 +383,15 @@ fn settings_before(content: &[u8]) -> Vec<(String, String)> {
     settings.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
 }
 
-/// A regular file; what else stands at the path is nobody's content.
+/// A file with its content. What is no folder and cannot be read either, such as a pipe, is a file of somebody else without
+/// content.
 fn content(context: &ApplyContext<'_>, path: &Path) -> Result<Option<(FileInfo, Zeroizing<Vec<u8>>)>> {
     let files = &context.host.files;
-    let Some(info) = files.info(path)?.filter(|info| !info.dir) else { return Ok(None) };
-    Ok(files.read(path)?.map(|content| (info, Zeroizing::new(content))))
+    let look = || -> Result<Option<FileInfo>> { Ok(files.info(path)?.filter(|info| !info.dir)) };
+    let Some(info) = look()? else { return Ok(None) };
+    if let Some(content) = files.read(path)? {
+        return Ok(Some((info, Zeroizing::new(content))));
+    }
+    // It may have gone meanwhile.
+    Ok(look()?.map(|info| (info, Zeroizing::default())))
 }

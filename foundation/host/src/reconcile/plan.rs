@@ -2,6 +2,8 @@
 
 mod interface;
 
+use std::collections::BTreeSet;
+use std::fmt;
 use std::path::PathBuf;
 
 use phantom_types::InterfaceName;
@@ -54,10 +56,7 @@ pub fn plan(marks: &Marks, observed: &Observed, wanted: &Wanted) -> Result<Vec<S
     let by_link = |route: &&Route| matches!(route.kind, RouteKind::Via { .. });
     let (by_links, others): (Vec<_>, Vec<_>) = wanted.routes.iter().partition(by_link);
     add_routes(others, observed, wanted, &mut add);
-    for rule in wanted.rules.difference(&observed.rules) {
-        let op = Op::AddRule(Box::new(rule.clone()));
-        add.push(Step::new(StepKind::Rule, StepAction::Create, rule_text(rule), op));
-    }
+    let replaced = add_rules(observed, wanted, &mut add);
     for (name, interface) in &observed.interfaces {
         match wanted.interfaces.get(name) {
             Some(interface_wanted) => {
@@ -88,10 +87,8 @@ pub fn plan(marks: &Marks, observed: &Observed, wanted: &Wanted) -> Result<Vec<S
         }
     }
     add.append(&mut delete);
-    for rule in observed.rules.difference(&wanted.rules) {
-        let op = Op::RemoveRule(Box::new(rule.clone()));
-        add.push(Step::new(StepKind::Rule, StepAction::Delete, rule_text(rule), op));
-    }
+    let stale = observed.rules.difference(&wanted.rules).filter(|rule| !replaced.contains(rule));
+    add.extend(stale.map(remove_rule));
     for route in observed.routes.difference(&wanted.routes) {
         let op = Op::RemoveRoute(Box::new(route.clone()));
         add.push(Step::new(StepKind::Route, StepAction::Delete, route_text(route), op));
@@ -100,14 +97,35 @@ pub fn plan(marks: &Marks, observed: &Observed, wanted: &Wanted) -> Result<Vec<S
     Ok(add)
 }
 
-/// What is in the place of something of ours and is not ours, as far as that can be left as it is: files and unit files.
-pub fn foreign(observed: &Observed, wanted: &Wanted) -> Vec<PathBuf> {
+/// Something of somebody else in the place of something of ours, which stays as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Foreign {
+    /// A file, or the file of a unit.
+    File(PathBuf),
+    /// A route in our table.
+    Route(Box<Route>),
+}
+
+impl fmt::Display for Foreign {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Route(route) => route.fmt(f),
+        }
+    }
+}
+
+/// What is in the place of something of ours and is not ours, as far as that can be left as it is: files and unit files, and
+/// routes in our table while ours are to be there.
+pub fn foreign(observed: &Observed, wanted: &Wanted) -> Vec<Foreign> {
     let not_ours = |now: &ObservedFile| now.owner == Owner::Foreign;
     let foreign =
         |path: &&PathBuf| observed.files.get(*path).is_some_and(|now| now.as_ref().is_some_and(not_ours));
     let files = wanted.files.iter().filter(|(_, file)| file.is_some()).map(|(path, _)| path);
     let units = observed.foreign_units.iter().map(|name| unit_file(name));
-    files.filter(foreign).cloned().chain(units).collect()
+    let files = files.filter(foreign).cloned().chain(units).map(Foreign::File);
+    let routes = observed.foreign_routes.iter().filter(|_| !wanted.routes.is_empty());
+    files.chain(routes.map(|route| Foreign::Route(Box::new(route.clone())))).collect()
 }
 
 /// Where a unit's file is.
@@ -124,14 +142,43 @@ fn add_routes(routes: Vec<&Route>, observed: &Observed, wanted: &Wanted, add: &m
     let missing: Vec<&Route> =
         routes.into_iter().filter(|route| is_missing(route, observed, wanted, add)).collect();
     add.extend(missing.into_iter().map(|route| {
-        let op = Op::AddRoute(Box::new(route.clone()));
-        Step::new(StepKind::Route, StepAction::Create, route_text(route), op)
+        let differs = |other: &Route| other.takes_the_place_of(route) && other != route;
+        let (action, op) = if observed.routes.iter().any(differs) {
+            (StepAction::Update, Op::ReplaceRoute(Box::new(route.clone())))
+        } else {
+            (StepAction::Create, Op::AddRoute(Box::new(route.clone())))
+        };
+        Step::new(StepKind::Route, action, route_text(route), op)
     }));
 }
 
-/// Whether a route has to be added: it is not there or goes with a link that is made anew. By an interface that is not
-/// to run there is none.
+/// The steps that add the rules that are missing; gives the rules of ours that they have replaced. The kernel takes a rule
+/// that has everything that is wanted, and more, for the wanted one: it has to go first.
+fn add_rules<'a>(observed: &'a Observed, wanted: &'a Wanted, add: &mut Vec<Step>) -> BTreeSet<&'a Rule> {
+    let stale = || observed.rules.difference(&wanted.rules);
+    let mut replaced = BTreeSet::new();
+    for rule in wanted.rules.difference(&observed.rules) {
+        for other in stale().filter(|other| other.is_narrower_than(rule)) {
+            if replaced.insert(other) {
+                add.push(remove_rule(other));
+            }
+        }
+        let op = Op::AddRule(Box::new(rule.clone()));
+        add.push(Step::new(StepKind::Rule, StepAction::Create, rule_text(rule), op));
+    }
+    replaced
+}
+
+fn remove_rule(rule: &Rule) -> Step {
+    Step::new(StepKind::Rule, StepAction::Delete, rule_text(rule), Op::RemoveRule(Box::new(rule.clone())))
+}
+
+/// Whether a route has to be added: it is not there or goes with a link that is made again. By an interface that is not
+/// to run there is none, and none in the place of a route of somebody else.
 fn is_missing(route: &Route, observed: &Observed, wanted: &Wanted, steps: &[Step]) -> bool {
+    if observed.foreign_routes.iter().any(|other| other.takes_the_place_of(route)) {
+        return false;
+    }
     let RouteKind::Via { interface, .. } = &route.kind else { return !observed.routes.contains(route) };
     let stopped =
         |(name, one): (&InterfaceName, &WantedInterface)| name.as_str() == interface && !one.running;
@@ -141,7 +188,7 @@ fn is_missing(route: &Route, observed: &Observed, wanted: &Wanted, steps: &[Step
     !observed.routes.contains(route) || steps.iter().any(|step| step.deletes_link(interface))
 }
 
-/// The kernel settings of an interface: a link that is made anew begins with the defaults.
+/// The kernel settings of an interface: a link that is made again begins with the defaults.
 fn plan_settings(
     name: &InterfaceName,
     fresh: bool,

@@ -92,6 +92,8 @@ pub(super) enum Op {
     AddAddress(InterfaceName, IpNetwork),
     RemoveAddress(InterfaceName, IpNetwork),
     AddRoute(Box<Route>),
+    /// Puts it in the place of the one that the kernel takes for the same.
+    ReplaceRoute(Box<Route>),
     RemoveRoute(Box<Route>),
     AddRule(Box<Rule>),
     RemoveRule(Box<Rule>),
@@ -132,5 +134,17 @@ impl Step {
     /// Whether a link is made by it, or can be: the service of an embedded device makes its own. Its device has no peers.
     pub fn makes_link(&self) -> bool {
         matches!(self.op, Op::CreateLink(_) | Op::StartInterface(_))
+    }
+
+    /// Whether the device behind it has no peers: it is made, or it has no key yet, or one that is not ours, so that it is not
+    /// the one that was given the peers.
+    pub fn makes_device(&self) -> bool {
+        let keyless = matches!(&self.op, Op::Configure(_, _, update) if update.private_key.is_some());
+        keyless || self.makes_link()
+    }
+
+    /// Whether it takes an interface away.
+    pub fn stops_interface(&self) -> bool {
+        matches!(self.op, Op::StopInterface(_) | Op::DeleteLink(_))
     }
 }

@@ -284,7 +284,7 @@ fn what_is_not_ours_is_reported_and_left_alone() {
         let state = wanted(context.host, context.marks, best(context), &[2]);
         bring(context, &state).unwrap();
         let observed = observe(context, &state).unwrap();
-        assert_eq!(foreign(&observed, &state), [path]);
+        assert_eq!(foreign(&observed, &state), [Foreign::File(path.into())]);
         assert!(plan(context.marks, &observed, &state).unwrap().is_empty(), "everything else is there");
         assert_eq!(context.host.files.read(path).unwrap().unwrap(), b"# by hand\n");
         assert!(fake.dump().contains("wg_main"));
@@ -329,7 +329,8 @@ fn a_unit_that_is_not_ours_is_left_alone_and_stops_nothing_but_what_needs_it() {
         let state = wanted(context.host, context.marks, best(context), &[2]);
         fake.add_foreign_unit("wg-quick@wg_main");
         let observed = observe(context, &state).unwrap();
-        assert_eq!(foreign(&observed, &state), [Path::new("/etc/systemd/system/wg-quick@wg_main.service")]);
+        let unit = Path::new("/etc/systemd/system/wg-quick@wg_main.service");
+        assert_eq!(foreign(&observed, &state), [Foreign::File(unit.into())]);
         let done = bring(context, &state);
         if best(context) == Backend::Embedded {
             // Nobody else can start its process.

@@ -101,6 +101,16 @@ impl Wanted {
     pub fn nothing() -> Self {
         Self::default()
     }
+    /// The same state for a kernel without IPv6: none of it can be there, and nothing needs to keep it in.
+    #[must_use]
+    pub fn without_ipv6(mut self) -> Self {
+        self.routes.retain(|route| route.destination.is_ipv4());
+        self.rules.retain(|rule| !rule.ipv6);
+        for interface in self.interfaces.values_mut() {
+            interface.addresses.retain(IpNetwork::is_ipv4);
+        }
+        self
+    }
     /// Adds a file.
     pub fn file(&mut self, path: impl Into<PathBuf>, mode: u32, content: impl Into<Vec<u8>>) {
         self.files.insert(path.into(), Some(WantedFile::new(mode, content)));

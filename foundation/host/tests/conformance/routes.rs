@@ -52,6 +52,21 @@ pub(crate) fn routes(bench: &Bench) {
         "kernel EEXIST"
     );
     assert_eq!(kind(host.add_route(&Route { protocol: 4, ..first.clone() })), "kernel EEXIST");
+    // What cannot be added a second time can take its place.
+    for wanted in &mut expected {
+        for kind in [RouteKind::Unreachable, RouteKind::Blackhole] {
+            let other = Route { kind, protocol: 4, ..wanted.clone() };
+            host.replace_route(&other).unwrap();
+            let now = host.routes(100).unwrap();
+            assert!(now.contains(&other) && !now.contains(wanted) && now.len() == 4, "{now:?}");
+            host.replace_route(wanted).unwrap();
+            let now = host.routes(100).unwrap();
+            assert!(now.contains(wanted) && now.len() == 4, "{now:?}");
+        }
+        let fresh = Route { metric: 9, ..wanted.clone() };
+        host.replace_route(&fresh).unwrap();
+        host.remove_route(&fresh).unwrap();
+    }
     for destination in ["0.0.0.0/0", "::/0"] {
         let kinds = [RouteKind::Unreachable, RouteKind::Blackhole];
         for (metric, route_kind) in [4000, 4001].into_iter().zip(kinds) {

@@ -143,3 +143,21 @@ fn addresses_are_added_once_and_removed_once() {
         assert!(network.add_address(&name("absent0"), v4).unwrap_err().is_absent());
     });
 }
+
+#[test]
+fn an_address_with_a_far_end_is_removed_and_one_that_went_with_another_is_absent() {
+    isolated("links::an_address_with_a_far_end_is_removed_and_one_that_went_with_another_is_absent", || {
+        ip(
+            "link add ve0 type veth peer name ve1\nlink set ve0 up\naddress add 10.1.1.1 peer 10.1.1.2/32 dev ve0\n\
+            address add 10.1.1.1 peer 10.1.1.3/32 dev ve0\naddress add 10.2.0.1/24 dev ve0\n\
+            address add 10.2.0.2/24 dev ve0\n-6 address add fd01::1 peer fd01::2/128 dev ve0 nodad",
+        );
+        let network = LinuxNetwork::new();
+        for address in ["10.1.1.1/32", "fd01::1/128", "10.2.0.1/24"] {
+            network.remove_address(&name("ve0"), net(address)).unwrap();
+        }
+        assert!(network.remove_address(&name("ve0"), net("10.2.0.2/24")).unwrap_err().is_absent());
+        let left = network.addresses().unwrap();
+        assert!(left.iter().all(|(interface, _)| interface == "lo"), "{left:?}");
+    });
+}

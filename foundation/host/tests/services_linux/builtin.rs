@@ -254,3 +254,29 @@ fn names_stay_inside() {
     }
     assert!(!lab.run_file("").exists());
 }
+
+#[test]
+fn one_whose_process_file_is_lost_is_known_and_ended() {
+    type End = fn(&Lab, &Unit);
+    let ends: [End; 3] = [
+        |lab, unit| lab.services.stop(unit, WAIT).unwrap(),
+        |lab, unit| lab.services.uninstall(&unit.name).unwrap(),
+        |lab, unit| lab.services.start(unit, WAIT).unwrap(),
+    ];
+    for end in ends {
+        let lab = Lab::new();
+        let (unit, other) = (unit("good", "good"), unit("goods", "good"));
+        lab.services.start(&unit, WAIT).unwrap();
+        lab.services.start(&other, WAIT).unwrap();
+        let pid = |unit: &Unit| lab.services.status(&unit.name).unwrap().pid;
+        let (lost, kept) = (pid(&unit).unwrap(), pid(&other).unwrap());
+        fs::remove_file(lab.run_file("good.pid")).unwrap();
+        assert_eq!(lab.services.ours().unwrap(), ["good", "goods"]);
+        end(&lab, &unit);
+        assert!(!exists(lost) && exists(kept) && pid(&unit) != Some(lost));
+        for unit in [&unit, &other] {
+            lab.services.stop(unit, WAIT).unwrap();
+        }
+        assert!(lab.services.ours().unwrap().is_empty());
+    }
+}

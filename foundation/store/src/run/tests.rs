@@ -71,6 +71,24 @@ fn the_id_of_the_run_is_made_once_and_is_the_same_for_all() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "does what a container does that keeps its run directory")]
+fn the_id_of_an_earlier_start_counts_for_nothing() {
+    let fixture = Fixture::empty();
+    let (store, file) = (&fixture.store, fixture.store.paths().boot());
+    let first = store.ensure_run_id().unwrap();
+    let noted = fs::read_to_string(&file).unwrap();
+    assert_eq!(noted, format!("{first} {}", start_of_system().unwrap()));
+    fs::write(&file, format!("{first} 1{}", start_of_system().unwrap())).unwrap();
+    assert_eq!(store.run_id().unwrap(), None);
+    let second = store.ensure_run_id().unwrap();
+    assert_ne!(second, first);
+    assert_eq!(store.run_id().unwrap(), Some(second));
+    // What an older version has written goes on to count.
+    fs::write(&file, &first).unwrap();
+    assert_eq!(store.ensure_run_id().unwrap(), first);
+}
+
+#[test]
 #[expect(clippy::disallowed_methods, reason = "does what a reboot does")]
 fn another_run_has_another_id_and_an_empty_file_is_none() {
     let fixture = Fixture::empty();

@@ -50,14 +50,23 @@ impl Net {
         if route.source.is_some_and(|source| !self.is_local(source)) {
             return Err(kernel(what(), Errno::EINVAL));
         }
-        let same = |other: &Route| {
-            (other.table, other.destination, other.metric) == (route.table, route.destination, route.metric)
-        };
-        if self.routes.iter().any(same) {
+        if self.routes.iter().any(|other| other.takes_the_place_of(&route)) {
             return Err(kernel(what(), Errno::EEXIST));
         }
         self.routes.push(route);
         Ok(())
+    }
+
+    pub(in super::super) fn replace_route(&mut self, route: &Route) -> Result<()> {
+        let before = self.routes.clone();
+        if let Some(at) = self.routes.iter().position(|other| other.takes_the_place_of(route)) {
+            self.routes.remove(at);
+        }
+        let replaced = self.add_route(route);
+        if replaced.is_err() {
+            self.routes = before;
+        }
+        replaced
     }
 
     pub(in super::super) fn remove_route(&mut self, route: &Route) -> Result<()> {

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Program, find, read_bounded};
+use nix::sys::signal::{self, SigHandler, SigSet, Signal};
+
+use super::{Program, find, read_bounded, spawn_daemon};
 use crate::HostError;
 
 fn shell(script: &str) -> Program {
@@ -72,4 +74,30 @@ fn text_beyond_the_bound_is_read_and_dropped() {
     let error = shell("head -c 1048576 /dev/zero | tr '\\0' e >&2; exit 1").run().unwrap_err();
     let HostError::Command { stderr, .. } = error else { panic!("{error}") };
     assert_eq!(stderr.len(), 2000);
+}
+
+/// Neither a program nor a daemon hears less than if nobody had started it.
+#[test]
+#[expect(unsafe_code, reason = "a signal is ignored as an embedding program may do it")]
+fn what_is_started_hears_signals_whatever_the_caller_blocks_and_ignores() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log");
+    let log = std::fs::File::create(&path).unwrap();
+    let signals = "grep -E 'SigBlk|SigIgn' /proc/self/status";
+    // SAFETY: nobody in this process waits for that signal.
+    let before = unsafe { signal::signal(Signal::SIGWINCH, SigHandler::SigIgn) }.unwrap();
+    let said = std::thread::spawn(move || {
+        SigSet::all().thread_block().unwrap();
+        let said = shell(signals).run().unwrap();
+        let run =
+            crate::Command { program: find("sh").unwrap(), args: vec!["-c".to_owned(), signals.to_owned()] };
+        let mut daemon = spawn_daemon(&run, None, &log, std::path::Path::new("/nowhere")).unwrap();
+        daemon.wait().unwrap();
+        String::from_utf8(said).unwrap()
+    });
+    let said = said.join().unwrap() + &std::fs::read_to_string(path).unwrap();
+    // SAFETY: as it was.
+    unsafe { signal::signal(Signal::SIGWINCH, before) }.unwrap();
+    let none = "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n";
+    assert_eq!(said, none.repeat(2));
 }

@@ -141,8 +141,10 @@ impl State {
         let tables = nft::kernel::tables()?;
         self.own_loaded = tables.contains_key(&own);
         self.own_right = !self.own_loaded && self.wanted.nft.is_empty();
-        // Without the program, tables of nftables cannot be changed, and then need not be looked at.
+        // Without the program, tables of nftables cannot be changed, and then need not be looked at. Where ours is loaded all the
+        // same it stays until the next boot: no change can do anything about it, and none is held up by it.
         if find("nft").is_none() {
+            self.own_right = self.wanted.nft.is_empty();
             return Ok(());
         }
         not_these.insert(own.clone());

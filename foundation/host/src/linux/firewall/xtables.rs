@@ -163,28 +163,21 @@ impl At {
         (self.variant == Variant::Nft).then(|| Place { family, table: self.table.to_owned() })
     }
 
-    /// Brings our chains in this table to exactly these, from what was listed. New chains are filled before they
-    /// are jumped to, and no longer jumped to before they are removed.
+    /// Brings our chains in this table to exactly these, from what was listed. Chains and the jumps to them come in one step, so
+    /// that there is no moment without them. Chains that go are no longer jumped to before they are removed.
     pub(super) fn apply(self, start: Start, names: &Names, listed: &Listing, wanted: &Chains) -> Result<()> {
+        let misplaced = |hook: &Hook| wanted.contains_key(hook) && !listed.jump_holds(names, *hook);
+        let jumps: Vec<Hook> = self.hooks().filter(misplaced).collect();
         if !wanted.is_empty() {
-            let script = render::restore_script(self.table, names, wanted);
+            let script = render::restore_script(self.table, names, listed, wanted, &jumps);
             self.restore_program()?.args(["--noflush", "-w", LOCK_WAIT]).input(script).run()?;
         }
-        for hook in self.hooks() {
-            let (_, builtin, _) = site(hook);
+        for hook in self.hooks().filter(|hook| !wanted.contains_key(hook)) {
             let chain = names.chain(hook);
-            if wanted.contains_key(&hook) && listed.jump_holds(names, hook) {
-                continue;
-            }
             for jump in listed.jumps_to(&chain) {
                 self.execute(start, &format!("-D {jump}"))?;
             }
-            if wanted.contains_key(&hook) {
-                self.execute(
-                    start,
-                    &format!("-I {builtin} 1 -m comment --comment {} -j {chain}", names.mark),
-                )?;
-            } else if listed.chains.contains_key(&chain) {
+            if listed.chains.contains_key(&chain) {
                 self.execute(start, &format!("-F {chain}"))?;
                 self.execute(start, &format!("-X {chain}"))?;
             }

@@ -5,8 +5,8 @@ use std::sync::{Mutex, PoisonError};
 
 use futures::StreamExt as _;
 use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_EXCL, NLM_F_REQUEST, NetlinkMessage,
-    NetlinkPayload,
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST,
+    NetlinkMessage, NetlinkPayload,
 };
 use netlink_packet_route::RouteNetlinkMessage;
 use rtnetlink::Handle;
@@ -23,6 +23,8 @@ pub(crate) enum Changing {
     Existing,
     /// Makes a new object, or changes the one that is there.
     Either,
+    /// Makes a new object, or puts it in the place of the one that is there.
+    Replace,
 }
 
 /// A connection to the kernel's routing configuration (`NETLINK_ROUTE`). Nothing is open before the first request,
@@ -63,6 +65,7 @@ impl RouteSocket {
             Changing::Create => NLM_F_CREATE | NLM_F_EXCL,
             Changing::Existing => 0,
             Changing::Either => NLM_F_CREATE,
+            Changing::Replace => NLM_F_CREATE | NLM_F_REPLACE,
         };
         self.exchange(message, NLM_F_REQUEST | NLM_F_ACK | flags).map(|_| ())
     }

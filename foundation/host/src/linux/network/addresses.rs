@@ -13,6 +13,8 @@ pub(super) struct Address {
     pub(super) index: u32,
     /// The address with its prefix length.
     pub(super) network: IpNetwork,
+    /// The far end of the link (`IFA_ADDRESS`); the address itself where it names none.
+    pub(super) far_end: IpAddr,
     /// Reaches beyond the link (`RT_SCOPE_UNIVERSE`).
     pub(super) universal: bool,
     /// `IFA_F_*`.
@@ -31,15 +33,23 @@ pub(super) fn all() -> AddressMessage {
     AddressMessage::default()
 }
 
-/// The message that adds or removes this address.
+/// The message that adds this address. The far end of the link has no address of its own, as with `ip address add`.
 pub(super) fn message(index: u32, address: IpNetwork) -> AddressMessage {
+    message_with(index, address, address.ip())
+}
+
+/// The message that removes this address.
+pub(super) fn message_of(address: &Address) -> AddressMessage {
+    message_with(address.index, address.network, address.far_end)
+}
+
+fn message_with(index: u32, address: IpNetwork, far_end: IpAddr) -> AddressMessage {
     let mut message = AddressMessage::default();
     message.header.family = family(address.ip());
     message.header.index = index;
     message.header.prefix_len = address.prefix();
-    // The same in both: the far end of the link has no address of its own, as with `ip address add`.
     message.attributes.push(AddressAttribute::Local(address.ip()));
-    message.attributes.push(AddressAttribute::Address(address.ip()));
+    message.attributes.push(AddressAttribute::Address(far_end));
     message
 }
 
@@ -55,11 +65,13 @@ pub(super) fn read(message: &AddressMessage) -> Option<Address> {
         }
     }
     // On a point-to-point link `IFA_ADDRESS` is the far end's; IPv6 often has no `IFA_LOCAL`.
-    let network = IpNetwork::new(local.or(address)?, message.header.prefix_len).ok()?;
+    let own = local.or(address)?;
+    let network = IpNetwork::new(own, message.header.prefix_len).ok()?;
     let flags =
         flags.unwrap_or_else(|| AddressFlags::from_bits_retain(u32::from(message.header.flags.bits())));
     let universal = message.header.scope == AddressScope::Universe;
-    Some(Address { index: message.header.index, network, universal, flags })
+    let far_end = address.unwrap_or(own);
+    Some(Address { index: message.header.index, network, far_end, universal, flags })
 }
 
 /// The family of an address.

@@ -75,11 +75,6 @@ pub(super) fn source(message: &RouteMessage) -> Option<Ipv4Addr> {
     })
 }
 
-/// How messages name a route: `the route to 0.0.0.0/0 in table 100`.
-pub(super) fn name(route: &Route) -> String {
-    format!("the route to {} in table {}, metric {}", route.destination, route.table, route.metric)
-}
-
 /// The interface of a route.
 pub(super) fn interface(route: &Route) -> Option<&str> {
     match &route.kind {
@@ -92,7 +87,7 @@ pub(super) fn interface(route: &Route) -> Option<&str> {
 /// (`IP6_RT_PRIO_USER`), so that the route would never be found again as it was asked for.
 pub(super) fn check(route: &Route) -> Result<()> {
     if route.destination.is_ipv6() && route.metric == 0 {
-        return Err(HostError::Unsupported { what: format!("have {}: IPv6 has no metric 0", name(route)) });
+        return Err(HostError::Unsupported { what: format!("have {route}: IPv6 has no metric 0") });
     }
     Ok(())
 }

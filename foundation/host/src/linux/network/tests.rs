@@ -203,7 +203,10 @@ fn the_default_route_with_the_lowest_metric_counts() {
 
 #[test]
 fn lasting_global_ipv6_addresses_are_preferred() {
-    let address = |text: &str, flags| Address { index: 2, network: net(text), universal: true, flags };
+    let address = |text: &str, flags| {
+        let network = net(text);
+        Address { index: 2, network, far_end: network.ip(), universal: true, flags }
+    };
     let permanent = AddressFlags::Permanent;
     let chosen = |addresses: &[Address]| uplink::global_ipv6(addresses.iter());
     let unfit = [

@@ -21,7 +21,7 @@ use nix::sys::stat::{Mode, fchmod};
 
 use self::process::{Process, Record};
 use super::{ServiceOptions, check_name};
-use crate::linux::command::spawn_daemon;
+use crate::linux::command::{kill_group, spawn_daemon};
 use crate::linux::files::LinuxFiles;
 use crate::linux::misc::{LinuxClock, LinuxSysctl};
 use crate::{
@@ -88,19 +88,23 @@ impl BuiltinServices {
         if self.serving(name)?.is_some_and(|record| record.ready) {
             return Ok(());
         }
-        // One that was started and never became ready, by a process that was killed meanwhile.
+        // One that was started and never became ready, by a process that was killed meanwhile, and one that no file tells of.
         self.stop_process(name, KILL_WAIT)?;
-        // One that no file tells of: who started it was killed before it could write, or the file was removed.
-        for process in Process::started_as(run, &self.run_file(name, "notify")) {
-            end(name, process, KILL_WAIT)?;
-        }
         for dir in [&self.options.run_dir, &self.options.logs_dir] {
             LinuxFiles.make_dir(dir, 0o700)?;
         }
         let (log, begin) = log::open(&self.log_file(name))?;
         let (socket, address) = self.notify_socket(name)?;
         let started = spawn_daemon(run, user, &log, &address);
-        let result = started.and_then(|child| self.await_ready(name, run, child, &socket, wait));
+        let result = started.and_then(|mut child| {
+            let ready = self.await_ready(name, run, &mut child, &socket, wait);
+            // One that is of no use, or that nobody would know of, must not stay.
+            ready.or_else(|error| {
+                kill_group(&mut child);
+                LinuxFiles.remove(&self.run_file(name, "pid"))?;
+                Err(error)
+            })
+        });
         // Nobody listens any more; a daemon that goes on reporting must not find a full socket.
         LinuxFiles.remove(&address)?;
         result.map_err(|error| match error {
@@ -126,7 +130,7 @@ impl BuiltinServices {
         &self,
         name: &str,
         run: &Command,
-        mut child: Child,
+        child: &mut Child,
         socket: &UnixDatagram,
         wait: Duration,
     ) -> Result<()> {
@@ -145,7 +149,6 @@ impl BuiltinServices {
             }
             let ended = child.try_wait().map_err(|e| HostError::io(format!("waiting for {name}"), e))?;
             if let Some(status) = ended {
-                LinuxFiles.remove(&self.run_file(name, "pid"))?;
                 return Err(HostError::Command {
                     argv: argv(),
                     status: status.code(),
@@ -153,25 +156,19 @@ impl BuiltinServices {
                 });
             }
             if Instant::now() >= deadline {
-                self.stop_process(name, Duration::ZERO)?;
                 return Err(HostError::Timeout { argv: argv(), seconds: wait.as_secs() });
             }
         }
     }
 
-    /// Ends the process of a service: asked first, after `wait` killed with all that it started.
+    /// Ends the processes of a service: asked first, after `wait` killed with all that they started. Those that no file tells
+    /// of end too: their starter was killed before it could write, or the file was removed.
     fn stop_process(&self, name: &str, wait: Duration) -> Result<()> {
-        if let Some(Record { process, .. }) = self.running(name)? {
-            process.signal(Signal::SIGTERM)?;
-            if !gone_within(process, wait) {
-                process.kill_group()?;
-                if !gone_within(process, KILL_WAIT) {
-                    return Err(HostError::Timeout {
-                        argv: vec![name.to_owned()],
-                        seconds: KILL_WAIT.as_secs(),
-                    });
-                }
-            }
+        let known = self.running(name)?.map(|record| record.process);
+        let all = Process::started_below(&self.options.run_dir).into_iter();
+        let lost = all.filter(|(service, process)| service == name && Some(*process) != known);
+        for process in known.into_iter().chain(lost.map(|(_, process)| process)) {
+            end(name, process, wait)?;
         }
         LinuxFiles.remove(&self.run_file(name, "pid"))
     }
@@ -224,8 +221,12 @@ impl Services for BuiltinServices {
         for file in LinuxFiles.list(&self.options.run_dir)? {
             let name =
                 file.to_str().and_then(|f| f.strip_suffix(".pid").or_else(|| f.strip_suffix(".started")));
-            names.extend(name.filter(|name| check_name(name).is_ok()).map(str::to_owned));
+            names.extend(name.map(str::to_owned));
         }
+        // A file can be lost, and its service serves on.
+        names.extend(Process::started_below(&self.options.run_dir).into_iter().map(|(name, _)| name));
+        names.retain(|name| check_name(name).is_ok());
+        names.sort_unstable();
         names.dedup();
         Ok(names)
     }

@@ -13,10 +13,12 @@ use crate::linux::files::LinuxFiles;
 use crate::{Command, Files, HostError, Logs, Manager, Marks, Result, ServiceStatus, Services, Unit};
 
 /// Where an administrator's units lie; they go before those of packages, so that a concrete `wg-quick@wg_main.service`
-/// here stands in for the template of wireguard-tools.
+/// here is taken instead of the template of wireguard-tools.
 const UNITS: &str = "/etc/systemd/system";
 /// Where a unit that is wanted at boot has its link.
 const WANTED: &str = "/etc/systemd/system/multi-user.target.wants";
+/// What the names of our units begin with (API section 13.3), and those of interfaces.
+const NAMES: [&str; 2] = ["phantom-", "wg-quick@"];
 /// The first version that knows a growing pause between restarts (`RestartSteps=`).
 const GROWING_PAUSE: u32 = 254;
 /// `systemctl` ends with this when there is no such unit (LSB: program is not installed).
@@ -144,7 +146,10 @@ impl Services for SystemdServices {
             systemctl(["--quiet", "--no-reload", "disable", &path_unit(name)])?.success()?;
             LinuxFiles.remove(&path_path(name))?;
         }
-        stop(name, Duration::from_mins(1))?;
+        // One that this process is part of would wait for its own end.
+        if !is_in(name) {
+            stop(name, Duration::from_mins(1))?;
+        }
         systemctl(["--quiet", "--no-reload", "disable", &service(name)])?.success()?;
         LinuxFiles.remove(&unit_path(name))?;
         reload_manager()?;
@@ -157,6 +162,10 @@ impl Services for SystemdServices {
         for file in LinuxFiles.list(Path::new(UNITS))? {
             let path = Path::new(UNITS).join(&file);
             let Some(name) = file.to_str().and_then(|file| file.strip_suffix(".service")) else { continue };
+            // A copy that somebody has made under another name is none of ours.
+            if !NAMES.iter().any(|begin| name.starts_with(begin)) {
+                continue;
+            }
             let regular = path.symlink_metadata().is_ok_and(|metadata| metadata.is_file());
             if regular && LinuxFiles.read(&path)?.is_some_and(|content| self.marks.owns_file(&content)) {
                 names.push(name.to_owned());
@@ -225,6 +234,12 @@ fn unit_path(name: &str) -> PathBuf {
 }
 
 /// Stops a unit; what does not end in time is killed.
+/// Whether this process belongs to a service.
+fn is_in(name: &str) -> bool {
+    let groups = LinuxFiles.read(Path::new("/proc/self/cgroup")).ok().flatten().unwrap_or_default();
+    String::from_utf8_lossy(&groups).lines().any(|group| group.rsplit('/').next() == Some(&service(name)))
+}
+
 fn stop(name: &str, wait: Duration) -> Result<()> {
     let done =
         |output: Output| if output.code() == Some(NOT_LOADED) { Ok(()) } else { output.success().map(drop) };

@@ -7,7 +7,7 @@ use phantom_types::{Backend, InterfaceName};
 
 use super::{is_foreign, is_up, needs_no_start, unit_file};
 use crate::reconcile::step::{Op, Step, StepAction, StepKind};
-use crate::reconcile::{Observed, ObservedInterface, WantedInterface, WantedPeer};
+use crate::reconcile::{Observed, ObservedInterface, Told, WantedInterface, WantedPeer, told};
 use crate::{Device, DeviceUpdate, HostError, LinkChange, LinkKind, Marks, Peer, PeerConfig, Result};
 
 /// Room for the steps that come after those of peers.
@@ -66,23 +66,8 @@ pub(super) fn plan(
     }
     // A process that is started knows nothing of what another one, which its service has lost, was told.
     let device = now.device.as_ref().filter(|_| fits && !(starts && embedded));
-    let now_addresses = Some(&now.addresses).filter(|_| fits);
-    plan_device(name, device, wanted, add);
-    // The kernel makes a local route with its address alone, so that the address goes and comes again.
-    for address in now.not_local.iter().filter(|address| fits && wanted.addresses.contains(address)) {
-        let op = Op::RemoveAddress(name.clone(), *address);
-        add.push(Step::new(StepKind::Address, StepAction::Delete, format!("{name} {address}"), op));
-    }
-    for address in wanted.addresses.iter().filter(|address| {
-        now.not_local.contains(address) || now_addresses.is_none_or(|now| !now.contains(address))
-    }) {
-        let op = Op::AddAddress(name.clone(), *address);
-        add.push(Step::new(StepKind::Address, StepAction::Create, format!("{name} {address}"), op));
-    }
-    for address in now_addresses.into_iter().flatten().filter(|address| !wanted.addresses.contains(address)) {
-        let op = Op::RemoveAddress(name.clone(), *address);
-        add.push(Step::new(StepKind::Address, StepAction::Delete, format!("{name} {address}"), op));
-    }
+    plan_device(name, device, &now.told, wanted, add);
+    plan_addresses(name, now, fits, wanted, add);
     let link = now.link.as_ref().filter(|_| fits);
     let change = LinkChange {
         alias: Some(marks.text()).filter(|text| link.and_then(|link| link.alias.as_ref()) != Some(text)),
@@ -100,7 +85,52 @@ pub(super) fn plan(
     Ok(())
 }
 
-fn plan_device(name: &InterfaceName, now: Option<&Device>, wanted: &WantedInterface, add: &mut Vec<Step>) {
+/// The addresses of the link. One that does not fit is made again, and has none.
+fn plan_addresses(
+    name: &InterfaceName,
+    now: &ObservedInterface,
+    fits: bool,
+    wanted: &WantedInterface,
+    add: &mut Vec<Step>,
+) {
+    let now_addresses = Some(&now.addresses).filter(|_| fits);
+    // The kernel makes a local route with its address alone, so that the address goes and comes again.
+    for address in now.not_local.iter().filter(|address| fits && wanted.addresses.contains(address)) {
+        add.push(remove_address(name, address));
+    }
+    // The kernel keeps an IPv6 address once, whatever its prefix length, so that the other one goes first.
+    let in_the_way = |address: &&IpNetwork| {
+        address.is_ipv6()
+            && !wanted.addresses.contains(address)
+            && wanted.addresses.iter().any(|other| other.ip() == address.ip())
+    };
+    let stale = || now_addresses.into_iter().flatten().filter(|one| !wanted.addresses.contains(one));
+    for address in stale().filter(in_the_way) {
+        add.push(remove_address(name, address));
+    }
+    for address in wanted.addresses.iter().filter(|address| {
+        now.not_local.contains(address) || now_addresses.is_none_or(|now| !now.contains(address))
+    }) {
+        let op = Op::AddAddress(name.clone(), *address);
+        add.push(Step::new(StepKind::Address, StepAction::Create, format!("{name} {address}"), op));
+    }
+    for address in stale().filter(|address| !in_the_way(address)) {
+        add.push(remove_address(name, address));
+    }
+}
+
+fn remove_address(name: &InterfaceName, address: &IpNetwork) -> Step {
+    let op = Op::RemoveAddress(name.clone(), *address);
+    Step::new(StepKind::Address, StepAction::Delete, format!("{name} {address}"), op)
+}
+
+fn plan_device(
+    name: &InterfaceName,
+    now: Option<&Device>,
+    told: &Told,
+    wanted: &WantedInterface,
+    add: &mut Vec<Step>,
+) {
     let device = &wanted.device;
     let private_key =
         Some(&device.private_key).filter(|key| now.and_then(|now| now.private_key.as_ref()) != Some(key));
@@ -115,12 +145,12 @@ fn plan_device(name: &InterfaceName, now: Option<&Device>, wanted: &WantedInterf
         add.push(Step::new(StepKind::Link, StepAction::Update, name, op));
     }
     if let Some(peers) = &device.peers {
-        plan_peers(name, now.map_or(&[], |now| &now.peers), peers, add);
+        plan_peers(name, now.map_or(&[], |now| &now.peers), told, peers, add);
     }
 }
 
 /// Steps for peers come in thousands: their room is made once, and they share what they can.
-fn plan_peers(name: &InterfaceName, now: &[Peer], wanted: &[WantedPeer], add: &mut Vec<Step>) {
+fn plan_peers(name: &InterfaceName, now: &[Peer], told: &Told, wanted: &[WantedPeer], add: &mut Vec<Step>) {
     let key = |peer: &Peer| peer.config.public_key;
     let mut present: Vec<&Peer> = now.iter().collect();
     present.sort_unstable_by_key(|peer| key(peer));
@@ -131,7 +161,8 @@ fn plan_peers(name: &InterfaceName, now: &[Peer], wanted: &[WantedPeer], add: &m
             Err(_) => missing.push((at, StepAction::Create)),
             Ok(place) => {
                 stale[place] = false;
-                if !same_peer(&present[place].config, &peer.config) {
+                let now = present[place];
+                if !(same_peer(&now.config, &peer.config) && told::is_right(now, &peer.config, told)) {
                     missing.push((at, StepAction::Update));
                 }
             }
@@ -153,7 +184,7 @@ fn plan_peers(name: &InterfaceName, now: &[Peer], wanted: &[WantedPeer], add: &m
     }
 }
 
-/// Whether the peer on the device is as wanted. Its end point is only compared when one is wanted: it roams.
+/// Whether the peer on the device is as wanted, but for its end point.
 fn same_peer(now: &PeerConfig, wanted: &PeerConfig) -> bool {
     let same_ips = now.allowed_ips == wanted.allowed_ips || {
         let sorted = |ips: &[IpNetwork]| {
@@ -167,7 +198,6 @@ fn same_peer(now: &PeerConfig, wanted: &PeerConfig) -> bool {
     same_ips
         && now.preshared_key == wanted.preshared_key
         && now.keepalive.unwrap_or(0) == wanted.keepalive.unwrap_or(0)
-        && (wanted.endpoint.is_none() || now.endpoint == wanted.endpoint)
 }
 
 /// How a step names a peer: by its addresses, or by its key when it has none.

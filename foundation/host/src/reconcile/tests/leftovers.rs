@@ -52,3 +52,45 @@ fn a_start_whose_caller_was_killed_is_begun_again_where_nobody_else_goes_on_with
         });
     }
 }
+
+#[test]
+fn a_copy_that_somebody_made_of_a_file_of_ours_stays() {
+    on_a_host(|context, fake| {
+        let wanted = wanted(context.host, context.marks, best(context), &[1]);
+        bring(context, &wanted).unwrap();
+        let ours = format!("{}\n", context.marks.first_line());
+        let copies = [
+            "/etc/wireguard/wg_main.conf.before-test",
+            "/etc/wireguard/wg_main.conf~",
+            "/etc/sysctl.d/10-mine.conf",
+            "/etc/sysctl.d/90-phantom-wg.conf.orig",
+            "/etc/systemd/network/90-phantom-wg_vpn.network.old",
+        ];
+        let stale = "/etc/wireguard/wg_old.conf";
+        for path in copies.into_iter().chain([stale]) {
+            fake.put_file(path, ours.as_bytes(), 0o600, 0);
+        }
+        assert_eq!(bring(context, &wanted).unwrap(), 1);
+        bring(context, &Wanted::nothing()).unwrap();
+        let there = |path: &str| context.host.files.info(Path::new(path)).unwrap().is_some();
+        assert!(copies.into_iter().all(there) && !there(stale));
+    });
+}
+
+/// IPv6 knows an address by itself, whatever its prefix length, and a rule by what is named of it.
+#[test]
+fn what_the_kernel_takes_for_the_wanted_one_goes_first() {
+    on_a_host(|context, fake| {
+        let mut wanted = wanted(context.host, context.marks, best(context), &[1]);
+        let address = "fd08::1/64".parse().unwrap();
+        wanted.interfaces.get_mut(&name()).unwrap().addresses.insert(address);
+        bring(context, &wanted).unwrap();
+        fake.take_address("wg_main", address).unwrap();
+        fake.give_address("wg_main", "fd08::1/128".parse().unwrap()).unwrap();
+        let rule = wanted.rules.first().unwrap().clone();
+        fake.take_rule(&rule).unwrap();
+        fake.give_rule(&Rule { in_interface: Some("wg_main".into()), ..rule }).unwrap();
+        assert_eq!(bring(context, &wanted).unwrap(), 4);
+        assert_eq!(bring(context, &wanted).unwrap(), 0);
+    });
+}

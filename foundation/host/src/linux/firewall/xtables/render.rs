@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::super::rules::{Family, Plain, Rendered, push};
-use super::{Chains, Names};
+use super::{Chains, Listing, Names, site};
 use crate::{Hook, HostError, Match, Protocol, Result, Ruleset, Verdict};
 
 /// Packets that NAT looks at, or has given another address: those that begin a connection or are related to one, and those of
@@ -42,8 +42,15 @@ pub(in crate::linux::firewall) fn accepts(mark: &str, rules: &[Plain], family: F
     Ok(if rules.is_empty() { Chains::new() } else { [(Hook::Forward, rules)].into() })
 }
 
-/// What `iptables-restore --noflush` is told: a chain that is named is emptied, everything else stays.
-pub(super) fn restore_script(table: &str, names: &Names, chains: &Chains) -> String {
+/// What `iptables-restore --noflush` is told: a chain that is named is emptied, everything else stays. The jumps of these hooks,
+/// wherever they are, go and come again in the first place. All of it is one step for the kernel.
+pub(super) fn restore_script(
+    table: &str,
+    names: &Names,
+    listed: &Listing,
+    chains: &Chains,
+    jumps: &[Hook],
+) -> String {
     let mut script = format!("*{table}\n");
     // Writing to a string does not fail.
     for hook in chains.keys() {
@@ -59,6 +66,13 @@ pub(super) fn restore_script(table: &str, names: &Names, chains: &Chains) -> Str
                 rule.comment
             );
         }
+    }
+    for hook in jumps {
+        let (chain, (_, builtin, _)) = (names.chain(*hook), site(*hook));
+        for jump in listed.jumps_to(&chain) {
+            let _ = writeln!(script, "-D {jump}");
+        }
+        let _ = writeln!(script, "-I {builtin} 1 -m comment --comment {} -j {chain}", names.mark);
     }
     script.push_str("COMMIT\n");
     script

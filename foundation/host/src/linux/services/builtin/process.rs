@@ -8,10 +8,10 @@ use std::path::Path;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{WaitPidFlag, waitpid};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, getpgid};
 use phantom_types::Timestamp;
 
-use crate::{Command, HostError, Result};
+use crate::{HostError, Result};
 
 /// Ticks of a second in `/proc/PID/stat` (`USER_HZ`): 100 on every architecture that Rust's Linux runs on.
 const TICKS: i64 = 100;
@@ -45,24 +45,25 @@ impl Process {
         (!matches!(state, 'Z' | 'X' | 'x')).then_some(Self { pid, started })
     }
 
-    /// The processes that [`spawn_daemon`](crate::linux::command::spawn_daemon) has made of a command for this
-    /// socket, in this network namespace.
-    pub(super) fn started_as(run: &Command, notify: &Path) -> Vec<Self> {
-        let program = run.program.as_os_str().as_bytes();
-        let argv = [program].into_iter().chain(run.args.iter().map(String::as_bytes));
-        let argv: Vec<u8> = argv.flat_map(|word| [word, b"\0"].concat()).collect();
-        let variable = [b"NOTIFY_SOCKET=", notify.as_os_str().as_bytes()].concat();
+    /// The processes that [`spawn_daemon`](crate::linux::command::spawn_daemon) has made for services of this run directory,
+    /// each with the name of its service, in this network namespace. They are known by the socket that they were told of, and
+    /// by being the first of their process group: what they start themselves ends with them.
+    pub(super) fn started_below(run_dir: &Path) -> Vec<(String, Self)> {
         let here = fs::read_link("/proc/self/ns/net").ok();
-        let is_one = |pid: &u32| {
+        let begin = [b"NOTIFY_SOCKET=", run_dir.as_os_str().as_bytes(), b"/"].concat();
+        let service = |pid: u32| {
             let of = |name: &str| format!("/proc/{pid}/{name}");
-            fs::read(of("cmdline")).is_ok_and(|words| words == argv)
-                && fs::read(of("environ"))
-                    .is_ok_and(|all| all.split(|byte| *byte == 0).any(|one| one == variable))
-                && fs::read_link(of("ns/net")).ok() == here
+            let all = fs::read(of("environ")).ok()?;
+            let socket = all.split(|byte| *byte == 0).find_map(|one| one.strip_prefix(begin.as_slice()))?;
+            let name = std::str::from_utf8(socket).ok()?.strip_suffix(".notify")?.to_owned();
+            let leads = i32::try_from(pid)
+                .is_ok_and(|pid| getpgid(Some(Pid::from_raw(pid))).is_ok_and(|group| group.as_raw() == pid));
+            (leads && fs::read_link(of("ns/net")).ok() == here).then_some(name)
         };
         let names = fs::read_dir("/proc").into_iter().flatten().flatten().map(|entry| entry.file_name());
         let numbers = names.filter_map(|name| name.to_str()?.parse().ok());
-        numbers.filter(is_one).filter_map(Self::of).collect()
+        let others = numbers.filter(|pid| *pid != std::process::id());
+        others.filter_map(|pid| Some((service(pid)?, Self::of(pid)?))).collect()
     }
 
     /// Whether this very process has begun to end (`PF_EXITING` of `linux/sched.h`): it answers nobody any more, and still

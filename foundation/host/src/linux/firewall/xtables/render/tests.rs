@@ -2,7 +2,7 @@
 
 use super::super::super::rules::{Family, HOOKS, Plain};
 use super::super::super::samples::everything;
-use super::super::{Chains, Names, TABLES, site};
+use super::super::{Chains, Listing, Names, TABLES, site};
 use super::{accepts, restore_script, rules_for};
 use crate::{Hook, Marks, Match, RulesetRule, Verdict};
 
@@ -18,7 +18,9 @@ fn script(family: Family) -> String {
     let of_table = |table: &str| -> Chains {
         all(family).into_iter().filter(|(hook, _)| site(*hook).0 == table).collect()
     };
-    TABLES.into_iter().map(|table| restore_script(table, &names(), &of_table(table))).collect()
+    let nothing = Listing::default();
+    let script = |table| restore_script(table, &names(), &nothing, &of_table(table), &[]);
+    TABLES.into_iter().map(script).collect()
 }
 
 #[test]
@@ -99,4 +101,21 @@ fn what_iptables_cannot_say_is_refused() {
         error.to_string(),
         "this host cannot ask twice for -o in one rule with iptables (nftables can)"
     );
+}
+
+/// There is no moment in which packets pass by our chain.
+#[test]
+fn a_jump_that_is_not_in_front_comes_there_in_the_same_step() {
+    let rules = &all(Family::V4)[&Hook::Input];
+    let listed = Listing::of_text(
+        "-P INPUT ACCEPT\n-N PHANTOM-WG-INPUT\n-A INPUT -j DOCKER\n\
+         -A INPUT -m comment --comment phantom-wg -j PHANTOM-WG-INPUT\n-A DOCKER -j PHANTOM-WG-INPUT\n",
+    );
+    let wanted = Chains::from([(Hook::Input, rules.clone())]);
+    let script = restore_script("filter", &names(), &listed, &wanted, &[Hook::Input]);
+    let end = "-D DOCKER -j PHANTOM-WG-INPUT\n\
+               -D INPUT -m comment --comment phantom-wg -j PHANTOM-WG-INPUT\n\
+               -I INPUT 1 -m comment --comment phantom-wg -j PHANTOM-WG-INPUT\nCOMMIT\n";
+    assert!(script.starts_with("*filter\n:PHANTOM-WG-INPUT - [0:0]\n") && script.ends_with(end), "{script}");
+    assert_eq!(script.matches("COMMIT").count(), 1);
 }

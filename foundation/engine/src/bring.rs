@@ -1,0 +1,159 @@
+//! Bringing the host to a state, and looking again whether it is there.
+
+use std::time::Duration;
+
+use phantom_host::HostError;
+use phantom_host::reconcile::{self, ApplyContext, Depth, Step, Wanted};
+use phantom_store::State;
+use phantom_types::PublicKey;
+
+use crate::change::host_error;
+use crate::error::HostFailure;
+use crate::foreign::Planned;
+use crate::peers::{Reached, Way};
+use crate::{Engine, EngineError, Scope};
+
+/// How long a process has to end that does not answer. What hears nothing will not hear this either.
+const HUNG_WAIT: Duration = Duration::from_millis(500);
+
+/// A wanted state at a depth.
+pub(crate) type Want<'a> = &'a dyn Fn(Depth) -> Result<Wanted, EngineError>;
+
+impl Engine {
+    /// Brings single peers to a state, as far as device and file are there.
+    pub(crate) fn reach_peers(
+        &self,
+        operation: &'static str,
+        state: &State<'_>,
+        keys: &[PublicKey],
+        way: Way,
+    ) -> Result<Reached, EngineError> {
+        let wishes = self.desired_peers(state, keys)?;
+        self.apply_peers(&wishes, way).map_err(|error| host_error(operation, error))
+    }
+
+    /// Brings the host to a state within a scope, and verifies it.
+    pub(crate) fn apply_scope(
+        &self,
+        operation: &'static str,
+        state: &State<'_>,
+        scope: &Scope,
+        way: Way,
+    ) -> Result<(), EngineError> {
+        let depth = match scope {
+            Scope::Peers(keys) => match self.reach_peers(operation, state, keys, way)? {
+                Reached::All => return Ok(()),
+                Reached::NothingThere => Depth::Full,
+            },
+            Scope::Network => Depth::Network,
+            Scope::Full => Depth::Full,
+        };
+        self.bring(operation, depth, &|depth| Ok(self.desired(state, depth)?))
+    }
+
+    /// Brings the host to what is wanted at this depth, and looks again whether it is there.
+    ///
+    /// Less than everything is compared only where the rest is certain to be there. A device that a step makes, or that has
+    /// lost its key, has no peers, and is given all of them.
+    pub(crate) fn bring(
+        &self,
+        operation: &'static str,
+        depth: Depth,
+        want: Want<'_>,
+    ) -> Result<(), EngineError> {
+        let failed = |error| host_error(operation, error);
+        let generation = self.filter_generation();
+        let mut wanted = want(depth)?;
+        let mut planned = self.plan_for(&wanted).map_err(failed)?;
+        if depth == Depth::Network && planned.steps.iter().any(Step::makes_device) {
+            wanted = want(Depth::Full)?;
+            planned = self.plan_for(&wanted).map_err(failed)?;
+        }
+        self.take(operation, &wanted, planned, generation)
+    }
+
+    /// Brings the host to a state as it stands, and looks again whether it is there.
+    pub(crate) fn bring_to(&self, operation: &'static str, wanted: &Wanted) -> Result<(), EngineError> {
+        let generation = self.filter_generation();
+        let planned = self.plan_for(wanted).map_err(|error| host_error(operation, error))?;
+        self.take(operation, wanted, planned, generation)
+    }
+
+    /// Takes the steps of a plan, for which the packet filter was looked at in this generation or a later one.
+    fn take(
+        &self,
+        operation: &'static str,
+        wanted: &Wanted,
+        planned: Planned,
+        generation: Option<u32>,
+    ) -> Result<(), EngineError> {
+        let Planned { steps, foreign } = planned;
+        self.refuse_foreign(operation, &foreign)?;
+        if steps.is_empty() {
+            self.tell_watcher(wanted, generation);
+            return Ok(());
+        }
+        self.keep_replaced(operation, &steps)?;
+        reconcile::apply(&self.context(), wanted, &steps).map_err(|error| host_error(operation, error))?;
+        drop(steps); // there can be as many as there are peers
+        let generation = self.filter_generation();
+        let left = self.plan_for(wanted).map_err(|error| host_error(operation, error))?.steps;
+        if left.is_empty() {
+            self.tell_watcher(wanted, generation);
+            return Ok(());
+        }
+        let left: Vec<String> =
+            left.iter().take(5).map(|step| format!("{:?} {}", step.kind, step.target)).collect();
+        Err(host_error(operation, HostFailure::Unverified(left.join(", "))))
+    }
+
+    /// Ends the process of each device that takes questions and answers none. Nothing but that helps it, and whoever stops or
+    /// restarts it does not need its answer. It is given up as soon as one who reads gives it up.
+    pub(crate) fn end_hung(&self, operation: &'static str, state: &State<'_>) -> Result<(), EngineError> {
+        let failed = |error| host_error(operation, error);
+        let wanted = self.desired(state, Depth::Network)?;
+        let context = self.context();
+        for (name, interface) in &wanted.interfaces {
+            let answer = {
+                let _reading = self.host.patience.reading();
+                self.host.wireguard.answers(name, interface.backend)
+            };
+            let hangs = matches!(answer, Err(HostError::Silent { .. }));
+            // A unit of somebody else is not ours to stop; the plan says so.
+            if hangs && !self.host.services.foreign(&interface.unit.name).map_err(failed)? {
+                self.log(&format!("{operation}: the device {name} does not answer; its process is ended"));
+                reconcile::stop_interface(&context, &interface.unit, HUNG_WAIT).map_err(failed)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the interfaces away that are not to run, and nothing else.
+    pub(crate) fn stop_interfaces(
+        &self,
+        operation: &'static str,
+        state: &State<'_>,
+    ) -> Result<(), EngineError> {
+        let wanted = self.desired(state, Depth::Network)?;
+        let stopping = || {
+            let planned = self.plan_for(&wanted).map_err(|error| host_error(operation, error))?;
+            Ok::<_, EngineError>(planned.steps.into_iter().filter(Step::stops_interface).collect::<Vec<_>>())
+        };
+        let steps = stopping()?;
+        reconcile::apply(&self.context(), &wanted, &steps).map_err(|error| host_error(operation, error))?;
+        match stopping()?.first() {
+            None => Ok(()),
+            Some(left) => Err(host_error(operation, HostFailure::Unverified(left.target.clone()))),
+        }
+    }
+
+    pub(crate) fn context(&self) -> ApplyContext<'_> {
+        ApplyContext::new(&self.host, &self.marks, self.paths().run_dir())
+    }
+
+    pub(crate) fn plan_for(&self, wanted: &Wanted) -> Result<Planned, HostError> {
+        let observed = reconcile::observe(&self.context(), wanted)?;
+        let steps = reconcile::plan(&self.marks, &observed, wanted)?;
+        Ok(Planned { steps, foreign: reconcile::foreign(&observed, wanted) })
+    }
+}
