@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use phantom_api::cli::{self, Environment, Streams};
 use phantom_api::{
-    Action, Call, Effect, Entry, ErrorCode, Host, Lang, Paths, Phantom, Programs, Store, Text, TypedModule,
-    entry, linux_options,
+    Action, Call, Effect, Entry, ErrorCode, Host, Lang, ParamError, Paths, Phantom, Programs, Store, Text,
+    TypedModule, entry, linux_options,
 };
 use phantom_core::Core;
 use schemars::JsonSchema;
@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 struct Notes;
 
 /// Counts the letters of a text.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Count {
     /// The text
@@ -35,33 +35,47 @@ struct Counted {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("the text has no letters")]
-struct NoLetters;
+enum CountError {
+    /// A parameter is beyond its limits.
+    #[error(transparent)]
+    Parameter(#[from] ParamError),
+    #[error("the text has no letters")]
+    NoLetters,
+}
 
-impl ErrorCode for NoLetters {
+impl ErrorCode for CountError {
     fn code(&self) -> &'static str {
-        "NO_LETTERS"
+        match self {
+            Self::Parameter(error) => error.code(),
+            Self::NoLetters => "NO_LETTERS",
+        }
     }
     fn message(&self, lang: Lang) -> String {
-        lang.pick("The text has no letters", "Metinde harf yok").to_owned()
+        match self {
+            Self::Parameter(error) => error.message(lang),
+            Self::NoLetters => lang.pick("The text has no letters", "Metinde harf yok").to_owned(),
+        }
     }
     fn data(&self) -> Option<serde_json::Value> {
-        None
+        match self {
+            Self::Parameter(error) => error.data(),
+            Self::NoLetters => None,
+        }
     }
 }
 
 impl Action for Count {
     type Module = Notes;
     type Output = Counted;
-    type Error = NoLetters;
+    type Error = CountError;
     const NAME: &'static str = "count";
     const SUMMARY: Text = Text { en: "Count letters", tr: "Harfleri say" };
     const EFFECT: Effect = Effect::Read;
     const EXAMPLE: &'static str = "text=hello";
     const ERRORS: &'static [&'static str] = &["NO_LETTERS"];
-    fn run(self, _: &Notes, _: &Call) -> Result<Counted, NoLetters> {
+    fn run(self, _: &Notes, _: &Call) -> Result<Counted, CountError> {
         match self.text.chars().filter(|letter| letter.is_alphabetic()).count() {
-            0 => Err(NoLetters),
+            0 => Err(CountError::NoLetters),
             letters => Ok(Counted { letters }),
         }
     }

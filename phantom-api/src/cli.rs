@@ -10,7 +10,7 @@ use std::io::{self, BufWriter, Read as _, Write};
 use std::path::PathBuf;
 
 use phantom_engine::HookError;
-use phantom_module::{Call, Failure, Lang, ParamError, Params, codes};
+use phantom_module::{Call, Effect, Failure, Lang, ParamError, Params, codes};
 use phantom_types::InterfaceName;
 use serde_json::Value;
 
@@ -43,6 +43,8 @@ pub enum Exit {
     Failure,
     /// It was not clear what to do.
     Usage,
+    /// Standard output did not take all of the answer or the text. What was asked for is done, as far as it succeeded.
+    Unwritten,
 }
 
 impl From<Exit> for u8 {
@@ -51,6 +53,7 @@ impl From<Exit> for u8 {
             Exit::Success => 0,
             Exit::Failure => 1,
             Exit::Usage => 2,
+            Exit::Unwritten => 3,
         }
     }
 }
@@ -80,11 +83,11 @@ pub fn main(
     match &invocation.words {
         _ if invocation.version => {
             let text = format!("phantom-api {} ({API_VERSION})\n", env!("CARGO_PKG_VERSION"));
-            print(streams.out, &text)
+            print(streams, &text, lang)
         }
         Words::Help(words) => show_help(&phantom, words, lang, streams),
         Words::Completions(shell) => match shell.as_deref().and_then(Shell::of_name) {
-            Some(shell) => print(streams.out, &completions(&phantom, shell)),
+            Some(shell) => print(streams, &completions(&phantom, shell), lang),
             None => print_usage(streams, lang),
         },
         Words::Service { verb, interface } => service(&phantom, verb, interface, lang, note, streams),
@@ -114,9 +117,22 @@ fn language(
     phantom.stored_language().unwrap_or_default()
 }
 
-fn print(out: &mut dyn Write, text: &str) -> Exit {
-    let _ = out.write_all(text.as_bytes()); // a reader that went away wants no more text
-    Exit::Success
+fn print(streams: &mut Streams<'_>, text: &str, lang: Lang) -> Exit {
+    let written = streams.out.write_all(text.as_bytes()).and_then(|()| streams.out.flush());
+    let lost = texts::TEXT_LOST.get(lang);
+    if delivered(written, lost, streams) { Exit::Success } else { Exit::Unwritten }
+}
+
+/// Whether what was written has arrived, as far as anybody waits for it: a reader that went away wants no more. What is
+/// lost is said on standard error.
+fn delivered(written: io::Result<()>, lost: &str, streams: &mut Streams<'_>) -> bool {
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            let _ = writeln!(streams.err, "phantom-api: {lost}: {error}");
+            false
+        }
+        _ => true,
+    }
 }
 
 fn print_usage(streams: &mut Streams<'_>, lang: Lang) -> Exit {
@@ -135,7 +151,7 @@ fn show_help(phantom: &Phantom, words: &[String], lang: Lang, streams: &mut Stre
         _ => None,
     };
     match text {
-        Some(text) => print(streams.out, &text),
+        Some(text) => print(streams, &text, lang),
         None => print_usage(streams, lang),
     }
 }
@@ -163,13 +179,21 @@ fn run(
     let response = Response { result, module, action, at, lang };
     let mut out = BufWriter::with_capacity(1 << 16, &mut *streams.out);
     let written = response.write(&mut out, invocation.compact).and_then(|()| out.flush());
-    match written {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            let _ = writeln!(streams.err, "phantom-api: standard output: {error}");
-        }
-        _ => {}
+    drop(out);
+    let changed = response.success() && !reads(phantom, module, action);
+    let lost = if changed { texts::DONE_ANSWER_LOST } else { texts::ANSWER_LOST };
+    let arrived = delivered(written, lost.get(lang), streams);
+    match (response.success(), arrived) {
+        (false, _) => Exit::Failure,
+        (true, true) => Exit::Success,
+        (true, false) => Exit::Unwritten,
     }
-    if response.success() { Exit::Success } else { Exit::Failure }
+}
+
+/// Whether an action only reads.
+fn reads(phantom: &Phantom, module: &str, action: &str) -> bool {
+    let specs = phantom.find(module).map(|module| module.specs()).unwrap_or_default();
+    specs.iter().any(|spec| spec.name == action && spec.effect == Effect::Read)
 }
 
 /// Whether the causes of a failure say more than its message: those of the host and of the stored state do.

@@ -57,7 +57,7 @@ impl Serialize for Response<'_> {
         match &self.result {
             Ok(answer) => map.serialize_entry("data", answer)?,
             Err(failure) => {
-                if let Some(data) = failure.data() {
+                if let Some(data) = failure.data_in(self.lang) {
                     map.serialize_entry("data", &data)?;
                 }
                 map.serialize_entry("error", &failure.message(self.lang))?;

@@ -1,18 +1,19 @@
 //! The orchestrator of Phantom-WG: modules registered on one engine, called by name or by type.
 //!
 //! ```no_run
-//! use phantom_api::{Call, Host, Lang, linux_options, Params, Paths, Phantom, Programs, Store};
+//! use phantom_api::{Call, Host, Lang, linux_options, Params, Paths, Phantom, Programs, Store, TypedModule as _};
 //! use phantom_core::{Core, actions::ListClients};
 //!
 //! let paths = Paths::new(Paths::DEFAULT_ROOT);
 //! let host = Host::linux(linux_options(&paths, Programs::in_dir("/usr/local/bin")));
 //! let phantom = Phantom::builder(host, Store::new(paths)).all_modules().build()?;
 //!
-//! // Typed:
+//! // Typed, with what did not answer on the host:
+//! let list = phantom.call(ListClients { page: 1, per_page: 10, search: None }, &Call::new(Lang::En))?;
+//! println!("{} clients, unknown: {:?}", list.output.total, list.unknown);
+//! // Typed, on the module alone:
 //! let core = phantom.module::<Core>().expect("it was registered");
-//! let list = phantom_api::TypedModule::call(
-//!     core, ListClients { page: 1, per_page: 10, search: None }, &Call::new(Lang::En))?;
-//! println!("{} clients", list.total);
+//! let list = core.call(ListClients { page: 1, per_page: 10, search: None }, &Call::new(Lang::En))?;
 //! // By name, as the command does it:
 //! let answer = phantom.execute("dns", "get_dns_servers", Params::new(), &Call::new(Lang::En)).unwrap();
 //! println!("{}", answer.to_value()["primary"]);
@@ -30,13 +31,13 @@ mod orchestrator;
 
 pub use envelope::Response;
 pub use options::linux_options;
-pub use orchestrator::{BuildError, Builder, DispatchError, Phantom};
-pub use phantom_engine::{Engine, EngineError, SystemModule};
+pub use orchestrator::{Answered, BuildError, Builder, CallError, DispatchError, Phantom};
+pub use phantom_engine::{Engine, EngineError, SystemModule, explain};
 pub use phantom_host::linux::{ENDING, LinuxOptions, end_as_requested, handle_signals};
 pub use phantom_host::{Host, Interrupt, Programs};
 pub use phantom_module::{
-    Action, Answer, Call, Effect, Entry, ErrorCode, Failure, Given, Lang, Module, Params, Spec, Text,
-    TypedModule, entry,
+    Action, Answer, Call, Effect, Entry, ErrorCode, Failure, Given, Lang, Module, ParamError, Params, Spec,
+    Text, TypedModule, entry,
 };
 pub use phantom_store::{Paths, Store, close_process};
 

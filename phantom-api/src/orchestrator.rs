@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use phantom_engine::{Engine, Parts, SystemModule};
 use phantom_host::Host;
-use phantom_module::{Answer, Call, Effect, ErrorCode, Failure, Lang, Module, Params, codes};
+use phantom_module::{
+    Action, Answer, Call, Effect, ErrorCode, Failure, Lang, Module, Params, TypedModule, codes,
+};
 use phantom_store::Store;
 use serde_json::{Value, json};
 
@@ -139,6 +141,29 @@ impl Phantom {
         }
     }
 
+    /// Runs an action by its type. As by name, a part of the host that does not answer is given up after a moment while an
+    /// action reads, and a bug is an error of this call and of no other.
+    ///
+    /// [`TypedModule::call`] on the module itself does without both: it waits for a silent part of the host as long as a
+    /// change would, and does not say which was silent.
+    ///
+    /// # Errors
+    /// What the action says, its module is not registered, or a bug.
+    pub fn call<A>(&self, action: A, call: &Call) -> Result<Answered<A::Output>, CallError<A::Error>>
+    where
+        A: Action,
+        A::Module: TypedModule,
+    {
+        let module = self.module::<A::Module>().ok_or_else(|| {
+            let known = self.modules.iter().map(|module| module.name()).collect();
+            DispatchError::Module { module: <A::Module as TypedModule>::NAME.to_owned(), known }
+        })?;
+        let reading = (A::EFFECT == Effect::Read).then(|| self.engine.host().patience.reading());
+        let run = AssertUnwindSafe(|| module.call(action, call));
+        let output = catch_unwind(run).map_err(|_| DispatchError::Internal)?.map_err(CallError::Action)?;
+        Ok(Answered { output, unknown: reading.map(|reading| reading.silent()).unwrap_or_default() })
+    }
+
     /// That module and action exist.
     pub fn check(&self, module: &str, action: &str) -> Result<(), Failure> {
         let module = self.known(module)?;
@@ -160,6 +185,54 @@ impl Phantom {
         }
         let module = module.name();
         Err(Failure::new(DispatchError::Action { module, action: action.to_owned(), known }))
+    }
+}
+
+/// The answer of a typed call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answered<T> {
+    /// What the action answered.
+    pub output: T,
+    /// The parts of the host that did not answer, by the names that the field `unknown` of an answer has for them. What the
+    /// output says of these is not known. Always empty for a change, which fails instead.
+    pub unknown: Vec<String>,
+}
+
+/// Why a typed call has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError<E: ErrorCode> {
+    /// Its module is not registered, or there is a bug in the action.
+    #[error(transparent)]
+    Dispatch(#[from] DispatchError),
+    /// What the action says.
+    #[error(transparent)]
+    Action(E),
+}
+
+impl<E: ErrorCode> ErrorCode for CallError<E> {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Dispatch(error) => error.code(),
+            Self::Action(error) => error.code(),
+        }
+    }
+    fn message(&self, lang: Lang) -> String {
+        match self {
+            Self::Dispatch(error) => error.message(lang),
+            Self::Action(error) => error.message(lang),
+        }
+    }
+    fn data(&self) -> Option<Value> {
+        match self {
+            Self::Dispatch(error) => error.data(),
+            Self::Action(error) => error.data(),
+        }
+    }
+    fn data_in(&self, lang: Lang) -> Option<Value> {
+        match self {
+            Self::Dispatch(error) => error.data_in(lang),
+            Self::Action(error) => error.data_in(lang),
+        }
     }
 }
 

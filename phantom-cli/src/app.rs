@@ -35,10 +35,19 @@ pub enum Effect {
     Leave,
 }
 
-/// A screen and the number of the work that it waits for.
+/// A screen and the work in the background that it has asked for.
 struct Shown {
     screen: Box<dyn Screen>,
+    /// The number of the work that runs for it. One at a time: text that is pasted asks at every letter.
     fetching: Option<u64>,
+    /// What it has asked for since. Only the last counts, and the answer to what runs is out of date.
+    next: Option<Work>,
+}
+
+impl Shown {
+    fn new(screen: Box<dyn Screen>) -> Self {
+        Self { screen, fetching: None, next: None }
+    }
 }
 
 /// Work that the person waits for.
@@ -99,9 +108,9 @@ impl App {
         if self.running.is_some() { 100 } else { 500 }
     }
 
-    /// Whether work is under way that a person waits for.
-    pub fn is_busy(&self) -> bool {
-        self.running.is_some()
+    /// The number of the work that a person waits for, while there is any.
+    pub fn waits_for(&self) -> Option<u64> {
+        self.running.as_ref().map(|running| running.id)
     }
 
     /// Language of every text.
@@ -181,8 +190,8 @@ impl App {
             return self.status(reply);
         }
         if let Some(running) = self.running.take_if(|running| running.id == id) {
-            // A question about leaving was asked meanwhile: it stands over the screen that is gone on with.
-            if self.stack.len() > 1 && self.stack.last().is_some_and(|top| top.screen.is_box()) {
+            // Boxes that came meanwhile (whether to leave, an error in the background) are over the screen that goes on.
+            while self.stack.len() > 1 && self.stack.last().is_some_and(|top| top.screen.is_box()) {
                 self.stack.pop();
             }
             let acts = (running.then)(reply, &self.world);
@@ -192,12 +201,27 @@ impl App {
             }
             return;
         }
-        let world = &self.world;
-        let waiting = self.stack.iter_mut().find(|shown| shown.fetching == Some(id));
-        if let Some(shown) = waiting {
-            shown.fetching = None;
-            let acts = shown.screen.fetched(reply, world);
-            self.act(acts);
+        self.fetched(id, reply);
+    }
+
+    /// The end of work in the background. The answer is for the screen that asked, wherever on the stack it is by now.
+    fn fetched(&mut self, id: u64, reply: Result<Reply, Problem>) {
+        let Some(at) = self.stack.iter().position(|shown| shown.fetching == Some(id)) else { return };
+        let shown = &mut self.stack[at];
+        shown.fetching = None;
+        if let Some(work) = shown.next.take() {
+            return self.fetch(at, work);
+        }
+        let acts = shown.screen.fetched(reply, &self.world);
+        self.act_at(at, acts);
+    }
+
+    /// Starts work in the background for a screen, or keeps it until what runs for that screen has ended.
+    fn fetch(&mut self, at: usize, work: Work) {
+        if self.stack[at].fetching.is_some() {
+            self.stack[at].next = Some(work);
+        } else {
+            self.stack[at].fetching = Some(self.start(work));
         }
     }
 
@@ -235,13 +259,38 @@ impl App {
     }
 
     fn push(&mut self, screen: Box<dyn Screen>) {
-        self.stack.push(Shown { screen, fetching: None });
+        self.stack.push(Shown::new(screen));
         self.shown();
     }
 
     fn shown(&mut self) {
         let acts = self.top(|screen, world| screen.shown(world));
         self.act(acts);
+    }
+
+    /// What a screen wants that may have others over it by now: those stay, and it changes below them.
+    fn act_at(&mut self, mut at: usize, acts: Vec<Act>) {
+        for act in acts {
+            let is_top = at + 1 == self.stack.len();
+            match act {
+                Act::Push(screen) if !is_top => {
+                    at += 1;
+                    self.stack.insert(at, Shown::new(screen));
+                }
+                Act::Pop if !is_top && at > 0 => {
+                    self.stack.remove(at);
+                    at -= 1;
+                }
+                Act::Replace(screen) if !is_top => self.stack[at] = Shown::new(screen),
+                Act::Fetch(work) if !is_top => self.fetch(at, work),
+                other => {
+                    self.act(vec![other]);
+                    if is_top {
+                        at = self.stack.len() - 1;
+                    }
+                }
+            }
+        }
     }
 
     fn act(&mut self, acts: Vec<Act>) {
@@ -263,9 +312,8 @@ impl App {
                     self.running = Some(Running { id, what, since: self.now, then });
                 }
                 Act::Fetch(work) => {
-                    let id = self.start(work);
-                    if let Some(top) = self.stack.last_mut() {
-                        top.fetching = Some(id);
+                    if let Some(top) = self.stack.len().checked_sub(1) {
+                        self.fetch(top, work);
                     }
                 }
                 Act::Say(mood, text) => self.message = Some((mood, text)),

@@ -1,4 +1,4 @@
-//! Answers as JSON trees of bounded size: a server with ten thousand peers must not fill the memory of a screen that
+//! Answers as JSON trees of bounded size, lists and maps alike: a server with ten thousand peers must not fill the memory of a screen that
 //! shows twenty of them.
 
 use std::fmt;
@@ -7,10 +7,11 @@ use phantom_api::Answer;
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// Most elements of a list that are kept.
+/// Most elements of a list, and entries of a map, that are kept.
 const KEPT: usize = 1_000;
 
-/// The answer as a tree; of a longer list the first thousand elements and a text that says how many follow.
+/// The answer as a tree. Of a longer list or map the first thousand elements are kept, and one more that says how many
+/// follow: a text in a list, a name without a value in a map.
 pub(crate) fn value(answer: &Answer) -> Value {
     let text = text(answer);
     let mut from = serde_json::Deserializer::from_slice(&text);
@@ -78,8 +79,18 @@ impl<'de> Visitor<'de> for Tree {
     }
     fn visit_map<A: MapAccess<'de>>(self, mut from: A) -> Result<Value, A::Error> {
         let mut map = Map::new();
-        while let Some(key) = from.next_key::<String>()? {
-            map.insert(key, from.next_value_seed(Tree)?);
+        while map.len() < KEPT {
+            match from.next_key::<String>()? {
+                Some(key) => drop(map.insert(key, from.next_value_seed(Tree)?)),
+                None => return Ok(Value::Object(map)),
+            }
+        }
+        let mut more = 0_usize;
+        while from.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {
+            more += 1;
+        }
+        if more > 0 {
+            map.insert(format!("… +{more}"), Value::Null);
         }
         Ok(Value::Object(map))
     }
@@ -94,6 +105,16 @@ mod tests {
         let long = value(&Answer::new((0..1_500).collect::<Vec<u32>>()));
         let list = long.as_array().unwrap();
         assert_eq!((list.len(), &list[1_000]), (1_001, &Value::from("… +500")));
+    }
+
+    #[test]
+    fn a_long_map_is_cut_and_says_so() {
+        let clients: Map<String, Value> =
+            (0..1_500).map(|n| (format!("client-{n:04}"), serde_json::json!({ "ip": n }))).collect();
+        let long = value(&Answer::new(serde_json::json!({ "clients": clients })));
+        let map = long["clients"].as_object().unwrap();
+        assert_eq!((map.len(), &map["client-0999"]["ip"]), (1_001, &Value::from(999)));
+        assert_eq!(map.get("… +500"), Some(&Value::Null));
     }
 
     #[test]

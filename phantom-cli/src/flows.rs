@@ -98,6 +98,11 @@ fn run(what: String, work: Work, then: impl FnOnce(Reply, &World) -> Vec<Act> + 
     )
 }
 
+/// Says an error with its code above the key bar: for what is asked for again by itself.
+pub(crate) fn said(problem: &Problem) -> Act {
+    Act::Say(Mood::Bad, format!("{} [{}]", problem.message, problem.code))
+}
+
 /// Shows an error with its code and, where it carries lists of sentences, these.
 pub(crate) fn failed(world: &World, problem: &Problem) -> Act {
     let mut rows = vec![Row::text(problem.message.clone()), Row::Blank];

@@ -27,8 +27,10 @@ use terminal::Terminal;
 const USAGE: u8 = 2;
 /// Exit status where something went wrong.
 const FAILURE: u8 = 1;
+/// How often it is looked whether a change still holds the program.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
-/// What is said on standard error after the terminal has been led back: nothing may be written over the screen.
+/// What is said on standard error after the terminal has been given back: nothing may be written over the screen.
 static LATER: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 /// What the environment says.
@@ -143,17 +145,33 @@ fn run(mut app: App, phantom: &Arc<Phantom>) -> io::Result<Option<i32>> {
     spawn("keys", read_terminal(sender.clone()))?;
     let ended = turn(&mut app, phantom, &mut terminal, &sender, &messages);
     terminal.leave();
-    // A change that has begun is finished: it would be led back at the next start otherwise.
-    if app.is_busy() {
-        let _ = writeln!(io::stderr(), "phantom-wg: {}", text::WORKING.get(app.lang()));
-        while app.is_busy() {
-            let Ok(message) = messages.recv() else { break };
-            if let Message::Done(id, reply) = message {
-                app.take(Event::Done(id, reply));
-            }
+    let Some(work) = app.waits_for() else { return ended };
+    let _ = writeln!(io::stderr(), "phantom-wg: {}", text::WORKING.get(app.lang()));
+    let asked = ended.as_ref().ok().copied().flatten();
+    let signal = finish(work, &messages, &phantom.engine().host().interrupt, asked);
+    ended.map(|_| signal)
+}
+
+/// Waits for the end of the work that was under way when the interface was left, and for nothing that would follow from it.
+/// A change that has begun goes on until it is made or rolled back, whatever is asked. Anything else, such as a wait for
+/// another change, is given up at a signal. Gives the last signal that asked.
+fn finish(
+    work: u64,
+    messages: &Receiver<Message>,
+    interrupt: &Interrupt,
+    mut asked: Option<i32>,
+) -> Option<i32> {
+    loop {
+        if asked.is_some() && !interrupt.is_held() {
+            return asked;
+        }
+        match messages.recv_timeout(LOOK_AGAIN) {
+            Ok(Message::Done(done, _)) if done == work => return asked,
+            Ok(Message::Signal(signal)) => asked = Some(signal),
+            Ok(_) | Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return asked,
         }
     }
-    ended
 }
 
 /// Draws and takes what happens, until the end.
@@ -253,4 +271,58 @@ fn wait_for_signals(
 
 fn say_later(text: &str) {
     LATER.lock().unwrap_or_else(PoisonError::into_inner).push(text.to_owned());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a wait came to.
+    #[derive(Debug, PartialEq, Eq)]
+    enum Wait {
+        GoesOn,
+        Ended,
+        EndedBy(i32),
+    }
+
+    /// Waits as after leaving while work 7 runs, with these messages on their way.
+    fn ends(interrupt: &Interrupt, asked: Option<i32>, messages: Vec<Message>) -> Wait {
+        let (sender, receiver) = channel();
+        let (told, answer) = channel();
+        let interrupt = interrupt.clone();
+        for message in messages {
+            sender.send(message).unwrap();
+        }
+        thread::spawn(move || told.send(finish(7, &receiver, &interrupt, asked)));
+        let ended = answer.recv_timeout(Duration::from_secs(1));
+        drop(sender); // ends the thread where it still waits
+        ended.map_or(Wait::GoesOn, |signal| signal.map_or(Wait::Ended, Wait::EndedBy))
+    }
+
+    fn done(id: u64) -> Message {
+        Message::Done(id, Err(Problem::bug(Lang::En)))
+    }
+
+    #[test]
+    fn the_work_that_ran_is_waited_for_and_nothing_else() {
+        let interrupt = Interrupt::default();
+        assert_eq!(ends(&interrupt, None, vec![done(3), done(7)]), Wait::Ended);
+        assert_eq!(ends(&interrupt, None, vec![done(3), done(8)]), Wait::GoesOn, "the work still runs");
+    }
+
+    #[test]
+    fn a_signal_ends_a_wait_but_no_change() {
+        let interrupt = Interrupt::default();
+        assert_eq!(ends(&interrupt, Some(15), vec![]), Wait::EndedBy(15), "nothing has begun");
+        assert_eq!(ends(&interrupt, None, vec![Message::Signal(2)]), Wait::EndedBy(2));
+        let held = interrupt.hold();
+        assert_eq!(
+            ends(&interrupt, Some(1), vec![Message::Signal(15)]),
+            Wait::GoesOn,
+            "a change is being made"
+        );
+        assert_eq!(ends(&interrupt, Some(1), vec![Message::Signal(15), done(7)]), Wait::EndedBy(15));
+        drop(held);
+        assert_eq!(ends(&interrupt, Some(1), vec![]), Wait::EndedBy(1));
+    }
 }

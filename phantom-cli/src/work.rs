@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use phantom_api::{Failure, Lang, Params, Phantom};
+use phantom_api::{Failure, Lang, Params, Phantom, explain};
 use phantom_casper::{CasperError, Export, Language};
 use phantom_host::HostError;
 use serde_json::Value;
@@ -101,7 +101,7 @@ pub struct Problem {
 
 impl Problem {
     fn of(failure: &Failure, lang: Lang) -> Self {
-        Self { code: failure.code().to_owned(), message: failure.message(lang), data: failure.data() }
+        Self { code: failure.code().to_owned(), message: failure.message(lang), data: failure.data_in(lang) }
     }
 
     /// A bug of ours.
@@ -110,8 +110,8 @@ impl Problem {
         Self { code: INTERNAL_ERROR.to_owned(), message, data: None }
     }
 
-    fn of_file(error: &HostError) -> Self {
-        Self { code: CONFIG_ERROR.to_owned(), message: phantom_module::chain(error), data: None }
+    fn of_file(error: &HostError, lang: Lang) -> Self {
+        Self { code: CONFIG_ERROR.to_owned(), message: explain(error, lang), data: None }
     }
 }
 
@@ -124,8 +124,8 @@ pub fn run(phantom: &Phantom, work: &Work, lang: Lang, note: fn(&str)) -> Result
     match work {
         Work::Call(asked) => value(phantom, asked, &call).map(Reply::Value),
         Work::Status => Status::read(phantom, &call).map(Reply::Status),
-        Work::Save { path, content, overwrite } => save(phantom, path, content, *overwrite),
-        Work::List(dir) => list(phantom, dir),
+        Work::Save { path, content, overwrite } => save(phantom, path, content, *overwrite, lang),
+        Work::List(dir) => list(phantom, dir, lang),
         Work::Casper { client } => casper(phantom, client, lang),
     }
 }
@@ -149,23 +149,30 @@ pub(crate) fn fields<T: serde::de::DeserializeOwned>(
     bounded::fields(&answer).ok_or_else(|| Problem::bug(call.lang))
 }
 
-fn save(phantom: &Phantom, path: &Path, content: &str, overwrite: bool) -> Result<Reply, Problem> {
+fn save(
+    phantom: &Phantom,
+    path: &Path,
+    content: &str,
+    overwrite: bool,
+    lang: Lang,
+) -> Result<Reply, Problem> {
     let files = &phantom.engine().host().files;
-    if !overwrite && files.info(path).map_err(|error| Problem::of_file(&error))?.is_some() {
+    let failed = |error: HostError| Problem::of_file(&error, lang);
+    if !overwrite && files.info(path).map_err(failed)?.is_some() {
         return Ok(Reply::Exists(path.to_owned()));
     }
     let mut text = Zeroizing::new(content.to_owned());
     if !text.ends_with('\n') {
         text.push('\n');
     }
-    files.write(path, text.as_bytes(), SECRET_MODE).map_err(|error| Problem::of_file(&error))?;
+    files.write(path, text.as_bytes(), SECRET_MODE).map_err(failed)?;
     Ok(Reply::Saved(path.to_owned()))
 }
 
 /// Folders first, each by name.
-fn list(phantom: &Phantom, dir: &Path) -> Result<Reply, Problem> {
+fn list(phantom: &Phantom, dir: &Path, lang: Lang) -> Result<Reply, Problem> {
     let files = &phantom.engine().host().files;
-    let names = files.list(dir).map_err(|error| Problem::of_file(&error))?;
+    let names = files.list(dir).map_err(|error| Problem::of_file(&error, lang))?;
     let mut entries: Vec<(String, bool)> = names
         .into_iter()
         .map(|name| {

@@ -296,6 +296,7 @@ fn watch_unit(site: &Site) -> Unit {
             owners: false,
             manager: false,
         }),
+        renewable: true,
         before_network: false,
         after_network: false,
         after: Vec::new(),

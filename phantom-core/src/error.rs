@@ -212,8 +212,12 @@ impl ErrorCode for CoreError {
     }
 
     fn data(&self) -> Option<Value> {
+        self.data_in(Lang::En)
+    }
+
+    fn data_in(&self, lang: Lang) -> Option<Value> {
         Some(match self {
-            Self::Engine(error) => return error.data(),
+            Self::Engine(error) => return error.data_in(lang),
             Self::Parameter(error) => return error.data(),
             Self::ClientExists { name } => json!({ "client_name": name }),
             Self::ClientNotFound { name } => json!({ "client_name": name }),
@@ -239,7 +243,7 @@ impl ErrorCode for CoreError {
             Self::Foreign { object, parameter } => json!({ "parameter": parameter, "current": object }),
             Self::PortInUse { port } => json!({ "port": port, "protocol": "udp" }),
             Self::Reconcile { steps, source } => json!({
-                "operation": "reconcile", "detail": source.detail(), "rolled_back": false, "steps": steps
+                "operation": "reconcile", "detail": source.detail(lang), "rolled_back": false, "steps": steps
             }),
         })
     }
@@ -266,14 +270,20 @@ impl CoreError {
                 format!("Invalid setting: {setting}. Valid settings: {}", valid.join(", "))
             }
             Self::NotConfirmed => "Changing the subnet needs confirm=true".to_owned(),
-            Self::SubnetRefused { errors, .. } | Self::SetupSubnet { errors } => {
+            Self::SubnetRefused { errors, .. } => {
                 format!("Subnet change is not possible: {}", errors.join("\n"))
+            }
+            Self::SetupSubnet { errors } => {
+                format!("The server cannot be set up with this subnet: {}", errors.join("\n"))
             }
             Self::SubnetChange { backup_id, rolled_back: false, .. } => {
                 format!("Subnet change failed and could not be rolled back. Backup: {backup_id}")
             }
             Self::SubnetChange { step, source, .. } => {
-                format!("Subnet change failed at step {step} and was rolled back: {}", source.detail())
+                format!(
+                    "Subnet change failed at step {step} and was rolled back: {}",
+                    source.detail(Lang::En)
+                )
             }
             Self::NoIpv6 => "No IPv6 address is stored for this server".to_owned(),
             Self::NoPublicAddress => "No public IPv4 address found on this host: give server_ip".to_owned(),
@@ -301,8 +311,11 @@ impl CoreError {
                 format!("Geçersiz ayar: {setting}. Geçerli ayarlar: {}", valid.join(", "))
             }
             Self::NotConfirmed => "Subnet değişikliği için confirm=true gerekir".to_owned(),
-            Self::SubnetRefused { errors, .. } | Self::SetupSubnet { errors } => {
+            Self::SubnetRefused { errors, .. } => {
                 format!("Subnet değiştirilemiyor: {}", errors.join("\n"))
+            }
+            Self::SetupSubnet { errors } => {
+                format!("Sunucu bu subnetle kurulamıyor: {}", errors.join("\n"))
             }
             Self::SubnetChange { backup_id, rolled_back: false, .. } => {
                 format!("Subnet değişikliği başarısız oldu ve geri alınamadı. Yedek: {backup_id}")
@@ -310,7 +323,7 @@ impl CoreError {
             Self::SubnetChange { step, source, .. } => {
                 format!(
                     "Subnet değişikliği {step} adımında başarısız oldu ve geri alındı: {}",
-                    source.detail()
+                    source.detail(Lang::Tr)
                 )
             }
             Self::NoIpv6 => "Bu sunucu için kayıtlı IPv6 adresi yok".to_owned(),

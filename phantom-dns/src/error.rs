@@ -62,8 +62,12 @@ impl ErrorCode for DnsError {
     }
 
     fn data(&self) -> Option<Value> {
+        self.data_in(Lang::En)
+    }
+
+    fn data_in(&self, lang: Lang) -> Option<Value> {
         match self {
-            Self::Engine(error) => error.data(),
+            Self::Engine(error) => error.data_in(lang),
             Self::Parameter(error) => error.data(),
             Self::NothingGiven => Some(json!({ "parameter": "primary" })),
             Self::NoServers => Some(json!({ "parameter": "servers" })),

@@ -131,7 +131,7 @@ pub(crate) fn warnings(engine: &Engine, server: &Server, stored: &Stored, lang: 
         Ok(Ok(pages)) if pages.is_empty() => None,
         Ok(Ok(pages)) => Some(shown(&question, &pages)),
         Ok(Err(detail)) => Some(silent(&question, &detail)),
-        Err(error) => Some(silent(&question, &error.chain())),
+        Err(error) => Some(silent(&question, &phantom_engine::explain(&error, lang))),
     };
     said.map(|[en, tr]| if lang == Lang::En { en } else { tr }).into_iter().collect()
 }

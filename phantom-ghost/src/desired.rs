@@ -220,6 +220,7 @@ fn server_unit(site: &Site) -> Unit {
         dynamic_user: true,
         socket: None,
         bounds: Some(Bounds { memory_mib: 2048, tasks: 1024, ..BOUNDS }),
+        renewable: false,
         before_network: false,
         after_network: true,
         after: Vec::new(),
@@ -252,6 +253,7 @@ fn keeper_unit(site: &Site) -> Unit {
         dynamic_user: false,
         socket: None,
         bounds: Some(BOUNDS),
+        renewable: true,
         before_network: false,
         after_network: true,
         // Not after the boot unit, which starts it and waits: without a configuration it waits by itself.

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use phantom_engine::{ChangeError, EngineError, HostFailure};
+use phantom_engine::{ChangeError, EngineError, HostFailure, explain};
 use phantom_host::{CertificateFault, HostError};
 use phantom_module::{ErrorCode, Lang, ParamError};
 use phantom_store::StoreError;
@@ -189,10 +189,10 @@ impl GhostError {
         Self::Change { step, source: Box::new(source.into()), rolled_back: true }
     }
     /// The causes as one text.
-    fn detail(&self) -> String {
+    fn detail(&self, lang: Lang) -> String {
         match self {
             Self::NotServing { detail, .. } => detail.clone(),
-            other => std::error::Error::source(other).map_or_else(String::new, phantom_module::chain),
+            other => std::error::Error::source(other).map_or_else(String::new, |cause| explain(cause, lang)),
         }
     }
 }
@@ -269,7 +269,7 @@ impl ErrorCode for GhostError {
                 format!("Kullanılabilir sertifika yok ({source}): {fault}")
             }
             Self::Change { .. } | Self::NotServing { .. } => {
-                let (step, detail) = (self.step(), self.detail());
+                let (step, detail) = (self.step(), self.detail(lang));
                 if en {
                     format!("Ghost Mode change failed at step {step}: {detail}")
                 } else {
@@ -280,8 +280,12 @@ impl ErrorCode for GhostError {
     }
 
     fn data(&self) -> Option<Value> {
+        self.data_in(Lang::En)
+    }
+
+    fn data_in(&self, lang: Lang) -> Option<Value> {
         Some(match self {
-            Self::Engine(error) => return error.data(),
+            Self::Engine(error) => return error.data_in(lang),
             Self::Parameter(error) => return error.data(),
             Self::NoResolver => return None,
             Self::Active { server_ip, domain, secret, activated_at } => json!({
@@ -297,7 +301,7 @@ impl ErrorCode for GhostError {
             Self::PortInUse { port } => json!({ "port": port, "protocol": "tcp" }),
             Self::Certificate { source, fault } => json!({ "source": source, "detail": fault.detail }),
             Self::Change { rolled_back, .. } | Self::NotServing { rolled_back, .. } => json!({
-                "step": self.step().to_string(), "detail": self.detail(), "rolled_back": rolled_back,
+                "step": self.step().to_string(), "detail": self.detail(lang), "rolled_back": rolled_back,
             }),
         })
     }

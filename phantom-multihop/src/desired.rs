@@ -363,6 +363,7 @@ fn units(site: &Site, server: &Server, interface: &InterfaceName, wanted: &mut W
     let kind = UnitKind::Daemon { run, after_start: None, after_stop: None };
     let mut monitor = site.tool_unit(monitor_unit(site), "Phantom-WG: monitor of the exit".to_owned(), kind);
     monitor.restart = Restart::Always;
+    monitor.renewable = true;
     // A change of exit is a child of it, with all that `phantom-api` needs for that.
     monitor.bounds = Some(Bounds {
         memory_mib: 1024,

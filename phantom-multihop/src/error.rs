@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use ipnetwork::Ipv4Network;
-use phantom_engine::{ChangeError, EngineError, HostFailure, StepKind};
+use phantom_engine::{ChangeError, EngineError, HostFailure, StepKind, explain};
 use phantom_host::HostError;
-use phantom_module::{ErrorCode, Lang, Text};
+use phantom_module::{ErrorCode, Lang, ParamError, Text};
 use phantom_store::StoreError;
 use phantom_types::conf::ConfError;
 use phantom_types::{ExitName, Subnet};
@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::Collision;
 use crate::collision::lines;
+use crate::prove;
 
 /// What is advised when an exit and the own subnet are in each other's way.
 const HINT: &str = "phantom-api core change_subnet";
@@ -24,6 +25,9 @@ pub enum MultihopError {
     /// What can go wrong with any action.
     #[error(transparent)]
     Engine(EngineError),
+    /// A parameter is beyond its limits.
+    #[error(transparent)]
+    Parameter(#[from] ParamError),
     /// There is no readable file of at most 64 KiB of UTF-8 at this path.
     #[error("{} is not found or not readable", .path.display())]
     File {
@@ -121,6 +125,27 @@ pub enum MultihopError {
 
 /// What was found missing, for the `detail` of an answer.
 pub(crate) type Finding = &'static str;
+
+/// A finding in the language of the call.
+fn finding_in(finding: Finding, lang: Lang) -> &'static str {
+    let turkish = match finding {
+        prove::STOPPED => "WireGuard servisi durdurulmuş",
+        prove::OWN_ROUTE => "sunucunun kendi paketlerinin rotaları değişti",
+        prove::UNRESOLVED => "çıkış noktasının adı çözümlenemiyor",
+        prove::PASSES_NOTHING => {
+            "çıkış noktasından hiçbir şey geri gelmiyor: üzerinden gönderilen DNS sorusuna yanıt yok \
+             (probe=<adres> başka bir sunucuya sorar, probe=off hiçbirine sormaz)"
+        }
+        prove::NO_HANDSHAKE => "çıkış noktasıyla süresi içinde el sıkışılamadı",
+        prove::ASKED_TO_END => "çıkış noktası yanıt vermeden programın sonlanması istendi",
+        prove::OTHER_WAY => "istemcilerin paketleri çıkış noktasına yönlendirilmiyor",
+        prove::OTHER_SOURCE => "istemcilerin paketleri çıkış noktasının adresiyle çıkmayacaktı",
+        prove::NO_MONITOR => "izleyici çalışmıyor",
+        crate::replace::NOT_CHOSEN => "bu çıkış noktası seçilenlerden biri değil",
+        _ => finding,
+    };
+    lang.pick(finding, turkish)
+}
 
 /// What a change was doing; the word of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -262,7 +287,7 @@ impl MultihopError {
             }
             Self::Unproven { step, finding, restored_exit, rolled_back, lang } => {
                 let mut data = failed_facts(*step, restored_exit.as_ref(), *lang);
-                let result = json!({ "success": false, "error": finding });
+                let result = json!({ "success": false, "error": finding_in(finding, *lang) });
                 match step {
                     Step::Handshake => data["handshake_result"] = result,
                     Step::Verify => data["test_result"] = result,
@@ -286,7 +311,8 @@ impl MultihopError {
     fn invalid(error: &ConfError, lang: Lang) -> String {
         let en = lang == Lang::En;
         match error {
-            ConfError::Line { line, fault: detail, .. } => {
+            ConfError::Line { line, fault, .. } => {
+                let detail = explain(fault, lang);
                 if en {
                     format!("Invalid VPN configuration, line {line}: {detail}")
                 } else {
@@ -336,6 +362,7 @@ impl ErrorCode for MultihopError {
     fn code(&self) -> &'static str {
         match self {
             Self::Engine(error) => error.code(),
+            Self::Parameter(error) => error.code(),
             Self::File { .. }
             | Self::Content(_)
             | Self::Exists { .. }
@@ -354,6 +381,7 @@ impl ErrorCode for MultihopError {
         let en = lang == Lang::En;
         match self {
             Self::Engine(error) => error.message(lang),
+            Self::Parameter(error) => error.message(lang),
             Self::File { path, .. } if en => {
                 format!("Config file not found or not readable: {}", path.display())
             }
@@ -388,10 +416,10 @@ impl ErrorCode for MultihopError {
             Self::NothingToTest => {
                 lang.pick("No active VPN to test", "Test edilecek aktif VPN yok").to_owned()
             }
-            Self::Change { step, source, .. } => Self::failed(*step, &phantom_module::chain(&**source), lang),
-            Self::Unproven { step, finding, .. } => Self::failed(*step, finding, lang),
+            Self::Change { step, source, .. } => Self::failed(*step, &explain(&**source, lang), lang),
+            Self::Unproven { step, finding, .. } => Self::failed(*step, finding_in(finding, lang), lang),
             Self::Own { file, source, .. } => {
-                let (file, detail) = (file.display(), source.chain());
+                let (file, detail) = (file.display(), explain(source, lang));
                 if en {
                     format!("Cannot read or write {file}: {detail}")
                 } else {
@@ -402,8 +430,13 @@ impl ErrorCode for MultihopError {
     }
 
     fn data(&self) -> Option<Value> {
+        self.data_in(Lang::En)
+    }
+
+    fn data_in(&self, lang: Lang) -> Option<Value> {
         Some(match self {
-            Self::Engine(error) => return error.data(),
+            Self::Engine(error) => return error.data_in(lang),
+            Self::Parameter(error) => return error.data(),
             Self::File { path, .. } => json!({ "config_path": path.to_string_lossy() }),
             Self::Content(error) => json!({ "line": error.line(), "key": error.key() }),
             Self::Exists { exit } => json!({ "exit_name": exit }),

@@ -38,11 +38,11 @@ pub(crate) const UNRESOLVED: Finding = "the name of the exit cannot be resolved"
 /// That an exit shakes hands and passes nothing.
 pub(crate) const PASSES_NOTHING: Finding = "nothing comes back through the exit: no answer to a DNS question that was sent by \
     it (probe=<address> asks another server, probe=off asks none)";
-const NO_HANDSHAKE: Finding = "no handshake with the exit in time";
-const ASKED_TO_END: Finding = "the program was asked to end before the exit answered";
-const OTHER_WAY: Finding = "packets of clients are not routed to the exit";
-const OTHER_SOURCE: Finding = "packets of clients would not leave with the address of the exit";
-const NO_MONITOR: Finding = "the monitor does not run";
+pub(crate) const NO_HANDSHAKE: Finding = "no handshake with the exit in time";
+pub(crate) const ASKED_TO_END: Finding = "the program was asked to end before the exit answered";
+pub(crate) const OTHER_WAY: Finding = "packets of clients are not routed to the exit";
+pub(crate) const OTHER_SOURCE: Finding = "packets of clients would not leave with the address of the exit";
+pub(crate) const NO_MONITOR: Finding = "the monitor does not run";
 
 /// Where an end point is; a name is asked of the host's resolvers.
 pub(crate) fn resolve(engine: &Engine, endpoint: &Endpoint, limit: Duration) -> Option<Vec<SocketAddr>> {

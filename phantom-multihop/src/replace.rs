@@ -20,7 +20,7 @@ use crate::{MultihopError, origin};
 const LIMIT: Duration = Duration::from_secs(5);
 
 /// Not one of the exits that were chosen.
-const NOT_CHOSEN: &str = "the exit is not one of those that were chosen";
+pub(crate) const NOT_CHOSEN: &str = "the exit is not one of those that were chosen";
 
 /// Switches to an exit that was chosen, or as one that may take the place of the chosen one; the choice stays as it is.
 /// Client traffic has no other way meanwhile, and when the exit does not answer everything is as before.

@@ -2,9 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use phantom_api::{Call, Host, Lang, Paths, Phantom, Programs, Store, linux_options};
+use phantom_core::actions::ServerStatus;
 use serde_json::{Value, json};
 
-use crate::world::{World, answer_of, api, backend, in_world, note};
+use crate::world::{World, answer_of, api, backend, in_world, note, programs};
 
 /// More than a read and a change may take, and less than what a hung device held them up for without being given up.
 const READ: Duration = Duration::from_secs(10);
@@ -47,6 +49,12 @@ fn a_hung_device_holds_nobody_up() {
             "unknown",
             "it is the last field"
         );
+        // A program that embeds the modules learns the same.
+        let paths = Paths::default();
+        let host = Host::linux(linux_options(&paths, Programs::in_dir(programs())));
+        let phantom = Phantom::builder(host, Store::new(paths)).all_modules().build().unwrap();
+        let typed = phantom.call(ServerStatus {}, &Call::new(Lang::En)).unwrap();
+        assert_eq!((json!(typed.unknown), typed.output.interface.active), (silent.clone(), false));
         let list = world.ok(&["core", "list_clients"]);
         assert_eq!((&list["unknown"], &list["total"]), (&silent, &json!(1)), "{list:#}");
 

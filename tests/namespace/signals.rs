@@ -14,9 +14,9 @@ use serde_json::{Value, json};
 use crate::world::{World, api, in_world, in_world_with, programs, wait_for};
 
 /// Says that a change is under way.
-const MARKER: &str = "/run/phantom-wg/changing";
+pub(crate) const MARKER: &str = "/run/phantom-wg/changing";
 /// A guard against what hangs; no bound of the product.
-const LIMIT: Duration = Duration::from_mins(2);
+pub(crate) const LIMIT: Duration = Duration::from_mins(2);
 /// How long an exit has for its handshake: a change that is asked to end does not wait for all of it.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(30);
 
@@ -31,7 +31,7 @@ pub(crate) fn begin(words: &[&str]) -> Child {
 
 /// The marker is there for the time of the change only, so it is looked for without a pause worth mentioning.
 #[track_caller]
-fn wait_for_the_marker() {
+pub(crate) fn wait_for_the_marker() {
     let end = Instant::now() + LIMIT;
     while !Path::new(MARKER).exists() {
         assert!(Instant::now() < end, "the change has not begun");
@@ -85,18 +85,23 @@ fn a_change_ends_before_its_program_does() {
     });
 }
 
+/// Imports an exit that answers nobody.
+pub(crate) fn dead_exit(world: &World) {
+    let key = world.sh("wg genkey").trim().to_owned();
+    let public = world.sh("wg genkey | wg pubkey").trim().to_owned();
+    let exit = format!(
+        "[Interface]\nPrivateKey = {key}\nAddress = 10.70.0.2/32\n[Peer]\nPublicKey = {public}\n\
+         AllowedIPs = 0.0.0.0/0\nEndpoint = 198.18.0.77:51820\n"
+    );
+    std::fs::write("/etc/dead.conf", exit).unwrap();
+    world.ok(&["multihop", "import_vpn_config", "config_path=/etc/dead.conf"]);
+}
+
 #[test]
 fn a_wait_for_an_exit_gives_up() {
     in_world("signals::a_wait_for_an_exit_gives_up", |world| {
         world.setup();
-        let key = world.sh("wg genkey").trim().to_owned();
-        let public = world.sh("wg genkey | wg pubkey").trim().to_owned();
-        let exit = format!(
-            "[Interface]\nPrivateKey = {key}\nAddress = 10.70.0.2/32\n[Peer]\nPublicKey = {public}\n\
-             AllowedIPs = 0.0.0.0/0\nEndpoint = 198.18.0.77:51820\n"
-        );
-        std::fs::write("/etc/dead.conf", exit).unwrap();
-        world.ok(&["multihop", "import_vpn_config", "config_path=/etc/dead.conf"]);
+        dead_exit(world);
         let start = Instant::now();
         let call = begin(&["multihop", "enable_multihop", "exit_name=dead"]);
         ask(&call, Signal::SIGINT);

@@ -102,6 +102,11 @@ impl<'w> Terminal<'w> {
         text.lines().map(|line| colours.line(line)).collect()
     }
 
+    /// Closes it, as a connection that ends does: nothing can be read from it or written to it any more.
+    pub(crate) fn close(&self) {
+        self.tmux(&["kill-server"]);
+    }
+
     /// The process that shows the interface.
     pub(crate) fn process(&self) -> i32 {
         let shell = self.tmux(&["display-message", "-p", "#{pane_pid}"]);

@@ -1,5 +1,7 @@
 //! The watcher: what somebody removes comes back by itself, and what is removed on purpose does not.
 
+mod renewal;
+
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
 
+use phantom_api::cli::{self, Environment, Streams};
 use phantom_tests::{Answer, Program, Run, Server, is_root, skip};
 use serde_json::{Value, json};
 
@@ -249,6 +250,60 @@ fn a_word_that_is_not_utf_8_is_refused_with_json() {
     let answer = answer.failed("INVALID_PARAMETER");
     assert_eq!(answer["data"]["parameter"], "client_name=\u{fffd}\u{fffd}");
     assert_eq!(Server::ready().run(words(b"\xff=x")).code(), "INVALID_PARAMETER");
+}
+
+/// A standard output without room.
+struct Full;
+
+impl std::io::Write for Full {
+    fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+        Err(std::io::ErrorKind::StorageFull.into())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// How a call ends whose answer cannot be written, and what it says on standard error.
+fn unwritten(server: &Server, words: &[&str]) -> (u8, String) {
+    let mut err = Vec::new();
+    let mut streams = Streams { out: &mut Full, err: &mut err };
+    let words = words.iter().map(OsString::from).collect();
+    let exit = cli::main(words, &Environment::default(), &mut streams, |_| (), |_| server.phantom());
+    (exit.into(), String::from_utf8(err).unwrap())
+}
+
+#[test]
+fn an_answer_that_could_not_be_written_is_no_success() {
+    let server = with_john();
+    let lost = "the answer could not be written completely";
+    let (exit, said) = unwritten(&server, &["core", "list_clients"]);
+    assert_eq!((exit, said.contains(lost)), (3, true), "{said}");
+    // A script that asks again would make the change twice.
+    let (exit, said) = unwritten(&server, &["core", "add_client", "client_name=anna"]);
+    assert_eq!((exit, said.contains("the change is made, but its answer")), (3, true), "{said}");
+    assert_eq!(server.api(&["core", "list_clients"]).ok()["total"], 2);
+    let (exit, said) = unwritten(&server, &["core", "add_client", "client_name=anna", "--lang", "tr"]);
+    assert_eq!((exit, said.contains("yanıtın tamamı yazılamadı")), (1, true), "a failure stays one: {said}");
+    for words in [&["--help"][..], &["--version"], &["help", "core"], &["completions", "bash"]] {
+        let (exit, said) = unwritten(&server, words);
+        assert_eq!(
+            (exit, said.contains("the text could not be written completely")),
+            (3, true),
+            "{words:?}: {said}"
+        );
+    }
+}
+
+#[test]
+fn the_real_command_says_that_a_device_is_full() {
+    let mut call = std::process::Command::new(Program::api().path());
+    call.args(["core", "doctor", "--root", "/nowhere/phantom-wg"]);
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = call.stdout(full).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("could not be written completely"), "{said}");
+    assert!(matches!(output.status.code(), Some(1 | 3)), "{output:?}");
 }
 
 #[test]

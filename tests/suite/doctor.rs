@@ -329,6 +329,7 @@ fn firewalld(server: &Server) {
         dynamic_user: false,
         socket: None,
         bounds: None,
+        renewable: false,
         before_network: false,
         after_network: false,
         after: Vec::new(),
@@ -387,7 +388,7 @@ fn public(server: &Server) {
     server.fake.give_route(&Route { kind, ..default_route() }).unwrap();
 }
 
-fn watcher(server: &Server) -> String {
+pub(crate) fn watcher(server: &Server) -> String {
     format!("phantom-watch-{}", server.paths().instance().unwrap())
 }
 
@@ -397,7 +398,7 @@ fn without_watcher(server: &Server) {
 }
 
 /// The watcher has put something back again and again.
-fn watcher_fights(server: &Server) {
+pub(crate) fn watcher_fights(server: &Server) {
     let report = br#"{ "removed_again_and_again": [{ "object": "the packet filter", "times": 7 }] }"#;
     server.fake.put_file(&format!("/run/{}/report.json", watcher(server)), report, 0o600, 61_184);
 }

@@ -218,4 +218,13 @@ fn bash_completes_values_where_it_divides_words_at_the_equals_sign() {
     assert_eq!(divided(&["core", "setup", "backend", "="]), ["auto", "kernel", "embedded"]);
     assert_eq!(divided(&["core", "setup", "port", "=", "1", "backend", "=", "e"]), ["embedded"]);
     assert_eq!(divided(&["core", "reconcile", "dry"]), ["dry_run=true", "dry_run=false"]);
+    // An option with its value in one word is no module and no action.
+    assert_eq!(divided(&["--lang", "=", "tr", "dns", "ge"]), ["get_dns_servers"]);
+    assert_eq!(divided(&["--root", "=", "/srv", "--compact", "co"]), ["core", "completions"]);
+    assert_eq!(divided(&["--lang", "="]), ["en", "tr"]);
+    assert_eq!(divided(&["--lang", "=", "t"]), ["tr"]);
+    assert_eq!(divided(&["--root", "=", "/et"]), ["/etc"]);
+    assert_eq!(offered(&["--lang=t"]), ["--lang=tr"]);
+    assert_eq!(offered(&["--root=/et"]), ["--root=/etc"]);
+    assert_eq!(offered(&["--lang=tr", "dns", "ge"]), ["get_dns_servers"]);
 }

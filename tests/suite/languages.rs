@@ -91,6 +91,7 @@ const MORE: &[Situation] = &[
     (&["core", "reconcile"], sabotaged),
     (&["core", "reconcile", "dry_run=true"], sabotaged),
     (&["core", "reconcile"], with_stale_objects),
+    (&["core", "reconcile", "dry_run=true"], with_an_old_watcher),
     (&["core", "get_tweak_settings"], with_language),
     (&["core", "get_subnet_info"], || connected(with_ghost())),
     (&["core", "get_subnet_info"], with_multihop),
@@ -215,6 +216,13 @@ fn with_stale_objects() -> Server {
     server
 }
 /// A name whose IPv4 address is this server's and whose IPv6 address is not.
+/// An upgrade has replaced the program of a service that runs.
+fn with_an_old_watcher() -> Server {
+    let server = Server::ready();
+    server.fake.replace_program(&doctor::watcher(&server));
+    server
+}
+
 fn with_foreign_ipv6() -> Server {
     let server = with_john();
     let addresses = ["157.230.114.231", "2001:db8::99"].map(|address| address.parse().unwrap());
@@ -282,4 +290,34 @@ fn without(value: &Value) -> Value {
         Value::Object(map) => map.iter().map(|(key, value)| (key.clone(), without(value))).collect(),
         other => other.clone(),
     }
+}
+
+#[test]
+fn causes_and_what_the_watcher_saw_are_turkish_too() {
+    let server = Server::ready();
+    server.fake.fail_service("wg-quick@wg_main", Some(phantom_host::fake::StartFault::Exits));
+    let answer = server.api(&["core", "restart_service", "--lang", "tr"]).failed("SERVICE_OPERATION_FAILED");
+    let error = answer["error"].as_str().unwrap();
+    assert!(
+        error.contains("adım başarısız (servis wg-quick@wg_main)") && error.contains("çıkış durumu 1"),
+        "{error}"
+    );
+    let detail = answer["data"]["detail"].as_str().unwrap();
+    assert!(error.ends_with(detail) && !detail.contains("step 2"), "{detail}");
+    let plain = server.api(&["core", "restart_service"]).failed("SERVICE_OPERATION_FAILED");
+    assert!(plain["data"]["detail"].as_str().unwrap().contains("failed (exit status 1)"), "{plain:#}");
+
+    server.fake.put_file("/etc/bad.conf", b"[Interface]\nPrivateKey = nonsense\n", 0o600, 0);
+    let words = ["multihop", "import_vpn_config", "config_path=/etc/bad.conf", "--lang", "tr"];
+    let answer = server.api(&words).failed("VPN_CONFIG_ERROR");
+    assert!(
+        answer["error"].as_str().unwrap().contains("anahtar değil: 32 baytın base64 biçimi"),
+        "{answer:#}"
+    );
+
+    let watched = Server::ready();
+    doctor::watcher_fights(&watched);
+    let checks = watched.api(&["core", "doctor", "--lang", "tr"]).ok()["checks"].clone();
+    let found = checks.as_array().unwrap().iter().find(|check| check["name"] == "watcher").unwrap().clone();
+    assert!(found["text"].as_str().unwrap().contains("paket süzgeci (7×)"), "{found:#}");
 }

@@ -31,4 +31,5 @@ mod parameters;
 mod permissions;
 mod reads;
 mod service_hook;
+mod typed;
 mod walks;

@@ -52,6 +52,8 @@ pub struct Texts {
 /// An id, the English sentence, the Turkish one.
 type Row = (String, Template, Template);
 
+/// Places whose content is a cause, in the words of its language: system messages of the kernel or of a program are in both.
+const CAUSES: [&str; 5] = ["detail", "why", "error", "cause", "objects"];
 /// Places whose content is a sentence itself.
 const SENTENCES: [&str; 4] = ["expected", "hint", "errors", "object"];
 
@@ -87,7 +89,7 @@ impl Texts {
                     SENTENCES.contains(&name.as_str())
                         && lines.all(|(en, tr)| en == tr || !self.of_pair(en, tr).is_empty())
                 };
-                other.get(name) == Some(value) || sentences()
+                other.get(name) == Some(value) || CAUSES.contains(&name.as_str()) || sentences()
             })
         };
         self.rows.iter().filter(fits).collect()
@@ -119,7 +121,9 @@ impl Said {
             (Value::Object(one), Value::Object(other)) => {
                 let keys = |map: &serde_json::Map<String, Value>| map.keys().cloned().collect::<Vec<_>>();
                 assert_eq!(keys(one), keys(other), "{path}");
-                for (key, value) in one {
+                // The cause that the message ends in stands there alone.
+                let cause = |key: &str| key == "detail" && one.contains_key("rolled_back");
+                for (key, value) in one.iter().filter(|(key, _)| !cause(key)) {
                     self.walk(texts, &format!("{path}.{key}"), value, &other[key]);
                 }
             }
@@ -141,7 +145,8 @@ impl Said {
         for row in found {
             self.ids.insert(row.0.clone());
             let (one, other) = (row.1.matches(en).unwrap_or_default(), row.2.matches(tr).unwrap_or_default());
-            for (name, value) in one.iter().filter(|(_, value)| !value.is_empty()) {
+            let sentences = |(name, _): &(&String, &String)| !CAUSES.contains(&name.as_str());
+            for (name, value) in one.iter().filter(sentences).filter(|(_, value)| !value.is_empty()) {
                 // Several sentences stand on lines of their own.
                 for (en, tr) in value.lines().zip(other[name].lines()).filter(|(en, tr)| en != tr) {
                     self.sentence(texts, &format!("{path} {name}"), en, tr);

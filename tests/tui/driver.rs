@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use phantom_api::{Lang, Phantom};
+use phantom_cli::work::Problem;
 use phantom_cli::{App, Effect, Event, Key, Look, work};
 use phantom_tests::{Server, Spot, read_qr};
 use ratatui::Terminal;
@@ -72,6 +73,20 @@ impl Person {
 
     pub(crate) fn go_on(&mut self) {
         self.holds = false;
+        self.settle();
+    }
+
+    /// How much work there is that has not ended.
+    pub(crate) fn works(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Ends all work that is there with an error. What comes of that is held as well.
+    pub(crate) fn fails(&mut self, code: &str, message: &str) {
+        for (id, ..) in std::mem::take(&mut self.waiting) {
+            let problem = Problem { code: code.to_owned(), message: message.to_owned(), data: None };
+            self.app.take(Event::Done(id, Err(problem)));
+        }
         self.settle();
     }
 

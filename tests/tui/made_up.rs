@@ -1,7 +1,7 @@
 //! A module that the interface has never heard of, and an action that one of its own does not have yet: both appear.
 
 use phantom_api::{Action, Call, Effect, Entry, Phantom, Text, TypedModule, entry};
-use phantom_module::NoError;
+use phantom_module::ParamError;
 use phantom_tests::Server;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ use crate::driver::{FULL, Person};
 struct Radio;
 
 /// Plays a station.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Play {
     /// Which station
@@ -51,13 +51,13 @@ struct Player {
 impl Action for Play {
     type Module = Radio;
     type Output = Playing;
-    type Error = NoError;
+    type Error = ParamError;
     const NAME: &'static str = "play";
     const SUMMARY: Text = Text { en: "Play a station", tr: "Bir istasyon çal" };
     const EFFECT: Effect = Effect::Change;
     const EXAMPLE: &'static str = "station=jazz";
     const ERRORS: &'static [&'static str] = &[];
-    fn run(self, _: &Radio, _: &Call) -> Result<Playing, NoError> {
+    fn run(self, _: &Radio, _: &Call) -> Result<Playing, ParamError> {
         let Self { station, volume, stereo } = self;
         let band = vec![Player { instrument: "bağlama" }, Player { instrument: "ney" }];
         Ok(Playing { sound: format!("{station} at {volume}, stereo {stereo}"), band })
@@ -65,7 +65,7 @@ impl Action for Play {
 }
 
 /// Smashes the set.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Smash {}
 
@@ -79,13 +79,13 @@ struct Smashed {
 impl Action for Smash {
     type Module = Radio;
     type Output = Smashed;
-    type Error = NoError;
+    type Error = ParamError;
     const NAME: &'static str = "smash";
     const SUMMARY: Text = Text { en: "Smash the set", tr: "Cihazı parçala" };
     const EFFECT: Effect = Effect::Destroy;
     const EXAMPLE: &'static str = "";
     const ERRORS: &'static [&'static str] = &[];
-    fn run(self, _: &Radio, _: &Call) -> Result<Smashed, NoError> {
+    fn run(self, _: &Radio, _: &Call) -> Result<Smashed, ParamError> {
         Ok(Smashed { message: "It is in pieces" })
     }
 }

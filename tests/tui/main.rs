@@ -1,6 +1,7 @@
 //! The full-screen interface on the host in memory: events go in, screens come out.
 #![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
+mod background;
 mod driver;
 mod flows;
 mod made_up;

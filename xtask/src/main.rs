@@ -82,6 +82,8 @@ fn main() -> ExitCode {
         // The far sides of quickstart's proof and the inside of bench: this program in another namespace.
         quickstart::CLIENT_SIDE => quickstart::client_side(),
         quickstart::INTERNET_SIDE => quickstart::internet_side(words),
+        // The part of quickstart that needs root before there is anything to install.
+        quickstart::NOTE => quickstart::note_packages(words),
         bench::INSIDE => bench::inside(words),
         "help" | "--help" | "-h" => {
             print!("{USAGE}");

@@ -44,15 +44,18 @@ pub(crate) const BUILD: &[Need] = &[
     Need::file("/etc/ssl/certs/ca-certificates.crt", "ca-certificates"),
 ];
 
-/// Installs what is missing and returns the names of all packages that were not on the machine before, those that came
-/// along included.
-///
-/// The package lists are fetched only when the ones on the machine do not do.
-pub(crate) fn ensure(needs: &[Need]) -> Result<BTreeSet<String>> {
+/// Installs what is missing. The package lists are fetched only when the ones on the machine do not do.
+pub(crate) fn ensure(needs: &[Need]) -> Result {
+    ensure_noted(needs, |_| Ok(()))
+}
+
+/// Installs what is missing. `note` is told first which packages that are not on the machine will come, those that come along
+/// included: whatever happens while they are installed, they are known then.
+pub(crate) fn ensure_noted(needs: &[Need], mut note: impl FnMut(BTreeSet<String>) -> Result) -> Result {
     let missing: BTreeSet<&str> =
         needs.iter().filter(|need| !need.is_there()).map(|need| need.package).collect();
     if missing.is_empty() {
-        return Ok(BTreeSet::new());
+        return Ok(());
     }
     let list: Vec<&str> = missing.into_iter().collect();
     if find_program("apt-get").is_none() {
@@ -62,32 +65,46 @@ pub(crate) fn ensure(needs: &[Need]) -> Result<BTreeSet<String>> {
     }
     println!("Installing Debian packages: {}", list.join(" "));
     let before = installed()?;
-    if !apt(&["-s", "install"], &list).succeeds() {
+    let coming = |simulation: &str| names(simulation, &["Inst "], &before);
+    let simulation = if let Ok(simulation) = apt(&["-s", "install"], &list).read() {
+        simulation
+    } else {
         Cmd::root("apt-get").args(["-qq", "update"]).run()?;
-    }
+        apt(&["-s", "install"], &list).read()?
+    };
+    note(coming(&simulation))?;
     if let Err(first) = apt(&["-y", "install"], &list).quiet() {
         // Lists can be older than what the mirror still holds.
         Cmd::root("apt-get").args(["-qq", "update"]).run()?;
+        note(coming(&apt(&["-s", "install"], &list).read()?))?;
         apt(&["-y", "install"], &list).quiet().map_err(|_| first)?;
     }
-    Ok(installed()?.difference(&before).cloned().collect())
+    Ok(())
+}
+
+/// The packages that lines of a simulation with these words name, but for those that are installed.
+fn names(simulation: &str, words: &[&str], installed: &BTreeSet<String>) -> BTreeSet<String> {
+    let there: BTreeSet<String> = installed.iter().map(|name| plain(name)).collect();
+    let named = simulation.lines().filter_map(|line| words.iter().find_map(|word| line.strip_prefix(word)));
+    let named = named.filter_map(|rest| rest.split_whitespace().next()).map(plain);
+    named.filter(|name| !there.contains(name)).collect()
+}
+
+/// The simulation writes `libc6-dev`, the list of installed packages `libc6-dev:amd64`.
+fn plain(name: &str) -> String {
+    name.split(':').next().unwrap_or_default().to_owned()
 }
 
 /// Removes packages with their settings, unless that would take anything else along. Returns whether they are gone.
 pub(crate) fn purge(packages: &BTreeSet<String>) -> Result<bool> {
-    let present: BTreeSet<String> = installed()?.intersection(packages).cloned().collect();
+    let wanted: BTreeSet<String> = packages.iter().map(|name| plain(name)).collect();
+    let present: BTreeSet<String> =
+        installed()?.into_iter().filter(|name| wanted.contains(&plain(name))).collect();
     if present.is_empty() {
         return Ok(true);
     }
     let simulation = apt(&["-s", "purge"], &present).read()?;
-    let removed = simulation
-        .lines()
-        .filter_map(|line| line.strip_prefix("Purg ").or_else(|| line.strip_prefix("Remv ")));
-    let removed = removed.filter_map(|rest| rest.split_whitespace().next());
-    // The simulation writes `libc6-dev`, the list of installed packages `libc6-dev:amd64`.
-    let plain = |name: &str| name.split(':').next().unwrap_or_default().to_owned();
-    let wanted: BTreeSet<String> = packages.iter().map(|name| plain(name)).collect();
-    if removed.map(plain).any(|name| !wanted.contains(&name)) {
+    if !names(&simulation, &["Purg ", "Remv "], &BTreeSet::new()).is_subset(&wanted) {
         return Ok(false);
     }
     apt(&["-y", "purge"], &present).quiet()?;
@@ -121,4 +138,19 @@ fn apt<W: AsRef<str>>(verb: &[&str], packages: impl IntoIterator<Item = W>) -> C
 fn installed() -> Result<BTreeSet<String>> {
     let list = Cmd::new("dpkg-query").args(["-W", "-f", "${db:Status-Status} ${binary:Package}\n"]).read()?;
     Ok(list.lines().filter_map(|line| line.strip_prefix("installed ")).map(str::to_owned).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_simulation_names_what_comes_and_is_not_there_yet() {
+        let simulation = "NOTE: This is only a simulation!\nInst libc6 [2.36-9] (2.36-10 Debian:12 [amd64])\n\
+                          Inst libc6-dev (2.36-10 Debian:12 [amd64]) []\nInst gcc:amd64 (4:12.2 Debian:12 [amd64])\n\
+                          Conf gcc (4:12.2 Debian:12 [amd64])\n";
+        let there = BTreeSet::from(["libc6:amd64".to_owned()]);
+        let coming = names(simulation, &["Inst "], &there);
+        assert_eq!(coming.iter().map(String::as_str).collect::<Vec<_>>(), ["gcc", "libc6-dev"]);
+    }
 }

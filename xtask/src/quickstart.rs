@@ -12,7 +12,8 @@ mod proof;
 mod qr;
 mod server;
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 pub(crate) use client_side::run as client_side;
 pub(crate) use internet_side::run as internet_side;
@@ -21,7 +22,7 @@ pub(crate) use server::PROGRAMS_DIR;
 
 use crate::command::{Cmd, is_root};
 use crate::packages::{self, Need};
-use crate::problem::{Context as _, Result};
+use crate::problem::{Context as _, Problem, Result};
 use crate::words::Words;
 use crate::workspace;
 
@@ -29,6 +30,9 @@ use crate::workspace;
 pub(crate) const CLIENT_SIDE: &str = "quickstart-client-side";
 /// The task that the Internet's side of the proof is.
 pub(crate) const INTERNET_SIDE: &str = "quickstart-internet-side";
+
+/// The task that writes down packages which are about to come.
+pub(crate) const NOTE: &str = "quickstart-note-packages";
 
 /// The client that is added to an empty server.
 const FIRST_CLIENT: &str = "first-client";
@@ -49,26 +53,23 @@ pub(crate) fn run(mut words: Words) -> Result<bool> {
     // A folder with the programs, the manual pages and the completions, in place of building them.
     let built = words.value("--built")?.map(PathBuf::from);
     words.end()?;
+    refuse_beside_package(Path::new(OF_THE_PACKAGE))?;
     let built = if let Some(dir) = built {
         dir
     } else {
-        let packages = packages::ensure(packages::BUILD)?;
+        packages::ensure_noted(packages::BUILD, note)?;
         println!("== Building (some minutes the first time)");
         let dir = workspace::build_installation()?;
-        if !packages.is_empty() || !is_root() {
-            return as_root(&dir, server_ip.as_deref(), prove, &packages);
+        if !is_root() {
+            return as_root(&dir, server_ip.as_deref(), prove);
         }
         dir
     };
     let mut manifest = Manifest::load()?;
     println!("== Debian packages");
-    manifest.add_packages(packages::ensure(RUN)?)?;
+    packages::ensure_noted(RUN, |coming| manifest.add_packages(coming))?;
     if !namespace::kernel_has_wireguard() {
-        manifest.add_packages(packages::ensure(&[FOREIGN])?)?;
-    }
-    // Those that were needed to build, found by the caller that built.
-    if let Ok(list) = std::env::var(BUILD_PACKAGES) {
-        manifest.add_packages(list.split_whitespace().map(str::to_owned).collect())?;
+        packages::ensure_noted(&[FOREIGN], |coming| manifest.add_packages(coming))?;
     }
     println!("== Programs");
     let changed = install::run(&built, &mut manifest)?;
@@ -85,6 +86,10 @@ pub(crate) fn run(mut words: Words) -> Result<bool> {
         return Ok(true);
     }
     println!("== Proof");
+    if let Some(why) = server::mode()?.unprovable().or_else(|| proof::unprovable(&client)) {
+        println!("left out: {why}");
+        return Ok(true);
+    }
     let proven = proof::run(&server, &client)?;
     println!();
     if proven {
@@ -99,21 +104,58 @@ pub(crate) fn run(mut words: Words) -> Result<bool> {
     Ok(proven)
 }
 
-/// The packages that came to the machine before this process could write its manifest.
-const BUILD_PACKAGES: &str = "PHANTOM_BUILD_PACKAGES";
+/// A program of the Debian package.
+const OF_THE_PACKAGE: &str = "/usr/bin/phantom-api";
+
+/// Beside the package this installation would have no effect or, worse, some: units name one of the two, and PATH the other.
+fn refuse_beside_package(program: &Path) -> Result {
+    if !program.exists() {
+        return Ok(());
+    }
+    Err(Problem::new(format!(
+        "{} is there: the server on this machine was installed as a Debian package. Upgrade that one, or remove it first \
+         (apt remove phantom-wg); the stored state stays, and quickstart finds it again",
+        program.display()
+    )))
+}
+
+/// Writes down packages that are about to come, before this process may write the manifest itself.
+fn note(coming: BTreeSet<String>) -> Result {
+    if is_root() {
+        return Manifest::load()?.add_packages(coming);
+    }
+    let this = std::env::current_exe().context("this program")?;
+    Cmd::root(this).arg(NOTE).args(coming).quiet()
+}
+
+/// The task by which [`note`] does so.
+pub(crate) fn note_packages(mut words: Words) -> Result<bool> {
+    let mut coming = BTreeSet::new();
+    while let Some(word) = words.next_word() {
+        coming.insert(word);
+    }
+    Manifest::load()?.add_packages(coming)?;
+    Ok(true)
+}
 
 /// Goes on as root with what has been built.
-fn as_root(
-    built: &std::path::Path,
-    ip: Option<&str>,
-    prove: bool,
-    packages: &std::collections::BTreeSet<String>,
-) -> Result<bool> {
-    let list: Vec<&str> = packages.iter().map(String::as_str).collect();
+fn as_root(built: &Path, ip: Option<&str>, prove: bool) -> Result<bool> {
     let this = std::env::current_exe().context("this program")?;
-    let command = Cmd::root("env").arg(format!("{BUILD_PACKAGES}={}", list.join(" "))).arg(this);
-    let command = command.arg("quickstart").arg("--built").arg(built);
+    let command = Cmd::root(this).arg("quickstart").arg("--built").arg(built);
     let command = command.args(ip.map(|ip| format!("--server-ip={ip}")));
     let command = command.args((!prove).then_some("--no-proof"));
     Ok(command.command().status().context(&command)?.success())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn beside_the_package_nothing_is_installed() {
+        refuse_beside_package(Path::new("/nonexistent/phantom-api")).unwrap();
+        let this = std::env::current_exe().unwrap();
+        let refused = refuse_beside_package(&this).unwrap_err().to_string();
+        assert!(refused.contains("apt remove phantom-wg"), "{refused}");
+    }
 }

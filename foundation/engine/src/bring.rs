@@ -152,7 +152,15 @@ impl Engine {
     }
 
     pub(crate) fn plan_for(&self, wanted: &Wanted) -> Result<Planned, HostError> {
-        let observed = reconcile::observe(&self.context(), wanted)?;
+        self.plan_in(&self.context(), wanted)
+    }
+
+    pub(crate) fn plan_in(
+        &self,
+        context: &reconcile::ApplyContext<'_>,
+        wanted: &Wanted,
+    ) -> Result<Planned, HostError> {
+        let observed = reconcile::observe(context, wanted)?;
         let steps = reconcile::plan(&self.marks, &observed, wanted)?;
         Ok(Planned { steps, foreign: reconcile::foreign(&observed, wanted) })
     }

@@ -15,7 +15,7 @@ use phantom_module::{Call, Lang, Module, Text};
 use phantom_store::{Server, State, StoreError, Transaction};
 use phantom_types::{InterfaceName, PublicKey, Timestamp};
 
-use crate::{Depth, Engine, PeerChange, Site, Wanted};
+use crate::{Depth, Engine, PeerChange, Site, Wanted, explain};
 
 /// A module that takes part in the state of the host.
 pub trait SystemModule: Module + Sized {
@@ -231,7 +231,7 @@ impl Examination<'_> {
     }
     /// A part of the host that does not answer.
     pub fn silent(&self, error: &HostError) -> Finding {
-        let cause = error.chain();
+        let cause = explain(error, self.lang);
         self.warning(format!("This could not be checked: {cause}"), format!("Bu denetlenemedi: {cause}"))
     }
     /// The command that lets the host follow what is stored.

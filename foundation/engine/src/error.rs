@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use phantom_host::HostError;
 use phantom_host::reconcile::ApplyError;
-use phantom_module::{ErrorCode, Lang, chain};
+use phantom_module::{ErrorCode, Lang};
 use std::path::Path;
 
 use phantom_store::{LockError, StoreError};
 use serde_json::{Value, json};
+
+use crate::words::explain;
 
 /// What can go wrong with any action, before or behind its own rules.
 #[derive(Debug, thiserror::Error)]
@@ -86,8 +88,8 @@ impl EngineError {
         }
     }
     /// The causes as one text, for the `detail` of an answer.
-    pub fn detail(&self) -> String {
-        std::error::Error::source(self).map_or_else(|| self.to_string(), chain)
+    pub fn detail(&self, lang: Lang) -> String {
+        std::error::Error::source(self).map_or_else(|| self.to_string(), |cause| explain(cause, lang))
     }
 }
 
@@ -126,14 +128,14 @@ impl ErrorCode for EngineError {
                 }
             }
             Self::Store(_) | Self::Lock(_) => {
-                let (file, detail) = (self.file().display(), self.detail());
+                let (file, detail) = (self.file().display(), self.detail(lang));
                 match lang {
                     Lang::En => format!("Cannot read or write {file}: {detail}"),
                     Lang::Tr => format!("{file} okunamıyor veya yazılamıyor: {detail}"),
                 }
             }
             Self::Host { operation, .. } => {
-                let detail = self.detail();
+                let detail = self.detail(lang);
                 match lang {
                     Lang::En => format!("Service operation '{operation}' failed: {detail}"),
                     Lang::Tr => format!("'{operation}' servis işlemi başarısız: {detail}"),
@@ -143,6 +145,10 @@ impl ErrorCode for EngineError {
     }
 
     fn data(&self) -> Option<Value> {
+        self.data_in(Lang::En)
+    }
+
+    fn data_in(&self, lang: Lang) -> Option<Value> {
         Some(match self {
             Self::NotPrivileged => json!({ "reason": "INSUFFICIENT_PRIVILEGES", "required": "root" }),
             Self::NotInitialised => json!({ "hint": "phantom-api core setup" }),
@@ -151,7 +157,7 @@ impl ErrorCode for EngineError {
             }
             Self::Store(_) | Self::Lock(_) => json!({ "file": self.file().display().to_string() }),
             Self::Host { operation, rolled_back, .. } => {
-                json!({ "operation": operation, "detail": self.detail(), "rolled_back": rolled_back })
+                json!({ "operation": operation, "detail": self.detail(lang), "rolled_back": rolled_back })
             }
         })
     }

@@ -21,6 +21,7 @@ mod peers;
 mod reconcile;
 mod site;
 mod watch;
+mod words;
 
 use std::path::Path;
 use std::sync::{Mutex, OnceLock};
@@ -42,6 +43,7 @@ pub use peers::{DeviceChange, PeerChange};
 pub use phantom_host::reconcile::{Depth, Foreign, Step, StepAction, StepKind, Wanted, Withheld};
 pub use reconcile::{Outcome, Reconciled, Recovered, StepFailure};
 pub use site::Site;
+pub use words::{explain, translate};
 
 /// How long a change waits for the lock where nothing else is set: [`Engine::set_lock_wait`].
 pub const LOCK_WAIT: Duration = Duration::from_secs(30);

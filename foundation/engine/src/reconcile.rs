@@ -74,8 +74,8 @@ impl Engine {
     pub fn plan(&self, operation: &'static str) -> Result<Reconciled, EngineError> {
         let recovered = self.unfinished()?;
         let wanted = self.wish(recovered.is_some())?;
-        let Planned { steps, foreign } =
-            self.plan_for(&wanted).map_err(|error| host_error(operation, error))?;
+        let planned = self.plan_in(&self.renewing(), &wanted);
+        let Planned { steps, foreign } = planned.map_err(|error| host_error(operation, error))?;
         Ok(Reconciled { recovered, steps, foreign })
     }
 
@@ -88,7 +88,7 @@ impl Engine {
             self.wish_is_known().map_err(fail)?;
         }
         let lock = self.lock(self.lock_wait()).map_err(fail)?;
-        let done = self.reconcile_locked(&self.context(), origin, call, &lock);
+        let done = self.reconcile_locked(&self.renewing(), origin, call, &lock);
         drop(lock);
         if done.is_ok() {
             self.copy_if_due(call);
@@ -112,6 +112,11 @@ impl Engine {
             return Ok(());
         }
         self.read(|_| Ok::<_, EngineError>(()))
+    }
+
+    /// The context of a reconcile that somebody asked for, as after an upgrade.
+    fn renewing(&self) -> ApplyContext<'_> {
+        ApplyContext { renews: true, ..self.context() }
     }
 
     /// What the service of an interface runs when it starts: brings the host to the stored state, unless the holder
@@ -227,7 +232,8 @@ impl Engine {
         let recovered = self.interrupted().map_err(fail)?;
         let wanted = self.wish(recovered.is_some()).map_err(fail)?;
         let mut generation = self.filter_generation();
-        let planned = self.plan_for(&wanted).map_err(|error| fail(host_error(origin.action, error)))?;
+        let planned =
+            self.plan_in(context, &wanted).map_err(|error| fail(host_error(origin.action, error)))?;
         let Planned { steps, foreign } = planned;
         if !steps.is_empty() {
             self.keep_replaced(origin.action, &steps).map_err(fail)?;
@@ -240,7 +246,8 @@ impl Engine {
             }
             self.log(&format!("{} {}: {} steps applied", origin.module, origin.action, steps.len()));
             generation = self.filter_generation();
-            let left = self.plan_for(&wanted).map_err(|error| fail(host_error(origin.action, error)))?;
+            let left = self.plan_in(context, &wanted);
+            let left = left.map_err(|error| fail(host_error(origin.action, error)))?;
             if let Some(step) = left.steps.first() {
                 let error = host_error(origin.action, HostFailure::Unverified(step.target.clone()));
                 let taken = steps.len();

@@ -147,6 +147,7 @@ impl Site {
             dynamic_user: false,
             socket: None,
             bounds: None,
+            renewable: false,
             before_network: false,
             after_network: true,
             after: Vec::new(),

@@ -56,6 +56,11 @@ impl Interrupt {
         self.signal().is_some()
     }
 
+    /// Whether a change holds requests at this moment: it goes on until it is made or rolled back.
+    pub fn is_held(&self) -> bool {
+        self.0.held.load(Ordering::SeqCst) > 0
+    }
+
     /// What signal handlers ask and set: whether a request ends the program at once, and which signal asked.
     pub(crate) fn flags(&self) -> (&Arc<AtomicBool>, &Arc<AtomicUsize>) {
         (&self.0.ends_at_once, &self.0.signal)

@@ -39,12 +39,15 @@ pub struct ApplyContext<'a> {
     pub run_dir: &'a Path,
     /// This process is part of the start of a service. It waits for no other service, which may be ordered after that one.
     pub in_service: bool,
+    /// Services that clients do not notice are started again where their program has been replaced. Not within a change, nor
+    /// for a service's own command.
+    pub renews: bool,
 }
 
 impl<'a> ApplyContext<'a> {
     /// For a process that is no part of a service's start.
     pub const fn new(host: &'a Host, marks: &'a Marks, run_dir: &'a Path) -> Self {
-        Self { host, marks, run_dir, in_service: false }
+        Self { host, marks, run_dir, in_service: false, renews: false }
     }
 
     /// The folder that says that an interface is ours although its alias does not say so yet: between the creation

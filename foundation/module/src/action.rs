@@ -36,14 +36,15 @@ pub enum Effect {
     Destroy,
 }
 
-/// One request. Its fields are the parameters; `#[serde(deny_unknown_fields)]` belongs on every one.
-pub trait Action: DeserializeOwned + JsonSchema + Sized + 'static {
+/// One request. Its fields are the parameters; `#[serde(deny_unknown_fields)]` belongs on every one. It is written as it is
+/// read: a typed call is checked by the same declaration as a call by name.
+pub trait Action: Serialize + DeserializeOwned + JsonSchema + Sized + 'static {
     /// Whose action it is.
     type Module: 'static;
     /// The answer.
     type Output: Serialize + JsonSchema + Send + 'static;
-    /// What can go wrong, beside the parameters themselves.
-    type Error: ErrorCode;
+    /// What can go wrong, a parameter beyond its limits included. [`ParamError`] itself where nothing else can.
+    type Error: ErrorCode + From<ParamError>;
     /// Name on the wire: `^[a-z][a-z0-9_]*$`.
     const NAME: &'static str;
     /// One line of help.
@@ -123,6 +124,15 @@ fn run_erased<A: Action>(
     action.run(module, call).map(Answer::new).map_err(Failure::new)
 }
 
+/// That the parameters of a typed call are what the declaration allows: what a type can hold may be more.
+fn check<A: Action>(action: &A) -> Result<(), ParamError> {
+    match serde_json::to_value(action) {
+        Ok(Value::Object(given)) => read(&parameters(&entry::<A>().spec), Params::from_json(given)).map(drop),
+        Ok(_) => Err(ParamError::Other { detail: "an action is a struct with named fields".to_owned() }),
+        Err(error) => Err(ParamError::Other { detail: error.to_string() }),
+    }
+}
+
 /// A module whose actions are typed; it is a [`Module`] by that.
 pub trait TypedModule: Send + Sync + Sized + 'static {
     /// Name on the wire.
@@ -131,8 +141,13 @@ pub trait TypedModule: Send + Sync + Sized + 'static {
     const SUMMARY: Text;
     /// The table: the order is the order of help.
     const ACTIONS: &'static [Entry<Self>];
-    /// The typed call, for programs that embed the module.
+    /// The typed call, for programs that embed the module. The limits that the action's table declares (ranges, lengths)
+    /// hold as for a call by name.
+    ///
+    /// # Errors
+    /// What the action says, and a [`ParamError`] for a parameter beyond its limits.
     fn call<A: Action<Module = Self>>(&self, action: A, call: &Call) -> Result<A::Output, A::Error> {
+        check(&action)?;
         action.run(self, call)
     }
 }

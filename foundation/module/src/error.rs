@@ -1,7 +1,6 @@
 //! Errors with codes.
 
 use std::any::Any;
-use std::convert::Infallible;
 use std::error::Error;
 use std::fmt;
 
@@ -38,6 +37,11 @@ pub trait ErrorCode: Error + Any + Send + Sync {
     fn message(&self, lang: Lang) -> String;
     /// The facts of the error, as an object.
     fn data(&self) -> Option<Value>;
+    /// The same with its sentences in this language, for an error whose facts hold any.
+    fn data_in(&self, lang: Lang) -> Option<Value> {
+        let _ = lang;
+        self.data()
+    }
 }
 
 /// Any action's error after its type has been forgotten.
@@ -59,6 +63,10 @@ impl Failure {
     /// The facts.
     pub fn data(&self) -> Option<Value> {
         self.0.data()
+    }
+    /// The facts with their sentences in this language.
+    pub fn data_in(&self, lang: Lang) -> Option<Value> {
+        self.0.data_in(lang)
     }
     /// The typed error again, if it is an `E`.
     pub fn downcast_ref<E: ErrorCode>(&self) -> Option<&E> {
@@ -86,21 +94,4 @@ pub fn chain(error: &(dyn Error + '_)) -> String {
         cause = error.source();
     }
     text
-}
-
-/// The error of an action that cannot fail.
-#[derive(Debug, thiserror::Error)]
-#[error("never")]
-pub struct NoError(Infallible);
-
-impl ErrorCode for NoError {
-    fn code(&self) -> &'static str {
-        match self.0 {}
-    }
-    fn message(&self, _: Lang) -> String {
-        match self.0 {}
-    }
-    fn data(&self) -> Option<Value> {
-        match self.0 {}
-    }
 }

@@ -5,14 +5,14 @@
 //! completions, the manual pages and the API reference.
 //!
 //! ```
-//! use phantom_module::{Action, Call, Effect, Entry, Lang, Module, NoError, Params, Text, TypedModule, entry};
+//! use phantom_module::{Action, Call, Effect, Entry, Lang, Module, ParamError, Params, Text, TypedModule, entry};
 //! use schemars::JsonSchema;
 //! use serde::{Deserialize, Serialize};
 //!
 //! struct Greeter;
 //!
 //! /// Says hello.
-//! #[derive(Deserialize, JsonSchema)]
+//! #[derive(Serialize, Deserialize, JsonSchema)]
 //! #[serde(deny_unknown_fields)]
 //! struct Greet {
 //!     /// Who is greeted
@@ -28,13 +28,13 @@
 //! impl Action for Greet {
 //!     type Module = Greeter;
 //!     type Output = Greeting;
-//!     type Error = NoError;
+//!     type Error = ParamError;
 //!     const NAME: &'static str = "greet";
 //!     const SUMMARY: Text = Text { en: "Say hello", tr: "Selam ver" };
 //!     const EFFECT: Effect = Effect::Read;
 //!     const EXAMPLE: &'static str = "name=Ada";
 //!     const ERRORS: &'static [&'static str] = &[];
-//!     fn run(self, _: &Greeter, _: &Call) -> Result<Greeting, NoError> {
+//!     fn run(self, _: &Greeter, _: &Call) -> Result<Greeting, ParamError> {
 //!         Ok(Greeting { message: format!("Hello, {}", self.name) })
 //!     }
 //! }
@@ -65,7 +65,7 @@ mod secret;
 
 pub use action::{Action, Call, Effect, Entry, Module, Spec, TypedModule, entry};
 pub use answer::Answer;
-pub use error::{ErrorCode, Failure, NoError, chain, codes};
+pub use error::{ErrorCode, Failure, chain, codes};
 pub use lang::{Lang, Text};
 pub use params::{Given, Kind, Param, ParamError, Params, parameters, read};
 pub use secret::SecretText;

@@ -92,6 +92,7 @@ _phantom_api() {{
         cur=${{COMP_WORDS[COMP_CWORD-2]}}=$cur
     fi
     for word in "${{COMP_WORDS[@]:1:COMP_CWORD-1}}"; do
+        if [[ $word == '=' ]]; then skip=1; continue; fi
         if [[ -n $skip ]]; then skip=''; continue; fi
         case $word in
             --lang|--root|--json) skip=1 ;;
@@ -99,6 +100,10 @@ _phantom_api() {{
             *) if [[ -z $module ]]; then module=$word; elif [[ -z $action ]]; then action=$word; fi ;;
         esac
     done
+    case $cur in
+        --lang=*) COMPREPLY=($(compgen -W 'en tr' -P --lang= -- "${{cur#*=}}")); _phantom_api_value "$cur"; return ;;
+        --root=*) COMPREPLY=($(compgen -d -P --root= -- "${{cur#*=}}")); _phantom_api_value "$cur"; return ;;
+    esac
     case ${{COMP_WORDS[COMP_CWORD-1]}} in
         --lang) COMPREPLY=($(compgen -W 'en tr' -- "$cur")); return ;;
         --root) COMPREPLY=($(compgen -d -- "$cur")); return ;;
@@ -114,7 +119,11 @@ _phantom_api() {{
 {keys}    esac
     COMPREPLY=($(compgen -W "$keys" -- "$cur"))
     [[ ${{COMPREPLY[0]-}} == *= ]] && compopt -o nospace
-    if [[ $cur == *=* && $COMP_WORDBREAKS == *=* ]]; then COMPREPLY=("${{COMPREPLY[@]#"${{cur%%=*}}"=}}"); fi
+    _phantom_api_value "$cur"
+}}
+# Where bash divides words at '=', it replaces what stands behind it, and nothing else.
+_phantom_api_value() {{
+    if [[ $1 == *=* && $COMP_WORDBREAKS == *=* ]]; then COMPREPLY=("${{COMPREPLY[@]#"${{1%%=*}}"=}}"); fi
 }}
 complete -F _phantom_api phantom-api
 "#

@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 
 use phantom_module::{Effect, Lang, Module, Param, Spec, parameters};
 
-use super::texts::{CHANGE_ERROR, COMMON_ERRORS, NOT_INITIALIZED, OPTIONS, VARIABLES, headings, limits};
+use super::texts::{
+    CHANGE_ERROR, COMMON_ERRORS, NOT_INITIALIZED, OPTIONS, STATUSES, VARIABLES, headings, limits,
+};
 use crate::{API_VERSION, Phantom};
 
 /// What to type, for somebody who typed something else.
@@ -51,6 +53,10 @@ pub fn program_help(phantom: &Phantom, lang: Lang) -> String {
     text.push_str(
         "  {\"success\": false, \"data\": {…}, \"error\": \"…\", \"code\": \"…\", \"metadata\": {…}}\n",
     );
+    section(&mut text, h.status);
+    for (status, en, tr) in STATUSES {
+        row(&mut text, status, lang.pick(en, tr));
+    }
     text
 }
 

@@ -1,6 +1,18 @@
 //! Headings and fixed sentences of the help, in both languages.
 
-use phantom_module::{Kind, Lang};
+use phantom_module::{Kind, Lang, Text};
+
+/// Said where standard output did not take all of a text.
+pub(crate) const TEXT_LOST: Text =
+    Text { en: "the text could not be written completely", tr: "metnin tamamı yazılamadı" };
+/// The same of an answer that changed nothing: it can be asked for again.
+pub(crate) const ANSWER_LOST: Text =
+    Text { en: "the answer could not be written completely", tr: "yanıtın tamamı yazılamadı" };
+/// The same of a change: it is made, and must not be asked for again only because its answer is missing.
+pub(crate) const DONE_ANSWER_LOST: Text = Text {
+    en: "the change is made, but its answer could not be written completely",
+    tr: "değişiklik yapıldı, ancak yanıtının tamamı yazılamadı",
+};
 
 /// Headings.
 pub(crate) struct Headings {
@@ -17,6 +29,7 @@ pub(crate) struct Headings {
     pub(crate) answer: &'static str,
     pub(crate) changes: &'static str,
     pub(crate) environment: &'static str,
+    pub(crate) status: &'static str,
 }
 
 /// The headings in one language.
@@ -36,6 +49,7 @@ pub(crate) const fn headings(lang: Lang) -> Headings {
             answer: "Answer",
             changes: "changes the system",
             environment: "Environment",
+            status: "Exit status",
         },
         Lang::Tr => Headings {
             usage: "Kullanım",
@@ -51,6 +65,7 @@ pub(crate) const fn headings(lang: Lang) -> Headings {
             answer: "Yanıt",
             changes: "sistemi değiştirir",
             environment: "Ortam değişkenleri",
+            status: "Çıkış durumu",
         },
     }
 }
@@ -77,6 +92,18 @@ pub(crate) const OPTIONS: [(&str, &str, &str); 6] = [
 pub(crate) const VARIABLES: [(&str, &str, &str); 2] = [
     ("PHANTOM_LANG", "language, as --lang", "dil, --lang gibi"),
     ("PHANTOM_ROOT", "install directory, as --root", "kurulum dizini, --root gibi"),
+];
+
+/// The exit statuses of the command.
+pub(crate) const STATUSES: [(&str, &str, &str); 4] = [
+    ("0", "success", "başarılı"),
+    ("1", "the answer is an error", "yanıt bir hatadır"),
+    ("2", "it is not clear what to do", "ne yapılacağı belli değil"),
+    (
+        "3",
+        "it is done, but standard output did not take all of the answer",
+        "işlem yapıldı, ancak yanıtın tamamı standart çıktıya yazılamadı",
+    ),
 ];
 
 /// Codes that every action can raise.

@@ -389,7 +389,7 @@ impl Screen for Clients {
                 self.early.take().map(|key| self.key(key, world)).unwrap_or_default()
             }
             Ok(_) => Vec::new(),
-            Err(problem) => vec![Act::Say(Mood::Bad, format!("{} [{}]", problem.message, problem.code))],
+            Err(problem) => vec![flows::said(&problem)],
         }
     }
 

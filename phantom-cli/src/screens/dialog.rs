@@ -28,7 +28,7 @@ pub(crate) struct Dialog {
 }
 
 impl Dialog {
-    /// A question. Everything but a clear yes is a no.
+    /// A question. Only the letter that is shown for yes is one.
     pub(crate) fn confirm(
         title: &str,
         lines: Vec<String>,
@@ -54,6 +54,15 @@ impl Dialog {
     pub(crate) fn bad(title: &str, rows: Vec<Row>) -> Self {
         Self { is_bad: true, ..Self::notice(title, rows) }
     }
+}
+
+/// The letters for yes and no.
+fn letters(lang: Lang) -> (char, char) {
+    lang.pick(('y', 'n'), ('e', 'h'))
+}
+
+fn cancel(lang: Lang) -> Vec<Act> {
+    vec![Act::Pop, Act::Say(Mood::Plain, text::CANCELLED.get(lang).to_owned())]
 }
 
 impl Screen for Dialog {
@@ -102,9 +111,9 @@ impl Screen for Dialog {
 
     fn hints(&self, lang: Lang) -> Vec<Hint> {
         if self.is_question {
-            let (yes, no) = lang.pick(("y", "n"), ("e", "h"));
+            let (yes, no) = letters(lang);
             return vec![
-                hint(yes, text::YES.get(lang)),
+                hint(&yes.to_string(), text::YES.get(lang)),
                 hint(&format!("{no} Enter Esc"), text::NO.get(lang)),
             ];
         }
@@ -112,17 +121,17 @@ impl Screen for Dialog {
     }
 
     fn key(&mut self, key: Key, world: &World) -> Vec<Act> {
+        let (yes, no) = letters(world.lang);
         match (key, key.letter()) {
             (Key::Up, _) => self.top = self.top.saturating_sub(1),
             (Key::Down, _) => self.top = self.top.saturating_add(1),
-            (_, Some('y' | 'e')) if self.is_question => {
+            (_, Some(letter)) if self.is_question && letter == yes => {
                 let mut acts = vec![Act::Pop];
-                acts.extend(self.yes.take().map(|yes| yes(world)).unwrap_or_default());
+                acts.extend(self.yes.take().map(|go_on| go_on(world)).unwrap_or_default());
                 return acts;
             }
-            (Key::Enter | Key::Esc | Key::Control('c'), _) | (_, Some('n' | 'h')) if self.is_question => {
-                return vec![Act::Pop, Act::Say(Mood::Plain, text::CANCELLED.get(world.lang).to_owned())];
-            }
+            (Key::Enter | Key::Esc | Key::Control('c'), _) if self.is_question => return cancel(world.lang),
+            (_, Some(letter)) if self.is_question && letter == no => return cancel(world.lang),
             (Key::Enter | Key::Esc | Key::Char(_) | Key::Control('c'), _) if !self.is_question => {
                 return vec![Act::Pop];
             }

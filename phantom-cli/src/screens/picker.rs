@@ -124,7 +124,7 @@ impl Screen for Picker {
         open(dir)
     }
 
-    fn fetched(&mut self, reply: Result<Reply, Problem>, world: &World) -> Vec<Act> {
+    fn fetched(&mut self, reply: Result<Reply, Problem>, _: &World) -> Vec<Act> {
         match reply {
             Ok(Reply::Entries(dir, entries)) => {
                 if dir != self.dir {
@@ -140,7 +140,8 @@ impl Screen for Picker {
                 Vec::new()
             }
             Ok(_) => Vec::new(),
-            Err(problem) => vec![flows::failed(world, &problem)],
+            // No box: the folder is asked for again when a box closes, and with it the error would come again.
+            Err(problem) => vec![flows::said(&problem)],
         }
     }
 }

@@ -31,12 +31,26 @@ pub(crate) struct Report {
     at_end: bool,
     live: bool,
     seconds: u8,
+    /// A person has asked for it again. An error is an answer to them, and else no more than a line.
+    asked: bool,
 }
 
 impl Report {
     pub(crate) fn new(title: Text, rows: Vec<Row>) -> Self {
         let (again, keys, lines) = (None, Vec::new(), None);
-        Self { title, rows, again, keys, lines, top: 0, height: 1, at_end: false, live: false, seconds: 0 }
+        Self {
+            title,
+            rows,
+            again,
+            keys,
+            lines,
+            top: 0,
+            height: 1,
+            at_end: false,
+            live: false,
+            seconds: 0,
+            asked: false,
+        }
     }
 
     /// The answer of an action, which is asked for first. `place`: on top of the screen there is, or in place of it.
@@ -141,6 +155,7 @@ impl Screen for Report {
             Key::Esc | Key::Enter | Key::Char('0') => return vec![Act::Pop],
             _ => {
                 let letter = key.letter().unwrap_or_default();
+                self.asked = true;
                 if let Some((.., does)) = self.keys.iter().find(|(key, ..)| *key == letter) {
                     return does(world);
                 }
@@ -155,7 +170,10 @@ impl Screen for Report {
     fn second(&mut self, _: &World) -> Vec<Act> {
         self.seconds = (self.seconds + 1) % 2;
         match &self.again {
-            Some((call, _)) if self.live && self.seconds == 0 => vec![Act::Fetch(Work::Call(call.clone()))],
+            Some((call, _)) if self.live && self.seconds == 0 => {
+                self.asked = false;
+                vec![Act::Fetch(Work::Call(call.clone()))]
+            }
             _ => Vec::new(),
         }
     }
@@ -167,7 +185,9 @@ impl Screen for Report {
                 self.lines = None;
                 Vec::new()
             }
-            (Err(problem), _) => vec![crate::flows::failed(world, &problem)],
+            (Err(problem), _) if self.asked => vec![crate::flows::failed(world, &problem)],
+            // It comes back at every look, and a box would do so too.
+            (Err(problem), _) => vec![crate::flows::said(&problem)],
             _ => Vec::new(),
         }
     }

@@ -1,6 +1,7 @@
 //! The terminal: entered, drawn on, and left as it was found, also after a panic.
 
 use std::io::{self, BufWriter, Stdout, Write as _};
+use std::mem::ManuallyDrop;
 use std::panic;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -22,9 +23,11 @@ const BUFFER: usize = 1 << 16;
 /// Whether there is something to lead back.
 static ENTERED: AtomicBool = AtomicBool::new(false);
 
-/// The terminal while the program has it. Dropping it leads it back.
+/// The terminal while the program has it. Dropping it gives the terminal back as it was.
 pub(super) struct Terminal {
-    inner: ratatui::Terminal<CrosstermBackend<BufWriter<Stdout>>>,
+    /// Never dropped: its own `Drop` panics where the terminal is gone, standard error included, and all that it does is
+    /// done by [`lead_back`]. A panic there would end the program in the middle of a change.
+    inner: ManuallyDrop<ratatui::Terminal<CrosstermBackend<BufWriter<Stdout>>>>,
     whole: bool,
 }
 
@@ -37,7 +40,7 @@ impl Terminal {
         enable_raw_mode()?;
         let entered = execute!(io::stdout(), EnterAlternateScreen, EnableBracketedPaste);
         match entered.and_then(|()| ratatui::Terminal::new(backend)) {
-            Ok(inner) => Ok(Self { inner, whole: false }),
+            Ok(inner) => Ok(Self { inner: ManuallyDrop::new(inner), whole: false }),
             Err(error) => {
                 lead_back();
                 Err(error)

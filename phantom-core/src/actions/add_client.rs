@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use crate::{Core, CoreError, origin};
 
 /// Creates a client: keys, the lowest free address, a peer on the running interface.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AddClient {
     /// Name of the client

@@ -12,7 +12,7 @@ use crate::{Core, CoreError};
 
 /// Copies the stored state, with all keys, into one file that only root can read. Without a path it is the copy of this
 /// day, in the place of the one that the first change of the day made.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Backup {
     /// The new file; without it the copy is kept with the daily ones

@@ -17,7 +17,7 @@ use crate::{Core, CoreError, Entries, origin};
 
 /// Moves the server and all clients to a new subnet. All connections drop; clients must fetch their configuration
 /// again.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChangeSubnet {
     /// New subnet in CIDR form

@@ -9,7 +9,7 @@ use crate::{Core, CoreError};
 
 /// Checks what the server needs of this host and says what to do; asks the host's resolvers and the stored DNS servers for
 /// google.com, and changes nothing.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Doctor {}
 

@@ -17,7 +17,7 @@ use crate::{Core, CoreError, SecretText};
 const KEEPALIVE: u16 = 25;
 
 /// Generates a client's configuration: changes of DNS, port, subnet and endpoint show at once.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExportClient {
     /// Name of the client

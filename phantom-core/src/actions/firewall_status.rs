@@ -9,7 +9,7 @@ use crate::status::firewall_report;
 use crate::{Core, CoreError};
 
 /// Shows firewall and NAT as they concern the VPN.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FirewallStatus {}
 

@@ -8,7 +8,7 @@ use crate::clients::items;
 use crate::{ClientItem, Core, CoreError};
 
 /// Shows the clients added last, newest first.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LatestClients {
     /// Number of clients

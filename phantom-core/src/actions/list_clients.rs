@@ -8,7 +8,7 @@ use crate::clients::items;
 use crate::{ClientItem, Core, CoreError};
 
 /// Lists clients page by page, oldest first.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ListClients {
     /// Page number

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Core, CoreError, origin};
 
 /// Compares the host with the stored state and brings the host back to it.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Reconcile {
     /// Only show the steps
@@ -194,6 +194,13 @@ impl Words {
         };
         let object = self.object(step);
         let detail = match (step.action, lang) {
+            // A service is updated for one reason alone.
+            (StepAction::Update, Lang::En) if step.kind == StepKind::Service => {
+                "Restart the service, which still runs an older program".to_owned()
+            }
+            (StepAction::Update, Lang::Tr) if step.kind == StepKind::Service => {
+                "Hâlâ eski programı çalıştıran servisi yeniden başlat".to_owned()
+            }
             (StepAction::Create, Lang::En) => format!("Add missing {object}"),
             (StepAction::Create, Lang::Tr) => format!("Eksik {object} ekle"),
             (StepAction::Update, Lang::En) => format!("Correct {object}"),

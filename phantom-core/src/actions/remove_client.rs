@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Core, CoreError, origin};
 
 /// Removes a client: the running interface no longer knows its key, and no file does.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RemoveClient {
     /// Name of the client

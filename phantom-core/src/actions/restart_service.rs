@@ -8,7 +8,7 @@ use crate::status::{check_port, unit_name};
 use crate::{Core, CoreError, origin};
 
 /// Stops and starts the WireGuard service; every connected client is interrupted briefly.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RestartService {}
 

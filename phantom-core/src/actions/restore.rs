@@ -19,7 +19,7 @@ const SHOWN: usize = 200;
 
 /// Puts a backup in the place of the stored state: clients, keys, settings and modules as they were then. The host
 /// follows, and what was there is kept. Clients that were removed since come back with their access.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Restore {
     /// The backup

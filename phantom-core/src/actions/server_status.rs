@@ -16,7 +16,7 @@ use crate::status::{firewall_report, link_up, service, unit_name};
 use crate::{Core, CoreError};
 
 /// Shows the state of service, interface, configuration, clients and system.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ServerStatus {}
 

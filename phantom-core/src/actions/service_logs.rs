@@ -8,7 +8,7 @@ use crate::status::unit_name;
 use crate::{Core, CoreError};
 
 /// Shows the last log lines of the WireGuard service.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ServiceLogs {
     /// Number of log lines

@@ -20,7 +20,7 @@ use crate::status::check_port;
 use crate::{Checks, Core, CoreError, origin};
 
 /// Initialises the system; repeating it is harmless. Defaults apply on the first run only.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Setup {
     /// Public IPv4 address of the server

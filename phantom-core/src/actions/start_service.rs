@@ -9,7 +9,7 @@ use crate::status::{check_port, is_up, unit_name};
 use crate::{Core, CoreError, origin};
 
 /// Starts the WireGuard service; one that runs is left alone.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StartService {}
 

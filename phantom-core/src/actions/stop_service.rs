@@ -8,7 +8,7 @@ use crate::status::{is_up, unit_name};
 use crate::{Core, CoreError, origin};
 
 /// Takes the WireGuard interface down until it is started, restarted, or the next boot.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StopService {}
 

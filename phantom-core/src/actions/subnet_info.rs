@@ -15,7 +15,7 @@ use crate::error::address_text;
 use crate::{Core, CoreError, Entries, Percent};
 
 /// Shows the subnet and whether it can be changed.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SubnetInfo {}
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Core, CoreError};
 
 /// Shows the stored behaviour settings.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TweakSettings {}
 

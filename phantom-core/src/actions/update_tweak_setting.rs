@@ -11,7 +11,7 @@ use super::tweak_settings::Setting;
 use crate::{Core, CoreError, origin};
 
 /// Changes one behaviour setting.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UpdateTweakSetting {
     /// Name of the setting

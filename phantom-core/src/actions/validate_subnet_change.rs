@@ -14,7 +14,7 @@ use crate::clients::CONNECTED_WITHIN;
 use crate::{Checks, Core, CoreError, Entries};
 
 /// Checks a new subnet without changing anything.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ValidateSubnetChange {
     /// New subnet in CIDR form

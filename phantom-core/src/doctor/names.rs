@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use ipnetwork::IpNetwork;
+use phantom_engine::explain;
 use phantom_host::{AskFrom, Host, HostError, Passing, Probe};
 use phantom_store::Server;
 use phantom_types::Domain;
@@ -20,6 +21,7 @@ pub(super) fn resolver(case: &Case<'_>) -> Finding {
         Err(error) => case.silent(&error),
         Ok(Ok(_)) => case.ok("The host's resolvers answer", "Sunucunun DNS çözümleyicileri yanıt veriyor"),
         Ok(Err(error)) => {
+            let error = explain(&error, case.lang);
             let found = case.warning(
                 format!("The host's resolvers do not answer ({error}): certificates and exits with a name need them"),
                 format!("Sunucunun DNS çözümleyicileri yanıt vermiyor ({error}): sertifikalar ve adı olan çıkışlar onlara gerek duyar"),

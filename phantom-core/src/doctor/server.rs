@@ -2,10 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use phantom_engine::{EngineError, Foreign, foreign_name, make_room};
+use phantom_engine::{EngineError, Foreign, explain, foreign_name, make_room};
 use phantom_host::reconcile::{ApplyContext, foreign, observe, plan};
 use phantom_host::{HostError, Port, Protocol, ServiceState};
-use phantom_module::chain;
 use phantom_store::{CopyKind, StateCopy, StoreError};
 
 use super::{Case, Finding, filters};
@@ -82,7 +81,7 @@ pub(super) fn stored_state(case: &Case<'_>) -> Finding {
             found.hint(case.pick("Run: phantom-api core setup", "Çalıştırın: phantom-api core setup"))
         }
         Err(error) => {
-            let why = chain(error);
+            let why = explain(error, case.lang);
             let found = case.problem(
                 format!("The stored state cannot be read: {why}"),
                 format!("Kayıtlı durum okunamıyor: {why}"),
@@ -279,7 +278,7 @@ pub(super) fn unfinished_change(case: &Case<'_>) -> Finding {
             found.hint(case.reconcile())
         }
         Err(error) => {
-            let why = chain(&error);
+            let why = explain(&error, case.lang);
             case.warning(format!("This could not be checked: {why}"), format!("Bu denetlenemedi: {why}"))
         }
     }

@@ -1,5 +1,6 @@
 //! Checks of the watcher, which puts back what somebody removes.
 
+use phantom_engine::translate;
 use serde::Deserialize;
 
 use super::{Case, Finding};
@@ -20,6 +21,20 @@ struct Fight {
     object: String,
     times: u32,
 }
+
+/// The objects by the names that the watcher has for them, which knows no languages.
+const OBJECTS: &[(&str, &str)] = &[
+    ("the end of a change that was cut short", "yarıda kalmış bir değişikliğin tamamlanması"),
+    ("the packet filter", "paket süzgeci"),
+    ("the filter of the interface {} itself", "{} arayüzünün kendi süzgeci"),
+    ("the alias of the interface {}", "{} arayüzünün takma adı"),
+    ("the address {} of the interface {}", "{} adresi (arayüz {})"),
+    ("the interface {}", "{} arayüzü"),
+    ("the {} rule with priority {}", "{} kuralı (öncelik {})"),
+    ("the route to {} in table {}", "{} rotası (tablo {})"),
+    ("the local route of {}", "{} yerel rotası"),
+    ("the process of {}", "{} işlemi"),
+];
 
 pub(super) fn watcher(case: &Case<'_>) -> Finding {
     if case.server().is_none() {
@@ -63,7 +78,10 @@ pub(super) fn watcher(case: &Case<'_>) -> Finding {
     let fights: Vec<String> = report
         .removed_again_and_again
         .iter()
-        .map(|fight| format!("{} ({}×)", fight.object, fight.times))
+        .map(|fight| {
+            let object = case.pick(fight.object.clone(), translate(&fight.object, OBJECTS));
+            format!("{object} ({}×)", fight.times)
+        })
         .collect();
     if fights.is_empty() {
         return case

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Dns, DnsError};
 
 /// Sets one or both DNS servers of all clients. Configurations that are exported from now on name them.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChangeServers {
     /// Primary DNS server

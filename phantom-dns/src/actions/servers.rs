@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Dns, DnsError};
 
 /// Shows the stored DNS servers.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Servers {}
 

@@ -16,7 +16,7 @@ use crate::{Dns, DnsError};
 const DOMAINS: [&str; 2] = ["google.com", "cloudflare.com"];
 
 /// Shows the DNS settings and whether the servers answer.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Status {}
 

@@ -13,7 +13,7 @@ use crate::probes::{ask, error_text};
 use crate::{Dns, DnsError};
 
 /// Asks DNS servers and reports which answer.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TestServers {
     /// DNS servers to test

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Ghost, GhostError, keeper};
 
 /// Turns Ghost Mode off. Clients reach the WireGuard port directly again.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Disable {}
 

@@ -19,7 +19,7 @@ use crate::{CertificateInfo, Ghost, GhostError, OPERATOR_SECRET, PORT, Step, cer
 const DNS_LIMIT: Duration = Duration::from_secs(10);
 
 /// Turns Ghost Mode on: WireGuard is reached inside HTTPS, and no other way.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Enable {
     /// Domain whose A record points to the server

@@ -17,7 +17,7 @@ use crate::keeper::{Report, is_serving};
 use crate::{DecoyInUse, Ghost, GhostError, PORT, decoy};
 
 /// Shows whether Ghost Mode is on, and how tunnel and certificate are.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Status {}
 

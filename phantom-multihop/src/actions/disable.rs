@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Multihop, MultihopError, origin, switch};
 
 /// Routes client traffic through the server's own uplink again.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DisableMultihop {}
 

@@ -17,7 +17,7 @@ use crate::switch::{self, Wish};
 use crate::{Multihop, MultihopError, origin};
 
 /// Routes client traffic through an exit; with another exit active, switches to this one.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EnableMultihop {
     /// Name of the VPN exit

@@ -21,7 +21,7 @@ use crate::{Multihop, MultihopError, origin, words};
 const FILE_MAX: u64 = 64 << 10;
 
 /// Imports a WireGuard client configuration of a provider, or of any WireGuard server, as an exit.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ImportVpnConfig {
     /// Path of the WireGuard configuration file

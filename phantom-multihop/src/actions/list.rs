@@ -10,7 +10,7 @@ use crate::collision::{judge, sentences};
 use crate::{Multihop, MultihopError};
 
 /// Lists the imported exits by name.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ListExits {}
 

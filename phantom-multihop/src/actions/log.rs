@@ -11,7 +11,7 @@ use crate::state::monitor_status;
 use crate::{Event, Level, Multihop, MultihopError};
 
 /// Shows the log of the current or last session.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GetSessionLog {
     /// Number of log lines

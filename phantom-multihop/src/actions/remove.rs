@@ -9,7 +9,7 @@ use crate::state::{remove_exit_file, sweep_exit_files};
 use crate::{Multihop, MultihopError, origin, switch};
 
 /// Deletes an imported exit. One that client traffic goes through is switched off first.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RemoveVpnConfig {
     /// Name of the VPN exit

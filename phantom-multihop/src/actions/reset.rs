@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Multihop, MultihopError, origin, switch};
 
 /// Removes every Multihop object from the host, whatever its condition, and stores that it is disabled.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ResetState {}
 

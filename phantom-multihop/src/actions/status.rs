@@ -18,7 +18,7 @@ use crate::switch::Place;
 use crate::{Collision, Multihop, MultihopError, walls};
 
 /// Shows whether client traffic goes through an exit, and how the exit is.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Status {}
 

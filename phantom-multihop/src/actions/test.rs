@@ -19,7 +19,7 @@ const LIMIT: Duration = Duration::from_secs(5);
 const ECHO: Duration = Duration::from_secs(1);
 
 /// Tests the active exit. Nobody else is contacted.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TestVpn {}
 

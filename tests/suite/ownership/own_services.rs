@@ -53,6 +53,9 @@ impl Services for OwnServices {
     fn stop(&self, unit: &Unit, wait: Duration) -> Result<()> {
         self.fake.stop(unit, wait)
     }
+    fn outdated(&self, unit: &Unit) -> Result<bool> {
+        self.fake.outdated(unit)
+    }
     fn reload(&self, name: &str) -> Result<()> {
         self.fake.reload(name)
     }

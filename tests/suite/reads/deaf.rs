@@ -152,6 +152,9 @@ impl Sysctl for Deaf {
 }
 
 impl Services for Deaf {
+    fn outdated(&self, _: &Unit) -> Result<bool> {
+        deaf()
+    }
     fn manager(&self) -> Manager {
         Manager::Systemd
     }

@@ -42,6 +42,19 @@ impl Manifest {
         Ok(manifest)
     }
 
+    /// Where it is.
+    pub(crate) fn path() -> &'static Path {
+        Path::new(PATH)
+    }
+
+    /// Removes the list itself, when all that it says is gone.
+    pub(crate) fn remove() -> Result {
+        match fs::remove_file(PATH) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).context(PATH),
+            _ => Ok(()),
+        }
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.files.is_empty() && self.folders.is_empty() && self.packages.is_empty()
     }

@@ -81,6 +81,15 @@ impl Told {
     }
 }
 
+/// Why the client's way to the server cannot be made here.
+pub(super) fn unprovable(client: &Client) -> Option<&'static str> {
+    let endpoint = Told::by(&client.config).ok()?.endpoint;
+    let host = endpoint.trim_start_matches('[').trim_end_matches(']');
+    host.parse::<std::net::Ipv6Addr>()
+        .ok()
+        .map(|_| "the endpoint is an IPv6 address, and the proof has IPv4 only")
+}
+
 /// Runs the proof and prints how each part went; returns whether all of it held.
 pub(super) fn run(server: &Server, client: &Client) -> Result<bool> {
     drop(Rule); // left by a run that was killed
@@ -166,11 +175,8 @@ fn build_internet(told: &Told) -> Result<(Place, bool)> {
 fn make_reachable(told: &Told) -> Result<String> {
     let address: Ipv4Addr = match told.endpoint.parse::<IpAddr>() {
         Ok(IpAddr::V4(address)) => address,
-        Ok(IpAddr::V6(_)) => return Err(Problem::new("the endpoint is IPv6, and the proof has IPv4 only")),
-        Err(_) if told.endpoint.starts_with('[') => {
-            return Err(Problem::new("the endpoint is IPv6, and the proof has IPv4 only"));
-        }
-        Err(_) => {
+        // An IPv6 address has been left out before: see `unprovable`.
+        Ok(IpAddr::V6(_)) | Err(_) => {
             println!("{} stands for this machine in the client's /etc/hosts.", told.endpoint);
             return Ok(format!("{} {}", CLIENT_CABLE.near_address(), told.endpoint));
         }
@@ -226,5 +232,18 @@ mod tests {
         assert_eq!(told.endpoint, "vpn.example.org");
         assert_eq!(told.dns, ["8.8.8.8".parse::<IpAddr>().unwrap(), "8.8.4.4".parse().unwrap()]);
         assert!(Told::by("[Peer]\n").is_err());
+    }
+
+    #[test]
+    fn an_endpoint_that_is_ipv6_is_left_out_and_no_error() {
+        let client = |endpoint: &str| Client {
+            name: "anna".to_owned(),
+            address: "10.8.0.2".to_owned(),
+            config: format!("[Peer]\nEndpoint = {endpoint}\n"),
+        };
+        assert!(unprovable(&client("[2001:db8::1]:51820")).is_some_and(|why| why.contains("IPv6")));
+        for endpoint in ["203.0.113.5:51820", "vpn.example.org:51820"] {
+            assert_eq!(unprovable(&client(endpoint)), None, "{endpoint}");
+        }
     }
 }

@@ -91,6 +91,39 @@ pub(super) fn set_up(server_ip: Option<&str>, new_programs: bool) -> Result<Serv
     Ok(Server { backend, tunnel_address })
 }
 
+/// What of the server's present mode the proof's client is kept out by.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Mode {
+    stopped: bool,
+    ghost: bool,
+    multihop: bool,
+}
+
+impl Mode {
+    /// Why the proof cannot be made while the server is as it is.
+    pub(super) fn unprovable(self) -> Option<&'static str> {
+        if self.stopped {
+            return Some("the service is stopped (phantom-api core start_service)");
+        }
+        if self.ghost {
+            return Some(
+                "Ghost Mode is on, so that the WireGuard port is closed; phantom-api ghost status says how it is",
+            );
+        }
+        self.multihop.then_some(
+            "Multihop is on, so that clients go out through the exit alone; phantom-api multihop test_vpn tries that",
+        )
+    }
+}
+
+/// How the server is at present.
+pub(super) fn mode() -> Result<Mode> {
+    let stopped = api(&["core", "server_status"])?["service"]["running"] == false;
+    let ghost = api(&["ghost", "status"])?["enabled"] == true;
+    let multihop = api(&["multihop", "status"])?["enabled"] == true;
+    Ok(Mode { stopped, ghost, multihop })
+}
+
 /// The client of this name, added if there is none.
 pub(super) fn first_client(name: &str) -> Result<Client> {
     let word = format!("client_name={name}");
@@ -138,4 +171,20 @@ fn word_after<'a>(text: &'a str, word: &str) -> Option<&'a str> {
     let mut words = text.split_whitespace();
     words.find(|other| *other == word)?;
     words.next()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mode_that_keeps_the_proof_out_is_named() {
+        assert_eq!(Mode::default().unprovable(), None);
+        let ghost = Mode { ghost: true, ..Mode::default() };
+        assert!(ghost.unprovable().unwrap().starts_with("Ghost Mode is on"));
+        assert!(
+            Mode { multihop: true, ..Mode::default() }.unprovable().unwrap().starts_with("Multihop is on")
+        );
+        assert!(Mode { stopped: true, ..ghost }.unprovable().unwrap().contains("start_service"));
+    }
 }

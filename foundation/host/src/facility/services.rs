@@ -131,6 +131,9 @@ pub struct Unit {
     /// What it may take of the machine, and what it has a use for; none for what does whatever a change needs and ends. Only
     /// systemd enforces it.
     pub bounds: Option<Bounds>,
+    /// No packet of a client goes through its process: it may be started again at any time, and is where its program has been
+    /// replaced.
+    pub renewable: bool,
     /// Started before the network is up (`Before=network-pre.target`), for what must hold from the first packet on.
     pub before_network: bool,
     /// Started after the network is up (`After=network-online.target`).
@@ -203,6 +206,9 @@ pub trait Services: Send + Sync {
     fn request(&self, unit: &Unit) -> Result<()>;
     /// Stops it and waits until it has ended, at most `wait` (then it is killed). One that does not run is no error.
     fn stop(&self, unit: &Unit, wait: Duration) -> Result<()>;
+    /// Whether its process runs another file than the one at its program's path, as after an upgrade. Never said of a process
+    /// that this one descends from: it may wait for us, and would be ended before we are done.
+    fn outdated(&self, unit: &Unit) -> Result<bool>;
     /// Asks a running service to read its files again (SIGHUP).
     fn reload(&self, name: &str) -> Result<()>;
     /// Its last `count` log lines. A journal that cannot be read gives no lines.

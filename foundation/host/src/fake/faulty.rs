@@ -290,6 +290,9 @@ impl Services for FaultyHost {
     fn stop(&self, unit: &Unit, wait: Duration) -> Result<()> {
         self.write("services.stop", |host| host.services.stop(unit, wait))
     }
+    fn outdated(&self, unit: &Unit) -> Result<bool> {
+        self.inner.services.outdated(unit)
+    }
     fn reload(&self, name: &str) -> Result<()> {
         self.write("services.reload", |host| host.services.reload(name))
     }

@@ -37,6 +37,7 @@ pub(super) struct Manager {
     pub(super) running: BTreeMap<String, Running>,
     listens: BTreeMap<String, BTreeSet<Port>>,
     failing: BTreeMap<String, StartFault>,
+    outdated: BTreeSet<String>,
     logs: BTreeMap<String, Vec<String>>,
     ran: Vec<Command>,
     runner: Option<Runner>,
@@ -68,6 +69,7 @@ impl Default for Manager {
             running: BTreeMap::new(),
             listens: BTreeMap::new(),
             failing: BTreeMap::new(),
+            outdated: BTreeSet::new(),
             logs: BTreeMap::new(),
             ran: Vec::new(),
             runner: None,
@@ -131,6 +133,7 @@ impl State {
         let pid = Some(self.manager.last_pid).filter(|_| matches!(unit.kind, UnitKind::Daemon { .. }));
         let running = Running { unit: unit.clone(), state: ServiceState::Active, pid, since: now };
         self.manager.running.insert(name.clone(), running);
+        self.manager.outdated.remove(name);
         self.manager.run(match &unit.kind {
             UnitKind::Daemon { after_start, .. } => after_start.as_ref(),
             UnitKind::OneShot { start, .. } => Some(start),
@@ -306,6 +309,11 @@ impl Services for FakeHost {
         Ok(())
     }
 
+    fn outdated(&self, unit: &Unit) -> Result<bool> {
+        check_name(&unit.name)?;
+        Ok(self.state().manager.outdated.contains(&unit.name))
+    }
+
     fn reload(&self, name: &str) -> Result<()> {
         let mut state = self.write(&format!("services.reload {name}"))?;
         check_name(name)?;
@@ -360,6 +368,10 @@ impl FakeHost {
             Some(fault) => failing.insert(name.to_owned(), fault),
             None => failing.remove(name),
         };
+    }
+    /// Replaces the program of a service that runs, as an upgrade does: the process goes on with the old one.
+    pub fn replace_program(&self, name: &str) {
+        self.state().manager.outdated.insert(name.to_owned());
     }
     /// Says what programs do that are run outside any service, and whether they end well. Without it they do nothing.
     pub fn set_runner(&self, runner: impl Fn(&Command) -> bool + Send + Sync + 'static) {

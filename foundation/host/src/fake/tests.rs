@@ -152,6 +152,7 @@ fn unit(name: &str, kind: UnitKind) -> Unit {
         dynamic_user: false,
         socket: None,
         bounds: None,
+        renewable: false,
         before_network: false,
         after_network: true,
         after: Vec::new(),

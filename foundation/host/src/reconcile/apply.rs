@@ -111,6 +111,10 @@ fn take(context: &ApplyContext<'_>, wanted: &Wanted, step: &Step) -> Result<(), 
         Op::UninstallUnit(name) => host.services.uninstall(name),
         Op::StartUnit(unit) => start_unit(context, unit),
         Op::StopUnit(unit) => host.services.stop(unit, SERVICE_WAIT),
+        Op::RenewUnit(unit) => {
+            host.services.stop(unit, SERVICE_WAIT)?;
+            start_unit(context, unit)
+        }
         Op::StartInterface(unit) => start_interface(context, wanted, unit),
         Op::StopInterface(unit) => stop_interface(context, unit, SERVICE_WAIT),
         Op::CreateLink(name) => {

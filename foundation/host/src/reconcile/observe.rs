@@ -49,6 +49,8 @@ pub struct Observed {
     pub manager: Manager,
     /// State of every wanted unit, and whether its file is the wanted one.
     pub units: BTreeMap<String, (ServiceState, bool)>,
+    /// Wanted units that run and whose program has been replaced since, as far as they are to be started again for that.
+    pub outdated_units: BTreeSet<String>,
     /// Wanted units in whose place somebody else's file is. Neither is it changed, nor is the service.
     pub foreign_units: BTreeSet<String>,
     /// Units of ours that nobody wants.
@@ -109,12 +111,20 @@ pub struct ObservedFile {
 pub fn observe(context: &ApplyContext<'_>, wanted: &Wanted) -> Result<Observed> {
     let host = context.host;
     let (mut units, mut foreign_units) = (BTreeMap::new(), BTreeSet::new());
+    let mut outdated_units = BTreeSet::new();
     let interface_units = wanted.interfaces.values().map(|interface| &interface.unit);
     for unit in interface_units.chain(wanted.units.values().map(|(unit, _)| unit)) {
         let state = host.services.status(&unit.name)?.state;
         let installed = host.services.installed(unit)?;
         if !installed && host.services.foreign(&unit.name)? {
             foreign_units.insert(unit.name.clone());
+        }
+        if context.renews
+            && unit.renewable
+            && state == ServiceState::Active
+            && host.services.outdated(unit)?
+        {
+            outdated_units.insert(unit.name.clone());
         }
         units.insert(unit.name.clone(), (state, installed));
     }
@@ -162,6 +172,7 @@ pub fn observe(context: &ApplyContext<'_>, wanted: &Wanted) -> Result<Observed> 
         stale_files,
         manager: host.services.manager(),
         units,
+        outdated_units,
         foreign_units,
         stale_units,
     })

@@ -84,6 +84,9 @@ pub fn plan(marks: &Marks, observed: &Observed, wanted: &Wanted) -> Result<Vec<S
                 &unit.name,
                 Op::StartUnit(Box::new(unit.clone())),
             ));
+        } else if *running == Some(true) && observed.outdated_units.contains(&unit.name) {
+            let op = Op::RenewUnit(Box::new(unit.clone()));
+            add.push(Step::new(StepKind::Service, StepAction::Update, &unit.name, op));
         }
     }
     add.append(&mut delete);

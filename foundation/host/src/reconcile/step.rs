@@ -78,6 +78,8 @@ pub(super) enum Op {
     UninstallUnit(String),
     StartUnit(Box<Unit>),
     StopUnit(Box<Unit>),
+    /// Stops it and starts it again: its program has been replaced.
+    RenewUnit(Box<Unit>),
     /// Starts or stops the service of an interface: its own hooks must not do this change's work again.
     StartInterface(Box<Unit>),
     StopInterface(Box<Unit>),

@@ -42,6 +42,7 @@ fn unit(host: &Host, backend: Backend) -> Unit {
         dynamic_user: false,
         socket: None,
         bounds: None,
+        renewable: false,
         before_network: false,
         after_network: false,
         after: Vec::new(),
@@ -150,6 +151,37 @@ fn applying_twice_plans_nothing_and_nothing_leaves_no_trace() {
         assert_eq!(bring(&context, &nothing).unwrap(), 0);
         assert_eq!(fake.dump(), before, "{backend}");
     }
+}
+
+#[test]
+fn a_service_is_started_again_for_its_new_program_when_that_is_asked_for_and_nobody_notices() {
+    on_a_host(|context, fake| {
+        let mut wanted = wanted(context.host, context.marks, Backend::Embedded, &[2]);
+        let interface = wanted.interfaces.values().next().unwrap().unit.clone();
+        for (name, renewable) in [("phantom-helper", true), ("phantom-carrier", false)] {
+            let run = Command { program: "/usr/bin/helper".into(), args: Vec::new() };
+            let kind = UnitKind::Daemon { run, after_start: None, after_stop: None };
+            let unit = Unit { name: name.to_owned(), kind, renewable, ..interface.clone() };
+            wanted.units.insert(unit.name.clone(), (unit, Some(true)));
+        }
+        bring(context, &wanted).unwrap();
+        let asked = ApplyContext { renews: true, ..*context };
+        assert_eq!(bring(&asked, &wanted).unwrap(), 0);
+        for name in ["phantom-helper", "phantom-carrier", interface.name.as_str()] {
+            fake.replace_program(name);
+        }
+        assert_eq!(bring(context, &wanted).unwrap(), 0, "nobody has asked for it");
+        let pid = |name: &str| context.host.services.status(name).unwrap().pid;
+        let before = ["phantom-helper", "phantom-carrier", interface.name.as_str()].map(pid);
+        let steps = plan(context.marks, &observe(&asked, &wanted).unwrap(), &wanted).unwrap();
+        let steps: Vec<_> = steps.iter().map(|step| (step.kind, step.action, step.target.as_str())).collect();
+        assert_eq!(steps, [(StepKind::Service, StepAction::Update, "phantom-helper")]);
+        assert_eq!(bring(&asked, &wanted).unwrap(), 1);
+        assert_eq!(bring(&asked, &wanted).unwrap(), 0);
+        let after = ["phantom-helper", "phantom-carrier", interface.name.as_str()].map(pid);
+        assert_eq!(before[1..], after[1..]);
+        assert_ne!(before[0], after[0]);
+    });
 }
 
 #[test]

@@ -20,6 +20,7 @@ pub(crate) fn unit(name: &str, kind: UnitKind) -> Unit {
         dynamic_user: false,
         socket: None,
         bounds: None,
+        renewable: false,
         before_network: false,
         after_network: false,
         after: Vec::new(),

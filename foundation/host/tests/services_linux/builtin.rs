@@ -114,6 +114,30 @@ fn a_daemon_starts_reports_logs_reloads_and_stops() {
 }
 
 #[test]
+fn a_program_that_was_replaced_is_noticed() {
+    let lab = Lab::new();
+    let mut unit = unit("phantom-helper", "good");
+    let program = lab.dir.path().join("program");
+    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    if let UnitKind::Daemon { run, .. } = &mut unit.kind {
+        run.program.clone_from(&program);
+    }
+    assert!(!lab.services.outdated(&unit).unwrap(), "nothing runs");
+    lab.services.start(&unit, WAIT).unwrap();
+    assert!(!lab.services.outdated(&unit).unwrap());
+    let new = lab.dir.path().join("new");
+    fs::copy(std::env::current_exe().unwrap(), &new).unwrap();
+    fs::rename(&new, &program).unwrap();
+    assert!(lab.again().outdated(&unit).unwrap());
+    lab.services.stop(&unit, WAIT).unwrap();
+    lab.services.start(&unit, WAIT).unwrap();
+    assert!(!lab.services.outdated(&unit).unwrap());
+    fs::remove_file(&program).unwrap();
+    assert!(!lab.services.outdated(&unit).unwrap(), "there is nothing newer");
+    lab.services.stop(&unit, WAIT).unwrap();
+}
+
+#[test]
 fn one_that_dies_says_why() {
     let lab = Lab::new();
     let unit = unit("dying", "dying");

@@ -27,6 +27,7 @@ pub(crate) fn unit(name: &str, daemon: &str) -> Unit {
         dynamic_user: false,
         socket: None,
         bounds: None,
+        renewable: false,
         before_network: false,
         after_network: false,
         after: Vec::new(),

@@ -257,6 +257,10 @@ impl Services for BuiltinServices {
         self.stop_all_of(&unit.name, wait)
     }
 
+    fn outdated(&self, unit: &Unit) -> Result<bool> {
+        Ok(super::is_outdated(unit, self.status(&unit.name)?.pid))
+    }
+
     fn reload(&self, name: &str) -> Result<()> {
         check_name(name)?;
         let Some(Record { process, .. }) = self.running(name)? else {

@@ -192,6 +192,10 @@ impl Services for SystemdServices {
         stop(&unit.name, wait)
     }
 
+    fn outdated(&self, unit: &Unit) -> Result<bool> {
+        Ok(super::is_outdated(unit, self.status(&unit.name)?.pid))
+    }
+
     fn reload(&self, name: &str) -> Result<()> {
         if self.status(name)?.pid.is_none() {
             return Err(HostError::Absent { object: format!("a running process of {}", service(name)) });

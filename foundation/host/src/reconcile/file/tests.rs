@@ -38,6 +38,7 @@ fn wanted(peers: &[u8]) -> Wanted {
         dynamic_user: false,
         socket: None,
         bounds: None,
+        renewable: false,
         before_network: false,
         after_network: false,
         after: Vec::new(),
