@@ -283,6 +283,7 @@ fn watch_unit(site: &Site) -> Unit {
         // The kernel tells nobody of changes of the packet filter without it.
         capabilities: vec!["NET_ADMIN".to_owned()],
         writable: vec![site.watcher_dir()],
+        readable: Vec::new(),
         devices: Vec::new(),
         dynamic_user: site.systemd(),
         socket: None,

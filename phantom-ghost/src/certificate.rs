@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use phantom_engine::{Engine, Site};
 use phantom_host::{Certificate, CertificateRequest, HostError, Protocol, UfwRule};
+use phantom_module::Lang;
 use phantom_store::{CertificateSource, Ghost};
 use phantom_types::{Domain, Timestamp};
 use schemars::JsonSchema;
@@ -32,8 +33,18 @@ pub(crate) fn obtain(
     source: &CertificateSource,
 ) -> Result<Certificate, GhostError> {
     let request = request(engine, site, domain, source)?;
-    let ways = if *source == CertificateSource::Acme { open_ways(engine)? } else { Vec::new() };
-    let answer = engine.host().tunnel.certificate(&request);
+    let mut ways = if *source == CertificateSource::Acme { open_ways(engine)? } else { Vec::new() };
+    let mut answer = engine.host().tunnel.certificate(&request);
+    if matches!(answer, Ok(Err(_))) && !ways.is_empty() {
+        // Another change, which does not want them, may have closed them meanwhile. Then nobody got through.
+        let again = open_ways(engine).unwrap_or_default();
+        if !again.is_empty() {
+            ways.extend(again);
+            answer = engine.host().tunnel.certificate(&request);
+        }
+        ways.sort_unstable();
+        ways.dedup();
+    }
     let closed = close_ways(engine, &ways);
     let failed = |error| GhostError::host(Step::Certificate, error);
     match (answer, closed) {
@@ -44,6 +55,26 @@ pub(crate) fn obtain(
             .map_err(failed)?
             .map_err(|fault| GhostError::Certificate { source: source.as_str(), fault }),
     }
+}
+
+/// What there is to say about the next certificates, which are obtained as this one was.
+pub(crate) fn warning(certificate: &Certificate, lang: Lang) -> Option<String> {
+    let detail = certificate.warnings.join("; ");
+    (!detail.is_empty()).then(|| match lang {
+        Lang::En => format!(
+            "The certificate could be obtained by TCP port 80 alone. Keep that port open to the Internet, or renewals fail: {detail}"
+        ),
+        Lang::Tr => format!(
+            "Sertifika yalnızca 80 TCP portu üzerinden alınabildi. Bu portu internete açık tutun, yoksa yenilemeler başarısız olur: {detail}"
+        ),
+    })
+}
+
+/// Whether the certificate in force was obtained by HTTP: its renewal then needs port 80 as well.
+pub(crate) fn is_by_http(site: &Site, stored: &Ghost) -> bool {
+    let (chain, _) = paths(site, stored);
+    let noted = || std::fs::read_to_string(chain.with_file_name("challenge"));
+    stored.certificate == CertificateSource::Acme && noted().is_ok_and(|kind| kind.trim_end() == "http-01")
 }
 
 /// What the tunnel program is asked for.
@@ -63,7 +94,8 @@ pub(crate) fn request(
         },
         CertificateSource::SelfSigned => CertificateRequest::SelfSign { domain, certs_dir },
         CertificateSource::Operator { cert_path, key_path } => {
-            CertificateRequest::Inspect { domain, cert_path: cert_path.clone(), key_path: key_path.clone() }
+            let (cert_path, key_path) = (cert_path.clone(), key_path.clone());
+            CertificateRequest::Inspect { domain, cert_path, key_path, at_any_time: false }
         }
     })
 }
@@ -105,10 +137,11 @@ fn close_ways(engine: &Engine, opened: &[UfwRule]) -> Result<(), GhostError> {
     result
 }
 
-/// Until when the certificate that is stored is valid; `None` where it cannot be used or looked at.
+/// Until when the certificate that is stored is valid, or was; `None` where it cannot be used or looked at.
 pub(crate) fn expiry_of_stored(engine: &Engine, site: &Site, stored: &Ghost) -> Option<Timestamp> {
     let (cert_path, key_path) = paths(site, stored);
-    let request = CertificateRequest::Inspect { domain: stored.domain.clone(), cert_path, key_path };
+    let domain = stored.domain.clone();
+    let request = CertificateRequest::Inspect { domain, cert_path, key_path, at_any_time: true };
     Some(engine.host().tunnel.certificate(&request).ok()?.ok()?.expires_at)
 }
 

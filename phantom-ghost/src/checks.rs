@@ -4,11 +4,13 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use phantom_engine::{Check, Examination, Finding, filters};
 use phantom_host::{HostError, Port, Protocol};
-use phantom_store::StoreError;
+use phantom_store::{CertificateSource, Ghost, State, StoreError};
 use phantom_types::{ClientName, PublicKey};
 
+use crate::certificate::expiry_of_stored;
 use crate::decoy;
 use crate::desired::control;
+use crate::keeper::Report;
 use crate::{OPERATOR_SECRET, PORT};
 
 /// So many clients are named in one sentence.
@@ -19,6 +21,7 @@ pub(crate) const CHECKS: &[Check] = &[
     Check { name: "https_port", order: 850, run: https_port },
     Check { name: "tunnel_secrets", order: 860, run: tunnel_secrets },
     decoy::CHECK,
+    Check { name: "certificate", order: 880, run: certificate },
 ];
 
 fn https_port(case: &Examination<'_>) -> Finding {
@@ -26,7 +29,7 @@ fn https_port(case: &Examination<'_>) -> Finding {
         Ok(bound) => bound,
         Err(error) => return case.silent(&error),
     };
-    let on = case.engine.store().read(phantom_store::State::ghost_active).unwrap_or(false);
+    let on = case.engine.store().read(State::ghost_active).unwrap_or(false);
     match (on, bound) {
         (true, true) => {
             let well = case.ok("The tunnel listens on TCP port 443", "Tünel 443 TCP portunda dinliyor");
@@ -44,6 +47,68 @@ fn https_port(case: &Examination<'_>) -> Finding {
             "443 TCP portu başka bir programın kullanımında: Ghost Mode bu porta gerek duyar",
         ),
         (false, false) => case.ok("TCP port 443 is free for Ghost Mode", "443 TCP portu Ghost Mode için boş"),
+    }
+}
+
+/// Whether the certificate ends soon: every client looks at it.
+fn certificate(case: &Examination<'_>) -> Finding {
+    let stored = case.engine.store().read(State::ghost).unwrap_or(None);
+    let (Some(stored), Ok(site)) = (stored, case.engine.site()) else {
+        return case.ok(
+            "There is no certificate of Ghost Mode to renew",
+            "Yenilenecek bir Ghost Mode sertifikası yok",
+        );
+    };
+    let report = Report::read(case.engine, &site);
+    let until = report.expires_at().or_else(|| expiry_of_stored(case.engine, &site, &stored));
+    let Some(until) = until else {
+        let found = case
+            .problem("The certificate of Ghost Mode cannot be used", "Ghost Mode sertifikası kullanılamıyor");
+        return found.hint(renewal(case, &stored, &report));
+    };
+    let date = until.date_and_time();
+    let date = date.split_once(' ').map_or(date.as_str(), |(day, _)| day);
+    if case.engine.host().clock.now() > until {
+        let found = case.problem(
+            format!("The certificate of Ghost Mode expired on {date}: no client connects"),
+            format!("Ghost Mode sertifikasının süresi doldu ({date}): hiçbir istemci bağlanamaz"),
+        );
+        return found.hint(renewal(case, &stored, &report));
+    }
+    if report.alarm.is_some() {
+        let found = case.warning(
+            format!("The certificate of Ghost Mode is valid until {date} only, and was not renewed"),
+            format!("Ghost Mode sertifikası yalnızca {date} tarihine kadar geçerli ve yenilenmedi"),
+        );
+        return found.hint(renewal(case, &stored, &report));
+    }
+    case.ok(
+        format!("The certificate of Ghost Mode is valid until {date}"),
+        format!("Ghost Mode sertifikası {date} tarihine kadar geçerli"),
+    )
+}
+
+/// What renews the certificate.
+fn renewal(case: &Examination<'_>, stored: &Ghost, report: &Report) -> String {
+    match &stored.certificate {
+        CertificateSource::Operator { cert_path, .. } => {
+            let path = cert_path.display();
+            case.pick(
+                format!("Put a new certificate in the place of {path}, and its key in the place of the old one. Both are read by themselves"),
+                format!("{path} dosyasının yerine yeni bir sertifika, eski anahtarın yerine de yenisini koyun. İkisi de kendiliğinden okunur"),
+            )
+        }
+        CertificateSource::Acme => match &report.last_error {
+            Some(error) => case.pick(
+                format!("It is tried again by itself. The last attempt failed: {error}"),
+                format!("Kendiliğinden yeniden denenir. Son deneme başarısız oldu: {error}"),
+            ),
+            None => case.pick("Run: phantom-api ghost status", "Çalıştırın: phantom-api ghost status"),
+        },
+        CertificateSource::SelfSigned => case.pick(
+            "Run: phantom-api ghost disable, then enable Ghost Mode again",
+            "Çalıştırın: phantom-api ghost disable, ardından Ghost Mode'u yeniden etkinleştirin",
+        ),
     }
 }
 

@@ -14,6 +14,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::desired::control;
 use crate::{GhostError, SourceFault, Step};
 
 /// What the doctor looks at for it.
@@ -39,9 +40,14 @@ pub(crate) fn in_use(server: &Server, stored: &Stored) -> Option<DecoyInUse> {
     Some(DecoyInUse { source: source(server, stored), proxy: stored.decoy_proxy, web_server })
 }
 
-/// Whether a web server is at a socket in the file system, which sees no addresses.
+/// The path of a web server's socket in the file system, which sees no addresses.
+pub(crate) fn socket(decoy: &str) -> Option<&str> {
+    decoy.strip_prefix("unix:")
+}
+
+/// Whether a web server is at a socket in the file system.
 pub(crate) fn is_socket(decoy: &str) -> bool {
-    decoy.starts_with("unix:")
+    socket(decoy).is_some()
 }
 
 /// Whether an address is of the family that a web server is reached by.
@@ -119,14 +125,15 @@ fn is_nobodys(address: IpAddr) -> bool {
 }
 
 /// What is asked of the host to see what strangers are shown.
-fn question(server: &Server, stored: &Stored) -> Option<DecoyCheck> {
+fn question(engine: &Engine, server: &Server, stored: &Stored) -> Option<DecoyCheck> {
     let DecoyInUse { web_server, source, proxy } = in_use(server, stored)?;
-    Some(DecoyCheck { web_server, source, proxy, domain: stored.domain.clone() })
+    let control = control(&engine.site().ok()?);
+    Some(DecoyCheck { web_server, source, proxy, domain: stored.domain.clone(), control })
 }
 
 /// What is to be warned of when it has been switched on.
 pub(crate) fn warnings(engine: &Engine, server: &Server, stored: &Stored, lang: Lang) -> Vec<String> {
-    let Some(question) = question(server, stored) else { return Vec::new() };
+    let Some(question) = question(engine, server, stored) else { return Vec::new() };
     let said = match engine.host().tunnel.private_pages(&question) {
         Ok(Ok(pages)) if pages.is_empty() => None,
         Ok(Ok(pages)) => Some(shown(&question, &pages)),
@@ -162,7 +169,8 @@ fn silent(question: &DecoyCheck, detail: &str) -> [String; 2] {
 /// Whether the web server answers strangers, and keeps from them what is for its own machine.
 fn examine(case: &Examination<'_>) -> Finding {
     let stored = case.engine.store().read(State::ghost).unwrap_or(None);
-    let question = stored.zip(case.server).and_then(|(stored, server)| question(server, &stored));
+    let question =
+        stored.zip(case.server).and_then(|(stored, server)| question(case.engine, server, &stored));
     let Some(question) = question else {
         return case.ok(
             "No web server of this machine is shown to strangers",

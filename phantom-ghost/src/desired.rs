@@ -7,12 +7,12 @@ use ipnetwork::Ipv4Network;
 use phantom_engine::{Depth, PeerChange, Site, Wanted};
 use phantom_host::reconcile::WantedFile;
 use phantom_host::{Bounds, Command, Hook, Match, Proc, Protocol, Restart, UfwRule, Unit, UnitKind, Verdict};
-use phantom_store::{Ghost, Server, State, StoreError};
+use phantom_store::{CertificateSource, Ghost, Server, State, StoreError};
 use phantom_types::{ClientSecret, PublicKey};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use crate::certificate::paths;
+use crate::certificate::{is_by_http, paths};
 use crate::{OPERATOR_SECRET, PORT, decoy};
 
 /// Place of the rules: before those of modules that only accept.
@@ -50,7 +50,7 @@ pub(crate) fn desired(
     }
     let text = format!("{}\n{}\n", site.marks.first_line(), configuration(site, state, &server, &ghost)?);
     wanted.file(site.keeper_config(), 0o600, text);
-    for unit in [server_unit(site), keeper_unit(site)] {
+    for unit in [server_unit(site, &ghost), keeper_unit(site, &ghost)] {
         wanted.units.insert(unit.name.clone(), (unit, Some(true)));
     }
     let from_outside = || Match::In { interface: "lo".to_owned(), not: true };
@@ -70,6 +70,9 @@ pub(crate) fn desired(
     wanted.ufw.remove(&UfwRule::Allow { protocol: Protocol::Udp, port: server.port });
     wanted.ufw.insert(UfwRule::Deny { protocol: Protocol::Udp, port: server.port });
     wanted.ufw.insert(UfwRule::Allow { protocol: Protocol::Tcp, port: PORT });
+    if is_by_http(site, &ghost) {
+        wanted.ufw.insert(UfwRule::Allow { protocol: Protocol::Tcp, port: 80 });
+    }
     Ok(())
 }
 
@@ -205,7 +208,7 @@ pub(crate) fn control(site: &Site) -> PathBuf {
 }
 
 /// Faces the network, and has nothing to lose: no file, no user of the host, one capability.
-fn server_unit(site: &Site) -> Unit {
+fn server_unit(site: &Site, ghost: &Ghost) -> Unit {
     let [name, _] = unit_names(site);
     let control = control(site).display().to_string();
     let args = ["serve", "--control", &control].map(str::to_owned).into();
@@ -216,6 +219,8 @@ fn server_unit(site: &Site) -> Unit {
         restart: Restart::Always,
         capabilities: vec!["NET_BIND_SERVICE".to_owned()],
         writable: vec![site.server_dir()],
+        // A web server's socket may lie in its user's home.
+        readable: ghost.decoy.as_deref().and_then(decoy::socket).map(PathBuf::from).into_iter().collect(),
         devices: Vec::new(),
         dynamic_user: true,
         socket: None,
@@ -229,7 +234,7 @@ fn server_unit(site: &Site) -> Unit {
 }
 
 /// Reads the secret and the certificate for the server, and renews the certificate.
-fn keeper_unit(site: &Site) -> Unit {
+fn keeper_unit(site: &Site, ghost: &Ghost) -> Unit {
     let [server, name] = unit_names(site);
     let path = |path: PathBuf| path.display().to_string();
     let args = vec![
@@ -249,6 +254,7 @@ fn keeper_unit(site: &Site) -> Unit {
         // The server's socket and the operator's certificate belong to other users; an ACME service may ask on port 80.
         capabilities: ["DAC_OVERRIDE", "NET_BIND_SERVICE"].map(str::to_owned).into(),
         writable: vec![site.paths.certs_dir(), site.paths.run_dir().to_path_buf()],
+        readable: operators_files(ghost),
         devices: Vec::new(),
         dynamic_user: false,
         socket: None,
@@ -262,6 +268,17 @@ fn keeper_unit(site: &Site) -> Unit {
     }
 }
 
+/// The operator's certificate and key as they were named, and where links lead from there: the keeper has to see both.
+fn operators_files(ghost: &Ghost) -> Vec<PathBuf> {
+    let CertificateSource::Operator { cert_path, key_path } = &ghost.certificate else { return Vec::new() };
+    let named = [cert_path, key_path];
+    let mut files: Vec<PathBuf> = named.into_iter().cloned().collect();
+    files.extend(named.iter().filter_map(|path| path.canonicalize().ok()));
+    files.sort_unstable();
+    files.dedup();
+    files
+}
+
 fn daemon(site: &Site, args: Vec<String>) -> UnitKind {
     let run = Command { program: site.programs.ghost.clone(), args };
     UnitKind::Daemon { run, after_start: None, after_stop: None }
@@ -270,6 +287,34 @@ fn daemon(site: &Site, args: Vec<String>) -> UnitKind {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_keeper_sees_the_operators_files_and_where_they_lead() {
+        let home = std::env::temp_dir().join(format!("phantom-ghost-{}", std::process::id()));
+        std::fs::create_dir_all(home.join("archive")).unwrap();
+        let home = home.canonicalize().unwrap();
+        std::os::unix::fs::symlink(home.join("archive"), home.join("live")).unwrap();
+        let mut ghost = Ghost {
+            domain: "vpn.example.org".parse().unwrap(),
+            secret: "s".repeat(64).parse().unwrap(),
+            certificate: CertificateSource::Operator {
+                cert_path: home.join("live"),
+                key_path: "/root/key.pem".into(),
+            },
+            addresses: Vec::new(),
+            decoy: None,
+            decoy_source: None,
+            decoy_proxy: None,
+            activated_at: phantom_types::Timestamp::from_micros(0),
+        };
+        let files = operators_files(&ghost);
+        std::fs::remove_dir_all(&home).unwrap();
+        for file in [home.join("live"), home.join("archive"), "/root/key.pem".into()] {
+            assert!(files.contains(&file), "{files:?}");
+        }
+        ghost.certificate = CertificateSource::Acme;
+        assert!(operators_files(&ghost).is_empty());
+    }
 
     #[test]
     fn a_clients_line_comes_and_goes() {

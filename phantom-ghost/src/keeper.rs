@@ -17,6 +17,8 @@ pub(crate) struct Report {
     expires_at: Option<String>,
     /// Why the last attempt to get a certificate failed.
     pub(crate) last_error: Option<String>,
+    /// What the operator has to do something about soon.
+    pub(crate) alarm: Option<String>,
 }
 
 impl Report {

@@ -104,6 +104,23 @@ pub(crate) const CONDITIONS: &[Condition] = &[
     condition("decoy", "warning", || with_decoy(Err("Connection refused (os error 111)"))),
     condition("decoy", "warning", || with_socket(Ok(&["/nginx_status"]))),
     condition("decoy", "warning", || with_socket(Err("Permission denied (os error 13)"))),
+    condition("certificate", "ok", with_john),
+    condition("certificate", "ok", with_ghost),
+    condition("certificate", "warning", || {
+        with(with_ghost(), |s| keeper_says(s, "2025-09-12T00:00:00Z", None))
+    }),
+    condition("certificate", "warning", || {
+        with(with_own_certificate(), |s| keeper_says(s, "2025-09-12T00:00:00Z", None))
+    }),
+    condition("certificate", "problem", || {
+        with(with_ghost(), |s| keeper_says(s, "2025-09-01T00:00:00Z", Some("the name leads elsewhere")))
+    }),
+    condition("certificate", "problem", || {
+        with(with_local_certificate(), |s| keeper_says(s, "2025-09-01T00:00:00Z", None))
+    }),
+    condition("certificate", "problem", || {
+        with(with_own_certificate(), |s| s.fake.refuse_certificates(Some("/etc/cert.pem cannot be read")))
+    }),
     condition("unfinished_change", "problem", || with(with_john(), cut_short)),
     condition("wireguard_port", "ok", || with(with_john(), |s| filtered(s, "ACCEPT", "DROP", ""))),
     condition("wireguard_port", "problem", || with(with_john(), |s| filtered(s, "DROP", "ACCEPT", ""))),
@@ -305,6 +322,26 @@ fn decoy(server: Server, decoy: &str) -> Server {
     server
 }
 
+fn with_own_certificate() -> Server {
+    with(with_domain(), |s| {
+        s.api(&[ENABLE, &["cert_path=/etc/cert.pem", "key_path=/etc/key.pem"]].concat()).ok();
+    })
+}
+
+fn with_local_certificate() -> Server {
+    with(with_domain(), |s| {
+        s.api(&[ENABLE, &["self_signed=true"]].concat()).ok();
+    })
+}
+
+/// What the keeper says of a certificate that was not renewed in time.
+fn keeper_says(server: &Server, until: &str, error: Option<&str>) {
+    let alarm = format!("the certificate expires at {until}");
+    let status =
+        serde_json::json!({ "serving": true, "expires_at": until, "last_error": error, "alarm": alarm });
+    std::fs::write(server.paths().run_dir().join("ghost-status.json"), status.to_string()).unwrap();
+}
+
 fn with_ufw() -> Server {
     let server = Server::bare();
     server.fake.set_ufw(Some(true));
@@ -325,6 +362,7 @@ fn firewalld(server: &Server) {
         restart: Restart::No,
         capabilities: Vec::new(),
         writable: Vec::new(),
+        readable: Vec::new(),
         devices: Vec::new(),
         dynamic_user: false,
         socket: None,

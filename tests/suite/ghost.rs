@@ -181,6 +181,7 @@ fn strangers_are_shown_nothing_but_what_is_on_this_machine() {
         "http://127.0.0.1:443",
         "http://127.0.0.1:65536",
         "http://127.0.0.1:8080/path",
+        "http://127.0.0.1:8080//",
         "http://127.0.0.1:8080@example.com",
         "https://127.0.0.1:8080",
         "unix:run/web.sock",

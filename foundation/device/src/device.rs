@@ -8,7 +8,7 @@
 //! A packet is looked at twice: `outbound` and `inbound` find out whose it is, and the lane of that peer does the work.
 //! All packets of a peer take the same lane and stay in order; different peers use different cores. Whoever changes
 //! the device holds a lock for one peer at a time, so packets never wait for a large change. Everything that packets take
-//! has a bound for the whole device (see [`memory`]).
+//! has a bound for the whole device (see [`memory`]). What a peer sends too fast for its lane is dropped, and nobody else waits.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use crate::log::Log;
 use crate::tun::{DEFAULT_MTU, Tun};
 use crate::udp::{Lesson, Socket};
-use memory::{LANES, Room};
+use memory::{LANES, Room, Way};
 use outbox::Outbox;
 use table::Table;
 
@@ -70,8 +70,8 @@ impl Device {
             mtu: watch::Sender::new(tun.mtu().ok().flatten().unwrap_or(DEFAULT_MTU)),
             tun,
             pool: PacketBufPool::new(POOL),
-            outbound: Room::new(LANES),
-            inbound: Room::new(LANES),
+            outbound: Room::new(LANES, Way::Out),
+            inbound: Room::new(LANES, Way::In),
             offload,
             changes: tokio::sync::Mutex::default(),
             settings: Mutex::default(),

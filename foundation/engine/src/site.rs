@@ -143,6 +143,7 @@ impl Site {
             restart: Restart::No,
             capabilities: TOOL_CAPABILITIES.map(str::to_owned).into(),
             writable: vec![self.paths.root().to_path_buf(), "/etc".into(), "/run".into(), "/proc/sys".into()],
+            readable: Vec::new(),
             devices: Vec::new(),
             dynamic_user: false,
             socket: None,

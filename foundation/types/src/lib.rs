@@ -25,6 +25,7 @@ mod split;
 mod subnet;
 mod text;
 mod time;
+mod upstream;
 pub mod watch;
 
 pub use address::is_public;
@@ -40,3 +41,4 @@ pub use split::{complement4, complement6};
 pub use subnet::{Remap, Subnet, SubnetError};
 pub use text::{ago, bytes_in_words};
 pub use time::{Timestamp, TimestampError};
+pub use upstream::{Upstream, UpstreamError};

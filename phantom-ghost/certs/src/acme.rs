@@ -55,6 +55,8 @@ pub struct Wanted<'a> {
 pub struct Obtained {
     /// Chain and key.
     pub pair: Pair,
+    /// The kind of challenge that did.
+    pub by: Kind,
     /// The kinds of challenge that were tried in vain before one did, and what became of them.
     pub tried: Vec<(Kind, String)>,
 }
@@ -115,7 +117,7 @@ async fn run(wanted: Wanted<'_>, store: &Store, installed: &Installed<'_>) -> Re
     let mut tried = Vec::new();
     for kind in [Kind::TlsAlpn, Kind::Http] {
         match session.attempt(kind, installed).await {
-            Ok(pair) => return Ok(Obtained { pair, tried }),
+            Ok(pair) => return Ok(Obtained { pair, by: kind, tried }),
             Err(Failure::Validation(cause)) => tried.push((kind, cause)),
             Err(Failure::Final(error)) => return Err(error),
         }

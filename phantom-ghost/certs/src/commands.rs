@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | [`issue`] | `domain`, `directory`, `certs_dir`, and if wanted `ca_file`, `control`, `listen` (addresses), `tls_alpn_port` (443), `http01_port` (80), `time_limit` (300, seconds), `renew` (false) | `cert_path`, `key_path`, `expires_at`, `reused`, and `warnings` when there are any |
 //! | [`self_sign`] | `domain`, `certs_dir` | the same |
-//! | [`inspect`] | `cert_path`, `key_path`, `domain` | `not_before`, `expires_at`, `fingerprint_sha256` |
+//! | [`inspect`] | `cert_path`, `key_path`, `domain`, and if wanted `at_any_time` (false: it has to be valid now) | `not_before`, `expires_at`, `fingerprint_sha256` |
 //!
 //! `domain` is a DNS name or an address; times are RFC 3339 in UTC (`2025-12-08T00:41:20Z`). A failure is
 //! `{"error":{"kind":…,"detail":…}}` with exit code 1; the detail is a sentence in English without secrets.
@@ -70,6 +70,8 @@ struct InspectRequest {
     cert_path: PathBuf,
     key_path: PathBuf,
     domain: HostName,
+    #[serde(default)]
+    at_any_time: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -173,9 +175,13 @@ fn run_self_sign(request: &[u8], now: Timestamp) -> Result<IssueAnswer, CommandE
 }
 
 fn run_inspect(request: &[u8], now: Timestamp) -> Result<InspectAnswer, CommandError> {
-    let InspectRequest { cert_path, key_path, domain } = read(request)?;
+    let InspectRequest { cert_path, key_path, domain, at_any_time } = read(request)?;
     let pair = crate::inspect::read(&cert_path, &key_path)?;
-    let seen = crate::inspect(&pair, &domain, now)?;
+    let seen = if at_any_time {
+        crate::inspect::inspect_timeless(&pair, &domain)?
+    } else {
+        crate::inspect(&pair, &domain, now)?
+    };
     Ok(InspectAnswer {
         not_before: rfc3339(seen.not_before),
         expires_at: rfc3339(seen.not_after),

@@ -90,9 +90,9 @@ pub async fn issue(
     }
     let wanted =
         Wanted { name, directory, ca_file: request.ca_file.as_deref(), time_limit: request.time_limit };
-    let Obtained { pair, tried } = acme::obtain(wanted, store, challenger).await?;
+    let Obtained { pair, by, tried } = acme::obtain(wanted, store, challenger).await?;
     let warnings = tried.into_iter().map(|(kind, cause)| format!("{kind}: {cause}")).collect();
     let inspected = inspect(&pair, name, clock()).map_err(AcmeError::Unusable)?;
-    let paths = store.write(name, &pair, directory)?;
+    let paths = store.write_obtained(name, &pair, directory, Some(by))?;
     Ok(Issued { pair, inspected, paths, reused: false, warnings })
 }

@@ -16,6 +16,8 @@ pub const LONGEST_SLEEP: Duration = Duration::from_mins(15);
 const FIRST_WAIT: Duration = Duration::from_mins(10);
 /// Longest wait after a failure.
 const LONGEST_WAIT: Duration = Duration::from_hours(12);
+/// The longest time before the end at which an operator is told to renew by hand.
+const NOTICE: Duration = Duration::from_hours(10 * 24);
 /// Failures in a row after which the operator is told.
 const PATIENCE: u32 = 3;
 
@@ -53,6 +55,17 @@ impl Life {
     pub fn is_fresh(self, now: Timestamp) -> bool {
         self.not_before <= now && now <= self.two_thirds()
     }
+
+    /// What an operator has to be told about a certificate that no [`Schedule`] renews: in the last sixth of its life, but
+    /// not before the last ten days, or when it is over.
+    pub fn ending(self, now: Timestamp) -> Option<String> {
+        let (left, until) = (self.not_after.since(now), self.not_after.date_and_time());
+        if now > self.not_after {
+            return Some(format!("the certificate expired at {until} UTC: its files were not renewed"));
+        }
+        let late = left < (self.length() / 6).min(NOTICE);
+        late.then(|| format!("the certificate expires at {until} UTC, in {}: renew its files", span(left)))
+    }
 }
 
 impl Schedule {
@@ -76,6 +89,12 @@ impl Schedule {
         self.error = Some(error);
     }
 
+    /// The last of so many failures in a row was at `last`, as another process had noted.
+    pub fn resume(&mut self, failures: u32, last: Timestamp, jitter: u32, error: String) {
+        self.failures = failures.saturating_sub(1);
+        self.failed(last, jitter, error);
+    }
+
     /// The certificate that is in force.
     pub const fn life(&self) -> Option<Life> {
         self.life
@@ -89,6 +108,11 @@ impl Schedule {
     /// Failures in a row.
     pub const fn failures(&self) -> u32 {
         self.failures
+    }
+
+    /// When the last of them was.
+    pub const fn last_failure(&self) -> Option<Timestamp> {
+        self.last
     }
 
     /// When the next attempt is due, as seen at `now`.

@@ -5,6 +5,7 @@
 //!   vpn.example.com/                 0700   exchanged as a whole
 //!     fullchain.pem  privkey.pem     0600
 //!     origin                         0600   the ACME directory's URL, or self-signed
+//!     challenge                      0600   tls-alpn-01 or http-01; where an authority was asked
 //!   account_6b0f1a4c5d2e3f70.json    0600   named by a digest of the ACME directory's URL
 //! ```
 //!
@@ -24,10 +25,12 @@ use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg, RenameFlags, renameat, renameat2};
+use nix::fcntl::{AtFlags, Flock, FlockArg, RenameFlags, renameat, renameat2};
+use nix::sys::stat::fstatat;
 use phantom_types::HostName;
 use zeroize::Zeroizing;
 
+use crate::challenge::Kind;
 use crate::inspect::hex;
 use crate::pair::{KeyPem, Pair};
 
@@ -37,6 +40,8 @@ pub const CHAIN_FILE: &str = "fullchain.pem";
 pub const KEY_FILE: &str = "privkey.pem";
 /// Where it came from.
 const ORIGIN_FILE: &str = "origin";
+/// By which challenge it was obtained: the next one is obtained the same way.
+const CHALLENGE_FILE: &str = "challenge";
 /// The origin of a certificate that nobody vouches for.
 pub const SELF_SIGNED: &str = "self-signed";
 /// Beginning of the names of what is being written. No host's name begins with a dot.
@@ -153,6 +158,17 @@ impl Store {
 
     /// Puts a certificate into force: all of it or, on an error or a crash, nothing of it. The caller has checked it.
     pub fn write(&self, name: &HostName, pair: &Pair, origin: &str) -> Result<Paths, StoreError> {
+        self.write_obtained(name, pair, origin, None)
+    }
+
+    /// As [`write`](Self::write), and notes by which challenge the certificate was obtained.
+    pub fn write_obtained(
+        &self,
+        name: &HostName,
+        pair: &Pair,
+        origin: &str,
+        by: Option<Kind>,
+    ) -> Result<Paths, StoreError> {
         let _lock = self.lock()?;
         self.sweep()?;
         let (draft, place) = (self.path.join(format!("{DRAFT}{name}")), self.path.join(name.to_string()));
@@ -160,6 +176,9 @@ impl Store {
         files::create(&folder, &draft.join(KEY_FILE), pair.key_pem.expose())?;
         files::create(&folder, &draft.join(CHAIN_FILE), &pair.chain_pem)?;
         files::create(&folder, &draft.join(ORIGIN_FILE), &format!("{origin}\n"))?;
+        if let Some(by) = by {
+            files::create(&folder, &draft.join(CHALLENGE_FILE), &format!("{by}\n"))?;
+        }
         files::sync(&folder, &draft)?;
         self.exchange(&draft, &place, name)?;
         files::sync(&self.folder, &self.path)?;
@@ -221,14 +240,7 @@ impl Store {
         for entry in files::entries(&self.path)? {
             if let Some(name) = entry.strip_prefix(REPLACED) {
                 let place = self.path.join(name);
-                let moved = renameat2(
-                    &self.folder,
-                    entry.as_str(),
-                    &self.folder,
-                    name,
-                    RenameFlags::RENAME_NOREPLACE,
-                );
-                match moved {
+                match self.bring_back(&entry, name, RenameFlags::RENAME_NOREPLACE) {
                     // The new one is in place: the old one goes.
                     Err(Errno::EEXIST | Errno::ENOTEMPTY) => {
                         files::remove(&self.folder, &self.path.join(&entry))?;
@@ -238,6 +250,21 @@ impl Store {
             }
         }
         Ok(())
+    }
+
+    /// Renames unless something is in place. A file system that cannot exchange cannot be asked for that either: under the lock
+    /// nobody puts anything there between a look and the rename.
+    fn bring_back(&self, entry: &str, name: &str, only_new: RenameFlags) -> nix::Result<()> {
+        match renameat2(&self.folder, entry, &self.folder, name, only_new) {
+            Err(Errno::EINVAL | Errno::ENOSYS | Errno::ENOTSUP) => {
+                match fstatat(&self.folder, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
+                    Ok(_) => Err(Errno::EEXIST),
+                    Err(Errno::ENOENT) => renameat(&self.folder, entry, &self.folder, name),
+                    Err(errno) => Err(errno),
+                }
+            }
+            done => done,
+        }
     }
 
     /// Removes what writers left that did not finish. Only under the lock: every draft is then nobody's.

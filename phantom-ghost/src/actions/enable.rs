@@ -9,10 +9,11 @@ use phantom_engine::{Change, Engine, Origin, Scope};
 use phantom_host::{Certificate, Port, Protocol, TunnelCheck};
 use phantom_module::{Action, Call, Effect, Lang, ParamError, SecretText, Text, TypedModule as _};
 use phantom_store::{CertificateSource, Ghost as Stored, Server};
-use phantom_types::{Domain, ProxyVersion, Timestamp, TunnelAccess, TunnelSecret};
+use phantom_types::{Domain, ProxyVersion, Timestamp, TunnelAccess, TunnelSecret, Upstream};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::keeper::Report;
 use crate::{CertificateInfo, Ghost, GhostError, OPERATOR_SECRET, PORT, Step, certificate, decoy};
 
 /// How long the host's resolvers have.
@@ -105,9 +106,9 @@ pub struct Enabled {
     /// The certificate
     #[schemars(extend("x-tr" = "Sertifika"))]
     pub certificate: CertificateInfo,
-    /// AAAA records that do not lead to this server; pages of the decoy that are meant for its own machine
+    /// AAAA records that do not lead to this server; what the renewal of the certificate needs; pages of the decoy that are meant for its own machine
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-tr" = "Bu sunucuya ait olmayan AAAA kayıtları; yabancılara gösterilen web sunucusunun kendi makinesine ait sayfaları"))]
+    #[schemars(extend("x-tr" = "Bu sunucuya ait olmayan AAAA kayıtları; sertifikanın yenilenmesi için gerekenler; yabancılara gösterilen web sunucusunun kendi makinesine ait sayfaları"))]
     pub warnings: Vec<String>,
 }
 
@@ -154,6 +155,7 @@ impl Action for Enable {
         let certificate = certificate::obtain(engine, &site, &self.domain, &source)?;
         let mut warnings: Vec<String> =
             named.strangers.iter().map(|ip| warning(*ip, &self.domain, call.lang)).collect();
+        warnings.extend(certificate::warning(&certificate, call.lang));
         let (mut enabled, stored) = engine.change(origin, call, |change| {
             let wish = Wish {
                 domain: self.domain.clone(),
@@ -231,16 +233,13 @@ fn absolute(path: &str) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.into())
 }
 
-/// Whether a text names a web server on this machine.
+/// Whether a text names a web server on this machine, which the tunnel server itself is not.
 fn is_decoy(text: &str) -> bool {
-    let port = ["http://127.0.0.1:", "http://[::1]:", "http://localhost:"]
-        .iter()
-        .find_map(|start| text.strip_prefix(start))
-        .is_some_and(|port| {
-            port.trim_end_matches('/').parse::<u16>().is_ok_and(|port| port != 0 && port != PORT)
-        });
-    let socket = text.strip_prefix("unix:").is_some_and(|path| path.starts_with('/'));
-    port || socket
+    match text.parse() {
+        Ok(Upstream::Tcp(address)) => address.port() != PORT,
+        Ok(Upstream::Unix(_)) => true,
+        Err(_) => false,
+    }
 }
 
 fn refuse_second(server: Option<&Server>, stored: Option<Stored>) -> Result<(), GhostError> {
@@ -367,7 +366,12 @@ fn verify(
     };
     let answer = engine.host().tunnel.check(&check);
     let answer = answer.map_err(|source| GhostError::host(Step::Verify, source))?;
-    answer.map_err(|detail| GhostError::NotServing { detail, rolled_back: false })
+    answer.map_err(|detail| {
+        // The keeper knows why the server has nothing to serve with. What it wrote is gone after the rollback.
+        let why = engine.site().ok().and_then(|site| Report::read(engine, &site).last_error);
+        let detail = why.map_or_else(|| detail.clone(), |why| format!("{detail}; {why}"));
+        GhostError::NotServing { detail, rolled_back: false }
+    })
 }
 
 /// What clients need.

@@ -128,6 +128,10 @@ pub struct RenewedCertificate {
     /// Why the last attempt failed
     #[schemars(extend("x-tr" = "Son denemenin neden başarısız olduğu"))]
     pub last_error: Option<String>,
+    /// That it ends soon or has ended; only then
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-tr" = "Yakında biteceği veya bittiği; yalnızca o zaman"))]
+    pub alarm: Option<String>,
 }
 
 impl Action for Status {
@@ -222,6 +226,7 @@ fn certificate_now(engine: &Engine, site: &Site, stored: &Stored, report: &Repor
         expires_at: report.expires_at().or_else(|| certificate::expiry_of_stored(engine, site, stored)),
         renewal,
         last_error: report.last_error.clone(),
+        alarm: report.alarm.clone(),
     }
 }
 

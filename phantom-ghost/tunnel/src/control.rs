@@ -45,6 +45,8 @@ pub enum Request {
     Clients(Clients),
     /// Say from which ports tunnels under the operator's secrets reach WireGuard.
     SharedPorts {},
+    /// Connect to the web server behind, as for a stranger, and say whether it is there; see [`Handle::visit`].
+    Visit {},
     /// Say what is open and what was seen.
     State {},
 }
@@ -211,6 +213,7 @@ async fn answer(request: Request, handle: &Handle) -> Reply {
             done(handle.change_clients(&clients).map_err(|error| with_causes(&error)))
         }
         Request::SharedPorts {} => Reply { ok: true, ports: Some(handle.shared_ports()), ..Reply::default() },
+        Request::Visit {} => done(handle.visit().await.map_err(|error| error.to_string())),
         Request::State {} => Reply { ok: true, state: Some(handle.state()), ..Reply::default() },
     }
 }
@@ -270,6 +273,14 @@ impl Control {
     /// From which ports on 127.0.0.1 tunnels under the operator's secrets reach WireGuard.
     pub async fn shared_ports(&mut self) -> Result<Vec<u16>, ControlError> {
         Ok(self.ask(&Request::SharedPorts {}).await?.ports.unwrap_or_default())
+    }
+
+    /// Has the server connect to the web server behind. A server of an earlier version cannot do that: nothing is known then.
+    pub async fn visit(&mut self) -> Result<(), ControlError> {
+        match self.ask(&Request::Visit {}).await {
+            Err(ControlError::Refused(why)) if why.starts_with(NOT_A_REQUEST) => Ok(()),
+            visited => visited.map(drop),
+        }
     }
 
     /// What is open and what was seen.

@@ -13,7 +13,7 @@ mod machine;
 mod status;
 mod watch;
 
-use std::collections::BTreeSet;
+use std::convert::Infallible;
 use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -31,8 +31,8 @@ use clients::{ClientList, Told};
 pub use file::{AcmeAccess, CertificateFiles, DecoySource, KeeperFile, KeeperFileError, Source};
 use load::Bundle;
 use machine::{Loaded, Machine, Step};
-use status::Status;
-use watch::Watch;
+use status::{Failed, Status, Written};
+use watch::{Folders, Watch};
 
 use crate::config::{Configuration, Decoy, MAX_SECRETS};
 use crate::control::{Control, ControlError, NOT_A_REQUEST};
@@ -60,26 +60,24 @@ pub enum KeepError {
     Wait(&'static str, #[source] io::Error),
 }
 
-/// Keeps a server until SIGTERM or SIGINT. `ready` is called once, when the server has acknowledged its first
-/// configuration. Whatever goes wrong meanwhile is written to the status file and, when it is new, to standard error.
+/// Keeps a server until SIGTERM or SIGINT. `ready` is called once: when the server has acknowledged its first configuration, or
+/// it is clear that it will not soon. Whatever goes wrong meanwhile is written to the status file and, when it is new, to
+/// standard error.
+///
+/// The status file is removed at the end. One that is there at the start is that of a keeper that was killed: what it says of
+/// failed attempts to get a certificate counts, so that an authority is not asked more often for being asked by many processes.
 pub async fn run(options: &Options, ready: impl FnOnce()) -> Result<(), KeepError> {
-    let mut ready = Some(ready);
+    let on = |kind| signal(kind).map_err(|error| KeepError::Wait("a signal", error));
+    let [mut terminate, mut interrupt] = [on(SignalKind::terminate())?, on(SignalKind::interrupt())?];
     let mut keeper = Keeper::new(options)?;
-    loop {
-        match keeper.machine.step((options.clock)()) {
-            Step::Load => keeper.load()?,
-            Step::Connect => keeper.connect().await,
-            Step::Push => keeper.push().await,
-            Step::Ready => ready.take().into_iter().for_each(|ready| ready()),
-            Step::Issue => keeper.begin_issuance(),
-            Step::Write(status) => keeper.write(&status),
-            Step::Wait(longest) => {
-                if !keeper.wait(longest).await {
-                    return Ok(());
-                }
-            }
-        }
+    // Whatever it waits for, an answer of the server's among it, an end is heard.
+    tokio::select! {
+        never = keeper.work(ready) => match never {},
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
     }
+    let _ = nix::unistd::unlink(&options.status);
+    Ok(())
 }
 
 /// Tells the server everything. One that was started by a program of before, which connects to a web server in its own way only,
@@ -105,8 +103,8 @@ struct Keeper<'o> {
     options: &'o Options,
     machine: Machine,
     watch: Watch,
-    folders: BTreeSet<PathBuf>,
-    signals: [Signal; 3],
+    folders: Folders,
+    hangup: Signal,
     link: Option<Control>,
     configuration: Option<Configuration>,
     digest: [u8; 32],
@@ -117,19 +115,20 @@ struct Keeper<'o> {
     /// The configuration that was read last, perhaps without a usable certificate.
     file: Option<KeeperFile>,
     issuance: Option<Issuance>,
+    /// What a keeper before this one had tried in vain.
+    failed: Option<Failed>,
     told: Option<String>,
 }
 
 impl<'o> Keeper<'o> {
     fn new(options: &'o Options) -> Result<Self, KeepError> {
-        let on = |kind| signal(kind).map_err(|error| KeepError::Wait("a signal", error));
-        let folders = load::folders(&options.config, None);
+        let hangup = signal(SignalKind::hangup()).map_err(|error| KeepError::Wait("a signal", error))?;
         Ok(Self {
             options,
             machine: Machine::new(),
-            watch: watch(&folders)?,
-            folders,
-            signals: [on(SignalKind::hangup())?, on(SignalKind::terminate())?, on(SignalKind::interrupt())?],
+            watch: Watch::default(),
+            folders: load::folders(&options.config, None),
+            hangup,
             link: None,
             configuration: None,
             digest: [0; 32],
@@ -138,28 +137,51 @@ impl<'o> Keeper<'o> {
             generation: 0,
             file: None,
             issuance: None,
+            failed: Failed::read(&options.status),
             told: None,
         })
     }
 
-    fn load(&mut self) -> Result<(), KeepError> {
-        // Watched anew before it is read: a change in between is then an event.
-        self.watch = watch(&self.folders)?;
+    async fn work(&mut self, ready: impl FnOnce()) -> Infallible {
+        let mut ready = Some(ready);
+        loop {
+            match self.machine.step((self.options.clock)()) {
+                Step::Load => self.load(),
+                Step::Connect => self.connect().await,
+                Step::Push => self.push().await,
+                Step::Ready => ready.take().into_iter().for_each(|ready| ready()),
+                Step::Issue => self.begin_issuance(),
+                Step::Write(status) => self.write(&status),
+                Step::Wait(longest) => self.wait(longest).await,
+            }
+        }
+    }
+
+    fn load(&mut self) {
+        // Watched before it is read: a change in between is then an event.
+        self.watch.aim(&self.folders);
         match load::load(&self.options.config) {
             Ok(bundle) => self.take(bundle),
             Err(unusable) => {
                 let acme = |file: &KeeperFile| file.certificate.source == Source::Acme;
                 let obtain = unusable.file.as_ref().is_some_and(acme);
                 self.file = unusable.file.or(self.file.take());
-                self.machine.unusable(unusable.text, obtain, random());
+                let text =
+                    [Some(unusable.text), self.watch.trouble()].into_iter().flatten().collect::<Vec<_>>();
+                self.machine.unusable(text.join("; "), obtain, random());
             }
+        }
+        if let Some(failed) = self.failed.take()
+            && self.file.as_ref().is_some_and(|file| failed.is_of(file))
+        {
+            let at = failed.at();
+            self.machine.resume(failed.times, at, random(), failed.why);
         }
         let folders = load::folders(&self.options.config, self.file.as_ref());
         if folders != self.folders {
             self.folders = folders;
             self.machine.changed();
         }
-        Ok(())
     }
 
     fn take(&mut self, bundle: Bundle) {
@@ -170,7 +192,8 @@ impl<'o> Keeper<'o> {
             self.digest = bundle.digest;
             self.configuration = Some(bundle.configuration);
         }
-        let warnings: Vec<String> = bundle.warning.into_iter().chain(news.err()).collect();
+        let warnings: Vec<String> =
+            bundle.warning.into_iter().chain(news.err()).chain(self.watch.trouble()).collect();
         let warning = (!warnings.is_empty()).then(|| warnings.join("; "));
         let source = bundle.file.certificate.source;
         let loaded = Loaded { generation: self.generation, source, life: bundle.life };
@@ -253,7 +276,9 @@ impl<'o> Keeper<'o> {
             }
             self.told = trouble;
         }
-        let text = serde_json::to_string(status).map_err(|error| error.to_string());
+        let failed = self.file.as_ref().zip(self.machine.failed());
+        let failed = failed.map(|(file, (times, at, why))| Failed::new(file, times, at, why));
+        let text = serde_json::to_string(&Written { status, failed }).map_err(|error| error.to_string());
         let path = &self.options.status;
         let written =
             text.and_then(|text| write_whole(path, &(text + "\n")).map_err(|error| with_causes(&error)));
@@ -262,15 +287,12 @@ impl<'o> Keeper<'o> {
         }
     }
 
-    /// Waits for whatever comes first; false at the end.
-    async fn wait(&mut self, longest: std::time::Duration) -> bool {
-        let [hangup, terminate, interrupt] = &mut self.signals;
+    /// Waits for whatever comes first.
+    async fn wait(&mut self, longest: std::time::Duration) {
         let now = self.options.clock;
         tokio::select! {
             () = self.watch.changed() => self.machine.changed(),
-            _ = hangup.recv() => self.machine.changed(),
-            _ = terminate.recv() => return false,
-            _ = interrupt.recv() => return false,
+            _ = self.hangup.recv() => self.machine.changed(),
             () = closed(&mut self.link) => {
                 self.link = None;
                 self.machine.disconnected();
@@ -282,7 +304,6 @@ impl<'o> Keeper<'o> {
             () = sleep(longest) => {}
         }
         self.machine.woken(now());
-        true
     }
 }
 
@@ -298,10 +319,6 @@ async fn ended(issuance: &mut Option<Issuance>) -> Result<(), String> {
         Some(issuance) => issuance.await,
         None => std::future::pending().await,
     }
-}
-
-fn watch(folders: &BTreeSet<PathBuf>) -> Result<Watch, KeepError> {
-    Watch::new(folders).map_err(|error| KeepError::Wait("a change of a file", error))
 }
 
 fn random() -> u32 {

@@ -43,13 +43,18 @@ fn make(folder: &Path, mode: u32) -> io::Result<()> {
     }
 }
 
+/// Takes from this process for good that a program which it starts has more rights than it has. The kernel does that for one
+/// thread and those that it starts later: to be called before there is another.
+pub(crate) fn renounce_more() -> io::Result<()> {
+    Ok(set_no_new_privs()?)
+}
+
 /// Becomes a user, for good: without other groups, without any capability, and without a way back.
 pub(crate) fn become_user(user: Uid) -> io::Result<()> {
     let group = Gid::from_raw(user.as_raw());
     setgroups(&[])?;
     setresgid(group, group, group)?;
     setresuid(user, user, user)?;
-    set_no_new_privs()?;
     // The kernel must have taken it: a process that still is root would be a lie.
     if setresuid(Uid::from_raw(0), Uid::from_raw(0), Uid::from_raw(0)).is_ok() {
         return Err(io::Error::other("root could be had back"));

@@ -25,15 +25,16 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use rustls::ServerConfig;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::config::{Configuration, Decoy, MAX_SECRETS, MAX_SITE, WebServer};
 use crate::control::Clients;
@@ -54,6 +55,7 @@ mod upstream;
 use listen::Listener;
 pub(crate) use listen::bind_unix;
 pub use pages::private_pages;
+use proxy::Ends;
 use registry::{Open, Registry};
 pub use setup::{BindError, ConfigureError, Listen, Timeouts};
 use site::Site;
@@ -141,7 +143,9 @@ struct Shared {
 /// A configuration in force.
 #[derive(Debug)]
 struct Active {
-    tls: Arc<ServerConfig>,
+    tls: RwLock<Arc<ServerConfig>>,
+    /// Whether the web server behind speaks HTTP/2 has to be asked again: it was not there, or may be another one by now.
+    in_doubt: AtomicBool,
     wireguard_port: u16,
     site: Site,
     upstream: Option<WebServer>,
@@ -227,8 +231,9 @@ impl Server {
             .collect();
         let table = Arc::clone(&self.shared.table);
         let turns = tokio::spawn(async move { table.give_turns().await });
+        let asking = tokio::spawn(ask_again(Arc::clone(&self.shared)));
         shutdown.await;
-        for task in accepting.into_iter().chain([turns]) {
+        for task in accepting.into_iter().chain([turns, asking]) {
             task.abort();
         }
         self.shared.registry.close();
@@ -282,6 +287,16 @@ impl Handle {
         challenges.remove(&sni.to_ascii_lowercase());
     }
 
+    /// Connects to the web server behind as for a stranger, and asks it nothing. This process sees what strangers would get: it has
+    /// a user and a view of the file system of its own. Without such a web server nothing is done.
+    pub async fn visit(&self) -> io::Result<()> {
+        let active = self.0.active();
+        match active.as_ref().and_then(|active| active.upstream.as_ref()) {
+            Some(server) => upstream::connect(server, Some(Ends::of_nobody())).await.map(drop),
+            None => Ok(()),
+        }
+    }
+
     /// What it has seen, and what is open.
     pub fn state(&self) -> State {
         let shared = &self.0;
@@ -300,6 +315,39 @@ impl Handle {
             displaced: shared.table.closed(),
             datagrams_received: count(&shared.traffic.received),
             datagrams_sent: count(&shared.traffic.sent),
+        }
+    }
+}
+
+impl Active {
+    /// The configuration of TLS for visitors and tunnels.
+    fn tls(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.tls.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What is known of the web server behind may not hold any more.
+    fn doubt(&self) {
+        self.in_doubt.store(true, Ordering::Relaxed);
+    }
+
+    /// Asks the web server behind whether it speaks HTTP/2, and offers that from now on as it says.
+    async fn ask(&self) {
+        let Some(server) = self.upstream.as_ref().filter(|_| self.in_doubt.load(Ordering::Relaxed)) else {
+            return;
+        };
+        let Some(h2) = upstream::speaks_h2(server).await else { return };
+        self.in_doubt.store(false, Ordering::Relaxed);
+        let mut tls = self.tls.write().unwrap_or_else(PoisonError::into_inner);
+        *tls = Tls::offering(&tls, h2);
+    }
+}
+
+/// Asks the web server behind again, while what it speaks is in doubt.
+async fn ask_again(shared: Arc<Shared>) {
+    loop {
+        sleep(shared.timeouts.ask_again).await;
+        if let Some(active) = shared.active() {
+            active.ask().await;
         }
     }
 }
@@ -335,11 +383,13 @@ impl Shared {
         };
         let (chain, key) = (&configuration.certificate_pem, configuration.key_pem.reveal());
         // Looked at before the web server is asked, which takes time.
-        let mut tls = self.tls.site(chain, key, false).map_err(ConfigureError::Certificate)?;
-        if let Some(upstream) = &upstream
-            && upstream::speaks_h2(upstream).await
-        {
-            tls = self.tls.site(chain, key, true).map_err(ConfigureError::Certificate)?;
+        let mut tls = self.tls.site(chain, key).map_err(ConfigureError::Certificate)?;
+        let mut in_doubt = false;
+        if let Some(upstream) = &upstream {
+            match upstream::speaks_h2(upstream).await {
+                Some(h2) => tls = Tls::offering(&tls, h2),
+                None => in_doubt = true,
+            }
         }
         let mut options = Options { padding: configuration.padding, ..Options::default() };
         options.counters = Arc::clone(&self.traffic);
@@ -347,7 +397,8 @@ impl Shared {
             options.ping = least..=most;
         }
         Ok(Active {
-            tls,
+            tls: RwLock::new(tls),
+            in_doubt: in_doubt.into(),
             wireguard_port: configuration.wireguard_port,
             site: Site::new(&configuration.decoy),
             upstream,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use phantom_host::fake::FakeHost;
 use phantom_host::{Certificate, CertificateFault, CertificateRequest, Port, Protocol, Result, Tunnel};
-use phantom_host::{DecoyCheck, TunnelCheck};
+use phantom_host::{DecoyCheck, Firewall as _, TunnelCheck, UfwRule};
 use phantom_tests::Server;
 
 use super::{LOCAL, status, units, with_ufw};
@@ -213,4 +213,59 @@ fn of_many_at_once_one_enables() {
         assert_eq!(status(&server)["connection_command"], winner[0].ok()["connection_command"]);
         server.assert_in_sync();
     }
+}
+
+/// What one request is answered by, each time it is asked.
+fn answered(server: &mut Server, mut what: impl FnMut(&FakeHost, usize) + Send + 'static) {
+    let (fake, mut times) = (server.fake.clone(), 0);
+    meanwhile(server, move |_| {
+        times += 1;
+        what(&fake, times);
+    });
+}
+
+#[test]
+fn the_way_that_led_to_the_certificate_stays_open_for_its_renewals() {
+    let mut server = with_ufw();
+    let noted = server.paths().certs_dir().join("157-230-114-231.sslip.io/challenge");
+    answered(&mut server, move |fake, _| {
+        std::fs::create_dir_all(noted.parent().unwrap()).unwrap();
+        std::fs::write(&noted, "http-01\n").unwrap();
+        fake.warn_of_certificates(&["tls-alpn-01: no handshake came through"]);
+    });
+    let answer = server.api(ENABLE).ok();
+    let warnings = answer["warnings"].as_array().unwrap();
+    let text = warnings[0].as_str().unwrap();
+    assert!(
+        warnings.len() == 1 && text.contains("port 80") && text.ends_with("came through"),
+        "{warnings:?}"
+    );
+    let open = || ours_in_ufw(&server.fake).into_iter().filter(|rule| rule.starts_with("allow 80")).count();
+    assert_eq!(open(), 1);
+    server.assert_in_sync();
+    server.api(&super::DISABLE).ok();
+    assert_eq!(open(), 0);
+    server.assert_in_sync();
+    // Another certificate, which nobody renews.
+    server.api(&LOCAL).ok();
+    assert_eq!(open(), 0);
+}
+
+#[test]
+fn ways_that_another_change_has_closed_are_opened_again() {
+    let mut server = with_ufw();
+    let marks = server.marks();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let opened = seen.clone();
+    answered(&mut server, move |fake, times| {
+        opened.lock().unwrap().push(ours_in_ufw(fake).contains(&"allow 80/tcp".to_owned()));
+        if times == 1 {
+            for port in [443, 80] {
+                fake.remove_ufw(&marks, &UfwRule::Allow { protocol: Protocol::Tcp, port }).unwrap();
+            }
+        }
+        fake.refuse_certificates((times == 1).then_some("nobody got through"));
+    });
+    server.api(ENABLE).ok();
+    assert_eq!(*seen.lock().unwrap(), [true, true]);
 }

@@ -6,20 +6,21 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gotatun::packet::Packet;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
 use super::handshakes::Front;
+use super::memory::{LANES, Place};
 use super::outbox::{Endpoint, Outbox};
 use super::peer::Peer;
 use super::table::Table;
-use super::{Device, ip, read, tunnel};
+use super::{Device, PACKET, ip, read, tunnel};
 use crate::cookie::HandshakeMessage;
 use crate::tun::Writer;
 use crate::udp::{Receiver, Socket};
 
-/// How many jobs may wait before a lane. Behind them the socket's own queue fills and the kernel drops.
-const QUEUE: usize = 32;
+/// How many jobs may wait before a lane: as many as there is room for, if each is a packet.
+const QUEUE: usize = LANES / PACKET;
 /// How many packets a job has at most: a sixteenth of those that there is room for in all lanes.
 const JOB: usize = 128;
 /// How many jobs a lane takes at once.
@@ -40,7 +41,7 @@ pub(crate) struct Job {
     from: Endpoint,
     index: u32,
     packets: Vec<Packet>,
-    room: Option<OwnedSemaphorePermit>,
+    room: Option<Place>,
 }
 
 /// The ends of the lanes at which packets are put in, and that of the handshakes.
@@ -83,9 +84,10 @@ pub(crate) async fn distribute(device: Arc<Device>, mut lanes: Lanes) {
         }
         sort(&device, &receiver, &mut lanes.handshakes, &mut jobs);
         for mut job in jobs.drain(..) {
-            job.room = device.inbound.take(&mut job.packets).await;
+            let Some(place) = device.inbound.find(&job.peer, &mut job.packets).await else { continue };
+            job.room = Some(place);
             // A lane that has ended ends the device, so nobody is left to miss the packets.
-            let _ = lanes.data[job.peer.lane].send(job).await;
+            let _ = lanes.data[job.peer.lane].try_send(job);
         }
     }
 }

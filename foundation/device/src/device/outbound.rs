@@ -4,16 +4,17 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use gotatun::packet::Packet;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 
+use super::memory::{LANES, Place};
 use super::outbox::Outbox;
 use super::peer::Peer;
-use super::{Device, ip, read, tunnel};
+use super::{Device, PACKET, ip, read, tunnel};
 use crate::tun::{Gone, Reader};
 
-/// How many jobs may wait before a lane, each of what one read gives: less than 200 packets, as far as there is room for
-/// them. Behind them the TUN's own queue fills and the kernel drops, as it does for any interface.
-const QUEUE: usize = 32;
+/// How many jobs may wait before a lane: as many as there is room for, if each is a packet. What one read gives is less than 200
+/// packets.
+const QUEUE: usize = LANES / PACKET;
 /// How many jobs a lane takes at once.
 const BATCH: usize = 16;
 
@@ -21,7 +22,7 @@ const BATCH: usize = 16;
 pub(crate) struct Job {
     peer: Arc<Peer>,
     packets: Vec<Packet>,
-    room: Option<OwnedSemaphorePermit>,
+    room: Option<Place>,
 }
 
 /// The ends of the lanes at which packets are put in.
@@ -45,9 +46,10 @@ pub(crate) async fn distribute(device: Arc<Device>, lanes: Lanes) -> Gone {
         }
         sort(&device, &mut packets, &mut jobs);
         for mut job in jobs.drain(..) {
-            job.room = device.outbound.take(&mut job.packets).await;
+            let Some(place) = device.outbound.find(&job.peer, &mut job.packets).await else { continue };
+            job.room = Some(place);
             // A lane that has ended ends the device, so nobody is left to miss the packets.
-            let _ = lanes.0[job.peer.lane].send(job).await;
+            let _ = lanes.0[job.peer.lane].try_send(job);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A peer: how it is set up, what has passed, and its tunnel once there is one.
 
 use std::net::SocketAddr;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::SystemTime;
 
@@ -8,6 +9,7 @@ use gotatun::packet::{Packet, WgKind};
 use ipnetwork::IpNetwork;
 use phantom_types::{PresharedKey, PublicKey};
 
+use super::memory::Way;
 use super::outbox::{Endpoint, Outbox};
 use super::table::Table;
 use super::tunnel::Tunnel;
@@ -21,6 +23,8 @@ pub(crate) struct Peer {
     /// Which of the lanes carries its packets: always the same one, so that they stay in order.
     pub(crate) lane: usize,
     state: Mutex<State>,
+    /// What its packets take of the room of the lanes, inward and outward.
+    waiting: [AtomicUsize; 2],
 }
 
 /// What changes of a peer. Locked for as long as some packets take to be sealed or opened, never while waiting.
@@ -45,7 +49,16 @@ pub(crate) struct State {
 
 impl Peer {
     pub(crate) fn new(key: PublicKey, lane: usize) -> Self {
-        Self { key, lane, state: Mutex::default() }
+        Self { key, lane, state: Mutex::default(), waiting: Default::default() }
+    }
+
+    /// What its packets take of the room of the lanes; the room counts.
+    pub(crate) const fn waiting(&self, way: Way) -> &AtomicUsize {
+        let [into, out] = &self.waiting;
+        match way {
+            Way::In => into,
+            Way::Out => out,
+        }
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
@@ -93,13 +106,12 @@ impl State {
         self.keepalive > 0 && self.endpoint.is_some()
     }
 
-    /// Goes where an authentic packet came from.
+    /// Goes where an authentic packet came from. That the kernel cannot cut on the way to its address stays known
+    /// until the next handshake, whichever address of ours it speaks to.
     pub(crate) fn roam(&mut self, from: Endpoint) {
-        let known =
-            self.endpoint.is_some_and(|known| known.address == from.address && known.local == from.local);
-        if !known {
-            self.endpoint = Some(from);
-        }
+        let unsegmented =
+            self.endpoint.is_some_and(|known| known.address == from.address && known.unsegmented);
+        self.endpoint = Some(Endpoint { unsegmented, ..from });
     }
 
     /// Drops its tunnel with all sessions, if there is one.
@@ -132,5 +144,29 @@ impl State {
         let packets =
             made.into_iter().map(Packet::from).inspect(|packet| self.tx_bytes += packet.len() as u64);
         outbox.push(peer, to, packets);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_learnt_of_a_way_outlives_the_next_packet() {
+        let peer = Peer::new(PublicKey::from_bytes([1; 32]), 0);
+        let at = |port, local: Option<&str>| {
+            Endpoint::new(([192, 0, 2, 1], port).into(), local.map(|text| text.parse().unwrap()))
+        };
+        let endpoint = || peer.state().endpoint.unwrap();
+        peer.state().roam(at(1, Some("192.0.2.9")));
+        // Both lessons at once: the next packet to the second address says that this address is there.
+        peer.heed(Lesson { unsegmented: true, unsourced: true }, endpoint().address);
+        assert_eq!((endpoint().local, endpoint().unsegmented), (None, true));
+        peer.state().roam(at(1, Some("192.0.2.9")));
+        assert_eq!(endpoint(), Endpoint { unsegmented: true, ..at(1, Some("192.0.2.9")) });
+        peer.state().roam(at(1, Some("192.0.2.10")));
+        assert!(endpoint().unsegmented);
+        peer.state().roam(at(2, Some("192.0.2.10")));
+        assert_eq!(endpoint(), at(2, Some("192.0.2.10")), "another way");
     }
 }

@@ -34,46 +34,42 @@ impl Socket {
     pub(crate) async fn send(&self, to: &Endpoint, packets: &[Packet]) -> Lesson {
         let mut lesson = Lesson::default();
         let (mut local, mut rest) = (to.local, packets);
+        let mut doubt = false;
         if !to.unsegmented && self.segments.load(Ordering::Relaxed) {
             while !rest.is_empty() {
                 let count = run(rest.iter().map(|packet| packet.len()));
                 let (piece, behind) = rest.split_at(count);
-                match self.send_piece(to, local, piece).await {
-                    Err(error) if local.is_some() && is_no_source(&error) => {
-                        (local, lesson.unsourced) = (None, true);
-                    }
-                    Err(error) if count > 1 && self.is_refusal(&error) => {
+                let Err(error) = self.send_piece(to, local, piece).await else {
+                    rest = behind;
+                    continue;
+                };
+                match blame(number(&error), count, local.is_some()) {
+                    Blame::Source => (local, lesson.unsourced) = (None, true),
+                    Blame::Segments { everywhere } => {
+                        self.segments.fetch_and(!everywhere, Ordering::Relaxed);
                         lesson.unsegmented = true;
                         break;
                     }
-                    // Too long, no route, a firewall: it concerns what was sent and not how.
-                    Ok(()) | Err(_) => rest = behind,
+                    Blame::Either => {
+                        doubt = true;
+                        break;
+                    }
+                    Blame::Packets => rest = behind,
                 }
             }
         }
         while !rest.is_empty() {
             match self.send_singly(to, local, rest).await {
                 Ok(count) => rest = &rest[count..],
-                Err(error) if local.is_some() && is_no_source(&error) => {
+                Err(error) if blame(number(&error), 1, local.is_some()) == Blame::Source => {
                     (local, lesson.unsourced) = (None, true);
                 }
                 Err(_) => rest = &rest[1..],
             }
         }
+        // Packets that went singly from where the piece did not show that it was the cutting.
+        lesson.unsegmented |= doubt && !lesson.unsourced;
         lesson
-    }
-
-    /// Whether the kernel has refused to cut. Where it never will on any way, notes so.
-    fn is_refusal(&self, error: &io::Error) -> bool {
-        match number(error) {
-            Errno::ENOPROTOOPT | Errno::EOPNOTSUPP => {
-                self.segments.store(false, Ordering::Relaxed);
-                true
-            }
-            // The interface on the way cannot fill in checksums (EIO), or a segment is larger than the MTU of the way.
-            Errno::EIO | Errno::EINVAL | Errno::EMSGSIZE => true,
-            _ => false,
-        }
     }
 
     async fn send_piece(&self, to: &Endpoint, local: Option<IpAddr>, packets: &[Packet]) -> io::Result<()> {
@@ -114,9 +110,32 @@ impl Socket {
     }
 }
 
-/// Whether the address of ours to send from may be to blame.
-fn is_no_source(error: &io::Error) -> bool {
-    matches!(number(error), Errno::EINVAL | Errno::ENETUNREACH | Errno::EHOSTUNREACH | Errno::EADDRNOTAVAIL)
+/// What a refusal is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Blame {
+    /// The kernel does not cut on this way; `everywhere` if it does on none.
+    Segments { everywhere: bool },
+    /// The address of ours to send from is not there.
+    Source,
+    /// One of these two. Datagrams that are sent singly show which.
+    Either,
+    /// What was sent and not how: it is too long, there is no route, a firewall forbids it.
+    Packets,
+}
+
+/// What the refusal of this many datagrams in one piece is about; `sourced` if they were to go from an address that was named.
+/// Kernels say EINVAL both of an address that is not there and, before 6.14, of a segment above the MTU of the way.
+pub(super) const fn blame(errno: Errno, count: usize, sourced: bool) -> Blame {
+    match errno {
+        Errno::ENOPROTOOPT | Errno::EOPNOTSUPP if count > 1 => Blame::Segments { everywhere: true },
+        Errno::EINVAL if count > 1 && sourced => Blame::Either,
+        // The interface on the way cannot fill in checksums, or a segment is larger than the MTU of the way.
+        Errno::EIO | Errno::EMSGSIZE | Errno::EINVAL if count > 1 => Blame::Segments { everywhere: false },
+        Errno::EINVAL | Errno::ENETUNREACH | Errno::EHOSTUNREACH | Errno::EADDRNOTAVAIL if sourced => {
+            Blame::Source
+        }
+        _ => Blame::Packets,
+    }
 }
 
 fn number(error: &io::Error) -> Errno {

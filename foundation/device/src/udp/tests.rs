@@ -81,6 +81,28 @@ async fn answers_come_from_the_address_that_was_spoken_to_while_there_is_one() {
     }
 }
 
+#[test]
+fn an_error_says_what_it_is_about() {
+    use send::{Blame, blame};
+    for (errno, piece, single) in [
+        // Before 6.14 this is also said of a segment above the MTU of the way.
+        (Errno::EINVAL, Blame::Either, Blame::Source),
+        (Errno::EMSGSIZE, Blame::Segments { everywhere: false }, Blame::Packets),
+        (Errno::EIO, Blame::Segments { everywhere: false }, Blame::Packets),
+        (Errno::EOPNOTSUPP, Blame::Segments { everywhere: true }, Blame::Packets),
+        (Errno::ENOPROTOOPT, Blame::Segments { everywhere: true }, Blame::Packets),
+        (Errno::EADDRNOTAVAIL, Blame::Source, Blame::Source),
+        (Errno::ENETUNREACH, Blame::Source, Blame::Source),
+        (Errno::EPERM, Blame::Packets, Blame::Packets),
+    ] {
+        assert_eq!((blame(errno, 2, true), blame(errno, 1, true)), (piece, single), "{errno}");
+    }
+    assert_eq!(blame(Errno::EINVAL, 2, false), Blame::Segments { everywhere: false });
+    for errno in [Errno::EINVAL, Errno::EADDRNOTAVAIL, Errno::EHOSTUNREACH] {
+        assert_eq!(blame(errno, 1, false), Blame::Packets, "{errno}");
+    }
+}
+
 #[tokio::test]
 async fn what_cannot_be_sent_does_not_hold_up_the_rest() {
     for offload in [true, false] {

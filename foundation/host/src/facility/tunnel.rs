@@ -37,10 +37,12 @@ pub enum CertificateRequest {
         cert_path: PathBuf,
         /// Its key, PEM.
         key_path: PathBuf,
+        /// It may have expired, or not be valid yet.
+        at_any_time: bool,
     },
 }
 
-/// A certificate that can be used: it covers the name, is valid now and matches its key.
+/// A certificate that can be used: it covers the name, matches its key and, where nothing else was asked for, is valid now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Certificate {
     /// The chain, PEM.
@@ -49,6 +51,8 @@ pub struct Certificate {
     pub key_path: PathBuf,
     /// Until when it is valid.
     pub expires_at: Timestamp,
+    /// Ways to it that were tried in vain before one did, in sentences without secrets.
+    pub warnings: Vec<String>,
 }
 
 /// Why there is no usable certificate, in a sentence without secrets.
@@ -87,12 +91,15 @@ pub struct DecoyCheck {
     pub proxy: Option<ProxyVersion>,
     /// The name that strangers ask for.
     pub domain: Domain,
+    /// The control socket of the tunnel server, which passes strangers on and sees less of this host than others do. Where none
+    /// answers there, the web server alone is asked.
+    pub control: PathBuf,
 }
 
 /// The tunnel of Ghost Mode.
 pub trait Tunnel: Send + Sync {
     /// Gets a certificate. The inner error says why there is none; the outer one that nobody could be asked. An issue
-    /// takes seconds, at most two minutes, and contacts the service.
+    /// takes seconds, at most five minutes, and contacts the service.
     fn certificate(&self, request: &CertificateRequest) -> Result<Result<Certificate, CertificateFault>>;
     /// Asks the server for a tunnel, as a client would. The inner error says what is wrong, without secrets.
     fn check(&self, check: &TunnelCheck) -> Result<Result<(), String>>;

@@ -148,6 +148,7 @@ fn unit(name: &str, kind: UnitKind) -> Unit {
         restart: Restart::No,
         capabilities: vec!["NET_ADMIN".into()],
         writable: vec![],
+        readable: Vec::new(),
         devices: vec![],
         dynamic_user: false,
         socket: None,

@@ -19,6 +19,8 @@ const LIFE: Duration = Duration::from_hours(90 * 24);
 /// What somebody has arranged.
 #[derive(Clone, Default)]
 pub(super) struct Certificates {
+    /// What was tried in vain.
+    pub(super) warnings: Vec<String>,
     /// Why there is none.
     pub(super) refused: Option<String>,
     /// Why the tunnel does not serve.
@@ -44,7 +46,11 @@ impl Tunnel for FakeHost {
         };
         let life = i64::try_from(LIFE.as_micros()).unwrap_or(i64::MAX);
         let expires_at = Timestamp::from_micros(self.now().micros().saturating_add(life));
-        Ok(Ok(Certificate { cert_path, key_path, expires_at }))
+        let warnings = match request {
+            CertificateRequest::Issue { .. } => self.state().certificates.warnings.clone(),
+            CertificateRequest::SelfSign { .. } | CertificateRequest::Inspect { .. } => Vec::new(),
+        };
+        Ok(Ok(Certificate { cert_path, key_path, expires_at, warnings }))
     }
 
     fn check(&self, _: &TunnelCheck) -> Result<Result<(), String>> {
@@ -89,6 +95,10 @@ impl FakeHost {
     pub fn show_pages(&self, source: Option<IpAddr>, pages: std::result::Result<&[&str], &str>) {
         let pages = pages.map(|pages| pages.iter().map(|page| (*page).to_owned()).collect());
         self.state().certificates.pages.insert(source, pages.map_err(str::to_owned));
+    }
+    /// Says which ways an authority tries in vain before one leads to a certificate.
+    pub fn warn_of_certificates(&self, warnings: &[&str]) {
+        self.state().certificates.warnings = warnings.iter().map(|text| (*text).to_owned()).collect();
     }
     /// Lets every request for a certificate fail with this sentence, or (with `None`) succeed again.
     pub fn refuse_certificates(&self, detail: Option<&str>) {

@@ -15,10 +15,14 @@ use crate::{
     Tunnel, TunnelCheck,
 };
 
-/// How long a certificate authority may take for everything.
-const ISSUE_LIMIT: Duration = Duration::from_mins(2);
+/// How long a certificate authority may take for everything: two validations of a minute each, and its own delays.
+const AUTHORITY_LIMIT: Duration = Duration::from_mins(5);
+/// How long the program may take for it, which ends by itself and says why.
+const ISSUE_LIMIT: Duration = AUTHORITY_LIMIT.saturating_add(Duration::from_secs(15));
 /// How long a server may take for a question that it answers at once.
 const ASK_LIMIT: Duration = Duration::from_secs(2);
+/// How long it may take to have a web server visited by the tunnel server, and to visit it.
+const VISIT_LIMIT: Duration = Duration::from_secs(4);
 /// How long anything that stays on this machine may take.
 const LOCAL_LIMIT: Duration = Duration::from_secs(20);
 
@@ -63,6 +67,8 @@ struct Reply {
     cert_path: Option<PathBuf>,
     key_path: Option<PathBuf>,
     expires_at: Option<String>,
+    #[serde(default)]
+    warnings: Vec<String>,
     ports: Option<Vec<u16>>,
     pages: Option<Vec<String>>,
     error: Option<Fault>,
@@ -87,14 +93,17 @@ impl Tunnel for LinuxTunnel {
             CertificateRequest::Issue { domain, directory, ca_file, certs_dir } => {
                 let body = json!({
                     "domain": domain, "directory": directory, "ca_file": ca_file, "certs_dir": certs_dir,
+                    "time_limit": AUTHORITY_LIMIT.as_secs(),
                 });
                 ("issue", body, ISSUE_LIMIT)
             }
             CertificateRequest::SelfSign { domain, certs_dir } => {
                 ("self-sign", json!({ "domain": domain, "certs_dir": certs_dir }), LOCAL_LIMIT)
             }
-            CertificateRequest::Inspect { domain, cert_path, key_path } => {
-                let body = json!({ "domain": domain, "cert_path": cert_path, "key_path": key_path });
+            CertificateRequest::Inspect { domain, cert_path, key_path, at_any_time } => {
+                let body = json!({
+                    "domain": domain, "cert_path": cert_path, "key_path": key_path, "at_any_time": at_any_time,
+                });
                 ("inspect", body, LOCAL_LIMIT)
             }
         };
@@ -104,11 +113,12 @@ impl Tunnel for LinuxTunnel {
         };
         let expires = reply.expires_at.as_deref().and_then(|text| text.parse::<Timestamp>().ok());
         let expires_at = expires.ok_or_else(|| silent(verb))?;
+        let warnings = reply.warnings;
         let (cert_path, key_path) = match request {
             CertificateRequest::Inspect { cert_path, key_path, .. } => (cert_path.clone(), key_path.clone()),
             _ => reply.cert_path.zip(reply.key_path).ok_or_else(|| silent(verb))?,
         };
-        Ok(Ok(Certificate { cert_path, key_path, expires_at }))
+        Ok(Ok(Certificate { cert_path, key_path, expires_at, warnings }))
     }
 
     fn check(&self, check: &TunnelCheck) -> Result<Result<(), String>> {
@@ -127,7 +137,7 @@ impl Tunnel for LinuxTunnel {
     }
 
     fn private_pages(&self, check: &DecoyCheck) -> Result<Result<Vec<String>, String>> {
-        let DecoyCheck { web_server, source, proxy, domain } = check;
+        let DecoyCheck { web_server, source, proxy, domain, control } = check;
         let mut members = json!({ "address": web_server });
         if let Some(source) = source {
             members["source"] = json!(source);
@@ -135,8 +145,8 @@ impl Tunnel for LinuxTunnel {
         if let Some(proxy) = proxy {
             members["proxy"] = json!(proxy);
         }
-        let body = json!({ "web_server": members, "domain": domain });
-        Ok(self.ask("pages", &body, ASK_LIMIT)?.map(|reply| reply.pages.unwrap_or_default()))
+        let body = json!({ "web_server": members, "domain": domain, "control": control });
+        Ok(self.ask("pages", &body, VISIT_LIMIT)?.map(|reply| reply.pages.unwrap_or_default()))
     }
 }
 
@@ -154,8 +164,35 @@ mod tests {
         assert_eq!(read(refused).unwrap().unwrap_err(), "it expired on 2024-01-01");
         assert!(read(b"{\"ok\":true}\n").unwrap().is_ok());
         assert_eq!(read(b"{\"ports\":[5,6]}\n").unwrap().unwrap().ports, Some(vec![5, 6]));
+        let warned = read(br#"{"cert_path":"/c","warnings":["tls-alpn-01: a firewall"]}"#).unwrap().unwrap();
+        assert_eq!(warned.warnings, ["tls-alpn-01: a firewall"]);
         assert_eq!(read(b"{\"pages\":[\"/a\"]}\n").unwrap().unwrap().pages, Some(vec!["/a".to_owned()]));
         assert!(read(b"").is_none() && read(b"no JSON").is_none());
+    }
+
+    /// It is given less time than it is waited for, so that it can say itself what went wrong, and its words are handed on.
+    #[test]
+    fn an_authority_has_its_time_and_what_it_tried_is_told() {
+        use crate::Files as _;
+        let folder = std::env::temp_dir().join(format!("phantom-tunnel-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let (program, asked) = (folder.join("phantom-ghost"), folder.join("asked"));
+        let answer = r#"{"cert_path":"/c","key_path":"/k","expires_at":"2026-01-02T03:04:05Z","warnings":["port 443"]}"#;
+        let script = format!("#!/bin/sh\ncat > {}\necho '{answer}'\n", asked.display());
+        crate::linux::files::LinuxFiles.write(&program, script.as_bytes(), 0o755).unwrap();
+        let request = CertificateRequest::Issue {
+            domain: "a.b".parse().unwrap(),
+            directory: "https://ca.example/dir".into(),
+            ca_file: None,
+            certs_dir: "/x".into(),
+        };
+        let tunnel = LinuxTunnel::new(&Programs::in_dir(&folder), Interrupt::default());
+        let certificate = tunnel.certificate(&request).unwrap().unwrap();
+        let asked: serde_json::Value = serde_json::from_slice(&std::fs::read(asked).unwrap()).unwrap();
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(certificate.warnings, ["port 443"]);
+        let given = Duration::from_secs(asked["time_limit"].as_u64().unwrap());
+        assert!(given >= Duration::from_mins(5) && given + Duration::from_secs(10) <= ISSUE_LIMIT);
     }
 
     #[test]

@@ -38,6 +38,7 @@ fn unit(host: &Host, backend: Backend) -> Unit {
         restart: Restart::No,
         capabilities: Vec::new(),
         writable: Vec::new(),
+        readable: Vec::new(),
         devices: Vec::new(),
         dynamic_user: false,
         socket: None,

@@ -16,6 +16,7 @@ pub(crate) fn unit(name: &str, kind: UnitKind) -> Unit {
         restart: Restart::No,
         capabilities: vec![],
         writable: vec![],
+        readable: Vec::new(),
         devices: vec![],
         dynamic_user: false,
         socket: None,

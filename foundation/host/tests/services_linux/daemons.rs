@@ -23,6 +23,7 @@ pub(crate) fn unit(name: &str, daemon: &str) -> Unit {
         restart: Restart::No,
         capabilities: Vec::new(),
         writable: Vec::new(),
+        readable: Vec::new(),
         devices: Vec::new(),
         dynamic_user: false,
         socket: None,

@@ -46,6 +46,12 @@ fn a_self_signed_certificate_is_made_once_and_passes_inspection() {
     assert_eq!(seen["expires_at"], first["expires_at"]);
     assert_eq!(seen["fingerprint_sha256"].as_str().unwrap().len(), 64);
 
+    // When it is over, it can still be asked until when it was valid.
+    let ended = || Timestamp::from_micros(NOW.micros() + 400 * 86_400 * 1_000_000);
+    assert_eq!(parsed(&inspect(&bytes(&asked), ended)).1["error"]["kind"], json!("expired"));
+    asked["at_any_time"] = json!(true);
+    assert_eq!(parsed(&inspect(&bytes(&asked), ended)).1["expires_at"], first["expires_at"]);
+
     // When less than a third of its life is left, another one is made.
     assert_eq!(parsed(&self_sign(&request, later)).1["reused"], json!(false));
 }

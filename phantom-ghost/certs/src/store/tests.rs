@@ -136,6 +136,32 @@ fn a_replacement_without_exchange_that_was_cut_short_is_undone_or_completed() {
     assert!(!aside.exists());
 }
 
+/// The kernel refuses this pair of flags as file systems refuse a flag that they do not know.
+#[test]
+fn a_file_system_without_flags_is_repaired_as_well() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("certs");
+    let store = Store::open(&path).unwrap();
+    let unknown = RenameFlags::RENAME_NOREPLACE | RenameFlags::RENAME_EXCHANGE;
+    let bring_back = || store.bring_back(".replaced_a", "a", unknown);
+    fs::create_dir(path.join(".replaced_a")).unwrap();
+    assert_eq!(bring_back(), Ok(()));
+    assert!(path.join("a").is_dir() && !path.join(".replaced_a").exists());
+    fs::create_dir(path.join(".replaced_a")).unwrap();
+    assert_eq!(bring_back(), Err(Errno::EEXIST), "what is in place is never replaced");
+}
+
+#[test]
+fn by_which_challenge_it_came_is_noted_with_it() {
+    let home = tempfile::tempdir().unwrap();
+    let store = Store::open(&home.path().join("certs")).unwrap();
+    let noted = |paths: Paths| fs::read_to_string(paths.chain.with_file_name(CHALLENGE_FILE)).ok();
+    let by = |by| noted(store.write_obtained(&name(), &pair("x"), DIRECTORY, by).unwrap());
+    assert_eq!(by(Some(Kind::Http)).as_deref(), Some("http-01\n"));
+    assert_eq!(by(Some(Kind::TlsAlpn)).as_deref(), Some("tls-alpn-01\n"));
+    assert_eq!(by(None), None);
+}
+
 #[test]
 fn an_incomplete_directory_is_no_certificate() {
     let home = tempfile::tempdir().unwrap();

@@ -31,7 +31,8 @@ Prints cert_path, key_path, expires_at, reused and warnings; or an error, and ex
 const INSPECT: &str = "\
 usage: phantom-ghost inspect < REQUEST
 
-Checks a certificate and key. The request is one object in JSON: cert_path, key_path, domain.
+Checks a certificate and key. The request is one object in JSON: cert_path, key_path, domain; at_any_time (false) if it need not
+be valid now.
 Prints not_before, expires_at and fingerprint_sha256; or an error that names what is wrong, and exits with 1.
 ";
 

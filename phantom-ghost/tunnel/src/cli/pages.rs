@@ -1,25 +1,32 @@
 //! `phantom-ghost pages`: what a decoy shows to strangers that it keeps for its own machine.
 
 use std::io::Read as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use phantom_certs::with_causes;
 use phantom_types::HostName;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::runtime;
+use tokio::time::timeout;
 
 use super::{say, usage};
 use crate::config::WebServer;
+use crate::control::{Control, ControlError};
 use crate::server::private_pages;
 
 const HELP: &str = "\
 usage: phantom-ghost pages < REQUEST
 
 Asks a web server, as a stranger who is passed on to it, for the pages that web servers keep for their own machine. The request is
-JSON: {\"web_server\":…,\"domain\":…}, with the web server as in the keeper's configuration. Prints {\"pages\":[…]}: the paths that it
-shows. If that fails: {\"error\":{\"kind\":…,\"detail\":…}}, exit code 1.
+JSON: {\"web_server\":…,\"domain\":…}, with the web server as in the keeper's configuration, and if wanted \"control\", the control
+socket of a tunnel server that has to reach it as well. Prints {\"pages\":[…]}: the paths that it shows.
+If that fails: {\"error\":{\"kind\":…,\"detail\":…}}, exit code 1.
 ";
+/// How long a tunnel server may take to reach the web server: a little more than it gives itself.
+const PATIENCE: Duration = Duration::from_millis(2200);
 /// The longest request, in bytes.
 const MAX_REQUEST: u64 = 64 * 1024;
 
@@ -28,6 +35,8 @@ const MAX_REQUEST: u64 = 64 * 1024;
 struct Task {
     web_server: WebServer,
     domain: HostName,
+    #[serde(default)]
+    control: Option<PathBuf>,
 }
 
 /// Runs the verb.
@@ -54,6 +63,20 @@ fn answer(request: &[u8]) -> Result<Value, (&'static str, String)> {
     let task: Task = serde_json::from_slice(request).map_err(|error| ("request", error.to_string()))?;
     let runtime = runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| ("internal", with_causes(&error)))?;
-    let pages = runtime.block_on(private_pages(&task.web_server, &task.domain));
-    pages.map(Value::from).map_err(|error| ("connect", with_causes(&error)))
+    runtime.block_on(async {
+        if let Some(control) = &task.control {
+            visited(control).await.map_err(|why| ("connect", why))?;
+        }
+        let pages = private_pages(&task.web_server, &task.domain).await;
+        pages.map(Value::from).map_err(|error| ("connect", with_causes(&error)))
+    })
+}
+
+/// Whether the tunnel server at this socket reaches the web server behind it. One that cannot be asked has nothing against it.
+async fn visited(control: &Path) -> Result<(), String> {
+    let asking = async { Control::connect(control).await?.visit().await };
+    match timeout(PATIENCE, asking).await {
+        Ok(Err(ControlError::Refused(why))) => Err(why),
+        _ => Ok(()),
+    }
 }

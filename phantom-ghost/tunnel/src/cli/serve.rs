@@ -49,6 +49,12 @@ pub fn run(arguments: Vec<String>) -> ExitCode {
         Ok(arguments) => arguments,
         Err(problem) => return usage(&problem),
     };
+    if privilege::user_to_become().is_some()
+        && let Err(error) = privilege::renounce_more()
+    {
+        log::line(format_args!("the rights of other programs cannot be renounced: {error}"));
+        return ExitCode::FAILURE;
+    }
     let limits = Limits::for_descriptors(raise_descriptor_limit());
     let mut runtime = runtime::Builder::new_multi_thread();
     let runtime = match runtime.on_thread_park(rest_while_much_comes).enable_all().build() {

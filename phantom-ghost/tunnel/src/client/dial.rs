@@ -97,6 +97,19 @@ pub enum DialError {
     },
 }
 
+impl DialError {
+    /// How far the attempt came.
+    const fn stage(&self) -> u8 {
+        match self {
+            Self::LookUp { .. } => 0,
+            Self::Connect { .. } => 1,
+            Self::Tls { .. } => 2,
+            Self::Broken { .. } => 3,
+            Self::Refused { .. } => 4,
+        }
+    }
+}
+
 /// A stream whose upgrade is done.
 #[derive(Debug)]
 pub struct Opened {
@@ -161,14 +174,36 @@ impl fmt::Display for Server {
     }
 }
 
-/// Opens a tunnel at the first of `addresses` that answers; `server` says for which name.
+/// Opens a tunnel at the first of `addresses` that opens one; `server` says for which name. A name may lead to several machines,
+/// of which one is the tunnel server. The error is that of the address that came furthest.
 pub(crate) async fn open(
     server: &Server,
     addresses: &[SocketAddr],
     tls: &Arc<ClientConfig>,
     request: &Request,
 ) -> Result<Opened, DialError> {
-    let (tcp, address) = connect(addresses).await?;
+    let mut furthest: Option<DialError> = None;
+    for &address in addresses {
+        match open_at(server, address, tls, request).await {
+            Ok(opened) => return Ok(opened),
+            Err(error) if furthest.as_ref().is_none_or(|known| known.stage() <= error.stage()) => {
+                furthest = Some(error);
+            }
+            Err(_) => {}
+        }
+    }
+    let unspecified = SocketAddr::from((IpAddr::from([0; 4]), 0));
+    let nowhere = || DialError::Connect { address: unspecified, source: io::ErrorKind::NotFound.into() };
+    Err(furthest.unwrap_or_else(nowhere))
+}
+
+async fn open_at(
+    server: &Server,
+    address: SocketAddr,
+    tls: &Arc<ClientConfig>,
+    request: &Request,
+) -> Result<Opened, DialError> {
+    let tcp = connect(address).await?;
     let connector = TlsConnector::from(tls.clone());
     let handshake = timeout(PATIENCE, connector.connect(server.name(), ReadAhead::new(tcp))).await;
     let failed = |source| DialError::Tls { address, source };
@@ -181,21 +216,12 @@ pub(crate) async fn open(
     }
 }
 
-/// Connects to the first address that answers.
-async fn connect(addresses: &[SocketAddr]) -> Result<(TcpStream, SocketAddr), DialError> {
-    let mut last = None;
-    for &address in addresses {
-        let failed = |source| DialError::Connect { address, source };
-        match timeout(PATIENCE, TcpStream::connect(address)).await.unwrap_or_else(|_| Err(too_long())) {
-            Ok(tcp) => {
-                prepare(&tcp).map_err(failed)?;
-                return Ok((tcp, address));
-            }
-            Err(error) => last = Some(failed(error)),
-        }
-    }
-    let unspecified = SocketAddr::from((IpAddr::from([0; 4]), 0));
-    Err(last.unwrap_or(DialError::Connect { address: unspecified, source: io::ErrorKind::NotFound.into() }))
+async fn connect(address: SocketAddr) -> Result<TcpStream, DialError> {
+    let failed = |source| DialError::Connect { address, source };
+    let tcp = timeout(PATIENCE, TcpStream::connect(address)).await.unwrap_or_else(|_| Err(too_long()));
+    let tcp = tcp.map_err(failed)?;
+    prepare(&tcp).map_err(failed)?;
+    Ok(tcp)
 }
 
 /// The socket's settings: nothing waits to be sent together, and a peer that is gone is noticed.
@@ -252,6 +278,28 @@ mod tests {
             assert_eq!(server.to_string().parse(), Ok(server.clone()));
             server.name();
         }
+    }
+
+    #[tokio::test]
+    async fn all_addresses_of_a_name_are_tried_to_the_end() {
+        // Machines that serve something else than a tunnel: they accept, and hang up at the hello.
+        let listen = || async { tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap() };
+        let others = [listen().await, listen().await];
+        let free = listen().await.local_addr().unwrap();
+        let [first, second] = [0, 1].map(|n: usize| others[n].local_addr().unwrap());
+        let server: Server = "wss://vpn.example.com".parse().unwrap();
+        let secret = crate::secrets::Secret::generate();
+        let request = Request::new(&server.authority(), &secret, 51820, phantom_certs::now());
+        let trust = crate::client::Trust::Authorities { ca_file: None, pin: None };
+        let tls = Arc::new(trust.client_config().unwrap());
+        let addresses = [first, second, free];
+        let (failed, ()) = tokio::join!(open(&server, &addresses, &tls, &request), async {
+            for other in &others {
+                drop(timeout(PATIENCE, other.accept()).await.expect("each is tried").unwrap());
+            }
+        });
+        // What came furthest is told, and not that the last one is not there.
+        assert!(matches!(failed, Err(DialError::Tls { address, .. }) if address == second), "{failed:?}");
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! Reads what the keeper has to push: its configuration, the certificate's files and the decoy's.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use aws_lc_rs::digest::SHA256;
 use phantom_certs::inspect::{self, inspect_timeless};
@@ -12,6 +12,7 @@ use phantom_certs::with_causes;
 use zeroize::Zeroizing;
 
 use super::file::{DecoySource, KeeperFile, Source};
+use super::watch::Folders;
 use crate::config::{Configuration, Decoy, FileBytes, KeyPem, MAX_SITE};
 
 /// Most files of a decoy site.
@@ -82,26 +83,31 @@ pub(super) fn load(path: &Path) -> Result<Bundle, Box<Unusable>> {
 }
 
 /// The directories in which a change can mean that something else is to be in force. That of a file's name and the one
-/// above it, since the certificate's directory is exchanged as a whole; and where a link leads.
-pub(super) fn folders(path: &Path, file: Option<&KeeperFile>) -> BTreeSet<PathBuf> {
-    let mut folders = BTreeSet::new();
-    let parents = |path: &Path| path.ancestors().skip(1).take(2).map(Path::to_owned).collect::<Vec<_>>();
-    folders.extend(parents(path).into_iter().next());
+/// above it, since the certificate's directory is exchanged as a whole, and the configuration's can come again; and where a
+/// link leads. Of the configuration's directory only its files count: the keeper and others write there all the time.
+pub(super) fn folders(path: &Path, file: Option<&KeeperFile>) -> Folders {
+    let mut folders = Folders::default();
+    let mut rendered = |path: &Path| {
+        folders.add_entry(path);
+        path.parent().into_iter().for_each(|folder| folders.add_entry(folder));
+    };
+    rendered(path);
     let Some(file) = file else {
         return folders;
     };
-    folders.extend(file.clients.iter().filter_map(|path| path.parent().map(Path::to_owned)));
+    file.clients.iter().for_each(|path| rendered(path));
     for path in [&file.certificate.cert_path, &file.certificate.key_path] {
-        folders.extend(parents(path));
-        if file.certificate.source == Source::Operator {
-            folders.extend(path.canonicalize().ok().and_then(|path| path.parent().map(Path::to_owned)));
+        let leads = || path.canonicalize().ok().filter(|_| file.certificate.source == Source::Operator);
+        for folder in [Some(path.clone()), leads()].iter().flatten().filter_map(|path| path.parent()) {
+            folders.add(folder);
+            folders.add_entry(folder);
         }
     }
     if let Some(DecoySource::Dir(folder)) = &file.decoy {
-        folders.extend(folder.parent().map(Path::to_owned));
+        folders.add_entry(folder);
         let below = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-        folders.extend(below.filter(|path| path.is_dir()).take(64));
-        folders.insert(folder.clone());
+        below.filter(|path| path.is_dir()).take(64).for_each(|path| folders.add(&path));
+        folders.add(folder);
     }
     folders
 }

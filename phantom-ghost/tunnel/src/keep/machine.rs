@@ -16,6 +16,10 @@ const RETRY_ABSENT: Duration = Duration::from_secs(2);
 /// Longest wait for a server that refused its configuration.
 const RETRY_REFUSED: Duration = Duration::from_secs(30);
 
+/// How long a service manager waits at most to hear that we are ready: it kills what is not ready in time, and so a wait for a
+/// server that is not there, or for a certificate that cannot be had, must not count as a start.
+const READY_AT_LATEST: Duration = Duration::from_secs(10);
+
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Step {
@@ -60,6 +64,7 @@ pub(super) struct Machine {
     acknowledged: Option<u64>,
     schedule: Option<Schedule>,
     issuing: bool,
+    started: Option<Timestamp>,
     ready: bool,
     status: Option<Status>,
 }
@@ -71,6 +76,7 @@ impl Machine {
 
     /// The next step. Steps that have an outcome are said once; the outcome is told before the next call.
     pub(super) fn step(&mut self, now: Timestamp) -> Step {
+        self.started.get_or_insert(now);
         if std::mem::take(&mut self.load) {
             self.loaded_at = Some(now);
             return Step::Load;
@@ -87,7 +93,7 @@ impl Machine {
             self.status = Some(status.clone());
             return Step::Write(status);
         }
-        if self.acknowledged.is_some() && !self.ready {
+        if !self.ready && (self.acknowledged.is_some() || self.until_ready(now).is_zero()) {
             self.ready = true;
             return Step::Ready;
         }
@@ -111,6 +117,14 @@ impl Machine {
         self.load |= self.loaded_at.is_none_or(old);
     }
 
+    /// How long to wait for the server before we are ready without it. Not at all where there is nothing to tell it.
+    fn until_ready(&self, now: Timestamp) -> Duration {
+        let hopeless = self.bundle.is_none() && self.load_error.is_some();
+        // A clock that was set back ends the wait.
+        let started = self.started.filter(|started| *started <= now && !hopeless);
+        started.map_or(Duration::ZERO, |started| READY_AT_LATEST.saturating_sub(now.since(started)))
+    }
+
     /// What was read can be put into force; perhaps with a warning.
     pub(super) fn loaded(&mut self, loaded: Loaded, warning: Option<String>, jitter: u32) {
         self.load_error = warning;
@@ -131,10 +145,23 @@ impl Machine {
         }
     }
 
+    /// What a keeper before this one had tried in vain, the last time at `last`.
+    pub(super) fn resume(&mut self, failures: u32, last: Timestamp, jitter: u32, error: String) {
+        if let Some(schedule) = &mut self.schedule {
+            schedule.resume(failures, last, jitter, error);
+        }
+    }
+
+    /// How many attempts in a row to get a certificate have failed, and when and why the last one did.
+    pub(super) fn failed(&self) -> Option<(u32, Timestamp, &str)> {
+        let schedule = self.schedule.as_ref()?;
+        Some((schedule.failures(), schedule.last_failure()?, schedule.last_error()?))
+    }
+
     pub(super) fn connected(&mut self, result: Result<(), String>) {
         match result {
             Ok(()) => self.up = true,
-            Err(error) => self.failed(error, false),
+            Err(error) => self.missed(error, false),
         }
     }
 
@@ -146,13 +173,13 @@ impl Machine {
                 (self.failures, self.refused, self.link_error) = (0, false, None);
             }
             (Ok(()), None) => {}
-            (Err(error), _) => self.failed(error, true),
+            (Err(error), _) => self.missed(error, true),
         }
     }
 
     /// The connection to the server ended.
     pub(super) fn disconnected(&mut self) {
-        self.failed("the connection to the tunnel server ended".to_owned(), false);
+        self.missed("the connection to the tunnel server ended".to_owned(), false);
     }
 
     /// An issuance ended.
@@ -173,7 +200,7 @@ impl Machine {
         self.up && self.acknowledged.is_some()
     }
 
-    fn failed(&mut self, error: String, refused: bool) {
+    fn missed(&mut self, error: String, refused: bool) {
         (self.up, self.acknowledged, self.hold) = (false, None, true);
         self.refused = refused;
         self.failures = self.failures.saturating_add(1);
@@ -185,7 +212,8 @@ impl Machine {
         let longest = if self.refused { RETRY_REFUSED } else { RETRY_ABSENT };
         let retry = RETRY.saturating_mul(1 << self.failures.saturating_sub(1).min(16)).min(longest);
         let retry = (!self.up).then_some(retry);
-        [renewal, retry].into_iter().flatten().fold(LONGEST_SLEEP, Duration::min)
+        let ready = (!self.ready).then(|| self.until_ready(now));
+        [renewal, retry, ready].into_iter().flatten().fold(LONGEST_SLEEP, Duration::min)
     }
 
     fn status(&self, now: Timestamp) -> Status {
@@ -203,7 +231,10 @@ impl Machine {
             renewal: if self.schedule.is_some() { Renewal::Automatic } else { source.into() },
             next_attempt: next_attempt(self.schedule.as_ref(), now),
             last_error: (!errors.is_empty()).then(|| errors.join("; ")),
-            alarm: self.schedule.as_ref().and_then(|schedule| schedule.alarm(now)),
+            alarm: match &self.schedule {
+                Some(schedule) => schedule.alarm(now),
+                None => self.bundle.and_then(|bundle| bundle.life.ending(now)),
+            },
         }
     }
 }

@@ -1,10 +1,13 @@
 //! What the keeper tells about itself, in a file that `ghost status` reads.
 
+use std::path::Path;
+
+use phantom_certs::commands::rfc3339;
 use phantom_certs::schedule::Schedule;
 use phantom_types::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::file::Source;
+use super::file::{KeeperFile, Source};
 
 /// The status file's content. Times are RFC 3339 in UTC.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -21,6 +24,59 @@ pub(super) struct Status {
     pub(super) last_error: Option<String>,
     /// What the operator has to do something about soon.
     pub(super) alarm: Option<String>,
+}
+
+/// What is written: the status, and what a next keeper has to know if this one is killed.
+#[derive(Serialize)]
+pub(super) struct Written<'s> {
+    #[serde(flatten)]
+    pub(super) status: &'s Status,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) failed: Option<Failed>,
+}
+
+/// Attempts in a row to get a certificate that failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Failed {
+    pub(super) times: u32,
+    /// When the last one did.
+    at: String,
+    /// Why it did.
+    pub(super) why: String,
+    /// For which name.
+    domain: String,
+    /// Which authority was asked.
+    directory: String,
+}
+
+impl Failed {
+    pub(super) fn new(file: &KeeperFile, times: u32, at: Timestamp, why: &str) -> Self {
+        let (at, domain, why) = (rfc3339(at), file.domain.to_string(), why.to_owned());
+        Self { times, at, why, domain, directory: directory(file) }
+    }
+
+    /// What the status file at this path says.
+    pub(super) fn read(path: &Path) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Part {
+            failed: Option<Failed>,
+        }
+        serde_json::from_slice::<Part>(&std::fs::read(path).ok()?).ok()?.failed
+    }
+
+    /// Whether it is about the certificate that this configuration wants.
+    pub(super) fn is_of(&self, file: &KeeperFile) -> bool {
+        (&self.domain, &self.directory) == (&file.domain.to_string(), &directory(file))
+    }
+
+    /// When the last attempt failed; 1970 where that cannot be read.
+    pub(super) fn at(&self) -> Timestamp {
+        self.at.parse().unwrap_or(Timestamp::from_micros(0))
+    }
+}
+
+fn directory(file: &KeeperFile) -> String {
+    file.acme.as_ref().map(|acme| acme.directory.clone()).unwrap_or_default()
 }
 
 /// Who renews the certificate.
@@ -44,5 +100,5 @@ impl From<Option<Source>> for Renewal {
 
 /// The next attempt, to the second: a status that changed all the time would be written all the time.
 pub(super) fn next_attempt(schedule: Option<&Schedule>, now: Timestamp) -> Option<String> {
-    schedule.map(|schedule| phantom_certs::commands::rfc3339(schedule.next(now)))
+    schedule.map(|schedule| rfc3339(schedule.next(now)))
 }

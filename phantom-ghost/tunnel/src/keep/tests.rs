@@ -248,7 +248,7 @@ async fn clients_are_told_singly() {
     .await;
 }
 
-/// An upgrade restarts the keeper, and no tunnel: the server goes on.
+/// Where keeper and server are restarted one after the other, the one is newer for a moment.
 #[tokio::test]
 async fn a_server_of_before_gets_the_clients_among_the_operators_secrets() {
     let home = Home::new();
@@ -377,6 +377,59 @@ async fn a_link_to_the_newest_files_is_followed() {
         fs::write(home.path("archive2/key.pem"), pair.key_pem.expose()).unwrap();
         fs::write(home.path("archive2/chain.pem"), &pair.chain_pem).unwrap();
         assert_eq!(server.configuration(2).await["certificate_pem"], json!(pair.chain_pem));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_change_while_the_server_comes_back_reaches_it() {
+    let home = Home::new();
+    beside(&home, async {
+        home.status_with("last_error", Value::is_string).await;
+        for secret in ["b", "c", "d", "e"] {
+            // The change is not quiet yet when the connection is tried again and succeeds.
+            home.config(secret, "operator", NAME);
+            let server = Server::start(&home.path("control"));
+            let wanted = json!([secret.repeat(64)]);
+            let told =
+                || server.told.lock().unwrap().iter().any(|told| told["configure"]["secrets"] == wanted);
+            until(|| told().then_some(())).await;
+            drop(server);
+            home.status_with("serving", |serving| serving == false).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn attempts_at_a_certificate_outlive_a_keeper_that_is_killed() {
+    let home = Home::new();
+    fs::remove_file(home.path("live/chain.pem")).unwrap();
+    // Nobody listens there.
+    let acme = json!({"directory": "https://127.0.0.1:1/dir", "account_dir": home.path("certs")});
+    let text = home.text("a", "acme", NAME).replace("\"clients\"", &format!("\"acme\":{acme},\"clients\""));
+    fs::write(home.path("ghost.conf"), text).unwrap();
+    let failed = |status: &Value| status["failed"]["times"] == 1;
+    beside(&home, async {
+        let status = until(|| home.status().filter(failed)).await;
+        assert!(status["failed"]["why"].as_str().unwrap().contains("Connection refused"), "{status}");
+        assert_eq!(home.ready.load(Ordering::Relaxed), 1, "a service manager does not wait for it");
+    })
+    .await;
+    let before = home.status().unwrap();
+    beside(&home, async {
+        until(|| (home.ready.load(Ordering::Relaxed) == 2).then_some(())).await;
+        sleep(Duration::from_secs(1)).await;
+        let status = home.status().unwrap();
+        assert_eq!(status["failed"], before["failed"]);
+        assert!(status["last_error"].as_str().unwrap().contains("Connection refused"), "{status}");
+    })
+    .await;
+    // It is about another name then.
+    let text = fs::read_to_string(home.path("ghost.conf")).unwrap();
+    fs::write(home.path("ghost.conf"), text.replace(NAME, "other.example.com")).unwrap();
+    beside(&home, async {
+        until(|| home.status().filter(|status| status["failed"]["domain"] == "other.example.com")).await;
     })
     .await;
 }

@@ -113,14 +113,16 @@ pub(super) async fn tls(
         return timeout_at(deadline, stream.shutdown()).await?;
     }
     let Some(active) = active else { return Ok(()) };
-    let config: Arc<ServerConfig> = Arc::clone(&active.tls);
+    let config: Arc<ServerConfig> = active.tls();
     let stream = timeout_at(deadline, start.into_stream(config)).await??;
     shared.counts.handshakes.fetch_add(1, Ordering::Relaxed);
     if stream.get_ref().1.alpn_protocol() == Some(H2) {
         let Some(server) = &active.upstream else { return Ok(()) };
+        // Whether it still speaks what was offered in its name.
+        active.doubt();
         let link = upstream::connect(server, ends).await?;
-        let spoke = || permit.requested();
-        return Box::pin(upstream::splice_if_spoken(stream, link, first_request, spoke)).await;
+        let (rest, spoke) = (shared.timeouts.send, || permit.requested());
+        return Box::pin(upstream::splice_if_spoken(stream, link, first_request, rest, spoke)).await;
     }
     drop(active);
     let (address, buffer) = (Some(address), Vec::new());
@@ -269,18 +271,20 @@ impl<S: Stream + 'static> Visit<S> {
     async fn pass_on(mut self, active: &Active) -> io::Result<()> {
         let Some(server) = &active.upstream else { return Ok(()) };
         let Ok(mut link) = upstream::connect(server, self.ends).await else {
+            active.doubt();
             let answer = Site::unreachable(&date());
             self.send(&answer).await?;
             return self.leave().await;
         };
         let request = std::mem::take(&mut self.buffer);
+        let (limit, linger) = (self.shared.timeouts.send, self.shared.timeouts.linger);
         if !is_simple(&request) {
-            return upstream::splice(self.stream, link, &request).await;
+            return upstream::splice(self.stream, link, &request, limit).await;
         }
-        let (answer, error) = upstream::first_answer(&mut link, &request).await?;
-        self.hold(error).await;
-        timeout(self.shared.timeouts.send, self.write(&answer)).await??;
-        upstream::splice(self.stream, link, &[]).await
+        let first = upstream::first_answer(&mut self.stream, &mut link, &request, limit, linger).await?;
+        self.hold(first.error).await;
+        timeout(limit, self.write(&first.bytes)).await??;
+        upstream::splice(self.stream, link, &first.more, limit).await
     }
 
     /// Waits a little before an error, if this network had many.

@@ -32,8 +32,7 @@ const PATIENCE: Duration = Duration::from_millis(1500);
 /// The paths of such pages that `server` shows to a stranger who comes as strangers are passed on to it, under the name
 /// `domain` or under `localhost`. A web server that answers every path with the same page shows none by that.
 pub async fn private_pages(server: &WebServer, domain: &HostName) -> io::Result<Vec<String>> {
-    // A documentation address (RFC 5737): nobody's rules let it in.
-    let ends = Ends::new(([192, 0, 2, 1], 40_000).into(), ([192, 0, 2, 2], 443).into());
+    let ends = Ends::of_nobody();
     let invented = format!("/{}", Secret::generate().reveal());
     let asking = async {
         let mut shown = Vec::new();

@@ -24,6 +24,11 @@ impl Ends {
         Self { stranger: canonical(stranger), own: canonical(own) }
     }
 
+    /// Those of a stranger whom nobody's rules let in: documentation addresses (RFC 5737).
+    pub(super) fn of_nobody() -> Self {
+        Self::new(([192, 0, 2, 1], 40_000).into(), ([192, 0, 2, 2], 443).into())
+    }
+
     /// Those of a stranger of whom the address alone is known.
     pub(super) fn of(stranger: IpAddr) -> Self {
         let own: IpAddr = match stranger.to_canonical() {

@@ -49,10 +49,12 @@ pub struct Timeouts {
     pub header: Duration,
     /// For every further one: 65 s.
     pub keep_alive: Duration,
-    /// For a piece of an answer: 60 s.
+    /// For a piece of an answer, and for a web server behind to begin one: 60 s.
     pub send: Duration,
     /// After the last answer, to read it: 5 s.
     pub linger: Duration,
+    /// Between two questions to a web server behind, whether it speaks HTTP/2, while that is in doubt: 60 s.
+    pub ask_again: Duration,
 }
 
 impl Default for Timeouts {
@@ -64,6 +66,7 @@ impl Default for Timeouts {
             keep_alive: seconds(65),
             send: seconds(60),
             linger: seconds(5),
+            ask_again: seconds(60),
         }
     }
 }

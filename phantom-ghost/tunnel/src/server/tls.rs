@@ -51,13 +51,20 @@ impl Tls {
         Ok(Self { provider: Arc::new(provider), tickets })
     }
 
-    /// The configuration for visitors and tunnels; `h2` offers HTTP/2 first.
-    pub(super) fn site(&self, chain: &str, key: &str, h2: bool) -> Result<Arc<ServerConfig>, TlsError> {
+    /// The configuration for visitors and tunnels, which offers no HTTP/2.
+    pub(super) fn site(&self, chain: &str, key: &str) -> Result<Arc<ServerConfig>, TlsError> {
         let (chain, key) = read(chain, key)?;
         let mut config = self.builder()?.with_single_cert(chain, key).map_err(TlsError::Pair)?;
-        config.alpn_protocols = if h2 { vec![H2.to_vec(), HTTP.to_vec()] } else { vec![HTTP.to_vec()] };
+        config.alpn_protocols = protocols(false);
         config.ticketer = Arc::clone(&self.tickets);
         Ok(Arc::new(config))
+    }
+
+    /// The same configuration of the site, but for whether it offers HTTP/2.
+    pub(super) fn offering(site: &ServerConfig, h2: bool) -> Arc<ServerConfig> {
+        let mut config = site.clone();
+        config.alpn_protocols = protocols(h2);
+        Arc::new(config)
     }
 
     /// The configuration for one validation.
@@ -77,6 +84,10 @@ impl Tls {
         let builder = ServerConfig::builder_with_provider(Arc::clone(&self.provider));
         Ok(builder.with_protocol_versions(VERSIONS).map_err(TlsError::Pair)?.with_no_client_auth())
     }
+}
+
+fn protocols(h2: bool) -> Vec<Vec<u8>> {
+    if h2 { vec![H2.to_vec(), HTTP.to_vec()] } else { vec![HTTP.to_vec()] }
 }
 
 /// Reads a chain and its key.

@@ -2,11 +2,11 @@
 
 use std::io;
 use std::path::Path;
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::io::{
-    AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, copy_bidirectional_with_sizes,
-};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, split};
 use tokio::net::UnixStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -48,24 +48,66 @@ pub(super) async fn connect(server: &WebServer, ends: Option<Ends>) -> io::Resul
     timeout(PATIENCE, connecting).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
 }
 
-/// Whether `server` speaks HTTP/2 without TLS on the socket it speaks HTTP/1.1 on. This is our own question and carries nothing
-/// of a stranger, so that it comes from this machine: the strangers' source may be an address that comes up later.
-pub(super) async fn speaks_h2(server: &WebServer) -> bool {
+/// Whether `server` speaks HTTP/2 without TLS on the socket it speaks HTTP/1.1 on; `None` if it is not there. This is our own
+/// question and carries nothing of a stranger, so that it comes from this machine: the strangers' source may be an address that
+/// comes up later.
+pub(super) async fn speaks_h2(server: &WebServer) -> Option<bool> {
+    let mut link = connect(&WebServer { source: None, ..server.clone() }, None).await.ok()?;
     let asking = async {
-        let mut link = connect(&WebServer { source: None, ..server.clone() }, None).await?;
         link.write_all(PREFACE).await?;
         let mut head = [0; 9];
         link.read_exact(&mut head).await?;
         // A server's first frame is SETTINGS, on stream 0.
         Ok::<bool, io::Error>(head[3] == 4 && head[5..] == [0; 4])
     };
-    matches!(timeout(PATIENCE, asking).await, Ok(Ok(true)))
+    Some(matches!(timeout(PATIENCE, asking).await, Ok(Ok(true))))
 }
 
-/// Passes bytes both ways until both sides have ended; `first` are bytes of the stranger that were read already.
-pub(super) async fn splice(mut stranger: impl Stream, mut link: Link, first: &[u8]) -> io::Result<()> {
+/// Passes bytes both ways until both sides have ended; `first` are bytes of the stranger that were read already. When one side has
+/// ended, the other is left as soon as nothing has come from it for as long as `rest`.
+pub(super) async fn splice(
+    stranger: impl Stream,
+    mut link: Link,
+    first: &[u8],
+    rest: Duration,
+) -> io::Result<()> {
     link.write_all(first).await?;
-    copy_bidirectional_with_sizes(&mut stranger, &mut link, BUFFER, BUFFER).await.map(drop)
+    let moved = AtomicU64::new(0);
+    let (from_stranger, to_stranger) = split(stranger);
+    let (from_link, to_link) = split(link);
+    let (mut up, mut down) =
+        (pin!(pass(from_stranger, to_link, &moved)), pin!(pass(from_link, to_stranger, &moved)));
+    let stranger_ended = tokio::select! {
+        done = &mut up => done.map(|()| true)?,
+        done = &mut down => done.map(|()| false)?,
+    };
+    loop {
+        let before = moved.load(Ordering::Relaxed);
+        let other = async { if stranger_ended { down.as_mut().await } else { up.as_mut().await } };
+        match timeout(rest, other).await {
+            Ok(done) => return done,
+            Err(_) if moved.load(Ordering::Relaxed) == before => return Ok(()),
+            Err(_) => {}
+        }
+    }
+}
+
+/// Passes bytes one way until there are none, and counts them.
+async fn pass(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    moved: &AtomicU64,
+) -> io::Result<()> {
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        let length = from.read(&mut buffer).await?;
+        if length == 0 {
+            return to.shutdown().await;
+        }
+        to.write_all(&buffer[..length]).await?;
+        to.flush().await?;
+        moved.fetch_add(length as u64, Ordering::Relaxed);
+    }
 }
 
 /// Passes bytes both ways as [`splice`] does, if the stranger says something before the deadline. `spoke` is called when it
@@ -74,6 +116,7 @@ pub(super) async fn splice_if_spoken(
     mut stranger: impl Stream,
     mut link: Link,
     deadline: Instant,
+    rest: Duration,
     spoke: impl FnOnce(),
 ) -> io::Result<()> {
     let (mut first, mut greeting) = (vec![0; BUFFER], vec![0; BUFFER]);
@@ -96,15 +139,49 @@ pub(super) async fn splice_if_spoken(
     }
     spoke();
     first.truncate(length);
-    splice(stranger, link, &first).await
+    splice(stranger, link, &first, rest).await
 }
 
-/// Sends `request`, which has no body, and waits for the first bytes of the answer; whether they tell of an error.
-pub(super) async fn first_answer(link: &mut Link, request: &[u8]) -> io::Result<(Vec<u8>, bool)> {
-    link.write_all(request).await?;
-    let mut answer = Vec::with_capacity(BUFFER);
-    link.read_buf(&mut answer).await?;
-    let error = answer.strip_prefix(b"HTTP/1.1 ").or(answer.strip_prefix(b"HTTP/1.0 "));
+/// The beginning of an answer.
+pub(super) struct FirstAnswer {
+    /// Its first bytes; none at the web server's end.
+    pub(super) bytes: Vec<u8>,
+    /// Whether they tell of an error.
+    pub(super) error: bool,
+    /// What the stranger sent meanwhile.
+    pub(super) more: Vec<u8>,
+}
+
+/// Sends `request`, which has no body, and waits for the first bytes of the answer, for as long as `limit`. A stranger who
+/// says goodbye meanwhile is heard: the web server has as long as `rest` then.
+pub(super) async fn first_answer(
+    stranger: &mut impl Stream,
+    link: &mut Link,
+    request: &[u8],
+    limit: Duration,
+    rest: Duration,
+) -> io::Result<FirstAnswer> {
+    let mut deadline = Instant::now() + limit;
+    timeout_at(deadline, link.write_all(request)).await??;
+    let (mut bytes, mut more, mut listens) = (Vec::with_capacity(BUFFER), Vec::new(), true);
+    loop {
+        let room = listens && more.len() < BUFFER;
+        let mut part = [0; 1024];
+        tokio::select! {
+            read = timeout_at(deadline, link.read_buf(&mut bytes)) => {
+                read??;
+                break;
+            }
+            read = stranger.read(&mut part), if room => match read? {
+                0 => {
+                    listens = false;
+                    deadline = deadline.min(Instant::now() + rest);
+                }
+                length => more.extend_from_slice(&part[..length]),
+            },
+        }
+    }
+    let error = bytes.strip_prefix(b"HTTP/1.1 ").or(bytes.strip_prefix(b"HTTP/1.0 "));
     let error = error.is_some_and(|status| status.starts_with(b"4"));
-    Ok((answer, error))
+    Ok(FirstAnswer { bytes, error, more })
 }

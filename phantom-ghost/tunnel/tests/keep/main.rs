@@ -30,7 +30,9 @@ fn a_certificate_is_obtained_and_renewed_while_a_tunnel_is_open() {
     };
     // There is no certificate at all: the server that is not configured yet answers the challenge.
     place.start();
+    // What takes as long as an authority likes is no part of the start.
     place.ready();
+    until("it serves", || place.status().filter(|status| status["serving"] == true));
     let mut tunnel = place.tunnel();
     let mut seen = vec![place.certificate()];
     let end = Instant::now() + 6 * LIFE;
@@ -120,4 +122,58 @@ fn the_verbs_take_json_and_answer_in_one_line() {
     let (code, failed) = call("inspect", &files);
     assert_eq!((code, &failed["error"]["kind"]), (Some(1), &json!("key_not_pem")));
     assert_eq!(call("issue", &json!({"domain": NAME})).0, Some(1));
+}
+
+/// On a host where others have used up what the kernel grants.
+#[test]
+fn a_keeper_without_the_kernels_watching_goes_on() {
+    let home = tempfile::tempdir().unwrap();
+    let status = home.path().join("status.json");
+    let keep = "echo 0 > /proc/sys/user/max_inotify_instances || exit 9; exec \"$0\" keep --config \"$1/conf\" --control \"$1/control\" --status \"$2\"";
+    let mut keeper = Command::new("unshare")
+        .args(["--user", "--map-root-user", "sh", "-c", keep, env!("CARGO_BIN_EXE_phantom-ghost")])
+        .args([home.path(), &status])
+        .spawn()
+        .unwrap();
+    let said = until("the status", || {
+        assert_eq!(keeper.try_wait().unwrap(), None, "it has ended");
+        serde_json::from_slice::<Value>(&fs::read(&status).ok()?).ok()
+    });
+    let error = said["last_error"].as_str().unwrap();
+    assert!(error.contains("cannot be read") && error.contains("within a minute"), "{error}");
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(keeper.id().try_into().unwrap()), Signal::SIGTERM)
+        .unwrap();
+    assert!(keeper.wait().unwrap().success());
+    assert!(!status.exists(), "what an ended keeper said holds no longer");
+}
+
+/// A service manager that waits in vain kills the keeper in the end, with its answer to a challenge in force.
+#[test]
+fn a_keeper_ends_when_it_is_told_although_its_server_hangs() {
+    let home = tempfile::tempdir().unwrap();
+    let path = |name: &str| home.path().join(name);
+    let pair = phantom_certs::self_sign(&NAME.parse().unwrap(), phantom_certs::now()).unwrap();
+    fs::write(path("chain"), &pair.chain_pem).unwrap();
+    fs::write(path("key"), pair.key_pem.expose()).unwrap();
+    let files = json!({"source": "operator", "cert_path": path("chain"), "key_path": path("key")});
+    let config =
+        json!({"domain": NAME, "secrets": ["s".repeat(64)], "wireguard_port": 51820, "certificate": files});
+    fs::write(path("conf"), format!("# phantom-wg\n{config}\n")).unwrap();
+    let server = std::os::unix::net::UnixListener::bind(path("control")).unwrap();
+    let mut keeper = Command::new(env!("CARGO_BIN_EXE_phantom-ghost"))
+        .args(["keep", "--config"])
+        .arg(path("conf"))
+        .arg("--control")
+        .arg(path("control"))
+        .arg("--status")
+        .arg(path("status"))
+        .spawn()
+        .unwrap();
+    let (mut asking, _) = server.accept().unwrap();
+    std::io::Read::read_exact(&mut asking, &mut [0; 20]).unwrap();
+    let begin = Instant::now();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(keeper.id().try_into().unwrap()), Signal::SIGTERM)
+        .unwrap();
+    assert!(keeper.wait().unwrap().success());
+    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
 }

@@ -270,3 +270,91 @@ async fn a_visit_that_is_played_again_ends_at_once() {
         assert!(ended.is_ok() && answer.starts_with(&[0x16, 3, 3]), "cut at {first}");
     }
 }
+
+/// Connections that are open, once there are no more than this.
+async fn connections_fall_to(rig: &Rig, wanted: usize) -> Duration {
+    let begin = Instant::now();
+    while rig.handle.state().connections > wanted {
+        assert!(begin.elapsed() < Duration::from_secs(20), "{} connections", rig.handle.state().connections);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    begin.elapsed()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_web_server_that_hangs_holds_no_stranger() {
+    let (listener, upstream) = mirror().await;
+    let (send, linger) = (Duration::from_secs(3), Duration::from_millis(100));
+    let timeouts = Timeouts { send, linger, ..Timeouts::default() };
+    let builder = Server::builder().limits(unlimited()).timeouts(timeouts);
+    let rig = Rig::with(builder, |config| config.decoy = Decoy::Upstream(upstream.into())).await;
+    let ask = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+    // The server's own question, whether it speaks HTTP/2.
+    drop(listener.accept().await.unwrap());
+    // It accepts and says nothing.
+    let mut held = Vec::new();
+    let mut visit = async || {
+        let mut stream = rig.connect().await;
+        stream.write_all(ask.as_bytes()).await.unwrap();
+        held.push(listener.accept().await.unwrap().0);
+        stream
+    };
+    let (left, mut stays) = (visit().await, visit().await);
+    drop(left);
+    assert!(connections_fall_to(&rig, 1).await < send, "who leaves is gone");
+    assert_eq!(stays.read(&mut [0; 9]).await.unwrap_or(0), 0);
+    connections_fall_to(&rig, 0).await;
+    // It answers and says goodbye, and the stranger does not.
+    let mut lazy = visit().await;
+    let mut server = held.pop().unwrap();
+    server.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+    drop(server);
+    assert!(support::answer(&mut lazy).await.unwrap().starts_with("HTTP/1.1 200"));
+    connections_fall_to(&rig, 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn http2_is_offered_as_soon_as_the_web_server_is_there() {
+    let (listener, upstream) = mirror().await;
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let timeouts = Timeouts { ask_again: Duration::from_millis(50), ..Timeouts::default() };
+    let builder = Server::builder().limits(unlimited()).timeouts(timeouts);
+    let rig = Rig::with(builder, |config| config.decoy = Decoy::Upstream(upstream.into())).await;
+    let speaks = async |wanted: &[u8]| {
+        let begin = Instant::now();
+        loop {
+            let mut config = client_config();
+            config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+            let stream = connect_with(rig.address, config, support::NAME).await.unwrap();
+            if stream.get_ref().1.alpn_protocol() == Some(wanted) {
+                return;
+            }
+            assert!(begin.elapsed() < Duration::from_secs(20));
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    speaks(b"http/1.1").await;
+    let again = TcpListener::bind(address).await.unwrap();
+    let serving = tokio::spawn(serve_mirror(again, true));
+    speaks(b"h2").await;
+    // Another web server comes in its place, which a visit by HTTP/2 brings to light.
+    serving.abort();
+    let _ = serving.await;
+    tokio::spawn(serve_mirror(TcpListener::bind(address).await.unwrap(), false));
+    speaks(b"http/1.1").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_server_says_whether_strangers_reach_the_web_server() {
+    let rig = Rig::start().await;
+    rig.handle.visit().await.expect("its own page is always there");
+    let (listener, upstream) = mirror().await;
+    let rig = Rig::with(Server::builder(), |config| config.decoy = Decoy::Upstream(upstream.into())).await;
+    rig.handle.visit().await.unwrap();
+    drop(listener);
+    assert!(rig.handle.visit().await.is_err());
+    let nowhere = Upstream::Unix("/nonexistent/web.sock".into());
+    let rig = Rig::with(Server::builder(), |config| config.decoy = Decoy::Upstream(nowhere.into())).await;
+    assert!(rig.handle.visit().await.is_err());
+}

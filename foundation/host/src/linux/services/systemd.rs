@@ -75,7 +75,14 @@ impl SystemdServices {
 
     /// An error of a start or stop, with what the service itself said last.
     fn with_logs(&self, error: HostError, name: &str) -> HostError {
-        let HostError::Command { argv, status, mut stderr } = error else { return error };
+        let (argv, status, mut stderr) = match error {
+            HostError::Command { argv, status, stderr } => (argv, status, stderr),
+            // It was killed, and what kept the service from being ready is in its log alone.
+            HostError::Timeout { argv, seconds } => {
+                (argv, None, format!("it did not end within {seconds} s"))
+            }
+            other => return other,
+        };
         for line in self.logs(name, ERROR_LINES).unwrap_or_default().lines {
             stderr.push('\n');
             stderr.push_str(&line);
@@ -178,8 +185,8 @@ impl Services for SystemdServices {
         check_name(&unit.name)?;
         let state = systemctl(["show", "--property=SubState", &service(&unit.name)])?.success()?;
         let verb = if show::pauses(&String::from_utf8_lossy(&state)) { "restart" } else { "start" };
-        let output = limited(["--quiet", verb, &service(&unit.name)], wait)?;
-        output.success().map(drop).map_err(|error| self.with_logs(error, &unit.name))
+        let done = limited(["--quiet", verb, &service(&unit.name)], wait).and_then(Output::success).map(drop);
+        done.map_err(|error| self.with_logs(error, &unit.name))
     }
 
     fn request(&self, unit: &Unit) -> Result<()> {

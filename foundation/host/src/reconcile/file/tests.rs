@@ -34,6 +34,7 @@ fn wanted(peers: &[u8]) -> Wanted {
         restart: Restart::No,
         capabilities: Vec::new(),
         writable: Vec::new(),
+        readable: Vec::new(),
         devices: Vec::new(),
         dynamic_user: false,
         socket: None,

@@ -127,7 +127,9 @@ fn an_absent_server_is_tried_more_and_more_seldom_and_a_refusing_one_still_more(
     machine.connected(Ok(()));
     step(&mut machine, start());
     machine.pushed(Err("refused".into()));
-    assert_eq!(step(&mut machine, start()), Step::Wait(RETRY_REFUSED));
+    let later = at(READY_AT_LATEST);
+    assert_eq!(step(&mut machine, later), Step::Ready);
+    assert_eq!(step(&mut machine, later), Step::Wait(RETRY_REFUSED));
     assert_eq!(status(&machine, start()).last_error.as_deref(), Some("refused"));
 }
 
@@ -182,6 +184,7 @@ fn without_a_certificate_one_is_obtained_first() {
     machine.unusable("there is no file".into(), true, 0);
     assert_eq!(step(&mut machine, start()), Step::Connect, "a server that is there answers the challenge");
     machine.connected(Err("nobody listens".into()));
+    assert_eq!(step(&mut machine, start()), Step::Ready, "however long that takes");
     assert_eq!(step(&mut machine, start()), Step::Issue);
     assert!(!machine.serving());
     machine.issued(Err("refused".into()), start(), 0);
@@ -223,4 +226,69 @@ fn files_are_read_from_time_to_time_and_after_a_clock_was_set_back() {
     assert_eq!(step(&mut machine, at(LONGEST_SLEEP)), Step::Load);
     machine.woken(start().minus(DAY));
     assert_eq!(step(&mut machine, start().minus(DAY)), Step::Load);
+}
+
+#[test]
+fn a_service_manager_never_waits_without_end() {
+    let after = |seconds| at(Duration::from_secs(seconds));
+    let ready_at = |machine: &mut Machine| {
+        (0..30).find(|second| {
+            machine.woken(after(*second));
+            match step(machine, after(*second)) {
+                Step::Connect => {
+                    machine.connected(Err("nobody listens".to_owned()));
+                    step(machine, after(*second)) == Step::Ready
+                }
+                other => other == Step::Ready,
+            }
+        })
+    };
+    let started = || {
+        let mut machine = Machine::new();
+        assert_eq!(step(&mut machine, start()), Step::Load);
+        machine
+    };
+    // The server cannot have its port.
+    let mut machine = started();
+    machine.loaded(loaded(1, Source::Operator, Duration::ZERO), None, 0);
+    assert_eq!(ready_at(&mut machine), Some(10));
+    assert_eq!(ready_at(&mut machine), None, "it is said once");
+    assert!(!status(&machine, start()).serving);
+    // There is no certificate, and to get one may take minutes or never be.
+    let mut machine = started();
+    machine.unusable("no certificate".to_owned(), true, 0);
+    assert_eq!(ready_at(&mut machine), Some(0));
+    assert_eq!(step(&mut machine, start()), Step::Issue);
+    // The clock is set back meanwhile.
+    let mut machine = started();
+    machine.loaded(loaded(1, Source::Operator, Duration::ZERO), None, 0);
+    machine.connected(Err("nobody listens".to_owned()));
+    assert_eq!(step(&mut machine, Timestamp::from_micros(0)), Step::Ready);
+}
+
+#[test]
+fn who_renews_by_hand_is_told_in_time() {
+    let machine = serving(Source::Operator);
+    assert_eq!(status(&machine, at(79 * DAY)).alarm, None);
+    let alarm = status(&machine, at(81 * DAY)).alarm.unwrap();
+    assert!(alarm.contains("in 9 days") && alarm.contains("renew its files"), "{alarm}");
+    assert!(status(&machine, at(91 * DAY)).alarm.unwrap().contains("expired at"));
+}
+
+#[test]
+fn attempts_of_a_keeper_before_this_one_count() {
+    let mut machine = Machine::new();
+    assert_eq!(step(&mut machine, start()), Step::Load);
+    machine.unusable("no certificate".to_owned(), true, 0);
+    machine.resume(4, start(), 0, "the name leads elsewhere".to_owned());
+    machine.connected(Ok(()));
+    assert_eq!(step(&mut machine, start()), Step::Ready);
+    let minutes = |count| at(Duration::from_mins(count));
+    assert!(
+        matches!(step(&mut machine, minutes(59)), Step::Wait(_)),
+        "ten minutes three times doubled, less a quarter"
+    );
+    assert_eq!(step(&mut machine, minutes(61)), Step::Issue);
+    machine.issued(Err("again".to_owned()), minutes(61), 0);
+    assert_eq!(machine.failed(), Some((5, minutes(61), "again")));
 }

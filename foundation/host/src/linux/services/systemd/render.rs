@@ -14,7 +14,8 @@
 //!   root's folder: nobody but the two passes either folder.
 //! * Nothing leaves a core dump: keys may be in it.
 //! * A unit with bounds has those. Unless they say so, it cannot ask the service manager: root needs no capability for that.
-//! * Homes, and the folders for temporary files, are out of its sight unless something it needs lies there.
+//! * Homes, and the folders for temporary files, are out of its sight unless something it needs lies there. Homes of which it
+//!   only reads files stay read-only.
 //!
 //! The commands after start and stop of a daemon are our own and not bound by this (`+`): the daemon faces the
 //! network, they do not.
@@ -27,6 +28,9 @@ use crate::{Bounds, Command, OwnSocket, Proc, Restart, Unit, UnitKind};
 /// The base of the legacy iptables, as units of systemd (245 and later; unknown ones are not missed). They are done whether the
 /// kernel has the modules or not, and load no table.
 const LEGACY_IPTABLES: &str = "modprobe@ip_tables.service modprobe@ip6_tables.service";
+/// What `ProtectHome=` is about, and `PrivateTmp=`.
+const HOMES: [&str; 3] = ["/home", "/root", "/run/user"];
+const TEMPORARY: [&str; 2] = ["/tmp", "/var/tmp"];
 /// Where root is obeyed: by the service manager, directly and over the system bus, which offers more services of that kind.
 const MANAGERS: [&str; 2] = ["/run/systemd/private", "/run/dbus"];
 
@@ -231,9 +235,10 @@ fn paths(file: &mut File, unit: &Unit) {
         // With a dash, so that one that is not there does not keep the unit from starting.
         file.line("ReadWritePaths", word(&format!("-{}", path.display())));
     }
-    let needs = |dirs: &[&str]| needed(unit).any(|path| dirs.iter().any(|dir| path.starts_with(dir)));
-    file.yes_or_no("ProtectHome", !needs(&["/home", "/root", "/run/user"]));
-    file.yes_or_no("PrivateTmp", !needs(&["/tmp", "/var/tmp"]));
+    homes(file, unit);
+    let read = || needed(unit).chain(unit.readable.iter().cloned());
+    // A user of its own always has its own: systemd allows nothing else.
+    file.yes_or_no("PrivateTmp", unit.dynamic_user || !read().any(|path| is_below(&path, &TEMPORARY)));
     file.yes(&["PrivateMounts", "PrivateDevices"]);
     file.line("DevicePolicy", "closed");
     for device in &unit.devices {
@@ -252,6 +257,26 @@ fn paths(file: &mut File, unit: &Unit) {
     if bounds.proc == Proc::Itself {
         file.line("ProcSubset", "pid");
     }
+}
+
+/// Homes are out of sight of a unit, or as far as it reads something there read-only, or where it writes open.
+fn homes(file: &mut File, unit: &Unit) {
+    if needed(unit).any(|path| is_below(&path, &HOMES)) {
+        return file.line("ProtectHome", "no");
+    }
+    let reads = |home: &str| unit.readable.iter().any(|path| path.starts_with(home));
+    if !HOMES.into_iter().any(reads) {
+        return file.line("ProtectHome", "yes");
+    }
+    // Not the single folders: those who renew a certificate exchange its folder, and a folder that was bound stays the old one.
+    file.line("ProtectHome", "read-only");
+    for home in HOMES.into_iter().filter(|home| !reads(home)) {
+        file.line("InaccessiblePaths", format_args!("-{home}"));
+    }
+}
+
+fn is_below(path: &Path, folders: &[&str]) -> bool {
+    folders.iter().any(|folder| path.starts_with(folder))
 }
 
 fn kernel(file: &mut File, unit: &Unit) {

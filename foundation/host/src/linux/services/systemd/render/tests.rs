@@ -26,6 +26,7 @@ fn daemon() -> Unit {
         restart: Restart::OnFailure,
         capabilities: vec!["NET_ADMIN".into()],
         writable: paths(&["/run/phantom-wg", "/run/wireguard"]),
+        readable: Vec::new(),
         devices: paths(&["/dev/net/tun"]),
         dynamic_user: false,
         socket: None,
@@ -58,6 +59,7 @@ fn one_shot() -> Unit {
         restart: Restart::No,
         capabilities: vec!["NET_ADMIN".into(), "NET_RAW".into()],
         writable: paths(&["/opt/phantom-wg", "/run", "/proc/sys"]),
+        readable: Vec::new(),
         devices: Vec::new(),
         dynamic_user: false,
         socket: None,
@@ -277,6 +279,26 @@ fn only_folders_right_below_run_are_made_for_it() {
     assert!(text.contains("RuntimeDirectory=a\n"));
     assert!(text.contains("ReadWritePaths=-/run/x.lock\nReadWritePaths=\"-/var/lib/x y\"\nReadWritePaths=-/running\nReadWritePaths=-/tmp/t\n"));
     assert!(text.contains("PrivateTmp=no\n"));
+}
+
+#[test]
+fn what_it_reads_in_a_home_is_in_its_sight_and_no_more() {
+    let with = |readable: &[&str]| {
+        let unit = Unit { readable: paths(readable), ..daemon() };
+        let lines: Vec<String> = text(&unit, true).lines().map(str::to_owned).collect();
+        let about = ["ProtectHome=", "PrivateTmp=", "InaccessiblePaths=-/root", "InaccessiblePaths=-/home"];
+        lines.into_iter().filter(|line| about.iter().any(|start| line.starts_with(start))).collect::<Vec<_>>()
+    };
+    assert_eq!(with(&["/etc/ssl/cert.pem", "/rooted/x"]), ["ProtectHome=yes", "PrivateTmp=yes"]);
+    assert_eq!(
+        with(&["/root/cert.pem", "/root/key.pem"]),
+        ["ProtectHome=read-only", "InaccessiblePaths=-/home", "PrivateTmp=yes"]
+    );
+    assert_eq!(with(&["/root/cert.pem", "/home/a/key.pem"]), ["ProtectHome=read-only", "PrivateTmp=yes"]);
+    assert_eq!(with(&["/tmp/cert.pem"]), ["ProtectHome=yes", "PrivateTmp=no"]);
+    let mut writes = daemon();
+    writes.writable.extend(paths(&["/root/x"]));
+    assert!(text(&writes, true).contains("ProtectHome=no\n"));
 }
 
 #[test]
