@@ -135,12 +135,39 @@ fn question(engine: &Engine, server: &Server, stored: &Stored) -> Option<DecoyCh
 pub(crate) fn warnings(engine: &Engine, server: &Server, stored: &Stored, lang: Lang) -> Vec<String> {
     let Some(question) = question(engine, server, stored) else { return Vec::new() };
     let said = match engine.host().tunnel.private_pages(&question) {
-        Ok(Ok(pages)) if pages.is_empty() => None,
-        Ok(Ok(pages)) => Some(shown(&question, &pages)),
-        Ok(Err(detail)) => Some(silent(&question, &detail)),
-        Err(error) => Some(silent(&question, &phantom_engine::explain(&error, lang))),
+        Ok(Ok(pages)) => {
+            let pages = (!pages.is_empty()).then(|| shown(&question, &pages));
+            pages.into_iter().chain(let_in(server, &question)).collect()
+        }
+        Ok(Err(detail)) => vec![silent(&question, &detail)],
+        Err(error) => vec![silent(&question, &phantom_engine::explain(&error, lang))],
     };
-    said.map(|[en, tr]| if lang == Lang::En { en } else { tr }).into_iter().collect()
+    said.into_iter().map(|[en, tr]| if lang == Lang::En { en } else { tr }).collect()
+}
+
+/// The VPN's own network that strangers come from, if their source is in one.
+fn network_of_source(server: &Server, source: Option<IpAddr>) -> Option<String> {
+    match source? {
+        IpAddr::V4(four) => server.subnet.contains(four).then(|| server.subnet.to_string()),
+        IpAddr::V6(six) => {
+            server.subnet6.filter(|prefix| prefix.contains(six)).map(|prefix| prefix.to_string())
+        }
+    }
+}
+
+/// That a rule for the VPN's clients is one for strangers too, in both languages. No page that is asked for can show it: which rules
+/// a web server has for that network is known to nobody but its operator.
+fn let_in(server: &Server, question: &DecoyCheck) -> Option<[String; 2]> {
+    let (network, source) = (network_of_source(server, question.source)?, question.source?);
+    let at = &question.web_server;
+    Some([
+        format!(
+            "Strangers reach the web server {at} from {source}, an address of the VPN: a rule there that lets in {network} lets strangers in too"
+        ),
+        format!(
+            "Yabancılar {at} web sunucusuna VPN'in bir adresinden ({source}) ulaşıyor: orada {network} ağına izin veren bir kural yabancılara da izin verir"
+        ),
+    ])
 }
 
 /// That strangers get these pages, in both languages.
@@ -180,6 +207,9 @@ fn examine(case: &Examination<'_>) -> Finding {
     let answer: Result<_, HostError> = case.engine.host().tunnel.private_pages(&question);
     match answer {
         Ok(Ok(pages)) if pages.is_empty() => {
+            if let Some([en, tr]) = case.server.and_then(|server| let_in(server, &question)) {
+                return case.warning(en, tr).hint(move_source(case));
+            }
             let at = &question.web_server;
             case.ok(
                 format!("The web server {at} shows strangers no known page that is meant for its own machine"),
@@ -210,6 +240,14 @@ fn start(case: &Examination<'_>, question: &DecoyCheck) -> String {
     case.pick(
         format!("Strangers see an error. Start the web server; if it is the VPN's address that is missing: {command}"),
         format!("Yabancılar bir hata görüyor. Web sunucusunu başlatın; eksik olan VPN adresiyse: {command}"),
+    )
+}
+
+/// How strangers are told from the VPN's clients.
+fn move_source(case: &Examination<'_>) -> String {
+    case.pick(
+        "Choose an address of this host that no rule lets in, as its public one: decoy_source=ADDRESS",
+        "Bu makinenin hiçbir kuralın izin vermediği bir adresini, örneğin genel adresini seçin: decoy_source=ADRES",
     )
 }
 

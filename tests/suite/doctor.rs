@@ -99,7 +99,8 @@ pub(crate) const CONDITIONS: &[Condition] = &[
     condition("watcher", "problem", || with(with_john(), |s| s.fake.crash_service(&watcher(s)))),
     condition("watcher", "warning", || with(with_john(), watcher_fights)),
     condition("decoy", "ok", with_john),
-    condition("decoy", "ok", || with_decoy(Ok(&[]))),
+    condition("decoy", "ok", with_decoy_from_outside),
+    condition("decoy", "warning", || with_decoy(Ok(&[]))),
     condition("decoy", "warning", || with_decoy(Ok(&["/server-status", "/server-info"]))),
     condition("decoy", "warning", || with_decoy(Err("Connection refused (os error 111)"))),
     condition("decoy", "warning", || with_socket(Ok(&["/nginx_status"]))),
@@ -310,6 +311,13 @@ fn with_decoy(pages: Result<&[&str], &str>) -> Server {
     with(decoy(with_domain(), "decoy=http://127.0.0.1:80"), |s| {
         s.fake.show_pages("10.8.0.1".parse().ok(), pages);
     })
+}
+
+/// The same from an address that is none of the VPN.
+fn with_decoy_from_outside() -> Server {
+    let server = with_domain();
+    server.api(&[ENABLE, &["decoy=http://127.0.0.1:80", "decoy_source=203.0.113.10"]].concat()).ok();
+    server
 }
 
 /// The same by a socket.

@@ -4,20 +4,25 @@
 //! the /48 that a whole site has, with a larger share.
 //!
 //! Nobody takes a place from the others by keeping it. A connection without a whole request has a share of the places of
-//! its own; those with a request and the tunnels have the rest. Where a share is used up, one of the network that has most of
-//! it is closed, first one that has said nothing, then the oldest. A tunnel is never closed for a stranger.
+//! its own; those with a request and the tunnels have the rest. Where a share is used up, one is closed of the network that has
+//! most of it: first one that has said nothing, then one that has not had its turn for a handshake, then the oldest. Networks are
+//! ranked within a region, /16 of IPv4 and /32 of IPv6, and the region that has most comes first: a provider's customer may have
+//! thousands of /48s. A tunnel is never closed for a stranger.
 //!
 //! What costs the server something is a TLS handshake. It is counted when the client's hello is there, so that a connection
-//! that says nothing uses up nothing. When all networks together want more handshakes than there may be, they take turns.
+//! that says nothing uses up nothing. When a network wants more handshakes than it may have, its hosts take turns; when all
+//! together want more than there may be, regions and their networks do.
 
 mod bucket;
 mod crowd;
 mod network;
 mod queue;
 mod table;
+mod turns;
 
 use std::time::Duration;
 
+pub(crate) use bucket::Bucket;
 #[cfg(test)]
 use table::Dropped;
 pub(crate) use table::{Permit, Table};
@@ -32,7 +37,8 @@ pub struct Limits {
     pub pending: usize,
     /// Connections of one network.
     pub connections_per_network: usize,
-    /// TLS handshakes of one network: how many at once, and how many per second after that.
+    /// TLS handshakes of one network: how many at once, and how many per second after that. Further ones wait, and its hosts take
+    /// turns.
     pub handshakes: Rate,
     /// TLS handshakes of all networks together, in the same form. Further ones wait, and networks take turns.
     pub handshakes_in_all: Rate,
@@ -46,6 +52,11 @@ pub struct Limits {
     pub tunnels_per_secret: usize,
     /// Tunnels of one client under the secret that is its own.
     pub tunnels_per_client: usize,
+    /// Messages of WireGuard's handshake that go through the tunnels of one client, in the same form. WireGuard itself cannot tell
+    /// clients in tunnels apart by their address.
+    pub wireguard_handshakes: Rate,
+    /// The same of all tunnels under one of the operator's secrets, by which many clients may come.
+    pub wireguard_handshakes_per_secret: Rate,
     /// Whether connections from this machine itself are not counted against a network's limits.
     pub exempt_loopback: bool,
 }
@@ -63,6 +74,8 @@ impl Default for Limits {
             site_share: 4,
             tunnels_per_secret: 4096,
             tunnels_per_client: 8,
+            wireguard_handshakes: Rate { burst: 5, per_second: 5 },
+            wireguard_handshakes_per_secret: Rate { burst: 200, per_second: 100 },
             exempt_loopback: true,
         }
     }

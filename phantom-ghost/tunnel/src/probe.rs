@@ -88,7 +88,7 @@ pub async fn probe(options: &Options) -> Result<Report, DialError> {
         pace::compare(&target, options.secret.as_ref(), port, options.samples, &mut findings).await;
     }
     if options.slow {
-        pace::idle(&target, &mut findings).await;
+        Box::pin(pace::idle(&target, &mut findings)).await;
     }
     Ok(Report { server: format!("{} ({address})", options.server), findings })
 }

@@ -22,11 +22,13 @@ use crate::udp::Endpoint;
 
 mod ahead;
 mod batch;
+mod handshakes;
 mod options;
 mod padding;
 mod rest;
 
 pub use ahead::ReadAhead;
+pub use handshakes::Handshakes;
 pub use options::{Counters, End, Options};
 use padding::Padding;
 pub(crate) use padding::between;
@@ -193,6 +195,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Tunnel<S> {
         let end = loop {
             match frames.next() {
                 Ok(Some(Event::Datagram([0, ..]))) if self.options.discard_junk => {}
+                Ok(Some(Event::Datagram(datagram))) if !self.options.lets_pass(datagram) => {}
                 Ok(Some(Event::Datagram(datagram))) => {
                     datagrams.push(datagram);
                     count += 1;

@@ -110,17 +110,34 @@ pub fn parse(bytes: &[u8]) -> Parsed<'_> {
     }
 }
 
-/// Whether `bytes`, the beginning of a request, can still become `GET /<something>/events HTTP/1.1`: if not, a web server
-/// behind us can have them at once.
-pub fn may_ask_for_events(bytes: &[u8]) -> bool {
+/// What half a request may become, to a server that looks for one request alone: `GET /SEGMENT/events HTTP/1.1`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beginning<'a> {
+    /// Anything: the segment has not ended yet.
+    Open,
+    /// That request, with this segment.
+    Segment(&'a [u8]),
+    /// Another one.
+    Other,
+}
+
+/// What `bytes`, which are no whole head, may become.
+pub fn beginning(bytes: &[u8]) -> Beginning<'_> {
     const START: &[u8] = b"GET /";
+    const END: &[u8] = b"/events HTTP/1.1\r\n";
     let start = bytes.len().min(START.len());
     if bytes[..start] != START[..start] {
-        return false;
+        return Beginning::Other;
     }
-    match line(bytes) {
-        Some((line, _)) => line.strip_suffix(b" HTTP/1.1").is_some_and(|line| line.ends_with(b"/events")),
-        None => bytes.len() <= MAX_TARGET && !bytes.contains(&b'\n'),
+    let rest = &bytes[start..];
+    match rest.iter().position(|byte| matches!(byte, b'/' | b'?' | b' ' | b'\r' | b'\n')) {
+        None if rest.len() <= MAX_TARGET => Beginning::Open,
+        Some(at) => {
+            let (segment, end) = rest.split_at(at);
+            let known = end.len().min(END.len());
+            if end[..known] == END[..known] { Beginning::Segment(segment) } else { Beginning::Other }
+        }
+        None => Beginning::Other,
     }
 }
 

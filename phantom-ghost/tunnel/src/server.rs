@@ -43,6 +43,7 @@ use crate::pump::{Counters, Options};
 
 mod connection;
 mod decide;
+mod h2;
 mod listen;
 mod pages;
 mod proxy;
@@ -187,7 +188,7 @@ impl Builder {
             return Err(BindError::Nowhere);
         }
         let listeners = self.listen.into_iter().map(Listener::bind).collect::<Result<_, _>>()?;
-        let registry = Registry::new(self.limits.tunnels_per_secret, self.limits.tunnels_per_client);
+        let registry = Registry::new(self.limits.clone());
         let shared = Shared {
             tls: Tls::new().map_err(BindError::Tls)?,
             timeouts: self.timeouts,

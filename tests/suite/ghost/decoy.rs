@@ -113,19 +113,55 @@ fn pages_that_strangers_should_not_get_are_warned_of() {
         server.api(&DISABLE).ok();
         warnings
     };
-    assert_eq!(said(&[]), None);
+    let moved = "decoy_source=203.0.113.10";
+    assert_eq!(said(&[moved]), None);
+    let network = "Strangers reach the web server http://127.0.0.1:80 from 10.8.0.1, an address of the VPN: a rule there that \
+                   lets in 10.8.0.0/24 lets strangers in too";
+    assert_eq!(said(&[]), Some(json!([network])));
     server.fake.show_pages(vpn, Ok(&["/server-status", "/status"]));
     let pages = "The web server http://127.0.0.1:80 shows strangers pages that are meant for its own machine: \
                  /server-status, /status";
-    assert_eq!(said(&[]), Some(json!([pages])));
+    assert_eq!(said(&[]), Some(json!([pages, network])));
     let tr = "http://127.0.0.1:80 web sunucusu, yalnızca kendi makinesi için olan sayfaları yabancılara gösteriyor: \
               /server-status, /status";
-    assert_eq!(said(&["--lang", "tr"]), Some(json!([tr])));
-    assert_eq!(said(&["decoy_source=203.0.113.10"]), None, "others see other pages");
+    let network_tr = "Yabancılar http://127.0.0.1:80 web sunucusuna VPN'in bir adresinden (10.8.0.1) ulaşıyor: orada 10.8.0.0/24 \
+                      ağına izin veren bir kural yabancılara da izin verir";
+    assert_eq!(said(&["--lang", "tr"]), Some(json!([tr, network_tr])));
+    assert_eq!(said(&[moved]), None, "others see other pages");
     server.fake.show_pages(vpn, Err("Connection refused (os error 111)"));
     let silent = "The web server http://127.0.0.1:80 does not answer connections from 10.8.0.1: Connection refused \
                   (os error 111)";
     assert_eq!(said(&[]), Some(json!([silent])));
+}
+
+/// The check of the doctor with this name.
+fn check(server: &Server) -> Value {
+    let checks = server.api(&["core", "doctor"]).ok()["checks"].take();
+    checks.as_array().unwrap().iter().find(|check| check["name"] == "decoy").unwrap().clone()
+}
+
+/// Also on a server that was upgraded, where nobody chose the source.
+#[test]
+fn the_doctor_warns_where_strangers_come_from_the_vpns_own_network() {
+    let server = with_domain();
+    server.fake.give_address("eth0", "198.51.100.20/24".parse().unwrap()).unwrap();
+    for (words, network) in [
+        (&[APACHE][..], Some("10.8.0.0/24")),
+        (&[APACHE, "decoy_source=10.8.0.1", "decoy_proxy=v1"], Some("10.8.0.0/24")),
+        (&[APACHE, "decoy_source=198.51.100.20"], None),
+        (&["decoy=unix:/run/web.sock"], None),
+        (&["decoy=http://[::1]:80"], None),
+    ] {
+        enable(&server, words);
+        let found = check(&server);
+        let expected = if network.is_some() { "warning" } else { "ok" };
+        assert_eq!(found["state"], expected, "{words:?}: {found}");
+        if let Some(network) = network {
+            assert!(found["text"].as_str().unwrap().contains(network), "{found}");
+            assert!(found["hint"].as_str().unwrap().contains("decoy_source="), "{found}");
+        }
+        server.api(&DISABLE).ok();
+    }
 }
 
 /// Nobody can be asked: it is on all the same.
@@ -134,7 +170,6 @@ fn a_web_server_that_cannot_be_asked_keeps_nothing_from_being_enabled() {
     let mut server = with_domain();
     enable(&server, &[APACHE]);
     server.host.tunnel = Arc::new(Deaf);
-    let checks = server.api(&["core", "doctor"]).ok()["checks"].take();
-    let found = checks.as_array().unwrap().iter().find(|check| check["name"] == "decoy").unwrap().clone();
+    let found = check(&server);
     assert_eq!(found["state"], "warning", "{found}");
 }

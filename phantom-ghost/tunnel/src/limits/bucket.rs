@@ -6,18 +6,18 @@ use super::Rate;
 
 /// What is left of a [`Rate`].
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Bucket {
+pub(crate) struct Bucket {
     left: f64,
     at: Instant,
 }
 
 impl Bucket {
-    pub(super) fn new(rate: Rate, now: Instant) -> Self {
+    pub(crate) fn new(rate: Rate, now: Instant) -> Self {
         Self { left: f64::from(rate.burst), at: now }
     }
 
     /// Takes one, if there is one.
-    pub(super) fn take(&mut self, rate: Rate, now: Instant) -> bool {
+    pub(crate) fn take(&mut self, rate: Rate, now: Instant) -> bool {
         let earned = now.saturating_duration_since(self.at).as_secs_f64() * f64::from(rate.per_second);
         self.left = (self.left + earned).min(f64::from(rate.burst));
         self.at = now;
@@ -26,6 +26,12 @@ impl Bucket {
             self.left -= 1.0;
         }
         granted
+    }
+
+    /// Whether it is as good as new.
+    pub(crate) fn is_full(&self, rate: Rate, now: Instant) -> bool {
+        let earned = now.saturating_duration_since(self.at).as_secs_f64() * f64::from(rate.per_second);
+        self.left + earned >= f64::from(rate.burst)
     }
 
     /// How long it takes until there is one; an hour where none ever comes.
@@ -52,6 +58,8 @@ mod tests {
         let mut bucket = Bucket::new(rate, start);
         assert!(bucket.take(rate, start) && bucket.take(rate, start) && !bucket.take(rate, start));
         assert_eq!(bucket.wait(rate), Duration::from_millis(250));
+        let is_full = |after: u64| bucket.is_full(rate, start + Duration::from_millis(after));
+        assert_eq!([is_full(0), is_full(400), is_full(500)], [false, false, true]);
         assert!(bucket.take(rate, start + Duration::from_millis(300)));
         assert!(!bucket.take(rate, start + Duration::from_millis(301)));
         let later = start + Duration::from_mins(1);

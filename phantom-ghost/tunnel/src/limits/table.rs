@@ -1,6 +1,6 @@
 //! The places of all connections, and what each network has used up.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -8,12 +8,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::sleep;
 
 use super::bucket::Bucket;
 use super::crowd::{Crowd, Group, Member, Order};
 use super::network::{Network, Networks};
-use super::queue::Queue;
+use super::queue::{Line, Queue};
 use super::{Limits, Rate};
 
 /// Entries that nobody uses are looked for this often.
@@ -22,6 +23,9 @@ const SWEEP: Duration = Duration::from_secs(30);
 const MEMORY: Duration = Duration::from_mins(2);
 /// So many networks are remembered; when there are more, those that are not connected are forgotten early.
 pub(super) const REMEMBERED: usize = 65_536;
+
+/// Networks in which connections wait for handshakes are looked at this often, unless less is to be done.
+const ROUNDS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(50));
 
 /// The places of all connections, and what each network has used up.
 #[derive(Debug)]
@@ -32,6 +36,8 @@ pub(crate) struct Table {
     settled: usize,
     queue: Queue,
     inner: Mutex<Inner>,
+    /// A network has connections that wait for handshakes.
+    waits: Notify,
 }
 
 #[derive(Debug)]
@@ -42,13 +48,15 @@ struct Inner {
     tunnels: usize,
     closed: u64,
     networks: HashMap<Network, Entry>,
+    /// Those that have connections waiting for handshakes.
+    waiting: BTreeSet<Network>,
     swept: Instant,
 }
 
 #[derive(Debug, Default)]
 struct Entry {
     connections: usize,
-    handshakes: Option<Bucket>,
+    handshakes: Option<Box<Line>>,
     errors: Option<Bucket>,
 }
 
@@ -101,9 +109,10 @@ impl Table {
             tunnels: 0,
             closed: 0,
             networks: HashMap::new(),
+            waiting: BTreeSet::new(),
             swept: now,
         };
-        Self { limits, pending, settled, queue, inner: Mutex::new(inner) }
+        Self { limits, pending, settled, queue, inner: Mutex::new(inner), waits: Notify::new() }
     }
 
     pub(crate) fn limits(&self) -> &Limits {
@@ -117,7 +126,17 @@ impl Table {
 
     /// Lets handshakes have their turns, for ever.
     pub(crate) async fn give_turns(&self) {
-        self.queue.run().await;
+        tokio::join!(self.queue.run(), self.give_turns_in_networks());
+    }
+
+    async fn give_turns_in_networks(&self) {
+        loop {
+            let pause = self.lock().give_turns(Instant::now());
+            match pause {
+                None => self.waits.notified().await,
+                Some(pause) => sleep(pause.clamp(ROUNDS.0, ROUNDS.1)).await,
+            }
+        }
     }
 
     /// Lets a new connection from `address` in: in the place of another one where there is no room. Not, if its network has
@@ -134,7 +153,7 @@ impl Table {
             inner.close_pending();
         }
         inner.count(networks, &self.limits);
-        let order = inner.order(false);
+        let order = Order { has_spoken: false, has_had_turn: false, number: inner.number() };
         let (stop, stopped) = oneshot::channel();
         inner.pending.insert(order, Member { networks, stop });
         drop(inner);
@@ -153,10 +172,7 @@ impl Table {
     /// Notes an error that is about to be sent to `address`; says whether it is to be held back.
     pub(crate) fn error_is_held(&self, address: Option<IpAddr>) -> bool {
         let Some(address) = address else { return false };
-        let of = |entry: &mut Entry, rate: Rate, now| {
-            entry.errors.get_or_insert_with(|| Bucket::new(rate, now)).take(rate, now)
-        };
-        !self.lock().take(Networks::of(address), self.limits.errors, self.limits.site_share, of)
+        !self.lock().take_error(Networks::of(address), self.limits.errors, self.limits.site_share)
     }
 
     /// How many connections there are.
@@ -174,27 +190,36 @@ impl Table {
 impl Permit {
     /// The connection has said something.
     pub(crate) fn spoke(&mut self) {
+        self.goes_on(|order| Order { has_spoken: true, ..order });
+    }
+
+    /// Waits until the connection may make its TLS handshake: where its network has had too many, hosts take turns, and where all
+    /// together have, networks do. Needs [`Table::give_turns`].
+    pub(crate) async fn handshake(&mut self) {
+        if let Some(networks) = self.networks {
+            let Limits { handshakes, site_share, .. } = self.table.limits;
+            for (network, share) in networks.with_shares(site_share) {
+                let turn = self.table.lock().ask(networks, network, handshakes.times(share));
+                if let Some(turn) = turn {
+                    self.table.waits.notify_one();
+                    // A network is remembered while a connection of it waits.
+                    let _ = turn.await;
+                }
+            }
+            self.table.queue.turn(networks.path()).await;
+        }
+        self.goes_on(|order| Order { has_had_turn: true, ..order });
+    }
+
+    /// The connection is nearer to a request than others that have none.
+    fn goes_on(&mut self, to: impl Fn(Order) -> Order) {
         let Place::Pending(order) = self.place else { return };
         let mut inner = self.table.lock();
         if let Some(member) = inner.pending.remove(self.networks, order) {
-            let order = Order { has_spoken: true, ..order };
+            let order = to(order);
             inner.pending.insert(order, member);
             self.place = Place::Pending(order);
         }
-    }
-
-    /// Waits until the connection may make its TLS handshake; false if its network has had too many.
-    pub(crate) async fn handshake(&self) -> bool {
-        let Some(networks) = self.networks else { return true };
-        let Limits { handshakes, site_share, .. } = self.table.limits;
-        let of = |entry: &mut Entry, rate: Rate, now| {
-            entry.handshakes.get_or_insert_with(|| Bucket::new(rate, now)).take(rate, now)
-        };
-        if !self.table.lock().take(networks, handshakes, site_share, of) {
-            return false;
-        }
-        self.table.queue.turn(networks.site).await;
-        true
     }
 
     /// A whole request has come: the connection leaves the share of those without one, if there is room elsewhere.
@@ -204,7 +229,7 @@ impl Permit {
             Place::Pending(order) => {
                 let Some(member) = inner.pending.remove(self.networks, order) else { return };
                 if inner.has_room(self.table.settled) {
-                    let order = inner.order(true);
+                    let order = inner.last();
                     inner.visits.insert(order, member);
                     self.place = Place::Visit(order);
                 } else {
@@ -213,7 +238,7 @@ impl Permit {
             }
             Place::Visit(order) => {
                 let Some(member) = inner.visits.remove(self.networks, order) else { return };
-                let order = inner.order(true);
+                let order = inner.last();
                 inner.visits.insert(order, member);
                 self.place = Place::Visit(order);
             }
@@ -263,9 +288,14 @@ impl Drop for Permit {
 }
 
 impl Inner {
-    fn order(&mut self, has_spoken: bool) -> Order {
+    fn number(&mut self) -> u64 {
         self.next += 1;
-        Order { has_spoken, number: self.next }
+        self.next
+    }
+
+    /// The place of a connection that asks for something now.
+    fn last(&mut self) -> Order {
+        Order { has_spoken: true, has_had_turn: true, number: self.number() }
     }
 
     /// Whether the connections with a request have a place left, of so many; if not, one of them makes room, unless all
@@ -332,19 +362,37 @@ impl Inner {
         }
     }
 
-    /// Takes one of `rate` from each of these networks; whether all had one.
-    fn take(
-        &mut self,
-        networks: Networks,
-        rate: Rate,
-        site_share: u32,
-        of: impl Fn(&mut Entry, Rate, Instant) -> bool,
-    ) -> bool {
+    /// Takes one error of `rate` from each of these networks; whether all had one.
+    fn take_error(&mut self, networks: Networks, rate: Rate, site_share: u32) -> bool {
         let now = Instant::now();
         self.sweep(now);
-        networks
-            .with_shares(site_share)
-            .all(|(network, share)| of(self.networks.entry(network).or_default(), rate.times(share), now))
+        networks.with_shares(site_share).all(|(network, share)| {
+            let (entry, rate) = (self.networks.entry(network).or_default(), rate.times(share));
+            entry.errors.get_or_insert_with(|| Bucket::new(rate, now)).take(rate, now)
+        })
+    }
+
+    /// Takes a handshake of `rate` from one of these networks; if it has none, what tells when it has.
+    fn ask(&mut self, networks: Networks, network: Network, rate: Rate) -> Option<oneshot::Receiver<()>> {
+        let now = Instant::now();
+        self.sweep(now);
+        let entry = self.networks.entry(network).or_default();
+        let line = entry.handshakes.get_or_insert_with(|| Box::new(Line::new(rate, now)));
+        let turn = line.ask(networks.path_in(network), now)?;
+        self.waiting.insert(network);
+        Some(turn)
+    }
+
+    /// Gives turns in all networks in which connections wait; how long it takes until the next one, unless nobody waits.
+    fn give_turns(&mut self, now: Instant) -> Option<Duration> {
+        let (networks, mut pause) = (&mut self.networks, None::<Duration>);
+        self.waiting.retain(|network| {
+            let line = networks.get_mut(network).and_then(|entry| entry.handshakes.as_mut());
+            let Some(next) = line.and_then(|line| line.give(now)) else { return false };
+            pause = Some(pause.map_or(next, |pause| pause.min(next)));
+            true
+        });
+        pause
     }
 
     /// Forgets networks that did nothing for a while, or all that are not connected if there are too many.
@@ -356,7 +404,8 @@ impl Inner {
         }
         self.swept = now;
         self.networks.retain(|_, entry| {
-            let last = [&entry.handshakes, &entry.errors].into_iter().flatten().map(Bucket::at).max();
+            let handshakes = entry.handshakes.as_ref().map(|line| line.at());
+            let last = handshakes.max(entry.errors.as_ref().map(Bucket::at));
             let recent = last.is_some_and(|last| now.saturating_duration_since(last) < MEMORY);
             entry.connections > 0 || (recent && !many)
         });

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use proptest::prelude::*;
 
@@ -32,6 +33,15 @@ impl Open {
 
     fn is_closed(&mut self) -> bool {
         self.dropped.is_so()
+    }
+
+    /// Whether it may make its handshake without waiting.
+    async fn at_once(&mut self) -> bool {
+        tokio::select! {
+            biased;
+            () = self.permit.handshake() => true,
+            () = std::future::ready(()) => false,
+        }
     }
 }
 
@@ -189,7 +199,7 @@ async fn handshakes_are_a_rate_per_network_and_per_site() {
     let handshakes = async |text: &str| {
         let mut count = 0;
         for _ in 0..10 {
-            count += usize::from(Open::of(&table, text).unwrap().permit.handshake().await);
+            count += usize::from(Open::of(&table, text).unwrap().at_once().await);
         }
         count
     };
@@ -203,7 +213,50 @@ async fn handshakes_are_a_rate_per_network_and_per_site() {
     ];
     assert_eq!(of_site, [3, 3, 0, 3]);
     assert_eq!(handshakes("127.0.0.1").await, 10);
-    assert!(Open::from(&table, None).unwrap().permit.handshake().await);
+    assert!(Open::from(&table, None).unwrap().at_once().await);
+}
+
+/// Opens a thousand connections from each of these addresses, which all ask for a handshake; how many have had theirs.
+async fn thousands(table: &Arc<Table>, from: &[&str]) -> Arc<AtomicUsize> {
+    let (asked, granted) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    for from in from.iter().flat_map(|from| std::iter::repeat_n(from, 1000)) {
+        let (mut open, asked, granted) =
+            (Open::of(table, from).unwrap(), Arc::clone(&asked), Arc::clone(&granted));
+        tokio::spawn(async move {
+            asked.fetch_add(1, Ordering::Relaxed);
+            open.permit.handshake().await;
+            granted.fetch_add(1, Ordering::Relaxed);
+            std::future::pending::<()>().await;
+        });
+    }
+    while asked.load(Ordering::Relaxed) < 1000 * from.len() {
+        tokio::task::yield_now().await;
+    }
+    granted
+}
+
+#[tokio::test]
+async fn a_neighbour_has_its_turn_among_thousands() {
+    for (greedy, modest) in [
+        (vec!["198.51.100.1"], "198.51.100.2"),
+        (vec!["198.51.100.1", "198.51.100.3", "198.51.100.4"], "198.51.100.2"),
+        (vec!["2001:db8:1:101::1"], "2001:db8:1:102::1"),
+        // One site, whose share two of its networks use up.
+        (vec!["2001:db8:1:100::1", "2001:db8:1:200::1"], "2001:db8:1:300::1"),
+    ] {
+        let handshakes = Rate { burst: 3, per_second: 20 };
+        let limits = Limits { connections_per_network: 5000, handshakes, site_share: 2, ..Limits::default() };
+        let table = table(Limits { pending: 6000, connections: 7000, ..limits });
+        let giving = {
+            let table = Arc::clone(&table);
+            tokio::spawn(async move { table.give_turns().await })
+        };
+        let granted = thousands(&table, &greedy).await;
+        let mut modest = Open::of(&table, modest).unwrap();
+        let soon = tokio::time::timeout(Duration::from_secs(5), modest.permit.handshake()).await;
+        assert!(soon.is_ok(), "{greedy:?} have had {granted:?}");
+        giving.abort();
+    }
 }
 
 #[tokio::test]
@@ -211,8 +264,42 @@ async fn silent_connections_use_up_no_handshakes() {
     let handshakes_in_all = Rate { burst: 1, per_second: 0 };
     let table = table(Limits { handshakes_in_all, ..Limits::default() });
     let silent: Vec<_> = (0..250).map(|n| Open::of(&table, &format!("198.51.{n}.1")).unwrap()).collect();
-    assert!(Open::of(&table, "203.0.113.1").unwrap().permit.handshake().await);
+    assert!(Open::of(&table, "203.0.113.1").unwrap().at_once().await);
     assert_eq!(silent.len(), 250);
+}
+
+/// A customer with a /36 has 4,096 networks of the size of a site: as many as there are places.
+#[tokio::test]
+async fn many_networks_of_one_region_do_not_shut_a_newcomer_out() {
+    let table = small(100, 10);
+    let mut newcomer = Open::of(&table, "192.0.2.1").unwrap();
+    newcomer.permit.spoke();
+    let mut flood = Vec::new();
+    for number in 0..200 {
+        let mut open = Open::of(&table, &format!("2001:db8:{number:x}::1")).unwrap();
+        open.permit.spoke();
+        flood.push(open);
+    }
+    assert_eq!((closed(&mut flood).len(), newcomer.is_closed()), (191, false));
+    // Nor is a neighbour of theirs, before those that are more.
+    let mut neighbour = Open::of(&table, "2001:db8:ffff::1").unwrap();
+    neighbour.permit.spoke();
+    assert!(!neighbour.is_closed() && !newcomer.is_closed());
+}
+
+#[tokio::test]
+async fn a_handshake_that_was_granted_keeps_its_place_before_others() {
+    let table = small(100, 10);
+    let mut newcomer = Open::of(&table, "192.0.2.1").unwrap();
+    newcomer.permit.spoke();
+    newcomer.permit.handshake().await;
+    let mut flood = Vec::new();
+    for number in 0..50 {
+        let mut open = Open::of(&table, &format!("10.{number}.0.1")).unwrap();
+        open.permit.spoke();
+        flood.push(open);
+    }
+    assert_eq!((closed(&mut flood).len(), newcomer.is_closed()), (41, false));
 }
 
 #[test]

@@ -103,21 +103,82 @@ async fn times(
 pub(super) async fn idle(target: &Target, findings: &mut Vec<Finding>) {
     let get = Request::get("/", &target.server.authority()).bytes();
     let (half, _) = get.split_at(get.len() / 2);
-    let (mute, silent, half, kept) = tokio::join!(
+    let secret = letters(64);
+    let of = |line: &str| format!("{line} HTTP/1.1\r\n").into_bytes();
+    let shaped = of(&format!("GET /{secret}/events"));
+    let (other, posted) = (of(&format!("GET /{secret}/eventz")), of(&format!("POST /{secret}/events")));
+    let (start, unlike) = (b"GET /a", b"POST /");
+    let closed = Some(Until::Closed);
+    let (mute, silent, half, kept, shaped, other, posted, start, unlike) = tokio::join!(
         watch(target, None, b""),
-        watch(target, Some(Until::Closed), b""),
-        watch(target, Some(Until::Closed), half),
+        watch(target, closed, b""),
+        watch(target, closed, half),
         watch(target, Some(Until::Complete), &get),
+        watch(target, closed, &shaped),
+        watch(target, closed, &other),
+        watch(target, closed, &posted),
+        watch(target, closed, start),
+        watch(target, closed, unlike),
     );
+    let halves = [
+        ("half a tunnel's request, beside half of another", &shaped, &other),
+        ("half a tunnel's request, beside half of a POST", &shaped, &posted),
+        ("the beginning of a tunnel's request, beside another one", &start, &unlike),
+    ];
+    let halves = halves.map(|(name, one, other)| Finding::new("slow", name, alike(one, other)));
     for (name, seen) in
         [("no hello", mute), ("no request", silent), ("half a request", half), ("no second request", kept)]
     {
+        let seen = seen.map_err(|error| said(&error)).and_then(|idle| idle.judged());
         findings.push(Finding::new("slow", name, seen));
+    }
+    findings.extend(halves);
+}
+
+/// The end of an idle connection.
+struct Idle {
+    /// When it came, if it came.
+    closed: Option<Duration>,
+    /// What the server said before, its first line.
+    said: Option<String>,
+}
+
+/// Times that a server means to be the same may differ by so much: many look at them once a second.
+const JITTER: Duration = Duration::from_secs(3);
+
+impl Idle {
+    fn judged(&self) -> Result<String, String> {
+        if self.closed.is_some() { Ok(self.text()) } else { Err(self.text()) }
+    }
+
+    fn text(&self) -> String {
+        let end = self.closed.map_or_else(
+            || format!("still open after {} s", IDLE.as_secs()),
+            |time| format!("closed after {} s", time.as_secs()),
+        );
+        self.said.as_ref().map_or(end.clone(), |said| format!("{said}, {end}"))
+    }
+
+    fn is_like(&self, other: &Self) -> bool {
+        let together = match (self.closed, other.closed) {
+            (Some(one), Some(other)) => one.abs_diff(other) < JITTER,
+            (one, other) => one == other,
+        };
+        together && self.said == other.said
+    }
+}
+
+/// Whether two idle connections ended in one way: a server that looks for one request alone shows by the difference.
+fn alike(one: &io::Result<Idle>, other: &io::Result<Idle>) -> Result<String, String> {
+    match (one, other) {
+        (Ok(one), Ok(other)) if one.is_like(other) => Ok(one.text()),
+        (Ok(one), Ok(other)) => Err(format!("{}, and {}", one.text(), other.text())),
+        (Err(error), _) | (_, Err(error)) => Err(said(error)),
     }
 }
 
 /// Sends `bytes`, with TLS or without, and waits for the end of the connection.
-async fn watch(target: &Target, tls: Option<Until>, bytes: &[u8]) -> Result<String, String> {
+async fn watch(target: &Target, tls: Option<Until>, bytes: &[u8]) -> io::Result<Idle> {
     let start = Instant::now();
     let seen = async {
         match tls {
@@ -132,7 +193,7 @@ async fn watch(target: &Target, tls: Option<Until>, bytes: &[u8]) -> Result<Stri
             }
         }
     };
-    let seen = timeout(IDLE * 2, seen).await.map_err(|_| "never closed".to_owned())?;
-    let (closed, time) = (seen.map_err(|error| said(&error))?.closed, start.elapsed().as_secs());
-    if closed { Ok(format!("closed after {time} s")) } else { Err(format!("still open after {time} s")) }
+    let seen = timeout(IDLE * 2, seen).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+    let closed = seen.closed.then(|| start.elapsed());
+    Ok(Idle { closed, said: seen.answer.line })
 }

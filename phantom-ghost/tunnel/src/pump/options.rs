@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use super::Handshakes;
 use crate::codec::Violation;
 
 /// How a tunnel behaves.
@@ -18,6 +19,8 @@ pub struct Options {
     pub padding: bool,
     /// Drop received datagrams that begin with a zero byte, as junk does and no WireGuard message.
     pub discard_junk: bool,
+    /// How many messages of WireGuard's handshake go from the stream to the socket; `None` for all.
+    pub handshakes: Option<Arc<Handshakes>>,
     /// The time between pings, drawn anew for each. None is sent when the other end was heard in the meantime.
     pub ping: RangeInclusive<Duration>,
     /// Where this tunnel's traffic is counted.
@@ -25,10 +28,18 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// A server's: unmasked, padded, pings every 20 to 40 seconds.
+    /// A server's: unmasked, padded, pings every 20 to 40 seconds. How many handshakes there may be is for the server to say.
     fn default() -> Self {
         let ping = Duration::from_secs(20)..=Duration::from_secs(40);
-        Self { masked: false, padding: true, discard_junk: true, ping, counters: Arc::default() }
+        let (handshakes, counters) = (None, Arc::default());
+        Self { masked: false, padding: true, discard_junk: true, handshakes, ping, counters }
+    }
+}
+
+impl Options {
+    /// Whether a datagram from the stream may go to the socket.
+    pub(super) fn lets_pass(&self, datagram: &[u8]) -> bool {
+        self.handshakes.as_ref().is_none_or(|handshakes| handshakes.let_pass(datagram))
     }
 }
 

@@ -79,16 +79,27 @@ fn limits() {
 }
 
 #[test]
-fn a_tunnel_request_is_told_from_its_first_line() {
-    for bytes in
-        [&b""[..], b"G", b"GET /", b"GET /abc", b"GET /s/events HTTP/1.1\r", b"GET /s/events HTTP/1.1\r\nHo"]
-    {
-        assert!(may_ask_for_events(bytes), "{}", bytes.escape_ascii());
+fn a_tunnel_request_is_told_from_its_first_bytes() {
+    for bytes in [&b""[..], b"G", b"GET /", b"GET /abc"] {
+        assert_eq!(beginning(bytes), Beginning::Open, "{}", bytes.escape_ascii());
     }
-    let others: [&[u8]; 5] =
-        [b"POST", b"GET x", b"GET / HTTP/1.1\r\n", b"GET /s/events HTTP/1.0\r\n", b"GET /\n"];
+    for end in ["/", "/ev", "/events", "/events HTTP/1.1\r", "/events HTTP/1.1\r\n", "/events HTTP/1.1\r\nHo"]
+    {
+        assert_eq!(beginning(format!("GET /abc{end}").as_bytes()), Beginning::Segment(b"abc"), "{end}");
+    }
+    let others: [&[u8]; 9] = [
+        b"POST",
+        b"GET x",
+        b"GET / HTTP/1.1\r\n",
+        b"GET /s/eventz",
+        b"GET /s?/events",
+        b"GET /s/events HTTP/1.0\r\n",
+        b"GET /\n",
+        b"\r\nGET /",
+        &[b"GET /", &[b'a'; MAX_TARGET + 1][..]].concat(),
+    ];
     for bytes in others {
-        assert!(!may_ask_for_events(bytes), "{}", bytes.escape_ascii());
+        assert_eq!(beginning(bytes), Beginning::Other, "{}", bytes.escape_ascii());
     }
 }
 

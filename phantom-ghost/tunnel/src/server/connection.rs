@@ -21,13 +21,15 @@ use super::proxy::Ends;
 use super::registry::Ticket;
 use super::site::{Answer, Site, date};
 use super::tls::{ACME, H2};
-use super::upstream::{self, Stream};
+use super::upstream::{self, Link, Stream};
 use super::{Active, Shared};
 use crate::limits::Permit;
-use crate::pump::{End, ReadAhead, Tunnel};
+use crate::pump::{End, Options, ReadAhead, Tunnel};
 use crate::request::{self, Head, Parsed};
 use crate::socket;
 use crate::udp::Endpoint;
+
+mod behind;
 
 /// What a visitor's unread body may have before the connection is closed on it.
 const LINGER: usize = 64 * 1024;
@@ -57,8 +59,6 @@ enum Arrival {
     Head,
     /// The visitor left, or took too long.
     Gone,
-    /// It is already certain that a web server behind us has to answer.
-    NotOurs,
 }
 
 /// A tunnel with its place in the server's books.
@@ -104,7 +104,7 @@ pub(super) async fn tls(
     if challenge.is_none() && active.is_none() {
         return Ok(());
     }
-    if !timeout_at(deadline, permit.handshake()).await? {
+    if timeout_at(deadline, permit.handshake()).await.is_err() {
         shared.counts.turned_away.fetch_add(1, Ordering::Relaxed);
         return Ok(());
     }
@@ -116,17 +116,20 @@ pub(super) async fn tls(
     let config: Arc<ServerConfig> = active.tls();
     let stream = timeout_at(deadline, start.into_stream(config)).await??;
     shared.counts.handshakes.fetch_add(1, Ordering::Relaxed);
-    if stream.get_ref().1.alpn_protocol() == Some(H2) {
-        let Some(server) = &active.upstream else { return Ok(()) };
+    let h2 = stream.get_ref().1.alpn_protocol() == Some(H2);
+    if h2 {
         // Whether it still speaks what was offered in its name.
         active.doubt();
-        let link = upstream::connect(server, ends).await?;
-        let (rest, spoke) = (shared.timeouts.send, || permit.requested());
-        return Box::pin(upstream::splice_if_spoken(stream, link, first_request, rest, spoke)).await;
     }
+    let server = if h2 { active.upstream.clone() } else { None };
     drop(active);
     let (address, buffer) = (Some(address), Vec::new());
-    visit(Visit { stream, shared, address, ends, forwarded: false, permit, first_request, buffer }).await
+    let visitor = Visit { stream, shared, address, ends, forwarded: false, permit, first_request, buffer };
+    match server {
+        Some(server) => Box::pin(visitor.behind_h2(server)).await,
+        None if h2 => Ok(()),
+        None => visit(visitor).await,
+    }
 }
 
 /// Serves a connection from a web server in front, which has terminated TLS.
@@ -142,20 +145,21 @@ pub(super) async fn plain(shared: Arc<Shared>, stream: UnixStream, mut permit: P
 async fn visit<S: Stream + 'static>(mut visit: Visit<S>) -> io::Result<()> {
     let mut deadline = visit.first_request;
     loop {
-        let Some(active) = visit.shared.active() else { return Ok(()) };
-        let arrival = timeout_at(deadline, visit.arrival(active.upstream.is_some())).await;
-        match arrival {
-            Err(_) | Ok(Ok(Arrival::Gone)) => return Ok(()),
-            Ok(Err(error)) => return Err(error),
-            Ok(Ok(Arrival::NotOurs)) => {
-                visit.permit.requested();
-                visit.note_whose();
-                return Box::pin(visit.pass_on(&active)).await;
+        let Some(mut active) = visit.shared.active() else { return Ok(()) };
+        if active.upstream.is_none() {
+            match timeout_at(deadline, visit.arrival()).await {
+                Err(_) | Ok(Ok(Arrival::Gone)) => return Ok(()),
+                Ok(Err(error)) => return Err(error),
+                Ok(Ok(Arrival::Head)) => {}
             }
-            Ok(Ok(Arrival::Head)) => {}
+            // The configuration may have changed while the visitor was thinking.
+            let Some(now) = visit.shared.active() else { return Ok(()) };
+            active = now;
         }
-        // The configuration may have changed while the visitor was thinking.
-        let Some(active) = visit.shared.active() else { return Ok(()) };
+        if let Some(server) = active.upstream.clone() {
+            drop(active);
+            return Box::pin(visit.behind(server, deadline)).await;
+        }
         let buffer = std::mem::take(&mut visit.buffer);
         let (answer, size) = match request::parse(&buffer) {
             Parsed::Complete(head, size) => {
@@ -165,13 +169,8 @@ async fn visit<S: Stream + 'static>(mut visit: Visit<S>) -> io::Result<()> {
                     return Box::pin(visit.tunnel(&active, &request, early, opening)).await;
                 }
                 visit.permit.requested();
-                if active.upstream.is_some() {
-                    visit.buffer = buffer;
-                    return Box::pin(visit.pass_on(&active)).await;
-                }
                 (active.site.answer(&head, &date()), size)
             }
-            // With a web server behind us nothing incomplete gets here: see `arrival`.
             Parsed::Fault(fault) => {
                 visit.permit.requested();
                 (Site::refuse(fault, &date()), buffer.len())
@@ -192,28 +191,21 @@ async fn visit<S: Stream + 'static>(mut visit: Visit<S>) -> io::Result<()> {
 type Opening = (Ticket, Endpoint, oneshot::Receiver<()>);
 
 impl<S: Stream + 'static> Visit<S> {
-    /// Reads until there is a whole head, or one that is refused. `behind` says that a web server waits behind us.
-    async fn arrival(&mut self, behind: bool) -> io::Result<Arrival> {
+    /// Reads until there is a whole head, or one that is refused.
+    async fn arrival(&mut self) -> io::Result<Arrival> {
         let mut looked = 0;
         loop {
             // A head is looked at when a line of it has ended, or when it becomes too long: not at every byte.
             let length = self.buffer.len();
             let long = length >= request::MAX_HEAD || (looked < LONG_LINE && length >= LONG_LINE);
-            if looked == 0 || long || self.buffer[looked..].contains(&b'\n') {
-                if behind && !request::may_ask_for_events(&self.buffer) {
-                    return Ok(Arrival::NotOurs);
-                }
-                match request::parse(&self.buffer) {
-                    Parsed::Partial => {}
-                    Parsed::Fault(_) if behind => return Ok(Arrival::NotOurs),
-                    _ => return Ok(Arrival::Head),
-                }
+            let look = looked == 0 || long || self.buffer[looked..].contains(&b'\n');
+            if look && request::parse(&self.buffer) != Parsed::Partial {
+                return Ok(Arrival::Head);
             }
             looked = length;
             self.buffer.reserve(2048);
             if self.stream.read_buf(&mut self.buffer).await? == 0 {
-                // Half a request and the end: a web server behind us may still want to say something.
-                return Ok(if behind && looked > 0 { Arrival::NotOurs } else { Arrival::Gone });
+                return Ok(Arrival::Gone);
             }
         }
     }
@@ -224,17 +216,6 @@ impl<S: Stream + 'static> Visit<S> {
             let last = head.values("X-Forwarded-For").last().and_then(|value| value.rsplit(',').next());
             self.address = last.and_then(|address| address.trim().parse().ok());
             self.ends = self.address.map(Ends::of);
-        }
-    }
-
-    /// The same for a request that goes to the web server behind us as it is, if its head is whole.
-    fn note_whose(&mut self) {
-        if self.forwarded {
-            let buffer = std::mem::take(&mut self.buffer);
-            if let Parsed::Complete(head, _) = request::parse(&buffer) {
-                self.note_address(&head);
-            }
-            self.buffer = buffer;
         }
     }
 
@@ -260,7 +241,7 @@ impl<S: Stream + 'static> Visit<S> {
         let answer = request.answer(&date());
         timeout(self.shared.timeouts.send, self.write(answer.as_bytes())).await??;
         self.shared.counts.tunnels.fetch_add(1, Ordering::Relaxed);
-        let options = active.options.clone();
+        let options = Options { handshakes: Some(ticket.handshakes()), ..active.options.clone() };
         let tunnel = Tunnel::new(self.stream, early, endpoint, options, Some(stop));
         tokio::spawn(Running { tunnel, _ticket: ticket, _permit: self.permit });
         Ok(())
@@ -268,14 +249,7 @@ impl<S: Stream + 'static> Visit<S> {
 
     /// Hands the visitor and what was read to the web server behind us. The answer to a request that is whole is waited
     /// for, to see whether it is an error.
-    async fn pass_on(mut self, active: &Active) -> io::Result<()> {
-        let Some(server) = &active.upstream else { return Ok(()) };
-        let Ok(mut link) = upstream::connect(server, self.ends).await else {
-            active.doubt();
-            let answer = Site::unreachable(&date());
-            self.send(&answer).await?;
-            return self.leave().await;
-        };
+    async fn pass_on(mut self, mut link: Link) -> io::Result<()> {
         let request = std::mem::take(&mut self.buffer);
         let (limit, linger) = (self.shared.timeouts.send, self.shared.timeouts.linger);
         if !is_simple(&request) {

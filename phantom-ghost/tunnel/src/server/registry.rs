@@ -7,14 +7,17 @@ use tokio::sync::{Notify, oneshot};
 
 use crate::config::MAX_CLIENTS;
 use crate::control::{Clients, Part};
+use crate::limits::Limits;
+use crate::pump::Handshakes;
 use crate::secrets::{SecretDigest, SecretId, SecretSet};
+
+/// What so many secrets have used up is remembered before it is looked at again.
+const SPENT: usize = 256;
 
 /// Which secrets may open tunnels, and which tunnels are open.
 #[derive(Debug)]
 pub(super) struct Registry {
-    /// The most tunnels under one of the operator's secrets, and of one client.
-    per_secret: usize,
-    per_client: usize,
+    limits: Limits,
     inner: Mutex<Inner>,
     changed: Notify,
 }
@@ -30,7 +33,18 @@ struct Inner {
     clients: SecretSet,
     /// A list of clients that is not whole yet.
     coming: Option<SecretSet>,
-    tunnels: BTreeMap<SecretId, BTreeMap<u64, Running>>,
+    tunnels: BTreeMap<SecretId, OfSecret>,
+    /// What is used up of the handshakes of secrets that have no tunnel: none is regained by opening another one.
+    spent: BTreeMap<SecretId, Arc<Handshakes>>,
+    /// So many of these are looked at whether they still are.
+    spent_most: usize,
+}
+
+/// The tunnels under one secret, and what they may send together of WireGuard's handshakes.
+#[derive(Debug)]
+struct OfSecret {
+    running: BTreeMap<u64, Running>,
+    handshakes: Arc<Handshakes>,
 }
 
 /// What ends a tunnel when it is dropped, and the port from which it reaches WireGuard.
@@ -55,12 +69,13 @@ pub(super) struct Ticket {
     registry: Arc<Registry>,
     secret: SecretId,
     number: u64,
+    handshakes: Arc<Handshakes>,
 }
 
 impl Registry {
-    /// Accepts nothing yet. So many tunnels may be open under one of the operator's secrets, and of one client.
-    pub(super) fn new(per_secret: usize, per_client: usize) -> Self {
-        Self { per_secret, per_client, inner: Mutex::default(), changed: Notify::new() }
+    /// Accepts nothing yet.
+    pub(super) fn new(limits: Limits) -> Self {
+        Self { limits, inner: Mutex::default(), changed: Notify::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -131,16 +146,16 @@ impl Registry {
     ) -> Option<(Ticket, oneshot::Receiver<()>)> {
         let mut inner = self.lock();
         let most = inner.most(&secret, self)?;
-        if inner.tunnels.get(&secret).is_some_and(|open| open.len() >= most) {
+        if inner.tunnels.get(&secret).is_some_and(|open| open.running.len() >= most) {
             return None;
         }
         inner.next += 1;
         inner.live += 1;
         let number = inner.next;
         let (stop, stopped) = oneshot::channel();
-        inner.tunnels.entry(secret).or_default().insert(number, Running { _stop: stop, port });
+        let handshakes = inner.note(secret, number, Running { _stop: stop, port }, &self.limits);
         drop(inner);
-        Some((Ticket { registry: Arc::clone(self), secret, number }, stopped))
+        Some((Ticket { registry: Arc::clone(self), secret, number, handshakes }, stopped))
     }
 
     /// How many tunnels are open, under how many secrets, and how many clients may open some.
@@ -153,7 +168,7 @@ impl Registry {
     pub(super) fn shared_ports(&self) -> Vec<u16> {
         let inner = self.lock();
         let shared = inner.tunnels.iter().filter(|(secret, _)| inner.shared.contains(secret));
-        shared.flat_map(|(_, open)| open.values()).map(|running| running.port).collect()
+        shared.flat_map(|(_, open)| open.running.values()).map(|running| running.port).collect()
     }
 
     /// Ends all tunnels and lets no more be opened.
@@ -180,9 +195,37 @@ impl Inner {
     /// How many tunnels there may be under this secret; `None` if it is not accepted.
     fn most(&self, secret: &SecretId, registry: &Registry) -> Option<usize> {
         if self.shared.contains(secret) {
-            Some(registry.per_secret)
+            Some(registry.limits.tunnels_per_secret)
         } else {
-            self.clients.contains(secret).then_some(registry.per_client)
+            self.clients.contains(secret).then_some(registry.limits.tunnels_per_client)
+        }
+    }
+
+    /// Notes a tunnel, and says what it may send of handshakes: what all tunnels of a client may together; under a secret of the
+    /// operator's, by which many clients come, as much as one client and no more than all of these together.
+    fn note(&mut self, secret: SecretId, number: u64, running: Running, limits: &Limits) -> Arc<Handshakes> {
+        let of_one = limits.wireguard_handshakes;
+        let shared = self.shared.contains(&secret);
+        let rate = if shared { limits.wireguard_handshakes_per_secret } else { of_one };
+        let spent = &mut self.spent;
+        let of_secret = self.tunnels.entry(secret).or_insert_with(|| OfSecret {
+            running: BTreeMap::new(),
+            handshakes: spent.remove(&secret).unwrap_or_else(|| Arc::new(Handshakes::new(rate, None))),
+        });
+        of_secret.running.insert(number, running);
+        let all = Arc::clone(&of_secret.handshakes);
+        if shared { Arc::new(Handshakes::new(of_one, Some(all))) } else { all }
+    }
+
+    /// Remembers what a secret without a tunnel has used up, until it is regained.
+    fn remember(&mut self, secret: SecretId, handshakes: Arc<Handshakes>) {
+        if handshakes.is_full() {
+            return;
+        }
+        self.spent.insert(secret, handshakes);
+        if self.spent.len() > self.spent_most {
+            self.spent.retain(|_, handshakes| !handshakes.is_full());
+            self.spent_most = SPENT.max(self.spent.len() * 2);
         }
     }
 
@@ -194,14 +237,23 @@ impl Inner {
     }
 }
 
+impl Ticket {
+    /// What the tunnel may send of WireGuard's handshakes.
+    pub(super) fn handshakes(&self) -> Arc<Handshakes> {
+        Arc::clone(&self.handshakes)
+    }
+}
+
 impl Drop for Ticket {
     fn drop(&mut self) {
         let mut inner = self.registry.lock();
         inner.live -= 1;
         if let Some(open) = inner.tunnels.get_mut(&self.secret) {
-            open.remove(&self.number);
-            if open.is_empty() {
-                inner.tunnels.remove(&self.secret);
+            open.running.remove(&self.number);
+            if open.running.is_empty()
+                && let Some(open) = inner.tunnels.remove(&self.secret)
+            {
+                inner.remember(self.secret, open.handshakes);
             }
         }
         drop(inner);

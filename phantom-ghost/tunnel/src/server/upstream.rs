@@ -110,38 +110,6 @@ async fn pass(
     }
 }
 
-/// Passes bytes both ways as [`splice`] does, if the stranger says something before the deadline. `spoke` is called when it
-/// does.
-pub(super) async fn splice_if_spoken(
-    mut stranger: impl Stream,
-    mut link: Link,
-    deadline: Instant,
-    rest: Duration,
-    spoke: impl FnOnce(),
-) -> io::Result<()> {
-    let (mut first, mut greeting) = (vec![0; BUFFER], vec![0; BUFFER]);
-    let waiting = async {
-        loop {
-            tokio::select! {
-                read = stranger.read(&mut first) => return read,
-                read = link.read(&mut greeting) => match read? {
-                    0 => return Ok(0),
-                    length => stranger.write_all(&greeting[..length]).await?,
-                },
-            }
-            stranger.flush().await?;
-        }
-    };
-    let Ok(length) = timeout_at(deadline, waiting).await else { return Ok(()) };
-    let length = length?;
-    if length == 0 {
-        return stranger.shutdown().await;
-    }
-    spoke();
-    first.truncate(length);
-    splice(stranger, link, &first, rest).await
-}
-
 /// The beginning of an answer.
 pub(super) struct FirstAnswer {
     /// Its first bytes; none at the web server's end.

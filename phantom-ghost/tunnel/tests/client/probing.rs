@@ -13,7 +13,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -72,9 +72,32 @@ async fn idle_visitors_are_sent_away() {
     let server =
         OurServer::start(&world, server::Server::builder().limits(limits).timeouts(timeouts), 0).await;
     let report = probe(&Options { slow: true, ..options(&world, server.port, 0) }).await.unwrap();
-    for name in ["no hello", "no request", "half a request", "no second request"] {
+    for name in ["no hello", "no request", "half a request", "no second request"].into_iter().chain(HALVES) {
         assert_eq!(verdict(&report, "slow", name), Verdict::Ordinary, "{}", report.text());
     }
+}
+
+/// Pairs of what ends alike with every server that does not look for a tunnel's request.
+const HALVES: [&str; 3] = [
+    "half a tunnel's request, beside half of another",
+    "half a tunnel's request, beside half of a POST",
+    "the beginning of a tunnel's request, beside another one",
+];
+
+/// A server that waits for a tunnel's request alone, and hands everything else on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_waits_for_one_request_is_found() {
+    let world = World::new().await;
+    let patience = |half: &[u8]| {
+        let shaped = half.windows(8).any(|part| part == b"/events ") && half.starts_with(b"GET /");
+        Duration::from_secs(if shaped { 1 } else { 6 })
+    };
+    let port = serve_patiently(&world, |_, _| (Duration::ZERO, MISSING.to_owned()), patience).await;
+    let options = Options { slow: true, patience: Duration::from_secs(1), ..options(&world, port, 0) };
+    let report = probe(&options).await.unwrap();
+    let found = HALVES.map(|name| verdict(&report, "slow", name));
+    let [different, same] = [Verdict::Distinguishable, Verdict::Ordinary];
+    assert_eq!(found, [different, different, same], "{}", report.text());
 }
 
 /// What is answered to a request's head, and after which time. The other text is the secret.
@@ -82,6 +105,11 @@ type Page = fn(&str, &str) -> (Duration, String);
 
 /// A server on loopback that answers everything with `page`.
 async fn serve(world: &World, page: Page) -> u16 {
+    serve_patiently(world, page, |_| Duration::from_mins(1)).await
+}
+
+/// The same, which waits for so long when half of a request has come.
+async fn serve_patiently(world: &World, page: Page, patience: fn(&[u8]) -> Duration) -> u16 {
     let chain = CertificateDer::pem_file_iter(&world.chain).unwrap().map(Result::unwrap).collect();
     let key = PrivateKeyDer::from_pem_file(&world.key).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -95,8 +123,8 @@ async fn serve(world: &World, page: Page) -> u16 {
         while let Ok((tcp, _)) = listener.accept().await {
             let (acceptor, secret) = (acceptor.clone(), secret.clone());
             tokio::spawn(async move {
-                if let Ok(stream) = acceptor.accept(tcp).await {
-                    answer(stream, page, &secret).await;
+                if let Ok(Ok(stream)) = timeout(patience(b""), acceptor.accept(tcp)).await {
+                    answer(stream, page, patience, &secret).await;
                 }
             });
         }
@@ -105,7 +133,7 @@ async fn serve(world: &World, page: Page) -> u16 {
 }
 
 /// Reads one head after the other and answers it.
-async fn answer(mut stream: TlsStream<TcpStream>, page: Page, secret: &str) {
+async fn answer(mut stream: TlsStream<TcpStream>, page: Page, patience: fn(&[u8]) -> Duration, secret: &str) {
     let mut bytes = Vec::new();
     loop {
         while let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
@@ -116,7 +144,8 @@ async fn answer(mut stream: TlsStream<TcpStream>, page: Page, secret: &str) {
                 return;
             }
         }
-        if !matches!(stream.read_buf(&mut bytes).await, Ok(1..)) {
+        let wait = patience(&bytes);
+        if !matches!(timeout(wait, stream.read_buf(&mut bytes)).await, Ok(Ok(1..))) {
             return;
         }
     }

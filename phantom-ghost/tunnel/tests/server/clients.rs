@@ -3,14 +3,16 @@
 use std::time::{Duration, Instant};
 
 use phantom_tunnel::control::{Clients, Part};
+use phantom_tunnel::limits::{Limits, Rate};
 use phantom_tunnel::secrets::Secret;
+use phantom_tunnel::server::Server;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
 use crate::hostile::Echo;
 use crate::program::{Program, output};
-use crate::support::{Client, PATIENCE, Rig, ask, connect, upgrade, without_date};
+use crate::support::{Client, PATIENCE, Rig, ask, connect, unlimited, upgrade, without_date};
 
 type Tunnel = Client<TlsStream<TcpStream>>;
 
@@ -129,4 +131,73 @@ async fn clients_are_changed_over_the_control_socket() {
     let said: Value = serde_json::from_slice(&nobody.stdout).unwrap();
     assert!(said["error"]["detail"].as_str().unwrap().starts_with("no tunnel server answers at"), "{said}");
     assert_eq!(output(&["ports"]).status.code(), Some(2));
+}
+
+/// A message that WireGuard takes for an initiation, and one that it takes for data.
+fn initiation(number: u16) -> Vec<u8> {
+    [&[1, 0, 0, 0][..], &number.to_be_bytes(), &[0; 142]].concat()
+}
+
+const DATA: [u8; 148] = [4; 148];
+
+/// What WireGuard got, until there is no more: initiations, and data.
+fn arrived(rig: &Rig) -> [usize; 2] {
+    let mut counts = [0; 2];
+    rig.wireguard.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    let mut buffer = [0; 2048];
+    while let Ok(length) = rig.wireguard.recv(&mut buffer) {
+        assert_eq!(length, 148);
+        counts[usize::from(buffer[0] != 1)] += 1;
+    }
+    counts
+}
+
+/// To WireGuard all clients in tunnels come from one address. What one of them sends too much is not taken from the others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_client_uses_up_no_handshakes_of_another() {
+    let rig = Rig::start().await;
+    let (greedy, other) = (Secret::generate(), Secret::generate());
+    rig.handle.change_clients(&add(&[&greedy, &other])).unwrap();
+    let mut tunnels = Vec::new();
+    for _ in 0..4 {
+        tunnels.push(open(&rig, &greedy).await.unwrap());
+    }
+    let mut modest = open(&rig, &other).await.unwrap();
+    let begin = Instant::now();
+    for number in 0..2000 {
+        let tunnel = &mut tunnels[usize::from(number) % 4];
+        tunnel.send(&initiation(number)).await.unwrap();
+        if number % 100 == 0 {
+            tunnel.send(&DATA).await.unwrap();
+        }
+    }
+    for tunnel in &mut tunnels {
+        assert!(tunnel.is_alive().await);
+    }
+    let lasted = begin.elapsed();
+    let [initiations, data] = arrived(&rig);
+    let most = 6 + 5 * usize::try_from(lasted.as_secs() + 1).unwrap();
+    assert!((5..=most).contains(&initiations), "{initiations} of 2000 in {lasted:?}");
+    assert_eq!(data, 20, "data is never bounded");
+    for number in 0..5 {
+        modest.send(&initiation(number)).await.unwrap();
+    }
+    assert!(modest.is_alive().await);
+    assert_eq!(arrived(&rig), [5, 0]);
+}
+
+/// By the operator's secret many clients come: each has its own share, and all together have a larger one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tunnels_under_the_operators_secret_have_a_share_each() {
+    let limits = Limits { wireguard_handshakes_per_secret: Rate { burst: 12, per_second: 0 }, ..unlimited() };
+    let rig = Rig::with(Server::builder().limits(limits), |_| {}).await;
+    for expected in [5..=6, 5..=6, 0..=2, 0..=0] {
+        let mut tunnel = rig.tunnel().await;
+        for number in 0..50 {
+            tunnel.send(&initiation(number)).await.unwrap();
+        }
+        assert!(tunnel.is_alive().await);
+        let [initiations, _] = arrived(&rig);
+        assert!(expected.contains(&initiations), "{initiations}, not {expected:?}");
+    }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use nix::sys::socket::{setsockopt, sockopt};
 use phantom_tunnel::codec::{self, Kind};
 use phantom_tunnel::limits::{Limits, Rate};
-use phantom_tunnel::server::Server;
+use phantom_tunnel::server::{Server, Timeouts};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
@@ -288,16 +288,17 @@ async fn one_network_has_so_many_handshakes_and_one_secret_so_many_tunnels() {
         exempt_loopback: false,
         ..unlimited()
     };
-    let rig = Rig::with(Server::builder().limits(limits), |_| {}).await;
+    let timeouts = Timeouts { handshake: Duration::from_secs(2), ..Timeouts::default() };
+    let rig = Rig::with(Server::builder().limits(limits).timeouts(timeouts), |_| {}).await;
     let (_first, _second) = (rig.tunnel().await, rig.tunnel().await);
     let request = upgrade(rig.secret(), rig.port());
     let third = Client::open(rig.connect().await, &request).await.err().unwrap();
     assert!(third.starts_with("HTTP/1.1 404 "), "{third}");
     rig.connect().await;
     assert_eq!(rig.handle.state().turned_away, 0);
-    // What is counted is handshakes: a connection that makes none is let in.
-    let mut fifth = TcpStream::connect(rig.address).await.unwrap();
+    // What is counted is handshakes: the fifth waits in vain for its turn, and a connection that makes none is let in.
     assert!(connect_with(rig.address, client_config(), NAME).await.is_err());
     assert_eq!(rig.handle.state().turned_away, 1);
+    let mut fifth = TcpStream::connect(rig.address).await.unwrap();
     assert!(timeout(PAUSE, fifth.read(&mut [0; 9])).await.is_err(), "closed for a handshake of another one");
 }

@@ -9,6 +9,7 @@ mod decoy;
 mod hostile;
 mod load;
 mod nginx;
+mod patience;
 mod program;
 mod source;
 mod support;

@@ -15,7 +15,9 @@ use phantom_tunnel::secrets::Secret;
 use phantom_tunnel::server::{Server, private_pages};
 use phantom_types::ProxyVersion;
 use tempfile::TempDir;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use crate::program::Program;
 use crate::support::{Client, PATIENCE, Rig, ask, certificate, connect, unlimited, upgrade, without_date};
@@ -208,5 +210,53 @@ async fn behind_it_keeps_from_strangers_what_is_for_its_own_machine() {
         assert!(page.starts_with(&format!("HTTP/1.1 {status} ")), "{page}");
         let page = ask(&mut rig.connect().await, &request("/who")).await.unwrap();
         assert!(page.ends_with(&who), "{page}");
+    }
+}
+
+/// The bytes that come back for half a request until the end, and when that came.
+async fn half(mut stream: impl AsyncRead + AsyncWrite + Unpin, words: &str) -> (String, Duration) {
+    let begin = Instant::now();
+    stream.write_all(words.as_bytes()).await.unwrap();
+    stream.flush().await.unwrap();
+    let mut got = Vec::new();
+    let _ = timeout(PATIENCE, stream.read_to_end(&mut got)).await.unwrap();
+    (without_date(&String::from_utf8_lossy(&got)), begin.elapsed())
+}
+
+/// It waits for the end of a head as long as it does for visitors of its own, and refuses what it can refuse before it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn behind_it_ends_half_requests_as_its_own() {
+    let Some(program) = nginx("nginx::behind_it_ends_half_requests_as_its_own") else { return };
+    let address = free_port();
+    let server = format!("listen {address};\nclient_header_timeout 2s;\n");
+    let _nginx = Nginx::start(&program, tempfile::tempdir().unwrap(), address, &server).await;
+    let change = |config: &mut phantom_tunnel::config::Configuration| {
+        config.decoy = Decoy::Upstream(Upstream::Tcp(address).into());
+    };
+    let rig = Rig::with(Server::builder().limits(unlimited()), change).await;
+    let secret = Secret::generate();
+    let shaped = upgrade(secret.reveal(), rig.port());
+    for words in [
+        "",
+        "G",
+        "GET /abc",
+        "GET /abc/events HTTP/1.1\r\n",
+        "GET /abc/eventz HTTP/1.1\r\n",
+        "POST /abc/events HTTP/1.1\r\n",
+        "GET /abc/events HTTP/1.1\r\nHost: a\r\nHost: b\r\n",
+        "GET /abc/events HTTP/1.1\r\nHost: a/b\r\n",
+        "get /abc/events HTTP/1.1\r\n",
+        shaped.split_at(shaped.len() - 9).0,
+    ] {
+        let (direct, through) =
+            tokio::join!(async { half(TcpStream::connect(address).await.unwrap(), words).await }, async {
+                half(rig.connect().await, words).await
+            });
+        println!("{words:?}: {:?} and {:?}", direct.1, through.1);
+        assert_eq!(through.0, direct.0, "{words:?}");
+        assert!(
+            through.1.abs_diff(direct.1) < Duration::from_secs(1),
+            "{words:?}: {through:?}, not {direct:?}"
+        );
     }
 }

@@ -1,10 +1,11 @@
 //! Who may open tunnels, and whose tunnels end.
 
 use super::*;
+use crate::limits::Rate;
 use crate::secrets::Secret;
 
 fn registry() -> Arc<Registry> {
-    Arc::new(Registry::new(4, 2))
+    Arc::new(Registry::new(Limits { tunnels_per_secret: 4, tunnels_per_client: 2, ..Limits::default() }))
 }
 
 fn change(part: Option<Part>, add: &[&Secret], remove: &[&Secret]) -> Clients {
@@ -114,4 +115,40 @@ fn a_million_clients() {
     assert!(is_ended(&mut gone) && !is_ended(&mut stopped));
     assert!(registry.find(&1_usize.to_le_bytes()).is_some());
     assert!(registry.find(&(MAX_CLIENTS - 1).to_le_bytes()).is_none());
+}
+
+#[test]
+fn a_clients_tunnels_share_their_handshakes_and_no_others_do() {
+    let (shared, a, b) = (Secret::generate(), Secret::generate(), Secret::generate());
+    let registry = registry();
+    registry.accept_shared([&shared].into_iter().collect());
+    registry.change_clients(&change(Some(Part::Only), &[&a, &b], &[])).unwrap();
+    let mut open = Vec::new();
+    let [first, second, of_b, by_shared, by_shared_too] = [&a, &a, &b, &shared, &shared].map(|secret| {
+        let (ticket, stop) = registry.open(secret.id(), 7).unwrap();
+        let handshakes = ticket.handshakes();
+        open.push((ticket, stop));
+        handshakes
+    });
+    assert!(Arc::ptr_eq(&first, &second), "eight tunnels are no more than one");
+    assert!(!Arc::ptr_eq(&first, &of_b));
+    assert!(!Arc::ptr_eq(&by_shared, &by_shared_too), "these are two clients");
+}
+
+#[test]
+fn another_tunnel_regains_no_handshakes() {
+    let (client, others) = (Secret::generate(), (0..1000).map(|_| Secret::generate()).collect::<Vec<_>>());
+    let never = Rate { burst: 5, per_second: 0 };
+    let registry = Arc::new(Registry::new(Limits { wireguard_handshakes: never, ..Limits::default() }));
+    let all: Vec<&Secret> = others.iter().chain([&client]).collect();
+    registry.change_clients(&change(Some(Part::Only), &all, &[])).unwrap();
+    let initiation = [&[1][..], &[0; 147]].concat();
+    for passed in [5, 0, 0] {
+        let (ticket, _stop) = registry.open(client.id(), 7).unwrap();
+        let handshakes = ticket.handshakes();
+        assert_eq!((0..9).filter(|_| handshakes.let_pass(&initiation)).count(), passed);
+        // What is not used up is forgotten with the tunnel.
+        drop(others.iter().map(|other| registry.open(other.id(), 7).unwrap()).collect::<Vec<_>>());
+    }
+    assert_eq!(registry.lock().spent.len(), 1);
 }
