@@ -266,6 +266,7 @@ fn service(
     if let Some(hook) = engine.hook(verb) {
         return match (hook.run)(engine, &call, interface) {
             Err(HookError::Usage) => print_usage(streams, lang),
+            done if interface.is_empty() => said(done, verb, streams),
             done => said(done, &format!("{interface}: {verb}"), streams),
         };
     }

@@ -212,7 +212,8 @@ mod tests {
         let core = phantom_core::Core::ACTIONS.iter().map(|entry| entry.spec);
         let dns = phantom_dns::Dns::ACTIONS.iter().map(|entry| entry.spec);
         let ghost = phantom_ghost::Ghost::ACTIONS.iter().map(|entry| entry.spec);
-        for spec in core.chain(dns).chain(ghost) {
+        let multihop = phantom_multihop::Multihop::ACTIONS.iter().map(|entry| entry.spec);
+        for spec in core.chain(dns).chain(ghost).chain(multihop) {
             let mut found = Vec::new();
             turkish((spec.output)().as_value(), spec.name, &mut found);
             assert!(!found.is_empty(), "{} answers nothing", spec.name);

@@ -1,6 +1,6 @@
 //! What can go wrong with Core's own rules.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use phantom_engine::{ChangeError, EngineError};
 use phantom_module::{ErrorCode, Lang, ParamError};
@@ -9,6 +9,7 @@ use phantom_types::{ClientName, Subnet};
 use serde_json::{Value, json};
 
 use crate::actions::StepReport;
+use crate::own_address::Taken;
 use crate::subnet_check::Checks;
 
 /// An error of a Core action.
@@ -111,6 +112,16 @@ pub enum CoreError {
         /// Why, in the language of the call.
         errors: Vec<String>,
     },
+    /// The address that setup is given for the server is no address on the Internet.
+    #[error("{}", .taken.sentence(parameter, *address, Lang::En))]
+    AddressTakenElsewhere {
+        /// The parameter that names it.
+        parameter: &'static str,
+        /// The address.
+        address: IpAddr,
+        /// Whose it is.
+        taken: Taken,
+    },
     /// Something foreign stands where something of ours belongs.
     #[error("{object} exists and does not belong to this system")]
     Foreign {
@@ -191,6 +202,7 @@ impl ErrorCode for CoreError {
             | Self::SubnetRefused { .. }
             | Self::SetupConflict { .. }
             | Self::SetupSubnet { .. }
+            | Self::AddressTakenElsewhere { .. }
             | Self::Foreign { .. } => "VALIDATION_ERROR",
             Self::SubnetChange { .. } => "NETWORK_ERROR",
             Self::NoIpv6 | Self::NoPrivateKey { .. } => "CONFIG_ERROR",
@@ -204,6 +216,9 @@ impl ErrorCode for CoreError {
         match self {
             Self::Engine(error) | Self::Reconcile { source: error, .. } => error.message(lang),
             Self::Parameter(error) => error.message(lang),
+            Self::AddressTakenElsewhere { parameter, address, taken } => {
+                taken.sentence(parameter, *address, lang)
+            }
             _ => match lang {
                 Lang::En => self.english(),
                 Lang::Tr => self.turkish(),
@@ -240,6 +255,9 @@ impl ErrorCode for CoreError {
                 json!({ "parameter": parameter, "current": current })
             }
             Self::SetupSubnet { errors } => json!({ "parameter": "subnet", "errors": errors }),
+            Self::AddressTakenElsewhere { parameter, address, .. } => {
+                json!({ "parameter": parameter, "address": address })
+            }
             Self::Foreign { object, parameter } => json!({ "parameter": parameter, "current": object }),
             Self::PortInUse { port } => json!({ "port": port, "protocol": "udp" }),
             Self::Reconcile { steps, source } => json!({
@@ -292,7 +310,10 @@ impl CoreError {
             }
             Self::Foreign { object, .. } => format!("{object} exists and does not belong to this system"),
             Self::PortInUse { port } => format!("Port {port}/udp is already in use"),
-            Self::Engine(_) | Self::Parameter(_) | Self::Reconcile { .. } => self.to_string(),
+            Self::Engine(_)
+            | Self::Parameter(_)
+            | Self::AddressTakenElsewhere { .. }
+            | Self::Reconcile { .. } => self.to_string(),
         }
     }
 
@@ -333,7 +354,10 @@ impl CoreError {
             }
             Self::Foreign { object, .. } => format!("{object} var ve bu sisteme ait değil"),
             Self::PortInUse { port } => format!("{port}/udp portu kullanımda"),
-            Self::Engine(_) | Self::Parameter(_) | Self::Reconcile { .. } => self.to_string(),
+            Self::Engine(_)
+            | Self::Parameter(_)
+            | Self::AddressTakenElsewhere { .. }
+            | Self::Reconcile { .. } => self.to_string(),
         }
     }
 }

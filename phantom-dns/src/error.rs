@@ -5,6 +5,8 @@ use phantom_module::{ErrorCode, Lang, ParamError};
 use phantom_store::StoreError;
 use serde_json::{Value, json};
 
+use crate::Collision;
+
 /// An error of a DNS action.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -21,6 +23,14 @@ pub enum DnsError {
     /// None of the entries is an address.
     #[error("no valid DNS servers to test")]
     NoServers,
+    /// Nobody can answer at an address.
+    #[error("{}", .collision.sentence(Lang::En))]
+    Collides {
+        /// The parameter that names it.
+        parameter: &'static str,
+        /// Why.
+        collision: Collision,
+    },
 }
 
 impl From<StoreError> for DnsError {
@@ -43,7 +53,7 @@ impl ErrorCode for DnsError {
             Self::Engine(error) => error.code(),
             Self::Parameter(error) => error.code(),
             Self::NothingGiven => "MISSING_PARAMETER",
-            Self::NoServers => "VALIDATION_ERROR",
+            Self::NoServers | Self::Collides { .. } => "VALIDATION_ERROR",
         }
     }
 
@@ -51,6 +61,7 @@ impl ErrorCode for DnsError {
         let text = match self {
             Self::Engine(error) => return error.message(lang),
             Self::Parameter(error) => return error.message(lang),
+            Self::Collides { collision, .. } => return collision.sentence(lang),
             Self::NothingGiven => {
                 lang.pick("Give primary, secondary or both", "primary, secondary veya ikisini birden verin")
             }
@@ -71,6 +82,9 @@ impl ErrorCode for DnsError {
             Self::Parameter(error) => error.data(),
             Self::NothingGiven => Some(json!({ "parameter": "primary" })),
             Self::NoServers => Some(json!({ "parameter": "servers" })),
+            Self::Collides { parameter, collision } => {
+                Some(json!({ "parameter": parameter, "address": collision.address() }))
+            }
         }
     }
 }

@@ -119,6 +119,19 @@ pub(crate) fn choose(
     Err(MultihopError::Collides { exit: exit.name.clone(), collisions: first.unwrap_or_default() })
 }
 
+/// Whether an address is this server's own, with those that exits give it, or in the VPN: nothing that is sent there goes
+/// through an exit.
+pub(crate) fn is_near(site: &Site, state: &State<'_>, address: Ipv4Addr) -> Result<bool, StoreError> {
+    let (Some(server), Some(interface)) = (state.server()?, state.exit_interface()?) else {
+        return Ok(false);
+    };
+    let facts =
+        Facts { server: &server, interface: &interface, dns: state.dns()?, host: site.host_addresses() };
+    let of_exits = state.exit_addresses()?;
+    let of_exit = of_exits.iter().flat_map(|(_, own)| own).any(|own| own.ip() == address);
+    Ok(of_exit || server.subnet.contains(address) || facts.is_own(address.into()))
+}
+
 fn of_address(address: Ipv4Addr, at: Option<SocketAddr>, facts: &Facts<'_>) -> Option<Collision> {
     let Facts { server, host, .. } = facts;
     let ip = IpAddr::V4(address);
@@ -197,7 +210,7 @@ impl Facts<'_> {
 }
 
 /// Whether one host can have this address. Private, shared, link-local and documentation ranges are as good as any.
-fn is_unicast(address: Ipv4Addr) -> bool {
+pub(crate) fn is_unicast(address: Ipv4Addr) -> bool {
     let first = address.octets()[0];
     first != 0 && first < 240 && !address.is_loopback() && !address.is_multicast()
 }

@@ -1,21 +1,21 @@
 //! Multihop's part of the wanted state: the way to the exit, and a wall round every other way.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use ipnetwork::{IpNetwork, Ipv4Network};
 use phantom_engine::{Site, Wanted};
 use phantom_host::reconcile::{WantedDevice, WantedInterface, WantedPeer};
 use phantom_host::{
-    Bounds, Hook, LinkGuard, Marks, Match, PeerConfig, Proc, Protocol, Restart, Route, RouteKind, Rule,
-    RuleAction, Ruleset, Unit, UnitKind, Verdict,
+    Hook, LinkGuard, Marks, Match, PeerConfig, Protocol, Route, RouteKind, Rule, RuleAction, Ruleset, Verdict,
 };
 use phantom_store::{Exit, Multihop as Stored, Server, State, StoreError};
 use phantom_types::{ClientConfig, ExitName, InterfaceName};
 use zeroize::Zeroizing;
 
 use crate::collision::{judge, withheld};
+use crate::units::{exit_unit, units};
 
 /// Place of the rules: before those of modules that only accept.
 const ORDER: u16 = 100;
@@ -107,30 +107,15 @@ pub(crate) fn leads_to_exit(interface: &InterfaceName, name: &str) -> bool {
     interface.as_str() == name || staging(interface).is_some_and(|beside| beside.as_str() == name)
 }
 
-/// The name of the monitor's unit.
-pub(crate) fn monitor_unit(site: &Site) -> String {
-    site.unit_name("phantom-multihop")
+/// Our address in the network of an exit. Of several it is the lowest, and the interface has this one alone: the kernel would
+/// take the one that it has had for longest for packets that leave, and after a switch that could be any of them.
+pub(crate) fn vpn_ip(exit: &Exit) -> Option<Ipv4Addr> {
+    exit.addresses.iter().map(|network| network.ip()).min()
 }
 
-/// Our address in the network of an exit: the one that the kernel takes for packets that leave by its interface.
-pub(crate) fn vpn_ip(exit: &Exit) -> Option<std::net::Ipv4Addr> {
-    own_addresses(exit).first().and_then(|network| match network.ip() {
-        IpAddr::V4(address) => Some(address),
-        IpAddr::V6(_) => None,
-    })
-}
-
-/// Our addresses, each alone: a whole network would get a route, and could hide one of the server's own.
-fn own_addresses(exit: &Exit) -> BTreeSet<IpNetwork> {
-    exit.addresses.iter().map(|network| IpNetwork::V4(Ipv4Network::from(network.ip()))).collect()
-}
-
-/// The service of the interface. At boot it is not started by itself but with the server's interface, when the host is
-/// brought to the stored state: whether it may be there at all is only known then.
-pub(crate) fn exit_unit(site: &Site, server: &Server, interface: &InterfaceName, exit: &Exit) -> Unit {
-    let description = format!("WireGuard exit {interface} ({})", server.backend);
-    let unit = site.interface_unit(interface, server.backend, exit.mtu, description);
-    Unit { wanted_at_boot: false, ..unit }
+/// The same as a network of one address: a whole network would get a route, and could hide one of the server's own.
+fn own_address(exit: &Exit) -> Option<IpNetwork> {
+    vpn_ip(exit).map(|address| IpNetwork::V4(Ipv4Network::from(address)))
 }
 
 /// An installation, its server, and an interface that leads to an exit.
@@ -152,7 +137,7 @@ fn wanted_interface(
     WantedInterface {
         backend: server.backend,
         running: fits && site.runs(server),
-        addresses: own_addresses(exit),
+        addresses: own_address(exit).into_iter().collect(),
         mtu: exit.mtu.into(),
         guard: Some(guard(exit)),
         unit: exit_unit(site, server, interface, exit),
@@ -167,7 +152,7 @@ fn wanted_interface(
 
 /// What holds without a packet filter: nothing leaves without NAT, and the exit reaches nothing but answers.
 fn guard(exit: &Exit) -> LinkGuard {
-    let addresses: BTreeSet<IpAddr> = own_addresses(exit).iter().map(IpNetwork::ip).collect();
+    let addresses: BTreeSet<IpAddr> = vpn_ip(exit).map(IpAddr::V4).into_iter().collect();
     LinkGuard { sources: addresses.clone(), destinations: addresses }
 }
 
@@ -302,7 +287,7 @@ fn firewall(server: &Server, stored: &Stored, interface: &InterfaceName, exit: &
 /// What comes for our address there by another interface than the exit's is dropped: it would be taken for an answer to a
 /// client. Not for an exit that is not brought up, whose address may be one of the server's own.
 fn only_by_the_exit(server: &Server, exit: &Exit, rules: &mut Ruleset) {
-    for own in own_addresses(exit) {
+    if let Some(own) = own_address(exit) {
         let to = || Match::To { network: own, not: false };
         for near in ["lo", server.interface.as_str()] {
             let near = Match::In { interface: near.to_owned(), not: false };
@@ -350,32 +335,6 @@ fn networkd(site: &Site, interface: &InterfaceName, wanted: &mut Wanted) {
     let prefix = site.unit_name("phantom");
     let unmanaged = format!("{mark}\n[Match]\nName={interface}*\n\n[Link]\nUnmanaged=yes\n");
     wanted.file(format!("/etc/systemd/network/90-{prefix}-{interface}.network"), 0o644, unmanaged);
-}
-
-fn units(site: &Site, server: &Server, interface: &InterfaceName, wanted: &mut Wanted) {
-    let block = UnitKind::OneShot { start: site.tool(&["service", "block"]), stop: None };
-    let text = "Phantom-WG: keeps packets of clients in before there is a network".to_owned();
-    let mut block = site.tool_unit(site.unit_name("phantom-block"), text, block);
-    (block.before_network, block.after_network) = (true, false);
-    wanted.units.insert(block.name.clone(), (block, None));
-    let mut run = site.tool(&["monitor"]);
-    run.program.set_file_name("phantom-multihop");
-    let kind = UnitKind::Daemon { run, after_start: None, after_stop: None };
-    let mut monitor = site.tool_unit(monitor_unit(site), "Phantom-WG: monitor of the exit".to_owned(), kind);
-    monitor.restart = Restart::Always;
-    monitor.renewable = true;
-    // A change of exit is a child of it, with all that `phantom-api` needs for that.
-    monitor.bounds = Some(Bounds {
-        memory_mib: 1024,
-        tasks: 256,
-        internet: true,
-        netlink: true,
-        proc: Proc::Everything,
-        owners: true,
-        manager: true,
-    });
-    monitor.after = vec![Site::wireguard_unit(&server.interface), Site::wireguard_unit(interface)];
-    wanted.units.insert(monitor.name.clone(), (monitor, Some(site.runs(server))));
 }
 
 /// The file of an exit, for reading by people.

@@ -1,5 +1,6 @@
 //! What can go wrong with Multihop's own rules.
 
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 use ipnetwork::Ipv4Network;
@@ -49,6 +50,12 @@ pub enum MultihopError {
     /// What `probe` names is nobody who could be asked.
     #[error("probe must be an IPv4 address or off")]
     Probe,
+    /// A question to what `probe` names does not go through the exit.
+    #[error("probe {address} is not behind the exit")]
+    ProbeNear {
+        /// The address.
+        address: Ipv4Addr,
+    },
     /// Nothing gives the exit a name.
     #[error("no name can be derived")]
     NoName,
@@ -142,6 +149,9 @@ fn finding_in(finding: Finding, lang: Lang) -> &'static str {
         prove::OTHER_SOURCE => "istemcilerin paketleri çıkış noktasının adresiyle çıkmayacaktı",
         prove::NO_MONITOR => "izleyici çalışmıyor",
         crate::replace::NOT_CHOSEN => "bu çıkış noktası seçilenlerden biri değil",
+        crate::replace::OVERTAKEN => {
+            "bu arada başka bir çıkış noktası kullanılıyor ya da aynısı yeniden etkinleştirildi"
+        }
         _ => finding,
     };
     lang.pick(finding, turkish)
@@ -369,7 +379,7 @@ impl ErrorCode for MultihopError {
             | Self::NoName
             | Self::Overlap { .. }
             | Self::Collides { .. } => VPN_CONFIG_ERROR,
-            Self::Probe => "INVALID_PARAMETER",
+            Self::Probe | Self::ProbeNear { .. } => "INVALID_PARAMETER",
             Self::NoExit { .. } => "EXIT_NODE_ERROR",
             Self::Own { .. } => "CONFIG_ERROR",
             Self::NothingToTest => "VALIDATION_ERROR",
@@ -394,6 +404,12 @@ impl ErrorCode for MultihopError {
             Self::Probe => lang
                 .pick("probe must be an IPv4 address or off", "probe bir IPv4 adresi veya off olmalıdır")
                 .to_owned(),
+            Self::ProbeNear { address } if en => format!(
+                "probe {address} is an address of this server or of the VPN: a question to it does not go through the exit"
+            ),
+            Self::ProbeNear { address } => format!(
+                "probe {address} bu sunucunun veya VPN'in bir adresi: ona gönderilen soru çıkıştan geçmez"
+            ),
             Self::NoName => lang
                 .pick("No name can be derived: give custom_name", "Bir isim türetilemiyor: custom_name verin")
                 .to_owned(),
@@ -440,7 +456,7 @@ impl ErrorCode for MultihopError {
             Self::File { path, .. } => json!({ "config_path": path.to_string_lossy() }),
             Self::Content(error) => json!({ "line": error.line(), "key": error.key() }),
             Self::Exists { exit } => json!({ "exit_name": exit }),
-            Self::Probe => json!({ "parameter": "probe", "expected": "ipv4" }),
+            Self::Probe | Self::ProbeNear { .. } => json!({ "parameter": "probe", "expected": "ipv4" }),
             Self::NoName => json!({ "exit_name": null }),
             Self::Overlap { address, subnet } => {
                 json!({ "address": address.to_string(), "subnet": subnet, "hint": HINT })

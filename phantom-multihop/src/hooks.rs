@@ -1,23 +1,24 @@
 //! What the monitor has done for it, since only the whole program knows what all modules want of the host.
 
-use phantom_engine::{Engine, Hook, HookError};
-use phantom_module::Call;
-use phantom_types::ExitName;
+use phantom_engine::{Hook, HookError};
 
-use crate::MultihopError;
+use crate::errand::{self, Turn};
 use crate::replace::{attempt, turn};
 
 pub(crate) const HOOKS: &[Hook] = &[
-    Hook { verb: "turn", run: |engine, call, exit| hook(turn, engine, call, exit) },
-    Hook { verb: "try", run: |engine, call, exit| hook(attempt, engine, call, exit) },
+    Hook {
+        verb: "turn",
+        run: |engine, call, words| {
+            let order = Turn::read(words).ok_or(HookError::Usage)?;
+            turn(engine, call, &order).map_err(HookError::failed)
+        },
+    },
+    Hook {
+        verb: "try",
+        run: |engine, call, exit| {
+            let exit = exit.parse().map_err(|_| HookError::Usage)?;
+            attempt(engine, call, &exit).map_err(HookError::failed)
+        },
+    },
+    Hook { verb: errand::VERB, run: |engine, call, _| errand::serve(engine, call) },
 ];
-
-fn hook(
-    work: fn(&Engine, &Call, &ExitName) -> Result<(), MultihopError>,
-    engine: &Engine,
-    call: &Call,
-    exit: &str,
-) -> Result<(), HookError> {
-    let exit = exit.parse().map_err(|_| HookError::Usage)?;
-    work(engine, call, &exit).map_err(HookError::failed)
-}

@@ -19,6 +19,7 @@ mod checks;
 mod claims;
 mod collision;
 mod desired;
+mod errand;
 mod error;
 mod hooks;
 mod import;
@@ -31,6 +32,7 @@ mod routes;
 mod session;
 mod state;
 mod switch;
+mod units;
 mod walls;
 mod words;
 

@@ -7,7 +7,9 @@
 mod machine;
 mod notify;
 mod run;
+mod service;
 mod spare;
 
-pub use machine::{Counters, ECHOES, Machine, Task, Watch};
+pub use crate::errand::Errands;
+pub use machine::{Counters, ECHOES, Machine, Sight, Task, Watch};
 pub use run::{Monitor, monitor};

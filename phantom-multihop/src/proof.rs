@@ -16,6 +16,7 @@ use phantom_store::{Exit, State, StoreError, Transaction};
 use phantom_types::{Domain, ExitName, Timestamp};
 use serde_json::{Value, json};
 
+use crate::collision::is_unicast;
 use crate::desired::vpn_ip;
 use crate::switch::Place;
 use crate::{Multihop, MultihopError};
@@ -24,6 +25,8 @@ use crate::{Multihop, MultihopError};
 const NAME: &str = "google.com";
 /// How long a server has to answer while an exit is enabled.
 pub(crate) const LIMIT: Duration = Duration::from_secs(2);
+/// How long all of them have: clients have two.
+pub(crate) const ALL_LIMIT: Duration = LIMIT.saturating_mul(2);
 /// The word for nobody.
 const OFF: &str = "off";
 /// Where it is stored who is asked, and what came of it the last time.
@@ -62,7 +65,7 @@ impl Target {
             None => Ok(Self::Clients),
             Some(OFF) => Ok(Self::Nobody),
             Some(word) => {
-                let address = word.parse().ok().filter(|address| is_somebody(*address));
+                let address = word.parse().ok().filter(|address| is_unicast(*address));
                 address.map(Self::Address).ok_or(MultihopError::Probe)
             }
         }
@@ -90,10 +93,6 @@ impl Target {
             Self::Nobody => Some(OFF.to_owned()),
         }
     }
-}
-
-fn is_somebody(address: Ipv4Addr) -> bool {
-    !(address.is_unspecified() || address.is_loopback() || address.is_multicast() || address.is_broadcast())
 }
 
 impl Proof {

@@ -8,9 +8,10 @@ use phantom_host::{EchoFrom, InForce, Passing, Peer, ServiceState};
 use phantom_store::Exit;
 use phantom_types::{Endpoint, HostName, Subnet, Timestamp};
 
-use crate::desired::{monitor_unit, vpn_ip};
+use crate::desired::vpn_ip;
 use crate::error::Finding;
 use crate::switch::Place;
+use crate::units::monitor_unit;
 
 /// How long an exit has to complete a handshake.
 pub(crate) const HANDSHAKE_LIMIT: Duration = Duration::from_secs(30);
@@ -26,6 +27,8 @@ pub(crate) const SOMEWHERE: Ipv4Addr = Ipv4Addr::new(1, 1, 1, 1);
 /// each.
 const PROBES: u16 = 3;
 const PROBE_WAIT: Duration = Duration::from_millis(700);
+/// How long all of them take.
+pub(crate) const PROBES_LIMIT: Duration = PROBE_WAIT.saturating_mul(PROBES as u32);
 /// Clocks of two programs, one of which tells whole seconds.
 const TOLERANCE: Duration = Duration::from_secs(1);
 

@@ -9,23 +9,45 @@ use phantom_types::ExitName;
 
 use crate::actions::{exit, place};
 use crate::collision::choose;
+use crate::errand::Turn;
 use crate::error::Step;
-use crate::proof::Target;
-use crate::prove::{self, DNS_LIMIT, UNRESOLVED};
+use crate::proof::{self, Target};
+use crate::prove::{self, UNRESOLVED};
 use crate::routes::OwnRoutes;
 use crate::switch::{self, Wish};
 use crate::{MultihopError, origin};
 
 /// How long an exit has to answer that is to take the place of another. It is short: clients wait meanwhile.
 const LIMIT: Duration = Duration::from_secs(5);
+/// How long the host's resolvers have for its name.
+const NAME_LIMIT: Duration = Duration::from_secs(3);
+/// How long another change is waited for. What takes longer may be what makes this one needless, and the monitor asks again.
+const LOCK_WAIT: Duration = Duration::from_secs(10);
+/// All that such a change waits for, one after the other: the name, the lock, a handshake beside the exit in use, one in its place,
+/// echo requests, and the proof of service.
+pub(crate) const WAITS: Duration = NAME_LIMIT
+    .saturating_add(LOCK_WAIT)
+    .saturating_add(LIMIT)
+    .saturating_add(LIMIT)
+    .saturating_add(prove::PROBES_LIMIT)
+    .saturating_add(proof::ALL_LIMIT);
 
 /// Not one of the exits that were chosen.
 pub(crate) const NOT_CHOSEN: &str = "the exit is not one of those that were chosen";
+/// The switch was decided for another exit in use, or before somebody enabled this one again.
+pub(crate) const OVERTAKEN: &str = "another exit is in use by now, or the same one was enabled again";
 
 /// Switches to an exit that was chosen, or as one that may take the place of the chosen one; the choice stays as it is.
 /// Client traffic has no other way meanwhile, and when the exit does not answer everything is as before.
-pub(crate) fn turn(engine: &Engine, call: &Call, name: &ExitName) -> Result<(), MultihopError> {
+pub(crate) fn turn(engine: &Engine, call: &Call, order: &Turn) -> Result<(), MultihopError> {
+    let name = &order.to;
     with_exit(engine, call, "turn", name, |change, before, wish| {
+        // Looked at under the lock: this may have waited for the change that decided otherwise.
+        let holds =
+            |(from, since): &(ExitName, _)| *from == before.exit_in_use && *since == before.activated_at;
+        if order.from.as_ref().is_some_and(|from| !holds(from)) {
+            return Err(MultihopError::found(Step::Interface, OVERTAKEN));
+        }
         if before.exit_in_use == *name {
             return Ok(());
         }
@@ -58,8 +80,9 @@ fn with_exit(
     work: impl FnOnce(&mut Change<'_>, &Stored, &Wish) -> Result<(), MultihopError>,
 ) -> Result<(), MultihopError> {
     let endpoint = engine.read(|state| Ok::<_, MultihopError>(exit(state, name)?.endpoint))?;
-    let all = prove::resolve(engine, &endpoint, DNS_LIMIT);
+    let all = prove::resolve(engine, &endpoint, NAME_LIMIT);
     let all = all.ok_or_else(|| MultihopError::found(Step::Handshake, UNRESOLVED))?;
+    engine.set_lock_wait(LOCK_WAIT);
     engine.change(origin(verb), call, |change| {
         let before = chosen(change, name)?;
         let exit = exit(change, name)?;

@@ -36,6 +36,10 @@ pub enum Event {
     },
     /// It answers again.
     Reconnected,
+    /// The exit answers, and nothing comes back from behind it.
+    ServiceLost,
+    /// Answers come back from behind it again.
+    ServiceBack,
     /// The exit's name leads to another address.
     EndpointChanged {
         /// The address.
@@ -78,6 +82,8 @@ impl Event {
             Self::HandshakeLost { .. } => "handshake_lost",
             Self::ReconnectAttempt { .. } => "reconnect_attempt",
             Self::Reconnected => "reconnected",
+            Self::ServiceLost => "service_lost",
+            Self::ServiceBack => "service_back",
             Self::EndpointChanged { .. } => "endpoint_changed",
             Self::ExitSwitched { .. } => "exit_switched",
             Self::SessionEnded => "session_ended",
@@ -93,8 +99,8 @@ impl Event {
             | Self::ExitSwitched { .. }
             | Self::SessionEnded => Level::Info,
             Self::HandshakeWarning { .. } | Self::ReconnectAttempt { .. } => Level::Warning,
-            Self::HandshakeLost { .. } => Level::Error,
-            Self::Reconnected => Level::Success,
+            Self::HandshakeLost { .. } | Self::ServiceLost => Level::Error,
+            Self::Reconnected | Self::ServiceBack => Level::Success,
         }
     }
 
@@ -115,6 +121,18 @@ impl Event {
                 format!("{} {number}", lang.pick("Reconnect attempt", "Yeniden bağlanma denemesi"))
             }
             Self::Reconnected => lang.pick("Reconnected", "Yeniden bağlandı").to_owned(),
+            Self::ServiceLost => lang
+                .pick(
+                    "The exit answers, but nothing comes back from behind it",
+                    "Çıkış yanıt veriyor ama ötesinden hiçbir şey geri gelmiyor",
+                )
+                .to_owned(),
+            Self::ServiceBack => lang
+                .pick(
+                    "Answers come back from behind the exit again",
+                    "Çıkışın ötesinden yeniden yanıt geliyor",
+                )
+                .to_owned(),
             Self::EndpointChanged { endpoint } => {
                 format!("{} {endpoint}", lang.pick("Endpoint is now", "Uç nokta artık"))
             }
@@ -143,6 +161,8 @@ impl Event {
                 Self::ReconnectAttempt { number: u32::try_from(detail("number")?.as_u64()?).ok()? }
             }
             "reconnected" => Self::Reconnected,
+            "service_lost" => Self::ServiceLost,
+            "service_back" => Self::ServiceBack,
             "endpoint_changed" => Self::EndpointChanged { endpoint: text("endpoint")?.parse().ok()? },
             "exit_switched" => {
                 Self::ExitSwitched { old: text("old")?.parse().ok()?, new: text("new")?.parse().ok()? }
@@ -161,7 +181,11 @@ impl Event {
             Self::ReconnectAttempt { number } => json!({ "number": number }),
             Self::EndpointChanged { endpoint } => json!({ "endpoint": endpoint }),
             Self::ExitSwitched { old, new } => json!({ "old": old, "new": new }),
-            Self::SessionStarted | Self::Reconnected | Self::SessionEnded => return None,
+            Self::SessionStarted
+            | Self::Reconnected
+            | Self::ServiceLost
+            | Self::ServiceBack
+            | Self::SessionEnded => return None,
         })
     }
 }
@@ -188,6 +212,16 @@ mod tests {
             ),
             (Event::ReconnectAttempt { number: 3 }, "Reconnect attempt 3", "Yeniden bağlanma denemesi 3"),
             (Event::Reconnected, "Reconnected", "Yeniden bağlandı"),
+            (
+                Event::ServiceLost,
+                "The exit answers, but nothing comes back from behind it",
+                "Çıkış yanıt veriyor ama ötesinden hiçbir şey geri gelmiyor",
+            ),
+            (
+                Event::ServiceBack,
+                "Answers come back from behind the exit again",
+                "Çıkışın ötesinden yeniden yanıt geliyor",
+            ),
             (
                 Event::EndpointChanged { endpoint },
                 "Endpoint is now 185.213.155.134:51820",

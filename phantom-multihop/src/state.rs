@@ -6,7 +6,8 @@ use phantom_types::ExitName;
 
 use crate::MultihopError;
 use crate::actions::MonitorStatus;
-use crate::desired::{exit_file, exit_text, monitor_unit};
+use crate::desired::{exit_file, exit_text};
+use crate::units::monitor_unit;
 
 /// The monitor as it is; one that cannot be asked does not run.
 pub(crate) fn monitor_status(engine: &Engine, site: &Site) -> MonitorStatus {

@@ -89,7 +89,8 @@ pub(crate) fn turn_to(
     })
 }
 
-/// The exit that is in use already: verified again, without any interruption.
+/// The exit that is in use already: verified again, without any interruption. It counts as enabled again, so that a switch that
+/// was decided before it had proven itself is not made.
 pub(crate) fn stay(
     change: &mut Change<'_>,
     call: &Call,
@@ -102,7 +103,7 @@ pub(crate) fn stay(
     let moved = before.endpoint_address != Some(wish.at);
     // Somewhere else it has not answered yet.
     let since = if moved { now } else { now.minus(prove::RECENT) };
-    settle(change, place, &wish.stored(before.activated_at), before.kill_switch, |change| {
+    settle(change, place, &wish.stored(now), before.kill_switch, |change| {
         let shaken = prove::handshake(change.engine(), place, &wish.exit, wish.at, since, wish.limit);
         shaken.map_err(|finding| MultihopError::found(Step::Handshake, finding))?;
         verify(change, call, place, wish, &routes)

@@ -274,6 +274,42 @@ fn setup_is_harmless_when_repeated_and_changes_only_what_is_given() {
 }
 
 #[test]
+fn setup_takes_no_address_where_nobody_reaches_the_server() {
+    let bare = Server::bare();
+    for (word, parameter) in [
+        ("server_ip=0.0.0.0", "server_ip"),
+        ("server_ip=255.255.255.255", "server_ip"),
+        ("server_ip=240.0.0.1", "server_ip"),
+        ("endpoint=0.0.0.0", "endpoint"),
+        ("endpoint=224.0.0.1", "endpoint"),
+        ("endpoint=::", "endpoint"),
+    ] {
+        let refused = bare.api(&["core", "setup", word]).failed("INVALID_PARAMETER");
+        assert_eq!(refused["data"]["parameter"], parameter, "{word}");
+    }
+    // What the VPN itself has, before and after the first setup; and what an exit gives this server.
+    let words = ["core", "setup", "server_ip=10.77.0.9", "subnet=10.77.0.0/16"];
+    let refused = bare.api(&words).failed("VALIDATION_ERROR");
+    assert_eq!(refused["data"], json!({ "parameter": "server_ip", "address": "10.77.0.9" }));
+    assert!(!bare.paths().database().exists() || bare.api(&["core", "server_status"]).exit != 0);
+    let server = crate::cases::with_exit();
+    let before = server.dump();
+    for (word, parameter, address) in [
+        ("server_ip=10.8.0.9", "server_ip", "10.8.0.9"),
+        ("endpoint=10.8.0.1", "endpoint", "10.8.0.1"),
+        ("endpoint=::ffff:10.8.0.1", "endpoint", "::ffff:10.8.0.1"),
+        ("server_ip=10.99.0.2", "server_ip", "10.99.0.2"),
+        ("endpoint=10.99.0.2", "endpoint", "10.99.0.2"),
+    ] {
+        let refused = server.api(&["core", "setup", word]).failed("VALIDATION_ERROR");
+        assert_eq!(refused["data"], json!({ "parameter": parameter, "address": address }), "{word}");
+    }
+    assert_eq!(server.dump(), before);
+    // A tunnel of the operator's own may bring clients here by their own loopback.
+    server.api(&["core", "setup", "endpoint=127.0.0.1"]).ok();
+}
+
+#[test]
 fn setup_takes_the_embedded_wireguard_where_the_kernel_has_none() {
     let server = Server::bare();
     server.fake.set_kernel_wireguard(false);

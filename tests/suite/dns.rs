@@ -5,6 +5,8 @@ use std::time::Duration;
 use phantom_tests::Server;
 use serde_json::json;
 
+use crate::cases::{with_exit, with_second_exit};
+
 #[test]
 fn dns_servers_change_one_or_both_and_ipv6_ones_with_a_warning() {
     let server = Server::ready();
@@ -37,4 +39,45 @@ fn health_is_degraded_when_some_probes_pass() {
         let shown = if second { json!("192.0.2.1") } else { json!(false) };
         assert_eq!((&test["success"], test["error"].is_null()), (&shown, second));
     }
+}
+
+#[test]
+fn an_address_where_nobody_can_answer_is_refused_or_said() {
+    let server = with_second_exit(with_exit());
+    let change = |ip: &str| server.api(&["dns", "change_dns_servers", &format!("secondary={ip}")]);
+    for nobody in ["0.0.0.0", "0.1.2.3", "224.0.0.1", "240.0.0.1", "255.255.255.255", "::", "::ffff:0.0.0.0"]
+    {
+        change(nobody).failed("INVALID_PARAMETER");
+    }
+    for nobody in ["10.8.0.0", "10.8.0.255", "::ffff:10.8.0.255"] {
+        let refused = change(nobody).failed("VALIDATION_ERROR");
+        assert_eq!(
+            (&refused["data"]["parameter"], &refused["data"]["address"]),
+            (&json!("secondary"), &json!(nobody))
+        );
+    }
+    let warned = |ip: &str| {
+        let changed = change(ip).ok();
+        changed["warnings"]
+            .as_array()
+            .map(|list| list.iter().map(|one| one.as_str().unwrap().to_owned()).collect::<Vec<_>>())
+    };
+    assert_eq!(warned("10.8.0.1"), None, "the server itself may run one");
+    for (ip, why) in [
+        ("10.8.0.2", "'john-laptop'"),
+        ("10.8.0.77", "belongs to no client"),
+        ("127.0.0.53", "each client itself"),
+        ("10.99.0.2", "cannot be enabled"),
+        ("2606:4700::1111", "IPv6"),
+    ] {
+        let [said] = &warned(ip).unwrap()[..] else { panic!("{ip}") };
+        assert!(said.contains(ip) && said.contains(why), "{said}");
+    }
+    // The exit in use would be taken down for it, since its address would be another's.
+    change("9.9.9.9").ok();
+    server.api(&["multihop", "enable_multihop", "exit_name=xeovo-uk"]).ok();
+    let refused = change("10.99.0.2").failed("VALIDATION_ERROR");
+    assert_eq!(refused["data"], json!({ "parameter": "secondary", "address": "10.99.0.2" }));
+    assert_eq!(server.api(&["dns", "get_dns_servers"]).ok()["secondary"], "9.9.9.9");
+    server.assert_in_sync();
 }

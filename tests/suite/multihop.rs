@@ -4,6 +4,7 @@
 mod block;
 mod collisions;
 mod fallbacks;
+mod overtaken;
 mod proof;
 mod walls;
 

@@ -86,6 +86,18 @@ fn an_exit_has_others_that_take_its_place() {
 }
 
 #[test]
+fn the_chosen_exit_is_marked_while_another_has_its_place_and_its_removal_says_what_stays() {
+    let mut person = with_exits();
+    person.server.api(&["multihop", "enable_multihop", "exit_name=xeovo-uk", "fallback_exits=nl"]).ok();
+    assert_eq!(person.server.api(&["service", "turn", "nl"]).exit, 0);
+    person.press("2").sees("replaced").picks_line("xeovo-uk").press("Enter").sees("This cannot be undone");
+    person.sees("traffic goes on through: nl").does_not_see("own uplink").press("y");
+    person.sees("client traffic still goes through 'nl'");
+    assert_eq!(person.server.api(&["multihop", "status"]).ok()["active_exit"], "nl");
+    person.server.assert_in_sync();
+}
+
+#[test]
 fn a_dead_exit_is_refused_and_the_one_before_stays() {
     let mut person = with_exits();
     let dead = phantom_types::PrivateKey::from_random([0x61; 32]).public_key();

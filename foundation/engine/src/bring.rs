@@ -155,11 +155,7 @@ impl Engine {
         self.plan_in(&self.context(), wanted)
     }
 
-    pub(crate) fn plan_in(
-        &self,
-        context: &reconcile::ApplyContext<'_>,
-        wanted: &Wanted,
-    ) -> Result<Planned, HostError> {
+    pub(crate) fn plan_in(&self, context: &ApplyContext<'_>, wanted: &Wanted) -> Result<Planned, HostError> {
         let observed = reconcile::observe(context, wanted)?;
         let steps = reconcile::plan(&self.marks, &observed, wanted)?;
         Ok(Planned { steps, foreign: reconcile::foreign(&observed, wanted) })

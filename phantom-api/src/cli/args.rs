@@ -162,10 +162,10 @@ fn arrange(plain: Vec<String>, help: bool, parameters: &mut Vec<String>) -> Word
         ("service", [verb, interface]) if verb == "up" || verb == "down" => {
             Words::Service { verb: verb.clone(), interface: interface.clone() }
         }
-        ("service", [verb, exit]) if verb == "turn" || verb == "try" => {
-            Words::Service { verb: verb.clone(), interface: exit.clone() }
+        ("service", [verb, words @ ..]) if !words.is_empty() && (verb == "turn" || verb == "try") => {
+            Words::Service { verb: verb.clone(), interface: words.join(" ") }
         }
-        ("service", [verb]) if verb == "block" || verb == "repair" => {
+        ("service", [verb]) if matches!(verb.as_str(), "block" | "repair" | "errand") => {
             Words::Service { verb: verb.clone(), interface: String::new() }
         }
         (_, []) => Words::Incomplete,

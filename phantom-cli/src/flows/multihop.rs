@@ -43,6 +43,12 @@ const OPENS: Text = Text {
     tr: "İstemci trafiği bundan sonra bu sunucunun kendi bağlantısından çıkar",
 };
 
+/// What it means that the chosen exit goes while another one has its place.
+const STAYS: Text = Text {
+    en: "The clients' traffic goes on through",
+    tr: "İstemci trafiği şu çıkıştan geçmeye devam eder",
+};
+
 /// The menu of Multihop.
 pub(super) fn menu(world: &World) -> Menu {
     let multihop = |action| ("multihop", action);
@@ -123,8 +129,39 @@ fn import_rows(value: &Value, world: &World) -> Vec<Row> {
     rows
 }
 
+/// What an exit is to the clients' traffic.
+#[derive(Clone)]
+enum Part {
+    /// It goes through this one.
+    Carries,
+    /// This one was chosen, and it goes through another one meanwhile.
+    Replaced(String),
+    /// Nothing.
+    Spare,
+}
+
+impl Part {
+    fn of(exit: &Value, all: &Value) -> Self {
+        if exit["active"] == true {
+            return Self::Carries;
+        }
+        if !all["chosen_exit"].is_null() && all["chosen_exit"] == exit["name"] {
+            return Self::Replaced(string(&all["active_exit"]));
+        }
+        Self::Spare
+    }
+
+    fn text(&self, world: &World) -> &'static str {
+        match self {
+            Self::Carries => text::ACTIVE.get(world.lang),
+            Self::Replaced(_) => world.lang.pick("replaced", "yerini başkası aldı"),
+            Self::Spare => "",
+        }
+    }
+}
+
 /// Lets one of the exits be picked.
-fn pick(world: &World, title: Text, then: fn(&World, &str, bool) -> Vec<Act>) -> Vec<Act> {
+fn pick(world: &World, title: Text, then: fn(&World, &str, &Part) -> Vec<Act>) -> Vec<Act> {
     vec![call(world, Call::new("multihop", "list_exits"), move |value, world| {
         let exits = value["exits"].as_array().map_or(&[][..], Vec::as_slice);
         if exits.is_empty() {
@@ -132,19 +169,21 @@ fn pick(world: &World, title: Text, then: fn(&World, &str, bool) -> Vec<Act>) ->
         }
         let item = |exit: &Value| {
             let name = string(&exit["name"]);
-            let active = exit["active"] == true;
-            let state = if active { text::ACTIVE.get(world.lang) } else { "" };
-            let about = format!("{}  {}  {state}", string(&exit["endpoint"]), string(&exit["provider"]));
-            Item::named(&name.clone(), move |world| then(world, &name, active)).saying(about.trim_end())
+            let part = Part::of(exit, &value);
+            let (endpoint, provider) = (string(&exit["endpoint"]), string(&exit["provider"]));
+            let about = format!("{endpoint}  {provider}  {}", part.text(world));
+            Item::named(&name.clone(), move |world| then(world, &name, &part)).saying(about.trim_end())
         };
         vec![Act::Push(Box::new(Menu::new(title, exits.iter().map(item).collect())))]
     })]
 }
 
-fn remove(world: &World, exit: &str, active: bool) -> Vec<Act> {
+fn remove(world: &World, exit: &str, part: &Part) -> Vec<Act> {
     let mut lines = vec![exit.to_owned(), text::FINAL.get(world.lang).to_owned()];
-    if active {
-        lines.push(OPENS.get(world.lang).to_owned());
+    match part {
+        Part::Carries => lines.push(OPENS.get(world.lang).to_owned()),
+        Part::Replaced(by) => lines.push(format!("{}: {by}", STAYS.get(world.lang))),
+        Part::Spare => {}
     }
     let exit = exit.to_owned();
     confirm(world.summary("multihop", "remove_vpn_config"), lines, move |world| {
@@ -154,7 +193,7 @@ fn remove(world: &World, exit: &str, active: bool) -> Vec<Act> {
 }
 
 /// Asks about the kill switch, then switches; the handshake with the exit may take half a minute.
-fn enable(world: &World, exit: &str, _: bool) -> Vec<Act> {
+fn enable(world: &World, exit: &str, _: &Part) -> Vec<Act> {
     let Some(spec) = world.spec("multihop", "enable_multihop") else { return Vec::new() };
     let exit = exit.to_owned();
     let about = vec![

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use phantom_engine::{Change, Engine, EngineError, HostFailure, Scope, Setting, Site};
 use phantom_host::{HostError, Port, Protocol};
-use phantom_module::{Action, Call, Effect, Lang, ParamError, Text};
+use phantom_module::{Action, Call, Effect, Lang, Text};
 use phantom_store::Server;
 use phantom_types::{
     Backend, BackendChoice, HostName, InterfaceName, PrivateKey, PublicKey, Subnet, is_public,
@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 
 use crate::desired::IP_FORWARD;
 use crate::error::SetupHint;
+use crate::own_address::{check_form, check_taken};
 use crate::status::check_port;
 use crate::{Checks, Core, CoreError, origin};
 
@@ -112,10 +113,7 @@ impl Action for Setup {
     const NEEDS_SETUP: bool = false;
 
     fn run(self, core: &Core, call: &Call) -> Result<SetupDone, CoreError> {
-        let usable = |ip: &Ipv4Addr| !ip.is_loopback() && !ip.is_multicast() && !ip.is_unspecified();
-        if self.server_ip.is_some_and(|ip| !usable(&ip)) {
-            return Err(ParamError::Type { parameter: "server_ip".to_owned(), expected: "ipv4" }.into());
-        }
+        check_form(self.server_ip, self.endpoint.as_ref())?;
         core.engine().change_uninitialised(origin(Self::NAME), call, |change| match change.server()? {
             None => self.create(change, call.lang),
             Some(server) => self.update(change, server, call.lang),
@@ -131,6 +129,7 @@ impl Setup {
         if !checks.errors().is_empty() {
             return Err(CoreError::SetupSubnet { errors: checks.errors() });
         }
+        check_taken(engine, change, server.subnet, self.server_ip, self.endpoint.as_ref())?;
         check_foreign(engine, &server.interface)?;
         let bound = engine.host().sockets.bound(Port { protocol: Protocol::Udp, number: server.port });
         if bound.unwrap_or(false) {
@@ -180,6 +179,9 @@ impl Setup {
         if self.interface.is_some_and(|interface| interface != old.interface) {
             return Err(conflict("interface", &old.interface, SetupHint::Fixed));
         }
+        let new_ip = self.server_ip.filter(|ip| *ip != old.server_ip);
+        let new_endpoint = self.endpoint.as_ref().filter(|endpoint| Some(*endpoint) != old.endpoint.as_ref());
+        check_taken(engine, change, old.subnet, new_ip, new_endpoint)?;
         if let Some(ip) = self.server_ip.filter(|ip| *ip != old.server_ip) {
             server.server_ip = ip;
             changed.push("server_ip");

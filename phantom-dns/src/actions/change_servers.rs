@@ -8,6 +8,7 @@ use phantom_store::DnsServers;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::collision::Place;
 use crate::{Dns, DnsError};
 
 /// Sets one or both DNS servers of all clients. Configurations that are exported from now on name them.
@@ -36,9 +37,9 @@ pub struct ServersChanged {
     /// What follows for the clients
     #[schemars(extend("x-tr" = "İstemciler için sonucu"))]
     pub client_configs_updated: ConfigsUpdated,
-    /// Only when a server is IPv6
+    /// Why clients may get no answer, a sentence each; only if there is a reason
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-tr" = "Yalnızca bir sunucu IPv6 ise"))]
+    #[schemars(extend("x-tr" = "İstemcilerin neden yanıt alamayabileceği, her biri bir cümle; yalnızca bir neden varsa"))]
     pub warnings: Vec<String>,
 }
 
@@ -78,21 +79,31 @@ impl Action for ChangeServers {
     const SUMMARY: Text = Text { en: "Change DNS servers", tr: "DNS sunucularını değiştir" };
     const EFFECT: Effect = Effect::Change;
     const EXAMPLE: &'static str = "primary=1.1.1.1 secondary=1.0.0.1";
-    const ERRORS: &'static [&'static str] = &[];
+    const ERRORS: &'static [&'static str] = &["VALIDATION_ERROR"];
 
     fn run(self, dns: &Dns, call: &Call) -> Result<ServersChanged, DnsError> {
-        check("primary", self.primary)?;
-        check("secondary", self.secondary)?;
+        let given = [("primary", self.primary), ("secondary", self.secondary)];
+        given.into_iter().try_for_each(|(parameter, address)| check(parameter, address))?;
         if self.primary.is_none() && self.secondary.is_none() {
             return Err(DnsError::NothingGiven);
         }
         let origin = Origin { module: Dns::NAME, action: Self::NAME };
         dns.engine().change(origin, call, |change| {
+            let place = Place::now(dns.engine(), change)?;
+            for (parameter, address) in given {
+                if let Some(collision) = address.and_then(|address| place.refused(address)) {
+                    return Err(DnsError::Collides { parameter, collision });
+                }
+            }
             let before = change.dns()?;
             let primary = self.primary.unwrap_or(before.primary);
             let secondary = self.secondary.unwrap_or(before.secondary);
             change.set_dns(&DnsServers { primary, secondary })?;
-            let six = [primary, secondary].into_iter().filter(IpAddr::is_ipv6);
+            let mut warnings = Vec::new();
+            for address in [primary, secondary] {
+                let warning = place.warning(change, address, call.lang)?;
+                warnings.extend(warning.filter(|warning| !warnings.contains(warning)));
+            }
             Ok(ServersChanged {
                 success: true,
                 dns_servers: ChangedServers {
@@ -102,15 +113,20 @@ impl Action for ChangeServers {
                     previous_secondary: before.secondary,
                 },
                 client_configs_updated: ConfigsUpdated { success: true, message: updated(call.lang) },
-                warnings: six.map(|ip| warning(ip, call.lang)).collect(),
+                warnings,
             })
         })
     }
 }
 
-/// That an address can be a server's.
+/// That an address can be a server's: that of one host.
 fn check(parameter: &str, address: Option<IpAddr>) -> Result<(), DnsError> {
-    if address.is_some_and(|address| address.is_unspecified() || address.is_multicast()) {
+    let nobody = |address: IpAddr| match address.to_canonical() {
+        // "This network", and what is reserved with the broadcast address (RFC 1122, section 3.2.1.3; RFC 1112, section 4).
+        IpAddr::V4(four) => four.octets()[0] == 0 || four.octets()[0] >= 240 || four.is_multicast(),
+        IpAddr::V6(six) => six.is_unspecified() || six.is_multicast(),
+    };
+    if address.is_some_and(nobody) {
         return Err(ParamError::Type { parameter: parameter.to_owned(), expected: "ip" }.into());
     }
     Ok(())
@@ -118,11 +134,4 @@ fn check(parameter: &str, address: Option<IpAddr>) -> Result<(), DnsError> {
 
 fn updated(lang: Lang) -> &'static str {
     lang.pick("DNS configuration updated globally", "DNS yapılandırması tüm istemciler için güncellendi")
-}
-
-fn warning(ip: IpAddr, lang: Lang) -> String {
-    match lang {
-        Lang::En => format!("{ip} is IPv6: clients reach it outside the tunnel or not at all"),
-        Lang::Tr => format!("{ip} bir IPv6 adresi: istemciler ona tünel dışından ulaşır veya hiç ulaşamaz"),
-    }
 }

@@ -9,7 +9,7 @@ use phantom_types::ExitName;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::collision::{choose, judge};
+use crate::collision::{choose, is_near, judge};
 use crate::error::Step;
 use crate::proof::{Proof, Target};
 use crate::prove::{self, DNS_LIMIT, HANDSHAKE_LIMIT, UNRESOLVED};
@@ -124,12 +124,17 @@ fn enable(
     let place = super::place(change)?;
     // Under the lock: somebody may have removed it meanwhile.
     let exit = super::exit(change, &wanted.exit_name)?;
-    let fallbacks = fallbacks(change, wanted)?;
+    let fallbacks = fallbacks(change, call, wanted, &exit)?;
     let known = before.and_then(|before| before.endpoint_address).filter(|at| all.contains(at));
     let site = change.engine().site()?;
+    let probe = Target::named(wanted.probe.as_deref())?;
+    if let Target::Address(address) = probe
+        && is_near(&site, change, address)?
+    {
+        return Err(MultihopError::ProbeNear { address });
+    }
     let at = choose(&site, change, &exit, known.into_iter().chain(all.iter().copied()))?;
     let (chosen, limit) = (exit.name.clone(), HANDSHAKE_LIMIT);
-    let probe = Target::named(wanted.probe.as_deref())?;
     let wish = Wish { exit, at, chosen, fallbacks, kill_switch: wanted.kill_switch, probe, limit };
     let same = before.filter(|before| before.exit_in_use == wish.exit.name);
     match same {
@@ -142,7 +147,12 @@ fn enable(
 }
 
 /// The exits that may take its place: each is there, collides with nothing, and is named once.
-fn fallbacks(change: &Change<'_>, wanted: &EnableMultihop) -> Result<Vec<ExitName>, MultihopError> {
+fn fallbacks(
+    change: &Change<'_>,
+    call: &Call,
+    wanted: &EnableMultihop,
+    chosen: &Exit,
+) -> Result<Vec<ExitName>, MultihopError> {
     let mut list: Vec<ExitName> = Vec::new();
     let site = change.engine().site()?;
     for name in &wanted.fallback_exits {
@@ -152,6 +162,12 @@ fn fallbacks(change: &Change<'_>, wanted: &EnableMultihop) -> Result<Vec<ExitNam
             return Err(MultihopError::Collides { exit: exit.name, collisions });
         }
         if *name != wanted.exit_name && !list.contains(name) {
+            if exit.public_key == chosen.public_key {
+                (call.note)(&format!(
+                    "{name} is the same server as {}: when one is dead, so is the other",
+                    chosen.name
+                ));
+            }
             list.push(name.clone());
         }
     }

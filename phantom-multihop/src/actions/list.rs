@@ -29,6 +29,10 @@ pub struct ExitList {
     /// How many exits there are
     #[schemars(extend("x-tr" = "Çıkış noktası sayısı"))]
     pub total: usize,
+    /// The exit that was chosen; only while another one has taken its place
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-tr" = "Seçilmiş olan çıkış noktası; yalnızca yerini bir başkası almışken"))]
+    pub chosen_exit: Option<ExitName>,
 }
 
 /// An imported exit.
@@ -88,11 +92,13 @@ impl Action for ListExits {
             };
             let exits = state.exits()?.into_iter().map(item).collect::<Result<Vec<_>, _>>()?;
             let active = stored.as_ref().map(|stored| stored.exit_in_use.clone());
+            let replaced = stored.filter(|stored| stored.exit != stored.exit_in_use);
             Ok(ExitList {
                 total: exits.len(),
                 exits,
                 multihop_enabled: active.is_some(),
                 active_exit: active,
+                chosen_exit: replaced.map(|stored| stored.exit),
             })
         })
     }

@@ -1,6 +1,7 @@
 //! `remove_vpn_config`: deletes an imported exit (API 8.5).
 
 use phantom_module::{Action, Call, Effect, Lang, Text};
+use phantom_store::Multihop as Stored;
 use phantom_types::ExitName;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::state::{remove_exit_file, sweep_exit_files};
 use crate::{Multihop, MultihopError, origin, switch};
 
-/// Deletes an imported exit. One that client traffic goes through is switched off first.
+/// Deletes an imported exit. One that client traffic goes through is switched off first; the chosen one whose place another has
+/// taken leaves the place to that one.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RemoveVpnConfig {
@@ -48,24 +50,47 @@ impl Action for RemoveVpnConfig {
                 return Err(MultihopError::NoExit { exit: name.clone(), available: change.exit_names()? });
             }
             let stored = change.multihop()?;
-            let active = stored.filter(|stored| stored.exit == name || stored.exit_in_use == name);
-            let was_active = active.is_some();
-            if let Some(active) = active {
-                let off = switch::turn_off(change, call, &active);
-                off.map_err(|error| error.with_restored(Some(active.exit_in_use), call.lang))?;
+            let was_active = stored.as_ref().is_some_and(|stored| stored.exit_in_use == name);
+            let mut heir = None;
+            match stored {
+                Some(active) if was_active => {
+                    let off = switch::turn_off(change, call, &active);
+                    off.map_err(|error| error.with_restored(Some(active.exit_in_use), call.lang))?;
+                }
+                Some(replaced) if replaced.exit == name => {
+                    heir = Some(replaced.exit_in_use.clone());
+                    change.set_multihop(Some(&without_chosen(replaced)))?;
+                }
+                Some(_) | None => {}
             }
             remove_exit_file(change, &name)?;
             change.remove_exit(&name)?;
             sweep_exit_files(change)?;
-            Ok(Removed { message: message(&name, call.lang), removed: name, was_active })
+            Ok(Removed { message: message(&name, heir.as_ref(), call.lang), removed: name, was_active })
         });
         removed.map_err(|error: MultihopError| error.settled(call.lang))
     }
 }
 
-fn message(exit: &ExitName, lang: Lang) -> String {
-    match lang {
-        Lang::En => format!("VPN configuration '{exit}' removed"),
-        Lang::Tr => format!("'{exit}' VPN yapılandırması kaldırıldı"),
+/// Another exit carries the traffic in the place of the chosen one, which goes: it is the chosen one from now on, and nothing
+/// changes for clients.
+fn without_chosen(replaced: Stored) -> Stored {
+    let heir = replaced.exit_in_use.clone();
+    let fallback_exits = replaced.fallback_exits.iter().filter(|exit| **exit != heir).cloned().collect();
+    Stored { exit: heir, fallback_exits, ..replaced }
+}
+
+fn message(exit: &ExitName, heir: Option<&ExitName>, lang: Lang) -> String {
+    match (lang, heir) {
+        (Lang::En, None) => format!("VPN configuration '{exit}' removed"),
+        (Lang::Tr, None) => format!("'{exit}' VPN yapılandırması kaldırıldı"),
+        (Lang::En, Some(heir)) => {
+            format!("VPN configuration '{exit}' removed; client traffic still goes through '{heir}'")
+        }
+        (Lang::Tr, Some(heir)) => {
+            format!(
+                "'{exit}' VPN yapılandırması kaldırıldı; istemci trafiği '{heir}' üzerinden geçmeye devam ediyor"
+            )
+        }
     }
 }

@@ -7,15 +7,21 @@ use std::process::ExitCode;
 use phantom_engine::Engine;
 use phantom_host::linux::LinuxOptions;
 use phantom_host::{Host, Marks, Programs};
-use phantom_multihop::monitor::monitor;
+use phantom_module::chain;
+use phantom_multihop::monitor::{Errands, monitor};
 use phantom_store::{Paths, Store, close_process};
 
-const USAGE: &str = "usage: phantom-multihop [--root DIR] monitor\n";
+const USAGE: &str = "usage: phantom-multihop [--root DIR] monitor [--ask]\n";
 
 fn main() -> ExitCode {
     close_process();
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let mut words: Vec<&str> = words.iter().map(String::as_str).collect();
+    // Said by the unit that may do no more: this program can be newer than the unit that starts it.
+    let errands = match words.pop_if(|word| *word == "--ask") {
+        Some(_) => Errands::Ask,
+        None => Errands::Run,
+    };
     let root = match words.as_slice() {
         ["monitor"] => Paths::DEFAULT_ROOT,
         ["--root", root, "monitor"] | ["monitor", "--root", root] => root,
@@ -39,7 +45,9 @@ fn main() -> ExitCode {
         marks: Marks::new(paths.instance()),
         programs: programs(),
     };
-    monitor(&Engine::new(Host::linux(options), Store::new(paths)))
+    let end = monitor(&Engine::new(Host::linux(options), Store::new(paths)), errands);
+    let _ = writeln!(io::stderr(), "phantom-multihop: {}", chain(&end));
+    ExitCode::FAILURE
 }
 
 /// The programs lie beside this one.

@@ -4,11 +4,14 @@
 //! reason to act: the exit is dead when it answers none of several questions either. So a tunnel that loses packets,
 //! however slow, is left alone. What only keeps the tunnel open (keepalives and handshakes, known by their sizes) is no
 //! traffic of clients; a tunnel without any is asked now and then.
+//!
+//! An exit that answers and passes nothing is as good as dead where another one can take its place: `service.rs`.
 
 use std::time::Duration;
 
 use phantom_types::ExitName;
 
+use super::service::Service;
 use super::spare::Spare;
 use crate::Event;
 
@@ -39,6 +42,8 @@ const PAUSES: [u64; 14] = [5, 5, 5, 10, 10, 10, 15, 15, 15, 30, 60, 120, 300, 30
 const KEEPALIVE_BYTES: u64 = 32;
 const INITIATION_BYTES: u64 = 148;
 const RESPONSE_BYTES: u64 = 92;
+/// A handshake that is not answered is begun again after this long (`REKEY_TIMEOUT` of WireGuard).
+const BEGUN_AGAIN: Duration = Duration::from_secs(5);
 
 /// Packets that make up one question: a lost packet is no answer.
 pub const ECHOES: u32 = 2;
@@ -67,6 +72,32 @@ pub struct Counters {
     pub handshake: Option<Duration>,
 }
 
+/// What is seen when somebody looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sight {
+    /// The device leads to the exit.
+    Exit(Counters),
+    /// There is no such device, or it leads elsewhere.
+    Nothing,
+    /// The same, while a change is being made: it may have taken the device away for a moment.
+    Change,
+}
+
+impl From<Option<Counters>> for Sight {
+    fn from(counters: Option<Counters>) -> Self {
+        counters.map_or(Self::Nothing, Self::Exit)
+    }
+}
+
+impl Sight {
+    fn counters(self) -> Option<Counters> {
+        match self {
+            Self::Exit(counters) => Some(counters),
+            Self::Nothing | Self::Change => None,
+        }
+    }
+}
+
 /// Something that is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Task {
@@ -76,6 +107,8 @@ pub enum Task {
     Resolve,
     /// Set the exit's end point anew, so that a handshake begins.
     Reconnect,
+    /// Ask something of somebody behind the exit, and say by [`Machine::proven`] whether an answer came back.
+    Prove,
     /// Add a record to the log of the session.
     Log(Event),
     /// Try another exit beside the one in use, and say by [`Machine::checked`] how it went.
@@ -121,6 +154,9 @@ pub struct Machine {
     logged: Logged,
     resolve_at: Duration,
     spare: Spare,
+    service: Service,
+    /// What is to be said with the next look.
+    news: Vec<Event>,
 }
 
 impl Machine {
@@ -136,14 +172,22 @@ impl Machine {
             dead: None,
             logged: Logged::Nothing,
             resolve_at: now + RESOLVE_EVERY,
+            service: Service::new(now),
+            news: Vec::new(),
         }
     }
 
-    /// What is to be done now, in this order. To be called about once a second; `counters` is `None` where there is no
-    /// device.
-    pub fn tick(&mut self, now: Duration, counters: Option<Counters>) -> Vec<Task> {
-        let mut tasks = Vec::new();
-        self.look(now, counters, &mut tasks);
+    /// What is to be done now, in this order. To be called about once a second; it may be much later where a task took that
+    /// long.
+    pub fn tick(&mut self, now: Duration, sight: impl Into<Sight>) -> Vec<Task> {
+        let sight = sight.into();
+        let mut tasks: Vec<Task> = self.news.drain(..).map(Task::Log).collect();
+        let counters = sight.counters();
+        if sight == Sight::Change {
+            self.forget();
+        } else {
+            self.look(now, counters, &mut tasks);
+        }
         let handshake = counters.and_then(|counters| counters.handshake);
         self.log_handshake(handshake, &mut tasks);
         self.ask(now, counters.is_some(), handshake, &mut tasks);
@@ -155,10 +199,22 @@ impl Machine {
             tasks.push(Task::Log(Event::HandshakeLost { seconds }));
             self.spare.begin_round(now);
         }
-        self.repair(now, &mut tasks);
+        if self.dead.is_none()
+            && let Some(news) = self.service.begins_to_be_lost(now)
+        {
+            tasks.extend(news.then_some(Task::Log(Event::ServiceLost)));
+            self.spare.begin_round(now);
+        }
+        // The change that is being made may be the choice of another exit.
+        if sight != Sight::Change {
+            self.repair(now, &mut tasks);
+        }
         if self.watch.named && now >= self.resolve_at {
             self.resolve_at = now + RESOLVE_EVERY;
             tasks.push(Task::Resolve);
+        }
+        if counters.is_some() && !self.is_in_doubt() && self.service.is_due(now) {
+            tasks.push(Task::Prove);
         }
         tasks
     }
@@ -180,13 +236,20 @@ impl Machine {
         self.spare.checked(now, answered);
     }
 
+    /// Something was asked of somebody behind the exit, and answered or not; `None` where nobody could be asked.
+    pub fn proven(&mut self, now: Duration, answered: Option<bool>) {
+        if self.service.answered(now, answered) {
+            self.news.push(Event::ServiceBack);
+        }
+    }
+
     /// Whether the exit in use counts as alive.
     pub fn is_alive(&self) -> bool {
-        self.dead.is_none()
+        self.dead.is_none() && !self.service.is_lost()
     }
 
     /// Whether something went out that nothing has come back for yet, or the exit is dead.
-    pub fn is_in_doubt(&self) -> bool {
+    fn is_in_doubt(&self) -> bool {
         self.unanswered.is_some() || self.asking.is_some() || self.dead.is_some()
     }
 
@@ -199,22 +262,31 @@ impl Machine {
         };
         self.seen = Some((now, counters));
         let Some((then, before)) = before else { return };
-        let received = counters.rx.checked_sub(before.rx);
-        // An exit that nothing reaches begins a handshake every five seconds: that one comes tells only of the way here.
-        // No message of data has this size.
-        if received.is_some_and(|received| received > 0 && received != INITIATION_BYTES) {
-            self.hear(now, tasks);
-        } else if received.is_some() {
-            let sent = counters.tx.saturating_sub(before.tx);
-            if sent > 0 && !is_upkeep(sent, now.saturating_sub(then), self.watch.keepalive) {
-                self.unanswered.get_or_insert(now);
-            }
-        }
+        let during = now.saturating_sub(then);
         // Fewer bytes than before: the device is a new one, of which nothing is known yet.
+        let Some(received) = counters.rx.checked_sub(before.rx) else { return };
+        self.service.receive(received);
+        if !is_begun(received, during) {
+            self.hear(now, tasks);
+            return;
+        }
+        let sent = counters.tx.saturating_sub(before.tx);
+        if sent > 0 && !is_upkeep(sent, during, self.watch.keepalive) {
+            self.unanswered.get_or_insert(now);
+        }
+    }
+
+    /// Somebody is making another device of it: what was seen of the one before says nothing of that one.
+    fn forget(&mut self) {
+        (self.seen, self.unanswered, self.asking) = (None, None, None);
     }
 
     fn hear(&mut self, now: Duration, tasks: &mut Vec<Task>) {
         self.heard = now;
+        // Clients sent, and it took a question to hear anything.
+        if self.unanswered.is_some() && self.asking.is_some() {
+            self.service.doubt(now);
+        }
         self.unanswered = None;
         self.asking = None;
         if self.dead.take().is_some() {
@@ -271,6 +343,13 @@ impl Machine {
     /// A dead exit is replaced, else called again and again; an exit in the place of another is not for ever.
     fn repair(&mut self, now: Duration, tasks: &mut Vec<Task>) {
         let Some(dead) = &mut self.dead else {
+            if self.service.is_lost() {
+                if let Some(next) = self.spare.replacement(&self.watch.in_use) {
+                    tasks.push(Task::Switch(next));
+                    return;
+                }
+                self.service.give_up(now);
+            }
             tasks.extend(self.spare.way_back(now, &self.watch.in_use));
             return;
         };
@@ -294,16 +373,33 @@ impl Machine {
     }
 }
 
-/// Whether so many bytes can be nothing but keepalives and at most one message of a handshake.
+/// So many messages of each kind of a handshake can come together in this time. What took long itself, such as a switch that
+/// failed, must not be taken for a sign of life: a look that comes late sees several.
+fn handshakes(during: Duration) -> u64 {
+    1 + during.as_secs() / BEGUN_AGAIN.as_secs()
+}
+
+/// Whether so many bytes can be nothing, or nothing but handshakes that the exit begins. One that nothing reaches begins them
+/// again and again: their arrival tells only of the way here. Messages of data are multiples of 16, which up to three of these
+/// are not together.
+fn is_begun(received: u64, during: Duration) -> bool {
+    received.is_multiple_of(INITIATION_BYTES) && received / INITIATION_BYTES <= handshakes(during)
+}
+
+/// Whether so many bytes can be nothing but keepalives and messages of handshakes.
 fn is_upkeep(sent: u64, during: Duration, keepalive: Duration) -> bool {
     let keepalives = 1 + during.as_secs() / keepalive.as_secs().max(1);
-    [0, INITIATION_BYTES, RESPONSE_BYTES].into_iter().any(|handshake| {
-        let rest = sent.checked_sub(handshake);
+    let most = handshakes(during);
+    let begun_and_answered = (0..=most).flat_map(|begun| (0..=most - begun).map(move |more| (begun, more)));
+    begun_and_answered.into_iter().any(|(begun, answered)| {
+        let rest = sent.checked_sub(begun * INITIATION_BYTES + answered * RESPONSE_BYTES);
         rest.is_some_and(|rest| rest % KEEPALIVE_BYTES == 0 && rest / KEEPALIVE_BYTES <= keepalives)
     })
 }
 
 #[cfg(test)]
 mod simulation;
+#[cfg(test)]
+mod slow;
 #[cfg(test)]
 mod tests;

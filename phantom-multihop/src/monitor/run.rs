@@ -8,9 +8,10 @@ use phantom_host::{DeviceUpdate, EchoFrom, HostError, PeerConfig, PeerUpdate};
 use phantom_store::{Exit, Multihop as Stored, SessionRecord, State, StoreError};
 use phantom_types::ExitName;
 
-use super::machine::{Counters, ECHOES, Machine, Task, Watch};
+use super::machine::{Counters, ECHOES, Machine, Sight, Task, Watch};
 use super::notify;
 use crate::collision::{choose, judge};
+use crate::errand::{Errand, Errands, Turn};
 use crate::proof::{self, Proof, Target};
 use crate::switch::Place;
 use crate::{Event, prove};
@@ -23,14 +24,8 @@ const ANSWER: Duration = Duration::from_millis(200);
 const DNS_LIMIT: Duration = Duration::from_secs(3);
 /// How long another change is waited for.
 const LOCK_WAIT: Duration = Duration::from_secs(2);
-/// How long the program has that changes the host, another change that it waits for included.
-const RUN_LIMIT: Duration = Duration::from_secs(50);
-/// The words that bring the host to the stored state.
-const RECONCILE: [&str; 3] = ["--compact", "core", "reconcile"];
 /// The exit in use is held against the host this often.
 const JUDGE_EVERY: Duration = Duration::from_secs(10);
-/// The exit in use is asked for a proof of its service this often.
-const PROVE_EVERY: Duration = Duration::from_mins(5);
 /// How long each server has to answer: an exit that dies at that moment must not be noticed later for it.
 const PROOF_LIMIT: Duration = Duration::from_secs(1);
 /// Records that could not be written yet; the oldest of more are dropped.
@@ -48,78 +43,123 @@ struct Session {
 /// `phantom-api`.
 pub struct Monitor<'e> {
     engine: &'e Engine,
+    errands: Errands,
     session: Option<Session>,
     /// The stored state was read when it had seen so many changes.
     generation: Option<u64>,
     pending: Vec<SessionRecord>,
     /// When the exit in use is held against the host the next time.
     judge_at: Duration,
-    /// When it is asked for a proof of its service the next time.
-    prove_at: Duration,
+    /// Why it can watch no longer.
+    end: Option<StoreError>,
 }
 
-/// Watches until the process is ended. Tells the service manager first that it is ready.
-pub fn monitor(engine: &Engine) -> ! {
+/// Watches until the process is ended, or until it cannot: a newer version has changed what is stored, and whatever this one
+/// remembers is out of date. Tells the service manager first that it is ready.
+pub fn monitor(engine: &Engine, errands: Errands) -> StoreError {
     notify::ready();
-    let mut monitor = Monitor::new(engine);
+    let mut monitor = Monitor::new(engine).by(errands);
     loop {
         let clock = &engine.host().clock;
         let began = clock.monotonic();
         monitor.tick();
+        if let Some(end) = monitor.end.take() {
+            return end;
+        }
         clock.sleep(TICK.saturating_sub(clock.monotonic().saturating_sub(began)));
     }
 }
 
 impl<'e> Monitor<'e> {
-    /// A monitor that has not looked yet.
+    /// A monitor that has not looked yet, and runs the programs that change the host.
     pub fn new(engine: &'e Engine) -> Self {
-        let prove_at = engine.host().clock.monotonic() + PROVE_EVERY;
         Self {
             engine,
+            errands: Errands::Run,
             session: None,
             generation: None,
             pending: Vec::new(),
             judge_at: Duration::ZERO,
-            prove_at,
+            end: None,
         }
+    }
+
+    /// The same, with errands done in this way.
+    #[must_use]
+    pub fn by(self, errands: Errands) -> Self {
+        Self { errands, ..self }
+    }
+
+    /// Why it can watch no longer, if so: it does nothing any more.
+    pub fn end(&self) -> Option<&StoreError> {
+        self.end.as_ref()
     }
 
     /// Looks once, and does what has to be done. What fails is tried again: nobody is there to be told.
     pub fn tick(&mut self) {
         // A state that cannot be read now is the old one.
-        let _ = self.read();
-        let Some(session) = &mut self.session else { return };
-        let peer = prove::peer(self.engine, &session.place, &session.exit);
-        let counters = peer.as_ref().map(|peer| Counters {
-            rx: peer.rx_bytes,
-            tx: peer.tx_bytes,
-            handshake: prove::handshake_age(self.engine, Some(peer)),
-        });
-        let now = self.engine.host().clock.monotonic();
-        let tasks = session.machine.tick(now, counters);
-        for task in tasks {
-            self.work(task, counters.is_some());
+        if let Err(error @ StoreError::Newer { .. }) = self.read() {
+            self.session = None;
+            self.end = Some(error);
+            return;
         }
-        if counters.is_some() && now >= self.judge_at {
+        let sight = self.look();
+        let now = self.engine.host().clock.monotonic();
+        let Some(session) = &mut self.session else { return };
+        let there = matches!(sight, Sight::Exit(_));
+        let tasks = session.machine.tick(now, sight);
+        for task in tasks {
+            self.work(task, there);
+        }
+        if there && now >= self.judge_at {
             self.judge_at = now + JUDGE_EVERY;
             self.take_down();
-        }
-        let in_doubt = self.session.as_ref().is_none_or(|session| session.machine.is_in_doubt());
-        if counters.is_some() && !in_doubt && now >= self.prove_at {
-            self.prove_at = now + PROVE_EVERY;
-            // One that cannot be stored is asked for again the next time.
-            let _ = self.prove();
         }
         self.write();
     }
 
-    /// Asks for a proof of service by the exit in use, and stores what came of it. Whether the exit lives is not judged by it:
-    /// the server that is asked may be what is gone.
-    fn prove(&self) -> Option<()> {
+    fn look(&self) -> Sight {
+        let Some(session) = &self.session else { return Sight::Nothing };
+        let look = || {
+            let peer = prove::peer(self.engine, &session.place, &session.exit)?;
+            Some(Counters {
+                rx: peer.rx_bytes,
+                tx: peer.tx_bytes,
+                handshake: prove::handshake_age(self.engine, Some(&peer)),
+            })
+        };
+        if let Some(counters) = look() {
+            return Sight::Exit(counters);
+        }
+        if self.engine.store().is_locked().unwrap_or(false) {
+            return Sight::Change;
+        }
+        // The change that took it away may have ended between the two questions.
+        look().into()
+    }
+
+    /// Asks for a proof of service by the exit in use, and lets the machine judge it.
+    fn prove(&mut self) {
+        let proof = self.ask();
+        if let Some(proof) = &proof {
+            // One that cannot be stored is stored with the next question.
+            let _ = self.store_proof(proof);
+        }
+        let now = self.engine.host().clock.monotonic();
+        if let Some(session) = &mut self.session {
+            session.machine.proven(now, proof.map(|proof| proof.passed));
+        }
+    }
+
+    fn ask(&self) -> Option<Proof> {
         let (session, store) = (self.session.as_ref()?, self.engine.store());
         let place = &session.place;
         let servers = store.read(|state| proof::servers(self.engine, state, place, Target::stored(state)?));
-        let proof = proof::ask(self.engine, place, &session.exit, &servers.ok()?, PROOF_LIMIT)?;
+        proof::ask(self.engine, place, &session.exit, &servers.ok()?, PROOF_LIMIT)
+    }
+
+    fn store_proof(&self, proof: &Proof) -> Option<()> {
+        let store = self.engine.store();
         let lock = store.lock(LOCK_WAIT).ok()?;
         if store.marker().ok()?.is_some() {
             return None; // a change was cut short: whoever finishes it comes first
@@ -127,7 +167,7 @@ impl<'e> Monitor<'e> {
         let change = store.begin(&lock).ok()?;
         let now = change.multihop().ok()??;
         if now.exit_in_use == proof.exit {
-            Proof::store(Some(&proof), &change).ok()?;
+            Proof::store(Some(proof), &change).ok()?;
             change.commit().ok()?;
         }
         Some(())
@@ -140,7 +180,7 @@ impl<'e> Monitor<'e> {
         let at = session.stored.endpoint_address;
         let found = self.engine.store().read(|state| judge(&site, state, &session.exit, at));
         if found.is_ok_and(|found| !found.is_empty()) {
-            self.run(&RECONCILE);
+            self.have_done(&Errand::Reconcile);
         }
     }
 
@@ -203,8 +243,9 @@ impl<'e> Monitor<'e> {
                 let _ = session.stored.endpoint_address.map(|at| self.send_to(session, at));
             }
             Task::Reconnect => {
-                self.run(&RECONCILE);
+                self.have_done(&Errand::Reconcile);
             }
+            Task::Prove => self.prove(),
             Task::Log(event) => self.log(&event),
             Task::Check(exit) => self.check(&exit),
             Task::Switch(exit) => self.switch(&exit),
@@ -213,7 +254,7 @@ impl<'e> Monitor<'e> {
 
     /// Tries an exit beside the one in use.
     fn check(&mut self, exit: &ExitName) {
-        let answered = self.run(&["service", "try", exit.as_str()]);
+        let answered = self.have_done(&Errand::Try(exit.clone()));
         let now = self.engine.host().clock.monotonic();
         if let Some(session) = &mut self.session {
             session.machine.checked(now, answered);
@@ -224,24 +265,28 @@ impl<'e> Monitor<'e> {
     fn switch(&mut self, to: &ExitName) {
         // What was seen until now is part of the session, and stands before the switch.
         self.write();
-        let machine = self.session.as_ref().map(|session| session.machine.clone());
-        let turned = self.run(&["service", "turn", to.as_str()]);
+        let Some(session) = &self.session else { return };
+        let machine = session.machine.clone();
+        let before = (session.stored.exit_in_use.clone(), session.stored.activated_at);
+        let errand = Errand::Turn(Turn { to: to.clone(), from: Some(before.clone()) });
+        let turned = self.have_done(&errand);
         let _ = self.read();
         let (now, Some(session)) = (self.engine.host().clock.monotonic(), &mut self.session) else { return };
+        let same = (&session.stored.exit_in_use, session.stored.activated_at) == (&before.0, before.1);
         if turned && session.exit.name == *to {
-            session.machine = machine.unwrap_or_else(|| session.machine.clone());
+            session.machine = machine;
             let exit = &session.exit;
             let keepalive = Duration::from_secs(exit.keepalive.into());
             session.machine.switched(now, to.clone(), keepalive, exit.endpoint.socket_addr().is_none());
-        } else {
+        } else if same {
+            // In another session it was not refused by the exit.
             session.machine.switch_failed(now, to);
         }
     }
 
-    /// Runs `phantom-api` on this installation, and says whether it did what it was asked.
-    fn run(&self, words: &[&str]) -> bool {
-        let Ok(site) = self.engine.site() else { return false };
-        self.engine.host().services.run(&site.tool(words), RUN_LIMIT).is_ok()
+    /// Has something done that changes the host, and says whether it was.
+    fn have_done(&self, errand: &Errand) -> bool {
+        self.errands.have_done(self.engine, errand)
     }
 
     /// Asks for the name of the exit again. The address in use stays as long as it is one of those that the name has.

@@ -90,7 +90,10 @@ impl Spare {
 
     pub(super) fn switch_failed(&mut self, now: Duration, to: &ExitName) {
         self.refused.insert(to.clone());
-        self.proven_since = None;
+        // The chosen one answered for so long and could not take its place back: clients are interrupted by each trial.
+        if self.proven_since.take().is_some() && self.exits.first() == Some(to) {
+            self.proof = (self.proof * 2).min(PROOF_MAX);
+        }
         self.check_at = now + CHECK_EVERY;
     }
 

@@ -282,7 +282,7 @@ fn an_exit_whose_device_hangs_holds_up_no_change_of_a_client() {
         let pid = stop(world, "wg_vpn");
         world.ok(&["core", "add_client", "client_name=new"]);
         world.ok(&["core", "remove_client", "client_name=new"]);
-        let refused = world.fails(&["core", "setup", "port=51830"], "SERVICE_OPERATION_FAILED");
+        let refused = world.fails(&["core", "start_service"], "SERVICE_OPERATION_FAILED");
         assert_eq!(refused["data"]["rolled_back"], true, "{refused:#}");
         assert!(refused["error"].as_str().unwrap().contains(&pid), "{refused:#}");
         // Whoever restarts the server does not need its answer.

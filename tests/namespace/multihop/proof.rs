@@ -1,11 +1,13 @@
 //! Whether an exit passes anything, shown by a DNS question that goes through it.
 
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 
 use super::lab::{EXIT, OTHER, enable, status_is_true, with_exits};
 use super::load::{listen, nothing_escapes};
 use crate::traffic::udp_seen_as;
-use crate::world::{At, INTERNET, World};
+use crate::world::{At, INTERNET, World, long, note, wait_for};
 
 /// The exit shakes hands and answers echo requests, and passes nothing on; or it passes everything again.
 fn pass(world: &World, n: u8, on: bool) {
@@ -56,6 +58,35 @@ fn nothing_escapes_while_an_exit_that_passes_nothing_is_switched_to() {
             world.in_sync();
         },
     );
+}
+
+#[test]
+fn an_exit_in_use_that_passes_nothing_any_more_is_replaced() {
+    let test = "multihop::proof::an_exit_in_use_that_passes_nothing_any_more_is_replaced";
+    with_exits(test, |world| {
+        if !long() {
+            return phantom_tests::skip(test, "takes two minutes; PHANTOM_TEST_LONG=1 runs it");
+        }
+        listen();
+        world.ok(&["multihop", "enable_multihop", "exit_name=uk", "fallback_exits=nl"]);
+        nothing_escapes(world, "passes-nothing-any-more", || {
+            pass(world, 1, false);
+            let began = Instant::now();
+            let replaced = || {
+                crate::ping::ping(At::Client2, INTERNET, 1);
+                world.ok(&["multihop", "status"])["active_exit"] == "nl"
+            };
+            assert!(wait_for(Duration::from_mins(4), replaced), "{}", world.picture());
+            note(
+                "multihop",
+                &format!("passes nothing: replaced after {:.0} s", began.elapsed().as_secs_f64()),
+            );
+            assert!(began.elapsed() > Duration::from_mins(1), "a few packets may be lost");
+        });
+        status_is_true(world, "nl");
+        assert_eq!(udp_seen_as(At::Client1), OTHER);
+        world.in_sync();
+    });
 }
 
 #[test]

@@ -83,6 +83,11 @@ fn the_operator_says_who_is_asked_or_that_nobody_is() {
         let refused = enable(&server, &[&format!("probe={wrong}")]).failed("INVALID_PARAMETER");
         assert_eq!(refused["data"]["parameter"], "probe", "{refused:#}");
     }
+    // And nobody who is not behind the exit: the VPN, the server with all its addresses, and those that exits give it.
+    for near in ["10.8.0.1", "10.8.0.9", phantom_tests::SERVER_IP, "10.99.0.2", "0.8.8.8", "240.0.0.1"] {
+        let refused = enable(&server, &[&format!("probe={near}")]).failed("INVALID_PARAMETER");
+        assert_eq!(refused["data"]["parameter"], "probe", "{refused:#}");
+    }
 }
 
 #[test]

@@ -13,8 +13,9 @@ case $LAB_PHASE in
   check "reach of what runs once" exposed 30 phantom-block phantom-boot phantom-repair
   # With the kernel's WireGuard they run once.
   check "reach of the interfaces" exposed "$([ "$backend" = embedded ] && echo 20 || echo 30)" wg-quick@wg_main wg-quick@wg_vpn
-  # A change of exit is its child, with all that phantom-api needs.
-  check "reach of the monitor" exposed 30 phantom-multihop
+  check "reach of the monitor" exposed 20 phantom-multihop
+  check "reach of what does its errands" exposed 30 phantom-multihop-errand
+  check "the monitor has two capabilities" holds 'pid=$(systemctl show -p MainPID --value phantom-multihop); grep -q "^CapEff:.*0000000000003000" /proc/$pid/status; systemctl is-active phantom-multihop-errand.path'
   check "networkd is told to leave rules alone" holds "grep -rq ManageForeignRoutingPolicyRules=no /etc/systemd/networkd.conf.d"
 
   check "tight: nothing happens" tight true
@@ -34,6 +35,11 @@ case $LAB_PHASE in
   check "tight: the service restarts" tight "systemctl restart wg-quick@wg_main wg-quick@wg_vpn"
   check "the client goes by the exit after all that" through
   check "status still tells so" soon "$active"
+  # What the watcher does not look at the monitor has brought back, by the unit that waits for its file.
+  check "the monitor's errand is done" tight 'wg set wg_vpn peer "$(wg show wg_vpn peers)" remove; soon "wg show wg_vpn peers | grep ="'
+  check "the errand's unit says so" soon "journalctl -u phantom-multihop-errand --no-pager | grep 'phantom-api: errand'"
+  check "nothing of the errand is left" soon '! ls /run/phantom-multihop/request /run/phantom-multihop/result; ! systemctl is-failed phantom-multihop-errand'
+  check "the client goes by the exit after the errand" through
   # As a server that was set up for it has it: the address comes with the boot.
   printf '[Match]\nName=lo\n[Network]\nAddress=203.0.113.5/32\n' > /etc/systemd/network/20-lab-lo.network
   lab-reboot

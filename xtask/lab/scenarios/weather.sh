@@ -5,7 +5,7 @@
 . "$(dirname "$0")/exits.sh"
 
 # What the session's log says that is not "all is well".
-troubles='api multihop get_session_log lines=10000 | jq -c ".data.logs[] | select(.event | IN(\"handshake_lost\", \"reconnect_attempt\", \"reconnected\", \"exit_switched\", \"session_ended\"))"'
+troubles='api multihop get_session_log lines=10000 | jq -c ".data.logs[] | select(.event | IN(\"handshake_lost\", \"reconnect_attempt\", \"reconnected\", \"service_lost\", \"exit_switched\", \"session_ended\"))"'
 pid='api multihop status | jq -e .data.monitor_status.pid'
 # seconds_until_noticed: from now until the session's log says that the exit does not answer.
 seconds_until_noticed() {

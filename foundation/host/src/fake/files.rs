@@ -160,7 +160,14 @@ impl Files for FakeHost {
 
     fn write(&self, path: &Path, content: &[u8], mode: u32) -> Result<()> {
         let mut state = self.write(&format!("files.write {} {mode:04o}", path.display()))?;
-        state.files.put(&key(path)?, content, mode, 0).map_err(failed("writing", path))
+        let place = key(path)?;
+        state.files.put(&place, content, mode, 0).map_err(failed("writing", path))?;
+        let (waits, runner) = state.manager.waits_for(&place);
+        drop(state);
+        if let (Some(command), Some(runner)) = (waits, runner) {
+            runner(&command);
+        }
+        Ok(())
     }
 
     fn append(&self, path: &Path, content: &[u8]) -> Result<()> {

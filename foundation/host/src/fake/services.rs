@@ -27,7 +27,7 @@ pub enum StartFault {
 }
 
 /// What a program does.
-type Runner = Arc<dyn Fn(&Command) -> bool + Send + Sync>;
+pub(super) type Runner = Arc<dyn Fn(&Command) -> bool + Send + Sync>;
 
 /// The units and what runs.
 #[derive(Clone)]
@@ -85,6 +85,17 @@ impl Manager {
 
     fn log(&mut self, now: Timestamp, name: &str, line: &str) {
         self.logs.entry(name.to_owned()).or_default().push(format!("{now} {name}: {line}"));
+    }
+
+    /// What systemd runs when there is this file, and what programs do.
+    pub(super) fn waits_for(&mut self, path: &Path) -> (Option<Command>, Option<Runner>) {
+        let of = |file: &UnitFile| match file.unit.as_ref().map(|unit| &unit.kind) {
+            Some(UnitKind::OnFile { file, run }) if file == path => Some(run.clone()),
+            _ => None,
+        };
+        let command = self.units.values().find_map(of).filter(|_| self.kind == Kind::Systemd);
+        self.run(command.as_ref());
+        (command, self.runner.clone())
     }
 
     /// Forgets what does not outlive a boot.
@@ -373,7 +384,8 @@ impl FakeHost {
     pub fn replace_program(&self, name: &str) {
         self.state().manager.outdated.insert(name.to_owned());
     }
-    /// Says what programs do that are run outside any service, and whether they end well. Without it they do nothing.
+    /// Says what programs do that are run outside any service, and whether they end well; also what units do that wait for a file.
+    /// Without it they do nothing.
     pub fn set_runner(&self, runner: impl Fn(&Command) -> bool + Send + Sync + 'static) {
         self.state().manager.runner = Some(Arc::new(runner));
     }

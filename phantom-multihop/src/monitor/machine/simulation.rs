@@ -185,6 +185,14 @@ impl Simulation {
                     let answer = if self.echoes { 128 } else { 0 };
                     (0..ECHOES).for_each(|_| self.send(128, answer, false));
                 }
+                if task == Task::Prove {
+                    // Asked three times within a second. The rest of the tunnel has the luck that it has without it.
+                    let luck = self.random;
+                    self.random ^= self.now;
+                    let passed = (0..3).any(|_| self.through() && self.through());
+                    self.random = luck;
+                    self.machine.proven(Duration::from_millis(self.now), Some(passed));
+                }
                 if task == Task::Reconnect {
                     self.initiated_at = self.now;
                     self.send(148, 92, true);
