@@ -29,7 +29,7 @@ use tokio::time::sleep;
 pub use by_server::ByServer;
 use clients::{ClientList, Told};
 pub use file::{AcmeAccess, CertificateFiles, DecoySource, KeeperFile, KeeperFileError, Source};
-use load::Bundle;
+use load::{Bundle, Unusable};
 use machine::{Loaded, Machine, Step};
 use status::{Failed, Status, Written};
 use watch::{Folders, Watch};
@@ -162,14 +162,7 @@ impl<'o> Keeper<'o> {
         self.watch.aim(&self.folders);
         match load::load(&self.options.config) {
             Ok(bundle) => self.take(bundle),
-            Err(unusable) => {
-                let acme = |file: &KeeperFile| file.certificate.source == Source::Acme;
-                let obtain = unusable.file.as_ref().is_some_and(acme);
-                self.file = unusable.file.or(self.file.take());
-                let text =
-                    [Some(unusable.text), self.watch.trouble()].into_iter().flatten().collect::<Vec<_>>();
-                self.machine.unusable(text.join("; "), obtain, random());
-            }
+            Err(unusable) => self.keep_certificate(*unusable),
         }
         if let Some(failed) = self.failed.take()
             && self.file.as_ref().is_some_and(|file| failed.is_of(file))
@@ -182,6 +175,31 @@ impl<'o> Keeper<'o> {
             self.folders = folders;
             self.machine.changed();
         }
+    }
+
+    /// The certificate cannot be used, so that the one before stays in force. Who may open tunnels follows all the same: an ended
+    /// secret must not open any only because a certificate is broken.
+    fn keep_certificate(&mut self, Unusable { text, file }: Unusable) {
+        let mut texts = vec![text];
+        if let Some(file) = &file {
+            let clients = self.clients.read(file.clients.as_deref());
+            let followed = self.configuration.as_mut().is_some_and(|configuration| {
+                configuration.secrets.clone_from(&file.secrets);
+                configuration.wireguard_port = file.wireguard_port;
+                let digest = load::digest(configuration).unwrap_or(self.digest);
+                std::mem::replace(&mut self.digest, digest) != digest
+            });
+            if followed || clients == Ok(true) {
+                self.generation += 1;
+                self.machine.followed(self.generation);
+            }
+            texts.extend(clients.err());
+        }
+        let acme = |file: &KeeperFile| file.certificate.source == Source::Acme;
+        let obtain = file.as_ref().is_some_and(acme);
+        self.file = file.or(self.file.take());
+        texts.extend(self.watch.trouble());
+        self.machine.unusable(texts.join("; "), obtain, random());
     }
 
     fn take(&mut self, bundle: Bundle) {

@@ -75,11 +75,16 @@ pub(super) fn load(path: &Path) -> Result<Bundle, Box<Unusable>> {
         decoy,
         padding: true,
     };
-    let text = serde_json::to_vec(&configuration).map(Zeroizing::new);
-    let text = text.map_err(|error| unusable(error.to_string()))?;
+    let digest = digest(&configuration).map_err(|error| unusable(error.to_string()))?;
+    Ok(Bundle { configuration, digest, life: seen.life(), file, warning })
+}
+
+/// What tells one configuration from another.
+pub(super) fn digest(configuration: &Configuration) -> serde_json::Result<[u8; 32]> {
+    let text = serde_json::to_vec(configuration).map(Zeroizing::new)?;
     let mut digest = [0; 32];
     digest.copy_from_slice(aws_lc_rs::digest::digest(&SHA256, &text).as_ref());
-    Ok(Bundle { configuration, digest, life: seen.life(), file, warning })
+    Ok(digest)
 }
 
 /// The directories in which a change can mean that something else is to be in force. That of a file's name and the one

@@ -145,6 +145,13 @@ impl Machine {
         }
     }
 
+    /// Something of what is in force is another one, although the certificate that was read cannot be used.
+    pub(super) fn followed(&mut self, generation: u64) {
+        if let Some(bundle) = &mut self.bundle {
+            bundle.generation = generation;
+        }
+    }
+
     /// What a keeper before this one had tried in vain, the last time at `last`.
     pub(super) fn resume(&mut self, failures: u32, last: Timestamp, jitter: u32, error: String) {
         if let Some(schedule) = &mut self.schedule {

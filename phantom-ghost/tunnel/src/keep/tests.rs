@@ -248,6 +248,31 @@ async fn clients_are_told_singly() {
     .await;
 }
 
+#[tokio::test]
+async fn a_removed_client_is_told_although_the_certificate_is_broken() {
+    let home = Home::new();
+    home.clients(&["a", "b"]);
+    let server = Server::start(&home.path("control"));
+    beside(&home, async {
+        let first = server.configuration(0).await;
+        fs::write(home.path("live/key.pem"), "cut sho").unwrap();
+        home.status_with("last_error", Value::is_string).await;
+        home.clients(&["b"]);
+        assert_eq!(server.change(1).await, json!({"add": [], "remove": [digest("a")]}));
+        // Another secret of the operator's, with the certificate that is in force.
+        home.config("c", "operator", NAME);
+        let told = server.configuration(1).await;
+        assert_eq!(told["secrets"], json!(["c".repeat(64)]));
+        assert_eq!(told["certificate_pem"], first["certificate_pem"]);
+        let status = home.status_with("last_error", Value::is_string).await;
+        assert_eq!(status["serving"], true, "{status}");
+        // A good one again.
+        let pair = home.certificate(NAME);
+        assert_eq!(server.configuration(2).await["certificate_pem"], json!(pair.chain_pem));
+    })
+    .await;
+}
+
 /// Where keeper and server are restarted one after the other, the one is newer for a moment.
 #[tokio::test]
 async fn a_server_of_before_gets_the_clients_among_the_operators_secrets() {
