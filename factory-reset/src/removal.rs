@@ -159,7 +159,7 @@ pub(crate) fn unmarked_configuration(
     Ok(())
 }
 
-/// Removes what lies in the run directory but for what all processes meet at.
+/// Removes what is in the run directory but for what all processes meet at.
 pub(crate) fn clear_run_dir(context: &ApplyContext<'_>) -> Result<(), ResetError> {
     for name in context.host.files.list(context.run_dir)? {
         if MEETING.iter().any(|meeting| Path::new(meeting) == name) {

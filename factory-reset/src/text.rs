@@ -34,7 +34,7 @@ const ENGLISH: Texts = Texts {
     error: "Error",
     root: "Root privileges are required",
     usage: "Usage: factory-reset [--yes] [--lang en|tr]",
-    help: "Removes all clients, keys, exits and logs, and starts the server anew with new keys. SSH, and whatever\n\
+    help: "Removes all clients, keys, exits and logs, and starts the server again with new keys. SSH, and whatever\n\
            does not carry the marks of Phantom-WG, stays as it is.\n\n\
            \x20 --yes           does not ask\n\
            \x20 --lang en|tr    language of the text\n\

@@ -120,7 +120,7 @@ impl Phantom {
         settings.language.and_then(|language| Lang::of_locale(language.as_str()))
     }
 
-    /// Runs an action by name. A bug in it is an error of this call and of no other: what it had changed is led back
+    /// Runs an action by name. A bug in it is an error of this call and of no other: what it had changed is rolled back
     /// by the next change.
     pub fn execute(
         &self,

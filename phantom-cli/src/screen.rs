@@ -73,7 +73,7 @@ pub(crate) enum Act {
     Replace(Box<dyn Screen>),
     /// Back to the first screen.
     Home,
-    /// The top screen asks anew for what it shows.
+    /// The top screen asks again for what it shows.
     Refresh,
     /// Work that the person waits for, with what is said meanwhile.
     Run(Work, String, Then<Result<Reply, Problem>>),

@@ -116,7 +116,7 @@ impl Status {
         })
     }
 
-    /// The same with the rates since an earlier moment. A counter that went back began anew: the service restarted.
+    /// The same with the rates since an earlier moment. A counter that went back began again: the service restarted.
     #[must_use]
     pub(crate) fn since(mut self, earlier: Option<&Self>) -> Self {
         let Some(earlier) = earlier else { return self };

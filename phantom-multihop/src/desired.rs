@@ -342,7 +342,7 @@ pub(crate) fn exit_file(site: &Site, name: &ExitName) -> PathBuf {
     site.paths.exits_dir().join(format!("{name}.conf"))
 }
 
-/// What stands in that file: the mark, and of the imported file what is used.
+/// What is in that file: the mark, and of the imported file what is used.
 pub(crate) fn exit_text(site: &Site, exit: &Exit) -> Zeroizing<String> {
     let config = ClientConfig {
         private_key: exit.private_key.clone(),

@@ -251,7 +251,7 @@ impl MultihopError {
     pub(crate) fn found(step: Step, finding: Finding) -> Self {
         Self::Unproven { step, finding, restored_exit: None, rolled_back: true, lang: Lang::En }
     }
-    /// The error with the exit that is active again when everything is led back.
+    /// The error with the exit that is active again when everything is rolled back.
     pub(crate) fn with_restored(mut self, exit: Option<ExitName>, of_call: Lang) -> Self {
         if let Self::Change { restored_exit, lang, .. } | Self::Unproven { restored_exit, lang, .. } =
             &mut self

@@ -81,7 +81,7 @@ pub(crate) fn import(text: &str, source: Source<'_>) -> Result<Import, Unfit> {
     Ok(Import { carries_all: carries_all(&exit.allowed_ips), exit, ignored: parsed.ignored })
 }
 
-/// The address of an exit that lies in the own subnet, or whose network has an address in common with it.
+/// The address of an exit that is in the own subnet, or whose network has an address in common with it.
 pub(crate) fn overlapping(exit: &Exit, subnet: Subnet) -> Option<Ipv4Network> {
     let overlaps = |address: &&Ipv4Network| {
         Subnet::containing(address.ip(), address.prefix()).is_some_and(|network| network.overlaps(subnet))

@@ -170,8 +170,15 @@ fn verify(
     routes.check(engine)?;
     prove::way(engine, place, exit).map_err(|finding| MultihopError::found(Step::Verify, finding))?;
     if prove::probe(engine, place, exit, *at) == Probe::Silent {
-        let seen = "its handshake, the route and the source address of client packets are what was seen";
-        (call.note)(&format!("{} does not answer echo requests: {seen}", exit.name));
+        let name = &exit.name;
+        (call.note)(call.lang.pick(
+            &format!(
+                "{name} does not answer echo requests: its handshake, the route and the source address of client packets are what was seen"
+            ),
+            &format!(
+                "{name} yankı isteklerine yanıt vermiyor: görülen; el sıkışması, istemci paketlerinin rotası ve kaynak adresidir"
+            ),
+        ));
     }
     serves(change, call, place, wish)?;
     let site = engine.site()?;
@@ -187,8 +194,13 @@ fn serves(change: &Change<'_>, call: &Call, place: &Place, wish: &Wish) -> Resul
         return Err(MultihopError::found(Step::Verify, prove::PASSES_NOTHING));
     }
     if proof.is_none() && wish.probe != Target::Nobody {
-        let why = "clients reach none of their DNS servers by it";
-        (call.note)(&format!("{}: whether anything passes it is not known, since {why}", wish.exit.name));
+        let name = &wish.exit.name;
+        (call.note)(call.lang.pick(
+            &format!("It is not known whether anything passes {name}: clients reach none of their DNS servers by it"),
+            &format!(
+                "{name} üzerinden bir şeyin geçip geçmediği bilinmiyor: istemciler DNS sunucularının hiçbirine onun üzerinden ulaşmıyor"
+            ),
+        ));
     }
     wish.probe.store(change)?;
     Ok(Proof::store(proof.as_ref(), change)?)
@@ -218,13 +230,16 @@ pub(crate) fn open(change: &mut Change<'_>) -> Result<(), MultihopError> {
     change.apply_then_open(Scope::Network).map_err(MultihopError::change)
 }
 
-/// Connections of clients begin anew on their new way: what was tracked keeps its old address.
+/// Connections of clients begin again on their new way: what was tracked keeps its old address.
 fn forget_connections(change: &Change<'_>, call: &Call, server: &Server) -> Result<(), MultihopError> {
     let subnet = [IpNetwork::V4(server.subnet.into())];
     match change.engine().host().firewall.forget_connections(&subnet) {
         Err(error @ HostError::Unsupported { .. }) => {
-            let what = "connections of clients keep their old address until they end";
-            (call.note)(&format!("{what}: {}", error.chain()));
+            let why = phantom_engine::explain(&error, call.lang);
+            (call.note)(call.lang.pick(
+                &format!("Connections of clients keep their old address until they end: {why}"),
+                &format!("İstemcilerin bağlantıları bitene dek eski adreslerini korur: {why}"),
+            ));
             Ok(())
         }
         other => other.map_err(MultihopError::host),

@@ -50,7 +50,8 @@ fn monitor_unit_of(site: &Site, server: &Server, interface: &InterfaceName) -> U
         // Echo requests leave by raw sockets.
         capabilities: ["NET_ADMIN", "NET_RAW"].map(str::to_owned).into(),
         writable: vec![
-            site.paths.root().to_path_buf(),
+            site.paths.data_dir(),
+            site.paths.logs_dir(),
             site.paths.run_dir().to_path_buf(),
             errand::folder(site),
         ],

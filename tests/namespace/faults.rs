@@ -78,7 +78,7 @@ fn refuse_each(test: &str, world: &World, refused: &Refused<'_>) {
     world.in_sync();
 }
 
-/// Refuses each write and all behind it: nothing can be led back. Then the answer must say so, and the next change
+/// Refuses each write and all behind it: nothing can be rolled back. Then the answer must say so, and the next change
 /// finishes it.
 fn refuse_from_each(world: &World, refused: &Refused<'_>, writes: usize) {
     let mut partly = 0;
@@ -104,7 +104,7 @@ fn refuse_from_each(world: &World, refused: &Refused<'_>, writes: usize) {
         before.assert_same(&world.look(), &what);
         world.in_sync();
     }
-    assert!(partly > 0 || writes < 2, "it was always led back, with a host that refuses everything");
+    assert!(partly > 0 || writes < 2, "it was always rolled back, with a host that refuses everything");
 }
 
 fn backups(world: &World) -> String {
@@ -481,7 +481,7 @@ fn a_device_that_cannot_be_made_any_more() {
         served(world);
         let before = world.look();
         world.sh("mount --bind /dev/null /dev/net/tun");
-        // The old device is gone and no new one can be made: it cannot be led back, and the answer says so.
+        // The old device is gone and no new one can be made: it cannot be rolled back, and the answer says so.
         let answer = world.fails(&["core", "restart_service"], "SERVICE_OPERATION_FAILED");
         assert_eq!(answer["data"]["rolled_back"], false, "{answer:#}");
         assert_eq!(before.state, world.look().state);

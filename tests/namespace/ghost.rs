@@ -258,7 +258,7 @@ fn it_comes_back_after_a_boot_and_after_kills() {
             "pkill -9 phantom-ghost || true; pkill -9 phantom-wg-devi || true; ip link del wg_main 2>/dev/null || true
              nft flush ruleset; rm -rf /run/phantom-wg /run/phantom-ghost /run/wireguard/wg_main.sock",
         ] {
-            // Our client on the other side has the same name: it is started anew by whoever runs it.
+            // Our client on the other side has the same name: it is started again by whoever runs it.
             world.sh(&format!("{sabotage}; sleep 0.3"));
             let running = world.try_at(At::Client1, "pgrep -f '[p]hantom-ghost connect'").status.success();
             if !running {

@@ -45,7 +45,7 @@ impl Look {
 }
 
 /// The file for `wg` and people, with its blocks in one order: a client that comes later stands behind the others, and
-/// in an order of its own when the file is made anew.
+/// in an order of its own when the file is made again.
 fn wireguard_file() -> String {
     let Ok(text) = std::fs::read_to_string(WIREGUARD_FILE) else { return String::new() };
     let mut blocks: Vec<&str> = text.split("\n\n").map(str::trim).collect();

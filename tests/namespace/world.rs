@@ -216,7 +216,7 @@ impl World {
     }
 
     /// Lets a connected client forget its session, so that it begins with a handshake at once: a server that was
-    /// made anew does not know the old session, and the client would notice after fifteen seconds only.
+    /// made again does not know the old session, and the client would notice after fifteen seconds only.
     #[track_caller]
     pub(crate) fn begin_anew(&self, at: At) {
         let name = at.name().unwrap();

@@ -221,7 +221,7 @@ fn where_the_undo_of_the_first_setup_is_refused_too_the_answer_says_so_and_the_n
 }
 
 /// Ends the call before a write as the end of the process would: the panic passes the change without anything being
-/// led back.
+/// rolled back.
 fn cut_short(server: &Server, words: &[&str], k: usize) {
     server.fake.on_write(move |number, _| {
         if number == k {

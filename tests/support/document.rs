@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A document, as it lies in the repository.
+/// A document, as it is in the repository.
 #[derive(Clone, Debug)]
 pub struct Document {
     /// Its path from the top of the repository.

@@ -35,12 +35,12 @@ pub fn same_as_golden(name: &str, text: &str) {
         (1..).zip(expected.lines().zip(text.lines())).find(|(_, (one, other))| one != other)
     {
         panic!(
-            "golden/{name}, line {line} (UPDATE_GOLDEN=1 writes it anew):\n  committed: {one}\n  now:       {other}"
+            "golden/{name}, line {line} (UPDATE_GOLDEN=1 writes it again):\n  committed: {one}\n  now:       {other}"
         );
     }
     assert_eq!(
         expected.len(),
         text.len(),
-        "golden/{name} has another length (UPDATE_GOLDEN=1 writes it anew)"
+        "golden/{name} has another length (UPDATE_GOLDEN=1 writes it again)"
     );
 }

@@ -26,7 +26,7 @@ thread_local! {
 
 /// A server: the host in memory, and below a folder of its own the installation and its run directory.
 ///
-/// Every call opens everything anew, as a process of the command does.
+/// Every call opens everything again, as a process of the command does.
 pub struct Server {
     /// The handle on the host.
     pub fake: FakeHost,

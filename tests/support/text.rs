@@ -28,7 +28,7 @@ impl Template {
         Self { parts, names }
     }
 
-    /// What stands in the places, or nothing when the text is another sentence.
+    /// What is in the places, or nothing when the text is another sentence.
     pub fn matches(&self, text: &str) -> Option<BTreeMap<String, String>> {
         let mut rest = text.strip_prefix(&self.parts[0])?;
         let mut filled = BTreeMap::new();

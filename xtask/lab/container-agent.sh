@@ -1,6 +1,6 @@
 #!/bin/bash
 # The lab's agent in a container: does the job in /lab/job, says what it says, and ends the container. The job's phase, one
-# higher after each reboot that it asks for, lies in /var/lib/lab.
+# higher after each reboot that it asks for, is in /var/lib/lab.
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8
 state=/var/lib/lab
 exec 2>> /lab/agent.log

@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: what the server's programs take, each beside a floor or a peer in the same run.
 //!
 //! Everything runs in network, mount and process namespaces of its own and vanishes with them, with one exception: the
-//! state lies in a folder below `target/`, because a write to memory would make every durable change look free.
+//! state is in a folder below `target/`, because a write to memory would make every durable change look free.
 
 mod clients;
 mod flood;

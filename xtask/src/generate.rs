@@ -68,7 +68,7 @@ fn make() -> Result<BTreeMap<PathBuf, String>> {
     Ok(files)
 }
 
-/// What lies in the folders that are wholly generated.
+/// What is in the folders that are wholly generated.
 fn leftovers(docs: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for folder in WHOLE.iter().filter(|folder| docs.join(folder).is_dir()) {

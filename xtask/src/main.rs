@@ -50,7 +50,7 @@ For everybody:
 For developers:
   lint               format, clippy, documentation, generated files, house rules, licences
   generate [--check] make reference, man pages and completions from the action tables; or say what is not up to date
-  pictures           take the pictures of the documents anew, from programs that run
+  pictures           take the pictures of the documents again, from programs that run
   bench [--quick]    measure, and write target/bench/results.md and .json
     --only WORD        only the parts whose name contains the word
   dist               make the Debian package and the tarball, in target/dist

@@ -42,7 +42,7 @@ pub enum DeviceError {
         #[source]
         source: io::Error,
     },
-    /// One of the tasks that carry packets has failed, which is an error in this program. Start the device anew: its
+    /// One of the tasks that carry packets has failed, which is an error in this program. Start the device again: its
     /// link with addresses and routes is still there.
     #[error("a task that carries packets has failed")]
     Task,

@@ -87,7 +87,7 @@ impl<'a> Change<'a> {
     /// that of the state before, and follows only then. So nobody gets out by a change that fails or is cut short.
     ///
     /// Where the filter cannot follow, the change is made all the same, its answer is an error that says that it was not
-    /// rolrolled back, and the next change or boot opens.
+    /// rolled back, and the next change or boot opens.
     pub fn apply_then_open(&mut self, scope: Scope) -> Result<(), EngineError> {
         // A state that cannot be read has no packet filter that could stay.
         let Ok(before) = self.engine.store.read(|state| self.engine.desired(state, Depth::Network)) else {
@@ -193,7 +193,7 @@ impl Engine {
     /// Runs a change: all of it or nothing.
     ///
     /// `work` gets the stored state under the lock and may change it and let the host follow. When it returns an
-    /// error, the transaction is rolrolled back and the host is led back to the old state.
+    /// error, the transaction is rolled back and the host is rolled back to the old state.
     pub fn change<T, E: ChangeError>(
         &self,
         origin: Origin,
@@ -328,7 +328,7 @@ impl Engine {
         opened
     }
 
-    /// That no device within the scope hangs: nothing has been touched yet, so that nothing has to be rolrolled back. Peers are
+    /// That no device within the scope hangs: nothing has been touched yet, so that nothing has to be rolled back. Peers are
     /// those of the server's own interface, and no other one keeps them from changing.
     fn check_devices(
         &self,
@@ -348,7 +348,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Takes the lock. While it is held, a request to end (Ctrl-C, SIGTERM) waits until the change is made or rolrolled back.
+    /// Takes the lock. While it is held, a request to end (Ctrl-C, SIGTERM) waits until the change is made or rolled back.
     pub(crate) fn lock(&self, wait: Duration) -> Result<Locked, EngineError> {
         let lock = self.store.lock(wait).map_err(|error| match error {
             LockError::Busy { waited, holder } => EngineError::Locked { waited, holder },

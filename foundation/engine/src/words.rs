@@ -304,7 +304,7 @@ const REST: &[(&str, &str)] = &[
     ("the answer was not understood: {}", "yanıt anlaşılamadı: {}"),
 ];
 
-/// The Turkish template with what stands in the places of the English one; nothing where that does not fit.
+/// The Turkish template with what is in the places of the English one; nothing where that does not fit.
 fn fill(en: &str, tr: &str, text: &str) -> Option<String> {
     let mut parts = en.split("{}");
     let mut rest = text.strip_prefix(parts.next()?)?;

@@ -28,7 +28,7 @@ pub mod codes {
 
 /// An error with a stable code and a message in both languages.
 ///
-/// `Display` is for logs and may be English only; [`Self::message`] is what a caller is told. The cause stands in
+/// `Display` is for logs and may be English only; [`Self::message`] is what a caller is told. The cause is in
 /// [`Error::source`] and not in the message.
 pub trait ErrorCode: Error + Any + Send + Sync {
     /// The code of the API's chapter 3. It never changes once released.

@@ -55,7 +55,7 @@ pub(crate) fn prepare(paths: &Paths) -> Result<Vec<Repair>, StoreError> {
 }
 
 /// Makes the database's log if there is none: empty, and with a name that survives a power loss, as the changes in it
-/// have to. SQLite would flush the directory for that in every process anew, or (built with `SQLITE_DISABLE_DIRSYNC`)
+/// have to. SQLite would flush the directory for that in every process again, or (built with `SQLITE_DISABLE_DIRSYNC`)
 /// never.
 pub(crate) fn prepare_log(paths: &Paths) -> Result<(), StoreError> {
     let log = beside(&paths.database(), "-wal");

@@ -53,7 +53,7 @@ impl Lock {
         let mut pause = PAUSE.0;
         let failed = |source| LockError::Io { file: path.clone(), source };
         loop {
-            // Opened anew each time: every open file has a lock of its own, and the file may have been replaced.
+            // Opened again each time: every open file has a lock of its own, and the file may have been replaced.
             let mut file = open(paths).map_err(failed)?;
             match file.try_lock() {
                 Ok(()) if is_at(&file, &path) => {

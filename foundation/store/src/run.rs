@@ -27,7 +27,7 @@ pub struct Marker {
     pub pid: u32,
 }
 
-/// The marker as it stands in its file.
+/// The marker as it is in its file.
 #[derive(Serialize, Deserialize)]
 struct Written {
     module: String,

@@ -44,7 +44,7 @@ pub enum EndpointError {
     #[error("an end point ends in ':' and a port of 1 to 65535")]
     Port,
     /// An IPv6 address without brackets, or brackets round something else.
-    #[error("an IPv6 address in an end point, and only that, stands in brackets: [2001:db8::1]:51820")]
+    #[error("an IPv6 address in an end point, and only that, is written in brackets: [2001:db8::1]:51820")]
     Brackets,
     /// What stands before the port is no host.
     #[error("the host of the end point is not usable")]

@@ -7,7 +7,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::Domain;
 
-/// Letters and digits: the secret stands in a URL path and between quotes of a shell.
+/// Letters and digits: the secret is in a URL path and between quotes of a shell.
 const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
 /// A text that is no secret of a tunnel. It is not repeated here, since it may be one with a typing error.
@@ -89,7 +89,7 @@ pub struct TunnelAccess {
     /// The WireGuard port, at both ends.
     pub port: u16,
     /// Whether the certificate can be verified: that of a self-signed one cannot, and who does not verify gives the secret
-    /// to whoever stands in between.
+    /// to whoever is in between.
     pub verify: bool,
 }
 

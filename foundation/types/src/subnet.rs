@@ -56,7 +56,7 @@ impl Subnet {
         (prefix <= 32 && subnet.base & !subnet.mask() == 0).then_some(subnet)
     }
 
-    /// The subnet that an address with a prefix length lies in.
+    /// The subnet that an address with a prefix length is in.
     pub fn containing(address: Ipv4Addr, prefix: u8) -> Option<Self> {
         let mask = Self { base: 0, prefix: prefix.min(32) }.mask();
         Self::new(Ipv4Addr::from(u32::from(address) & mask), prefix)
@@ -106,11 +106,11 @@ impl Subnet {
     pub fn offset(self, address: Ipv4Addr) -> Option<u32> {
         self.contains(address).then(|| u32::from(address) - self.base)
     }
-    /// Whether the address lies in this subnet.
+    /// Whether the address is in this subnet.
     pub fn contains(self, address: Ipv4Addr) -> bool {
         u32::from(address) & self.mask() == self.base
     }
-    /// Whether the whole of `other` lies in this subnet.
+    /// Whether the whole of `other` is in this subnet.
     pub fn covers(self, other: Self) -> bool {
         self.prefix <= other.prefix && self.contains(other.network())
     }
@@ -118,7 +118,7 @@ impl Subnet {
     pub fn overlaps(self, other: Self) -> bool {
         self.covers(other) || other.covers(self)
     }
-    /// The private range of RFC 1918 that this subnet lies in.
+    /// The private range of RFC 1918 that this subnet is in.
     pub fn private_range(self) -> Option<Self> {
         Self::PRIVATE.into_iter().find(|range| range.covers(self))
     }

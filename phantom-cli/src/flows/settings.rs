@@ -47,7 +47,7 @@ fn pick(world: &World, setting: &str, old: &Value, about: &str) -> Vec<Act> {
     confirm(setting.clone(), lines, move |world| change(world, &setting, &(!on).to_string()))
 }
 
-/// Stores it and lists the settings anew.
+/// Stores it and lists the settings again.
 fn change(world: &World, setting: &str, value: &str) -> Vec<Act> {
     let work = Call::new("core", "update_tweak_setting").with("setting_name", setting).with("value", value);
     vec![call(world, work, |value, world| {

@@ -26,7 +26,7 @@ static ENTERED: AtomicBool = AtomicBool::new(false);
 /// The terminal while the program has it. Dropping it gives the terminal back as it was.
 pub(super) struct Terminal {
     /// Never dropped: its own `Drop` panics where the terminal is gone, standard error included, and all that it does is
-    /// done by [`lead_back`]. A panic there would end the program in the middle of a change.
+    /// done by [`give_back`]. A panic there would end the program in the middle of a change.
     inner: ManuallyDrop<ratatui::Terminal<CrosstermBackend<BufWriter<Stdout>>>>,
     whole: bool,
 }
@@ -42,7 +42,7 @@ impl Terminal {
         match entered.and_then(|()| ratatui::Terminal::new(backend)) {
             Ok(inner) => Ok(Self { inner: ManuallyDrop::new(inner), whole: false }),
             Err(error) => {
-                lead_back();
+                give_back();
                 Err(error)
             }
         }
@@ -74,12 +74,12 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        lead_back();
+        give_back();
     }
 }
 
 /// Errors are of no use here: a terminal that is gone needs nothing.
-fn lead_back() {
+fn give_back() {
     if ENTERED.swap(false, Ordering::SeqCst) {
         let _ = execute!(
             io::stdout(),
@@ -100,7 +100,7 @@ fn watch_panics(note: fn(&str)) {
     let before = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
         if thread::current().id() == drawing {
-            lead_back();
+            give_back();
             before(info);
         } else {
             note(&info.to_string());

@@ -97,12 +97,12 @@ impl Action for ChangeSubnet {
     }
 }
 
-/// Lets the host follow: the interface is made anew with the new addresses, prefix length and peers.
+/// Lets the host follow: the interface is made again with the new addresses, prefix length and peers.
 fn follow(change: &mut Change<'_>, backup_id: &str) -> Result<(), CoreError> {
     change.restart().map_err(|source| CoreError::SubnetChange {
         backup_id: backup_id.to_owned(),
         step: step_of(&source),
-        rolled_back: false, // set at the end of the change when everything was led back
+        rolled_back: false, // set at the end of the change when everything was rolled back
         source,
     })
 }

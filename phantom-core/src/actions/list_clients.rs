@@ -39,7 +39,7 @@ pub struct ClientList {
     pub pagination: Pagination,
 }
 
-/// Where a page lies in the whole.
+/// Where a page is in the whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Pagination {
     /// The page shown

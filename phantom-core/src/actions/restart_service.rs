@@ -12,7 +12,7 @@ use crate::{Core, CoreError, origin};
 #[serde(deny_unknown_fields)]
 pub struct RestartService {}
 
-/// The interface was made anew from the stored state.
+/// The interface was made again from the stored state.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct ServiceRestarted {
     /// Always true

@@ -63,7 +63,7 @@ pub struct Obtained {
 
 /// Obtains a new certificate with a new P-256 key. `tls-alpn-01` is tried first, then `http-01`; the challenger's answers
 /// are taken away again in every case. The account is made at the first use of a directory, kept in the store, and made
-/// anew when the authority does not know it any more. The certificate itself is neither checked nor stored.
+/// again when the authority does not know it any more. The certificate itself is neither checked nor stored.
 pub async fn obtain(
     wanted: Wanted<'_>,
     store: &Store,

@@ -5,7 +5,7 @@
 //! second WireGuard a second client runs, on a port of its own.
 //!
 //! The tunnel is opened at once and again whenever it ends, after waits that grow (see [`backoff`]). The server's name is
-//! looked up anew each time; where that fails, as it does when the resolver is behind this very tunnel, the address that
+//! looked up again each time; where that fails, as it does when the resolver is behind this very tunnel, the address that
 //! worked last is used. Datagrams that come in the meantime wait for at most a second.
 
 use std::future::{Future, poll_fn};
@@ -64,7 +64,7 @@ pub struct Config {
     pub listen: SocketAddrV4,
     /// Which servers are the right ones.
     pub trust: Trust,
-    /// The time between pings, drawn anew for each; see [`Options::ping`].
+    /// The time between pings, drawn again for each; see [`Options::ping`].
     pub ping: RangeInclusive<Duration>,
 }
 

@@ -64,8 +64,8 @@ pub enum KeepError {
 /// it is clear that it will not soon. Whatever goes wrong meanwhile is written to the status file and, when it is new, to
 /// standard error.
 ///
-/// The status file is removed at the end. One that is there at the start is that of a keeper that was killed: what it says of
-/// failed attempts to get a certificate counts, so that an authority is not asked more often for being asked by many processes.
+/// The status file is removed at the end, but for what it says of failed attempts to get a certificate. Those of an earlier keeper
+/// count, so that an authority is not asked more often for being asked by many processes.
 pub async fn run(options: &Options, ready: impl FnOnce()) -> Result<(), KeepError> {
     let on = |kind| signal(kind).map_err(|error| KeepError::Wait("a signal", error));
     let [mut terminate, mut interrupt] = [on(SignalKind::terminate())?, on(SignalKind::interrupt())?];
@@ -76,7 +76,7 @@ pub async fn run(options: &Options, ready: impl FnOnce()) -> Result<(), KeepErro
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    let _ = nix::unistd::unlink(&options.status);
+    keeper.leave();
     Ok(())
 }
 
@@ -164,8 +164,8 @@ impl<'o> Keeper<'o> {
             Ok(bundle) => self.take(bundle),
             Err(unusable) => self.keep_certificate(*unusable),
         }
-        if let Some(failed) = self.failed.take()
-            && self.file.as_ref().is_some_and(|file| failed.is_of(file))
+        if let Some(file) = &self.file
+            && let Some(failed) = self.failed.take().filter(|failed| failed.is_of(file))
         {
             let at = failed.at();
             self.machine.resume(failed.times, at, random(), failed.why);
@@ -294,14 +294,31 @@ impl<'o> Keeper<'o> {
             }
             self.told = trouble;
         }
-        let failed = self.file.as_ref().zip(self.machine.failed());
-        let failed = failed.map(|(file, (times, at, why))| Failed::new(file, times, at, why));
-        let text = serde_json::to_string(&Written { status, failed }).map_err(|error| error.to_string());
+        let written = Written { status: Some(status), failed: self.failed_attempts() };
+        let text = serde_json::to_string(&written).map_err(|error| error.to_string());
         let path = &self.options.status;
         let written =
             text.and_then(|text| write_whole(path, &(text + "\n")).map_err(|error| with_causes(&error)));
         if let Err(error) = written {
             log::line(error);
+        }
+    }
+
+    /// Attempts in a row that failed, of this keeper or of one before it that has not been looked at yet.
+    fn failed_attempts(&self) -> Option<Failed> {
+        let failed = self.file.as_ref().zip(self.machine.failed());
+        let failed = failed.map(|(file, (times, at, why))| Failed::new(file, times, at, why));
+        failed.or_else(|| self.failed.clone())
+    }
+
+    /// Leaves nothing of the status behind but what the next keeper has to know. Nobody is left to be told that this fails.
+    fn leave(&self) {
+        let path = &self.options.status;
+        let _ = nix::unistd::unlink(path);
+        if let failed @ Some(_) = self.failed_attempts()
+            && let Ok(text) = serde_json::to_string(&Written { status: None, failed })
+        {
+            let _ = write_whole(path, &(text + "\n"));
         }
     }
 

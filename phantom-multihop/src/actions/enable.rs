@@ -163,9 +163,10 @@ fn fallbacks(
         }
         if *name != wanted.exit_name && !list.contains(name) {
             if exit.public_key == chosen.public_key {
-                (call.note)(&format!(
-                    "{name} is the same server as {}: when one is dead, so is the other",
-                    chosen.name
+                let chosen = &chosen.name;
+                (call.note)(call.lang.pick(
+                    &format!("{name} is the same server as {chosen}: when one is dead, so is the other"),
+                    &format!("{name}, {chosen} ile aynı sunucu: biri yanıt vermiyorsa öteki de vermez"),
                 ));
             }
             list.push(name.clone());

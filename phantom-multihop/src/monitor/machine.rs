@@ -33,7 +33,7 @@ const GOOD: Duration = Duration::from_mins(2);
 const LOST: Duration = Duration::from_mins(3);
 /// A handshake comes with the first packet after it is due, and may have to be tried again.
 const LEEWAY: Duration = Duration::from_secs(10);
-/// The name of an exit is resolved anew this often.
+/// The name of an exit is resolved again this often.
 const RESOLVE_EVERY: Duration = Duration::from_hours(1);
 /// Seconds from one attempt to reconnect to the next; the last one counts for all that follow.
 const PAUSES: [u64; 14] = [5, 5, 5, 10, 10, 10, 15, 15, 15, 30, 60, 120, 300, 300];
@@ -103,9 +103,9 @@ impl Sight {
 pub enum Task {
     /// Ask the exit something through the tunnel, with [`ECHOES`] packets. Its answer is seen in the counters.
     Probe,
-    /// Resolve the name of the exit's end point anew.
+    /// Resolve the name of the exit's end point again.
     Resolve,
-    /// Set the exit's end point anew, so that a handshake begins.
+    /// Set the exit's end point again, so that a handshake begins.
     Reconnect,
     /// Ask something of somebody behind the exit, and say by [`Machine::proven`] whether an answer came back.
     Prove,

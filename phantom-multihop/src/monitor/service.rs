@@ -80,8 +80,16 @@ impl Service {
     pub(super) fn answered(&mut self, now: Duration, answered: Option<bool>) -> bool {
         let received = std::mem::take(&mut self.received);
         if answered != Some(false) {
-            let over = std::mem::take(&mut self.told) && answered == Some(true);
-            *self = Self::new(now);
+            // A rest is not over with one answer: of a line that answers now and then, each would begin another round. It is forgotten
+            // once answers have come for as long as the longest rest.
+            let (rest_until, rest) = (self.rest_until, self.rest);
+            let rested = now >= rest_until + REST_MAX;
+            let told = self.told && answered.is_none();
+            let over = self.told && !told;
+            *self = Self { told, ..Self::new(now) };
+            if !rested {
+                (self.rest_until, self.rest) = (rest_until, rest);
+            }
             return over;
         }
         // What came in before the first of them says nothing of the time since.

@@ -139,7 +139,7 @@ const KEY: &str = "not a key: the base64 of 32 bytes (44 characters)";
 const NUMBER: &str = "not a number of at most 65535";
 const PORT: &str = "an end point ends in ':' and a port of 1 to 65535";
 const BRACKETS: &str =
-    "an IPv6 address in an end point, and only that, stands in brackets: [2001:db8::1]:51820";
+    "an IPv6 address in an end point, and only that, is written in brackets: [2001:db8::1]:51820";
 const SYNTAX: &str = "neither a section nor 'Key = value'";
 const SECTION_TWICE: &str = "the section is there twice";
 

@@ -38,7 +38,7 @@ fn main() -> ExitCode {
 fn open(root: PathBuf) -> Phantom {
     let paths = Paths::new(root);
     let exe = std::env::current_exe().expect("procfs is mounted");
-    let programs = Programs::in_dir(exe.parent().expect("a program lies in a directory"));
+    let programs = Programs::in_dir(exe.parent().expect("a program is in a directory"));
     let plan: Plan =
         std::env::var("PHANTOM_FAULT").expect("PHANTOM_FAULT is set").parse().expect("it is a plan");
     let (host, faulty) = FaultyHost::wrap(Host::linux(linux_options(&paths, programs)), plan);

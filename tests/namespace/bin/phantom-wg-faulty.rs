@@ -51,7 +51,7 @@ fn main() -> ExitCode {
 fn open(root: Option<PathBuf>) -> Phantom {
     let paths = root.map_or_else(Paths::default, Paths::new);
     let exe = std::env::current_exe().expect("procfs is mounted");
-    let programs = Programs::in_dir(exe.parent().expect("a program lies in a directory"));
+    let programs = Programs::in_dir(exe.parent().expect("a program is in a directory"));
     let host = Host::linux(linux_options(&paths, programs));
     let builder = Phantom::builder(host, Store::new(paths)).all_modules().with(Arc::new(Faults));
     builder.build().expect("the modules have different names")

@@ -106,7 +106,7 @@ fn lasting(world: &World) -> String {
     lines.join("\n")
 }
 
-/// Every write refused: all is led back, and nobody gets out who was kept in before.
+/// Every write refused: all is rolled back, and nobody gets out who was kept in before.
 fn refuse_each(test: &str, trial: &Trial) {
     with_exits(test, |world| {
         listen();

@@ -97,7 +97,7 @@ fn an_exit_whose_name_is_gone_is_found_where_the_name_leads_later() {
             assert!(lost, "{:?}", events(world));
         });
         status_is_true(world, "named");
-        // Without its name it cannot be enabled anew, and what is there stays.
+        // Without its name it cannot be enabled again, and what is there stays.
         nothing_escapes(world, "enable-without-name", || {
             let failed = world.fails(&["multihop", "enable_multihop", "exit_name=named"], "MULTIHOP_ERROR");
             assert_eq!(failed["data"]["restored_exit"], "named", "{failed:#}");

@@ -60,7 +60,7 @@ fn leaks_without(world: &World) {
     }
 }
 
-/// Every event, and that the host is led back after it.
+/// Every event, and that the host is rolled back after it.
 fn survives(world: &World, events: &[(&str, &str)]) {
     for (name, sabotage) in events {
         nothing_escapes(world, name, || drop(world.sh(sabotage)));

@@ -43,10 +43,10 @@ const REST: [Event; 6] = [
 
 /// How long something that heals by itself may take: it is looked at for this long.
 const BY_ITSELF: Duration = Duration::from_secs(3);
-/// A device that is gone is missed after five seconds, and made anew.
+/// A device that is gone is missed after five seconds, and made again.
 const NEW_DEVICE: Duration = Duration::from_secs(30);
 
-/// Lets each event happen: nothing escapes, `status` tells the truth, and the host can be led back.
+/// Lets each event happen: nothing escapes, `status` tells the truth, and the host can be rolled back.
 fn survives(world: &World, events: &[Event]) {
     listen();
     enable(world, "uk");

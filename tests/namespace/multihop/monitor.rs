@@ -103,7 +103,7 @@ fn the_block_stands_from_the_stored_state_alone() {
             let link = world.try_at(At::Server, "ip link show wg_vpn");
             assert!(!link.status.success(), "it made a link");
             world.ok(&["core", "reconcile"]);
-            // The client's session went with the server's device: it calls anew after 15 s without an answer.
+            // The client's session went with the server's device: it calls again after 15 s without an answer.
             let back = || udp_answer(At::Client1, ONE).as_deref() == Some(EXIT);
             assert!(wait_for(PATIENCE, back), "{}", world.picture());
         });

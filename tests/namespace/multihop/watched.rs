@@ -22,7 +22,8 @@ const REMOVERS: [(&str, &str); 8] = [
     ("watched-route-replaced", "ip route replace default dev wg_vpn table 100"),
     (
         "watched-guard-replaced",
-        "for h in ingress egress; do tc filter del dev wg_vpn $h; tc filter add dev wg_vpn $h matchall action ok; done",
+        "for h in ingress egress; do tc filter del dev wg_vpn $h
+           tc filter add dev wg_vpn $h pref 7 bpf da bytecode '1,6 0 0 0'; done",
     ),
 ];
 

@@ -16,7 +16,7 @@ const LIMIT: &str = "1500";
 
 /// What is done before a test runs inside: private copies of what the server writes to, without the server that this
 /// machine may have itself. A whiteout would not do for `/opt`: with one, an ordinary user's overlay makes no directory
-/// of that name anew.
+/// of that name again.
 const PREPARE: &str = r#"set -e
 mount -t tmpfs world /mnt
 for d in etc var/lib usr/sbin; do

@@ -55,7 +55,7 @@ fn the_kill_switch_is_in_force_as_long_as_one_wall_stands() {
         );
         let missing = status.get("missing_walls").map_or(0, |list| list.as_array().unwrap().len());
         assert_eq!(u32::try_from(missing), Ok(count), "{status:#}");
-        // Where nothing stands in the way they leave by the uplink at once.
+        // Where nothing is in the way they leave by the uplink at once.
         let direct = json!(if closed { "VPN Exit" } else { "Direct" });
         assert_eq!(status["traffic_routing"], direct, "{status:#}");
         let found = check(&server);

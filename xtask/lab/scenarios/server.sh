@@ -4,7 +4,7 @@
 . "$(dirname "$0")/lab.sh"
 
 # A client in a namespace behind eth0's network, set up by wg-quick from exactly the exported configuration. The server's
-# own address lies in another network than the client's cable, as on the Internet.
+# own address is in another network than the client's cable, as on the Internet.
 client_up() {
   local name=$1
   ip netns add "$name" && ip -n "$name" link set lo up

@@ -57,7 +57,7 @@ pub(super) fn run(world: &World, options: &Options, report: &mut Report) -> Resu
         what,
         median(gaps),
         1000.0,
-        "ping every 5 ms; the client has both addresses, and connects anew after the change",
+        "ping every 5 ms; the client has both addresses, and connects again after the change",
     ));
     Ok(())
 }

@@ -14,7 +14,7 @@ use crate::workspace::{self, SERVER_PACKAGES, cargo};
 /// What the names of files with licences begin with.
 const LICENCES: [&str; 5] = ["LICENSE", "LICENCE", "COPYING", "NOTICE", "UNLICENSE"];
 
-/// What the linker adds. Its licence wants that the programs can be linked anew with another version of it.
+/// What the linker adds. Its licence wants that the programs can be linked again with another version of it.
 const C_LIBRARY: &str = "\
 The GNU C Library: LGPL-2.1-or-later. It is linked statically; who wants another version of it builds the programs from
 their sources, which are public, with `cargo xtask dist`. Its text: https://www.gnu.org/licenses/old-licenses/lgpl-2.1.txt

@@ -94,7 +94,7 @@ fn wakes(suite: Suite, kind: Kind) -> Result {
     }
 }
 
-/// What stands in the file that says of what a stage was made.
+/// What is in the file that says of what a stage was made.
 fn mark(suite: Suite, name: &str) -> Result<String> {
     Ok(fs::read_to_string(dir(suite)?.join(name)).unwrap_or_default())
 }

@@ -171,7 +171,7 @@ fn build_internet(told: &Told) -> Result<(Place, bool)> {
 }
 
 /// Makes the endpoint reachable for the client: an address that this machine does not have itself, as behind a router,
-/// lies on the client's cable meanwhile; a name stands in the client's `/etc/hosts`, whose line is returned.
+/// is on the client's cable meanwhile; a name is in the client's `/etc/hosts`, whose line is returned.
 fn make_reachable(told: &Told) -> Result<String> {
     let address: Ipv4Addr = match told.endpoint.parse::<IpAddr>() {
         Ok(IpAddr::V4(address)) => address,
@@ -185,7 +185,7 @@ fn make_reachable(told: &Told) -> Result<String> {
     if !route.starts_with("local") {
         Cmd::line(&format!("ip addr add {address}/32 dev {}", CLIENT_CABLE.link)).quiet()?;
         println!(
-            "{address} is not an address of this machine itself; it lies on the client's cable during the proof."
+            "{address} is not an address of this machine itself; it is on the client's cable during the proof."
         );
     }
     Ok(String::new())

@@ -7,7 +7,7 @@ use crate::problem::{Context as _, Problem, Result};
 
 /// Where the programs are installed.
 pub(crate) const PROGRAMS_DIR: &str = "/usr/local/bin";
-/// An address of RFC 5737, for a machine without any: it stands in configurations until the real one is known.
+/// An address of RFC 5737, for a machine without any: it is in configurations until the real one is known.
 const PLACEHOLDER: &str = "192.0.2.1";
 
 /// The server as far as the proof has to know it.
@@ -158,7 +158,7 @@ fn choose_address() -> Result<String> {
         address
     } else {
         println!(
-            "It has no other network address either: {PLACEHOLDER}, an address for documentation, stands in its place."
+            "It has no other network address either: {PLACEHOLDER}, an address for documentation, takes its place."
         );
         println!("Tell the server its address when it has one:");
         PLACEHOLDER

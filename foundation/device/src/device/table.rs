@@ -129,7 +129,7 @@ impl Table {
         std::mem::take(&mut lock(&self.woken))
     }
 
-    /// Ends all sessions and begins anew with this key, or without one. A peer with the same key goes.
+    /// Ends all sessions and begins again with this key, or without one. A peer with the same key goes.
     pub(crate) async fn set_private_key(&self, key: Option<&PrivateKey>) {
         let identity = key.map(|key| Arc::new(Identity::new(key)));
         if let Some(identity) = &identity {
@@ -150,7 +150,7 @@ impl Table {
     }
 
     /// Makes these changes in order. With `replace`, peers that are not named in the end are removed, and those that
-    /// were there already are set up anew.
+    /// were there already are set up again.
     pub(crate) async fn set_peers(&self, requests: Vec<PeerRequest>, replace: bool) -> Count {
         let own = self.identity().map(|identity| PublicKey::from_bytes(identity.public_key.to_bytes()));
         let mut count = Count::default();
@@ -178,9 +178,9 @@ impl Table {
         Count { total: read(&self.peers).len(), ..count }
     }
 
-    /// Changes a peer, or adds it; `true` if it was added. `anew` takes from one that is there everything that the
+    /// Changes a peer, or adds it; `true` if it was added. `again` takes from one that is there everything that the
     /// request does not give, as if it had just been added, but for its session, its counters and where it is.
-    fn set_peer(&self, mut request: PeerRequest, anew: bool) -> bool {
+    fn set_peer(&self, mut request: PeerRequest, again: bool) -> bool {
         let known = self.peer(&request.public_key);
         if known.is_none() && request.update_only {
             return false;
@@ -188,17 +188,17 @@ impl Table {
         let added = known.is_none();
         let peer = known.unwrap_or_else(|| self.add(request.public_key));
         let mut state = peer.state();
-        let no_key = anew.then(|| PresharedKey::from_bytes([0; 32]));
+        let no_key = again.then(|| PresharedKey::from_bytes([0; 32]));
         set_preshared_key(&mut state, request.preshared_key.take().or(no_key));
         if let Some(address) = request.endpoint
             && state.endpoint.is_none_or(|known| known.address != address)
         {
             state.endpoint = Some(Endpoint::new(address, None));
         }
-        set_keepalive(&mut state, request.persistent_keepalive_interval.or(anew.then_some(0)));
+        set_keepalive(&mut state, request.persistent_keepalive_interval.or(again.then_some(0)));
         state.schedule(self, &peer);
         drop(state);
-        self.set_allowed_ips(&peer, &request, anew);
+        self.set_allowed_ips(&peer, &request, again);
         added
     }
 
@@ -225,8 +225,8 @@ impl Table {
     }
 
     /// Gives networks to the peer and takes them away. Given ones are taken from whoever had them.
-    fn set_allowed_ips(&self, peer: &Arc<Peer>, request: &PeerRequest, anew: bool) {
-        let replace = request.replace_allowed_ips || anew;
+    fn set_allowed_ips(&self, peer: &Arc<Peer>, request: &PeerRequest, again: bool) {
+        let replace = request.replace_allowed_ips || again;
         if request.allowed_ips.is_empty() && !replace {
             return;
         }

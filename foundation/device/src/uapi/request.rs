@@ -60,7 +60,7 @@ pub struct SetRequest {
     pub listen_port: Option<u16>,
     /// New firewall mark of the device's own packets; 0 for none.
     pub fwmark: Option<u32>,
-    /// Remove the peers that are not named in `peers`, and set the others up anew.
+    /// Remove the peers that are not named in `peers`, and set the others up again.
     pub replace_peers: bool,
     /// Changes of peers, in order. A peer may come more than once.
     pub peers: Vec<PeerRequest>,

@@ -57,7 +57,7 @@ impl Socket {
         if buffer.is_empty() {
             *buffer = vec![0; MESSAGES * LARGEST];
         }
-        // The kernel shortens the headers' buffers to what it has used, so they are made anew each time.
+        // The kernel shortens the headers' buffers to what it has used, so they are made again each time.
         let space = cmsg_space!(libc::c_int, libc::in6_pktinfo);
         let mut headers = MultiHeaders::<SockaddrStorage>::preallocate(MESSAGES, Some(space));
         let mut slices: Vec<_> = buffer.chunks_mut(LARGEST).map(|bytes| [IoSliceMut::new(bytes)]).collect();

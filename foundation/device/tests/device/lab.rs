@@ -79,7 +79,7 @@ fn missing() -> Option<String> {
     }
 }
 
-/// `/run` anew, and a client beside this host: 192.0.2.1 and .3 here, 192.0.2.2 there.
+/// `/run` again, and a client beside this host: 192.0.2.1 and .3 here, 192.0.2.2 there.
 fn prepare() {
     ok("mount -t tmpfs none /run");
     fs::create_dir("/run/netns").unwrap();

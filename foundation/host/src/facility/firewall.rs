@@ -278,6 +278,6 @@ pub trait Firewall: Send + Sync {
     /// it does, our part too. `None` where our rules are not in nftables: no table of its own, nor the nft variant of
     /// iptables.
     fn generation(&self) -> Result<Option<u32>>;
-    /// Forgets the tracked connections of an address, so that they are routed and filtered anew.
+    /// Forgets the tracked connections of an address, so that they are routed and filtered again.
     fn forget_connections(&self, of: &[IpNetwork]) -> Result<()>;
 }

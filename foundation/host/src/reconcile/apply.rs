@@ -129,9 +129,10 @@ fn take(context: &ApplyContext<'_>, wanted: &Wanted, step: &Step) -> Result<(), 
         Op::SetLink(name, change) => set_link(context, name, change),
         Op::SetGuard(name, guard) => set_guard(context, name, guard),
         Op::DeleteLink(name) => {
+            // First what nobody would look for once the link is gone.
+            told::forget(context, name)?;
             // The embedded device's own exit may have taken it along.
             gone(host.network.delete_link(name))?;
-            told::forget(context, name)?;
             remove_claim(context, name)
         }
         Op::Configure(name, backend, update) => host.wireguard.configure(name, *backend, update),

@@ -30,7 +30,7 @@ pub(crate) fn settings(bench: &Bench) {
     bench.host.network.delete_link(&name("cft0")).unwrap();
     assert_eq!(kind(sysctl.set(of_link, "2")), "absent");
     bench.lab.add_tun("cft0");
-    assert_eq!(sysctl.get(of_link).unwrap(), first, "a new link begins anew");
+    assert_eq!(sysctl.get(of_link).unwrap(), first, "a new link begins again");
 }
 
 pub(crate) fn sockets(bench: &Bench) {

@@ -30,7 +30,7 @@ const REJECT: &str = "iptables-nft -A FORWARD -m conntrack --ctstate ESTABLISHED
 
 fn everything() -> String {
     let tables = "for i in iptables-nft ip6tables-nft iptables-legacy; do for t in $(case $i in *legacy) cat /proc/net/ip_tables_names;; *) echo filter nat mangle;; esac); do echo $i $t; $i -t $t -S; done; done";
-    // Sets without names are numbered anew with every change.
+    // Sets without names are numbered again with every change.
     sh(&format!("nft -s list ruleset | sed /phantom/d; {tables}"))
 }
 

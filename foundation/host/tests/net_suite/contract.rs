@@ -328,7 +328,7 @@ pub(crate) fn a_handshake_is_seen(wireguard: &dyn WireGuard, names: [&InterfaceN
         wait_for("the same counters", || {
             in_words_of_wg(&wireguard.device(name, backend).unwrap().unwrap()) == told_by_wg(name)
         });
-        // Setting a peer anew keeps session and counters.
+        // Setting a peer again keeps session and counters.
         let before = wireguard.device(name, backend).unwrap().unwrap().peers.remove(0);
         let again =
             DeviceUpdate { peers: vec![PeerUpdate::Set(before.config.clone())], ..DeviceUpdate::default() };

@@ -171,7 +171,7 @@ fn full(store: &Store) {
 }
 
 fn full_without_index(store: &Store) {
-    // A store anew each time: connections of one process share the index, even one that was deleted.
+    // A store again each time: connections of one process share the index, even one that was deleted.
     let fresh = || store_in(store.paths().run_dir().parent().unwrap());
     set_up(&fresh());
     insert(&fresh(), "a");

@@ -35,7 +35,7 @@ pub struct ServerConfig {
 /// A client as the server's configuration has it.
 #[derive(Clone, Copy, Debug)]
 pub struct ServerPeer<'a> {
-    /// Its name, for people: it stands in a comment.
+    /// Its name, for people: it is in a comment.
     pub name: &'a ClientName,
     /// What it is known by.
     pub public_key: &'a PublicKey,

@@ -179,7 +179,7 @@ fn a_failed_write_leaves_the_old_pair() {
     let path = home.path().join("certs");
     let store = Store::open(&path).unwrap();
     store.write(&name(), &pair("old"), DIRECTORY).unwrap();
-    // Something that is not ours stands in the draft's place and cannot be swept up.
+    // Something that is not ours is in the draft's place and cannot be swept up.
     fs::create_dir_all(path.join(".draft_vpn.example.com/folder/in/it")).unwrap();
     let error = store.write(&name(), &pair("new"), DIRECTORY).unwrap_err();
     assert_eq!(error.kind(), "store");

@@ -57,7 +57,7 @@ impl Place {
         issue(request, &self.store, challenger, &now).await
     }
 
-    /// What has to be shown is shown anew, with a new account: pebble takes an earlier proof of the same account for enough
+    /// What has to be shown is shown again, with a new account: pebble takes an earlier proof of the same account for enough
     /// once in a hundred orders even where it is told never to.
     fn become_somebody_else(&self) {
         self.store.put_account(&self.pebble.directory(), "").unwrap();

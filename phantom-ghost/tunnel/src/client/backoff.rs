@@ -6,7 +6,7 @@ use std::time::Duration;
 pub const SHORTEST: Duration = Duration::from_secs(1);
 /// The longest wait.
 pub const LONGEST: Duration = Duration::from_mins(1);
-/// A tunnel that was open for so long was a good one: the waits begin anew.
+/// A tunnel that was open for so long was a good one: the waits begin again.
 pub const HEALTHY: Duration = Duration::from_mins(1);
 
 /// Waits that double from one failure to the next, each drawn from the upper half of its range, so that many clients that
@@ -38,7 +38,7 @@ impl Backoff {
         half + half.mul_f64(chance.clamp(0.0, 1.0))
     }
 
-    /// A tunnel was open for this long before it ended. Only after [`HEALTHY`] do the waits begin anew: a server that
+    /// A tunnel was open for this long before it ended. Only after [`HEALTHY`] do the waits begin again: a server that
     /// accepts and drops at once is not to be asked every second.
     pub fn was_open(&mut self, time: Duration) {
         if time >= HEALTHY {

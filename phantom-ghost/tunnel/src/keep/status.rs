@@ -26,11 +26,11 @@ pub(super) struct Status {
     pub(super) alarm: Option<String>,
 }
 
-/// What is written: the status, and what a next keeper has to know if this one is killed.
+/// What is written: the status of a keeper that runs, and what a next keeper has to know.
 #[derive(Serialize)]
 pub(super) struct Written<'s> {
     #[serde(flatten)]
-    pub(super) status: &'s Status,
+    pub(super) status: Option<&'s Status>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) failed: Option<Failed>,
 }

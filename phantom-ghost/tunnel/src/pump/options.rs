@@ -21,7 +21,7 @@ pub struct Options {
     pub discard_junk: bool,
     /// How many messages of WireGuard's handshake go from the stream to the socket; `None` for all.
     pub handshakes: Option<Arc<Handshakes>>,
-    /// The time between pings, drawn anew for each. None is sent when the other end was heard in the meantime.
+    /// The time between pings, drawn again for each. None is sent when the other end was heard in the meantime.
     pub ping: RangeInclusive<Duration>,
     /// Where this tunnel's traffic is counted.
     pub counters: Arc<Counters>,

@@ -69,7 +69,7 @@ mod tests {
         assert!(!after(MANY - 1, Duration::ZERO), "few at once");
         assert!(after(1, WINDOW / 2), "many within a millisecond");
         assert!(after(0, WINDOW), "still");
-        assert!(!after(0, WINDOW), "it begins anew");
+        assert!(!after(0, WINDOW), "it begins again");
         assert!(!after(MANY, WINDOW * 4), "as many in three milliseconds");
         assert!(after(MANY * 3, WINDOW * 7), "three times as many");
         assert!(!after(0, WINDOW * 1000), "a pause");

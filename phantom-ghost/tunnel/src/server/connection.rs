@@ -251,11 +251,11 @@ impl<S: Stream + 'static> Visit<S> {
     /// for, to see whether it is an error.
     async fn pass_on(mut self, mut link: Link) -> io::Result<()> {
         let request = std::mem::take(&mut self.buffer);
-        let (limit, linger) = (self.shared.timeouts.send, self.shared.timeouts.linger);
+        let limit = self.shared.timeouts.send;
         if !is_simple(&request) {
             return upstream::splice(self.stream, link, &request, limit).await;
         }
-        let first = upstream::first_answer(&mut self.stream, &mut link, &request, limit, linger).await?;
+        let first = upstream::first_answer(&mut self.stream, &mut link, &request, limit).await?;
         self.hold(first.error).await;
         timeout(limit, self.write(&first.bytes)).await??;
         upstream::splice(self.stream, link, &first.more, limit).await

@@ -95,7 +95,7 @@ impl Place {
         serde_json::from_str(&fs::read_to_string(self.path("status.json")).ok()?).ok()
     }
 
-    /// What lies in the certificate directory, verified by others.
+    /// What is in the certificate directory, verified by others.
     pub(crate) fn verify(&self) {
         self.pebble.verify(&self.path("certs").join(NAME).join("fullchain.pem"), NAME);
     }

@@ -1,6 +1,6 @@
 //! Tables of others in nftables that drop forwarded packets.
 //!
-//! An accept is final only for the chain it stands in: a packet that our table accepts is still asked about in every
+//! An accept is final only for the chain it is in: a packet that our table accepts is still asked about in every
 //! other table, and one of them with policy drop ends it. There our accepts are repeated, in a chain of ours inside
 //! that table, with one marked jump to it. Nothing else in the table is changed.
 

@@ -18,7 +18,7 @@ use crate::{HostError, Protocol, Result, UfwRule};
 
 /// Whether ufw is switched on.
 const CONFIG: &str = "/etc/ufw/ufw.conf";
-/// Its rules for IPv4 and IPv6. A rule without addresses stands in both.
+/// Its rules for IPv4 and IPv6. A rule without addresses is in both.
 const RULES: [&str; 2] = ["/etc/ufw/user.rules", "/etc/ufw/user6.rules"];
 
 /// A rule of ufw as its files have it.

@@ -143,7 +143,7 @@ impl<S: Stream + 'static> Visit<S> {
                 return Ok(());
             }
             if theirs {
-                if !self.buffer.is_empty() {
+                if matches!(whose, Whose::Strangers) {
                     self.permit.requested();
                 }
                 match tie.link(&server, self.ends).await.inspect_err(|_| self.doubt()) {
