@@ -37,6 +37,8 @@ pub struct Fight {
 struct Trouble {
     times: u32,
     asked: Duration,
+    /// The last repair has found that it was not missing.
+    unfounded: bool,
 }
 
 impl Trouble {
@@ -63,6 +65,12 @@ impl Machine {
     /// A look that found this missing.
     pub fn look(&mut self, now: Duration, missing: &BTreeSet<String>) -> Next {
         self.troubles.retain(|_, trouble| trouble.goes_on(now));
+        // Somebody else's own change is over with the look behind the repair. What is still missing then is repaired in vain.
+        for (object, trouble) in &mut self.troubles {
+            if std::mem::take(&mut trouble.unfounded) && !missing.contains(object) {
+                trouble.times = trouble.times.min(1);
+            }
+        }
         if missing.is_empty() {
             self.waiting = None;
             return Next::Rest;
@@ -84,8 +92,12 @@ impl Machine {
             return Next::Look(pause);
         }
         for object in missing {
-            let trouble = self.troubles.entry(object.clone()).or_insert(Trouble { times: 0, asked: now });
-            *trouble = Trouble { times: trouble.times.saturating_add(1), asked: now };
+            let trouble = self.troubles.entry(object.clone()).or_insert(Trouble {
+                times: 0,
+                asked: now,
+                unfounded: false,
+            });
+            *trouble = Trouble { times: trouble.times.saturating_add(1), asked: now, unfounded: false };
         }
         self.waiting = Some(now);
         Next::Ask
@@ -100,8 +112,8 @@ impl Machine {
     /// the next repair of the same kind all the same, but a short one.
     pub fn nothing_was_missing(&mut self) {
         let asked = self.waiting.take();
-        for trouble in self.troubles.values_mut().filter(|trouble| Some(trouble.asked) == asked) {
-            trouble.times = trouble.times.min(1);
+        for trouble in self.troubles.values_mut() {
+            trouble.unfounded |= Some(trouble.asked) == asked;
         }
     }
 
@@ -209,6 +221,11 @@ mod tests {
                     asked += 1;
                     machine.nothing_was_missing();
                     now += SECOND / 10;
+                    assert_eq!(
+                        machine.look(now, &BTreeSet::new()),
+                        Next::Rest,
+                        "it was somebody else's change"
+                    );
                 }
                 Next::Look(pause) => now += pause,
                 Next::Rest => unreachable!("something is missing"),
@@ -218,5 +235,24 @@ mod tests {
         // There is a pause all the same, and it stays short.
         assert!((100..=300).contains(&asked), "{asked}");
         assert!(matches!(machine.look(now + 3 * SECOND, &lost("a")), Next::Ask));
+    }
+
+    #[test]
+    fn what_is_still_missing_behind_a_repair_is_asked_for_less_and_less() {
+        let mut machine = Machine::default();
+        let (mut now, mut asked) = (Duration::ZERO, 0);
+        while now < Duration::from_mins(10) {
+            match machine.look(now, &lost("a")) {
+                Next::Ask => {
+                    asked += 1;
+                    machine.nothing_was_missing();
+                    now += SECOND / 10;
+                }
+                Next::Look(pause) => now += pause,
+                Next::Rest => unreachable!("something is missing"),
+            }
+        }
+        assert!((10..=20).contains(&asked), "{asked}");
+        assert_eq!(machine.fights().len(), 1, "and somebody is told");
     }
 }

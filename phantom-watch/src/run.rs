@@ -79,6 +79,8 @@ struct Watcher {
     unsure: Option<Vec<(u32, u32)>>,
     /// The files of others when a change had ended.
     files: Vec<Option<Edition>>,
+    /// When that change had found the host right.
+    found_at: Option<i64>,
     /// When somebody was asked to say so.
     asked: Option<Instant>,
     repair: Option<Child>,
@@ -110,6 +112,7 @@ impl Watcher {
             right: None,
             unsure: None,
             files: Vec::new(),
+            found_at: None,
             asked: None,
             repair: None,
             fights: Vec::new(),
@@ -141,7 +144,12 @@ impl Watcher {
                 self.machine.nothing_was_missing();
             }
             self.machine.heard();
-            self.files = self.watched.as_ref().map(|watched| stamps(&watched.files)).unwrap_or_default();
+            // Only what was looked at is right: an edition may also say that a repair has failed.
+            let found_at = self.watched.as_ref().map(|watched| watched.found_at);
+            if found_at != self.found_at {
+                self.files = self.watched.as_ref().map(|watched| stamps(&watched.files)).unwrap_or_default();
+                self.found_at = found_at;
+            }
             self.right = None;
             self.asked = None;
             self.edition = edition;

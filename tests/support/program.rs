@@ -14,7 +14,8 @@ pub fn is_root() -> bool {
 
 /// Says that a test cannot run here, and why. It is counted by the line.
 pub fn skip(test: &str, why: &str) {
-    let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {why}");
+    // At once, on a line of its own: the harness writes its lines in pieces.
+    let _ = std::io::stderr().write_all(format!("\nSKIPPED {test}: {why}\n").as_bytes());
 }
 
 /// The folder of the programs under test, which `PHANTOM_BIN_DIR` names. Nothing is built here: a test that starts cargo

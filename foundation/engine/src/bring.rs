@@ -90,16 +90,17 @@ impl Engine {
         let Planned { steps, foreign } = planned;
         self.refuse_foreign(operation, &foreign)?;
         if steps.is_empty() {
-            self.tell_watcher(wanted, generation);
+            self.tell_watcher(wanted, generation, &foreign);
             return Ok(());
         }
         self.keep_replaced(operation, &steps)?;
         reconcile::apply(&self.context(), wanted, &steps).map_err(|error| host_error(operation, error))?;
         drop(steps); // there can be as many as there are peers
         let generation = self.filter_generation();
-        let left = self.plan_for(wanted).map_err(|error| host_error(operation, error))?.steps;
+        let Planned { steps: left, foreign } =
+            self.plan_for(wanted).map_err(|error| host_error(operation, error))?;
         if left.is_empty() {
-            self.tell_watcher(wanted, generation);
+            self.tell_watcher(wanted, generation, &foreign);
             return Ok(());
         }
         let left: Vec<String> =

@@ -112,6 +112,10 @@ impl<'a> Change<'a> {
     pub fn restart(&mut self) -> Result<(), EngineError> {
         let (engine, operation) = (self.engine, self.origin.action);
         self.mark(Scope::Full)?;
+        if self.unhealed.is_some() {
+            // What the host refuses now it would refuse as well when everything is down.
+            engine.apply_scope(operation, &self.state, &Scope::Full, Way::Forward)?;
+        }
         engine.end_hung(operation, &self.state)?;
         let mut wanted = engine.desired(&self.state, Depth::Full)?;
         let running = wanted.stop();

@@ -254,7 +254,7 @@ impl Engine {
                 return Err(Box::new(StepFailure { steps, taken, error }));
             }
         }
-        self.tell_watcher(&wanted, generation);
+        self.tell_watcher(&wanted, generation, &foreign);
         self.report_withheld(call, &wanted);
         self.report_foreign(call, &foreign);
         if let Some(recovered) = &recovered {

@@ -2,20 +2,24 @@
 
 use std::path::PathBuf;
 
-use phantom_host::reconcile::{self, Depth, Wanted, WantedInterface};
-use phantom_host::{FirewallKind, Manager, RouteKind, RuleAction, ServiceState, Unit, UnitKind};
+use phantom_host::reconcile::{self, Depth, Foreign, Wanted, WantedInterface};
+use phantom_host::{FirewallKind, Manager, Route, RouteKind, RuleAction, ServiceState, Unit, UnitKind};
 use phantom_module::{Call, chain};
+use phantom_types::Timestamp;
 use phantom_types::watch::{Watched, WatchedFilter, WatchedRoute, WatchedRule};
 
 use crate::change::host_error;
 use crate::error::HostFailure;
+use crate::foreign::Planned;
 use crate::{Engine, EngineError, Origin, Reconciled};
 
 /// What a repair belongs to in logs and errors.
 const REPAIR: Origin = Origin { module: "core", action: "repair" };
 
-/// Where ufw keeps the rules that somebody has given to it.
-const UFW_RULES: [&str; 2] = ["/etc/ufw/user.rules", "/etc/ufw/user6.rules"];
+/// Where ufw keeps the rules that somebody has given to it, and whether it is on.
+const UFW_RULES: [&str; 3] = ["/etc/ufw/user.rules", "/etc/ufw/user6.rules", "/etc/ufw/ufw.conf"];
+/// How long what was due and could not be done waits: an hour, in microseconds.
+const RETRY_MICROS: i64 = 3_600_000_000;
 
 /// How often a repair looks for what is still missing before it gives up.
 const ATTEMPTS: u32 = 3;
@@ -28,8 +32,8 @@ impl Engine {
     }
 
     /// Tells the watcher what is in force: this state, which the host was just found in.
-    pub(crate) fn tell_watcher(&self, wanted: &Wanted, generation: Option<u32>) {
-        self.tell(self.watched(wanted, generation));
+    pub(crate) fn tell_watcher(&self, wanted: &Wanted, generation: Option<u32>, foreign: &[Foreign]) {
+        self.tell(self.watched(wanted, generation, foreign));
     }
 
     fn tell(&self, watched: Watched) {
@@ -59,12 +63,19 @@ impl Engine {
         };
         self.log(&line);
         // Where it is locked, its holder says it.
-        if let Ok(_lock) = self.lock(self.lock_wait()) {
-            self.tell_due();
+        let Ok(_lock) = self.lock(self.lock_wait()) else { return };
+        self.tell_due();
+        // Whatever could not be done is not tried again at once.
+        let now = self.host.clock.now();
+        if self.store.due().is_some_and(|due| due <= now) {
+            let later = Timestamp::from_micros(now.micros() + RETRY_MICROS);
+            if let Err(error) = self.store.set_due(Some(later)) {
+                self.log(&format!("the watcher could not be told what is due: {}", chain(&error)));
+            }
         }
     }
 
-    fn watched(&self, wanted: &Wanted, generation: Option<u32>) -> Watched {
+    fn watched(&self, wanted: &Wanted, generation: Option<u32>, foreign: &[Foreign]) -> Watched {
         let running = || wanted.interfaces.iter().filter(|(_, interface)| interface.running);
         let rules = wanted.rules.iter().map(|rule| WatchedRule {
             ipv6: rule.ipv6,
@@ -75,7 +86,13 @@ impl Engine {
                 RuleAction::Unreachable | RuleAction::Other(_) => 0,
             },
         });
-        let routes = wanted.routes.iter().map(|route| WatchedRoute {
+        // Where somebody else's route is in the place of ours, ours is not missed: it stays away until that one is gone.
+        let taken = |route: &&Route| {
+            let takes =
+                |one: &Foreign| matches!(one, Foreign::Route(other) if other.takes_the_place_of(route));
+            foreign.iter().any(takes)
+        };
+        let routes = wanted.routes.iter().filter(|route| !taken(route)).map(|route| WatchedRoute {
             table: route.table,
             destination: route.destination,
             interface: match &route.kind {
@@ -114,6 +131,7 @@ impl Engine {
             processes: units.filter(process).map(file).collect(),
             files: UFW_RULES.iter().map(PathBuf::from).filter(|path| there(path)).collect(),
             nothing_missing: false,
+            found_at: self.host.clock.now().micros(),
         }
     }
 
@@ -124,6 +142,7 @@ impl Engine {
         watched.guards.remove(interface);
         let unit = format!("wg-quick@{interface}.pid");
         watched.processes.retain(|file| file.file_name().is_none_or(|name| name != unit.as_str()));
+        watched.nothing_missing = false;
         if let Err(error) = self.store.set_watched(watched) {
             self.log(&format!("the watcher could not be told of a stop: {}", chain(&error)));
         }
@@ -147,7 +166,8 @@ impl Engine {
 
     /// Lets the watcher look once more: it hears when what is in force is told again.
     fn ask_again(&self) -> Result<(), EngineError> {
-        Ok(self.store.watched().map_or(Ok(()), |watched| self.store.set_watched(watched))?)
+        let Some(watched) = self.store.watched() else { return Ok(()) };
+        Ok(self.store.set_watched(Watched { nothing_missing: false, ..watched })?)
     }
 
     fn repair_once(&self, call: &Call) -> Result<Reconciled, EngineError> {
@@ -194,7 +214,7 @@ impl Engine {
         let mut taken = Vec::new();
         for attempt in 1.. {
             let generation = self.filter_generation();
-            let mut steps = self.plan_for(&wanted).map_err(failed)?.steps;
+            let Planned { mut steps, mut foreign } = self.plan_for(&wanted).map_err(failed)?;
             // A new device has no peers, and a new process of one has lost them.
             if steps.iter().any(reconcile::Step::makes_device) {
                 let Some(whole) = self.wanted_now(Depth::Full)? else {
@@ -203,11 +223,11 @@ impl Engine {
                     break;
                 };
                 wanted = whole;
-                steps = self.plan_for(&wanted).map_err(failed)?.steps;
+                Planned { steps, foreign } = self.plan_for(&wanted).map_err(failed)?;
             }
             let Some(first) = steps.first() else {
                 let nothing_missing = taken.is_empty();
-                self.tell(Watched { nothing_missing, ..self.watched(&wanted, generation) });
+                self.tell(Watched { nothing_missing, ..self.watched(&wanted, generation, &foreign) });
                 break;
             };
             if attempt > ATTEMPTS {

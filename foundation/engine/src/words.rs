@@ -209,7 +209,10 @@ const PHRASES: &[(&str, &str)] = &[
     ("configuring {}", "{} yapılandırılırken"),
     ("guarding {}", "{} korunurken"),
     ("adding the rule {}", "{} kuralı eklenirken"),
-    ("adding the route {}", "{} rotası eklenirken"),
+    ("adding the route to {} in table {}, metric {}", "{} rotası (tablo {}, metrik {}) eklenirken"),
+    ("replacing the route to {} in table {}, metric {}", "{} rotası (tablo {}, metrik {}) değiştirilirken"),
+    ("replacing {}", "{} değiştirilirken"),
+    ("removing the route to {} in table {}, metric {}", "{} rotası (tablo {}, metrik {}) silinirken"),
     ("adding {} to {}", "{} eklenirken (yeri: {})"),
     ("adding {}", "{} eklenirken"),
     ("starting to ask DNS servers", "DNS sunucularına soru gönderimi başlatılırken"),
@@ -392,8 +395,9 @@ mod tests {
 
     /// The texts in these sources that name what was being done when the host said no.
     fn requests(dir: &Path, found: &mut Vec<String>) {
-        const DOING: [&str; 20] = [
+        const DOING: [&str; 21] = [
             "reading",
+            "replacing",
             "opening",
             "creating",
             "removing",

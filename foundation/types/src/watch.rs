@@ -32,6 +32,8 @@ pub struct Watched {
     pub files: Vec<PathBuf>,
     /// A repair was asked for, and nothing was missing.
     pub nothing_missing: bool,
+    /// When the host was last found as it is written here: microseconds since 1970.
+    pub found_at: i64,
 }
 
 /// A policy rule.
@@ -119,6 +121,7 @@ mod tests {
             processes: vec!["/run/phantom-wg/wg-quick@wg_main.pid".into()],
             files: vec!["/etc/ufw/user.rules".into()],
             nothing_missing: true,
+            found_at: 7,
         };
         let text = serde_json::to_string(&watched).unwrap();
         assert_eq!(serde_json::from_str::<Watched>(&text).unwrap(), watched);

@@ -26,6 +26,8 @@ struct Fight {
 const OBJECTS: &[(&str, &str)] = &[
     ("the end of a change that was cut short", "yarıda kalmış bir değişikliğin tamamlanması"),
     ("the packet filter", "paket süzgeci"),
+    ("the rules that ufw keeps", "ufw'nin tuttuğu kurallar"),
+    ("what is due now", "zamanı gelen iş"),
     ("the filter of the interface {} itself", "{} arayüzünün kendi süzgeci"),
     ("the alias of the interface {}", "{} arayüzünün takma adı"),
     ("the address {} of the interface {}", "{} adresi (arayüz {})"),

@@ -232,7 +232,8 @@ fn the_monitor_may_do_little_where_another_unit_does_its_errands() {
     let bounds = monitor.bounds.unwrap();
     assert!(!bounds.owners && !bounds.manager && bounds.memory_mib <= 256);
     let folder = request(&server).parent().unwrap().to_owned();
-    assert_eq!(monitor.writable, [server.paths().root(), server.paths().run_dir(), &folder]);
+    let (paths, data, logs) = (server.paths(), server.paths().data_dir(), server.paths().logs_dir());
+    assert_eq!(monitor.writable, [&data, &logs, paths.run_dir(), &folder]);
     let UnitKind::Daemon { run, .. } = monitor.kind else { panic!("{monitor:?}") };
     assert!(run.args.ends_with(&["monitor".to_owned(), "--ask".to_owned()]), "{run:?}");
     let UnitKind::OnFile { file, run } = unit(&server, "phantom-multihop-errand").unwrap().kind else {

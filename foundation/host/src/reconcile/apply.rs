@@ -214,8 +214,9 @@ fn set_peers(
         PeerUpdate::Set(config) => Some(config),
         PeerUpdate::Remove(_) => None,
     });
-    told::note(context, wanted, name, set)?;
-    context.host.wireguard.configure(name, interface.backend, &update)
+    let told_at = context.host.clock.now();
+    context.host.wireguard.configure(name, interface.backend, &update)?;
+    told::note(context, wanted, (name, told_at), set)
 }
 
 /// Starts a service that is not that of an interface. It is not waited for where that could be for ever: by a process that

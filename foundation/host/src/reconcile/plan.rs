@@ -89,6 +89,7 @@ pub fn plan(marks: &Marks, observed: &Observed, wanted: &Wanted) -> Result<Vec<S
             add.push(Step::new(StepKind::Service, StepAction::Update, &unit.name, op));
         }
     }
+    stop_by_the_old_unit(&mut add);
     add.append(&mut delete);
     let stale = observed.rules.difference(&wanted.rules).filter(|rule| !replaced.contains(rule));
     add.extend(stale.map(remove_rule));
@@ -98,6 +99,19 @@ pub fn plan(marks: &Marks, observed: &Observed, wanted: &Wanted) -> Result<Vec<S
     }
     add.extend(last);
     Ok(add)
+}
+
+/// Stops services before their unit becomes another one: only the one that started them knows what is to be taken away.
+fn stop_by_the_old_unit(steps: &mut Vec<Step>) {
+    for install in 0..steps.len() {
+        let Op::InstallUnit(unit) = &steps[install].op else { continue };
+        let is_stopped =
+            |step: &Step| matches!(&step.op, Op::StopInterface(stopped) if stopped.name == unit.name);
+        if let Some(stop) = steps[install..].iter().position(is_stopped) {
+            let stop = steps.remove(install + stop);
+            steps.insert(install, stop);
+        }
+    }
 }
 
 /// Something of somebody else in the place of something of ours, which stays as it is.

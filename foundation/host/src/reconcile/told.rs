@@ -39,14 +39,14 @@ pub(super) fn read(context: &ApplyContext<'_>, interface: &InterfaceName) -> Res
     Ok(text.lines().filter_map(line).collect())
 }
 
-/// Notes where peers are told to be, before they are: whoever is killed in between has told them nothing.
+/// Notes where peers were told to be, and when that began. It is noted once it was done: a peer that was never told, and answers
+/// from where it was before, would count as one that has moved.
 pub(super) fn note<'a>(
     context: &ApplyContext<'_>,
     wanted: &Wanted,
-    interface: &InterfaceName,
+    (interface, now): (&InterfaceName, Timestamp),
     peers: impl Iterator<Item = &'a PeerConfig>,
 ) -> Result<(), HostError> {
-    let now = context.host.clock.now();
     let given: Told = peers.filter_map(|peer| Some((peer.public_key, (peer.endpoint?, now)))).collect();
     if given.is_empty() {
         return Ok(());

@@ -20,7 +20,7 @@ const PROGRAMS: [&str; 2] = ["/usr/bin/pebble", "/usr/bin/pebble-challtestsrv"];
 
 /// Says that a test cannot run here, and why.
 pub(crate) fn skip(test: &str, why: &str) {
-    drop(writeln!(std::io::stderr(), "SKIPPED {test}: {why}"));
+    drop(std::io::stderr().write_all(format!("\nSKIPPED {test}: {why}\n").as_bytes()));
 }
 
 /// A port that nobody has at the moment.

@@ -120,14 +120,15 @@ pub(super) struct FirstAnswer {
     pub(super) more: Vec<u8>,
 }
 
-/// Sends `request`, which has no body, and waits for the first bytes of the answer, for as long as `limit`; none have come then.
+/// Sends `request`, which has no body, and waits for the first bytes of the answer, for as long as `limit`. A stranger who
+/// says goodbye meanwhile is heard: the web server has as long as that from there on, as in [`splice`].
 pub(super) async fn first_answer(
     stranger: &mut impl Stream,
     link: &mut Link,
     request: &[u8],
     limit: Duration,
 ) -> io::Result<FirstAnswer> {
-    let deadline = Instant::now() + limit;
+    let mut deadline = Instant::now() + limit;
     timeout_at(deadline, link.write_all(request)).await??;
     let (mut bytes, mut more, mut listens) = (Vec::with_capacity(BUFFER), Vec::new(), true);
     loop {
@@ -135,12 +136,14 @@ pub(super) async fn first_answer(
         let mut part = [0; 1024];
         tokio::select! {
             read = timeout_at(deadline, link.read_buf(&mut bytes)) => {
-                // What takes so long is passed on as it comes: the web server's patience is its own.
-                read.unwrap_or(Ok(0))?;
+                read??;
                 break;
             }
             read = stranger.read(&mut part), if room => match read? {
-                0 => listens = false,
+                0 => {
+                    listens = false;
+                    deadline = Instant::now() + limit;
+                }
                 length => more.extend_from_slice(&part[..length]),
             },
         }

@@ -35,7 +35,8 @@ fn nginx(test: &str) -> Option<PathBuf> {
     let named = std::env::var_os("PHANTOM_NGINX").map(PathBuf::from);
     let found = named.into_iter().chain(["/usr/sbin/nginx".into()]).find(|path| path.is_file());
     if found.is_none() {
-        drop(writeln!(std::io::stderr(), "SKIPPED {test}: there is no nginx: name it in PHANTOM_NGINX"));
+        let line = format!("\nSKIPPED {test}: there is no nginx: name it in PHANTOM_NGINX\n");
+        drop(std::io::stderr().write_all(line.as_bytes()));
     }
     found
 }

@@ -244,13 +244,13 @@ fn unit_path(name: &str) -> PathBuf {
     Path::new(UNITS).join(service(name))
 }
 
-/// Stops a unit; what does not end in time is killed.
 /// Whether this process belongs to a service.
 fn is_in(name: &str) -> bool {
     let groups = LinuxFiles.read(Path::new("/proc/self/cgroup")).ok().flatten().unwrap_or_default();
     String::from_utf8_lossy(&groups).lines().any(|group| group.rsplit('/').next() == Some(&service(name)))
 }
 
+/// Stops a unit; what does not end in time is killed.
 fn stop(name: &str, wait: Duration) -> Result<()> {
     let done =
         |output: Output| if output.code() == Some(NOT_LOADED) { Ok(()) } else { output.success().map(drop) };

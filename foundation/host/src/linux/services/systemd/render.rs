@@ -168,6 +168,12 @@ fn commands(file: &mut File, unit: &Unit) {
     }
 }
 
+/// The name of the user of a unit with an instance: at most 31 characters, of those that names of users may have.
+fn user_name(instance: &str) -> String {
+    let plain = |char: char| if char.is_ascii_alphanumeric() || char == '_' { char } else { '-' };
+    format!("phantom-{}", instance.chars().take(23).map(plain).collect::<String>())
+}
+
 /// Opens its devices to everybody, as udev's own rules open the TUN, where a container has them for root alone.
 fn open_devices(file: &mut File, unit: &Unit) {
     for device in &unit.devices {
@@ -178,7 +184,10 @@ fn open_devices(file: &mut File, unit: &Unit) {
 /// Makes root's folder. A socket that nobody answers any more is replaced once the new one is there.
 fn before_socket(file: &mut File, socket: &OwnSocket) {
     if let Some(folder) = socket.public.parent() {
-        file.line("ExecStartPre", format_args!("+/bin/mkdir -p -m 0700 {}", path_word(folder)));
+        let folder = path_word(folder);
+        file.line("ExecStartPre", format_args!("+/bin/mkdir -p -m 0700 {folder}"));
+        // Somebody else may have made it for everybody.
+        file.line("ExecStartPre", format_args!("+/bin/chmod 0700 {folder}"));
     }
 }
 
@@ -213,6 +222,10 @@ fn privileges(file: &mut File, unit: &Unit) {
     file.line("CapabilityBoundingSet", names.join(" "));
     if unit.dynamic_user {
         file.line("DynamicUser", "yes");
+        // By itself systemd takes what is in front of the @, so that all devices would be one user.
+        if let Some((_, instance)) = unit.name.split_once('@') {
+            file.line("User", user_name(instance));
+        }
         // Root has what the bounding set leaves; another user has to be given it.
         file.line("AmbientCapabilities", names.join(" "));
     }

@@ -206,9 +206,10 @@ fn a_user_of_its_own_is_given_its_capabilities() {
     let mut unit = daemon();
     unit.dynamic_user = true;
     unit.capabilities = vec!["NET_BIND_SERVICE".into()];
-    let given = "CapabilityBoundingSet=CAP_NET_BIND_SERVICE\nDynamicUser=yes\nAmbientCapabilities=CAP_NET_BIND_SERVICE\n";
+    let given = "CapabilityBoundingSet=CAP_NET_BIND_SERVICE\nDynamicUser=yes\nUser=phantom-wg_main\nAmbientCapabilities=CAP_NET_BIND_SERVICE\n";
     assert!(text(&unit, true).contains(given));
     unit.capabilities.clear();
+    unit.name = "phantom-ghost".into();
     assert!(text(&unit, true).contains("CapabilityBoundingSet=\nDynamicUser=yes\nAmbientCapabilities=\n"));
 }
 
@@ -223,6 +224,7 @@ fn a_user_of_its_own_serves_root_by_a_second_name() {
 NotifyAccess=main
 ExecStartPre=-+/bin/chmod a+rw /dev/net/tun
 ExecStartPre=+/bin/mkdir -p -m 0700 /run/wireguard
+ExecStartPre=+/bin/chmod 0700 /run/wireguard
 ExecStart=/usr/local/bin/phantom-wg-device wg_main
 ExecStartPost=+/bin/ln -f /proc/1/root/run/own/wg.sock /proc/1/root/run/wireguard/wg.sock
 ExecStopPost=+/bin/rm -f /run/wireguard/wg.sock
