@@ -29,7 +29,7 @@ pub(crate) fn link_up(engine: &Engine, server: &Server) -> bool {
     link.is_some_and(|link| link.up)
 }
 
-/// Who listens on a UDP port, as far as it concerns the server.
+/// What listens on a UDP port, as far as it concerns the server.
 pub(crate) enum Holder {
     /// Nobody.
     Nobody,

@@ -109,20 +109,9 @@ fn follow(change: &mut Change<'_>, backup_id: &str) -> Result<(), CoreError> {
 
 /// What was being done when it failed, in a word.
 fn step_of(error: &EngineError) -> &'static str {
-    use phantom_engine::StepKind;
     let EngineError::Host { source, .. } = error else { return "verify" };
     let phantom_engine::HostFailure::Step(step) = &**source else { return "verify" };
-    match step.kind {
-        StepKind::File => "file",
-        StepKind::Link => "link",
-        StepKind::Address => "address",
-        StepKind::Peer => "peer",
-        StepKind::Route => "route",
-        StepKind::Rule => "rule",
-        StepKind::Firewall => "firewall",
-        StepKind::Sysctl => "sysctl",
-        StepKind::Service => "service",
-    }
+    super::reconcile::kind_word(step.kind)
 }
 
 /// Keeps everything from before: the database, the configuration, the packet filter, and a manifest. One that could

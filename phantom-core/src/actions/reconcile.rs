@@ -172,21 +172,26 @@ struct Words {
     main: Option<InterfaceName>,
 }
 
+/// The kind of an object, in the word of the API.
+pub(super) fn kind_word(kind: StepKind) -> &'static str {
+    match kind {
+        StepKind::File => "file",
+        StepKind::Link => "link",
+        StepKind::Address => "address",
+        StepKind::Peer => "peer",
+        StepKind::Route => "route",
+        StepKind::Rule => "rule",
+        StepKind::Firewall => "firewall",
+        StepKind::Sysctl => "sysctl",
+        StepKind::Service => "service",
+    }
+}
+
 impl Words {
     /// A step in the words of the API.
     fn report(&self, step: &Step, result: &'static str) -> StepReport {
         let lang = self.lang;
-        let kind = match step.kind {
-            StepKind::File => "file",
-            StepKind::Link => "link",
-            StepKind::Address => "address",
-            StepKind::Peer => "peer",
-            StepKind::Route => "route",
-            StepKind::Rule => "rule",
-            StepKind::Firewall => "firewall",
-            StepKind::Sysctl => "sysctl",
-            StepKind::Service => "service",
-        };
+        let kind = kind_word(step.kind);
         let action = match step.action {
             StepAction::Create => "create",
             StepAction::Update => "update",

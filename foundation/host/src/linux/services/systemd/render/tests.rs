@@ -209,7 +209,7 @@ fn a_user_of_its_own_is_given_its_capabilities() {
     let given = "CapabilityBoundingSet=CAP_NET_BIND_SERVICE\nDynamicUser=yes\nUser=phantom-wg_main\nAmbientCapabilities=CAP_NET_BIND_SERVICE\n";
     assert!(text(&unit, true).contains(given));
     unit.capabilities.clear();
-    unit.name = "phantom-ghost".into();
+    unit.name = "phantom-own".into();
     assert!(text(&unit, true).contains("CapabilityBoundingSet=\nDynamicUser=yes\nAmbientCapabilities=\n"));
 }
 
