@@ -13,6 +13,7 @@ mod sizes;
 mod subnet;
 mod throughput;
 mod tui;
+mod watch;
 mod whole;
 mod world;
 
@@ -45,7 +46,7 @@ const NEEDED: [(&str, &str); 7] = [
 const GOTATUN_DIR: &str = "/var/tmp/phantom-wg-bench";
 
 /// The names of the parts, for `--only`.
-const PARTS: [&str; 14] = [
+const PARTS: [&str; 15] = [
     "ghost",
     "multihop",
     "throughput",
@@ -57,6 +58,7 @@ const PARTS: [&str; 14] = [
     "reconcile",
     "change-subnet",
     "loop",
+    "watch",
     "reads",
     "tui",
     "sizes",
@@ -232,7 +234,7 @@ pub(crate) fn inside(mut words: Words) -> Result<bool> {
 /// Servers of every size that is needed.
 fn measure_servers(places: &Places, options: &Options, report: &mut Report) -> Result {
     world::lay_cable()?;
-    let at_ten_thousand = ["memory", "server-status", "reconcile", "change-subnet", "loop", "tui"];
+    let at_ten_thousand = ["memory", "server-status", "reconcile", "change-subnet", "loop", "tui", "watch"];
     if options.wants("add-client") {
         let [first, second, third, fourth] = SIZES;
         let worlds = [
@@ -270,6 +272,9 @@ fn ten_thousand(world: &World, options: &Options, report: &mut Report) -> Result
     }
     if options.wants("loop") {
         clients::add_in_a_loop(world, report)?;
+    }
+    if options.wants("watch") {
+        watch::run(world, options, report)?;
     }
     Ok(())
 }

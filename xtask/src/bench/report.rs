@@ -27,6 +27,8 @@ pub(super) enum Unit {
     MegabitsPerSecond,
     Kibibytes,
     Mebibytes,
+    /// Of one processor's time.
+    Percent,
     /// The largest of several figures divided by the smallest.
     Spread,
 }
@@ -103,6 +105,7 @@ impl Unit {
             Self::MegabitsPerSecond => "Mbit/s",
             Self::Kibibytes => "KiB",
             Self::Mebibytes => "MiB",
+            Self::Percent => "%",
             Self::Spread => "ratio",
         }
     }
@@ -116,6 +119,7 @@ impl Unit {
             Self::MegabitsPerSecond => format!("{figure:.0} Mbit/s"),
             Self::Kibibytes => format!("{figure:.1} KiB"),
             Self::Mebibytes => format!("{figure:.1} MiB"),
+            Self::Percent => format!("{figure:.2} %"),
             Self::Spread => format!("{figure:.2}"),
         }
     }

@@ -1,6 +1,10 @@
 //! The long mode: everything there is, part by part, each written down in the record when it has ended. What the record
 //! has for this commit is not run again, so that it can be stopped and goes on.
 
+use std::cmp::Reverse;
+use std::panic::resume_unwind;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::Instant;
 
 use super::build::Built;
@@ -49,49 +53,98 @@ fn servers() -> impl Iterator<Item = (&'static Server, Suite)> {
     servers::all().filter(|(server, suite)| server.when(*suite) != When::Always)
 }
 
-/// Runs the parts that the record does not have for this commit, or one of them by its name.
+/// So many parts with servers of their own run at a time: a machine in the emulator waits for a part of its time.
+const LANES: usize = 2;
+
+/// Runs the parts that the record does not have for this commit, or those of `only`: names with commas between them, a `*` at
+/// the end of one stands for the rest.
 pub(super) fn run(only: Option<&str>, start: Instant) -> Result<bool> {
-    let chosen: Vec<String> =
-        parts().into_iter().filter(|part| only.is_none_or(|only| only == part)).collect();
-    if chosen.is_empty() {
-        let text = format!("the long mode has no such part; it has {}", parts().join(", "));
-        return Err(Problem::new(text));
-    }
+    let mut outcome = Outcome { record: Record::read()?, skips: Skips::read()?, failed: Vec::new() };
+    let chosen = chosen(only, &outcome.record)?;
     record::refuse_changes()?;
     super::prepare()?;
-    let mut record = Record::read()?;
-    let skips = Skips::read()?;
-    let mut failed = Vec::new();
-    for part in chosen {
-        if record.is_current(&part) && only.is_none() {
-            println!("== {part}: the record has it");
-            continue;
-        }
+    for part in PARTS.iter().filter(|part| chosen.iter().any(|name| name == part.name)) {
         let mut tally = Tally::default();
-        println!("== {part}");
-        if let Err(problem) = run_part(&part, start, &mut tally) {
-            tally.fail(&part, &problem.to_string());
+        println!("== {}", part.name);
+        if let Err(problem) = (part.run)(&mut tally) {
+            tally.fail(part.name, &problem.to_string());
         }
-        tally.close(&skips);
-        record.add(&part, &tally, &versions(&part)?)?;
-        if !tally.is_good() {
-            failed.push(part);
-        }
+        outcome.write(part.name, tally)?;
     }
+    let failed = on_servers(&chosen, start, outcome)?;
     if !failed.is_empty() {
         println!("failed: {}", failed.join(", "));
     }
     Ok(failed.is_empty())
 }
 
-fn run_part(name: &str, start: Instant, tally: &mut Tally) -> Result {
-    if let Some(part) = PARTS.iter().find(|part| part.name == name) {
-        return (part.run)(tally);
+/// What is to run: what has never run or is oldest first, so that a run that is stopped has done the most.
+fn chosen(only: Option<&str>, record: &Record) -> Result<Vec<String>> {
+    let named = |part: &String| match only {
+        Some(only) => only.split(',').any(|word| is_named(word, part)),
+        None => !record.is_current(part),
+    };
+    let mut chosen: Vec<String> = parts().into_iter().filter(named).collect();
+    if chosen.is_empty() && only.is_some() {
+        let text = format!("the long mode has no such part; it has {}", parts().join(", "));
+        return Err(Problem::new(text));
     }
-    let chosen: Vec<_> = servers().filter(|(server, suite)| server.part(*suite) == name).collect();
+    chosen.sort_by_key(|part| Reverse(record.commits_since(part).unwrap_or(u64::MAX)));
+    Ok(chosen)
+}
+
+fn is_named(word: &str, part: &str) -> bool {
+    word.strip_suffix('*').map_or(word == part, |beginning| part.starts_with(beginning))
+}
+
+/// What has come out so far.
+struct Outcome {
+    record: Record,
+    skips: Skips,
+    failed: Vec<String>,
+}
+
+impl Outcome {
+    /// Writes down how a part went.
+    fn write(&mut self, part: &str, mut tally: Tally) -> Result {
+        tally.close(&self.skips);
+        self.record.add(part, &tally, &versions(part)?)?;
+        if !tally.is_good() {
+            self.failed.push(part.to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// Runs the chosen parts that have servers of their own, a few at a time, and returns all parts that failed so far.
+fn on_servers(parts: &[String], start: Instant, outcome: Outcome) -> Result<Vec<String>> {
+    let of = |name: &String| servers().find(|(server, suite)| server.part(*suite) == *name);
+    let chosen: Vec<_> = parts.iter().filter_map(of).collect();
+    if chosen.is_empty() {
+        return Ok(outcome.failed);
+    }
     let built = Built::everything()?;
-    pool::run(servers::tasks(&chosen, &built)?, start, tally);
-    Ok(())
+    let tasks = Mutex::new(servers::tasks(&chosen, &built)?.into_iter());
+    let outcome = Mutex::new(outcome);
+    let lane = || -> Result {
+        loop {
+            let Some(task) = lock(&tasks).next() else { return Ok(()) };
+            let (part, mut tally) = (task.part.clone(), Tally::default());
+            println!("== {part}");
+            pool::run(vec![task], start, &mut tally);
+            lock(&outcome).write(&part, tally)?;
+        }
+    };
+    thread::scope(|scope| {
+        let lanes: Vec<_> = (0..LANES).map(|_| scope.spawn(lane)).collect();
+        let ended = lanes.into_iter().map(|lane| lane.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        ended.collect::<Result<()>>()
+    })?;
+    Ok(outcome.into_inner().unwrap_or_else(PoisonError::into_inner).failed)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn tests_here(tally: &mut Tally) -> Result {
@@ -126,4 +179,26 @@ fn versions(part: &str) -> Result<String> {
     let stocks = if part == "wstunnel" { wstunnel::all()? } else { Vec::new() };
     let stocks: Vec<String> = stocks.iter().map(|stock| format!(", wstunnel {}", stock.version)).collect();
     Ok(format!("rustc {rustc}, {kernel}{}", stocks.concat()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_never_run_comes_first() {
+        let record = Record::read().unwrap();
+        let chosen = chosen(None, &record).unwrap();
+        let ages = chosen.iter().map(|part| record.commits_since(part).unwrap_or(u64::MAX));
+        assert!(ages.is_sorted_by(|a, b| a >= b), "{chosen:?}");
+    }
+
+    #[test]
+    fn parts_are_chosen_by_name() {
+        let record = Record::default();
+        assert_eq!(chosen(Some("lint,fuzz"), &record).unwrap().len(), 2);
+        let emulated = chosen(Some("vm:*"), &record).unwrap();
+        assert!(emulated.len() > 30 && emulated.iter().all(|part| part.starts_with("vm:")), "{emulated:?}");
+        assert!(chosen(Some("lin"), &record).unwrap_err().to_string().contains("lint"));
+    }
 }

@@ -74,12 +74,17 @@ impl Record {
         self.0.get(part).is_some_and(|line| line.failed == 0 && same_but_for_record(&line.commit))
     }
 
+    /// So many commits ago a part ran without a failure; nothing where it never did, or where this clone does not have the
+    /// commit.
+    pub(crate) fn commits_since(&self, part: &str) -> Option<u64> {
+        let line = self.0.get(part).filter(|line| line.failed == 0)?;
+        git(&format!("rev-list --count {}..HEAD", line.commit)).ok()?.parse().ok()
+    }
+
     /// Why a part is to run again: it never did, it failed, or it ran too long ago.
     pub(crate) fn stale(&self, part: &str) -> Option<String> {
         let Some(line) = self.0.get(part) else { return Some("it has never run".to_owned()) };
-        let since = git(&format!("rev-list --count {}..HEAD", line.commit));
-        let since: Option<u64> = since.ok().and_then(|text| text.parse().ok());
-        match since {
+        match self.commits_since(part) {
             _ if line.failed > 0 => Some(format!("it failed on {}", line.date)),
             Some(count) if count <= STALE => None,
             Some(count) => Some(format!("it ran {count} commits ago, on {}", line.date)),
