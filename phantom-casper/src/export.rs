@@ -21,6 +21,9 @@ pub struct Export {
     pub created: Timestamp,
     /// How the tunnel is opened, by the client's own secret.
     pub access: TunnelAccess,
+    /// Where the server's name leads to. The client's machine has to know it by itself: while WireGuard is up, a name is
+    /// looked up through the very tunnel that may have to be opened again. Empty where the server is named by an address.
+    pub server_addresses: Vec<IpAddr>,
     /// The WireGuard configuration, which enters the tunnel at this machine.
     pub config: ClientConfig,
 }
@@ -54,6 +57,7 @@ impl Export {
         let all_of_ipv6 = state.settings()?.block_ipv6_leak;
         let loopback = HostName::Ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
         Ok(Self {
+            server_addresses: server_addresses(server, ghost),
             access: TunnelAccess {
                 domain: ghost.domain.clone(),
                 secret: client.tunnel_secret.for_tunnel(),
@@ -78,7 +82,7 @@ impl Export {
 
     /// The export for programs (API chapter 9): a secret.
     pub fn json(&self) -> Value {
-        let Self { name, access, config, .. } = self;
+        let Self { name, access, config, server_addresses, .. } = self;
         let preshared_key = config.preshared_key.as_ref().map(|key| Zeroizing::clone(&key.reveal()));
         json!({
             "v": 1,
@@ -102,6 +106,7 @@ impl Export {
                 "remote_port": access.port,
                 "secret": *access.secret.reveal(),
                 "url": access.url(),
+                "server_addresses": joined(server_addresses),
             },
         })
     }
@@ -120,6 +125,24 @@ fn addresses(server: &Server, client: &Client) -> Vec<IpNetwork> {
     let four = Ipv4Network::new(client.address, server.subnet.prefix()).ok().map(IpNetwork::V4);
     let six = client.address6.or(server.ipv6.map(|_| PLACEHOLDER));
     four.into_iter().chain(six.map(|address| IpNetwork::V6(address.into()))).collect()
+}
+
+/// The addresses that the server's name has, each of which the configuration leaves out of the tunnel.
+fn server_addresses(server: &Server, ghost: &Ghost) -> Vec<IpAddr> {
+    if ghost.domain.as_str().parse::<IpAddr>().is_ok() {
+        return Vec::new();
+    }
+    let mut list: Vec<IpAddr> = Vec::new();
+    for address in ghost.addresses.iter().map(|ip| IpAddr::V4(*ip)) {
+        if !list.contains(&address) {
+            list.push(address);
+        }
+    }
+    // Where nobody looked at the name when Ghost Mode was enabled, it has to lead to this server.
+    if list.is_empty() {
+        list.push(server.server_ip.into());
+    }
+    list
 }
 
 /// Everything but the server itself, so that the tunnel's own connection never enters the tunnel.

@@ -1,58 +1,20 @@
 //! The export for people: three steps, in English and Turkish (API chapter 9 and section 12.4).
+//!
+//! The steps also tell the client's machine where the server is, before the tunnel is up: a stock client looks the server's
+//! name up whenever its connection breaks, and with WireGuard up that goes through the broken tunnel.
 
 use phantom_store::Language;
 use zeroize::Zeroizing;
 
 use crate::Export;
 
+mod hosts;
+mod words;
+
+use words::{ENGLISH, TURKISH};
+
 /// Columns of a rule.
 const WIDTH: usize = 80;
-
-/// The words of a language.
-struct Words {
-    title: &'static str,
-    client: &'static str,
-    server: &'static str,
-    created: &'static str,
-    first: &'static str,
-    run: &'static str,
-    second: &'static str,
-    save: &'static str,
-    third: &'static str,
-    import: &'static str,
-    disconnect: &'static str,
-    note: &'static str,
-}
-
-const ENGLISH: Words = Words {
-    title: "PHANTOM-WG - GHOST MODE CLIENT CONFIGURATION",
-    client: "Client",
-    server: "Server",
-    created: "Created",
-    first: "STEP 1: Start the wstunnel client",
-    run: "Run this command in a separate terminal (keep it running):",
-    second: "STEP 2: WireGuard Configuration",
-    save: "Save the following configuration to a file (e.g. phantom-ghost.conf):",
-    third: "STEP 3: Connect",
-    import: "Import the configuration file in the WireGuard client",
-    disconnect: "To disconnect:",
-    note: "NOTE: Keep the wstunnel command running while connected!",
-};
-
-const TURKISH: Words = Words {
-    title: "PHANTOM-WG - GHOST MODE İSTEMCİ YAPILANDIRMASI",
-    client: "İstemci",
-    server: "Sunucu",
-    created: "Oluşturulma",
-    first: "ADIM 1: wstunnel istemcisini başlat",
-    run: "Bu komutu ayrı bir terminalde çalıştırın (çalışır durumda tutun):",
-    second: "ADIM 2: WireGuard Yapılandırması",
-    save: "Aşağıdaki yapılandırmayı bir dosyaya kaydedin (örn: phantom-ghost.conf):",
-    third: "ADIM 3: Bağlan",
-    import: "WireGuard istemcisinde yapılandırma dosyasını içe aktar",
-    disconnect: "Bağlantıyı kesmek için:",
-    note: "NOT: Bağlı iken wstunnel komutunu çalışır durumda tutun!",
-};
 
 impl Export {
     /// The text, with a final line feed: a secret.
@@ -70,14 +32,17 @@ impl Export {
             "{thick}\n{}\n{thick}\n\n{}: {name}\n{}: {domain}\n{}: {created}\n",
             words.title, words.client, words.server, words.created
         );
-        let first = Zeroizing::new(format!("{}\n\n    {} \\\n        {}\n", words.run, *program, *rest));
+        let first = Zeroizing::new(format!(
+            "{}{}\n\n    {} \\\n        {}\n\n{}\n",
+            hosts::pin(self, words),
+            words.run,
+            *program,
+            *rest,
+            words.one_line
+        ));
         let second = Zeroizing::new(format!("{}\n\n{}\n", words.save, *config));
-        let third = format!(
-            "Linux/macOS:\n    sudo wg-quick up /path/to/phantom-ghost.conf\n\nWindows:\n    {}\n\n\
-             {}\n    sudo wg-quick down /path/to/phantom-ghost.conf\n",
-            words.import, words.disconnect
-        );
-        let mut text = Zeroizing::new(String::with_capacity(head.len() + first.len() + second.len() + 2048));
+        let third = self.third(words);
+        let mut text = Zeroizing::new(String::with_capacity(head.len() + first.len() + second.len() + 4096));
         text.push_str(&head);
         for (title, body) in [(words.first, &*first), (words.second, &*second), (words.third, &third)] {
             for part in ["\n", &thin, "\n", title, "\n", &thin, "\n\n", body] {
@@ -88,5 +53,19 @@ impl Export {
             text.push_str(part);
         }
         text
+    }
+
+    /// How WireGuard is connected, and how everything is taken back.
+    fn third(&self, words: &words::Words) -> String {
+        // WireGuard for Windows closes every other way with a `/0` among the allowed IPs, that of the tunnel's program too.
+        let blocks = self.config.allowed_ips.iter().any(|network| network.prefix() == 0);
+        let unblock = if blocks { format!("    {}\n", words.unblock) } else { String::new() };
+        format!(
+            "Linux/macOS:\n    sudo wg-quick up /path/to/phantom-ghost.conf\n\nWindows:\n    {}\n{unblock}\n\
+             {}\n    sudo wg-quick down /path/to/phantom-ghost.conf\n{}",
+            words.import,
+            words.disconnect,
+            hosts::unpin(self, words)
+        )
     }
 }

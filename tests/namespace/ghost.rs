@@ -1,15 +1,15 @@
 //! Ghost Mode behind a censor that lets nothing but HTTPS pass.
 
 mod decoy;
+mod line;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::dns::name_server;
 use crate::traffic::{fetch, udp_seen_as, web_server};
-use crate::world::{At, INTERNET, SERVER, World, in_world_with, note, programs, wait_for};
+use crate::world::{At, INTERNET, SERVER, World, in_world_with, programs, wait_for};
 
 /// What the tests here need beside the rest.
 const PROGRAMS: [&str; 4] = ["dnsmasq", "dig", "openssl", "ss"];
@@ -81,11 +81,15 @@ pub(crate) fn connect_ours(world: &World, client: &str) -> u32 {
 }
 
 fn connect_ours_at(world: &World, at: At, client: &str) -> u32 {
+    // Not every world has a name server.
+    world.sh(&format!("echo '{SERVER} {NAME}' > /etc/netns/{}/hosts", at.name().unwrap()));
+    start_ours(world, at, client)
+}
+
+/// Our own client, which has to find the server by itself.
+fn start_ours(world: &World, at: At, client: &str) -> u32 {
     let json: Value = serde_json::from_str(&casper(world, &format!("--json {client}"))).unwrap();
-    let tunnel = &json["wstunnel"];
-    // If it is started while WireGuard is up, there is no name server outside the tunnel.
-    let side = at.name().unwrap();
-    world.sh(&format!("echo '{SERVER} {NAME}' > /etc/netns/{side}/hosts"));
+    let (tunnel, side) = (&json["wstunnel"], at.name().unwrap());
     let file = format!("/etc/netns/secret-{side}");
     world.sh(&format!("rm -f {file}; touch {file}; chmod 600 {file}"));
     std::fs::write(&file, tunnel["secret"].as_str().unwrap()).unwrap();
@@ -167,46 +171,6 @@ fn a_removed_client_loses_its_tunnel_and_no_other_does() {
         assert_eq!(tunnels(), 1, "the removed client comes back, or the other one is gone");
         world.in_sync();
     });
-}
-
-/// The stock clients at hand.
-fn stock_clients() -> Vec<PathBuf> {
-    let named = std::env::var_os("PHANTOM_WSTUNNEL").unwrap_or_default();
-    std::env::split_paths(&named).filter(|path| path.is_file()).collect()
-}
-
-#[test]
-fn the_stock_client_gets_through_with_the_command_as_printed() {
-    let test = "ghost::the_stock_client_gets_through_with_the_command_as_printed";
-    let clients = stock_clients();
-    if clients.is_empty() {
-        return phantom_tests::skip(test, "wstunnel is not at hand (PHANTOM_WSTUNNEL names its programs)");
-    }
-    in_world_with(test, &PROGRAMS, |world| {
-        world.setup();
-        world.add("anna");
-        in_ghost_mode(world);
-        censor(world);
-        let printed = casper(world, "anna");
-        let from = printed.find("wstunnel client --http").unwrap();
-        let command = &printed[from..from + printed[from..].find("\n\n").unwrap()];
-        assert!(command.contains("--tls-verify-certificate"), "{command}");
-        for client in clients {
-            let command = command.replacen("wstunnel", client.to_str().unwrap(), 1);
-            let script = format!("export SSL_CERT_FILE=/etc/ghost/ca.pem; exec {command} >/dev/null 2>&1");
-            let pid = world.spawn(At::Client1, "sh", &["-c", &script]);
-            world.connect(At::Client1, &configuration(&printed));
-            works_once(world);
-            world.disconnect(At::Client1);
-            world.sh(&format!("kill {pid}"));
-            note(test, &format!("{} works", client.display()));
-        }
-    });
-}
-
-fn works_once(world: &World) {
-    world.reaches(At::Client1, "10.8.0.1");
-    assert_eq!(udp_seen_as(At::Client1), SERVER);
 }
 
 #[test]

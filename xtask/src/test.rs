@@ -51,6 +51,8 @@ const NEEDS: &[Need] = &[
     // Without the service that the package dnsmasq would start on this machine.
     Need::program("dnsmasq", "dnsmasq-base"),
     Need::program("openssl", "openssl"),
+    // Without the service, likewise.
+    Need::program("tinyproxy", "tinyproxy-bin"),
     // An ACME service with a name server for its tests.
     Need::program("pebble", "pebble"),
     Need::program("jq", "jq"),

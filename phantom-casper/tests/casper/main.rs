@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "these are tests, helpers included")]
 
 mod command;
+mod hosts;
 mod output;
 mod routes;
 mod texts;

@@ -66,7 +66,7 @@ fn the_configuration_leads_into_the_tunnel_whatever_is_stored() {
         let value: Value = serde_json::from_str(&world.text(&["--json", "demo-casper"])).unwrap();
         let tunnel = json!({
             "local_port": 4500, "remote_host": "127.0.0.1", "remote_port": 4500, "secret": SECRET,
-            "url": "wss://157-230-114-231.sslip.io:443"
+            "url": "wss://157-230-114-231.sslip.io:443", "server_addresses": "157.230.114.231"
         });
         assert_eq!((&value["wstunnel"], &value["peer"]["endpoint"]), (&tunnel, &"127.0.0.1:4500".into()));
     }

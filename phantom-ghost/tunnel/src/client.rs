@@ -4,36 +4,46 @@
 //! WireGuard has one port; after its restart it may be another, and the tunnel follows without a new connection. For a
 //! second WireGuard a second client runs, on a port of its own.
 //!
-//! The tunnel is opened at once and again whenever it ends, after waits that grow (see [`backoff`]). The server's name is
-//! looked up again each time; where that fails, as it does when the resolver is behind this very tunnel, the address that
-//! worked last is used. Datagrams that come in the meantime wait for at most a second.
+//! The tunnel is opened at once and again whenever it ends, after waits that grow (see [`backoff`]); at once where the way to the
+//! server has changed, of which the kernel tells (`network`). The address that worked last is tried first, and kept in a
+//! file for the next start (`memory`): a resolver that is behind this very tunnel does not answer. Datagrams that come in
+//! the meantime wait for at most a second.
 
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{IpAddr, SocketAddr, SocketAddrV4};
 use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
+use phantom_types::{Endpoint as Place, HostName};
 use rustls::ClientConfig;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::pump::{End, Options, Tunnel};
 use crate::secrets::Secret;
 use crate::udp::{Endpoint, HEADROOM};
 
+mod answer;
 mod args;
 pub mod backoff;
 mod dial;
+mod memory;
+mod network;
+mod proxy;
+mod server;
 mod trust;
 mod upgrade;
 mod verb;
 mod waiting;
 
-pub use dial::{DialError, Opened, Server, ServerError, Stream};
+pub use dial::{DialError, Opened, Stream};
+pub use proxy::{Login, LoginError, Proxy, ProxyError, ProxyRefusal};
+pub use server::{BasePath, BasePathError, Server, ServerError};
 pub use trust::{KeyPin, KeyPinError, Trust, TrustError};
 pub use upgrade::Refusal;
 pub(crate) use verb::command;
@@ -43,7 +53,9 @@ pub(crate) use trust::certificates;
 pub(crate) use upgrade::{Request, random, sign};
 pub(crate) use verb::read_secret;
 
-use backoff::Backoff;
+use backoff::{Backoff, SHORTEST};
+use dial::Plan;
+use network::{Network, Ways};
 use waiting::Waiting;
 
 /// How long what has waited may take to be sent.
@@ -56,6 +68,10 @@ pub struct Config {
     pub server: Server,
     /// Where the server is: its name is not looked up then, and only serves TLS.
     pub address: Option<IpAddr>,
+    /// The proxy by which the server is reached.
+    pub proxy: Option<Proxy>,
+    /// The file that keeps where the last tunnel led: the server's address, or the proxy's. It is made with mode 0600.
+    pub memory: Option<PathBuf>,
     /// What opens the tunnel.
     pub secret: Secret,
     /// The UDP port of the server's WireGuard.
@@ -96,8 +112,12 @@ pub enum Event<'a> {
     Ended(&'a End, Duration),
     /// None could be opened.
     Failed(&'a DialError),
-    /// The next attempt is made after this time.
+    /// The next attempt is made after this time, or when the way to the server has changed.
     Waits(Duration),
+    /// The address could not be kept: the file, and why.
+    NotKept(&'a Path, &'a io::Error),
+    /// The kernel does not tell of changes of the network: what they break is noticed later.
+    Deaf(&'a io::Error),
 }
 
 /// A client that is ready to run: its socket is bound.
@@ -121,7 +141,8 @@ impl Client {
             Ok(SocketAddr::V4(local)) => local,
             _ => config.listen,
         };
-        Ok(Self { config, tls, local, endpoint, known: None, waiting: Waiting::default() })
+        let known = config.memory.as_ref().and_then(|file| memory::read(file, &config.first_hop()));
+        Ok(Self { config, tls, local, endpoint, known, waiting: Waiting::default() })
     }
 
     /// Where the local WireGuard has to send to.
@@ -138,42 +159,87 @@ impl Client {
     ) -> Result<(), ClientError> {
         let mut stop = pin!(stop);
         let mut backoff = Backoff::default();
+        let mut network = Network::listen().unwrap_or_else(|error| {
+            on(&Event::Deaf(&error));
+            Network::deaf()
+        });
         loop {
-            let opened = tokio::select! {
-                opened = self.open() => opened?,
+            let begin = Instant::now();
+            let (ways, opened) = tokio::select! {
+                opened = self.open(&mut network) => opened?,
                 () = &mut stop => return Ok(()),
             };
+            let mut wait = Duration::ZERO;
             match opened {
                 Ok(opened) => {
+                    self.keep(opened.address, &mut on);
                     on(&Event::Opened(opened.address));
                     let start = Instant::now();
                     let end;
-                    (self, end) = self.carry(opened, stop.as_mut()).await;
+                    (self, end) = self.carry(opened, stop.as_mut(), network.moved(&ways)).await;
                     on(&Event::Ended(&end, start.elapsed()));
-                    if matches!(end, End::Stopped) {
-                        return Ok(());
+                    match end {
+                        End::Stopped => return Ok(()),
+                        // The server is as well as before.
+                        End::Moved => {}
+                        _ => {
+                            backoff.was_open(start.elapsed());
+                            wait = backoff.next(chance());
+                        }
                     }
-                    backoff.was_open(start.elapsed());
                 }
-                Err(error) => on(&Event::Failed(&error)),
+                Err(error) => {
+                    on(&Event::Failed(&error));
+                    wait = backoff.next(chance());
+                }
             }
-            let wait = backoff.next(chance());
-            on(&Event::Waits(wait));
+            if !wait.is_zero() {
+                on(&Event::Waits(wait));
+            }
             tokio::select! {
-                waited = self.receive_until(sleep(wait)) => waited?,
+                waited = self.receive_until(pause(begin, wait, &mut network, &ways)) => waited?,
                 () = &mut stop => return Ok(()),
             }
         }
     }
 
-    /// One attempt to open a tunnel.
-    async fn open(&mut self) -> Result<Result<Opened, DialError>, ClientError> {
-        let (config, tls, known) = (self.config.clone(), self.tls.clone(), self.known);
-        let opened = self.receive_until(async move { attempt(&config, known, &tls).await }).await?;
-        if let Ok(opened) = &opened {
-            self.known = Some(opened.address);
+    /// One attempt to open a tunnel, made again whenever the way that it takes changes; and the ways that it took.
+    async fn open(
+        &mut self,
+        network: &mut Network,
+    ) -> Result<(Ways, Result<Opened, DialError>), ClientError> {
+        loop {
+            let (config, tls) = (self.config.clone(), Arc::clone(&self.tls));
+            let known: Vec<SocketAddr> = match config.fixed_address() {
+                Some(address) => vec![address],
+                None => self.known.into_iter().collect(),
+            };
+            let before = Ways::to(known.iter().map(SocketAddr::ip));
+            // Where nothing is known there is no way yet that could change.
+            let (all, lasts) = (before.clone(), !before.is_empty());
+            let attempt = async {
+                tokio::select! {
+                    done = attempt(&config, known, tls) => Some(done),
+                    () = network.moved(&all), if lasts => None,
+                }
+            };
+            if let Some((tried, opened)) = self.receive_until(attempt).await? {
+                let taken = opened.as_ref().map_or(tried, |opened| vec![opened.address]);
+                let ways = Ways::to(taken.iter().map(SocketAddr::ip)).or_before(&before);
+                return Ok((ways, opened));
+            }
         }
-        Ok(opened)
+    }
+
+    /// Keeps the address of a tunnel for the next attempt and the next start.
+    fn keep(&mut self, address: SocketAddr, on: &mut impl FnMut(&Event<'_>)) {
+        let is_new = self.known.replace(address) != Some(address);
+        if let Some(file) =
+            self.config.memory.as_ref().filter(|_| is_new && self.config.fixed_address().is_none())
+            && let Err(error) = memory::write(file, &self.config.first_hop(), address)
+        {
+            on(&Event::NotKept(file, &error));
+        }
     }
 
     /// Takes in datagrams until `other` is ready.
@@ -196,8 +262,13 @@ impl Client {
         }
     }
 
-    /// Carries datagrams until the tunnel ends or `stop` is ready.
-    async fn carry(mut self, opened: Opened, mut stop: Pin<&mut impl Future<Output = ()>>) -> (Self, End) {
+    /// Carries datagrams until the tunnel ends, its way has `moved` or `stop` is ready.
+    async fn carry(
+        mut self,
+        opened: Opened,
+        mut stop: Pin<&mut impl Future<Output = ()>>,
+        moved: impl Future<Output = ()>,
+    ) -> (Self, End) {
         let Opened { mut stream, early, address: _ } = opened;
         let frames = self.waiting.take(Instant::now(), u16::from_ne_bytes(random()));
         let first = async {
@@ -215,6 +286,8 @@ impl Client {
         let mut tunnel = Tunnel::new(stream, early, self.endpoint, options, Some(told));
         let end = tokio::select! {
             end = &mut tunnel => end,
+            // Nothing is said on a connection that leads nowhere: it would take its time.
+            () = moved => End::Moved,
             () = &mut stop => {
                 drop(stopper);
                 (&mut tunnel).await
@@ -229,27 +302,58 @@ impl Client {
     }
 }
 
-/// Looks up, connects and asks. The address of the last tunnel is tried first, and if there is no other.
+impl Config {
+    /// What is connected to first: the proxy, or the server.
+    fn first_hop(&self) -> Place {
+        let server = || Place::new(self.server.host.clone(), self.server.port);
+        self.proxy.as_ref().map_or_else(server, |proxy| proxy.place.clone())
+    }
+
+    /// The address of the first hop, where nobody needs to look it up.
+    fn fixed_address(&self) -> Option<SocketAddr> {
+        let hop = self.first_hop();
+        let told =
+            self.address.filter(|_| self.proxy.is_none()).map(|address| SocketAddr::new(address, hop.port));
+        told.or_else(|| hop.socket_addr())
+    }
+
+    /// What the proxy is asked for: by the address, if that is told, for a proxy may not know every name.
+    fn behind_the_proxy(&self) -> Option<(Place, Option<Login>)> {
+        let host = self.address.map_or_else(|| self.server.host.clone(), HostName::Ip);
+        self.proxy.as_ref().map(|proxy| (Place::new(host, self.server.port), proxy.login.clone()))
+    }
+}
+
+/// Connects and asks, at the addresses that are known and then at those of the name; says which were tried.
 async fn attempt(
     config: &Config,
-    known: Option<SocketAddr>,
-    tls: &Arc<ClientConfig>,
-) -> Result<Opened, DialError> {
-    let server = &config.server;
-    let addresses = match config.address {
-        Some(address) => vec![SocketAddr::new(address, server.port)],
-        None => match (server.addresses().await, known) {
-            (Ok(mut found), known) => {
-                found.sort_by_key(|address| Some(*address) != known);
-                found
-            }
-            (Err(_), Some(known)) => vec![known],
-            (Err(error), None) => return Err(error),
-        },
+    known: Vec<SocketAddr>,
+    tls: Arc<ClientConfig>,
+) -> (Vec<SocketAddr>, Result<Opened, DialError>) {
+    let server = config.server.clone();
+    let request = Request::new(&server, &config.secret, config.wireguard_port, phantom_certs::now());
+    let plan = Plan { server, tls, request: Arc::new(request), behind: config.behind_the_proxy() };
+    let hop = config.first_hop();
+    let look_up = async {
+        match config.fixed_address() {
+            Some(_) => Ok(Vec::new()),
+            None => dial::look_up(&hop.host, hop.port).await,
+        }
     };
-    let request =
-        Request::new(&server.authority(), &config.secret, config.wireguard_port, phantom_certs::now());
-    dial::open(server, &addresses, tls, &request).await
+    dial::open(&plan, known, look_up).await
+}
+
+/// Waits for the next attempt: for `wait`, less where the way changes, and so long that attempts begin at least a second
+/// apart.
+async fn pause(begin: Instant, wait: Duration, network: &mut Network, ways: &Ways) {
+    let moved = async {
+        sleep_until(begin + SHORTEST).await;
+        network.moved(ways).await;
+    };
+    tokio::select! {
+        () = sleep_until((Instant::now() + wait).max(begin + SHORTEST)) => {}
+        () = moved => {}
+    }
 }
 
 /// Opens one tunnel to `address` and carries nothing: for those who only want to know whether it opens. `server` is who
@@ -258,9 +362,10 @@ pub(crate) async fn open_once(
     server: &Server,
     address: SocketAddr,
     tls: ClientConfig,
-    request: &Request,
+    request: Request,
 ) -> Result<Opened, DialError> {
-    dial::open(server, &[address], &Arc::new(tls), request).await
+    let plan = Plan { server: server.clone(), tls: Arc::new(tls), request: Arc::new(request), behind: None };
+    dial::open_at(&plan, address).await
 }
 
 fn bind(address: SocketAddrV4) -> Result<Endpoint, ClientError> {

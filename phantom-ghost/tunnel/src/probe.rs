@@ -126,7 +126,13 @@ pub(crate) fn command(words: Vec<String>) -> ExitCode {
 }
 
 fn options(mut args: Args) -> Result<Options, ArgsError> {
-    let server = args.parsed("--server")?;
+    let server: Option<Server> = args.parsed("--server")?;
+    if server.as_ref().is_some_and(|server| !server.path.is_root()) {
+        // What is at a path is known to those alone who know the path: a censor does not.
+        return Err(ArgsError(
+            "--server: the whole server is probed, as wss://HOST[:PORT] without a path".to_owned(),
+        ));
+    }
     let secret = args.value("--secret-file")?;
     let options = Options {
         address: args.parsed("--address")?,

@@ -146,11 +146,11 @@ async fn verify(task: &Task) -> Result<(), VerifyError> {
 }
 
 async fn attempt(task: &Task, trust: &Trust) -> Result<(), VerifyError> {
-    let server = Server { host: task.domain.clone(), port: task.port };
+    let server = Server::new(task.domain.clone(), task.port);
     let address = SocketAddr::new(task.address, task.port);
     let now = phantom_certs::now();
-    let request = Request::new(&server.authority(), &task.secret, task.wireguard_port, now);
-    match client::open_once(&server, address, trust.client_config()?, &request).await {
+    let request = Request::new(&server, &task.secret, task.wireguard_port, now);
+    match client::open_once(&server, address, trust.client_config()?, request).await {
         Ok(mut opened) => {
             let mut close = Vec::new();
             codec::encode_close(&mut close, true);

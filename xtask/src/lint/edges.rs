@@ -51,7 +51,8 @@ const LAYERS: &[Layer] = &[
         &["phantom-types"],
         &["instant-acme", "rcgen", "rustls-webpki", "x509-parser", "hyper-rustls"],
     ),
-    layer("phantom-tunnel", &["phantom-types", "phantom-certs"], &[]),
+    // The client's end is on other people's machines: it asks the kernel by which way the server is reached.
+    layer("phantom-tunnel", &["phantom-types", "phantom-certs"], &["netlink-packet-route"]),
     layer("phantom-casper", &["phantom-types", "phantom-store"], &[]),
     layer("phantom-factory-reset", &["phantom-types", "phantom-store", "phantom-host"], &[]),
     layer("phantom-multihop", FOUNDATION, &[]),

@@ -5,7 +5,7 @@ use std::time::Duration;
 /// The shortest wait.
 pub const SHORTEST: Duration = Duration::from_secs(1);
 /// The longest wait.
-pub const LONGEST: Duration = Duration::from_mins(1);
+pub const LONGEST: Duration = Duration::from_secs(15);
 /// A tunnel that was open for so long was a good one: the waits begin again.
 pub const HEALTHY: Duration = Duration::from_mins(1);
 
@@ -52,11 +52,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_double_up_to_a_minute() {
-        for (chance, expected) in [(0.0, [1, 2, 4, 8, 16, 30, 30, 30]), (1.0, [2, 4, 8, 16, 32, 60, 60, 60])]
+    fn waits_double_up_to_fifteen_seconds() {
+        for (chance, expected) in
+            [(0.0, [1000, 2000, 4000, 7500, 7500, 7500]), (1.0, [2000, 4000, 8000, 15_000, 15_000, 15_000])]
         {
             let mut backoff = Backoff::default();
-            let waits = expected.map(|_| backoff.next(chance).as_secs());
+            let waits = expected.map(|_| backoff.next(chance).as_millis());
             assert_eq!(waits, expected);
         }
     }
@@ -79,7 +80,7 @@ mod tests {
             backoff.next(0.0);
         }
         backoff.was_open(HEALTHY.saturating_sub(Duration::from_millis(1)));
-        assert_eq!(backoff.next(0.0), Duration::from_secs(8));
+        assert_eq!(backoff.next(0.0), LONGEST / 2);
         backoff.was_open(HEALTHY);
         assert_eq!(backoff.next(0.0), SHORTEST);
     }

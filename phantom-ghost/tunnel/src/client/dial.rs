@@ -1,22 +1,25 @@
-//! From a server's address to an open tunnel: look up, connect, TLS, upgrade.
+//! From a server's address to an open tunnel: look up, connect, pass the proxy, TLS, upgrade.
 
-use std::fmt;
+use std::collections::VecDeque;
+use std::future::Future;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::str::FromStr;
+use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::socket::{setsockopt, sockopt};
 use phantom_types::{Endpoint, HostName};
 use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, lookup_host};
-use tokio::time::timeout;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::proxy::{self, Login, ProxyRefusal};
+use super::server::Server;
 use super::upgrade::{Refusal, Request};
 use crate::pump::ReadAhead;
 use crate::socket;
@@ -25,26 +28,15 @@ use crate::socket;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a look-up of a name may take.
 const LOOK_UP: Duration = Duration::from_secs(5);
+/// How long an address has before the next one is tried beside it (RFC 8305). Longer than a look at a web page would bear: two
+/// connections at once are seen from outside, and a slow line is no dead one.
+const BESIDE: Duration = Duration::from_secs(2);
 /// A connection whose data is not confirmed for so long is broken. Without it a laptop that wakes up in another network
 /// would wait for the kernel's fifteen minutes.
 const UNCONFIRMED: Duration = Duration::from_secs(20);
 
 /// What a tunnel runs on.
 pub type Stream = TlsStream<ReadAhead<TcpStream>>;
-
-/// A tunnel server: `wss://HOST[:PORT]`, the port being 443 if it is not said.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Server {
-    /// A domain name or an address. The certificate must be for it.
-    pub host: HostName,
-    /// The TCP port.
-    pub port: u16,
-}
-
-/// A text that is no [`Server`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a server is given as wss://HOST or wss://HOST:PORT; a tunnel without TLS is not supported")]
-pub struct ServerError;
 
 /// Why no tunnel could be opened.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +59,15 @@ pub enum DialError {
         /// Why.
         #[source]
         source: io::Error,
+    },
+    /// The proxy is there and does not lead to the server.
+    #[error("no connection by the proxy {address}")]
+    Proxy {
+        /// The proxy's address and port.
+        address: SocketAddr,
+        /// What it says.
+        #[source]
+        source: ProxyRefusal,
     },
     /// The TLS handshake failed: most often a certificate that is not the right one.
     #[error("no TLS connection to {address}")]
@@ -103,9 +104,10 @@ impl DialError {
         match self {
             Self::LookUp { .. } => 0,
             Self::Connect { .. } => 1,
-            Self::Tls { .. } => 2,
-            Self::Broken { .. } => 3,
-            Self::Refused { .. } => 4,
+            Self::Proxy { .. } => 2,
+            Self::Tls { .. } => 3,
+            Self::Broken { .. } => 4,
+            Self::Refused { .. } => 5,
         }
     }
 }
@@ -117,100 +119,119 @@ pub struct Opened {
     pub stream: Stream,
     /// What came behind the answer.
     pub early: Vec<u8>,
-    /// The server's address.
+    /// Where the connection leads to: the server's address, or the proxy's.
     pub address: SocketAddr,
 }
 
-impl Server {
-    /// The value of the `Host` header: without the port where it is 443.
-    pub fn authority(&self) -> String {
-        let text = Endpoint::new(self.host.clone(), self.port).to_string();
-        text.strip_suffix(":443").map_or_else(|| text.clone(), str::to_owned)
-    }
-
-    /// The name for SNI and certificate. Addresses send no SNI.
-    pub(crate) fn name(&self) -> ServerName<'static> {
-        match &self.host {
-            HostName::Ip(address) => ServerName::IpAddress((*address).into()),
-            HostName::Domain(domain) => ServerName::try_from(domain.as_str().to_owned())
-                .expect("two to 127 labels of letters, digits and hyphens are a name for TLS"),
-        }
-    }
-
-    /// The addresses to try, in the resolver's order.
-    pub(crate) async fn addresses(&self) -> Result<Vec<SocketAddr>, DialError> {
-        let name = match &self.host {
-            HostName::Ip(address) => return Ok(vec![SocketAddr::new(*address, self.port)]),
-            HostName::Domain(domain) => domain.as_str(),
-        };
-        let failed = |source| DialError::LookUp { host: self.host.clone(), source };
-        let found = timeout(LOOK_UP, lookup_host((name, self.port))).await;
-        let found: Vec<_> = found.map_err(|_| failed(too_long()))?.map_err(failed)?.collect();
-        if found.is_empty() { Err(failed(io::ErrorKind::NotFound.into())) } else { Ok(found) }
-    }
+/// The addresses of a host, in the resolver's order: at least one, or an error.
+pub(super) async fn look_up(host: &HostName, port: u16) -> Result<Vec<SocketAddr>, DialError> {
+    let name = match host {
+        HostName::Ip(address) => return Ok(vec![SocketAddr::new(*address, port)]),
+        HostName::Domain(domain) => domain.as_str(),
+    };
+    let failed = |source| DialError::LookUp { host: host.clone(), source };
+    let found = timeout(LOOK_UP, lookup_host((name, port))).await;
+    let found: Vec<_> = found.map_err(|_| failed(too_long()))?.map_err(failed)?.collect();
+    if found.is_empty() { Err(failed(io::ErrorKind::NotFound.into())) } else { Ok(found) }
 }
 
-impl FromStr for Server {
-    type Err = ServerError;
-
-    fn from_str(text: &str) -> Result<Self, ServerError> {
-        let rest = text.strip_prefix("wss://").ok_or(ServerError)?;
-        let rest = rest.strip_suffix('/').unwrap_or(rest);
-        if let Ok(Endpoint { host, port }) = rest.parse() {
-            return Ok(Self { host, port });
-        }
-        let bare = match rest.strip_prefix('[') {
-            Some(inner) => inner.strip_suffix(']').filter(|inner| inner.contains(':')).ok_or(ServerError)?,
-            None if rest.contains(':') => return Err(ServerError),
-            None => rest,
-        };
-        bare.parse().map(|host| Self { host, port: 443 }).map_err(|_| ServerError)
-    }
+/// All that one attempt needs to know, whatever address it is made at.
+#[derive(Clone)]
+pub(super) struct Plan {
+    pub(super) server: Server,
+    pub(super) tls: Arc<ClientConfig>,
+    pub(super) request: Arc<Request>,
+    /// What the proxy at that address is asked for, and by whom.
+    pub(super) behind: Option<(Endpoint, Option<Login>)>,
 }
 
-impl fmt::Display for Server {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "wss://{}", self.authority())
-    }
-}
-
-/// Opens a tunnel at the first of `addresses` that opens one; `server` says for which name. A name may lead to several machines,
+/// Opens a tunnel at the first address that opens one, and says which were tried. `known` are tried before `look_up` is asked
+/// for more: where the resolver is behind the very tunnel that is to be opened, it does not answer.
+///
+/// An address that fails, or does not open one within two seconds, is followed by the next. A name may lead to several machines,
 /// of which one is the tunnel server. The error is that of the address that came furthest.
-pub(crate) async fn open(
-    server: &Server,
-    addresses: &[SocketAddr],
-    tls: &Arc<ClientConfig>,
-    request: &Request,
-) -> Result<Opened, DialError> {
+pub(super) async fn open(
+    plan: &Plan,
+    known: Vec<SocketAddr>,
+    look_up: impl Future<Output = Result<Vec<SocketAddr>, DialError>>,
+) -> (Vec<SocketAddr>, Result<Opened, DialError>) {
+    let (mut tried, mut waiting) = (Vec::new(), VecDeque::from(known));
+    let (mut look_up, mut asked) = (pin!(look_up), Asked::NotYet);
+    let mut running = JoinSet::new();
     let mut furthest: Option<DialError> = None;
-    for &address in addresses {
-        match open_at(server, address, tls, request).await {
-            Ok(opened) => return Ok(opened),
-            Err(error) if furthest.as_ref().is_none_or(|known| known.stage() <= error.stage()) => {
-                furthest = Some(error);
+    let mut next = Instant::now();
+    loop {
+        if running.is_empty() || Instant::now() >= next {
+            next = Instant::now() + BESIDE;
+            match waiting.pop_front() {
+                Some(address) if tried.contains(&address) => {
+                    next = Instant::now();
+                    continue;
+                }
+                Some(address) => {
+                    tried.push(address);
+                    let plan = plan.clone();
+                    running.spawn(async move { open_at(&plan, address).await });
+                }
+                None if asked == Asked::NotYet => asked = Asked::Now,
+                None => {}
             }
-            Err(_) => {}
+        }
+        if running.is_empty() && waiting.is_empty() && asked == Asked::Answered {
+            return (tried, Err(furthest.unwrap_or_else(nowhere)));
+        }
+        let failed = tokio::select! {
+            Some(done) = running.join_next(), if !running.is_empty() => match done {
+                Ok(Ok(opened)) => return (tried, Ok(opened)),
+                Ok(Err(error)) => error,
+                Err(error) => std::panic::resume_unwind(error.into_panic()),
+            },
+            found = &mut look_up, if asked == Asked::Now => {
+                asked = Asked::Answered;
+                match found {
+                    Ok(found) => {
+                        waiting.extend(found);
+                        next = Instant::now();
+                        continue;
+                    }
+                    Err(error) => error,
+                }
+            },
+            () = sleep_until(next), if !waiting.is_empty() || asked == Asked::NotYet => continue,
+        };
+        if furthest.as_ref().is_none_or(|known| known.stage() <= failed.stage()) {
+            furthest = Some(failed);
         }
     }
-    let unspecified = SocketAddr::from((IpAddr::from([0; 4]), 0));
-    let nowhere = || DialError::Connect { address: unspecified, source: io::ErrorKind::NotFound.into() };
-    Err(furthest.unwrap_or_else(nowhere))
 }
 
-async fn open_at(
-    server: &Server,
-    address: SocketAddr,
-    tls: &Arc<ClientConfig>,
-    request: &Request,
-) -> Result<Opened, DialError> {
-    let tcp = connect(address).await?;
-    let connector = TlsConnector::from(tls.clone());
-    let handshake = timeout(PATIENCE, connector.connect(server.name(), ReadAhead::new(tcp))).await;
+/// Whether the resolver was asked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    NotYet,
+    Now,
+    Answered,
+}
+
+fn nowhere() -> DialError {
+    DialError::Connect { address: SocketAddr::from(([0; 4], 0)), source: io::ErrorKind::NotFound.into() }
+}
+
+/// Opens a tunnel at this address alone.
+pub(super) async fn open_at(plan: &Plan, address: SocketAddr) -> Result<Opened, DialError> {
+    let mut tcp = connect(address).await?;
+    let broken = |source| DialError::Broken { address, source };
+    if let Some((target, login)) = &plan.behind {
+        let passed = timeout(PATIENCE, proxy::connect(&mut tcp, target, login.as_ref())).await;
+        let passed = passed.map_err(|_| broken(too_long()))?.map_err(broken)?;
+        passed.map_err(|source| DialError::Proxy { address, source })?;
+    }
+    let connector = TlsConnector::from(Arc::clone(&plan.tls));
+    let handshake = timeout(PATIENCE, connector.connect(plan.server.name(), ReadAhead::new(tcp))).await;
     let failed = |source| DialError::Tls { address, source };
     let mut stream = handshake.map_err(|_| failed(too_long()))?.map_err(failed)?;
-    let broken = |source| DialError::Broken { address, source };
-    let upgraded = timeout(PATIENCE, upgrade(&mut stream, request)).await.map_err(|_| broken(too_long()))?;
-    match upgraded.map_err(broken)? {
+    let upgraded = timeout(PATIENCE, upgrade(&mut stream, &plan.request)).await;
+    match upgraded.map_err(|_| broken(too_long()))?.map_err(broken)? {
         Ok(early) => Ok(Opened { stream, early, address }),
         Err(source) => Err(DialError::Refused { address, source }),
     }
@@ -259,65 +280,4 @@ fn too_long() -> io::Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn servers_are_read_and_written() {
-        for (text, authority, port) in [
-            ("wss://vpn.example.com", "vpn.example.com", 443),
-            ("wss://vpn.example.com/", "vpn.example.com", 443),
-            ("wss://VPN.example.com:443", "vpn.example.com", 443),
-            ("wss://vpn.example.com:8443", "vpn.example.com:8443", 8443),
-            ("wss://192.0.2.7", "192.0.2.7", 443),
-            ("wss://[2001:db8::7]", "[2001:db8::7]", 443),
-            ("wss://[2001:db8::7]:8443", "[2001:db8::7]:8443", 8443),
-        ] {
-            let server: Server = text.parse().unwrap();
-            assert_eq!((server.authority().as_str(), server.port), (authority, port), "{text}");
-            assert_eq!(server.to_string().parse(), Ok(server.clone()));
-            server.name();
-        }
-    }
-
-    #[tokio::test]
-    async fn all_addresses_of_a_name_are_tried_to_the_end() {
-        // Machines that serve something else than a tunnel: they accept, and hang up at the hello.
-        let listen = || async { tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap() };
-        let others = [listen().await, listen().await];
-        let free = listen().await.local_addr().unwrap();
-        let [first, second] = [0, 1].map(|n: usize| others[n].local_addr().unwrap());
-        let server: Server = "wss://vpn.example.com".parse().unwrap();
-        let secret = crate::secrets::Secret::generate();
-        let request = Request::new(&server.authority(), &secret, 51820, phantom_certs::now());
-        let trust = crate::client::Trust::Authorities { ca_file: None, pin: None };
-        let tls = Arc::new(trust.client_config().unwrap());
-        let addresses = [first, second, free];
-        let (failed, ()) = tokio::join!(open(&server, &addresses, &tls, &request), async {
-            for other in &others {
-                drop(timeout(PATIENCE, other.accept()).await.expect("each is tried").unwrap());
-            }
-        });
-        // What came furthest is told, and not that the last one is not there.
-        assert!(matches!(failed, Err(DialError::Tls { address, .. }) if address == second), "{failed:?}");
-    }
-
-    #[test]
-    fn what_is_no_server() {
-        for text in [
-            "",
-            "vpn.example.com",
-            "ws://vpn.example.com",
-            "https://vpn.example.com",
-            "wss://",
-            "wss://vpn.example.com:0",
-            "wss://vpn.example.com:70000",
-            "wss://vpn.example.com/path",
-            "wss://2001:db8::7",
-            "wss://[192.0.2.7]",
-            "wss://a b.example.com",
-        ] {
-            assert_eq!(text.parse::<Server>(), Err(ServerError), "{text}");
-        }
-    }
-}
+mod tests;

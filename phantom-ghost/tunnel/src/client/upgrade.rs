@@ -11,10 +11,10 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use phantom_types::Timestamp;
 use zeroize::Zeroizing;
 
+use super::Server;
+use super::answer::Answer;
 use crate::secrets::Secret;
 
-/// The longest head of an answer, in bytes.
-const MAX_ANSWER: usize = 16 * 1024;
 /// What RFC 6455 section 1.3 appends to a key.
 const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
@@ -42,17 +42,17 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    /// A request for datagrams to `port` on the server's loopback interface. `host` is the value of the `Host` header:
-    /// with the port, unless that is 443. Two requests never have the same bytes.
-    pub(crate) fn new(host: &str, secret: &Secret, port: u16, now: Timestamp) -> Self {
+    /// A request for datagrams to `port` on the loopback interface of `server`, under its path. Two requests never have the
+    /// same bytes.
+    pub(crate) fn new(server: &Server, secret: &Secret, port: u16, now: Timestamp) -> Self {
         let key = STANDARD.encode(random::<16>());
-        let token = token(port, now);
-        let mut head = Zeroizing::new(String::with_capacity(1024));
-        for part in
-            ["GET /", secret.reveal(), "/events HTTP/1.1\r\nhost: ", host, "\r\nupgrade: websocket\r\n"]
-        {
+        let (token, host, path) = (token(port, now), server.authority(), server.path.as_str());
+        // Room for all of it at once: a text that grows leaves copies of the secret behind.
+        let mut head = Zeroizing::new(String::with_capacity(1024 + host.len() + path.len()));
+        for part in ["GET ", path, "/", secret.reveal(), "/events HTTP/1.1\r\nhost: ", &host] {
             head.push_str(part);
         }
+        head.push_str("\r\nupgrade: websocket\r\n");
         head.push_str("connection: upgrade\r\nsec-websocket-key: ");
         head.push_str(&key);
         head.push_str("\r\nsec-websocket-version: 13\r\nsec-websocket-protocol: v1, authorization.bearer.");
@@ -69,28 +69,15 @@ impl Request {
     /// Reads the answer at the start of `bytes`: the length of its head if it opens the tunnel, `None` if it is not all
     /// there yet. What follows the head are the server's first frames.
     pub(crate) fn answered(&self, bytes: &[u8]) -> Result<Option<usize>, Refusal> {
-        let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else {
-            let plausible =
-                bytes.len() < MAX_ANSWER && b"HTTP/1.1 ".starts_with(&bytes[..bytes.len().min(9)]);
-            return if plausible { Ok(None) } else { Err(Refusal::Malformed) };
-        };
-        let head = std::str::from_utf8(&bytes[..end]).map_err(|_| Refusal::Malformed)?;
-        let mut lines = head.split("\r\n");
-        let status = lines.next().and_then(|line| line.strip_prefix("HTTP/1."));
-        let status = status.and_then(|rest| rest.get(2..5)?.parse().ok()).ok_or(Refusal::Malformed)?;
-        if status != 101 {
-            return Err(Refusal::Status(status));
+        let Some(answer) = Answer::read(bytes).map_err(|_| Refusal::Malformed)? else { return Ok(None) };
+        if answer.status != 101 {
+            return Err(Refusal::Status(answer.status));
         }
-        let fields: Vec<(&str, &str)> = lines.filter_map(|line| line.split_once(':')).collect();
-        let has = |name: &str, value: &str| {
-            fields.iter().any(|(n, v)| n.eq_ignore_ascii_case(name) && v.trim().eq_ignore_ascii_case(value))
-        };
         // Base64 is a matter of case: the key's answer is compared as it is.
-        let accepted = fields
-            .iter()
-            .any(|(n, v)| n.eq_ignore_ascii_case("sec-websocket-accept") && v.trim() == self.accept);
-        if has("upgrade", "websocket") && has("connection", "upgrade") && accepted {
-            Ok(Some(end + 4))
+        let accepted = answer.values("sec-websocket-accept").any(|value| value == self.accept);
+        // Proxies put words of their own into both lists, as `Connection: keep-alive, Upgrade`.
+        if answer.has_word("upgrade", "websocket") && answer.has_word("connection", "upgrade") && accepted {
+            Ok(Some(answer.length))
         } else {
             Err(Refusal::Accept)
         }
@@ -155,7 +142,7 @@ mod tests {
     fn request() -> (Request, Secret) {
         let secret = Secret::generate();
         let now = Timestamp::from_micros(1_789_000_000_123_456);
-        (Request::new("vpn.example.com:8443", &secret, 51820, now), secret)
+        (Request::new(&"wss://vpn.example.com:8443".parse().unwrap(), &secret, 51820, now), secret)
     }
 
     #[test]
@@ -223,7 +210,36 @@ mod tests {
         for garbage in [&b"SSH-2.0-x"[..], b"HTTP/2 200", &vec![b'x'; 20_000], b"HTTP/1.1 abc\r\n\r\n"] {
             assert_eq!(request.answered(garbage), Err(Refusal::Malformed));
         }
-        let endless = [&b"HTTP/1.1 200 OK\r\n"[..], &vec![b'x'; MAX_ANSWER]].concat();
-        assert_eq!(request.answered(&endless), Err(Refusal::Malformed));
+    }
+
+    #[test]
+    fn what_is_valid_behind_proxies_opens() {
+        let (request, _) = request();
+        for head in [
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n",
+            "HTTP/1.1 101 OK\r\nconnection: x\r\nconnection: upgrade\r\nupgrade: h2c, WebSocket\r\nVia: 1.1 a\r\n",
+            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 101 X\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n",
+            "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 101 \r\nConnection: upgrade\r\nUpgrade: websocket\r\n",
+        ] {
+            let answer = format!("{head}Sec-WebSocket-Accept: {}\r\n\r\n", request.accept);
+            let read = request.answered(&[answer.as_bytes(), &[0x89, 0]].concat());
+            assert_eq!(read, Ok(Some(answer.len())), "{head}");
+        }
+        let refused = b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 404 Not Found\r\n\r\n";
+        assert_eq!(request.answered(refused), Err(Refusal::Status(404)));
+        let other = format!(
+            "HTTP/1.1 101 X\r\nConnection: keep-alive, Upgraded\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: {}\r\n\r\n",
+            request.accept
+        );
+        assert_eq!(request.answered(other.as_bytes()), Err(Refusal::Accept));
+    }
+
+    #[test]
+    fn a_path_comes_before_the_secret() {
+        let server: Server = "wss://vpn.example.com/a/b%20c/".parse().unwrap();
+        let secret = Secret::generate();
+        let request = Request::new(&server, &secret, 51820, Timestamp::from_micros(0));
+        let line = format!("GET /a/b%20c/{}/events HTTP/1.1\r\nhost: vpn.example.com\r\n", secret.reveal());
+        assert!(request.bytes().starts_with(line.as_bytes()));
     }
 }

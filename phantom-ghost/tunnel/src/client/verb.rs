@@ -1,17 +1,20 @@
 //! `phantom-ghost connect`.
 
+use std::fmt;
 use std::fs::File;
 use std::future::Future;
 use std::io::{self, Read};
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+use nix::unistd::geteuid;
 use phantom_certs::with_causes;
 use tokio::signal::unix::{SignalKind, signal};
 use zeroize::Zeroizing;
 
 use super::args::{Args, ArgsError};
-use super::{Client, ClientError, Config, Event, Server, Trust};
+use super::{Client, ClientError, Config, Event, Login, Proxy, Server, Trust, memory};
 use crate::cli;
 use crate::log::line as say;
 use crate::notify::{READY, STOPPING, notify};
@@ -19,17 +22,25 @@ use crate::pump::Options;
 use crate::secrets::Secret;
 
 const USAGE: &str = "\
-usage: phantom-ghost connect --server wss://HOST[:PORT] --secret-file FILE|-
+usage: phantom-ghost connect --server wss://HOST[:PORT][/PATH] --secret-file FILE|-
            [--listen 127.0.0.1:51820] [--wireguard-port 51820] [--address IP]
+           [--address-file FILE|none] [--http-proxy http://HOST:PORT] [--proxy-login-file FILE|-]
            [--pin SHA256] [--ca-file FILE]
 
 Keeps a tunnel to the server open. The local WireGuard's peer has the address of --listen as its end point.
 
-  --secret-file     the file that holds the secret, - for standard input
-  --wireguard-port  the UDP port of the server's WireGuard
-  --address         where the server is; its name is not looked up then
-  --pin             SHA-256 of the server's public key, base64 or hexadecimal: needed besides a valid certificate
-  --ca-file         PEM file of more authorities that may issue the server's certificate
+  --server            where the server is; PATH comes before the secret, for a web server in front
+  --secret-file       the file that holds the secret, - for standard input
+  --wireguard-port    the UDP port of the server's WireGuard
+  --address           where the server is; its name is not looked up then
+  --address-file      the file that keeps the address of the last tunnel, tried first after a new start: while
+                      WireGuard is up, a name cannot be looked up without the tunnel. Without this option it is in
+                      $STATE_DIRECTORY, for root in /var/lib/phantom-ghost, else in $XDG_STATE_HOME/phantom-ghost or
+                      ~/.local/state/phantom-ghost; none for no file
+  --http-proxy        the HTTP proxy by which the server is reached (CONNECT)
+  --proxy-login-file  the file that holds user:password for the proxy, - for standard input
+  --pin               SHA-256 of the server's public key, base64 or hexadecimal: needed besides a valid certificate
+  --ca-file           PEM file of more authorities that may issue the server's certificate
 ";
 /// The port of WireGuard at both ends, if nothing else is said.
 const WIREGUARD: u16 = 51820;
@@ -72,15 +83,49 @@ fn config(mut args: Args) -> Result<Config, ArgsError> {
     let listen = args.parsed("--listen")?.unwrap_or(SocketAddrV4::new(Ipv4Addr::LOCALHOST, WIREGUARD));
     let wireguard_port = args.parsed("--wireguard-port")?.unwrap_or(WIREGUARD);
     let address = args.parsed("--address")?;
+    let (mut proxy, login): (Option<Proxy>, _) =
+        (args.parsed("--http-proxy")?, args.value("--proxy-login-file")?);
+    let file = args.value("--address-file")?;
     args.end()?;
     let server = Args::required("--server", server)?;
-    let secret = read_secret(&Args::required("--secret-file", secret)?)?;
-    Ok(Config { server, address, secret, wireguard_port, listen, trust, ping: Options::default().ping })
+    let secret = Args::required("--secret-file", secret)?;
+    if secret == "-" && login.as_deref() == Some("-") {
+        return Err(ArgsError(
+            "one of --secret-file and --proxy-login-file can be standard input".to_owned(),
+        ));
+    }
+    let secret = read_secret(&secret)?;
+    if let Some(login) = login {
+        let proxy = proxy.as_mut().ok_or_else(|| ArgsError("--http-proxy is missing".to_owned()))?;
+        proxy.login = Some(read_login(&login)?);
+    }
+    let ping = Options::default().ping;
+    let mut config =
+        Config { server, address, proxy, memory: None, secret, wireguard_port, listen, trust, ping };
+    config.memory = match file {
+        Some(file) => Some(PathBuf::from(file)).filter(|file| file.as_os_str() != "none"),
+        None => memory::usual(&config.first_hop(), geteuid().is_root(), |name| std::env::var_os(name)),
+    };
+    Ok(config)
 }
 
 /// The secret in a file, `-` for standard input. A line end behind it is no part of it.
 pub(crate) fn read_secret(file: &str) -> Result<Secret, ArgsError> {
-    let unusable = |why: &dyn std::fmt::Display| ArgsError(format!("--secret-file {file}: {why}"));
+    read_line("--secret-file", file, Secret::new)
+}
+
+/// User and password for a proxy, likewise.
+fn read_login(file: &str) -> Result<Login, ArgsError> {
+    read_line("--proxy-login-file", file, Login::new)
+}
+
+/// The line in a file that an option names, which `take` understands or wipes.
+fn read_line<T, E: fmt::Display>(
+    option: &str,
+    file: &str,
+    take: impl FnOnce(String) -> Result<T, E>,
+) -> Result<T, ArgsError> {
+    let unusable = |why: &dyn fmt::Display| ArgsError(format!("{option} {file}: {why}"));
     let mut text = Zeroizing::new(String::new());
     // Room for all of it at once: a buffer that grows leaves copies behind.
     text.reserve(MAX_SECRET.into());
@@ -90,7 +135,7 @@ pub(crate) fn read_secret(file: &str) -> Result<Secret, ArgsError> {
         File::open(file).and_then(|file| file.take(MAX_SECRET.into()).read_to_string(&mut text))
     };
     read.map_err(|error| unusable(&error))?;
-    Secret::new(text.trim_end_matches(['\r', '\n']).to_owned()).map_err(|error| unusable(&error))
+    take(text.trim_end_matches(['\r', '\n']).to_owned()).map_err(|error| unusable(&error))
 }
 
 fn run(config: Config) -> Result<(), VerbError> {
@@ -98,9 +143,10 @@ fn run(config: Config) -> Result<(), VerbError> {
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(VerbError::Runtime)?;
     let done = runtime.block_on(async {
         let stop = signals().map_err(VerbError::Runtime)?;
-        let server = config.server.clone();
+        let (server, proxy) = (config.server.clone(), config.proxy.clone());
         let client = Client::new(config)?;
-        say(format!("UDP {} leads to {server}", client.local_addr()));
+        let by = proxy.map(|proxy| format!(" by the proxy {proxy}")).unwrap_or_default();
+        say(format!("UDP {} leads to {server}{by}", client.local_addr()));
         // Ready for datagrams: the tunnel itself may have to wait for a network that is not there yet.
         notify(READY);
         let done = client.run(stop, |event| tell(&server, event)).await;
@@ -132,6 +178,10 @@ fn tell(server: &Server, event: &Event<'_>) {
         }
         Event::Failed(error) => with_causes(*error),
         Event::Waits(time) => format!("next attempt in {:.1} s", time.as_secs_f64()),
+        Event::NotKept(file, error) => {
+            format!("the server's address is not kept for the next start: {}: {error}", file.display())
+        }
+        Event::Deaf(error) => format!("the kernel does not tell of changes of the network: {error}"),
     });
 }
 
@@ -158,16 +208,29 @@ mod tests {
         let path = file.path().display();
         let plain = parse(&format!("--server wss://vpn.example.com --secret-file {path}")).unwrap();
         assert_eq!((plain.wireguard_port, plain.listen.to_string()), (51820, "127.0.0.1:51820".to_owned()));
-        assert!(plain.secret == secret && plain.address.is_none());
+        assert!(plain.secret == secret && plain.address.is_none() && plain.proxy.is_none());
+        assert!(plain.memory.is_none_or(|file| file.ends_with("vpn.example.com_443.address")));
+        let login = secret_file("john:open sesame\n");
         let all = parse(&format!(
-            "--server=wss://vpn.example.com:8443 --secret-file={path} --listen 127.0.0.1:7 --wireguard-port 9 \
-             --address 192.0.2.7 --pin {} --ca-file /x",
+            "--server=wss://vpn.example.com:8443/a/ --secret-file={path} --listen 127.0.0.1:7 --wireguard-port 9 \
+             --address 192.0.2.7 --address-file /y --http-proxy http://proxy.example.com:3128 \
+             --proxy-login-file {} --pin {} --ca-file /x",
+            login.path().display(),
             "ab".repeat(32)
         ));
         let all = all.unwrap();
         assert_eq!((all.wireguard_port, all.listen.port(), all.server.port), (9, 7, 8443));
+        assert_eq!((all.server.path.as_str(), all.memory.clone()), ("/a", Some("/y".into())));
         assert!(matches!(all.trust, Trust::Authorities { ca_file: Some(_), pin: Some(_) }));
-        assert!(!format!("{all:?}").contains(secret.reveal()));
+        let proxy = all.proxy.clone().unwrap();
+        assert_eq!(
+            (proxy.to_string().as_str(), proxy.login.is_some()),
+            ("http://proxy.example.com:3128", true)
+        );
+        let shown = format!("{all:?}");
+        assert!(!shown.contains(secret.reveal()) && !shown.contains("sesame"), "{shown}");
+        let none = format!("--server wss://vpn.example.com --secret-file {path} --address-file none");
+        assert_eq!(parse(&none).unwrap().memory, None);
     }
 
     #[test]
@@ -181,6 +244,13 @@ mod tests {
             (format!("--server wss://vpn.example.com --secret-file {path}"), "letters and digits"),
             ("--server wss://vpn.example.com --secret-file /nonexistent".to_owned(), "No such file"),
             ("--server wss://vpn.example.com --secret s3cret".to_owned(), "unknown option --secret"),
+            ("--server wss://vpn.example.com/a?b".to_owned(), "no query"),
+            ("--http-proxy http://john:blanks@192.0.2.1:3128".to_owned(), "--proxy-login-file"),
+            ("--http-proxy socks5://192.0.2.1:1080".to_owned(), "http://HOST:PORT"),
+            (
+                "--server wss://vpn.example.com --secret-file - --proxy-login-file -".to_owned(),
+                "can be standard input",
+            ),
         ] {
             let error = parse(&line).unwrap_err().to_string();
             assert!(error.contains(expected), "{line}: {error}");

@@ -71,6 +71,9 @@ pub enum End {
     /// It was told to stop.
     #[error("stopped")]
     Stopped,
+    /// The way on which its stream was opened has changed.
+    #[error("the way to the other end has changed")]
+    Moved,
     /// The stream failed.
     #[error("the connection failed")]
     Stream(#[source] io::Error),

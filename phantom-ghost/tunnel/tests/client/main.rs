@@ -7,6 +7,7 @@ mod support;
 
 mod probing;
 mod verifying;
+mod ways;
 
 use std::time::Duration;
 

@@ -21,7 +21,7 @@ use super::support::{NAME, OurServer, World};
 
 fn options(world: &World, port: u16, samples: usize) -> Options {
     Options {
-        server: Server { host: NAME.parse().unwrap(), port },
+        server: Server::new(NAME.parse().unwrap(), port),
         address: Some(Ipv4Addr::LOCALHOST.into()),
         secret: Some(world.secret.clone()),
         wireguard_port: world.echo.port(),

@@ -102,8 +102,10 @@ impl World {
     /// What our client is told about a server at `port` of this machine.
     pub(crate) fn client(&self, port: u16) -> Config {
         Config {
-            server: Server { host: NAME.parse().unwrap(), port },
+            server: Server::new(NAME.parse().unwrap(), port),
             address: Some(Ipv4Addr::LOCALHOST.into()),
+            proxy: None,
+            memory: None,
             secret: self.secret.clone(),
             wireguard_port: self.echo.port(),
             listen: SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0),

@@ -1,0 +1,75 @@
+use std::future::{pending, ready};
+
+use tokio::net::TcpListener;
+
+use super::*;
+use crate::client::Trust;
+use crate::secrets::Secret;
+
+fn plan() -> Plan {
+    let server: Server = "wss://vpn.example.com".parse().unwrap();
+    let request = Request::new(&server, &Secret::generate(), 51820, phantom_certs::now());
+    let tls = Trust::Authorities { ca_file: None, pin: None }.client_config().unwrap();
+    Plan { server, tls: Arc::new(tls), request: Arc::new(request), behind: None }
+}
+
+async fn listen() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
+#[tokio::test]
+async fn all_addresses_of_a_name_are_tried_to_the_end() {
+    // Machines that serve something else than a tunnel: they accept, and hang up at the hello.
+    let [(one, first), (other, second)] = [listen().await, listen().await];
+    let (closed, free) = listen().await;
+    drop(closed);
+    let found = ready(Ok(vec![first, second, free]));
+    let plan = plan();
+    let ((tried, failed), ()) = tokio::join!(open(&plan, vec![first], found), async {
+        for listener in [&one, &other] {
+            drop(timeout(PATIENCE, listener.accept()).await.expect("each is tried").unwrap());
+        }
+    });
+    // What came furthest is told, and not that the last one is not there. None is tried twice.
+    assert!(matches!(failed, Err(DialError::Tls { address, .. }) if address == second), "{failed:?}");
+    assert_eq!(tried, [first, second, free]);
+}
+
+/// A resolver behind the tunnel never answers; an address that is silent is not waited for.
+#[tokio::test]
+async fn neither_a_silent_resolver_nor_a_silent_address_is_waited_for() {
+    let (silent, first) = listen().await;
+    let (other, second) = listen().await;
+    let plan = plan();
+    let begin = Instant::now();
+    let opening = open(&plan, vec![first, second], pending());
+    tokio::select! {
+        _ = opening => panic!("there is nothing to open, and the resolver is silent"),
+        accepted = other.accept() => drop(accepted.unwrap()),
+    }
+    let took = begin.elapsed();
+    assert!((BESIDE..PATIENCE).contains(&took), "{took:?}");
+    drop(silent);
+}
+
+#[tokio::test]
+async fn a_name_is_looked_up_when_the_known_address_fails() {
+    let (closed, gone) = listen().await;
+    drop(closed);
+    let (other, found) = listen().await;
+    let plan = plan();
+    let begin = Instant::now();
+    let (tried, _) = tokio::join!(open(&plan, vec![gone], ready(Ok(vec![gone, found]))), async {
+        drop(timeout(PATIENCE, other.accept()).await.expect("it is tried").unwrap());
+    });
+    assert_eq!(tried.0, [gone, found]);
+    assert!(begin.elapsed() < BESIDE, "{:?}", begin.elapsed());
+    let error = || DialError::LookUp {
+        host: "vpn.example.com".parse().unwrap(),
+        source: io::ErrorKind::NotFound.into(),
+    };
+    let (_, failed) = open(&plan, Vec::new(), ready(Err(error()))).await;
+    assert!(matches!(failed, Err(DialError::LookUp { .. })), "{failed:?}");
+}
