@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::ffi::{OsStr, OsString};
-use std::io::{BufRead, Write};
+use std::io::{BufRead, IsTerminal as _, Write};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,7 +16,8 @@ use crate::text::{self, Texts};
 use crate::{Removed, ResetError, Stage};
 
 /// What has to be typed.
-const WORD: &str = "RESET";
+const RESET: &str = "RESET";
+const UNINSTALL: &str = "UNINSTALL";
 /// How long the command may take to start the server.
 const API_LIMIT: Duration = Duration::from_mins(2);
 
@@ -29,6 +30,8 @@ pub struct Environment {
     pub root: Option<PathBuf>,
     /// This program.
     pub this: Option<PathBuf>,
+    /// Standard input is a terminal, where somebody can be asked.
+    pub terminal: bool,
     /// The run directory, where it is not that of the install directory: for tests, no variable sets it.
     pub run_dir: Option<PathBuf>,
     /// How long another change may take, [`LOCK_WAIT`] as a rule: for tests, no variable sets it.
@@ -38,7 +41,7 @@ pub struct Environment {
 impl Default for Environment {
     /// Nothing is said.
     fn default() -> Self {
-        Self { lang: None, root: None, this: None, run_dir: None, lock_wait: LOCK_WAIT }
+        Self { lang: None, root: None, this: None, terminal: false, run_dir: None, lock_wait: LOCK_WAIT }
     }
 }
 
@@ -49,6 +52,7 @@ impl Environment {
             lang: std::env::var("PHANTOM_LANG").ok(),
             root: std::env::var_os("PHANTOM_ROOT").filter(|root| !root.is_empty()).map(PathBuf::from),
             this: std::env::current_exe().ok(),
+            terminal: std::io::stdin().is_terminal(),
             ..Self::default()
         }
     }
@@ -118,7 +122,7 @@ pub fn main(
         let _ = writeln!(streams.err, "{}: {}", texts.error, texts.root);
         return 1;
     }
-    if said.wish == Wish::Reset && !said.yes && !confirmed(texts, streams) {
+    if !said.yes && !agreed(said.wish, environment.terminal, texts, streams) {
         let _ = writeln!(streams.out, "{}", texts.cancelled);
         return 1;
     }
@@ -188,14 +192,25 @@ fn begun(paths: &Paths) -> bool {
     store.reset_pending().unwrap_or(true) || store.marker().map_or(true, |marker| marker.is_some())
 }
 
+/// Whether somebody agrees. A removal by a script that has not said so is refused: there is nobody to ask.
+fn agreed(wish: Wish, terminal: bool, texts: &Texts, streams: &mut Streams<'_>) -> bool {
+    match wish {
+        Wish::Uninstall if !terminal => {
+            let _ = writeln!(streams.err, "{}: {}", texts.error, texts.needs_yes);
+            false
+        }
+        Wish::Uninstall => confirmed(texts.removal, texts.removal_prompt, UNINSTALL, streams),
+        _ => confirmed(texts.explanation, texts.prompt, RESET, streams),
+    }
+}
+
 /// Explains, asks, and says whether the answer was the word.
-fn confirmed(texts: &Texts, streams: &mut Streams<'_>) -> bool {
-    let _ =
-        write!(streams.out, "{}\n{} ", texts.explanation, texts.prompt).and_then(|()| streams.out.flush());
+fn confirmed(explanation: &str, prompt: &str, word: &str, streams: &mut Streams<'_>) -> bool {
+    let _ = write!(streams.out, "{explanation}\n{prompt} ").and_then(|()| streams.out.flush());
     let mut answer = Vec::new();
     // Whatever is longer than the word cannot be it.
     let read = std::io::Read::take(&mut *streams.input, 64).read_until(b'\n', &mut answer);
-    read.is_ok() && answer.strip_suffix(b"\n").unwrap_or(&answer) == WORD.as_bytes()
+    read.is_ok() && answer.strip_suffix(b"\n").unwrap_or(&answer) == word.as_bytes()
 }
 
 fn summary(done: &Done, texts: &Texts) -> String {

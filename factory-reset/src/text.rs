@@ -8,6 +8,9 @@ use crate::{ResetError, Stage};
 pub(crate) struct Texts {
     pub explanation: &'static str,
     pub prompt: &'static str,
+    pub removal: &'static str,
+    pub removal_prompt: &'static str,
+    pub needs_yes: &'static str,
     pub cancelled: &'static str,
     pub completed: &'static str,
     pub interrupted: &'static str,
@@ -24,6 +27,10 @@ pub(crate) struct Texts {
 const ENGLISH: Texts = Texts {
     explanation: "This removes all clients, keys, exits and logs of Phantom-WG for good. No backup is made.",
     prompt: "Type RESET to continue:",
+    removal: "This takes the server off this host: every client is disconnected at once. What is stored stays, and phantom-api core \
+              reconcile brings the server back.",
+    removal_prompt: "Type UNINSTALL to continue:",
+    needs_yes: "--uninstall asks on a terminal, and there is none: give --yes",
     cancelled: "Cancelled, nothing was changed.",
     completed: "Factory reset completed. SSH access is unchanged.",
     interrupted: "Factory reset interrupted; run it again to finish.",
@@ -33,21 +40,26 @@ const ENGLISH: Texts = Texts {
     restored: "restored",
     error: "Error",
     root: "Root privileges are required",
-    usage: "Usage: factory-reset [--yes] [--lang en|tr]",
+    usage: "Usage: factory-reset [--uninstall] [--yes] [--root DIR] [--lang en|tr]",
     help: "Removes all clients, keys, exits and logs, and starts the server again with new keys. SSH, and whatever\n\
            does not carry the marks of Phantom-WG, stays as it is.\n\n\
            \x20 --yes           does not ask\n\
            \x20 --lang en|tr    language of the text\n\
            \x20 --root DIR      the install directory (default /opt/phantom-wg)\n\
-           \x20 --uninstall     takes the server off the host and leaves what is stored; does not ask\n\
+           \x20 --uninstall     takes the server off the host and leaves what is stored; without a terminal it needs --yes\n\
            \x20 --help, -h      this text\n\
-           \x20 --version       the version",
+           \x20 --version       the version\n\n\
+           PHANTOM_LANG chooses the language, PHANTOM_ROOT the install directory.",
 };
 
 const TURKISH: Texts = Texts {
     explanation: "Bu işlem Phantom-WG'nin tüm istemcilerini, anahtarlarını, çıkışlarını ve günlüklerini kalıcı olarak \
                   siler. Yedekleme yapılmaz.",
     prompt: "Devam etmek için RESET yazın:",
+    removal: "Bu işlem sunucuyu bu makineden kaldırır: tüm istemcilerin bağlantısı hemen kesilir. Kayıtlı durum kalır ve sunucuyu \
+              phantom-api core reconcile geri getirir.",
+    removal_prompt: "Devam etmek için UNINSTALL yazın:",
+    needs_yes: "--uninstall terminalde onay ister ama burada terminal yok: --yes verin",
     cancelled: "İptal edildi, hiçbir şey değiştirilmedi.",
     completed: "Factory reset tamamlandı. SSH erişimi değişmedi.",
     interrupted: "Factory reset yarıda kaldı; tamamlamak için yeniden çalıştırın.",
@@ -57,15 +69,16 @@ const TURKISH: Texts = Texts {
     restored: "eski haline getirildi",
     error: "Hata",
     root: "Root yetkisi gerekir",
-    usage: "Kullanım: factory-reset [--yes] [--lang en|tr]",
+    usage: "Kullanım: factory-reset [--uninstall] [--yes] [--root DİZİN] [--lang en|tr]",
     help: "Tüm istemcileri, anahtarları, çıkışları ve günlükleri kaldırır, sunucuyu yeni anahtarlarla yeniden\n\
            başlatır. SSH ve Phantom-WG'nin işaretini taşımayan her şey olduğu gibi kalır.\n\n\
            \x20 --yes           soru sormaz\n\
            \x20 --lang en|tr    metnin dili\n\
            \x20 --root DİZİN    kurulum dizini (varsayılan /opt/phantom-wg)\n\
-           \x20 --uninstall     sunucuyu bu makineden kaldırır, kayıtlı durumu bırakır; soru sormaz\n\
+           \x20 --uninstall     sunucuyu bu makineden kaldırır, kayıtlı durumu bırakır; terminal yoksa --yes gerekir\n\
            \x20 --help, -h      bu metin\n\
-           \x20 --version       sürüm",
+           \x20 --version       sürüm\n\n\
+           PHANTOM_LANG dili, PHANTOM_ROOT kurulum dizinini belirler.",
 };
 
 pub(crate) fn texts(language: Language) -> &'static Texts {

@@ -5,8 +5,10 @@ use std::io::Write;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use phantom_store::{Language, Paths, State, Store};
+use phantom_types::Timestamp;
 use zeroize::Zeroizing;
 
 use crate::error::shown;
@@ -93,8 +95,11 @@ fn run(
         return Err(CasperError::NotPrivileged);
     }
     let export = Export::of(store, client)?;
-    let text =
-        if said.json { Zeroizing::new(format!("{:#}\n", export.json())) } else { export.text(language) };
+    let text = if said.json {
+        Zeroizing::new(format!("{:#}\n", export.json()))
+    } else {
+        export.text(language, now())
+    };
     match &said.output {
         Some(path) => file::write(path, text.as_bytes()),
         None => out
@@ -102,6 +107,11 @@ fn run(
             .and_then(|()| out.flush())
             .map_err(|source| CasperError::Output { file: "/dev/stdout".into(), source }),
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this command links no host; the machine's clock is its own")]
+fn now() -> Timestamp {
+    SystemTime::now().into()
 }
 
 /// What is wrong with a command line.
@@ -208,8 +218,10 @@ fn help(name: &str, language: Language) -> String {
              \x20 --lang en|tr    language of the text\n\
              \x20 --json          for programs\n\
              \x20 --output FILE   into a file for its owner alone, in place of standard output\n\
+             \x20 --              what follows is the client, whatever it begins with\n\
              \x20 --help, -h      this text\n\
-             \x20 --version       the version"
+             \x20 --version       the version\n\n\
+             PHANTOM_LANG chooses the language, PHANTOM_ROOT the install directory."
         }
         Language::Tr => {
             "Ghost Mode aktifken bir istemcinin gerek duyduğu her şeyi yazdırır: tünel komutu ve WireGuard\n\
@@ -217,8 +229,10 @@ fn help(name: &str, language: Language) -> String {
              \x20 --lang en|tr     metnin dili\n\
              \x20 --json           programlar için\n\
              \x20 --output DOSYA   standart çıktı yerine, yalnızca sahibinin okuyabildiği bir dosyaya\n\
+             \x20 --               ardından gelen, neyle başlarsa başlasın, istemcidir\n\
              \x20 --help, -h       bu metin\n\
-             \x20 --version        sürüm"
+             \x20 --version        sürüm\n\n\
+             PHANTOM_LANG dili, PHANTOM_ROOT kurulum dizinini belirler."
         }
     };
     format!("{}\n\n{body}\n", usage(name, language))

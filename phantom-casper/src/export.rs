@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 use phantom_store::{CertificateSource, Client, Ghost, Server, State, Store};
 use phantom_types::{
-    ClientConfig, ClientName, Endpoint, HostName, Timestamp, TunnelAccess, complement4, complement6,
+    ClientConfig, ClientName, Endpoint, FileName, HostName, TunnelAccess, complement4, complement6,
 };
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
@@ -17,8 +17,8 @@ use crate::CasperError;
 pub struct Export {
     /// The client.
     pub name: ClientName,
-    /// When it was added.
-    pub created: Timestamp,
+    /// A name for the file of its configuration that every WireGuard program takes and no other client has.
+    pub file_name: FileName,
     /// How the tunnel is opened, by the client's own secret.
     pub access: TunnelAccess,
     /// Where the server's name leads to. The client's machine has to know it by itself: while WireGuard is up, a name is
@@ -75,17 +75,18 @@ impl Export {
                 keepalive: ClientConfig::KEEPALIVE,
                 private_key,
             },
+            file_name: FileName::tunnel(&client.name, client.id),
             name: client.name,
-            created: client.created,
         })
     }
 
     /// The export for programs (API chapter 9): a secret.
     pub fn json(&self) -> Value {
-        let Self { name, access, config, server_addresses, .. } = self;
+        let Self { name, file_name, access, config, server_addresses } = self;
         let preshared_key = config.preshared_key.as_ref().map(|key| Zeroizing::clone(&key.reveal()));
         json!({
             "v": 1,
+            "file_name": file_name,
             "interface": {
                 "address": joined(&config.address),
                 "dns": joined(&config.dns),

@@ -6,9 +6,10 @@
 //! ```no_run
 //! use phantom_casper::{Export, Language};
 //! use phantom_store::{Paths, Store};
+//! use phantom_types::Timestamp;
 //!
 //! let export = Export::of(&Store::new(Paths::default()), "john-laptop")?;
-//! println!("{}", *export.text(Language::En));
+//! println!("{}", *export.text(Language::En, Timestamp::from_micros(1_757_382_110_000_000)));
 //! # Ok::<(), phantom_casper::CasperError>(())
 //! ```
 

@@ -4,6 +4,7 @@
 //! name up whenever its connection breaks, and with WireGuard up that goes through the broken tunnel.
 
 use phantom_store::Language;
+use phantom_types::Timestamp;
 use zeroize::Zeroizing;
 
 use crate::Export;
@@ -17,8 +18,9 @@ use words::{ENGLISH, TURKISH};
 const WIDTH: usize = 80;
 
 impl Export {
-    /// The text, with a final line feed: a secret.
-    pub fn text(&self, language: Language) -> Zeroizing<String> {
+    /// The text, with a final line feed: a secret. `printed` is the moment of printing, in UTC: what was printed before a change of
+    /// the server's is told from what was printed after it.
+    pub fn text(&self, language: Language, printed: Timestamp) -> Zeroizing<String> {
         let words = match language {
             Language::En => &ENGLISH,
             Language::Tr => &TURKISH,
@@ -26,7 +28,7 @@ impl Export {
         let [program, rest] = self.access.command_parts();
         let config = self.config.render();
         let (thick, thin) = ("=".repeat(WIDTH), "-".repeat(WIDTH));
-        let created = self.created.date_and_time();
+        let created = printed.date_and_time();
         let (name, domain) = (&self.name, &self.access.domain);
         let head = format!(
             "{thick}\n{}\n{thick}\n\n{}: {name}\n{}: {domain}\n{}: {created}\n",

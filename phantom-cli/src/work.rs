@@ -85,6 +85,8 @@ pub enum Reply {
         text: Zeroizing<String>,
         /// The configuration.
         config: Zeroizing<String>,
+        /// A name for the file of the configuration.
+        file: String,
     },
 }
 
@@ -188,7 +190,9 @@ fn list(phantom: &Phantom, dir: &Path, lang: Lang) -> Result<Reply, Problem> {
 fn casper(phantom: &Phantom, client: &str, lang: Lang) -> Result<Reply, Problem> {
     let language = lang.pick(Language::En, Language::Tr);
     let export = Export::of(phantom.engine().store(), client).map_err(|error| of_casper(&error, language))?;
-    Ok(Reply::Casper { text: export.text(language), config: export.config.render() })
+    let now = phantom.engine().host().clock.now();
+    let (text, file) = (export.text(language, now), export.file_name.to_string());
+    Ok(Reply::Casper { text, config: export.config.render(), file })
 }
 
 fn of_casper(error: &CasperError, language: Language) -> Problem {

@@ -3,6 +3,7 @@
 //! Core's own checks are in [`CHECKS`]; other modules bring theirs by the engine's contract. None changes anything, and one
 //! whose part of the host does not answer is a warning, not an error.
 
+mod clocks;
 mod collisions;
 mod filters;
 mod firewall;
@@ -82,7 +83,7 @@ impl<'a> std::ops::Deref for Case<'a> {
 type Look = fn(&Case<'_>) -> Finding;
 
 /// Core's own checks. Those of other modules come between them, by their place.
-const CHECKS: [(u16, &str, Look); 20] = [
+const CHECKS: [(u16, &str, Look); 21] = [
     (100, "permissions", server::permissions),
     (200, "stored_state", server::stored_state),
     (300, "wireguard", machine::wireguard),
@@ -100,6 +101,7 @@ const CHECKS: [(u16, &str, Look); 20] = [
     (1450, "unfinished_change", server::unfinished_change),
     (1475, "watcher", watcher::watcher),
     (1500, "clock", machine::clock),
+    (1550, "client_clocks", clocks::client_clocks),
     (1600, "resolver", names::resolver),
     (1700, "dns_servers", names::dns_servers),
     (1800, "collisions", collisions::collisions),

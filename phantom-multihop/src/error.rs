@@ -8,13 +8,14 @@ use phantom_engine::{ChangeError, EngineError, HostFailure, StepKind, explain};
 use phantom_host::HostError;
 use phantom_module::{ErrorCode, Lang, ParamError, Text};
 use phantom_store::StoreError;
-use phantom_types::conf::ConfError;
+use phantom_types::conf::{ConfError, Fault};
 use phantom_types::{ExitName, Subnet};
 use serde_json::{Value, json};
 
 use crate::Collision;
 use crate::collision::lines;
 use crate::prove;
+use crate::unreadable::Unreadable;
 
 /// What is advised when an exit and the own subnet are in each other's way.
 const HINT: &str = "phantom-api core change_subnet";
@@ -34,9 +35,9 @@ pub enum MultihopError {
     File {
         /// The path, absolute.
         path: PathBuf,
-        /// Why it cannot be read, where the host said so.
+        /// Why it cannot be read.
         #[source]
-        source: Option<HostError>,
+        source: Unreadable,
     },
     /// The file is no configuration of a WireGuard client.
     #[error("the VPN configuration is invalid")]
@@ -392,15 +393,21 @@ impl ErrorCode for MultihopError {
         match self {
             Self::Engine(error) => error.message(lang),
             Self::Parameter(error) => error.message(lang),
-            Self::File { path, .. } if en => {
-                format!("Config file not found or not readable: {}", path.display())
-            }
-            Self::File { path, .. } => {
-                format!("Yapılandırma dosyası bulunamadı veya okunamıyor: {}", path.display())
+            Self::File { path, source } => {
+                let detail = source.detail(lang).map(|detail| format!(": {detail}")).unwrap_or_default();
+                let path = path.display();
+                match lang {
+                    Lang::En => format!("Config file not found or not readable: {path}{detail}"),
+                    Lang::Tr => format!("Yapılandırma dosyası bulunamadı veya okunamıyor: {path}{detail}"),
+                }
             }
             Self::Content(error) => Self::invalid(error, lang),
-            Self::Exists { exit } if en => format!("Config '{exit}' already exists"),
-            Self::Exists { exit } => format!("'{exit}' yapılandırması zaten var"),
+            Self::Exists { exit } if en => {
+                format!("Config '{exit}' already exists: give another name with custom_name=")
+            }
+            Self::Exists { exit } => {
+                format!("'{exit}' yapılandırması zaten var: custom_name= ile başka bir ad verin")
+            }
             Self::Probe => lang
                 .pick("probe must be an IPv4 address or off", "probe bir IPv4 adresi veya off olmalıdır")
                 .to_owned(),
@@ -453,7 +460,13 @@ impl ErrorCode for MultihopError {
         Some(match self {
             Self::Engine(error) => return error.data_in(lang),
             Self::Parameter(error) => return error.data(),
+            Self::File { path, source: Unreadable::OtherKind(kind) } => {
+                json!({ "config_path": path.to_string_lossy(), "kind": kind.word() })
+            }
             Self::File { path, .. } => json!({ "config_path": path.to_string_lossy() }),
+            Self::Content(ConfError::Line { line, key, fault: Fault::OtherKind(kind) }) => {
+                json!({ "line": line, "key": key, "kind": kind.word() })
+            }
             Self::Content(error) => json!({ "line": error.line(), "key": error.key() }),
             Self::Exists { exit } => json!({ "exit_name": exit }),
             Self::Probe | Self::ProbeNear { .. } => json!({ "parameter": "probe", "expected": "ipv4" }),

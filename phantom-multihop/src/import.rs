@@ -97,7 +97,7 @@ fn derived_name(path: &Path, endpoint: &Endpoint) -> Option<ExitName> {
     }
     match &endpoint.host {
         HostName::Ip(std::net::IpAddr::V6(_)) => None,
-        host => as_name(&host.to_string().replace(['.', '-'], "_")).parse().ok(),
+        host => as_name(&host.to_string().trim_end_matches('.').replace(['.', '-'], "_")).parse().ok(),
     }
 }
 

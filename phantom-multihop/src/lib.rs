@@ -33,6 +33,7 @@ mod session;
 mod state;
 mod switch;
 mod units;
+mod unreadable;
 mod walls;
 mod words;
 
@@ -45,6 +46,7 @@ use phantom_store::{State, StoreError};
 pub use collision::Collision;
 pub use error::{MultihopError, Step};
 pub use session::{Event, Level};
+pub use unreadable::Unreadable;
 
 /// The Multihop module at work on an engine.
 pub struct Multihop {

@@ -93,7 +93,7 @@ fn a_newcomer_does_what_the_manual_says() {
 /// The backup on a machine on which nothing of the server is left.
 fn moved(world: &World, config: &str) {
     assert_eq!(world.sh(&format!("stat -c %a {HOME}/phantom-backup.tar.gz")).trim(), "600");
-    world.sh(&format!("{}/factory-reset --uninstall; rm -r /opt/phantom-wg", programs().display()));
+    world.sh(&format!("{}/factory-reset --uninstall --yes; rm -r /opt/phantom-wg", programs().display()));
     assert!(!Path::new("/sys/class/net/wg_main").exists());
     walk(world, BACKUP, "sh restore");
     walk(world, BACKUP, "sh restored");

@@ -11,6 +11,7 @@ use phantom_tests::dump_tree;
 use serde_json::{Value, json};
 
 use crate::look::{DATABASE, assert_same_lines};
+use crate::terminal::Terminal;
 use crate::world::{At, INTERNET, SERVER, World, backend, in_world, in_world_with, programs};
 
 /// What the tests here need beside the rest.
@@ -323,7 +324,7 @@ fn uninstalled_the_host_is_as_before_and_the_server_can_come_back() {
         let before = whole_host(world);
         used(world);
         let look = world.look();
-        text(&run(&["--uninstall"], ""), 0);
+        text(&run(&["--uninstall", "--yes"], ""), 0);
         let apart = |text: &str| -> String {
             text.lines()
                 .filter(|line| !line.starts_with("/opt/phantom-wg"))
@@ -332,10 +333,29 @@ fn uninstalled_the_host_is_as_before_and_the_server_can_come_back() {
         };
         assert_same_lines(&apart(&before), &apart(&whole_host(world)), "the host");
         assert!(!Path::new("/run/phantom-wg").exists());
-        text(&run(&["--uninstall"], ""), 0);
+        text(&run(&["--uninstall", "--yes"], ""), 0);
         world.ok(&["core", "reconcile"]);
         world.in_sync();
         assert_eq!(world.ok(&["core", "list_clients"])["total"], 2);
         assert_same_lines(&look.state, &world.look().state, "what is stored");
+    });
+}
+
+#[test]
+fn at_a_terminal_an_uninstall_asks_first() {
+    in_world_with("factory_reset::at_a_terminal_an_uninstall_asks_first", &["tmux"], |world| {
+        used(world);
+        let look = world.look();
+        let terminal =
+            |name: &'static str| Terminal::open(world, name, (100, 30), "", "factory-reset --uninstall");
+        terminal("no").sees("Type UNINSTALL to continue:").types("no").press("Enter").sees("ended with 1");
+        assert_same_lines(&look.state, &world.look().state, "what is stored");
+        world.in_sync();
+        terminal("yes")
+            .sees("Type UNINSTALL to continue:")
+            .types("UNINSTALL")
+            .press("Enter")
+            .sees("ended with 0");
+        assert!(!Path::new("/run/phantom-wg").exists());
     });
 }

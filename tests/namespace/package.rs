@@ -2,10 +2,11 @@
 
 use std::process::Output;
 
-use crate::world::{At, World, in_world};
+use crate::world::{At, World, in_world, programs};
 
 const PREINST: &str = include_str!("../../packaging/preinst");
 const POSTINST: &str = include_str!("../../packaging/postinst");
+const PRERM: &str = include_str!("../../packaging/prerm");
 
 /// Runs a script as dpkg does; gives how it ended and what it said.
 fn run(world: &World, script: &str, words: &str) -> (bool, String) {
@@ -41,6 +42,24 @@ fn a_first_installation_beside_a_stored_state_says_how_it_comes_back() {
         world.sh("mkdir -p /opt/phantom-wg/data; touch /opt/phantom-wg/data/phantom.db");
         let (done, said) = run(world, POSTINST, "configure ''");
         assert!(done && said.contains("/usr/bin/phantom-api core reconcile"), "{said}");
+    });
+}
+
+#[test]
+fn removing_the_package_asks_nobody_and_takes_the_server_off() {
+    in_world("package::removing_the_package_asks_nobody_and_takes_the_server_off", |world| {
+        world.setup();
+        world.ok(&["core", "add_client", "client_name=anna"]);
+        let script = PRERM.replace("/usr/lib/phantom-wg", &programs().display().to_string());
+        assert_ne!(script, PRERM);
+        assert_eq!(run(world, &script, "upgrade 0.2.0-1"), (true, String::new()));
+        world.in_sync();
+        let (done, said) = run(world, &script, "remove < /dev/null");
+        assert!(done && !said.contains("UNINSTALL"), "{said}");
+        assert!(!world.try_at(At::Server, "ip link show wg_main").status.success());
+        // What is stored stays.
+        world.ok(&["core", "reconcile"]);
+        assert_eq!(world.ok(&["core", "list_clients"])["total"], 1);
     });
 }
 

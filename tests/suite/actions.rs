@@ -274,6 +274,37 @@ fn setup_is_harmless_when_repeated_and_changes_only_what_is_given() {
 }
 
 #[test]
+fn the_endpoint_can_be_taken_away_again() {
+    let server = Server::ready();
+    let exported = || {
+        let config = server.api(&["core", "export_client", "client_name=john"]).ok()["config"].clone();
+        config.as_str().unwrap().lines().find(|line| line.starts_with("Endpoint")).unwrap().to_owned()
+    };
+    server.api(&["core", "add_client", "client_name=john"]).ok();
+    let before = exported();
+    let json = ["core", "setup", "--json", "{\"endpoint\": null}"];
+    for unset in [&["core", "setup", "endpoint=none"][..], &["core", "setup", "endpoint=NONE"], &json] {
+        server.api(&["core", "setup", "endpoint=vpn.example.com"]).ok();
+        assert!(exported().contains("vpn.example.com:"), "{}", exported());
+        let done = server.api(unset).ok();
+        assert_eq!((&done["endpoint"], &done["changed"]), (&Value::Null, &json!(["endpoint"])));
+        assert_eq!(exported(), before, "{unset:?}");
+        // What is not there cannot be taken away once more, and what is not given stays.
+        assert_eq!(server.api(unset).ok()["changed"], json!([]));
+    }
+    server.api(&["core", "setup", "endpoint=vpn.example.com"]).ok();
+    for kept in [
+        &["core", "setup"][..],
+        &["core", "setup", "endpoint="],
+        &["core", "setup", "--json", "{\"port\": null}"],
+    ] {
+        assert_eq!(server.api(kept).ok()["endpoint"], "vpn.example.com", "{kept:?}");
+    }
+    let bare = Server::bare();
+    assert!(bare.api(&["core", "setup", "server_ip=192.0.2.7", "endpoint=none"]).ok()["endpoint"].is_null());
+}
+
+#[test]
 fn setup_takes_no_address_where_nobody_reaches_the_server() {
     let bare = Server::bare();
     for (word, parameter) in [

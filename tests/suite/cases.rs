@@ -36,7 +36,10 @@ pub(crate) const API: &[Case] = &[
     case("core/list_clients", &["core", "list_clients"], with_john),
     case("core/list_clients.connected", &["core", "list_clients"], with_john_connected),
     case("core/list_clients.nothing", &["core", "list_clients", "search=nobody"], with_john),
-    case("core/export_client", &["core", "export_client", "client_name=john-laptop"], with_john),
+    Case {
+        more: &["data.file_name"],
+        ..case("core/export_client", &["core", "export_client", "client_name=john-laptop"], with_john)
+    },
     case("core/latest_clients", &["core", "latest_clients"], with_john),
     case("core/server_status", &["core", "server_status"], with_john),
     case("core/server_status.stopped", &["core", "server_status"], stopped),
@@ -95,7 +98,14 @@ pub(crate) const PUBLISHED: &[Case] = &[
         )
     },
     case("published/core/list_clients", &["core", "list_clients"], with_john),
-    case("published/core/export_client", &["core", "export_client", "client_name=john-laptop"], with_leak),
+    Case {
+        more: &["data.file_name"],
+        ..case(
+            "published/core/export_client",
+            &["core", "export_client", "client_name=john-laptop"],
+            with_leak,
+        )
+    },
     Case {
         more: &["data.system.backend"],
         ..case("published/core/server_status", &["core", "server_status"], with_john)

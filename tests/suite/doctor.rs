@@ -16,6 +16,7 @@ use serde_json::Value;
 use crate::cases::{
     ENABLE, ENABLE_MULTIHOP, stopped, through_exit, with_domain, with_exit, with_ghost, with_john,
 };
+use crate::clocks;
 use crate::reads::deaf::Deaf;
 
 /// A condition of the host, and the check that shows it, with its state.
@@ -183,6 +184,13 @@ pub(crate) const CONDITIONS: &[Condition] = &[
     }),
     condition("clock", "problem", || with(with_john(), |s| s.fake.set_now(Timestamp::from_micros(0)))),
     condition("clock", "warning", || with(with_john(), |s| s.fake.set_synchronised(false))),
+    condition("client_clocks", "ok", with_john),
+    condition("client_clocks", "ok", Server::bare),
+    condition("client_clocks", "ok", clocks::embedded),
+    condition("client_clocks", "warning", || with(clocks::embedded(), clocks::set_back)),
+    condition("client_clocks", "warning", || {
+        change(clocks::embedded(), |host| host.wireguard = Arc::new(Deaf))
+    }),
     condition("resolver", "ok", well),
     condition("resolver", "warning", with_john),
     condition("dns_servers", "warning", || with(with_john(), |s| answers(s, "8.8.8.8"))),

@@ -155,12 +155,17 @@ fn without_a_word_about_it_another_change_may_take_half_a_minute() {
 
 /// The command with these words and this on standard input: exit status and both streams. There is no `phantom-api`.
 fn said(server: &Server, words: &[&str], input: &str) -> (u8, String, String) {
+    answered(server, words, input, false)
+}
+
+/// The same where somebody can be asked, or not.
+fn answered(server: &Server, words: &[&str], input: &str, terminal: bool) -> (u8, String, String) {
     let root = server.paths().root().display().to_string();
     let run_dir = Some(server.paths().run_dir().to_owned());
     let usual = Environment::default();
     let lock_wait = server.lock_wait.unwrap_or(usual.lock_wait);
     let (root, this) = (Some(root.into()), Some("/nowhere/x".into()));
-    let environment = Environment { root, this, run_dir, lock_wait, ..usual };
+    let environment = Environment { root, this, terminal, run_dir, lock_wait, ..usual };
     let (mut input, mut out, mut err) = (input.as_bytes(), Vec::new(), Vec::new());
     let mut streams = Streams { input: &mut input, out: &mut out, err: &mut err };
     let words = words.iter().map(OsString::from);
@@ -234,6 +239,35 @@ fn one_that_leads_to_no_server_is_finished_by_the_boot_and_by_a_change() {
 }
 
 #[test]
+fn an_uninstall_asks_on_a_terminal_and_needs_yes_without_one() {
+    let server = with_ghost();
+    let before = server.fake.dump();
+    for (lang, needs) in [
+        ("en", "Error: --uninstall asks on a terminal, and there is none: give --yes\n"),
+        ("tr", "Hata: --uninstall terminalde onay ister ama burada terminal yok: --yes verin\n"),
+    ] {
+        // What a script pipes in is no answer of anybody's.
+        let (exit, out, err) = answered(&server, &["--uninstall", "--lang", lang], "UNINSTALL\n", false);
+        assert_eq!((exit, err.as_str(), out.lines().count()), (1, needs, 1), "{out}");
+        assert_eq!(server.fake.dump(), before);
+    }
+    for answer in ["", "\n", "yes\n", "RESET\n", "uninstall\n", " UNINSTALL\n", "UNINSTALL now\n"] {
+        let (exit, out, err) = answered(&server, &["--uninstall"], answer, true);
+        assert_eq!((exit, err.as_str()), (1, ""), "{answer:?}: {out}");
+        assert!(out.ends_with("Type UNINSTALL to continue: Cancelled, nothing was changed.\n"), "{out}");
+        assert_eq!(server.fake.dump(), before, "{answer:?}");
+    }
+    let (exit, out, err) = answered(&server, &["--uninstall"], "UNINSTALL\n", true);
+    assert_eq!((exit, err.as_str()), (0, ""), "{out}");
+    assert!(!server.fake.dump().contains("wg_main"), "{}", server.fake.dump());
+    // With --yes nobody is asked, terminal or not; there is nothing left to do.
+    for terminal in [false, true] {
+        let (exit, out, _) = answered(&server, &["--uninstall", "--yes"], "", terminal);
+        assert!(exit == 0 && !out.contains("UNINSTALL"), "{out}");
+    }
+}
+
+#[test]
 fn an_uninstall_that_stops_half_way_says_so() {
     let all = with_ghost();
     with_place(&all, &|_| (), uninstall).unwrap();
@@ -242,17 +276,17 @@ fn an_uninstall_that_stops_half_way_says_so() {
     for at in 1..=writes {
         let server = with_ghost();
         server.fake.refuse_write(at);
-        let (exit, out, err) = said(&server, &["--uninstall"], "");
+        let (exit, out, err) = said(&server, &["--uninstall", "--yes"], "");
         assert_eq!(exit, 1, "write {at}: {out}{err}");
         let end = "\nRemoval interrupted; to finish it, run again: factory-reset --uninstall\n";
         assert!(err.ends_with(end), "write {at}: {err}");
         server.fake.reset_writes();
-        assert_eq!(said(&server, &["--uninstall"], "").0, 0, "write {at}");
+        assert_eq!(said(&server, &["--uninstall", "--yes"], "").0, 0, "write {at}");
     }
     let server = with_ghost();
     let writes = server.fake.writes();
     server.fake.refuse_write(writes + 5);
-    let (_, out, err) = said(&server, &["--uninstall", "--lang", "tr"], "");
+    let (_, out, err) = said(&server, &["--uninstall", "--yes", "--lang", "tr"], "");
     assert!(out.contains(": kaldırıldı\n"), "what was removed is told: {out}");
     assert!(err.contains("Kaldırma işlemi yarıda kaldı"), "{err}");
 }

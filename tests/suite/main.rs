@@ -3,8 +3,10 @@
 #![expect(clippy::disallowed_methods, reason = "tests spoil files and start processes on purpose")]
 #![expect(clippy::unwrap_used, reason = "these are tests, helpers included")]
 
+mod accepted;
 mod actions;
 mod cases;
+mod clocks;
 mod command_line;
 mod concurrency;
 mod contracts;

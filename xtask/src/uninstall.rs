@@ -46,7 +46,7 @@ pub(crate) fn run(mut words: Words) -> Result<bool> {
     if let Some(reset) = &reset {
         println!("== Server");
         // First of all, and with the stored state still there: it knows the kernel's setting as it was.
-        Cmd::new(reset).arg("--uninstall").run()?;
+        Cmd::new(reset).args(["--uninstall", "--yes"]).run()?;
     }
     println!("== Files");
     let (kept, others): (Vec<_>, Vec<_>) = manifest.files.iter().partition(|file| is_needed_again(file));

@@ -8,6 +8,8 @@
 //!
 //! * `public_key=` lines after `get=1` ask for these peers only. Those that the device has not are left out. The
 //!   answer costs as much as the peers asked for, however many the device has.
+//! * `refused_handshakes=N` in an answer: the peer's handshakes are older than one that it began before, so that its clock was set
+//!   back. The line is there only while that is so. `wg` passes over it.
 //! * `allowed_ip=-NETWORK` takes a network away from a peer (as the newer releases of `wg` and wireguard-go).
 //!
 //! A `set` is read to its end and checked before anything is done, so one that is refused has changed nothing:

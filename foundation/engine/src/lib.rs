@@ -43,7 +43,7 @@ pub use peers::{DeviceChange, PeerChange};
 pub use phantom_host::reconcile::{Depth, Foreign, Step, StepAction, StepKind, Wanted, Withheld};
 pub use reconcile::{Outcome, Reconciled, Recovered, StepFailure};
 pub use site::Site;
-pub use words::{explain, translate};
+pub use words::{explain, file_kind, translate};
 
 /// How long a change waits for the lock where nothing else is set: [`Engine::set_lock_wait`].
 pub const LOCK_WAIT: Duration = Duration::from_secs(30);
@@ -228,6 +228,11 @@ impl Engine {
     /// The settings that modules bring.
     pub fn tweaks(&self) -> impl Iterator<Item = &'static Tweak> {
         self.parts().iter().flat_map(|part| part.tweaks)
+    }
+
+    /// The verbs of all hooks, in the order of the modules.
+    pub fn hook_verbs(&self) -> impl Iterator<Item = &'static str> {
+        self.parts().iter().flat_map(|part| part.hooks).map(|hook| hook.verb)
     }
 
     /// What a module's service calls by this verb.

@@ -7,10 +7,10 @@ use std::error::Error;
 
 use phantom_host::reconcile::{ApplyError, StepKind};
 use phantom_host::{HostError, ProbeError};
-use phantom_module::{ErrorCode as _, Lang, chain};
+use phantom_module::{ErrorCode as _, Lang, chain, domain_error};
 use phantom_store::{LockError, StoreError};
-use phantom_types::conf::{ConfError, Fault};
-use phantom_types::{EndpointError, HostNameError};
+use phantom_types::conf::{ConfError, Fault, FileKind};
+use phantom_types::{DomainError, EndpointError, HostNameError};
 
 use crate::EngineError;
 use crate::error::HostFailure;
@@ -76,7 +76,7 @@ fn one(error: &(dyn Error + 'static)) -> String {
         };
     }
     if let Some(fault) = error.downcast_ref::<Fault>() {
-        return self::fault(*fault);
+        return self::fault(fault);
     }
     if let Some(error) = error.downcast_ref::<EndpointError>() {
         return match error {
@@ -95,6 +95,9 @@ fn one(error: &(dyn Error + 'static)) -> String {
             ProbeError::Unreachable => "sunucuya ulaşılamıyor".to_owned(),
             other => other.to_string(),
         };
+    }
+    if let Some(error) = error.downcast_ref::<DomainError>() {
+        return domain_error(error, Lang::Tr);
     }
     if error.downcast_ref::<HostNameError>().is_some() {
         return "ne bir IP adresi ne de bir alan adı".to_owned();
@@ -148,7 +151,7 @@ fn store(error: &StoreError) -> String {
     }
 }
 
-fn fault(fault: Fault) -> String {
+fn fault(fault: &Fault) -> String {
     match fault {
         Fault::Syntax => "ne bir bölüm ne de 'Anahtar = değer'".to_owned(),
         Fault::UnknownSection => "[Interface] ve [Peer] dışında bir bölüm".to_owned(),
@@ -160,7 +163,38 @@ fn fault(fault: Fault) -> String {
         Fault::Address => "önek uzunluklu veya öneksiz IP adreslerinden oluşan bir liste değil".to_owned(),
         Fault::NoIpv4 => "IPv4 adresi yok".to_owned(),
         Fault::Number { maximum } => format!("en fazla {maximum} olan bir sayı değil"),
-        other => other.to_string(),
+        Fault::AmneziaWg { key } => format!(
+            "{key} için yazılan bu değer paketlerin kendisini değiştirir (AmneziaWG) ve düz WireGuard böyle bir sunucuya \
+             ulaşamaz: düz WireGuard yapılandırması isteyin"
+        ),
+        Fault::OtherKind(kind) => {
+            format!(
+                "bu dosya {}: [Interface] ve [Peer] bölümlerini içeren bir metin dosyası gerekir",
+                file_kind(*kind)
+            )
+        }
+        other => phrase(&other.to_string()),
+    }
+}
+
+/// What a file is that is no WireGuard configuration, as a noun.
+pub fn file_kind(kind: FileKind) -> &'static str {
+    match kind {
+        FileKind::NetworkManager => "bir NetworkManager bağlantısı (.nmconnection)",
+        FileKind::Networkd => "bir systemd-networkd dosyası (.netdev, .network)",
+        FileKind::Uci => "bir OpenWrt yapılandırması (UCI)",
+        FileKind::RouterOs => "bir RouterOS betiği",
+        FileKind::WireGuardLink => "bir bağlantı adresi (wireguard://)",
+        FileKind::AmneziaLink => "Amnezia istemcisinin bir anahtarı (vpn://)",
+        FileKind::OtherLink => "başka bir protokolün bağlantı adresi",
+        FileKind::OpenVpn => "bir OpenVPN yapılandırması (.ovpn)",
+        FileKind::Json => "Xray, sing-box ve Amnezia'nın yazdığı türden bir JSON metni",
+        FileKind::Yaml => "Clash'ın yazdığı türden bir YAML metni",
+        FileKind::Html => "bir web sayfası, belki de oturum açma sayfası",
+        FileKind::Picture => "bir resim, belki de bir QR kodu",
+        FileKind::Archive => "sıkıştırılmış bir dosya (önce açılmalıdır)",
+        FileKind::Pdf => "bir PDF belgesi",
+        FileKind::Utf16 => "UTF-16 kodlamalı bir metin (UTF-8 olarak kaydedilmelidir)",
     }
 }
 
@@ -255,16 +289,7 @@ const PHRASES: &[(&str, &str)] = &[
     ("embedded WireGuard device {}", "gömülü WireGuard aygıtı {}"),
     ("a running process of {}", "{} servisinin çalışan bir işlemi"),
     ("the database is damaged: {}", "veritabanı hasarlı: {}"),
-    (
-        "a domain name has at least two labels, such as example.com",
-        "alan adı en az iki parçalıdır, example.com gibi",
-    ),
-    ("a domain name has at most 253 characters", "alan adı en fazla 253 karakterdir"),
-    (
-        "the labels of a domain name are 1 to 63 letters, digits and '-', the latter not at an end",
-        "alan adının parçaları 1 ile 63 arası harf, rakam ve '-' içerir, '-' başta ve sonda olamaz",
-    ),
-    ("the last label of a domain name is not a number", "alan adının son parçası sayı olamaz"),
+    ("{} is not allowed here", "{} karakteri burada kullanılamaz"),
     ("the file has disappeared", "dosya ortadan kayboldu"),
     ("the file is empty", "dosya boş"),
     ("not a file", "bir dosya değil"),

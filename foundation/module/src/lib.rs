@@ -60,6 +60,7 @@ mod action;
 mod answer;
 mod error;
 mod lang;
+mod or_none;
 mod params;
 mod secret;
 
@@ -67,5 +68,6 @@ pub use action::{Action, Call, Effect, Entry, Module, Spec, TypedModule, entry};
 pub use answer::Answer;
 pub use error::{ErrorCode, Failure, chain, codes};
 pub use lang::{Lang, Text};
-pub use params::{Given, Kind, Param, ParamError, Params, parameters, read};
+pub use or_none::OrNone;
+pub use params::{Given, Kind, Param, ParamError, Params, Unfit, domain_error, parameters, read};
 pub use secret::SecretText;

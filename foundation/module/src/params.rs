@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use crate::{Lang, Spec};
-pub use error::ParamError;
+pub use error::{ParamError, Unfit, domain_error};
 pub use kind::Kind;
 
 /// A parameter as its action declares it.
@@ -112,7 +112,8 @@ impl Params {
 
 /// Reads what was given by what is declared: names first, then what is missing, then every value by its kind.
 ///
-/// The answer has only the parameters that were given and are not empty, as JSON of their kinds.
+/// The answer has only the parameters that were given and are not empty, as JSON of their kinds. JSON's `null` says that nothing is
+/// given, but where it takes away what is stored ([`Kind::OrNone`]).
 pub fn read(declared: &[Param], given: Params) -> Result<Map<String, Value>, ParamError> {
     check_names(declared, &given)?;
     let mut values = given.0;
@@ -124,7 +125,10 @@ pub fn read(declared: &[Param], given: Params) -> Result<Map<String, Value>, Par
             Some(_) | None => return Err(ParamError::Missing { parameter: param.name.clone() }),
         }
     }
-    values.retain(|(_, value)| !value.is_nothing());
+    let takes_null = |key: &str| declared.iter().any(|param| param.name == key && param.kind.takes_null());
+    values.retain(|(key, value)| {
+        !value.is_nothing() || (matches!(value, Given::Json(Value::Null)) && takes_null(key))
+    });
     let mut read = Map::new();
     for param in declared {
         if let Some(at) = values.iter().position(|(key, _)| *key == param.name) {

@@ -23,12 +23,14 @@ mod buffer;
 mod client;
 mod draft;
 mod error;
+mod kind;
 mod line;
 mod parse;
 mod server;
 
 pub use client::ClientConfig;
 pub use error::{ConfError, Fault};
+pub use kind::FileKind;
 pub use parse::{Comments, Ignored, IgnoredKind, Parsed, parse};
 pub use server::{
     PEER_BLOCK_MAX, ServerConfig, ServerPeer, push_peer_block, remove_peer_block, render_interface,

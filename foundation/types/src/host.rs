@@ -13,8 +13,8 @@ const DOMAIN_MAX: usize = 253;
 /// Longest label of a domain name (RFC 1035, section 2.3.4).
 const LABEL_MAX: usize = 63;
 
-/// Why a text is no domain name. The text itself is not repeated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+/// Why a text is no domain name. Of the text itself at most one character is repeated, or the ASCII form of a name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DomainError {
     /// Fewer than two labels.
@@ -23,21 +23,33 @@ pub enum DomainError {
     /// More than 253 characters.
     #[error("a domain name has at most 253 characters")]
     TooLong,
-    /// A label that is empty, longer than 63 characters, has another character, or has `-` at an end.
+    /// A label that is empty, longer than 63 characters, or has `-` at an end.
     #[error("the labels of a domain name are 1 to 63 letters, digits and '-', the latter not at an end")]
     Label,
+    /// A character that no label has.
+    #[error("{} is no character of a domain name", shown_char(*.character))]
+    Character {
+        /// The first one.
+        character: char,
+    },
+    /// An international name, which is written in its ASCII form (RFC 5891, section 4.4).
+    #[error("a name with other letters than a to z is written in its ASCII form: {ascii}")]
+    International {
+        /// That form: labels that begin with `xn--`.
+        ascii: String,
+    },
     /// The last label is all digits: the text looks like an IPv4 address.
     #[error("the last label of a domain name is not a number")]
     Number,
 }
 
 /// Why a text is no host: neither an address nor a domain name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("neither an IP address nor a domain name")]
 pub struct HostNameError(#[from] DomainError);
 
-/// Why a text is no end point. The text itself is not repeated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+/// Why a text is no end point. Of the text itself no more is repeated than in a [`DomainError`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EndpointError {
     /// There is no `:port`, or it is not a number of 1–65535 in decimal digits.
@@ -51,8 +63,11 @@ pub enum EndpointError {
     Host(#[from] HostNameError),
 }
 
-/// A domain name (API chapter 4, type `domain`): two or more labels, in lower case (upper case is converted),
-/// without a final dot.
+/// A domain name, in lower case (upper case is converted).
+///
+/// As a parameter (API chapter 4, type `domain`) it has two or more labels of letters, digits and `-`, and no final dot.
+/// The host of an end point may be what wg(8) hands to the resolver beside that: one label, which is completed by the search
+/// list of resolv.conf(5); labels with `_`; a final dot, which says that nothing is to be appended.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Domain(String);
@@ -68,7 +83,8 @@ pub enum HostName {
     Domain(Domain),
 }
 
-/// A host with a UDP or TCP port: `192.0.2.1:51820`, `[2001:db8::1]:51820`, `vpn.example.com:51820`.
+/// A host with a UDP or TCP port: `192.0.2.1:51820`, `[2001:db8::1]:51820`, `vpn.example.com:51820`. Its name may be any that
+/// wg(8) resolves (see [`Domain`]).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Endpoint {
@@ -86,7 +102,15 @@ impl Domain {
 
     /// Whether this name is `other` or lies below it: `a.example.com` is within `example.com`.
     pub fn is_within(&self, other: &str) -> bool {
-        self.0.strip_suffix(other).is_some_and(|head| head.is_empty() || head.ends_with('.'))
+        let name = self.0.strip_suffix('.').unwrap_or(&self.0);
+        name.strip_suffix(other).is_some_and(|head| head.is_empty() || head.ends_with('.'))
+    }
+
+    /// The host of an end point, as wg(8) takes it.
+    fn of_endpoint(text: &str) -> Result<Self, DomainError> {
+        let bare = text.strip_suffix('.').unwrap_or(text);
+        read_name(bare, |byte| byte == b'-' || byte == b'_')?;
+        Ok(Self(text.to_ascii_lowercase()))
     }
 }
 
@@ -112,22 +136,51 @@ impl Endpoint {
     }
 }
 
+/// A character as a message shows it: itself where it can be seen, else its number in Unicode.
+pub fn shown_char(character: char) -> String {
+    if character.is_ascii_graphic() || character.is_alphanumeric() || character == ' ' {
+        format!("'{character}'")
+    } else {
+        format!("U+{:04X}", u32::from(character))
+    }
+}
+
+/// That a text is labels, joined by dots, of letters, digits and what `joins` lets in; not a number at the end.
+fn read_name(text: &str, joins: fn(u8) -> bool) -> Result<(), DomainError> {
+    check_characters(text, joins)?;
+    if text.len() > DOMAIN_MAX {
+        return Err(DomainError::TooLong);
+    }
+    text.split('.').try_for_each(check_label)?;
+    let last = text.rsplit('.').next().unwrap_or_default();
+    if last.bytes().all(|byte| byte.is_ascii_digit()) { Err(DomainError::Number) } else { Ok(()) }
+}
+
+/// That there are no other characters. An international name is told in its ASCII form, where it has one.
+fn check_characters(text: &str, joins: fn(u8) -> bool) -> Result<(), DomainError> {
+    let fits = |letter: char| {
+        letter == '.' || u8::try_from(letter).is_ok_and(|byte| byte.is_ascii_alphanumeric() || joins(byte))
+    };
+    let Some(character) = text.chars().find(|letter| !fits(*letter)) else { return Ok(()) };
+    if text.chars().filter(|letter| !fits(*letter)).all(char::is_alphanumeric)
+        && let Ok(ascii) = idna::domain_to_ascii_strict(text)
+    {
+        return Err(DomainError::International { ascii });
+    }
+    Err(DomainError::Character { character })
+}
+
 fn check_label(label: &str) -> Result<(), DomainError> {
-    let word = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     let ends = label.starts_with('-') || label.ends_with('-');
-    if word && !ends && (1..=LABEL_MAX).contains(&label.len()) { Ok(()) } else { Err(DomainError::Label) }
+    if !ends && (1..=LABEL_MAX).contains(&label.len()) { Ok(()) } else { Err(DomainError::Label) }
 }
 
 impl FromStr for Domain {
     type Err = DomainError;
     fn from_str(text: &str) -> Result<Self, DomainError> {
-        if text.len() > DOMAIN_MAX {
-            return Err(DomainError::TooLong);
-        }
-        text.split('.').try_for_each(check_label)?;
-        let (_, last) = text.rsplit_once('.').ok_or(DomainError::Labels)?;
-        if last.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(DomainError::Number);
+        read_name(text, |byte| byte == b'-')?;
+        if !text.contains('.') {
+            return Err(DomainError::Labels);
         }
         Ok(Self(text.to_ascii_lowercase()))
     }
@@ -154,7 +207,11 @@ impl FromStr for Endpoint {
         if host.contains([':', ']']) {
             return Err(EndpointError::Brackets);
         }
-        Ok(Self::new(host.parse()?, port))
+        let host = match host.parse::<IpAddr>() {
+            Ok(address) => HostName::Ip(address),
+            Err(_) => HostName::Domain(Domain::of_endpoint(host).map_err(HostNameError)?),
+        };
+        Ok(Self::new(host, port))
     }
 }
 
@@ -218,6 +275,12 @@ impl From<HostName> for String {
 impl From<Endpoint> for String {
     fn from(endpoint: Endpoint) -> Self {
         endpoint.to_string()
+    }
+}
+
+impl From<HostNameError> for DomainError {
+    fn from(HostNameError(error): HostNameError) -> Self {
+        error
     }
 }
 

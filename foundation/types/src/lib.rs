@@ -16,6 +16,7 @@
 mod address;
 mod backend;
 pub mod conf;
+mod file_name;
 mod host;
 mod key;
 mod name;
@@ -32,7 +33,8 @@ pub use address::is_public;
 pub use backend::{Backend, BackendChoice, BackendError};
 #[doc(no_inline)]
 pub use conf::{ClientConfig, ConfError, ServerConfig, ServerPeer};
-pub use host::{Domain, DomainError, Endpoint, EndpointError, HostName, HostNameError};
+pub use file_name::FileName;
+pub use host::{Domain, DomainError, Endpoint, EndpointError, HostName, HostNameError, shown_char};
 pub use key::{KeyError, PresharedKey, PrivateKey, PublicKey};
 pub use name::{ClientName, ExitName, InterfaceName, NameError};
 pub use proxy::{ProxyVersion, ProxyVersionError};

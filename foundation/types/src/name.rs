@@ -7,6 +7,8 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use crate::host::shown_char;
+
 /// Longest name of a client or an exit, in characters (API chapter 4, type `name`).
 pub(crate) const NAME_MAX: usize = 50;
 /// Longest interface name: `IFNAMSIZ` (16) of `linux/if.h` less the terminating NUL.
@@ -20,8 +22,11 @@ pub enum NameError {
     #[error("a name is required")]
     Empty,
     /// A character that names do not have, or a forbidden first one.
-    #[error("a name has letters, digits, '_' and '-' only and does not start with '-'")]
-    Characters,
+    #[error("a name has letters, digits, '_' and '-' only and does not start with '-' (here: {})", shown_char(*.character))]
+    Characters {
+        /// The first one.
+        character: char,
+    },
     /// More characters than allowed.
     #[error("a name has at most {max} characters")]
     TooLong {
@@ -31,13 +36,14 @@ pub enum NameError {
 }
 
 fn check(text: &str, max: usize, first: fn(u8) -> bool) -> Result<(), NameError> {
-    let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-    match text.as_bytes() {
-        [] => Err(NameError::Empty),
-        [head, ..] if !first(*head) => Err(NameError::Characters),
-        bytes if !bytes.iter().copied().all(word) => Err(NameError::Characters),
-        bytes if bytes.len() > max => Err(NameError::TooLong { max }),
-        _ => Ok(()),
+    let word = |letter: char| letter.is_ascii_alphanumeric() || letter == '_' || letter == '-';
+    let Some(head) = text.chars().next() else { return Err(NameError::Empty) };
+    let wrong = text.chars().find(|letter| !word(*letter));
+    let wrong = Some(head).filter(|head| !u8::try_from(*head).is_ok_and(first)).or(wrong);
+    match wrong {
+        Some(character) => Err(NameError::Characters { character }),
+        None if text.len() > max => Err(NameError::TooLong { max }),
+        None => Ok(()),
     }
 }
 
@@ -225,11 +231,12 @@ mod tests {
         let long = "n".repeat(NAME_MAX + 1);
         for (text, error) in [
             ("", NameError::Empty),
-            ("-a", NameError::Characters),
-            ("a b", NameError::Characters),
-            ("a\n", NameError::Characters),
-            ("../a", NameError::Characters),
-            ("é", NameError::Characters),
+            ("-a", NameError::Characters { character: '-' }),
+            ("a b", NameError::Characters { character: ' ' }),
+            ("a\n", NameError::Characters { character: '\n' }),
+            ("../a", NameError::Characters { character: '.' }),
+            ("é", NameError::Characters { character: 'é' }),
+            ("telefon-çocuk", NameError::Characters { character: 'ç' }),
             (&long, NameError::TooLong { max: NAME_MAX }),
         ] {
             assert_eq!(text.parse::<ClientName>(), Err(error), "{text}");

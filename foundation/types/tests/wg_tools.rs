@@ -13,7 +13,8 @@ use std::process::{Command, Output};
 
 use phantom_types::conf::{push_peer_block, remove_peer_block, render_interface};
 use phantom_types::{
-    ClientConfig, PresharedKey, PrivateKey, PublicKey, ServerConfig, ServerPeer, ago, bytes_in_words,
+    ClientConfig, ClientName, FileName, PresharedKey, PrivateKey, PublicKey, ServerConfig, ServerPeer, ago,
+    bytes_in_words,
 };
 
 /// Runs a shell script in its own network, mount and process namespaces, with `$1` the directory.
@@ -93,6 +94,31 @@ fn blocks(conf: &str) -> BTreeSet<BTreeSet<&str>> {
     let set: BTreeSet<_> = blocks.into_iter().collect();
     assert_eq!(set.len(), count, "two blocks are the same");
     set
+}
+
+#[test]
+fn wg_quick_takes_the_file_of_every_client() {
+    let directory = Directory::new("files");
+    if !ready("wg_quick_takes_the_file_of_every_client", &["wg", "wg-quick"], &directory.0) {
+        return;
+    }
+    let strip = |file: &str, id: u8| {
+        let key = PrivateKey::from_random([id; 32]);
+        directory.write(file, &format!("[Interface]\nPrivateKey = {}\n", *key.reveal()));
+        isolated(&directory.0, &format!("wg-quick strip \"$1/{file}\"")).unwrap().status.success()
+    };
+    let mut files = BTreeSet::new();
+    for (id, length) in [15, 16, 17, 49, 50].into_iter().enumerate() {
+        let (id, name) =
+            (u8::try_from(id + 1).unwrap(), "sales-department-of-the-northern-region-notebook-0");
+        let name: ClientName = name[..length].parse().unwrap();
+        // What a client's own name would have been.
+        assert_eq!(strip(&format!("{name}.conf"), id), length == 15, "{name}");
+        for file in [FileName::direct(&name, id.into()), FileName::tunnel(&name, id.into())] {
+            assert!(strip(file.as_str(), id), "{file}");
+            assert!(files.insert(file.to_string()), "{file}");
+        }
+    }
 }
 
 #[test]

@@ -26,7 +26,9 @@ pub fn program_help(phantom: &Phantom, lang: Lang) -> String {
     let h = headings(lang);
     let mut text = format!("phantom-api {} ({API_VERSION})\n\n", env!("CARGO_PKG_VERSION"));
     text.push_str(usage(lang).split("\n\n").next().unwrap_or_default());
-    text.push('\n');
+    let hooks: String = phantom.engine().hook_verbs().flat_map(|verb| ["|", verb]).collect();
+    let (name, whose) = lang.pick(("NAME", "for the system's services"), ("AD", "sistemin servisleri için"));
+    let _ = writeln!(text, "\n  phantom-api service up|down|block|repair{hooks} [{name}]  ({whose})");
     section(&mut text, h.modules);
     for module in phantom.modules() {
         row(&mut text, module.name(), module.summary().get(lang));

@@ -138,6 +138,10 @@ pub(crate) fn limits(kind: &Kind, lang: Lang) -> String {
         }
         Kind::List(of) => format!("{} × {}", lang.pick("at most 64", "en fazla 64"), of.expected()),
         Kind::Text => lang.pick("at most 255 characters", "en fazla 255 karakter").to_owned(),
+        Kind::OrNone(of) => {
+            let none = lang.pick("or none", "veya none");
+            format!("{} {none}", limits(of, lang)).trim_start().to_owned()
+        }
         Kind::Ip | Kind::Ipv4 | Kind::Ipv6 | Kind::Domain | Kind::Host | Kind::Path | Kind::Any => {
             String::new()
         }

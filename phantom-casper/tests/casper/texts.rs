@@ -3,7 +3,7 @@
 use phantom_store::CertificateSource;
 use serde_json::{Value, json};
 
-use crate::world::{CASPER_IOS, SECRET, Said, World, golden, is_root};
+use crate::world::{CASPER, CASPER_IOS, SECRET, Said, World, golden, is_root};
 
 #[test]
 fn the_text_is_that_of_the_api_in_both_languages() {
@@ -100,4 +100,42 @@ fn a_certificate_is_verified_where_it_can_be() {
         assert_eq!(text.contains(":443 --tls-verify-certificate\n"), verified, "{source:?}: {text}");
         assert_eq!(text.contains(":443\n"), !verified);
     }
+}
+
+#[test]
+fn created_is_the_time_of_printing() {
+    if !is_root("created_is_the_time_of_printing") {
+        return;
+    }
+    let world = World::active();
+    #[expect(clippy::disallowed_methods, reason = "the command asks the machine's clock")]
+    let now = || phantom_types::Timestamp::from(std::time::SystemTime::now()).date_and_time();
+    for (lang, word) in [("en", "Created: "), ("tr", "Oluşturulma: ")] {
+        let before = now();
+        let said = world.program(CASPER).args(["--lang", lang, "demo-casper"]).output().unwrap();
+        let text = String::from_utf8(said.stdout).unwrap();
+        let printed = text.lines().find_map(|line| line.strip_prefix(word)).unwrap();
+        // The client was added in 2025.
+        assert!(before.as_str() <= printed && printed <= now().as_str(), "{printed}");
+    }
+}
+
+#[test]
+fn the_file_has_a_name_that_no_other_client_has() {
+    if !is_root("the_file_has_a_name_that_no_other_client_has") {
+        return;
+    }
+    let world = World::active();
+    let long = "sales-department-of-the-northern-region-notebook";
+    let file = |name: &str| {
+        let value: Value = serde_json::from_str(&world.text(&["--json", name])).unwrap();
+        value["file_name"].as_str().unwrap().to_owned()
+    };
+    for at in 1..=3 {
+        world.add_with_key(&format!("{long}-{at}"), at);
+    }
+    let files = [1, 2, 3].map(|at| file(&format!("{long}-{at}")));
+    assert!(files.iter().all(|file| file.len() <= 15 + ".conf".len()), "{files:?}");
+    assert!(files[0] != files[1] && files[1] != files[2] && files[0] != files[2], "{files:?}");
+    assert_eq!(file("demo-casper"), "demo-casper.t1.conf");
 }

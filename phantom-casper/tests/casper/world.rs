@@ -36,7 +36,8 @@ pub(crate) struct Said {
 impl From<Output> for Said {
     fn from(output: Output) -> Self {
         let text = |bytes| String::from_utf8(bytes).expect("both streams are UTF-8");
-        Self { exit: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
+        let out = with_time_of_samples(&text(output.stdout));
+        Self { exit: output.status.code().unwrap(), out, err: text(output.stderr) }
     }
 }
 
@@ -101,6 +102,12 @@ impl World {
         self.change(|change| change.insert_client(client(name)).unwrap())
     }
 
+    /// Adds a client with a key of its own.
+    pub(crate) fn add_with_key(&self, name: &str, key: u8) -> Client {
+        let one = NewClient { public_key: PublicKey::from_bytes([100 + key; 32]), ..client(name) };
+        self.change(|change| change.insert_client(one).unwrap())
+    }
+
     /// The same as [`World::active`], with a client of this name that keeps its private key to itself.
     pub(crate) fn with_keyless(name: &str) -> Self {
         let world = Self::active();
@@ -158,6 +165,19 @@ impl World {
         assert_eq!((said.exit, said.out.as_str(), said.err.lines().count()), (1, "", 1), "{said:?}");
         said.err.trim_end_matches('\n').to_owned()
     }
+}
+
+/// A text with the time of the committed samples in the place of that of its printing, which is another one at each run.
+pub(crate) fn with_time_of_samples(text: &str) -> String {
+    let line = |line: &str| match line.split_once(": ") {
+        Some((word @ ("Created" | "Oluşturulma"), time)) => {
+            let (date, clock) = time.trim_end().split_once(' ').unwrap_or_else(|| panic!("{time}"));
+            assert_eq!((date.len(), clock.len()), (10, 8), "{time}");
+            format!("{word}: 2025-09-09 01:41:50\n")
+        }
+        _ => line.to_owned(),
+    };
+    text.split_inclusive('\n').map(line).collect()
 }
 
 /// A committed text.

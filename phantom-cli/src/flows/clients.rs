@@ -74,11 +74,12 @@ fn export(world: &World, name: &str) -> Act {
     call(world, Call::new("core", "export_client").with("client_name", name), |value, world| {
         let config = value["config"].as_str().unwrap_or_default().to_owned();
         let name = value["client"]["name"].as_str().unwrap_or_default().to_owned();
+        let file = value["file_name"].as_str().unwrap_or_default().to_owned();
         let mut rows = details(&value, world.lang);
         rows.push(Row::Blank);
         rows.push(Row::Heading(world.lang.pick("Configuration", "Yapılandırma").to_owned()));
         rows.push(Row::Verbatim(config.clone()));
-        vec![Act::Push(Box::new(with_code(EXPORT, rows, name.clone(), format!("{name}.conf"), config)))]
+        vec![Act::Push(Box::new(with_code(EXPORT, rows, name, file, config)))]
     })
 }
 

@@ -185,9 +185,8 @@ fn export(_: &World) -> Vec<Act> {
         let client = values.into_iter().next().map(|(_, name)| name).unwrap_or_default();
         let work = Work::Casper { client: client.clone() };
         vec![run(client.clone(), work, move |reply, _| match reply {
-            Reply::Casper { text, config } => {
+            Reply::Casper { text, config, file } => {
                 let rows = vec![Row::Verbatim(text.to_string())];
-                let file = format!("{client}-ghost.conf");
                 let report = clients::with_code(EXPORT, rows, client, file, config.to_string());
                 vec![Act::Replace(Box::new(report))]
             }

@@ -6,7 +6,9 @@ use ipnetwork::{IpNetwork, Ipv4Network};
 use phantom_module::{Action, Call, Effect, Text};
 use phantom_store::{Client, ClientRef, DnsServers, Server, Settings, State, StoreError};
 use phantom_types::conf::ClientConfig;
-use phantom_types::{ClientName, Endpoint, HostName, PresharedKey, PrivateKey, PublicKey, Timestamp};
+use phantom_types::{
+    ClientName, Endpoint, FileName, HostName, PresharedKey, PrivateKey, PublicKey, Timestamp,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +40,9 @@ pub struct ClientExported {
     /// The configuration, as WireGuard reads it
     #[schemars(extend("x-tr" = "WireGuard'ın okuduğu biçimde yapılandırma"))]
     pub config: SecretText,
+    /// A name for its file that every WireGuard program takes and no other client has
+    #[schemars(extend("x-tr" = "Dosyası için, tüm WireGuard programlarının kabul ettiği ve başka istemcide olmayan bir ad"))]
+    pub file_name: FileName,
 }
 
 /// A client with its keys.
@@ -91,6 +96,7 @@ impl Action for ExportClient {
                 private_key,
                 ..outline.of_client(&client)
             };
+            let file_name = FileName::direct(&client.name, client.id);
             let client = ExportedClient {
                 private_key: SecretText(config.private_key.reveal()),
                 public_key: client.public_key,
@@ -100,7 +106,7 @@ impl Action for ExportClient {
                 created: client.created,
                 enabled: true,
             };
-            Ok(ClientExported { client, config: SecretText(config.render()) })
+            Ok(ClientExported { client, config: SecretText(config.render()), file_name })
         })
     }
 }

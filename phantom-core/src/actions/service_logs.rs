@@ -1,6 +1,11 @@
 //! `service_logs`: the last log lines of the WireGuard service (API 5.7).
 
+use std::net::Ipv4Addr;
+
+use phantom_engine::Engine;
 use phantom_module::{Action, Call, Effect, Lang, Text};
+use phantom_store::{State, StoreError};
+use phantom_types::ClientName;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -72,15 +77,34 @@ impl Action for ServiceLogs {
         let systemd = services.manager() == phantom_host::Manager::Systemd;
         // A journal that cannot be read is an empty one: the answer says so in its message.
         let logs = services.logs(&service, self.lines).unwrap_or_default();
+        let lines: Vec<String> = logs.lines.into_iter().map(|line| with_name(core.engine(), line)).collect();
         Ok(ServiceLogsReport {
-            count: logs.lines.len(),
-            message: logs.lines.is_empty().then_some(none(call.lang)),
-            logs: logs.lines,
+            count: lines.len(),
+            message: lines.is_empty().then_some(none(call.lang)),
+            logs: lines,
             service,
             lines_requested: self.lines,
             source: if systemd { LogSource::Journald } else { LogSource::File },
         })
     }
+}
+
+/// A line of the embedded device about a peer that it refuses, with the name of the client: the device knows networks alone.
+fn with_name(engine: &Engine, line: String) -> String {
+    let Some((before, rest)) = line.split_once("the peer ") else { return line };
+    let Some((networks, after)) = rest.split_once(" is refused: ") else { return line };
+    let address = networks.split(['/', ',']).next().and_then(|text| text.parse::<Ipv4Addr>().ok());
+    let name = address.and_then(|address| engine.store().read(|state| named(state, address)).ok().flatten());
+    match name {
+        Some(name) => format!("{before}the client {name} ({networks}) is refused: {after}"),
+        None => line,
+    }
+}
+
+fn named(state: &State<'_>, address: Ipv4Addr) -> Result<Option<ClientName>, StoreError> {
+    // The search is for a part of the address too: 10.8.0.2 is one of 10.8.0.20.
+    let found = state.page(Some(&address.to_string()), 0, u32::MAX)?.clients;
+    Ok(found.into_iter().find(|client| client.address == address).map(|client| client.name))
 }
 
 fn none(lang: Lang) -> &'static str {

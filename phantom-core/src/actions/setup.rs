@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use phantom_engine::{Change, Engine, EngineError, HostFailure, Scope, Setting, Site};
 use phantom_host::{HostError, Port, Protocol};
-use phantom_module::{Action, Call, Effect, Lang, Text};
+use phantom_module::{Action, Call, Effect, Lang, OrNone, Text};
 use phantom_store::Server;
 use phantom_types::{
     Backend, BackendChoice, HostName, InterfaceName, PrivateKey, PublicKey, Subnet, is_public,
@@ -31,7 +31,7 @@ pub struct Setup {
     /// Host clients connect to
     #[serde(default)]
     #[schemars(extend("x-tr" = "İstemcilerin bağlanacağı adres"))]
-    pub endpoint: Option<HostName>,
+    pub endpoint: Option<OrNone<HostName>>,
     /// WireGuard port
     #[serde(default)]
     #[schemars(range(min = 1, max = 65_535), extend("x-tr" = "WireGuard portu", "x-default" = 51_820))]
@@ -113,7 +113,7 @@ impl Action for Setup {
     const NEEDS_SETUP: bool = false;
 
     fn run(self, core: &Core, call: &Call) -> Result<SetupDone, CoreError> {
-        check_form(self.server_ip, self.endpoint.as_ref())?;
+        check_form(self.server_ip, given(self.endpoint.as_ref()))?;
         core.engine().change_uninitialised(origin(Self::NAME), call, |change| match change.server()? {
             None => self.create(change, call.lang),
             Some(server) => self.update(change, server, call.lang),
@@ -129,7 +129,7 @@ impl Setup {
         if !checks.errors().is_empty() {
             return Err(CoreError::SetupSubnet { errors: checks.errors() });
         }
-        check_taken(engine, change, server.subnet, self.server_ip, self.endpoint.as_ref())?;
+        check_taken(engine, change, server.subnet, self.server_ip, given(self.endpoint.as_ref()))?;
         check_foreign(engine, &server.interface)?;
         let bound = engine.host().sockets.bound(Port { protocol: Protocol::Udp, number: server.port });
         if bound.unwrap_or(false) {
@@ -154,7 +154,7 @@ impl Setup {
             public_key: private_key.public_key(),
             private_key,
             server_ip: self.server_ip.or(public).ok_or(CoreError::NoPublicAddress)?,
-            endpoint: self.endpoint.clone(),
+            endpoint: given(self.endpoint.as_ref()).cloned(),
             ipv6: uplink.and_then(|uplink| uplink.ipv6),
             port: self.port.unwrap_or(51_820),
             subnet: self.subnet.unwrap_or_default(),
@@ -180,14 +180,16 @@ impl Setup {
             return Err(conflict("interface", &old.interface, SetupHint::Fixed));
         }
         let new_ip = self.server_ip.filter(|ip| *ip != old.server_ip);
-        let new_endpoint = self.endpoint.as_ref().filter(|endpoint| Some(*endpoint) != old.endpoint.as_ref());
+        let new_endpoint =
+            given(self.endpoint.as_ref()).filter(|endpoint| Some(*endpoint) != old.endpoint.as_ref());
         check_taken(engine, change, old.subnet, new_ip, new_endpoint)?;
         if let Some(ip) = self.server_ip.filter(|ip| *ip != old.server_ip) {
             server.server_ip = ip;
             changed.push("server_ip");
         }
-        if let Some(endpoint) = self.endpoint.filter(|endpoint| Some(endpoint) != old.endpoint.as_ref()) {
-            server.endpoint = Some(endpoint);
+        let endpoint = self.endpoint.map(OrNone::into_value);
+        if let Some(endpoint) = endpoint.filter(|endpoint| *endpoint != old.endpoint) {
+            server.endpoint = endpoint;
             changed.push("endpoint");
         }
         if let Some(port) = self.port.filter(|port| *port != old.port) {
@@ -217,6 +219,11 @@ impl Setup {
         let server = bring_up(change, server)?;
         Ok(report((server, reach_from), false, changed, lang.pick("Settings updated", "Ayarlar güncellendi")))
     }
+}
+
+/// The host that clients are to connect to from now on, where one is given.
+fn given(endpoint: Option<&OrNone<HostName>>) -> Option<&HostName> {
+    endpoint.and_then(OrNone::value)
 }
 
 /// Stores the server and lets the host follow. With `auto`, a kernel that turns out not to create WireGuard

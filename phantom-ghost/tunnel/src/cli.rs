@@ -63,7 +63,9 @@ fn help() -> String {
         // Writing to a text cannot fail.
         let _ = writeln!(text, "  {:<10} {}", verb.name, verb.about);
     }
-    text.push_str("\n`phantom-ghost VERB --help` explains a verb; --version says which program this is.\n");
+    text.push_str(
+        "\n  VERB --help, -h     explains a verb\n  --help, -h, help    this text\n  --version, -V       which program this is\n",
+    );
     text
 }
 

@@ -35,6 +35,18 @@ use crate::client::{self, DialError, Request, Server, Trust, TrustError};
 use crate::codec;
 use crate::secrets::Secret;
 
+const HELP: &str = "\
+usage: phantom-ghost verify < REQUEST
+
+Opens a tunnel as a client does, ends it, and prints {\"ok\":true}. The request is one object in JSON:
+
+  address, port, domain    where the server is (443), and its name
+  secret, wireguard_port   what opens the tunnel, and where it leads (51820)
+  cert_path                the certificate that the server has to show
+  patience                 in seconds, for how long a server that does not answer is tried again (0)
+
+If that fails: {\"error\":{\"kind\":…,\"detail\":…}}, exit code 1.
+";
 /// The longest request, in bytes.
 const MAX_REQUEST: u64 = 64 * 1024;
 /// Between two attempts at a server that does not answer yet.
@@ -96,11 +108,12 @@ impl VerifyError {
     }
 }
 
-/// Runs `phantom-ghost verify`, which takes no words: request on standard input, answer on standard output.
-#[expect(clippy::needless_pass_by_value, reason = "the signature of every verb")]
+/// Runs `phantom-ghost verify`: request on standard input, answer on standard output.
 pub(crate) fn run(words: Vec<String>) -> ExitCode {
-    if !words.is_empty() {
-        return cli::usage("verify takes its request as JSON on standard input, and no options");
+    match words.into_iter().next().as_deref() {
+        None => {}
+        Some("--help" | "-h") => return cli::say(HELP),
+        Some(_) => return cli::usage("verify takes its request as JSON on standard input, and no options"),
     }
     // Room for all of it at once: a buffer that grows leaves copies of the secret behind.
     let mut request = Zeroizing::new(Vec::with_capacity(64 * 1024));

@@ -6,6 +6,7 @@ use phantom_engine::{Change, Engine};
 use phantom_host::HostError;
 use phantom_module::{Action, Call, Effect, Lang, Text};
 use phantom_store::Exit;
+use phantom_types::conf::FileKind;
 use phantom_types::{ExitName, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,7 @@ use crate::collision::judge;
 use crate::desired::exit_file;
 use crate::import::{Import, Source, Unfit, import, overlapping};
 use crate::state::{sweep_exit_files, write_exit_file};
+use crate::unreadable::Unreadable;
 use crate::{Multihop, MultihopError, origin, words};
 
 /// The largest file that is read, in bytes.
@@ -193,20 +195,28 @@ fn metadata(exit: Exit, config_file: PathBuf, lang: Lang) -> ImportMetadata {
 
 /// The text of a regular file that is not too large.
 fn read(engine: &Engine, path: &Path) -> Result<Zeroizing<String>, MultihopError> {
+    text_of(engine, path).map_err(|source| MultihopError::File { path: path.to_owned(), source })
+}
+
+fn text_of(engine: &Engine, path: &Path) -> Result<Zeroizing<String>, Unreadable> {
     let files = &engine.host().files;
-    let unusable = |source| MultihopError::File { path: path.to_owned(), source };
-    let info = files.info(path).map_err(|error| unusable(Some(error)))?;
-    let len = match info {
-        Some(info) if !info.dir && info.len <= FILE_MAX => info.len,
-        _ => return Err(unusable(None)),
-    };
-    if len == 0 {
+    let info = files.info(path).map_err(Unreadable::Host)?.ok_or(Unreadable::Absent)?;
+    if info.dir {
+        return Err(Unreadable::Folder);
+    }
+    if info.len > FILE_MAX {
+        return Err(Unreadable::TooLarge);
+    }
+    if info.len == 0 {
         // Also what is no regular file has no length: a pipe would keep us waiting, a device would never end.
         return Ok(Zeroizing::default());
     }
-    let content = files.read(path).map_err(|error| unusable(Some(error)))?.map(Zeroizing::new);
-    let content = content.ok_or_else(|| unusable(None))?;
-    let text = std::str::from_utf8(&content).map_err(|_| unusable(None))?;
+    let content = files.read(path).map_err(Unreadable::Host)?.map(Zeroizing::new);
+    let content = content.ok_or(Unreadable::Absent)?;
+    if let Some(kind) = FileKind::of_bytes(&content) {
+        return Err(Unreadable::OtherKind(kind));
+    }
+    let text = std::str::from_utf8(&content).map_err(|_| Unreadable::NoText)?;
     Ok(Zeroizing::new(text.to_owned()))
 }
 

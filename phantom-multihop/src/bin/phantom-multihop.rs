@@ -11,7 +11,16 @@ use phantom_module::chain;
 use phantom_multihop::monitor::{Errands, monitor};
 use phantom_store::{Paths, Store, close_process};
 
-const USAGE: &str = "usage: phantom-multihop [--root DIR] monitor [--ask]\n";
+const USAGE: &str = "\
+Usage: phantom-multihop [--root DIR] monitor [--ask]
+
+Watches over the exit of Multihop, as a service, until it is ended.
+
+  --root DIR    the install directory (default /opt/phantom-wg)
+  --ask         asks another service for a change of exit, by a file, and makes none itself
+  --help, -h    this text
+  --version     the version
+";
 
 fn main() -> ExitCode {
     close_process();

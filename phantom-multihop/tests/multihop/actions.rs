@@ -89,10 +89,15 @@ fn a_file_that_cannot_be_read_is_named() {
     let world = World::new();
     world.put("large.conf", &vec![b'#'; (64 << 10) + 1]);
     world.put("dir/file.conf", b"");
-    for path in ["/in/absent.conf", "/in/dir", "/in/large.conf", "/in/dir/file.conf/x"] {
+    for (path, why) in [
+        ("/in/absent.conf", ""),
+        ("/in/dir", ": it is a folder"),
+        ("/in/large.conf", ": it is larger than 64 KiB"),
+        ("/in/dir/file.conf/x", ""),
+    ] {
         let (code, message, data) = told(&world.run(import(path, None)).unwrap_err());
         assert_eq!((code, data), ("VPN_CONFIG_ERROR", json!({ "config_path": path })));
-        assert_eq!(message, format!("Config file not found or not readable: {path}"));
+        assert_eq!(message, format!("Config file not found or not readable: {path}{why}"));
     }
     let relative = world.run(import("absent.conf", None)).unwrap_err();
     let here = std::env::current_dir().unwrap().join("absent.conf");
@@ -110,9 +115,12 @@ fn an_existing_exit_is_never_overwritten() {
     world.import("good", XEOVO).unwrap();
     let before = world.exit_file("xeovo-uk");
     let again = world.import("good", XEOVO).unwrap_err();
-    let message = "Config 'xeovo-uk' already exists".to_owned();
+    let message = "Config 'xeovo-uk' already exists: give another name with custom_name=".to_owned();
     assert_eq!(told(&again), ("VPN_CONFIG_ERROR", message, json!({ "exit_name": "xeovo-uk" })));
-    assert_eq!(again.message(Lang::Tr), "'xeovo-uk' yapılandırması zaten var");
+    assert_eq!(
+        again.message(Lang::Tr),
+        "'xeovo-uk' yapılandırması zaten var: custom_name= ile başka bir ad verin"
+    );
     let other = world.put("other.conf", &std::fs::read(corpus("good").join("pia.conf")).unwrap());
     let upper = world.run(import(&other, Some("XEOVO-UK"))).unwrap_err();
     assert!(matches!(upper, MultihopError::Exists { .. }));

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::world::{World, corpus, told};
 
 /// Name, provider, end point, addresses, what is carried, MTU and keepalive, lines that are not used, warnings.
-const GOOD: [(&str, &str); 38] = [
+const GOOD: [(&str, &str); 42] = [
     (
         "AirVPN_NL_Alblasserdam_UDP-1637-Entry3.conf",
         "airvpn_nl_alblasserdam_udp-1637-entry3|AirVPN|nl3.vpn.airdns.org:1637|10.151.32.7/32|0.0.0.0/0, ::/0|1320 15|Address@2 DNS@5|0",
@@ -31,8 +31,8 @@ const GOOD: [(&str, &str); 38] = [
         "windscribe-amsterdam-tulip|Windscribe|ams-285-wg.whiskergalaxy.com:443|100.72.13.9/32|0.0.0.0/0, ::/0|1420 5|DNS@4|0",
     ),
     (
-        "amneziawg.conf",
-        "amneziawg|Unknown Provider|198.51.100.10:43180|10.60.1.2/32|0.0.0.0/0, ::/0|1420 25|DNS@3 Jc@5 Jmin@6 Jmax@7 S1@8 S2@9 H1@10 H2@11 H3@12 H4@13|0",
+        "amneziawg-junk.conf",
+        "amneziawg-junk|Unknown Provider|198.51.100.10:43180|10.60.1.2/32|0.0.0.0/0, ::/0|1420 25|DNS@3 Jc@5 Jmin@6 Jmax@7 I1@8 I2@9|0",
     ),
     (
         "azirevpn-se-sto.conf",
@@ -52,6 +52,10 @@ const GOOD: [(&str, &str); 38] = [
         "de_fra_exit_1_example_net|Unknown Provider|de-fra.exit-1.example.net:51820|10.76.0.2/32|0.0.0.0/0|1420 5||0",
     ),
     ("comments.conf", "comments|Unknown Provider|198.51.100.18:51820|10.70.0.2/32|0.0.0.0/0|1420 5||0"),
+    (
+        "empty-unknown.conf",
+        "empty-unknown|Unknown Provider|198.51.100.30:51820|10.83.0.2/32|0.0.0.0/0|1420 5|Comment@4 (hidden)@5|0",
+    ),
     (
         "every-hook.conf",
         "every-hook|Unknown Provider|198.51.100.17:51820|10.69.0.2/32|0.0.0.0/0|1420 5|Table@4 SaveConfig@5 FwMark@6 PreUp@7 PostUp@8 PreDown@9 PostDown@10|0",
@@ -91,6 +95,7 @@ const GOOD: [(&str, &str); 38] = [
         "mullvad-se.conf",
         "mullvad-se|Mullvad|se-got-wg-001.relays.mullvad.net:51820|10.64.9.9/32|0.0.0.0/0, ::/0|1420 5|Address@4 DNS@5|0",
     ),
+    ("one-label.conf", "one-label|Unknown Provider|gateway:51820|10.82.0.2/32|0.0.0.0/0|1420 5||0"),
     ("opnsense.conf", "opnsense|Unknown Provider|198.51.100.9:51821|10.77.0.5/32|0.0.0.0/0|1412 60||0"),
     (
         "ovpn-oslo.conf",
@@ -120,6 +125,11 @@ const GOOD: [(&str, &str); 38] = [
         "surfshark-nl-ams|Surfshark|nl-ams.prod.surfshark.com:51820|10.14.0.2/16|0.0.0.0/0|1420 5|DNS@7|0",
     ),
     ("tabs.conf", "tabs|Unknown Provider|198.51.100.13:51820|10.65.0.2/32|0.0.0.0/0, ::/0|1420 5||0"),
+    ("trailing-dot.conf", "trailing-dot|Mullvad|se-1.mullvad.net.:51820|10.81.0.2/32|0.0.0.0/0|1420 5||0"),
+    (
+        "underscore-host.conf",
+        "underscore-host|Unknown Provider|wg_1.home.example.org:51820|10.80.0.2/32|0.0.0.0/0|1420 5||0",
+    ),
     (
         "wg-easy.conf",
         "wg-easy|Unknown Provider|home.example.org:51820|10.10.0.4/24|0.0.0.0/0, ::/0|1420 5|DNS@5|0",
@@ -140,14 +150,31 @@ const NUMBER: &str = "not a number of at most 65535";
 const PORT: &str = "an end point ends in ':' and a port of 1 to 65535";
 const BRACKETS: &str =
     "an IPv6 address in an end point, and only that, is written in brackets: [2001:db8::1]:51820";
+const INTERNATIONAL: &str = "the host of the end point is not usable: neither an IP address nor a domain name: \
+    a name with other letters than a to z is written in its ASCII form: xn--mnchen-3ya.example";
+const AMNEZIA_H1: &str = "this value of H1 changes the packets themselves (AmneziaWG), and plain WireGuard cannot reach such a \
+    server: ask for a configuration of plain WireGuard";
+const AMNEZIA_S1: &str = "this value of S1 changes the packets themselves (AmneziaWG), and plain WireGuard cannot reach such a \
+    server: ask for a configuration of plain WireGuard";
+const LINK: &str = "this is a link (wireguard://): it takes a text file with [Interface] and [Peer]";
+const HTML: &str = "this is a web page, perhaps the one that asks to log in: it takes a text file with [Interface] and [Peer]";
+const OPENVPN: &str =
+    "this is a configuration of OpenVPN (.ovpn): it takes a text file with [Interface] and [Peer]";
+const UCI: &str =
+    "this is a configuration of OpenWrt (UCI): it takes a text file with [Interface] and [Peer]";
+const JSON: &str =
+    "this is JSON, as Xray, sing-box and Amnezia write it: it takes a text file with [Interface] and [Peer]";
+const NMCONNECTION: &str = "this is a connection of NetworkManager (.nmconnection): it takes a text file with [Interface] and [Peer]";
 const SYNTAX: &str = "neither a section nor 'Key = value'";
 const SECTION_TWICE: &str = "the section is there twice";
 
 /// Line, key and fault of a file with a wrong line.
-const WRONG: [(&str, usize, Option<&str>, &str); 24] = [
+const WRONG: [(&str, usize, Option<&str>, &str); 31] = [
     ("address-empty.conf", 3, Some("Address"), "no value"),
     ("address-netmask.conf", 3, Some("Address"), ADDRESS),
     ("allowed-ips-host.conf", 7, Some("AllowedIPs"), ADDRESS),
+    ("amnezia-range.conf", 4, Some("H1"), AMNEZIA_H1),
+    ("amneziawg.conf", 8, Some("S1"), AMNEZIA_S1),
     ("broken-public-key.conf", 6, Some("PublicKey"), KEY),
     ("endpoint-ipv6-bare.conf", 8, Some("Endpoint"), BRACKETS),
     ("endpoint-port-0.conf", 8, Some("Endpoint"), PORT),
@@ -156,19 +183,24 @@ const WRONG: [(&str, usize, Option<&str>, &str); 24] = [
     ("ipv6-only.conf", 3, Some("Address"), "no IPv4 address"),
     ("keepalive-on.conf", 8, Some("PersistentKeepalive"), NUMBER),
     ("key-before-section.conf", 1, Some("PrivateKey"), "a key outside any section"),
-    ("login-page.html", 1, None, SYNTAX),
+    ("idn-host.conf", 8, Some("Endpoint"), INTERNATIONAL),
+    ("link.txt", 1, None, LINK),
+    ("login-page.html", 1, None, HTML),
     ("mtu-auto.conf", 3, Some("MTU"), NUMBER),
-    ("nul-bytes.conf", 3, None, SYNTAX),
-    ("openvpn.ovpn", 1, None, SYNTAX),
-    ("placeholder-key.conf", 2, Some("PrivateKey"), KEY),
-    ("preshared-none.conf", 7, Some("PresharedKey"), KEY),
-    ("profile.json", 1, None, SYNTAX),
+    ("nul-bytes.conf", 3, None, "U+0000 is not allowed here"),
+    ("openvpn.ovpn", 1, None, OPENVPN),
+    ("openwrt-network", 1, None, UCI),
+    ("placeholder-key.conf", 2, Some("PrivateKey"), "'<' is not allowed here"),
+    ("preshared-none.conf", 7, Some("PresharedKey"), "'(' is not allowed here"),
+    ("profile.json", 1, None, JSON),
     ("short-private-key.conf", 2, Some("PrivateKey"), KEY),
+    ("smart-quotes.conf", 3, Some("Address"), "U+201C is not allowed here"),
     ("two-interfaces.conf", 10, None, SECTION_TWICE),
     ("two-peers.conf", 10, None, SECTION_TWICE),
     ("two-private-keys.conf", 3, Some("PrivateKey"), "the key is there twice"),
     ("unclosed-section.conf", 5, None, SYNTAX),
     ("unknown-section.conf", 10, None, "a section other than [Interface] and [Peer]"),
+    ("wg0.nmconnection", 1, None, NMCONNECTION),
 ];
 
 /// What is missing in a file, and the line of the section that lacks it.
@@ -184,8 +216,22 @@ const MISSING: [(&str, &str, Option<usize>); 9] = [
     ("only-comments.conf", "[Interface]", None),
 ];
 
-/// Files that cannot be read as text.
-const UNREADABLE: [&str; 3] = ["latin1.conf", "qr-code.png", "utf16.conf"];
+/// Files that cannot be read as text, why, and the word for their kind.
+const UNREADABLE: [(&str, &str, Option<&str>); 3] = [
+    ("latin1.conf", "it is no text in UTF-8", None),
+    ("qr-code.png", "it is a picture, perhaps of a QR code", Some("picture")),
+    ("utf16.conf", "it is text in UTF-16, which is to be saved as UTF-8", Some("utf16")),
+];
+
+/// The word for the kind of a file that is text of another kind.
+const KINDS: [(&str, &str); 6] = [
+    ("link.txt", "wireguard_link"),
+    ("login-page.html", "html"),
+    ("openvpn.ovpn", "openvpn"),
+    ("openwrt-network", "uci"),
+    ("profile.json", "json"),
+    ("wg0.nmconnection", "nmconnection"),
+];
 
 /// Address that meets the own subnet.
 const OVERLAPPING: [(&str, &str); 2] =
@@ -202,7 +248,7 @@ fn names(kind: &str) -> BTreeSet<String> {
 #[test]
 fn no_file_of_the_corpus_is_left_out() {
     assert_eq!(names("good"), GOOD.iter().map(|(file, _)| (*file).to_owned()).collect());
-    let mut bad: BTreeSet<String> = UNREADABLE.iter().map(|file| (*file).to_owned()).collect();
+    let mut bad: BTreeSet<String> = UNREADABLE.iter().map(|(file, ..)| (*file).to_owned()).collect();
     bad.extend(WRONG.iter().map(|(file, ..)| (*file).to_owned()));
     bad.extend(MISSING.iter().map(|(file, ..)| (*file).to_owned()));
     bad.extend(OVERLAPPING.iter().map(|(file, _)| (*file).to_owned()));
@@ -287,11 +333,11 @@ fn refused(file: &str) -> (&'static str, String, serde_json::Value) {
 fn bad_files_are_refused_with_the_line_and_the_key() {
     for (file, line, key, fault) in WRONG {
         let message = format!("Invalid VPN configuration, line {line}: {fault}");
-        assert_eq!(
-            refused(file),
-            ("VPN_CONFIG_ERROR", message, json!({ "line": line, "key": key })),
-            "{file}"
-        );
+        let mut data = json!({ "line": line, "key": key });
+        if let Some((_, kind)) = KINDS.iter().find(|(name, _)| *name == file) {
+            data["kind"] = (*kind).into();
+        }
+        assert_eq!(refused(file), ("VPN_CONFIG_ERROR", message, data), "{file}");
     }
     for (file, key, line) in MISSING {
         let message = format!("Invalid VPN configuration: {key} is missing");
@@ -305,10 +351,14 @@ fn bad_files_are_refused_with_the_line_and_the_key() {
 
 #[test]
 fn what_is_no_text_has_no_name_or_is_in_the_way_is_refused() {
-    for file in UNREADABLE {
+    for (file, why, kind) in UNREADABLE {
         let path = format!("/in/{file}");
-        let message = format!("Config file not found or not readable: {path}");
-        assert_eq!(refused(file), ("VPN_CONFIG_ERROR", message, json!({ "config_path": path })), "{file}");
+        let message = format!("Config file not found or not readable: {path}: {why}");
+        let mut data = json!({ "config_path": path });
+        if let Some(kind) = kind {
+            data["kind"] = kind.into();
+        }
+        assert_eq!(refused(file), ("VPN_CONFIG_ERROR", message, data), "{file}");
     }
     for (file, address) in OVERLAPPING {
         let message = format!(

@@ -8,6 +8,7 @@ use phantom_watch::{Ask, Place, watch};
 
 const USAGE: &str = "\
 Usage: phantom-watch TOLD OWN [-- PROGRAM [ARGUMENT...]]
+       phantom-watch --help|--version
 
 Watches what an installation of Phantom-WG has on the host, and asks for its repair when
 something of it is removed. It runs until it is ended.
@@ -15,6 +16,9 @@ something of it is removed. It runs until it is ended.
   TOLD      the folder in which the installation says what is meant to be there
   OWN       the watcher's own folder: to ask for a repair it makes the file OWN/repair
   PROGRAM   run for a repair, in place of the file
+
+  --help, -h      this text
+  --version, -V   the version
 ";
 
 fn main() -> ExitCode {

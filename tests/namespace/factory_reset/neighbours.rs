@@ -45,7 +45,7 @@ fn rules_of_ufw_that_are_not_ours_stay_and_ssh_with_them() {
         text(&run(&["--yes"], ""), 0);
         assert_new(world, &old);
         assert_eq!((ours(), theirs()), (with, before.clone()));
-        text(&run(&["--uninstall"], ""), 0);
+        text(&run(&["--uninstall", "--yes"], ""), 0);
         assert_eq!((ours(), theirs()), (String::new(), before));
     });
 }

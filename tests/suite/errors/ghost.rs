@@ -104,7 +104,7 @@ pub(crate) const GHOST: &[Failing] = &[
         || unfit_source("198.51.100.7", "foreign"),
     ),
     failing(
-        "INVALID_PARAMETER type",
+        "INVALID_PARAMETER unfit",
         &["ghost", "enable", "domain=203.0.113.9"],
         with_john,
         || json!({ "parameter": "domain", "expected": "domain" }),

@@ -16,7 +16,7 @@ pub(crate) const MULTIHOP: &[Failing] = &[
         || json!({ "parameter": "config_path" }),
     ),
     failing(
-        "INVALID_PARAMETER type",
+        "INVALID_PARAMETER unfit",
         &["multihop", "import_vpn_config", "config_path=/x", "custom_name=a b"],
         with_john,
         || json!({ "parameter": "custom_name", "expected": "name" }),

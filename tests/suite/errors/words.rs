@@ -78,7 +78,7 @@ pub(crate) const WORDS: &[Failing] = &[
         || json!({ "parameter": "server_ip", "expected": "ipv4" }),
     ),
     failing(
-        "INVALID_PARAMETER type",
+        "INVALID_PARAMETER unfit",
         &["core", "setup", "endpoint=a..b"],
         Server::bare,
         || json!({ "parameter": "endpoint", "expected": "host" }),
@@ -108,7 +108,7 @@ pub(crate) const WORDS: &[Failing] = &[
         || json!({ "parameter": "primary", "expected": "ip" }),
     ),
     failing(
-        "INVALID_PARAMETER type",
+        "INVALID_PARAMETER unfit",
         &["dns", "test_dns_servers", "domain=*.com"],
         Server::bare,
         || json!({ "parameter": "domain", "expected": "domain" }),
@@ -120,7 +120,7 @@ pub(crate) const WORDS: &[Failing] = &[
         || json!({ "parameter": "servers", "expected": "list" }),
     ),
     failing(
-        "INVALID_PARAMETER type",
+        "INVALID_PARAMETER unfit",
         &["core", "setup", "interface=1wg"],
         Server::bare,
         || json!({ "parameter": "interface", "expected": "name" }),

@@ -35,6 +35,9 @@ impl WireGuard for Deaf {
     fn peers(&self, _: &InterfaceName, _: Backend, _: &[PublicKey]) -> Result<Option<Vec<Peer>>> {
         deaf()
     }
+    fn refused(&self, _: &InterfaceName, _: Backend) -> Result<Option<Vec<PublicKey>>> {
+        deaf()
+    }
     fn answers(&self, _: &InterfaceName, _: Backend) -> Result<()> {
         deaf()
     }

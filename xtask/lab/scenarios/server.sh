@@ -134,7 +134,7 @@ case $LAB_PHASE in
   ;;
 2)
   after_boot embedded
-  check "reset" bin/factory-reset --uninstall
+  check "reset" bin/factory-reset --uninstall --yes
   for program in $programs; do rm "/usr/local/bin/$program"; done
   rm -rf /opt/phantom-wg /root/anna.conf /root/bin /etc/netns
   rmdir /run/wireguard 2> /dev/null

@@ -26,6 +26,13 @@ case $LAB_PHASE in
 0)
   apt install --no-install-recommends jq wireguard-tools wireguard-go nftables procps tcpdump > /dev/null 2>&1
   check "the older package" apt install ./packages/released.deb
+  check "the older package: set up" set_up
+  check "the older package: removed" apt remove phantom-wg
+  check "the older package: the server is off the host" gone
+  check "the older package: what is stored stays" test -s /opt/phantom-wg/data/phantom.db
+  check "the older package: over what it left, the new one can be removed" holds "apt install ./packages/new.deb; $in_sync; apt remove phantom-wg; gone"
+  check "the older package: purged" apt purge phantom-wg
+  check "the older package again" apt install ./packages/released.deb
   client_and_exit
   check "a second client" holds "api core add_client client_name=bob"
   check "ghost: on" holds "api ghost enable domain=vpn.example.org skip_dns_check=true self_signed=true | jq -e '.data.status == \"active\"'"

@@ -140,7 +140,13 @@ pub(crate) async fn answer(device: Arc<Device>, mut messages: Messages) {
     let mut mtu = device.mtu();
     let mut outbox = Outbox::default();
     while let Some(message) = messages.next().await {
-        take(&device.table, &message, &mut mtu, &mut outbox);
+        if let Some(peer) = take(&device.table, &message, &mut mtu, &mut outbox) {
+            let networks: Vec<String> = peer.state().allowed_ips.iter().map(ToString::to_string).collect();
+            let networks = networks.join(", ");
+            device.log().line(format_args!(
+                "the peer {networks} is refused: its handshakes are older than one that it began before, so its clock was set back"
+            ));
+        }
         device.transmit(&mut outbox).await;
         // Each costs a core some hundred microseconds; let others have it in between.
         tokio::task::yield_now().await;
@@ -164,13 +170,18 @@ pub(crate) async fn send_cookies(device: Arc<Device>, Recipients(mut recipients)
     }
 }
 
-/// Hands a message to the peer that it is from, which answers it.
-pub(crate) fn take(table: &Table, message: &Message, mtu: &mut MtuWatcher, outbox: &mut Outbox) {
-    let Some(identity) = table.identity() else { return };
-    let Ok(kind) = Packet::copy_from(&message.bytes[..message.length]).try_into_wg() else { return };
-    if let Some(peer) = sender(table, &identity, &kind) {
-        tunnel::shake(table, &peer, kind, message.length, message.from, mtu, outbox);
-    }
+/// Hands a message to the peer that it is from, which answers it. Gives a peer of which it is now known that its clock was set
+/// back.
+pub(crate) fn take(
+    table: &Table,
+    message: &Message,
+    mtu: &mut MtuWatcher,
+    outbox: &mut Outbox,
+) -> Option<Arc<Peer>> {
+    let identity = table.identity()?;
+    let kind = Packet::copy_from(&message.bytes[..message.length]).try_into_wg().ok()?;
+    let peer = sender(table, &identity, &kind)?;
+    tunnel::shake(table, &peer, kind, message.length, message.from, mtu, outbox).then_some(peer)
 }
 
 /// The peer that a message is from: an initiation says so inside, an answer names the session that asked.

@@ -44,7 +44,37 @@ pub(crate) struct State {
     pub(crate) rx_bytes: u64,
     pub(crate) tx_bytes: u64,
     pub(crate) last_handshake: Option<SystemTime>,
+    /// Initiations that are older than one that it sent before.
+    pub(crate) refused: Refused,
     pub(crate) tunnel: Option<Box<Tunnel>>,
+}
+
+/// How many different initiations tell of a clock that was set back. The network can bring a single one twice, and a stranger
+/// can send again what it has seen; a client sends a new one every five seconds (WireGuard's paper, 6.1).
+const TELLING: u32 = 3;
+
+/// Genuine initiations of a peer that were refused because of their time (WireGuard's paper, 5.4.2), since it was last heard.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Refused {
+    count: u32,
+    /// The index that the last one named: one that comes again is counted once.
+    last: Option<u32>,
+}
+
+impl Refused {
+    /// Counts one. `true` when it is the one that tells.
+    pub(crate) fn count(&mut self, index: u32) -> bool {
+        if self.last.replace(index) == Some(index) {
+            return false;
+        }
+        self.count = self.count.saturating_add(1);
+        self.count == TELLING
+    }
+
+    /// Their number, once it tells something; else 0.
+    pub(crate) const fn telling(self) -> u32 {
+        if self.count >= TELLING { self.count } else { 0 }
+    }
 }
 
 impl Peer {
@@ -85,6 +115,7 @@ impl Peer {
             last_handshake: state.last_handshake,
             rx_bytes: state.rx_bytes,
             tx_bytes: state.tx_bytes,
+            refused_handshakes: state.refused.telling(),
             persistent_keepalive_interval: state.keepalive,
             allowed_ips: state.allowed_ips.clone(),
         }
@@ -150,6 +181,17 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clock_that_was_set_back_is_told_by_several_initiations() {
+        let mut refused = Refused::default();
+        assert!(![7, 7, 7, 8, 8].into_iter().any(|index| refused.count(index)));
+        assert_eq!(refused.telling(), 0);
+        assert!(refused.count(9));
+        assert_eq!(refused.telling(), 3);
+        assert!(!refused.count(10), "it is said once");
+        assert_eq!(refused.telling(), 4);
+    }
 
     #[test]
     fn what_was_learnt_of_a_way_outlives_the_next_packet() {

@@ -17,7 +17,7 @@ use gotatun::x25519;
 
 use super::attempts::Admission;
 use super::outbox::{Endpoint, Outbox};
-use super::peer::{Peer, State};
+use super::peer::{Peer, Refused, State};
 use super::table::Table;
 
 /// A tunnel's clock moves only when its timers are looked at. It is set before use if it is older than this.
@@ -217,13 +217,20 @@ pub(crate) fn open(
         tunnel.flush(table, peer, mtu, now, &mut made);
     }
     if authentic {
+        state.refused = Refused::default();
         state.roam(from);
     }
     state.emit(table, peer, made, outbox);
     state.schedule(table, peer);
 }
 
-/// Takes a message of a handshake from the peer, whose macs are right, and answers it.
+/// The index that an initiation names; other messages begin nothing.
+fn begun(message: &WgKind) -> Option<u32> {
+    if let WgKind::HandshakeInit(packet) = message { Some(packet.sender_idx.get()) } else { None }
+}
+
+/// Takes a message of a handshake from the peer, whose macs are right, and answers it. `true` when it tells, for the first time
+/// since the peer was last heard, that the peer's clock was set back.
 pub(crate) fn shake(
     table: &Table,
     peer: &Arc<Peer>,
@@ -232,28 +239,30 @@ pub(crate) fn shake(
     from: Endpoint,
     mtu: &mut MtuWatcher,
     outbox: &mut Outbox,
-) {
+) -> bool {
     let now = Instant::now();
     let mut guard = peer.state();
     let state = &mut *guard;
     if state.removed {
-        return;
+        return false;
     }
     let we_began = matches!(message, WgKind::HandshakeResp(_));
-    let they_began = matches!(message, WgKind::HandshakeInit(_));
+    let begun = begun(&message);
     let is_new = state.tunnel.is_none();
-    let Some(tunnel) = Tunnel::open(state, table, peer, now) else { return };
-    if they_began && tunnel.is_too_soon(now) {
-        return;
+    let Some(tunnel) = Tunnel::open(state, table, peer, now) else { return false };
+    if begun.is_some() && tunnel.is_too_soon(now) {
+        return false;
     }
     let mut made = Vec::new();
     tunnel.refresh(now, &mut made);
-    if let TunnResult::WriteToNetwork(answer) = tunnel.noise.handle_incoming_packet(message) {
+    let result = tunnel.noise.handle_incoming_packet(message);
+    let is_old = matches!(result, TunnResult::Err(WireGuardError::WrongTai64nTimestamp));
+    if let TunnResult::WriteToNetwork(answer) = result {
         if let WgKind::HandshakeResp(answer) = &answer {
             tunnel.unconfirmed = Some(answer.sender_idx.get());
         }
         made.push(answer);
-        if they_began {
+        if begun.is_some() {
             tunnel.initiated = Some(now);
         }
         if !mem::replace(&mut tunnel.answered, true) {
@@ -263,16 +272,19 @@ pub(crate) fn shake(
             tunnel.flush(table, peer, mtu, now, &mut made);
             state.last_handshake = Some(wall_clock());
         }
+        state.refused = Refused::default();
         state.rx_bytes += length as u64;
         // A fresh start: what the kernel refused on the way to this peer may be possible by now.
         state.endpoint = Some(from);
     } else if is_new {
         // Somebody who knows the key of a peer is not that peer.
         state.tunnel = None;
-        return;
+        return false;
     }
+    let tells = is_old && begun.is_some_and(|index| state.refused.count(index));
     state.emit(table, peer, made, outbox);
     state.schedule(table, peer);
+    tells
 }
 
 /// Lets the peer know where the device is now, if the two have a session: an authentic packet, after which it sends there.

@@ -33,6 +33,9 @@ pub struct PeerStatus {
     pub rx_bytes: u64,
     /// Bytes of UDP sent to it.
     pub tx_bytes: u64,
+    /// Handshakes that it began since it was last heard, and that were refused because they are older than one that it began
+    /// before: its clock was set back. 0, and left out of the answer, for as long as they do not tell that.
+    pub refused_handshakes: u32,
     /// In seconds; 0 is off.
     pub persistent_keepalive_interval: u16,
     /// What it may send and receive.
@@ -68,6 +71,9 @@ pub fn write_peer(out: &mut String, peer: &PeerStatus) {
     write_number(out, "last_handshake_time_nsec", u64::from(handshake.subsec_nanos()));
     write_number(out, "tx_bytes", peer.tx_bytes);
     write_number(out, "rx_bytes", peer.rx_bytes);
+    if peer.refused_handshakes > 0 {
+        write_number(out, "refused_handshakes", u64::from(peer.refused_handshakes));
+    }
     write_number(out, "persistent_keepalive_interval", u64::from(peer.persistent_keepalive_interval));
     for network in &peer.allowed_ips {
         write_value(out, "allowed_ip", network);
@@ -128,6 +134,7 @@ mod tests {
                 last_handshake: Some(SystemTime::UNIX_EPOCH + Duration::new(5, 6)),
                 rx_bytes: 1,
                 tx_bytes: 2,
+                refused_handshakes: 3,
                 persistent_keepalive_interval: 25,
                 allowed_ips: vec!["10.0.0.2/32".parse().unwrap(), "::/0".parse().unwrap()],
             },
@@ -135,7 +142,7 @@ mod tests {
         let expected = format!(
             "private_key={}\nlisten_port=51820\nfwmark=7\npublic_key={}\npreshared_key={}\nprotocol_version=1\n\
              endpoint=[2001:db8::1]:9\nlast_handshake_time_sec=5\nlast_handshake_time_nsec=6\ntx_bytes=2\nrx_bytes=1\n\
-             persistent_keepalive_interval=25\nallowed_ip=10.0.0.2/32\nallowed_ip=::/0\n",
+             refused_handshakes=3\npersistent_keepalive_interval=25\nallowed_ip=10.0.0.2/32\nallowed_ip=::/0\n",
             "ab".repeat(32),
             "01".repeat(32),
             "02".repeat(32),

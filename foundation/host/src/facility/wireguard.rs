@@ -89,6 +89,9 @@ pub trait WireGuard: Send + Sync {
     /// Only these peers of the device, those that are there. The embedded backend answers without walking all
     /// peers; the kernel's interface has no such question, so that there it costs as much as [`Self::device`].
     fn peers(&self, name: &InterfaceName, backend: Backend, keys: &[PublicKey]) -> Result<Option<Vec<Peer>>>;
+    /// The peers whose handshakes the device refuses because they are older than one that the same peer began before: their clock was
+    /// set back. `None` where that cannot be known: the kernel keeps it to itself, and there may be no device.
+    fn refused(&self, name: &InterfaceName, backend: Backend) -> Result<Option<Vec<PublicKey>>>;
     /// That the device answers, or that there is none: an error where its process hangs. Asked before a change, so that nothing
     /// has to be rolled back. The kernel always answers.
     fn answers(&self, name: &InterfaceName, backend: Backend) -> Result<()>;

@@ -143,6 +143,9 @@ impl WireGuard for FaultyHost {
     fn peers(&self, name: &InterfaceName, backend: Backend, keys: &[PublicKey]) -> Result<Option<Vec<Peer>>> {
         self.inner.wireguard.peers(name, backend, keys)
     }
+    fn refused(&self, name: &InterfaceName, backend: Backend) -> Result<Option<Vec<PublicKey>>> {
+        self.inner.wireguard.refused(name, backend)
+    }
     fn answers(&self, name: &InterfaceName, backend: Backend) -> Result<()> {
         self.inner.wireguard.answers(name, backend)
     }

@@ -362,6 +362,11 @@ impl FakeHost {
     pub fn add_foreign_unit(&self, name: &str) {
         self.state().manager.units.insert(name.to_owned(), UnitFile { unit: None, enabled: true });
     }
+    /// Lets a service have said this, and nothing else.
+    pub fn put_log(&self, name: &str, lines: &[&str]) {
+        let lines = lines.iter().map(|line| (*line).to_owned()).collect();
+        self.state().manager.logs.insert(name.to_owned(), lines);
+    }
     /// Removes a unit's file by hand, whoever's it is.
     pub fn remove_unit_file(&self, name: &str) {
         self.state().manager.units.remove(name);

@@ -33,6 +33,8 @@ pub(super) struct Devices {
     mute: BTreeSet<PublicKey>,
     /// Those of them that pass nothing on.
     useless: BTreeSet<PublicKey>,
+    /// Peers whose clock was set back.
+    set_back: BTreeSet<PublicKey>,
 }
 
 impl Default for Devices {
@@ -43,6 +45,7 @@ impl Default for Devices {
             answering: BTreeSet::new(),
             mute: BTreeSet::new(),
             useless: BTreeSet::new(),
+            set_back: BTreeSet::new(),
         }
     }
 }
@@ -311,6 +314,13 @@ impl WireGuard for FakeHost {
         Ok(Some(keys.into_iter().filter_map(|key| device.peers.get(key)).map(PeerState::to_peer).collect()))
     }
 
+    fn refused(&self, name: &InterfaceName, backend: Backend) -> Result<Option<Vec<PublicKey>>> {
+        let state = self.state();
+        let device = state.devices.by_name.get(name.as_str()).filter(|device| device.backend == backend);
+        let Some(device) = device.filter(|_| backend == Backend::Embedded) else { return Ok(None) };
+        Ok(Some(device.peers.keys().filter(|key| state.devices.set_back.contains(key)).copied().collect()))
+    }
+
     fn answers(&self, _: &InterfaceName, _: Backend) -> Result<()> {
         Ok(())
     }
@@ -377,6 +387,15 @@ impl FakeHost {
             state.peer.config.endpoint = endpoint;
             true
         })
+    }
+    /// Sets the clock of a peer back, or right again: an embedded device refuses its handshakes then.
+    pub fn set_back_clock(&self, key: &PublicKey, back: bool) {
+        let clocks = &mut self.state().devices.set_back;
+        if back {
+            clocks.insert(*key);
+        } else {
+            clocks.remove(key);
+        }
     }
     /// A peer as it is, without any handshake being tried.
     pub fn peer(&self, interface: &str, key: &PublicKey) -> Option<Peer> {

@@ -21,7 +21,7 @@ use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, UnixAddr, getsoc
 use phantom_types::{InterfaceName, PublicKey};
 
 use self::buffer::Writer;
-use self::reply::{Failure, read_device, read_end};
+use self::reply::{Failure, read_device, read_end, read_refused};
 use crate::{Device, DeviceUpdate, HostError, Patience, Peer, Result};
 
 pub use reply::parse_device_reply;
@@ -91,6 +91,16 @@ impl Uapi {
                 Err(Failure::Refused(_) | Failure::Broken(_)) if targeted => targeted = false,
                 Err(failure) => return Err(self.failed(&device, failure, reading(name))),
             }
+        }
+    }
+
+    /// The peers whose handshakes are refused; `None` when no process answers for the device.
+    pub(crate) fn refused(&self, name: &InterfaceName) -> Result<Option<Vec<PublicKey>>> {
+        let Some(device) = self.connect(name, Duration::ZERO)? else { return Ok(None) };
+        let written = request::write_get(&mut Writer::new(&device.stream), &BTreeSet::new());
+        match after(written, || read_refused(&device.stream)) {
+            Ok(refused) => Ok(Some(refused)),
+            Err(failure) => Err(self.failed(&device, failure, reading(name))),
         }
     }
 

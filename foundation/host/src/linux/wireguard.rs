@@ -71,6 +71,13 @@ impl WireGuard for LinuxWireGuard {
         }
     }
 
+    fn refused(&self, name: &InterfaceName, backend: Backend) -> Result<Option<Vec<PublicKey>>> {
+        match backend {
+            Backend::Kernel => Ok(None),
+            Backend::Embedded => self.uapi.refused(name),
+        }
+    }
+
     fn answers(&self, name: &InterfaceName, backend: Backend) -> Result<()> {
         match backend {
             Backend::Kernel => Ok(()),

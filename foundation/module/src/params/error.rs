@@ -1,6 +1,6 @@
 //! What is wrong with a parameter.
 
-use phantom_types::NameError;
+use phantom_types::{DomainError, NameError, shown_char};
 use serde_json::{Value, json};
 
 use crate::{ErrorCode, Lang, Text, codes};
@@ -51,6 +51,16 @@ pub enum ParamError {
         /// The kind, as chapter 4 of the API names it.
         expected: &'static str,
     },
+    /// It is no name, and what is wrong with it is known.
+    #[error("{parameter} must be {expected}: {cause}")]
+    Unfit {
+        /// The name.
+        parameter: String,
+        /// The kind, as chapter 4 of the API names it.
+        expected: &'static str,
+        /// What is wrong. Part of the message: it is no cause of its own.
+        cause: Unfit,
+    },
     /// It is no whole number of the range.
     #[error("{parameter} must be a whole number from {minimum} to {maximum}")]
     Range {
@@ -95,6 +105,84 @@ pub enum ParamError {
     },
 }
 
+/// What is wrong with a name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unfit {
+    /// With that of an exit.
+    #[error(transparent)]
+    Name(NameError),
+    /// With that of an interface, which begins with a letter.
+    #[error(transparent)]
+    Interface(NameError),
+    /// With that of a host.
+    #[error(transparent)]
+    Domain(DomainError),
+}
+
+impl Unfit {
+    fn sentence(&self, lang: Lang) -> String {
+        match self {
+            Self::Name(error) => name_error(error, lang),
+            Self::Interface(NameError::Characters { character }) => {
+                let shown = shown_char(*character);
+                match lang {
+                    Lang::En => {
+                        format!("letters, digits, '_' and '-' are allowed, a letter first (here: {shown})")
+                    }
+                    Lang::Tr => {
+                        format!(
+                            "harf, rakam, '_' ve '-' kullanılabilir, harfle başlamalıdır (burada: {shown})"
+                        )
+                    }
+                }
+            }
+            Self::Interface(error) => name_error(error, lang),
+            Self::Domain(error) => domain_error(error, lang),
+        }
+    }
+}
+
+fn name_error(error: &NameError, lang: Lang) -> String {
+    match (error, lang) {
+        (NameError::Characters { character }, Lang::Tr) => format!(
+            "harf, rakam, '_' ve '-' kullanılabilir, '-' ile başlayamaz (burada: {})",
+            shown_char(*character)
+        ),
+        (NameError::Characters { character }, Lang::En) => format!(
+            "letters, digits, '_' and '-' are allowed, not '-' first (here: {})",
+            shown_char(*character)
+        ),
+        (NameError::TooLong { max }, Lang::Tr) => format!("en fazla {max} karakter"),
+        (NameError::TooLong { max }, Lang::En) => format!("at most {max} characters"),
+        (_, Lang::Tr) => "bir ad gerekir".to_owned(),
+        (other, Lang::En) => other.to_string(),
+    }
+}
+
+/// What is wrong with a domain name, as the end of a sentence.
+pub fn domain_error(error: &DomainError, lang: Lang) -> String {
+    if lang == Lang::En {
+        return error.to_string();
+    }
+    match error {
+        DomainError::Labels => "alan adı en az iki parçalıdır, example.com gibi".to_owned(),
+        DomainError::TooLong => "alan adı en fazla 253 karakterdir".to_owned(),
+        DomainError::Label => {
+            "alan adının parçaları 1 ile 63 arası harf, rakam ve '-' içerir, '-' başta ve sonda olamaz"
+                .to_owned()
+        }
+        DomainError::Character { character } => {
+            format!("{} karakteri alan adlarında kullanılamaz", shown_char(*character))
+        }
+        DomainError::International { ascii } => {
+            format!("a-z dışında harf içeren bir ad ASCII biçiminde yazılır: {ascii}")
+        }
+        DomainError::Number => "alan adının son parçası sayı olamaz".to_owned(),
+        other => other.to_string(),
+    }
+}
+
 impl ParamError {
     /// An empty name of a client.
     pub(super) fn client_name_empty(parameter: &str) -> Self {
@@ -130,6 +218,7 @@ impl ErrorCode for ParamError {
             | Self::Unknown { .. }
             | Self::Repeated { .. }
             | Self::Type { .. }
+            | Self::Unfit { .. }
             | Self::Range { .. }
             | Self::Choice { .. }
             | Self::Other { .. } => codes::INVALID_PARAMETER,
@@ -148,7 +237,9 @@ impl ErrorCode for ParamError {
             Self::Form { argument, known } => json!({ "parameter": argument, "known": known }),
             Self::Option { option } => json!({ "parameter": option }),
             Self::Unknown { parameter, known } => json!({ "parameter": parameter, "known": known }),
-            Self::Type { parameter, expected } => json!({ "parameter": parameter, "expected": expected }),
+            Self::Type { parameter, expected } | Self::Unfit { parameter, expected, .. } => {
+                json!({ "parameter": parameter, "expected": expected })
+            }
             Self::Range { parameter, minimum, maximum } => {
                 json!({ "parameter": parameter, "minimum": minimum, "maximum": maximum })
             }
@@ -175,6 +266,9 @@ impl ParamError {
             Self::Type { parameter, expected } => {
                 format!("{parameter} must be {}", expected_text(expected).en)
             }
+            Self::Unfit { parameter, expected, cause } => {
+                format!("{parameter} must be {}: {}", expected_text(expected).en, cause.sentence(Lang::En))
+            }
             Self::Range { parameter, minimum, maximum } => {
                 format!("{parameter} must be a whole number from {minimum} to {maximum}")
             }
@@ -185,9 +279,10 @@ impl ParamError {
             Self::ClientName { cause: NameError::TooLong { max }, .. } => {
                 format!("Client name is too long: at most {max} characters")
             }
-            Self::ClientName { name, .. } => format!(
-                "Client name '{name}' contains invalid characters: letters, digits, '_' and '-' are allowed, not '-' first"
-            ),
+            Self::ClientName { name, cause, .. } => {
+                let rule = name_error(cause, Lang::En);
+                format!("Client name '{name}' contains invalid characters: {rule}")
+            }
             Self::Subnet { value, .. } => {
                 format!(
                     "'{value}' is not an IPv4 subnet in CIDR form with host bits zero (example: 10.8.0.0/24)"
@@ -209,6 +304,9 @@ impl ParamError {
             Self::Type { parameter, expected } => {
                 format!("{parameter} {} olmalıdır", expected_text(expected).tr)
             }
+            Self::Unfit { parameter, expected, cause } => {
+                format!("{parameter} {} olmalıdır: {}", expected_text(expected).tr, cause.sentence(Lang::Tr))
+            }
             Self::Range { parameter, minimum, maximum } => {
                 format!("{parameter} {minimum} ile {maximum} arasında bir tam sayı olmalıdır")
             }
@@ -219,9 +317,10 @@ impl ParamError {
             Self::ClientName { cause: NameError::TooLong { max }, .. } => {
                 format!("İstemci adı çok uzun: en fazla {max} karakter")
             }
-            Self::ClientName { name, .. } => format!(
-                "'{name}' istemci adı geçersiz karakterler içeriyor: harf, rakam, '_' ve '-' kullanılabilir, '-' ile başlayamaz"
-            ),
+            Self::ClientName { name, cause, .. } => {
+                let rule = name_error(cause, Lang::Tr);
+                format!("'{name}' istemci adı geçersiz karakterler içeriyor: {rule}")
+            }
             Self::Subnet { value, .. } => {
                 format!(
                     "'{value}' ana makine bitleri sıfır olan, CIDR biçiminde bir IPv4 subneti değil (örnek: 10.8.0.0/24)"

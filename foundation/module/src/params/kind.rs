@@ -5,7 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use phantom_types::{ClientName, Domain, ExitName, HostName, InterfaceName, Subnet};
 use serde_json::Value;
 
-use super::{Given, ParamError};
+use super::{Given, ParamError, Unfit};
+use crate::or_none::NONE;
 
 /// Longest `text`, in characters.
 const TEXT_MAX: usize = 255;
@@ -54,12 +55,20 @@ pub enum Kind {
     List(Box<Kind>),
     /// A text or a boolean: what it must be depends on another parameter.
     Any,
+    /// One of a kind, or `none` (JSON `null`), which takes away what is stored.
+    OrNone(Box<Kind>),
 }
 
 impl Kind {
     /// The kind that a property's schema declares: by `format`, else by `enum`, else by `type`.
     pub(super) fn of_schema(property: &Value, root: &Value) -> Self {
         let property = resolve(property, root);
+        let kind = Self::of_resolved(property, root);
+        let unsets = property.get("x-none") == Some(&Value::Bool(true));
+        if unsets { Self::OrNone(Box::new(kind)) } else { kind }
+    }
+
+    fn of_resolved(property: &Value, root: &Value) -> Self {
         if let Some(words) = words(property) {
             return Self::Choice(words);
         }
@@ -110,7 +119,13 @@ impl Kind {
             Self::Path => "path",
             Self::Choice(_) => "choice",
             Self::List(_) => "list",
+            Self::OrNone(kind) => kind.expected(),
         }
+    }
+
+    /// Whether JSON's `null` is a value of this kind and does not say that nothing is given.
+    pub(super) const fn takes_null(&self) -> bool {
+        matches!(self, Self::OrNone(_))
     }
 
     /// Whether an empty value is an unusable client name and not a missing parameter.
@@ -127,6 +142,13 @@ impl Kind {
                 number.map(Value::from).ok_or_else(|| self.refuse(parameter))
             }
             Self::List(kind) => self.read_list(kind, parameter, given),
+            Self::OrNone(kind) => match given {
+                Given::Json(Value::Null) => Ok(NONE.into()),
+                Given::Text(text) | Given::Json(Value::String(text)) if text.eq_ignore_ascii_case(NONE) => {
+                    Ok(NONE.into())
+                }
+                other => kind.read(parameter, other),
+            },
             Self::Any => match given {
                 Given::Json(value @ (Value::Bool(_) | Value::Number(_))) => Ok(value),
                 other => Self::Text.read(parameter, other),
@@ -155,18 +177,43 @@ impl Kind {
                 };
             }
             Self::ClientLookup => true,
-            Self::Name => text.parse::<ExitName>().is_ok(),
-            Self::Interface => text.parse::<InterfaceName>().is_ok(),
+            Self::Name => {
+                return self.fit(parameter, text, |text| text.parse::<ExitName>().map_err(Unfit::Name));
+            }
+            Self::Interface => {
+                return self
+                    .fit(parameter, text, |text| text.parse::<InterfaceName>().map_err(Unfit::Interface));
+            }
             Self::Ip => text.parse::<IpAddr>().is_ok(),
             Self::Ipv4 => text.parse::<Ipv4Addr>().is_ok(),
             Self::Ipv6 => text.parse::<Ipv6Addr>().is_ok(),
-            Self::Domain => text.parse::<Domain>().is_ok(),
-            Self::Host => text.parse::<HostName>().is_ok(),
+            Self::Domain => {
+                return self.fit(parameter, text, |text| text.parse::<Domain>().map_err(Unfit::Domain));
+            }
+            Self::Host => {
+                return self.fit(parameter, text, |text| {
+                    text.parse::<HostName>().map_err(|error| Unfit::Domain(error.into()))
+                });
+            }
             Self::Path => !text.contains('\0'),
             Self::Choice(words) => words.contains(&text),
             _ => text.chars().count() <= TEXT_MAX && !text.chars().any(char::is_control),
         };
         if fits { Ok(Value::String(text)) } else { Err(self.refuse(parameter)) }
+    }
+
+    /// A text that is a name of this kind, or what is wrong with it.
+    fn fit<T>(
+        &self,
+        parameter: &str,
+        text: String,
+        parse: impl FnOnce(&str) -> Result<T, Unfit>,
+    ) -> Result<Value, ParamError> {
+        let expected = self.expected();
+        match parse(&text) {
+            Ok(_) => Ok(Value::String(text)),
+            Err(cause) => Err(ParamError::Unfit { parameter: parameter.to_owned(), expected, cause }),
+        }
     }
 
     fn read_list(&self, kind: &Self, parameter: &str, given: Given) -> Result<Value, ParamError> {
@@ -225,7 +272,7 @@ fn words(property: &Value) -> Option<Vec<String>> {
 fn boolean(given: &Given) -> Option<bool> {
     match given {
         Given::Json(Value::Bool(value)) => Some(*value),
-        Given::Json(Value::Number(number)) => match number.as_i64() {
+        Given::Json(Value::Number(number)) => match whole(number) {
             Some(0) => Some(false),
             Some(1) => Some(true),
             _ => None,
@@ -239,9 +286,20 @@ fn boolean(given: &Given) -> Option<bool> {
     }
 }
 
+/// The whole number that a JSON number is, however it is written: `2`, `2.0`, `2e0` (RFC 8259, section 6, and JSON Schema,
+/// "integer"). A number that JSON's readers keep as a fraction is exact up to 2^53, which is more than any parameter takes.
+#[expect(clippy::cast_possible_truncation, reason = "what has no fraction and is at most 2^53 fits exactly")]
+fn whole(number: &serde_json::Number) -> Option<i64> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    number.as_i64().or_else(|| {
+        let value = number.as_f64().filter(|value| value.fract() == 0.0 && value.abs() <= EXACT)?;
+        Some(value as i64)
+    })
+}
+
 fn integer(given: &Given) -> Option<i64> {
     match given {
-        Given::Json(Value::Number(number)) => number.as_i64(),
+        Given::Json(Value::Number(number)) => whole(number),
         Given::Text(text) | Given::Json(Value::String(text)) => {
             let digits = text.strip_prefix('-').unwrap_or(text);
             let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());

@@ -76,7 +76,81 @@ fn integers_are_plain_and_in_range() {
             "{bad}"
         );
     }
-    assert_eq!(code(&jsonv(kind(), json!(1.5))).0, "INVALID_PARAMETER");
+    for (number, value) in [("2.0", 2), ("2e0", 2), ("1e2", 100), ("20.0E1", 200), ("1000.000", 1000)] {
+        let number: Value = serde_json::from_str(number).unwrap();
+        assert_eq!(jsonv(kind(), number.clone()), Ok(json!(value)), "{number}");
+        let list = Kind::List(Box::new(kind()));
+        assert_eq!(text(list, &format!("[{number}]")), Ok(json!([value])), "{number}");
+    }
+    for bad in ["1.5", "0.0", "-0.0", "1000.5", "1e300", "-1e300", "1e18", "9007199254740993.0", "\"2.0\""] {
+        let bad: Value = serde_json::from_str(bad).unwrap();
+        assert_eq!(
+            code(&jsonv(kind(), bad.clone())),
+            ("INVALID_PARAMETER", json!({"parameter": "x", "minimum": 1, "maximum": 1000})),
+            "{bad}"
+        );
+    }
+    let whole = Kind::Integer { minimum: i64::MIN, maximum: i64::MAX };
+    assert_eq!(jsonv(whole.clone(), json!(i64::MAX)), Ok(json!(i64::MAX)));
+    assert_eq!(jsonv(whole, json!(-0.0)), Ok(json!(0)));
+    assert_eq!(jsonv(Kind::Boolean, json!(1.0)), Ok(json!(true)));
+    assert_eq!(jsonv(Kind::Boolean, json!(0.0)), Ok(json!(false)));
+    assert_eq!(code(&jsonv(Kind::Boolean, json!(0.5))).0, "INVALID_PARAMETER");
+}
+
+#[test]
+fn what_is_stored_can_be_taken_away() {
+    let kind = || Kind::OrNone(Box::new(Kind::Host));
+    let declared = [param("x", kind(), false)];
+    let read = |params| read(&declared, params).map(Value::Object);
+    let json = |value: Value| Params::from_json(Map::from_iter([("x".to_owned(), value)]));
+    for unset in [json(Value::Null), json("none".into()), Params::from_words([("x", "NONE")])] {
+        assert_eq!(read(unset), Ok(json!({"x": "none"})));
+    }
+    // Nothing given is nothing said.
+    for nothing in [Params::new(), json("".into()), Params::from_words([("x", "")])] {
+        assert_eq!(read(nothing), Ok(json!({})));
+    }
+    assert_eq!(read(Params::from_words([("x", "a.example")])), Ok(json!({"x": "a.example"})));
+    assert_eq!(
+        code(&text(kind(), "null")),
+        ("INVALID_PARAMETER", json!({"parameter": "x", "expected": "host"}))
+    );
+    // Elsewhere null says that nothing is given.
+    assert_eq!(super::read(&[param("x", Kind::Host, false)], json(Value::Null)), Ok(Map::new()));
+}
+
+#[test]
+fn what_is_wrong_with_a_name_is_told() {
+    for (kind, value, en, tr) in [
+        (Kind::ClientName, "çocuk", "(here: 'ç')", "(burada: 'ç')"),
+        (
+            Kind::Name,
+            "my exit",
+            "x must be a name: letters, digits, '_' and '-' are allowed, not '-' first (here: ' ')",
+            "(burada: ' ')",
+        ),
+        (Kind::Interface, "1wg", "a letter first (here: '1')", "harfle başlamalıdır (burada: '1')"),
+        (Kind::Name, "a\u{200b}b", "(here: U+200B)", "(burada: U+200B)"),
+        (
+            Kind::Domain,
+            "münchen.de",
+            "is written in its ASCII form: xn--mnchen-3ya.de",
+            "ASCII biçiminde yazılır: xn--mnchen-3ya.de",
+        ),
+        (
+            Kind::Host,
+            "vpn_1.example.com",
+            "'_' is no character of a domain name",
+            "'_' karakteri alan adlarında kullanılamaz",
+        ),
+        (Kind::Domain, "https://example.com", "':' is no character", "':' karakteri"),
+    ] {
+        let error = text(kind, value).unwrap_err();
+        let (english, turkish) = (error.message(Lang::En), error.message(Lang::Tr));
+        assert!(english.ends_with(en) || english.contains(en), "{english}");
+        assert!(turkish.contains(tr), "{turkish}");
+    }
 }
 
 #[test]

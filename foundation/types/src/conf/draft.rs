@@ -47,7 +47,10 @@ impl Draft {
     /// Takes one line with its number.
     pub(super) fn read(&mut self, number: usize, text: &str) -> Result<(), ConfError> {
         let at = |key| move |fault| ConfError::Line { line: number, key, fault };
-        let (said, comment) = line::split(text).map_err(at(None))?;
+        let (said, comment) = line::split(text).map_err(|fault| {
+            let key = if let Fault::AmneziaWg { key } = fault { Some(key) } else { None };
+            at(key)(fault)
+        })?;
         self.comments.push(comment.unwrap_or_default());
         match said {
             Line::Empty => Ok(()),
@@ -82,6 +85,13 @@ impl Draft {
     fn set(&mut self, key: Key, value: &str, number: usize) -> Result<(), Fault> {
         if value.is_empty() {
             return Err(Fault::NoValue);
+        }
+        // An international host name is told in the form that it needs, and is no strange character.
+        if key != Key::Endpoint {
+            line::check_characters(value)?;
+        }
+        if matches!(key, Key::Private | Key::Public | Key::Preshared) {
+            line::check_base64(value)?;
         }
         let secret = || line::compact(value);
         match key {

@@ -1,6 +1,9 @@
-//! Why a text is no WireGuard configuration. No value of the file is repeated: it may be a secret.
+//! Why a text is no WireGuard configuration. No value of the file is repeated: it may be a secret. A single character that no
+//! key has, and the ASCII form of a host name, are none.
 
+use super::kind::FileKind;
 use crate::EndpointError;
+use crate::host::shown_char;
 
 /// Why a text is no WireGuard configuration of a client.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -29,7 +32,7 @@ pub enum ConfError {
 }
 
 /// What is wrong with a line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Fault {
     /// Neither a section nor `Key = value`.
@@ -50,6 +53,24 @@ pub enum Fault {
     /// Nothing behind the `=`.
     #[error("no value")]
     NoValue,
+    /// A character that neither the names of keys nor these values have.
+    #[error("{} is not allowed here", shown_char(*.character))]
+    Character {
+        /// The first one.
+        character: char,
+    },
+    /// A value that makes other packets of WireGuard's, which only a server of `AmneziaWG` understands.
+    #[error(
+        "this value of {key} changes the packets themselves (AmneziaWG), and plain WireGuard cannot reach such a server: ask \
+         for a configuration of plain WireGuard"
+    )]
+    AmneziaWg {
+        /// The key: `S1` to `S4`, `H1` to `H4`.
+        key: &'static str,
+    },
+    /// The text is a file of another kind.
+    #[error("this is {0}: it takes a text file with [Interface] and [Peer]")]
+    OtherKind(FileKind),
     /// Not the base64 of 32 bytes.
     #[error("not a key: the base64 of 32 bytes (44 characters)")]
     Key,

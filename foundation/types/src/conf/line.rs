@@ -11,6 +11,15 @@ use crate::Endpoint;
 
 /// Longest unknown key name that is reported: longer than every real one.
 const NAME_MAX: usize = 32;
+/// The name in the report of a line without a value that looks like the end of a secret.
+const HIDDEN: &str = "(hidden)";
+/// Names shorter than this are no piece of a key that is worth hiding.
+const PIECE_MIN: usize = 8;
+
+/// What the keys of AmneziaWG must say for the packets to be WireGuard's own: no bytes in front, and the usual types of messages
+/// (WireGuard's paper, 5.4). Junk packets (`Jc`, `Jmin`, `Jmax`, `I1` to `I5`) are sent beside them and matter to nobody.
+const AMNEZIA: [(&str, &str); 8] =
+    [("S1", "0"), ("S2", "0"), ("S3", "0"), ("S4", "0"), ("H1", "1"), ("H2", "2"), ("H3", "3"), ("H4", "4")];
 
 /// The sections that there are.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -112,13 +121,44 @@ fn read(line: &str) -> Result<Line<'_>, Fault> {
     if let Some((word, kind)) = IGNORED.iter().find(|(word, _)| is_word(name, word)) {
         return Ok(Line::Ignored(word, *kind));
     }
-    // The name is going to be shown. A piece of a WireGuard key that was broken over two lines can look like a
-    // name, but ends in the `=` of its base64 and so has no value.
-    let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
-    if plain && !name.is_empty() && name.len() <= NAME_MAX && !value.is_empty() {
-        Ok(Line::Ignored(name, IgnoredKind::Other))
-    } else {
-        Err(Fault::Syntax)
+    if let Some((word, plain)) = AMNEZIA.iter().find(|(word, _)| is_word(name, word)) {
+        let fits = is_plain_amnezia(value, plain);
+        return if fits {
+            Ok(Line::Ignored(word, IgnoredKind::Other))
+        } else {
+            Err(Fault::AmneziaWg { key: word })
+        };
+    }
+    unknown(line, name, value)
+}
+
+/// A line whose key is not known. Its name is going to be shown.
+fn unknown<'a>(line: &str, name: &'a str, value: &str) -> Result<Line<'a>, Fault> {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || letter == '_' || letter == '-';
+    if name.is_empty() || name.len() > NAME_MAX {
+        return Err(Fault::Syntax);
+    }
+    if let Some(character) = name.chars().find(|letter| !plain(*letter)) {
+        // A letter that only looks like one of ours, or a blank that is none.
+        return Err(if character.is_ascii_graphic() || character == ' ' {
+            Fault::Syntax
+        } else {
+            Fault::Character { character }
+        });
+    }
+    // A piece of a WireGuard key that was broken over two lines can look like a name, but ends in the `=` of its base64,
+    // right behind the last letter, and so has no value.
+    let piece = value.is_empty() && name.len() >= PIECE_MIN && line.starts_with(&format!("{name}="));
+    Ok(Line::Ignored(if piece { HIDDEN } else { name }, IgnoredKind::Other))
+}
+
+/// Whether a value of AmneziaWG is the one of plain WireGuard, as a number or as a range of this number alone.
+fn is_plain_amnezia(value: &str, plain: &str) -> bool {
+    let value = cut(value, &['#', ';']).0.trim();
+    let is = |number: &str| number.trim().parse::<u32>().is_ok_and(|number| number.to_string() == plain);
+    match value.split_once('-') {
+        Some((from, to)) => is(from) && is(to),
+        None => value.is_empty() || value == "0" || is(value),
     }
 }
 
@@ -128,6 +168,21 @@ fn is_word(text: &str, word: &str) -> bool {
     letters
         .map(|letter| letter.to_ascii_lowercase())
         .eq(word.chars().map(|letter| letter.to_ascii_lowercase()))
+}
+
+/// That a value has no character that no value has: what looks like a quote or a dash and is another one comes along when a file
+/// is copied from a page.
+pub(super) fn check_characters(value: &str) -> Result<(), Fault> {
+    let strange = |letter: &char| !letter.is_ascii_graphic() && !letter.is_whitespace();
+    value.chars().find(strange).map_or(Ok(()), |character| Err(Fault::Character { character }))
+}
+
+/// That a key has the characters of base64 and blanks only. One that it has not is no part of a secret.
+pub(super) fn check_base64(value: &str) -> Result<(), Fault> {
+    let strange = |letter: &char| {
+        !letter.is_ascii_alphanumeric() && !letter.is_whitespace() && !matches!(letter, '+' | '/' | '=')
+    };
+    value.chars().find(strange).map_or(Ok(()), |character| Err(Fault::Character { character }))
 }
 
 /// The value without any blank, as `wg` reads it.

@@ -6,7 +6,8 @@ use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 use zeroize::Zeroizing;
 
 use super::draft::Draft;
-use super::error::ConfError;
+use super::error::{ConfError, Fault};
+use super::kind::FileKind;
 use crate::{Endpoint, PresharedKey, PrivateKey, PublicKey};
 
 /// A configuration with one interface and one peer, as read.
@@ -39,7 +40,8 @@ pub struct Parsed {
 /// A line that was not used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ignored {
-    /// Its key: in the usual spelling when known, else as in the file. A word of letters, digits, `_` and `-`.
+    /// Its key: in the usual spelling when known, else as in the file. A word of letters, digits, `_` and `-`, or `(hidden)`
+    /// where it may be a piece of a secret.
     pub key: String,
     /// Its number, from 1.
     pub line: usize,
@@ -106,9 +108,21 @@ impl fmt::Debug for Comments {
 /// a line; a byte order mark and CR before LF are skipped; lists are separated by commas or blanks, and `Address`
 /// and `AllowedIPs` may stand on several lines. What is not a key of [`Parsed`] is skipped and reported, hooks
 /// among them: nothing here can make a command run. The size of the text is the caller's to limit.
+///
+/// # Errors
+/// The first line that cannot be used, or what is missing. Where the text is of another kind ([`FileKind`]), the error says so
+/// in the place of what is wrong with it as a WireGuard configuration.
 pub fn parse(text: &str) -> Result<Parsed, ConfError> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    read(text).map_err(|error| match FileKind::of_text(text) {
+        Some((kind, line)) => ConfError::Line { line, key: None, fault: Fault::OtherKind(kind) },
+        None => error,
+    })
+}
+
+fn read(text: &str) -> Result<Parsed, ConfError> {
     let mut draft = Draft::default();
-    for (at, line) in text.strip_prefix('\u{feff}').unwrap_or(text).lines().enumerate() {
+    for (at, line) in text.lines().enumerate() {
         draft.read(at + 1, line)?;
     }
     draft.finish()

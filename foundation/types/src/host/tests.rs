@@ -29,14 +29,15 @@ fn what_is_no_domain_is_refused() {
         ("a..b", DomainError::Label),
         ("-a.com", DomainError::Label),
         ("a-.com", DomainError::Label),
-        ("a_b.com", DomainError::Label),
-        ("*.example.com", DomainError::Label),
-        ("https://example.com", DomainError::Label),
-        ("example.com:443", DomainError::Label),
-        ("example.com/", DomainError::Label),
-        (" example.com", DomainError::Label),
-        ("example.com\n", DomainError::Label),
-        ("exämple.com", DomainError::Label),
+        ("a_b.com", DomainError::Character { character: '_' }),
+        ("*.example.com", DomainError::Character { character: '*' }),
+        ("https://example.com", DomainError::Character { character: ':' }),
+        ("example.com:443", DomainError::Character { character: ':' }),
+        ("example.com/", DomainError::Character { character: '/' }),
+        (" example.com", DomainError::Character { character: ' ' }),
+        ("example.com\n", DomainError::Character { character: '\n' }),
+        ("exämple.com", DomainError::International { ascii: "xn--exmple-cua.com".to_owned() }),
+        ("ex ämple.com", DomainError::Character { character: ' ' }),
         ("1.2.3.4", DomainError::Number),
         ("example.42", DomainError::Number),
         (&long_label, DomainError::Label),
@@ -100,9 +101,50 @@ fn end_points_of_every_kind() {
 }
 
 #[test]
+fn an_end_point_has_every_name_that_wg_resolves() {
+    for text in [
+        "gateway:51820",
+        "gateway.:51820",
+        "my_router:51820",
+        "wg_1.home.lan:51820",
+        "_wg._udp.example.com:51820",
+        "vpn.example.com.:51820",
+        "xn--mnchen-3ya.de:51820",
+    ] {
+        let endpoint: Endpoint = text.parse().unwrap_or_else(|error| panic!("{text}: {error}"));
+        assert_eq!(endpoint.to_string(), text);
+        let HostName::Domain(name) = &endpoint.host else { panic!("{text}") };
+        assert_eq!(serde_json::from_value::<Endpoint>(text.into()).unwrap(), endpoint);
+        // What is only the resolver's to complete is no name of a server, and no parameter.
+        assert_eq!(name.as_str().parse::<Domain>().is_ok(), text.starts_with("xn--"), "{text}");
+    }
+    let absolute: Endpoint = "se-1.mullvad.net.:1".parse().unwrap();
+    assert!(matches!(&absolute.host, HostName::Domain(name) if name.is_within("mullvad.net")));
+}
+
+#[test]
+fn an_international_name_is_told_in_its_ascii_form() {
+    for (text, ascii) in [
+        ("münchen.de", "xn--mnchen-3ya.de"),
+        ("İstanbul.example", "xn--i-istanbul-"),
+        ("пример.испытание", "xn--e1afmkfd.xn--80akhbyknj4f"),
+        ("日本.jp", "xn--wgv71a.jp"),
+    ] {
+        let error = text.parse::<Domain>().unwrap_err();
+        let DomainError::International { ascii: told } = &error else { panic!("{text}: {error}") };
+        assert!(told.is_ascii() && told.contains("xn--"), "{told}");
+        assert!(told.parse::<Domain>().is_ok(), "{told}");
+        assert!(told == ascii || text.starts_with('İ'), "{text}: {told}");
+        let error = format!("{text}:1").parse::<Endpoint>().unwrap_err();
+        assert!(matches!(error, EndpointError::Host(HostNameError(DomainError::International { .. }))));
+    }
+}
+
+#[test]
 fn what_is_no_end_point_is_refused() {
     let label = EndpointError::Host(HostNameError(DomainError::Label));
     let number = EndpointError::Host(HostNameError(DomainError::Number));
+    let blank = EndpointError::Host(HostNameError(DomainError::Character { character: ' ' }));
     for (text, error) in [
         ("", EndpointError::Port),
         ("192.0.2.1", EndpointError::Port),
@@ -120,8 +162,12 @@ fn what_is_no_end_point_is_refused() {
         ("2001:db8::1]:51820", EndpointError::Brackets),
         ("[[2001:db8::1]]:51820", EndpointError::Brackets),
         ("http://vpn.example.com:80", EndpointError::Brackets),
-        (":51820", label),
-        ("256.0.2.1:51820", number),
+        (":51820", label.clone()),
+        (".:51820", label.clone()),
+        ("a..b:51820", label),
+        ("256.0.2.1:51820", number.clone()),
+        ("12345:51820", number),
+        ("a b.example.com:51820", blank),
     ] {
         assert_eq!(text.parse::<Endpoint>(), Err(error), "{text}");
     }

@@ -108,6 +108,52 @@ fn packet(from: u8, to: u8) -> Vec<u8> {
     packet
 }
 
+/// An initiation of the client, as of a program that was started just now.
+fn begun(client: &End, server: &End) -> Packet {
+    pause(); // so that each has a time of its own
+    let identity = client.table.identity().unwrap();
+    let key = x25519::PublicKey::from(*server.key.public_key().as_bytes());
+    let limiter = Arc::clone(&identity.limiter);
+    let indices = gotatun::noise::index_table::IndexTable::from_os_rng();
+    let mut noise = Tunn::new(identity.private_key.clone(), key, None, None, indices, limiter);
+    WgKind::from(noise.format_handshake_initiation(true).unwrap()).into()
+}
+
+/// Whether the server says of this initiation that the client's clock was set back.
+fn tells(server: &mut End, client: &End, initiation: &Packet) -> bool {
+    pause();
+    let message = HandshakeMessage::read(initiation).unwrap();
+    let message = Message::new(&message, Endpoint::new(client.address, None));
+    handshakes::take(&server.table, &message, &mut MtuWatcher::new(1420), &mut server.outbox).is_some()
+}
+
+#[tokio::test]
+async fn a_client_whose_clock_was_set_back_is_told_once_and_forgiven_when_it_is_right() {
+    let (client, mut server) = pair().await;
+    let old: Vec<Packet> = (0..4).map(|_| begun(&client, &server)).collect();
+    let newest = begun(&client, &server);
+    let status = |server: &End| server.peer(&client).status();
+    assert!(!tells(&mut server, &client, &newest));
+    assert_eq!(server.sent().len(), 1, "it is answered");
+    let heard = status(&server).rx_bytes;
+    // One that comes again, by the network or by a stranger, tells nothing, however often.
+    for _ in 0..5 {
+        assert!(!tells(&mut server, &client, &newest));
+    }
+    assert!(!tells(&mut server, &client, &old[0]));
+    assert_eq!(status(&server).refused_handshakes, 0);
+    assert!(tells(&mut server, &client, &old[1]));
+    assert_eq!(status(&server).refused_handshakes, 3);
+    assert!(!tells(&mut server, &client, &old[2]), "it is said once");
+    assert_eq!((status(&server).refused_handshakes, status(&server).rx_bytes), (4, heard));
+    assert_eq!(server.sent().len(), 0, "none of them is answered");
+    // The clock is right again.
+    let later = begun(&client, &server);
+    assert!(!tells(&mut server, &client, &later));
+    assert_eq!((server.sent().len(), status(&server).refused_handshakes), (1, 0));
+    assert!(!tells(&mut server, &client, &old[3]), "a single old one tells nothing");
+}
+
 #[tokio::test]
 async fn a_packet_begins_a_handshake_and_arrives_after_it() {
     let (mut client, mut server) = pair().await;

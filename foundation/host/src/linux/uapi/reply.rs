@@ -62,6 +62,20 @@ pub(super) fn read_device(input: impl Read, only: Option<&BTreeSet<PublicKey>>) 
     Ok(reading.device)
 }
 
+/// Reads of the reply to a `get` which peers have their handshakes refused: an addition of our own device's.
+pub(super) fn read_refused(input: impl Read) -> Result<Vec<PublicKey>, Failure> {
+    let (mut peer, mut refused) = (None, Vec::new());
+    read(input, |key, value| {
+        match key {
+            "public_key" => peer = Some(PublicKey::from_bytes(*hex(key, value)?)),
+            "refused_handshakes" if number::<u64>(key, value)? > 0 => refused.extend(peer.take()),
+            _ => {}
+        }
+        Ok(())
+    })?;
+    Ok(refused)
+}
+
 /// Reads the reply to a `set`.
 pub(super) fn read_end(input: impl Read) -> Result<(), Failure> {
     read(input, |_, _| Ok(()))

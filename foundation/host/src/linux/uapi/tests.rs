@@ -92,6 +92,20 @@ fn what_is_no_reply_is_an_error_that_tells_no_values() {
 }
 
 #[test]
+fn peers_whose_handshakes_are_refused_are_read() {
+    let none: [PublicKey; 0] = [];
+    assert_eq!(read_refused(REPLY.as_bytes()).unwrap(), none);
+    // Behind which lines it stands does not matter, and a number of 0 says nothing.
+    for (line, of) in [("rx_bytes=2224\n", key(2)), ("new_thing=1\n", key(4))] {
+        let told = |count: &str| REPLY.replace(line, &format!("{line}refused_handshakes={count}\n"));
+        assert_eq!(read_refused(told("3").as_bytes()).unwrap(), [of]);
+        assert_eq!(read_refused(told("0").as_bytes()).unwrap(), none);
+        assert!(read_refused(told("x").as_bytes()).is_err());
+        assert_eq!(parse_device_reply(told("3").as_bytes()).unwrap().peers.len(), 2);
+    }
+}
+
+#[test]
 fn end_points_with_a_zone_are_read() {
     for zone in ["%eth0", "%3", ""] {
         let text = format!("public_key={}\nendpoint=[fe80::1{zone}]:5\nerrno=0\n\n", "02".repeat(32));

@@ -115,9 +115,26 @@ fn a_line_that_cannot_be_used_is_named_by_number_and_key() {
         assert_eq!(error, ConfError::Line { line: at, key, fault }, "{line}");
         assert_eq!((error.line(), error.key()), (Some(at), key));
     }
-    let labels = Fault::Endpoint(EndpointError::Host(DomainError::Labels.into()));
-    let error = replaced(8, "Endpoint = vpn:51820");
-    assert_eq!(error, ConfError::Line { line: 8, key: Some("Endpoint"), fault: labels });
+    let ascii = "xn--mnchen-3ya.de".to_owned();
+    let international = Fault::Endpoint(EndpointError::Host(DomainError::International { ascii }.into()));
+    let error = replaced(8, "Endpoint = münchen.de:51820");
+    assert_eq!(error, ConfError::Line { line: 8, key: Some("Endpoint"), fault: international });
+}
+
+#[test]
+fn a_file_of_another_kind_is_told_by_its_kind() {
+    for (text, kind, line) in [
+        ("[connection]\nid=wg0\n\n[wireguard]\nprivate-key={private}\n", FileKind::NetworkManager, 1),
+        ("config interface 'wg0'\n\toption private_key '{private}'\n", FileKind::Uci, 1),
+        ("\u{feff}wireguard://{private}@192.0.2.1:51820", FileKind::WireGuardLink, 1),
+        ("{\"private_key\": \"{private}\"}", FileKind::Json, 1),
+    ] {
+        let error = read(text).unwrap_err();
+        assert_eq!(error, ConfError::Line { line, key: None, fault: Fault::OtherKind(kind) }, "{text}");
+    }
+    // What can be read is never taken for something else.
+    let odd = GOOD.join("\n").replace("MTU = 1420", "# [connection]\n#client");
+    assert!(read(&odd).is_ok());
 }
 
 #[test]

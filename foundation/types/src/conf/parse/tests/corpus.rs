@@ -4,7 +4,7 @@ use crate::EndpointError;
 use crate::conf::Fault;
 
 /// Files in the manner of providers and programs, and what is to be read from them.
-pub(super) const CORPUS: [(&str, &str); 14] = [
+pub(super) const CORPUS: [(&str, &str); 16] = [
     (
         "[Interface]\nPrivateKey = {private}\nAddress = 10.2.0.2/32\nDNS = 10.2.0.1\n\n[Peer]\nPublicKey = {public}\n\
          AllowedIPs = 0.0.0.0/0\nEndpoint = uk.gw.xeovo.com:51820\n",
@@ -79,6 +79,18 @@ pub(super) const CORPUS: [(&str, &str); 14] = [
         "[Interface]\nMTU=1280\nAddress=10.0.0.1\nPrivateKey={private}\n[Peer]\nPersistentKeepalive=60\nPresharedKey={psk}\nAllowedIPs=0.0.0.0/0\nEndpoint=192.0.2.1:1\nPublicKey={public}",
         "10.0.0.1/32||Some(1280)|psk|192.0.2.1:1|0.0.0.0/0|Some(60)|",
     ),
+    // Unknown keys without a value. The last could be the end of a secret, so its name is not told.
+    (
+        "[Interface]\nPrivateKey={private}\nAddress=10.0.0.1\nI2 =\nFoo=\nSomeVendorKey = \nSomeVendorKey=\n[Peer]\nPublicKey={public}\nEndpoint=gateway:1\nAllowedIPs=0.0.0.0/0",
+        "10.0.0.1/32||None||gateway:1|0.0.0.0/0|None|I2@4=Other Foo@5=Other SomeVendorKey@6=Other (hidden)@7=Other",
+    ),
+    // AmneziaWG whose packets are WireGuard's own, with junk beside them.
+    (
+        "[Interface]\nPrivateKey={private}\nAddress=10.0.0.1\nJc = 4\njmin = 40\nJmax = 70\nS1 = 0\nS2 = 00\nH1 = 1\nH2 = 2 # usual\nH3 = 3-3\nH4 =\nI1 = <b 0xc700>\n\
+         [Peer]\nPublicKey={public}\nEndpoint=my_vpn.example.com.:1\nAllowedIPs=0.0.0.0/0\nAdvancedSecurity = on",
+        "10.0.0.1/32||None||my_vpn.example.com.:1|0.0.0.0/0|None|Jc@4=Other jmin@5=Other Jmax@6=Other S1@7=Other S2@8=Other H1@9=Other H2@10=Other \
+         H3@11=Other H4@12=Other I1@13=Other AdvancedSecurity@18=Other",
+    ),
     // An unknown key of a length and spelling that is still shown.
     (
         "[Interface]\nPrivateKey={private}\nAddress=10.0.0.1\nSome_Key-of-a-vendor-2=1\n[Peer]\nPublicKey={public}\nEndpoint=192.0.2.1:1\nAllowedIPs=0.0.0.0/0",
@@ -90,7 +102,7 @@ const NUMBER: Fault = Fault::Number { maximum: u16::MAX };
 
 /// Lines to put in the place of one of the good file's, by number, and the error that each brings: the key that
 /// is named and the fault.
-pub(super) const FAULTS: [(usize, &str, Option<&str>, Fault); 49] = [
+pub(super) const FAULTS: [(usize, &str, Option<&str>, Fault); 57] = [
     (1, "[Interface", None, Fault::Syntax),
     (1, "[Interface]]", None, Fault::UnknownSection),
     (1, "[]", None, Fault::UnknownSection),
@@ -106,7 +118,7 @@ pub(super) const FAULTS: [(usize, &str, Option<&str>, Fault); 49] = [
     (2, "PrivateKey = {private}=", Some("PrivateKey"), Fault::Key),
     (6, "publickey = {public}x", Some("PublicKey"), Fault::Key),
     (7, "PresharedKey =", Some("PresharedKey"), Fault::NoValue),
-    (7, "PresharedKey = (none)", Some("PresharedKey"), Fault::Key),
+    (7, "PresharedKey = (none)", Some("PresharedKey"), Fault::Character { character: '(' }),
     (7, "PublicKey = {public}", Some("PublicKey"), Fault::Twice),
     (4, "PrivateKey = {private}", Some("PrivateKey"), Fault::Twice),
     (3, "Address = 10.0.0.256", Some("Address"), Fault::Address),
@@ -135,9 +147,17 @@ pub(super) const FAULTS: [(usize, &str, Option<&str>, Fault); 49] = [
     (9, "Endpoint = 192.0.2.1:51820", Some("Endpoint"), Fault::Twice),
     (2, "just words", None, Fault::Syntax),
     (2, "= 5", None, Fault::Syntax),
-    (2, "Foo =", None, Fault::Syntax),
     (2, "Foo Bar = 1", None, Fault::Syntax),
-    (2, "Ф = 1", None, Fault::Syntax),
+    (2, "Ф = 1", None, Fault::Character { character: 'Ф' }),
+    (2, "Private\u{200b}Key = {private}", None, Fault::Character { character: '\u{200b}' }),
+    (3, "Address = “10.0.0.2/24”", Some("Address"), Fault::Character { character: '“' }),
+    (2, "PrivateKey = <your key>", Some("PrivateKey"), Fault::Character { character: '<' }),
+    (4, "S1 = 110", Some("S1"), Fault::AmneziaWg { key: "S1" }),
+    (4, "s4=1 # x", Some("S4"), Fault::AmneziaWg { key: "S4" }),
+    (4, "S2 = 0x0", Some("S2"), Fault::AmneziaWg { key: "S2" }),
+    (4, "H1 = 1593635057", Some("H1"), Fault::AmneziaWg { key: "H1" }),
+    (4, "H2 = 1", Some("H2"), Fault::AmneziaWg { key: "H2" }),
+    (4, "H4 = 4-900", Some("H4"), Fault::AmneziaWg { key: "H4" }),
     (2, "NameOfMoreThanThirtyTwoCharacters = 1", None, Fault::Syntax),
     (9, "            157.0.0.0/9, 157.128.0.0/10", None, Fault::Syntax),
 ];

@@ -1,0 +1,76 @@
+//! Parameters that can take back what is stored.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::{DeserializeOwned, IntoDeserializer as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// The word that unsets, on the wire and on the command line. JSON's `null` says the same.
+pub(crate) const NONE: &str = "none";
+
+/// A new value, or none any more. An `Option` round it says whether the parameter was given at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OrNone<T> {
+    /// What is stored is taken away.
+    Unset,
+    /// This is stored.
+    To(T),
+}
+
+impl<T> OrNone<T> {
+    /// The new value, where there is one.
+    pub const fn value(&self) -> Option<&T> {
+        match self {
+            Self::Unset => None,
+            Self::To(value) => Some(value),
+        }
+    }
+
+    /// The same by value.
+    pub fn into_value(self) -> Option<T> {
+        match self {
+            Self::Unset => None,
+            Self::To(value) => Some(value),
+        }
+    }
+}
+
+impl<T> From<T> for OrNone<T> {
+    fn from(value: T) -> Self {
+        Self::To(value)
+    }
+}
+
+impl<T: Serialize> Serialize for OrNone<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Unset => serializer.serialize_str(NONE),
+            Self::To(value) => value.serialize(serializer),
+        }
+    }
+}
+
+impl<'de, T: DeserializeOwned> Deserialize<'de> for OrNone<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text == NONE {
+            return Ok(Self::Unset);
+        }
+        T::deserialize(text.into_deserializer()).map(Self::To)
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for OrNone<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        format!("OrNone_{}", T::schema_name()).into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = T::json_schema(generator);
+        schema.insert("x-none".to_owned(), true.into());
+        schema
+    }
+}
