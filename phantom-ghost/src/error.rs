@@ -54,6 +54,14 @@ pub enum GhostError {
     /// No resolver of the host answered.
     #[error("no DNS resolver answered")]
     NoResolver,
+    /// Resolvers of the host answered, and did not know.
+    #[error("the DNS resolvers could not say where {domain} leads ({rcode})")]
+    ResolverFailed {
+        /// The name.
+        domain: Domain,
+        /// The response code, as in `SERVFAIL`.
+        rcode: String,
+    },
     /// Another program listens on the tunnel's port.
     #[error("TCP port {port} is already in use")]
     PortInUse {
@@ -234,7 +242,7 @@ impl ErrorCode for GhostError {
             Self::Parameter(error) => error.code(),
             Self::Active { .. } => "GHOST_MODE_ACTIVE",
             Self::Domain { .. } | Self::DecoySource { .. } => "VALIDATION_ERROR",
-            Self::NoResolver => "NETWORK_ERROR",
+            Self::NoResolver | Self::ResolverFailed { .. } => "NETWORK_ERROR",
             Self::PortInUse { .. } => "PORT_IN_USE",
             Self::Certificate { .. } => "CERTIFICATE_ERROR",
             Self::Change { .. } | Self::NotServing { .. } => "GHOST_MODE_ERROR",
@@ -262,6 +270,12 @@ impl ErrorCode for GhostError {
             Self::NoResolver => {
                 lang.pick("No DNS resolver answered", "Hiçbir DNS çözümleyici yanıt vermedi").to_owned()
             }
+            Self::ResolverFailed { domain, rcode } if en => {
+                format!("The DNS resolvers of this server could not say where {domain} leads ({rcode})")
+            }
+            Self::ResolverFailed { domain, rcode } => format!(
+                "Bu sunucunun DNS çözümleyicileri {domain} alan adının adresini bildiremedi ({rcode})"
+            ),
             Self::PortInUse { port } if en => format!("Port {port}/tcp is already in use"),
             Self::PortInUse { port } => format!("{port}/tcp portu kullanımda"),
             Self::Certificate { source, fault } if en => format!("No usable certificate ({source}): {fault}"),
@@ -288,6 +302,7 @@ impl ErrorCode for GhostError {
             Self::Engine(error) => return error.data_in(lang),
             Self::Parameter(error) => return error.data(),
             Self::NoResolver => return None,
+            Self::ResolverFailed { domain, rcode } => json!({ "domain": domain, "rcode": rcode }),
             Self::Active { server_ip, domain, secret, activated_at } => json!({
                 "server_ip": server_ip, "domain": domain, "secret": secret, "protocol": "wss",
                 "activated_at": activated_at,

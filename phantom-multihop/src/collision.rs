@@ -58,6 +58,30 @@ pub enum Collision {
     ZeroPrivateKey,
 }
 
+/// Where an exit may be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Places {
+    /// The address that is tried first.
+    pub(crate) best: SocketAddr,
+    /// The others, in the order in which they are tried.
+    pub(crate) others: Vec<SocketAddr>,
+}
+
+impl Places {
+    /// This one alone.
+    pub(crate) const fn only(at: SocketAddr) -> Self {
+        Self { best: at, others: Vec::new() }
+    }
+    /// All of them.
+    pub(crate) fn all(&self) -> impl Iterator<Item = SocketAddr> + Clone + '_ {
+        std::iter::once(self.best).chain(self.others.iter().copied())
+    }
+    /// The one that is tried behind this one; behind the last, and behind one that is none of them, the first.
+    pub(crate) fn behind(&self, at: SocketAddr) -> SocketAddr {
+        self.all().skip_while(|one| *one != at).nth(1).unwrap_or(self.best)
+    }
+}
+
 /// What an exit is held against.
 pub(crate) struct Facts<'a> {
     /// The server.
@@ -101,22 +125,30 @@ pub(crate) fn judge(
     Ok(collisions(exit, at, &facts))
 }
 
-/// Where the end point of an exit is to be sought: the first of these addresses that collides with nothing.
+/// Where the end point of an exit is to be sought: those of these addresses that collide with nothing, each once and in their
+/// order. There is at least one.
 pub(crate) fn choose(
     site: &Site,
     state: &State<'_>,
     exit: &Exit,
     all: impl IntoIterator<Item = SocketAddr>,
-) -> Result<SocketAddr, MultihopError> {
-    let mut first = None;
+) -> Result<Places, MultihopError> {
+    let (mut fit, mut first) = (Vec::new(), None);
     for at in all {
         let found = judge(site, state, exit, Some(at))?;
-        if found.is_empty() {
-            return Ok(at);
+        if !found.is_empty() {
+            first.get_or_insert(found);
+        } else if !fit.contains(&at) {
+            fit.push(at);
         }
-        first.get_or_insert(found);
     }
-    Err(MultihopError::Collides { exit: exit.name.clone(), collisions: first.unwrap_or_default() })
+    let mut fit = fit.into_iter();
+    match fit.next() {
+        Some(best) => Ok(Places { best, others: fit.collect() }),
+        None => {
+            Err(MultihopError::Collides { exit: exit.name.clone(), collisions: first.unwrap_or_default() })
+        }
+    }
 }
 
 /// Whether an address is this server's own, with those that exits give it, or in the VPN: nothing that is sent there goes

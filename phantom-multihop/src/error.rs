@@ -139,7 +139,14 @@ fn finding_in(finding: Finding, lang: Lang) -> &'static str {
     let turkish = match finding {
         prove::STOPPED => "WireGuard servisi durdurulmuş",
         prove::OWN_ROUTE => "sunucunun kendi paketlerinin rotaları değişti",
-        prove::UNRESOLVED => "çıkış noktasının adı çözümlenemiyor",
+        prove::UNRESOLVED => "çıkış noktasının adı çözümlenemiyor: bu ada ait bir adres yok",
+        prove::NO_RESOLVER => {
+            "çıkış noktasının adı çözümlenemiyor: bu sunucunun DNS sunucularından hiçbiri yanıt vermedi \
+             (/etc/resolv.conf)"
+        }
+        prove::RESOLVER_FAILED => {
+            "çıkış noktasının adı çözümlenemiyor: bu sunucunun DNS sunucuları hata bildirdi (/etc/resolv.conf)"
+        }
         prove::PASSES_NOTHING => {
             "çıkış noktasından hiçbir şey geri gelmiyor: üzerinden gönderilen DNS sorusuna yanıt yok \
              (probe=<adres> başka bir sunucuya sorar, probe=off hiçbirine sormaz)"
@@ -233,16 +240,9 @@ impl MultihopError {
         }
     }
     /// A single request that the host refused.
-    pub(crate) fn host(error: HostError) -> Self {
+    pub(crate) fn host(step: Step, error: HostError) -> Self {
         let source = Box::new(error.into());
-        Self::Change {
-            step: Step::Routing,
-            source,
-            restored_exit: None,
-            reset: false,
-            rolled_back: true,
-            lang: Lang::En,
-        }
+        Self::Change { step, source, restored_exit: None, reset: false, rolled_back: true, lang: Lang::En }
     }
     /// A file of the system that cannot be written or removed.
     pub(crate) fn own(file: &Path, source: HostError) -> Self {

@@ -27,6 +27,7 @@ pub mod monitor;
 mod proof;
 mod prove;
 mod provider;
+mod reach;
 mod replace;
 mod routes;
 mod session;

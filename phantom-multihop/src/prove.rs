@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use phantom_engine::{Depth, Engine, Site};
-use phantom_host::{EchoFrom, InForce, Passing, Peer, ServiceState};
+use phantom_host::{EchoFrom, InForce, Passing, Peer, ProbeError, ServiceState, Viewpoint};
 use phantom_store::Exit;
 use phantom_types::{Endpoint, HostName, Subnet, Timestamp};
 
@@ -37,7 +37,12 @@ pub(crate) const STOPPED: Finding = "the WireGuard service is stopped";
 /// That the server itself would send its packets elsewhere than before.
 pub(crate) const OWN_ROUTE: Finding = "the routes of the server's own packets have changed";
 /// That a name has no address.
-pub(crate) const UNRESOLVED: Finding = "the name of the exit cannot be resolved";
+pub(crate) const UNRESOLVED: Finding = "the name of the exit cannot be resolved: it has no address";
+/// That nobody answered who could know.
+pub(crate) const NO_RESOLVER: Finding =
+    "the name of the exit cannot be resolved: no DNS server of this server answered (/etc/resolv.conf)";
+/// That somebody answered who did not know.
+pub(crate) const RESOLVER_FAILED: Finding = "the name of the exit cannot be resolved: the DNS servers of this server answered with an error (/etc/resolv.conf)";
 /// That an exit shakes hands and passes nothing.
 pub(crate) const PASSES_NOTHING: Finding = "nothing comes back through the exit: no answer to a DNS question that was sent by \
     it (probe=<address> asks another server, probe=off asks none)";
@@ -47,17 +52,26 @@ pub(crate) const OTHER_WAY: Finding = "packets of clients are not routed to the 
 pub(crate) const OTHER_SOURCE: Finding = "packets of clients would not leave with the address of the exit";
 pub(crate) const NO_MONITOR: Finding = "the monitor does not run";
 
-/// Where an end point is; a name is asked of the host's resolvers.
-pub(crate) fn resolve(engine: &Engine, endpoint: &Endpoint, limit: Duration) -> Option<Vec<SocketAddr>> {
-    match &endpoint.host {
-        HostName::Ip(address) => Some(vec![SocketAddr::new(*address, endpoint.port)]),
+/// Where an end point is, in the order in which the places are to be tried; a name is asked of the host's resolvers.
+pub(crate) fn resolve(
+    engine: &Engine,
+    endpoint: &Endpoint,
+    limit: Duration,
+) -> Result<Vec<SocketAddr>, Finding> {
+    let found = match &endpoint.host {
+        HostName::Ip(address) => vec![*address],
         HostName::Domain(domain) => {
-            let found = engine.host().resolver.lookup(domain, limit).ok()?.ok()?;
-            let all: Vec<_> =
-                found.into_iter().map(|address| SocketAddr::new(address, endpoint.port)).collect();
-            Some(all).filter(|all| !all.is_empty())
+            let found = engine.host().resolver.lookup(domain, Viewpoint::Host, limit);
+            found.unwrap_or(Err(ProbeError::Unreachable)).map_err(|error| match error {
+                ProbeError::NoAddress { .. } => RESOLVER_FAILED,
+                _ => NO_RESOLVER,
+            })?
         }
+    };
+    if found.is_empty() {
+        return Err(UNRESOLVED);
     }
+    Ok(found.into_iter().map(|address| SocketAddr::new(address, endpoint.port)).collect())
 }
 
 /// The exit as its device sees it.

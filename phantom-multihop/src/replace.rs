@@ -12,7 +12,8 @@ use crate::collision::choose;
 use crate::errand::Turn;
 use crate::error::Step;
 use crate::proof::{self, Target};
-use crate::prove::{self, UNRESOLVED};
+use crate::prove;
+use crate::reach;
 use crate::routes::OwnRoutes;
 use crate::switch::{self, Wish};
 use crate::{MultihopError, origin};
@@ -23,12 +24,12 @@ const LIMIT: Duration = Duration::from_secs(5);
 const NAME_LIMIT: Duration = Duration::from_secs(3);
 /// How long another change is waited for. What takes longer may be what makes this one needless, and the monitor asks again.
 const LOCK_WAIT: Duration = Duration::from_secs(10);
-/// All that such a change waits for, one after the other: the name, the lock, a handshake beside the exit in use, one in its place,
-/// echo requests, and the proof of service.
+/// All that such a change waits for, one after the other: the name, the lock, a handshake beside the exit in use at one of its
+/// addresses, one in its place, echo requests, and the proof of service.
 pub(crate) const WAITS: Duration = NAME_LIMIT
     .saturating_add(LOCK_WAIT)
-    .saturating_add(LIMIT)
-    .saturating_add(LIMIT)
+    .saturating_add(reach::longest(LIMIT))
+    .saturating_add(reach::longest(LIMIT))
     .saturating_add(prove::PROBES_LIMIT)
     .saturating_add(proof::ALL_LIMIT);
 
@@ -52,7 +53,7 @@ pub(crate) fn turn(engine: &Engine, call: &Call, order: &Turn) -> Result<(), Mul
             return Ok(());
         }
         let place = place(change)?;
-        switch::turn_to(change, call, &place, Some(before), wish)
+        switch::turn_to(change, call, &place, Some(before), wish).map(drop)
     })
 }
 
@@ -65,7 +66,7 @@ pub(crate) fn attempt(engine: &Engine, call: &Call, name: &ExitName) -> Result<(
             return Ok(());
         }
         let place = place(change)?;
-        let routes = OwnRoutes::now(change, &place, wish.at)?;
+        let routes = OwnRoutes::now(change, &place, &wish.places)?;
         switch::stage(change, &place, before, wish, &routes)?;
         change.set_multihop(Some(before))?;
         switch::bring(change)
@@ -81,19 +82,20 @@ fn with_exit(
 ) -> Result<(), MultihopError> {
     let endpoint = engine.read(|state| Ok::<_, MultihopError>(exit(state, name)?.endpoint))?;
     let all = prove::resolve(engine, &endpoint, NAME_LIMIT);
-    let all = all.ok_or_else(|| MultihopError::found(Step::Handshake, UNRESOLVED))?;
+    let all = all.map_err(|finding| MultihopError::found(Step::Handshake, finding))?;
     engine.set_lock_wait(LOCK_WAIT);
     engine.change(origin(verb), call, |change| {
         let before = chosen(change, name)?;
         let exit = exit(change, name)?;
+        let places = choose(&engine.site()?, change, &exit, all)?;
         let wish = Wish {
-            at: choose(&engine.site()?, change, &exit, all)?,
+            limit: reach::limit(&places, LIMIT),
+            places,
             exit,
             chosen: before.exit.clone(),
             fallbacks: before.fallback_exits.clone(),
             kill_switch: before.kill_switch,
             probe: Target::stored(change)?,
-            limit: LIMIT,
         };
         work(change, &before, &wish)
     })

@@ -1,12 +1,13 @@
 //! That an exit changes nothing of the routes by which the server itself reaches others and is reached.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 
 use phantom_engine::{Change, Engine};
 use phantom_host::OwnRoute;
 
 use crate::MultihopError;
+use crate::collision::Places;
 use crate::desired::leads_to_exit;
 use crate::error::Step;
 use crate::prove::{OWN_ROUTE, SOMEWHERE};
@@ -20,14 +21,14 @@ type Question = (Option<Ipv4Addr>, Ipv4Addr);
 pub(crate) struct OwnRoutes(Vec<(Question, Option<OwnRoute>)>);
 
 impl OwnRoutes {
-    /// Those of now. `at` is where an exit is about to be sought.
-    pub(crate) fn now(change: &Change<'_>, place: &Place, at: SocketAddr) -> Result<Self, MultihopError> {
+    /// Those of now, before an exit is sought at these places.
+    pub(crate) fn now(change: &Change<'_>, place: &Place, at: &Places) -> Result<Self, MultihopError> {
         let engine = change.engine();
         let site = engine.site()?;
         let (host, dns) = (site.host_addresses(), change.dns()?);
         let gateways = host.gateways.iter().map(|(_, gateway)| *gateway);
-        let others = [at.ip(), dns.primary, dns.secondary].into_iter().chain(gateways);
-        let others = others.chain(host.resolvers.iter().copied());
+        let others = [dns.primary, dns.secondary].into_iter().chain(gateways);
+        let others = others.chain(at.all().map(|at| at.ip())).chain(host.resolvers.iter().copied());
         let to: BTreeSet<Ipv4Addr> = others.filter_map(ipv4).chain([SOMEWHERE]).collect();
         // What clients are answered from the server's address in their subnet goes by the exit with all that is theirs.
         let other =

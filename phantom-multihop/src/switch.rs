@@ -10,10 +10,12 @@ use phantom_module::Call;
 use phantom_store::{Exit, Multihop as Stored, Server};
 use phantom_types::{ExitName, InterfaceName, Timestamp};
 
+use crate::collision::Places;
 use crate::desired::staging;
 use crate::error::Step;
 use crate::proof::{self, Proof, Target};
 use crate::prove::{self, Probe};
+use crate::reach::{self, Session, reach};
 use crate::routes::OwnRoutes;
 use crate::{Event, MultihopError};
 
@@ -29,8 +31,8 @@ pub(crate) struct Place {
 pub(crate) struct Wish {
     /// The exit.
     pub(crate) exit: Exit,
-    /// Where its end point is.
-    pub(crate) at: SocketAddr,
+    /// Where its end point may be.
+    pub(crate) places: Places,
     /// The exit that was chosen, which is another one where this one takes its place.
     pub(crate) chosen: ExitName,
     /// The exits that may take its place, in their order.
@@ -44,32 +46,38 @@ pub(crate) struct Wish {
 }
 
 impl Wish {
-    /// What is stored when it is fulfilled.
-    fn stored(&self, activated_at: Timestamp) -> Stored {
+    /// What is stored when it is fulfilled, with the exit at this address.
+    fn stored(&self, at: SocketAddr, activated_at: Timestamp) -> Stored {
         Stored {
             exit: self.chosen.clone(),
             kill_switch: self.kill_switch,
             fallback_exits: self.fallbacks.clone(),
             exit_in_use: self.exit.name.clone(),
-            endpoint_address: Some(self.at),
+            endpoint_address: Some(at),
             staged: None,
             activated_at,
         }
     }
 }
 
-/// Turns to an exit: from none, or from another one. `before` is what is stored now.
+/// Turns to an exit: from none, or from another one. `before` is what is stored now. Gives the address at which it answered.
 pub(crate) fn turn_to(
     change: &mut Change<'_>,
     call: &Call,
     place: &Place,
     before: Option<&Stored>,
     wish: &Wish,
-) -> Result<(), MultihopError> {
+) -> Result<SocketAddr, MultihopError> {
     let now = change.engine().host().clock.now();
-    let routes = OwnRoutes::now(change, place, wish.at)?;
+    let routes = OwnRoutes::now(change, place, &wish.places)?;
+    let (mut places, mut session) = (wish.places.clone(), Session::Any);
     if let Some(before) = before {
-        stage(change, place, before, wish, &routes)?;
+        places = Places::only(stage(change, place, before, wish, &routes)?);
+        let in_use = crate::actions::exit(change, &before.exit_in_use)?;
+        // The exit took the one beside for this very device, so that it knows no session of this one any more.
+        if in_use.public_key == wish.exit.public_key {
+            session = Session::New;
+        }
     }
     let event = match before {
         None => {
@@ -80,80 +88,93 @@ pub(crate) fn turn_to(
     };
     change.add_record(&event.record(now, wish.exit.name.clone()))?;
     let closed = before.is_some_and(|before| before.kill_switch);
-    settle(change, place, &wish.stored(now), closed, |change| {
+    let stored = wish.stored(places.best, now);
+    let turned = settle(change, place, stored, closed, |change| {
         forget_connections(change, call, &place.server)?;
-        let engine = change.engine();
-        let shaken = prove::handshake(engine, place, &wish.exit, wish.at, now, wish.limit);
-        shaken.map_err(|finding| MultihopError::found(Step::Handshake, finding))?;
-        verify(change, call, place, wish, &routes)
-    })
+        let at = reach(change.engine(), place, &wish.exit, &places, (session, now), wish.limit)?;
+        verify(change, call, place, wish, (at, &routes))?;
+        Ok(at)
+    });
+    if turned.is_err() && session == Session::New {
+        // So that the way back begins with a session of its own. Where it does not, WireGuard finds out by itself, later.
+        let _ = reach::forget(change.engine(), place, wish.exit.public_key);
+    }
+    turned
 }
 
-/// The exit that is in use already: verified again, without any interruption. It counts as enabled again, so that a switch that
-/// was decided before it had proven itself is not made.
+/// The exit that is in use already: verified again, without any interruption as long as it answers where it is. It counts as
+/// enabled again, so that a switch that was decided before it had proven itself is not made. Gives the address at which it
+/// answered.
 pub(crate) fn stay(
     change: &mut Change<'_>,
     call: &Call,
     place: &Place,
     before: &Stored,
     wish: &Wish,
-) -> Result<(), MultihopError> {
+) -> Result<SocketAddr, MultihopError> {
     let now = change.engine().host().clock.now();
-    let routes = OwnRoutes::now(change, place, wish.at)?;
-    let moved = before.endpoint_address != Some(wish.at);
+    let routes = OwnRoutes::now(change, place, &wish.places)?;
+    let moved = before.endpoint_address != Some(wish.places.best);
     // Somewhere else it has not answered yet.
-    let since = if moved { now } else { now.minus(prove::RECENT) };
-    settle(change, place, &wish.stored(now), before.kill_switch, |change| {
-        let shaken = prove::handshake(change.engine(), place, &wish.exit, wish.at, since, wish.limit);
-        shaken.map_err(|finding| MultihopError::found(Step::Handshake, finding))?;
-        verify(change, call, place, wish, &routes)
-    })
+    let begins = if moved { (Session::New, now) } else { (Session::Any, now.minus(prove::RECENT)) };
+    let stored = wish.stored(wish.places.best, now);
+    let stayed = settle(change, place, stored, before.kill_switch, |change| {
+        let at = reach(change.engine(), place, &wish.exit, &wish.places, begins, wish.limit)?;
+        verify(change, call, place, wish, (at, &routes))?;
+        Ok(at)
+    });
+    if stayed.is_err() && (moved || !wish.places.others.is_empty()) {
+        let _ = reach::forget(change.engine(), place, wish.exit.public_key);
+    }
+    stayed
 }
 
-/// Brings the host to what is to be stored, and lets it be proven. A kill switch that is to be opened stays closed until
-/// the change is certain.
+/// Brings the host to what is to be stored, and lets it be proven, which gives the address at which the exit is. A kill switch
+/// that is to be opened stays closed until the change is certain.
 fn settle(
     change: &mut Change<'_>,
     place: &Place,
-    stored: &Stored,
+    stored: Stored,
     closed: bool,
-    prove: impl FnOnce(&mut Change<'_>) -> Result<(), MultihopError>,
-) -> Result<(), MultihopError> {
+    prove: impl FnOnce(&mut Change<'_>) -> Result<SocketAddr, MultihopError>,
+) -> Result<SocketAddr, MultihopError> {
     if !change.engine().site()?.runs(&place.server) {
         return Err(MultihopError::found(Step::Interface, prove::STOPPED));
     }
     let opens = closed && !stored.kill_switch;
     change.set_multihop(Some(&Stored { kill_switch: stored.kill_switch || closed, ..stored.clone() }))?;
     bring(change)?;
-    prove(change)?;
-    if opens {
-        change.set_multihop(Some(stored))?;
-        open(change)?;
+    let at = prove(change)?;
+    let moved = stored.endpoint_address != Some(at);
+    if opens || moved {
+        change.set_multihop(Some(&Stored { endpoint_address: Some(at), ..stored }))?;
+        // The device sends there already. What is stored and what the host has are the same before it is committed.
+        if opens { open(change) } else { bring(change) }?;
     }
-    Ok(())
+    Ok(at)
 }
 
-/// Tries an exit beside the one in use: no packet of a client is moved before it has answered.
+/// Tries an exit beside the one in use: no packet of a client is moved before it has answered. Gives the address at which it did.
 pub(crate) fn stage(
     change: &mut Change<'_>,
     place: &Place,
     before: &Stored,
     wish: &Wish,
     routes: &OwnRoutes,
-) -> Result<(), MultihopError> {
-    let Some(beside) = staging(&place.interface) else { return Ok(()) };
+) -> Result<SocketAddr, MultihopError> {
+    let best = wish.places.best;
+    let Some(beside) = staging(&place.interface) else { return Ok(best) };
     let beside = Place { server: place.server.clone(), interface: beside };
     let now = change.engine().host().clock.now();
     let staged = Stored {
         kill_switch: before.kill_switch || wish.kill_switch,
-        staged: Some((wish.exit.name.clone(), wish.at)),
+        staged: Some((wish.exit.name.clone(), best)),
         ..before.clone()
     };
     change.set_multihop(Some(&staged))?;
     bring(change)?;
     routes.check(change.engine())?;
-    let shaken = prove::handshake(change.engine(), &beside, &wish.exit, wish.at, now, wish.limit);
-    shaken.map_err(|finding| MultihopError::found(Step::Handshake, finding))
+    reach(change.engine(), &beside, &wish.exit, &wish.places, (Session::Any, now), wish.limit)
 }
 
 /// That packets of clients go to the exit and come back from there, that those of the server itself take the routes of
@@ -164,12 +185,13 @@ fn verify(
     call: &Call,
     place: &Place,
     wish: &Wish,
-    routes: &OwnRoutes,
+    (at, routes): (SocketAddr, &OwnRoutes),
 ) -> Result<(), MultihopError> {
-    let (engine, Wish { exit, at, .. }) = (change.engine(), wish);
+    let (engine, exit) = (change.engine(), &wish.exit);
     routes.check(engine)?;
     prove::way(engine, place, exit).map_err(|finding| MultihopError::found(Step::Verify, finding))?;
-    if prove::probe(engine, place, exit, *at) == Probe::Silent {
+    // An answer from behind the exit says all that its own echo could.
+    if !serves(change, call, place, wish)? && prove::probe(engine, place, exit, at) == Probe::Silent {
         let name = &exit.name;
         (call.note)(call.lang.pick(
             &format!(
@@ -180,13 +202,12 @@ fn verify(
             ),
         ));
     }
-    serves(change, call, place, wish)?;
     let site = engine.site()?;
     prove::monitor(engine, &site).map_err(|finding| MultihopError::found(Step::Monitor, finding))
 }
 
-/// That something comes back from behind the exit.
-fn serves(change: &Change<'_>, call: &Call, place: &Place, wish: &Wish) -> Result<(), MultihopError> {
+/// Whether something comes back from behind the exit: true when it did, and false where nobody was there to be asked.
+fn serves(change: &Change<'_>, call: &Call, place: &Place, wish: &Wish) -> Result<bool, MultihopError> {
     let engine = change.engine();
     let servers = proof::servers(engine, change, place, wish.probe)?;
     let proof = proof::ask(engine, place, &wish.exit, &servers, proof::LIMIT);
@@ -203,7 +224,8 @@ fn serves(change: &Change<'_>, call: &Call, place: &Place, wish: &Wish) -> Resul
         ));
     }
     wish.probe.store(change)?;
-    Ok(Proof::store(proof.as_ref(), change)?)
+    Proof::store(proof.as_ref(), change)?;
+    Ok(proof.is_some())
 }
 
 /// Turns away from the exit. Clients are kept in until all of it is gone and the change is certain.
@@ -242,6 +264,6 @@ fn forget_connections(change: &Change<'_>, call: &Call, server: &Server) -> Resu
             ));
             Ok(())
         }
-        other => other.map_err(MultihopError::host),
+        other => other.map_err(|error| MultihopError::host(Step::Routing, error)),
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::world::{At, World, in_world_with, on, wait_for};
+use crate::world::{At, SERVER, World, in_world_with, on, wait_for};
 
 /// What the tests here need beside the rest.
 const PROGRAMS: [&str; 2] = ["dnsmasq", "dig"];
@@ -36,6 +36,19 @@ pub(crate) fn serve(world: &World, ip: &str, names: &[(&str, &str)]) {
         String::from_utf8_lossy(&output.stdout).trim() == names[0].1
     };
     assert!(wait_for(Duration::from_mins(1), answers), "dnsmasq does not answer on {ip}");
+}
+
+/// Starts a name server that knows nobody to ask: it refuses every question.
+fn refuse(world: &World, ip: &str) {
+    let words =
+        ["--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--bind-interfaces", "--keep-in-foreground"];
+    let more = ["--user=root", "--pid-file=", &format!("--listen-address={ip}")];
+    world.spawn(At::Internet, "dnsmasq", &[&words[..], &more].concat());
+    let refused = || {
+        let output = world.try_at(At::Internet, &format!("dig +time=1 +tries=1 @{ip} google.com"));
+        String::from_utf8_lossy(&output.stdout).contains("REFUSED")
+    };
+    assert!(wait_for(Duration::from_mins(1), refused), "dnsmasq does not answer on {ip}");
 }
 
 /// Listens on an address of the Internet for as long as the world stands, and never answers.
@@ -217,5 +230,65 @@ fn dead_servers_do_not_hold_a_call_up() {
         }
         let data = ask(world, &["dns", "status"]);
         assert_eq!(data["health"]["status"], "unavailable", "{data:#}");
+    });
+}
+
+/// What the doctor says of the host's own name servers.
+fn resolver(world: &World) -> Value {
+    let doctor = world.ok(&["core", "doctor"]);
+    let checks = doctor["checks"].as_array().unwrap();
+    checks.iter().find(|check| check["name"] == "resolver").unwrap().clone()
+}
+
+#[test]
+fn the_server_finds_names_behind_servers_that_are_silent_or_odd() {
+    let test = "dns::the_server_finds_names_behind_servers_that_are_silent_or_odd";
+    in_world_with(test, &[&PROGRAMS[..], &["openssl"]].concat(), |world| {
+        world.sh(
+            "rm -f /etc/resolv.conf; printf 'nameserver 8.8.8.8\\nnameserver 8.8.4.4\\n' > /etc/resolv.conf",
+        );
+        world.setup();
+        crate::ghost::certificate(world);
+        let files = ["cert_path=/etc/ghost/server.pem", "key_path=/etc/ghost/server.key"];
+        let enable = [&["ghost", "enable", "domain=vpn.example.org"][..], &files].concat();
+        let nobody = world.fails(&enable, "NETWORK_ERROR");
+        assert_eq!(nobody["error"], "No DNS resolver answered");
+        assert_eq!(resolver(world)["state"], "warning");
+
+        // The first of two is silent.
+        stay_silent("8.8.8.8");
+        serve(world, "8.8.4.4", &[("vpn.example.org", SERVER), GOOGLE]);
+        assert_eq!(resolver(world)["state"], "ok");
+        world.ok(&enable);
+        world.ok(&["ghost", "disable"]);
+
+        // Somebody on the way drops the questions for IPv6. The type is behind the headers and a name of 17 bytes.
+        world.sh("ip netns exec isp nft 'add table ip odd; add chain ip odd f { type filter hook forward priority 0; };
+             add rule ip odd f udp dport 53 @th,296,16 28 drop'");
+        world.ok(&enable);
+        world.ok(&["ghost", "disable"]);
+        world.sh("ip netns exec isp nft delete table ip odd");
+
+        // The host's own name, as Debian writes it, does not count; another line does.
+        world.sh("cp /etc/hosts /etc/hosts.new; echo '127.0.1.1 vpn.example.org vpn' >> /etc/hosts.new; mv /etc/hosts.new /etc/hosts");
+        world.ok(&enable);
+        world.ok(&["ghost", "disable"]);
+        world.sh("pkill -f '[d]nsmasq.*8.8.4.4'; sed -i 's/^127.0.1.1/203.0.113.5/' /etc/hosts");
+        world.ok(&enable);
+        world.ok(&["ghost", "disable"]);
+
+        // Servers that answer are not called silent.
+        world.sh("sed -i /vpn.example.org/d /etc/hosts");
+        refuse(world, "8.8.4.4");
+        let refused = world.fails(&enable, "NETWORK_ERROR");
+        let said = "The DNS resolvers of this server could not say where vpn.example.org leads (REFUSED)";
+        assert_eq!((&refused["error"], &refused["data"]["rcode"]), (&json!(said), &json!("REFUSED")));
+        let found = resolver(world);
+        let text = found["text"].as_str().unwrap();
+        assert!(
+            found["state"] == "warning" && text.contains("REFUSED") && !text.contains("reach"),
+            "{found:#}"
+        );
+        world.in_sync();
     });
 }

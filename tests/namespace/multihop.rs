@@ -2,6 +2,7 @@
 //!
 //! `docs/multihop.md` says which promise each of these tests shows.
 
+mod addresses;
 mod calls;
 mod collisions;
 mod exits;

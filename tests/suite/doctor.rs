@@ -192,6 +192,7 @@ pub(crate) const CONDITIONS: &[Condition] = &[
         change(clocks::embedded(), |host| host.wireguard = Arc::new(Deaf))
     }),
     condition("resolver", "ok", well),
+    condition("resolver", "warning", || with(with_john(), failing)),
     condition("resolver", "warning", with_john),
     condition("dns_servers", "warning", || with(with_john(), |s| answers(s, "8.8.8.8"))),
     condition("dns_servers", "problem", || with(with_john(), refused)),
@@ -234,6 +235,12 @@ fn answers(server: &Server, at: &str) {
     let addresses = vec!["142.250.184.206".parse().unwrap()];
     let answer = Answer { addresses, elapsed: Duration::from_millis(9) };
     server.fake.set_answer(at.parse().unwrap(), None, Ok(answer));
+}
+
+/// The resolvers of the host answer, and know nothing.
+fn failing(server: &Server) {
+    let refused = ProbeError::NoAddress { rcode: "REFUSED".into(), elapsed: Duration::ZERO };
+    server.fake.set_lookup("google.com".parse().unwrap(), Err(refused));
 }
 
 fn refused(server: &Server) {

@@ -1,6 +1,7 @@
 //! Multihop on the host in memory: what is proven before an exit counts, the block before there is a network, and exits
 //! that take the place of another.
 
+mod addresses;
 mod block;
 mod collisions;
 mod fallbacks;
@@ -34,13 +35,20 @@ fn is_closed(server: &Server) -> bool {
 #[test]
 fn an_exit_that_drops_echo_requests_is_proven_by_the_rest_and_that_is_said() {
     let said = "does not answer echo requests";
-    let server = with_exit();
-    let answer = server.api(ENABLE_MULTIHOP);
-    assert!(answer.success() && !answer.err.contains(said), "{}", answer.err);
-    let server = with_exit();
-    server.fake.let_peer_drop_echoes(uk());
-    let answer = server.api(ENABLE_MULTIHOP);
-    assert!(answer.success() && answer.err.contains(said), "{}{}", answer.out, answer.err);
+    for (drops, more, told) in [
+        (false, &[][..], false),
+        // An answer from behind the exit says more than an echo of its own, and nobody waits for that.
+        (true, &[], false),
+        (false, &["probe=off"], false),
+        (true, &["probe=off"], true),
+    ] {
+        let server = with_exit();
+        if drops {
+            server.fake.let_peer_drop_echoes(uk());
+        }
+        let answer = server.api(&[ENABLE_MULTIHOP, more].concat());
+        assert!(answer.success() && answer.err.contains(said) == told, "{drops} {more:?}: {}", answer.err);
+    }
 }
 
 #[test]

@@ -16,7 +16,9 @@ pub use firewall::{
     Firewall, FirewallKind, FirewallQuery, FirewallReport, Hook, InForce, Match, Protocol, Ruleset,
     RulesetRule, UfwReport, UfwRule, UfwRules, Verdict,
 };
-pub use misc::{Answer, AskFrom, Clock, Port, Probe, ProbeError, Random, Resolver, Sockets, Sysctl};
+pub use misc::{
+    Answer, AskFrom, Clock, Port, Probe, ProbeError, Random, Resolver, Sockets, Sysctl, Viewpoint,
+};
 pub use network::{
     EchoFrom, Link, LinkChange, LinkGuard, LinkKind, Network, OwnRoute, Passing, Route, RouteKind, Rule,
     RuleAction, Uplink,

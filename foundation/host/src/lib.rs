@@ -32,7 +32,7 @@ pub use facility::{
     Passing, Peer, PeerConfig, PeerUpdate, Port, Probe, ProbeError, Proc, Protocol, Random, Resolver,
     Restart, Route, RouteKind, Rule, RuleAction, Ruleset, RulesetRule, ServiceState, ServiceStatus, Services,
     Sockets, Sysctl, Tunnel, TunnelCheck, UfwReport, UfwRule, UfwRules, Unit, UnitKind, Uplink, Verdict,
-    WireGuard, write_and_verify,
+    Viewpoint, WireGuard, write_and_verify,
 };
 pub use host_addresses::{HostAddresses, host_addresses};
 pub use interrupt::{Held, Interrupt};

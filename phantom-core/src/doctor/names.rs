@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ipnetwork::IpNetwork;
 use phantom_engine::explain;
-use phantom_host::{AskFrom, Host, HostError, Passing, Probe};
+use phantom_host::{AskFrom, Host, HostError, Passing, Probe, ProbeError, Viewpoint};
 use phantom_store::Server;
 use phantom_types::Domain;
 
@@ -17,9 +17,16 @@ const NAME: &str = "google.com";
 const LIMIT: Duration = Duration::from_secs(3);
 
 pub(super) fn resolver(case: &Case<'_>) -> Finding {
-    match case.engine.host().resolver.lookup(&name(), LIMIT) {
+    match case.engine.host().resolver.lookup(&name(), Viewpoint::Host, LIMIT) {
         Err(error) => case.silent(&error),
         Ok(Ok(_)) => case.ok("The host's resolvers answer", "Sunucunun DNS çözümleyicileri yanıt veriyor"),
+        Ok(Err(ProbeError::NoAddress { rcode, .. })) => {
+            let found = case.warning(
+                format!("The host's resolvers answer with an error ({rcode}): certificates and exits with a name need them"),
+                format!("Sunucunun DNS çözümleyicileri hata bildiriyor ({rcode}): sertifikalar ve adı olan çıkışlar onlara gerek duyar"),
+            );
+            found.hint(case.pick("Look at /etc/resolv.conf", "/etc/resolv.conf dosyasına bakın"))
+        }
         Ok(Err(error)) => {
             let error = explain(&error, case.lang);
             let found = case.warning(

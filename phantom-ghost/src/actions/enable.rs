@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use phantom_engine::{Change, Engine, Origin, Scope};
-use phantom_host::{Certificate, Port, Protocol, TunnelCheck};
+use phantom_host::{Certificate, Port, ProbeError, Protocol, TunnelCheck, Viewpoint};
 use phantom_module::{Action, Call, Effect, Lang, ParamError, SecretText, Text, TypedModule as _};
 use phantom_store::{CertificateSource, Ghost as Stored, Server};
 use phantom_types::{Domain, ProxyVersion, Timestamp, TunnelAccess, TunnelSecret, Upstream};
@@ -269,8 +269,11 @@ struct Named {
 
 fn look_up(engine: &Engine, domain: &Domain, server: &Server) -> Result<Named, GhostError> {
     let failed = |source| GhostError::host(Step::Dns, source);
-    let answer = engine.host().resolver.lookup(domain, DNS_LIMIT).map_err(failed)?;
-    let resolved = answer.map_err(|_| GhostError::NoResolver)?;
+    let answer = engine.host().resolver.lookup(domain, Viewpoint::Outside, DNS_LIMIT).map_err(failed)?;
+    let resolved = answer.map_err(|error| match error {
+        ProbeError::NoAddress { rcode, .. } => GhostError::ResolverFailed { domain: domain.clone(), rcode },
+        _ => GhostError::NoResolver,
+    })?;
     let mut own: BTreeSet<IpAddr> = BTreeSet::from([server.server_ip.into()]);
     own.extend(server.ipv6.map(IpAddr::from));
     own.extend(

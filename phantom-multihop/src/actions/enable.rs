@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::collision::{choose, is_near, judge};
 use crate::error::Step;
 use crate::proof::{Proof, Target};
-use crate::prove::{self, DNS_LIMIT, HANDSHAKE_LIMIT, UNRESOLVED};
+use crate::prove::{self, DNS_LIMIT, HANDSHAKE_LIMIT};
 use crate::switch::{self, Wish};
 use crate::{Multihop, MultihopError, origin};
 
@@ -101,8 +101,8 @@ impl Action for EnableMultihop {
         })?;
         // A name is asked for before the lock is taken: that can take a while.
         let all = prove::resolve(engine, &exit.endpoint, DNS_LIMIT);
-        let all = all.ok_or_else(|| {
-            MultihopError::found(Step::Handshake, UNRESOLVED).with_restored(active, call.lang)
+        let all = all.map_err(|finding| {
+            MultihopError::found(Step::Handshake, finding).with_restored(active, call.lang)
         })?;
         let enabled = engine.change(origin(Self::NAME), call, |change| {
             let before = change.multihop()?;
@@ -133,17 +133,17 @@ fn enable(
     {
         return Err(MultihopError::ProbeNear { address });
     }
-    let at = choose(&site, change, &exit, known.into_iter().chain(all.iter().copied()))?;
+    let places = choose(&site, change, &exit, known.into_iter().chain(all.iter().copied()))?;
     let (chosen, limit) = (exit.name.clone(), HANDSHAKE_LIMIT);
-    let wish = Wish { exit, at, chosen, fallbacks, kill_switch: wanted.kill_switch, probe, limit };
+    let wish = Wish { exit, places, chosen, fallbacks, kill_switch: wanted.kill_switch, probe, limit };
     let same = before.filter(|before| before.exit_in_use == wish.exit.name);
-    match same {
+    let at = match same {
         Some(before) => switch::stay(change, call, &place, before, &wish)?,
         None => switch::turn_to(change, call, &place, before, &wish)?,
-    }
+    };
     let switched = before.filter(|_| same.is_none()).map(|before| before.exit_in_use.clone());
     let proven = Proof::last(change)?.is_some_and(|proof| proof.passed);
-    Ok(answer(wish, proven, switched, call.lang))
+    Ok(answer(wish, at, (proven, switched), call.lang))
 }
 
 /// The exits that may take its place: each is there, collides with nothing, and is named once.
@@ -175,8 +175,13 @@ fn fallbacks(
     Ok(list)
 }
 
-fn answer(wish: Wish, proven: bool, previous_exit: Option<ExitName>, lang: Lang) -> MultihopEnabled {
-    let Wish { exit: Exit { name, .. }, at, kill_switch, .. } = wish;
+fn answer(
+    wish: Wish,
+    at: SocketAddr,
+    (proven, previous_exit): (bool, Option<ExitName>),
+    lang: Lang,
+) -> MultihopEnabled {
+    let Wish { exit: Exit { name, .. }, kill_switch, .. } = wish;
     let (traffic_flow, message) = match lang {
         Lang::En => (
             format!("Clients → Phantom → VPN Exit ({at})"),

@@ -33,6 +33,8 @@ const GOOD: Duration = Duration::from_mins(2);
 const LOST: Duration = Duration::from_mins(3);
 /// A handshake comes with the first packet after it is due, and may have to be tried again.
 const LEEWAY: Duration = Duration::from_secs(10);
+/// An exit that is called at another address has this long to answer: more than a bad line takes.
+const CALL_TIME: Duration = Duration::from_secs(3);
 /// The name of an exit is resolved again this often.
 const RESOLVE_EVERY: Duration = Duration::from_hours(1);
 /// Seconds from one attempt to reconnect to the next; the last one counts for all that follow.
@@ -103,7 +105,8 @@ impl Sight {
 pub enum Task {
     /// Ask the exit something through the tunnel, with [`ECHOES`] packets. Its answer is seen in the counters.
     Probe,
-    /// Resolve the name of the exit's end point again.
+    /// Resolve the name of the exit's end point again. A dead exit is to be called at the next address that the name has: say by
+    /// [`Machine::called`] that it was, and how many more there are.
     Resolve,
     /// Set the exit's end point again, so that a handshake begins.
     Reconnect,
@@ -130,6 +133,19 @@ struct Asking {
 struct Dead {
     attempts: u32,
     next: Duration,
+    /// Calls at other addresses of the same exit, before another exit takes its place.
+    elsewhere: Elsewhere,
+}
+
+/// Whether a dead exit may be alive at another address that its name has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Elsewhere {
+    /// It is not known.
+    Unasked,
+    /// Its name was asked for.
+    Asked,
+    /// It was called at another one, has until then to answer, and there are so many more.
+    Called { until: Duration, more: usize },
 }
 
 /// What the log says of the handshake.
@@ -192,7 +208,7 @@ impl Machine {
         self.log_handshake(handshake, &mut tasks);
         self.ask(now, counters.is_some(), handshake, &mut tasks);
         if self.dead.is_none() && self.is_dead(now, counters.is_some()) {
-            self.dead = Some(Dead { attempts: 0, next: now });
+            self.dead = Some(Dead { attempts: 0, next: now, elsewhere: Elsewhere::Unasked });
             self.logged = Logged::Lost;
             let silent = now.saturating_sub(self.heard);
             let seconds = handshake.unwrap_or(silent).as_secs();
@@ -241,6 +257,20 @@ impl Machine {
         if self.service.answered(now, answered) {
             self.news.push(Event::ServiceBack);
         }
+    }
+
+    /// A dead exit was called at another of its addresses, and has so many more.
+    pub fn called(&mut self, now: Duration, more: usize) {
+        if let Some(dead) = &mut self.dead
+            && dead.attempts == 0
+        {
+            dead.elsewhere = Elsewhere::Called { until: now + CALL_TIME, more };
+        }
+    }
+
+    /// Whether the exit in use does not answer.
+    pub fn is_silent(&self) -> bool {
+        self.dead.is_some()
     }
 
     /// Whether the exit in use counts as alive.
@@ -354,7 +384,7 @@ impl Machine {
             return;
         };
         if let Some(next) = self.spare.replacement(&self.watch.in_use) {
-            tasks.push(Task::Switch(next));
+            tasks.extend(dead.elsewhere(now, self.watch.named, next));
             return;
         }
         if now < dead.next {
@@ -370,6 +400,20 @@ impl Machine {
         }
         tasks.push(Task::Reconnect);
         self.spare.next_round(now);
+    }
+}
+
+impl Dead {
+    /// What comes before another exit, or is this other exit: a name with several addresses may lead to one that lives.
+    fn elsewhere(&mut self, now: Duration, named: bool, other: ExitName) -> Option<Task> {
+        match self.elsewhere {
+            Elsewhere::Called { until, .. } if now < until => None,
+            Elsewhere::Unasked | Elsewhere::Called { more: 1.., .. } if named => {
+                self.elsewhere = Elsewhere::Asked;
+                Some(Task::Resolve)
+            }
+            _ => Some(Task::Switch(other)),
+        }
     }
 }
 

@@ -1,10 +1,11 @@
 //! The process of the monitor: looks once a second, and does what the machine says.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use phantom_engine::Engine;
-use phantom_host::{DeviceUpdate, EchoFrom, HostError, PeerConfig, PeerUpdate};
+use phantom_host::EchoFrom;
 use phantom_store::{Exit, Multihop as Stored, SessionRecord, State, StoreError};
 use phantom_types::ExitName;
 
@@ -14,7 +15,7 @@ use crate::collision::{choose, judge};
 use crate::errand::{Errand, Errands, Turn};
 use crate::proof::{self, Proof, Target};
 use crate::switch::Place;
-use crate::{Event, prove};
+use crate::{Event, prove, reach};
 
 /// From one look to the next.
 const TICK: Duration = Duration::from_secs(1);
@@ -37,6 +38,8 @@ struct Session {
     place: Place,
     stored: Stored,
     exit: Exit,
+    /// Where the exit was called since it was alive the last time.
+    called: BTreeSet<SocketAddr>,
 }
 
 /// The monitor of one installation. It needs no module to take part in the engine: what changes the host is done by
@@ -108,6 +111,9 @@ impl<'e> Monitor<'e> {
         let Some(session) = &mut self.session else { return };
         let there = matches!(sight, Sight::Exit(_));
         let tasks = session.machine.tick(now, sight);
+        if !session.machine.is_silent() {
+            session.called = session.stored.endpoint_address.into_iter().collect();
+        }
         for task in tasks {
             self.work(task, there);
         }
@@ -210,8 +216,11 @@ impl<'e> Monitor<'e> {
             (&before.exit, &before.fallback_exits, &before.exit_in_use, before.activated_at)
                 == (&stored.exit, &stored.fallback_exits, &stored.exit_in_use, stored.activated_at)
         });
-        let machine = goes_on.map_or_else(|| self.watch(&stored, &exit), |session| session.machine);
-        self.session = Some(Session { machine, place: Place { server, interface }, stored, exit });
+        let (machine, called) = match goes_on {
+            Some(session) => (session.machine, session.called),
+            None => (self.watch(&stored, &exit), BTreeSet::new()),
+        };
+        self.session = Some(Session { machine, place: Place { server, interface }, stored, exit, called });
         Ok(())
     }
 
@@ -240,7 +249,8 @@ impl<'e> Monitor<'e> {
             Task::Resolve => self.resolve(),
             Task::Reconnect if device => {
                 // One that cannot be told is called by WireGuard itself.
-                let _ = session.stored.endpoint_address.map(|at| self.send_to(session, at));
+                let at = session.stored.endpoint_address;
+                let _ = at.map(|at| reach::send_to(self.engine, &session.place, &session.exit, at));
             }
             Task::Reconnect => {
                 self.have_done(&Errand::Reconcile);
@@ -289,19 +299,29 @@ impl<'e> Monitor<'e> {
         self.errands.have_done(self.engine, errand)
     }
 
-    /// Asks for the name of the exit again. The address in use stays as long as it is one of those that the name has.
+    /// Asks for the name of the exit again. The address in use stays as long as it is one of those that the name has and the exit
+    /// answers there; a dead exit is called at the next one.
     fn resolve(&mut self) {
         let Some(session) = &self.session else { return };
-        let Some(all) = prove::resolve(self.engine, &session.exit.endpoint, DNS_LIMIT) else { return };
-        if session.stored.endpoint_address.is_some_and(|at| all.contains(&at)) {
-            return;
-        }
+        let dead = session.machine.is_silent();
+        let Ok(all) = prove::resolve(self.engine, &session.exit.endpoint, DNS_LIMIT) else { return };
         let Ok(site) = self.engine.site() else { return };
         // A name that leads to this server itself leads nowhere.
-        let Ok(first) = self.engine.read(|state| choose(&site, state, &session.exit, all)) else { return };
-        if self.store_address(first).is_some() {
-            self.log(&Event::EndpointChanged { endpoint: first });
+        let Ok(places) = self.engine.read(|state| choose(&site, state, &session.exit, all)) else { return };
+        let now = session.stored.endpoint_address;
+        let next = match now {
+            Some(at) if !dead && places.all().any(|place| place == at) => at,
+            Some(at) => places.behind(at),
+            None => places.best,
+        };
+        if now == Some(next) || self.store_address(next).is_none() {
+            return;
         }
+        self.log(&Event::EndpointChanged { endpoint: next });
+        let (now, Some(session)) = (self.engine.host().clock.monotonic(), &mut self.session) else { return };
+        session.called.insert(next);
+        let more = places.all().filter(|place| !session.called.contains(place)).count();
+        session.machine.called(now, more);
     }
 
     /// Stores another address of the exit in use, and lets the device send there.
@@ -323,26 +343,9 @@ impl<'e> Monitor<'e> {
         session.stored = stored;
         let session = self.session.as_ref()?;
         // Under the lock, so that nobody sets another one meanwhile.
-        let _ = self.send_to(session, at);
+        let _ = reach::call(self.engine, &session.place, &session.exit, at);
         drop(lock);
         Some(())
-    }
-
-    fn send_to(&self, session: &Session, at: SocketAddr) -> Result<(), HostError> {
-        let exit = &session.exit;
-        let config = PeerConfig {
-            public_key: exit.public_key,
-            preshared_key: exit.preshared_key.clone(),
-            endpoint: Some(at),
-            keepalive: Some(exit.keepalive),
-            allowed_ips: exit.allowed_ips.clone(),
-        };
-        let update = DeviceUpdate { peers: vec![PeerUpdate::Set(config)], ..DeviceUpdate::default() };
-        self.engine.host().wireguard.configure(
-            &session.place.interface,
-            session.place.server.backend,
-            &update,
-        )
     }
 
     fn log(&mut self, event: &Event) {

@@ -136,6 +136,12 @@ pub(crate) const GHOST: &[Failing] = &[
     failing("VALIDATION_ERROR domain", ELSEWHERE, only_ipv6, || wrong_records(&[])),
     failing("NETWORK_ERROR dns", ENABLE, with_john, || Value::Null),
     failing("NETWORK_ERROR dns", ENABLE, without_network, || Value::Null),
+    failing(
+        "NETWORK_ERROR dns failed",
+        ENABLE,
+        with_failing_resolvers,
+        || json!({ "domain": "157-230-114-231.sslip.io", "rcode": "SERVFAIL" }),
+    ),
     failing("PORT_IN_USE", ENABLE, port_taken, || json!({ "port": 443, "protocol": "tcp" })),
     failing("CERTIFICATE_ERROR", ENABLE, without_certificate, || refused("acme")),
     failing(
@@ -209,6 +215,12 @@ fn only_ipv6() -> Server {
 fn without_network() -> Server {
     let server = with_john();
     server.fake.set_lookup("157-230-114-231.sslip.io".parse().unwrap(), Err(ProbeError::Unreachable));
+    server
+}
+fn with_failing_resolvers() -> Server {
+    let server = with_john();
+    let failed = ProbeError::NoAddress { rcode: "SERVFAIL".into(), elapsed: std::time::Duration::ZERO };
+    server.fake.set_lookup("157-230-114-231.sslip.io".parse().unwrap(), Err(failed));
     server
 }
 fn bound(server: Server) -> Server {

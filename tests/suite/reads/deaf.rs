@@ -11,7 +11,7 @@ use phantom_host::{
     DeviceUpdate, EchoFrom, FileInfo, Files, Firewall, FirewallKind, FirewallQuery, FirewallReport,
     HostError, InForce, Link, LinkChange, LinkGuard, Logs, Manager, Marks, Network, OwnRoute, Passing, Peer,
     Port, Probe, ProbeError, Resolver, Result, Route, Rule, Ruleset, ServiceStatus, Services, Sockets,
-    Sysctl, Tunnel, TunnelCheck, UfwRule, UfwRules, Unit, Uplink, WireGuard,
+    Sysctl, Tunnel, TunnelCheck, UfwRule, UfwRules, Unit, Uplink, Viewpoint, WireGuard,
 };
 use phantom_types::{Backend, Domain, InterfaceName, PublicKey};
 
@@ -212,7 +212,7 @@ impl Resolver for Deaf {
     fn probe_by(&self, _: &AskFrom, _: &Probe, _: Duration) -> Result<Result<Answer, ProbeError>> {
         deaf()
     }
-    fn lookup(&self, _: &Domain, _: Duration) -> Result<Result<Vec<IpAddr>, ProbeError>> {
+    fn lookup(&self, _: &Domain, _: Viewpoint, _: Duration) -> Result<Result<Vec<IpAddr>, ProbeError>> {
         deaf()
     }
 }

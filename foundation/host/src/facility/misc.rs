@@ -78,6 +78,15 @@ pub struct AskFrom {
     pub address: Ipv4Addr,
 }
 
+/// For whom a name is looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Viewpoint {
+    /// For this host, as each of its programs would find it: with `/etc/hosts` and the search list.
+    Host,
+    /// For others: a loopback address in `/etc/hosts` says nothing of where they find the name, nor does the search list.
+    Outside,
+}
+
 /// DNS questions. Nothing but the servers that are named is contacted.
 pub trait Resolver: Send + Sync {
     /// Asks all of them at once, UDP first and TCP when an answer is cut; each has `limit` including retries. The
@@ -86,9 +95,16 @@ pub trait Resolver: Send + Sync {
     /// Asks one of them by this way and no other, by UDP alone: an answer that is cut counts as one without an address.
     /// [`Absent`](crate::HostError::Absent) without the interface or the address.
     fn probe_by(&self, from: &AskFrom, probe: &Probe, limit: Duration) -> Result<Result<Answer, ProbeError>>;
-    /// Asks the host's own resolvers (`/etc/resolv.conf`) for the addresses of a name, IPv4 before IPv6. A name without
-    /// any has none; an error says that no resolver answered.
-    fn lookup(&self, domain: &Domain, limit: Duration) -> Result<Result<Vec<IpAddr>, ProbeError>>;
+    /// The addresses of a name, by `/etc/hosts` and else by all servers of `/etc/resolv.conf`, in the order in which they are to
+    /// be tried (RFC 6724, RFC 8305): those that the host has no way to are the last. Addresses of one family are enough,
+    /// whatever becomes of the question for the other one. A name without any has none. An error says that no server knew:
+    /// [`NoAddress`](ProbeError::NoAddress) where one answered all the same, with its response code.
+    fn lookup(
+        &self,
+        domain: &Domain,
+        from: Viewpoint,
+        limit: Duration,
+    ) -> Result<Result<Vec<IpAddr>, ProbeError>>;
 }
 
 /// The time.

@@ -11,6 +11,7 @@ use phantom_types::Domain;
 use super::{FakeHost, State, absent};
 use crate::{
     Answer, AskFrom, HostError, Port, Probe, ProbeError, Protocol, Random, Resolver, Result, Sysctl,
+    Viewpoint,
 };
 
 /// Settings of a fresh host, all whole numbers.
@@ -177,7 +178,12 @@ impl Resolver for FakeHost {
         Ok(answer)
     }
 
-    fn lookup(&self, domain: &Domain, limit: Duration) -> Result<Result<Vec<IpAddr>, ProbeError>> {
+    fn lookup(
+        &self,
+        domain: &Domain,
+        _: Viewpoint,
+        limit: Duration,
+    ) -> Result<Result<Vec<IpAddr>, ProbeError>> {
         let answer = self.state().lookups.get(domain).cloned().unwrap_or(Err(ProbeError::Timeout));
         if answer == Err(ProbeError::Timeout) {
             self.advance(limit);

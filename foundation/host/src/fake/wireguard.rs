@@ -35,6 +35,8 @@ pub(super) struct Devices {
     useless: BTreeSet<PublicKey>,
     /// Peers whose clock was set back.
     set_back: BTreeSet<PublicKey>,
+    /// Where nobody answers, whoever is called there.
+    holes: BTreeSet<SocketAddr>,
 }
 
 impl Default for Devices {
@@ -46,6 +48,7 @@ impl Default for Devices {
             mute: BTreeSet::new(),
             useless: BTreeSet::new(),
             set_back: BTreeSet::new(),
+            holes: BTreeSet::new(),
         }
     }
 }

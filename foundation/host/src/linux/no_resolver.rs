@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use phantom_types::Domain;
 
-use crate::{Answer, AskFrom, Probe, ProbeError, Resolver, Result};
+use crate::{Answer, AskFrom, Probe, ProbeError, Resolver, Result, Viewpoint};
 
 /// Reaches no DNS server: every question ends with [`ProbeError::Unreachable`], at once and without a packet.
 #[derive(Clone, Copy, Debug, Default)]
@@ -20,7 +20,7 @@ impl Resolver for NoResolver {
         Ok(Err(ProbeError::Unreachable))
     }
 
-    fn lookup(&self, _: &Domain, _: Duration) -> Result<Result<Vec<IpAddr>, ProbeError>> {
+    fn lookup(&self, _: &Domain, _: Viewpoint, _: Duration) -> Result<Result<Vec<IpAddr>, ProbeError>> {
         Ok(Err(ProbeError::Unreachable))
     }
 }

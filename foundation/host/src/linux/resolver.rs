@@ -1,11 +1,12 @@
 //! DNS questions to named servers, with the hickory resolver's server pool.
 //!
 //! The pool is used below hickory's own `Resolver`: without its cache, its search list, its `/etc/hosts` and the
-//! answers that it makes up for special names, so that what comes back is what that one server said.
+//! answers that it makes up for special names, so that what comes back is what that one server said. Whom to ask, and what
+//! several answers mean together, is in `lookup.rs`.
 
 use std::ffi::OsString;
 use std::future::Future;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -21,7 +22,7 @@ use hickory_resolver::net::runtime::{
 use hickory_resolver::net::xfer::DnsHandle;
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::{DnsRequestOptions, DnsResponse, Query, ResponseCode};
-use hickory_resolver::proto::rr::{Name, RData, RecordType};
+use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 use hickory_resolver::{NameServerPool, PoolContext, TlsConfig};
 use nix::errno::Errno;
 use nix::sys::socket::setsockopt;
@@ -31,8 +32,10 @@ use tokio::net::UdpSocket;
 
 use phantom_types::Domain;
 
-use crate::resolv_conf::{self, MAXNS, RESOLV_CONF};
-use crate::{Answer, AskFrom, HostError, Probe, ProbeError, Resolver, Result};
+use crate::{Answer, AskFrom, HostError, Probe, ProbeError, Resolver, Result, Viewpoint};
+
+mod lookup;
+mod order;
 
 /// Asks DNS servers from this machine, on port 53.
 ///
@@ -56,7 +59,8 @@ impl Resolver for LinuxResolver {
         }
         let names = probes.iter().map(question).collect::<Result<Vec<_>>>()?;
         let runtime = runtime()?;
-        let questions = iter::zip(probes, names).map(|(probe, name)| ask(probe.server, None, name, limit));
+        let questions =
+            iter::zip(probes, names).map(|(probe, name)| ask(Line::own(probe.server), name, limit));
         Ok(runtime.block_on(join_all(questions)))
     }
 
@@ -69,30 +73,16 @@ impl Resolver for LinuxResolver {
             _ => HostError::io(format!("asking by {}", from.interface), source),
         })?);
         let name = question(probe)?;
-        Ok(runtime()?.block_on(ask(probe.server, Some(from), name, limit)))
+        Ok(runtime()?.block_on(ask(Line::by(from.clone(), probe.server), name, limit)))
     }
 
-    fn lookup(&self, domain: &Domain, limit: Duration) -> Result<Result<Vec<IpAddr>, ProbeError>> {
-        let servers =
-            std::fs::read_to_string(RESOLV_CONF).map(|text| name_servers(&text)).unwrap_or_default();
-        let runtime = runtime()?;
-        let ask_all = async {
-            let mut last = ProbeError::Unreachable;
-            for server in servers {
-                let (four, six) = tokio::join!(
-                    exchange(server, None, absolute(domain)?, RecordType::A, limit),
-                    exchange(server, None, absolute(domain)?, RecordType::AAAA, limit)
-                );
-                match both(four, six) {
-                    Ok(addresses) => return Ok(Ok(addresses)),
-                    Err(error) => last = error,
-                }
-            }
-            Ok(Err(last))
-        };
-        runtime.block_on(async {
-            tokio::time::timeout(limit, ask_all).await.unwrap_or(Ok(Err(ProbeError::Timeout)))
-        })
+    fn lookup(
+        &self,
+        domain: &Domain,
+        from: Viewpoint,
+        limit: Duration,
+    ) -> Result<Result<Vec<IpAddr>, ProbeError>> {
+        runtime()?.block_on(lookup::lookup(domain, from, limit))
     }
 }
 
@@ -101,60 +91,61 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
     runtime.map_err(|source| HostError::io("starting to ask DNS servers", source))
 }
 
-/// The name servers of `resolv.conf(5)`, at most three as the C library takes them; without any the one on this host.
-fn name_servers(text: &str) -> Vec<IpAddr> {
-    let mut named = resolv_conf::name_servers(text);
-    named.truncate(MAXNS);
-    if named.is_empty() { vec![IpAddr::from([127, 0, 0, 1])] } else { named }
-}
-
-/// What the two answers of a server mean together. A name that does not exist has no addresses; a server that failed is no
-/// answer.
-fn both(
-    four: Result<DnsResponse, NetError>,
-    six: Result<DnsResponse, NetError>,
-) -> Result<Vec<IpAddr>, ProbeError> {
-    let of = |outcome| match verdict(outcome, Duration::ZERO) {
-        Ok(answer) => Ok(answer.addresses),
-        Err(ProbeError::NoAddress { rcode, .. }) if rcode == "NOERROR" || rcode == "NXDOMAIN" => {
-            Ok(Vec::new())
-        }
-        Err(ProbeError::NoAddress { .. }) => Err(ProbeError::Unreachable),
-        Err(error) => Err(error),
-    };
-    let mut addresses = of(four)?;
-    addresses.extend(of(six)?);
-    Ok(addresses)
-}
-
 /// The name of a probe, absolute, so that nothing is appended to it.
 fn question(probe: &Probe) -> Result<Name> {
-    absolute(&probe.domain)
+    absolute(probe.domain.as_str())
 }
 
-fn absolute(domain: &Domain) -> Result<Name> {
-    let mut name = Name::from_ascii(domain.as_str())
-        .map_err(|_| HostError::unexpected(format!("{domain} is no DNS name")))?;
+fn absolute(domain: &str) -> Result<Name> {
+    let mut name =
+        Name::from_ascii(domain).map_err(|_| HostError::unexpected(format!("{domain} is no DNS name")))?;
     name.set_fqdn(true);
     Ok(name)
 }
 
-async fn ask(
+/// By which protocols a server is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Protocols {
+    /// By UDP, and by TCP when the answer is cut.
+    Both,
+    /// By UDP alone.
+    Udp,
+    /// By TCP alone.
+    Tcp,
+}
+
+/// How a server is reached.
+#[derive(Clone, Debug)]
+struct Line {
     server: IpAddr,
-    from: Option<&AskFrom>,
-    name: Name,
-    limit: Duration,
-) -> Result<Answer, ProbeError> {
+    /// The number of the link that a link-local server is on.
+    scope: u32,
+    /// The only way that packets may take.
+    from: Option<AskFrom>,
+    protocols: Protocols,
+}
+
+impl Line {
+    /// By the host's own way.
+    const fn own(server: IpAddr) -> Self {
+        Self { server, scope: 0, from: None, protocols: Protocols::Both }
+    }
+    /// By this way alone.
+    const fn by(from: AskFrom, server: IpAddr) -> Self {
+        Self { server, scope: 0, from: Some(from), protocols: Protocols::Udp }
+    }
+}
+
+async fn ask(line: Line, name: Name, limit: Duration) -> Result<Answer, ProbeError> {
     let start = Instant::now();
-    match tokio::time::timeout(limit, exchange(server, from, name, RecordType::A, limit)).await {
+    match tokio::time::timeout(limit, exchange(line, name, RecordType::A, limit)).await {
         Ok(outcome) => verdict(outcome, start.elapsed()),
         Err(_) => Err(ProbeError::Timeout),
     }
 }
 
 async fn exchange(
-    server: IpAddr,
-    from: Option<&AskFrom>,
+    line: Line,
     name: Name,
     kind: RecordType,
     limit: Duration,
@@ -162,11 +153,12 @@ async fn exchange(
     let mut options = ResolverOpts::default();
     options.timeout = limit;
     let context = Arc::new(PoolContext::new(options, TlsConfig::new()?));
-    let server = match from {
-        Some(_) => NameServerConfig::udp(server),
-        None => NameServerConfig::udp_and_tcp(server),
+    let server = match line.protocols {
+        Protocols::Both => NameServerConfig::udp_and_tcp(line.server),
+        Protocols::Udp => NameServerConfig::udp(line.server),
+        Protocols::Tcp => NameServerConfig::tcp(line.server),
     };
-    let provider = Connected { from: from.cloned(), ..Connected::default() };
+    let provider = Connected { from: line.from, scope: line.scope, ..Connected::default() };
     let pool = NameServerPool::from_config([server], context, provider);
     let mut request = DnsRequestOptions::default();
     request.use_edns = false;
@@ -186,7 +178,7 @@ fn verdict(outcome: Result<DnsResponse, NetError>, elapsed: Duration) -> Result<
     };
     match outcome {
         Ok(response) => {
-            let addresses = addresses(&response);
+            let addresses = addresses_of(&response.answers);
             match response.response_code {
                 ResponseCode::NoError if !addresses.is_empty() => Ok(Answer { addresses, elapsed }),
                 code => no_address(code),
@@ -202,13 +194,13 @@ fn verdict(outcome: Result<DnsResponse, NetError>, elapsed: Duration) -> Result<
     }
 }
 
-fn addresses(response: &DnsResponse) -> Vec<IpAddr> {
+fn addresses_of(records: &[Record]) -> Vec<IpAddr> {
     let address = |data: &RData| match data {
         RData::A(address) => Some(IpAddr::V4(address.0)),
         RData::AAAA(address) => Some(IpAddr::V6(address.0)),
         _ => None,
     };
-    response.answers.iter().filter_map(|record| address(&record.data)).collect()
+    records.iter().filter_map(|record| address(&record.data)).collect()
 }
 
 /// Tokio with UDP sockets that are connected to their server: only then does the kernel report that a port is
@@ -218,6 +210,20 @@ struct Connected {
     tokio: TokioRuntimeProvider,
     /// The only way that its packets may take.
     from: Option<AskFrom>,
+    /// The number of the link that a link-local server is on.
+    scope: u32,
+}
+
+impl Connected {
+    /// The server, on its link.
+    fn at(&self, server: SocketAddr) -> SocketAddr {
+        match server {
+            SocketAddr::V6(six) if self.scope != 0 => {
+                SocketAddrV6::new(*six.ip(), six.port(), six.flowinfo(), self.scope).into()
+            }
+            other => other,
+        }
+    }
 }
 
 /// A socket that sends by this way. Its port is the kernel's choice, from where links with a guard let answers in to.
@@ -244,7 +250,7 @@ impl RuntimeProvider for Connected {
         bind: Option<SocketAddr>,
         timeout: Option<Duration>,
     ) -> Pin<Box<dyn Send + Future<Output = io::Result<Self::Tcp>>>> {
-        self.tokio.connect_tcp(server, bind, timeout)
+        self.tokio.connect_tcp(self.at(server), bind, timeout)
     }
 
     fn bind_udp(
@@ -252,7 +258,7 @@ impl RuntimeProvider for Connected {
         local: SocketAddr,
         server: SocketAddr,
     ) -> Pin<Box<dyn Send + Future<Output = io::Result<Self::Udp>>>> {
-        let from = self.from.clone();
+        let (from, server) = (self.from.clone(), self.at(server));
         Box::pin(async move {
             let socket = match from {
                 Some(from) => UdpSocket::from_std(bound(&from)?)?,

@@ -192,3 +192,45 @@ fn a_way_back_that_fails_is_tried_more_and_more_seldom() {
     let pauses: Vec<u64> = switches.windows(2).map(|pair| (pair[1] - pair[0]) / 60).collect();
     assert_eq!(pauses, [21, 41, 81, 121, 121, 121, 121], "clients are interrupted by each of them");
 }
+
+/// An exit that is a name, which does not answer from the first second on.
+fn silent(exits: &[&str], until: u64, mut tell: impl FnMut(&mut Machine, u64)) -> Vec<(u64, Task)> {
+    let exits: Vec<ExitName> = exits.iter().map(|exit| name(exit)).collect();
+    let watch = Watch { keepalive: seconds(5), named: true, in_use: exits[0].clone(), exits };
+    let (mut machine, mut done) = (Machine::new(watch, seconds(0)), Vec::new());
+    for now in 1..until {
+        let counters = Counters { rx: 1_000, tx: 1_000 + now * 500, handshake: Some(seconds(30)) };
+        for task in machine.tick(seconds(now), Some(counters)) {
+            match task {
+                Task::Resolve => {
+                    done.push((now, task));
+                    tell(&mut machine, now);
+                }
+                Task::Switch(_) | Task::Reconnect => done.push((now, task)),
+                _ => {}
+            }
+        }
+    }
+    done
+}
+
+#[test]
+fn a_dead_exit_is_called_at_its_other_addresses_before_another_takes_its_place() {
+    let switch = || Task::Switch(name("nl"));
+    // It has two more addresses, of which none answers; each has three seconds.
+    let mut more = 2;
+    let done = silent(&["uk", "nl"], 60, |machine, now| {
+        more -= 1;
+        machine.called(seconds(now), more);
+    });
+    let first = done[0].0;
+    assert!(first < 20, "{done:?}");
+    assert_eq!(done[..3], [(first, Task::Resolve), (first + 3, Task::Resolve), (first + 6, switch())]);
+    // Of one that has no other, another exit takes the place with the next look.
+    let done = silent(&["uk", "nl"], 60, |_, _| ());
+    assert_eq!(done[..2], [(first, Task::Resolve), (first + 1, switch())]);
+    // Without another exit it is called at once, and wherever its name leads.
+    let done = silent(&["uk"], 60, |machine, now| machine.called(seconds(now), 5));
+    assert_eq!(done[..2], [(first, Task::Resolve), (first, Task::Reconnect)]);
+    assert!(!done.iter().any(|(_, task)| matches!(task, Task::Switch(_))));
+}

@@ -1,6 +1,7 @@
 //! Peers that answer when a device in memory calls them.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use phantom_types::{PublicKey, Timestamp};
@@ -27,9 +28,10 @@ impl State {
         if device.private_key.is_none() {
             return;
         }
-        for (key, state) in device.peers.iter_mut().filter(|(key, _)| self.devices.answering.contains(key)) {
+        let (answering, holes) = (&self.devices.answering, &self.devices.holes);
+        for (key, state) in device.peers.iter_mut().filter(|(key, _)| answering.contains(key)) {
             let young = |at: Timestamp| now.since(at) < REKEY_AFTER;
-            let calls = state.peer.config.endpoint.is_some() && !state.peer.last_handshake.is_some_and(young);
+            let calls = state.is_called(holes) && !state.peer.last_handshake.is_some_and(young);
             if calls {
                 debug_assert_eq!(*key, state.peer.config.public_key);
                 state.peer.last_handshake = Some(now);
@@ -46,7 +48,7 @@ impl State {
         let Some(device) = devices.by_name.get_mut(name).filter(|_| up) else { return false };
         let asked = device.peers.iter_mut().find(|(key, state)| {
             devices.answering.contains(key)
-                && state.peer.config.endpoint.is_some()
+                && state.is_called(&devices.holes)
                 && state.allowed.iter().any(|network| network.contains(IpAddr::V4(to)))
         });
         let Some((key, state)) = asked else { return false };
@@ -66,13 +68,37 @@ impl State {
         let Some(state) = device.peers.values_mut().find(leads).filter(|_| up) else { return Some(false) };
         let key = state.peer.config.public_key;
         state.peer.tx_bytes += QUESTION_BYTES;
-        let passes = devices.answering.contains(&key) && !devices.useless.contains(&key);
+        let passes = devices.answering.contains(&key)
+            && !devices.useless.contains(&key)
+            && state.is_called(&devices.holes);
         state.peer.rx_bytes += if passes { QUESTION_BYTES } else { 0 };
         Some(passes)
     }
 }
 
+impl PeerState {
+    /// Whether the device sends to somewhere, and not into a hole.
+    fn is_called(&self, holes: &BTreeSet<SocketAddr>) -> bool {
+        self.peer.config.endpoint.is_some_and(|at| !holes.contains(&at))
+    }
+}
+
 impl FakeHost {
+    /// Lets whatever is sent to this address of a peer get lost, or arrive again.
+    pub fn lose_what_is_sent_to(&self, at: SocketAddr, lost: bool) {
+        let holes = &mut self.state().devices.holes;
+        if lost {
+            holes.insert(at)
+        } else {
+            holes.remove(&at)
+        };
+    }
+
+    /// Whether what is sent to this address gets lost.
+    pub fn loses_what_is_sent_to(&self, at: SocketAddr) -> bool {
+        self.state().devices.holes.contains(&at)
+    }
+
     /// Lets a peer that answers pass nothing on, or everything again: it shakes hands and answers echoes.
     pub fn let_peer_pass(&self, key: PublicKey, passes: bool) {
         let useless = &mut self.state().devices.useless;

@@ -11,10 +11,10 @@ use nix::sched::{CloneFlags, unshare};
 
 use super::*;
 
-const LIMIT: Duration = Duration::from_secs(3);
+pub(super) const LIMIT: Duration = Duration::from_secs(3);
 
 /// Runs the test on a thread with a network of its own, in which only the loopback interface exists.
-fn in_namespace(test: &'static str, run: impl FnOnce() + Send + 'static) {
+pub(super) fn in_namespace(test: &'static str, run: impl FnOnce() + Send + 'static) {
     let body = move || {
         if let Err(error) = unshare(CloneFlags::CLONE_NEWNET) {
             let reason = format!("skipped: {test}: no network namespace: {error}\n");
@@ -31,10 +31,10 @@ fn in_namespace(test: &'static str, run: impl FnOnce() + Send + 'static) {
 }
 
 /// A dnsmasq that answers from its arguments alone; it ends with this value.
-struct Dnsmasq(Child);
+pub(super) struct Dnsmasq(Child);
 
 impl Dnsmasq {
-    fn start(listen: &str, arguments: &[&str]) -> Self {
+    pub(super) fn start(listen: &str, arguments: &[&str]) -> Self {
         let mut child = Command::new("dnsmasq")
             .args(["--keep-in-foreground", "--log-facility=-", "--conf-file=/dev/null", "--pid-file="])
             .args(["--no-resolv", "--no-hosts", "--user=root", "--bind-interfaces"])
@@ -81,7 +81,7 @@ fn rcode_of(outcome: &Result<Answer, ProbeError>) -> &str {
 }
 
 /// The bytes of a reply to a question: its identification, these flags, its question, these records of type A.
-fn reply(question: &[u8], flags: u16, records: &[Ipv4Addr]) -> Vec<u8> {
+pub(super) fn reply(question: &[u8], flags: u16, records: &[Ipv4Addr]) -> Vec<u8> {
     let mut bytes = question[..2].to_vec();
     bytes.extend(flags.to_be_bytes());
     bytes.extend([0, 1, 0, u8::try_from(records.len()).unwrap(), 0, 0, 0, 0]);
@@ -95,11 +95,11 @@ fn reply(question: &[u8], flags: u16, records: &[Ipv4Addr]) -> Vec<u8> {
 }
 
 /// Response, recursion desired and available, no error.
-const GOOD: u16 = 0x8180;
-const TRUNCATED: u16 = 0x0200;
+pub(super) const GOOD: u16 = 0x8180;
+pub(super) const TRUNCATED: u16 = 0x0200;
 
 /// Makes the reply to a question; `None` is silence.
-type MakeReply = fn(&[u8]) -> Option<Vec<u8>>;
+pub(super) type MakeReply = fn(&[u8]) -> Option<Vec<u8>>;
 
 /// Answers the questions that arrive at this address by UDP, one after the other, each as its function says,
 /// and gives back the questions.
