@@ -51,7 +51,7 @@ impl Export {
         client: Client,
     ) -> Result<Self, CasperError> {
         let dns = state.dns()?;
-        let address = addresses(server, &client);
+        let address = addresses(server, ghost, &client);
         let no_key = || CasperError::NoPrivateKey { name: client.name.clone() };
         let private_key = client.private_key.ok_or_else(no_key)?;
         let all_of_ipv6 = state.settings()?.block_ipv6_leak;
@@ -60,6 +60,7 @@ impl Export {
             server_addresses: server_addresses(server, ghost),
             access: TunnelAccess {
                 domain: ghost.domain.clone(),
+                public_port: ghost.public_port(),
                 secret: client.tunnel_secret.for_tunnel(),
                 port: server.port,
                 verify: ghost.certificate != CertificateSource::SelfSigned,
@@ -71,7 +72,7 @@ impl Export {
                 public_key: server.public_key,
                 preshared_key: client.preshared_key,
                 endpoint: Endpoint { host: loopback, port: server.port },
-                allowed_ips: allowed_ips(server, &ghost.addresses, all_of_ipv6),
+                allowed_ips: allowed_ips(server, ghost, all_of_ipv6),
                 keepalive: ClientConfig::KEEPALIVE,
                 private_key,
             },
@@ -122,9 +123,10 @@ fn joined<T: ToString>(list: &[T]) -> String {
 /// counts less than IPv4 when a program chooses (RFC 6724, section 2.1), so that nothing waits for IPv6.
 const PLACEHOLDER: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2);
 
-fn addresses(server: &Server, client: &Client) -> Vec<IpNetwork> {
+fn addresses(server: &Server, ghost: &Ghost, client: &Client) -> Vec<IpNetwork> {
     let four = Ipv4Network::new(client.address, server.subnet.prefix()).ok().map(IpNetwork::V4);
-    let six = client.address6.or(server.ipv6.map(|_| PLACEHOLDER));
+    let reached = server.ipv6.is_some() || ghost.domain.ip().is_some_and(|ip| ip.is_ipv6());
+    let six = client.address6.or(reached.then_some(PLACEHOLDER));
     four.into_iter().chain(six.map(|address| IpNetwork::V6(address.into()))).collect()
 }
 
@@ -147,16 +149,19 @@ fn server_addresses(server: &Server, ghost: &Ghost) -> Vec<IpAddr> {
 }
 
 /// Everything but the server itself, so that the tunnel's own connection never enters the tunnel.
-fn allowed_ips(server: &Server, resolved: &[Ipv4Addr], all_of_ipv6: bool) -> Vec<IpNetwork> {
+fn allowed_ips(server: &Server, ghost: &Ghost, all_of_ipv6: bool) -> Vec<IpNetwork> {
     let own: Vec<Ipv4Network> =
-        resolved.iter().chain([&server.server_ip]).map(|ip| Ipv4Network::from(*ip)).collect();
+        ghost.addresses.iter().chain([&server.server_ip]).map(|ip| Ipv4Network::from(*ip)).collect();
     let mut list: Vec<IpNetwork> = complement4(&own).into_iter().map(IpNetwork::V4).collect();
-    if let Some(six) = server.ipv6 {
-        list.extend(complement6(&[Ipv6Network::from(six)]).into_iter().map(IpNetwork::V6));
+    let named = ghost.domain.ip().and_then(|ip| if let IpAddr::V6(six) = ip { Some(six) } else { None });
+    let mut own: Vec<Ipv6Network> = server.ipv6.into_iter().chain(named).map(Ipv6Network::from).collect();
+    own.dedup();
+    if !own.is_empty() {
+        list.extend(complement6(&own).into_iter().map(IpNetwork::V6));
     }
     list.push(IpNetwork::V4(server.subnet.into()));
     // A server without IPv6 is reached by IPv4 alone: all of IPv6 may enter the tunnel, where it ends.
-    if all_of_ipv6 && server.ipv6.is_none() {
+    if all_of_ipv6 && own.is_empty() {
         list.extend(Ipv6Network::new(Ipv6Addr::UNSPECIFIED, 0).ok().map(IpNetwork::V6));
     }
     list

@@ -6,7 +6,7 @@ use phantom_engine::{Engine, Site};
 use phantom_host::{Certificate, CertificateRequest, HostError, Protocol, UfwRule};
 use phantom_module::Lang;
 use phantom_store::{CertificateSource, Ghost};
-use phantom_types::{Domain, Timestamp};
+use phantom_types::{HostName, Timestamp};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -16,8 +16,8 @@ use crate::{GhostError, PORT, Step};
 /// The certificate in force.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct CertificateInfo {
-    /// Where it comes from: `acme`, `operator` or `self_signed`
-    #[schemars(extend("x-tr" = "Kaynağı: `acme`, `operator` veya `self_signed`"))]
+    /// Where it comes from: `acme`, `operator`, `self_signed` or `web_server`
+    #[schemars(extend("x-tr" = "Kaynağı: `acme`, `operator`, `self_signed` veya `web_server`"))]
     pub source: &'static str,
     /// Until when it is valid
     #[schemars(with = "String", extend("x-tr" = "Geçerlilik sonu"))]
@@ -29,7 +29,7 @@ pub struct CertificateInfo {
 pub(crate) fn obtain(
     engine: &Engine,
     site: &Site,
-    domain: &Domain,
+    domain: &HostName,
     source: &CertificateSource,
 ) -> Result<Certificate, GhostError> {
     let request = request(engine, site, domain, source)?;
@@ -70,18 +70,24 @@ pub(crate) fn warning(certificate: &Certificate, lang: Lang) -> Option<String> {
     })
 }
 
+/// The word for where the certificate comes from that clients see.
+pub(crate) fn source(stored: &Ghost) -> &'static str {
+    if stored.front.is_some() { "web_server" } else { stored.certificate.as_str() }
+}
+
 /// Whether the certificate in force was obtained by HTTP: its renewal then needs port 80 as well.
 pub(crate) fn is_by_http(site: &Site, stored: &Ghost) -> bool {
     let (chain, _) = paths(site, stored);
     let noted = || std::fs::read_to_string(chain.with_file_name("challenge"));
-    stored.certificate == CertificateSource::Acme && noted().is_ok_and(|kind| kind.trim_end() == "http-01")
+    let asked_for = stored.front.is_none() && stored.certificate == CertificateSource::Acme;
+    asked_for && noted().is_ok_and(|kind| kind.trim_end() == "http-01")
 }
 
 /// What the tunnel program is asked for.
 pub(crate) fn request(
     engine: &Engine,
     site: &Site,
-    domain: &Domain,
+    domain: &HostName,
     source: &CertificateSource,
 ) -> Result<CertificateRequest, GhostError> {
     let (domain, certs_dir) = (domain.clone(), site.paths.certs_dir());
@@ -150,7 +156,7 @@ pub(crate) fn paths(site: &Site, stored: &Ghost) -> (PathBuf, PathBuf) {
     match &stored.certificate {
         CertificateSource::Operator { cert_path, key_path } => (cert_path.clone(), key_path.clone()),
         CertificateSource::Acme | CertificateSource::SelfSigned => {
-            let folder = site.paths.certs_dir().join(stored.domain.as_str());
+            let folder = site.paths.certs_dir().join(stored.domain.to_string());
             (folder.join("fullchain.pem"), folder.join("privkey.pem"))
         }
     }

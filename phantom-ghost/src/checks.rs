@@ -4,13 +4,15 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use phantom_engine::{Check, Examination, Finding, filters};
 use phantom_host::{HostError, Port, Protocol};
+use phantom_module::ErrorCode as _;
 use phantom_store::{CertificateSource, Ghost, State, StoreError};
-use phantom_types::{ClientName, PublicKey};
+use phantom_types::{ClientName, PublicKey, Timestamp};
 
 use crate::certificate::expiry_of_stored;
 use crate::decoy;
 use crate::desired::control;
 use crate::keeper::Report;
+use crate::verify::through_front;
 use crate::{OPERATOR_SECRET, PORT};
 
 /// So many clients are named in one sentence.
@@ -25,21 +27,39 @@ pub(crate) const CHECKS: &[Check] = &[
 ];
 
 fn https_port(case: &Examination<'_>) -> Finding {
-    let bound = match case.engine.host().sockets.bound(Port { protocol: Protocol::Tcp, number: PORT }) {
+    let stored = case.engine.store().read(State::ghost).unwrap_or(None);
+    let port = stored.as_ref().map_or(PORT, Ghost::public_port);
+    let bound = match case.engine.host().sockets.bound(Port { protocol: Protocol::Tcp, number: port }) {
         Ok(bound) => bound,
         Err(error) => return case.silent(&error),
     };
-    let on = case.engine.store().read(State::ghost_active).unwrap_or(false);
-    match (on, bound) {
+    let front = stored.as_ref().is_some_and(|stored| stored.front.is_some());
+    match (stored.is_some(), bound) {
         (true, true) => {
-            let well = case.ok("The tunnel listens on TCP port 443", "Tünel 443 TCP portunda dinliyor");
-            filters::reached(case, Protocol::Tcp, PORT, well)
+            let well = if front {
+                case.ok(
+                    format!("A web server listens on TCP port {port} for the tunnel"),
+                    format!("Tünel için {port} TCP portunda bir web sunucusu dinliyor"),
+                )
+            } else {
+                case.ok(
+                    format!("The tunnel listens on TCP port {port}"),
+                    format!("Tünel {port} TCP portunda dinliyor"),
+                )
+            };
+            filters::reached(case, Protocol::Tcp, port, well)
         }
         (true, false) => {
             let found = case.problem(
-                "Ghost Mode is active, and nobody listens on TCP port 443",
-                "Ghost Mode aktif, ama 443 TCP portunda dinleyen yok",
+                format!("Ghost Mode is active, and nobody listens on TCP port {port}"),
+                format!("Ghost Mode aktif, ama {port} TCP portunda dinleyen yok"),
             );
+            if front {
+                return found.hint(case.pick(
+                    "Start the web server that is in front of the tunnel",
+                    "Tünelin önündeki web sunucusunu başlatın",
+                ));
+            }
             found.hint(case.pick("Run: phantom-api ghost status", "Çalıştırın: phantom-api ghost status"))
         }
         (false, true) => case.ok(
@@ -59,6 +79,9 @@ fn certificate(case: &Examination<'_>) -> Finding {
             "Yenilenecek bir Ghost Mode sertifikası yok",
         );
     };
+    if stored.front.is_some() {
+        return front_certificate(case, &stored);
+    }
     let report = Report::read(case.engine, &site);
     let until = report.expires_at().or_else(|| expiry_of_stored(case.engine, &site, &stored));
     let Some(until) = until else {
@@ -86,6 +109,37 @@ fn certificate(case: &Examination<'_>) -> Finding {
         format!("The certificate of Ghost Mode is valid until {date}"),
         format!("Ghost Mode sertifikası {date} tarihine kadar geçerli"),
     )
+}
+
+/// Whether the web server in front leads clients to the tunnel, with a certificate that they accept.
+fn front_certificate(case: &Examination<'_>, stored: &Ghost) -> Finding {
+    let own_secret = case.engine.store().read(|state| OPERATOR_SECRET.value(state)).unwrap_or(false);
+    let Some(server) = case.server.filter(|_| own_secret) else {
+        return case.ok(
+            "The web server in front of the tunnel renews its certificate by itself",
+            "Tünelin önündeki web sunucusu sertifikasını kendisi yeniler",
+        );
+    };
+    let detail = match through_front(case.engine, server, stored) {
+        Ok(Ok(shown)) => {
+            let until = shown.expires_at.map(Timestamp::date_and_time).unwrap_or_default();
+            let date = until.split_once(' ').map_or(until.as_str(), |(day, _)| day);
+            return case.ok(
+                format!("The web server in front leads to the tunnel; its certificate is valid until {date}"),
+                format!("Öndeki web sunucusu tünele ulaştırıyor; sertifikası {date} tarihine kadar geçerli"),
+            );
+        }
+        Ok(Err(detail)) => detail,
+        Err(error) => error.message(case.lang),
+    };
+    let found = case.problem(
+        "The web server in front does not lead to the tunnel: no client connects",
+        "Öndeki web sunucusu tünele ulaştırmıyor: hiçbir istemci bağlanamaz",
+    );
+    found.hint(case.pick(
+        format!("Look at its configuration and its certificate: {detail}"),
+        format!("Yapılandırmasına ve sertifikasına bakın: {detail}"),
+    ))
 }
 
 /// What renews the certificate.

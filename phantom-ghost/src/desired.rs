@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use crate::certificate::{is_by_http, paths};
-use crate::{OPERATOR_SECRET, PORT, decoy};
+use crate::{OPERATOR_SECRET, decoy, front};
 
 /// Place of the rules: before those of modules that only accept.
 const ORDER: u16 = 300;
@@ -57,7 +57,8 @@ pub(crate) fn desired(
     let to = |protocol, port| Match::Port { protocol, port };
     let wireguard = vec![from_outside(), to(Protocol::Udp, server.port)];
     wanted.firewall.add(Hook::Input, ORDER, wireguard, Verdict::Drop);
-    wanted.firewall.add(Hook::Input, ORDER, vec![to(Protocol::Tcp, PORT)], Verdict::Accept);
+    let port = ghost.public_port();
+    wanted.firewall.add(Hook::Input, ORDER, vec![to(Protocol::Tcp, port)], Verdict::Accept);
     if let Some(IpAddr::V4(source)) = decoy::in_use(&server, &ghost).and_then(|decoy| decoy.source)
         && server.subnet.contains(source)
     {
@@ -69,7 +70,7 @@ pub(crate) fn desired(
     }
     wanted.ufw.remove(&UfwRule::Allow { protocol: Protocol::Udp, port: server.port });
     wanted.ufw.insert(UfwRule::Deny { protocol: Protocol::Udp, port: server.port });
-    wanted.ufw.insert(UfwRule::Allow { protocol: Protocol::Tcp, port: PORT });
+    wanted.ufw.insert(UfwRule::Allow { protocol: Protocol::Tcp, port });
     if is_by_http(site, &ghost) {
         wanted.ufw.insert(UfwRule::Allow { protocol: Protocol::Tcp, port: 80 });
     }
@@ -177,24 +178,29 @@ fn configuration(
     server: &Server,
     ghost: &Ghost,
 ) -> Result<Value, StoreError> {
-    let certs = site.paths.certs_dir();
-    let (cert_path, key_path) = paths(site, ghost);
     let decoy = match decoy::configuration(server, ghost) {
         Some(upstream) => json!({ "upstream": upstream }),
         None => json!({ "dir": site.paths.config_dir().join("decoy") }),
     };
     let secrets = if OPERATOR_SECRET.value(state)? { vec![ghost.secret.reveal()] } else { Vec::new() };
     let secrets: Vec<&str> = secrets.iter().map(|secret| secret.as_str()).collect();
-    let ca_file = Some(ca_file(site)).filter(|path| path.exists());
-    Ok(json!({
+    let mut configuration = json!({
         "domain": ghost.domain,
         "secrets": secrets,
         "clients": site.clients_file(),
         "wireguard_port": server.port,
-        "certificate": { "source": ghost.certificate.as_str(), "cert_path": cert_path, "key_path": key_path },
-        "acme": { "directory": state.acme_directory()?, "account_dir": certs, "ca_file": ca_file },
-        "decoy": decoy,
-    }))
+    });
+    if ghost.front.is_none() {
+        let certs = site.paths.certs_dir();
+        let (cert_path, key_path) = paths(site, ghost);
+        let ca_file = Some(ca_file(site)).filter(|path| path.exists());
+        configuration["certificate"] =
+            json!({ "source": ghost.certificate.as_str(), "cert_path": cert_path, "key_path": key_path });
+        configuration["acme"] =
+            json!({ "directory": state.acme_directory()?, "account_dir": certs, "ca_file": ca_file });
+    }
+    configuration["decoy"] = decoy;
+    Ok(configuration)
 }
 
 /// A certificate authority of the operator's own, whose ACME service is asked in place of the public one.
@@ -207,18 +213,27 @@ pub(crate) fn control(site: &Site) -> PathBuf {
     site.server_dir().join("control")
 }
 
-/// Faces the network, and has nothing to lose: no file, no user of the host, one capability.
+/// Faces the network, and has nothing to lose: no file, no user of the host, one capability; none where a web server is in front.
 fn server_unit(site: &Site, ghost: &Ghost) -> Unit {
     let [name, _] = unit_names(site);
     let control = control(site).display().to_string();
-    let args = ["serve", "--control", &control].map(str::to_owned).into();
+    let mut args: Vec<String> = ["serve", "--control", &control].map(str::to_owned).into();
+    let (mut capabilities, mut after_start) = (vec!["NET_BIND_SERVICE".to_owned()], None);
+    if let Some(web) = &ghost.front {
+        args.extend(["--listen".to_owned(), format!("unix:{}", web.socket.display())]);
+        // Where root starts it, it lets the group in by itself.
+        args.extend(["--group".to_owned(), web.group.clone()]);
+        capabilities.clear();
+        after_start = Some(front::share(&site.programs.ghost, web));
+    }
+    let run = Command { program: site.programs.ghost.clone(), args };
     Unit {
         name,
         description: "Phantom-WG: tunnel server of Ghost Mode".to_owned(),
-        kind: daemon(site, args),
+        kind: UnitKind::Daemon { run, after_start, after_stop: None },
         restart: Restart::Always,
-        capabilities: vec!["NET_BIND_SERVICE".to_owned()],
-        writable: vec![site.server_dir()],
+        capabilities,
+        writable: std::iter::once(site.server_dir()).chain(front::folder(ghost)).collect(),
         // A web server's socket may lie in its user's home.
         readable: ghost.decoy.as_deref().and_then(decoy::socket).map(PathBuf::from).into_iter().collect(),
         devices: Vec::new(),
@@ -305,6 +320,7 @@ mod tests {
             decoy: None,
             decoy_source: None,
             decoy_proxy: None,
+            front: None,
             activated_at: phantom_types::Timestamp::from_micros(0),
         };
         let files = operators_files(&ghost);

@@ -1,13 +1,18 @@
 //! What can go wrong with Ghost's own rules.
 
+mod faults;
+
 use std::net::{IpAddr, Ipv4Addr};
 
 use phantom_engine::{ChangeError, EngineError, HostFailure, explain};
 use phantom_host::{CertificateFault, HostError};
 use phantom_module::{ErrorCode, Lang, ParamError};
-use phantom_store::StoreError;
-use phantom_types::{Domain, Timestamp};
+use phantom_store::{Front, StoreError};
+use phantom_types::{Domain, HostName, Timestamp};
 use serde_json::{Value, json};
+
+use faults::front_message;
+pub use faults::{AddressFault, SourceFault};
 
 /// An error of a Ghost action.
 #[derive(Debug, thiserror::Error)]
@@ -24,8 +29,8 @@ pub enum GhostError {
     Active {
         /// The server's address.
         server_ip: Ipv4Addr,
-        /// The name that clients connect to.
-        domain: Domain,
+        /// The name or address that clients connect to.
+        domain: HostName,
         /// The secret's beginning.
         secret: String,
         /// Since when.
@@ -40,6 +45,30 @@ pub enum GhostError {
         expected: Ipv4Addr,
         /// What the name leads to.
         resolved: Vec<IpAddr>,
+    },
+    /// Clients cannot be served at this address.
+    #[error("Ghost Mode is not served at {address}")]
+    Address {
+        /// The address.
+        address: IpAddr,
+        /// What is wrong with it.
+        fault: AddressFault,
+        /// Addresses that could be taken.
+        allowed: Vec<IpAddr>,
+    },
+    /// This system has no such group.
+    #[error("there is no group {group}")]
+    NoGroup {
+        /// Its name.
+        group: String,
+    },
+    /// Two parameters exclude each other.
+    #[error("{parameter} does not go together with {with}")]
+    Together {
+        /// The one that is to be left out.
+        parameter: &'static str,
+        /// The other one.
+        with: &'static str,
     },
     /// Strangers cannot, or must not, come to the web server from this address.
     #[error("strangers do not come from {address}")]
@@ -88,6 +117,16 @@ pub enum GhostError {
         /// Host and state are as before.
         rolled_back: bool,
     },
+    /// The web server in front does not lead to the tunnel after all is done.
+    #[error("the web server on TCP port {} does not lead to the tunnel: {detail}", .front.public_port)]
+    Front {
+        /// Where it was to lead.
+        front: Front,
+        /// Why, without secrets.
+        detail: String,
+        /// Host and state are as before.
+        rolled_back: bool,
+    },
     /// The tunnel server does not serve after all is done.
     #[error("the tunnel does not serve: {detail}")]
     NotServing {
@@ -96,69 +135,6 @@ pub enum GhostError {
         /// Host and state are as before.
         rolled_back: bool,
     },
-}
-
-/// Why strangers do not come to a web server from an address; the word of the API.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SourceFault {
-    /// It is a loopback address: web servers take whoever has one for a program of their own machine.
-    Loopback,
-    /// It is not the address of one host.
-    Nobodys,
-    /// The web server is reached by the other version of IP.
-    Family,
-    /// This host does not have it.
-    Foreign,
-}
-
-impl SourceFault {
-    /// `loopback`, `no_host`, `family` or `foreign`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Loopback => "loopback",
-            Self::Nobodys => "no_host",
-            Self::Family => "family",
-            Self::Foreign => "foreign",
-        }
-    }
-
-    fn message(self, lang: Lang, address: IpAddr, allowed: &[IpAddr]) -> String {
-        let list: Vec<_> = allowed.iter().map(ToString::to_string).collect();
-        let list = if list.is_empty() { "-".to_owned() } else { list.join(", ") };
-        if lang == Lang::En {
-            let fault = match self {
-                Self::Loopback => format!(
-                    "decoy_source must not be a loopback address ({address}): web servers take whoever comes from there for a \
-                     program of their own machine"
-                ),
-                Self::Nobodys => {
-                    format!("decoy_source must be the address of one host, which {address} is not")
-                }
-                Self::Family => format!(
-                    "decoy_source {address} does not reach the web server: one of them has an IPv4 address, the other an IPv6 \
-                     address"
-                ),
-                Self::Foreign => format!("decoy_source {address} is not an address of this host"),
-            };
-            return format!("{fault}. Allowed: {list}");
-        }
-        let fault = match self {
-            Self::Loopback => format!(
-                "decoy_source bir loopback adresi ({address}) olamaz: web sunucuları oradan gelen herkesi kendi makinelerinin bir \
-                 programı sayar"
-            ),
-            Self::Nobodys => {
-                format!(
-                    "decoy_source tek bir makinenin adresi olmalıdır, {address} ise böyle bir adres değil"
-                )
-            }
-            Self::Family => format!(
-                "decoy_source {address} adresinden web sunucusuna ulaşılamaz: birinin adresi IPv4, diğerininki IPv6"
-            ),
-            Self::Foreign => format!("decoy_source {address} bu makinenin bir adresi değil"),
-        };
-        format!("{fault}. Kullanılabilecek adresler: {list}")
-    }
 }
 
 /// What a change was doing; the word of the API.
@@ -199,7 +175,7 @@ impl GhostError {
     /// The causes as one text.
     fn detail(&self, lang: Lang) -> String {
         match self {
-            Self::NotServing { detail, .. } => detail.clone(),
+            Self::NotServing { detail, .. } | Self::Front { detail, .. } => detail.clone(),
             other => std::error::Error::source(other).map_or_else(String::new, |cause| explain(cause, lang)),
         }
     }
@@ -227,7 +203,9 @@ impl ChangeError for GhostError {
     fn set_rolled_back(&mut self, complete: bool) {
         match self {
             Self::Engine(error) => error.set_rolled_back(complete),
-            Self::Change { rolled_back, .. } | Self::NotServing { rolled_back, .. } => {
+            Self::Change { rolled_back, .. }
+            | Self::NotServing { rolled_back, .. }
+            | Self::Front { rolled_back, .. } => {
                 *rolled_back = complete;
             }
             _ => {}
@@ -241,11 +219,14 @@ impl ErrorCode for GhostError {
             Self::Engine(error) => error.code(),
             Self::Parameter(error) => error.code(),
             Self::Active { .. } => "GHOST_MODE_ACTIVE",
-            Self::Domain { .. } | Self::DecoySource { .. } => "VALIDATION_ERROR",
+            Self::Domain { .. } | Self::Address { .. } | Self::NoGroup { .. } | Self::DecoySource { .. } => {
+                "VALIDATION_ERROR"
+            }
+            Self::Together { .. } => "INVALID_PARAMETER",
             Self::NoResolver | Self::ResolverFailed { .. } => "NETWORK_ERROR",
             Self::PortInUse { .. } => "PORT_IN_USE",
             Self::Certificate { .. } => "CERTIFICATE_ERROR",
-            Self::Change { .. } | Self::NotServing { .. } => "GHOST_MODE_ERROR",
+            Self::Change { .. } | Self::NotServing { .. } | Self::Front { .. } => "GHOST_MODE_ERROR",
         }
     }
 
@@ -266,7 +247,21 @@ impl ErrorCode for GhostError {
                     format!("{domain} alan adının A kaydı {expected} adresini göstermelidir; bulunan: {list}")
                 }
             }
+            Self::Address { address, fault, allowed } => fault.message(lang, *address, allowed),
             Self::DecoySource { address, fault, allowed } => fault.message(lang, *address, allowed),
+            Self::NoGroup { group } if en => format!(
+                "listen_group {group} is no group of this system. Give the group of the web server's user: id -gn USER"
+            ),
+            Self::NoGroup { group } => format!(
+                "listen_group {group} bu sistemde bulunmuyor. Web sunucusunu çalıştıran kullanıcının grubunu verin: id -gn KULLANICI"
+            ),
+            Self::Together { parameter, with } if en => {
+                format!("{parameter} does not go together with {with}: leave {parameter} out")
+            }
+            Self::Together { parameter, with } => {
+                format!("{parameter}, {with} ile birlikte verilemez: {parameter} parametresini çıkarın")
+            }
+            Self::Front { front, detail, .. } => front_message(lang, front, detail),
             Self::NoResolver => {
                 lang.pick("No DNS resolver answered", "Hiçbir DNS çözümleyici yanıt vermedi").to_owned()
             }
@@ -313,9 +308,16 @@ impl ErrorCode for GhostError {
             Self::DecoySource { address, fault, allowed } => json!({
                 "parameter": "decoy_source", "address": address, "reason": fault.as_str(), "allowed": allowed,
             }),
+            Self::Address { address, fault, allowed } => json!({
+                "parameter": "domain", "address": address, "reason": fault.as_str(), "allowed": allowed,
+            }),
+            Self::NoGroup { group } => json!({ "parameter": "listen_group", "group": group }),
+            Self::Together { parameter, with } => json!({ "parameter": parameter, "with": with }),
             Self::PortInUse { port } => json!({ "port": port, "protocol": "tcp" }),
             Self::Certificate { source, fault } => json!({ "source": source, "detail": fault.detail }),
-            Self::Change { rolled_back, .. } | Self::NotServing { rolled_back, .. } => json!({
+            Self::Change { rolled_back, .. }
+            | Self::NotServing { rolled_back, .. }
+            | Self::Front { rolled_back, .. } => json!({
                 "step": self.step().to_string(), "detail": self.detail(lang), "rolled_back": rolled_back,
             }),
         })

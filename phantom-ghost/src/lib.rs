@@ -9,7 +9,7 @@
 //! use phantom_ghost::{Ghost, actions::Enable};
 //! use phantom_module::{Call, Lang, TypedModule};
 //! # fn with(ghost: &Ghost) -> Result<(), phantom_ghost::GhostError> {
-//! let enable = Enable::new("vpn.example.org".parse().expect("a domain"));
+//! let enable = Enable::new("vpn.example.org".parse::<phantom_types::Domain>().expect("a domain"));
 //! println!("{}", *ghost.call(enable, &Call::new(Lang::En))?.connection_command.0);
 //! # Ok(())
 //! # }
@@ -21,7 +21,10 @@ mod checks;
 mod decoy;
 mod desired;
 mod error;
+mod front;
 mod keeper;
+mod name;
+mod verify;
 
 use std::sync::Arc;
 
@@ -34,9 +37,9 @@ use phantom_types::PublicKey;
 
 pub use certificate::CertificateInfo;
 pub use decoy::DecoyInUse;
-pub use error::{GhostError, SourceFault, Step};
+pub use error::{AddressFault, GhostError, SourceFault, Step};
 
-/// The TCP port of the tunnel: that of HTTPS.
+/// The TCP port of the tunnel where no web server is in front: that of HTTPS.
 pub(crate) const PORT: u16 = 443;
 
 /// The tunnel leads to the port, and clients that came through it know the subnet by it.

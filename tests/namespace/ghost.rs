@@ -1,6 +1,8 @@
 //! Ghost Mode behind a censor that lets nothing but HTTPS pass.
 
+mod address;
 mod decoy;
+mod front;
 mod line;
 
 use std::time::Duration;
@@ -88,6 +90,11 @@ fn connect_ours_at(world: &World, at: At, client: &str) -> u32 {
 
 /// Our own client, which has to find the server by itself.
 fn start_ours(world: &World, at: At, client: &str) -> u32 {
+    connect_ours_trusting(world, at, client, "/etc/ghost/ca.pem")
+}
+
+/// The same with an authority of this file.
+fn connect_ours_trusting(world: &World, at: At, client: &str, authority: &str) -> u32 {
     let json: Value = serde_json::from_str(&casper(world, &format!("--json {client}"))).unwrap();
     let (tunnel, side) = (&json["wstunnel"], at.name().unwrap());
     let file = format!("/etc/netns/secret-{side}");
@@ -95,7 +102,7 @@ fn start_ours(world: &World, at: At, client: &str) -> u32 {
     std::fs::write(&file, tunnel["secret"].as_str().unwrap()).unwrap();
     let program = programs().join("phantom-ghost");
     let words = ["connect", "--server", tunnel["url"].as_str().unwrap(), "--secret-file", &file];
-    world.spawn(at, program.to_str().unwrap(), &[&words[..], &["--ca-file", "/etc/ghost/ca.pem"]].concat())
+    world.spawn(at, program.to_str().unwrap(), &[&words[..], &["--ca-file", authority]].concat())
 }
 
 /// Everything that a client does works, and the Internet sees the server.

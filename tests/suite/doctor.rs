@@ -106,6 +106,13 @@ pub(crate) const CONDITIONS: &[Condition] = &[
     condition("decoy", "warning", || with_decoy(Err("Connection refused (os error 111)"))),
     condition("decoy", "warning", || with_socket(Ok(&["/nginx_status"]))),
     condition("decoy", "warning", || with_socket(Err("Permission denied (os error 13)"))),
+    condition("https_port", "ok", with_front),
+    condition("https_port", "problem", || with(with_front(), |s| s.fake.unbind(port(Protocol::Tcp, 443)))),
+    condition("certificate", "ok", with_front),
+    condition("certificate", "ok", || with(with_front(), without_operators_secret)),
+    condition("certificate", "problem", || {
+        with(with_front(), |s| s.fake.deafen_tunnel(Some("the certificate expired")))
+    }),
     condition("certificate", "ok", with_john),
     condition("certificate", "ok", with_ghost),
     condition("certificate", "warning", || {
@@ -343,6 +350,14 @@ fn with_socket(pages: Result<&[&str], &str>) -> Server {
 fn decoy(server: Server, decoy: &str) -> Server {
     server.api(&[ENABLE, &[decoy]].concat()).ok();
     server
+}
+
+/// A web server of this machine is in front.
+fn with_front() -> Server {
+    with(with_domain(), |s| {
+        s.fake.bind(port(Protocol::Tcp, 443));
+        s.api(&[ENABLE, &["listen=unix:/run/phantom-web/http"]].concat()).ok();
+    })
 }
 
 fn with_own_certificate() -> Server {

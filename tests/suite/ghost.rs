@@ -1,6 +1,8 @@
 //! What the actions of the Ghost module do, beyond their samples (API chapter 7).
 
 mod decoy;
+mod front;
+mod named;
 mod obtaining;
 mod restoring;
 mod secrets;

@@ -135,7 +135,8 @@ fn apt<W: AsRef<str>>(verb: &[&str], packages: impl IntoIterator<Item = W>) -> C
     packages.into_iter().fold(command, |command, package| command.arg(package.as_ref()))
 }
 
-fn installed() -> Result<BTreeSet<String>> {
+/// The packages that are installed, those of several architectures with theirs behind a colon.
+pub(crate) fn installed() -> Result<BTreeSet<String>> {
     let list = Cmd::new("dpkg-query").args(["-W", "-f", "${db:Status-Status} ${binary:Package}\n"]).read()?;
     Ok(list.lines().filter_map(|line| line.strip_prefix("installed ")).map(str::to_owned).collect())
 }

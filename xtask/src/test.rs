@@ -7,7 +7,7 @@ mod fuzz;
 mod here;
 mod long;
 mod mutants;
-mod nginx;
+mod pebble;
 mod pool;
 mod record;
 mod released;
@@ -16,6 +16,7 @@ mod skips;
 mod source;
 mod tally;
 mod turn;
+mod web_servers;
 
 use std::time::Instant;
 

@@ -27,5 +27,7 @@ pub use services::{
     Bounds, Command, Logs, Manager, OwnSocket, Proc, Restart, ServiceState, ServiceStatus, Services, Unit,
     UnitKind,
 };
-pub use tunnel::{Certificate, CertificateFault, CertificateRequest, DecoyCheck, Tunnel, TunnelCheck};
+pub use tunnel::{
+    Certificate, CertificateFault, CertificateRequest, DecoyCheck, Shown, Shows, Tunnel, TunnelCheck,
+};
 pub use wireguard::{Device, DeviceUpdate, Peer, PeerConfig, PeerUpdate, WireGuard};

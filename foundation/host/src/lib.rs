@@ -31,8 +31,8 @@ pub use facility::{
     Hook, InForce, Link, LinkChange, LinkGuard, LinkKind, Logs, Manager, Match, Network, OwnRoute, OwnSocket,
     Passing, Peer, PeerConfig, PeerUpdate, Port, Probe, ProbeError, Proc, Protocol, Random, Resolver,
     Restart, Route, RouteKind, Rule, RuleAction, Ruleset, RulesetRule, ServiceState, ServiceStatus, Services,
-    Sockets, Sysctl, Tunnel, TunnelCheck, UfwReport, UfwRule, UfwRules, Unit, UnitKind, Uplink, Verdict,
-    Viewpoint, WireGuard, write_and_verify,
+    Shown, Shows, Sockets, Sysctl, Tunnel, TunnelCheck, UfwReport, UfwRule, UfwRules, Unit, UnitKind, Uplink,
+    Verdict, Viewpoint, WireGuard, write_and_verify,
 };
 pub use host_addresses::{HostAddresses, host_addresses};
 pub use interrupt::{Held, Interrupt};

@@ -4,7 +4,7 @@ use phantom_types::ProxyVersion;
 use rusqlite::{Row, params};
 
 use crate::error::{About as _, StoreError};
-use crate::model::{CertificateSource, Ghost};
+use crate::model::{CertificateSource, Front, Ghost};
 use crate::row;
 use crate::state::State;
 use crate::transaction::Transaction;
@@ -12,7 +12,7 @@ use crate::transaction::Transaction;
 type Result<T, E = StoreError> = std::result::Result<T, E>;
 
 /// The columns that [`ghost`] reads, in its order.
-const COLUMNS: &str = "domain, secret, certificate_source, cert_path, key_path, addresses, decoy, activated_at, decoy_source, decoy_proxy";
+const COLUMNS: &str = "domain, secret, certificate_source, cert_path, key_path, addresses, decoy, activated_at, decoy_source, decoy_proxy, front_socket, front_group, front_port";
 
 impl State<'_> {
     /// Ghost Mode, if it is on.
@@ -38,9 +38,10 @@ impl Transaction<'_> {
             }
             CertificateSource::Acme | CertificateSource::SelfSigned => (None, None),
         };
+        let front = ghost.front.as_ref();
         let addresses: Vec<String> = ghost.addresses.iter().map(ToString::to_string).collect();
         let values = params![
-            ghost.domain.as_str(),
+            ghost.domain.to_string(),
             *ghost.secret.reveal(),
             ghost.certificate.as_str(),
             cert_path,
@@ -50,9 +51,13 @@ impl Transaction<'_> {
             ghost.activated_at.micros(),
             ghost.decoy_source.map(|address| address.to_string()),
             ghost.decoy_proxy.map(ProxyVersion::as_str),
+            front.map(|front| self.text(&front.socket)).transpose()?,
+            front.map(|front| &front.group),
+            front.map(|front| front.public_port),
         ];
-        let sql =
-            format!("INSERT INTO ghost (id, {COLUMNS}) VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)");
+        let sql = format!(
+            "INSERT INTO ghost (id, {COLUMNS}) VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
+        );
         self.execute(&sql, values).map(drop)
     }
 
@@ -71,6 +76,10 @@ fn ghost(row: &Row<'_>) -> rusqlite::Result<Ghost> {
         "self_signed" => CertificateSource::SelfSigned,
         _ => CertificateSource::Acme, // the schema lets no fourth one in
     };
+    let front = match row.get::<_, Option<String>>(10)? {
+        Some(socket) => Some(Front { socket: socket.into(), group: row.get(11)?, public_port: row.get(12)? }),
+        None => None,
+    };
     Ok(Ghost {
         domain: row::parsed(row, 0)?,
         secret: row::parsed(row, 1)?,
@@ -80,6 +89,7 @@ fn ghost(row: &Row<'_>) -> rusqlite::Result<Ghost> {
         activated_at: row::time(row, 7)?,
         decoy_source: row::optional(row, 8)?,
         decoy_proxy: row::optional(row, 9)?,
+        front,
     })
 }
 
@@ -99,6 +109,7 @@ mod tests {
             decoy: None,
             decoy_source: None,
             decoy_proxy: None,
+            front: None,
             activated_at: phantom_types::Timestamp::from_micros(5),
         };
         let operator = Ghost {
@@ -115,7 +126,10 @@ mod tests {
             decoy_proxy: Some(ProxyVersion::V1),
             ..acme.clone()
         };
-        for ghost in [Some(&acme), Some(&operator), Some(&self_signed), None] {
+        let front = Front { socket: "/run/web/http".into(), group: "www-data".to_owned(), public_port: 8443 };
+        let behind = Ghost { domain: "2001:db8::7".parse().unwrap(), front: Some(front), ..acme.clone() };
+        assert_eq!((acme.public_port(), behind.public_port()), (443, 8443));
+        for ghost in [Some(&acme), Some(&operator), Some(&self_signed), Some(&behind), None] {
             fixture.change(|change| change.set_ghost(ghost)).unwrap();
             fixture.read(|state| {
                 assert_eq!(state.ghost()?.as_ref(), ghost);

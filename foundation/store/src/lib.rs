@@ -75,8 +75,8 @@ pub use error::{InsertError, LockError, StoreError};
 pub use files::Repair;
 pub use lock::Lock;
 pub use model::{
-    Backup, CertificateSource, Client, ClientInfo, ClientRef, DnsServers, Exit, Ghost, Language, Multihop,
-    NewClient, Page, Server, SessionRecord, Settings,
+    Backup, CertificateSource, Client, ClientInfo, ClientRef, DnsServers, Exit, Front, Ghost, Language,
+    Multihop, NewClient, Page, Server, SessionRecord, Settings,
 };
 pub use paths::Paths;
 pub use process::close_process;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 use phantom_types::{
-    Backend, BackendChoice, ClientName, ClientSecret, Domain, Endpoint, ExitName, HostName, InterfaceName,
+    Backend, BackendChoice, ClientName, ClientSecret, Endpoint, ExitName, HostName, InterfaceName,
     PresharedKey, PrivateKey, ProxyVersion, PublicKey, Subnet, Timestamp, TunnelSecret,
 };
 
@@ -234,8 +234,8 @@ impl CertificateSource {
 /// Ghost Mode while it is on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ghost {
-    /// The name that clients connect to.
-    pub domain: Domain,
+    /// The name that clients connect to, or the address.
+    pub domain: HostName,
     /// The operator's own secret. Clients have theirs: [`Client::tunnel_secret`].
     pub secret: TunnelSecret,
     /// Where the certificate comes from.
@@ -249,8 +249,31 @@ pub struct Ghost {
     pub decoy_source: Option<IpAddr>,
     /// How the web server is told a stranger's own address, if it is.
     pub decoy_proxy: Option<ProxyVersion>,
+    /// The web server in front, which has the port of HTTPS and the certificate; `None` where the tunnel server has them itself.
+    pub front: Option<Front>,
     /// When it was switched on.
     pub activated_at: Timestamp,
+}
+
+/// A web server in front of the tunnel server, which terminates TLS and passes requests on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Front {
+    /// The socket in the file system at which the tunnel server listens for it.
+    pub socket: PathBuf,
+    /// The group that may connect to the socket: that of the web server's user.
+    pub group: String,
+    /// The TCP port at which the web server listens, and to which clients connect.
+    pub public_port: u16,
+}
+
+/// The TCP port of HTTPS.
+const HTTPS: u16 = 443;
+
+impl Ghost {
+    /// The TCP port that clients connect to.
+    pub fn public_port(&self) -> u16 {
+        self.front.as_ref().map_or(HTTPS, |front| front.public_port)
+    }
 }
 
 /// An imported exit: what is used of a provider's WireGuard configuration.

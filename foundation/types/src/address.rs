@@ -1,6 +1,25 @@
 //! What an address can be used for.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// Whether an address of either family can be reached from the Internet; see [`is_public`] and [`is_public6`].
+pub fn is_on_internet(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(address) => is_public(address),
+        IpAddr::V6(address) => is_public6(address),
+    }
+}
+
+/// Whether an IPv6 address can be reached from the Internet: one of 2000::/3, where all global unicast addresses are (RFC 4291,
+/// section 2.4, and the IANA's registry), and none of the special ranges there (RFC 6890): documentation, protocol assignments,
+/// 6to4 and Teredo.
+pub fn is_public6(address: Ipv6Addr) -> bool {
+    let [a, b, ..] = address.segments();
+    let documentation = (a == 0x2001 && b == 0x0db8) || (a == 0x3fff && b < 0x1000); // RFC 3849, RFC 9637
+    let protocol = a == 0x2001 && b < 0x0200; // RFC 2928
+    let six_to_four = a == 0x2002; // RFC 7526
+    (a & 0xe000) == 0x2000 && !(documentation || protocol || six_to_four)
+}
 
 /// Whether an address can be reached from the Internet: none of the special ranges of RFC 6890.
 pub fn is_public(address: Ipv4Addr) -> bool {
@@ -23,6 +42,26 @@ pub fn is_public(address: Ipv4Addr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn public_addresses_of_ipv6_are_global_unicast() {
+        for text in [
+            "::1",
+            "::",
+            "fe80::1",
+            "fd00::1",
+            "ff02::1",
+            "2001:db8::1",
+            "2001::1",
+            "2002:c000:201::1",
+            "3fff:1::1",
+        ] {
+            assert!(!is_on_internet(text.parse().unwrap()), "{text}");
+        }
+        for text in ["2a01:4f8::1", "2606:4700::1111", "2001:4860:4860::8888", "::ffff:8.8.8.8", "8.8.8.8"] {
+            assert!(is_on_internet(text.parse().unwrap()), "{text}");
+        }
+    }
 
     #[test]
     fn public_addresses_are_none_of_the_special_ranges() {

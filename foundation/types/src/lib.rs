@@ -29,7 +29,7 @@ mod time;
 mod upstream;
 pub mod watch;
 
-pub use address::is_public;
+pub use address::{is_on_internet, is_public, is_public6};
 pub use backend::{Backend, BackendChoice, BackendError};
 #[doc(no_inline)]
 pub use conf::{ClientConfig, ConfError, ServerConfig, ServerPeer};

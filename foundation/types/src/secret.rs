@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use crate::Domain;
+use crate::{Endpoint, HostName};
 
 /// Letters and digits: the secret is in a URL path and between quotes of a shell.
 const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
@@ -82,8 +82,10 @@ impl fmt::Debug for ClientSecret {
 /// What a client needs to open a tunnel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TunnelAccess {
-    /// The name of the server.
-    pub domain: Domain,
+    /// The name of the server, or its address.
+    pub domain: HostName,
+    /// The TCP port that clients connect to.
+    pub public_port: u16,
     /// What it asks for.
     pub secret: TunnelSecret,
     /// The WireGuard port, at both ends.
@@ -94,9 +96,9 @@ pub struct TunnelAccess {
 }
 
 impl TunnelAccess {
-    /// The server as clients name it, as in `wss://vpn.example.org:443`.
+    /// The server as clients name it, as in `wss://vpn.example.org:443` or `wss://[2001:db8::1]:443`.
     pub fn url(&self) -> String {
-        format!("wss://{}:443", self.domain)
+        format!("wss://{}", Endpoint::new(self.domain.clone(), self.public_port))
     }
     /// The two parts of the command that opens the tunnel with a stock client (API 7.1): a secret.
     pub fn command_parts(&self) -> [Zeroizing<String>; 2] {
@@ -179,6 +181,7 @@ mod tests {
     fn the_command_is_that_of_the_api() {
         let access = TunnelAccess {
             domain: "157-230-114-231.sslip.io".parse().unwrap(),
+            public_port: 443,
             secret: "s".repeat(64).parse().unwrap(),
             port: 51820,
             verify: true,
@@ -190,6 +193,22 @@ mod tests {
         );
         assert_eq!(*TunnelAccess { verify: false, ..access.clone() }.command(), command);
         assert_eq!(*access.command(), command + " --tls-verify-certificate");
+    }
+
+    #[test]
+    fn an_address_is_named_as_in_every_url() {
+        let access = |domain: &str, public_port| TunnelAccess {
+            domain: domain.parse().unwrap(),
+            public_port,
+            secret: "s".repeat(64).parse().unwrap(),
+            port: 51820,
+            verify: true,
+        };
+        assert_eq!(access("157.230.114.231", 443).url(), "wss://157.230.114.231:443");
+        assert_eq!(access("2001:DB8::1", 443).url(), "wss://[2001:db8::1]:443");
+        assert_eq!(access("vpn.example.org", 8443).url(), "wss://vpn.example.org:8443");
+        let command = access("2001:db8::1", 443).command();
+        assert!(command.ends_with("51820 wss://[2001:db8::1]:443 --tls-verify-certificate"), "{}", *command);
     }
 
     #[test]

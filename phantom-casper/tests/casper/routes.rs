@@ -137,3 +137,33 @@ fn without_ipv6_at_the_server_all_of_it_is_kept_from_leaking_unless_the_setting_
     let list = networks(&world);
     assert_eq!((list.len(), list[32].to_string()), (33, SUBNET.to_owned()));
 }
+
+#[test]
+fn an_address_that_is_the_servers_name_is_left_out() {
+    if !is_root("an_address_that_is_the_servers_name_is_left_out") {
+        return;
+    }
+    let world = World::active();
+    let (address, other): (Ipv6Addr, Ipv6Addr) =
+        ("2a01:4f8::7".parse().unwrap(), "2a01:4f8::8".parse().unwrap());
+    // The server may have another one beside that, or none that is stored.
+    for stored in [None, Some(other), Some(address)] {
+        world.set_server(|server| server.ipv6 = stored);
+        world.set_ghost(|ghost| {
+            (ghost.domain, ghost.addresses) = (std::net::IpAddr::V6(address).into(), Vec::new());
+        });
+        let list = networks(&world);
+        assert_complement(&four(&list[..32]), &[[157, 230, 114, 231].into()]);
+        for left_out in stored.into_iter().chain([address]) {
+            assert!(six(&list).iter().all(|network| !network.contains(left_out)), "{left_out}: {list:?}");
+        }
+        assert!(six(&list).iter().any(|network| network.contains("2606:4700::1111".parse().unwrap())));
+        assert_eq!(world.line("Address"), "10.8.0.2/24, fd00::2/128");
+        assert!(world.text(&["demo-casper"]).contains(" wss://[2a01:4f8::7]:443 "));
+    }
+    let four = Ipv4Addr::new(198, 51, 100, 7);
+    world.set_server(|server| server.ipv6 = None);
+    world.set_ghost(|ghost| (ghost.domain, ghost.addresses) = (four.into(), vec![four]));
+    assert!(networks(&world).iter().all(|network| !network.contains(four.into())));
+    assert!(world.text(&["demo-casper"]).contains(" wss://198.51.100.7:443 "));
+}

@@ -138,4 +138,17 @@ fn the_file_has_a_name_that_no_other_client_has() {
     assert!(files.iter().all(|file| file.len() <= 15 + ".conf".len()), "{files:?}");
     assert!(files[0] != files[1] && files[1] != files[2] && files[0] != files[2], "{files:?}");
     assert_eq!(file("demo-casper"), "demo-casper.t1.conf");
+fn the_port_is_that_of_the_web_server_in_front() {
+    if !is_root("the_port_is_that_of_the_web_server_in_front") {
+        return;
+    }
+    let world = World::active();
+    world.set_ghost(|ghost| {
+        let (socket, group) = ("/run/phantom-web/http".into(), "www-data".to_owned());
+        ghost.front = Some(phantom_store::Front { socket, group, public_port: 8443 });
+    });
+    let text = world.text(&["demo-casper"]);
+    assert!(text.contains(" wss://157-230-114-231.sslip.io:8443 --tls-verify-certificate\n"), "{text}");
+    let value: Value = serde_json::from_str(&world.text(&["--json", "demo-casper"])).unwrap();
+    assert_eq!(value["wstunnel"]["url"], "wss://157-230-114-231.sslip.io:8443");
 }

@@ -244,6 +244,7 @@ fn ghost() -> Ghost {
         decoy: None,
         decoy_source: None,
         decoy_proxy: None,
+        front: None,
         activated_at: Timestamp::from_micros(1_757_382_084_079_841),
     }
 }

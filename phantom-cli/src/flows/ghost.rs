@@ -74,11 +74,11 @@ fn ask(world: &World, source: Text, names: &[&str], self_signed: bool) -> Vec<Ac
     });
     let about = world.lang.pick(
         "Ghost Mode carries WireGuard inside HTTPS: to a stranger this server is an ordinary web site on port 443. \
-         While it is on, clients connect through it only, with a configuration of its own. A name under sslip.io \
-         works too, as 157-230-114-231.sslip.io.",
+         While it is on, clients connect through it only, with a configuration of its own. Without a domain, give \
+         the server's address.",
         "Ghost Mode, WireGuard'ı HTTPS içinde taşır: dışarıdan bakan için bu sunucu 443 portunda sıradan bir web \
          sitesidir. Açıkken istemciler yalnızca onun üzerinden, ona özel bir yapılandırmayla bağlanır. \
-         157-230-114-231.sslip.io gibi sslip.io adları da kullanılabilir.",
+         Alan adınız yoksa sunucunun adresini verin.",
     );
     vec![Act::Push(Box::new(form.intro(vec![Row::text(about)])))]
 }
@@ -133,6 +133,7 @@ fn status_rows(value: &Value, world: &World) -> Vec<Row> {
     let source = match certificate["source"].as_str() {
         Some("acme") => lang.pick("automatic (ACME)", "otomatik (ACME)"),
         Some("operator") => lang.pick("own files", "kendi dosyalarınız"),
+        Some("web_server") => lang.pick("the web server in front", "öndeki web sunucusu"),
         _ => lang.pick("self-signed", "kendinden imzalı"),
     };
     rows.extend([

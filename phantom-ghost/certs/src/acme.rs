@@ -1,5 +1,6 @@
 //! Obtains a certificate from an authority that speaks ACME (RFC 8555; addresses: RFC 8738).
 
+mod advice;
 mod error;
 mod http;
 
@@ -20,8 +21,9 @@ use crate::causes::with_causes;
 use crate::challenge::{Answer, ChallengeError, Challenger, Kind};
 use crate::pair::{KeyPem, Pair};
 use crate::store::Store;
-use http::Https;
+use http::{Https, Pause};
 
+pub use advice::{Advice, Asked, advice};
 pub use error::AcmeError;
 
 /// Let's Encrypt's directory.
@@ -48,6 +50,9 @@ pub struct Wanted<'a> {
     pub ca_file: Option<&'a Path>,
     /// How long everything together may take.
     pub time_limit: Duration,
+    /// The chain of the certificate that the new one takes the place of, PEM. Authorities that are told (RFC 9773, section 5) do not
+    /// count it against their limits.
+    pub replaces: Option<&'a str>,
 }
 
 /// A new certificate.
@@ -70,9 +75,11 @@ pub async fn obtain(
     challenger: &dyn Challenger,
 ) -> Result<Obtained, AcmeError> {
     let installed = Installed { challenger, answer: Mutex::new(None) };
-    let result = timeout(wanted.time_limit, run(wanted, store, &installed)).await;
+    let pause = Pause::default();
+    let result = timeout(wanted.time_limit, run(wanted, store, &pause, &installed)).await;
     installed.remove().await;
-    result.unwrap_or(Err(AcmeError::TimeLimit { limit: wanted.time_limit }))
+    let result = result.unwrap_or(Err(AcmeError::TimeLimit { limit: wanted.time_limit }));
+    result.map_err(|error| error.with_pause(pause.get(), crate::now()))
 }
 
 /// The answer that is visible at the moment.
@@ -84,6 +91,7 @@ struct Installed<'c> {
 struct Session<'a> {
     wanted: Wanted<'a>,
     store: &'a Store,
+    pause: &'a Pause,
     account: Account,
     /// The account comes from the store, so that the authority may have forgotten it.
     stored: bool,
@@ -112,13 +120,24 @@ impl Installed<'_> {
     }
 }
 
-async fn run(wanted: Wanted<'_>, store: &Store, installed: &Installed<'_>) -> Result<Obtained, AcmeError> {
-    let mut session = Session::open(wanted, store).await?;
+async fn run(
+    wanted: Wanted<'_>,
+    store: &Store,
+    pause: &Pause,
+    installed: &Installed<'_>,
+) -> Result<Obtained, AcmeError> {
+    let mut session = Session::open(wanted, store, pause).await?;
     let mut tried = Vec::new();
     for kind in [Kind::TlsAlpn, Kind::Http] {
         match session.attempt(kind, installed).await {
             Ok(pair) => return Ok(Obtained { pair, by: kind, tried }),
-            Err(Failure::Validation(cause)) => tried.push((kind, cause)),
+            Err(Failure::Validation(cause)) => {
+                tried.push((kind, cause));
+                // The other kind would be another request.
+                if pause.get().is_some() {
+                    break;
+                }
+            }
             Err(Failure::Final(error)) => return Err(error),
         }
     }
@@ -126,18 +145,18 @@ async fn run(wanted: Wanted<'_>, store: &Store, installed: &Installed<'_>) -> Re
 }
 
 impl<'a> Session<'a> {
-    async fn open(wanted: Wanted<'a>, store: &'a Store) -> Result<Self, AcmeError> {
+    async fn open(wanted: Wanted<'a>, store: &'a Store, pause: &'a Pause) -> Result<Self, AcmeError> {
         let stored = store.account(wanted.directory)?;
         // Credentials that do not parse are as good as none: an account costs nothing.
         let credentials = stored.and_then(|text| serde_json::from_str::<AccountCredentials>(&text).ok());
         let Some(credentials) = credentials else {
-            let account = register(wanted, store).await?;
-            return Ok(Self { wanted, store, account, stored: false });
+            let account = register(wanted, store, pause).await?;
+            return Ok(Self { wanted, store, pause, account, stored: false });
         };
-        let builder = Account::builder_with_http(Box::new(Https::new(wanted.ca_file)?));
+        let builder = Account::builder_with_http(Box::new(Https::new(wanted.ca_file, pause.clone())?));
         let account = builder.from_credentials(credentials).await;
         let account = account.map_err(|error| AcmeError::of("read its directory", error))?;
-        Ok(Self { wanted, store, account, stored: true })
+        Ok(Self { wanted, store, pause, account, stored: true })
     }
 
     async fn attempt(&mut self, kind: Kind, installed: &Installed<'_>) -> Result<Pair, Failure> {
@@ -145,13 +164,13 @@ impl<'a> Session<'a> {
         let validated = validate(&mut order, kind, self.wanted.name, installed).await;
         installed.remove().await;
         validated?;
-        Ok(finalize(&mut order, self.wanted.name).await?)
+        Ok(finalize(&mut order, self.wanted.name, self.pause).await?)
     }
 
     async fn order(&mut self) -> Result<Order, AcmeError> {
         match self.new_order().await {
             Err(instant_acme::Error::Api(problem)) if self.stored && forgotten(error::kind(&problem)) => {
-                self.account = register(self.wanted, self.store).await?;
+                self.account = register(self.wanted, self.store, self.pause).await?;
                 self.stored = false;
                 self.new_order().await
             }
@@ -167,17 +186,40 @@ impl<'a> Session<'a> {
         }];
         let profile = self.wanted.name.ip().is_some()
             && self.account.profiles().any(|profile| profile.name == ADDRESS_PROFILE);
-        let mut wish = NewOrder::new(&identifiers);
-        if profile {
-            wish = wish.profile(ADDRESS_PROFILE);
+        let wish = || {
+            let wish = NewOrder::new(&identifiers);
+            if profile { wish.profile(ADDRESS_PROFILE) } else { wish }
+        };
+        if let Some(replaced) = self.wanted.replaces.and_then(advice::identifier) {
+            let replacing = wish().replaces(replaced);
+            match persist(async || self.account.new_order(&replacing).await).await {
+                Err(error) if is_about_replacing(&error) => {}
+                other => return other,
+            }
         }
+        let wish = wish();
         persist(async || self.account.new_order(&wish).await).await
     }
 }
 
-async fn register(wanted: Wanted<'_>, store: &Store) -> Result<Account, AcmeError> {
+/// Whether an order may be taken that replaces nothing: the authority knows no replacing, or another order has replaced the
+/// certificate, or another account has it (RFC 9773, section 5).
+fn is_about_replacing(error: &instant_acme::Error) -> bool {
+    match error {
+        instant_acme::Error::Unsupported(_) => true,
+        instant_acme::Error::Api(problem) => {
+            matches!(error::kind(problem), "alreadyReplaced" | "malformed" | "unauthorized")
+        }
+        // The library's words for an authority that does not repeat the wish.
+        instant_acme::Error::Other(other) => other.to_string().starts_with("replaces field mismatch"),
+        _ => false,
+    }
+}
+
+async fn register(wanted: Wanted<'_>, store: &Store, pause: &Pause) -> Result<Account, AcmeError> {
     let wish = NewAccount { contact: &[], terms_of_service_agreed: true, only_return_existing: false };
-    let https = || Https::new(wanted.ca_file).map(|https| Account::builder_with_http(Box::new(https)));
+    let https =
+        || Https::new(wanted.ca_file, pause.clone()).map(|https| Account::builder_with_http(Box::new(https)));
     // Checked once here, so that a wrong file is told as such and not as a failed request.
     https()?;
     let made = persist(async || {
@@ -282,7 +324,7 @@ async fn cause(order: &mut Order, kind: Kind) -> String {
     refreshed.await.ok().flatten().unwrap_or_else(|| "the authority gives no reason".to_owned())
 }
 
-async fn finalize(order: &mut Order, name: &HostName) -> Result<Pair, AcmeError> {
+async fn finalize(order: &mut Order, name: &HostName, pause: &Pause) -> Result<Pair, AcmeError> {
     let mut params = CertificateParams::new(vec![name.to_string()]).map_err(AcmeError::Key)?;
     params.distinguished_name = DistinguishedName::new();
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(AcmeError::Key)?;
@@ -290,7 +332,13 @@ async fn finalize(order: &mut Order, name: &HostName) -> Result<Pair, AcmeError>
     let issued = persist(async || order.finalize_csr(request.der()).await);
     issued.await.map_err(|error| AcmeError::of("issue the certificate", error))?;
     let chain = persist(async || order.poll_certificate(&POLL).await).await;
-    let chain_pem = chain.map_err(|error| AcmeError::of("hand the certificate over", error))?;
+    let chain_pem = chain.map_err(|error| {
+        // It wants to be asked later than we wait here.
+        if let instant_acme::Error::Timeout(Some(next)) = &error {
+            pause.set(Some(next.saturating_duration_since(std::time::Instant::now())));
+        }
+        AcmeError::of("hand the certificate over", error)
+    })?;
     Ok(Pair { chain_pem, key_pem: KeyPem::new(key.serialize_pem()) })
 }
 

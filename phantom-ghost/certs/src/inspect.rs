@@ -170,6 +170,12 @@ pub fn inspect_timeless(pair: &Pair, name: &HostName) -> Result<Inspected, Inspe
     Ok(Inspected { not_before, not_after, fingerprint_sha256 })
 }
 
+/// The last second of a certificate in DER; `None` if it is none.
+pub fn end_of(certificate: &CertificateDer<'_>) -> Option<Timestamp> {
+    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+    Some(seconds(parsed.validity().not_after.timestamp()))
+}
+
 /// Reads a chain and a key from two files. Links are followed: an operator's files often are links to the newest ones.
 /// Two files of one directory are read from that directory as it is at one moment, even when it is being exchanged.
 pub fn read(certificate: &Path, key: &Path) -> Result<Pair, InspectError> {

@@ -88,8 +88,14 @@ pub async fn issue(
     {
         return Ok(issued);
     }
-    let wanted =
-        Wanted { name, directory, ca_file: request.ca_file.as_deref(), time_limit: request.time_limit };
+    let before = store.read(name)?.filter(|stored| stored.origin == *directory);
+    let wanted = Wanted {
+        name,
+        directory,
+        ca_file: request.ca_file.as_deref(),
+        time_limit: request.time_limit,
+        replaces: before.as_ref().map(|stored| stored.pair.chain_pem.as_str()),
+    };
     let Obtained { pair, by, tried } = acme::obtain(wanted, store, challenger).await?;
     let warnings = tried.into_iter().map(|(kind, cause)| format!("{kind}: {cause}")).collect();
     let inspected = inspect(&pair, name, clock()).map_err(AcmeError::Unusable)?;

@@ -4,6 +4,10 @@
 //! the next attempt waits, each time longer, but never so long that the rest of the life would not see many attempts:
 //! all waits are fractions of the life, so that certificates of six days and of ninety are treated alike.
 //!
+//! Where the authority suggests when to renew (RFC 9773), that decides: it knows of revocations and of its own load. Two bounds are ours.
+//! An authority that always says "now" gets a request an hour at most, and one that says nothing sensible does not let a certificate
+//! run out. Where it says how long it takes no further request (`Retry-After`), it gets none.
+//!
 //! Only wall-clock times count, looked at again at every wake-up, because clocks are set and machines are suspended.
 
 use std::time::Duration;
@@ -12,14 +16,19 @@ use phantom_types::Timestamp;
 
 /// Longest time that a caller sleeps before it asks again: a clock that was set is noticed after that.
 pub const LONGEST_SLEEP: Duration = Duration::from_mins(15);
-/// First wait after a failure, of a life of ninety days; shorter lives wait shorter (see [`Schedule::failed`]).
-const FIRST_WAIT: Duration = Duration::from_mins(10);
+/// First wait after a failure, of a life of ninety days; shorter lives wait shorter (see [`Schedule::failed`]). Let's Encrypt takes five
+/// failed validations an hour of one name, and an attempt has two.
+const FIRST_WAIT: Duration = Duration::from_mins(30);
 /// Longest wait after a failure.
 const LONGEST_WAIT: Duration = Duration::from_hours(12);
 /// The longest time before the end at which an operator is told to renew by hand.
 const NOTICE: Duration = Duration::from_hours(10 * 24);
 /// Failures in a row after which the operator is told.
 const PATIENCE: u32 = 3;
+/// The longest time that an authority can bar us from asking it: more than the week that limits of authorities are counted in.
+const LONGEST_BAR: Duration = Duration::from_hours(8 * 24);
+/// So soon after its beginning a certificate is renewed at the earliest, or after a tenth of its life.
+const SOONEST: Duration = Duration::from_hours(1);
 
 /// From when until when a certificate is valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,13 +39,24 @@ pub struct Life {
     pub not_after: Timestamp,
 }
 
+/// The span in which an authority suggests to renew a certificate (RFC 9773, section 4.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Its beginning. One that is past means: at once.
+    pub start: Timestamp,
+    /// Its end.
+    pub end: Timestamp,
+}
+
 /// What is known of one certificate's renewal.
 #[derive(Clone, Debug)]
 pub struct Schedule {
     life: Option<Life>,
+    window: Option<Window>,
     jitter: u32,
     failures: u32,
     last: Option<Timestamp>,
+    barred: Duration,
     error: Option<String>,
 }
 
@@ -72,7 +92,20 @@ impl Schedule {
     /// The schedule of the certificate that is in force; with none, the first attempt is due at once. `jitter` is a random
     /// number: it decides where in the span after two thirds of the life the renewal lies.
     pub const fn new(life: Option<Life>, jitter: u32) -> Self {
-        Self { life, jitter, failures: 0, last: None, error: None }
+        Self { life, window: None, jitter, failures: 0, last: None, barred: Duration::ZERO, error: None }
+    }
+
+    /// When the authority suggests to renew. A window that ends before it begins says nothing. `jitter` decides where in the window
+    /// the renewal lies; a window that is said again changes nothing.
+    pub fn suggested(&mut self, window: Option<Window>, jitter: u32) {
+        let window = window.filter(|window| window.start <= window.end);
+        if window != self.window {
+            self.window = window;
+            // Between attempts the number is about the wait.
+            if self.last.is_none() {
+                self.jitter = jitter;
+            }
+        }
     }
 
     /// A new certificate is in force.
@@ -83,16 +116,27 @@ impl Schedule {
     /// An attempt failed at `now`. The wait is a 300th of the life, at most ten minutes, and doubles with each failure
     /// in a row up to a 30th of the life, at most twelve hours; a random quarter is added or taken away.
     pub fn failed(&mut self, now: Timestamp, jitter: u32, error: String) {
+        self.barred(now, jitter, error, Duration::ZERO);
+    }
+
+    /// As [`failed`](Self::failed), and the authority takes no request for so long; at most eight days of that count.
+    pub fn barred(&mut self, now: Timestamp, jitter: u32, error: String, bar: Duration) {
+        self.barred = bar.min(LONGEST_BAR);
         self.failures = self.failures.saturating_add(1);
         self.last = Some(now);
         self.jitter = jitter;
         self.error = Some(error);
     }
 
-    /// The last of so many failures in a row was at `last`, as another process had noted.
-    pub fn resume(&mut self, failures: u32, last: Timestamp, jitter: u32, error: String) {
+    /// The last of so many failures in a row was at `last`, as another process had noted, and the authority barred us for so long.
+    pub fn resume(&mut self, failures: u32, last: Timestamp, jitter: u32, error: String, bar: Duration) {
         self.failures = failures.saturating_sub(1);
-        self.failed(last, jitter, error);
+        self.barred(last, jitter, error, bar);
+    }
+
+    /// How long after the last failure the authority takes no request.
+    pub const fn bar(&self) -> Duration {
+        self.barred
     }
 
     /// The certificate that is in force.
@@ -119,10 +163,22 @@ impl Schedule {
     pub fn next(&self, now: Timestamp) -> Timestamp {
         match (self.last, self.life) {
             // A failure that lies ahead was noted before the clock was set back: it counts as one of now.
-            (Some(failed), _) => after(failed.min(now), self.wait_after_failure()),
-            (None, Some(life)) => after(life.two_thirds(), scaled(life.length() / 50, self.jitter)),
+            (Some(failed), _) => after(failed.min(now), self.wait_after_failure().max(self.barred)),
+            (None, Some(life)) => self.planned(life),
             (None, None) => now,
         }
+    }
+
+    /// When a certificate is renewed of which no renewal has failed.
+    fn planned(&self, life: Life) -> Timestamp {
+        let Some(window) = self.window else {
+            return after(life.two_thirds(), scaled(life.length() / 50, self.jitter));
+        };
+        let suggested = after(window.start, scaled(window.end.since(window.start), self.jitter));
+        let soonest = after(life.not_before, SOONEST.min(life.length() / 10));
+        // While there is still time for attempts that fail, before the operator has to be told.
+        let latest = life.not_after.minus(life.length() / 5);
+        suggested.max(soonest).min(latest)
     }
 
     /// Whether an attempt is due now. Takes note of a clock that was set back.

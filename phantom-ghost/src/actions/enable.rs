@@ -1,31 +1,27 @@
 //! `enable`: turns Ghost Mode on (API 7.1).
 
-use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
-use std::time::Duration;
 
 use phantom_engine::{Change, Engine, Origin, Scope};
-use phantom_host::{Certificate, Port, ProbeError, Protocol, TunnelCheck, Viewpoint};
-use phantom_module::{Action, Call, Effect, Lang, ParamError, SecretText, Text, TypedModule as _};
-use phantom_store::{CertificateSource, Ghost as Stored, Server};
-use phantom_types::{Domain, ProxyVersion, Timestamp, TunnelAccess, TunnelSecret, Upstream};
+use phantom_host::{Port, Protocol};
+use phantom_module::{Action, Call, Effect, ParamError, SecretText, Text, TypedModule as _};
+use phantom_store::{CertificateSource, Front, Ghost as Stored, Server};
+use phantom_types::{HostName, ProxyVersion, Timestamp, TunnelAccess, TunnelSecret, Upstream};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::keeper::Report;
-use crate::{CertificateInfo, Ghost, GhostError, OPERATOR_SECRET, PORT, Step, certificate, decoy};
-
-/// How long the host's resolvers have.
-const DNS_LIMIT: Duration = Duration::from_secs(10);
+use crate::front::Asked;
+use crate::verify::{Serving, verify};
+use crate::{CertificateInfo, Ghost, GhostError, OPERATOR_SECRET, PORT, Step, certificate, decoy, name};
 
 /// Turns Ghost Mode on: WireGuard is reached inside HTTPS, and no other way.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Enable {
-    /// Domain whose A record points to the server
-    #[schemars(extend("x-tr" = "Sunucuya işaret eden A kaydı olan alan adı"))]
-    pub domain: Domain,
+    /// Domain whose A record points to the server, or the server's own IPv4 or IPv6 address
+    #[schemars(extend("x-tr" = "Sunucuya işaret eden A kaydı olan alan adı veya sunucunun kendi IPv4 ya da IPv6 adresi"))]
+    pub domain: HostName,
     /// Do not check the A record
     #[serde(default)]
     #[schemars(extend("x-tr" = "A kaydını denetleme"))]
@@ -58,13 +54,33 @@ pub struct Enable {
     #[serde(default)]
     #[schemars(extend("x-tr" = "O web sunucusuna yabancıların kendi adreslerini PROXY protokolüyle ilet"))]
     pub decoy_proxy: Option<ProxyVersion>,
+    /// Socket for a web server of this machine that has port 443 and the certificate, and passes requests on (`unix:/run/phantom-web/NAME`)
+    #[serde(default)]
+    #[schemars(extend(
+        "x-tr" = "443 portunu ve sertifikayı elinde tutan, istekleri ileten bu makinedeki web sunucusu için soket (`unix:/run/phantom-web/AD`)"
+    ))]
+    pub listen: Option<String>,
+    /// TCP port of that web server, to which clients connect
+    #[serde(default)]
+    #[schemars(
+        range(min = 1, max = 65_535),
+        extend("x-tr" = "O web sunucusunun, istemcilerin bağlandığı TCP portu", "x-default" = 443)
+    )]
+    pub public_port: Option<u16>,
+    /// Group of that web server's user, which alone may connect to the socket
+    #[serde(default)]
+    #[schemars(extend(
+        "x-tr" = "O web sunucusunu çalıştıran kullanıcının grubu; sokete yalnızca bu grup bağlanabilir",
+        "x-default" = "www-data"
+    ))]
+    pub listen_group: Option<String>,
 }
 
 impl Enable {
     /// With a certificate by ACME and the built-in decoy.
-    pub fn new(domain: Domain) -> Self {
+    pub fn new(domain: impl Into<HostName>) -> Self {
         Self {
-            domain,
+            domain: domain.into(),
             skip_dns_check: false,
             cert_path: None,
             key_path: None,
@@ -72,6 +88,9 @@ impl Enable {
             decoy: None,
             decoy_source: None,
             decoy_proxy: None,
+            listen: None,
+            public_port: None,
+            listen_group: None,
         }
     }
 }
@@ -85,17 +104,17 @@ pub struct Enabled {
     /// Public IPv4 address of the server
     #[schemars(extend("x-tr" = "Sunucunun genel IPv4 adresi"))]
     pub server_ip: Ipv4Addr,
-    /// Name that clients connect to
-    #[schemars(extend("x-tr" = "İstemcilerin bağlandığı alan adı"))]
-    pub domain: Domain,
+    /// Name or address that clients connect to
+    #[schemars(extend("x-tr" = "İstemcilerin bağlandığı alan adı veya adres"))]
+    pub domain: HostName,
     /// The operator's own secret, in full
     #[schemars(extend("x-tr" = "Yöneticinin kendi gizli anahtarının tamamı"))]
     pub secret: SecretText,
     /// Always `wss`
     #[schemars(extend("x-tr" = "Her zaman `wss`"))]
     pub protocol: &'static str,
-    /// Always 443
-    #[schemars(extend("x-tr" = "Her zaman 443"))]
+    /// TCP port that clients connect to: 443, or that of the web server in front
+    #[schemars(extend("x-tr" = "İstemcilerin bağlandığı TCP portu: 443 veya öndeki web sunucusunun portu"))]
     pub port: u16,
     /// When it was switched on
     #[schemars(with = "String", extend("x-tr" = "Açıldığı zaman"))]
@@ -129,20 +148,21 @@ impl Action for Enable {
         "GHOST_MODE_ERROR",
     ];
 
-    fn run(self, ghost: &Ghost, call: &Call) -> Result<Enabled, GhostError> {
+    fn run(mut self, ghost: &Ghost, call: &Call) -> Result<Enabled, GhostError> {
         let engine = ghost.engine();
+        self.domain = name::canonical(self.domain);
         let source = self.source()?;
         self.check_decoy()?;
+        let front = self.front(engine)?;
         let server = engine.read(|state| {
             refuse_second(state.server()?.as_ref(), state.ghost()?)?;
             Ok::<_, GhostError>(state.server()?)
         })?;
         let Some(server) = server else { return Err(phantom_engine::EngineError::NotInitialised.into()) };
         self.check_decoy_source(engine, &server)?;
-        let named =
-            if self.skip_dns_check { Named::default() } else { look_up(engine, &self.domain, &server)? };
+        let named = name::look_up(engine, &self.domain, &server, self.skip_dns_check)?;
         let origin = Origin { module: Ghost::NAME, action: Self::NAME };
-        if is_bound(engine)? {
+        if front.is_none() && is_bound(engine)? {
             // It may be our own server, left by a change that was cut short, or come with a change that ends just now: under
             // the lock neither is left.
             engine.change(origin, call, |change| {
@@ -150,12 +170,17 @@ impl Action for Enable {
                 if is_bound(engine)? { Err(GhostError::PortInUse { port: PORT }) } else { Ok(()) }
             })?;
         }
-        let site = engine.site()?;
-        // An issue takes seconds: other changes need not wait for it.
-        let certificate = certificate::obtain(engine, &site, &self.domain, &source)?;
         let mut warnings: Vec<String> =
-            named.strangers.iter().map(|ip| warning(*ip, &self.domain, call.lang)).collect();
-        warnings.extend(certificate::warning(&certificate, call.lang));
+            named.strangers.iter().map(|ip| name::warning(*ip, &self.domain, call.lang)).collect();
+        let serving = if front.is_some() {
+            Serving::Front
+        } else {
+            name::check_certifiable(engine, &self.domain, &source)?;
+            // An issue takes seconds: other changes need not wait for it.
+            let certificate = certificate::obtain(engine, &engine.site()?, &self.domain, &source)?;
+            warnings.extend(certificate::warning(&certificate, call.lang));
+            Serving::Itself(certificate)
+        };
         let (mut enabled, stored) = engine.change(origin, call, |change| {
             let wish = Wish {
                 domain: self.domain.clone(),
@@ -164,8 +189,9 @@ impl Action for Enable {
                 decoy: self.decoy,
                 decoy_source: self.decoy_source,
                 decoy_proxy: self.decoy_proxy,
+                front,
             };
-            switch_on(change, wish, &certificate)
+            switch_on(change, wish, &serving)
         })?;
         // The VPN's address is there by now, and nobody waits for the web server's answers.
         warnings.extend(decoy::warnings(engine, &server, &stored, call.lang));
@@ -188,6 +214,16 @@ impl Enable {
             (None, None) if self.self_signed => Ok(CertificateSource::SelfSigned),
             (None, None) => Ok(CertificateSource::Acme),
         }
+    }
+
+    /// The web server in front, if there is to be one. It has the certificate then.
+    fn front(&self, engine: &Engine) -> Result<Option<Front>, GhostError> {
+        let (listen, group) = (self.listen.as_deref(), self.listen_group.as_deref());
+        let front = Asked { listen, group, public_port: self.public_port }.front(engine)?;
+        if front.is_some() && self.cert_path.is_some() {
+            return Err(GhostError::Together { parameter: "cert_path", with: "listen" });
+        }
+        Ok(front)
     }
 
     /// A decoy is a web server on this machine: nobody else's answers are shown here. How it is connected to says something
@@ -258,51 +294,21 @@ fn is_bound(engine: &Engine) -> Result<bool, GhostError> {
     bound.map_err(|source| GhostError::host(Step::Port, source))
 }
 
-/// What a name leads to.
-#[derive(Default)]
-struct Named {
-    /// Its IPv4 addresses, all of them this server's.
-    four: Vec<Ipv4Addr>,
-    /// Its IPv6 addresses that are not this server's.
-    strangers: Vec<IpAddr>,
-}
-
-fn look_up(engine: &Engine, domain: &Domain, server: &Server) -> Result<Named, GhostError> {
-    let failed = |source| GhostError::host(Step::Dns, source);
-    let answer = engine.host().resolver.lookup(domain, Viewpoint::Outside, DNS_LIMIT).map_err(failed)?;
-    let resolved = answer.map_err(|error| match error {
-        ProbeError::NoAddress { rcode, .. } => GhostError::ResolverFailed { domain: domain.clone(), rcode },
-        _ => GhostError::NoResolver,
-    })?;
-    let mut own: BTreeSet<IpAddr> = BTreeSet::from([server.server_ip.into()]);
-    own.extend(server.ipv6.map(IpAddr::from));
-    own.extend(
-        engine.host().network.addresses().map_err(failed)?.into_iter().map(|(_, address)| address.ip()),
-    );
-    let four = resolved.iter().filter_map(|ip| if let IpAddr::V4(four) = ip { Some(*four) } else { None });
-    let four: Vec<Ipv4Addr> = four.collect();
-    if four.is_empty() || four.iter().any(|ip| !own.contains(&IpAddr::V4(*ip))) {
-        let resolved = four.into_iter().map(IpAddr::V4).collect();
-        return Err(GhostError::Domain { domain: domain.clone(), expected: server.server_ip, resolved });
-    }
-    let strangers = resolved.into_iter().filter(|ip| ip.is_ipv6() && !own.contains(ip)).collect();
-    Ok(Named { four, strangers })
-}
-
 /// What is to be stored.
 struct Wish {
-    domain: Domain,
+    domain: HostName,
     source: CertificateSource,
     addresses: Vec<Ipv4Addr>,
     decoy: Option<String>,
     decoy_source: Option<IpAddr>,
     decoy_proxy: Option<ProxyVersion>,
+    front: Option<Front>,
 }
 
 fn switch_on(
     change: &mut Change<'_>,
     wish: Wish,
-    certificate: &Certificate,
+    serving: &Serving,
 ) -> Result<(Enabled, Stored), GhostError> {
     let Some(server) = change.server()? else {
         return Err(phantom_engine::EngineError::NotInitialised.into());
@@ -319,6 +325,7 @@ fn switch_on(
         decoy: wish.decoy,
         decoy_source: wish.decoy_source,
         decoy_proxy: wish.decoy_proxy,
+        front: wish.front,
         activated_at: host.clock.now(),
     };
     change.set_ghost(Some(&stored))?;
@@ -329,7 +336,7 @@ fn switch_on(
     }
     // All of it: the clients' own secrets are among what the tunnel needs.
     change.apply(Scope::Full)?;
-    verify(change.engine(), &server, &stored, certificate)?;
+    let expires_at = verify(change.engine(), &server, &stored, serving)?;
     if !shared {
         OPERATOR_SECRET.set(change, false)?;
         change.apply(Scope::Network)?;
@@ -339,57 +346,23 @@ fn switch_on(
         server_ip: server.server_ip,
         secret: SecretText(stored.secret.reveal()),
         protocol: "wss",
-        port: PORT,
+        port: stored.public_port(),
         activated_at: stored.activated_at,
         connection_command: SecretText(access(&server, &stored).command()),
-        certificate: CertificateInfo {
-            source: stored.certificate.as_str(),
-            expires_at: certificate.expires_at,
-        },
+        certificate: CertificateInfo { source: certificate::source(&stored), expires_at },
         domain: stored.domain.clone(),
         warnings: Vec::new(),
     };
     Ok((enabled, stored))
 }
 
-/// Asks the tunnel for a tunnel, as a client would.
-fn verify(
-    engine: &Engine,
-    server: &Server,
-    stored: &Stored,
-    certificate: &Certificate,
-) -> Result<(), GhostError> {
-    let check = TunnelCheck {
-        address: Ipv4Addr::LOCALHOST.into(),
-        port: PORT,
-        domain: stored.domain.clone(),
-        secret: stored.secret.clone(),
-        wireguard_port: server.port,
-        cert_path: certificate.cert_path.clone(),
-    };
-    let answer = engine.host().tunnel.check(&check);
-    let answer = answer.map_err(|source| GhostError::host(Step::Verify, source))?;
-    answer.map_err(|detail| {
-        // The keeper knows why the server has nothing to serve with. What it wrote is gone after the rollback.
-        let why = engine.site().ok().and_then(|site| Report::read(engine, &site).last_error);
-        let detail = why.map_or_else(|| detail.clone(), |why| format!("{detail}; {why}"));
-        GhostError::NotServing { detail, rolled_back: false }
-    })
-}
-
 /// What clients need.
 pub(crate) fn access(server: &Server, stored: &Stored) -> TunnelAccess {
     TunnelAccess {
         domain: stored.domain.clone(),
+        public_port: stored.public_port(),
         secret: stored.secret.clone(),
         port: server.port,
         verify: stored.certificate != CertificateSource::SelfSigned,
-    }
-}
-
-fn warning(ip: IpAddr, domain: &Domain, lang: Lang) -> String {
-    match lang {
-        Lang::En => format!("AAAA record {ip} of {domain} is not this server"),
-        Lang::Tr => format!("{domain} alan adının AAAA kaydı {ip} bu sunucuya ait değil"),
     }
 }

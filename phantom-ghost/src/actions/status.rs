@@ -7,14 +7,15 @@ use phantom_host::filter::{FilterVerdict, PacketFate};
 use phantom_host::{Port, Protocol};
 use phantom_module::{Action, Call, Effect, Lang, SecretText, Text};
 use phantom_store::{CertificateSource, Ghost as Stored, Server};
-use phantom_types::{Domain, Timestamp};
+use phantom_types::{HostName, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::enable::access;
 use crate::certificate;
 use crate::keeper::{Report, is_serving};
-use crate::{DecoyInUse, Ghost, GhostError, PORT, decoy};
+use crate::verify::through_front;
+use crate::{DecoyInUse, Ghost, GhostError, OPERATOR_SECRET, decoy};
 
 /// Shows whether Ghost Mode is on, and how tunnel and certificate are.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -47,17 +48,17 @@ pub struct Tunnel {
     /// Public IPv4 address of the server
     #[schemars(extend("x-tr" = "Sunucunun genel IPv4 adresi"))]
     pub server_ip: Ipv4Addr,
-    /// Name that clients connect to
-    #[schemars(extend("x-tr" = "İstemcilerin bağlandığı alan adı"))]
-    pub domain: Domain,
+    /// Name or address that clients connect to
+    #[schemars(extend("x-tr" = "İstemcilerin bağlandığı alan adı veya adres"))]
+    pub domain: HostName,
     /// The first 10 characters of the operator's own secret, and dots
     #[schemars(extend("x-tr" = "Yöneticinin kendi gizli anahtarının ilk 10 karakteri ve noktalar"))]
     pub secret: String,
     /// Always `wss`
     #[schemars(extend("x-tr" = "Her zaman `wss`"))]
     pub protocol: &'static str,
-    /// Always 443
-    #[schemars(extend("x-tr" = "Her zaman 443"))]
+    /// TCP port that clients connect to: 443, or that of the web server in front
+    #[schemars(extend("x-tr" = "İstemcilerin bağlandığı TCP portu: 443 veya öndeki web sunucusunun portu"))]
     pub port: u16,
     /// Its services
     #[schemars(extend("x-tr" = "Servisleri"))]
@@ -74,9 +75,9 @@ pub struct Tunnel {
     /// The certificate in force
     #[schemars(extend("x-tr" = "Yürürlükteki sertifika"))]
     pub certificate: RenewedCertificate,
-    /// The packet filter rule that closes port 443 to the Internet; only while one does
+    /// The packet filter rule that closes that port to the Internet; only while one does
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-tr" = "443 portunu internete kapatan paket filtresi kuralı; yalnızca böyle bir kural varken"))]
+    #[schemars(extend("x-tr" = "O portu internete kapatan paket filtresi kuralı; yalnızca böyle bir kural varken"))]
     pub closed_by: Option<ClosedBy>,
     /// True while the WireGuard port, which Ghost Mode hides, is open to the Internet; only then
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -86,6 +87,21 @@ pub struct Tunnel {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-tr" = "Yabancılara gösterilen web sunucusu; yalnızca varsa"))]
     pub decoy: Option<DecoyInUse>,
+    /// The web server in front; only where there is one
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-tr" = "Öndeki web sunucusu; yalnızca varsa"))]
+    pub front: Option<FrontInUse>,
+}
+
+/// The web server in front, which has the certificate and passes requests on.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct FrontInUse {
+    /// The socket at which the tunnel server listens for it
+    #[schemars(extend("x-tr" = "Tünel sunucusunun onun için dinlediği soket"))]
+    pub listen: String,
+    /// The group that may connect to the socket
+    #[schemars(extend("x-tr" = "Sokete bağlanabilen grup"))]
+    pub listen_group: String,
 }
 
 /// A packet filter rule that closes a port.
@@ -116,8 +132,8 @@ pub struct TunnelServices {
 /// The certificate and its renewal.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct RenewedCertificate {
-    /// Where it comes from: `acme`, `operator` or `self_signed`
-    #[schemars(extend("x-tr" = "Kaynağı: `acme`, `operator` veya `self_signed`"))]
+    /// Where it comes from: `acme`, `operator`, `self_signed` or `web_server`
+    #[schemars(extend("x-tr" = "Kaynağı: `acme`, `operator`, `self_signed` veya `web_server`"))]
     pub source: &'static str,
     /// Until when it is valid; null while it cannot be read
     #[schemars(with = "Option<String>", extend("x-tr" = "Geçerlilik sonu; okunamıyorsa null"))]
@@ -154,8 +170,12 @@ impl Action for Status {
         let site = engine.site()?;
         let report = Report::read(engine, &site);
         let serving = is_serving(engine, &site, &report);
-        let tunnel = tunnel(engine, &site, &server, &stored, &report, serving, call.lang);
-        let well = serving && tunnel.closed_by.is_none() && tunnel.wireguard_exposed.is_none();
+        let (certificate, led) = match &stored.front {
+            None => (certificate_now(engine, &site, &stored, &report), true),
+            Some(_) => of_front(engine, &server, &stored, &report, serving)?,
+        };
+        let tunnel = tunnel(engine, &server, &stored, serving, certificate, call.lang);
+        let well = serving && led && tunnel.closed_by.is_none() && tunnel.wireguard_exposed.is_none();
         let status = if well { "active" } else { "error" };
         Ok(StatusReport { status, enabled: true, message: None, tunnel: Some(tunnel) })
     }
@@ -163,20 +183,19 @@ impl Action for Status {
 
 fn tunnel(
     engine: &Engine,
-    site: &Site,
     server: &Server,
     stored: &Stored,
-    report: &Report,
     serving: bool,
+    certificate: RenewedCertificate,
     lang: Lang,
 ) -> Tunnel {
-    let (closed_by, wireguard_exposed) = filtered(engine, server);
+    let (closed_by, wireguard_exposed) = filtered(engine, server, stored.public_port());
     Tunnel {
         server_ip: server.server_ip,
         domain: stored.domain.clone(),
         secret: stored.secret.masked(),
         protocol: "wss",
-        port: PORT,
+        port: stored.public_port(),
         services: TunnelServices { wstunnel: if serving { "active" } else { "inactive" } },
         activated_at: stored.activated_at,
         connection_command: SecretText(access(server, stored).command()),
@@ -184,23 +203,27 @@ fn tunnel(
             "To export client configuration, use: phantom-casper [username]",
             "İstemci yapılandırmasını dışa aktarmak için: phantom-casper [kullanıcıadı]",
         ),
-        certificate: certificate_now(engine, site, stored, report),
+        certificate,
         closed_by,
         wireguard_exposed,
         decoy: decoy::in_use(server, stored),
+        front: stored.front.as_ref().map(|front| FrontInUse {
+            listen: format!("unix:{}", front.socket.display()),
+            listen_group: front.group.clone(),
+        }),
     }
 }
 
 /// Which packet filter closes the tunnel's port to the Internet, and whether none closes WireGuard's. Filters that
 /// cannot be read say nothing.
-fn filtered(engine: &Engine, server: &Server) -> (Option<ClosedBy>, Option<bool>) {
+fn filtered(engine: &Engine, server: &Server, public: u16) -> (Option<ClosedBy>, Option<bool>) {
     let host = engine.host();
     let Ok(filters) = host.firewall.filters() else { return (None, None) };
     let fate = |protocol, number| {
         let port = Port { protocol, number };
         PacketFate::from_internet(host, &filters, port, server.server_ip).ok().flatten()
     };
-    let closed = fate(Protocol::Tcp, PORT);
+    let closed = fate(Protocol::Tcp, public);
     let closed = closed.as_ref().and_then(PacketFate::closing).map(|(spot, open_with)| ClosedBy {
         table: spot.base.table.to_string(),
         chain: spot.chain.clone(),
@@ -222,12 +245,38 @@ fn certificate_now(engine: &Engine, site: &Site, stored: &Stored, report: &Repor
         CertificateSource::SelfSigned => "none",
     };
     RenewedCertificate {
-        source: stored.certificate.as_str(),
+        source: certificate::source(stored),
         expires_at: report.expires_at().or_else(|| certificate::expiry_of_stored(engine, site, stored)),
         renewal,
         last_error: report.last_error.clone(),
         alarm: report.alarm.clone(),
     }
+}
+
+/// What the web server in front shows, and whether it leads to the tunnel. Where the operator's secret opens none, nobody can try.
+fn of_front(
+    engine: &Engine,
+    server: &Server,
+    stored: &Stored,
+    report: &Report,
+    serving: bool,
+) -> Result<(RenewedCertificate, bool), GhostError> {
+    let tried = serving && engine.read(|state| Ok::<_, GhostError>(OPERATOR_SECRET.value(state)?))?;
+    let shown = if tried { Some(through_front(engine, server, stored)?) } else { None };
+    let (expires_at, fault) = match shown {
+        Some(Ok(shown)) => (shown.expires_at, None),
+        Some(Err(detail)) => (None, Some(detail)),
+        None => (None, None),
+    };
+    let led = fault.is_none();
+    let certificate = RenewedCertificate {
+        source: certificate::source(stored),
+        expires_at,
+        renewal: "operator",
+        last_error: fault.or_else(|| report.last_error.clone()),
+        alarm: None,
+    };
+    Ok((certificate, led))
 }
 
 /// That it is off.

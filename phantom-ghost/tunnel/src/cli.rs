@@ -12,6 +12,7 @@ pub mod keep;
 mod pages;
 mod ports;
 pub mod serve;
+mod share;
 
 /// A verb: its name, one line about it, and what it does with the arguments behind its name.
 struct Verb {
@@ -23,6 +24,7 @@ struct Verb {
 /// All verbs, in the order of the help text.
 const VERBS: &[Verb] = &[
     Verb { name: "serve", about: "the tunnel server", run: serve::run },
+    Verb { name: "share", about: "lets a web server's group in at the server's socket", run: share::run },
     Verb { name: "keep", about: "keeps a server configured and its certificate new", run: keep::run },
     Verb { name: "ports", about: "who uses the operator's secrets", run: ports::run },
     Verb { name: "pages", about: "what a decoy shows that it should not", run: pages::run },

@@ -31,7 +31,8 @@ pub struct Configuration {
     pub secrets: Vec<Secret>,
     /// The UDP port on 127.0.0.1 that all tunnels lead to.
     pub wireguard_port: u16,
-    /// The chain, the server's own certificate first, as PEM.
+    /// The chain, the server's own certificate first, as PEM. Empty, as the key is then, where a web server in front terminates TLS:
+    /// nobody is served on a TLS port.
     pub certificate_pem: String,
     /// The certificate's private key as PEM: PKCS#8, PKCS#1 or SEC1.
     pub key_pem: KeyPem,

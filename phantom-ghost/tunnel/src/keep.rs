@@ -5,6 +5,7 @@
 //! of an authority, and writes down how things are. It decides nothing by itself: `machine` says what to do, this does
 //! it.
 
+mod asking;
 mod by_server;
 mod clients;
 mod file;
@@ -17,7 +18,9 @@ use std::convert::Infallible;
 use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::time::Duration;
 
+use phantom_certs::acme::{Advice, Asked, advice};
 use phantom_certs::challenge::Challenger;
 use phantom_certs::issue::TIME_LIMIT;
 use phantom_certs::store::write_whole;
@@ -31,7 +34,7 @@ use clients::{ClientList, Told};
 pub use file::{AcmeAccess, CertificateFiles, DecoySource, KeeperFile, KeeperFileError, Source};
 use load::{Bundle, Unusable};
 use machine::{Loaded, Machine, Step};
-use status::{Failed, Status, Written};
+use status::{Failed, Missed, Status, Written};
 use watch::{Folders, Watch};
 
 use crate::config::{Configuration, Decoy, MAX_SECRETS};
@@ -97,7 +100,11 @@ async fn configure(link: &mut Control, configuration: Configuration) -> Result<(
     }
 }
 
-type Issuance = Pin<Box<dyn Future<Output = Result<(), String>>>>;
+type Issuance = Pin<Box<dyn Future<Output = Result<(), Missed>>>>;
+type Question = Pin<Box<dyn Future<Output = Result<Option<Advice>, Duration>>>>;
+
+/// How long an authority may take to say when it suggests to renew.
+const ADVICE_LIMIT: Duration = Duration::from_mins(1);
 
 struct Keeper<'o> {
     options: &'o Options,
@@ -115,6 +122,7 @@ struct Keeper<'o> {
     /// The configuration that was read last, perhaps without a usable certificate.
     file: Option<KeeperFile>,
     issuance: Option<Issuance>,
+    question: Option<Question>,
     /// What a keeper before this one had tried in vain.
     failed: Option<Failed>,
     told: Option<String>,
@@ -137,6 +145,7 @@ impl<'o> Keeper<'o> {
             generation: 0,
             file: None,
             issuance: None,
+            question: None,
             failed: Failed::read(&options.status),
             told: None,
         })
@@ -151,6 +160,7 @@ impl<'o> Keeper<'o> {
                 Step::Push => self.push().await,
                 Step::Ready => ready.take().into_iter().for_each(|ready| ready()),
                 Step::Issue => self.begin_issuance(),
+                Step::Ask => self.begin_question(),
                 Step::Write(status) => self.write(&status),
                 Step::Wait(longest) => self.wait(longest).await,
             }
@@ -168,7 +178,7 @@ impl<'o> Keeper<'o> {
             && let Some(failed) = self.failed.take().filter(|failed| failed.is_of(file))
         {
             let at = failed.at();
-            self.machine.resume(failed.times, at, random(), failed.why);
+            self.machine.resume(failed.times, at, random(), failed.missed());
         }
         let folders = load::folders(&self.options.config, self.file.as_ref());
         if folders != self.folders {
@@ -195,7 +205,7 @@ impl<'o> Keeper<'o> {
             }
             texts.extend(clients.err());
         }
-        let acme = |file: &KeeperFile| file.certificate.source == Source::Acme;
+        let acme = |file: &KeeperFile| file.source() == Some(Source::Acme);
         let obtain = file.as_ref().is_some_and(acme);
         self.file = file.or(self.file.take());
         texts.extend(self.watch.trouble());
@@ -213,7 +223,7 @@ impl<'o> Keeper<'o> {
         let warnings: Vec<String> =
             bundle.warning.into_iter().chain(news.err()).chain(self.watch.trouble()).collect();
         let warning = (!warnings.is_empty()).then(|| warnings.join("; "));
-        let source = bundle.file.certificate.source;
+        let source = bundle.file.source();
         let loaded = Loaded { generation: self.generation, source, life: bundle.life };
         self.file = Some(bundle.file);
         self.machine.loaded(loaded, warning, random());
@@ -257,7 +267,7 @@ impl<'o> Keeper<'o> {
     fn begin_issuance(&mut self) {
         let Some((file, acme)) = self.file.as_ref().and_then(|file| Some((file, file.acme.clone()?))) else {
             return self.machine.issued(
-                Err("no authority is configured".to_owned()),
+                Err("no authority is configured".into()),
                 (self.options.clock)(),
                 random(),
             );
@@ -278,11 +288,28 @@ impl<'o> Keeper<'o> {
         };
         let clock = self.options.clock;
         self.issuance = Some(Box::pin(async move {
-            let store = Store::open(&acme.account_dir).map_err(|error| with_causes(&error))?;
+            let store = Store::open(&acme.account_dir).map_err(|error| Missed::from(with_causes(&error)))?;
             let issued = phantom_certs::issue(&request, &store, &challenger, &clock).await;
-            let issued = issued.map_err(|error| with_causes(&error))?;
+            let issued = issued.map_err(|error| Missed { text: with_causes(&error), bar: error.wait() })?;
             issued.warnings.iter().for_each(log::line);
             Ok(())
+        }));
+    }
+
+    fn begin_question(&mut self) {
+        let Some((file, acme)) = self.file.as_ref().and_then(|file| Some((file, file.acme.clone()?))) else {
+            return self.machine.advised(Ok(None), (self.options.clock)(), random());
+        };
+        let name = file.domain.clone();
+        self.question = Some(Box::pin(async move {
+            // Whatever goes wrong is told when a renewal fails.
+            let later = Duration::ZERO;
+            let store = Store::open(&acme.account_dir).map_err(|_| later)?;
+            let Some(stored) = store.read(&name).map_err(|_| later)? else { return Ok(None) };
+            let (directory, chain_pem) = (acme.directory.as_str(), stored.pair.chain_pem.as_str());
+            let asked =
+                Asked { directory, ca_file: acme.ca_file.as_deref(), chain_pem, time_limit: ADVICE_LIMIT };
+            advice(asked, &store).await.map_err(|error| error.wait())
         }));
     }
 
@@ -307,7 +334,7 @@ impl<'o> Keeper<'o> {
     /// Attempts in a row that failed, of this keeper or of one before it that has not been looked at yet.
     fn failed_attempts(&self) -> Option<Failed> {
         let failed = self.file.as_ref().zip(self.machine.failed());
-        let failed = failed.map(|(file, (times, at, why))| Failed::new(file, times, at, why));
+        let failed = failed.map(|(file, (times, at, missed))| Failed::new(file, times, at, &missed));
         failed.or_else(|| self.failed.clone())
     }
 
@@ -323,7 +350,7 @@ impl<'o> Keeper<'o> {
     }
 
     /// Waits for whatever comes first.
-    async fn wait(&mut self, longest: std::time::Duration) {
+    async fn wait(&mut self, longest: Duration) {
         let now = self.options.clock;
         tokio::select! {
             () = self.watch.changed() => self.machine.changed(),
@@ -335,6 +362,10 @@ impl<'o> Keeper<'o> {
             result = ended(&mut self.issuance) => {
                 self.issuance = None;
                 self.machine.issued(result, now(), random());
+            }
+            said = ended(&mut self.question) => {
+                self.question = None;
+                self.machine.advised(said, now(), random());
             }
             () = sleep(longest) => {}
         }
@@ -349,9 +380,9 @@ async fn closed(link: &mut Option<Control>) {
     }
 }
 
-async fn ended(issuance: &mut Option<Issuance>) -> Result<(), String> {
-    match issuance {
-        Some(issuance) => issuance.await,
+async fn ended<T>(work: &mut Option<Pin<Box<dyn Future<Output = T>>>>) -> T {
+    match work {
+        Some(work) => work.await,
         None => std::future::pending().await,
     }
 }

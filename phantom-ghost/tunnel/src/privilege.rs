@@ -1,11 +1,15 @@
 //! Giving up what root has: for a supervisor that cannot start a program as another user with a port of root's.
 
+use std::fs::{File, Permissions};
 use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
+use nix::fcntl::{AtFlags, OFlag, open, openat};
 use nix::sys::prctl::set_no_new_privs;
-use nix::unistd::{Gid, Uid, chown, setgroups, setresgid, setresuid};
+use nix::sys::stat::Mode;
+use nix::unistd::{Gid, Group, Uid, chown, fchown, fchownat, setgroups, setresgid, setresuid};
 
 /// Where a supervisor says which user this process is to become.
 const VARIABLE: &str = "PHANTOM_RUN_AS";
@@ -30,6 +34,34 @@ pub(crate) fn make_folder_of(file: &Path, owner: Option<Uid>) -> io::Result<()> 
 /// Makes the folder of a socket to which another user's web server connects; one that is there is left as it is.
 pub(crate) fn make_passable_folder_of(socket: &Path) -> io::Result<()> {
     folder_of(socket).map_or(Ok(()), |folder| make(folder, 0o755))
+}
+
+/// The number of a group of this system.
+pub(crate) fn group(name: &str) -> io::Result<Gid> {
+    let found = Group::from_name(name)?;
+    let missing = || io::Error::new(io::ErrorKind::NotFound, format!("there is no group {name}"));
+    found.map(|group| group.gid).ok_or_else(missing)
+}
+
+/// Lets a group connect to a socket: the socket gets the group, and its folder, in which nobody else is let, gets it too. Only root
+/// may. A name in the folder that leads elsewhere, or is somebody else's, is refused: the folder may belong to a process that has been
+/// broken into.
+pub(crate) fn share(socket: &Path, group: Gid) -> io::Result<()> {
+    let (Some(folder), Some(name)) = (folder_of(socket), socket.file_name()) else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let folder = File::from(open(folder, flags | OFlag::O_RDONLY, Mode::empty())?);
+    let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let entry: OwnedFd = openat(&folder, name, flags, Mode::empty())?;
+    let found = File::from(entry.try_clone()?).metadata()?;
+    if !found.file_type().is_socket() || found.uid() != folder.metadata()?.uid() {
+        return Err(io::Error::other("it is no socket of the tunnel server's"));
+    }
+    fchownat(&entry, "", None, Some(group), AtFlags::AT_EMPTY_PATH)?;
+    fchown(&folder, None, Some(group))?;
+    // The socket has its mode already: its maker gave it that.
+    folder.set_permissions(Permissions::from_mode(0o750))
 }
 
 fn folder_of(file: &Path) -> Option<&Path> {

@@ -105,6 +105,7 @@ pub struct Builder {
     limits: Limits,
     timeouts: Timeouts,
     ping: Option<(Duration, Duration)>,
+    socket_mode: Option<u32>,
 }
 
 /// A server that is bound. It accepts connections once [`Server::run`] is polled.
@@ -144,7 +145,8 @@ struct Shared {
 /// A configuration in force.
 #[derive(Debug)]
 struct Active {
-    tls: RwLock<Arc<ServerConfig>>,
+    /// None where a web server in front has the certificate.
+    tls: Option<RwLock<Arc<ServerConfig>>>,
     /// Whether the web server behind speaks HTTP/2 has to be asked again: it was not there, or may be another one by now.
     in_doubt: AtomicBool,
     wireguard_port: u16,
@@ -182,12 +184,21 @@ impl Builder {
         self
     }
 
+    /// The mode of sockets in the file system, in place of 0666: who may connect to them.
+    #[must_use]
+    pub fn socket_mode(mut self, mode: u32) -> Self {
+        self.socket_mode = Some(mode);
+        self
+    }
+
     /// Listens. Needs a tokio runtime.
     pub fn bind(self) -> Result<Server, BindError> {
         if self.listen.is_empty() {
             return Err(BindError::Nowhere);
         }
-        let listeners = self.listen.into_iter().map(Listener::bind).collect::<Result<_, _>>()?;
+        let mode = self.socket_mode.unwrap_or(0o666);
+        let listeners =
+            self.listen.into_iter().map(|listen| Listener::bind(listen, mode)).collect::<Result<_, _>>()?;
         let registry = Registry::new(self.limits.clone());
         let shared = Shared {
             tls: Tls::new().map_err(BindError::Tls)?,
@@ -321,9 +332,10 @@ impl Handle {
 }
 
 impl Active {
-    /// The configuration of TLS for visitors and tunnels.
-    fn tls(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.tls.read().unwrap_or_else(PoisonError::into_inner))
+    /// The configuration of TLS for visitors and tunnels, if there is a certificate.
+    fn tls(&self) -> Option<Arc<ServerConfig>> {
+        let tls = self.tls.as_ref()?;
+        Some(Arc::clone(&tls.read().unwrap_or_else(PoisonError::into_inner)))
     }
 
     /// What is known of the web server behind may not hold any more.
@@ -338,7 +350,8 @@ impl Active {
         };
         let Some(h2) = upstream::speaks_h2(server).await else { return };
         self.in_doubt.store(false, Ordering::Relaxed);
-        let mut tls = self.tls.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(tls) = &self.tls else { return };
+        let mut tls = tls.write().unwrap_or_else(PoisonError::into_inner);
         *tls = Tls::offering(&tls, h2);
     }
 }
@@ -383,12 +396,14 @@ impl Shared {
             Decoy::Builtin => None,
         };
         let (chain, key) = (&configuration.certificate_pem, configuration.key_pem.reveal());
+        let without = chain.is_empty() && key.is_empty();
         // Looked at before the web server is asked, which takes time.
-        let mut tls = self.tls.site(chain, key).map_err(ConfigureError::Certificate)?;
+        let tls = (!without).then(|| self.tls.site(chain, key)).transpose();
+        let mut tls = tls.map_err(ConfigureError::Certificate)?;
         let mut in_doubt = false;
         if let Some(upstream) = &upstream {
             match upstream::speaks_h2(upstream).await {
-                Some(h2) => tls = Tls::offering(&tls, h2),
+                Some(h2) => tls = tls.map(|tls| Tls::offering(&tls, h2)),
                 None => in_doubt = true,
             }
         }
@@ -398,7 +413,7 @@ impl Shared {
             options.ping = least..=most;
         }
         Ok(Active {
-            tls: RwLock::new(tls),
+            tls: tls.map(RwLock::new),
             in_doubt: in_doubt.into(),
             wireguard_port: configuration.wireguard_port,
             site: Site::new(&configuration.decoy),

@@ -9,10 +9,11 @@
 //! | `domain` | name or address for SNI and `Host` |
 //! | `secret` | what opens a tunnel |
 //! | `wireguard_port` | where the tunnel leads, 51820 if it is not there |
-//! | `cert_path` | PEM file whose first certificate the server must show, whoever issued it |
+//! | `cert_path` | PEM file whose first certificate the server must show, whoever issued it; if it is not there: |
+//! | `trusted` | the server must show a certificate that clients accept; `ca_file`, if it is there, has further authorities |
 //! | `patience` | how long the server may take to come up, in seconds; 0 if it is not there |
 //!
-//! The answer is `{"ok":true}`, or `{"error":{"kind":…,"detail":…}}` with exit code 1. The kinds are `request`,
+//! Without either, it may show any. The answer is `{"ok":true,"expires_at":…}`, with the end of the certificate that was shown, or `{"error":{"kind":…,"detail":…}}` with exit code 1. The kinds are `request`,
 //! `certificate_file`, `connect`, `tls`, `certificate` (another one is shown), `refused`, `internal`.
 
 use std::io::{self, Read as _};
@@ -21,9 +22,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use phantom_certs::commands::Reply;
+use phantom_certs::commands::{Reply, rfc3339};
 use phantom_certs::with_causes;
-use phantom_types::HostName;
+use phantom_types::{HostName, Timestamp};
 use rustls::CertificateError;
 use serde::Deserialize;
 use tokio::io::AsyncWriteExt as _;
@@ -65,9 +66,17 @@ struct Task {
     secret: Secret,
     #[serde(default = "wireguard")]
     wireguard_port: u16,
-    cert_path: PathBuf,
+    cert_path: Option<PathBuf>,
+    trusted: Option<Trusted>,
     #[serde(default)]
     patience: u64,
+}
+
+/// Whom to trust.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Trusted {
+    ca_file: Option<PathBuf>,
 }
 
 fn https() -> u16 {
@@ -86,8 +95,8 @@ enum VerifyError {
     Runtime(#[source] io::Error),
     #[error(transparent)]
     Trust(#[from] TrustError),
-    #[error("the server shows another certificate than that of {path}")]
-    Certificate { path: PathBuf },
+    #[error("the server shows another certificate than {}", .path.as_ref().map_or_else(|| "before".to_owned(), |path| format!("that of {}", path.display())))]
+    Certificate { path: Option<PathBuf> },
     #[error(transparent)]
     Dial(#[from] DialError),
 }
@@ -132,7 +141,10 @@ pub fn command(request: &[u8]) -> Reply {
         runtime.map_err(VerifyError::Runtime)?.block_on(verify(&task))
     });
     match done {
-        Ok(()) => Reply { line: r#"{"ok":true}"#.to_owned(), exit_code: 0 },
+        Ok(end) => {
+            let answer = serde_json::json!({ "ok": true, "expires_at": end.map(rfc3339) });
+            Reply { line: answer.to_string(), exit_code: 0 }
+        }
         Err(error) => {
             let answer =
                 serde_json::json!({ "error": { "kind": error.kind(), "detail": with_causes(&error) } });
@@ -141,9 +153,12 @@ pub fn command(request: &[u8]) -> Reply {
     }
 }
 
-async fn verify(task: &Task) -> Result<(), VerifyError> {
-    let mut chain = client::certificates(&task.cert_path)?;
-    let trust = Trust::Exactly(chain.swap_remove(0));
+async fn verify(task: &Task) -> Result<Option<Timestamp>, VerifyError> {
+    let trust = match (&task.cert_path, &task.trusted) {
+        (Some(path), _) => Trust::Exactly(client::certificates(path)?.swap_remove(0)),
+        (None, Some(Trusted { ca_file })) => Trust::Authorities { ca_file: ca_file.clone(), pin: None },
+        (None, None) => Trust::Anybody,
+    };
     let end = Instant::now() + Duration::from_secs(task.patience);
     loop {
         match attempt(task, &trust).await {
@@ -158,13 +173,16 @@ async fn verify(task: &Task) -> Result<(), VerifyError> {
     }
 }
 
-async fn attempt(task: &Task, trust: &Trust) -> Result<(), VerifyError> {
+async fn attempt(task: &Task, trust: &Trust) -> Result<Option<Timestamp>, VerifyError> {
     let server = Server::new(task.domain.clone(), task.port);
     let address = SocketAddr::new(task.address, task.port);
     let now = phantom_certs::now();
     let request = Request::new(&server, &task.secret, task.wireguard_port, now);
     match client::open_once(&server, address, trust.client_config()?, request).await {
         Ok(mut opened) => {
+            let (_, session) = opened.stream.get_ref();
+            let leaf = session.peer_certificates().and_then(|chain| chain.first());
+            let end = leaf.and_then(phantom_certs::inspect::end_of);
             let mut close = Vec::new();
             codec::encode_close(&mut close, true);
             let goodbye = async {
@@ -172,7 +190,7 @@ async fn attempt(task: &Task, trust: &Trust) -> Result<(), VerifyError> {
                 opened.stream.shutdown().await
             };
             let _ = timeout(GOODBYE, goodbye).await; // the tunnel did open: that was the question
-            Ok(())
+            Ok(end)
         }
         Err(DialError::Tls { source, .. }) if is_other_certificate(&source) => {
             Err(VerifyError::Certificate { path: task.cert_path.clone() })

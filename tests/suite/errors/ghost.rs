@@ -104,10 +104,85 @@ pub(crate) const GHOST: &[Failing] = &[
         || unfit_source("198.51.100.7", "foreign"),
     ),
     failing(
-        "INVALID_PARAMETER unfit",
+        "INVALID_PARAMETER type",
+        &["ghost", "enable", "domain=[2001:db8::10]"],
+        with_john,
+        || json!({ "parameter": "domain", "expected": "host" }),
+    ),
+    failing(
+        "VALIDATION_ERROR address foreign",
         &["ghost", "enable", "domain=203.0.113.9"],
         with_john,
-        || json!({ "parameter": "domain", "expected": "domain" }),
+        || unfit_address("203.0.113.9", "foreign", &["157.230.114.231"]),
+    ),
+    failing(
+        "VALIDATION_ERROR address foreign",
+        &["ghost", "enable", "domain=2a01:4f8::9"],
+        with_john,
+        || unfit_address("2a01:4f8::9", "foreign", &["157.230.114.231"]),
+    ),
+    failing(
+        "VALIDATION_ERROR address no_host",
+        &["ghost", "enable", "domain=::ffff:127.0.0.1", "skip_dns_check=1"],
+        with_john,
+        || unfit_address("127.0.0.1", "no_host", &["157.230.114.231"]),
+    ),
+    failing("VALIDATION_ERROR address vpn", &["ghost", "enable", "domain=10.8.0.1"], with_john, || {
+        unfit_address("10.8.0.1", "vpn", &["157.230.114.231"])
+    }),
+    failing(
+        "VALIDATION_ERROR address private",
+        &["ghost", "enable", "domain=203.0.113.10"],
+        with_john,
+        || unfit_address("203.0.113.10", "private", &[]),
+    ),
+    failing(
+        "MISSING_PARAMETER",
+        &["ghost", "enable", "domain=a.example", "public_port=8443"],
+        with_john,
+        || json!({ "parameter": "listen" }),
+    ),
+    failing(
+        "MISSING_PARAMETER",
+        &["ghost", "enable", "domain=a.example", "listen_group=www-data"],
+        with_john,
+        || json!({ "parameter": "listen" }),
+    ),
+    failing(
+        "INVALID_PARAMETER choice",
+        &["ghost", "enable", "domain=a.example", "listen=unix:/run/nginx/ghost.sock"],
+        with_john,
+        || json!({ "parameter": "listen", "allowed": ["unix:/run/phantom-web/NAME"] }),
+    ),
+    failing(
+        "INVALID_PARAMETER choice",
+        &["ghost", "enable", "domain=a.example", LISTEN, "listen_group=root"],
+        with_john,
+        || json!({ "parameter": "listen_group", "allowed": ["www-data"] }),
+    ),
+    failing(
+        "INVALID_PARAMETER range",
+        &["ghost", "enable", "domain=a.example", LISTEN, "public_port=0"],
+        with_john,
+        || json!({ "parameter": "public_port", "minimum": 1, "maximum": 65_535 }),
+    ),
+    failing(
+        "INVALID_PARAMETER together",
+        &["ghost", "enable", "domain=a.example", LISTEN, "cert_path=/c", "key_path=/k"],
+        with_john,
+        || json!({ "parameter": "cert_path", "with": "listen" }),
+    ),
+    failing(
+        "VALIDATION_ERROR listen_group",
+        &["ghost", "enable", "domain=a.example", LISTEN, "listen_group=nginx"],
+        with_groups,
+        || json!({ "parameter": "listen_group", "group": "nginx" }),
+    ),
+    failing(
+        "GHOST_MODE_ERROR front",
+        &["ghost", "enable", "domain=a.example", "skip_dns_check=1", LISTEN],
+        not_serving,
+        || json!({ "step": "verify", "detail": "the certificate is another one", "rolled_back": true }),
     ),
     failing(
         "INVALID_PARAMETER type",
@@ -172,6 +247,7 @@ pub(crate) const GHOST: &[Failing] = &[
     failing("GHOST_MODE_ERROR", DISABLE, || refusing_all(with_ghost()), || step("host", false)),
 ];
 
+const LISTEN: &str = "listen=unix:/run/phantom-web/http";
 const DISABLE: &[&str] = &["ghost", "disable"];
 const ELSEWHERE: &[&str] = &["ghost", "enable", "domain=a.example"];
 
@@ -182,6 +258,15 @@ fn unfit_source(address: &str, reason: &str) -> Value {
     })
 }
 
+fn unfit_address(address: &str, reason: &str, allowed: &[&str]) -> Value {
+    json!({ "parameter": "domain", "address": address, "reason": reason, "allowed": allowed })
+}
+/// The system has the groups of a Debian.
+fn with_groups() -> Server {
+    let server = with_john();
+    server.fake.put_file("/etc/group", b"root:x:0:\nwww-data:x:33:\n", 0o644, 0);
+    server
+}
 fn wrong_records(resolved: &[&str]) -> Value {
     json!({ "domain": "a.example", "expected": "157.230.114.231", "resolved": resolved })
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use phantom_host::fake::FakeHost;
 use phantom_host::{Certificate, CertificateFault, CertificateRequest, Port, Protocol, Result, Tunnel};
-use phantom_host::{DecoyCheck, Firewall as _, TunnelCheck, UfwRule};
+use phantom_host::{DecoyCheck, Firewall as _, Shown, TunnelCheck, UfwRule};
 use phantom_tests::Server;
 
 use super::{LOCAL, status, units, with_ufw};
@@ -28,7 +28,7 @@ impl Tunnel for Slow {
         (self.meanwhile.lock().unwrap())(request);
         self.fake.certificate(request)
     }
-    fn check(&self, check: &TunnelCheck) -> Result<Result<(), String>> {
+    fn check(&self, check: &TunnelCheck) -> Result<Result<Shown, String>> {
         self.fake.check(check)
     }
     fn shared_ports(&self, control: &Path) -> Result<Result<Vec<u16>, String>> {
@@ -39,7 +39,7 @@ impl Tunnel for Slow {
     }
 }
 
-fn meanwhile(server: &mut Server, what: impl FnMut(&CertificateRequest) + Send + 'static) {
+pub(super) fn meanwhile(server: &mut Server, what: impl FnMut(&CertificateRequest) + Send + 'static) {
     server.host.tunnel = Arc::new(Slow { fake: server.fake.clone(), meanwhile: Mutex::new(Box::new(what)) });
 }
 

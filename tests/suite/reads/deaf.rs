@@ -10,7 +10,7 @@ use phantom_host::{
     Answer, AskFrom, Certificate, CertificateFault, CertificateRequest, Command, DecoyCheck, Device,
     DeviceUpdate, EchoFrom, FileInfo, Files, Firewall, FirewallKind, FirewallQuery, FirewallReport,
     HostError, InForce, Link, LinkChange, LinkGuard, Logs, Manager, Marks, Network, OwnRoute, Passing, Peer,
-    Port, Probe, ProbeError, Resolver, Result, Route, Rule, Ruleset, ServiceStatus, Services, Sockets,
+    Port, Probe, ProbeError, Resolver, Result, Route, Rule, Ruleset, ServiceStatus, Services, Shown, Sockets,
     Sysctl, Tunnel, TunnelCheck, UfwRule, UfwRules, Unit, Uplink, Viewpoint, WireGuard,
 };
 use phantom_types::{Backend, Domain, InterfaceName, PublicKey};
@@ -251,7 +251,7 @@ impl Tunnel for Deaf {
     fn certificate(&self, _: &CertificateRequest) -> Result<Result<Certificate, CertificateFault>> {
         deaf()
     }
-    fn check(&self, _: &TunnelCheck) -> Result<Result<(), String>> {
+    fn check(&self, _: &TunnelCheck) -> Result<Result<Shown, String>> {
         deaf()
     }
     fn shared_ports(&self, _: &Path) -> Result<Result<Vec<u16>, String>> {

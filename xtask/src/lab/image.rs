@@ -134,7 +134,7 @@ fn build(suite: Suite) -> Result {
 
 /// The mirrors of Debian that this machine itself uses: that of the archive, then that of the security updates where it has
 /// one.
-fn mirrors() -> Result<Vec<String>> {
+pub(crate) fn mirrors() -> Result<Vec<String>> {
     let words = ["indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"];
     let sources = Cmd::new("apt-get").args(words).read()?;
     let debian = || sources.lines().filter(|line| line.contains("debian"));

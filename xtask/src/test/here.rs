@@ -5,8 +5,9 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::build::Built;
-use super::nginx;
+use super::pebble;
 use super::pool::{Task, Times};
+use super::web_servers;
 use crate::command::{Cmd, find_program, is_root};
 use crate::problem::{Context as _, Result};
 use crate::workspace::{self, Artifact};
@@ -118,11 +119,12 @@ fn environment(built: &Built, long: bool) -> Result<Vec<(&'static str, PathBuf)>
     let device = &built.program("phantom-wg-device")?.path;
     let dir = device.parent().context("programs lie in a folder")?;
     let mut env = vec![("PHANTOM_BIN_DIR", dir.to_owned()), ("PHANTOM_DEVICE", device.clone())];
-    env.push(("PHANTOM_NGINX", nginx::program()?));
+    env.extend(web_servers::programs()?);
     // Those that are here: at each change their tests may be skipped, in the long mode they have a part of their own.
     env.push((wstunnel::VARIABLE, wstunnel::list(&wstunnel::all()?)?.into()));
     if long {
         env.push(("PHANTOM_TEST_LONG", "1".into()));
+        env.push(("PHANTOM_PEBBLE", pebble::newest()?));
     }
     Ok(env)
 }

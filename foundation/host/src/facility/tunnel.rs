@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use phantom_types::{Domain, ProxyVersion, Timestamp, TunnelSecret};
+use phantom_types::{HostName, ProxyVersion, Timestamp, TunnelSecret};
 
 use crate::Result;
 
@@ -13,8 +13,8 @@ use crate::Result;
 pub enum CertificateRequest {
     /// An ACME service (RFC 8555). One that is stored and fresh is used again.
     Issue {
-        /// The name.
-        domain: Domain,
+        /// The name, or an address (RFC 8738).
+        domain: HostName,
         /// URL of the service's directory.
         directory: String,
         /// A certificate authority to trust for the directory itself, beside the public ones.
@@ -24,15 +24,15 @@ pub enum CertificateRequest {
     },
     /// Made here, where none is stored that is fresh.
     SelfSign {
-        /// The name.
-        domain: Domain,
+        /// The name, or an address (RFC 8738).
+        domain: HostName,
         /// The folder of certificates.
         certs_dir: PathBuf,
     },
     /// Files that are there.
     Inspect {
         /// The name that they must be for.
-        domain: Domain,
+        domain: HostName,
         /// The chain, PEM.
         cert_path: PathBuf,
         /// Its key, PEM.
@@ -71,13 +71,34 @@ pub struct TunnelCheck {
     /// Its TCP port.
     pub port: u16,
     /// The name that its certificate must have.
-    pub domain: Domain,
+    pub domain: HostName,
     /// The secret that it must accept.
     pub secret: TunnelSecret,
     /// The WireGuard port that tunnels lead to.
     pub wireguard_port: u16,
-    /// The chain that it must show, PEM.
-    pub cert_path: PathBuf,
+    /// Which certificate it must show.
+    pub shows: Shows,
+}
+
+/// Which certificate a server must show.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Shows {
+    /// The first one of this chain, PEM.
+    Exactly(PathBuf),
+    /// One that clients accept: valid, for the name, and by an authority that browsers or this system trust.
+    Trusted {
+        /// Certificates of further authorities, PEM.
+        ca_file: Option<PathBuf>,
+    },
+    /// Whichever it has.
+    Any,
+}
+
+/// What a server has shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Shown {
+    /// Until when its certificate is valid, if that is known.
+    pub expires_at: Option<Timestamp>,
 }
 
 /// A web server that strangers are shown, and as whom it sees them.
@@ -90,7 +111,7 @@ pub struct DecoyCheck {
     /// The header that tells their own addresses.
     pub proxy: Option<ProxyVersion>,
     /// The name that strangers ask for.
-    pub domain: Domain,
+    pub domain: HostName,
     /// The control socket of the tunnel server, which passes strangers on and sees less of this host than others do. Where none
     /// answers there, the web server alone is asked.
     pub control: PathBuf,
@@ -102,7 +123,7 @@ pub trait Tunnel: Send + Sync {
     /// takes seconds, at most five minutes, and contacts the service.
     fn certificate(&self, request: &CertificateRequest) -> Result<Result<Certificate, CertificateFault>>;
     /// Asks the server for a tunnel, as a client would. The inner error says what is wrong, without secrets.
-    fn check(&self, check: &TunnelCheck) -> Result<Result<(), String>>;
+    fn check(&self, check: &TunnelCheck) -> Result<Result<Shown, String>>;
     /// The UDP ports on 127.0.0.1 from which tunnels under the operator's secrets reach WireGuard now, asked of the server at
     /// this control socket. The inner error says why it could not be asked.
     fn shared_ports(&self, control: &Path) -> Result<Result<Vec<u16>, String>>;

@@ -377,6 +377,10 @@ impl FakeHost {
             unit.description.push_str(" (edited)");
         }
     }
+    /// The unit that is installed under this name, if it is one of ours.
+    pub fn unit(&self, name: &str) -> Option<Unit> {
+        self.state().manager.units.get(name).and_then(|file| file.unit.clone())
+    }
     /// Makes every start of the service fail in this way from now on, or no more.
     pub fn fail_service(&self, name: &str, fault: Option<StartFault>) {
         let failing = &mut self.state().manager.failing;

@@ -10,7 +10,7 @@ use phantom_types::Timestamp;
 use super::FakeHost;
 use crate::{
     Certificate, CertificateFault, CertificateRequest, Clock as _, DecoyCheck, Network as _, Result,
-    ServiceState, Services as _, Tunnel, TunnelCheck,
+    ServiceState, Services as _, Shown, Tunnel, TunnelCheck,
 };
 
 /// How long a certificate is valid here.
@@ -40,12 +40,11 @@ impl Tunnel for FakeHost {
             CertificateRequest::Inspect { cert_path, key_path, .. } => (cert_path.clone(), key_path.clone()),
             CertificateRequest::Issue { domain, certs_dir, .. }
             | CertificateRequest::SelfSign { domain, certs_dir } => {
-                let folder = certs_dir.join(domain.as_str());
+                let folder = certs_dir.join(domain.to_string());
                 (folder.join("fullchain.pem"), folder.join("privkey.pem"))
             }
         };
-        let life = i64::try_from(LIFE.as_micros()).unwrap_or(i64::MAX);
-        let expires_at = Timestamp::from_micros(self.now().micros().saturating_add(life));
+        let expires_at = self.end_of_certificates();
         let warnings = match request {
             CertificateRequest::Issue { .. } => self.state().certificates.warnings.clone(),
             CertificateRequest::SelfSign { .. } | CertificateRequest::Inspect { .. } => Vec::new(),
@@ -53,11 +52,12 @@ impl Tunnel for FakeHost {
         Ok(Ok(Certificate { cert_path, key_path, expires_at, warnings }))
     }
 
-    fn check(&self, _: &TunnelCheck) -> Result<Result<(), String>> {
+    fn check(&self, _: &TunnelCheck) -> Result<Result<Shown, String>> {
         if let Some(detail) = self.state().certificates.deaf.clone() {
             return Ok(Err(detail));
         }
-        Ok(if self.has_tunnel_server()? { Ok(()) } else { Err("connection refused".to_owned()) })
+        let shown = Shown { expires_at: Some(self.end_of_certificates()) };
+        Ok(if self.has_tunnel_server()? { Ok(shown) } else { Err("connection refused".to_owned()) })
     }
 
     fn shared_ports(&self, control: &Path) -> Result<Result<Vec<u16>, String>> {
@@ -77,6 +77,10 @@ impl Tunnel for FakeHost {
 }
 
 impl FakeHost {
+    fn end_of_certificates(&self) -> Timestamp {
+        let life = i64::try_from(LIFE.as_micros()).unwrap_or(i64::MAX);
+        Timestamp::from_micros(self.now().micros().saturating_add(life))
+    }
     /// Whatever the installation calls it, a tunnel needs a server.
     fn has_tunnel_server(&self) -> Result<bool> {
         let units = self.ours()?;

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use super::command::Program;
 use crate::{
     Certificate, CertificateFault, CertificateRequest, DecoyCheck, HostError, Interrupt, Programs, Result,
-    Tunnel, TunnelCheck,
+    Shown, Shows, Tunnel, TunnelCheck,
 };
 
 /// How long a certificate authority may take for everything: two validations of a minute each, and its own delays.
@@ -121,13 +121,19 @@ impl Tunnel for LinuxTunnel {
         Ok(Ok(Certificate { cert_path, key_path, expires_at, warnings }))
     }
 
-    fn check(&self, check: &TunnelCheck) -> Result<Result<(), String>> {
+    fn check(&self, check: &TunnelCheck) -> Result<Result<Shown, String>> {
         let secret = check.secret.reveal();
-        let body = json!({
+        let mut body = json!({
             "address": check.address, "port": check.port, "domain": check.domain, "secret": &*secret,
-            "wireguard_port": check.wireguard_port, "cert_path": check.cert_path,
+            "wireguard_port": check.wireguard_port,
         });
-        Ok(self.ask("verify", &body, LOCAL_LIMIT)?.map(drop))
+        match &check.shows {
+            Shows::Exactly(path) => body["cert_path"] = json!(path),
+            Shows::Trusted { ca_file } => body["trusted"] = json!({ "ca_file": ca_file }),
+            Shows::Any => {}
+        }
+        let reply = self.ask("verify", &body, LOCAL_LIMIT)?;
+        Ok(reply.map(|reply| Shown { expires_at: reply.expires_at.and_then(|text| text.parse().ok()) }))
     }
 
     fn shared_ports(&self, control: &Path) -> Result<Result<Vec<u16>, String>> {

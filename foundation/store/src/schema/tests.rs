@@ -17,6 +17,7 @@ const NEXT: &[&str] = &[
     MIGRATIONS[0],
     MIGRATIONS[1],
     MIGRATIONS[2],
+    MIGRATIONS[3],
     "CREATE TABLE later (x INTEGER) STRICT; INSERT INTO later SELECT clients FROM counters",
 ];
 
@@ -65,8 +66,12 @@ fn a_published_migration_is_never_edited() {
             (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
         })
     };
-    let published: [u64; 3] =
-        [13_311_737_576_921_031_617, 3_826_237_819_728_292_714, 8_298_685_704_711_902_231];
+    let published: [u64; 4] = [
+        13_311_737_576_921_031_617,
+        3_826_237_819_728_292_714,
+        8_298_685_704_711_902_231,
+        12_628_375_868_325_933_240,
+    ];
     assert_eq!(MIGRATIONS.iter().map(|text| hash(text)).collect::<Vec<_>>(), published);
 }
 
@@ -95,7 +100,7 @@ fn version_2_keeps_every_client_and_gives_each_an_id_and_a_secret() {
     assert_eq!((before.len(), free.len()), (1800, 200));
     assert_eq!(fixture.read(State::client_count), 1800);
     let connection = fixture.sqlite();
-    assert_eq!(version(&connection).unwrap(), 3);
+    assert_eq!(version(&connection).unwrap() as usize, MIGRATIONS.len());
     assert_eq!(rows(&connection, KEPT), before);
     assert_eq!(rows(&connection, "SELECT host FROM free_hosts"), free);
     assert_eq!(fixture.read(State::contradictions), Vec::<String>::new());
@@ -129,7 +134,7 @@ fn nobody_from_outside_reaches_clients_until_somebody_says_so() {
 }
 
 #[test]
-fn version_3_keeps_ghost_mode_as_it_is() {
+fn later_versions_keep_ghost_mode_as_it_is() {
     let fixture = of_version_1(1);
     fixture
         .sqlite()
@@ -142,7 +147,8 @@ fn version_3_keeps_ghost_mode_as_it_is() {
         ))
         .unwrap();
     let ghost = fixture.read(State::ghost).unwrap();
-    assert_eq!(version(&fixture.sqlite()).unwrap(), 3);
+    assert_eq!(version(&fixture.sqlite()).unwrap() as usize, MIGRATIONS.len());
+    assert_eq!(ghost.front, None);
     assert_eq!(
         (ghost.decoy.as_deref(), ghost.decoy_source, ghost.decoy_proxy),
         (Some("http://127.0.0.1:80"), None, None)
@@ -204,10 +210,17 @@ fn a_step_that_fails_leaves_the_older_schema() {
     let fixture = Fixture::new();
     let connection = fixture.sqlite();
     connection.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let steps = [MIGRATIONS[0], MIGRATIONS[1], MIGRATIONS[2], "CREATE TABLE later (x INTEGER)", "nonsense"];
+    let steps = [
+        MIGRATIONS[0],
+        MIGRATIONS[1],
+        MIGRATIONS[2],
+        MIGRATIONS[3],
+        "CREATE TABLE later (x INTEGER)",
+        "nonsense",
+    ];
     upgrade(&connection, &steps).unwrap_err();
     connection.execute_batch("ROLLBACK").unwrap();
-    assert_eq!(version(&connection).unwrap(), 3);
+    assert_eq!(version(&connection).unwrap() as usize, MIGRATIONS.len());
     assert!(fixture.read(State::initialised));
 }
 
@@ -219,11 +232,11 @@ fn a_newer_schema_is_left_alone() {
     let reading = fixture.other().read(State::server).unwrap_err();
     let writing = fixture.store.begin(&lock).map(drop).unwrap_err();
     for error in [reading, writing] {
-        assert!(matches!(error, StoreError::Newer { found: 7, known: 3, .. }), "{error:?}");
+        assert!(matches!(error, StoreError::Newer { found: 7, known: 4, .. }), "{error:?}");
         assert_eq!(error.file(), fixture.store.paths().database());
     }
     assert_eq!(version(&fixture.sqlite()).unwrap(), 7);
     // What a program that knows version 1 only says of a database of this one.
     let old = is_current(&Fixture::new().sqlite(), &fixture.store.paths().database(), &MIGRATIONS[..1]);
-    assert!(matches!(old, Err(StoreError::Newer { found: 3, known: 1, .. })), "{old:?}");
+    assert!(matches!(old, Err(StoreError::Newer { found: 4, known: 1, .. })), "{old:?}");
 }

@@ -121,7 +121,7 @@ fn the_exits_come_with_their_addresses() {
             "INSERT INTO exits VALUES ('uk', zeroblob(32), zeroblob(32), NULL, 'uk.example.org:51820',
                  '10.99.0.2/32, 10.98.0.2/24', '0.0.0.0/0', 1420, 5, NULL, NULL, 'Unknown Provider', '/x', 1);
              INSERT INTO multihop VALUES (1, 'uk', 1, '', 2);
-             INSERT INTO ghost VALUES (1, 'a.b', hex(zeroblob(32)), 'acme', NULL, NULL, '', NULL, 3, NULL, NULL);",
+             INSERT INTO ghost VALUES (1, 'a.b', hex(zeroblob(32)), 'acme', NULL, NULL, '', NULL, 3, NULL, NULL, NULL, NULL, NULL);",
         )
         .unwrap();
     fixture.read(|state| {

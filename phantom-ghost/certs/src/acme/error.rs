@@ -4,12 +4,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use instant_acme::Problem;
-use phantom_types::HostName;
+use phantom_types::{HostName, Timestamp};
 
 use crate::challenge::Kind;
 use crate::inspect::InspectError;
 use crate::store::StoreError;
 
+/// How long an authority is left alone whose limit is used up and that does not say until when.
+const LIMITED: Duration = Duration::from_hours(1);
+/// The longest time that an authority is left alone because it says so.
+const LONGEST: Duration = Duration::from_hours(30 * 24);
 /// Longest text of an authority that is repeated.
 const TEXT_MAX: usize = 500;
 
@@ -43,6 +47,17 @@ pub enum AcmeError {
         /// The authority's own words, at most 500 characters.
         detail: String,
     },
+    /// It failed, and the authority takes no further request for a while: a limit of its own is used up, or it is busy.
+    #[error("{cause}; the certificate authority takes requests again from {} UTC", .until.date_and_time())]
+    Wait {
+        /// What failed.
+        #[source]
+        cause: Box<AcmeError>,
+        /// From when it takes requests again.
+        until: Timestamp,
+        /// The same as a span from now.
+        wait: Duration,
+    },
     /// The authority did not see that the name is ours.
     #[error("the certificate authority did not find {name} here: {}", causes(.tried))]
     Validation {
@@ -75,12 +90,29 @@ impl AcmeError {
             Self::CaFile { .. } => "ca_file",
             Self::Protocol { .. } => "acme_unavailable",
             Self::Refused { .. } => "acme_refused",
+            Self::Wait { .. } => "acme_wait",
             Self::Validation { .. } => "acme_validation",
             Self::TimeLimit { .. } => "acme_time_limit",
             Self::Key(_) => "key",
             Self::Unusable(_) => "acme_unusable",
             Self::Store(error) => error.kind(),
         }
+    }
+
+    /// How long the authority is not to be asked again, if it said so.
+    pub fn wait(&self) -> Duration {
+        if let Self::Wait { wait, .. } = self { *wait } else { Duration::ZERO }
+    }
+
+    /// The error with what the authority said about when it can be asked again.
+    pub(super) fn with_pause(self, pause: Option<Duration>, now: Timestamp) -> Self {
+        let limited = matches!(&self, Self::Refused { problem, .. } if problem == "rateLimited");
+        let wait = pause.or_else(|| limited.then_some(LIMITED)).filter(|wait| !wait.is_zero());
+        let Some(wait) = wait else { return self };
+        // Years are nothing to add to a time.
+        let wait = wait.min(LONGEST);
+        let until = now.micros().saturating_add(i64::try_from(wait.as_micros()).unwrap_or(i64::MAX));
+        Self::Wait { cause: Box::new(self), until: Timestamp::from_micros(until), wait }
     }
 
     pub(super) fn of(step: &'static str, error: instant_acme::Error) -> Self {
@@ -152,6 +184,27 @@ mod tests {
             serde_json::json!({"type": "<script>", "subproblems": [{"detail": "one"}, {"detail": "two"}]}),
         );
         assert_eq!((kind(&odd), words(&odd).as_str()), ("unknown problem", "one; two"));
+    }
+
+    #[test]
+    fn a_limit_says_from_when_on_it_is_worth_asking() {
+        let now = Timestamp::from_micros(1_757_380_307_000_000);
+        let refused = |problem: &str| AcmeError::Refused {
+            step: "take an order",
+            problem: problem.to_owned(),
+            detail: "too many certificates (5) already issued".to_owned(),
+        };
+        let error = refused("rateLimited").with_pause(Some(Duration::from_hours(34)), now);
+        assert_eq!((error.kind(), error.wait()), ("acme_wait", Duration::from_hours(34)));
+        assert_eq!(
+            error.to_string(),
+            "the certificate authority refused to take an order: too many certificates (5) already issued (rateLimited); \
+             the certificate authority takes requests again from 2025-09-10 11:11:47 UTC"
+        );
+        assert_eq!(refused("rateLimited").with_pause(None, now).wait(), LIMITED);
+        assert_eq!(refused("malformed").with_pause(None, now).wait(), Duration::ZERO);
+        assert_eq!(refused("malformed").with_pause(None, now).kind(), "acme_refused");
+        assert_eq!(refused("serverInternal").with_pause(Some(Duration::MAX), now).wait(), LONGEST);
     }
 
     #[test]

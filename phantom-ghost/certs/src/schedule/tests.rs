@@ -137,3 +137,103 @@ fn nothing_overflows() {
     assert_eq!(odd.length(), Duration::ZERO);
     assert!(Schedule::new(Some(odd), 3).due(at(DAY)));
 }
+
+fn window(from: Duration, to: Duration) -> Option<Window> {
+    Some(Window { start: at(from), end: at(to) })
+}
+
+#[test]
+fn the_authority_decides_when_to_renew() {
+    for (jitter, expected) in [(0, 2 * DAY), (u32::MAX / 2, 3 * DAY), (u32::MAX, 4 * DAY)] {
+        let mut schedule = Schedule::new(Some(life(6 * DAY)), 7);
+        schedule.suggested(window(2 * DAY, 4 * DAY), jitter);
+        let next = schedule.next(at(DAY));
+        assert!(next <= at(expected) && at(expected).since(next) < Duration::from_secs(1), "{next:?}");
+        // The same window again: the moment stays.
+        schedule.suggested(window(2 * DAY, 4 * DAY), jitter ^ u32::MAX);
+        assert_eq!(schedule.next(at(DAY)), next);
+        // It has come to nothing: half of what the certificate had is over by then.
+        schedule.suggested(None, 0);
+        assert_eq!(schedule.next(at(DAY)), at(4 * DAY));
+    }
+    // One that makes no sense is none.
+    let mut schedule = Schedule::new(Some(life(6 * DAY)), 0);
+    schedule.suggested(window(4 * DAY, 2 * DAY), 0);
+    assert_eq!(schedule.next(at(DAY)), at(4 * DAY));
+}
+
+#[test]
+fn a_revoked_certificate_is_renewed_at_once_but_not_without_end() {
+    let past =
+        Some(Window { start: at(Duration::ZERO).minus(9 * DAY), end: at(Duration::ZERO).minus(8 * DAY) });
+    for (length, soonest) in
+        [(90 * DAY, SOONEST), (6 * DAY, SOONEST), (Duration::from_secs(90), Duration::from_secs(9))]
+    {
+        let mut schedule = Schedule::new(Some(life(length)), 3);
+        schedule.suggested(past, 5);
+        assert_eq!(schedule.next(at(Duration::ZERO)), at(soonest));
+        assert!(schedule.due(at(length / 2)));
+    }
+}
+
+#[test]
+fn no_suggestion_lets_a_certificate_run_out() {
+    for length in LIVES {
+        let mut schedule = Schedule::new(Some(life(length)), u32::MAX);
+        schedule.suggested(window(length * 2, length * 3), 9);
+        let next = schedule.next(at(Duration::ZERO));
+        assert_eq!(next, at(length).minus(length / 5));
+        assert_eq!(schedule.alarm(next), None, "nobody is told before it was tried");
+        let mut now = next;
+        let mut attempts = 0;
+        while now < at(length) {
+            schedule.failed(now, 0, "refused".into());
+            now = schedule.next(now);
+            attempts += 1;
+        }
+        assert!(attempts >= 5, "{length:?}: {attempts}");
+    }
+}
+
+#[test]
+fn an_authority_that_takes_no_request_gets_none() {
+    let mut schedule = Schedule::new(Some(life(6 * DAY)), 0);
+    schedule.barred(at(4 * DAY), 0, "too many".into(), Duration::from_hours(34));
+    assert_eq!(
+        (schedule.next(at(4 * DAY)), schedule.bar()),
+        (at(4 * DAY + Duration::from_hours(34)), Duration::from_hours(34))
+    );
+    assert!(!schedule.due(at(5 * DAY)));
+    // The wait of its own is the longer one.
+    schedule.barred(at(4 * DAY), 0, "busy".into(), Duration::from_secs(1));
+    assert!(schedule.next(at(4 * DAY)) > at(4 * DAY + Duration::from_mins(10)));
+    // Another process knows it, too.
+    let mut again = Schedule::new(Some(life(6 * DAY)), 0);
+    again.resume(2, at(4 * DAY), 0, "too many".into(), Duration::from_hours(34));
+    assert_eq!((again.next(at(4 * DAY)), again.failures()), (at(4 * DAY + Duration::from_hours(34)), 2));
+    // Nobody bars us for ever, and a clock that was set back does not either.
+    schedule.barred(at(4000 * DAY), 0, "never".into(), Duration::MAX);
+    assert!(schedule.next(at(DAY)) <= at(9 * DAY));
+    schedule.issued(life(6 * DAY), 0);
+    assert_eq!((schedule.bar(), schedule.next(at(DAY))), (Duration::ZERO, at(4 * DAY)));
+}
+
+#[test]
+fn the_hours_limit_of_failed_validations_is_kept() {
+    for length in [6 * DAY, 90 * DAY] {
+        for jitter in [0, u32::MAX] {
+            let mut schedule = Schedule::new(Some(life(length)), jitter);
+            let (mut now, mut attempts) = (schedule.next(at(Duration::ZERO)), Vec::new());
+            for _ in 0..20 {
+                attempts.push(now);
+                schedule.failed(now, jitter, "refused".into());
+                now = schedule.next(now);
+            }
+            for begin in &attempts {
+                let end = after(*begin, Duration::from_hours(1));
+                let hour = attempts.iter().filter(|attempt| *begin <= **attempt && **attempt < end).count();
+                assert!(hour * 2 <= 5, "{length:?}: {hour} attempts in an hour");
+            }
+        }
+    }
+}

@@ -4,6 +4,7 @@
 #![expect(clippy::disallowed_methods, reason = "the authority is a program, and its files are the test's")]
 
 mod profiles;
+mod proxy;
 mod world;
 
 use std::fs;

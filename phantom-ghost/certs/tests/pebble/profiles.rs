@@ -1,124 +1,233 @@
-//! Authorities that offer profiles. `pebble` of Debian does not: a proxy before it adds them to its directory and writes
-//! down the orders.
+//! Authorities that offer profiles, suggest when to renew, and refuse requests for a while.
 
-use std::io::{self, Read, Write as _};
-use std::net::TcpListener;
-use std::sync::{Arc, Mutex};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
 
-use phantom_certs::{Request, Store};
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
-use serde_json::Value;
+use phantom_certs::acme::{AcmeError, Advice, Asked, Wanted, advice, obtain};
+use phantom_certs::{Issued, Listeners, Request, Store, issue, now};
+use serde_json::{Value, json};
 
+use crate::proxy::Proxy;
 use crate::world::Pebble;
 
-/// Base64 without padding (RFC 4648, section 5), which JWS has its parts in.
-fn decoded(text: &str) -> Vec<u8> {
-    let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let value = |byte: u8| u32::try_from(alphabet.iter().position(|a| *a == byte).unwrap()).unwrap();
+/// An authority behind its proxy, and a store.
+struct Place {
+    pebble: Arc<Pebble>,
+    proxy: Proxy,
+    store: Store,
+    listeners: Listeners,
+}
+
+impl Place {
+    fn new(test: &str) -> Option<Self> {
+        let pebble = Arc::new(Pebble::start(test, crate::DAYS)?);
+        let store = Store::open(&pebble.home.path().join("certs")).unwrap();
+        let listeners = Listeners::new(vec![crate::LOOPBACK], pebble.tls_port, pebble.http_port);
+        Some(Self { proxy: Proxy::start(&pebble), pebble, store, listeners })
+    }
+
+    async fn issue(&self, name: &str, renew: bool) -> Result<Issued, AcmeError> {
+        let request = Request {
+            name: name.parse().unwrap(),
+            directory: self.proxy.directory.clone(),
+            ca_file: Some(self.pebble.ca_file()),
+            time_limit: Duration::from_mins(1),
+            renew,
+        };
+        issue(&request, &self.store, &self.listeners, &now).await
+    }
+
+    async fn advice(&self, issued: &Issued) -> Result<Option<Advice>, AcmeError> {
+        let ca_file = self.pebble.ca_file();
+        let asked = Asked {
+            directory: &self.proxy.directory,
+            ca_file: Some(&ca_file),
+            chain_pem: &issued.pair.chain_pem,
+            time_limit: Duration::from_mins(1),
+        };
+        advice(asked, &self.store).await
+    }
+
+    fn window(&self, start: &str, end: &str, again: &str) {
+        let header = format!("Retry-After: {again}");
+        self.proxy.said().window = Some(([start.to_owned(), end.to_owned()], header));
+    }
+}
+
+/// What an authority knows a certificate in force by (RFC 9773, section 4.1), as OpenSSL reads it.
+fn identifier(issued: &Issued) -> String {
+    let output = Command::new("openssl")
+        .args(["x509", "-noout", "-serial", "-ext", "authorityKeyIdentifier", "-in"])
+        .arg(&issued.paths.chain)
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let serial = text.lines().find_map(|line| line.strip_prefix("serial=")).unwrap().to_owned();
+    let key = text.lines().map(str::trim).filter_map(|line| line.strip_prefix("keyid:").or(Some(line)));
+    let key = key.filter(|line| line.matches(':').count() == 19).next().unwrap().replace(':', "");
+    // A serial number whose first bit is set has a zero before it.
+    let zero = if u8::from_str_radix(&serial[..2], 16).unwrap() >= 0x80 { "00" } else { "" };
+    [key, zero.to_owned() + &serial].map(|digits| base64_url(&digits)).join(".")
+}
+
+/// Base64 for URLs, without padding, of what hexadecimal digits say.
+fn base64_url(digits: &str) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let bytes: Vec<u8> =
+        (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap()).collect();
     let group = |group: &[u8]| {
-        let bits = group.iter().fold(0, |bits, byte| bits << 6 | value(*byte)) << (6 * (4 - group.len()));
-        bits.to_be_bytes()[1..group.len()].to_vec()
+        let bits =
+            group.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - group.len()));
+        (0..=group.len())
+            .map(|at| char::from(ALPHABET[(bits >> (18 - 6 * at) & 63) as usize]))
+            .collect::<String>()
     };
-    text.as_bytes().chunks(4).flat_map(group).collect()
-}
-
-/// A request's head and body.
-fn request(stream: &mut impl Read) -> io::Result<(String, String)> {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        stream.read_exact(&mut byte)?;
-        head.extend(byte);
-    }
-    let head = String::from_utf8(head).unwrap();
-    let lower = head.to_ascii_lowercase();
-    let length = lower.lines().find_map(|line| line.strip_prefix("content-length: "));
-    let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
-    stream.read_exact(&mut body)?;
-    Ok((head, String::from_utf8(body).unwrap()))
-}
-
-/// Answers one request as the authority does, but for the directory.
-fn answer(
-    pebble: &Pebble,
-    stream: &mut (impl Read + io::Write),
-    orders: &Mutex<Vec<Value>>,
-) -> io::Result<()> {
-    let (head, body) = request(stream)?;
-    if head.starts_with("POST /order-plz ") {
-        let message: Value = serde_json::from_str(&body).unwrap();
-        let payload = decoded(message["payload"].as_str().unwrap());
-        orders.lock().unwrap().push(serde_json::from_slice(&payload).unwrap());
-    }
-    // The authority has to close, for the answer's end to be seen.
-    let head = head.replacen(" HTTP/1.1\r\n", " HTTP/1.1\r\nconnection: close\r\n", 1);
-    let text = pebble.ask(&(head.clone() + &body))?;
-    let (answer, content) = text.split_once("\r\n\r\n").unwrap();
-    let (mut answer, mut content) = (answer.to_owned(), content.to_owned());
-    if head.starts_with("GET /dir ") {
-        let mut directory: Value = serde_json::from_str(&content).unwrap();
-        directory["meta"]["profiles"] =
-            serde_json::json!({"classic": "ninety days", "shortlived": "six days"});
-        content = directory.to_string();
-        let lines = answer.lines().filter(|line| !line.to_ascii_lowercase().starts_with("content-length:"));
-        answer = lines.collect::<Vec<_>>().join("\r\n") + &format!("\r\nContent-Length: {}", content.len());
-    }
-    stream.write_all(format!("{answer}\r\n\r\n{content}").as_bytes())
-}
-
-/// A proxy before the authority, as long as that is held elsewhere; gives its directory's URL.
-fn proxy(pebble: &Arc<Pebble>, orders: Arc<Mutex<Vec<Value>>>) -> String {
-    let home = pebble.home.path();
-    let chain = vec![CertificateDer::from_pem_file(home.join("own.pem")).unwrap()];
-    let key = PrivateKeyDer::from_pem_file(home.join("own.key")).unwrap();
-    let config = ServerConfig::builder_with_provider(rustls::crypto::aws_lc_rs::default_provider().into());
-    let config = config.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
-    let config = Arc::new(config.with_single_cert(chain, key).unwrap());
-    let pebble = Arc::downgrade(pebble);
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let session = ServerConnection::new(Arc::clone(&config)).unwrap();
-            let mut stream = StreamOwned::new(session, stream.unwrap());
-            let Some(pebble) = pebble.upgrade() else { return };
-            if answer(&pebble, &mut stream, &orders).is_ok() {
-                stream.conn.send_close_notify();
-                drop(stream.flush());
-            }
-        }
-    });
-    format!("https://{address}/dir")
+    bytes.chunks(3).map(group).collect()
 }
 
 #[tokio::test]
 async fn an_address_gets_the_short_profile_and_a_name_the_usual_one() {
-    let test = "an_address_gets_the_short_profile_and_a_name_the_usual_one";
-    let Some(pebble) = Pebble::start(test, crate::DAYS) else { return };
-    let certs = pebble.home.path().join("certs");
-    let orders = Arc::new(Mutex::new(Vec::new()));
-    let (tls, http, ca_file) = (pebble.tls_port, pebble.http_port, pebble.ca_file());
-    let pebble = Arc::new(pebble);
-    let directory = proxy(&pebble, Arc::clone(&orders));
-    let listeners = phantom_certs::Listeners::new(vec![crate::LOOPBACK], tls, http);
-    let store = Store::open(&certs).unwrap();
+    let Some(place) = Place::new("an_address_gets_the_short_profile_and_a_name_the_usual_one") else {
+        return;
+    };
     for (name, profile) in [("127.0.0.1", Some("shortlived")), (crate::NAME, None)] {
-        orders.lock().unwrap().clear();
-        let request = Request {
-            name: name.parse().unwrap(),
-            directory: directory.clone(),
-            ca_file: Some(ca_file.clone()),
-            time_limit: std::time::Duration::from_mins(1),
-            renew: false,
-        };
-        phantom_certs::issue(&request, &store, &listeners, &phantom_certs::now).await.unwrap();
-        let orders = orders.lock().unwrap();
-        assert!(!orders.is_empty());
+        place.proxy.said().orders.clear();
+        place.issue(name, false).await.unwrap();
+        let said = place.proxy.said();
+        assert!(!said.orders.is_empty());
         assert!(
-            orders.iter().all(|order| order.get("profile").and_then(Value::as_str) == profile),
-            "{orders:?}"
+            said.orders.iter().all(|order| order.get("profile").and_then(Value::as_str) == profile),
+            "{:?}",
+            said.orders
         );
     }
+}
+
+#[tokio::test]
+async fn the_authority_is_asked_when_to_renew_and_told_what_is_replaced() {
+    let Some(place) = Place::new("the_authority_is_asked_when_to_renew_and_told_what_is_replaced") else {
+        return;
+    };
+    let first = place.issue("127.0.0.1", false).await.unwrap();
+    // It does not say, and is not told.
+    assert_eq!(place.advice(&first).await.unwrap(), None);
+    place.issue("127.0.0.1", true).await.unwrap();
+    assert!(place.proxy.said().orders.iter().all(|order| order.get("replaces").is_none()));
+
+    place.window("2025-01-02T04:00:00Z", "2025-01-03T04:00:00.5Z", "21600");
+    let second = place.issue("127.0.0.1", true).await.unwrap();
+    let said = place.advice(&second).await.unwrap().unwrap();
+    let window = [said.window.start, said.window.end].map(|time| time.to_string());
+    assert_eq!(window, ["2025-01-02T04:00:00.000000", "2025-01-03T04:00:00.500000"]);
+    assert!(said.again.abs_diff(Duration::from_hours(6)) < Duration::from_secs(30), "{said:?}");
+    let of_second = identifier(&second);
+    assert_eq!(place.proxy.said().asked, [of_second.as_str()]);
+    let third = place.issue("127.0.0.1", true).await.unwrap();
+    let replaced = place.proxy.said().orders.last().unwrap()["replaces"].clone();
+    assert_eq!(replaced, of_second);
+    assert_ne!(third.inspected.fingerprint_sha256, second.inspected.fingerprint_sha256);
+    place.pebble.verify(&third.paths.chain, "127.0.0.1");
+
+    // Neither every second nor once a year.
+    for (again, expected) in [("0", Duration::from_mins(1)), ("31536000", Duration::from_hours(24))] {
+        place.window("2025-01-02T04:00:00Z", "2025-01-03T04:00:00Z", again);
+        assert_eq!(place.advice(&third).await.unwrap().unwrap().again, expected);
+    }
+    // A window that ends before it begins is none.
+    place.window("2025-01-03T04:00:00Z", "2025-01-02T04:00:00Z", "21600");
+    assert_eq!(place.advice(&third).await.unwrap_err().kind(), "acme_unavailable");
+}
+
+#[tokio::test]
+async fn what_cannot_be_replaced_is_renewed_all_the_same() {
+    let Some(place) = Place::new("what_cannot_be_replaced_is_renewed_all_the_same") else { return };
+    place.window("2025-01-02T04:00:00Z", "2025-01-03T04:00:00Z", "21600");
+    place.issue(crate::NAME, false).await.unwrap();
+    for problem in ["alreadyReplaced", "malformed", "unauthorized"] {
+        let problem =
+            json!({ "type": format!("urn:ietf:params:acme:error:{problem}"), "detail": "not that one" });
+        place.proxy.said().orders.clear();
+        place.proxy.said().refuse = Some((409, "X-Of: test".to_owned(), problem, true));
+        place.issue(crate::NAME, true).await.unwrap();
+        let said = place.proxy.said();
+        let replacing: Vec<bool> = said.orders.iter().map(|order| order.get("replaces").is_some()).collect();
+        assert_eq!((replacing[0], *replacing.last().unwrap()), (true, false), "{replacing:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_used_up_limit_says_when_it_is_worth_asking_again() {
+    let Some(place) = Place::new("a_used_up_limit_says_when_it_is_worth_asking_again") else { return };
+    let limited = json!({
+        "type": "urn:ietf:params:acme:error:rateLimited", "status": 429,
+        "detail": "too many certificates (5) already issued for this exact set of identifiers",
+    });
+    for (header, wait) in
+        [("Retry-After: 122400", Duration::from_hours(34)), ("X-Of: test", Duration::from_hours(1))]
+    {
+        place.proxy.said().orders.clear();
+        place.proxy.said().refuse = Some((429, header.to_owned(), limited.clone(), false));
+        let error = place.issue("127.0.0.1", false).await.unwrap_err();
+        assert_eq!((error.kind(), error.wait()), ("acme_wait", wait), "{error}");
+        let text = error.to_string();
+        assert!(
+            text.contains("exact set of identifiers") && text.contains("requests again from 20"),
+            "{text}"
+        );
+        assert_eq!(place.proxy.said().orders.len(), 1, "one request, and no other kind of challenge");
+    }
+    // Busy, in a page for people.
+    let busy = (503, "Retry-After: 60".to_owned(), json!("Service busy"), false);
+    place.proxy.said().refuse = Some(busy);
+    let error = place.issue("127.0.0.1", false).await.unwrap_err();
+    assert_eq!((error.kind(), error.wait()), ("acme_wait", Duration::from_mins(1)), "{error}");
+    place.proxy.said().refuse = None;
+    place.issue("127.0.0.1", false).await.unwrap();
+}
+
+/// Nothing of it is ours: the newest `pebble` certifies an address for six days, suggests when to renew, and is told what is replaced.
+#[tokio::test]
+async fn newest_pebble_does_it_all_by_itself() {
+    let Some(pebble) = Pebble::start_newest("newest_pebble_does_it_all_by_itself") else { return };
+    let store = Store::open(&pebble.home.path().join("certs")).unwrap();
+    let listeners = Listeners::new(vec![crate::LOOPBACK], pebble.tls_port, pebble.http_port);
+    let request = Request {
+        name: "127.0.0.1".parse().unwrap(),
+        directory: pebble.directory(),
+        ca_file: Some(pebble.ca_file()),
+        time_limit: Duration::from_mins(1),
+        renew: true,
+    };
+    let mut before: Option<Issued> = None;
+    for _ in 0..3 {
+        let issued = issue(&request, &store, &listeners, &now).await.unwrap();
+        pebble.verify(&issued.paths.chain, "127.0.0.1");
+        let life = issued.inspected.life();
+        assert!(life.length().abs_diff(Duration::from_hours(6 * 24)) < Duration::from_mins(1), "{life:?}");
+        let asked = Asked {
+            directory: &request.directory,
+            ca_file: request.ca_file.as_deref(),
+            chain_pem: &issued.pair.chain_pem,
+            time_limit: Duration::from_mins(1),
+        };
+        let said = advice(asked, &store).await.unwrap().expect("it says when to renew");
+        assert!(
+            life.not_before < said.window.start && said.window.end < life.not_after,
+            "{said:?}, {life:?}"
+        );
+        before.get_or_insert(issued);
+    }
+    // The first one was replaced: to replace it again is refused, and the order is taken without that.
+    let before = before.unwrap();
+    let wanted = Wanted {
+        name: &request.name,
+        directory: &request.directory,
+        ca_file: request.ca_file.as_deref(),
+        time_limit: Duration::from_mins(1),
+        replaces: Some(&before.pair.chain_pem),
+    };
+    obtain(wanted, &store, &listeners).await.unwrap();
+    let log = pebble.log();
+    assert_eq!(log.matches(" is a replacement of ").count(), 2, "{log}");
 }

@@ -13,7 +13,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 const PROGRAMS: [&str; 2] = ["/usr/bin/pebble", "/usr/bin/pebble-challtestsrv"];
@@ -37,6 +37,7 @@ pub(crate) struct Pebble {
     acme_port: u16,
     management_port: u16,
     dns_port: u16,
+    programs: [PathBuf; 2],
     name_server: Child,
     authority: Option<Child>,
 }
@@ -45,23 +46,45 @@ impl Pebble {
     /// Starts one whose certificates are valid for this long; nothing, and a line that says so, where it is not
     /// installed.
     pub(crate) fn start(test: &str, validity: Duration) -> Option<Self> {
-        if let Some(absent) = PROGRAMS.iter().find(|program| !Path::new(program).exists()) {
-            skip(test, &format!("{absent} is not installed (Debian: pebble)"));
+        let programs = PROGRAMS.map(PathBuf::from);
+        if let Some(absent) = programs.iter().find(|program| !program.exists()) {
+            skip(test, &format!("{} is not installed (Debian: pebble)", absent.display()));
             return None;
         }
+        Some(Self::start_by(programs, &json!({ "certificateValidityPeriod": validity.as_secs() })))
+    }
+
+    /// Starts the newest one, whose programs lie in the folder that `PHANTOM_PEBBLE` names, and which has profiles and renewal
+    /// information of its own; nothing, and a line that says so, where none is named.
+    pub(crate) fn start_newest(test: &str) -> Option<Self> {
+        let Some(folder) = std::env::var_os("PHANTOM_PEBBLE").map(PathBuf::from) else {
+            skip(test, "no newer pebble is at hand (PHANTOM_PEBBLE names the folder of its programs)");
+            return None;
+        };
+        let profiles = json!({ "profiles": {
+            "classic": { "description": "ninety days", "validityPeriod": 7_776_000 },
+            "shortlived": { "description": "six days", "validityPeriod": 518_400 },
+        }});
+        let programs = ["pebble", "pebble-challtestsrv"].map(|name| folder.join(name));
+        Some(Self::start_by(programs, &profiles))
+    }
+
+    /// Starts these programs, with further members of the configuration.
+    fn start_by(programs: [PathBuf; 2], more: &Value) -> Self {
         let home = tempfile::tempdir().unwrap();
         let [tls_port, http_port, acme_port, management_port, dns_port, control] = [(); 6].map(|()| port());
         write_own_certificate(home.path());
-        let config = json!({"pebble": {
+        let mut config = json!({"pebble": {
             "listenAddress": format!("127.0.0.1:{acme_port}"),
             "managementListenAddress": format!("127.0.0.1:{management_port}"),
             "certificate": home.path().join("own.pem"), "privateKey": home.path().join("own.key"),
             "httpPort": http_port, "tlsPort": tls_port, "ocspResponderURL": "",
-            "externalAccountBindingRequired": false, "certificateValidityPeriod": validity.as_secs(),
-            "domainBlocklist": ["unwanted.example"],
+            "externalAccountBindingRequired": false, "domainBlocklist": ["unwanted.example"],
         }});
+        let members = more.as_object().unwrap().clone();
+        config["pebble"].as_object_mut().unwrap().extend(members);
         fs::write(home.path().join("pebble.json"), config.to_string()).unwrap();
-        let name_server = Command::new(PROGRAMS[1])
+        let name_server = Command::new(&programs[1])
             .args([
                 "-dns01",
                 &format!("127.0.0.1:{dns_port}"),
@@ -91,18 +114,19 @@ impl Pebble {
             acme_port,
             management_port,
             dns_port,
+            programs,
             name_server,
             authority: None,
         };
         pebble.run();
-        Some(pebble)
+        pebble
     }
 
     /// Starts it, with nothing remembered of an earlier run.
     pub(crate) fn run(&mut self) {
         self.end();
         let log = fs::File::create(self.home.path().join("pebble.log")).unwrap();
-        let authority = Command::new(PROGRAMS[0])
+        let authority = Command::new(&self.programs[0])
             .args(["-strict", "-config", self.home.path().join("pebble.json").to_str().unwrap()])
             .args(["-dnsserver", &format!("127.0.0.1:{}", self.dns_port)])
             .envs([("PEBBLE_WFE_NONCEREJECT", "20"), ("PEBBLE_VA_NOSLEEP", "1"), ("PEBBLE_AUTHZREUSE", "0")])

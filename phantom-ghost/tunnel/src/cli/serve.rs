@@ -3,10 +3,11 @@
 use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::unistd::{Uid, chown};
 use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -20,7 +21,7 @@ use crate::pump::rest_while_much_comes;
 use crate::server::{BindError, Builder, Handle, Listen, Server};
 
 const HELP: &str = "\
-usage: phantom-ghost serve --control PATH [--listen ADDRESS:PORT | --listen unix:PATH]...
+usage: phantom-ghost serve --control PATH [--listen ADDRESS:PORT | --listen unix:PATH]... [--group GROUP]
 
 Serves a web site to every stranger and tunnels to WireGuard to those who know a secret.
 It has no configuration of its own: secrets, certificate and site come over its control socket.
@@ -28,6 +29,8 @@ It has no configuration of its own: secrets, certificate and site come over its 
   --control PATH   the control socket; root and this process's own user are heard there
   --listen WHERE   TLS at an address and port, or plain HTTP at a socket for a web server in front
                    (default: port 443 of all addresses, IPv6 and IPv4); may be given more than once
+  --group GROUP    only this group may connect to such a socket. Root gives it to the group here; another user
+                   makes it so that root can give it (`phantom-ghost share`)
 ";
 
 /// The kernel's own soft limit of descriptors.
@@ -38,6 +41,7 @@ const PORT: u16 = 443;
 struct Arguments {
     control: PathBuf,
     listen: Vec<Listen>,
+    group: Option<String>,
 }
 
 /// Runs the verb until SIGTERM or SIGINT.
@@ -74,35 +78,44 @@ pub fn run(arguments: Vec<String>) -> ExitCode {
 }
 
 fn parse(arguments: Vec<String>) -> Result<Arguments, String> {
-    let (mut control, mut listen) = (None, Vec::new());
+    let (mut control, mut listen, mut group) = (None, Vec::new(), None);
     let mut rest = arguments.into_iter();
     while let Some(argument) = rest.next() {
         let (name, value) = match argument.split_once('=') {
             Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
             None => (argument, rest.next()),
         };
-        if !matches!(name.as_str(), "--control" | "--listen") {
+        if !matches!(name.as_str(), "--control" | "--listen" | "--group") {
             return Err(format!("unknown option {name:?}"));
         }
         let value = value.ok_or_else(|| format!("{name} needs a value"))?;
         if name == "--listen" {
             listen.push(value.parse().map_err(|_| format!("{value:?} is no address to listen at"))?);
+        } else if name == "--group" {
+            if group.replace(value).is_some() {
+                return Err("--group is given twice".to_owned());
+            }
         } else if control.replace(PathBuf::from(value)).is_some() {
             return Err("--control is given twice".to_owned());
         }
     }
-    Ok(Arguments { control: control.ok_or("--control is missing")?, listen })
+    Ok(Arguments { control: control.ok_or("--control is missing")?, listen, group })
 }
 
 async fn serve(arguments: Arguments, limits: &Limits) -> Result<(), String> {
-    let server = bind(&arguments.listen, limits).map_err(|error| with_causes(&error))?;
+    let (group, user) = (arguments.group.as_deref(), privilege::user_to_become());
+    let server = bind(&arguments.listen, group.map(|_| user), limits).map_err(|error| with_causes(&error))?;
+    if let Some(group) = group.filter(|_| Uid::effective().is_root()) {
+        share(&arguments.listen, user, group)?;
+    }
     let handle = server.handle();
-    let user = privilege::user_to_become();
     let control = privilege::make_folder_of(&arguments.control, user)
         .and_then(|()| ControlServer::bind(&arguments.control, handle.clone()))
         .map_err(|error| format!("cannot listen at {}: {error}", arguments.control.display()))?;
     let ended = ended().map_err(|error| format!("signals cannot be waited for: {error}"))?;
     let places: Vec<String> = server.addresses().iter().map(ToString::to_string).collect();
+    let own = sockets(&arguments.listen).map(|path| path.display().to_string());
+    let places: Vec<String> = places.into_iter().chain(own).collect();
     log::line(format_args!("listening at {}", places.join(", ")));
     // Ready to be configured: the keeper, which is started after this, waits for it. Nobody is served before.
     notify(READY);
@@ -119,18 +132,46 @@ async fn serve(arguments: Arguments, limits: &Limits) -> Result<(), String> {
         })
         .await;
     let _ = nix::unistd::unlink(&arguments.control);
+    for path in sockets(&arguments.listen) {
+        let _ = nix::unistd::unlink(path);
+    }
     Ok(())
 }
 
-/// The places that were given; without any, all addresses of the machine.
-fn bind(listen: &[Listen], limits: &Limits) -> Result<Server, BindError> {
+/// The sockets in the file system.
+fn sockets(listen: &[Listen]) -> impl Iterator<Item = &Path> {
+    listen.iter().filter_map(|place| match place {
+        Listen::Unix(path) => Some(path.as_path()),
+        Listen::Tcp(_) => None,
+    })
+}
+
+/// Gives each socket in the file system to the user that this process is to become, and lets a group connect to it.
+fn share(listen: &[Listen], user: Option<Uid>, group: &str) -> Result<(), String> {
+    for path in sockets(listen) {
+        let owned = || user.map_or(Ok(()), |user| Ok(chown(path, Some(user), None)?));
+        let shared = owned().and_then(|()| privilege::share(path, privilege::group(group)?));
+        shared
+            .map_err(|error| format!("{} cannot be given to the group {group}: {error}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// The places that were given; without any, all addresses of the machine. `owner`: sockets in the file system are for a group, and
+/// their folder is this user's.
+fn bind(listen: &[Listen], owner: Option<Option<Uid>>, limits: &Limits) -> Result<Server, BindError> {
     let builder = |places: &[Listen]| {
-        places.iter().cloned().fold(Server::builder().limits(limits.clone()), Builder::listen)
+        let mode = if owner.is_some() { 0o660 } else { 0o666 };
+        let first = Server::builder().limits(limits.clone()).socket_mode(mode);
+        places.iter().cloned().fold(first, Builder::listen)
     };
     for place in listen {
         if let Listen::Unix(path) = place {
-            privilege::make_passable_folder_of(path)
-                .map_err(|source| BindError::Listen { listen: place.clone(), source })?;
+            let made = match owner {
+                Some(owner) => privilege::make_folder_of(path, owner),
+                None => privilege::make_passable_folder_of(path),
+            };
+            made.map_err(|source| BindError::Listen { listen: place.clone(), source })?;
         }
     }
     if !listen.is_empty() {
@@ -188,7 +229,9 @@ mod tests {
     #[test]
     fn arguments_in_both_forms() {
         let arguments =
-            parsed(&["--listen", "[::]:443", "--control=/run/c", "--listen=unix:/run/l"]).unwrap();
+            parsed(&["--listen", "[::]:443", "--control=/run/c", "--listen=unix:/run/l", "--group", "web"])
+                .unwrap();
+        assert_eq!(arguments.group.as_deref(), Some("web"));
         assert_eq!(arguments.control, PathBuf::from("/run/c"));
         assert_eq!(arguments.listen, ["[::]:443".parse().unwrap(), Listen::Unix("/run/l".into())]);
     }
@@ -199,6 +242,7 @@ mod tests {
             (&[][..], "--control is missing"),
             (&["--control"], "--control needs a value"),
             (&["--control", "a", "--control", "b"], "--control is given twice"),
+            (&["--control", "a", "--group", "b", "--group=c"], "--group is given twice"),
             (&["--control", "a", "--listen", "here"], "\"here\" is no address to listen at"),
             (&["--secret", "x"], "unknown option \"--secret\""),
         ] {

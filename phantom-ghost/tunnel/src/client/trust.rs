@@ -71,6 +71,8 @@ pub enum Trust {
     },
     /// The one that shows this certificate (DER) and owns its key, whoever issued it, for whatever name and time.
     Exactly(CertificateDer<'static>),
+    /// Whichever answers, with whatever certificate: for a server that is known by other means. Anybody in between learns what is sent.
+    Anybody,
 }
 
 impl Trust {
@@ -88,7 +90,8 @@ impl Trust {
                     None => chain,
                 }
             }
-            Self::Exactly(leaf) => Arc::new(Exact { leaf: leaf.clone(), provider: provider.clone() }),
+            Self::Exactly(leaf) => Arc::new(Exact { leaf: Some(leaf.clone()), provider: provider.clone() }),
+            Self::Anybody => Arc::new(Exact { leaf: None, provider: provider.clone() }),
         };
         let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
         let mut config = builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
@@ -213,10 +216,10 @@ impl ServerCertVerifier for Pinned {
     }
 }
 
-/// One certificate and no other.
+/// One certificate and no other, or any.
 #[derive(Debug)]
 struct Exact {
-    leaf: CertificateDer<'static>,
+    leaf: Option<CertificateDer<'static>>,
     provider: Arc<CryptoProvider>,
 }
 
@@ -229,7 +232,7 @@ impl ServerCertVerifier for Exact {
         _: &[u8],
         _: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        if *leaf == self.leaf {
+        if self.leaf.as_ref().is_none_or(|wanted| wanted == leaf) {
             Ok(ServerCertVerified::assertion())
         } else {
             Err(CertificateError::ApplicationVerificationFailure.into())

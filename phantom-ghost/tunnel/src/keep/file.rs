@@ -24,8 +24,9 @@ pub struct KeeperFile {
     pub clients: Option<PathBuf>,
     /// The UDP port on 127.0.0.1 that all tunnels lead to.
     pub wireguard_port: u16,
-    /// Where the certificate comes from.
-    pub certificate: CertificateFiles,
+    /// Where the certificate comes from; nothing where a web server in front has one.
+    #[serde(default)]
+    pub certificate: Option<CertificateFiles>,
     /// The authority; needed for [`Source::Acme`] alone.
     #[serde(default)]
     pub acme: Option<AcmeAccess>,
@@ -117,10 +118,15 @@ impl KeeperFile {
             line: error.line().max(lines),
             column: error.column(),
         })?;
-        if file.certificate.source == Source::Acme && file.acme.is_none() {
+        if file.source() == Some(Source::Acme) && file.acme.is_none() {
             return Err(KeeperFileError::NoDirectory);
         }
         Ok(file)
+    }
+
+    /// Who makes the certificate, if it is shown here.
+    pub fn source(&self) -> Option<Source> {
+        self.certificate.as_ref().map(|certificate| certificate.source)
     }
 }
 
@@ -145,13 +151,15 @@ mod tests {
     #[test]
     fn a_rendered_file_is_read() {
         let file = KeeperFile::parse(TEXT).unwrap();
-        assert_eq!((file.wireguard_port, file.certificate.source), (51820, Source::Acme));
+        assert_eq!((file.wireguard_port, file.source()), (51820, Some(Source::Acme)));
         assert_eq!(file.clients, Some("/run/clients".into()));
         let acme = file.acme.unwrap();
         assert_eq!((acme.tls_alpn_port, acme.http01_port, acme.ca_file), (443, 80, None));
         assert!(matches!(file.decoy, Some(DecoySource::Dir(_))));
         let upstream = TEXT.replace(r#"{"dir":"/decoy"}"#, r#"{"upstream":"unix:/run/nginx.sock"}"#);
         assert!(matches!(KeeperFile::parse(&upstream).unwrap().decoy, Some(DecoySource::Upstream(_))));
+        let behind = r#"{"domain":"192.0.2.7","secrets":[],"wireguard_port":51820}"#;
+        assert_eq!(KeeperFile::parse(behind).unwrap().source(), None);
     }
 
     #[test]

@@ -6,9 +6,9 @@ use std::io;
 use std::path::Path;
 
 use aws_lc_rs::digest::SHA256;
-use phantom_certs::inspect::{self, inspect_timeless};
+use phantom_certs::inspect::{self, InspectError, inspect_timeless};
 use phantom_certs::schedule::Life;
-use phantom_certs::with_causes;
+use phantom_certs::{Pair, with_causes};
 use zeroize::Zeroizing;
 
 use super::file::{DecoySource, KeeperFile, Source};
@@ -27,8 +27,8 @@ pub(super) struct Bundle {
     pub(super) configuration: Configuration,
     /// Tells one configuration from another.
     pub(super) digest: [u8; 32],
-    /// From when until when the certificate is valid.
-    pub(super) life: Life,
+    /// From when until when the certificate is valid; nothing where a web server in front has one.
+    pub(super) life: Option<Life>,
     pub(super) file: KeeperFile,
     /// What is wrong although it can be used.
     pub(super) warning: Option<String>,
@@ -49,10 +49,7 @@ pub(super) fn load(path: &Path) -> Result<Bundle, Box<Unusable>> {
     let text = fs::read_to_string(path).map(Zeroizing::new);
     let text = text.map_err(|error| unusable(format!("{} cannot be read: {error}", path.display())))?;
     let file = KeeperFile::parse(&text).map_err(|error| unusable(error.to_string()))?;
-    let certificate = &file.certificate;
-    let pair = inspect::read(&certificate.cert_path, &certificate.key_path);
-    let pair = pair.and_then(|pair| inspect_timeless(&pair, &file.domain).map(|seen| (pair, seen)));
-    let (pair, seen) = match pair {
+    let (pair, life) = match certificate(&file) {
         Ok(found) => found,
         Err(error) => return Err(Box::new(Unusable { text: with_causes(&error), file: Some(file) })),
     };
@@ -76,7 +73,20 @@ pub(super) fn load(path: &Path) -> Result<Bundle, Box<Unusable>> {
         padding: true,
     };
     let digest = digest(&configuration).map_err(|error| unusable(error.to_string()))?;
-    Ok(Bundle { configuration, digest, life: seen.life(), file, warning })
+    Ok(Bundle { configuration, digest, life, file, warning })
+}
+
+/// The certificate in its files, and its life; an empty one where a web server in front has it.
+fn certificate(file: &KeeperFile) -> Result<(Pair, Option<Life>), InspectError> {
+    let Some(files) = &file.certificate else {
+        return Ok((
+            Pair { chain_pem: String::new(), key_pem: phantom_certs::KeyPem::new(String::new()) },
+            None,
+        ));
+    };
+    let pair = inspect::read(&files.cert_path, &files.key_path)?;
+    let seen = inspect_timeless(&pair, &file.domain)?;
+    Ok((pair, Some(seen.life())))
 }
 
 /// What tells one configuration from another.
@@ -101,8 +111,9 @@ pub(super) fn folders(path: &Path, file: Option<&KeeperFile>) -> Folders {
         return folders;
     };
     file.clients.iter().for_each(|path| rendered(path));
-    for path in [&file.certificate.cert_path, &file.certificate.key_path] {
-        let leads = || path.canonicalize().ok().filter(|_| file.certificate.source == Source::Operator);
+    let files = file.certificate.as_ref();
+    for path in files.into_iter().flat_map(|files| [&files.cert_path, &files.key_path]) {
+        let leads = || path.canonicalize().ok().filter(|_| file.source() == Some(Source::Operator));
         for folder in [Some(path.clone()), leads()].iter().flatten().filter_map(|path| path.parent()) {
             folders.add(folder);
             folders.add_entry(folder);

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use phantom_certs::acme::Advice;
 use phantom_certs::commands::rfc3339;
 use phantom_certs::schedule::{LONGEST_SLEEP, Life, Schedule};
 use phantom_types::Timestamp;
 
+use super::asking::Asking;
 use super::file::Source;
-use super::status::{Renewal, Status, next_attempt};
+use super::status::{Missed, Renewal, Status, next_attempt};
 
 /// First wait before the server is tried again; it doubles up to one of the following.
 const RETRY: Duration = Duration::from_millis(100);
@@ -33,6 +35,8 @@ pub(super) enum Step {
     Ready,
     /// Begin to obtain a certificate; when that ends, [`Machine::issued`].
     Issue,
+    /// Ask the authority when it suggests to renew; when that ends, [`Machine::advised`].
+    Ask,
     /// Write the status.
     Write(Status),
     /// Wait for an event, no longer than this; then [`Machine::woken`].
@@ -44,8 +48,9 @@ pub(super) enum Step {
 pub(super) struct Loaded {
     /// Another one than before means another configuration.
     pub(super) generation: u64,
-    pub(super) source: Source,
-    pub(super) life: Life,
+    /// Nothing where a web server in front has the certificate.
+    pub(super) source: Option<Source>,
+    pub(super) life: Option<Life>,
 }
 
 #[derive(Debug, Default)]
@@ -64,6 +69,7 @@ pub(super) struct Machine {
     acknowledged: Option<u64>,
     schedule: Option<Schedule>,
     issuing: bool,
+    asking: Asking,
     started: Option<Timestamp>,
     ready: bool,
     status: Option<Status>,
@@ -101,6 +107,11 @@ impl Machine {
             self.issuing = true;
             return Step::Issue;
         }
+        // While a certificate is obtained, another one is about to be in force.
+        let renewed = self.schedule.as_ref().is_some_and(|schedule| schedule.life().is_some());
+        if renewed && !self.issuing && self.asking.begin(now) {
+            return Step::Ask;
+        }
         Step::Wait(self.wait(now))
     }
 
@@ -128,10 +139,12 @@ impl Machine {
     /// What was read can be put into force; perhaps with a warning.
     pub(super) fn loaded(&mut self, loaded: Loaded, warning: Option<String>, jitter: u32) {
         self.load_error = warning;
-        if loaded.source != Source::Acme {
+        let life = loaded.life.filter(|_| loaded.source == Some(Source::Acme));
+        if life.is_none() {
             self.schedule = None;
-        } else if self.schedule.as_ref().and_then(Schedule::life) != Some(loaded.life) {
-            self.schedule = Some(Schedule::new(Some(loaded.life), jitter));
+        } else if self.schedule.as_ref().and_then(Schedule::life) != life {
+            self.schedule = Some(Schedule::new(life, jitter));
+            self.asking = Asking::default();
         }
         self.bundle = Some(loaded);
     }
@@ -153,16 +166,17 @@ impl Machine {
     }
 
     /// What a keeper before this one had tried in vain, the last time at `last`.
-    pub(super) fn resume(&mut self, failures: u32, last: Timestamp, jitter: u32, error: String) {
+    pub(super) fn resume(&mut self, failures: u32, last: Timestamp, jitter: u32, missed: Missed) {
         if let Some(schedule) = &mut self.schedule {
-            schedule.resume(failures, last, jitter, error);
+            schedule.resume(failures, last, jitter, missed.text, missed.bar);
         }
     }
 
     /// How many attempts in a row to get a certificate have failed, and when and why the last one did.
-    pub(super) fn failed(&self) -> Option<(u32, Timestamp, &str)> {
+    pub(super) fn failed(&self) -> Option<(u32, Timestamp, Missed)> {
         let schedule = self.schedule.as_ref()?;
-        Some((schedule.failures(), schedule.last_failure()?, schedule.last_error()?))
+        let missed = Missed { text: schedule.last_error()?.to_owned(), bar: schedule.bar() };
+        Some((schedule.failures(), schedule.last_failure()?, missed))
     }
 
     pub(super) fn connected(&mut self, result: Result<(), String>) {
@@ -190,15 +204,24 @@ impl Machine {
     }
 
     /// An issuance ended.
-    pub(super) fn issued(&mut self, result: Result<(), String>, now: Timestamp, jitter: u32) {
+    pub(super) fn issued(&mut self, result: Result<(), Missed>, now: Timestamp, jitter: u32) {
         self.issuing = false;
         self.load |= result.is_ok();
-        let error = result.err().unwrap_or_else(|| {
+        let missed = result.err().unwrap_or_else(|| {
             // Forgotten as soon as a new certificate is read. If none is, authorities are not asked without a pause.
-            "a certificate was obtained, but the configuration names other files".to_owned()
+            "a certificate was obtained, but the configuration names other files".into()
         });
         if let Some(schedule) = &mut self.schedule {
-            schedule.failed(now, jitter, error);
+            schedule.barred(now, jitter, missed.text, missed.bar);
+        }
+    }
+
+    /// What the authority suggests. One that does not say, or cannot be asked, leaves the renewal to us: the error is no trouble as long
+    /// as the certificate is renewed.
+    pub(super) fn advised(&mut self, result: Result<Option<Advice>, Duration>, now: Timestamp, jitter: u32) {
+        self.asking.end(now, result.map(|advice| advice.map(|advice| advice.again)));
+        if let (Some(schedule), Ok(advice)) = (&mut self.schedule, result) {
+            schedule.suggested(advice.map(|advice| advice.window), jitter);
         }
     }
 
@@ -220,27 +243,28 @@ impl Machine {
         let retry = RETRY.saturating_mul(1 << self.failures.saturating_sub(1).min(16)).min(longest);
         let retry = (!self.up).then_some(retry);
         let ready = (!self.ready).then(|| self.until_ready(now));
-        [renewal, retry, ready].into_iter().flatten().fold(LONGEST_SLEEP, Duration::min)
+        let asking = self.schedule.as_ref().and_then(|_| self.asking.wait(now));
+        [renewal, retry, ready, asking].into_iter().flatten().fold(LONGEST_SLEEP, Duration::min)
     }
 
     fn status(&self, now: Timestamp) -> Status {
-        let source = self.bundle.map(|bundle| bundle.source);
-        let expired = self.bundle.filter(|bundle| now.seconds() > bundle.life.not_after.seconds());
-        let expired =
-            expired.map(|bundle| format!("the certificate expired at {}", rfc3339(bundle.life.not_after)));
+        let source = self.bundle.and_then(|bundle| bundle.source);
+        let life = self.bundle.and_then(|bundle| bundle.life);
+        let expired = life.filter(|life| now.seconds() > life.not_after.seconds());
+        let expired = expired.map(|life| format!("the certificate expired at {}", rfc3339(life.not_after)));
         let renewal = self.schedule.as_ref().and_then(Schedule::last_error).map(ToOwned::to_owned);
         let errors = [expired, self.load_error.clone(), self.link_error.clone(), renewal];
         let errors: Vec<String> = errors.into_iter().flatten().collect();
         Status {
             serving: self.serving(),
             source,
-            expires_at: self.bundle.map(|bundle| rfc3339(bundle.life.not_after)),
+            expires_at: life.map(|life| rfc3339(life.not_after)),
             renewal: if self.schedule.is_some() { Renewal::Automatic } else { source.into() },
             next_attempt: next_attempt(self.schedule.as_ref(), now),
             last_error: (!errors.is_empty()).then(|| errors.join("; ")),
             alarm: match &self.schedule {
                 Some(schedule) => schedule.alarm(now),
-                None => self.bundle.and_then(|bundle| bundle.life.ending(now)),
+                None => life.and_then(|life| life.ending(now)),
             },
         }
     }

@@ -1,6 +1,7 @@
 //! What the keeper tells about itself, in a file that `ghost status` reads.
 
 use std::path::Path;
+use std::time::Duration;
 
 use phantom_certs::commands::rfc3339;
 use phantom_certs::schedule::Schedule;
@@ -14,7 +15,7 @@ use super::file::{KeeperFile, Source};
 pub(super) struct Status {
     /// The server has acknowledged its configuration and the connection to it stands.
     pub(super) serving: bool,
-    /// Where the certificate in force comes from; null before there is one.
+    /// Where the certificate in force comes from; null before there is one, and where a web server in front has it.
     pub(super) source: Option<Source>,
     pub(super) expires_at: Option<String>,
     pub(super) renewal: Renewal,
@@ -35,6 +36,26 @@ pub(super) struct Written<'s> {
     pub(super) failed: Option<Failed>,
 }
 
+/// Why an attempt to get a certificate failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Missed {
+    pub(super) text: String,
+    /// How long the authority takes no request.
+    pub(super) bar: Duration,
+}
+
+impl From<String> for Missed {
+    fn from(text: String) -> Self {
+        Self { text, bar: Duration::ZERO }
+    }
+}
+
+impl From<&str> for Missed {
+    fn from(text: &str) -> Self {
+        text.to_owned().into()
+    }
+}
+
 /// Attempts in a row to get a certificate that failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Failed {
@@ -43,6 +64,9 @@ pub(super) struct Failed {
     at: String,
     /// Why it did.
     pub(super) why: String,
+    /// For how many seconds from then on the authority takes no request.
+    #[serde(default)]
+    bar: u64,
     /// For which name.
     domain: String,
     /// Which authority was asked.
@@ -50,9 +74,16 @@ pub(super) struct Failed {
 }
 
 impl Failed {
-    pub(super) fn new(file: &KeeperFile, times: u32, at: Timestamp, why: &str) -> Self {
-        let (at, domain, why) = (rfc3339(at), file.domain.to_string(), why.to_owned());
-        Self { times, at, why, domain, directory: directory(file) }
+    pub(super) fn new(file: &KeeperFile, times: u32, at: Timestamp, missed: &Missed) -> Self {
+        let (at, domain, why) = (rfc3339(at), file.domain.to_string(), missed.text.clone());
+        // A part of a second counts as a whole one: nobody is asked too early.
+        let bar = missed.bar.as_secs() + u64::from(missed.bar.subsec_nanos() > 0);
+        Self { times, at, why, bar, domain, directory: directory(file) }
+    }
+
+    /// What was missed.
+    pub(super) fn missed(&self) -> Missed {
+        Missed { text: self.why.clone(), bar: Duration::from_secs(self.bar) }
     }
 
     /// What the status file at this path says.

@@ -142,9 +142,7 @@ impl Table {
     /// Lets a new connection from `address` in: in the place of another one where there is no room. Not, if its network has
     /// all its places and a tunnel in each. `None` is a connection that has no address of its own.
     pub(crate) fn admit(self: &Arc<Self>, address: Option<IpAddr>) -> Option<(Permit, Dropped)> {
-        let address = address.map(|address| address.to_canonical());
-        let counted = address.filter(|address| !(self.limits.exempt_loopback && address.is_loopback()));
-        let networks = counted.map(Networks::of);
+        let networks = self.networks(address);
         let mut inner = self.lock();
         if !networks.is_none_or(|networks| inner.make_room_in(networks, &self.limits)) {
             return None;
@@ -159,6 +157,13 @@ impl Table {
         drop(inner);
         let permit = Permit { table: Arc::clone(self), networks, place: Place::Pending(order) };
         Some((permit, Dropped(stopped)))
+    }
+
+    /// The networks that an address counts for.
+    fn networks(&self, address: Option<IpAddr>) -> Option<Networks> {
+        let address = address.map(|address| address.to_canonical());
+        let counted = address.filter(|address| !(self.limits.exempt_loopback && address.is_loopback()));
+        counted.map(Networks::of)
     }
 
     /// Closes one connection that is no tunnel, since the system has no room for another one.
@@ -191,6 +196,30 @@ impl Permit {
     /// The connection has said something.
     pub(crate) fn spoke(&mut self) {
         self.goes_on(|order| Order { has_spoken: true, ..order });
+    }
+
+    /// It has become known from which address the connection comes, as a web server in front tells. It counts for that address's
+    /// networks from now on. Not, if they have all their places and a tunnel in each: the connection has no place any more then.
+    pub(crate) fn comes_from(&mut self, address: Option<IpAddr>) -> bool {
+        let networks = self.table.networks(address);
+        if networks == self.networks {
+            return true;
+        }
+        let mut inner = self.table.lock();
+        let (order, is_visit) = match self.place {
+            Place::Pending(order) => (order, false),
+            Place::Visit(order) => (order, true),
+            Place::Tunnel(_) => return true,
+        };
+        let Some(member) = inner.crowd(is_visit).remove(self.networks, order) else { return false };
+        inner.uncount(self.networks);
+        if !networks.is_none_or(|networks| inner.make_room_in(networks, &self.table.limits)) {
+            return false;
+        }
+        inner.count(networks, &self.table.limits);
+        inner.crowd(is_visit).insert(order, Member { networks, stop: member.stop });
+        self.networks = networks;
+        true
     }
 
     /// Waits until the connection may make its TLS handshake: where its network has had too many, hosts take turns, and where all
@@ -291,6 +320,11 @@ impl Inner {
     fn number(&mut self) -> u64 {
         self.next += 1;
         self.next
+    }
+
+    /// The connections with a request, or those without one.
+    fn crowd(&mut self, with_request: bool) -> &mut Crowd {
+        if with_request { &mut self.visits } else { &mut self.pending }
     }
 
     /// The place of a connection that asks for something now.

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
-use rustls::ServerConfig;
 use rustls::server::Acceptor;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
@@ -113,7 +112,7 @@ pub(super) async fn tls(
         return timeout_at(deadline, stream.shutdown()).await?;
     }
     let Some(active) = active else { return Ok(()) };
-    let config: Arc<ServerConfig> = active.tls();
+    let Some(config) = active.tls() else { return Ok(()) };
     let stream = timeout_at(deadline, start.into_stream(config)).await??;
     shared.counts.handshakes.fetch_add(1, Ordering::Relaxed);
     let h2 = stream.get_ref().1.alpn_protocol() == Some(H2);
@@ -163,7 +162,9 @@ async fn visit<S: Stream + 'static>(mut visit: Visit<S>) -> io::Result<()> {
         let buffer = std::mem::take(&mut visit.buffer);
         let (answer, size) = match request::parse(&buffer) {
             Parsed::Complete(head, size) => {
-                visit.note_address(&head);
+                if !visit.note_address(&head) {
+                    return Ok(());
+                }
                 if let Some((request, opening)) = visit.wanted(&active, &head) {
                     let early = buffer[size..].to_vec();
                     return Box::pin(visit.tunnel(&active, &request, early, opening)).await;
@@ -210,13 +211,20 @@ impl<S: Stream + 'static> Visit<S> {
         }
     }
 
-    /// Whose request it is, where a web server in front tells: it appends the address that it saw.
-    fn note_address(&mut self, head: &Head<'_>) {
-        if self.forwarded {
-            let last = head.values("X-Forwarded-For").last().and_then(|value| value.rsplit(',').next());
-            self.address = last.and_then(|address| address.trim().parse().ok());
-            self.ends = self.address.map(Ends::of);
+    /// Whose request it is, where a web server in front tells: it appends the address that it saw. Says whether that one may have
+    /// another connection.
+    fn note_address(&mut self, head: &Head<'_>) -> bool {
+        if !self.forwarded {
+            return true;
         }
+        let last = head.values("X-Forwarded-For").last().and_then(|value| value.rsplit(',').next());
+        self.address = last.and_then(|address| address.trim().parse().ok());
+        self.ends = self.address.map(Ends::of);
+        let welcome = self.permit.comes_from(self.address);
+        if !welcome {
+            self.shared.counts.turned_away.fetch_add(1, Ordering::Relaxed);
+        }
+        welcome
     }
 
     /// What the tunnel needs that `head` asks for, if it is served.

@@ -28,10 +28,10 @@ pub(super) enum Listener {
 }
 
 impl Listener {
-    pub(super) fn bind(listen: Listen) -> Result<Self, BindError> {
+    pub(super) fn bind(listen: Listen, mode: u32) -> Result<Self, BindError> {
         let bound = match &listen {
             Listen::Tcp(address) => socket::listen(*address).map(Self::Tcp),
-            Listen::Unix(path) => bind_unix(path, 0o666).map(Self::Unix),
+            Listen::Unix(path) => bind_unix(path, mode).map(Self::Unix),
         };
         bound.map_err(|source| BindError::Listen { listen, source })
     }

@@ -5,6 +5,8 @@
 #![expect(clippy::disallowed_methods, reason = "the programs are started, and their files are the test's")]
 
 mod place;
+#[path = "../../../certs/tests/pebble/proxy.rs"]
+mod proxy;
 mod tunnel;
 #[expect(dead_code, reason = "the tests of the certificates use more of it")]
 #[path = "../../../certs/tests/pebble/world.rs"]
@@ -17,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use place::{NAME, Place, until};
+use proxy::Proxy;
 use serde_json::{Value, json};
 
 /// Short enough to see renewals, long enough for a busy machine to make them.
@@ -76,7 +79,7 @@ fn a_failed_renewal_keeps_the_old_certificate_in_force() {
     // This time the verb obtains it before there is a server.
     let issued = place.issue();
     assert_eq!(issued["reused"], false, "{issued}");
-    place.pebble.end();
+    place.end_authority();
     place.start();
     place.ready();
     let first = place.certificate();
@@ -89,11 +92,64 @@ fn a_failed_renewal_keeps_the_old_certificate_in_force() {
     assert_eq!(status["expires_at"], issued["expires_at"]);
     until("the operator is told", || place.status().filter(|status| status["alarm"].is_string()));
     // The authority comes back, having forgotten the account and with another root.
-    place.pebble.run();
+    place.run_authority();
     until("it is renewed", || place.status().filter(|status| status["last_error"].is_null()));
     assert_ne!(place.certificate(), first);
     place.verify();
     tunnel.echo(b"still there");
+}
+
+/// Whose life leaves room before two thirds of it.
+const LONG_LIFE: Duration = Duration::from_mins(1);
+
+#[test]
+fn a_certificate_is_renewed_when_the_authority_suggests() {
+    let test = "a_certificate_is_renewed_when_the_authority_suggests";
+    let Some(mut place) = Place::new(test, LONG_LIFE) else { return };
+    let proxy = Proxy::start(&place.pebble);
+    // Its time is over, as that of a certificate that is revoked.
+    let window = ["2025-01-02T04:00:00Z", "2025-01-03T04:00:00Z"].map(str::to_owned);
+    proxy.said().window = Some((window, "Retry-After: 21600".to_owned()));
+    place.configure(&proxy.directory);
+    place.start();
+    until("it serves", || place.status().filter(|status| status["serving"] == true));
+    let (first, begin) = (place.certificate(), Instant::now());
+    let mut tunnel = place.tunnel();
+    let renewed = until("it is renewed", || Some(place.certificate()).filter(|now| *now != first));
+    let took = begin.elapsed();
+    assert!(took < LONG_LIFE / 2, "{took:?}: no sooner than without a suggestion");
+    assert_ne!(renewed, first);
+    tunnel.echo(b"still there");
+    let said = proxy.said();
+    assert!(!said.asked.is_empty());
+    let replaced = said.orders.last().unwrap()["replaces"].as_str().unwrap();
+    assert_eq!(replaced, said.asked[0]);
+}
+
+#[test]
+fn an_authority_whose_limit_is_used_up_is_left_alone() {
+    let test = "an_authority_whose_limit_is_used_up_is_left_alone";
+    let Some(mut place) = Place::new(test, LIFE) else { return };
+    let proxy = Proxy::start(&place.pebble);
+    place.configure(&proxy.directory);
+    place.start();
+    until("it serves", || place.status().filter(|status| status["serving"] == true));
+    let limited =
+        json!({ "type": "urn:ietf:params:acme:error:rateLimited", "detail": "too many certificates" });
+    proxy.said().refuse = Some((429, "Retry-After: 3600".to_owned(), limited, false));
+    proxy.said().orders.clear();
+    let error = |place: &Place| place.status()?["last_error"].as_str().map(str::to_owned);
+    let told = until("it fails", || error(&place).filter(|error| error.contains("too many")));
+    assert!(told.contains("takes requests again from 20"), "{told}");
+    // Without that it would have asked every few tenths of a second, as a certificate of so short a life wants it.
+    std::thread::sleep(LIFE / 2);
+    assert_eq!(proxy.said().orders.len(), 1);
+    // A keeper that is started again knows it.
+    place.stop(Signal::SIGTERM);
+    place.start_keeper();
+    until("it knows", || error(&place).filter(|error| error.contains("too many")));
+    std::thread::sleep(LIFE / 4);
+    assert_eq!(proxy.said().orders.len(), 1);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::net::UdpSocket;
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -19,7 +20,7 @@ pub(crate) const NAME: &str = "vpn.example.com";
 
 /// Programs that are ended when it is dropped.
 pub(crate) struct Place {
-    pub(crate) pebble: Pebble,
+    pub(crate) pebble: Arc<Pebble>,
     secret: String,
     wireguard: UdpSocket,
     manager: UnixDatagram,
@@ -41,7 +42,7 @@ pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 
 impl Place {
     pub(crate) fn new(test: &str, life: Duration) -> Option<Self> {
-        let pebble = Pebble::start(test, life)?;
+        let pebble = Arc::new(Pebble::start(test, life)?);
         // In the place of WireGuard: what comes goes back.
         let wireguard = UdpSocket::bind("127.0.0.1:0").unwrap();
         let echo = wireguard.try_clone().unwrap();
@@ -55,8 +56,18 @@ impl Place {
         manager.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
         let place =
             Self { pebble, secret: "s3cr3t".repeat(8), wireguard, manager, server: None, keeper: None };
-        place.configure();
+        place.configure(&place.pebble.directory());
         Some(place)
+    }
+
+    /// Ends the authority.
+    pub(crate) fn end_authority(&mut self) {
+        Arc::get_mut(&mut self.pebble).unwrap().end();
+    }
+
+    /// Starts the authority again.
+    pub(crate) fn run_authority(&mut self) {
+        Arc::get_mut(&mut self.pebble).unwrap().run();
     }
 
     /// Starts server and keeper.
@@ -67,7 +78,12 @@ impl Place {
             program().arg("serve").arg("--control").arg(&control).args(["--listen", &listen]).spawn();
         self.server = Some(server.unwrap());
         until("the server listens", || control.exists().then_some(()));
-        let mut keeper = program();
+        self.start_keeper();
+    }
+
+    /// Starts the keeper alone.
+    pub(crate) fn start_keeper(&mut self) {
+        let (mut keeper, control) = (program(), self.path("control"));
         keeper.arg("keep").arg("--config").arg(self.path("ghost.conf")).arg("--control").arg(&control);
         keeper.arg("--status").arg(self.path("status.json")).env("NOTIFY_SOCKET", self.path("notify"));
         self.keeper = Some(keeper.spawn().unwrap());
@@ -122,12 +138,13 @@ impl Place {
         assert!(status.success(), "{status}");
     }
 
-    fn configure(&self) {
+    /// Tells the keeper which authority to ask.
+    pub(crate) fn configure(&self, directory: &str) {
         let folder = self.path("certs").join(NAME);
         let text = json!({"domain": NAME, "secrets": [self.secret],
             "wireguard_port": self.wireguard.local_addr().unwrap().port(),
             "certificate": {"source": "acme", "cert_path": folder.join("fullchain.pem"), "key_path": folder.join("privkey.pem")},
-            "acme": {"directory": self.pebble.directory(), "account_dir": self.path("certs"),
+            "acme": {"directory": directory, "account_dir": self.path("certs"),
                 "ca_file": self.pebble.ca_file(), "listen": ["127.0.0.1"], "tls_alpn_port": self.pebble.tls_port,
                 "http01_port": self.pebble.http_port}});
         fs::write(self.path("ghost.conf"), format!("# phantom-wg\n{text}\n")).unwrap();

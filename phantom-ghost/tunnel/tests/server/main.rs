@@ -6,6 +6,7 @@
 mod clients;
 mod crowd;
 mod decoy;
+mod front;
 mod hostile;
 mod load;
 mod nginx;

@@ -1,4 +1,4 @@
-//! A real nginx: in front, where it terminates TLS as `docs/ghost.md` says, and behind, as what strangers visit.
+//! A real nginx behind, as what strangers visit. In front it is in `front`.
 
 #![expect(clippy::disallowed_methods, reason = "a stranger's web server, with files of its own")]
 
@@ -19,19 +19,16 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::program::Program;
-use crate::support::{Client, PATIENCE, Rig, ask, certificate, connect, unlimited, upgrade, without_date};
-
-const DOCUMENTATION: &str = include_str!("../../../../docs/ghost.md");
+use crate::support::{Client, PATIENCE, Rig, ask, unlimited, upgrade, without_date};
 
 /// A running nginx with a folder of its own. Its workers are not root, as usual.
-struct Nginx {
+pub(crate) struct Nginx {
     child: Child,
-    folder: TempDir,
+    pub(crate) folder: TempDir,
 }
 
 /// The program: `PHANTOM_NGINX`, or in its usual place. Without it, says that `test` is skipped.
-fn nginx(test: &str) -> Option<PathBuf> {
+pub(crate) fn nginx(test: &str) -> Option<PathBuf> {
     let named = std::env::var_os("PHANTOM_NGINX").map(PathBuf::from);
     let found = named.into_iter().chain(["/usr/sbin/nginx".into()]).find(|path| path.is_file());
     if found.is_none() {
@@ -42,20 +39,20 @@ fn nginx(test: &str) -> Option<PathBuf> {
 }
 
 /// A port of loopback that was free a moment ago.
-fn free_port() -> SocketAddr {
+pub(crate) fn free_port() -> SocketAddr {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
 }
 
 impl Nginx {
     /// Starts it with a `server` block, and waits until it listens at `address`.
-    async fn start(program: &Path, folder: TempDir, address: SocketAddr, server: &str) -> Self {
+    pub(crate) async fn start(program: &Path, folder: TempDir, address: SocketAddr, server: &str) -> Self {
         fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
         let at = |name: &str| folder.path().join(name).display().to_string();
         let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(|what| format!("{what}_temp_path {};\n", at(what)))
             .concat();
         let text = format!(
-            "pid {};\nerror_log stderr crit;\nevents {{}}\nhttp {{\naccess_log access.log;\n{temporary}server {{\n{server}}}\n}}\n",
+            "pid {};\nerror_log error.log;\nevents {{}}\nhttp {{\naccess_log access.log;\n{temporary}server {{\n{server}}}\n}}\n",
             at("pid")
         );
         fs::write(folder.path().join("nginx.conf"), text).unwrap();
@@ -78,61 +75,6 @@ impl Drop for Nginx {
         let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM);
         let _ = self.child.wait();
     }
-}
-
-/// The block that the documentation shows, for a tunnel at `socket`.
-fn documented_location(socket: &Path) -> String {
-    let begin = DOCUMENTATION.find("    location / {").unwrap();
-    let length = DOCUMENTATION[begin..].find("\n    }\n").unwrap();
-    let block = &DOCUMENTATION[begin..begin + length + "\n    }\n".len()];
-    let at = "unix:/run/phantom-web/http";
-    assert!(DOCUMENTATION.contains(&format!("--listen {at}")) && block.contains(at));
-    block.replace(at, &format!("unix:{}", socket.display()))
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn in_front_it_terminates_tls_as_documented() {
-    let Some(program) = nginx("nginx::in_front_it_terminates_tls_as_documented") else { return };
-    let wireguard = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    wireguard.set_read_timeout(Some(PATIENCE)).unwrap();
-    let port = wireguard.local_addr().unwrap().port();
-    let folder = tempfile::tempdir().unwrap();
-    // Its folder is made by the tunnel's server, so that the workers of nginx can pass through.
-    let socket = folder.path().join("phantom-web/http");
-    let address = free_port();
-    let tunnel = Program::start_at(&format!("unix:{}", socket.display()), address);
-    let secret = Secret::generate();
-    tunnel.control().await.configure(crate::program::configuration(&secret, port)).await.unwrap();
-    let certificate = certificate();
-    fs::write(folder.path().join("chain.pem"), certificate.chain).unwrap();
-    fs::write(folder.path().join("key.pem"), certificate.key).unwrap();
-    let server = format!(
-        "listen {address} ssl;\nssl_certificate chain.pem;\nssl_certificate_key key.pem;\n{}",
-        documented_location(&socket)
-    );
-    let nginx = Nginx::start(&program, folder, address, &server).await;
-
-    let mut client = Client::open(connect(address).await, &upgrade(secret.reveal(), port)).await.unwrap();
-    let mut buffer = vec![0; 65_536];
-    for size in [1, 148, 1400, 9000, 65_507] {
-        let datagram = vec![7; size];
-        client.send(&datagram).await.unwrap();
-        let (length, from) = wireguard.recv_from(&mut buffer).unwrap();
-        assert_eq!(buffer[..length], datagram);
-        wireguard.send_to(&datagram, from).unwrap();
-        assert_eq!(client.event().await, Some(('d', datagram)));
-    }
-    assert!(client.is_alive().await);
-
-    let unknown = "GET /unknown HTTP/1.1\r\nHost: x\r\n\r\n";
-    let unknown = ask(&mut connect(address).await, unknown).await.unwrap();
-    let wrong = upgrade(Secret::generate().reveal(), port);
-    let wrong = ask(&mut connect(address).await, &wrong).await.unwrap();
-    assert!(unknown.starts_with("HTTP/1.1 404") && unknown.contains("nginx"), "{unknown}");
-    assert_eq!(without_date(&wrong), without_date(&unknown));
-    // What opens tunnels is in the path, and must not lie in a log.
-    let log = fs::read_to_string(nginx.folder.path().join("access.log")).unwrap();
-    assert!(!log.contains(secret.reveal()), "{log}");
 }
 
 /// Everything that strangers see is nginx's own, byte for byte, whichever way it listens.

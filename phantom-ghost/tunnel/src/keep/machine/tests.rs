@@ -1,5 +1,7 @@
 //! The keeper's decisions, one step at a time.
 
+use phantom_certs::schedule::Window;
+
 use super::*;
 
 const DAY: Duration = Duration::from_hours(24);
@@ -13,14 +15,16 @@ fn start() -> Timestamp {
 }
 
 fn loaded(generation: u64, source: Source, from: Duration) -> Loaded {
-    Loaded { generation, source, life: Life { not_before: at(from), not_after: at(from + 90 * DAY) } }
+    let life = Life { not_before: at(from), not_after: at(from + 90 * DAY) };
+    Loaded { generation, source: Some(source), life: Some(life) }
 }
 
-/// The next step that is not about the status.
+/// The next step that is not about the status. The authority does not say when to renew.
 fn step(machine: &mut Machine, now: Timestamp) -> Step {
     loop {
         match machine.step(now) {
             Step::Write(_) => {}
+            Step::Ask => machine.advised(Ok(None), now, 0),
             other => return other,
         }
     }
@@ -280,15 +284,103 @@ fn attempts_of_a_keeper_before_this_one_count() {
     let mut machine = Machine::new();
     assert_eq!(step(&mut machine, start()), Step::Load);
     machine.unusable("no certificate".to_owned(), true, 0);
-    machine.resume(4, start(), 0, "the name leads elsewhere".to_owned());
+    machine.resume(4, start(), 0, "the name leads elsewhere".into());
     machine.connected(Ok(()));
     assert_eq!(step(&mut machine, start()), Step::Ready);
     let minutes = |count| at(Duration::from_mins(count));
     assert!(
-        matches!(step(&mut machine, minutes(59)), Step::Wait(_)),
-        "ten minutes three times doubled, less a quarter"
+        matches!(step(&mut machine, minutes(179)), Step::Wait(_)),
+        "half an hour three times doubled, less a quarter"
     );
-    assert_eq!(step(&mut machine, minutes(61)), Step::Issue);
-    machine.issued(Err("again".to_owned()), minutes(61), 0);
-    assert_eq!(machine.failed(), Some((5, minutes(61), "again")));
+    assert_eq!(step(&mut machine, minutes(181)), Step::Issue);
+    machine.issued(Err("again".into()), minutes(181), 0);
+    assert_eq!(machine.failed(), Some((5, minutes(181), "again".into())));
+}
+
+#[test]
+fn the_authoritys_suggestion_decides_and_a_new_certificate_asks_again() {
+    let mut machine = Machine::new();
+    assert_eq!(step(&mut machine, start()), Step::Load);
+    machine.loaded(loaded(1, Source::Acme, Duration::ZERO), None, 0);
+    let mut asked = 0;
+    let window = Window { start: at(10 * DAY), end: at(11 * DAY) };
+    let mut next = |machine: &mut Machine, now| loop {
+        match machine.step(now) {
+            Step::Write(_) => {}
+            Step::Ask => {
+                asked += 1;
+                machine.advised(
+                    Ok(Some(Advice { window, again: Duration::from_hours(6) })),
+                    now,
+                    u32::MAX / 2,
+                );
+            }
+            other => return (other, asked),
+        }
+    };
+    assert_eq!(next(&mut machine, start()), (Step::Connect, 0));
+    machine.connected(Ok(()));
+    assert_eq!(next(&mut machine, start()), (Step::Push, 0));
+    machine.pushed(Ok(()));
+    assert_eq!(next(&mut machine, start()), (Step::Ready, 0));
+    assert!(matches!(next(&mut machine, start()), (Step::Wait(_), 1)));
+    let planned = machine.status(start()).next_attempt.unwrap();
+    assert!(planned.starts_with("2025-09-19T13:11:4"), "{planned}");
+    // It is asked again when it says, and not before.
+    machine.woken(at(Duration::from_hours(5)));
+    assert_eq!(next(&mut machine, at(Duration::from_hours(5))), (Step::Load, 1));
+    machine.loaded(loaded(1, Source::Acme, Duration::ZERO), None, 0);
+    assert!(matches!(next(&mut machine, at(Duration::from_hours(5))), (Step::Wait(_), 1)));
+    assert!(matches!(next(&mut machine, at(Duration::from_hours(6))), (Step::Wait(_), 2)));
+    let day = at(11 * DAY);
+    assert_eq!(next(&mut machine, day).0, Step::Issue);
+    // Its limit is used up: it gets no request before its time.
+    machine.issued(Err(Missed { text: "too many".to_owned(), bar: Duration::from_hours(34) }), day, 0);
+    assert_eq!(
+        machine.failed(),
+        Some((1, day, Missed { text: "too many".to_owned(), bar: Duration::from_hours(34) }))
+    );
+    assert!(matches!(next(&mut machine, at(12 * DAY)).0, Step::Wait(_)));
+    assert_eq!(next(&mut machine, at(13 * DAY)).0, Step::Issue);
+    machine.issued(Ok(()), at(13 * DAY), 0);
+    assert_eq!(next(&mut machine, at(13 * DAY)).0, Step::Load);
+    let (_, before) = next(&mut machine, at(13 * DAY));
+    machine.loaded(loaded(2, Source::Acme, 13 * DAY), None, 0);
+    assert_eq!(next(&mut machine, at(13 * DAY)), (Step::Push, before));
+    machine.pushed(Ok(()));
+    assert!(matches!(next(&mut machine, at(13 * DAY)), (Step::Wait(_), after) if after == before + 1));
+}
+
+#[test]
+fn an_authority_that_cannot_be_asked_is_no_trouble() {
+    let mut machine = serving(Source::Acme);
+    machine.asking = Asking::default();
+    loop {
+        match machine.step(start()) {
+            Step::Write(_) => {}
+            Step::Ask => machine.advised(Err(Duration::ZERO), start(), 0),
+            Step::Wait(_) => break,
+            other => panic!("{other:?}"),
+        }
+    }
+    let status = status(&machine, start());
+    assert_eq!((status.last_error, status.alarm), (None, None));
+    assert_eq!(status.next_attempt.as_deref(), Some("2025-11-08T01:11:47Z"), "it is renewed as usual");
+}
+
+#[test]
+fn behind_a_web_server_there_is_no_certificate_to_watch() {
+    let mut machine = Machine::new();
+    assert_eq!(step(&mut machine, start()), Step::Load);
+    machine.loaded(Loaded { generation: 1, source: None, life: None }, None, 0);
+    assert_eq!(step(&mut machine, start()), Step::Connect);
+    machine.connected(Ok(()));
+    assert_eq!(step(&mut machine, start()), Step::Push);
+    machine.pushed(Ok(()));
+    assert_eq!(step(&mut machine, start()), Step::Ready);
+    assert!(matches!(step(&mut machine, at(900 * DAY)), Step::Wait(_)));
+    assert_eq!(
+        serde_json::to_string(&status(&machine, at(900 * DAY))).unwrap(),
+        r#"{"serving":true,"source":null,"expires_at":null,"renewal":"none","next_attempt":null,"last_error":null,"alarm":null}"#
+    );
 }

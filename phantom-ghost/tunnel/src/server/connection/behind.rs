@@ -56,6 +56,8 @@ enum Whose {
     Open,
     /// They are held back, or there are none.
     Held,
+    /// Somebody's who has too many connections.
+    Unwelcome,
 }
 
 impl Tie {
@@ -133,6 +135,7 @@ impl<S: Stream + 'static> Visit<S> {
                     let (request, opening, early) = *tunnel;
                     return Box::pin(self.tunnel(&active, &request, early, opening)).await;
                 }
+                Whose::Unwelcome => return Ok(()),
                 Whose::Strangers => true,
                 Whose::Half | Whose::Open => ended || !matches!(tie, Tie::Absent),
                 // A secret that is accepted is nothing for another program's log.
@@ -221,7 +224,9 @@ impl<S: Stream + 'static> Visit<S> {
         let Some(active) = self.shared.active() else { return Whose::Strangers };
         match request::parse(bytes) {
             Parsed::Complete(head, size) => {
-                self.note_address(&head);
+                if !self.note_address(&head) {
+                    return Whose::Unwelcome;
+                }
                 match self.wanted(&active, &head) {
                     Some((request, opening)) => {
                         Whose::Tunnels(Box::new((request, opening, bytes[size..].to_vec())))

@@ -7,7 +7,7 @@
 //!   base by hand. For units that may run it (they have `NET_RAW` for its raw socket) systemd does that before the start.
 //! * A writable path below `/proc/sys` lets it change kernel settings.
 //! * A writable folder `/run/NAME` is made by systemd before the start, since `/run` is empty after a boot; it has
-//!   mode 0700 and stays when the unit ends. A name with a dot is a file (`/run/xtables.lock`), which cannot be made
+//!   mode 0700 and stays when the unit ends, but for one of a user of its own that the command after the start may open. A name with a dot is a file (`/run/xtables.lock`), which cannot be made
 //!   so: a unit whose programs make such files names `/run` itself.
 //! * A device is bound into a `/dev` that has nothing else of the machine.
 //! * A socket that a user of its own serves is made in a folder of that user and gets a second name, a hard link, in
@@ -241,8 +241,7 @@ fn paths(file: &mut File, unit: &Unit) {
     if !run.is_empty() {
         file.line("RuntimeDirectory", run.join(" "));
         file.line("RuntimeDirectoryMode", "0700");
-        // The folder of a socket has no use without its daemon.
-        file.yes_or_no("RuntimeDirectoryPreserve", unit.socket.is_none());
+        file.yes_or_no("RuntimeDirectoryPreserve", keeps_folders(unit));
     }
     for path in others.into_iter().filter(|path| !path.starts_with("/proc")) {
         // With a dash, so that one that is not there does not keep the unit from starting.
@@ -270,6 +269,13 @@ fn paths(file: &mut File, unit: &Unit) {
     if bounds.proc == Proc::Itself {
         file.line("ProcSubset", "pid");
     }
+}
+
+/// The folder of a socket has no use without its daemon. Where a user of its own keeps its folders, systemd has them in
+/// `/run/private`, where nobody but root comes (systemd.exec(5)): what the command after the start opens to others is not kept.
+fn keeps_folders(unit: &Unit) -> bool {
+    let opens = matches!(&unit.kind, UnitKind::Daemon { after_start: Some(_), .. });
+    unit.socket.is_none() && !(unit.dynamic_user && opens)
 }
 
 /// Homes are out of sight of a unit, or as far as it reads something there read-only, or where it writes open.

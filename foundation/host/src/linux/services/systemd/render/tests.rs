@@ -235,6 +235,21 @@ ExecStartPost=+/usr/local/bin/phantom-api core reconcile
     assert!(text.contains(folder), "{text}");
 }
 
+/// In `/run/private`, where systemd keeps the folders of users that it makes up, nobody else comes.
+#[test]
+fn a_folder_that_others_are_let_into_is_not_kept_in_private() {
+    let mut unit = daemon();
+    (unit.dynamic_user, unit.socket) = (true, None);
+    unit.writable = vec!["/run/own".into(), "/run/web".into()];
+    let folders = |preserve: &str| {
+        format!("RuntimeDirectory=own web\nRuntimeDirectoryMode=0700\nRuntimeDirectoryPreserve={preserve}\n")
+    };
+    assert!(text(&unit, true).contains(&folders("no")), "{}", text(&unit, true));
+    let UnitKind::Daemon { after_start, .. } = &mut unit.kind else { panic!("{unit:?}") };
+    *after_start = None;
+    assert!(text(&unit, true).contains(&folders("yes")), "{}", text(&unit, true));
+}
+
 #[test]
 fn bounds_are_what_it_has_use_for() {
     let with = |change: fn(&mut Bounds)| {
