@@ -3,14 +3,17 @@
 use std::cell::{Cell, RefCell};
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, IsTerminal as _, Write};
+use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use phantom_host::Host;
 use phantom_host::linux::{Called, call};
+use phantom_host::{Host, Marks};
 use phantom_store::{Language, Paths, State, Store};
+use phantom_types::{Endpoint, HostName};
 
+use crate::removal::shared_tables;
 use crate::reset::{self, Done, LOCK_WAIT, Place};
 use crate::text::{self, Texts};
 use crate::{Removed, ResetError, Stage};
@@ -159,12 +162,17 @@ fn run(
             let _ = writeln!(out.borrow_mut(), "  {}: {word}", one.target);
         },
     };
+    let marks = Marks::new(paths.instance());
+    let shared = shared_tables(host, &marks);
     let result = match wish {
         Wish::Uninstall => reset::uninstall(&place).map(|()| None),
         _ => reset::reset(&place).map(Some),
     };
     match result {
-        Ok(None) => 0,
+        Ok(None) => {
+            let _ = streams.out.write_all(text::saved_copies(&shared, &marks.text(), language).as_bytes());
+            0
+        }
         Ok(Some(done)) => {
             let _ =
                 streams.out.write_all(summary(&done, texts).as_bytes()).and_then(|()| streams.out.flush());
@@ -215,10 +223,17 @@ fn confirmed(explanation: &str, prompt: &str, word: &str, streams: &mut Streams<
 
 fn summary(done: &Done, texts: &Texts) -> String {
     let Some(server) = &done.server else { return format!("{}\n{}\n", texts.completed, texts.not_set_up) };
-    let endpoint = server.endpoint.as_ref().map_or_else(|| server.server_ip.to_string(), ToString::to_string);
+    let address = server.server_ip.map(IpAddr::V4).or(server.ipv6.map(IpAddr::V6));
+    let host = server.endpoint.clone().or(address.map(HostName::Ip));
+    let endpoint = host.map(|host| Endpoint { host, port: server.port }.to_string());
     format!(
-        "{}\n{} {} udp {endpoint}:{} {}\n{}",
-        texts.completed, server.interface, server.subnet, server.port, server.public_key, done.status
+        "{}\n{} {} udp {} {}\n{}",
+        texts.completed,
+        server.interface,
+        server.subnet,
+        endpoint.unwrap_or_default(),
+        server.public_key,
+        done.status
     )
 }
 

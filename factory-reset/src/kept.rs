@@ -57,7 +57,12 @@ fn from_host(host: &Host, marks: &Marks) -> Result<Option<Server>, ResetError> {
     let Some((interface, text)) = configuration(host, marks)? else { return Ok(None) };
     let uplink = host.network.uplink().ok().flatten();
     let address = uplink.as_ref().and_then(|uplink| uplink.address).filter(|address| is_public(*address));
-    let Some(server_ip) = address else { return Ok(None) };
+    // A host without IPv4 is reached by IPv6.
+    let ipv6 = uplink.as_ref().and_then(|uplink| uplink.ipv6);
+    let by_ipv6 = ipv6.is_some() && uplink.as_ref().is_some_and(|uplink| uplink.address.is_none());
+    if address.is_none() && !by_ipv6 {
+        return Ok(None);
+    }
     let value = |key: &str| {
         let mut lines = text.lines().filter_map(|line| line.split_once('='));
         lines.find(|(found, _)| found.trim() == key).map(|(_, value)| value.trim().to_owned())
@@ -77,9 +82,9 @@ fn from_host(host: &Host, marks: &Marks) -> Result<Option<Server>, ResetError> {
     Ok(Some(Server {
         public_key: private_key.public_key(),
         private_key,
-        server_ip,
+        server_ip: address,
         endpoint: None,
-        ipv6: uplink.and_then(|uplink| uplink.ipv6),
+        ipv6,
         port: value("ListenPort").and_then(|port| port.parse().ok()).unwrap_or(51_820),
         subnet: present.unwrap_or_default(),
         subnet6: None,

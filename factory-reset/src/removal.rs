@@ -6,7 +6,7 @@ use std::path::Path;
 use phantom_host::reconcile::{
     ApplyContext, Step, StepAction, StepKind, Wanted, apply_and_tell, busy_dir, holds_key, observe, plan,
 };
-use phantom_host::{Hook, Match, Verdict};
+use phantom_host::{Hook, Host, Marks, Match, Verdict};
 use phantom_store::Server;
 use phantom_types::InterfaceName;
 use zeroize::Zeroizing;
@@ -139,6 +139,13 @@ pub fn remove_everything(context: &ApplyContext<'_>, tell: Tell<'_>) -> Result<(
     stop(context, &wanted, Leaving::Nothing, tell)?;
     clear(context, &wanted, Leaving::Nothing, tell)?;
     clear(context, &Wanted::nothing(), Leaving::Nothing, tell)
+}
+
+/// The tables of others in the packet filter in which there are rules of ours, as people know them: a saved copy of such
+/// a table has these in it. None where the packet filter does not answer.
+pub(crate) fn shared_tables(host: &Host, marks: &Marks) -> Vec<String> {
+    let tables = host.firewall.filters().map(|filters| filters.tables_with_ours(marks));
+    tables.unwrap_or_default().iter().map(ToString::to_string).collect()
 }
 
 /// Removes the configuration of this server where it has lost its mark, as after `wg-quick save`: by the private key in it

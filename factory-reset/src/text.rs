@@ -103,6 +103,25 @@ pub(crate) fn stage(stage: Stage, language: Language) -> &'static str {
     }
 }
 
+/// That rules were taken out of tables of others, copies of which may still hold them; nothing where there were none.
+pub(crate) fn saved_copies(tables: &[String], mark: &str, language: Language) -> String {
+    if tables.is_empty() {
+        return String::new();
+    }
+    let tables = tables.join(", ");
+    let text = match language {
+        Language::En => format!(
+            "Rules of Phantom-WG were taken out of {tables}. A copy of these tables that was saved meanwhile (as in \
+             /etc/iptables/rules.v4 or /etc/nftables.conf) may still hold them: look for {mark} in it."
+        ),
+        Language::Tr => format!(
+            "Phantom-WG kuralları şu tablolardan kaldırıldı: {tables}. Bu tabloların bu arada kaydedilmiş bir kopyası \
+             (örneğin /etc/iptables/rules.v4 veya /etc/nftables.conf) kuralları hâlâ içerebilir: kopyada {mark} metnini arayın."
+        ),
+    };
+    text + "\n"
+}
+
 /// What went wrong, on one line, and what to do where that is known.
 pub(crate) fn error(error: &ResetError, language: Language) -> String {
     let chain = chain(error);

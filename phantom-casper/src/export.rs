@@ -1,16 +1,17 @@
 //! An export: everything about one client, from one view of the stored state.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 use phantom_store::{CertificateSource, Client, Ghost, Server, State, Store};
 use phantom_types::{
-    ClientConfig, ClientName, Endpoint, FileName, HostName, TunnelAccess, complement4, complement6,
+    ClientConfig, ClientName, Domain, Endpoint, FileName, HostName, TunnelAccess, complement4, complement6,
 };
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use crate::CasperError;
+use crate::{CasperError, lookup};
 
 /// What a client needs. Holds secrets; `Debug` hides them.
 #[derive(Clone, Debug)]
@@ -29,18 +30,36 @@ pub struct Export {
 }
 
 impl Export {
-    /// The export of a client.
+    /// The export of a client. The resolvers of this host are asked where the server's name leads to, for 5 s at most.
     ///
     /// # Errors
     /// Not set up, Ghost Mode off, no such client, one whose private key is not stored, an unreadable database.
     pub fn of(store: &Store, name: &str) -> Result<Self, CasperError> {
+        Self::asking(store, name, lookup::addresses)
+    }
+
+    /// As [`Self::of`], where `lookup` says what the server's name leads to now: none where nobody answers.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn asking(
+        store: &Store,
+        name: &str,
+        lookup: impl FnOnce(&Domain) -> Vec<IpAddr>,
+    ) -> Result<Self, CasperError> {
+        // Changes go on while the resolvers are asked.
+        let now = store.read::<_, CasperError>(|state| Ok(state.ghost()?))?;
+        let now = match now.map(|ghost| ghost.domain) {
+            Some(HostName::Domain(domain)) => lookup(&domain),
+            _ => Vec::new(),
+        };
         store.read(|state| {
             let server = state.server()?.ok_or(CasperError::NotInitialised)?;
             let ghost = state.ghost()?.ok_or(CasperError::Inactive)?;
             let missing = || CasperError::NotFound { name: name.to_owned() };
             let client = name.parse::<ClientName>().map_err(|_| missing())?;
             let client = state.client(&client)?.ok_or_else(missing)?;
-            Self::from_state(state, &server, &ghost, client)
+            Self::from_state(state, &server, &ghost, client, &now)
         })
     }
 
@@ -49,15 +68,17 @@ impl Export {
         server: &Server,
         ghost: &Ghost,
         client: Client,
+        now: &[IpAddr],
     ) -> Result<Self, CasperError> {
         let dns = state.dns()?;
-        let address = addresses(server, ghost, &client);
+        let outside = outside(server, ghost, now);
+        let address = addresses(server, &client, &outside);
         let no_key = || CasperError::NoPrivateKey { name: client.name.clone() };
         let private_key = client.private_key.ok_or_else(no_key)?;
         let all_of_ipv6 = state.settings()?.block_ipv6_leak;
         let loopback = HostName::Ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
         Ok(Self {
-            server_addresses: server_addresses(server, ghost),
+            server_addresses: server_addresses(server, ghost, now),
             access: TunnelAccess {
                 domain: ghost.domain.clone(),
                 public_port: ghost.public_port(),
@@ -72,7 +93,7 @@ impl Export {
                 public_key: server.public_key,
                 preshared_key: client.preshared_key,
                 endpoint: Endpoint { host: loopback, port: server.port },
-                allowed_ips: allowed_ips(server, ghost, all_of_ipv6),
+                allowed_ips: allowed_ips(server, &outside, all_of_ipv6),
                 keepalive: ClientConfig::KEEPALIVE,
                 private_key,
             },
@@ -118,50 +139,66 @@ fn joined<T: ToString>(list: &[T]) -> String {
     list.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-/// The client's IPv6 address where it has none of its own and the server's is led round the tunnel: without one its system
+/// The addresses that the tunnel's own connection may go to, which must not enter the tunnel: the server's, and all that its name
+/// led to when Ghost Mode was switched on and leads to now. Behind a CDN they are not the server's own.
+struct Outside {
+    four: BTreeSet<Ipv4Addr>,
+    six: BTreeSet<Ipv6Addr>,
+}
+
+fn outside(server: &Server, ghost: &Ghost, now: &[IpAddr]) -> Outside {
+    let own = [server.server_ip.map(IpAddr::V4), server.ipv6.map(IpAddr::V6)];
+    let mut outside = Outside { four: BTreeSet::new(), six: BTreeSet::new() };
+    for address in own.into_iter().flatten().chain(ghost.addresses.iter().chain(now).copied()).chain(ghost.domain.ip()) {
+        match address.to_canonical() {
+            IpAddr::V4(four) => drop(outside.four.insert(four)),
+            IpAddr::V6(six) => drop(outside.six.insert(six)),
+        }
+    }
+    outside
+}
+
+/// The client's IPv6 address where it has none of its own and some of IPv6 is led round the tunnel: without one its system
 /// would put the address of another interface into the packets that end in the tunnel. A unique local one (RFC 4193)
 /// counts less than IPv4 when a program chooses (RFC 6724, section 2.1), so that nothing waits for IPv6.
 const PLACEHOLDER: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2);
 
-fn addresses(server: &Server, ghost: &Ghost, client: &Client) -> Vec<IpNetwork> {
+fn addresses(server: &Server, client: &Client, outside: &Outside) -> Vec<IpNetwork> {
     let four = Ipv4Network::new(client.address, server.subnet.prefix()).ok().map(IpNetwork::V4);
-    let reached = server.ipv6.is_some() || ghost.domain.ip().is_some_and(|ip| ip.is_ipv6());
-    let six = client.address6.or(reached.then_some(PLACEHOLDER));
+    let six = client.address6.or((!outside.six.is_empty()).then_some(PLACEHOLDER));
     four.into_iter().chain(six.map(|address| IpNetwork::V6(address.into()))).collect()
 }
 
-/// The addresses that the server's name has, each of which the configuration leaves out of the tunnel.
-fn server_addresses(server: &Server, ghost: &Ghost) -> Vec<IpAddr> {
-    if ghost.domain.as_str().parse::<IpAddr>().is_ok() {
+/// The addresses that the server's name has, each of which the configuration leaves out of the tunnel. None where the server is
+/// named by an address.
+fn server_addresses(server: &Server, ghost: &Ghost, now: &[IpAddr]) -> Vec<IpAddr> {
+    if ghost.domain.ip().is_some() {
         return Vec::new();
     }
     let mut list: Vec<IpAddr> = Vec::new();
-    for address in ghost.addresses.iter().map(|ip| IpAddr::V4(*ip)) {
+    for address in now.iter().chain(&ghost.addresses).map(IpAddr::to_canonical) {
         if !list.contains(&address) {
             list.push(address);
         }
     }
-    // Where nobody looked at the name when Ghost Mode was enabled, it has to lead to this server.
+    // Where nobody knew the name, it has to lead to this server.
     if list.is_empty() {
-        list.push(server.server_ip.into());
+        list.extend(server.server_ip.map(IpAddr::V4).or(server.ipv6.map(IpAddr::V6)));
     }
     list
 }
 
-/// Everything but the server itself, so that the tunnel's own connection never enters the tunnel.
-fn allowed_ips(server: &Server, ghost: &Ghost, all_of_ipv6: bool) -> Vec<IpNetwork> {
-    let own: Vec<Ipv4Network> =
-        ghost.addresses.iter().chain([&server.server_ip]).map(|ip| Ipv4Network::from(*ip)).collect();
-    let mut list: Vec<IpNetwork> = complement4(&own).into_iter().map(IpNetwork::V4).collect();
-    let named = ghost.domain.ip().and_then(|ip| if let IpAddr::V6(six) = ip { Some(six) } else { None });
-    let mut own: Vec<Ipv6Network> = server.ipv6.into_iter().chain(named).map(Ipv6Network::from).collect();
-    own.dedup();
-    if !own.is_empty() {
-        list.extend(complement6(&own).into_iter().map(IpNetwork::V6));
+/// Everything but where the tunnel's own connection goes to.
+fn allowed_ips(server: &Server, outside: &Outside, all_of_ipv6: bool) -> Vec<IpNetwork> {
+    let four: Vec<Ipv4Network> = outside.four.iter().copied().map(Ipv4Network::from).collect();
+    let six: Vec<Ipv6Network> = outside.six.iter().copied().map(Ipv6Network::from).collect();
+    let mut list: Vec<IpNetwork> = complement4(&four).into_iter().map(IpNetwork::V4).collect();
+    if !six.is_empty() {
+        list.extend(complement6(&six).into_iter().map(IpNetwork::V6));
     }
     list.push(IpNetwork::V4(server.subnet.into()));
-    // A server without IPv6 is reached by IPv4 alone: all of IPv6 may enter the tunnel, where it ends.
-    if all_of_ipv6 && own.is_empty() {
+    // A server that is reached by IPv4 alone: all of IPv6 may enter the tunnel, where it ends.
+    if all_of_ipv6 && six.is_empty() {
         list.extend(Ipv6Network::new(Ipv6Addr::UNSPECIFIED, 0).ok().map(IpNetwork::V6));
     }
     list

@@ -1,7 +1,7 @@
 //! What a client needs while Ghost Mode is on: the command of the tunnel and a WireGuard configuration that goes
 //! through it (API chapter 9).
 //!
-//! Reads the stored state and nothing else; the two commands are [`command::main`] with and without `--json`.
+//! Reads the stored state, and asks the resolvers of this host where the server's name leads to; the two commands are [`command::main`] with and without `--json`.
 //!
 //! ```no_run
 //! use phantom_casper::{Export, Language};
@@ -17,6 +17,7 @@ pub mod command;
 mod error;
 mod export;
 mod file;
+mod lookup;
 mod text;
 
 pub use error::CasperError;

@@ -1,10 +1,12 @@
 //! Work: what the interface asks for, done away from the thread that draws.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use phantom_api::{Failure, Lang, Params, Phantom, explain};
 use phantom_casper::{CasperError, Export, Language};
-use phantom_host::HostError;
+use phantom_host::{HostError, Viewpoint};
+use phantom_types::Domain;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
@@ -15,6 +17,8 @@ use crate::status::Status;
 const SECRET_MODE: u32 = 0o600;
 /// Code of a file that cannot be read or written (API chapter 3).
 const CONFIG_ERROR: &str = "CONFIG_ERROR";
+/// How long the resolvers have to say where the server's name leads to.
+const LOOKUP_LIMIT: Duration = Duration::from_secs(5);
 /// Code of a bug.
 const INTERNAL_ERROR: &str = phantom_module::codes::INTERNAL_ERROR;
 
@@ -189,8 +193,14 @@ fn list(phantom: &Phantom, dir: &Path, lang: Lang) -> Result<Reply, Problem> {
 
 fn casper(phantom: &Phantom, client: &str, lang: Lang) -> Result<Reply, Problem> {
     let language = lang.pick(Language::En, Language::Tr);
-    let export = Export::of(phantom.engine().store(), client).map_err(|error| of_casper(&error, language))?;
-    let now = phantom.engine().host().clock.now();
+    let engine = phantom.engine();
+    let lookup = |domain: &Domain| {
+        let answer = engine.host().resolver.lookup(domain, Viewpoint::Outside, LOOKUP_LIMIT);
+        answer.ok().and_then(Result::ok).unwrap_or_default()
+    };
+    let export =
+        Export::asking(engine.store(), client, lookup).map_err(|error| of_casper(&error, language))?;
+    let now = engine.host().clock.now();
     let (text, file) = (export.text(language, now), export.file_name.to_string());
     Ok(Reply::Casper { text, config: export.config.render(), file })
 }

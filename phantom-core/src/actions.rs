@@ -42,7 +42,7 @@ pub use server_status::{
     ServerStatus, ServiceReport, SystemReport,
 };
 pub use service_logs::{LogSource, ServiceLogs, ServiceLogsReport};
-pub use setup::{Setup, SetupDone};
+pub use setup::{OpenedChain, Setup, SetupDone};
 pub use start_service::{ServiceStarted, StartService};
 pub use stop_service::{ServiceStopped, StopService};
 pub use subnet_info::{Blockers, MainInterface, SubnetClient, SubnetClients, SubnetInfo, SubnetReport};

@@ -63,7 +63,10 @@ pub(crate) fn desired(
     );
     firewall(&server, &mut wanted.firewall);
     reached_from(&server, &state.reach_from()?, &mut wanted.firewall);
-    wanted.ufw.insert(UfwRule::Allow { protocol: Protocol::Udp, port: server.port });
+    if state.open_firewall()? {
+        wanted.firewall.let_in(Protocol::Udp, server.port);
+        wanted.ufw.insert(UfwRule::Allow { protocol: Protocol::Udp, port: server.port });
+    }
     wanted.ufw.insert(UfwRule::RouteFrom { interface: server.interface.clone() });
     wanted.sysctls.insert(IP_FORWARD.to_owned(), "1".to_owned());
     let before = server.ip_forward_before.iter().map(|value| format!("{BEFORE}{IP_FORWARD} = {value}\n"));

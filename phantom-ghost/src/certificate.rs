@@ -2,16 +2,16 @@
 
 use std::path::PathBuf;
 
-use phantom_engine::{Engine, Site};
+use phantom_engine::{Engine, Origin, Site};
 use phantom_host::{Certificate, CertificateRequest, HostError, Protocol, UfwRule};
-use phantom_module::Lang;
+use phantom_module::{Call, Lang};
 use phantom_store::{CertificateSource, Ghost};
 use phantom_types::{HostName, Timestamp};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::desired::ca_file;
-use crate::{GhostError, PORT, Step};
+use crate::{GhostError, Step, validation};
 
 /// The certificate in force.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -31,16 +31,42 @@ pub(crate) fn obtain(
     site: &Site,
     domain: &HostName,
     source: &CertificateSource,
+    (origin, call): (Origin, &Call),
 ) -> Result<Certificate, GhostError> {
     let request = request(engine, site, domain, source)?;
-    let mut ways = if *source == CertificateSource::Acme { open_ways(engine)? } else { Vec::new() };
-    let mut answer = engine.host().tunnel.certificate(&request);
+    if *source != CertificateSource::Acme {
+        return asked(engine, &request, source, Vec::new());
+    }
+    let ways = open_ways(engine)?;
+    let opened = match validation::open(engine, origin, call) {
+        Ok(opened) => opened,
+        Err(error) => {
+            close_ways(engine, &ways)?;
+            return Err(error);
+        }
+    };
+    let certificate = asked(engine, &request, source, ways);
+    // With a certificate, the change that follows closes what is not needed any longer.
+    if opened && certificate.is_err() {
+        validation::close(engine, origin, call)?;
+    }
+    certificate
+}
+
+/// Asks for the certificate while these ways are open, and closes them.
+fn asked(
+    engine: &Engine,
+    request: &CertificateRequest,
+    source: &CertificateSource,
+    mut ways: Vec<UfwRule>,
+) -> Result<Certificate, GhostError> {
+    let mut answer = engine.host().tunnel.certificate(request);
     if matches!(answer, Ok(Err(_))) && !ways.is_empty() {
         // Another change, which does not want them, may have closed them meanwhile. Then nobody got through.
         let again = open_ways(engine).unwrap_or_default();
         if !again.is_empty() {
             ways.extend(again);
-            answer = engine.host().tunnel.certificate(&request);
+            answer = engine.host().tunnel.certificate(request);
         }
         ways.sort_unstable();
         ways.dedup();
@@ -111,11 +137,14 @@ pub(crate) fn request(
 fn open_ways(engine: &Engine) -> Result<Vec<UfwRule>, GhostError> {
     let (firewall, marks) = (&engine.host().firewall, engine.marks());
     let failed = |source: HostError| GhostError::host(Step::Firewall, source);
+    if !engine.read(|state| Ok::<_, GhostError>(state.open_firewall()?))? {
+        return Ok(Vec::new());
+    }
     let Some(ufw) = firewall.ufw(marks).map_err(failed)?.filter(|ufw| ufw.active) else {
         return Ok(Vec::new());
     };
     let mut opened = Vec::new();
-    for port in [PORT, 80] {
+    for port in validation::PORTS {
         let way = UfwRule::Allow { protocol: Protocol::Tcp, port };
         if ufw.ours.contains(&way) {
             continue;

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use crate::certificate::{is_by_http, paths};
-use crate::{OPERATOR_SECRET, decoy, front};
+use crate::{HTTP, OPERATOR_SECRET, decoy, front, validation};
 
 /// Place of the rules: before those of modules that only accept.
 const ORDER: u16 = 300;
@@ -38,6 +38,12 @@ pub(crate) fn desired(
     wanted: &mut Wanted,
 ) -> Result<(), StoreError> {
     let Some(server) = state.server()? else { return Ok(()) };
+    let opens = state.open_firewall()?;
+    if opens && validation::is_open(site, state)? {
+        for port in validation::PORTS {
+            wanted.firewall.let_in(Protocol::Tcp, port);
+        }
+    }
     let Some(ghost) = state.ghost()? else {
         // They would keep the secrets until the next boot.
         wanted.files.extend([(site.keeper_config(), None), (site.clients_file(), None)]);
@@ -68,11 +74,14 @@ pub(crate) fn desired(
             vec![Match::From { network, not: false }, Match::Out { interface: "lo".to_owned(), not: false }];
         wanted.firewall.add(Hook::SourceNat, ORDER, to_the_web_server, Verdict::Accept);
     }
+    wanted.firewall.keep_out(Protocol::Udp, server.port);
     wanted.ufw.remove(&UfwRule::Allow { protocol: Protocol::Udp, port: server.port });
     wanted.ufw.insert(UfwRule::Deny { protocol: Protocol::Udp, port: server.port });
-    wanted.ufw.insert(UfwRule::Allow { protocol: Protocol::Tcp, port });
-    if is_by_http(site, &ghost) {
-        wanted.ufw.insert(UfwRule::Allow { protocol: Protocol::Tcp, port: 80 });
+    // The certificate authority comes by this port again where it came by it before.
+    let http = is_by_http(site, &ghost).then_some(HTTP);
+    for port in std::iter::once(port).chain(http).filter(|_| opens) {
+        wanted.firewall.let_in(Protocol::Tcp, port);
+        wanted.ufw.insert(UfwRule::Allow { protocol: Protocol::Tcp, port });
     }
     Ok(())
 }

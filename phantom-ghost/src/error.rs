@@ -27,8 +27,8 @@ pub enum GhostError {
     /// It is on already.
     #[error("Ghost Mode is already active")]
     Active {
-        /// The server's address.
-        server_ip: Ipv4Addr,
+        /// The server's address, if it has one of IPv4.
+        server_ip: Option<Ipv4Addr>,
         /// The name or address that clients connect to.
         domain: HostName,
         /// The secret's beginning.
@@ -37,12 +37,12 @@ pub enum GhostError {
         activated_at: Timestamp,
     },
     /// The name does not lead here.
-    #[error("{domain} must have an A record pointing to {expected}")]
+    #[error("{domain} does not lead to this server")]
     Domain {
         /// The name.
         domain: Domain,
-        /// The server's address.
-        expected: Ipv4Addr,
+        /// The server's address, where one is stored.
+        expected: Option<IpAddr>,
         /// What the name leads to.
         resolved: Vec<IpAddr>,
     },
@@ -241,10 +241,26 @@ impl ErrorCode for GhostError {
             Self::Domain { domain, expected, resolved } => {
                 let list: Vec<_> = resolved.iter().map(ToString::to_string).collect();
                 let list = if list.is_empty() { "-".to_owned() } else { list.join(", ") };
-                if en {
-                    format!("{domain} must have an A record pointing to {expected}; found: {list}")
-                } else {
-                    format!("{domain} alan adının A kaydı {expected} adresini göstermelidir; bulunan: {list}")
+                let record = if expected.is_some_and(|address| address.is_ipv6()) { "AAAA" } else { "A" };
+                match (expected, en) {
+                    (Some(address), true) => {
+                        format!("{domain} must have an {record} record pointing to {address}; found: {list}")
+                    }
+                    (Some(address), false) => {
+                        format!(
+                            "{domain} alan adının {record} kaydı {address} adresini göstermelidir; bulunan: {list}"
+                        )
+                    }
+                    (None, true) => {
+                        format!(
+                            "{domain} must have an A record pointing to an address of this server; found: {list}"
+                        )
+                    }
+                    (None, false) => {
+                        format!(
+                            "{domain} alan adının A kaydı bu sunucunun bir adresini göstermelidir; bulunan: {list}"
+                        )
+                    }
                 }
             }
             Self::Address { address, fault, allowed } => fault.message(lang, *address, allowed),

@@ -1,7 +1,7 @@
 //! A web server in front of the tunnel: it has the port of HTTPS and the certificate, and passes requests on to a socket in the file
 //! system.
 //!
-//! The socket lies in a folder right below `/run` that belongs to the tunnel server alone. Its group is that of the web server's user:
+//! The socket is in a folder right below `/run` that belongs to the tunnel server alone. Its group is that of the web server's user:
 //! that user connects, and nobody else but root does. What such a connection tells of the sender is believed for that reason.
 
 use std::path::{Path, PathBuf};
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_socket_lies_in_a_folder_that_can_be_the_servers_own() {
+    fn the_socket_is_in_a_folder_that_can_be_the_servers_own() {
         for path in ["/run/phantom-web/http", "/run/phantom-web-2/web.sock", "/run/phantom-web/a_b-c.1"] {
             assert_eq!(socket(&format!("unix:{path}")), Some(path.into()));
         }

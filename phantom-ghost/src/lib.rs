@@ -24,6 +24,7 @@ mod error;
 mod front;
 mod keeper;
 mod name;
+mod validation;
 mod verify;
 
 use std::sync::Arc;
@@ -33,7 +34,7 @@ use phantom_engine::{
 };
 use phantom_module::{Entry, Text, TypedModule, entry};
 use phantom_store::{State, StoreError};
-use phantom_types::PublicKey;
+use phantom_types::{PublicKey, Timestamp};
 
 pub use certificate::CertificateInfo;
 pub use decoy::DecoyInUse;
@@ -41,6 +42,8 @@ pub use error::{AddressFault, GhostError, SourceFault, Step};
 
 /// The TCP port of the tunnel where no web server is in front: that of HTTPS.
 pub(crate) const PORT: u16 = 443;
+/// The TCP port at which a certificate authority may ask as well: that of HTTP.
+pub(crate) const HTTP: u16 = 80;
 
 /// The tunnel leads to the port, and clients that came through it know the subnet by it.
 const VETO: Veto = Veto {
@@ -94,6 +97,9 @@ impl SystemModule for Ghost {
     fn claims(state: &State<'_>) -> Result<Claims, StoreError> {
         let vetoes = if state.ghost_active()? { vec![VETO] } else { Vec::new() };
         Ok(Claims { vetoes, ..Claims::default() })
+    }
+    fn due(state: &State<'_>) -> Result<Option<Timestamp>, StoreError> {
+        validation::until(state)
     }
     fn checks() -> &'static [Check] {
         checks::CHECKS

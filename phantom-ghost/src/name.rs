@@ -1,7 +1,7 @@
 //! What the name that clients connect to leads to: a domain by its records, an address by itself.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use phantom_engine::Engine;
@@ -14,14 +14,16 @@ use crate::{AddressFault, GhostError, Step};
 
 /// How long the host's resolvers have.
 const DNS_LIMIT: Duration = Duration::from_secs(10);
+/// The same for a name that is not checked, which need not be known yet.
+const UNCHECKED_LIMIT: Duration = Duration::from_secs(3);
 /// The authority that is asked where nothing else is stored. It certifies addresses of the Internet alone.
 const PUBLIC_AUTHORITY: &str = "https://acme-v02.api.letsencrypt.org/";
 
 /// What a name leads to.
 #[derive(Debug, Default)]
 pub(crate) struct Named {
-    /// Its IPv4 addresses, all of them this server's.
-    pub(crate) four: Vec<Ipv4Addr>,
+    /// All its addresses: the tunnel's connection goes to one of them.
+    pub(crate) all: Vec<IpAddr>,
     /// Its IPv6 addresses that are not this server's.
     pub(crate) strangers: Vec<IpAddr>,
 }
@@ -34,16 +36,20 @@ pub(crate) fn canonical(name: HostName) -> HostName {
     }
 }
 
-/// Looks whether a name leads here. `unasked`: nothing is looked at that is not in the name itself.
+/// Looks whether a name leads here. One that is not checked may lead to somebody else, such as a CDN, and need not be known yet.
 pub(crate) fn look_up(
     engine: &Engine,
     name: &HostName,
     server: &Server,
-    unasked: bool,
+    unchecked: bool,
 ) -> Result<Named, GhostError> {
     match name {
-        HostName::Ip(address) => of_address(engine, *address, server, unasked),
-        HostName::Domain(_) if unasked => Ok(Named::default()),
+        HostName::Ip(address) => of_address(engine, *address, server, unchecked),
+        HostName::Domain(domain) if unchecked => {
+            let answer = engine.host().resolver.lookup(domain, Viewpoint::Outside, UNCHECKED_LIMIT);
+            let all = answer.ok().and_then(Result::ok).unwrap_or_default();
+            Ok(Named { all, strangers: Vec::new() })
+        }
         HostName::Domain(domain) => of_domain(engine, domain, server),
     }
 }
@@ -51,19 +57,22 @@ pub(crate) fn look_up(
 fn of_domain(engine: &Engine, domain: &Domain, server: &Server) -> Result<Named, GhostError> {
     let failed = |source| GhostError::host(Step::Dns, source);
     let answer = engine.host().resolver.lookup(domain, Viewpoint::Outside, DNS_LIMIT).map_err(failed)?;
-    let resolved = answer.map_err(|error| match error {
+    let all = answer.map_err(|error| match error {
         ProbeError::NoAddress { rcode, .. } => GhostError::ResolverFailed { domain: domain.clone(), rcode },
         _ => GhostError::NoResolver,
     })?;
     let own = own(engine, server)?;
-    let four = resolved.iter().filter_map(|ip| if let IpAddr::V4(four) = ip { Some(*four) } else { None });
-    let four: Vec<Ipv4Addr> = four.collect();
-    if four.is_empty() || four.iter().any(|ip| !own.contains(&IpAddr::V4(*ip))) {
-        let resolved = four.into_iter().map(IpAddr::V4).collect();
-        return Err(GhostError::Domain { domain: domain.clone(), expected: server.server_ip, resolved });
+    let (four, six): (Vec<IpAddr>, Vec<IpAddr>) = all.iter().copied().partition(|ip| ip.is_ipv4());
+    // A server without IPv4 has nothing but AAAA records.
+    let by_ipv6 = four.is_empty() && server.server_ip.is_none() && six.iter().any(|ip| own.contains(ip));
+    let by_ipv4 = !four.is_empty() && four.iter().all(|ip| own.contains(ip));
+    if !by_ipv4 && !by_ipv6 {
+        let expected = server.server_ip.map(IpAddr::V4).or(server.ipv6.map(IpAddr::V6));
+        let resolved = if expected.is_none_or(|ip| ip.is_ipv4()) { four } else { all };
+        return Err(GhostError::Domain { domain: domain.clone(), expected, resolved });
     }
-    let strangers = resolved.into_iter().filter(|ip| ip.is_ipv6() && !own.contains(ip)).collect();
-    Ok(Named { four, strangers })
+    let strangers = six.into_iter().filter(|ip| !own.contains(ip)).collect();
+    Ok(Named { all, strangers })
 }
 
 /// An address leads here if this server has it.
@@ -83,12 +92,11 @@ fn of_address(engine: &Engine, address: IpAddr, server: &Server, unasked: bool) 
     };
     if let Some(fault) = fault {
         let outside = own.into_iter().filter(|own| !in_vpn(*own, server) && is_on_internet(*own));
-        let mut allowed = BTreeSet::from([IpAddr::from(server.server_ip)]);
+        let mut allowed: BTreeSet<IpAddr> = server.server_ip.map(IpAddr::V4).into_iter().collect();
         allowed.extend(outside);
         return Err(GhostError::Address { address, fault, allowed: allowed.into_iter().collect() });
     }
-    let four = if let IpAddr::V4(four) = address { vec![four] } else { Vec::new() };
-    Ok(Named { four, strangers: Vec::new() })
+    Ok(Named { all: vec![address], strangers: Vec::new() })
 }
 
 /// Refuses an address that a public authority certifies for nobody, before it is asked.
@@ -110,8 +118,9 @@ pub(crate) fn check_certifiable(
 
 /// The addresses of this server: the stored ones, and those of its interfaces.
 fn own(engine: &Engine, server: &Server) -> Result<BTreeSet<IpAddr>, GhostError> {
-    let mut own: BTreeSet<IpAddr> = BTreeSet::from([server.server_ip.into()]);
-    own.extend(server.ipv6.map(IpAddr::from));
+    let mut own: BTreeSet<IpAddr> = server.server_ip.map(IpAddr::V4).into_iter().collect();
+    own.extend(server.ipv6.map(IpAddr::V6));
+    own.extend(server.endpoint.as_ref().and_then(HostName::ip));
     let found = engine.host().network.addresses();
     let found = found.map_err(|source| GhostError::host(Step::Dns, source))?;
     own.extend(found.into_iter().map(|(_, address)| address.ip()));

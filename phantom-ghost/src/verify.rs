@@ -11,7 +11,7 @@ use crate::desired::ca_file;
 use crate::keeper::Report;
 use crate::{GhostError, PORT, Step};
 
-/// Who shows clients a certificate.
+/// What shows clients a certificate.
 #[derive(Debug)]
 pub(crate) enum Serving {
     /// The tunnel server, this one.
@@ -34,9 +34,9 @@ pub(crate) fn verify(
         }
         Serving::Front => through_front(engine, server, stored)?,
     };
-    let wrong = |detail| match &stored.front {
+    let wrong = |detail: String| match &stored.front {
         Some(front) => GhostError::Front { front: front.clone(), detail, rolled_back: false },
-        None => not_serving(engine, detail),
+        None => not_serving(engine, &detail),
     };
     let shown = shown.map_err(wrong)?;
     match serving {
@@ -54,7 +54,7 @@ pub(crate) fn through_front(
     server: &Server,
     stored: &Stored,
 ) -> Result<Result<Shown, String>, GhostError> {
-    let shows = match stored.certificate {
+    let accepted = match stored.certificate {
         CertificateSource::SelfSigned => Shows::Any,
         CertificateSource::Acme | CertificateSource::Operator { .. } => {
             let site = engine.site()?;
@@ -67,7 +67,7 @@ pub(crate) fn through_front(
     addresses.extend(found.into_iter().map(|(_, address)| address.ip()).filter(|ip| !ip.is_loopback()));
     let mut details: Vec<String> = Vec::new();
     for address in addresses.into_iter().filter(|address| !is_link_local(*address)) {
-        match ask(engine, &question(server, stored, address, shows.clone()))? {
+        match ask(engine, &question(server, stored, address, accepted.clone()))? {
             Ok(shown) => return Ok(Ok(shown)),
             Err(detail) if details.contains(&detail) => {}
             Err(detail) => details.push(detail),
@@ -96,9 +96,9 @@ fn ask(engine: &Engine, check: &TunnelCheck) -> Result<Result<Shown, String>, Gh
     engine.host().tunnel.check(check).map_err(|source| GhostError::host(Step::Verify, source))
 }
 
-fn not_serving(engine: &Engine, detail: String) -> GhostError {
+fn not_serving(engine: &Engine, detail: &str) -> GhostError {
     // The keeper knows why the server has nothing to serve with. What it wrote is gone after the rollback.
     let why = engine.site().ok().and_then(|site| Report::read(engine, &site).last_error);
-    let detail = why.map_or_else(|| detail.clone(), |why| format!("{detail}; {why}"));
+    let detail = why.map_or_else(|| detail.to_owned(), |why| format!("{detail}; {why}"));
     GhostError::NotServing { detail, rolled_back: false }
 }

@@ -178,7 +178,7 @@ fn of_address(address: Ipv4Addr, at: Option<SocketAddr>, facts: &Facts<'_>) -> O
     if let Some((name, _)) = others.clone().find(|(_, network)| network.ip() == ip) {
         return Some(Collision::HostAddress(address, name.clone()));
     }
-    if server.server_ip == address || server.endpoint.as_ref().and_then(HostName::ip) == Some(ip) {
+    if server.server_ip == Some(address) || server.endpoint.as_ref().and_then(HostName::ip) == Some(ip) {
         return Some(Collision::ServerAddress(address));
     }
     if let Some((name, _)) = others.find(|(_, network)| is_broadcast_of(address, *network)) {
@@ -230,7 +230,7 @@ impl Facts<'_> {
     fn is_own(&self, address: IpAddr) -> bool {
         let server = self.server;
         let stored = [
-            Some(IpAddr::V4(server.server_ip)),
+            server.server_ip.map(IpAddr::V4),
             Some(IpAddr::V4(server.subnet.server())),
             server.ipv6.map(IpAddr::V6),
             server.endpoint.as_ref().and_then(HostName::ip),

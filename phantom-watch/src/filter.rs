@@ -1,8 +1,9 @@
 //! Our part of nftables (`linux/netfilter/nf_tables.h`), and what tells it from a changed one.
 //!
 //! The kernel counts the changes of all of nftables (its generation). Only when that number has changed is our part looked at:
-//! our table, its chains and the rules in them, rules of other tables that go to a chain of ours with the rule before each, and
-//! the chains that every forwarded packet passes, with what becomes of it at their end. A table has a number (its handle) that
+//! our table, its chains and the rules in them, rules of other tables that go to a chain of ours with the rule before each,
+//! the chains that every forwarded packet passes, with what becomes of it at their end, and the chains that packets for this host
+//! pass, with their own rules: one that comes there may close a port of ours. A table has a number (its handle) that
 //! is never given twice, and so has each chain and rule in it: names and numbers alone tell whether something is missing
 //! or was put in its place.
 
@@ -45,7 +46,9 @@ const POLICY: u16 = 5;
 const POSITION: u16 = 6;
 /// `NFTA_HOOK_HOOKNUM`.
 const HOOK_NUMBER: u16 = 1;
-/// `NF_INET_FORWARD`.
+/// `NF_INET_PRE_ROUTING`, `NF_INET_LOCAL_IN`, `NF_INET_FORWARD`.
+const PREROUTING: u32 = 0;
+const INPUT: u32 = 1;
 const FORWARD: u32 = 2;
 
 /// Is told of changes of nftables.
@@ -79,10 +82,10 @@ impl Nftables {
         loop {
             let before = self.generation()?;
             print.clear();
-            let mut tables = Vec::new();
+            let (mut tables, mut doors) = (Vec::new(), Doors::new());
             for (what, kind) in [(GET_CHAIN, Kind::Chain), (GET_RULE, Kind::Rule)] {
                 self.ask(what, NLM_F_REQUEST | NLM_F_DUMP, &mut |message, attributes| {
-                    if let Some((table, entry)) = entry(filter, kind, message, attributes) {
+                    if let Some((table, entry)) = entry(filter, kind, &mut doors, message, attributes) {
                         tables.push(table);
                         print.insert(entry);
                     }
@@ -121,13 +124,33 @@ enum Kind {
 /// A table: its family and its name.
 type Place = (u8, Vec<u8>);
 
+/// The chains that packets for this host pass, each by its table and its name.
+type Doors = BTreeSet<(Place, Vec<u8>)>;
+
 /// What a message about a chain or rule adds to the print, and its table; nothing when it is about what is not ours.
-fn entry(filter: &WatchedFilter, kind: Kind, message: &[u8], attributes: &[u8]) -> Option<(Place, Vec<u8>)> {
+fn entry(
+    filter: &WatchedFilter,
+    kind: Kind,
+    doors: &mut Doors,
+    message: &[u8],
+    attributes: &[u8],
+) -> Option<(Place, Vec<u8>)> {
     let family = *message.get(HEADER)?;
     let table = name(value(attributes, FIRST)?);
+    let place = || (family, table.to_vec());
     let own_table = family == INET && filter.table.as_ref().is_some_and(|own| own.as_bytes() == table);
     let has = |mark: &String| attributes.windows(mark.len()).any(|part| part == mark.as_bytes());
-    let passed = kind == Kind::Chain && is_forward(attributes);
+    let passed = match kind {
+        Kind::Chain => match hook(attributes) {
+            Some(PREROUTING | INPUT) => {
+                doors.insert((place(), name(value(attributes, THIRD)?).to_vec()));
+                true
+            }
+            hook => hook == Some(FORWARD),
+        },
+        // The rules of a chain name it where the chain names its number.
+        Kind::Rule => doors.contains(&(place(), name(value(attributes, SECOND)?).to_vec())),
+    };
     if !(own_table || passed || filter.marks.iter().any(has)) {
         return None;
     }
@@ -138,7 +161,7 @@ fn entry(filter: &WatchedFilter, kind: Kind, message: &[u8], attributes: &[u8]) 
     let head = [letter, family];
     let mut parts = vec![&head[..], table];
     parts.extend(told.into_iter().map(|kind| value(attributes, kind).unwrap_or_default()));
-    Some(((family, table.to_vec()), parts.join(&b'/')))
+    Some((place(), parts.join(&b'/')))
 }
 
 /// What a message about one of these tables adds to the print.
@@ -151,10 +174,10 @@ fn table_entry(tables: &[Place], message: &[u8], attributes: &[u8]) -> Option<Ve
     Some([&head[..], table, told[0], told[1]].join(&b'/'))
 }
 
-/// Whether a chain is one that the kernel asks about every packet that passes through.
-fn is_forward(attributes: &[u8]) -> bool {
+/// Which packets the kernel asks a chain about; `None` for one that only rules lead to.
+fn hook(attributes: &[u8]) -> Option<u32> {
     let number = value(attributes, FOURTH).and_then(|hook| value(hook, HOOK_NUMBER));
-    number.and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes) == Some(FORWARD)
+    number.and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes)
 }
 
 fn value(attributes: &[u8], kind: u16) -> Option<&[u8]> {
@@ -184,13 +207,23 @@ mod tests {
     }
 
     fn told(kind: Kind, family: u8, attributes: &[(u16, &[u8])]) -> Option<Vec<u8>> {
+        told_behind(&mut Doors::new(), kind, family, attributes)
+    }
+
+    /// The same where chains were told of before.
+    fn told_behind(
+        doors: &mut Doors,
+        kind: Kind,
+        family: u8,
+        attributes: &[(u16, &[u8])],
+    ) -> Option<Vec<u8>> {
         let filter = WatchedFilter {
             table: Some("phantom_wg".to_owned()),
             marks: vec!["PHANTOM-WG".to_owned(), "phantom_wg_forward".to_owned()],
             generation: Some(1),
         };
         let (message, attributes) = message(family, attributes);
-        entry(&filter, kind, &message, &attributes).map(|(_, entry)| entry)
+        entry(&filter, kind, doors, &message, &attributes).map(|(_, entry)| entry)
     }
 
     fn message(family: u8, attributes: &[(u16, &[u8])]) -> (Vec<u8>, Vec<u8>) {
@@ -239,7 +272,23 @@ mod tests {
         };
         assert!(chain(FORWARD, 1).is_some());
         assert_ne!(chain(FORWARD, 0), chain(FORWARD, 1));
-        assert_eq!(chain(1, 0), None, "nothing passes through the chain of what is for the host");
+        assert_eq!(chain(3, 0), None, "nothing comes to the chain of what the host sends");
+    }
+
+    #[test]
+    fn a_rule_that_may_close_a_port_counts_whoever_made_it() {
+        let hook = |number: u32| attribute(HOOK_NUMBER, &number.to_be_bytes());
+        let handle = 7_u64.to_be_bytes();
+        let rule = [(1, &b"filter\0"[..]), (2, &b"in\0"[..]), (3, &handle[..])];
+        for (number, counts) in [(0, true), (1, true), (3, false)] {
+            let (mut doors, hook) = (Doors::new(), hook(number));
+            let chain = [(1, &b"filter\0"[..]), (3, &b"in\0"[..]), (4, &hook[..])];
+            let of_chain = told_behind(&mut doors, Kind::Chain, 2, &chain);
+            assert_eq!(of_chain.is_some(), counts, "{number}");
+            assert_eq!(told_behind(&mut doors, Kind::Rule, 2, &rule).is_some(), counts, "{number}");
+            // A chain of the same name elsewhere is another one.
+            assert_eq!(told_behind(&mut doors, Kind::Rule, 10, &rule), None);
+        }
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub(crate) fn certificate(world: &World) {
 }
 
 /// A name server on the Internet that knows the server's name, which the server and both clients ask.
-fn named(world: &World) {
+pub(crate) fn named(world: &World) {
     name_server(world, "8.8.8.8", NAME, SERVER);
     world.sh("rm -f /etc/resolv.conf; echo 'nameserver 8.8.8.8' > /etc/resolv.conf");
 }
@@ -301,7 +301,7 @@ fn a_certificate_authority_is_asked_and_the_certificate_serves() {
 }
 
 /// An ACME service on the Internet, which rejects every fifth nonce, and that the server is told of.
-fn authority(world: &World) {
+pub(crate) fn authority(world: &World) {
     world.sh(
         "cd /etc/ghost
          openssl req -new -key server.key -subj /CN=acme -out acme.csr 2>/dev/null

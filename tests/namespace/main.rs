@@ -29,6 +29,7 @@ mod multihop;
 mod package;
 mod ping;
 mod power;
+mod reach;
 mod repair;
 mod rootless;
 mod secrets;

@@ -250,6 +250,39 @@ fn what_takes_the_place_of_our_rules_is_seen() {
     });
 }
 
+#[test]
+fn a_port_that_somebody_closes_is_open_again() {
+    in_world("watch::a_port_that_somebody_closes_is_open_again", |world| {
+        served(world);
+        rest();
+        for (close, undo) in [
+            (
+                "nft 'add table inet fw; add chain inet fw in { type filter hook input priority 10; policy drop; }'",
+                "nft delete table inet fw",
+            ),
+            // A rule in a chain that was open until then.
+            (
+                "nft 'add table inet fw; add chain inet fw in { type filter hook input priority 10; }'; sleep 3
+                 nft add rule inet fw in udp dport 51820 drop",
+                "nft delete table inet fw",
+            ),
+        ] {
+            world.sh(close);
+            let open = || world.sh("nft list ruleset").contains("jump phantom_wg_input") && in_sync(world);
+            assert!(wait_for(BACK * 4, open), "{close}\n{}", log(world));
+            // A client that has no session yet gets in.
+            world.begin_anew(At::Client1);
+            world.reaches(At::Client1, INTERNET);
+            // The owner loads his rules once more.
+            rest();
+            comes_back(world, "nft -f - <<'X'\nflush chain inet fw in\nadd rule inet fw in udp dport 51820 drop\nX\n", BACK);
+            assert!(wait_for(BACK * 4, open), "{}", log(world));
+            world.sh(undo);
+            rest();
+        }
+    });
+}
+
 /// Somebody else's own changes are looked at, and are no reason to complain.
 #[test]
 fn somebody_else_s_own_rules_are_no_fight() {

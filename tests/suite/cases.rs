@@ -242,7 +242,9 @@ pub(crate) fn with_john() -> Server {
 /// The resolvers know the name of the samples: it is this server's, whatever its address.
 pub(crate) fn named(server: Server) -> Server {
     let stored = server.store().read(phantom_store::State::server).unwrap().unwrap();
-    server.fake.set_lookup("157-230-114-231.sslip.io".parse().unwrap(), Ok(vec![stored.server_ip.into()]));
+    server
+        .fake
+        .set_lookup("157-230-114-231.sslip.io".parse().unwrap(), Ok(vec![stored.server_ip.unwrap().into()]));
     server
 }
 

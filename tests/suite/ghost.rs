@@ -3,7 +3,7 @@
 mod decoy;
 mod front;
 mod named;
-mod obtaining;
+pub(crate) mod obtaining;
 mod restoring;
 mod secrets;
 mod state;
@@ -115,8 +115,8 @@ fn every_address_of_this_server_may_stand_in_the_a_records() {
     assert_eq!(enabled["domain"], "two.example.com");
     assert!(enabled.get("warnings").is_none(), "{enabled}");
     let stored = server.store().read(phantom_store::State::ghost).unwrap().unwrap();
-    let expected = ["157.230.114.231", "198.51.100.20", "203.0.113.10"];
-    assert_eq!(stored.addresses, expected.map(|address| address.parse::<std::net::Ipv4Addr>().unwrap()));
+    let expected = ["157.230.114.231", "198.51.100.20", "203.0.113.10", "2001:db8::10"];
+    assert_eq!(stored.addresses, expected.map(|address| address.parse::<std::net::IpAddr>().unwrap()));
     server.api(&DISABLE).ok();
     lookup(&["157.230.114.231", "2001:db8::98", "2001:db8::10", "2001:db8::99"]);
     let enabled = server.api(&["ghost", "enable", "domain=two.example.com"]).ok();

@@ -31,6 +31,7 @@ mod obstacles;
 mod ownership;
 mod parameters;
 mod permissions;
+mod reach;
 mod reads;
 mod service_hook;
 mod typed;

@@ -1,9 +1,11 @@
 //! What the packet filters of the host, whoever made them, do with the packets that matter here.
 
-use phantom_host::filter::{FilterManager, FilterVerdict, Filters, PacketFate};
-use phantom_host::{HostError, InForce, Port, Protocol, Result};
+use phantom_host::filter::{FilterDoubt, FilterManager, FilterVerdict, Filters, LetIn, PacketFate, RuleSpot};
+use phantom_host::{HostError, InForce, Port, Protocol, Result, ServiceState};
+use phantom_module::Lang;
+use phantom_store::Server;
 
-use crate::{Examination, Finding, Wanted};
+use crate::{Engine, Examination, Finding, Wanted, explain};
 
 /// `well`, unless a packet filter keeps the Internet from a port of this host.
 pub fn reached(case: &Examination<'_>, protocol: Protocol, number: u16, well: Finding) -> Finding {
@@ -12,35 +14,136 @@ pub fn reached(case: &Examination<'_>, protocol: Protocol, number: u16, well: Fi
         Err(error) => return case.silent(error.as_ref()),
     };
     let Some(fate) = fate else { return well };
-    let name = match protocol {
-        Protocol::Tcp => "TCP",
-        Protocol::Udp => "UDP",
-    };
-    if let Some((spot, command)) = fate.closing() {
-        let found = match fate.verdict {
-            FilterVerdict::Redirected(_) => case.problem(
-                format!("A packet filter redirects packets from the Internet to {name} port {number} ({spot})"),
-                format!("Bir paket filtresi internetten {number} {name} portuna gelen paketleri başka yere yönlendiriyor ({spot})"),
-            ),
-            _ => case.problem(
-                format!("A packet filter closes {name} port {number} to the Internet ({spot})"),
-                format!("Bir paket filtresi {number} {name} portunu internete kapatıyor ({spot})"),
-            ),
-        };
-        let ours =
-            spot.is_ours(case.engine.marks()) || (spot.manager == FilterManager::Ufw && !ufw_complete(case));
+    let name = protocol_name(protocol);
+    if let Some((spot, command)) = opening(case.engine, &fate) {
+        let [en, tr] = closing(&fate.verdict, name, number, &spot);
+        let found = case.problem(en, tr);
+        let ours = spot.is_ours(case.engine.marks())
+            || (spot.manager == FilterManager::Ufw && !ufw_complete(case))
+            || !rules_complete(case);
         return found.hint(remedy(case, ours, &command));
     }
     match fate.doubt() {
         None => well,
         Some(doubt) => {
-            let found = case.warning(
-                format!("Whether the Internet reaches {name} port {number} depends on a rule that cannot be evaluated ({doubt})"),
-                format!("{number} {name} portuna internetten ulaşılıp ulaşılamadığı, değerlendirilemeyen bir kurala bağlı ({doubt})"),
-            );
-            found.hint(try_out(case))
+            let [en, tr] = doubtful(name, number, doubt);
+            case.warning(en, tr).hint(try_out(case))
         }
     }
+}
+
+/// The rule that ends a packet, with the command that lets it pass there; `None` when none does, or when it is not known. What is left
+/// of a program that is not at work takes no commands of it: its table is like anybody's.
+pub fn opening(engine: &Engine, fate: &PacketFate) -> Option<(RuleSpot, String)> {
+    let host = engine.host();
+    let mut spot = fate.verdict.closing()?.clone();
+    let works = match spot.manager {
+        FilterManager::Firewalld => {
+            host.services.status("firewalld").is_ok_and(|status| status.state == ServiceState::Active)
+        }
+        FilterManager::Ufw => {
+            host.firewall.ufw(engine.marks()).is_ok_and(|ufw| ufw.is_some_and(|ufw| ufw.active))
+        }
+        FilterManager::Administrator => true,
+    };
+    if !works {
+        spot.manager = FilterManager::Administrator;
+    }
+    let command = spot.opening(&fate.packet);
+    Some((spot, command))
+}
+
+/// That a rule keeps packets from a port, in both languages.
+fn closing(verdict: &FilterVerdict, name: &str, number: u16, spot: &RuleSpot) -> [String; 2] {
+    match verdict {
+        FilterVerdict::Redirected(_) => [
+            format!("A packet filter redirects packets from the Internet to {name} port {number} ({spot})"),
+            format!(
+                "Bir paket filtresi internetten {number} {name} portuna gelen paketleri başka yere yönlendiriyor ({spot})"
+            ),
+        ],
+        _ => [
+            format!("A packet filter closes {name} port {number} to the Internet ({spot})"),
+            format!("Bir paket filtresi {number} {name} portunu internete kapatıyor ({spot})"),
+        ],
+    }
+}
+
+/// That nobody can say whether a port is reached, in both languages.
+fn doubtful(name: &str, number: u16, doubt: &FilterDoubt) -> [String; 2] {
+    [
+        format!(
+            "Whether the Internet reaches {name} port {number} depends on a rule that cannot be evaluated ({doubt})"
+        ),
+        format!(
+            "{number} {name} portuna internetten ulaşılıp ulaşılamadığı, değerlendirilemeyen bir kurala bağlı ({doubt})"
+        ),
+    ]
+}
+
+/// How the Internet reaches ports of this host, as its packet filters are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reach {
+    /// Base chains of others that lead to accepts of ours.
+    pub let_in: Vec<LetIn>,
+    /// What keeps packets from a port, or may do so: a sentence each, with the command that opens the port.
+    pub closed: Vec<String>,
+}
+
+impl Reach {
+    /// Looks at the packet filters. Where they cannot be read, it says so.
+    pub fn of(engine: &Engine, server: &Server, ports: &[Port], lang: Lang) -> Self {
+        let host = engine.host();
+        let silent = |error: &HostError| {
+            let cause = explain(error, lang);
+            let en = format!("Whether packet filters let the Internet in could not be checked: {cause}");
+            let tr = format!(
+                "Paket filtrelerinin internetten gelen paketlere izin verip vermediği denetlenemedi: {cause}"
+            );
+            Self { let_in: Vec::new(), closed: vec![if lang == Lang::En { en } else { tr }] }
+        };
+        let filters = match host.firewall.filters() {
+            Ok(filters) => filters,
+            Err(error) => return silent(&error),
+        };
+        let mut reach = Self { let_in: filters.let_in(engine.marks()), closed: Vec::new() };
+        for port in ports {
+            match PacketFate::from_internet(host, &filters, *port, server.server_ip) {
+                Ok(fate) => reach.closed.extend(fate.and_then(|fate| sentence(engine, &fate, *port, lang))),
+                Err(error) => return silent(&error),
+            }
+        }
+        reach
+    }
+}
+
+/// What keeps packets from a port, or may do so; `None` where nothing does.
+fn sentence(engine: &Engine, fate: &PacketFate, port: Port, lang: Lang) -> Option<String> {
+    let (name, number) = (protocol_name(port.protocol), port.number);
+    if let Some((spot, command)) = opening(engine, fate) {
+        let [en, tr] = closing(&fate.verdict, name, number, &spot);
+        return Some(match lang {
+            Lang::En => format!("{en}. Run: {command}"),
+            Lang::Tr => format!("{tr}. Çalıştırın: {command}"),
+        });
+    }
+    let [en, tr] = doubtful(name, number, fate.doubt()?);
+    Some(match lang {
+        Lang::En => format!("{en}. Try it out from another network"),
+        Lang::Tr => format!("{tr}. Başka bir ağdan deneyin"),
+    })
+}
+
+fn protocol_name(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Tcp => "TCP",
+        Protocol::Udp => "UDP",
+    }
+}
+
+/// The base chains of others that lead to accepts of ours. None where the packet filters do not answer.
+pub fn let_in(case: &Examination<'_>) -> Vec<LetIn> {
+    filters(case).map(|filters| filters.let_in(case.engine.marks())).unwrap_or_default()
 }
 
 /// `well`, unless a packet filter keeps the clients' packets from passing.
@@ -50,7 +153,7 @@ pub fn forwarded(case: &Examination<'_>, well: Finding) -> Finding {
         Err(error) => return case.silent(error.as_ref()),
     };
     let Some(fate) = fate else { return well };
-    if let Some((spot, command)) = fate.closing() {
+    if let Some((spot, command)) = opening(case.engine, &fate) {
         // Rules of ours that close do so because a module wants it.
         if spot.is_ours(case.engine.marks()) {
             return well;

@@ -8,7 +8,7 @@ use phantom_host::{
     host_addresses,
 };
 use phantom_store::{Paths, Server};
-use phantom_types::{Backend, InterfaceName};
+use phantom_types::{Backend, InterfaceName, Timestamp};
 
 /// What the embedded device may do: its link and its firewall mark, and a port below 1024.
 const DEVICE_CAPABILITIES: [&str; 2] = ["NET_ADMIN", "NET_BIND_SERVICE"];
@@ -58,6 +58,10 @@ impl Site {
     pub fn host_addresses(&self) -> &HostAddresses {
         let Host { network, files, .. } = &self.host;
         self.addresses.get_or_init(|| host_addresses(&**network, &**files, self.marks.exit_table()))
+    }
+    /// The time by the host's clock: for what is wanted until some moment.
+    pub fn now(&self) -> Timestamp {
+        self.host.clock.now()
     }
     /// Whether systemd runs the services.
     pub fn systemd(&self) -> bool {

@@ -105,7 +105,7 @@ impl Engine {
         let own_table = matches!(self.host.firewall.kind(), Ok(FirewallKind::Nftables));
         let filter = (!wanted.firewall.is_empty()).then(|| WatchedFilter {
             table: own_table.then(|| self.marks.nft_table()),
-            marks: vec![self.marks.chain_prefix(), self.marks.repeated_chain()],
+            marks: self.marks.chains(),
             generation,
         });
         let units = running()

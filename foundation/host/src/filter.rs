@@ -21,6 +21,7 @@
 mod evaluate;
 mod facts;
 mod fate;
+mod letting;
 mod lookup;
 mod names;
 mod nft;
@@ -36,6 +37,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 pub use fate::PacketFate;
+pub use letting::{ChainId, LetIn, from_strangers};
 pub use nft::FilterListingError;
 pub use packet::{Packet, PacketPath, Tracking};
 use tree::Table;

@@ -2,6 +2,11 @@
 
 use crate::{Route, Rule, RuleAction};
 
+/// Longest name of a chain of iptables: `XT_EXTENSION_MAXNAMELEN` (29) of `linux/netfilter/x_tables.h` less the NUL.
+const CHAIN_MAX: usize = 28;
+/// The longest end of a name of our chains.
+const LONGEST_HOOK: &str = "-FORWARD";
+
 /// The marks of one installation (API section 13.3). The default installation has the plain marks; every other
 /// root directory has its own, so that two servers on one host never touch each other's objects.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,13 +75,26 @@ impl Marks {
     pub fn nft_table(&self) -> String {
         format!("phantom_wg{}", self.suffix.replace('-', "_"))
     }
-    /// First part of the names of our iptables chains: `PHANTOM-WG`.
+    /// First part of the names of our iptables chains: `PHANTOM-WG`. One that leaves no room for the hook behind it is cut, and told
+    /// apart by its check sum.
     pub fn chain_prefix(&self) -> String {
-        format!("PHANTOM-WG{}", self.suffix)
+        let prefix = format!("PHANTOM-WG{}", self.suffix);
+        if prefix.len() + LONGEST_HOOK.len() <= CHAIN_MAX {
+            return prefix;
+        }
+        format!("PHANTOM-WG-{:08X}", checksum(&prefix))
     }
     /// Our chain in tables of others that would drop what passes through, in nftables: `phantom_wg_forward`.
     pub fn repeated_chain(&self) -> String {
         format!("{}_forward", self.nft_table())
+    }
+    /// Our chain in tables of others that would keep packets from a port of ours, in nftables: `phantom_wg_input`.
+    pub fn input_chain(&self) -> String {
+        format!("{}_input", self.nft_table())
+    }
+    /// What tells chains of ours in tables of others: their names, or how they begin.
+    pub fn chains(&self) -> Vec<String> {
+        vec![self.chain_prefix(), self.repeated_chain(), self.input_chain()]
     }
     /// The first line of a file of ours, after its comment sign: `phantom-wg: ...`.
     pub fn first_line(&self) -> String {
@@ -87,4 +105,9 @@ impl Marks {
         let first = content.split(|byte| *byte == b'\n').next().unwrap_or_default();
         first.starts_with(format!("# {}:", self.text()).as_bytes())
     }
+}
+
+/// FNV-1a (32 bits): the same in every build, and short enough for a name or a comment. It need not withstand anybody.
+pub(crate) fn checksum(text: &str) -> u32 {
+    text.bytes().fold(0x811c_9dc5, |sum, byte| (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }

@@ -26,6 +26,7 @@ pub(crate) struct NameServer {
 
 /// How the host asks for names.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of the file")]
 pub(crate) struct Settings {
     /// At most three servers, in their order; without any in the file the one on this host.
     pub(crate) servers: Vec<NameServer>,

@@ -83,7 +83,7 @@ fn seed(store: &Store, count: u32) -> Result {
         tx.set_server(&Server {
             public_key: private_key.public_key(),
             private_key,
-            server_ip: "192.0.2.1".parse()?,
+            server_ip: Some("192.0.2.1".parse()?),
             endpoint: None,
             ipv6: None,
             port: 51820,

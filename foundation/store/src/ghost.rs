@@ -105,7 +105,7 @@ mod tests {
             domain: "vpn.example.org".parse().unwrap(),
             secret: "s".repeat(64).parse().unwrap(),
             certificate: CertificateSource::Acme,
-            addresses: vec!["192.0.2.7".parse().unwrap(), "192.0.2.8".parse().unwrap()],
+            addresses: vec!["192.0.2.7".parse().unwrap(), "2001:db8::8".parse().unwrap()],
             decoy: None,
             decoy_source: None,
             decoy_proxy: None,

@@ -13,7 +13,7 @@
 //! # let (root, run) = (dir.path().join("root"), dir.path().join("run"));
 //! # let server = Server {
 //! #     private_key: PrivateKey::from_random([1; 32]), public_key: PrivateKey::from_random([1; 32]).public_key(),
-//! #     server_ip: "192.0.2.1".parse()?, endpoint: None, ipv6: None, port: 51820, subnet: "10.8.0.0/24".parse()?,
+//! #     server_ip: Some("192.0.2.1".parse()?), endpoint: None, ipv6: None, port: 51820, subnet: "10.8.0.0/24".parse()?,
 //! #     subnet6: None, interface: "wg_main".parse()?, backend_choice: BackendChoice::Auto,
 //! #     backend: Backend::Kernel, stopped_in: None, ip_forward_before: None, created: Timestamp::from_micros(0),
 //! # };

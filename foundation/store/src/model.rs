@@ -16,8 +16,8 @@ pub struct Server {
     pub private_key: PrivateKey,
     /// The key that belongs to it.
     pub public_key: PublicKey,
-    /// The public IPv4 address that clients connect to.
-    pub server_ip: Ipv4Addr,
+    /// The public IPv4 address that clients connect to; `None` where [`Self::endpoint`] or [`Self::ipv6`] is all there is.
+    pub server_ip: Option<Ipv4Addr>,
     /// What clients connect to instead, where the operator wants that.
     pub endpoint: Option<HostName>,
     /// The host's global IPv6 address, for clients that connect by IPv6.
@@ -240,8 +240,9 @@ pub struct Ghost {
     pub secret: TunnelSecret,
     /// Where the certificate comes from.
     pub certificate: CertificateSource,
-    /// The A records of the name when it was switched on: the tunnel's connection goes to one of them.
-    pub addresses: Vec<Ipv4Addr>,
+    /// What the name led to when it was switched on, by A and AAAA records, this server's own or not: the tunnel's connection
+    /// goes to one of them.
+    pub addresses: Vec<IpAddr>,
     /// The web server on this machine that strangers are shown, in place of the built-in pages: `http://127.0.0.1:8080`
     /// or `unix:/run/web.sock`.
     pub decoy: Option<String>,

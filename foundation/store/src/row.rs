@@ -35,7 +35,7 @@ pub(crate) fn server(row: &Row<'_>) -> rusqlite::Result<Server> {
     Ok(Server {
         private_key: PrivateKey::from_bytes(row.get(0)?),
         public_key: PublicKey::from_bytes(row.get(1)?),
-        server_ip: parsed(row, 2)?,
+        server_ip: optional(row, 2)?,
         endpoint: optional(row, 3)?,
         ipv6: optional(row, 4)?,
         port: row.get(5)?,

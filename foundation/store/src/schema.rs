@@ -8,8 +8,8 @@
 //!
 //! It is one transaction: it takes place as a whole, and a process that is killed leaves the older schema. Changed pages go to
 //! the log as they come, so that memory is bounded at any number of clients ([`Pooled::upgrade`]). Version 2 rewrites every
-//! client: 60,000 of them in 0.6 s with 36 MiB, a million in 10 s with 124 MiB. Version 3
-//! touches no client, and nor does version 4.
+//! client: 60,000 of them in 0.6 s with 36 MiB, a million in 10 s with 124 MiB. Versions 3 and 4
+//! touch no client.
 //!
 //! [`Pooled::upgrade`]: crate::database::Pooled::upgrade
 

@@ -190,6 +190,12 @@ impl<'c> State<'c> {
         Ok(networks.unwrap_or_default())
     }
 
+    /// Whether packet filters of others are opened for the server's own ports.
+    pub fn open_firewall(&self) -> Result<bool> {
+        let stored = self.first("SELECT open_firewall FROM settings", (), |row| row.get(0))?;
+        Ok(stored.unwrap_or(true))
+    }
+
     /// The DNS servers of all clients.
     pub fn dns(&self) -> Result<DnsServers> {
         let servers = self.first("SELECT dns_primary, dns_secondary FROM settings", (), |row| {

@@ -67,7 +67,7 @@ pub(crate) fn server(subnet: &str) -> Server {
     Server {
         public_key: private_key.public_key(),
         private_key,
-        server_ip: [192, 0, 2, 1].into(),
+        server_ip: Some([192, 0, 2, 1].into()),
         endpoint: None,
         ipv6: None,
         port: 51820,

@@ -112,7 +112,7 @@ impl<'a> Transaction<'a> {
         let values = params![
             private_key.as_bytes(),
             public_key.as_bytes(),
-            server_ip.to_string(),
+            server_ip.map(|address| address.to_string()),
             endpoint.as_ref().map(ToString::to_string),
             ipv6.map(|address| address.to_string()),
             port,
@@ -224,6 +224,11 @@ impl<'a> Transaction<'a> {
     /// Stores the networks outside the VPN that may open connections to clients.
     pub fn set_reach_from(&self, networks: &[Subnet]) -> Result<()> {
         self.execute("UPDATE settings SET reach_from = ?1", [row::joined(networks)]).map(drop)
+    }
+
+    /// Stores whether packet filters of others are opened for the server's own ports.
+    pub fn set_open_firewall(&self, open: bool) -> Result<()> {
+        self.execute("UPDATE settings SET open_firewall = ?1", [open]).map(drop)
     }
 
     /// Stores the DNS servers of all clients.

@@ -10,7 +10,7 @@ pub fn is_on_internet(address: IpAddr) -> bool {
     }
 }
 
-/// Whether an IPv6 address can be reached from the Internet: one of 2000::/3, where all global unicast addresses are (RFC 4291,
+/// Whether an IPv6 address can be reached from the Internet: one of `2000::/3`, where all global unicast addresses are (RFC 4291,
 /// section 2.4, and the IANA's registry), and none of the special ranges there (RFC 6890): documentation, protocol assignments,
 /// 6to4 and Teredo.
 pub fn is_public6(address: Ipv6Addr) -> bool {

@@ -1,6 +1,6 @@
 //! Which addresses go through the tunnel: all but those of the server, so that the tunnel's own connection stays outside.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 
@@ -29,7 +29,7 @@ fn one_address_is_left_out_by_exactly_32_networks() {
     let world = World::active();
     for address in ["157.230.114.231", "0.0.0.0", "255.255.255.255", "10.8.0.1", "128.0.0.0"] {
         let address: Ipv4Addr = address.parse().unwrap();
-        world.set_server(|server| server.server_ip = address);
+        world.set_server(|server| server.server_ip = Some(address));
         world.set_ghost(|ghost| ghost.addresses.clear());
         let list = networks(&world);
         assert_eq!(list.len(), 34, "{address}");
@@ -69,7 +69,7 @@ fn every_a_record_that_was_accepted_is_left_out_beside_the_server_s_address() {
         &["203.0.113.1", "1.1.1.1", "157.230.114.231", "203.0.113.0"],
     ] {
         let addresses: Vec<Ipv4Addr> = records.iter().map(|text| text.parse().unwrap()).collect();
-        world.set_ghost(|ghost| ghost.addresses.clone_from(&addresses));
+        world.set_ghost(|ghost| ghost.addresses = addresses.iter().copied().map(Into::into).collect());
         let mut without = addresses;
         without.push([157, 230, 114, 231].into());
         without.sort_unstable();
@@ -106,6 +106,72 @@ fn the_ipv6_address_of_the_server_is_left_out_too() {
     }
     let value: serde_json::Value = serde_json::from_str(&world.text(&["--json", "demo-casper"])).unwrap();
     assert_eq!(value["interface"]["address"], "10.8.0.2/24, fd00::2/128");
+}
+
+/// That the tunnel's connection to these addresses stays outside, and nothing else does.
+fn assert_outside(world: &World, addresses: &[&str]) {
+    let list = networks(world);
+    let addresses: Vec<IpAddr> = addresses.iter().map(|text| text.parse().unwrap()).collect();
+    let mut fours: Vec<Ipv4Addr> = Vec::new();
+    let mut sixes: Vec<Ipv6Addr> = Vec::new();
+    for address in addresses {
+        match address {
+            IpAddr::V4(four) => fours.push(four),
+            IpAddr::V6(six) => sixes.push(six),
+        }
+    }
+    let outside = list.iter().filter(|network| network.to_string() != SUBNET).copied().collect::<Vec<_>>();
+    assert_complement(&four(&outside), &fours);
+    let six = six(&outside);
+    let uncovered = six
+        .iter()
+        .try_fold(u128::MAX, |left, one| left.checked_sub(u128::MAX >> one.prefix())?.checked_sub(1));
+    // All of IPv6 is one more than the number can say, and so is each network: together they leave out as many as there are.
+    assert_eq!(uncovered.map(|left| left + 1), Some(sixes.len() as u128), "{six:?}");
+    for address in &sixes {
+        assert!(six.iter().all(|network| !network.contains(*address)), "{address} is in the tunnel");
+    }
+    assert_eq!(world.line("Address"), "10.8.0.2/24, fd00::2/128");
+}
+
+#[test]
+fn what_the_name_leads_to_now_is_left_out_beside_what_it_led_to() {
+    if !is_root("what_the_name_leads_to_now_is_left_out_beside_what_it_led_to") {
+        return;
+    }
+    let world = World::active();
+    // The server got IPv6 later, and its name with it.
+    world.resolve(&["157.230.114.231", "2001:db8::77"]);
+    assert_outside(&world, &["157.230.114.231", "2001:db8::77"]);
+    // The name has moved behind a CDN, of both families; what is stored of old stays out.
+    world.set_ghost(|ghost| {
+        ghost.addresses = vec!["192.0.2.7".parse().unwrap(), "2001:db8::7".parse().unwrap()]
+    });
+    world.resolve(&["198.51.100.20", "198.51.100.21", "2001:db8:c::1", "2001:db8:c::2"]);
+    let all = [
+        "157.230.114.231",
+        "192.0.2.7",
+        "198.51.100.20",
+        "198.51.100.21",
+        "2001:db8::7",
+        "2001:db8:c::1",
+        "2001:db8:c::2",
+    ];
+    assert_outside(&world, &all);
+}
+
+#[test]
+fn a_server_that_has_ipv6_alone_is_left_out_alone() {
+    if !is_root("a_server_that_has_ipv6_alone_is_left_out_alone") {
+        return;
+    }
+    let world = World::active();
+    world.set_server(|server| (server.server_ip, server.ipv6) = (None, "2001:db8::10".parse().ok()));
+    world.set_ghost(|ghost| ghost.addresses = vec!["2001:db8::10".parse().unwrap()]);
+    let list = networks(&world);
+    assert_eq!(list[0].to_string(), "0.0.0.0/0");
+    assert!(six(&list[1..129]).iter().all(|network| !network.contains("2001:db8::10".parse().unwrap())));
+    assert_eq!((list.len(), list[129].to_string()), (130, SUBNET.to_owned()));
 }
 
 #[test]

@@ -144,7 +144,7 @@ impl Outline {
         let server = &self.server;
         let four = Ipv4Network::new(four, server.subnet.prefix()).ok().map(IpNetwork::V4);
         let six = six.map(|address| IpNetwork::V6(address.into()));
-        let host = server.endpoint.clone().unwrap_or(HostName::Ip(server.server_ip.into()));
+        let host = host(server);
         ClientConfig {
             private_key: PrivateKey::from_bytes([0; 32]),
             address: four.into_iter().chain(six).collect(),
@@ -159,12 +159,21 @@ impl Outline {
     }
 }
 
-/// The stored endpoint always wins; then the IPv6 address where it is asked for; else the IPv4 address.
+/// The stored endpoint always wins; then the IPv6 address where it is asked for; else the IPv4 address, where there is one.
 fn endpoint(server: &Server, use_ipv6: bool) -> Result<Endpoint, CoreError> {
     let six = if use_ipv6 { Some(server.ipv6.ok_or(CoreError::NoIpv6)?) } else { None };
-    let address = six.map_or(IpAddr::V4(server.server_ip), IpAddr::V6);
-    let host = server.endpoint.clone().unwrap_or(HostName::Ip(address));
+    let host = match (&server.endpoint, six) {
+        (None, Some(six)) => HostName::Ip(six.into()),
+        _ => host(server),
+    };
     Ok(Endpoint { host, port: server.port })
+}
+
+/// Where clients connect to that ask for nothing else. Setup stores no server without any of the three.
+fn host(server: &Server) -> HostName {
+    let address = server.server_ip.map(IpAddr::V4).or(server.ipv6.map(IpAddr::V6));
+    let address = address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    server.endpoint.clone().unwrap_or(HostName::Ip(address))
 }
 
 /// All of IPv4, the subnet, and all of IPv6 where nothing of it may pass beside the tunnel.

@@ -5,6 +5,7 @@ use phantom_module::{Action, Call, Effect, Text};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::OpenedChain;
 use crate::status::firewall_report;
 use crate::{Core, CoreError};
 
@@ -34,6 +35,14 @@ pub struct FirewallState {
     /// `active` when ufw is enabled or the rules for the subnet are in force, else `inactive`
     #[schemars(extend("x-tr" = "ufw etkinse veya subnet kuralları yürürlükteyse `active`, değilse `inactive`"))]
     pub status: &'static str,
+    /// False where the operator has declined that ports are opened in packet filters of others; only then
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-tr" = "Diğer paket filtrelerinde port açılması istenmediyse false; yalnızca o zaman"))]
+    pub open_firewall: Option<bool>,
+    /// Chains of other packet filters in which an accept of ours opens ports; only where there are any
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-tr" = "Diğer paket filtrelerinin, izin kurallarımızın port açtığı zincirleri; yalnızca varsa"))]
+    pub opened: Vec<OpenedChain>,
 }
 
 /// ufw.
@@ -116,7 +125,11 @@ impl Action for FirewallStatus {
 
     fn run(self, core: &Core, _: &Call) -> Result<FirewallState, CoreError> {
         let engine = core.engine();
-        let server = engine.read(super::server)?;
+        let (server, opens) =
+            engine.read(|state| Ok::<_, CoreError>((super::server(state)?, state.open_firewall()?)))?;
+        // Parts that cannot be read are left empty here.
+        let filters = engine.host().firewall.filters();
+        let let_in = filters.map(|filters| filters.let_in(engine.marks())).unwrap_or_default();
         let report = firewall_report(engine, &server);
         let port = Port { protocol: Protocol::Udp, number: server.port };
         let nat = |(from, to): &(ipnetwork::IpNetwork, ipnetwork::IpNetwork)| {
@@ -142,6 +155,8 @@ impl Action for FirewallStatus {
                 table: format!("inet {}", engine.marks().nft_table()),
                 loaded: report.table_loaded,
             },
+            open_firewall: Some(opens).filter(|open| !open),
+            opened: let_in.iter().map(OpenedChain::of).collect(),
         })
     }
 }

@@ -3,10 +3,12 @@
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
+use phantom_engine::filters::Reach;
 use phantom_engine::{Change, Engine, EngineError, HostFailure, Scope, Setting, Site};
+use phantom_host::filter::LetIn;
 use phantom_host::{HostError, Port, Protocol};
 use phantom_module::{Action, Call, Effect, Lang, OrNone, Text};
-use phantom_store::Server;
+use phantom_store::{Server, State};
 use phantom_types::{
     Backend, BackendChoice, HostName, InterfaceName, PrivateKey, PublicKey, Subnet, is_public,
 };
@@ -54,6 +56,13 @@ pub struct Setup {
         "x-tr" = "Çıkış noktası kullanılmıyorken istemcilere bağlantı açabilecek VPN dışındaki ağlar; hiçbiri için []"
     ))]
     pub reach_from: Option<Vec<Subnet>>,
+    /// Open the server's ports in packet filters of others that close them; false declines, ufw included
+    #[serde(default)]
+    #[schemars(extend(
+        "x-tr" = "Sunucunun portlarını, onları kapatan diğer paket filtrelerinde aç; false, ufw dahil hiçbirinde açmaz",
+        "x-default" = true
+    ))]
+    pub open_firewall: Option<bool>,
 }
 
 /// What is in force now.
@@ -68,9 +77,9 @@ pub struct SetupDone {
     /// Settings that this call changed on an initialised system
     #[schemars(extend("x-tr" = "Kurulu sistemde bu çağrının değiştirdiği ayarlar"))]
     pub changed: Vec<&'static str>,
-    /// Public IPv4 address of the server
-    #[schemars(extend("x-tr" = "Sunucunun genel IPv4 adresi"))]
-    pub server_ip: Ipv4Addr,
+    /// Public IPv4 address of the server; null where it has none
+    #[schemars(extend("x-tr" = "Sunucunun genel IPv4 adresi; yoksa null"))]
+    pub server_ip: Option<Ipv4Addr>,
     /// Host clients connect to, where it is not the address
     #[schemars(extend("x-tr" = "Genel adresten farklıysa istemcilerin bağlanacağı adres"))]
     pub endpoint: Option<HostName>,
@@ -99,6 +108,42 @@ pub struct SetupDone {
     /// A sentence for people
     #[schemars(extend("x-tr" = "Kullanıcıya yönelik bir cümle"))]
     pub message: &'static str,
+    /// False where the operator has declined that ports are opened in packet filters of others; only then
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-tr" = "Diğer paket filtrelerinde port açılması istenmediyse false; yalnızca o zaman"))]
+    pub open_firewall: Option<bool>,
+    /// Chains of other packet filters in which an accept of ours opens ports; only where there are any
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-tr" = "Diğer paket filtrelerinin, izin kurallarımızın port açtığı zincirleri; yalnızca varsa"))]
+    pub opened: Vec<OpenedChain>,
+    /// What keeps the Internet from the server's port, with the command that opens it; only where something does
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-tr" = "İnternetten sunucunun portuna ulaşılmasını engelleyenler ve portu açan komut; yalnızca varsa"))]
+    pub warnings: Vec<String>,
+}
+
+/// A chain of somebody else's packet filter in which an accept of ours opens ports.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct OpenedChain {
+    /// Its packet filter and table
+    #[schemars(extend("x-tr" = "Paket filtresi ve tablosu"))]
+    pub table: String,
+    /// Its name
+    #[schemars(extend("x-tr" = "Adı"))]
+    pub chain: String,
+    /// The ports, as in `51820/udp`
+    #[schemars(extend("x-tr" = "Portlar, `51820/udp` biçiminde"))]
+    pub ports: Vec<String>,
+}
+
+impl OpenedChain {
+    pub(super) fn of(let_in: &LetIn) -> Self {
+        Self {
+            table: let_in.chain.table.to_string(),
+            chain: let_in.chain.name.clone(),
+            ports: let_in.ports.iter().map(ToString::to_string).collect(),
+        }
+    }
 }
 
 impl Action for Setup {
@@ -114,15 +159,30 @@ impl Action for Setup {
 
     fn run(self, core: &Core, call: &Call) -> Result<SetupDone, CoreError> {
         check_form(self.server_ip, given(self.endpoint.as_ref()))?;
-        core.engine().change_uninitialised(origin(Self::NAME), call, |change| match change.server()? {
-            None => self.create(change, call.lang),
-            Some(server) => self.update(change, server, call.lang),
-        })
+        let engine = core.engine();
+        let declines = self.open_firewall == Some(false);
+        let before = if declines { let_in(engine) } else { Vec::new() };
+        let (server, mut done) =
+            engine.change_uninitialised(origin(Self::NAME), call, |change| match change.server()? {
+                None => self.create(change, call.lang),
+                Some(server) => self.update(change, server, call.lang),
+            })?;
+        // Ghost Mode closes the port to all but the tunnel, and says itself how that one is reached.
+        let hidden = engine.store().read(State::ghost_active).unwrap_or(false);
+        let port = Port { protocol: Protocol::Udp, number: server.port };
+        let ports = if hidden { &[][..] } else { &[port] };
+        let reach = Reach::of(engine, &server, ports, call.lang);
+        let taken_out = before.iter().filter(|before| !reach.let_in.contains(before));
+        done.warnings =
+            taken_out.map(|before| saved_copy(before, &engine.marks().text(), call.lang)).collect();
+        done.warnings.extend(reach.closed);
+        done.opened = reach.let_in.iter().map(OpenedChain::of).collect();
+        Ok(done)
     }
 }
 
 impl Setup {
-    fn create(self, change: &mut Change<'_>, lang: Lang) -> Result<SetupDone, CoreError> {
+    fn create(self, change: &mut Change<'_>, lang: Lang) -> Result<(Server, SetupDone), CoreError> {
         let engine = change.engine();
         let server = self.new_server(engine)?;
         let checks = Checks::of(engine, change, server.subnet, None, 0, lang)?;
@@ -137,15 +197,22 @@ impl Setup {
         }
         let reach_from = self.reach_from.unwrap_or_default();
         change.set_reach_from(&reach_from)?;
+        change.set_open_firewall(self.open_firewall.unwrap_or(true))?;
         let server = bring_up(change, server)?;
         let message = lang.pick("System initialised", "Sistem kuruldu");
-        Ok(report((server, reach_from), true, Vec::new(), message))
+        report(change, (server, reach_from), true, Vec::new(), message)
     }
 
     fn new_server(&self, engine: &Engine) -> Result<Server, CoreError> {
         let host = engine.host();
         let uplink = host.network.uplink().ok().flatten();
-        let public = uplink.as_ref().and_then(|uplink| uplink.address).filter(|address| is_public(*address));
+        let four = uplink.as_ref().and_then(|uplink| uplink.address);
+        let server_ip = self.server_ip.or(four.filter(|address| is_public(*address)));
+        // Clients that are told a name, or reach a host without IPv4, need no address of IPv4.
+        let by_ipv6 = four.is_none() && uplink.as_ref().is_some_and(|uplink| uplink.ipv6.is_some());
+        if server_ip.is_none() && given(self.endpoint.as_ref()).is_none() && !by_ipv6 {
+            return Err(CoreError::NoPublicAddress);
+        }
         let mut secret = Zeroizing::new([0; 32]);
         host.random.fill(secret.as_mut()).map_err(super::random_failed)?;
         let private_key = PrivateKey::from_random(*secret);
@@ -153,7 +220,7 @@ impl Setup {
         Ok(Server {
             public_key: private_key.public_key(),
             private_key,
-            server_ip: self.server_ip.or(public).ok_or(CoreError::NoPublicAddress)?,
+            server_ip,
             endpoint: given(self.endpoint.as_ref()).cloned(),
             ipv6: uplink.and_then(|uplink| uplink.ipv6),
             port: self.port.unwrap_or(51_820),
@@ -168,7 +235,12 @@ impl Setup {
         })
     }
 
-    fn update(self, change: &mut Change<'_>, old: Server, lang: Lang) -> Result<SetupDone, CoreError> {
+    fn update(
+        self,
+        change: &mut Change<'_>,
+        old: Server,
+        lang: Lang,
+    ) -> Result<(Server, SetupDone), CoreError> {
         let engine = change.engine();
         let mut server = old.clone();
         let mut changed = Vec::new();
@@ -179,18 +251,21 @@ impl Setup {
         if self.interface.is_some_and(|interface| interface != old.interface) {
             return Err(conflict("interface", &old.interface, SetupHint::Fixed));
         }
-        let new_ip = self.server_ip.filter(|ip| *ip != old.server_ip);
+        let new_ip = self.server_ip.filter(|ip| Some(*ip) != old.server_ip);
         let new_endpoint =
             given(self.endpoint.as_ref()).filter(|endpoint| Some(*endpoint) != old.endpoint.as_ref());
         check_taken(engine, change, old.subnet, new_ip, new_endpoint)?;
-        if let Some(ip) = self.server_ip.filter(|ip| *ip != old.server_ip) {
-            server.server_ip = ip;
+        if new_ip.is_some() {
+            server.server_ip = new_ip;
             changed.push("server_ip");
         }
         let endpoint = self.endpoint.map(OrNone::into_value);
         if let Some(endpoint) = endpoint.filter(|endpoint| *endpoint != old.endpoint) {
             server.endpoint = endpoint;
             changed.push("endpoint");
+        }
+        if server.server_ip.is_none() && server.endpoint.is_none() && server.ipv6.is_none() {
+            return Err(CoreError::NoPublicAddress);
         }
         if let Some(port) = self.port.filter(|port| *port != old.port) {
             refuse_vetoed(change, Setting::Port, "port", &old.port)?;
@@ -206,24 +281,59 @@ impl Setup {
             server.backend = backend;
             changed.push("backend");
         }
-        let mut reach_from = change.reach_from()?;
-        if let Some(networks) = self.reach_from.filter(|networks| *networks != reach_from) {
-            change.set_reach_from(&networks)?;
-            reach_from = networks;
-            changed.push("reach_from");
-        }
+        change_settings(change, self.reach_from, self.open_firewall, &mut changed)?;
+        let reach_from = change.reach_from()?;
         if changed.is_empty() {
             let message = lang.pick("System is already initialised", "Sistem zaten kurulu");
-            return Ok(report((old, reach_from), false, changed, message));
+            return report(change, (old, reach_from), false, changed, message);
         }
         let server = bring_up(change, server)?;
-        Ok(report((server, reach_from), false, changed, lang.pick("Settings updated", "Ayarlar güncellendi")))
+        let message = lang.pick("Settings updated", "Ayarlar güncellendi");
+        report(change, (server, reach_from), false, changed, message)
     }
 }
 
 /// The host that clients are to connect to from now on, where one is given.
 fn given(endpoint: Option<&OrNone<HostName>>) -> Option<&HostName> {
     endpoint.and_then(OrNone::value)
+}
+
+/// The base chains of others that lead to accepts of ours; none where the packet filters do not answer.
+fn let_in(engine: &Engine) -> Vec<LetIn> {
+    let filters = engine.host().firewall.filters();
+    filters.map(|filters| filters.let_in(engine.marks())).unwrap_or_default()
+}
+
+/// That an accept was taken out of a chain of somebody else's, a copy of which may still hold it.
+fn saved_copy(taken_out: &LetIn, mark: &str, lang: Lang) -> String {
+    let (table, chain) = (&taken_out.chain.table, &taken_out.chain.name);
+    match lang {
+        Lang::En => format!(
+            "An accept of Phantom-WG was taken out of {table} {chain}. A copy of these rules that was saved meanwhile may still hold it: look for {mark} in it"
+        ),
+        Lang::Tr => format!(
+            "Phantom-WG'nin izin kuralı {table} {chain} zincirinden kaldırıldı. Bu kuralların bu arada kaydedilmiş bir kopyası onu hâlâ içerebilir: kopyada {mark} metnini arayın"
+        ),
+    }
+}
+
+/// Stores settings that are given and differ from what is stored.
+fn change_settings(
+    change: &Change<'_>,
+    reach_from: Option<Vec<Subnet>>,
+    open_firewall: Option<bool>,
+    changed: &mut Vec<&'static str>,
+) -> Result<(), CoreError> {
+    let (networks, opens) = (change.reach_from()?, change.open_firewall()?);
+    if let Some(given) = reach_from.filter(|given| *given != networks) {
+        change.set_reach_from(&given)?;
+        changed.push("reach_from");
+    }
+    if let Some(given) = open_firewall.filter(|given| *given != opens) {
+        change.set_open_firewall(given)?;
+        changed.push("open_firewall");
+    }
+    Ok(())
 }
 
 /// Stores the server and lets the host follow. With `auto`, a kernel that turns out not to create WireGuard
@@ -298,24 +408,29 @@ fn default_interface() -> InterfaceName {
 }
 
 fn report(
+    change: &Change<'_>,
     (server, reach_from): (Server, Vec<Subnet>),
     created: bool,
     changed: Vec<&'static str>,
     message: &'static str,
-) -> SetupDone {
-    SetupDone {
+) -> Result<(Server, SetupDone), CoreError> {
+    let done = SetupDone {
         initialized: true,
         created,
         changed,
         server_ip: server.server_ip,
-        endpoint: server.endpoint,
+        endpoint: server.endpoint.clone(),
         port: server.port,
         subnet: server.subnet,
         config_file: Site::wireguard_file(&server.interface),
-        interface: server.interface,
+        interface: server.interface.clone(),
         backend: server.backend,
         public_key: server.public_key,
         reach_from: Some(reach_from).filter(|networks| !networks.is_empty()),
         message,
-    }
+        open_firewall: Some(change.open_firewall()?).filter(|open| !open),
+        opened: Vec::new(),
+        warnings: Vec::new(),
+    };
+    Ok((server, done))
 }

@@ -1,5 +1,7 @@
 //! Checks of the packet filter and of those who share it.
 
+use phantom_engine::filters::let_in;
+use phantom_host::filter::LetIn;
 use phantom_host::{FirewallKind, HostError, InForce, ServiceState};
 
 use super::{Case, Finding, filters};
@@ -20,9 +22,7 @@ pub(super) fn packet_filter(case: &Case<'_>) -> Finding {
     };
     match firewall.in_force(case.engine.marks(), &stored.wanted.firewall) {
         Err(error) => case.silent(&error),
-        Ok(InForce::Same) => {
-            case.ok(format!("The rules are in force ({name})"), format!("Kurallar yürürlükte ({name})"))
-        }
+        Ok(InForce::Same) => in_force(case, name),
         Ok(InForce::Absent | InForce::Different) => {
             let found = case.problem(
                 format!("The rules are not in force, or somebody has changed them ({name})"),
@@ -31,6 +31,23 @@ pub(super) fn packet_filter(case: &Case<'_>) -> Finding {
             found.hint(case.reconcile())
         }
     }
+}
+
+/// That all rules of ours are in force, with those that are in packet filters of others.
+fn in_force(case: &Case<'_>, name: &str) -> Finding {
+    let place = |let_in: &LetIn| {
+        let ports: Vec<_> = let_in.ports.iter().map(ToString::to_string).collect();
+        format!("{} {}: {}", let_in.chain.table, let_in.chain.name, ports.join(", "))
+    };
+    let places: Vec<_> = let_in(case).iter().map(place).collect();
+    if places.is_empty() {
+        return case.ok(format!("The rules are in force ({name})"), format!("Kurallar yürürlükte ({name})"));
+    }
+    let list = places.join("; ");
+    case.ok(
+        format!("The rules are in force ({name}), and accepts of ours open ports in packet filters of others ({list})"),
+        format!("Kurallar yürürlükte ({name}); izin kurallarımız diğer paket filtrelerinde port açıyor ({list})"),
+    )
 }
 
 pub(super) fn ufw(case: &Case<'_>) -> Finding {

@@ -1,5 +1,6 @@
 //! Checks of the machine: kernel, devices, forwarding, uplink, clock.
 
+use std::net::IpAddr;
 use std::path::Path;
 
 use phantom_types::{Backend, is_public};
@@ -103,14 +104,16 @@ pub(super) fn uplink(case: &Case<'_>) -> Finding {
     let uplink = match network.uplink() {
         Ok(Some(uplink)) => uplink,
         Ok(None) => {
-            let found = case.problem("There is no IPv4 default route", "Varsayılan IPv4 rotası yok");
+            let found = case.problem("There is no default route", "Varsayılan rota yok");
             return found.hint(case.pick("Look at: ip route", "Bakın: ip route"));
         }
         Err(error) => return case.silent(&error),
     };
     let interface = &uplink.interface;
     let Some(server) = case.server() else {
-        let public = uplink.address.filter(|address| is_public(*address));
+        let public = uplink.address.filter(|address| is_public(*address)).map(IpAddr::V4);
+        // A host without IPv4 is reached by IPv6.
+        let public = public.or(uplink.ipv6.filter(|_| uplink.address.is_none()).map(IpAddr::V6));
         if let Some(address) = public {
             return case.ok(
                 format!("The default route leaves by {interface}, from the public address {address}"),
@@ -126,7 +129,15 @@ pub(super) fn uplink(case: &Case<'_>) -> Finding {
             "Genel adresi setup'a verin: phantom-api core setup server_ip=<adres>",
         ));
     };
-    let (ip, port) = (server.server_ip, server.port);
+    let port = server.port;
+    let address = server.server_ip.map(IpAddr::V4).or(server.ipv6.map(IpAddr::V6));
+    let Some(ip) = address.filter(|_| server.server_ip.is_some() || server.endpoint.is_none()) else {
+        let host = server.endpoint.as_ref().map(ToString::to_string).unwrap_or_default();
+        return case.ok(
+            format!("The default route leaves by {interface}; clients connect to {host}"),
+            format!("Varsayılan rota {interface} üzerinden çıkıyor; istemciler {host} adresine bağlanıyor"),
+        );
+    };
     let own = network.addresses().unwrap_or_default();
     if own.iter().any(|(_, address)| address.ip() == ip) {
         return case.ok(

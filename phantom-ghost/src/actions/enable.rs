@@ -3,7 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
+use phantom_engine::filters::Reach;
 use phantom_engine::{Change, Engine, Origin, Scope};
+use phantom_host::filter::LetIn;
 use phantom_host::{Port, Protocol};
 use phantom_module::{Action, Call, Effect, ParamError, SecretText, Text, TypedModule as _};
 use phantom_store::{CertificateSource, Front, Ghost as Stored, Server};
@@ -13,7 +15,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::front::Asked;
 use crate::verify::{Serving, verify};
-use crate::{CertificateInfo, Ghost, GhostError, OPERATOR_SECRET, PORT, Step, certificate, decoy, name};
+use crate::{
+    CertificateInfo, Ghost, GhostError, OPERATOR_SECRET, PORT, Step, certificate, decoy, name, validation,
+};
 
 /// Turns Ghost Mode on: WireGuard is reached inside HTTPS, and no other way.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -95,15 +99,39 @@ impl Enable {
     }
 }
 
+/// A chain of somebody else's packet filter in which an accept of ours opens ports.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct OpenedChain {
+    /// Its packet filter and table
+    #[schemars(extend("x-tr" = "Paket filtresi ve tablosu"))]
+    pub table: String,
+    /// Its name
+    #[schemars(extend("x-tr" = "Adı"))]
+    pub chain: String,
+    /// The ports, as in `443/tcp`
+    #[schemars(extend("x-tr" = "Portlar, `443/tcp` biçiminde"))]
+    pub ports: Vec<String>,
+}
+
+impl OpenedChain {
+    fn of(let_in: &LetIn) -> Self {
+        Self {
+            table: let_in.chain.table.to_string(),
+            chain: let_in.chain.name.clone(),
+            ports: let_in.ports.iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
 /// Ghost Mode is on.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Enabled {
     /// Always `active`
     #[schemars(extend("x-tr" = "Her zaman `active`"))]
     pub status: &'static str,
-    /// Public IPv4 address of the server
-    #[schemars(extend("x-tr" = "Sunucunun genel IPv4 adresi"))]
-    pub server_ip: Ipv4Addr,
+    /// Public IPv4 address of the server; null where it has none
+    #[schemars(extend("x-tr" = "Sunucunun genel IPv4 adresi; yoksa null"))]
+    pub server_ip: Option<Ipv4Addr>,
     /// Name or address that clients connect to
     #[schemars(extend("x-tr" = "İstemcilerin bağlandığı alan adı veya adres"))]
     pub domain: HostName,
@@ -125,10 +153,14 @@ pub struct Enabled {
     /// The certificate
     #[schemars(extend("x-tr" = "Sertifika"))]
     pub certificate: CertificateInfo,
-    /// AAAA records that do not lead to this server; what the renewal of the certificate needs; pages of the decoy that are meant for its own machine
+    /// AAAA records that do not lead to this server; what the renewal of the certificate needs; pages of the decoy that are meant for its own machine; a packet filter that closes port 443, with the command that opens it
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-tr" = "Bu sunucuya ait olmayan AAAA kayıtları; sertifikanın yenilenmesi için gerekenler; yabancılara gösterilen web sunucusunun kendi makinesine ait sayfaları"))]
+    #[schemars(extend("x-tr" = "Bu sunucuya ait olmayan AAAA kayıtları; sertifikanın yenilenmesi için gerekenler; yabancılara gösterilen web sunucusunun kendi makinesine ait sayfaları; 443 portunu kapatan paket filtresi ve portu açan komut"))]
     pub warnings: Vec<String>,
+    /// Chains of other packet filters in which an accept of ours opens ports; only where there are any
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-tr" = "Diğer paket filtrelerinin, izin kurallarımızın port açtığı zincirleri; yalnızca varsa"))]
+    pub opened: Vec<OpenedChain>,
 }
 
 impl Action for Enable {
@@ -177,7 +209,7 @@ impl Action for Enable {
         } else {
             name::check_certifiable(engine, &self.domain, &source)?;
             // An issue takes seconds: other changes need not wait for it.
-            let certificate = certificate::obtain(engine, &engine.site()?, &self.domain, &source)?;
+            let certificate = certificate::obtain(engine, &engine.site()?, &self.domain, &source, (origin, call))?;
             warnings.extend(certificate::warning(&certificate, call.lang));
             Serving::Itself(certificate)
         };
@@ -185,7 +217,7 @@ impl Action for Enable {
             let wish = Wish {
                 domain: self.domain.clone(),
                 source,
-                addresses: named.four,
+                addresses: named.all,
                 decoy: self.decoy,
                 decoy_source: self.decoy_source,
                 decoy_proxy: self.decoy_proxy,
@@ -195,6 +227,10 @@ impl Action for Enable {
         })?;
         // The VPN's address is there by now, and nobody waits for the web server's answers.
         warnings.extend(decoy::warnings(engine, &server, &stored, call.lang));
+        let port = Port { protocol: Protocol::Tcp, number: stored.public_port() };
+        let reach = Reach::of(engine, &server, &[port], call.lang);
+        warnings.extend(reach.closed);
+        enabled.opened = reach.let_in.iter().map(OpenedChain::of).collect();
         enabled.warnings = warnings;
         Ok(enabled)
     }
@@ -298,7 +334,7 @@ fn is_bound(engine: &Engine) -> Result<bool, GhostError> {
 struct Wish {
     domain: HostName,
     source: CertificateSource,
-    addresses: Vec<Ipv4Addr>,
+    addresses: Vec<IpAddr>,
     decoy: Option<String>,
     decoy_source: Option<IpAddr>,
     decoy_proxy: Option<ProxyVersion>,
@@ -329,6 +365,7 @@ fn switch_on(
         activated_at: host.clock.now(),
     };
     change.set_ghost(Some(&stored))?;
+    validation::forget(change)?;
     // The tunnel is tried with the operator's secret, also where that is to open none: it is new, so that nobody has it yet.
     let shared = OPERATOR_SECRET.value(change)?;
     if !shared {
@@ -352,6 +389,7 @@ fn switch_on(
         certificate: CertificateInfo { source: certificate::source(&stored), expires_at },
         domain: stored.domain.clone(),
         warnings: Vec::new(),
+        opened: Vec::new(),
     };
     Ok((enabled, stored))
 }

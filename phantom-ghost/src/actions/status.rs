@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 
+use phantom_engine::filters::opening;
 use phantom_engine::{Engine, Site};
 use phantom_host::filter::{FilterVerdict, PacketFate};
 use phantom_host::{Port, Protocol};
@@ -45,9 +46,9 @@ pub struct StatusReport {
 /// The tunnel as it is.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Tunnel {
-    /// Public IPv4 address of the server
-    #[schemars(extend("x-tr" = "Sunucunun genel IPv4 adresi"))]
-    pub server_ip: Ipv4Addr,
+    /// Public IPv4 address of the server; null where it has none
+    #[schemars(extend("x-tr" = "Sunucunun genel IPv4 adresi; yoksa null"))]
+    pub server_ip: Option<Ipv4Addr>,
     /// Name or address that clients connect to
     #[schemars(extend("x-tr" = "İstemcilerin bağlandığı alan adı veya adres"))]
     pub domain: HostName,
@@ -224,10 +225,10 @@ fn filtered(engine: &Engine, server: &Server, public: u16) -> (Option<ClosedBy>,
         PacketFate::from_internet(host, &filters, port, server.server_ip).ok().flatten()
     };
     let closed = fate(Protocol::Tcp, public);
-    let closed = closed.as_ref().and_then(PacketFate::closing).map(|(spot, open_with)| ClosedBy {
+    let closed = closed.and_then(|fate| opening(engine, &fate)).map(|(spot, open_with)| ClosedBy {
         table: spot.base.table.to_string(),
-        chain: spot.chain.clone(),
-        rule: spot.text.clone(),
+        chain: spot.chain,
+        rule: spot.text,
         open_with,
     });
     let open = fate(Protocol::Udp, server.port).is_some_and(|fate| fate.verdict == FilterVerdict::Accepted);

@@ -72,7 +72,7 @@ struct Task {
     patience: u64,
 }
 
-/// Whom to trust.
+/// Further authorities to trust.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Trusted {

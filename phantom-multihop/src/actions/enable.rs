@@ -125,7 +125,9 @@ fn enable(
     // Under the lock: somebody may have removed it meanwhile.
     let exit = super::exit(change, &wanted.exit_name)?;
     let fallbacks = fallbacks(change, call, wanted, &exit)?;
-    let known = before.and_then(|before| before.endpoint_address).filter(|at| all.contains(at));
+    // Where it is in use it stays. That another exit was found at one of its addresses says nothing.
+    let same = before.filter(|before| before.exit_in_use == exit.name);
+    let known = same.and_then(|before| before.endpoint_address).filter(|at| all.contains(at));
     let site = change.engine().site()?;
     let probe = Target::named(wanted.probe.as_deref())?;
     if let Target::Address(address) = probe
@@ -136,7 +138,6 @@ fn enable(
     let places = choose(&site, change, &exit, known.into_iter().chain(all.iter().copied()))?;
     let (chosen, limit) = (exit.name.clone(), HANDSHAKE_LIMIT);
     let wish = Wish { exit, places, chosen, fallbacks, kill_switch: wanted.kill_switch, probe, limit };
-    let same = before.filter(|before| before.exit_in_use == wish.exit.name);
     let at = match same {
         Some(before) => switch::stay(change, call, &place, before, &wish)?,
         None => switch::turn_to(change, call, &place, before, &wish)?,

@@ -12,7 +12,7 @@ fn server() -> Server {
     Server {
         public_key: private_key.public_key(),
         private_key,
-        server_ip: [198, 51, 100, 1].into(),
+        server_ip: Some([198, 51, 100, 1].into()),
         endpoint: Some("vpn.example.com".parse().unwrap()),
         ipv6: Some("2001:db8::7".parse().unwrap()),
         port: 51820,

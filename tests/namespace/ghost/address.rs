@@ -65,7 +65,7 @@ fn the_stock_client_reaches_an_address_with_the_command_as_printed() {
         let command = &printed[from..from + printed[from..].find("\n\n").unwrap()];
         for client in clients {
             let command = command.replacen("wstunnel", client.to_str().unwrap(), 1);
-            // Whoever does not trust the authority gets nowhere: the certificate is verified for an address, too.
+            // A client that does not trust the authority gets nowhere: the certificate is verified for an address, too.
             for (trusted, reaches) in [("/etc/ghost/ca.pem", false), (ROOT, true)] {
                 let script = format!("export SSL_CERT_FILE={trusted}; exec {command} >/dev/null 2>&1");
                 let pid = world.spawn(At::Client1, "sh", &["-c", &script]);

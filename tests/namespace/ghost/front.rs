@@ -48,7 +48,7 @@ fn listens(world: &World, port: u16) {
     assert!(wait_for(Duration::from_secs(20), listens), "no web server listens");
 }
 
-/// Who may connect to the socket: root and one group.
+/// Only root and one group may connect to the socket.
 fn only_one_group_gets_in(world: &World, group: &str) {
     let owners = world.sh(&format!("stat -c '%a %G' /run/phantom-web {SOCKET}"));
     assert_eq!(owners, format!("750 {group}\n660 {group}\n"));

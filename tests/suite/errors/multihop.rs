@@ -34,6 +34,12 @@ pub(crate) const MULTIHOP: &[Failing] = &[
         || json!({ "config_path": "/home/user/xeovo-uk.conf" }),
     ),
     failing(
+        "VPN_CONFIG_ERROR unreadable",
+        IMPORT,
+        || with_file("PK\u{3}\u{4}"),
+        || json!({ "config_path": "/home/user/xeovo-uk.conf", "kind": "archive" }),
+    ),
+    failing(
         "VPN_CONFIG_ERROR content",
         IMPORT,
         || with_file("[Interface]\nPrivateKey = nonsense\n"),

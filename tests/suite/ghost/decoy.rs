@@ -86,7 +86,7 @@ fn a_server_of_before_has_the_usual_source() {
     let server = with_domain();
     enable(&server, &[APACHE]);
     let database = rusqlite::Connection::open(server.paths().database()).unwrap();
-    let older = "ALTER TABLE settings DROP COLUMN reach_from; ALTER TABLE ghost DROP COLUMN decoy_source; ALTER TABLE ghost DROP COLUMN decoy_proxy; \
+    let older = "ALTER TABLE settings DROP COLUMN reach_from; ALTER TABLE settings DROP COLUMN open_firewall; ALTER TABLE ghost DROP COLUMN decoy_source; ALTER TABLE ghost DROP COLUMN decoy_proxy; \
                  ALTER TABLE ghost DROP COLUMN front_port; ALTER TABLE ghost DROP COLUMN front_group; \
                  ALTER TABLE ghost DROP COLUMN front_socket; PRAGMA user_version = 2";
     database.execute_batch(older).unwrap();

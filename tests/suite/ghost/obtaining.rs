@@ -39,7 +39,7 @@ impl Tunnel for Slow {
     }
 }
 
-pub(super) fn meanwhile(server: &mut Server, what: impl FnMut(&CertificateRequest) + Send + 'static) {
+pub(crate) fn meanwhile(server: &mut Server, what: impl FnMut(&CertificateRequest) + Send + 'static) {
     server.host.tunnel = Arc::new(Slow { fake: server.fake.clone(), meanwhile: Mutex::new(Box::new(what)) });
 }
 

@@ -1,4 +1,4 @@
-//! nginx, HAProxy and Caddy for the tests, without installing them: Debian's packages would start them on the machine's ports.
+//! nginx, `HAProxy` and Caddy for the tests, without installing them: Debian's packages would start them on the machine's ports.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -6,7 +6,7 @@ use ipnetwork::IpNetwork;
 use phantom_types::{InterfaceName, Subnet};
 
 use crate::filter::Filters;
-use crate::{Marks, Result};
+use crate::{Marks, Port, Result};
 
 /// Where a rule is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -141,6 +141,8 @@ pub struct RulesetRule {
 pub struct Ruleset {
     /// The rules, kept sorted by [`Self::add`].
     rules: Vec<RulesetRule>,
+    /// The ports of [`Self::let_in`].
+    openings: BTreeSet<Port>,
 }
 
 impl Ruleset {
@@ -150,13 +152,26 @@ impl Ruleset {
         let at = self.rules.partition_point(|other| *other <= rule);
         self.rules.insert(at, rule);
     }
+    /// Lets the Internet in to a port of this host: where a base chain of somebody else would refuse the first packet of a
+    /// stranger, an accept of ours is put at its head ([`Firewall::replace`]).
+    pub fn let_in(&mut self, protocol: Protocol, number: u16) {
+        self.openings.insert(Port { protocol, number });
+    }
+    /// Takes that back.
+    pub fn keep_out(&mut self, protocol: Protocol, number: u16) {
+        self.openings.remove(&Port { protocol, number });
+    }
+    /// The ports that are let in.
+    pub fn openings(&self) -> &BTreeSet<Port> {
+        &self.openings
+    }
     /// The rules, sorted by hook, order and content.
     pub fn rules(&self) -> &[RulesetRule] {
         &self.rules
     }
-    /// Whether there is none.
+    /// Whether there is none, and no port is let in.
     pub fn is_empty(&self) -> bool {
-        self.rules.is_empty()
+        self.rules.is_empty() && self.openings.is_empty()
     }
 }
 
@@ -259,7 +274,9 @@ pub trait Firewall: Send + Sync {
     fn in_force(&self, marks: &Marks, wanted: &Ruleset) -> Result<InForce>;
     /// Puts exactly these rules in force, in one transaction, and reads them back. Where another table drops
     /// forwarded packets by policy (docker, a hand-made FORWARD DROP), the accepts of [`Hook::Forward`] are
-    /// repeated there in a marked chain, since an accept of ours cannot undo a drop of theirs.
+    /// repeated there in a marked chain, since an accept of ours cannot undo a drop of theirs. The same goes for the ports of
+    /// [`Ruleset::openings`], as far as the evaluator says that another table would refuse them, and accepts can be put there: not in
+    /// a table that belongs to one process alone, and not in those of ufw while it is active, which has a rule of its own.
     fn replace(&self, marks: &Marks, wanted: &Ruleset) -> Result<()>;
     /// Removes everything under our marks, in both packet filters. Nothing there is no error.
     fn remove(&self, marks: &Marks) -> Result<()>;

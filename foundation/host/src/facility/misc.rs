@@ -1,5 +1,6 @@
 //! The small facilities: kernel settings, sockets, resolver, clock, randomness.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
@@ -23,6 +24,17 @@ pub struct Port {
     pub protocol: Protocol,
     /// Its number.
     pub number: u16,
+}
+
+impl fmt::Display for Port {
+    /// As in `51820/udp`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let protocol = match self.protocol {
+            Protocol::Tcp => "tcp",
+            Protocol::Udp => "udp",
+        };
+        write!(f, "{}/{protocol}", self.number)
+    }
 }
 
 /// Who listens.

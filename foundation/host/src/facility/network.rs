@@ -147,7 +147,7 @@ impl Rule {
 pub struct Uplink {
     /// Its name.
     pub interface: String,
-    /// Source address that the kernel takes for packets to the Internet.
+    /// Source address that the kernel takes for packets to the Internet; `None` without a route there for IPv4.
     pub address: Option<Ipv4Addr>,
     /// Prefix length of that address on the interface.
     pub prefix: Option<u8>,
@@ -246,7 +246,8 @@ pub trait Network: Send + Sync {
     fn add_rule(&self, rule: &Rule) -> Result<()>;
     /// Removes exactly this rule.
     fn remove_rule(&self, rule: &Rule) -> Result<()>;
-    /// The interface of the IPv4 default route (lowest metric of the main table), `None` without one.
+    /// The interface of the IPv4 default route (lowest metric of the main table), or of that of IPv6 where there is none of IPv4;
+    /// `None` without either.
     fn uplink(&self) -> Result<Option<Uplink>>;
     /// The interface that such a packet would leave by, by all rules and tables; `None` when it would be dropped. The
     /// packet filter is not asked, and nothing is sent. [`Absent`](crate::HostError::Absent) without the interface

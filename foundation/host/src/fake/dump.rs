@@ -117,6 +117,12 @@ impl State {
             lines.push(format!("{mark}: {} rules", rules.rules().len()));
             lines.extend(ruleset(rules).into_iter().map(|rule| format!("{mark}: {rule}")));
         }
+        for (mark, let_in) in &filter.let_in {
+            for (base, ports) in let_in {
+                let ports = ports.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+                lines.push(format!("{mark}: {} {} lets in {ports}", base.table, base.name));
+            }
+        }
         lines.extend(filter.foreign.iter().map(|rule| format!("foreign: {rule}")));
         lines.extend(filter.others.tables().map(|table| format!("foreign table: {table}")));
         if let Some(ufw) = &filter.ufw {

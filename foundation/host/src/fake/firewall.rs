@@ -1,17 +1,20 @@
 //! The packet filter in memory: our rules by value, other people's as lines of text.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use ipnetwork::{IpNetwork, Ipv4Network};
 use phantom_types::Subnet;
 
 use super::{FakeHost, network_words};
-use crate::filter::Filters;
+use crate::filter::{ChainId, FilterHook, FilterManager, Filters, RuleSpot, from_strangers};
 use crate::{
-    Firewall, FirewallKind, FirewallQuery, FirewallReport, Hook, HostError, InForce, Marks, Match, Protocol,
-    Result, Ruleset, RulesetRule, UfwReport, UfwRule, UfwRules, Verdict,
+    Firewall, FirewallKind, FirewallQuery, FirewallReport, Hook, HostError, InForce, Marks, Match, Port,
+    Protocol, Result, Ruleset, RulesetRule, UfwReport, UfwRule, UfwRules, Verdict,
 };
+
+/// Accepts of ours in base chains of others.
+pub(super) type LetIn = BTreeMap<ChainId, BTreeSet<Port>>;
 
 /// What is loaded.
 #[derive(Clone)]
@@ -22,6 +25,8 @@ pub(super) struct Filter {
     pub(super) foreign: Vec<String>,
     /// Tables of others, as far as packets are asked about.
     pub(super) others: Filters,
+    /// Our accepts in base chains of others, by the text of their marks.
+    pub(super) let_in: BTreeMap<String, LetIn>,
     /// `None` while ufw is not installed.
     pub(super) ufw: Option<Ufw>,
     pub(super) forgotten: Vec<IpNetwork>,
@@ -44,6 +49,7 @@ impl Default for Filter {
             ours: BTreeMap::new(),
             foreign: Vec::new(),
             others: Filters::new(),
+            let_in: BTreeMap::new(),
             ufw: None,
             forgotten: Vec::new(),
             generation: 0,
@@ -57,16 +63,25 @@ impl Firewall for FakeHost {
     }
 
     fn in_force(&self, marks: &Marks, wanted: &Ruleset) -> Result<InForce> {
-        Ok(match self.state().filter.ours.get(&marks.text()) {
+        let needed = self.needed(wanted)?;
+        let filter = &self.state().filter;
+        let let_in = filter.let_in.get(&marks.text()).cloned().unwrap_or_default();
+        Ok(match filter.ours.get(&marks.text()) {
             None => InForce::Absent,
-            Some(loaded) if loaded == wanted => InForce::Same,
+            Some(loaded) if loaded == wanted && let_in == needed => InForce::Same,
             Some(_) => InForce::Different,
         })
     }
 
     fn replace(&self, marks: &Marks, wanted: &Ruleset) -> Result<()> {
         let name = format!("firewall.replace {} {} rules", marks.text(), wanted.rules().len());
+        let needed = self.needed(wanted)?;
         let mut state = self.write(&name)?;
+        if needed.is_empty() {
+            state.filter.let_in.remove(&marks.text());
+        } else {
+            state.filter.let_in.insert(marks.text(), needed);
+        }
         state.filter.generation += 1;
         if wanted.is_empty() {
             // No empty table is left behind.
@@ -81,6 +96,7 @@ impl Firewall for FakeHost {
         let mut state = self.write(&format!("firewall.remove {}", marks.text()))?;
         state.filter.generation += 1;
         state.filter.ours.remove(&marks.text());
+        state.filter.let_in.remove(&marks.text());
         Ok(())
     }
 
@@ -118,10 +134,16 @@ impl Firewall for FakeHost {
         Ok(self.state().filter.report(marks, query))
     }
 
-    /// Our own rules, and the tables that [`FakeHost::set_filters`] was given.
+    /// Our own rules, and the tables that [`FakeHost::set_filters`] was given, with our accepts in them.
     fn filters(&self) -> Result<Filters> {
         let filter = &self.state().filter;
         let mut all = filter.others.clone();
+        for (mark, let_in) in &filter.let_in {
+            let chain = format!("{}_input", mark.replace('-', "_"));
+            for (base, ports) in let_in {
+                all.put_accepts(base, &chain, ports);
+            }
+        }
         for (mark, rules) in &filter.ours {
             all.extend(Filters::of_ruleset(&mark.replace('-', "_"), rules));
         }
@@ -132,6 +154,29 @@ impl Firewall for FakeHost {
         let list = network_words(of);
         self.write(&format!("firewall.forget_connections{list}"))?.filter.forgotten.extend(of);
         Ok(())
+    }
+}
+
+impl FakeHost {
+    /// Where accepts of ours are needed so that others let these ports in, as [`crate::linux`] finds it.
+    fn needed(&self, wanted: &Ruleset) -> Result<LetIn> {
+        let (others, ufw) = {
+            let filter = &self.state().filter;
+            (filter.others.clone(), filter.ufw.as_ref().is_some_and(|ufw| ufw.active))
+        };
+        let can = |spot: &RuleSpot| {
+            let hook = matches!(spot.base.hook, FilterHook::Prerouting | FilterHook::Input);
+            hook && !(ufw && spot.manager == FilterManager::Ufw)
+        };
+        let mut needed = LetIn::new();
+        for port in wanted.openings() {
+            for packets in from_strangers(self, true, *port)? {
+                for chain in others.refusing(&packets, can) {
+                    needed.entry(chain).or_default().insert(*port);
+                }
+            }
+        }
+        Ok(needed)
     }
 }
 
@@ -224,6 +269,7 @@ impl FakeHost {
     /// Drops every rule of ours, as a flush by hand does. Foreign ones stay.
     pub fn flush_firewall(&self) {
         self.state().filter.ours.clear();
+        self.state().filter.let_in.clear();
     }
     /// Adds a rule of somebody else, any text. It is in the dump, nothing of ours may change it, and reports show it
     /// where it names what they are about: with `-t nat` in it as a rule of the NAT table, else of the filter table.

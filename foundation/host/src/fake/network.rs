@@ -110,18 +110,21 @@ impl Net {
     }
 
     fn uplink(&self) -> Option<Uplink> {
-        let defaults = self.routes.iter().filter(|route| {
-            let everywhere = route.destination.is_ipv4() && route.destination.prefix() == 0;
-            route.table == MAIN && everywhere && matches!(route.kind, RouteKind::Via { .. })
-        });
-        let route = defaults.min_by_key(|route| route.metric)?;
+        let default = |ipv4: bool| {
+            let defaults = self.routes.iter().filter(move |route| {
+                let everywhere = route.destination.is_ipv4() == ipv4 && route.destination.prefix() == 0;
+                route.table == MAIN && everywhere && matches!(route.kind, RouteKind::Via { .. })
+            });
+            defaults.min_by_key(|route| route.metric)
+        };
+        let route = default(true).or_else(|| default(false))?;
         let RouteKind::Via { interface, gateway } = &route.kind else { return None };
         let addresses = &self.find(interface)?.addresses;
         let nearest = gateway.and_then(|gateway| addresses.iter().find(|network| network.contains(gateway)));
         let of_route =
             route.source.and_then(|source| addresses.iter().find(|network| network.ip() == source));
         let chosen = of_route.or(nearest).or_else(|| addresses.iter().find(|network| network.is_ipv4()));
-        let (address, prefix) = match chosen {
+        let (address, prefix) = match chosen.filter(|_| route.destination.is_ipv4()) {
             Some(IpNetwork::V4(network)) => (Some(network.ip()), Some(network.prefix())),
             _ => (None, None),
         };

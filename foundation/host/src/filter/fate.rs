@@ -4,13 +4,14 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use phantom_types::{InterfaceName, Subnet};
 
+use super::letting::STRANGERS6;
 use super::names::{TCP, UDP};
 use super::{FilterDoubt, FilterVerdict, Filters, Packet, RuleSpot};
 use crate::{Host, HostError, Passing, Port, Protocol, Result};
 
 /// Addresses of the Internet: the first is of a network for documentation (RFC 5737), which some filters drop together
 /// with other networks that nobody has; the second is an ordinary one. Nothing is ever sent to them.
-const STRANGERS: [Ipv4Addr; 2] = [Ipv4Addr::new(198, 51, 100, 7), Ipv4Addr::new(81, 2, 69, 142)];
+pub(super) const STRANGERS: [Ipv4Addr; 2] = [Ipv4Addr::new(198, 51, 100, 7), Ipv4Addr::new(81, 2, 69, 142)];
 /// The port that clients' packets go to.
 const HTTPS: u16 = 443;
 
@@ -25,7 +26,7 @@ pub struct PacketFate {
 
 impl PacketFate {
     /// The first packet from the Internet by the uplink to a port of this host. `address` is where it goes to if the
-    /// uplink has none itself. `None` without an uplink. IPv4.
+    /// uplink has no address itself. IPv6 where the host has that alone. `None` without an uplink.
     ///
     /// Where one address of the Internet is let in, the port counts as open, whoever else is kept out.
     ///
@@ -36,15 +37,15 @@ impl PacketFate {
         host: &Host,
         filters: &Filters,
         port: Port,
-        address: Ipv4Addr,
+        address: Option<Ipv4Addr>,
     ) -> Result<Option<Self>> {
         let Some(uplink) = host.network.uplink()? else { return Ok(None) };
-        let destination = uplink.address.unwrap_or(address);
-        let packet = |stranger: Ipv4Addr| {
-            let (source, destination) = (stranger.into(), destination.into());
+        let packet = |source: IpAddr, destination: IpAddr| {
             Packet::to_host(&uplink.interface, source, destination, number(port.protocol), port.number)
         };
-        Ok(Self::best(filters, STRANGERS.map(packet)))
+        let four = uplink.address.or(address).map(|to| STRANGERS.map(|from| packet(from.into(), to.into())));
+        let six = || uplink.ipv6.map(|to| STRANGERS6.map(|from| packet(from.into(), to.into())));
+        Ok(four.or_else(six).and_then(|packets| Self::best(filters, packets)))
     }
 
     /// The packets of a client to the Internet, and the answers to them: what becomes of the one that does not pass, or
@@ -83,7 +84,7 @@ impl PacketFate {
     }
 
     /// The one that passes, else one of which it is not known, else the first.
-    fn best(filters: &Filters, packets: impl IntoIterator<Item = Packet>) -> Option<Self> {
+    pub(super) fn best(filters: &Filters, packets: impl IntoIterator<Item = Packet>) -> Option<Self> {
         let fate = |packet: Packet| Self { verdict: filters.verdict(&packet), packet };
         let rank = |fate: &Self| match fate.verdict {
             FilterVerdict::Accepted => 0,
@@ -114,7 +115,7 @@ fn first_address(host: &Host, interface: &str) -> Result<Option<IpAddr>> {
     Ok(own.next().map(|(_, network)| network.ip()))
 }
 
-fn number(protocol: Protocol) -> u8 {
+pub(super) fn number(protocol: Protocol) -> u8 {
     match protocol {
         Protocol::Tcp => TCP,
         Protocol::Udp => UDP,

@@ -1,5 +1,7 @@
 //! Our own rules in the form of everybody's, for the host in memory.
 
+use std::collections::BTreeSet;
+
 use ipnetwork::IpNetwork;
 
 use super::facts::address_number;
@@ -8,8 +10,8 @@ use super::tree::{
     Action, Among, Base, BitOp, Condition, Element, Expr, Field, Lookup, Pattern, Ports, Rule, Step, Table,
     Version,
 };
-use super::{BaseChain, FilterFamily, FilterHook, FilterProgram, Filters, TableId};
-use crate::{Hook, Match, Protocol, Ruleset, Verdict};
+use super::{BaseChain, ChainId, FilterFamily, FilterHook, FilterProgram, Filters, TableId};
+use crate::{Hook, Match, Port, Protocol, Ruleset, Verdict};
 
 impl Filters {
     /// The table of nftables in which these rules would be.
@@ -39,6 +41,20 @@ impl Filters {
         let mut filters = Self::new();
         filters.put(table);
         filters
+    }
+
+    /// Puts accepts for these ports into a chain of this name, and a rule at the head of a base chain that leads to it.
+    pub(crate) fn put_accepts(&mut self, base: &ChainId, name: &str, ports: &BTreeSet<Port>) {
+        let Some(table) = self.tables.iter_mut().find(|table| table.id == base.table) else { return };
+        let accept = |port: &Port| {
+            let asked = conditions(&Match::Port { protocol: port.protocol, port: port.number });
+            let mut steps: Vec<Step> = asked.into_iter().map(Step::Require).collect();
+            steps.push(Step::Do(Action::Accept));
+            Rule { steps, ..Rule::default() }
+        };
+        table.chain(name).rules = ports.iter().map(accept).collect();
+        let jump = Rule { steps: vec![Step::Do(Action::Jump(name.to_owned()))], ..Rule::default() };
+        table.chain(&base.name).rules.insert(0, jump);
     }
 }
 

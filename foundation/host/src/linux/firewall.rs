@@ -6,6 +6,7 @@
 
 mod filters;
 mod foreign;
+mod letting;
 mod nft;
 mod report;
 mod rules;

@@ -299,12 +299,19 @@ impl Network for LinuxNetwork {
     }
 
     fn uplink(&self) -> Result<Option<Uplink>> {
-        let Some((interface, preferred)) = uplink::default_route(&self.routes(uplink::MAIN_TABLE)?) else {
+        let routes = self.routes(uplink::MAIN_TABLE)?;
+        let (four, six) = (uplink::default_route(&routes), || uplink::default_route6(&routes));
+        let Some(interface) = four.as_ref().map(|(interface, _)| interface.clone()).or_else(six) else {
             return Ok(None);
         };
         let Some(link) = self.find(&interface)? else { return Ok(None) };
         let addresses = self.all_addresses()?;
         let of_link = || addresses.iter().filter(|address| address.index == link.index);
+        // Without a route for IPv4, no address of it reaches beyond the link.
+        let Some((_, preferred)) = four else {
+            let ipv6 = uplink::global_ipv6(of_link());
+            return Ok(Some(Uplink { interface, address: None, prefix: None, ipv6 }));
+        };
         let address =
             self.source_address(link.index)?.or(preferred).or_else(|| uplink::first_ipv4(of_link()));
         let prefix = address.and_then(|address| uplink::prefix(of_link(), IpAddr::V4(address)));

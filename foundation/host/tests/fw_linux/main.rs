@@ -6,6 +6,7 @@ mod filters;
 mod foreign;
 mod iptables;
 mod lab;
+mod letting;
 mod nftables;
 mod report;
 mod ufw;

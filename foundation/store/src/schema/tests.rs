@@ -157,6 +157,23 @@ fn later_versions_keep_ghost_mode_as_it_is() {
 }
 
 #[test]
+fn version_4_keeps_the_server_and_lets_it_be_without_ipv4() {
+    let fixture = of_version_1(3);
+    let before = rows(&fixture.sqlite(), "SELECT * FROM server");
+    let mut server = fixture.read(State::server).unwrap();
+    assert_eq!(server.server_ip, Some([192, 0, 2, 1].into()));
+    assert_eq!(rows(&fixture.sqlite(), "SELECT * FROM server"), before);
+    assert!(fixture.read(State::open_firewall), "ports are opened until somebody declines");
+    server.server_ip = None;
+    fixture.change(|tx| {
+        tx.set_server(&server).unwrap();
+        tx.set_open_firewall(false).unwrap();
+    });
+    assert_eq!(fixture.read(State::server).unwrap(), server);
+    assert!(!fixture.read(State::open_firewall));
+}
+
+#[test]
 fn a_first_change_brings_an_older_schema_up_to_date_for_those_who_read_meanwhile() {
     let fixture = of_version_1(10);
     let lock = fixture.store.lock(Duration::ZERO).unwrap();

@@ -19,7 +19,7 @@ pub enum FileKind {
     AmneziaLink,
     /// A link of another protocol.
     OtherLink,
-    /// A configuration of OpenVPN.
+    /// A configuration of `OpenVPN`.
     OpenVpn,
     /// JSON, as Xray, sing-box and Amnezia write it.
     Json,

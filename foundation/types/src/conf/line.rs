@@ -16,7 +16,7 @@ const HIDDEN: &str = "(hidden)";
 /// Names shorter than this are no piece of a key that is worth hiding.
 const PIECE_MIN: usize = 8;
 
-/// What the keys of AmneziaWG must say for the packets to be WireGuard's own: no bytes in front, and the usual types of messages
+/// What the keys of `AmneziaWG` must say for the packets to be WireGuard's own: no bytes in front, and the usual types of messages
 /// (WireGuard's paper, 5.4). Junk packets (`Jc`, `Jmin`, `Jmax`, `I1` to `I5`) are sent beside them and matter to nobody.
 const AMNEZIA: [(&str, &str); 8] =
     [("S1", "0"), ("S2", "0"), ("S3", "0"), ("S4", "0"), ("H1", "1"), ("H2", "2"), ("H3", "3"), ("H4", "4")];
@@ -152,7 +152,7 @@ fn unknown<'a>(line: &str, name: &'a str, value: &str) -> Result<Line<'a>, Fault
     Ok(Line::Ignored(if piece { HIDDEN } else { name }, IgnoredKind::Other))
 }
 
-/// Whether a value of AmneziaWG is the one of plain WireGuard, as a number or as a range of this number alone.
+/// Whether a value of `AmneziaWG` is the one of plain WireGuard, as a number or as a range of this number alone.
 fn is_plain_amnezia(value: &str, plain: &str) -> bool {
     let value = cut(value, &['#', ';']).0.trim();
     let is = |number: &str| number.trim().parse::<u32>().is_ok_and(|number| number.to_string() == plain);

@@ -26,7 +26,7 @@ pub struct Advice {
     pub again: Duration,
 }
 
-/// Who is asked, and about what.
+/// A question to an authority about a certificate.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked<'a> {
     /// The URL of the authority's directory; `https` only.

@@ -138,19 +138,19 @@ fn nothing_overflows() {
     assert!(Schedule::new(Some(odd), 3).due(at(DAY)));
 }
 
-fn window(from: Duration, to: Duration) -> Option<Window> {
-    Some(Window { start: at(from), end: at(to) })
+fn window(from: Duration, to: Duration) -> Window {
+    Window { start: at(from), end: at(to) }
 }
 
 #[test]
 fn the_authority_decides_when_to_renew() {
     for (jitter, expected) in [(0, 2 * DAY), (u32::MAX / 2, 3 * DAY), (u32::MAX, 4 * DAY)] {
         let mut schedule = Schedule::new(Some(life(6 * DAY)), 7);
-        schedule.suggested(window(2 * DAY, 4 * DAY), jitter);
+        schedule.suggested(Some(window(2 * DAY, 4 * DAY)), jitter);
         let next = schedule.next(at(DAY));
         assert!(next <= at(expected) && at(expected).since(next) < Duration::from_secs(1), "{next:?}");
         // The same window again: the moment stays.
-        schedule.suggested(window(2 * DAY, 4 * DAY), jitter ^ u32::MAX);
+        schedule.suggested(Some(window(2 * DAY, 4 * DAY)), jitter ^ u32::MAX);
         assert_eq!(schedule.next(at(DAY)), next);
         // It has come to nothing: half of what the certificate had is over by then.
         schedule.suggested(None, 0);
@@ -158,7 +158,7 @@ fn the_authority_decides_when_to_renew() {
     }
     // One that makes no sense is none.
     let mut schedule = Schedule::new(Some(life(6 * DAY)), 0);
-    schedule.suggested(window(4 * DAY, 2 * DAY), 0);
+    schedule.suggested(Some(window(4 * DAY, 2 * DAY)), 0);
     assert_eq!(schedule.next(at(DAY)), at(4 * DAY));
 }
 
@@ -180,7 +180,7 @@ fn a_revoked_certificate_is_renewed_at_once_but_not_without_end() {
 fn no_suggestion_lets_a_certificate_run_out() {
     for length in LIVES {
         let mut schedule = Schedule::new(Some(life(length)), u32::MAX);
-        schedule.suggested(window(length * 2, length * 3), 9);
+        schedule.suggested(Some(window(length * 2, length * 3)), 9);
         let next = schedule.next(at(Duration::ZERO));
         assert_eq!(next, at(length).minus(length / 5));
         assert_eq!(schedule.alarm(next), None, "nobody is told before it was tried");

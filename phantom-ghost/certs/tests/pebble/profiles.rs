@@ -64,8 +64,8 @@ fn identifier(issued: &Issued) -> String {
         .unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     let serial = text.lines().find_map(|line| line.strip_prefix("serial=")).unwrap().to_owned();
-    let key = text.lines().map(str::trim).filter_map(|line| line.strip_prefix("keyid:").or(Some(line)));
-    let key = key.filter(|line| line.matches(':').count() == 19).next().unwrap().replace(':', "");
+    let mut lines = text.lines().map(str::trim).map(|line| line.strip_prefix("keyid:").unwrap_or(line));
+    let key = lines.find(|line| line.matches(':').count() == 19).unwrap().replace(':', "");
     // A serial number whose first bit is set has a zero before it.
     let zero = if u8::from_str_radix(&serial[..2], 16).unwrap() >= 0x80 { "00" } else { "" };
     [key, zero.to_owned() + &serial].map(|digits| base64_url(&digits)).join(".")

@@ -54,7 +54,7 @@ impl Pebble {
         Some(Self::start_by(programs, &json!({ "certificateValidityPeriod": validity.as_secs() })))
     }
 
-    /// Starts the newest one, whose programs lie in the folder that `PHANTOM_PEBBLE` names, and which has profiles and renewal
+    /// Starts the newest one, whose programs are in the folder that `PHANTOM_PEBBLE` names, and which has profiles and renewal
     /// information of its own; nothing, and a line that says so, where none is named.
     pub(crate) fn start_newest(test: &str) -> Option<Self> {
         let Some(folder) = std::env::var_os("PHANTOM_PEBBLE").map(PathBuf::from) else {

@@ -104,7 +104,8 @@ fn parse(arguments: Vec<String>) -> Result<Arguments, String> {
 
 async fn serve(arguments: Arguments, limits: &Limits) -> Result<(), String> {
     let (group, user) = (arguments.group.as_deref(), privilege::user_to_become());
-    let server = bind(&arguments.listen, group.map(|_| user), limits).map_err(|error| with_causes(&error))?;
+    let server =
+        bind(&arguments.listen, group.is_some(), user, limits).map_err(|error| with_causes(&error))?;
     if let Some(group) = group.filter(|_| Uid::effective().is_root()) {
         share(&arguments.listen, user, group)?;
     }
@@ -157,19 +158,25 @@ fn share(listen: &[Listen], user: Option<Uid>, group: &str) -> Result<(), String
     Ok(())
 }
 
-/// The places that were given; without any, all addresses of the machine. `owner`: sockets in the file system are for a group, and
-/// their folder is this user's.
-fn bind(listen: &[Listen], owner: Option<Option<Uid>>, limits: &Limits) -> Result<Server, BindError> {
+/// The places that were given; without any, all addresses of the machine. `for_group`: nobody but a group is to connect to sockets in
+/// the file system, whose folder is `owner`'s.
+fn bind(
+    listen: &[Listen],
+    for_group: bool,
+    owner: Option<Uid>,
+    limits: &Limits,
+) -> Result<Server, BindError> {
     let builder = |places: &[Listen]| {
-        let mode = if owner.is_some() { 0o660 } else { 0o666 };
+        let mode = if for_group { 0o660 } else { 0o666 };
         let first = Server::builder().limits(limits.clone()).socket_mode(mode);
         places.iter().cloned().fold(first, Builder::listen)
     };
     for place in listen {
         if let Listen::Unix(path) = place {
-            let made = match owner {
-                Some(owner) => privilege::make_folder_of(path, owner),
-                None => privilege::make_passable_folder_of(path),
+            let made = if for_group {
+                privilege::make_folder_of(path, owner)
+            } else {
+                privilege::make_passable_folder_of(path)
             };
             made.map_err(|source| BindError::Listen { listen: place.clone(), source })?;
         }

@@ -11,7 +11,7 @@ use crate::privilege;
 const HELP: &str = "\
 usage: phantom-ghost share --socket PATH --group GROUP
 
-Gives the tunnel server's socket, and the folder that it lies in, to a group: its users may connect, and nobody
+Gives the tunnel server's socket, and its folder, to a group: its users may connect, and nobody
 else but root. The tunnel server cannot do it where it is not root; the service manager calls this after its start.
 ";
 

@@ -127,10 +127,7 @@ pub(super) async fn connect(
     stream.write_all(request(target, login).as_bytes()).await?;
     let mut bytes = Vec::with_capacity(1024);
     loop {
-        let answer = match Answer::read(&bytes) {
-            Ok(answer) => answer,
-            Err(_) => return Ok(Err(ProxyRefusal::Malformed)),
-        };
+        let Ok(answer) = Answer::read(&bytes) else { return Ok(Err(ProxyRefusal::Malformed)) };
         if let Some(answer) = answer {
             return Ok(match answer.status {
                 // The server says nothing before the client does: what comes behind the head is not the server's.

@@ -124,7 +124,7 @@ impl KeeperFile {
         Ok(file)
     }
 
-    /// Who makes the certificate, if it is shown here.
+    /// Where the certificate comes from, if it is shown here.
     pub fn source(&self) -> Option<Source> {
         self.certificate.as_ref().map(|certificate| certificate.source)
     }

@@ -192,7 +192,7 @@ async fn below_a_path_of_a_web_server_in_front() {
 }
 
 /// A server that answers as some proxies do, and then keeps the connection.
-async fn answer_with(world: &World, listener: TcpListener, before: &'static str, connection: &'static str) {
+async fn answer_with(world: &World, listener: &TcpListener, before: &'static str, connection: &'static str) {
     let chain: Vec<_> = CertificateDer::pem_file_iter(&world.chain).unwrap().map(Result::unwrap).collect();
     let key = PrivateKeyDer::from_pem_file(&world.key).unwrap();
     let config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key).unwrap();
@@ -235,7 +235,7 @@ async fn valid_answers_of_other_servers_open_a_tunnel() {
         let config = world.client(listener.local_addr().unwrap().port());
         let client = OurClient::start(config);
         tokio::select! {
-            () = answer_with(&world, listener, before, connection) => panic!("{NAME}: {:?}", client.told()),
+            () = answer_with(&world, &listener, before, connection) => panic!("{NAME}: {:?}", client.told()),
             told = client.tells("") => assert_eq!(told, "opened", "{before}{connection}"),
         }
     }

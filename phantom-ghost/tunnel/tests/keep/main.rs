@@ -99,7 +99,7 @@ fn a_failed_renewal_keeps_the_old_certificate_in_force() {
     tunnel.echo(b"still there");
 }
 
-/// Whose life leaves room before two thirds of it.
+/// A life that leaves room before two thirds of it are over.
 const LONG_LIFE: Duration = Duration::from_mins(1);
 
 #[test]

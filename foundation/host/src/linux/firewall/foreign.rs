@@ -1,4 +1,4 @@
-//! Tables of others in nftables that drop forwarded packets.
+//! Tables of others in nftables that drop forwarded packets, or packets for a port of ours.
 //!
 //! An accept is final only for the chain it is in: a packet that our table accepts is still asked about in every
 //! other table, and one of them with policy drop ends it. There our accepts are repeated, in a chain of ours inside
@@ -7,11 +7,12 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
+use super::letting::Letting;
 use super::nft::{Chain, Listing, Place, Table, rules_of};
 use super::rules::{Plain, Rendered, same};
 use crate::Marks;
 
-/// Our chain in tables of others.
+/// A chain of ours in tables of others.
 #[derive(Clone, Debug)]
 pub(super) struct Repeated {
     mark: String,
@@ -28,9 +29,14 @@ pub(super) struct Plan {
 }
 
 impl Repeated {
-    /// Those of an installation.
+    /// That of an installation for packets that pass through.
     pub(super) fn of(marks: &Marks) -> Self {
         Self { mark: marks.text(), chain: marks.repeated_chain() }
+    }
+
+    /// That for packets to this host.
+    pub(super) fn for_input(marks: &Marks) -> Self {
+        Self { mark: marks.text(), chain: marks.input_chain() }
     }
 
     /// Whether a chain has the name of ours.
@@ -40,19 +46,45 @@ impl Repeated {
 
     /// Compares all tables but those in `not_these` with what is wanted: `accepts` in each that is closed.
     pub(super) fn plan(&self, listing: &Listing, not_these: &BTreeSet<Place>, accepts: &[Plain]) -> Plan {
+        let closed = |_: &str, chain: &Chain| chain.is_at("forward") && chain.closed();
         let mut plan = Plan::default();
         for (place, table) in listing.tables.iter().filter(|(place, _)| !not_these.contains(*place)) {
-            self.plan_table(place, table, accepts, &mut plan);
+            self.plan_table(place, table, accepts, &closed, &mut plan);
         }
         plan
     }
 
-    fn plan_table(&self, place: &Place, table: &Table, accepts: &[Plain], plan: &mut Plan) {
+    /// The same with the accepts that let in our ports.
+    pub(super) fn plan_input(
+        &self,
+        listing: &Listing,
+        not_these: &BTreeSet<Place>,
+        letting: &Letting,
+    ) -> Plan {
+        let mut plan = Plan::default();
+        for (place, table) in listing.tables.iter().filter(|(place, _)| !not_these.contains(*place)) {
+            let closed = |name: &str, _: &Chain| letting.wants(place, name);
+            self.plan_table(place, table, &letting.of_table(place), &closed, &mut plan);
+        }
+        plan
+    }
+
+    /// One table: `accepts` in our chain, and a jump to it from each base chain that is `closed`.
+    fn plan_table(
+        &self,
+        place: &Place,
+        table: &Table,
+        accepts: &[Plain],
+        closed: &dyn Fn(&str, &Chain) -> bool,
+        plan: &mut Plan,
+    ) {
         let rules = rules_of(&self.mark, accepts, place.family.only());
-        let closed = |name: &str, chain: &Chain| chain.is_at("forward") && chain.closed() && is_word(name);
+        // The chain is filled before anything leads to it.
+        let filled_at = plan.script.len();
         let mut jumped_to = false;
         for (name, chain) in &table.chains {
-            let want = !rules.is_empty() && is_word(&place.table) && closed(name, chain);
+            let nameable = is_word(&place.table) && is_word(name);
+            let want = !rules.is_empty() && nameable && closed(name, chain);
             jumped_to |= want;
             plan.present |= chain.rules.iter().any(|rule| rule.target() == Some(&self.chain));
             self.plan_jump(place, name, chain, want, &mut plan.script);
@@ -63,7 +95,7 @@ impl Repeated {
         // The chain has to be there before the jumps to it, and to be gone after them.
         match (jumped_to, loaded) {
             (true, Some(loaded)) if same(&rules, &loaded.loaded()) => {}
-            (true, _) => plan.script.insert_str(0, &fill(&chain, &rules)),
+            (true, _) => plan.script.insert_str(filled_at, &fill(&chain, &rules)),
             (false, Some(_)) => {
                 let _ = writeln!(plan.script, "flush chain {chain}\ndelete chain {chain}");
             }

@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use ipnetwork::IpNetwork;
 
+use crate::marks::checksum;
 use crate::{Hook, HostError, Match, Protocol, Result, RulesetRule, Verdict};
 
 /// The family of a packet.
@@ -86,11 +87,6 @@ impl Rendered {
     pub(super) fn new(mark: &str, text: String, plain: Plain) -> Self {
         Self { comment: format!("{mark} {:08x}", checksum(&text)), text, plain }
     }
-}
-
-/// FNV-1a (32 bits): the same in every build, and short enough for a comment. It need not withstand anybody.
-pub(super) fn checksum(text: &str) -> u32 {
-    text.bytes().fold(0x811c_9dc5, |sum, byte| (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 
 impl Plain {

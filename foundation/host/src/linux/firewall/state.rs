@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::foreign::{Plan, Repeated};
+use super::letting::Letting;
 use super::nft::kernel::SeenChain;
 use super::nft::{self, Place, Rules};
 use super::rules::{Family, Plain};
@@ -35,20 +36,24 @@ struct Wanted {
     names: Names,
     own: Place,
     repeated: Repeated,
+    input: Repeated,
     nft: Rules,
     xtables: BTreeMap<At, Chains>,
     accepts: Vec<Plain>,
+    letting: Letting,
 }
 
 impl Wanted {
-    fn new(backend: Backend, marks: &Marks, ruleset: &Ruleset) -> Result<Self> {
+    fn new(backend: Backend, marks: &Marks, ruleset: &Ruleset, letting: Letting) -> Result<Self> {
         let names = Names::of(marks);
         let mut wanted = Self {
             own: Place::own(marks.nft_table()),
             repeated: Repeated::of(marks),
+            input: Repeated::for_input(marks),
             nft: Rules::new(),
             xtables: BTreeMap::new(),
             accepts: Vec::new(),
+            letting,
             names,
         };
         for rule in ruleset.rules() {
@@ -82,13 +87,17 @@ impl Wanted {
     }
 
     /// What a table of iptables is to hold. One that is not ours to fill gets our accepts if it drops by default,
-    /// unless that is ufw's doing, which gets rules of its own.
+    /// unless that is ufw's doing, which gets rules of its own. What lets in our ports comes behind our own rules.
     fn chains(&self, backend: Backend, at: At, listing: &Listing) -> Result<Chains> {
+        let mark = &self.names.mark;
+        let mut chains = Chains::new();
         if backend == Backend::Xtables(at.variant) {
-            return Ok(self.xtables.get(&at).cloned().unwrap_or_default());
+            chains = self.xtables.get(&at).cloned().unwrap_or_default();
+        } else if at.table == "filter" && listing.closed() && !ufw::manages(listing) {
+            xtables::add_accepts(&mut chains, Hook::Forward, mark, &self.accepts, at.family)?;
         }
-        let closed = at.table == "filter" && listing.closed() && !ufw::manages(listing);
-        if closed { xtables::accepts(&self.names.mark, &self.accepts, at.family) } else { Ok(Chains::new()) }
+        xtables::add_accepts(&mut chains, Hook::Input, mark, &self.letting.of_iptables(at), at.family)?;
+        Ok(chains)
     }
 }
 
@@ -116,10 +125,11 @@ pub(super) struct State {
 
 impl State {
     /// Looks at what is loaded. On a host that uses nothing but nftables this is one process; each table of
-    /// iptables that forwarded packets pass is one more.
+    /// iptables that forwarded packets pass is one more, and where others filter packets for this host, so are all of theirs.
     pub(super) fn observe(start: Start, backend: Backend, marks: &Marks, ruleset: &Ruleset) -> Result<Self> {
-        let wanted = Wanted::new(backend, marks, ruleset)?;
         let chains = nft::kernel::chains()?.unwrap_or_default();
+        let letting = Letting::of(marks, ruleset, &chains)?;
+        let wanted = Wanted::new(backend, marks, ruleset, letting)?;
         let (xtables, managed) = observe_xtables(start, backend, &wanted, &chains)?;
         let (own_loaded, own_right) = (false, false);
         let mut state = Self {
@@ -150,8 +160,9 @@ impl State {
         not_these.insert(own.clone());
         not_these.extend(tables.into_iter().filter(|(_, owned)| *owned).map(|(table, _)| table));
         let others = chains.iter().any(|chain| {
-            !not_these.contains(&chain.table)
-                && (chain.at_forward || self.wanted.repeated.is_ours(&chain.name))
+            let ours = [&self.wanted.repeated, &self.wanted.input].iter().any(|one| one.is_ours(&chain.name));
+            let lets_in = chain.at_input && self.wanted.letting.concerns(&chain.table);
+            !not_these.contains(&chain.table) && (chain.at_forward || lets_in || ours)
         });
         let mut listing = match (others, self.own_loaded) {
             (true, _) => nft::list_all()?,
@@ -164,6 +175,9 @@ impl State {
         }
         let accepts = if self.backend == Backend::Nft { self.wanted.accepts.as_slice() } else { &[] };
         self.foreign = self.wanted.repeated.plan(&listing, &not_these, accepts);
+        let input = self.wanted.input.plan_input(&listing, &not_these, &self.wanted.letting);
+        self.foreign.present |= input.present;
+        self.foreign.script.push_str(&input.script);
         Ok(())
     }
 
@@ -254,5 +268,5 @@ fn concerns(backend: Backend, wanted: &Wanted, at: At, chains: &[SeenChain]) -> 
     let ours = |name: &str| at.hooks().any(|hook| wanted.names.chain(hook) == name);
     chains.iter().filter(|chain| at.place().as_ref() == Some(&chain.table)).any(|chain| {
         ours(&chain.name) || (at.table == "filter" && chain.at_forward && chain.name == "FORWARD")
-    })
+    }) || !wanted.letting.of_iptables(at).is_empty()
 }

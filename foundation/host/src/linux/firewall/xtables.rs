@@ -13,18 +13,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 pub(super) use listing::{Listing, addresses, target};
-pub(super) use render::{accepts, rules_for};
+pub(super) use render::{add_accepts, rules_for};
 pub(super) use start::{Start, directly, through_crate};
 
 use self::start::LOCK_WAIT;
 use super::nft::kernel::SeenChain;
 use super::nft::{Place, TableFamily};
-use super::rules::{Family, Rendered, checksum};
+use super::rules::{Family, Rendered};
 use crate::linux::command::{Program, find};
 use crate::{Hook, HostError, Marks, Result};
-
-/// Longest name of a chain: `XT_EXTENSION_MAXNAMELEN` (29) of `linux/netfilter/x_tables.h` less the NUL.
-const CHAIN_MAX: usize = 28;
 
 /// Who keeps the tables. A host can have both at once, and a packet then passes both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -86,13 +83,9 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// Those of an installation. A prefix that leaves no room for the hook is cut and told apart by its check sum.
+    /// Those of an installation.
     pub(super) fn of(marks: &Marks) -> Self {
-        let mut prefix = marks.chain_prefix();
-        if prefix.len() + "-FORWARD".len() > CHAIN_MAX {
-            prefix = format!("{}-{:08X}", Marks::new(None).chain_prefix(), checksum(&prefix));
-        }
-        Self { mark: marks.text(), prefix }
+        Self { mark: marks.text(), prefix: marks.chain_prefix() }
     }
     /// Our chain for a hook.
     pub(super) fn chain(&self, hook: Hook) -> String {

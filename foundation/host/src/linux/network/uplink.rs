@@ -28,6 +28,17 @@ pub(super) fn default_route(routes: &[Route]) -> Option<(String, Option<Ipv4Addr
     })
 }
 
+/// Interface of the IPv6 default route with the lowest metric; the first of equal ones.
+pub(super) fn default_route6(routes: &[Route]) -> Option<String> {
+    let defaults =
+        routes.iter().filter(|route| route.destination.is_ipv6() && route.destination.prefix() == 0);
+    let by_interface = defaults.filter_map(|route| match &route.kind {
+        RouteKind::Via { interface, .. } => Some((route, interface)),
+        RouteKind::Unreachable | RouteKind::Blackhole => None,
+    });
+    by_interface.min_by_key(|(route, _)| route.metric).map(|(_, interface)| interface.clone())
+}
+
 /// The first IPv4 address that reaches beyond the link.
 pub(super) fn first_ipv4<'a>(mut addresses: impl Iterator<Item = &'a Address>) -> Option<Ipv4Addr> {
     addresses.find_map(|address| match address.network {

@@ -4,9 +4,11 @@
 //! once. Both addresses are asked for at the same time, each by a socket of its own, so that nothing that happens to the
 //! question for IPv6 is held against the answer for IPv4 (RFC 4074).
 
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher as _;
 use std::net::IpAddr;
 use std::pin::pin;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use futures::future::{Either, select};
@@ -154,8 +156,8 @@ fn left(end: Instant) -> Duration {
 
 /// A number that is another one with each question. Nothing depends on whether it can be guessed.
 fn chance() -> usize {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    now.subsec_micros() as usize
+    let [byte, ..] = RandomState::new().hash_one(()).to_le_bytes();
+    byte.into()
 }
 
 /// Which of two faults says more: an answer does, and silence says more than a server that cannot be reached.

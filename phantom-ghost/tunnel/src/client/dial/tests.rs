@@ -61,10 +61,10 @@ async fn a_name_is_looked_up_when_the_known_address_fails() {
     let (other, found) = listen().await;
     let plan = plan();
     let begin = Instant::now();
-    let (tried, _) = tokio::join!(open(&plan, vec![gone], ready(Ok(vec![gone, found]))), async {
+    let ((tried, _), ()) = tokio::join!(open(&plan, vec![gone], ready(Ok(vec![gone, found]))), async {
         drop(timeout(PATIENCE, other.accept()).await.expect("it is tried").unwrap());
     });
-    assert_eq!(tried.0, [gone, found]);
+    assert_eq!(tried, [gone, found]);
     assert!(begin.elapsed() < BESIDE, "{:?}", begin.elapsed());
     let error = || DialError::LookUp {
         host: "vpn.example.com".parse().unwrap(),

@@ -37,7 +37,9 @@ const CHAIN_NAME: u16 = 3;
 const CHAIN_HOOK: u16 = 4;
 /// Attribute inside the hook: its number.
 const HOOK_NUMBER: u16 = 1;
-/// `NF_INET_FORWARD`.
+/// `NF_INET_PRE_ROUTING`, `NF_INET_LOCAL_IN`, `NF_INET_FORWARD`.
+const PREROUTING: u32 = 0;
+const INPUT: u32 = 1;
 const FORWARD: u32 = 2;
 
 /// `EINVAL`: what a kernel without `nf_tables` says to its messages.
@@ -54,6 +56,8 @@ pub(in crate::linux::firewall) struct SeenChain {
     pub name: String,
     /// It is asked about forwarded packets by the kernel itself.
     pub at_forward: bool,
+    /// It is asked about packets for this host, at the latest when that is known.
+    pub at_input: bool,
 }
 
 /// All chains, or `None` on a kernel without `nf_tables`. Loads its module where that is possible.
@@ -111,18 +115,22 @@ fn unless_absent<T>(result: Result<T, Fault>) -> Result<Option<T>, Fault> {
 /// The chain of a message; `None` for a family that carries no IP packets of ours.
 fn chain(payload: &[u8]) -> Result<Option<SeenChain>, Fault> {
     let Some((family, attributes)) = head(payload)? else { return Ok(None) };
-    let (mut table, mut name, mut at_forward) = (None, None, false);
+    let (mut table, mut name, mut hook) = (None, None, None);
     for attribute in NlasIterator::new(attributes) {
         let attribute = attribute?;
         match attribute.kind() {
             CHAIN_TABLE => table = Some(text(attribute.value())),
             CHAIN_NAME => name = Some(text(attribute.value())),
-            CHAIN_HOOK => at_forward = hook_number(attribute.value())? == Some(FORWARD),
+            CHAIN_HOOK => hook = hook_number(attribute.value())?,
             _ => {}
         }
     }
-    let seen =
-        table.zip(name).map(|(table, name)| SeenChain { table: Place { family, table }, name, at_forward });
+    let seen = table.zip(name).map(|(table, name)| SeenChain {
+        table: Place { family, table },
+        name,
+        at_forward: hook == Some(FORWARD),
+        at_input: matches!(hook, Some(PREROUTING | INPUT)),
+    });
     seen.map(Some).ok_or_else(|| Fault::Garbled("a chain without name".to_owned()))
 }
 
@@ -198,17 +206,26 @@ mod tests {
 
     #[test]
     fn chains_are_read() {
-        let forward =
-            SeenChain { table: place(TableFamily::Ip, "filter"), name: "FORWARD".into(), at_forward: true };
+        let seen = |family, table, name: &str| SeenChain {
+            table: place(family, table),
+            name: name.to_owned(),
+            at_forward: false,
+            at_input: false,
+        };
+        let other = seen(TableFamily::Inet, "x", "other");
+        let input = SeenChain { at_input: true, ..seen(TableFamily::Ip, "filter", "FORWARD") };
+        let forward = SeenChain { at_forward: true, at_input: false, ..input.clone() };
         assert_eq!(chain(CHAIN).unwrap(), Some(forward.clone()));
-        let other =
-            SeenChain { table: place(TableFamily::Inet, "x"), name: "other".into(), at_forward: false };
         assert_eq!(chain(OTHER).unwrap(), Some(other));
-        // The first one at another hook.
-        let mut input = CHAIN.to_vec();
-        assert_eq!(input[HOOK], 2);
-        input[HOOK] = 1;
-        assert_eq!(chain(&input).unwrap(), Some(SeenChain { at_forward: false, ..forward }));
+        // The first one at other hooks.
+        let mut bytes = CHAIN.to_vec();
+        assert_eq!(bytes[HOOK], 2);
+        for (hook, expected) in
+            [(0, &input), (1, &input), (3, &SeenChain { at_input: false, ..input.clone() })]
+        {
+            bytes[HOOK] = hook;
+            assert_eq!(chain(&bytes).unwrap().as_ref(), Some(expected));
+        }
         // A bridge has a forward hook too, but no IP routing.
         let mut bridge = CHAIN.to_vec();
         bridge[0] = 7;

@@ -35,11 +35,23 @@ pub(in crate::linux::firewall) fn rules_for(
     Ok(chains)
 }
 
-/// Those of some rules that are for this family, as one chain at [`Hook::Forward`].
-pub(in crate::linux::firewall) fn accepts(mark: &str, rules: &[Plain], family: Family) -> Result<Chains> {
-    let suits = rules.iter().filter(|plain| plain.is_for(family));
-    let rules = suits.map(|plain| render(mark, plain.clone(), family)).collect::<Result<Vec<_>>>()?;
-    Ok(if rules.is_empty() { Chains::new() } else { [(Hook::Forward, rules)].into() })
+/// Adds those of some rules that are for this family to the chain at a hook, behind what it has. A rule that it has already is not
+/// repeated.
+pub(in crate::linux::firewall) fn add_accepts(
+    chains: &mut Chains,
+    hook: Hook,
+    mark: &str,
+    rules: &[Plain],
+    family: Family,
+) -> Result<()> {
+    for plain in rules.iter().filter(|plain| plain.is_for(family)) {
+        let rule = render(mark, plain.clone(), family)?;
+        let there = chains.get(&hook).is_some_and(|rules| rules.contains(&rule));
+        if !there {
+            chains.entry(hook).or_default().push(rule);
+        }
+    }
+    Ok(())
 }
 
 /// What `iptables-restore --noflush` is told: a chain that is named is emptied, everything else stays. The jumps of these hooks,

@@ -52,31 +52,19 @@ fn serve(address: &str, four: MakeReply, six: MakeReply) -> Asked {
     serve_on(UdpSocket::bind((address, 53)).unwrap(), four, six)
 }
 
-fn found(question: &[u8]) -> Option<Vec<u8>> {
-    Some(answer(question, GOOD, &[Ipv4Addr::new(192, 0, 2, 7)]))
-}
-fn found6(question: &[u8]) -> Option<Vec<u8>> {
+const FOUND: MakeReply = |question| Some(answer(question, GOOD, &[Ipv4Addr::new(192, 0, 2, 7)]));
+const FOUND6: MakeReply = |question| {
     let mut bytes = answer(question, GOOD, &[]);
     bytes[7] = 1;
     bytes.extend([0xc0, 12, 0, 28, 0, 1, 0, 0, 0, 0, 0, 16]);
     bytes.extend("2001:db8::7".parse::<std::net::Ipv6Addr>().unwrap().octets());
     Some(bytes)
-}
-fn nothing(question: &[u8]) -> Option<Vec<u8>> {
-    Some(answer(question, GOOD, &[]))
-}
-fn no_name(question: &[u8]) -> Option<Vec<u8>> {
-    Some(answer(question, GOOD | 3, &[]))
-}
-fn failed(question: &[u8]) -> Option<Vec<u8>> {
-    Some(answer(question, GOOD | 2, &[]))
-}
-fn refused(question: &[u8]) -> Option<Vec<u8>> {
-    Some(answer(question, GOOD | 5, &[]))
-}
-fn silent(_: &[u8]) -> Option<Vec<u8>> {
-    None
-}
+};
+const NOTHING: MakeReply = |question| Some(answer(question, GOOD, &[]));
+const NO_NAME: MakeReply = |question| Some(answer(question, GOOD | 3, &[]));
+const FAILED: MakeReply = |question| Some(answer(question, GOOD | 2, &[]));
+const REFUSED: MakeReply = |question| Some(answer(question, GOOD | 5, &[]));
+const SILENT: MakeReply = |_| None;
 
 /// Looks a name up with these servers and options; gives what was found and how long it took.
 fn look(name: &str, from: Viewpoint, hosts: &str, conf: &str) -> (Result<Vec<String>, ProbeError>, Duration) {
@@ -97,8 +85,8 @@ const SHORT: Duration = Duration::from_millis(700);
 #[test]
 fn silent_servers_before_the_one_that_answers() {
     in_namespace("silent_servers_before_the_one_that_answers", || {
-        let first = serve("127.0.0.2", silent, silent);
-        serve("127.0.0.3", silent, silent);
+        let first = serve("127.0.0.2", SILENT, SILENT);
+        serve("127.0.0.3", SILENT, SILENT);
         let _real = Dnsmasq::start("127.0.0.4", &["--host-record=vpn.example.org,192.0.2.7"]);
         let (outcome, took) = look_up(THREE);
         assert_eq!(outcome.unwrap(), ["192.0.2.7"]);
@@ -131,28 +119,28 @@ fn whatever_becomes_of_the_question_for_ipv6() {
     in_namespace("whatever_becomes_of_the_question_for_ipv6", || {
         let odd: [MakeReply; 9] = [
             |question| Some(answer(question, GOOD | 1, &[])),
-            failed,
-            no_name,
+            FAILED,
+            NO_NAME,
             |question| Some(answer(question, GOOD | 4, &[])),
-            refused,
+            REFUSED,
             |question| Some(answer(question, GOOD | TRUNCATED, &[])),
             |question| Some(question[..question.len().min(14)].to_vec()),
-            silent,
-            nothing,
+            SILENT,
+            NOTHING,
         ];
         for (number, odd) in odd.into_iter().enumerate() {
             let address = format!("127.0.1.{}", number + 1);
-            serve(&address, found, odd);
+            serve(&address, FOUND, odd);
             let (outcome, took) = look_up(&format!("nameserver {address}\n"));
             assert_eq!(outcome.as_deref(), Ok(&["192.0.2.7".to_owned()][..]), "{number}");
             assert!(took < LIMIT - SHORT, "{number}: {took:?}");
         }
         // The other way round a name is found as well.
-        serve("127.0.2.1", silent, found6);
+        serve("127.0.2.1", SILENT, FOUND6);
         assert_eq!(look_up("nameserver 127.0.2.1\n").0.unwrap(), ["2001:db8::7"]);
-        serve("127.0.2.2", nothing, found6);
+        serve("127.0.2.2", NOTHING, FOUND6);
         assert_eq!(look_up("nameserver 127.0.2.2\n").0.unwrap(), ["2001:db8::7"]);
-        let asked = serve("127.0.2.3", found, found6);
+        let asked = serve("127.0.2.3", FOUND, FOUND6);
         assert_eq!(look_up("nameserver 127.0.2.3\noptions no-aaaa\n").0.unwrap(), ["192.0.2.7"]);
         assert!(!asked.lock().unwrap().iter().any(|(_, kind)| *kind == SIX));
     });
@@ -174,8 +162,8 @@ fn a_filter_on_the_way_drops_questions_for_ipv6() {
 #[test]
 fn an_answer_without_use_is_told_from_none() {
     in_namespace("an_answer_without_use_is_told_from_none", || {
-        serve("127.0.0.2", failed, failed);
-        serve("127.0.0.3", silent, silent);
+        serve("127.0.0.2", FAILED, FAILED);
+        serve("127.0.0.3", SILENT, SILENT);
         let rcode = |outcome: Result<Vec<String>, ProbeError>| match outcome {
             Err(ProbeError::NoAddress { rcode, .. }) => rcode,
             other => panic!("{other:?}"),
@@ -199,8 +187,8 @@ fn an_answer_without_use_is_told_from_none() {
 #[test]
 fn that_there_is_no_such_name_is_believed_and_ends_the_search() {
     in_namespace("that_there_is_no_such_name_is_believed_and_ends_the_search", || {
-        serve("127.0.0.2", no_name, silent);
-        let second = serve("127.0.0.3", found, found6);
+        serve("127.0.0.2", NO_NAME, SILENT);
+        let second = serve("127.0.0.3", FOUND, FOUND6);
         let (outcome, took) = look_up(TWO);
         assert_eq!(outcome.unwrap(), [] as [&str; 0]);
         assert!(took < SHORT, "{took:?}");
@@ -210,11 +198,11 @@ fn that_there_is_no_such_name_is_believed_and_ends_the_search() {
             "127.0.0.5",
             |question| {
                 thread::sleep(Duration::from_millis(1200));
-                found(question)
+                FOUND(question)
             },
-            silent,
+            SILENT,
         );
-        serve("127.0.0.6", no_name, no_name);
+        serve("127.0.0.6", NO_NAME, NO_NAME);
         let (outcome, _) = look_up("nameserver 127.0.0.5\nnameserver 127.0.0.6\n");
         assert_eq!(outcome.unwrap(), ["192.0.2.7"]);
     });
@@ -223,7 +211,7 @@ fn that_there_is_no_such_name_is_believed_and_ends_the_search() {
 #[test]
 fn the_file_of_the_host_comes_first() {
     in_namespace("the_file_of_the_host_comes_first", || {
-        let asked = serve("127.0.0.2", found, nothing);
+        let asked = serve("127.0.0.2", FOUND, NOTHING);
         let conf = "nameserver 127.0.0.2\n";
         let hosts = "# 198.51.100.1 vpn.example.org\n198.51.100.2\tother VPN.Example.org # mine\n::1 localhost\nnonsense\n\
                      2001:db8::9 vpn.example.org.\n198.51.100.3 vpn.example.org.uk\n";
@@ -257,12 +245,12 @@ fn the_search_list_and_the_dots() {
             "127.0.0.2",
             |question| {
                 if question_of(question).0.ends_with("a.example") {
-                    found(question)
+                    FOUND(question)
                 } else {
-                    no_name(question)
+                    NO_NAME(question)
                 }
             },
-            nothing,
+            NOTHING,
         );
         let conf = "nameserver 127.0.0.2\nsearch a.example\n";
         assert_eq!(look_up(conf).0.unwrap(), ["192.0.2.7"]);
@@ -274,7 +262,7 @@ fn the_search_list_and_the_dots() {
 #[test]
 fn rotate_spreads_the_questions() {
     in_namespace("rotate_spreads_the_questions", || {
-        let servers = ["127.0.0.2", "127.0.0.3", "127.0.0.4"].map(|at| serve(at, found, nothing));
+        let servers = ["127.0.0.2", "127.0.0.3", "127.0.0.4"].map(|at| serve(at, FOUND, NOTHING));
         for _ in 0..60 {
             look_up(&format!("{THREE}options rotate\n")).0.unwrap();
         }
@@ -307,7 +295,7 @@ fn a_server_on_a_link() {
         assert!(Command::new("sh").args(["-ec", script]).status().unwrap().success());
         let link = nix::net::if_::if_nametoindex("d1").unwrap();
         let own = SocketAddrV6::new("fe80::b".parse().unwrap(), 53, 0, link);
-        let asked = serve_on(UdpSocket::bind(own).unwrap(), found, nothing);
+        let asked = serve_on(UdpSocket::bind(own).unwrap(), FOUND, NOTHING);
         let (outcome, _) = look_up("nameserver fe80::b%d0\n");
         assert_eq!(outcome.unwrap(), ["192.0.2.7"], "{asked:?}");
         assert!(look_up("nameserver fe80::b%nowhere\n").0.is_err());

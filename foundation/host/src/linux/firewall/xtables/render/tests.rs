@@ -3,7 +3,7 @@
 use super::super::super::rules::{Family, HOOKS, Plain};
 use super::super::super::samples::everything;
 use super::super::{Chains, Listing, Names, TABLES, site};
-use super::{accepts, restore_script, rules_for};
+use super::{add_accepts, restore_script, rules_for};
 use crate::{Hook, Marks, Match, RulesetRule, Verdict};
 
 fn names() -> Names {
@@ -86,9 +86,16 @@ fn repeated_accepts_are_one_chain() {
             .unwrap()
     };
     let rules = [plain(vec![Match::Established]), plain(vec![Match::Ipv4])];
-    assert_eq!(accepts("m", &rules, Family::V4).unwrap()[&Hook::Forward].len(), 2);
-    assert_eq!(accepts("m", &rules, Family::V6).unwrap()[&Hook::Forward].len(), 1);
-    assert!(accepts("m", &rules[1..], Family::V6).unwrap().is_empty());
+    let accepts = |rules: &[Plain], family| {
+        let mut chains = Chains::new();
+        add_accepts(&mut chains, Hook::Forward, "m", rules, family).unwrap();
+        // What is there already is not repeated.
+        add_accepts(&mut chains, Hook::Forward, "m", rules, family).unwrap();
+        chains
+    };
+    assert_eq!(accepts(&rules, Family::V4)[&Hook::Forward].len(), 2);
+    assert_eq!(accepts(&rules, Family::V6)[&Hook::Forward].len(), 1);
+    assert!(accepts(&rules[1..], Family::V6).is_empty());
 }
 
 #[test]

@@ -1,0 +1,113 @@
+//! Where accepts of ours are needed, and how they are told from the rest.
+
+use super::super::{ChainId, FilterManager, FilterProgram, Filters, Packet, RuleSpot};
+use super::{TCP, UDP, from, input, iptables, said, to};
+use crate::Marks;
+
+fn nft(json: &str, texts: &str) -> Filters {
+    Filters::read_nft(json.as_bytes(), texts).unwrap()
+}
+
+/// The first packets of two strangers.
+fn strangers(port: u16) -> [Packet; 2] {
+    ["198.51.100.7", "81.2.69.142"].map(|source| from(source, UDP, port))
+}
+
+fn names(chains: impl IntoIterator<Item = ChainId>) -> Vec<String> {
+    chains.into_iter().map(|chain| format!("{} {}", chain.table, chain.name)).collect()
+}
+
+/// Where accepts are needed, with leave to put them anywhere.
+fn needed(filters: &Filters) -> Vec<String> {
+    names(filters.refusing(&strangers(51820), |_| true))
+}
+
+#[test]
+fn the_chain_that_refuses_is_found_whoever_made_it() {
+    let cloud = iptables(include_str!("captured/cloud.save"));
+    assert_eq!(needed(&cloud), ["iptables filter INPUT"]);
+    let operator = nft(include_str!("captured/operator.json"), include_str!("captured/operator.txt"));
+    assert_eq!(needed(&operator), ["nftables inet filter input"]);
+    let firewalld = nft(include_str!("captured/firewalld.json"), include_str!("captured/firewalld.txt"));
+    assert_eq!(needed(&firewalld), ["nftables inet firewalld filter_INPUT"]);
+    let legacy =
+        Filters::read_iptables(include_str!("captured/cloud.save"), FilterProgram::IptablesLegacy, false);
+    assert_eq!(needed(&legacy), ["iptables-legacy filter INPUT"]);
+    // Each that refuses needs one.
+    let mut both = cloud;
+    both.extend(operator);
+    let mut all = needed(&both);
+    all.sort();
+    assert_eq!(all, ["iptables filter INPUT", "nftables inet filter input"]);
+}
+
+#[test]
+fn what_lets_in_or_may_do_so_or_sends_elsewhere_needs_no_accept() {
+    for rules in [
+        "-A INPUT -p udp -m udp --dport 51820 -j ACCEPT",
+        // One of the two comes in, and that is enough.
+        "-A INPUT -s 198.51.100.0/24 -j DROP\n-A INPUT -p udp -m udp --dport 51820 -j ACCEPT",
+        "-A INPUT -m limit --limit 5/sec -j ACCEPT",
+    ] {
+        assert_eq!(needed(&input(rules)), [""; 0], "{rules}");
+    }
+    let redirected =
+        "*nat\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -p udp -j REDIRECT --to-ports 9\nCOMMIT\n";
+    assert_eq!(needed(&iptables(redirected)), [""; 0]);
+    assert_eq!(needed(&Filters::new()), [""; 0]);
+}
+
+#[test]
+fn nothing_is_opened_behind_what_cannot_be_opened() {
+    let mut filters = iptables(include_str!("captured/ufw.save"));
+    filters.extend(nft(include_str!("captured/operator.json"), include_str!("captured/operator.txt")));
+    let not_ufw = |spot: &RuleSpot| spot.manager != FilterManager::Ufw;
+    let with = names(filters.refusing(&strangers(51820), not_ufw));
+    assert!(!with.contains(&"iptables filter INPUT".to_owned()), "{with:?}");
+}
+
+/// A cloud image's rules with our accept, as `iptables-save` prints them.
+fn opened() -> String {
+    let jump = "-A INPUT -m comment --comment phantom-wg -j PHANTOM-WG-INPUT\n";
+    let accept =
+        "-A PHANTOM-WG-INPUT -p udp -m udp --dport 51820 -m comment --comment \"phantom-wg 1\" -j ACCEPT\n";
+    let cloud = include_str!("captured/cloud.save");
+    cloud.replacen(":OUTPUT", ":PHANTOM-WG-INPUT - [0:0]\n:OUTPUT", 1).replacen(
+        "-A INPUT",
+        &format!("{jump}{accept}-A INPUT"),
+        1,
+    )
+}
+
+#[test]
+fn our_accept_is_no_reason_for_itself() {
+    let filters = iptables(&opened());
+    let marks = Marks::new(None);
+    assert_eq!(said(&filters, &to(UDP, 51820)), "accepted");
+    assert!(said(&filters, &to(TCP, 443)).starts_with("rejected"));
+    assert_eq!(needed(&filters), [""; 0]);
+    let theirs = filters.without_ours(&marks);
+    assert_eq!(needed(&theirs), ["iptables filter INPUT"]);
+    assert_eq!(said(&theirs, &to(TCP, 22)), "accepted", "what is theirs stays");
+    // To another installation it is somebody else's.
+    assert_eq!(needed(&filters.without_ours(&Marks::new(Some("test")))), [""; 0]);
+}
+
+#[test]
+fn our_accepts_are_named_with_their_ports() {
+    let (filters, marks) = (iptables(&opened()), Marks::new(None));
+    let found = filters.let_in(&marks);
+    let ports: Vec<String> = found[0].ports.iter().map(ToString::to_string).collect();
+    assert_eq!((found.len(), ports.as_slice()), (1, &["51820/udp".to_owned()][..]));
+    assert_eq!(names([found[0].chain.clone()]), ["iptables filter INPUT"]);
+    assert_eq!(filters.tables_with_ours(&marks).len(), 1);
+    let other = Marks::new(Some("test"));
+    assert!(filters.let_in(&other).is_empty() && filters.tables_with_ours(&other).is_empty());
+    // Somebody else's chain whose name begins as ours do.
+    let sibling = iptables(&opened().replace("PHANTOM-WG-INPUT", "PHANTOM-WG-test-INPUT"));
+    assert!(sibling.let_in(&marks).is_empty());
+    assert_eq!(sibling.let_in(&other).len(), 1);
+    // Behind a rule that somebody has put before it, it is where it was, and opens nothing for those whom that one refuses.
+    let behind = opened().replacen("-A INPUT", "-A INPUT -j DROP\n-A INPUT", 1);
+    assert!(said(&iptables(&behind), &to(UDP, 51820)).starts_with("dropped"));
+}

@@ -1,0 +1,127 @@
+//! Where accepts of ours have to be, in the packet filters of others, so that the Internet reaches our ports.
+//!
+//! What the evaluator says without our parts decides, so that an accept of ours is no reason for itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+
+use super::filters::filters;
+use super::nft::{Place, TableFamily, kernel};
+use super::rules::{Family, Plain};
+use super::ufw;
+use super::xtables::{At, Variant, family_exists};
+use crate::filter::{
+    ChainId, FilterFamily, FilterHook, FilterManager, FilterProgram, RuleSpot, from_strangers,
+};
+use crate::linux::LinuxNetwork;
+use crate::{Marks, Match, Port, Result, Ruleset, Verdict};
+
+/// Accepts by the base chains of others that need them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Letting {
+    ports: BTreeMap<ChainId, BTreeSet<Port>>,
+}
+
+impl Letting {
+    /// What is needed for the ports that a ruleset lets in. Nothing is read where nobody else has a chain that packets for this host
+    /// pass.
+    pub(super) fn of(marks: &Marks, ruleset: &Ruleset, chains: &[kernel::SeenChain]) -> Result<Self> {
+        let own = Place::own(marks.nft_table());
+        let others = chains.iter().any(|chain| chain.at_input && chain.table != own) || legacy();
+        if ruleset.openings().is_empty() || !others {
+            return Ok(Self::default());
+        }
+        let owned = kernel::tables()?.into_iter().filter(|(_, owned)| *owned).map(|(table, _)| table);
+        let owned: BTreeSet<Place> = owned.collect();
+        let ufw = ufw::enabled()?;
+        let theirs = filters()?.without_ours(marks);
+        let can = |spot: &RuleSpot| {
+            let by_ufw = spot.manager == FilterManager::Ufw && ufw;
+            !by_ufw && place(&spot.base.table).is_none_or(|place| !owned.contains(&place)) && takes(spot)
+        };
+        let mut ports = BTreeMap::<ChainId, BTreeSet<Port>>::new();
+        let network = LinuxNetwork::new();
+        for port in ruleset.openings() {
+            for packets in from_strangers(&network, family_exists(Family::V6), *port)? {
+                for chain in theirs.refusing(&packets, &can) {
+                    ports.entry(chain).or_default().insert(*port);
+                }
+            }
+        }
+        Ok(Self { ports })
+    }
+
+    /// The accepts for a table of nftables: one chain of ours has those of all base chains that lead to it.
+    pub(super) fn of_table(&self, table: &Place) -> Vec<Plain> {
+        let here = self.ports.iter().filter(|(chain, _)| place(&chain.table).as_ref() == Some(table));
+        plains(here.flat_map(|(_, ports)| ports))
+    }
+
+    /// Whether a base chain of a table of nftables is to lead to them.
+    pub(super) fn wants(&self, table: &Place, chain: &str) -> bool {
+        self.ports.keys().any(|id| id.name == chain && place(&id.table).as_ref() == Some(table))
+    }
+
+    /// Whether any of them is for a table of nftables.
+    pub(super) fn concerns(&self, table: &Place) -> bool {
+        self.ports.keys().any(|id| place(&id.table).as_ref() == Some(table))
+    }
+
+    /// The accepts for a table of iptables.
+    pub(super) fn of_iptables(&self, at: At) -> Vec<Plain> {
+        let here = |chain: &ChainId| {
+            let legacy = chain.table.program == FilterProgram::IptablesLegacy;
+            let family = if at.family == Family::V4 { FilterFamily::Ip } else { FilterFamily::Ip6 };
+            legacy == (at.variant == Variant::Legacy)
+                && (chain.table.family, chain.table.name.as_str()) == (family, at.table)
+                && chain.name == INPUT
+        };
+        plains(self.ports.iter().filter(|(chain, _)| here(chain)).flat_map(|(_, ports)| ports))
+    }
+}
+
+/// The chain of iptables for packets to this host.
+const INPUT: &str = "INPUT";
+
+fn plains<'a>(ports: impl Iterator<Item = &'a Port>) -> Vec<Plain> {
+    let ports: BTreeSet<&Port> = ports.collect();
+    let accept = |port: &&Port| {
+        let mut plain = Plain::new(Verdict::Accept);
+        plain.add(&Match::Port { protocol: port.protocol, port: port.number });
+        plain
+    };
+    ports.iter().map(accept).collect()
+}
+
+/// Whether an accept of ours can be in the base chain: iptables has a place for us in its table `filter` alone, and tables that see
+/// the packets of single interfaces are not looked at.
+fn takes(spot: &RuleSpot) -> bool {
+    let base = &spot.base;
+    match base.table.program {
+        FilterProgram::Nftables => {
+            place(&base.table).is_some() && matches!(base.hook, FilterHook::Prerouting | FilterHook::Input)
+        }
+        FilterProgram::IptablesNft | FilterProgram::IptablesLegacy => {
+            base.table.name == "filter" && base.name == INPUT
+        }
+    }
+}
+
+/// The table of nftables that a table is.
+fn place(table: &crate::filter::TableId) -> Option<Place> {
+    let family = match (table.program, table.family) {
+        (FilterProgram::IptablesLegacy, _) | (_, FilterFamily::Netdev) => return None,
+        (_, FilterFamily::Inet) => TableFamily::Inet,
+        (_, FilterFamily::Ip) => TableFamily::Ip,
+        (_, FilterFamily::Ip6) => TableFamily::Ip6,
+    };
+    Some(Place { family, table: table.name.clone() })
+}
+
+/// Whether any table of the kernel's older interface is loaded.
+fn legacy() -> bool {
+    let names = ["ip_tables_names", "ip6_tables_names"];
+    names.iter().any(|file| {
+        fs::read_to_string(format!("/proc/net/{file}")).is_ok_and(|tables| !tables.trim().is_empty())
+    })
+}

@@ -1,0 +1,75 @@
+//! The way of a certificate authority through packet filters of others, for as long as it may ask.
+//!
+//! It is part of the stored state while it is open, so that nobody closes it meanwhile, and it ends by itself where the process is
+//! killed that opened it.
+
+use phantom_engine::{Change, Engine, Origin, Scope, Site};
+use phantom_host::filter::PacketFate;
+use phantom_host::{Port, Protocol};
+use phantom_module::Call;
+use phantom_store::{State, StoreError};
+use phantom_types::Timestamp;
+use serde_json::json;
+
+use crate::{GhostError, HTTP, PORT, Step};
+
+/// The ports at which an authority asks: by TLS (RFC 8737) and by HTTP (RFC 8555, section 8.3).
+pub(crate) const PORTS: [u16; 2] = [PORT, HTTP];
+/// How long the way stays open at the longest, in microseconds: an authority has five minutes, and there is a second attempt.
+const LONGEST_MICROS: i64 = 12 * 60 * 1_000_000;
+/// Where the end of that time is stored.
+const PLACE: (&str, &str) = ("ghost", "validation_until");
+
+/// When the way is closed that is open; `None` where none was opened.
+pub(crate) fn until(state: &State<'_>) -> Result<Option<Timestamp>, StoreError> {
+    let stored = state.document(PLACE.0, PLACE.1)?;
+    Ok(stored.as_ref().and_then(serde_json::Value::as_i64).map(Timestamp::from_micros))
+}
+
+/// Whether it is open at this moment.
+pub(crate) fn is_open(site: &Site, state: &State<'_>) -> Result<bool, StoreError> {
+    Ok(until(state)?.is_some_and(|until| until > site.now()))
+}
+
+/// Opens the way where a packet filter closes it and the operator has not declined. Says whether it was opened.
+pub(crate) fn open(engine: &Engine, origin: Origin, call: &Call) -> Result<bool, GhostError> {
+    if !is_needed(engine)? {
+        return Ok(false);
+    }
+    engine.change(origin, call, |change| {
+        let until = change.engine().host().clock.now().micros() + LONGEST_MICROS;
+        change.set_document(PLACE.0, PLACE.1, Some(&json!(until)))?;
+        change.apply(Scope::Network)?;
+        Ok::<_, GhostError>(true)
+    })
+}
+
+/// Closes it again.
+pub(crate) fn close(engine: &Engine, origin: Origin, call: &Call) -> Result<(), GhostError> {
+    engine.change(origin, call, |change| {
+        forget(change)?;
+        change.apply(Scope::Network)?;
+        Ok::<_, GhostError>(())
+    })
+}
+
+/// Takes it out of the stored state, for a change that lets the host follow anyhow.
+pub(crate) fn forget(change: &Change<'_>) -> Result<(), StoreError> {
+    change.set_document(PLACE.0, PLACE.1, None)
+}
+
+fn is_needed(engine: &Engine) -> Result<bool, GhostError> {
+    let stored = engine.read(|state| Ok::<_, GhostError>((state.server()?, state.open_firewall()?)))?;
+    let (Some(server), true) = stored else { return Ok(false) };
+    let host = engine.host();
+    let failed = |source| GhostError::host(Step::Firewall, source);
+    let filters = host.firewall.filters().map_err(failed)?;
+    for number in PORTS {
+        let port = Port { protocol: Protocol::Tcp, number };
+        let fate = PacketFate::from_internet(host, &filters, port, server.server_ip).map_err(failed)?;
+        if fate.is_some_and(|fate| fate.closing().is_some()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}

@@ -1,0 +1,303 @@
+//! Packet filters of others: the answers say what was opened there, what could not be, and what is left behind; and servers that
+//! clients reach without an IPv4 address.
+
+use std::sync::{Arc, Mutex};
+
+use phantom_host::filter::{FilterProgram, Filters};
+use phantom_host::{Route, RouteKind};
+use phantom_store::State;
+use phantom_tests::{SERVER_IP, Server};
+use serde_json::{Value, json};
+
+use crate::cases::{ENABLE, with_domain, with_john};
+use crate::ghost::obtaining::meanwhile;
+
+/// Somebody lets in SSH, and drops what no rule of his decides.
+pub(crate) fn closed(server: &Server) {
+    filter(server, "-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT\n");
+}
+
+fn filter(server: &Server, rules: &str) {
+    let text = format!("*filter\n:INPUT DROP [0:0]\n{rules}COMMIT\n");
+    server.fake.set_filters(Filters::read_iptables(&text, FilterProgram::IptablesNft, false));
+}
+
+fn setup(server: &Server, words: &[&str]) -> Value {
+    server.api(&[&["core", "setup"], words].concat()).ok()
+}
+
+/// The lines of the host that say what is let in.
+fn let_in(server: &Server) -> Vec<String> {
+    let dump = server.fake.dump();
+    let lines =
+        dump.lines().filter_map(|line| line.split_once(" lets in ").map(|(_, ports)| ports.to_owned()));
+    lines.collect()
+}
+
+fn opened(ports: &[&str]) -> Value {
+    json!([{ "table": "iptables filter", "chain": "INPUT", "ports": ports }])
+}
+
+/// What the doctor says of one thing.
+fn check(server: &Server, name: &str) -> Value {
+    let report = server.api(&["core", "doctor"]).ok();
+    report["checks"].as_array().unwrap().iter().find(|check| check["name"] == name).unwrap().clone()
+}
+
+const ADDRESS: &str = "server_ip=157.230.114.231";
+
+#[test]
+fn setup_opens_the_port_where_somebody_closes_it_and_says_where() {
+    let server = Server::bare();
+    closed(&server);
+    let done = setup(&server, &[ADDRESS]);
+    assert_eq!(done["opened"], opened(&["51820/udp"]));
+    assert!(done.get("warnings").is_none() && done.get("open_firewall").is_none(), "{done:#}");
+    assert_eq!(let_in(&server), ["51820/udp"]);
+    server.assert_in_sync();
+    let status = server.api(&["core", "get_firewall_status"]).ok();
+    assert_eq!(status["opened"], opened(&["51820/udp"]));
+    let rules = check(&server, "packet_filter");
+    assert!(
+        rules["state"] == "ok" && rules["text"].as_str().unwrap().contains("INPUT: 51820/udp"),
+        "{rules}"
+    );
+    assert_eq!(check(&server, "wireguard_port")["state"], "ok");
+    // Another port takes its place; somebody who opens it himself needs no help.
+    assert_eq!(setup(&server, &["port=4500"])["opened"], opened(&["4500/udp"]));
+    assert_eq!(let_in(&server), ["4500/udp"]);
+    filter(&server, "-A INPUT -p udp -m udp --dport 4500 -j ACCEPT\n");
+    server.api(&["core", "reconcile"]).ok();
+    assert!(let_in(&server).is_empty() && setup(&server, &[]).get("opened").is_none());
+    server.assert_in_sync();
+}
+
+#[test]
+fn what_is_closed_later_is_opened_by_the_next_reconcile_and_the_doctor_says_so() {
+    let server = with_john();
+    closed(&server);
+    let found = check(&server, "wireguard_port");
+    assert_eq!(
+        (&found["state"], &found["hint"]),
+        (&"problem".into(), &"Run: phantom-api core reconcile".into())
+    );
+    let done = server.api(&["core", "reconcile"]).ok();
+    assert_eq!((&done["changed"], &done["steps"][0]["kind"]), (&true.into(), &"firewall".into()));
+    assert_eq!(check(&server, "wireguard_port")["state"], "ok");
+    server.assert_in_sync();
+}
+
+#[test]
+fn an_operator_who_declines_is_told_the_command() {
+    let server = Server::bare();
+    closed(&server);
+    server.fake.set_ufw(Some(true));
+    let done = setup(&server, &[ADDRESS, "open_firewall=false"]);
+    assert_eq!(done["open_firewall"], false);
+    assert!(done.get("opened").is_none());
+    let warning = "A packet filter closes UDP port 51820 to the Internet (iptables filter INPUT: -P INPUT DROP). \
+                   Run: iptables -I INPUT -p udp --dport 51820 -j ACCEPT";
+    assert_eq!(done["warnings"], json!([warning]));
+    assert!(
+        let_in(&server).is_empty() && !server.fake.dump().contains("allow 51820"),
+        "{}",
+        server.fake.dump()
+    );
+    server.assert_in_sync();
+    // It is stored, and the doctor gives the command: reconciling would not help.
+    assert_eq!(setup(&server, &[])["open_firewall"], false);
+    let hint = check(&server, "wireguard_port")["hint"].clone();
+    assert_eq!(hint, "Run: iptables -I INPUT -p udp --dport 51820 -j ACCEPT");
+    assert_eq!(server.api(&["core", "get_firewall_status"]).ok()["open_firewall"], false);
+    // In Turkish as well.
+    let turkish = server.api(&["--lang", "tr", "core", "setup"]).ok();
+    let warning = turkish["warnings"][0].as_str().unwrap();
+    assert!(warning.contains("kapatıyor") && warning.contains("Çalıştırın: iptables -I INPUT"), "{warning}");
+    // He can think better of it, and again.
+    let changed = setup(&server, &["open_firewall=true"]);
+    assert_eq!(
+        (&changed["changed"], &changed["opened"]),
+        (&json!(["open_firewall"]), &opened(&["51820/udp"]))
+    );
+    assert!(changed.get("warnings").is_none() && server.fake.dump().contains("allow 51820/udp"));
+    let changed = setup(&server, &["open_firewall=false"]);
+    let warnings = changed["warnings"].as_array().unwrap();
+    assert_eq!(warnings.len(), 2, "{changed:#}");
+    let copy = warnings[0].as_str().unwrap();
+    assert!(copy.contains("iptables filter INPUT") && copy.contains("saved"), "{copy}");
+    assert!(let_in(&server).is_empty());
+    server.assert_in_sync();
+}
+
+#[test]
+fn a_rule_of_ufw_is_ufw_s_to_open() {
+    let server = Server::bare();
+    let text = include_str!("../../foundation/host/src/filter/tests/captured/ufw.save");
+    server.fake.set_filters(Filters::read_iptables(text, FilterProgram::IptablesNft, false));
+    server.fake.set_ufw(Some(true));
+    let done = setup(&server, &[ADDRESS]);
+    assert!(done.get("opened").is_none() && let_in(&server).is_empty(), "{done:#}");
+    assert!(server.fake.dump().contains("allow 51820/udp"));
+    // Switched off, its chains are like anybody's.
+    server.fake.set_ufw(Some(false));
+    server.api(&["core", "reconcile"]).ok();
+    assert_eq!(let_in(&server), ["51820/udp"]);
+}
+
+#[test]
+fn ghost_mode_opens_its_own_port_in_the_place_of_wireguards() {
+    let server = with_domain();
+    closed(&server);
+    server.api(&["core", "reconcile"]).ok();
+    let enabled = server.api(ENABLE).ok();
+    assert_eq!(enabled["opened"], opened(&["443/tcp"]));
+    assert!(enabled.get("warnings").is_none(), "{enabled:#}");
+    assert_eq!(let_in(&server), ["443/tcp"]);
+    let status = server.api(&["ghost", "status"]).ok();
+    assert_eq!(status["status"], "active", "{status:#}");
+    server.assert_in_sync();
+    server.api(&["ghost", "disable"]).ok();
+    assert_eq!(let_in(&server), ["51820/udp"]);
+    server.assert_in_sync();
+    // An operator who opens ports himself is told which.
+    setup(&server, &["open_firewall=false"]);
+    let enabled = server.api(ENABLE).ok();
+    let warnings = enabled["warnings"].as_array().unwrap();
+    let text = warnings[0].as_str().unwrap();
+    assert!(
+        warnings.len() == 1 && text.ends_with("Run: iptables -I INPUT -p tcp --dport 443 -j ACCEPT"),
+        "{text}"
+    );
+    assert!(let_in(&server).is_empty());
+}
+
+#[test]
+fn a_certificate_authority_is_let_in_while_it_is_asked_and_no_longer() {
+    let mut server = with_domain();
+    closed(&server);
+    server.api(&["core", "reconcile"]).ok();
+    let before = server.dump();
+    let (fake, seen) = (server.fake.clone(), Arc::new(Mutex::new(Vec::new())));
+    let note = seen.clone();
+    meanwhile(&mut server, move |_| {
+        let dump = fake.dump();
+        let line = dump.lines().find(|line| line.contains(" lets in ")).unwrap_or_default().to_owned();
+        note.lock().unwrap().push(line.rsplit("lets in ").next().unwrap().to_owned());
+    });
+    server.fake.refuse_certificates(Some("the authority says no"));
+    server.api(ENABLE).failed("CERTIFICATE_ERROR");
+    assert_eq!(crate::faults::changed(&before, &server.dump()), "");
+    server.fake.refuse_certificates(None);
+    server.api(ENABLE).ok();
+    assert!(seen.lock().unwrap().iter().all(|open| open == "80/tcp, 443/tcp, 51820/udp"), "{seen:?}");
+    assert_eq!((seen.lock().unwrap().len(), let_in(&server)), (2, vec!["443/tcp".to_owned()]));
+    server.assert_in_sync();
+}
+
+#[test]
+fn the_way_of_an_authority_ends_by_itself_where_the_process_is_killed() {
+    let mut server = with_domain();
+    closed(&server);
+    server.api(&["core", "reconcile"]).ok();
+    meanwhile(&mut server, |_| std::panic::resume_unwind(Box::new("cut short by the test")));
+    assert_eq!(server.api(ENABLE).code(), "INTERNAL_ERROR");
+    assert_eq!(let_in(&server), ["80/tcp, 443/tcp, 51820/udp"]);
+    let due = server.store().due().expect("somebody is told when it ends");
+    server.fake.set_now(phantom_types::Timestamp::from_micros(due.micros() + 1));
+    assert_eq!(server.api(&["core", "reconcile"]).ok()["changed"], true);
+    assert_eq!(let_in(&server), ["51820/udp"]);
+}
+
+#[test]
+fn a_removal_tells_of_saved_copies() {
+    for (words, sentence) in
+        [(&["--uninstall"][..], "was saved meanwhile"), (&["--uninstall", "--lang", "tr"], "kopyası")]
+    {
+        let server = with_john();
+        closed(&server);
+        server.api(&["core", "reconcile"]).ok();
+        let (exit, out, err) = crate::factory_reset::said(&server, words, "");
+        assert_eq!((exit, err.as_str()), (0, ""), "{out}");
+        let last = out.lines().next_back().unwrap();
+        assert!(last.contains("iptables filter") && last.contains(sentence), "{out}");
+        assert!(let_in(&server).is_empty());
+    }
+    let (_, out, _) = crate::factory_reset::said(&with_john(), &["--uninstall"], "");
+    assert!(!out.contains("saved"), "{out}");
+}
+
+/// A host that the Internet reaches by IPv6 alone.
+fn without_ipv4() -> Server {
+    let server = Server::bare();
+    let four: Route = Route {
+        table: 254,
+        destination: "0.0.0.0/0".parse().unwrap(),
+        metric: 0,
+        kind: RouteKind::Via { interface: "eth0".into(), gateway: Some("203.0.113.1".parse().unwrap()) },
+        source: None,
+        protocol: 3,
+    };
+    server.fake.take_route(&four).unwrap();
+    server.fake.take_address("eth0", "203.0.113.10/24".parse().unwrap()).unwrap();
+    assert_eq!(server.host.network.uplink().unwrap().unwrap().address, None);
+    server
+}
+
+fn endpoint(server: &Server) -> Value {
+    server.api(&["core", "add_client", "client_name=a"]);
+    let exported = server.api(&["core", "export_client", "client_name=a"]).ok();
+    let config = exported["config"].as_str().unwrap();
+    config.lines().find_map(|line| line.strip_prefix("Endpoint = ")).unwrap().into()
+}
+
+#[test]
+fn a_host_without_ipv4_needs_no_address_of_it() {
+    let server = without_ipv4();
+    let done = setup(&server, &[]);
+    assert_eq!((&done["server_ip"], &done["endpoint"]), (&Value::Null, &Value::Null));
+    assert_eq!(endpoint(&server), "[2001:db8::10]:51820");
+    server.assert_in_sync();
+    let stored = server.store().read(State::server).unwrap().unwrap();
+    assert_eq!((stored.server_ip, stored.ipv6), (None, "2001:db8::10".parse().ok()));
+    for name in ["uplink", "wireguard_port", "stored_state"] {
+        assert_eq!(check(&server, name)["state"], "ok", "{name}");
+    }
+    // Its name has an AAAA record and nothing else.
+    let name = "six.example.com".parse().unwrap();
+    server.fake.set_lookup(name, Ok(vec!["2001:db8::99".parse().unwrap()]));
+    let refused = server.api(&["ghost", "enable", "domain=six.example.com"]).failed("VALIDATION_ERROR");
+    assert_eq!(refused["data"]["expected"], "2001:db8::10");
+    assert!(refused["error"].as_str().unwrap().contains("AAAA record"), "{refused:#}");
+    server.fake.set_lookup("six.example.com".parse().unwrap(), Ok(vec!["2001:db8::10".parse().unwrap()]));
+    let enabled = server.api(&["ghost", "enable", "domain=six.example.com"]).ok();
+    assert_eq!(enabled["server_ip"], Value::Null);
+    assert_eq!(server.api(&["ghost", "status"]).ok()["server_ip"], Value::Null);
+    // It can get one later.
+    server.api(&["ghost", "disable"]).ok();
+    assert_eq!(setup(&server, &["server_ip=192.0.2.7"])["server_ip"], "192.0.2.7");
+    assert_eq!(endpoint(&server), "192.0.2.7:51820");
+}
+
+#[test]
+fn a_server_that_clients_know_by_a_name_needs_no_address() {
+    let server = Server::bare();
+    server.fake.give_address("eth0", "192.168.1.7/24".parse().unwrap()).unwrap();
+    server.fake.take_address("eth0", "203.0.113.10/24".parse().unwrap()).unwrap();
+    server.api(&["core", "setup"]).failed("MISSING_PARAMETER");
+    let done = setup(&server, &["endpoint=vpn.example.com"]);
+    assert_eq!((&done["server_ip"], &done["endpoint"]), (&Value::Null, &"vpn.example.com".into()));
+    assert_eq!(endpoint(&server), "vpn.example.com:51820");
+    server.assert_in_sync();
+}
+
+#[test]
+fn what_is_stored_of_a_name_is_all_that_it_leads_to() {
+    let server = with_domain();
+    let name = || "cdn.example.com".parse().unwrap();
+    let of_a_cdn = ["198.51.100.20", "2001:db8:c::1"].map(|address| address.parse().unwrap());
+    server.fake.set_lookup(name(), Ok(of_a_cdn.to_vec()));
+    let words = ["ghost", "enable", "domain=cdn.example.com", "skip_dns_check=true", "self_signed=true"];
+    server.api(&words).ok();
+    assert_eq!(server.store().read(State::ghost).unwrap().unwrap().addresses, of_a_cdn);
+    assert_eq!(SERVER_IP, "157.230.114.231");
+}
