@@ -9,11 +9,11 @@
 //! let phantom = Phantom::builder(host, Store::new(paths)).all_modules().build()?;
 //!
 //! // Typed, with what did not answer on the host:
-//! let list = phantom.call(ListClients { page: 1, per_page: 10, search: None }, &Call::new(Lang::En))?;
+//! let list = phantom.call(ListClients { page: 1, per_page: 10, search: None, names_first: false }, &Call::new(Lang::En))?;
 //! println!("{} clients, unknown: {:?}", list.output.total, list.unknown);
 //! // Typed, on the module alone:
 //! let core = phantom.module::<Core>().expect("it was registered");
-//! let list = core.call(ListClients { page: 1, per_page: 10, search: None }, &Call::new(Lang::En))?;
+//! let list = core.call(ListClients { page: 1, per_page: 10, search: None, names_first: false }, &Call::new(Lang::En))?;
 //! // By name, as the command does it:
 //! let answer = phantom.execute("dns", "get_dns_servers", Params::new(), &Call::new(Lang::En)).unwrap();
 //! println!("{}", answer.to_value()["primary"]);

@@ -4,9 +4,10 @@ mod draw;
 
 use phantom_api::{Lang, Phantom};
 use ratatui::Frame;
+use zeroize::Zeroizing;
 
 use crate::flows;
-use crate::look::{Look, Mood};
+use crate::look::{Look, Mood, SMALLEST};
 use crate::screen::{Act, Key, Screen, Then, World};
 use crate::screens::{Dialog, Help};
 use crate::text;
@@ -33,6 +34,15 @@ pub enum Effect {
     Start(u64, Work, Lang),
     /// The end.
     Leave,
+}
+
+/// Text that a terminal shows as it is, with its last line.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Page {
+    /// Lines, each as long as it is.
+    pub lines: Vec<Zeroizing<String>>,
+    /// What stands on the last line of the screen: a message, the keys.
+    pub foot: String,
 }
 
 /// A screen and the work in the background that it has asked for.
@@ -70,7 +80,6 @@ pub struct App {
     second_due: u64,
     now: u64,
     numbers: u64,
-    setting_up: bool,
     effects: Vec<Effect>,
 }
 
@@ -89,7 +98,6 @@ impl App {
             second_due: 1_000,
             now: 0,
             numbers: 0,
-            setting_up: false,
             effects: Vec::new(),
         };
         let first = flows::main_menu(&app.world);
@@ -123,7 +131,7 @@ impl App {
         match event {
             Event::Key(key) => self.key(key),
             Event::Text(text) if self.running.is_none() => {
-                if let Some(top) = self.stack.last_mut().filter(|top| top.screen.is_typing()) {
+                if let Some(top) = self.stack.last_mut().filter(|top| top.screen.takes_paste()) {
                     let acts = top.screen.text(&text, &self.world);
                     self.act(acts);
                 }
@@ -132,6 +140,16 @@ impl App {
             Event::Time(now) => self.time(now),
             Event::Done(id, reply) => self.done(id, reply),
         }
+    }
+
+    /// What the top screen wants to be shown as it is on a terminal of so many columns and rows, in place of a drawing.
+    pub fn page(&mut self, (width, height): (u16, u16)) -> Option<Page> {
+        let lang = self.world.lang;
+        let top = self.stack.last_mut().filter(|_| width >= SMALLEST.0 && height >= SMALLEST.1)?;
+        let lines = top.screen.page((width, height - 1))?;
+        let foot = draw::foot(self.message.as_ref(), top.screen.hints(lang), usize::from(width), lang);
+        let plain = |line: &Zeroizing<String>| Zeroizing::new(self.look.text(line));
+        Some(Page { lines: lines.iter().map(plain).collect(), foot: self.look.text(&foot) })
     }
 
     /// Draws everything.
@@ -228,16 +246,19 @@ impl App {
     fn status(&mut self, reply: Result<Reply, Problem>) {
         match reply {
             Ok(Reply::Status(status)) => {
-                self.setting_up = false;
+                if self.world.needs_setup {
+                    self.world.needs_setup = false;
+                    self.stack[0] = Shown::new(flows::main_menu(&self.world));
+                }
                 self.world.status = Some(status.since(self.world.status.as_ref()));
             }
             Ok(_) => {}
             Err(problem) if problem.code == "NOT_INITIALIZED" => {
                 self.world.status = None;
-                if !self.setting_up && self.running.is_none() {
-                    self.setting_up = true;
+                if !self.world.needs_setup && self.running.is_none() {
+                    self.world.needs_setup = true;
+                    self.stack = vec![Shown::new(flows::setup_menu(&self.world))];
                     let acts = flows::first_setup(&self.world);
-                    self.stack.truncate(1);
                     self.act(acts);
                 }
             }
@@ -319,6 +340,7 @@ impl App {
                 Act::Say(mood, text) => self.message = Some((mood, text)),
                 Act::Speak(lang) => {
                     self.world.lang = lang;
+                    self.world.has_chosen = true;
                     self.look.lang = lang;
                 }
                 Act::AskToLeave => {

@@ -2,9 +2,12 @@
 
 mod answer;
 mod clients;
+mod copies;
 mod core;
 mod dns;
+mod doctor;
 mod ghost;
+mod impact;
 mod multihop;
 mod server;
 mod settings;
@@ -16,6 +19,7 @@ use std::rc::Rc;
 use phantom_api::{Spec, Text};
 use phantom_module::{Effect, Kind, parameters};
 use serde_json::Value;
+use zeroize::Zeroizing;
 
 use crate::look::Mood;
 use crate::rows::Row;
@@ -25,7 +29,7 @@ use crate::text;
 use crate::work::{Call, Problem, Reply, Work};
 
 pub(crate) use self::clients::{add_client, for_client};
-pub(crate) use self::core::first_setup;
+pub(crate) use self::core::{first_setup, setup_menu};
 
 /// The first screen. The modules of the system stand where the product has them, any other behind them.
 pub(crate) fn main_menu(world: &World) -> Box<dyn Screen> {
@@ -165,16 +169,35 @@ fn sure(world: &World, module: &'static str, spec: Spec, values: Values, above: 
     }
 }
 
-/// What an answer says in its own words, above the key bar.
+/// What an answer says in its own words.
 fn say(value: &Value) -> Act {
-    Act::Say(Mood::Good, value["message"].as_str().unwrap_or_default().to_owned())
+    told(value, value)
 }
 
-/// Asks for a path; a relative one is below the folder.
-pub(crate) fn ask_path(title: Text, dir: &Path, then: impl Fn(&Path, &World) -> Vec<Act> + 'static) -> Act {
-    let label = Text { en: "Path of the configuration file", tr: "Yapılandırma dosyasının yolu" };
-    let start = format!("{}/", dir.display().to_string().trim_end_matches('/'));
-    let field = Field::text("path", label, Kind::Path, &start);
+/// The message of a part of an answer, above the key bar; where the answer warns, in a box with the warnings.
+fn told(part: &Value, answer: &Value) -> Act {
+    let message = part["message"].as_str().unwrap_or_default();
+    let warnings: Vec<Row> = warnings(answer).collect();
+    if warnings.is_empty() {
+        return Act::Say(Mood::Good, message.to_owned());
+    }
+    Act::Push(Box::new(Dialog::advice(message, warnings)))
+}
+
+/// What an answer warns of.
+fn warnings(value: &Value) -> impl Iterator<Item = Row> + use<'_> {
+    let texts = value["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    texts.map(|text| Row::Text(Mood::Attention, text.to_owned()))
+}
+
+/// Asks for a path, with a proposal; a relative one is below the folder.
+pub(crate) fn ask_path(
+    title: Text,
+    label: Text,
+    (dir, start): (&Path, &str),
+    then: impl Fn(&Path, &World) -> Vec<Act> + 'static,
+) -> Act {
+    let field = Field::text("path", label, Kind::Path, start);
     let dir = dir.to_owned();
     Act::Push(Box::new(Form::new(title, vec![field], move |values, world| {
         let path = dir.join(values.first().map_or("", |(_, path)| path.as_str()));
@@ -184,23 +207,37 @@ pub(crate) fn ask_path(title: Text, dir: &Path, then: impl Fn(&Path, &World) -> 
     })))
 }
 
+/// Saves text of a screen.
+pub(crate) fn save_text(world: &World, text: Zeroizing<String>) -> Vec<Act> {
+    const ABOUT: Text = Text {
+        en: "The file may hold keys. Only its owner can read it (mode 0600).",
+        tr: "Dosya anahtar içerebilir. Yalnızca sahibi okuyabilir (0600).",
+    };
+    save(ABOUT, world, "phantom-wg.txt", Rc::new(text))
+}
+
+/// Saves a client's configuration.
+fn save_config(world: &World, name: &str, config: Rc<Zeroizing<String>>) -> Vec<Act> {
+    const ABOUT: Text = Text {
+        en: "The file holds the client's private key. Only its owner can read it (mode 0600).",
+        tr: "Dosya istemcinin özel anahtarını içerir. Yalnızca sahibi okuyabilir (0600).",
+    };
+    save(ABOUT, world, name, config)
+}
+
 /// Asks where to and saves; asks again before a file is written over.
-fn save(title: Text, world: &World, name: &str, content: Rc<zeroize::Zeroizing<String>>) -> Vec<Act> {
+fn save(about: Text, world: &World, name: &str, content: Rc<Zeroizing<String>>) -> Vec<Act> {
     let path = world.home.join(name).display().to_string();
     let field = Field::text("path", text::SAVE, Kind::Path, &path);
     let home = world.home.clone();
-    let form = Form::new(title, vec![field], move |values, world| {
+    let form = Form::new(text::SAVE, vec![field], move |values, world| {
         let path = home.join(values.first().map_or("", |(_, path)| path.as_str()));
         vec![write(world, path, Rc::clone(&content), false)]
     });
-    let about = world.lang.pick(
-        "The file holds the client's private key. Only its owner can read it (mode 0600).",
-        "Dosya istemcinin özel anahtarını içerir. Yalnızca sahibi okuyabilir (0600).",
-    );
-    vec![Act::Push(Box::new(form.intro(vec![Row::text(about)])))]
+    vec![Act::Push(Box::new(form.intro(vec![Row::text(about.get(world.lang))])))]
 }
 
-fn write(world: &World, path: PathBuf, content: Rc<zeroize::Zeroizing<String>>, overwrite: bool) -> Act {
+fn write(world: &World, path: PathBuf, content: Rc<Zeroizing<String>>, overwrite: bool) -> Act {
     let work = Work::Save { path, content: (*content).clone(), overwrite };
     run(text::SAVE.get(world.lang).to_owned(), work, move |reply, world| match reply {
         Reply::Saved(path) => {

@@ -8,6 +8,7 @@
 
 mod app;
 mod bounded;
+mod connected;
 mod flows;
 mod look;
 pub mod options;
@@ -20,7 +21,8 @@ mod status;
 mod text;
 pub mod work;
 
-pub use app::{App, Effect, Event};
+pub use app::{App, Effect, Event, Page};
+pub use connected::Connected;
 pub use look::Look;
 pub use qr::Qr;
 pub use screen::{Key, Table, World};

@@ -106,6 +106,17 @@ impl Look {
     }
 }
 
+impl Look {
+    /// A text as the terminal can show it.
+    pub(crate) fn text(self, text: &str) -> String {
+        let letter = |letter: char| match letter {
+            letter if self.unicode || letter.is_ascii() => letter.to_string(),
+            other => plain(other.encode_utf8(&mut [0; 4])).to_owned(),
+        };
+        text.chars().map(letter).collect()
+    }
+}
+
 /// One column of ASCII that comes nearest.
 fn plain(symbol: &str) -> &'static str {
     match symbol {

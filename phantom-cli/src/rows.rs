@@ -2,7 +2,7 @@
 
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
-use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr};
 
 use crate::look::{self, Look, Mood};
 
@@ -22,7 +22,9 @@ pub(crate) enum Row {
     Table(Vec<String>, Vec<Vec<(Mood, String)>>),
     /// Text, wrapped between words.
     Text(Mood, String),
-    /// Text for machines, wrapped anywhere.
+    /// What to do about the text before it.
+    Do(String),
+    /// Text for machines, wrapped between words where that is possible.
     Verbatim(String),
     /// An empty line.
     Blank,
@@ -59,9 +61,10 @@ pub(crate) fn lay_out(rows: &[Row], width: usize) -> Vec<Line<'static>> {
             }
             Row::Table(heads, cells) => table(heads, cells, width, &mut lines),
             Row::Text(mood, text) => signed(*mood, text, width, 0, &mut lines),
+            Row::Do(text) => todo(text, width, &mut lines),
             Row::Verbatim(text) => {
                 for part in text.lines().map(|line| rule(line, width)) {
-                    lines.extend(chop(part, width).into_iter().map(Line::from));
+                    lines.extend(fold(part, width).into_iter().map(Line::from));
                 }
             }
             Row::Blank => lines.push(Line::default()),
@@ -88,8 +91,9 @@ fn pairs(rows: &[Row], width: usize, lines: &mut Vec<Line<'static>>) {
     let column = pairs.iter().map(|(label, ..)| label.width()).max().unwrap_or_default();
     let column = column.min(LABEL_MAX).min(width / 2);
     let stacked = column + 2 + VALUE_MIN > width;
+    let room = width.saturating_sub(column + 2);
     for (label, mood, text) in pairs {
-        if stacked {
+        if stacked || is_cut(mood, &text, room, width) {
             let labels = wrap(&label, width).into_iter();
             lines.extend(labels.map(|part| Line::from(Span::styled(part, look::faint()))));
             signed(mood, &text, width, 0, lines);
@@ -97,7 +101,7 @@ fn pairs(rows: &[Row], width: usize, lines: &mut Vec<Line<'static>>) {
         }
         let labels = wrap(&label, column);
         let mut right = Vec::new();
-        signed(mood, &text, width.saturating_sub(column + 2), 0, &mut right);
+        signed(mood, &text, room, 0, &mut right);
         for at in 0..labels.len().max(right.len()) {
             let left = labels.get(at).map_or("", String::as_str);
             let pad = " ".repeat(column.saturating_sub(left.width()) + 2);
@@ -106,6 +110,13 @@ fn pairs(rows: &[Row], width: usize, lines: &mut Vec<Line<'static>>) {
             lines.push(line);
         }
     }
+}
+
+/// Whether a word, such as a secret, would be cut in the narrow place and stays whole in the wide one.
+fn is_cut(mood: Mood, text: &str, narrow: usize, wide: usize) -> bool {
+    let longest = text.split_whitespace().map(UnicodeWidthStr::width).max().unwrap_or_default();
+    let needed = longest + mood.sign().width();
+    narrow < needed && needed <= wide
 }
 
 /// Text behind its sign, wrapped and moved in.
@@ -117,6 +128,38 @@ pub(crate) fn signed(mood: Mood, text: &str, width: usize, indent: usize, lines:
         let sign = format!("{}{sign}", " ".repeat(indent));
         lines.push(Line::from(vec![Span::styled(sign, mood.style()), Span::raw(part)]));
     }
+}
+
+/// What to do, behind an arrow below what it is about.
+fn todo(text: &str, width: usize, lines: &mut Vec<Line<'static>>) {
+    for (at, part) in wrap(text, width.saturating_sub(4)).into_iter().enumerate() {
+        let lead = if at == 0 { "  → " } else { "    " };
+        lines.push(Line::from(vec![Span::styled(lead, look::key()), Span::raw(part)]));
+    }
+}
+
+/// Content as lines for a file or another program: no line is cut or padded but those of tables.
+pub(crate) fn plain_lines(rows: &[Row]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for row in rows {
+        match row {
+            Row::Heading(text) | Row::Do(text) | Row::Verbatim(text) => {
+                lines.extend(text.lines().map(str::to_owned));
+            }
+            Row::Pair(label, mood, text) => {
+                let lead = if label.is_empty() { String::new() } else { format!("{label}: ") };
+                lines.push(format!("{lead}{}{text}", mood.sign()));
+            }
+            Row::Text(mood, text) => lines.push(format!("{}{text}", mood.sign())),
+            Row::Table(heads, cells) => {
+                let mut table = Vec::new();
+                self::table(heads, cells, usize::MAX, &mut table);
+                lines.extend(table.iter().map(|line| line.to_string().trim_end().to_owned()));
+            }
+            Row::Blank => lines.push(String::new()),
+        }
+    }
+    lines
 }
 
 /// A table where it fits; else every line as a block of pairs.
@@ -183,8 +226,26 @@ pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
+/// Cuts a text into pieces of at most this many columns, before a word where there is one. Blanks stay but at the end of a
+/// piece.
+fn fold(text: &str, width: usize) -> Vec<String> {
+    let mut pieces = vec![String::new()];
+    for word in text.split_inclusive(' ') {
+        for part in chop(word, width) {
+            let used = pieces.last().map_or(0, |piece| piece.width());
+            if used > 0 && used + part.trim_end().width() > width {
+                pieces.push(String::new());
+            }
+            if let Some(piece) = pieces.last_mut() {
+                piece.push_str(&part);
+            }
+        }
+    }
+    pieces.iter().map(|piece| piece.trim_end().to_owned()).collect()
+}
+
 /// Cuts a text into pieces of at most this many columns.
-fn chop(text: &str, width: usize) -> Vec<String> {
+pub(crate) fn chop(text: &str, width: usize) -> Vec<String> {
     let mut pieces = vec![String::new()];
     let mut used = 0;
     for letter in text.chars().filter(|letter| !letter.is_control()) {
@@ -225,6 +286,32 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_stays_whole_where_it_fits_on_a_line() {
+        assert_eq!(fold("run  --key ABCDEFGH -L x", 12), ["run  --key", "ABCDEFGH -L", "x"]);
+        assert_eq!(fold("ABCDEFGHIJ", 4), ["ABCD", "EFGH", "IJ"]);
+        assert_eq!(fold("", 4), [""]);
+        let texts = |width| {
+            lay_out(&[Row::pair("Key", "ABCDEFGH")], width).iter().map(Line::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(texts(20), ["Key  ABCDEFGH"]);
+        assert_eq!(texts(16), ["Key  ABCDEFGH"]);
+    }
+
+    #[test]
+    fn plain_lines_are_whole() {
+        let key = "k".repeat(200);
+        let rows = [
+            Row::pair("Key", key.clone()),
+            Row::Verbatim(format!("a = {key}\nb")),
+            Row::Text(Mood::Bad, "broken".to_owned()),
+            Row::Do("repair it".to_owned()),
+        ];
+        let lines =
+            [format!("Key: {key}"), format!("a = {key}"), "b".into(), "✖ broken".into(), "repair it".into()];
+        assert_eq!(plain_lines(&rows), lines);
+    }
+
+    #[test]
     fn nothing_is_wider_than_the_screen() {
         let rows = [
             Row::pair("A label that is quite long, longer than half", "a value that is long, too, really"),
@@ -233,7 +320,8 @@ mod tests {
                 vec![vec![(Mood::Good, "a-name-of-a-client".into()), (Mood::Plain, "10.8.0.255".into())]],
             ),
             Row::Text(Mood::Bad, "something is wrong with a thing".into()),
-            Row::Verbatim("x".repeat(99)),
+            Row::Verbatim(format!("a {} b", "x".repeat(99))),
+            Row::Do("do something about it, and soon".into()),
         ];
         for width in [10, 17, 30, 80] {
             for line in lay_out(&rows, width) {

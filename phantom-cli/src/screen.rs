@@ -6,6 +6,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use phantom_api::{Lang, Phantom, Spec, Text};
 use ratatui::Frame;
 use ratatui::layout::Rect;
+use zeroize::Zeroizing;
 
 use crate::look::{Look, Mood};
 use crate::status::Status;
@@ -17,10 +18,16 @@ pub struct World {
     pub modules: Vec<Table>,
     /// Language of every text.
     pub lang: Lang,
+    /// A language was chosen on these screens.
+    pub has_chosen: bool,
+    /// The server has not been set up.
+    pub needs_setup: bool,
     /// The last figures, once known.
     pub status: Option<Status>,
     /// Where files are offered to be saved.
     pub home: PathBuf,
+    /// Where the server keeps copies of what is stored.
+    pub copies: PathBuf,
 }
 
 /// A module as its table says.
@@ -41,7 +48,15 @@ impl World {
             summary: module.summary(),
             actions: module.specs(),
         };
-        Self { modules: phantom.modules().iter().map(table).collect(), lang, status: None, home }
+        Self {
+            modules: phantom.modules().iter().map(table).collect(),
+            lang,
+            has_chosen: false,
+            needs_setup: false,
+            status: None,
+            home,
+            copies: phantom.engine().store().paths().copies_dir(),
+        }
     }
 
     /// A module's table.
@@ -136,6 +151,16 @@ pub(crate) trait Screen {
     /// Whether letters are text: `?` is no call for help then.
     fn is_typing(&self) -> bool {
         false
+    }
+    /// Whether it does something with text that is pasted.
+    fn takes_paste(&self) -> bool {
+        self.is_typing()
+    }
+    /// Lines that the terminal shows as they are, for a screen of so many columns and rows, the keys left out. Its own selection
+    /// copies a long one in one piece.
+    fn page(&mut self, size: (u16, u16)) -> Option<Vec<Zeroizing<String>>> {
+        let _ = size;
+        None
     }
     /// Pasted or picked text.
     fn text(&mut self, text: &str, world: &World) -> Vec<Act> {

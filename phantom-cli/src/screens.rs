@@ -9,6 +9,7 @@ mod input;
 mod live;
 mod menu;
 mod picker;
+mod plain;
 mod report;
 
 pub(crate) use clients::Clients;
@@ -19,4 +20,5 @@ pub(crate) use help::Help;
 pub(crate) use live::Live;
 pub(crate) use menu::{Item, Menu};
 pub(crate) use picker::Picker;
+pub(crate) use plain::Plain;
 pub(crate) use report::Report;

@@ -192,7 +192,10 @@ fn turn(
                 Effect::Leave => return Ok(None),
             }
         }
-        terminal.draw(|frame| app.draw(frame))?;
+        match app.page(terminal.size()?) {
+            Some(page) => terminal.print(page)?,
+            None => terminal.draw(|frame| app.draw(frame))?,
+        }
         let mut message = match messages.recv_timeout(Duration::from_millis(app.patience())) {
             Ok(message) => Some(message),
             Err(RecvTimeoutError::Timeout) => None,

@@ -16,6 +16,8 @@ pub struct Status {
     pub running: bool,
     /// Clients connected now.
     pub connected: u32,
+    /// The device answered; else nobody knows who is connected.
+    pub is_known: bool,
     /// Clients stored.
     pub total: u32,
     /// Bytes from all clients since the interface came up.
@@ -48,6 +50,8 @@ struct Server {
     service: Service,
     interface: Interface,
     clients: Clients,
+    #[serde(default)]
+    unknown: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -57,6 +61,7 @@ struct Service {
 
 #[derive(Deserialize)]
 struct Interface {
+    active: bool,
     #[serde(default)]
     rx_bytes: u64,
     #[serde(default)]
@@ -102,6 +107,7 @@ impl Status {
             at: phantom.engine().host().clock.now().micros(),
             running: server.service.running,
             connected: server.clients.active_connections,
+            is_known: server.interface.active || server.unknown.is_empty(),
             total: server.clients.total_configured,
             received: server.interface.rx_bytes,
             sent: server.interface.tx_bytes,

@@ -33,6 +33,7 @@ pub(crate) const ADDRESS: Text = text("IP Address", "IP Adresi");
 pub(crate) const STATE: Text = text("Status", "Durum");
 pub(crate) const CREATED: Text = text("Created", "Oluşturulma");
 pub(crate) const SAVE: Text = text("Save to file", "Dosyaya kaydet");
+pub(crate) const COPY: Text = text("Copy", "Kopyala");
 pub(crate) const QR_CODE: Text = text("QR code", "QR kodu");
 pub(crate) const INTERRUPTS: Text =
     text("All connected clients will be interrupted", "Bağlı tüm istemcilerin bağlantısı kesilecek");
@@ -43,6 +44,7 @@ pub(crate) const FETCH_AGAIN: Text =
 pub(crate) const FINAL: Text = text("This cannot be undone", "Bu işlem geri alınamaz");
 pub(crate) const TERMINAL_REQUIRED: Text = text("A terminal is required", "Terminal gerekli");
 pub(crate) const ROOT_REQUIRED: Text = text("Root privileges are required", "Root yetkisi gerekir");
+pub(crate) const NOT_SET_UP: Text = text("Not set up yet", "Henüz kurulmadı");
 pub(crate) const LEAVE: Text = text("Leave Phantom-WG?", "Phantom-WG'den çıkılsın mı?");
 pub(crate) const SERVER_RUNS_ON: Text = text("The server goes on running.", "Sunucu çalışmayı sürdürür.");
 

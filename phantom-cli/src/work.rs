@@ -3,14 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use phantom_api::{Failure, Lang, Params, Phantom, explain};
+use phantom_api::{EngineError, ErrorCode as _, Failure, Lang, Params, Phantom, explain};
 use phantom_casper::{CasperError, Export, Language};
 use phantom_host::{HostError, Viewpoint};
 use phantom_types::Domain;
-use serde_json::Value;
+use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use crate::bounded;
+use crate::connected::Connected;
 use crate::status::Status;
 
 /// Mode of a file with a client's keys.
@@ -53,6 +54,10 @@ pub enum Work {
     Call(Call),
     /// The figures of the header.
     Status,
+    /// The clients that are connected now.
+    Connected,
+    /// How clients reach the server, as it is stored.
+    Address,
     /// A file for its owner alone.
     Save {
         /// Where.
@@ -77,6 +82,8 @@ pub enum Reply {
     Value(Value),
     /// The figures of the header.
     Status(Status),
+    /// The clients that are connected now.
+    Connected(Connected),
     /// The file is written.
     Saved(PathBuf),
     /// There is such a file already; nothing was written.
@@ -130,6 +137,8 @@ pub fn run(phantom: &Phantom, work: &Work, lang: Lang, note: fn(&str)) -> Result
     match work {
         Work::Call(asked) => value(phantom, asked, &call).map(Reply::Value),
         Work::Status => Status::read(phantom, &call).map(Reply::Status),
+        Work::Connected => Connected::read(phantom, &call).map(Reply::Connected),
+        Work::Address => address(phantom, lang).map(Reply::Value),
         Work::Save { path, content, overwrite } => save(phantom, path, content, *overwrite, lang),
         Work::List(dir) => list(phantom, dir, lang),
         Work::Casper { client } => casper(phantom, client, lang),
@@ -141,6 +150,27 @@ fn value(phantom: &Phantom, asked: &Call, call: &phantom_api::Call) -> Result<Va
     let answer = phantom.execute(asked.module, asked.action, params, call);
     let answer = answer.map_err(|failure| Problem::of(&failure, call.lang))?;
     Ok(bounded::value(&answer))
+}
+
+/// What `core setup` can change later, by the names of its parameters, and the backend in use.
+fn address(phantom: &Phantom, lang: Lang) -> Result<Value, Problem> {
+    let stored = phantom.engine().read(|state| {
+        let address = state.server()?.map(|server| {
+            json!({
+                "server_ip": server.server_ip,
+                "endpoint": server.endpoint,
+                "port": server.port,
+                "backend": server.backend_choice,
+                "backend_in_use": server.backend,
+            })
+        });
+        Ok::<_, EngineError>(address.unwrap_or_default())
+    });
+    stored.map_err(|error| Problem {
+        code: error.code().to_owned(),
+        message: error.message(lang),
+        data: error.data(),
+    })
 }
 
 /// An answer of which only some fields are wanted.

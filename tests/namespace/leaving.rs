@@ -43,7 +43,7 @@ fn a_closed_terminal_leaves_no_change_half_made() {
         dead_exit(world);
         let screen = open(world, "closed");
         screen.picks("Multihop VPN").sees("Session Log").press("4").sees("dead").press("Enter");
-        screen.sees("Drop client traffic").press("Enter");
+        screen.sees("Drop client traffic").press("Enter").sees("Are you sure").press("y");
         wait_for_the_marker();
         let process = screen.process();
         screen.close();

@@ -79,6 +79,30 @@ impl<'w> Terminal<'w> {
         self.tmux(&["capture-pane", "-p"])
     }
 
+    /// Marks the line that begins with a text and copies it, as a person does with the terminal's own keys.
+    pub(crate) fn copies_line(&self, start: &str) -> String {
+        self.tmux(&["set-buffer", "nothing was copied"]);
+        self.tmux(&["copy-mode"]);
+        for words in [
+            &["history-top"][..],
+            &["search-forward", start],
+            &["start-of-line"],
+            &["begin-selection"],
+            &["end-of-line"],
+        ] {
+            self.tmux(&[&["send-keys", "-X"], words].concat());
+        }
+        self.tmux(&["send-keys", "-X", "copy-selection-and-cancel"]);
+        self.tmux(&["show-buffer"]).trim_end().to_owned()
+    }
+
+    /// Pastes a text, as a terminal does that says where it begins and ends.
+    pub(crate) fn pastes(&self, text: &str) -> &Self {
+        self.tmux(&["set-buffer", text]);
+        self.tmux(&["paste-buffer", "-p"]);
+        self
+    }
+
     /// Waits until a text is on the screen.
     #[track_caller]
     pub(crate) fn sees(&self, text: &str) -> &Self {

@@ -1,11 +1,13 @@
 //! The full-screen interface in a real terminal, on a real host.
 
+use std::time::Duration;
+
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use phantom_tests::read_qr;
 
 use crate::terminal::Terminal;
-use crate::world::{At, SERVER, World, backend, in_world_with};
+use crate::world::{At, SERVER, World, backend, in_world_with, wait_for};
 
 /// What every test here needs beside the rest.
 const PROGRAMS: [&str; 3] = ["tmux", "stty", "pgrep"];
@@ -68,7 +70,7 @@ fn a_day_at_the_terminal() {
             .press("1")
             .sees("Quad9")
             .press("3")
-            .sees("149.112.112.112")
+            .sees("Are you sure")
             .press("y");
         screen.sees("DNS configuration updated globally").press("0");
         assert!(world.export("phone").contains("DNS = 9.9.9.9, 149.112.112.112"));
@@ -83,7 +85,7 @@ fn a_day_at_the_terminal() {
 /// The text of the code on the screen, which may still be drawn.
 fn seen_code(screen: &Terminal<'_>) -> String {
     let mut last = Err(String::new());
-    crate::world::wait_for(std::time::Duration::from_secs(10), || {
+    wait_for(Duration::from_secs(10), || {
         last = read_qr(&screen.spots());
         last.is_ok()
     });
@@ -137,6 +139,33 @@ fn ghost(world: &World, screen: &Terminal<'_>) {
         .press("y");
     screen.sees("Ghost Mode disabled successfully");
     assert_eq!(world.ok(&["ghost", "status"])["enabled"], false);
+}
+
+#[test]
+fn what_is_marked_is_copied_whole_and_what_is_pasted_counts() {
+    in_world_with("tui::what_is_marked_is_copied_whole_and_what_is_pasted_counts", &PROGRAMS, |world| {
+        world.setup();
+        world.add("phone");
+        let words = ["domain=vpn.example.org", "self_signed=true", "skip_dns_check=true"];
+        world.ok(&[&["ghost", "enable"], &words[..]].concat());
+        let command = world.ok(&["ghost", "status"])["connection_command"].as_str().unwrap().to_owned();
+
+        // The command is longer than the screen is wide.
+        let screen = open(world, "copy", (80, 24));
+        screen.picks("HTTPS").sees("Export for Client").press("3").sees("vpn.example.org");
+        assert_ne!(screen.copies_line("wstunnel client"), command, "a drawn line ends where its row does");
+        screen.press("k").sees("Mouse Select");
+        assert_eq!(screen.copies_line("wstunnel client"), command);
+        // Looking on does not touch what is there, and whatever comes next is drawn whole.
+        screen.press("?").sees("Everywhere").press("Escape").sees("Mouse Select").resize(60, 20);
+        let is_whole = || screen.copies_line("wstunnel client") == command;
+        assert!(wait_for(Duration::from_secs(10), is_whole), "{}", screen.screen());
+        screen.resize(80, 24).press("s").sees("/opt/phantom-wg.txt").pastes("/opt/mine.txt").press("Enter");
+        screen.sees("Saved: /opt/mine.txt (0600)").press("0").sees("Since");
+        assert_eq!(world.sh("stat -c %a:%u /opt/mine.txt").trim(), "600:0");
+        assert!(std::fs::read_to_string("/opt/mine.txt").unwrap().lines().any(|line| line == command));
+        screen.press("C-c").sees("Are you sure").press("y").is_left_well();
+    });
 }
 
 #[test]

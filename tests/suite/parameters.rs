@@ -105,6 +105,23 @@ fn texts_are_taken_as_they_are_up_to_255_characters() {
 }
 
 #[test]
+fn a_search_gives_the_oldest_first_or_what_is_found_by_name() {
+    // The addresses of all three contain an 8; the last one is called so.
+    let server = Server::ready().with(&["anna", "ben", "room-8"]);
+    let found = |more: &[&str]| -> Vec<Value> {
+        let answer = server.api(&[&["core", "list_clients", "search=8"], more].concat()).ok().clone();
+        let clients = answer["clients"].as_array().unwrap();
+        clients.iter().map(|client| client["name"].clone()).collect()
+    };
+    assert_eq!(found(&[]), ["anna", "ben", "room-8"]);
+    assert_eq!(found(&["names_first=true"]), ["room-8", "anna", "ben"]);
+    assert_eq!(found(&["names_first=true", "per_page=2", "page=2"]), ["ben"]);
+    // Without a search there is nothing to rank.
+    let all = server.api(&["core", "list_clients", "names_first=true"]).ok().clone();
+    assert_eq!((&all["total"], &all["clients"][0]["name"]), (&json!(3), &json!("anna")));
+}
+
+#[test]
 fn nothing_given_is_an_empty_value_or_null() {
     let server = with_john();
     for answer in

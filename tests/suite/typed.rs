@@ -31,7 +31,8 @@ fn limits_hold_for_typed_calls_as_on_the_command_line() {
     let server = with_exit();
     let phantom = server.phantom();
     let core = phantom.module::<Core>().unwrap();
-    let list = |page, per_page| core.call(ListClients { page, per_page, search: None }, &CALL);
+    let list =
+        |page, per_page| core.call(ListClients { page, per_page, search: None, names_first: false }, &CALL);
     assert_eq!(refused(list(1, 0)), range("per_page", 1, 100_000));
     assert_eq!(refused(list(1, 100_001)), range("per_page", 1, 100_000));
     assert_eq!(refused(list(0, 10)), range("page", 1, 4_294_967_295));
@@ -42,7 +43,10 @@ fn limits_hold_for_typed_calls_as_on_the_command_line() {
     assert_eq!(refused(core.call(setup, &CALL)), range("port", 1, 65_535));
     let search = Some("x".repeat(256));
     let text = ("INVALID_PARAMETER", json!({ "parameter": "search", "expected": "text" }));
-    assert_eq!(refused(core.call(ListClients { page: 1, per_page: 1, search }, &CALL)), text);
+    assert_eq!(
+        refused(core.call(ListClients { page: 1, per_page: 1, search, names_first: false }, &CALL)),
+        text
+    );
 
     let dns = phantom.module::<Dns>().unwrap();
     let many =
@@ -62,11 +66,12 @@ fn a_typed_call_of_the_orchestrator_answers_as_one_by_name() {
     let phantom = server.phantom();
     let added = phantom.call(AddClient { client_name: "anna".parse().unwrap() }, &CALL).unwrap();
     assert_eq!((added.output.client.name.as_str(), added.unknown.len()), ("anna", 0));
-    let list = phantom.call(ListClients { page: 1, per_page: 10, search: None }, &CALL).unwrap();
+    let list =
+        phantom.call(ListClients { page: 1, per_page: 10, search: None, names_first: false }, &CALL).unwrap();
     assert_eq!((list.output.total, list.unknown.len()), (1, 0));
     let again = phantom.call(AddClient { client_name: "anna".parse().unwrap() }, &CALL);
     assert_eq!(refused(again), ("CLIENT_EXISTS", json!({ "client_name": "anna" })));
-    let list = phantom.call(ListClients { page: 1, per_page: 0, search: None }, &CALL);
+    let list = phantom.call(ListClients { page: 1, per_page: 0, search: None, names_first: false }, &CALL);
     assert_eq!(refused(list), range("per_page", 1, 100_000));
 
     let alone = Phantom::builder(server.host.clone(), phantom_api::Store::new(server.paths().clone()));

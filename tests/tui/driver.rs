@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use phantom_api::{Lang, Phantom};
 use phantom_cli::work::Problem;
-use phantom_cli::{App, Effect, Event, Key, Look, work};
+use phantom_cli::{App, Effect, Event, Key, Look, Page, work};
 use phantom_tests::{Server, Spot, read_qr};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -26,6 +26,15 @@ pub(crate) struct Person {
 
 /// The left border, on terminals of both kinds.
 const BORDERS: [char; 2] = ['│', '|'];
+
+/// A client that is connected now and has carried so many bytes from and to it.
+pub(crate) fn carried(server: &Server, client: &str, bytes: (u64, u64)) {
+    let name = format!("client_name={client}");
+    let export = server.api(&["core", "export_client", &name]).ok().clone();
+    let key = export["client"]["public_key"].as_str().unwrap().parse().unwrap();
+    let (from, now) = ("198.51.100.2:53787".parse().unwrap(), server.host.clock.now());
+    server.fake.set_peer_traffic("wg_main", &key, Some(from), Some(now), bytes);
+}
 
 /// A terminal that can do everything.
 pub(crate) const FULL: Look = Look { lang: Lang::En, colour: true, unicode: true };
@@ -157,8 +166,28 @@ impl Person {
         self
     }
 
+    pub(crate) fn lang(&self) -> Lang {
+        self.app.lang()
+    }
+
     pub(crate) fn has_left(&self) -> bool {
         self.left
+    }
+
+    /// The lines that a terminal of this size shows as they are, where it does not draw.
+    pub(crate) fn page(&mut self) -> Option<Vec<String>> {
+        Some(self.whole_page()?.lines.iter().map(|line| line.to_string()).collect())
+    }
+
+    /// What stands below them.
+    #[track_caller]
+    pub(crate) fn foot(&mut self) -> String {
+        self.whole_page().expect("nothing is shown as it is").foot
+    }
+
+    fn whole_page(&mut self) -> Option<Page> {
+        let area = self.terminal.backend().buffer().area;
+        self.app.page((area.width, area.height))
     }
 
     /// What is on the screen.

@@ -4,24 +4,12 @@ use phantom_api::Lang;
 use phantom_cli::Look;
 use phantom_tests::Server;
 
-use crate::driver::{FULL, Person};
+use crate::driver::{FULL, Person, carried};
 
 const WIDE: (u16, u16) = (120, 40);
 
 fn person(server: Server) -> Person {
     Person::new(server, FULL, (80, 24))
-}
-
-#[test]
-fn a_server_that_is_not_set_up_shows_the_form() {
-    let mut person = person(Server::bare());
-    person.sees("This server has not been set up").press("Tab Tab").types("70000").press("Enter");
-    person.sees("port must be a whole number from 1 to 65535");
-    person.press("Home").types("1").press("Enter").sees("port must be a whole number");
-    let mut person = self::person(Server::bare());
-    person.types("157.230.114.231").press("Enter").sees("System initialised").press("Enter");
-    person.sees("1  Core Management").sees("● Service Running");
-    person.server.assert_in_sync();
 }
 
 #[test]
@@ -88,6 +76,25 @@ fn pages_and_search() {
     person.press("s").types("t-2").sees("Total: 6").sees("client-25").press("Enter").sees("Search: t-2");
     person.press("c").sees("Total: 25").press("s").types("10.8.0.7").sees("client-06").sees("Total: 1");
     person.press("Esc").sees("Total: 25").press("s").types("?zz").sees("Nothing found");
+}
+
+#[test]
+fn a_search_finds_names_before_addresses() {
+    // Every address has an 8 in it.
+    let names: Vec<String> = (1..=11).map(|n| format!("c{}", ["a", "b"][n % 2].repeat(n))).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).chain(["room-8"]).collect();
+    let mut person = person(Server::ready().with(&names));
+    person.press("1 1").does_not_see("room-8").press("s").types("8").sees("Total: 12").sees("room-8");
+    let screen = person.screen();
+    assert!(screen.lines().any(|line| line.starts_with("│ 1 ") && line.contains("room-8")), "{screen}");
+}
+
+#[test]
+fn eighty_columns_show_what_was_carried_and_the_keys_for_pages() {
+    let server = Server::ready().with(&["anna"]);
+    carried(&server, "anna", (39_866_860, 2_000));
+    let mut person = person(server);
+    person.press("1 1").sees("Transfer").sees("↓38M ↑1.9K").sees("P N Previous, next").sees("G Go to page");
 }
 
 #[test]
@@ -181,8 +188,15 @@ fn ghost_mode_with_its_export() {
     person.press("4").types("anna").press("Enter").sees("GHOST MODE CLIENT CONFIGURATION").press("q");
     // With the server's IPv6 address led round the tunnel it is longer than any code.
     person.sees("The configuration is too long for a QR code");
-    person.press("0 0 2 y").sees("Ghost Mode disabled successfully").sees("○ Ghost Inactive");
-    person.press("4").types("nobody").press("Enter").sees("[VALIDATION_ERROR]");
+    // The ordinary export says that it is of no use now, and leads there too.
+    person
+        .press("0 0 0 1 1 3")
+        .sees("nobody can connect now")
+        .press("g")
+        .sees("GHOST MODE CLIENT CONFIGURATION");
+    person.press("0 0 0 0 4");
+    person.press("2 y").sees("Ghost Mode disabled successfully").sees("○ Ghost Inactive");
+    person.press("4").sees("▲ Ghost Mode is off");
 }
 
 #[test]
@@ -224,22 +238,10 @@ fn a_wrong_key_is_said_and_changes_nothing() {
 #[test]
 fn connected_clients_are_seen_with_their_rates() {
     let server = Server::ready().with(&["anna"]);
-    let key = server.api(&["core", "export_client", "client_name=anna"]).ok()["client"]["public_key"].clone();
-    let key = key.as_str().unwrap().parse().unwrap();
-    let traffic = |server: &Server, rx, tx| {
-        let now = server.host.clock.now();
-        server.fake.set_peer_traffic(
-            "wg_main",
-            &key,
-            Some("198.51.100.2:53787".parse().unwrap()),
-            Some(now),
-            (rx, tx),
-        );
-    };
-    traffic(&server, 1_000, 2_000);
+    carried(&server, "anna", (1_000, 2_000));
     let look = Look { ..FULL };
     let mut person = Person::new(server, look, (150, 30));
     person.press("1 1").waits(3).sees("● Connected").sees("↓ 1000 B ↑ 1.95 KiB").sees("● Clients 1/1");
-    traffic(&person.server, 1_000 + 4_096, 2_000);
+    carried(&person.server, "anna", (1_000 + 4_096, 2_000));
     person.waits(2).sees("2.00 KiB/s");
 }

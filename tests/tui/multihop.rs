@@ -62,7 +62,13 @@ fn a_file_that_is_no_configuration_is_refused_with_the_reason() {
 fn exits_are_turned_to_and_left() {
     let mut person = with_exits();
     person.press("4").sees("xeovo-uk").sees("nl").picks_line("xeovo-uk").press("Enter");
-    person.sees("Drop client traffic").press("Enter");
+    person
+        .sees("Drop client traffic")
+        .press("Enter")
+        .sees("Enable multihop")
+        .press("Enter")
+        .sees("Cancelled");
+    person.press("Enter y");
     person.sees("185.213.155.134").press("0 0").sees("● Multihop Active");
     person.press("3 3").sees("● Active").sees("uk.gw.xeovo.com:51820").press("0");
     person.press("7").sees("xeovo-uk").press("0 8").sees("● All tests passed").sees("Handshake").press("0");
@@ -81,7 +87,7 @@ fn exits_are_turned_to_and_left() {
 fn an_exit_has_others_that_take_its_place() {
     let mut person = with_exits();
     person.press("4").picks_line("xeovo-uk").press("Enter").sees("take its place").press("Tab").types("nl");
-    person.press("Enter").sees("185.213.155.134");
+    person.press("Enter y").sees("185.213.155.134");
     assert_eq!(person.server.api(&["multihop", "status"]).ok()["fallback_exits"][0], "nl");
 }
 
@@ -102,11 +108,11 @@ fn a_dead_exit_is_refused_and_the_one_before_stays() {
     let mut person = with_exits();
     let dead = phantom_types::PrivateKey::from_random([0x61; 32]).public_key();
     person.server.fake.let_peer_answer(dead, false);
-    person.press("4").picks_line("xeovo-uk").press("Enter Enter 0");
+    person.press("4").picks_line("xeovo-uk").press("Enter Enter y 0");
     person
         .press("4")
         .picks_line("nl")
-        .press("Enter Enter")
+        .press("Enter Enter y")
         .sees("[MULTIHOP_ERROR]")
         .sees("● Multihop Active");
     assert_eq!(person.server.api(&["multihop", "status"]).ok()["active_exit"], "xeovo-uk");

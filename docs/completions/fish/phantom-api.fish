@@ -15,6 +15,8 @@ complete -c phantom-api -n '__fish_seen_subcommand_from core; and not __fish_see
 complete -c phantom-api -n '__fish_seen_subcommand_from core; and __fish_seen_subcommand_from list_clients' -a 'page=' -d 'Page number'
 complete -c phantom-api -n '__fish_seen_subcommand_from core; and __fish_seen_subcommand_from list_clients' -a 'per_page=' -d 'Items per page'
 complete -c phantom-api -n '__fish_seen_subcommand_from core; and __fish_seen_subcommand_from list_clients' -a 'search=' -d 'Part of a name or address'
+complete -c phantom-api -n '__fish_seen_subcommand_from core; and __fish_seen_subcommand_from list_clients' -a 'names_first=true' -d 'Clients found by name before those found by address'
+complete -c phantom-api -n '__fish_seen_subcommand_from core; and __fish_seen_subcommand_from list_clients' -a 'names_first=false' -d 'Clients found by name before those found by address'
 complete -c phantom-api -n '__fish_seen_subcommand_from core; and not __fish_seen_subcommand_from add_client remove_client list_clients export_client latest_clients server_status service_logs restart_service get_firewall_status get_tweak_settings update_tweak_setting get_subnet_info validate_subnet_change change_subnet setup start_service stop_service reconcile doctor backup restore' -a export_client -d 'Export a client\'s configuration'
 complete -c phantom-api -n '__fish_seen_subcommand_from core; and __fish_seen_subcommand_from export_client' -a 'client_name=' -d 'Name of the client'
 complete -c phantom-api -n '__fish_seen_subcommand_from core; and __fish_seen_subcommand_from export_client' -a 'use_ipv6=true' -d 'Use the server\'s IPv6 address as endpoint'

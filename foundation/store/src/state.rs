@@ -109,9 +109,15 @@ impl<'c> State<'c> {
     /// names of all of them.
     pub fn page(&self, search: Option<&str>, offset: u32, limit: u32) -> Result<Page> {
         match search {
-            Some(text) => self.search(text, offset, limit),
+            Some(text) => self.search(text, Ranking::Age, offset, limit),
             None => self.plain_page(offset, limit),
         }
+    }
+
+    /// As [`Self::page`] with a search, but the clients whose name contains it come before those of which only the address
+    /// does; each of the two is in the order there. It keeps the host number of every client that is found in memory.
+    pub fn page_names_first(&self, search: &str, offset: u32, limit: u32) -> Result<Page> {
+        self.search(search, Ranking::NamesFirst, offset, limit)
     }
 
     /// Up to `count` clients, those added last first.
@@ -313,27 +319,29 @@ impl<'c> State<'c> {
         Ok(Page { total, clients })
     }
 
-    fn search(&self, text: &str, offset: u32, limit: u32) -> Result<Page> {
+    fn search(&self, text: &str, ranking: Ranking, offset: u32, limit: u32) -> Result<Page> {
         let (Some(connection), Some(subnet)) = (&self.connection, self.subnet()?) else {
             return Ok(Page::default());
         };
         let file = self.pool.file();
         let needle = Needle::new(text);
-        let (mut total, mut hosts) = (0u32, Vec::new());
+        let (mut found, mut by_address) = (Vec::new(), Vec::new());
         // Answered from the index by age alone, which holds the name and the host number.
         let sql = "SELECT host, name FROM clients ORDER BY created, name COLLATE BINARY";
         let mut statement = connection.prepare_cached(sql).about(file)?;
         let mut rows = statement.query(()).about(file)?;
         while let Some(row) = rows.next().about(file)? {
-            if needle.is_in(row, subnet).about(file)? {
-                if total >= offset && total - offset < limit {
-                    hosts.push(row.get::<_, u32>(0).about(file)?);
-                }
-                total += 1;
+            let host = || row.get::<_, u32>(0).about(file);
+            match (needle.find_in(row, subnet).about(file)?, ranking) {
+                (None, _) => {}
+                (Some(Hit::Address), Ranking::NamesFirst) => by_address.push(host()?),
+                (Some(_), _) => found.push(host()?),
             }
         }
-        let mut clients = Vec::with_capacity(hosts.len());
-        for host in hosts {
+        found.append(&mut by_address);
+        let total = u32::try_from(found.len()).unwrap_or(u32::MAX);
+        let mut clients = Vec::new();
+        for host in found.into_iter().skip(offset as usize).take(limit as usize) {
             clients.extend(self.infos("WHERE host = ?1", [host])?);
         }
         Ok(Page { total, clients })
@@ -386,12 +394,30 @@ impl Needle {
         Self { lower: text.to_ascii_lowercase(), dotted }
     }
 
-    /// Whether the name or the address of a row (host number, name) contains it.
-    fn is_in(&self, row: &Row<'_>, subnet: Subnet) -> rusqlite::Result<bool> {
-        let name = row.get_ref(1)?.as_str()?.to_ascii_lowercase();
-        let address = || row::address(row, subnet).map(|address| address.to_string().contains(&self.lower));
-        Ok(name.contains(&self.lower) || (self.dotted && address()?))
+    /// What of a row (host number, name) contains it; the name counts before the address.
+    fn find_in(&self, row: &Row<'_>, subnet: Subnet) -> rusqlite::Result<Option<Hit>> {
+        if row.get_ref(1)?.as_str()?.to_ascii_lowercase().contains(&self.lower) {
+            return Ok(Some(Hit::Name));
+        }
+        let in_address = self.dotted && row::address(row, subnet)?.to_string().contains(&self.lower);
+        Ok(in_address.then_some(Hit::Address))
     }
+}
+
+/// What of a client contains the text that is searched for.
+#[derive(Clone, Copy)]
+enum Hit {
+    Name,
+    Address,
+}
+
+/// The order of what a search finds.
+#[derive(Clone, Copy)]
+enum Ranking {
+    /// Oldest first.
+    Age,
+    /// Those found by name first.
+    NamesFirst,
 }
 
 #[cfg(test)]

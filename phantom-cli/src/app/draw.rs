@@ -8,6 +8,7 @@ use ratatui::widgets::{Block, Paragraph};
 
 use super::App;
 use crate::look::{self, Look, Mood, SMALLEST};
+use crate::rows::shorten;
 use crate::screen::{Hint, World, hint};
 use crate::status::{Status, Tunnel};
 use crate::text;
@@ -21,11 +22,14 @@ pub(super) fn draw(app: &mut App, frame: &mut Frame<'_>) {
     }
     let first = app.stack.iter().rposition(|shown| !shown.screen.is_box()).unwrap_or_default();
     let whole = app.stack.get(first).is_some_and(|shown| shown.screen.is_whole());
+    let hints = app.stack.last().map(|top| top.screen.hints(lang)).unwrap_or_default();
+    let most = if whole || area.height < ROOMY { 1 } else { 2 };
+    let key_lines = key_lines(hints, usize::from(area.width), most, lang);
     let [banner, body, message, keys] = Layout::vertical([
         Constraint::Length(if whole { 0 } else { 2 }),
         Constraint::Min(0),
         Constraint::Length(u16::from(!whole)),
-        Constraint::Length(1),
+        Constraint::Length(u16::try_from(key_lines.len()).unwrap_or(1)),
     ])
     .areas(area);
     let inside = if whole {
@@ -42,8 +46,9 @@ pub(super) fn draw(app: &mut App, frame: &mut Frame<'_>) {
     for shown in app.stack.iter_mut().skip(first) {
         shown.screen.draw(frame, inside, look, world);
     }
-    let hints = app.stack.last().map(|top| top.screen.hints(lang)).unwrap_or_default();
-    draw_keys(frame, keys, hints, lang);
+    for (line, place) in key_lines.into_iter().zip(keys.rows()) {
+        frame.render_widget(line, place);
+    }
 }
 
 fn too_small(frame: &mut Frame<'_>, lang: Lang) {
@@ -85,9 +90,15 @@ fn draw_banner(frame: &mut Frame<'_>, area: Rect, world: &World) {
     frame.render_widget(figures(world, second.width), second);
 }
 
+/// From so many rows on the keys may take two of them.
+const ROOMY: u16 = 16;
+
 /// Service, clients, ghost, multihop: from the most important one, as many as there is room for.
 fn figures(world: &World, width: u16) -> Line<'static> {
     let lang = world.lang;
+    if world.needs_setup {
+        return Line::from(vec![Span::raw(" "), Look::word(Mood::Attention, text::NOT_SET_UP.get(lang))]);
+    }
     let Some(status) = &world.status else {
         return Line::from(Span::styled(format!(" {}", text::WORKING.get(lang)), look::faint()));
     };
@@ -108,7 +119,8 @@ fn figures(world: &World, width: u16) -> Line<'static> {
 
 fn parts(status: &Status, lang: Lang) -> Vec<(Mood, String)> {
     let service = if status.running { text::RUNNING } else { text::STOPPED };
-    let clients = format!("{} {}/{}", text::CLIENTS.get(lang), status.connected, status.total);
+    let connected = if status.is_known { status.connected.to_string() } else { "?".to_owned() };
+    let clients = format!("{} {connected}/{}", text::CLIENTS.get(lang), status.total);
     let mut parts = vec![
         (Mood::fine(status.running), format!("{} {}", lang.pick("Service", "Servis"), service.get(lang))),
         (Mood::on(status.connected > 0), clients),
@@ -153,26 +165,35 @@ fn draw_message(frame: &mut Frame<'_>, area: Rect, app: &App) {
     }
 }
 
-/// As many keys as there is room for; `?` and Ctrl-C always.
-fn draw_keys(frame: &mut Frame<'_>, area: Rect, mut hints: Vec<Hint>, lang: Lang) {
+/// The keys in as many lines as they need, at most so many: the last ones are left out then. `?` and Ctrl-C never are.
+fn key_lines(mut hints: Vec<Hint>, width: usize, most: usize, lang: Lang) -> Vec<Line<'static>> {
     let last = [hint("?", text::HELP.get(lang)), hint("Ctrl-C", text::EXIT.get(lang))];
-    let width = |hint: &Hint| Span::raw(&*hint.key).width() + Span::raw(&*hint.does).width() + 3;
-    let mut room = usize::from(area.width).saturating_sub(last.iter().map(width).sum());
-    let fits = hints
-        .iter()
-        .take_while(|hint| {
-            let fits = width(hint) <= room;
-            room = room.saturating_sub(width(hint));
-            fits
-        })
-        .count();
-    hints.truncate(fits);
-    let mut line = Line::default();
-    for hint in hints.into_iter().chain(last) {
-        line.push_span(Span::styled(format!(" {}", hint.key), look::key()));
-        line.push_span(Span::raw(format!(" {} ", hint.does)));
+    loop {
+        let mut lines = vec![Line::default()];
+        for Hint { key, does } in hints.iter().chain(&last) {
+            let key = Span::styled(format!(" {key}"), look::key());
+            let does = Span::raw(format!(" {does} "));
+            let is_full = |line: &Line<'_>| line.width() + key.width() + does.width() > width;
+            if lines.last().is_some_and(|line| line.width() > 0 && is_full(line)) {
+                lines.push(Line::default());
+            }
+            if let Some(line) = lines.last_mut() {
+                line.spans.extend([key, does]);
+            }
+        }
+        if lines.len() <= most || hints.pop().is_none() {
+            return lines;
+        }
     }
-    frame.render_widget(line, area);
+}
+
+/// The last line of a page: what was said last, or the keys.
+pub(super) fn foot(message: Option<&(Mood, String)>, hints: Vec<Hint>, width: usize, lang: Lang) -> String {
+    let text = match message {
+        Some((mood, text)) => format!(" {}{text}", mood.sign()),
+        None => key_lines(hints, width, 1, lang).iter().map(Line::to_string).collect(),
+    };
+    shorten(text.trim_end(), width)
 }
 
 /// The look, for screens that draw by themselves.

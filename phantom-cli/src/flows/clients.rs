@@ -6,7 +6,7 @@ use phantom_api::{Lang, Text};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::{call, confirm, save, say};
+use super::{call, confirm, ghost, save_config, say};
 use crate::look::Mood;
 use crate::rows::Row;
 use crate::screen::{Act, World};
@@ -31,27 +31,28 @@ pub(crate) fn add_client(world: &World) -> Vec<Act> {
     vec![Act::Push(Box::new(form.intro(vec![Row::text(about)])))]
 }
 
-/// Removes or exports a client; one that is not pointed at is asked for.
-pub(crate) fn for_client(world: &World, action: &'static str, name: &str) -> Vec<Act> {
-    if name.is_empty() {
+/// Removes or exports a client of the table.
+pub(crate) fn for_client(world: &World, action: &'static str, client: Option<&Value>) -> Vec<Act> {
+    let Some((client, name)) = client.and_then(|client| Some((client, client["name"].as_str()?))) else {
         let text = text::NO_CLIENTS.get(world.lang);
         return vec![Act::Say(Mood::Attention, text.to_owned())];
-    }
+    };
     match action {
-        "remove_client" => remove(world, name),
+        "remove_client" => remove(world, name, client["connected"] == true),
         _ => vec![export(world, name)],
     }
 }
 
-fn remove(world: &World, name: &str) -> Vec<Act> {
+fn remove(world: &World, name: &str, is_connected: bool) -> Vec<Act> {
     let lang = world.lang;
-    let lines = vec![
-        match lang {
-            Lang::En => format!("Client {name}: its keys are deleted and its access ends at once."),
-            Lang::Tr => format!("İstemci {name}: anahtarları silinir ve erişimi hemen sona erer."),
-        },
-        text::FINAL.get(lang).to_owned(),
-    ];
+    let mut lines = vec![match lang {
+        Lang::En => format!("Client {name}: its keys are deleted and its access ends at once."),
+        Lang::Tr => format!("İstemci {name}: anahtarları silinir ve erişimi hemen sona erer."),
+    }];
+    if is_connected {
+        lines.push(lang.pick("It is connected now.", "Şu anda bağlı.").to_owned());
+    }
+    lines.push(text::FINAL.get(lang).to_owned());
     let name = name.to_owned();
     confirm(world.summary("core", "remove_client"), lines, move |world| {
         vec![call(world, Call::new("core", "remove_client").with("client_name", &name), |value, world| {
@@ -68,6 +69,10 @@ fn remove(world: &World, name: &str) -> Vec<Act> {
 }
 
 const EXPORT: Text = Text { en: "Export", tr: "Dışa Aktar" };
+const IN_TUNNEL: Text = Text {
+    en: "Ghost Mode is on: with this configuration nobody can connect now. The one for Ghost Mode is behind the key G.",
+    tr: "Ghost Mode açık: bu yapılandırmayla şu anda bağlanılamaz. Ghost Mode yapılandırması G tuşundadır.",
+};
 
 /// Details, configuration, QR code, file.
 fn export(world: &World, name: &str) -> Act {
@@ -77,9 +82,16 @@ fn export(world: &World, name: &str) -> Act {
         let file = value["file_name"].as_str().unwrap_or_default().to_owned();
         let mut rows = details(&value, world.lang);
         rows.push(Row::Blank);
+        let needs_tunnel = ghost::is_on(world);
+        if needs_tunnel {
+            rows.extend([Row::Text(Mood::Attention, IN_TUNNEL.get(world.lang).to_owned()), Row::Blank]);
+        }
         rows.push(Row::Heading(world.lang.pick("Configuration", "Yapılandırma").to_owned()));
         rows.push(Row::Verbatim(config.clone()));
-        vec![Act::Push(Box::new(with_code(EXPORT, rows, name, file, config)))]
+        let report = with_code(EXPORT, rows, name.clone(), file, config);
+        let for_tunnel = move |_: &World| vec![ghost::export_for(name.clone(), Act::Push)];
+        let report = if needs_tunnel { report.with_key('g', ghost::EXPORT, for_tunnel) } else { report };
+        vec![Act::Push(Box::new(report))]
     })
 }
 
@@ -89,7 +101,7 @@ pub(super) fn with_code(title: Text, rows: Vec<Row>, name: String, file: String,
     let code = Rc::clone(&config);
     Report::new(title, rows)
         .with_key('q', text::QR_CODE, move |_| vec![Act::Push(Box::new(Code::new(&name, &code)))])
-        .with_key('s', text::SAVE, move |world| save(text::SAVE, world, &file, Rc::clone(&config)))
+        .with_key('s', text::SAVE, move |world| save_config(world, &file, Rc::clone(&config)))
 }
 
 fn details(value: &Value, lang: Lang) -> Vec<Row> {

@@ -1,16 +1,23 @@
 //! Core: its menu, and the setup of a server that has none.
 
-use phantom_api::Text;
+use phantom_api::{Lang, Text};
+use phantom_module::parameters;
+use serde_json::Value;
 
-use super::{answer, call, clients, item, more_items, server, settings, subnet};
+use super::impact::{self, Cut, HandOut};
+use super::{
+    answer, call, clients, copies, doctor, ghost, item, more_items, multihop, run, say, server, settings,
+    subnet, warnings,
+};
 use crate::look::Mood;
 use crate::rows::Row;
-use crate::screen::{Act, World};
-use crate::screens::{Clients, Dialog, Form, Menu};
-use crate::work::Call;
+use crate::screen::{Act, Screen, World};
+use crate::screens::{Clients, Form, Item, Menu, Report, Values};
+use crate::text::NOT_SET_UP;
+use crate::work::{Call, Reply, Work};
 
 /// What the screens of this module show.
-const SHOWN: [&str; 18] = [
+const SHOWN: [&str; 21] = [
     "add_client",
     "remove_client",
     "list_clients",
@@ -28,6 +35,9 @@ const SHOWN: [&str; 18] = [
     "validate_subnet_change",
     "change_subnet",
     "reconcile",
+    "doctor",
+    "backup",
+    "restore",
     "setup",
 ];
 
@@ -35,9 +45,12 @@ const fn text(en: &'static str, tr: &'static str) -> Text {
     Text { en, tr }
 }
 
+const SETUP: Text = text("Server Address & Port", "Sunucu Adresi ve Portu");
+const FIRST: Text = text("Set Up This Server", "Bu Sunucuyu Kur");
+const DONE: Text = text("Set up", "Kurulum");
+
 /// The menu of Core.
 pub(super) fn menu(world: &World) -> Menu {
-    const SETUP: Text = text("Server Address & Port", "Sunucu Adresi ve Portu");
     let core = |action| ("core", action);
     let clients = |_: &World| vec![Act::Push(Box::new(Clients::new()))];
     let items = [
@@ -50,24 +63,40 @@ pub(super) fn menu(world: &World) -> Menu {
         item(world, core("get_tweak_settings"), settings::TITLE, settings::list),
         item(world, core("change_subnet"), subnet::TITLE, subnet::start),
         item(world, core("reconcile"), server::REPAIR, server::repair),
+        item(world, core("doctor"), doctor::TITLE, doctor::start),
+        item(world, core("backup"), copies::BACKUP, copies::back_up),
+        item(world, core("restore"), copies::RESTORE, copies::restore),
     ];
     let mut items: Vec<_> = items.into_iter().flatten().collect();
     // What is new in the table stands here without anybody having to draw it.
     items.extend(more_items(world, "core", &SHOWN));
-    items.extend(item(world, core("setup"), SETUP, |world| address(world, SETUP)));
+    items.extend(item(world, core("setup"), SETUP, address));
     Menu::new(text("Core", "Core"), items)
+}
+
+/// The first screen of a server that has not been set up: nothing but what works there.
+pub(crate) fn setup_menu(world: &World) -> Box<dyn Screen> {
+    let core = |action| ("core", action);
+    let about = text("Makes keys and starts WireGuard", "Anahtarları oluşturur ve WireGuard'ı başlatır");
+    let items = [
+        item(world, core("setup"), FIRST, first_setup).map(|item| item.about(about)),
+        item(world, core("doctor"), doctor::TITLE, doctor::start),
+        item(world, core("restore"), copies::RESTORE, copies::restore),
+        Some(Item::new(settings::LANGUAGE, settings::language)),
+    ];
+    Box::new(Menu::first(NOT_SET_UP, items.into_iter().flatten().collect()))
 }
 
 /// The form of a server that has not been set up.
 pub(crate) fn first_setup(world: &World) -> Vec<Act> {
     let Some(spec) = world.spec("core", "setup") else { return Vec::new() };
-    let form = Form::of_action(spec.summary, &spec, |values, world| {
+    let form = Form::of_action(FIRST, &spec, |values, world| {
         let work = Call { params: values, ..Call::new("core", "setup") };
         vec![call(world, work, |value, world| {
-            let spec = world.spec("core", "setup");
-            let rows = spec.map(|spec| answer::rows(&value, &spec, world.lang)).unwrap_or_default();
-            let done = world.lang.pick("Set up", "Kurulum");
-            vec![Act::Home, Act::Push(Box::new(Dialog::notice(done, rows)))]
+            let mut acts =
+                vec![Act::Home, Act::Push(Box::new(Report::new(DONE, done_rows(&value, world.lang))))];
+            acts.extend(world.has_chosen.then(|| settings::keep_language(world)));
+            acts
         })]
     });
     let intro = world.lang.pick(
@@ -79,17 +108,109 @@ pub(crate) fn first_setup(world: &World) -> Vec<Act> {
     vec![Act::Push(Box::new(form.intro(vec![Row::Text(Mood::Attention, intro.to_owned())])))]
 }
 
-/// What can be changed later.
-fn address(world: &World, title: Text) -> Vec<Act> {
+/// What a person needs to know of a server that is new, and what comes next.
+fn done_rows(value: &Value, lang: Lang) -> Vec<Row> {
+    let host = [&value["endpoint"], &value["server_ip"]].into_iter().find(|host| host.is_string());
+    let mut rows = vec![
+        Row::Text(Mood::Good, answer::plain(&value["message"], lang)),
+        Row::Blank,
+        Row::pair(
+            lang.pick("Clients connect to", "İstemcilerin bağlanacağı adres"),
+            format!("{}, {}/udp", answer::plain(host.unwrap_or(&Value::Null), lang), value["port"]),
+        ),
+        Row::pair(lang.pick("VPN subnet", "VPN subneti"), answer::plain(&value["subnet"], lang)),
+        Row::pair("WireGuard", answer::plain(&value["backend"], lang)),
+        Row::pair(lang.pick("Public key", "Açık anahtar"), answer::plain(&value["public_key"], lang)),
+        Row::Blank,
+    ];
+    rows.extend(warnings(value));
+    rows.push(Row::Heading(lang.pick("Next steps", "Sonraki adımlar").to_owned()));
+    rows.push(Row::Do(match lang {
+        Lang::En => {
+            format!("If your provider has a firewall of its own, open UDP port {} there", value["port"])
+        }
+        Lang::Tr => {
+            format!(
+                "Sağlayıcınızın ayrı bir güvenlik duvarı varsa orada {} numaralı UDP portunu açın",
+                value["port"]
+            )
+        }
+    }));
+    rows.push(Row::Do(
+        lang.pick(
+            "Add your first client by the keys 1 1 1: Core Management, Client Operations, Add",
+            "İlk istemcinizi 1 1 1 tuşlarıyla ekleyin: Core Yönetimi, İstemci İşlemleri, Ekle",
+        )
+        .to_owned(),
+    ));
+    rows
+}
+
+/// What can be changed later, with what it is now.
+fn address(world: &World) -> Vec<Act> {
+    vec![run(SETUP.get(world.lang).to_owned(), Work::Address, |reply, world| match reply {
+        Reply::Value(now) => address_form(world, now),
+        _ => Vec::new(),
+    })]
+}
+
+fn address_form(world: &World, now: Value) -> Vec<Act> {
     let Some(spec) = world.spec("core", "setup") else { return Vec::new() };
-    let names = ["server_ip", "endpoint", "port", "backend"];
-    let form = Form::of_changes(title, &spec, &names, |values, world| {
-        let work = Call { params: values, ..Call::new("core", "setup") };
-        vec![call(world, work, |value, _| vec![Act::Pop, super::say(&value)])]
-    });
-    let intro = world.lang.pick(
-        "What is left empty stays as it is. Clients must fetch their configuration again when address or port change.",
-        "Boş bırakılanlar olduğu gibi kalır. Adres veya port değişirse istemciler yapılandırmalarını yeniden almalıdır.",
-    );
-    vec![Act::Push(Box::new(form.intro(vec![Row::text(intro)])))]
+    let is_fixed = ghost::is_on(world) || multihop::is_on(world);
+    let names: &[&str] =
+        if is_fixed { &["server_ip", "endpoint"] } else { &["server_ip", "endpoint", "port", "backend"] };
+    let stored = now.clone();
+    let form =
+        Form::of_changes(SETUP, &spec, names, &stored, move |values, world| change(world, &now, values));
+    let mut intro = vec![Row::text(world.lang.pick(
+        "What you leave empty stays as it is. Before anything is changed, you see what it means for the clients.",
+        "Boş bıraktıklarınız olduğu gibi kalır. Bir şey değiştirilmeden önce istemciler için ne anlama geldiğini \
+         görürsünüz.",
+    ))];
+    if is_fixed {
+        let fixed = world.lang.pick(
+            "Port and WireGuard implementation can be changed while neither Ghost Mode nor Multihop is on.",
+            "Port ve WireGuard gerçeklemesi, Ghost Mode ve Multihop kapalıyken değiştirilebilir.",
+        );
+        intro.push(Row::Text(Mood::Attention, fixed.to_owned()));
+    }
+    vec![Act::Push(Box::new(form.intro(intro)))]
+}
+
+/// Says what is different and for whom, asks, and changes it.
+fn change(world: &World, now: &Value, values: Values) -> Vec<Act> {
+    let lang = world.lang;
+    let old = |name: &str| answer::plain(&now[name], lang);
+    let values: Values = values.into_iter().filter(|(name, value)| old(name) != *value).collect();
+    if values.is_empty() {
+        let same = lang.pick("Nothing is different", "Değişen bir şey yok");
+        return vec![Act::Say(Mood::Attention, same.to_owned())];
+    }
+    let spec = world.spec("core", "setup");
+    let params = spec.as_ref().map(parameters).unwrap_or_default();
+    let label =
+        |name: &str| params.iter().find(|param| param.name == name).map_or("", |param| param.help(lang));
+    let lines = values.iter().map(|(name, new)| format!("{}: {} → {new}", label(name), old(name))).collect();
+    let impact = impact_of(now, &values);
+    let work = Call { params: values, ..Call::new("core", "setup") };
+    impact::ask(SETUP.get(lang), lines, impact, move |world| {
+        vec![call(world, work, |value, _| vec![Act::Pop, say(&value)])]
+    })
+}
+
+/// A client knows the host and the port, and nothing else of this. Where there is an endpoint, the address is in no
+/// configuration.
+fn impact_of(now: &Value, values: &[(String, String)]) -> (Cut, HandOut) {
+    let new =
+        |name: &str| values.iter().find(|(changed, _)| changed == name).map(|(_, value)| value.as_str());
+    let host = new("endpoint").is_some() || (new("server_ip").is_some() && now["endpoint"].is_null());
+    let cut = match (new("port"), new("backend")) {
+        (Some(_), _) => Cut::AtNextConnect,
+        (None, Some("auto")) => Cut::Perhaps,
+        (None, Some(backend)) if now["backend_in_use"] != backend => Cut::Briefly,
+        _ if host => Cut::WhileItLeadsHere,
+        _ => Cut::Nobody,
+    };
+    let is_known = host || new("port").is_some();
+    (cut, if is_known { HandOut::Configurations } else { HandOut::Nothing })
 }

@@ -3,7 +3,8 @@
 use phantom_api::Text;
 use serde_json::Value;
 
-use super::{call, confirm, item, more_items, say};
+use super::impact::{self, Cut, HandOut};
+use super::{call, item, more_items, told};
 use crate::look::Mood;
 use crate::rows::Row;
 use crate::screen::{Act, World};
@@ -47,39 +48,45 @@ pub(super) fn menu(world: &World) -> Menu {
     Menu::new(Text { en: "DNS", tr: "DNS" }, items)
 }
 
-fn change(_: &World) -> Vec<Act> {
+/// The operators, with a word beside the one whose servers are in use.
+fn change(world: &World) -> Vec<Act> {
     const OTHER: Text = Text { en: "Other servers", tr: "Diğer sunucular" };
-    let known = OPERATORS.iter().map(|(name, [first, second])| {
-        let label = format!("{name}: {first}, {second}");
-        Item::named(&label, move |world| {
-            let values = vec![
-                ("primary".to_owned(), (*first).to_owned()),
-                ("secondary".to_owned(), (*second).to_owned()),
-            ];
-            sure(world, values, 1)
-        })
-    });
-    let other = Item::new(OTHER, |world| {
-        let Some(spec) = world.spec("dns", "change_dns_servers") else { return Vec::new() };
-        let form = Form::of_action(OTHER, &spec, |values, world| sure(world, values, 2));
-        let about = world.lang.pick("What is left empty stays as it is.", "Boş bırakılan olduğu gibi kalır.");
-        vec![Act::Push(Box::new(form.intro(vec![Row::text(about)])))]
-    });
-    vec![Act::Push(Box::new(Menu::new(CHANGE, known.chain([other]).collect())))]
+    vec![call(world, Call::new("dns", "get_dns_servers"), |now, world| {
+        let mut items: Vec<Item> =
+            OPERATORS.iter().map(|(name, pair)| known(world, &now, name, pair)).collect();
+        items.push(Item::new(OTHER, move |world| {
+            let Some(spec) = world.spec("dns", "change_dns_servers") else { return Vec::new() };
+            let names = ["primary", "secondary"];
+            let form = Form::of_changes(OTHER, &spec, &names, &now, |values, world| sure(world, values, 2));
+            let about =
+                world.lang.pick("What is left empty stays as it is.", "Boş bırakılan olduğu gibi kalır.");
+            vec![Act::Push(Box::new(form.intro(vec![Row::text(about)])))]
+        }));
+        vec![Act::Push(Box::new(Menu::new(CHANGE, items)))]
+    })]
+}
+
+fn known(world: &World, now: &Value, name: &str, [first, second]: &'static [&'static str; 2]) -> Item {
+    let label = format!("{name}: {first}, {second}");
+    if now["primary"] == **first && now["secondary"] == **second {
+        const IN_USE: Text = Text { en: "in use", tr: "kullanılıyor" };
+        let say = |world: &World| vec![Act::Say(Mood::Good, IN_USE.get(world.lang).to_owned())];
+        return Item::named(&label, say).saying(IN_USE.get(world.lang));
+    }
+    Item::named(&label, move |world| {
+        let values = [("primary", first), ("secondary", second)];
+        sure(world, values.map(|(key, value)| (key.to_owned(), (*value).to_owned())).into(), 1)
+    })
 }
 
 /// `above`: how many screens go when it is done.
 fn sure(world: &World, values: Vec<(String, String)>, above: usize) -> Vec<Act> {
-    let mut lines: Vec<String> = values.iter().map(|(_, address)| address.clone()).collect();
-    lines.push(text::FETCH_AGAIN.get(world.lang).to_owned());
-    confirm(CHANGE.get(world.lang), lines, move |world| {
+    let lines = values.iter().map(|(_, address)| address.clone()).collect();
+    impact::ask(CHANGE.get(world.lang), lines, (Cut::Nobody, HandOut::Configurations), move |world| {
         let work = Call { params: values, ..Call::new("dns", "change_dns_servers") };
         vec![call(world, work, move |value, _| {
             let mut acts: Vec<Act> = (0..above).map(|_| Act::Pop).collect();
-            acts.push(match value["warnings"][0].as_str() {
-                Some(warning) => Act::Say(Mood::Attention, warning.to_owned()),
-                None => say(&value["client_configs_updated"]),
-            });
+            acts.push(told(&value["client_configs_updated"], &value));
             acts
         })]
     })

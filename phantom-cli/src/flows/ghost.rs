@@ -3,11 +3,13 @@
 use phantom_api::Text;
 use serde_json::Value;
 
-use super::{answer, call, clients, confirm, item, more_items, run, say};
+use super::impact::{self, Cut, HandOut};
+use super::{answer, call, clients, item, more_items, run, say, warnings};
 use crate::look::Mood;
 use crate::rows::Row;
-use crate::screen::{Act, World};
+use crate::screen::{Act, Screen, World};
 use crate::screens::{Field, Form, Item, Menu, Report, Values};
+use crate::status::Tunnel;
 use crate::text;
 use crate::work::{Call, Reply, Work};
 use phantom_module::{Kind, parameters};
@@ -17,22 +19,46 @@ const SHOWN: [&str; 3] = ["enable", "disable", "status"];
 const ENABLE: Text = Text { en: "Enable", tr: "Etkinleştir" };
 const DISABLE: Text = Text { en: "Disable", tr: "Devre Dışı Bırak" };
 const STATUS: Text = Text { en: "Status", tr: "Durum" };
-const EXPORT: Text = Text { en: "Export for Client", tr: "İstemci İçin Dışa Aktar" };
+pub(super) const EXPORT: Text = Text { en: "Export for Client", tr: "İstemci İçin Dışa Aktar" };
 
 /// The menu of Ghost Mode.
 pub(super) fn menu(world: &World) -> Menu {
     let ghost = |action| ("ghost", action);
     let items = [
-        item(world, ghost("enable"), ENABLE, enable),
-        item(world, ghost("disable"), DISABLE, disable),
+        item(world, ghost("enable"), ENABLE, enable).map(|item| item.unless(on)),
+        item(world, ghost("disable"), DISABLE, disable).map(|item| item.unless(off)),
         item(world, ghost("status"), STATUS, |world| {
             Report::of(world, STATUS, Call::new("ghost", "status"), status_rows, Act::Push, Report::live)
         }),
-        item(world, ghost("status"), EXPORT, export),
+        item(world, ghost("status"), EXPORT, export).map(|item| item.unless(off)),
     ];
     let mut items: Vec<Item> = items.into_iter().flatten().collect();
     items.extend(more_items(world, "ghost", &SHOWN));
     Menu::new(TITLE, items)
+}
+
+fn state(world: &World) -> Option<Tunnel> {
+    world.status.as_ref()?.ghost
+}
+
+/// Whether clients can connect through the tunnel only.
+pub(super) fn is_on(world: &World) -> bool {
+    state(world).is_some_and(|state| state != Tunnel::Off)
+}
+
+/// Why it cannot be turned on.
+fn on(world: &World) -> Option<Text> {
+    const ON: Text = Text {
+        en: "It is on; disable it first to change domain or certificate",
+        tr: "Açık; alan adını veya sertifikayı değiştirmek için önce devre dışı bırakın",
+    };
+    is_on(world).then_some(ON)
+}
+
+/// Why nothing that needs it can be done.
+fn off(world: &World) -> Option<Text> {
+    const OFF: Text = Text { en: "Ghost Mode is off", tr: "Ghost Mode kapalı" };
+    (state(world) == Some(Tunnel::Off)).then_some(OFF)
 }
 
 /// Where the certificate comes from, then the domain.
@@ -107,10 +133,8 @@ fn summary(world: &World, source: Text, values: Values) -> Vec<Act> {
         };
         format!("{label}: {value}")
     }));
-    lines.push(text::INTERRUPTS.get(lang).to_owned());
-    lines.push(text::FETCH_AGAIN.get(lang).to_owned());
     let title = world.summary("ghost", "enable");
-    confirm(title, lines, move |world| {
+    impact::ask(title, lines, (Cut::UntilHandedOut, HandOut::Configurations), move |world| {
         let work = Call { params: values, ..Call::new("ghost", "enable") };
         vec![call(world, work, |value, world| {
             let mut rows = status_rows(&value, world);
@@ -121,7 +145,7 @@ fn summary(world: &World, source: Text, values: Values) -> Vec<Act> {
             rows.push(Row::Blank);
             rows.push(Row::Text(Mood::Attention, next.to_owned()));
             // The form and the choice of the certificate are past.
-            vec![Act::Pop, Act::Pop, Act::Push(Box::new(Report::new(TITLE, rows)))]
+            vec![Act::Pop, Act::Pop, Act::Push(Box::new(Report::new(STATUS, rows)))]
         })]
     })
 }
@@ -167,42 +191,36 @@ fn status_rows(value: &Value, world: &World) -> Vec<Row> {
         Row::Heading(lang.pick("Command of the tunnel", "Tünel komutu").to_owned()),
         Row::Verbatim(string(&value["connection_command"])),
     ]);
-    for warning in value["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-        rows.push(Row::Text(Mood::Attention, warning.to_owned()));
-    }
+    rows.extend(warnings(value));
     rows
 }
 
 fn disable(world: &World) -> Vec<Act> {
-    let lines = vec![
-        text::INTERRUPTS.get(world.lang).to_owned(),
-        world
-            .lang
-            .pick(
-                "Clients use their ordinary configuration again",
-                "İstemciler yeniden olağan yapılandırmalarını kullanır",
-            )
-            .to_owned(),
-    ];
-    confirm(world.summary("ghost", "disable"), lines, |world| {
+    let title = world.summary("ghost", "disable");
+    impact::ask(title, Vec::new(), (Cut::UntilOrdinary, HandOut::Ordinary), |world| {
         vec![call(world, Call::new("ghost", "disable"), |value, _| vec![say(&value)])]
     })
 }
 
-/// What a client runs and loads while Ghost Mode is on.
+/// Asks which client, and shows what it runs and loads while Ghost Mode is on.
 fn export(_: &World) -> Vec<Act> {
     let field = Field::text("client_name", text::CLIENT_NAME, Kind::ClientLookup, "");
     let form = Form::new(EXPORT, vec![field], |values, _| {
         let client = values.into_iter().next().map(|(_, name)| name).unwrap_or_default();
-        let work = Work::Casper { client: client.clone() };
-        vec![run(client.clone(), work, move |reply, _| match reply {
-            Reply::Casper { text, config, file } => {
-                let rows = vec![Row::Verbatim(text.to_string())];
-                let report = clients::with_code(EXPORT, rows, client, file, config.to_string());
-                vec![Act::Replace(Box::new(report))]
-            }
-            _ => Vec::new(),
-        })]
+        vec![export_for(client, Act::Replace)]
     });
     vec![Act::Push(Box::new(form))]
+}
+
+/// What this client runs and loads, on top of the screen there is or in place of it.
+pub(super) fn export_for(client: String, place: fn(Box<dyn Screen>) -> Act) -> Act {
+    let work = Work::Casper { client: client.clone() };
+    run(client.clone(), work, move |reply, _| match reply {
+        Reply::Casper { text, config, file } => {
+            let rows = vec![Row::Verbatim(text.to_string())];
+            let report = clients::with_code(EXPORT, rows, client, file, config.to_string());
+            vec![place(Box::new(report))]
+        }
+        _ => Vec::new(),
+    })
 }

@@ -4,10 +4,11 @@ mod shown;
 
 use std::path::Path;
 
-use phantom_api::Text;
+use phantom_api::{Lang, Text};
 use serde_json::Value;
 
 use self::shown::{enabled_rows, exit_rows, log_rows, none, status_rows, test_rows};
+use super::impact::{self, Cut, HandOut};
 use super::{answer, call, confirm, item, more_items, say};
 use crate::look::Mood;
 use crate::rows::Row;
@@ -63,14 +64,16 @@ pub(super) fn menu(world: &World) -> Menu {
             })
         }),
         item(world, multihop("enable_multihop"), ENABLE, |world| pick(world, ENABLE, enable)),
-        item(world, multihop("disable_multihop"), DISABLE, |world| change(world, "disable_multihop")),
+        item(world, multihop("disable_multihop"), DISABLE, |world| change(world, "disable_multihop"))
+            .map(|item| item.unless(off)),
         item(world, multihop("reset_state"), RESET, |world| change(world, "reset_state")),
         item(world, multihop("status"), STATUS, |world| {
             Report::of(world, STATUS, Call::new("multihop", "status"), status_rows, Act::Push, Report::live)
         }),
         item(world, multihop("test_vpn"), TEST, |world| {
             Report::of(world, TEST, Call::new("multihop", "test_vpn"), test_rows, Act::Push, |report| report)
-        }),
+        })
+        .map(|item| item.unless(off)),
         item(world, multihop("get_session_log"), LOG, |_| {
             let call = Call::new("multihop", "get_session_log").with("lines", "500");
             vec![Act::Push(Box::new(Live::new(LOG, call, log_rows)))]
@@ -185,34 +188,57 @@ fn remove(world: &World, exit: &str, part: &Part) -> Vec<Act> {
         Part::Replaced(by) => lines.push(format!("{}: {by}", STAYS.get(world.lang))),
         Part::Spare => {}
     }
-    let exit = exit.to_owned();
-    confirm(world.summary("multihop", "remove_vpn_config"), lines, move |world| {
-        let work = Call::new("multihop", "remove_vpn_config").with("exit_name", exit);
-        vec![call(world, work, |value, _| vec![Act::Pop, say(&value)])]
-    })
+    let work = Call::new("multihop", "remove_vpn_config").with("exit_name", exit);
+    let go = |world: &World| vec![call(world, work, |value, _| vec![Act::Pop, say(&value)])];
+    let title = world.summary("multihop", "remove_vpn_config");
+    match part {
+        Part::Carries => impact::ask(title, lines, (Cut::OpenConnections, HandOut::Nothing), go),
+        Part::Replaced(_) | Part::Spare => confirm(title, lines, go),
+    }
 }
 
-/// Asks about the kill switch, then switches; the handshake with the exit may take half a minute.
+/// Asks about the kill switch, says what that means, then switches; the handshake with the exit may take half a minute.
 fn enable(world: &World, exit: &str, _: &Part) -> Vec<Act> {
     let Some(spec) = world.spec("multihop", "enable_multihop") else { return Vec::new() };
     let exit = exit.to_owned();
-    let about = vec![
-        Row::pair(world.lang.pick("Exit", "Çıkış"), exit.clone()),
-        Row::text(text::INTERRUPTS_MAYBE.get(world.lang)),
-    ];
+    let about = vec![Row::pair(world.lang.pick("Exit", "Çıkış"), exit.clone())];
     let form = Form::of_some(ENABLE, &spec, &["kill_switch", "fallback_exits"], move |values, world| {
+        let lines = vec![match world.lang {
+            Lang::En => format!("From then on the clients' traffic leaves through {exit}"),
+            Lang::Tr => format!("İstemci trafiği bundan sonra {exit} üzerinden çıkar"),
+        }];
         let work = Call { params: values, ..Call::new("multihop", "enable_multihop") };
-        vec![call(world, work.with("exit_name", &exit), |value, world| {
-            vec![Act::Pop, Act::Replace(Box::new(Report::new(ENABLE, enabled_rows(&value, world))))]
-        })]
+        let work = work.with("exit_name", &exit);
+        let title = world.summary("multihop", "enable_multihop");
+        impact::ask(title, lines, (Cut::OpenConnections, HandOut::Nothing), |world| {
+            vec![call(world, work, |value, world| {
+                vec![Act::Pop, Act::Replace(Box::new(Report::new(ENABLE, enabled_rows(&value, world))))]
+            })]
+        })
     });
     vec![Act::Push(Box::new(form.intro(about)))]
 }
 
 /// An action without parameters that changes where the clients' traffic goes.
 fn change(world: &World, action: &'static str) -> Vec<Act> {
-    let lines = vec![OPENS.get(world.lang).to_owned()];
-    confirm(world.summary("multihop", action), lines, move |world| {
-        vec![call(world, Call::new("multihop", action), |value, _| vec![say(&value)])]
-    })
+    let is_off = off(world).is_some();
+    let title = world.summary("multihop", action);
+    let go =
+        move |world: &World| vec![call(world, Call::new("multihop", action), |value, _| vec![say(&value)])];
+    if is_off {
+        return confirm(title, vec![OFF.get(world.lang).to_owned()], go);
+    }
+    impact::ask(title, vec![OPENS.get(world.lang).to_owned()], (Cut::OpenConnections, HandOut::Nothing), go)
+}
+
+const OFF: Text = Text { en: "Multihop is off", tr: "Multihop kapalı" };
+
+/// Whether the clients' traffic goes through an exit.
+pub(super) fn is_on(world: &World) -> bool {
+    world.status.as_ref().is_some_and(|status| status.multihop == Some(true))
+}
+
+/// Why nothing that needs an exit in use can be done.
+fn off(world: &World) -> Option<Text> {
+    (world.status.as_ref()?.multihop == Some(false)).then_some(OFF)
 }

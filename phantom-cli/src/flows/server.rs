@@ -4,7 +4,8 @@ use phantom_api::{Lang, Text};
 use phantom_types::bytes_in_words;
 use serde_json::Value;
 
-use super::{answer, call, confirm, item, say};
+use super::impact::{self, Cut, HandOut};
+use super::{answer, call, item, say};
 use crate::look::Mood;
 use crate::rows::Row;
 use crate::screen::{Act, World};
@@ -148,19 +149,36 @@ fn log_rows(value: &Value, _: &World) -> Vec<Row> {
 
 /// Restart, start, stop.
 pub(super) fn control(world: &World) -> Vec<Act> {
-    let action = |name: &'static str| {
+    let action = |name: &'static str, why: fn(&World) -> Option<Text>, cut: Option<Cut>| {
         let title = world.spec("core", name)?.summary;
-        item(world, ("core", name), title, move |world| {
+        let item = item(world, ("core", name), title, move |world| {
             let go =
                 move |world: &World| vec![call(world, Call::new("core", name), |value, _| vec![say(&value)])];
-            if name == "start_service" {
-                return go(world);
+            match cut {
+                None => go(world),
+                Some(cut) => impact::ask(title.get(world.lang), Vec::new(), (cut, HandOut::Nothing), go),
             }
-            confirm(title.get(world.lang), vec![text::INTERRUPTS.get(world.lang).to_owned()], go)
-        })
+        })?;
+        Some(item.unless(why))
     };
-    let items = ["restart_service", "start_service", "stop_service"].into_iter().filter_map(action).collect();
-    vec![Act::Push(Box::new(Menu::new(CONTROL, items)))]
+    let items = [
+        action("restart_service", |_| None, Some(Cut::Briefly)),
+        action("start_service", runs, None),
+        action("stop_service", stands, Some(Cut::UntilStarted)),
+    ];
+    vec![Act::Push(Box::new(Menu::new(CONTROL, items.into_iter().flatten().collect())))]
+}
+
+/// Why it cannot be started.
+fn runs(world: &World) -> Option<Text> {
+    const RUNS: Text = Text { en: "It is running", tr: "Zaten çalışıyor" };
+    world.status.as_ref()?.running.then_some(RUNS)
+}
+
+/// Why it cannot be stopped.
+fn stands(world: &World) -> Option<Text> {
+    const STANDS: Text = Text { en: "It is stopped", tr: "Zaten durmuş" };
+    (!world.status.as_ref()?.running).then_some(STANDS)
 }
 
 /// What the packet filter does for the VPN.
@@ -240,18 +258,14 @@ pub(super) fn repair(world: &World) -> Vec<Act> {
             return vec![Act::Push(Box::new(report))];
         }
         let sure = |world: &World| {
-            confirm(
-                REPAIR.get(world.lang),
-                vec![text::INTERRUPTS_MAYBE.get(world.lang).to_owned()],
-                |world| {
-                    vec![call(world, Call::new("core", "reconcile"), |value, world| {
-                        vec![
-                            Act::Replace(Box::new(Report::new(REPAIR, plan_rows(&value, world.lang)))),
-                            say(&value),
-                        ]
-                    })]
-                },
-            )
+            impact::ask(REPAIR.get(world.lang), Vec::new(), (Cut::Perhaps, HandOut::Nothing), |world| {
+                vec![call(world, Call::new("core", "reconcile"), |value, world| {
+                    vec![
+                        Act::Replace(Box::new(Report::new(REPAIR, plan_rows(&value, world.lang)))),
+                        say(&value),
+                    ]
+                })]
+            })
         };
         vec![Act::Push(Box::new(report.with_key('a', APPLY, sure)))]
     })]

@@ -4,6 +4,7 @@ use phantom_api::{Lang, Text};
 use phantom_module::Kind;
 use serde_json::Value;
 
+use super::impact::{self, Cut, HandOut};
 use super::{answer, call, confirm, say};
 use crate::screen::{Act, World};
 use crate::screens::{Field, Form, Item, Menu};
@@ -44,7 +45,14 @@ fn pick(world: &World, setting: &str, old: &Value, about: &str) -> Vec<Act> {
     };
     let plain = |value: bool| answer::plain(&Value::Bool(value), world.lang);
     let lines = vec![about.to_owned(), format!("{} → {}", plain(on), plain(!on))];
-    confirm(setting.clone(), lines, move |world| change(world, &setting, &(!on).to_string()))
+    let title = setting.clone();
+    // Only this one is in the clients' configurations.
+    let is_exported = setting == "block_ipv6_leak";
+    let go = move |world: &World| change(world, &setting, &(!on).to_string());
+    if is_exported {
+        return impact::ask(title, lines, (Cut::Nobody, HandOut::Configurations), go);
+    }
+    confirm(title, lines, go)
 }
 
 /// Stores it and lists the settings again.
@@ -62,11 +70,24 @@ fn change(world: &World, setting: &str, value: &str) -> Vec<Act> {
 pub(super) fn language(_: &World) -> Vec<Act> {
     let item = |lang: Lang, name: &str| {
         Item::named(name, move |world| {
-            let work = Call::new("core", "update_tweak_setting").with("setting_name", "language");
-            let stored = call(world, work.with("value", lang.tag()), |value, _| vec![Act::Home, say(&value)]);
-            vec![Act::Speak(lang), stored]
+            let home = if world.needs_setup { Act::Home } else { keep(world, lang) };
+            vec![Act::Speak(lang), home]
         })
     };
     let items = vec![item(Lang::En, "English"), item(Lang::Tr, "Türkçe")];
     vec![Act::Push(Box::new(Menu::new(LANGUAGE, items)))]
+}
+
+/// Stores the language that was chosen before there was anywhere to store it.
+pub(super) fn keep_language(world: &World) -> Act {
+    call(world, language_call(world.lang), |_, _| Vec::new())
+}
+
+fn keep(world: &World, lang: Lang) -> Act {
+    call(world, language_call(lang), |value, _| vec![Act::Home, say(&value)])
+}
+
+fn language_call(lang: Lang) -> Call {
+    let work = Call::new("core", "update_tweak_setting").with("setting_name", "language");
+    work.with("value", lang.tag())
 }

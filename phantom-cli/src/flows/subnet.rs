@@ -3,6 +3,7 @@
 use phantom_api::Text;
 use serde_json::Value;
 
+use super::impact::{self, Cut, HandOut};
 use super::{answer, call, confirm};
 use crate::look::Mood;
 use crate::rows::Row;
@@ -125,9 +126,8 @@ fn check_rows(value: &Value, world: &World) -> Vec<Row> {
 fn first_question(world: &World, value: &Value, subnet: &str) -> Vec<Act> {
     let mut lines = vec![format!("{} → {subnet}", string(&value["current_subnet"]))];
     lines.extend(list(value, "warnings").map(str::to_owned));
-    lines.push(text::INTERRUPTS.get(world.lang).to_owned());
     let subnet = subnet.to_owned();
-    confirm(TITLE.get(world.lang), lines, move |world| {
+    impact::ask(TITLE.get(world.lang), lines, (Cut::UntilHandedOut, HandOut::Configurations), move |world| {
         let lines =
             vec![text::FETCH_AGAIN.get(world.lang).to_owned(), text::FINAL.get(world.lang).to_owned()];
         confirm(TITLE.get(world.lang), lines, move |world| change(world, &subnet))

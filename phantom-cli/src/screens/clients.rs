@@ -1,15 +1,17 @@
 //! The table of clients: ten a page, searched at every letter, refreshed while it is looked at.
 
+mod columns;
+
 use std::collections::BTreeMap;
 
 use phantom_api::Lang;
-use phantom_types::bytes_in_words;
 use ratatui::Frame;
 use ratatui::layout::{Position, Rect};
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 use serde_json::Value;
 
+use self::columns::{Bytes, Column, age_for, bytes_for, columns, head};
 use super::input::Input;
 use crate::flows;
 use crate::look::{self, Look, Mood};
@@ -27,9 +29,6 @@ enum Prompt {
     Search(Input),
     Page(Input),
 }
-
-/// A client's bytes from and to it.
-type Bytes = (u64, u64);
 
 /// The table.
 pub(crate) struct Clients {
@@ -66,7 +65,8 @@ impl Clients {
         let call = Call::new("core", "list_clients")
             .with("page", self.page.to_string())
             .with("per_page", PER_PAGE.to_string())
-            .with("search", &self.search);
+            .with("search", &self.search)
+            .with("names_first", "true");
         vec![Act::Fetch(Work::Call(call))]
     }
 
@@ -82,10 +82,6 @@ impl Clients {
 
     fn clients(&self) -> &[Value] {
         self.data["clients"].as_array().map_or(&[], Vec::as_slice)
-    }
-
-    fn chosen_name(&self) -> Option<String> {
-        self.clients().get(self.chosen)?["name"].as_str().map(str::to_owned)
     }
 
     /// `at`: when the server was last looked at. Answers come in between, too, and are left out.
@@ -145,14 +141,13 @@ impl Clients {
     }
 
     fn ask_for(&self, action: &'static str, world: &World) -> Vec<Act> {
-        let name = self.chosen_name().unwrap_or_default();
-        flows::for_client(world, action, &name)
+        flows::for_client(world, action, self.clients().get(self.chosen))
     }
 
     fn line(&self, at: usize, client: &Value, columns: &[(Column, usize)], world: &World) -> Line<'static> {
         let mut line = Line::default();
         for (column, width) in columns {
-            let (mood, text) = self.cell(*column, at, client, world);
+            let (mood, text) = self.cell((*column, *width), at, client, world);
             let sign = mood.sign();
             let text = shorten(&text, width.saturating_sub(Span::raw(sign).width()));
             let used = Span::raw(sign).width() + Span::raw(&*text).width();
@@ -162,7 +157,13 @@ impl Clients {
         line
     }
 
-    fn cell(&self, column: Column, at: usize, client: &Value, world: &World) -> (Mood, String) {
+    fn cell(
+        &self,
+        (column, width): (Column, usize),
+        at: usize,
+        client: &Value,
+        world: &World,
+    ) -> (Mood, String) {
         let lang = world.lang;
         let plain = |text: &str| (Mood::Plain, text.to_owned());
         let connected = client["connected"] == true;
@@ -180,21 +181,13 @@ impl Clients {
             Column::Seen => {
                 let now = client["connection"]["latest_handshake"].as_str();
                 let earlier = world.status.as_ref().and_then(|status| status.heard.get(ip));
-                plain(now.or(earlier.map(String::as_str)).unwrap_or("-"))
+                plain(&age_for(now.or(earlier.map(String::as_str)).unwrap_or("-"), width))
             }
             Column::Transfer => {
                 let count = |way: &str| client["connection"]["transfer"][way].as_u64();
-                match (count("rx"), count("tx")) {
-                    (Some(rx), Some(tx)) => {
-                        plain(&format!("↓ {} ↑ {}", bytes_in_words(rx), bytes_in_words(tx)))
-                    }
-                    _ => plain("-"),
-                }
+                plain(&bytes_for(count("rx").zip(count("tx")), "", width))
             }
-            Column::Rate => match self.rates.get(name) {
-                Some((rx, tx)) => plain(&format!("↓ {}/s ↑ {}/s", bytes_in_words(*rx), bytes_in_words(*tx))),
-                None => plain("-"),
-            },
+            Column::Rate => plain(&bytes_for(self.rates.get(name).copied(), "/s", width)),
         }
     }
 
@@ -226,54 +219,6 @@ impl Clients {
     }
 }
 
-/// A column of the table.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Column {
-    Number,
-    Name,
-    Address,
-    State,
-    Seen,
-    Transfer,
-    Rate,
-}
-
-/// The columns that there is room for, with their widths: the least important ones go first.
-fn columns(width: u16) -> Vec<(Column, usize)> {
-    let room = usize::from(width);
-    let mut columns = vec![(Column::Number, 5), (Column::Name, 12), (Column::State, 14)];
-    let used = |columns: &[(Column, usize)]| columns.iter().map(|(_, width)| width + 1).sum::<usize>();
-    let wishes =
-        [(Column::Address, 15, 2), (Column::Seen, 14, 4), (Column::Transfer, 25, 5), (Column::Rate, 29, 6)];
-    for (column, width, at) in wishes {
-        if used(&columns) + width < room {
-            columns.insert(at.min(columns.len()), (column, width));
-        }
-    }
-    // What is left is shared by the names and, where it is shown, by when somebody was last seen.
-    let mut left = room.saturating_sub(used(&columns));
-    for (column, most) in [(Column::Name, 20_usize), (Column::Seen, 26), (Column::Name, 50)] {
-        if let Some((_, width)) = columns.iter_mut().find(|(other, _)| *other == column) {
-            let more = most.saturating_sub(*width).min(left);
-            *width += more;
-            left -= more;
-        }
-    }
-    columns
-}
-
-fn head(column: Column, lang: Lang) -> &'static str {
-    match column {
-        Column::Number => "#",
-        Column::Name => text::NAME.get(lang),
-        Column::Address => text::ADDRESS.get(lang),
-        Column::State => text::STATE.get(lang),
-        Column::Seen => lang.pick("Last Seen", "Son Görülme"),
-        Column::Transfer => lang.pick("Transfer", "Aktarım"),
-        Column::Rate => lang.pick("Now", "Şu an"),
-    }
-}
-
 impl Screen for Clients {
     fn title(&self, lang: Lang) -> String {
         lang.pick("Client Operations", "İstemci İşlemleri").to_owned()
@@ -282,7 +227,8 @@ impl Screen for Clients {
     fn draw(&mut self, frame: &mut Frame<'_>, area: Rect, _: Look, world: &World) {
         let lang = world.lang;
         let mut places = area.rows();
-        let columns = columns(area.width);
+        let addresses = self.clients().iter().filter_map(|client| client["ip"].as_str());
+        let columns = columns(area.width, addresses.map(str::len).max().unwrap_or_default());
         let style = Style::new().add_modifier(Modifier::UNDERLINED);
         let heads = columns.iter().map(|(column, width)| {
             let head = shorten(head(*column, lang), *width);
@@ -327,10 +273,10 @@ impl Screen for Clients {
             hint("1", lang.pick("Add", "Ekle")),
             hint("2", lang.pick("Remove", "Kaldır")),
             hint("3", lang.pick("Export", "Dışa Aktar")),
-            hint("S", lang.pick("Search", "Ara")),
-            hint("0", text::BACK.get(lang)),
             hint("P N", lang.pick("Previous, next", "Önceki, sonraki")),
             hint("G", lang.pick("Go to page", "Sayfaya git")),
+            hint("0", text::BACK.get(lang)),
+            hint("S", lang.pick("Search", "Ara")),
             hint("C", lang.pick("Clear", "Temizle")),
             hint("R", text::REFRESH.get(lang)),
         ]

@@ -6,8 +6,9 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Clear};
 
+use super::Plain;
 use crate::look::{self, Look, Mood};
-use crate::rows::{Row, lay_out};
+use crate::rows::{Row, lay_out, plain_lines};
 use crate::screen::{Act, Hint, Key, Screen, World, hint};
 use crate::text;
 
@@ -24,6 +25,8 @@ pub(crate) struct Dialog {
     yes: Option<Yes>,
     is_question: bool,
     is_bad: bool,
+    /// What it says may be taken along.
+    copies: bool,
     top: u16,
 }
 
@@ -41,18 +44,32 @@ impl Dialog {
             yes: Some(Box::new(yes)),
             is_question: true,
             is_bad: false,
+            copies: false,
             top: 0,
         }
     }
 
     /// Something to be read.
     pub(crate) fn notice(title: &str, rows: Vec<Row>) -> Self {
-        Self { title: title.to_owned(), rows, yes: None, is_question: false, is_bad: false, top: 0 }
+        Self {
+            title: title.to_owned(),
+            rows,
+            yes: None,
+            is_question: false,
+            is_bad: false,
+            copies: false,
+            top: 0,
+        }
+    }
+
+    /// Something that went well, with what to do about it.
+    pub(crate) fn advice(title: &str, rows: Vec<Row>) -> Self {
+        Self { copies: true, ..Self::notice(title, rows) }
     }
 
     /// An error.
     pub(crate) fn bad(title: &str, rows: Vec<Row>) -> Self {
-        Self { is_bad: true, ..Self::notice(title, rows) }
+        Self { is_bad: true, ..Self::advice(title, rows) }
     }
 }
 
@@ -117,7 +134,11 @@ impl Screen for Dialog {
                 hint(&format!("{no} Enter Esc"), text::NO.get(lang)),
             ];
         }
-        vec![hint("Enter", text::CONTINUE.get(lang)), hint("↑↓", text::SCROLL.get(lang))]
+        let mut hints = vec![hint("Enter", text::CONTINUE.get(lang)), hint("↑↓", text::SCROLL.get(lang))];
+        if self.copies {
+            hints.push(hint("K", text::COPY.get(lang)));
+        }
+        hints
     }
 
     fn key(&mut self, key: Key, world: &World) -> Vec<Act> {
@@ -132,6 +153,9 @@ impl Screen for Dialog {
             }
             (Key::Enter | Key::Esc | Key::Control('c'), _) if self.is_question => return cancel(world.lang),
             (_, Some(letter)) if self.is_question && letter == no => return cancel(world.lang),
+            (_, Some('k')) if self.copies => {
+                return vec![Act::Push(Box::new(Plain::new(plain_lines(&self.rows))))];
+            }
             (Key::Enter | Key::Esc | Key::Char(_) | Key::Control('c'), _) if !self.is_question => {
                 return vec![Act::Pop];
             }

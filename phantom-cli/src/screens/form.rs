@@ -11,7 +11,7 @@ use ratatui::text::{Line, Span};
 
 use super::input::Input;
 use crate::look::{self, Look, Mood};
-use crate::rows::{Row, lay_out, signed};
+use crate::rows::{Row, lay_out, signed, wrap};
 use crate::screen::{Act, Hint, Key, Screen, World, hint};
 use crate::text;
 
@@ -24,6 +24,8 @@ type Then = Rc<dyn Fn(Values, &World) -> Vec<Act>>;
 pub(crate) struct Field {
     param: Param,
     entry: Entry,
+    /// What it is on the server, where that is said; null where it is not set there.
+    now: Option<serde_json::Value>,
 }
 
 enum Entry {
@@ -58,7 +60,19 @@ impl Field {
             Kind::Choice(words) => among(words.clone()),
             _ => Entry::Text(Input::default()),
         };
-        Self { param, entry }
+        Self { param, entry, now: None }
+    }
+
+    /// A field of a parameter that has a value on the server, which stays when the field is left alone.
+    fn of_change(mut param: Param, now: &serde_json::Value) -> Self {
+        param.default = None;
+        let mut field = Self::new(param);
+        if let Entry::Choice(words, at) = &mut field.entry {
+            words.retain(|word| !word.is_empty() || now.is_null());
+            *at = words.iter().position(|word| *word == plain(now)).unwrap_or_default();
+        }
+        field.now = Some(now.clone());
+        field
     }
 
     /// A field that belongs to no parameter.
@@ -71,19 +85,42 @@ impl Field {
             en: label.en.to_owned(),
             tr: label.tr.to_owned(),
         };
-        Self { param, entry: Entry::Text(Input::new(value)) }
+        Self { param, entry: Entry::Text(Input::new(value)), now: None }
     }
 
     fn value(&self) -> String {
         match &self.entry {
             Entry::Text(input) => input.text().trim().to_owned(),
-            // What is the default anyway is not said: on a system that is set up, only what is said counts.
+            // What is so anyway is not said: on a system that is set up, only what is said counts.
             Entry::Choice(words, at) => {
                 let word = words.get(*at).cloned().unwrap_or_default();
-                let is_default = self.param.default.as_ref().is_some_and(|default| plain(default) == word);
-                if is_default { String::new() } else { word }
+                let usual = self.now.as_ref().or(self.param.default.as_ref()).map(plain);
+                if usual.as_ref() == Some(&word) { String::new() } else { word }
             }
         }
+    }
+
+    /// Its label and what it takes, on as many lines as that needs.
+    fn head(&self, focused: bool, width: usize, lang: Lang) -> Vec<Line<'static>> {
+        let label = self.param.help(lang);
+        let label = if label.is_empty() { &self.param.name } else { label };
+        let sign = |at: usize| if focused && at == 0 { "› " } else { "  " };
+        let parts = wrap(label, width.saturating_sub(2)).into_iter().enumerate();
+        let mut lines: Vec<Line<'static>> = parts
+            .map(|(at, part)| {
+                Line::from(vec![Span::styled(sign(at), look::heading()), Span::styled(part, look::key())])
+            })
+            .collect();
+        let about = Some(self.about(lang)).filter(|about| !about.is_empty());
+        if let (Some(about), Some(last)) = (about, lines.last_mut()) {
+            let about = Span::styled(format!("  ({about})"), look::faint());
+            if last.width() + about.width() <= width {
+                last.push_span(about);
+            } else {
+                lines.push(Line::from(about));
+            }
+        }
+        lines
     }
 
     /// What it takes, in a few words.
@@ -96,6 +133,11 @@ impl Field {
             Kind::Integer { minimum, maximum } => parts.push(format!("{minimum}–{maximum}")),
             Kind::Cidr4 => parts.push("10.8.0.0/24".to_owned()),
             _ => {}
+        }
+        if let (Entry::Text(_), Some(now)) = (&self.entry, &self.now) {
+            let none = lang.pick("not set", "ayarlanmamış").to_owned();
+            let now = if now.is_null() { none } else { plain(now) };
+            parts.push(format!("{}: {now}", lang.pick("now", "şu an")));
         }
         let default = self
             .param
@@ -154,17 +196,17 @@ impl Form {
         Self::new(title, params.cloned().map(Field::new).collect(), then)
     }
 
-    /// Where what is left empty stays as it is: defaults are those of a first time.
+    /// Where what is left alone stays as it is: defaults are those of a first time. `now`: what is stored, by parameter.
     pub(crate) fn of_changes(
         title: Text,
         spec: &Spec,
         names: &[&str],
+        now: &serde_json::Value,
         then: impl Fn(Values, &World) -> Vec<Act> + 'static,
     ) -> Self {
         let mut form = Self::of_some(title, spec, names, then);
         for field in &mut form.fields {
-            field.param.default = None;
-            *field = Field::new(field.param.clone());
+            *field = Field::of_change(field.param.clone(), &now[field.param.name.as_str()]);
         }
         form
     }
@@ -207,19 +249,11 @@ impl Form {
         self.at = (self.at + count).saturating_add_signed(by) % count.max(1);
     }
 
-    fn lines_of(&self, at: usize, width: usize, lang: Lang) -> (Vec<Line<'static>>, Option<u16>) {
+    /// The lines of a field and, where it is typed in, the place of the cursor on them: column and row.
+    fn lines_of(&self, at: usize, width: usize, lang: Lang) -> (Vec<Line<'static>>, Option<(u16, usize)>) {
         let field = &self.fields[at];
         let focused = at == self.at;
-        let about = field.about(lang);
-        let label = field.param.help(lang).to_owned();
-        let label = if label.is_empty() { field.param.name.clone() } else { label };
-        let sign = if focused { "› " } else { "  " };
-        let mut head =
-            Line::from(vec![Span::styled(sign, look::heading()), Span::styled(label, look::key())]);
-        if !about.is_empty() {
-            head.push_span(Span::styled(format!("  ({about})"), look::faint()));
-        }
-        let mut lines = vec![head];
+        let mut lines = field.head(focused, width, lang);
         let mut cursor = None;
         match &field.entry {
             Entry::Text(input) => {
@@ -227,8 +261,8 @@ impl Form {
                 let (mut text, column) = input.window(room);
                 text.push_str(&" ".repeat(room.saturating_sub(Span::raw(&*text).width())));
                 let style = look::faint().remove_modifier(Modifier::DIM).add_modifier(Modifier::UNDERLINED);
+                cursor = focused.then_some((column + 4, lines.len()));
                 lines.push(Line::from(vec![Span::raw("    "), Span::styled(text, style)]));
-                cursor = focused.then_some(column + 4);
             }
             Entry::Choice(words, taken) => {
                 let mut line = Line::from("    ");
@@ -265,8 +299,8 @@ impl Screen for Form {
         let (mut focus, mut cursor) = (0..0, None);
         for at in 0..self.fields.len() {
             let from = lines.len();
-            let (field, column) = self.lines_of(at, width, world.lang);
-            cursor = cursor.or(column.map(|column| (column, from + 1)));
+            let (field, place) = self.lines_of(at, width, world.lang);
+            cursor = cursor.or(place.map(|(column, row)| (column, from + row)));
             lines.extend(field);
             if at == self.at {
                 focus = from..lines.len();
@@ -298,6 +332,7 @@ impl Screen for Form {
     }
 
     fn key(&mut self, key: Key, world: &World) -> Vec<Act> {
+        let is_path = self.fields.get(self.at).is_some_and(|field| field.param.kind == Kind::Path);
         match key {
             Key::Enter => return self.submit(world),
             Key::Esc => return vec![Act::Pop],
@@ -305,7 +340,7 @@ impl Screen for Form {
             Key::BackTab | Key::Up => self.go(-1),
             _ => match self.fields.get_mut(self.at).map(|field| &mut field.entry) {
                 Some(Entry::Text(input)) => {
-                    let was_typed = input.key(key);
+                    let was_typed = if is_path { input.path_key(key) } else { input.key(key) };
                     self.wrong = self.wrong.take().filter(|_| !was_typed);
                 }
                 Some(Entry::Choice(..)) if matches!(key, Key::Right | Key::Char(' ')) => self.turn(1),
@@ -318,5 +353,13 @@ impl Screen for Form {
 
     fn is_typing(&self) -> bool {
         self.fields.get(self.at).is_some_and(|field| matches!(field.entry, Entry::Text(_)))
+    }
+
+    fn text(&mut self, text: &str, _: &World) -> Vec<Act> {
+        if let Some(Field { entry: Entry::Text(input), .. }) = self.fields.get_mut(self.at) {
+            input.paste(text);
+            self.wrong = None;
+        }
+        Vec::new()
     }
 }

@@ -12,12 +12,36 @@ const LONGEST: usize = 4_096;
 pub(crate) struct Input {
     letters: Vec<char>,
     cursor: usize,
+    /// It is a proposal: nothing has been typed yet.
+    is_proposal: bool,
 }
 
 impl Input {
     pub(crate) fn new(text: &str) -> Self {
         let letters: Vec<char> = text.chars().collect();
-        Self { cursor: letters.len(), letters }
+        Self { cursor: letters.len(), is_proposal: !letters.is_empty(), letters }
+    }
+
+    /// Takes a text that was pasted, in place of a proposal.
+    pub(crate) fn paste(&mut self, text: &str) {
+        if self.is_proposal {
+            self.clear();
+        }
+        for letter in text.chars() {
+            self.key(Key::Char(letter));
+        }
+    }
+
+    /// Takes a key for a path. A `/` begins a path of its own, in place of a proposal.
+    pub(crate) fn path_key(&mut self, key: Key) -> bool {
+        if self.is_proposal && key == Key::Char('/') {
+            self.clear();
+        }
+        self.key(key)
+    }
+
+    fn clear(&mut self) {
+        *self = Self::default();
     }
 
     pub(crate) fn text(&self) -> String {
@@ -47,6 +71,7 @@ impl Input {
             }
             _ => return false,
         }
+        self.is_proposal = false;
         true
     }
 
@@ -82,5 +107,21 @@ mod tests {
         assert!(!input.key(Key::Tab));
         assert_eq!(Input::new("abcdef").window(4), ("def".to_owned(), 3));
         assert_eq!(Input::new("abc").window(4), ("abc".to_owned(), 3));
+    }
+
+    #[test]
+    fn what_is_pasted_takes_the_place_of_a_proposal_and_of_nothing_that_was_typed() {
+        let after = |keys: &[Key], pasted: &str| {
+            let mut input = Input::new("/root/a.conf");
+            for key in keys {
+                input.path_key(*key);
+            }
+            input.paste(pasted);
+            input.text()
+        };
+        assert_eq!(after(&[], "/tmp/b.conf\n"), "/tmp/b.conf");
+        assert_eq!(after(&[Key::Char('x')], "/y"), "/root/a.confx/y");
+        assert_eq!(after(&[Key::Left], "/y"), "/root/a.con/yf");
+        assert_eq!(after(&[Key::Char('/'), Key::Char('y')], ""), "/y");
     }
 }

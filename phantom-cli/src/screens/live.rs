@@ -12,6 +12,7 @@ use crate::flows;
 use crate::look::{Look, Mood};
 use crate::rows::Row;
 use crate::screen::{Act, Hint, Key, Screen, World, hint};
+use crate::text;
 use crate::work::{Call, Problem, Reply, Work};
 
 /// The end of a log, asked for every second. The keys for scrolling hold it; End follows again.
@@ -47,7 +48,7 @@ impl Screen for Live {
         } else {
             hint("↑↓", lang.pick("Hold and scroll", "Durdur ve kaydır"))
         };
-        vec![follow, hint("0 Ctrl-C", lang.pick("End", "Bitir"))]
+        vec![follow, hint("K", text::COPY.get(lang)), hint("0 Ctrl-C", lang.pick("End", "Bitir"))]
     }
     fn key(&mut self, key: Key, world: &World) -> Vec<Act> {
         match key {

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use phantom_api::{Lang, Text};
 use ratatui::Frame;
 use ratatui::layout::Rect;
+use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use crate::look::{self, Look, Mood};
@@ -17,12 +18,15 @@ const KEYS: &str = "123456789abcdefghijklmoqrstuvwxyz";
 
 /// What an item does.
 type Does = Rc<dyn Fn(&World) -> Vec<Act>>;
+/// Why an item cannot be chosen now.
+type Why = fn(&World) -> Option<Text>;
 
 /// An item of a menu.
 pub(crate) struct Item {
     name: Words,
     about: Option<Words>,
     act: Does,
+    why_not: Why,
 }
 
 /// A text in both languages.
@@ -43,12 +47,12 @@ impl Words {
 
 impl Item {
     pub(crate) fn new(name: Text, act: impl Fn(&World) -> Vec<Act> + 'static) -> Self {
-        Self { name: Words::new(name), about: None, act: Rc::new(act) }
+        Self { name: Words::new(name), about: None, act: Rc::new(act), why_not: |_| None }
     }
     /// With a name that is the same in every language.
     pub(crate) fn named(name: &str, act: impl Fn(&World) -> Vec<Act> + 'static) -> Self {
         let name = Words { en: name.to_owned(), tr: name.to_owned() };
-        Self { name, about: None, act: Rc::new(act) }
+        Self { name, about: None, act: Rc::new(act), why_not: |_| None }
     }
     /// With a few words beside it.
     pub(crate) fn about(mut self, about: Text) -> Self {
@@ -61,19 +65,26 @@ impl Item {
         self
     }
 
+    /// Faint while there is a reason why it makes no sense, which is said beside it.
+    pub(crate) fn unless(mut self, why: Why) -> Self {
+        self.why_not = why;
+        self
+    }
+
     /// Its lines; what is said about it stands beside the name or, where that is too narrow, below.
-    fn lines(&self, key: char, wide: usize, width: usize, lang: Lang, chosen: bool) -> Vec<Line<'static>> {
+    fn lines(&self, key: char, wide: usize, width: usize, world: &World, chosen: bool) -> Vec<Line<'static>> {
+        let (lang, why) = (world.lang, (self.why_not)(world));
         let name = self.name.get(lang);
         let gap = " ".repeat(wide.saturating_sub(Span::raw(name).width()));
         let mut first = Line::from(vec![
             Span::styled(format!("  {key}  "), look::key()),
-            Span::raw(format!("{name}{gap} ")),
+            Span::styled(format!("{name}{gap} "), if why.is_some() { look::faint() } else { Style::new() }),
         ]);
         if chosen {
             first = first.style(look::chosen());
         }
-        let Some(about) = &self.about else { return vec![first] };
-        let about = about.get(lang);
+        let about = why.map(|why| why.get(lang)).or_else(|| self.about.as_ref().map(|about| about.get(lang)));
+        let Some(about) = about else { return vec![first] };
         if first.width() + Span::raw(about).width() + 3 <= width {
             first.push_span(Span::styled(format!("  {about} "), look::faint()));
             return vec![first];
@@ -110,7 +121,10 @@ impl Menu {
             return vec![Act::Say(Mood::Attention, text::INVALID_CHOICE.get(world.lang).to_owned())];
         };
         self.chosen = at;
-        (item.act)(world)
+        match (item.why_not)(world) {
+            Some(why) => vec![Act::Say(Mood::Attention, why.get(world.lang).to_owned())],
+            None => (item.act)(world),
+        }
     }
 }
 
@@ -127,7 +141,13 @@ impl Screen for Menu {
         let mut lines = Vec::new();
         let mut end = 0;
         for (at, (key, item)) in all.iter().enumerate() {
-            lines.extend(item.lines(*key, wide.min(width.saturating_sub(6)), width, lang, at == self.chosen));
+            lines.extend(item.lines(
+                *key,
+                wide.min(width.saturating_sub(6)),
+                width,
+                world,
+                at == self.chosen,
+            ));
             if at == self.chosen {
                 end = lines.len();
             }

@@ -44,6 +44,17 @@ impl Picker {
         above.map(open).unwrap_or_default()
     }
 
+    /// Asks for the path, with a proposal.
+    fn ask(&self, start: &str) -> Vec<Act> {
+        let label = match self.ending {
+            "conf" => Text { en: "Path of the configuration file", tr: "Yapılandırma dosyasının yolu" },
+            _ => Text { en: "Path of the file", tr: "Dosyanın yolu" },
+        };
+        let then = Rc::clone(&self.then);
+        let then = move |path: &Path, world: &World| then(path, world);
+        vec![flows::ask_path(self.title, label, (&self.dir, start), then)]
+    }
+
     fn take(&self, world: &World) -> Vec<Act> {
         match self.entries.get(self.chosen).cloned() {
             None => Vec::new(),
@@ -111,8 +122,8 @@ impl Screen for Picker {
             (Key::Enter | Key::Right, _) => return self.take(world),
             (Key::Esc, _) | (_, Some('0')) => return vec![Act::Pop],
             (_, Some('t')) => {
-                let then = Rc::clone(&self.then);
-                return vec![flows::ask_path(self.title, &self.dir, move |path, world| then(path, world))];
+                let start = format!("{}/", self.dir.display().to_string().trim_end_matches('/'));
+                return self.ask(&start);
             }
             _ => {}
         }
@@ -122,6 +133,15 @@ impl Screen for Picker {
     fn shown(&mut self, _: &World) -> Vec<Act> {
         let dir = self.dir.clone();
         open(dir)
+    }
+
+    fn takes_paste(&self) -> bool {
+        true
+    }
+
+    /// A path that is pasted is the one that is meant.
+    fn text(&mut self, text: &str, _: &World) -> Vec<Act> {
+        self.ask(text.trim())
     }
 
     fn fetched(&mut self, reply: Result<Reply, Problem>, _: &World) -> Vec<Act> {

@@ -8,8 +8,9 @@ use ratatui::layout::Rect;
 use ratatui::text::Line;
 use serde_json::Value;
 
+use super::Plain;
 use crate::look::{self, Look};
-use crate::rows::{Row, lay_out};
+use crate::rows::{Row, lay_out, plain_lines};
 use crate::screen::{Act, Hint, Key, Screen, World, hint};
 use crate::text;
 use crate::work::{Call, Problem, Reply, Work};
@@ -138,6 +139,7 @@ impl Screen for Report {
         if self.again.is_some() && !named {
             hints.push(hint("R", text::REFRESH.get(lang)));
         }
+        hints.push(hint("K", text::COPY.get(lang)));
         hints.push(hint("↑↓", text::SCROLL.get(lang)));
         hints.push(hint("0", text::BACK.get(lang)));
         hints
@@ -159,8 +161,10 @@ impl Screen for Report {
                 if let Some((.., does)) = self.keys.iter().find(|(key, ..)| *key == letter) {
                     return does(world);
                 }
-                if let (Some((call, _)), 'r') = (&self.again, letter) {
-                    return vec![Act::Fetch(Work::Call(call.clone()))];
+                match (&self.again, letter) {
+                    (Some((call, _)), 'r') => return vec![Act::Fetch(Work::Call(call.clone()))],
+                    (_, 'k') => return vec![Act::Push(Box::new(Plain::new(plain_lines(&self.rows))))],
+                    _ => {}
                 }
             }
         }

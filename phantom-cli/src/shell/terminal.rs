@@ -6,16 +6,19 @@ use std::panic;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use crossterm::cursor::Show;
+use crossterm::cursor::{MoveTo, Show};
 use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
 use crossterm::execute;
 use crossterm::queue;
+use crossterm::style::{Print, ResetColor};
 use crossterm::terminal::{
     BeginSynchronizedUpdate, Clear, ClearType, EndSynchronizedUpdate, EnterAlternateScreen,
     LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
 use ratatui::Frame;
 use ratatui::backend::CrosstermBackend;
+
+use crate::app::Page;
 
 /// Room for a whole large screen, so that it reaches the terminal in one piece.
 const BUFFER: usize = 1 << 16;
@@ -29,6 +32,8 @@ pub(super) struct Terminal {
     /// done by [`give_back`]. A panic there would end the program in the middle of a change.
     inner: ManuallyDrop<ratatui::Terminal<CrosstermBackend<BufWriter<Stdout>>>>,
     whole: bool,
+    /// The page that is shown in place of a drawing.
+    page: Option<Page>,
 }
 
 impl Terminal {
@@ -40,7 +45,7 @@ impl Terminal {
         enable_raw_mode()?;
         let entered = execute!(io::stdout(), EnterAlternateScreen, EnableBracketedPaste);
         match entered.and_then(|()| ratatui::Terminal::new(backend)) {
-            Ok(inner) => Ok(Self { inner: ManuallyDrop::new(inner), whole: false }),
+            Ok(inner) => Ok(Self { inner: ManuallyDrop::new(inner), whole: false, page: None }),
             Err(error) => {
                 give_back();
                 Err(error)
@@ -53,8 +58,33 @@ impl Terminal {
         self.whole = true;
     }
 
+    /// Columns and rows.
+    pub(super) fn size(&self) -> io::Result<(u16, u16)> {
+        self.inner.size().map(|size| (size.width, size.height))
+    }
+
+    /// Writes lines as they are: the terminal itself wraps those that are longer than it is wide, and its selection takes each as
+    /// one. Nothing is written where it is there already, which would end a selection.
+    pub(super) fn print(&mut self, page: Page) -> io::Result<()> {
+        if !std::mem::take(&mut self.whole) && self.page.as_ref() == Some(&page) {
+            return Ok(());
+        }
+        let (_, height) = self.size()?;
+        self.inner.hide_cursor()?;
+        let out = self.inner.backend_mut();
+        queue!(out, BeginSynchronizedUpdate, ResetColor, Clear(ClearType::All), MoveTo(0, 0))?;
+        for (at, line) in page.lines.iter().enumerate() {
+            queue!(out, Print(if at == 0 { "" } else { "\r\n" }), Print(line.as_str()))?;
+        }
+        queue!(out, MoveTo(0, height.saturating_sub(1)), Print(&page.foot), EndSynchronizedUpdate)?;
+        io::Write::flush(out)?;
+        self.page = Some(page);
+        Ok(())
+    }
+
     /// Draws what has changed, at once.
     pub(super) fn draw(&mut self, draw: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
+        self.whole |= self.page.take().is_some();
         queue!(self.inner.backend_mut(), BeginSynchronizedUpdate)?;
         if std::mem::take(&mut self.whole) {
             // Not its `clear`: that asks the terminal where the cursor is, and the answer would come among the keys.

@@ -23,6 +23,10 @@ pub struct ListClients {
     #[serde(default)]
     #[schemars(extend("x-tr" = "Ad veya adresin bir parçası"))]
     pub search: Option<String>,
+    /// Clients found by name before those found by address
+    #[serde(default)]
+    #[schemars(extend("x-tr" = "Adıyla bulunan istemciler adresiyle bulunanlardan önce gelsin"))]
+    pub names_first: bool,
 }
 
 /// A page of clients.
@@ -106,7 +110,11 @@ impl Action for ListClients {
         let (server, page, pagination) = core.engine().read(|state| {
             let total = state.page(search, 0, 0)?.total;
             let pagination = Pagination::new(self.page, self.per_page, total);
-            let page = state.page(search, pagination.showing_from.saturating_sub(1), self.per_page)?;
+            let offset = pagination.showing_from.saturating_sub(1);
+            let page = match search.filter(|_| self.names_first) {
+                Some(text) => state.page_names_first(text, offset, self.per_page)?,
+                None => state.page(search, offset, self.per_page)?,
+            };
             Ok::<_, CoreError>((state.server()?, page, pagination))
         })?;
         let clients = server.map(|server| items(core.engine(), &server, page.clients)).unwrap_or_default();

@@ -205,6 +205,13 @@ fn naive(clients: &[(String, i64)], text: Option<&str>) -> Vec<(String, String)>
     all.into_iter().filter(|(_, name, ip)| hit(name, ip)).map(|(_, name, ip)| (name.to_owned(), ip)).collect()
 }
 
+/// The same with those found by name first.
+fn naive_names_first(clients: &[(String, i64)], text: &str) -> Vec<(String, String)> {
+    let mut found = naive(clients, Some(text));
+    found.sort_by_key(|(name, _)| !name.to_lowercase().contains(&text.to_lowercase()));
+    found
+}
+
 fn store_with(clients: &[(String, i64)]) -> Fixture {
     let fixture = Fixture::empty();
     fixture.change(|tx| {
@@ -229,13 +236,21 @@ proptest! {
         let clients: Vec<(String, i64)> = names.zip(times).collect();
         let fixture = store_with(&clients);
         for (text, offset, limit) in queries {
-            let page = fixture.read(|state| state.page(text.as_deref(), offset, limit));
-            let expected = naive(&clients, text.as_deref());
-            prop_assert_eq!(page.total as usize, expected.len());
-            let shown: Vec<_> =
-                page.clients.iter().map(|client| (client.name.to_string(), client.address.to_string())).collect();
-            let window: Vec<_> = expected.into_iter().skip(offset as usize).take(limit as usize).collect();
-            prop_assert_eq!(shown, window);
+            let mut lists = vec![(
+                fixture.read(|state| state.page(text.as_deref(), offset, limit)),
+                naive(&clients, text.as_deref()),
+            )];
+            if let Some(text) = &text {
+                let page = fixture.read(|state| state.page_names_first(text, offset, limit));
+                lists.push((page, naive_names_first(&clients, text)));
+            }
+            for (page, expected) in lists {
+                prop_assert_eq!(page.total as usize, expected.len());
+                let shown: Vec<_> =
+                    page.clients.iter().map(|client| (client.name.to_string(), client.address.to_string())).collect();
+                let window: Vec<_> = expected.into_iter().skip(offset as usize).take(limit as usize).collect();
+                prop_assert_eq!(shown, window);
+            }
         }
         let latest: Vec<_> = fixture.read(|state| state.latest(7)).iter().map(|client| client.name.to_string()).collect();
         let expected: Vec<_> = naive(&clients, None).into_iter().rev().take(7).map(|(name, _)| name).collect();
