@@ -11,7 +11,7 @@ use std::time::Duration;
 use phantom_host::linux::{Called, call};
 use phantom_host::{Host, Marks};
 use phantom_store::{Language, Paths, State, Store};
-use phantom_types::{Endpoint, HostName};
+use phantom_types::{Endpoint, HostName, Lang};
 
 use crate::removal::shared_tables;
 use crate::reset::{self, Done, LOCK_WAIT, Place};
@@ -308,17 +308,20 @@ fn language(
 ) -> Language {
     let store = Store::new(paths.clone());
     let stored = || store.read(State::settings).ok().and_then(|settings| settings.language);
-    let wish = option.or_else(|| from_environment(environment, streams));
-    wish.or_else(stored).unwrap_or(Language::En)
+    if let Some(language) = option {
+        return language;
+    }
+    let locale = environment.lang.as_deref().filter(|locale| !locale.is_empty());
+    let named = locale.and_then(of_locale);
+    let language = named.or_else(stored).unwrap_or(Language::En);
+    if let Some(locale) = locale.filter(|_| named.is_none()) {
+        let _ = writeln!(streams.err, "factory-reset: {}", Lang::from(language).unknown_locale(locale));
+    }
+    language
 }
 
 /// `tr` and `tr_TR.UTF-8` are Turkish; an unknown value is ignored with a line.
-fn from_environment(environment: &Environment, streams: &mut Streams<'_>) -> Option<Language> {
-    let locale = environment.lang.as_deref().filter(|locale| !locale.is_empty())?;
+fn of_locale(locale: &str) -> Option<Language> {
     let code = locale.split(['_', '.', '@', '-']).next().unwrap_or_default();
-    let language = Language::from_code(&code.to_ascii_lowercase());
-    if language.is_none() {
-        let _ = writeln!(streams.err, "factory-reset: PHANTOM_LANG {locale:?} is not known: en, tr");
-    }
-    language
+    Language::from_code(&code.to_ascii_lowercase())
 }

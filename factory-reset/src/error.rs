@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use phantom_host::HostError;
 use phantom_host::reconcile::ApplyError;
 use phantom_store::{LockError, StoreError};
+use phantom_types::{Said, Spoken};
 
 /// Why a reset was refused, or is unfinished.
 #[derive(Debug, thiserror::Error)]
@@ -41,9 +42,36 @@ pub enum ResetError {
         program: PathBuf,
     },
     /// The server did not start.
-    #[error("the server was not started: {detail}")]
+    #[error("the server was not started: {}", .detail.en)]
     Start {
         /// What the command said.
-        detail: String,
+        detail: Said,
     },
+}
+
+impl Spoken for ResetError {
+    fn turkish(&self) -> String {
+        match self {
+            Self::Lock(_) => "durum kilitli".to_owned(),
+            Self::Ssh { port } => format!("sistemin bir kuralı {port} SSH portuyla ilgili"),
+            Self::Store(_) => "kayıtlı durum değiştirilemedi".to_owned(),
+            Self::Host(_) => "sunucu yanıt vermedi".to_owned(),
+            Self::Step(_) => "bir nesne kaldırılamadı".to_owned(),
+            Self::Stubborn { what } => {
+                format!("sisteme ait bir nesne kaldırılır kaldırılmaz geri geliyor: {what}")
+            }
+            Self::NoCommand { program } => format!("{} yok", program.display()),
+            Self::Start { detail } => format!("sunucu başlatılamadı: {}", detail.tr),
+        }
+    }
+
+    fn because(&self) -> Option<&(dyn Spoken + 'static)> {
+        match self {
+            Self::Lock(error) => Some(error),
+            Self::Store(error) => Some(error),
+            Self::Host(error) => Some(error),
+            Self::Step(error) => Some(error),
+            Self::Ssh { .. } | Self::Stubborn { .. } | Self::NoCommand { .. } | Self::Start { .. } => None,
+        }
+    }
 }

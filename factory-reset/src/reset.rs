@@ -7,7 +7,7 @@ use phantom_host::linux::Called;
 use phantom_host::reconcile::{ApplyContext, Wanted};
 use phantom_host::{Host, Marks};
 use phantom_store::{Lock, Marker, Paths, Server, State, Store, StoreError};
-use phantom_types::InterfaceName;
+use phantom_types::{InterfaceName, Said};
 use serde_json::Value;
 
 use crate::removal::{self, Leaving, Tell};
@@ -153,7 +153,7 @@ fn start(place: &Place<'_>) -> Result<String, ResetError> {
     if data["service"]["running"] == true && data["interface"]["active"] == true {
         return Ok(text);
     }
-    Err(ResetError::Start { detail: "the service is not running".to_owned() })
+    Err(ResetError::Start { detail: Said::new("the service is not running", "servis çalışmıyor") })
 }
 
 /// The answer of the command as text and as a value; its error if it failed.
@@ -165,7 +165,9 @@ fn answer(called: Called) -> Result<(String, Value), ResetError> {
     }
     let said = value["error"].as_str().map(str::to_owned).unwrap_or_default();
     let parts = [said, called.errors].into_iter().filter(|part| !part.is_empty());
-    Err(ResetError::Start { detail: parts.collect::<Vec<_>>().join("; ") })
+    // The command has said it in the language that it was called with.
+    let detail = parts.collect::<Vec<_>>().join("; ");
+    Err(ResetError::Start { detail: Said::new(detail.clone(), detail) })
 }
 
 /// Where the command of an installation is, the first of these that is there: beside this program, and where an

@@ -1,6 +1,7 @@
 //! The words of the run, in English and Turkish (API section 12.5).
 
 use phantom_store::Language;
+use phantom_types::explain;
 
 use crate::{ResetError, Stage};
 
@@ -124,7 +125,8 @@ pub(crate) fn saved_copies(tables: &[String], mark: &str, language: Language) ->
 
 /// What went wrong, on one line, and what to do where that is known.
 pub(crate) fn error(error: &ResetError, language: Language) -> String {
-    let chain = chain(error);
+    // One line, whatever others have said.
+    let chain = explain(error, language.into()).replace('\n', "; ");
     match (error, language) {
         (ResetError::Ssh { port }, Language::En) => {
             format!(
@@ -146,15 +148,4 @@ pub(crate) fn error(error: &ResetError, language: Language) -> String {
         }
         (_, Language::En | Language::Tr) => chain,
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text.replace('\n', "; ")
 }

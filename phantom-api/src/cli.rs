@@ -10,8 +10,8 @@ use std::io::{self, BufWriter, Read as _, Write};
 use std::path::PathBuf;
 
 use phantom_engine::HookError;
-use phantom_module::{Call, Effect, Failure, Lang, ParamError, Params, codes};
-use phantom_types::InterfaceName;
+use phantom_module::{Call, Effect, Failure, Lang, ParamError, Params, Text, codes};
+use phantom_types::{InterfaceName, Spoken, explain};
 use serde_json::Value;
 
 use crate::{API_VERSION, Phantom, Response};
@@ -106,29 +106,27 @@ fn language(
     if let Some(lang) = invocation.lang {
         return lang;
     }
-    if let Some(name) = environment.lang.as_deref().filter(|name| !name.is_empty()) {
-        match Lang::of_locale(name) {
-            Some(lang) => return lang,
-            None => {
-                let _ = writeln!(streams.err, "phantom-api: PHANTOM_LANG {name:?} is not known: en, tr");
-            }
-        }
-    }
-    phantom.stored_language().unwrap_or_default()
+    let stored = || phantom.stored_language().unwrap_or_default();
+    let Some(name) = environment.lang.as_deref().filter(|name| !name.is_empty()) else { return stored() };
+    Lang::of_locale(name).unwrap_or_else(|| {
+        let lang = stored();
+        let _ = writeln!(streams.err, "phantom-api: {}", lang.unknown_locale(name));
+        lang
+    })
 }
 
 fn print(streams: &mut Streams<'_>, text: &str, lang: Lang) -> Exit {
     let written = streams.out.write_all(text.as_bytes()).and_then(|()| streams.out.flush());
-    let lost = texts::TEXT_LOST.get(lang);
-    if delivered(written, lost, streams) { Exit::Success } else { Exit::Unwritten }
+    if delivered(written, texts::TEXT_LOST, lang, streams) { Exit::Success } else { Exit::Unwritten }
 }
 
 /// Whether what was written has arrived, as far as anybody waits for it: a reader that went away wants no more. What is
 /// lost is said on standard error.
-fn delivered(written: io::Result<()>, lost: &str, streams: &mut Streams<'_>) -> bool {
+fn delivered(written: io::Result<()>, lost: Text, lang: Lang, streams: &mut Streams<'_>) -> bool {
+    let lost = lost.get(lang);
     match written {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            let _ = writeln!(streams.err, "phantom-api: {lost}: {error}");
+            let _ = writeln!(streams.err, "phantom-api: {lost}: {}", explain(&error, lang));
             false
         }
         _ => true,
@@ -173,7 +171,7 @@ fn run(
     if let Err(failure) = &result
         && tells_more(failure)
     {
-        let _ = writeln!(streams.err, "phantom-api: {}: {}", failure.code(), failure.chain());
+        let _ = writeln!(streams.err, "phantom-api: {}: {}", failure.code(), failure.explain(lang));
     }
     let at = phantom.engine().host().clock.now();
     let response = Response { result, module, action, at, lang };
@@ -182,7 +180,7 @@ fn run(
     drop(out);
     let changed = response.success() && !reads(phantom, module, action);
     let lost = if changed { texts::DONE_ANSWER_LOST } else { texts::ANSWER_LOST };
-    let arrived = delivered(written, lost.get(lang), streams);
+    let arrived = delivered(written, lost, lang, streams);
     match (response.success(), arrived) {
         (false, _) => Exit::Failure,
         (true, true) => Exit::Success,
@@ -257,17 +255,17 @@ fn service(
 ) -> Exit {
     let engine = phantom.engine();
     if verb == "block" {
-        return said(engine.block(), verb, streams);
+        return said(engine.block(), verb, lang, streams);
     }
     let call = Call { lang, note };
     if verb == "repair" {
-        return said(engine.repair(&call).map(drop), verb, streams);
+        return said(engine.repair(&call).map(drop), verb, lang, streams);
     }
     if let Some(hook) = engine.hook(verb) {
         return match (hook.run)(engine, &call, interface) {
             Err(HookError::Usage) => print_usage(streams, lang),
-            done if interface.is_empty() => said(done, verb, streams),
-            done => said(done, &format!("{interface}: {verb}"), streams),
+            done if interface.is_empty() => said(done, verb, lang, streams),
+            done => said(done, &format!("{interface}: {verb}"), lang, streams),
         };
     }
     let Ok(name) = interface.parse::<InterfaceName>() else { return print_usage(streams, lang) };
@@ -278,14 +276,14 @@ fn service(
         "down" => engine.service_stopped(&name),
         _ => return print_usage(streams, lang),
     };
-    said(done, &format!("{name}: {verb}"), streams)
+    said(done, &format!("{name}: {verb}"), lang, streams)
 }
 
 /// Says on standard error, which a service's log holds, how a hook ended.
-fn said<E: std::error::Error>(done: Result<(), E>, what: &str, streams: &mut Streams<'_>) -> Exit {
+fn said<E: Spoken>(done: Result<(), E>, what: &str, lang: Lang, streams: &mut Streams<'_>) -> Exit {
     let (exit, line) = match done {
         Ok(()) => (Exit::Success, what.to_owned()),
-        Err(error) => (Exit::Failure, format!("{what}: {}", phantom_module::chain(&error))),
+        Err(error) => (Exit::Failure, format!("{what}: {}", explain(&error, lang))),
     };
     let _ = writeln!(streams.err, "phantom-api: {line}");
     exit

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::SystemTime;
 
 use phantom_store::{Language, Paths, State, Store};
-use phantom_types::Timestamp;
+use phantom_types::{Lang, Timestamp};
 use zeroize::Zeroizing;
 
 use crate::error::shown;
@@ -184,19 +184,22 @@ fn language(
     err: &mut dyn Write,
 ) -> Language {
     let stored = || store.read(State::settings).ok().and_then(|settings| settings.language);
-    let wish = option.or_else(|| from_environment(name, environment, err));
-    wish.or_else(stored).unwrap_or(Language::En)
+    if let Some(language) = option {
+        return language;
+    }
+    let locale = environment.lang.as_deref().filter(|locale| !locale.is_empty());
+    let named = locale.and_then(of_locale);
+    let language = named.or_else(stored).unwrap_or(Language::En);
+    if let Some(locale) = locale.filter(|_| named.is_none()) {
+        let _ = writeln!(err, "{name}: {}", Lang::from(language).unknown_locale(locale));
+    }
+    language
 }
 
 /// `tr` and `tr_TR.UTF-8` are Turkish; an unknown value is ignored with a line.
-fn from_environment(name: &str, environment: &Environment, err: &mut dyn Write) -> Option<Language> {
-    let locale = environment.lang.as_deref().filter(|locale| !locale.is_empty())?;
+fn of_locale(locale: &str) -> Option<Language> {
     let code = locale.split(['_', '.', '@', '-']).next().unwrap_or_default();
-    let language = Language::from_code(&code.to_ascii_lowercase());
-    if language.is_none() {
-        let _ = writeln!(err, "{name}: PHANTOM_LANG {locale:?} is not known: en, tr");
-    }
-    language
+    Language::from_code(&code.to_ascii_lowercase())
 }
 
 fn usage(name: &str, language: Language) -> String {

@@ -1,11 +1,10 @@
 //! What can go wrong.
 
-use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
 use phantom_store::{Language, StoreError};
-use phantom_types::ClientName;
+use phantom_types::{ClientName, Lang, Spoken, explain};
 
 /// Why there is no export.
 #[derive(Debug, thiserror::Error)]
@@ -46,12 +45,32 @@ pub enum CasperError {
     },
 }
 
+impl Spoken for CasperError {
+    fn turkish(&self) -> String {
+        match self {
+            Self::NotFound { .. } | Self::NoPrivateKey { .. } | Self::Inactive => self.message_tr(),
+            Self::NotInitialised => "sistem kurulmamış".to_owned(),
+            Self::NotPrivileged => "root yetkisi gerekir".to_owned(),
+            Self::Store(_) => "kayıtlı durum kullanılamadı".to_owned(),
+            Self::Output { file, .. } => format!("{} yazılamıyor", file.display()),
+        }
+    }
+
+    fn because(&self) -> Option<&(dyn Spoken + 'static)> {
+        match self {
+            Self::Store(error) => Some(error),
+            Self::Output { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}
+
 impl CasperError {
     /// One line for people, `Error:` included.
     pub fn line(&self, language: Language) -> String {
         match language {
             Language::En => format!("Error: {}", self.english()),
-            Language::Tr => format!("Hata: {}", self.turkish()),
+            Language::Tr => format!("Hata: {}", self.message_tr()),
         }
     }
 
@@ -68,13 +87,16 @@ impl CasperError {
             Self::NotInitialised => "The system is not set up. Run: phantom-api core setup".to_owned(),
             Self::NotPrivileged => "Root privileges are required".to_owned(),
             Self::Store(error) => {
-                format!("Cannot read or write {}: {}", error.file().display(), causes(self))
+                let why = one_line(&error.about_its_file(Lang::En));
+                format!("Cannot read or write {}: {why}", error.file().display())
             }
-            Self::Output { file, .. } => format!("Cannot read or write {}: {}", file.display(), causes(self)),
+            Self::Output { file, source } => {
+                format!("Cannot read or write {}: {}", file.display(), one_line(&explain(source, Lang::En)))
+            }
         }
     }
 
-    fn turkish(&self) -> String {
+    fn message_tr(&self) -> String {
         match self {
             Self::NotFound { name } => format!("'{}' istemcisi bulunamadı", shown(name)),
             Self::NoPrivateKey { name } => format!(
@@ -87,10 +109,12 @@ impl CasperError {
             Self::NotInitialised => "Sistem kurulmamış. Çalıştırın: phantom-api core setup".to_owned(),
             Self::NotPrivileged => "Root yetkisi gerekir".to_owned(),
             Self::Store(error) => {
-                format!("{} okunamıyor veya yazılamıyor: {}", error.file().display(), causes(self))
+                let why = one_line(&error.about_its_file(Lang::Tr));
+                format!("{} okunamıyor veya yazılamıyor: {why}", error.file().display())
             }
-            Self::Output { file, .. } => {
-                format!("{} okunamıyor veya yazılamıyor: {}", file.display(), causes(self))
+            Self::Output { file, source } => {
+                let why = one_line(&explain(source, Lang::Tr));
+                format!("{} okunamıyor veya yazılamıyor: {why}", file.display())
             }
         }
     }
@@ -101,13 +125,7 @@ pub(crate) fn shown(word: &str) -> String {
     word.chars().take(64).map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
-/// The causes of an error on one line.
-fn causes(error: &CasperError) -> String {
-    let mut texts = Vec::new();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        texts.push(cause.to_string().replace(char::is_control, " "));
-        next = cause.source();
-    }
-    texts.join(": ")
+/// A text on one line.
+fn one_line(text: &str) -> String {
+    text.replace(char::is_control, " ")
 }

@@ -118,7 +118,9 @@ pub(crate) fn failed(world: &World, problem: &Problem) -> Act {
     for (name, value) in facts.into_iter().flatten().filter(|(name, _)| *name == "hint" || *name == "detail")
     {
         if let Some(text) = value.as_str().filter(|text| !problem.message.contains(*text)) {
-            rows.push(Row::pair(name, text));
+            let hint = name == "hint";
+            let label = if hint { ("What to do", "Ne yapmalı") } else { ("Detail", "Ayrıntı") };
+            rows.push(Row::pair(world.lang.pick(label.0, label.1), text));
         }
     }
     if rows.last() != Some(&Row::Blank) {

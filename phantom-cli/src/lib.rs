@@ -17,6 +17,7 @@ mod rows;
 mod screen;
 mod screens;
 pub mod shell;
+mod spoken;
 mod status;
 mod text;
 pub mod work;

@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crossterm::event::{self, Event as Happening};
-use phantom_api::{ENDING, Interrupt, Lang, Phantom};
+use phantom_api::{ENDING, Interrupt, Lang, Phantom, explain};
 use signal_hook::iterator::Signals;
 
 use crate::app::{App, Effect, Event};
@@ -83,14 +83,16 @@ pub fn main(
     environment: &Environment,
     open: impl FnOnce(Option<PathBuf>) -> Phantom,
 ) -> u8 {
-    let words = match Options::parse(words) {
+    let parsed = Options::parse(words);
+    let phantom = open(environment.root.clone());
+    let words = match parsed {
         Ok(words) => words,
         Err(word) => {
-            let _ = write!(io::stderr(), "phantom-wg: {word}\n{}", options::usage(Lang::En));
+            let lang = language(&Options::default(), environment, &phantom);
+            let _ = write!(io::stderr(), "phantom-wg: {word}\n{}", options::usage(lang));
             return USAGE;
         }
     };
-    let phantom = open(environment.root.clone());
     let lang = language(&words, environment, &phantom);
     if words.help || words.version {
         let text = if words.help { options::help(lang) } else { options::version() };
@@ -117,7 +119,7 @@ pub fn main(
         // As a shell says it of a program that a signal ended.
         Ok(Some(signal)) => 128_u8.saturating_add(u8::try_from(signal).unwrap_or_default()),
         Err(error) => {
-            let _ = writeln!(io::stderr(), "phantom-wg: {error}");
+            let _ = writeln!(io::stderr(), "phantom-wg: {}", explain(&error, lang));
             FAILURE
         }
     }
@@ -125,14 +127,13 @@ pub fn main(
 
 /// `--lang`, then `PHANTOM_LANG`, then the stored setting, then English.
 fn language(words: &Options, environment: &Environment, phantom: &Phantom) -> Lang {
-    let named = environment.lang.as_deref().and_then(|name| {
-        let lang = Lang::of_locale(name);
-        if lang.is_none() {
-            let _ = writeln!(io::stderr(), "phantom-wg: PHANTOM_LANG {name:?} is not known: en, tr");
-        }
-        lang
-    });
-    words.lang.or(named).or_else(|| phantom.stored_language()).unwrap_or_default()
+    let name = environment.lang.as_deref();
+    let named = name.and_then(Lang::of_locale);
+    let lang = words.lang.or(named).or_else(|| phantom.stored_language()).unwrap_or_default();
+    if let Some(name) = name.filter(|_| named.is_none()) {
+        let _ = writeln!(io::stderr(), "phantom-wg: {}", lang.unknown_locale(name));
+    }
+    lang
 }
 
 fn run(mut app: App, phantom: &Arc<Phantom>) -> io::Result<Option<i32>> {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use phantom_api::Phantom;
 use serde::Deserialize;
 
+use crate::spoken;
 use crate::work::{Call, Problem, fields};
 
 /// What the header shows, at one moment.
@@ -101,7 +102,7 @@ impl Status {
         let multihop = || fields::<Multihop>(phantom, &Call::new("multihop", "status"), call).ok();
         let heard = server.interface.peers.into_iter().filter_map(|peer| {
             let address = peer.allowed_ips.split(['/', ',']).next()?.to_owned();
-            Some((address, peer.latest_handshake?))
+            Some((address, spoken::age(peer.latest_handshake?, call.lang)))
         });
         Ok(Self {
             at: phantom.engine().host().clock.now().micros(),

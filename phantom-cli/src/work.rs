@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::bounded;
 use crate::connected::Connected;
+use crate::spoken;
 use crate::status::Status;
 
 /// Mode of a file with a client's keys.
@@ -149,7 +150,7 @@ fn value(phantom: &Phantom, asked: &Call, call: &phantom_api::Call) -> Result<Va
     let params = Params::from_words(asked.params.iter().cloned());
     let answer = phantom.execute(asked.module, asked.action, params, call);
     let answer = answer.map_err(|failure| Problem::of(&failure, call.lang))?;
-    Ok(bounded::value(&answer))
+    Ok(spoken::answer(bounded::value(&answer), call.lang))
 }
 
 /// What `core setup` can change later, by the names of its parameters, and the backend in use.

@@ -50,7 +50,7 @@ pub struct Connection {
     #[schemars(extend("x-tr" = "Son el sıkışmanın üzerinden geçen süre, `wg` komutunun ifadesiyle"))]
     pub latest_handshake: String,
     /// Where it was last heard from, or `N/A`
-    #[schemars(extend("x-tr" = "Son duyulduğu uç nokta veya `N/A`"))]
+    #[schemars(extend("x-tr" = "Son paketin geldiği uç nokta veya `N/A`"))]
     pub endpoint: String,
     /// What was carried
     #[schemars(extend("x-tr" = "Taşınan veri"))]

@@ -17,6 +17,7 @@ use std::cell::OnceCell;
 use phantom_engine::{Engine, EngineError, Examination, Finding, Severity, Wanted};
 use phantom_module::Lang;
 use phantom_store::{DnsServers, Server, StoreError};
+use phantom_types::Said;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -59,7 +60,7 @@ pub(super) struct Stored {
     /// What the modules want of the host.
     pub wanted: Wanted,
     /// What the stored state contradicts itself in.
-    pub contradictions: Vec<String>,
+    pub contradictions: Vec<Said>,
     /// Networks that overlap the VPN's own subnet.
     pub conflicts: Vec<Conflict>,
 }

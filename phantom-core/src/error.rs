@@ -3,9 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use phantom_engine::{ChangeError, EngineError};
+use phantom_host::HostError;
 use phantom_module::{ErrorCode, Lang, ParamError};
 use phantom_store::StoreError;
-use phantom_types::{ClientName, Subnet};
+use phantom_types::{ClientName, Spoken as _, Subnet};
 use serde_json::{Value, json};
 
 use crate::actions::StepReport;
@@ -213,16 +214,9 @@ impl ErrorCode for CoreError {
     }
 
     fn message(&self, lang: Lang) -> String {
-        match self {
-            Self::Engine(error) | Self::Reconcile { source: error, .. } => error.message(lang),
-            Self::Parameter(error) => error.message(lang),
-            Self::AddressTakenElsewhere { parameter, address, taken } => {
-                taken.sentence(parameter, *address, lang)
-            }
-            _ => match lang {
-                Lang::En => self.english(),
-                Lang::Tr => self.turkish(),
-            },
+        match lang {
+            Lang::En => self.english(),
+            Lang::Tr => self.turkish(),
         }
     }
 
@@ -308,12 +302,13 @@ impl CoreError {
             Self::SetupConflict { parameter, current, hint } => {
                 format!("{parameter} cannot be changed by setup (now {current}); {}", hint.text(Lang::En))
             }
-            Self::Foreign { object, .. } => format!("{object} exists and does not belong to this system"),
+            Self::Foreign { object, .. } => foreign(object).to_string(),
             Self::PortInUse { port } => format!("Port {port}/udp is already in use"),
-            Self::Engine(_)
-            | Self::Parameter(_)
-            | Self::AddressTakenElsewhere { .. }
-            | Self::Reconcile { .. } => self.to_string(),
+            Self::Engine(error) | Self::Reconcile { source: error, .. } => error.message(Lang::En),
+            Self::Parameter(error) => error.message(Lang::En),
+            Self::AddressTakenElsewhere { parameter, address, taken } => {
+                taken.sentence(parameter, *address, Lang::En)
+            }
         }
     }
 
@@ -352,17 +347,23 @@ impl CoreError {
             Self::SetupConflict { parameter, current, hint } => {
                 format!("{parameter} setup ile değiştirilemez (şu an {current}); {}", hint.text(Lang::Tr))
             }
-            Self::Foreign { object, .. } => format!("{object} var ve bu sisteme ait değil"),
+            Self::Foreign { object, .. } => foreign(object).turkish(),
             Self::PortInUse { port } => format!("{port}/udp portu kullanımda"),
-            Self::Engine(_)
-            | Self::Parameter(_)
-            | Self::AddressTakenElsewhere { .. }
-            | Self::Reconcile { .. } => self.to_string(),
+            Self::Engine(error) | Self::Reconcile { source: error, .. } => error.message(Lang::Tr),
+            Self::Parameter(error) => error.message(Lang::Tr),
+            Self::AddressTakenElsewhere { parameter, address, taken } => {
+                taken.sentence(parameter, *address, Lang::Tr)
+            }
         }
     }
 }
 
-/// The address as text, or a dash for none; for messages.
+/// What the host says of something that is somebody else's.
+fn foreign(object: &str) -> HostError {
+    HostError::Foreign { object: object.to_owned() }
+}
+
+/// The address as text, or a word for none, as the API has it.
 pub(crate) fn address_text(address: Option<Ipv4Addr>) -> String {
     address.map_or_else(|| "unknown".to_owned(), |address| address.to_string())
 }

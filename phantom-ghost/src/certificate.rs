@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::desired::ca_file;
-use crate::{GhostError, Step, validation};
+use crate::{GhostError, Step, validation, words};
 
 /// The certificate in force.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -85,7 +85,7 @@ fn asked(
 
 /// What there is to say about the next certificates, which are obtained as this one was.
 pub(crate) fn warning(certificate: &Certificate, lang: Lang) -> Option<String> {
-    let detail = certificate.warnings.join("; ");
+    let detail = words::of_program(&certificate.warnings.join("; "), lang);
     (!detail.is_empty()).then(|| match lang {
         Lang::En => format!(
             "The certificate could be obtained by TCP port 80 alone. Keep that port open to the Internet, or renewals fail: {detail}"

@@ -6,7 +6,7 @@ use phantom_engine::{Check, Examination, Finding, filters};
 use phantom_host::{HostError, Port, Protocol};
 use phantom_module::ErrorCode as _;
 use phantom_store::{CertificateSource, Ghost, State, StoreError};
-use phantom_types::{ClientName, PublicKey, Timestamp};
+use phantom_types::{ClientName, PublicKey, Said, Timestamp};
 
 use crate::certificate::expiry_of_stored;
 use crate::decoy;
@@ -152,7 +152,7 @@ fn renewal(case: &Examination<'_>, stored: &Ghost, report: &Report) -> String {
                 format!("{path} dosyasının yerine yeni bir sertifika, eski anahtarın yerine de yenisini koyun. İkisi de kendiliğinden okunur"),
             )
         }
-        CertificateSource::Acme => match &report.last_error {
+        CertificateSource::Acme => match report.last_error(case.lang) {
             Some(error) => case.pick(
                 format!("It is tried again by itself. The last attempt failed: {error}"),
                 format!("Kendiliğinden yeniden denenir. Son deneme başarısız oldu: {error}"),
@@ -234,7 +234,7 @@ fn name_clients(case: &Examination<'_>, clients: &[ClientName]) -> Finding {
 fn clients_by_operator_secret(case: &Examination<'_>) -> Result<Result<Vec<ClientName>, String>, HostError> {
     let Some(server) = case.server else { return Ok(Ok(Vec::new())) };
     let host = case.engine.host();
-    let failed = |error: StoreError| HostError::unexpected(error.to_string());
+    let failed = |error: StoreError| HostError::Told(Said::of(&error));
     let site = case.engine.site().map_err(failed)?;
     let ports = match host.tunnel.shared_ports(&control(&site))? {
         Ok(ports) if !ports.is_empty() => ports,

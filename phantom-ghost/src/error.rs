@@ -11,6 +11,7 @@ use phantom_store::{Front, StoreError};
 use phantom_types::{Domain, HostName, Timestamp};
 use serde_json::{Value, json};
 
+use crate::words;
 use faults::front_message;
 pub use faults::{AddressFault, SourceFault};
 
@@ -175,8 +176,10 @@ impl GhostError {
     /// The causes as one text.
     fn detail(&self, lang: Lang) -> String {
         match self {
-            Self::NotServing { detail, .. } | Self::Front { detail, .. } => detail.clone(),
-            other => std::error::Error::source(other).map_or_else(String::new, |cause| explain(cause, lang)),
+            Self::NotServing { detail, .. } | Self::Front { detail, .. } => words::of_program(detail, lang),
+            Self::Certificate { fault, .. } => words::of_program(&fault.detail, lang),
+            Self::Change { source, .. } => explain(&**source, lang),
+            _ => String::new(),
         }
     }
 }
@@ -289,9 +292,13 @@ impl ErrorCode for GhostError {
             ),
             Self::PortInUse { port } if en => format!("Port {port}/tcp is already in use"),
             Self::PortInUse { port } => format!("{port}/tcp portu kullanımda"),
-            Self::Certificate { source, fault } if en => format!("No usable certificate ({source}): {fault}"),
-            Self::Certificate { source, fault } => {
-                format!("Kullanılabilir sertifika yok ({source}): {fault}")
+            Self::Certificate { source, .. } => {
+                let detail = self.detail(lang);
+                if en {
+                    format!("No usable certificate ({source}): {detail}")
+                } else {
+                    format!("Kullanılabilir sertifika yok ({source}): {detail}")
+                }
             }
             Self::Change { .. } | Self::NotServing { .. } => {
                 let (step, detail) = (self.step(), self.detail(lang));
@@ -330,7 +337,7 @@ impl ErrorCode for GhostError {
             Self::NoGroup { group } => json!({ "parameter": "listen_group", "group": group }),
             Self::Together { parameter, with } => json!({ "parameter": parameter, "with": with }),
             Self::PortInUse { port } => json!({ "port": port, "protocol": "tcp" }),
-            Self::Certificate { source, fault } => json!({ "source": source, "detail": fault.detail }),
+            Self::Certificate { source, .. } => json!({ "source": source, "detail": self.detail(lang) }),
             Self::Change { rolled_back, .. }
             | Self::NotServing { rolled_back, .. }
             | Self::Front { rolled_back, .. } => json!({

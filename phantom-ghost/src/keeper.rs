@@ -2,11 +2,12 @@
 
 use phantom_engine::{Engine, Site};
 use phantom_host::ServiceState;
+use phantom_module::Lang;
 use phantom_types::Timestamp;
 use serde::Deserialize;
 
 use crate::desired::{Places as _, unit_names};
-use crate::{GhostError, Step};
+use crate::{GhostError, Step, words};
 
 /// The keeper's status file.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -26,6 +27,14 @@ impl Report {
     pub(crate) fn read(engine: &Engine, site: &Site) -> Self {
         let content = engine.host().files.read(&site.keeper_status()).ok().flatten();
         content.and_then(|content| serde_json::from_slice(&content).ok()).unwrap_or_default()
+    }
+    /// Why the last attempt to get a certificate failed, in this language.
+    pub(crate) fn last_error(&self, lang: Lang) -> Option<String> {
+        self.last_error.as_deref().map(|text| words::of_program(text, lang))
+    }
+    /// What the operator has to do something about soon, in this language.
+    pub(crate) fn alarm(&self, lang: Lang) -> Option<String> {
+        self.alarm.as_deref().map(|text| words::of_program(text, lang))
     }
     /// Until when the certificate in force is valid.
     pub(crate) fn expires_at(&self) -> Option<Timestamp> {

@@ -26,6 +26,7 @@ mod keeper;
 mod name;
 mod validation;
 mod verify;
+mod words;
 
 use std::sync::Arc;
 

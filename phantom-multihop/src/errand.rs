@@ -104,20 +104,20 @@ impl Errand {
 
     fn run(&self, engine: &Engine, call: &Call) -> Result<(), HookError> {
         match self {
-            Self::Turn(order) => turn(engine, call, order).map_err(HookError::failed),
-            Self::Try(exit) => attempt(engine, call, exit).map_err(HookError::failed),
+            Self::Turn(order) => turn(engine, call, order).map_err(HookError::action),
+            Self::Try(exit) => attempt(engine, call, exit).map_err(HookError::action),
             Self::Reconcile => {
                 // Without an exit the unit that this runs in would be taken away by it.
                 if !engine
                     .read(|state| Ok::<_, MultihopError>(state.multihop_active()?))
-                    .map_err(HookError::failed)?
+                    .map_err(HookError::action)?
                 {
                     return Ok(());
                 }
                 engine
                     .reconcile(origin(RECONCILE), call)
                     .map(drop)
-                    .map_err(|failure| HookError::failed(failure.error))
+                    .map_err(|failure| HookError::action(failure.error))
             }
         }
     }

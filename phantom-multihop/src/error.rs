@@ -14,7 +14,6 @@ use serde_json::{Value, json};
 
 use crate::Collision;
 use crate::collision::lines;
-use crate::prove;
 use crate::unreadable::Unreadable;
 
 /// What is advised when an exit and the own subnet are in each other's way.
@@ -101,11 +100,9 @@ pub enum MultihopError {
         reset: bool,
         /// Host and state are as before.
         rolled_back: bool,
-        /// Language of what its data says.
-        lang: Lang,
     },
     /// The exit, or the way to it, is not as it has to be.
-    #[error("Multihop change failed at step {step}: {finding}")]
+    #[error("Multihop change failed at step {step}: {}", .finding.en)]
     Unproven {
         /// What was being done.
         step: Step,
@@ -115,8 +112,6 @@ pub enum MultihopError {
         restored_exit: Option<ExitName>,
         /// Host and state are as before.
         rolled_back: bool,
-        /// Language of what its data says.
-        lang: Lang,
     },
     /// A file of the system cannot be written or removed.
     #[error("{} cannot be read or written", .file.display())]
@@ -132,38 +127,7 @@ pub enum MultihopError {
 }
 
 /// What was found missing, for the `detail` of an answer.
-pub(crate) type Finding = &'static str;
-
-/// A finding in the language of the call.
-fn finding_in(finding: Finding, lang: Lang) -> &'static str {
-    let turkish = match finding {
-        prove::STOPPED => "WireGuard servisi durdurulmuş",
-        prove::OWN_ROUTE => "sunucunun kendi paketlerinin rotaları değişti",
-        prove::UNRESOLVED => "çıkış noktasının adı çözümlenemiyor: bu ada ait bir adres yok",
-        prove::NO_RESOLVER => {
-            "çıkış noktasının adı çözümlenemiyor: bu sunucunun DNS sunucularından hiçbiri yanıt vermedi \
-             (/etc/resolv.conf)"
-        }
-        prove::RESOLVER_FAILED => {
-            "çıkış noktasının adı çözümlenemiyor: bu sunucunun DNS sunucuları hata bildirdi (/etc/resolv.conf)"
-        }
-        prove::PASSES_NOTHING => {
-            "çıkış noktasından hiçbir şey geri gelmiyor: üzerinden gönderilen DNS sorusuna yanıt yok \
-             (probe=<adres> başka bir sunucuya sorar, probe=off hiçbirine sormaz)"
-        }
-        prove::NO_HANDSHAKE => "çıkış noktasıyla süresi içinde el sıkışılamadı",
-        prove::ASKED_TO_END => "çıkış noktası yanıt vermeden programın sonlanması istendi",
-        prove::OTHER_WAY => "istemcilerin paketleri çıkış noktasına yönlendirilmiyor",
-        prove::OTHER_SOURCE => "istemcilerin paketleri çıkış noktasının adresiyle çıkmayacaktı",
-        prove::NO_MONITOR => "izleyici çalışmıyor",
-        crate::replace::NOT_CHOSEN => "bu çıkış noktası seçilenlerden biri değil",
-        crate::replace::OVERTAKEN => {
-            "bu arada başka bir çıkış noktası kullanılıyor ya da aynısı yeniden etkinleştirildi"
-        }
-        _ => finding,
-    };
-    lang.pick(finding, turkish)
-}
+pub(crate) type Finding = Text;
 
 /// What a change was doing; the word of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -234,7 +198,6 @@ impl MultihopError {
                 restored_exit: None,
                 reset: false,
                 rolled_back: true,
-                lang: Lang::En,
             },
             other => Self::Engine(other),
         }
@@ -242,7 +205,7 @@ impl MultihopError {
     /// A single request that the host refused.
     pub(crate) fn host(step: Step, error: HostError) -> Self {
         let source = Box::new(error.into());
-        Self::Change { step, source, restored_exit: None, reset: false, rolled_back: true, lang: Lang::En }
+        Self::Change { step, source, restored_exit: None, reset: false, rolled_back: true }
     }
     /// A file of the system that cannot be written or removed.
     pub(crate) fn own(file: &Path, source: HostError) -> Self {
@@ -250,22 +213,20 @@ impl MultihopError {
     }
     /// Something that was found wrong.
     pub(crate) fn found(step: Step, finding: Finding) -> Self {
-        Self::Unproven { step, finding, restored_exit: None, rolled_back: true, lang: Lang::En }
+        Self::Unproven { step, finding, restored_exit: None, rolled_back: true }
     }
     /// The error with the exit that is active again when everything is rolled back.
-    pub(crate) fn with_restored(mut self, exit: Option<ExitName>, of_call: Lang) -> Self {
-        if let Self::Change { restored_exit, lang, .. } | Self::Unproven { restored_exit, lang, .. } =
-            &mut self
-        {
-            (*restored_exit, *lang) = (exit, of_call);
+    pub(crate) fn with_restored(mut self, exit: Option<ExitName>) -> Self {
+        if let Self::Change { restored_exit, .. } | Self::Unproven { restored_exit, .. } = &mut self {
+            *restored_exit = exit;
         }
         self
     }
     /// The error of a whole call: what failed before its own work or after it is told in the same words.
-    pub(crate) fn settled(self, lang: Lang) -> Self {
+    pub(crate) fn settled(self) -> Self {
         match self {
             Self::Engine(error @ EngineError::Host { rolled_back, .. }) => {
-                let mut error = Self::change(error).with_restored(None, lang);
+                let mut error = Self::change(error);
                 error.set_rolled_back(rolled_back);
                 error
             }
@@ -288,17 +249,17 @@ impl MultihopError {
         }
     }
     /// The facts of a change that failed.
-    fn failed_data(&self) -> Value {
+    fn failed_data(&self, lang: Lang) -> Value {
         let (mut data, rolled_back) = match self {
             Self::Change { step, source, reset: true, rolled_back, .. } => {
                 (json!({ "step": step.to_string(), "left": Self::left(source) }), rolled_back)
             }
-            Self::Change { step, restored_exit, rolled_back, lang, .. } => {
-                (failed_facts(*step, restored_exit.as_ref(), *lang), rolled_back)
+            Self::Change { step, restored_exit, rolled_back, .. } => {
+                (failed_facts(*step, restored_exit.as_ref(), lang), rolled_back)
             }
-            Self::Unproven { step, finding, restored_exit, rolled_back, lang } => {
-                let mut data = failed_facts(*step, restored_exit.as_ref(), *lang);
-                let result = json!({ "success": false, "error": finding_in(finding, *lang) });
+            Self::Unproven { step, finding, restored_exit, rolled_back } => {
+                let mut data = failed_facts(*step, restored_exit.as_ref(), lang);
+                let result = json!({ "success": false, "error": finding.get(lang) });
                 match step {
                     Step::Handshake => data["handshake_result"] = result,
                     Step::Verify => data["test_result"] = result,
@@ -440,7 +401,7 @@ impl ErrorCode for MultihopError {
                 lang.pick("No active VPN to test", "Test edilecek aktif VPN yok").to_owned()
             }
             Self::Change { step, source, .. } => Self::failed(*step, &explain(&**source, lang), lang),
-            Self::Unproven { step, finding, .. } => Self::failed(*step, finding_in(finding, lang), lang),
+            Self::Unproven { step, finding, .. } => Self::failed(*step, finding.get(lang), lang),
             Self::Own { file, source, .. } => {
                 let (file, detail) = (file.display(), explain(source, lang));
                 if en {
@@ -480,7 +441,7 @@ impl ErrorCode for MultihopError {
             }
             Self::NoExit { exit, available } => json!({ "exit_name": exit, "available": available }),
             Self::NothingToTest => return None,
-            Self::Change { .. } | Self::Unproven { .. } => return Some(self.failed_data()),
+            Self::Change { .. } | Self::Unproven { .. } => return Some(self.failed_data(lang)),
             Self::Own { file, rolled_back: true, .. } => json!({ "file": file.display().to_string() }),
             Self::Own { file, .. } => json!({ "file": file.display().to_string(), "rolled_back": false }),
         })

@@ -10,14 +10,14 @@ pub(crate) const HOOKS: &[Hook] = &[
         verb: "turn",
         run: |engine, call, words| {
             let order = Turn::read(words).ok_or(HookError::Usage)?;
-            turn(engine, call, &order).map_err(HookError::failed)
+            turn(engine, call, &order).map_err(HookError::action)
         },
     },
     Hook {
         verb: "try",
         run: |engine, call, exit| {
             let exit = exit.parse().map_err(|_| HookError::Usage)?;
-            attempt(engine, call, &exit).map_err(HookError::failed)
+            attempt(engine, call, &exit).map_err(HookError::action)
         },
     },
     Hook { verb: errand::VERB, run: |engine, call, _| errand::serve(engine, call) },

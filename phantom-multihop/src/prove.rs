@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use phantom_engine::{Depth, Engine, Site};
 use phantom_host::{EchoFrom, InForce, Passing, Peer, ProbeError, ServiceState, Viewpoint};
+use phantom_module::Text;
 use phantom_store::Exit;
 use phantom_types::{Endpoint, HostName, Subnet, Timestamp};
 
@@ -33,24 +34,52 @@ pub(crate) const PROBES_LIMIT: Duration = PROBE_WAIT.saturating_mul(PROBES as u3
 const TOLERANCE: Duration = Duration::from_secs(1);
 
 /// That nothing of the server runs.
-pub(crate) const STOPPED: Finding = "the WireGuard service is stopped";
+pub(crate) const STOPPED: Finding =
+    Text { en: "the WireGuard service is stopped", tr: "WireGuard servisi durdurulmuş" };
 /// That the server itself would send its packets elsewhere than before.
-pub(crate) const OWN_ROUTE: Finding = "the routes of the server's own packets have changed";
+pub(crate) const OWN_ROUTE: Finding = Text {
+    en: "the routes of the server's own packets have changed",
+    tr: "sunucunun kendi paketlerinin rotaları değişti",
+};
 /// That a name has no address.
-pub(crate) const UNRESOLVED: Finding = "the name of the exit cannot be resolved: it has no address";
+pub(crate) const UNRESOLVED: Finding = Text {
+    en: "the name of the exit cannot be resolved: it has no address",
+    tr: "çıkış noktasının adı çözümlenemiyor: bu ada ait bir adres yok",
+};
 /// That nobody answered who could know.
-pub(crate) const NO_RESOLVER: Finding =
-    "the name of the exit cannot be resolved: no DNS server of this server answered (/etc/resolv.conf)";
+pub(crate) const NO_RESOLVER: Finding = Text {
+    en: "the name of the exit cannot be resolved: no DNS server of this server answered (/etc/resolv.conf)",
+    tr: "çıkış noktasının adı çözümlenemiyor: bu sunucunun DNS sunucularından hiçbiri yanıt vermedi (/etc/resolv.conf)",
+};
 /// That somebody answered who did not know.
-pub(crate) const RESOLVER_FAILED: Finding = "the name of the exit cannot be resolved: the DNS servers of this server answered with an error (/etc/resolv.conf)";
+pub(crate) const RESOLVER_FAILED: Finding = Text {
+    en: "the name of the exit cannot be resolved: the DNS servers of this server answered with an error (/etc/resolv.conf)",
+    tr: "çıkış noktasının adı çözümlenemiyor: bu sunucunun DNS sunucuları hata bildirdi (/etc/resolv.conf)",
+};
 /// That an exit shakes hands and passes nothing.
-pub(crate) const PASSES_NOTHING: Finding = "nothing comes back through the exit: no answer to a DNS question that was sent by \
-    it (probe=<address> asks another server, probe=off asks none)";
-pub(crate) const NO_HANDSHAKE: Finding = "no handshake with the exit in time";
-pub(crate) const ASKED_TO_END: Finding = "the program was asked to end before the exit answered";
-pub(crate) const OTHER_WAY: Finding = "packets of clients are not routed to the exit";
-pub(crate) const OTHER_SOURCE: Finding = "packets of clients would not leave with the address of the exit";
-pub(crate) const NO_MONITOR: Finding = "the monitor does not run";
+pub(crate) const PASSES_NOTHING: Finding = Text {
+    en: "nothing comes back through the exit: no answer to a DNS question that was sent by it (probe=<address> asks another \
+         server, probe=off asks none)",
+    tr: "çıkış noktasından hiçbir şey geri gelmiyor: üzerinden gönderilen DNS sorusuna yanıt yok (probe=<adres> başka bir \
+         sunucuya sorar, probe=off hiçbirine sormaz)",
+};
+pub(crate) const NO_HANDSHAKE: Finding = Text {
+    en: "no handshake with the exit in time",
+    tr: "çıkış noktasıyla süresi içinde el sıkışılamadı",
+};
+pub(crate) const ASKED_TO_END: Finding = Text {
+    en: "the program was asked to end before the exit answered",
+    tr: "çıkış noktası yanıt vermeden programın sonlanması istendi",
+};
+pub(crate) const OTHER_WAY: Finding = Text {
+    en: "packets of clients are not routed to the exit",
+    tr: "istemcilerin paketleri çıkış noktasına yönlendirilmiyor",
+};
+pub(crate) const OTHER_SOURCE: Finding = Text {
+    en: "packets of clients would not leave with the address of the exit",
+    tr: "istemcilerin paketleri çıkış noktasının adresiyle çıkmayacaktı",
+};
+pub(crate) const NO_MONITOR: Finding = Text { en: "the monitor does not run", tr: "izleyici çalışmıyor" };
 
 /// Where an end point is, in the order in which the places are to be tried; a name is asked of the host's resolvers.
 pub(crate) fn resolve(

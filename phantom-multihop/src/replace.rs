@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use phantom_engine::{Change, Engine};
-use phantom_module::Call;
+use phantom_module::{Call, Text};
 use phantom_store::{Multihop as Stored, State};
 use phantom_types::ExitName;
 
 use crate::actions::{exit, place};
 use crate::collision::choose;
 use crate::errand::Turn;
-use crate::error::Step;
+use crate::error::{Finding, Step};
 use crate::proof::{self, Target};
 use crate::prove;
 use crate::reach;
@@ -34,9 +34,15 @@ pub(crate) const WAITS: Duration = NAME_LIMIT
     .saturating_add(proof::ALL_LIMIT);
 
 /// Not one of the exits that were chosen.
-pub(crate) const NOT_CHOSEN: &str = "the exit is not one of those that were chosen";
+pub(crate) const NOT_CHOSEN: Finding = Text {
+    en: "the exit is not one of those that were chosen",
+    tr: "bu çıkış noktası seçilenlerden biri değil",
+};
 /// The switch was decided for another exit in use, or before somebody enabled this one again.
-pub(crate) const OVERTAKEN: &str = "another exit is in use by now, or the same one was enabled again";
+pub(crate) const OVERTAKEN: Finding = Text {
+    en: "another exit is in use by now, or the same one was enabled again",
+    tr: "bu arada başka bir çıkış noktası kullanılıyor ya da aynısı yeniden etkinleştirildi",
+};
 
 /// Switches to an exit that was chosen, or as one that may take the place of the chosen one; the choice stays as it is.
 /// Client traffic has no other way meanwhile, and when the exit does not answer everything is as before.

@@ -116,7 +116,7 @@ impl Event {
             Self::HandshakeLost { seconds } if en => {
                 format!("No handshake for {seconds} s: connection lost")
             }
-            Self::HandshakeLost { seconds } => format!("{seconds} sn el sıkışma yok: bağlantı koptu"),
+            Self::HandshakeLost { seconds } => format!("{seconds} saniyedir el sıkışma yok: bağlantı koptu"),
             Self::ReconnectAttempt { number } => {
                 format!("{} {number}", lang.pick("Reconnect attempt", "Yeniden bağlanma denemesi"))
             }
@@ -208,7 +208,7 @@ mod tests {
             (
                 Event::HandshakeLost { seconds: 181 },
                 "No handshake for 181 s: connection lost",
-                "181 sn el sıkışma yok: bağlantı koptu",
+                "181 saniyedir el sıkışma yok: bağlantı koptu",
             ),
             (Event::ReconnectAttempt { number: 3 }, "Reconnect attempt 3", "Yeniden bağlanma denemesi 3"),
             (Event::Reconnected, "Reconnected", "Yeniden bağlandı"),

@@ -1,6 +1,6 @@
 //! Why a file that is to be imported is not read as text.
 
-use phantom_engine::{explain, file_kind};
+use phantom_engine::explain;
 use phantom_host::HostError;
 use phantom_module::Lang;
 use phantom_types::conf::FileKind;
@@ -39,7 +39,7 @@ impl Unreadable {
             Self::NoText => lang.pick("it is no text in UTF-8", "UTF-8 kodlamalı bir metin değil").to_owned(),
             Self::OtherKind(kind) => match lang {
                 Lang::En => format!("it is {kind}"),
-                Lang::Tr => format!("bu dosya {}", file_kind(*kind)),
+                Lang::Tr => format!("bu dosya {}", kind.turkish()),
             },
             Self::Host(error) => explain(error, lang),
         })

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
+use phantom_types::Said;
 use phantom_types::watch::{Watched, WatchedRoute, WatchedRule};
 
 /// A link as it is.
@@ -38,50 +39,69 @@ pub struct Seen {
 
 /// The objects that are meant to be there and are not, each in words of its own. More than is meant to be there is none of
 /// the watcher's business.
-pub fn missing(watched: &Watched, seen: &Seen) -> BTreeSet<String> {
+pub fn missing(watched: &Watched, seen: &Seen) -> BTreeSet<Said> {
     let mut missing = BTreeSet::new();
     for (name, addresses) in &watched.links {
         match seen.links.get(name) {
             Some(link) if link.up && link.alias.as_deref() == Some(&watched.mark) => {
                 missing.extend(addresses.iter().filter_map(|address| of_address(name, link, address)));
                 if watched.guards.contains(name) && !link.guarded {
-                    missing.insert(format!("the filter of the interface {name} itself"));
+                    missing.insert(Said::new(
+                        format!("the filter of the interface {name} itself"),
+                        format!("{name} arayüzünün kendi süzgeci"),
+                    ));
                 }
             }
             Some(link) if link.up => {
-                missing.insert(format!("the alias of the interface {name}"));
+                missing.insert(Said::new(
+                    format!("the alias of the interface {name}"),
+                    format!("{name} arayüzünün takma adı"),
+                ));
             }
             _ => {
-                missing.insert(format!("the interface {name}"));
+                missing.insert(Said::new(format!("the interface {name}"), format!("{name} arayüzü")));
             }
         }
     }
     let rules = watched.rules.iter().filter(|rule| !seen.rules.contains(rule));
     missing.extend(rules.map(|rule| {
         let family = if rule.ipv6 { "IPv6" } else { "IPv4" };
-        format!("the {family} rule with priority {}", rule.priority)
+        let priority = rule.priority;
+        Said::new(
+            format!("the {family} rule with priority {priority}"),
+            format!("{family} kuralı (öncelik {priority})"),
+        )
     }));
     let routes = watched.routes.iter().filter(|route| !seen.routes.contains(route));
     missing.extend(routes.filter(|route| has_its_link(watched, route)).map(|route| {
         let WatchedRoute { destination, table, .. } = route;
-        format!("the route to {destination} in table {table}")
+        Said::new(
+            format!("the route to {destination} in table {table}"),
+            format!("{destination} rotası (tablo {table})"),
+        )
     }));
     for (name, value) in &watched.settings {
         // Without its link a setting is not there, and the link is what is missing.
         if seen.settings.get(name).is_some_and(|now| now != value) {
-            missing.insert(format!("{name} = {value}"));
+            let setting = format!("{name} = {value}");
+            missing.insert(Said::new(setting.clone(), setting));
         }
     }
-    missing.extend(seen.ended.iter().map(|name| format!("the process of {name}")));
+    let ended = |name| Said::new(format!("the process of {name}"), format!("{name} işlemi"));
+    missing.extend(seen.ended.iter().map(ended));
     missing
 }
 
-fn of_address(name: &str, link: &SeenLink, address: &IpNetwork) -> Option<String> {
+fn of_address(name: &str, link: &SeenLink, address: &IpNetwork) -> Option<Said> {
     if !link.addresses.contains(address) {
-        return Some(format!("the address {address} of the interface {name}"));
+        return Some(Said::new(
+            format!("the address {address} of the interface {name}"),
+            format!("{address} adresi (arayüz {name})"),
+        ));
     }
     let local = address.is_ipv6() || link.local.contains(&address.ip());
-    (!local).then(|| format!("the local route of {}", address.ip()))
+    let ip = address.ip();
+    (!local).then(|| Said::new(format!("the local route of {ip}"), format!("{ip} yerel rotası")))
 }
 
 /// Whether a route can be there: one by a link that is stopped cannot.
@@ -92,6 +112,12 @@ fn has_its_link(watched: &Watched, route: &WatchedRoute) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The English words, each with Turkish ones of its own.
+    fn words(missing: &BTreeSet<Said>) -> BTreeSet<&str> {
+        assert!(missing.iter().all(|one| one.en.contains(" = ") || one.en != one.tr), "{missing:?}");
+        missing.iter().map(|one| one.en.as_str()).collect()
+    }
 
     fn network(text: &str) -> IpNetwork {
         text.parse().unwrap()
@@ -178,7 +204,7 @@ mod tests {
         for (loss, name) in losses {
             let (watched, mut seen) = both();
             loss(&mut seen);
-            assert_eq!(missing(&watched, &seen), BTreeSet::from([name.to_owned()]));
+            assert_eq!(words(&missing(&watched, &seen)), BTreeSet::from([name]));
         }
     }
 
@@ -187,10 +213,8 @@ mod tests {
         let (watched, mut seen) = both();
         let replaced = seen.routes.pop_first().unwrap();
         seen.routes.insert(WatchedRoute { protocol: 3, ..replaced });
-        assert_eq!(
-            missing(&watched, &seen),
-            BTreeSet::from(["the route to 0.0.0.0/0 in table 100".to_owned()])
-        );
+        let lost = BTreeSet::from(["the route to 0.0.0.0/0 in table 100"]);
+        assert_eq!(words(&missing(&watched, &seen)), lost);
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use phantom_types::Said;
+
 /// A repair that was asked for and of which nothing is heard is asked for again after this.
 const UNANSWERED: Duration = Duration::from_secs(20);
 /// What is missing again within this after its repair was asked for is removed by somebody.
@@ -27,7 +29,7 @@ pub enum Next {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fight {
     /// The object.
-    pub object: String,
+    pub object: Said,
     /// How often its repair was asked for without a rest.
     pub times: u32,
 }
@@ -56,14 +58,14 @@ impl Trouble {
 /// Decides from looks at the host when a repair is asked for. Time is a duration since any fixed moment.
 #[derive(Clone, Debug, Default)]
 pub struct Machine {
-    troubles: BTreeMap<String, Trouble>,
+    troubles: BTreeMap<Said, Trouble>,
     /// When a repair was asked for that has not been heard of.
     waiting: Option<Duration>,
 }
 
 impl Machine {
     /// A look that found this missing.
-    pub fn look(&mut self, now: Duration, missing: &BTreeSet<String>) -> Next {
+    pub fn look(&mut self, now: Duration, missing: &BTreeSet<Said>) -> Next {
         self.troubles.retain(|_, trouble| trouble.goes_on(now));
         // Somebody else's own change is over with the look behind the repair. What is still missing then is repaired in vain.
         for (object, trouble) in &mut self.troubles {
@@ -81,7 +83,7 @@ impl Machine {
                 return Next::Look(left);
             }
         }
-        let pause = |object: &String| {
+        let pause = |object: &Said| {
             self.troubles
                 .get(object)
                 .map_or(Duration::ZERO, |trouble| (trouble.asked + trouble.pause()).saturating_sub(now))
@@ -130,8 +132,8 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn lost(object: &str) -> BTreeSet<String> {
-        BTreeSet::from([object.to_owned()])
+    fn lost(object: &str) -> BTreeSet<Said> {
+        BTreeSet::from([Said::new(object, object)])
     }
 
     /// A host on which an object is removed the moment it is repaired: the times at which repairs are asked for.
@@ -185,7 +187,7 @@ mod tests {
     fn another_loss_does_not_wait_for_a_fight() {
         let mut machine = Machine::default();
         fight(&mut machine, SECOND, SECOND * 1000);
-        let both = BTreeSet::from(["a".to_owned(), "b".to_owned()]);
+        let both = lost("a").union(&lost("b")).cloned().collect();
         assert_eq!(machine.look(SECOND * 1000, &both), Next::Ask);
     }
 

@@ -92,8 +92,8 @@ impl Place {
     /// Writes down what somebody keeps removing.
     #[expect(clippy::disallowed_methods, reason = "a file of the watcher's own folder")]
     pub(crate) fn report(&self, fights: &[Fight]) -> io::Result<()> {
-        let list: Vec<_> =
-            fights.iter().map(|fight| json!({ "object": fight.object, "times": fight.times })).collect();
+        let entry = |Fight { object, times }: &Fight| json!({ "object": object.en, "object_tr": object.tr, "times": times });
+        let list: Vec<_> = fights.iter().map(entry).collect();
         let draft = self.own.join("report.new");
         fs::write(&draft, json!({ "removed_again_and_again": list }).to_string())?;
         fs::rename(draft, self.own.join("report.json"))

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use phantom_types::watch::{Watched, WatchedFilter};
+use phantom_types::{Said, Text};
 
 use crate::filter::{Nftables, Print};
 use crate::kernel::Kernel;
@@ -29,13 +30,16 @@ const LEGACY: Duration = Duration::from_secs(5);
 /// A second look that was asked for and of which nothing is heard is asked for again after this.
 const UNANSWERED: Duration = Duration::from_secs(20);
 /// The name of what is missing when a change was cut short.
-const UNFINISHED: &str = "the end of a change that was cut short";
+const UNFINISHED: Text = Text {
+    en: "the end of a change that was cut short",
+    tr: "yarıda kalmış bir değişikliğin tamamlanması",
+};
 /// The name of what is missing when something is to be done by itself.
-const DUE: &str = "what is due now";
+const DUE: Text = Text { en: "what is due now", tr: "zamanı gelen iş" };
 /// The name of what is missing when somebody has written into a file in which there are rules of ours.
-const FILES: &str = "the rules that ufw keeps";
+const FILES: Text = Text { en: "the rules that ufw keeps", tr: "ufw'nin tuttuğu kurallar" };
 /// The name of what is missing when our part of the packet filter is not what was found right.
-const FILTER: &str = "the packet filter";
+const FILTER: Text = Text { en: "the packet filter", tr: "paket süzgeci" };
 
 /// Watches until the process ends.
 ///
@@ -190,7 +194,7 @@ impl Watcher {
             }
             Next::Look(pause) => pause.min(self.pause()),
             Next::Ask => {
-                let list: Vec<&str> = missing.iter().map(String::as_str).collect();
+                let list: Vec<&str> = missing.iter().map(|one| one.en.as_str()).collect();
                 say(&format!("asking for a repair: missing is {}", list.join(", ")));
                 self.ask();
                 self.pause()
@@ -231,26 +235,26 @@ impl Watcher {
             || self.place.changing_under().is_some_and(|lock| is_locked(&lock))
     }
 
-    fn look(&mut self) -> io::Result<BTreeSet<String>> {
+    fn look(&mut self) -> io::Result<BTreeSet<Said>> {
         let cut_short = self.place.changing_under().is_some_and(|lock| !is_locked(&lock))
             // It may have ended between the two questions.
             && self.place.changing_under().is_some();
         let mut lost = BTreeSet::new();
         if cut_short {
-            lost.insert(UNFINISHED.to_owned());
+            lost.insert(UNFINISHED.into());
         }
         if self.until_due().is_some_and(|left| left.is_zero()) {
-            lost.insert(DUE.to_owned());
+            lost.insert(DUE.into());
         }
         let Some(watched) = self.watched.take() else { return Ok(lost) };
         let found = self.see(&watched).and_then(|seen| {
             lost.append(&mut missing(&watched, &seen));
             if stamps(&watched.files) != self.files {
-                lost.insert(FILES.to_owned());
+                lost.insert(FILES.into());
             }
             let right = watched.filter.as_ref().map_or(Ok(true), |filter| self.filter_is_right(filter))?;
             if !right {
-                lost.insert(FILTER.to_owned());
+                lost.insert(FILTER.into());
             }
             Ok(lost)
         });
@@ -321,7 +325,7 @@ impl Watcher {
             for fight in &fights {
                 say(&format!(
                     "something keeps removing {}: it is put back more and more seldom",
-                    fight.object
+                    fight.object.en
                 ));
             }
             if let Err(error) = self.place.report(&fights) {

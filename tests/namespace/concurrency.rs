@@ -92,7 +92,7 @@ fn assert_live(world: &World) {
         })?;
         state.contradictions()
     });
-    assert_eq!(read.unwrap(), [""; 0]);
+    assert_eq!(read.unwrap(), []);
     assert_eq!(wanted.len(), stored(world).len());
     let pairs = |text: &str| -> BTreeMap<String, String> {
         text.lines()

@@ -475,8 +475,8 @@ fn without_watcher(server: &Server) {
 
 /// The watcher has put something back again and again.
 pub(crate) fn watcher_fights(server: &Server) {
-    let report = br#"{ "removed_again_and_again": [{ "object": "the packet filter", "times": 7 }] }"#;
-    server.fake.put_file(&format!("/run/{}/report.json", watcher(server)), report, 0o600, 61_184);
+    let report = r#"{ "removed_again_and_again": [{ "object": "the packet filter", "object_tr": "paket süzgeci", "times": 7 }] }"#;
+    server.fake.put_file(&format!("/run/{}/report.json", watcher(server)), report.as_bytes(), 0o600, 61_184);
 }
 
 fn port(protocol: Protocol, number: u16) -> Port {

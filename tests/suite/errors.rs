@@ -163,7 +163,7 @@ fn a_reader_needs_no_lock() {
 
 #[test]
 fn reconcile_says_which_step_failed_and_keeps_those_before() {
-    for (lang, detail) in [("en", "Add missing address"), ("tr", "Eksik adres ekle")] {
+    for (lang, detail) in [("en", "Add missing address"), ("tr", "Eksik adresi ekle")] {
         let server = with_john();
         server.fake.take_address("wg_main", "10.8.0.1/24".parse().unwrap()).unwrap();
         server.fake.set_sysctl("net.ipv4.ip_forward", Some("0"));

@@ -39,7 +39,12 @@ fn the_program_s_help_shows_usage_modules_options_and_the_shape_of_the_answer() 
                 shown.lines().find(|line| line.trim_start().starts_with(&format!("{module} "))).unwrap();
             assert!(line.ends_with(&text(&table, module, tag)), "{line}");
         }
-        for option in ["--help, -h", "--version", "--compact", "--lang en|tr", "--root DIR", "--json"] {
+        let (root, json) = if tag == "tr" {
+            ("--root DİZİN", "--json NESNE|-")
+        } else {
+            ("--root DIR", "--json OBJECT|-")
+        };
+        for option in ["--help, -h", "--version", "--compact", "--lang en|tr", root, json] {
             assert!(shown.contains(&format!("\n  {option}")), "{option}: {shown}");
         }
         for part in [

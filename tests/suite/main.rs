@@ -34,5 +34,6 @@ mod permissions;
 mod reach;
 mod reads;
 mod service_hook;
+mod spoken;
 mod typed;
 mod walks;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::read_golden_json;
+use crate::{english, read_golden_json};
 
 /// A sentence with places to fill in, as in `Client '{name}' not found`.
 #[derive(Clone, Debug)]
@@ -56,6 +56,19 @@ type Row = (String, Template, Template);
 const CAUSES: [&str; 5] = ["detail", "why", "error", "cause", "objects"];
 /// Places whose content is a sentence itself.
 const SENTENCES: [&str; 4] = ["expected", "hint", "errors", "object"];
+
+/// Fields that are for programs in every language (API 2.2 and 2.3): the words of `wg`, and what others have written.
+const PROGRAMS: [&str; 9] = [
+    "latest_handshake",
+    "handshake",
+    "config",
+    "logs",
+    "output",
+    "connection_command",
+    "rule",
+    "rules",
+    "started_at",
+];
 
 impl Texts {
     /// The committed table: `texts.json` is the chapter's, `texts-beyond.json` has what the chapter leaves open.
@@ -122,7 +135,8 @@ impl Said {
                 let keys = |map: &serde_json::Map<String, Value>| map.keys().cloned().collect::<Vec<_>>();
                 assert_eq!(keys(one), keys(other), "{path}");
                 // The cause that the message ends in stands there alone.
-                let cause = |key: &str| key == "detail" && one.contains_key("rolled_back");
+                let told = ["rolled_back", "source"].iter().any(|beside| one.contains_key(*beside));
+                let cause = |key: &str| key == "detail" && told;
                 for (key, value) in one.iter().filter(|(key, _)| !cause(key)) {
                     self.walk(texts, &format!("{path}.{key}"), value, &other[key]);
                 }
@@ -131,8 +145,13 @@ impl Said {
                 assert_eq!(one.len(), other.len(), "{path}");
                 one.iter().zip(other).for_each(|(one, other)| self.walk(texts, path, one, other));
             }
-            (Value::String(one), Value::String(other)) if one != other => {
-                self.sentence(texts, path, one, other);
+            (Value::String(one), Value::String(other)) => {
+                if one != other {
+                    self.sentence(texts, path, one, other);
+                }
+                let programs = path.rsplit('.').next().is_some_and(|name| PROGRAMS.contains(&name));
+                let left = if programs { Vec::new() } else { english(other) };
+                assert_eq!(left, Vec::<String>::new(), "{path} has English words: {other}");
             }
             _ => assert_eq!(en, tr, "{path}"),
         }

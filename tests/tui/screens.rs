@@ -204,11 +204,27 @@ fn no_text_is_english_on_a_turkish_screen() {
     let read = |lang: &str| phantom_tests::read_golden(&format!("tui/{lang}-120x40.txt"));
     let (english, turkish) = (read("en"), read("tr"));
     let words = [
-        "Client", "Service", "Back", "Help", "Status", "Search", "Continue", "Are you", "Settings", "Server ",
+        "Client",
+        "Service",
+        "Back",
+        "Help",
+        "Status",
+        "Search",
+        "Continue",
+        "Are you",
+        "Settings",
+        "Server ",
+        "kernel",
+        "Unknown Provider",
     ];
     for word in words {
         assert!(english.contains(word), "{word} is on no English screen");
         let seen = turkish.lines().find(|line| line.contains(word));
         assert!(seen.is_none_or(|line| line.starts_with("==")), "{word}: {}", seen.unwrap_or_default());
+    }
+    for line in turkish.lines().filter(|line| !line.starts_with("==")) {
+        // Nobody is the name of a client that there is not.
+        let left: Vec<_> = phantom_tests::english(line).into_iter().filter(|word| word != "nobody").collect();
+        assert!(left.is_empty(), "{left:?}: {line}");
     }
 }

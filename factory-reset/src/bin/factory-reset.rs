@@ -8,6 +8,7 @@ use phantom_factory_reset::command::{self, Environment, Streams};
 use phantom_host::linux::{LinuxOptions, end_as_requested, handle_signals};
 use phantom_host::{Host, Interrupt, Marks, Programs};
 use phantom_store::{Paths, close_process};
+use phantom_types::{Lang, explain};
 
 fn main() -> ExitCode {
     close_process();
@@ -32,7 +33,10 @@ fn open(paths: &Paths, programs: PathBuf) -> Host {
         programs: Programs::in_dir(programs),
     });
     if let Err(error) = handle_signals(&host.interrupt) {
-        let _ = writeln!(io::stderr(), "factory-reset: a signal will end it in the middle: {error}");
+        let lang =
+            std::env::var("PHANTOM_LANG").ok().and_then(|name| Lang::of_locale(&name)).unwrap_or_default();
+        let warning = lang.pick("a signal will end it in the middle", "bir sinyal işlemi yarıda kesecek");
+        let _ = writeln!(io::stderr(), "factory-reset: {warning}: {}", explain(&error, lang));
     }
     host
 }

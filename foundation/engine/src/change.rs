@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use phantom_host::reconcile::{self, Depth};
 use phantom_host::{Held, HostError};
-use phantom_module::{Call, chain};
+use phantom_module::{Call, Lang, chain};
 use phantom_store::{Lock, LockError, Marker, State, Transaction};
+use phantom_types::{Said, Spoken, explain};
 
 use crate::error::HostFailure;
 use crate::peers::{Reached, Way};
@@ -305,7 +306,11 @@ impl Engine {
                 }
                 // The change is made, whatever becomes of the marker: one that stays lets the next change look again.
                 if let Err(error) = self.settle_marker(&touched, unhealed.as_ref()) {
-                    (call.note)(&format!("the marker could not be removed: {}", chain(&error)));
+                    let why = explain(&error, call.lang);
+                    (call.note)(&match call.lang {
+                        Lang::En => format!("the marker could not be removed: {why}"),
+                        Lang::Tr => format!("işaret dosyası kaldırılamadı: {why}"),
+                    });
                 }
                 self.tell_due();
                 self.log(&format!("{} {}: done", origin.module, origin.action));
@@ -324,10 +329,14 @@ impl Engine {
         let opened = self.store.read(|state| self.apply_scope(origin.action, state, scope, Way::Forward));
         if let Err(error) = &opened {
             let (module, action) = (origin.module, origin.action);
-            let line =
-                format!("{module} {action}: done, but what was closed is not opened: {}", chain(error));
-            (call.note)(&line);
-            self.log(&line);
+            let why = Said::of(error);
+            self.say(
+                call,
+                &Said::new(
+                    format!("{module} {action}: done, but what was closed is not opened: {}", why.en),
+                    format!("{module} {action}: yapıldı, ama kapatılan yol açılamadı: {}", why.tr),
+                ),
+            );
         }
         opened
     }
@@ -392,14 +401,19 @@ impl Engine {
         unhealed: Option<&Recovered>,
     ) -> bool {
         let mut complete = true;
-        let report = |what: &str, detail: &str| {
-            let line = format!("{} {}: could not be undone ({what}): {detail}", origin.module, origin.action);
-            (call.note)(&line);
-            self.log(&line);
+        let report = |what: &str, error: &dyn Spoken| {
+            let (Origin { module, action, .. }, why) = (origin, Said::of(error));
+            self.say(
+                call,
+                &Said::new(
+                    format!("{module} {action}: could not be undone ({what}): {}", why.en),
+                    format!("{module} {action}: geri alınamadı ({what}): {}", why.tr),
+                ),
+            );
         };
         for (what, undo) in undo.into_iter().rev() {
             if let Err(error) = undo(self) {
-                report(what, &error.chain());
+                report(what, &error);
                 complete = false;
             }
         }
@@ -407,18 +421,18 @@ impl Engine {
             return complete;
         }
         if let Err(error) = self.clear_busy() {
-            report("lock", &chain(&error));
+            report("lock", &error);
             complete = false;
         }
         for scope in touched.iter().rev() {
             let back = self.store.read(|state| self.apply_scope(origin.action, state, scope, Way::Back));
             if let Err(error) = back {
-                report("reconciling", &chain(&error));
+                report("reconcile", &error);
                 complete = false;
             }
         }
         if complete && let Err(error) = self.settle_marker(touched, unhealed) {
-            report("marker", &chain(&error));
+            report("marker", &error);
             complete = false;
         }
         let outcome = if complete { "undone" } else { "not completely undone" };
@@ -430,10 +444,15 @@ impl Engine {
     fn report_repairs(&self, call: &Call, state: &Transaction<'_>) {
         for repair in state.repairs() {
             let (path, mode, owner) = (repair.path.display(), repair.mode, repair.owner);
-            let line =
-                format!("{path} was open to others (mode {mode:o}, owner {owner}); it is closed again");
-            (call.note)(&line);
-            self.log(&line);
+            self.say(
+                call,
+                &Said::new(
+                    format!("{path} was open to others (mode {mode:o}, owner {owner}); it is closed again"),
+                    format!(
+                        "{path} başkalarına açıktı (izinler {mode:o}, sahibi {owner}); yeniden kapatıldı"
+                    ),
+                ),
+            );
         }
     }
 }

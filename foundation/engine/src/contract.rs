@@ -5,15 +5,14 @@
 //! each asks the engine what all of them claim, and none names another.
 
 use std::cell::OnceCell;
-use std::error::Error;
 use std::sync::Arc;
 
 use ipnetwork::IpNetwork;
 use phantom_host::HostError;
 use phantom_host::filter::Filters;
-use phantom_module::{Call, Lang, Module, Text};
+use phantom_module::{Call, ErrorCode, Lang, Module, Text, chain};
 use phantom_store::{Server, State, StoreError, Transaction};
-use phantom_types::{InterfaceName, PublicKey, Timestamp};
+use phantom_types::{InterfaceName, PublicKey, Said, Spoken, Timestamp};
 
 use crate::{Depth, Engine, PeerChange, Site, Wanted, explain};
 
@@ -260,13 +259,28 @@ pub enum HookError {
     #[error("the argument is not one that this verb takes")]
     Usage,
     /// The work failed.
-    #[error(transparent)]
-    Failed(Box<dyn Error + Send + Sync>),
+    #[error("{}", .0.en)]
+    Failed(Said),
+}
+
+impl Spoken for HookError {
+    fn turkish(&self) -> String {
+        match self {
+            Self::Usage => "bu komut böyle bir argüman almıyor".to_owned(),
+            Self::Failed(said) => said.tr.clone(),
+        }
+    }
 }
 
 impl HookError {
     /// The failure of the work.
-    pub fn failed(error: impl Error + Send + Sync + 'static) -> Self {
-        Self::Failed(Box::new(error))
+    #[expect(clippy::needless_pass_by_value, reason = "as `map_err` hands it over")]
+    pub fn failed(error: impl Spoken) -> Self {
+        Self::Failed(Said::of(&error))
+    }
+    /// An error of an action that the work consists of.
+    #[expect(clippy::needless_pass_by_value, reason = "as `map_err` hands it over")]
+    pub fn action(error: impl ErrorCode) -> Self {
+        Self::Failed(Said::new(chain(&error), error.message(Lang::Tr)))
     }
 }

@@ -4,8 +4,9 @@ use std::path::Path;
 use std::sync::PoisonError;
 use std::thread;
 
-use phantom_module::{Call, chain};
+use phantom_module::Call;
 use phantom_store::{State, StateCopy, Store, StoreError};
+use phantom_types::Said;
 
 use crate::{Change, ChangeError, Engine, EngineError, Origin, log};
 
@@ -21,16 +22,20 @@ impl Engine {
         if copying.as_ref().is_some_and(|copying| !copying.is_finished()) {
             return;
         }
-        let (store, note) = (Store::new(self.paths().clone()), call.note);
+        let (store, note, lang) = (Store::new(self.paths().clone()), call.note, call.lang);
         let started = thread::Builder::new().name("copy".to_owned()).spawn(move || {
             let line = match store.make_copy(now) {
                 Ok(copy) => format!("the stored state was copied to {}", copy.path.display()),
                 Err(error) => {
-                    let line = format!("the stored state was not copied: {}", chain(&error));
+                    let why = Said::of(&error);
+                    let said = Said::new(
+                        format!("the stored state was not copied: {}", why.en),
+                        format!("kayıtlı durum kopyalanamadı: {}", why.tr),
+                    );
                     if matches!(error, StoreError::Unreadable { .. }) {
-                        note(&line);
+                        note(said.get(lang));
                     }
-                    line
+                    said.en
                 }
             };
             log::append(&store.paths().logs_dir(), now, &line);

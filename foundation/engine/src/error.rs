@@ -8,9 +8,8 @@ use phantom_module::{ErrorCode, Lang};
 use std::path::Path;
 
 use phantom_store::{LockError, StoreError};
+use phantom_types::{Spoken, explain};
 use serde_json::{Value, json};
-
-use crate::words::explain;
 
 /// What can go wrong with any action, before or behind its own rules.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +48,28 @@ pub enum EngineError {
     },
 }
 
+impl Spoken for EngineError {
+    fn turkish(&self) -> String {
+        match self {
+            Self::NotPrivileged => "root yetkisi gerekir".to_owned(),
+            Self::NotInitialised => "sistem kurulmamış".to_owned(),
+            Self::Locked { .. } => self.message(Lang::Tr),
+            Self::Lock(_) => "kilit kullanılamadı".to_owned(),
+            Self::Store(_) => "kayıtlı durum kullanılamadı".to_owned(),
+            Self::Host { operation, .. } => format!("'{operation}' işlemi sunucuda başarısız oldu"),
+        }
+    }
+
+    fn because(&self) -> Option<&(dyn Spoken + 'static)> {
+        match self {
+            Self::Lock(error) => Some(error),
+            Self::Store(error) => Some(error),
+            Self::Host { source, .. } => Some(&**source),
+            Self::NotPrivileged | Self::NotInitialised | Self::Locked { .. } => None,
+        }
+    }
+}
+
 /// Why the host did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -62,6 +83,24 @@ pub enum HostFailure {
     /// After all steps it still does not show what is wanted.
     #[error("after the change the host still needs: {0}")]
     Unverified(String),
+}
+
+impl Spoken for HostFailure {
+    fn turkish(&self) -> String {
+        match self {
+            Self::Request(error) => error.turkish(),
+            Self::Step(error) => error.turkish(),
+            Self::Unverified(left) => format!("değişiklikten sonra hâlâ eksik: {left}"),
+        }
+    }
+
+    fn because(&self) -> Option<&(dyn Spoken + 'static)> {
+        match self {
+            Self::Request(error) => error.because(),
+            Self::Step(error) => error.because(),
+            Self::Unverified(_) => None,
+        }
+    }
 }
 
 /// An error of a change, which is told in the end whether everything could be rolled back.
@@ -87,9 +126,12 @@ impl EngineError {
             _ => Path::new(""),
         }
     }
-    /// The causes as one text, for the `detail` of an answer.
+    /// The causes as one text, for the `detail` of an answer. The file of a [`Self::Store`] is told beside it.
     pub fn detail(&self, lang: Lang) -> String {
-        std::error::Error::source(self).map_or_else(|| self.to_string(), |cause| explain(cause, lang))
+        match self {
+            Self::Store(error) => error.about_its_file(lang),
+            other => other.because().map_or_else(|| other.message(lang), |cause| explain(cause, lang)),
+        }
     }
 }
 
@@ -160,5 +202,40 @@ impl ErrorCode for EngineError {
                 json!({ "operation": operation, "detail": self.detail(lang), "rolled_back": rolled_back })
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::path::PathBuf;
+
+    use super::*;
+
+    #[test]
+    fn a_failure_of_the_host_is_told_by_its_cause() {
+        let source = HostError::io("reading /x", io::Error::from(io::ErrorKind::NotFound));
+        let source = Box::new(HostFailure::Request(source));
+        let error = EngineError::Host { operation: "setup", source, rolled_back: true };
+        assert_eq!(error.detail(Lang::En), "reading /x: entity not found");
+        assert_eq!(error.detail(Lang::Tr), "/x okunurken: böyle bir dosya veya dizin yok");
+        assert_eq!(
+            explain(&error, Lang::Tr),
+            "'setup' işlemi sunucuda başarısız oldu: /x okunurken: böyle bir dosya veya dizin yok"
+        );
+    }
+
+    #[test]
+    fn a_file_is_named_once() {
+        let file = PathBuf::from("/opt/x.db");
+        let newer = EngineError::Store(StoreError::Newer { file: file.clone(), found: 9, known: 1 });
+        assert_eq!(
+            newer.message(Lang::Tr),
+            "/opt/x.db okunamıyor veya yazılamıyor: şema sürümü 9; bu program en çok 1 sürümünü tanıyor"
+        );
+        let gone = StoreError::Unreadable { file, source: phantom_store::StoreCause::Gone };
+        let gone = EngineError::Store(gone);
+        assert_eq!(gone.message(Lang::En), "Cannot read or write /opt/x.db: the file has disappeared");
+        assert_eq!(gone.message(Lang::Tr), "/opt/x.db okunamıyor veya yazılamıyor: dosya ortadan kayboldu");
     }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use phantom_host::HostError;
 use phantom_host::reconcile::{Depth, Foreign, Step, Wanted};
 use phantom_module::{Call, Lang};
+use phantom_types::Said;
 use zeroize::Zeroizing;
 
 use crate::change::host_error;
@@ -59,8 +60,7 @@ impl Engine {
     /// Says what stays in the place of something of ours.
     pub(crate) fn report_foreign(&self, call: &Call, foreign: &[Foreign]) {
         for object in foreign {
-            (call.note)(&left_alone(object, call.lang));
-            self.log(&left_alone(object, Lang::En));
+            self.say(call, &Said::new(left_alone(object, Lang::En), left_alone(object, Lang::Tr)));
         }
     }
 }

@@ -1,8 +1,9 @@
 //! Finishing what was cut short: changes, and factory resets.
 
 use phantom_host::HostError;
-use phantom_module::{Call, Lang, chain};
+use phantom_module::Call;
 use phantom_store::{Lock, Marker, State};
+use phantom_types::Said;
 
 use crate::error::HostFailure;
 use crate::peers::Way;
@@ -41,8 +42,7 @@ impl Engine {
         if let Err(error @ EngineError::Host { source, .. }) = &healed
             && !matches!(**source, HostFailure::Request(HostError::Foreign { .. }))
         {
-            (call.note)(&unfinished(&recovered, error, call.lang));
-            self.log(&unfinished(&recovered, error, Lang::En));
+            self.say(call, &unfinished(&recovered, error));
             return Ok(Some(recovered));
         }
         healed?;
@@ -79,9 +79,17 @@ impl Engine {
 
     pub(crate) fn report_recovery(&self, call: &Call, recovered: &Recovered) {
         let Recovered { module, action, started_at, outcome } = recovered;
-        let line = format!("{module} {action} of {started_at} had been cut short and was {outcome}");
-        (call.note)(&line);
-        self.log(&line);
+        let outcome_tr = match outcome {
+            Outcome::Completed => "tamamlandı",
+            Outcome::Undone => "geri alındı",
+        };
+        self.say(
+            call,
+            &Said::new(
+                format!("{module} {action} of {started_at} had been cut short and was {outcome}"),
+                format!("{started_at} tarihinde başlayan {module} {action} yarıda kalmıştı ve {outcome_tr}"),
+            ),
+        );
     }
 
     /// Removes the marker of a change that is made or rolled back; one that was there before, and that the host refused to
@@ -112,15 +120,14 @@ impl Engine {
 }
 
 /// That a change that was cut short is still not finished, and why.
-fn unfinished(recovered: &Recovered, error: &EngineError, lang: Lang) -> String {
+fn unfinished(recovered: &Recovered, error: &EngineError) -> Said {
     let Recovered { module, action, started_at, .. } = recovered;
-    let why = chain(error);
-    match lang {
-        Lang::En => {
-            format!("{module} {action} of {started_at} had been cut short and is still not finished: {why}")
-        }
-        Lang::Tr => format!(
-            "{started_at} tarihinde başlayan {module} {action} yarıda kalmıştı ve hâlâ tamamlanamadı: {why}"
+    let why = Said::of(error);
+    Said::new(
+        format!("{module} {action} of {started_at} had been cut short and is still not finished: {}", why.en),
+        format!(
+            "{started_at} tarihinde başlayan {module} {action} yarıda kalmıştı ve hâlâ tamamlanamadı: {}",
+            why.tr
         ),
-    }
+    )
 }

@@ -21,7 +21,6 @@ mod peers;
 mod reconcile;
 mod site;
 mod watch;
-mod words;
 
 use std::path::Path;
 use std::sync::{Mutex, OnceLock};
@@ -41,9 +40,9 @@ pub use error::{ChangeError, EngineError, HostFailure};
 pub use foreign::{foreign_name, make_room};
 pub use peers::{DeviceChange, PeerChange};
 pub use phantom_host::reconcile::{Depth, Foreign, Step, StepAction, StepKind, Wanted, Withheld};
+pub use phantom_types::explain;
 pub use reconcile::{Outcome, Reconciled, Recovered, StepFailure};
 pub use site::Site;
-pub use words::{explain, file_kind, translate};
 
 /// How long a change waits for the lock where nothing else is set: [`Engine::set_lock_wait`].
 pub const LOCK_WAIT: Duration = Duration::from_secs(30);

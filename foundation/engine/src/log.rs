@@ -5,7 +5,8 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-use phantom_types::Timestamp;
+use phantom_module::Call;
+use phantom_types::{Said, Timestamp};
 
 use crate::Engine;
 
@@ -15,6 +16,12 @@ const ROTATE_AT: u64 = 10 << 20;
 const KEPT: u32 = 3;
 
 impl Engine {
+    /// Says what happened to the person who called, in their language, and to the log.
+    pub(crate) fn say(&self, call: &Call, said: &Said) {
+        (call.note)(said.get(call.lang));
+        self.log(&said.en);
+    }
+
     /// Writes a line with the time. A log that cannot be written stops no change.
     pub(crate) fn log(&self, line: &str) {
         append(&self.paths().logs_dir(), self.host.clock.now(), line);

@@ -9,7 +9,7 @@ use phantom_host::reconcile::{
 use phantom_host::{HostError, InForce, Manager, Route, RouteKind};
 use phantom_module::Call;
 use phantom_store::Lock;
-use phantom_types::{InterfaceName, Timestamp};
+use phantom_types::{InterfaceName, Said, Timestamp};
 
 use crate::change::{Locked, host_error};
 use crate::error::HostFailure;
@@ -214,8 +214,7 @@ impl Engine {
     /// Says what is stored and is kept from the host: that is no failure, and nobody would look for it.
     fn report_withheld(&self, call: &Call, wanted: &Wanted) {
         for Withheld { en, tr } in &wanted.withheld {
-            (call.note)(call.lang.pick(en, tr));
-            self.log(en);
+            self.say(call, &Said::new(en, tr));
         }
     }
 

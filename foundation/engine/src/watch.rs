@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use phantom_host::reconcile::{self, Depth, Foreign, Wanted, WantedInterface};
 use phantom_host::{FirewallKind, Manager, Route, RouteKind, RuleAction, ServiceState, Unit, UnitKind};
 use phantom_module::{Call, chain};
-use phantom_types::Timestamp;
 use phantom_types::watch::{Watched, WatchedFilter, WatchedRoute, WatchedRule};
+use phantom_types::{Said, Timestamp};
 
 use crate::change::host_error;
 use crate::error::HostFailure;
@@ -201,9 +201,15 @@ impl Engine {
                 .take(8)
                 .map(|step| format!("{:?} {:?} {}", step.action, step.kind, step.target))
                 .collect();
-            let line = format!("core repair: {} steps applied: {}", steps.len(), list.join(", "));
-            (call.note)(&line);
-            self.log(&line);
+            let targets: Vec<&str> = steps.iter().take(8).map(|step| step.target.as_str()).collect();
+            let (count, list, targets) = (steps.len(), list.join(", "), targets.join(", "));
+            self.say(
+                call,
+                &Said::new(
+                    format!("core repair: {count} steps applied: {list}"),
+                    format!("core repair: uygulanan adım sayısı {count}: {targets}"),
+                ),
+            );
         }
         Ok(Reconciled { recovered: None, steps, foreign: Vec::new() })
     }

@@ -3,6 +3,8 @@
 use std::io;
 use std::time::Duration;
 
+use phantom_types::Said;
+
 /// A host that did not do what was asked. No variant holds a secret: programs get those by standard input.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -81,6 +83,9 @@ pub enum HostError {
         /// What was asked for.
         what: String,
     },
+    /// What was used beside the host says this.
+    #[error("{}", .0.en)]
+    Told(Said),
     /// The host said something that was not understood, or does not show what it was told a moment ago.
     #[error("{what}")]
     Unexpected {

@@ -20,6 +20,7 @@ mod networks;
 mod patience;
 pub mod reconcile;
 mod resolv_conf;
+mod words;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -72,6 +72,13 @@ impl Failure {
     pub fn downcast_ref<E: ErrorCode>(&self) -> Option<&E> {
         (&*self.0 as &dyn Any).downcast_ref()
     }
+    /// The error with all that is known of it, in this language: for standard error.
+    pub fn explain(&self, lang: Lang) -> String {
+        match lang {
+            Lang::En => self.chain(),
+            Lang::Tr => self.message(lang),
+        }
+    }
     /// The error with all its causes, for a log.
     pub fn chain(&self) -> String {
         chain(&*self.0)

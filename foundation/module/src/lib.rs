@@ -59,7 +59,6 @@
 mod action;
 mod answer;
 mod error;
-mod lang;
 mod or_none;
 mod params;
 mod secret;
@@ -67,7 +66,7 @@ mod secret;
 pub use action::{Action, Call, Effect, Entry, Module, Spec, TypedModule, entry};
 pub use answer::Answer;
 pub use error::{ErrorCode, Failure, chain, codes};
-pub use lang::{Lang, Text};
 pub use or_none::OrNone;
-pub use params::{Given, Kind, Param, ParamError, Params, Unfit, domain_error, parameters, read};
+pub use params::{Given, Kind, Param, ParamError, Params, Unfit, parameters, read};
+pub use phantom_types::{Lang, Text};
 pub use secret::SecretText;

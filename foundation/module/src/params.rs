@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use crate::{Lang, Spec};
-pub use error::{ParamError, Unfit, domain_error};
+pub use error::{ParamError, Unfit};
 pub use kind::Kind;
 
 /// A parameter as its action declares it.

@@ -23,6 +23,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use phantom_types::Timestamp;
 use rusqlite::Connection;
 
+use crate::cause::StoreCause;
 use crate::database::{self, Pooled};
 use crate::error::{About as _, StoreError};
 use crate::files;
@@ -216,7 +217,7 @@ impl Store {
         let same = self.pool.identity()? == Some(draft.identity) && !self.reset_pending()?;
         if !same || !lock::is_at(&draft.file, &draft.path) {
             let _ = draft.file.set_len(0);
-            return Err(StoreError::unreadable(self.pool.file(), "another database has taken its place"));
+            return Err(StoreError::unreadable(self.pool.file(), StoreCause::Replaced));
         }
         fs::rename(&draft.path, &place).map_err(failed)?;
         files::sync_dir(&self.paths().copies_dir()).map_err(failed)?;
@@ -345,7 +346,7 @@ pub(crate) fn check(connection: &Connection, file: &Path) -> Result<(), StoreErr
     if found == "ok" {
         return Ok(());
     }
-    Err(StoreError::unreadable(file, format!("the database is damaged: {}", found.replace('\n', " "))))
+    Err(StoreError::unreadable(file, StoreCause::Damaged(found.replace('\n', " "))))
 }
 
 /// Whether so many times the room of the database is free beside it: a copy must not be what fills the disk.

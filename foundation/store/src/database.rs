@@ -35,6 +35,7 @@ use nix::sys::statvfs::{FsFlags, statvfs};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use crate::cause::StoreCause;
 use crate::copies::keep_older;
 use crate::error::{About as _, StoreError};
 use crate::files;
@@ -141,9 +142,9 @@ impl Pool {
         // By its path: opening and closing the file, even only to look at it, would drop the locks that SQLite holds
         // on it for the whole process (close(2) and POSIX locks).
         match fs::metadata(&self.file) {
-            Ok(found) if !found.is_file() => Err(StoreError::unreadable(&self.file, "not a file")),
+            Ok(found) if !found.is_file() => Err(StoreError::unreadable(&self.file, StoreCause::NotAFile)),
             // A database gets its name when it is complete, so that this one has lost its content.
-            Ok(found) if found.len() == 0 => Err(StoreError::unreadable(&self.file, "the file is empty")),
+            Ok(found) if found.len() == 0 => Err(StoreError::unreadable(&self.file, StoreCause::Empty)),
             Ok(found) => Ok(Some((found.dev(), found.ino()))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(StoreError::unreadable(&self.file, error)),

@@ -1,16 +1,14 @@
 //! What can go wrong with the stored state. No error holds a stored value.
 
-use std::error::Error;
 use std::io;
 use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use phantom_types::{ClientName, Subnet};
+use phantom_types::{ClientName, Lang, Spoken, Subnet, explain};
 use rusqlite::ErrorCode;
 
-/// The cause of a [`StoreError`]: the system's or SQLite's own words.
-pub(crate) type Cause = Box<dyn Error + Send + Sync>;
+use crate::StoreCause;
 
 /// The stored state cannot be read or changed. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -22,7 +20,7 @@ pub enum StoreError {
         /// The file.
         file: PathBuf,
         /// Why.
-        source: Cause,
+        source: StoreCause,
     },
     /// A newer version of this software has written the file. It is left as it is.
     #[error("{} has schema version {found}, and this program knows version {known} at most", file.display())]
@@ -40,7 +38,7 @@ pub enum StoreError {
         /// The file or directory.
         file: PathBuf,
         /// Why.
-        source: Cause,
+        source: StoreCause,
     },
     /// A program that does not take the [`Lock`](crate::Lock), such as an SQLite shell, keeps the database locked for
     /// longer than ten seconds.
@@ -49,7 +47,7 @@ pub enum StoreError {
         /// The database.
         file: PathBuf,
         /// SQLite's words.
-        source: Cause,
+        source: StoreCause,
     },
     /// The change needs a server, and the system was never set up.
     #[error("the system was never set up")]
@@ -71,6 +69,38 @@ pub enum StoreError {
         /// The database.
         file: PathBuf,
     },
+}
+
+impl Spoken for StoreError {
+    fn turkish(&self) -> String {
+        match self {
+            Self::Unreadable { file, .. } => format!("{} okunamıyor", file.display()),
+            Self::Newer { file, found, known } => {
+                format!("{} şema sürümü {found}; bu program en çok {known} sürümünü tanıyor", file.display())
+            }
+            Self::Write { file, .. } => format!("{} yazılamıyor", file.display()),
+            Self::Busy { file, .. } => {
+                format!("{} başka bir program tarafından kilitli tutuluyor", file.display())
+            }
+            Self::NotInitialised { .. } => "sistem hiç kurulmamış".to_owned(),
+            Self::ForeignLock { file, lock } => {
+                format!("{} kilidi başka bir kuruluma ait: {}", lock.display(), file.display())
+            }
+            Self::Remap { .. } => "yeni adresler kayıtlı istemcilerle uyuşmuyor".to_owned(),
+        }
+    }
+
+    fn because(&self) -> Option<&(dyn Spoken + 'static)> {
+        match self {
+            Self::Unreadable { source, .. } | Self::Write { source, .. } | Self::Busy { source, .. } => {
+                Some(source)
+            }
+            Self::Newer { .. }
+            | Self::NotInitialised { .. }
+            | Self::ForeignLock { .. }
+            | Self::Remap { .. } => None,
+        }
+    }
 }
 
 /// A client could not be added. Nothing was changed.
@@ -105,6 +135,25 @@ pub enum InsertError {
     Store(#[from] StoreError),
 }
 
+impl Spoken for InsertError {
+    fn turkish(&self) -> String {
+        match self {
+            Self::Exists(name) => format!("{name} adlı bir istemci var"),
+            Self::DuplicateKey(name) => format!("açık anahtar {name} istemcisine ait"),
+            Self::AddressTaken { address, holder } => format!("{address} adresi {holder} istemcisine ait"),
+            Self::Full { subnet, .. } => format!("{subnet} subnetinde boş adres yok"),
+            Self::Store(error) => error.turkish(),
+        }
+    }
+
+    fn because(&self) -> Option<&(dyn Spoken + 'static)> {
+        match self {
+            Self::Store(error) => error.because(),
+            _ => None,
+        }
+    }
+}
+
 /// The lock could not be taken.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -127,6 +176,22 @@ pub enum LockError {
     },
 }
 
+impl Spoken for LockError {
+    fn turkish(&self) -> String {
+        match self {
+            Self::Busy { .. } => "durum başka bir değişiklik tarafından kilitli".to_owned(),
+            Self::Io { file, .. } => format!("{} kilitlenemiyor", file.display()),
+        }
+    }
+
+    fn because(&self) -> Option<&(dyn Spoken + 'static)> {
+        match self {
+            Self::Busy { .. } => None,
+            Self::Io { source, .. } => Some(source),
+        }
+    }
+}
+
 impl StoreError {
     /// The file that this is about.
     pub fn file(&self) -> &Path {
@@ -141,11 +206,21 @@ impl StoreError {
         }
     }
 
-    pub(crate) fn unreadable(file: &Path, source: impl Into<Cause>) -> Self {
+    /// What is wrong, in this language, without the file's own name; for a sentence that names it already.
+    pub fn about_its_file(&self, lang: Lang) -> String {
+        let file = format!("{} ", self.file().display());
+        let text = match self.because() {
+            Some(cause) => explain(cause, lang),
+            None => explain(self, lang),
+        };
+        text.strip_prefix(&file).map(str::to_owned).unwrap_or(text)
+    }
+
+    pub(crate) fn unreadable(file: &Path, source: impl Into<StoreCause>) -> Self {
         Self::Unreadable { file: file.to_owned(), source: source.into() }
     }
 
-    pub(crate) fn write(file: &Path, source: impl Into<Cause>) -> Self {
+    pub(crate) fn write(file: &Path, source: impl Into<StoreCause>) -> Self {
         Self::Write { file: file.to_owned(), source: source.into() }
     }
 
@@ -153,7 +228,7 @@ impl StoreError {
     pub(crate) fn is_about_log_index(&self) -> bool {
         use rusqlite::ffi::{SQLITE_IOERR_SHMMAP, SQLITE_IOERR_SHMOPEN, SQLITE_IOERR_SHMSIZE};
         let (Self::Write { source, .. } | Self::Unreadable { source, .. }) = self else { return false };
-        let Some(error) = source.downcast_ref::<rusqlite::Error>() else { return false };
+        let StoreCause::Sqlite(error) = source else { return false };
         // The file of the index cannot be made, or is one that nobody may write to.
         let denied = matches!(error.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly));
         let code = error.sqlite_extended_error_code();

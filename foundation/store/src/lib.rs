@@ -48,6 +48,7 @@
 //! exist ([`Store::begin`]), a key read from it goes straight into a type that hides and wipes it, and no error of
 //! this crate holds a stored value.
 
+mod cause;
 mod check;
 mod copies;
 mod database;
@@ -70,6 +71,7 @@ mod store;
 mod transaction;
 mod watch;
 
+pub use cause::StoreCause;
 pub use copies::{CopyKind, StateCopy};
 pub use error::{InsertError, LockError, StoreError};
 pub use files::Repair;

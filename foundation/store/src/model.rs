@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 use phantom_types::{
-    Backend, BackendChoice, ClientName, ClientSecret, Endpoint, ExitName, HostName, InterfaceName,
+    Backend, BackendChoice, ClientName, ClientSecret, Endpoint, ExitName, HostName, InterfaceName, Lang,
     PresharedKey, PrivateKey, ProxyVersion, PublicKey, Subnet, Timestamp, TunnelSecret,
 };
 
@@ -155,6 +155,15 @@ pub enum Language {
     En,
     /// Turkish.
     Tr,
+}
+
+impl From<Language> for Lang {
+    fn from(language: Language) -> Self {
+        match language {
+            Language::En => Self::En,
+            Language::Tr => Self::Tr,
+        }
+    }
 }
 
 impl Language {

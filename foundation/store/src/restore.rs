@@ -8,8 +8,10 @@ use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
+use phantom_types::Said;
 use rusqlite::Connection;
 
+use crate::cause::StoreCause;
 use crate::database::Pool;
 use crate::error::{About as _, StoreError};
 use crate::files;
@@ -57,14 +59,14 @@ impl Store {
         let unfit = restoration.read(|state| {
             let mut found = state.contradictions()?;
             if !state.initialised()? {
-                found.push("it holds no server".to_owned());
+                found.push(Said::new("it holds no server", "içinde sunucu yok"));
             }
             Ok(found)
         });
         // What is wrong with the draft is wrong with the file.
         match unfit.map_err(|error| said_of(file, error))? {
             found if found.is_empty() => Ok(restoration),
-            found => Err(StoreError::unreadable(file, found.join("; "))),
+            found => Err(StoreError::unreadable(file, StoreCause::Unsound(found))),
         }
     }
 
@@ -77,7 +79,7 @@ impl Store {
         let found: String =
             connection.query_row("PRAGMA integrity_check(1)", (), |row| row.get(0)).about(file)?;
         if found != "ok" {
-            return Err(StoreError::unreadable(file, format!("the database is damaged: {found}")));
+            return Err(StoreError::unreadable(file, StoreCause::Damaged(found)));
         }
         connection.query_row("PRAGMA journal_mode = WAL", (), |_| Ok(())).about(draft)?;
         connection.execute_batch("PRAGMA secure_delete = ON").about(draft)?;
@@ -137,7 +139,7 @@ impl Replacement<'_> {
         };
         match settle() {
             Ok(0) | Err(StoreError::Unreadable { .. } | StoreError::Newer { .. }) => Ok(()),
-            Ok(_) => Err(StoreError::Busy { file: file.to_owned(), source: "somebody is reading it".into() }),
+            Ok(_) => Err(StoreError::Busy { file: file.to_owned(), source: StoreCause::InUse }),
             Err(error) => Err(error),
         }
     }
@@ -167,12 +169,12 @@ impl Replacement<'_> {
 fn bring(file: &Path, draft: &Path) -> Result<(), StoreError> {
     let unreadable = |error| StoreError::unreadable(file, error);
     if !fs::metadata(file).map_err(unreadable)?.is_file() {
-        return Err(StoreError::unreadable(file, "not a file"));
+        return Err(StoreError::unreadable(file, StoreCause::NotAFile));
     }
     let mut magic = [0; 16];
     let begins = File::open(file).map_err(unreadable)?.read_exact(&mut magic);
     if begins.is_err() || magic != *MAGIC {
-        return Err(StoreError::unreadable(file, "not a copy of a stored state"));
+        return Err(StoreError::unreadable(file, StoreCause::NotACopy));
     }
     for suffix in ["", "-wal"] {
         let (from, to) = (files::beside(file, suffix), files::beside(draft, suffix));
@@ -201,7 +203,7 @@ fn check_ours(connection: &Connection, file: &Path) -> Result<u32, StoreError> {
     if objects(connection).about(file)? == fresh().about(file)? {
         return Ok(version);
     }
-    Err(StoreError::unreadable(file, "not a copy of a stored state"))
+    Err(StoreError::unreadable(file, StoreCause::NotACopy))
 }
 
 /// The text of everything in the schema.

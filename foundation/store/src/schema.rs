@@ -18,6 +18,7 @@ use std::path::Path;
 use rusqlite::Connection;
 use rusqlite::functions::FunctionFlags;
 
+use crate::cause::StoreCause;
 use crate::error::{About as _, StoreError};
 
 /// The steps from each version to the next one; only ever appended to.
@@ -42,7 +43,7 @@ pub(crate) fn is_current(
     let known = u32::try_from(migrations.len()).unwrap_or(u32::MAX);
     match version(connection).about(file)? {
         // A file gets its name only when its schema is complete, so that this is not a database in the making.
-        0 => Err(StoreError::unreadable(file, "not a database of Phantom-WG")),
+        0 => Err(StoreError::unreadable(file, StoreCause::NotOurs)),
         found if found > known => Err(StoreError::Newer { file: file.to_owned(), found, known }),
         found => Ok(found == known),
     }

@@ -7,6 +7,7 @@ use ipnetwork::Ipv4Network;
 use phantom_types::{ClientName, ClientSecret, ExitName, PublicKey, Subnet};
 use rusqlite::{MAIN_DB, OptionalExtension as _, Params, Row};
 
+use crate::cause::StoreCause;
 use crate::database::{Pool, Pooled};
 use crate::error::{About as _, StoreError};
 use crate::model::{Backup, Client, ClientInfo, ClientRef, DnsServers, Page, Server, Settings};
@@ -47,7 +48,7 @@ impl<'c> State<'c> {
     /// The last committed state, about to be changed: there is a database, with the current schema.
     pub(crate) fn write(pool: &'c Pool) -> Result<Self> {
         let file = pool.file();
-        let gone = || StoreError::unreadable(file, "the file has disappeared");
+        let gone = || StoreError::unreadable(file, StoreCause::Gone);
         let mut connection = pool.checkout()?.ok_or_else(gone)?;
         match open_change(&mut connection, file) {
             Ok(()) => Ok(Self { pool, connection: Some(connection) }),

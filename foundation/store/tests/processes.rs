@@ -78,7 +78,7 @@ fn wait_for(child: &mut Child, word: &str) -> Vec<String> {
 
 fn assert_sound(store: &Store) {
     let found = store.read(State::contradictions).unwrap();
-    assert_eq!(found, Vec::<String>::new());
+    assert_eq!(found, []);
 }
 
 #[test]

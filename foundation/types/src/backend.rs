@@ -7,12 +7,20 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use crate::Spoken;
+
 /// A text that names no backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a backend is one of: {allowed}")]
 pub struct BackendError {
     /// The words that are allowed, joined by `, `.
     allowed: &'static str,
+}
+
+impl Spoken for BackendError {
+    fn turkish(&self) -> String {
+        format!("WireGuard gerçeklemesi şunlardan biridir: {}", self.allowed)
+    }
 }
 
 /// A WireGuard implementation in use. As text it is the word in lower case.

@@ -8,6 +8,8 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use crate::Spoken;
+
 /// Longest domain name in text form without the final dot (RFC 1035, section 2.3.4, less the length octets).
 const DOMAIN_MAX: usize = 253;
 /// Longest label of a domain name (RFC 1035, section 2.3.4).
@@ -43,10 +45,39 @@ pub enum DomainError {
     Number,
 }
 
+impl Spoken for DomainError {
+    fn turkish(&self) -> String {
+        match self {
+            Self::Labels => "alan adı en az iki parçalıdır, example.com gibi".to_owned(),
+            Self::TooLong => "alan adı en fazla 253 karakterdir".to_owned(),
+            Self::Label => {
+                "alan adının parçaları 1 ile 63 arası harf, rakam ve '-' içerir, '-' başta ve sonda olamaz"
+                    .to_owned()
+            }
+            Self::Character { character } => {
+                format!("{} karakteri alan adlarında kullanılamaz", shown_char(*character))
+            }
+            Self::International { ascii } => {
+                format!("a-z dışında harf içeren bir ad ASCII biçiminde yazılır: {ascii}")
+            }
+            Self::Number => "alan adının son parçası sayı olamaz".to_owned(),
+        }
+    }
+}
+
 /// Why a text is no host: neither an address nor a domain name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("neither an IP address nor a domain name")]
 pub struct HostNameError(#[from] DomainError);
+
+impl Spoken for HostNameError {
+    fn turkish(&self) -> String {
+        "ne bir IP adresi ne de bir alan adı".to_owned()
+    }
+    fn because(&self) -> Option<&(dyn Spoken + 'static)> {
+        Some(&self.0)
+    }
+}
 
 /// Why a text is no end point. Of the text itself no more is repeated than in a [`DomainError`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -61,6 +92,25 @@ pub enum EndpointError {
     /// What stands before the port is no host.
     #[error("the host of the end point is not usable")]
     Host(#[from] HostNameError),
+}
+
+impl Spoken for EndpointError {
+    fn turkish(&self) -> String {
+        match self {
+            Self::Port => "uç nokta ':' ve 1 ile 65535 arasında bir portla biter",
+            Self::Brackets => {
+                "uç noktada köşeli ayraç içinde yalnızca IPv6 adresi bulunur: [2001:db8::1]:51820"
+            }
+            Self::Host(_) => "uç noktanın sunucu adı kullanılamaz",
+        }
+        .to_owned()
+    }
+    fn because(&self) -> Option<&(dyn Spoken + 'static)> {
+        match self {
+            Self::Host(error) => Some(error),
+            Self::Port | Self::Brackets => None,
+        }
+    }
 }
 
 /// A domain name, in lower case (upper case is converted).

@@ -8,11 +8,19 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
+use crate::Spoken;
+
 /// A text that is no key: not the base64 of exactly 32 bytes. The text itself is not repeated here, since it may
 /// be a secret with a typing error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a key is the base64 of 32 bytes (44 characters)")]
 pub struct KeyError;
+
+impl Spoken for KeyError {
+    fn turkish(&self) -> String {
+        "bir anahtar 32 baytın base64 biçimidir (44 karakter)".to_owned()
+    }
+}
 
 fn decode(text: &str) -> Result<[u8; 32], KeyError> {
     if text.len() != 44 {

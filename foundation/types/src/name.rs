@@ -7,6 +7,7 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use crate::Spoken;
 use crate::host::shown_char;
 
 /// Longest name of a client or an exit, in characters (API chapter 4, type `name`).
@@ -33,6 +34,19 @@ pub enum NameError {
         /// The most that is allowed.
         max: usize,
     },
+}
+
+impl Spoken for NameError {
+    fn turkish(&self) -> String {
+        match self {
+            Self::Empty => "bir isim zorunludur".to_owned(),
+            Self::Characters { character } => format!(
+                "bir isim yalnızca harf, rakam, '_' ve '-' içerir, '-' ile başlayamaz (burada: {})",
+                shown_char(*character)
+            ),
+            Self::TooLong { max } => format!("bir isim en fazla {max} karakterdir"),
+        }
+    }
 }
 
 fn check(text: &str, max: usize, first: fn(u8) -> bool) -> Result<(), NameError> {

@@ -7,10 +7,18 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use crate::Spoken;
+
 /// A text that names no version of the PROXY protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a version of the PROXY protocol is one of: v1, v2")]
 pub struct ProxyVersionError;
+
+impl Spoken for ProxyVersionError {
+    fn turkish(&self) -> String {
+        "PROXY protokolünün sürümü şunlardan biridir: v1, v2".to_owned()
+    }
+}
 
 /// A version of the PROXY protocol. As text it is the word in lower case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

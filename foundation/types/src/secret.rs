@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use crate::{Endpoint, HostName};
+use crate::{Endpoint, HostName, Spoken};
 
 /// Letters and digits: the secret is in a URL path and between quotes of a shell.
 const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
@@ -14,6 +14,12 @@ const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a tunnel secret is 64 letters and digits")]
 pub struct SecretError;
+
+impl Spoken for SecretError {
+    fn turkish(&self) -> String {
+        "tünelin gizli anahtarı 64 harf ve rakamdan oluşur".to_owned()
+    }
+}
 
 /// 64 characters of `A-Z a-z 0-9` (381 bits). `Debug` prints `(hidden)`; there is no `Display`.
 #[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]

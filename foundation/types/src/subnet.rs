@@ -10,12 +10,23 @@ use ipnetwork::Ipv4Network;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use crate::Spoken;
+
 /// A text that is no subnet: not `a.b.c.d/n`, host bits set, or IPv6.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("'{text}' is not an IPv4 subnet in CIDR form with host bits zero (example: 10.8.0.0/24)")]
 pub struct SubnetError {
     /// What was given.
     pub text: String,
+}
+
+impl Spoken for SubnetError {
+    fn turkish(&self) -> String {
+        format!(
+            "'{}' ana makine bitleri sıfır olan, CIDR biçiminde bir IPv4 subneti değil (örnek: 10.8.0.0/24)",
+            self.text
+        )
+    }
 }
 
 /// An IPv4 subnet with its host bits zero, of any prefix length; whether it suits a VPN is a question to ask it.

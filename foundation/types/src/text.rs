@@ -36,10 +36,46 @@ pub fn ago(seconds: u64) -> String {
     if words.is_empty() { "Now".to_owned() } else { format!("{} ago", words.join(", ")) }
 }
 
+/// The same in Turkish, from those words: `1 dakika, 4 saniye önce`, and `Şimdi`. Other words stay what they are.
+pub fn ago_in_turkish(words: &str) -> String {
+    if words == "Now" {
+        return "Şimdi".to_owned();
+    }
+    let part = |part: &str| {
+        let (count, unit) = part.split_once(' ')?;
+        let unit = match unit.strip_suffix('s').unwrap_or(unit) {
+            "year" => "yıl",
+            "day" => "gün",
+            "hour" => "saat",
+            "minute" => "dakika",
+            "second" => "saniye",
+            _ => return None,
+        };
+        count.bytes().all(|byte| byte.is_ascii_digit()).then(|| format!("{count} {unit}"))
+    };
+    let parts: Option<Vec<String>> =
+        words.strip_suffix(" ago").and_then(|all| all.split(", ").map(part).collect());
+    parts.map_or_else(|| words.to_owned(), |parts| format!("{} önce", parts.join(", ")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn ages_in_turkish_words() {
+        for (words, turkish) in [
+            ("Now", "Şimdi"),
+            ("1 second ago", "1 saniye önce"),
+            ("1 minute, 4 seconds ago", "1 dakika, 4 saniye önce"),
+            ("2 years, 2 days, 2 hours ago", "2 yıl, 2 gün, 2 saat önce"),
+            ("N/A", "N/A"),
+            ("long ago", "long ago"),
+        ] {
+            assert_eq!(ago_in_turkish(words), turkish);
+        }
+    }
 
     #[test]
     fn sizes_in_words() {
@@ -95,6 +131,7 @@ mod tests {
         #[test]
         fn every_age_has_words(seconds: u64) {
             prop_assert!(ago(seconds).ends_with("ago") || seconds == 0);
+            prop_assert!(ago_in_turkish(&ago(seconds)).ends_with("önce") || seconds == 0);
         }
     }
 }

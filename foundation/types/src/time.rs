@@ -7,6 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::{Serialize, Serializer};
 use time::OffsetDateTime;
 
+use crate::Spoken;
+
 /// A point in time: microseconds since 1970-01-01 UTC.
 ///
 /// As text it is the API's timestamp: ISO 8601, always six fraction digits, no suffix (API section 2.2).
@@ -89,6 +91,12 @@ impl fmt::Display for Timestamp {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a time is written as in 2025-09-09T01:11:47Z")]
 pub struct TimestampError;
+
+impl Spoken for TimestampError {
+    fn turkish(&self) -> String {
+        "bir zaman şöyle yazılır: 2025-09-09T01:11:47Z".to_owned()
+    }
+}
 
 /// RFC 3339 in UTC, with a `Z` or without as the API writes it; the fraction may have any number of digits, of which six
 /// count.

@@ -7,12 +7,21 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::Spoken;
+
 /// Why a text names no web server on this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a web server is given as http://127.0.0.1:PORT, http://[::1]:PORT, http://localhost:PORT or unix:/path"
 )]
 pub struct UpstreamError;
+
+impl Spoken for UpstreamError {
+    fn turkish(&self) -> String {
+        "bir web sunucusu şöyle yazılır: http://127.0.0.1:PORT, http://[::1]:PORT, http://localhost:PORT veya unix:/yol"
+            .to_owned()
+    }
+}
 
 /// A web server on this machine, behind another program. What has left TLS on the way there must not go to another machine.
 #[derive(Debug, Clone, PartialEq, Eq)]

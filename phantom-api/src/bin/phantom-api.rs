@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use phantom_api::cli::{self, Environment, Streams};
 use phantom_api::{
-    Host, Interrupt, Paths, Phantom, Programs, Store, close_process, end_as_requested, handle_signals,
-    linux_options,
+    Host, Interrupt, Lang, Paths, Phantom, Programs, Store, close_process, end_as_requested, explain,
+    handle_signals, linux_options,
 };
 
 fn main() -> ExitCode {
@@ -35,7 +35,11 @@ fn open(root: PathBuf) -> Phantom {
     let paths = Paths::new(root);
     let host = Host::linux(linux_options(&paths, programs()));
     if let Err(error) = handle_signals(&host.interrupt) {
-        note(&format!("a signal will end a change in the middle: {error}"));
+        let lang =
+            std::env::var("PHANTOM_LANG").ok().and_then(|name| Lang::of_locale(&name)).unwrap_or_default();
+        let warning =
+            lang.pick("a signal will end a change in the middle", "bir sinyal değişikliği yarıda kesecek");
+        note(&format!("{warning}: {}", explain(&error, lang)));
     }
     let builder = Phantom::builder(host, Store::new(paths)).all_modules();
     builder.build().expect("the modules have different names")

@@ -35,7 +35,7 @@ pub fn program_help(phantom: &Phantom, lang: Lang) -> String {
     }
     section(&mut text, h.options);
     for (option, en, tr) in OPTIONS {
-        row(&mut text, option, lang.pick(en, tr));
+        row(&mut text, &option_name(option, lang), lang.pick(en, tr));
     }
     section(&mut text, h.environment);
     for (name, en, tr) in VARIABLES {
@@ -60,6 +60,14 @@ pub fn program_help(phantom: &Phantom, lang: Lang) -> String {
         row(&mut text, status, lang.pick(en, tr));
     }
     text
+}
+
+/// An option with the word for its value in this language.
+fn option_name(option: &str, lang: Lang) -> String {
+    match lang {
+        Lang::En => option.to_owned(),
+        Lang::Tr => option.replace("DIR", "DİZİN").replace("OBJECT", "NESNE"),
+    }
 }
 
 /// The first action with an example of each module.

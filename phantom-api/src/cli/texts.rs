@@ -72,7 +72,7 @@ pub(crate) const fn headings(lang: Lang) -> Headings {
 
 /// The options of the command with what they mean.
 pub(crate) const OPTIONS: [(&str, &str, &str); 6] = [
-    ("--help, -h", "help for what is named so far", "o ana dek adı verilen için yardım"),
+    ("--help, -h", "help for what is named so far", "yazılan modül veya eylem için yardım"),
     ("--version", "version of the program and of the API", "programın ve API'nin sürümü"),
     ("--compact", "the JSON answer on one line", "JSON yanıtı tek satırda"),
     ("--lang en|tr", "language of this call", "bu çağrının dili"),
@@ -121,14 +121,19 @@ pub(crate) fn limits(kind: &Kind, lang: Lang) -> String {
     match kind {
         Kind::Integer { minimum, maximum } => format!("{minimum}–{maximum}"),
         Kind::ClientName => lang
-            .pick("1–50 of A-Z a-z 0-9 _ -, not - first", "A-Z a-z 0-9 _ - harflerinden 1–50, - ile başlamaz")
+            .pick(
+                "1–50 of A-Z a-z 0-9 _ -, not - first",
+                "A-Z a-z 0-9 _ - karakterlerinden 1–50, - ile başlamaz",
+            )
             .to_owned(),
         Kind::ClientLookup => lang.pick("the stored name", "kayıtlı isim").to_owned(),
-        Kind::Name => lang.pick("1–50 of A-Z a-z 0-9 _ -", "A-Z a-z 0-9 _ - harflerinden 1–50").to_owned(),
+        Kind::Name => {
+            lang.pick("1–50 of A-Z a-z 0-9 _ -", "A-Z a-z 0-9 _ - karakterlerinden 1–50").to_owned()
+        }
         Kind::Interface => lang
             .pick(
                 "1–15 of A-Z a-z 0-9 _ -, a letter first",
-                "A-Z a-z 0-9 _ - harflerinden 1–15, harfle başlar",
+                "A-Z a-z 0-9 _ - karakterlerinden 1–15, harfle başlar",
             )
             .to_owned(),
         Kind::Boolean => "true false 1 0 yes no on off".to_owned(),

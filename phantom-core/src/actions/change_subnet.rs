@@ -5,8 +5,8 @@ use std::path::Path;
 use phantom_engine::{Change, Engine, EngineError};
 use phantom_host::HostError;
 use phantom_module::{Action, Call, Effect, Lang, Text};
-use phantom_store::{Backup, Server, StoreError};
-use phantom_types::Subnet;
+use phantom_store::{Backup, Server, StoreCause, StoreError};
+use phantom_types::{Said, Subnet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -157,7 +157,7 @@ fn fill(
 
 fn not_kept(file: &Path) -> impl FnOnce(HostError) -> CoreError {
     let file = file.to_owned();
-    |source| StoreError::Write { file, source: Box::new(source) }.into()
+    |source| StoreError::Write { file, source: StoreCause::Told(Said::of(&source)) }.into()
 }
 
 fn backup_name(seconds: i64) -> String {

@@ -197,48 +197,135 @@ impl Words {
             StepAction::Update => "update",
             StepAction::Delete => "delete",
         };
-        let object = self.object(step);
-        let detail = match (step.action, lang) {
-            // A service is updated for one reason alone.
-            (StepAction::Update, Lang::En) if step.kind == StepKind::Service => {
-                "Restart the service, which still runs an older program".to_owned()
-            }
-            (StepAction::Update, Lang::Tr) if step.kind == StepKind::Service => {
-                "Hâlâ eski programı çalıştıran servisi yeniden başlat".to_owned()
-            }
-            (StepAction::Create, Lang::En) => format!("Add missing {object}"),
-            (StepAction::Create, Lang::Tr) => format!("Eksik {object} ekle"),
-            (StepAction::Update, Lang::En) => format!("Correct {object}"),
-            (StepAction::Update, Lang::Tr) => format!("{object} düzelt"),
-            (StepAction::Delete, Lang::En) => format!("Remove stale {object}"),
-            (StepAction::Delete, Lang::Tr) => format!("Fazla {object} kaldır"),
-        };
+        let sentence = sentence(step.kind, step.action, self.is_exits(step));
+        // A peer has the name of a client or of an exit, and nothing else has one.
+        let detail = sentence.get(lang).replace("{name}", step.owner.as_deref().unwrap_or(&step.target));
         StepReport { kind, action, target: step.target.clone(), detail, result }
     }
 
-    fn object(&self, step: &Step) -> String {
-        let lang = self.lang;
-        let fixed = match step.kind {
-            StepKind::Peer => {
-                let name = step.owner.as_deref().unwrap_or(step.target.as_str());
-                let interface = step.target.split(' ').next();
-                let of_exit = self.main.as_ref().is_some_and(|main| interface != Some(main.as_str()));
-                return match (of_exit, lang) {
-                    (false, Lang::En) => format!("peer of client {name}"),
-                    (false, Lang::Tr) => format!("{name} istemcisinin eşi"),
-                    (true, Lang::En) => format!("peer of exit {name}"),
-                    (true, Lang::Tr) => format!("{name} çıkışının eşi"),
-                };
+    /// Whether a peer is an exit's.
+    fn is_exits(&self, step: &Step) -> bool {
+        let interface = step.target.split(' ').next();
+        self.main.as_ref().is_some_and(|main| interface != Some(main.as_str()))
+    }
+}
+
+/// What a step does: a whole sentence for each object, since Turkish has no noun that fits all of them.
+const fn sentence(kind: StepKind, action: StepAction, of_exit: bool) -> Text {
+    let [create, update, delete] = match kind {
+        StepKind::Peer => of_peer(of_exit),
+        StepKind::File => [
+            text("Add missing file", "Eksik dosyayı ekle"),
+            text("Correct file", "Dosyayı düzelt"),
+            text("Remove stale file", "Fazla dosyayı kaldır"),
+        ],
+        StepKind::Link => [
+            text("Add missing interface", "Eksik arayüzü ekle"),
+            text("Correct interface", "Arayüzü düzelt"),
+            text("Remove stale interface", "Fazla arayüzü kaldır"),
+        ],
+        StepKind::Address => [
+            text("Add missing address", "Eksik adresi ekle"),
+            text("Correct address", "Adresi düzelt"),
+            text("Remove stale address", "Fazla adresi kaldır"),
+        ],
+        StepKind::Route => [
+            text("Add missing route", "Eksik rotayı ekle"),
+            text("Correct route", "Rotayı düzelt"),
+            text("Remove stale route", "Fazla rotayı kaldır"),
+        ],
+        StepKind::Rule => [
+            text("Add missing routing rule", "Eksik yönlendirme kuralını ekle"),
+            text("Correct routing rule", "Yönlendirme kuralını düzelt"),
+            text("Remove stale routing rule", "Fazla yönlendirme kuralını kaldır"),
+        ],
+        StepKind::Firewall => [
+            text("Add missing firewall rule", "Eksik güvenlik duvarı kuralını ekle"),
+            text("Correct firewall rule", "Güvenlik duvarı kuralını düzelt"),
+            text("Remove stale firewall rule", "Fazla güvenlik duvarı kuralını kaldır"),
+        ],
+        StepKind::Sysctl => [
+            text("Add missing kernel setting", "Eksik çekirdek ayarını ekle"),
+            text("Correct kernel setting", "Çekirdek ayarını düzelt"),
+            text("Remove stale kernel setting", "Fazla çekirdek ayarını kaldır"),
+        ],
+        // A service is updated for one reason alone.
+        StepKind::Service => [
+            text("Add missing service", "Eksik servisi ekle"),
+            text(
+                "Restart the service, which still runs an older program",
+                "Hâlâ eski programı çalıştıran servisi yeniden başlat",
+            ),
+            text("Remove stale service", "Fazla servisi kaldır"),
+        ],
+    };
+    match action {
+        StepAction::Create => create,
+        StepAction::Update => update,
+        StepAction::Delete => delete,
+    }
+}
+
+/// The sentences of a peer, which is a client or an exit.
+const fn of_peer(of_exit: bool) -> [Text; 3] {
+    if of_exit {
+        return [
+            text("Add missing peer of exit {name}", "{name} çıkışının eksik eşini ekle"),
+            text("Correct peer of exit {name}", "{name} çıkışının eşini düzelt"),
+            text("Remove stale peer of exit {name}", "{name} çıkışının fazla eşini kaldır"),
+        ];
+    }
+    [
+        text("Add missing peer of client {name}", "{name} istemcisinin eksik eşini ekle"),
+        text("Correct peer of client {name}", "{name} istemcisinin eşini düzelt"),
+        text("Remove stale peer of client {name}", "{name} istemcisinin fazla eşini kaldır"),
+    ]
+}
+
+const fn text(en: &'static str, tr: &'static str) -> Text {
+    Text { en, tr }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// No noun is put into a sentence that is not its own: each object has whole sentences, and they are those of the table.
+    #[test]
+    fn every_step_has_a_whole_sentence_in_both_languages() {
+        let table = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/golden/texts.json");
+        let table: serde_json::Value = serde_json::from_slice(&std::fs::read(table).unwrap()).unwrap();
+        let kinds = [
+            StepKind::File,
+            StepKind::Link,
+            StepKind::Address,
+            StepKind::Peer,
+            StepKind::Route,
+            StepKind::Rule,
+            StepKind::Firewall,
+            StepKind::Sysctl,
+            StepKind::Service,
+        ];
+        let mut said = Vec::new();
+        for kind in kinds {
+            for action in [StepAction::Create, StepAction::Update, StepAction::Delete] {
+                let all = if kind == StepKind::Peer { vec![false, true] } else { vec![false] };
+                said.extend(all.into_iter().map(|of_exit| sentence(kind, action, of_exit)));
             }
-            StepKind::File => lang.pick("file", "dosya"),
-            StepKind::Link => lang.pick("interface", "arayüz"),
-            StepKind::Address => lang.pick("address", "adres"),
-            StepKind::Route => lang.pick("route", "rota"),
-            StepKind::Rule => lang.pick("routing rule", "yönlendirme kuralı"),
-            StepKind::Firewall => lang.pick("firewall rule", "güvenlik duvarı kuralı"),
-            StepKind::Sysctl => lang.pick("kernel setting", "çekirdek ayarı"),
-            StepKind::Service => lang.pick("service", "servis"),
-        };
-        fixed.to_owned()
+        }
+        for Text { en, tr } in &said {
+            assert!(
+                tr.ends_with("ekle")
+                    || tr.ends_with("düzelt")
+                    || tr.ends_with("kaldır")
+                    || tr.ends_with("başlat")
+            );
+            let rows = table.as_object().unwrap().values();
+            // A service is updated for a reason of its own, which is a text beside the chapter's.
+            let known =
+                rows.into_iter().any(|row| row["en"] == *en && row["tr"] == *tr) || tr.ends_with("başlat");
+            assert!(known, "{en}");
+        }
+        assert_eq!(said.len(), 30);
     }
 }

@@ -73,7 +73,7 @@ pub struct ServiceReport {
     pub started_at: Option<String>,
     /// Its process, `0` when no process stays behind; only when it runs
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-tr" = "Süreç numarası, geride süreç kalmıyorsa `0`; yalnızca çalışırken"))]
+    #[schemars(extend("x-tr" = "İşlem numarası, geride işlem kalmıyorsa `0`; yalnızca çalışırken"))]
     pub pid: Option<String>,
 }
 
@@ -121,7 +121,7 @@ pub struct PeerState {
     pub allowed_ips: String,
     /// Where it was last heard from; once known
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-tr" = "Son duyulduğu uç nokta; bilindiğinde"))]
+    #[schemars(extend("x-tr" = "Son paketin geldiği uç nokta; bilindiğinde"))]
     pub endpoint: Option<String>,
     /// Age of the last handshake, in the words of `wg`; once known
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -137,10 +137,10 @@ pub struct PeerState {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct PeerTransfer {
     /// From the peer, in words
-    #[schemars(extend("x-tr" = "Eşten gelen, sözle"))]
+    #[schemars(extend("x-tr" = "Eşten gelen, okunur biçimde"))]
     pub received: String,
     /// To the peer, in words
-    #[schemars(extend("x-tr" = "Eşe giden, sözle"))]
+    #[schemars(extend("x-tr" = "Eşe giden, okunur biçimde"))]
     pub sent: String,
     /// From the peer
     #[schemars(extend("x-tr" = "Eşten gelen bayt"))]
@@ -203,7 +203,7 @@ pub struct SystemReport {
     #[schemars(extend("x-tr" = "Veri dizini"))]
     pub data_dir: PathBuf,
     /// Firewall in a word
-    #[schemars(extend("x-tr" = "Tek sözle güvenlik duvarı"))]
+    #[schemars(extend("x-tr" = "Güvenlik duvarının durumu"))]
     pub firewall: FirewallSummary,
     /// The kernel can create WireGuard interfaces
     #[schemars(extend("x-tr" = "Çekirdek WireGuard arayüzü oluşturabilir"))]

@@ -95,7 +95,7 @@ pub(super) fn docker(case: &Case<'_>) -> Finding {
         }
         _ => case.ok(
             "Docker is there: rules of ours let the clients' packets pass beside its own",
-            "Docker var: kurallarımız istemci paketlerini onunkilerin yanında geçirir",
+            "Docker var: kurallarımız, onun kuralları varken de istemci paketlerinin geçmesini sağlar",
         ),
     }
 }

@@ -31,7 +31,7 @@ pub(super) fn resolver(case: &Case<'_>) -> Finding {
             let error = explain(&error, case.lang);
             let found = case.warning(
                 format!("The host's resolvers do not answer ({error}): certificates and exits with a name need them"),
-                format!("Sunucunun DNS çözümleyicileri yanıt vermiyor ({error}): sertifikalar ve adı olan çıkışlar onlara gerek duyar"),
+                format!("Sunucunun DNS çözümleyicileri yanıt vermiyor ({error}): sertifikalar ve adresi ad olarak yazılmış çıkışlar onlara gerek duyar"),
             );
             found.hint(case.pick("Look at /etc/resolv.conf", "/etc/resolv.conf dosyasına bakın"))
         }

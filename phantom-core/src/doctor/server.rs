@@ -6,6 +6,7 @@ use phantom_engine::{EngineError, Foreign, explain, foreign_name, make_room};
 use phantom_host::reconcile::{ApplyContext, foreign, observe, plan};
 use phantom_host::{HostError, Port, Protocol, ServiceState};
 use phantom_store::{CopyKind, StateCopy, StoreError};
+use phantom_types::Spoken as _;
 
 use super::{Case, Finding, filters};
 use crate::status::{Holder, holder, unit_name};
@@ -69,7 +70,8 @@ pub(super) fn stored_state(case: &Case<'_>) -> Finding {
             case.ok("The stored state is readable and sound", "Kayıtlı durum okunabilir ve tutarlı")
         }
         Ok(Some(stored)) => {
-            let list = stored.contradictions.join("; ");
+            let each = stored.contradictions.iter().map(|one| one.get(case.lang));
+            let list = each.collect::<Vec<_>>().join("; ");
             let found = case.problem(
                 format!("The stored state contradicts itself: {list}"),
                 format!("Kayıtlı durum kendisiyle çelişiyor: {list}"),
@@ -112,7 +114,7 @@ fn restore(case: &Case<'_>) -> String {
     case.pick(
         "Restore a copy of your own: phantom-api core restore path=<copy>; or begin again: \
          /opt/phantom-wg/phantom/factory-reset.sh",
-        "Kendi sakladığınız bir kopyayı geri yükleyin: phantom-api core restore path=<copy>; veya baştan \
+        "Kendi sakladığınız bir kopyayı geri yükleyin: phantom-api core restore path=<kopya>; veya baştan \
          başlayın: /opt/phantom-wg/phantom/factory-reset.sh",
     )
 }
@@ -171,7 +173,7 @@ pub(super) fn wireguard_port(case: &Case<'_>) -> Finding {
             ))
         }
         Ok(Holder::Silent(error)) => {
-            let why = error.chain();
+            let why = explain(&error, case.lang);
             let found = case.problem(
                 format!("The WireGuard device does not answer: {why}"),
                 format!("WireGuard aygıtı yanıt vermiyor: {why}"),
@@ -239,10 +241,8 @@ pub(super) fn host_in_sync(case: &Case<'_>) -> Finding {
             found.hint(case.reconcile())
         }
         Err(HostError::Foreign { object }) => {
-            let found = case.problem(
-                format!("{object} exists and does not belong to this system"),
-                format!("{object} var ve bu sisteme ait değil"),
-            );
+            let error = HostError::Foreign { object };
+            let found = case.problem(error.to_string(), error.turkish());
             found.hint(case.pick(
                 "Move it away, then run: phantom-api core reconcile",
                 "Onu oradan kaldırın, sonra çalıştırın: phantom-api core reconcile",

@@ -1,6 +1,6 @@
 //! Checks of the watcher, which puts back what somebody removes.
 
-use phantom_engine::translate;
+use phantom_types::{Said, quoted};
 use serde::Deserialize;
 
 use super::{Case, Finding};
@@ -19,24 +19,16 @@ struct Report {
 #[derive(Deserialize)]
 struct Fight {
     object: String,
+    /// A watcher of before has English words alone.
+    object_tr: Option<String>,
     times: u32,
 }
 
-/// The objects by the names that the watcher has for them, which knows no languages.
-const OBJECTS: &[(&str, &str)] = &[
-    ("the end of a change that was cut short", "yarıda kalmış bir değişikliğin tamamlanması"),
-    ("the packet filter", "paket süzgeci"),
-    ("the rules that ufw keeps", "ufw'nin tuttuğu kurallar"),
-    ("what is due now", "zamanı gelen iş"),
-    ("the filter of the interface {} itself", "{} arayüzünün kendi süzgeci"),
-    ("the alias of the interface {}", "{} arayüzünün takma adı"),
-    ("the address {} of the interface {}", "{} adresi (arayüz {})"),
-    ("the interface {}", "{} arayüzü"),
-    ("the {} rule with priority {}", "{} kuralı (öncelik {})"),
-    ("the route to {} in table {}", "{} rotası (tablo {})"),
-    ("the local route of {}", "{} yerel rotası"),
-    ("the process of {}", "{} işlemi"),
-];
+impl Fight {
+    fn said(&self) -> Said {
+        Said::new(self.object.clone(), self.object_tr.clone().unwrap_or_else(|| quoted(&self.object)))
+    }
+}
 
 pub(super) fn watcher(case: &Case<'_>) -> Finding {
     if case.server().is_none() {
@@ -80,10 +72,7 @@ pub(super) fn watcher(case: &Case<'_>) -> Finding {
     let fights: Vec<String> = report
         .removed_again_and_again
         .iter()
-        .map(|fight| {
-            let object = case.pick(fight.object.clone(), translate(&fight.object, OBJECTS));
-            format!("{object} ({}×)", fight.times)
-        })
+        .map(|fight| format!("{} ({}×)", fight.said().get(case.lang), fight.times))
         .collect();
     if fights.is_empty() {
         return case

@@ -28,7 +28,7 @@ pub struct Enable {
     pub domain: HostName,
     /// Do not check the A record
     #[serde(default)]
-    #[schemars(extend("x-tr" = "A kaydını denetleme"))]
+    #[schemars(extend("x-tr" = "A kaydı denetimini atla"))]
     pub skip_dns_check: bool,
     /// Certificate file
     #[serde(default)]

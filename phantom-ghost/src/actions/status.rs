@@ -172,7 +172,7 @@ impl Action for Status {
         let report = Report::read(engine, &site);
         let serving = is_serving(engine, &site, &report);
         let (certificate, led) = match &stored.front {
-            None => (certificate_now(engine, &site, &stored, &report), true),
+            None => (certificate_now(engine, &site, &stored, &report, call.lang), true),
             Some(_) => of_front(engine, &server, &stored, &report, serving)?,
         };
         let tunnel = tunnel(engine, &server, &stored, serving, certificate, call.lang);
@@ -239,7 +239,13 @@ fn filtered(engine: &Engine, server: &Server, public: u16) -> (Option<ClosedBy>,
 }
 
 /// The certificate as the keeper reports it; without a keeper, what lies there is looked at.
-fn certificate_now(engine: &Engine, site: &Site, stored: &Stored, report: &Report) -> RenewedCertificate {
+fn certificate_now(
+    engine: &Engine,
+    site: &Site,
+    stored: &Stored,
+    report: &Report,
+    lang: Lang,
+) -> RenewedCertificate {
     let renewal = match stored.certificate {
         CertificateSource::Acme => "automatic",
         CertificateSource::Operator { .. } => "operator",
@@ -249,8 +255,8 @@ fn certificate_now(engine: &Engine, site: &Site, stored: &Stored, report: &Repor
         source: certificate::source(stored),
         expires_at: report.expires_at().or_else(|| certificate::expiry_of_stored(engine, site, stored)),
         renewal,
-        last_error: report.last_error.clone(),
-        alarm: report.alarm.clone(),
+        last_error: report.last_error(lang),
+        alarm: report.alarm(lang),
     }
 }
 

@@ -54,7 +54,7 @@ impl Action for DisableMultihop {
                 });
             };
             let off = switch::turn_off(change, call, &before);
-            off.map_err(|error| error.with_restored(Some(before.exit_in_use.clone()), call.lang))?;
+            off.map_err(|error| error.with_restored(Some(before.exit_in_use.clone())))?;
             Ok(MultihopDisabled {
                 multihop_enabled: false,
                 previous_exit: Some(before.exit_in_use),
@@ -65,6 +65,6 @@ impl Action for DisableMultihop {
                 ),
             })
         });
-        disabled.map_err(|error: MultihopError| error.settled(call.lang))
+        disabled.map_err(MultihopError::settled)
     }
 }

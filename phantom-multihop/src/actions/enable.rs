@@ -101,16 +101,15 @@ impl Action for EnableMultihop {
         })?;
         // A name is asked for before the lock is taken: that can take a while.
         let all = prove::resolve(engine, &exit.endpoint, DNS_LIMIT);
-        let all = all.map_err(|finding| {
-            MultihopError::found(Step::Handshake, finding).with_restored(active, call.lang)
-        })?;
+        let all =
+            all.map_err(|finding| MultihopError::found(Step::Handshake, finding).with_restored(active))?;
         let enabled = engine.change(origin(Self::NAME), call, |change| {
             let before = change.multihop()?;
             let restored = before.as_ref().map(|before| before.exit_in_use.clone());
             let enabled = enable(change, call, before.as_ref(), &self, &all);
-            enabled.map_err(|error| error.with_restored(restored, call.lang))
+            enabled.map_err(|error| error.with_restored(restored))
         });
-        enabled.map_err(|error| error.settled(call.lang))
+        enabled.map_err(MultihopError::settled)
     }
 }
 

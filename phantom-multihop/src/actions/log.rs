@@ -57,7 +57,7 @@ pub struct SessionLog {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct LogLine {
     /// Its time of day, `HH:MM:SS`
-    #[schemars(extend("x-tr" = "Saati, `SS:DD:SS`"))]
+    #[schemars(extend("x-tr" = "Saati, `saat:dakika:saniye` biçiminde"))]
     pub timestamp: Option<String>,
     /// A sentence for people
     #[schemars(extend("x-tr" = "Kullanıcıya yönelik bir cümle"))]

@@ -55,7 +55,7 @@ impl Action for RemoveVpnConfig {
             match stored {
                 Some(active) if was_active => {
                     let off = switch::turn_off(change, call, &active);
-                    off.map_err(|error| error.with_restored(Some(active.exit_in_use), call.lang))?;
+                    off.map_err(|error| error.with_restored(Some(active.exit_in_use)))?;
                 }
                 Some(replaced) if replaced.exit == name => {
                     heir = Some(replaced.exit_in_use.clone());
@@ -68,7 +68,7 @@ impl Action for RemoveVpnConfig {
             sweep_exit_files(change)?;
             Ok(Removed { message: message(&name, heir.as_ref(), call.lang), removed: name, was_active })
         });
-        removed.map_err(|error: MultihopError| error.settled(call.lang))
+        removed.map_err(MultihopError::settled)
     }
 }
 

@@ -59,7 +59,7 @@ impl Action for ResetState {
                 ),
             })
         });
-        reset.map_err(|error: MultihopError| error.settled(call.lang).of_reset())
+        reset.map_err(|error: MultihopError| error.settled().of_reset())
     }
 }
 

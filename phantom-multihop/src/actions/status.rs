@@ -49,7 +49,7 @@ pub struct StatusReport {
     #[schemars(extend("x-tr" = "Çıkış noktası izleyicisi"))]
     pub monitor_status: MonitorStatus,
     /// How client traffic leaves, in a word
-    #[schemars(extend("x-tr" = "Tek sözle istemci trafiğinin çıkışı"))]
+    #[schemars(extend("x-tr" = "İstemci trafiğinin nereden çıktığı"))]
     pub traffic_routing: &'static str,
     /// The way of client traffic
     #[schemars(extend("x-tr" = "İstemci trafiğinin yolu"))]
@@ -151,7 +151,7 @@ pub struct MonitorStatus {
     #[schemars(extend("x-tr" = "Onu çalıştıran: `systemd` veya `builtin`"))]
     pub kind: Option<&'static str>,
     /// Its process
-    #[schemars(extend("x-tr" = "Süreç numarası"))]
+    #[schemars(extend("x-tr" = "İşlem numarası"))]
     pub pid: Option<u32>,
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use phantom_types::{Domain, InterfaceName, Timestamp};
+use phantom_types::{Domain, InterfaceName, Spoken, Timestamp};
 
 use crate::Result;
 use crate::facility::Protocol;
@@ -79,6 +79,16 @@ pub enum ProbeError {
     /// The server cannot be reached: refused, no route.
     #[error("server not reachable")]
     Unreachable,
+}
+
+impl Spoken for ProbeError {
+    fn turkish(&self) -> String {
+        match self {
+            Self::NoAddress { rcode, .. } => format!("yanıtta adres yok ({rcode})"),
+            Self::Timeout => "zamanında yanıt gelmedi".to_owned(),
+            Self::Unreachable => "sunucuya ulaşılamıyor".to_owned(),
+        }
+    }
 }
 
 /// Where a question leaves the host.

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use phantom_types::{HostName, ProxyVersion, Timestamp, TunnelSecret};
+use phantom_types::{HostName, ProxyVersion, Spoken, Timestamp, TunnelSecret, quoted};
 
 use crate::Result;
 
@@ -61,6 +61,13 @@ pub struct Certificate {
 pub struct CertificateFault {
     /// The sentence.
     pub detail: String,
+}
+
+/// The program's own words: what they are in Turkish is known to the module that asked for the certificate.
+impl Spoken for CertificateFault {
+    fn turkish(&self) -> String {
+        quoted(&self.detail)
+    }
 }
 
 /// What a tunnel server is asked in order to see whether it serves.

@@ -5,6 +5,7 @@ mod expression;
 mod statement;
 mod text;
 
+use phantom_types::Spoken;
 use serde_json::{Map, Value};
 use text::Texts;
 
@@ -17,6 +18,13 @@ use super::{BaseChain, FilterFamily, FilterHook, FilterProgram, Filters, TableId
 pub struct FilterListingError {
     #[source]
     cause: serde_json::Error,
+}
+
+impl Spoken for FilterListingError {
+    fn turkish(&self) -> String {
+        let (line, column) = (self.cause.line(), self.cause.column());
+        format!("paket süzgecinin listesi anlaşılamadı ({line}. satır, {column}. sütun)")
+    }
 }
 
 #[derive(serde::Deserialize)]

@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use phantom_types::InterfaceName;
+use phantom_types::{InterfaceName, Spoken};
 
 use super::step::Op;
 use super::{ApplyContext, Step, StepAction, StepKind, Wanted, told};
 use crate::{
     DeviceUpdate, Hook, HostError, LinkChange, LinkGuard, Match, PeerUpdate, ServiceState, Unit, Verdict,
-    write_and_verify,
+    words::object, write_and_verify,
 };
 
 /// How long a service has to start or to stop.
@@ -30,6 +30,15 @@ pub struct ApplyError {
     /// Why it failed.
     #[source]
     pub source: HostError,
+}
+
+impl Spoken for ApplyError {
+    fn turkish(&self) -> String {
+        format!("{}. adım başarısız ({} {})", self.at + 1, object(self.kind), self.target)
+    }
+    fn because(&self) -> Option<&(dyn Spoken + 'static)> {
+        Some(&self.source)
+    }
 }
 
 /// The folder of the files of [`busy_file`].

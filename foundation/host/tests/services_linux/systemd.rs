@@ -202,7 +202,7 @@ fn a_service_may_ask_for_another_that_is_ordered_after_it() {
     assert_eq!(state(&first), ServiceState::Starting);
     // Who waited for it now would wait for ever; who only asks goes on, and sees that its turn comes.
     let waited = services.start(&second, Duration::from_secs(1)).unwrap_err();
-    assert!(waited.to_string().contains("it did not end within 1 s"), "{waited}");
+    assert!(waited.to_string().contains("did not end within 1 s"), "{waited}");
     services.request(&second).unwrap();
     assert_eq!(state(&second), ServiceState::Starting);
     fs::remove_file(gate).unwrap();
@@ -253,7 +253,7 @@ fn failures_say_why() {
     let unit = daemon("phantom-test-silent", "silent");
     services.install(&unit).unwrap();
     let error = services.start(&unit, Duration::from_secs(2)).unwrap_err();
-    assert!(error.to_string().contains("it did not end within 2 s"), "{error}");
+    assert!(error.to_string().contains("did not end within 2 s"), "{error}");
     assert!(error.to_string().contains("Starting phantom-test-silent.service"), "{error}");
     assert_eq!(services.status(&unit.name).unwrap().state, ServiceState::Starting);
     services.stop(&unit, WAIT).unwrap();

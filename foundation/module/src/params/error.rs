@@ -1,6 +1,6 @@
 //! What is wrong with a parameter.
 
-use phantom_types::{DomainError, NameError, shown_char};
+use phantom_types::{DomainError, NameError, explain, shown_char};
 use serde_json::{Value, json};
 
 use crate::{ErrorCode, Lang, Text, codes};
@@ -138,7 +138,7 @@ impl Unfit {
                 }
             }
             Self::Interface(error) => name_error(error, lang),
-            Self::Domain(error) => domain_error(error, lang),
+            Self::Domain(error) => explain(error, lang),
         }
     }
 }
@@ -157,29 +157,6 @@ fn name_error(error: &NameError, lang: Lang) -> String {
         (NameError::TooLong { max }, Lang::En) => format!("at most {max} characters"),
         (_, Lang::Tr) => "bir ad gerekir".to_owned(),
         (other, Lang::En) => other.to_string(),
-    }
-}
-
-/// What is wrong with a domain name, as the end of a sentence.
-pub fn domain_error(error: &DomainError, lang: Lang) -> String {
-    if lang == Lang::En {
-        return error.to_string();
-    }
-    match error {
-        DomainError::Labels => "alan adı en az iki parçalıdır, example.com gibi".to_owned(),
-        DomainError::TooLong => "alan adı en fazla 253 karakterdir".to_owned(),
-        DomainError::Label => {
-            "alan adının parçaları 1 ile 63 arası harf, rakam ve '-' içerir, '-' başta ve sonda olamaz"
-                .to_owned()
-        }
-        DomainError::Character { character } => {
-            format!("{} karakteri alan adlarında kullanılamaz", shown_char(*character))
-        }
-        DomainError::International { ascii } => {
-            format!("a-z dışında harf içeren bir ad ASCII biçiminde yazılır: {ascii}")
-        }
-        DomainError::Number => "alan adının son parçası sayı olamaz".to_owned(),
-        other => other.to_string(),
     }
 }
 

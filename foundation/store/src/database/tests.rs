@@ -87,7 +87,7 @@ fn another_file_at_the_path_is_noticed_and_its_predecessors_log_is_not_its_own()
     assert!(files::beside(&database, "-wal").exists());
     fixture.change(|tx| tx.set_server(&server("10.9.0.0/24")).unwrap());
     assert_eq!(fixture.read(State::client_count), 0);
-    assert_eq!(fixture.read(State::contradictions), Vec::<String>::new());
+    assert_eq!(fixture.read(State::contradictions), []);
 }
 
 #[test]

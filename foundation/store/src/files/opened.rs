@@ -15,6 +15,8 @@ use nix::fcntl::{AtFlags, OFlag, open, openat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, mkdirat};
 use nix::unistd::{Uid, fchownat, geteuid};
 
+use crate::cause::Unsafe;
+
 /// An opened file or directory, and what was seen of it then.
 #[derive(Debug)]
 pub(crate) struct Opened {
@@ -37,12 +39,10 @@ impl Opened {
         let child = Self::of(openat(&self.descriptor, name, flags, Mode::empty()))?;
         let is = |child: &Self, kind: SFlag| child.kind() == kind;
         match &child {
-            Some(child) if !ours && is(child, SFlag::S_IFLNK) => {
-                Err(io::Error::other("it is a symbolic link in a directory that other users may write to"))
+            Some(child) if !ours && is(child, SFlag::S_IFLNK) => Err(io::Error::other(Unsafe::Link)),
+            Some(child) if !ours && !is(child, SFlag::S_IFDIR) && child.seen.st_nlink != 1 => {
+                Err(io::Error::other(Unsafe::SecondName))
             }
-            Some(child) if !ours && !is(child, SFlag::S_IFDIR) && child.seen.st_nlink != 1 => Err(
-                io::Error::other("it has a second name, and is in a directory that other users may write to"),
-            ),
             _ => Ok(child),
         }
     }

@@ -59,7 +59,7 @@ fn assert_reset(fixture: &Fixture) {
             assert_eq!(state.server()?, Some(fresh()));
             assert_eq!((state.client_count()?, state.settings()?), (0, Settings::default()));
             assert_eq!((state.dns()?, state.generation()?), (DnsServers::default(), 1));
-            assert_eq!(state.contradictions()?, [""; 0]);
+            assert_eq!(state.contradictions()?, []);
             Ok::<_, StoreError>(())
         })
         .unwrap();

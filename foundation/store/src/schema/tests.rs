@@ -103,7 +103,7 @@ fn version_2_keeps_every_client_and_gives_each_an_id_and_a_secret() {
     assert_eq!(version(&connection).unwrap() as usize, MIGRATIONS.len());
     assert_eq!(rows(&connection, KEPT), before);
     assert_eq!(rows(&connection, "SELECT host FROM free_hosts"), free);
-    assert_eq!(fixture.read(State::contradictions), Vec::<String>::new());
+    assert_eq!(fixture.read(State::contradictions), []);
     let secrets: BTreeSet<String> =
         rows(&connection, "SELECT tunnel_secret FROM clients").into_iter().collect();
     assert_eq!(secrets.len(), 1800, "each has a secret of its own");

@@ -33,7 +33,7 @@ fn without_a_database_everything_is_empty_and_nothing_is_created() {
             (state.document("dns", "x")?, state.backups()?, state.contradictions()?),
             (None, vec![], vec![])
         );
-        state.each_client(|_| Err(StoreError::unreadable(state.file(), "there is a client")))
+        state.each_client(|_| Err(StoreError::unreadable(state.file(), StoreCause::Gone)))
     });
     assert_eq!(std::fs::read_dir(fixture.dir.path()).unwrap().count(), 0);
 }
@@ -60,12 +60,13 @@ fn tunnel_secrets_are_those_of_the_clients_that_may_connect() {
         })?;
         let stored = ["a", "c"].map(|client| state.client(&name(client)).unwrap().unwrap());
         assert_eq!(seen, stored.map(|client| (client.public_key, client.tunnel_secret)));
-        let first = state.each_tunnel_secret(|_, _| Err(StoreError::unreadable(state.file(), "one")));
+        let first =
+            state.each_tunnel_secret(|_, _| Err(StoreError::unreadable(state.file(), StoreCause::Gone)));
         assert!(first.is_err(), "an error ends it");
         Ok(())
     });
     Fixture::empty().read(|state| {
-        state.each_tunnel_secret(|_, _| Err(StoreError::unreadable(state.file(), "there is a client")))
+        state.each_tunnel_secret(|_, _| Err(StoreError::unreadable(state.file(), StoreCause::Gone)))
     });
 }
 

@@ -16,7 +16,7 @@ fn subnet(text: &str) -> Subnet {
 
 /// What `State::contradictions` finds, and the addresses by name.
 fn clients(state: &State<'_>) -> Result<BTreeMap<String, String>> {
-    assert_eq!(state.contradictions()?, Vec::<String>::new());
+    assert_eq!(state.contradictions()?, Vec::new());
     Ok(state.named_addresses()?.into_iter().map(|(name, ip)| (name.to_string(), ip.to_string())).collect())
 }
 
@@ -125,7 +125,7 @@ fn a_client_is_refused_for_its_name_its_key_and_for_want_of_room() {
         let twin = NewClient { public_key: new_client("Client-5", 1).public_key, ..new_client("x", 1) };
         assert!(matches!(tx.insert_client(twin), Err(InsertError::DuplicateKey(stored)) if stored == name("Client-5")));
         assert_eq!(tx.insert_client(new_client("x", 1)).unwrap().address, Ipv4Addr::new(10, 8, 0, 3));
-        assert_eq!(tx.contradictions().unwrap(), Vec::<String>::new());
+        assert_eq!(tx.contradictions().unwrap(), Vec::new());
     });
 }
 
@@ -155,7 +155,7 @@ fn an_ipv6_address_is_the_one_chosen_or_the_next_free_one_of_the_prefix() {
         let remap = subnet("10.8.0.0/24").remap(subnet("10.9.0.0/29"), &tx.addresses().unwrap()).unwrap();
         tx.change_subnet(subnet("10.9.0.0/29"), &remap).unwrap();
         assert_eq!(tx.client(&name("next")).unwrap().unwrap().address6, next.address6);
-        assert_eq!(tx.contradictions().unwrap(), Vec::<String>::new());
+        assert_eq!(tx.contradictions().unwrap(), Vec::new());
     });
     // A prefix without room gives no address, and is no reason to refuse a client.
     let tiny = Fixture::empty();
@@ -476,6 +476,6 @@ proptest! {
             prop_assert_eq!(tx.named_addresses().unwrap(), model.addresses());
             prop_assert_eq!(tx.client_count().unwrap() as usize, model.hosts.len());
         }
-        prop_assert_eq!(tx.contradictions().unwrap(), Vec::<String>::new());
+        prop_assert_eq!(tx.contradictions().unwrap(), Vec::new());
     }
 }

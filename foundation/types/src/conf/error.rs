@@ -2,8 +2,8 @@
 //! key has, and the ASCII form of a host name, are none.
 
 use super::kind::FileKind;
-use crate::EndpointError;
 use crate::host::shown_char;
+use crate::{EndpointError, Spoken};
 
 /// Why a text is no WireGuard configuration of a client.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -29,6 +29,22 @@ pub enum ConfError {
         /// missing.
         line: Option<usize>,
     },
+}
+
+impl Spoken for ConfError {
+    fn turkish(&self) -> String {
+        match self {
+            Self::Line { line, key: Some(key), .. } => format!("satır {line}, {key}"),
+            Self::Line { line, key: None, .. } => format!("satır {line}"),
+            Self::Missing { key, .. } => format!("{key} eksik"),
+        }
+    }
+    fn because(&self) -> Option<&(dyn Spoken + 'static)> {
+        match self {
+            Self::Line { fault, .. } => Some(fault),
+            Self::Missing { .. } => None,
+        }
+    }
 }
 
 /// What is wrong with a line.
@@ -89,6 +105,41 @@ pub enum Fault {
         /// The largest that is allowed; the smallest is 0.
         maximum: u16,
     },
+}
+
+impl Spoken for Fault {
+    fn turkish(&self) -> String {
+        match self {
+            Self::Syntax => "ne bir bölüm ne de 'Anahtar = değer'".to_owned(),
+            Self::UnknownSection => "[Interface] ve [Peer] dışında bir bölüm".to_owned(),
+            Self::SectionTwice => "bölüm iki kez yazılmış".to_owned(),
+            Self::NoSection => "hiçbir bölüme ait olmayan bir anahtar".to_owned(),
+            Self::Twice => "anahtar iki kez yazılmış".to_owned(),
+            Self::NoValue => "değer yok".to_owned(),
+            Self::Character { character } => {
+                format!("{} karakteri burada kullanılamaz", shown_char(*character))
+            }
+            Self::AmneziaWg { key } => format!(
+                "{key} için yazılan bu değer paketlerin kendisini değiştirir (AmneziaWG) ve düz WireGuard böyle bir sunucuya \
+                 ulaşamaz: düz WireGuard yapılandırması isteyin"
+            ),
+            Self::OtherKind(kind) => format!(
+                "bu dosya {}: [Interface] ve [Peer] bölümlerini içeren bir metin dosyası gerekir",
+                kind.turkish()
+            ),
+            Self::Key => "anahtar değil: 32 baytın base64 biçimi (44 karakter) beklenir".to_owned(),
+            Self::Address => "önek uzunluklu veya öneksiz IP adreslerinden oluşan bir liste değil".to_owned(),
+            Self::NoIpv4 => "IPv4 adresi yok".to_owned(),
+            Self::Endpoint(error) => error.turkish(),
+            Self::Number { maximum } => format!("en fazla {maximum} olan bir sayı değil"),
+        }
+    }
+    fn because(&self) -> Option<&(dyn Spoken + 'static)> {
+        match self {
+            Self::Endpoint(error) => error.because(),
+            _ => None,
+        }
+    }
 }
 
 impl ConfError {

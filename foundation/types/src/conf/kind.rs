@@ -59,6 +59,27 @@ impl FileKind {
         }
     }
 
+    /// What it is, as a Turkish noun: the same as its `Display` in English.
+    pub const fn turkish(self) -> &'static str {
+        match self {
+            Self::NetworkManager => "bir NetworkManager bağlantısı (.nmconnection)",
+            Self::Networkd => "bir systemd-networkd dosyası (.netdev, .network)",
+            Self::Uci => "bir OpenWrt yapılandırması (UCI)",
+            Self::RouterOs => "bir RouterOS betiği",
+            Self::WireGuardLink => "bir bağlantı adresi (wireguard://)",
+            Self::AmneziaLink => "Amnezia istemcisinin bir anahtarı (vpn://)",
+            Self::OtherLink => "başka bir protokolün bağlantı adresi",
+            Self::OpenVpn => "bir OpenVPN yapılandırması (.ovpn)",
+            Self::Json => "Xray, sing-box ve Amnezia'nın yazdığı türden bir JSON metni",
+            Self::Yaml => "Clash'ın yazdığı türden bir YAML metni",
+            Self::Html => "bir web sayfası, belki de oturum açma sayfası",
+            Self::Picture => "bir resim, belki de bir QR kodu",
+            Self::Archive => "sıkıştırılmış bir dosya (önce açılmalıdır)",
+            Self::Pdf => "bir PDF belgesi",
+            Self::Utf16 => "UTF-16 kodlamalı bir metin (UTF-8 olarak kaydedilmelidir)",
+        }
+    }
+
     /// The kind that the first bytes of a file tell, where they are no text.
     pub fn of_bytes(content: &[u8]) -> Option<Self> {
         const SIGNS: [(&[u8], FileKind); 8] = [

@@ -8,6 +8,7 @@ use super::string;
 use crate::look::Mood;
 use crate::rows::Row;
 use crate::screen::World;
+use crate::spoken;
 use crate::text;
 
 /// That the way through an exit is open, and what that means.
@@ -43,6 +44,7 @@ fn kill_switch(value: &Value, world: &World) -> Row {
 fn proof(value: &Value, world: &World) -> Option<Row> {
     let (lang, proof) = (world.lang, value["service_proof"].as_object()?);
     let (asked, age) = (proof["asked"].as_str()?, ago(proof["age_seconds"].as_u64()?));
+    let age = spoken::age(age, lang);
     let passed = proof["passed"] == true;
     let mood = if passed { Mood::Good } else { Mood::Bad };
     let said =

@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::PathBuf;
 
+use phantom_types::Said;
+
 use super::nft::{self, TableFamily};
 use super::rules::Family;
 use super::xtables::{At, Variant};
@@ -47,10 +49,8 @@ pub(super) fn filters() -> Result<Filters> {
 fn nftables() -> Result<Filters> {
     let json = Program::named("nft")?.args(["-j", "list", "ruleset"]).run()?;
     let texts = Program::named("nft")?.args(["-a", "-t", "list", "ruleset"]).run()?;
-    Filters::read_nft(&json, &String::from_utf8_lossy(&texts)).map_err(|error| {
-        let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-        HostError::unexpected(format!("{error}: {cause}"))
-    })
+    Filters::read_nft(&json, &String::from_utf8_lossy(&texts))
+        .map_err(|error| HostError::Told(Said::of(&error)))
 }
 
 /// The legacy tables of a family that are loaded. To ask for others would load them.

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use phantom_types::{Said, Spoken as _, quoted};
+
 use super::check_name;
 use crate::linux::command::{Output, Program, find};
 use crate::linux::files::LinuxFiles;
@@ -78,8 +80,13 @@ impl SystemdServices {
         let (argv, status, mut stderr) = match error {
             HostError::Command { argv, status, stderr } => (argv, status, stderr),
             // It was killed, and what kept the service from being ready is in its log alone.
-            HostError::Timeout { argv, seconds } => {
-                (argv, None, format!("it did not end within {seconds} s"))
+            late @ HostError::Timeout { .. } => {
+                let lines = self.logs(name, ERROR_LINES).unwrap_or_default().lines.join("\n");
+                let (en, tr) = (late.to_string(), late.turkish());
+                return HostError::Told(Said::new(
+                    format!("{en}: {lines}"),
+                    format!("{tr}: {}", quoted(&lines)),
+                ));
             }
             other => return other,
         };

@@ -22,6 +22,11 @@ impl Lang {
             _ => None,
         }
     }
+    /// That `PHANTOM_LANG` is no locale of a language that there is. It is said in the language that counts instead.
+    pub fn unknown_locale(self, name: &str) -> String {
+        let unknown = self.pick("is not known", "bilinmiyor");
+        format!("PHANTOM_LANG {name:?} {unknown}: en, tr")
+    }
     /// `en` or `tr`.
     pub const fn tag(self) -> &'static str {
         match self {

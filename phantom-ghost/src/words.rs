@@ -1,0 +1,105 @@
+//! What the program `phantom-ghost` says, in the language of the call.
+//!
+//! The program has no language of its own: an authority's reason or a tunnel's fault reaches the module as one English text,
+//! made of sentences that are joined by colons and semicolons. [`sentences`] has all of them; a test holds the sources of the
+//! program against it. Words of an authority, or of a library, are quoted.
+
+mod sentences;
+
+use std::io;
+
+use phantom_module::Lang;
+use phantom_types::{Spoken as _, quoted};
+
+use self::sentences::SENTENCES;
+
+/// A text of the program in this language.
+pub(crate) fn of_program(text: &str, lang: Lang) -> String {
+    match lang {
+        Lang::Tr if !text.is_empty() => turkish(text),
+        Lang::En | Lang::Tr => text.to_owned(),
+    }
+}
+
+fn turkish(text: &str) -> String {
+    if let Some(said) = known(text) {
+        return said;
+    }
+    // The first joint at which both sides make sense.
+    for joint in ["; ", ": "] {
+        for (at, _) in text.match_indices(joint) {
+            let (head, rest) = (&text[..at], &text[at + joint.len()..]);
+            if let Some(head) = known(head) {
+                return format!("{head}{joint}{}", turkish(rest));
+            }
+        }
+    }
+    system(text).unwrap_or_else(|| quoted(&text))
+}
+
+/// A whole sentence of the program.
+fn known(text: &str) -> Option<String> {
+    SENTENCES.iter().find_map(|(en, tr)| fill(en, tr, text)).or_else(|| system(text))
+}
+
+/// The system's own words: `Permission denied (os error 13)`.
+fn system(text: &str) -> Option<String> {
+    let (_, number) = text.strip_suffix(')')?.rsplit_once("(os error ")?;
+    let number = number.parse().ok()?;
+    // What stands before it has no joint of its own: it is the system's alone.
+    let alone = io::Error::from_raw_os_error(number).to_string() == text;
+    alone.then(|| io::Error::from_raw_os_error(number).turkish())
+}
+
+/// The Turkish sentence with what is in the places of the English one; nothing where that does not fit. A name stands in `{}`, a
+/// sentence in `{:}`.
+fn fill(en: &str, tr: &str, text: &str) -> Option<String> {
+    let mut rest = text;
+    let mut found: Vec<(&str, String)> = Vec::new();
+    let mut pattern = en;
+    while let Some((before, place, behind)) = next_place(pattern) {
+        rest = rest.strip_prefix(before)?;
+        let until = next_place(behind).map_or(behind, |(until, ..)| until);
+        let end = if until.is_empty() {
+            rest.len()
+        } else if next_place(behind).is_none() {
+            rest.strip_suffix(until)?.len()
+        } else if until.starts_with(" (") {
+            // What stands in brackets is the last thing that does.
+            rest.rfind(until)?
+        } else {
+            rest.find(until)?
+        };
+        let (inner, left) = rest.split_at(end);
+        // A name is one thing: a joint in it belongs to the sentence.
+        if inner.is_empty() || (place == "{}" && (inner.contains(": ") || inner.contains("; "))) {
+            return None;
+        }
+        found.push((place, if place == "{:}" { turkish(inner) } else { inner.to_owned() }));
+        (rest, pattern) = (left, behind);
+    }
+    if rest != pattern {
+        return None;
+    }
+    // In the order of the English places of each kind.
+    let mut said = String::new();
+    let mut template = tr;
+    while let Some((before, place, behind)) = next_place(template) {
+        let at = found.iter().position(|(kind, _)| *kind == place)?;
+        said.push_str(before);
+        said.push_str(&found.remove(at).1);
+        template = behind;
+    }
+    said.push_str(template);
+    Some(said)
+}
+
+/// What is before the next place of a template, the place, and what is behind it.
+fn next_place(template: &str) -> Option<(&str, &str, &str)> {
+    let at = [template.find("{}"), template.find("{:}")].into_iter().flatten().min()?;
+    let length = if template[at..].starts_with("{}") { 2 } else { 3 };
+    Some((&template[..at], &template[at..at + length], &template[at + length..]))
+}
+
+#[cfg(test)]
+mod tests;
