@@ -131,11 +131,11 @@ pub fn main(
     }
     // The terminal may hang on the very tunnel that goes down now, and half of a reset is no state to leave a server in.
     let _held = host.interrupt.hold();
-    run(said.wish, &host, &paths, &programs, environment.lock_wait, language, streams)
+    run(&said, &host, &paths, &programs, environment.lock_wait, language, streams)
 }
 
 fn run(
-    wish: Wish,
+    said: &Words,
     host: &Host,
     paths: &Paths,
     programs: &std::path::Path,
@@ -143,7 +143,7 @@ fn run(
     language: Language,
     streams: &mut Streams<'_>,
 ) -> u8 {
-    let texts = text::texts(language);
+    let (texts, wish) = (text::texts(language), said.wish);
     let (out, touched) = (RefCell::new(&mut *streams.out), Cell::new(false));
     // Nothing that is said stops the run: who was to read it may be gone.
     let place = Place {
@@ -183,10 +183,10 @@ fn run(
             let refused = matches!(error, ResetError::Lock(_) | ResetError::Ssh { .. });
             let hint = match wish {
                 _ if !touched.get() && (refused || wish == Wish::Uninstall || !begun(paths)) => {
-                    texts.cancelled
+                    texts.cancelled.to_owned()
                 }
-                Wish::Uninstall => texts.removal_interrupted,
-                _ => texts.interrupted,
+                Wish::Uninstall => text::removal_interrupted(said.root.as_deref(), said.yes, language),
+                _ => texts.interrupted.to_owned(),
             };
             let _ = writeln!(streams.err, "{hint}");
             1

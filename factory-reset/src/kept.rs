@@ -1,4 +1,4 @@
-//! What is kept of the server: where it is and how it is reached. Keys never are.
+//! What is kept of the server: where it is and how it is reached, and that the operator opens ports himself. Keys never are.
 
 use std::path::Path;
 
@@ -40,6 +40,14 @@ pub(crate) fn new_server(host: &Host, marks: &Marks, store: &Store) -> Result<Op
     server.stopped_in = None;
     server.created = host.clock.now();
     Ok(Some(server))
+}
+
+/// Whether the server's ports are opened in packet filters of others: an operator who has declined that is not asked again.
+pub(crate) fn opens(store: &Store) -> Result<bool, ResetError> {
+    match store.read::<_, StoreError>(State::open_firewall) {
+        Err(error @ StoreError::Busy { .. }) => Err(error.into()),
+        stored => Ok(stored.unwrap_or(true)),
+    }
 }
 
 /// The usual subnet, or the present one if a network of the host overlaps that.

@@ -68,7 +68,7 @@ pub fn reset(place: &Place<'_>) -> Result<Done, ResetError> {
     ssh::check(host, &marks)?;
     if !store.reset_pending()? {
         let server = kept::new_server(host, &marks, &store)?;
-        store.begin_reset(&lock, server.as_ref())?;
+        store.begin_reset(&lock, server.as_ref(), kept::opens(&store)?)?;
     }
     mark(host, &store)?;
     let server = store.reset_server()?;

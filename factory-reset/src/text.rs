@@ -1,5 +1,7 @@
 //! The words of the run, in English and Turkish (API section 12.5).
 
+use std::path::Path;
+
 use phantom_store::Language;
 use phantom_types::explain;
 
@@ -15,6 +17,7 @@ pub(crate) struct Texts {
     pub cancelled: &'static str,
     pub completed: &'static str,
     pub interrupted: &'static str,
+    /// What the command follows behind.
     pub removal_interrupted: &'static str,
     pub not_set_up: &'static str,
     pub removed: &'static str,
@@ -35,7 +38,7 @@ const ENGLISH: Texts = Texts {
     cancelled: "Cancelled, nothing was changed.",
     completed: "Factory reset completed. SSH access is unchanged.",
     interrupted: "Factory reset interrupted; run it again to finish.",
-    removal_interrupted: "Removal interrupted; to finish it, run again: factory-reset --uninstall",
+    removal_interrupted: "Removal interrupted; to finish it, run again:",
     not_set_up: "The system is not set up. Run: phantom-api core setup",
     removed: "removed",
     restored: "restored",
@@ -64,7 +67,7 @@ const TURKISH: Texts = Texts {
     cancelled: "İptal edildi, hiçbir şey değiştirilmedi.",
     completed: "Factory reset tamamlandı. SSH erişimi değişmedi.",
     interrupted: "Factory reset yarıda kaldı; tamamlamak için yeniden çalıştırın.",
-    removal_interrupted: "Kaldırma işlemi yarıda kaldı; tamamlamak için yeniden çalıştırın: factory-reset --uninstall",
+    removal_interrupted: "Kaldırma işlemi yarıda kaldı; tamamlamak için yeniden çalıştırın:",
     not_set_up: "Sistem kurulmamış. Çalıştırın: phantom-api core setup",
     removed: "kaldırıldı",
     restored: "eski haline getirildi",
@@ -102,6 +105,25 @@ pub(crate) fn stage(stage: Stage, language: Language) -> &'static str {
         (Stage::Starting, Language::En) => "Starting WireGuard",
         (Stage::Starting, Language::Tr) => "WireGuard başlatılıyor",
     }
+}
+
+/// That a removal is unfinished, and the command that finishes it: the one that was given, which nobody has to be asked for again.
+pub(crate) fn removal_interrupted(root: Option<&Path>, yes: bool, language: Language) -> String {
+    let mut command = "factory-reset --uninstall".to_owned();
+    if yes {
+        command.push_str(" --yes");
+    }
+    if let Some(root) = root {
+        command.push_str(" --root ");
+        command.push_str(&quoted(&root.display().to_string()));
+    }
+    format!("{} {command}", texts(language).removal_interrupted)
+}
+
+/// A word as a shell reads it.
+fn quoted(word: &str) -> String {
+    let plain = |letter: char| letter.is_alphanumeric() || "/._-+:@%,=".contains(letter);
+    if word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }
 
 /// That rules were taken out of tables of others, copies of which may still hold them; nothing where there were none.
@@ -147,5 +169,21 @@ pub(crate) fn error(error: &ResetError, language: Language) -> String {
             format!("{} yok: Phantom-WG'yi yeniden kurun", program.display())
         }
         (_, Language::En | Language::Tr) => chain,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_that_finishes_a_removal_is_the_one_that_was_given() {
+        let english = "Removal interrupted; to finish it, run again: factory-reset --uninstall";
+        let said = |root: Option<&str>, yes| removal_interrupted(root.map(Path::new), yes, Language::En);
+        assert_eq!(said(None, false), english);
+        assert_eq!(said(None, true), format!("{english} --yes"));
+        assert_eq!(said(Some("/srv/vpn"), true), format!("{english} --yes --root /srv/vpn"));
+        assert_eq!(said(Some("/srv/my vpn's"), false), format!(r"{english} --root '/srv/my vpn'\''s'"));
+        assert!(removal_interrupted(None, true, Language::Tr).ends_with(": factory-reset --uninstall --yes"));
     }
 }

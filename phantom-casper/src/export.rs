@@ -1,6 +1,5 @@
 //! An export: everything about one client, from one view of the stored state.
 
-use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
@@ -11,6 +10,7 @@ use phantom_types::{
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
+use crate::outside::Outside;
 use crate::{CasperError, lookup};
 
 /// What a client needs. Holds secrets; `Debug` hides them.
@@ -38,7 +38,8 @@ impl Export {
         Self::asking(store, name, lookup::addresses)
     }
 
-    /// As [`Self::of`], where `lookup` says what the server's name leads to now: none where nobody answers.
+    /// As [`Self::of`], where `lookup` says what the server's name leads to now: none where nobody answers. Its answer is not
+    /// believed as it is: addresses that cannot be the server's for a client are left out of it.
     ///
     /// # Errors
     /// The same.
@@ -71,14 +72,15 @@ impl Export {
         now: &[IpAddr],
     ) -> Result<Self, CasperError> {
         let dns = state.dns()?;
-        let outside = outside(server, ghost, now);
+        let resolvers = [dns.primary, dns.secondary];
+        let outside = Outside::of(server, ghost, &resolvers, now);
         let address = addresses(server, &client, &outside);
         let no_key = || CasperError::NoPrivateKey { name: client.name.clone() };
         let private_key = client.private_key.ok_or_else(no_key)?;
         let all_of_ipv6 = state.settings()?.block_ipv6_leak;
         let loopback = HostName::Ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
         Ok(Self {
-            server_addresses: server_addresses(server, ghost, now),
+            server_addresses: outside.of_name.clone(),
             access: TunnelAccess {
                 domain: ghost.domain.clone(),
                 public_port: ghost.public_port(),
@@ -88,7 +90,7 @@ impl Export {
             },
             config: ClientConfig {
                 address,
-                dns: vec![dns.primary, dns.secondary],
+                dns: resolvers.to_vec(),
                 mtu: ClientConfig::MTU,
                 public_key: server.public_key,
                 preshared_key: client.preshared_key,
@@ -139,25 +141,6 @@ fn joined<T: ToString>(list: &[T]) -> String {
     list.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-/// The addresses that the tunnel's own connection may go to, which must not enter the tunnel: the server's, and all that its name
-/// led to when Ghost Mode was switched on and leads to now. Behind a CDN they are not the server's own.
-struct Outside {
-    four: BTreeSet<Ipv4Addr>,
-    six: BTreeSet<Ipv6Addr>,
-}
-
-fn outside(server: &Server, ghost: &Ghost, now: &[IpAddr]) -> Outside {
-    let own = [server.server_ip.map(IpAddr::V4), server.ipv6.map(IpAddr::V6)];
-    let mut outside = Outside { four: BTreeSet::new(), six: BTreeSet::new() };
-    for address in own.into_iter().flatten().chain(ghost.addresses.iter().chain(now).copied()).chain(ghost.domain.ip()) {
-        match address.to_canonical() {
-            IpAddr::V4(four) => drop(outside.four.insert(four)),
-            IpAddr::V6(six) => drop(outside.six.insert(six)),
-        }
-    }
-    outside
-}
-
 /// The client's IPv6 address where it has none of its own and some of IPv6 is led round the tunnel: without one its system
 /// would put the address of another interface into the packets that end in the tunnel. A unique local one (RFC 4193)
 /// counts less than IPv4 when a program chooses (RFC 6724, section 2.1), so that nothing waits for IPv6.
@@ -167,25 +150,6 @@ fn addresses(server: &Server, client: &Client, outside: &Outside) -> Vec<IpNetwo
     let four = Ipv4Network::new(client.address, server.subnet.prefix()).ok().map(IpNetwork::V4);
     let six = client.address6.or((!outside.six.is_empty()).then_some(PLACEHOLDER));
     four.into_iter().chain(six.map(|address| IpNetwork::V6(address.into()))).collect()
-}
-
-/// The addresses that the server's name has, each of which the configuration leaves out of the tunnel. None where the server is
-/// named by an address.
-fn server_addresses(server: &Server, ghost: &Ghost, now: &[IpAddr]) -> Vec<IpAddr> {
-    if ghost.domain.ip().is_some() {
-        return Vec::new();
-    }
-    let mut list: Vec<IpAddr> = Vec::new();
-    for address in now.iter().chain(&ghost.addresses).map(IpAddr::to_canonical) {
-        if !list.contains(&address) {
-            list.push(address);
-        }
-    }
-    // Where nobody knew the name, it has to lead to this server.
-    if list.is_empty() {
-        list.extend(server.server_ip.map(IpAddr::V4).or(server.ipv6.map(IpAddr::V6)));
-    }
-    list
 }
 
 /// Everything but where the tunnel's own connection goes to.

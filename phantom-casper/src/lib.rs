@@ -18,6 +18,7 @@ mod error;
 mod export;
 mod file;
 mod lookup;
+mod outside;
 mod text;
 
 pub use error::CasperError;

@@ -23,6 +23,16 @@ pub(crate) fn age(words: String, lang: Lang) -> String {
     }
 }
 
+/// A word that a parameter takes, as a form shows it.
+pub(crate) fn choice(word: &str, lang: Lang) -> &str {
+    match (lang, word) {
+        (Lang::Tr, "auto") => "otomatik",
+        (Lang::Tr, "kernel") => "çekirdek",
+        (Lang::Tr, "embedded") => "gömülü",
+        _ => word,
+    }
+}
+
 fn walk(key: &str, value: &mut Value) {
     match value {
         Value::Object(map) => map.iter_mut().for_each(|(key, value)| walk(key, value)),
@@ -38,6 +48,7 @@ fn walk(key: &str, value: &mut Value) {
 
 fn turkish(key: &str, text: &str) -> Option<String> {
     let word = match (key, text) {
+        (_, "N/A") => "yok",
         ("latest_handshake" | "handshake", _) => return Some(ago_in_turkish(text)),
         ("started_at", _) => return without_weekday(text),
         ("backend", "kernel") => "çekirdek",
@@ -75,6 +86,7 @@ mod tests {
             "service": { "started_at": "Tue 2025-09-09 01:11:47 UTC" },
             "peers": [{ "latest_handshake": "1 minute, 4 seconds ago" }, { "latest_handshake": "Now" }],
             "system": { "backend": "kernel" }, "provider": "Unknown Provider", "status": "TIMEOUT",
+            "endpoint": "N/A",
             "state": "warning", "message": "kernel",
         });
         let turkish = answer(value.clone(), Lang::Tr);
@@ -84,6 +96,7 @@ mod tests {
         assert_eq!(turkish["system"]["backend"], "çekirdek");
         assert_eq!(turkish["provider"], "Bilinmeyen sağlayıcı");
         assert_eq!(turkish["status"], "ZAMAN AŞIMI");
+        assert_eq!(turkish["endpoint"], "yok");
         assert_eq!((&turkish["state"], &turkish["message"]), (&json!("warning"), &json!("kernel")));
         assert_eq!(answer(value.clone(), Lang::En), value);
     }

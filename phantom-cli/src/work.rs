@@ -170,7 +170,7 @@ fn address(phantom: &Phantom, lang: Lang) -> Result<Value, Problem> {
     stored.map_err(|error| Problem {
         code: error.code().to_owned(),
         message: error.message(lang),
-        data: error.data(),
+        data: error.data_in(lang),
     })
 }
 

@@ -89,7 +89,7 @@ pub enum CoreError {
         rolled_back: bool,
         /// Why.
         #[source]
-        source: EngineError,
+        source: Box<EngineError>,
     },
     /// `use_ipv6` without a stored IPv6 address of the server.
     #[error("no IPv6 address is stored for this server")]
@@ -227,7 +227,7 @@ impl ErrorCode for CoreError {
     fn data_in(&self, lang: Lang) -> Option<Value> {
         Some(match self {
             Self::Engine(error) => return error.data_in(lang),
-            Self::Parameter(error) => return error.data(),
+            Self::Parameter(error) => return error.data_in(lang),
             Self::ClientExists { name } => json!({ "client_name": name }),
             Self::ClientNotFound { name } => json!({ "client_name": name }),
             Self::NoAddress { subnet, clients } => {

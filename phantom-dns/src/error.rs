@@ -79,7 +79,7 @@ impl ErrorCode for DnsError {
     fn data_in(&self, lang: Lang) -> Option<Value> {
         match self {
             Self::Engine(error) => error.data_in(lang),
-            Self::Parameter(error) => error.data(),
+            Self::Parameter(error) => error.data_in(lang),
             Self::NothingGiven => Some(json!({ "parameter": "primary" })),
             Self::NoServers => Some(json!({ "parameter": "servers" })),
             Self::Collides { parameter, collision } => {

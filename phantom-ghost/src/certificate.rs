@@ -24,7 +24,8 @@ pub struct CertificateInfo {
     pub expires_at: Timestamp,
 }
 
-/// Gets or checks the certificate. Takes seconds where a certificate authority is asked, so it is not called under the
+/// Gets or checks the certificate; says also whether a way for the authority was opened, which stays open until the change that
+/// follows, or whoever does not make it, closes it. Takes seconds where a certificate authority is asked, so it is not called under the
 /// lock of changes.
 pub(crate) fn obtain(
     engine: &Engine,
@@ -32,25 +33,19 @@ pub(crate) fn obtain(
     domain: &HostName,
     source: &CertificateSource,
     (origin, call): (Origin, &Call),
-) -> Result<Certificate, GhostError> {
+) -> Result<(Certificate, bool), GhostError> {
     let request = request(engine, site, domain, source)?;
     if *source != CertificateSource::Acme {
-        return asked(engine, &request, source, Vec::new());
+        return Ok((asked(engine, &request, source, Vec::new())?, false));
     }
-    let ways = open_ways(engine)?;
-    let opened = match validation::open(engine, origin, call) {
-        Ok(opened) => opened,
-        Err(error) => {
-            close_ways(engine, &ways)?;
-            return Err(error);
-        }
-    };
-    let certificate = asked(engine, &request, source, ways);
+    // It lets the host follow, which takes rules of ufw away that are not stored: these come after it.
+    let opened = validation::open(engine, origin, call)?;
+    let certificate = open_ways(engine).and_then(|ways| asked(engine, &request, source, ways));
     // With a certificate, the change that follows closes what is not needed any longer.
     if opened && certificate.is_err() {
         validation::close(engine, origin, call)?;
     }
-    certificate
+    Ok((certificate?, opened))
 }
 
 /// Asks for the certificate while these ways are open, and closes them.

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use phantom_engine::{Check, Examination, Finding, filters};
-use phantom_host::{HostError, Port, Protocol};
+use phantom_host::{HostError, Port, Protocol, Shown};
 use phantom_module::ErrorCode as _;
 use phantom_store::{CertificateSource, Ghost, State, StoreError};
 use phantom_types::{ClientName, PublicKey, Said, Timestamp};
@@ -12,8 +12,8 @@ use crate::certificate::expiry_of_stored;
 use crate::decoy;
 use crate::desired::control;
 use crate::keeper::Report;
-use crate::verify::through_front;
-use crate::{OPERATOR_SECRET, PORT};
+use crate::verify::{FRONT_LIMIT, through_front};
+use crate::{OPERATOR_SECRET, PORT, words};
 
 /// So many clients are named in one sentence.
 const NAMED: usize = 10;
@@ -114,22 +114,16 @@ fn certificate(case: &Examination<'_>) -> Finding {
 /// Whether the web server in front leads clients to the tunnel, with a certificate that they accept.
 fn front_certificate(case: &Examination<'_>, stored: &Ghost) -> Finding {
     let own_secret = case.engine.store().read(|state| OPERATOR_SECRET.value(state)).unwrap_or(false);
-    let Some(server) = case.server.filter(|_| own_secret) else {
+    let Some(server) = case.server else {
         return case.ok(
             "The web server in front of the tunnel renews its certificate by itself",
             "Tünelin önündeki web sunucusu sertifikasını kendisi yeniler",
         );
     };
-    let detail = match through_front(case.engine, server, stored) {
-        Ok(Ok(shown)) => {
-            let until = shown.expires_at.map(Timestamp::date_and_time).unwrap_or_default();
-            let date = until.split_once(' ').map_or(until.as_str(), |(day, _)| day);
-            return case.ok(
-                format!("The web server in front leads to the tunnel; its certificate is valid until {date}"),
-                format!("Öndeki web sunucusu tünele ulaştırıyor; sertifikası {date} tarihine kadar geçerli"),
-            );
-        }
-        Ok(Err(detail)) => detail,
+    let secret = Some(&stored.secret).filter(|_| own_secret);
+    let detail = match through_front(case.engine, server, stored, secret, FRONT_LIMIT) {
+        Ok(Ok(shown)) => return shown_by_front(case, &shown, own_secret),
+        Ok(Err(detail)) => words::of_program(&detail, case.lang),
         Err(error) => error.message(case.lang),
     };
     let found = case.problem(
@@ -140,6 +134,43 @@ fn front_certificate(case: &Examination<'_>, stored: &Ghost) -> Finding {
         format!("Look at its configuration and its certificate: {detail}"),
         format!("Yapılandırmasına ve sertifikasına bakın: {detail}"),
     ))
+}
+
+/// What there is to say about a certificate that the web server in front has shown. `tried`: it has opened a tunnel, too.
+fn shown_by_front(case: &Examination<'_>, shown: &Shown, tried: bool) -> Finding {
+    let until = shown.expires_at.map(Timestamp::date_and_time).unwrap_or_default();
+    let date = until.split_once(' ').map_or(until.as_str(), |(day, _)| day);
+    if let Some(alarm) = &shown.alarm {
+        let found = case.warning(
+            format!(
+                "The certificate of the web server in front is valid until {date} only, and was not renewed"
+            ),
+            format!(
+                "Öndeki web sunucusunun sertifikası yalnızca {date} tarihine kadar geçerli ve yenilenmedi"
+            ),
+        );
+        let alarm = words::of_program(alarm, case.lang);
+        return found.hint(case.pick(
+            format!("Look at what renews it in that web server: {alarm}"),
+            format!("O web sunucusunda yenilemeyi yapan ayara bakın: {alarm}"),
+        ));
+    }
+    if !tried {
+        return case.ok(
+            format!(
+                "The web server in front shows a certificate that is valid until {date}. Whether it leads to the tunnel was not tried: \
+                 the operator's secret opens none"
+            ),
+            format!(
+                "Öndeki web sunucusunun sertifikası {date} tarihine kadar geçerli. Tünele ulaştırıp ulaştırmadığı denenmedi: \
+                 yöneticinin gizli anahtarı tünel açmıyor"
+            ),
+        );
+    }
+    case.ok(
+        format!("The web server in front leads to the tunnel; its certificate is valid until {date}"),
+        format!("Öndeki web sunucusu tünele ulaştırıyor; sertifikası {date} tarihine kadar geçerli"),
+    )
 }
 
 /// What renews the certificate.

@@ -71,6 +71,12 @@ pub enum GhostError {
         /// The other one.
         with: &'static str,
     },
+    /// The web server that strangers are to be shown is the tunnel itself, or the web server in front of it.
+    #[error("strangers would be handed from {decoy} to the tunnel and back")]
+    DecoyRound {
+        /// It, as it was given.
+        decoy: String,
+    },
     /// Strangers cannot, or must not, come to the web server from this address.
     #[error("strangers do not come from {address}")]
     DecoySource {
@@ -225,7 +231,7 @@ impl ErrorCode for GhostError {
             Self::Domain { .. } | Self::Address { .. } | Self::NoGroup { .. } | Self::DecoySource { .. } => {
                 "VALIDATION_ERROR"
             }
-            Self::Together { .. } => "INVALID_PARAMETER",
+            Self::Together { .. } | Self::DecoyRound { .. } => "INVALID_PARAMETER",
             Self::NoResolver | Self::ResolverFailed { .. } => "NETWORK_ERROR",
             Self::PortInUse { .. } => "PORT_IN_USE",
             Self::Certificate { .. } => "CERTIFICATE_ERROR",
@@ -242,54 +248,18 @@ impl ErrorCode for GhostError {
                 lang.pick("Ghost Mode is already active", "Ghost Mode zaten aktif").to_owned()
             }
             Self::Domain { domain, expected, resolved } => {
-                let list: Vec<_> = resolved.iter().map(ToString::to_string).collect();
-                let list = if list.is_empty() { "-".to_owned() } else { list.join(", ") };
-                let record = if expected.is_some_and(|address| address.is_ipv6()) { "AAAA" } else { "A" };
-                match (expected, en) {
-                    (Some(address), true) => {
-                        format!("{domain} must have an {record} record pointing to {address}; found: {list}")
-                    }
-                    (Some(address), false) => {
-                        format!(
-                            "{domain} alan adının {record} kaydı {address} adresini göstermelidir; bulunan: {list}"
-                        )
-                    }
-                    (None, true) => {
-                        format!(
-                            "{domain} must have an A record pointing to an address of this server; found: {list}"
-                        )
-                    }
-                    (None, false) => {
-                        format!(
-                            "{domain} alan adının A kaydı bu sunucunun bir adresini göstermelidir; bulunan: {list}"
-                        )
-                    }
-                }
+                faults::domain_message(lang, domain, *expected, resolved)
             }
             Self::Address { address, fault, allowed } => fault.message(lang, *address, allowed),
             Self::DecoySource { address, fault, allowed } => fault.message(lang, *address, allowed),
-            Self::NoGroup { group } if en => format!(
-                "listen_group {group} is no group of this system. Give the group of the web server's user: id -gn USER"
-            ),
-            Self::NoGroup { group } => format!(
-                "listen_group {group} bu sistemde bulunmuyor. Web sunucusunu çalıştıran kullanıcının grubunu verin: id -gn KULLANICI"
-            ),
-            Self::Together { parameter, with } if en => {
-                format!("{parameter} does not go together with {with}: leave {parameter} out")
-            }
-            Self::Together { parameter, with } => {
-                format!("{parameter}, {with} ile birlikte verilemez: {parameter} parametresini çıkarın")
-            }
-            Self::Front { front, detail, .. } => front_message(lang, front, detail),
+            Self::NoGroup { group } => faults::group_message(lang, group),
+            Self::Together { parameter, with } => faults::together_message(lang, parameter, with),
+            Self::DecoyRound { decoy } => faults::round_message(lang, decoy),
+            Self::Front { front, .. } => front_message(lang, front, &self.detail(lang)),
             Self::NoResolver => {
                 lang.pick("No DNS resolver answered", "Hiçbir DNS çözümleyici yanıt vermedi").to_owned()
             }
-            Self::ResolverFailed { domain, rcode } if en => {
-                format!("The DNS resolvers of this server could not say where {domain} leads ({rcode})")
-            }
-            Self::ResolverFailed { domain, rcode } => format!(
-                "Bu sunucunun DNS çözümleyicileri {domain} alan adının adresini bildiremedi ({rcode})"
-            ),
+            Self::ResolverFailed { domain, rcode } => faults::resolver_message(lang, domain, rcode),
             Self::PortInUse { port } if en => format!("Port {port}/tcp is already in use"),
             Self::PortInUse { port } => format!("{port}/tcp portu kullanımda"),
             Self::Certificate { source, .. } => {
@@ -318,7 +288,7 @@ impl ErrorCode for GhostError {
     fn data_in(&self, lang: Lang) -> Option<Value> {
         Some(match self {
             Self::Engine(error) => return error.data_in(lang),
-            Self::Parameter(error) => return error.data(),
+            Self::Parameter(error) => return error.data_in(lang),
             Self::NoResolver => return None,
             Self::ResolverFailed { domain, rcode } => json!({ "domain": domain, "rcode": rcode }),
             Self::Active { server_ip, domain, secret, activated_at } => json!({
@@ -336,6 +306,7 @@ impl ErrorCode for GhostError {
             }),
             Self::NoGroup { group } => json!({ "parameter": "listen_group", "group": group }),
             Self::Together { parameter, with } => json!({ "parameter": parameter, "with": with }),
+            Self::DecoyRound { decoy } => json!({ "parameter": "decoy", "decoy": decoy }),
             Self::PortInUse { port } => json!({ "port": port, "protocol": "tcp" }),
             Self::Certificate { source, .. } => json!({ "source": source, "detail": self.detail(lang) }),
             Self::Change { rolled_back, .. }

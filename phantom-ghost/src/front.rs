@@ -4,7 +4,7 @@
 //! The socket is in a folder right below `/run` that belongs to the tunnel server alone. Its group is that of the web server's user:
 //! that user connects, and nobody else but root does. What such a connection tells of the sender is believed for that reason.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use phantom_engine::Engine;
 use phantom_host::Command;
@@ -76,6 +76,23 @@ fn socket(listen: &str) -> Option<PathBuf> {
     (suffix && named).then(|| path.into())
 }
 
+/// Whether a path leads to a folder in which tunnel servers have their sockets.
+pub(crate) fn is_own(path: &Path) -> bool {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => drop(plain.pop()),
+            Component::CurDir => {}
+            part => plain.push(part),
+        }
+    }
+    // The old name of the folder is a link to the new one.
+    let below_run = ["/run", "/var/run"].into_iter().find_map(|run| plain.strip_prefix(run).ok());
+    let folder = below_run.and_then(|below| below.iter().next()).and_then(|folder| folder.to_str());
+    let more = folder.and_then(|folder| folder.strip_prefix(FOLDER));
+    more.is_some_and(|more| more.is_empty() || more.starts_with('-'))
+}
+
 /// A name that a group of a Linux system may have (useradd(8)).
 fn is_group_name(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
@@ -135,6 +152,23 @@ mod tests {
             assert_eq!(socket(listen), None, "{listen}");
         }
         assert_eq!(socket(&format!("unix:/run/phantom-web/{}", "a".repeat(100))), None);
+    }
+
+    #[test]
+    fn sockets_of_tunnel_servers_are_known_by_their_folder() {
+        for own in [
+            "/run/phantom-web/http",
+            "/var/run/phantom-web-2/x",
+            "/run/nginx/../phantom-web/x",
+            "//run/./phantom-web/x",
+        ] {
+            assert!(is_own(Path::new(own)), "{own}");
+        }
+        for other in
+            ["/run/web.sock", "/run/phantom-website/x", "/srv/run/phantom-web/x", "/run/nginx/phantom-web"]
+        {
+            assert!(!is_own(Path::new(other)), "{other}");
+        }
     }
 
     #[test]

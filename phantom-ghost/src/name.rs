@@ -62,7 +62,7 @@ fn of_domain(engine: &Engine, domain: &Domain, server: &Server) -> Result<Named,
         _ => GhostError::NoResolver,
     })?;
     let own = own(engine, server)?;
-    let (four, six): (Vec<IpAddr>, Vec<IpAddr>) = all.iter().copied().partition(|ip| ip.is_ipv4());
+    let (four, six): (Vec<IpAddr>, Vec<IpAddr>) = all.iter().copied().partition(IpAddr::is_ipv4);
     // A server without IPv4 has nothing but AAAA records.
     let by_ipv6 = four.is_empty() && server.server_ip.is_none() && six.iter().any(|ip| own.contains(ip));
     let by_ipv4 = !four.is_empty() && four.iter().all(|ip| own.contains(ip));

@@ -26,9 +26,10 @@ pub(crate) fn until(state: &State<'_>) -> Result<Option<Timestamp>, StoreError> 
     Ok(stored.as_ref().and_then(serde_json::Value::as_i64).map(Timestamp::from_micros))
 }
 
-/// Whether it is open at this moment.
+/// Whether it is open at this moment. An end that is farther off than any that is stored was stored before the clock was set back.
 pub(crate) fn is_open(site: &Site, state: &State<'_>) -> Result<bool, StoreError> {
-    Ok(until(state)?.is_some_and(|until| until > site.now()))
+    let left = until(state)?.map(|until| until.micros().saturating_sub(site.now().micros()));
+    Ok(left.is_some_and(|left| left > 0 && left <= LONGEST_MICROS))
 }
 
 /// Opens the way where a packet filter closes it and the operator has not declined. Says whether it was opened.

@@ -1,15 +1,25 @@
 //! Whether clients get through, asked as they would ask.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Duration;
 
 use phantom_engine::Engine;
 use phantom_host::{Certificate, Shown, Shows, TunnelCheck};
 use phantom_store::{CertificateSource, Ghost as Stored, Server};
-use phantom_types::Timestamp;
+use phantom_types::{HostName, Timestamp, TunnelSecret};
 
 use crate::desired::ca_file;
 use crate::keeper::Report;
 use crate::{GhostError, PORT, Step};
+
+/// How long the tunnel server on this machine may take.
+const LOCAL_LIMIT: Duration = Duration::from_secs(20);
+/// How long a web server in front may take, at all addresses together.
+pub(crate) const FRONT_LIMIT: Duration = Duration::from_secs(10);
+/// At how many addresses it is asked at most.
+const ADDRESSES: usize = 4;
 
 /// What shows clients a certificate.
 #[derive(Debug)]
@@ -32,7 +42,7 @@ pub(crate) fn verify(
             let shows = Shows::Exactly(certificate.cert_path.clone());
             ask(engine, &question(server, stored, Ipv4Addr::LOCALHOST.into(), shows))?
         }
-        Serving::Front => through_front(engine, server, stored)?,
+        Serving::Front => through_front(engine, server, stored, Some(&stored.secret), FRONT_LIMIT)?,
     };
     let wrong = |detail: String| match &stored.front {
         Some(front) => GhostError::Front { front: front.clone(), detail, rolled_back: false },
@@ -47,12 +57,15 @@ pub(crate) fn verify(
     }
 }
 
-/// Asks for a tunnel at each address of this machine at which the web server may listen, until one opens it. The inner error has
-/// what went wrong at each.
+/// Asks the web server in front for a tunnel at the addresses of this machine that outsiders reach, until one opens it; without a
+/// secret, for its certificate alone. All are asked at once, so that one that hangs delays no other, and have as long as `limit`. The
+/// inner error has what went wrong at each.
 pub(crate) fn through_front(
     engine: &Engine,
     server: &Server,
     stored: &Stored,
+    secret: Option<&TunnelSecret>,
+    limit: Duration,
 ) -> Result<Result<Shown, String>, GhostError> {
     let accepted = match stored.certificate {
         CertificateSource::SelfSigned => Shows::Any,
@@ -61,19 +74,54 @@ pub(crate) fn through_front(
             Shows::Trusted { ca_file: Some(ca_file(&site)).filter(|path| path.exists()) }
         }
     };
-    let found = engine.host().network.addresses();
-    let found = found.map_err(|source| GhostError::host(Step::Verify, source))?;
-    let mut addresses: Vec<IpAddr> = vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
-    addresses.extend(found.into_iter().map(|(_, address)| address.ip()).filter(|ip| !ip.is_loopback()));
+    let (tell, told) = mpsc::channel();
+    for address in outsiders_addresses(engine, server, stored)? {
+        let check = TunnelCheck {
+            secret: secret.cloned(),
+            limit,
+            ..question(server, stored, address, accepted.clone())
+        };
+        let (tunnel, tell) = (Arc::clone(&engine.host().tunnel), tell.clone());
+        // Nobody may listen any more.
+        thread::spawn(move || drop(tell.send(tunnel.check(&check))));
+    }
+    drop(tell);
     let mut details: Vec<String> = Vec::new();
-    for address in addresses.into_iter().filter(|address| !is_link_local(*address)) {
-        match ask(engine, &question(server, stored, address, accepted.clone()))? {
+    for answer in told {
+        match answer.map_err(|source| GhostError::host(Step::Verify, source))? {
             Ok(shown) => return Ok(Ok(shown)),
             Err(detail) if details.contains(&detail) => {}
             Err(detail) => details.push(detail),
         }
     }
     Ok(Err(details.join("; ")))
+}
+
+/// The addresses of this machine at which outsiders reach it, at most four. That a web server answers at loopback proves nothing to
+/// them: it counts where this machine has no address of theirs.
+fn outsiders_addresses(engine: &Engine, server: &Server, stored: &Stored) -> Result<Vec<IpAddr>, GhostError> {
+    let network = &engine.host().network;
+    let own = network.addresses().map_err(|source| GhostError::host(Step::Verify, source))?;
+    let uplink = network.uplink().ok().flatten();
+    let named = match stored.domain {
+        HostName::Ip(address) => Some(address),
+        HostName::Domain(_) => None,
+    };
+    let four = [server.server_ip, uplink.as_ref().and_then(|uplink| uplink.address)];
+    let six = [server.ipv6, uplink.as_ref().and_then(|uplink| uplink.ipv6)];
+    let known = four.into_iter().flatten().map(IpAddr::V4).chain(six.into_iter().flatten().map(IpAddr::V6));
+    let mut addresses: Vec<IpAddr> = Vec::new();
+    for address in named.into_iter().chain(known) {
+        let is_own = own.iter().any(|(_, network)| network.ip() == address);
+        if is_own && !address.is_loopback() && !is_link_local(address) && !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
+    addresses.truncate(ADDRESSES);
+    if addresses.is_empty() {
+        return Ok(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]);
+    }
+    Ok(addresses)
 }
 
 /// Only with the interface's name would it be known where such an address is.
@@ -86,9 +134,10 @@ fn question(server: &Server, stored: &Stored, address: IpAddr, shows: Shows) -> 
         address,
         port: stored.front.as_ref().map_or(PORT, |front| front.public_port),
         domain: stored.domain.clone(),
-        secret: stored.secret.clone(),
+        secret: Some(stored.secret.clone()),
         wireguard_port: server.port,
         shows,
+        limit: LOCAL_LIMIT,
     }
 }
 

@@ -22,6 +22,10 @@ pub(crate) fn of_program(text: &str, lang: Lang) -> String {
 }
 
 fn turkish(text: &str) -> String {
+    // What became of the second challenge stands behind the authority's own words about the first.
+    if let Some((first, second)) = text.split_once("; http-01: ") {
+        return format!("{}; http-01: {}", turkish(first), turkish(second));
+    }
     if let Some(said) = known(text) {
         return said;
     }
@@ -51,8 +55,8 @@ fn system(text: &str) -> Option<String> {
     alone.then(|| io::Error::from_raw_os_error(number).turkish())
 }
 
-/// The Turkish sentence with what is in the places of the English one; nothing where that does not fit. A name stands in `{}`, a
-/// sentence in `{:}`.
+/// The Turkish sentence with what is in the places of the English one; nothing where that does not fit. A `{}` holds a
+/// name, a `{:}` a sentence.
 fn fill(en: &str, tr: &str, text: &str) -> Option<String> {
     let mut rest = text;
     let mut found: Vec<(&str, String)> = Vec::new();
@@ -65,7 +69,7 @@ fn fill(en: &str, tr: &str, text: &str) -> Option<String> {
         } else if next_place(behind).is_none() {
             rest.strip_suffix(until)?.len()
         } else if until.starts_with(" (") {
-            // What stands in brackets is the last thing that does.
+            // Brackets may come before it too: its own are the last ones.
             rest.rfind(until)?
         } else {
             rest.find(until)?

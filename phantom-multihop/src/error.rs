@@ -354,21 +354,16 @@ impl ErrorCode for MultihopError {
         match self {
             Self::Engine(error) => error.message(lang),
             Self::Parameter(error) => error.message(lang),
-            Self::File { path, source } => {
-                let detail = source.detail(lang).map(|detail| format!(": {detail}")).unwrap_or_default();
+            Self::File { path, .. } => {
                 let path = path.display();
                 match lang {
-                    Lang::En => format!("Config file not found or not readable: {path}{detail}"),
-                    Lang::Tr => format!("Yapılandırma dosyası bulunamadı veya okunamıyor: {path}{detail}"),
+                    Lang::En => format!("Config file not found or not readable: {path}"),
+                    Lang::Tr => format!("Yapılandırma dosyası bulunamadı veya okunamıyor: {path}"),
                 }
             }
             Self::Content(error) => Self::invalid(error, lang),
-            Self::Exists { exit } if en => {
-                format!("Config '{exit}' already exists: give another name with custom_name=")
-            }
-            Self::Exists { exit } => {
-                format!("'{exit}' yapılandırması zaten var: custom_name= ile başka bir ad verin")
-            }
+            Self::Exists { exit } if en => format!("Config '{exit}' already exists"),
+            Self::Exists { exit } => format!("'{exit}' yapılandırması zaten var"),
             Self::Probe => lang
                 .pick("probe must be an IPv4 address or off", "probe bir IPv4 adresi veya off olmalıdır")
                 .to_owned(),
@@ -420,16 +415,17 @@ impl ErrorCode for MultihopError {
     fn data_in(&self, lang: Lang) -> Option<Value> {
         Some(match self {
             Self::Engine(error) => return error.data_in(lang),
-            Self::Parameter(error) => return error.data(),
-            Self::File { path, source: Unreadable::OtherKind(kind) } => {
-                json!({ "config_path": path.to_string_lossy(), "kind": kind.word() })
-            }
-            Self::File { path, .. } => json!({ "config_path": path.to_string_lossy() }),
+            Self::Parameter(error) => return error.data_in(lang),
+            Self::File { path, source } => unreadable_facts(path, source, lang),
             Self::Content(ConfError::Line { line, key, fault: Fault::OtherKind(kind) }) => {
                 json!({ "line": line, "key": key, "kind": kind.word() })
             }
             Self::Content(error) => json!({ "line": error.line(), "key": error.key() }),
-            Self::Exists { exit } => json!({ "exit_name": exit }),
+            Self::Exists { exit } => {
+                let hint = lang
+                    .pick("Give another name: custom_name=<name>", "Başka bir ad verin: custom_name=<ad>");
+                json!({ "exit_name": exit, "hint": hint })
+            }
             Self::Probe | Self::ProbeNear { .. } => json!({ "parameter": "probe", "expected": "ipv4" }),
             Self::NoName => json!({ "exit_name": null }),
             Self::Overlap { address, subnet } => {
@@ -446,6 +442,18 @@ impl ErrorCode for MultihopError {
             Self::Own { file, .. } => json!({ "file": file.display().to_string(), "rolled_back": false }),
         })
     }
+}
+
+/// The file, why it is not read where the message does not say it, and what it is where that is known.
+fn unreadable_facts(path: &Path, source: &Unreadable, lang: Lang) -> Value {
+    let mut data = json!({ "config_path": path.to_string_lossy() });
+    if let Some(detail) = source.detail(lang) {
+        data["detail"] = detail.into();
+    }
+    if let Unreadable::OtherKind(kind) = source {
+        data["kind"] = kind.word().into();
+    }
+    data
 }
 
 fn failed_facts(step: Step, restored_exit: Option<&ExitName>, lang: Lang) -> Value {

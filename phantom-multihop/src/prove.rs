@@ -9,8 +9,9 @@ use phantom_module::Text;
 use phantom_store::Exit;
 use phantom_types::{Endpoint, HostName, Subnet, Timestamp};
 
+use crate::MultihopError;
 use crate::desired::vpn_ip;
-use crate::error::Finding;
+use crate::error::{Finding, Step};
 use crate::switch::Place;
 use crate::units::monitor_unit;
 
@@ -81,26 +82,32 @@ pub(crate) const OTHER_SOURCE: Finding = Text {
 };
 pub(crate) const NO_MONITOR: Finding = Text { en: "the monitor does not run", tr: "izleyici çalışmıyor" };
 
-/// Where an end point is, in the order in which the places are to be tried; a name is asked of the host's resolvers.
+/// Where an end point is, in the order in which the places are to be tried; a name is asked of the host's resolvers. There is at
+/// least one.
 pub(crate) fn resolve(
     engine: &Engine,
     endpoint: &Endpoint,
     limit: Duration,
-) -> Result<Vec<SocketAddr>, Finding> {
+) -> Result<Vec<SocketAddr>, MultihopError> {
+    let unproven = |finding| MultihopError::found(Step::Handshake, finding);
     let found = match &endpoint.host {
         HostName::Ip(address) => vec![*address],
         HostName::Domain(domain) => {
             let found = engine.host().resolver.lookup(domain, Viewpoint::Host, limit);
-            found.unwrap_or(Err(ProbeError::Unreachable)).map_err(|error| match error {
-                ProbeError::NoAddress { .. } => RESOLVER_FAILED,
-                _ => NO_RESOLVER,
-            })?
+            let found = found.map_err(|error| MultihopError::host(Step::Handshake, error))?;
+            found.map_err(|error| unproven(unresolved(&error)))?
         }
     };
     if found.is_empty() {
-        return Err(UNRESOLVED);
+        return Err(unproven(UNRESOLVED));
     }
     Ok(found.into_iter().map(|address| SocketAddr::new(address, endpoint.port)).collect())
+}
+
+/// What it means that no server knew the addresses of a name.
+fn unresolved(error: &ProbeError) -> Finding {
+    let silent = matches!(error, ProbeError::Timeout | ProbeError::Unreachable);
+    if silent { NO_RESOLVER } else { RESOLVER_FAILED }
 }
 
 /// The exit as its device sees it.

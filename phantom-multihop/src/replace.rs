@@ -87,8 +87,7 @@ fn with_exit(
     work: impl FnOnce(&mut Change<'_>, &Stored, &Wish) -> Result<(), MultihopError>,
 ) -> Result<(), MultihopError> {
     let endpoint = engine.read(|state| Ok::<_, MultihopError>(exit(state, name)?.endpoint))?;
-    let all = prove::resolve(engine, &endpoint, NAME_LIMIT);
-    let all = all.map_err(|finding| MultihopError::found(Step::Handshake, finding))?;
+    let all = prove::resolve(engine, &endpoint, NAME_LIMIT)?;
     engine.set_lock_wait(LOCK_WAIT);
     engine.change(origin(verb), call, |change| {
         let before = chosen(change, name)?;

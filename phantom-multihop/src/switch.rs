@@ -89,13 +89,16 @@ pub(crate) fn turn_to(
     change.add_record(&event.record(now, wish.exit.name.clone()))?;
     let closed = before.is_some_and(|before| before.kill_switch);
     let stored = wish.stored(places.best, now);
+    // The exit has taken the one beside for this very device.
+    let mut begun = before.is_some() && staging(&place.interface).is_some();
     let turned = settle(change, place, stored, closed, |change| {
+        begun = true;
         forget_connections(change, call, &place.server)?;
         let at = reach(change.engine(), place, &wish.exit, &places, (session, now), wish.limit)?;
         verify(change, call, place, wish, (at, &routes))?;
         Ok(at)
     });
-    if turned.is_err() && session == Session::New {
+    if turned.is_err() && begun && session == Session::New {
         // So that the way back begins with a session of its own. Where it does not, WireGuard finds out by itself, later.
         let _ = reach::forget(change.engine(), place, wish.exit.public_key);
     }
@@ -118,12 +121,15 @@ pub(crate) fn stay(
     // Somewhere else it has not answered yet.
     let begins = if moved { (Session::New, now) } else { (Session::Any, now.minus(prove::RECENT)) };
     let stored = wish.stored(wish.places.best, now);
+    let mut begun = false;
     let stayed = settle(change, place, stored, before.kill_switch, |change| {
+        begun = true;
         let at = reach(change.engine(), place, &wish.exit, &wish.places, begins, wish.limit)?;
         verify(change, call, place, wish, (at, &routes))?;
         Ok(at)
     });
-    if stayed.is_err() && (moved || !wish.places.others.is_empty()) {
+    // Where nothing was touched nothing is rolled back, and the exit would be left without its peer.
+    if stayed.is_err() && begun && (moved || !wish.places.others.is_empty()) {
         let _ = reach::forget(change.engine(), place, wish.exit.public_key);
     }
     stayed

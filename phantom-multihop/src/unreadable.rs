@@ -1,9 +1,9 @@
 //! Why a file that is to be imported is not read as text.
 
-use phantom_engine::explain;
 use phantom_host::HostError;
 use phantom_module::Lang;
 use phantom_types::conf::FileKind;
+use phantom_types::{Spoken, explain};
 
 /// Why a file is not read as text.
 #[derive(Debug, thiserror::Error)]
@@ -29,19 +29,28 @@ pub enum Unreadable {
     Host(HostError),
 }
 
+impl Spoken for Unreadable {
+    fn turkish(&self) -> String {
+        match self {
+            Self::Absent => "dosya yok".to_owned(),
+            Self::Folder => "bu bir dizin".to_owned(),
+            Self::TooLarge => "64 KiB'tan büyük".to_owned(),
+            Self::NoText => "UTF-8 kodlamalı bir metin değil".to_owned(),
+            Self::OtherKind(kind) => format!("bu dosya {}", kind.turkish()),
+            Self::Host(error) => error.turkish(),
+        }
+    }
+    fn because(&self) -> Option<&(dyn Spoken + 'static)> {
+        match self {
+            Self::Host(error) => error.because(),
+            _ => None,
+        }
+    }
+}
+
 impl Unreadable {
-    /// What is said behind the path; nothing where the sentence says it.
+    /// What the error's data say beside the path; nothing where the message says it.
     pub(crate) fn detail(&self, lang: Lang) -> Option<String> {
-        Some(match self {
-            Self::Absent => return None,
-            Self::Folder => lang.pick("it is a folder", "bu bir dizin").to_owned(),
-            Self::TooLarge => lang.pick("it is larger than 64 KiB", "64 KiB'tan büyük").to_owned(),
-            Self::NoText => lang.pick("it is no text in UTF-8", "UTF-8 kodlamalı bir metin değil").to_owned(),
-            Self::OtherKind(kind) => match lang {
-                Lang::En => format!("it is {kind}"),
-                Lang::Tr => format!("bu dosya {}", kind.turkish()),
-            },
-            Self::Host(error) => explain(error, lang),
-        })
+        (!matches!(self, Self::Absent)).then(|| explain(self, lang))
     }
 }

@@ -48,7 +48,7 @@ pub fn missing(watched: &Watched, seen: &Seen) -> BTreeSet<Said> {
                 if watched.guards.contains(name) && !link.guarded {
                     missing.insert(Said::new(
                         format!("the filter of the interface {name} itself"),
-                        format!("{name} arayüzünün kendi süzgeci"),
+                        format!("{name} arayüzünün kendi filtresi"),
                     ));
                 }
             }

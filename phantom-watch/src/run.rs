@@ -39,7 +39,7 @@ const DUE: Text = Text { en: "what is due now", tr: "zamanı gelen iş" };
 /// The name of what is missing when somebody has written into a file in which there are rules of ours.
 const FILES: Text = Text { en: "the rules that ufw keeps", tr: "ufw'nin tuttuğu kurallar" };
 /// The name of what is missing when our part of the packet filter is not what was found right.
-const FILTER: Text = Text { en: "the packet filter", tr: "paket süzgeci" };
+const FILTER: Text = Text { en: "the packet filter", tr: "paket filtresi" };
 
 /// Watches until the process ends.
 ///

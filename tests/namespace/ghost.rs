@@ -5,6 +5,7 @@ mod decoy;
 mod front;
 mod line;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -117,6 +118,17 @@ fn works(world: &World) {
     assert!(outside.contains("dev eth0") && outside.contains("192.0.2.2:"), "{outside}");
     let inside = world.sh_at(At::Client1, &format!("ip route get {INTERNET}"));
     assert!(inside.contains("dev c1"), "{inside}");
+}
+
+/// The stock clients at hand.
+fn stock_clients() -> Vec<PathBuf> {
+    let named = std::env::var_os("PHANTOM_WSTUNNEL").unwrap_or_default();
+    std::env::split_paths(&named).filter(|path| path.is_file()).collect()
+}
+
+fn works_once(world: &World) {
+    world.reaches(At::Client1, "10.8.0.1");
+    assert_eq!(udp_seen_as(At::Client1), SERVER);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Servers whose own packet filter lets nobody in: what cloud images load at boot, and what people write into nftables.conf. A
 //! real client gets a real handshake all the same, for as long as the operator does not decline.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::ghost::{authority, casper, certificate, configuration, connect_ours, in_ghost_mode};
 use crate::multihop::{IPTABLES, without_nftables};
@@ -56,12 +56,12 @@ fn connects(world: &World, name: &str) {
 fn is_kept_out(world: &World, name: &str) {
     world.connect(At::Client1, &world.export(name));
     world.does_not_reach(At::Client1, "10.8.0.1");
-    assert!(world.sh_at(At::Client1, "wg show all latest-handshakes").trim().ends_with("\t0"));
+    assert!(world.sh_at(At::Client1, "wg show c1 latest-handshakes").trim().ends_with("\t0"));
     world.disconnect(At::Client1);
 }
 
 fn uninstall(world: &World) -> String {
-    world.sh(&format!("{}/factory-reset --uninstall", programs().display()))
+    world.sh(&format!("{}/factory-reset --uninstall --yes", programs().display()))
 }
 
 /// All rules of both variants of iptables.
@@ -164,7 +164,8 @@ fn a_tunnel_gets_in_where_the_owner_s_filter_refuses() {
         world.add("anna");
         let enabled = in_ghost_mode(world);
         let opened = json!([{ "table": "nftables inet filter", "chain": "input", "ports": ["443/tcp"] }]);
-        assert_eq!((&enabled["opened"], enabled.get("warnings")), (&opened, None), "{enabled:#}");
+        assert_eq!(enabled["opened"], opened, "{enabled:#}");
+        tells_of_saved_copy_alone(&enabled);
         connect_ours(world, "anna");
         world.connect(At::Client1, &configuration(&casper(world, "anna")));
         world.reaches(At::Client1, INTERNET);
@@ -178,6 +179,12 @@ fn a_tunnel_gets_in_where_the_owner_s_filter_refuses() {
     });
 }
 
+/// WireGuard's own port was open before, and a copy of the owner's rules may still open it. Nothing else is wrong.
+fn tells_of_saved_copy_alone(enabled: &Value) {
+    let [warning] = enabled["warnings"].as_array().unwrap().as_slice() else { panic!("{enabled:#}") };
+    assert!(warning.as_str().unwrap().contains("was taken out of nftables inet filter input"), "{warning}");
+}
+
 #[test]
 fn an_authority_gets_in_where_the_owner_s_filter_refuses() {
     let test = "reach::an_authority_gets_in_where_the_owner_s_filter_refuses";
@@ -189,11 +196,8 @@ fn an_authority_gets_in_where_the_owner_s_filter_refuses() {
         crate::ghost::named(world);
         authority(world);
         let enabled = world.ok(&["ghost", "enable", "domain=vpn.example.org"]);
-        assert_eq!(
-            (&enabled["certificate"]["source"], enabled.get("warnings")),
-            (&json!("acme"), None),
-            "{enabled:#}"
-        );
+        assert_eq!(enabled["certificate"]["source"], "acme", "{enabled:#}");
+        tells_of_saved_copy_alone(&enabled);
         assert_eq!(enabled["opened"][0]["ports"], json!(["443/tcp"]));
         world.in_sync();
         // One that asks in vain leaves nothing open.

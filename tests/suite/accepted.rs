@@ -64,6 +64,7 @@ const PROGRAMS: [Spoken; 9] = [
             &["pages"],
             &["issue"],
             &["inspect"],
+            &["share"],
             &["self-sign"],
             &["connect"],
             &["verify"],

@@ -41,9 +41,16 @@ fn a_client_whose_clock_was_set_back_is_named() {
     // The log of the device has the network only; who reads it by the API is told the name.
     let line =
         "wg_main: the peer 10.8.0.2/32 is refused: its handshakes are older than one that it began before";
-    server
-        .fake
-        .put_log("wg-quick@wg_main", &[line, "wg_main: ended", "x the peer 10.8.9.9/32 is refused: y"]);
+    server.fake.put_log(
+        "wg-quick@wg_main",
+        &[
+            line,
+            "wg_main: ended",
+            "x the peer 10.8.9.9/32 is refused: y",
+            // A network behind the client comes first.
+            "x the peer 10.1.0.0/24, 10.8.0.2/32 is refused: y",
+        ],
+    );
     let logs = server.api(&["core", "service_logs"]).ok()["logs"].clone();
     assert_eq!(
         logs[0],
@@ -53,4 +60,5 @@ fn a_client_whose_clock_was_set_back_is_named() {
         (&logs[1], &logs[2]),
         (&"wg_main: ended".into(), &"x the peer 10.8.9.9/32 is refused: y".into())
     );
+    assert_eq!(logs[3], "x the client john (10.1.0.0/24, 10.8.0.2/32) is refused: y");
 }

@@ -194,6 +194,9 @@ pub(crate) const CONDITIONS: &[Condition] = &[
     condition("client_clocks", "ok", with_john),
     condition("client_clocks", "ok", Server::bare),
     condition("client_clocks", "ok", clocks::embedded),
+    condition("client_clocks", "ok", || {
+        with(clocks::embedded(), |s| drop(s.api(&["core", "stop_service"]).ok()))
+    }),
     condition("client_clocks", "warning", || with(clocks::embedded(), clocks::set_back)),
     condition("client_clocks", "warning", || {
         change(clocks::embedded(), |host| host.wireguard = Arc::new(Deaf))
@@ -281,7 +284,7 @@ fn spoil(server: &Server) {
 fn begin_reset(server: &Server) {
     let (store, lock) = (server.store(), server.store().lock(Duration::from_secs(5)).unwrap());
     let stored = store.read(phantom_store::State::server).unwrap();
-    store.begin_reset(&lock, stored.as_ref()).unwrap();
+    store.begin_reset(&lock, stored.as_ref(), true).unwrap();
 }
 
 fn open(server: &Server, mode: u32) {
@@ -475,7 +478,7 @@ fn without_watcher(server: &Server) {
 
 /// The watcher has put something back again and again.
 pub(crate) fn watcher_fights(server: &Server) {
-    let report = r#"{ "removed_again_and_again": [{ "object": "the packet filter", "object_tr": "paket süzgeci", "times": 7 }] }"#;
+    let report = r#"{ "removed_again_and_again": [{ "object": "the packet filter", "object_tr": "paket filtresi", "times": 7 }] }"#;
     server.fake.put_file(&format!("/run/{}/report.json", watcher(server)), report.as_bytes(), 0o600, 61_184);
 }
 

@@ -21,7 +21,7 @@ fn with_place<T>(server: &Server, stage: &dyn Fn(Stage), run: impl FnOnce(&Place
     run(&Place { host, paths, lock_wait, api: &api, stage, taken: &|_| () })
 }
 
-fn run(server: &Server) -> Result<Done, ResetError> {
+pub(crate) fn run(server: &Server) -> Result<Done, ResetError> {
     with_place(server, &|_| (), reset)
 }
 
@@ -278,7 +278,7 @@ fn an_uninstall_that_stops_half_way_says_so() {
         server.fake.refuse_write(at);
         let (exit, out, err) = said(&server, &["--uninstall", "--yes"], "");
         assert_eq!(exit, 1, "write {at}: {out}{err}");
-        let end = "\nRemoval interrupted; to finish it, run again: factory-reset --uninstall\n";
+        let end = "\nRemoval interrupted; to finish it, run again: factory-reset --uninstall --yes\n";
         assert!(err.ends_with(end), "write {at}: {err}");
         server.fake.reset_writes();
         assert_eq!(said(&server, &["--uninstall", "--yes"], "").0, 0, "write {at}");

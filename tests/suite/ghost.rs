@@ -181,6 +181,8 @@ fn strangers_are_shown_nothing_but_what_is_on_this_machine() {
         "http://127.0.0.1",
         "http://127.0.0.1:0",
         "http://127.0.0.1:443",
+        "unix:/run/phantom-web/http",
+        "unix:/var/run/phantom-web-2/x",
         "http://127.0.0.1:65536",
         "http://127.0.0.1:8080/path",
         "http://127.0.0.1:8080//",

@@ -30,7 +30,7 @@ fn sources(dir: &Path, found: &mut BTreeMap<PathBuf, String>) {
             if name != "tests" && name != "target" && name != "examples" {
                 sources(&path, found);
             }
-        } else if name.ends_with(".rs") && name != "tests.rs" {
+        } else if path.extension().is_some_and(|ending| ending == "rs") && name != "tests.rs" {
             let text = fs::read_to_string(&path).unwrap();
             let text = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default().to_owned();
             found.insert(path, text);

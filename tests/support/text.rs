@@ -58,7 +58,7 @@ const CAUSES: [&str; 5] = ["detail", "why", "error", "cause", "objects"];
 const SENTENCES: [&str; 4] = ["expected", "hint", "errors", "object"];
 
 /// Fields that are for programs in every language (API 2.2 and 2.3): the words of `wg`, and what others have written.
-const PROGRAMS: [&str; 9] = [
+const PROGRAMS: [&str; 14] = [
     "latest_handshake",
     "handshake",
     "config",
@@ -68,6 +68,11 @@ const PROGRAMS: [&str; 9] = [
     "rule",
     "rules",
     "started_at",
+    "target",
+    "status",
+    "provider",
+    "source",
+    "event",
 ];
 
 impl Texts {

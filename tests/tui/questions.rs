@@ -70,7 +70,13 @@ fn a_new_address_matters_where_clients_are_told_it() {
 fn what_is_the_same_is_no_change() {
     let mut person = at_address(&[]);
     person.press("Enter").sees("Nothing is different").press("Tab Tab").types("51820").press("Enter");
-    person.sees("Nothing is different").does_not_see("Are you sure");
+    person.sees("Nothing is different").does_not_see("Are you sure").does_not_see("none: take it away");
+    // There is no endpoint to take away.
+    let mut person = at_address(&[]);
+    person.press("Tab").types("none").press("Enter").sees("Nothing is different");
+    let mut person = at_address(&["endpoint=vpn.example.org"]);
+    person.sees("none: take it away").press("Tab").types("none").press("Enter");
+    person.sees("vpn.example.org → -").sees(FETCH);
 }
 
 #[test]

@@ -228,8 +228,8 @@ impl Examination<'_> {
     pub fn problem(&self, en: impl Into<String>, tr: impl Into<String>) -> Finding {
         self.finding(Severity::Problem, en, tr)
     }
-    /// A part of the host that does not answer.
-    pub fn silent(&self, error: &HostError) -> Finding {
+    /// A part of the host, or the stored state, that does not answer.
+    pub fn silent(&self, error: &dyn Spoken) -> Finding {
         let cause = explain(error, self.lang);
         self.warning(format!("This could not be checked: {cause}"), format!("Bu denetlenemedi: {cause}"))
     }

@@ -117,6 +117,34 @@ impl Reach {
     }
 }
 
+/// The base chains of others that lead to accepts of ours, before a change; none where the packet filters do not answer.
+pub fn before(engine: &Engine) -> Vec<LetIn> {
+    let filters = engine.host().firewall.filters();
+    filters.map(|filters| filters.let_in(engine.marks())).unwrap_or_default()
+}
+
+/// A sentence for each chain of somebody else's that had an accept of ours `before` and has it no more: a saved copy may still
+/// hold it.
+pub fn saved_copies(engine: &Engine, before: &[LetIn], after: &[LetIn], lang: Lang) -> Vec<String> {
+    let mark = engine.marks().text();
+    let left =
+        |gone: &LetIn| after.iter().any(|now| now.chain == gone.chain && gone.ports.is_subset(&now.ports));
+    let taken_out = before.iter().filter(|before| !left(before));
+    taken_out.map(|gone| saved_copy(gone, &mark, lang)).collect()
+}
+
+fn saved_copy(taken_out: &LetIn, mark: &str, lang: Lang) -> String {
+    let (table, chain) = (&taken_out.chain.table, &taken_out.chain.name);
+    match lang {
+        Lang::En => format!(
+            "An accept of Phantom-WG was taken out of {table} {chain}. A copy of these rules that was saved meanwhile may still hold it: look for {mark} in it"
+        ),
+        Lang::Tr => format!(
+            "Phantom-WG'nin izin kuralı {table} {chain} zincirinden kaldırıldı. Bu kuralların bu arada kaydedilmiş bir kopyası onu hâlâ içerebilir: kopyada {mark} metnini arayın"
+        ),
+    }
+}
+
 /// What keeps packets from a port, or may do so; `None` where nothing does.
 fn sentence(engine: &Engine, fate: &PacketFate, port: Port, lang: Lang) -> Option<String> {
     let (name, number) = (protocol_name(port.protocol), port.number);
@@ -141,9 +169,12 @@ fn protocol_name(protocol: Protocol) -> &'static str {
     }
 }
 
-/// The base chains of others that lead to accepts of ours. None where the packet filters do not answer.
-pub fn let_in(case: &Examination<'_>) -> Vec<LetIn> {
-    filters(case).map(|filters| filters.let_in(case.engine.marks())).unwrap_or_default()
+/// The base chains of others that lead to accepts of ours.
+///
+/// # Errors
+/// The packet filters cannot be read.
+pub fn let_in<'a>(case: &'a Examination<'_>) -> Result<Vec<LetIn>, Silent<'a>> {
+    filters(case).map(|filters| filters.let_in(case.engine.marks()))
 }
 
 /// `well`, unless a packet filter keeps the clients' packets from passing.

@@ -85,6 +85,7 @@ struct State {
     random: u64,
     answers: misc::Answers,
     lookups: misc::Lookups,
+    lookups_fail: bool,
     certificates: tunnel::Certificates,
 }
 
@@ -104,6 +105,7 @@ impl State {
             random: self.random,
             answers: self.answers.clone(),
             lookups: self.lookups.clone(),
+            lookups_fail: self.lookups_fail,
             certificates: self.certificates.clone(),
         }
     }
@@ -144,6 +146,7 @@ impl FakeHost {
             random: 0x5eed,
             answers: misc::Answers::default(),
             lookups: misc::Lookups::default(),
+            lookups_fail: false,
             certificates: tunnel::Certificates::default(),
         };
         let shared = Shared {

@@ -25,7 +25,7 @@ const PHRASES: &[(&str, &str)] = &[
     ("opening the TUN device {}", "{} TUN aygıtı açılırken"),
     ("opening {}", "{} açılırken"),
     ("writing {}", "{} yazılırken"),
-    ("appending to {}", "{} sonuna eklenirken"),
+    ("appending to {}", "{} dosyasının sonuna eklenirken"),
     ("setting the mode of {}", "{} izinleri ayarlanırken"),
     ("setting {} to {}", "{} ayarı {} yapılırken"),
     ("making {}", "{} oluşturulurken"),
@@ -75,7 +75,7 @@ const PHRASES: &[(&str, &str)] = &[
     ("systemctl does not show {}", "systemctl {} birimini göstermiyor"),
     (
         "the packet filter does not show the rules it was given a moment ago",
-        "paket süzgeci az önce verilen kuralları göstermiyor",
+        "paket filtresi az önce verilen kuralları göstermiyor",
     ),
     ("ufw did not take the rule {}", "ufw kuralı kabul etmedi: «{}»"),
     ("nft's listing was not understood: {}", "nft çıktısı anlaşılamadı: «{}»"),

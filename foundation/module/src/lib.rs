@@ -66,7 +66,7 @@ mod secret;
 pub use action::{Action, Call, Effect, Entry, Module, Spec, TypedModule, entry};
 pub use answer::Answer;
 pub use error::{ErrorCode, Failure, chain, codes};
-pub use or_none::OrNone;
+pub use or_none::{OrNone, given};
 pub use params::{Given, Kind, Param, ParamError, Params, Unfit, parameters, read};
 pub use phantom_types::{Lang, Text};
 pub use secret::SecretText;

@@ -53,12 +53,24 @@ impl<T: Serialize> Serialize for OrNone<T> {
 
 impl<'de, T: DeserializeOwned> Deserialize<'de> for OrNone<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        if text == NONE {
-            return Ok(Self::Unset);
+        match Option::<String>::deserialize(deserializer)? {
+            Some(text) if text != NONE => T::deserialize(text.into_deserializer()).map(Self::To),
+            _ => Ok(Self::Unset),
         }
-        T::deserialize(text.into_deserializer()).map(Self::To)
     }
+}
+
+/// Reads a parameter that is given, for serde's `deserialize_with`: JSON's `null` takes away what is stored, while an `Option` alone
+/// would read it as nothing given. Without the field serde takes its default.
+///
+/// # Errors
+/// It is neither `null`, nor `none`, nor a text that `T` reads.
+pub fn given<'de, D, T>(deserializer: D) -> Result<Option<OrNone<T>>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: DeserializeOwned,
+{
+    OrNone::deserialize(deserializer).map(Some)
 }
 
 impl<T: JsonSchema> JsonSchema for OrNone<T> {
@@ -72,5 +84,34 @@ impl<T: JsonSchema> JsonSchema for OrNone<T> {
         let mut schema = T::json_schema(generator);
         schema.insert("x-none".to_owned(), true.into());
         schema
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+    struct Asked {
+        #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+        name: Option<OrNone<String>>,
+    }
+
+    #[test]
+    fn what_was_asked_for_comes_back_from_json() {
+        for (name, written) in [
+            (None, json!({})),
+            (Some(OrNone::Unset), json!({ "name": "none" })),
+            (Some(OrNone::To("a.example".to_owned())), json!({ "name": "a.example" })),
+        ] {
+            let asked = Asked { name };
+            assert_eq!(serde_json::to_value(&asked).unwrap(), written);
+            assert_eq!(serde_json::from_value::<Asked>(written).unwrap(), asked);
+        }
+        let null = serde_json::from_value::<Asked>(json!({ "name": null })).unwrap();
+        assert_eq!(null.name, Some(OrNone::Unset));
+        assert!(serde_json::from_value::<Asked>(json!({ "name": 5 })).is_err());
     }
 }

@@ -18,13 +18,13 @@ pub enum StoreCause {
     System(#[from] io::Error),
     /// SQLite refused.
     #[error(transparent)]
-    Sqlite(#[from] rusqlite::Error),
+    Sqlite(Box<rusqlite::Error>),
     /// A document in it is not the JSON that was expected.
     #[error(transparent)]
     Json(#[from] serde_json::Error),
     /// The lock could not be taken.
     #[error(transparent)]
-    Lock(#[from] LockError),
+    Lock(Box<LockError>),
     /// It was there a moment ago.
     #[error("the file has disappeared")]
     Gone,
@@ -51,10 +51,22 @@ pub enum StoreCause {
     Damaged(String),
     /// What a caller says, who writes beside the database.
     #[error("{}", .0.en)]
-    Told(Said),
+    Told(Box<Said>),
     /// It contradicts itself.
     #[error("{}", Each(.0))]
     Unsound(Vec<Said>),
+}
+
+impl From<LockError> for StoreCause {
+    fn from(error: LockError) -> Self {
+        Self::Lock(Box::new(error))
+    }
+}
+
+impl From<rusqlite::Error> for StoreCause {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(Box::new(error))
+    }
 }
 
 impl Spoken for StoreCause {

@@ -76,7 +76,10 @@ impl Spoken for StoreError {
         match self {
             Self::Unreadable { file, .. } => format!("{} okunamıyor", file.display()),
             Self::Newer { file, found, known } => {
-                format!("{} şema sürümü {found}; bu program en çok {known} sürümünü tanıyor", file.display())
+                format!(
+                    "{} dosyasının şema sürümü {found}; bu program en çok {known} sürümünü tanıyor",
+                    file.display()
+                )
             }
             Self::Write { file, .. } => format!("{} yazılamıyor", file.display()),
             Self::Busy { file, .. } => {
@@ -213,7 +216,9 @@ impl StoreError {
             Some(cause) => explain(cause, lang),
             None => explain(self, lang),
         };
-        text.strip_prefix(&file).map(str::to_owned).unwrap_or(text)
+        let Some(rest) = text.strip_prefix(&file) else { return text };
+        // In Turkish its name has a word behind it, which says whose the rest is.
+        rest.strip_prefix("dosyasının ").unwrap_or(rest).to_owned()
     }
 
     pub(crate) fn unreadable(file: &Path, source: impl Into<StoreCause>) -> Self {

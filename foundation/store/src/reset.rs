@@ -24,11 +24,16 @@ impl Store {
         file.try_exists().map_err(|error| StoreError::unreadable(&file, error))
     }
 
-    /// Writes down that all that is stored is to go, and what is stored then: this server without any client, and
-    /// defaults; `None` for a system that was never set up. When this returns it is on the disk.
+    /// Writes down that all that is stored is to go, and what is stored then: this server without any client,
+    /// whether its ports are opened in packet filters of others, and defaults; `None` for a system that was never set up. When this returns it is on the disk.
     ///
     /// The present state is not read: it may be damaged, or of a newer version. A reset that is pending is replaced.
-    pub fn begin_reset(&self, lock: &Lock, server: Option<&Server>) -> Result<(), StoreError> {
+    pub fn begin_reset(
+        &self,
+        lock: &Lock,
+        server: Option<&Server>,
+        open_firewall: bool,
+    ) -> Result<(), StoreError> {
         self.check_lock(lock)?;
         files::prepare(self.paths())?;
         // What goes from here on is removed on purpose.
@@ -40,6 +45,7 @@ impl Store {
             let pool = Pool::new(draft.clone());
             let change = Transaction::begin(State::write(&pool)?, lock, Vec::new());
             change.set_server(server)?;
+            change.set_open_firewall(open_firewall)?;
             change.commit()?;
         }
         // A commit of the server leaves an empty log; without one the file is complete in itself.

@@ -1,6 +1,6 @@
 //! Reading the state.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
 use ipnetwork::Ipv4Network;
@@ -91,6 +91,18 @@ impl<'c> State<'c> {
     /// The client with this key.
     pub fn client_by_key(&self, key: &PublicKey) -> Result<Option<Client>> {
         self.client_where("public_key = ?1", [key.as_bytes()])
+    }
+
+    /// The client with this address of its own, IPv4 or IPv6: networks behind a client do not count. The cost is the same at any
+    /// number of clients.
+    pub fn client_by_address(&self, address: IpAddr) -> Result<Option<Client>> {
+        match address {
+            IpAddr::V4(address) => match self.subnet()?.and_then(|subnet| subnet.offset(address)) {
+                Some(host) => self.client_where("host = ?1", [host]),
+                None => Ok(None),
+            },
+            IpAddr::V6(address) => self.client_where("address6 = ?1", [address.octets()]),
+        }
     }
 
     /// The client with this [id](Client::id).

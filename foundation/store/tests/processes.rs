@@ -187,10 +187,14 @@ fn a_process_killed_while_it_restores_leaves_one_state_or_the_other() {
     copy("more", 300);
     let counts = [100, 400];
     let mut seen = BTreeSet::new();
-    for round in 0..40 {
+    for round in 0..400 {
+        // Where a process is killed is up to the machine.
+        if round >= 40 && seen.len() == 2 {
+            break;
+        }
         let mut child = process(&[], "restore", dir.path(), "").spawn().unwrap();
         wait_for(&mut child, "restored");
-        std::thread::sleep(Duration::from_micros(round * 700));
+        std::thread::sleep(Duration::from_micros(round % 40 * 700));
         child.kill().unwrap();
         child.wait().unwrap();
         assert_sound(&store);
@@ -365,7 +369,7 @@ fn a_process_killed_while_it_brings_the_schema_up_to_date_leaves_the_older_one()
     let children: Vec<Child> =
         (0..4).map(|_| process(&[], "count", dir.path(), "").spawn().unwrap()).collect();
     children.into_iter().map(finish).for_each(drop);
-    assert_eq!((number("PRAGMA user_version"), number(keys)), (3, before));
+    assert_eq!((number("PRAGMA user_version"), number(keys)), (4, before));
     assert_sound(&store);
     assert_eq!(
         fs::metadata(&log).map_or(0, |found| found.len()),

@@ -18,11 +18,15 @@ const DEVICES: [&str; 4] = ["con", "prn", "aux", "nul"];
 /// The same with a digit behind it.
 const NUMBERED: [&str; 2] = ["com", "lpt"];
 
+/// Names that no interface of wg-quick(8) can have: the kernel refuses the first two (they are folders of
+/// `/proc/sys/net/ipv4/conf`), and the loopback interface has the third.
+const INTERFACES: [&str; 3] = ["all", "default", "lo"];
+
 /// The name of a file with a client's configuration, ending included: one that every WireGuard program takes, and that no other
 /// client of the same server has.
 ///
-/// A name of up to 15 characters stays what it is. Of a longer one the beginning is kept, and the number of the client follows
-/// behind a dot. No client's name has a dot, and no two clients have one number, so that neither the other clients nor their order
+/// A name of up to 15 characters stays what it is, unless a system keeps it for something else. Of such a name, and of a longer
+/// one, the beginning is kept, and the number of the client follows behind a dot. No client's name has a dot, and no two clients have one number, so that neither the other clients nor their order
 /// matter: the file of a client is always called the same. WireGuard's programs allow `=` and `+` as well, which systemd
 /// would not take in `wg-quick@NAME`.
 ///
@@ -44,7 +48,7 @@ impl FileName {
     /// The file for a client that connects directly. `id` is the client's number, which no other client has.
     pub fn direct(name: &ClientName, id: u32) -> Self {
         let text = name.as_str();
-        if text.len() <= STEM_MAX && !is_device(text) {
+        if text.len() <= STEM_MAX && !is_device(text) && !INTERFACES.contains(&text) {
             return Self(format!("{text}{ENDING}"));
         }
         Self::numbered(text, &format!(".{id}"))
@@ -125,6 +129,7 @@ mod tests {
             && !stem.starts_with(['.', '-'])
             && !stem.ends_with('.')
             && !is_device(before_dot)
+            && !["all", "default", "lo"].contains(&stem)
     }
 
     #[test]
@@ -135,6 +140,10 @@ mod tests {
             ("a234567890123456", "a234.4000000000.conf", "a23.t4000000000.conf"),
             ("CON", "CO_.4000000000.conf", "CO_.t4000000000.conf"),
             ("lpt1", "lpt_.4000000000.conf", "lpt.t4000000000.conf"),
+            ("all", "all.4000000000.conf", "all.t4000000000.conf"),
+            ("default", "defa.4000000000.conf", "def.t4000000000.conf"),
+            ("lo", "lo.4000000000.conf", "lo.t4000000000.conf"),
+            ("lo0", "lo0.conf", "lo0.t4000000000.conf"),
             ("console", "console.conf", "co_.t4000000000.conf"),
         ] {
             let name = named(name);

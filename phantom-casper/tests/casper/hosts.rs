@@ -37,7 +37,8 @@ const SEEDS: [&str; 20] = [
 /// The command of the text that writes to (or edits) the hosts file of Linux and macOS, for another file.
 fn command(text: &str, word: &str, file: &Path) -> String {
     let lines: Vec<&str> = text.lines().filter(|line| line.starts_with(&format!("    {word} "))).collect();
-    assert_eq!(lines.len(), 1, "{text}");
+    // The lines are taken away in the same way before they are written and at the end.
+    assert!(!lines.is_empty() && lines.iter().all(|line| *line == lines[0]), "{text}");
     lines[0].trim().replace("/etc/hosts", file.to_str().unwrap())
 }
 
@@ -79,7 +80,7 @@ fn the_name_is_written_down_with_every_address_and_none_of_them_enters_the_tunne
         for lang in ["en", "tr"] {
             let text = world.text(&["--lang", lang, "demo-casper"]);
             for address in expected.split(", ") {
-                let line = format!("{address} 157-230-114-231.sslip.io # phantom-ghost");
+                let line = format!("{address} 157-230-114-231.sslip.io # phantom-ghost demo-casper");
                 // For Linux and macOS, and for Windows.
                 assert_eq!(text.matches(&line).count(), 2, "{line}\n{text}");
                 let ip: IpAddr = address.parse().unwrap();
@@ -105,19 +106,21 @@ fn the_commands_add_whole_lines_and_take_away_no_others() {
     });
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("hosts");
-    let others =
-        "127.0.0.1 localhost\n# 1.2.3.4 157-230-114-231.sslip.io\n192.0.2.9 vpn.example.org # phantom-ghost";
+    let others = "127.0.0.1 localhost\n# 1.2.3.4 157-230-114-231.sslip.io\n192.0.2.9 vpn.example.org # phantom-ghost\n\
+         192.0.2.8 157-230-114-231.sslip.io # phantom-ghost other\n\
+         192.0.2.7 157-230-114-231.sslip.io # phantom-ghost demo-casper-2";
     for (lang, end) in [("en", "\n"), ("en", ""), ("tr", "")] {
         let text = world.text(&["--lang", lang, "demo-casper"]);
         fs::write(&file, format!("{others}{end}")).unwrap();
-        // Those who follow the steps twice have the lines twice.
+        // Those who follow the steps twice have the lines once.
         for _ in 0..2 {
+            run(&command(&text, "sudo sed", &file));
             run(&command(&text, "printf", &file));
         }
         let pinned = fs::read_to_string(&file).unwrap();
         for address in ["198.51.100.20", "203.0.113.1"] {
-            let line = format!("{address} 157-230-114-231.sslip.io # phantom-ghost");
-            assert_eq!(pinned.lines().filter(|found| *found == line).count(), 2, "{pinned}");
+            let line = format!("{address} 157-230-114-231.sslip.io # phantom-ghost demo-casper");
+            assert_eq!(pinned.lines().filter(|found| *found == line).count(), 1, "{pinned}");
         }
         run(&command(&text, "sudo sed", &file));
         let left = fs::read_to_string(&file).unwrap();
@@ -147,4 +150,99 @@ fn windows_users_are_told_what_would_block_the_tunnel_s_own_connection() {
             assert_eq!(world.text(&["--lang", lang, "demo-casper"]).contains(words), blocks, "{lang}");
         }
     }
+}
+
+/// The export's answer to what a lookup says: the addresses for the hosts file, and what may enter the tunnel.
+fn asked(world: &World, now: &[&str]) -> (Vec<String>, Vec<IpNetwork>) {
+    let now: Vec<IpAddr> = now.iter().map(|text| text.parse().unwrap()).collect();
+    let export = phantom_casper::Export::asking(world.store(), "demo-casper", |_| now).unwrap();
+    let lines = export.server_addresses.iter().map(ToString::to_string).collect();
+    (lines, export.config.allowed_ips)
+}
+
+fn enters(inside: &[IpNetwork], address: &str) -> bool {
+    let address: IpAddr = address.parse().unwrap();
+    inside.iter().any(|network| network.contains(address))
+}
+
+#[test]
+fn what_cannot_be_the_server_is_not_believed() {
+    let world = World::active();
+    world.set_ghost(|ghost| ghost.addresses = vec!["198.51.100.20".parse().unwrap()]);
+    let odd = [
+        "127.0.1.1",
+        "127.0.0.1",
+        "0.0.0.0",
+        "0.1.2.3",
+        "169.254.1.1",
+        "224.0.0.1",
+        "255.255.255.255",
+        "10.8.0.1",
+        "10.8.0.77",
+        "172.17.0.1",
+        "192.168.1.5",
+        "10.0.0.5",
+        "100.64.0.1",
+        "8.8.8.8",
+        "8.8.4.4",
+        "::ffff:8.8.8.8",
+        "::1",
+        "::",
+        "fe80::1",
+        "ff02::1",
+        "fd00::1",
+    ];
+    let (lines, inside) = asked(&world, &odd);
+    assert_eq!(lines, ["198.51.100.20"], "what is stored counts then");
+    assert!(!enters(&inside, "198.51.100.20") && !enters(&inside, "157.230.114.231"));
+    for address in odd.iter().filter(|address| !address.contains(':')) {
+        assert!(enters(&inside, address), "{address} goes round the tunnel");
+    }
+    assert!(!inside.iter().any(|network| network.is_ipv6() && network.prefix() != 0), "{inside:?}");
+    let (lines, inside) = asked(&world, &["127.0.1.1", "203.0.113.9", "8.8.8.8"]);
+    assert_eq!(lines, ["203.0.113.9"]);
+    assert!(!enters(&inside, "203.0.113.9") && enters(&inside, "8.8.8.8"));
+    // Other servers are asked: then these two are like all others.
+    world.set_dns("9.9.9.9", "2620:fe::fe");
+    let (lines, inside) = asked(&world, &["9.9.9.9", "2620:fe::fe", "203.0.113.9"]);
+    assert_eq!(lines, ["203.0.113.9"]);
+    assert!(enters(&inside, "9.9.9.9"));
+}
+
+#[test]
+fn a_private_address_counts_where_the_operator_knows_it() {
+    let world = World::active();
+    world.set_ghost(|ghost| ghost.addresses = vec!["192.168.1.5".parse().unwrap()]);
+    let (lines, inside) = asked(&world, &["172.17.0.1", "192.168.1.5"]);
+    assert_eq!(lines, ["192.168.1.5"]);
+    assert!(!enters(&inside, "192.168.1.5") && enters(&inside, "172.17.0.1"));
+    world.set_server(|server| server.server_ip = Some("10.0.0.5".parse().unwrap()));
+    let (lines, _) = asked(&world, &["10.0.0.5"]);
+    assert_eq!(lines, ["10.0.0.5"]);
+}
+
+#[test]
+fn an_answer_has_its_bounds() {
+    let world = World::active();
+    let many: Vec<String> = (1..=40).map(|number| format!("2001:db8::{number}")).collect();
+    let mut many: Vec<&str> = many.iter().map(String::as_str).collect();
+    many.push("203.0.113.9");
+    let (lines, inside) = asked(&world, &many);
+    assert_eq!(lines, ["2001:db8::1", "2001:db8::2", "2001:db8::3", "203.0.113.9"], "no family is lost");
+    for (address, outside) in [("2001:db8::15", true), ("2001:db8::17", false), ("203.0.113.9", true)] {
+        assert_eq!(enters(&inside, address), !outside, "{address}");
+    }
+}
+
+#[test]
+fn after_a_move_the_new_address_is_written_down() {
+    let world = World::active();
+    world.set_ghost(|ghost| ghost.addresses = vec!["198.51.100.20".parse().unwrap()]);
+    let (lines, inside) = asked(&world, &["203.0.113.9", "203.0.113.10"]);
+    assert_eq!(lines, ["203.0.113.9", "203.0.113.10"]);
+    for address in ["198.51.100.20", "203.0.113.9", "203.0.113.10", "157.230.114.231"] {
+        assert!(!enters(&inside, address), "{address}");
+    }
+    let (lines, _) = asked(&world, &[]);
+    assert_eq!(lines, ["198.51.100.20"], "nobody answers");
 }

@@ -138,6 +138,9 @@ fn the_file_has_a_name_that_no_other_client_has() {
     assert!(files.iter().all(|file| file.len() <= 15 + ".conf".len()), "{files:?}");
     assert!(files[0] != files[1] && files[1] != files[2] && files[0] != files[2], "{files:?}");
     assert_eq!(file("demo-casper"), "demo-casper.t1.conf");
+}
+
+#[test]
 fn the_port_is_that_of_the_web_server_in_front() {
     if !is_root("the_port_is_that_of_the_web_server_in_front") {
         return;

@@ -116,6 +116,11 @@ impl World {
         world
     }
 
+    /// The stored state.
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// A folder that is not part of the installation.
     pub(crate) fn dir(&self) -> &Path {
         self.dir.path()
@@ -125,11 +130,12 @@ impl World {
         self.store.paths().database()
     }
 
-    /// From now on the name of the samples has these addresses, by `/etc/hosts` as the programs see it.
+    /// From now on the name of the samples has these addresses, by `/etc/hosts` as the programs see it. They ask with a final
+    /// dot, which the C library does not add or take away in that file.
     pub(crate) fn resolve(&self, addresses: &[&str]) {
-        let lines: String =
-            addresses.iter().map(|address| format!("{address} {}\n", ghost().domain)).collect();
-        std::fs::write(self.dir.path().join("hosts"), lines).unwrap();
+        let domain = ghost().domain;
+        let lines: Vec<String> = addresses.iter().map(|address| format!("{address} {domain}.\n")).collect();
+        std::fs::write(self.dir.path().join("hosts"), lines.concat()).unwrap();
     }
 
     /// A program that is told of this installation and of nothing else. Where namespaces can be made, no name server outside is

@@ -1,7 +1,7 @@
 //! Core: its menu, and the setup of a server that has none.
 
 use phantom_api::{Lang, Text};
-use phantom_module::parameters;
+use phantom_module::{Kind, parameters};
 use serde_json::Value;
 
 use super::impact::{self, Cut, HandOut};
@@ -13,6 +13,7 @@ use crate::look::Mood;
 use crate::rows::Row;
 use crate::screen::{Act, Screen, World};
 use crate::screens::{Clients, Form, Item, Menu, Report, Values};
+use crate::spoken;
 use crate::text::NOT_SET_UP;
 use crate::work::{Call, Reply, Work};
 
@@ -181,16 +182,27 @@ fn address_form(world: &World, now: Value) -> Vec<Act> {
 fn change(world: &World, now: &Value, values: Values) -> Vec<Act> {
     let lang = world.lang;
     let old = |name: &str| answer::plain(&now[name], lang);
-    let values: Values = values.into_iter().filter(|(name, value)| old(name) != *value).collect();
+    let spec = world.spec("core", "setup");
+    let params = spec.as_ref().map(parameters).unwrap_or_default();
+    let unsets = |name: &str, value: &str| {
+        let param = params.iter().find(|param| param.name == name);
+        param.is_some_and(|param| matches!(param.kind, Kind::OrNone(_))) && value.eq_ignore_ascii_case("none")
+    };
+    let is_same = |name: &str, value: &str| {
+        old(name) == value || (unsets(name, value) && now.get(name).is_none_or(Value::is_null))
+    };
+    let values: Values = values.into_iter().filter(|(name, value)| !is_same(name, value)).collect();
     if values.is_empty() {
         let same = lang.pick("Nothing is different", "Değişen bir şey yok");
         return vec![Act::Say(Mood::Attention, same.to_owned())];
     }
-    let spec = world.spec("core", "setup");
-    let params = spec.as_ref().map(parameters).unwrap_or_default();
     let label =
         |name: &str| params.iter().find(|param| param.name == name).map_or("", |param| param.help(lang));
-    let lines = values.iter().map(|(name, new)| format!("{}: {} → {new}", label(name), old(name))).collect();
+    let lines = values.iter().map(|(name, new)| {
+        let new = if unsets(name, new) { "-" } else { spoken::choice(new, lang) };
+        format!("{}: {} → {new}", label(name), spoken::choice(&old(name), lang))
+    });
+    let lines = lines.collect();
     let impact = impact_of(now, &values);
     let work = Call { params: values, ..Call::new("core", "setup") };
     impact::ask(SETUP.get(lang), lines, impact, move |world| {

@@ -73,11 +73,6 @@ fn enable(_: &World) -> Vec<Act> {
         en: "Files that you keep up to date.",
         tr: "Güncelliğini sizin sağladığınız dosyalar.",
     };
-    const FRONT: Text = Text { en: "Behind a web server", tr: "Bir web sunucusunun arkasında" };
-    const FRONT_ABOUT: Text = Text {
-        en: "nginx, Caddy or HAProxy of this machine keeps port 443 and its certificate.",
-        tr: "Bu makinedeki nginx, Caddy veya HAProxy 443 portunu ve sertifikasını korur.",
-    };
     const SELF: Text = Text { en: "Self-signed certificate", tr: "Kendinden imzalı sertifika" };
     const SELF_ABOUT: Text = Text {
         en: "For tests only: nobody can tell this server from another one.",
@@ -90,11 +85,6 @@ fn enable(_: &World) -> Vec<Act> {
             ask(world, OWN, &["domain", "cert_path", "key_path", "skip_dns_check"], false)
         })
         .about(OWN_ABOUT),
-        Item::new(FRONT, |world| {
-            let names = ["domain", "listen", "public_port", "listen_group", "skip_dns_check"];
-            ask(world, FRONT, &names, false)
-        })
-        .about(FRONT_ABOUT),
         Item::new(SELF, |world| ask(world, SELF, &["domain", "skip_dns_check"], true)).about(SELF_ABOUT),
     ];
     vec![Act::Push(Box::new(Menu::new(ENABLE, items)))]

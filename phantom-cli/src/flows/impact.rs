@@ -88,7 +88,7 @@ fn who(connected: &Connected, lang: Lang) -> String {
         return not_known(parts, lang);
     }
     if *count == 0 {
-        return lang.pick("Connected now: nobody", "Şu anda bağlı: kimse yok").to_owned();
+        return lang.pick("Connected now: nobody", "Şu anda bağlı istemci yok").to_owned();
     }
     let mut names = names.join(", ");
     let more = usize::try_from(*count).unwrap_or(usize::MAX).saturating_sub(connected.names.len());

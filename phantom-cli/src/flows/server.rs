@@ -177,7 +177,7 @@ fn runs(world: &World) -> Option<Text> {
 
 /// Why it cannot be stopped.
 fn stands(world: &World) -> Option<Text> {
-    const STANDS: Text = Text { en: "It is stopped", tr: "Zaten durmuş" };
+    const STANDS: Text = Text { en: "It is stopped", tr: "Zaten durdurulmuş" };
     (!world.status.as_ref()?.running).then_some(STANDS)
 }
 

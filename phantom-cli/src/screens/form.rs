@@ -13,7 +13,7 @@ use super::input::Input;
 use crate::look::{self, Look, Mood};
 use crate::rows::{Row, lay_out, signed, wrap};
 use crate::screen::{Act, Hint, Key, Screen, World, hint};
-use crate::text;
+use crate::{spoken, text};
 
 /// What was filled in, by parameter; what was left empty is not there.
 pub(crate) type Values = Vec<(String, String)>;
@@ -132,6 +132,9 @@ impl Field {
         match &self.param.kind {
             Kind::Integer { minimum, maximum } => parts.push(format!("{minimum}–{maximum}")),
             Kind::Cidr4 => parts.push("10.8.0.0/24".to_owned()),
+            Kind::OrNone(_) if self.now.as_ref().is_some_and(|now| !now.is_null()) => {
+                parts.push(lang.pick("none: take it away", "none: kaldırır").to_owned());
+            }
             _ => {}
         }
         if let (Entry::Text(_), Some(now)) = (&self.entry, &self.now) {
@@ -161,7 +164,7 @@ fn shown(word: &str, lang: Lang) -> String {
         "" => "-".to_owned(),
         "true" => text::YES.get(lang).to_owned(),
         "false" => text::NO.get(lang).to_owned(),
-        other => other.to_owned(),
+        other => spoken::choice(other, lang).to_owned(),
     }
 }
 

@@ -103,7 +103,7 @@ fn follow(change: &mut Change<'_>, backup_id: &str) -> Result<(), CoreError> {
         backup_id: backup_id.to_owned(),
         step: step_of(&source),
         rolled_back: false, // set at the end of the change when everything was rolled back
-        source,
+        source: Box::new(source),
     })
 }
 
@@ -157,7 +157,7 @@ fn fill(
 
 fn not_kept(file: &Path) -> impl FnOnce(HostError) -> CoreError {
     let file = file.to_owned();
-    |source| StoreError::Write { file, source: StoreCause::Told(Said::of(&source)) }.into()
+    |source| StoreError::Write { file, source: StoreCause::Told(Box::new(Said::of(&source))) }.into()
 }
 
 fn backup_name(seconds: i64) -> String {

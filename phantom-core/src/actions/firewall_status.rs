@@ -40,7 +40,7 @@ pub struct FirewallState {
     #[schemars(extend("x-tr" = "Diğer paket filtrelerinde port açılması istenmediyse false; yalnızca o zaman"))]
     pub open_firewall: Option<bool>,
     /// Chains of other packet filters in which an accept of ours opens ports; only where there are any
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-tr" = "Diğer paket filtrelerinin, izin kurallarımızın port açtığı zincirleri; yalnızca varsa"))]
     pub opened: Vec<OpenedChain>,
 }

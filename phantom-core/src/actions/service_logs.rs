@@ -1,6 +1,7 @@
 //! `service_logs`: the last log lines of the WireGuard service (API 5.7).
 
-use std::net::Ipv4Addr;
+use std::collections::HashMap;
+use std::net::IpAddr;
 
 use phantom_engine::Engine;
 use phantom_module::{Action, Call, Effect, Lang, Text};
@@ -77,7 +78,8 @@ impl Action for ServiceLogs {
         let systemd = services.manager() == phantom_host::Manager::Systemd;
         // A journal that cannot be read is an empty one: the answer says so in its message.
         let logs = services.logs(&service, self.lines).unwrap_or_default();
-        let lines: Vec<String> = logs.lines.into_iter().map(|line| with_name(core.engine(), line)).collect();
+        let mut names = Names { engine: core.engine(), known: HashMap::new() };
+        let lines: Vec<String> = logs.lines.into_iter().map(|line| names.with_name(line)).collect();
         Ok(ServiceLogsReport {
             count: lines.len(),
             message: lines.is_empty().then_some(none(call.lang)),
@@ -89,22 +91,40 @@ impl Action for ServiceLogs {
     }
 }
 
-/// A line of the embedded device about a peer that it refuses, with the name of the client: the device knows networks alone.
-fn with_name(engine: &Engine, line: String) -> String {
-    let Some((before, rest)) = line.split_once("the peer ") else { return line };
-    let Some((networks, after)) = rest.split_once(" is refused: ") else { return line };
-    let address = networks.split(['/', ',']).next().and_then(|text| text.parse::<Ipv4Addr>().ok());
-    let name = address.and_then(|address| engine.store().read(|state| named(state, address)).ok().flatten());
-    match name {
-        Some(name) => format!("{before}the client {name} ({networks}) is refused: {after}"),
-        None => line,
+/// The names of the clients that the lines are about; each is looked up once.
+struct Names<'a> {
+    engine: &'a Engine,
+    /// By the networks, as the device writes them.
+    known: HashMap<String, Option<ClientName>>,
+}
+
+impl Names<'_> {
+    /// A line of the embedded device about a peer that it refuses, with the name of the client: the device knows networks alone.
+    fn with_name(&mut self, line: String) -> String {
+        let Some((before, rest)) = line.split_once("the peer ") else { return line };
+        let Some((networks, after)) = rest.split_once(" is refused: ") else { return line };
+        let engine = self.engine;
+        let name = self.known.entry(networks.to_owned()).or_insert_with(|| {
+            // Without the stored state the line stays what it is.
+            engine.store().read(|state| named(state, networks)).ok().flatten()
+        });
+        match name {
+            Some(name) => format!("{before}the client {name} ({networks}) is refused: {after}"),
+            None => line,
+        }
     }
 }
 
-fn named(state: &State<'_>, address: Ipv4Addr) -> Result<Option<ClientName>, StoreError> {
-    // The search is for a part of the address too: 10.8.0.2 is one of 10.8.0.20.
-    let found = state.page(Some(&address.to_string()), 0, u32::MAX)?.clients;
-    Ok(found.into_iter().find(|client| client.address == address).map(|client| client.name))
+/// The client of which one of these networks is the address: they are sorted, and those behind a client may come first.
+fn named(state: &State<'_>, networks: &str) -> Result<Option<ClientName>, StoreError> {
+    let networks = networks.split(", ").filter_map(|network| network.split_once('/'));
+    let addresses = networks.filter(|(_, prefix)| matches!(*prefix, "32" | "128"));
+    for address in addresses.filter_map(|(address, _)| address.parse::<IpAddr>().ok()) {
+        if let Some(client) = state.client_by_address(address)? {
+            return Ok(Some(client.name));
+        }
+    }
+    Ok(None)
 }
 
 fn none(lang: Lang) -> &'static str {

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
-use phantom_engine::filters::Reach;
+use phantom_engine::filters::{self, Reach};
 use phantom_engine::{Change, Engine, EngineError, HostFailure, Scope, Setting, Site};
 use phantom_host::filter::LetIn;
 use phantom_host::{HostError, Port, Protocol};
@@ -31,7 +31,7 @@ pub struct Setup {
     #[schemars(extend("x-tr" = "Sunucunun genel IPv4 adresi"))]
     pub server_ip: Option<Ipv4Addr>,
     /// Host clients connect to
-    #[serde(default)]
+    #[serde(default, deserialize_with = "phantom_module::given", skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-tr" = "İstemcilerin bağlanacağı adres"))]
     pub endpoint: Option<OrNone<HostName>>,
     /// WireGuard port
@@ -113,11 +113,11 @@ pub struct SetupDone {
     #[schemars(extend("x-tr" = "Diğer paket filtrelerinde port açılması istenmediyse false; yalnızca o zaman"))]
     pub open_firewall: Option<bool>,
     /// Chains of other packet filters in which an accept of ours opens ports; only where there are any
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-tr" = "Diğer paket filtrelerinin, izin kurallarımızın port açtığı zincirleri; yalnızca varsa"))]
     pub opened: Vec<OpenedChain>,
     /// What keeps the Internet from the server's port, with the command that opens it; only where something does
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-tr" = "İnternetten sunucunun portuna ulaşılmasını engelleyenler ve portu açan komut; yalnızca varsa"))]
     pub warnings: Vec<String>,
 }
@@ -160,21 +160,20 @@ impl Action for Setup {
     fn run(self, core: &Core, call: &Call) -> Result<SetupDone, CoreError> {
         check_form(self.server_ip, given(self.endpoint.as_ref()))?;
         let engine = core.engine();
-        let declines = self.open_firewall == Some(false);
-        let before = if declines { let_in(engine) } else { Vec::new() };
+        let before = filters::before(engine);
         let (server, mut done) =
             engine.change_uninitialised(origin(Self::NAME), call, |change| match change.server()? {
                 None => self.create(change, call.lang),
                 Some(server) => self.update(change, server, call.lang),
             })?;
-        // Ghost Mode closes the port to all but the tunnel, and says itself how that one is reached.
-        let hidden = engine.store().read(State::ghost_active).unwrap_or(false);
-        let port = Port { protocol: Protocol::Udp, number: server.port };
-        let ports = if hidden { &[][..] } else { &[port] };
-        let reach = Reach::of(engine, &server, ports, call.lang);
-        let taken_out = before.iter().filter(|before| !reach.let_in.contains(before));
-        done.warnings =
-            taken_out.map(|before| saved_copy(before, &engine.marks().text(), call.lang)).collect();
+        // Ghost Mode closes the port to all but the tunnel, which has a port of its own.
+        let ghost = engine.store().read(State::ghost).unwrap_or_default();
+        let port = match ghost {
+            Some(ghost) => Port { protocol: Protocol::Tcp, number: ghost.public_port() },
+            None => Port { protocol: Protocol::Udp, number: server.port },
+        };
+        let reach = Reach::of(engine, &server, &[port], call.lang);
+        done.warnings = filters::saved_copies(engine, &before, &reach.let_in, call.lang);
         done.warnings.extend(reach.closed);
         done.opened = reach.let_in.iter().map(OpenedChain::of).collect();
         Ok(done)
@@ -296,25 +295,6 @@ impl Setup {
 /// The host that clients are to connect to from now on, where one is given.
 fn given(endpoint: Option<&OrNone<HostName>>) -> Option<&HostName> {
     endpoint.and_then(OrNone::value)
-}
-
-/// The base chains of others that lead to accepts of ours; none where the packet filters do not answer.
-fn let_in(engine: &Engine) -> Vec<LetIn> {
-    let filters = engine.host().firewall.filters();
-    filters.map(|filters| filters.let_in(engine.marks())).unwrap_or_default()
-}
-
-/// That an accept was taken out of a chain of somebody else's, a copy of which may still hold it.
-fn saved_copy(taken_out: &LetIn, mark: &str, lang: Lang) -> String {
-    let (table, chain) = (&taken_out.chain.table, &taken_out.chain.name);
-    match lang {
-        Lang::En => format!(
-            "An accept of Phantom-WG was taken out of {table} {chain}. A copy of these rules that was saved meanwhile may still hold it: look for {mark} in it"
-        ),
-        Lang::Tr => format!(
-            "Phantom-WG'nin izin kuralı {table} {chain} zincirinden kaldırıldı. Bu kuralların bu arada kaydedilmiş bir kopyası onu hâlâ içerebilir: kopyada {mark} metnini arayın"
-        ),
-    }
 }
 
 /// Stores settings that are given and differ from what is stored.

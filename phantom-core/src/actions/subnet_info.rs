@@ -58,13 +58,13 @@ pub struct SubnetReport {
     /// Neither Ghost Mode nor Multihop is active
     #[schemars(extend("x-tr" = "Ne Ghost Mode ne de Multihop aktif"))]
     pub can_change: bool,
-    /// What stands in the way; connected clients only inform
+    /// What blocks a change; connected clients only inform
     #[schemars(extend("x-tr" = "Değişikliğin önündeki engeller; bağlı istemciler yalnızca bilgi içindir"))]
     pub blockers: Blockers,
     /// The interface of the default route
     #[schemars(extend("x-tr" = "Varsayılan rotanın arayüzü"))]
     pub main_interface: MainInterface,
-    /// What a change does, and what stands in its way
+    /// What a change does, and what blocks it
     #[schemars(extend("x-tr" = "Değişikliğin etkileri ve önündeki engeller"))]
     pub warnings: Vec<String>,
 }

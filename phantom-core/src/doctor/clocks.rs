@@ -1,7 +1,7 @@
 //! The check of the clients' clocks. WireGuard refuses a handshake that is older than the last one of the same peer (paper, 5.4.2): a
 //! client whose clock is set back does not connect until its clock has caught up, and the server says nothing.
 
-use phantom_store::State;
+use phantom_store::{State, StoreError};
 use phantom_types::{Backend, PublicKey};
 
 use super::{Case, Finding};
@@ -19,14 +19,22 @@ pub(super) fn client_clocks(case: &Case<'_>) -> Finding {
             "Çekirdeğin WireGuard'ı bir istemcinin saatinin geri alındığını bildirmez: bunu yalnızca gömülü aygıt bildirir",
         );
     }
-    match case.engine.host().wireguard.refused(&server.interface, server.backend) {
+    let refused = match case.engine.host().wireguard.refused(&server.interface, server.backend) {
+        Err(error) => return case.silent(&error),
+        Ok(None) => {
+            return case.ok(
+                "Whether a client's clock was set back cannot be known while the device does not run",
+                "Bir istemcinin saatinin geri alınıp alınmadığı, aygıt çalışmadığı için bilinemiyor",
+            );
+        }
+        Ok(Some(refused)) => refused,
+    };
+    match names(case, &refused) {
         Err(error) => case.silent(&error),
-        Ok(refused) => match names(case, &refused.unwrap_or_default()) {
-            list if list.is_empty() => {
-                case.ok("No client's clock was set back", "Saati geri alınmış bir istemci yok")
-            }
-            list => found(case, &list.join(", ")),
-        },
+        Ok(list) if list.is_empty() => {
+            case.ok("No client's clock was set back", "Saati geri alınmış bir istemci yok")
+        }
+        Ok(list) => found(case, &list.join(", ")),
     }
 }
 
@@ -43,16 +51,17 @@ fn found(case: &Case<'_>, list: &str) -> Finding {
     ))
 }
 
-/// What the clients of these keys are called; a peer that is no client has no name.
-fn names(case: &Case<'_>, keys: &[PublicKey]) -> Vec<String> {
-    let stored = |key: &PublicKey| {
-        case.engine.store().read(|state: &State<'_>| state.client_by_key(key)).ok().flatten()
+/// What the clients of these keys are called, the first [`NAMED`] of them. A peer that is no client has no name.
+fn names(case: &Case<'_>, keys: &[PublicKey]) -> Result<Vec<String>, StoreError> {
+    let stored = |state: &State<'_>| {
+        let found = keys.iter().filter_map(|key| state.client_by_key(key).transpose());
+        found.map(|client| client.map(|client| client.name.to_string())).collect::<Result<Vec<_>, _>>()
     };
-    let mut names: Vec<String> =
-        keys.iter().take(NAMED).filter_map(stored).map(|client| client.name.to_string()).collect();
+    let mut names = case.engine.store().read(stored)?;
     names.sort();
-    if keys.len() > NAMED {
+    if names.len() > NAMED {
+        names.truncate(NAMED);
         names.push("…".to_owned());
     }
-    names
+    Ok(names)
 }

@@ -39,7 +39,10 @@ fn in_force(case: &Case<'_>, name: &str) -> Finding {
         let ports: Vec<_> = let_in.ports.iter().map(ToString::to_string).collect();
         format!("{} {}: {}", let_in.chain.table, let_in.chain.name, ports.join(", "))
     };
-    let places: Vec<_> = let_in(case).iter().map(place).collect();
+    let places: Vec<_> = match let_in(case) {
+        Ok(list) => list.iter().map(place).collect(),
+        Err(error) => return case.silent(error.as_ref()),
+    };
     if places.is_empty() {
         return case.ok(format!("The rules are in force ({name})"), format!("Kurallar yürürlükte ({name})"));
     }

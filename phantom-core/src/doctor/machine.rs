@@ -101,10 +101,12 @@ pub(super) fn forwarding(case: &Case<'_>) -> Finding {
 
 pub(super) fn uplink(case: &Case<'_>) -> Finding {
     let network = &case.engine.host().network;
+    // A server that clients reach by IPv4 needs a route for it.
+    let by_ipv4 = case.server().is_some_and(|server| server.server_ip.is_some());
     let uplink = match network.uplink() {
-        Ok(Some(uplink)) => uplink,
-        Ok(None) => {
-            let found = case.problem("There is no default route", "Varsayılan rota yok");
+        Ok(Some(uplink)) if uplink.address.is_some() || !by_ipv4 => uplink,
+        Ok(_) => {
+            let found = case.problem("There is no IPv4 default route", "Varsayılan IPv4 rotası yok");
             return found.hint(case.pick("Look at: ip route", "Bakın: ip route"));
         }
         Err(error) => return case.silent(&error),

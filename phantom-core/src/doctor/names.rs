@@ -23,7 +23,7 @@ pub(super) fn resolver(case: &Case<'_>) -> Finding {
         Ok(Err(ProbeError::NoAddress { rcode, .. })) => {
             let found = case.warning(
                 format!("The host's resolvers answer with an error ({rcode}): certificates and exits with a name need them"),
-                format!("Sunucunun DNS çözümleyicileri hata bildiriyor ({rcode}): sertifikalar ve adı olan çıkışlar onlara gerek duyar"),
+                format!("Sunucunun DNS çözümleyicileri hata bildiriyor ({rcode}): sertifikalar ve adresi ad olarak yazılmış çıkışlar onlara gerek duyar"),
             );
             found.hint(case.pick("Look at /etc/resolv.conf", "/etc/resolv.conf dosyasına bakın"))
         }

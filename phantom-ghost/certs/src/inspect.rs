@@ -19,6 +19,7 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 use zeroize::Zeroizing;
 
 use crate::pair::{KeyPem, Pair};
+use crate::schedule::Life;
 
 /// Largest file that is read as a chain or a key.
 const FILE_MAX: usize = 256 * 1024;
@@ -170,10 +171,13 @@ pub fn inspect_timeless(pair: &Pair, name: &HostName) -> Result<Inspected, Inspe
     Ok(Inspected { not_before, not_after, fingerprint_sha256 })
 }
 
-/// The last second of a certificate in DER; `None` if it is none.
-pub fn end_of(certificate: &CertificateDer<'_>) -> Option<Timestamp> {
+/// From when until when a certificate in DER is valid; `None` if it is none.
+pub fn life_of(certificate: &CertificateDer<'_>) -> Option<Life> {
     let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
-    Some(seconds(parsed.validity().not_after.timestamp()))
+    let validity = parsed.validity();
+    let [not_before, not_after] =
+        [validity.not_before, validity.not_after].map(|time| seconds(time.timestamp()));
+    Some(Life { not_before, not_after })
 }
 
 /// Reads a chain and a key from two files. Links are followed: an operator's files often are links to the newest ones.

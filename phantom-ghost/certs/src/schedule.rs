@@ -26,7 +26,10 @@ const NOTICE: Duration = Duration::from_hours(10 * 24);
 /// Failures in a row after which the operator is told.
 const PATIENCE: u32 = 3;
 /// The longest time that an authority can bar us from asking it: more than the week that limits of authorities are counted in.
-const LONGEST_BAR: Duration = Duration::from_hours(8 * 24);
+pub const LONGEST_BAR: Duration = Duration::from_hours(8 * 24);
+/// When this part of a certificate's life is left, it is tried again whatever the authority has barred: a week outlives a certificate
+/// of six days.
+const LAST_CHANCE: u32 = 10;
 /// So soon after its beginning a certificate is renewed at the earliest, or after a tenth of its life.
 const SOONEST: Duration = Duration::from_hours(1);
 
@@ -119,7 +122,8 @@ impl Schedule {
         self.barred(now, jitter, error, Duration::ZERO);
     }
 
-    /// As [`failed`](Self::failed), and the authority takes no request for so long; at most eight days of that count.
+    /// As [`failed`](Self::failed), and the authority takes no request for so long. At most [`LONGEST_BAR`] of that counts, and none
+    /// of it when a tenth of the life is left.
     pub fn barred(&mut self, now: Timestamp, jitter: u32, error: String, bar: Duration) {
         self.barred = bar.min(LONGEST_BAR);
         self.failures = self.failures.saturating_add(1);
@@ -163,7 +167,15 @@ impl Schedule {
     pub fn next(&self, now: Timestamp) -> Timestamp {
         match (self.last, self.life) {
             // A failure that lies ahead was noted before the clock was set back: it counts as one of now.
-            (Some(failed), _) => after(failed.min(now), self.wait_after_failure().max(self.barred)),
+            (Some(failed), life) => {
+                let (failed, wait) = (failed.min(now), self.wait_after_failure());
+                let barred = after(failed, self.barred);
+                let last_chance =
+                    life.map_or(barred, |life| life.not_after.minus(life.length() / LAST_CHANCE));
+                // Behind that moment a bar counts for a twentieth of the life.
+                let behind = life.map_or(barred, |life| after(failed, life.length() / 20));
+                after(failed, wait).max(barred.min(last_chance.max(behind)))
+            }
             (None, Some(life)) => self.planned(life),
             (None, None) => now,
         }

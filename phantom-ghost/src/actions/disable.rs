@@ -1,6 +1,6 @@
 //! `disable`: turns Ghost Mode off (API 7.2).
 
-use phantom_engine::{Origin, Scope};
+use phantom_engine::{Origin, Scope, filters};
 use phantom_module::{Action, Call, Effect, Text, TypedModule as _};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -25,6 +25,10 @@ pub struct Disabled {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-tr" = "true; aktif değilken bulunmaz"))]
     pub restored: Option<bool>,
+    /// Chains of other packet filters from which an accept of ours was taken, as a saved copy may still hold it; only where there are any
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-tr" = "Diğer paket filtrelerinin, izin kuralımızın kaldırıldığı ve kaydedilmiş bir kopyası kuralı hâlâ içerebilecek zincirleri; yalnızca varsa"))]
+    pub warnings: Vec<String>,
 }
 
 impl Action for Disable {
@@ -39,12 +43,15 @@ impl Action for Disable {
 
     fn run(self, ghost: &Ghost, call: &Call) -> Result<Disabled, GhostError> {
         let origin = Origin { module: Ghost::NAME, action: Self::NAME };
-        ghost.engine().change(origin, call, |change| {
+        let engine = ghost.engine();
+        let before = filters::before(engine);
+        let mut done = engine.change(origin, call, |change| {
             if !change.ghost_active()? {
                 return Ok(Disabled {
                     status: "inactive",
                     message: super::status::inactive(call.lang),
                     restored: None,
+                    warnings: Vec::new(),
                 });
             }
             change.set_ghost(None)?;
@@ -54,7 +61,16 @@ impl Action for Disable {
             let message = call
                 .lang
                 .pick("Ghost Mode disabled successfully", "Ghost Mode başarıyla devre dışı bırakıldı");
-            Ok(Disabled { status: "inactive", message, restored: Some(true) })
-        })
+            Ok::<_, GhostError>(Disabled {
+                status: "inactive",
+                message,
+                restored: Some(true),
+                warnings: Vec::new(),
+            })
+        })?;
+        if !before.is_empty() {
+            done.warnings = filters::saved_copies(engine, &before, &filters::before(engine), call.lang);
+        }
+        Ok(done)
     }
 }

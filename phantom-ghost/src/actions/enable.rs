@@ -3,11 +3,11 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
-use phantom_engine::filters::Reach;
+use phantom_engine::filters::{self, Reach};
 use phantom_engine::{Change, Engine, Origin, Scope};
 use phantom_host::filter::LetIn;
 use phantom_host::{Port, Protocol};
-use phantom_module::{Action, Call, Effect, ParamError, SecretText, Text, TypedModule as _};
+use phantom_module::{Action, Call, Effect, Lang, ParamError, SecretText, Text, TypedModule as _};
 use phantom_store::{CertificateSource, Front, Ghost as Stored, Server};
 use phantom_types::{HostName, ProxyVersion, Timestamp, TunnelAccess, TunnelSecret, Upstream};
 use schemars::JsonSchema;
@@ -16,7 +16,8 @@ use serde::{Deserialize, Serialize};
 use crate::front::Asked;
 use crate::verify::{Serving, verify};
 use crate::{
-    CertificateInfo, Ghost, GhostError, OPERATOR_SECRET, PORT, Step, certificate, decoy, name, validation,
+    CertificateInfo, Ghost, GhostError, OPERATOR_SECRET, PORT, Step, certificate, decoy, front, name,
+    validation,
 };
 
 /// Turns Ghost Mode on: WireGuard is reached inside HTTPS, and no other way.
@@ -153,12 +154,12 @@ pub struct Enabled {
     /// The certificate
     #[schemars(extend("x-tr" = "Sertifika"))]
     pub certificate: CertificateInfo,
-    /// AAAA records that do not lead to this server; what the renewal of the certificate needs; pages of the decoy that are meant for its own machine; a packet filter that closes port 443, with the command that opens it
+    /// AAAA records that do not lead to this server; what the renewal of the certificate needs; pages of the decoy that are meant for its own machine; a packet filter that closes port 443, with the command that opens it; chains of others from which an accept of ours was taken, as a saved copy may still hold it
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-tr" = "Bu sunucuya ait olmayan AAAA kayıtları; sertifikanın yenilenmesi için gerekenler; yabancılara gösterilen web sunucusunun kendi makinesine ait sayfaları; 443 portunu kapatan paket filtresi ve portu açan komut"))]
+    #[schemars(extend("x-tr" = "Bu sunucuya ait olmayan AAAA kayıtları; sertifikanın yenilenmesi için gerekenler; yabancılara gösterilen web sunucusunun kendi makinesine ait sayfaları; 443 portunu kapatan paket filtresi ve portu açan komut; izin kuralımızın kaldırıldığı, kaydedilmiş bir kopyası kuralı hâlâ içerebilecek zincirler"))]
     pub warnings: Vec<String>,
     /// Chains of other packet filters in which an accept of ours opens ports; only where there are any
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-tr" = "Diğer paket filtrelerinin, izin kurallarımızın port açtığı zincirleri; yalnızca varsa"))]
     pub opened: Vec<OpenedChain>,
 }
@@ -186,6 +187,7 @@ impl Action for Enable {
         let source = self.source()?;
         self.check_decoy()?;
         let front = self.front(engine)?;
+        self.check_round(front.as_ref())?;
         let server = engine.read(|state| {
             refuse_second(state.server()?.as_ref(), state.ghost()?)?;
             Ok::<_, GhostError>(state.server()?)
@@ -194,6 +196,7 @@ impl Action for Enable {
         self.check_decoy_source(engine, &server)?;
         let named = name::look_up(engine, &self.domain, &server, self.skip_dns_check)?;
         let origin = Origin { module: Ghost::NAME, action: Self::NAME };
+        let before = filters::before(engine);
         if front.is_none() && is_bound(engine)? {
             // It may be our own server, left by a change that was cut short, or come with a change that ends just now: under
             // the lock neither is left.
@@ -204,16 +207,17 @@ impl Action for Enable {
         }
         let mut warnings: Vec<String> =
             named.strangers.iter().map(|ip| name::warning(*ip, &self.domain, call.lang)).collect();
-        let serving = if front.is_some() {
-            Serving::Front
+        let (serving, way_opened) = if front.is_some() {
+            (Serving::Front, false)
         } else {
             name::check_certifiable(engine, &self.domain, &source)?;
             // An issue takes seconds: other changes need not wait for it.
-            let certificate = certificate::obtain(engine, &engine.site()?, &self.domain, &source, (origin, call))?;
+            let (certificate, opened) =
+                certificate::obtain(engine, &engine.site()?, &self.domain, &source, (origin, call))?;
             warnings.extend(certificate::warning(&certificate, call.lang));
-            Serving::Itself(certificate)
+            (Serving::Itself(certificate), opened)
         };
-        let (mut enabled, stored) = engine.change(origin, call, |change| {
+        let switched_on = engine.change(origin, call, |change| {
             let wish = Wish {
                 domain: self.domain.clone(),
                 source,
@@ -224,15 +228,28 @@ impl Action for Enable {
                 front,
             };
             switch_on(change, wish, &serving)
-        })?;
+        });
+        if way_opened && switched_on.is_err() {
+            // What went wrong with the change is what is said. The way ends by itself where it cannot be closed now.
+            let _ = validation::close(engine, origin, call);
+        }
+        let (mut enabled, stored) = switched_on?;
         // The VPN's address is there by now, and nobody waits for the web server's answers.
         warnings.extend(decoy::warnings(engine, &server, &stored, call.lang));
-        let port = Port { protocol: Protocol::Tcp, number: stored.public_port() };
-        let reach = Reach::of(engine, &server, &[port], call.lang);
-        warnings.extend(reach.closed);
-        enabled.opened = reach.let_in.iter().map(OpenedChain::of).collect();
         enabled.warnings = warnings;
+        enabled.look(engine, (&server, &stored), &before, call.lang);
         Ok(enabled)
+    }
+}
+
+impl Enabled {
+    /// Says how the Internet reaches the tunnel, and which accepts were taken out that were there before.
+    fn look(&mut self, engine: &Engine, (server, stored): (&Server, &Stored), before: &[LetIn], lang: Lang) {
+        let port = Port { protocol: Protocol::Tcp, number: stored.public_port() };
+        let reach = Reach::of(engine, server, &[port], lang);
+        self.warnings.extend(reach.closed);
+        self.warnings.extend(filters::saved_copies(engine, before, &reach.let_in, lang));
+        self.opened = reach.let_in.iter().map(OpenedChain::of).collect();
     }
 }
 
@@ -280,6 +297,20 @@ impl Enable {
         Ok(())
     }
 
+    /// A decoy that hands strangers back to the tunnel would be asked by itself, without end.
+    fn check_round(&self, front: Option<&Front>) -> Result<(), GhostError> {
+        let port = front.map_or(PORT, |front| front.public_port);
+        let round = match self.decoy.as_deref().map(str::parse) {
+            Some(Ok(Upstream::Tcp(address))) => address.port() == port,
+            Some(Ok(Upstream::Unix(path))) => front::is_own(&path),
+            Some(Err(_)) | None => false,
+        };
+        match self.decoy.clone().filter(|_| round) {
+            Some(decoy) => Err(GhostError::DecoyRound { decoy }),
+            None => Ok(()),
+        }
+    }
+
     /// Where strangers come from, which may be said by the server's own addresses.
     fn check_decoy_source(&self, engine: &Engine, server: &Server) -> Result<(), GhostError> {
         let Some(decoy) = self.decoy.as_deref().filter(|decoy| !decoy::is_socket(decoy)) else {
@@ -305,13 +336,9 @@ fn absolute(path: &str) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.into())
 }
 
-/// Whether a text names a web server on this machine, which the tunnel server itself is not.
+/// Whether a text names a web server on this machine.
 fn is_decoy(text: &str) -> bool {
-    match text.parse() {
-        Ok(Upstream::Tcp(address)) => address.port() != PORT,
-        Ok(Upstream::Unix(_)) => true,
-        Err(_) => false,
-    }
+    text.parse::<Upstream>().is_ok()
 }
 
 fn refuse_second(server: Option<&Server>, stored: Option<Stored>) -> Result<(), GhostError> {

@@ -1,11 +1,12 @@
 //! `status`: the state of Ghost Mode (API 7.3).
 
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use phantom_engine::filters::opening;
 use phantom_engine::{Engine, Site};
 use phantom_host::filter::{FilterVerdict, PacketFate};
-use phantom_host::{Port, Protocol};
+use phantom_host::{Port, Protocol, Shown};
 use phantom_module::{Action, Call, Effect, Lang, SecretText, Text};
 use phantom_store::{CertificateSource, Ghost as Stored, Server};
 use phantom_types::{HostName, Timestamp};
@@ -16,7 +17,10 @@ use super::enable::access;
 use crate::certificate;
 use crate::keeper::{Report, is_serving};
 use crate::verify::through_front;
-use crate::{DecoyInUse, Ghost, GhostError, OPERATOR_SECRET, decoy};
+use crate::{DecoyInUse, Ghost, GhostError, OPERATOR_SECRET, decoy, words};
+
+/// How long the web server in front may take, for one who waits for the answer.
+const FRONT_LIMIT: Duration = Duration::from_millis(1_500);
 
 /// Shows whether Ghost Mode is on, and how tunnel and certificate are.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -173,7 +177,7 @@ impl Action for Status {
         let serving = is_serving(engine, &site, &report);
         let (certificate, led) = match &stored.front {
             None => (certificate_now(engine, &site, &stored, &report, call.lang), true),
-            Some(_) => of_front(engine, &server, &stored, &report, serving)?,
+            Some(_) => of_front(engine, &server, &stored, &report, serving, call.lang)?,
         };
         let tunnel = tunnel(engine, &server, &stored, serving, certificate, call.lang);
         let well = serving && led && tunnel.closed_by.is_none() && tunnel.wireguard_exposed.is_none();
@@ -260,28 +264,32 @@ fn certificate_now(
     }
 }
 
-/// What the web server in front shows, and whether it leads to the tunnel. Where the operator's secret opens none, nobody can try.
+/// What the web server in front shows, and whether it leads to the tunnel. Where the operator's secret opens none, its
+/// certificate alone is looked at.
 fn of_front(
     engine: &Engine,
     server: &Server,
     stored: &Stored,
     report: &Report,
     serving: bool,
+    lang: Lang,
 ) -> Result<(RenewedCertificate, bool), GhostError> {
-    let tried = serving && engine.read(|state| Ok::<_, GhostError>(OPERATOR_SECRET.value(state)?))?;
-    let shown = if tried { Some(through_front(engine, server, stored)?) } else { None };
-    let (expires_at, fault) = match shown {
-        Some(Ok(shown)) => (shown.expires_at, None),
-        Some(Err(detail)) => (None, Some(detail)),
-        None => (None, None),
+    let opens = engine.read(|state| Ok::<_, GhostError>(OPERATOR_SECRET.value(state)?))?;
+    let secret = Some(&stored.secret).filter(|_| opens);
+    let ask = || through_front(engine, server, stored, secret, FRONT_LIMIT);
+    let shown = if serving { Some(ask()?) } else { None };
+    let (shown, fault) = match shown {
+        Some(Ok(shown)) => (shown, None),
+        Some(Err(detail)) => (Shown::default(), Some(words::of_program(&detail, lang))),
+        None => (Shown::default(), None),
     };
     let led = fault.is_none();
     let certificate = RenewedCertificate {
         source: certificate::source(stored),
-        expires_at,
+        expires_at: shown.expires_at,
         renewal: "operator",
-        last_error: fault.or_else(|| report.last_error.clone()),
-        alarm: None,
+        last_error: fault.or_else(|| report.last_error(lang)),
+        alarm: shown.alarm.map(|alarm| words::of_program(&alarm, lang)),
     };
     Ok((certificate, led))
 }

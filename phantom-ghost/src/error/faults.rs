@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use phantom_module::Lang;
 use phantom_store::Front;
+use phantom_types::Domain;
 
 /// Why strangers do not come to a web server from an address; the word of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,5 +144,75 @@ pub(super) fn front_message(lang: Lang, front: &Front, detail: &str) -> String {
             "{port} TCP portundaki web sunucusu tünele ulaştırmıyor: {detail}. Önce isteklerin unix:{socket} soketine iletilmesini \
              sağlayın (nginx, Caddy ve HAProxy için: docs/ghost.md), sonra Ghost Mode'u etkinleştirin"
         ),
+    }
+}
+
+/// That a name does not lead here.
+pub(super) fn domain_message(
+    lang: Lang,
+    domain: &Domain,
+    expected: Option<IpAddr>,
+    resolved: &[IpAddr],
+) -> String {
+    let list: Vec<_> = resolved.iter().map(ToString::to_string).collect();
+    let list = if list.is_empty() { "-".to_owned() } else { list.join(", ") };
+    let record = if expected.is_some_and(|address| address.is_ipv6()) { "AAAA" } else { "A" };
+    match (expected, lang) {
+        (Some(address), Lang::En) => {
+            format!("{domain} must have an {record} record pointing to {address}; found: {list}")
+        }
+        (Some(address), Lang::Tr) => {
+            format!("{domain} alan adının {record} kaydı {address} adresini göstermelidir; bulunan: {list}")
+        }
+        (None, Lang::En) => {
+            format!("{domain} must have an A record pointing to an address of this server; found: {list}")
+        }
+        (None, Lang::Tr) => {
+            format!("{domain} alan adının A kaydı bu sunucunun bir adresini göstermelidir; bulunan: {list}")
+        }
+    }
+}
+
+/// That this system has no such group.
+pub(super) fn group_message(lang: Lang, group: &str) -> String {
+    match lang {
+        Lang::En => format!(
+            "listen_group {group} is no group of this system. Give the group of the web server's user: id -gn USER"
+        ),
+        Lang::Tr => format!(
+            "listen_group {group} bu sistemde bulunmuyor. Web sunucusunu çalıştıran kullanıcının grubunu verin: id -gn KULLANICI"
+        ),
+    }
+}
+
+/// That two parameters exclude each other.
+pub(super) fn together_message(lang: Lang, parameter: &str, with: &str) -> String {
+    match lang {
+        Lang::En => format!("{parameter} does not go together with {with}: leave {parameter} out"),
+        Lang::Tr => format!("{parameter}, {with} ile birlikte verilemez: {parameter} parametresini çıkarın"),
+    }
+}
+
+/// That a decoy is the tunnel itself.
+pub(super) fn round_message(lang: Lang, decoy: &str) -> String {
+    match lang {
+        Lang::En => format!(
+            "decoy {decoy} is where the tunnel itself, or the web server in front of it, listens: requests of strangers would go \
+             round without end. Give another web server of this machine, at a port or socket of its own"
+        ),
+        Lang::Tr => format!(
+            "decoy {decoy} adresinde tünelin kendisi veya önündeki web sunucusu dinliyor: yabancıların istekleri sonsuz döngüye girer. \
+             Bu makinenin, kendi portu veya soketi olan başka bir web sunucusunu verin"
+        ),
+    }
+}
+
+/// That the resolvers did not know.
+pub(super) fn resolver_message(lang: Lang, domain: &Domain, rcode: &str) -> String {
+    match lang {
+        Lang::En => format!("The DNS resolvers of this server could not say where {domain} leads ({rcode})"),
+        Lang::Tr => {
+            format!("Bu sunucunun DNS çözümleyicileri {domain} alan adının adresini bildiremedi ({rcode})")
+        }
     }
 }

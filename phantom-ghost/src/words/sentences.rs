@@ -84,19 +84,22 @@ pub(super) const SENTENCES: &[(&str, &str)] = &[
         "{} (bu ACME dizini için güvenilecek sertifikalar) kullanılamıyor: {:}",
     ),
     ("it holds no certificate", "içinde sertifika yok"),
-    ("the certificate authority could not be used to {:}: {:}", "sertifika makamı kullanılamadı ({:}): {:}"),
-    ("the certificate authority refused to {:}: {:} ({})", "sertifika makamı reddetti ({:}): {:} ({})"),
+    (
+        "the certificate authority could not be used to {:}: {:}",
+        "sertifika otoritesi kullanılamadı ({:}): {:}",
+    ),
+    ("the certificate authority refused to {:}: {:} ({})", "sertifika otoritesi reddetti ({:}): {:} ({})"),
     (
         "the certificate authority did not find {} here: {:}",
-        "sertifika makamı {} adını bu sunucuda bulamadı: {:}",
+        "sertifika otoritesi {} adını bu sunucuda bulamadı: {:}",
     ),
     (
         "{:}; the certificate authority takes requests again from {} UTC",
-        "{:}; sertifika makamı {} UTC'den sonra yeniden istek kabul ediyor",
+        "{:}; sertifika otoritesi {} UTC'den sonra yeniden istek kabul ediyor",
     ),
     (
         "the certificate authority takes requests again from {} UTC",
-        "sertifika makamı {} UTC'den sonra yeniden istek kabul ediyor",
+        "sertifika otoritesi {} UTC'den sonra yeniden istek kabul ediyor",
     ),
     ("no certificate was issued within {} seconds", "{} saniye içinde sertifika verilmedi"),
     (
@@ -115,8 +118,8 @@ pub(super) const SENTENCES: &[(&str, &str)] = &[
     ("hand the certificate over", "sertifika alınırken"),
     ("begin", "başlanırken"),
     ("the validation did not end within a minute", "doğrulama bir dakika içinde bitmedi"),
-    ("the authority does not offer it", "makam bu yolu sunmuyor"),
-    ("the authority gives no reason", "makam bir neden bildirmiyor"),
+    ("the authority does not offer it", "otorite bu yolu sunmuyor"),
+    ("the authority gives no reason", "otorite bir neden bildirmiyor"),
     ("it gives no reason", "bir neden bildirmiyor"),
     ("no answer within 30 seconds", "30 saniye içinde yanıt yok"),
     ("tls-alpn-01: {:}", "tls-alpn-01: {:}"),
@@ -158,15 +161,15 @@ pub(super) const SENTENCES: &[(&str, &str)] = &[
         "a certificate was obtained, but the configuration names other files",
         "sertifika alındı, ama yapılandırmada başka dosyalar yazılı",
     ),
-    ("no authority is configured", "yapılandırılmış bir makam yok"),
+    ("no authority is configured", "yapılandırılmış bir sertifika otoritesi yok"),
     // The keeper.
     (
         "line {}, column {} of the keeper's configuration is not as it should be",
-        "koruyucunun yapılandırmasının {}. satırı, {}. sütunu beklenen biçimde değil",
+        "sertifika bekçisinin yapılandırmasının {}. satırı, {}. sütunu beklenen biçimde değil",
     ),
     (
         "the keeper's configuration names ACME as the source, but no directory",
-        "koruyucunun yapılandırması kaynak olarak ACME diyor, ama dizin vermiyor",
+        "sertifika bekçisinin yapılandırması kaynak olarak ACME diyor, ama dizin vermiyor",
     ),
     ("the decoy in {} is not used: {:}", "{} dizinindeki yem site kullanılmıyor: {:}"),
     ("the clients in {} cannot be read: {:}", "{} dosyasındaki istemciler okunamıyor: {:}"),
@@ -285,8 +288,8 @@ pub(super) const SENTENCES: &[(&str, &str)] = &[
         "kullanıcı ve parola tek satırda, kullanıcı:parola biçiminde ve denetim karakteri olmadan verilir",
     ),
     (
-        "the proxy asks for a user and a password (status 407): --proxy-login-file names the file that holds them",
-        "vekil sunucu kullanıcı ve parola istiyor (durum 407): bunların bulunduğu dosya --proxy-login-file ile verilir",
+        "the proxy asks for a user and a password that it knows (status {}): --proxy-login-file names the file that holds them",
+        "vekil sunucu tanıdığı bir kullanıcı ve parola istiyor (durum {}): bunların bulunduğu dosya --proxy-login-file ile verilir",
     ),
     ("the proxy does not connect to the server: status {}", "vekil sunucu, sunucuya bağlanmıyor: durum {}"),
     (

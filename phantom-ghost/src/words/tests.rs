@@ -9,14 +9,14 @@ fn an_authoritys_reason_is_told_in_turkish() {
     let refused = "the certificate authority refused to take an order: too many certificates (5) already issued (rateLimited)";
     assert_eq!(
         of_program(refused, Lang::Tr),
-        "sertifika makamı reddetti (sipariş verilirken): «too many certificates (5) already issued» (rateLimited)"
+        "sertifika otoritesi reddetti (sipariş verilirken): «too many certificates (5) already issued» (rateLimited)"
     );
     assert_eq!(of_program(refused, Lang::En), refused);
     let validation = "the certificate authority did not find vpn.example.com here: tls-alpn-01: Timeout during connect; \
                       http-01: 127.0.0.1:80 cannot be listened on: Address already in use (os error 98)";
     assert_eq!(
         of_program(validation, Lang::Tr),
-        "sertifika makamı vpn.example.com adını bu sunucuda bulamadı: tls-alpn-01: «Timeout during connect»; \
+        "sertifika otoritesi vpn.example.com adını bu sunucuda bulamadı: tls-alpn-01: «Timeout during connect»; \
          http-01: 127.0.0.1:80 adresinde dinlenemiyor: adres kullanımda (hata 98)"
     );
 }

@@ -61,6 +61,9 @@ use waiting::Waiting;
 /// How long what has waited may take to be sent.
 const FIRST_WRITE: Duration = Duration::from_secs(10);
 
+/// How long a proxy is left alone that refused the user and the password: many lock out those who insist.
+const AFTER_LOGIN: Duration = Duration::from_mins(1);
+
 /// What a client is told.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -129,6 +132,8 @@ pub struct Client {
     endpoint: Endpoint,
     /// The address of the last tunnel.
     known: Option<SocketAddr>,
+    /// The address that the file keeps.
+    kept: Option<SocketAddr>,
     waiting: Waiting,
 }
 
@@ -142,7 +147,7 @@ impl Client {
             _ => config.listen,
         };
         let known = config.memory.as_ref().and_then(|file| memory::read(file, &config.first_hop()));
-        Ok(Self { config, tls, local, endpoint, known, waiting: Waiting::default() })
+        Ok(Self { config, tls, local, endpoint, known, kept: known, waiting: Waiting::default() })
     }
 
     /// Where the local WireGuard has to send to.
@@ -169,7 +174,7 @@ impl Client {
                 opened = self.open(&mut network) => opened?,
                 () = &mut stop => return Ok(()),
             };
-            let mut wait = Duration::ZERO;
+            let (mut wait, mut least) = (Duration::ZERO, SHORTEST);
             match opened {
                 Ok(opened) => {
                     self.keep(opened.address, &mut on);
@@ -191,13 +196,17 @@ impl Client {
                 Err(error) => {
                     on(&Event::Failed(&error));
                     wait = backoff.next(chance());
+                    if error.is_login() {
+                        least = AFTER_LOGIN;
+                        wait = wait.max(least);
+                    }
                 }
             }
             if !wait.is_zero() {
                 on(&Event::Waits(wait));
             }
             tokio::select! {
-                waited = self.receive_until(pause(begin, wait, &mut network, &ways)) => waited?,
+                waited = self.receive_until(pause(begin + least, wait, &mut network, &ways)) => waited?,
                 () = &mut stop => return Ok(()),
             }
         }
@@ -209,6 +218,7 @@ impl Client {
         network: &mut Network,
     ) -> Result<(Ways, Result<Opened, DialError>), ClientError> {
         loop {
+            let begin = Instant::now();
             let (config, tls) = (self.config.clone(), Arc::clone(&self.tls));
             let known: Vec<SocketAddr> = match config.fixed_address() {
                 Some(address) => vec![address],
@@ -228,17 +238,24 @@ impl Client {
                 let ways = Ways::to(taken.iter().map(SocketAddr::ip)).or_before(&before);
                 return Ok((ways, opened));
             }
+            // A route that flaps would make a flood of attempts.
+            self.receive_until(sleep_until(begin + SHORTEST)).await?;
         }
     }
 
     /// Keeps the address of a tunnel for the next attempt and the next start.
     fn keep(&mut self, address: SocketAddr, on: &mut impl FnMut(&Event<'_>)) {
-        let is_new = self.known.replace(address) != Some(address);
-        if let Some(file) =
+        self.known = Some(address);
+        let is_new = self.kept != Some(address);
+        let Some(file) =
             self.config.memory.as_ref().filter(|_| is_new && self.config.fixed_address().is_none())
-            && let Err(error) = memory::write(file, &self.config.first_hop(), address)
-        {
-            on(&Event::NotKept(file, &error));
+        else {
+            return;
+        };
+        match memory::write(file, &self.config.first_hop(), address) {
+            Ok(()) => self.kept = Some(address),
+            // The next tunnel's address is written again.
+            Err(error) => on(&Event::NotKept(file, &error)),
         }
     }
 
@@ -343,17 +360,26 @@ async fn attempt(
     dial::open(&plan, known, look_up).await
 }
 
-/// Waits for the next attempt: for `wait`, less where the way changes, and so long that attempts begin at least a second
-/// apart.
-async fn pause(begin: Instant, wait: Duration, network: &mut Network, ways: &Ways) {
+/// Waits for the next attempt: for `wait`, less where the way changes, and not before `soonest`, so that attempts begin at least a
+/// second apart.
+async fn pause(soonest: Instant, wait: Duration, network: &mut Network, ways: &Ways) {
     let moved = async {
-        sleep_until(begin + SHORTEST).await;
+        sleep_until(soonest).await;
         network.moved(ways).await;
     };
     tokio::select! {
-        () = sleep_until((Instant::now() + wait).max(begin + SHORTEST)) => {}
+        () = sleep_until((Instant::now() + wait).max(soonest)) => {}
         () = moved => {}
     }
+}
+
+/// Makes a TLS connection to `address` and asks for nothing.
+pub(crate) async fn handshake_once(
+    server: &Server,
+    address: SocketAddr,
+    tls: ClientConfig,
+) -> Result<Stream, DialError> {
+    dial::handshake(server, &Arc::new(tls), address, dial::connect(address).await?).await
 }
 
 /// Opens one tunnel to `address` and carries nothing: for those who only want to know whether it opens. `server` is who

@@ -43,6 +43,21 @@ pub(crate) fn group(name: &str) -> io::Result<Gid> {
     found.map(|group| group.gid).ok_or_else(missing)
 }
 
+/// Opens a socket in the file system for nothing but changes of its owner and mode. A link in its place is refused: the folder may
+/// belong to a process that has been broken into, and root's changes would follow it to any file.
+pub(crate) fn socket_itself(path: &Path) -> io::Result<OwnedFd> {
+    let entry = open(path, OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, Mode::empty())?;
+    if File::from(entry.try_clone()?).metadata()?.file_type().is_socket() {
+        return Ok(entry);
+    }
+    Err(io::Error::other("it is no socket"))
+}
+
+/// Gives a socket to another user.
+pub(crate) fn give(socket: &Path, user: Uid) -> io::Result<()> {
+    Ok(fchownat(&socket_itself(socket)?, "", Some(user), None, AtFlags::AT_EMPTY_PATH)?)
+}
+
 /// Lets a group connect to a socket: the socket gets the group, and its folder, in which nobody else is let, gets it too. Only root
 /// may. A name in the folder that leads elsewhere, or is somebody else's, is refused: the folder may belong to a process that has been
 /// broken into.

@@ -7,13 +7,13 @@
 //! | `address` | where to connect |
 //! | `port` | the TCP port, 443 if it is not there |
 //! | `domain` | name or address for SNI and `Host` |
-//! | `secret` | what opens a tunnel |
+//! | `secret` | what opens a tunnel; if it is not there, the server is asked for its certificate alone |
 //! | `wireguard_port` | where the tunnel leads, 51820 if it is not there |
 //! | `cert_path` | PEM file whose first certificate the server must show, whoever issued it; if it is not there: |
 //! | `trusted` | the server must show a certificate that clients accept; `ca_file`, if it is there, has further authorities |
 //! | `patience` | how long the server may take to come up, in seconds; 0 if it is not there |
 //!
-//! Without either, it may show any. The answer is `{"ok":true,"expires_at":…}`, with the end of the certificate that was shown, or `{"error":{"kind":…,"detail":…}}` with exit code 1. The kinds are `request`,
+//! Without either, it may show any. The answer is `{"ok":true,"expires_at":…,"alarm":…}`, with the end of the certificate that was shown and that it comes soon, or `{"error":{"kind":…,"detail":…}}` with exit code 1. The kinds are `request`,
 //! `certificate_file`, `connect`, `tls`, `certificate` (another one is shown), `refused`, `internal`.
 
 use std::io::{self, Read as _};
@@ -23,8 +23,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use phantom_certs::commands::{Reply, rfc3339};
+use phantom_certs::schedule::Life;
 use phantom_certs::with_causes;
-use phantom_types::{HostName, Timestamp};
+use phantom_types::HostName;
 use rustls::CertificateError;
 use serde::Deserialize;
 use tokio::io::AsyncWriteExt as _;
@@ -42,7 +43,7 @@ usage: phantom-ghost verify < REQUEST
 Opens a tunnel as a client does, ends it, and prints {\"ok\":true}. The request is one object in JSON:
 
   address, port, domain    where the server is (443), and its name
-  secret, wireguard_port   what opens the tunnel, and where it leads (51820)
+  secret, wireguard_port   what opens the tunnel, and where it leads (51820); without a secret none is opened
   cert_path                the certificate that the server has to show
   patience                 in seconds, for how long a server that does not answer is tried again (0)
 
@@ -63,7 +64,7 @@ struct Task {
     #[serde(default = "https")]
     port: u16,
     domain: HostName,
-    secret: Secret,
+    secret: Option<Secret>,
     #[serde(default = "wireguard")]
     wireguard_port: u16,
     cert_path: Option<PathBuf>,
@@ -141,8 +142,10 @@ pub fn command(request: &[u8]) -> Reply {
         runtime.map_err(VerifyError::Runtime)?.block_on(verify(&task))
     });
     match done {
-        Ok(end) => {
-            let answer = serde_json::json!({ "ok": true, "expires_at": end.map(rfc3339) });
+        Ok(life) => {
+            let alarm = life.and_then(|life| life.ending(phantom_certs::now()));
+            let end = life.map(|life| rfc3339(life.not_after));
+            let answer = serde_json::json!({ "ok": true, "expires_at": end, "alarm": alarm });
             Reply { line: answer.to_string(), exit_code: 0 }
         }
         Err(error) => {
@@ -153,7 +156,7 @@ pub fn command(request: &[u8]) -> Reply {
     }
 }
 
-async fn verify(task: &Task) -> Result<Option<Timestamp>, VerifyError> {
+async fn verify(task: &Task) -> Result<Option<Life>, VerifyError> {
     let trust = match (&task.cert_path, &task.trusted) {
         (Some(path), _) => Trust::Exactly(client::certificates(path)?.swap_remove(0)),
         (None, Some(Trusted { ca_file })) => Trust::Authorities { ca_file: ca_file.clone(), pin: None },
@@ -173,16 +176,20 @@ async fn verify(task: &Task) -> Result<Option<Timestamp>, VerifyError> {
     }
 }
 
-async fn attempt(task: &Task, trust: &Trust) -> Result<Option<Timestamp>, VerifyError> {
+async fn attempt(task: &Task, trust: &Trust) -> Result<Option<Life>, VerifyError> {
     let server = Server::new(task.domain.clone(), task.port);
     let address = SocketAddr::new(task.address, task.port);
     let now = phantom_certs::now();
-    let request = Request::new(&server, &task.secret, task.wireguard_port, now);
-    match client::open_once(&server, address, trust.client_config()?, request).await {
+    let request = task.secret.as_ref().map(|secret| Request::new(&server, secret, task.wireguard_port, now));
+    let tls = trust.client_config()?;
+    let Some(request) = request else {
+        let stream =
+            client::handshake_once(&server, address, tls).await.map_err(|error| told(task, error))?;
+        return Ok(life(&stream));
+    };
+    match client::open_once(&server, address, tls, request).await {
         Ok(mut opened) => {
-            let (_, session) = opened.stream.get_ref();
-            let leaf = session.peer_certificates().and_then(|chain| chain.first());
-            let end = leaf.and_then(phantom_certs::inspect::end_of);
+            let life = life(&opened.stream);
             let mut close = Vec::new();
             codec::encode_close(&mut close, true);
             let goodbye = async {
@@ -190,12 +197,24 @@ async fn attempt(task: &Task, trust: &Trust) -> Result<Option<Timestamp>, Verify
                 opened.stream.shutdown().await
             };
             let _ = timeout(GOODBYE, goodbye).await; // the tunnel did open: that was the question
-            Ok(end)
+            Ok(life)
         }
-        Err(DialError::Tls { source, .. }) if is_other_certificate(&source) => {
-            Err(VerifyError::Certificate { path: task.cert_path.clone() })
+        Err(error) => Err(told(task, error)),
+    }
+}
+
+/// From when until when the certificate is valid that the server has shown.
+fn life(stream: &client::Stream) -> Option<Life> {
+    let (_, session) = stream.get_ref();
+    session.peer_certificates().and_then(|chain| chain.first()).and_then(phantom_certs::inspect::life_of)
+}
+
+fn told(task: &Task, error: DialError) -> VerifyError {
+    match error {
+        DialError::Tls { source, .. } if is_other_certificate(&source) => {
+            VerifyError::Certificate { path: task.cert_path.clone() }
         }
-        Err(error) => Err(error.into()),
+        error => error.into(),
     }
 }
 

@@ -10,7 +10,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::collision::{choose, is_near, judge};
-use crate::error::Step;
 use crate::proof::{Proof, Target};
 use crate::prove::{self, DNS_LIMIT, HANDSHAKE_LIMIT};
 use crate::switch::{self, Wish};
@@ -101,8 +100,7 @@ impl Action for EnableMultihop {
         })?;
         // A name is asked for before the lock is taken: that can take a while.
         let all = prove::resolve(engine, &exit.endpoint, DNS_LIMIT);
-        let all =
-            all.map_err(|finding| MultihopError::found(Step::Handshake, finding).with_restored(active))?;
+        let all = all.map_err(|error| error.with_restored(active))?;
         let enabled = engine.change(origin(Self::NAME), call, |change| {
             let before = change.multihop()?;
             let restored = before.as_ref().map(|before| before.exit_in_use.clone());

@@ -35,6 +35,11 @@ const LOST: Duration = Duration::from_mins(3);
 const LEEWAY: Duration = Duration::from_secs(10);
 /// An exit that is called at another address has this long to answer: more than a bad line takes.
 const CALL_TIME: Duration = Duration::from_secs(3);
+/// So many other addresses of a dead exit are called before another exit takes its place, however many its name has: some name
+/// servers give other ones with each answer, and clients wait.
+const CALLS_MAX: u32 = 3;
+/// And no longer than this since it died.
+const CALLS_LIMIT: Duration = Duration::from_secs(10);
 /// The name of an exit is resolved again this often.
 const RESOLVE_EVERY: Duration = Duration::from_hours(1);
 /// Seconds from one attempt to reconnect to the next; the last one counts for all that follow.
@@ -131,8 +136,11 @@ struct Asking {
 /// Attempts to reconnect.
 #[derive(Clone, Copy, Debug)]
 struct Dead {
+    since: Duration,
     attempts: u32,
     next: Duration,
+    /// Calls at other addresses until now.
+    calls: u32,
     /// Calls at other addresses of the same exit, before another exit takes its place.
     elsewhere: Elsewhere,
 }
@@ -208,7 +216,7 @@ impl Machine {
         self.log_handshake(handshake, &mut tasks);
         self.ask(now, counters.is_some(), handshake, &mut tasks);
         if self.dead.is_none() && self.is_dead(now, counters.is_some()) {
-            self.dead = Some(Dead { attempts: 0, next: now, elsewhere: Elsewhere::Unasked });
+            self.dead = Some(Dead::new(now));
             self.logged = Logged::Lost;
             let silent = now.saturating_sub(self.heard);
             let seconds = handshake.unwrap_or(silent).as_secs();
@@ -264,8 +272,16 @@ impl Machine {
         if let Some(dead) = &mut self.dead
             && dead.attempts == 0
         {
-            dead.elsewhere = Elsewhere::Called { until: now + CALL_TIME, more };
+            dead.calls = dead.calls.saturating_add(1);
+            let until = (now + CALL_TIME).min(dead.since + CALLS_LIMIT);
+            dead.elsewhere = Elsewhere::Called { until, more };
         }
+    }
+
+    /// Whether the exit in use is dead and none of the attempts to reconnect has begun: until then it is called at the addresses
+    /// that its name had when it died, and at no other ones.
+    pub fn is_sought_elsewhere(&self) -> bool {
+        self.dead.is_some_and(|dead| dead.attempts == 0)
     }
 
     /// Whether the exit in use does not answer.
@@ -404,11 +420,17 @@ impl Machine {
 }
 
 impl Dead {
-    /// What comes before another exit, or is this other exit: a name with several addresses may lead to one that lives.
+    fn new(now: Duration) -> Self {
+        Self { since: now, attempts: 0, next: now, calls: 0, elsewhere: Elsewhere::Unasked }
+    }
+
+    /// What comes before another exit, or is this other exit: a name with several addresses may lead to one that lives. There is
+    /// a bound to it.
     fn elsewhere(&mut self, now: Duration, named: bool, other: ExitName) -> Option<Task> {
+        let may_go_on = named && self.calls < CALLS_MAX && now < self.since + CALLS_LIMIT;
         match self.elsewhere {
             Elsewhere::Called { until, .. } if now < until => None,
-            Elsewhere::Unasked | Elsewhere::Called { more: 1.., .. } if named => {
+            Elsewhere::Unasked | Elsewhere::Called { more: 1.., .. } if may_go_on => {
                 self.elsewhere = Elsewhere::Asked;
                 Some(Task::Resolve)
             }

@@ -40,6 +40,8 @@ struct Session {
     exit: Exit,
     /// Where the exit was called since it was alive the last time.
     called: BTreeSet<SocketAddr>,
+    /// The addresses that its name had when it died, from the first answer since.
+    known: Option<Vec<SocketAddr>>,
 }
 
 /// The monitor of one installation. It needs no module to take part in the engine: what changes the host is done by
@@ -113,6 +115,7 @@ impl<'e> Monitor<'e> {
         let tasks = session.machine.tick(now, sight);
         if !session.machine.is_silent() {
             session.called = session.stored.endpoint_address.into_iter().collect();
+            session.known = None;
         }
         for task in tasks {
             self.work(task, there);
@@ -216,11 +219,12 @@ impl<'e> Monitor<'e> {
             (&before.exit, &before.fallback_exits, &before.exit_in_use, before.activated_at)
                 == (&stored.exit, &stored.fallback_exits, &stored.exit_in_use, stored.activated_at)
         });
-        let (machine, called) = match goes_on {
-            Some(session) => (session.machine, session.called),
-            None => (self.watch(&stored, &exit), BTreeSet::new()),
+        let (machine, called, known) = match goes_on {
+            Some(session) => (session.machine, session.called, session.known),
+            None => (self.watch(&stored, &exit), BTreeSet::new(), None),
         };
-        self.session = Some(Session { machine, place: Place { server, interface }, stored, exit, called });
+        let place = Place { server, interface };
+        self.session = Some(Session { machine, place, stored, exit, called, known });
         Ok(())
     }
 
@@ -300,11 +304,17 @@ impl<'e> Monitor<'e> {
     }
 
     /// Asks for the name of the exit again. The address in use stays as long as it is one of those that the name has and the exit
-    /// answers there; a dead exit is called at the next one.
+    /// answers there; a dead exit is called at the next one. Until another exit takes its place, that is one of the first answer:
+    /// a name that has other addresses each time would go on for ever.
     fn resolve(&mut self) {
-        let Some(session) = &self.session else { return };
+        let Some(session) = &mut self.session else { return };
         let dead = session.machine.is_silent();
-        let Ok(all) = prove::resolve(self.engine, &session.exit.endpoint, DNS_LIMIT) else { return };
+        let known = session.known.clone().filter(|_| session.machine.is_sought_elsewhere());
+        let asked = || prove::resolve(self.engine, &session.exit.endpoint, DNS_LIMIT);
+        let Ok(all) = known.map_or_else(asked, Ok) else { return };
+        if dead {
+            session.known = Some(all.clone());
+        }
         let Ok(site) = self.engine.site() else { return };
         // A name that leads to this server itself leads nowhere.
         let Ok(places) = self.engine.read(|state| choose(&site, state, &session.exit, all)) else { return };

@@ -353,8 +353,8 @@ fn bad_files_are_refused_with_the_line_and_the_key() {
 fn what_is_no_text_has_no_name_or_is_in_the_way_is_refused() {
     for (file, why, kind) in UNREADABLE {
         let path = format!("/in/{file}");
-        let message = format!("Config file not found or not readable: {path}: {why}");
-        let mut data = json!({ "config_path": path });
+        let message = format!("Config file not found or not readable: {path}");
+        let mut data = json!({ "config_path": path, "detail": why });
         if let Some(kind) = kind {
             data["kind"] = kind.into();
         }

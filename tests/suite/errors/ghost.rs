@@ -104,7 +104,7 @@ pub(crate) const GHOST: &[Failing] = &[
         || unfit_source("198.51.100.7", "foreign"),
     ),
     failing(
-        "INVALID_PARAMETER type",
+        "INVALID_PARAMETER unfit",
         &["ghost", "enable", "domain=[2001:db8::10]"],
         with_john,
         || json!({ "parameter": "domain", "expected": "host" }),
@@ -165,6 +165,12 @@ pub(crate) const GHOST: &[Failing] = &[
         &["ghost", "enable", "domain=a.example", LISTEN, "public_port=0"],
         with_john,
         || json!({ "parameter": "public_port", "minimum": 1, "maximum": 65_535 }),
+    ),
+    failing(
+        "INVALID_PARAMETER decoy",
+        &["ghost", "enable", "domain=a.example", LISTEN, "decoy=unix:/run/phantom-web/http"],
+        with_john,
+        || json!({ "parameter": "decoy", "decoy": "unix:/run/phantom-web/http" }),
     ),
     failing(
         "INVALID_PARAMETER together",

@@ -34,10 +34,13 @@ pub(crate) const MULTIHOP: &[Failing] = &[
         || json!({ "config_path": "/home/user/xeovo-uk.conf" }),
     ),
     failing(
-        "VPN_CONFIG_ERROR unreadable",
+        "VPN_CONFIG_ERROR file",
         IMPORT,
         || with_file("PK\u{3}\u{4}"),
-        || json!({ "config_path": "/home/user/xeovo-uk.conf", "kind": "archive" }),
+        || {
+            let detail = "it is a packed file, which is to be unpacked first";
+            json!({ "config_path": "/home/user/xeovo-uk.conf", "detail": detail, "kind": "archive" })
+        },
     ),
     failing(
         "VPN_CONFIG_ERROR content",
@@ -51,7 +54,12 @@ pub(crate) const MULTIHOP: &[Failing] = &[
         || with_file("[Interface]\n"),
         || json!({ "line": null, "key": "[Peer]" }),
     ),
-    failing("VPN_CONFIG_ERROR exists", IMPORT, with_exit, || json!({ "exit_name": "xeovo-uk" })),
+    failing(
+        "VPN_CONFIG_ERROR exists",
+        IMPORT,
+        with_exit,
+        || json!({ "exit_name": "xeovo-uk", "hint": "Give another name: custom_name=<name>" }),
+    ),
     failing(
         "VPN_CONFIG_ERROR name",
         &["multihop", "import_vpn_config", "config_path=/home/user/wg.conf"],

@@ -158,8 +158,12 @@ pub(crate) const WORDS: &[Failing] = &[
     failing("INVALID_CLIENT_NAME empty", &["core", "add_client", "client_name="], Server::bare, name),
     failing("INVALID_CLIENT_NAME empty", &["core", "remove_client", "client_name="], Server::bare, name),
     failing("INVALID_CLIENT_NAME empty", &["core", "export_client", "client_name="], Server::bare, name),
-    failing("INVALID_CLIENT_NAME chars", &["core", "add_client", "client_name=a b"], Server::bare, name),
-    failing("INVALID_CLIENT_NAME chars", &["core", "add_client", "client_name=-a"], Server::bare, name),
+    failing("INVALID_CLIENT_NAME chars", &["core", "add_client", "client_name=a b"], Server::bare, || {
+        character("' '")
+    }),
+    failing("INVALID_CLIENT_NAME chars", &["core", "add_client", "client_name=-a"], Server::bare, || {
+        character("'-'")
+    }),
     failing(
         "INVALID_CLIENT_NAME long",
         &["core", "add_client", "client_name=aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeef"],
@@ -186,6 +190,10 @@ pub(crate) const WORDS: &[Failing] = &[
     ),
 ];
 
+fn character(shown: &str) -> Value {
+    let hint = format!("Write the name without this character: {shown}");
+    json!({ "parameter": "client_name", "character": shown, "hint": hint })
+}
 fn name() -> Value {
     json!({ "parameter": "client_name" })
 }

@@ -59,11 +59,12 @@ fn status_shows_the_port_the_socket_and_what_the_web_server_shows() {
     let seen = status(&server);
     assert_eq!((&seen["status"], &seen["services"]["wstunnel"]), (&json!("error"), &json!("active")));
     assert_eq!(seen["certificate"]["last_error"], "it opens no tunnel");
-    // Without a secret of ours nobody can try.
+    // Without a secret of ours its certificate alone is looked at.
+    server.fake.deafen_tunnel(None);
     let words = ["core", "update_tweak_setting", "setting_name=ghost_operator_secret", "value=false"];
     server.api(&words).ok();
     let seen = status(&server);
-    assert_eq!((&seen["status"], &seen["certificate"]["expires_at"]), (&json!("active"), &Value::Null));
+    assert!(seen["status"] == "active" && seen["certificate"]["expires_at"].is_string(), "{seen:#}");
 }
 
 #[test]

@@ -105,6 +105,37 @@ fn why_a_name_has_no_address_is_said() {
     }
 }
 
+#[test]
+fn a_host_that_cannot_ask_for_a_name_says_what_failed() {
+    let server = with_exit();
+    server.fake.fail_lookups(true);
+    let before = server.dump();
+    let failed = server.api(ENABLE_MULTIHOP).failed("MULTIHOP_ERROR");
+    assert_eq!(failed["data"]["step"], "handshake", "{failed:#}");
+    let said = failed["error"].as_str().unwrap();
+    assert!(said.contains("starting to ask DNS servers") && !said.contains("resolv.conf"), "{said}");
+    assert_eq!(server.dump(), before);
+}
+
+#[test]
+fn a_change_that_touches_nothing_leaves_the_exit_in_use_its_peer() {
+    let server = with_exit();
+    leads(&server, &[FIRST, SECOND, THIRD]);
+    server.api(&[ENABLE_MULTIHOP, &["kill_switch=false"]].concat()).ok();
+    let peer = || server.fake.peer("wg_vpn", &uk()).map(|peer| (peer.config.endpoint, peer.last_handshake));
+    let before = peer();
+    assert!(before.is_some_and(|(_, handshake)| handshake.is_some()));
+    server.fake.advance(Duration::from_secs(30));
+    // The same exit again with a kill switch: the host refuses the first thing that is done to it.
+    server.fake.reset_writes();
+    server.fake.refuse_write(1);
+    server.api(ENABLE_MULTIHOP).failed("MULTIHOP_ERROR");
+    let log = server.fake.write_log();
+    assert!(!log.iter().any(|write| write.contains("wireguard.configure")), "{log:?}");
+    assert_eq!(peer(), before, "with the session that it had");
+    server.assert_in_sync();
+}
+
 /// A server whose programs do what they do when the monitor runs them, through the exit with these addresses.
 fn watched(fallback: bool) -> Arc<Server> {
     let server = with_second_exit(with_exit());
@@ -176,6 +207,30 @@ fn another_exit_takes_the_place_when_all_addresses_are_dead() {
     lose(&server, &[FIRST]);
     assert!(until(&mut monitor, &server, 3_000, || active() == "xeovo-uk").is_some());
     assert_eq!(sought(&server), SECOND);
+    server.assert_in_sync();
+}
+
+#[test]
+fn a_name_with_other_addresses_each_time_does_not_keep_the_other_exit_waiting() {
+    let server = watched(true);
+    let phantom = server.phantom();
+    let mut monitor = Monitor::new(phantom.engine());
+    until(&mut monitor, &server, 5, || false);
+    lose(&server, &[FIRST, SECOND, THIRD]);
+    let pool = |turn: u8| (0..100).map(move |number| IpAddr::from([185, 213, 156 + turn, number]));
+    for address in (0..60).flat_map(pool) {
+        server.fake.lose_what_is_sent_to(SocketAddr::new(address, 51820), true);
+    }
+    let turn = std::cell::Cell::new(0);
+    let replaced = until(&mut monitor, &server, 60, || {
+        server.fake.set_lookup(NAME.parse().unwrap(), Ok(pool(turn.replace(turn.get() + 1)).collect()));
+        server.api(&["multihop", "status"]).ok()["active_exit"] == "nl"
+    });
+    assert!(replaced.is_some_and(|seconds| seconds < 45), "{replaced:?}");
+    let log = server.api(&["multihop", "get_session_log", "lines=1000"]).ok();
+    let calls =
+        log["logs"].as_array().unwrap().iter().filter(|one| one["event"] == "endpoint_changed").count();
+    assert!((1..=3).contains(&calls), "{log:#}");
     server.assert_in_sync();
 }
 

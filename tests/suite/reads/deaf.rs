@@ -13,13 +13,16 @@ use phantom_host::{
     Port, Probe, ProbeError, Resolver, Result, Route, Rule, Ruleset, ServiceStatus, Services, Shown, Sockets,
     Sysctl, Tunnel, TunnelCheck, UfwRule, UfwRules, Unit, Uplink, Viewpoint, WireGuard,
 };
-use phantom_types::{Backend, Domain, InterfaceName, PublicKey};
+use phantom_types::{Backend, Domain, InterfaceName, PublicKey, Said};
 
 /// Every question is an error, and so is every order.
 pub(crate) struct Deaf;
 
 fn deaf<T>() -> Result<T> {
-    Err(HostError::unexpected("this part of the host does not answer"))
+    Err(HostError::Told(Said::new(
+        "this part of the host does not answer",
+        "makinenin bu parçası yanıt vermiyor",
+    )))
 }
 
 impl WireGuard for Deaf {

@@ -91,7 +91,7 @@ const LAYERS: &[Layer] = &[
 /// The pure crate: values and text, nothing that reads, writes, waits or calls.
 const PURE: (&str, &[&str]) = (
     "phantom-types",
-    &["serde", "thiserror", "ipnetwork", "x25519-dalek", "base64", "zeroize", "schemars", "time"],
+    &["serde", "thiserror", "ipnetwork", "x25519-dalek", "base64", "zeroize", "schemars", "time", "idna"],
 );
 
 /// What a crate with a program must not carry, through however many crates.

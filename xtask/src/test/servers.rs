@@ -196,6 +196,12 @@ pub(super) fn all() -> impl Iterator<Item = (&'static Server, Suite)> {
     [Suite::Bookworm, Suite::Trixie].into_iter().flat_map(|suite| SERVERS.iter().map(move |one| (one, suite)))
 }
 
+/// The test program that a part of this name runs, where it is one of these.
+pub(super) fn program_of(part: &str) -> Option<&'static str> {
+    let (server, _) = all().find(|(server, suite)| server.part(*suite) == part)?;
+    server.program()
+}
+
 /// The tasks of these parts. The servers' images are ready, or it is a failure that says why they are not.
 pub(super) fn tasks(parts: &[(&'static Server, Suite)], built: &Built) -> Result<Vec<Task>> {
     if parts.is_empty() {

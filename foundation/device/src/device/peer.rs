@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use gotatun::packet::{Packet, WgKind};
 use ipnetwork::IpNetwork;
@@ -51,29 +51,45 @@ pub(crate) struct State {
 
 /// How many different initiations tell of a clock that was set back. The network can bring a single one twice, and a stranger
 /// can send again what it has seen; a client sends a new one every five seconds (WireGuard's paper, 6.1).
-const TELLING: u32 = 3;
+const TELLING: usize = 3;
+/// How long nothing more is said of a peer of which it was said.
+const SAID_FOR: Duration = Duration::from_hours(1);
 
 /// Genuine initiations of a peer that were refused because of their time (WireGuard's paper, 5.4.2), since it was last heard.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Refused {
-    count: u32,
-    /// The index that the last one named: one that comes again is counted once.
-    last: Option<u32>,
+    count: usize,
+    /// The indices that the last different ones named: one that comes again is counted once.
+    seen: [Option<u32>; TELLING],
+    /// When it was last said. It outlives what is counted.
+    said: Option<Instant>,
 }
 
 impl Refused {
-    /// Counts one. `true` when it is the one that tells.
-    pub(crate) fn count(&mut self, index: u32) -> bool {
-        if self.last.replace(index) == Some(index) {
+    /// Counts one. `true` when it is to be said that they tell: once an hour.
+    pub(crate) fn count(&mut self, index: u32, now: Instant) -> bool {
+        if self.seen.contains(&Some(index)) {
             return false;
         }
+        self.seen.rotate_right(1);
+        self.seen[0] = Some(index);
         self.count = self.count.saturating_add(1);
-        self.count == TELLING
+        let was_said = self.said.is_some_and(|said| now.saturating_duration_since(said) < SAID_FOR);
+        let is_said = self.count >= TELLING && !was_said;
+        if is_said {
+            self.said = Some(now);
+        }
+        is_said
+    }
+
+    /// Begins again: the peer was heard.
+    pub(crate) fn forget(&mut self) {
+        *self = Self { said: self.said, ..Self::default() };
     }
 
     /// Their number, once it tells something; else 0.
-    pub(crate) const fn telling(self) -> u32 {
-        if self.count >= TELLING { self.count } else { 0 }
+    pub(crate) fn telling(self) -> u32 {
+        if self.count >= TELLING { u32::try_from(self.count).unwrap_or(u32::MAX) } else { 0 }
     }
 }
 
@@ -184,13 +200,26 @@ mod tests {
 
     #[test]
     fn a_clock_that_was_set_back_is_told_by_several_initiations() {
-        let mut refused = Refused::default();
-        assert!(![7, 7, 7, 8, 8].into_iter().any(|index| refused.count(index)));
+        let (mut refused, now) = (Refused::default(), Instant::now());
+        // A stranger sends the same two again, in turn.
+        assert!(![7, 7, 8, 7, 8, 8, 7].into_iter().any(|index| refused.count(index, now)));
         assert_eq!(refused.telling(), 0);
-        assert!(refused.count(9));
+        assert!(refused.count(9, now));
         assert_eq!(refused.telling(), 3);
-        assert!(!refused.count(10), "it is said once");
+        assert!(![7, 8, 9, 10].into_iter().any(|index| refused.count(index, now)), "it is said once");
         assert_eq!(refused.telling(), 4);
+    }
+
+    #[test]
+    fn of_a_peer_it_is_said_once_an_hour() {
+        let (mut refused, now) = (Refused::default(), Instant::now());
+        assert_eq!([1, 2, 3].map(|index| refused.count(index, now)), [false, false, true]);
+        // It was heard in between, and the same old ones come again.
+        refused.forget();
+        assert_eq!(refused.telling(), 0);
+        assert_eq!([1, 2, 3].map(|index| refused.count(index, now)), [false; 3]);
+        assert_eq!(refused.telling(), 3, "the doctor still sees it");
+        assert!(refused.count(4, now + SAID_FOR));
     }
 
     #[test]

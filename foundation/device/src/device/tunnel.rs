@@ -17,7 +17,7 @@ use gotatun::x25519;
 
 use super::attempts::Admission;
 use super::outbox::{Endpoint, Outbox};
-use super::peer::{Peer, Refused, State};
+use super::peer::{Peer, State};
 use super::table::Table;
 
 /// A tunnel's clock moves only when its timers are looked at. It is set before use if it is older than this.
@@ -217,7 +217,7 @@ pub(crate) fn open(
         tunnel.flush(table, peer, mtu, now, &mut made);
     }
     if authentic {
-        state.refused = Refused::default();
+        state.refused.forget();
         state.roam(from);
     }
     state.emit(table, peer, made, outbox);
@@ -229,8 +229,8 @@ fn begun(message: &WgKind) -> Option<u32> {
     if let WgKind::HandshakeInit(packet) = message { Some(packet.sender_idx.get()) } else { None }
 }
 
-/// Takes a message of a handshake from the peer, whose macs are right, and answers it. `true` when it tells, for the first time
-/// since the peer was last heard, that the peer's clock was set back.
+/// Takes a message of a handshake from the peer, whose macs are right, and answers it. `true` when it is to be said, once an
+/// hour, that the peer's clock was set back.
 pub(crate) fn shake(
     table: &Table,
     peer: &Arc<Peer>,
@@ -272,7 +272,7 @@ pub(crate) fn shake(
             tunnel.flush(table, peer, mtu, now, &mut made);
             state.last_handshake = Some(wall_clock());
         }
-        state.refused = Refused::default();
+        state.refused.forget();
         state.rx_bytes += length as u64;
         // A fresh start: what the kernel refused on the way to this peer may be possible by now.
         state.endpoint = Some(from);
@@ -281,7 +281,7 @@ pub(crate) fn shake(
         state.tunnel = None;
         return false;
     }
-    let tells = is_old && begun.is_some_and(|index| state.refused.count(index));
+    let tells = is_old && begun.is_some_and(|index| state.refused.count(index, now));
     state.emit(table, peer, made, outbox);
     state.schedule(table, peer);
     tells

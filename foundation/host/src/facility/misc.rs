@@ -118,7 +118,7 @@ pub trait Resolver: Send + Sync {
     /// [`Absent`](crate::HostError::Absent) without the interface or the address.
     fn probe_by(&self, from: &AskFrom, probe: &Probe, limit: Duration) -> Result<Result<Answer, ProbeError>>;
     /// The addresses of a name, by `/etc/hosts` and else by all servers of `/etc/resolv.conf`, in the order in which they are to
-    /// be tried (RFC 6724, RFC 8305): those that the host has no way to are the last. Addresses of one family are enough,
+    /// be tried (RFC 6724, RFC 8305): those that the host has no way to are the last, and there are 16 at most. Addresses of one family are enough,
     /// whatever becomes of the question for the other one. A name without any has none. An error says that no server knew:
     /// [`NoAddress`](ProbeError::NoAddress) where one answered all the same, with its response code.
     fn lookup(

@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use phantom_types::{HostName, ProxyVersion, Spoken, Timestamp, TunnelSecret, quoted};
 
@@ -79,12 +80,14 @@ pub struct TunnelCheck {
     pub port: u16,
     /// The name that its certificate must have.
     pub domain: HostName,
-    /// The secret that it must accept.
-    pub secret: TunnelSecret,
+    /// The secret that it must accept. Without one it is asked for its certificate alone.
+    pub secret: Option<TunnelSecret>,
     /// The WireGuard port that tunnels lead to.
     pub wireguard_port: u16,
     /// Which certificate it must show.
     pub shows: Shows,
+    /// How long it may take.
+    pub limit: Duration,
 }
 
 /// Which certificate a server must show.
@@ -106,6 +109,8 @@ pub enum Shows {
 pub struct Shown {
     /// Until when its certificate is valid, if that is known.
     pub expires_at: Option<Timestamp>,
+    /// That the certificate ends soon and was not renewed, in the program's words; only then.
+    pub alarm: Option<String>,
 }
 
 /// A web server that strangers are shown, and as whom it sees them.
@@ -129,7 +134,8 @@ pub trait Tunnel: Send + Sync {
     /// Gets a certificate. The inner error says why there is none; the outer one that nobody could be asked. An issue
     /// takes seconds, at most five minutes, and contacts the service.
     fn certificate(&self, request: &CertificateRequest) -> Result<Result<Certificate, CertificateFault>>;
-    /// Asks the server for a tunnel, as a client would. The inner error says what is wrong, without secrets.
+    /// Asks the server for a tunnel, as a client would. The inner error says what is wrong, without secrets: also that the server
+    /// took too long.
     fn check(&self, check: &TunnelCheck) -> Result<Result<Shown, String>>;
     /// The UDP ports on 127.0.0.1 from which tunnels under the operator's secrets reach WireGuard now, asked of the server at
     /// this control socket. The inner error says why it could not be asked.

@@ -184,6 +184,9 @@ impl Resolver for FakeHost {
         _: Viewpoint,
         limit: Duration,
     ) -> Result<Result<Vec<IpAddr>, ProbeError>> {
+        if self.state().lookups_fail {
+            return Err(HostError::io("starting to ask DNS servers", std::io::ErrorKind::Other.into()));
+        }
         let answer = self.state().lookups.get(domain).cloned().unwrap_or(Err(ProbeError::Timeout));
         if answer == Err(ProbeError::Timeout) {
             self.advance(limit);
@@ -228,6 +231,10 @@ impl FakeHost {
     /// What the host's own resolvers answer to a question for this name. Without an answer they stay silent.
     pub fn set_lookup(&self, domain: Domain, answer: Result<Vec<IpAddr>, ProbeError>) {
         self.state().lookups.insert(domain, answer);
+    }
+    /// Whether the host cannot ask its resolvers at all.
+    pub fn fail_lookups(&self, fail: bool) {
+        self.state().lookups_fail = fail;
     }
     /// What a DNS server answers to questions for this name, or (with `None`) for every other one. A server without
     /// an answer stays silent until the limit of the question is over.

@@ -56,7 +56,7 @@ impl Tunnel for FakeHost {
         if let Some(detail) = self.state().certificates.deaf.clone() {
             return Ok(Err(detail));
         }
-        let shown = Shown { expires_at: Some(self.end_of_certificates()) };
+        let shown = Shown { expires_at: Some(self.end_of_certificates()), alarm: None };
         Ok(if self.has_tunnel_server()? { Ok(shown) } else { Err("connection refused".to_owned()) })
     }
 

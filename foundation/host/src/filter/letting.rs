@@ -104,6 +104,25 @@ impl Filters {
         found
     }
 
+    /// The same without what is known of named sets and maps of nftables, as where they were not listed: what depends on them is
+    /// not known.
+    #[must_use]
+    pub fn without_sets(mut self) -> Self {
+        for table in &mut self.tables {
+            table.sets.clear();
+        }
+        self
+    }
+
+    /// Whether it is not known what becomes of all of these packets, once accepts are in these base chains.
+    pub fn doubts(&self, packets: &[Packet], accepts: &BTreeSet<ChainId>) -> bool {
+        let mut rest = self.clone();
+        for chain in accepts {
+            rest.pass(chain);
+        }
+        PacketFate::best(&rest, packets.iter().cloned()).is_some_and(|fate| fate.doubt().is_some())
+    }
+
     /// The base chains of others that lead to accepts of this installation, with the ports of these.
     pub fn let_in(&self, marks: &Marks) -> Vec<LetIn> {
         let mut found = Vec::new();

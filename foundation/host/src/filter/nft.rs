@@ -23,7 +23,7 @@ pub struct FilterListingError {
 impl Spoken for FilterListingError {
     fn turkish(&self) -> String {
         let (line, column) = (self.cause.line(), self.cause.column());
-        format!("paket süzgecinin listesi anlaşılamadı ({line}. satır, {column}. sütun)")
+        format!("paket filtresinin listesi anlaşılamadı ({line}. satır, {column}. sütun)")
     }
 }
 

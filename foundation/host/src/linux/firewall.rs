@@ -61,7 +61,7 @@ impl LinuxFirewall {
     }
 
     fn observe(&self, marks: &Marks, wanted: &Ruleset) -> Result<State> {
-        State::observe(self.start, Backend::of(self.kind()?), marks, wanted)
+        State::observe(self.start, Backend::of(self.kind()?), marks, wanted, None)
     }
 }
 
@@ -101,8 +101,11 @@ impl Firewall for LinuxFirewall {
 
     /// Without rules this is the same as [`Self::remove`]: no empty table or chain is left.
     fn replace(&self, marks: &Marks, wanted: &Ruleset) -> Result<()> {
-        self.observe(marks, wanted)?.apply()?;
-        if self.observe(marks, wanted)?.is_right() {
+        let before = self.observe(marks, wanted)?;
+        before.apply()?;
+        let backend = Backend::of(self.kind()?);
+        // With the same accepts: others may have changed their rules meanwhile, and that is no failure of ours.
+        if State::observe(self.start, backend, marks, wanted, Some(before.letting()))?.is_right() {
             return Ok(());
         }
         Err(HostError::unexpected("the packet filter does not show the rules it was given a moment ago"))
@@ -143,7 +146,7 @@ impl Firewall for LinuxFirewall {
     }
 
     fn filters(&self) -> Result<Filters> {
-        filters::filters()
+        filters::filters(filters::Sets::Read)
     }
 
     /// By the `conntrack` program; without it [`HostError::Unsupported`].

@@ -23,6 +23,8 @@ const ISSUE_LIMIT: Duration = AUTHORITY_LIMIT.saturating_add(Duration::from_secs
 const ASK_LIMIT: Duration = Duration::from_secs(2);
 /// How long it may take to have a web server visited by the tunnel server, and to visit it.
 const VISIT_LIMIT: Duration = Duration::from_secs(4);
+/// What is said of a server that does not answer in time: the program's own words for it.
+const TOO_LONG: &str = "it took too long";
 /// How long anything that stays on this machine may take.
 const LOCAL_LIMIT: Duration = Duration::from_secs(20);
 
@@ -67,6 +69,7 @@ struct Reply {
     cert_path: Option<PathBuf>,
     key_path: Option<PathBuf>,
     expires_at: Option<String>,
+    alarm: Option<String>,
     #[serde(default)]
     warnings: Vec<String>,
     ports: Option<Vec<u16>>,
@@ -122,18 +125,23 @@ impl Tunnel for LinuxTunnel {
     }
 
     fn check(&self, check: &TunnelCheck) -> Result<Result<Shown, String>> {
-        let secret = check.secret.reveal();
+        let secret = check.secret.as_ref().map(phantom_types::TunnelSecret::reveal);
         let mut body = json!({
-            "address": check.address, "port": check.port, "domain": check.domain, "secret": &*secret,
-            "wireguard_port": check.wireguard_port,
+            "address": check.address, "port": check.port, "domain": check.domain,
+            "secret": secret.as_ref().map(|secret| secret.as_str()), "wireguard_port": check.wireguard_port,
         });
         match &check.shows {
             Shows::Exactly(path) => body["cert_path"] = json!(path),
             Shows::Trusted { ca_file } => body["trusted"] = json!({ "ca_file": ca_file }),
             Shows::Any => {}
         }
-        let reply = self.ask("verify", &body, LOCAL_LIMIT)?;
-        Ok(reply.map(|reply| Shown { expires_at: reply.expires_at.and_then(|text| text.parse().ok()) }))
+        let reply = match self.ask("verify", &body, check.limit) {
+            // That the server does not answer says something about the server.
+            Err(HostError::Timeout { .. }) => return Ok(Err(TOO_LONG.to_owned())),
+            reply => reply?,
+        };
+        let end = |text: String| text.parse().ok();
+        Ok(reply.map(|reply| Shown { expires_at: reply.expires_at.and_then(end), alarm: reply.alarm }))
     }
 
     fn shared_ports(&self, control: &Path) -> Result<Result<Vec<u16>, String>> {

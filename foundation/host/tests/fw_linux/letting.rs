@@ -52,6 +52,12 @@ table ip guard {
 X
 ";
 
+/// The operator's rules, where a named set says which ports are open.
+fn by_set(ports: &str) -> String {
+    let set = format!("table inet filter {{\n\tset open {{ type inet_service; elements = {{ {ports} }}; }}");
+    NFT.replace("table inet filter {", &set).replace("tcp dport 22 accept", "udp dport @open accept")
+}
+
 /// What is loaded of somebody else's.
 fn everything() -> String {
     let tables = "for i in iptables-nft ip6tables-nft iptables-legacy ip6tables-legacy; do for t in $(case $i in iptables-legacy) cat /proc/net/ip_tables_names;; ip6tables-legacy) cat /proc/net/ip6_tables_names;; *) echo filter;; esac); do echo $i $t; $i -t $t -S; done; done";
@@ -157,7 +163,9 @@ fn ports_are_let_in_where_others_would_refuse() {
         let firewall = LinuxFirewall::new();
         assert_eq!(firewall.kind().unwrap(), FirewallKind::Nftables);
         let both = cloud("legacy") + NFT;
-        for others in [cloud("nft"), NFT.to_owned(), EARLY.to_owned(), cloud("legacy"), both] {
+        for others in
+            [cloud("nft"), NFT.to_owned(), EARLY.to_owned(), cloud("legacy"), both, by_set("22, 4500")]
+        {
             opens(&internet, &firewall, &others);
             sh(UNDO);
         }
@@ -187,6 +195,42 @@ fn on_iptables_too() {
     });
 }
 
+/// Other people's rules that nobody can list hold up no change: what is open stays open, and nothing more is.
+#[test]
+fn what_cannot_be_read_stays_as_it_is_and_holds_up_nothing() {
+    in_namespace("letting::what_cannot_be_read_stays_as_it_is_and_holds_up_nothing", &NEEDS, || {
+        let internet = Internet::new();
+        for kind in [FirewallKind::Nftables, FirewallKind::Iptables] {
+            choose_iptables("nft");
+            let firewall = LinuxFirewall::with_kind(kind);
+            sh(&cloud("nft"));
+            sh(NFT);
+            firewall.replace(&marks(), &rules()).unwrap();
+            assert_eq!(internet.reaches(51820), (true, true));
+            let open = everything();
+            sh("cp /usr/sbin/nft /run/nft-itself
+                printf '#!/bin/sh\ncase \"$*\" in \"-a -t list ruleset\") exit 1;; esac\nexec /run/nft-itself \"$@\"\n' > /run/nft
+                chmod 755 /run/nft; mount --bind /run/nft /usr/sbin/nft");
+            assert!(firewall.filters().is_err());
+            assert_eq!(state(&firewall, &rules()), InForce::Same);
+            firewall.replace(&marks(), &rules()).unwrap();
+            let mut more = rules();
+            more.let_in(Protocol::Tcp, 443);
+            firewall.replace(&marks(), &more).unwrap();
+            assert_eq!(state(&firewall, &more), InForce::Same);
+            assert_eq!((everything(), internet.reaches(51820)), (open, (true, true)), "nothing more is open");
+            // A port that is not wanted any more is closed all the same.
+            firewall.replace(&marks(), &server_rules()).unwrap();
+            assert_eq!(internet.reaches(51820), (false, false));
+            sh("umount /usr/sbin/nft");
+            firewall.replace(&marks(), &rules()).unwrap();
+            assert_eq!(internet.reaches(51820), (true, true));
+            firewall.remove(&marks()).unwrap();
+            sh(UNDO);
+        }
+    });
+}
+
 #[test]
 fn nothing_is_put_where_nobody_refuses() {
     in_namespace("letting::nothing_is_put_where_nobody_refuses", &NEEDS, || {
@@ -194,7 +238,7 @@ fn nothing_is_put_where_nobody_refuses() {
         let firewall = LinuxFirewall::new();
         let open = NFT.replace("tcp dport 22 accept", "tcp dport 22 accept; udp dport 51820 accept");
         let limited = NFT.replace("tcp dport 22 accept", "limit rate 100/second accept");
-        for others in ["", &open, &limited] {
+        for others in ["", &open, &limited, &by_set("4500, 51820")] {
             sh(if others.is_empty() { "true" } else { others });
             let before = sh("nft -s list ruleset");
             firewall.replace(&marks(), &rules()).unwrap();

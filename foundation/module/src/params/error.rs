@@ -123,7 +123,6 @@ pub enum Unfit {
 impl Unfit {
     fn sentence(&self, lang: Lang) -> String {
         match self {
-            Self::Name(error) => name_error(error, lang),
             Self::Interface(NameError::Characters { character }) => {
                 let shown = shown_char(*character);
                 match lang {
@@ -137,7 +136,7 @@ impl Unfit {
                     }
                 }
             }
-            Self::Interface(error) => name_error(error, lang),
+            Self::Name(error) | Self::Interface(error) => name_error(error, lang),
             Self::Domain(error) => explain(error, lang),
         }
     }
@@ -155,8 +154,8 @@ fn name_error(error: &NameError, lang: Lang) -> String {
         ),
         (NameError::TooLong { max }, Lang::Tr) => format!("en fazla {max} karakter"),
         (NameError::TooLong { max }, Lang::En) => format!("at most {max} characters"),
-        (_, Lang::Tr) => "bir ad gerekir".to_owned(),
-        (other, Lang::En) => other.to_string(),
+        (NameError::Empty, Lang::Tr) => "bir ad gerekir".to_owned(),
+        (other, lang) => explain(other, lang),
     }
 }
 
@@ -210,6 +209,10 @@ impl ErrorCode for ParamError {
     }
 
     fn data(&self) -> Option<Value> {
+        self.data_in(Lang::En)
+    }
+
+    fn data_in(&self, lang: Lang) -> Option<Value> {
         Some(match self {
             Self::Form { argument, known } => json!({ "parameter": argument, "known": known }),
             Self::Option { option } => json!({ "parameter": option }),
@@ -221,6 +224,14 @@ impl ErrorCode for ParamError {
                 json!({ "parameter": parameter, "minimum": minimum, "maximum": maximum })
             }
             Self::Choice { parameter, allowed } => json!({ "parameter": parameter, "allowed": allowed }),
+            Self::ClientName { parameter, cause: NameError::Characters { character }, .. } => {
+                let shown = shown_char(*character);
+                let hint = match lang {
+                    Lang::En => format!("Write the name without this character: {shown}"),
+                    Lang::Tr => format!("Adı şu karakter olmadan yazın: {shown}"),
+                };
+                json!({ "parameter": parameter, "character": shown, "hint": hint })
+            }
             Self::Repeated { parameter }
             | Self::Missing { parameter }
             | Self::ClientName { parameter, .. }
@@ -256,10 +267,9 @@ impl ParamError {
             Self::ClientName { cause: NameError::TooLong { max }, .. } => {
                 format!("Client name is too long: at most {max} characters")
             }
-            Self::ClientName { name, cause, .. } => {
-                let rule = name_error(cause, Lang::En);
-                format!("Client name '{name}' contains invalid characters: {rule}")
-            }
+            Self::ClientName { name, .. } => format!(
+                "Client name '{name}' contains invalid characters: letters, digits, '_' and '-' are allowed, not '-' first"
+            ),
             Self::Subnet { value, .. } => {
                 format!(
                     "'{value}' is not an IPv4 subnet in CIDR form with host bits zero (example: 10.8.0.0/24)"
@@ -294,10 +304,9 @@ impl ParamError {
             Self::ClientName { cause: NameError::TooLong { max }, .. } => {
                 format!("İstemci adı çok uzun: en fazla {max} karakter")
             }
-            Self::ClientName { name, cause, .. } => {
-                let rule = name_error(cause, Lang::Tr);
-                format!("'{name}' istemci adı geçersiz karakterler içeriyor: {rule}")
-            }
+            Self::ClientName { name, .. } => format!(
+                "'{name}' istemci adı geçersiz karakterler içeriyor: harf, rakam, '_' ve '-' kullanılabilir, '-' ile başlayamaz"
+            ),
             Self::Subnet { value, .. } => {
                 format!(
                     "'{value}' ana makine bitleri sıfır olan, CIDR biçiminde bir IPv4 subneti değil (örnek: 10.8.0.0/24)"

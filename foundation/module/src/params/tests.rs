@@ -121,9 +121,25 @@ fn what_is_stored_can_be_taken_away() {
 }
 
 #[test]
+fn the_sentence_about_a_clients_name_is_the_contracts_and_the_character_is_beside_it() {
+    let error = text(Kind::ClientName, "çocuk").unwrap_err();
+    assert_eq!(
+        [Lang::En, Lang::Tr].map(|lang| error.message(lang)),
+        [
+            "Client name 'çocuk' contains invalid characters: letters, digits, '_' and '-' are allowed, not '-' first",
+            "'çocuk' istemci adı geçersiz karakterler içeriyor: harf, rakam, '_' ve '-' kullanılabilir, '-' ile başlayamaz",
+        ]
+    );
+    let hint = ["Write the name without this character: 'ç'", "Adı şu karakter olmadan yazın: 'ç'"];
+    for (lang, hint) in [Lang::En, Lang::Tr].into_iter().zip(hint) {
+        let data = json!({ "parameter": "x", "character": "'ç'", "hint": hint });
+        assert_eq!(error.data_in(lang), Some(data));
+    }
+}
+
+#[test]
 fn what_is_wrong_with_a_name_is_told() {
     for (kind, value, en, tr) in [
-        (Kind::ClientName, "çocuk", "(here: 'ç')", "(burada: 'ç')"),
         (
             Kind::Name,
             "my exit",

@@ -145,7 +145,7 @@ fn a_copy_of_a_database_that_is_gone_by_now_gets_no_name() {
     drop(draft);
     // A reset that was begun gets none either.
     let draft = fixture.store.write_draft(on_day(0)).unwrap();
-    fixture.store.begin_reset(&lock(&fixture), None).unwrap();
+    fixture.store.begin_reset(&lock(&fixture), None, true).unwrap();
     fixture.store.publish(&draft, on_day(0)).unwrap_err();
     assert_eq!(file_names(&fixture), [""; 0]);
 }
@@ -156,7 +156,7 @@ fn a_reset_removes_every_copy() {
     fixture.store.make_copy(on_day(0)).unwrap();
     let lock = lock(&fixture);
     fixture.store.keep_replaced(&lock, on_day(0)).unwrap();
-    fixture.store.begin_reset(&lock, None).unwrap();
+    fixture.store.begin_reset(&lock, None, true).unwrap();
     fixture.store.finish_reset(&lock).unwrap();
     assert!(!fixture.store.paths().copies_dir().exists());
 }

@@ -76,7 +76,7 @@ fn assert_reset(fixture: &Fixture) {
 fn all_that_is_stored_goes_and_the_new_server_is_there() {
     let fixture = used();
     let lock = lock(&fixture);
-    fixture.store.begin_reset(&lock, Some(&fresh())).unwrap();
+    fixture.store.begin_reset(&lock, Some(&fresh()), true).unwrap();
     assert!(fixture.other().reset_pending().unwrap());
     assert_eq!(fixture.other().reset_server().unwrap(), Some(fresh()));
     assert_eq!(fixture.read(State::client_count), 2);
@@ -100,7 +100,7 @@ fn it_can_be_finished_from_wherever_it_was_cut_short() {
     for cut in cuts {
         let fixture = used();
         let lock = lock(&fixture);
-        fixture.store.begin_reset(&lock, Some(&fresh())).unwrap();
+        fixture.store.begin_reset(&lock, Some(&fresh()), true).unwrap();
         cut(&fixture, &lock);
         let other = fixture.other();
         other.finish_reset(&lock).unwrap();
@@ -118,7 +118,7 @@ fn a_damaged_database_is_replaced() {
         fs::write(fixture.store.paths().database(), content).unwrap();
         assert!(fixture.other().read(State::server).is_err());
         let lock = lock(&fixture);
-        fixture.store.begin_reset(&lock, Some(&fresh())).unwrap();
+        fixture.store.begin_reset(&lock, Some(&fresh()), true).unwrap();
         fixture.store.finish_reset(&lock).unwrap();
         drop(lock);
         assert_reset(&fixture);
@@ -129,7 +129,7 @@ fn a_damaged_database_is_replaced() {
 fn without_a_server_the_system_was_never_set_up() {
     let fixture = used();
     let lock = lock(&fixture);
-    fixture.store.begin_reset(&lock, None).unwrap();
+    fixture.store.begin_reset(&lock, None, true).unwrap();
     assert_eq!(fixture.store.reset_server().unwrap(), None);
     fixture.store.finish_reset(&lock).unwrap();
     assert!(!fixture.other().read(State::initialised).unwrap());
@@ -145,7 +145,7 @@ fn nothing_happens_without_a_reset_and_nothing_is_followed_out_of_the_installati
     let (elsewhere, certs) = (fixture.dir.path().join("letsencrypt"), fixture.store.paths().certs_dir());
     fs::rename(&certs, &elsewhere).unwrap();
     symlink(&elsewhere, &certs).unwrap();
-    fixture.store.begin_reset(&lock, Some(&fresh())).unwrap();
+    fixture.store.begin_reset(&lock, Some(&fresh()), true).unwrap();
     fixture.store.finish_reset(&lock).unwrap();
     assert!(elsewhere.join("example.org/key.pem").exists() && !certs.exists());
 }

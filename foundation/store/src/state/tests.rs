@@ -80,6 +80,10 @@ fn a_client_is_found_by_its_exact_name_and_taken_in_any_case() {
         assert_eq!(state.taken(&name("JOHN-laptop"))?, Some(name("John-Laptop")));
         assert_eq!(state.client_by_key(&client.public_key)?.as_ref(), Some(&client));
         assert_eq!(state.client_by_key(&PublicKey::from_bytes([0; 32]))?, None);
+        assert_eq!(state.client_by_address(client.address.into())?.as_ref(), Some(&client));
+        for nobody in ["10.8.0.77", "192.0.2.1", "fd00::1"] {
+            assert_eq!(state.client_by_address(nobody.parse().unwrap())?, None, "{nobody}");
+        }
         Ok(())
     });
 }

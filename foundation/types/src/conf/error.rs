@@ -127,7 +127,7 @@ impl Spoken for Fault {
                 "bu dosya {}: [Interface] ve [Peer] bölümlerini içeren bir metin dosyası gerekir",
                 kind.turkish()
             ),
-            Self::Key => "anahtar değil: 32 baytın base64 biçimi (44 karakter) beklenir".to_owned(),
+            Self::Key => "bu bir anahtar değil: 32 baytın base64 biçimi (44 karakter) gerekir".to_owned(),
             Self::Address => "önek uzunluklu veya öneksiz IP adreslerinden oluşan bir liste değil".to_owned(),
             Self::NoIpv4 => "IPv4 adresi yok".to_owned(),
             Self::Endpoint(error) => error.turkish(),

@@ -8,12 +8,11 @@ use phantom_types::{HostName, Timestamp};
 
 use crate::challenge::Kind;
 use crate::inspect::InspectError;
+use crate::schedule::LONGEST_BAR;
 use crate::store::StoreError;
 
 /// How long an authority is left alone whose limit is used up and that does not say until when.
 const LIMITED: Duration = Duration::from_hours(1);
-/// The longest time that an authority is left alone because it says so.
-const LONGEST: Duration = Duration::from_hours(30 * 24);
 /// Longest text of an authority that is repeated.
 const TEXT_MAX: usize = 500;
 
@@ -110,7 +109,7 @@ impl AcmeError {
         let wait = pause.or_else(|| limited.then_some(LIMITED)).filter(|wait| !wait.is_zero());
         let Some(wait) = wait else { return self };
         // Years are nothing to add to a time.
-        let wait = wait.min(LONGEST);
+        let wait = wait.min(LONGEST_BAR);
         let until = now.micros().saturating_add(i64::try_from(wait.as_micros()).unwrap_or(i64::MAX));
         Self::Wait { cause: Box::new(self), until: Timestamp::from_micros(until), wait }
     }
@@ -204,7 +203,7 @@ mod tests {
         assert_eq!(refused("rateLimited").with_pause(None, now).wait(), LIMITED);
         assert_eq!(refused("malformed").with_pause(None, now).wait(), Duration::ZERO);
         assert_eq!(refused("malformed").with_pause(None, now).kind(), "acme_refused");
-        assert_eq!(refused("serverInternal").with_pause(Some(Duration::MAX), now).wait(), LONGEST);
+        assert_eq!(refused("serverInternal").with_pause(Some(Duration::MAX), now).wait(), LONGEST_BAR);
     }
 
     #[test]

@@ -198,10 +198,10 @@ fn no_suggestion_lets_a_certificate_run_out() {
 #[test]
 fn an_authority_that_takes_no_request_gets_none() {
     let mut schedule = Schedule::new(Some(life(6 * DAY)), 0);
-    schedule.barred(at(4 * DAY), 0, "too many".into(), Duration::from_hours(34));
+    schedule.barred(at(4 * DAY), 0, "too many".into(), Duration::from_hours(33));
     assert_eq!(
         (schedule.next(at(4 * DAY)), schedule.bar()),
-        (at(4 * DAY + Duration::from_hours(34)), Duration::from_hours(34))
+        (at(4 * DAY + Duration::from_hours(33)), Duration::from_hours(33))
     );
     assert!(!schedule.due(at(5 * DAY)));
     // The wait of its own is the longer one.
@@ -209,13 +209,28 @@ fn an_authority_that_takes_no_request_gets_none() {
     assert!(schedule.next(at(4 * DAY)) > at(4 * DAY + Duration::from_mins(10)));
     // Another process knows it, too.
     let mut again = Schedule::new(Some(life(6 * DAY)), 0);
-    again.resume(2, at(4 * DAY), 0, "too many".into(), Duration::from_hours(34));
-    assert_eq!((again.next(at(4 * DAY)), again.failures()), (at(4 * DAY + Duration::from_hours(34)), 2));
+    again.resume(2, at(4 * DAY), 0, "too many".into(), Duration::from_hours(33));
+    assert_eq!((again.next(at(4 * DAY)), again.failures()), (at(4 * DAY + Duration::from_hours(33)), 2));
     // Nobody bars us for ever, and a clock that was set back does not either.
     schedule.barred(at(4000 * DAY), 0, "never".into(), Duration::MAX);
     assert!(schedule.next(at(DAY)) <= at(9 * DAY));
     schedule.issued(life(6 * DAY), 0);
     assert_eq!((schedule.bar(), schedule.next(at(DAY))), (Duration::ZERO, at(4 * DAY)));
+}
+
+#[test]
+fn a_bar_does_not_outlive_the_certificate() {
+    for length in LIVES {
+        let mut schedule = Schedule::new(Some(life(length)), 0);
+        let first = schedule.next(at(Duration::ZERO));
+        schedule.barred(first, 0, "not now".into(), Duration::MAX);
+        let again = schedule.next(first);
+        assert!(again > first && again <= at(length).minus(length / 10), "{length:?}");
+        // There it is refused again: further attempts come, each after a wait of our own.
+        schedule.barred(again, 0, "not now".into(), Duration::MAX);
+        let third = schedule.next(again);
+        assert!(third > again && third < at(length), "{length:?}");
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nix::unistd::{Uid, chown};
+use nix::unistd::Uid;
 use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -150,7 +150,7 @@ fn sockets(listen: &[Listen]) -> impl Iterator<Item = &Path> {
 /// Gives each socket in the file system to the user that this process is to become, and lets a group connect to it.
 fn share(listen: &[Listen], user: Option<Uid>, group: &str) -> Result<(), String> {
     for path in sockets(listen) {
-        let owned = || user.map_or(Ok(()), |user| Ok(chown(path, Some(user), None)?));
+        let owned = || user.map_or(Ok(()), |user| privilege::give(path, user));
         let shared = owned().and_then(|()| privilege::share(path, privilege::group(group)?));
         shared
             .map_err(|error| format!("{} cannot be given to the group {group}: {error}", path.display()))?;

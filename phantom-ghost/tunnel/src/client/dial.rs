@@ -31,6 +31,10 @@ const LOOK_UP: Duration = Duration::from_secs(5);
 /// How long an address has before the next one is tried beside it (RFC 8305). Longer than a look at a web page would bear: two
 /// connections at once are seen from outside, and a slow line is no dead one.
 const BESIDE: Duration = Duration::from_secs(2);
+/// At so many addresses one attempt is made at most: a name that leads to more is no tunnel server's.
+const ADDRESSES: usize = 16;
+/// How long one attempt may take, at all addresses together.
+const ATTEMPT: Duration = Duration::from_mins(1);
 /// A connection whose data is not confirmed for so long is broken. Without it a laptop that wakes up in another network
 /// would wait for the kernel's fifteen minutes.
 const UNCONFIRMED: Duration = Duration::from_secs(20);
@@ -99,6 +103,11 @@ pub enum DialError {
 }
 
 impl DialError {
+    /// Whether the proxy does not know the user and the password: it may lock out those who insist.
+    pub(super) const fn is_login(&self) -> bool {
+        matches!(self, Self::Proxy { source: ProxyRefusal::Login(_), .. })
+    }
+
     /// How far the attempt came.
     const fn stage(&self) -> u8 {
         match self {
@@ -149,7 +158,8 @@ pub(super) struct Plan {
 /// for more: where the resolver is behind the very tunnel that is to be opened, it does not answer.
 ///
 /// An address that fails, or does not open one within two seconds, is followed by the next. A name may lead to several machines,
-/// of which one is the tunnel server. The error is that of the address that came furthest.
+/// of which one is the tunnel server. The error is that of the address that came furthest. After a
+/// minute, after sixteen addresses, and when a proxy has refused the login, no further one is tried.
 pub(super) async fn open(
     plan: &Plan,
     known: Vec<SocketAddr>,
@@ -160,7 +170,12 @@ pub(super) async fn open(
     let mut running = JoinSet::new();
     let mut furthest: Option<DialError> = None;
     let mut next = Instant::now();
+    let end = next + ATTEMPT;
     loop {
+        if tried.len() >= ADDRESSES {
+            waiting.clear();
+            asked = Asked::Answered;
+        }
         if running.is_empty() || Instant::now() >= next {
             next = Instant::now() + BESIDE;
             match waiting.pop_front() {
@@ -183,6 +198,7 @@ pub(super) async fn open(
         let failed = tokio::select! {
             Some(done) = running.join_next(), if !running.is_empty() => match done {
                 Ok(Ok(opened)) => return (tried, Ok(opened)),
+                Ok(Err(error)) if error.is_login() => return (tried, Err(error)),
                 Ok(Err(error)) => error,
                 Err(error) => std::panic::resume_unwind(error.into_panic()),
             },
@@ -197,6 +213,13 @@ pub(super) async fn open(
                     Err(error) => error,
                 }
             },
+            () = sleep_until(end) => {
+                let late = || {
+                    let address = tried.last().copied().unwrap_or_else(no_address);
+                    DialError::Connect { address, source: too_long() }
+                };
+                return (tried.clone(), Err(furthest.unwrap_or_else(late)));
+            }
             () = sleep_until(next), if !waiting.is_empty() || asked == Asked::NotYet => continue,
         };
         if furthest.as_ref().is_none_or(|known| known.stage() <= failed.stage()) {
@@ -214,7 +237,11 @@ enum Asked {
 }
 
 fn nowhere() -> DialError {
-    DialError::Connect { address: SocketAddr::from(([0; 4], 0)), source: io::ErrorKind::NotFound.into() }
+    DialError::Connect { address: no_address(), source: io::ErrorKind::NotFound.into() }
+}
+
+fn no_address() -> SocketAddr {
+    SocketAddr::from(([0; 4], 0))
 }
 
 /// Opens a tunnel at this address alone.
@@ -226,10 +253,7 @@ pub(super) async fn open_at(plan: &Plan, address: SocketAddr) -> Result<Opened, 
         let passed = passed.map_err(|_| broken(too_long()))?.map_err(broken)?;
         passed.map_err(|source| DialError::Proxy { address, source })?;
     }
-    let connector = TlsConnector::from(Arc::clone(&plan.tls));
-    let handshake = timeout(PATIENCE, connector.connect(plan.server.name(), ReadAhead::new(tcp))).await;
-    let failed = |source| DialError::Tls { address, source };
-    let mut stream = handshake.map_err(|_| failed(too_long()))?.map_err(failed)?;
+    let mut stream = handshake(&plan.server, &plan.tls, address, tcp).await?;
     let upgraded = timeout(PATIENCE, upgrade(&mut stream, &plan.request)).await;
     match upgraded.map_err(|_| broken(too_long()))?.map_err(broken)? {
         Ok(early) => Ok(Opened { stream, early, address }),
@@ -237,7 +261,20 @@ pub(super) async fn open_at(plan: &Plan, address: SocketAddr) -> Result<Opened, 
     }
 }
 
-async fn connect(address: SocketAddr) -> Result<TcpStream, DialError> {
+/// Begins TLS on a connection to this address.
+pub(super) async fn handshake(
+    server: &Server,
+    tls: &Arc<ClientConfig>,
+    address: SocketAddr,
+    tcp: TcpStream,
+) -> Result<Stream, DialError> {
+    let connector = TlsConnector::from(Arc::clone(tls));
+    let handshake = timeout(PATIENCE, connector.connect(server.name(), ReadAhead::new(tcp))).await;
+    let failed = |source| DialError::Tls { address, source };
+    handshake.map_err(|_| failed(too_long()))?.map_err(failed)
+}
+
+pub(super) async fn connect(address: SocketAddr) -> Result<TcpStream, DialError> {
     let failed = |source| DialError::Connect { address, source };
     let tcp = timeout(PATIENCE, TcpStream::connect(address)).await.unwrap_or_else(|_| Err(too_long()));
     let tcp = tcp.map_err(failed)?;

@@ -49,7 +49,12 @@ pub(super) fn usual(
 /// The address that a file keeps for this host and port; none where there is no such file, or it is about another one.
 pub(super) fn read(file: &Path, hop: &Endpoint) -> Option<SocketAddr> {
     let mut text = String::new();
-    fs::File::open(file).ok()?.take(MAX).read_to_string(&mut text).ok()?;
+    // Something else may be there: a pipe would make us wait for somebody who writes.
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(file).ok()?;
+    if !file.metadata().ok()?.is_file() {
+        return None;
+    }
+    file.take(MAX).read_to_string(&mut text).ok()?;
     let (name, address) = text.trim_end().split_once(' ')?;
     let address: IpAddr = address.parse().ok()?;
     (name == hop.to_string()).then(|| SocketAddr::new(address, hop.port))
@@ -142,6 +147,14 @@ mod tests {
                 .unwrap();
             assert_eq!(read(&file, &server), None, "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_pipe_in_its_place_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert_eq!(read(&pipe, &hop("vpn.example.com:443")), None);
     }
 
     #[test]

@@ -29,6 +29,7 @@ use crate::socket;
 use crate::udp::Endpoint;
 
 mod behind;
+mod once;
 
 /// What a visitor's unread body may have before the connection is closed on it.
 const LINGER: usize = 64 * 1024;
@@ -157,6 +158,9 @@ async fn visit<S: Stream + 'static>(mut visit: Visit<S>) -> io::Result<()> {
         }
         if let Some(server) = active.upstream.clone() {
             drop(active);
+            if visit.forwarded {
+                return Box::pin(visit.once(server, deadline)).await;
+            }
             return Box::pin(visit.behind(server, deadline)).await;
         }
         let buffer = std::mem::take(&mut visit.buffer);
@@ -170,7 +174,9 @@ async fn visit<S: Stream + 'static>(mut visit: Visit<S>) -> io::Result<()> {
                     return Box::pin(visit.tunnel(&active, &request, early, opening)).await;
                 }
                 visit.permit.requested();
-                (active.site.answer(&head, &date()), size)
+                // A web server in front uses its connections for one visitor after the other: each gets a decision of its own.
+                let last = visit.forwarded;
+                (active.site.answer(&head, last, &date()), size)
             }
             Parsed::Fault(fault) => {
                 visit.permit.requested();
@@ -271,14 +277,7 @@ impl<S: Stream + 'static> Visit<S> {
 
     /// Waits a little before an error, if this network had many.
     async fn hold(&self, error: bool) {
-        if !error {
-            return;
-        }
-        self.shared.counts.refusals.fetch_add(1, Ordering::Relaxed);
-        if self.shared.table.error_is_held(self.address) {
-            let (least, most) = self.shared.table.limits().hold;
-            sleep(crate::pump::between(&(least..=most))).await;
-        }
+        hold(&self.shared, self.address, error).await;
     }
 
     async fn send(&mut self, answer: &Answer) -> io::Result<()> {
@@ -315,6 +314,18 @@ impl<S: Stream + 'static> Visit<S> {
             Ok(())
         };
         timeout(self.shared.timeouts.linger, leaving).await.unwrap_or(Ok(()))
+    }
+}
+
+/// Waits a little before an error, if the network of this address had many.
+async fn hold(shared: &Shared, address: Option<IpAddr>, error: bool) {
+    if !error {
+        return;
+    }
+    shared.counts.refusals.fetch_add(1, Ordering::Relaxed);
+    if shared.table.error_is_held(address) {
+        let (least, most) = shared.table.limits().hold;
+        sleep(crate::pump::between(&(least..=most))).await;
     }
 }
 

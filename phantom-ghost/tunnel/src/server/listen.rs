@@ -4,6 +4,7 @@ use std::fs::Permissions;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use tokio::time::sleep;
 
 use super::{BindError, Listen, Shared, connection};
 use crate::limits::Permit;
+use crate::privilege;
 use crate::socket;
 
 /// After the kernel refused a connection for lack of something: so long a connection may take that is closed for it.
@@ -109,9 +111,16 @@ pub(crate) fn bind_unix(path: &Path, mode: u32) -> io::Result<UnixListener> {
         }
         bound => bound?,
     };
-    std::fs::set_permissions(path, Permissions::from_mode(mode))?;
+    set_mode(path, mode)?;
     listener.set_nonblocking(true)?;
     UnixListener::from_std(listener)
+}
+
+/// Sets the mode of a socket, and of nothing that a link in its place leads to. fchmod(2) does not take such a descriptor, and
+/// fchmodat2(2) is younger than the kernels that are supported.
+fn set_mode(socket: &Path, mode: u32) -> io::Result<()> {
+    let socket = privilege::socket_itself(socket)?;
+    std::fs::set_permissions(format!("/proc/self/fd/{}", socket.as_raw_fd()), Permissions::from_mode(mode))
 }
 
 fn is_dead(path: &Path) -> bool {

@@ -88,9 +88,9 @@ impl Site {
         Self { pages, missing }
     }
 
-    /// Answers any request at all.
-    pub(super) fn answer(&self, head: &Head<'_>, date: &str) -> Answer {
-        let close = !head.keeps_alive() || head.has_body();
+    /// Answers any request at all. `last`: the connection ends with it, whatever the request says.
+    pub(super) fn answer(&self, head: &Head<'_>, last: bool, date: &str) -> Answer {
+        let close = last || !head.keeps_alive() || head.has_body();
         let path = decoded(head.path());
         let page = path.and_then(|mut path| {
             if path.ends_with('/') {

@@ -129,7 +129,7 @@ fn a_certificate_is_renewed_when_the_authority_suggests() {
 #[test]
 fn an_authority_whose_limit_is_used_up_is_left_alone() {
     let test = "an_authority_whose_limit_is_used_up_is_left_alone";
-    let Some(mut place) = Place::new(test, LIFE) else { return };
+    let Some(mut place) = Place::new(test, LONG_LIFE) else { return };
     let proxy = Proxy::start(&place.pebble);
     place.configure(&proxy.directory);
     place.start();
@@ -141,14 +141,15 @@ fn an_authority_whose_limit_is_used_up_is_left_alone() {
     let error = |place: &Place| place.status()?["last_error"].as_str().map(str::to_owned);
     let told = until("it fails", || error(&place).filter(|error| error.contains("too many")));
     assert!(told.contains("takes requests again from 20"), "{told}");
-    // Without that it would have asked every few tenths of a second, as a certificate of so short a life wants it.
-    std::thread::sleep(LIFE / 2);
+    // Without that it would have asked every few tenths of a second, as a certificate of so short a life wants it. When a tenth of
+    // the life is left it tries again.
+    std::thread::sleep(LONG_LIFE / 12);
     assert_eq!(proxy.said().orders.len(), 1);
     // A keeper that is started again knows it.
     place.stop(Signal::SIGTERM);
     place.start_keeper();
     until("it knows", || error(&place).filter(|error| error.contains("too many")));
-    std::thread::sleep(LIFE / 4);
+    std::thread::sleep(LONG_LIFE / 20);
     assert_eq!(proxy.said().orders.len(), 1);
 }
 

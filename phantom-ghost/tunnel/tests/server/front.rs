@@ -16,7 +16,7 @@ use phantom_tunnel::secrets::Secret;
 use phantom_tunnel::server::{Listen, Server};
 use phantom_types::ProxyVersion;
 use tempfile::TempDir;
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
@@ -97,10 +97,20 @@ async fn start(mut command: Command, folder: TempDir, address: SocketAddr) -> Fr
 }
 
 async fn with_nginx(program: &Path, folder: TempDir, address: SocketAddr, socket: &Path) -> Front {
-    let location = documented("    location / {", socket);
-    let server = format!(
-        "listen {address} ssl;\nssl_certificate chain.pem;\nssl_certificate_key key.pem;\n{location}"
-    );
+    let at = |file: &str| folder.path().join(file).display().to_string();
+    let block = documented("server {", socket);
+    let block = block
+        .replace("listen 443 ssl", &format!("listen {address} ssl"))
+        .replace("    listen [::]:443 ssl;\n", "");
+    let block = block.replace(&format!("/etc/ssl/{NAME}.pem"), &at("chain.pem"));
+    let block = block.replace(&format!("/etc/ssl/{NAME}.key"), &at("key.pem"));
+    assert!(block.contains(&at("key.pem")) && block.contains(&address.to_string()), "{block}");
+    // What distributions have: a page for errors, which another `location` answers.
+    fs::write(folder.path().join("50x.html"), "an error").unwrap();
+    let root = folder.path().display();
+    let page = format!("error_page 502 504 /50x.html;\nlocation = /50x.html {{\nroot {root};\n}}\n");
+    let server = block.strip_prefix("server {\n").and_then(|block| block.trim_end().strip_suffix('}'));
+    let server = format!("{page}{}", server.unwrap());
     Front::Nginx(Nginx::start(program, folder, address, &server).await)
 }
 
@@ -271,20 +281,12 @@ async fn is_closed(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> bool {
 async fn limits_count_for_the_address_that_the_web_server_tells() {
     let folder = tempfile::tempdir().unwrap();
     let (rig, socket) = small(&folder).await;
-    let mut visits = Vec::new();
     for address in ["198.51.100.1", "203.0.113.1", "198.51.100.2, 198.51.100.3", "2001:db8::1"] {
         let mut visit = UnixStream::connect(&socket).await.unwrap();
-        assert!(ask(&mut visit, &page(address)).await.unwrap().starts_with("HTTP/1.1 200"));
-        visits.push(visit);
+        let answer = ask(&mut visit, &page(address)).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("Connection: close"), "{answer}");
+        assert!(is_closed(&mut visit).await, "the web server in front would use it for others");
     }
-    // A third one of the first network: one of its own makes room, and nobody else's.
-    let mut third = UnixStream::connect(&socket).await.unwrap();
-    assert!(ask(&mut third, &page("198.51.100.9")).await.unwrap().starts_with("HTTP/1.1 200"));
-    let mut closed = Vec::new();
-    for visit in &mut visits {
-        closed.push(is_closed(visit).await);
-    }
-    assert_eq!(closed, [true, false, false, false]);
 
     // Tunnels make no room: further connections of their network are not let in, and others are.
     let tunnel = |address: &str| {
@@ -304,6 +306,88 @@ async fn limits_count_for_the_address_that_the_web_server_tells() {
     }
     assert_eq!(rig.handle.state().turned_away, 1);
     rig.stop().await;
+}
+
+/// A web server behind that keeps its connections, whatever it is asked for, and tells of every request.
+fn keeping_decoy(answer: &'static str) -> (SocketAddr, mpsc::Receiver<String>) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    let (tell, told) = mpsc::channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (Ok(mut stream), tell) = (stream, tell.clone()) else { return };
+            std::thread::spawn(move || {
+                let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+                let mut head = String::new();
+                while let Some(Ok(line)) = lines.next() {
+                    let ends = line.is_empty();
+                    head.push_str(&line);
+                    head.push('\n');
+                    if ends {
+                        let _ = tell.send(std::mem::take(&mut head));
+                        let _ = stream.write_all(answer.as_bytes());
+                    }
+                }
+                let _ = tell.send(head);
+            });
+        }
+    });
+    (address, told)
+}
+
+/// Web servers in front use a connection again: what comes behind a stranger's request is nothing for the web server behind.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_carries_one_request() {
+    for answer in [
+        "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: keep-alive\r\n\r\ndecoy",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\ndecoy\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\n\r\ndecoy",
+    ] {
+        let (decoy, told) = keeping_decoy(answer);
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("http");
+        let builder = Server::builder().limits(unlimited()).listen(Listen::Unix(socket.clone()));
+        let rig = Rig::with(builder, |configuration| {
+            configuration.decoy = Decoy::Upstream(Upstream::Tcp(decoy).into());
+        })
+        .await;
+        let body =
+            "POST /form HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nX-Forwarded-For: 192.0.2.1\r\n\r\nok";
+        for first in [page("192.0.2.1").as_str(), body, "GET / HTTP/1.1\r\nHost: x\r\nX: \u{fc}\u{1}\r\n\r\n"]
+        {
+            while told.try_recv().is_ok() {}
+            let mut stream = UnixStream::connect(&socket).await.unwrap();
+            let tunnel = upgrade(rig.secret(), rig.port());
+            // At once, and when the answer has come.
+            stream.write_all(format!("{first}{tunnel}").as_bytes()).await.unwrap();
+            let mut seen = Vec::new();
+            let end = if answer.contains("\r\n\r\ndecoy") && !answer.contains("Length") {
+                Duration::from_millis(300)
+            } else {
+                PATIENCE
+            };
+            let read = timeout(end, async {
+                let mut sent = false;
+                while stream.read_buf(&mut seen).await.is_ok_and(|read| read > 0) {
+                    if !sent {
+                        sent = true;
+                        let _ = stream.write_all(tunnel.as_bytes()).await;
+                    }
+                }
+            });
+            assert!(read.await.is_ok() || end < PATIENCE, "it is not closed");
+            let seen = String::from_utf8_lossy(&seen).into_owned();
+            assert!(seen.contains("Connection: close\r\n") && seen.contains("decoy"), "{seen}");
+            assert!(!seen.contains("keep-alive") && !seen.contains("101"), "{seen}");
+            drop(stream);
+            let mut all = told.recv_timeout(PATIENCE).unwrap();
+            while let Ok(more) = told.recv_timeout(Duration::from_millis(200)) {
+                all.push_str(&more);
+            }
+            assert!(all.contains("Connection: close\n") && !all.contains(rig.secret()), "{all}");
+        }
+        rig.stop().await;
+    }
 }
 
 #[tokio::test]

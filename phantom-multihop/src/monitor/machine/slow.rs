@@ -226,6 +226,14 @@ fn a_dead_exit_is_called_at_its_other_addresses_before_another_takes_its_place()
     let first = done[0].0;
     assert!(first < 20, "{done:?}");
     assert_eq!(done[..3], [(first, Task::Resolve), (first + 3, Task::Resolve), (first + 6, switch())]);
+    // However many more its name has with each answer, another exit is not kept waiting.
+    let done = silent(&["uk", "nl"], 60, |machine, now| machine.called(seconds(now), 99));
+    let calls: Vec<_> =
+        done.iter().take_while(|(_, task)| *task == Task::Resolve).map(|(at, _)| at - first).collect();
+    assert_eq!((calls, &done[3]), (vec![0, 3, 6], &(first + 9, switch())));
+    // Nor by name servers that take their time: three seconds here.
+    let done = silent(&["uk", "nl"], 60, |machine, now| machine.called(seconds(now + 3), 99));
+    assert_eq!(done[..3], [(first, Task::Resolve), (first + 6, Task::Resolve), (first + 10, switch())]);
     // Of one that has no other, another exit takes the place with the next look.
     let done = silent(&["uk", "nl"], 60, |_, _| ());
     assert_eq!(done[..2], [(first, Task::Resolve), (first + 1, switch())]);

@@ -15,13 +15,22 @@ use crate::{HostError, Result};
 /// The tables that `iptables-nft-save` knows.
 const NAMES: [&str; 5] = ["filter", "nat", "mangle", "raw", "security"];
 
+/// Whether the elements of named sets and maps are read as well: there can be very many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sets {
+    /// They are.
+    Read,
+    /// They are not: what depends on them is not known.
+    Left,
+}
+
 /// Reads all tables: those of nftables, and those of both variants of iptables in their own words, which nft lists only
 /// by the names of their matches.
-pub(super) fn filters() -> Result<Filters> {
+pub(super) fn filters(sets: Sets) -> Result<Filters> {
     let mut filters = Filters::new();
     let tables = nft::kernel::tables()?;
     if find("nft").is_some() && nft::kernel::chains()?.is_some() {
-        filters = nftables()?;
+        filters = nftables(sets)?;
     } else {
         for table in tables.keys() {
             filters.add_unread(format!("nftables {table}"));
@@ -46,11 +55,14 @@ pub(super) fn filters() -> Result<Filters> {
     Ok(filters)
 }
 
-fn nftables() -> Result<Filters> {
-    let json = Program::named("nft")?.args(["-j", "list", "ruleset"]).run()?;
+fn nftables(sets: Sets) -> Result<Filters> {
+    let terse = if sets == Sets::Left { &["-t"][..] } else { &[] };
+    let json =
+        Program::named("nft")?.args(["-j"]).args(terse.iter().copied()).args(["list", "ruleset"]).run()?;
     let texts = Program::named("nft")?.args(["-a", "-t", "list", "ruleset"]).run()?;
-    Filters::read_nft(&json, &String::from_utf8_lossy(&texts))
-        .map_err(|error| HostError::Told(Said::of(&error)))
+    let read = Filters::read_nft(&json, &String::from_utf8_lossy(&texts))
+        .map_err(|error| HostError::Told(Said::of(&error)))?;
+    Ok(if sets == Sets::Left { read.without_sets() } else { read })
 }
 
 /// The legacy tables of a family that are loaded. To ask for others would load them.

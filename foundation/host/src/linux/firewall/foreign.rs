@@ -63,8 +63,19 @@ impl Repeated {
     ) -> Plan {
         let mut plan = Plan::default();
         for (place, table) in listing.tables.iter().filter(|(place, _)| !not_these.contains(*place)) {
-            let closed = |name: &str, _: &Chain| letting.wants(place, name);
-            self.plan_table(place, table, &letting.of_table(place), &closed, &mut plan);
+            let unread = letting.unread();
+            if unread.is_empty() {
+                let closed = |name: &str, _: &Chain| letting.wants(place, name);
+                self.plan_table(place, table, &letting.of_table(place), &closed, &mut plan);
+                continue;
+            }
+            let loaded = table.chains.get(&self.chain).map(Chain::loaded).unwrap_or_default();
+            let holds = |plain: &&Plain| loaded.iter().any(|rule| rule.plain.as_ref() == Some(plain));
+            let kept: Vec<Plain> = unread.iter().filter(holds).cloned().collect();
+            let led = |_: &str, chain: &Chain| {
+                chain.rules.iter().any(|rule| rule.target() == Some(self.chain.as_str()))
+            };
+            self.plan_table(place, table, &kept, &led, &mut plan);
         }
         plan
     }

@@ -5,13 +5,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
-use super::filters::filters;
+use super::filters::{Sets, filters};
 use super::nft::{Place, TableFamily, kernel};
 use super::rules::{Family, Plain};
 use super::ufw;
 use super::xtables::{At, Variant, family_exists};
 use crate::filter::{
-    ChainId, FilterFamily, FilterHook, FilterManager, FilterProgram, RuleSpot, from_strangers,
+    ChainId, FilterFamily, FilterHook, FilterManager, FilterProgram, Filters, Packet, RuleSpot,
+    from_strangers,
 };
 use crate::linux::LinuxNetwork;
 use crate::{Marks, Match, Port, Result, Ruleset, Verdict};
@@ -20,12 +21,28 @@ use crate::{Marks, Match, Port, Result, Ruleset, Verdict};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Letting {
     ports: BTreeMap<ChainId, BTreeSet<Port>>,
+    /// The accepts that stay where they are, because it could not be found out where they are needed.
+    unread: Vec<Plain>,
 }
 
 impl Letting {
     /// What is needed for the ports that a ruleset lets in. Nothing is read where nobody else has a chain that packets for this host
-    /// pass.
-    pub(super) fn of(marks: &Marks, ruleset: &Ruleset, chains: &[kernel::SeenChain]) -> Result<Self> {
+    /// pass. Rules of others that cannot be read hold up no change: then what is there stays, and nothing is opened.
+    pub(super) fn of(marks: &Marks, ruleset: &Ruleset, chains: &[kernel::SeenChain]) -> Self {
+        Self::evaluated(marks, ruleset, chains).unwrap_or_else(|_| Self::unknown(ruleset))
+    }
+
+    /// That it is not known.
+    fn unknown(ruleset: &Ruleset) -> Self {
+        Self { ports: BTreeMap::new(), unread: plains(ruleset.openings().iter()) }
+    }
+
+    /// The accepts of which those stay that are loaded; none where it is known what is needed.
+    pub(super) fn unread(&self) -> &[Plain] {
+        &self.unread
+    }
+
+    fn evaluated(marks: &Marks, ruleset: &Ruleset, chains: &[kernel::SeenChain]) -> Result<Self> {
         let own = Place::own(marks.nft_table());
         let others = chains.iter().any(|chain| chain.at_input && chain.table != own) || legacy();
         if ruleset.openings().is_empty() || !others {
@@ -34,21 +51,21 @@ impl Letting {
         let owned = kernel::tables()?.into_iter().filter(|(_, owned)| *owned).map(|(table, _)| table);
         let owned: BTreeSet<Place> = owned.collect();
         let ufw = ufw::enabled()?;
-        let theirs = filters()?.without_ours(marks);
         let can = |spot: &RuleSpot| {
             let by_ufw = spot.manager == FilterManager::Ufw && ufw;
             !by_ufw && place(&spot.base.table).is_none_or(|place| !owned.contains(&place)) && takes(spot)
         };
-        let mut ports = BTreeMap::<ChainId, BTreeSet<Port>>::new();
-        let network = LinuxNetwork::new();
+        let (network, mut groups) = (LinuxNetwork::new(), Vec::new());
         for port in ruleset.openings() {
-            for packets in from_strangers(&network, family_exists(Family::V6), *port)? {
-                for chain in theirs.refusing(&packets, &can) {
-                    ports.entry(chain).or_default().insert(*port);
-                }
-            }
+            let packets = from_strangers(&network, family_exists(Family::V6), *port)?;
+            groups.extend(packets.into_iter().map(|packets| (*port, packets)));
         }
-        Ok(Self { ports })
+        // Sets of others may have very many elements: they are listed where the answer depends on them.
+        let (mut ports, doubtful) = needed(&filters(Sets::Left)?.without_ours(marks), &groups, can);
+        if doubtful {
+            ports = needed(&filters(Sets::Read)?.without_ours(marks), &groups, can).0;
+        }
+        Ok(Self { ports, unread: Vec::new() })
     }
 
     /// The accepts for a table of nftables: one chain of ours has those of all base chains that lead to it.
@@ -78,6 +95,23 @@ impl Letting {
         };
         plains(self.ports.iter().filter(|(chain, _)| here(chain)).flat_map(|(_, ports)| ports))
     }
+}
+
+/// The base chains that need accepts for packets to these ports, and whether that depends on what is not known.
+fn needed(
+    theirs: &Filters,
+    groups: &[(Port, Vec<Packet>)],
+    can: impl Fn(&RuleSpot) -> bool + Copy,
+) -> (BTreeMap<ChainId, BTreeSet<Port>>, bool) {
+    let (mut ports, mut doubtful) = (BTreeMap::<ChainId, BTreeSet<Port>>::new(), false);
+    for (port, packets) in groups {
+        let chains = theirs.refusing(packets, can);
+        doubtful |= theirs.doubts(packets, &chains);
+        for chain in chains {
+            ports.entry(chain).or_default().insert(*port);
+        }
+    }
+    (ports, doubtful)
 }
 
 /// The chain of iptables for packets to this host.

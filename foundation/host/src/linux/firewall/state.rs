@@ -96,7 +96,12 @@ impl Wanted {
         } else if at.table == "filter" && listing.closed() && !ufw::manages(listing) {
             xtables::add_accepts(&mut chains, Hook::Forward, mark, &self.accepts, at.family)?;
         }
-        xtables::add_accepts(&mut chains, Hook::Input, mark, &self.letting.of_iptables(at), at.family)?;
+        let mut accepts = self.letting.of_iptables(at);
+        if at.table == "filter" {
+            let loaded = listing.loaded(&self.names, Hook::Input);
+            accepts.extend(self.letting.unread().iter().filter(|plain| loaded.contains(plain)).cloned());
+        }
+        xtables::add_accepts(&mut chains, Hook::Input, mark, &accepts, at.family)?;
         Ok(chains)
     }
 }
@@ -126,9 +131,17 @@ pub(super) struct State {
 impl State {
     /// Looks at what is loaded. On a host that uses nothing but nftables this is one process; each table of
     /// iptables that forwarded packets pass is one more, and where others filter packets for this host, so are all of theirs.
-    pub(super) fn observe(start: Start, backend: Backend, marks: &Marks, ruleset: &Ruleset) -> Result<Self> {
+    ///
+    /// Where others need accepts of ours is found out, unless `letting` says it.
+    pub(super) fn observe(
+        start: Start,
+        backend: Backend,
+        marks: &Marks,
+        ruleset: &Ruleset,
+        letting: Option<Letting>,
+    ) -> Result<Self> {
         let chains = nft::kernel::chains()?.unwrap_or_default();
-        let letting = Letting::of(marks, ruleset, &chains)?;
+        let letting = letting.unwrap_or_else(|| Letting::of(marks, ruleset, &chains));
         let wanted = Wanted::new(backend, marks, ruleset, letting)?;
         let (xtables, managed) = observe_xtables(start, backend, &wanted, &chains)?;
         let (own_loaded, own_right) = (false, false);
@@ -179,6 +192,11 @@ impl State {
         self.foreign.present |= input.present;
         self.foreign.script.push_str(&input.script);
         Ok(())
+    }
+
+    /// Where others need accepts of ours.
+    pub(super) fn letting(&self) -> Letting {
+        self.wanted.letting.clone()
     }
 
     /// How it compares.

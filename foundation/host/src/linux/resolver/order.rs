@@ -1,8 +1,11 @@
 //! In which order the addresses of a name are tried: RFC 6724 sorts them, RFC 8305 mixes the two families.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 
+/// More addresses of one name are not tried: an answer may have thousands, and each costs a socket here and time where it is tried.
+const MOST: usize = 16;
 /// A port for a socket that sends nothing.
 const ANY: u16 = 53;
 /// Scopes of unicast addresses (RFC 6724, section 3.1).
@@ -23,7 +26,8 @@ const POLICY: [(Ipv6Addr, u32, u8, u8); 9] = [
     (Ipv6Addr::UNSPECIFIED, 0, 40, 1),
 ];
 
-/// Each address once, in the order in which they are to be tried. Those that the host has no way to are the last.
+/// Each address once and at most [`MOST`] of them, of both families, in the order in which they are to be tried. Those that the host
+/// has no way to are the last.
 pub(super) fn in_order(addresses: Vec<IpAddr>) -> Vec<IpAddr> {
     sorted(addresses, source)
 }
@@ -37,12 +41,10 @@ fn source(to: IpAddr) -> Option<IpAddr> {
 }
 
 fn sorted(addresses: Vec<IpAddr>, source: impl Fn(IpAddr) -> Option<IpAddr>) -> Vec<IpAddr> {
-    let mut list: Vec<(IpAddr, Option<IpAddr>)> = Vec::new();
-    for address in addresses {
-        if !list.iter().any(|(known, _)| *known == address) {
-            list.push((address, source(address)));
-        }
-    }
+    let mut known = BTreeSet::new();
+    let mut few = mixed(addresses.into_iter().filter(|address| known.insert(*address)).collect());
+    few.truncate(MOST);
+    let mut list: Vec<_> = few.into_iter().map(|address| (address, source(address))).collect();
     // Equals keep the order in which the server gave them.
     list.sort_by_key(|(to, from)| rank(*to, *from));
     let (reached, others): (Vec<_>, Vec<_>) = list.into_iter().partition(|(_, from)| from.is_some());
@@ -118,6 +120,24 @@ mod tests {
         assert_eq!(order(&all, &["2001:db8:1::1"]), six);
         assert_eq!(order(&all, &[]), ["2001:db8::1", "2001:db8::2", "192.0.2.1", "192.0.2.2", "192.0.2.3"]);
         assert_eq!(order(&[], &[]), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn of_thousands_of_addresses_few_are_looked_at() {
+        let four = (0..20_000).map(|number| IpAddr::V4(Ipv4Addr::from_bits(0xc000_0200 + number)));
+        let six = (0..5).map(|number| IpAddr::V6(Ipv6Addr::from_bits((0x2001_0db8 << 96) + number)));
+        let asked = std::cell::Cell::new(0);
+        let source = |_| {
+            asked.set(asked.get() + 1);
+            None
+        };
+        let found = sorted(four.clone().chain(four).chain(six).collect(), source);
+        assert_eq!((found.len(), asked.get()), (MOST, MOST));
+        assert_eq!(
+            found.iter().filter(|address| address.is_ipv6()).count(),
+            5,
+            "the other family has its share"
+        );
     }
 
     #[test]

@@ -1,3 +1,5 @@
+//! Tests of how a server is reached.
+
 use std::future::{pending, ready};
 
 use tokio::net::TcpListener;
@@ -72,4 +74,44 @@ async fn a_name_is_looked_up_when_the_known_address_fails() {
     };
     let (_, failed) = open(&plan, Vec::new(), ready(Err(error()))).await;
     assert!(matches!(failed, Err(DialError::LookUp { .. })), "{failed:?}");
+}
+
+/// A name may lead to any number of addresses; one attempt does not go through all of them.
+#[tokio::test]
+async fn not_every_address_of_a_name_is_tried() {
+    let (closed, gone) = listen().await;
+    drop(closed);
+    let many = (1..=40).map(|last| SocketAddr::from(([127, 0, 0, last], gone.port()))).collect();
+    let (tried, failed) = open(&plan(), Vec::new(), ready(Ok(many))).await;
+    assert_eq!(tried.len(), ADDRESSES);
+    assert!(matches!(failed, Err(DialError::Connect { .. })), "{failed:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_ends() {
+    let begin = Instant::now();
+    let (tried, failed) = open(&plan(), Vec::new(), pending()).await;
+    assert!(tried.is_empty() && matches!(failed, Err(DialError::Connect { .. })), "{failed:?}");
+    assert!(begin.elapsed() < ATTEMPT + PATIENCE);
+}
+
+/// A proxy that refuses a login gets it once: others of its addresses would count it as well.
+#[tokio::test]
+async fn a_refused_login_is_not_tried_at_the_next_address() {
+    let (proxy, first) = listen().await;
+    let (other, second) = listen().await;
+    let mut plan = plan();
+    let login = Login::new("john:wrong".to_owned()).unwrap();
+    plan.behind = Some((Endpoint::new("vpn.example.com".parse().unwrap(), 443), Some(login)));
+    let refuse = async {
+        let (mut stream, _) = proxy.accept().await.unwrap();
+        let mut asked = [0; 1024];
+        assert!(stream.read(&mut asked).await.unwrap() > 0);
+        stream.write_all(b"HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+        stream
+    };
+    let ((tried, failed), _stream) = tokio::join!(open(&plan, vec![first, second], pending()), refuse);
+    assert!(failed.is_err_and(|error| error.is_login()));
+    assert_eq!(tried, [first]);
+    assert!(timeout(Duration::from_millis(50), other.accept()).await.is_err());
 }

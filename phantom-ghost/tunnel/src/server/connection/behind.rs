@@ -123,8 +123,7 @@ impl<S: Stream + 'static> Visit<S> {
     /// Serves a visitor. `limit` bounds the rest of a tunnel's request that has begun, and any request while the web server is not
     /// there.
     pub(super) async fn behind(mut self, server: WebServer, limit: Instant) -> io::Result<()> {
-        // A web server in front tells in the head whose request it is.
-        let mut tie = if self.forwarded { Tie::Absent } else { Tie::to(&server, self.ends) };
+        let mut tie = Tie::to(&server, self.ends);
         let (mut looked, mut ended) = (0, false);
         loop {
             let whose = self.whose(looked).await?;
@@ -188,14 +187,14 @@ impl<S: Stream + 'static> Visit<S> {
     }
 
     /// What is known of the web server may not hold any more.
-    fn doubt(&self) {
+    pub(super) fn doubt(&self) {
         if let Some(active) = self.shared.active() {
             active.doubt();
         }
     }
 
     /// Says that the web server is not there.
-    async fn apologise(mut self) -> io::Result<()> {
+    pub(super) async fn apologise(mut self) -> io::Result<()> {
         let answer = Site::unreachable(&date());
         self.send(&answer).await?;
         self.leave().await

@@ -6,7 +6,7 @@ use crate::request::{Parsed, parse};
 fn ask(site: &Site, line: &str, headers: &str) -> (String, String, Answer) {
     let text = format!("{line} HTTP/1.1\r\nHost: x\r\n{headers}\r\n");
     let Parsed::Complete(head, _) = parse(text.as_bytes()) else { panic!("{text}") };
-    let answer = site.answer(&head, "then");
+    let answer = site.answer(&head, false, "then");
     (answer.head.clone(), String::from_utf8_lossy(&answer.body).into_owned(), answer)
 }
 

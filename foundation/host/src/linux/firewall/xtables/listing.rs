@@ -78,6 +78,12 @@ impl Listing {
         })
     }
 
+    /// The rules of our chain for a hook that are of a kind that we make.
+    pub(in crate::linux::firewall) fn loaded(&self, names: &Names, hook: Hook) -> Vec<Plain> {
+        let rules = self.chains.get(&names.chain(hook)).into_iter().flatten();
+        rules.filter_map(|rule| read(rule).plain).collect()
+    }
+
     /// Whether our chain is jumped to by exactly one rule, which stands first, or behind jumps of other
     /// installations only.
     pub(super) fn jump_holds(&self, names: &Names, hook: Hook) -> bool {

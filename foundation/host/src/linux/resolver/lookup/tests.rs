@@ -81,6 +81,8 @@ fn look_up(conf: &str) -> (Result<Vec<String>, ProbeError>, Duration) {
 const TWO: &str = "nameserver 127.0.0.2\nnameserver 127.0.0.3\n";
 const THREE: &str = "nameserver 127.0.0.2\nnameserver 127.0.0.3\nnameserver 127.0.0.4\n";
 const SHORT: Duration = Duration::from_millis(700);
+/// Less than the limit.
+const WELL_WITHIN: Duration = Duration::from_millis(2300);
 
 #[test]
 fn silent_servers_before_the_one_that_answers() {
@@ -90,7 +92,7 @@ fn silent_servers_before_the_one_that_answers() {
         let _real = Dnsmasq::start("127.0.0.4", &["--host-record=vpn.example.org,192.0.2.7"]);
         let (outcome, took) = look_up(THREE);
         assert_eq!(outcome.unwrap(), ["192.0.2.7"]);
-        assert!(took < LIMIT - SHORT, "{took:?}");
+        assert!(took < WELL_WITHIN, "{took:?}");
         let asked = first.lock().unwrap().clone();
         assert!(asked.contains(&(NAME.to_owned(), FOUR)) && asked.contains(&(NAME.to_owned(), SIX)));
         // As the file says, the next one is not asked before that time.
@@ -133,7 +135,7 @@ fn whatever_becomes_of_the_question_for_ipv6() {
             serve(&address, FOUND, odd);
             let (outcome, took) = look_up(&format!("nameserver {address}\n"));
             assert_eq!(outcome.as_deref(), Ok(&["192.0.2.7".to_owned()][..]), "{number}");
-            assert!(took < LIMIT - SHORT, "{number}: {took:?}");
+            assert!(took < WELL_WITHIN, "{number}: {took:?}");
         }
         // The other way round a name is found as well.
         serve("127.0.2.1", SILENT, FOUND6);
@@ -151,11 +153,12 @@ fn a_filter_on_the_way_drops_questions_for_ipv6() {
     in_namespace("a_filter_on_the_way_drops_questions_for_ipv6", || {
         let _real = Dnsmasq::start("127.0.0.2", &["--host-record=vpn.example.org,192.0.2.7,2001:db8::7"]);
         // Behind the headers of UDP and DNS, and behind a name of 17 bytes: the type.
-        let rules = "table ip odd { chain c { type filter hook input priority 0; udp dport 53 @th,296,16 28 drop; } }";
+        let rules = "add table ip odd; add chain ip odd c { type filter hook input priority 0; }; \
+                     add rule ip odd c udp dport 53 @th,296,16 28 drop";
         assert!(Command::new("nft").arg(rules).status().unwrap().success());
         let (outcome, took) = look_up("nameserver 127.0.0.2\n");
         assert_eq!(outcome.unwrap(), ["192.0.2.7"]);
-        assert!(took < LIMIT - SHORT, "{took:?}");
+        assert!(took < WELL_WITHIN, "{took:?}");
     });
 }
 
@@ -280,7 +283,8 @@ fn rotate_spreads_the_questions() {
 fn by_tcp_alone_where_the_file_says_so() {
     in_namespace("by_tcp_alone_where_the_file_says_so", || {
         let _real = Dnsmasq::start("127.0.0.2", &["--host-record=vpn.example.org,192.0.2.7"]);
-        let rules = "table ip odd { chain c { type filter hook input priority 0; udp dport 53 drop; } }";
+        let rules = "add table ip odd; add chain ip odd c { type filter hook input priority 0; }; \
+                     add rule ip odd c udp dport 53 drop";
         assert!(Command::new("nft").arg(rules).status().unwrap().success());
         assert_eq!(look_up("nameserver 127.0.0.2\noptions use-vc\n").0.unwrap(), ["192.0.2.7"]);
         assert_eq!(look_up("nameserver 127.0.0.2\n").0, Err(ProbeError::Timeout));
