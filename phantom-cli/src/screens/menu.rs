@@ -13,7 +13,7 @@ use crate::rows::wrap;
 use crate::screen::{Act, Hint, Key, Screen, World, hint};
 use crate::text;
 
-/// The keys of the items, in order; 0 leads back.
+/// The keys of the items, in order; 0 goes back.
 const KEYS: &str = "123456789abcdefghijklmoqrstuvwxyz";
 
 /// What an item does.

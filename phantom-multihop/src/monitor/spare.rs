@@ -69,7 +69,7 @@ impl Spare {
         others.filter(|exit| *exit != in_use).find(|exit| !self.refused.contains(*exit)).cloned()
     }
 
-    /// What leads back to the chosen exit while another one is in use and alive.
+    /// What returns to the chosen exit while another one is in use and alive.
     pub(super) fn way_back(&mut self, now: Duration, in_use: &ExitName) -> Option<Task> {
         let chosen = self.exits.first().filter(|chosen| *chosen != in_use)?;
         if self.proven_since.is_some_and(|since| now >= since + self.proof) {

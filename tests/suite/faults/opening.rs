@@ -139,7 +139,7 @@ fn assert_the_block_is_in_force_at_every_write(group: &[&str]) {
                 assert!(notes[0].0.starts_with("firewall.replace"), "{}: {}", change.name, notes[0].0);
                 1
             };
-            // A change that fails leads back to a host that had no block: there it is the first thing that goes.
+            // A change that fails is rolled back to a host that had no block: there it is the first thing that goes.
             let until = if closed_before {
                 last
             } else if k == 0 {

@@ -96,7 +96,7 @@ pub(super) fn memory(world: &World, options: &Options, report: &mut Report) -> R
             };
             peak(world, &line)
         };
-        // An even number of changes (with the one that does not count) leads back to the first subnet.
+        // An even number of changes (with the one that does not count) returns to the first subnet.
         let [peak] = interleave(options.few(), [&mut run])?;
         peaks.push((action, peak));
     }
