@@ -33,6 +33,7 @@ pub use firewall_status::{
 };
 pub use latest_clients::{LatestClients, LatestList};
 pub use list_clients::{ClientList, ListClients, Pagination};
+pub use phantom_engine::filters::OpenedChain;
 pub use reconcile::{Reconcile, ReconcileReport, RecoveredReport, StepReport};
 pub use remove_client::{ClientRemoved, RemoveClient};
 pub use restart_service::{RestartService, ServiceRestarted};
@@ -42,7 +43,7 @@ pub use server_status::{
     ServerStatus, ServiceReport, SystemReport,
 };
 pub use service_logs::{LogSource, ServiceLogs, ServiceLogsReport};
-pub use setup::{OpenedChain, Setup, SetupDone};
+pub use setup::{Setup, SetupDone};
 pub use start_service::{ServiceStarted, StartService};
 pub use stop_service::{ServiceStopped, StopService};
 pub use subnet_info::{Blockers, MainInterface, SubnetClient, SubnetClients, SubnetInfo, SubnetReport};

@@ -33,6 +33,7 @@ use std::sync::Arc;
 use phantom_engine::{
     Check, Claims, Depth, Engine, PeerChange, Setting, Site, SystemModule, Tweak, Veto, Wanted,
 };
+use phantom_host::{Port, Protocol};
 use phantom_module::{Entry, Text, TypedModule, entry};
 use phantom_store::{State, StoreError};
 use phantom_types::{PublicKey, Timestamp};
@@ -96,8 +97,9 @@ impl SystemModule for Ghost {
         &[OPERATOR_SECRET]
     }
     fn claims(state: &State<'_>) -> Result<Claims, StoreError> {
-        let vetoes = if state.ghost_active()? { vec![VETO] } else { Vec::new() };
-        Ok(Claims { vetoes, ..Claims::default() })
+        let Some(ghost) = state.ghost()? else { return Ok(Claims::default()) };
+        let entrance = Some(Port { protocol: Protocol::Tcp, number: ghost.public_port() });
+        Ok(Claims { vetoes: vec![VETO], entrance, ..Claims::default() })
     }
     fn due(state: &State<'_>) -> Result<Option<Timestamp>, StoreError> {
         validation::until(state)

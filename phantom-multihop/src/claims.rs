@@ -23,5 +23,6 @@ pub(crate) fn claims(state: &State<'_>) -> Result<Claims, StoreError> {
     if !state.multihop_active()? {
         return Ok(Claims { networks, ..Claims::default() });
     }
-    Ok(Claims { interfaces: state.exit_interface()?.into_iter().collect(), networks, vetoes: vec![VETO] })
+    let interfaces = state.exit_interface()?.into_iter().collect();
+    Ok(Claims { interfaces, networks, vetoes: vec![VETO], ..Claims::default() })
 }

@@ -8,8 +8,8 @@ use std::cell::OnceCell;
 use std::sync::Arc;
 
 use ipnetwork::IpNetwork;
-use phantom_host::HostError;
 use phantom_host::filter::Filters;
+use phantom_host::{HostError, Port};
 use phantom_module::{Call, ErrorCode, Lang, Module, Text, chain};
 use phantom_store::{Server, State, StoreError, Transaction};
 use phantom_types::{InterfaceName, PublicKey, Said, Spoken, Timestamp};
@@ -105,6 +105,8 @@ pub struct Claims {
     pub networks: Vec<ClaimedNetwork>,
     /// Changes of the server that they do not allow.
     pub vetoes: Vec<Veto>,
+    /// The port at which clients come in, where it is not WireGuard's own: that one is closed then.
+    pub entrance: Option<Port>,
 }
 
 /// A network that a module uses.

@@ -4,8 +4,35 @@ use phantom_host::filter::{FilterDoubt, FilterManager, FilterVerdict, Filters, L
 use phantom_host::{HostError, InForce, Port, Protocol, Result, ServiceState};
 use phantom_module::Lang;
 use phantom_store::Server;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::{Engine, Examination, Finding, Wanted, explain};
+
+/// A chain of somebody else's packet filter in which an accept of ours opens ports.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct OpenedChain {
+    /// Its packet filter and table
+    #[schemars(extend("x-tr" = "Paket filtresi ve tablosu"))]
+    pub table: String,
+    /// Its name
+    #[schemars(extend("x-tr" = "Adı"))]
+    pub chain: String,
+    /// The ports, as in `51820/udp`
+    #[schemars(extend("x-tr" = "Portlar, `51820/udp` biçiminde"))]
+    pub ports: Vec<String>,
+}
+
+impl OpenedChain {
+    /// The chain, as an answer names it.
+    pub fn of(let_in: &LetIn) -> Self {
+        Self {
+            table: let_in.chain.table.to_string(),
+            chain: let_in.chain.name.clone(),
+            ports: let_in.ports.iter().map(ToString::to_string).collect(),
+        }
+    }
+}
 
 /// `well`, unless a packet filter keeps the Internet from a port of this host.
 pub fn reached(case: &Examination<'_>, protocol: Protocol, number: u16, well: Finding) -> Finding {

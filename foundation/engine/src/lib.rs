@@ -200,10 +200,11 @@ impl Engine {
     pub fn claims(&self, state: &State<'_>) -> Result<Claims, StoreError> {
         let mut all = Claims::default();
         for part in self.parts() {
-            let Claims { interfaces, networks, vetoes } = (part.claims)(state)?;
+            let Claims { interfaces, networks, vetoes, entrance } = (part.claims)(state)?;
             all.interfaces.extend(interfaces);
             all.networks.extend(networks);
             all.vetoes.extend(vetoes);
+            all.entrance = all.entrance.or(entrance);
         }
         Ok(all)
     }

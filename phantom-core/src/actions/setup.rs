@@ -3,12 +3,11 @@
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
-use phantom_engine::filters::{self, Reach};
+use phantom_engine::filters::{self, OpenedChain, Reach};
 use phantom_engine::{Change, Engine, EngineError, HostFailure, Scope, Setting, Site};
-use phantom_host::filter::LetIn;
 use phantom_host::{HostError, Port, Protocol};
 use phantom_module::{Action, Call, Effect, Lang, OrNone, Text};
-use phantom_store::{Server, State};
+use phantom_store::Server;
 use phantom_types::{
     Backend, BackendChoice, HostName, InterfaceName, PrivateKey, PublicKey, Subnet, is_public,
 };
@@ -122,30 +121,6 @@ pub struct SetupDone {
     pub warnings: Vec<String>,
 }
 
-/// A chain of somebody else's packet filter in which an accept of ours opens ports.
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct OpenedChain {
-    /// Its packet filter and table
-    #[schemars(extend("x-tr" = "Paket filtresi ve tablosu"))]
-    pub table: String,
-    /// Its name
-    #[schemars(extend("x-tr" = "Adı"))]
-    pub chain: String,
-    /// The ports, as in `51820/udp`
-    #[schemars(extend("x-tr" = "Portlar, `51820/udp` biçiminde"))]
-    pub ports: Vec<String>,
-}
-
-impl OpenedChain {
-    pub(super) fn of(let_in: &LetIn) -> Self {
-        Self {
-            table: let_in.chain.table.to_string(),
-            chain: let_in.chain.name.clone(),
-            ports: let_in.ports.iter().map(ToString::to_string).collect(),
-        }
-    }
-}
-
 impl Action for Setup {
     type Module = Core;
     type Output = SetupDone;
@@ -166,12 +141,9 @@ impl Action for Setup {
                 None => self.create(change, call.lang),
                 Some(server) => self.update(change, server, call.lang),
             })?;
-        // Ghost Mode closes the port to all but the tunnel, which has a port of its own.
-        let ghost = engine.store().read(State::ghost).unwrap_or_default();
-        let port = match ghost {
-            Some(ghost) => Port { protocol: Protocol::Tcp, number: ghost.public_port() },
-            None => Port { protocol: Protocol::Udp, number: server.port },
-        };
+        let claims = engine.store().read(|state| engine.claims(state)).unwrap_or_default();
+        let wireguard = Port { protocol: Protocol::Udp, number: server.port };
+        let port = claims.entrance.unwrap_or(wireguard);
         let reach = Reach::of(engine, &server, &[port], call.lang);
         done.warnings = filters::saved_copies(engine, &before, &reach.let_in, call.lang);
         done.warnings.extend(reach.closed);

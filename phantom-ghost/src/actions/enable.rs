@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
-use phantom_engine::filters::{self, Reach};
+use phantom_engine::filters::{self, OpenedChain, Reach};
 use phantom_engine::{Change, Engine, Origin, Scope};
 use phantom_host::filter::LetIn;
 use phantom_host::{Port, Protocol};
@@ -96,30 +96,6 @@ impl Enable {
             listen: None,
             public_port: None,
             listen_group: None,
-        }
-    }
-}
-
-/// A chain of somebody else's packet filter in which an accept of ours opens ports.
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct OpenedChain {
-    /// Its packet filter and table
-    #[schemars(extend("x-tr" = "Paket filtresi ve tablosu"))]
-    pub table: String,
-    /// Its name
-    #[schemars(extend("x-tr" = "Adı"))]
-    pub chain: String,
-    /// The ports, as in `443/tcp`
-    #[schemars(extend("x-tr" = "Portlar, `443/tcp` biçiminde"))]
-    pub ports: Vec<String>,
-}
-
-impl OpenedChain {
-    fn of(let_in: &LetIn) -> Self {
-        Self {
-            table: let_in.chain.table.to_string(),
-            chain: let_in.chain.name.clone(),
-            ports: let_in.ports.iter().map(ToString::to_string).collect(),
         }
     }
 }
