@@ -152,7 +152,9 @@ fn no_stranger_gets_in(world: &World, filter: &Filter) {
     let through = wait_for(Duration::from_secs(20), || ping(At::Internet, CLIENT, 1));
     assert!(through, "there is no way for a stranger in the first place");
     assert!(arrived(world) > 0, "nothing is counted");
-    assert!(!forge(world).is_empty(), "there is no way for forged sources in the first place");
+    // A capture on a slow machine may end before the packets have come.
+    let forged = wait_for(Duration::from_secs(20), || !forge(world).is_empty());
+    assert!(forged, "there is no way for forged sources in the first place");
     let kinds = leave_as_they_are(world, "without");
     let seen = |what: &str| kinds.iter().any(|line| line.contains(what));
     // Debian 12's kernel with its own WireGuard does not let the other two out, whatever the rules are.
