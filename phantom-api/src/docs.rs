@@ -208,12 +208,11 @@ mod tests {
     #[test]
     #[cfg(feature = "modules")]
     fn every_field_of_every_answer_has_a_turkish_text() {
-        use phantom_module::TypedModule;
-        let core = phantom_core::Core::ACTIONS.iter().map(|entry| entry.spec);
-        let dns = phantom_dns::Dns::ACTIONS.iter().map(|entry| entry.spec);
-        let ghost = phantom_ghost::Ghost::ACTIONS.iter().map(|entry| entry.spec);
-        let multihop = phantom_multihop::Multihop::ACTIONS.iter().map(|entry| entry.spec);
-        for spec in core.chain(dns).chain(ghost).chain(multihop) {
+        let (host, _) = phantom_host::Host::fake();
+        let nowhere = phantom_store::Paths::with_run_dir("/nonexistent", "/nonexistent");
+        let phantom =
+            Phantom::builder(host, phantom_store::Store::new(nowhere)).all_modules().build().unwrap();
+        for spec in phantom.modules().iter().flat_map(|module| module.specs()) {
             let mut found = Vec::new();
             turkish((spec.output)().as_value(), spec.name, &mut found);
             assert!(!found.is_empty(), "{} answers nothing", spec.name);

@@ -21,7 +21,8 @@
 //! ```
 //!
 //! The command `phantom-api` is [`cli::main`] on top of this. A program with modules of its own registers them
-//! with [`Builder::with`]; see `examples/own_module.rs`.
+//! with [`Builder::with`] (`examples/own_module.rs`), or with [`Builder::system`] where they take part in the state of the host
+//! (`examples/system_module.rs`).
 
 pub mod cli;
 pub mod docs;

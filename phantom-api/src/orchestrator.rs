@@ -54,13 +54,15 @@ impl Builder {
         self.with(Arc::new(module))
     }
 
-    /// Registers the modules of Phantom-WG itself: Core, DNS, Ghost, Multihop.
+    /// Registers the modules of Phantom-WG itself, each by a line.
     #[cfg(feature = "modules")]
     #[must_use]
     pub fn all_modules(self) -> Self {
         // Those that restrict what Core opens come behind it.
-        let open = self.system::<phantom_core::Core>().system::<phantom_dns::Dns>();
-        open.system::<phantom_ghost::Ghost>().system::<phantom_multihop::Multihop>()
+        self.system::<phantom_core::Core>()
+            .system::<phantom_dns::Dns>()
+            .system::<phantom_ghost::Ghost>()
+            .system::<phantom_multihop::Multihop>()
     }
 
     /// Sets how long a change waits for the lock, once: half a minute where nothing is set.

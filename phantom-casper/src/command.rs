@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
+use phantom_ghost_state::SCHEMA;
 use phantom_store::{Language, Paths, State, Store};
 use phantom_types::{Lang, Timestamp};
 use zeroize::Zeroizing;
@@ -56,6 +57,7 @@ pub fn main(
     err: &mut dyn Write,
 ) -> u8 {
     let store = Store::new(environment.root.as_ref().map_or_else(Paths::default, Paths::new));
+    store.set_modules(vec![SCHEMA]);
     let mut said = match Words::read(words) {
         Ok(said) => said,
         Err(wrong) => {

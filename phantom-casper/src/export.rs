@@ -3,7 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
-use phantom_store::{CertificateSource, Client, Ghost, Server, State, Store};
+use phantom_ghost_state::{CertificateSource, Ghost, GhostState as _};
+use phantom_store::{Client, Server, State, Store};
 use phantom_types::{
     ClientConfig, ClientName, Domain, Endpoint, FileName, HostName, TunnelAccess, complement4, complement6,
 };

@@ -6,7 +6,8 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use phantom_store::{Ghost, Server};
+use phantom_ghost_state::Ghost;
+use phantom_store::Server;
 
 /// How many addresses of an answer count: each is a hole in the tunnel, and a name of an ordinary server has a few.
 const MOST: usize = 16;

@@ -15,6 +15,7 @@ mod watcher;
 use std::cell::OnceCell;
 
 use phantom_engine::{Engine, EngineError, Examination, Finding, Severity, Wanted};
+use phantom_host::Port;
 use phantom_module::Lang;
 use phantom_store::{DnsServers, Server, StoreError};
 use phantom_types::Said;
@@ -84,7 +85,7 @@ impl<'a> std::ops::Deref for Case<'a> {
 type Look = fn(&Case<'_>) -> Finding;
 
 /// Core's own checks. Those of other modules come between them, by their place.
-const CHECKS: [(u16, &str, Look); 21] = [
+const CHECKS: [(u16, &str, Look); 20] = [
     (100, "permissions", server::permissions),
     (200, "stored_state", server::stored_state),
     (300, "wireguard", machine::wireguard),
@@ -97,7 +98,6 @@ const CHECKS: [(u16, &str, Look); 21] = [
     (1000, "ufw", firewall::ufw),
     (1100, "docker", firewall::docker),
     (1200, "firewalld", firewall::firewalld),
-    (1300, "networkd", machine::networkd),
     (1400, "host_in_sync", server::host_in_sync),
     (1450, "unfinished_change", server::unfinished_change),
     (1475, "watcher", watcher::watcher),
@@ -157,6 +157,10 @@ impl Case<'_> {
     /// What is stored, on an initialised system whose state can be read.
     fn stored(&self) -> Option<&Stored> {
         self.stored.as_ref().ok().and_then(Option::as_ref)
+    }
+    /// The port at which clients come in, where it is not WireGuard's own.
+    fn entrance(&self) -> Option<Port> {
+        self.engine.store().read(|state| self.engine.claims(state)).ok()?.entrance
     }
     /// The server that is stored.
     fn server(&self) -> Option<&Server> {

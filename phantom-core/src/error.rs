@@ -1,10 +1,11 @@
 //! What can go wrong with Core's own rules.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use phantom_engine::{ChangeError, EngineError};
 use phantom_host::HostError;
-use phantom_module::{ErrorCode, Lang, ParamError};
+use phantom_module::{ErrorCode, Lang, ParamError, Text};
 use phantom_store::StoreError;
 use phantom_types::{ClientName, Spoken as _, Subnet};
 use serde_json::{Value, json};
@@ -149,28 +150,43 @@ pub enum CoreError {
 }
 
 /// What a person does instead of changing something by setup.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SetupHint {
     /// Another action changes the subnet.
     ChangeSubnet,
-    /// Ghost Mode or Multihop must be off first.
-    DisableFirst,
+    /// What other modules build upon it must be off first: these, as what somebody disables.
+    DisableFirst(Vec<Text>),
     /// It stays as it is.
     Fixed,
 }
 
 impl SetupHint {
-    fn text(self, lang: Lang) -> &'static str {
+    fn text(&self, lang: Lang) -> Cow<'static, str> {
         match self {
-            Self::ChangeSubnet => {
-                lang.pick("use: phantom-api core change_subnet", "kullanın: phantom-api core change_subnet")
+            Self::ChangeSubnet => lang
+                .pick("use: phantom-api core change_subnet", "kullanın: phantom-api core change_subnet")
+                .into(),
+            Self::DisableFirst(features) => {
+                let features = enumerated(features, lang);
+                match lang {
+                    Lang::En => format!("disable {features} first"),
+                    Lang::Tr => format!("önce {features} devre dışı bırakın"),
+                }
+                .into()
             }
-            Self::DisableFirst => lang.pick(
-                "disable Ghost Mode and Multihop first",
-                "önce Ghost Mode'u ve Multihop'u devre dışı bırakın",
-            ),
-            Self::Fixed => lang.pick("it is fixed at the first setup", "ilk kurulumda belirlenir"),
+            Self::Fixed => lang.pick("it is fixed at the first setup", "ilk kurulumda belirlenir").into(),
         }
+    }
+}
+
+/// `a, b and c`.
+fn enumerated(texts: &[Text], lang: Lang) -> String {
+    let texts: Vec<&str> = texts.iter().map(|text| text.get(lang)).collect();
+    let Some((last, others)) = texts.split_last() else { return String::new() };
+    if others.is_empty() {
+        (*last).to_owned()
+    } else {
+        format!("{} {} {last}", others.join(", "), lang.pick("and", "ve"))
     }
 }
 

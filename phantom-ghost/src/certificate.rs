@@ -3,14 +3,15 @@
 use std::path::PathBuf;
 
 use phantom_engine::{Engine, Origin, Site};
-use phantom_host::{Certificate, CertificateRequest, HostError, Protocol, UfwRule};
+use phantom_ghost_state::{CertificateSource, Ghost, GhostState as _};
+use phantom_host::{HostError, Protocol, UfwRule};
 use phantom_module::{Call, Lang};
-use phantom_store::{CertificateSource, Ghost};
 use phantom_types::{HostName, Timestamp};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::desired::ca_file;
+use crate::program::{Certificate, CertificateRequest, Program};
 use crate::{GhostError, Step, validation, words};
 
 /// The certificate in force.
@@ -55,13 +56,13 @@ fn asked(
     source: &CertificateSource,
     mut ways: Vec<UfwRule>,
 ) -> Result<Certificate, GhostError> {
-    let mut answer = engine.host().tunnel.certificate(request);
+    let mut answer = Program::on(engine.host()).certificate(request);
     if matches!(answer, Ok(Err(_))) && !ways.is_empty() {
         // Another change, which does not want them, may have closed them meanwhile. Then nobody got through.
         let again = open_ways(engine).unwrap_or_default();
         if !again.is_empty() {
             ways.extend(again);
-            answer = engine.host().tunnel.certificate(request);
+            answer = Program::on(engine.host()).certificate(request);
         }
         ways.sort_unstable();
         ways.dedup();
@@ -172,7 +173,7 @@ pub(crate) fn expiry_of_stored(engine: &Engine, site: &Site, stored: &Ghost) -> 
     let (cert_path, key_path) = paths(site, stored);
     let domain = stored.domain.clone();
     let request = CertificateRequest::Inspect { domain, cert_path, key_path, at_any_time: true };
-    Some(engine.host().tunnel.certificate(&request).ok()?.ok()?.expires_at)
+    Some(Program::on(engine.host()).certificate(&request).ok()?.ok()?.expires_at)
 }
 
 /// Where chain and key lie.

@@ -3,15 +3,17 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use phantom_engine::{Check, Examination, Finding, filters};
-use phantom_host::{HostError, Port, Protocol, Shown};
+use phantom_ghost_state::{CertificateSource, Ghost, GhostState as _};
+use phantom_host::{HostError, Port, Protocol};
 use phantom_module::ErrorCode as _;
-use phantom_store::{CertificateSource, Ghost, State, StoreError};
+use phantom_store::{State, StoreError};
 use phantom_types::{ClientName, PublicKey, Said, Timestamp};
 
 use crate::certificate::expiry_of_stored;
 use crate::decoy;
 use crate::desired::control;
 use crate::keeper::Report;
+use crate::program::{Program, Shown};
 use crate::verify::{FRONT_LIMIT, through_front};
 use crate::{OPERATOR_SECRET, PORT, words};
 
@@ -267,7 +269,7 @@ fn clients_by_operator_secret(case: &Examination<'_>) -> Result<Result<Vec<Clien
     let host = case.engine.host();
     let failed = |error: StoreError| HostError::Told(Said::of(&error));
     let site = case.engine.site().map_err(failed)?;
-    let ports = match host.tunnel.shared_ports(&control(&site))? {
+    let ports = match Program::on(host).shared_ports(&control(&site))? {
         Ok(ports) if !ports.is_empty() => ports,
         other => return Ok(other.map(|_| Vec::new())),
     };

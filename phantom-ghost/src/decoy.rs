@@ -6,15 +6,17 @@
 use std::net::IpAddr;
 
 use phantom_engine::{Check, Engine, Examination, Finding};
-use phantom_host::{DecoyCheck, HostError};
+use phantom_ghost_state::{Ghost as Stored, GhostState as _};
+use phantom_host::HostError;
 use phantom_module::Lang;
-use phantom_store::{Ghost as Stored, Server, State};
+use phantom_store::{Server, State};
 use phantom_types::ProxyVersion;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::desired::control;
+use crate::program::{DecoyCheck, Program};
 use crate::{GhostError, SourceFault, Step, words};
 
 /// What the doctor looks at for it.
@@ -134,7 +136,7 @@ fn question(engine: &Engine, server: &Server, stored: &Stored) -> Option<DecoyCh
 /// What is to be warned of when it has been switched on.
 pub(crate) fn warnings(engine: &Engine, server: &Server, stored: &Stored, lang: Lang) -> Vec<String> {
     let Some(question) = question(engine, server, stored) else { return Vec::new() };
-    let said = match engine.host().tunnel.private_pages(&question) {
+    let said = match Program::on(engine.host()).private_pages(&question) {
         Ok(Ok(pages)) => {
             let pages = (!pages.is_empty()).then(|| shown(&question, &pages));
             pages.into_iter().chain(let_in(server, &question)).collect()
@@ -204,7 +206,7 @@ fn examine(case: &Examination<'_>) -> Finding {
             "Yabancılara bu makinedeki bir web sunucusu gösterilmiyor",
         );
     };
-    let answer: Result<_, HostError> = case.engine.host().tunnel.private_pages(&question);
+    let answer: Result<_, HostError> = Program::on(case.engine.host()).private_pages(&question);
     match answer {
         Ok(Ok(pages)) if pages.is_empty() => {
             if let Some([en, tr]) = case.server.and_then(|server| let_in(server, &question)) {

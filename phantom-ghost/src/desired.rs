@@ -5,15 +5,16 @@ use std::path::PathBuf;
 
 use ipnetwork::Ipv4Network;
 use phantom_engine::{Depth, PeerChange, Site, Wanted};
+use phantom_ghost_state::{CertificateSource, Ghost, GhostState as _};
 use phantom_host::reconcile::WantedFile;
 use phantom_host::{Bounds, Command, Hook, Match, Proc, Protocol, Restart, UfwRule, Unit, UnitKind, Verdict};
-use phantom_store::{CertificateSource, Ghost, Server, State, StoreError};
+use phantom_store::{Server, State, StoreError};
 use phantom_types::{ClientSecret, PublicKey};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use crate::certificate::{is_by_http, paths};
-use crate::{HTTP, OPERATOR_SECRET, decoy, front, validation};
+use crate::{HTTP, OPERATOR_SECRET, decoy, front, program, validation};
 
 /// Place of the rules: before those of modules that only accept.
 const ORDER: u16 = 300;
@@ -233,9 +234,9 @@ fn server_unit(site: &Site, ghost: &Ghost) -> Unit {
         // Where root starts it, it lets the group in by itself.
         args.extend(["--group".to_owned(), web.group.clone()]);
         capabilities.clear();
-        after_start = Some(front::share(&site.programs.ghost, web));
+        after_start = Some(front::share(&site.programs.named(program::NAME), web));
     }
-    let run = Command { program: site.programs.ghost.clone(), args };
+    let run = Command { program: site.programs.named(program::NAME), args };
     Unit {
         name,
         description: "Phantom-WG: tunnel server of Ghost Mode".to_owned(),
@@ -304,7 +305,7 @@ fn operators_files(ghost: &Ghost) -> Vec<PathBuf> {
 }
 
 fn daemon(site: &Site, args: Vec<String>) -> UnitKind {
-    let run = Command { program: site.programs.ghost.clone(), args };
+    let run = Command { program: site.programs.named(program::NAME), args };
     UnitKind::Daemon { run, after_start: None, after_stop: None }
 }
 

@@ -5,12 +5,14 @@ mod faults;
 use std::net::{IpAddr, Ipv4Addr};
 
 use phantom_engine::{ChangeError, EngineError, HostFailure, explain};
-use phantom_host::{CertificateFault, HostError};
+use phantom_ghost_state::Front;
+use phantom_host::HostError;
 use phantom_module::{ErrorCode, Lang, ParamError};
-use phantom_store::{Front, StoreError};
+use phantom_store::StoreError;
 use phantom_types::{Domain, HostName, Timestamp};
 use serde_json::{Value, json};
 
+use crate::program::CertificateFault;
 use crate::words;
 use faults::front_message;
 pub use faults::{AddressFault, SourceFault};

@@ -7,9 +7,9 @@
 use std::path::{Component, Path, PathBuf};
 
 use phantom_engine::Engine;
+use phantom_ghost_state::{Front, Ghost as Stored};
 use phantom_host::Command;
 use phantom_module::ParamError;
-use phantom_store::{Front, Ghost as Stored};
 
 use crate::{GhostError, PORT, Step};
 

@@ -24,6 +24,7 @@ mod error;
 mod front;
 mod keeper;
 mod name;
+pub mod program;
 mod validation;
 mod verify;
 mod words;
@@ -33,9 +34,10 @@ use std::sync::Arc;
 use phantom_engine::{
     Check, Claims, Depth, Engine, PeerChange, Setting, Site, SystemModule, Tweak, Veto, Wanted,
 };
+use phantom_ghost_state::{GhostState as _, SCHEMA};
 use phantom_host::{Port, Protocol};
 use phantom_module::{Entry, Text, TypedModule, entry};
-use phantom_store::{State, StoreError};
+use phantom_store::{ModuleSchema, State, StoreError};
 use phantom_types::{PublicKey, Timestamp};
 
 pub use certificate::CertificateInfo;
@@ -51,6 +53,7 @@ pub(crate) const HTTP: u16 = 80;
 const VETO: Veto = Veto {
     module: <Ghost as TypedModule>::NAME,
     feature: Text { en: "Ghost Mode", tr: "Ghost Mode" },
+    disabled: Text { en: "Ghost Mode", tr: "Ghost Mode'u" },
     settings: &[Setting::Subnet, Setting::Port, Setting::Backend],
 };
 
@@ -93,6 +96,9 @@ impl SystemModule for Ghost {
     fn peers(site: &Site, state: &State<'_>, keys: &[PublicKey]) -> Result<Vec<PeerChange>, StoreError> {
         desired::peers(site, state, keys)
     }
+    fn schema() -> Option<ModuleSchema> {
+        Some(SCHEMA)
+    }
     fn tweaks() -> &'static [Tweak] {
         &[OPERATOR_SECRET]
     }
@@ -103,6 +109,9 @@ impl SystemModule for Ghost {
     }
     fn due(state: &State<'_>) -> Result<Option<Timestamp>, StoreError> {
         validation::until(state)
+    }
+    fn vetoes() -> &'static [Veto] {
+        &[VETO]
     }
     fn checks() -> &'static [Check] {
         checks::CHECKS

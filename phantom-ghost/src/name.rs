@@ -5,9 +5,10 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use phantom_engine::Engine;
+use phantom_ghost_state::{CertificateSource, GhostState as _};
 use phantom_host::{ProbeError, Viewpoint};
 use phantom_module::Lang;
-use phantom_store::{CertificateSource, Server};
+use phantom_store::Server;
 use phantom_types::{Domain, HostName, is_on_internet};
 
 use crate::{AddressFault, GhostError, Step};

@@ -1,17 +1,18 @@
 //! Whether clients get through, asked as they would ask.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::sync::{Arc, mpsc};
+use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
 use phantom_engine::Engine;
-use phantom_host::{Certificate, Shown, Shows, TunnelCheck};
-use phantom_store::{CertificateSource, Ghost as Stored, Server};
+use phantom_ghost_state::{CertificateSource, Ghost as Stored};
+use phantom_store::Server;
 use phantom_types::{HostName, Timestamp, TunnelSecret};
 
 use crate::desired::ca_file;
 use crate::keeper::Report;
+use crate::program::{Certificate, Program, Shown, Shows, TunnelCheck};
 use crate::{GhostError, PORT, Step};
 
 /// How long the tunnel server on this machine may take.
@@ -81,7 +82,7 @@ pub(crate) fn through_front(
             limit,
             ..question(server, stored, address, accepted.clone())
         };
-        let (tunnel, tell) = (Arc::clone(&engine.host().tunnel), tell.clone());
+        let (tunnel, tell) = (Program::on(engine.host()), tell.clone());
         // Nobody may listen any more.
         thread::spawn(move || drop(tell.send(tunnel.check(&check))));
     }
@@ -142,7 +143,7 @@ fn question(server: &Server, stored: &Stored, address: IpAddr, shows: Shows) -> 
 }
 
 fn ask(engine: &Engine, check: &TunnelCheck) -> Result<Result<Shown, String>, GhostError> {
-    engine.host().tunnel.check(check).map_err(|source| GhostError::host(Step::Verify, source))
+    Program::on(engine.host()).check(check).map_err(|source| GhostError::host(Step::Verify, source))
 }
 
 fn not_serving(engine: &Engine, detail: &str) -> GhostError {

@@ -21,10 +21,12 @@ pub use status::{MonitorStatus, ServiceProof, Status, StatusReport, VpnFacts, Vp
 pub use test::{AddressTest, HandshakeTest, HostTest, TestReport, TestVpn, Tests};
 
 use phantom_engine::EngineError;
-use phantom_store::{Exit, Server, State};
+use phantom_store::{Server, State};
 use phantom_types::{ExitName, InterfaceName};
 
 use crate::MultihopError;
+use crate::model::Exit;
+use crate::rows::MultihopState as _;
 use crate::switch::Place;
 
 /// Where a change takes place.

@@ -1,9 +1,12 @@
 //! What the doctor looks at for Multihop.
 
-use phantom_engine::{Check, Examination, Finding};
+use std::path::Path;
+
+use phantom_engine::{Check, Examination, Finding, NETWORKD};
 use phantom_host::reconcile::no_guards_file;
 use phantom_store::StoreError;
 
+use crate::rows::MultihopState as _;
 use crate::switch::Place;
 use crate::walls;
 
@@ -11,7 +14,20 @@ use crate::walls;
 pub(crate) const CHECKS: &[Check] = &[
     Check { name: "link_guard", order: 550, run: link_guard },
     Check { name: "kill_switch", order: 560, run: kill_switch },
+    Check { name: "networkd", order: 1300, run: networkd },
 ];
+
+/// What would take away rules that it did not make.
+fn networkd(case: &Examination<'_>) -> Finding {
+    match case.engine.host().files.info(Path::new(NETWORKD)) {
+        Err(error) => case.silent(&error),
+        Ok(None) => case.ok("systemd-networkd is not running", "systemd-networkd çalışmıyor"),
+        Ok(Some(_)) => case.ok(
+            "systemd-networkd is running: while Multihop is active a file tells it to leave our rules alone",
+            "systemd-networkd çalışıyor: Multihop aktifken bir dosya ona kurallarımıza dokunmamasını söyler",
+        ),
+    }
+}
 
 /// What holds at an exit's interface without the packet filter.
 fn link_guard(case: &Examination<'_>) -> Finding {

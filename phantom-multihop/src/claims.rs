@@ -6,11 +6,13 @@ use phantom_module::{Text, TypedModule as _};
 use phantom_store::{State, StoreError};
 
 use crate::Multihop;
+use crate::rows::MultihopState as _;
 
 /// Rules and routes lead packets of this subnet to the exit.
-const VETO: Veto = Veto {
+pub(crate) const VETO: Veto = Veto {
     module: Multihop::NAME,
     feature: Text { en: "Multihop", tr: "Multihop" },
+    disabled: Text { en: "Multihop", tr: "Multihop'u" },
     settings: &[Setting::Subnet, Setting::Port, Setting::Backend],
 };
 

@@ -10,11 +10,13 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use ipnetwork::IpNetwork;
 use phantom_engine::Site;
 use phantom_host::HostAddresses;
-use phantom_store::{DnsServers, Exit, Server, State, StoreError};
+use phantom_store::{DnsServers, Server, State, StoreError};
 use phantom_types::{Endpoint, HostName, InterfaceName, Subnet};
 
 use crate::MultihopError;
 use crate::desired::leads_to_exit;
+use crate::model::Exit;
+use crate::rows::MultihopState as _;
 
 mod words;
 

@@ -10,11 +10,13 @@ use phantom_host::reconcile::{WantedDevice, WantedInterface, WantedPeer};
 use phantom_host::{
     Hook, LinkGuard, Marks, Match, PeerConfig, Protocol, Route, RouteKind, Rule, RuleAction, Ruleset, Verdict,
 };
-use phantom_store::{Exit, Multihop as Stored, Server, State, StoreError};
+use phantom_store::{Server, State, StoreError};
 use phantom_types::{ClientConfig, ExitName, InterfaceName};
 use zeroize::Zeroizing;
 
 use crate::collision::{judge, withheld};
+use crate::model::{Exit, Multihop as Stored};
+use crate::rows::MultihopState as _;
 use crate::units::{exit_unit, units};
 
 /// Place of the rules: before those of modules that only accept.

@@ -14,6 +14,7 @@ use phantom_module::{Call, chain};
 use phantom_types::{ExitName, Timestamp};
 
 use crate::replace::{WAITS, attempt, turn};
+use crate::rows::MultihopState as _;
 use crate::{MultihopError, origin};
 
 /// What a change itself may take beside what it waits for: the host with very many clients, another change that was cut short

@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use ipnetwork::{IpNetwork, Ipv4Network};
-use phantom_store::Exit;
 use phantom_types::conf::{self, ConfError, Ignored, Parsed};
 use phantom_types::{Endpoint, ExitName, HostName, Subnet, Timestamp, complement4};
 
+use crate::model::Exit;
 use crate::provider;
 
 /// The largest MTU of an exit: what 1500 bytes of Ethernet leave after IPv6, UDP and WireGuard.

@@ -23,6 +23,7 @@ mod errand;
 mod error;
 mod hooks;
 mod import;
+pub mod model;
 pub mod monitor;
 mod proof;
 mod prove;
@@ -30,6 +31,7 @@ mod provider;
 mod reach;
 mod replace;
 mod routes;
+pub mod rows;
 mod session;
 mod state;
 mod switch;
@@ -40,9 +42,9 @@ mod words;
 
 use std::sync::Arc;
 
-use phantom_engine::{Check, Claims, Depth, Engine, Hook, Origin, Site, SystemModule, Wanted};
+use phantom_engine::{Check, Claims, Depth, Engine, Hook, Origin, Site, SystemModule, Veto, Wanted};
 use phantom_module::{Entry, Text, TypedModule, entry};
-use phantom_store::{State, StoreError};
+use phantom_store::{ModuleSchema, State, StoreError};
 
 pub use collision::Collision;
 pub use error::{MultihopError, Step};
@@ -94,6 +96,12 @@ impl SystemModule for Multihop {
     }
     fn claims(state: &State<'_>) -> Result<Claims, StoreError> {
         claims::claims(state)
+    }
+    fn schema() -> Option<ModuleSchema> {
+        Some(rows::SCHEMA)
+    }
+    fn vetoes() -> &'static [Veto] {
+        &[claims::VETO]
     }
     fn checks() -> &'static [Check] {
         checks::CHECKS

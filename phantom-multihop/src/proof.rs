@@ -12,12 +12,13 @@ use std::time::Duration;
 use phantom_engine::Engine;
 use phantom_host::{AskFrom, Passing, Probe, ProbeError};
 use phantom_module::TypedModule as _;
-use phantom_store::{Exit, State, StoreError, Transaction};
+use phantom_store::{State, StoreError, Transaction};
 use phantom_types::{Domain, ExitName, Timestamp};
 use serde_json::{Value, json};
 
 use crate::collision::is_unicast;
 use crate::desired::vpn_ip;
+use crate::model::Exit;
 use crate::switch::Place;
 use crate::{Multihop, MultihopError};
 

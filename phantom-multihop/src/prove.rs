@@ -6,12 +6,12 @@ use std::time::Duration;
 use phantom_engine::{Depth, Engine, Site};
 use phantom_host::{EchoFrom, InForce, Passing, Peer, ProbeError, ServiceState, Viewpoint};
 use phantom_module::Text;
-use phantom_store::Exit;
 use phantom_types::{Endpoint, HostName, Subnet, Timestamp};
 
 use crate::MultihopError;
 use crate::desired::vpn_ip;
 use crate::error::{Finding, Step};
+use crate::model::Exit;
 use crate::switch::Place;
 use crate::units::monitor_unit;
 

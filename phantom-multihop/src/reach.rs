@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use phantom_engine::Engine;
 use phantom_host::{DeviceUpdate, HostError, PeerConfig, PeerUpdate};
-use phantom_store::Exit;
 use phantom_types::{PublicKey, Timestamp};
 
 use crate::MultihopError;
 use crate::collision::Places;
 use crate::error::Step;
+use crate::model::Exit;
 use crate::prove::{self, NO_HANDSHAKE};
 use crate::switch::Place;
 

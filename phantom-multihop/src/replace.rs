@@ -4,17 +4,19 @@ use std::time::Duration;
 
 use phantom_engine::{Change, Engine};
 use phantom_module::{Call, Text};
-use phantom_store::{Multihop as Stored, State};
+use phantom_store::State;
 use phantom_types::ExitName;
 
 use crate::actions::{exit, place};
 use crate::collision::choose;
 use crate::errand::Turn;
 use crate::error::{Finding, Step};
+use crate::model::Multihop as Stored;
 use crate::proof::{self, Target};
 use crate::prove;
 use crate::reach;
 use crate::routes::OwnRoutes;
+use crate::rows::{MultihopChange as _, MultihopState as _};
 use crate::switch::{self, Wish};
 use crate::{MultihopError, origin};
 

@@ -3,11 +3,12 @@
 use std::net::SocketAddr;
 
 use phantom_module::Lang;
-use phantom_store::SessionRecord;
 use phantom_types::{ExitName, Timestamp};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
+
+use crate::model::SessionRecord;
 
 /// Something that happened to a session.
 #[derive(Clone, Debug, PartialEq, Eq)]

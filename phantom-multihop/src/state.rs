@@ -7,6 +7,7 @@ use phantom_types::ExitName;
 use crate::MultihopError;
 use crate::actions::MonitorStatus;
 use crate::desired::{exit_file, exit_text};
+use crate::rows::MultihopState as _;
 use crate::units::monitor_unit;
 
 /// The monitor as it is; one that cannot be asked does not run.

@@ -7,16 +7,18 @@ use ipnetwork::IpNetwork;
 use phantom_engine::{Change, Scope};
 use phantom_host::HostError;
 use phantom_module::Call;
-use phantom_store::{Exit, Multihop as Stored, Server};
+use phantom_store::Server;
 use phantom_types::{ExitName, InterfaceName, Timestamp};
 
 use crate::collision::Places;
 use crate::desired::staging;
 use crate::error::Step;
+use crate::model::{Exit, Multihop as Stored};
 use crate::proof::{self, Proof, Target};
 use crate::prove::{self, Probe};
 use crate::reach::{self, Session, reach};
 use crate::routes::OwnRoutes;
+use crate::rows::MultihopChange as _;
 use crate::{Event, MultihopError};
 
 /// Where a change takes place.

@@ -2,10 +2,11 @@
 
 use phantom_engine::{Site, Wanted};
 use phantom_host::{Bounds, Proc, Restart, Unit, UnitKind};
-use phantom_store::{Exit, Server};
+use phantom_store::Server;
 use phantom_types::InterfaceName;
 
 use crate::errand;
+use crate::model::Exit;
 
 /// The name of the monitor's unit.
 pub(crate) fn monitor_unit(site: &Site) -> String {
@@ -39,7 +40,7 @@ pub(crate) fn units(site: &Site, server: &Server, interface: &InterfaceName, wan
 /// the host it asks another unit. Elsewhere it runs the program for that itself.
 fn monitor_unit_of(site: &Site, server: &Server, interface: &InterfaceName) -> Unit {
     let mut run = site.tool(&["monitor"]);
-    run.program.set_file_name("phantom-multihop");
+    run.program = site.programs.named("phantom-multihop");
     if site.systemd() {
         run.args.push("--ask".to_owned());
     }

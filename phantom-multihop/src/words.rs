@@ -1,10 +1,10 @@
 //! Sentences of the API's chapter 12 that more than one place needs.
 
 use phantom_module::Lang;
-use phantom_store::Exit;
 use phantom_types::conf::IgnoredKind;
 
 use crate::import::KEEPALIVE;
+use crate::model::Exit;
 
 /// What was made of the MTU and of the keepalive of the imported file.
 pub(crate) fn optimizations(exit: &Exit, lang: Lang) -> Vec<String> {

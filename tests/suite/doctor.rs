@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use phantom_ghost::program::fake::FakeTunnel as _;
 use phantom_host::filter::{FilterProgram, Filters};
 use phantom_host::{
     Answer, Command, LinkKind, Port, ProbeError, Protocol, Restart, Route, RouteKind, Unit, UnitKind,

@@ -46,3 +46,22 @@ fn a_program_adds_a_module_of_its_own() {
     let code = if is_root() { "NOT_INITIALIZED" } else { "PERMISSION_DENIED" };
     run(&["core", "list_clients"]).failed(code);
 }
+
+/// It owns a table, and has its say where Core changes the server, in the doctor and in `phantom-api service`.
+#[test]
+fn a_fifth_module_takes_part_in_the_system() {
+    let answer = Program::example("system_module").run(&[""; 0]);
+    let expected = [
+        "a second time: The server is frozen already: new switches",
+        "change_subnet: [\"The freeze is active. Disable it before changing the subnet.\"]",
+        "setup: port cannot be changed by setup (now 51820); disable Ghost Mode, Multihop and the freeze first",
+        "doctor: The server has been frozen since 2025-09-09T01:11:47",
+        "service thaw: 0",
+        "doctor: The server is not frozen",
+    ];
+    let lines: Vec<&str> = answer.text().lines().collect();
+    assert_eq!(lines.len(), expected.len(), "{lines:#?}");
+    for (line, expected) in lines.iter().zip(expected) {
+        assert!(line.starts_with(expected), "{line}");
+    }
+}

@@ -10,6 +10,7 @@ mod state;
 
 use std::path::PathBuf;
 
+use phantom_ghost_state::GhostState as _;
 use phantom_tests::Server;
 use serde_json::{Value, json};
 

@@ -7,6 +7,8 @@ use std::path::Path;
 use std::process::Command;
 
 use nix::sys::stat::{Mode, umask};
+use phantom_ghost::program::fake::FakeTunnel as _;
+use phantom_ghost_state::GhostState as _;
 use phantom_tests::Server;
 
 use crate::cases::{ENABLE, with_domain, with_john};

@@ -3,6 +3,8 @@
 
 use std::sync::{Arc, Mutex};
 
+use phantom_ghost::program::fake::FakeTunnel as _;
+use phantom_ghost_state::GhostState as _;
 use phantom_host::filter::{FilterProgram, Filters};
 use phantom_host::{Route, RouteKind};
 use phantom_store::State;

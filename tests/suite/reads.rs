@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deaf::Deaf;
+use phantom_ghost::program::fake::FakeTunnel as _;
 use phantom_host::{Clock as _, LinkKind, Port, Protocol, Route, RouteKind};
 use phantom_module::Effect;
 use phantom_tests::Server;
@@ -123,7 +124,7 @@ pub(crate) const DEAF: [Named<fn(&mut phantom_host::Host)>; 9] = [
     ("services", |host| host.services = Arc::new(Deaf)),
     ("sockets", |host| host.sockets = Arc::new(Deaf)),
     ("resolver", |host| host.resolver = Arc::new(Deaf)),
-    ("tunnel", |host| host.tunnel = Arc::new(Deaf)),
+    ("processes", |host| host.processes = Arc::new(Deaf)),
     ("files", |host| host.files = Arc::new(Deaf)),
 ];
 

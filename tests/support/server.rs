@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use phantom_api::cli::{self, Environment, Streams};
 use phantom_api::{Builder, Host, Paths, Phantom, Store};
+use phantom_ghost::program::fake::FakeTunnel as _;
 use phantom_host::fake::FakeHost;
 use phantom_host::{Files, Marks};
 use phantom_types::PrivateKey;
@@ -51,6 +52,7 @@ impl Server {
     pub fn bare_in(dir: &Path) -> Self {
         let dir = tempfile::tempdir_in(dir).or_else(|_| tempfile::tempdir()).unwrap();
         let (mut host, fake) = Host::fake();
+        fake.give_tunnel_program();
         host.files = Arc::new(OnDisk::new(fake.clone(), dir.path()));
         let paths = Paths::with_run_dir(dir.path().join("phantom"), dir.path().join("run"));
         fake.put_file(&host.programs.watch.display().to_string(), b"the watcher's program", 0o755, 0);

@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod edges;
+mod names;
 mod tidy;
 mod unused;
 
@@ -41,6 +42,7 @@ const fn check(name: &'static str, run: fn() -> Result) -> Check {
 const CHECKS: &[Check] = &[
     check("format", || cargo().args(["fmt", "--all", "--check"]).quiet()),
     check("house rules", tidy::run),
+    check("names of modules", names::run),
     check("unused dependencies", unused::run),
     check("generated files", generated),
     check("clippy, all features", || clippy(&["--workspace", "--all-targets", "--all-features"])),

@@ -1,4 +1,4 @@
-//! What a module brings to the system beside its actions: its part of the desired state, what it claims, its checks for
+//! What a module brings to the system beside its actions: its part of the desired state, its tables, what it claims, its checks for
 //! the doctor, and the hooks that services call.
 //!
 //! Every method but two has a default, so that a module says only what it has to say. Modules meet here and nowhere else:
@@ -11,7 +11,7 @@ use ipnetwork::IpNetwork;
 use phantom_host::filter::Filters;
 use phantom_host::{HostError, Port};
 use phantom_module::{Call, ErrorCode, Lang, Module, Text, chain};
-use phantom_store::{Server, State, StoreError, Transaction};
+use phantom_store::{ModuleSchema, Server, State, StoreError, Transaction};
 use phantom_types::{InterfaceName, PublicKey, Said, Spoken, Timestamp};
 
 use crate::{Depth, Engine, PeerChange, Site, Wanted, explain};
@@ -41,6 +41,10 @@ pub trait SystemModule: Module + Sized {
     fn claims(_: &State<'_>) -> Result<Claims, StoreError> {
         Ok(Claims::default())
     }
+    /// The tables that it owns. They are brought up to date together with those of the store.
+    fn schema() -> Option<ModuleSchema> {
+        None
+    }
     /// When its part of the desired state becomes another one although nothing that is stored changes: the host is brought to it
     /// at that moment. `None` while that never happens.
     ///
@@ -48,6 +52,10 @@ pub trait SystemModule: Module + Sized {
     /// The stored state cannot be read.
     fn due(_: &State<'_>) -> Result<Option<Timestamp>, StoreError> {
         Ok(None)
+    }
+    /// Every veto that it may ever claim.
+    fn vetoes() -> &'static [Veto] {
+        &[]
     }
     /// Its checks for the doctor.
     fn checks() -> &'static [Check] {
@@ -103,7 +111,7 @@ pub struct Claims {
     pub interfaces: Vec<InterfaceName>,
     /// Networks that the VPN's subnet must not overlap.
     pub networks: Vec<ClaimedNetwork>,
-    /// Changes of the server that they do not allow.
+    /// Changes of the server that they do not allow now: of [their vetoes](SystemModule::vetoes) those that are in force.
     pub vetoes: Vec<Veto>,
     /// The port at which clients come in, where it is not WireGuard's own: that one is closed then.
     pub entrance: Option<Port>,
@@ -134,8 +142,10 @@ pub enum Setting {
 pub struct Veto {
     /// The module.
     pub module: &'static str,
-    /// What is active, as people know it: `Ghost Mode`.
+    /// What is active, as people know it.
     pub feature: Text,
+    /// The same as what somebody disables: in Turkish the object of the sentence.
+    pub disabled: Text,
     /// The settings.
     pub settings: &'static [Setting],
 }

@@ -228,7 +228,8 @@ mod tests {
     #[test]
     fn a_file_is_named_once() {
         let file = PathBuf::from("/opt/x.db");
-        let newer = EngineError::Store(StoreError::Newer { file: file.clone(), found: 9, known: 1 });
+        let newer =
+            EngineError::Store(StoreError::Newer { file: file.clone(), module: None, found: 9, known: 1 });
         assert_eq!(
             newer.message(Lang::Tr),
             "/opt/x.db okunamıyor veya yazılamıyor: şema sürümü 9; bu program en çok 1 sürümünü tanıyor"

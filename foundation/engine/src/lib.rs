@@ -28,7 +28,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use phantom_host::{Host, Marks};
-use phantom_store::{Paths, State, Store, StoreError};
+use phantom_store::{ModuleSchema, Paths, State, Store, StoreError};
 use phantom_types::{PublicKey, Timestamp};
 
 pub use change::{Change, Origin};
@@ -48,7 +48,7 @@ pub use site::Site;
 pub const LOCK_WAIT: Duration = Duration::from_secs(30);
 
 /// What systemd-networkd keeps while it runs.
-const NETWORKD: &str = "/run/systemd/netif/links";
+pub const NETWORKD: &str = "/run/systemd/netif/links";
 
 /// What of the host follows a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,7 +77,9 @@ struct Part {
     desired: Desired,
     peers: DesiredPeers,
     claims: ClaimsOf,
+    schema: Option<ModuleSchema>,
     due: DueOf,
+    vetoes: &'static [Veto],
     checks: &'static [Check],
     tweaks: &'static [Tweak],
     hooks: &'static [Hook],
@@ -111,7 +113,9 @@ impl Parts {
             desired: M::desired,
             peers: M::peers,
             claims: M::claims,
+            schema: M::schema(),
             due: M::due,
+            vetoes: M::vetoes(),
             checks: M::checks(),
             tweaks: M::tweaks(),
             hooks: M::hooks(),
@@ -126,8 +130,9 @@ impl Engine {
         let (parts, lock_wait) = (OnceLock::new(), OnceLock::new());
         Self { host, store, marks, parts, lock_wait, copying: Mutex::default() }
     }
-    /// Says which modules take part, once; a second call is without effect.
+    /// Says which modules take part, once and before the first use; a second call is without effect.
     pub fn set_parts(&self, parts: Parts) {
+        self.store.set_modules(parts.0.iter().filter_map(|part| part.schema).collect());
         let _ = self.parts.set(parts.0);
     }
     /// Says how long a change waits for the lock, once; a second call is without effect. It is for programs that embed the
@@ -207,6 +212,11 @@ impl Engine {
             all.entrance = all.entrance.or(entrance);
         }
         Ok(all)
+    }
+
+    /// Every veto that a module may claim against a change of this setting, in the order of the modules.
+    pub fn vetoes(&self, setting: Setting) -> impl Iterator<Item = &'static Veto> {
+        self.parts().iter().flat_map(|part| part.vetoes).filter(move |veto| veto.is_against(setting))
     }
 
     /// When something is next to be done although nobody changes anything.

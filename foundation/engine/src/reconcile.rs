@@ -213,7 +213,7 @@ impl Engine {
 
     /// Says what is stored and is kept from the host: that is no failure, and nobody would look for it.
     fn report_withheld(&self, call: &Call, wanted: &Wanted) {
-        for Withheld { en, tr } in &wanted.withheld {
+        for Withheld { en, tr, .. } in &wanted.withheld {
             self.say(call, &Said::new(en, tr));
         }
     }

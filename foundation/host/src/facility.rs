@@ -6,8 +6,8 @@ mod files;
 mod firewall;
 mod misc;
 mod network;
+mod processes;
 mod services;
-mod tunnel;
 mod wireguard;
 
 pub(crate) use files::{DRAFT_DIGITS, place_of_draft};
@@ -23,11 +23,9 @@ pub use network::{
     EchoFrom, Link, LinkChange, LinkGuard, LinkKind, Network, OwnRoute, Passing, Route, RouteKind, Rule,
     RuleAction, Uplink,
 };
+pub use processes::{Ended, Process, Processes};
 pub use services::{
     Bounds, Command, Logs, Manager, OwnSocket, Proc, Restart, ServiceState, ServiceStatus, Services, Unit,
     UnitKind,
-};
-pub use tunnel::{
-    Certificate, CertificateFault, CertificateRequest, DecoyCheck, Shown, Shows, Tunnel, TunnelCheck,
 };
 pub use wireguard::{Device, DeviceUpdate, Peer, PeerConfig, PeerUpdate, WireGuard};

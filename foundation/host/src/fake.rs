@@ -28,12 +28,12 @@ mod files;
 mod firewall;
 mod misc;
 mod network;
+mod processes;
 mod sabotage;
 mod services;
 mod snapshot;
 #[cfg(test)]
 mod tests;
-mod tunnel;
 mod wireguard;
 
 use std::io;
@@ -66,6 +66,7 @@ pub struct FakeHost {
 struct Shared {
     state: Mutex<State>,
     hook: Mutex<Option<WriteHook>>,
+    given: Mutex<processes::Given>,
     programs: Programs,
     patience: Patience,
     interrupt: Interrupt,
@@ -86,7 +87,6 @@ struct State {
     answers: misc::Answers,
     lookups: misc::Lookups,
     lookups_fail: bool,
-    certificates: tunnel::Certificates,
 }
 
 impl State {
@@ -106,7 +106,6 @@ impl State {
             answers: self.answers.clone(),
             lookups: self.lookups.clone(),
             lookups_fail: self.lookups_fail,
-            certificates: self.certificates.clone(),
         }
     }
 
@@ -147,11 +146,11 @@ impl FakeHost {
             answers: misc::Answers::default(),
             lookups: misc::Lookups::default(),
             lookups_fail: false,
-            certificates: tunnel::Certificates::default(),
         };
         let shared = Shared {
             state: Mutex::new(state),
             hook: Mutex::new(None),
+            given: Mutex::default(),
             programs,
             patience: Patience::default(),
             interrupt: Interrupt::default(),
@@ -170,7 +169,7 @@ impl FakeHost {
             services: one.clone(),
             sockets: one.clone(),
             resolver: one.clone(),
-            tunnel: one.clone(),
+            processes: one.clone(),
             files: one.clone(),
             clock: one.clone(),
             random: one,

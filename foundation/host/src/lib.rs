@@ -27,13 +27,12 @@ use std::sync::Arc;
 
 pub use error::HostError;
 pub use facility::{
-    Answer, AskFrom, Bounds, Certificate, CertificateFault, CertificateRequest, Clock, Command, DecoyCheck,
-    Device, DeviceUpdate, EchoFrom, FileInfo, Files, Firewall, FirewallKind, FirewallQuery, FirewallReport,
-    Hook, InForce, Link, LinkChange, LinkGuard, LinkKind, Logs, Manager, Match, Network, OwnRoute, OwnSocket,
-    Passing, Peer, PeerConfig, PeerUpdate, Port, Probe, ProbeError, Proc, Protocol, Random, Resolver,
-    Restart, Route, RouteKind, Rule, RuleAction, Ruleset, RulesetRule, ServiceState, ServiceStatus, Services,
-    Shown, Shows, Sockets, Sysctl, Tunnel, TunnelCheck, UfwReport, UfwRule, UfwRules, Unit, UnitKind, Uplink,
-    Verdict, Viewpoint, WireGuard, write_and_verify,
+    Answer, AskFrom, Bounds, Clock, Command, Device, DeviceUpdate, EchoFrom, Ended, FileInfo, Files,
+    Firewall, FirewallKind, FirewallQuery, FirewallReport, Hook, InForce, Link, LinkChange, LinkGuard,
+    LinkKind, Logs, Manager, Match, Network, OwnRoute, OwnSocket, Passing, Peer, PeerConfig, PeerUpdate,
+    Port, Probe, ProbeError, Proc, Process, Processes, Protocol, Random, Resolver, Restart, Route, RouteKind,
+    Rule, RuleAction, Ruleset, RulesetRule, ServiceState, ServiceStatus, Services, Sockets, Sysctl,
+    UfwReport, UfwRule, UfwRules, Unit, UnitKind, Uplink, Verdict, Viewpoint, WireGuard, write_and_verify,
 };
 pub use host_addresses::{HostAddresses, host_addresses};
 pub use interrupt::{Held, Interrupt};
@@ -52,10 +51,10 @@ pub struct Programs {
     pub api: PathBuf,
     /// `phantom-wg-device`.
     pub device: PathBuf,
-    /// `phantom-ghost`.
-    pub ghost: PathBuf,
     /// `phantom-watch`.
     pub watch: PathBuf,
+    /// The folder of the programs that modules bring.
+    pub dir: PathBuf,
 }
 
 impl Programs {
@@ -65,9 +64,14 @@ impl Programs {
         Self {
             api: dir.join("phantom-api"),
             device: dir.join("phantom-wg-device"),
-            ghost: dir.join("phantom-ghost"),
             watch: dir.join("phantom-watch"),
+            dir,
         }
+    }
+
+    /// A program that a module brings, by its name.
+    pub fn named(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
     }
 }
 
@@ -88,8 +92,8 @@ pub struct Host {
     pub sockets: Arc<dyn Sockets>,
     /// DNS queries to named servers.
     pub resolver: Arc<dyn Resolver>,
-    /// Certificates and the check of the tunnel server.
-    pub tunnel: Arc<dyn Tunnel>,
+    /// Programs that do one thing and end.
+    pub processes: Arc<dyn Processes>,
     /// Files.
     pub files: Arc<dyn Files>,
     /// The time.

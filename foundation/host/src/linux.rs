@@ -11,10 +11,10 @@ mod misc;
 mod netlink;
 mod network;
 mod no_resolver;
+mod processes;
 mod resolver;
 mod services;
 mod signals;
-mod tunnel;
 mod uapi;
 mod wireguard;
 
@@ -27,10 +27,10 @@ pub use firewall::LinuxFirewall;
 pub use misc::{LinuxClock, LinuxRandom, LinuxSockets, LinuxSysctl};
 pub use network::LinuxNetwork;
 pub use no_resolver::NoResolver;
+pub use processes::LinuxProcesses;
 pub use resolver::LinuxResolver;
 pub use services::{BuiltinServices, ServiceOptions, SystemdServices};
 pub use signals::{ENDING, end_as_requested, handle_signals};
-pub use tunnel::LinuxTunnel;
 pub use wireguard::LinuxWireGuard;
 
 use crate::{Host, Interrupt, Marks, Patience, Programs, Resolver};
@@ -72,7 +72,7 @@ impl Host {
             services: services::detect(ServiceOptions { run_dir, logs_dir, marks }),
             sockets: Arc::new(LinuxSockets),
             resolver,
-            tunnel: Arc::new(LinuxTunnel::new(&programs, interrupt.clone())),
+            processes: Arc::new(LinuxProcesses::new(interrupt.clone())),
             files: Arc::new(LinuxFiles),
             clock: Arc::new(LinuxClock),
             random: Arc::new(LinuxRandom),

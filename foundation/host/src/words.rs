@@ -79,8 +79,6 @@ const PHRASES: &[(&str, &str)] = &[
     ),
     ("ufw did not take the rule {}", "ufw kuralı kabul etmedi: «{}»"),
     ("nft's listing was not understood: {}", "nft çıktısı anlaşılamadı: «{}»"),
-    ("{} answered wrongly: {}", "{} yanlış yanıt verdi: «{}»"),
-    ("{} answered nothing", "{} yanıt vermedi"),
     ("create WireGuard interfaces", "WireGuard arayüzü oluşturmak"),
     ("embedded WireGuard device {} (process {})", "gömülü WireGuard aygıtı {} (işlem {})"),
     ("embedded WireGuard device {}", "gömülü WireGuard aygıtı {}"),

@@ -37,6 +37,9 @@ pub enum StoreCause {
     /// It is no copy that this system has made.
     #[error("not a copy of a stored state")]
     NotACopy,
+    /// It holds tables of a module that this program does not have.
+    #[error("it holds tables of the module {0}, which this program does not have")]
+    UnknownModule(String),
     /// It is the database of something else.
     #[error("not a database of Phantom-WG")]
     NotOurs,
@@ -82,6 +85,9 @@ impl Spoken for StoreCause {
             Self::NotAFile => "bir dosya değil".to_owned(),
             Self::Empty => "dosya boş".to_owned(),
             Self::NotACopy => "kayıtlı durumun bir kopyası değil".to_owned(),
+            Self::UnknownModule(module) => {
+                format!("içinde {module} modülünün tabloları var; bu programda o modül yok")
+            }
             Self::NotOurs => "Phantom-WG'ye ait bir veritabanı değil".to_owned(),
             Self::InUse => "başka bir program onu okuyor".to_owned(),
             Self::Replaced => "yerine başka bir veritabanı konmuş".to_owned(),

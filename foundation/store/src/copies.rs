@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `2026-11-29.db` | after the first change of that day (UTC), or when somebody asked for it |
 //! | `2026-11-29-schema-1.db` | before the schema was brought up to date from version 1 |
+//! | `2026-11-29-schema-5-quota-1.db` | before the tables of the module `quota` were, from their version 1 |
 //! | `2026-11-29-replaced-061211.db` | before another copy took the place of the stored state |
 //! | `2026-11-29-file-061211-wg_main.conf` | before a file of ours on the host was written over that somebody had written |
 //!
@@ -320,7 +321,7 @@ struct Draft {
 /// Keeps the state of an older schema before it is brought up to date by another connection, which keeps everybody else
 /// from writing. `None`: nowhere. Where the disk has no room for both, nothing is kept: without the newer schema nothing
 /// stored can be used, and the server would stay away at the next boot.
-pub(crate) fn keep_older(dir: Option<&Path>, database: &Path, version: u32) -> Result<(), StoreError> {
+pub(crate) fn keep_older(dir: Option<&Path>, database: &Path, version: &str) -> Result<(), StoreError> {
     let Some(dir) = dir else { return Ok(()) };
     if !has_room(database, UPGRADE_ROOM)? {
         return Ok(());

@@ -28,7 +28,7 @@ use std::io;
 use std::ops::Deref;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use nix::sys::statvfs::{FsFlags, statvfs};
@@ -39,6 +39,7 @@ use crate::cause::StoreCause;
 use crate::copies::keep_older;
 use crate::error::{About as _, StoreError};
 use crate::files;
+use crate::modules::{self, ModuleSchema};
 use crate::paths::Paths;
 use crate::schema::{self, MIGRATIONS};
 
@@ -67,6 +68,8 @@ pub(crate) struct Pool {
     file: PathBuf,
     /// Where a copy is kept before the schema is brought up to date.
     copies: Option<PathBuf>,
+    /// The tables of modules that this program knows.
+    modules: OnceLock<Vec<ModuleSchema>>,
     idle: Mutex<Vec<Idle>>,
 }
 
@@ -91,12 +94,22 @@ pub(crate) struct Pooled<'p> {
 
 impl Pool {
     pub(crate) fn new(file: PathBuf) -> Self {
-        Self { file, copies: None, idle: Mutex::default() }
+        Self { file, copies: None, modules: OnceLock::new(), idle: Mutex::default() }
     }
 
     /// The same, with a folder for copies of older schemas.
     pub(crate) fn with_copies(self, dir: PathBuf) -> Self {
         Self { copies: Some(dir), ..self }
+    }
+
+    /// Says which tables of modules this program knows, once.
+    pub(crate) fn set_modules(&self, modules: Vec<ModuleSchema>) {
+        let _ = self.modules.set(modules);
+    }
+
+    /// The tables of modules that this program knows.
+    pub(crate) fn modules(&self) -> &[ModuleSchema] {
+        self.modules.get().map_or(&[], Vec::as_slice)
     }
 
     /// The database.
@@ -182,6 +195,13 @@ impl Pooled<'_> {
         self.with_cache(WALK_CACHE, work)
     }
 
+    /// Whether the database has the schema of this program, with the tables of its modules; an error if it has none or a later one.
+    pub(crate) fn is_current(&self) -> Result<bool, StoreError> {
+        let file = self.pool.file();
+        Ok(schema::is_current(self, file, MIGRATIONS)?
+            && modules::are_current(self, file, self.pool.modules())?)
+    }
+
     /// Brings the schema up to date, in a transaction of its own, with a copy of what was there. Others who need that
     /// as well wait for it.
     pub(crate) fn upgrade(&mut self) -> Result<(), StoreError> {
@@ -190,11 +210,12 @@ impl Pooled<'_> {
         prepared.about(file)?;
         self.execute_batch("BEGIN IMMEDIATE").about(file)?;
         let version = schema::version(self).about(file)?;
-        if (version as usize) < MIGRATIONS.len() {
-            keep_older(copies, file, version)?;
+        let older = modules::older(&modules::versions(self).about(file)?, self.pool.modules());
+        if (version as usize) < MIGRATIONS.len() || !older.is_empty() {
+            keep_older(copies, file, &format!("{version}{older}"))?;
         }
         let upgraded = self.with_cache(UPGRADE_CACHE, |connection| {
-            schema::upgrade(connection, MIGRATIONS)?;
+            upgrade(connection, self.pool.modules())?;
             connection.execute_batch("COMMIT")
         });
         upgraded.and_then(|()| self.busy_timeout(PATIENCE)).about(file)?;
@@ -245,6 +266,12 @@ impl Drop for Pooled<'_> {
     }
 }
 
+/// Brings the schema and the tables of these modules up to date, within the open transaction.
+pub(crate) fn upgrade(connection: &Connection, modules: &[ModuleSchema]) -> rusqlite::Result<()> {
+    schema::upgrade(connection, MIGRATIONS)?;
+    modules::upgrade(connection, modules)
+}
+
 /// Opens the database, which must exist. Nothing of it is read yet.
 pub(crate) fn connect(file: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -276,10 +303,10 @@ fn connect_unlocked(file: &Path) -> Result<Connection, StoreError> {
 /// Makes the database with the current schema. The caller holds the lock, and there is no database.
 ///
 /// It gets its name when it is complete and on the disk, so that there never is half a one.
-pub(crate) fn create(paths: &Paths) -> Result<(), StoreError> {
+pub(crate) fn create(paths: &Paths, modules: &[ModuleSchema]) -> Result<(), StoreError> {
     let file = paths.database();
     let failed = |error| StoreError::write(&file, error);
-    let draft = make_draft(&file)?;
+    let draft = make_draft(&file, modules)?;
     // What is left of a database that somebody deleted: SQLite would take it for the log of this one.
     for suffix in ["-wal", "-shm"] {
         files::remove(&files::beside(&file, suffix)).map_err(failed)?;
@@ -292,24 +319,24 @@ pub(crate) fn create(paths: &Paths) -> Result<(), StoreError> {
 }
 
 /// Makes an empty database with the current schema beside the place of `file`, in the place of an older draft.
-pub(crate) fn make_draft(file: &Path) -> Result<PathBuf, StoreError> {
+pub(crate) fn make_draft(file: &Path, modules: &[ModuleSchema]) -> Result<PathBuf, StoreError> {
     let failed = |error| StoreError::write(file, error);
     let draft = files::beside(file, ".new");
     for suffix in ["", "-journal", "-wal", "-shm"] {
         files::remove(&files::beside(&draft, suffix)).map_err(failed)?;
     }
     files::create_private(&draft).map_err(failed)?;
-    fill(&draft).map_err(|error| match error.sqlite_error_code() {
+    fill(&draft, modules).map_err(|error| match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy) => StoreError::sqlite(file, error),
         _ => StoreError::write(file, error),
     })?;
     Ok(draft)
 }
 
-fn fill(draft: &Path) -> rusqlite::Result<()> {
+fn fill(draft: &Path, modules: &[ModuleSchema]) -> rusqlite::Result<()> {
     let connection = Connection::open_with_flags(draft, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     connection.execute_batch("PRAGMA synchronous = FULL; BEGIN IMMEDIATE")?;
-    schema::upgrade(&connection, MIGRATIONS)?;
+    upgrade(&connection, modules)?;
     connection.execute_batch("COMMIT")?;
     // This is a property of the file. Closing the only connection leaves neither a log nor its index behind.
     connection.query_row("PRAGMA journal_mode = WAL", (), |_| Ok(()))?;

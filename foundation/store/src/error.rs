@@ -23,10 +23,16 @@ pub enum StoreError {
         source: StoreCause,
     },
     /// A newer version of this software has written the file. It is left as it is.
-    #[error("{} has schema version {found}, and this program knows version {known} at most", file.display())]
+    #[error(
+        "{} has schema version {found}{}, and this program knows version {known} at most",
+        file.display(),
+        module.as_ref().map(|module| format!(" of the module {module}")).unwrap_or_default()
+    )]
     Newer {
         /// The file.
         file: PathBuf,
+        /// The module whose tables are newer; `None` for the store's own.
+        module: Option<String>,
         /// Its schema version.
         found: u32,
         /// The newest schema version of this program.
@@ -75,9 +81,10 @@ impl Spoken for StoreError {
     fn turkish(&self) -> String {
         match self {
             Self::Unreadable { file, .. } => format!("{} okunamıyor", file.display()),
-            Self::Newer { file, found, known } => {
+            Self::Newer { file, module, found, known } => {
+                let of = module.as_ref().map(|module| format!("{module} modülü için ")).unwrap_or_default();
                 format!(
-                    "{} dosyasının şema sürümü {found}; bu program en çok {known} sürümünü tanıyor",
+                    "{} dosyasının {of}şema sürümü {found}; bu program en çok {known} sürümünü tanıyor",
                     file.display()
                 )
             }

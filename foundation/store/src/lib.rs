@@ -54,10 +54,9 @@ mod copies;
 mod database;
 mod error;
 mod files;
-mod ghost;
 mod lock;
 mod model;
-mod multihop;
+mod modules;
 mod paths;
 mod process;
 mod reset;
@@ -66,6 +65,7 @@ mod room;
 mod row;
 mod run;
 mod schema;
+pub mod sql;
 mod state;
 mod store;
 mod transaction;
@@ -77,9 +77,9 @@ pub use error::{InsertError, LockError, StoreError};
 pub use files::Repair;
 pub use lock::Lock;
 pub use model::{
-    Backup, CertificateSource, Client, ClientInfo, ClientRef, DnsServers, Exit, Front, Ghost, Language,
-    Multihop, NewClient, Page, Server, SessionRecord, Settings,
+    Backup, Client, ClientInfo, ClientRef, DnsServers, Language, NewClient, Page, Server, Settings,
 };
+pub use modules::ModuleSchema;
 pub use paths::Paths;
 pub use process::close_process;
 pub use restore::Restoration;

@@ -1,12 +1,11 @@
 //! The values that are stored.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
+use ipnetwork::{IpNetwork, Ipv6Network};
 use phantom_types::{
-    Backend, BackendChoice, ClientName, ClientSecret, Endpoint, ExitName, HostName, InterfaceName, Lang,
-    PresharedKey, PrivateKey, ProxyVersion, PublicKey, Subnet, Timestamp, TunnelSecret,
+    Backend, BackendChoice, ClientName, ClientSecret, HostName, InterfaceName, Lang, PresharedKey,
+    PrivateKey, PublicKey, Subnet, Timestamp,
 };
 
 /// The server, as set up.
@@ -69,7 +68,7 @@ pub struct Client {
     pub public_key: PublicKey,
     /// The key that it shares with the server, if they share one.
     pub preshared_key: Option<PresharedKey>,
-    /// What it identifies itself with to the tunnel of Ghost Mode.
+    /// What it identifies itself with to a tunnel that carries WireGuard.
     pub tunnel_secret: ClientSecret,
     /// When it was added.
     pub created: Timestamp,
@@ -211,144 +210,6 @@ impl Default for DnsServers {
     fn default() -> Self {
         Self { primary: Ipv4Addr::new(8, 8, 8, 8).into(), secondary: Ipv4Addr::new(8, 8, 4, 4).into() }
     }
-}
-
-/// Where the tunnel's certificate comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CertificateSource {
-    /// An ACME service; it renews itself.
-    Acme,
-    /// Files of the operator.
-    Operator {
-        /// The chain, PEM.
-        cert_path: PathBuf,
-        /// Its key, PEM.
-        key_path: PathBuf,
-    },
-    /// Made by ourselves, which no client can verify: for tests.
-    SelfSigned,
-}
-
-impl CertificateSource {
-    /// `acme`, `operator` or `self_signed`.
-    pub const fn as_str(&self) -> &'static str {
-        match self {
-            Self::Acme => "acme",
-            Self::Operator { .. } => "operator",
-            Self::SelfSigned => "self_signed",
-        }
-    }
-}
-
-/// Ghost Mode while it is on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ghost {
-    /// The name that clients connect to, or the address.
-    pub domain: HostName,
-    /// The operator's own secret. Clients have theirs: [`Client::tunnel_secret`].
-    pub secret: TunnelSecret,
-    /// Where the certificate comes from.
-    pub certificate: CertificateSource,
-    /// What the name led to when it was switched on, by A and AAAA records, this server's own or not: the tunnel's connection
-    /// goes to one of them.
-    pub addresses: Vec<IpAddr>,
-    /// The web server on this machine that strangers are shown, in place of the built-in pages: `http://127.0.0.1:8080`
-    /// or `unix:/run/web.sock`.
-    pub decoy: Option<String>,
-    /// The address of this host that the web server sees connections from; by default the server's own in the VPN.
-    pub decoy_source: Option<IpAddr>,
-    /// How the web server is told a stranger's own address, if it is.
-    pub decoy_proxy: Option<ProxyVersion>,
-    /// The web server in front, which has the port of HTTPS and the certificate; `None` where the tunnel server has them itself.
-    pub front: Option<Front>,
-    /// When it was switched on.
-    pub activated_at: Timestamp,
-}
-
-/// A web server in front of the tunnel server, which terminates TLS and passes requests on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Front {
-    /// The socket in the file system at which the tunnel server listens for it.
-    pub socket: PathBuf,
-    /// The group that may connect to the socket: that of the web server's user.
-    pub group: String,
-    /// The TCP port at which the web server listens, and to which clients connect.
-    pub public_port: u16,
-}
-
-/// The TCP port of HTTPS.
-const HTTPS: u16 = 443;
-
-impl Ghost {
-    /// The TCP port that clients connect to.
-    pub fn public_port(&self) -> u16 {
-        self.front.as_ref().map_or(HTTPS, |front| front.public_port)
-    }
-}
-
-/// An imported exit: what is used of a provider's WireGuard configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Exit {
-    /// Its name.
-    pub name: ExitName,
-    /// Our WireGuard key towards it.
-    pub private_key: PrivateKey,
-    /// Its own key.
-    pub public_key: PublicKey,
-    /// The key that both share, if they do.
-    pub preshared_key: Option<PresharedKey>,
-    /// Where it is, as in the file.
-    pub endpoint: Endpoint,
-    /// Our IPv4 addresses in its network; at least one.
-    pub addresses: Vec<Ipv4Network>,
-    /// What it carries, of both families.
-    pub allowed_ips: Vec<IpNetwork>,
-    /// Largest packet in bytes: 1280 to 1420.
-    pub mtu: u16,
-    /// Seconds between packets that keep a NAT open: 1 to 60.
-    pub keepalive: u16,
-    /// The MTU that the file gave, if it gave one.
-    pub file_mtu: Option<u16>,
-    /// The keepalive that the file gave, if it gave one.
-    pub file_keepalive: Option<u16>,
-    /// Who runs it, as far as that can be told.
-    pub provider: String,
-    /// Absolute path of the imported file.
-    pub original_path: String,
-    /// When it was imported.
-    pub imported_at: Timestamp,
-}
-
-/// Multihop while it is enabled.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Multihop {
-    /// The exit that was chosen.
-    pub exit: ExitName,
-    /// Clients are kept from the server's own uplink when there is no exit.
-    pub kill_switch: bool,
-    /// What takes its place while it is dead, in this order.
-    pub fallback_exits: Vec<ExitName>,
-    /// The exit that carries the traffic now: the chosen one or a fallback.
-    pub exit_in_use: ExitName,
-    /// What the end point of the exit in use was resolved to.
-    pub endpoint_address: Option<SocketAddr>,
-    /// An exit that is tried beside it, and where.
-    pub staged: Option<(ExitName, SocketAddr)>,
-    /// When it was enabled.
-    pub activated_at: Timestamp,
-}
-
-/// A record of the log of a session.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SessionRecord {
-    /// When it happened.
-    pub at: Timestamp,
-    /// Through which exit; it may have been removed since.
-    pub exit: ExitName,
-    /// What happened, in a word.
-    pub event: String,
-    /// The values that a sentence about it contains.
-    pub details: Option<serde_json::Value>,
 }
 
 /// An entry of the index of backups.

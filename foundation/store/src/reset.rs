@@ -40,7 +40,7 @@ impl Store {
         self.forget_watched()?;
         let file = self.paths().reset();
         let failed = |error| StoreError::write(&file, error);
-        let draft = database::make_draft(&file)?;
+        let draft = database::make_draft(&file, self.pool.modules())?;
         if let Some(server) = server {
             let pool = Pool::new(draft.clone());
             let change = Transaction::begin(State::write(&pool)?, lock, Vec::new());

@@ -12,10 +12,11 @@ use phantom_types::Said;
 use rusqlite::Connection;
 
 use crate::cause::StoreCause;
-use crate::database::Pool;
+use crate::database::{self, Pool};
 use crate::error::{About as _, StoreError};
 use crate::files;
 use crate::lock::Lock;
+use crate::modules::{self, ModuleSchema};
 use crate::schema::{self, MIGRATIONS};
 use crate::state::State;
 use crate::store::Store;
@@ -54,6 +55,7 @@ impl Store {
         discard(&path)?;
         // From here on the draft is removed with it.
         let restoration = Restoration { store: self, draft: Pool::new(path.clone()) };
+        restoration.draft.set_modules(self.pool.modules().to_vec());
         bring(file, &path)?;
         self.make_ready(file, &path)?;
         let unfit = restoration.read(|state| {
@@ -75,7 +77,7 @@ impl Store {
     fn make_ready(&self, file: &Path, draft: &Path) -> Result<(), StoreError> {
         let mut connection =
             Connection::open_with_flags(draft, rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE).about(file)?;
-        let version = check_ours(&connection, file)?;
+        check_ours(&connection, file, self.pool.modules())?;
         let found: String =
             connection.query_row("PRAGMA integrity_check(1)", (), |row| row.get(0)).about(file)?;
         if found != "ok" {
@@ -88,9 +90,7 @@ impl Store {
         let (generation, last_id): (i64, i64) = present.ok().flatten().unwrap_or_default();
         let mut change = || {
             let change = connection.transaction()?;
-            if version < u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX) {
-                schema::upgrade(&change, MIGRATIONS)?;
-            }
+            database::upgrade(&change, self.pool.modules())?;
             let sql = "UPDATE counters SET generation = max(generation, ?1), last_id = max(last_id, ?2)";
             change.execute(sql, [generation, last_id])?;
             change.commit()
@@ -188,20 +188,29 @@ fn bring(file: &Path, draft: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// That the schema is exactly what one of our versions makes, and which. A file from elsewhere may have triggers and
-/// views of its own, so that nothing else is asked of it before.
-fn check_ours(connection: &Connection, file: &Path) -> Result<u32, StoreError> {
+/// That the schema is exactly what one of our versions makes, and the tables of modules those of one of their versions. A file from
+/// elsewhere may have triggers and views of its own, so that nothing else is asked of it before.
+fn check_ours(connection: &Connection, file: &Path, modules: &[ModuleSchema]) -> Result<(), StoreError> {
     connection.execute_batch("PRAGMA trusted_schema = OFF").about(file)?;
     schema::is_current(connection, file, MIGRATIONS)?;
     let version = schema::version(connection).about(file)?;
     let known = MIGRATIONS.get(..version as usize).unwrap_or_default();
-    let fresh = || {
+    let found = objects(connection).about(file)?;
+    let fresh = |modules: &[ModuleSchema]| {
         let fresh = Connection::open_in_memory()?;
         schema::upgrade(&fresh, known)?;
+        modules::upgrade(&fresh, modules)?;
         objects(&fresh)
     };
-    if objects(connection).about(file)? == fresh().about(file)? {
-        return Ok(version);
+    // Where the store's own tables are all there, the one that names the modules is one of them.
+    let own = fresh(&[]).about(file)?;
+    if own.iter().all(|object| found.contains(object)) {
+        modules::are_current(connection, file, modules)?;
+        let taken = modules::as_taken(&modules::versions(connection).about(file)?, modules)
+            .map_err(|module| StoreError::unreadable(file, StoreCause::UnknownModule(module)))?;
+        if found == fresh(&taken).about(file)? {
+            return Ok(());
+        }
     }
     Err(StoreError::unreadable(file, StoreCause::NotACopy))
 }

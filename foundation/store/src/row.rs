@@ -1,14 +1,13 @@
 //! From columns to values.
 
-use std::error::Error;
 use std::net::{Ipv4Addr, Ipv6Addr};
-use std::str::FromStr;
 
-use phantom_types::{ClientSecret, PresharedKey, PrivateKey, PublicKey, Subnet, Timestamp};
+use phantom_types::{ClientSecret, PresharedKey, PrivateKey, PublicKey, Subnet};
 use rusqlite::Row;
-use rusqlite::types::{Type, ValueRef};
+use rusqlite::types::Type;
 
 use crate::model::{Client, ClientInfo, ClientRef, Language, Server};
+pub(crate) use crate::sql::{joined, list, optional, parsed, time};
 
 /// A value that the schema should have kept out.
 #[derive(Debug, thiserror::Error)]
@@ -106,44 +105,7 @@ pub(crate) fn preshared_key(row: &Row<'_>, column: usize) -> rusqlite::Result<Op
     Ok(row.get::<_, Option<_>>(column)?.map(PresharedKey::from_bytes))
 }
 
-pub(crate) fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {
-    row.get(column).map(Timestamp::from_micros)
-}
-
 pub(crate) fn language(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Language>> {
     let code: Option<String> = row.get(column)?;
     code.map(|code| Language::from_code(&code).ok_or_else(|| unfit(column, "language"))).transpose()
-}
-
-/// A text that only a certain type can hold.
-pub(crate) fn parsed<T>(row: &Row<'_>, column: usize) -> rusqlite::Result<T>
-where
-    T: FromStr<Err: Error + Send + Sync + 'static>,
-{
-    let text = row.get_ref(column)?.as_str()?;
-    text.parse()
-        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error)))
-}
-
-/// As [`parsed`], of a column that may be empty.
-pub(crate) fn optional<T>(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<T>>
-where
-    T: FromStr<Err: Error + Send + Sync + 'static>,
-{
-    if row.get_ref(column)? == ValueRef::Null { Ok(None) } else { parsed(row, column).map(Some) }
-}
-
-/// The text that [`list`] reads.
-pub(crate) fn joined<T: ToString>(elements: &[T]) -> String {
-    elements.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-}
-
-/// A list in one text, separated as in a WireGuard configuration.
-pub(crate) fn list<T>(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<T>>
-where
-    T: FromStr<Err: Error + Send + Sync + 'static>,
-{
-    let unparsed = |error| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error));
-    let elements = row.get_ref(column)?.as_str()?.split(',').map(str::trim).filter(|text| !text.is_empty());
-    elements.map(|text| text.parse().map_err(unparsed)).collect()
 }

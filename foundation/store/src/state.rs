@@ -3,8 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
-use ipnetwork::Ipv4Network;
-use phantom_types::{ClientName, ClientSecret, ExitName, PublicKey, Subnet};
+use phantom_types::{ClientName, ClientSecret, PublicKey, Subnet};
 use rusqlite::{MAIN_DB, OptionalExtension as _, Params, Row};
 
 use crate::cause::StoreCause;
@@ -12,7 +11,6 @@ use crate::database::{Pool, Pooled};
 use crate::error::{About as _, StoreError};
 use crate::model::{Backup, Client, ClientInfo, ClientRef, DnsServers, Page, Server, Settings};
 use crate::row;
-use crate::schema::{self, MIGRATIONS};
 
 type Result<T, E = StoreError> = std::result::Result<T, E>;
 
@@ -223,22 +221,6 @@ impl<'c> State<'c> {
         Ok(servers.unwrap_or_default())
     }
 
-    /// Whether Ghost Mode is on.
-    pub fn ghost_active(&self) -> Result<bool> {
-        Ok(self.first("SELECT 1 FROM ghost", (), |_| Ok(()))?.is_some())
-    }
-
-    /// Whether client traffic leaves through an exit.
-    pub fn multihop_active(&self) -> Result<bool> {
-        Ok(self.first("SELECT 1 FROM multihop", (), |_| Ok(()))?.is_some())
-    }
-
-    /// The addresses of each imported exit, with their prefix lengths and in their order; the exits by name.
-    pub fn exit_addresses(&self) -> Result<Vec<(ExitName, Vec<Ipv4Network>)>> {
-        let sql = "SELECT name, addresses FROM exits ORDER BY name";
-        self.all(sql, (), |row| Ok((row::parsed(row, 0)?, row::list(row, 1)?)))
-    }
-
     /// What a module keeps under a key of its own.
     pub fn document(&self, module: &str, key: &str) -> Result<Option<serde_json::Value>> {
         let sql = "SELECT value FROM documents WHERE module = ?1 AND key = ?2";
@@ -277,8 +259,11 @@ impl<'c> State<'c> {
         self.first("SELECT subnet FROM server", (), |row| row::parsed(row, 0))
     }
 
-    /// The first row of a query.
-    pub(crate) fn first<T>(
+    /// The first row of a query; `None` without one, and without a database. Modules read [their own tables](crate::sql) by it.
+    ///
+    /// # Errors
+    /// The database cannot be read, or `read` does not find what it expects.
+    pub fn first<T>(
         &self,
         sql: &str,
         params: impl Params,
@@ -289,8 +274,11 @@ impl<'c> State<'c> {
         query().about(self.pool.file())
     }
 
-    /// All rows of a query.
-    pub(crate) fn all<T>(
+    /// All rows of a query; none without a database. Modules read [their own tables](crate::sql) by it.
+    ///
+    /// # Errors
+    /// As of [`Self::first`].
+    pub fn all<T>(
         &self,
         sql: &str,
         params: impl Params,
@@ -366,7 +354,7 @@ fn take_snapshot(connection: &mut Pooled<'_>, file: &Path) -> Result<()> {
     loop {
         // The snapshot is taken by the first read after this, which is that of the schema version.
         connection.execute_batch("BEGIN").about(file)?;
-        if schema::is_current(connection, file, MIGRATIONS)? {
+        if connection.is_current()? {
             return Ok(());
         }
         connection.execute_batch("ROLLBACK").about(file)?;
@@ -383,7 +371,7 @@ fn open_change(connection: &mut Pooled<'_>, file: &Path) -> Result<()> {
     connection.prepare_writing().about(file)?;
     loop {
         connection.execute_batch("BEGIN IMMEDIATE").about(file)?;
-        if schema::is_current(connection, file, MIGRATIONS)? {
+        if connection.is_current()? {
             // Whatever is written into a damaged database makes it worse.
             return connection.check_if_small(file);
         }

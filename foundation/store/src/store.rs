@@ -6,6 +6,7 @@ use crate::database::Pool;
 use crate::error::{LockError, StoreError};
 use crate::files;
 use crate::lock::Lock;
+use crate::modules::ModuleSchema;
 use crate::paths::Paths;
 use crate::state::State;
 use crate::transaction::Transaction;
@@ -25,6 +26,12 @@ impl Store {
     pub fn new(paths: Paths) -> Self {
         let pool = Pool::new(paths.database()).with_copies(paths.copies_dir());
         Self { paths, pool }
+    }
+
+    /// Says which tables of modules this program knows, once and before the first use; a second call is without effect. Tables of
+    /// other modules are left as they are.
+    pub fn set_modules(&self, modules: Vec<ModuleSchema>) {
+        self.pool.set_modules(modules);
     }
 
     /// Where its files lie.
@@ -67,7 +74,7 @@ impl Store {
         self.check_lock(lock)?;
         let repairs = files::prepare(&self.paths)?;
         if !self.pool.exists()? {
-            crate::database::create(&self.paths)?;
+            crate::database::create(&self.paths, self.pool.modules())?;
         }
         files::prepare_log(&self.paths)?;
         let mut change = Transaction::begin(State::write(&self.pool)?, lock, repairs);

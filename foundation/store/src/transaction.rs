@@ -344,7 +344,12 @@ impl<'a> Transaction<'a> {
         self.state.connection().ok_or_else(|| StoreError::NotInitialised { file: self.file().to_owned() })
     }
 
-    pub(crate) fn execute(&self, sql: &str, params: impl Params) -> Result<usize> {
+    /// Runs one statement that writes, and gives the number of rows that it changed. Modules write [their own
+    /// tables](crate::sql) by it.
+    ///
+    /// # Errors
+    /// The database cannot be written, or a rule of the table refuses the values.
+    pub fn execute(&self, sql: &str, params: impl Params) -> Result<usize> {
         let run = |connection: &Pooled<'a>| connection.prepare_cached(sql)?.execute(params);
         run(self.connected()?).about(self.file())
     }

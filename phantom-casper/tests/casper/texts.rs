@@ -1,6 +1,6 @@
 //! What is printed: the samples of the API in both languages and for programs.
 
-use phantom_store::CertificateSource;
+use phantom_ghost_state::CertificateSource;
 use serde_json::{Value, json};
 
 use crate::world::{CASPER, CASPER_IOS, SECRET, Said, World, golden, is_root};
@@ -148,7 +148,7 @@ fn the_port_is_that_of_the_web_server_in_front() {
     let world = World::active();
     world.set_ghost(|ghost| {
         let (socket, group) = ("/run/phantom-web/http".into(), "www-data".to_owned());
-        ghost.front = Some(phantom_store::Front { socket, group, public_port: 8443 });
+        ghost.front = Some(phantom_ghost_state::Front { socket, group, public_port: 8443 });
     });
     let text = world.text(&["demo-casper"]);
     assert!(text.contains(" wss://157-230-114-231.sslip.io:8443 --tls-verify-certificate\n"), "{text}");

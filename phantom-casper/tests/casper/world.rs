@@ -5,9 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use phantom_store::{
-    CertificateSource, Client, DnsServers, Ghost, NewClient, Paths, Server, Settings, Store, Transaction,
-};
+use phantom_ghost_state::{CertificateSource, Ghost, GhostChange as _};
+use phantom_store::{Client, DnsServers, NewClient, Paths, Server, Settings, Store, Transaction};
 use phantom_types::{Backend, BackendChoice, ClientSecret, PresharedKey, PrivateKey, PublicKey, Timestamp};
 use tempfile::TempDir;
 

@@ -346,7 +346,8 @@ fn refuse_vetoed(
     current: &dyn ToString,
 ) -> Result<(), CoreError> {
     if change.engine().claims(change)?.against(setting).next().is_some() {
-        return Err(conflict(parameter, current, SetupHint::DisableFirst));
+        let features = change.engine().vetoes(setting).map(|veto| veto.disabled).collect();
+        return Err(conflict(parameter, current, SetupHint::DisableFirst(features)));
     }
     Ok(())
 }

@@ -30,15 +30,12 @@ pub(super) fn collisions(case: &Case<'_>) -> Finding {
     let all = all.join("\n");
     let found =
         case.problem(format!("Collisions with this host: {all}"), format!("Bu sunucuyla çakışanlar: {all}"));
-    found.hint(if conflicts.is_empty() {
-        case.pick(
-            "Use another exit, or remove from the host what collides: phantom-api multihop list_exits",
-            "Başka bir çıkış kullanın veya çakışanı sunucudan kaldırın: phantom-api multihop list_exits",
-        )
-    } else {
-        case.pick(
+    let remedy = stored.wanted.withheld.first().filter(|_| conflicts.is_empty());
+    found.hint(match remedy {
+        Some(withheld) => withheld.remedy.get(case.lang).to_owned(),
+        None => case.pick(
             "Give the VPN another subnet: phantom-api core change_subnet new_subnet=<subnet> confirm=true",
             "VPN'e başka bir subnet verin: phantom-api core change_subnet new_subnet=<subnet> confirm=true",
-        )
+        ),
     })
 }

@@ -9,11 +9,10 @@ use super::Case;
 
 /// Whether it is firewalld that closes.
 pub(super) fn closed_by_firewalld(case: &Case<'_>) -> bool {
-    let ghost = case.engine.store().read(phantom_store::State::ghost_active).unwrap_or(false);
     let wireguard = case.server().map(|server| port(case, Protocol::Udp, server.port));
-    let https = ghost.then(|| port(case, Protocol::Tcp, 443));
-    // While Ghost Mode is on, the other port is closed by ours.
-    let fates = [https.or(wireguard), Some(client(case))];
+    // Where clients come in at another port, WireGuard's own is closed by ours.
+    let entrance = case.entrance().map(|at| port(case, at.protocol, at.number));
+    let fates = [entrance.or(wireguard), Some(client(case))];
     fates
         .into_iter()
         .flatten()

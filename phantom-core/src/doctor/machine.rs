@@ -10,8 +10,6 @@ use crate::desired::IP_FORWARD;
 
 /// Where user space makes network interfaces.
 const TUN: &str = "/dev/net/tun";
-/// What systemd-networkd keeps while it runs.
-const NETWORKD: &str = "/run/systemd/netif/links";
 
 pub(super) fn wireguard(case: &Case<'_>) -> Finding {
     let available = match case.engine.host().wireguard.kernel_available() {
@@ -155,17 +153,6 @@ pub(super) fn uplink(case: &Case<'_>) -> Finding {
         format!("Let the router forward UDP port {port} to this host, or correct the address: phantom-api core setup server_ip=<address>"),
         format!("Yönlendiricide {port} UDP portunu bu sunucuya iletin veya adresi düzeltin: phantom-api core setup server_ip=<adres>"),
     ))
-}
-
-pub(super) fn networkd(case: &Case<'_>) -> Finding {
-    match case.engine.host().files.info(Path::new(NETWORKD)) {
-        Err(error) => case.silent(&error),
-        Ok(None) => case.ok("systemd-networkd is not running", "systemd-networkd çalışmıyor"),
-        Ok(Some(_)) => case.ok(
-            "systemd-networkd is running: while Multihop is active a file tells it to leave our rules alone",
-            "systemd-networkd çalışıyor: Multihop aktifken bir dosya ona kurallarımıza dokunmamasını söyler",
-        ),
-    }
 }
 
 pub(super) fn clock(case: &Case<'_>) -> Finding {

@@ -158,9 +158,8 @@ pub(super) fn wireguard_port(case: &Case<'_>) -> Finding {
                 format!("WireGuard listens on UDP port {port}"),
                 format!("WireGuard {port} UDP portunda dinliyor"),
             );
-            // While Ghost Mode is on, nobody outside is to reach it.
-            let hidden = case.engine.store().read(phantom_store::State::ghost_active).unwrap_or(false);
-            if hidden { well } else { filters::reached(case, Protocol::Udp, port, well) }
+            // Where clients come in at another port, nobody outside is to reach it.
+            if case.entrance().is_some() { well } else { filters::reached(case, Protocol::Udp, port, well) }
         }
         Ok(Holder::Another) => {
             let found = case.problem(

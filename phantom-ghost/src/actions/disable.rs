@@ -1,6 +1,7 @@
 //! `disable`: turns Ghost Mode off (API 7.2).
 
 use phantom_engine::{Origin, Scope, filters};
+use phantom_ghost_state::{GhostChange as _, GhostState as _};
 use phantom_module::{Action, Call, Effect, Text, TypedModule as _};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 
 use phantom_engine::filters::{self, OpenedChain, Reach};
 use phantom_engine::{Change, Engine, Origin, Scope};
+use phantom_ghost_state::{CertificateSource, Front, Ghost as Stored, GhostChange as _, GhostState as _};
 use phantom_host::filter::LetIn;
 use phantom_host::{Port, Protocol};
 use phantom_module::{Action, Call, Effect, Lang, ParamError, SecretText, Text, TypedModule as _};
-use phantom_store::{CertificateSource, Front, Ghost as Stored, Server};
+use phantom_store::Server;
 use phantom_types::{HostName, ProxyVersion, Timestamp, TunnelAccess, TunnelSecret, Upstream};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use phantom_engine::filters::opening;
 use phantom_engine::{Engine, Site};
+use phantom_ghost_state::{CertificateSource, Ghost as Stored, GhostState as _};
 use phantom_host::filter::{FilterVerdict, PacketFate};
-use phantom_host::{Port, Protocol, Shown};
+use phantom_host::{Port, Protocol};
 use phantom_module::{Action, Call, Effect, Lang, SecretText, Text};
-use phantom_store::{CertificateSource, Ghost as Stored, Server};
+use phantom_store::Server;
 use phantom_types::{HostName, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::enable::access;
 use crate::certificate;
 use crate::keeper::{Report, is_serving};
+use crate::program::Shown;
 use crate::verify::through_front;
 use crate::{DecoyInUse, Ghost, GhostError, OPERATOR_SECRET, decoy, words};
 

@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
+use phantom_ghost_state::Front;
 use phantom_module::Lang;
-use phantom_store::Front;
 use phantom_types::Domain;
 
 /// Why strangers do not come to a web server from an address; the word of the API.

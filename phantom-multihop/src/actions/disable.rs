@@ -5,6 +5,7 @@ use phantom_types::ExitName;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::rows::MultihopState as _;
 use crate::{Multihop, MultihopError, origin, switch};
 
 /// Routes client traffic through the server's own uplink again.

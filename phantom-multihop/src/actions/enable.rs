@@ -4,14 +4,15 @@ use std::net::SocketAddr;
 
 use phantom_engine::Change;
 use phantom_module::{Action, Call, Effect, Lang, Text};
-use phantom_store::{Exit, Multihop as Stored};
 use phantom_types::ExitName;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::collision::{choose, is_near, judge};
+use crate::model::{Exit, Multihop as Stored};
 use crate::proof::{Proof, Target};
 use crate::prove::{self, DNS_LIMIT, HANDSHAKE_LIMIT};
+use crate::rows::MultihopState as _;
 use crate::switch::{self, Wish};
 use crate::{Multihop, MultihopError, origin};
 

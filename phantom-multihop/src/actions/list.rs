@@ -1,12 +1,13 @@
 //! `list_exits`: the imported exits (API 8.4).
 
 use phantom_module::{Action, Call, Effect, Text};
-use phantom_store::Exit;
 use phantom_types::{Endpoint, ExitName, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::collision::{judge, sentences};
+use crate::model::Exit;
+use crate::rows::MultihopState as _;
 use crate::{Multihop, MultihopError};
 
 /// Lists the imported exits by name.

@@ -1,12 +1,13 @@
 //! `get_session_log`: the log of the current or last session (API 8.9).
 
 use phantom_module::{Action, Call, Effect, Lang, Text};
-use phantom_store::SessionRecord;
 use phantom_types::{ExitName, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::MonitorStatus;
+use crate::model::SessionRecord;
+use crate::rows::MultihopState as _;
 use crate::state::monitor_status;
 use crate::{Event, Level, Multihop, MultihopError};
 

@@ -1,11 +1,12 @@
 //! `remove_vpn_config`: deletes an imported exit (API 8.5).
 
 use phantom_module::{Action, Call, Effect, Lang, Text};
-use phantom_store::Multihop as Stored;
 use phantom_types::ExitName;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::model::Multihop as Stored;
+use crate::rows::{MultihopChange as _, MultihopState as _};
 use crate::state::{remove_exit_file, sweep_exit_files};
 use crate::{Multihop, MultihopError, origin, switch};
 

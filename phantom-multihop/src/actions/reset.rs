@@ -4,6 +4,7 @@ use phantom_module::{Action, Call, Effect, Lang, Text};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::rows::{MultihopChange as _, MultihopState as _};
 use crate::{Multihop, MultihopError, origin, switch};
 
 /// Removes every Multihop object from the host, whatever its condition, and stores that it is disabled.

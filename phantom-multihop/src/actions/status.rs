@@ -6,13 +6,15 @@ use std::net::Ipv4Addr;
 use phantom_engine::{Depth, Engine};
 use phantom_host::{Device, Peer};
 use phantom_module::{Action, Call, Effect, Lang, Text};
-use phantom_store::{Multihop as Stored, Server, State, StoreError};
+use phantom_store::{Server, State, StoreError};
 use phantom_types::{ExitName, InterfaceName, Timestamp, ago, bytes_in_words};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::collision::{judge, sentences};
+use crate::model::Multihop as Stored;
 use crate::proof::{Proof, Target};
+use crate::rows::MultihopState as _;
 use crate::state::monitor_status;
 use crate::switch::Place;
 use crate::{Collision, Multihop, MultihopError, walls};

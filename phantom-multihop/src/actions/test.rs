@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::desired::vpn_ip;
 use crate::prove::{self, RECENT};
+use crate::rows::MultihopState as _;
 use crate::{Multihop, MultihopError};
 
 /// How long an exit that is asked for a handshake has.

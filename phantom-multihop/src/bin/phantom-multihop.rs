@@ -9,6 +9,7 @@ use phantom_host::linux::LinuxOptions;
 use phantom_host::{Host, Marks, Programs};
 use phantom_module::chain;
 use phantom_multihop::monitor::{Errands, monitor};
+use phantom_multihop::rows::SCHEMA;
 use phantom_store::{Paths, Store, close_process};
 
 const USAGE: &str = "\
@@ -54,7 +55,9 @@ fn main() -> ExitCode {
         marks: Marks::new(paths.instance()),
         programs: programs(),
     };
-    let end = monitor(&Engine::new(Host::linux(options), Store::new(paths)), errands);
+    let store = Store::new(paths);
+    store.set_modules(vec![SCHEMA]);
+    let end = monitor(&Engine::new(Host::linux(options), store), errands);
     let _ = writeln!(io::stderr(), "phantom-multihop: {}", chain(&end));
     ExitCode::FAILURE
 }

@@ -1,7 +1,7 @@
 //! What is said of a collision.
 
 use phantom_engine::Withheld;
-use phantom_module::Lang;
+use phantom_module::{Lang, Text};
 use phantom_types::ExitName;
 use serde_json::{Value, json};
 
@@ -152,11 +152,18 @@ pub(crate) fn sentences(collisions: &[Collision], lang: Lang) -> Option<Vec<Stri
     Some(all).filter(|all: &Vec<String>| !all.is_empty())
 }
 
+/// What a person can do about a collision of the exit in use.
+const REMEDY: Text = Text {
+    en: "Use another exit, or remove from the host what collides: phantom-api multihop list_exits",
+    tr: "Başka bir çıkış kullanın veya çakışanı sunucudan kaldırın: phantom-api multihop list_exits",
+};
+
 /// That an exit is not brought up.
 pub(crate) fn withheld(exit: &ExitName, collisions: &[Collision]) -> Withheld {
     let (en, tr) = (lines(collisions, Lang::En), lines(collisions, Lang::Tr));
     Withheld {
         en: format!("Exit '{exit}' is not brought up, and clients stay blocked: {en}"),
         tr: format!("'{exit}' çıkışı devreye alınmadı, istemci trafiği engelleniyor: {tr}"),
+        remedy: REMEDY,
     }
 }

@@ -6,14 +6,16 @@ use std::time::Duration;
 
 use phantom_engine::Engine;
 use phantom_host::EchoFrom;
-use phantom_store::{Exit, Multihop as Stored, SessionRecord, State, StoreError};
+use phantom_store::{State, StoreError};
 use phantom_types::ExitName;
 
 use super::machine::{Counters, ECHOES, Machine, Sight, Task, Watch};
 use super::notify;
 use crate::collision::{choose, judge};
 use crate::errand::{Errand, Errands, Turn};
+use crate::model::{Exit, Multihop as Stored, SessionRecord};
 use crate::proof::{self, Proof, Target};
+use crate::rows::{MultihopChange as _, MultihopState as _};
 use crate::switch::Place;
 use crate::{Event, prove, reach};
 

@@ -3,7 +3,9 @@
 use phantom_module::{ErrorCode as _, Lang, Module as _, Params, TypedModule as _};
 use phantom_multihop::MultihopError;
 use phantom_multihop::actions::{ImportVpnConfig, ListExits, RemoveVpnConfig};
-use phantom_store::{Multihop as Stored, State};
+use phantom_multihop::model::Multihop as Stored;
+use phantom_multihop::rows::{MultihopChange as _, MultihopState as _};
+use phantom_store::State;
 use phantom_types::Timestamp;
 use serde_json::json;
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use phantom_module::{ErrorCode as _, Lang};
+use phantom_multihop::rows::MultihopState as _;
 use phantom_types::conf;
 use serde_json::json;
 

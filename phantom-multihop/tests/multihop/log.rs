@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use phantom_module::Lang;
 use phantom_multihop::Event;
 use phantom_multihop::actions::GetSessionLog;
-use phantom_store::{Multihop as Stored, SessionRecord};
+use phantom_multihop::model::{Multihop as Stored, SessionRecord};
+use phantom_multihop::rows::MultihopChange as _;
 use phantom_types::{ExitName, Timestamp};
 use serde_json::{Value, json};
 

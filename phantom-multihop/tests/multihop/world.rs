@@ -9,6 +9,7 @@ use phantom_host::fake::FakeHost;
 use phantom_host::{Files as _, Host};
 use phantom_module::{Action, Call, ErrorCode as _, Lang};
 use phantom_multihop::actions::{ImportVpnConfig, Imported};
+use phantom_multihop::rows::MultihopState as _;
 use phantom_multihop::{Multihop, MultihopError};
 use phantom_store::{Paths, Server, State, Store, Transaction};
 use phantom_types::{Backend, BackendChoice, PrivateKey, Timestamp};

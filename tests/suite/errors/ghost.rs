@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use phantom_ghost::program::fake::FakeTunnel as _;
 use phantom_host::{Port, ProbeError, Protocol};
 use phantom_tests::Server;
 use serde_json::{Value, json};
@@ -349,7 +350,7 @@ fn deaf_sockets() -> Server {
 }
 fn deaf_tunnel() -> Server {
     let mut server = with_domain();
-    server.host.tunnel = Arc::new(Deaf);
+    server.host.processes = Arc::new(Deaf);
     server
 }
 /// ufw is active and takes no rule for the certificate authority's visit.

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use phantom_ghost::program::fake::FakeTunnel as _;
+use phantom_ghost_state::GhostState as _;
 use phantom_tests::Server;
 use phantom_types::ProxyVersion;
 use serde_json::{Value, json};
@@ -88,7 +90,7 @@ fn a_server_of_before_has_the_usual_source() {
     let database = rusqlite::Connection::open(server.paths().database()).unwrap();
     let older = "ALTER TABLE settings DROP COLUMN reach_from; ALTER TABLE settings DROP COLUMN open_firewall; ALTER TABLE ghost DROP COLUMN decoy_source; ALTER TABLE ghost DROP COLUMN decoy_proxy; \
                  ALTER TABLE ghost DROP COLUMN front_port; ALTER TABLE ghost DROP COLUMN front_group; \
-                 ALTER TABLE ghost DROP COLUMN front_socket; PRAGMA user_version = 2";
+                 ALTER TABLE ghost DROP COLUMN front_socket; DROP TABLE module_schemas; PRAGMA user_version = 2";
     database.execute_batch(older).unwrap();
     drop(database);
     server.api(&["core", "reconcile"]).ok();
@@ -170,7 +172,7 @@ fn the_doctor_warns_where_strangers_come_from_the_vpns_own_network() {
 fn a_web_server_that_cannot_be_asked_keeps_nothing_from_being_enabled() {
     let mut server = with_domain();
     enable(&server, &[APACHE]);
-    server.host.tunnel = Arc::new(Deaf);
+    server.host.processes = Arc::new(Deaf);
     let found = check(&server);
     assert_eq!(found["state"], "warning", "{found}");
 }

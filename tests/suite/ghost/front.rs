@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use phantom_ghost::program::fake::FakeTunnel as _;
 use phantom_host::{Port, Protocol, UnitKind};
 use phantom_tests::Server;
 use serde_json::{Value, json};

@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
-use phantom_host::CertificateRequest;
+use phantom_ghost::program::CertificateRequest;
+use phantom_ghost_state::GhostState as _;
 use phantom_tests::Server;
 use serde_json::json;
 

@@ -1,46 +1,21 @@
 //! The way to the certificate: nobody waits for it, a certificate authority gets through, and nothing stays open.
 
 use std::panic::resume_unwind;
-use std::path::Path;
 use std::sync::{Arc, Barrier, Mutex};
 use std::time::Duration;
 
+use phantom_ghost::program::CertificateRequest;
+use phantom_ghost::program::fake::FakeTunnel as _;
 use phantom_host::fake::FakeHost;
-use phantom_host::{Certificate, CertificateFault, CertificateRequest, Port, Protocol, Result, Tunnel};
-use phantom_host::{DecoyCheck, Firewall as _, Shown, TunnelCheck, UfwRule};
+use phantom_host::{Firewall as _, Port, Protocol, UfwRule};
 use phantom_tests::Server;
 
 use super::{LOCAL, status, units, with_ufw};
 use crate::cases::{ENABLE, with_domain};
 use crate::faults::changed;
 
-/// What is done while a certificate is asked for.
-type Meanwhile = Box<dyn FnMut(&CertificateRequest) + Send>;
-
-/// The tunnel in memory, which takes its time over a certificate.
-struct Slow {
-    fake: FakeHost,
-    meanwhile: Mutex<Meanwhile>,
-}
-
-impl Tunnel for Slow {
-    fn certificate(&self, request: &CertificateRequest) -> Result<Result<Certificate, CertificateFault>> {
-        (self.meanwhile.lock().unwrap())(request);
-        self.fake.certificate(request)
-    }
-    fn check(&self, check: &TunnelCheck) -> Result<Result<Shown, String>> {
-        self.fake.check(check)
-    }
-    fn shared_ports(&self, control: &Path) -> Result<Result<Vec<u16>, String>> {
-        self.fake.shared_ports(control)
-    }
-    fn private_pages(&self, check: &DecoyCheck) -> Result<Result<Vec<String>, String>> {
-        self.fake.private_pages(check)
-    }
-}
-
 pub(crate) fn meanwhile(server: &mut Server, what: impl FnMut(&CertificateRequest) + Send + 'static) {
-    server.host.tunnel = Arc::new(Slow { fake: server.fake.clone(), meanwhile: Mutex::new(Box::new(what)) });
+    server.fake.while_certified(what);
 }
 
 fn ours_in_ufw(fake: &FakeHost) -> Vec<String> {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
+use phantom_ghost::program::fake::FakeTunnel as _;
 use phantom_tests::Server;
 use phantom_types::PublicKey;
 use serde_json::{Value, json};

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use phantom_ghost::program::fake::FakeTunnel as _;
+use phantom_ghost_state::GhostState as _;
 use phantom_host::filter::{FilterProgram, Filters};
 use phantom_host::{Hook, Match, Protocol, Verdict};
 use phantom_tests::Server;
@@ -82,7 +84,7 @@ fn a_status_comes_from_a_host_that_does_not_answer_too() {
     let mut server = with_ghost();
     let before = status(&server);
     server.host.services = Arc::new(Deaf);
-    server.host.tunnel = Arc::new(Deaf);
+    server.host.processes = Arc::new(Deaf);
     server.host.files = Arc::new(Deaf);
     let deaf = status(&server);
     assert_eq!((&deaf["status"], &deaf["enabled"]), (&"error".into(), &true.into()));

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use phantom_host::{Files as _, ProbeError};
 use phantom_multihop::monitor::Monitor;
+use phantom_multihop::rows::MultihopState as _;
 use phantom_store::State;
 use phantom_tests::Server;
 use serde_json::json;

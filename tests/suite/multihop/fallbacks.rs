@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use phantom_api::{Call, Lang, Params, Phantom};
 use phantom_multihop::monitor::Monitor;
+use phantom_multihop::rows::MultihopState as _;
 use phantom_store::State;
 use phantom_tests::Server;
 use serde_json::{Value, json};

@@ -6,6 +6,7 @@ use std::time::Duration;
 use phantom_engine::Depth;
 use phantom_host::{Files as _, Manager, Restart, Unit, UnitKind};
 use phantom_multihop::monitor::{Errands, Monitor};
+use phantom_multihop::rows::MultihopState as _;
 use phantom_store::{State, StoreError};
 use phantom_tests::Server;
 
@@ -34,7 +35,7 @@ fn world(first: impl Fn(&Server) + Send + Sync + 'static) -> Arc<Server> {
     server
 }
 
-fn stored(server: &Server) -> phantom_store::Multihop {
+fn stored(server: &Server) -> phantom_multihop::model::Multihop {
     server.store().read(State::multihop).unwrap().unwrap()
 }
 

@@ -7,11 +7,11 @@ use std::time::Duration;
 use ipnetwork::IpNetwork;
 use phantom_host::filter::Filters;
 use phantom_host::{
-    Answer, AskFrom, Certificate, CertificateFault, CertificateRequest, Command, DecoyCheck, Device,
-    DeviceUpdate, EchoFrom, FileInfo, Files, Firewall, FirewallKind, FirewallQuery, FirewallReport,
-    HostError, InForce, Link, LinkChange, LinkGuard, Logs, Manager, Marks, Network, OwnRoute, Passing, Peer,
-    Port, Probe, ProbeError, Resolver, Result, Route, Rule, Ruleset, ServiceStatus, Services, Shown, Sockets,
-    Sysctl, Tunnel, TunnelCheck, UfwRule, UfwRules, Unit, Uplink, Viewpoint, WireGuard,
+    Answer, AskFrom, Command, Device, DeviceUpdate, EchoFrom, Ended, FileInfo, Files, Firewall, FirewallKind,
+    FirewallQuery, FirewallReport, HostError, InForce, Link, LinkChange, LinkGuard, Logs, Manager, Marks,
+    Network, OwnRoute, Passing, Peer, Port, Probe, ProbeError, Process, Processes, Resolver, Result, Route,
+    Rule, Ruleset, ServiceStatus, Services, Sockets, Sysctl, UfwRule, UfwRules, Unit, Uplink, Viewpoint,
+    WireGuard,
 };
 use phantom_types::{Backend, Domain, InterfaceName, PublicKey, Said};
 
@@ -250,17 +250,8 @@ impl Files for Deaf {
     }
 }
 
-impl Tunnel for Deaf {
-    fn certificate(&self, _: &CertificateRequest) -> Result<Result<Certificate, CertificateFault>> {
-        deaf()
-    }
-    fn check(&self, _: &TunnelCheck) -> Result<Result<Shown, String>> {
-        deaf()
-    }
-    fn shared_ports(&self, _: &Path) -> Result<Result<Vec<u16>, String>> {
-        deaf()
-    }
-    fn private_pages(&self, _: &DecoyCheck) -> Result<Result<Vec<String>, String>> {
+impl Processes for Deaf {
+    fn run(&self, _: &Process) -> Result<Ended> {
         deaf()
     }
 }

@@ -45,7 +45,20 @@ const LAYERS: &[Layer] = &[
     layer("phantom-engine", &["phantom-types", "phantom-module", "phantom-store", "phantom-host"], &[]),
     layer("phantom-core", FOUNDATION, &[]),
     layer("phantom-dns", FOUNDATION, &[]),
-    layer("phantom-ghost", FOUNDATION, &[]),
+    // What is stored of Ghost Mode: the export for clients reads it without the module.
+    layer("phantom-ghost-state", &["phantom-types", "phantom-store"], &[]),
+    layer(
+        "phantom-ghost",
+        &[
+            "phantom-types",
+            "phantom-module",
+            "phantom-store",
+            "phantom-host",
+            "phantom-engine",
+            "phantom-ghost-state",
+        ],
+        &[],
+    ),
     layer(
         "phantom-certs",
         &["phantom-types"],
@@ -53,7 +66,7 @@ const LAYERS: &[Layer] = &[
     ),
     // The client's end is on other people's machines: it asks the kernel by which way the server is reached.
     layer("phantom-tunnel", &["phantom-types", "phantom-certs"], &["netlink-packet-route"]),
-    layer("phantom-casper", &["phantom-types", "phantom-store"], &[]),
+    layer("phantom-casper", &["phantom-types", "phantom-store", "phantom-ghost-state"], &[]),
     layer("phantom-factory-reset", &["phantom-types", "phantom-store", "phantom-host"], &[]),
     layer("phantom-multihop", FOUNDATION, &[]),
     // Two foundations speak to the kernel: the host, which changes it, and the watcher, which only looks.

@@ -65,16 +65,22 @@ fn manifest(text: &str) -> Option<&'static str> {
     (!inherits).then_some("does not take over the workspace's lints")
 }
 
-/// Every `.rs` file and every `Cargo.toml` of the workspace: what git knows or would add, else all there is.
+/// Every `.rs` file and every `Cargo.toml` of the workspace.
 pub(super) fn sources(root: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = files(root)?;
+    // The fuzz targets are a workspace of their own, with the flags of the fuzzer.
+    found.retain(|path| !(path.ends_with("fuzz/Cargo.toml")));
+    found.retain(|path| path.extension().is_some_and(|kind| kind == "rs") || path.ends_with("Cargo.toml"));
+    Ok(found)
+}
+
+/// Every file of the workspace: what git knows or would add, else all there is.
+pub(super) fn files(root: &Path) -> Result<Vec<PathBuf>> {
     let list = Cmd::line("git ls-files --cached --others --exclude-standard -z").dir(root).read();
     let mut found: Vec<PathBuf> = match list {
         Ok(list) => list.split('\0').map(PathBuf::from).collect(),
         Err(_) => walk(root)?,
     };
-    // The fuzz targets are a workspace of their own, with the flags of the fuzzer.
-    found.retain(|path| !(path.ends_with("fuzz/Cargo.toml")));
-    found.retain(|path| path.extension().is_some_and(|kind| kind == "rs") || path.ends_with("Cargo.toml"));
     found.retain(|path| root.join(path).is_file());
     Ok(found)
 }

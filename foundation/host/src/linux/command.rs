@@ -218,6 +218,10 @@ impl Output {
     pub(super) fn stdout(&self) -> &[u8] {
         &self.stdout
     }
+    /// The same, of an output that is not needed any more.
+    pub(super) fn into_stdout(self) -> Vec<u8> {
+        self.stdout
+    }
     /// What it wrote on standard error.
     pub(super) fn errors(&self) -> String {
         let text = String::from_utf8_lossy(&self.stderr);

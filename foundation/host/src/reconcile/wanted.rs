@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use ipnetwork::IpNetwork;
-use phantom_types::{Backend, InterfaceName, PrivateKey};
+use phantom_types::{Backend, InterfaceName, PrivateKey, Text};
 
 use super::WantedFile;
 use crate::{LinkGuard, PeerConfig, Route, Rule, Ruleset, UfwRule, Unit};
@@ -53,6 +53,8 @@ pub struct Withheld {
     pub en: String,
     /// The sentence in Turkish.
     pub tr: String,
+    /// What a person can do about it.
+    pub remedy: Text,
 }
 
 /// A WireGuard interface.

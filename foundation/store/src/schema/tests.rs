@@ -18,6 +18,7 @@ const NEXT: &[&str] = &[
     MIGRATIONS[1],
     MIGRATIONS[2],
     MIGRATIONS[3],
+    MIGRATIONS[4],
     "CREATE TABLE later (x INTEGER) STRICT; INSERT INTO later SELECT clients FROM counters",
 ];
 
@@ -66,11 +67,12 @@ fn a_published_migration_is_never_edited() {
             (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
         })
     };
-    let published: [u64; 4] = [
+    let published: [u64; 5] = [
         13_311_737_576_921_031_617,
         3_826_237_819_728_292_714,
         8_298_685_704_711_902_231,
         1_033_146_582_760_500_616,
+        17_967_487_874_093_580_319,
     ];
     assert_eq!(MIGRATIONS.iter().map(|text| hash(text)).collect::<Vec<_>>(), published);
 }
@@ -134,26 +136,21 @@ fn nobody_from_outside_reaches_clients_until_somebody_says_so() {
 }
 
 #[test]
-fn later_versions_keep_ghost_mode_as_it_is() {
+fn later_versions_keep_the_rows_of_modules() {
     let fixture = of_version_1(1);
-    fixture
-        .sqlite()
-        .execute_batch(&format!(
-            "{}; PRAGMA user_version = 2; INSERT INTO ghost VALUES (1, 'a.example', '{}', 'acme', NULL, NULL, '192.0.2.7',
-                 'http://127.0.0.1:80', 5)",
-            // The one function of the program that it needs is not there.
-            MIGRATIONS[1].replace("os_random(32)", "randomblob(32)"),
-            "s".repeat(64)
-        ))
-        .unwrap();
-    let ghost = fixture.read(State::ghost).unwrap();
-    assert_eq!(version(&fixture.sqlite()).unwrap() as usize, MIGRATIONS.len());
-    assert_eq!(ghost.front, None);
-    assert_eq!(
-        (ghost.decoy.as_deref(), ghost.decoy_source, ghost.decoy_proxy),
-        (Some("http://127.0.0.1:80"), None, None)
+    let row = format!(
+        "1, 'a.example', '{}', 'acme', NULL, NULL, '192.0.2.7', 'http://127.0.0.1:80', 5",
+        "s".repeat(64)
     );
-    assert_eq!(ghost.activated_at, phantom_types::Timestamp::from_micros(5));
+    // The one function of the program that version 2 needs is not there.
+    let second = MIGRATIONS[1].replace("os_random(32)", "randomblob(32)");
+    let older = format!("{second}; PRAGMA user_version = 2; INSERT INTO ghost VALUES ({row})");
+    fixture.sqlite().execute_batch(&older).unwrap();
+    let before = rows(&fixture.sqlite(), "SELECT * FROM ghost");
+    assert!(fixture.read(State::initialised));
+    assert_eq!(version(&fixture.sqlite()).unwrap() as usize, MIGRATIONS.len());
+    let added = " Null".repeat(5);
+    assert_eq!(rows(&fixture.sqlite(), "SELECT * FROM ghost"), [format!("{}{added}", before[0])]);
 }
 
 #[test]
@@ -171,6 +168,30 @@ fn version_4_keeps_the_server_and_lets_it_be_without_ipv4() {
     });
     assert_eq!(fixture.read(State::server).unwrap(), server);
     assert!(!fixture.read(State::open_firewall));
+}
+
+#[test]
+fn version_5_keeps_all_that_version_4_holds() {
+    let fixture = of_version_1(9);
+    let connection = fixture.sqlite();
+    connection.execute_batch("BEGIN").unwrap();
+    upgrade(&connection, &MIGRATIONS[..4]).unwrap();
+    connection.execute_batch("COMMIT; PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    let dump = |connection: &Connection| {
+        let sql =
+            "SELECT name FROM sqlite_schema WHERE type = 'table' AND name != 'module_schemas' ORDER BY name";
+        let mut statement = connection.prepare(sql).unwrap();
+        let names = statement.query_map((), |row| row.get::<_, String>(0)).unwrap();
+        let names = names.map(|name| name.unwrap());
+        names.map(|name| (rows(connection, &format!("SELECT * FROM {name}")), name)).collect::<Vec<_>>()
+    };
+    let before = dump(&connection);
+    assert!(before.iter().any(|(rows, table)| table == "clients" && rows.len() == 8));
+    assert_eq!(fixture.read(State::client_count), 8);
+    assert_eq!(version(&fixture.sqlite()).unwrap(), 5);
+    assert_eq!(dump(&fixture.sqlite()), before);
+    let copies = fixture.store.copies().unwrap();
+    assert!(copies[0].path.to_str().unwrap().ends_with("-schema-4.db"), "{copies:?}");
 }
 
 #[test]
@@ -232,6 +253,7 @@ fn a_step_that_fails_leaves_the_older_schema() {
         MIGRATIONS[1],
         MIGRATIONS[2],
         MIGRATIONS[3],
+        MIGRATIONS[4],
         "CREATE TABLE later (x INTEGER)",
         "nonsense",
     ];
@@ -249,11 +271,11 @@ fn a_newer_schema_is_left_alone() {
     let reading = fixture.other().read(State::server).unwrap_err();
     let writing = fixture.store.begin(&lock).map(drop).unwrap_err();
     for error in [reading, writing] {
-        assert!(matches!(error, StoreError::Newer { found: 7, known: 4, .. }), "{error:?}");
+        assert!(matches!(error, StoreError::Newer { found: 7, known: 5, .. }), "{error:?}");
         assert_eq!(error.file(), fixture.store.paths().database());
     }
     assert_eq!(version(&fixture.sqlite()).unwrap(), 7);
     // What a program that knows version 1 only says of a database of this one.
     let old = is_current(&Fixture::new().sqlite(), &fixture.store.paths().database(), &MIGRATIONS[..1]);
-    assert!(matches!(old, Err(StoreError::Newer { found: 4, known: 1, .. })), "{old:?}");
+    assert!(matches!(old, Err(StoreError::Newer { found: 5, known: 1, .. })), "{old:?}");
 }

@@ -28,7 +28,6 @@ fn without_a_database_everything_is_empty_and_nothing_is_created() {
         assert_eq!(state.settings()?, Settings { block_ipv6_leak: true, ..Settings::default() });
         assert_eq!(state.dns()?.primary.to_string(), "8.8.8.8");
         assert_eq!(state.dns()?.secondary.to_string(), "8.8.4.4");
-        assert!(!state.ghost_active()? && !state.multihop_active()? && state.exit_addresses()?.is_empty());
         assert_eq!(
             (state.document("dns", "x")?, state.backups()?, state.contradictions()?),
             (None, vec![], vec![])
@@ -113,26 +112,6 @@ fn each_client_comes_by_address_and_the_first_error_ends_it() {
         });
         assert!(matches!(stopped, Err(StoreError::NotInitialised { .. })));
         assert_eq!(calls, 1);
-        Ok(())
-    });
-}
-
-#[test]
-fn the_exits_come_with_their_addresses() {
-    let fixture = Fixture::new();
-    fixture
-        .sqlite()
-        .execute_batch(
-            "INSERT INTO exits VALUES ('uk', zeroblob(32), zeroblob(32), NULL, 'uk.example.org:51820',
-                 '10.99.0.2/32, 10.98.0.2/24', '0.0.0.0/0', 1420, 5, NULL, NULL, 'Unknown Provider', '/x', 1);
-             INSERT INTO multihop VALUES (1, 'uk', 1, '', 2);
-             INSERT INTO ghost VALUES (1, 'a.b', hex(zeroblob(32)), 'acme', NULL, NULL, '', NULL, 3, NULL, NULL, NULL, NULL, NULL);",
-        )
-        .unwrap();
-    fixture.read(|state| {
-        let addresses = vec!["10.99.0.2/32".parse().unwrap(), "10.98.0.2/24".parse().unwrap()];
-        assert_eq!(state.exit_addresses()?, [("uk".parse().unwrap(), addresses)]);
-        assert!(state.ghost_active()? && state.multihop_active()?);
         Ok(())
     });
 }

@@ -357,19 +357,8 @@ fn the_schema_refuses_what_must_not_be() {
         "UPDATE settings SET language = 'de'".to_owned(),
         "UPDATE server SET port = 0".to_owned(),
         "UPDATE server SET backend = 'auto'".to_owned(),
-        "INSERT INTO multihop VALUES (1, 'nowhere', 1, '', 1)".to_owned(),
         "INSERT INTO documents VALUES ('m', 'k', '{')".to_owned(),
         "INSERT INTO backups VALUES ('../x', 1, '10.8.0.0/24', '10.9.0.0/24')".to_owned(),
-        "INSERT INTO ghost VALUES (1, 'a.b', 'short', 'acme', NULL, NULL, '', NULL, 1, NULL, NULL, NULL, NULL, NULL)"
-            .to_owned(),
-        "INSERT INTO ghost VALUES (1, 'a.b', hex(zeroblob(32)), 'acme', NULL, NULL, '', NULL, 1, NULL, 'v3', NULL, NULL, NULL)"
-            .to_owned(),
-        "INSERT INTO ghost VALUES (1, 'a.b', hex(zeroblob(32)), 'operator', NULL, NULL, '', NULL, 1, NULL, NULL, NULL, NULL, NULL)"
-            .to_owned(),
-        "INSERT INTO ghost VALUES (1, 'a.b', hex(zeroblob(32)), 'acme', NULL, NULL, '', NULL, 1, NULL, NULL, '/s', 'g', NULL)"
-            .to_owned(),
-        "INSERT INTO ghost VALUES (1, 'a.b', hex(zeroblob(32)), 'acme', NULL, NULL, '', NULL, 1, NULL, NULL, '/s', 'g', 0)"
-            .to_owned(),
     ] {
         let refused = sqlite.execute_batch(&bad).expect_err(&bad);
         assert_eq!(

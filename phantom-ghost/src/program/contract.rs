@@ -1,13 +1,10 @@
-//! The tunnel server's certificates, and whether it does its work. The program `phantom-ghost` does all of it: nobody
-//! else links TLS.
+//! What the program is asked, and what it answers.
 
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use phantom_types::{HostName, ProxyVersion, Spoken, Timestamp, TunnelSecret, quoted};
-
-use crate::Result;
 
 /// Where a certificate is to come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,20 +124,4 @@ pub struct DecoyCheck {
     /// The control socket of the tunnel server, which passes strangers on and sees less of this host than others do. Where none
     /// answers there, the web server alone is asked.
     pub control: PathBuf,
-}
-
-/// The tunnel of Ghost Mode.
-pub trait Tunnel: Send + Sync {
-    /// Gets a certificate. The inner error says why there is none; the outer one that nobody could be asked. An issue
-    /// takes seconds, at most five minutes, and contacts the service.
-    fn certificate(&self, request: &CertificateRequest) -> Result<Result<Certificate, CertificateFault>>;
-    /// Asks the server for a tunnel, as a client would. The inner error says what is wrong, without secrets: also that the server
-    /// took too long.
-    fn check(&self, check: &TunnelCheck) -> Result<Result<Shown, String>>;
-    /// The UDP ports on 127.0.0.1 from which tunnels under the operator's secrets reach WireGuard now, asked of the server at
-    /// this control socket. The inner error says why it could not be asked.
-    fn shared_ports(&self, control: &Path) -> Result<Result<Vec<u16>, String>>;
-    /// The paths of pages that a web server keeps for its own machine and shows to strangers all the same. The inner error says
-    /// why it does not answer them.
-    fn private_pages(&self, check: &DecoyCheck) -> Result<Result<Vec<String>, String>>;
 }

@@ -1,10 +1,43 @@
 //! Tests of stored exits, of Multihop and of the log of its session.
 
+use std::time::Duration;
+
+use phantom_store::{Paths, Store};
 use phantom_types::Timestamp;
 use serde_json::json;
 
 use super::*;
-use crate::testing::Fixture;
+
+struct Fixture {
+    _dir: tempfile::TempDir,
+    store: Store,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(Paths::with_run_dir(dir.path().join("root"), dir.path().join("run")));
+        store.set_modules(vec![SCHEMA]);
+        Self { _dir: dir, store }
+    }
+
+    fn change<T>(&self, what: impl FnOnce(&Transaction<'_>) -> T) -> T {
+        let lock = self.store.lock(Duration::from_secs(30)).unwrap();
+        let change = self.store.begin(&lock).unwrap();
+        let result = what(&change);
+        change.commit().unwrap();
+        result
+    }
+
+    fn read<'s, T>(&'s self, what: impl FnOnce(&State<'s>) -> Result<T, StoreError>) -> T {
+        self.store.read(what).unwrap()
+    }
+
+    /// A connection past the store, as an SQLite shell has it.
+    fn sqlite(&self) -> rusqlite::Connection {
+        rusqlite::Connection::open(self.store.paths().database()).unwrap()
+    }
+}
 
 fn name(text: &str) -> ExitName {
     text.parse().unwrap()
@@ -74,7 +107,7 @@ fn exits_come_back_as_they_were_stored_and_by_name() {
 fn what_must_not_be_stored_is_refused() {
     let fixture = Fixture::new();
     fixture.change(|tx| tx.add_exit(&exit("uk")).unwrap());
-    let lock = fixture.store.lock(std::time::Duration::ZERO).unwrap();
+    let lock = fixture.store.lock(Duration::ZERO).unwrap();
     for bad in [
         exit("uk"),
         Exit { mtu: 1279, ..exit("a") },
@@ -94,6 +127,25 @@ fn what_must_not_be_stored_is_refused() {
         tx.remove_exit(&name("uk")).expect_err("it carries the traffic");
     });
     assert_eq!(fixture.read(State::exit_names), [name("uk")]);
+    let nowhere =
+        fixture.sqlite().execute_batch("INSERT INTO multihop VALUES (1, 'nowhere', 1, '', 1)").unwrap_err();
+    assert_eq!(nowhere.sqlite_error_code(), Some(rusqlite::ErrorCode::ConstraintViolation));
+}
+
+#[test]
+fn without_a_database_there_is_no_exit() {
+    let fixture = Fixture::new();
+    fixture.read(|state| {
+        assert!(!state.multihop_active()? && state.exit_addresses()?.is_empty());
+        Ok(())
+    });
+}
+
+#[test]
+fn exits_come_with_their_addresses() {
+    let fixture = Fixture::new();
+    fixture.change(|tx| tx.add_exit(&exit("uk")).unwrap());
+    assert_eq!(fixture.read(State::exit_addresses), [(name("uk"), exit("uk").addresses)]);
 }
 
 #[test]
