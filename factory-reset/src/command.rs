@@ -92,7 +92,7 @@ enum Wish {
 
 /// Runs the command and gives its exit status: 0 done, 1 refused or unfinished, 2 wrong words.
 ///
-/// `open` makes the host of an installation, whose programs lie in the given folder.
+/// `open` makes the host of an installation, whose programs are in the given directory.
 pub fn main(
     words: impl IntoIterator<Item = OsString>,
     environment: &Environment,

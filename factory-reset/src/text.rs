@@ -1,4 +1,4 @@
-//! The words of the run, in English and Turkish (API section 12.5).
+//! The texts of the run, in English and Turkish.
 
 use std::path::Path;
 

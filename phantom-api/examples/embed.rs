@@ -1,7 +1,7 @@
 //! Embeds the server's modules in a program: a client is added and exported, typed all the way.
 //!
-//! It runs on the in-memory host, so that it can be tried anywhere: `cargo run -p phantom-api --example embed
-//! --features fake`. On a real server, take `Host::linux` in its place.
+//! It runs on the in-memory host, so you can try it anywhere: `cargo run -p phantom-api --example embed
+//! --features fake`. On a real server, use `Host::linux` instead.
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
 use phantom_api::{Call, Host, Lang, Paths, Phantom, Store, TypedModule as _};

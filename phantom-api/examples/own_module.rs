@@ -1,4 +1,4 @@
-//! A module of one's own beside those of Phantom-WG: `phantom-api` with one more module.
+//! Adds a module of your own: `phantom-api` with one more module.
 //!
 //! `cargo run -p phantom-api --example own_module -- notes count`
 

@@ -1,4 +1,4 @@
-//! The command line: words in, JSON out (API chapter 1).
+//! The command line: words in, JSON out (`docs/contract.md`, "Command line").
 
 mod args;
 mod completions;

@@ -1,4 +1,4 @@
-//! The envelope of every answer (API 2.1).
+//! The envelope of every answer (`docs/contract.md`, "Envelope").
 
 use std::io::{self, Write};
 

@@ -105,7 +105,7 @@ impl Export {
         })
     }
 
-    /// The export for programs (API chapter 9): a secret.
+    /// The export for programs: a secret. Its fields are those of `docs/contract.md`, "Export for Ghost Mode clients".
     pub fn json(&self) -> Value {
         let Self { name, file_name, access, config, server_addresses } = self;
         let preshared_key = config.preshared_key.as_ref().map(|key| Zeroizing::clone(&key.reveal()));

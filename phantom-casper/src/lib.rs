@@ -1,7 +1,8 @@
 //! What a client needs while Ghost Mode is on: the command of the tunnel and a WireGuard configuration that goes
-//! through it (API chapter 9).
+//! through it (`docs/contract.md`, "Export for Ghost Mode clients").
 //!
-//! Reads the stored state, and asks the resolvers of this host where the server's name leads to; the two commands are [`command::main`] with and without `--json`.
+//! The export reads the stored state, and asks this host's resolvers for the addresses of the server's name. The two
+//! commands are [`command::main`] with and without `--json`.
 //!
 //! ```no_run
 //! use phantom_casper::{Export, Language};

@@ -1,4 +1,4 @@
-//! The export for people: three steps, in English and Turkish (API chapter 9 and section 12.4).
+//! The export for people: three steps, in English and Turkish (`docs/contract.md`, "Export for Ghost Mode clients").
 //!
 //! The steps also tell the client's machine where the server is, before the tunnel is up: a stock client looks the server's
 //! name up whenever its connection breaks, and with WireGuard up that goes through the broken tunnel.

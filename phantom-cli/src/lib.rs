@@ -1,10 +1,10 @@
-//! `phantom-wg`: the full-screen interface of Phantom-WG (API chapter 10).
+//! `phantom-wg`: the full-screen interface of Phantom-WG.
 //!
-//! The core is a value: [`App`] takes events and gives effects, and is drawn from itself; it neither reads nor waits.
-//! [`work::run`] does what an effect asks for. [`shell`] is the thin part that knows a terminal and threads.
+//! The core is a value. [`App`] takes events and returns effects, and is drawn from itself; it neither reads nor waits.
+//! [`work::run`] performs an effect. [`shell`] is the thin part that knows a terminal and threads.
 //!
-//! Menus, forms and answers come from the modules' tables of actions: one that is added to a module appears by
-//! itself, as does a module.
+//! Menus, forms and answers come from the modules' tables of actions. A new action appears by itself, and so does a new
+//! module.
 
 mod app;
 mod bounded;

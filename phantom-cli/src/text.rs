@@ -1,4 +1,4 @@
-//! Texts that more than one screen says (API 12.6). What one screen says alone stands there.
+//! Texts that more than one screen says. What one screen says alone stands there.
 
 use phantom_api::{Lang, Text};
 

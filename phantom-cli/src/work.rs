@@ -17,7 +17,7 @@ use crate::status::Status;
 
 /// Mode of a file with a client's keys.
 const SECRET_MODE: u32 = 0o600;
-/// Code of a file that cannot be read or written (API chapter 3).
+/// Code of a file that cannot be read or written (`docs/contract.md`, "Error codes").
 const CONFIG_ERROR: &str = "CONFIG_ERROR";
 /// How long the resolvers have to say where the server's name leads to.
 const LOOKUP_LIMIT: Duration = Duration::from_secs(5);
@@ -105,7 +105,7 @@ pub enum Reply {
 /// How work failed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Problem {
-    /// A code of the API's chapter 3.
+    /// An error code of the contract.
     pub code: String,
     /// What a person is told.
     pub message: String,

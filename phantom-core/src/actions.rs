@@ -1,5 +1,5 @@
-//! The actions of the Core module, one file each. To add one, copy [`latest_clients`](self) — the shortest that
-//! reads — or [`add_client`](self) — the shortest that changes — and name it here and in the table.
+//! The actions of the Core module, one file each. To add one, copy `latest_clients.rs` (the shortest that reads) or
+//! `add_client.rs` (the shortest that changes), and name it here and in the table.
 
 mod add_client;
 mod backup;

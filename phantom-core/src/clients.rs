@@ -10,7 +10,7 @@ use phantom_types::{ClientName, PublicKey, Timestamp, ago};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-/// A client whose last handshake is younger than this is connected (API 2.2).
+/// A client whose last handshake is younger than this is connected.
 pub(crate) const CONNECTED_WITHIN: Duration = Duration::from_mins(3);
 
 /// Up to this many peers are asked for one by one; for more the whole device is cheaper.

@@ -1,7 +1,6 @@
 //! The Core module: the server's clients, its service, its firewall and its subnet.
 //!
-//! Every action of chapter 5 of the API is a struct in [`actions`], one file each. Embedding programs call them
-//! typed:
+//! Every action is a struct in [`actions`], one file each. Embedding programs call them typed:
 //!
 //! ```no_run
 //! use phantom_core::{Core, actions::AddClient};
@@ -13,9 +12,9 @@
 //! # }
 //! ```
 //!
-//! On the host the module owns the WireGuard interface `wg_main` with its service, forwarding and source NAT for
-//! the subnet, and `/etc/wireguard/wg_main.conf`; [`desired`](phantom_engine::SystemModule::desired) says so as a
-//! value. It never touches what does not carry the system's marks, and it contacts nobody.
+//! On the host, the module owns the WireGuard interface `wg_main` with its service, forwarding and source NAT for
+//! the subnet, and `/etc/wireguard/wg_main.conf`. [`desired`](phantom_engine::SystemModule::desired) describes them as a
+//! value. The module touches only objects with the system's tags, and it contacts nobody.
 
 pub mod actions;
 mod clients;

@@ -1,4 +1,4 @@
-//! Whether a subnet suits the VPN on this host: the rules of API 5.13.
+//! Whether a subnet suits the VPN on this host.
 
 use std::collections::BTreeSet;
 
@@ -226,7 +226,7 @@ pub(crate) fn conflicts(
     let mut add = |interface: &str, other: Subnet, source| {
         found.insert(Conflict { interface: interface.to_owned(), network: other.to_string(), source });
     };
-    // A part of the host that does not answer leaves its part of the check out (G10).
+    // A part of the host that does not answer leaves its part of the check out: a reading action reports the rest.
     let taken = host_networks(&*engine.host().network, &|interface| own_interface == Some(interface));
     for other in taken.into_iter().filter(|other| other.subnet.overlaps(subnet)) {
         let source = if other.on_link { ConflictSource::Interface } else { ConflictSource::Route };

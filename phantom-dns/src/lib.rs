@@ -1,7 +1,7 @@
-//! The DNS module: the pair of DNS servers that every client's configuration names.
+//! The DNS module: the pair of DNS servers in every client's configuration.
 //!
-//! Nothing on the host changes with it: the pair is stored, and `export_client` puts it into configurations. The
-//! tests ask the servers themselves, over UDP port 53 (TCP when an answer is cut), and nobody else.
+//! It changes nothing on the host: the pair is stored, and `export_client` puts it into configurations. `status` and
+//! `test_dns_servers` ask the servers themselves, over UDP port 53 (TCP if an answer is truncated), and nobody else.
 //!
 //! ```no_run
 //! use phantom_dns::{Dns, actions::ChangeServers};

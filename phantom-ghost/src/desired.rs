@@ -244,7 +244,7 @@ fn server_unit(site: &Site, ghost: &Ghost) -> Unit {
         restart: Restart::Always,
         capabilities,
         writable: std::iter::once(site.server_dir()).chain(front::folder(ghost)).collect(),
-        // A web server's socket may lie in its user's home.
+        // A web server's socket may be in its user's home.
         readable: ghost.decoy.as_deref().and_then(decoy::socket).map(PathBuf::from).into_iter().collect(),
         devices: Vec::new(),
         dynamic_user: true,

@@ -1,9 +1,9 @@
-//! The Ghost module: WireGuard inside HTTPS, for where WireGuard is blocked.
+//! The Ghost module: WireGuard inside HTTPS, for networks that block WireGuard.
 //!
-//! While Ghost Mode is on, the tunnel server listens on TCP 443: it shows a decoy site to everybody but those who know
-//! a secret, and leads their tunnels to the WireGuard port, which accepts packets from this host alone then. The
-//! module stores that it is on and says what follows for the host; the work is done by the program `phantom-ghost`, whose
-//! crate `phantom-tunnel` other programs can use as well. Nobody who only switches it on and off links TLS.
+//! While Ghost Mode is on, the tunnel server listens on TCP 443. It shows a decoy site to every stranger. It passes tunnels
+//! with a known secret to the WireGuard port, which then accepts packets from this host alone. The module stores that Ghost
+//! Mode is on and says what follows for the host. The program `phantom-ghost` does the work; other programs can use its
+//! crate `phantom-tunnel` as well. A program that only switches Ghost Mode on and off does not link TLS.
 //!
 //! ```no_run
 //! use phantom_ghost::{Ghost, actions::Enable};

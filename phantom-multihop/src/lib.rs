@@ -1,8 +1,7 @@
-//! The Multihop module: client traffic leaves through an exit of another provider, and no other way.
+//! The Multihop module: client traffic leaves through another provider's exit, and no other way.
 //!
-//! An exit is any WireGuard server whose configuration file was imported. The files come in many dialects; what is
-//! used of them are keys, addresses and the end point, and nothing in them is ever executed or applied to this host
-//! beyond that.
+//! An exit is any WireGuard server whose configuration file was imported. The files come in many dialects. The module uses
+//! their keys, addresses and endpoint. It never executes anything in them, or applies anything else to this host.
 //!
 //! ```no_run
 //! use phantom_module::{Call, Lang, TypedModule};

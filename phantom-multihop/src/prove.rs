@@ -17,7 +17,7 @@ use crate::units::monitor_unit;
 
 /// How long an exit has to complete a handshake.
 pub(crate) const HANDSHAKE_LIMIT: Duration = Duration::from_secs(30);
-/// A handshake younger than this is recent (API 8.7).
+/// A handshake younger than this is recent.
 pub(crate) const RECENT: Duration = Duration::from_mins(3);
 /// How long the host's resolvers have.
 pub(crate) const DNS_LIMIT: Duration = Duration::from_secs(10);

@@ -1,4 +1,4 @@
-//! Whose exit it is (API 8.1): told by the name of its end point, else by a word in a comment of the file.
+//! Whose exit it is: told by the name of its end point, else by a word in a comment of the file.
 
 use phantom_types::conf::Comments;
 use phantom_types::{Endpoint, HostName};

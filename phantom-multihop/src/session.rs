@@ -32,7 +32,7 @@ pub enum Event {
     },
     /// The exit is called again.
     ReconnectAttempt {
-        /// The how-manieth time, from 1.
+        /// Which attempt this is, from 1.
         number: u32,
     },
     /// It answers again.

@@ -1,4 +1,4 @@
-//! Sentences of the API's chapter 12 that more than one place needs.
+//! Sentences that more than one place says.
 
 use phantom_module::Lang;
 use phantom_types::conf::IgnoredKind;

@@ -1,12 +1,12 @@
-//! The watcher: sees within a moment what the host has lost of an installation, and asks for its repair.
+//! The watcher: it notices within a moment what the host has lost of an installation, and asks for a repair.
 //!
-//! It has no state and no store. What is meant to be there it reads from a file ([`phantom_types::watch::Watched`]) that
-//! every change writes; the kernel tells it when links, addresses, routes, rules or the packet filter change, whoever
-//! changed them. What a message says does not count: it wakes the watcher, which then looks at the host itself. So messages
-//! that get lost cost nothing, and what a change of our own does is right when the watcher looks.
+//! The watcher has no state and no store. It reads what should exist from a file ([`phantom_types::watch::Watched`]) that
+//! every change writes. The kernel tells it when links, addresses, routes, rules or the packet filter change, whoever
+//! changed them. A message only wakes the watcher, which then looks at the host itself. Lost messages therefore cost
+//! nothing, and a change of our own is right when the watcher looks.
 //!
 //! * [`missing`] compares; it is pure.
-//! * [`Machine`] decides when to ask for a repair, and lets go of what somebody keeps removing; it is pure as well.
+//! * [`Machine`] decides when to ask for a repair, and asks less often for objects that somebody keeps removing; it is pure too.
 //! * [`watch`] is the loop around them.
 
 mod compare;

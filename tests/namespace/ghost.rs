@@ -42,7 +42,7 @@ pub(crate) fn named(world: &World) {
     world.sh("rm -f /etc/resolv.conf; echo 'nameserver 8.8.8.8' > /etc/resolv.conf");
 }
 
-/// From now on the provider lets nothing pass but TCP to and from port 443. Who knows the address needs no DNS.
+/// From now on the provider lets nothing pass but TCP to and from port 443. A client that knows the address needs no DNS.
 fn censor(world: &World) {
     world.sh(&format!("echo '{SERVER} {NAME}' > /etc/netns/c1/hosts"));
     world.sh("ip netns exec isp nft 'add table inet censor

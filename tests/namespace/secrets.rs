@@ -175,7 +175,7 @@ fn decoded(text: &str) -> Vec<u8> {
     bits.chunks_exact(8).map(|byte| byte.iter().fold(0, |all, bit| all << 1 | bit)).collect()
 }
 
-/// The secrets that stand in some bytes.
+/// The secrets that some bytes contain.
 fn found_in<'a>(bytes: &[u8], secrets: &'a [Secret]) -> Vec<&'a str> {
     let holds = |secret: &&Secret| bytes.windows(secret.bytes.len()).any(|window| window == secret.bytes);
     secrets.iter().filter(holds).map(|secret| secret.what.as_str()).collect()

@@ -1,4 +1,4 @@
-//! What the actions do, beyond their samples: the rules of chapter 5 one by one.
+//! What the actions do, beyond their samples: their rules one by one.
 
 use std::time::Duration;
 

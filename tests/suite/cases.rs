@@ -15,7 +15,7 @@ pub(crate) struct Case {
     pub(crate) words: &'static [&'static str],
     /// The server that answers.
     pub(crate) server: fn() -> Server,
-    /// Fields that the answer has beyond the sample: those with a `+` in chapter 14 of the API.
+    /// Fields that the answer has beyond the sample.
     pub(crate) more: &'static [&'static str],
     /// Fields whose value the sample leaves to the machine.
     pub(crate) any: &'static [&'static str],
@@ -86,7 +86,7 @@ pub(crate) const API: &[Case] = &[
     },
 ];
 
-/// The samples of the published documentation, which the API's chapter 14 lists.
+/// The samples of the published documentation.
 pub(crate) const PUBLISHED: &[Case] = &[
     case("published/core/add_client", &["core", "add_client", "client_name=john-laptop"], Server::ready),
     Case {

@@ -1,4 +1,4 @@
-//! Chapter 1 of the API: what is written where, exit statuses, options, the order of the checks.
+//! The command line (`docs/contract.md`): what is written where, exit statuses, options, the order of the checks.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;

@@ -1,4 +1,4 @@
-//! What the actions of the DNS module do, beyond their samples (API chapter 6).
+//! What the actions of the DNS module do, beyond their samples.
 
 use std::time::Duration;
 

@@ -43,6 +43,7 @@ fn all() -> Vec<Document> {
         "docs/factory-reset.md",
         "docs/phantom-wg.md",
         "docs/packages.md",
+        "docs/contract.md",
     ];
     single.into_iter().map(Document::read).chain(manual("en")).chain(manual("tr")).collect()
 }
@@ -125,7 +126,7 @@ fn known_to_the_api(words: &[&str]) -> Result<(), String> {
     }
 }
 
-/// That the options among the words stand in a help.
+/// That a help names the options among the words.
 fn options_in(words: &[&str], help: &str) -> Result<(), String> {
     let known: BTreeSet<&str> =
         help.split(|letter: char| !(letter.is_alphanumeric() || letter == '-')).chain(["--help"]).collect();
@@ -192,7 +193,18 @@ fn both_languages_have_the_same_pages_commands_and_pictures() {
 
 #[test]
 fn every_link_leads_somewhere() {
-    let more = ["CONTRIBUTING.md", "ARCHITECTURE.md", "SECURITY.md"].map(Document::read);
+    let more = [
+        "ARCHITECTURE.md",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+        "docs/adding-a-module.md",
+        "docs/adding-an-action.md",
+        "docs/glossary.md",
+        "docs/locks.md",
+        "docs/performance.md",
+    ]
+    .map(Document::read);
     let documents: Vec<Document> = all().into_iter().chain(more).collect();
     let mut complaints = Vec::new();
     let files = std::fs::read_dir(repository().join("docs/pictures")).unwrap();
@@ -254,5 +266,21 @@ fn every_error_code_and_every_check_is_explained() {
             assert_eq!(rows.get(*name), Some(&1), "{lang}: {name}");
         }
         assert_eq!(rows.len(), codes.len() + checks.len(), "{lang}: {rows:?}");
+    }
+}
+
+#[test]
+fn the_contract_names_every_error_code() {
+    let contract = Document::read("docs/contract.md").text;
+    let section = contract.split("\n## ").find(|section| section.starts_with("Error codes\n")).unwrap();
+    let rows: Vec<&str> =
+        section.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+    let codes = read_golden_json("codes.json");
+    let names = |list: &str| -> Vec<String> {
+        codes[list].as_array().unwrap().iter().map(|code| code.as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(rows, names("codes"));
+    for reserved in names("reserved") {
+        assert!(section.contains(&format!("`{reserved}`")), "{reserved}");
     }
 }

@@ -1,4 +1,5 @@
-//! Every error code of chapter 3 that the modules and the command can raise: provoked, with its data and both texts.
+//! Every code of `docs/contract.md`, "Error codes", that the modules and the command can raise: provoked,
+//! with its data and both texts.
 
 mod collisions;
 mod ghost;
@@ -23,7 +24,7 @@ pub(crate) use words::WORDS;
 
 /// A call that fails.
 pub(crate) struct Failing {
-    /// Its text in chapter 12, which begins with the code where that has one text only.
+    /// Its text in `tests/golden/texts.json`, which begins with the code where that has one text only.
     pub(crate) text: &'static str,
     pub(crate) words: &'static [&'static str],
     pub(crate) server: fn() -> Server,

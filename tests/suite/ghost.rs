@@ -1,4 +1,4 @@
-//! What the actions of the Ghost module do, beyond their samples (API chapter 7).
+//! What the actions of the Ghost module do, beyond their samples.
 
 mod decoy;
 mod front;

@@ -13,7 +13,7 @@ fn help(words: &[&str], lang: &str) -> String {
     Server::bare().api(&words).text().to_owned()
 }
 
-/// The committed text of chapter 12.6.
+/// The committed help texts.
 fn text(table: &Value, id: &str, lang: &str) -> String {
     table[id][lang].as_str().unwrap_or_else(|| panic!("help.json has no {id}")).to_owned()
 }

@@ -1,4 +1,4 @@
-//! Languages (API 2.3): which one is taken, and that every text of chapter 12 is said.
+//! Languages: which one is taken, and that every text of `tests/golden/texts.json` is said.
 
 use std::collections::BTreeSet;
 

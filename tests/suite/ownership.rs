@@ -1,4 +1,4 @@
-//! Ownership (G9): what does not carry the marks is never changed or removed, by no action and after no fault.
+//! Ownership: what does not carry the marks is never changed or removed, by no action and after no fault.
 
 mod own_services;
 

@@ -1,4 +1,4 @@
-//! Parameters: chapter 4's types in both forms, and the JSON object inline and on standard input.
+//! Parameters: the kinds in both forms, and the JSON object inline and on standard input.
 
 use phantom_tests::{Answer, Program, Run, Server, is_root, skip};
 use serde_json::{Value, json};
@@ -72,7 +72,7 @@ fn integers_are_decimal_digits_within_their_range() {
         let answer = object(&server, "latest_clients", "count", &value).failed("INVALID_PARAMETER");
         assert_eq!(answer["data"], range, "{value}");
     }
-    // The largest values of chapter 5.
+    // The largest values that actions allow.
     for (action, parameter, most) in [
         ("list_clients", "page", "4294967295"),
         ("list_clients", "per_page", "100000"),

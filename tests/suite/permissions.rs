@@ -1,4 +1,5 @@
-//! Permissions of chapter 13, from the moment each file exists, with a careless umask; and secrets in the wrong places.
+//! Permissions (`docs/contract.md`, "Files"), from the moment each file exists, with a careless umask; and secrets in
+//! the wrong places.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -88,7 +88,7 @@ impl Document {
         text
     }
 
-    /// The commands that stand in the sentences, between back quotes.
+    /// The commands in the sentences, between back quotes.
     pub fn inline(&self) -> Vec<String> {
         let text = self.prose();
         let words = |span: &str| span.split_whitespace().collect::<Vec<_>>().join(" ");

@@ -8,7 +8,7 @@ const WORDS: &str = "\
     since somebody something still such than that the their them then there these they this those though \
     through to until was were what when where which while without";
 
-/// The English words of a Turkish text. Words of others stand in marks («…») and do not count, nor does what a person types: a
+/// The English words of a Turkish text. Words of others are in «…» and do not count, nor does what a person types: a
 /// word with a sign in it, as in `new_subnet=<subnet>`, is none. `from` and `with` are words of ip-rule(8) and nft(8).
 pub fn english(text: &str) -> Vec<String> {
     let mut said = String::new();

@@ -44,7 +44,7 @@ impl Template {
     }
 }
 
-/// The table of texts of the API's chapter 12.
+/// The table of committed texts.
 pub struct Texts {
     rows: Vec<Row>,
 }
@@ -57,7 +57,7 @@ const CAUSES: [&str; 5] = ["detail", "why", "error", "cause", "objects"];
 /// Places whose content is a sentence itself.
 const SENTENCES: [&str; 4] = ["expected", "hint", "errors", "object"];
 
-/// Fields that are for programs in every language (API 2.2 and 2.3): the words of `wg`, and what others have written.
+/// Fields that are for programs in every language (`docs/contract.md`, "Languages"): the words of `wg`, and what others have written.
 const PROGRAMS: [&str; 14] = [
     "latest_handshake",
     "handshake",
@@ -165,7 +165,7 @@ impl Said {
     #[track_caller]
     fn sentence(&mut self, texts: &Texts, path: &str, en: &str, tr: &str) {
         let found = texts.of_pair(en, tr);
-        assert!(!found.is_empty(), "{path}: no text of chapter 12:\n  {en}\n  {tr}");
+        assert!(!found.is_empty(), "{path}: no committed text:\n  {en}\n  {tr}");
         for row in found {
             self.ids.insert(row.0.clone());
             let (one, other) = (row.1.matches(en).unwrap_or_default(), row.2.matches(tr).unwrap_or_default());

@@ -157,7 +157,7 @@ pub(crate) fn is_root() -> bool {
     std::fs::metadata("/proc/self").is_ok_and(|info| info.uid() == 0)
 }
 
-/// Where a program lies: in `PATH`, or where Debian keeps the administrator's programs.
+/// Where a program is: in `PATH`, or where Debian keeps the administrator's programs.
 pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let admin = ["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from);

@@ -5,6 +5,7 @@ mod edges;
 mod names;
 mod tidy;
 mod unused;
+mod wording;
 
 use std::time::Instant;
 
@@ -43,6 +44,7 @@ const CHECKS: &[Check] = &[
     check("format", || cargo().args(["fmt", "--all", "--check"]).quiet()),
     check("house rules", tidy::run),
     check("names of modules", names::run),
+    check("wording", wording::run),
     check("unused dependencies", unused::run),
     check("generated files", generated),
     check("clippy, all features", || clippy(&["--workspace", "--all-targets", "--all-features"])),

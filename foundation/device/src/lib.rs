@@ -1,10 +1,10 @@
 //! The embedded WireGuard device of Phantom-WG: WireGuard for a host whose kernel has none.
 //!
-//! The device is a TUN whose packets this process seals and opens. It is set up and asked through the control socket
-//! that all userspace devices of WireGuard have, so `wg`, `wg syncconf` and `wg-quick` work with it as with any other;
-//! see [`uapi`] for the protocol. It keeps no state of its own: whoever starts it tells it its keys and peers.
+//! The device is a TUN whose packets this process seals and opens. It is configured and queried through the control socket
+//! that all userspace devices of WireGuard have, so `wg`, `wg syncconf` and `wg-quick` work with it as usual; see [`uapi`]
+//! for the protocol. It keeps no state of its own: the program that starts it sends it keys and peers.
 //!
-//! The binary `phantom-wg-device NAME` is this library and a command line. To embed it:
+//! The binary `phantom-wg-device NAME` is this library with a command line. You can embed it:
 //!
 //! ```no_run
 //! use phantom_device::{Ended, Log, Options, run};
@@ -23,10 +23,10 @@
 //!
 //! # On the host
 //!
-//! Needs `CAP_NET_ADMIN`, and `/dev/net/tun` (or `CAP_MKNOD` to make it). Makes or attaches the persistent TUN, the
-//! directory `/var/run/wireguard` (0700) and in it `NAME.sock` (0600), and listens on one UDP port from the moment that
-//! the device has a private key, whether its link is up or not. It sets no addresses, no routes and not the link up.
-//! The socket goes when the device ends; the link stays and has to be deleted by whoever wants it gone, upon which a
+//! The device needs `CAP_NET_ADMIN`, and `/dev/net/tun` (or `CAP_MKNOD` to create it). It creates or attaches the
+//! persistent TUN, and creates the directory `/var/run/wireguard` (0700) with `NAME.sock` (0600) in it. It listens on one
+//! UDP port as soon as it has a private key, whether its link is up or not. It sets no addresses and no routes, and does
+//! not set the link up. The socket disappears when the device ends; the link stays. If somebody deletes the link, a
 //! running device ends by itself.
 //!
 //! # Secrets

@@ -4,9 +4,9 @@
 //! stored state ──pure──▶ desired(state) ──pure──▶ plan(observe(host), desired) ──▶ apply ──▶ verify
 //! ```
 //!
-//! [`Engine`] ties the store to the host. An action reads through [`Engine::read`] and changes through
-//! [`Engine::change`]: under the lock, in one transaction, with the host following and rolled back when anything
-//! fails. Modules take part by [`SystemModule`]; none knows another.
+//! [`Engine`] connects the store with the host. An action reads through [`Engine::read`] and changes through
+//! [`Engine::change`]. A change runs under the lock and in one transaction, the host follows, and everything is rolled
+//! back if anything fails. Modules take part through [`SystemModule`]; none knows another.
 
 mod bring;
 mod change;

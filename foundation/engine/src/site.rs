@@ -138,7 +138,7 @@ impl Site {
         unit
     }
     /// A unit that may do what `phantom-api` has to do for a change: started at boot after the network, and not again by
-    /// itself. It may write to the installation, to the files of API section 13.1 and to those of ufw.
+    /// itself. It may write to the installation, to the files of `docs/contract.md`, "Files", and to those of ufw.
     pub fn tool_unit(&self, name: String, description: String, kind: UnitKind) -> Unit {
         Unit {
             name,

@@ -65,7 +65,7 @@ pub enum HostError {
         #[source]
         source: io::Error,
     },
-    /// Something that is not ours stands in the place of something of ours. It is never overwritten or removed.
+    /// Something that is not ours is in the place of something of ours. It is never overwritten or removed.
     #[error("{object} exists and does not belong to this system")]
     Foreign {
         /// What it is, by name.

@@ -121,7 +121,7 @@ impl Host {
     ///
     /// It is a server with `lo` and the uplink `eth0` (203.0.113.10/24 and `2001:db8::10/64`, default routes by
     /// 203.0.113.1 and `fe80::1`), with kernel WireGuard, nftables, systemd, without ufw; `net.ipv4.ip_forward` is 0,
-    /// the usual folders exist and are empty, the time is 2025-09-09 01:11:47 UTC. The programs lie in
+    /// the usual directories exist and are empty, the time is 2025-09-09 01:11:47 UTC. The programs are in
     /// `/usr/local/bin`.
     pub fn fake() -> (Self, FakeHost) {
         let fake = FakeHost::new(Programs::in_dir("/usr/local/bin"));

@@ -1,11 +1,11 @@
-//! What Phantom-WG asks of a Linux host: one small trait per facility, in the words of this project.
+//! What Phantom-WG needs from a Linux host: one small trait for each facility, in this project's own terms.
 //!
-//! [`Host`] is a value of shared facilities. `Host::linux` reaches the real machine; `Host::fake` (feature
+//! [`Host`] is a value of shared facilities. `Host::linux` reaches the real machine. `Host::fake` (feature
 //! `fake`) is a strict host in memory, for tests of this project and of programs that embed it. One conformance
 //! suite runs against both.
 //!
-//! Nothing here knows what is stored or which modules exist. [`reconcile`] compares the host with a [`Wanted`]
-//! value and brings it there, touching only what carries our [`Marks`].
+//! Nothing here knows the stored state or the modules. [`reconcile`] compares the host with a [`Wanted`] value and
+//! converges on it. It touches only objects that carry our [`Marks`].
 
 pub mod error;
 mod facility;

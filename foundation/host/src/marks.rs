@@ -7,8 +7,8 @@ const CHAIN_MAX: usize = 28;
 /// The longest end of a name of our chains.
 const LONGEST_HOOK: &str = "-FORWARD";
 
-/// The marks of one installation (API section 13.3). The default installation has the plain marks; every other
-/// root directory has its own, so that two servers on one host never touch each other's objects.
+/// The marks of one installation (`docs/contract.md`, "Ownership tags"). The default installation has the plain
+/// marks; every other root directory has its own, so that two servers on one host never touch each other's objects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Marks {
     suffix: String,
@@ -63,7 +63,7 @@ impl Marks {
     pub fn owns_route(&self, route: &Route) -> bool {
         route.protocol == Self::PROTOCOL && route.table == self.exit_table()
     }
-    /// The text that stands in interface aliases, rule comments and first lines of files: `phantom-wg`.
+    /// The text in interface aliases, rule comments and first lines of files: `phantom-wg`.
     pub fn text(&self) -> String {
         format!("phantom-wg{}", self.suffix)
     }

@@ -325,7 +325,7 @@ fn calls_in(trace: &str, dir: &Path) -> Vec<String> {
     let dir = dir.to_str().unwrap();
     let mut calls = Vec::new();
     for line in trace.lines().filter(|line| line.contains(dir) && !line.contains(" = -1 ")) {
-        // `-y` shows a descriptor as `3</path>`; other paths stand in quotes.
+        // `-y` shows a descriptor as `3</path>`; other paths are in quotes.
         let paths = line.split(['"', '<', '>']).filter_map(|word| word.strip_prefix(dir));
         let plain = |path: &str| {
             let (folder, name) = path.rsplit_once('/').unwrap_or_default();

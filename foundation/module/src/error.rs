@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::Lang;
 
-/// The codes that the orchestrator and the contract themselves raise; a module's own stand in its error type.
+/// The codes that the orchestrator and the contract themselves raise; a module's own are in its error type.
 pub mod codes {
     /// A required parameter is absent or empty.
     pub const MISSING_PARAMETER: &str = "MISSING_PARAMETER";
@@ -31,7 +31,7 @@ pub mod codes {
 /// `Display` is for logs and may be English only; [`Self::message`] is what a caller is told. The cause is in
 /// [`Error::source`] and not in the message.
 pub trait ErrorCode: Error + Any + Send + Sync {
-    /// The code of the API's chapter 3. It never changes once released.
+    /// One of the codes of `docs/contract.md`, "Error codes". It never changes once released.
     fn code(&self) -> &'static str;
     /// What a caller is told.
     fn message(&self, lang: Lang) -> String;

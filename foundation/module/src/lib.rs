@@ -1,8 +1,8 @@
-//! The contract that every module of Phantom-WG meets, and nothing else.
+//! The contract that every module of Phantom-WG implements, and nothing else.
 //!
-//! A module is a table of actions. An action is a struct: its fields are the parameters, their doc comments the
-//! help, [`Action::Output`] the answer. From the tables alone come the command line, its help, the shell
-//! completions, the manual pages and the API reference.
+//! A module is a table of actions. An action is a struct: its fields are the parameters, their doc comments are the
+//! help, and [`Action::Output`] is the answer. The command line, its help, the shell completions, the manual pages and
+//! the API reference come from these tables alone.
 //!
 //! ```
 //! use phantom_module::{Action, Call, Effect, Entry, Lang, Module, ParamError, Params, Text, TypedModule, entry};

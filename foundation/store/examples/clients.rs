@@ -1,4 +1,4 @@
-//! A stored state of one's own, one call per process: for a look at the store, and for measuring it.
+//! Works on a stored state of your own, with one call per process: to look at the store, and to measure it.
 //!
 //! ```text
 //! cargo run --release --example clients -- DIR seed 60000

@@ -1,8 +1,8 @@
 //! The stored state of Phantom-WG: one SQLite database that every other part derives the host from.
 //!
-//! [`Store`] stands for the state below one install directory ([`Paths`]). Reading needs no lock and always sees one
-//! committed state, also while somebody writes. A change needs the [`Lock`] that all processes share, and happens in
-//! a [`Transaction`]: all of it, durably, or nothing.
+//! [`Store`] is the state below one install directory ([`Paths`]). Reading needs no lock and always sees one committed
+//! state, also while somebody writes. A change needs the [`Lock`] that all processes share. It happens in a
+//! [`Transaction`], durably and as a whole, or not at all.
 //!
 //! ```
 //! use std::time::Duration;
@@ -44,9 +44,9 @@
 //!
 //! # Who may see what
 //!
-//! The database holds private keys. It and its directory are closed to everybody but their owner from the moment they
-//! exist ([`Store::begin`]), a key read from it goes straight into a type that hides and wipes it, and no error of
-//! this crate holds a stored value.
+//! The database contains private keys. Only their owner can read the database and its directory, from the moment they
+//! exist ([`Store::begin`]). A key that is read goes straight into a type that hides and wipes it. No error of this crate
+//! contains a stored value.
 
 mod cause;
 mod check;

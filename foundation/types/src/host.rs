@@ -115,14 +115,14 @@ impl Spoken for EndpointError {
 
 /// A domain name, in lower case (upper case is converted).
 ///
-/// As a parameter (API chapter 4, type `domain`) it has two or more labels of letters, digits and `-`, and no final dot.
+/// As a parameter of the kind `domain` it has two or more labels of letters, digits and `-`, and no final dot.
 /// The host of an end point may be what wg(8) hands to the resolver beside that: one label, which is completed by the search
 /// list of resolv.conf(5); labels with `_`; a final dot, which says that nothing is to be appended.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Domain(String);
 
-/// A host: an IP address or a domain name, without a port (API chapter 4, type `host`). As text an IPv6 address
+/// A host: an IP address or a domain name, without a port; as a parameter it is of the kind `host`. As text an IPv6 address
 /// has no brackets.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

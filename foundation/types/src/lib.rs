@@ -1,7 +1,7 @@
-//! The values that Phantom-WG is about: names, keys, subnets, end points, WireGuard configurations.
+//! The values of Phantom-WG: names, keys, subnets, endpoints, WireGuard configurations.
 //!
-//! Every type here can only hold what is valid, so that nothing behind it has to check again. The crate is
-//! pure: it reads no file, no clock and no random source, and it knows nothing of the host.
+//! Every type here can only hold a valid value, so its users need not check again. The crate is pure: it reads no file,
+//! no clock and no random source, and it knows nothing of the host.
 //!
 //! ```
 //! use phantom_types::{ClientName, Subnet};

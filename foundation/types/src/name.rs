@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::Spoken;
 use crate::host::shown_char;
 
-/// Longest name of a client or an exit, in characters (API chapter 4, type `name`).
+/// Longest name of a client or an exit, in characters.
 pub(crate) const NAME_MAX: usize = 50;
 /// Longest interface name: `IFNAMSIZ` (16) of `linux/if.h` less the terminating NUL.
 const INTERFACE_MAX: usize = 15;

@@ -106,7 +106,7 @@ impl TunnelAccess {
     pub fn url(&self) -> String {
         format!("wss://{}", Endpoint::new(self.domain.clone(), self.public_port))
     }
-    /// The two parts of the command that opens the tunnel with a stock client (API 7.1): a secret.
+    /// The two parts of the command that opens the tunnel with a stock client: a secret.
     pub fn command_parts(&self) -> [Zeroizing<String>; 2] {
         let Self { secret, port, .. } = self;
         let verify = if self.verify { " --tls-verify-certificate" } else { "" };

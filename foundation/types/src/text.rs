@@ -18,8 +18,8 @@ pub fn bytes_in_words(bytes: u64) -> String {
 
 /// An age in words: `1 minute, 4 seconds ago`, and `Now` for 0.
 ///
-/// Years (of 365 days), days, hours, minutes and seconds, each only when it is not 0. English in every language
-/// (API section 2.2).
+/// Years (of 365 days), days, hours, minutes and seconds, each only when it is not 0. English in every language,
+/// because programs read them (`docs/contract.md`, "Values").
 pub fn ago(seconds: u64) -> String {
     const UNITS: [(&str, u64); 5] =
         [("year", 365 * 86_400), ("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1)];

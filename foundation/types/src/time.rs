@@ -11,7 +11,7 @@ use crate::Spoken;
 
 /// A point in time: microseconds since 1970-01-01 UTC.
 ///
-/// As text it is the API's timestamp: ISO 8601, always six fraction digits, no suffix (API section 2.2).
+/// As text it is the timestamp of every answer: ISO 8601, always six fraction digits, no suffix (`docs/contract.md`, "Values").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 

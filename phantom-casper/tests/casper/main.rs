@@ -1,4 +1,4 @@
-//! The two commands, as real programs on a stored state of their own (API chapter 9).
+//! The two commands, as real programs on a stored state of their own.
 #![expect(clippy::disallowed_methods, reason = "tests spoil files and start processes on purpose")]
 #![expect(clippy::unwrap_used, reason = "these are tests, helpers included")]
 

@@ -15,7 +15,7 @@ use crate::work::Call;
 pub(super) const TITLE: Text = Text { en: "Change Default Subnet", tr: "Varsayılan Subnet'i Değiştir" };
 const NEW: Text = Text { en: "New subnet", tr: "Yeni subnet" };
 const CHANGE: Text = Text { en: "Change", tr: "Değiştir" };
-/// Warnings that stand in every answer (API 5.12).
+/// Warnings that every answer contains.
 const IMPACTS: usize = 3;
 const CHECK: Text = Text { en: "Check of the new subnet", tr: "Yeni subnet denetimi" };
 

@@ -23,7 +23,7 @@ use crate::app::Page;
 /// Room for a whole large screen, so that it reaches the terminal in one piece.
 const BUFFER: usize = 1 << 16;
 
-/// Whether there is something to lead back.
+/// Whether there is something to restore.
 static ENTERED: AtomicBool = AtomicBool::new(false);
 
 /// The terminal while the program has it. Dropping it gives the terminal back as it was.

@@ -1,4 +1,4 @@
-//! `add_client`: creates a client with its keys, its address and its peer (API 5.1).
+//! `add_client`: creates a client with its keys, its address and its peer.
 
 use phantom_engine::Scope;
 use phantom_module::{Action, Call, Effect, Lang, Text};

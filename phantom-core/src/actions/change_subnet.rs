@@ -1,4 +1,4 @@
-//! `change_subnet`: moves the server and all clients to a new subnet (API 5.14).
+//! `change_subnet`: moves the server and all clients to a new subnet.
 
 use std::path::Path;
 

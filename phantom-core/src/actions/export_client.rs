@@ -1,4 +1,4 @@
-//! `export_client`: a client's configuration from the stored state of this moment (API 5.4).
+//! `export_client`: a client's configuration from the stored state of this moment.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

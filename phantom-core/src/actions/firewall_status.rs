@@ -1,4 +1,4 @@
-//! `get_firewall_status`: firewall and NAT as they concern the VPN (API 5.9).
+//! `get_firewall_status`: firewall and NAT as they concern the VPN.
 
 use phantom_host::{FirewallReport, Port, Protocol};
 use phantom_module::{Action, Call, Effect, Text};

@@ -1,4 +1,4 @@
-//! `latest_clients`: the clients added last (API 5.5).
+//! `latest_clients`: the clients added last.
 
 use phantom_module::{Action, Call, Effect, Text};
 use schemars::JsonSchema;

@@ -1,4 +1,4 @@
-//! `list_clients`: the clients page by page (API 5.3).
+//! `list_clients`: the clients page by page.
 
 use phantom_module::{Action, Call, Effect, Text};
 use schemars::JsonSchema;

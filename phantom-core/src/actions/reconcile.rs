@@ -1,4 +1,4 @@
-//! `reconcile`: compares the host with the stored state and brings it back (API 5.18).
+//! `reconcile`: compares the host with the stored state and brings it back.
 
 use phantom_engine::{Foreign, Outcome, Recovered, Step, StepAction, StepKind, foreign_name};
 use phantom_module::{Action, Call, Effect, Lang, Text};

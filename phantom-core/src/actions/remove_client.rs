@@ -1,4 +1,4 @@
-//! `remove_client`: removes a client and ends its access (API 5.2).
+//! `remove_client`: removes a client and ends its access.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! `restart_service`: stops and starts the WireGuard service (API 5.8).
+//! `restart_service`: stops and starts the WireGuard service.
 
 use phantom_module::{Action, Call, Effect, Lang, Text};
 use schemars::JsonSchema;

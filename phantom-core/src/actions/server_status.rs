@@ -1,4 +1,4 @@
-//! `server_status`: service, interface, configuration, clients and system (API 5.6).
+//! `server_status`: service, interface, configuration, clients and system.
 
 use std::path::PathBuf;
 

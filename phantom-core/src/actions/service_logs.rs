@@ -1,4 +1,4 @@
-//! `service_logs`: the last log lines of the WireGuard service (API 5.7).
+//! `service_logs`: the last log lines of the WireGuard service.
 
 use std::collections::HashMap;
 use std::net::IpAddr;

@@ -1,4 +1,4 @@
-//! `setup`: initialises the system, or changes what may be changed later (API 5.15).
+//! `setup`: initialises the system, or changes what may be changed later.
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! `start_service`: brings the WireGuard service up (API 5.16).
+//! `start_service`: brings the WireGuard service up.
 
 use phantom_engine::Scope;
 use phantom_module::{Action, Call, Effect, Lang, Text};

@@ -1,4 +1,4 @@
-//! `stop_service`: takes the WireGuard service down (API 5.17).
+//! `stop_service`: takes the WireGuard service down.
 
 use phantom_module::{Action, Call, Effect, Lang, Text};
 use schemars::JsonSchema;

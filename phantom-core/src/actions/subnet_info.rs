@@ -1,4 +1,4 @@
-//! `get_subnet_info`: the subnet, and whether it can be changed (API 5.12).
+//! `get_subnet_info`: the subnet, and whether it can be changed.
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
@@ -103,7 +103,7 @@ pub struct SubnetClient {
     pub last_seen: Option<Timestamp>,
 }
 
-/// What stands in the way of a change.
+/// What blocks a change.
 #[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
 pub struct Blockers {
     /// Ghost Mode is active

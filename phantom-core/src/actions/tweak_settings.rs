@@ -1,4 +1,4 @@
-//! `get_tweak_settings`: the stored behaviour settings (API 5.10).
+//! `get_tweak_settings`: the stored behaviour settings.
 
 use phantom_engine::Tweak;
 use phantom_module::{Action, Call, Effect, Lang, Text};

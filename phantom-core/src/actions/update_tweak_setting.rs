@@ -1,4 +1,4 @@
-//! `update_tweak_setting`: changes one behaviour setting (API 5.11).
+//! `update_tweak_setting`: changes one behaviour setting.
 
 use phantom_engine::{Change, Scope, Tweak};
 use phantom_module::{Action, Call, Effect, Given, Kind, Lang, Param, Params, Text, read};

@@ -1,4 +1,4 @@
-//! `validate_subnet_change`: checks a new subnet without changing anything (API 5.13).
+//! `validate_subnet_change`: checks a new subnet without changing anything.
 
 use std::net::Ipv4Addr;
 

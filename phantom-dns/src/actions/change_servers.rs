@@ -1,4 +1,4 @@
-//! `change_dns_servers`: sets one or both DNS servers of all clients (API 6.1).
+//! `change_dns_servers`: sets one or both DNS servers of all clients.
 
 use std::net::IpAddr;
 

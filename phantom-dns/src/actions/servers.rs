@@ -1,4 +1,4 @@
-//! `get_dns_servers`: the stored pair (API 6.4).
+//! `get_dns_servers`: the stored pair.
 
 use std::net::IpAddr;
 

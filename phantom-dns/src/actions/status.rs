@@ -1,4 +1,4 @@
-//! `status`: the DNS settings and their health (API 6.3).
+//! `status`: the DNS settings and their health.
 
 use std::net::IpAddr;
 

@@ -1,4 +1,4 @@
-//! `test_dns_servers`: asks servers and reports which answer (API 6.2).
+//! `test_dns_servers`: asks servers and reports which answer.
 
 use std::net::IpAddr;
 use std::time::Duration;

@@ -1,8 +1,8 @@
 //! Certificates of a TLS server: obtained by ACME (RFC 8555), handed in by an operator, or self-signed for tests.
 //!
-//! The crate checks them ([`inspect`](mod@inspect)), keeps them ([`store`]), obtains them ([`issue`](mod@issue), [`acme`]) and says
-//! when to renew them ([`schedule`]). It knows nothing of the server that uses them: whoever answers on its ports
-//! implements [`Challenger`], and programs speak to [`commands`] in JSON.
+//! The crate checks certificates ([`inspect`](mod@inspect)), keeps them ([`store`]), obtains them ([`issue`](mod@issue), [`acme`])
+//! and says when to renew them ([`schedule`]). It knows nothing of the server that uses them: a server that answers on its
+//! own ports implements [`Challenger`], and programs talk to [`commands`] in JSON.
 //!
 //! ```
 //! use phantom_certs::{inspect, self_sign};

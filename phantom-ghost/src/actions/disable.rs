@@ -1,4 +1,4 @@
-//! `disable`: turns Ghost Mode off (API 7.2).
+//! `disable`: turns Ghost Mode off.
 
 use phantom_engine::{Origin, Scope, filters};
 use phantom_ghost_state::{GhostChange as _, GhostState as _};

@@ -1,4 +1,4 @@
-//! `enable`: turns Ghost Mode on (API 7.1).
+//! `enable`: turns Ghost Mode on.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;

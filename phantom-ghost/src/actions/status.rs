@@ -1,4 +1,4 @@
-//! `status`: the state of Ghost Mode (API 7.3).
+//! `status`: the state of Ghost Mode.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;

@@ -1,8 +1,8 @@
 //! WireGuard inside WebSocket over TLS, for networks where WireGuard itself is blocked.
 //!
-//! [`server`] shows every stranger a web site and opens a tunnel to those who know a secret; wstunnel's clients can use it.
-//! [`client`] is the other end. Both move datagrams with [`pump`] over the frames of [`codec`]. [`control`] is how a running
-//! server is told its [`config`]; [`cli`] holds the verbs of the program `phantom-ghost`.
+//! [`server`] shows every stranger a web site, and opens a tunnel for a client with a known secret; wstunnel's clients can use
+//! it. [`client`] is the other end. Both move datagrams with [`pump`] over the frames of [`codec`]. A running server receives
+//! its [`config`] through [`control`]. [`cli`] contains the verbs of the program `phantom-ghost`.
 
 pub mod cli;
 pub mod client;

@@ -1,4 +1,4 @@
-//! `disable_multihop`: back to the server's own uplink (API 8.3).
+//! `disable_multihop`: back to the server's own uplink.
 
 use phantom_module::{Action, Call, Effect, Text};
 use phantom_types::ExitName;

@@ -1,4 +1,4 @@
-//! `enable_multihop`: routes client traffic through an exit (API 8.2).
+//! `enable_multihop`: routes client traffic through an exit.
 
 use std::net::SocketAddr;
 

@@ -1,4 +1,4 @@
-//! `import_vpn_config`: imports a provider's WireGuard configuration as an exit (API 8.1).
+//! `import_vpn_config`: imports a provider's WireGuard configuration as an exit.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! `list_exits`: the imported exits (API 8.4).
+//! `list_exits`: the imported exits.
 
 use phantom_module::{Action, Call, Effect, Text};
 use phantom_types::{Endpoint, ExitName, Timestamp};

@@ -1,4 +1,4 @@
-//! `get_session_log`: the log of the current or last session (API 8.9).
+//! `get_session_log`: the log of the current or last session.
 
 use phantom_module::{Action, Call, Effect, Lang, Text};
 use phantom_types::{ExitName, Timestamp};

@@ -1,4 +1,4 @@
-//! `remove_vpn_config`: deletes an imported exit (API 8.5).
+//! `remove_vpn_config`: deletes an imported exit.
 
 use phantom_module::{Action, Call, Effect, Lang, Text};
 use phantom_types::ExitName;

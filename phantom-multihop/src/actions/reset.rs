@@ -1,4 +1,4 @@
-//! `reset_state`: removes every object of Multihop from the host (API 8.8).
+//! `reset_state`: removes every object of Multihop from the host.
 
 use phantom_module::{Action, Call, Effect, Lang, Text};
 use schemars::JsonSchema;

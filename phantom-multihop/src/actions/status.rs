@@ -1,4 +1,4 @@
-//! `status`: the state of Multihop (API 8.6).
+//! `status`: the state of Multihop.
 
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;

@@ -1,4 +1,4 @@
-//! `test_vpn`: tests the active exit (API 8.7).
+//! `test_vpn`: tests the active exit.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;

@@ -365,7 +365,7 @@ fn refusing(server: Server) -> Server {
     server.fake.refuse_write(1);
     server
 }
-/// After the first steps nothing is taken any more, not even what would lead back.
+/// After the first steps every write is refused, also those of the roll back.
 fn refusing_all(server: Server) -> Server {
     server.fake.refuse_from(3);
     server

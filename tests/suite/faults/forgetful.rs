@@ -10,7 +10,7 @@ use super::changes::{CHANGES, Change};
 use super::{Ready, Report, as_before, code_of, dump, is_before_the_change, opening, rolled_back};
 use crate::cases::with_john;
 
-/// Writes whose loss nobody notices: forgotten connections stand in no list that is read, and for a single peer the
+/// Writes whose loss nobody notices: forgotten connections are in no list that is read, and for a single peer the
 /// kernel's word is taken (see `verify_peer` of the engine).
 fn is_unseen(change: &Change, write: &str) -> bool {
     let one_peer = matches!(change.name, "add" | "remove") && write.starts_with("wireguard.configure");

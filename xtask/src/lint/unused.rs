@@ -30,7 +30,7 @@ fn found() -> Result<Vec<String>> {
         let manifest = Path::new(package["manifest_path"].as_str().unwrap_or_default());
         let dir = manifest.parent().and_then(|dir| dir.strip_prefix(&root).ok()).unwrap_or(Path::new(""));
         let inside = |path: &Path| {
-            // A package may lie in the folder of another one.
+            // A package may be in the directory of another one.
             let nearest = path.ancestors().skip(1).find(|dir| root.join(dir).join("Cargo.toml").is_file());
             nearest == Some(dir)
         };

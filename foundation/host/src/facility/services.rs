@@ -122,7 +122,7 @@ pub struct Unit {
     pub capabilities: Vec<String>,
     /// Paths it may write to; the rest of the system is read-only for it.
     pub writable: Vec<PathBuf>,
-    /// Files of people's that it reads, which may lie in a home or in a folder for temporary files. Everything else that it may
+    /// Files of people's that it reads, which may be in a home or in a folder for temporary files. Everything else that it may
     /// read needs no mention.
     pub readable: Vec<PathBuf>,
     /// Devices it may open, as in `/dev/net/tun`.

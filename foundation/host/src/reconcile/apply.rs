@@ -64,7 +64,7 @@ const INTERFACE_UNIT: &str = "wg-quick@";
 /// So many peers go to the device in one request at most.
 const PEERS_AT_ONCE: usize = 1000;
 
-/// Takes the steps in order. Peers that stand in a row go to the device together.
+/// Takes the steps in order. Consecutive peers go to the device together.
 pub fn apply(context: &ApplyContext<'_>, wanted: &Wanted, steps: &[Step]) -> Result<(), ApplyError> {
     apply_and_tell(context, wanted, steps, &mut |_| ())
 }

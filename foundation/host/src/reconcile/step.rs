@@ -8,7 +8,7 @@ use phantom_types::{Backend, InterfaceName, PublicKey};
 
 use crate::{DeviceUpdate, LinkChange, LinkGuard, Route, Rule, UfwRule, Unit};
 
-/// What a step is about; the words of the API (5.18).
+/// What a step is about; the words of `core reconcile`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum StepKind {
     /// A file.

@@ -48,7 +48,7 @@ pub enum ParamError {
     Type {
         /// The name.
         parameter: String,
-        /// The kind, as chapter 4 of the API names it.
+        /// The kind, as `docs/contract.md` names it.
         expected: &'static str,
     },
     /// It is no name, and what is wrong with it is known.
@@ -56,7 +56,7 @@ pub enum ParamError {
     Unfit {
         /// The name.
         parameter: String,
-        /// The kind, as chapter 4 of the API names it.
+        /// The kind, as `docs/contract.md` names it.
         expected: &'static str,
         /// What is wrong. Part of the message: it is no cause of its own.
         cause: Unfit,

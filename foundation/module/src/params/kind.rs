@@ -1,4 +1,4 @@
-//! The kinds of parameters (API chapter 4): read from an action's schema, and read by.
+//! The kinds of parameters (`docs/contract.md`): read from an action's schema, and read by.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -103,7 +103,7 @@ impl Kind {
         }
     }
 
-    /// The kind's name in chapter 4 of the API.
+    /// The kind's name in `docs/contract.md`, "Kinds of parameters"; errors carry it as `expected`.
     pub fn expected(&self) -> &'static str {
         match self {
             Self::Text | Self::Any => "text",

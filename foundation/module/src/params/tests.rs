@@ -1,4 +1,4 @@
-//! Tests of reading parameters: every row of the API's chapter 4.
+//! Tests of reading parameters: every kind in `docs/contract.md`, "Kinds of parameters".
 
 use proptest::prelude::*;
 use serde_json::json;

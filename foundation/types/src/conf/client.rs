@@ -37,7 +37,7 @@ impl ClientConfig {
     /// `PersistentKeepalive` of every client, in seconds.
     pub const KEEPALIVE: u16 = 25;
 
-    /// The text, in exactly the layout of API section 5.4: LF, no indentation, lists on one line and joined by
+    /// The text, in a layout that callers rely on: LF, no indentation, lists on one line and joined by
     /// `, `, no blank line at either end, no final LF.
     pub fn render(&self) -> Zeroizing<String> {
         let mut text = Zeroizing::new(String::with_capacity(self.room()));

@@ -1,5 +1,5 @@
-//! The keeper's configuration file. Who renders it from the stored state puts a mark in its first line, which begins with
-//! `#`; the rest is JSON.
+//! The keeper's configuration file. The engine, which renders it from the stored state, puts a tag into
+//! its first line, which begins with `#`; the rest is JSON.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -65,7 +65,7 @@ pub enum Source {
 pub struct AcmeAccess {
     /// The URL of the authority's directory.
     pub directory: String,
-    /// The certificate directory, with the account in it. The certificate's paths lie in it.
+    /// The certificate directory, with the account in it. The certificate's paths are in it.
     pub account_dir: PathBuf,
     /// Certificates to trust when speaking to the authority, in place of the public ones.
     #[serde(default)]

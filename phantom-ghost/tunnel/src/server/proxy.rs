@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use phantom_types::ProxyVersion;
 
-/// How a header of version 2 begins (section 2.2).
+/// How a header of version 2 begins (PROXY protocol, section 2.2).
 const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 
 /// Both ends of a stranger's connection.

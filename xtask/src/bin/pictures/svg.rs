@@ -12,7 +12,7 @@ use vt100::{Cell, Color, Screen};
 const WIDTH: f32 = 8.4;
 const HEIGHT: u16 = 18;
 const MARGIN: u16 = 14;
-/// Where letters stand in their cell.
+/// Where letters are in their cell.
 const BASE: u16 = 13;
 
 const INK: &str = "#d4d8de";

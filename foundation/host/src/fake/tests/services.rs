@@ -64,7 +64,7 @@ fn services_that_fail() {
     // Without its link the process has nothing to do.
     host.network.delete_link(&wg()).unwrap();
     assert_eq!(host.services.status(&unit.name).unwrap().state, ServiceState::Inactive);
-    // A link of another kind stands in the way.
+    // A link of another kind is in the way.
     fake.add_link("wg_main", LinkKind::Other("veth".into())).unwrap();
     assert!(host.services.start(&unit, WAIT).is_err());
     assert_eq!(host.network.link(&wg()).unwrap().unwrap().kind, LinkKind::Other("veth".into()));

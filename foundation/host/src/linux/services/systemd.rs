@@ -19,7 +19,7 @@ use crate::{Command, Files, HostError, Logs, Manager, Marks, Result, ServiceStat
 const UNITS: &str = "/etc/systemd/system";
 /// Where a unit that is wanted at boot has its link.
 const WANTED: &str = "/etc/systemd/system/multi-user.target.wants";
-/// What the names of our units begin with (API section 13.3), and those of interfaces.
+/// What the names of our units begin with, and those of interfaces.
 const NAMES: [&str; 2] = ["phantom-", "wg-quick@"];
 /// The first version that knows a growing pause between restarts (`RestartSteps=`).
 const GROWING_PAUSE: u32 = 254;

@@ -16,7 +16,7 @@ use super::{PEERS_ROOM, push_first_exactly};
 use crate::linux::netlink::{Fault, take};
 use crate::{Device, Peer, PeerConfig, Result};
 
-/// The device that a dump describes: netlink messages one behind the other, as they stand in the kernel's datagrams.
+/// The device that a dump describes: netlink messages in a row, as in the kernel's datagrams.
 /// An error for what is not understood, never a panic.
 pub fn parse_wireguard_dump(messages: &[u8]) -> Result<Device> {
     let mut collector = Collector::new(None);

@@ -5,7 +5,7 @@ use crate::conf;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-/// The client of the API's samples (5.4).
+/// The client of the published samples.
 fn sample() -> ClientConfig {
     ClientConfig {
         private_key: "INPOjXGUqhzPsS4rE65U7Ao6UXdhXNqwDoQz8HgD53s=".parse().unwrap(),
