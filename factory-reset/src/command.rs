@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::ffi::{OsStr, OsString};
-use std::io::{BufRead, IsTerminal as _, Write};
+use std::io::{self, BufRead, IsTerminal as _, Write};
 use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use phantom_host::linux::{Called, call};
 use phantom_host::{Host, Marks};
-use phantom_store::{Language, Paths, State, Store};
-use phantom_types::{Endpoint, HostName, Lang};
+use phantom_store::{Language, Paths, Store};
+use phantom_types::{Endpoint, HostName, Lang, explain};
 
 use crate::removal::shared_tables;
 use crate::reset::{self, Done, LOCK_WAIT, Place};
@@ -55,9 +55,24 @@ impl Environment {
             lang: std::env::var("PHANTOM_LANG").ok(),
             root: std::env::var_os("PHANTOM_ROOT").filter(|root| !root.is_empty()).map(PathBuf::from),
             this: std::env::current_exe().ok(),
-            terminal: std::io::stdin().is_terminal(),
+            terminal: io::stdin().is_terminal(),
             ..Self::default()
         }
+    }
+}
+
+/// The host of an installation, and whether the signals that ask a program to end are handled on it.
+pub struct Opened {
+    /// The host.
+    pub host: Host,
+    /// An error where a signal ends the program at once, in the middle of its work too: that is said.
+    pub signals: io::Result<()>,
+}
+
+/// A host whose signals are somebody else's affair.
+impl From<Host> for Opened {
+    fn from(host: Host) -> Self {
+        Self { host, signals: Ok(()) }
     }
 }
 
@@ -93,11 +108,11 @@ enum Wish {
 /// Runs the command and gives its exit status: 0 done, 1 refused or unfinished, 2 wrong words.
 ///
 /// `open` makes the host of an installation, whose programs are in the given directory.
-pub fn main(
+pub fn main<O: Into<Opened>>(
     words: impl IntoIterator<Item = OsString>,
     environment: &Environment,
     streams: &mut Streams<'_>,
-    open: impl FnOnce(&Paths, PathBuf) -> Host,
+    open: impl FnOnce(&Paths, PathBuf) -> O,
 ) -> u8 {
     let said = match Words::read(words) {
         Ok(said) => said,
@@ -120,7 +135,11 @@ pub fn main(
         return u8::from(writeln!(streams.out, "{shown}").is_err());
     }
     let programs = reset::programs(environment.this.clone());
-    let host = open(&paths, programs.clone());
+    let Opened { host, signals } = open(&paths, programs.clone()).into();
+    if let Err(error) = signals {
+        let _ =
+            writeln!(streams.err, "factory-reset: {}: {}", texts.signals, explain(&error, language.into()));
+    }
     if !host.privileged {
         let _ = writeln!(streams.err, "{}: {}", texts.error, texts.root);
         return 1;
@@ -217,7 +236,7 @@ fn confirmed(explanation: &str, prompt: &str, word: &str, streams: &mut Streams<
     let _ = write!(streams.out, "{explanation}\n{prompt} ").and_then(|()| streams.out.flush());
     let mut answer = Vec::new();
     // Whatever is longer than the word cannot be it.
-    let read = std::io::Read::take(&mut *streams.input, 64).read_until(b'\n', &mut answer);
+    let read = io::Read::take(&mut *streams.input, 64).read_until(b'\n', &mut answer);
     read.is_ok() && answer.strip_suffix(b"\n").unwrap_or(&answer) == word.as_bytes()
 }
 
@@ -299,29 +318,17 @@ impl Words {
     }
 }
 
-/// `--lang`, then `PHANTOM_LANG`, then the stored setting where it can be read, then English.
+/// The language of this run. A locale that is passed over is told of.
 fn language(
     option: Option<Language>,
     environment: &Environment,
     paths: &Paths,
     streams: &mut Streams<'_>,
 ) -> Language {
-    let store = Store::new(paths.clone());
-    let stored = || store.read(State::settings).ok().and_then(|settings| settings.language);
-    if let Some(language) = option {
-        return language;
+    let stored = || Store::new(paths.clone()).language();
+    let (lang, line) = Lang::of_run(option.map(Lang::from), environment.lang.as_deref(), stored);
+    if let Some(line) = line {
+        let _ = writeln!(streams.err, "factory-reset: {line}");
     }
-    let locale = environment.lang.as_deref().filter(|locale| !locale.is_empty());
-    let named = locale.and_then(of_locale);
-    let language = named.or_else(stored).unwrap_or(Language::En);
-    if let Some(locale) = locale.filter(|_| named.is_none()) {
-        let _ = writeln!(streams.err, "factory-reset: {}", Lang::from(language).unknown_locale(locale));
-    }
-    language
-}
-
-/// `tr` and `tr_TR.UTF-8` are Turkish; an unknown value is ignored with a line.
-fn of_locale(locale: &str) -> Option<Language> {
-    let code = locale.split(['_', '.', '@', '-']).next().unwrap_or_default();
-    Language::from_code(&code.to_ascii_lowercase())
+    lang.into()
 }

@@ -24,6 +24,7 @@ pub(crate) struct Texts {
     pub restored: &'static str,
     pub error: &'static str,
     pub root: &'static str,
+    pub signals: &'static str,
     pub usage: &'static str,
     pub help: &'static str,
 }
@@ -44,6 +45,7 @@ const ENGLISH: Texts = Texts {
     restored: "restored",
     error: "Error",
     root: "Root privileges are required",
+    signals: "a signal will end it in the middle",
     usage: "Usage: factory-reset [--uninstall] [--yes] [--root DIR] [--lang en|tr]",
     help: "Removes all clients, keys, exits and logs, and starts the server again with new keys. SSH, and whatever\n\
            does not carry the marks of Phantom-WG, stays as it is.\n\n\
@@ -73,6 +75,7 @@ const TURKISH: Texts = Texts {
     restored: "eski haline getirildi",
     error: "Hata",
     root: "Root yetkisi gerekir",
+    signals: "bir sinyal işlemi yarıda kesecek",
     usage: "Kullanım: factory-reset [--uninstall] [--yes] [--root DİZİN] [--lang en|tr]",
     help: "Tüm istemcileri, anahtarları, çıkışları ve günlükleri kaldırır, sunucuyu yeni anahtarlarla yeniden\n\
            başlatır. SSH ve Phantom-WG'nin işaretini taşımayan her şey olduğu gibi kalır.\n\n\

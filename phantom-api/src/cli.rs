@@ -58,6 +58,21 @@ impl From<Exit> for u8 {
     }
 }
 
+/// The orchestrator of an install directory, and whether the signals that ask a program to end are handled for its host.
+pub struct Opened {
+    /// The orchestrator.
+    pub phantom: Phantom,
+    /// An error where a signal ends the program at once, in the middle of a change too: that is said.
+    pub signals: io::Result<()>,
+}
+
+/// One whose signals are somebody else's affair.
+impl From<Phantom> for Opened {
+    fn from(phantom: Phantom) -> Self {
+        Self { phantom, signals: Ok(()) }
+    }
+}
+
 /// The streams of a run.
 pub struct Streams<'a> {
     /// JSON or a text, and nothing else.
@@ -69,17 +84,21 @@ pub struct Streams<'a> {
 /// Runs the command: `open` makes the orchestrator of an install directory.
 ///
 /// `note` is told what goes to standard error while an action runs.
-pub fn main(
+pub fn main<O: Into<Opened>>(
     words: Vec<OsString>,
     environment: &Environment,
     streams: &mut Streams<'_>,
     note: fn(&str),
-    open: impl FnOnce(PathBuf) -> Phantom,
+    open: impl FnOnce(PathBuf) -> O,
 ) -> Exit {
     let invocation = parse(words);
     let root = invocation.root.clone().or_else(|| environment.root.clone());
-    let phantom = open(root.unwrap_or_else(|| DEFAULT_ROOT.into()));
+    let Opened { phantom, signals } = open(root.unwrap_or_else(|| DEFAULT_ROOT.into())).into();
     let lang = language(&invocation, environment, &phantom, streams);
+    if let Err(error) = signals {
+        let warning = texts::SIGNALS.get(lang);
+        let _ = writeln!(streams.err, "phantom-api: {warning}: {}", explain(&error, lang));
+    }
     match &invocation.words {
         _ if invocation.version => {
             let text = format!("phantom-api {} ({API_VERSION})\n", env!("CARGO_PKG_VERSION"));
@@ -96,23 +115,19 @@ pub fn main(
     }
 }
 
-/// `--lang`, then `PHANTOM_LANG`, then the stored setting, then English.
+/// The language of this run. A locale that is passed over is told of.
 fn language(
     invocation: &Invocation,
     environment: &Environment,
     phantom: &Phantom,
     streams: &mut Streams<'_>,
 ) -> Lang {
-    if let Some(lang) = invocation.lang {
-        return lang;
+    let (lang, line) =
+        Lang::of_run(invocation.lang, environment.lang.as_deref(), || phantom.stored_language());
+    if let Some(line) = line {
+        let _ = writeln!(streams.err, "phantom-api: {line}");
     }
-    let stored = || phantom.stored_language().unwrap_or_default();
-    let Some(name) = environment.lang.as_deref().filter(|name| !name.is_empty()) else { return stored() };
-    Lang::of_locale(name).unwrap_or_else(|| {
-        let lang = stored();
-        let _ = writeln!(streams.err, "phantom-api: {}", lang.unknown_locale(name));
-        lang
-    })
+    lang
 }
 
 fn print(streams: &mut Streams<'_>, text: &str, lang: Lang) -> Exit {

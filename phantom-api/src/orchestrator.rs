@@ -118,8 +118,7 @@ impl Phantom {
     }
     /// The language that is stored, where one is and can be read.
     pub fn stored_language(&self) -> Option<Lang> {
-        let settings = self.engine.store().read(phantom_store::State::settings).ok()?;
-        settings.language.and_then(|language| Lang::of_locale(language.as_str()))
+        self.engine.store().language()
     }
 
     /// Runs an action by name. A bug in it is an error of this call and of no other: what it had changed is rolled back

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::SystemTime;
 
 use phantom_ghost_state::SCHEMA;
-use phantom_store::{Language, Paths, State, Store};
+use phantom_store::{Language, Paths, Store};
 use phantom_types::{Lang, Timestamp};
 use zeroize::Zeroizing;
 
@@ -177,7 +177,7 @@ impl Words {
     }
 }
 
-/// `--lang`, then `PHANTOM_LANG`, then the stored setting where it can be read, then English.
+/// The language of this run. A locale that is passed over is told of.
 fn language(
     name: &str,
     option: Option<Language>,
@@ -185,23 +185,11 @@ fn language(
     store: &Store,
     err: &mut dyn Write,
 ) -> Language {
-    let stored = || store.read(State::settings).ok().and_then(|settings| settings.language);
-    if let Some(language) = option {
-        return language;
+    let (lang, line) = Lang::of_run(option.map(Lang::from), environment.lang.as_deref(), || store.language());
+    if let Some(line) = line {
+        let _ = writeln!(err, "{name}: {line}");
     }
-    let locale = environment.lang.as_deref().filter(|locale| !locale.is_empty());
-    let named = locale.and_then(of_locale);
-    let language = named.or_else(stored).unwrap_or(Language::En);
-    if let Some(locale) = locale.filter(|_| named.is_none()) {
-        let _ = writeln!(err, "{name}: {}", Lang::from(language).unknown_locale(locale));
-    }
-    language
-}
-
-/// `tr` and `tr_TR.UTF-8` are Turkish; an unknown value is ignored with a line.
-fn of_locale(locale: &str) -> Option<Language> {
-    let code = locale.split(['_', '.', '@', '-']).next().unwrap_or_default();
-    Language::from_code(&code.to_ascii_lowercase())
+    lang.into()
 }
 
 fn usage(name: &str, language: Language) -> String {

@@ -1,6 +1,7 @@
 //! An export: everything about one client, from one view of the stored state.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 use phantom_ghost_state::{CertificateSource, Ghost, GhostState as _};
@@ -11,8 +12,11 @@ use phantom_types::{
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
+use crate::CasperError;
 use crate::outside::Outside;
-use crate::{CasperError, lookup};
+
+/// How long the resolvers have. An export without their answer leaves out what is stored.
+const LOOK_UP: Duration = Duration::from_secs(5);
 
 /// What a client needs. Holds secrets; `Debug` hides them.
 #[derive(Clone, Debug)]
@@ -36,7 +40,7 @@ impl Export {
     /// # Errors
     /// Not set up, Ghost Mode off, no such client, one whose private key is not stored, an unreadable database.
     pub fn of(store: &Store, name: &str) -> Result<Self, CasperError> {
-        Self::asking(store, name, lookup::addresses)
+        Self::asking(store, name, found)
     }
 
     /// As [`Self::of`], where `lookup` says what the server's name leads to now: none where nobody answers. Its answer is not
@@ -167,4 +171,20 @@ fn allowed_ips(server: &Server, outside: &Outside, all_of_ipv6: bool) -> Vec<IpN
         list.extend(Ipv6Network::new(Ipv6Addr::UNSPECIFIED, 0).ok().map(IpNetwork::V6));
     }
     list
+}
+
+/// Where a name leads to at this moment; nowhere where nobody answers in time. The final dot keeps the search list of
+/// resolv.conf(5) out of it.
+fn found(domain: &Domain) -> Vec<IpAddr> {
+    phantom_names::addresses(&format!("{domain}."), LOOK_UP).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_nobody_knows_has_no_address() {
+        assert_eq!(found(&"nobody.invalid".parse().unwrap()), [] as [IpAddr; 0]);
+    }
 }

@@ -18,7 +18,6 @@ pub mod command;
 mod error;
 mod export;
 mod file;
-mod lookup;
 mod outside;
 mod text;
 

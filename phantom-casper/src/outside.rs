@@ -43,13 +43,16 @@ impl Outside {
                 IpAddr::V6(six) => drop(outside.six.insert(six)),
             }
         }
-        outside.of_name = match () {
-            () if ghost.domain.ip().is_some() => Vec::new(),
+        outside.of_name = if ghost.domain.ip().is_some() {
+            Vec::new()
+        } else if !now.is_empty() {
             // After a move the stored ones are the old server's.
-            () if !now.is_empty() => first(MOST_LINES, &now),
-            () if !stored.is_empty() => stored,
+            first(MOST_LINES, &now)
+        } else if !stored.is_empty() {
+            stored
+        } else {
             // Where nobody knew the name, it has to lead to this server.
-            () => own.into_iter().take(1).collect(),
+            own.into_iter().take(1).collect()
         };
         outside
     }

@@ -125,13 +125,11 @@ pub fn main(
     }
 }
 
-/// `--lang`, then `PHANTOM_LANG`, then the stored setting, then English.
+/// The language of this run. A locale that is passed over is told of.
 fn language(words: &Options, environment: &Environment, phantom: &Phantom) -> Lang {
-    let name = environment.lang.as_deref();
-    let named = name.and_then(Lang::of_locale);
-    let lang = words.lang.or(named).or_else(|| phantom.stored_language()).unwrap_or_default();
-    if let Some(name) = name.filter(|_| named.is_none()) {
-        let _ = writeln!(io::stderr(), "phantom-wg: {}", lang.unknown_locale(name));
+    let (lang, line) = Lang::of_run(words.lang, environment.lang.as_deref(), || phantom.stored_language());
+    if let Some(line) = line {
+        let _ = writeln!(io::stderr(), "phantom-wg: {line}");
     }
     lang
 }

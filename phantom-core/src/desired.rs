@@ -8,8 +8,8 @@ use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 use phantom_engine::{Depth, DeviceChange, PeerChange, Site, Wanted};
 use phantom_host::reconcile::{BEFORE, PeerFile, WantedDevice, WantedFile, WantedInterface, WantedPeer};
 use phantom_host::{
-    Bounds, Command, Hook, Match, PeerConfig, PeerUpdate, Proc, Protocol, Restart, Ruleset, UfwRule, Unit,
-    UnitKind, Verdict,
+    Bounds, Command, Hook, Internet, Match, PeerConfig, PeerUpdate, Proc, Protocol, Restart, Ruleset,
+    UfwRule, Unit, UnitKind, Verdict,
 };
 use phantom_store::{Client, ClientRef, Server, State, StoreError};
 use phantom_types::{PublicKey, Subnet, conf};
@@ -294,7 +294,7 @@ fn watch_unit(site: &Site) -> Unit {
         bounds: Some(Bounds {
             memory_mib: 256,
             tasks: 16,
-            internet: false,
+            internet: Internet::Asks,
             netlink: true,
             proc: Proc::Kernel,
             owners: false,

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::desired::ca_file;
 use crate::program::{Certificate, CertificateRequest, Program};
-use crate::{GhostError, Step, validation, words};
+use crate::{GhostError, Step, validation};
 
 /// The certificate in force.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -81,7 +81,7 @@ fn asked(
 
 /// What there is to say about the next certificates, which are obtained as this one was.
 pub(crate) fn warning(certificate: &Certificate, lang: Lang) -> Option<String> {
-    let detail = words::of_program(&certificate.warnings.join("; "), lang);
+    let detail = phantom_words::of_program(&certificate.warnings.join("; "), lang);
     (!detail.is_empty()).then(|| match lang {
         Lang::En => format!(
             "The certificate could be obtained by TCP port 80 alone. Keep that port open to the Internet, or renewals fail: {detail}"

@@ -15,7 +15,7 @@ use crate::desired::control;
 use crate::keeper::Report;
 use crate::program::{Program, Shown};
 use crate::verify::{FRONT_LIMIT, through_front};
-use crate::{OPERATOR_SECRET, PORT, words};
+use crate::{OPERATOR_SECRET, PORT};
 
 /// So many clients are named in one sentence.
 const NAMED: usize = 10;
@@ -125,7 +125,7 @@ fn front_certificate(case: &Examination<'_>, stored: &Ghost) -> Finding {
     let secret = Some(&stored.secret).filter(|_| own_secret);
     let detail = match through_front(case.engine, server, stored, secret, FRONT_LIMIT) {
         Ok(Ok(shown)) => return shown_by_front(case, &shown, own_secret),
-        Ok(Err(detail)) => words::of_program(&detail, case.lang),
+        Ok(Err(detail)) => phantom_words::of_program(&detail, case.lang),
         Err(error) => error.message(case.lang),
     };
     let found = case.problem(
@@ -151,7 +151,7 @@ fn shown_by_front(case: &Examination<'_>, shown: &Shown, tried: bool) -> Finding
                 "Öndeki web sunucusunun sertifikası yalnızca {date} tarihine kadar geçerli ve yenilenmedi"
             ),
         );
-        let alarm = words::of_program(alarm, case.lang);
+        let alarm = phantom_words::of_program(alarm, case.lang);
         return found.hint(case.pick(
             format!("Look at what renews it in that web server: {alarm}"),
             format!("O web sunucusunda yenilemeyi yapan ayara bakın: {alarm}"),

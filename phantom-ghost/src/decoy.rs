@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::desired::control;
 use crate::program::{DecoyCheck, Program};
-use crate::{GhostError, SourceFault, Step, words};
+use crate::{GhostError, SourceFault, Step};
 
 /// What the doctor looks at for it.
 pub(crate) const CHECK: Check = Check { name: "decoy", order: 870, run: examine };
@@ -141,7 +141,7 @@ pub(crate) fn warnings(engine: &Engine, server: &Server, stored: &Stored, lang: 
             let pages = (!pages.is_empty()).then(|| shown(&question, &pages));
             pages.into_iter().chain(let_in(server, &question)).collect()
         }
-        Ok(Err(detail)) => vec![silent(&question, &words::of_program(&detail, lang))],
+        Ok(Err(detail)) => vec![silent(&question, &phantom_words::of_program(&detail, lang))],
         Err(error) => vec![silent(&question, &phantom_engine::explain(&error, lang))],
     };
     said.into_iter().map(|[en, tr]| if lang == Lang::En { en } else { tr }).collect()
@@ -223,7 +223,7 @@ fn examine(case: &Examination<'_>) -> Finding {
             case.warning(en, tr).hint(close(case, &question))
         }
         Ok(Err(detail)) => {
-            let [en, tr] = silent(&question, &words::of_program(&detail, case.lang));
+            let [en, tr] = silent(&question, &phantom_words::of_program(&detail, case.lang));
             case.warning(en, tr).hint(start(case, &question))
         }
         Err(error) => case.silent(&error),

@@ -7,7 +7,7 @@ use ipnetwork::Ipv4Network;
 use phantom_engine::{Depth, PeerChange, Site, Wanted};
 use phantom_ghost_state::{CertificateSource, Ghost, GhostState as _};
 use phantom_host::reconcile::WantedFile;
-use phantom_host::{Bounds, Command, Hook, Match, Proc, Protocol, Restart, UfwRule, Unit, UnitKind, Verdict};
+use phantom_host::{Bounds, Command, Hook, Internet, Match, Proc, Protocol, Restart, UfwRule, Unit, UnitKind, Verdict};
 use phantom_store::{Server, State, StoreError};
 use phantom_types::{ClientSecret, PublicKey};
 use serde_json::{Value, json};
@@ -24,7 +24,7 @@ const ORDER: u16 = 300;
 const BOUNDS: Bounds = Bounds {
     memory_mib: 1024,
     tasks: 768,
-    internet: true,
+    internet: Internet::Speaks,
     netlink: false,
     proc: Proc::Itself,
     owners: false,

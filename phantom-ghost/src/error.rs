@@ -13,7 +13,6 @@ use phantom_types::{Domain, HostName, Timestamp};
 use serde_json::{Value, json};
 
 use crate::program::CertificateFault;
-use crate::words;
 use faults::front_message;
 pub use faults::{AddressFault, SourceFault};
 
@@ -184,8 +183,10 @@ impl GhostError {
     /// The causes as one text.
     fn detail(&self, lang: Lang) -> String {
         match self {
-            Self::NotServing { detail, .. } | Self::Front { detail, .. } => words::of_program(detail, lang),
-            Self::Certificate { fault, .. } => words::of_program(&fault.detail, lang),
+            Self::NotServing { detail, .. } | Self::Front { detail, .. } => {
+                phantom_words::of_program(detail, lang)
+            }
+            Self::Certificate { fault, .. } => phantom_words::of_program(&fault.detail, lang),
             Self::Change { source, .. } => explain(&**source, lang),
             _ => String::new(),
         }

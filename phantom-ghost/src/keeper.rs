@@ -7,7 +7,7 @@ use phantom_types::Timestamp;
 use serde::Deserialize;
 
 use crate::desired::{Places as _, unit_names};
-use crate::{GhostError, Step, words};
+use crate::{GhostError, Step};
 
 /// The keeper's status file.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -30,11 +30,11 @@ impl Report {
     }
     /// Why the last attempt to get a certificate failed, in this language.
     pub(crate) fn last_error(&self, lang: Lang) -> Option<String> {
-        self.last_error.as_deref().map(|text| words::of_program(text, lang))
+        self.last_error.as_deref().map(|text| phantom_words::of_program(text, lang))
     }
     /// What the operator has to do something about soon, in this language.
     pub(crate) fn alarm(&self, lang: Lang) -> Option<String> {
-        self.alarm.as_deref().map(|text| words::of_program(text, lang))
+        self.alarm.as_deref().map(|text| phantom_words::of_program(text, lang))
     }
     /// Until when the certificate in force is valid.
     pub(crate) fn expires_at(&self) -> Option<Timestamp> {

@@ -27,16 +27,15 @@ mod name;
 pub mod program;
 mod validation;
 mod verify;
-mod words;
 
 use std::sync::Arc;
 
 use phantom_engine::{
-    Check, Claims, Depth, Engine, PeerChange, Setting, Site, SystemModule, Tweak, Veto, Wanted,
+    Check, Claims, Depth, Engine, HookError, PeerChange, Setting, Site, SystemModule, Tweak, Veto, Wanted,
 };
 use phantom_ghost_state::{GhostState as _, SCHEMA};
 use phantom_host::{Port, Protocol};
-use phantom_module::{Entry, Text, TypedModule, entry};
+use phantom_module::{Call, Entry, Text, TypedModule, entry};
 use phantom_store::{ModuleSchema, State, StoreError};
 use phantom_types::{PublicKey, Timestamp};
 
@@ -112,6 +111,9 @@ impl SystemModule for Ghost {
     }
     fn vetoes() -> &'static [Veto] {
         &[VETO]
+    }
+    fn when_due(engine: &Engine, call: &Call) -> Result<(), HookError> {
+        validation::close_what_ended(engine, call).map_err(HookError::action)
     }
     fn checks() -> &'static [Check] {
         checks::CHECKS

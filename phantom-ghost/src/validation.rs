@@ -20,6 +20,9 @@ const LONGEST_MICROS: i64 = 12 * 60 * 1_000_000;
 /// Where the end of that time is stored.
 const PLACE: (&str, &str) = ("ghost", "validation_until");
 
+/// What the end of that time belongs to in logs and errors.
+const ENDED: Origin = Origin { module: "ghost", action: "validation" };
+
 /// When the way is closed that is open; `None` where none was opened.
 pub(crate) fn until(state: &State<'_>) -> Result<Option<Timestamp>, StoreError> {
     let stored = state.document(PLACE.0, PLACE.1)?;
@@ -50,6 +53,18 @@ pub(crate) fn close(engine: &Engine, origin: Origin, call: &Call) -> Result<(), 
     engine.change(origin, call, |change| {
         forget(change)?;
         change.apply(Scope::Network)?;
+        Ok::<_, GhostError>(())
+    })
+}
+
+/// Closes the way whose time is over: the process that opened it was killed.
+pub(crate) fn close_what_ended(engine: &Engine, call: &Call) -> Result<(), GhostError> {
+    engine.change(ENDED, call, |change| {
+        let now = change.engine().host().clock.now();
+        if until(change)?.is_some_and(|until| until <= now) {
+            forget(change)?;
+            change.apply(Scope::Network)?;
+        }
         Ok::<_, GhostError>(())
     })
 }

@@ -1,5 +1,7 @@
 //! What of this module stands on the host: the files of exits, and the monitor.
 
+use std::path::Path;
+
 use phantom_engine::{Change, Engine, Site};
 use phantom_host::{HostError, Manager, ServiceState, write_and_verify};
 use phantom_types::ExitName;
@@ -10,16 +12,26 @@ use crate::desired::{exit_file, exit_text};
 use crate::rows::MultihopState as _;
 use crate::units::monitor_unit;
 
-/// The monitor as it is; one that cannot be asked does not run.
+/// The monitor as it is; one that cannot be asked, or that somebody has halted, does not run.
 pub(crate) fn monitor_status(engine: &Engine, site: &Site) -> MonitorStatus {
     let services = &engine.host().services;
     let status = services.status(&monitor_unit(site)).ok();
     let pid = status.filter(|status| status.state == ServiceState::Active).and_then(|status| status.pid);
+    let pid = pid.filter(|pid| !is_halted(engine, *pid));
     let kind = match services.manager() {
         Manager::Systemd => "systemd",
         Manager::Builtin => "builtin",
     };
     MonitorStatus { monitoring: pid.is_some(), kind: pid.map(|_| kind), pid }
+}
+
+/// Whether a process is there and does nothing, since somebody has halted it (SIGSTOP).
+fn is_halted(engine: &Engine, pid: u32) -> bool {
+    let stat =
+        engine.host().files.read(Path::new(&format!("/proc/{pid}/stat"))).ok().flatten().unwrap_or_default();
+    let stat = String::from_utf8_lossy(&stat);
+    // Its state comes after its name, which may have anything in it.
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
 }
 
 /// Writes the file of an exit that is stored now. When the change fails the file is gone again.
@@ -56,7 +68,7 @@ pub(crate) fn remove_exit_file(change: &mut Change<'_>, name: &ExitName) -> Resu
 pub(crate) fn sweep_exit_files(change: &Change<'_>) -> Result<(), MultihopError> {
     let (engine, site) = (change.engine(), change.engine().site()?);
     let names = change.exit_names()?;
-    let known = |file: &std::path::Path| names.iter().any(|name| exit_file(&site, name) == file);
+    let known = |file: &Path| names.iter().any(|name| exit_file(&site, name) == file);
     let files = &engine.host().files;
     let sweep = || -> Result<(), HostError> {
         for name in files.list(&site.paths.exits_dir())? {

@@ -1,7 +1,7 @@
 //! Multihop's services: of the exit's interface, of the boot, and the monitor with what does its errands.
 
 use phantom_engine::{Site, Wanted};
-use phantom_host::{Bounds, Proc, Restart, Unit, UnitKind};
+use phantom_host::{Bounds, Internet, Proc, Restart, Unit, UnitKind};
 use phantom_store::Server;
 use phantom_types::InterfaceName;
 
@@ -59,7 +59,7 @@ fn monitor_unit_of(site: &Site, server: &Server, interface: &InterfaceName) -> U
         bounds: Some(Bounds {
             memory_mib: 256,
             tasks: 32,
-            internet: true,
+            internet: Internet::Speaks,
             netlink: true,
             proc: Proc::Itself,
             owners: false,

@@ -2,12 +2,13 @@
 //!
 //! The kernel counts the changes of all of nftables (its generation). Only when that number has changed is our part looked at:
 //! our table, its chains and the rules in them, rules of other tables that go to a chain of ours with the rule before each,
-//! the chains that every forwarded packet passes, with what becomes of it at their end, and the chains that packets for this host
-//! pass, with their own rules: one that comes there may close a port of ours. A table has a number (its handle) that
-//! is never given twice, and so has each chain and rule in it: names and numbers alone tell whether something is missing
-//! or was put in its place.
+//! and the chains that every forwarded packet passes, with what becomes of it at their end. Apart from that, since it changes more
+//! often: the chains that packets for this host pass, with their rules and those of all chains that they lead to, where one that
+//! comes may close a port of ours. Chains of type `nat` are not among them, since no accept of ours takes back what they do. A table
+//! has a number (its handle) that is never given twice, and so has each chain and rule in it: names and numbers alone tell whether
+//! something is missing or was put in its place.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NlasIterator};
@@ -44,6 +45,10 @@ const FOURTH: u16 = 4;
 const POLICY: u16 = 5;
 /// `NFTA_RULE_POSITION`: the handle of the rule before it.
 const POSITION: u16 = 6;
+/// `NFTA_CHAIN_TYPE`.
+const TYPE: u16 = 7;
+/// `NFT_REG_VERDICT`.
+const VERDICT: [u8; 4] = [0; 4];
 /// `NFTA_HOOK_HOOKNUM`.
 const HOOK_NUMBER: u16 = 1;
 /// `NF_INET_PRE_ROUTING`, `NF_INET_LOCAL_IN`, `NF_INET_FORWARD`.
@@ -56,8 +61,17 @@ pub(crate) fn ear() -> io::Result<Ear> {
     Ear::open(NETLINK_NETFILTER, &[GROUP])
 }
 
-/// Everything that tells our part of nftables from a changed one.
-pub(crate) type Print = BTreeSet<Vec<u8>>;
+/// What tells chains and rules from changed ones.
+type Entries = BTreeSet<Vec<u8>>;
+
+/// Everything that tells nftables from a changed one, as far as it is about us.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Print {
+    /// Our part, and what becomes of forwarded packets elsewhere.
+    pub(crate) ours: Entries,
+    /// What others do with packets for this host.
+    pub(crate) doors: Entries,
+}
 
 /// Asks nftables.
 pub(crate) struct Nftables(Mouth);
@@ -78,25 +92,20 @@ impl Nftables {
 
     /// Our part, and the generation that it was seen in.
     pub(crate) fn print(&mut self, filter: &WatchedFilter) -> io::Result<(u32, Print)> {
-        let mut print = Print::new();
         loop {
             let before = self.generation()?;
-            print.clear();
-            let (mut tables, mut doors) = (Vec::new(), Doors::new());
-            for (what, kind) in [(GET_CHAIN, Kind::Chain), (GET_RULE, Kind::Rule)] {
-                self.ask(what, NLM_F_REQUEST | NLM_F_DUMP, &mut |message, attributes| {
-                    if let Some((table, entry)) = entry(filter, kind, &mut doors, message, attributes) {
-                        tables.push(table);
-                        print.insert(entry);
-                    }
-                })?;
-            }
-            // Those that something of ours is in.
-            self.ask(GET_TABLE, NLM_F_REQUEST | NLM_F_DUMP, &mut |message, attributes| {
-                if let Some(entry) = table_entry(&tables, message, attributes) {
-                    print.insert(entry);
-                }
+            let mut reader = Reader::new(filter);
+            self.ask(GET_CHAIN, NLM_F_REQUEST | NLM_F_DUMP, &mut |message, attributes| {
+                reader.chain(message, attributes);
             })?;
+            self.ask(GET_RULE, NLM_F_REQUEST | NLM_F_DUMP, &mut |message, attributes| {
+                reader.rule(message, attributes);
+            })?;
+            // Those that something of it is in.
+            self.ask(GET_TABLE, NLM_F_REQUEST | NLM_F_DUMP, &mut |message, attributes| {
+                reader.table(message, attributes);
+            })?;
+            let print = reader.print();
             if self.generation()? == before {
                 return Ok((before, print));
             }
@@ -114,64 +123,150 @@ impl Nftables {
     }
 }
 
-/// What a message is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Chain,
-    Rule,
-}
-
 /// A table: its family and its name.
 type Place = (u8, Vec<u8>);
+/// A chain by its table and its name.
+type Chain = (Place, Vec<u8>);
 
-/// The chains that packets for this host pass, each by its table and its name.
-type Doors = BTreeSet<(Place, Vec<u8>)>;
-
-/// What a message about a chain or rule adds to the print, and its table; nothing when it is about what is not ours.
-fn entry(
-    filter: &WatchedFilter,
-    kind: Kind,
-    doors: &mut Doors,
-    message: &[u8],
-    attributes: &[u8],
-) -> Option<(Place, Vec<u8>)> {
-    let family = *message.get(HEADER)?;
-    let table = name(value(attributes, FIRST)?);
-    let place = || (family, table.to_vec());
-    let own_table = family == INET && filter.table.as_ref().is_some_and(|own| own.as_bytes() == table);
-    let has = |mark: &String| attributes.windows(mark.len()).any(|part| part == mark.as_bytes());
-    let passed = match kind {
-        Kind::Chain => match hook(attributes) {
-            Some(PREROUTING | INPUT) => {
-                doors.insert((place(), name(value(attributes, THIRD)?).to_vec()));
-                true
-            }
-            hook => hook == Some(FORWARD),
-        },
-        // The rules of a chain name it where the chain names its number.
-        Kind::Rule => doors.contains(&(place(), name(value(attributes, SECOND)?).to_vec())),
-    };
-    if !(own_table || passed || filter.marks.iter().any(has)) {
-        return None;
-    }
-    let (letter, told) = match kind {
-        Kind::Chain => (b'c', [THIRD, SECOND, POLICY]),
-        Kind::Rule => (b'r', [SECOND, THIRD, POSITION]),
-    };
-    let head = [letter, family];
-    let mut parts = vec![&head[..], table];
-    parts.extend(told.into_iter().map(|kind| value(attributes, kind).unwrap_or_default()));
-    Some((place(), parts.join(&b'/')))
+/// A rule of a table in which packets for this host pass.
+struct Other {
+    entry: Vec<u8>,
+    /// The chains that it leads to.
+    leads_to: Vec<Vec<u8>>,
+    /// It leads to chains that a map names, which is not read.
+    by_map: bool,
 }
 
-/// What a message about one of these tables adds to the print.
-fn table_entry(tables: &[Place], message: &[u8], attributes: &[u8]) -> Option<Vec<u8>> {
-    let family = *message.get(HEADER)?;
-    let table = name(value(attributes, FIRST)?);
-    tables.iter().any(|(of, named)| *of == family && named == table).then_some(())?;
-    let head = [b't', family];
-    let told = [SECOND, FOURTH].map(|kind| value(attributes, kind).unwrap_or_default());
-    Some([&head[..], table, told[0], told[1]].join(&b'/'))
+/// Reads what the kernel lists: first all chains, then all rules, then all tables.
+struct Reader<'a> {
+    filter: &'a WatchedFilter,
+    print: Print,
+    tables: BTreeSet<Place>,
+    /// The chains that packets for this host pass first.
+    doors: BTreeSet<Chain>,
+    /// All chains that the kernel asks by itself.
+    bases: BTreeSet<Chain>,
+    others: BTreeMap<Chain, Vec<Other>>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(filter: &'a WatchedFilter) -> Self {
+        Self {
+            filter,
+            print: Print::default(),
+            tables: BTreeSet::new(),
+            doors: BTreeSet::new(),
+            bases: BTreeSet::new(),
+            others: BTreeMap::new(),
+        }
+    }
+
+    fn chain(&mut self, message: &[u8], attributes: &[u8]) {
+        let Some((place, chain)) = chain_of(message, attributes, THIRD) else { return };
+        let entry = entry(b'c', &place, attributes, [THIRD, SECOND, POLICY]);
+        let hook = hook(attributes);
+        if hook.is_some() {
+            self.bases.insert((place.clone(), chain.clone()));
+        }
+        let nat = value(attributes, TYPE).is_some_and(|kind| name(kind) == b"nat");
+        if hook == Some(FORWARD) || self.is_ours(&place, attributes) {
+            self.tables.insert(place);
+            self.print.ours.insert(entry);
+        } else if matches!(hook, Some(PREROUTING | INPUT)) && !nat {
+            self.tables.insert(place.clone());
+            self.print.doors.insert(entry);
+            self.doors.insert((place, chain));
+        }
+    }
+
+    fn rule(&mut self, message: &[u8], attributes: &[u8]) {
+        let Some((place, chain)) = chain_of(message, attributes, SECOND) else { return };
+        let entry = entry(b'r', &place, attributes, [SECOND, THIRD, POSITION]);
+        let ours = self.is_ours(&place, attributes);
+        if ours {
+            self.tables.insert(place.clone());
+            self.print.ours.insert(entry.clone());
+        }
+        if self.doors.iter().any(|(table, _)| *table == place) {
+            let (leads_to, by_map) = targets(attributes);
+            self.others.entry((place, chain)).or_default().push(Other { entry, leads_to, by_map });
+        }
+    }
+
+    /// Tables that nothing of it is in say nothing.
+    fn table(&mut self, message: &[u8], attributes: &[u8]) {
+        let Some(place) = table_of(message, attributes).filter(|place| self.tables.contains(place)) else {
+            return;
+        };
+        self.print.ours.insert(entry(b't', &place, attributes, [SECOND, FOURTH]));
+    }
+
+    /// Adds the rules of all chains that packets for this host may come to.
+    fn print(mut self) -> Print {
+        let mut next: Vec<Chain> = self.doors.iter().cloned().collect();
+        let mut seen: BTreeSet<Chain> = self.doors.clone();
+        while let Some(chain) = next.pop() {
+            for rule in self.others.get(&chain).into_iter().flatten() {
+                // Ours are told already.
+                if !self.print.ours.contains(&rule.entry) {
+                    self.print.doors.insert(rule.entry.clone());
+                }
+                let named = rule.leads_to.iter().map(|name| (chain.0.clone(), name.clone()));
+                let all = self.others.keys().filter(|one| rule.by_map && one.0 == chain.0).cloned();
+                let led = named.chain(all).filter(|one| !self.bases.contains(one));
+                let new: Vec<Chain> = led.filter(|one| seen.insert(one.clone())).collect();
+                next.extend(new);
+            }
+        }
+        self.print
+    }
+
+    /// Whether it is in our table, or in another one and has to do with a chain of ours.
+    fn is_ours(&self, place: &Place, attributes: &[u8]) -> bool {
+        let own = |table: &String| place.0 == INET && place.1 == table.as_bytes();
+        let has = |mark: &String| attributes.windows(mark.len()).any(|part| part == mark.as_bytes());
+        self.filter.table.as_ref().is_some_and(own) || self.filter.marks.iter().any(has)
+    }
+}
+
+/// The table that a message is about.
+fn table_of(message: &[u8], attributes: &[u8]) -> Option<Place> {
+    Some((*message.get(HEADER)?, name(value(attributes, FIRST)?).to_vec()))
+}
+
+/// The chain that a message is about, or that its rule is in.
+fn chain_of(message: &[u8], attributes: &[u8], named: u16) -> Option<Chain> {
+    Some((table_of(message, attributes)?, name(value(attributes, named)?).to_vec()))
+}
+
+/// What a message adds to the print: these attributes of it.
+fn entry<const N: usize>(letter: u8, place: &Place, attributes: &[u8], told: [u16; N]) -> Vec<u8> {
+    let head = [letter, place.0];
+    let mut parts = vec![&head[..], &place.1];
+    parts.extend(told.into_iter().map(|kind| value(attributes, kind).unwrap_or_default()));
+    parts.join(&b'/')
+}
+
+/// The chains that a rule leads to, and whether it leads to some by a map. An expression is `NFTA_EXPR_NAME` and
+/// `NFTA_EXPR_DATA`.
+fn targets(attributes: &[u8]) -> (Vec<Vec<u8>>, bool) {
+    let (mut targets, mut by_map) = (Vec::new(), false);
+    // `NFTA_RULE_EXPRESSIONS`, a list.
+    for (_, expression) in each(value(attributes, FOURTH).unwrap_or_default()) {
+        let Some((kind, data)) = value(expression, FIRST).zip(value(expression, SECOND)) else { continue };
+        match name(kind) {
+            // `NFTA_IMMEDIATE_DATA`, `NFTA_DATA_VERDICT`, `NFTA_VERDICT_CHAIN`.
+            b"immediate" => {
+                let verdict = value(data, SECOND).and_then(|data| value(data, SECOND));
+                targets
+                    .extend(verdict.and_then(|verdict| value(verdict, SECOND)).map(|to| name(to).to_vec()));
+            }
+            // `NFTA_LOOKUP_DREG`.
+            b"lookup" => by_map |= value(data, THIRD) == Some(&VERDICT[..]),
+            _ => {}
+        }
+    }
+    (targets, by_map)
 }
 
 /// Which packets the kernel asks a chain about; `None` for one that only rules lead to.
@@ -181,11 +276,15 @@ fn hook(attributes: &[u8]) -> Option<u32> {
 }
 
 fn value(attributes: &[u8], kind: u16) -> Option<&[u8]> {
-    // Its attributes borrow from the bytes that it was given.
-    NlasIterator::new(attributes).flatten().find(|attribute| attribute.kind() == kind).map(|attribute| {
-        let length = attribute.value_length();
+    each(attributes).find(|(of, _)| *of == kind).map(|(_, value)| value)
+}
+
+/// The attributes, each by its kind and its value.
+fn each(attributes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    NlasIterator::new(attributes).flatten().map(|attribute| {
+        let (kind, length) = (attribute.kind(), attribute.value_length());
         let inner: &[u8] = attribute.into_inner();
-        &inner[4..4 + length]
+        (kind, &inner[4..4 + length])
     })
 }
 
@@ -195,117 +294,4 @@ fn name(bytes: &[u8]) -> &[u8] {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
-        let length = u16::try_from(4 + value.len()).unwrap();
-        let mut bytes = [length.to_ne_bytes(), kind.to_ne_bytes()].concat();
-        bytes.extend(value);
-        bytes.resize(bytes.len().next_multiple_of(4), 0);
-        bytes
-    }
-
-    fn told(kind: Kind, family: u8, attributes: &[(u16, &[u8])]) -> Option<Vec<u8>> {
-        told_behind(&mut Doors::new(), kind, family, attributes)
-    }
-
-    /// The same where chains were told of before.
-    fn told_behind(
-        doors: &mut Doors,
-        kind: Kind,
-        family: u8,
-        attributes: &[(u16, &[u8])],
-    ) -> Option<Vec<u8>> {
-        let filter = WatchedFilter {
-            table: Some("phantom_wg".to_owned()),
-            marks: vec!["PHANTOM-WG".to_owned(), "phantom_wg_forward".to_owned()],
-            generation: Some(1),
-        };
-        let (message, attributes) = message(family, attributes);
-        entry(&filter, kind, doors, &message, &attributes).map(|(_, entry)| entry)
-    }
-
-    fn message(family: u8, attributes: &[(u16, &[u8])]) -> (Vec<u8>, Vec<u8>) {
-        let attributes: Vec<u8> =
-            attributes.iter().flat_map(|(kind, value)| attribute(*kind, value)).collect();
-        let mut message = vec![0; HEADER + FAMILY_HEADER];
-        message[HEADER] = family;
-        message.extend(&attributes);
-        (message, attributes)
-    }
-
-    #[test]
-    fn what_is_ours_is_told_from_the_rest() {
-        let handle = 7_u64.to_be_bytes();
-        let rule = |table: &'static [u8], chain: &'static [u8]| [(1, table), (2, chain)];
-        let told = |family, attributes: &[(u16, &[u8])]| told(Kind::Rule, family, attributes);
-        assert!(told(INET, &rule(b"phantom_wg\0", b"forward\0")).is_some());
-        assert_eq!(told(2, &rule(b"phantom_wg\0", b"forward\0")), None, "a table of another family");
-        assert_eq!(told(INET, &rule(b"filter\0", b"forward\0")), None);
-        assert_eq!(told(INET, &rule(b"phantom_wg2\0", b"forward\0")), None);
-        assert!(told(2, &rule(b"filter\0", b"PHANTOM-WG-FORWARD\0")).is_some());
-        // A jump to a chain of ours is in what the rule does.
-        let jump = |to: &'static [u8]| [(1, &b"filter\0"[..]), (2, b"FORWARD\0"), (3, &handle), (4, to)];
-        assert!(told(2, &jump(b"..PHANTOM-WG-FORWARD\0")).is_some());
-        assert!(told(INET, &jump(b"..phantom_wg_forward\0")).is_some());
-    }
-
-    #[test]
-    fn another_rule_in_the_same_place_is_another() {
-        let rule = |handle: u64, before: u64| {
-            let (handle, before) = (handle.to_be_bytes(), before.to_be_bytes());
-            let attributes = [(1, &b"phantom_wg\0"[..]), (2, b"forward\0"), (3, &handle), (6, &before)];
-            told(Kind::Rule, INET, &attributes).unwrap()
-        };
-        assert_eq!(rule(7, 6), rule(7, 6));
-        assert_ne!(rule(7, 6), rule(8, 6));
-        assert_ne!(rule(7, 6), rule(7, 5), "another one was put before it");
-    }
-
-    #[test]
-    fn a_chain_that_drops_what_passes_counts_whoever_made_it() {
-        let number = |hook: u32| attribute(HOOK_NUMBER, &hook.to_be_bytes());
-        let chain = |hook: u32, policy: u32| {
-            let (hook, policy) = (number(hook), policy.to_be_bytes());
-            told(Kind::Chain, 2, &[(1, b"filter\0"), (3, b"FORWARD\0"), (4, &hook), (5, &policy)])
-        };
-        assert!(chain(FORWARD, 1).is_some());
-        assert_ne!(chain(FORWARD, 0), chain(FORWARD, 1));
-        assert_eq!(chain(3, 0), None, "nothing comes to the chain of what the host sends");
-    }
-
-    #[test]
-    fn a_rule_that_may_close_a_port_counts_whoever_made_it() {
-        let hook = |number: u32| attribute(HOOK_NUMBER, &number.to_be_bytes());
-        let handle = 7_u64.to_be_bytes();
-        let rule = [(1, &b"filter\0"[..]), (2, &b"in\0"[..]), (3, &handle[..])];
-        for (number, counts) in [(0, true), (1, true), (3, false)] {
-            let (mut doors, hook) = (Doors::new(), hook(number));
-            let chain = [(1, &b"filter\0"[..]), (3, &b"in\0"[..]), (4, &hook[..])];
-            let of_chain = told_behind(&mut doors, Kind::Chain, 2, &chain);
-            assert_eq!(of_chain.is_some(), counts, "{number}");
-            assert_eq!(told_behind(&mut doors, Kind::Rule, 2, &rule).is_some(), counts, "{number}");
-            // A chain of the same name elsewhere is another one.
-            assert_eq!(told_behind(&mut doors, Kind::Rule, 10, &rule), None);
-        }
-    }
-
-    #[test]
-    fn a_table_that_sleeps_or_was_made_again_is_another() {
-        let tables = [(INET, b"phantom_wg".to_vec())];
-        let table = |family, flags: u32, handle: u64| {
-            let (flags, handle) = (flags.to_be_bytes(), handle.to_be_bytes());
-            let (message, attributes) = message(family, &[(1, b"phantom_wg\0"), (2, &flags), (4, &handle)]);
-            table_entry(&tables, &message, &attributes)
-        };
-        assert!(table(INET, 0, 3).is_some());
-        assert_ne!(table(INET, 0, 3), table(INET, 1, 3));
-        assert_ne!(table(INET, 0, 3), table(INET, 0, 4));
-        assert_eq!(table(2, 0, 3), None);
-        let chain = |policy: u32| {
-            told(Kind::Chain, INET, &[(1, b"phantom_wg\0"), (3, b"forward\0"), (5, &policy.to_be_bytes())])
-        };
-        assert_ne!(chain(0), chain(1));
-    }
-}
+mod tests;

@@ -10,7 +10,7 @@ use netlink_packet_route::address::{AddressAttribute, AddressMessage};
 use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
 use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteType};
 use netlink_packet_route::rule::{RuleAttribute, RuleMessage};
-use netlink_packet_route::tc::{TcAttribute, TcHandle, TcMessage};
+use netlink_packet_route::tc::{TcAttribute, TcHandle, TcMessage, TcOption};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_sys::protocols::NETLINK_ROUTE;
 use phantom_types::watch::{Watched, WatchedRoute, WatchedRule};
@@ -35,11 +35,20 @@ pub(crate) fn ear() -> io::Result<Ear> {
 }
 
 /// Asks for links, addresses, routes and rules.
-pub(crate) struct Kernel(Mouth);
+pub(crate) struct Kernel {
+    mouth: Mouth,
+    /// What the filters of links did when they were seen first, by link and hook.
+    guards: BTreeMap<(String, u16), Vec<TcOption>>,
+}
 
 impl Kernel {
     pub(crate) fn open() -> io::Result<Self> {
-        Mouth::open(NETLINK_ROUTE).map(Self)
+        Ok(Self { mouth: Mouth::open(NETLINK_ROUTE)?, guards: BTreeMap::new() })
+    }
+
+    /// A change has found the filters of links right: what they do from now on is right.
+    pub(crate) fn forget_guards(&mut self) {
+        self.guards.clear();
     }
 
     /// The links of these names that are there.
@@ -50,7 +59,7 @@ impl Kernel {
                 self.addresses(index, &mut link)?;
                 self.local(index, &mut link)?;
                 if watched.guards.contains(name) {
-                    link.guarded = self.guarded(index)?;
+                    link.guarded = self.guarded(name, index)?;
                 }
                 links.insert(name.clone(), link);
             }
@@ -106,23 +115,25 @@ impl Kernel {
         or_absent(asked)
     }
 
-    /// Whether a link has our filter at both hooks of its own (`clsact`), or one that looks like it.
-    fn guarded(&mut self, index: u32) -> io::Result<bool> {
+    /// Whether a link has our filter at both hooks of its own (`clsact`), and these do what they did when they were seen first.
+    fn guarded(&mut self, name: &str, index: u32) -> io::Result<bool> {
         for minor in [TcHandle::MIN_INGRESS, TcHandle::MIN_EGRESS] {
             // The kernel counts its links in this type too.
             let mut question = TcMessage::with_index(index.cast_signed());
             question.header.parent = TcHandle { major: u16::MAX, minor };
-            let mut found = false;
+            let mut found = None;
             let asked =
                 self.list(&RouteNetlinkMessage::GetTrafficFilter(question), &mut |answer| match answer {
-                    None => found = false,
-                    Some(RouteNetlinkMessage::NewTrafficFilter(message)) => {
-                        found |= is_guard(&message);
+                    None => found = None,
+                    Some(RouteNetlinkMessage::NewTrafficFilter(message)) if is_guard(&message) => {
+                        found = Some(does(message));
                     }
                     Some(_) => {}
                 });
             or_absent(asked)?;
-            if !found {
+            let Some(now) = found else { return Ok(false) };
+            let first = self.guards.entry((name.to_owned(), minor)).or_insert_with(|| now.clone());
+            if *first != now {
                 return Ok(false);
             }
         }
@@ -196,7 +207,7 @@ impl Kernel {
     ) -> io::Result<()> {
         let mut bytes = vec![0; HEADER + question.buffer_len()];
         question.emit(&mut bytes[HEADER..]);
-        self.0.ask(question.message_type(), flags, &mut bytes, &mut |message| {
+        self.mouth.ask(question.message_type(), flags, &mut bytes, &mut |message| {
             if message.is_empty() {
                 each(None);
             } else if let Ok(NetlinkPayload::InnerMessage(answer)) =
@@ -208,7 +219,16 @@ impl Kernel {
     }
 }
 
-/// Whether it is a filter of the kind, in the place and of the number that ours has. What it does is not asked.
+/// What a filter does.
+fn does(message: TcMessage) -> Vec<TcOption> {
+    let options = message.attributes.into_iter().find_map(|attribute| match attribute {
+        TcAttribute::Options(options) => Some(options),
+        _ => None,
+    });
+    options.unwrap_or_default()
+}
+
+/// Whether it is a filter of the kind, in the place and of the number that ours has.
 fn is_guard(message: &TcMessage) -> bool {
     let bpf = message.attributes.iter().any(|one| matches!(one, TcAttribute::Kind(kind) if kind == "bpf"));
     bpf && message.header.handle == GUARD && message.header.info >> 16 == GUARD_PRIORITY

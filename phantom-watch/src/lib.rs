@@ -9,6 +9,7 @@
 //! * [`Machine`] decides when to ask for a repair, and asks less often for objects that somebody keeps removing; it is pure too.
 //! * [`watch`] is the loop around them.
 
+mod calendar;
 mod compare;
 mod filter;
 mod kernel;

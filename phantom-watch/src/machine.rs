@@ -13,6 +13,8 @@ const AGAIN: Duration = Duration::from_secs(10);
 const LONGEST: Duration = Duration::from_mins(1);
 /// So many repairs of one object without a rest are a fight.
 const FIGHT: u32 = 5;
+/// What others may change as they like is asked about once in eight seconds, after so many times for nothing.
+const CALM: u32 = 4;
 
 /// What the loop does next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,18 +61,26 @@ impl Trouble {
 #[derive(Clone, Debug, Default)]
 pub struct Machine {
     troubles: BTreeMap<Said, Trouble>,
+    /// Objects that others may change as they like.
+    of_others: BTreeSet<Said>,
     /// When a repair was asked for that has not been heard of.
     waiting: Option<Duration>,
 }
 
 impl Machine {
+    /// A machine that asks less and less for what is the business of others, as long as nothing of ours is missing then.
+    pub fn patient_with(of_others: Said) -> Self {
+        Self { of_others: BTreeSet::from([of_others]), ..Self::default() }
+    }
+
     /// A look that found this missing.
     pub fn look(&mut self, now: Duration, missing: &BTreeSet<Said>) -> Next {
         self.troubles.retain(|_, trouble| trouble.goes_on(now));
         // Somebody else's own change is over with the look behind the repair. What is still missing then is repaired in vain.
         for (object, trouble) in &mut self.troubles {
             if std::mem::take(&mut trouble.unfounded) && !missing.contains(object) {
-                trouble.times = trouble.times.min(1);
+                let most = if self.of_others.contains(object) { CALM } else { 1 };
+                trouble.times = trouble.times.min(most);
             }
         }
         if missing.is_empty() {
@@ -103,6 +113,11 @@ impl Machine {
         }
         self.waiting = Some(now);
         Next::Ask
+    }
+
+    /// What was asked for because of this object has nothing to do with what comes of it from now on.
+    pub fn forget(&mut self, object: &Said) {
+        self.troubles.remove(object);
     }
 
     /// A change has ended, or a repair: what was asked for has been heard.
@@ -213,6 +228,19 @@ mod tests {
         assert!(machine.troubles.len() <= 1);
     }
 
+    /// Something is to be done every second, and is done: each time is another one.
+    #[test]
+    fn what_is_due_again_and_again_is_no_fight() {
+        let mut machine = Machine::default();
+        for second in 1..1000_u32 {
+            machine.forget(&Said::new("a", "a"));
+            assert_eq!(machine.look(SECOND * second, &lost("a")), Next::Ask);
+            machine.heard();
+            assert_eq!(machine.look(SECOND * second, &BTreeSet::new()), Next::Rest);
+            assert_eq!(machine.fights(), []);
+        }
+    }
+
     #[test]
     fn what_was_not_missing_is_no_fight() {
         let mut machine = Machine::default();
@@ -237,6 +265,29 @@ mod tests {
         // There is a pause all the same, and it stays short.
         assert!((100..=300).contains(&asked), "{asked}");
         assert!(matches!(machine.look(now + 3 * SECOND, &lost("a")), Next::Ask));
+    }
+
+    /// Somebody else changes his rules all the time, as a program does that shuts out attackers.
+    #[test]
+    fn what_is_the_business_of_others_is_asked_about_seldom_and_is_no_fight() {
+        let mut machine = Machine::patient_with(Said::new("a", "a"));
+        let (mut now, mut asked) = (Duration::ZERO, 0);
+        while now < Duration::from_mins(10) {
+            match machine.look(now, &lost("a")) {
+                Next::Ask => {
+                    asked += 1;
+                    machine.nothing_was_missing();
+                    now += SECOND / 10;
+                    assert_eq!(machine.look(now, &BTreeSet::new()), Next::Rest);
+                }
+                Next::Look(pause) => now += pause,
+                Next::Rest => unreachable!("something is missing"),
+            }
+            assert_eq!(machine.fights(), []);
+        }
+        assert!((60..=90).contains(&asked), "{asked}");
+        // What is ours does not wait for that.
+        assert_eq!(machine.look(now, &lost("b")), Next::Ask);
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub struct Place {
     /// What the installation writes: `objects.json`, `changing` while something is changed, and `due` when something is to be
     /// done by itself: microseconds since 1970.
     pub told: PathBuf,
-    /// What the watcher writes: `repair` to ask for one, and `report.json`.
+    /// What the watcher writes: `repair` to ask for one, `report.json`, and `looked` with the time of a look, as long as it lives.
     pub own: PathBuf,
     /// How a repair is asked for.
     pub ask: Ask,
@@ -61,10 +61,10 @@ impl Place {
         serde_json::from_slice(&fs::read(self.objects())?).map_err(io::Error::other)
     }
 
-    /// When a repair is to be asked for although nothing is missing.
+    /// When a repair is to be asked for although nothing is missing. What is older than the calendar of the system is due at once.
     pub(crate) fn due(&self) -> Option<SystemTime> {
-        let micros = fs::read_to_string(self.told.join("due")).ok()?.parse().ok()?;
-        UNIX_EPOCH.checked_add(Duration::from_micros(micros))
+        let micros: i64 = fs::read_to_string(self.told.join("due")).ok()?.trim_end().parse().ok()?;
+        UNIX_EPOCH.checked_add(Duration::from_micros(micros.max(0).unsigned_abs()))
     }
 
     /// The lock of a change that has begun and not ended.
@@ -87,6 +87,15 @@ impl Place {
                 command.spawn().map(Some)
             }
         }
+    }
+
+    /// Says that it looks: a process that is there may be a stopped one.
+    #[expect(clippy::disallowed_methods, reason = "a file of the watcher's own folder")]
+    pub(crate) fn say_looked(&self, now: SystemTime) -> io::Result<()> {
+        let micros = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
+        let draft = self.own.join("looked.new");
+        fs::write(&draft, micros.to_string())?;
+        fs::rename(draft, self.own.join("looked"))
     }
 
     /// Writes down what somebody keeps removing.
@@ -168,6 +177,25 @@ mod tests {
         file.unlock().unwrap();
         assert!(!is_locked(&name));
         nix::unistd::unlink(&path).unwrap();
+    }
+
+    #[test]
+    fn what_is_due_is_read_whatever_the_clock_said() {
+        let dir = std::env::temp_dir().join(format!("phantom-watch-due-{}", std::process::id()));
+        fs::create_dir(&dir).unwrap();
+        let place = Place { told: dir.clone(), own: dir.clone(), ask: Ask::File };
+        assert_eq!(place.due(), None);
+        for (text, due) in [
+            ("1795932731000000", Some(UNIX_EPOCH + Duration::from_secs(1_795_932_731))),
+            ("0\n", Some(UNIX_EPOCH)),
+            ("-5", Some(UNIX_EPOCH)),
+            ("", None),
+            ("soon", None),
+        ] {
+            fs::write(dir.join("due"), text).unwrap();
+            assert_eq!(place.due(), due, "{text}");
+        }
+        fs::remove_dir_all(&dir).unwrap();
     }
 
     #[test]

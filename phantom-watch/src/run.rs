@@ -6,13 +6,14 @@ use std::io::{self, Write as _};
 use std::os::fd::AsFd as _;
 use std::process::Child;
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
-use phantom_types::watch::{Watched, WatchedFilter};
+use phantom_types::watch::{LegacyTable, Watched, WatchedFilter};
 use phantom_types::{Said, Text};
 
+use crate::calendar::Calendar;
 use crate::filter::{Nftables, Print};
 use crate::kernel::Kernel;
 use crate::netlink::Ear;
@@ -34,12 +35,15 @@ const UNFINISHED: Text = Text {
     en: "the end of a change that was cut short",
     tr: "yarıda kalmış bir değişikliğin tamamlanması",
 };
-/// The name of what is missing when something is to be done by itself.
-const DUE: Text = Text { en: "what is due now", tr: "zamanı gelen iş" };
+/// The name of what is missing when nobody says any more what is meant to be there.
+const LIST: Text = Text { en: "the list of what is meant to be there", tr: "olması gerekenlerin listesi" };
 /// The name of what is missing when somebody has written into a file in which there are rules of ours.
 const FILES: Text = Text { en: "the rules that ufw keeps", tr: "ufw'nin tuttuğu kurallar" };
 /// The name of what is missing when our part of the packet filter is not what was found right.
 const FILTER: Text = Text { en: "the packet filter", tr: "paket filtresi" };
+/// The name of what is missing when others have changed what they do with packets for this host: a port of ours may be closed.
+const DOORS: Text =
+    Text { en: "what others let in", tr: "başkalarının filtrelerinden geçmesine izin verilen paketler" };
 
 /// Watches until the process ends.
 ///
@@ -60,10 +64,10 @@ pub fn watch(place: Place) -> io::Result<()> {
     }
 }
 
-/// What was found right of the packet filter.
-enum Right {
-    Nftables { generation: u32, print: Print },
-    Legacy { print: Vec<(u32, u32)>, looked: Instant },
+/// What was found right of legacy iptables.
+struct Legacy {
+    print: Vec<Option<u64>>,
+    looked: Instant,
 }
 
 struct Watcher {
@@ -76,11 +80,18 @@ struct Watcher {
     kernel: Kernel,
     nftables: Option<Nftables>,
     machine: Machine,
+    calendar: Calendar,
     edition: Option<Edition>,
     watched: Option<Watched>,
-    right: Option<Right>,
+    /// The lock that was named last.
+    lock: Option<String>,
+    /// What was found right of nftables, and in which generation.
+    right: Option<(u32, Print)>,
+    /// The same before the last change.
+    before: Option<Print>,
+    legacy: Option<Legacy>,
     /// The tables of legacy iptables when a change had ended, while nobody has said yet that they were right then.
-    unsure: Option<Vec<(u32, u32)>>,
+    unsure: Option<Vec<Option<u64>>>,
     /// The files of others when a change had ended.
     files: Vec<Option<Edition>>,
     /// When that change had found the host right.
@@ -110,10 +121,14 @@ impl Watcher {
             ears,
             kernel: Kernel::open()?,
             nftables: nftables.ok(),
-            machine: Machine::default(),
+            machine: Machine::patient_with(DOORS.into()),
+            calendar: Calendar::new()?,
             edition: None,
             watched: None,
+            lock: None,
             right: None,
+            before: None,
+            legacy: None,
             unsure: None,
             files: Vec::new(),
             found_at: None,
@@ -141,9 +156,16 @@ impl Watcher {
     /// One look; says when the next one is due at the latest.
     fn round(&mut self) -> Duration {
         self.watch_folder();
+        if let Some(now) = self.calendar.looks() {
+            // Where it cannot be said, the watcher watches all the same.
+            let _ = self.place.say_looked(now);
+        }
         let edition = self.place.edition();
         if edition != self.edition {
             self.watched = self.place.watched().ok();
+            if let Some(watched) = &self.watched {
+                self.lock = Some(watched.lock.clone());
+            }
             if self.watched.as_ref().is_some_and(|watched| watched.nothing_missing) {
                 self.machine.nothing_was_missing();
             }
@@ -152,9 +174,11 @@ impl Watcher {
             let found_at = self.watched.as_ref().map(|watched| watched.found_at);
             if found_at != self.found_at {
                 self.files = self.watched.as_ref().map(|watched| stamps(&watched.files)).unwrap_or_default();
+                self.kernel.forget_guards();
                 self.found_at = found_at;
             }
-            self.right = None;
+            self.before = self.right.take().map(|(_, print)| print).or(self.before.take());
+            self.legacy = None;
             self.asked = None;
             self.edition = edition;
         }
@@ -166,18 +190,21 @@ impl Watcher {
         if self.is_changing() {
             return GATHER;
         }
-        let missing = match self.look() {
-            Ok(missing) => missing,
-            Err(error) => {
-                let error = format!("the host cannot be looked at: {error}");
-                if self.trouble.as_ref() != Some(&error) {
-                    say(&error);
-                    self.trouble = Some(error);
-                }
+        let (missing, trouble) = self.look();
+        let blind = trouble.is_some();
+        if let Some(error) = trouble.map(|error| format!("the host cannot be looked at: {error}")) {
+            if self.trouble.as_ref() != Some(&error) {
+                say(&error);
+                self.trouble = Some(error);
+            }
+            // What could be seen counts all the same.
+            if missing.is_empty() {
                 return PROCESSES;
             }
-        };
-        self.trouble = None;
+        }
+        if !blind {
+            self.trouble = None;
+        }
         // What a change did meanwhile is looked at when it has ended.
         if self.is_changing() || self.place.edition() != self.edition {
             return GATHER;
@@ -196,6 +223,7 @@ impl Watcher {
             Next::Ask => {
                 let list: Vec<&str> = missing.iter().map(|one| one.en.as_str()).collect();
                 say(&format!("asking for a repair: missing is {}", list.join(", ")));
+                self.calendar.asked();
                 self.ask();
                 self.pause()
             }
@@ -211,14 +239,8 @@ impl Watcher {
 
     /// How long it may rest when nothing is said.
     fn pause(&self) -> Duration {
-        let left = self.until_due().filter(|left| !left.is_zero());
+        let left = self.calendar.left().filter(|left| !left.is_zero());
         left.map_or(NOW_AND_THEN, |left| left + GATHER).min(self.pause_for_what_is_not_told())
-    }
-
-    /// How long until something is to be done; zero when it is now.
-    #[expect(clippy::disallowed_methods, reason = "a moment of the calendar, and no host here to ask")]
-    fn until_due(&self) -> Option<Duration> {
-        self.place.due().map(|due| due.duration_since(SystemTime::now()).unwrap_or_default())
     }
 
     fn pause_for_what_is_not_told(&self) -> Duration {
@@ -226,16 +248,17 @@ impl Watcher {
         if !watched.processes.is_empty() || self.repair.is_some() {
             return PROCESSES;
         }
-        if matches!(self.right, Some(Right::Legacy { .. })) { LEGACY } else { NOW_AND_THEN }
+        if self.legacy.is_some() { LEGACY } else { NOW_AND_THEN }
     }
 
     /// Whether something is being changed now.
     fn is_changing(&self) -> bool {
-        self.watched.as_ref().is_some_and(|watched| is_locked(&watched.lock))
+        self.lock.as_ref().is_some_and(|lock| is_locked(lock))
             || self.place.changing_under().is_some_and(|lock| is_locked(&lock))
     }
 
-    fn look(&mut self) -> io::Result<BTreeSet<Said>> {
+    /// What is missing, and why something could not be looked at.
+    fn look(&mut self) -> (BTreeSet<Said>, Option<io::Error>) {
         let cut_short = self.place.changing_under().is_some_and(|lock| !is_locked(&lock))
             // It may have ended between the two questions.
             && self.place.changing_under().is_some();
@@ -243,23 +266,29 @@ impl Watcher {
         if cut_short {
             lost.insert(UNFINISHED.into());
         }
-        if self.until_due().is_some_and(|left| left.is_zero()) {
-            lost.insert(DUE.into());
+        self.calendar.take(self.place.due(), &mut self.machine);
+        lost.extend(self.calendar.wants());
+        let Some(watched) = self.watched.take() else {
+            // A factory reset takes it away while it holds the lock, and a new one comes with the next start.
+            lost.extend(self.lock.is_some().then(|| LIST.into()));
+            return (lost, None);
+        };
+        let mut trouble = None;
+        match self.see(&watched) {
+            Ok(seen) => lost.append(&mut missing(&watched, &seen)),
+            Err(error) => trouble = Some(error),
         }
-        let Some(watched) = self.watched.take() else { return Ok(lost) };
-        let found = self.see(&watched).and_then(|seen| {
-            lost.append(&mut missing(&watched, &seen));
-            if stamps(&watched.files) != self.files {
-                lost.insert(FILES.into());
+        if stamps(&watched.files) != self.files {
+            lost.insert(FILES.into());
+        }
+        if let Some(filter) = &watched.filter {
+            match self.filter_is_right(filter) {
+                Ok(changed) => lost.extend(changed.map(Said::from)),
+                Err(error) => trouble = Some(error),
             }
-            let right = watched.filter.as_ref().map_or(Ok(true), |filter| self.filter_is_right(filter))?;
-            if !right {
-                lost.insert(FILTER.into());
-            }
-            Ok(lost)
-        });
+        }
         self.watched = Some(watched);
-        found
+        (lost, trouble)
     }
 
     fn see(&mut self, watched: &Watched) -> io::Result<Seen> {
@@ -274,52 +303,63 @@ impl Watcher {
         Ok(Seen { links, rules, routes, settings, ended: ended(&watched.processes) })
     }
 
-    /// Whether our part of the packet filter is as it was when a change last found it right.
-    fn filter_is_right(&mut self, filter: &WatchedFilter) -> io::Result<bool> {
-        let Some(generation) = filter.generation else { return Ok(self.legacy_is_right()) };
-        let Some(nftables) = &mut self.nftables else { return Ok(true) };
-        let known = match &self.right {
-            Some(Right::Nftables { generation, .. }) => Some(*generation),
-            _ => None,
-        };
-        if known == Some(nftables.generation()?) {
-            return Ok(true);
+    /// What of the packet filter is not as it was when a change last found it right, if anything.
+    fn filter_is_right(&mut self, filter: &WatchedFilter) -> io::Result<Option<Text>> {
+        if !self.legacy_is_right(&filter.legacy)? {
+            return Ok(Some(FILTER));
         }
-        let (now, print) = nftables.print(filter)?;
-        let right = match &self.right {
-            Some(Right::Nftables { print: right, .. }) => *right == print,
-            // Nobody but the one who changed it can say what is right: it is, as long as nothing has happened since.
-            _ => now == generation,
-        };
-        if right {
-            self.right = Some(Right::Nftables { generation: now, print });
-        }
-        Ok(right)
+        filter.generation.map_or(Ok(None), |found| self.nftables_is_right(filter, found))
     }
 
-    fn legacy_is_right(&mut self) -> bool {
-        if let Some(Right::Legacy { looked, .. }) = &self.right
-            && looked.elapsed() < LEGACY
-        {
-            return true;
+    /// The same of nftables, where a change has found this generation right.
+    fn nftables_is_right(&mut self, filter: &WatchedFilter, found: u32) -> io::Result<Option<Text>> {
+        let Some(nftables) = &mut self.nftables else { return Ok(None) };
+        let known = self.right.as_ref().map(|(generation, _)| *generation);
+        if known == Some(nftables.generation()?) {
+            return Ok(None);
         }
-        let (print, looked) = (legacy::print(), Instant::now());
-        let known = match &self.right {
-            Some(Right::Legacy { print: right, .. }) => Some(*right == print),
+        let (now, print) = nftables.print(filter)?;
+        let changed = match &self.right {
+            Some((_, right)) if right.ours != print.ours => Some(FILTER),
+            Some((_, right)) => (right.doors != print.doors).then_some(DOORS),
+            // Nobody but the one who changed it can say what is right: it is, as long as nothing has happened since.
+            None if now == found => None,
+            // Numbers are never given twice: what is as it was before that change was not touched by it.
+            None => Some(if self.before.as_ref().is_some_and(|before| before.ours == print.ours) {
+                DOORS
+            } else {
+                FILTER
+            }),
+        };
+        if changed.is_none() {
+            self.right = Some((now, print));
+        }
+        Ok(changed)
+    }
+
+    fn legacy_is_right(&mut self, tables: &[LegacyTable]) -> io::Result<bool> {
+        if tables.is_empty() || self.legacy.as_ref().is_some_and(|legacy| legacy.looked.elapsed() < LEGACY) {
+            return Ok(true);
+        }
+        let (print, looked) = (legacy::print(tables)?, Instant::now());
+        let known = match &self.legacy {
+            Some(right) => Some(right.print == print),
             // These tables have no number that would say that they are still what the change left: between its end and this
             // look somebody may have flushed them. Where they are the same before and after a repair, that found them right.
-            _ => (self.unsure.replace(print.clone()).as_ref() == Some(&print)).then_some(true),
+            None => (self.unsure.replace(print.clone()).as_ref() == Some(&print)).then_some(true),
         };
         if known == Some(true) {
             self.unsure = None;
-            self.right = Some(Right::Legacy { print, looked });
+            self.legacy = Some(Legacy { print, looked });
         }
-        known != Some(false)
+        Ok(known != Some(false))
     }
 
     /// Says what somebody keeps removing, once for each time that it changes.
     fn report(&mut self) {
-        let fights = self.machine.fights();
+        let mut fights = self.machine.fights();
+        // What nobody can remove is not done, which others say.
+        fights.retain(|fight| fight.object != UNFINISHED.into() && !Calendar::is_work(&fight.object));
         let objects = |fights: &[Fight]| fights.iter().map(|fight| fight.object.clone()).collect::<Vec<_>>();
         if objects(&fights) != objects(&self.fights) {
             for fight in &fights {
@@ -340,6 +380,7 @@ impl Watcher {
         let mut fds: Vec<PollFd<'_>> =
             self.ears.iter().map(|ear| PollFd::new(ear.as_fd(), PollFlags::POLLIN)).collect();
         fds.push(PollFd::new(self.folder.as_fd(), PollFlags::POLLIN));
+        fds.push(PollFd::new(self.calendar.as_fd(), PollFlags::POLLIN));
         let limit = PollTimeout::try_from(limit.max(Duration::from_millis(1))).unwrap_or(PollTimeout::MAX);
         match poll(&mut fds, limit) {
             Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
@@ -353,9 +394,14 @@ impl Watcher {
             ear.forget()?;
         }
         match self.folder.read_events() {
-            Ok(_) | Err(nix::errno::Errno::EAGAIN) => Ok(()),
-            Err(errno) => Err(errno.into()),
+            // A folder that is gone may be made again, and is another one then.
+            Ok(events) => {
+                self.told &= !events.iter().any(|event| event.mask.contains(AddWatchFlags::IN_IGNORED));
+            }
+            Err(nix::errno::Errno::EAGAIN) => {}
+            Err(errno) => return Err(errno.into()),
         }
+        Ok(())
     }
 }
 

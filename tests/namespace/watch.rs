@@ -1,5 +1,6 @@
 //! The watcher: what somebody removes comes back by itself, and what is removed on purpose does not.
 
+mod losses;
 mod renewal;
 
 use std::time::{Duration, Instant};
@@ -301,17 +302,24 @@ fn somebody_else_s_own_rules_are_no_fight() {
     });
 }
 
-fn on_iptables(test: &str, variant: &str, limit: Duration) {
+/// Something on a server whose rules are in this variant of iptables.
+fn on_iptables_do(test: &str, variant: &str, work: impl FnOnce(&World)) {
     in_world_with(test, &IPTABLES, |world| {
         if without_nftables(world, test, variant) {
             served(world);
-            comes_back(world, "iptables -t nat -F; iptables -F", limit);
-            rest();
-            comes_back(world, "iptables -D FORWARD 1", limit);
-            rest();
-            comes_back(world, "iptables -I FORWARD 1 -j ACCEPT", limit);
-            world.reaches(At::Client1, INTERNET);
+            work(world);
         }
+    });
+}
+
+fn on_iptables(test: &str, variant: &str, limit: Duration) {
+    on_iptables_do(test, variant, |world| {
+        comes_back(world, "iptables -t nat -F; iptables -F", limit);
+        rest();
+        comes_back(world, "iptables -D FORWARD 1", limit);
+        rest();
+        comes_back(world, "iptables -I FORWARD 1 -j ACCEPT", limit);
+        world.reaches(At::Client1, INTERNET);
     });
 }
 

@@ -11,7 +11,7 @@ mod enter;
 
 use std::cell::RefCell;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -148,6 +148,23 @@ impl World {
         let pid = child.id();
         self.children.borrow_mut().push(child);
         pid
+    }
+
+    /// Starts a program that ends with the world and whose words go into a file.
+    pub(crate) fn spawn_with_log(&self, at: At, program: &str, args: &[&str], log: &str) -> u32 {
+        let log = std::fs::File::create(log).unwrap();
+        let mut command = command(at, program);
+        command.args(args).stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        let child = command.spawn().unwrap();
+        let pid = child.id();
+        self.children.borrow_mut().push(child);
+        pid
+    }
+
+    /// How a program that was started here has ended, if it has.
+    pub(crate) fn ended(&self, pid: u32) -> Option<ExitStatus> {
+        let mut children = self.children.borrow_mut();
+        children.iter_mut().find(|child| child.id() == pid)?.try_wait().unwrap()
     }
 
     /// Calls `phantom-api` and gives the whole answer.

@@ -70,7 +70,7 @@ const PROGRAMS: [Spoken; 9] = [
             &["verify"],
             &["probe"],
         ],
-        languages: false,
+        languages: true,
         sources: &[
             "phantom-ghost/tunnel/src/cli.rs",
             "phantom-ghost/tunnel/src/cli",

@@ -100,6 +100,7 @@ pub(crate) const CONDITIONS: &[Condition] = &[
     condition("watcher", "warning", || with(with_john(), without_watcher)),
     condition("watcher", "problem", || with(with_john(), |s| s.fake.crash_service(&watcher(s)))),
     condition("watcher", "warning", || with(with_john(), watcher_fights)),
+    condition("watcher", "problem", || with(with_john(), watcher_hangs)),
     condition("decoy", "ok", with_john),
     condition("decoy", "ok", with_decoy_from_outside),
     condition("decoy", "warning", || with_decoy(Ok(&[]))),
@@ -481,6 +482,12 @@ fn without_watcher(server: &Server) {
 pub(crate) fn watcher_fights(server: &Server) {
     let report = r#"{ "removed_again_and_again": [{ "object": "the packet filter", "object_tr": "paket filtresi", "times": 7 }] }"#;
     server.fake.put_file(&format!("/run/{}/report.json", watcher(server)), report.as_bytes(), 0o600, 61_184);
+}
+
+/// The watcher's process is there, and has not looked for four minutes.
+fn watcher_hangs(server: &Server) {
+    let looked = server.host.clock.now().minus(Duration::from_mins(4)).micros().to_string();
+    server.fake.put_file(&format!("/run/{}/looked", watcher(server)), looked.as_bytes(), 0o600, 61_184);
 }
 
 fn port(protocol: Protocol, number: u16) -> Port {

@@ -1,12 +1,14 @@
 //! The factory reset on the host in memory: refused at each of its writes, on both packet filters, among objects of others.
 
 use std::ffi::OsString;
+use std::io;
 use std::time::{Duration, Instant};
 
-use phantom_factory_reset::command::{self, Environment, Streams};
+use phantom_factory_reset::command::{self, Environment, Opened, Streams};
 use phantom_factory_reset::{Done, LOCK_WAIT, Place, ResetError, Stage, reset, uninstall};
 use phantom_host::linux::Called;
 use phantom_host::{FirewallKind, InForce, Ruleset};
+use phantom_store::Paths;
 use phantom_tests::{SERVER_IP, Server};
 
 use crate::cases::{with_ghost, with_john};
@@ -160,17 +162,53 @@ pub(crate) fn said(server: &Server, words: &[&str], input: &str) -> (u8, String,
 
 /// The same where somebody can be asked, or not.
 fn answered(server: &Server, words: &[&str], input: &str, terminal: bool) -> (u8, String, String) {
+    called(server, words, input, Environment { terminal, ..Environment::default() }, Ok(()))
+}
+
+/// The same with more of an environment, and with signals that are handled or not.
+fn called(
+    server: &Server,
+    words: &[&str],
+    input: &str,
+    usual: Environment,
+    signals: io::Result<()>,
+) -> (u8, String, String) {
     let root = server.paths().root().display().to_string();
     let run_dir = Some(server.paths().run_dir().to_owned());
-    let usual = Environment::default();
     let lock_wait = server.lock_wait.unwrap_or(usual.lock_wait);
     let (root, this) = (Some(root.into()), Some("/nowhere/x".into()));
-    let environment = Environment { root, this, terminal, run_dir, lock_wait, ..usual };
+    let environment = Environment { root, this, run_dir, lock_wait, ..usual };
     let (mut input, mut out, mut err) = (input.as_bytes(), Vec::new(), Vec::new());
     let mut streams = Streams { input: &mut input, out: &mut out, err: &mut err };
     let words = words.iter().map(OsString::from);
-    let exit = command::main(words, &environment, &mut streams, |_, _| server.host.clone());
+    let open = |_: &Paths, _| Opened { host: server.host.clone(), signals };
+    let exit = command::main(words, &environment, &mut streams, open);
     (exit, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
+}
+
+#[test]
+fn that_a_signal_would_end_it_is_said_in_the_language_of_the_run() {
+    const EN: &str = "factory-reset: a signal will end it in the middle: Invalid argument (os error 22)\n";
+    const TR: &str = "factory-reset: bir sinyal işlemi yarıda kesecek: geçersiz değer (hata 22)\n";
+    for (option, variable, stored, expected) in [
+        (None, None, None, EN),
+        (Some("tr"), None, None, TR),
+        (Some("tr"), Some("en"), None, TR),
+        (None, Some("tr_TR"), None, TR),
+        (Some("en"), Some("tr"), Some("tr"), EN),
+        (None, None, Some("tr"), TR),
+    ] {
+        let server = with_john();
+        if let Some(stored) = stored {
+            let value = format!("value={stored}");
+            server.api(&["core", "update_tweak_setting", "setting_name=language", &value]).ok();
+        }
+        let environment = Environment { lang: variable.map(str::to_owned), ..Environment::default() };
+        let signals = Err(io::Error::from_raw_os_error(22));
+        let words = option.map_or(vec!["--yes"], |lang| vec!["--yes", "--lang", lang]);
+        let (_, _, err) = called(&server, &words, "", environment, signals);
+        assert!(err.starts_with(expected), "{option:?} {variable:?} {stored:?}: {err}");
+    }
 }
 
 #[test]

@@ -1,7 +1,10 @@
 //! Languages: which one is taken, and that every text of `tests/golden/texts.json` is said.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::io;
 
+use phantom_api::cli::{self, Environment, Opened, Streams};
 use phantom_host::{Answer, LinkKind, ProbeError};
 use phantom_tests::{Said, Server, Texts};
 use serde_json::Value;
@@ -52,6 +55,33 @@ fn the_variable_may_be_a_locale_and_an_unknown_one_is_ignored_with_a_line() {
         assert_eq!(answer.err.lines().count(), usize::from(name != "tr-"), "{}", answer.err);
         assert!(!answer.err.contains('\u{1b}'), "a control character reaches the terminal: {:?}", answer.err);
     }
+}
+
+/// What a call says on standard error where the signals that end a program are not handled.
+fn unhandled(server: &Server, words: &[&str], lang: Option<&str>) -> String {
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let mut streams = Streams { out: &mut out, err: &mut err };
+    let environment = Environment { lang: lang.map(str::to_owned), root: None };
+    let words = words.iter().map(OsString::from).collect();
+    let signals = Err(io::Error::from_raw_os_error(22));
+    cli::main(words, &environment, &mut streams, |_| (), |_| Opened { phantom: server.phantom(), signals });
+    String::from_utf8(err).unwrap()
+}
+
+#[test]
+fn that_a_signal_would_end_a_change_is_said_by_the_same_rules() {
+    const EN: &str =
+        "phantom-api: a signal will end a change in the middle: Invalid argument (os error 22)\n";
+    const TR: &str = "phantom-api: bir sinyal değişikliği yarıda kesecek: geçersiz değer (hata 22)\n";
+    let server = Server::ready();
+    let list = ["core", "list_clients"];
+    assert_eq!(unhandled(&server, &list, None), EN);
+    assert_eq!(unhandled(&server, &list, Some("tr_TR.UTF-8")), TR);
+    assert_eq!(unhandled(&server, &["--lang", "tr", "core", "list_clients"], None), TR);
+    assert_eq!(unhandled(&server, &["core", "list_clients", "--lang=tr"], Some("en")), TR);
+    server.api(&["core", "update_tweak_setting", "setting_name=language", "value=tr"]).ok();
+    assert_eq!(unhandled(&server, &list, None), TR);
+    assert_eq!(unhandled(&server, &["--lang=en", "core", "list_clients"], None), EN);
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod disk;
 mod dns;
 mod doctor;
 mod documents;
+mod due;
 mod errors;
 mod examples;
 mod factory_reset;

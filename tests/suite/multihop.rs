@@ -85,6 +85,18 @@ fn a_server_that_is_stopped_has_no_way_to_an_exit() {
 }
 
 #[test]
+fn a_monitor_that_somebody_has_halted_does_not_monitor() {
+    let server = through_exit();
+    let monitor = || server.api(&["multihop", "status"]).ok()["monitor_status"].clone();
+    let pid = monitor()["pid"].clone();
+    for (state, monitors) in [("S", true), ("T", false), ("R", true)] {
+        let stat = format!("{pid} (phantom (T) x) {state} 1 {pid} {pid} 0 -1 4194560");
+        server.fake.put_file(&format!("/proc/{pid}/stat"), stat.as_bytes(), 0o444, 0);
+        assert_eq!(monitor()["monitoring"], monitors, "{state}: {:#}", monitor());
+    }
+}
+
+#[test]
 fn the_kill_switch_of_an_exit_in_use_is_opened_and_closed_without_an_interruption() {
     let server = through_exit();
     let with = |value: &str| {

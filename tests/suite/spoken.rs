@@ -3,6 +3,8 @@
 //! The compiler sees a variant without Turkish, since no match has an arm for the rest; a cause that does not speak is no
 //! cause of one that does. What the compiler cannot see is held here.
 
+mod the_tunnels_program;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,7 +20,8 @@ const UNTOLD: [(&str, &str); 3] = [
     ("Unfit", "a cause inside SQLite's own error, which is quoted"),
 ];
 
-/// Crates whose programs have no language: what a person is told of them is held by the tests of the crate that tells it.
+/// Crates whose errors are English between programs: what a person is told of them is held by the tests of the crate that tells
+/// it, and for the tunnel's program by the table of all its sentences and by [`the_tunnels_program`].
 const PROGRAMS: [&str; 3] = ["foundation/device", "phantom-ghost/certs", "phantom-ghost/tunnel"];
 
 /// The sources of a folder without their tests, by path.

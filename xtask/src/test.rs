@@ -41,6 +41,7 @@ const NEEDS: &[Need] = &[
     Need::program("wireguard-go", "wireguard-go"),
     Need::program("nft", "nftables"),
     Need::program("iptables", "iptables"),
+    Need::program("ipset", "ipset"),
     Need::program("ufw", "ufw"),
     Need::program("ip", "iproute2"),
     Need::program("ping", "iputils-ping"),

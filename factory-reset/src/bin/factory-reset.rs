@@ -1,14 +1,13 @@
 //! The command `factory-reset`.
 
-use std::io::{self, Write as _};
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use phantom_factory_reset::command::{self, Environment, Streams};
+use phantom_factory_reset::command::{self, Environment, Opened, Streams};
 use phantom_host::linux::{LinuxOptions, end_as_requested, handle_signals};
 use phantom_host::{Host, Interrupt, Marks, Programs};
 use phantom_store::{Paths, close_process};
-use phantom_types::{Lang, explain};
 
 fn main() -> ExitCode {
     close_process();
@@ -19,24 +18,17 @@ fn main() -> ExitCode {
     let status = command::main(words, &Environment::of_process(), &mut streams, |paths, programs| {
         let host = open(paths, programs);
         interrupt = host.interrupt.clone();
-        host
+        Opened { signals: handle_signals(&interrupt), host }
     });
     end_as_requested(&interrupt);
     status.into()
 }
 
 fn open(paths: &Paths, programs: PathBuf) -> Host {
-    let host = Host::linux_small(LinuxOptions {
+    Host::linux_small(LinuxOptions {
         run_dir: paths.run_dir().to_path_buf(),
         logs_dir: paths.logs_dir(),
         marks: Marks::new(paths.instance()),
         programs: Programs::in_dir(programs),
-    });
-    if let Err(error) = handle_signals(&host.interrupt) {
-        let lang =
-            std::env::var("PHANTOM_LANG").ok().and_then(|name| Lang::of_locale(&name)).unwrap_or_default();
-        let warning = lang.pick("a signal will end it in the middle", "bir sinyal işlemi yarıda kesecek");
-        let _ = writeln!(io::stderr(), "factory-reset: {warning}: {}", explain(&error, lang));
-    }
-    host
+    })
 }

@@ -1,5 +1,5 @@
 //! What a module brings to the system beside its actions: its part of the desired state, its tables, what it claims, its checks for
-//! the doctor, and the hooks that services call.
+//! the doctor, what it has to do at its time, and the hooks that services call.
 //!
 //! Every method but two has a default, so that a module says only what it has to say. Modules meet here and nowhere else:
 //! each asks the engine what all of them claim, and none names another.
@@ -45,8 +45,8 @@ pub trait SystemModule: Module + Sized {
     fn schema() -> Option<ModuleSchema> {
         None
     }
-    /// When its part of the desired state becomes another one although nothing that is stored changes: the host is brought to it
-    /// at that moment. `None` while that never happens.
+    /// When it wants to be called next although nobody changes anything; `None` for never. At that moment, or as soon as the host
+    /// runs again after it, the host is brought to what is stored (single peers apart), and [`Self::when_due`] is called.
     ///
     /// # Errors
     /// The stored state cannot be read.
@@ -56,6 +56,14 @@ pub trait SystemModule: Module + Sized {
     /// Every veto that it may ever claim.
     fn vetoes() -> &'static [Veto] {
         &[]
+    }
+    /// Does what is due, by changes like any other. No lock is held. After it, [`Self::due`] names a later moment or none; where it
+    /// does not, and where this fails, it is called again a minute later.
+    ///
+    /// # Errors
+    /// What was due could not be done.
+    fn when_due(_: &Engine, _: &Call) -> Result<(), HookError> {
+        Ok(())
     }
     /// Its checks for the doctor.
     fn checks() -> &'static [Check] {

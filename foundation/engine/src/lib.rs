@@ -12,6 +12,7 @@ mod bring;
 mod change;
 mod contract;
 mod copies;
+mod due;
 mod error;
 pub mod filters;
 mod foreign;
@@ -28,6 +29,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use phantom_host::{Host, Marks};
+use phantom_module::Call;
 use phantom_store::{ModuleSchema, Paths, State, Store, StoreError};
 use phantom_types::{PublicKey, Timestamp};
 
@@ -68,8 +70,10 @@ pub type DesiredPeers = fn(&Site, &State<'_>, &[PublicKey]) -> Result<Vec<PeerCh
 
 /// What a module claims: a pure function of what is stored.
 type ClaimsOf = fn(&State<'_>) -> Result<Claims, StoreError>;
-/// When a module's part becomes another one by itself.
+/// When a module wants to be called next.
 type DueOf = fn(&State<'_>) -> Result<Option<Timestamp>, StoreError>;
+/// Does what is due.
+type WhenDue = fn(&Engine, &Call) -> Result<(), HookError>;
 
 /// One module's share in the system.
 #[derive(Clone, Copy)]
@@ -80,6 +84,7 @@ struct Part {
     schema: Option<ModuleSchema>,
     due: DueOf,
     vetoes: &'static [Veto],
+    when_due: WhenDue,
     checks: &'static [Check],
     tweaks: &'static [Tweak],
     hooks: &'static [Hook],
@@ -116,6 +121,7 @@ impl Parts {
             schema: M::schema(),
             due: M::due,
             vetoes: M::vetoes(),
+            when_due: M::when_due,
             checks: M::checks(),
             tweaks: M::tweaks(),
             hooks: M::hooks(),
@@ -217,15 +223,6 @@ impl Engine {
     /// Every veto that a module may claim against a change of this setting, in the order of the modules.
     pub fn vetoes(&self, setting: Setting) -> impl Iterator<Item = &'static Veto> {
         self.parts().iter().flat_map(|part| part.vetoes).filter(move |veto| veto.is_against(setting))
-    }
-
-    /// When something is next to be done although nobody changes anything.
-    fn due(&self) -> Result<Option<Timestamp>, StoreError> {
-        let of_parts = self.store.read(|state| {
-            let dues = self.parts().iter().filter_map(|part| (part.due)(state).transpose());
-            dues.collect::<Result<Vec<_>, StoreError>>()
-        })?;
-        Ok(of_parts.into_iter().chain(self.store.copies_due()?).min())
     }
 
     /// The checks of all modules for the doctor, in their order.

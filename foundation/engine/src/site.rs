@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use phantom_host::{
-    Bounds, Command, Host, HostAddresses, Manager, Marks, OwnSocket, Proc, Programs, Restart, Unit, UnitKind,
-    host_addresses,
+    Bounds, Command, Host, HostAddresses, Internet, Manager, Marks, OwnSocket, Proc, Programs, Restart, Unit,
+    UnitKind, host_addresses,
 };
 use phantom_store::{Paths, Server};
 use phantom_types::{Backend, InterfaceName, Timestamp};
@@ -17,7 +17,7 @@ const DEVICE_CAPABILITIES: [&str; 2] = ["NET_ADMIN", "NET_BIND_SERVICE"];
 const DEVICE_BOUNDS: Bounds = Bounds {
     memory_mib: 1024,
     tasks: 512,
-    internet: true,
+    internet: Internet::Speaks,
     netlink: true,
     proc: Proc::Itself,
     owners: false,

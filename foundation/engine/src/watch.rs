@@ -1,12 +1,12 @@
 //! What the watcher is told, and the repair that it asks for.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use phantom_host::reconcile::{self, Depth, Foreign, Wanted, WantedInterface};
 use phantom_host::{FirewallKind, Manager, Route, RouteKind, RuleAction, ServiceState, Unit, UnitKind};
 use phantom_module::{Call, chain};
-use phantom_types::watch::{Watched, WatchedFilter, WatchedRoute, WatchedRule};
-use phantom_types::{Said, Timestamp};
+use phantom_types::Said;
+use phantom_types::watch::{LegacyTable, Watched, WatchedFilter, WatchedRoute, WatchedRule};
 
 use crate::change::host_error;
 use crate::error::HostFailure;
@@ -18,8 +18,10 @@ const REPAIR: Origin = Origin { module: "core", action: "repair" };
 
 /// Where ufw keeps the rules that somebody has given to it, and whether it is on.
 const UFW_RULES: [&str; 3] = ["/etc/ufw/user.rules", "/etc/ufw/user6.rules", "/etc/ufw/ufw.conf"];
-/// How long what was due and could not be done waits: an hour, in microseconds.
-const RETRY_MICROS: i64 = 3_600_000_000;
+/// The tables of legacy iptables that have rules of ours, where ours are there.
+const OUR_TABLES: [&str; 3] = [DOORS, "nat", "mangle"];
+/// The one of them in which others open and close ports, and in which we let in our own.
+const DOORS: &str = "filter";
 
 /// How often a repair looks for what is still missing before it gives up.
 const ATTEMPTS: u32 = 3;
@@ -41,38 +43,6 @@ impl Engine {
             self.log(&format!("the watcher could not be told what is in force: {}", chain(&error)));
         }
         self.tell_due();
-    }
-
-    /// Tells the watcher when something is next to be done by itself. The caller holds the lock.
-    pub(crate) fn tell_due(&self) {
-        let told = self.due().and_then(|due| self.store.set_due(due));
-        if let Err(error) = told {
-            self.log(&format!("the watcher could not be told what is due: {}", chain(&error)));
-        }
-    }
-
-    /// Removes copies of the stored state that are not kept any longer. The newest one is replaced by a new one.
-    fn renew_copies(&self) {
-        let now = self.host.clock.now();
-        if self.store.copies_due().is_ok_and(|due| due.is_none_or(|due| due > now)) {
-            return;
-        }
-        let line = match self.store.make_copy(now) {
-            Ok(copy) => format!("the stored state was copied to {}", copy.path.display()),
-            Err(error) => format!("the stored state was not copied: {}", chain(&error)),
-        };
-        self.log(&line);
-        // Where it is locked, its holder says it.
-        let Ok(_lock) = self.lock(self.lock_wait()) else { return };
-        self.tell_due();
-        // Whatever could not be done is not tried again at once.
-        let now = self.host.clock.now();
-        if self.store.due().is_some_and(|due| due <= now) {
-            let later = Timestamp::from_micros(now.micros() + RETRY_MICROS);
-            if let Err(error) = self.store.set_due(Some(later)) {
-                self.log(&format!("the watcher could not be told what is due: {}", chain(&error)));
-            }
-        }
     }
 
     fn watched(&self, wanted: &Wanted, generation: Option<u32>, foreign: &[Foreign]) -> Watched {
@@ -107,6 +77,7 @@ impl Engine {
             table: own_table.then(|| self.marks.nft_table()),
             marks: self.marks.chains(),
             generation,
+            legacy: self.legacy_tables(!own_table && generation.is_none()),
         });
         let units = running()
             .map(|(_, interface)| &interface.unit)
@@ -119,6 +90,9 @@ impl Engine {
         let builtin = self.host.services.manager() == Manager::Builtin;
         let process = |unit: &&Unit| builtin && matches!(unit.kind, UnitKind::Daemon { .. });
         let file = |unit: &Unit| self.paths().run_dir().join(format!("{}.pid", unit.name));
+        let found_at = self.host.clock.now().micros();
+        let whole = running().all(|(_, interface)| interface.device.peers.is_some());
+        let swept_before = || self.store.watched().map_or(found_at, |watched| watched.swept_at);
         Watched {
             lock: String::new(),
             mark: self.marks.text(),
@@ -131,8 +105,27 @@ impl Engine {
             processes: units.filter(process).map(file).collect(),
             files: UFW_RULES.iter().map(PathBuf::from).filter(|path| there(path)).collect(),
             nothing_missing: false,
-            found_at: self.host.clock.now().micros(),
+            found_at,
+            swept_at: if whole { found_at } else { swept_before() },
         }
+    }
+
+    /// The tables of legacy iptables that decide about packets for us. Those of others count where they are loaded: to ask for
+    /// one that is not would load it.
+    fn legacy_tables(&self, ours: bool) -> Vec<LegacyTable> {
+        let table = |ipv6, name: &str| LegacyTable { ipv6, name: name.to_owned() };
+        if ours {
+            let families =
+                [false, true].into_iter().filter(|ipv6| !ipv6 || self.host.has_ipv6().unwrap_or(true));
+            return families.flat_map(|ipv6| OUR_TABLES.map(|name| table(ipv6, name))).collect();
+        }
+        let loaded = |file: &str| {
+            let names =
+                self.host.files.read(&Path::new("/proc/net").join(file)).ok().flatten().unwrap_or_default();
+            names.split(|byte| *byte == b'\n').any(|name| name == DOORS.as_bytes())
+        };
+        let families = [(false, "ip_tables_names"), (true, "ip6_tables_names")].into_iter();
+        families.filter(|(_, file)| loaded(file)).map(|(ipv6, _)| table(ipv6, DOORS)).collect()
     }
 
     /// Tells the watcher that a link is stopped on purpose.
@@ -150,14 +143,14 @@ impl Engine {
 
     /// Puts back what the host has lost, finishes a change that was cut short, and does what is due: what a watcher asks for.
     ///
-    /// Peers are only touched where a device is new. A service that systemd was told to stop stays stopped, and one that
+    /// Peers are only looked at where a device is new, and now and then. A service that systemd was told to stop stays stopped, and one that
     /// it is starting or stopping is left to it.
     ///
     /// # Errors
     /// Not privileged, the lock, the stored state, or a step that failed.
     pub fn repair(&self, call: &Call) -> Result<Reconciled, EngineError> {
         let done = self.repair_once(call);
-        self.renew_copies();
+        self.do_what_is_due(call);
         if done.is_err() {
             self.ask_again()?;
         }
@@ -190,7 +183,8 @@ impl Engine {
         if !self.store.read(phantom_store::State::initialised)? {
             return Ok(nothing);
         }
-        let Some(wanted) = self.wanted_now(Depth::Network)? else {
+        let depth = if self.sweep_is_due() { Depth::Full } else { Depth::Network };
+        let Some(wanted) = self.wanted_now(depth)? else {
             self.ask_again()?;
             return Ok(nothing);
         };

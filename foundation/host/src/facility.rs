@@ -25,7 +25,7 @@ pub use network::{
 };
 pub use processes::{Ended, Process, Processes};
 pub use services::{
-    Bounds, Command, Logs, Manager, OwnSocket, Proc, Restart, ServiceState, ServiceStatus, Services, Unit,
-    UnitKind,
+    Bounds, Command, Internet, Logs, Manager, OwnSocket, Proc, Restart, ServiceState, ServiceStatus,
+    Services, Unit, UnitKind,
 };
 pub use wireguard::{Device, DeviceUpdate, Peer, PeerConfig, PeerUpdate, WireGuard};

@@ -21,6 +21,7 @@
 mod evaluate;
 mod facts;
 mod fate;
+mod ipset;
 mod letting;
 mod lookup;
 mod names;

@@ -28,7 +28,7 @@ use std::sync::Arc;
 pub use error::HostError;
 pub use facility::{
     Answer, AskFrom, Bounds, Clock, Command, Device, DeviceUpdate, EchoFrom, Ended, FileInfo, Files,
-    Firewall, FirewallKind, FirewallQuery, FirewallReport, Hook, InForce, Link, LinkChange, LinkGuard,
+    Firewall, FirewallKind, FirewallQuery, FirewallReport, Hook, InForce, Internet, Link, LinkChange, LinkGuard,
     LinkKind, Logs, Manager, Match, Network, OwnRoute, OwnSocket, Passing, Peer, PeerConfig, PeerUpdate,
     Port, Probe, ProbeError, Proc, Process, Processes, Protocol, Random, Resolver, Restart, Route, RouteKind,
     Rule, RuleAction, Ruleset, RulesetRule, ServiceState, ServiceStatus, Services, Sockets, Sysctl,

@@ -165,6 +165,12 @@ impl From<Language> for Lang {
     }
 }
 
+impl From<Lang> for Language {
+    fn from(lang: Lang) -> Self {
+        lang.pick(Self::En, Self::Tr)
+    }
+}
+
 impl Language {
     /// `en` or `tr`.
     pub const fn as_str(self) -> &'static str {

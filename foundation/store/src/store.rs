@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use phantom_types::Lang;
+
 use crate::database::Pool;
 use crate::error::{LockError, StoreError};
 use crate::files;
@@ -63,6 +65,11 @@ impl Store {
         E: From<StoreError>,
     {
         f(&State::read(&self.pool)?)
+    }
+
+    /// The language that was set, where that can be read: whoever asks has something to say, whatever has become of the state.
+    pub fn language(&self) -> Option<Lang> {
+        self.read(State::settings).ok()?.language.map(Lang::from)
     }
 
     /// Begins a change, which happens only when it is [committed](Transaction::commit).

@@ -22,8 +22,23 @@ impl Lang {
             _ => None,
         }
     }
+    /// The language of a run: that of the option `--lang`, else that of the locale in `PHANTOM_LANG`, else the one that is
+    /// `stored`, else English. With it comes the line that tells of a locale that is passed over, if one is.
+    pub fn of_run(
+        option: Option<Self>,
+        locale: Option<&str>,
+        stored: impl FnOnce() -> Option<Self>,
+    ) -> (Self, Option<String>) {
+        if let Some(lang) = option {
+            return (lang, None);
+        }
+        let locale = locale.filter(|locale| !locale.is_empty());
+        let named = locale.and_then(Self::of_locale);
+        let lang = named.or_else(stored).unwrap_or_default();
+        (lang, locale.filter(|_| named.is_none()).map(|locale| lang.unknown_locale(locale)))
+    }
     /// That `PHANTOM_LANG` is no locale of a language that there is. It is said in the language that counts instead.
-    pub fn unknown_locale(self, name: &str) -> String {
+    fn unknown_locale(self, name: &str) -> String {
         let unknown = self.pick("is not known", "bilinmiyor");
         format!("PHANTOM_LANG {name:?} {unknown}: en, tr")
     }
@@ -73,5 +88,28 @@ impl Text {
     /// The sentence in one language.
     pub const fn get(self, lang: Lang) -> &'static str {
         lang.pick(self.en, self.tr)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_option_counts_more_than_the_variable_and_that_more_than_what_is_stored() {
+        let (en, tr) = (Some(Lang::En), Some(Lang::Tr));
+        for (option, locale, stored, expected) in [
+            (None, None, None, Lang::En),
+            (None, None, tr, Lang::Tr),
+            (None, Some(""), tr, Lang::Tr),
+            (None, Some("en_US.UTF-8"), tr, Lang::En),
+            (None, Some("tr_TR"), None, Lang::Tr),
+            (en, Some("tr"), tr, Lang::En),
+            (tr, Some("de"), None, Lang::Tr),
+        ] {
+            assert_eq!(Lang::of_run(option, locale, || stored), (expected, None), "{option:?} {locale:?}");
+        }
+        let (lang, line) = Lang::of_run(None, Some("de"), || tr);
+        assert_eq!((lang, line.as_deref()), (Lang::Tr, Some("PHANTOM_LANG \"de\" bilinmiyor: en, tr")));
     }
 }

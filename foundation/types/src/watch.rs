@@ -34,6 +34,9 @@ pub struct Watched {
     pub nothing_missing: bool,
     /// When the host was last found as it is written here: microseconds since 1970.
     pub found_at: i64,
+    /// When everything was compared last, with all peers and files: microseconds since 1970.
+    #[serde(default)]
+    pub swept_at: i64,
 }
 
 /// A policy rule.
@@ -72,9 +75,21 @@ pub struct WatchedFilter {
     /// What tells our part in other tables: the names of our chains there, or how they begin. A rule that goes to one of
     /// them has the name in it.
     pub marks: Vec<String>,
-    /// The generation of all of nftables that was looked at and found right (`NFTA_GEN_ID`); `None` where the kernel has no
-    /// nftables.
+    /// The generation of all of nftables that was looked at and found right (`NFTA_GEN_ID`); `None` where our rules are in
+    /// legacy iptables.
     pub generation: Option<u32>,
+    /// Tables of legacy iptables that decide as well: ours are in them, or those of others that packets for us pass.
+    #[serde(default)]
+    pub legacy: Vec<LegacyTable>,
+}
+
+/// A table of legacy iptables.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct LegacyTable {
+    /// Whether it is of `ip6tables`.
+    pub ipv6: bool,
+    /// Its name, as in `filter`; shorter than 32 bytes.
+    pub name: String,
 }
 
 /// A file as `/proc/locks` names it: major and minor number of its device in hexadecimal, and its inode, as in `00:1a:311`.
@@ -117,11 +132,13 @@ mod tests {
                 table: Some("phantom_wg".to_owned()),
                 marks: vec!["PHANTOM-WG".to_owned()],
                 generation: Some(7),
+                legacy: vec![LegacyTable { ipv6: true, name: "filter".to_owned() }],
             }),
             processes: vec!["/run/phantom-wg/wg-quick@wg_main.pid".into()],
             files: vec!["/etc/ufw/user.rules".into()],
             nothing_missing: true,
             found_at: 7,
+            swept_at: 5,
         };
         let text = serde_json::to_string(&watched).unwrap();
         assert_eq!(serde_json::from_str::<Watched>(&text).unwrap(), watched);

@@ -4,10 +4,10 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use phantom_api::cli::{self, Environment, Streams};
+use phantom_api::cli::{self, Environment, Opened, Streams};
 use phantom_api::{
-    Host, Interrupt, Lang, Paths, Phantom, Programs, Store, close_process, end_as_requested, explain,
-    handle_signals, linux_options,
+    Host, Interrupt, Paths, Phantom, Programs, Store, close_process, end_as_requested, handle_signals,
+    linux_options,
 };
 
 fn main() -> ExitCode {
@@ -24,7 +24,7 @@ fn main() -> ExitCode {
     let exit = cli::main(words, &environment, &mut streams, note, |root| {
         let phantom = open(root);
         interrupt = phantom.engine().host().interrupt.clone();
-        phantom
+        Opened { signals: handle_signals(&interrupt), phantom }
     });
     // The answer has been given; whoever waits for this process sees that a signal asked it to end.
     end_as_requested(&interrupt);
@@ -34,13 +34,6 @@ fn main() -> ExitCode {
 fn open(root: PathBuf) -> Phantom {
     let paths = Paths::new(root);
     let host = Host::linux(linux_options(&paths, programs()));
-    if let Err(error) = handle_signals(&host.interrupt) {
-        let lang =
-            std::env::var("PHANTOM_LANG").ok().and_then(|name| Lang::of_locale(&name)).unwrap_or_default();
-        let warning =
-            lang.pick("a signal will end a change in the middle", "bir sinyal değişikliği yarıda kesecek");
-        note(&format!("{warning}: {}", explain(&error, lang)));
-    }
     let builder = Phantom::builder(host, Store::new(paths)).all_modules();
     builder.build().expect("the modules have different names")
 }

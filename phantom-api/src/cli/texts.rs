@@ -2,6 +2,9 @@
 
 use phantom_module::{Kind, Lang, Text};
 
+/// Said where the signals that ask the program to end cannot be handled.
+pub(crate) const SIGNALS: Text =
+    Text { en: "a signal will end a change in the middle", tr: "bir sinyal değişikliği yarıda kesecek" };
 /// Said where standard output did not take all of a text.
 pub(crate) const TEXT_LOST: Text =
     Text { en: "the text could not be written completely", tr: "metnin tamamı yazılamadı" };

@@ -1,12 +1,19 @@
 //! Checks of the watcher, which puts back what somebody removes.
 
-use phantom_types::{Said, quoted};
+use std::time::Duration;
+
+use phantom_engine::Site;
+use phantom_types::{Said, Timestamp, quoted};
 use serde::Deserialize;
 
 use super::{Case, Finding};
 
 /// The most of a report that is read, in bytes: the folder is another user's.
 const REPORT_MAX: usize = 64 << 10;
+/// The most of the file that says when it looked last.
+const LOOKED_MAX: usize = 64;
+/// A watcher that has not looked for so long does not look: it says so every half minute to a minute and a half.
+const SILENT: Duration = Duration::from_mins(3);
 
 /// What the watcher writes down.
 #[derive(Default, Deserialize)]
@@ -28,6 +35,24 @@ impl Fight {
     fn said(&self) -> Said {
         Said::new(self.object.clone(), self.object_tr.clone().unwrap_or_else(|| quoted(&self.object)))
     }
+}
+
+/// What is said of a watcher whose process is there and does not look.
+fn silent_since(case: &Case<'_>, site: &Site, pid: Option<u32>) -> Option<Finding> {
+    let host = case.engine.host();
+    let looked = host.files.read_of_others(&site.watcher_dir().join("looked"), LOOKED_MAX).ok().flatten()?;
+    let looked: i64 = std::str::from_utf8(&looked).ok()?.parse().ok()?;
+    let age = host.clock.now().since(Timestamp::from_micros(looked));
+    if age <= SILENT {
+        return None;
+    }
+    let (minutes, pid) = (age.as_secs() / 60, pid.unwrap_or_default());
+    let found = case.problem(
+        format!("phantom-watch (process {pid}) has not looked at the host for {minutes} minutes"),
+        format!("phantom-watch (işlem {pid}) {minutes} dakikadır sunucuya bakmıyor"),
+    );
+    let command = format!("kill -KILL {pid}; phantom-api core reconcile");
+    Some(found.hint(case.pick(format!("Run: {command}"), format!("Çalıştırın: {command}"))))
 }
 
 pub(super) fn watcher(case: &Case<'_>) -> Finding {
@@ -64,7 +89,11 @@ pub(super) fn watcher(case: &Case<'_>) -> Finding {
                 case.pick("Run: phantom-api core reconcile", "Çalıştırın: phantom-api core reconcile"),
             );
         }
-        Ok(_) => {}
+        Ok(status) => {
+            if let Some(found) = silent_since(case, &site, status.pid) {
+                return found;
+            }
+        }
     }
     let report =
         host.files.read_of_others(&site.watcher_dir().join("report.json"), REPORT_MAX).ok().flatten();

@@ -19,7 +19,7 @@ use crate::certificate;
 use crate::keeper::{Report, is_serving};
 use crate::program::Shown;
 use crate::verify::through_front;
-use crate::{DecoyInUse, Ghost, GhostError, OPERATOR_SECRET, decoy, words};
+use crate::{DecoyInUse, Ghost, GhostError, OPERATOR_SECRET, decoy};
 
 /// How long the web server in front may take, for one who waits for the answer.
 const FRONT_LIMIT: Duration = Duration::from_millis(1_500);
@@ -282,7 +282,7 @@ fn of_front(
     let shown = if serving { Some(ask()?) } else { None };
     let (shown, fault) = match shown {
         Some(Ok(shown)) => (shown, None),
-        Some(Err(detail)) => (Shown::default(), Some(words::of_program(&detail, lang))),
+        Some(Err(detail)) => (Shown::default(), Some(phantom_words::of_program(&detail, lang))),
         None => (Shown::default(), None),
     };
     let led = fault.is_none();
@@ -291,7 +291,7 @@ fn of_front(
         expires_at: shown.expires_at,
         renewal: "operator",
         last_error: fault.or_else(|| report.last_error(lang)),
-        alarm: shown.alarm.map(|alarm| words::of_program(&alarm, lang)),
+        alarm: shown.alarm.map(|alarm| phantom_words::of_program(&alarm, lang)),
     };
     Ok((certificate, led))
 }

@@ -25,7 +25,7 @@ use phantom_certs::challenge::Challenger;
 use phantom_certs::issue::TIME_LIMIT;
 use phantom_certs::store::write_whole;
 use phantom_certs::{Listeners, Request, Split, Store, with_causes};
-use phantom_types::Timestamp;
+use phantom_types::{Lang, Timestamp};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::sleep;
 
@@ -52,6 +52,8 @@ pub struct Options {
     pub status: PathBuf,
     /// The time.
     pub clock: fn() -> Timestamp,
+    /// The language of its lines on standard error. What it writes into files is English: programs read it.
+    pub lang: Lang,
 }
 
 /// The keeper could not begin.
@@ -85,13 +87,14 @@ pub async fn run(options: &Options, ready: impl FnOnce()) -> Result<(), KeepErro
 
 /// Tells the server everything. One that was started by a program of before, which connects to a web server in its own way only,
 /// shows its own page until it is restarted: strangers never come to a web server in another way than was said.
-async fn configure(link: &mut Control, configuration: Configuration) -> Result<(), ControlError> {
+async fn configure(link: &mut Control, configuration: Configuration, lang: Lang) -> Result<(), ControlError> {
     let Decoy::Upstream(server) = &configuration.decoy else { return link.configure(configuration).await };
     let plain = server.is_plain();
     let builtin = Configuration { decoy: Decoy::Builtin, ..configuration.clone() };
     match link.configure(configuration).await {
         Err(ControlError::Refused(why)) if !plain && why.starts_with(NOT_A_REQUEST) => {
             log::line(
+                lang,
                 "strangers see the built-in page until the tunnel server, which is of an earlier version, is restarted",
             );
             link.configure(builtin).await
@@ -252,7 +255,7 @@ impl<'o> Keeper<'o> {
                     let room = MAX_SECRETS.saturating_sub(configuration.secrets.len());
                     configuration.secrets.extend(clients::secrets(path, room));
                 }
-                configure(link, configuration).await
+                configure(link, configuration, self.options.lang).await
             }
             Err(error) => Err(error),
         };
@@ -286,12 +289,12 @@ impl<'o> Keeper<'o> {
             time_limit: TIME_LIMIT,
             renew: true,
         };
-        let clock = self.options.clock;
+        let (clock, lang) = (self.options.clock, self.options.lang);
         self.issuance = Some(Box::pin(async move {
             let store = Store::open(&acme.account_dir).map_err(|error| Missed::from(with_causes(&error)))?;
             let issued = phantom_certs::issue(&request, &store, &challenger, &clock).await;
             let issued = issued.map_err(|error| Missed { text: with_causes(&error), bar: error.wait() })?;
-            issued.warnings.iter().for_each(log::line);
+            issued.warnings.iter().for_each(|warning| log::line(lang, warning));
             Ok(())
         }));
     }
@@ -317,7 +320,7 @@ impl<'o> Keeper<'o> {
         let trouble = status.alarm.clone().or_else(|| status.last_error.clone());
         if trouble != self.told {
             if let Some(trouble) = &trouble {
-                log::line(trouble);
+                log::line(self.options.lang, trouble);
             }
             self.told = trouble;
         }
@@ -327,7 +330,7 @@ impl<'o> Keeper<'o> {
         let written =
             text.and_then(|text| write_whole(path, &(text + "\n")).map_err(|error| with_causes(&error)));
         if let Err(error) = written {
-            log::line(error);
+            log::line(self.options.lang, error);
         }
     }
 

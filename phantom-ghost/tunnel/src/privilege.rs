@@ -5,14 +5,17 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
+use std::time::Duration;
 
 use nix::fcntl::{AtFlags, OFlag, open, openat};
 use nix::sys::prctl::set_no_new_privs;
 use nix::sys::stat::Mode;
-use nix::unistd::{Gid, Group, Uid, chown, fchown, fchownat, setgroups, setresgid, setresuid};
+use nix::unistd::{Gid, Uid, chown, fchown, fchownat, setgroups, setresgid, setresuid};
 
 /// Where a supervisor says which user this process is to become.
 const VARIABLE: &str = "PHANTOM_RUN_AS";
+/// How long a look-up of a group may take: it may be in a directory of the network.
+const LOOK_UP: Duration = Duration::from_secs(10);
 
 /// The user that this process is to become once it has opened what only root can open; `None` where it is to stay who it
 /// is. A user 0 is nobody to become.
@@ -38,9 +41,8 @@ pub(crate) fn make_passable_folder_of(socket: &Path) -> io::Result<()> {
 
 /// The number of a group of this system.
 pub(crate) fn group(name: &str) -> io::Result<Gid> {
-    let found = Group::from_name(name)?;
     let missing = || io::Error::new(io::ErrorKind::NotFound, format!("there is no group {name}"));
-    found.map(|group| group.gid).ok_or_else(missing)
+    phantom_names::group(name, LOOK_UP)?.map(Gid::from_raw).ok_or_else(missing)
 }
 
 /// Opens a socket in the file system for nothing but changes of its owner and mode. A link in its place is refused: the folder may

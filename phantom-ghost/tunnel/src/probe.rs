@@ -10,10 +10,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use phantom_certs::with_causes;
+use phantom_types::{Lang, Text};
 
 use crate::cli;
 use crate::client::{Args, ArgsError, DialError, Server, Trust, random, read_secret};
-use crate::log;
 use crate::secrets::Secret;
 
 mod http;
@@ -28,9 +28,11 @@ mod wire;
 pub use report::{Finding, Report, Verdict};
 use wire::Target;
 
-const HELP: &str = "\
+const HELP: Text = Text {
+    en: "\
 usage: phantom-ghost probe --server wss://HOST[:PORT] [--address IP] [--secret-file FILE|-]
            [--wireguard-port 51820] [--ca-file FILE] [--samples 300] [--patience 10] [--slow] [--json]
+           [--lang en|tr]
 
 Attacks the server as a censor would. Exit code 1 if anything tells it from an ordinary web server.
 
@@ -39,8 +41,25 @@ Attacks the server as a censor would. Exit code 1 if anything tells it from an o
   --samples      answers of each kind whose times are compared; 0 for none
   --patience     seconds that an answer may take
   --slow         wait up to three minutes for the ends of idle connections
-  --json         the report as JSON
-";
+  --json         the report as JSON, in English
+  --lang         language of what it says; PHANTOM_LANG chooses it too
+",
+    tr: "\
+kullanım: phantom-ghost probe --server wss://SUNUCU[:PORT] [--address IP] [--secret-file DOSYA|-]
+           [--wireguard-port 51820] [--ca-file DOSYA] [--samples 300] [--patience 10] [--slow] [--json]
+           [--lang en|tr]
+
+Sunucuya bir sansürcü gibi saldırır. Sunucuyu sıradan bir web sunucusundan ayıran bir şey varsa çıkış kodu 1'dir.
+
+  --secret-file  gizli anahtarla neredeyse doğru olan istekleri de dener; standart girdi için -
+  --ca-file      sertifikaları güvenilir sayılacak ek otoritelerin PEM dosyası
+  --samples      süreleri karşılaştırılan her türden yanıt sayısı; hiçbiri için 0
+  --patience     bir yanıtın sürebileceği saniye
+  --slow         boş bağlantıların kapanmasını en fazla üç dakika bekler
+  --json         raporu JSON olarak, İngilizce verir
+  --lang         metinlerin dili; PHANTOM_LANG da belirler
+",
+};
 
 /// What is probed.
 #[derive(Debug, Clone)]
@@ -95,33 +114,27 @@ pub async fn probe(options: &Options) -> Result<Report, DialError> {
 
 /// Runs `phantom-ghost probe` with the words behind it. Ends with 0 when nothing distinguishes the server, with 1 when
 /// something does or it cannot be probed, with 2 when the words are not understood.
-pub(crate) fn command(words: Vec<String>) -> ExitCode {
+pub(crate) fn command(words: Vec<String>, lang: Lang) -> ExitCode {
     let mut args = Args::new(words);
     if args.flag("--help") || args.flag("-h") {
-        return cli::say(HELP);
+        return cli::say(HELP.get(lang));
     }
     let json = args.flag("--json");
     let options = match options(args) {
         Ok(options) => options,
-        Err(error) => return cli::usage(&format!("probe: {error}")),
+        Err(error) => return cli::usage_of("probe", error, lang),
     };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => {
-            log::line(format_args!("the runtime could not be started: {error}"));
-            return ExitCode::FAILURE;
-        }
+        Err(error) => return cli::failed(format_args!("the runtime could not be started: {error}"), lang),
     };
     match runtime.block_on(probe(&options)) {
         Ok(report) => {
-            let text = if json { format!("{}\n", report.json()) } else { report.text() };
+            let text = if json { format!("{}\n", report.json()) } else { report.text(lang) };
             let said = cli::say(&text);
             if report.distinguishable() { ExitCode::FAILURE } else { said }
         }
-        Err(error) => {
-            log::line(with_causes(&error));
-            ExitCode::FAILURE
-        }
+        Err(error) => cli::failed(with_causes(&error), lang),
     }
 }
 

@@ -16,7 +16,7 @@
 //! Without either, it may show any. The answer is `{"ok":true,"expires_at":…,"alarm":…}`, with the end of the certificate that was shown and that it comes soon, or `{"error":{"kind":…,"detail":…}}` with exit code 1. The kinds are `request`,
 //! `certificate_file`, `connect`, `tls`, `certificate` (another one is shown), `refused`, `internal`.
 
-use std::io::{self, Read as _};
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -25,32 +25,49 @@ use std::time::Duration;
 use phantom_certs::commands::{Reply, rfc3339};
 use phantom_certs::schedule::Life;
 use phantom_certs::with_causes;
-use phantom_types::HostName;
+use phantom_types::{HostName, Lang, Text};
 use rustls::CertificateError;
 use serde::Deserialize;
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::{Instant, sleep, timeout};
-use zeroize::Zeroizing;
 
 use crate::cli;
 use crate::client::{self, DialError, Request, Server, Trust, TrustError};
 use crate::codec;
 use crate::secrets::Secret;
 
-const HELP: &str = "\
+const HELP: Text = Text {
+    en: "\
 usage: phantom-ghost verify < REQUEST
 
-Opens a tunnel as a client does, ends it, and prints {\"ok\":true}. The request is one object in JSON:
+Opens a tunnel as a client does, ends it, and prints {\"ok\":true,\"expires_at\":…,\"alarm\":…}: when the certificate ends that was
+shown, and that this is soon. The request is one object in JSON:
 
   address, port, domain    where the server is (443), and its name
   secret, wireguard_port   what opens the tunnel, and where it leads (51820); without a secret none is opened
-  cert_path                the certificate that the server has to show
+  cert_path                the certificate that the server has to show; without it:
+  trusted                  {} or {\"ca_file\":…}: it has to show one that clients accept, also of these authorities; without either it may
+                           show any
   patience                 in seconds, for how long a server that does not answer is tried again (0)
 
 If that fails: {\"error\":{\"kind\":…,\"detail\":…}}, exit code 1.
-";
-/// The longest request, in bytes.
-const MAX_REQUEST: u64 = 64 * 1024;
+",
+    tr: "\
+kullanım: phantom-ghost verify < İSTEK
+
+Bir istemci gibi tünel açar, kapatır ve {\"ok\":true,\"expires_at\":…,\"alarm\":…} yazdırır: gösterilen sertifikanın ne zaman bittiği ve
+bunun yakın olduğu. İstek tek bir JSON nesnesidir:
+
+  address, port, domain    sunucunun yeri (443) ve adı
+  secret, wireguard_port   tüneli açan anahtar ve tünelin gittiği yer (51820); anahtar yoksa tünel açılmaz
+  cert_path                sunucunun göstermesi gereken sertifika; verilmezse:
+  trusted                  {} veya {\"ca_file\":…}: istemcilerin kabul ettiği bir sertifika göstermelidir, bu otoritelerinki de olur; ikisi de verilmezse
+                           herhangi bir sertifika gösterebilir
+  patience                 yanıt vermeyen bir sunucunun kaç saniye boyunca yeniden deneneceği (0)
+
+Başarısız olursa: {\"error\":{\"kind\":…,\"detail\":…}}, çıkış kodu 1.
+",
+};
 /// Between two attempts at a server that does not answer yet.
 const AGAIN: Duration = Duration::from_millis(100);
 /// How long the end of the tunnel may take. It is a courtesy.
@@ -119,20 +136,8 @@ impl VerifyError {
 }
 
 /// Runs `phantom-ghost verify`: request on standard input, answer on standard output.
-pub(crate) fn run(words: Vec<String>) -> ExitCode {
-    match words.into_iter().next().as_deref() {
-        None => {}
-        Some("--help" | "-h") => return cli::say(HELP),
-        Some(_) => return cli::usage("verify takes its request as JSON on standard input, and no options"),
-    }
-    // Room for all of it at once: a buffer that grows leaves copies of the secret behind.
-    let mut request = Zeroizing::new(Vec::with_capacity(64 * 1024));
-    if let Err(error) = io::stdin().take(MAX_REQUEST).read_to_end(&mut request) {
-        return cli::usage(&format!("standard input cannot be read: {error}"));
-    }
-    let reply = command(&request);
-    let said = cli::say(&(reply.line + "\n"));
-    if reply.exit_code == 0 { said } else { ExitCode::from(reply.exit_code) }
+pub(crate) fn run(words: Vec<String>, lang: Lang) -> ExitCode {
+    cli::answer(words, HELP, lang, command)
 }
 
 /// Verifies a server as `request` says (see the [module](self)). Blocks until done: at most `patience` and half a minute.

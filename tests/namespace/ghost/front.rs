@@ -11,6 +11,8 @@ use super::{
 use crate::world::{At, World, in_world_with, wait_for};
 
 const DOCUMENTATION: &str = include_str!("../../../docs/ghost.md");
+/// What the web server in front says.
+const LOG: &str = "/run/web-server.log";
 const SOCKET: &str = "/run/phantom-web/http";
 const ENABLE: [&str; 4] = ["ghost", "enable", "domain=vpn.example.org", "listen=unix:/run/phantom-web/http"];
 
@@ -43,9 +45,32 @@ fn prepared(world: &World) {
          mkdir -p /etc/ssl/certs; cat /etc/ghost/ca.pem >> /etc/ssl/certs/ca-certificates.crt");
 }
 
-fn listens(world: &World, port: u16) {
-    let listens = || world.sh("ss -Htln").contains(&format!(":{port} "));
-    assert!(wait_for(Duration::from_secs(20), listens), "no web server listens");
+/// A web server that was started, and where it listens.
+struct Started {
+    pid: u32,
+    port: u16,
+}
+
+impl Started {
+    /// Starts a web server.
+    fn new(world: &World, program: &str, args: &[&str], port: u16) -> Self {
+        Self { pid: world.spawn_with_log(At::Server, program, args, LOG), port }
+    }
+
+    /// Waits until it listens, or ends. How long that takes depends on what else the machine does, and nothing is learnt from it:
+    /// the limit is for one that hangs.
+    #[track_caller]
+    fn listens(&self, world: &World) {
+        let listens = || world.sh("ss -Htln").contains(&format!(":{} ", self.port));
+        wait_for(Duration::from_mins(5), || listens() || world.ended(self.pid).is_some());
+        let ended = world.ended(self.pid);
+        if ended.is_some() || !listens() {
+            let said = std::fs::read_to_string(LOG).unwrap();
+            let look = "ss -Htlnp; ps -eo pid,ppid,user,stat,wchan:20,etime,time,args; df /etc /tmp; free";
+            let all = String::from_utf8_lossy(&world.try_at(At::Server, look).stdout).into_owned();
+            panic!("no web server listens at port {}: {ended:?}\n{said}\n{all}", self.port);
+        }
+    }
 }
 
 /// Only root and one group may connect to the socket.
@@ -91,8 +116,8 @@ fn behind_a_web_server_nginx() {
         std::fs::write("/etc/web/nginx.conf", configured).unwrap();
         world.sh("mkdir -p /var/lib/nginx");
         let words = ["-c", "/etc/web/nginx.conf", "-e", "stderr", "-g", "daemon off;"];
-        world.spawn(At::Server, nginx.to_str().unwrap(), &words);
-        listens(world, 443);
+        let nginx = Started::new(world, nginx.to_str().unwrap(), &words, 443);
+        nginx.listens(world);
 
         let before = world.look();
         let enabled = world.ok(&[&ENABLE[..], &["public_port=443"]].concat());
@@ -132,7 +157,7 @@ fn behind_a_web_server_nginx() {
         world.ok(&["ghost", "disable"]);
         assert_eq!(before.host, world.look().host);
         world.sh("! ls /run/phantom-web/http 2>/dev/null");
-        listens(world, 443);
+        nginx.listens(world);
     });
 }
 
@@ -152,8 +177,8 @@ fn behind_a_web_server_haproxy() {
              timeout server 60s\n{block}\n"
         );
         std::fs::write("/etc/web/haproxy.cfg", configured).unwrap();
-        world.spawn(At::Server, haproxy.to_str().unwrap(), &["-db", "-f", "/etc/web/haproxy.cfg"]);
-        listens(world, 8443);
+        let words = ["-db", "-f", "/etc/web/haproxy.cfg"];
+        Started::new(world, haproxy.to_str().unwrap(), &words, 8443).listens(world);
         // Another group than that of the web server: it cannot connect, and that is found before anything is changed.
         world.fails(&[&ENABLE[..], &["public_port=8443"]].concat(), "GHOST_MODE_ERROR");
         let enabled = world.ok(&[&ENABLE[..], &["public_port=8443", "listen_group=haproxy"]].concat());
@@ -174,17 +199,22 @@ fn behind_a_web_server_caddy() {
     in_world_with(test, &[&PROGRAMS[..], &["curl", "setpriv"]].concat(), |world| {
         prepared(world);
         world.sh("getent group caddy || echo caddy:x:991: >> /etc/group");
-        // It may be where root alone finds it.
-        world.sh(&format!("install -m 755 {} /etc/web/caddy", caddy.display()));
+        // Its folder, with what it needs beside it, may be where root alone finds it.
+        let (folder, name) = (caddy.parent().unwrap(), caddy.file_name().unwrap());
+        world.sh(&format!("mkdir /run/caddy; mount --bind {} /run/caddy", folder.display()));
         let block =
             documented("{").replacen("{\n", "{\n    admin off\n    auto_https disable_redirects\n", 1);
         let tls = format!("{NAME} {{\n    tls /etc/web/server.pem /etc/web/server.key");
         std::fs::write("/etc/web/Caddyfile", block.replace(&format!("{NAME} {{"), &tls)).unwrap();
-        let script = "export HOME=/tmp XDG_DATA_HOME=/tmp; exec setpriv --reuid 991 --regid 991 --clear-groups \
-                      --inh-caps=+net_bind_service --ambient-caps=+net_bind_service /etc/web/caddy run --adapter \
-                      caddyfile --config /etc/web/Caddyfile >/dev/null 2>&1";
-        world.spawn(At::Server, "sh", &["-c", script]);
-        listens(world, 443);
+        // A home of its own: another Caddy on this machine, of this test or not, would share its locks in /tmp.
+        world.sh("install -d -m 700 -o 991 -g 991 /etc/web/home");
+        let script = format!(
+            "export HOME=/etc/web/home; unset XDG_DATA_HOME XDG_CONFIG_HOME; exec setpriv --reuid 991 --regid 991 \
+             --clear-groups --inh-caps=+net_bind_service --ambient-caps=+net_bind_service /run/caddy/{} run \
+             --adapter caddyfile --config /etc/web/Caddyfile",
+            name.display()
+        );
+        Started::new(world, "sh", &["-c", &script], 443).listens(world);
         world.ok(&[&ENABLE[..], &["listen_group=caddy"]].concat());
         only_one_group_gets_in(world, "caddy");
         censor(world);

@@ -8,7 +8,7 @@ use crate::traffic::udp_seen_as;
 use crate::world::{At, INTERNET, note, wait_for};
 
 /// What somebody removes, and how.
-const REMOVERS: [(&str, &str); 8] = [
+const REMOVERS: [(&str, &str); 9] = [
     ("watched-nft-flushed", "nft flush ruleset"),
     ("watched-routes-flushed", "ip route flush table 100; ip -6 route flush table 100"),
     ("watched-both-flushed", "nft flush ruleset; ip route flush table 100"),
@@ -24,6 +24,12 @@ const REMOVERS: [(&str, &str); 8] = [
         "watched-guard-replaced",
         "for h in ingress egress; do tc filter del dev wg_vpn $h
            tc filter add dev wg_vpn $h pref 7 bpf da bytecode '1,6 0 0 0'; done",
+    ),
+    // The same place and number, and lets everything pass.
+    (
+        "watched-guard-opened",
+        "for h in ingress egress; do
+           tc filter replace dev wg_vpn $h protocol all pref 1 handle 1 bpf da bytecode '1,6 0 0 0'; done",
     ),
 ];
 

@@ -31,7 +31,7 @@ const NEEDS: &[Need] = &[
 ];
 
 /// The test tools of the full image; the bare one has their packages at hand, not installed.
-const TOOLS: &str = "wireguard-tools wireguard-go nftables iptables ufw conntrack tcpdump iperf3 curl dnsutils \
+const TOOLS: &str = "wireguard-tools wireguard-go nftables iptables ipset ufw conntrack tcpdump iperf3 curl dnsutils \
                      dnsmasq-base netcat-openbsd jq pebble strace";
 
 /// Where the image of a release lies.

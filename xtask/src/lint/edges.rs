@@ -27,6 +27,8 @@ const FOUNDATION: &[&str] =
 /// From the bottom up. What a crate may use is what stands above it here and is named; a module never uses a module.
 const LAYERS: &[Layer] = &[
     layer("phantom-types", &[], &["x25519-dalek"]),
+    // The only crate that may have names looked up by the C library.
+    layer("phantom-names", &[], &[]),
     layer("phantom-module", &["phantom-types"], &["erased-serde"]),
     layer("phantom-store", &["phantom-types"], &["rusqlite"]),
     layer(
@@ -47,6 +49,8 @@ const LAYERS: &[Layer] = &[
     layer("phantom-dns", FOUNDATION, &[]),
     // What is stored of Ghost Mode: the export for clients reads it without the module.
     layer("phantom-ghost-state", &["phantom-types", "phantom-store"], &[]),
+    // What the tunnel's program says: the module tells it on, and the program says it itself.
+    layer("phantom-words", &["phantom-types"], &[]),
     layer(
         "phantom-ghost",
         &[
@@ -56,17 +60,22 @@ const LAYERS: &[Layer] = &[
             "phantom-host",
             "phantom-engine",
             "phantom-ghost-state",
+            "phantom-words",
         ],
         &[],
     ),
     layer(
         "phantom-certs",
-        &["phantom-types"],
-        &["instant-acme", "rcgen", "rustls-webpki", "x509-parser", "hyper-rustls"],
+        &["phantom-types", "phantom-names"],
+        &["instant-acme", "rcgen", "rustls-webpki", "x509-parser", "hyper-rustls", "tower-service"],
     ),
     // The client's end is on other people's machines: it asks the kernel by which way the server is reached.
-    layer("phantom-tunnel", &["phantom-types", "phantom-certs"], &["netlink-packet-route"]),
-    layer("phantom-casper", &["phantom-types", "phantom-store", "phantom-ghost-state"], &[]),
+    layer(
+        "phantom-tunnel",
+        &["phantom-types", "phantom-names", "phantom-words", "phantom-certs"],
+        &["netlink-packet-route"],
+    ),
+    layer("phantom-casper", &["phantom-types", "phantom-names", "phantom-store", "phantom-ghost-state"], &[]),
     layer("phantom-factory-reset", &["phantom-types", "phantom-store", "phantom-host"], &[]),
     layer("phantom-multihop", FOUNDATION, &[]),
     // Two foundations speak to the kernel: the host, which changes it, and the watcher, which only looks.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::command::{Cmd, find_program};
@@ -23,7 +23,7 @@ pub(super) fn programs() -> Result<Vec<(&'static str, PathBuf)>> {
     for (variable, name, place, version) in SERVERS {
         let program = match find_program(name) {
             Some(program) => program,
-            None => unpacked(name, place, version)?,
+            None => unpacked(name, place)?,
         };
         // Says what is missing where its libraries are not all here.
         Cmd::new(&program).arg(version).quiet()?;
@@ -32,32 +32,32 @@ pub(super) fn programs() -> Result<Vec<(&'static str, PathBuf)>> {
     Ok(programs)
 }
 
-/// The program; where it needs libraries that came with it, a script that runs it with them.
-///
-/// A test may copy the program to where another user finds it: a script of root's folder would not start there.
-fn unpacked(name: &str, place: &str, version: &str) -> Result<PathBuf> {
+/// A script that runs the program with the libraries that came with it.
+fn unpacked(name: &str, place: &str) -> Result<PathBuf> {
     let dir = workspace::target_dir()?.join("web-servers").join(name);
-    let script = dir.join("start");
-    if script.is_file() {
-        return Ok(script);
+    let script = dir.join("run");
+    if !script.is_file() {
+        fs::create_dir_all(&dir).context(dir.display())?;
+        unpack(name, &dir, &packages::installed()?, &mut BTreeSet::new())?;
     }
-    fs::create_dir_all(&dir).context(dir.display())?;
-    unpack(name, &dir, &packages::installed()?, &mut BTreeSet::new())?;
-    let program = dir.join(place);
-    if Cmd::new(&program).arg(version).quiet().is_ok() {
-        symlink(&program, &script).context(script.display())?;
-        return Ok(script);
+    let text = text_of_script(&dir, place);
+    if fs::read_to_string(&script).ok().as_deref() != Some(&text) {
+        fs::write(&script, text).context(script.display())?;
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).context(script.display())?;
     }
+    Ok(script)
+}
+
+/// Nothing in the script depends on where it lies: a test that runs it as another user shows that one the folder in another place,
+/// since the way to this one may be root's alone.
+fn text_of_script(dir: &Path, place: &str) -> String {
     let folders = ["usr/lib", "lib"].map(|folder| {
         let below = fs::read_dir(dir.join(folder)).into_iter().flatten().flatten();
-        below.map(|entry| entry.path()).filter(|path| path.is_dir()).collect::<Vec<_>>()
+        let below = below.filter(|entry| entry.path().is_dir());
+        below.map(|entry| format!("$here/{folder}/{}", entry.file_name().display())).collect::<Vec<_>>()
     });
-    let folders: Vec<String> = folders.concat().iter().map(|path| path.display().to_string()).collect();
-    let text =
-        format!("#!/bin/sh\nLD_LIBRARY_PATH='{}' exec '{}' \"$@\"\n", folders.join(":"), program.display());
-    fs::write(&script, text).context(script.display())?;
-    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).context(script.display())?;
-    Ok(script)
+    let folders = folders.concat().join(":");
+    format!("#!/bin/sh\nhere=${{0%/*}}\nLD_LIBRARY_PATH=\"{folders}\" exec \"$here/{place}\" \"$@\"\n")
 }
 
 /// Unpacks a package, and those libraries that it depends on and that the machine has not.

@@ -88,14 +88,13 @@ pub enum Proc {
 
 /// What a program that stays may take of the machine, and what it has a use for. What a break-in then reaches is that much.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a use of its own")]
 pub struct Bounds {
     /// The most memory of the unit in MiB, with its commands after start and stop: beyond it the kernel ends it.
     pub memory_mib: u32,
     /// The most threads and processes of the unit.
     pub tasks: u32,
-    /// It has sockets to other machines.
-    pub internet: bool,
+    /// Its sockets to other machines.
+    pub internet: Internet,
     /// It asks the kernel about links, routes and the packet filter.
     pub netlink: bool,
     /// What it reads of `/proc`.
@@ -104,6 +103,17 @@ pub struct Bounds {
     pub owners: bool,
     /// It asks the service manager for something, or starts programs that do. Root that may do so may do everything.
     pub manager: bool,
+}
+
+/// What sockets of the Internet's kinds a program has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Internet {
+    /// None.
+    Nothing,
+    /// Sockets by which it asks the kernel, and to which no packet comes or goes.
+    Asks,
+    /// Those by which it speaks with other machines.
+    Speaks,
 }
 
 /// A service, described in our words; the manager renders or runs it.

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 
 use super::facts::{Context, Stage, State, Tri};
+use super::ipset;
 use super::lookup::Cache;
 use super::spot::spot;
 use super::tree::{Action, Base, Chain, Rule, Step, Table};
@@ -317,6 +318,7 @@ impl<'a> Walk<'a> {
                 }
                 Step::NoTrack => state.untrack(self.stage),
                 Step::Touch(set) => state.touch(&self.filters.tables[at.0.0].id, set),
+                Step::TouchIpSet(set) => state.touch(&ipset::place(), set),
             }
         }
         next.with(state)

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use super::fate::{STRANGERS, number};
 use super::names::{TCP, UDP};
@@ -104,12 +105,12 @@ impl Filters {
         found
     }
 
-    /// The same without what is known of named sets and maps of nftables, as where they were not listed: what depends on them is
-    /// not known.
+    /// The same without what is known of named sets and maps, as where they were not listed: what depends on them is not known.
     #[must_use]
     pub fn without_sets(mut self) -> Self {
         for table in &mut self.tables {
             table.sets.clear();
+            table.ipsets = Arc::default();
         }
         self
     }

@@ -3,7 +3,8 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::facts::{Context, Fact, Tri};
-use super::tree::{Action, Among, BitOp, Condition, Data, Element, Expr, Lookup, Pattern, Table};
+use super::ipset::{self, InSet, IpSet};
+use super::tree::{Action, Among, BitOp, Condition, Data, Element, Expr, Lookup, Pattern, Table, Version};
 
 /// What a map says to do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,6 +46,7 @@ impl Cache {
                 };
             }
             Among::Elements(elements) => return self.any(key, elements),
+            Among::IpSet(asked) => return self.is_in_ipset(asked, table, context, true),
             Among::Set(name) => name,
         };
         let Some(set) = table.sets.get(name).filter(|_| !context.state.has_touched(&table.id, name)) else {
@@ -55,6 +57,44 @@ impl Cache {
             return *known;
         }
         let found = self.any(key, &set.elements);
+        self.sets.insert(question, found);
+        found
+    }
+
+    /// Whether what a rule asks is in a set of ipset. What the packet does not have is in none. `lists`: it may be a list of sets,
+    /// of which none is in another one.
+    fn is_in_ipset(&mut self, asked: &InSet, table: &Table, context: Context<'_>, lists: bool) -> Tri {
+        let InSet { name, sources } = asked;
+        let Some(set) = table.ipsets.get(name).filter(|_| !context.state.has_touched(&ipset::place(), name))
+        else {
+            return Tri::Maybe;
+        };
+        let (version, parts, elements, except) = match set {
+            IpSet::Of { version, parts, elements, except } => (*version, *parts, elements, except),
+            IpSet::List(members) if lists => {
+                let member = |name: &String| InSet { name: name.clone(), sources: sources.clone() };
+                let members =
+                    members.iter().map(|name| self.is_in_ipset(&member(name), table, context, false));
+                return members.fold(Tri::False, Tri::or);
+            }
+            IpSet::List(_) | IpSet::Unknown => return Tri::Maybe,
+        };
+        let other = if context.packet.is_ipv4() { Version::V6 } else { Version::V4 };
+        let Some(key) = ipset::key(parts, sources, version).filter(|_| version != Some(other)) else {
+            return Tri::False;
+        };
+        let key = self.key(&key, table, context);
+        let question = format!("ipset {name} {key:?}");
+        if let Some(known) = self.sets.get(&question) {
+            return *known;
+        }
+        let found = self.any(&key, elements);
+        let found = match (found, self.any(&key, except)) {
+            (Tri::False, _) => Tri::False,
+            (found, Tri::False) => found,
+            // The narrower network of the two decides.
+            _ => Tri::Maybe,
+        };
         self.sets.insert(question, found);
         found
     }
@@ -79,7 +119,7 @@ impl Cache {
         }
         let unknown = || Found { actions: [Action::Unknown].into(), may_miss: true };
         let name = match &lookup.among {
-            Among::AnyBit(_) => return unknown(),
+            Among::AnyBit(_) | Among::IpSet(_) => return unknown(),
             Among::Elements(elements) => return self.find(&key, elements),
             Among::Set(name) => name,
         };
@@ -159,7 +199,7 @@ impl Cache {
                 Some(set) => &set.elements,
                 None => return Fact::Unknown,
             },
-            Among::Set(_) | Among::AnyBit(_) => return Fact::Unknown,
+            Among::Set(_) | Among::AnyBit(_) | Among::IpSet(_) => return Fact::Unknown,
         };
         self.cost += elements.len();
         let mut there = elements.iter().filter(|element| is_element(&key, element) != Tri::False);

@@ -1,6 +1,7 @@
 //! The evaluator on rulesets that real programs have listed, and on small ones that show one thing each.
 
 mod captured;
+mod ipset;
 mod letting;
 mod walk;
 mod words;

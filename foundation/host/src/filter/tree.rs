@@ -1,7 +1,9 @@
 //! Tables, chains and rules of every packet filter in one form: both readers make it, the evaluator walks it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use super::ipset::{InSet, IpSet, IpSets};
 use super::names::Kind;
 use super::{BaseChain, TableId};
 
@@ -15,6 +17,8 @@ pub(super) struct Table {
     /// The place of each chain in [`Self::chains`].
     pub by_name: BTreeMap<String, usize>,
     pub sets: BTreeMap<String, Set>,
+    /// The sets of ipset that its rules may ask.
+    pub ipsets: Arc<IpSets>,
 }
 
 /// A chain.
@@ -63,6 +67,8 @@ pub(super) enum Step {
     NoTrack,
     /// Changes the set of this name; which elements it has then is not known.
     Touch(String),
+    /// The same of a set of ipset.
+    TouchIpSet(String),
 }
 
 /// What a rule, or an element of a map, does with a packet.
@@ -121,6 +127,8 @@ pub(super) enum Among {
     Set(String),
     /// It has one of these bits.
     AnyBit(u128),
+    /// A set of ipset, which says itself what it asks of the packet: there is no other key.
+    IpSet(InSet),
 }
 
 /// A set or a map.
@@ -316,7 +324,14 @@ impl Element {
 
 impl Table {
     pub(super) fn new(id: TableId) -> Self {
-        Self { id, dormant: false, chains: Vec::new(), by_name: BTreeMap::new(), sets: BTreeMap::new() }
+        Self {
+            id,
+            dormant: false,
+            chains: Vec::new(),
+            by_name: BTreeMap::new(),
+            sets: BTreeMap::new(),
+            ipsets: Arc::default(),
+        }
     }
     /// The chain of this name, made if need be.
     pub(super) fn chain(&mut self, name: &str) -> &mut Chain {
@@ -331,7 +346,7 @@ impl Table {
     pub(super) fn size(&self) -> usize {
         let inline = |among: &Among| match among {
             Among::Elements(elements) => elements.len(),
-            Among::Set(_) | Among::AnyBit(_) => 1,
+            Among::Set(_) | Among::AnyBit(_) | Among::IpSet(_) => 1,
         };
         let step = |step: &Step| match step {
             Step::Require(condition) => inline(&condition.lookup.among),
@@ -340,6 +355,12 @@ impl Table {
         };
         let rules = self.chains.iter().flat_map(|chain| &chain.rules);
         let rules: usize = rules.map(|rule| 1 + rule.steps.iter().map(step).sum::<usize>()).sum();
-        rules + self.sets.values().map(|set| set.elements.len()).sum::<usize>()
+        let of_ipset = |set: &IpSet| match set {
+            IpSet::Unknown => 1,
+            IpSet::List(members) => members.len(),
+            IpSet::Of { elements, except, .. } => elements.len() + except.len(),
+        };
+        let sets: usize = self.sets.values().map(|set| set.elements.len()).sum();
+        rules + sets + self.ipsets.values().map(of_ipset).sum::<usize>()
     }
 }

@@ -10,14 +10,14 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use phantom_host::Firewall;
-use phantom_host::filter::{FilterVerdict, Filters, Packet, Tracking};
+use phantom_host::filter::{FilterDoubt, FilterVerdict, Filters, Packet, Tracking};
 use phantom_host::linux::LinuxFirewall;
 
 use self::chance::Chance;
 use self::wire::{Sent, Wire};
 use crate::lab::{Network, in_namespace, sh};
 
-const NEEDS: [&str; 4] = ["nft", "iptables-nft", "iptables-legacy", "ip"];
+const NEEDS: [&str; 5] = ["nft", "iptables-nft", "iptables-legacy", "ip", "ipset"];
 /// What one run takes, and what it takes at most to be one.
 const TIME: Duration = Duration::from_secs(16);
 const ROUNDS_MIN: u64 = 30;
@@ -106,6 +106,7 @@ struct Tally {
 fn the_kernel_does_what_the_evaluator_says() {
     in_namespace("filters::the_kernel_does_what_the_evaluator_says", &NEEDS, || {
         let network = Network::new();
+        sh(iptables::SETS);
         assert!(network.passes().is_some(), "the first packets wait for ARP");
         let wire = Wire::new();
         let firewall = LinuxFirewall::new();
@@ -179,4 +180,26 @@ fn check(
         FilterVerdict::Unknown(_) => assert!(uncertain, "{}", told()),
         _ => assert!(!passed, "{}", told()),
     }
+}
+
+/// The tables of `iptables-nft` are tables of nftables, and its own program lists them as well.
+#[test]
+fn tables_that_iptables_lists_are_known_where_nft_is_missing() {
+    in_namespace("filters::tables_that_iptables_lists_are_known_where_nft_is_missing", &NEEDS, || {
+        sh("iptables-nft -A INPUT -p tcp --dport 22 -j ACCEPT; iptables-nft -P INPUT DROP");
+        // Nobody may run what is in its place, in this namespace alone.
+        sh("cp /usr/sbin/nft /run/nft; : > /run/none; mount --bind /run/none /usr/sbin/nft");
+        let verdict = |port| {
+            let (stranger, host) = ("203.0.113.9".parse().unwrap(), "192.0.2.1".parse().unwrap());
+            let packet = Packet::to_host("out0", stranger, host, 6, port);
+            LinuxFirewall::new().filters().unwrap().verdict(&packet)
+        };
+        assert_eq!(verdict(22), FilterVerdict::Accepted);
+        assert!(matches!(verdict(23), FilterVerdict::Dropped(_)), "{:?}", verdict(23));
+        // One that nobody can list may do anything.
+        sh("/run/nft add table inet other");
+        let unread = FilterVerdict::Unknown(FilterDoubt::Unread("nftables inet other".to_owned()));
+        assert_eq!(verdict(22), unread);
+        assert!(matches!(verdict(23), FilterVerdict::Dropped(_)));
+    });
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use phantom_host::linux::{BuiltinServices, LinuxClock, ServiceOptions};
 use phantom_host::{Clock, HostError, Manager, Marks, ServiceState, ServiceStatus, Services, Unit, UnitKind};
 
-use crate::daemons::{command, unit};
+use crate::daemons::{command, copy_of_this_program, unit};
 
 const WAIT: Duration = Duration::from_secs(20);
 
@@ -118,7 +118,7 @@ fn a_program_that_was_replaced_is_noticed() {
     let lab = Lab::new();
     let mut unit = unit("phantom-helper", "good");
     let program = lab.dir.path().join("program");
-    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    copy_of_this_program(&program);
     if let UnitKind::Daemon { run, .. } = &mut unit.kind {
         run.program.clone_from(&program);
     }
@@ -126,7 +126,7 @@ fn a_program_that_was_replaced_is_noticed() {
     lab.services.start(&unit, WAIT).unwrap();
     assert!(!lab.services.outdated(&unit).unwrap());
     let new = lab.dir.path().join("new");
-    fs::copy(std::env::current_exe().unwrap(), &new).unwrap();
+    copy_of_this_program(&new);
     fs::rename(&new, &program).unwrap();
     assert!(lab.again().outdated(&unit).unwrap());
     lab.services.stop(&unit, WAIT).unwrap();

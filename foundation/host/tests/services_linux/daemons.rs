@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::os::unix::net::UnixDatagram;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use phantom_host::{Command, Restart, Unit, UnitKind};
@@ -12,6 +12,14 @@ use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 pub(crate) fn command(daemon: &str) -> Command {
     let args = ["--exact", &format!("daemons::{daemon}"), "--ignored", "--nocapture", "--test-threads=1"];
     Command { program: std::env::current_exe().unwrap(), args: args.map(str::to_owned).to_vec() }
+}
+
+/// Copies this program to where it is to be started from. Another process writes the copy. A file that this one had open for
+/// writing could not be started for as long as a child has it open too, which another test starts at that moment: a child
+/// has all open files of its parent until it becomes another program.
+pub(crate) fn copy_of_this_program(place: &Path) {
+    let copied = std::process::Command::new("cp").arg(std::env::current_exe().unwrap()).arg(place).status();
+    assert!(copied.unwrap().success(), "{}", place.display());
 }
 
 /// A unit that runs one of them, with nothing allowed.

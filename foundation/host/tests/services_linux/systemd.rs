@@ -13,7 +13,7 @@ use phantom_host::{
     Clock, Command, HostError, Manager, Marks, Restart, ServiceState, Services, Unit, UnitKind,
 };
 
-use crate::daemons::unit;
+use crate::daemons::{copy_of_this_program, unit};
 
 const WAIT: Duration = Duration::from_mins(2);
 
@@ -47,7 +47,7 @@ fn program() -> String {
     let path = "/usr/local/lib/phantom-test-services";
     // Running daemons of an earlier test hold the file open.
     let _ = fs::remove_file(path);
-    fs::copy(std::env::current_exe().unwrap(), path).unwrap();
+    copy_of_this_program(path.as_ref());
     path.to_owned()
 }
 

@@ -1,9 +1,13 @@
 //! The HTTPS client of ACME: its trust anchors are compiled in or an operator's file, never the host's.
 
+use std::io;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
+use std::vec;
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -12,6 +16,7 @@ use http_body_util::Limited;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::dns::Name;
 use hyper_util::rt::TokioExecutor;
 use instant_acme::{BodyWrapper, BytesResponse, HttpClient};
 use phantom_types::Timestamp;
@@ -19,18 +24,22 @@ use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
+use tower_service::Service;
 
 use super::AcmeError;
 use crate::causes::with_causes;
 
 /// How long an authority may take to begin an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long the look-up of its name may take: the first of several resolvers may be silent.
+const LOOK_UP: Duration = Duration::from_secs(15);
 /// Largest answer: chains have a few kilobytes, directories less.
 const ANSWER_MAX: usize = 1024 * 1024;
 
 pub(super) struct Https {
-    client: Client<HttpsConnector<HttpConnector>, BodyWrapper<Bytes>>,
+    client: Client<HttpsConnector<HttpConnector<Resolver>>, BodyWrapper<Bytes>>,
     pause: Pause,
 }
 
@@ -79,9 +88,39 @@ impl Https {
         let config =
             config.map_err(|error| AcmeError::Protocol { step: "begin", detail: error.to_string() })?;
         let config = config.with_root_certificates(roots).with_no_client_auth();
-        let connector =
-            HttpsConnectorBuilder::new().with_tls_config(config).https_only().enable_http1().build();
+        let mut tcp = HttpConnector::new_with_resolver(Resolver);
+        // The layer above refuses what is not HTTPS.
+        tcp.enforce_http(false);
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(config)
+            .https_only()
+            .enable_http1()
+            .wrap_connector(tcp);
         Ok(Self { client: Client::builder(TokioExecutor::new()).build(connector), pause })
+    }
+}
+
+/// Finds the authority's address. The library's own resolver calls the C library, which a static program must not.
+#[derive(Clone, Copy, Debug)]
+struct Resolver;
+
+impl Service<Name> for Resolver {
+    type Response = vec::IntoIter<SocketAddr>;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = io::Result<Self::Response>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        Box::pin(async move {
+            let found = spawn_blocking(move || phantom_names::addresses(name.as_str(), LOOK_UP)).await;
+            let found = found.map_err(io::Error::other).flatten()?;
+            // The connector knows the port.
+            let found = found.into_iter().map(|address| SocketAddr::new(address, 0));
+            Ok(found.collect::<Vec<_>>().into_iter())
+        })
     }
 }
 
@@ -118,6 +157,14 @@ mod tests {
 
     fn answer(status: u16, value: &str) -> http::Response<()> {
         http::Response::builder().status(status).header("Retry-After", value).body(()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_authoritys_name_is_looked_up() {
+        let localhost = Resolver.call("localhost".parse().unwrap()).await.unwrap();
+        assert!(localhost.map(|found| found.ip()).all(|address| address.is_loopback()));
+        let error = Resolver.call("nobody.invalid".parse().unwrap()).await.unwrap_err();
+        assert!(matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::TimedOut), "{error}");
     }
 
     #[test]

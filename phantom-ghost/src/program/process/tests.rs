@@ -67,15 +67,15 @@ fn answers_and_refusals_are_told_apart() {
 /// It is given less time than it is waited for, so that it can say itself what went wrong, and its words are handed on.
 #[test]
 fn an_authority_has_its_time_and_what_it_tried_is_told() {
-    use std::os::unix::fs::PermissionsExt as _;
     let folder = std::env::temp_dir().join(format!("phantom-tunnel-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let (program, asked) = (folder.join("phantom-ghost"), folder.join("asked"));
     let answer =
         r#"{"cert_path":"/c","key_path":"/k","expires_at":"2026-01-02T03:04:05Z","warnings":["port 443"]}"#;
     let script = format!("#!/bin/sh\ncat > {}\necho '{answer}'\n", asked.display());
-    std::fs::write(&program, script).unwrap();
-    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    // Written by another process: this one's children of other tests could keep the file open for writing, and then nobody may start it.
+    let write = ["-c", "printf %s \"$1\" > \"$2\" && chmod 755 \"$2\"", "sh", &script];
+    assert!(std::process::Command::new("/bin/sh").args(write).arg(&program).status().unwrap().success());
     let request = CertificateRequest::Issue {
         domain: "a.b".parse().unwrap(),
         directory: "https://ca.example/dir".into(),

@@ -3,15 +3,16 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use phantom_types::{Lang, Text};
 use tokio::runtime;
 
-use super::{say, usage};
+use super::{failed, say, usage};
 use crate::control::with_causes;
 use crate::keep::{self, Options};
-use crate::log;
 use crate::notify::{READY, STOPPING, notify};
 
-const HELP: &str = "\
+const HELP: Text = Text {
+    en: "\
 usage: phantom-ghost keep --config FILE --control PATH --status FILE
 
 Pushes the configuration to a tunnel server whenever one of them changes or starts, and renews its certificate.
@@ -19,23 +20,30 @@ Pushes the configuration to a tunnel server whenever one of them changes or star
   --config FILE    what the server is to do; read again when it changes and at SIGHUP
   --control PATH   the server's control socket
   --status FILE    where to write how things are
-";
+",
+    tr: "\
+kullanım: phantom-ghost keep --config DOSYA --control YOL --status DOSYA
+
+Yapılandırmayı, kendisi değiştiğinde veya tünel sunucusu başladığında sunucuya iletir ve sertifikasını yeniler.
+
+  --config DOSYA    sunucunun ne yapacağı; değiştiğinde ve SIGHUP geldiğinde yeniden okunur
+  --control YOL     sunucunun denetim soketi
+  --status DOSYA    durumun yazılacağı yer
+",
+};
 
 /// Runs the verb until SIGTERM or SIGINT.
-pub fn run(arguments: Vec<String>) -> ExitCode {
+pub fn run(arguments: Vec<String>, lang: Lang) -> ExitCode {
     if arguments.iter().any(|argument| matches!(argument.as_str(), "--help" | "-h")) {
-        return say(HELP);
+        return say(HELP.get(lang));
     }
-    let options = match parse(arguments) {
+    let options = match parse(arguments, lang) {
         Ok(options) => options,
-        Err(problem) => return usage(&problem),
+        Err(problem) => return usage(problem, lang),
     };
     let runtime = match runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => {
-            log::line(format_args!("no runtime: {error}"));
-            return ExitCode::FAILURE;
-        }
+        Err(error) => return failed(format_args!("the runtime could not be started: {error}"), lang),
     };
     let kept = runtime.block_on(keep::run(&options, || notify(READY)));
     notify(STOPPING);
@@ -43,14 +51,11 @@ pub fn run(arguments: Vec<String>) -> ExitCode {
     runtime.shutdown_background();
     match kept {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            log::line(with_causes(&error));
-            ExitCode::FAILURE
-        }
+        Err(error) => failed(with_causes(&error), lang),
     }
 }
 
-fn parse(arguments: Vec<String>) -> Result<Options, String> {
+fn parse(arguments: Vec<String>, lang: Lang) -> Result<Options, String> {
     let names = ["--config", "--control", "--status"];
     let mut values = [const { None }; 3];
     let mut rest = arguments.into_iter();
@@ -75,6 +80,7 @@ fn parse(arguments: Vec<String>) -> Result<Options, String> {
         control: control.ok_or_else(|| missing("--control"))?,
         status: status.ok_or_else(|| missing("--status"))?,
         clock: phantom_certs::now,
+        lang,
     })
 }
 
@@ -84,8 +90,9 @@ mod tests {
 
     #[test]
     fn all_three_are_needed_once() {
-        let parse =
-            |text: &str| parse(text.split(' ').map(str::to_owned).collect()).map(|options| options.status);
+        let parse = |text: &str| {
+            parse(text.split(' ').map(str::to_owned).collect(), Lang::En).map(|options| options.status)
+        };
         assert_eq!(parse("--config a --control=b --status c"), Ok(PathBuf::from("c")));
         assert_eq!(parse("--config a --control b"), Err("--status is missing".to_owned()));
         assert_eq!(parse("--config a --config=b"), Err("--config is given twice".to_owned()));

@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use phantom_certs::with_causes;
-use phantom_types::HostName;
+use phantom_types::{HostName, Lang, Text};
+use phantom_words::of_program;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::runtime;
@@ -17,14 +18,24 @@ use crate::config::WebServer;
 use crate::control::{Control, ControlError};
 use crate::server::private_pages;
 
-const HELP: &str = "\
+const HELP: Text = Text {
+    en: "\
 usage: phantom-ghost pages < REQUEST
 
 Asks a web server, as a stranger who is passed on to it, for the pages that web servers keep for their own machine. The request is
 JSON: {\"web_server\":…,\"domain\":…}, with the web server as in the keeper's configuration, and if wanted \"control\", the control
 socket of a tunnel server that has to reach it as well. Prints {\"pages\":[…]}: the paths that it shows.
 If that fails: {\"error\":{\"kind\":…,\"detail\":…}}, exit code 1.
-";
+",
+    tr: "\
+kullanım: phantom-ghost pages < İSTEK
+
+Bir web sunucusuna, kendisine yönlendirilen bir yabancı olarak, web sunucularının kendi makinelerine sakladığı sayfaları sorar.
+İstek JSON'dur: {\"web_server\":…,\"domain\":…}; web sunucusu, sertifika bekçisinin yapılandırmasındaki gibi yazılır. İstenirse
+\"control\" da verilir: web sunucusuna ulaşması gereken tünel sunucusunun denetim soketi. {\"pages\":[…]} yazdırır: gösterdiği yollar.
+Başarısız olursa: {\"error\":{\"kind\":…,\"detail\":…}}, çıkış kodu 1.
+",
+};
 /// How long a tunnel server may take to reach the web server: a little more than it gives itself.
 const PATIENCE: Duration = Duration::from_millis(2200);
 /// The longest request, in bytes.
@@ -40,19 +51,22 @@ struct Task {
 }
 
 /// Runs the verb.
-pub(super) fn run(arguments: Vec<String>) -> ExitCode {
+pub(super) fn run(arguments: Vec<String>, lang: Lang) -> ExitCode {
     match arguments.into_iter().next().as_deref() {
         None => {}
-        Some("--help" | "-h") => return say(HELP),
-        Some(_) => return usage("pages takes its request as JSON on standard input, and no options"),
+        Some("--help" | "-h") => return say(HELP.get(lang)),
+        Some(_) => {
+            return usage("pages takes its request as JSON on standard input, and no options", lang);
+        }
     }
     let mut request = Vec::new();
     if let Err(error) = std::io::stdin().take(MAX_REQUEST).read_to_end(&mut request) {
-        return usage(&format!("standard input cannot be read: {error}"));
+        return usage(format_args!("standard input cannot be read: {error}"), lang);
     }
     match answer(&request) {
         Ok(pages) => say(&format!("{}\n", json!({ "pages": pages }))),
         Err((kind, detail)) => {
+            let detail = of_program(&detail, lang);
             say(&format!("{}\n", json!({ "error": { "kind": kind, "detail": detail } })));
             ExitCode::FAILURE
         }

@@ -8,10 +8,11 @@ use std::process::ExitCode;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::Uid;
+use phantom_types::{Lang, Text};
 use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{say, usage};
+use super::{failed, say, usage};
 use crate::control::{ControlServer, with_causes};
 use crate::limits::Limits;
 use crate::log;
@@ -20,7 +21,8 @@ use crate::privilege;
 use crate::pump::rest_while_much_comes;
 use crate::server::{BindError, Builder, Handle, Listen, Server};
 
-const HELP: &str = "\
+const HELP: Text = Text {
+    en: "\
 usage: phantom-ghost serve --control PATH [--listen ADDRESS:PORT | --listen unix:PATH]... [--group GROUP]
 
 Serves a web site to every stranger and tunnels to WireGuard to those who know a secret.
@@ -31,7 +33,20 @@ It has no configuration of its own: secrets, certificate and site come over its 
                    (default: port 443 of all addresses, IPv6 and IPv4); may be given more than once
   --group GROUP    only this group may connect to such a socket. Root gives it to the group here; another user
                    makes it so that root can give it (`phantom-ghost share`)
-";
+",
+    tr: "\
+kullanım: phantom-ghost serve --control YOL [--listen ADRES:PORT | --listen unix:YOL]... [--group GRUP]
+
+Her yabancıya bir web sitesi sunar, gizli anahtarı bilenlere WireGuard'a tünel açar.
+Kendi yapılandırması yoktur: gizli anahtarlar, sertifika ve site denetim soketinden gelir.
+
+  --control YOL    denetim soketi; orada root ve bu işlemin kendi kullanıcısı dinlenir
+  --listen YER     bir adres ve portta TLS veya öndeki bir web sunucusu için bir sokette düz HTTP
+                   (varsayılan: tüm adreslerin 443 portu, IPv6 ve IPv4); birden çok kez verilebilir
+  --group GRUP     böyle bir sokete yalnızca bu grup bağlanabilir. Root soketi gruba burada verir; başka bir
+                   kullanıcı soketi root'un verebileceği biçimde oluşturur (`phantom-ghost share`)
+",
+};
 
 /// The kernel's own soft limit of descriptors.
 const USUAL_DESCRIPTORS: u64 = 1024;
@@ -45,35 +60,28 @@ struct Arguments {
 }
 
 /// Runs the verb until SIGTERM or SIGINT.
-pub fn run(arguments: Vec<String>) -> ExitCode {
+pub fn run(arguments: Vec<String>, lang: Lang) -> ExitCode {
     if arguments.iter().any(|argument| matches!(argument.as_str(), "--help" | "-h")) {
-        return say(HELP);
+        return say(HELP.get(lang));
     }
     let arguments = match parse(arguments) {
         Ok(arguments) => arguments,
-        Err(problem) => return usage(&problem),
+        Err(problem) => return usage(problem, lang),
     };
     if privilege::user_to_become().is_some()
         && let Err(error) = privilege::renounce_more()
     {
-        log::line(format_args!("the rights of other programs cannot be renounced: {error}"));
-        return ExitCode::FAILURE;
+        return failed(format_args!("the rights of other programs cannot be renounced: {error}"), lang);
     }
     let limits = Limits::for_descriptors(raise_descriptor_limit());
     let mut runtime = runtime::Builder::new_multi_thread();
     let runtime = match runtime.on_thread_park(rest_while_much_comes).enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => {
-            log::line(format_args!("no runtime: {error}"));
-            return ExitCode::FAILURE;
-        }
+        Err(error) => return failed(format_args!("the runtime could not be started: {error}"), lang),
     };
-    match runtime.block_on(serve(arguments, &limits)) {
+    match runtime.block_on(serve(arguments, &limits, lang)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            log::line(error);
-            ExitCode::FAILURE
-        }
+        Err(error) => failed(error, lang),
     }
 }
 
@@ -102,7 +110,7 @@ fn parse(arguments: Vec<String>) -> Result<Arguments, String> {
     Ok(Arguments { control: control.ok_or("--control is missing")?, listen, group })
 }
 
-async fn serve(arguments: Arguments, limits: &Limits) -> Result<(), String> {
+async fn serve(arguments: Arguments, limits: &Limits, lang: Lang) -> Result<(), String> {
     let (group, user) = (arguments.group.as_deref(), privilege::user_to_become());
     let server =
         bind(&arguments.listen, group.is_some(), user, limits).map_err(|error| with_causes(&error))?;
@@ -117,19 +125,19 @@ async fn serve(arguments: Arguments, limits: &Limits) -> Result<(), String> {
     let places: Vec<String> = server.addresses().iter().map(ToString::to_string).collect();
     let own = sockets(&arguments.listen).map(|path| path.display().to_string());
     let places: Vec<String> = places.into_iter().chain(own).collect();
-    log::line(format_args!("listening at {}", places.join(", ")));
+    log::line(lang, format_args!("listening at {}", places.join(", ")));
     // Ready to be configured: the keeper, which is started after this, waits for it. Nobody is served before.
     notify(READY);
     if let Some(user) = user {
         privilege::become_user(user).map_err(|error| format!("cannot become the user {user}: {error}"))?;
     }
     tokio::spawn(control.run());
-    tokio::spawn(announce(handle.clone()));
+    tokio::spawn(announce(handle.clone(), lang));
     server
         .run(async {
             ended.await;
             notify(STOPPING);
-            log::line("ending");
+            log::line(lang, "ending");
         })
         .await;
     let _ = nix::unistd::unlink(&arguments.control);
@@ -199,9 +207,9 @@ fn is_without_ipv6(error: &io::Error) -> bool {
 }
 
 /// Writes down when the server is configured.
-async fn announce(handle: Handle) {
+async fn announce(handle: Handle, lang: Lang) {
     handle.configured().await;
-    log::line("configured");
+    log::line(lang, "configured");
 }
 
 /// Resolves when the service is told to end.

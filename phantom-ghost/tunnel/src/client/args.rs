@@ -54,6 +54,11 @@ impl Args {
         value.ok_or_else(|| ArgsError(format!("{name} is missing")))
     }
 
+    /// What was not understood yet, in its order.
+    pub(crate) fn rest(self) -> Vec<String> {
+        self.0
+    }
+
     /// Nothing may be left.
     pub(crate) fn end(self) -> Result<(), ArgsError> {
         match self.0.first() {

@@ -12,8 +12,8 @@ use nix::sys::socket::{setsockopt, sockopt};
 use phantom_types::{Endpoint, HostName};
 use rustls::ClientConfig;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpStream, lookup_host};
-use tokio::task::JoinSet;
+use tokio::net::TcpStream;
+use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -136,12 +136,12 @@ pub struct Opened {
 pub(super) async fn look_up(host: &HostName, port: u16) -> Result<Vec<SocketAddr>, DialError> {
     let name = match host {
         HostName::Ip(address) => return Ok(vec![SocketAddr::new(*address, port)]),
-        HostName::Domain(domain) => domain.as_str(),
+        HostName::Domain(domain) => domain.as_str().to_owned(),
     };
-    let failed = |source| DialError::LookUp { host: host.clone(), source };
-    let found = timeout(LOOK_UP, lookup_host((name, port))).await;
-    let found: Vec<_> = found.map_err(|_| failed(too_long()))?.map_err(failed)?.collect();
-    if found.is_empty() { Err(failed(io::ErrorKind::NotFound.into())) } else { Ok(found) }
+    let found = spawn_blocking(move || phantom_names::addresses(&name, LOOK_UP)).await;
+    let found = found.map_err(io::Error::other).flatten();
+    let found = found.map_err(|source| DialError::LookUp { host: host.clone(), source })?;
+    Ok(found.into_iter().map(|address| SocketAddr::new(address, port)).collect())
 }
 
 /// All that one attempt needs to know, whatever address it is made at.

@@ -10,6 +10,7 @@ use std::process::ExitCode;
 
 use nix::unistd::geteuid;
 use phantom_certs::with_causes;
+use phantom_types::{Lang, Text};
 use tokio::signal::unix::{SignalKind, signal};
 use zeroize::Zeroizing;
 
@@ -21,11 +22,12 @@ use crate::notify::{READY, STOPPING, notify};
 use crate::pump::Options;
 use crate::secrets::Secret;
 
-const USAGE: &str = "\
+const HELP: Text = Text {
+    en: "\
 usage: phantom-ghost connect --server wss://HOST[:PORT][/PATH] --secret-file FILE|-
            [--listen 127.0.0.1:51820] [--wireguard-port 51820] [--address IP]
            [--address-file FILE|none] [--http-proxy http://HOST:PORT] [--proxy-login-file FILE|-]
-           [--pin SHA256] [--ca-file FILE]
+           [--pin SHA256] [--ca-file FILE] [--lang en|tr]
 
 Keeps a tunnel to the server open. The local WireGuard's peer has the address of --listen as its end point.
 
@@ -41,7 +43,31 @@ Keeps a tunnel to the server open. The local WireGuard's peer has the address of
   --proxy-login-file  the file that holds user:password for the proxy, - for standard input
   --pin               SHA-256 of the server's public key, base64 or hexadecimal: needed besides a valid certificate
   --ca-file           PEM file of more authorities that may issue the server's certificate
-";
+  --lang              language of what it says; PHANTOM_LANG chooses it too
+",
+    tr: "\
+kullanım: phantom-ghost connect --server wss://SUNUCU[:PORT][/YOL] --secret-file DOSYA|-
+           [--listen 127.0.0.1:51820] [--wireguard-port 51820] [--address IP]
+           [--address-file DOSYA|none] [--http-proxy http://SUNUCU:PORT] [--proxy-login-file DOSYA|-]
+           [--pin SHA256] [--ca-file DOSYA] [--lang en|tr]
+
+Sunucuya açılan bir tüneli ayakta tutar. Yerel WireGuard'ın eşi, uç noktası olarak --listen adresini kullanır.
+
+  --server            sunucunun yeri; YOL, öndeki bir web sunucusu için gizli anahtardan önce gelir
+  --secret-file       gizli anahtarı içeren dosya, standart girdi için -
+  --wireguard-port    sunucudaki WireGuard'ın UDP portu
+  --address           sunucunun adresi; verilirse sunucunun adı çözümlenmez
+  --address-file      son tünelin adresini saklayan dosya; yeni bir başlangıçta önce bu adres denenir, çünkü WireGuard
+                      açıkken bir ad tünel olmadan çözümlenemez. Verilmezse dosya $STATE_DIRECTORY içinde, root için
+                      /var/lib/phantom-ghost içinde, diğerleri için $XDG_STATE_HOME/phantom-ghost veya
+                      ~/.local/state/phantom-ghost içindedir; dosya istenmiyorsa none
+  --http-proxy        sunucuya ulaşmak için kullanılan HTTP vekil sunucusu (CONNECT)
+  --proxy-login-file  vekil sunucu için kullanıcı:parola satırını içeren dosya, standart girdi için -
+  --pin               sunucunun açık anahtarının SHA-256 özeti, base64 veya onaltılık: geçerli sertifikanın yanında aranır
+  --ca-file           sunucunun sertifikasını verebilecek ek otoritelerin PEM dosyası
+  --lang              metinlerin dili; PHANTOM_LANG da belirler
+",
+};
 /// The port of WireGuard at both ends, if nothing else is said.
 const WIREGUARD: u16 = 51820;
 /// Larger files are no secret, in bytes.
@@ -49,21 +75,18 @@ const MAX_SECRET: u16 = 4096;
 
 /// Runs `phantom-ghost connect` with the words that follow it, until SIGTERM or SIGINT. Writes to standard error what
 /// happens. Ends with 0 when it was told to stop, 1 when it cannot run, 2 when the words are not understood.
-pub(crate) fn command(words: Vec<String>) -> ExitCode {
+pub(crate) fn command(words: Vec<String>, lang: Lang) -> ExitCode {
     let mut args = Args::new(words);
     if args.flag("--help") || args.flag("-h") {
-        return cli::say(USAGE);
+        return cli::say(HELP.get(lang));
     }
     let config = match config(args) {
         Ok(config) => config,
-        Err(error) => return cli::usage(&format!("connect: {error}")),
+        Err(error) => return cli::usage_of("connect", error, lang),
     };
-    match run(config) {
+    match run(config, lang) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            say(with_causes(&error));
-            ExitCode::FAILURE
-        }
+        Err(error) => cli::failed(with_causes(&error), lang),
     }
 }
 
@@ -138,7 +161,7 @@ fn read_line<T, E: fmt::Display>(
     take(text.trim_end_matches(['\r', '\n']).to_owned()).map_err(|error| unusable(&error))
 }
 
-fn run(config: Config) -> Result<(), VerbError> {
+fn run(config: Config, lang: Lang) -> Result<(), VerbError> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(VerbError::Runtime)?;
     let done = runtime.block_on(async {
@@ -146,10 +169,10 @@ fn run(config: Config) -> Result<(), VerbError> {
         let (server, proxy) = (config.server.clone(), config.proxy.clone());
         let client = Client::new(config)?;
         let by = proxy.map(|proxy| format!(" by the proxy {proxy}")).unwrap_or_default();
-        say(format!("UDP {} leads to {server}{by}", client.local_addr()));
+        say(lang, format_args!("UDP {} leads to {server}{by}", client.local_addr()));
         // Ready for datagrams: the tunnel itself may have to wait for a network that is not there yet.
         notify(READY);
-        let done = client.run(stop, |event| tell(&server, event)).await;
+        let done = client.run(stop, |event| say(lang, told(&server, event))).await;
         notify(STOPPING);
         Ok(done?)
     });
@@ -170,8 +193,9 @@ fn signals() -> io::Result<impl Future<Output = ()>> {
     })
 }
 
-fn tell(server: &Server, event: &Event<'_>) {
-    say(match event {
+/// What has happened.
+fn told(server: &Server, event: &Event<'_>) -> String {
+    match event {
         Event::Opened(address) => format!("tunnel to {server} ({address}) is open"),
         Event::Ended(end, time) => {
             format!("tunnel to {server} ended after {} s: {}", time.as_secs(), with_causes(*end))
@@ -182,7 +206,7 @@ fn tell(server: &Server, event: &Event<'_>) {
             format!("the server's address is not kept for the next start: {}: {error}", file.display())
         }
         Event::Deaf(error) => format!("the kernel does not tell of changes of the network: {error}"),
-    });
+    }
 }
 
 #[cfg(test)]

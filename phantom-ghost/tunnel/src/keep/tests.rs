@@ -148,7 +148,8 @@ impl Home {
 
     fn keep(&self) -> impl Future<Output = ()> + use<> {
         let (config, control) = (self.path("ghost.conf"), self.path("control"));
-        let options = Options { config, control, status: self.path("status.json"), clock: now };
+        let options =
+            Options { config, control, status: self.path("status.json"), clock: now, lang: Lang::En };
         let ready = Arc::clone(&self.ready);
         async move {
             run(&options, || _ = ready.fetch_add(1, Ordering::Relaxed)).await.unwrap();

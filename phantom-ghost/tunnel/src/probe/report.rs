@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use phantom_types::Lang;
+use phantom_words::of_prober;
 use serde_json::{Value, json};
 
 use super::timing::{ALPHA, Comparison};
@@ -65,6 +67,17 @@ impl Finding {
         Self { comparison: Some(comparison), ..Self::new("timing", name, seen) }
     }
 
+    /// The group as people read it.
+    fn group_in(&self, lang: Lang) -> &'static str {
+        match (lang, self.group) {
+            (Lang::Tr, "shape") => "biçim",
+            (Lang::Tr, "secret") => "anahtar",
+            (Lang::Tr, "timing") => "süre",
+            (Lang::Tr, "slow") => "yavaş",
+            (_, group) => group,
+        }
+    }
+
     fn json(&self) -> Value {
         let verdict = match self.verdict {
             Verdict::Ordinary => "ordinary",
@@ -93,33 +106,37 @@ impl Report {
         self.findings.iter().any(|finding| finding.verdict == Verdict::Distinguishable)
     }
 
-    /// The report as JSON.
+    /// The report as JSON, whose texts are English: a program compares them.
     pub fn json(&self) -> Value {
         let findings: Vec<Value> = self.findings.iter().map(Finding::json).collect();
         json!({"server": self.server, "distinguishable": self.distinguishable(), "findings": findings})
     }
 
     /// The report as lines of text.
-    pub fn text(&self) -> String {
-        let width = self.findings.iter().map(|finding| finding.name.len()).max().unwrap_or_default();
+    pub fn text(&self, lang: Lang) -> String {
+        let names: Vec<String> = self.findings.iter().map(|finding| of_prober(&finding.name, lang)).collect();
+        let width = names.iter().map(|name| name.chars().count()).max().unwrap_or_default();
         let mut text = format!("{}\n", self.server);
-        for finding in &self.findings {
+        for (finding, name) in self.findings.iter().zip(&names) {
             let mark = match finding.verdict {
-                Verdict::Ordinary => "ok  ",
-                Verdict::Distinguishable => "FAIL",
-                Verdict::Unsaid => "note",
+                Verdict::Ordinary => lang.pick("ok  ", "tamam"),
+                Verdict::Distinguishable => lang.pick("FAIL", "FARK "),
+                Verdict::Unsaid => lang.pick("note", "not  "),
             };
+            let (group, seen) = (finding.group_in(lang), of_prober(&finding.seen, lang));
             // Writing to a string does not fail.
-            let _ = writeln!(text, "{mark}  {:<7} {:<width$}  {}", finding.group, finding.name, finding.seen);
+            let _ = writeln!(text, "{mark}  {group:<7} {name:<width$}  {seen}");
         }
         let count = |verdict| self.findings.iter().filter(|finding| finding.verdict == verdict).count();
         let failed = count(Verdict::Distinguishable);
         let all = self.findings.len() - count(Verdict::Unsaid);
-        let _ = if failed == 0 {
-            writeln!(text, "nothing of {all} probes tells this server from an ordinary web server")
+        let sum = if failed == 0 {
+            format!("nothing of {all} probes tells this server from an ordinary web server")
         } else {
-            writeln!(text, "{failed} of {all} probes tell this server from an ordinary web server")
+            format!("{failed} of {all} probes tell this server from an ordinary web server")
         };
+        text.push_str(&of_prober(&sum, lang));
+        text.push('\n');
         text
     }
 }
@@ -135,11 +152,13 @@ mod tests {
         report.findings.push(Finding::unsaid("tls", "h2", "not offered"));
         assert!(!report.distinguishable());
         assert!(
-            report.text().ends_with("nothing of 1 probes tells this server from an ordinary web server\n")
+            report
+                .text(Lang::En)
+                .ends_with("nothing of 1 probes tells this server from an ordinary web server\n")
         );
         report.findings.push(Finding::comparison("times", Comparison::of(&[1.0; 50], &[2.0; 50])));
         assert!(report.distinguishable());
-        assert!(report.text().contains("FAIL  timing  times"));
+        assert!(report.text(Lang::En).contains("FAIL  timing  times"));
         let json = report.json();
         assert_eq!(json["findings"][0]["verdict"], "ordinary");
         assert_eq!(json["findings"][2]["statistic"]["samples"][0], 50);

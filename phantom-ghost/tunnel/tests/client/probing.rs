@@ -8,6 +8,7 @@ use phantom_tunnel::client::Server;
 use phantom_tunnel::limits::Limits;
 use phantom_tunnel::probe::{Options, Report, Verdict, probe};
 use phantom_tunnel::server;
+use phantom_types::Lang;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -34,7 +35,7 @@ fn options(world: &World, port: u16, samples: usize) -> Options {
 
 fn verdict(report: &Report, group: &str, name: &str) -> Verdict {
     let found = report.findings.iter().find(|finding| finding.group == group && finding.name == name);
-    found.unwrap_or_else(|| panic!("{group} {name}: {}", report.text())).verdict
+    found.unwrap_or_else(|| panic!("{group} {name}: {}", report.text(Lang::En))).verdict
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -45,18 +46,22 @@ async fn nothing_distinguishes_our_server() {
     limits.errors.burst = 1_000_000;
     let server = OurServer::start(&world, server::Server::builder().limits(limits), 0).await;
     let report = probe(&options(&world, server.port, 300)).await.unwrap();
-    println!("{}", report.text());
+    println!("{}", report.text(Lang::En));
     // Times on a machine that does other things may differ once; not again and again in the same way.
     let strange = report.findings.iter().filter(|finding| finding.verdict == Verdict::Distinguishable);
-    assert!(strange.clone().all(|finding| finding.group == "timing"), "{}", report.text());
+    assert!(strange.clone().all(|finding| finding.group == "timing"), "{}", report.text(Lang::En));
     if strange.count() > 0 {
         let again = probe(&options(&world, server.port, 300)).await.unwrap();
-        assert!(!again.distinguishable(), "{}\n{}", report.text(), again.text());
+        assert!(!again.distinguishable(), "{}\n{}", report.text(Lang::En), again.text(Lang::En));
     }
     assert_eq!(verdict(&report, "secret", "the secret opens a tunnel"), Verdict::Ordinary);
     assert!(report.findings.len() > 60, "{}", report.findings.len());
     // Only the right requests opened tunnels.
     assert!((2..=4).contains(&server.opened()), "{}", server.opened());
+    // Each of its texts is known in Turkish: what is not would be quoted.
+    let turkish = report.text(Lang::Tr);
+    assert!(!turkish.contains('«'), "{turkish}");
+    assert_eq!(turkish.lines().count(), report.text(Lang::En).lines().count());
     assert!(!report.json().to_string().contains(world.secret.reveal()));
 }
 
@@ -73,7 +78,7 @@ async fn idle_visitors_are_sent_away() {
         OurServer::start(&world, server::Server::builder().limits(limits).timeouts(timeouts), 0).await;
     let report = probe(&Options { slow: true, ..options(&world, server.port, 0) }).await.unwrap();
     for name in ["no hello", "no request", "half a request", "no second request"].into_iter().chain(HALVES) {
-        assert_eq!(verdict(&report, "slow", name), Verdict::Ordinary, "{}", report.text());
+        assert_eq!(verdict(&report, "slow", name), Verdict::Ordinary, "{}", report.text(Lang::En));
     }
 }
 
@@ -97,7 +102,7 @@ async fn a_server_that_waits_for_one_request_is_found() {
     let report = probe(&options).await.unwrap();
     let found = HALVES.map(|name| verdict(&report, "slow", name));
     let [different, same] = [Verdict::Distinguishable, Verdict::Ordinary];
-    assert_eq!(found, [different, different, same], "{}", report.text());
+    assert_eq!(found, [different, different, same], "{}", report.text(Lang::En));
 }
 
 /// What is answered to a request's head, and after which time. The other text is the secret.
@@ -168,7 +173,7 @@ async fn the_answers_of_wstunnel_are_found() {
     let report = probe(&options).await.unwrap();
     assert!(report.distinguishable());
     for name in ["GET /", "GET of an unknown URL", "no Host"] {
-        assert_eq!(verdict(&report, "web", name), Verdict::Distinguishable, "{}", report.text());
+        assert_eq!(verdict(&report, "web", name), Verdict::Distinguishable, "{}", report.text(Lang::En));
     }
 }
 
@@ -185,8 +190,8 @@ async fn a_difference_in_time_is_found() {
     options.patience = Duration::from_secs(1);
     let report = probe(&options).await.unwrap();
     let name = "a guessed secret, beside an unknown URL";
-    assert_eq!(verdict(&report, "timing", name), Verdict::Distinguishable, "{}", report.text());
-    assert_eq!(verdict(&report, "shape", name), Verdict::Ordinary, "{}", report.text());
+    assert_eq!(verdict(&report, "timing", name), Verdict::Distinguishable, "{}", report.text(Lang::En));
+    assert_eq!(verdict(&report, "shape", name), Verdict::Ordinary, "{}", report.text(Lang::En));
 }
 
 /// A server that tells a wrong request under the right secret from one under a wrong secret.
@@ -207,8 +212,18 @@ async fn a_secret_that_shows_is_found() {
     options.patience = Duration::from_secs(1);
     let report = probe(&options).await.unwrap();
     for name in ["another WebSocket version", "POST", "no token"] {
-        assert_eq!(verdict(&report, "secret", name), Verdict::Distinguishable, "{name}: {}", report.text());
+        assert_eq!(
+            verdict(&report, "secret", name),
+            Verdict::Distinguishable,
+            "{name}: {}",
+            report.text(Lang::En)
+        );
     }
-    assert_eq!(verdict(&report, "secret", "another last letter"), Verdict::Ordinary, "{}", report.text());
-    assert_eq!(verdict(&report, "shape", "POST"), Verdict::Ordinary, "{}", report.text());
+    assert_eq!(
+        verdict(&report, "secret", "another last letter"),
+        Verdict::Ordinary,
+        "{}",
+        report.text(Lang::En)
+    );
+    assert_eq!(verdict(&report, "shape", "POST"), Verdict::Ordinary, "{}", report.text(Lang::En));
 }

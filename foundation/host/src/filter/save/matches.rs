@@ -4,13 +4,14 @@ use std::net::IpAddr;
 
 use super::masked;
 use crate::filter::facts::address_number;
+use crate::filter::ipset::InSet;
 use crate::filter::names::{ESTABLISHED, Kind, NEW, RELATED, STATUS_DNAT, STATUS_SNAT, number};
 use crate::filter::tree::{
     Among, BitOp, Condition, Element, Expr, Field, Lookup, Pattern, Ports, Step, Version,
 };
 
 /// Modules whose options are understood here, or that have none of their own.
-const MODULES: [&str; 19] = [
+const MODULES: [&str; 20] = [
     "tcp",
     "udp",
     "udplite",
@@ -30,6 +31,7 @@ const MODULES: [&str; 19] = [
     "pkttype",
     "rpfilter",
     "policy",
+    "set",
 ];
 
 /// The conditions of one rule while they are read.
@@ -116,6 +118,16 @@ impl Matches {
                 self.require(condition);
                 rest
             }
+            "--match-set" => {
+                let (name, rest) = value(rest);
+                let (parts, rest) = value(rest);
+                let sources = parts.split(',').map(|part| part == "src").collect();
+                let among = Among::IpSet(InSet { name: name.to_owned(), sources });
+                self.require(Some(Condition { lookup: Lookup { key: Vec::new(), among }, not }));
+                rest
+            }
+            // They say what is counted in the set.
+            "--update-counters" | "--update-subcounters" => rest,
             "--ports" => {
                 let (ports, rest) = value(rest);
                 let condition = self.either_port(ports, not);

@@ -18,7 +18,12 @@ pub(super) fn add(steps: &mut Vec<Step>, target: &str, options: &[String], goto:
         // They end no rule's chain, and change nothing that is asked for here.
         "LOG" | "ULOG" | "NFLOG" | "TRACE" | "TCPMSS" | "TCPOPTSTRIP" | "TOS" | "DSCP" | "ECN" | "TTL"
         | "HL" | "CHECKSUM" | "AUDIT" | "SECMARK" | "CONNSECMARK" | "CLASSIFY" | "TEE" | "IDLETIMER"
-        | "LED" | "RATEEST" | "SET" => return,
+        | "LED" | "RATEEST" => return,
+        "SET" => {
+            let changed =
+                ["--add-set", "--del-set", "--map-set"].iter().filter_map(|name| option(options, name));
+            return steps.extend(changed.map(|name| Step::TouchIpSet(name.to_owned())));
+        }
         "NOTRACK" => return steps.push(Step::NoTrack),
         "CT" => {
             if options.iter().any(|option| option == "--notrack") {

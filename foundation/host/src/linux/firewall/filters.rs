@@ -1,5 +1,6 @@
 //! Reads everything that filters packets on this host, whoever made it.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
@@ -8,12 +9,15 @@ use phantom_types::Said;
 use super::nft::{self, TableFamily};
 use super::rules::Family;
 use super::xtables::{At, Variant};
-use crate::filter::{FilterProgram, Filters};
+use crate::filter::{FilterProgram, Filters, TableId};
 use crate::linux::command::{Program, find};
 use crate::{HostError, Result};
 
 /// The tables that `iptables-nft-save` knows.
 const NAMES: [&str; 5] = ["filter", "nat", "mangle", "raw", "security"];
+
+/// What a rule of iptables has that asks a set of ipset.
+const ASKS_IPSET: &str = "--match-set ";
 
 /// Whether the elements of named sets and maps are read as well: there can be very many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,28 +33,44 @@ pub(super) enum Sets {
 pub(super) fn filters(sets: Sets) -> Result<Filters> {
     let mut filters = Filters::new();
     let tables = nft::kernel::tables()?;
-    if find("nft").is_some() && nft::kernel::chains()?.is_some() {
+    let listed = find("nft").is_some() && nft::kernel::chains()?.is_some();
+    if listed {
         filters = nftables(sets)?;
-    } else {
-        for table in tables.keys() {
-            filters.add_unread(format!("nftables {table}"));
-        }
     }
+    let mut asks_ipset = false;
     for family in Family::ALL {
         let of = if family == Family::V4 { TableFamily::Ip } else { TableFamily::Ip6 };
         let there = tables.keys().any(|table| table.family == of && NAMES.contains(&table.table.as_str()));
         if there && let Some(text) = save(Variant::Nft, family)? {
+            asks_ipset |= text.contains(ASKS_IPSET);
             filters.extend(Filters::read_iptables(&text, FilterProgram::IptablesNft, family == Family::V6));
         }
         if !legacy_tables(family).trim().is_empty() {
             match save(Variant::Legacy, family)? {
                 Some(text) => {
+                    asks_ipset |= text.contains(ASKS_IPSET);
                     let ipv6 = family == Family::V6;
                     filters.extend(Filters::read_iptables(&text, FilterProgram::IptablesLegacy, ipv6));
                 }
                 None => filters.add_unread("iptables-legacy"),
             }
         }
+    }
+    if !listed {
+        let name = |table: &TableId| format!("{} {}", table.family.name(), table.name);
+        let of_iptables = filters.tables().filter(|table| table.program == FilterProgram::IptablesNft);
+        let read: BTreeSet<String> = of_iptables.map(name).collect();
+        for table in tables.keys().map(ToString::to_string).filter(|table| !read.contains(table)) {
+            filters.add_unread(format!("nftables {table}"));
+        }
+    }
+    // Where its sets cannot be listed, what depends on them is not known.
+    if asks_ipset
+        && sets == Sets::Read
+        && find("ipset").is_some()
+        && let Ok(listed) = Program::named("ipset").and_then(|ipset| ipset.args(["save"]).run())
+    {
+        filters.add_ipsets(&String::from_utf8_lossy(&listed));
     }
     Ok(filters)
 }

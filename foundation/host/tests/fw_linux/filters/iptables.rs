@@ -15,6 +15,30 @@ const BASES: [(&str, &str); 6] = [
     ("filter", "FORWARD"),
 ];
 
+/// Sets that rules ask. No packet changes them.
+pub(super) const SETS: &str = "ipset -exist restore <<'END'
+create s-net hash:net
+add s-net 192.0.2.0/24
+add s-net 203.0.113.5
+create s-ip hash:ip
+add s-ip 192.0.2.2
+add s-ip 10.8.0.2
+create s-port bitmap:port range 0-65535
+add s-port 22
+add s-port 51820
+create s-door hash:ip,port
+add s-door 192.0.2.1,udp:51820
+add s-door 192.0.2.1,tcp:443
+create s-link hash:net,iface
+add s-link 192.0.2.0/24,out0
+create s-all list:set
+add s-all s-port
+add s-all s-ip
+create s-hole hash:net
+add s-hole 192.0.2.0/24
+add s-hole 192.0.2.2 nomatch
+END";
+
 pub(super) fn add(made: &mut Made, chance: &mut Chance, variant: &str) {
     let mut text = String::new();
     for table in ["raw", "mangle", "nat", "filter"] {
@@ -87,7 +111,7 @@ fn of_protocol(chance: &mut Chance, protocol: &str) -> String {
 
 fn condition(made: &mut Made, chance: &mut Chance) -> String {
     let not = chance.maybe("! ");
-    match chance.below(16) {
+    match chance.below(18) {
         // iptables-save of the legacy variant leaves out `! -i +`, which no packet meets.
         0 if chance.one_in(5) => "-i +".to_owned(),
         0 => format!("{not}-i {}", chance.of(&["out0", "out+", "lo", "wg_main"])),
@@ -125,6 +149,22 @@ fn condition(made: &mut Made, chance: &mut Chance) -> String {
         ),
         13 => format!("-m pkttype {not}--pkt-type {}", chance.of(&["unicast", "broadcast"])),
         14 => format!("-m comment --comment \"{}\"", chance.of(&["a -j DROP b", "its \\\"own\\\"", "x"])),
+        15 | 16 => {
+            let set = chance.of(&[
+                "s-net src",
+                "s-net dst",
+                "s-ip src",
+                "s-port dst",
+                "s-door dst,dst",
+                "s-door src,dst",
+                "s-link src,src",
+                "s-all src",
+                "s-all dst",
+                "s-hole src",
+            ]);
+            made.uncertain |= set.starts_with("s-hole");
+            format!("-m set {not}--match-set {set}")
+        }
         _ if chance.one_in(3) => {
             made.uncertain = true;
             chance

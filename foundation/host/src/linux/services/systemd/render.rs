@@ -23,7 +23,7 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use crate::{Bounds, Command, OwnSocket, Proc, Restart, Unit, UnitKind};
+use crate::{Bounds, Command, Internet, OwnSocket, Proc, Restart, Unit, UnitKind};
 
 /// The base of the legacy iptables, as units of systemd (245 and later; unknown ones are not missed). They are done whether the
 /// kernel has the modules or not, and load no table.
@@ -309,9 +309,12 @@ fn kernel(file: &mut File, unit: &Unit) {
 
 fn sockets_and_calls(file: &mut File, unit: &Unit) {
     let has = |wish: fn(&Bounds) -> bool| unit.bounds.as_ref().is_none_or(wish);
-    let internet = if has(|bounds| bounds.internet) { " AF_INET AF_INET6" } else { "" };
+    let internet = if has(|bounds| bounds.internet != Internet::Nothing) { " AF_INET AF_INET6" } else { "" };
     let netlink = if has(|bounds| bounds.netlink) { " AF_NETLINK" } else { "" };
     file.line("RestrictAddressFamilies", format_args!("AF_UNIX{internet}{netlink}"));
+    if unit.bounds.as_ref().is_some_and(|bounds| bounds.internet == Internet::Asks) {
+        file.line("IPAddressDeny", "any");
+    }
     file.line("SystemCallArchitectures", "native");
     file.line("SystemCallFilter", "@system-service");
     let owners = has(|bounds| bounds.owners);

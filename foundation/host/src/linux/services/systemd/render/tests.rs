@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::{command, unit_file, word};
-use crate::{Bounds, Command, Marks, OwnSocket, Proc, Restart, Unit, UnitKind};
+use crate::{Bounds, Command, Internet, Marks, OwnSocket, Proc, Restart, Unit, UnitKind};
 
 fn run(program: &str, args: &[&str]) -> Command {
     Command { program: program.into(), args: args.iter().map(|arg| (*arg).to_owned()).collect() }
@@ -33,7 +33,7 @@ fn daemon() -> Unit {
         bounds: Some(Bounds {
             memory_mib: 1024,
             tasks: 512,
-            internet: true,
+            internet: Internet::Speaks,
             netlink: true,
             proc: Proc::Itself,
             owners: false,
@@ -257,7 +257,10 @@ fn bounds_are_what_it_has_use_for() {
         unit.bounds.as_mut().into_iter().for_each(change);
         text(&unit, true)
     };
-    assert!(with(|bounds| bounds.internet = false).contains("Families=AF_UNIX AF_NETLINK\n"));
+    let nothing = with(|bounds| bounds.internet = Internet::Nothing);
+    assert!(nothing.contains("Families=AF_UNIX AF_NETLINK\n") && !nothing.contains("IPAddressDeny"));
+    let asks = with(|bounds| bounds.internet = Internet::Asks);
+    assert!(asks.contains("Families=AF_UNIX AF_INET AF_INET6 AF_NETLINK\nIPAddressDeny=any\n"), "{asks}");
     assert!(with(|bounds| bounds.netlink = false).contains("Families=AF_UNIX AF_INET AF_INET6\n"));
     assert!(with(|bounds| bounds.owners = true).contains("Filter=~@resources\n"));
     assert!(!with(|bounds| bounds.manager = true).contains("InaccessiblePaths"));

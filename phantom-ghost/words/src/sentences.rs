@@ -3,6 +3,66 @@
 
 /// All of them.
 pub(super) const SENTENCES: &[(&str, &str)] = &[
+    // The words of a command line.
+    ("an argument is not text", "bir argüman metin değil"),
+    ("no verb", "alt komut verilmedi"),
+    ("unknown verb {}", "bilinmeyen alt komut {}"),
+    ("unknown option {}", "bilinmeyen seçenek {}"),
+    ("{} needs a value", "{} bir değer ister"),
+    ("{} is given twice", "{} iki kez verilmiş"),
+    ("a word that belongs to no option", "hiçbir seçeneğe ait olmayan bir sözcük"),
+    ("this verb takes its request from standard input", "bu alt komut isteğini standart girdiden alır"),
+    (
+        "pages takes its request as JSON on standard input, and no options",
+        "pages isteğini standart girdiden JSON olarak alır, seçenek almaz",
+    ),
+    ("ports takes --control PATH", "ports, --control YOL seçeneğini ister"),
+    ("{} is no address to listen at", "{} dinlenecek bir adres değil"),
+    (
+        "one of --secret-file and --proxy-login-file can be standard input",
+        "--secret-file ve --proxy-login-file seçeneklerinden yalnızca biri standart girdi olabilir",
+    ),
+    (
+        "the whole server is probed, as wss://HOST[:PORT] without a path",
+        "sunucunun tamamı denenir: wss://SUNUCU[:PORT], yol olmadan",
+    ),
+    ("invalid digit found in string", "bu bir sayı değil"),
+    ("cannot parse integer from empty string", "sayı boş"),
+    ("number too large to fit in target type", "sayı çok büyük"),
+    ("invalid IP address syntax", "bu bir IP adresi değil"),
+    ("invalid IPv4 socket address syntax", "IPv4 adresi ve port beklenir (ADRES:PORT)"),
+    // The processes of a service.
+    ("standard input cannot be read", "standart girdi okunamıyor"),
+    ("the rights of other programs cannot be renounced", "başka programların yetkilerinden vazgeçilemiyor"),
+    ("signals cannot be waited for", "sinyaller beklenemiyor"),
+    ("a signal cannot be waited for", "bir sinyal beklenemiyor"),
+    ("{} cannot be given to the group {}", "{}, {} grubuna verilemiyor"),
+    ("cannot become the user {}", "{} kullanıcısına geçilemiyor"),
+    ("there is no group {}", "{} adlı bir grup yok"),
+    ("it is no socket of the tunnel server's", "bu, tünel sunucusunun bir soketi değil"),
+    ("it is no socket", "bu bir soket değil"),
+    ("root could be had back", "root yetkisi geri alınabiliyor"),
+    ("listening at {}", "dinleniyor: {}"),
+    ("configured", "yapılandırıldı"),
+    ("ending", "sona eriyor"),
+    (
+        "strangers see the built-in page until the tunnel server, which is of an earlier version, is restarted",
+        "tünel sunucusu önceki bir sürümden: yeniden başlatılana kadar yabancılar yerleşik sayfayı görür",
+    ),
+    // The client's end of a tunnel.
+    ("UDP {} leads to {} by the proxy {}", "UDP {}, {} sunucusuna çıkıyor ({} vekil sunucusu üzerinden)"),
+    ("UDP {} leads to {}", "UDP {}, {} sunucusuna çıkıyor"),
+    ("tunnel to {} ({}) is open", "{} sunucusuna tünel açık ({})"),
+    ("tunnel to {} ended after {} s: {:}", "{} sunucusuna tünel {} saniye sonra sona erdi: {:}"),
+    ("next attempt in {} s", "sonraki deneme {} saniye sonra"),
+    (
+        "the server's address is not kept for the next start: {}: {:}",
+        "sunucunun adresi sonraki başlangıç için saklanamadı: {}: {:}",
+    ),
+    ("the kernel does not tell of changes of the network", "çekirdek ağ değişikliklerini bildirmiyor"),
+    ("no address was found for it", "ona ait bir adres bulunamadı"),
+    ("getent failed", "getent çalışmadı"),
+    ("failed to lookup address information: {:}", "ad çözümlenemedi: {:}"),
     // Certificates and their files.
     (
         "{} is larger than 256 KiB: neither a certificate chain nor a key",
@@ -297,6 +357,9 @@ pub(super) const SENTENCES: &[(&str, &str)] = &[
         "vekil sunucunun yanıtı bir HTTP vekil sunucusunun yanıtı değil",
     ),
     ("it took too long", "çok uzun sürdü"),
+    // An option, and what is wrong with it. Behind all sentences that begin with one.
+    ("{} is missing", "{} eksik"),
+    ("--{}: {:}", "--{}: {:}"),
     // The system's reasons without a number, as Rust names them.
     ("timed out", "süre doldu"),
     ("unexpected end of file", "veri beklenenden önce bitti"),
@@ -306,4 +369,12 @@ pub(super) const SENTENCES: &[(&str, &str)] = &[
     ("invalid data", "geçersiz veri"),
     ("entity not found", "böyle bir dosya veya dizin yok"),
     ("permission denied", "erişim izni yok"),
+    ("address in use", "adres kullanımda"),
+    ("host unreachable", "makineye ulaşılamıyor"),
+    ("network unreachable", "ağa ulaşılamıyor"),
+    // What the libraries of the connection to an authority say before the system's reason.
+    ("client error (Connect)", "bağlantı kurulamadı"),
+    ("client error (SendRequest)", "istek gönderilemedi"),
+    ("dns error", "ad çözümlenemedi"),
+    ("tcp connect error", "TCP bağlantısı kurulamadı"),
 ];

@@ -1,40 +1,54 @@
-//! What the program `phantom-ghost` says, in the language of the call.
+//! What the program `phantom-ghost` says, in both languages.
 //!
-//! The program has no language of its own: an authority's reason or a tunnel's fault reaches the module as one English text,
-//! made of sentences that are joined by colons and semicolons. [`sentences`] has all of them; a test holds the sources of the
-//! program against it. Words of an authority, or of a library, are quoted.
+//! Between programs it speaks English: an authority's reason or a tunnel's fault reaches the module as one text, made of
+//! sentences that are joined by colons and semicolons. The module tells it in the language of its call, and the program does
+//! so itself where a person has called it. `sentences.rs` and `probes.rs` have all of them; a test holds the sources of the
+//! program against these tables. Words of an authority, or of a library, are quoted.
 
+mod probes;
 mod sentences;
 
 use std::io;
 
-use phantom_module::Lang;
-use phantom_types::{Spoken as _, quoted};
+use phantom_types::{Lang, Spoken as _, quoted};
 
+use self::probes::PROBES;
 use self::sentences::SENTENCES;
 
+/// Sentences in both languages.
+type Table = [(&'static str, &'static str)];
+
 /// A text of the program in this language.
-pub(crate) fn of_program(text: &str, lang: Lang) -> String {
+pub fn of_program(text: &str, lang: Lang) -> String {
+    in_language(text, lang, &[SENTENCES])
+}
+
+/// What the prober has tried or seen, in this language.
+pub fn of_prober(text: &str, lang: Lang) -> String {
+    in_language(text, lang, &[PROBES, SENTENCES])
+}
+
+fn in_language(text: &str, lang: Lang, tables: &[&Table]) -> String {
     match lang {
-        Lang::Tr if !text.is_empty() => turkish(text),
+        Lang::Tr if !text.is_empty() => turkish(text, tables),
         Lang::En | Lang::Tr => text.to_owned(),
     }
 }
 
-fn turkish(text: &str) -> String {
+fn turkish(text: &str, tables: &[&Table]) -> String {
     // What became of the second challenge stands behind the authority's own words about the first.
     if let Some((first, second)) = text.split_once("; http-01: ") {
-        return format!("{}; http-01: {}", turkish(first), turkish(second));
+        return format!("{}; http-01: {}", turkish(first, tables), turkish(second, tables));
     }
-    if let Some(said) = known(text) {
+    if let Some(said) = known(text, tables) {
         return said;
     }
     // The first joint at which both sides make sense.
     for joint in ["; ", ": "] {
         for (at, _) in text.match_indices(joint) {
             let (head, rest) = (&text[..at], &text[at + joint.len()..]);
-            if let Some(head) = known(head) {
-                return format!("{head}{joint}{}", turkish(rest));
+            if let Some(head) = known(head, tables) {
+                return format!("{head}{joint}{}", turkish(rest, tables));
             }
         }
     }
@@ -42,8 +56,9 @@ fn turkish(text: &str) -> String {
 }
 
 /// A whole sentence of the program.
-fn known(text: &str) -> Option<String> {
-    SENTENCES.iter().find_map(|(en, tr)| fill(en, tr, text)).or_else(|| system(text))
+fn known(text: &str, tables: &[&Table]) -> Option<String> {
+    let mut all = tables.iter().copied().flatten();
+    all.find_map(|(en, tr)| fill(en, tr, text, tables)).or_else(|| system(text))
 }
 
 /// The system's own words: `Permission denied (os error 13)`.
@@ -57,7 +72,7 @@ fn system(text: &str) -> Option<String> {
 
 /// The Turkish sentence with what is in the places of the English one; nothing where that does not fit. A `{}` holds a
 /// name, a `{:}` a sentence.
-fn fill(en: &str, tr: &str, text: &str) -> Option<String> {
+fn fill(en: &str, tr: &str, text: &str, tables: &[&Table]) -> Option<String> {
     let mut rest = text;
     let mut found: Vec<(&str, String)> = Vec::new();
     let mut pattern = en;
@@ -79,7 +94,7 @@ fn fill(en: &str, tr: &str, text: &str) -> Option<String> {
         if inner.is_empty() || (place == "{}" && (inner.contains(": ") || inner.contains("; "))) {
             return None;
         }
-        found.push((place, if place == "{:}" { turkish(inner) } else { inner.to_owned() }));
+        found.push((place, if place == "{:}" { turkish(inner, tables) } else { inner.to_owned() }));
         (rest, pattern) = (left, behind);
     }
     if rest != pattern {
