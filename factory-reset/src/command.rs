@@ -13,7 +13,7 @@ use phantom_host::{Host, Marks};
 use phantom_store::{Language, Paths, Store};
 use phantom_types::{Endpoint, HostName, Lang, explain};
 
-use crate::removal::shared_tables;
+use crate::removal::{shared_tables, stuck};
 use crate::reset::{self, Done, LOCK_WAIT, Place};
 use crate::text::{self, Texts};
 use crate::{Removed, ResetError, Stage};
@@ -189,7 +189,9 @@ fn run(
     };
     match result {
         Ok(None) => {
-            let _ = streams.out.write_all(text::saved_copies(&shared, &marks.text(), language).as_bytes());
+            let stuck = text::stuck(&stuck(host, &marks), language);
+            let said = text::saved_copies(&shared, &marks.text(), language) + &stuck;
+            let _ = streams.out.write_all(said.as_bytes());
             0
         }
         Ok(Some(done)) => {

@@ -6,7 +6,7 @@ use std::path::Path;
 use phantom_host::reconcile::{
     ApplyContext, Step, StepAction, StepKind, Wanted, apply_and_tell, busy_dir, holds_key, observe, plan,
 };
-use phantom_host::{Hook, Host, Marks, Match, Verdict};
+use phantom_host::{Hook, Host, Marks, Match, StuckRules, Verdict};
 use phantom_store::Server;
 use phantom_types::InterfaceName;
 use zeroize::Zeroizing;
@@ -135,7 +135,10 @@ fn take(
 /// Takes everything of ours off the host, with the packet filter going last, and tells what that is. What is stored
 /// stays, so that `phantom-api core reconcile` brings all of it back. The caller holds the lock.
 pub fn remove_everything(context: &ApplyContext<'_>, tell: Tell<'_>) -> Result<(), ResetError> {
-    let wanted = closed(&interfaces(context, None)?);
+    let closed = closed(&interfaces(context, None)?);
+    // A packet filter that cannot be read holds up no removal: what was let in by it goes with the interface.
+    let readable = context.host.firewall.in_force(context.marks, &closed.firewall).is_ok();
+    let wanted = if readable { closed } else { Wanted::nothing() };
     stop(context, &wanted, Leaving::Nothing, tell)?;
     clear(context, &wanted, Leaving::Nothing, tell)?;
     clear(context, &Wanted::nothing(), Leaving::Nothing, tell)
@@ -146,6 +149,11 @@ pub fn remove_everything(context: &ApplyContext<'_>, tell: Tell<'_>) -> Result<(
 pub(crate) fn shared_tables(host: &Host, marks: &Marks) -> Vec<String> {
     let tables = host.firewall.filters().map(|filters| filters.tables_with_ours(marks));
     tables.unwrap_or_default().iter().map(ToString::to_string).collect()
+}
+
+/// Rules of ours that are still loaded after a removal because nobody can take them out; none where the kernel does not answer.
+pub(crate) fn stuck(host: &Host, marks: &Marks) -> Vec<StuckRules> {
+    host.firewall.stuck(marks).unwrap_or_default()
 }
 
 /// Removes the configuration of this server where it has lost its mark, as after `wg-quick save`: by the private key in it

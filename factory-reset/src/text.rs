@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use phantom_host::StuckRules;
 use phantom_store::Language;
 use phantom_types::explain;
 
@@ -146,6 +147,19 @@ pub(crate) fn saved_copies(tables: &[String], mark: &str, language: Language) ->
         ),
     };
     text + "\n"
+}
+
+/// What stays of the packet filter's rules because nobody can take it out, with the command that does; nothing where nothing stays.
+pub(crate) fn stuck(rules: &[StuckRules], language: Language) -> String {
+    let line = |StuckRules { place, command }: &StuckRules| match language {
+        Language::En => format!(
+            "Rules of Phantom-WG stay in {place}: the program that takes them out is missing or cannot read that table. Run: {command}\n"
+        ),
+        Language::Tr => format!(
+            "Phantom-WG kuralları {place} içinde kalıyor: onları kaldıracak program kurulu değil veya bu tabloyu okuyamıyor. Çalıştırın: {command}\n"
+        ),
+    };
+    rules.iter().map(line).collect()
 }
 
 /// What went wrong, on one line, and what to do where that is known.

@@ -14,7 +14,7 @@ use phantom_api::{
 };
 use phantom_core::actions::{ChangeSubnet, Doctor, Setup};
 use phantom_engine::{
-    ChangeError, Check, Claims, Examination, Finding, Hook, HookError, Origin, Setting, Veto,
+    ChangeError, Check, Claims, Examination, Finding, Hook, HookArguments, HookError, Origin, Setting, Veto,
 };
 use phantom_store::sql::{params, time};
 use phantom_store::{ModuleSchema, State, StoreError};
@@ -49,7 +49,7 @@ const VETO: Veto = Veto {
 const CHECK: Check = Check { name: "freeze", order: 1900, run: examine };
 
 /// What a timer of an administrator calls: `phantom-api service thaw`.
-const HOOK: Hook = Hook { verb: "thaw", run: thaw };
+const HOOK: Hook = Hook { verb: "thaw", arguments: HookArguments::None, run: thaw };
 
 /// The row: why the server is frozen, and since when.
 fn stored(state: &State<'_>) -> Result<Option<(String, Timestamp)>, StoreError> {
@@ -70,10 +70,7 @@ fn examine(case: &Examination<'_>) -> Finding {
     }
 }
 
-fn thaw(engine: &Engine, call: &Call, words: &str) -> Result<(), HookError> {
-    if !words.is_empty() {
-        return Err(HookError::Usage);
-    }
+fn thaw(engine: &Engine, call: &Call, _: &str) -> Result<(), HookError> {
     let origin = Origin { module: Freeze::NAME, action: HOOK.verb };
     let thawed = engine.change(origin, call, |change| {
         change.execute("DELETE FROM freezes", ())?;

@@ -110,9 +110,18 @@ pub fn main<O: Into<Opened>>(
             None => print_usage(streams, lang),
         },
         Words::Service { verb, interface } => service(&phantom, verb, interface, lang, note, streams),
+        Words::Action { module, action } if is_hook(&phantom, module, action, &invocation.parameters) => {
+            service(&phantom, action, &invocation.parameters.join(" "), lang, note, streams)
+        }
         Words::Action { module, action } => run(&phantom, &invocation, module, action, lang, note, streams),
         Words::Incomplete => print_usage(streams, lang),
     }
+}
+
+/// Whether these words call a hook of a module: the verb with the arguments that the hook takes.
+fn is_hook(phantom: &Phantom, module: &str, verb: &str, words: &[String]) -> bool {
+    let hook = phantom.engine().hook(verb).filter(|_| module == "service");
+    hook.is_some_and(|hook| hook.arguments.fit(words))
 }
 
 /// The language of this run. A locale that is passed over is told of.

@@ -7,14 +7,16 @@ use ipnetwork::Ipv4Network;
 use phantom_engine::{Depth, PeerChange, Site, Wanted};
 use phantom_ghost_state::{CertificateSource, Ghost, GhostState as _};
 use phantom_host::reconcile::WantedFile;
-use phantom_host::{Bounds, Command, Hook, Internet, Match, Proc, Protocol, Restart, UfwRule, Unit, UnitKind, Verdict};
+use phantom_host::{
+    Bounds, Command, Hook, Internet, Match, Proc, Protocol, Restart, UfwRule, Unit, UnitKind, Verdict,
+};
 use phantom_store::{Server, State, StoreError};
 use phantom_types::{ClientSecret, PublicKey};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use crate::certificate::{is_by_http, paths};
-use crate::{HTTP, OPERATOR_SECRET, decoy, front, program, validation};
+use crate::certificate::paths;
+use crate::{OPERATOR_SECRET, decoy, front, program, validation, way};
 
 /// Place of the rules: before those of modules that only accept.
 const ORDER: u16 = 300;
@@ -43,6 +45,7 @@ pub(crate) fn desired(
     if opens && validation::is_open(site, state)? {
         for port in validation::PORTS {
             wanted.firewall.let_in(Protocol::Tcp, port);
+            wanted.ufw.insert(UfwRule::Allow { protocol: Protocol::Tcp, port });
         }
     }
     let Some(ghost) = state.ghost()? else {
@@ -59,6 +62,10 @@ pub(crate) fn desired(
     wanted.file(site.keeper_config(), 0o600, text);
     for unit in [server_unit(site, &ghost), keeper_unit(site, &ghost)] {
         wanted.units.insert(unit.name.clone(), (unit, Some(true)));
+    }
+    if site.systemd() && way::is_needed(&ghost) {
+        let way = way::unit(site);
+        wanted.units.insert(way.name.clone(), (way, None));
     }
     let from_outside = || Match::In { interface: "lo".to_owned(), not: true };
     let to = |protocol, port| Match::Port { protocol, port };
@@ -78,9 +85,7 @@ pub(crate) fn desired(
     wanted.firewall.keep_out(Protocol::Udp, server.port);
     wanted.ufw.remove(&UfwRule::Allow { protocol: Protocol::Udp, port: server.port });
     wanted.ufw.insert(UfwRule::Deny { protocol: Protocol::Udp, port: server.port });
-    // The certificate authority comes by this port again where it came by it before.
-    let http = is_by_http(site, &ghost).then_some(HTTP);
-    for port in std::iter::once(port).chain(http).filter(|_| opens) {
+    if opens {
         wanted.firewall.let_in(Protocol::Tcp, port);
         wanted.ufw.insert(UfwRule::Allow { protocol: Protocol::Tcp, port });
     }
@@ -262,7 +267,7 @@ fn server_unit(site: &Site, ghost: &Ghost) -> Unit {
 fn keeper_unit(site: &Site, ghost: &Ghost) -> Unit {
     let [server, name] = unit_names(site);
     let path = |path: PathBuf| path.display().to_string();
-    let args = vec![
+    let mut args = vec![
         "keep".to_owned(),
         "--config".to_owned(),
         path(site.keeper_config()),
@@ -271,6 +276,9 @@ fn keeper_unit(site: &Site, ghost: &Ghost) -> Unit {
         "--status".to_owned(),
         path(site.keeper_status()),
     ];
+    if way::is_needed(ghost) {
+        args.extend(way::arguments(site));
+    }
     Unit {
         name,
         description: "Phantom-WG: secret and certificate of Ghost Mode".to_owned(),

@@ -27,11 +27,13 @@ mod name;
 pub mod program;
 mod validation;
 mod verify;
+mod way;
 
 use std::sync::Arc;
 
 use phantom_engine::{
-    Check, Claims, Depth, Engine, HookError, PeerChange, Setting, Site, SystemModule, Tweak, Veto, Wanted,
+    Check, Claims, Depth, Engine, Hook, HookError, PeerChange, Setting, Site, SystemModule, Tweak, Veto,
+    Wanted,
 };
 use phantom_ghost_state::{GhostState as _, SCHEMA};
 use phantom_host::{Port, Protocol};
@@ -117,5 +119,8 @@ impl SystemModule for Ghost {
     }
     fn checks() -> &'static [Check] {
         checks::CHECKS
+    }
+    fn hooks() -> &'static [Hook] {
+        way::HOOKS
     }
 }

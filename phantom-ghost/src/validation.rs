@@ -1,22 +1,27 @@
-//! The way of a certificate authority through packet filters of others, for as long as it may ask.
+//! The way of a certificate authority through packet filters of others, for as long as it may ask: for the first certificate, and
+//! again for each renewal.
 //!
 //! It is part of the stored state while it is open, so that nobody closes it meanwhile, and it ends by itself where the process is
 //! killed that opened it.
 
+use phantom_engine::filters::limit;
 use phantom_engine::{Change, Engine, Origin, Scope, Site};
+use phantom_ghost_state::GhostState as _;
 use phantom_host::filter::PacketFate;
 use phantom_host::{Port, Protocol};
-use phantom_module::Call;
+use phantom_module::{Call, TypedModule as _};
 use phantom_store::{State, StoreError};
 use phantom_types::Timestamp;
 use serde_json::json;
 
-use crate::{GhostError, HTTP, PORT, Step};
+use crate::{Ghost, GhostError, HTTP, PORT, Step, way};
 
 /// The ports at which an authority asks: by TLS (RFC 8737) and by HTTP (RFC 8555, section 8.3).
 pub(crate) const PORTS: [u16; 2] = [PORT, HTTP];
 /// How long the way stays open at the longest, in microseconds: an authority has five minutes, and there is a second attempt.
 const LONGEST_MICROS: i64 = 12 * 60 * 1_000_000;
+/// What the changes for a renewal belong to.
+pub(crate) const RENEWAL: Origin = Origin { module: Ghost::NAME, action: "renew" };
 /// Where the end of that time is stored.
 const PLACE: (&str, &str) = ("ghost", "validation_until");
 
@@ -40,17 +45,38 @@ pub(crate) fn open(engine: &Engine, origin: Origin, call: &Call) -> Result<bool,
     if !is_needed(engine)? {
         return Ok(false);
     }
+    set(engine, origin, call)?;
+    Ok(true)
+}
+
+/// The same for a renewal, through ufw as well: what closes there is not looked for in its tables. Nothing is opened where nothing is
+/// renewed.
+pub(crate) fn open_for_renewal(engine: &Engine, call: &Call) -> Result<(), GhostError> {
+    let (ghost, opens) =
+        engine.read(|state| Ok::<_, GhostError>((state.ghost()?, state.open_firewall()?)))?;
+    if !opens || !ghost.is_some_and(|ghost| way::is_needed(&ghost)) {
+        return Ok(());
+    }
+    let ufw = engine.host().firewall.ufw(engine.marks());
+    let ufw = ufw.map_err(|source| GhostError::host(Step::Firewall, source))?.is_some_and(|ufw| ufw.active);
+    if ufw || is_needed(engine)? { set(engine, RENEWAL, call) } else { Ok(()) }
+}
+
+fn set(engine: &Engine, origin: Origin, call: &Call) -> Result<(), GhostError> {
     engine.change(origin, call, |change| {
         let until = change.engine().host().clock.now().micros() + LONGEST_MICROS;
         change.set_document(PLACE.0, PLACE.1, Some(&json!(until)))?;
         change.apply(Scope::Network)?;
-        Ok::<_, GhostError>(true)
+        Ok::<_, GhostError>(())
     })
 }
 
-/// Closes it again.
+/// Closes it again, if it is open.
 pub(crate) fn close(engine: &Engine, origin: Origin, call: &Call) -> Result<(), GhostError> {
     engine.change(origin, call, |change| {
+        if until(change)?.is_none() {
+            return Ok(());
+        }
         forget(change)?;
         change.apply(Scope::Network)?;
         Ok::<_, GhostError>(())
@@ -83,7 +109,8 @@ fn is_needed(engine: &Engine) -> Result<bool, GhostError> {
     for number in PORTS {
         let port = Port { protocol: Protocol::Tcp, number };
         let fate = PacketFate::from_internet(host, &filters, port, server.server_ip).map_err(failed)?;
-        if fate.is_some_and(|fate| fate.closing().is_some()) {
+        // What its owner has limited himself stays as it is.
+        if fate.is_some_and(|fate| fate.closing().is_some()) && limit(engine, &filters, port).is_none() {
             return Ok(true);
         }
     }

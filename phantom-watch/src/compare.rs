@@ -35,6 +35,8 @@ pub struct Seen {
     pub settings: BTreeMap<String, String>,
     /// Files of processes that have ended.
     pub ended: BTreeSet<String>,
+    /// The ways out, where they were asked for.
+    pub ways_out: Vec<String>,
 }
 
 /// The objects that are meant to be there and are not, each in words of its own. More than is meant to be there is none of
@@ -86,6 +88,12 @@ pub fn missing(watched: &Watched, seen: &Seen) -> BTreeSet<Said> {
             let setting = format!("{name} = {value}");
             missing.insert(Said::new(setting.clone(), setting));
         }
+    }
+    if watched.ways_out.as_ref().is_some_and(|ways| *ways != seen.ways_out) {
+        missing.insert(Said::new(
+            "what another way to the Internet needs",
+            "internete giden yeni yolun gerektirdikleri",
+        ));
     }
     let ended = |name| Said::new(format!("the process of {name}"), format!("{name} işlemi"));
     missing.extend(seen.ended.iter().map(ended));
@@ -159,11 +167,18 @@ mod tests {
             rules: rules.to_vec(),
             routes: routes.to_vec(),
             settings: settings.clone(),
+            ways_out: Some(vec!["eth0 192.0.2.1".to_owned()]),
             ..Watched::default()
         };
         let links = names.into_iter().map(|name| (name, link.clone())).collect();
-        let seen =
-            Seen { links, rules: rules.into(), routes: routes.into(), settings, ended: BTreeSet::new() };
+        let seen = Seen {
+            links,
+            rules: rules.into(),
+            routes: routes.into(),
+            settings,
+            ended: BTreeSet::new(),
+            ways_out: vec!["eth0 192.0.2.1".to_owned()],
+        };
         (watched, seen)
     }
 
@@ -179,7 +194,7 @@ mod tests {
     #[test]
     fn each_loss_is_named_alone() {
         type Loss = fn(&mut Seen);
-        let losses: [(Loss, &str); 11] = [
+        let losses: [(Loss, &str); 12] = [
             (
                 |seen| seen.links.get_mut("wg_vpn").unwrap().guarded = false,
                 "the filter of the interface wg_vpn itself",
@@ -200,6 +215,7 @@ mod tests {
                 "net.ipv4.ip_forward = 1",
             ),
             (|seen| assert!(seen.ended.insert("phantom-ghost".to_owned())), "the process of phantom-ghost"),
+            (|seen| seen.ways_out.clear(), "what another way to the Internet needs"),
         ];
         for (loss, name) in losses {
             let (watched, mut seen) = both();
@@ -215,6 +231,15 @@ mod tests {
         seen.routes.insert(WatchedRoute { protocol: 3, ..replaced });
         let lost = BTreeSet::from(["the route to 0.0.0.0/0 in table 100"]);
         assert_eq!(words(&missing(&watched, &seen)), lost);
+    }
+
+    #[test]
+    fn the_way_out_is_nobody_s_business_while_no_port_is_let_in() {
+        let (mut watched, mut seen) = both();
+        seen.ways_out = vec!["eth1".to_owned()];
+        assert_eq!(missing(&watched, &seen).len(), 1);
+        watched.ways_out = None;
+        assert_eq!(missing(&watched, &seen), BTreeSet::new());
     }
 
     #[test]

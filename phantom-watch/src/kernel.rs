@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use ipnetwork::IpNetwork;
 use netlink_packet_core::{Emitable as _, NLM_F_DUMP, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload};
@@ -13,7 +13,7 @@ use netlink_packet_route::rule::{RuleAttribute, RuleMessage};
 use netlink_packet_route::tc::{TcAttribute, TcHandle, TcMessage, TcOption};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_sys::protocols::NETLINK_ROUTE;
-use phantom_types::watch::{Watched, WatchedRoute, WatchedRule};
+use phantom_types::watch::{FAR, Watched, WatchedRoute, WatchedRule, way_out};
 
 use crate::SeenLink;
 use crate::netlink::{Ear, HEADER, Mouth};
@@ -189,6 +189,47 @@ impl Kernel {
         Ok(rules)
     }
 
+    /// The ways to the Internet, as the engine has written them down.
+    pub(crate) fn ways_out(&mut self) -> io::Result<Vec<String>> {
+        let mut ways = Vec::new();
+        for to in [IpAddr::V4(FAR.0), IpAddr::V6(FAR.1)] {
+            let mut found = None;
+            let asked = self.ask(&RouteNetlinkMessage::GetRoute(way_to(to)), NLM_F_REQUEST, &mut |answer| {
+                if let Some(RouteNetlinkMessage::NewRoute(message)) = answer {
+                    found = hop(&message);
+                }
+            });
+            match asked {
+                // No route, or a kernel without this family.
+                Err(error) if error.raw_os_error().is_some() => continue,
+                other => other?,
+            }
+            if let Some((index, source)) = found
+                && let Some(name) = self.name(index)?
+            {
+                ways.push(way_out(&name, source));
+            }
+        }
+        Ok(ways)
+    }
+
+    /// The name of a link; none where it has gone.
+    fn name(&mut self, index: u32) -> io::Result<Option<String>> {
+        let mut question = LinkMessage::default();
+        question.header.index = index;
+        let mut found = None;
+        let asked = self.ask(&RouteNetlinkMessage::GetLink(question), NLM_F_REQUEST, &mut |answer| {
+            if let Some(RouteNetlinkMessage::NewLink(message)) = answer {
+                found = message.attributes.into_iter().find_map(|attribute| match attribute {
+                    LinkAttribute::IfName(name) => Some(name),
+                    _ => None,
+                });
+            }
+        });
+        or_absent(asked)?;
+        Ok(found)
+    }
+
     fn list(
         &mut self,
         question: &RouteNetlinkMessage,
@@ -226,6 +267,32 @@ fn does(message: TcMessage) -> Vec<TcOption> {
         _ => None,
     });
     options.unwrap_or_default()
+}
+
+/// The question by which way packets of the host's own go to an address.
+fn way_to(to: IpAddr) -> RouteMessage {
+    let mut message = RouteMessage::default();
+    let (family, length, to) = match to {
+        IpAddr::V4(to) => (AddressFamily::Inet, 32, RouteAddress::Inet(to)),
+        IpAddr::V6(to) => (AddressFamily::Inet6, 128, RouteAddress::Inet6(to)),
+    };
+    (message.header.address_family, message.header.destination_prefix_length) = (family, length);
+    message.attributes.push(RouteAttribute::Destination(to));
+    message
+}
+
+/// The index of the interface in the answer to [`way_to`], and for IPv4 the address that packets leave with.
+fn hop(message: &RouteMessage) -> Option<(u32, Option<Ipv4Addr>)> {
+    let mut hop = (None, None);
+    for attribute in &message.attributes {
+        match attribute {
+            RouteAttribute::Oif(index) => hop.0 = Some(*index),
+            RouteAttribute::PrefSource(RouteAddress::Inet(source)) => hop.1 = Some(*source),
+            _ => {}
+        }
+    }
+    let (index, source) = hop;
+    index.filter(|_| message.header.kind == RouteType::Unicast).map(|index| (index, source))
 }
 
 /// Whether it is a filter of the kind, in the place and of the number that ours has.
@@ -278,7 +345,7 @@ fn destination(message: &RouteMessage) -> Option<IpNetwork> {
     });
     let any: IpAddr = match message.header.address_family {
         AddressFamily::Inet6 => std::net::Ipv6Addr::UNSPECIFIED.into(),
-        _ => std::net::Ipv4Addr::UNSPECIFIED.into(),
+        _ => Ipv4Addr::UNSPECIFIED.into(),
     };
     IpNetwork::new(ip.unwrap_or(any), message.header.destination_prefix_length).ok()
 }

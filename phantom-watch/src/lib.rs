@@ -18,6 +18,7 @@ mod machine;
 mod netlink;
 mod notify;
 mod place;
+mod right;
 mod run;
 
 pub use compare::{Seen, SeenLink, missing};

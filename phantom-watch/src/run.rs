@@ -10,15 +10,16 @@ use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
-use phantom_types::watch::{LegacyTable, Watched, WatchedFilter};
+use phantom_types::watch::Watched;
 use phantom_types::{Said, Text};
 
 use crate::calendar::Calendar;
-use crate::filter::{Nftables, Print};
+use crate::filter::Nftables;
 use crate::kernel::Kernel;
 use crate::netlink::Ear;
 use crate::place::{Edition, ended, is_locked, stamps};
-use crate::{Fight, Machine, Next, Place, Seen, filter, kernel, legacy, missing, notify};
+use crate::right::{self, Right};
+use crate::{Fight, Machine, Next, Place, Seen, filter, kernel, missing, notify};
 
 /// So long it waits from one look to the next, however much happens: what comes together is looked at together.
 const GATHER: Duration = Duration::from_millis(100);
@@ -26,8 +27,6 @@ const GATHER: Duration = Duration::from_millis(100);
 const NOW_AND_THEN: Duration = Duration::from_mins(1);
 /// How soon it sees that a process has ended, which nobody tells it of.
 const PROCESSES: Duration = Duration::from_millis(500);
-/// How soon it sees a change of legacy iptables, which nobody tells it of.
-const LEGACY: Duration = Duration::from_secs(5);
 /// A second look that was asked for and of which nothing is heard is asked for again after this.
 const UNANSWERED: Duration = Duration::from_secs(20);
 /// The name of what is missing when a change was cut short.
@@ -39,11 +38,6 @@ const UNFINISHED: Text = Text {
 const LIST: Text = Text { en: "the list of what is meant to be there", tr: "olması gerekenlerin listesi" };
 /// The name of what is missing when somebody has written into a file in which there are rules of ours.
 const FILES: Text = Text { en: "the rules that ufw keeps", tr: "ufw'nin tuttuğu kurallar" };
-/// The name of what is missing when our part of the packet filter is not what was found right.
-const FILTER: Text = Text { en: "the packet filter", tr: "paket filtresi" };
-/// The name of what is missing when others have changed what they do with packets for this host: a port of ours may be closed.
-const DOORS: Text =
-    Text { en: "what others let in", tr: "başkalarının filtrelerinden geçmesine izin verilen paketler" };
 
 /// Watches until the process ends.
 ///
@@ -64,12 +58,6 @@ pub fn watch(place: Place) -> io::Result<()> {
     }
 }
 
-/// What was found right of legacy iptables.
-struct Legacy {
-    print: Vec<Option<u64>>,
-    looked: Instant,
-}
-
 struct Watcher {
     place: Place,
     start: Instant,
@@ -78,20 +66,13 @@ struct Watcher {
     told: bool,
     ears: Vec<Ear>,
     kernel: Kernel,
-    nftables: Option<Nftables>,
     machine: Machine,
     calendar: Calendar,
     edition: Option<Edition>,
     watched: Option<Watched>,
     /// The lock that was named last.
     lock: Option<String>,
-    /// What was found right of nftables, and in which generation.
-    right: Option<(u32, Print)>,
-    /// The same before the last change.
-    before: Option<Print>,
-    legacy: Option<Legacy>,
-    /// The tables of legacy iptables when a change had ended, while nobody has said yet that they were right then.
-    unsure: Option<Vec<Option<u64>>>,
+    filter: Right,
     /// The files of others when a change had ended.
     files: Vec<Option<Edition>>,
     /// When that change had found the host right.
@@ -120,16 +101,12 @@ impl Watcher {
             told: false,
             ears,
             kernel: Kernel::open()?,
-            nftables: nftables.ok(),
-            machine: Machine::patient_with(DOORS.into()),
+            machine: Machine::patient_with(right::DOORS.into()),
             calendar: Calendar::new()?,
             edition: None,
             watched: None,
             lock: None,
-            right: None,
-            before: None,
-            legacy: None,
-            unsure: None,
+            filter: Right::new(nftables.ok()),
             files: Vec::new(),
             found_at: None,
             asked: None,
@@ -160,33 +137,7 @@ impl Watcher {
             // Where it cannot be said, the watcher watches all the same.
             let _ = self.place.say_looked(now);
         }
-        let edition = self.place.edition();
-        if edition != self.edition {
-            self.watched = self.place.watched().ok();
-            if let Some(watched) = &self.watched {
-                self.lock = Some(watched.lock.clone());
-            }
-            if self.watched.as_ref().is_some_and(|watched| watched.nothing_missing) {
-                self.machine.nothing_was_missing();
-            }
-            self.machine.heard();
-            // Only what was looked at is right: an edition may also say that a repair has failed.
-            let found_at = self.watched.as_ref().map(|watched| watched.found_at);
-            if found_at != self.found_at {
-                self.files = self.watched.as_ref().map(|watched| stamps(&watched.files)).unwrap_or_default();
-                self.kernel.forget_guards();
-                self.found_at = found_at;
-            }
-            self.before = self.right.take().map(|(_, print)| print).or(self.before.take());
-            self.legacy = None;
-            self.asked = None;
-            self.edition = edition;
-        }
-        // Behind the other: what a repair says counts more than that it has ended.
-        if self.repair.as_mut().is_some_and(|child| child.try_wait().is_ok_and(|ended| ended.is_some())) {
-            self.repair = None;
-            self.machine.heard();
-        }
+        self.hear();
         if self.is_changing() {
             return GATHER;
         }
@@ -213,7 +164,7 @@ impl Watcher {
         self.report();
         match next {
             Next::Rest => {
-                if self.unsure.is_some() && self.asked.is_none_or(|asked| asked.elapsed() > UNANSWERED) {
+                if self.filter.is_unsure() && self.asked.is_none_or(|asked| asked.elapsed() > UNANSWERED) {
                     self.asked = Some(Instant::now());
                     self.ask();
                 }
@@ -227,6 +178,36 @@ impl Watcher {
                 self.ask();
                 self.pause()
             }
+        }
+    }
+
+    /// Hears what a change or a repair has said since the last look.
+    fn hear(&mut self) {
+        let edition = self.place.edition();
+        if edition != self.edition {
+            self.watched = self.place.watched().ok();
+            if let Some(watched) = &self.watched {
+                self.lock = Some(watched.lock.clone());
+            }
+            if self.watched.as_ref().is_some_and(|watched| watched.nothing_missing) {
+                self.machine.nothing_was_missing();
+            }
+            self.machine.heard();
+            // Only what was looked at is right: an edition may also say that a repair has failed.
+            let found_at = self.watched.as_ref().map(|watched| watched.found_at);
+            if found_at != self.found_at {
+                self.files = self.watched.as_ref().map(|watched| stamps(&watched.files)).unwrap_or_default();
+                self.kernel.forget_guards();
+                self.found_at = found_at;
+            }
+            self.filter.begin_again();
+            self.asked = None;
+            self.edition = edition;
+        }
+        // Behind the other: what a repair says counts more than that it has ended.
+        if self.repair.as_mut().is_some_and(|child| child.try_wait().is_ok_and(|ended| ended.is_some())) {
+            self.repair = None;
+            self.machine.heard();
         }
     }
 
@@ -248,7 +229,7 @@ impl Watcher {
         if !watched.processes.is_empty() || self.repair.is_some() {
             return PROCESSES;
         }
-        if self.legacy.is_some() { LEGACY } else { NOW_AND_THEN }
+        self.filter.pause().unwrap_or(NOW_AND_THEN)
     }
 
     /// Whether something is being changed now.
@@ -282,7 +263,7 @@ impl Watcher {
             lost.insert(FILES.into());
         }
         if let Some(filter) = &watched.filter {
-            match self.filter_is_right(filter) {
+            match self.filter.changed(filter) {
                 Ok(changed) => lost.extend(changed.map(Said::from)),
                 Err(error) => trouble = Some(error),
             }
@@ -300,59 +281,8 @@ impl Watcher {
         let links = self.kernel.links(watched)?;
         let rules = if watched.rules.is_empty() { BTreeSet::new() } else { self.kernel.rules()? };
         let routes = if watched.routes.is_empty() { BTreeSet::new() } else { self.kernel.routes(watched)? };
-        Ok(Seen { links, rules, routes, settings, ended: ended(&watched.processes) })
-    }
-
-    /// What of the packet filter is not as it was when a change last found it right, if anything.
-    fn filter_is_right(&mut self, filter: &WatchedFilter) -> io::Result<Option<Text>> {
-        if !self.legacy_is_right(&filter.legacy)? {
-            return Ok(Some(FILTER));
-        }
-        filter.generation.map_or(Ok(None), |found| self.nftables_is_right(filter, found))
-    }
-
-    /// The same of nftables, where a change has found this generation right.
-    fn nftables_is_right(&mut self, filter: &WatchedFilter, found: u32) -> io::Result<Option<Text>> {
-        let Some(nftables) = &mut self.nftables else { return Ok(None) };
-        let known = self.right.as_ref().map(|(generation, _)| *generation);
-        if known == Some(nftables.generation()?) {
-            return Ok(None);
-        }
-        let (now, print) = nftables.print(filter)?;
-        let changed = match &self.right {
-            Some((_, right)) if right.ours != print.ours => Some(FILTER),
-            Some((_, right)) => (right.doors != print.doors).then_some(DOORS),
-            // Nobody but the one who changed it can say what is right: it is, as long as nothing has happened since.
-            None if now == found => None,
-            // Numbers are never given twice: what is as it was before that change was not touched by it.
-            None => Some(if self.before.as_ref().is_some_and(|before| before.ours == print.ours) {
-                DOORS
-            } else {
-                FILTER
-            }),
-        };
-        if changed.is_none() {
-            self.right = Some((now, print));
-        }
-        Ok(changed)
-    }
-
-    fn legacy_is_right(&mut self, tables: &[LegacyTable]) -> io::Result<bool> {
-        if tables.is_empty() || self.legacy.as_ref().is_some_and(|legacy| legacy.looked.elapsed() < LEGACY) {
-            return Ok(true);
-        }
-        let (print, looked) = (legacy::print(tables)?, Instant::now());
-        let known = match &self.legacy {
-            Some(right) => Some(right.print == print),
-            // These tables have no number that would say that they are still what the change left: between its end and this
-            // look somebody may have flushed them. Where they are the same before and after a repair, that found them right.
-            None => (self.unsure.replace(print.clone()).as_ref() == Some(&print)).then_some(true),
-        };
-        if known == Some(true) {
-            self.unsure = None;
-            self.legacy = Some(Legacy { print, looked });
-        }
-        Ok(known != Some(false))
+        let ways_out = if watched.ways_out.is_some() { self.kernel.ways_out()? } else { Vec::new() };
+        Ok(Seen { links, rules, routes, settings, ended: ended(&watched.processes), ways_out })
     }
 
     /// Says what somebody keeps removing, once for each time that it changes.

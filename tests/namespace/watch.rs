@@ -6,7 +6,7 @@ mod renewal;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::multihop::{IPTABLES, without_nftables};
 use crate::signals;
@@ -285,6 +285,44 @@ fn a_port_that_somebody_closes_is_open_again() {
 }
 
 /// Somebody else's own changes are looked at, and are no reason to complain.
+/// Refuses what comes by an interface that is not there yet.
+const LATE: &str = "nft -f - <<'X'
+table inet late {
+	chain input { type filter hook input priority 5; policy accept; iifname \"late0\" udp dport 1024-65535 drop; }
+}
+X
+";
+
+/// At boot there may be no uplink yet, and later it may become another one: what that one needs is put there by itself.
+#[test]
+fn an_uplink_that_comes_later_is_let_in() {
+    in_world("watch::an_uplink_that_comes_later_is_let_in", |world| {
+        world.sh(LATE);
+        world.sh("ip route del default");
+        world.setup();
+        let opened = || world.ok(&["core", "get_firewall_status"])["opened"].clone();
+        assert_eq!(opened(), Value::Null, "nothing refuses what comes by the links that are there");
+        assert!(watcher_runs(world), "{}", log(world));
+        let comes = |script: &str, expected: &Value| {
+            let began = Instant::now();
+            world.sh(script);
+            assert!(wait_for(BACK * 4, || opened() == *expected), "{script}: {:#}\n{}", opened(), log(world));
+            let took = began.elapsed();
+            note("watch", &format!("{script}: {} ms", took.as_millis()));
+            assert!(took <= BACK && in_sync(world), "{took:?}");
+        };
+        let there = json!([{ "table": "nftables inet late", "chain": "input", "ports": ["51820/udp"] }]);
+        comes(
+            "ip link add late0 type veth peer name late1; ip link set late1 up; ip link set late0 up
+             ip addr add 198.51.100.2/24 dev late0; ip route add default via 198.51.100.1 dev late0",
+            &there,
+        );
+        rest();
+        // The old one comes back, and is preferred.
+        comes("ip route replace default via 203.0.113.1 dev eth0", &Value::Null);
+    });
+}
+
 #[test]
 fn somebody_else_s_own_rules_are_no_fight() {
     let test = "watch::somebody_else_s_own_rules_are_no_fight";

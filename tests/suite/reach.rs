@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex};
 use phantom_ghost::program::fake::FakeTunnel as _;
 use phantom_ghost_state::GhostState as _;
 use phantom_host::filter::{FilterProgram, Filters};
-use phantom_host::{Route, RouteKind};
+use phantom_host::{Port, Protocol, Route, RouteKind, StuckRules};
 use phantom_store::State;
 use phantom_tests::Server;
 use serde_json::{Value, json};
 
 use crate::cases::{ENABLE, with_domain, with_john};
-use crate::ghost::obtaining::meanwhile;
+use crate::ghost::obtaining::{holding_the_port, meanwhile};
 
 /// Somebody lets in SSH, and drops what no rule of his decides.
 pub(crate) fn closed(server: &Server) {
@@ -140,6 +140,84 @@ fn an_operator_who_declines_is_told_the_command() {
     let copy = warnings[0].as_str().unwrap();
     assert!(copy.contains("iptables filter INPUT") && copy.contains("saved"), "{copy}");
     assert!(let_in(&server).is_empty());
+    server.assert_in_sync();
+}
+
+/// He lets in some addresses alone, on purpose.
+const LIMITED: &str = "-A INPUT -s 203.0.113.0/24 -p udp -m udp --dport 51820 -j ACCEPT\n\
+                       -A INPUT -s 203.0.113.0/24 -p tcp -m tcp --dport 443 -j ACCEPT\n";
+
+#[test]
+fn a_port_that_its_owner_limits_stays_limited_and_is_named() {
+    let server = Server::bare();
+    filter(&server, LIMITED);
+    let done = setup(&server, &[ADDRESS]);
+    assert!(done.get("opened").is_none() && let_in(&server).is_empty(), "{done:#}");
+    let warning = "A rule of this host's own packet filter limits UDP port 51820 (iptables filter INPUT #1: \
+                   -A INPUT -s 203.0.113.0/24 -p udp -m udp --dport 51820 -j ACCEPT). Phantom-WG leaves it alone: \
+                   clients reach the port only as far as that filter lets them in. To open the port to everybody, run: \
+                   iptables -I INPUT -p udp --dport 51820 -j ACCEPT";
+    assert_eq!(done["warnings"], json!([warning]));
+    server.assert_in_sync();
+    let found = check(&server, "wireguard_port");
+    assert_eq!(found["state"], "warning", "{found}");
+    assert!(found["text"].as_str().unwrap().contains("--dport 51820"), "{found}");
+    assert!(found["hint"].as_str().unwrap().ends_with("iptables -I INPUT -p udp --dport 51820 -j ACCEPT"));
+    let turkish = server.api(&["--lang", "tr", "core", "setup"]).ok();
+    assert!(
+        turkish["warnings"][0].as_str().unwrap().contains("kendi paket filtresindeki bir kural"),
+        "{turkish}"
+    );
+    // Nothing else is limited by it.
+    setup(&server, &["port=4500"]);
+    assert_eq!(let_in(&server), ["4500/udp"]);
+}
+
+#[test]
+fn a_tunnel_whose_port_its_owner_limits_is_on_and_says_so() {
+    let server = with_domain();
+    filter(&server, LIMITED);
+    holding_the_port(&server);
+    server.api(&["core", "reconcile"]).ok();
+    let enabled = server.api(ENABLE).ok();
+    assert!(enabled.get("opened").is_none() && let_in(&server).is_empty(), "{enabled:#}");
+    let warnings = enabled["warnings"].as_array().unwrap();
+    assert!(
+        warnings.iter().any(|text| text.as_str().unwrap().contains("limits TCP port 443")),
+        "{enabled:#}"
+    );
+    let status = server.api(&["ghost", "status"]).ok();
+    assert_eq!(
+        (&status["status"], &status["closed_by"]["limited"]),
+        (&"active".into(), &true.into()),
+        "{status:#}"
+    );
+    assert_eq!(check(&server, "https_port")["state"], "warning");
+}
+
+#[test]
+fn a_port_that_is_limited_in_ufw_gets_no_rule_of_ours() {
+    let server = Server::bare();
+    let text = include_str!("../../foundation/host/src/filter/tests/captured/ufw.save");
+    let rule = "-A ufw-user-input -s 203.0.113.0/24 -p udp -m udp --dport 51820 -j ACCEPT";
+    let text = text.replacen("COMMIT", &format!("{rule}\nCOMMIT"), 1);
+    server.fake.set_filters(Filters::read_iptables(&text, FilterProgram::IptablesNft, false));
+    server.fake.set_ufw(Some(true));
+    server.fake.limit_ufw(Port { protocol: Protocol::Udp, number: 51820 });
+    let done = setup(&server, &[ADDRESS]);
+    let warning = done["warnings"][0].as_str().unwrap();
+    assert!(warning.contains("limits UDP port 51820") && warning.contains(rule), "{warning}");
+    assert!(warning.ends_with("run: ufw allow 51820/udp"), "{warning}");
+    assert!(!server.fake.dump().contains("allow 51820"), "{}", server.fake.dump());
+    server.assert_in_sync();
+    assert_eq!(check(&server, "ufw")["state"], "ok");
+    assert_eq!(check(&server, "wireguard_port")["state"], "warning");
+    // One that is limited later loses it.
+    setup(&server, &["port=4500"]);
+    assert!(server.fake.dump().contains("allow 4500/udp"));
+    server.fake.limit_ufw(Port { protocol: Protocol::Udp, number: 4500 });
+    server.api(&["core", "reconcile"]).ok();
+    assert!(!server.fake.dump().contains("allow 4500/udp"));
     server.assert_in_sync();
 }
 
@@ -299,6 +377,45 @@ fn a_removal_tells_of_saved_copies() {
     let (exit, out, _) = crate::factory_reset::said(&with_john(), &["--uninstall", "--yes"], "");
     assert_eq!(exit, 0, "{out}");
     assert!(!out.contains("saved"), "{out}");
+}
+
+/// What a chain of somebody else's holds of ours, after nft was uninstalled.
+fn stuck(server: &Server) {
+    server.fake.set_stuck(&[StuckRules {
+        place: "nftables inet filter phantom_wg_input".into(),
+        command: "apt install nftables && nft flush chain inet filter phantom_wg_input".into(),
+    }]);
+}
+
+#[test]
+fn rules_that_nobody_can_take_out_are_named_with_the_command_that_does() {
+    let names_it = |text: &Value| {
+        let text = text.as_str().unwrap();
+        assert!(
+            text.contains("in nftables inet filter phantom_wg_input")
+                && text.contains(" && nft flush chain "),
+            "{text}"
+        );
+    };
+    let server = with_domain();
+    stuck(&server);
+    names_it(&setup(&server, &["open_firewall=false"])["warnings"][0]);
+    names_it(&server.api(ENABLE).ok()["warnings"][0]);
+    names_it(&server.api(&["ghost", "disable"]).ok()["warnings"][0]);
+    let found = check(&server, "packet_filter");
+    assert_eq!(found["state"], "warning", "{found}");
+    assert!(found["hint"].as_str().unwrap().starts_with("Run: apt install nftables"), "{found}");
+    for (words, sentence) in [
+        (&["--uninstall", "--yes"][..], "Rules of Phantom-WG stay in nftables"),
+        (&["--uninstall", "--yes", "--lang", "tr"][..], "Phantom-WG kuralları nftables"),
+    ] {
+        let server = with_john();
+        stuck(&server);
+        let (exit, out, err) = crate::factory_reset::said(&server, words, "");
+        assert_eq!((exit, err.as_str()), (0, ""), "{out}");
+        let last = out.lines().next_back().unwrap();
+        assert!(last.starts_with(sentence) && last.ends_with("phantom_wg_input"), "{out}");
+    }
 }
 
 /// A host that the Internet reaches by IPv6 alone.

@@ -11,6 +11,7 @@ use crate::change::host_error;
 use crate::error::HostFailure;
 use crate::foreign::Planned;
 use crate::peers::{Reached, Way};
+use crate::watch::BeforeLook;
 use crate::{Engine, EngineError, Scope};
 
 /// How long a process has to end that does not answer. What hears nothing will not hear this either.
@@ -62,45 +63,45 @@ impl Engine {
         want: Want<'_>,
     ) -> Result<(), EngineError> {
         let failed = |error| host_error(operation, error);
-        let generation = self.filter_generation();
+        let before = self.before_look();
         let mut wanted = want(depth)?;
         let mut planned = self.plan_for(&wanted).map_err(failed)?;
         if depth == Depth::Network && planned.steps.iter().any(Step::makes_device) {
             wanted = want(Depth::Full)?;
             planned = self.plan_for(&wanted).map_err(failed)?;
         }
-        self.take(operation, &wanted, planned, generation)
+        self.take(operation, &wanted, planned, before)
     }
 
     /// Brings the host to a state as it stands, and looks again whether it is there.
     pub(crate) fn bring_to(&self, operation: &'static str, wanted: &Wanted) -> Result<(), EngineError> {
-        let generation = self.filter_generation();
+        let before = self.before_look();
         let planned = self.plan_for(wanted).map_err(|error| host_error(operation, error))?;
-        self.take(operation, wanted, planned, generation)
+        self.take(operation, wanted, planned, before)
     }
 
-    /// Takes the steps of a plan, for which the packet filter was looked at in this generation or a later one.
+    /// Takes the steps of a plan, for which the host was looked at after this.
     fn take(
         &self,
         operation: &'static str,
         wanted: &Wanted,
         planned: Planned,
-        generation: Option<u32>,
+        before: BeforeLook,
     ) -> Result<(), EngineError> {
         let Planned { steps, foreign } = planned;
         self.refuse_foreign(operation, &foreign)?;
         if steps.is_empty() {
-            self.tell_watcher(wanted, generation, &foreign);
+            self.tell_watcher(wanted, before, &foreign);
             return Ok(());
         }
         self.keep_replaced(operation, &steps)?;
         reconcile::apply(&self.context(), wanted, &steps).map_err(|error| host_error(operation, error))?;
         drop(steps); // there can be as many as there are peers
-        let generation = self.filter_generation();
+        let before = self.before_look();
         let Planned { steps: left, foreign } =
             self.plan_for(wanted).map_err(|error| host_error(operation, error))?;
         if left.is_empty() {
-            self.tell_watcher(wanted, generation, &foreign);
+            self.tell_watcher(wanted, before, &foreign);
             return Ok(());
         }
         let left: Vec<String> =

@@ -263,12 +263,36 @@ impl Examination<'_> {
     }
 }
 
+/// What may follow the verb of a hook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HookArguments {
+    /// Nothing.
+    None,
+    /// One argument or more.
+    Required,
+    /// Nothing, or arguments.
+    Optional,
+}
+
+impl HookArguments {
+    /// Whether these are such arguments.
+    pub fn fit(self, arguments: &[String]) -> bool {
+        match self {
+            Self::None => arguments.is_empty(),
+            Self::Required => !arguments.is_empty(),
+            Self::Optional => true,
+        }
+    }
+}
+
 /// What a service of a module calls: only the whole program knows what all modules want of the host.
 #[derive(Clone, Copy, Debug)]
 pub struct Hook {
     /// The word behind `service`.
     pub verb: &'static str,
-    /// Does it, for the word behind that.
+    /// What may follow the verb.
+    pub arguments: HookArguments,
+    /// Does it, for these arguments.
     pub run: fn(&Engine, &Call, &str) -> Result<(), HookError>,
 }
 

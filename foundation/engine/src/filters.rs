@@ -1,9 +1,9 @@
 //! What the packet filters of the host, whoever made them, do with the packets that matter here.
 
 use phantom_host::filter::{FilterDoubt, FilterManager, FilterVerdict, Filters, LetIn, PacketFate, RuleSpot};
-use phantom_host::{HostError, InForce, Port, Protocol, Result, ServiceState};
+use phantom_host::{HostError, InForce, Port, Protocol, Result, ServiceState, StuckRules};
 use phantom_module::Lang;
-use phantom_store::Server;
+use phantom_store::{Server, State};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -43,6 +43,11 @@ pub fn reached(case: &Examination<'_>, protocol: Protocol, number: u16, well: Fi
     let Some(fate) = fate else { return well };
     let name = protocol_name(protocol);
     if let Some((spot, command)) = opening(case.engine, &fate) {
+        let limit = filters(case).map(|filters| limit(case.engine, filters, Port { protocol, number }));
+        if let Ok(Some(rule)) = limit {
+            let [en, tr] = limited(name, number, &rule);
+            return case.warning(en, tr).hint(case.pick(everybody_en(&command), everybody_tr(&command)));
+        }
         let [en, tr] = closing(&fate.verdict, name, number, &spot);
         let found = case.problem(en, tr);
         let ours = spot.is_ours(case.engine.marks())
@@ -96,6 +101,43 @@ fn closing(verdict: &FilterVerdict, name: &str, number: u16, spot: &RuleSpot) ->
     }
 }
 
+/// The rule by which the owner of a packet filter has limited a port himself, so that no accept of ours is put there; `None` where there
+/// is none, or where he opens ports himself anyway.
+pub fn limit(engine: &Engine, filters: &Filters, port: Port) -> Option<RuleSpot> {
+    if !engine.store().read(State::open_firewall).unwrap_or(true) {
+        return None;
+    }
+    let host = engine.host();
+    // Where ufw is active, its own rules are asked: those of ours may be still to come.
+    let ufw = host.firewall.ufw(engine.marks()).ok().flatten().filter(|ufw| ufw.active);
+    let counts = |spot: &RuleSpot| {
+        let by_ufw = ufw.as_ref().filter(|_| spot.manager == FilterManager::Ufw);
+        by_ufw.is_none_or(|ufw| ufw.limited.contains(&port))
+    };
+    let found = filters.limit(engine.marks(), host.network.as_ref(), port, counts).ok()?;
+    found.map(|limit| limit.spot)
+}
+
+/// That a port is left to a rule of the owner's, in both languages.
+fn limited(name: &str, number: u16, rule: &RuleSpot) -> [String; 2] {
+    [
+        format!(
+            "A rule of this host's own packet filter limits {name} port {number} ({rule}). Phantom-WG leaves it alone: clients reach the port only as far as that filter lets them in"
+        ),
+        format!(
+            "{number} {name} portunu bu sunucunun kendi paket filtresindeki bir kural sınırlıyor ({rule}). Phantom-WG bu kurala dokunmaz: istemciler porta yalnızca o filtrenin izin verdiği ölçüde ulaşır"
+        ),
+    ]
+}
+
+fn everybody_en(command: &str) -> String {
+    format!("To open the port to everybody, run: {command}")
+}
+
+fn everybody_tr(command: &str) -> String {
+    format!("Portu herkese açmak için çalıştırın: {command}")
+}
+
 /// That nobody can say whether a port is reached, in both languages.
 fn doubtful(name: &str, number: u16, doubt: &FilterDoubt) -> [String; 2] {
     [
@@ -136,7 +178,9 @@ impl Reach {
         let mut reach = Self { let_in: filters.let_in(engine.marks()), closed: Vec::new() };
         for port in ports {
             match PacketFate::from_internet(host, &filters, *port, server.server_ip) {
-                Ok(fate) => reach.closed.extend(fate.and_then(|fate| sentence(engine, &fate, *port, lang))),
+                Ok(fate) => {
+                    reach.closed.extend(fate.and_then(|fate| sentence(engine, &filters, &fate, *port, lang)));
+                }
                 Err(error) => return silent(&error),
             }
         }
@@ -172,10 +216,31 @@ fn saved_copy(taken_out: &LetIn, mark: &str, lang: Lang) -> String {
     }
 }
 
+/// A sentence for each rule of ours that nobody can take out, with the command that does; none where the kernel does not answer.
+pub fn stuck(engine: &Engine, lang: Lang) -> Vec<String> {
+    let all = engine.host().firewall.stuck(engine.marks()).unwrap_or_default();
+    let sentence = |StuckRules { place, command }: &StuckRules| match lang {
+        Lang::En => format!(
+            "Rules of Phantom-WG stay in {place}: the program that takes them out is missing or cannot read that table. Run: {command}"
+        ),
+        Lang::Tr => format!(
+            "Phantom-WG kuralları {place} içinde kalıyor: onları kaldıracak program kurulu değil veya bu tabloyu okuyamıyor. Çalıştırın: {command}"
+        ),
+    };
+    all.iter().map(sentence).collect()
+}
+
 /// What keeps packets from a port, or may do so; `None` where nothing does.
-fn sentence(engine: &Engine, fate: &PacketFate, port: Port, lang: Lang) -> Option<String> {
+fn sentence(engine: &Engine, filters: &Filters, fate: &PacketFate, port: Port, lang: Lang) -> Option<String> {
     let (name, number) = (protocol_name(port.protocol), port.number);
     if let Some((spot, command)) = opening(engine, fate) {
+        if let Some(rule) = limit(engine, filters, port) {
+            let [en, tr] = limited(name, number, &rule);
+            return Some(match lang {
+                Lang::En => format!("{en}. {}", everybody_en(&command)),
+                Lang::Tr => format!("{tr}. {}", everybody_tr(&command)),
+            });
+        }
         let [en, tr] = closing(&fate.verdict, name, number, &spot);
         return Some(match lang {
             Lang::En => format!("{en}. Run: {command}"),
@@ -296,7 +361,7 @@ fn remedy(case: &Examination<'_>, by_ours: bool, command: &str) -> String {
 /// Whether ufw has all rules of ours. Without an answer there is nothing to add.
 fn ufw_complete(case: &Examination<'_>) -> bool {
     let ufw = case.engine.host().firewall.ufw(case.engine.marks()).ok().flatten();
-    case.wanted.zip(ufw).is_none_or(|(wanted, ufw)| wanted.ufw.is_subset(&ufw.ours))
+    case.wanted.zip(ufw).is_none_or(|(wanted, ufw)| ufw.without_limited(&wanted.ufw).is_subset(&ufw.ours))
 }
 
 /// The same for the rules of the packet filter, which open forwarding where others close it.

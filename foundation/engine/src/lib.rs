@@ -35,8 +35,8 @@ use phantom_types::{PublicKey, Timestamp};
 
 pub use change::{Change, Origin};
 pub use contract::{
-    Check, ClaimedNetwork, Claims, Examination, Finding, Hook, HookError, Setting, Severity, SystemModule,
-    Tweak, Veto,
+    Check, ClaimedNetwork, Claims, Examination, Finding, Hook, HookArguments, HookError, Setting, Severity,
+    SystemModule, Tweak, Veto,
 };
 pub use error::{ChangeError, EngineError, HostFailure};
 pub use foreign::{foreign_name, make_room};

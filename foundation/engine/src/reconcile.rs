@@ -230,7 +230,7 @@ impl Engine {
         self.finish_reset(lock).map_err(fail)?;
         let recovered = self.interrupted().map_err(fail)?;
         let wanted = self.wish(recovered.is_some()).map_err(fail)?;
-        let mut generation = self.filter_generation();
+        let mut before = self.before_look();
         let planned =
             self.plan_in(context, &wanted).map_err(|error| fail(host_error(origin.action, error)))?;
         let Planned { steps, foreign } = planned;
@@ -244,7 +244,7 @@ impl Engine {
                 return Err(Box::new(StepFailure { steps, taken, error }));
             }
             self.log(&format!("{} {}: {} steps applied", origin.module, origin.action, steps.len()));
-            generation = self.filter_generation();
+            before = self.before_look();
             let left = self.plan_in(context, &wanted);
             let left = left.map_err(|error| fail(host_error(origin.action, error)))?;
             if let Some(step) = left.steps.first() {
@@ -253,7 +253,7 @@ impl Engine {
                 return Err(Box::new(StepFailure { steps, taken, error }));
             }
         }
-        self.tell_watcher(&wanted, generation, &foreign);
+        self.tell_watcher(&wanted, before, &foreign);
         self.report_withheld(call, &wanted);
         self.report_foreign(call, &foreign);
         if let Some(recovered) = &recovered {

@@ -26,16 +26,27 @@ const DOORS: &str = "filter";
 /// How often a repair looks for what is still missing before it gives up.
 const ATTEMPTS: u32 = 3;
 
+/// What is asked for before the look that finds everything right, so that what changes after that look is seen.
+#[derive(Clone, Debug)]
+pub(crate) struct BeforeLook {
+    /// The generation of the packet filter.
+    generation: Option<u32>,
+    /// The ways to the Internet.
+    ways_out: Option<Vec<String>>,
+}
+
 impl Engine {
-    /// The generation of the packet filter, for [`Self::tell_watcher`]: asked for before the look that finds everything right,
-    /// so that what changes behind that look is seen.
-    pub(crate) fn filter_generation(&self) -> Option<u32> {
-        self.host.firewall.generation().ok().flatten()
+    /// Asks, for [`Self::tell_watcher`].
+    pub(crate) fn before_look(&self) -> BeforeLook {
+        BeforeLook {
+            generation: self.host.firewall.generation().ok().flatten(),
+            ways_out: self.host.network.ways_out().ok(),
+        }
     }
 
     /// Tells the watcher what is in force: this state, which the host was just found in.
-    pub(crate) fn tell_watcher(&self, wanted: &Wanted, generation: Option<u32>, foreign: &[Foreign]) {
-        self.tell(self.watched(wanted, generation, foreign));
+    pub(crate) fn tell_watcher(&self, wanted: &Wanted, before: BeforeLook, foreign: &[Foreign]) {
+        self.tell(self.watched(wanted, before, foreign));
     }
 
     fn tell(&self, watched: Watched) {
@@ -45,7 +56,8 @@ impl Engine {
         self.tell_due();
     }
 
-    fn watched(&self, wanted: &Wanted, generation: Option<u32>, foreign: &[Foreign]) -> Watched {
+    fn watched(&self, wanted: &Wanted, before: BeforeLook, foreign: &[Foreign]) -> Watched {
+        let BeforeLook { generation, ways_out } = before;
         let running = || wanted.interfaces.iter().filter(|(_, interface)| interface.running);
         let rules = wanted.rules.iter().map(|rule| WatchedRule {
             ipv6: rule.ipv6,
@@ -102,6 +114,7 @@ impl Engine {
             routes: routes.collect(),
             settings: wanted.sysctls.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
             filter,
+            ways_out: ways_out.filter(|_| !wanted.firewall.openings().is_empty()),
             processes: units.filter(process).map(file).collect(),
             files: UFW_RULES.iter().map(PathBuf::from).filter(|path| there(path)).collect(),
             nothing_missing: false,
@@ -213,7 +226,7 @@ impl Engine {
         let failed = |error| host_error(REPAIR.action, error);
         let mut taken = Vec::new();
         for attempt in 1.. {
-            let generation = self.filter_generation();
+            let before = self.before_look();
             let Planned { mut steps, mut foreign } = self.plan_for(&wanted).map_err(failed)?;
             // A new device has no peers, and a new process of one has lost them.
             if steps.iter().any(reconcile::Step::makes_device) {
@@ -227,7 +240,7 @@ impl Engine {
             }
             let Some(first) = steps.first() else {
                 let nothing_missing = taken.is_empty();
-                self.tell(Watched { nothing_missing, ..self.watched(&wanted, generation, &foreign) });
+                self.tell(Watched { nothing_missing, ..self.watched(&wanted, before, &foreign) });
                 break;
             };
             if attempt > ATTEMPTS {

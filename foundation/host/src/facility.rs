@@ -14,7 +14,7 @@ pub(crate) use files::{DRAFT_DIGITS, place_of_draft};
 pub use files::{FileInfo, Files, write_and_verify};
 pub use firewall::{
     Firewall, FirewallKind, FirewallQuery, FirewallReport, Hook, InForce, Match, Protocol, Ruleset,
-    RulesetRule, UfwReport, UfwRule, UfwRules, Verdict,
+    RulesetRule, StuckRules, UfwReport, UfwRule, UfwRules, Verdict,
 };
 pub use misc::{
     Answer, AskFrom, Clock, Port, Probe, ProbeError, Random, Resolver, Sockets, Sysctl, Viewpoint,

@@ -23,6 +23,7 @@ mod facts;
 mod fate;
 mod ipset;
 mod letting;
+mod limit;
 mod lookup;
 mod names;
 mod nft;
@@ -39,6 +40,7 @@ use std::fmt;
 
 pub use fate::PacketFate;
 pub use letting::{ChainId, LetIn, from_strangers};
+pub use limit::PortLimit;
 pub use nft::FilterListingError;
 pub use packet::{Packet, PacketPath, Tracking};
 use tree::Table;

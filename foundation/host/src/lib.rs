@@ -28,11 +28,12 @@ use std::sync::Arc;
 pub use error::HostError;
 pub use facility::{
     Answer, AskFrom, Bounds, Clock, Command, Device, DeviceUpdate, EchoFrom, Ended, FileInfo, Files,
-    Firewall, FirewallKind, FirewallQuery, FirewallReport, Hook, InForce, Internet, Link, LinkChange, LinkGuard,
-    LinkKind, Logs, Manager, Match, Network, OwnRoute, OwnSocket, Passing, Peer, PeerConfig, PeerUpdate,
-    Port, Probe, ProbeError, Proc, Process, Processes, Protocol, Random, Resolver, Restart, Route, RouteKind,
-    Rule, RuleAction, Ruleset, RulesetRule, ServiceState, ServiceStatus, Services, Sockets, Sysctl,
-    UfwReport, UfwRule, UfwRules, Unit, UnitKind, Uplink, Verdict, Viewpoint, WireGuard, write_and_verify,
+    Firewall, FirewallKind, FirewallQuery, FirewallReport, Hook, InForce, Internet, Link, LinkChange,
+    LinkGuard, LinkKind, Logs, Manager, Match, Network, OwnRoute, OwnSocket, Passing, Peer, PeerConfig,
+    PeerUpdate, Port, Probe, ProbeError, Proc, Process, Processes, Protocol, Random, Resolver, Restart,
+    Route, RouteKind, Rule, RuleAction, Ruleset, RulesetRule, ServiceState, ServiceStatus, Services, Sockets,
+    StuckRules, Sysctl, UfwReport, UfwRule, UfwRules, Unit, UnitKind, Uplink, Verdict, Viewpoint, WireGuard,
+    write_and_verify,
 };
 pub use host_addresses::{HostAddresses, host_addresses};
 pub use interrupt::{Held, Interrupt};

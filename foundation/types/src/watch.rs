@@ -1,10 +1,15 @@
 //! What an installation has on the host, as its watcher is told: names and numbers, and never a key.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
 use ipnetwork::IpNetwork;
 use serde::{Deserialize, Serialize};
+
+/// Addresses of the Internet of both families: the way to them is the way out. Nothing is ever sent to them.
+pub const FAR: (Ipv4Addr, Ipv6Addr) =
+    (Ipv4Addr::new(81, 2, 69, 142), Ipv6Addr::new(0x2a00, 0x1450, 0x4001, 0x082a, 0, 0, 0, 0x200e));
 
 /// What is in force while nothing is changed. Written at the end of every change that reaches the network; a watcher holds
 /// the host against it.
@@ -26,6 +31,10 @@ pub struct Watched {
     pub settings: BTreeMap<String, String>,
     /// The packet filter; `None` when nothing of ours is in it.
     pub filter: Option<WatchedFilter>,
+    /// The ways out, each as [`way_out`] writes it: where accepts of ours are needed in packet filters of others depends on them. `None`
+    /// while no port is let in.
+    #[serde(default)]
+    pub ways_out: Option<Vec<String>>,
     /// Files that name processes (number and start time), where nobody else starts these again.
     pub processes: Vec<PathBuf>,
     /// Files that others write, and in which there is something of ours.
@@ -92,6 +101,11 @@ pub struct LegacyTable {
     pub name: String,
 }
 
+/// A way out: its interface, and for IPv4 the address that packets leave with.
+pub fn way_out(interface: &str, source: Option<Ipv4Addr>) -> String {
+    source.map_or_else(|| interface.to_owned(), |source| format!("{interface} {source}"))
+}
+
 /// A file as `/proc/locks` names it: major and minor number of its device in hexadecimal, and its inode, as in `00:1a:311`.
 pub fn lock_name(device: u64, inode: u64) -> String {
     // `makedev` of glibc (bits/sysmacros.h) in reverse.
@@ -134,6 +148,7 @@ mod tests {
                 generation: Some(7),
                 legacy: vec![LegacyTable { ipv6: true, name: "filter".to_owned() }],
             }),
+            ways_out: Some(vec![way_out("eth0", Some(Ipv4Addr::new(192, 0, 2, 1))), way_out("eth0", None)]),
             processes: vec!["/run/phantom-wg/wg-quick@wg_main.pid".into()],
             files: vec!["/etc/ufw/user.rules".into()],
             nothing_missing: true,
@@ -142,5 +157,10 @@ mod tests {
         };
         let text = serde_json::to_string(&watched).unwrap();
         assert_eq!(serde_json::from_str::<Watched>(&text).unwrap(), watched);
+        // As versions before wrote it.
+        let before = text.replace(r#""ways_out":["eth0 192.0.2.1","eth0"],"#, "");
+        assert_ne!(before, text);
+        let read: Watched = serde_json::from_str(&before).unwrap();
+        assert_eq!(read, Watched { ways_out: None, ..watched });
     }
 }

@@ -36,11 +36,12 @@ pub enum Words {
     Help(Vec<String>),
     /// A completion script.
     Completions(Option<String>),
-    /// The hook of a service.
+    /// What services call that the engine itself does. What modules do for theirs is an action here: which there are is known to the
+    /// orchestrator alone.
     Service {
-        /// `up`, `down`, `block`, `repair`, `turn` or `try`.
+        /// `up`, `down`, `block` or `repair`.
         verb: String,
-        /// The interface, of `turn` and `try` the exit; empty for those that are about none.
+        /// The interface; empty for those that are about none.
         interface: String,
     },
     /// An action.
@@ -162,10 +163,7 @@ fn arrange(plain: Vec<String>, help: bool, parameters: &mut Vec<String>) -> Word
         ("service", [verb, interface]) if verb == "up" || verb == "down" => {
             Words::Service { verb: verb.clone(), interface: interface.clone() }
         }
-        ("service", [verb, words @ ..]) if !words.is_empty() && (verb == "turn" || verb == "try") => {
-            Words::Service { verb: verb.clone(), interface: words.join(" ") }
-        }
-        ("service", [verb]) if matches!(verb.as_str(), "block" | "repair" | "errand") => {
+        ("service", [verb]) if matches!(verb.as_str(), "block" | "repair") => {
             Words::Service { verb: verb.clone(), interface: String::new() }
         }
         (_, []) => Words::Incomplete,

@@ -28,10 +28,10 @@ fn delete_unix(export: &Export) -> String {
     format!("    sudo sed -i.phantom-ghost '/{end}$/d' /etc/hosts && sudo rm /etc/hosts.phantom-ghost\n")
 }
 
-/// The same for PowerShell.
+/// The same for PowerShell, of any version: the file is read to its end before it is written. As with sed, letters of another case are others.
 fn delete_windows(export: &Export) -> String {
     let end = end(export);
-    format!("    $hosts = {OF_WINDOWS}\n    @(Get-Content $hosts) -notmatch '{end}$' | Set-Content $hosts\n")
+    format!("    $hosts = {OF_WINDOWS}\n    @(Get-Content $hosts) -cnotmatch '{end}$' | Set-Content $hosts\n")
 }
 
 /// What step 1 begins with; nothing where no name has to be looked up.
@@ -48,7 +48,7 @@ pub(super) fn pin(export: &Export, words: &Words) -> String {
     for line in &lines {
         // Writing to a text cannot fail.
         let _ = write!(unix, "{line}\\n");
-        let _ = write!(windows, "`n{line}");
+        let _ = write!(windows, "`r`n{line}");
     }
     format!(
         "{}\n\n{}\n{}    {unix}' | sudo tee -a /etc/hosts\n\n{}\n{}    Add-Content $hosts \"{windows}\"\n\n",

@@ -132,6 +132,34 @@ fn the_commands_add_whole_lines_and_take_away_no_others() {
     }
 }
 
+/// There is no Windows here: the lines for PowerShell are held against those that are run above.
+#[test]
+fn the_lines_for_powershell_say_the_same() {
+    if !is_root("the_lines_for_powershell_say_the_same") {
+        return;
+    }
+    let world = World::active();
+    world.set_ghost(|ghost| {
+        ghost.addresses = ["198.51.100.20", "2001:db8::9"].map(|text| text.parse().unwrap()).to_vec();
+    });
+    let text = world.text(&["demo-casper"]);
+    let unix = text.lines().find_map(|line| line.trim().strip_prefix("printf '")).unwrap();
+    let unix = unix.strip_suffix("' | sudo tee -a /etc/hosts").unwrap().replace("\\n", "\n");
+    let windows = text.lines().find_map(|line| line.trim().strip_prefix("Add-Content $hosts \"")).unwrap();
+    let windows = windows.strip_suffix('"').unwrap();
+    // A backtick is PowerShell's escape; what follows a dollar sign would be a variable.
+    assert!(!windows.contains('$') && !windows.replace("`r`n", "").contains('`'), "{windows}");
+    // Add-Content ends the last line itself.
+    assert_eq!(windows.replace("`r`n", "\n") + "\n", unix);
+    let pattern = |begins: &str, ends: &str| -> Vec<String> {
+        let of = |line: &str| line.trim().strip_prefix(begins)?.strip_suffix(ends).map(str::to_owned);
+        text.lines().filter_map(of).collect()
+    };
+    let sed = pattern("sudo sed -i.phantom-ghost '/", "/d' /etc/hosts && sudo rm /etc/hosts.phantom-ghost");
+    let powershell = pattern("@(Get-Content $hosts) -cnotmatch '", "' | Set-Content $hosts");
+    assert_eq!((sed.len(), &sed), (2, &powershell), "before the lines are added, and at the end");
+}
+
 /// WireGuard for Windows lets nothing but the tunnel pass when a `/0` is among the allowed IPs.
 #[test]
 fn windows_users_are_told_what_would_block_the_tunnel_s_own_connection() {

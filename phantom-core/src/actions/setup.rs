@@ -115,9 +115,9 @@ pub struct SetupDone {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-tr" = "Diğer paket filtrelerinin, izin kurallarımızın port açtığı zincirleri; yalnızca varsa"))]
     pub opened: Vec<OpenedChain>,
-    /// What keeps the Internet from the server's port, with the command that opens it; only where something does
+    /// What keeps the Internet from the server's port, with the command that opens it; rules of ours that stay where nobody can take them out; only where there is something
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-tr" = "İnternetten sunucunun portuna ulaşılmasını engelleyenler ve portu açan komut; yalnızca varsa"))]
+    #[schemars(extend("x-tr" = "İnternetten sunucunun portuna ulaşılmasını engelleyenler ve portu açan komut; kaldırılamadığı için kalan kurallarımız; yalnızca varsa"))]
     pub warnings: Vec<String>,
 }
 
@@ -147,6 +147,7 @@ impl Action for Setup {
         let reach = Reach::of(engine, &server, &[port], call.lang);
         done.warnings = filters::saved_copies(engine, &before, &reach.let_in, call.lang);
         done.warnings.extend(reach.closed);
+        done.warnings.extend(filters::stuck(engine, call.lang));
         done.opened = reach.let_in.iter().map(OpenedChain::of).collect();
         Ok(done)
     }

@@ -2,7 +2,7 @@
 
 use phantom_engine::filters::let_in;
 use phantom_host::filter::LetIn;
-use phantom_host::{FirewallKind, HostError, InForce, ServiceState};
+use phantom_host::{FirewallKind, HostError, InForce, ServiceState, StuckRules};
 
 use super::{Case, Finding, filters};
 
@@ -35,6 +35,11 @@ pub(super) fn packet_filter(case: &Case<'_>) -> Finding {
 
 /// That all rules of ours are in force, with those that are in packet filters of others.
 fn in_force(case: &Case<'_>, name: &str) -> Finding {
+    match case.engine.host().firewall.stuck(case.engine.marks()) {
+        Ok(stuck) if stuck.is_empty() => {}
+        Ok(stuck) => return stuck_rules(case, &stuck),
+        Err(error) => return case.silent(&error),
+    }
     let place = |let_in: &LetIn| {
         let ports: Vec<_> = let_in.ports.iter().map(ToString::to_string).collect();
         format!("{} {}: {}", let_in.chain.table, let_in.chain.name, ports.join(", "))
@@ -53,6 +58,18 @@ fn in_force(case: &Case<'_>, name: &str) -> Finding {
     )
 }
 
+/// Rules of ours that were of use once: what they let in is still let in.
+fn stuck_rules(case: &Case<'_>, stuck: &[StuckRules]) -> Finding {
+    let places: Vec<&str> = stuck.iter().map(|rules| rules.place.as_str()).collect();
+    let commands: Vec<&str> = stuck.iter().map(|rules| rules.command.as_str()).collect();
+    let (places, commands) = (places.join(", "), commands.join("; "));
+    let found = case.warning(
+        format!("Rules of Phantom-WG stay where nobody can take them out ({places})"),
+        format!("Bazı Phantom-WG kuralları kaldırılamıyor ve yürürlükte kalıyor ({places})"),
+    );
+    found.hint(case.pick(format!("Run: {commands}"), format!("Çalıştırın: {commands}")))
+}
+
 pub(super) fn ufw(case: &Case<'_>) -> Finding {
     let rules = match case.engine.host().firewall.ufw(case.engine.marks()) {
         Ok(rules) => rules,
@@ -62,7 +79,7 @@ pub(super) fn ufw(case: &Case<'_>) -> Finding {
         return case.ok("ufw is not active", "ufw aktif değil");
     };
     match case.stored() {
-        Some(stored) if !stored.wanted.ufw.is_subset(&rules.ours) => {
+        Some(stored) if !rules.without_limited(&stored.wanted.ufw).is_subset(&rules.ours) => {
             let found = case.problem(
                 "ufw is active and does not let the VPN through",
                 "ufw aktif ve VPN'e izin vermiyor",

@@ -59,7 +59,7 @@ pub(super) fn dns_servers(case: &Case<'_>) -> Finding {
     let hint = || {
         case.pick(
             "Give clients others: phantom-api dns change_dns_servers primary=<address> secondary=<address>",
-            "İstemcilere başkalarını verin: phantom-api dns change_dns_servers primary=<adres> secondary=<adres>",
+            "İstemcilere başka sunucular verin: phantom-api dns change_dns_servers primary=<adres> secondary=<adres>",
         )
     };
     match dumb.len() {

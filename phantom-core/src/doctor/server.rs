@@ -44,12 +44,12 @@ pub(super) fn permissions(case: &Case<'_>) -> Finding {
         .map(|(path, _)| path.display().to_string())
         .collect();
     if open.is_empty() {
-        return case.ok("Only root can read what is secret", "Gizli olanı yalnızca root okuyabilir");
+        return case.ok("Only root can read what is secret", "Gizli verileri yalnızca root okuyabilir");
     }
     let list = open.join(", ");
     let found = case.warning(
         format!("Others can read or own what is secret: {list}"),
-        format!("Gizli olanı başkaları okuyabiliyor veya sahibi başkası: {list}"),
+        format!("Gizli verileri başkaları okuyabiliyor veya sahipleri başkası: {list}"),
     );
     found.hint(case.pick(
         "The next change closes it, as does: phantom-api core reconcile",

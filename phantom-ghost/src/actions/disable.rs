@@ -6,7 +6,7 @@ use phantom_module::{Action, Call, Effect, Text, TypedModule as _};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Ghost, GhostError, keeper};
+use crate::{Ghost, GhostError, keeper, validation};
 
 /// Turns Ghost Mode off. Clients reach the WireGuard port directly again.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -26,9 +26,9 @@ pub struct Disabled {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-tr" = "true; aktif değilken bulunmaz"))]
     pub restored: Option<bool>,
-    /// Chains of other packet filters from which an accept of ours was taken, as a saved copy may still hold it; only where there are any
+    /// Chains of other packet filters from which an accept of ours was taken, as a saved copy may still hold it; rules of ours that stay where nobody can take them out; only where there are any
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-tr" = "Diğer paket filtrelerinin, izin kuralımızın kaldırıldığı ve kaydedilmiş bir kopyası kuralı hâlâ içerebilecek zincirleri; yalnızca varsa"))]
+    #[schemars(extend("x-tr" = "Diğer paket filtrelerinin, izin kuralımızın kaldırıldığı ve kaydedilmiş bir kopyası kuralı hâlâ içerebilecek zincirleri; kaldırılamadığı için kalan kurallarımız; yalnızca varsa"))]
     pub warnings: Vec<String>,
 }
 
@@ -56,6 +56,7 @@ impl Action for Disable {
                 });
             }
             change.set_ghost(None)?;
+            validation::forget(change)?;
             // All of it: undoing it brings the list of clients back as well.
             change.apply(Scope::Full)?;
             keeper::forget(change.engine())?;
@@ -72,6 +73,7 @@ impl Action for Disable {
         if !before.is_empty() {
             done.warnings = filters::saved_copies(engine, &before, &filters::before(engine), call.lang);
         }
+        done.warnings.extend(filters::stuck(engine, call.lang));
         Ok(done)
     }
 }

@@ -226,6 +226,7 @@ impl Enabled {
         let reach = Reach::of(engine, server, &[port], lang);
         self.warnings.extend(reach.closed);
         self.warnings.extend(filters::saved_copies(engine, before, &reach.let_in, lang));
+        self.warnings.extend(filters::stuck(engine, lang));
         self.opened = reach.let_in.iter().map(OpenedChain::of).collect();
     }
 }

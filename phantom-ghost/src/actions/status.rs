@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use phantom_engine::filters::opening;
+use phantom_engine::filters::{limit, opening};
 use phantom_engine::{Engine, Site};
 use phantom_ghost_state::{CertificateSource, Ghost as Stored, GhostState as _};
 use phantom_host::filter::{FilterVerdict, PacketFate};
@@ -126,6 +126,10 @@ pub struct ClosedBy {
     /// Command that opens the port
     #[schemars(extend("x-tr" = "Portu açan komut"))]
     pub open_with: String,
+    /// True where a rule of that packet filter names the port itself, so that no accept of ours is put there: its owner limits the port on purpose; only then
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-tr" = "O paket filtresindeki bir kural portu kendisi sınırladığı ve bu yüzden izin kuralımız eklenmediği zaman true; yalnızca o zaman"))]
+    pub limited: Option<bool>,
 }
 
 /// The services of the tunnel.
@@ -182,7 +186,9 @@ impl Action for Status {
             Some(_) => of_front(engine, &server, &stored, &report, serving, call.lang)?,
         };
         let tunnel = tunnel(engine, &server, &stored, serving, certificate, call.lang);
-        let well = serving && led && tunnel.closed_by.is_none() && tunnel.wireguard_exposed.is_none();
+        // What its owner has limited lets in whom he wants.
+        let open = tunnel.closed_by.as_ref().is_none_or(|closed| closed.limited.is_some());
+        let well = serving && led && open && tunnel.wireguard_exposed.is_none();
         let status = if well { "active" } else { "error" };
         Ok(StatusReport { status, enabled: true, message: None, tunnel: Some(tunnel) })
     }
@@ -231,11 +237,13 @@ fn filtered(engine: &Engine, server: &Server, public: u16) -> (Option<ClosedBy>,
         PacketFate::from_internet(host, &filters, port, server.server_ip).ok().flatten()
     };
     let closed = fate(Protocol::Tcp, public);
+    let limited = || limit(engine, &filters, Port { protocol: Protocol::Tcp, number: public });
     let closed = closed.and_then(|fate| opening(engine, &fate)).map(|(spot, open_with)| ClosedBy {
         table: spot.base.table.to_string(),
         chain: spot.chain,
         rule: spot.text,
         open_with,
+        limited: limited().map(|_| true),
     });
     let open = fate(Protocol::Udp, server.port).is_some_and(|fate| fate.verdict == FilterVerdict::Accepted);
     // A port on which nobody listens answers nobody.

@@ -13,6 +13,7 @@ mod load;
 mod machine;
 mod status;
 mod watch;
+mod way;
 
 use std::convert::Infallible;
 use std::io;
@@ -36,6 +37,7 @@ use load::{Bundle, Unusable};
 use machine::{Loaded, Machine, Step};
 use status::{Failed, Missed, Status, Written};
 use watch::{Folders, Watch};
+pub use way::Way;
 
 use crate::config::{Configuration, Decoy, MAX_SECRETS};
 use crate::control::{Control, ControlError, NOT_A_REQUEST};
@@ -50,6 +52,8 @@ pub struct Options {
     pub control: PathBuf,
     /// Where it writes its status.
     pub status: PathBuf,
+    /// How packet filters let the authority in while it asks.
+    pub way: Way,
     /// The time.
     pub clock: fn() -> Timestamp,
     /// The language of its lines on standard error. What it writes into files is English: programs read it.
@@ -289,10 +293,12 @@ impl<'o> Keeper<'o> {
             time_limit: TIME_LIMIT,
             renew: true,
         };
-        let (clock, lang) = (self.options.clock, self.options.lang);
+        let (clock, lang, way) = (self.options.clock, self.options.lang, self.options.way.clone());
         self.issuance = Some(Box::pin(async move {
             let store = Store::open(&acme.account_dir).map_err(|error| Missed::from(with_causes(&error)))?;
+            way.tell("open", lang).await;
             let issued = phantom_certs::issue(&request, &store, &challenger, &clock).await;
+            way.tell("close", lang).await;
             let issued = issued.map_err(|error| Missed { text: with_causes(&error), bar: error.wait() })?;
             issued.warnings.iter().for_each(|warning| log::line(lang, warning));
             Ok(())

@@ -31,6 +31,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use phantom_types::Lang;
 use rustls::ServerConfig;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -106,6 +107,7 @@ pub struct Builder {
     timeouts: Timeouts,
     ping: Option<(Duration, Duration)>,
     socket_mode: Option<u32>,
+    lang: Lang,
 }
 
 /// A server that is bound. It accepts connections once [`Server::run`] is polled.
@@ -140,6 +142,10 @@ struct Shared {
     challenges: RwLock<BTreeMap<String, Arc<ServerConfig>>>,
     counts: Counts,
     traffic: Arc<Counters>,
+    /// It was said that the web server in front does not tell its visitors' addresses.
+    nameless: AtomicBool,
+    /// The language of its lines on standard error.
+    lang: Lang,
 }
 
 /// A configuration in force.
@@ -191,6 +197,13 @@ impl Builder {
         self
     }
 
+    /// The language of its lines on standard error, in place of English.
+    #[must_use]
+    pub fn lang(mut self, lang: Lang) -> Self {
+        self.lang = lang;
+        self
+    }
+
     /// Listens. Needs a tokio runtime.
     pub fn bind(self) -> Result<Server, BindError> {
         if self.listen.is_empty() {
@@ -210,6 +223,8 @@ impl Builder {
             configured: watch::Sender::new(false),
             challenges: RwLock::default(),
             counts: Counts::default(),
+            nameless: AtomicBool::new(false),
+            lang: self.lang,
             traffic: Arc::default(),
         };
         Ok(Server { listeners, shared: Arc::new(shared) })

@@ -49,6 +49,21 @@ pub(super) const SENTENCES: &[(&str, &str)] = &[
         "strangers see the built-in page until the tunnel server, which is of an earlier version, is restarted",
         "tünel sunucusu önceki bir sürümden: yeniden başlatılana kadar yabancılar yerleşik sayfayı görür",
     ),
+    (
+        "the web server in front does not tell its visitors' addresses in X-Forwarded-For: all of them share the limits of one network",
+        "öndeki web sunucusu ziyaretçilerinin adreslerini X-Forwarded-For ile bildirmiyor: hepsi tek bir ağın sınırlarını paylaşır",
+    ),
+    (
+        "packet filters were not opened for the authority: {:}",
+        "paket filtreleri sertifika otoritesi için açılamadı: {:}",
+    ),
+    (
+        "packet filters were not closed after the authority: {:}",
+        "paket filtreleri sertifika otoritesinden sonra yeniden kapatılamadı: {:}",
+    ),
+    ("nobody answers", "kimse yanıt vermiyor"),
+    ("it takes too long", "çok uzun sürüyor"),
+    ("--ask and --run do not go together", "--ask ile --run birlikte kullanılamaz"),
     // The client's end of a tunnel.
     ("UDP {} leads to {} by the proxy {}", "UDP {}, {} sunucusuna çıkıyor ({} vekil sunucusu üzerinden)"),
     ("UDP {} leads to {}", "UDP {}, {} sunucusuna çıkıyor"),

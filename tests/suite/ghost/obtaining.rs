@@ -4,10 +4,12 @@ use std::panic::resume_unwind;
 use std::sync::{Arc, Barrier, Mutex};
 use std::time::Duration;
 
+use phantom_engine::Depth;
 use phantom_ghost::program::CertificateRequest;
 use phantom_ghost::program::fake::FakeTunnel as _;
 use phantom_host::fake::FakeHost;
 use phantom_host::{Firewall as _, Port, Protocol, UfwRule};
+use phantom_host::{Manager, Unit, UnitKind};
 use phantom_tests::Server;
 
 use super::{LOCAL, status, units, with_ufw};
@@ -140,7 +142,7 @@ fn a_way_that_cannot_be_closed_is_reported_or_closed_by_the_change_that_follows(
 }
 
 /// The tunnel server of this installation holds the port while it runs.
-fn holding_the_port(server: &Server) {
+pub(crate) fn holding_the_port(server: &Server) {
     let port = Port { protocol: Protocol::Tcp, number: 443 };
     server.fake.service_listens(&units(server)[0], &[port]);
 }
@@ -199,31 +201,135 @@ fn answered(server: &mut Server, mut what: impl FnMut(&FakeHost, usize) + Send +
     });
 }
 
-#[test]
-fn the_way_that_led_to_the_certificate_stays_open_for_its_renewals() {
-    let mut server = with_ufw();
+/// A server whose certificate could be obtained by HTTP alone.
+fn by_http(mut server: Server) -> (Server, serde_json::Value) {
     let noted = server.paths().certs_dir().join("157-230-114-231.sslip.io/challenge");
     answered(&mut server, move |fake, _| {
         std::fs::create_dir_all(noted.parent().unwrap()).unwrap();
         std::fs::write(&noted, "http-01\n").unwrap();
         fake.warn_of_certificates(&["tls-alpn-01: no handshake came through"]);
     });
-    let answer = server.api(ENABLE).ok();
-    let warnings = answer["warnings"].as_array().unwrap();
+    let enabled = server.api(ENABLE).ok();
+    (server, enabled)
+}
+
+/// How many rules let the authority in by HTTP: of ufw, and in chains of others.
+fn by_port_80(server: &Server) -> (usize, usize) {
+    let ufw = ours_in_ufw(&server.fake);
+    let dump = server.fake.dump();
+    let others = dump.lines().filter(|line| line.contains(" lets in ") && line.contains("80/tcp"));
+    (ufw.iter().filter(|rule| rule.starts_with("allow 80")).count(), others.count())
+}
+
+#[test]
+fn the_way_of_an_authority_is_open_for_each_renewal_and_no_longer() {
+    let (server, enabled) = by_http(with_ufw());
+    let warnings = enabled["warnings"].as_array().unwrap();
     let text = warnings[0].as_str().unwrap();
     assert!(
         warnings.len() == 1 && text.contains("port 80") && text.ends_with("came through"),
         "{warnings:?}"
     );
-    let open = || ours_in_ufw(&server.fake).into_iter().filter(|rule| rule.starts_with("allow 80")).count();
-    assert_eq!(open(), 1);
-    server.assert_in_sync();
+    assert_eq!(by_port_80(&server).0, 0);
+    let way = |word: &str| assert_eq!(server.api(&["service", "way", word]).exit, 0, "{word}");
+    // As the keeper has it done, and twice.
+    for _ in 0..2 {
+        way("open");
+        way("open");
+        assert_eq!(by_port_80(&server).0, 1);
+        server.assert_in_sync();
+        way("close");
+        way("close");
+        assert_eq!(by_port_80(&server).0, 0);
+        server.assert_in_sync();
+    }
+    // A keeper that is killed in between leaves it open until its time is over, or Ghost Mode ends.
+    way("open");
+    let until = server.store().read(|state| state.document("ghost", "validation_until")).unwrap();
+    let until = until.and_then(|until| until.as_i64()).expect("it is stored when it ends");
+    assert!(server.store().due().is_some_and(|due| due.micros() <= until), "somebody is told");
+    server.fake.set_now(phantom_types::Timestamp::from_micros(until + 1));
+    server.api(&["core", "reconcile"]).ok();
+    assert_eq!(by_port_80(&server).0, 0);
+    way("open");
     server.api(&super::DISABLE).ok();
-    assert_eq!(open(), 0);
+    assert_eq!(by_port_80(&server).0, 0);
     server.assert_in_sync();
-    // Another certificate, which nobody renews.
+    // Where nothing is renewed, nothing is opened.
+    way("open");
     server.api(&LOCAL).ok();
-    assert_eq!(open(), 0);
+    way("open");
+    assert_eq!(by_port_80(&server).0, 0);
+    server.assert_in_sync();
+}
+
+#[test]
+fn a_renewal_opens_what_others_close_unless_the_operator_has_declined() {
+    let (server, _) = by_http(with_domain());
+    crate::reach::closed(&server);
+    server.api(&["core", "reconcile"]).ok();
+    assert_eq!(by_port_80(&server).1, 0);
+    server.api(&["service", "way", "open"]);
+    assert_eq!(by_port_80(&server).1, 1);
+    server.assert_in_sync();
+    server.api(&["service", "way", "close"]);
+    assert_eq!(by_port_80(&server).1, 0);
+    server.api(&["core", "setup", "open_firewall=false"]).ok();
+    server.api(&["service", "way", "open"]);
+    assert_eq!(by_port_80(&server).1, 0);
+    assert_ne!(server.api(&["service", "way", "ajar"]).exit, 0);
+}
+
+/// A unit that is wanted, by its name without what tells installations apart.
+fn unit(server: &Server, name: &str) -> Option<Unit> {
+    let phantom = server.phantom();
+    let wanted =
+        phantom.engine().store().read(|state| phantom.engine().desired(state, Depth::Network)).unwrap();
+    wanted.units.get(&format!("{name}-{}", server.paths().instance().unwrap())).map(|(unit, _)| unit.clone())
+}
+
+fn arguments(unit: Option<Unit>) -> Vec<String> {
+    match unit.unwrap().kind {
+        UnitKind::Daemon { run, .. } | UnitKind::OnFile { run, .. } => run.args,
+        UnitKind::OneShot { .. } => panic!("neither stays nor waits"),
+    }
+}
+
+#[test]
+fn the_keeper_asks_by_a_file_where_systemd_runs_it() {
+    let (server, _) = by_http(with_ufw());
+    let file = server.paths().run_dir().join("ghost-way");
+    let waits = unit(&server, "phantom-ghost-way").unwrap();
+    assert!(matches!(&waits.kind, UnitKind::OnFile { file: of, .. } if *of == file), "{waits:?}");
+    assert!(arguments(Some(waits)).ends_with(&["service".to_owned(), "way".to_owned()]));
+    let ask = ["--ask".to_owned(), file.display().to_string()];
+    assert!(arguments(unit(&server, "phantom-ghost-keeper")).ends_with(&ask));
+    let ask = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        let exit = server.api(&["service", "way"]).exit;
+        assert!(!file.exists(), "as long as it is there, it is asked again");
+        exit
+    };
+    for (text, expected, open) in [("7 open\n", "7 done\n", 1), ("8 close\n", "8 done\n", 0)] {
+        assert_eq!(ask(text), 0);
+        let answer = std::fs::read_to_string(file.with_file_name("ghost-way-done")).unwrap();
+        assert_eq!((answer.as_str(), by_port_80(&server).0), (expected, open));
+    }
+    // Nobody asks, or what is no request.
+    assert_eq!(server.api(&["service", "way"]).exit, 0);
+    for text in ["", "open", "x open", "9 ajar"] {
+        assert_ne!(ask(text), 0, "{text}");
+    }
+    // Where nothing is renewed there is no such unit, and without systemd nobody waits for files.
+    server.fake.set_manager(Manager::Builtin);
+    assert_eq!(unit(&server, "phantom-ghost-way"), None);
+    let run = ["--run", "service", "--run", "way"].map(str::to_owned);
+    assert!(arguments(unit(&server, "phantom-ghost-keeper")).ends_with(&run));
+    server.fake.set_manager(Manager::Systemd);
+    server.api(&super::DISABLE).ok();
+    server.api(&LOCAL).ok();
+    assert_eq!(unit(&server, "phantom-ghost-way"), None);
+    assert!(!arguments(unit(&server, "phantom-ghost-keeper")).contains(&"--ask".to_owned()));
 }
 
 #[test]

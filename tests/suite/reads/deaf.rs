@@ -10,8 +10,8 @@ use phantom_host::{
     Answer, AskFrom, Command, Device, DeviceUpdate, EchoFrom, Ended, FileInfo, Files, Firewall, FirewallKind,
     FirewallQuery, FirewallReport, HostError, InForce, Link, LinkChange, LinkGuard, Logs, Manager, Marks,
     Network, OwnRoute, Passing, Peer, Port, Probe, ProbeError, Process, Processes, Resolver, Result, Route,
-    Rule, Ruleset, ServiceStatus, Services, Sockets, Sysctl, UfwRule, UfwRules, Unit, Uplink, Viewpoint,
-    WireGuard,
+    Rule, Ruleset, ServiceStatus, Services, Sockets, StuckRules, Sysctl, UfwRule, UfwRules, Unit, Uplink,
+    Viewpoint, WireGuard,
 };
 use phantom_types::{Backend, Domain, InterfaceName, PublicKey, Said};
 
@@ -107,6 +107,9 @@ impl Network for Deaf {
     fn own_route(&self, _: Option<Ipv4Addr>, _: Ipv4Addr) -> Result<Option<OwnRoute>> {
         deaf()
     }
+    fn ways_out(&self) -> Result<Vec<String>> {
+        deaf()
+    }
     fn echo(&self, _: &EchoFrom, _: Ipv4Addr, _: u16, _: Duration) -> Result<bool> {
         deaf()
     }
@@ -141,6 +144,9 @@ impl Firewall for Deaf {
         deaf()
     }
     fn filters(&self) -> Result<Filters> {
+        deaf()
+    }
+    fn stuck(&self, _: &Marks) -> Result<Vec<StuckRules>> {
         deaf()
     }
     fn forget_connections(&self, _: &[IpNetwork]) -> Result<()> {

@@ -44,6 +44,22 @@ comes_back() {
   soon '[ "$(systemctl show -p ActiveState --value phantom-repair)" = inactive ]'
 }
 
+# With a web server in front: who may connect to the tunnel server's socket, and what that one may do.
+front_is_closed='test "$(stat -c "%a %G" /run/phantom-web /run/phantom-web/http | tr "\n" ,)" = "750 www-data,660 www-data,"; pid=$(systemctl show -p MainPID --value phantom-ghost); grep -q "^CapEff:.*0000000000000000" /proc/$pid/status; test $(stat -c %u /proc/$pid) -ge 61184'
+front_opens() {
+  local pid opened
+  phantom-casper --json anna | jq -r .wstunnel.secret > /run/secret
+  phantom-ghost connect --server wss://vpn.example.org --address 127.0.0.1 --listen 127.0.0.1:52000 --secret-file /run/secret \
+    --ca-file /opt/phantom-wg/certs/vpn.example.org/fullchain.pem > /run/connected 2>&1 &
+  pid=$!
+  soon "grep 'is open' /run/connected"
+  opened=$?
+  kill $pid; wait $pid
+  rm /run/secret
+  return $opened
+}
+export -f front_opens blocks
+
 in_sync='api core reconcile dry_run=true | jq -e .data.in_sync'
 repaired="api core reconcile | jq -e .success; $in_sync"
 
@@ -124,6 +140,13 @@ case $LAB_PHASE in
   check "ghost: on with a certificate in root's home" holds "install -m 600 /opt/phantom-wg/certs/vpn.example.org/fullchain.pem /root/cert.pem; install -m 600 /opt/phantom-wg/certs/vpn.example.org/privkey.pem /root/key.pem; api ghost enable domain=vpn.example.org skip_dns_check=true cert_path=/root/cert.pem key_path=/root/key.pem | tee /dev/stderr | jq -e '.data.certificate.source == \"operator\"'; api ghost status | jq -e '.data.status == \"active\" and .data.tunnel.certificate.last_error == null'; $in_sync"
   check "ghost: its keeper sees no other home" holds 'pid=$(systemctl show -p MainPID --value phantom-ghost-keeper); test -r /proc/$pid/root/root/cert.pem; test -z "$(ls -A /proc/$pid/root/home)"; test -z "$(ls -A /proc/$pid/root/run/user)"'
   check "ghost: off again" holds "api ghost disable | jq -e .data.restored; rm /root/cert.pem /root/key.pem"
+  # nginx in front, configured by the very block of the documentation. It has the port before the tunnel is switched on.
+  check "front: nginx has the port" holds 'mkdir -p /run/web /var/lib/nginx; cp /opt/phantom-wg/certs/vpn.example.org/fullchain.pem /run/web/vpn.example.org.pem; cp /opt/phantom-wg/certs/vpn.example.org/privkey.pem /run/web/vpn.example.org.key; { echo "user www-data; pid /run/web/pid; events {} http { access_log off;"; documents=. blocks ghost.md nginx | sed "s,/etc/ssl/,/run/web/,; /\[::\]/d"; echo "}"; } > /run/web/conf; systemd-run -q --unit=lab-nginx "$PWD/bin/nginx" -c /run/web/conf -e stderr -g "daemon off;"; soon "ss -Htln | grep :443"'
+  check "front: on through nginx" holds "api ghost enable domain=vpn.example.org skip_dns_check=true self_signed=true listen=unix:/run/phantom-web/http public_port=443 | tee /dev/stderr | jq -e '.data.certificate.source == \"web_server\"'; $in_sync"
+  check "front: the tunnel server has a socket for one group, and no right" holds "$front_is_closed"
+  check "front: a tunnel is opened through nginx" front_opens
+  check "front: killed, it is let in again" holds "systemctl kill -s KILL phantom-ghost phantom-ghost-keeper; soon 'api ghost status | jq -e \".data.status == \\\"active\\\"\"'; $front_is_closed; front_opens"
+  check "front: off, and nginx is left alone" holds "api ghost disable | jq -e .data.restored; $in_sync; systemctl is-active lab-nginx; test ! -e /run/phantom-web; systemctl stop lab-nginx; rm -r /run/web /var/lib/nginx"
   after_boot "$backend"
   check "the embedded device takes over in place" holds "key=\$(wg show wg_main public-key); api core setup backend=embedded | jq -e '.data.backend == \"embedded\"'; test \$(wg show wg_main public-key) = \$key; test \$(wg show wg_main peers | wc -l) = 2; $in_sync"
   check "a client connects to it" whole_client anna

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::build::Built;
 use super::pool::{self, Task};
-use super::released;
+use super::{released, web_servers};
 use crate::command::Cmd;
 use crate::dist;
 use crate::lab::{self, Job, Kind, Place, Suite};
@@ -297,6 +297,11 @@ fn gather(parts: &[(&'static Server, Suite)], built: &Built) -> Result<PathBuf> 
     let docs = workspace::root().join("docs");
     for generated in ["man", "completions"].map(|name| docs.join(name)).iter().filter(|dir| dir.is_dir()) {
         Cmd::line("cp -r").arg(generated).arg(&bin).quiet()?;
+    }
+    // In front of the tunnel, in the server's life.
+    if parts.iter().any(|(server, _)| server.name == "server") {
+        web_servers::portable_nginx(&bin)?;
+        Cmd::line("cp").arg(docs.join("ghost.md")).arg(&job_dir).quiet()?;
     }
     // What the newcomer reads.
     Cmd::line("cp").arg(workspace::root().join("README.md")).arg(&job_dir).quiet()?;

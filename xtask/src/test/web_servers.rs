@@ -32,6 +32,42 @@ pub(super) fn programs() -> Result<Vec<(&'static str, PathBuf)>> {
     Ok(programs)
 }
 
+/// Puts nginx into a folder from which it runs on any Debian server: with all its libraries, as this machine's release may be a newer
+/// one. Its program there is `nginx`.
+pub(super) fn portable_nginx(folder: &Path) -> Result {
+    let (_, name, place, version) = SERVERS[0];
+    let (program, own) = if let Some(program) = find_program(name) {
+        (program, String::new())
+    } else {
+        let script = unpacked(name, place)?;
+        let own = script.parent().map(|dir| libraries(dir, &dir.display().to_string())).unwrap_or_default();
+        (script.with_file_name(place), own)
+    };
+    let dir = folder.join("nginx-files");
+    fs::create_dir_all(&dir).context(dir.display())?;
+    fs::copy(&program, dir.join(name)).context(program.display())?;
+    let mut loader = None;
+    for line in Cmd::new("ldd").arg(&program).env("LD_LIBRARY_PATH", &own).read()?.lines() {
+        // `libz.so.1 => /lib/x86_64-linux-gnu/libz.so.1 (0x…)`; the loader without an arrow.
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let Some(path) = words.iter().map(Path::new).find(|word| word.is_absolute()) else { continue };
+        let file = path.file_name().context(line)?;
+        fs::copy(path, dir.join(file)).context(path.display())?;
+        if !words.contains(&"=>") {
+            loader = Some(file.to_owned());
+        }
+    }
+    let loader = loader.context("ldd names no loader")?;
+    let script = folder.join(name);
+    let text = format!(
+        "#!/bin/sh\ndir=$(dirname \"$(readlink -f \"$0\")\")/nginx-files\nexec \"$dir/{}\" --library-path \"$dir\" \"$dir/{name}\" \"$@\"\n",
+        loader.display()
+    );
+    fs::write(&script, text).context(script.display())?;
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).context(script.display())?;
+    Cmd::new(&script).arg(version).quiet()
+}
+
 /// A script that runs the program with the libraries that came with it.
 fn unpacked(name: &str, place: &str) -> Result<PathBuf> {
     let dir = workspace::target_dir()?.join("web-servers").join(name);
@@ -51,13 +87,18 @@ fn unpacked(name: &str, place: &str) -> Result<PathBuf> {
 /// Nothing in the script depends on where it lies: a test that runs it as another user shows that one the folder in another place,
 /// since the way to this one may be root's alone.
 fn text_of_script(dir: &Path, place: &str) -> String {
+    let folders = libraries(dir, "$here");
+    format!("#!/bin/sh\nhere=${{0%/*}}\nLD_LIBRARY_PATH=\"{folders}\" exec \"$here/{place}\" \"$@\"\n")
+}
+
+/// The folders of libraries that came with a program, as `LD_LIBRARY_PATH` has them where `dir` is called `name`.
+fn libraries(dir: &Path, name: &str) -> String {
     let folders = ["usr/lib", "lib"].map(|folder| {
         let below = fs::read_dir(dir.join(folder)).into_iter().flatten().flatten();
         let below = below.filter(|entry| entry.path().is_dir());
-        below.map(|entry| format!("$here/{folder}/{}", entry.file_name().display())).collect::<Vec<_>>()
+        below.map(|entry| format!("{name}/{folder}/{}", entry.file_name().display())).collect::<Vec<_>>()
     });
-    let folders = folders.concat().join(":");
-    format!("#!/bin/sh\nhere=${{0%/*}}\nLD_LIBRARY_PATH=\"{folders}\" exec \"$here/{place}\" \"$@\"\n")
+    folders.concat().join(":")
 }
 
 /// Unpacks a package, and those libraries that it depends on and that the machine has not.

@@ -226,6 +226,31 @@ pub struct UfwRules {
     pub active: bool,
     /// Its rules with our mark, sorted, each once.
     pub ours: BTreeSet<UfwRule>,
+    /// Ports that its owner lets in for some senders or by one interface alone, and for nobody else.
+    pub limited: BTreeSet<Port>,
+}
+
+impl UfwRules {
+    /// What ufw is to have of these: whom its owner has limited a port to, that is whom it stays for.
+    pub fn without_limited(&self, wanted: &BTreeSet<UfwRule>) -> BTreeSet<UfwRule> {
+        let limited = |rule: &UfwRule| match rule {
+            UfwRule::Allow { protocol, port } => {
+                self.limited.contains(&Port { protocol: *protocol, number: *port })
+            }
+            UfwRule::RouteFrom { .. } | UfwRule::Deny { .. } => false,
+        };
+        wanted.iter().filter(|rule| !limited(rule)).cloned().collect()
+    }
+}
+
+/// Rules of ours that stay loaded because the program that takes them out is not installed any more, or does not understand their
+/// table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StuckRules {
+    /// Their table or chain, as people know it.
+    pub place: String,
+    /// The command after which they have no effect.
+    pub command: String,
 }
 
 /// What a report on the firewall is about.
@@ -278,7 +303,8 @@ pub trait Firewall: Send + Sync {
     /// [`Ruleset::openings`], as far as the evaluator says that another table would refuse them, and accepts can be put there: not in
     /// a table that belongs to one process alone, and not in those of ufw while it is active, which has a rule of its own.
     fn replace(&self, marks: &Marks, wanted: &Ruleset) -> Result<()>;
-    /// Removes everything under our marks, in both packet filters. Nothing there is no error.
+    /// Removes everything under our marks, in both packet filters. Nothing there is no error, and neither is what nobody can take out
+    /// ([`Self::stuck`]).
     fn remove(&self, marks: &Marks) -> Result<()>;
     /// ufw and its rules with our mark; `None` when it is not installed.
     fn ufw(&self, marks: &Marks) -> Result<Option<UfwRules>>;
@@ -291,6 +317,9 @@ pub trait Firewall: Send + Sync {
     /// Everything that filters packets, whoever made it, as a value: [`Filters::verdict`] says what becomes of a
     /// packet. Tables that cannot be read (their program is not installed) are named in it.
     fn filters(&self) -> Result<Filters>;
+    /// What stays loaded of ours although nothing is wanted of it, because nobody can take it out. Rules of the older interface of iptables
+    /// whose program is not installed are not seen. Empty as a rule.
+    fn stuck(&self, marks: &Marks) -> Result<Vec<StuckRules>>;
     /// How often nftables was changed since the boot, by anybody (`NFTA_GEN_ID`): as long as it stays the same, everything in
     /// it does, our part too. `None` where our rules are not in nftables: no table of its own, nor the nft variant of
     /// iptables.

@@ -257,6 +257,9 @@ pub trait Network: Send + Sync {
     /// kernel would not send it. With a source, which has to be an address of the host, it is asked as for an answer from
     /// there. The packet filter is not asked, and nothing is sent.
     fn own_route(&self, from: Option<Ipv4Addr>, to: Ipv4Addr) -> Result<Option<OwnRoute>>;
+    /// The ways to the Internet as the kernel would choose them now, for IPv4 and IPv6, in the words of
+    /// [`way_out`](phantom_types::watch::way_out); none for a family that has none. It costs no list of routes.
+    fn ways_out(&self) -> Result<Vec<String>>;
     /// Sends `count` ICMP echo requests, and says whether one of them was answered within `wait`. One that cannot be
     /// sent is not answered. [`Absent`](crate::HostError::Absent) without the interface or the address.
     fn echo(&self, from: &EchoFrom, to: Ipv4Addr, count: u16, wait: Duration) -> Result<bool>;

@@ -16,8 +16,8 @@ use crate::filter::Filters;
 use crate::{
     Command, Device, DeviceUpdate, EchoFrom, FileInfo, Files, Firewall, FirewallKind, FirewallQuery,
     FirewallReport, Host, HostError, InForce, Link, LinkChange, LinkGuard, Logs, Manager, Marks, Network,
-    OwnRoute, Passing, Peer, Result, Route, Rule, Ruleset, ServiceStatus, Services, Sysctl, UfwRule,
-    UfwRules, Unit, Uplink, WireGuard,
+    OwnRoute, Passing, Peer, Result, Route, Rule, Ruleset, ServiceStatus, Services, StuckRules, Sysctl,
+    UfwRule, UfwRules, Unit, Uplink, WireGuard,
 };
 
 /// What happens at the chosen write.
@@ -212,6 +212,9 @@ impl Network for FaultyHost {
     fn own_route(&self, from: Option<Ipv4Addr>, to: Ipv4Addr) -> Result<Option<OwnRoute>> {
         self.inner.network.own_route(from, to)
     }
+    fn ways_out(&self) -> Result<Vec<String>> {
+        self.inner.network.ways_out()
+    }
     fn echo(&self, from: &EchoFrom, to: Ipv4Addr, count: u16, wait: Duration) -> Result<bool> {
         self.inner.network.echo(from, to, count, wait)
     }
@@ -247,6 +250,9 @@ impl Firewall for FaultyHost {
     }
     fn filters(&self) -> Result<Filters> {
         self.inner.firewall.filters()
+    }
+    fn stuck(&self, marks: &Marks) -> Result<Vec<StuckRules>> {
+        self.inner.firewall.stuck(marks)
     }
     fn forget_connections(&self, of: &[IpNetwork]) -> Result<()> {
         self.write("firewall.forget_connections", |host| host.firewall.forget_connections(of))

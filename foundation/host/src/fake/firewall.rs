@@ -10,7 +10,7 @@ use super::{FakeHost, network_words};
 use crate::filter::{ChainId, FilterHook, FilterManager, Filters, RuleSpot, from_strangers};
 use crate::{
     Firewall, FirewallKind, FirewallQuery, FirewallReport, Hook, HostError, InForce, Marks, Match, Port,
-    Protocol, Result, Ruleset, RulesetRule, UfwReport, UfwRule, UfwRules, Verdict,
+    Protocol, Result, Ruleset, RulesetRule, StuckRules, UfwReport, UfwRule, UfwRules, Verdict,
 };
 
 /// Accepts of ours in base chains of others.
@@ -30,6 +30,7 @@ pub(super) struct Filter {
     /// `None` while ufw is not installed.
     pub(super) ufw: Option<Ufw>,
     pub(super) forgotten: Vec<IpNetwork>,
+    pub(super) stuck: Vec<StuckRules>,
     /// How often our rules were changed.
     pub(super) generation: u32,
 }
@@ -40,6 +41,7 @@ pub(super) struct Ufw {
     /// The text of the marks of each rule of ours.
     pub(super) ours: Vec<(String, UfwRule)>,
     pub(super) foreign: Vec<String>,
+    pub(super) limited: BTreeSet<Port>,
 }
 
 impl Default for Filter {
@@ -52,6 +54,7 @@ impl Default for Filter {
             let_in: BTreeMap::new(),
             ufw: None,
             forgotten: Vec::new(),
+            stuck: Vec::new(),
             generation: 0,
         }
     }
@@ -109,7 +112,8 @@ impl Firewall for FakeHost {
         let state = self.state();
         Ok(state.filter.ufw.as_ref().map(|ufw| {
             let ours = ufw.ours.iter().filter(|(mark, _)| *mark == marks.text());
-            UfwRules { active: ufw.active, ours: ours.map(|(_, rule)| rule.clone()).collect() }
+            let ours = ours.map(|(_, rule)| rule.clone()).collect();
+            UfwRules { active: ufw.active, ours, limited: ufw.limited.clone() }
         }))
     }
 
@@ -150,6 +154,10 @@ impl Firewall for FakeHost {
         Ok(all)
     }
 
+    fn stuck(&self, _: &Marks) -> Result<Vec<StuckRules>> {
+        Ok(self.state().filter.stuck.clone())
+    }
+
     fn forget_connections(&self, of: &[IpNetwork]) -> Result<()> {
         let list = network_words(of);
         self.write(&format!("firewall.forget_connections{list}"))?.filter.forgotten.extend(of);
@@ -164,12 +172,16 @@ impl FakeHost {
             let filter = &self.state().filter;
             (filter.others.clone(), filter.ufw.as_ref().is_some_and(|ufw| ufw.active))
         };
+        let by_ufw = |spot: &RuleSpot| ufw && spot.manager == FilterManager::Ufw;
         let can = |spot: &RuleSpot| {
-            let hook = matches!(spot.base.hook, FilterHook::Prerouting | FilterHook::Input);
-            hook && !(ufw && spot.manager == FilterManager::Ufw)
+            matches!(spot.base.hook, FilterHook::Prerouting | FilterHook::Input) && !by_ufw(spot)
         };
         let mut needed = LetIn::new();
         for port in wanted.openings() {
+            let marks = Marks::new(None);
+            if others.limit(&marks, self, *port, |spot| !by_ufw(spot))?.is_some() {
+                continue;
+            }
             for packets in from_strangers(self, true, *port)? {
                 for chain in others.refusing(&packets, can) {
                     needed.entry(chain).or_default().insert(*port);
@@ -281,6 +293,10 @@ impl FakeHost {
     pub fn set_filters(&self, others: Filters) {
         self.state().filter.others = others;
     }
+    /// Says that rules of ours are loaded that nobody can take out.
+    pub fn set_stuck(&self, stuck: &[StuckRules]) {
+        self.state().filter.stuck = stuck.to_vec();
+    }
     /// Our rules, `None` when nothing is loaded under these marks.
     pub fn firewall_rules(&self, marks: &Marks) -> Option<Ruleset> {
         self.state().filter.ours.get(&marks.text()).cloned()
@@ -294,6 +310,11 @@ impl FakeHost {
     pub fn add_foreign_ufw(&self, line: &str) {
         let filter = &mut self.state().filter;
         filter.ufw.get_or_insert(Ufw { active: true, ..Ufw::default() }).foreign.push(line.to_owned());
+    }
+    /// Adds a rule of somebody else to ufw that lets a port in for some senders alone. Installs and activates ufw if need be.
+    pub fn limit_ufw(&self, port: Port) {
+        let filter = &mut self.state().filter;
+        filter.ufw.get_or_insert(Ufw { active: true, ..Ufw::default() }).limited.insert(port);
     }
     /// Networks whose tracked connections were forgotten, in order.
     pub fn forgotten_connections(&self) -> Vec<IpNetwork> {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use ipnetwork::IpNetwork;
 use nix::errno::Errno;
 use phantom_types::InterfaceName;
+use phantom_types::watch::{FAR, way_out};
 
 use super::{FakeHost, State, absent, kernel};
 use crate::{
@@ -257,6 +258,12 @@ impl Network for FakeHost {
 
     fn own_route(&self, from: Option<Ipv4Addr>, to: Ipv4Addr) -> Result<Option<OwnRoute>> {
         Ok(self.state().net.own_route(from, to))
+    }
+
+    /// Of IPv4 alone.
+    fn ways_out(&self) -> Result<Vec<String>> {
+        let route = self.state().net.own_route(None, FAR.0);
+        Ok(route.map(|route| way_out(&route.interface, route.source)).into_iter().collect())
     }
 
     fn echo(&self, from: &EchoFrom, to: Ipv4Addr, _: u16, wait: Duration) -> Result<bool> {

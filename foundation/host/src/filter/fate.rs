@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use phantom_types::watch::FAR;
 use phantom_types::{InterfaceName, Subnet};
 
 use super::letting::STRANGERS6;
@@ -11,7 +12,7 @@ use crate::{Host, HostError, Passing, Port, Protocol, Result};
 
 /// Addresses of the Internet: the first is of a network for documentation (RFC 5737), which some filters drop together
 /// with other networks that nobody has; the second is an ordinary one. Nothing is ever sent to them.
-pub(super) const STRANGERS: [Ipv4Addr; 2] = [Ipv4Addr::new(198, 51, 100, 7), Ipv4Addr::new(81, 2, 69, 142)];
+pub(super) const STRANGERS: [Ipv4Addr; 2] = [Ipv4Addr::new(198, 51, 100, 7), FAR.0];
 /// The port that clients' packets go to.
 const HTTPS: u16 = 443;
 

@@ -7,6 +7,8 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
+use phantom_types::watch::FAR;
+
 use super::fate::{STRANGERS, number};
 use super::names::{TCP, UDP};
 use super::tree::{Action, Among, Base, Expr, Field, Pattern, Ports, Rule, Step, Table};
@@ -14,10 +16,7 @@ use super::{FilterFamily, FilterProgram, FilterVerdict, Filters, Packet, PacketF
 use crate::{LinkKind, Marks, Network, Port, Protocol, Result};
 
 /// The same two kinds of strangers as of IPv4: of the documentation (RFC 3849), and an ordinary one. Nothing is ever sent to them.
-pub(super) const STRANGERS6: [Ipv6Addr; 2] = [
-    Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 7),
-    Ipv6Addr::new(0x2a00, 0x1450, 0x4001, 0x082a, 0, 0, 0, 0x200e),
-];
+pub(super) const STRANGERS6: [Ipv6Addr; 2] = [Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 7), FAR.1];
 /// Where packets go while the host has no address of the family yet.
 const SOMEWHERE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 const SOMEWHERE6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
@@ -178,7 +177,7 @@ fn is_our_chain(name: &str, marks: &Marks) -> bool {
 }
 
 /// The chain that a rule hands packets on to.
-fn leads_to(rule: &Rule) -> Option<&str> {
+pub(super) fn leads_to(rule: &Rule) -> Option<&str> {
     rule.steps.iter().find_map(|step| match step {
         Step::Do(Action::Jump(target) | Action::Goto(target)) => Some(target.as_str()),
         _ => None,

@@ -13,6 +13,7 @@ mod rules;
 #[cfg(test)]
 mod samples;
 mod state;
+mod stuck;
 mod ufw;
 mod xtables;
 
@@ -27,7 +28,7 @@ use super::command::{Program, find};
 use crate::filter::Filters;
 use crate::{
     Firewall, FirewallKind, FirewallQuery, FirewallReport, HostError, InForce, Marks, Result, Ruleset,
-    UfwRule, UfwRules,
+    StuckRules, UfwRule, UfwRules,
 };
 
 /// How often conntrack is asked to delete connections while others end by themselves.
@@ -126,7 +127,7 @@ impl Firewall for LinuxFirewall {
         }
         let active = ufw::enabled()?;
         match ufw::rules(&marks.text()) {
-            Ok(ours) => Ok(Some(UfwRules { active, ours })),
+            Ok((ours, limited)) => Ok(Some(UfwRules { active, ours, limited })),
             // Rules that are not in force and that we may not read are not ours.
             Err(_) if !active => Ok(None),
             Err(error) => Err(error),
@@ -147,6 +148,10 @@ impl Firewall for LinuxFirewall {
 
     fn filters(&self) -> Result<Filters> {
         filters::filters(filters::Sets::Read)
+    }
+
+    fn stuck(&self, marks: &Marks) -> Result<Vec<StuckRules>> {
+        stuck::stuck(self.start, marks)
     }
 
     /// By the `conntrack` program; without it [`HostError::Unsupported`].

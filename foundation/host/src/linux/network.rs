@@ -17,6 +17,7 @@ use std::time::Duration;
 use ipnetwork::IpNetwork;
 use netlink_packet_route::RouteNetlinkMessage as Message;
 use phantom_types::InterfaceName;
+use phantom_types::watch::{FAR, way_out};
 
 use self::addresses::Address;
 use super::netlink::{
@@ -348,6 +349,27 @@ impl Network for LinuxNetwork {
             Err(Fault::Refused(number)) if DROPPED.contains(&number) => Ok(None),
             Err(fault) => Err(fault.into_error(what())),
         }
+    }
+
+    fn ways_out(&self) -> Result<Vec<String>> {
+        let mut ways = Vec::new();
+        for to in [IpAddr::V4(FAR.0), IpAddr::V6(FAR.1)] {
+            let what = || format!("asking for the route to {to}");
+            match self.netlink.get(Message::GetRoute(routes::out(to))) {
+                Ok(Message::NewRoute(message)) => {
+                    if let Some(index) = routes::out_interface(&message)
+                        && let Some(interface) = Names::new(self).get(index)?
+                    {
+                        ways.push(way_out(&interface, routes::source(&message)));
+                    }
+                }
+                Ok(_) => return Err(odd_answer(&what())),
+                // No route, or a kernel without this family.
+                Err(Fault::Refused(_)) => {}
+                Err(fault) => return Err(fault.into_error(what())),
+            }
+        }
+        Ok(ways)
     }
 
     fn echo(&self, from: &EchoFrom, to: Ipv4Addr, count: u16, wait: Duration) -> Result<bool> {

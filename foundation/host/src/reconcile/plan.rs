@@ -327,7 +327,8 @@ fn plan_firewall(marks: &Marks, observed: &Observed, wanted: &Wanted, add: &mut 
         }
     }
     if let Some(now) = &observed.ufw {
-        for rule in wanted.ufw.difference(&now.ours).filter(|_| now.active) {
+        let ours = now.without_limited(&wanted.ufw);
+        for rule in ours.difference(&now.ours).filter(|_| now.active) {
             add.push(Step::new(
                 StepKind::Firewall,
                 StepAction::Create,
@@ -335,7 +336,7 @@ fn plan_firewall(marks: &Marks, observed: &Observed, wanted: &Wanted, add: &mut 
                 Op::AddUfw(rule.clone()),
             ));
         }
-        for rule in now.ours.difference(&wanted.ufw) {
+        for rule in now.ours.difference(&ours) {
             add.push(Step::new(
                 StepKind::Firewall,
                 StepAction::Delete,

@@ -314,11 +314,13 @@ pub(crate) fn own_routes(bench: &Bench) {
         })
     };
     assert_eq!(asked(None, [9, 9, 9, 9]), None, "there is no route");
+    assert_eq!(host.ways_out().unwrap(), [] as [&str; 0]);
     assert_eq!(asked(None, [127, 0, 0, 53]).as_deref(), Some("lo - 127.0.0.1"));
     link_with(bench, "cft0", &["10.71.0.5/24"]);
     link_with(bench, "cft1", &["10.72.0.5/24"]);
     host.add_route(&by("10.71.0.1", via("cft0", "0.0.0.0/0", 254))).unwrap();
     assert_eq!(asked(None, [9, 9, 9, 9]).as_deref(), Some("cft0 10.71.0.1 10.71.0.5"));
+    assert_eq!(host.ways_out().unwrap(), ["cft0 10.71.0.5"]);
     assert_eq!(asked(None, [10, 72, 0, 9]).as_deref(), Some("cft1 - 10.72.0.5"));
     assert_eq!(asked(None, [10, 72, 0, 5]).as_deref(), Some("lo - 10.72.0.5"), "an address of the host");
     let answers = || asked(Some([10, 72, 0, 5]), [9, 9, 9, 9]);

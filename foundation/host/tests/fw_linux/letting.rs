@@ -251,6 +251,54 @@ fn nothing_is_put_where_nobody_refuses() {
     });
 }
 
+/// What names the port itself is meant as it is: nobody gets in but those whom it lets in, also where another chain forgets it.
+#[test]
+fn what_its_owner_limits_stays_limited() {
+    in_namespace("letting::what_its_owner_limits_stays_limited", &NEEDS, || {
+        let internet = Internet::new();
+        let firewall = LinuxFirewall::new();
+        let limits = |rule: &str| NFT.replace("tcp dport 22 accept", &format!("tcp dport 22 accept; {rule}"));
+        let office = "ip saddr 203.0.113.0/24 udp dport 51820 accept";
+        let set = "set office { type ipv4_addr . inet_service; elements = { 203.0.113.9 . 51820 }; }";
+        let by_set = limits("iifname \"lan0\" ip saddr . udp dport @office accept")
+            .replace("table inet filter {", &format!("table inet filter {{\n\t{set}"));
+        let images = ["nft", "legacy"].map(|variant| {
+            let rule = "-s 203.0.113.0/24 -p udp --dport 51820 -j ACCEPT";
+            format!("{}iptables-{variant} -I INPUT 1 {rule}\n", cloud(variant))
+        });
+        for others in [limits(office), by_set, images[0].clone(), images[1].clone()] {
+            sh(&others);
+            let before = everything();
+            firewall.replace(&marks(), &rules()).unwrap();
+            assert_eq!(state(&firewall, &rules()), InForce::Same, "{others}");
+            assert_eq!(firewall.filters().unwrap().let_in(&marks()), [], "{others}");
+            assert_eq!(internet.reaches(51820), (false, false), "{others}");
+            // Another port is as good as ever.
+            let mut more = rules();
+            more.let_in(Protocol::Udp, 4500);
+            firewall.replace(&marks(), &more).unwrap();
+            assert_eq!(
+                (internet.reaches(4500), internet.reaches(51820)),
+                ((true, true), (false, false)),
+                "{others}"
+            );
+            firewall.remove(&marks()).unwrap();
+            assert_eq!(everything(), before, "{others}");
+            sh(UNDO);
+        }
+        // What is limited while our accept is there takes it away, and what it lets in gets in.
+        sh(NFT);
+        firewall.replace(&marks(), &rules()).unwrap();
+        assert_eq!(internet.reaches(51820), (true, true));
+        sh("nft add rule inet filter input ip saddr 192.0.2.2 udp dport 51820 accept");
+        assert_eq!(internet.reaches(51820), (true, true));
+        sh("nft add rule inet filter input udp dport 51820 drop");
+        firewall.replace(&marks(), &rules()).unwrap();
+        assert_eq!(internet.reaches(51820), (true, false));
+        firewall.remove(&marks()).unwrap();
+    });
+}
+
 #[test]
 fn what_is_closed_or_opened_later_is_noticed() {
     in_namespace("letting::what_is_closed_or_opened_later_is_noticed", &NEEDS, || {
@@ -314,5 +362,56 @@ fn a_table_that_belongs_to_a_process_stays_as_it_is_and_is_named() {
         assert_eq!(command, "firewall-cmd --permanent --add-port=51820/udp && firewall-cmd --reload");
         firewall.remove(&marks()).unwrap();
         sh("kill $(cat /run/holder)");
+    });
+}
+
+/// Hides nft, as where its package is removed.
+const HIDE: &str = "touch /run/nothing; chmod 644 /run/nothing; mount --bind /run/nothing /usr/sbin/nft";
+
+/// What nobody can take out ends no removal, and is named with a command that does.
+#[test]
+fn what_nobody_can_take_out_is_named_and_holds_up_no_removal() {
+    in_namespace("letting::what_nobody_can_take_out_is_named_and_holds_up_no_removal", &NEEDS, || {
+        let internet = Internet::new();
+        let firewall = LinuxFirewall::new();
+        sh(NFT);
+        firewall.replace(&marks(), &rules()).unwrap();
+        assert_eq!((internet.reaches(51820), firewall.stuck(&marks()).unwrap()), ((true, true), Vec::new()));
+        // nft is uninstalled.
+        sh(HIDE);
+        for firewall in [LinuxFirewall::new(), LinuxFirewall::small()] {
+            firewall.remove(&marks()).unwrap();
+            assert_eq!(state(&firewall, &Ruleset::default()), InForce::Absent);
+        }
+        let stuck = firewall.stuck(&marks()).unwrap();
+        let places: Vec<&str> = stuck.iter().map(|rules| rules.place.as_str()).collect();
+        let (own, input) = (marks().nft_table(), marks().input_chain());
+        assert_eq!(places, [format!("nftables inet filter {input}"), format!("nftables inet {own}")]);
+        sh("umount /usr/sbin/nft");
+        assert_eq!(internet.reaches(51820), (true, true), "it is open");
+        for rules in stuck {
+            let (install, command) = rules.command.split_once(" && ").unwrap();
+            assert_eq!(install, "apt install nftables");
+            sh(command);
+        }
+        assert_eq!(internet.reaches(51820), (false, false));
+        // With the program again, the rest goes.
+        firewall.remove(&marks()).unwrap();
+        assert!(!sh("nft list ruleset").contains("phantom"));
+        sh(UNDO);
+        // A table that iptables does not understand any more.
+        choose_iptables("nft");
+        let firewall = LinuxFirewall::with_kind(FirewallKind::Iptables);
+        sh(&cloud("nft"));
+        firewall.replace(&marks(), &rules()).unwrap();
+        sh("nft add rule ip filter INPUT ct state vmap '{ established : accept }'");
+        assert_eq!(sh("iptables-nft -S >/dev/null 2>&1 && echo read || echo refused"), "refused\n");
+        firewall.remove(&marks()).unwrap();
+        let stuck = firewall.stuck(&marks()).unwrap();
+        let input = stuck.iter().find(|rules| rules.place.ends_with("-INPUT")).unwrap();
+        assert_eq!(internet.reaches(51820), (true, false), "IPv6 is closed again: {stuck:?}");
+        sh(&input.command);
+        assert_eq!(internet.reaches(51820), (false, false));
+        sh(UNDO);
     });
 }

@@ -113,7 +113,7 @@ fn parse(arguments: Vec<String>) -> Result<Arguments, String> {
 async fn serve(arguments: Arguments, limits: &Limits, lang: Lang) -> Result<(), String> {
     let (group, user) = (arguments.group.as_deref(), privilege::user_to_become());
     let server =
-        bind(&arguments.listen, group.is_some(), user, limits).map_err(|error| with_causes(&error))?;
+        bind(&arguments.listen, group.is_some(), user, limits, lang).map_err(|error| with_causes(&error))?;
     if let Some(group) = group.filter(|_| Uid::effective().is_root()) {
         share(&arguments.listen, user, group)?;
     }
@@ -173,10 +173,11 @@ fn bind(
     for_group: bool,
     owner: Option<Uid>,
     limits: &Limits,
+    lang: Lang,
 ) -> Result<Server, BindError> {
     let builder = |places: &[Listen]| {
         let mode = if for_group { 0o660 } else { 0o666 };
-        let first = Server::builder().limits(limits.clone()).socket_mode(mode);
+        let first = Server::builder().limits(limits.clone()).socket_mode(mode).lang(lang);
         places.iter().cloned().fold(first, Builder::listen)
     };
     for place in listen {

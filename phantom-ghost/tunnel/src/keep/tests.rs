@@ -148,8 +148,14 @@ impl Home {
 
     fn keep(&self) -> impl Future<Output = ()> + use<> {
         let (config, control) = (self.path("ghost.conf"), self.path("control"));
-        let options =
-            Options { config, control, status: self.path("status.json"), clock: now, lang: Lang::En };
+        let options = Options {
+            config,
+            control,
+            status: self.path("status.json"),
+            way: Way::Open,
+            clock: now,
+            lang: Lang::En,
+        };
         let ready = Arc::clone(&self.ready);
         async move {
             run(&options, || _ = ready.fetch_add(1, Ordering::Relaxed)).await.unwrap();

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -23,6 +23,7 @@ use super::tls::{ACME, H2};
 use super::upstream::{self, Link, Stream};
 use super::{Active, Shared};
 use crate::limits::Permit;
+use crate::log;
 use crate::pump::{End, Options, ReadAhead, Tunnel};
 use crate::request::{self, Head, Parsed};
 use crate::socket;
@@ -35,6 +36,8 @@ mod once;
 const LINGER: usize = 64 * 1024;
 /// A first line that is longer than any target that is served is refused before it ends.
 const LONG_LINE: usize = request::MAX_TARGET + 64;
+/// For whom those count whose address a web server in front does not tell.
+const NAMELESS: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 /// Bytes of an answer that have to be taken within one time-out.
 const PIECE: usize = 64 * 1024;
 
@@ -217,15 +220,22 @@ impl<S: Stream + 'static> Visit<S> {
         }
     }
 
-    /// Whose request it is, where a web server in front tells: it appends the address that it saw. Says whether that one may have
-    /// another connection.
+    /// Whose request it is, where a web server in front tells: it appends the address that it saw. All whose address it does not tell
+    /// share what one network may have. Says whether that one may have another connection.
     fn note_address(&mut self, head: &Head<'_>) -> bool {
         if !self.forwarded {
             return true;
         }
         let last = head.values("X-Forwarded-For").last().and_then(|value| value.rsplit(',').next());
-        self.address = last.and_then(|address| address.trim().parse().ok());
-        self.ends = self.address.map(Ends::of);
+        let told = last.and_then(told_address);
+        if told.is_none() && !self.shared.nameless.swap(true, Ordering::Relaxed) {
+            log::line(
+                self.shared.lang,
+                "the web server in front does not tell its visitors' addresses in X-Forwarded-For: all of them share the limits of one network",
+            );
+        }
+        self.ends = told.map(Ends::of);
+        self.address = Some(told.unwrap_or(NAMELESS));
         let welcome = self.permit.comes_from(self.address);
         if !welcome {
             self.shared.counts.turned_away.fetch_add(1, Ordering::Relaxed);
@@ -317,6 +327,16 @@ impl<S: Stream + 'static> Visit<S> {
     }
 }
 
+/// An address as a web server in front tells it, perhaps with a port. None that can be no visitor's: with one of this machine's own it
+/// would be exempt from all limits.
+fn told_address(text: &str) -> Option<IpAddr> {
+    let text = text.trim();
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    let with_port = || text.parse::<SocketAddr>().ok().map(|address| address.ip());
+    let address = bare.parse().ok().or_else(with_port)?.to_canonical();
+    (!address.is_loopback() && !address.is_unspecified()).then_some(address)
+}
+
 /// Waits a little before an error, if the network of this address had many.
 async fn hold(shared: &Shared, address: Option<IpAddr>, error: bool) {
     if !error {
@@ -336,5 +356,29 @@ fn is_simple(bytes: &[u8]) -> bool {
             size == bytes.len() && matches!(head.method, "GET" | "HEAD") && !head.has_body()
         }
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::told_address;
+
+    #[test]
+    fn addresses_are_read_as_web_servers_tell_them() {
+        let told = |text: &str| told_address(text).map(|address| address.to_string());
+        for (text, address) in [
+            (" 192.0.2.7", "192.0.2.7"),
+            ("192.0.2.7:51234", "192.0.2.7"),
+            ("::ffff:192.0.2.7", "192.0.2.7"),
+            ("2001:db8::1", "2001:db8::1"),
+            ("[2001:db8::1]", "2001:db8::1"),
+            ("[2001:db8::1]:443", "2001:db8::1"),
+        ] {
+            assert_eq!(told(text).as_deref(), Some(address), "{text}");
+        }
+        for nobody in ["", "unknown", "_hidden", "192.0.2", "127.0.0.1", "::1", "0.0.0.0", "::ffff:127.0.0.1"]
+        {
+            assert_eq!(told(nobody), None, "{nobody}");
+        }
     }
 }

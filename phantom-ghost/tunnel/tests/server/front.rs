@@ -308,6 +308,33 @@ async fn limits_count_for_the_address_that_the_web_server_tells() {
     rig.stop().await;
 }
 
+/// Whatever the web server in front leaves out, nobody is without limits.
+#[tokio::test]
+async fn those_whose_address_is_not_told_share_the_limits_of_one_network() {
+    let folder = tempfile::tempdir().unwrap();
+    let (rig, socket) = small(&folder).await;
+    let plain = upgrade(rig.secret(), rig.port());
+    let told = |header: &str| plain.replacen("\r\n", &format!("\r\n{header}\r\n"), 1);
+    let mut tunnels = Vec::new();
+    for request in [plain.clone(), told("X-Forwarded-For: unknown")] {
+        let stream = UnixStream::connect(&socket).await.unwrap();
+        tunnels.push(Client::open(stream, &request).await.unwrap());
+    }
+    for request in [plain.clone(), told("X-Forwarded-For: 198.51.100.1, 127.0.0.1"), told("X-Forwarded-For:")]
+    {
+        let stream = UnixStream::connect(&socket).await.unwrap();
+        assert_eq!(Client::open(stream, &request).await.err().unwrap(), "", "{request}");
+    }
+    // Those whose address is told are none of these.
+    let stream = UnixStream::connect(&socket).await.unwrap();
+    tunnels.push(Client::open(stream, &told("X-Forwarded-For: 192.0.2.7")).await.unwrap());
+    for tunnel in &mut tunnels {
+        assert!(tunnel.is_alive().await);
+    }
+    assert_eq!(rig.handle.state().turned_away, 3);
+    rig.stop().await;
+}
+
 /// A web server behind that keeps its connections, whatever it is asked for, and tells of every request.
 fn keeping_decoy(answer: &'static str) -> (SocketAddr, mpsc::Receiver<String>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();

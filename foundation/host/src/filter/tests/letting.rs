@@ -3,6 +3,7 @@
 use super::super::{ChainId, FilterManager, FilterProgram, Filters, Packet, RuleSpot};
 use super::{TCP, UDP, from, input, iptables, said, to};
 use crate::Marks;
+use crate::{Port, Protocol};
 
 fn nft(json: &str, texts: &str) -> Filters {
     Filters::read_nft(json.as_bytes(), texts).unwrap()
@@ -110,4 +111,96 @@ fn our_accepts_are_named_with_their_ports() {
     // Behind a rule that somebody has put before it, it is where it was, and opens nothing for those whom that one refuses.
     let behind = opened().replacen("-A INPUT", "-A INPUT -j DROP\n-A INPUT", 1);
     assert!(said(&iptables(&behind), &to(UDP, 51820)).starts_with("dropped"));
+}
+
+/// The rule that limits WireGuard's port, and whether that is certain.
+fn limiting(filters: &Filters) -> Option<(String, bool)> {
+    let port = Port { protocol: Protocol::Udp, number: 51820 };
+    let found = filters.limit_for(port, &[&strangers(51820)], |_| true);
+    found.map(|limit| (limit.spot.text, limit.certain))
+}
+
+#[test]
+fn a_port_that_a_rule_names_and_strangers_do_not_get_into_is_limited() {
+    for rule in [
+        "-A INPUT -s 203.0.113.0/24 -p udp -m udp --dport 51820 -j ACCEPT",
+        "-A INPUT -i eth9 -p udp -m multiport --dports 443,51820 -j ACCEPT",
+        "-A INPUT -p udp -m udp --dport 51820 -j DROP",
+        "-A INPUT -s 203.0.113.9/32 -p udp -m multiport --ports 51820 -j ACCEPT",
+        "-A INPUT -p udp -m udp --dport 51820 -j VPN",
+    ] {
+        let filters = input(&format!(":VPN - [0:0]\n{rule}\n-A VPN -s 203.0.113.9/32 -j ACCEPT"));
+        assert_eq!(limiting(&filters).unwrap(), (rule.to_owned(), true));
+    }
+    // In a chain that the base chain leads to.
+    let deep = input(
+        ":OWN - [0:0]\n-A INPUT -j OWN\n-A OWN -s 203.0.113.0/24 -p udp -m udp --dport 51820 -j ACCEPT",
+    );
+    assert!(limiting(&deep).unwrap().0.starts_with("-A OWN"));
+    for rules in [
+        // Who gets in is not limited.
+        "-A INPUT -p udp -m udp --dport 51820 -j ACCEPT",
+        // It is in a range, is the port of another protocol, the source, or another one.
+        "-A INPUT -s 203.0.113.0/24 -p udp -m udp --dport 1024:65535 -j ACCEPT",
+        "-A INPUT -s 203.0.113.0/24 -p tcp -m tcp --dport 51820 -j ACCEPT",
+        "-A INPUT -s 203.0.113.0/24 -p tcp -m multiport --dports 51820 -j ACCEPT",
+        "-A INPUT -s 203.0.113.0/24 -p udp -m udp --sport 51820 -j ACCEPT",
+        "-A INPUT -s 203.0.113.0/24 -p udp -m udp --dport 51821 -j ACCEPT",
+        // It is only written down.
+        "-A INPUT -p udp -m udp --dport 51820 -j LOG",
+        // Nobody comes to it.
+        ":OWN - [0:0]\n-A OWN -s 203.0.113.0/24 -p udp -m udp --dport 51820 -j ACCEPT",
+    ] {
+        assert_eq!(limiting(&input(rules)), None, "{rules}");
+    }
+    assert_eq!(limiting(&iptables(include_str!("captured/cloud.save"))), None);
+}
+
+#[test]
+fn what_names_the_port_by_a_set_of_ipset_limits_it_too() {
+    let saved = "create office hash:ip,port family inet\nadd office 203.0.113.9,udp:51820\ncreate ports bitmap:port range 1-60000\n\
+                 add ports 51820\ncreate both list:set size 8\nadd both ports\ncreate net hash:net family inet\nadd net 203.0.113.0/24\n\
+                 create other hash:ip,port family inet\nadd other 203.0.113.9,tcp:51820\n";
+    for (question, certain) in [
+        ("office src,dst", Some(true)),
+        ("ports dst", Some(true)),
+        ("both dst", Some(true)),
+        ("missing src,dst", Some(false)),
+        ("missing src", None),
+        ("office src,src", None),
+        ("net src", None),
+        ("other src,dst", None),
+    ] {
+        let mut filters = input(&format!("-A INPUT -m set --match-set {question} -j ACCEPT"));
+        filters.add_ipsets(saved);
+        // A set of ports lets in whoever asks for one of them: it limits nobody.
+        let found = limiting(&filters).map(|(_, certain)| certain);
+        let open = matches!(question, "ports dst" | "both dst");
+        assert_eq!(found, certain.filter(|_| !open), "{question}");
+    }
+}
+
+#[test]
+fn what_names_the_port_by_a_set_or_a_map_limits_it_too() {
+    let table = |rules: &str| {
+        format!(
+            r#"{{"nftables":[{{"table":{{"family":"inet","name":"t","handle":1}}}},
+{{"set":{{"family":"inet","name":"office","table":"t","type":["ipv4_addr","inet_proto","inet_service"],"handle":2,"elem":[{{"concat":["203.0.113.9","udp",51820]}}]}}}},
+{{"chain":{{"family":"inet","table":"t","name":"vpn","handle":3}}}},
+{{"chain":{{"family":"inet","table":"t","name":"in","handle":4,"type":"filter","hook":"input","prio":0,"policy":"drop"}}}},
+{{"rule":{{"family":"inet","table":"t","chain":"in","handle":5,"expr":[{rules}]}}}}]}}"#
+        )
+    };
+    let by_set = r#"{"match":{"op":"==","left":{"concat":[{"payload":{"protocol":"ip","field":"saddr"}},{"meta":{"key":"l4proto"}},{"payload":{"protocol":"th","field":"dport"}}]},"right":"@office"}},{"accept":null}"#;
+    let by_map = r#"{"vmap":{"key":{"payload":{"protocol":"udp","field":"dport"}},"data":{"set":[[51820,{"jump":{"target":"vpn"}}]]}}}"#;
+    let other = by_map.replace("51820", "4500");
+    for (rules, limited) in [(by_set, true), (by_map, true), (other.as_str(), false)] {
+        let filters = nft(&table(rules), "");
+        assert_eq!(limiting(&filters).map(|(_, certain)| certain), limited.then_some(true), "{rules}");
+    }
+    // Without its elements it may be.
+    let filters = nft(&table(by_set), "").without_sets();
+    assert_ne!(limiting(&filters).map(|(_, certain)| certain), Some(true));
+    let and_drop = r#"{"match":{"op":"==","left":{"meta":{"key":"iifname"}},"right":"eth9"}},{"match":{"op":"==","left":{"payload":{"protocol":"udp","field":"dport"}},"right":"@ports"}},{"accept":null}"#;
+    assert_eq!(limiting(&nft(&table(and_drop), "")).map(|(_, certain)| certain), Some(false));
 }

@@ -51,19 +51,23 @@ impl Letting {
         let owned = kernel::tables()?.into_iter().filter(|(_, owned)| *owned).map(|(table, _)| table);
         let owned: BTreeSet<Place> = owned.collect();
         let ufw = ufw::enabled()?;
+        let by_ufw = |spot: &RuleSpot| spot.manager == FilterManager::Ufw && ufw;
         let can = |spot: &RuleSpot| {
-            let by_ufw = spot.manager == FilterManager::Ufw && ufw;
-            !by_ufw && place(&spot.base.table).is_none_or(|place| !owned.contains(&place)) && takes(spot)
+            !by_ufw(spot)
+                && place(&spot.base.table).is_none_or(|place| !owned.contains(&place))
+                && takes(spot)
         };
+        // What ufw limits is ufw's to open.
+        let limits = |spot: &RuleSpot| !by_ufw(spot);
         let (network, mut groups) = (LinuxNetwork::new(), Vec::new());
         for port in ruleset.openings() {
             let packets = from_strangers(&network, family_exists(Family::V6), *port)?;
             groups.extend(packets.into_iter().map(|packets| (*port, packets)));
         }
         // Sets of others may have very many elements: they are listed where the answer depends on them.
-        let (mut ports, doubtful) = needed(&filters(Sets::Left)?.without_ours(marks), &groups, can);
+        let (mut ports, doubtful) = needed(&filters(Sets::Left)?.without_ours(marks), &groups, can, limits);
         if doubtful {
-            ports = needed(&filters(Sets::Read)?.without_ours(marks), &groups, can).0;
+            ports = needed(&filters(Sets::Read)?.without_ours(marks), &groups, can, limits).0;
         }
         Ok(Self { ports, unread: Vec::new() })
     }
@@ -97,18 +101,29 @@ impl Letting {
     }
 }
 
-/// The base chains that need accepts for packets to these ports, and whether that depends on what is not known.
+/// The base chains that need accepts for packets to these ports, and whether that depends on what is not known. A port that somebody
+/// has limited himself is opened nowhere: a chain that forgot it, as one of the other family, would let in whom he keeps out.
 fn needed(
     theirs: &Filters,
     groups: &[(Port, Vec<Packet>)],
     can: impl Fn(&RuleSpot) -> bool + Copy,
+    limits: impl Fn(&RuleSpot) -> bool + Copy,
 ) -> (BTreeMap<ChainId, BTreeSet<Port>>, bool) {
     let (mut ports, mut doubtful) = (BTreeMap::<ChainId, BTreeSet<Port>>::new(), false);
-    for (port, packets) in groups {
-        let chains = theirs.refusing(packets, can);
-        doubtful |= theirs.doubts(packets, &chains);
-        for chain in chains {
-            ports.entry(chain).or_default().insert(*port);
+    let all: BTreeSet<Port> = groups.iter().map(|(port, _)| *port).collect();
+    for port in all {
+        let groups = groups.iter().filter(|(of, _)| *of == port);
+        let groups: Vec<&[Packet]> = groups.map(|(_, packets)| packets.as_slice()).collect();
+        if let Some(limit) = theirs.limit_for(port, &groups, limits) {
+            doubtful |= !limit.certain;
+            continue;
+        }
+        for packets in groups {
+            let chains = theirs.refusing(packets, can);
+            doubtful |= theirs.doubts(packets, &chains);
+            for chain in chains {
+                ports.entry(chain).or_default().insert(port);
+            }
         }
     }
     (ports, doubtful)

@@ -70,6 +70,11 @@ impl Wanted {
         Ok(wanted)
     }
 
+    /// Whether nothing of ours is to be left.
+    fn is_nothing(&self) -> bool {
+        self.nft.is_empty() && self.xtables.is_empty() && self.letting == Letting::default()
+    }
+
     fn add_xtables(&mut self, variant: Variant, ruleset: &Ruleset) -> Result<()> {
         for family in Family::ALL {
             for table in TABLES {
@@ -165,9 +170,9 @@ impl State {
         self.own_loaded = tables.contains_key(&own);
         self.own_right = !self.own_loaded && self.wanted.nft.is_empty();
         // Without the program, tables of nftables cannot be changed, and then need not be looked at. Where ours is loaded all the
-        // same it stays until the next boot: no change can do anything about it, and none is held up by it.
+        // same it stays until the next boot: no change can do anything about it, and none is held up by it (`stuck` names it).
         if find("nft").is_none() {
-            self.own_right = self.wanted.nft.is_empty();
+            (self.own_loaded, self.own_right) = (false, self.wanted.nft.is_empty());
             return Ok(());
         }
         not_these.insert(own.clone());
@@ -269,6 +274,8 @@ fn observe_xtables(
             Ok(listing) => listing,
             // Somebody put rules there that iptables does not understand: then it is a table of nftables.
             Err(_) if at.variant == Variant::Nft && backend == Backend::Nft => continue,
+            // A removal goes on with the rest. What stays there is named (`stuck`).
+            Err(_) if wanted.is_nothing() => continue,
             Err(error) => return Err(error),
         };
         managed.extend(at.place());

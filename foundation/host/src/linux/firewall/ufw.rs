@@ -14,7 +14,7 @@ use phantom_types::InterfaceName;
 
 use super::xtables::Listing;
 use crate::linux::command::{Program, find};
-use crate::{HostError, Protocol, Result, UfwRule};
+use crate::{HostError, Port, Protocol, Result, UfwRule};
 
 /// Whether ufw is switched on.
 const CONFIG: &str = "/etc/ufw/ufw.conf";
@@ -50,10 +50,21 @@ pub(super) fn manages(listing: &Listing) -> bool {
     ["ufw-before-forward", "ufw6-before-forward"].iter().any(of_ufw) && enabled().unwrap_or(false)
 }
 
-/// Our rules.
-pub(super) fn rules(mark: &str) -> Result<BTreeSet<UfwRule>> {
-    let ours = tuples()?.into_iter().filter(|tuple| Origin::of(mark, &tuple.comment).is_ours());
-    Ok(ours.filter_map(|tuple| rule_of(&tuple)).collect())
+/// Our rules, and the ports that the operator has limited.
+pub(super) fn rules(mark: &str) -> Result<(BTreeSet<UfwRule>, BTreeSet<Port>)> {
+    let (ours, others): (Vec<Tuple>, Vec<Tuple>) =
+        tuples()?.into_iter().partition(|tuple| Origin::of(mark, &tuple.comment).is_ours());
+    Ok((ours.iter().filter_map(rule_of).collect(), limited(&others)))
+}
+
+/// The ports that rules name for some senders or by one interface, where none lets in everybody.
+fn limited(tuples: &[Tuple]) -> BTreeSet<Port> {
+    let (mut some, mut all) = (BTreeSet::new(), BTreeSet::new());
+    for (ports, everybody) in tuples.iter().filter_map(Tuple::lets_in) {
+        let who = if everybody { &mut all } else { &mut some };
+        who.extend(ports);
+    }
+    &some - &all
 }
 
 /// Adds a rule. An allow or a route goes behind the rules there are, a deny in front of all; but a rule that is there
@@ -229,6 +240,24 @@ impl Tuple {
             conditions: conditions.join(" ").replace("0.0.0.0/0", "any").replace("::/0", "any"),
             comment: comment.unwrap_or_default(),
         })
+    }
+    /// The ports of this host that it names and lets in, and whether for everybody.
+    fn lets_in(&self) -> Option<(Vec<Port>, bool)> {
+        let words: Vec<&str> = self.conditions.split_whitespace().collect();
+        let [protocol, ports, to, _, from, .., direction] = words[..] else { return None };
+        let lets_in = ["allow", "limit"].iter().any(|action| self.action.starts_with(action));
+        if self.route || !lets_in || !direction.starts_with("in") {
+            return None;
+        }
+        let protocols = match protocol {
+            "tcp" => &[Protocol::Tcp][..],
+            "udp" => &[Protocol::Udp],
+            _ => &[Protocol::Tcp, Protocol::Udp],
+        };
+        let numbers = ports.split(',').filter_map(|port| port.parse().ok());
+        let ports = numbers
+            .flat_map(|number| protocols.iter().map(move |protocol| Port { protocol: *protocol, number }));
+        Some((ports.collect(), [to, from] == ["any"; 2] && direction == "in"))
     }
     fn same_condition(&self, other: &Self) -> bool {
         (self.route, &self.conditions) == (other.route, &other.conditions)

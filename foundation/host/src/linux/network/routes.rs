@@ -42,7 +42,7 @@ pub(super) fn passing(packet: &Passing, index: u32) -> RouteMessage {
     message
 }
 
-/// The index of the interface in the answer to [`passing`]; none when it is no way out.
+/// The index of the interface in the answer to [`passing`] and [`out`]; none when it is no way out.
 pub(super) fn out_interface(message: &RouteMessage) -> Option<u32> {
     let unicast = message.header.kind == RouteType::Unicast;
     hops(message).first().map(|(index, _)| *index).filter(|_| unicast)
@@ -61,13 +61,26 @@ pub(super) fn own(from: Option<Ipv4Addr>, to: Ipv4Addr) -> RouteMessage {
     message
 }
 
+/// The question by which way packets of the host's own go to an address of either family.
+pub(super) fn out(to: IpAddr) -> RouteMessage {
+    let mut message = RouteMessage::default();
+    let (family, length, to) = match to {
+        IpAddr::V4(to) => (AddressFamily::Inet, 32, RouteAddress::Inet(to)),
+        IpAddr::V6(to) => (AddressFamily::Inet6, 128, RouteAddress::Inet6(to)),
+    };
+    message.header.address_family = family;
+    message.header.destination_prefix_length = length;
+    message.attributes.push(RouteAttribute::Destination(to));
+    message
+}
+
 /// Index of the interface and next hop in the answer to [`own`]; none when such a packet is not sent to one host.
 pub(super) fn own_hop(message: &RouteMessage) -> Option<(u32, Option<IpAddr>)> {
     let sent = matches!(message.header.kind, RouteType::Unicast | RouteType::Local);
     hops(message).into_iter().next().filter(|_| sent)
 }
 
-/// The source address in the answer to [`lookup`] and [`own`].
+/// The source address in the answer to [`lookup`], [`own`] and [`out`]; of IPv4.
 pub(super) fn source(message: &RouteMessage) -> Option<Ipv4Addr> {
     message.attributes.iter().find_map(|attribute| match attribute {
         RouteAttribute::PrefSource(RouteAddress::Inet(ip)) => Some(*ip),

@@ -1,6 +1,6 @@
 //! Reading ufw's files and the words for its program, as seen with ufw 0.36.2.
 
-use super::{Origin, Placed, Tuple, command, rule_of, status_lines, switched_on, taken, tuple_of};
+use super::{Origin, Placed, Tuple, command, limited, rule_of, status_lines, switched_on, taken, tuple_of};
 use crate::{Protocol, UfwRule};
 
 const RULES: &str = "*filter
@@ -45,6 +45,31 @@ fn rules_are_read() {
     // More than a port, or another verdict, is none of the rules that we make.
     assert_eq!((rule_of(&tuples[4]), rule_of(&tuples[5])), (None, None));
     assert_eq!((tuples[5].action.as_str(), tuples[5].comment.as_str()), ("limit_log", ""));
+}
+
+#[test]
+fn a_port_that_is_let_in_for_some_alone_is_limited() {
+    let found = |lines: &[&str]| -> Vec<String> {
+        let tuples: Vec<Tuple> =
+            lines.iter().map(|line| Tuple::parse(&format!("### tuple ### {line}")).unwrap()).collect();
+        limited(&tuples).iter().map(ToString::to_string).collect()
+    };
+    let some = "allow udp 51820 0.0.0.0/0 any 203.0.113.0/24 in";
+    assert_eq!(found(&[some]), ["51820/udp"]);
+    assert_eq!(found(&["limit_log tcp 443 0.0.0.0/0 any 0.0.0.0/0 in_eth1"]), ["443/tcp"]);
+    assert_eq!(found(&["allow any 443 192.0.2.7 any 2001:db8::/32 in"]), ["443/tcp", "443/udp"]);
+    assert_eq!(found(&["allow tcp 80,443 0.0.0.0/0 any 10.0.0.0/8 Web - in"]), ["80/tcp", "443/tcp"]);
+    for others in [
+        // Somebody else is let in as well: everybody.
+        &[some, "allow udp 51820 0.0.0.0/0 any 0.0.0.0/0 in"][..],
+        &["deny udp 51820 0.0.0.0/0 any 203.0.113.0/24 in"],
+        &["allow udp 1024:65535 0.0.0.0/0 any 203.0.113.0/24 in"],
+        &["allow udp 51820 0.0.0.0/0 any 203.0.113.0/24 out"],
+        &["route:allow udp 51820 0.0.0.0/0 any 203.0.113.0/24 in"],
+        &["allow any any 0.0.0.0/0 any 203.0.113.0/24 in"],
+    ] {
+        assert_eq!(found(others), [""; 0], "{others:?}");
+    }
 }
 
 #[test]
