@@ -97,6 +97,14 @@ pub(crate) fn source(stored: &Ghost) -> &'static str {
     if stored.front.is_some() { "web_server" } else { stored.certificate.as_str() }
 }
 
+/// Whether the certificate in force was obtained by HTTP: its renewal then needs port 80 as well.
+pub(crate) fn is_by_http(site: &Site, stored: &Ghost) -> bool {
+    let (chain, _) = paths(site, stored);
+    let noted = || std::fs::read_to_string(chain.with_file_name("challenge"));
+    let asked_for = stored.front.is_none() && stored.certificate == CertificateSource::Acme;
+    asked_for && noted().is_ok_and(|kind| kind.trim_end() == "http-01")
+}
+
 /// What the tunnel program is asked for.
 pub(crate) fn request(
     engine: &Engine,

@@ -14,6 +14,7 @@ use phantom_store::{State, StoreError};
 use phantom_types::Timestamp;
 use serde_json::json;
 
+use crate::certificate::is_by_http;
 use crate::{Ghost, GhostError, HTTP, PORT, Step, way};
 
 /// The ports at which an authority asks: by TLS (RFC 8737) and by HTTP (RFC 8555, section 8.3).
@@ -50,11 +51,13 @@ pub(crate) fn open(engine: &Engine, origin: Origin, call: &Call) -> Result<bool,
 }
 
 /// The same for a renewal, through ufw as well: what closes there is not looked for in its tables. Nothing is opened where nothing is
-/// renewed.
+/// renewed, nor where the authority came by TLS: that port is open anyway, and something else may be listening at the other one.
 pub(crate) fn open_for_renewal(engine: &Engine, call: &Call) -> Result<(), GhostError> {
     let (ghost, opens) =
         engine.read(|state| Ok::<_, GhostError>((state.ghost()?, state.open_firewall()?)))?;
-    if !opens || !ghost.is_some_and(|ghost| way::is_needed(&ghost)) {
+    let site = engine.site()?;
+    let comes = |ghost: &phantom_ghost_state::Ghost| way::is_needed(ghost) && is_by_http(&site, ghost);
+    if !opens || !ghost.is_some_and(|ghost| comes(&ghost)) {
         return Ok(());
     }
     let ufw = engine.host().firewall.ufw(engine.marks());

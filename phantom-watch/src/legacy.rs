@@ -61,7 +61,10 @@ fn of_table(table: &LegacyTable) -> io::Result<Option<u64>> {
             Err(error) if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EINVAL)) => {
                 last = Some(error);
             }
-            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => return Ok(None),
+            // There is no such table, or the module of its family is not loaded.
+            Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENOPROTOOPT)) => {
+                return Ok(None);
+            }
             other => return other.map(|entries| Some(number(entries, layout))),
         }
     }

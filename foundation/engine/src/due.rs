@@ -113,9 +113,10 @@ impl Engine {
     /// When everything is to be compared again; never while no device is meant to be there.
     fn sweep_due(&self) -> Option<Timestamp> {
         let watched = self.store.watched().filter(|watched| !watched.links.is_empty())?;
-        // A sweep that is still to come was made before the clock was set back.
-        let last = watched.swept_at.min(self.host.clock.now().micros());
-        Some(Timestamp::from_micros(last.saturating_add(SWEEP)))
+        let now = self.host.clock.now();
+        // One that is still to come was made before the clock was set back: how long ago is not known.
+        let known = watched.swept_at <= now.micros();
+        Some(if known { Timestamp::from_micros(watched.swept_at.saturating_add(SWEEP)) } else { now })
     }
 
     fn say_due(&self, due: Result<Option<Timestamp>, StoreError>) {

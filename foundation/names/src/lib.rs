@@ -4,8 +4,8 @@
 //! program that makes such a call loads the modules that nsswitch.conf(5) names. Where these belong to another version of
 //! the library, the program ends at once: by SIGFPE, or by SIGSEGV.
 //!
-//! Where there is no `getent`, the call is made after all. Systems without it are those whose library has no such modules (musl),
-//! and those of other makers, where our programs are not static.
+//! Where there is no `getent`, the call is made after all, unless this program is linked statically against such a library (glibc):
+//! then an error says that `getent` is missing. Other libraries (musl) have no such modules.
 
 use std::fs;
 use std::io::{self, ErrorKind, Read as _};
@@ -56,6 +56,9 @@ fn addresses_by(getent: Command, name: &str, limit: Duration) -> io::Result<Vec<
     let end = Instant::now() + limit;
     let found = match ask(getent, "ahosts", name, end)? {
         Some(text) => parse(&text),
+        None if cfg!(all(target_env = "gnu", target_feature = "crt-static")) => {
+            return Err(io::Error::other("/usr/bin/getent is missing"));
+        }
         None => call(name, end)?,
     };
     if found.is_empty() {

@@ -63,7 +63,7 @@ pub(super) const TURKISH: Words = Words {
     save: "Aşağıdaki yapılandırmayı bir dosyaya kaydedin (örn: phantom-ghost.conf):",
     third: "ADIM 3: Bağlan",
     import: "WireGuard istemcisinde yapılandırma dosyasını içe aktar",
-    unblock: "Tüneli düzenleyip \"Tünelden geçmeyen trafiği engelle (kill switch)\"\n    \
+    unblock: "Tüneli düzenleyip \"Tünelden geçmeyen trafiği durdur (kill-switch)\"\n    \
               kutusunun işaretini kaldırın: o ayar wstunnel komutunu da engeller",
     disconnect: "Bağlantıyı kesmek için:",
     unpin_windows: "Windows'ta tüneli devre dışı bırakın, ardından yönetici olarak açılmış\nPowerShell'de:",

@@ -173,7 +173,7 @@ fn windows_users_are_told_what_would_block_the_tunnel_s_own_connection() {
             world.line("AllowedIPs").contains("/0,") || world.line("AllowedIPs").ends_with("/0"),
             blocks
         );
-        for (lang, words) in [("en", "Block untunneled traffic"), ("tr", "Tünelden geçmeyen trafiği engelle")]
+        for (lang, words) in [("en", "Block untunneled traffic"), ("tr", "Tünelden geçmeyen trafiği durdur")]
         {
             assert_eq!(world.text(&["--lang", lang, "demo-casper"]).contains(words), blocks, "{lang}");
         }

@@ -3,7 +3,7 @@
 //! An accept at the head of a base chain ends that chain for the packet, so that it is as if the chain were not asked. Other base
 //! chains are asked all the same, and each that refuses needs an accept of its own.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
@@ -89,7 +89,16 @@ impl Filters {
     /// The base chains in which an accept is needed so that one of these packets passes, as far as `can` says that there can be
     /// one. A chain of which it is not known whether it refuses needs none, and no accept takes back that a packet is sent elsewhere.
     pub fn refusing(&self, packets: &[Packet], can: impl Fn(&RuleSpot) -> bool) -> BTreeSet<ChainId> {
-        let (mut rest, mut found) = (self.clone(), BTreeSet::new());
+        self.refusals(packets, can).into_keys().collect()
+    }
+
+    /// The same, each with the rule that ends the packet there.
+    pub(super) fn refusals(
+        &self,
+        packets: &[Packet],
+        can: impl Fn(&RuleSpot) -> bool,
+    ) -> BTreeMap<ChainId, RuleSpot> {
+        let (mut rest, mut found) = (self.clone(), BTreeMap::new());
         while let Some(fate) = PacketFate::best(&rest, packets.iter().cloned()) {
             let (FilterVerdict::Dropped(spot) | FilterVerdict::Rejected(spot)) = fate.verdict else { break };
             let chain = ChainId { table: spot.base.table.clone(), name: spot.base.name.clone() };
@@ -97,7 +106,7 @@ impl Filters {
                 break;
             }
             rest.pass(&chain);
-            if !found.insert(chain) {
+            if found.insert(chain, *spot).is_some() {
                 break;
             }
         }

@@ -49,39 +49,83 @@ impl Filters {
         groups: &[&[Packet]],
         counts: impl Fn(&RuleSpot) -> bool,
     ) -> Option<PortLimit> {
-        let refusing = groups.iter().flat_map(|packets| self.refusing(packets, |_| true));
-        let chains: BTreeSet<ChainId> = refusing.collect();
-        let found = || chains.iter().filter_map(|chain| self.naming(chain, port));
+        let refusals: Vec<(ChainId, RuleSpot)> =
+            groups.iter().flat_map(|packets| self.refusals(packets, |_| true)).collect();
+        let chains: BTreeSet<&ChainId> = refusals.iter().map(|(chain, _)| chain).collect();
+        let ends: Vec<&RuleSpot> = refusals.iter().map(|(_, end)| end).collect();
+        let found = || chains.iter().flat_map(|chain| self.naming(chain, port, &ends));
         let found = || found().filter(|limit| counts(&limit.spot));
         found().find(|limit| limit.certain).or_else(|| found().next())
     }
 
-    /// A rule that names the port, among those that packets come to by a base chain.
-    fn naming(&self, base: &ChainId, port: Port) -> Option<PortLimit> {
-        let at = self.tables.iter().position(|table| table.id == base.table)?;
+    /// The rules that name the port, among those that packets come to by a base chain: those that let somebody in, and one that `ends`
+    /// the packets of all but some. One that turns single senders away, or what is too much or no connection, limits nobody; one that turns
+    /// everybody away closes the port, as a policy does.
+    fn naming(&self, base: &ChainId, port: Port, ends: &[&RuleSpot]) -> Vec<PortLimit> {
+        let mut found = Vec::new();
+        let Some(at) = self.tables.iter().position(|table| table.id == base.table) else { return found };
         let table = &self.tables[at];
-        let first = *table.by_name.get(&base.name)?;
-        let (mut waiting, mut seen, mut doubtful) = (vec![first], BTreeSet::from([first]), None);
+        let Some(&first) = table.by_name.get(&base.name) else { return found };
+        let (mut waiting, mut seen) = (vec![first], BTreeSet::from([first]));
         while let Some(chain) = waiting.pop() {
             for (place, rule) in table.chains[chain].rules.iter().enumerate() {
                 if let Some(certain) = names(table, rule, port) {
                     let spot = spot(self, ((at, first), ((at, chain), Some(place))));
-                    let limit = PortLimit { spot, certain };
-                    if certain {
-                        return Some(limit);
+                    if lets_in(table, rule) || (ends.contains(&&spot) && asks_who(rule)) {
+                        found.push(PortLimit { spot, certain });
                     }
-                    doubtful.get_or_insert(limit);
                 }
                 let next = targets(table, rule).into_iter().filter_map(|name| table.by_name.get(name));
                 waiting.extend(next.copied().filter(|next| seen.insert(*next)));
             }
         }
-        doubtful
+        found
     }
 }
 
+/// Whether a rule asks who sends a packet, or by which interface it came.
+fn asks_who(rule: &Rule) -> bool {
+    let who = |part: &Expr| match part {
+        Expr::Field(field) => {
+            matches!(field, Field::InInterface | Field::Source(_) | Field::OriginalSource(_))
+        }
+        _ => false,
+    };
+    rule.steps.iter().any(|step| match step {
+        Step::Require(condition) => {
+            matches!(condition.lookup.among, Among::IpSet(_)) || condition.lookup.key.iter().any(who)
+        }
+        _ => false,
+    })
+}
+
+/// Whether a rule lets packets in, by itself or by a chain that it leads to.
+fn lets_in(table: &Table, rule: &Rule) -> bool {
+    let accepts = |rule: &Rule| {
+        let by_itself = |step: &Step| matches!(step, Step::Do(Action::Accept));
+        let by_map = |step: &Step| match step {
+            Step::DoByMap(lookup) => {
+                elements(table, lookup).iter().any(|one| one.data == Data::Action(Action::Accept))
+            }
+            _ => false,
+        };
+        rule.steps.iter().any(|step| by_itself(step) || by_map(step))
+    };
+    let (mut waiting, mut seen) = (vec![rule], BTreeSet::new());
+    while let Some(rule) = waiting.pop() {
+        if accepts(rule) {
+            return true;
+        }
+        for name in targets(table, rule) {
+            let chain = table.by_name.get(name).filter(|chain| seen.insert(**chain));
+            waiting.extend(chain.into_iter().flat_map(|chain| &table.chains[*chain].rules));
+        }
+    }
+    false
+}
+
 /// Whether a rule that decides something names the port, and certainly so; `None` where it does not. A rule that only counts or logs
-/// limits nobody.
+/// limits nobody, and one for all ports but this one does not name it.
 fn names(table: &Table, rule: &Rule, port: Port) -> Option<bool> {
     let decides = |step: &Step| match step {
         Step::Do(action) => *action != Action::Continue,
@@ -92,14 +136,18 @@ fn names(table: &Table, rule: &Rule, port: Port) -> Option<bool> {
         return None;
     }
     let lookups = rule.steps.iter().filter_map(|step| match step {
-        Step::Require(condition) => Some(&condition.lookup),
+        Step::Require(condition) => Some(&condition.lookup).filter(|_| !condition.not),
         Step::DoByMap(lookup) => Some(lookup),
         _ => None,
     });
     lookups.filter_map(|lookup| holds(table, lookup, port)).max()
 }
 
-/// Whether the port itself is among what a lookup asks for, and certainly so. A range of ports that it is in does not name it.
+/// The most ports that a range has which names each of them: `51820:51821`, or what nftables makes of two elements. A wider one is about
+/// something else.
+const FEW: u128 = 16;
+
+/// Whether the port itself is among what a lookup asks for, and certainly so. A wide range of ports that it is in does not name it.
 fn holds(table: &Table, lookup: &Lookup, port: Port) -> Option<bool> {
     if let Among::IpSet(asked) = &lookup.among {
         return in_ipset(table, asked, port);
@@ -112,7 +160,10 @@ fn holds(table: &Table, lookup: &Lookup, port: Port) -> Option<bool> {
     let place = lookup.key.iter().position(is_port)?;
     let wanted = u128::from(port.number);
     let named = |element: &Element| {
-        let is = element.parts.get(place) == Some(&Pattern::Range(wanted, wanted));
+        let is = match element.parts.get(place) {
+            Some(Pattern::Range(first, last)) => (*first..=*last).contains(&wanted) && last - first < FEW,
+            _ => false,
+        };
         is && lookup.key.iter().zip(&element.parts).all(|(part, pattern)| may_be(part, pattern, port))
     };
     let elements = match &lookup.among {
@@ -170,18 +221,22 @@ fn may_be(asked: &Expr, pattern: &Pattern, port: Port) -> bool {
     }
 }
 
+/// The elements of a map, as far as they are known.
+fn elements<'a>(table: &'a Table, lookup: &'a Lookup) -> &'a [Element] {
+    match &lookup.among {
+        Among::Elements(elements) => elements,
+        Among::Set(name) => table.sets.get(name).map_or(&[], |set| &set.elements),
+        Among::AnyBit(_) | Among::IpSet(_) => &[],
+    }
+}
+
 /// The chains that a rule may hand packets on to, by itself or by a map.
 fn targets<'a>(table: &'a Table, rule: &'a Rule) -> Vec<&'a str> {
     let maps = rule.steps.iter().filter_map(|step| match step {
-        Step::DoByMap(lookup) => Some(&lookup.among),
+        Step::DoByMap(lookup) => Some(elements(table, lookup)),
         _ => None,
     });
-    let elements = maps.filter_map(|among| match among {
-        Among::Elements(elements) => Some(elements),
-        Among::Set(name) => table.sets.get(name).map(|set| &set.elements),
-        Among::AnyBit(_) | Among::IpSet(_) => None,
-    });
-    let by_map = elements.flatten().filter_map(|element| match &element.data {
+    let by_map = maps.flatten().filter_map(|element| match &element.data {
         Data::Action(Action::Jump(target) | Action::Goto(target)) => Some(target.as_str()),
         _ => None,
     });

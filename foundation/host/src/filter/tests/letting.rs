@@ -125,9 +125,11 @@ fn a_port_that_a_rule_names_and_strangers_do_not_get_into_is_limited() {
     for rule in [
         "-A INPUT -s 203.0.113.0/24 -p udp -m udp --dport 51820 -j ACCEPT",
         "-A INPUT -i eth9 -p udp -m multiport --dports 443,51820 -j ACCEPT",
-        "-A INPUT -p udp -m udp --dport 51820 -j DROP",
+        "-A INPUT ! -s 203.0.113.0/24 -p udp -m udp --dport 51820 -j DROP",
+        "-A INPUT ! -i eth9 -p udp -m udp --dport 51820 -j REJECT",
         "-A INPUT -s 203.0.113.9/32 -p udp -m multiport --ports 51820 -j ACCEPT",
         "-A INPUT -p udp -m udp --dport 51820 -j VPN",
+        "-A INPUT -s 203.0.113.0/24 -p udp -m udp --dport 51820:51821 -j ACCEPT",
     ] {
         let filters = input(&format!(":VPN - [0:0]\n{rule}\n-A VPN -s 203.0.113.9/32 -j ACCEPT"));
         assert_eq!(limiting(&filters).unwrap(), (rule.to_owned(), true));
@@ -146,6 +148,16 @@ fn a_port_that_a_rule_names_and_strangers_do_not_get_into_is_limited() {
         "-A INPUT -s 203.0.113.0/24 -p tcp -m multiport --dports 51820 -j ACCEPT",
         "-A INPUT -s 203.0.113.0/24 -p udp -m udp --sport 51820 -j ACCEPT",
         "-A INPUT -s 203.0.113.0/24 -p udp -m udp --dport 51821 -j ACCEPT",
+        // Single senders, what is too much, and what is no connection are turned away; others are only counted.
+        "-A INPUT -s 203.0.113.9/32 -p udp -m udp --dport 51820 -j DROP",
+        "-A INPUT -p udp -m udp --dport 51820 -m conntrack --ctstate INVALID -j DROP",
+        "-A INPUT -p udp -m udp --dport 51820 -m hashlimit --hashlimit-above 10/sec --hashlimit-name x -j DROP",
+        ":F2B - [0:0]\n-A INPUT -p udp -m multiport --dports 443,51820 -j F2B\n-A F2B -s 203.0.113.9/32 -j REJECT\n-A F2B -j RETURN",
+        ":COUNT - [0:0]\n-A INPUT -p udp -m udp --dport 51820 -j COUNT",
+        // It is closed to everybody, as by a policy.
+        "-A INPUT -p udp -m udp --dport 51820 -j DROP",
+        // It is for all other ports.
+        "-A INPUT -s 203.0.113.0/24 -p udp -m udp ! --dport 51820 -j ACCEPT",
         // It is only written down.
         "-A INPUT -p udp -m udp --dport 51820 -j LOG",
         // Nobody comes to it.

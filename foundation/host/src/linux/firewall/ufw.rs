@@ -52,9 +52,19 @@ pub(super) fn manages(listing: &Listing) -> bool {
 
 /// Our rules, and the ports that the operator has limited.
 pub(super) fn rules(mark: &str) -> Result<(BTreeSet<UfwRule>, BTreeSet<Port>)> {
-    let (ours, others): (Vec<Tuple>, Vec<Tuple>) =
-        tuples()?.into_iter().partition(|tuple| Origin::of(mark, &tuple.comment).is_ours());
-    Ok((ours.iter().filter_map(rule_of).collect(), limited(&others)))
+    let tuples = tuples()?;
+    let ours = tuples.iter().filter(|tuple| Origin::of(mark, &tuple.comment).is_ours()).filter_map(rule_of);
+    Ok((ours.collect(), limited(&of_the_operator(mark, &tuples))))
+}
+
+/// The operator's rules, those that are ours now as they were before: whether a port is limited must not depend on what we have done.
+fn of_the_operator(mark: &str, tuples: &[Tuple]) -> Vec<Tuple> {
+    let theirs = tuples.iter().filter_map(|tuple| match Origin::of(mark, &tuple.comment) {
+        Origin::Foreign => Some(tuple.clone()),
+        Origin::Made => None,
+        Origin::Taken { action, .. } => Some(Tuple { action: action.to_owned(), ..tuple.clone() }),
+    });
+    theirs.collect()
 }
 
 /// The ports that rules name for some senders or by one interface, where none lets in everybody.

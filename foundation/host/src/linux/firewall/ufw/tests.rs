@@ -1,6 +1,9 @@
 //! Reading ufw's files and the words for its program, as seen with ufw 0.36.2.
 
-use super::{Origin, Placed, Tuple, command, limited, rule_of, status_lines, switched_on, taken, tuple_of};
+use super::{
+    Origin, Placed, Tuple, command, limited, of_the_operator, rule_of, status_lines, switched_on, taken,
+    tuple_of,
+};
 use crate::{Protocol, UfwRule};
 
 const RULES: &str = "*filter
@@ -45,6 +48,25 @@ fn rules_are_read() {
     // More than a port, or another verdict, is none of the rules that we make.
     assert_eq!((rule_of(&tuples[4]), rule_of(&tuples[5])), (None, None));
     assert_eq!((tuples[5].action.as_str(), tuples[5].comment.as_str()), ("limit_log", ""));
+}
+
+/// What was everybody's port before we took the rule over is everybody's: else taking it over would limit it, and giving it back not.
+#[test]
+fn a_rule_that_we_took_over_counts_as_what_it_was() {
+    let of = |comment: &str| {
+        let lines = [
+            format!("### tuple ### allow tcp 443 0.0.0.0/0 any 0.0.0.0/0 in{comment}"),
+            "### tuple ### allow tcp 443 0.0.0.0/0 any 10.0.0.0/8 in".to_owned(),
+        ];
+        let tuples: Vec<Tuple> = lines.iter().map(|line| Tuple::parse(line).unwrap()).collect();
+        limited(&of_the_operator("phantom-wg", &tuples)).len()
+    };
+    let hex = |text: &str| text.bytes().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
+    assert_eq!(of(""), 0);
+    assert_eq!(of(&format!(" comment={}", hex("phantom-wg; was allow: web"))), 0);
+    // It was closed to everybody before, or is of our own making.
+    assert_eq!(of(&format!(" comment={}", hex("phantom-wg; was deny"))), 1);
+    assert_eq!(of(&format!(" comment={}", hex("phantom-wg"))), 1);
 }
 
 #[test]
