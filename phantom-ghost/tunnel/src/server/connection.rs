@@ -228,14 +228,16 @@ impl<S: Stream + 'static> Visit<S> {
         }
         let last = head.values("X-Forwarded-For").last().and_then(|value| value.rsplit(',').next());
         let told = last.and_then(told_address);
-        if told.is_none() && !self.shared.nameless.swap(true, Ordering::Relaxed) {
+        // With an address of this machine's own it would be exempt from all limits.
+        let visitor = told.filter(|address| !address.is_loopback() && !address.is_unspecified());
+        if visitor.is_none() && !self.shared.nameless.swap(true, Ordering::Relaxed) {
             log::line(
                 self.shared.lang,
                 "the web server in front does not tell its visitors' addresses in X-Forwarded-For: all of them share the limits of one network",
             );
         }
         self.ends = told.map(Ends::of);
-        self.address = Some(told.unwrap_or(NAMELESS));
+        self.address = Some(visitor.unwrap_or(NAMELESS));
         let welcome = self.permit.comes_from(self.address);
         if !welcome {
             self.shared.counts.turned_away.fetch_add(1, Ordering::Relaxed);
@@ -327,14 +329,12 @@ impl<S: Stream + 'static> Visit<S> {
     }
 }
 
-/// An address as a web server in front tells it, perhaps with a port. None that can be no visitor's: with one of this machine's own it
-/// would be exempt from all limits.
+/// An address as a web server in front tells it, perhaps with a port.
 fn told_address(text: &str) -> Option<IpAddr> {
     let text = text.trim();
     let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
     let with_port = || text.parse::<SocketAddr>().ok().map(|address| address.ip());
-    let address = bare.parse().ok().or_else(with_port)?.to_canonical();
-    (!address.is_loopback() && !address.is_unspecified()).then_some(address)
+    bare.parse().ok().or_else(with_port).map(|address: IpAddr| address.to_canonical())
 }
 
 /// Waits a little before an error, if the network of this address had many.
