@@ -24,6 +24,8 @@ pub const REPLY: usize = 64;
 /// How long a cookie is given out (WireGuard's paper, 5.4.7). It is accepted for as long again, because senders count
 /// the two minutes from when they were given it.
 pub const PERIOD: Duration = Duration::from_mins(2);
+/// How long before its end a cookie is not used any more, for the way of the message that it is for.
+const LATENCY: Duration = Duration::from_secs(5);
 
 /// The bytes of a mac.
 const MAC: usize = 16;
@@ -71,6 +73,16 @@ pub struct Request {
     sender: [u8; 4],
     /// The first mac of the message. Only whoever sent or saw it can open the reply.
     mac1: [u8; MAC],
+}
+
+/// Writes the macs of the messages to one device, with the cookie that it has given.
+pub struct Sealer {
+    mac1_key: [u8; 32],
+    cookie_key: [u8; 32],
+    /// The cookie, and when it came.
+    cookie: Option<([u8; MAC], Instant)>,
+    /// The first mac of the message that was sent last. A cookie answers it.
+    sent: Option<[u8; MAC]>,
 }
 
 /// Checks macs and makes cookies for a device.
@@ -134,10 +146,8 @@ impl<'a> HandshakeMessage<'a> {
 impl Checker {
     /// A checker for the device with this public key. `secret` has to be random; cookies cannot be made without it.
     pub fn new(public_key: &PublicKey, secret: [u8; 32], since: Instant) -> Self {
-        let key = |label: &[u8]| {
-            Blake2s256::new().chain_update(label).chain_update(public_key.as_bytes()).finalize().into()
-        };
-        Self { mac1_key: key(b"mac1----"), cookie_key: key(b"cookie--"), secret, since }
+        let [mac1_key, cookie_key] = keys(public_key);
+        Self { mac1_key, cookie_key, secret, since }
     }
 
     /// What the macs of a message from this address show. A cookie reply has none, and shows nothing.
@@ -197,6 +207,50 @@ impl Checker {
         };
         cookie.chain_update(address.port().to_be_bytes()).finalize().into_bytes().into()
     }
+}
+
+impl Sealer {
+    /// For messages to the device with this public key.
+    pub fn new(public_key: &PublicKey) -> Self {
+        let [mac1_key, cookie_key] = keys(public_key);
+        Self { mac1_key, cookie_key, cookie: None, sent: None }
+    }
+
+    /// Writes both macs at the end of a message, the second one if there is a cookie that the device still takes.
+    pub fn seal(&mut self, message: &mut [u8], now: Instant) {
+        let Some((front, mac2)) = message.split_last_chunk_mut::<MAC>() else { return };
+        let Some((covered, mac1)) = front.split_last_chunk_mut::<MAC>() else { return };
+        *mac1 = mac16(&self.mac1_key).chain_update(&*covered).finalize().into_bytes().into();
+        self.sent = Some(*mac1);
+        self.cookie = self
+            .cookie
+            .filter(|(_, came)| now.saturating_duration_since(*came) < PERIOD.saturating_sub(LATENCY));
+        if let Some((cookie, _)) = &self.cookie {
+            *mac2 = mac16(cookie).chain_update(&*front).finalize().into_bytes().into();
+        }
+    }
+
+    /// Takes the cookie out of a reply. `false` if the device has not made it for the message that was sent last.
+    pub fn learn(&mut self, reply: &HandshakeMessage<'_>, now: Instant) -> bool {
+        let (Some(sent), Kind::CookieReply) = (self.sent, reply.kind) else { return false };
+        let Some((nonce, rest)) = reply.bytes[8..].split_first_chunk::<24>() else { return false };
+        let Some((sealed, tag)) = rest.split_first_chunk::<MAC>() else { return false };
+        let (mut cookie, cipher) = (*sealed, XChaCha20Poly1305::new(&self.cookie_key.into()));
+        if cipher.decrypt_in_place_detached(nonce.into(), &sent, &mut cookie, tag.into()).is_err() {
+            return false;
+        }
+        self.cookie = Some((cookie, now));
+        self.sent = None; // one reply for one message
+        true
+    }
+}
+
+/// The keys of the first mac and of cookies for the device with this public key.
+fn keys(public_key: &PublicKey) -> [[u8; 32]; 2] {
+    let key = |label: &[u8]| {
+        Blake2s256::new().chain_update(label).chain_update(public_key.as_bytes()).finalize().into()
+    };
+    [key(b"mac1----"), key(b"cookie--")]
 }
 
 fn mac16(key: &[u8]) -> Blake2sMac<U16> {

@@ -1,82 +1,80 @@
 //! The device: peers, routes and sessions, and the tasks that carry packets between the TUN and the network.
 //!
 //! ```text
-//!  TUN ── outbound ──> lane 0..n: seal, send ──> network        timers: keepalives, new handshakes
-//!  TUN <── lane 0..n: open, write <── inbound ── network        handshakes: answers, cookies
+//!  TUN queue n ──> worker n: seal ──> socket n        timers: keepalives, new handshakes
+//!  TUN queue n <── worker n: open <── socket n        handshakes: answers, cookies
 //! ```
 //!
-//! A packet is looked at twice: `outbound` and `inbound` find out whose it is, and the lane of that peer does the work.
-//! All packets of a peer take the same lane and stay in order; different peers use different cores. Whoever changes
-//! the device holds a lock for one peer at a time, so packets never wait for a large change. Everything that packets take
-//! has a bound for the whole device (see [`memory`]). What a peer sends too fast for its lane is dropped, and nobody else waits.
+//! A worker is a thread that brings each packet the whole way (see [`worker`]). The kernel keeps a connection in one queue of the
+//! TUN, and one who sends at one of the sockets, so packets of a flow stay in order; different ones use different cores. Whoever
+//! changes the device holds a lock for one peer at a time, so packets never wait for a large change. Everything that packets take
+//! has a bound for the whole device (see [`memory`]). What comes faster than the workers work is dropped by the kernel.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use gotatun::packet::PacketBufPool;
-use gotatun::tun::MtuWatcher;
-use tokio::sync::watch;
+use std::io::{self, PipeReader, PipeWriter, Write as _};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::log::Log;
-use crate::tun::{DEFAULT_MTU, Tun};
-use crate::udp::{Lesson, Socket};
-use memory::{LANES, Room, Way};
+use crate::tun::Tun;
+use crate::udp::Sockets;
 use outbox::Outbox;
 use table::Table;
 
 mod attempts;
 mod config;
 pub(crate) mod handshakes;
-pub(crate) mod inbound;
+mod inbound;
+mod indices;
 mod ip;
 mod memory;
-pub(crate) mod outbound;
+mod outbound;
 pub(crate) mod outbox;
-mod peer;
+pub(crate) mod peer;
 mod routes;
 mod staged;
 mod table;
 pub(crate) mod timers;
 mod tunnel;
-
-/// Room for a packet of the usual MTU with everything around it. Larger ones get more.
-pub(crate) const PACKET: usize = 2048;
-/// How many packet buffers are kept for reuse (2 MB).
-const POOL: usize = 1024;
+pub(crate) mod worker;
 
 /// A device.
 pub(crate) struct Device {
     log: Log,
     pub(crate) tun: Tun,
-    /// Of the TUN, as last seen.
-    mtu: watch::Sender<u16>,
-    pub(crate) pool: PacketBufPool<PACKET>,
-    /// For packets on their way through the lanes.
-    outbound: Room,
-    inbound: Room,
     /// The kernel is to cut and join datagrams.
     offload: bool,
+    /// How many workers there are.
+    workers: usize,
     /// Lets one change in at a time.
     changes: tokio::sync::Mutex<()>,
     settings: Mutex<config::Settings>,
-    socket: watch::Sender<Option<Arc<Socket>>>,
+    sockets: Mutex<Option<Arc<Sockets>>>,
+    /// How often there were other sockets.
+    generation: AtomicUsize,
+    /// By which the workers hear of changes.
+    bells: Mutex<Vec<PipeWriter>>,
     pub(crate) table: Table,
 }
 
 impl Device {
-    /// A device without keys and peers on this TUN, which carries packets once its tasks run.
-    pub(crate) fn new(tun: Tun, lanes: usize, offload: bool, log: Log) -> Self {
+    /// A device without keys and peers on this TUN, which carries packets once its workers run.
+    pub(crate) fn new(tun: Tun, workers: usize, offload: bool, log: Log) -> Self {
+        let table = Table::new();
+        if let Ok(Some(mtu)) = tun.mtu() {
+            table.set_mtu(mtu);
+        }
         Self {
             log,
-            mtu: watch::Sender::new(tun.mtu().ok().flatten().unwrap_or(DEFAULT_MTU)),
             tun,
-            pool: PacketBufPool::new(POOL),
-            outbound: Room::new(LANES, Way::Out),
-            inbound: Room::new(LANES, Way::In),
             offload,
+            workers,
             changes: tokio::sync::Mutex::default(),
             settings: Mutex::default(),
-            socket: watch::Sender::default(),
-            table: Table::new(lanes),
+            sockets: Mutex::default(),
+            generation: AtomicUsize::new(0),
+            bells: Mutex::default(),
+            table,
         }
     }
 
@@ -84,27 +82,37 @@ impl Device {
         &self.log
     }
 
-    /// The MTU of the TUN, which is watched.
-    pub(crate) fn mtu(&self) -> MtuWatcher {
-        self.mtu.subscribe().into()
+    /// The sockets, once there are any.
+    fn sockets(&self) -> Option<Arc<Sockets>> {
+        lock(&self.sockets).clone()
     }
 
-    fn socket(&self) -> Option<Arc<Socket>> {
-        self.socket.borrow().clone()
+    /// Has the workers use these sockets from now on.
+    fn set_sockets(&self, sockets: Sockets) {
+        *lock(&self.sockets) = Some(Arc::new(sockets));
+        self.generation.fetch_add(1, Ordering::Release);
+        for bell in &mut *lock(&self.bells) {
+            let _ = bell.write(&[1]); // one that has ended needs no bell
+        }
+    }
+
+    /// A bell for a worker.
+    pub(crate) fn bell(&self) -> io::Result<PipeReader> {
+        let (reader, writer) = io::pipe()?;
+        lock(&self.bells).push(writer);
+        Ok(reader)
+    }
+
+    /// Has the workers end.
+    pub(crate) fn end(&self) {
+        lock(&self.bells).clear();
     }
 
     /// Sends everything. What the network does not take is lost, as datagrams are.
-    async fn transmit(&self, outbox: &mut Outbox) {
-        if outbox.is_empty() {
-            return;
-        }
-        let socket = self.socket();
-        for parcel in outbox.drain() {
-            let Some(socket) = &socket else { continue };
-            let lesson = socket.send(&parcel.to, &parcel.packets).await;
-            if lesson != Lesson::default() {
-                parcel.peer.heed(lesson, parcel.to.address);
-            }
+    fn transmit(&self, outbox: &mut Outbox) {
+        match self.sockets() {
+            Some(sockets) if !outbox.is_empty() => sockets.of(0).send_all(outbox),
+            _ => outbox.clear(),
         }
     }
 }

@@ -42,6 +42,13 @@ pub enum DeviceError {
         #[source]
         source: io::Error,
     },
+    /// A thread that carries packets cannot be started.
+    #[error("cannot start what carries packets")]
+    Worker {
+        /// What the kernel said.
+        #[source]
+        source: io::Error,
+    },
     /// One of the tasks that carry packets has failed, which is an error in this program. Start the device again: its
     /// link with addresses and routes is still there.
     #[error("a task that carries packets has failed")]

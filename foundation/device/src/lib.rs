@@ -31,18 +31,21 @@
 //!
 //! # Secrets
 //!
-//! Keys are never logged. The cryptography underneath writes `tracing` events, which hold no keys above the level
-//! `trace`: a program that installs a subscriber should cap the target `gotatun` at `warn`.
+//! Keys are never logged, and wiped when they are not used any more.
 
 mod device;
 mod error;
 mod log;
 mod notify;
 mod run;
+#[cfg(test)]
+mod second;
 mod tun;
 mod udp;
 
 pub mod cookie;
+pub mod noise;
+pub mod session;
 pub mod uapi;
 
 pub use error::DeviceError;

@@ -1,19 +1,19 @@
-//! The UDP socket: one for IPv4 and IPv6, or for IPv4 alone where the host has no IPv6.
+//! The UDP sockets: one port for IPv4 and IPv6, or for IPv4 alone where the host has no IPv6. With several workers there is a socket
+//! for each (`SO_REUSEPORT`), among which the kernel spreads those who send; one who sends stays with one of them.
 
 mod receive;
 mod send;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, SockFlag, SockType, SockaddrStorage, bind, setsockopt, socket, sockopt,
+    AddressFamily, SockFlag, SockType, SockaddrStorage, bind, getsockname, setsockopt, socket, sockopt,
 };
-use tokio::net::UdpSocket;
 
 pub(crate) use receive::Receiver;
 pub(crate) use send::Lesson;
@@ -23,21 +23,24 @@ const BUFFER: usize = 4 << 20;
 /// How often and how long to wait for a port that is taken: by the socket of a moment ago, which some task still holds.
 const PATIENCE: (u32, Duration) = (40, Duration::from_millis(5));
 
+/// Bound sockets of one port, one for each worker.
+pub(crate) struct Sockets(Vec<Socket>);
+
 /// A bound socket.
 pub(crate) struct Socket {
-    io: UdpSocket,
+    io: OwnedFd,
     address: SocketAddr,
     /// The kernel cuts large datagrams (`UDP_SEGMENT`).
     segments: AtomicBool,
 }
 
-impl Socket {
-    /// Binds to `port`, or to one that the kernel chooses if it is 0, with this firewall mark. With `offload` the
+impl Sockets {
+    /// Binds so many to `port`, or to one that the kernel chooses if it is 0, with this firewall mark. With `offload` the
     /// kernel is asked to cut and join datagrams.
-    pub(crate) async fn bind(port: u16, mark: u32, offload: bool) -> io::Result<Self> {
+    pub(crate) async fn bind(port: u16, mark: u32, offload: bool, count: usize) -> io::Result<Self> {
         let (mut attempts, pause) = PATIENCE;
         loop {
-            match Self::try_bind(port, mark, offload) {
+            match Self::try_bind(port, mark, offload, count) {
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse && attempts > 0 => {
                     attempts -= 1;
                     tokio::time::sleep(pause).await;
@@ -47,16 +50,44 @@ impl Socket {
         }
     }
 
-    fn try_bind(port: u16, mark: u32, offload: bool) -> io::Result<Self> {
-        match Self::try_bind_to(Ipv6Addr::UNSPECIFIED.into(), port, mark, offload) {
+    fn try_bind(port: u16, mark: u32, offload: bool, count: usize) -> io::Result<Self> {
+        // Sockets that share would also share with another device of the same user: this one does not, and shows whose the port is.
+        let alone = Socket::try_bind(port, mark, offload, false)?;
+        if count < 2 {
+            return Ok(Self(vec![alone]));
+        }
+        let port = alone.port();
+        drop(alone);
+        Ok(Self((0..count).map(|_| Socket::try_bind(port, mark, offload, true)).collect::<io::Result<_>>()?))
+    }
+
+    /// The port they are bound to.
+    pub(crate) fn port(&self) -> u16 {
+        self.0[0].port()
+    }
+
+    /// Sets the firewall mark; 0 for none.
+    pub(crate) fn set_mark(&self, mark: u32) -> io::Result<()> {
+        self.0.iter().try_for_each(|socket| socket.set_mark(mark))
+    }
+
+    /// That of a worker.
+    pub(crate) fn of(&self, worker: usize) -> &Socket {
+        &self.0[worker % self.0.len()]
+    }
+}
+
+impl Socket {
+    fn try_bind(port: u16, mark: u32, offload: bool, shared: bool) -> io::Result<Self> {
+        match Self::try_bind_to(Ipv6Addr::UNSPECIFIED.into(), port, mark, offload, shared) {
             Err(error) if no_ipv6(&error) => {
-                Self::try_bind_to(Ipv4Addr::UNSPECIFIED.into(), port, mark, offload)
+                Self::try_bind_to(Ipv4Addr::UNSPECIFIED.into(), port, mark, offload, shared)
             }
             result => result,
         }
     }
 
-    fn try_bind_to(any: IpAddr, port: u16, mark: u32, offload: bool) -> io::Result<Self> {
+    fn try_bind_to(any: IpAddr, port: u16, mark: u32, offload: bool, shared: bool) -> io::Result<Self> {
         let family = if any.is_ipv6() { AddressFamily::Inet6 } else { AddressFamily::Inet };
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let fd = socket(family, SockType::Datagram, flags, None)?;
@@ -69,22 +100,28 @@ impl Socket {
         if mark != 0 {
             setsockopt(&fd, sockopt::Mark, &mark)?;
         }
+        if shared {
+            setsockopt(&fd, sockopt::ReusePort, &true)?;
+        }
         enlarge(&fd);
         // A kernel before 5.0 has no such thing; packets come one by one then.
         let joins = offload && setsockopt(&fd, sockopt::UdpGroSegment, &true).is_ok();
         bind(fd.as_raw_fd(), &SockaddrStorage::from(SocketAddr::new(any, port)))?;
-        let io = UdpSocket::from_std(fd.into())?;
-        let address = io.local_addr()?;
-        Ok(Self { io, address, segments: AtomicBool::new(joins) })
+        let bound: SockaddrStorage = getsockname(fd.as_raw_fd())?;
+        let address = receive::address(&bound).ok_or(Errno::EAFNOSUPPORT)?;
+        Ok(Self { io: fd, address, segments: AtomicBool::new(joins) })
     }
 
-    /// The port it is bound to.
-    pub(crate) const fn port(&self) -> u16 {
+    /// To wait for datagrams.
+    pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
+        self.io.as_fd()
+    }
+
+    const fn port(&self) -> u16 {
         self.address.port()
     }
 
-    /// Sets the firewall mark; 0 for none.
-    pub(crate) fn set_mark(&self, mark: u32) -> io::Result<()> {
+    fn set_mark(&self, mark: u32) -> io::Result<()> {
         Ok(setsockopt(&self.io, sockopt::Mark, &mark)?)
     }
 }

@@ -17,6 +17,8 @@ pub(super) enum Goal {
     TimesOrMore(f64),
     /// At most this, in the unit of the figure.
     Limit(f64),
+    /// Nothing: it is there to hold other figures against.
+    None,
 }
 
 /// What a figure counts.
@@ -27,6 +29,7 @@ pub(super) enum Unit {
     MegabitsPerSecond,
     Kibibytes,
     Mebibytes,
+    SecondsPerGigabyte,
     /// Of one processor's time.
     Percent,
     /// The largest of several figures divided by the smallest.
@@ -56,6 +59,7 @@ impl Row {
             Goal::TimesOrLess(times) => self.ratio().map(|ratio| ratio <= times),
             Goal::TimesOrMore(times) => self.ratio().map(|ratio| ratio >= times),
             Goal::Limit(limit) => self.measured.map(|measured| measured <= limit),
+            Goal::None => None,
         }
     }
 
@@ -71,6 +75,7 @@ impl Row {
             Goal::TimesOrLess(times) => format!("≤ {times} ×"),
             Goal::TimesOrMore(times) => format!("≥ {times} ×"),
             Goal::Limit(limit) => format!("≤ {}", self.unit.show(limit)),
+            Goal::None => "–".to_owned(),
         };
         let met = self.met().map_or("–", |met| if met { "yes" } else { "**no**" });
         let remark = if self.remark.is_empty() { String::new() } else { format!(" ({})", self.remark) };
@@ -83,6 +88,7 @@ impl Row {
             Goal::TimesOrLess(times) => json!({"at_most_times": times}),
             Goal::TimesOrMore(times) => json!({"at_least_times": times}),
             Goal::Limit(limit) => json!({"at_most": limit}),
+            Goal::None => Value::Null,
         };
         json!({
             "what": self.what,
@@ -105,6 +111,7 @@ impl Unit {
             Self::MegabitsPerSecond => "Mbit/s",
             Self::Kibibytes => "KiB",
             Self::Mebibytes => "MiB",
+            Self::SecondsPerGigabyte => "s/GB",
             Self::Percent => "%",
             Self::Spread => "ratio",
         }
@@ -119,6 +126,7 @@ impl Unit {
             Self::MegabitsPerSecond => format!("{figure:.0} Mbit/s"),
             Self::Kibibytes => format!("{figure:.1} KiB"),
             Self::Mebibytes => format!("{figure:.1} MiB"),
+            Self::SecondsPerGigabyte => format!("{figure:.2} s/GB"),
             Self::Percent => format!("{figure:.2} %"),
             Self::Spread => format!("{figure:.2}"),
         }

@@ -1,59 +1,170 @@
-//! TCP between two namespaces through WireGuard devices in user space, ours beside others.
+//! Traffic between two namespaces through WireGuard devices in user space, ours beside others.
+//!
+//! The newest wireguard-go is the one to hold against: `PHANTOM_WIREGUARD_GO` names its program. The package of a distribution may
+//! be years older; rows that are held against such a one say so.
+
+mod load;
 
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 
-use serde_json::Value;
-
-use super::measure::interleave;
+use self::load::{Load, Taken};
+use super::measure::median;
 use super::report::{Goal, Report, Row, Unit};
 use super::subnet::wait_for_socket;
 use super::world::DEVICE;
 use super::{Options, Places};
 use crate::command::Cmd;
-use crate::problem::{Context as _, Result};
+use crate::problem::Result;
 
 /// The two namespaces, which a cable joins.
 pub(super) const SIDES: [&str; 2] = ["left", "right"];
 
+/// Names the program of a newer wireguard-go than the distribution has.
+const VARIABLE: &str = "PHANTOM_WIREGUARD_GO";
+/// The year from which on wireguard-go lets the kernel cut and join packets.
+const OLD: &str = "v0.0.2023";
+
+/// Another program, and what is asked of ours beside it.
+struct Rival {
+    name: String,
+    words: Vec<PathBuf>,
+    /// How many times its throughput.
+    times: f64,
+    /// All loads, or one TCP connection alone.
+    whole: bool,
+}
+
 /// Measures all there are, in turns.
 pub(super) fn run(places: &Places, options: &Options, report: &mut Report) -> Result {
     lay_cable()?;
-    let ours = Tunnel::new(1, &[places.programs.join(DEVICE).as_os_str()])?;
-    let go = Tunnel::new(2, &["wireguard-go".as_ref(), "--foreground".as_ref()])?;
-    let gotatun = places.gotatun.as_deref().map(Path::as_os_str);
-    // Without a terminal it does not find out whose privileges it would fall back to.
-    let words: [&OsStr; 2] = ["--foreground".as_ref(), "--disable-drop-privileges".as_ref()];
-    let gotatun = gotatun.map(|program| Tunnel::new(3, &[program, words[0], words[1]])).transpose()?;
-    let seconds = if options.quick { 1 } else { 2 };
-    // Without the third the second is measured once more and not looked at.
-    let third = gotatun.as_ref().unwrap_or(&go);
-    let [up, down, go_up, go_down, third_up, third_down] = interleave(
-        options.few(),
-        [
-            &mut || ours.speed(seconds, false),
-            &mut || ours.speed(seconds, true),
-            &mut || go.speed(seconds, false),
-            &mut || go.speed(seconds, true),
-            &mut || third.speed(seconds, false),
-            &mut || third.speed(seconds, true),
-        ],
-    )?;
-    let mut add = |way: &str, measured: f64, peer: Option<(&str, f64)>, times: f64| {
+    let device = places.programs.join(DEVICE);
+    let ours = Tunnel::new(1, &[device.as_os_str()])?;
+    for (number, rival) in (2..).zip(rivals(places)?) {
+        let words: Vec<&OsStr> = rival.words.iter().map(|word| word.as_os_str()).collect();
+        let theirs = Tunnel::new(number, &words)?;
+        compare(&ours, &theirs, &rival, options, report)?;
+        drop(theirs);
+        if rival.whole {
+            let own = [device.as_os_str()];
+            clients(number + 20, [&own, &words], &rival, options, report)?;
+        }
+    }
+    bare(options, report)
+}
+
+/// The newest wireguard-go that is at hand, and the library's own program.
+fn rivals(places: &Places) -> Result<Vec<Rival>> {
+    let go = std::env::var_os(VARIABLE).map_or_else(|| "wireguard-go".into(), PathBuf::from);
+    let said = Cmd::new(&go).arg("--version").read()?;
+    let version = said.split_whitespace().find(|word| word.starts_with("v0")).unwrap_or("v?").to_owned();
+    let is_old = version.as_str() < OLD;
+    let remark = if is_old { ", an old one without offload" } else { "" };
+    let mut rivals = vec![Rival {
+        name: format!("wireguard-go {version}{remark}"),
+        words: vec![go, "--foreground".into()],
+        times: if is_old { 6.0 } else { 2.0 },
+        whole: true,
+    }];
+    if let Some(program) = &places.gotatun {
+        // Without a terminal it does not find out whose privileges it would fall back to.
+        let words = vec![program.clone(), "--foreground".into(), "--disable-drop-privileges".into()];
+        rivals.push(Rival { name: "gotatun-cli 0.10.2".to_owned(), words, times: 1.5, whole: false });
+    }
+    Ok(rivals)
+}
+
+/// The same load through both, in turns.
+fn in_turns([ours, theirs]: [&Tunnel; 2], load: Load, options: &Options) -> Result<[Taken; 2]> {
+    let mut taken = [Vec::new(), Vec::new()];
+    let rounds = if options.quick { 3 } else { 9 };
+    for round in 0..=rounds {
+        for at in [round % 2, 1 - round % 2] {
+            let one = load.through([ours, theirs][at], options)?;
+            if round > 0 {
+                taken[at].push(one);
+            }
+        }
+    }
+    Ok(taken.map(|taken| Taken {
+        speed: median(taken.iter().map(|one| one.speed).collect()),
+        cost: median(taken.iter().map(|one| one.cost).collect()),
+    }))
+}
+
+fn compare(ours: &Tunnel, theirs: &Tunnel, rival: &Rival, options: &Options, report: &mut Report) -> Result {
+    for load in Load::ALL.into_iter().filter(|load| rival.whole || load.is_simple()) {
+        let [own, other] = in_turns([ours, theirs], load, options)?;
+        let what = format!("embedded device, {}", load.name());
+        let peer = |figure| Some((rival.name.clone(), figure));
         report.add(Row {
-            what: format!("embedded device, TCP {way}"),
-            measured: peer.map(|_| measured),
-            unit: Unit::MegabitsPerSecond,
-            peer: peer.map(|(name, figure)| (name.to_owned(), figure)),
-            goal: Goal::TimesOrMore(times),
-            remark: if peer.is_none() { "gotatun-cli could not be built".to_owned() } else { String::new() },
+            what: what.clone(),
+            measured: Some(own.speed),
+            unit: load.unit(),
+            peer: peer(other.speed),
+            goal: load.goal(rival.times),
+            remark: String::new(),
         });
-    };
-    add("there", up, Some(("Debian's wireguard-go", go_up)), 3.0);
-    add("back", down, Some(("Debian's wireguard-go", go_down)), 3.0);
-    add("there", up, gotatun.as_ref().map(|_| ("gotatun-cli 0.10.2", third_up)), 1.5);
-    add("back", down, gotatun.as_ref().map(|_| ("gotatun-cli 0.10.2", third_down)), 1.5);
+        if rival.whole && load.costs() {
+            report.add(Row {
+                what: format!("{what}: processor time for each GB, both ends"),
+                measured: Some(own.cost),
+                unit: Unit::SecondsPerGigabyte,
+                peer: peer(other.cost),
+                goal: Goal::TimesOrLess(0.5),
+                remark: String::new(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Ours as the server of a client of the other kind, beside that other kind at both ends.
+fn clients(
+    number: u8,
+    [ours, theirs]: [&[&OsStr]; 2],
+    rival: &Rival,
+    options: &Options,
+    report: &mut Report,
+) -> Result {
+    let mixed = Tunnel::of(number, [theirs, ours])?;
+    let same = Tunnel::of(number + 1, [theirs, theirs])?;
+    for load in Load::ALL.into_iter().filter(|load| load.is_simple()) {
+        let [own, other] = in_turns([&mixed, &same], load, options)?;
+        report.add(Row {
+            what: format!("embedded device as server of {}, {}", rival.name, load.name()),
+            measured: Some(own.speed),
+            unit: load.unit(),
+            peer: Some((rival.name.clone(), other.speed)),
+            goal: load.goal(1.4),
+            remark: String::new(),
+        });
+    }
+    Ok(())
+}
+
+/// What the machine does without any WireGuard.
+fn bare(options: &Options, report: &mut Report) -> Result {
+    let mut speeds = Vec::new();
+    let mut server = Cmd::line("ip netns exec right iperf3 --server --bind 192.0.2.2").spawn(
+        Stdio::null(),
+        Stdio::null(),
+        Stdio::null(),
+    )?;
+    for _ in 0..options.few() {
+        speeds.push(load::iperf("192.0.2.2", &["--time", "1"])?.speed);
+    }
+    let _ = server.kill();
+    let _ = server.wait();
+    report.add(Row {
+        what: "TCP there, without any WireGuard".to_owned(),
+        measured: Some(median(speeds)),
+        unit: Unit::MegabitsPerSecond,
+        peer: None,
+        goal: Goal::None,
+        remark: String::new(),
+    });
     Ok(())
 }
 
@@ -83,7 +194,12 @@ pub(super) struct Tunnel {
 impl Tunnel {
     /// Starts the devices with the name of the interface as last word.
     fn new(number: u8, program: &[&OsStr]) -> Result<Self> {
-        Self::between(number, program, |host| format!("192.0.2.{host}:{}", Self::port(number)))
+        Self::of(number, [program, program])
+    }
+
+    /// The same, with another program at each end.
+    fn of(number: u8, programs: [&[&OsStr]; 2]) -> Result<Self> {
+        Self::between(number, programs, |host| format!("192.0.2.{host}:{}", Self::port(number)))
     }
 
     /// The UDP port of both ends.
@@ -93,16 +209,18 @@ impl Tunnel {
 
     /// The same, whose left end reaches the other where `endpoint` says for it; the right one learns it.
     pub(super) fn from_left(number: u8, program: &OsStr, endpoint: &str) -> Result<Self> {
-        Self::between(number, &[program], |host| if host == 2 { endpoint.to_owned() } else { String::new() })
+        Self::between(number, [&[program], &[program]], |host| {
+            if host == 2 { endpoint.to_owned() } else { String::new() }
+        })
     }
 
-    fn between(number: u8, program: &[&OsStr], endpoint: impl Fn(usize) -> String) -> Result<Self> {
+    fn between(number: u8, programs: [&[&OsStr]; 2], endpoint: impl Fn(usize) -> String) -> Result<Self> {
         let mut tunnel = Self { number, processes: Vec::new() };
         let keys = [Keys::new()?, Keys::new()?];
         for (side, host) in SIDES.into_iter().zip(1..) {
             let name = tunnel.interface(side);
             let inside = |words: &str| Cmd::line("ip netns exec").arg(side).args(words.split(' '));
-            let device = Cmd::line("ip netns exec").arg(side).args(program).arg(&name);
+            let device = Cmd::line("ip netns exec").arg(side).args(programs[host - 1]).arg(&name);
             tunnel.processes.push(device.spawn(Stdio::null(), Stdio::null(), Stdio::null())?);
             wait_for_socket(&name)?;
             let (own, far) = (&keys[host - 1], &keys[2 - host]);
@@ -132,16 +250,19 @@ impl Tunnel {
 
     /// Mbit/s that arrive over one TCP connection, to the right or to the left.
     pub(super) fn speed(&self, seconds: u32, back: bool) -> Result<f64> {
-        let line =
-            format!("ip netns exec left iperf3 --json --time {seconds} --client 10.99.{}.2", self.number);
-        let mut command = Cmd::line(&line);
-        if back {
-            command = command.arg("--reverse");
-        }
-        let answer: Value = serde_json::from_str(&command.read()?).context("iperf3")?;
-        let bits =
-            answer["end"]["sum_received"]["bits_per_second"].as_f64().context("iperf3 names no speed")?;
-        Ok(bits / 1e6)
+        let seconds = seconds.to_string();
+        let words = ["--time", &seconds, "--reverse"];
+        Ok(load::iperf(&self.far(), if back { &words } else { &words[..2] })?.speed)
+    }
+
+    /// The address of the right end within.
+    fn far(&self) -> String {
+        format!("10.99.{}.2", self.number)
+    }
+
+    /// Seconds of processor time that both devices have taken.
+    fn processor(&self) -> Result<f64> {
+        self.processes.iter().take(SIDES.len()).map(load::processor).sum()
     }
 }
 

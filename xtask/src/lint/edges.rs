@@ -41,7 +41,7 @@ const LAYERS: &[Layer] = &[
             "hickory-resolver",
         ],
     ),
-    layer("phantom-device", &["phantom-types"], &["gotatun", "tun-rs"]),
+    layer("phantom-device", &["phantom-types"], &["tun-rs", "ring", "x25519-dalek"]),
     layer("phantom-engine", &["phantom-types", "phantom-module", "phantom-store", "phantom-host"], &[]),
     layer("phantom-core", FOUNDATION, &[]),
     layer("phantom-dns", FOUNDATION, &[]),

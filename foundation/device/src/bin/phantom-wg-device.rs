@@ -18,7 +18,7 @@ socket /var/run/wireguard/NAME.sock, for example by wg(8).
 
 Options:
   --mtu N         set this MTU; otherwise a new link gets 1420 and an old one keeps its own
-  --threads N     use N threads; otherwise one for each core, at most 4
+  --threads N     use N threads for packets; otherwise one for each core, at most 4
   --socket PATH   listen there, in a folder that only those may enter who may
                   connect; it answers root and its own user
   --no-offload    do not let the kernel cut and join packets
@@ -79,7 +79,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Command, String>
         }
     }
     let mut options = Options::new(name.ok_or("the name of an interface is required")?);
-    (options.mtu, options.lanes, options.offload, options.socket) = (mtu, threads, offload, socket);
+    (options.mtu, options.workers, options.offload, options.socket) = (mtu, threads, offload, socket);
     let prefix = options.name.as_str().to_owned();
     options.log = Log::new(move |line| say(&format!("{prefix}: {line}")));
     Ok(Command::Run { options: Box::new(options), threads })

@@ -110,6 +110,38 @@ fn devices_do_not_take_each_others_cookies() {
     assert_eq!(checker.check(&HandshakeMessage::read(&second).unwrap(), home, now), Macs::First);
 }
 
+/// What a client of ours sends, which gives no cookie or this one.
+fn sealed(sealer: &mut Sealer, number: u8, now: Instant) -> [u8; 148] {
+    let mut message = [number; 148];
+    message[..4].copy_from_slice(&[1, 0, 0, 0]);
+    message[116..].fill(0);
+    sealer.seal(&mut message, now);
+    message
+}
+
+#[test]
+fn a_client_of_ours_uses_a_cookie_until_shortly_before_its_end() {
+    let (_, checker, now) = pair();
+    let home = address("192.0.2.1:1");
+    let mut sealer = Sealer::new(&PrivateKey::from_random([1; 32]).public_key());
+    let first = sealed(&mut sealer, 1, now);
+    let check = |message: &[u8]| checker.check(&HandshakeMessage::read(message).unwrap(), home, now);
+    assert_eq!(check(&first), Macs::First);
+    let request = HandshakeMessage::read(&first).unwrap().request().unwrap();
+    let reply = checker.reply(&request, home, now, [4; 24]);
+    for at in 8..reply.len() {
+        let mut damaged = reply;
+        damaged[at] ^= 1;
+        assert!(!sealer.learn(&HandshakeMessage::read(&damaged).unwrap(), now), "byte {at}");
+    }
+    let reply = HandshakeMessage::read(&reply).unwrap();
+    assert!(sealer.learn(&reply, now));
+    assert!(!sealer.learn(&reply, now), "one for each message");
+    assert_eq!(check(&sealed(&mut sealer, 2, now)), Macs::Both);
+    assert_eq!(check(&sealed(&mut sealer, 3, now + Duration::from_secs(114))), Macs::Both);
+    assert_eq!(check(&sealed(&mut sealer, 4, now + Duration::from_secs(115))), Macs::First);
+}
+
 #[test]
 fn messages_are_known_by_type_and_length() {
     let read = |kind: u8, length: usize| {

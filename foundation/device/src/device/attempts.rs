@@ -1,6 +1,6 @@
 //! Tunnels made for packets to peers that have not answered yet.
 //!
-//! A tunnel takes 18 KiB, so whoever sends to everybody could have any number made. There are so many at most. When one
+//! A tunnel takes some kilobytes, so whoever sends to everybody could have any number made. There are so many at most. When one
 //! more is wanted, the oldest is dropped, unless the answer to its first message may still come: peers that are away
 //! give way to others within seconds, and no stream of packets makes the device work for new tunnels all the time.
 
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::lock;
 use super::peer::Peer;
 
-/// How many there are at most (less than 5 MB).
+/// How many there are at most.
 const MOST: usize = 256;
 /// How long an attempt is left alone: until its first message is sent again (`REKEY_TIMEOUT` of WireGuard's paper, 6.1).
 const ALONE: Duration = Duration::from_secs(5);
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     fn peers(count: usize) -> Vec<Arc<Peer>> {
-        (0..count).map(|_| Arc::new(Peer::new(PublicKey::from_bytes([0; 32]), 0))).collect()
+        (0..count).map(|_| Arc::new(Peer::new(PublicKey::from_bytes([0; 32])))).collect()
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! Changes the device and shows it.
 
 use std::io;
-use std::sync::Arc;
 
 use nix::errno::Errno;
 use phantom_types::PrivateKey;
@@ -10,7 +9,7 @@ use super::outbox::Outbox;
 use super::timers::SLICE;
 use super::{Device, lock, tunnel};
 use crate::uapi::{SetRequest, Status};
-use crate::udp::Socket;
+use crate::udp::Sockets;
 
 /// What the device itself is set to.
 #[derive(Clone, Default)]
@@ -59,7 +58,7 @@ impl Device {
             for peer in peers {
                 tunnel::tell(&self.table, peer, &mut outbox);
             }
-            self.transmit(&mut outbox).await;
+            self.transmit(&mut outbox);
             tokio::task::yield_now().await;
         }
     }
@@ -81,18 +80,18 @@ impl Device {
     ) -> io::Result<()> {
         let (wanted, mark) = (port.unwrap_or(settings.port), mark.unwrap_or(settings.mark));
         let moves = port.is_some_and(|port| port != settings.port);
-        match self.socket() {
-            Some(socket) if !moves => {
+        match self.sockets() {
+            Some(sockets) if !moves => {
                 if mark != settings.mark {
-                    socket.set_mark(mark)?;
+                    sockets.set_mark(mark)?;
                 }
             }
             None if !has_key => settings.port = wanted,
             _ => {
-                let socket = Socket::bind(wanted, mark, self.offload).await?;
-                settings.port = socket.port();
-                self.log().line(format_args!("listening on UDP {}", socket.port()));
-                self.socket.send_replace(Some(Arc::new(socket)));
+                let sockets = Sockets::bind(wanted, mark, self.offload, self.workers).await?;
+                settings.port = sockets.port();
+                self.log().line(format_args!("listening on UDP {}", sockets.port()));
+                self.set_sockets(sockets);
             }
         }
         settings.mark = mark;

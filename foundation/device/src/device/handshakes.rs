@@ -10,14 +10,11 @@
 //! who have shown by a cookie that they are where they say; all others get one. Those who have shown it are answered
 //! first. Each of these queues has an end, behind which messages are dropped.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use chacha20poly1305::aead::OsRng;
 use chacha20poly1305::aead::rand_core::RngCore as _;
-use gotatun::noise::handshake::parse_handshake_anon;
-use gotatun::packet::{Packet, WgKind};
-use gotatun::tun::MtuWatcher;
 use phantom_types::PublicKey;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 
@@ -26,7 +23,8 @@ use self::limiter::Source;
 use super::outbox::{Endpoint, Outbox};
 use super::peer::Peer;
 use super::table::{Identity, Table};
-use super::{Device, tunnel};
+use super::tunnel::shake;
+use super::{Device, lock};
 use crate::cookie::{HandshakeMessage, Kind, LONGEST, Request};
 
 mod gate;
@@ -49,9 +47,9 @@ struct Recipient {
     request: Request,
 }
 
-/// Where handshake messages come in.
+/// Where handshake messages come in. All who receive share it.
 pub(crate) struct Front {
-    gate: Gate,
+    gate: Mutex<Gate>,
     proven: Sender<Message>,
     unproven: Sender<Message>,
     cookies: Sender<Recipient>,
@@ -71,14 +69,14 @@ pub(crate) fn queues() -> (Front, Messages, Recipients) {
     let (proven, proven_out) = mpsc::channel(QUEUE);
     let (unproven, unproven_out) = mpsc::channel(QUEUE);
     let (cookies, cookies_out) = mpsc::channel(QUEUE);
-    let front = Front { gate: Gate::default(), proven, unproven, cookies };
+    let front = Front { gate: Mutex::default(), proven, unproven, cookies };
     (front, Messages { proven: proven_out, unproven: unproven_out }, Recipients(cookies_out))
 }
 
 impl Front {
     /// Takes a message in, or drops it. `is_ours` says whether an index is that of a session of ours.
     pub(crate) fn receive(
-        &mut self,
+        &self,
         identity: &Identity,
         is_ours: impl FnOnce(u32) -> bool,
         message: &HandshakeMessage<'_>,
@@ -94,7 +92,7 @@ impl Front {
             Kind::CookieReply => Verdict::Unproven,
             Kind::Initiation | Kind::Response => {
                 let macs = identity.checker.check(message, from.address, now);
-                self.gate.judge(macs, Source::from(from.address), self.waiting(), now)
+                lock(&self.gate).judge(macs, Source::from(from.address), self.waiting(), now)
             }
         };
         // A sender that finds no room is dropped: it will ask again.
@@ -137,17 +135,16 @@ impl Messages {
 
 /// Answers handshakes.
 pub(crate) async fn answer(device: Arc<Device>, mut messages: Messages) {
-    let mut mtu = device.mtu();
     let mut outbox = Outbox::default();
     while let Some(message) = messages.next().await {
-        if let Some(peer) = take(&device.table, &message, &mut mtu, &mut outbox) {
+        if let Some(peer) = take(&device.table, &message, &mut outbox) {
             let networks: Vec<String> = peer.state().allowed_ips.iter().map(ToString::to_string).collect();
             let networks = networks.join(", ");
             device.log().line(format_args!(
                 "the peer {networks} is refused: its handshakes are older than one that it began before, so its clock was set back"
             ));
         }
-        device.transmit(&mut outbox).await;
+        device.transmit(&mut outbox);
         // Each costs a core some hundred microseconds; let others have it in between.
         tokio::task::yield_now().await;
     }
@@ -156,46 +153,40 @@ pub(crate) async fn answer(device: Arc<Device>, mut messages: Messages) {
 /// Sends cookies.
 pub(crate) async fn send_cookies(device: Arc<Device>, Recipients(mut recipients): Recipients) {
     let mut batch = Vec::with_capacity(BATCH);
+    let mut outbox = Outbox::default();
     while recipients.recv_many(&mut batch, BATCH).await > 0 {
         let now = Instant::now();
         for Recipient { to, request } in batch.drain(..) {
-            let (Some(identity), Some(socket)) = (device.table.identity(), device.socket()) else { continue };
+            let Some(identity) = device.table.identity() else { continue };
             let mut nonce = [0; 24];
             if OsRng.try_fill_bytes(&mut nonce).is_ok() {
                 let reply = identity.checker.reply(&request, to.address, now, nonce);
-                socket.send(&to, &[Packet::copy_from(&reply[..])]).await;
+                outbox.add_for(&to, &reply);
             }
         }
+        device.transmit(&mut outbox);
         tokio::task::yield_now().await;
     }
 }
 
 /// Hands a message to the peer that it is from, which answers it. Gives a peer of which it is now known that its clock was set
 /// back.
-pub(crate) fn take(
-    table: &Table,
-    message: &Message,
-    mtu: &mut MtuWatcher,
-    outbox: &mut Outbox,
-) -> Option<Arc<Peer>> {
+pub(crate) fn take(table: &Table, message: &Message, outbox: &mut Outbox) -> Option<Arc<Peer>> {
     let identity = table.identity()?;
-    let kind = Packet::copy_from(&message.bytes[..message.length]).try_into_wg().ok()?;
-    let peer = sender(table, &identity, &kind)?;
-    tunnel::shake(table, &peer, kind, message.length, message.from, mtu, outbox).then_some(peer)
-}
-
-/// The peer that a message is from: an initiation says so inside, an answer names the session that asked.
-fn sender(table: &Table, identity: &Identity, message: &WgKind) -> Option<Arc<Peer>> {
-    let index = match message {
-        WgKind::HandshakeInit(packet) => {
-            let half = parse_handshake_anon(&identity.private_key, &identity.public_key, packet).ok()?;
-            return table.peer(&PublicKey::from_bytes(half.peer_static_public));
-        }
-        WgKind::HandshakeResp(packet) => packet.receiver_idx.get(),
-        WgKind::CookieReply(packet) => packet.receiver_idx.get(),
-        WgKind::Data(_) => return None,
-    };
-    table.session(index)
+    let Message { from, length, .. } = *message;
+    let message = HandshakeMessage::read(&message.bytes[..length])?;
+    if message.kind() == Kind::Initiation {
+        // It says inside who has made it.
+        let heard = identity.local.hear(message.bytes())?;
+        let peer = table.peer(&PublicKey::from_bytes(*heard.remote()))?;
+        return shake::answer(table, &peer, heard, length, from, outbox).then_some(peer);
+    }
+    let peer = table.indices.peer(message.receiver()?)?;
+    match message.kind() {
+        Kind::Response => shake::finish(table, &peer, &message, from, outbox),
+        _ => shake::learn(&peer, &message),
+    }
+    None
 }
 
 #[cfg(test)]

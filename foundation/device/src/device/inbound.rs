@@ -1,204 +1,115 @@
-//! From the network to the TUN.
+//! From the network to the TUN: each packet is opened where the kernel has put it, and goes to the TUN from there.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
+use std::ops::Range;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-use gotatun::packet::Packet;
-use tokio::sync::{mpsc, watch};
-use tokio::time::{sleep, timeout};
+use std::time::Instant;
 
 use super::handshakes::Front;
-use super::memory::{LANES, Place};
 use super::outbox::{Endpoint, Outbox};
 use super::peer::Peer;
 use super::table::Table;
-use super::{Device, PACKET, ip, read, tunnel};
+use super::tunnel::{self, Opened};
+use super::{ip, read};
 use crate::cookie::HandshakeMessage;
-use crate::tun::Writer;
-use crate::udp::{Receiver, Socket};
+use crate::session::{AROUND, DATA, HEADER, Session};
+use crate::tun::Joiner;
 
-/// How many jobs may wait before a lane: as many as there is room for, if each is a packet.
-const QUEUE: usize = LANES / PACKET;
-/// How many packets a job has at most: a sixteenth of those that there is room for in all lanes.
-const JOB: usize = 128;
-/// How many jobs a lane takes at once.
-const BATCH: usize = 16;
-/// How long to wait after the network has refused to give packets, so that a lasting error is no busy loop.
-const PAUSE: Duration = Duration::from_millis(20);
-
-/// Type of a data message, in its first byte, and how long one is at least (WireGuard's paper, 5.4.6).
-const DATA: u8 = 4;
-const DATA_MIN: usize = 32;
-/// How long buffers are kept without a packet: that of the receiver, and those of a lane's writer. They grow with what the
-/// kernel gives and is given at once.
-const IDLE: Duration = Duration::from_secs(10);
-
-/// Packets of one session that have come from one place.
-pub(crate) struct Job {
-    peer: Arc<Peer>,
-    from: Endpoint,
-    index: u32,
-    packets: Vec<Packet>,
-    room: Option<Place>,
+/// Datagrams of one session that follow each other, and what was in them.
+pub(crate) struct Inbound {
+    /// Where what was opened lies.
+    contents: Vec<Range<usize>>,
+    /// What goes to the TUN.
+    pub(crate) joiner: Joiner,
 }
 
-/// The ends of the lanes at which packets are put in, and that of the handshakes.
-pub(crate) struct Lanes {
-    data: Vec<mpsc::Sender<Job>>,
-    handshakes: Front,
-}
-
-/// Makes the lanes: the ends to put in and, one for each lane, those to take out.
-pub(crate) fn lanes(count: usize, handshakes: Front) -> (Lanes, Vec<mpsc::Receiver<Job>>) {
-    let (data, receivers) = (0..count).map(|_| mpsc::channel(QUEUE)).unzip();
-    (Lanes { data, handshakes }, receivers)
-}
-
-/// Reads the UDP socket, and the next one when the port changes, and puts packets into the lane of the peer whose
-/// session they name.
-pub(crate) async fn distribute(device: Arc<Device>, mut lanes: Lanes) {
-    let mut sockets = device.socket.subscribe();
-    let mut receiver = Receiver::default();
-    let mut jobs = Vec::new();
-    loop {
-        let socket = sockets.borrow_and_update().clone();
-        let Some(socket) = next(&mut sockets, socket).await else { continue };
-        tokio::select! {
-            biased;
-            result = socket.receive(&mut receiver) => if let Err(error) = result {
-                device.log().line(format_args!("cannot receive: {error}"));
-                sleep(PAUSE).await;
-                continue;
-            },
-            changed = sockets.changed() => match changed {
-                Ok(()) => continue,
-                Err(_) => return,
-            },
-            () = sleep(IDLE), if receiver.is_used() => {
-                receiver = Receiver::default();
-                device.table.freed.say();
-                continue;
-            }
-        }
-        sort(&device, &receiver, &mut lanes.handshakes, &mut jobs);
-        for mut job in jobs.drain(..) {
-            let Some(place) = device.inbound.find(&job.peer, &mut job.packets).await else { continue };
-            job.room = Some(place);
-            // A lane that has ended ends the device, so nobody is left to miss the packets.
-            let _ = lanes.data[job.peer.lane].try_send(job);
-        }
+impl Inbound {
+    /// Nothing yet; packets will be joined by `joiner`.
+    pub(crate) const fn new(joiner: Joiner) -> Self {
+        Self { contents: Vec::new(), joiner }
     }
-}
 
-/// Waits for another socket while there is none.
-async fn next(
-    sockets: &mut watch::Receiver<Option<Arc<Socket>>>,
-    socket: Option<Arc<Socket>>,
-) -> Option<Arc<Socket>> {
-    if socket.is_none() {
-        // The sender lives as long as the device, which the caller holds.
-        let _ = sockets.changed().await;
-    }
-    socket
-}
-
-/// Makes jobs of datagrams: one for each run of datagrams of the same session from the same place. Handshakes have
-/// queues of their own. What is no message of WireGuard is dropped.
-fn sort(device: &Device, receiver: &Receiver, handshakes: &mut Front, jobs: &mut Vec<Job>) {
-    let (identity, now) = (device.table.identity(), Instant::now());
-    let sessions = read(&device.table.sessions);
-    for (datagram, from) in receiver.datagrams() {
-        match datagram {
-            [DATA, _, _, _, a, b, c, d, ..] if datagram.len() >= DATA_MIN => {
-                let index = u32::from_le_bytes([*a, *b, *c, *d]);
-                job(&sessions, jobs, index, from, || copy(device, datagram));
-            }
-            _ => {
-                if let (Some(message), Some(identity)) = (HandshakeMessage::read(datagram), &identity) {
-                    let is_ours = |index| sessions.contains_key(&index);
-                    handshakes.receive(identity, is_ours, &message, from, now);
+    /// Opens the datagrams at these places of the buffer, which came from one place, and gives to the joiner what was in them.
+    /// Handshakes have queues of their own. What is no message of WireGuard is dropped.
+    pub(crate) fn open(
+        &mut self,
+        table: &Table,
+        front: &Front,
+        buffer: &mut [u8],
+        datagrams: impl Iterator<Item = Range<usize>>,
+        from: Endpoint,
+        outbox: &mut Outbox,
+    ) {
+        let now = Instant::now();
+        let mut datagrams = datagrams.peekable();
+        while let Some(range) = datagrams.next() {
+            let Some(index) = data(&buffer[range.clone()]) else {
+                shake(table, front, &buffer[range], from, now);
+                continue;
+            };
+            let Some((peer, session)) = table.indices.session(index) else { continue };
+            let mut opened = Opened::default();
+            let mut next = Some(range);
+            {
+                let mut window = session.window();
+                while let Some(range) = next {
+                    if let Some(content) = unseal(&session, &mut window, &mut buffer[range.clone()], now) {
+                        opened.bytes += range.len() as u64;
+                        opened.content |= content > 0;
+                        let at = range.start + HEADER;
+                        self.contents.push(at..at + content);
+                    }
+                    next = datagrams.next_if(|range| data(&buffer[range.clone()]) == Some(index));
                 }
             }
+            let is_known =
+                opened.bytes > 0 && tunnel::incoming(table, &peer, &session, from, opened, now, outbox);
+            if is_known {
+                admit(table, &peer, buffer, &self.contents, &mut self.joiner);
+            }
+            self.contents.clear();
         }
     }
 }
 
-fn job(
-    sessions: &HashMap<u32, Arc<Peer>>,
-    jobs: &mut Vec<Job>,
-    index: u32,
-    from: Endpoint,
-    packet: impl FnOnce() -> Packet,
-) {
-    match jobs.last_mut() {
-        Some(job) if job.index == index && job.from == from && job.packets.len() < JOB => {
-            job.packets.push(packet());
+/// The index that a data message names.
+fn data(datagram: &[u8]) -> Option<u32> {
+    match datagram {
+        [DATA, 0, 0, 0, index @ ..] if datagram.len() >= AROUND => {
+            index.first_chunk().map(|bytes| u32::from_le_bytes(*bytes))
         }
-        _ => {
-            let Some(peer) = sessions.get(&index) else { return };
-            jobs.push(Job { peer: Arc::clone(peer), from, index, packets: vec![packet()], room: None });
-        }
+        _ => None,
     }
 }
 
-fn copy(device: &Device, datagram: &[u8]) -> Packet {
-    let mut packet = device.pool.get();
-    packet.buf_mut().clear();
-    packet.buf_mut().extend_from_slice(datagram);
-    packet
+fn unseal(
+    session: &Session,
+    window: &mut crate::session::Window,
+    datagram: &mut [u8],
+    now: Instant,
+) -> Option<usize> {
+    if session.is_over(now) { None } else { session.open(window, datagram) }
 }
 
-/// Opens what comes along one lane and writes it to the TUN.
-pub(crate) async fn carry(device: Arc<Device>, mut lane: mpsc::Receiver<Job>) {
-    let mut mtu = device.mtu();
-    let mut writer = Writer::default();
-    let mut outbox = Outbox::default();
-    let (mut jobs, mut rooms) = (Vec::with_capacity(BATCH), Vec::with_capacity(BATCH));
-    let (mut opened, mut packets) = (Vec::new(), Vec::new());
-    while next_jobs(&device, &mut lane, &mut jobs, &mut writer).await > 0 {
-        for job in jobs.drain(..) {
-            tunnel::open(&device.table, &job.peer, job.packets, job.from, &mut mtu, &mut opened, &mut outbox);
-            admit(&device.table, &job.peer, &mut opened, &mut packets);
-            rooms.push(job.room);
-        }
-        device.tun.write(&mut writer, &mut packets).await;
-        device.transmit(&mut outbox).await;
-        rooms.clear();
+fn shake(table: &Table, front: &Front, datagram: &[u8], from: Endpoint, now: Instant) {
+    if let (Some(message), Some(identity)) = (HandshakeMessage::read(datagram), table.identity()) {
+        front.receive(&identity, |index| table.indices.holds(index), &message, from, now);
     }
 }
 
-/// Waits for jobs, and drops what the writer holds when none come for long. Returns their number, 0 at the end.
-async fn next_jobs(
-    device: &Device,
-    lane: &mut mpsc::Receiver<Job>,
-    jobs: &mut Vec<Job>,
-    writer: &mut Writer,
-) -> usize {
-    if writer.is_used() {
-        if let Ok(count) = timeout(IDLE, lane.recv_many(jobs, BATCH)).await {
-            return count;
-        }
-        *writer = Writer::default();
-        device.table.freed.say();
-    }
-    lane.recv_many(jobs, BATCH).await
-}
-
-/// Lets those packets pass whose source belongs to the peer that sent them, and cuts off their padding.
-pub(crate) fn admit(table: &Table, peer: &Arc<Peer>, opened: &mut Vec<Packet>, packets: &mut Vec<Packet>) {
+/// Lets those packets pass whose source belongs to the peer that sent them, without their padding.
+fn admit(table: &Table, peer: &Arc<Peer>, buffer: &[u8], contents: &[Range<usize>], joiner: &mut Joiner) {
     let routes = read(&table.routes);
     let mut last: Option<IpAddr> = None;
-    for mut packet in opened.drain(..) {
-        let (Some(length), Some(address)) = (ip::length(&packet), ip::source(&packet)) else { continue };
+    for content in contents {
+        let packet = &buffer[content.clone()];
+        let (Some(length), Some(address)) = (ip::length(packet), ip::source(packet)) else { continue };
         if last != Some(address) {
             if !routes.owner(address).is_some_and(|owner| Arc::ptr_eq(owner, peer)) {
                 continue;
             }
             last = Some(address);
         }
-        packet.truncate(length);
-        packets.push(packet);
+        joiner.add(buffer, content.start..content.start + length);
     }
 }

@@ -1,91 +1,57 @@
-//! From the TUN to the network.
+//! From the TUN to the network: each packet is written to where it is sealed, behind the one before.
 
-use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
-use gotatun::packet::Packet;
-use tokio::sync::mpsc;
-
-use super::memory::{LANES, Place};
 use super::outbox::Outbox;
 use super::peer::Peer;
-use super::{Device, PACKET, ip, read, tunnel};
-use crate::tun::{Gone, Reader};
+use super::table::Table;
+use super::tunnel::{self, Outgoing, padded};
+use super::{ip, read};
+use crate::session::{AROUND, HEADER};
+use crate::tun::Large;
 
-/// How many jobs may wait before a lane: as many as there is room for, if each is a packet. What one read gives is less than 200
-/// packets.
-const QUEUE: usize = LANES / PACKET;
-/// How many jobs a lane takes at once.
-const BATCH: usize = 16;
-
-/// Packets of one peer that go out.
-pub(crate) struct Job {
-    peer: Arc<Peer>,
-    packets: Vec<Packet>,
-    room: Option<Place>,
-}
-
-/// The ends of the lanes at which packets are put in.
-pub(crate) struct Lanes(Vec<mpsc::Sender<Job>>);
-
-/// Makes the lanes: the ends to put in and, one for each lane, those to take out.
-pub(crate) fn lanes(count: usize) -> (Lanes, Vec<mpsc::Receiver<Job>>) {
-    let (senders, receivers) = (0..count).map(|_| mpsc::channel(QUEUE)).unzip();
-    (Lanes(senders), receivers)
-}
-
-/// Reads the TUN and puts packets into the lane of the peer they are for, until the TUN is gone.
-pub(crate) async fn distribute(device: Arc<Device>, lanes: Lanes) -> Gone {
-    let mut reader = Reader::default();
-    let mut packets = Vec::new();
-    let mut jobs = Vec::new();
-    loop {
-        let mtu = *device.mtu.borrow();
-        if let Err(gone) = device.tun.read(&mut reader, &device.pool, mtu, &mut packets).await {
-            return gone;
-        }
-        sort(&device, &mut packets, &mut jobs);
-        for mut job in jobs.drain(..) {
-            let Some(place) = device.outbound.find(&job.peer, &mut job.packets).await else { continue };
-            job.room = Some(place);
-            // A lane that has ended ends the device, so nobody is left to miss the packets.
-            let _ = lanes.0[job.peer.lane].try_send(job);
-        }
+/// Seals what was read from the TUN for the peer that it belongs to. What is nobody's is dropped.
+pub(crate) fn seal(table: &Table, large: &Large<'_>, now: Instant, outbox: &mut Outbox) {
+    let Some(address) = ip::destination(large.bytes()) else { return };
+    let peer = read(&table.routes).owner(address).cloned();
+    if let Some(peer) = peer {
+        seal_for(table, &peer, large, now, outbox);
     }
 }
 
-/// Makes jobs of packets: one for each run of packets to the same peer. Packets that are nobody's are dropped.
-fn sort(device: &Device, packets: &mut Vec<Packet>, jobs: &mut Vec<Job>) {
-    let routes = read(&device.table.routes);
-    let mut last: Option<IpAddr> = None;
-    for packet in packets.drain(..) {
-        let Some(address) = ip::destination(&packet) else { continue };
-        if last == Some(address)
-            && let Some(job) = jobs.last_mut()
-        {
-            job.packets.push(packet);
-            continue;
+/// Seals packets for this peer.
+pub(crate) fn seal_for(
+    table: &Table,
+    peer: &Arc<Peer>,
+    large: &Large<'_>,
+    now: Instant,
+    outbox: &mut Outbox,
+) {
+    match tunnel::outgoing(table, peer, now, outbox) {
+        Outgoing::Drop => {}
+        Outgoing::Wait => {
+            for index in 0..large.count() {
+                let mut packet = vec![0; large.length(index)];
+                large.write(index, &mut packet);
+                table.staged.push(&peer.key, &packet, now);
+            }
         }
-        let Some(peer) = routes.owner(address) else { continue };
-        last = Some(address);
-        match jobs.last_mut() {
-            Some(job) if Arc::ptr_eq(&job.peer, peer) => job.packets.push(packet),
-            _ => jobs.push(Job { peer: Arc::clone(peer), packets: vec![packet], room: None }),
+        Outgoing::Seal(session, to) => {
+            let Some(first) = session.reserve(large.count() as u64) else { return };
+            let (mtu, mut bytes) = (table.mtu(), 0);
+            for (index, counter) in (0..large.count()).zip(first..) {
+                let length = large.length(index);
+                let sealed = AROUND + padded(length, mtu);
+                outbox.add(peer, &to, sealed, |datagram| {
+                    let (packet, padding) = datagram[HEADER..].split_at_mut(length);
+                    large.write(index, packet);
+                    padding.fill(0);
+                    session.seal(counter, datagram);
+                });
+                bytes += sealed;
+            }
+            peer.note_sent(bytes as u64);
         }
-    }
-}
-
-/// Seals and sends what comes along one lane.
-pub(crate) async fn carry(device: Arc<Device>, mut lane: mpsc::Receiver<Job>) {
-    let mut mtu = device.mtu();
-    let mut outbox = Outbox::default();
-    let (mut jobs, mut rooms) = (Vec::with_capacity(BATCH), Vec::with_capacity(BATCH));
-    while lane.recv_many(&mut jobs, BATCH).await > 0 {
-        for job in jobs.drain(..) {
-            tunnel::seal(&device.table, &job.peer, job.packets, &mut mtu, &mut outbox);
-            rooms.push(job.room);
-        }
-        device.transmit(&mut outbox).await;
-        rooms.clear();
     }
 }

@@ -1,16 +1,14 @@
 //! A peer: how it is set up, what has passed, and its tunnel once there is one.
 
 use std::net::SocketAddr;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant, SystemTime};
 
-use gotatun::packet::{Packet, WgKind};
 use ipnetwork::IpNetwork;
 use phantom_types::{PresharedKey, PublicKey};
 
-use super::memory::Way;
-use super::outbox::{Endpoint, Outbox};
+use super::outbox::Endpoint;
 use super::table::Table;
 use super::tunnel::Tunnel;
 use crate::uapi::PeerStatus;
@@ -20,14 +18,13 @@ use crate::udp::Lesson;
 pub(crate) struct Peer {
     /// Who it is.
     pub(crate) key: PublicKey,
-    /// Which of the lanes carries its packets: always the same one, so that they stay in order.
-    pub(crate) lane: usize,
     state: Mutex<State>,
-    /// What its packets take of the room of the lanes, inward and outward.
-    waiting: [AtomicUsize; 2],
+    /// Bytes of datagrams, as `wg` shows them.
+    received: AtomicU64,
+    sent: AtomicU64,
 }
 
-/// What changes of a peer. Locked for as long as some packets take to be sealed or opened, never while waiting.
+/// What changes of a peer. Locked for moments: never while packets are sealed or opened, nor while waiting.
 #[derive(Default)]
 pub(crate) struct State {
     /// It is no peer any more; packets may still hold on to it.
@@ -41,8 +38,6 @@ pub(crate) struct State {
     pub(crate) keepalive: u16,
     /// Sorted, each once. The table of routes says the same.
     pub(crate) allowed_ips: Vec<IpNetwork>,
-    pub(crate) rx_bytes: u64,
-    pub(crate) tx_bytes: u64,
     pub(crate) last_handshake: Option<SystemTime>,
     /// Initiations that are older than one that it sent before.
     pub(crate) refused: Refused,
@@ -94,17 +89,18 @@ impl Refused {
 }
 
 impl Peer {
-    pub(crate) fn new(key: PublicKey, lane: usize) -> Self {
-        Self { key, lane, state: Mutex::default(), waiting: Default::default() }
+    pub(crate) fn new(key: PublicKey) -> Self {
+        Self { key, state: Mutex::default(), received: AtomicU64::new(0), sent: AtomicU64::new(0) }
     }
 
-    /// What its packets take of the room of the lanes; the room counts.
-    pub(crate) const fn waiting(&self, way: Way) -> &AtomicUsize {
-        let [into, out] = &self.waiting;
-        match way {
-            Way::In => into,
-            Way::Out => out,
-        }
+    /// Counts bytes of genuine datagrams that came.
+    pub(crate) fn note_received(&self, bytes: u64) {
+        self.received.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Counts bytes of datagrams that go out.
+    pub(crate) fn note_sent(&self, bytes: u64) {
+        self.sent.fetch_add(bytes, Ordering::Relaxed);
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
@@ -129,8 +125,8 @@ impl Peer {
             preshared_key: state.preshared_key.clone(),
             endpoint: state.endpoint.map(|endpoint| endpoint.address),
             last_handshake: state.last_handshake,
-            rx_bytes: state.rx_bytes,
-            tx_bytes: state.tx_bytes,
+            rx_bytes: self.received.load(Ordering::Relaxed),
+            tx_bytes: self.sent.load(Ordering::Relaxed),
             refused_handshakes: state.refused.telling(),
             persistent_keepalive_interval: state.keepalive,
             allowed_ips: state.allowed_ips.clone(),
@@ -176,22 +172,6 @@ impl State {
             table.wake(Arc::clone(peer));
         }
     }
-
-    /// Sends what the tunnel has made. Handshakes are noted first, so that their answers find back here.
-    pub(crate) fn emit(&mut self, table: &Table, peer: &Arc<Peer>, made: Vec<WgKind>, outbox: &mut Outbox) {
-        let Some(to) = self.endpoint else { return };
-        for kind in &made {
-            let index = match kind {
-                WgKind::HandshakeInit(packet) => packet.sender_idx.get(),
-                WgKind::HandshakeResp(packet) => packet.sender_idx.get(),
-                WgKind::CookieReply(_) | WgKind::Data(_) => continue,
-            };
-            table.register(index, peer);
-        }
-        let packets =
-            made.into_iter().map(Packet::from).inspect(|packet| self.tx_bytes += packet.len() as u64);
-        outbox.push(peer, to, packets);
-    }
 }
 
 #[cfg(test)]
@@ -224,7 +204,7 @@ mod tests {
 
     #[test]
     fn what_was_learnt_of_a_way_outlives_the_next_packet() {
-        let peer = Peer::new(PublicKey::from_bytes([1; 32]), 0);
+        let peer = Peer::new(PublicKey::from_bytes([1; 32]));
         let at = |port, local: Option<&str>| {
             Endpoint::new(([192, 0, 2, 1], port).into(), local.map(|text| text.parse().unwrap()))
         };

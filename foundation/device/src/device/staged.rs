@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use phantom_types::PublicKey;
 
 use super::lock;
+use super::memory::Usage;
 
 /// The bytes that all packets may take which wait for a session.
 pub(crate) const ROOM: usize = 16 << 20;
@@ -44,7 +45,16 @@ impl Staged {
         lock(&self.0).expire(now);
     }
 
+    /// The bytes that are taken, and the most that were since the last call.
+    pub(crate) fn usage(&self) -> Usage {
+        let mut queues = lock(&self.0);
+        let (now, peak) = (queues.bytes, queues.peak);
+        queues.peak = now;
+        Usage { now, peak }
+    }
+
     /// The bytes that are taken.
+    #[cfg(test)]
     pub(crate) fn bytes(&self) -> usize {
         lock(&self.0).bytes
     }
@@ -53,6 +63,8 @@ impl Staged {
 struct Queues<K> {
     room: usize,
     bytes: usize,
+    /// The most that there were of late.
+    peak: usize,
     /// Queues that are not empty.
     by_peer: BTreeMap<K, Queue>,
     by_size: BTreeSet<(usize, K)>,
@@ -66,7 +78,7 @@ struct Queue {
 
 impl<K: Copy + Ord> Queues<K> {
     const fn new(room: usize) -> Self {
-        Self { room, bytes: 0, by_peer: BTreeMap::new(), by_size: BTreeSet::new() }
+        Self { room, bytes: 0, peak: 0, by_peer: BTreeMap::new(), by_size: BTreeSet::new() }
     }
 
     fn push(&mut self, peer: K, packet: Box<[u8]>, now: Instant) {
@@ -124,6 +136,7 @@ impl<K: Copy + Ord> Queues<K> {
             self.by_size.insert((after, peer));
         }
         self.bytes = self.bytes - before + after;
+        self.peak = self.peak.max(self.bytes);
     }
 }
 

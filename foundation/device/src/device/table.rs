@@ -2,18 +2,17 @@
 //!
 //! No lock is held for longer than one peer takes, so that packets never wait for a large change.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chacha20poly1305::aead::OsRng;
 use chacha20poly1305::aead::rand_core::RngCore as _;
-use gotatun::noise::index_table::IndexTable;
-use gotatun::noise::rate_limiter::RateLimiter;
-use gotatun::x25519;
 use phantom_types::{PresharedKey, PrivateKey, PublicKey};
 
 use super::attempts::Attempts;
+use super::indices::Indices;
 use super::memory::Freed;
 use super::outbox::Endpoint;
 use super::peer::{Peer, State};
@@ -21,6 +20,8 @@ use super::routes::Routes;
 use super::staged::{self, Staged};
 use super::{lock, read, write};
 use crate::cookie::Checker;
+use crate::noise::Local;
+use crate::tun::DEFAULT_MTU;
 use crate::uapi::PeerRequest;
 
 /// How many peers are changed before others get their turn.
@@ -28,12 +29,9 @@ const SLICE: usize = 50;
 
 /// The device's own keys.
 pub(crate) struct Identity {
-    pub(crate) private_key: x25519::StaticSecret,
-    pub(crate) public_key: x25519::PublicKey,
+    pub(crate) local: Local,
     /// Tells genuine handshake messages from others.
     pub(crate) checker: Checker,
-    /// The library wants one for each tunnel. What a tunnel is given has passed the device's own.
-    pub(crate) limiter: Arc<RateLimiter>,
 }
 
 /// How many peers came and went.
@@ -46,13 +44,13 @@ pub(crate) struct Count {
 
 /// The table of a device.
 pub(crate) struct Table {
-    lanes: usize,
     identity: RwLock<Option<Arc<Identity>>>,
     peers: RwLock<BTreeMap<PublicKey, Arc<Peer>>>,
     pub(super) routes: RwLock<Routes<Arc<Peer>>>,
-    /// Whose session this index of ours is. Entries of ended sessions are swept out from time to time.
-    pub(super) sessions: RwLock<HashMap<u32, Arc<Peer>>>,
-    pub(super) indices: IndexTable,
+    /// What the other ends name.
+    pub(super) indices: Arc<Indices>,
+    /// The MTU of the TUN, as last seen.
+    mtu: AtomicU16,
     /// Packets that wait for a session.
     pub(super) staged: Staged,
     /// Tunnels made for packets to peers that have not answered yet.
@@ -63,20 +61,29 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// A table without keys and peers, whose peers are spread over this many lanes.
-    pub(crate) fn new(lanes: usize) -> Self {
+    /// A table without keys and peers.
+    pub(crate) fn new() -> Self {
         Self {
-            lanes,
             identity: RwLock::default(),
             peers: RwLock::default(),
             routes: RwLock::default(),
-            sessions: RwLock::default(),
-            indices: IndexTable::from_os_rng(),
+            indices: Arc::default(),
+            mtu: AtomicU16::new(DEFAULT_MTU),
             staged: Staged::new(staged::ROOM),
             attempts: Attempts::default(),
             freed: Freed::default(),
             woken: Mutex::default(),
         }
+    }
+
+    /// The MTU of the TUN, as last seen.
+    pub(crate) fn mtu(&self) -> usize {
+        self.mtu.load(Ordering::Relaxed).into()
+    }
+
+    /// Notes the MTU of the TUN.
+    pub(crate) fn set_mtu(&self, mtu: u16) {
+        self.mtu.store(mtu, Ordering::Relaxed);
     }
 
     /// The device's keys, if it has any.
@@ -100,25 +107,6 @@ impl Table {
         keys.iter().filter_map(|key| peers.get(key).cloned()).collect()
     }
 
-    /// The peer whose session this index of ours is.
-    pub(crate) fn session(&self, index: u32) -> Option<Arc<Peer>> {
-        read(&self.sessions).get(&index).cloned()
-    }
-
-    /// Notes whose session this index of ours is.
-    pub(crate) fn register(&self, index: u32, peer: &Arc<Peer>) {
-        write(&self.sessions).insert(index, Arc::clone(peer));
-    }
-
-    /// Forgets the sessions that have ended.
-    pub(crate) fn sweep(&self) {
-        let mut sessions = write(&self.sessions);
-        sessions.retain(|index, _| self.indices.in_use(*index));
-        if sessions.len() < sessions.capacity() / 4 {
-            sessions.shrink_to_fit();
-        }
-    }
-
     /// Has the timers of the peer looked at from now on.
     pub(crate) fn wake(&self, peer: Arc<Peer>) {
         lock(&self.woken).push(peer);
@@ -133,7 +121,7 @@ impl Table {
     pub(crate) async fn set_private_key(&self, key: Option<&PrivateKey>) {
         let identity = key.map(|key| Arc::new(Identity::new(key)));
         if let Some(identity) = &identity {
-            self.remove(&PublicKey::from_bytes(identity.public_key.to_bytes()));
+            self.remove(&identity.public_key());
         }
         *write(&self.identity) = identity;
         for (index, peer) in self.all().into_iter().enumerate() {
@@ -152,7 +140,7 @@ impl Table {
     /// Makes these changes in order. With `replace`, peers that are not named in the end are removed, and those that
     /// were there already are set up again.
     pub(crate) async fn set_peers(&self, requests: Vec<PeerRequest>, replace: bool) -> Count {
-        let own = self.identity().map(|identity| PublicKey::from_bytes(identity.public_key.to_bytes()));
+        let own = self.identity().map(|identity| identity.public_key());
         let mut count = Count::default();
         let mut named = BTreeSet::new();
         for (index, request) in requests.into_iter().enumerate() {
@@ -203,8 +191,7 @@ impl Table {
     }
 
     fn add(&self, key: PublicKey) -> Arc<Peer> {
-        // Keys are random, so any byte of them spreads peers over the lanes.
-        let peer = Arc::new(Peer::new(key, usize::from(key.as_bytes()[0]) % self.lanes));
+        let peer = Arc::new(Peer::new(key));
         write(&self.peers).insert(key, Arc::clone(&peer));
         peer
     }
@@ -258,33 +245,31 @@ impl Table {
 
 impl Identity {
     fn new(key: &PrivateKey) -> Self {
-        let private_key = x25519::StaticSecret::from(*key.as_bytes());
-        let public_key = x25519::PublicKey::from(&private_key);
+        let local = Local::new(*key.as_bytes());
         let mut secret = [0; 32];
         OsRng.fill_bytes(&mut secret);
-        let checker = Checker::new(&PublicKey::from_bytes(public_key.to_bytes()), secret, Instant::now());
-        let limiter = Arc::new(RateLimiter::new(&public_key, u64::MAX));
-        Self { private_key, public_key, checker, limiter }
+        let checker = Checker::new(&PublicKey::from_bytes(*local.public()), secret, Instant::now());
+        Self { local, checker }
+    }
+
+    /// The public key that others know the device by.
+    pub(crate) fn public_key(&self) -> PublicKey {
+        PublicKey::from_bytes(*self.local.public())
     }
 }
 
+/// Sets the key from the next handshake on.
 fn set_preshared_key(state: &mut State, key: Option<PresharedKey>) {
     let Some(key) = key else { return };
-    let key = (key.as_bytes() != &[0; 32]).then_some(key);
-    if key == state.preshared_key {
-        return;
-    }
-    if let Some(tunnel) = &mut state.tunnel {
-        tunnel.set_preshared_key(key.as_ref().map(|key| *key.as_bytes()));
-    }
-    state.preshared_key = key;
+    state.preshared_key = (key.as_bytes() != &[0; 32]).then_some(key);
 }
 
 fn set_keepalive(state: &mut State, seconds: Option<u16>) {
     let Some(seconds) = seconds.filter(|seconds| *seconds != state.keepalive) else { return };
+    let [before, after] = [state.keepalive, seconds].map(|seconds| Duration::from_secs(seconds.into()));
     state.keepalive = seconds;
     if let Some(tunnel) = &mut state.tunnel {
-        tunnel.set_keepalive(seconds);
+        tunnel.set_keepalive(before, after);
     }
 }
 

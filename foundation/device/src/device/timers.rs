@@ -1,12 +1,11 @@
 //! What has to happen without a packet: keepalives, new handshakes, the end of sessions.
 
-use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::memory::{self, Reclaimer, Room, Usage};
+use super::memory::{self, Reclaimer};
 use super::outbox::Outbox;
 use super::peer::Peer;
 use super::{Device, tunnel};
@@ -16,7 +15,7 @@ use crate::tun::Gone;
 const TICK: Duration = Duration::from_millis(500);
 /// How often the TUN is looked at: whether it is there, and its MTU.
 const TUN: Duration = Duration::from_secs(1);
-/// How often the indices of ended sessions are swept out.
+/// How often memory of indices is given back.
 const SWEEP: Duration = Duration::from_secs(20);
 /// How many peers are looked at before others get their turn.
 pub(super) const SLICE: usize = 64;
@@ -40,46 +39,35 @@ pub(crate) async fn run(device: Arc<Device>) -> Gone {
         if now.duration_since(seen) >= TUN {
             seen = now;
             match device.tun.mtu() {
-                Ok(Some(mtu)) => drop(device.mtu.send_if_modified(|known| mem::replace(known, mtu) != mtu)),
+                Ok(Some(mtu)) => device.table.set_mtu(mtu),
                 Ok(None) => {}
                 Err(gone) => return gone,
             }
         }
         if now.duration_since(swept) >= SWEEP {
             swept = now;
-            device.table.sweep();
+            device.table.indices.shrink();
         }
-        if reclaimer.is_due(usage(&device), device.table.freed.was_said()) {
-            let device = Arc::clone(&device);
-            tokio::task::spawn_blocking(move || {
-                memory::empty(&device.pool);
-                memory::give_back();
-            });
+        if reclaimer.is_due(device.table.staged.usage(), device.table.freed.was_said()) {
+            tokio::task::spawn_blocking(memory::give_back);
         }
     }
-}
-
-/// What all packets take that wait somewhere.
-fn usage(device: &Device) -> Usage {
-    let staged = device.table.staged.bytes();
-    let [out, into] = [&device.outbound, &device.inbound].map(Room::usage);
-    Usage { now: staged + out.now + into.now, peak: staged + out.peak + into.peak }
 }
 
 async fn look(device: &Device, peers: &mut Vec<Arc<Peer>>, outbox: &mut Outbox) {
     peers.append(&mut device.table.take_woken());
     let mut kept = Vec::with_capacity(peers.len());
-    let mut slice = 0;
+    let (mut slice, now) = (0, std::time::Instant::now());
     for peer in peers.drain(..) {
-        if tunnel::tick(&device.table, &peer, outbox) {
+        if tunnel::tick(&device.table, &peer, now, outbox) {
             kept.push(peer);
         }
         slice += 1;
         if slice % SLICE == 0 {
-            device.transmit(outbox).await;
+            device.transmit(outbox);
             tokio::task::yield_now().await;
         }
     }
-    device.transmit(outbox).await;
+    device.transmit(outbox);
     *peers = kept;
 }

@@ -1,64 +1,153 @@
 //! The tunnel to a peer: its sessions and timers, and what happens when packets pass.
 //!
-//! A tunnel (about 18 kB and two scalar multiplications) is made when the first packet, handshake or keepalive wants
-//! it. A server of many thousand clients therefore starts at once and pays for those that come. The tunnel of a peer
-//! that has begun a handshake is kept from then on, since it remembers the newest, so that an old one cannot be
-//! replayed.
+//! A tunnel (two scalar multiplications) is made when the first packet, handshake or keepalive wants it. A server of many thousand
+//! clients therefore starts at once and pays for those that come. The tunnel of a peer that has begun a handshake is kept from then
+//! on, since it remembers the newest, so that an old one cannot be replayed.
+//!
+//! Packets are sealed and opened by who carries them, without the lock of the peer: it is held before a run of packets goes out,
+//! to find the session, and after one came in, to note it.
 
 use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use gotatun::noise::errors::WireGuardError;
-use gotatun::noise::{Tunn, TunnResult};
-use gotatun::packet::{Packet, WgKind};
-use gotatun::tun::MtuWatcher;
-use gotatun::x25519;
+use chacha20poly1305::aead::OsRng;
+use chacha20poly1305::aead::rand_core::RngCore as _;
 
+use self::clock::{Asking, Clock, Due};
 use super::attempts::Admission;
+use super::indices::Index;
 use super::outbox::{Endpoint, Outbox};
 use super::peer::{Peer, State};
-use super::table::Table;
+use super::table::{Identity, Table};
+use crate::cookie::Sealer;
+use crate::noise::{Begun, STAMP, Secret};
+use crate::session::{AROUND, HEADER, Session};
 
-/// A tunnel's clock moves only when its timers are looked at. It is set before use if it is older than this.
-const STALE: Duration = Duration::from_secs(1);
+mod clock;
+pub(crate) mod shake;
+
 /// The least time between two initiations of a peer that are answered: fifty a second, as in the kernel
 /// (`INITIATIONS_PER_SECOND` of `drivers/net/wireguard/messages.h`). Only those count that are genuine.
 const PACE: Duration = Duration::from_millis(20);
+/// Two ends that ask each other at once do so again at times that differ by up to this.
+const JITTER: u32 = 333;
 
 /// The tunnel to a peer.
 pub(crate) struct Tunnel {
-    noise: Tunn,
-    /// When its timers were looked at.
-    ticked: Instant,
-    /// When it last was woken by a keepalive after it had given up.
-    revived: Instant,
-    /// The session that the peer has yet to use, after which the handshake that it began is complete.
-    unconfirmed: Option<u32>,
+    identity: Arc<Identity>,
+    shared: Secret,
+    macs: Sealer,
+    begun: Option<(Begun, Index)>,
+    sessions: Sessions,
+    clock: Clock,
+    /// The newest time stamp that the peer has sent.
+    newest: [u8; STAMP],
     /// When the peer last began a handshake.
     initiated: Option<Instant>,
     /// The peer has completed its part of a handshake at least once.
     answered: bool,
 }
 
+/// A session with the index by which it is named.
+struct Held {
+    session: Arc<Session>,
+    _index: Index,
+}
+
+/// The sessions of a tunnel.
+#[derive(Default)]
+struct Sessions {
+    /// Packets are sealed with it.
+    current: Option<Held>,
+    /// The one before, by which packets may still come.
+    previous: Option<Held>,
+    /// One that the peer has begun and has yet to use. Then the handshake is complete.
+    next: Option<Held>,
+}
+
+/// What becomes of packets to a peer.
+pub(crate) enum Outgoing {
+    /// They are sealed with this session and go there.
+    Seal(Arc<Session>, Endpoint),
+    /// They wait for a session.
+    Wait,
+    /// They are dropped.
+    Drop,
+}
+
+impl Sessions {
+    /// The session to seal with.
+    fn usable(&self, now: Instant) -> Option<&Arc<Session>> {
+        self.current.as_ref().map(|held| &held.session).filter(|session| !session.is_over(now))
+    }
+
+    fn has(held: Option<&Held>, session: &Arc<Session>) -> bool {
+        held.is_some_and(|held| Arc::ptr_eq(&held.session, session))
+    }
+
+    /// Takes in what this end has begun and the peer has answered.
+    fn begin(&mut self, held: Held) {
+        self.previous = self.next.take().or_else(|| self.current.take());
+        self.current = Some(held);
+    }
+
+    /// Takes in what the peer has begun and has yet to use.
+    fn offer(&mut self, held: Held) {
+        self.next = Some(held);
+        self.previous = None;
+    }
+
+    /// Notes that the peer has used a session. `true` if that completes the handshake.
+    fn used(&mut self, session: &Arc<Session>) -> bool {
+        if !Self::has(self.next.as_ref(), session) {
+            return false;
+        }
+        self.previous = mem::replace(&mut self.current, self.next.take());
+        true
+    }
+
+    fn drop_old(&mut self, now: Instant) {
+        for held in [&mut self.current, &mut self.previous, &mut self.next] {
+            held.take_if(|held| held.session.is_over(now));
+        }
+    }
+
+    const fn are_gone(&self) -> bool {
+        self.current.is_none() && self.previous.is_none() && self.next.is_none()
+    }
+}
+
+/// How often persistent keepalives are sent; zero for never.
+fn keepalive(state: &State) -> Duration {
+    Duration::from_secs(state.keepalive.into())
+}
+
+fn jitter() -> Duration {
+    Duration::from_millis((OsRng.next_u32() % (JITTER + 1)).into())
+}
+
+fn random() -> [u8; 32] {
+    let mut bytes = [0; 32];
+    OsRng.fill_bytes(&mut bytes);
+    bytes
+}
+
 impl Tunnel {
-    /// The tunnel in `state`, made if there is none. `None` if the device has no private key.
+    /// The tunnel in `state`, made if there is none. `None` if the device has no private key, or if nothing would be secret
+    /// between it and the peer.
     fn open<'a>(state: &'a mut State, table: &Table, peer: &Peer, now: Instant) -> Option<&'a mut Self> {
         if state.tunnel.is_none() {
             let identity = table.identity()?;
-            let noise = Tunn::new(
-                identity.private_key.clone(),
-                x25519::PublicKey::from(*peer.key.as_bytes()),
-                state.preshared_key.as_ref().map(|key| *key.as_bytes()),
-                Some(state.keepalive),
-                table.indices.clone(),
-                Arc::clone(&identity.limiter),
-            );
+            let shared = identity.local.shared(peer.key.as_bytes())?;
             state.tunnel = Some(Box::new(Self {
-                noise,
-                ticked: now,
-                revived: now,
-                unconfirmed: None,
+                identity,
+                shared,
+                macs: Sealer::new(&peer.key),
+                begun: None,
+                sessions: Sessions::default(),
+                clock: Clock::new(keepalive(state), now),
+                newest: [0; STAMP],
                 initiated: None,
                 answered: false,
             }));
@@ -66,98 +155,37 @@ impl Tunnel {
         state.tunnel.as_deref_mut()
     }
 
-    /// Sets the tunnel's clock, if that was not done of late.
-    fn refresh(&mut self, now: Instant, made: &mut Vec<WgKind>) {
-        if now.duration_since(self.ticked) > STALE {
-            made.extend(self.tick(now).ok().flatten());
-        }
-    }
-
-    fn tick(&mut self, now: Instant) -> Result<Option<WgKind>, WireGuardError> {
-        self.ticked = now;
-        self.noise.update_timers()
-    }
-
-    /// The tunnel gives up for good when nobody has answered for 90 s. Persistent keepalives go on nevertheless.
-    fn revive(&mut self, now: Instant, interval: Duration) -> Option<WgKind> {
-        if now.duration_since(self.revived) < interval {
-            return None;
-        }
-        self.revived = now;
-        self.noise.handle_outgoing_packet(Packet::default(), None)
-    }
-
-    /// Seals a packet. Without a session it is staged, and a handshake begins if none has.
-    fn seal(
-        &mut self,
-        table: &Table,
-        peer: &Peer,
-        packet: Packet,
-        mtu: &mut MtuWatcher,
-        now: Instant,
-    ) -> Option<WgKind> {
-        match self.noise.encapsulate_with_session(pad(packet, mtu)) {
-            Ok(sealed) => Some(sealed.into()),
-            Err(packet) => {
-                table.staged.push(&peer.key, &packet, now);
-                self.noise.format_handshake_initiation(false).map(WgKind::from)
-            }
-        }
-    }
-
-    /// Seals what has waited for a session: keepalives in the library, and packets.
-    fn flush(
-        &mut self,
-        table: &Table,
-        peer: &Peer,
-        mtu: &mut MtuWatcher,
-        now: Instant,
-        made: &mut Vec<WgKind>,
-    ) {
-        made.extend(self.noise.get_queued_packets(mtu));
-        for packet in table.staged.take(&peer.key) {
-            made.extend(self.seal(table, peer, Packet::copy_from(&packet[..]), mtu, now));
-        }
-    }
-
     /// Whether an initiation that comes now would be more than the peer may send.
     fn is_too_soon(&self, now: Instant) -> bool {
         self.initiated.is_some_and(|at| now.saturating_duration_since(at) < PACE)
     }
 
-    pub(crate) fn set_preshared_key(&mut self, key: Option<[u8; 32]>) {
-        self.noise.set_preshared_key(key);
-    }
-
-    pub(crate) fn set_keepalive(&mut self, seconds: u16) {
-        self.noise.set_persistent_keepalive(Some(seconds));
+    /// Persistent keepalives are sent every `after` from now on.
+    pub(crate) fn set_keepalive(&mut self, before: Duration, after: Duration) {
+        self.clock.set_keepalive(before, after, Instant::now());
     }
 }
 
-/// Seals packets for the peer. Without a session they wait (see [`staged`](super::staged)) and a handshake begins.
-pub(crate) fn seal(
-    table: &Table,
-    peer: &Arc<Peer>,
-    packets: Vec<Packet>,
-    mtu: &mut MtuWatcher,
-    outbox: &mut Outbox,
-) {
-    let now = Instant::now();
-    let mut state = peer.state();
-    if state.removed || state.endpoint.is_none() {
-        return;
-    }
+/// Finds out what becomes of packets to the peer, and notes that they are sent. Without a session a handshake begins; the packets
+/// wait (see [`staged`](super::staged)).
+pub(crate) fn outgoing(table: &Table, peer: &Arc<Peer>, now: Instant, outbox: &mut Outbox) -> Outgoing {
+    let mut guard = peer.state();
+    let state = &mut *guard;
+    let Some(to) = state.endpoint.filter(|_| !state.removed) else { return Outgoing::Drop };
     if state.tunnel.is_none() && !may_begin(table, peer, now) {
-        return;
+        return Outgoing::Drop;
     }
-    let Some(tunnel) = Tunnel::open(&mut state, table, peer, now) else { return };
-    let mut made = Vec::with_capacity(packets.len());
-    tunnel.refresh(now, &mut made);
-    for packet in packets {
-        made.extend(tunnel.seal(table, peer, packet, mtu, now));
+    let every = keepalive(state);
+    let Some(tunnel) = Tunnel::open(state, table, peer, now) else { return Outgoing::Drop };
+    let session = tunnel.sessions.usable(now).cloned();
+    if session.as_ref().is_none_or(|session| Clock::wants_another(session, now)) {
+        shake::initiate(state, table, peer, now, outbox);
     }
-    state.emit(table, peer, made, outbox);
+    if let (Some(_), Some(tunnel)) = (&session, &mut state.tunnel) {
+        tunnel.clock.sent_data(every, now);
+    }
     state.schedule(table, peer);
+    session.map_or(Outgoing::Wait, |session| Outgoing::Seal(session, to))
 }
 
 /// Whether a tunnel may be made to reach the peer. That to another peer may be dropped for it.
@@ -178,132 +206,113 @@ fn may_begin(table: &Table, peer: &Arc<Peer>, now: Instant) -> bool {
     true
 }
 
-/// Opens packets of the peer, which are to be of the data kind, and hands over what was in them.
-pub(crate) fn open(
-    table: &Table,
-    peer: &Arc<Peer>,
-    sealed: Vec<Packet>,
-    from: Endpoint,
-    mtu: &mut MtuWatcher,
-    opened: &mut Vec<Packet>,
-    outbox: &mut Outbox,
-) {
-    let now = Instant::now();
-    let mut guard = peer.state();
-    let state = &mut *guard;
-    let Some(tunnel) = state.tunnel.as_deref_mut().filter(|_| !state.removed) else { return };
-    let (mut made, mut authentic, mut confirmed) = (Vec::new(), false, false);
-    tunnel.refresh(now, &mut made);
-    for packet in sealed {
-        let length = packet.len() as u64;
-        let Ok(WgKind::Data(packet)) = packet.try_into_wg() else { continue };
-        let index = packet.header.receiver_idx.get();
-        let TunnResult::WriteToTunnel(content) = tunnel.noise.handle_incoming_packet(WgKind::Data(packet))
-        else {
-            continue;
-        };
-        authentic = true;
-        state.rx_bytes += length;
-        if tunnel.unconfirmed == Some(index) {
-            tunnel.unconfirmed = None;
-            confirmed = true;
-        }
-        if !content.is_empty() {
-            opened.push(content);
-        }
-    }
-    if confirmed {
-        state.last_handshake = Some(wall_clock());
-        tunnel.flush(table, peer, mtu, now, &mut made);
-    }
-    if authentic {
-        state.refused.forget();
-        state.roam(from);
-    }
-    state.emit(table, peer, made, outbox);
-    state.schedule(table, peer);
+/// What was opened of a run of packets.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Opened {
+    /// How many bytes the datagrams had that were genuine.
+    pub(crate) bytes: u64,
+    /// Some of them had content.
+    pub(crate) content: bool,
 }
 
-/// The index that an initiation names; other messages begin nothing.
-fn begun(message: &WgKind) -> Option<u32> {
-    if let WgKind::HandshakeInit(packet) = message { Some(packet.sender_idx.get()) } else { None }
-}
-
-/// Takes a message of a handshake from the peer, whose macs are right, and answers it. `true` when it is to be said, once an
-/// hour, that the peer's clock was set back.
-pub(crate) fn shake(
+/// Notes that packets of this session came from there. `false` if the peer has no such session any more.
+pub(crate) fn incoming(
     table: &Table,
     peer: &Arc<Peer>,
-    message: WgKind,
-    length: usize,
+    session: &Arc<Session>,
     from: Endpoint,
-    mtu: &mut MtuWatcher,
+    opened: Opened,
+    now: Instant,
     outbox: &mut Outbox,
 ) -> bool {
-    let now = Instant::now();
     let mut guard = peer.state();
     let state = &mut *guard;
-    if state.removed {
+    let every = keepalive(state);
+    let Some(tunnel) = state.tunnel.as_deref_mut().filter(|_| !state.removed) else { return false };
+    let confirmed = tunnel.sessions.used(session);
+    let known = [&tunnel.sessions.current, &tunnel.sessions.previous];
+    if !known.into_iter().any(|held| Sessions::has(held.as_ref(), session)) {
         return false;
     }
-    let we_began = matches!(message, WgKind::HandshakeResp(_));
-    let begun = begun(&message);
-    let is_new = state.tunnel.is_none();
-    let Some(tunnel) = Tunnel::open(state, table, peer, now) else { return false };
-    if begun.is_some() && tunnel.is_too_soon(now) {
-        return false;
+    peer.note_received(opened.bytes);
+    tunnel.clock.heard(every, now);
+    if opened.content {
+        tunnel.clock.heard_data(now);
     }
-    let mut made = Vec::new();
-    tunnel.refresh(now, &mut made);
-    let result = tunnel.noise.handle_incoming_packet(message);
-    let is_old = matches!(result, TunnResult::Err(WireGuardError::WrongTai64nTimestamp));
-    if let TunnResult::WriteToNetwork(answer) = result {
-        if let WgKind::HandshakeResp(answer) = &answer {
-            tunnel.unconfirmed = Some(answer.sender_idx.get());
-        }
-        made.push(answer);
-        if begun.is_some() {
-            tunnel.initiated = Some(now);
-        }
-        if !mem::replace(&mut tunnel.answered, true) {
-            table.attempts.end(peer);
-        }
-        if we_began {
-            tunnel.flush(table, peer, mtu, now, &mut made);
-            state.last_handshake = Some(wall_clock());
-        }
-        state.refused.forget();
-        state.rx_bytes += length as u64;
-        // A fresh start: what the kernel refused on the way to this peer may be possible by now.
-        state.endpoint = Some(from);
-    } else if is_new {
-        // Somebody who knows the key of a peer is not that peer.
-        state.tunnel = None;
-        return false;
+    let again = tunnel.clock.wants_another_at_last(session, now);
+    if confirmed {
+        tunnel.clock.completed();
+        state.last_handshake = Some(wall_clock());
     }
-    let tells = is_old && begun.is_some_and(|index| state.refused.count(index, now));
-    state.emit(table, peer, made, outbox);
+    state.refused.forget();
+    state.roam(from);
+    if confirmed {
+        flush(state, table, peer, now, outbox);
+    }
+    if again {
+        shake::initiate(state, table, peer, now, outbox);
+    }
     state.schedule(table, peer);
-    tells
+    true
+}
+
+/// Seals what has waited for a session.
+fn flush(state: &mut State, table: &Table, peer: &Arc<Peer>, now: Instant, outbox: &mut Outbox) {
+    let every = keepalive(state);
+    let (Some(to), Some(tunnel)) = (state.endpoint, state.tunnel.as_deref_mut()) else { return };
+    let Some(session) = tunnel.sessions.usable(now) else { return };
+    for packet in table.staged.take(&peer.key) {
+        seal(peer, session, to, &packet, table.mtu(), outbox);
+        tunnel.clock.sent_data(every, now);
+    }
+}
+
+/// Sends an empty packet, if there is a session to do it with.
+fn send_empty(state: &mut State, peer: &Arc<Peer>, now: Instant, outbox: &mut Outbox) -> bool {
+    let every = keepalive(state);
+    let (Some(to), Some(tunnel)) = (state.endpoint, state.tunnel.as_deref_mut()) else { return false };
+    let Some(session) = tunnel.sessions.usable(now) else { return false };
+    seal(peer, session, to, &[], 0, outbox);
+    tunnel.clock.sent(every, now);
+    true
+}
+
+/// Seals a packet for the peer.
+fn seal(
+    peer: &Arc<Peer>,
+    session: &Arc<Session>,
+    to: Endpoint,
+    packet: &[u8],
+    mtu: usize,
+    outbox: &mut Outbox,
+) {
+    let Some(counter) = session.reserve(1) else { return };
+    let length = AROUND + padded(packet.len(), mtu);
+    outbox.add(peer, &to, length, |datagram| {
+        let (content, padding) = datagram[HEADER..].split_at_mut(packet.len());
+        content.copy_from_slice(packet);
+        padding.fill(0);
+        session.seal(counter, datagram);
+    });
+    peer.note_sent(length as u64);
+}
+
+/// How long a packet is that is filled up to a multiple of 16 bytes, as far as the MTU of the TUN lets (WireGuard's paper, 5.4.6).
+pub(crate) fn padded(length: usize, mtu: usize) -> usize {
+    length.next_multiple_of(16).min(mtu).max(length)
 }
 
 /// Lets the peer know where the device is now, if the two have a session: an authentic packet, after which it sends there.
 pub(crate) fn tell(table: &Table, peer: &Arc<Peer>, outbox: &mut Outbox) {
     let now = Instant::now();
-    let mut guard = peer.state();
-    let state = &mut *guard;
-    let Some(tunnel) = state.tunnel.as_deref_mut().filter(|_| !state.removed) else { return };
-    let mut made = Vec::new();
-    // Sessions that are too old end here.
-    tunnel.refresh(now, &mut made);
-    made.extend(tunnel.noise.encapsulate_with_session(Packet::default()).ok().map(WgKind::from));
-    state.emit(table, peer, made, outbox);
-    state.schedule(table, peer);
+    let mut state = peer.state();
+    if !state.removed && send_empty(&mut state, peer, now, outbox) {
+        state.schedule(table, peer);
+    }
 }
 
 /// Looks at the timers of the peer. `false` if it need not be done again before something happens.
-pub(crate) fn tick(table: &Table, peer: &Arc<Peer>, outbox: &mut Outbox) -> bool {
-    let now = Instant::now();
+pub(crate) fn tick(table: &Table, peer: &Arc<Peer>, now: Instant, outbox: &mut Outbox) -> bool {
     let mut guard = peer.state();
     let state = &mut *guard;
     state.timed = false;
@@ -311,32 +320,43 @@ pub(crate) fn tick(table: &Table, peer: &Arc<Peer>, outbox: &mut Outbox) -> bool
     if state.removed || (state.tunnel.is_none() && !keeps_alive) {
         return false;
     }
-    let interval = Duration::from_secs(state.keepalive.into());
+    let every = keepalive(state);
     let Some(tunnel) = Tunnel::open(state, table, peer, now) else { return false };
-    let made = match tunnel.tick(now) {
-        Err(WireGuardError::ConnectionExpired) if keeps_alive => tunnel.revive(now, interval),
-        Err(WireGuardError::ConnectionExpired) => {
-            // A peer that has never begun a handshake has left nothing to remember.
-            if tunnel.initiated.is_none() {
-                state.drop_tunnel(table, peer);
-            }
-            return false;
+    tunnel.sessions.drop_old(now);
+    let due = tunnel.clock.due(every, now);
+    act(due, state, table, peer, now, outbox);
+    let Some(tunnel) = state.tunnel.as_deref() else { return false };
+    // A peer that has never begun a handshake has left nothing to remember.
+    if !keeps_alive && tunnel.begun.is_none() && tunnel.sessions.are_gone() {
+        if tunnel.initiated.is_none() {
+            state.drop_tunnel(table, peer);
         }
-        made => made.ok().flatten(),
-    };
-    state.emit(table, peer, made.into_iter().collect(), outbox);
-    state.timed = true;
-    true
+        return false;
+    }
+    state.timed = keeps_alive || !tunnel.clock.is_still() || !tunnel.sessions.are_gone();
+    state.timed
 }
 
-/// Fills a packet up with zeroes to a multiple of 16 bytes, as far as the MTU of the TUN lets (WireGuard's paper, 5.4.6).
-fn pad(mut packet: Packet, mtu: &mut MtuWatcher) -> Packet {
-    let length = packet.len();
-    if !length.is_multiple_of(16) {
-        let padded = length.next_multiple_of(16).min(mtu.get().into()).max(length);
-        packet.buf_mut().resize(padded, 0);
+fn act(due: Due, state: &mut State, table: &Table, peer: &Arc<Peer>, now: Instant, outbox: &mut Outbox) {
+    let Some(tunnel) = state.tunnel.as_deref_mut() else { return };
+    if due.asking == Asking::GivesUp {
+        tunnel.begun = None;
+        table.staged.take(&peer.key);
     }
-    packet
+    if due.forget {
+        tunnel.begun = None;
+        tunnel.sessions = Sessions::default();
+    }
+    if due.asking == Asking::Due {
+        // Nobody has answered: the address of ours that the peer spoke to last may not be there any more.
+        if let Some(endpoint) = &mut state.endpoint {
+            endpoint.local = None;
+        }
+        shake::initiate(state, table, peer, now, outbox);
+    }
+    if due.keepalive && !send_empty(state, peer, now, outbox) {
+        shake::initiate(state, table, peer, now, outbox);
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "the device is a program of its own and has no host to ask")]

@@ -1,18 +1,19 @@
 //! Receives many datagrams at once: `recvmmsg`, and `UDP_GRO`, by which the kernel joins those of a flow.
 
-use std::io::{self, IoSliceMut};
+use std::io::IoSliceMut;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
 use std::os::fd::AsRawFd as _;
 
 use nix::cmsg_space;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, MultiHeaders, RecvMsg, SockaddrStorage, recvmmsg};
-use tokio::io::Interest;
 
 use super::Socket;
 use crate::device::outbox::Endpoint;
 
-/// How many messages are taken in one call.
-const MESSAGES: usize = 32;
+/// How many messages are taken in one call. Each can be 64 kB, and what has been received should still be in the processor's cache
+/// when it is opened.
+const MESSAGES: usize = 8;
 /// The most that a message can hold: a datagram, or datagrams that the kernel has joined.
 const LARGEST: usize = 65535;
 
@@ -37,22 +38,38 @@ impl Receiver {
         !self.buffer.is_empty()
     }
 
-    /// The datagrams received last, in order, with where they came from.
-    pub(crate) fn datagrams(&self) -> impl Iterator<Item = (&[u8], Endpoint)> {
-        self.messages.iter().zip(self.buffer.chunks(LARGEST)).flat_map(|(message, bytes)| {
-            bytes[..message.length].chunks(message.segment).map(|datagram| (datagram, message.from))
-        })
+    /// The messages received last, in order: where they came from, and where in the buffer their datagrams are; and the buffer.
+    pub(crate) fn split(&mut self) -> (impl Iterator<Item = (Endpoint, Datagrams)>, &mut [u8]) {
+        let messages = self.messages.iter().enumerate().map(|(number, message)| {
+            let at = number * LARGEST;
+            (message.from, Datagrams { at, end: at + message.length, segment: message.segment })
+        });
+        (messages, &mut self.buffer)
+    }
+}
+
+/// Where the datagrams of a message are.
+#[derive(Clone)]
+pub(crate) struct Datagrams {
+    at: usize,
+    end: usize,
+    segment: usize,
+}
+
+impl Iterator for Datagrams {
+    type Item = Range<usize>;
+
+    fn next(&mut self) -> Option<Range<usize>> {
+        let range = self.at..self.end.min(self.at + self.segment);
+        self.at = range.end;
+        (!range.is_empty()).then_some(range)
     }
 }
 
 impl Socket {
-    /// Waits for datagrams and takes those that are there. Cancelling it loses none.
-    pub(crate) async fn receive(&self, receiver: &mut Receiver) -> io::Result<()> {
+    /// Takes the datagrams that are there.
+    pub(crate) fn receive(&self, receiver: &mut Receiver) -> nix::Result<()> {
         let Receiver { buffer, messages } = receiver;
-        self.io.async_io(Interest::READABLE, || self.take(buffer, messages)).await
-    }
-
-    fn take(&self, buffer: &mut Vec<u8>, messages: &mut Vec<Message>) -> io::Result<()> {
         messages.clear();
         if buffer.is_empty() {
             *buffer = vec![0; MESSAGES * LARGEST];
@@ -68,11 +85,14 @@ impl Socket {
     }
 }
 
+/// The address in our words.
+pub(super) fn address(address: &SockaddrStorage) -> Option<SocketAddr> {
+    let v4 = address.as_sockaddr_in().map(|address| SocketAddr::from(*address));
+    v4.or_else(|| address.as_sockaddr_in6().map(|address| SocketAddr::from(*address)))
+}
+
 fn read(message: &RecvMsg<'_, '_, SockaddrStorage>) -> Message {
-    let from = message.address.as_ref().and_then(|address| {
-        let v4 = address.as_sockaddr_in().map(|address| SocketAddr::from(*address));
-        v4.or_else(|| address.as_sockaddr_in6().map(|address| SocketAddr::from(*address)))
-    });
+    let from = message.address.as_ref().and_then(address);
     let (mut local, mut segment) = (None, 0);
     for control in message.cmsgs().into_iter().flatten() {
         match control {

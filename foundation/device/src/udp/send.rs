@@ -1,23 +1,19 @@
 //! Sends many datagrams at once: in pieces of up to 64 kB that the kernel cuts (`UDP_SEGMENT`), or else by `sendmmsg`.
 
-use std::io::{self, IoSlice};
+use std::io::IoSlice;
 use std::net::{IpAddr, Ipv6Addr};
 use std::os::fd::AsRawFd as _;
 use std::sync::atomic::Ordering;
 
-use gotatun::packet::Packet;
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::socket::{ControlMessage, MsgFlags, MultiHeaders, SockaddrStorage, sendmmsg, sendmsg};
-use tokio::io::Interest;
 
 use super::Socket;
-use crate::device::outbox::Endpoint;
+use crate::device::outbox::{Endpoint, Outbox, Piece};
 
-/// The most datagrams that the kernel cuts from one piece (`UDP_MAX_SEGMENTS` of `include/linux/udp.h`, the lower
-/// value of older kernels).
-const SEGMENTS: usize = 64;
-/// The most bytes of one piece: an IP packet less the headers in front.
-const PIECE: usize = 65000;
+/// How many milliseconds are waited at most for the network to take more.
+const PATIENCE: u8 = 20;
 
 /// What was learnt from sending, for the next time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,39 +25,62 @@ pub(crate) struct Lesson {
 }
 
 impl Socket {
-    /// Sends datagrams in order. None of them is lost because the kernel cannot cut a piece or send from an address:
-    /// it is then sent otherwise.
-    pub(crate) async fn send(&self, to: &Endpoint, packets: &[Packet]) -> Lesson {
+    /// Sends everything, in order, and empties the outbox. What the network does not take is lost, as datagrams are; but none is
+    /// lost because the kernel cannot cut a piece or send from an address: it is then sent otherwise.
+    pub(crate) fn send_all(&self, outbox: &mut Outbox) {
+        self.send_first(outbox, outbox.pieces().len());
+    }
+
+    /// The same with the first pieces alone.
+    pub(crate) fn send_first(&self, outbox: &mut Outbox, count: usize) {
+        let mut rest = &outbox.pieces()[..count];
+        while let Some(first) = rest.first() {
+            let same = rest.iter().take_while(|piece| piece.to == first.to);
+            // Single datagrams for one place go together, pieces each by itself.
+            let singles = same.take_while(|piece| piece.count() == 1).count();
+            let (now, behind) = rest.split_at(singles.max(1));
+            let lesson = self.send(outbox, now);
+            if let Some(peer) = first.peer.as_ref().filter(|_| lesson != Lesson::default()) {
+                peer.heed(lesson, first.to.address);
+            }
+            rest = behind;
+        }
+        outbox.forget(count);
+    }
+
+    /// Sends one piece, or single datagrams, all for one place.
+    fn send(&self, outbox: &Outbox, pieces: &[Piece]) -> Lesson {
         let mut lesson = Lesson::default();
-        let (mut local, mut rest) = (to.local, packets);
+        let [first, others @ ..] = pieces else { return lesson };
+        let (to, mut local) = (&first.to, first.to.local);
         let mut doubt = false;
-        if !to.unsegmented && self.segments.load(Ordering::Relaxed) {
-            while !rest.is_empty() {
-                let count = run(rest.iter().map(|packet| packet.len()));
-                let (piece, behind) = rest.split_at(count);
-                let Err(error) = self.send_piece(to, local, piece).await else {
-                    rest = behind;
-                    continue;
-                };
-                match blame(number(&error), count, local.is_some()) {
-                    Blame::Source => (local, lesson.unsourced) = (None, true),
-                    Blame::Segments { everywhere } => {
-                        self.segments.fetch_and(!everywhere, Ordering::Relaxed);
-                        lesson.unsegmented = true;
-                        break;
-                    }
-                    Blame::Either => {
-                        doubt = true;
-                        break;
-                    }
-                    Blame::Packets => rest = behind,
+        let cuts = !to.unsegmented && self.segments.load(Ordering::Relaxed);
+        while first.count() > 1 && cuts {
+            let Err(error) = self.send_piece(outbox, first, local) else { return lesson };
+            match blame(error, first.count(), local.is_some()) {
+                Blame::Source => (local, lesson.unsourced) = (None, true),
+                Blame::Segments { everywhere } => {
+                    self.segments.fetch_and(!everywhere, Ordering::Relaxed);
+                    lesson.unsegmented = true;
+                    break;
                 }
+                Blame::Either => {
+                    doubt = true;
+                    break;
+                }
+                Blame::Packets => return lesson,
             }
         }
+        let datagrams: Vec<&[u8]> = outbox
+            .bytes(first)
+            .chunks(first.segment().max(1))
+            .chain(others.iter().map(|piece| outbox.bytes(piece)))
+            .collect();
+        let mut rest = &datagrams[..];
         while !rest.is_empty() {
-            match self.send_singly(to, local, rest).await {
+            match self.send_singly(to, local, rest) {
                 Ok(count) => rest = &rest[count..],
-                Err(error) if blame(number(&error), 1, local.is_some()) == Blame::Source => {
+                Err(error) if blame(error, 1, local.is_some()) == Blame::Source => {
                     (local, lesson.unsourced) = (None, true);
                 }
                 Err(_) => rest = &rest[1..],
@@ -72,41 +91,44 @@ impl Socket {
         lesson
     }
 
-    async fn send_piece(&self, to: &Endpoint, local: Option<IpAddr>, packets: &[Packet]) -> io::Result<()> {
-        let address = SockaddrStorage::from(to.address);
-        let slices: Vec<_> = packets.iter().map(|packet| IoSlice::new(packet)).collect();
-        let segment = packets.first().and_then(|packet| u16::try_from(packet.len()).ok()).unwrap_or(0);
+    fn send_piece(&self, outbox: &Outbox, piece: &Piece, local: Option<IpAddr>) -> nix::Result<()> {
+        let address = SockaddrStorage::from(piece.to.address);
+        let slices = [IoSlice::new(outbox.bytes(piece))];
+        let segment = u16::try_from(piece.segment()).unwrap_or(0);
         let source = local.map(Source::new);
-        let mut control = Vec::with_capacity(2);
-        control.extend(source.as_ref().map(|source| source.control(self.address.is_ipv6())));
-        if packets.len() > 1 {
-            control.push(ControlMessage::UdpGsoSegments(&segment));
-        }
-        let send = || {
-            sendmsg(self.io.as_raw_fd(), &slices, &control, MsgFlags::MSG_DONTWAIT, Some(&address))
-                .map_err(io::Error::from)
-        };
-        self.io.async_io(Interest::WRITABLE, send).await.map(drop)
+        let cutting = ControlMessage::UdpGsoSegments(&segment);
+        let both = source.as_ref().map(|source| [source.control(self.address.is_ipv6()), cutting]);
+        let one = [cutting];
+        let control = both.as_ref().map_or(&one[..], |both| &both[..]);
+        self.patiently(|| {
+            sendmsg(self.io.as_raw_fd(), &slices, control, MsgFlags::MSG_DONTWAIT, Some(&address)).map(drop)
+        })
     }
 
     /// Sends some of the datagrams, at least the first one, and says how many. The error is about the first one.
-    async fn send_singly(
-        &self,
-        to: &Endpoint,
-        local: Option<IpAddr>,
-        packets: &[Packet],
-    ) -> io::Result<usize> {
-        let slices: Vec<_> = packets.iter().map(|packet| [IoSlice::new(packet)]).collect();
-        let addresses = vec![Some(SockaddrStorage::from(to.address)); packets.len()];
+    fn send_singly(&self, to: &Endpoint, local: Option<IpAddr>, datagrams: &[&[u8]]) -> nix::Result<usize> {
+        let slices: Vec<_> = datagrams.iter().map(|datagram| [IoSlice::new(datagram)]).collect();
+        let addresses = vec![Some(SockaddrStorage::from(to.address)); datagrams.len()];
         let source = local.map(Source::new);
         let control: Vec<_> = source.iter().map(|source| source.control(self.address.is_ipv6())).collect();
-        let send = || {
+        self.patiently(|| {
             let space = source.is_some().then(|| nix::cmsg_space!(libc::in6_pktinfo));
-            let mut headers = MultiHeaders::preallocate(packets.len(), space);
+            let mut headers = MultiHeaders::preallocate(datagrams.len(), space);
             let flags = MsgFlags::MSG_DONTWAIT;
             Ok(sendmmsg(self.io.as_raw_fd(), &mut headers, &slices, &addresses, &control, flags)?.count())
-        };
-        self.io.async_io(Interest::WRITABLE, send).await
+        })
+    }
+
+    /// Waits a little when the network takes nothing, since who sends is to feel it.
+    fn patiently<T>(&self, send: impl Fn() -> nix::Result<T>) -> nix::Result<T> {
+        match send() {
+            Err(Errno::EAGAIN | Errno::EINTR) => {
+                let mut wait = [PollFd::new(self.descriptor(), PollFlags::POLLOUT)];
+                poll(&mut wait, PATIENCE)?;
+                send()
+            }
+            result => result,
+        }
     }
 }
 
@@ -136,30 +158,6 @@ pub(super) const fn blame(errno: Errno, count: usize, sourced: bool) -> Blame {
         }
         _ => Blame::Packets,
     }
-}
-
-fn number(error: &io::Error) -> Errno {
-    Errno::from_raw(error.raw_os_error().unwrap_or(0))
-}
-
-/// How many datagrams can be given as one piece: those of one length, and a shorter one behind them.
-pub(super) fn run(lengths: impl Iterator<Item = usize>) -> usize {
-    let (mut count, mut total, mut segment) = (0, 0, usize::MAX);
-    for length in lengths.take(SEGMENTS) {
-        let first = count == 0;
-        if !first && (length > segment || length == 0 || total + length > PIECE) {
-            break;
-        }
-        if first {
-            segment = length;
-        }
-        count += 1;
-        total += length;
-        if length < segment {
-            break;
-        }
-    }
-    count
 }
 
 /// The address of ours to send from, in the forms the kernel takes it.

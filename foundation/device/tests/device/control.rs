@@ -198,18 +198,19 @@ fn peers_may_come_before_the_private_key() {
     });
 }
 
-/// The number of the UDP socket that a process holds.
-fn udp_socket(pid: u32) -> String {
+/// The numbers of the UDP sockets that a process holds: one for each of its workers.
+fn udp_sockets(pid: u32) -> Vec<String> {
     let held: Vec<_> = fs::read_dir(format!("/proc/{pid}/fd"))
         .unwrap()
         .filter_map(|entry| fs::read_link(entry.ok()?.path()).ok()?.to_str().map(str::to_owned))
         .collect();
     let table = fs::read_to_string("/proc/net/udp6").unwrap();
     let inode = |line: &str| line.split_whitespace().nth(9).map(|inode| format!("socket:[{inode}]"));
-    let mut found = table.lines().skip(1).filter_map(inode).filter(|socket| held.contains(socket));
-    let socket = found.next().expect("no UDP socket");
-    assert_eq!(found.next(), None, "more than one UDP socket");
-    socket
+    let mut found: Vec<_> =
+        table.lines().skip(1).filter_map(inode).filter(|socket| held.contains(socket)).collect();
+    found.sort();
+    assert_eq!(found.len(), phantom_device::default_threads());
+    found
 }
 
 #[test]
@@ -217,7 +218,7 @@ fn the_port_changes_and_the_socket_stays_when_nothing_changes() {
     sandbox("control::the_port_changes_and_the_socket_stays_when_nothing_changes", || {
         let device = pair("");
         assert!(at_client(|| answers(SERVER)));
-        let socket = udp_socket(device.pid());
+        let socket = udp_sockets(device.pid());
         let (key, client) = (key_file(1), public(2));
         ok(&format!(
             "wg set wga private-key {key} listen-port 51820 fwmark 0 peer {client} persistent-keepalive 7"
@@ -225,14 +226,14 @@ fn the_port_changes_and_the_socket_stays_when_nothing_changes() {
         ok("wg set wga fwmark 0x51");
         assert_eq!(ok("wg show wga fwmark").trim(), "0x51");
         ok("wg set wga fwmark 0");
-        assert_eq!(udp_socket(device.pid()), socket);
+        assert_eq!(udp_sockets(device.pid()), socket);
 
         for round in 0..50 {
             let port = [51820, 51821, 40000][round % 3];
             ok(&format!("wg set wga listen-port {port}"));
             assert_eq!(ok("wg show wga listen-port").trim(), port.to_string());
         }
-        assert_ne!(udp_socket(device.pid()), socket);
+        assert_ne!(udp_sockets(device.pid()), socket);
         let taken = std::net::UdpSocket::bind("[::]:50000").unwrap();
         assert_eq!(ask("wga", "set=1\nlisten_port=50000\n\n"), "errno=98\n\n");
         drop(taken);
@@ -267,7 +268,7 @@ fn another_private_key_takes_effect_at_once() {
     sandbox("control::another_private_key_takes_effect_at_once", || {
         let device = pair("");
         assert!(at_client(|| answers(SERVER)));
-        let socket = udp_socket(device.pid());
+        let socket = udp_sockets(device.pid());
         let key = key_file(3);
         ok(&format!("wg set wga private-key {key}"));
         assert_eq!(ok("wg show wga public-key").trim(), public(3));
@@ -276,7 +277,7 @@ fn another_private_key_takes_effect_at_once() {
             "ip netns exec client wg set wgb peer {old} remove peer {new} allowed-ips 10.9.0.1/32 endpoint 192.0.2.1:51820"
         ));
         assert!(at_client(|| answers(SERVER)));
-        assert_eq!(udp_socket(device.pid()), socket);
+        assert_eq!(udp_sockets(device.pid()), socket);
     });
 }
 

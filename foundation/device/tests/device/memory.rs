@@ -63,7 +63,7 @@ fn packets_for_peers_that_are_away_take_a_bounded_part_and_are_given_back() {
         assert!(at_client(|| answers(SERVER)), "others are served");
         let most = status(&device, "VmHWM");
         assert!(most <= MOST, "{most} KiB, {before} before");
-        // Each has a tunnel of 18 KiB that tries for 90 s to reach it (`REKEY_ATTEMPT_TIME`).
+        // Each has a tunnel that tries for 90 s to reach it (`REKEY_ATTEMPT_TIME`).
         let (start, patience) = (Instant::now(), Duration::from_mins(2));
         while status(&device, "VmRSS") > before + (8 << 10) {
             let now = status(&device, "VmRSS");

@@ -3,13 +3,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use gotatun::noise::index_table::IndexTable;
-use gotatun::noise::{Tunn, TunnResult};
-use gotatun::x25519::StaticSecret;
 use phantom_types::PrivateKey;
 
 use super::*;
 use crate::cookie::Checker;
+use crate::second::{Made, Second};
 
 struct Server {
     front: Front,
@@ -21,7 +19,7 @@ struct Server {
 
 impl Server {
     async fn new() -> Self {
-        let table = Table::new(1);
+        let table = Table::new();
         let key = PrivateKey::from_random([1; 32]);
         table.set_private_key(Some(&key)).await;
         let (front, messages, recipients) = queues();
@@ -92,19 +90,17 @@ async fn who_has_a_cookie_is_answered_first() {
 }
 
 /// A client as the library has it.
-fn client(server: &Server) -> Tunn {
-    let (key, limiter) = (StaticSecret::from([2; 32]), Arc::clone(&server.identity.limiter));
-    Tunn::new(key, server.identity.public_key, None, None, IndexTable::from_os_rng(), limiter)
+fn client(server: &Server) -> Second {
+    Second::new([2; 32], *server.identity.local.public(), None)
 }
 
 /// Its initiation with both macs for this address.
-fn proven(client: &mut Tunn, server: &Server, home: SocketAddr, now: Instant) -> Packet {
-    let first: Packet = client.format_handshake_initiation(true).unwrap().into();
+fn proven(client: &mut Second, server: &Server, home: SocketAddr, now: Instant) -> Vec<u8> {
+    let first = client.initiate();
     let request = HandshakeMessage::read(&first).unwrap().request().unwrap();
     let reply = server.identity.checker.reply(&request, home, now, [0; 24]);
-    let reply = Packet::copy_from(&reply[..]).try_into_wg().unwrap();
-    assert!(matches!(client.handle_incoming_packet(reply), TunnResult::Done));
-    client.format_handshake_initiation(true).unwrap().into()
+    assert_eq!(client.take(&reply), Made::Nothing);
+    client.initiate()
 }
 
 #[tokio::test]
