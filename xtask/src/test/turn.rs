@@ -9,7 +9,7 @@ use crate::workspace::git;
 const FORCED: &[(&str, &[&str])] = &[
     ("foundation/host/src/linux/wireguard", &["vm:conformance", "vm:net", "vm:clients", "vm:repair"]),
     ("foundation/host/src/linux/netlink", &["vm:conformance", "vm:net", "vm:clients", "vm:repair"]),
-    ("foundation/host/src/linux/services/systemd", &["vm:server"]),
+    ("foundation/host/src/linux/services/systemd", &["container:server:trixie"]),
     ("packaging/", &["container:package:trixie"]),
     ("xtask/src/dist", &["container:package:trixie"]),
 ];
@@ -63,7 +63,7 @@ mod tests {
         let paths = |path: &str| vec![path.to_owned()];
         assert_eq!(forced_by(Some(&paths("packaging/prerm"))), ["container:package:trixie"]);
         assert!(forced_by(Some(&paths("README.md"))).is_empty());
-        assert!(forced_by(None).contains(&"vm:server"), "a history that is not there forces all");
+        assert!(forced_by(None).contains(&"vm:repair"), "a history that is not there forces all");
     }
 
     #[test]
