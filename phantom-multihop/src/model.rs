@@ -30,7 +30,7 @@ pub struct Exit {
     pub file_mtu: Option<u16>,
     /// The keepalive that the file gave, if it gave one.
     pub file_keepalive: Option<u16>,
-    /// Who runs it, as far as that can be told.
+    /// The provider that runs it, as far as the file tells.
     pub provider: String,
     /// Absolute path of the imported file.
     pub original_path: String,

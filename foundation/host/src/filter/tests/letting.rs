@@ -140,7 +140,7 @@ fn a_port_that_a_rule_names_and_strangers_do_not_get_into_is_limited() {
     );
     assert!(limiting(&deep).unwrap().0.starts_with("-A OWN"));
     for rules in [
-        // Who gets in is not limited.
+        // Everybody gets in.
         "-A INPUT -p udp -m udp --dport 51820 -j ACCEPT",
         // It is in a range, is the port of another protocol, the source, or another one.
         "-A INPUT -s 203.0.113.0/24 -p udp -m udp --dport 1024:65535 -j ACCEPT",
