@@ -208,12 +208,12 @@ impl App {
             return self.status(reply);
         }
         if let Some(running) = self.running.take_if(|running| running.id == id) {
-            // Boxes that came meanwhile (whether to leave, an error in the background) are over the screen that goes on.
-            while self.stack.len() > 1 && self.stack.last().is_some_and(|top| top.screen.is_box()) {
-                self.stack.pop();
-            }
+            // Boxes that came meanwhile (whether to leave, an error in the background) stay over the screen that goes on: the key
+            // that answers one of them may be on its way, and must not answer the next question in its place.
+            let boxes = self.stack.iter().rev().take_while(|shown| shown.screen.is_box()).count();
+            let at = self.stack.len().saturating_sub(boxes + 1);
             let acts = (running.then)(reply, &self.world);
-            self.act(acts);
+            self.act_at(at, acts);
             if self.status_work.is_none() {
                 self.look_at_status(); // what was done may show there
             }
@@ -289,6 +289,12 @@ impl App {
         self.act(acts);
     }
 
+    /// A screen below others comes to be shown again, as far as those leave it to be seen.
+    fn shown_at(&mut self, at: usize) {
+        let acts = self.stack[at].screen.shown(&self.world);
+        self.act_at(at, acts);
+    }
+
     /// What a screen wants that may have others over it by now: those stay, and it changes below them.
     fn act_at(&mut self, mut at: usize, acts: Vec<Act>) {
         for act in acts {
@@ -297,12 +303,23 @@ impl App {
                 Act::Push(screen) if !is_top => {
                     at += 1;
                     self.stack.insert(at, Shown::new(screen));
+                    self.shown_at(at);
                 }
                 Act::Pop if !is_top && at > 0 => {
                     self.stack.remove(at);
                     at -= 1;
+                    self.shown_at(at);
                 }
-                Act::Replace(screen) if !is_top => self.stack[at] = Shown::new(screen),
+                Act::Replace(screen) if !is_top => {
+                    self.stack[at] = Shown::new(screen);
+                    self.shown_at(at);
+                }
+                Act::Home if !is_top => {
+                    self.stack.drain(1..=at);
+                    at = 0;
+                    self.shown_at(at);
+                }
+                Act::Refresh if !is_top => self.shown_at(at),
                 Act::Fetch(work) if !is_top => self.fetch(at, work),
                 other => {
                     self.act(vec![other]);

@@ -75,6 +75,13 @@ impl<'w> Terminal<'w> {
         self
     }
 
+    /// Changes the size and presses a key in the same moment.
+    pub(crate) fn resize_and_press(&self, width: u16, height: u16, key: &str) -> &Self {
+        let (width, height) = (width.to_string(), height.to_string());
+        self.tmux(&["resize-window", "-x", &width, "-y", &height, ";", "send-keys", key]);
+        self
+    }
+
     pub(crate) fn screen(&self) -> String {
         self.tmux(&["capture-pane", "-p"])
     }

@@ -187,6 +187,20 @@ fn a_storm_of_sizes_leaves_a_whole_screen() {
 }
 
 #[test]
+fn a_key_pressed_while_the_size_changes_counts() {
+    in_world_with("tui::a_key_pressed_while_the_size_changes_counts", &PROGRAMS, |world| {
+        world.setup();
+        let screen = open(world, "resized", (80, 24));
+        screen.sees("Core Management");
+        for round in 0..100_u16 {
+            screen.resize_and_press(80 + round % 2, 24, "?").sees("Everywhere");
+            screen.resize_and_press(81 - round % 2, 24, "Escape").loses("Everywhere");
+        }
+        screen.press("C-c").sees("Are you sure").press("y").is_left_well();
+    });
+}
+
+#[test]
 fn killed_anywhere_the_terminal_is_as_it_was() {
     in_world_with("tui::killed_anywhere_the_terminal_is_as_it_was", &PROGRAMS, |world| {
         world.setup();

@@ -213,6 +213,22 @@ fn the_interface_stays_awake_while_work_is_done() {
 }
 
 #[test]
+fn the_question_whether_to_leave_outlasts_the_work() {
+    let mut person = person(Server::ready());
+    person.press("1 5").sees("Restart").hold();
+    person.picks("Stop").press("Ctrl-C").sees("Leave Phantom-WG?");
+    person.go_on();
+    // The next question comes below it, and the `y` that is on its way does not answer that one.
+    person.sees("Leave Phantom-WG?").press("y");
+    assert!(person.has_left());
+    assert_eq!(
+        person.server.api(&["core", "server_status"]).ok()["service"]["running"],
+        true,
+        "nothing was stopped"
+    );
+}
+
+#[test]
 fn leaving_is_asked_and_no_is_the_answer_of_enter() {
     let mut person = person(Server::ready());
     person.press("0 Enter");

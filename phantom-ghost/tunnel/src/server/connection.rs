@@ -228,8 +228,7 @@ impl<S: Stream + 'static> Visit<S> {
         }
         let last = head.values("X-Forwarded-For").last().and_then(|value| value.rsplit(',').next());
         let told = last.and_then(told_address);
-        // With an address of this machine's own it would be exempt from all limits.
-        let visitor = told.filter(|address| !address.is_loopback() && !address.is_unspecified());
+        let visitor = told.filter(is_visitors);
         if visitor.is_none() && !self.shared.nameless.swap(true, Ordering::Relaxed) {
             log::line(
                 self.shared.lang,
@@ -337,6 +336,11 @@ fn told_address(text: &str) -> Option<IpAddr> {
     bare.parse().ok().or_else(with_port).map(|address: IpAddr| address.to_canonical())
 }
 
+/// Whether it can be a visitor's. With an address of this machine's own it would be exempt from all limits.
+fn is_visitors(address: &IpAddr) -> bool {
+    !address.is_loopback() && !address.is_unspecified()
+}
+
 /// Waits a little before an error, if the network of this address had many.
 async fn hold(shared: &Shared, address: Option<IpAddr>, error: bool) {
     if !error {
@@ -361,7 +365,7 @@ fn is_simple(bytes: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::told_address;
+    use super::{is_visitors, told_address};
 
     #[test]
     fn addresses_are_read_as_web_servers_tell_them() {
@@ -376,9 +380,17 @@ mod tests {
         ] {
             assert_eq!(told(text).as_deref(), Some(address), "{text}");
         }
-        for nobody in ["", "unknown", "_hidden", "192.0.2", "127.0.0.1", "::1", "0.0.0.0", "::ffff:127.0.0.1"]
-        {
+        for nobody in ["", "unknown", "_hidden", "192.0.2"] {
             assert_eq!(told(nobody), None, "{nobody}");
         }
+    }
+
+    #[test]
+    fn an_address_of_this_machine_is_no_visitors() {
+        let visitor = |text: &str| told_address(text).filter(is_visitors).is_some();
+        for own in ["127.0.0.1", "127.9.9.9:80", "::1", "[::1]:80", "0.0.0.0", "::", "::ffff:127.0.0.1"] {
+            assert!(!visitor(own), "{own}");
+        }
+        assert!(visitor("192.0.2.7") && visitor("::ffff:192.0.2.7"));
     }
 }
