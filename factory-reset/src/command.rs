@@ -9,12 +9,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use phantom_host::linux::{Called, call};
-use phantom_host::{Host, Marks};
+use phantom_host::{Host, OwnershipTags};
 use phantom_store::{Language, Paths, Store};
 use phantom_types::{Endpoint, HostName, Lang, explain};
 
 use crate::removal::{shared_tables, stuck};
-use crate::reset::{self, Done, LOCK_WAIT, Place};
+use crate::reset::{self, Done, LOCK_WAIT, ResetTarget};
 use crate::text::{self, Texts};
 use crate::{Removed, ResetError, Stage};
 
@@ -88,16 +88,16 @@ pub struct Streams<'a> {
 
 /// The words of a command line.
 #[derive(Debug, Default)]
-struct Words {
+struct Args {
     language: Option<Language>,
     root: Option<PathBuf>,
-    wish: Wish,
+    command: ResetCommand,
     yes: bool,
 }
 
 /// What is to be done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Wish {
+enum ResetCommand {
     #[default]
     Reset,
     Uninstall,
@@ -114,22 +114,22 @@ pub fn main<O: Into<Opened>>(
     streams: &mut Streams<'_>,
     open: impl FnOnce(&Paths, PathBuf) -> O,
 ) -> u8 {
-    let said = match Words::read(words) {
-        Ok(said) => said,
+    let args = match Args::read(words) {
+        Ok(args) => args,
         Err(word) => {
-            let paths = paths(&Words::default(), environment);
+            let paths = paths(&Args::default(), environment);
             let texts = text::texts(language(None, environment, &paths, streams));
             let _ = writeln!(streams.err, "factory-reset: {word}\n{}", texts.usage);
             return 2;
         }
     };
-    let paths = paths(&said, environment);
-    let language = language(said.language, environment, &paths, streams);
+    let paths = paths(&args, environment);
+    let language = language(args.language, environment, &paths, streams);
     let texts = text::texts(language);
-    let shown = match said.wish {
-        Wish::Help => Some(format!("{}\n\n{}", texts.usage, texts.help)),
-        Wish::Version => Some(format!("factory-reset {}", env!("CARGO_PKG_VERSION"))),
-        Wish::Reset | Wish::Uninstall => None,
+    let shown = match args.command {
+        ResetCommand::Help => Some(format!("{}\n\n{}", texts.usage, texts.help)),
+        ResetCommand::Version => Some(format!("factory-reset {}", env!("CARGO_PKG_VERSION"))),
+        ResetCommand::Reset | ResetCommand::Uninstall => None,
     };
     if let Some(shown) = shown {
         return u8::from(writeln!(streams.out, "{shown}").is_err());
@@ -144,17 +144,17 @@ pub fn main<O: Into<Opened>>(
         let _ = writeln!(streams.err, "{}: {}", texts.error, texts.root);
         return 1;
     }
-    if !said.yes && !agreed(said.wish, environment.terminal, texts, streams) {
+    if !args.yes && !agreed(args.command, environment.terminal, texts, streams) {
         let _ = writeln!(streams.out, "{}", texts.cancelled);
         return 1;
     }
     // The terminal may hang on the very tunnel that goes down now, and half of a reset is no state to leave a server in.
     let _held = host.interrupt.hold();
-    run(&said, &host, &paths, &programs, environment.lock_wait, language, streams)
+    run(&args, &host, &paths, &programs, environment.lock_wait, language, streams)
 }
 
 fn run(
-    said: &Words,
+    args: &Args,
     host: &Host,
     paths: &Paths,
     programs: &std::path::Path,
@@ -162,10 +162,10 @@ fn run(
     language: Language,
     streams: &mut Streams<'_>,
 ) -> u8 {
-    let (texts, wish) = (text::texts(language), said.wish);
+    let (texts, command) = (text::texts(language), args.command);
     let (out, touched) = (RefCell::new(&mut *streams.out), Cell::new(false));
     // Nothing that is said stops the run: who was to read it may be gone.
-    let place = Place {
+    let place = ResetTarget {
         host,
         paths,
         lock_wait,
@@ -181,17 +181,17 @@ fn run(
             let _ = writeln!(out.borrow_mut(), "  {}: {word}", one.target);
         },
     };
-    let marks = Marks::new(paths.instance());
-    let shared = shared_tables(host, &marks);
-    let result = match wish {
-        Wish::Uninstall => reset::uninstall(&place).map(|()| None),
+    let tags = OwnershipTags::new(paths.instance());
+    let shared = shared_tables(host, &tags);
+    let result = match command {
+        ResetCommand::Uninstall => reset::uninstall(&place).map(|()| None),
         _ => reset::reset(&place).map(Some),
     };
     match result {
         Ok(None) => {
-            let stuck = text::stuck(&stuck(host, &marks), language);
-            let said = text::saved_copies(&shared, &marks.text(), language) + &stuck;
-            let _ = streams.out.write_all(said.as_bytes());
+            let stuck = text::stuck(&stuck(host, &tags), language);
+            let args = text::saved_copies(&shared, &tags.tag(), language) + &stuck;
+            let _ = streams.out.write_all(args.as_bytes());
             0
         }
         Ok(Some(done)) => {
@@ -202,11 +202,13 @@ fn run(
         Err(error) => {
             let _ = writeln!(streams.err, "{}: {}", texts.error, text::error(&error, language));
             let refused = matches!(error, ResetError::Lock(_) | ResetError::Ssh { .. });
-            let hint = match wish {
-                _ if !touched.get() && (refused || wish == Wish::Uninstall || !begun(paths)) => {
+            let hint = match command {
+                _ if !touched.get() && (refused || command == ResetCommand::Uninstall || !begun(paths)) => {
                     texts.cancelled.to_owned()
                 }
-                Wish::Uninstall => text::removal_interrupted(said.root.as_deref(), said.yes, language),
+                ResetCommand::Uninstall => {
+                    text::removal_interrupted(args.root.as_deref(), args.yes, language)
+                }
                 _ => texts.interrupted.to_owned(),
             };
             let _ = writeln!(streams.err, "{hint}");
@@ -222,13 +224,13 @@ fn begun(paths: &Paths) -> bool {
 }
 
 /// Whether somebody agrees. A removal by a script that has not said so is refused: there is nobody to ask.
-fn agreed(wish: Wish, terminal: bool, texts: &Texts, streams: &mut Streams<'_>) -> bool {
-    match wish {
-        Wish::Uninstall if !terminal => {
+fn agreed(command: ResetCommand, terminal: bool, texts: &Texts, streams: &mut Streams<'_>) -> bool {
+    match command {
+        ResetCommand::Uninstall if !terminal => {
             let _ = writeln!(streams.err, "{}: {}", texts.error, texts.needs_yes);
             false
         }
-        Wish::Uninstall => confirmed(texts.removal, texts.removal_prompt, UNINSTALL, streams),
+        ResetCommand::Uninstall => confirmed(texts.removal, texts.removal_prompt, UNINSTALL, streams),
         _ => confirmed(texts.explanation, texts.prompt, RESET, streams),
     }
 }
@@ -277,8 +279,8 @@ fn api(
     Ok(call(&program, &args, API_LIMIT)?)
 }
 
-fn paths(said: &Words, environment: &Environment) -> Paths {
-    let root = said.root.clone().or_else(|| environment.root.clone());
+fn paths(args: &Args, environment: &Environment) -> Paths {
+    let root = args.root.clone().or_else(|| environment.root.clone());
     let root = root.unwrap_or_else(|| Paths::DEFAULT_ROOT.into());
     match &environment.run_dir {
         Some(run_dir) => Paths::with_run_dir(root, run_dir),
@@ -286,10 +288,10 @@ fn paths(said: &Words, environment: &Environment) -> Paths {
     }
 }
 
-impl Words {
+impl Args {
     /// Reads the words; gives one that is not understood.
     fn read(words: impl IntoIterator<Item = OsString>) -> Result<Self, String> {
-        let mut said = Self::default();
+        let mut args = Self::default();
         let mut words = words.into_iter();
         while let Some(word) = words.next() {
             let shown =
@@ -301,22 +303,22 @@ impl Words {
                 None => (bytes, None),
             };
             match std::str::from_utf8(option).unwrap_or_default() {
-                "--yes" if joined.is_none() => said.yes = true,
-                "--uninstall" if joined.is_none() => said.wish = Wish::Uninstall,
-                "--help" | "-h" if joined.is_none() => said.wish = Wish::Help,
-                "--version" if joined.is_none() => said.wish = Wish::Version,
+                "--yes" if joined.is_none() => args.yes = true,
+                "--uninstall" if joined.is_none() => args.command = ResetCommand::Uninstall,
+                "--help" | "-h" if joined.is_none() => args.command = ResetCommand::Help,
+                "--version" if joined.is_none() => args.command = ResetCommand::Version,
                 "--root" => {
                     let root = joined.or_else(|| words.next()).filter(|root| !root.is_empty());
-                    said.root = Some(root.ok_or_else(shown)?.into());
+                    args.root = Some(root.ok_or_else(shown)?.into());
                 }
                 "--lang" => {
                     let code = joined.or_else(|| words.next()).ok_or_else(shown)?;
-                    said.language = Some(code.to_str().and_then(Language::from_code).ok_or_else(shown)?);
+                    args.language = Some(code.to_str().and_then(Language::from_code).ok_or_else(shown)?);
                 }
                 _ => return Err(shown()),
             }
         }
-        Ok(said)
+        Ok(args)
     }
 }
 

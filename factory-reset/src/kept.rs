@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use phantom_host::reconcile::BEFORE;
-use phantom_host::{Host, LinkKind, Marks, host_networks};
+use phantom_host::reconcile::SAVED_VALUE_PREFIX;
+use phantom_host::{Host, LinkKind, OwnershipTags, host_networks};
 use phantom_store::{Server, State, Store, StoreError};
 use phantom_types::{Backend, BackendChoice, InterfaceName, PrivateKey, Subnet, is_public};
 use zeroize::Zeroizing;
@@ -19,14 +19,18 @@ const WIREGUARD: &str = "/etc/wireguard";
 
 /// The server that will be stored: as after a first setup with the address, the port, the interface and the implementation
 /// of the one that is there. `None` where there is none, or where its address is known nowhere any more.
-pub(crate) fn new_server(host: &Host, marks: &Marks, store: &Store) -> Result<Option<Server>, ResetError> {
+pub(crate) fn new_server(
+    host: &Host,
+    tags: &OwnershipTags,
+    store: &Store,
+) -> Result<Option<Server>, ResetError> {
     let stored = store.read::<_, StoreError>(State::server);
     let (mut server, present) = match stored {
         Ok(Some(server)) => (server.clone(), server.subnet),
         // Somebody has the database for a moment: it is not gone for that.
         Err(error @ StoreError::Busy { .. }) => return Err(error.into()),
         // Without a readable state the host still shows most of it.
-        Ok(None) | Err(_) => match from_host(host, marks)? {
+        Ok(None) | Err(_) => match from_host(host, tags)? {
             Some(server) => (server.clone(), server.subnet),
             None => return Ok(None),
         },
@@ -35,7 +39,7 @@ pub(crate) fn new_server(host: &Host, marks: &Marks, store: &Store) -> Result<Op
     host.random.fill(secret.as_mut())?;
     server.private_key = PrivateKey::from_random(*secret);
     server.public_key = server.private_key.public_key();
-    server.subnet = subnet(host, marks, present);
+    server.subnet = subnet(host, tags, present);
     server.subnet6 = None;
     server.stopped_in = None;
     server.created = host.clock.now();
@@ -51,8 +55,8 @@ pub(crate) fn opens(store: &Store) -> Result<bool, ResetError> {
 }
 
 /// The usual subnet, or the present one if a network of the host overlaps that.
-fn subnet(host: &Host, marks: &Marks, present: Subnet) -> Subnet {
-    let (usual, mark) = (Subnet::default(), marks.text());
+fn subnet(host: &Host, tags: &OwnershipTags, present: Subnet) -> Subnet {
+    let (usual, mark) = (Subnet::default(), tags.tag());
     let links = host.network.links().unwrap_or_default();
     let own = |name: &str| links.iter().any(|link| link.name == name && link.alias.as_deref() == Some(&mark));
     let taken = host_networks(&*host.network, &own).iter().any(|other| other.subnet.overlaps(usual));
@@ -61,8 +65,8 @@ fn subnet(host: &Host, marks: &Marks, present: Subnet) -> Subnet {
 
 /// What the marked configuration and the marked interface tell, with the address of the uplink where that is a public
 /// one. The keys are not read.
-fn from_host(host: &Host, marks: &Marks) -> Result<Option<Server>, ResetError> {
-    let Some((interface, text)) = configuration(host, marks)? else { return Ok(None) };
+fn from_host(host: &Host, tags: &OwnershipTags) -> Result<Option<Server>, ResetError> {
+    let Some((interface, text)) = configuration(host, tags)? else { return Ok(None) };
     let uplink = host.network.uplink().ok().flatten();
     let address = uplink.as_ref().and_then(|uplink| uplink.address).filter(|address| is_public(*address));
     // A host without IPv4 is reached by IPv6.
@@ -100,7 +104,7 @@ fn from_host(host: &Host, marks: &Marks) -> Result<Option<Server>, ResetError> {
         backend_choice: BackendChoice::Auto,
         backend: backend.unwrap_or_else(|| if by_kernel() { Backend::Kernel } else { Backend::Embedded }),
         stopped_in: None,
-        ip_forward_before: forwarding_before(host, marks)?,
+        ip_forward_before: forwarding_before(host, tags)?,
         created: host.clock.now(),
     }))
 }
@@ -108,14 +112,14 @@ fn from_host(host: &Host, marks: &Marks) -> Result<Option<Server>, ResetError> {
 /// The marked configuration of an interface, the usual one before others.
 fn configuration(
     host: &Host,
-    marks: &Marks,
+    tags: &OwnershipTags,
 ) -> Result<Option<(InterfaceName, Zeroizing<String>)>, ResetError> {
     let mut found = Vec::new();
     for file in host.files.list(Path::new(WIREGUARD))? {
         let name = file.to_str().and_then(|file| file.strip_suffix(".conf")?.parse::<InterfaceName>().ok());
         let Some(name) = name else { continue };
         let content = host.files.read(&Path::new(WIREGUARD).join(&file))?.map(Zeroizing::new);
-        let Some(content) = content.filter(|content| marks.owns_file(content)) else { continue };
+        let Some(content) = content.filter(|content| tags.owns_file(content)) else { continue };
         found.push((name, Zeroizing::new(String::from_utf8_lossy(&content).into_owned())));
     }
     let usual = found.iter().position(|(name, _)| name.as_str() == USUAL_INTERFACE).unwrap_or_default();
@@ -123,11 +127,11 @@ fn configuration(
 }
 
 /// What the marked file of kernel settings says that forwarding was before the system.
-fn forwarding_before(host: &Host, marks: &Marks) -> Result<Option<String>, ResetError> {
-    let path = format!("/etc/sysctl.d/90-{}.conf", marks.text());
-    let content = host.files.read(Path::new(&path))?.filter(|content| marks.owns_file(content));
+fn forwarding_before(host: &Host, tags: &OwnershipTags) -> Result<Option<String>, ResetError> {
+    let path = format!("/etc/sysctl.d/90-{}.conf", tags.tag());
+    let content = host.files.read(Path::new(&path))?.filter(|content| tags.owns_file(content));
     let text = content.map(|content| String::from_utf8_lossy(&content).into_owned()).unwrap_or_default();
-    let before = text.lines().filter_map(|line| line.strip_prefix(BEFORE)?.split_once(" = "));
+    let before = text.lines().filter_map(|line| line.strip_prefix(SAVED_VALUE_PREFIX)?.split_once(" = "));
     let mut of_forwarding = before.filter(|(key, _)| *key == IP_FORWARD);
     Ok(of_forwarding.next().map(|(_, value)| value.to_owned()))
 }

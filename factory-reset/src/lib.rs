@@ -23,4 +23,4 @@ mod text;
 
 pub use error::ResetError;
 pub use removal::{Removed, Tell, remove_everything};
-pub use reset::{Done, LOCK_WAIT, Place, Stage, reset, uninstall};
+pub use reset::{Done, LOCK_WAIT, ResetTarget, Stage, reset, uninstall};

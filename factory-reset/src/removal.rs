@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use phantom_host::reconcile::{
-    ApplyContext, Step, StepAction, StepKind, Wanted, apply_and_tell, busy_dir, holds_key, observe, plan,
+    ApplyContext, DesiredState, Step, StepAction, StepKind, apply_and_tell, busy_dir, holds_key, observe,
+    plan,
 };
-use phantom_host::{Hook, Host, Marks, Match, StuckRules, Verdict};
+use phantom_host::{Hook, Host, Match, OwnershipTags, StuckRules, Verdict};
 use phantom_store::Server;
 use phantom_types::InterfaceName;
 use zeroize::Zeroizing;
@@ -42,13 +43,13 @@ pub(crate) enum Leaving {
     Closed,
 }
 
-/// The interfaces that are ours or claimed, those of configurations with our mark, and `more`: no packet may leave by
+/// The interfaces that are ours or claimed, those of configurations with our tag, and `more`: no packet may leave by
 /// them or come in from them while the rest is removed.
 pub(crate) fn interfaces(
     context: &ApplyContext<'_>,
     more: impl IntoIterator<Item = InterfaceName>,
 ) -> Result<BTreeSet<InterfaceName>, ResetError> {
-    let observed = observe(context, &Wanted::nothing())?;
+    let observed = observe(context, &DesiredState::nothing())?;
     let marked =
         observed.interfaces.into_iter().filter(|(_, interface)| interface.ours).map(|(name, _)| name);
     let mut names: BTreeSet<InterfaceName> = marked.chain(more).collect();
@@ -61,8 +62,8 @@ pub(crate) fn interfaces(
 
 /// A state in which there is nothing of ours but a packet filter that drops whatever comes from these interfaces or goes
 /// there.
-pub(crate) fn closed(interfaces: &BTreeSet<InterfaceName>) -> Wanted {
-    let mut wanted = Wanted::nothing();
+pub(crate) fn closed(interfaces: &BTreeSet<InterfaceName>) -> DesiredState {
+    let mut wanted = DesiredState::nothing();
     for name in interfaces {
         let (from, to) = (
             Match::In { interface: name.to_string(), not: false },
@@ -77,7 +78,7 @@ pub(crate) fn closed(interfaces: &BTreeSet<InterfaceName>) -> Wanted {
 /// Closes the packet filter and stops and removes the services.
 pub(crate) fn stop(
     context: &ApplyContext<'_>,
-    wanted: &Wanted,
+    wanted: &DesiredState,
     leaving: Leaving,
     tell: Tell<'_>,
 ) -> Result<(), ResetError> {
@@ -98,7 +99,7 @@ pub(crate) fn stop(
 /// Brings the host to `wanted`, which is nothing or a closed packet filter, but for what is left.
 pub(crate) fn clear(
     context: &ApplyContext<'_>,
-    wanted: &Wanted,
+    wanted: &DesiredState,
     leaving: Leaving,
     tell: Tell<'_>,
 ) -> Result<(), ResetError> {
@@ -117,7 +118,7 @@ pub(crate) fn clear(
 /// Takes steps, and tells of them.
 fn take(
     context: &ApplyContext<'_>,
-    wanted: &Wanted,
+    wanted: &DesiredState,
     steps: &[Step],
     tell: Tell<'_>,
 ) -> Result<(), ResetError> {
@@ -137,26 +138,26 @@ fn take(
 pub fn remove_everything(context: &ApplyContext<'_>, tell: Tell<'_>) -> Result<(), ResetError> {
     let closed = closed(&interfaces(context, None)?);
     // A packet filter that cannot be read holds up no removal: what was let in by it goes with the interface.
-    let readable = context.host.firewall.in_force(context.marks, &closed.firewall).is_ok();
-    let wanted = if readable { closed } else { Wanted::nothing() };
+    let readable = context.host.firewall.in_force(context.tags, &closed.firewall).is_ok();
+    let wanted = if readable { closed } else { DesiredState::nothing() };
     stop(context, &wanted, Leaving::Nothing, tell)?;
     clear(context, &wanted, Leaving::Nothing, tell)?;
-    clear(context, &Wanted::nothing(), Leaving::Nothing, tell)
+    clear(context, &DesiredState::nothing(), Leaving::Nothing, tell)
 }
 
 /// The tables of others in the packet filter in which there are rules of ours, as people know them: a saved copy of such
 /// a table has these in it. None where the packet filter does not answer.
-pub(crate) fn shared_tables(host: &Host, marks: &Marks) -> Vec<String> {
-    let tables = host.firewall.filters().map(|filters| filters.tables_with_ours(marks));
+pub(crate) fn shared_tables(host: &Host, tags: &OwnershipTags) -> Vec<String> {
+    let tables = host.firewall.filters().map(|filters| filters.tables_with_ours(tags));
     tables.unwrap_or_default().iter().map(ToString::to_string).collect()
 }
 
 /// Rules of ours that are still loaded after a removal because nobody can take them out; none where the kernel does not answer.
-pub(crate) fn stuck(host: &Host, marks: &Marks) -> Vec<StuckRules> {
-    host.firewall.stuck(marks).unwrap_or_default()
+pub(crate) fn stuck(host: &Host, tags: &OwnershipTags) -> Vec<StuckRules> {
+    host.firewall.stuck(tags).unwrap_or_default()
 }
 
-/// Removes the configuration of this server where it has lost its mark, as after `wg-quick save`: by the private key in it
+/// Removes the configuration of this server where it has lost its tag, as after `wg-quick save`: by the private key in it
 /// it is ours, and that key must not stay behind.
 pub(crate) fn unmarked_configuration(
     context: &ApplyContext<'_>,
@@ -190,10 +191,14 @@ pub(crate) fn clear_run_dir(context: &ApplyContext<'_>) -> Result<(), ResetError
     Ok(())
 }
 
-fn steps(context: &ApplyContext<'_>, wanted: &Wanted, leaving: Leaving) -> Result<Vec<Step>, ResetError> {
-    let mut steps = plan(context.marks, &observe(context, wanted)?, wanted)?;
+fn steps(
+    context: &ApplyContext<'_>,
+    wanted: &DesiredState,
+    leaving: Leaving,
+) -> Result<Vec<Step>, ResetError> {
+    let mut steps = plan(context.tags, &observe(context, wanted)?, wanted)?;
     if leaving == Leaving::Closed {
-        let boot = context.marks.boot_unit();
+        let boot = context.tags.boot_unit();
         steps.retain(|step| {
             step.kind != StepKind::Sysctl && !(step.kind == StepKind::Service && step.target == boot)
         });

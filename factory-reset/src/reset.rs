@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use phantom_host::linux::Called;
-use phantom_host::reconcile::{ApplyContext, Wanted};
-use phantom_host::{Host, Marks};
+use phantom_host::reconcile::{ApplyContext, DesiredState};
+use phantom_host::{Host, OwnershipTags};
 use phantom_store::{Lock, Marker, Paths, Server, State, Store, StoreError};
 use phantom_types::{InterfaceName, Said};
 use serde_json::Value;
@@ -21,7 +21,7 @@ pub const LOCK_WAIT: Duration = Duration::from_secs(30);
 pub enum Stage {
     /// Services are stopped; from now on no packet of a client passes.
     Stopping,
-    /// What carries our mark is removed.
+    /// What carries our tag is removed.
     Objects,
     /// What is stored beside the database is removed.
     Data,
@@ -41,7 +41,7 @@ pub struct Done {
 }
 
 /// An installation on a host, and the command that starts its server.
-pub struct Place<'a> {
+pub struct ResetTarget<'a> {
     /// The host.
     pub host: &'a Host,
     /// Where everything is stored.
@@ -60,14 +60,14 @@ pub struct Place<'a> {
 ///
 /// # Errors
 /// [`ResetError::Lock`] and [`ResetError::Ssh`] before anything was touched; with any other one it is unfinished.
-pub fn reset(place: &Place<'_>) -> Result<Done, ResetError> {
+pub fn reset(place: &ResetTarget<'_>) -> Result<Done, ResetError> {
     let (host, store) = (place.host, Store::new(place.paths.clone()));
-    let marks = Marks::new(place.paths.instance());
-    let context = ApplyContext::new(host, &marks, place.paths.run_dir());
+    let tags = OwnershipTags::new(place.paths.instance());
+    let context = ApplyContext::new(host, &tags, place.paths.run_dir());
     let lock = store.lock(place.lock_wait)?;
-    ssh::check(host, &marks)?;
+    ssh::check(host, &tags)?;
     if !store.reset_pending()? {
-        let server = kept::new_server(host, &marks, &store)?;
+        let server = kept::new_server(host, &tags, &store)?;
         store.begin_reset(&lock, server.as_ref(), kept::opens(&store)?)?;
     }
     mark(host, &store)?;
@@ -87,17 +87,17 @@ pub fn reset(place: &Place<'_>) -> Result<Done, ResetError> {
     drop(lock);
     (place.stage)(Stage::Starting);
     let status = start(place)?;
-    ssh::check(host, &marks)?;
+    ssh::check(host, &tags)?;
     Ok(Done { server, status })
 }
 
 /// Takes the server off the host and leaves what is stored.
-pub fn uninstall(place: &Place<'_>) -> Result<(), ResetError> {
+pub fn uninstall(place: &ResetTarget<'_>) -> Result<(), ResetError> {
     let store = Store::new(place.paths.clone());
-    let marks = Marks::new(place.paths.instance());
-    let context = ApplyContext::new(place.host, &marks, place.paths.run_dir());
+    let tags = OwnershipTags::new(place.paths.instance());
+    let context = ApplyContext::new(place.host, &tags, place.paths.run_dir());
     let _lock: Lock = store.lock(place.lock_wait)?;
-    ssh::check(place.host, &marks)?;
+    ssh::check(place.host, &tags)?;
     removal::remove_everything(&context, place.taken)?;
     if let Some(server) = store.read::<_, StoreError>(State::server).ok().flatten() {
         removal::unmarked_configuration(&context, &server, place.taken)?;
@@ -121,7 +121,7 @@ fn mark(host: &Host, store: &Store) -> Result<(), ResetError> {
 }
 
 fn remove(
-    place: &Place<'_>,
+    place: &ResetTarget<'_>,
     context: &ApplyContext<'_>,
     store: &Store,
     interface: Option<InterfaceName>,
@@ -136,7 +136,7 @@ fn remove(
     (place.stage)(Stage::Objects);
     removal::clear(context, &closed, leaving, place.taken)?;
     if leaving == Leaving::Nothing {
-        removal::clear(context, &Wanted::nothing(), leaving, place.taken)?;
+        removal::clear(context, &DesiredState::nothing(), leaving, place.taken)?;
     }
     match &stored {
         Some(server) => removal::unmarked_configuration(context, server, place.taken),
@@ -146,7 +146,7 @@ fn remove(
 
 /// Lets the command bring the host to the new state, and looks whether the server runs; gives the answer of
 /// `core server_status`.
-fn start(place: &Place<'_>) -> Result<String, ResetError> {
+fn start(place: &ResetTarget<'_>) -> Result<String, ResetError> {
     answer((place.api)(&["--compact", "core", "reconcile"])?)?;
     let (text, status) = answer((place.api)(&["core", "server_status"])?)?;
     let data = &status["data"];

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use phantom_host::{Host, Marks, Protocol, UfwRule};
+use phantom_host::{Host, OwnershipTags, Protocol, UfwRule};
 
 use crate::ResetError;
 
@@ -14,8 +14,8 @@ const MORE: &str = "/etc/ssh/sshd_config.d";
 
 /// Fails when one of our rules names a port of SSH. In our own tables no rule names any port but the VPN's UDP port and
 /// the tunnel's 443; in ufw, where a rule of ours may be the one that lets people in, every rule is looked at.
-pub(crate) fn check(host: &Host, marks: &Marks) -> Result<(), ResetError> {
-    let Some(ufw) = host.firewall.ufw(marks)? else { return Ok(()) };
+pub(crate) fn check(host: &Host, tags: &OwnershipTags) -> Result<(), ResetError> {
+    let Some(ufw) = host.firewall.ufw(tags)? else { return Ok(()) };
     let ports = ports(host);
     let concerned = ufw.ours.iter().find_map(|rule| match rule {
         UfwRule::Allow { protocol: Protocol::Tcp, port }

@@ -194,7 +194,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_that_finishes_a_removal_is_the_one_that_was_given() {
+    fn removal_is_finished_by_the_given_command() {
         let english = "Removal interrupted; to finish it, run again: factory-reset --uninstall";
         let said = |root: Option<&str>, yes| removal_interrupted(root.map(Path::new), yes, Language::En);
         assert_eq!(said(None, false), english);

@@ -5,19 +5,19 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
 
 use libfuzzer_sys::fuzz_target;
-use phantom_module::{ErrorCode as _, Kind, Lang, Param, Params, read};
+use phantom_module::{ErrorCode as _, ParameterKind, Lang, Param, Params, read};
 
 fuzz_target!(|bytes: &[u8]| {
     let words = bytes.split(|byte| *byte == 0).map(|word| OsString::from_vec(word.to_vec())).collect();
     let invocation = phantom_api::cli::parse(words);
     let kinds = [
-        Kind::Text,
-        Kind::ClientName,
-        Kind::Boolean,
-        Kind::Integer { minimum: 1, maximum: 1000 },
-        Kind::Cidr4,
-        Kind::Host,
-        Kind::List(Box::new(Kind::Ip)),
+        ParameterKind::Text,
+        ParameterKind::ClientName,
+        ParameterKind::Boolean,
+        ParameterKind::Integer { minimum: 1, maximum: 1000 },
+        ParameterKind::Cidr4,
+        ParameterKind::Host,
+        ParameterKind::List(Box::new(ParameterKind::Ip)),
     ];
     for word in &invocation.parameters {
         let Some((_, value)) = word.split_once('=') else { continue };

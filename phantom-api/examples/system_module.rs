@@ -14,7 +14,8 @@ use phantom_api::{
 };
 use phantom_core::actions::{ChangeSubnet, Doctor, Setup};
 use phantom_engine::{
-    ChangeError, Check, Claims, Examination, Finding, Hook, HookArguments, HookError, Origin, Setting, Veto,
+    ChangeError, Claims, DoctorCheck, Examination, Finding, HookArguments, HookError, Origin, ServerSetting,
+    ServiceHook, Veto,
 };
 use phantom_store::sql::{params, time};
 use phantom_store::{ModuleSchema, State, StoreError};
@@ -42,14 +43,14 @@ const VETO: Veto = Veto {
     module: Freeze::NAME,
     feature: Text { en: "The freeze", tr: "Dondurma" },
     disabled: Text { en: "the freeze", tr: "dondurmayı" },
-    settings: &[Setting::Subnet, Setting::Port],
+    settings: &[ServerSetting::Subnet, ServerSetting::Port],
 };
 
 /// What the doctor looks at, after Core's own checks.
-const CHECK: Check = Check { name: "freeze", order: 1900, run: examine };
+const CHECK: DoctorCheck = DoctorCheck { name: "freeze", order: 1900, run: examine };
 
 /// What a timer of an administrator calls: `phantom-api service thaw`.
-const HOOK: Hook = Hook { verb: "thaw", arguments: HookArguments::None, run: thaw };
+const HOOK: ServiceHook = ServiceHook { verb: "thaw", arguments: HookArguments::None, run: thaw };
 
 /// The row: why the server is frozen, and since when.
 fn stored(state: &State<'_>) -> Result<Option<(String, Timestamp)>, StoreError> {
@@ -191,10 +192,10 @@ impl SystemModule for Freeze {
     fn vetoes() -> &'static [Veto] {
         &[VETO]
     }
-    fn checks() -> &'static [Check] {
+    fn checks() -> &'static [DoctorCheck] {
         &[CHECK]
     }
-    fn hooks() -> &'static [Hook] {
+    fn hooks() -> &'static [ServiceHook] {
         &[HOOK]
     }
 }

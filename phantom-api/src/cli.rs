@@ -15,7 +15,7 @@ use phantom_types::{InterfaceName, Spoken, explain};
 use serde_json::Value;
 
 use crate::{API_VERSION, Phantom, Response};
-pub use args::{Invocation, JsonSource, Words, parse};
+pub use args::{Invocation, Invoked, JsonSource, parse};
 pub use completions::{Shell, completions};
 pub use help::{action_help, module_help, program_help, usage};
 pub(crate) use help::{errors, example, facts};
@@ -36,7 +36,7 @@ pub struct Environment {
 
 /// How a run of the command ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exit {
+pub enum ExitStatus {
     /// The action succeeded, or a text was asked for.
     Success,
     /// The action failed.
@@ -47,13 +47,13 @@ pub enum Exit {
     Unwritten,
 }
 
-impl From<Exit> for u8 {
-    fn from(exit: Exit) -> Self {
+impl From<ExitStatus> for u8 {
+    fn from(exit: ExitStatus) -> Self {
         match exit {
-            Exit::Success => 0,
-            Exit::Failure => 1,
-            Exit::Usage => 2,
-            Exit::Unwritten => 3,
+            ExitStatus::Success => 0,
+            ExitStatus::Failure => 1,
+            ExitStatus::Usage => 2,
+            ExitStatus::Unwritten => 3,
         }
     }
 }
@@ -90,7 +90,7 @@ pub fn main<O: Into<Opened>>(
     streams: &mut Streams<'_>,
     note: fn(&str),
     open: impl FnOnce(PathBuf) -> O,
-) -> Exit {
+) -> ExitStatus {
     let invocation = parse(words);
     let root = invocation.root.clone().or_else(|| environment.root.clone());
     let Opened { phantom, signals } = open(root.unwrap_or_else(|| DEFAULT_ROOT.into())).into();
@@ -104,17 +104,17 @@ pub fn main<O: Into<Opened>>(
             let text = format!("phantom-api {} ({API_VERSION})\n", env!("CARGO_PKG_VERSION"));
             print(streams, &text, lang)
         }
-        Words::Help(words) => show_help(&phantom, words, lang, streams),
-        Words::Completions(shell) => match shell.as_deref().and_then(Shell::of_name) {
+        Invoked::Help(words) => show_help(&phantom, words, lang, streams),
+        Invoked::Completions(shell) => match shell.as_deref().and_then(Shell::of_name) {
             Some(shell) => print(streams, &completions(&phantom, shell), lang),
             None => print_usage(streams, lang),
         },
-        Words::Service { verb, interface } => service(&phantom, verb, interface, lang, note, streams),
-        Words::Action { module, action } if is_hook(&phantom, module, action, &invocation.parameters) => {
+        Invoked::Service { verb, interface } => service(&phantom, verb, interface, lang, note, streams),
+        Invoked::Action { module, action } if is_hook(&phantom, module, action, &invocation.parameters) => {
             service(&phantom, action, &invocation.parameters.join(" "), lang, note, streams)
         }
-        Words::Action { module, action } => run(&phantom, &invocation, module, action, lang, note, streams),
-        Words::Incomplete => print_usage(streams, lang),
+        Invoked::Action { module, action } => run(&phantom, &invocation, module, action, lang, note, streams),
+        Invoked::Incomplete => print_usage(streams, lang),
     }
 }
 
@@ -139,9 +139,13 @@ fn language(
     lang
 }
 
-fn print(streams: &mut Streams<'_>, text: &str, lang: Lang) -> Exit {
+fn print(streams: &mut Streams<'_>, text: &str, lang: Lang) -> ExitStatus {
     let written = streams.out.write_all(text.as_bytes()).and_then(|()| streams.out.flush());
-    if delivered(written, texts::TEXT_LOST, lang, streams) { Exit::Success } else { Exit::Unwritten }
+    if delivered(written, texts::TEXT_LOST, lang, streams) {
+        ExitStatus::Success
+    } else {
+        ExitStatus::Unwritten
+    }
 }
 
 /// Whether what was written has arrived, as far as anybody waits for it: a reader that went away wants no more. What is
@@ -157,12 +161,12 @@ fn delivered(written: io::Result<()>, lost: Text, lang: Lang, streams: &mut Stre
     }
 }
 
-fn print_usage(streams: &mut Streams<'_>, lang: Lang) -> Exit {
+fn print_usage(streams: &mut Streams<'_>, lang: Lang) -> ExitStatus {
     let _ = streams.err.write_all(usage(lang).as_bytes());
-    Exit::Usage
+    ExitStatus::Usage
 }
 
-fn show_help(phantom: &Phantom, words: &[String], lang: Lang, streams: &mut Streams<'_>) -> Exit {
+fn show_help(phantom: &Phantom, words: &[String], lang: Lang, streams: &mut Streams<'_>) -> ExitStatus {
     let text = match words {
         [] => Some(program_help(phantom, lang)),
         [module] => phantom.find(module).map(|module| module_help(&**module, lang)),
@@ -186,7 +190,7 @@ fn run(
     lang: Lang,
     note: fn(&str),
     streams: &mut Streams<'_>,
-) -> Exit {
+) -> ExitStatus {
     let call = Call { lang, note };
     let result = phantom.check(module, action).and_then(|()| {
         let params = parameters(phantom, invocation, module, action).map_err(Failure::new)?;
@@ -206,9 +210,9 @@ fn run(
     let lost = if changed { texts::DONE_ANSWER_LOST } else { texts::ANSWER_LOST };
     let arrived = delivered(written, lost, lang, streams);
     match (response.success(), arrived) {
-        (false, _) => Exit::Failure,
-        (true, true) => Exit::Success,
-        (true, false) => Exit::Unwritten,
+        (false, _) => ExitStatus::Failure,
+        (true, true) => ExitStatus::Success,
+        (true, false) => ExitStatus::Unwritten,
     }
 }
 
@@ -276,10 +280,10 @@ fn service(
     lang: Lang,
     note: fn(&str),
     streams: &mut Streams<'_>,
-) -> Exit {
+) -> ExitStatus {
     let engine = phantom.engine();
     if verb == "block" {
-        return said(engine.block(), verb, lang, streams);
+        return said(engine.install_boot_guard(), verb, lang, streams);
     }
     let call = Call { lang, note };
     if verb == "repair" {
@@ -304,10 +308,10 @@ fn service(
 }
 
 /// Says on standard error, which a service's log holds, how a hook ended.
-fn said<E: Spoken>(done: Result<(), E>, what: &str, lang: Lang, streams: &mut Streams<'_>) -> Exit {
+fn said<E: Spoken>(done: Result<(), E>, what: &str, lang: Lang, streams: &mut Streams<'_>) -> ExitStatus {
     let (exit, line) = match done {
-        Ok(()) => (Exit::Success, what.to_owned()),
-        Err(error) => (Exit::Failure, format!("{what}: {}", explain(&error, lang))),
+        Ok(()) => (ExitStatus::Success, what.to_owned()),
+        Err(error) => (ExitStatus::Failure, format!("{what}: {}", explain(&error, lang))),
     };
     let _ = writeln!(streams.err, "phantom-api: {line}");
     exit

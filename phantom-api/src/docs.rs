@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_means_what_it_says_itself_then_its_schema_then_english() {
+    fn field_description_has_three_sources_in_order() {
         let schema = json!({
             "properties": {
                 "a": { "description": "own", "x-tr": "kendi", "$ref": "#/$defs/Both" },
@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     #[cfg(feature = "modules")]
-    fn every_field_of_every_answer_has_a_turkish_text() {
+    fn every_answer_field_has_turkish_text() {
         let (host, _) = phantom_host::Host::fake();
         let nowhere = phantom_store::Paths::with_run_dir("/nonexistent", "/nonexistent");
         let phantom =

@@ -21,7 +21,7 @@
 //! ```
 //!
 //! The command `phantom-api` is [`cli::main`] on top of this. A program with modules of its own registers them
-//! with [`Builder::with`] (`examples/own_module.rs`), or with [`Builder::system`] where they take part in the state of the host
+//! with [`PhantomBuilder::with`] (`examples/own_module.rs`), or with [`PhantomBuilder::system`] where they take part in the state of the host
 //! (`examples/system_module.rs`).
 
 pub mod cli;
@@ -32,13 +32,13 @@ mod orchestrator;
 
 pub use envelope::Response;
 pub use options::linux_options;
-pub use orchestrator::{Answered, BuildError, Builder, CallError, DispatchError, Phantom};
+pub use orchestrator::{Answered, BuildError, CallError, DispatchError, Phantom, PhantomBuilder};
 pub use phantom_engine::{Engine, EngineError, SystemModule, explain};
 pub use phantom_host::linux::{ENDING, LinuxOptions, end_as_requested, handle_signals};
 pub use phantom_host::{Host, Interrupt, Programs};
 pub use phantom_module::{
-    Action, Answer, Call, Effect, Entry, ErrorCode, Failure, Given, Lang, Module, ParamError, Params, Spec,
-    Text, TypedModule, entry,
+    Action, Answer, Call, Effect, Entry, ErrorCode, Failure, Lang, Module, ParamError, Params, RawValue,
+    Spec, Text, TypedModule, entry,
 };
 pub use phantom_store::{Paths, Store, close_process};
 

@@ -1,7 +1,7 @@
 //! The Linux host of an installation.
 
 use phantom_host::linux::LinuxOptions;
-use phantom_host::{Marks, Programs};
+use phantom_host::{OwnershipTags, Programs};
 use phantom_store::Paths;
 
 /// What [`Host::linux`](phantom_host::Host::linux) has to know of an installation: where its run directory and its
@@ -10,7 +10,7 @@ pub fn linux_options(paths: &Paths, programs: Programs) -> LinuxOptions {
     LinuxOptions {
         run_dir: paths.run_dir().to_path_buf(),
         logs_dir: paths.logs_dir(),
-        marks: Marks::new(paths.instance()),
+        tags: OwnershipTags::new(paths.instance()),
         programs,
     }
 }

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use phantom_engine::{Engine, Parts, SystemModule};
+use phantom_engine::{Engine, ModuleRegistry, SystemModule};
 use phantom_host::Host;
 use phantom_module::{
     Action, Answer, Call, Effect, ErrorCode, Failure, Lang, Module, Params, TypedModule, codes,
@@ -27,9 +27,9 @@ impl std::fmt::Debug for Phantom {
 }
 
 /// Collects modules.
-pub struct Builder {
+pub struct PhantomBuilder {
     engine: Arc<Engine>,
-    parts: Parts,
+    parts: ModuleRegistry,
     modules: Vec<Arc<dyn Module>>,
 }
 
@@ -45,7 +45,7 @@ pub enum BuildError {
     },
 }
 
-impl Builder {
+impl PhantomBuilder {
     /// Registers a module of the system, which takes part in the state of the host.
     #[must_use]
     pub fn system<M: SystemModule>(mut self) -> Self {
@@ -90,15 +90,19 @@ impl Builder {
                 return Err(BuildError::Duplicate { name: module.name() });
             }
         }
-        engine.set_parts(parts);
+        engine.set_modules(parts);
         Ok(Phantom { engine, modules })
     }
 }
 
 impl Phantom {
     /// Begins an orchestrator on this host and store. Nothing is touched before the first call.
-    pub fn builder(host: Host, store: Store) -> Builder {
-        Builder { engine: Arc::new(Engine::new(host, store)), parts: Parts::default(), modules: Vec::new() }
+    pub fn builder(host: Host, store: Store) -> PhantomBuilder {
+        PhantomBuilder {
+            engine: Arc::new(Engine::new(host, store)),
+            parts: ModuleRegistry::default(),
+            modules: Vec::new(),
+        }
     }
     /// The modules in the order of their registration.
     pub fn modules(&self) -> &[Arc<dyn Module>] {

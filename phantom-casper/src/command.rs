@@ -36,7 +36,7 @@ impl Environment {
 
 /// The words of a command line.
 #[derive(Debug, Default)]
-struct Words {
+struct Args {
     language: Option<Language>,
     json: bool,
     output: Option<PathBuf>,
@@ -58,25 +58,25 @@ pub fn main(
 ) -> u8 {
     let store = Store::new(environment.root.as_ref().map_or_else(Paths::default, Paths::new));
     store.set_modules(vec![SCHEMA]);
-    let mut said = match Words::read(words) {
-        Ok(said) => said,
+    let mut args = match Args::read(words) {
+        Ok(args) => args,
         Err(wrong) => {
             let language = language(name, None, environment, &store, err);
             let _ = writeln!(err, "{name}: {}\n{}", wrong.text(language), usage(name, language));
             return 2;
         }
     };
-    said.json |= json;
-    let language = language(name, said.language, environment, &store, err);
-    if said.help || said.version {
-        let text = if said.help { help(name, language) } else { version(name) };
+    args.json |= json;
+    let language = language(name, args.language, environment, &store, err);
+    if args.help || args.version {
+        let text = if args.help { help(name, language) } else { version(name) };
         return u8::from(out.write_all(text.as_bytes()).is_err());
     }
-    let Some(client) = &said.client else {
+    let Some(client) = &args.client else {
         let _ = writeln!(err, "{}", usage(name, language));
         return 2;
     };
-    match run(&store, client, &said, language, out) {
+    match run(&store, client, &args, language, out) {
         Ok(()) => 0,
         Err(error) => {
             let _ = writeln!(err, "{}", error.line(language));
@@ -88,7 +88,7 @@ pub fn main(
 fn run(
     store: &Store,
     client: &str,
-    said: &Words,
+    args: &Args,
     language: Language,
     out: &mut dyn Write,
 ) -> Result<(), CasperError> {
@@ -96,13 +96,13 @@ fn run(
     if !is_root {
         return Err(CasperError::NotPrivileged);
     }
-    let export = Export::of(store, client)?;
-    let text = if said.json {
+    let export = Export::load(store, client)?;
+    let text = if args.json {
         Zeroizing::new(format!("{:#}\n", export.json()))
     } else {
         export.text(language, now())
     };
-    match &said.output {
+    match &args.output {
         Some(path) => file::write(path, text.as_bytes()),
         None => out
             .write_all(text.as_bytes())
@@ -136,16 +136,16 @@ impl Wrong {
     }
 }
 
-impl Words {
+impl Args {
     fn read(words: impl IntoIterator<Item = OsString>) -> Result<Self, Wrong> {
-        let mut said = Self::default();
+        let mut args = Self::default();
         let mut words = words.into_iter();
         let mut only_names = false;
         while let Some(word) = words.next() {
             let text = || word.to_string_lossy().into_owned();
             let bytes = word.as_bytes();
             if only_names || !bytes.starts_with(b"-") {
-                if said.client.replace(text()).is_some() {
+                if args.client.replace(text()).is_some() {
                     return Err(Wrong::Surplus);
                 }
                 continue;
@@ -158,22 +158,22 @@ impl Words {
             };
             match std::str::from_utf8(option).unwrap_or_default() {
                 "--" if joined.is_none() => only_names = true,
-                "--json" if joined.is_none() => said.json = true,
-                "--help" | "-h" if joined.is_none() => said.help = true,
-                "--version" if joined.is_none() => said.version = true,
+                "--json" if joined.is_none() => args.json = true,
+                "--help" | "-h" if joined.is_none() => args.help = true,
+                "--version" if joined.is_none() => args.version = true,
                 "--output" => {
                     let file = joined.or_else(|| words.next()).filter(|file| !file.is_empty());
-                    said.output = Some(file.ok_or(Wrong::Value("--output"))?.into());
+                    args.output = Some(file.ok_or(Wrong::Value("--output"))?.into());
                 }
                 "--lang" => {
                     let code = joined.or_else(|| words.next()).ok_or(Wrong::Value("--lang"))?;
                     let language = code.to_str().and_then(Language::from_code);
-                    said.language = Some(language.ok_or(Wrong::Value("--lang (en, tr)"))?);
+                    args.language = Some(language.ok_or(Wrong::Value("--lang (en, tr)"))?);
                 }
                 _ => return Err(Wrong::Option(shown(&text()))),
             }
         }
-        Ok(said)
+        Ok(args)
     }
 }
 

@@ -39,11 +39,11 @@ impl Export {
     ///
     /// # Errors
     /// Not set up, Ghost Mode off, no such client, one whose private key is not stored, an unreadable database.
-    pub fn of(store: &Store, name: &str) -> Result<Self, CasperError> {
+    pub fn load(store: &Store, name: &str) -> Result<Self, CasperError> {
         Self::asking(store, name, found)
     }
 
-    /// As [`Self::of`], where `lookup` says what the server's name leads to now: none where nobody answers. Its answer is not
+    /// As [`Self::load`], where `lookup` says what the server's name leads to now: none where nobody answers. Its answer is not
     /// believed as it is: addresses that cannot be the server's for a client are left out of it.
     ///
     /// # Errors
@@ -78,7 +78,7 @@ impl Export {
     ) -> Result<Self, CasperError> {
         let dns = state.dns()?;
         let resolvers = [dns.primary, dns.secondary];
-        let outside = Outside::of(server, ghost, &resolvers, now);
+        let outside = Outside::collect(server, ghost, &resolvers, now);
         let address = addresses(server, &client, &outside);
         let no_key = || CasperError::NoPrivateKey { name: client.name.clone() };
         let private_key = client.private_key.ok_or_else(no_key)?;
@@ -184,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_that_nobody_knows_has_no_address() {
+    fn unknown_name_has_no_address() {
         assert_eq!(found(&"nobody.invalid".parse().unwrap()), [] as [IpAddr; 0]);
     }
 }

@@ -25,7 +25,7 @@ pub(crate) struct Outside {
 
 impl Outside {
     /// By what is stored, and by an answer of resolvers (`now`). `dns` are the servers that the client asks through the tunnel.
-    pub(crate) fn of(server: &Server, ghost: &Ghost, dns: &[IpAddr], now: &[IpAddr]) -> Self {
+    pub(crate) fn collect(server: &Server, ghost: &Ghost, dns: &[IpAddr], now: &[IpAddr]) -> Self {
         let own: Vec<IpAddr> =
             server.server_ip.map(IpAddr::V4).into_iter().chain(server.ipv6.map(IpAddr::V6)).collect();
         let possible = |address: &IpAddr| {

@@ -58,7 +58,7 @@ impl Export {
     }
 
     /// How WireGuard is connected, and how everything is taken back.
-    fn third(&self, words: &words::Words) -> String {
+    fn third(&self, words: &words::Vocabulary) -> String {
         // WireGuard for Windows closes every other way with a `/0` among the allowed IPs, that of the tunnel's program too.
         let blocks = self.config.allowed_ips.iter().any(|network| network.prefix() == 0);
         let unblock = if blocks { format!("    {}\n", words.unblock) } else { String::new() };

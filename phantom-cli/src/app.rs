@@ -7,17 +7,17 @@ use ratatui::Frame;
 use zeroize::Zeroizing;
 
 use crate::flows;
-use crate::look::{Look, Mood, SMALLEST};
-use crate::screen::{Act, Key, Screen, Then, World};
+use crate::screen::{AppContext, Continuation, Key, Screen, ScreenAction};
 use crate::screens::{Dialog, Help};
 use crate::text;
-use crate::work::{Problem, Reply, Work};
+use crate::theme::{SMALLEST, Theme, Tone};
+use crate::work::{Problem, Work, WorkResult};
 
 /// Milliseconds between two looks at the figures of the header.
 const LOOK_AGAIN: u64 = 2_000;
 
 /// What happened.
-pub enum Event {
+pub enum AppEvent {
     /// A key.
     Key(Key),
     /// Text that was pasted.
@@ -25,12 +25,12 @@ pub enum Event {
     /// Time has passed: milliseconds since the start.
     Time(u64),
     /// Work has ended.
-    Done(u64, Result<Reply, Problem>),
+    Done(u64, Result<WorkResult, Problem>),
 }
 
 /// What the shell is to do.
-pub enum Effect {
-    /// Work, and the number by which [`Event::Done`] speaks of it.
+pub enum AppEffect {
+    /// Work, and the number by which [`AppEvent::Done`] speaks of it.
     Start(u64, Work, Lang),
     /// The end.
     Leave,
@@ -65,31 +65,31 @@ struct Running {
     id: u64,
     what: String,
     since: u64,
-    then: Then<Result<Reply, Problem>>,
+    then: Continuation<Result<WorkResult, Problem>>,
 }
 
 /// The interface.
 pub struct App {
-    world: World,
-    look: Look,
+    world: AppContext,
+    theme: Theme,
     stack: Vec<Shown>,
     running: Option<Running>,
-    message: Option<(Mood, String)>,
+    message: Option<(Tone, String)>,
     status_work: Option<u64>,
     status_due: u64,
     second_due: u64,
     now: u64,
     numbers: u64,
-    effects: Vec<Effect>,
+    effects: Vec<AppEffect>,
 }
 
 impl App {
     /// The interface with its first screen. The effects begin with a look at the server.
-    pub fn new(phantom: &Phantom, look: Look, home: std::path::PathBuf) -> Self {
-        let world = World::new(phantom, look.lang, home);
+    pub fn new(phantom: &Phantom, theme: Theme, home: std::path::PathBuf) -> Self {
+        let world = AppContext::new(phantom, theme.lang, home);
         let mut app = Self {
             world,
-            look,
+            theme,
             stack: Vec::new(),
             running: None,
             message: None,
@@ -107,11 +107,11 @@ impl App {
     }
 
     /// Effects since the last time, in order.
-    pub fn effects(&mut self) -> Vec<Effect> {
+    pub fn effects(&mut self) -> Vec<AppEffect> {
         std::mem::take(&mut self.effects)
     }
 
-    /// Milliseconds after which [`Event::Time`] is wanted.
+    /// Milliseconds after which [`AppEvent::Time`] is wanted.
     pub fn patience(&self) -> u64 {
         if self.running.is_some() { 100 } else { 500 }
     }
@@ -127,18 +127,18 @@ impl App {
     }
 
     /// Takes one event.
-    pub fn take(&mut self, event: Event) {
+    pub fn take(&mut self, event: AppEvent) {
         match event {
-            Event::Key(key) => self.key(key),
-            Event::Text(text) if self.running.is_none() => {
+            AppEvent::Key(key) => self.key(key),
+            AppEvent::Text(text) if self.running.is_none() => {
                 if let Some(top) = self.stack.last_mut().filter(|top| top.screen.takes_paste()) {
                     let acts = top.screen.text(&text, &self.world);
                     self.act(acts);
                 }
             }
-            Event::Text(_) => {}
-            Event::Time(now) => self.time(now),
-            Event::Done(id, reply) => self.done(id, reply),
+            AppEvent::Text(_) => {}
+            AppEvent::Time(now) => self.time(now),
+            AppEvent::Done(id, reply) => self.done(id, reply),
         }
     }
 
@@ -148,14 +148,14 @@ impl App {
         let top = self.stack.last_mut().filter(|_| width >= SMALLEST.0 && height >= SMALLEST.1)?;
         let lines = top.screen.page((width, height - 1))?;
         let foot = draw::foot(self.message.as_ref(), top.screen.hints(lang), usize::from(width), lang);
-        let plain = |line: &Zeroizing<String>| Zeroizing::new(self.look.text(line));
-        Some(Page { lines: lines.iter().map(plain).collect(), foot: self.look.text(&foot) })
+        let plain = |line: &Zeroizing<String>| Zeroizing::new(self.theme.text(line));
+        Some(Page { lines: lines.iter().map(plain).collect(), foot: self.theme.text(&foot) })
     }
 
     /// Draws everything.
     pub fn draw(&mut self, frame: &mut Frame<'_>) {
         draw::draw(self, frame);
-        self.look.settle(frame.buffer_mut());
+        self.theme.settle(frame.buffer_mut());
     }
 
     fn key(&mut self, key: Key) {
@@ -163,7 +163,7 @@ impl App {
         if key == Key::Control('c') && !asking {
             let mut acts = self.top(|screen, world| screen.key(key, world));
             if acts.is_empty() {
-                acts.push(Act::AskToLeave);
+                acts.push(ScreenAction::AskToLeave);
             }
             return self.act(acts);
         }
@@ -175,13 +175,16 @@ impl App {
         let typing = self.stack.last().is_some_and(|top| top.screen.is_typing());
         if key == Key::Char('?') && !typing && !asking {
             let help = self.stack.last().map(|top| Help::new(&*top.screen, self.world.lang));
-            return self.act(help.map(|help| Act::Push(Box::new(help))).into_iter().collect());
+            return self.act(help.map(|help| ScreenAction::Push(Box::new(help))).into_iter().collect());
         }
         let acts = self.top(|screen, world| screen.key(key, world));
         self.act(acts);
     }
 
-    fn top(&mut self, ask: impl FnOnce(&mut dyn Screen, &World) -> Vec<Act>) -> Vec<Act> {
+    fn top(
+        &mut self,
+        ask: impl FnOnce(&mut dyn Screen, &AppContext) -> Vec<ScreenAction>,
+    ) -> Vec<ScreenAction> {
         let world = &self.world;
         self.stack.last_mut().map(|top| ask(&mut *top.screen, world)).unwrap_or_default()
     }
@@ -201,7 +204,7 @@ impl App {
         }
     }
 
-    fn done(&mut self, id: u64, reply: Result<Reply, Problem>) {
+    fn done(&mut self, id: u64, reply: Result<WorkResult, Problem>) {
         if self.status_work == Some(id) {
             self.status_work = None;
             self.status_due = self.now + LOOK_AGAIN;
@@ -223,7 +226,7 @@ impl App {
     }
 
     /// The end of work in the background. The answer is for the screen that asked, wherever on the stack it is by now.
-    fn fetched(&mut self, id: u64, reply: Result<Reply, Problem>) {
+    fn fetched(&mut self, id: u64, reply: Result<WorkResult, Problem>) {
         let Some(at) = self.stack.iter().position(|shown| shown.fetching == Some(id)) else { return };
         let shown = &mut self.stack[at];
         shown.fetching = None;
@@ -243,9 +246,9 @@ impl App {
         }
     }
 
-    fn status(&mut self, reply: Result<Reply, Problem>) {
+    fn status(&mut self, reply: Result<WorkResult, Problem>) {
         match reply {
-            Ok(Reply::Status(status)) => {
+            Ok(WorkResult::Status(status)) => {
                 if self.world.needs_setup {
                     self.world.needs_setup = false;
                     self.stack[0] = Shown::new(flows::main_menu(&self.world));
@@ -264,7 +267,7 @@ impl App {
             }
             Err(problem) => {
                 self.world.status = None;
-                self.message = Some((Mood::Bad, format!("{} [{}]", problem.message, problem.code)));
+                self.message = Some((Tone::Bad, format!("{} [{}]", problem.message, problem.code)));
             }
         }
     }
@@ -275,7 +278,7 @@ impl App {
 
     fn start(&mut self, work: Work) -> u64 {
         self.numbers += 1;
-        self.effects.push(Effect::Start(self.numbers, work, self.world.lang));
+        self.effects.push(AppEffect::Start(self.numbers, work, self.world.lang));
         self.numbers
     }
 
@@ -296,31 +299,31 @@ impl App {
     }
 
     /// What a screen wants that may have others over it by now: those stay, and it changes below them.
-    fn act_at(&mut self, mut at: usize, acts: Vec<Act>) {
+    fn act_at(&mut self, mut at: usize, acts: Vec<ScreenAction>) {
         for act in acts {
             let is_top = at + 1 == self.stack.len();
             match act {
-                Act::Push(screen) if !is_top => {
+                ScreenAction::Push(screen) if !is_top => {
                     at += 1;
                     self.stack.insert(at, Shown::new(screen));
                     self.shown_at(at);
                 }
-                Act::Pop if !is_top && at > 0 => {
+                ScreenAction::Pop if !is_top && at > 0 => {
                     self.stack.remove(at);
                     at -= 1;
                     self.shown_at(at);
                 }
-                Act::Replace(screen) if !is_top => {
+                ScreenAction::Replace(screen) if !is_top => {
                     self.stack[at] = Shown::new(screen);
                     self.shown_at(at);
                 }
-                Act::Home if !is_top => {
+                ScreenAction::Home if !is_top => {
                     self.stack.drain(1..=at);
                     at = 0;
                     self.shown_at(at);
                 }
-                Act::Refresh if !is_top => self.shown_at(at),
-                Act::Fetch(work) if !is_top => self.fetch(at, work),
+                ScreenAction::Refresh if !is_top => self.shown_at(at),
+                ScreenAction::Fetch(work) if !is_top => self.fetch(at, work),
                 other => {
                     self.act(vec![other]);
                     if is_top {
@@ -331,46 +334,46 @@ impl App {
         }
     }
 
-    fn act(&mut self, acts: Vec<Act>) {
+    fn act(&mut self, acts: Vec<ScreenAction>) {
         for act in acts {
             match act {
-                Act::Push(screen) => self.push(screen),
-                Act::Pop => self.pop(),
-                Act::Replace(screen) => {
+                ScreenAction::Push(screen) => self.push(screen),
+                ScreenAction::Pop => self.pop(),
+                ScreenAction::Replace(screen) => {
                     self.stack.pop();
                     self.push(screen);
                 }
-                Act::Home => {
+                ScreenAction::Home => {
                     self.stack.truncate(1);
                     self.shown();
                 }
-                Act::Refresh => self.shown(),
-                Act::Run(work, what, then) => {
+                ScreenAction::Refresh => self.shown(),
+                ScreenAction::Run(work, what, then) => {
                     let id = self.start(work);
                     self.running = Some(Running { id, what, since: self.now, then });
                 }
-                Act::Fetch(work) => {
+                ScreenAction::Fetch(work) => {
                     if let Some(top) = self.stack.len().checked_sub(1) {
                         self.fetch(top, work);
                     }
                 }
-                Act::Say(mood, text) => self.message = Some((mood, text)),
-                Act::Speak(lang) => {
+                ScreenAction::Say(mood, text) => self.message = Some((mood, text)),
+                ScreenAction::Speak(lang) => {
                     self.world.lang = lang;
                     self.world.has_chosen = true;
-                    self.look.lang = lang;
+                    self.theme.lang = lang;
                 }
-                Act::AskToLeave => {
+                ScreenAction::AskToLeave => {
                     let lang = self.world.lang;
                     let mut lines = vec![text::SERVER_RUNS_ON.get(lang).to_owned()];
                     lines.extend(self.running.as_ref().map(|running| {
                         let first = lang.pick("First this is finished", "Önce bu tamamlanır");
                         format!("{first}: {}", running.what)
                     }));
-                    let ask = Dialog::confirm(text::LEAVE.get(lang), lines, |_| vec![Act::Leave]);
+                    let ask = Dialog::confirm(text::LEAVE.get(lang), lines, |_| vec![ScreenAction::Leave]);
                     self.push(Box::new(ask));
                 }
-                Act::Leave => self.effects.push(Effect::Leave),
+                ScreenAction::Leave => self.effects.push(AppEffect::Leave),
             }
         }
     }

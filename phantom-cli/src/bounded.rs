@@ -101,14 +101,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_list_is_cut_and_says_so() {
+    fn long_list_is_cut_and_says_so() {
         let long = value(&Answer::new((0..1_500).collect::<Vec<u32>>()));
         let list = long.as_array().unwrap();
         assert_eq!((list.len(), &list[1_000]), (1_001, &Value::from("… +500")));
     }
 
     #[test]
-    fn a_long_map_is_cut_and_says_so() {
+    fn long_map_is_cut_and_says_so() {
         let clients: Map<String, Value> =
             (0..1_500).map(|n| (format!("client-{n:04}"), serde_json::json!({ "ip": n }))).collect();
         let long = value(&Answer::new(serde_json::json!({ "clients": clients })));

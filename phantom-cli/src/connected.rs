@@ -3,7 +3,7 @@
 use phantom_api::Phantom;
 use serde::Deserialize;
 
-use crate::work::{Call, Problem, fields};
+use crate::work::{ActionCall, Problem, fields};
 
 /// Names that a question has room for.
 const NAMED: usize = 8;
@@ -56,14 +56,14 @@ struct Client {
 impl Connected {
     /// Counts them; looks for names where there are any to be found.
     pub(crate) fn read(phantom: &Phantom, call: &phantom_api::Call) -> Result<Self, Problem> {
-        let server: Server = fields(phantom, &Call::new("core", "server_status"), call)?;
+        let server: Server = fields(phantom, &ActionCall::new("core", "server_status"), call)?;
         let Counts { total_configured: total, active_connections: count } = server.clients;
         if count == 0 {
             let unknown = Some(server.unknown.join(", "));
             let unknown = unknown.filter(|parts| !parts.is_empty() && !server.interface.active);
             return Ok(Self { total, unknown, ..Self::default() });
         }
-        let list = Call::new("core", "list_clients").with("per_page", PAGE);
+        let list = ActionCall::new("core", "list_clients").with("per_page", PAGE);
         let all: List = fields(phantom, &list, call)?;
         let connected = all.clients.into_iter().filter(|client| client.connected);
         let names = connected.take(NAMED).map(|client| client.name).collect();

@@ -17,25 +17,25 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use phantom_api::{Spec, Text};
-use phantom_module::{Effect, Kind, parameters};
+use phantom_module::{Effect, ParameterKind, parameters};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use crate::look::Mood;
 use crate::rows::Row;
-use crate::screen::{Act, Screen, World};
+use crate::screen::{AppContext, Screen, ScreenAction};
 use crate::screens::{Dialog, Field, Form, Item, Menu, Report, Values};
 use crate::text;
-use crate::work::{Call, Problem, Reply, Work};
+use crate::theme::Tone;
+use crate::work::{ActionCall, Problem, Work, WorkResult};
 
 pub(crate) use self::clients::{add_client, for_client};
 pub(crate) use self::core::{first_setup, setup_menu};
 
 /// The first screen. The modules of the system stand where the product has them, any other behind them.
-pub(crate) fn main_menu(world: &World) -> Box<dyn Screen> {
+pub(crate) fn main_menu(world: &AppContext) -> Box<dyn Screen> {
     const OWN: [&str; 4] = ["core", "dns", "multihop", "ghost"];
     let own = [
-        (Text { en: "Core Management", tr: "Core Yönetimi" }, core::menu as fn(&World) -> Menu),
+        (Text { en: "Core Management", tr: "Core Yönetimi" }, core::menu as fn(&AppContext) -> Menu),
         (Text { en: "DNS Management", tr: "DNS Yönetimi" }, dns::menu),
         (multihop::TITLE, multihop::menu),
         (ghost::TITLE, ghost::menu),
@@ -44,7 +44,8 @@ pub(crate) fn main_menu(world: &World) -> Box<dyn Screen> {
     for (name, (title, menu)) in OWN.into_iter().zip(own) {
         if let Some(table) = world.table(name) {
             items.push(
-                Item::new(title, move |world| vec![Act::Push(Box::new(menu(world)))]).about(table.summary),
+                Item::new(title, move |world| vec![ScreenAction::Push(Box::new(menu(world)))])
+                    .about(table.summary),
             );
         }
     }
@@ -52,7 +53,7 @@ pub(crate) fn main_menu(world: &World) -> Box<dyn Screen> {
         let (name, title) = (table.name, table.summary);
         items.push(Item::new(title, move |world| {
             let items = more_items(world, name, &[]);
-            vec![Act::Push(Box::new(Menu::new(title, items)))]
+            vec![ScreenAction::Push(Box::new(Menu::new(title, items)))]
         }));
     }
     items.push(Item::new(settings::LANGUAGE, settings::language));
@@ -61,16 +62,16 @@ pub(crate) fn main_menu(world: &World) -> Box<dyn Screen> {
 
 /// An item for an action that the module has.
 fn item(
-    world: &World,
+    world: &AppContext,
     (module, action): (&str, &str),
     name: Text,
-    act: impl Fn(&World) -> Vec<Act> + 'static,
+    act: impl Fn(&AppContext) -> Vec<ScreenAction> + 'static,
 ) -> Option<Item> {
     world.spec(module, action).map(|_| Item::new(name, act))
 }
 
 /// Items for the actions of a module that no screen of its own shows.
-fn more_items(world: &World, module: &'static str, shown: &[&str]) -> Vec<Item> {
+fn more_items(world: &AppContext, module: &'static str, shown: &[&str]) -> Vec<Item> {
     let table = world.table(module).map_or(&[][..], |table| &table.actions);
     let others = table.iter().filter(|spec| !shown.contains(&spec.name));
     others
@@ -82,17 +83,25 @@ fn more_items(world: &World, module: &'static str, shown: &[&str]) -> Vec<Item> 
 }
 
 /// Runs an action; an error is shown, an answer gone on with.
-pub(crate) fn call(world: &World, call: Call, then: impl FnOnce(Value, &World) -> Vec<Act> + 'static) -> Act {
+pub(crate) fn call(
+    world: &AppContext,
+    call: ActionCall,
+    then: impl FnOnce(Value, &AppContext) -> Vec<ScreenAction> + 'static,
+) -> ScreenAction {
     let what = world.summary(call.module, call.action);
     run(what, Work::Call(call), move |reply, world| match reply {
-        Reply::Value(value) => then(value, world),
+        WorkResult::Value(value) => then(value, world),
         _ => Vec::new(),
     })
 }
 
 /// Does work; an error is shown, a reply gone on with.
-fn run(what: String, work: Work, then: impl FnOnce(Reply, &World) -> Vec<Act> + 'static) -> Act {
-    Act::Run(
+fn run(
+    what: String,
+    work: Work,
+    then: impl FnOnce(WorkResult, &AppContext) -> Vec<ScreenAction> + 'static,
+) -> ScreenAction {
+    ScreenAction::Run(
         work,
         what,
         Box::new(move |reply, world| match reply {
@@ -103,12 +112,12 @@ fn run(what: String, work: Work, then: impl FnOnce(Reply, &World) -> Vec<Act> + 
 }
 
 /// Says an error with its code above the key bar: for what is asked for again by itself.
-pub(crate) fn said(problem: &Problem) -> Act {
-    Act::Say(Mood::Bad, format!("{} [{}]", problem.message, problem.code))
+pub(crate) fn said(problem: &Problem) -> ScreenAction {
+    ScreenAction::Say(Tone::Bad, format!("{} [{}]", problem.message, problem.code))
 }
 
 /// Shows an error with its code and, where it carries lists of sentences, these.
-pub(crate) fn failed(world: &World, problem: &Problem) -> Act {
+pub(crate) fn failed(world: &AppContext, problem: &Problem) -> ScreenAction {
     let mut rows = vec![Row::text(problem.message.clone()), Row::Blank];
     let facts = problem.data.as_ref().and_then(Value::as_object);
     for list in facts.into_iter().flat_map(|facts| facts.values()).filter_map(Value::as_array) {
@@ -127,37 +136,43 @@ pub(crate) fn failed(world: &World, problem: &Problem) -> Act {
         rows.push(Row::Blank);
     }
     rows.push(Row::text(format!("[{}]", problem.code)));
-    Act::Push(Box::new(Dialog::bad(world.lang.pick("Error", "Hata"), rows)))
+    ScreenAction::Push(Box::new(Dialog::bad(world.lang.pick("Error", "Hata"), rows)))
 }
 
 /// Asks first.
 fn confirm(
     title: impl Into<String>,
     lines: Vec<String>,
-    yes: impl FnOnce(&World) -> Vec<Act> + 'static,
-) -> Vec<Act> {
-    vec![Act::Push(Box::new(Dialog::confirm(&title.into(), lines, yes)))]
+    yes: impl FnOnce(&AppContext) -> Vec<ScreenAction> + 'static,
+) -> Vec<ScreenAction> {
+    vec![ScreenAction::Push(Box::new(Dialog::confirm(&title.into(), lines, yes)))]
 }
 
 /// Starts an action of which nothing is known but its table: a form for its parameters, a question where it destroys,
 /// its answer.
-fn launch(world: &World, module: &'static str, spec: Spec) -> Vec<Act> {
+fn launch(world: &AppContext, module: &'static str, spec: Spec) -> Vec<ScreenAction> {
     if parameters(&spec).is_empty() {
         return sure(world, module, spec, Vec::new(), 0);
     }
     let form =
         Form::of_action(spec.summary, &spec, move |values, world| sure(world, module, spec, values, 1));
-    vec![Act::Push(Box::new(form))]
+    vec![ScreenAction::Push(Box::new(form))]
 }
 
 /// `above`: how many screens go when the answer comes.
-fn sure(world: &World, module: &'static str, spec: Spec, values: Values, above: usize) -> Vec<Act> {
-    let work = Call { module, action: spec.name, params: values };
-    let go = move |world: &World| {
+fn sure(
+    world: &AppContext,
+    module: &'static str,
+    spec: Spec,
+    values: Values,
+    above: usize,
+) -> Vec<ScreenAction> {
+    let work = ActionCall { module, action: spec.name, params: values };
+    let go = move |world: &AppContext| {
         vec![call(world, work.clone(), move |value, world| {
             let rows = answer::rows(&value, &spec, world.lang);
-            let mut acts: Vec<Act> = (0..above).map(|_| Act::Pop).collect();
-            acts.push(Act::Push(Box::new(Report::new(spec.summary, rows))));
+            let mut acts: Vec<ScreenAction> = (0..above).map(|_| ScreenAction::Pop).collect();
+            acts.push(ScreenAction::Push(Box::new(Report::new(spec.summary, rows))));
             acts
         })]
     };
@@ -172,24 +187,24 @@ fn sure(world: &World, module: &'static str, spec: Spec, values: Values, above: 
 }
 
 /// What an answer says in its own words.
-fn say(value: &Value) -> Act {
+fn say(value: &Value) -> ScreenAction {
     told(value, value)
 }
 
 /// The message of a part of an answer, above the key bar; where the answer warns, in a box with the warnings.
-fn told(part: &Value, answer: &Value) -> Act {
+fn told(part: &Value, answer: &Value) -> ScreenAction {
     let message = part["message"].as_str().unwrap_or_default();
     let warnings: Vec<Row> = warnings(answer).collect();
     if warnings.is_empty() {
-        return Act::Say(Mood::Good, message.to_owned());
+        return ScreenAction::Say(Tone::Good, message.to_owned());
     }
-    Act::Push(Box::new(Dialog::advice(message, warnings)))
+    ScreenAction::Push(Box::new(Dialog::advice(message, warnings)))
 }
 
 /// What an answer warns of.
 fn warnings(value: &Value) -> impl Iterator<Item = Row> + use<'_> {
     let texts = value["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str);
-    texts.map(|text| Row::Text(Mood::Attention, text.to_owned()))
+    texts.map(|text| Row::Text(Tone::Attention, text.to_owned()))
 }
 
 /// Asks for a path, with a proposal; a relative one is below the folder.
@@ -197,20 +212,20 @@ pub(crate) fn ask_path(
     title: Text,
     label: Text,
     (dir, start): (&Path, &str),
-    then: impl Fn(&Path, &World) -> Vec<Act> + 'static,
-) -> Act {
-    let field = Field::text("path", label, Kind::Path, start);
+    then: impl Fn(&Path, &AppContext) -> Vec<ScreenAction> + 'static,
+) -> ScreenAction {
+    let field = Field::text("path", label, ParameterKind::Path, start);
     let dir = dir.to_owned();
-    Act::Push(Box::new(Form::new(title, vec![field], move |values, world| {
+    ScreenAction::Push(Box::new(Form::new(title, vec![field], move |values, world| {
         let path = dir.join(values.first().map_or("", |(_, path)| path.as_str()));
-        let mut acts = vec![Act::Pop];
+        let mut acts = vec![ScreenAction::Pop];
         acts.extend(then(&path, world));
         acts
     })))
 }
 
 /// Saves text of a screen.
-pub(crate) fn save_text(world: &World, text: Zeroizing<String>) -> Vec<Act> {
+pub(crate) fn save_text(world: &AppContext, text: Zeroizing<String>) -> Vec<ScreenAction> {
     const ABOUT: Text = Text {
         en: "The file may hold keys. Only its owner can read it (mode 0600).",
         tr: "Dosya anahtar içerebilir. Yalnızca sahibi okuyabilir (0600).",
@@ -219,7 +234,7 @@ pub(crate) fn save_text(world: &World, text: Zeroizing<String>) -> Vec<Act> {
 }
 
 /// Saves a client's configuration.
-fn save_config(world: &World, name: &str, config: Rc<Zeroizing<String>>) -> Vec<Act> {
+fn save_config(world: &AppContext, name: &str, config: Rc<Zeroizing<String>>) -> Vec<ScreenAction> {
     const ABOUT: Text = Text {
         en: "The file holds the client's private key. Only its owner can read it (mode 0600).",
         tr: "Dosya istemcinin özel anahtarını içerir. Yalnızca sahibi okuyabilir (0600).",
@@ -228,25 +243,28 @@ fn save_config(world: &World, name: &str, config: Rc<Zeroizing<String>>) -> Vec<
 }
 
 /// Asks where to and saves; asks again before a file is written over.
-fn save(about: Text, world: &World, name: &str, content: Rc<Zeroizing<String>>) -> Vec<Act> {
+fn save(about: Text, world: &AppContext, name: &str, content: Rc<Zeroizing<String>>) -> Vec<ScreenAction> {
     let path = world.home.join(name).display().to_string();
-    let field = Field::text("path", text::SAVE, Kind::Path, &path);
+    let field = Field::text("path", text::SAVE, ParameterKind::Path, &path);
     let home = world.home.clone();
     let form = Form::new(text::SAVE, vec![field], move |values, world| {
         let path = home.join(values.first().map_or("", |(_, path)| path.as_str()));
         vec![write(world, path, Rc::clone(&content), false)]
     });
-    vec![Act::Push(Box::new(form.intro(vec![Row::text(about.get(world.lang))])))]
+    vec![ScreenAction::Push(Box::new(form.intro(vec![Row::text(about.get(world.lang))])))]
 }
 
-fn write(world: &World, path: PathBuf, content: Rc<Zeroizing<String>>, overwrite: bool) -> Act {
+fn write(world: &AppContext, path: PathBuf, content: Rc<Zeroizing<String>>, overwrite: bool) -> ScreenAction {
     let work = Work::Save { path, content: (*content).clone(), overwrite };
     run(text::SAVE.get(world.lang).to_owned(), work, move |reply, world| match reply {
-        Reply::Saved(path) => {
+        WorkResult::Saved(path) => {
             let saved = world.lang.pick("Saved", "Kaydedildi");
-            vec![Act::Pop, Act::Say(Mood::Good, format!("{saved}: {} (0600)", path.display()))]
+            vec![
+                ScreenAction::Pop,
+                ScreenAction::Say(Tone::Good, format!("{saved}: {} (0600)", path.display())),
+            ]
         }
-        Reply::Exists(path) => {
+        WorkResult::Exists(path) => {
             let lang = world.lang;
             let exists = lang.pick("This file exists. Write over it?", "Bu dosya var. Üzerine yazılsın mı?");
             confirm(exists, vec![path.display().to_string()], move |world| {

@@ -6,7 +6,7 @@ use phantom_api::{API_VERSION, Lang};
 
 /// What was typed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Options {
+pub struct CliOptions {
     /// `--lang`.
     pub lang: Option<Lang>,
     /// `--no-color`.
@@ -17,7 +17,7 @@ pub struct Options {
     pub version: bool,
 }
 
-impl Options {
+impl CliOptions {
     /// Reads the words behind the program's name.
     ///
     /// # Errors
@@ -93,17 +93,17 @@ pub fn is_utf8<'a>(variables: impl IntoIterator<Item = Option<&'a str>>) -> bool
 mod tests {
     use super::*;
 
-    fn parse(words: &str) -> Result<Options, String> {
-        Options::parse(words.split_whitespace().map(OsString::from))
+    fn parse(words: &str) -> Result<CliOptions, String> {
+        CliOptions::parse(words.split_whitespace().map(OsString::from))
     }
 
     #[test]
     fn options_are_those_of_the_specification() {
-        assert_eq!(parse(""), Ok(Options::default()));
+        assert_eq!(parse(""), Ok(CliOptions::default()));
         assert_eq!(parse("--lang tr").unwrap().lang, Some(Lang::Tr));
         assert_eq!(
             parse("--lang=en --no-color").unwrap(),
-            Options { lang: Some(Lang::En), no_color: true, ..Options::default() }
+            CliOptions { lang: Some(Lang::En), no_color: true, ..CliOptions::default() }
         );
         for wrong in ["--lang", "--lang de", "--lang=", "core", "--no-color=1", "-v"] {
             assert!(parse(wrong).is_err(), "{wrong}");

@@ -5,7 +5,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier, Style};
 
-use crate::look::Look;
+use crate::theme::Theme;
 
 /// Light modules around the code (ISO/IEC 18004, section 5.3.8).
 const QUIET: usize = 4;
@@ -37,9 +37,9 @@ impl Qr {
     }
 
     /// Columns and rows that it takes.
-    pub fn size(&self, look: Look) -> (u16, u16) {
+    pub fn size(&self, theme: Theme) -> (u16, u16) {
         let (columns, rows) =
-            if look.unicode { (self.side, self.side.div_ceil(2)) } else { (self.side * 2, self.side) };
+            if theme.unicode { (self.side, self.side.div_ceil(2)) } else { (self.side * 2, self.side) };
         (u16::try_from(columns).unwrap_or(u16::MAX), u16::try_from(rows).unwrap_or(u16::MAX))
     }
 
@@ -51,8 +51,8 @@ impl Qr {
     ///
     /// With colours both are given. Without them the light modules are ink: right on a dark terminal; `invert` is for a
     /// light one.
-    pub fn draw(&self, buffer: &mut Buffer, area: Rect, look: Look, invert: bool) {
-        let (width, height) = self.size(look);
+    pub fn draw(&self, buffer: &mut Buffer, area: Rect, theme: Theme, invert: bool) {
+        let (width, height) = self.size(theme);
         if width > area.width || height > area.height {
             return;
         }
@@ -62,11 +62,11 @@ impl Qr {
                 let Some(cell) = buffer.cell_mut((left + x, top + y)) else { continue };
                 let (row, column) = (usize::from(y), usize::from(x));
                 cell.reset();
-                if look.unicode {
+                if theme.unicode {
                     let dark = (self.is_dark(row * 2, column), self.is_dark(row * 2 + 1, column));
-                    half(cell, dark, look.colour, invert);
+                    half(cell, dark, theme.colour, invert);
                 } else {
-                    whole(cell, self.is_dark(row, column / 2), look.colour, invert);
+                    whole(cell, self.is_dark(row, column / 2), theme.colour, invert);
                 }
             }
         }

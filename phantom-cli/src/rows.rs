@@ -4,7 +4,7 @@ use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr};
 
-use crate::look::{self, Look, Mood};
+use crate::theme::{self, Theme, Tone};
 
 /// Widest column of labels.
 const LABEL_MAX: usize = 44;
@@ -17,11 +17,11 @@ pub(crate) enum Row {
     /// A heading over what follows.
     Heading(String),
     /// A label and what it says.
-    Pair(String, Mood, String),
+    Pair(String, Tone, String),
     /// A table: the heads, and per line its cells.
-    Table(Vec<String>, Vec<Vec<(Mood, String)>>),
+    Table(Vec<String>, Vec<Vec<(Tone, String)>>),
     /// Text, wrapped between words.
-    Text(Mood, String),
+    Text(Tone, String),
     /// What to do about the text before it.
     Do(String),
     /// Text for machines, wrapped between words where that is possible.
@@ -32,13 +32,13 @@ pub(crate) enum Row {
 
 impl Row {
     pub(crate) fn pair(label: &str, text: impl Into<String>) -> Self {
-        Self::Pair(label.to_owned(), Mood::Plain, text.into())
+        Self::Pair(label.to_owned(), Tone::Plain, text.into())
     }
-    pub(crate) fn mood(label: &str, mood: Mood, text: impl Into<String>) -> Self {
+    pub(crate) fn mood(label: &str, mood: Tone, text: impl Into<String>) -> Self {
         Self::Pair(label.to_owned(), mood, text.into())
     }
     pub(crate) fn text(text: impl Into<String>) -> Self {
-        Self::Text(Mood::Plain, text.into())
+        Self::Text(Tone::Plain, text.into())
     }
 }
 
@@ -51,7 +51,7 @@ pub(crate) fn lay_out(rows: &[Row], width: usize) -> Vec<Line<'static>> {
         match &rows[at] {
             Row::Heading(text) => {
                 let wrapped = wrap(text, width).into_iter();
-                lines.extend(wrapped.map(|part| Line::from(Span::styled(part, look::heading()))));
+                lines.extend(wrapped.map(|part| Line::from(Span::styled(part, theme::heading()))));
             }
             Row::Pair(..) => {
                 let block = rows[at..].iter().take_while(|row| matches!(row, Row::Pair(..))).count();
@@ -95,7 +95,7 @@ fn pairs(rows: &[Row], width: usize, lines: &mut Vec<Line<'static>>) {
     for (label, mood, text) in pairs {
         if stacked || is_cut(mood, &text, room, width) {
             let labels = wrap(&label, width).into_iter();
-            lines.extend(labels.map(|part| Line::from(Span::styled(part, look::faint()))));
+            lines.extend(labels.map(|part| Line::from(Span::styled(part, theme::faint()))));
             signed(mood, &text, width, 0, lines);
             continue;
         }
@@ -105,7 +105,7 @@ fn pairs(rows: &[Row], width: usize, lines: &mut Vec<Line<'static>>) {
         for at in 0..labels.len().max(right.len()) {
             let left = labels.get(at).map_or("", String::as_str);
             let pad = " ".repeat(column.saturating_sub(left.width()) + 2);
-            let mut line = Line::from(Span::styled(format!("{left}{pad}"), look::faint()));
+            let mut line = Line::from(Span::styled(format!("{left}{pad}"), theme::faint()));
             line.spans.extend(right.get(at).cloned().unwrap_or_default().spans);
             lines.push(line);
         }
@@ -113,14 +113,14 @@ fn pairs(rows: &[Row], width: usize, lines: &mut Vec<Line<'static>>) {
 }
 
 /// Whether a word, such as a secret, would be cut in the narrow place and stays whole in the wide one.
-fn is_cut(mood: Mood, text: &str, narrow: usize, wide: usize) -> bool {
+fn is_cut(mood: Tone, text: &str, narrow: usize, wide: usize) -> bool {
     let longest = text.split_whitespace().map(UnicodeWidthStr::width).max().unwrap_or_default();
     let needed = longest + mood.sign().width();
     narrow < needed && needed <= wide
 }
 
 /// Text behind its sign, wrapped and moved in.
-pub(crate) fn signed(mood: Mood, text: &str, width: usize, indent: usize, lines: &mut Vec<Line<'static>>) {
+pub(crate) fn signed(mood: Tone, text: &str, width: usize, indent: usize, lines: &mut Vec<Line<'static>>) {
     let lead = mood.sign().width() + indent;
     let parts = text.lines().flat_map(|line| wrap(line, width.saturating_sub(lead)));
     for (at, part) in parts.enumerate() {
@@ -134,7 +134,7 @@ pub(crate) fn signed(mood: Mood, text: &str, width: usize, indent: usize, lines:
 fn todo(text: &str, width: usize, lines: &mut Vec<Line<'static>>) {
     for (at, part) in wrap(text, width.saturating_sub(4)).into_iter().enumerate() {
         let lead = if at == 0 { "  → " } else { "    " };
-        lines.push(Line::from(vec![Span::styled(lead, look::key()), Span::raw(part)]));
+        lines.push(Line::from(vec![Span::styled(lead, theme::key()), Span::raw(part)]));
     }
 }
 
@@ -163,8 +163,8 @@ pub(crate) fn plain_lines(rows: &[Row]) -> Vec<String> {
 }
 
 /// A table where it fits; else every line as a block of pairs.
-fn table(heads: &[String], rows: &[Vec<(Mood, String)>], width: usize, lines: &mut Vec<Line<'static>>) {
-    let cell_width = |(mood, text): &(Mood, String)| mood.sign().width() + text.width();
+fn table(heads: &[String], rows: &[Vec<(Tone, String)>], width: usize, lines: &mut Vec<Line<'static>>) {
+    let cell_width = |(mood, text): &(Tone, String)| mood.sign().width() + text.width();
     let column = |at: usize| {
         let cells = rows.iter().filter_map(|row| row.get(at)).map(cell_width);
         cells.chain([heads[at].width()]).max().unwrap_or_default()
@@ -190,7 +190,7 @@ fn table(heads: &[String], rows: &[Vec<(Mood, String)>], width: usize, lines: &m
     for row in rows {
         let mut line = Line::default();
         for ((mood, text), to) in row.iter().zip(&widths) {
-            line.push_span(Look::word(*mood, text.clone()));
+            line.push_span(Theme::word(*mood, text.clone()));
             line.push_span(Span::raw(" ".repeat(to.saturating_sub(cell_width(&(*mood, text.clone()))) + 2)));
         }
         lines.push(line);
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_stays_whole_where_it_fits_on_a_line() {
+    fn secret_stays_whole_if_it_fits() {
         assert_eq!(fold("run  --key ABCDEFGH -L x", 12), ["run  --key", "ABCDEFGH -L", "x"]);
         assert_eq!(fold("ABCDEFGHIJ", 4), ["ABCD", "EFGH", "IJ"]);
         assert_eq!(fold("", 4), [""]);
@@ -303,7 +303,7 @@ mod tests {
         let rows = [
             Row::pair("Key", key.clone()),
             Row::Verbatim(format!("a = {key}\nb")),
-            Row::Text(Mood::Bad, "broken".to_owned()),
+            Row::Text(Tone::Bad, "broken".to_owned()),
             Row::Do("repair it".to_owned()),
         ];
         let lines =
@@ -317,9 +317,9 @@ mod tests {
             Row::pair("A label that is quite long, longer than half", "a value that is long, too, really"),
             Row::Table(
                 vec!["Name".into(), "Address".into()],
-                vec![vec![(Mood::Good, "a-name-of-a-client".into()), (Mood::Plain, "10.8.0.255".into())]],
+                vec![vec![(Tone::Good, "a-name-of-a-client".into()), (Tone::Plain, "10.8.0.255".into())]],
             ),
-            Row::Text(Mood::Bad, "something is wrong with a thing".into()),
+            Row::Text(Tone::Bad, "something is wrong with a thing".into()),
             Row::Verbatim(format!("a {} b", "x".repeat(99))),
             Row::Do("do something about it, and soon".into()),
         ];

@@ -8,14 +8,14 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use zeroize::Zeroizing;
 
-use crate::look::{Look, Mood};
-use crate::status::Status;
-use crate::work::{Problem, Reply, Work};
+use crate::status::HeaderStatus;
+use crate::theme::{Theme, Tone};
+use crate::work::{Problem, Work, WorkResult};
 
 /// What is known everywhere.
-pub struct World {
+pub struct AppContext {
     /// The modules with their tables of actions.
-    pub modules: Vec<Table>,
+    pub modules: Vec<ModuleTable>,
     /// Language of every text.
     pub lang: Lang,
     /// A language was chosen on these screens.
@@ -23,7 +23,7 @@ pub struct World {
     /// The server has not been set up.
     pub needs_setup: bool,
     /// The last figures, once known.
-    pub status: Option<Status>,
+    pub status: Option<HeaderStatus>,
     /// Where files are offered to be saved.
     pub home: PathBuf,
     /// Where the server keeps copies of what is stored.
@@ -31,7 +31,7 @@ pub struct World {
 }
 
 /// A module as its table says.
-pub struct Table {
+pub struct ModuleTable {
     /// Its name.
     pub name: &'static str,
     /// One line of help.
@@ -40,10 +40,10 @@ pub struct Table {
     pub actions: Vec<Spec>,
 }
 
-impl World {
+impl AppContext {
     /// The tables of an orchestrator.
     pub fn new(phantom: &Phantom, lang: Lang, home: PathBuf) -> Self {
-        let table = |module: &std::sync::Arc<dyn phantom_api::Module>| Table {
+        let table = |module: &std::sync::Arc<dyn phantom_api::Module>| ModuleTable {
             name: module.name(),
             summary: module.summary(),
             actions: module.specs(),
@@ -60,7 +60,7 @@ impl World {
     }
 
     /// A module's table.
-    pub(crate) fn table(&self, module: &str) -> Option<&Table> {
+    pub(crate) fn table(&self, module: &str) -> Option<&ModuleTable> {
         self.modules.iter().find(|table| table.name == module)
     }
 
@@ -76,10 +76,10 @@ impl World {
 }
 
 /// Goes on with what came of something.
-pub(crate) type Then<T> = Box<dyn FnOnce(T, &World) -> Vec<Act>>;
+pub(crate) type Continuation<T> = Box<dyn FnOnce(T, &AppContext) -> Vec<ScreenAction>>;
 
 /// What a screen wants to happen.
-pub(crate) enum Act {
+pub(crate) enum ScreenAction {
     /// A screen on top.
     Push(Box<dyn Screen>),
     /// The top screen goes.
@@ -91,11 +91,11 @@ pub(crate) enum Act {
     /// The top screen asks again for what it shows.
     Refresh,
     /// Work that the person waits for, with what is said meanwhile.
-    Run(Work, String, Then<Result<Reply, Problem>>),
+    Run(Work, String, Continuation<Result<WorkResult, Problem>>),
     /// Work in the background; the reply goes to [`Screen::fetched`].
     Fetch(Work),
     /// A line above the key bar.
-    Say(Mood, String),
+    Say(Tone, String),
     /// The texts are in this language from now on.
     Speak(Lang),
     /// Asks whether to leave.
@@ -120,23 +120,23 @@ pub(crate) trait Screen {
     /// Its name.
     fn title(&self, lang: Lang) -> String;
     /// Draws it. What depends on the size only, as how far a text is scrolled, may be put right.
-    fn draw(&mut self, frame: &mut Frame<'_>, area: Rect, look: Look, world: &World);
+    fn draw(&mut self, frame: &mut Frame<'_>, area: Rect, theme: Theme, world: &AppContext);
     /// The keys that work on it.
     fn hints(&self, lang: Lang) -> Vec<Hint>;
     /// A key was pressed.
-    fn key(&mut self, key: Key, world: &World) -> Vec<Act>;
+    fn key(&mut self, key: Key, world: &AppContext) -> Vec<ScreenAction>;
     /// It came on top, at first or again.
-    fn shown(&mut self, world: &World) -> Vec<Act> {
+    fn shown(&mut self, world: &AppContext) -> Vec<ScreenAction> {
         let _ = world;
         Vec::new()
     }
     /// A second has passed while it is on top.
-    fn second(&mut self, world: &World) -> Vec<Act> {
+    fn second(&mut self, world: &AppContext) -> Vec<ScreenAction> {
         let _ = world;
         Vec::new()
     }
-    /// The reply to the last [`Act::Fetch`].
-    fn fetched(&mut self, reply: Result<Reply, Problem>, world: &World) -> Vec<Act> {
+    /// The reply to the last [`ScreenAction::Fetch`].
+    fn fetched(&mut self, reply: Result<WorkResult, Problem>, world: &AppContext) -> Vec<ScreenAction> {
         let _ = (reply, world);
         Vec::new()
     }
@@ -163,7 +163,7 @@ pub(crate) trait Screen {
         None
     }
     /// Pasted or picked text.
-    fn text(&mut self, text: &str, world: &World) -> Vec<Act> {
+    fn text(&mut self, text: &str, world: &AppContext) -> Vec<ScreenAction> {
         text.chars().flat_map(|letter| self.key(Key::Char(letter), world)).collect()
     }
 }

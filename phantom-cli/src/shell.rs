@@ -15,12 +15,12 @@ use crossterm::event::{self, Event as Happening};
 use phantom_api::{ENDING, Interrupt, Lang, Phantom, explain};
 use signal_hook::iterator::Signals;
 
-use crate::app::{App, Effect, Event};
-use crate::look::Look;
-use crate::options::{self, Options};
+use crate::app::{App, AppEffect, AppEvent};
+use crate::options::{self, CliOptions};
 use crate::screen::Key;
 use crate::text;
-use crate::work::{self, Problem, Reply, Work};
+use crate::theme::Theme;
+use crate::work::{self, Problem, Work, WorkResult};
 use terminal::Terminal;
 
 /// Exit status where it was not clear what to do, or there is no terminal.
@@ -70,7 +70,7 @@ impl Environment {
 /// What reaches the thread that draws.
 enum Message {
     Terminal(Happening),
-    Done(u64, Result<Reply, Problem>),
+    Done(u64, Result<WorkResult, Problem>),
     /// A signal asked the program to end.
     Signal(i32),
     /// The terminal can no longer be read.
@@ -83,12 +83,12 @@ pub fn main(
     environment: &Environment,
     open: impl FnOnce(Option<PathBuf>) -> Phantom,
 ) -> u8 {
-    let parsed = Options::parse(words);
+    let parsed = CliOptions::parse(words);
     let phantom = open(environment.root.clone());
     let words = match parsed {
         Ok(words) => words,
         Err(word) => {
-            let lang = language(&Options::default(), environment, &phantom);
+            let lang = language(&CliOptions::default(), environment, &phantom);
             let _ = write!(io::stderr(), "phantom-wg: {word}\n{}", options::usage(lang));
             return USAGE;
         }
@@ -107,9 +107,9 @@ pub fn main(
         let _ = writeln!(io::stderr(), "phantom-wg: {}", text::ROOT_REQUIRED.get(lang));
         return FAILURE;
     }
-    let look = Look { lang, colour: !(words.no_color || environment.no_color), unicode: environment.utf8 };
+    let theme = Theme { lang, colour: !(words.no_color || environment.no_color), unicode: environment.utf8 };
     let home = environment.home.clone().unwrap_or_else(|| PathBuf::from("/root"));
-    let app = App::new(&phantom, look, home);
+    let app = App::new(&phantom, theme, home);
     let ended = run(app, &Arc::new(phantom));
     for line in LATER.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
         let _ = writeln!(io::stderr(), "phantom-wg: {line}");
@@ -126,7 +126,7 @@ pub fn main(
 }
 
 /// The language of this run. A locale that is passed over is told of.
-fn language(words: &Options, environment: &Environment, phantom: &Phantom) -> Lang {
+fn language(words: &CliOptions, environment: &Environment, phantom: &Phantom) -> Lang {
     let (lang, line) = Lang::of_run(words.lang, environment.lang.as_deref(), || phantom.stored_language());
     if let Some(line) = line {
         let _ = writeln!(io::stderr(), "phantom-wg: {line}");
@@ -185,10 +185,10 @@ fn turn(
     loop {
         for effect in app.effects() {
             match effect {
-                Effect::Start(id, work, lang) => {
+                AppEffect::Start(id, work, lang) => {
                     spawn("work", do_work(Arc::clone(phantom), id, work, lang, sender.clone()))?;
                 }
-                Effect::Leave => return Ok(None),
+                AppEffect::Leave => return Ok(None),
             }
         }
         match app.page(terminal.size()?) {
@@ -200,20 +200,20 @@ fn turn(
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => return Ok(None),
         };
-        app.take(Event::Time(u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX)));
+        app.take(AppEvent::Time(u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX)));
         // Everything that has come together is drawn once: a storm of resizes or a key held down.
         while let Some(one) = message {
             match one {
                 Message::Terminal(Happening::Key(event)) => {
                     if let Some(key) = Key::of_event(event) {
-                        app.take(Event::Key(key));
+                        app.take(AppEvent::Key(key));
                     }
                 }
-                Message::Terminal(Happening::Paste(text)) => app.take(Event::Text(text)),
+                Message::Terminal(Happening::Paste(text)) => app.take(AppEvent::Text(text)),
                 // What was on the screen has moved, whatever its size is by now.
                 Message::Terminal(Happening::Resize(..)) => terminal.forget(),
                 Message::Terminal(_) => {}
-                Message::Done(id, reply) => app.take(Event::Done(id, reply)),
+                Message::Done(id, reply) => app.take(AppEvent::Done(id, reply)),
                 Message::Signal(signal) => return Ok(Some(signal)),
                 Message::Gone => return Err(io::ErrorKind::UnexpectedEof.into()),
             }
@@ -306,14 +306,14 @@ mod tests {
     }
 
     #[test]
-    fn the_work_that_ran_is_waited_for_and_nothing_else() {
+    fn only_the_running_work_is_awaited() {
         let interrupt = Interrupt::default();
         assert_eq!(ends(&interrupt, None, vec![done(3), done(7)]), Wait::Ended);
         assert_eq!(ends(&interrupt, None, vec![done(3), done(8)]), Wait::GoesOn, "the work still runs");
     }
 
     #[test]
-    fn a_signal_ends_a_wait_but_no_change() {
+    fn signal_ends_a_wait_but_no_change() {
         let interrupt = Interrupt::default();
         assert_eq!(ends(&interrupt, Some(15), vec![]), Wait::EndedBy(15), "nothing has begun");
         assert_eq!(ends(&interrupt, None, vec![Message::Signal(2)]), Wait::EndedBy(2));

@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_for_people_are_turkish_and_those_for_programs_stay() {
+    fn texts_are_turkish_and_identifiers_stay() {
         let value = json!({
             "service": { "started_at": "Tue 2025-09-09 01:11:47 UTC" },
             "peers": [{ "latest_handshake": "1 minute, 4 seconds ago" }, { "latest_handshake": "Now" }],

@@ -6,11 +6,11 @@ use phantom_api::Phantom;
 use serde::Deserialize;
 
 use crate::spoken;
-use crate::work::{Call, Problem, fields};
+use crate::work::{ActionCall, Problem, fields};
 
 /// What the header shows, at one moment.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Status {
+pub struct HeaderStatus {
     /// Microseconds since 1970.
     pub at: i64,
     /// The WireGuard service runs.
@@ -28,7 +28,7 @@ pub struct Status {
     /// Bytes per second from and to all clients, once two moments are known.
     pub rates: Option<(u64, u64)>,
     /// Whether Ghost Mode is on, and serves; `None` without that module.
-    pub ghost: Option<Tunnel>,
+    pub ghost: Option<GhostState>,
     /// Whether multihop is on; `None` without that module.
     pub multihop: Option<bool>,
     /// When each peer was last heard from, by the address it may use: the words of `wg`.
@@ -37,7 +37,7 @@ pub struct Status {
 
 /// State of Ghost Mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tunnel {
+pub enum GhostState {
     /// Off.
     Off,
     /// On and serving.
@@ -93,13 +93,13 @@ struct Multihop {
     enabled: bool,
 }
 
-impl Status {
+impl HeaderStatus {
     /// Asks the modules that there are.
     pub(crate) fn read(phantom: &Phantom, call: &phantom_api::Call) -> Result<Self, Problem> {
-        let server: Server = fields(phantom, &Call::new("core", "server_status"), call)?;
+        let server: Server = fields(phantom, &ActionCall::new("core", "server_status"), call)?;
         let is_there = |module| phantom.check(module, "status").is_ok();
-        let ghost = || fields::<Ghost>(phantom, &Call::new("ghost", "status"), call).ok();
-        let multihop = || fields::<Multihop>(phantom, &Call::new("multihop", "status"), call).ok();
+        let ghost = || fields::<Ghost>(phantom, &ActionCall::new("ghost", "status"), call).ok();
+        let multihop = || fields::<Multihop>(phantom, &ActionCall::new("multihop", "status"), call).ok();
         let heard = server.interface.peers.into_iter().filter_map(|peer| {
             let address = peer.allowed_ips.split(['/', ',']).next()?.to_owned();
             Some((address, spoken::age(peer.latest_handshake?, call.lang)))
@@ -114,9 +114,9 @@ impl Status {
             sent: server.interface.tx_bytes,
             rates: None,
             ghost: is_there("ghost").then(ghost).flatten().map(|ghost| match ghost.status.as_str() {
-                "active" => Tunnel::Serving,
-                "inactive" => Tunnel::Off,
-                _ => Tunnel::Broken,
+                "active" => GhostState::Serving,
+                "inactive" => GhostState::Off,
+                _ => GhostState::Broken,
             }),
             multihop: is_there("multihop").then(multihop).flatten().map(|multihop| multihop.enabled),
             heard: heard.collect(),
@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rate_needs_time_and_a_count_that_grows() {
+    fn rate_needs_time_and_a_growing_count() {
         assert_eq!(per_second(3_000, 1_000, 2_000_000), Some(1_000));
         assert_eq!(per_second(1_000, 1_000, 2_000_000), Some(0));
         assert_eq!(per_second(1_000, 1_000, 0), None);

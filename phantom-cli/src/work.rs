@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use crate::bounded;
 use crate::connected::Connected;
 use crate::spoken;
-use crate::status::Status;
+use crate::status::HeaderStatus;
 
 /// Mode of a file with a client's keys.
 const SECRET_MODE: u32 = 0o600;
@@ -26,7 +26,7 @@ const INTERNAL_ERROR: &str = phantom_module::codes::INTERNAL_ERROR;
 
 /// A call of an action, with parameters as texts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Call {
+pub struct ActionCall {
     /// The module.
     pub module: &'static str,
     /// The action.
@@ -35,7 +35,7 @@ pub struct Call {
     pub params: Vec<(String, String)>,
 }
 
-impl Call {
+impl ActionCall {
     /// Without parameters.
     pub fn new(module: &'static str, action: &'static str) -> Self {
         Self { module, action, params: Vec::new() }
@@ -52,7 +52,7 @@ impl Call {
 #[derive(Clone)]
 pub enum Work {
     /// An action.
-    Call(Call),
+    Call(ActionCall),
     /// The figures of the header.
     Status,
     /// The clients that are connected now.
@@ -78,11 +78,11 @@ pub enum Work {
 }
 
 /// How work ended well.
-pub enum Reply {
+pub enum WorkResult {
     /// The answer of an action; long lists in it are cut.
     Value(Value),
     /// The figures of the header.
-    Status(Status),
+    Status(HeaderStatus),
     /// The clients that are connected now.
     Connected(Connected),
     /// The file is written.
@@ -114,7 +114,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    fn of(failure: &Failure, lang: Lang) -> Self {
+    fn from_failure(failure: &Failure, lang: Lang) -> Self {
         Self { code: failure.code().to_owned(), message: failure.message(lang), data: failure.data_in(lang) }
     }
 
@@ -133,23 +133,23 @@ impl Problem {
 ///
 /// # Errors
 /// What the action or the host says.
-pub fn run(phantom: &Phantom, work: &Work, lang: Lang, note: fn(&str)) -> Result<Reply, Problem> {
+pub fn run(phantom: &Phantom, work: &Work, lang: Lang, note: fn(&str)) -> Result<WorkResult, Problem> {
     let call = phantom_api::Call { lang, note };
     match work {
-        Work::Call(asked) => value(phantom, asked, &call).map(Reply::Value),
-        Work::Status => Status::read(phantom, &call).map(Reply::Status),
-        Work::Connected => Connected::read(phantom, &call).map(Reply::Connected),
-        Work::Address => address(phantom, lang).map(Reply::Value),
+        Work::Call(asked) => value(phantom, asked, &call).map(WorkResult::Value),
+        Work::Status => HeaderStatus::read(phantom, &call).map(WorkResult::Status),
+        Work::Connected => Connected::read(phantom, &call).map(WorkResult::Connected),
+        Work::Address => address(phantom, lang).map(WorkResult::Value),
         Work::Save { path, content, overwrite } => save(phantom, path, content, *overwrite, lang),
         Work::List(dir) => list(phantom, dir, lang),
         Work::Casper { client } => casper(phantom, client, lang),
     }
 }
 
-fn value(phantom: &Phantom, asked: &Call, call: &phantom_api::Call) -> Result<Value, Problem> {
+fn value(phantom: &Phantom, asked: &ActionCall, call: &phantom_api::Call) -> Result<Value, Problem> {
     let params = Params::from_words(asked.params.iter().cloned());
     let answer = phantom.execute(asked.module, asked.action, params, call);
-    let answer = answer.map_err(|failure| Problem::of(&failure, call.lang))?;
+    let answer = answer.map_err(|failure| Problem::from_failure(&failure, call.lang))?;
     Ok(spoken::answer(bounded::value(&answer), call.lang))
 }
 
@@ -177,12 +177,12 @@ fn address(phantom: &Phantom, lang: Lang) -> Result<Value, Problem> {
 /// An answer of which only some fields are wanted.
 pub(crate) fn fields<T: serde::de::DeserializeOwned>(
     phantom: &Phantom,
-    asked: &Call,
+    asked: &ActionCall,
     call: &phantom_api::Call,
 ) -> Result<T, Problem> {
     let params = Params::from_words(asked.params.iter().cloned());
     let answer = phantom.execute(asked.module, asked.action, params, call);
-    let answer = answer.map_err(|failure| Problem::of(&failure, call.lang))?;
+    let answer = answer.map_err(|failure| Problem::from_failure(&failure, call.lang))?;
     bounded::fields(&answer).ok_or_else(|| Problem::bug(call.lang))
 }
 
@@ -192,22 +192,22 @@ fn save(
     content: &str,
     overwrite: bool,
     lang: Lang,
-) -> Result<Reply, Problem> {
+) -> Result<WorkResult, Problem> {
     let files = &phantom.engine().host().files;
     let failed = |error: HostError| Problem::of_file(&error, lang);
     if !overwrite && files.info(path).map_err(failed)?.is_some() {
-        return Ok(Reply::Exists(path.to_owned()));
+        return Ok(WorkResult::Exists(path.to_owned()));
     }
     let mut text = Zeroizing::new(content.to_owned());
     if !text.ends_with('\n') {
         text.push('\n');
     }
     files.write(path, text.as_bytes(), SECRET_MODE).map_err(failed)?;
-    Ok(Reply::Saved(path.to_owned()))
+    Ok(WorkResult::Saved(path.to_owned()))
 }
 
 /// Folders first, each by name.
-fn list(phantom: &Phantom, dir: &Path, lang: Lang) -> Result<Reply, Problem> {
+fn list(phantom: &Phantom, dir: &Path, lang: Lang) -> Result<WorkResult, Problem> {
     let files = &phantom.engine().host().files;
     let names = files.list(dir).map_err(|error| Problem::of_file(&error, lang))?;
     let mut entries: Vec<(String, bool)> = names
@@ -219,10 +219,10 @@ fn list(phantom: &Phantom, dir: &Path, lang: Lang) -> Result<Reply, Problem> {
         .filter(|(name, _)| !name.starts_with('.'))
         .collect();
     entries.sort_by_key(|(name, folder)| (!folder, name.clone()));
-    Ok(Reply::Entries(dir.to_owned(), entries))
+    Ok(WorkResult::Entries(dir.to_owned(), entries))
 }
 
-fn casper(phantom: &Phantom, client: &str, lang: Lang) -> Result<Reply, Problem> {
+fn casper(phantom: &Phantom, client: &str, lang: Lang) -> Result<WorkResult, Problem> {
     let language = lang.pick(Language::En, Language::Tr);
     let engine = phantom.engine();
     let lookup = |domain: &Domain| {
@@ -233,7 +233,7 @@ fn casper(phantom: &Phantom, client: &str, lang: Lang) -> Result<Reply, Problem>
         Export::asking(engine.store(), client, lookup).map_err(|error| of_casper(&error, language))?;
     let now = engine.host().clock.now();
     let (text, file) = (export.text(language, now), export.file_name.to_string());
-    Ok(Reply::Casper { text, config: export.config.render(), file })
+    Ok(WorkResult::Casper { text, config: export.config.render(), file })
 }
 
 fn of_casper(error: &CasperError, language: Language) -> Problem {

@@ -70,9 +70,9 @@ fn restart_if_wanted(change: &mut Change<'_>) -> Result<(), EngineError> {
     if !change.settings()?.restart_service_after_client_creation {
         return Ok(());
     }
-    let site = change.engine().site()?;
+    let installation = change.engine().installation()?;
     match change.server()? {
-        Some(server) if site.runs(&server) => change.restart(),
+        Some(server) if installation.runs(&server) => change.restart(),
         Some(_) | None => Ok(()),
     }
 }

@@ -1,12 +1,14 @@
-//! Core's part of the wanted state: the interface, forwarding, NAT.
+//! Core's part of the desired state: the interface, forwarding, NAT.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
-use phantom_engine::{Depth, DeviceChange, PeerChange, Site, Wanted};
-use phantom_host::reconcile::{BEFORE, PeerFile, WantedDevice, WantedFile, WantedInterface, WantedPeer};
+use phantom_engine::{Coverage, DesiredState, DeviceChange, Installation, PeerChange};
+use phantom_host::reconcile::{
+    DesiredDevice, DesiredFile, DesiredInterface, DesiredPeer, PeerFile, SAVED_VALUE_PREFIX,
+};
 use phantom_host::{
     Bounds, Command, Hook, Internet, Match, PeerConfig, PeerUpdate, Proc, Protocol, Restart, Ruleset,
     UfwRule, Unit, UnitKind, Verdict,
@@ -30,30 +32,30 @@ const REPAIR: [&str; 2] = ["service", "repair"];
 
 /// Adds Core's part.
 pub(crate) fn desired(
-    site: &Site,
+    installation: &Installation,
     state: &State<'_>,
-    depth: Depth,
-    wanted: &mut Wanted,
+    coverage: Coverage,
+    wanted: &mut DesiredState,
 ) -> Result<(), StoreError> {
     let Some(server) = state.server()? else { return Ok(()) };
     let mut peers = None;
-    let path = Site::wireguard_file(&server.interface);
-    if depth == Depth::Full {
+    let path = Installation::wireguard_file(&server.interface);
+    if coverage == Coverage::Full {
         peers = Some(all_peers(state)?);
-        wanted.files.insert(path, Some(WantedFile::of_peers(0o600, peer_file(site, &server))));
+        wanted.files.insert(path, Some(DesiredFile::of_peers(0o600, peer_file(installation, &server))));
     } else {
         wanted.kept_files.insert(path);
     }
     wanted.interfaces.insert(
         server.interface.clone(),
-        WantedInterface {
+        DesiredInterface {
             backend: server.backend,
-            running: site.runs(&server),
+            running: installation.runs(&server),
             addresses: addresses(&server),
             mtu: MTU.into(),
             guard: None,
-            unit: interface_unit(site, &server),
-            device: WantedDevice {
+            unit: interface_unit(installation, &server),
+            device: DesiredDevice {
                 private_key: server.private_key.clone(),
                 listen_port: Some(server.port),
                 fwmark: 0,
@@ -69,17 +71,18 @@ pub(crate) fn desired(
     }
     wanted.ufw.insert(UfwRule::RouteFrom { interface: server.interface.clone() });
     wanted.sysctls.insert(IP_FORWARD.to_owned(), "1".to_owned());
-    let before = server.ip_forward_before.iter().map(|value| format!("{BEFORE}{IP_FORWARD} = {value}\n"));
+    let before =
+        server.ip_forward_before.iter().map(|value| format!("{SAVED_VALUE_PREFIX}{IP_FORWARD} = {value}\n"));
     let before: String = before.collect();
-    let sysctl = format!("{}\n{before}{IP_FORWARD} = 1\n", site.marks.first_line());
-    wanted.file(format!("/etc/sysctl.d/90-{}.conf", site.marks.text()), 0o644, sysctl);
-    let boot = boot_unit(site, &server);
+    let sysctl = format!("{}\n{before}{IP_FORWARD} = 1\n", installation.tags.first_line());
+    wanted.file(format!("/etc/sysctl.d/90-{}.conf", installation.tags.tag()), 0o644, sysctl);
+    let boot = boot_unit(installation, &server);
     wanted.units.insert(boot.name.clone(), (boot, None));
-    if site.has_watcher() {
-        let watch = watch_unit(site);
+    if installation.has_watcher() {
+        let watch = watch_unit(installation);
         wanted.units.insert(watch.name.clone(), (watch, Some(true)));
-        if site.systemd() {
-            let repair = repair_unit(site);
+        if installation.systemd() {
+            let repair = repair_unit(installation);
             wanted.units.insert(repair.name.clone(), (repair, None));
         }
     }
@@ -88,7 +91,7 @@ pub(crate) fn desired(
 
 /// What is wanted of single clients: present as stored, or gone.
 pub(crate) fn peers(
-    site: &Site,
+    installation: &Installation,
     state: &State<'_>,
     keys: &[PublicKey],
 ) -> Result<Vec<PeerChange>, StoreError> {
@@ -105,8 +108,8 @@ pub(crate) fn peers(
         };
         changes.push(PeerChange {
             key: *key,
-            device: site.runs(&server).then(update),
-            file: Site::wireguard_file(&server.interface),
+            device: installation.runs(&server).then(update),
+            file: Installation::wireguard_file(&server.interface),
             block: client.as_ref().map(|client| block(&reference(client))),
             without: conf::remove_peer_block,
         });
@@ -165,17 +168,17 @@ fn push_block(text: &mut String, name: &str, peer: &PeerConfig) {
     conf::push_peer_block(text, &peer);
 }
 
-fn all_peers(state: &State<'_>) -> Result<Vec<WantedPeer>, StoreError> {
+fn all_peers(state: &State<'_>) -> Result<Vec<DesiredPeer>, StoreError> {
     let mut peers = Vec::with_capacity(state.client_count()? as usize);
     state.each_client(|client| {
-        peers.push(WantedPeer { config: peer(&client), owner: client.name.into() });
+        peers.push(DesiredPeer { config: peer(&client), owner: client.name.into() });
         Ok::<_, StoreError>(())
     })?;
     Ok(peers)
 }
 
 /// The file for `wg` and people that lists the peers.
-fn peer_file(site: &Site, server: &Server) -> PeerFile {
+fn peer_file(installation: &Installation, server: &Server) -> PeerFile {
     let head = conf::ServerConfig {
         private_key: server.private_key.clone(),
         address: addresses(server).into_iter().collect(),
@@ -183,7 +186,7 @@ fn peer_file(site: &Site, server: &Server) -> PeerFile {
         mtu: MTU,
     };
     PeerFile {
-        head: conf::render_interface(&site.marks.first_line(), &head),
+        head: conf::render_interface(&installation.tags.first_line(), &head),
         interface: server.interface.clone(),
         lead: "\n# client ",
         block: |text, peer| push_block(text, &peer.owner, &peer.config),
@@ -212,7 +215,7 @@ fn firewall(server: &Server, rules: &mut Ruleset) {
         rules.add(Hook::Prerouting, FIRST + 1, vec![outside(), from()], Verdict::Drop);
         rules.add(Hook::Forward, FIRST, vec![outside(), from()], Verdict::Drop);
         rules.add(Hook::Forward, ORDER, vec![inside(), from()], Verdict::Accept);
-        let begun = Match::BegunFrom { network: subnet };
+        let begun = Match::CtOriginalSource { network: subnet };
         let back = vec![towards(), Match::To { network: subnet, not: false }, begun, Match::Established];
         rules.add(Hook::Forward, ORDER, back, Verdict::Accept);
         // IPv6 has no NAT here: whatever the prefix is, it is the clients' own address on the Internet.
@@ -228,8 +231,8 @@ fn firewall(server: &Server, rules: &mut Ruleset) {
         }
     }
     rules.add(Hook::Forward, LAST, vec![towards()], Verdict::Drop);
-    rules.add(Hook::Mangle, ORDER, vec![inside(), Match::TcpSyn], Verdict::ClampMss);
-    rules.add(Hook::Mangle, ORDER, vec![towards(), Match::TcpSyn], Verdict::ClampMss);
+    rules.add(Hook::MssClamp, ORDER, vec![inside(), Match::TcpSyn], Verdict::ClampMss);
+    rules.add(Hook::MssClamp, ORDER, vec![towards(), Match::TcpSyn], Verdict::ClampMss);
 }
 
 /// Networks that may begin connections with clients, which answer with their own addresses.
@@ -245,7 +248,7 @@ fn reached_from(server: &Server, networks: &[Subnet], rules: &mut Ruleset) {
         ];
         rules.add(Hook::Forward, ORDER, new, Verdict::Accept);
         // What clients begin has another source there. From anywhere, all that is left are answers.
-        let begun = (network.prefix() > 0).then_some(Match::BegunFrom { network });
+        let begun = (network.prefix() > 0).then_some(Match::CtOriginalSource { network });
         let answer = [
             Match::From { network: subnet(), not: false },
             Match::To { network, not: false },
@@ -263,32 +266,32 @@ fn subnets(server: &Server) -> impl Iterator<Item = IpNetwork> {
 }
 
 /// The service of the interface.
-fn interface_unit(site: &Site, server: &Server) -> Unit {
+fn interface_unit(installation: &Installation, server: &Server) -> Unit {
     let description = format!("WireGuard server {} ({})", server.interface, server.backend);
-    site.interface_unit(&server.interface, server.backend, MTU, description)
+    installation.interface_unit(&server.interface, server.backend, MTU, description)
 }
 
 /// The watcher. Under systemd it is nobody, may listen to the kernel and nothing else, and asks the repair's unit by a file.
 /// Elsewhere it starts the repair itself, and so does what systemd does for others.
-fn watch_unit(site: &Site) -> Unit {
+fn watch_unit(installation: &Installation) -> Unit {
     let text = |path: PathBuf| path.display().to_string();
-    let mut args = vec![text(site.paths.watch_dir()), text(site.watcher_dir())];
-    if !site.systemd() {
-        let repair = site.tool(&REPAIR);
+    let mut args = vec![text(installation.paths.watch_dir()), text(installation.watcher_dir())];
+    if !installation.systemd() {
+        let repair = installation.tool(&REPAIR);
         args.extend(["--".to_owned(), text(repair.program)].into_iter().chain(repair.args));
     }
-    let run = Command { program: site.programs.watch.clone(), args };
+    let run = Command { program: installation.programs.watch.clone(), args };
     Unit {
-        name: site.unit_name("phantom-watch"),
+        name: installation.unit_name("phantom-watch"),
         description: "Phantom-WG: watches what the host may lose".to_owned(),
         kind: UnitKind::Daemon { run, after_start: None, after_stop: None },
         restart: Restart::Always,
         // The kernel tells nobody of changes of the packet filter without it.
         capabilities: vec!["NET_ADMIN".to_owned()],
-        writable: vec![site.watcher_dir()],
+        writable: vec![installation.watcher_dir()],
         readable: Vec::new(),
         devices: Vec::new(),
-        dynamic_user: site.systemd(),
+        dynamic_user: installation.systemd(),
         socket: None,
         // A list of objects, and what the kernel says; one thread.
         bounds: Some(Bounds {
@@ -309,24 +312,28 @@ fn watch_unit(site: &Site) -> Unit {
 }
 
 /// What puts back what the watcher misses.
-fn repair_unit(site: &Site) -> Unit {
-    let kind = UnitKind::OnFile { file: site.watcher_dir().join("repair"), run: site.tool(&REPAIR) };
+fn repair_unit(installation: &Installation) -> Unit {
+    let kind =
+        UnitKind::OnFile { file: installation.watcher_dir().join("repair"), run: installation.tool(&REPAIR) };
     let description = "Phantom-WG: puts back what the host has lost".to_owned();
-    Unit { after_network: false, ..site.tool_unit(site.unit_name("phantom-repair"), description, kind) }
+    Unit {
+        after_network: false,
+        ..installation.tool_unit(installation.unit_name("phantom-repair"), description, kind)
+    }
 }
 
 /// The unit that brings everything back at boot.
-fn boot_unit(site: &Site, server: &Server) -> Unit {
+fn boot_unit(installation: &Installation, server: &Server) -> Unit {
     let mut description = "Phantom-WG: bring the host to the stored state".to_owned();
-    if let Some(instance) = site.paths.instance() {
+    if let Some(instance) = installation.paths.instance() {
         let _ = write!(description, " ({instance})");
     }
-    let start = site.tool(&["--compact", "core", "reconcile"]);
+    let start = installation.tool(&["--compact", "core", "reconcile"]);
     let kind = UnitKind::OneShot { start, stop: None };
     Unit {
         // At boot the interface's own unit comes first and does the work; this one looks after it, and does not wait
         // for the lock meanwhile.
-        after: vec![Site::wireguard_unit(&server.interface)],
-        ..site.tool_unit(site.marks.boot_unit(), description, kind)
+        after: vec![Installation::wireguard_unit(&server.interface)],
+        ..installation.tool_unit(installation.tags.boot_unit(), description, kind)
     }
 }

@@ -14,7 +14,7 @@ mod watcher;
 
 use std::cell::OnceCell;
 
-use phantom_engine::{Engine, EngineError, Examination, Finding, Severity, Wanted};
+use phantom_engine::{DesiredState, Engine, EngineError, Examination, Finding, Severity};
 use phantom_host::Port;
 use phantom_module::Lang;
 use phantom_store::{DnsServers, Server, StoreError};
@@ -59,7 +59,7 @@ pub(super) struct Stored {
     pub server: Server,
     pub dns: DnsServers,
     /// What the modules want of the host.
-    pub wanted: Wanted,
+    pub wanted: DesiredState,
     /// What the stored state contradicts itself in.
     pub contradictions: Vec<Said>,
     /// Networks that overlap the VPN's own subnet.
@@ -120,16 +120,17 @@ pub(crate) fn examine(engine: &Engine, lang: Lang) -> Result<Vec<Check>, CoreErr
     let filters = OnceCell::new();
     let examination = Examination { engine, lang, server, filters: &filters, wanted };
     let case = Case { examination, stored: &stored, reset_pending };
-    let own = CHECKS.into_iter().map(|(order, name, look)| (order, Check::of(name, look(&case))));
+    let own = CHECKS.into_iter().map(|(order, name, look)| (order, Check::from_finding(name, look(&case))));
     let others = engine.checks().into_iter();
-    let mut all: Vec<_> =
-        own.chain(others.map(|check| (check.order, Check::of(check.name, (check.run)(&case))))).collect();
+    let mut all: Vec<_> = own
+        .chain(others.map(|check| (check.order, Check::from_finding(check.name, (check.run)(&case)))))
+        .collect();
     all.sort_by_key(|(order, _)| *order);
     Ok(all.into_iter().map(|(_, check)| check).collect())
 }
 
 impl Check {
-    fn of(name: &'static str, finding: Finding) -> Self {
+    fn from_finding(name: &'static str, finding: Finding) -> Self {
         let state = match finding.severity {
             Severity::Ok => CheckState::Ok,
             Severity::Warning => CheckState::Warning,
@@ -146,7 +147,7 @@ fn stored(engine: &Engine) -> Result<Option<Stored>, EngineError> {
             conflicts: conflicts(engine, state, server.subnet, Some(server.interface.as_str()))?,
             server,
             dns: state.dns()?,
-            wanted: engine.desired(state, phantom_engine::Depth::Full)?,
+            wanted: engine.desired(state, phantom_engine::Coverage::Full)?,
             contradictions: state.contradictions()?,
         }))
     });

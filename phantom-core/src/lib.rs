@@ -28,7 +28,7 @@ mod values;
 
 use std::sync::Arc;
 
-use phantom_engine::{Depth, Engine, Origin, PeerChange, Site, SystemModule, Wanted};
+use phantom_engine::{Coverage, DesiredState, Engine, Installation, Origin, PeerChange, SystemModule};
 use phantom_module::{Entry, Text, TypedModule, entry};
 use phantom_store::{State, StoreError};
 use phantom_types::PublicKey;
@@ -90,10 +90,19 @@ impl SystemModule for Core {
     fn new(engine: Arc<Engine>) -> Self {
         Self { engine }
     }
-    fn desired(site: &Site, state: &State<'_>, depth: Depth, wanted: &mut Wanted) -> Result<(), StoreError> {
-        desired::desired(site, state, depth, wanted)
+    fn desired(
+        installation: &Installation,
+        state: &State<'_>,
+        coverage: Coverage,
+        wanted: &mut DesiredState,
+    ) -> Result<(), StoreError> {
+        desired::desired(installation, state, coverage, wanted)
     }
-    fn peers(site: &Site, state: &State<'_>, keys: &[PublicKey]) -> Result<Vec<PeerChange>, StoreError> {
-        desired::peers(site, state, keys)
+    fn peers(
+        installation: &Installation,
+        state: &State<'_>,
+        keys: &[PublicKey],
+    ) -> Result<Vec<PeerChange>, StoreError> {
+        desired::peers(installation, state, keys)
     }
 }

@@ -1,6 +1,6 @@
 //! Questions about the host that several actions ask.
 
-use phantom_engine::{Engine, Site};
+use phantom_engine::{Engine, Installation};
 use phantom_host::{FirewallQuery, FirewallReport, HostError, Port, Protocol, ServiceState, ServiceStatus};
 use phantom_store::Server;
 
@@ -8,7 +8,7 @@ use crate::CoreError;
 
 /// Name of the WireGuard service, without `.service`.
 pub(crate) fn unit_name(server: &Server) -> String {
-    Site::wireguard_unit(&server.interface)
+    Installation::wireguard_unit(&server.interface)
 }
 
 /// The WireGuard service as it is; one that cannot be asked does not run.
@@ -68,5 +68,5 @@ pub(crate) fn check_port(engine: &Engine, server: &Server, port: u16) -> Result<
 pub(crate) fn firewall_report(engine: &Engine, server: &Server) -> FirewallReport {
     let query =
         FirewallQuery { interface: server.interface.clone(), subnet: server.subnet, port: server.port };
-    engine.host().firewall.report(engine.marks(), &query).unwrap_or_default()
+    engine.host().firewall.report(engine.tags(), &query).unwrap_or_default()
 }

@@ -131,7 +131,7 @@ pub struct CapacityCheck {
 
 impl Checks {
     /// Checks a subnet for this host and these clients. `own_interface` never conflicts.
-    pub(crate) fn of(
+    pub(crate) fn collect(
         engine: &Engine,
         state: &State<'_>,
         subnet: Subnet,
@@ -210,7 +210,7 @@ fn capacity(subnet: Subnet, clients: u32, lang: Lang) -> CapacityCheck {
         valid: error.is_none(),
         usable_ips: usable,
         required_ips: required,
-        utilization_after: Percent::of(clients, usable),
+        utilization_after: Percent::from_ratio(clients, usable),
         error,
     }
 }

@@ -13,7 +13,7 @@ pub struct Percent(f64);
 
 impl Percent {
     /// `part` of `whole`; of nothing it is 0.
-    pub fn of(part: u32, whole: u32) -> Self {
+    pub fn from_ratio(part: u32, whole: u32) -> Self {
         if whole == 0 {
             return Self(0.0);
         }
@@ -54,7 +54,7 @@ mod tests {
     #[test]
     fn percentages_have_two_decimals() {
         for (part, whole, text) in [(1, 254, "0.39"), (0, 0, "0.0"), (254, 254, "100.0"), (1, 3, "33.33")] {
-            assert_eq!(serde_json::to_string(&Percent::of(part, whole)).unwrap(), text);
+            assert_eq!(serde_json::to_string(&Percent::from_ratio(part, whole)).unwrap(), text);
         }
     }
 }

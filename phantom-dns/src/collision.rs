@@ -9,14 +9,14 @@ use phantom_types::Subnet;
 
 /// Why nobody can answer there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Collision {
+pub enum DnsCollision {
     /// This server takes the address as its own in the network of an exit, while an exit is in use.
     Exit(IpAddr, String),
     /// The network or the broadcast address of the VPN's subnet.
     NoHost(IpAddr, Subnet),
 }
 
-impl Collision {
+impl DnsCollision {
     /// The address.
     pub fn address(&self) -> IpAddr {
         match self {
@@ -61,14 +61,14 @@ impl Place {
     }
 
     /// Why nobody can answer there.
-    pub(crate) fn refused(&self, address: IpAddr) -> Option<Collision> {
+    pub(crate) fn refused(&self, address: IpAddr) -> Option<DnsCollision> {
         let owner = self.owner(address).filter(|_| !self.claims.interfaces.is_empty());
         if let Some(owner) = owner {
-            return Some(Collision::Exit(address, owner.to_owned()));
+            return Some(DnsCollision::Exit(address, owner.to_owned()));
         }
         let (subnet, four) = (self.subnet?, four(address)?);
         let no_host = [subnet.network(), subnet.broadcast()].contains(&four);
-        no_host.then_some(Collision::NoHost(address, subnet))
+        no_host.then_some(DnsCollision::NoHost(address, subnet))
     }
 
     /// What has to hold for clients to get an answer there, where that is not to be expected.

@@ -5,7 +5,7 @@ use phantom_module::{ErrorCode, Lang, ParamError};
 use phantom_store::StoreError;
 use serde_json::{Value, json};
 
-use crate::Collision;
+use crate::DnsCollision;
 
 /// An error of a DNS action.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +29,7 @@ pub enum DnsError {
         /// The parameter that names it.
         parameter: &'static str,
         /// Why.
-        collision: Collision,
+        collision: DnsCollision,
     },
 }
 

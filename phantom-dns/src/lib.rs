@@ -23,7 +23,7 @@ use std::sync::Arc;
 use phantom_engine::{Engine, SystemModule};
 use phantom_module::{Entry, Text, TypedModule, entry};
 
-pub use collision::Collision;
+pub use collision::DnsCollision;
 pub use error::DnsError;
 
 /// The DNS module at work on an engine.

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use phantom_engine::Engine;
-use phantom_host::{Answer, Probe, ProbeError};
+use phantom_host::{DnsAnswer, Probe, ProbeError};
 use phantom_module::Lang;
 
 /// How long each question has, all its attempts included.
 const LIMIT: Duration = Duration::from_secs(3);
 
 /// Asks all questions at once. A resolver that cannot work at all reaches no server.
-pub(crate) fn ask(engine: &Engine, probes: &[Probe]) -> Vec<Result<Answer, ProbeError>> {
+pub(crate) fn ask(engine: &Engine, probes: &[Probe]) -> Vec<Result<DnsAnswer, ProbeError>> {
     let unreachable = |_| probes.iter().map(|_| Err(ProbeError::Unreachable)).collect();
     engine.host().resolver.probe(probes, LIMIT).unwrap_or_else(unreachable)
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use phantom_engine::{Engine, Origin, Site};
+use phantom_engine::{Engine, Installation, Origin};
 use phantom_ghost_state::{CertificateSource, Ghost, GhostState as _};
 use phantom_host::{HostError, Protocol, UfwRule};
 use phantom_module::{Call, Lang};
@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::desired::ca_file;
 use crate::program::{Certificate, CertificateRequest, Program};
-use crate::{GhostError, Step, validation};
+use crate::{GhostError, GhostStep, validation};
 
 /// The certificate in force.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -30,12 +30,12 @@ pub struct CertificateInfo {
 /// lock of changes.
 pub(crate) fn obtain(
     engine: &Engine,
-    site: &Site,
+    installation: &Installation,
     domain: &HostName,
     source: &CertificateSource,
     (origin, call): (Origin, &Call),
 ) -> Result<(Certificate, bool), GhostError> {
-    let request = request(engine, site, domain, source)?;
+    let request = request(engine, installation, domain, source)?;
     if *source != CertificateSource::Acme {
         return Ok((asked(engine, &request, source, Vec::new())?, false));
     }
@@ -68,7 +68,7 @@ fn asked(
         ways.dedup();
     }
     let closed = close_ways(engine, &ways);
-    let failed = |error| GhostError::host(Step::Certificate, error);
+    let failed = |error| GhostError::host(GhostStep::Certificate, error);
     match (answer, closed) {
         // What is left open is closed by the change that follows.
         (Ok(Ok(certificate)), _) => Ok(certificate),
@@ -98,8 +98,8 @@ pub(crate) fn source(stored: &Ghost) -> &'static str {
 }
 
 /// Whether the certificate in force was obtained by HTTP: its renewal then needs port 80 as well.
-pub(crate) fn is_by_http(site: &Site, stored: &Ghost) -> bool {
-    let (chain, _) = paths(site, stored);
+pub(crate) fn is_by_http(installation: &Installation, stored: &Ghost) -> bool {
+    let (chain, _) = paths(installation, stored);
     let noted = || std::fs::read_to_string(chain.with_file_name("challenge"));
     let asked_for = stored.front.is_none() && stored.certificate == CertificateSource::Acme;
     asked_for && noted().is_ok_and(|kind| kind.trim_end() == "http-01")
@@ -108,16 +108,16 @@ pub(crate) fn is_by_http(site: &Site, stored: &Ghost) -> bool {
 /// What the tunnel program is asked for.
 pub(crate) fn request(
     engine: &Engine,
-    site: &Site,
+    installation: &Installation,
     domain: &HostName,
     source: &CertificateSource,
 ) -> Result<CertificateRequest, GhostError> {
-    let (domain, certs_dir) = (domain.clone(), site.paths.certs_dir());
+    let (domain, certs_dir) = (domain.clone(), installation.paths.certs_dir());
     Ok(match source {
         CertificateSource::Acme => CertificateRequest::Issue {
             domain,
             directory: engine.read(|state| Ok::<_, GhostError>(state.acme_directory()?))?,
-            ca_file: Some(ca_file(site)).filter(|path| path.exists()),
+            ca_file: Some(ca_file(installation)).filter(|path| path.exists()),
             certs_dir,
         },
         CertificateSource::SelfSigned => CertificateRequest::SelfSign { domain, certs_dir },
@@ -131,12 +131,12 @@ pub(crate) fn request(
 /// Lets a certificate authority through ufw to both ports of its challenges; gives what was closed before. Rules that a
 /// killed process leaves behind are taken away by the next reconciling, which does not want them.
 fn open_ways(engine: &Engine) -> Result<Vec<UfwRule>, GhostError> {
-    let (firewall, marks) = (&engine.host().firewall, engine.marks());
-    let failed = |source: HostError| GhostError::host(Step::Firewall, source);
+    let (firewall, tags) = (&engine.host().firewall, engine.tags());
+    let failed = |source: HostError| GhostError::host(GhostStep::Firewall, source);
     if !engine.read(|state| Ok::<_, GhostError>(state.open_firewall()?))? {
         return Ok(Vec::new());
     }
-    let Some(ufw) = firewall.ufw(marks).map_err(failed)?.filter(|ufw| ufw.active) else {
+    let Some(ufw) = firewall.ufw(tags).map_err(failed)?.filter(|ufw| ufw.active) else {
         return Ok(Vec::new());
     };
     let mut opened = Vec::new();
@@ -145,7 +145,7 @@ fn open_ways(engine: &Engine) -> Result<Vec<UfwRule>, GhostError> {
         if ufw.ours.contains(&way) {
             continue;
         }
-        let added = firewall.add_ufw(marks, &way);
+        let added = firewall.add_ufw(tags, &way);
         opened.push(way);
         if let Err(source) = added {
             close_ways(engine, &opened)?;
@@ -157,31 +157,35 @@ fn open_ways(engine: &Engine) -> Result<Vec<UfwRule>, GhostError> {
 
 /// Closes all of them that can be closed.
 fn close_ways(engine: &Engine, opened: &[UfwRule]) -> Result<(), GhostError> {
-    let (firewall, marks) = (&engine.host().firewall, engine.marks());
+    let (firewall, tags) = (&engine.host().firewall, engine.tags());
     let mut result = Ok(());
     for way in opened {
-        if let Err(source) = firewall.remove_ufw(marks, way) {
+        if let Err(source) = firewall.remove_ufw(tags, way) {
             let source = Box::new(source.into());
-            result = Err(GhostError::Change { step: Step::Firewall, source, rolled_back: false });
+            result = Err(GhostError::Change { step: GhostStep::Firewall, source, rolled_back: false });
         }
     }
     result
 }
 
 /// Until when the certificate that is stored is valid, or was; `None` where it cannot be used or looked at.
-pub(crate) fn expiry_of_stored(engine: &Engine, site: &Site, stored: &Ghost) -> Option<Timestamp> {
-    let (cert_path, key_path) = paths(site, stored);
+pub(crate) fn expiry_of_stored(
+    engine: &Engine,
+    installation: &Installation,
+    stored: &Ghost,
+) -> Option<Timestamp> {
+    let (cert_path, key_path) = paths(installation, stored);
     let domain = stored.domain.clone();
     let request = CertificateRequest::Inspect { domain, cert_path, key_path, at_any_time: true };
     Some(Program::on(engine.host()).certificate(&request).ok()?.ok()?.expires_at)
 }
 
 /// Where chain and key lie.
-pub(crate) fn paths(site: &Site, stored: &Ghost) -> (PathBuf, PathBuf) {
+pub(crate) fn paths(installation: &Installation, stored: &Ghost) -> (PathBuf, PathBuf) {
     match &stored.certificate {
         CertificateSource::Operator { cert_path, key_path } => (cert_path.clone(), key_path.clone()),
         CertificateSource::Acme | CertificateSource::SelfSigned => {
-            let folder = site.paths.certs_dir().join(stored.domain.to_string());
+            let folder = installation.paths.certs_dir().join(stored.domain.to_string());
             (folder.join("fullchain.pem"), folder.join("privkey.pem"))
         }
     }

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use phantom_engine::{Check, Examination, Finding, filters};
+use phantom_engine::{DoctorCheck, Examination, Finding, filters};
 use phantom_ghost_state::{CertificateSource, Ghost, GhostState as _};
 use phantom_host::{HostError, Port, Protocol};
 use phantom_module::ErrorCode as _;
@@ -12,7 +12,7 @@ use phantom_types::{ClientName, PublicKey, Said, Timestamp};
 use crate::certificate::expiry_of_stored;
 use crate::decoy;
 use crate::desired::control;
-use crate::keeper::Report;
+use crate::keeper::KeeperReport;
 use crate::program::{Program, Shown};
 use crate::verify::{FRONT_LIMIT, through_front};
 use crate::{OPERATOR_SECRET, PORT};
@@ -21,11 +21,11 @@ use crate::{OPERATOR_SECRET, PORT};
 const NAMED: usize = 10;
 
 /// The checks, in their places among those of Core.
-pub(crate) const CHECKS: &[Check] = &[
-    Check { name: "https_port", order: 850, run: https_port },
-    Check { name: "tunnel_secrets", order: 860, run: tunnel_secrets },
+pub(crate) const CHECKS: &[DoctorCheck] = &[
+    DoctorCheck { name: "https_port", order: 850, run: https_port },
+    DoctorCheck { name: "tunnel_secrets", order: 860, run: tunnel_secrets },
     decoy::CHECK,
-    Check { name: "certificate", order: 880, run: certificate },
+    DoctorCheck { name: "certificate", order: 880, run: certificate },
 ];
 
 fn https_port(case: &Examination<'_>) -> Finding {
@@ -75,7 +75,7 @@ fn https_port(case: &Examination<'_>) -> Finding {
 /// Whether the certificate ends soon: every client looks at it.
 fn certificate(case: &Examination<'_>) -> Finding {
     let stored = case.engine.store().read(State::ghost).unwrap_or(None);
-    let (Some(stored), Ok(site)) = (stored, case.engine.site()) else {
+    let (Some(stored), Ok(installation)) = (stored, case.engine.installation()) else {
         return case.ok(
             "There is no certificate of Ghost Mode to renew",
             "Yenilenecek bir Ghost Mode sertifikası yok",
@@ -84,8 +84,8 @@ fn certificate(case: &Examination<'_>) -> Finding {
     if stored.front.is_some() {
         return front_certificate(case, &stored);
     }
-    let report = Report::read(case.engine, &site);
-    let until = report.expires_at().or_else(|| expiry_of_stored(case.engine, &site, &stored));
+    let report = KeeperReport::read(case.engine, &installation);
+    let until = report.expires_at().or_else(|| expiry_of_stored(case.engine, &installation, &stored));
     let Some(until) = until else {
         let found = case
             .problem("The certificate of Ghost Mode cannot be used", "Ghost Mode sertifikası kullanılamıyor");
@@ -176,7 +176,7 @@ fn shown_by_front(case: &Examination<'_>, shown: &Shown, tried: bool) -> Finding
 }
 
 /// What renews the certificate.
-fn renewal(case: &Examination<'_>, stored: &Ghost, report: &Report) -> String {
+fn renewal(case: &Examination<'_>, stored: &Ghost, report: &KeeperReport) -> String {
     match &stored.certificate {
         CertificateSource::Operator { cert_path, .. } => {
             let path = cert_path.display();
@@ -267,9 +267,9 @@ fn name_clients(case: &Examination<'_>, clients: &[ClientName]) -> Finding {
 fn clients_by_operator_secret(case: &Examination<'_>) -> Result<Result<Vec<ClientName>, String>, HostError> {
     let Some(server) = case.server else { return Ok(Ok(Vec::new())) };
     let host = case.engine.host();
-    let failed = |error: StoreError| HostError::Told(Said::of(&error));
-    let site = case.engine.site().map_err(failed)?;
-    let ports = match Program::on(host).shared_ports(&control(&site))? {
+    let failed = |error: StoreError| HostError::Told(Said::from_error(&error));
+    let installation = case.engine.installation().map_err(failed)?;
+    let ports = match Program::on(host).shared_ports(&control(&installation))? {
         Ok(ports) if !ports.is_empty() => ports,
         other => return Ok(other.map(|_| Vec::new())),
     };

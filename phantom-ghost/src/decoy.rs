@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 
-use phantom_engine::{Check, Engine, Examination, Finding};
+use phantom_engine::{DoctorCheck, Engine, Examination, Finding};
 use phantom_ghost_state::{Ghost as Stored, GhostState as _};
 use phantom_host::HostError;
 use phantom_module::Lang;
@@ -17,10 +17,10 @@ use serde_json::{Value, json};
 
 use crate::desired::control;
 use crate::program::{DecoyCheck, Program};
-use crate::{GhostError, SourceFault, Step};
+use crate::{GhostError, GhostStep, SourceFault};
 
 /// What the doctor looks at for it.
-pub(crate) const CHECK: Check = Check { name: "decoy", order: 870, run: examine };
+pub(crate) const CHECK: DoctorCheck = DoctorCheck { name: "decoy", order: 870, run: examine };
 
 /// The web server that strangers are shown.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -109,7 +109,7 @@ pub(crate) fn check_source(
     // The VPN's own address comes back when the service does.
     let mut own: Vec<IpAddr> = usual_source(server, decoy).into_iter().collect();
     let found = engine.host().network.addresses();
-    let found = found.map_err(|source| GhostError::host(Step::Host, source))?;
+    let found = found.map_err(|source| GhostError::host(GhostStep::Host, source))?;
     own.extend(found.into_iter().map(|(_, network)| network.ip()));
     own.retain(|address| !address.is_loopback() && !is_nobodys(*address) && is_of_family(*address, decoy));
     own.sort_unstable();
@@ -129,7 +129,7 @@ fn is_nobodys(address: IpAddr) -> bool {
 /// What is asked of the host to see what strangers are shown.
 fn question(engine: &Engine, server: &Server, stored: &Stored) -> Option<DecoyCheck> {
     let DecoyInUse { web_server, source, proxy } = in_use(server, stored)?;
-    let control = control(&engine.site().ok()?);
+    let control = control(&engine.installation().ok()?);
     Some(DecoyCheck { web_server, source, proxy, domain: stored.domain.clone(), control })
 }
 

@@ -1,12 +1,12 @@
-//! Ghost's part of the wanted state: the tunnel server, its keeper, and a WireGuard port that is closed to the outside.
+//! Ghost's part of the desired state: the tunnel server, its keeper, and a WireGuard port that is closed to the outside.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 use ipnetwork::Ipv4Network;
-use phantom_engine::{Depth, PeerChange, Site, Wanted};
+use phantom_engine::{Coverage, DesiredState, Installation, PeerChange};
 use phantom_ghost_state::{CertificateSource, Ghost, GhostState as _};
-use phantom_host::reconcile::WantedFile;
+use phantom_host::reconcile::DesiredFile;
 use phantom_host::{
     Bounds, Command, Hook, Internet, Match, Proc, Protocol, Restart, UfwRule, Unit, UnitKind, Verdict,
 };
@@ -35,14 +35,14 @@ const BOUNDS: Bounds = Bounds {
 
 /// Adds Ghost's part.
 pub(crate) fn desired(
-    site: &Site,
+    installation: &Installation,
     state: &State<'_>,
-    depth: Depth,
-    wanted: &mut Wanted,
+    coverage: Coverage,
+    wanted: &mut DesiredState,
 ) -> Result<(), StoreError> {
     let Some(server) = state.server()? else { return Ok(()) };
     let opens = state.open_firewall()?;
-    if opens && validation::is_open(site, state)? {
+    if opens && validation::is_open(installation, state)? {
         for port in validation::PORTS {
             wanted.firewall.let_in(Protocol::Tcp, port);
             wanted.ufw.insert(UfwRule::Allow { protocol: Protocol::Tcp, port });
@@ -50,21 +50,25 @@ pub(crate) fn desired(
     }
     let Some(ghost) = state.ghost()? else {
         // They would keep the secrets until the next boot.
-        wanted.files.extend([(site.keeper_config(), None), (site.clients_file(), None)]);
+        wanted.files.extend([(installation.keeper_config(), None), (installation.clients_file(), None)]);
         return Ok(());
     };
-    if depth == Depth::Full {
-        wanted.files.insert(site.clients_file(), Some(all_clients(site, state)?));
+    if coverage == Coverage::Full {
+        wanted.files.insert(installation.clients_file(), Some(all_clients(installation, state)?));
     } else {
-        wanted.kept_files.insert(site.clients_file());
+        wanted.kept_files.insert(installation.clients_file());
     }
-    let text = format!("{}\n{}\n", site.marks.first_line(), configuration(site, state, &server, &ghost)?);
-    wanted.file(site.keeper_config(), 0o600, text);
-    for unit in [server_unit(site, &ghost), keeper_unit(site, &ghost)] {
+    let text = format!(
+        "{}\n{}\n",
+        installation.tags.first_line(),
+        configuration(installation, state, &server, &ghost)?
+    );
+    wanted.file(installation.keeper_config(), 0o600, text);
+    for unit in [server_unit(installation, &ghost), keeper_unit(installation, &ghost)] {
         wanted.units.insert(unit.name.clone(), (unit, Some(true)));
     }
-    if site.systemd() && way::is_needed(&ghost) {
-        let way = way::unit(site);
+    if installation.systemd() && way::is_needed(&ghost) {
+        let way = way::unit(installation);
         wanted.units.insert(way.name.clone(), (way, None));
     }
     let from_outside = || Match::In { interface: "lo".to_owned(), not: true };
@@ -94,7 +98,7 @@ pub(crate) fn desired(
 
 /// What is wanted of single clients: their line in the file of those that may open tunnels.
 pub(crate) fn peers(
-    site: &Site,
+    installation: &Installation,
     state: &State<'_>,
     keys: &[PublicKey],
 ) -> Result<Vec<PeerChange>, StoreError> {
@@ -106,7 +110,7 @@ pub(crate) fn peers(
         Ok(PeerChange {
             key: *key,
             device: None,
-            file: site.clients_file(),
+            file: installation.clients_file(),
             block: client.map(|client| line(key, &client.tunnel_secret)),
             without: without_line,
         })
@@ -115,7 +119,7 @@ pub(crate) fn peers(
 }
 
 /// The file of the clients that may open tunnels under secrets of their own.
-fn all_clients(site: &Site, state: &State<'_>) -> Result<WantedFile, StoreError> {
+fn all_clients(installation: &Installation, state: &State<'_>) -> Result<DesiredFile, StoreError> {
     // Room for all of it from the start: a text that grows leaves copies of the secrets behind.
     let room = state.client_count()? as usize * LINE;
     let mut lines = Zeroizing::new(String::with_capacity(room));
@@ -123,7 +127,7 @@ fn all_clients(site: &Site, state: &State<'_>) -> Result<WantedFile, StoreError>
         lines.push_str(&line(key, secret));
         Ok::<_, StoreError>(())
     })?;
-    Ok(WantedFile::of_lines(0o600, &format!("{}\n", site.marks.first_line()), &lines))
+    Ok(DesiredFile::of_lines(0o600, &format!("{}\n", installation.tags.first_line()), &lines))
 }
 
 /// The length of a client's line: a key in base64, a secret in hexadecimal digits, a blank and the end of the line.
@@ -164,7 +168,7 @@ pub(crate) trait Places {
     fn server_dir(&self) -> PathBuf;
 }
 
-impl Places for Site {
+impl Places for Installation {
     fn named(&self, name: &str) -> String {
         self.paths.instance().map_or_else(|| name.to_owned(), |instance| format!("{name}-{instance}"))
     }
@@ -183,32 +187,32 @@ impl Places for Site {
 }
 
 /// The names of the tunnel server's unit and of its keeper's.
-pub(crate) fn unit_names(site: &Site) -> [String; 2] {
-    ["phantom-ghost", "phantom-ghost-keeper"].map(|name| site.named(name))
+pub(crate) fn unit_names(installation: &Installation) -> [String; 2] {
+    ["phantom-ghost", "phantom-ghost-keeper"].map(|name| installation.named(name))
 }
 
 fn configuration(
-    site: &Site,
+    installation: &Installation,
     state: &State<'_>,
     server: &Server,
     ghost: &Ghost,
 ) -> Result<Value, StoreError> {
     let decoy = match decoy::configuration(server, ghost) {
         Some(upstream) => json!({ "upstream": upstream }),
-        None => json!({ "dir": site.paths.config_dir().join("decoy") }),
+        None => json!({ "dir": installation.paths.config_dir().join("decoy") }),
     };
     let secrets = if OPERATOR_SECRET.value(state)? { vec![ghost.secret.reveal()] } else { Vec::new() };
     let secrets: Vec<&str> = secrets.iter().map(|secret| secret.as_str()).collect();
     let mut configuration = json!({
         "domain": ghost.domain,
         "secrets": secrets,
-        "clients": site.clients_file(),
+        "clients": installation.clients_file(),
         "wireguard_port": server.port,
     });
     if ghost.front.is_none() {
-        let certs = site.paths.certs_dir();
-        let (cert_path, key_path) = paths(site, ghost);
-        let ca_file = Some(ca_file(site)).filter(|path| path.exists());
+        let certs = installation.paths.certs_dir();
+        let (cert_path, key_path) = paths(installation, ghost);
+        let ca_file = Some(ca_file(installation)).filter(|path| path.exists());
         configuration["certificate"] =
             json!({ "source": ghost.certificate.as_str(), "cert_path": cert_path, "key_path": key_path });
         configuration["acme"] =
@@ -219,19 +223,19 @@ fn configuration(
 }
 
 /// A certificate authority of the operator's own, whose ACME service is asked in place of the public one.
-pub(crate) fn ca_file(site: &Site) -> PathBuf {
-    site.paths.config_dir().join("acme-ca.pem")
+pub(crate) fn ca_file(installation: &Installation) -> PathBuf {
+    installation.paths.config_dir().join("acme-ca.pem")
 }
 
 /// The server's control socket.
-pub(crate) fn control(site: &Site) -> PathBuf {
-    site.server_dir().join("control")
+pub(crate) fn control(installation: &Installation) -> PathBuf {
+    installation.server_dir().join("control")
 }
 
 /// Faces the network, and has nothing to lose: no file, no user of the host, one capability; none where a web server is in front.
-fn server_unit(site: &Site, ghost: &Ghost) -> Unit {
-    let [name, _] = unit_names(site);
-    let control = control(site).display().to_string();
+fn server_unit(installation: &Installation, ghost: &Ghost) -> Unit {
+    let [name, _] = unit_names(installation);
+    let control = control(installation).display().to_string();
     let mut args: Vec<String> = ["serve", "--control", &control].map(str::to_owned).into();
     let (mut capabilities, mut after_start) = (vec!["NET_BIND_SERVICE".to_owned()], None);
     if let Some(web) = &ghost.front {
@@ -239,16 +243,16 @@ fn server_unit(site: &Site, ghost: &Ghost) -> Unit {
         // Where root starts it, it lets the group in by itself.
         args.extend(["--group".to_owned(), web.group.clone()]);
         capabilities.clear();
-        after_start = Some(front::share(&site.programs.named(program::NAME), web));
+        after_start = Some(front::share(&installation.programs.named(program::NAME), web));
     }
-    let run = Command { program: site.programs.named(program::NAME), args };
+    let run = Command { program: installation.programs.named(program::NAME), args };
     Unit {
         name,
         description: "Phantom-WG: tunnel server of Ghost Mode".to_owned(),
         kind: UnitKind::Daemon { run, after_start, after_stop: None },
         restart: Restart::Always,
         capabilities,
-        writable: std::iter::once(site.server_dir()).chain(front::folder(ghost)).collect(),
+        writable: std::iter::once(installation.server_dir()).chain(front::folder(ghost)).collect(),
         // A web server's socket may be in its user's home.
         readable: ghost.decoy.as_deref().and_then(decoy::socket).map(PathBuf::from).into_iter().collect(),
         devices: Vec::new(),
@@ -264,29 +268,29 @@ fn server_unit(site: &Site, ghost: &Ghost) -> Unit {
 }
 
 /// Reads the secret and the certificate for the server, and renews the certificate.
-fn keeper_unit(site: &Site, ghost: &Ghost) -> Unit {
-    let [server, name] = unit_names(site);
+fn keeper_unit(installation: &Installation, ghost: &Ghost) -> Unit {
+    let [server, name] = unit_names(installation);
     let path = |path: PathBuf| path.display().to_string();
     let mut args = vec![
         "keep".to_owned(),
         "--config".to_owned(),
-        path(site.keeper_config()),
+        path(installation.keeper_config()),
         "--control".to_owned(),
-        path(control(site)),
+        path(control(installation)),
         "--status".to_owned(),
-        path(site.keeper_status()),
+        path(installation.keeper_status()),
     ];
     if way::is_needed(ghost) {
-        args.extend(way::arguments(site));
+        args.extend(way::arguments(installation));
     }
     Unit {
         name,
         description: "Phantom-WG: secret and certificate of Ghost Mode".to_owned(),
-        kind: daemon(site, args),
+        kind: daemon(installation, args),
         restart: Restart::Always,
         // The server's socket and the operator's certificate belong to other users; an ACME service may ask on port 80.
         capabilities: ["DAC_OVERRIDE", "NET_BIND_SERVICE"].map(str::to_owned).into(),
-        writable: vec![site.paths.certs_dir(), site.paths.run_dir().to_path_buf()],
+        writable: vec![installation.paths.certs_dir(), installation.paths.run_dir().to_path_buf()],
         readable: operators_files(ghost),
         devices: Vec::new(),
         dynamic_user: false,
@@ -312,8 +316,8 @@ fn operators_files(ghost: &Ghost) -> Vec<PathBuf> {
     files
 }
 
-fn daemon(site: &Site, args: Vec<String>) -> UnitKind {
-    let run = Command { program: site.programs.named(program::NAME), args };
+fn daemon(installation: &Installation, args: Vec<String>) -> UnitKind {
+    let run = Command { program: installation.programs.named(program::NAME), args };
     UnitKind::Daemon { run, after_start: None, after_stop: None }
 }
 
@@ -322,7 +326,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_keeper_sees_the_operators_files_and_where_they_lead() {
+    fn keeper_sees_operator_files_and_their_targets() {
         let home = std::env::temp_dir().join(format!("phantom-ghost-{}", std::process::id()));
         std::fs::create_dir_all(home.join("archive")).unwrap();
         let home = home.canonicalize().unwrap();

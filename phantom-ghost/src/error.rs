@@ -118,7 +118,7 @@ pub enum GhostError {
     #[error("Ghost Mode change failed at step {step}")]
     Change {
         /// What was being done.
-        step: Step,
+        step: GhostStep,
         /// Why.
         #[source]
         source: Box<HostFailure>,
@@ -147,7 +147,7 @@ pub enum GhostError {
 
 /// What a change was doing; the word of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum GhostStep {
     /// Asking the resolvers.
     Dns,
     /// Looking at the port.
@@ -162,7 +162,7 @@ pub enum Step {
     Verify,
 }
 
-impl std::fmt::Display for Step {
+impl std::fmt::Display for GhostStep {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Dns => "dns",
@@ -177,7 +177,7 @@ impl std::fmt::Display for Step {
 
 impl GhostError {
     /// The host failed before anything was changed.
-    pub(crate) fn host(step: Step, source: HostError) -> Self {
+    pub(crate) fn host(step: GhostStep, source: HostError) -> Self {
         Self::Change { step, source: Box::new(source.into()), rolled_back: true }
     }
     /// The causes as one text.
@@ -198,7 +198,7 @@ impl From<EngineError> for GhostError {
     fn from(error: EngineError) -> Self {
         match error {
             EngineError::Host { source, rolled_back, .. } => {
-                Self::Change { step: Step::Host, source, rolled_back }
+                Self::Change { step: GhostStep::Host, source, rolled_back }
             }
             other => Self::Engine(other),
         }
@@ -322,10 +322,10 @@ impl ErrorCode for GhostError {
 }
 
 impl GhostError {
-    fn step(&self) -> Step {
+    fn step(&self) -> GhostStep {
         match self {
             Self::Change { step, .. } => *step,
-            _ => Step::Verify,
+            _ => GhostStep::Verify,
         }
     }
 }

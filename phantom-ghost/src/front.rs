@@ -11,7 +11,7 @@ use phantom_ghost_state::{Front, Ghost as Stored};
 use phantom_host::Command;
 use phantom_module::ParamError;
 
-use crate::{GhostError, PORT, Step};
+use crate::{GhostError, GhostStep, PORT};
 
 /// The group of Debian's web servers.
 const USUAL_GROUP: &str = "www-data";
@@ -28,13 +28,13 @@ const PATH_MAX: usize = 107;
 
 /// What was said about a web server in front.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Asked<'a> {
+pub(crate) struct FrontRequest<'a> {
     pub(crate) listen: Option<&'a str>,
     pub(crate) group: Option<&'a str>,
     pub(crate) public_port: Option<u16>,
 }
 
-impl Asked<'_> {
+impl FrontRequest<'_> {
     /// The web server in front, if there is to be one.
     pub(crate) fn front(self, engine: &Engine) -> Result<Option<Front>, GhostError> {
         let Some(listen) = self.listen else {
@@ -49,7 +49,7 @@ impl Asked<'_> {
             return Err(choice("listen_group", USUAL_GROUP));
         }
         let groups = engine.host().files.read(Path::new(GROUPS));
-        let groups = groups.map_err(|source| GhostError::host(Step::Host, source))?;
+        let groups = groups.map_err(|source| GhostError::host(GhostStep::Host, source))?;
         // Where there is no such file, groups come from elsewhere: the start of the server says whether there is this one.
         if groups.is_some_and(|groups| !names(&groups, group)) {
             return Err(GhostError::NoGroup { group: group.to_owned() });
@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_socket_is_in_a_folder_that_can_be_the_servers_own() {
+    fn socket_directory_can_belong_to_the_server() {
         for path in ["/run/phantom-web/http", "/run/phantom-web-2/web.sock", "/run/phantom-web/a_b-c.1"] {
             assert_eq!(socket(&format!("unix:{path}")), Some(path.into()));
         }
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn sockets_of_tunnel_servers_are_known_by_their_folder() {
+    fn tunnel_server_sockets_are_known_by_directory() {
         for own in [
             "/run/phantom-web/http",
             "/var/run/phantom-web-2/x",

@@ -32,8 +32,8 @@ mod way;
 use std::sync::Arc;
 
 use phantom_engine::{
-    Check, Claims, Depth, Engine, Hook, HookError, PeerChange, Setting, Site, SystemModule, Tweak, Veto,
-    Wanted,
+    Claims, Coverage, DesiredState, DoctorCheck, Engine, HookError, Installation, PeerChange, ServerSetting,
+    ServiceHook, SystemModule, Tweak, Veto,
 };
 use phantom_ghost_state::{GhostState as _, SCHEMA};
 use phantom_host::{Port, Protocol};
@@ -43,7 +43,7 @@ use phantom_types::{PublicKey, Timestamp};
 
 pub use certificate::CertificateInfo;
 pub use decoy::DecoyInUse;
-pub use error::{AddressFault, GhostError, SourceFault, Step};
+pub use error::{AddressFault, GhostError, GhostStep, SourceFault};
 
 /// The TCP port of the tunnel where no web server is in front: that of HTTPS.
 pub(crate) const PORT: u16 = 443;
@@ -55,7 +55,7 @@ const VETO: Veto = Veto {
     module: <Ghost as TypedModule>::NAME,
     feature: Text { en: "Ghost Mode", tr: "Ghost Mode" },
     disabled: Text { en: "Ghost Mode", tr: "Ghost Mode'u" },
-    settings: &[Setting::Subnet, Setting::Port, Setting::Backend],
+    settings: &[ServerSetting::Subnet, ServerSetting::Port, ServerSetting::Backend],
 };
 
 /// Whether the secret opens tunnels that `enable` and `status` show. Each client has one of its own.
@@ -91,11 +91,20 @@ impl SystemModule for Ghost {
     fn new(engine: Arc<Engine>) -> Self {
         Self { engine }
     }
-    fn desired(site: &Site, state: &State<'_>, depth: Depth, wanted: &mut Wanted) -> Result<(), StoreError> {
-        desired::desired(site, state, depth, wanted)
+    fn desired(
+        installation: &Installation,
+        state: &State<'_>,
+        coverage: Coverage,
+        wanted: &mut DesiredState,
+    ) -> Result<(), StoreError> {
+        desired::desired(installation, state, coverage, wanted)
     }
-    fn peers(site: &Site, state: &State<'_>, keys: &[PublicKey]) -> Result<Vec<PeerChange>, StoreError> {
-        desired::peers(site, state, keys)
+    fn peers(
+        installation: &Installation,
+        state: &State<'_>,
+        keys: &[PublicKey],
+    ) -> Result<Vec<PeerChange>, StoreError> {
+        desired::peers(installation, state, keys)
     }
     fn schema() -> Option<ModuleSchema> {
         Some(SCHEMA)
@@ -117,10 +126,10 @@ impl SystemModule for Ghost {
     fn when_due(engine: &Engine, call: &Call) -> Result<(), HookError> {
         validation::close_what_ended(engine, call).map_err(HookError::action)
     }
-    fn checks() -> &'static [Check] {
+    fn checks() -> &'static [DoctorCheck] {
         checks::CHECKS
     }
-    fn hooks() -> &'static [Hook] {
+    fn hooks() -> &'static [ServiceHook] {
         way::HOOKS
     }
 }

@@ -11,7 +11,7 @@ use phantom_module::Lang;
 use phantom_store::Server;
 use phantom_types::{Domain, HostName, is_on_internet};
 
-use crate::{AddressFault, GhostError, Step};
+use crate::{AddressFault, GhostError, GhostStep};
 
 /// How long the host's resolvers have.
 const DNS_LIMIT: Duration = Duration::from_secs(10);
@@ -56,7 +56,7 @@ pub(crate) fn look_up(
 }
 
 fn of_domain(engine: &Engine, domain: &Domain, server: &Server) -> Result<Named, GhostError> {
-    let failed = |source| GhostError::host(Step::Dns, source);
+    let failed = |source| GhostError::host(GhostStep::Dns, source);
     let answer = engine.host().resolver.lookup(domain, Viewpoint::Outside, DNS_LIMIT).map_err(failed)?;
     let all = answer.map_err(|error| match error {
         ProbeError::NoAddress { rcode, .. } => GhostError::ResolverFailed { domain: domain.clone(), rcode },
@@ -123,7 +123,7 @@ fn own(engine: &Engine, server: &Server) -> Result<BTreeSet<IpAddr>, GhostError>
     own.extend(server.ipv6.map(IpAddr::V6));
     own.extend(server.endpoint.as_ref().and_then(HostName::ip));
     let found = engine.host().network.addresses();
-    let found = found.map_err(|source| GhostError::host(Step::Dns, source))?;
+    let found = found.map_err(|source| GhostError::host(GhostStep::Dns, source))?;
     own.extend(found.into_iter().map(|(_, address)| address.ip()));
     Ok(own)
 }

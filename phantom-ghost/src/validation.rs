@@ -5,7 +5,7 @@
 //! killed that opened it.
 
 use phantom_engine::filters::limit;
-use phantom_engine::{Change, Engine, Origin, Scope, Site};
+use phantom_engine::{Change, Engine, Installation, Origin, Scope};
 use phantom_ghost_state::GhostState as _;
 use phantom_host::filter::PacketFate;
 use phantom_host::{Port, Protocol};
@@ -15,7 +15,7 @@ use phantom_types::Timestamp;
 use serde_json::json;
 
 use crate::certificate::is_by_http;
-use crate::{Ghost, GhostError, HTTP, PORT, Step, way};
+use crate::{Ghost, GhostError, GhostStep, HTTP, PORT, way};
 
 /// The ports at which an authority asks: by TLS (RFC 8737) and by HTTP (RFC 8555, section 8.3).
 pub(crate) const PORTS: [u16; 2] = [PORT, HTTP];
@@ -36,8 +36,8 @@ pub(crate) fn until(state: &State<'_>) -> Result<Option<Timestamp>, StoreError> 
 }
 
 /// Whether it is open at this moment. An end that is farther off than any that is stored was stored before the clock was set back.
-pub(crate) fn is_open(site: &Site, state: &State<'_>) -> Result<bool, StoreError> {
-    let left = until(state)?.map(|until| until.micros().saturating_sub(site.now().micros()));
+pub(crate) fn is_open(installation: &Installation, state: &State<'_>) -> Result<bool, StoreError> {
+    let left = until(state)?.map(|until| until.micros().saturating_sub(installation.now().micros()));
     Ok(left.is_some_and(|left| left > 0 && left <= LONGEST_MICROS))
 }
 
@@ -55,13 +55,15 @@ pub(crate) fn open(engine: &Engine, origin: Origin, call: &Call) -> Result<bool,
 pub(crate) fn open_for_renewal(engine: &Engine, call: &Call) -> Result<(), GhostError> {
     let (ghost, opens) =
         engine.read(|state| Ok::<_, GhostError>((state.ghost()?, state.open_firewall()?)))?;
-    let site = engine.site()?;
-    let comes = |ghost: &phantom_ghost_state::Ghost| way::is_needed(ghost) && is_by_http(&site, ghost);
+    let installation = engine.installation()?;
+    let comes =
+        |ghost: &phantom_ghost_state::Ghost| way::is_needed(ghost) && is_by_http(&installation, ghost);
     if !opens || !ghost.is_some_and(|ghost| comes(&ghost)) {
         return Ok(());
     }
-    let ufw = engine.host().firewall.ufw(engine.marks());
-    let ufw = ufw.map_err(|source| GhostError::host(Step::Firewall, source))?.is_some_and(|ufw| ufw.active);
+    let ufw = engine.host().firewall.ufw(engine.tags());
+    let ufw =
+        ufw.map_err(|source| GhostError::host(GhostStep::Firewall, source))?.is_some_and(|ufw| ufw.active);
     if ufw || is_needed(engine)? { set(engine, RENEWAL, call) } else { Ok(()) }
 }
 
@@ -69,7 +71,7 @@ fn set(engine: &Engine, origin: Origin, call: &Call) -> Result<(), GhostError> {
     engine.change(origin, call, |change| {
         let until = change.engine().host().clock.now().micros() + LONGEST_MICROS;
         change.set_document(PLACE.0, PLACE.1, Some(&json!(until)))?;
-        change.apply(Scope::Network)?;
+        change.apply(Scope::WithoutPeers)?;
         Ok::<_, GhostError>(())
     })
 }
@@ -81,7 +83,7 @@ pub(crate) fn close(engine: &Engine, origin: Origin, call: &Call) -> Result<(), 
             return Ok(());
         }
         forget(change)?;
-        change.apply(Scope::Network)?;
+        change.apply(Scope::WithoutPeers)?;
         Ok::<_, GhostError>(())
     })
 }
@@ -92,7 +94,7 @@ pub(crate) fn close_what_ended(engine: &Engine, call: &Call) -> Result<(), Ghost
         let now = change.engine().host().clock.now();
         if until(change)?.is_some_and(|until| until <= now) {
             forget(change)?;
-            change.apply(Scope::Network)?;
+            change.apply(Scope::WithoutPeers)?;
         }
         Ok::<_, GhostError>(())
     })
@@ -107,7 +109,7 @@ fn is_needed(engine: &Engine) -> Result<bool, GhostError> {
     let stored = engine.read(|state| Ok::<_, GhostError>((state.server()?, state.open_firewall()?)))?;
     let (Some(server), true) = stored else { return Ok(false) };
     let host = engine.host();
-    let failed = |source| GhostError::host(Step::Firewall, source);
+    let failed = |source| GhostError::host(GhostStep::Firewall, source);
     let filters = host.firewall.filters().map_err(failed)?;
     for number in PORTS {
         let port = Port { protocol: Protocol::Tcp, number };

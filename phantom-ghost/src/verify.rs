@@ -11,9 +11,9 @@ use phantom_store::Server;
 use phantom_types::{HostName, Timestamp, TunnelSecret};
 
 use crate::desired::ca_file;
-use crate::keeper::Report;
+use crate::keeper::KeeperReport;
 use crate::program::{Certificate, Program, Shown, Shows, TunnelCheck};
-use crate::{GhostError, PORT, Step};
+use crate::{GhostError, GhostStep, PORT};
 
 /// How long the tunnel server on this machine may take.
 const LOCAL_LIMIT: Duration = Duration::from_secs(20);
@@ -71,8 +71,8 @@ pub(crate) fn through_front(
     let accepted = match stored.certificate {
         CertificateSource::SelfSigned => Shows::Any,
         CertificateSource::Acme | CertificateSource::Operator { .. } => {
-            let site = engine.site()?;
-            Shows::Trusted { ca_file: Some(ca_file(&site)).filter(|path| path.exists()) }
+            let installation = engine.installation()?;
+            Shows::Trusted { ca_file: Some(ca_file(&installation)).filter(|path| path.exists()) }
         }
     };
     let (tell, told) = mpsc::channel();
@@ -89,7 +89,7 @@ pub(crate) fn through_front(
     drop(tell);
     let mut details: Vec<String> = Vec::new();
     for answer in told {
-        match answer.map_err(|source| GhostError::host(Step::Verify, source))? {
+        match answer.map_err(|source| GhostError::host(GhostStep::Verify, source))? {
             Ok(shown) => return Ok(Ok(shown)),
             Err(detail) if details.contains(&detail) => {}
             Err(detail) => details.push(detail),
@@ -102,7 +102,7 @@ pub(crate) fn through_front(
 /// them: it counts where this machine has no address of theirs.
 fn outsiders_addresses(engine: &Engine, server: &Server, stored: &Stored) -> Result<Vec<IpAddr>, GhostError> {
     let network = &engine.host().network;
-    let own = network.addresses().map_err(|source| GhostError::host(Step::Verify, source))?;
+    let own = network.addresses().map_err(|source| GhostError::host(GhostStep::Verify, source))?;
     let uplink = network.uplink().ok().flatten();
     let named = match stored.domain {
         HostName::Ip(address) => Some(address),
@@ -143,12 +143,15 @@ fn question(server: &Server, stored: &Stored, address: IpAddr, shows: Shows) -> 
 }
 
 fn ask(engine: &Engine, check: &TunnelCheck) -> Result<Result<Shown, String>, GhostError> {
-    Program::on(engine.host()).check(check).map_err(|source| GhostError::host(Step::Verify, source))
+    Program::on(engine.host()).check(check).map_err(|source| GhostError::host(GhostStep::Verify, source))
 }
 
 fn not_serving(engine: &Engine, detail: &str) -> GhostError {
     // The keeper knows why the server has nothing to serve with. What it wrote is gone after the rollback.
-    let why = engine.site().ok().and_then(|site| Report::read(engine, &site).last_error);
+    let why = engine
+        .installation()
+        .ok()
+        .and_then(|installation| KeeperReport::read(engine, &installation).last_error);
     let detail = why.map_or_else(|| detail.to_owned(), |why| format!("{detail}; {why}"));
     GhostError::NotServing { detail, rolled_back: false }
 }

@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use phantom_engine::{Engine, Hook, HookArguments, HookError, Site};
+use phantom_engine::{Engine, HookArguments, HookError, Installation, ServiceHook};
 use phantom_ghost_state::{CertificateSource, Ghost};
 use phantom_host::{Unit, UnitKind};
 use phantom_module::{Call, chain};
@@ -18,7 +18,7 @@ const VERB: &str = "way";
 /// How an answer says that it was done.
 const DONE: &str = "done";
 
-pub(crate) const HOOKS: &[Hook] = &[Hook {
+pub(crate) const HOOKS: &[ServiceHook] = &[ServiceHook {
     verb: VERB,
     arguments: HookArguments::Optional,
     run: |engine, call, word| match word {
@@ -33,36 +33,40 @@ pub(crate) fn is_needed(ghost: &Ghost) -> bool {
 }
 
 /// The file by which the keeper asks: a number, and `open` or `close`.
-fn request_file(site: &Site) -> PathBuf {
-    site.paths.run_dir().join("ghost-way")
+fn request_file(installation: &Installation) -> PathBuf {
+    installation.paths.run_dir().join("ghost-way")
 }
 
 /// The file with what came of it: the number, and how it ended. The keeper looks for it beside its own.
-fn result_file(site: &Site) -> PathBuf {
-    site.paths.run_dir().join("ghost-way-done")
+fn result_file(installation: &Installation) -> PathBuf {
+    installation.paths.run_dir().join("ghost-way-done")
 }
 
 /// How the keeper is told whom to ask.
-pub(crate) fn arguments(site: &Site) -> Vec<String> {
-    if site.systemd() {
-        return vec!["--ask".to_owned(), request_file(site).display().to_string()];
+pub(crate) fn arguments(installation: &Installation) -> Vec<String> {
+    if installation.systemd() {
+        return vec!["--ask".to_owned(), request_file(installation).display().to_string()];
     }
-    let command = site.tool(&["service", VERB]);
+    let command = installation.tool(&["service", VERB]);
     let words = std::iter::once(command.program.display().to_string()).chain(command.args);
     words.flat_map(|word| ["--run".to_owned(), word]).collect()
 }
 
 /// What does as the file says.
-pub(crate) fn unit(site: &Site) -> Unit {
-    let kind = UnitKind::OnFile { file: request_file(site), run: site.tool(&["service", VERB]) };
+pub(crate) fn unit(installation: &Installation) -> Unit {
+    let kind =
+        UnitKind::OnFile { file: request_file(installation), run: installation.tool(&["service", VERB]) };
     let description = "Phantom-WG: lets the certificate authority in while it asks".to_owned();
-    Unit { after_network: false, ..site.tool_unit(site.named("phantom-ghost-way"), description, kind) }
+    Unit {
+        after_network: false,
+        ..installation.tool_unit(installation.named("phantom-ghost-way"), description, kind)
+    }
 }
 
 /// Does what the keeper asks for, and leaves the answer where the keeper reads it.
 fn serve(engine: &Engine, call: &Call) -> Result<(), HookError> {
-    let site = engine.site().map_err(HookError::failed)?;
-    let (files, request) = (&engine.host().files, request_file(&site));
+    let installation = engine.installation().map_err(HookError::failed)?;
+    let (files, request) = (&engine.host().files, request_file(&installation));
     let Some(content) = files.read(&request).map_err(HookError::failed)? else { return Ok(()) };
     // First of all: as long as the file is there, this is started again.
     files.remove(&request).map_err(HookError::failed)?;
@@ -73,7 +77,7 @@ fn serve(engine: &Engine, call: &Call) -> Result<(), HookError> {
     };
     let done = act(engine, call, word);
     let how = done.as_ref().map_or_else(|error| format!("failed: {}", chain(error)), |()| DONE.to_owned());
-    let told = files.write(&result_file(&site), format!("{number} {how}\n").as_bytes(), 0o600);
+    let told = files.write(&result_file(&installation), format!("{number} {how}\n").as_bytes(), 0o600);
     done.and(told.map_err(HookError::failed))
 }
 

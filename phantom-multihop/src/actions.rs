@@ -27,11 +27,11 @@ use phantom_types::{ExitName, InterfaceName};
 use crate::MultihopError;
 use crate::model::Exit;
 use crate::rows::MultihopState as _;
-use crate::switch::Place;
+use crate::switch::SwitchContext;
 
 /// Where a change takes place.
-pub(crate) fn place(state: &State<'_>) -> Result<Place, MultihopError> {
-    Ok(Place { server: server(state)?, interface: exit_interface(state)? })
+pub(crate) fn place(state: &State<'_>) -> Result<SwitchContext, MultihopError> {
+    Ok(SwitchContext { server: server(state)?, interface: exit_interface(state)? })
 }
 
 /// The stored server of an initialised system.

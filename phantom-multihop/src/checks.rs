@@ -2,19 +2,19 @@
 
 use std::path::Path;
 
-use phantom_engine::{Check, Examination, Finding, NETWORKD};
+use phantom_engine::{DoctorCheck, Examination, Finding, NETWORKD};
 use phantom_host::reconcile::no_guards_file;
 use phantom_store::StoreError;
 
+use crate::barriers;
 use crate::rows::MultihopState as _;
-use crate::switch::Place;
-use crate::walls;
+use crate::switch::SwitchContext;
 
 /// The checks, in their places among those of Core.
-pub(crate) const CHECKS: &[Check] = &[
-    Check { name: "link_guard", order: 550, run: link_guard },
-    Check { name: "kill_switch", order: 560, run: kill_switch },
-    Check { name: "networkd", order: 1300, run: networkd },
+pub(crate) const CHECKS: &[DoctorCheck] = &[
+    DoctorCheck { name: "link_guard", order: 550, run: link_guard },
+    DoctorCheck { name: "kill_switch", order: 560, run: kill_switch },
+    DoctorCheck { name: "networkd", order: 1300, run: networkd },
 ];
 
 /// What would take away rules that it did not make.
@@ -89,19 +89,19 @@ fn kill_switch(case: &Examination<'_>) -> Finding {
             "Çıkış noktası kullanılmıyor, kimsenin sunucunun kendi çıkışından uzak tutulması gerekmiyor",
         );
     };
-    let place = Place { server: server.clone(), interface };
-    let walls = walls::look(engine.host(), engine.marks(), &place, wanted);
-    if !walls.wanted {
+    let place = SwitchContext { server: server.clone(), interface };
+    let barriers = barriers::look(engine.host(), engine.tags(), &place, wanted);
+    if !barriers.wanted {
         return case.ok(
             "The kill switch is off: without the exit, clients leave by the server's own uplink",
             "Kill switch kapalı: çıkış yoksa istemciler sunucunun kendi çıkışını kullanır",
         );
     }
-    if !walls.missing.is_empty() {
-        let list: Vec<&str> = walls.missing.iter().map(|wall| wall.sentence(case.lang)).collect();
+    if !barriers.missing.is_empty() {
+        let list: Vec<&str> = barriers.missing.iter().map(|barrier| barrier.sentence(case.lang)).collect();
         // Sentences, each on a line of its own.
         let list = list.join("\n");
-        let found = if walls.closed {
+        let found = if barriers.closed {
             case.problem(
                 format!("Clients are still kept from the server's own uplink, but not by everything that should:\n{list}"),
                 format!("İstemciler hâlâ sunucunun kendi çıkışından uzak tutuluyor, ama bunu yapması gerekenlerin hepsi yerinde değil:\n{list}"),
@@ -114,7 +114,7 @@ fn kill_switch(case: &Examination<'_>) -> Finding {
         };
         return found.hint(case.reconcile());
     }
-    match walls.silent {
+    match barriers.silent {
         Some(error) => case.silent(&error),
         None => case.ok(
             "Clients are kept from the server's own uplink, by the packet filter and by the routes",

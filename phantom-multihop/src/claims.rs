@@ -1,7 +1,7 @@
 //! What Multihop claims: the networks of its exits, and while it is active that the server stays as it is.
 
 use ipnetwork::IpNetwork;
-use phantom_engine::{ClaimedNetwork, Claims, Setting, Veto};
+use phantom_engine::{ClaimedNetwork, Claims, ServerSetting, Veto};
 use phantom_module::{Text, TypedModule as _};
 use phantom_store::{State, StoreError};
 
@@ -13,7 +13,7 @@ pub(crate) const VETO: Veto = Veto {
     module: Multihop::NAME,
     feature: Text { en: "Multihop", tr: "Multihop" },
     disabled: Text { en: "Multihop", tr: "Multihop'u" },
-    settings: &[Setting::Subnet, Setting::Port, Setting::Backend],
+    settings: &[ServerSetting::Subnet, ServerSetting::Port, ServerSetting::Backend],
 };
 
 pub(crate) fn claims(state: &State<'_>) -> Result<Claims, StoreError> {

@@ -8,7 +8,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use ipnetwork::IpNetwork;
-use phantom_engine::Site;
+use phantom_engine::Installation;
 use phantom_host::HostAddresses;
 use phantom_store::{DnsServers, Server, State, StoreError};
 use phantom_types::{Endpoint, HostName, InterfaceName, Subnet};
@@ -24,7 +24,7 @@ pub(crate) use words::{lines, sentences, withheld};
 
 /// Something that an exit has and that is the server's own, or of no use to anybody.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Collision {
+pub enum ExitCollision {
     /// An address that no single host on the Internet or on a link can have: 0.0.0.0/8, loopback, multicast, 240.0.0.0/4 with
     /// the broadcast address (RFC 1122, section 3.2.1.3; RFC 1112, section 4).
     NotUnicast(Ipv4Addr),
@@ -99,7 +99,7 @@ pub(crate) struct Facts<'a> {
 
 /// What of an exit collides, at most one thing of each of its addresses. `at` is where its end point is, if that is known.
 /// Prefix lengths of its addresses do not count, since each is put on alone.
-pub(crate) fn collisions(exit: &Exit, at: Option<SocketAddr>, facts: &Facts<'_>) -> Vec<Collision> {
+pub(crate) fn collisions(exit: &Exit, at: Option<SocketAddr>, facts: &Facts<'_>) -> Vec<ExitCollision> {
     let at = at.or_else(|| exit.endpoint.socket_addr());
     let at = at.map(|at| SocketAddr::new(at.ip().to_canonical(), at.port()));
     let mut found = Vec::new();
@@ -114,30 +114,34 @@ pub(crate) fn collisions(exit: &Exit, at: Option<SocketAddr>, facts: &Facts<'_>)
 
 /// The same of an exit that is stored or is to be, by what the server stores and the host says now.
 pub(crate) fn judge(
-    site: &Site,
+    installation: &Installation,
     state: &State<'_>,
     exit: &Exit,
     at: Option<SocketAddr>,
-) -> Result<Vec<Collision>, StoreError> {
+) -> Result<Vec<ExitCollision>, StoreError> {
     let (Some(server), Some(interface)) = (state.server()?, state.exit_interface()?) else {
         return Ok(Vec::new());
     };
-    let facts =
-        Facts { server: &server, interface: &interface, dns: state.dns()?, host: site.host_addresses() };
+    let facts = Facts {
+        server: &server,
+        interface: &interface,
+        dns: state.dns()?,
+        host: installation.host_addresses(),
+    };
     Ok(collisions(exit, at, &facts))
 }
 
 /// Where the end point of an exit is to be sought: those of these addresses that collide with nothing, each once and in their
 /// order. There is at least one.
 pub(crate) fn choose(
-    site: &Site,
+    installation: &Installation,
     state: &State<'_>,
     exit: &Exit,
     all: impl IntoIterator<Item = SocketAddr>,
 ) -> Result<Places, MultihopError> {
     let (mut fit, mut first) = (Vec::new(), None);
     for at in all {
-        let found = judge(site, state, exit, Some(at))?;
+        let found = judge(installation, state, exit, Some(at))?;
         if !found.is_empty() {
             first.get_or_insert(found);
         } else if !fit.contains(&at) {
@@ -155,73 +159,81 @@ pub(crate) fn choose(
 
 /// Whether an address is this server's own, with those that exits give it, or in the VPN: nothing that is sent there goes
 /// through an exit.
-pub(crate) fn is_near(site: &Site, state: &State<'_>, address: Ipv4Addr) -> Result<bool, StoreError> {
+pub(crate) fn is_near(
+    installation: &Installation,
+    state: &State<'_>,
+    address: Ipv4Addr,
+) -> Result<bool, StoreError> {
     let (Some(server), Some(interface)) = (state.server()?, state.exit_interface()?) else {
         return Ok(false);
     };
-    let facts =
-        Facts { server: &server, interface: &interface, dns: state.dns()?, host: site.host_addresses() };
+    let facts = Facts {
+        server: &server,
+        interface: &interface,
+        dns: state.dns()?,
+        host: installation.host_addresses(),
+    };
     let of_exits = state.exit_addresses()?;
     let of_exit = of_exits.iter().flat_map(|(_, own)| own).any(|own| own.ip() == address);
     Ok(of_exit || server.subnet.contains(address) || facts.is_own(address.into()))
 }
 
-fn of_address(address: Ipv4Addr, at: Option<SocketAddr>, facts: &Facts<'_>) -> Option<Collision> {
+fn of_address(address: Ipv4Addr, at: Option<SocketAddr>, facts: &Facts<'_>) -> Option<ExitCollision> {
     let Facts { server, host, .. } = facts;
     let ip = IpAddr::V4(address);
     let by = |(_, found): &&(String, IpAddr)| *found == ip;
     if !is_unicast(address) {
-        return Some(Collision::NotUnicast(address));
+        return Some(ExitCollision::NotUnicast(address));
     }
     if server.subnet.contains(address) {
-        return Some(Collision::OwnSubnet(address, server.subnet));
+        return Some(ExitCollision::OwnSubnet(address, server.subnet));
     }
     let mut others = host.own.iter().filter(|(name, _)| !leads_to_exit(facts.interface, name));
     if let Some((name, _)) = others.clone().find(|(_, network)| network.ip() == ip) {
-        return Some(Collision::HostAddress(address, name.clone()));
+        return Some(ExitCollision::HostAddress(address, name.clone()));
     }
     if server.server_ip == Some(address) || server.endpoint.as_ref().and_then(HostName::ip) == Some(ip) {
-        return Some(Collision::ServerAddress(address));
+        return Some(ExitCollision::ServerAddress(address));
     }
     if let Some((name, _)) = others.find(|(_, network)| is_broadcast_of(address, *network)) {
-        return Some(Collision::Broadcast(address, name.clone()));
+        return Some(ExitCollision::Broadcast(address, name.clone()));
     }
     if let Some((name, _)) = host.gateways.iter().find(by) {
-        return Some(Collision::Gateway(address, name.clone()));
+        return Some(ExitCollision::Gateway(address, name.clone()));
     }
     if let Some((name, _)) =
         host.routed_hosts.iter().filter(|(name, _)| !leads_to_exit(facts.interface, name)).find(by)
     {
-        return Some(Collision::RoutedHost(address, name.clone()));
+        return Some(ExitCollision::RoutedHost(address, name.clone()));
     }
     if host.resolvers.contains(&ip) {
-        return Some(Collision::Resolver(address));
+        return Some(ExitCollision::Resolver(address));
     }
     if [facts.dns.primary, facts.dns.secondary].contains(&ip) {
-        return Some(Collision::ClientDns(address));
+        return Some(ExitCollision::ClientDns(address));
     }
-    at.is_some_and(|at| at.ip() == ip).then_some(Collision::EndpointAddress(address))
+    at.is_some_and(|at| at.ip() == ip).then_some(ExitCollision::EndpointAddress(address))
 }
 
-fn of_endpoint(endpoint: &Endpoint, at: Option<SocketAddr>, facts: &Facts<'_>) -> Option<Collision> {
+fn of_endpoint(endpoint: &Endpoint, at: Option<SocketAddr>, facts: &Facts<'_>) -> Option<ExitCollision> {
     let server = facts.server;
     if at.is_some_and(|at| !is_unicast_endpoint(at.ip())) {
-        return Some(Collision::EndpointNotUnicast(endpoint.clone()));
+        return Some(ExitCollision::EndpointNotUnicast(endpoint.clone()));
     }
     let named = endpoint.port == server.port && server.endpoint.as_ref() == Some(&endpoint.host);
     let own = |at: SocketAddr| at.port() == server.port && facts.is_own(at.ip());
-    (named || at.is_some_and(own)).then(|| Collision::OwnPort(endpoint.clone()))
+    (named || at.is_some_and(own)).then(|| ExitCollision::OwnPort(endpoint.clone()))
 }
 
-fn of_keys(exit: &Exit, server: &Server) -> impl Iterator<Item = Collision> {
+fn of_keys(exit: &Exit, server: &Server) -> impl Iterator<Item = ExitCollision> {
     let zero = exit.private_key.is_zero();
     let private =
         || exit.private_key == server.private_key || exit.private_key.public_key() == server.public_key;
     [
-        (exit.public_key == server.public_key, Collision::ServerKey),
-        (exit.public_key.is_low_order(), Collision::WeakKey),
-        (zero, Collision::ZeroPrivateKey),
-        (!zero && private(), Collision::ServerPrivateKey),
+        (exit.public_key == server.public_key, ExitCollision::ServerKey),
+        (exit.public_key.is_low_order(), ExitCollision::WeakKey),
+        (zero, ExitCollision::ZeroPrivateKey),
+        (!zero && private(), ExitCollision::ServerPrivateKey),
     ]
     .into_iter()
     .filter_map(|(found, collision)| found.then_some(collision))

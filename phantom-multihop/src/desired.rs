@@ -1,14 +1,15 @@
-//! Multihop's part of the wanted state: the way to the exit, and a wall round every other way.
+//! Multihop's part of the desired state: the way to the exit, and a wall round every other way.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use ipnetwork::{IpNetwork, Ipv4Network};
-use phantom_engine::{Site, Wanted};
-use phantom_host::reconcile::{WantedDevice, WantedInterface, WantedPeer};
+use phantom_engine::{DesiredState, Installation};
+use phantom_host::reconcile::{DesiredDevice, DesiredInterface, DesiredPeer};
 use phantom_host::{
-    Hook, LinkGuard, Marks, Match, PeerConfig, Protocol, Route, RouteKind, Rule, RuleAction, Ruleset, Verdict,
+    Hook, LinkGuard, Match, OwnershipTags, PeerConfig, PolicyRule, Protocol, Route, RouteKind, RuleAction,
+    Ruleset, Verdict,
 };
 use phantom_store::{Server, State, StoreError};
 use phantom_types::{ClientConfig, ExitName, InterfaceName};
@@ -31,68 +32,72 @@ const LAST: u32 = 4_000_000_000;
 const HEADERS: u16 = 40;
 
 /// Adds Multihop's part.
-pub(crate) fn desired(site: &Site, state: &State<'_>, wanted: &mut Wanted) -> Result<(), StoreError> {
+pub(crate) fn desired(
+    installation: &Installation,
+    state: &State<'_>,
+    wanted: &mut DesiredState,
+) -> Result<(), StoreError> {
     for exit in state.exits()? {
-        wanted.file(exit_file(site, &exit.name), 0o600, exit_text(site, &exit).as_bytes());
+        wanted.file(exit_file(installation, &exit.name), 0o600, exit_text(installation, &exit).as_bytes());
     }
     let (Some(server), Some(stored), Some(interface)) =
         (state.server()?, state.multihop()?, state.exit_interface()?)
     else {
         return Ok(());
     };
-    let Some(exit) = state.exit(&stored.exit_in_use)? else { return Ok(()) };
+    let Some(exit) = state.exit(&stored.active_exit)? else { return Ok(()) };
     let at = stored.endpoint_address.or_else(|| exit.endpoint.socket_addr());
-    let fits = fits(site, state, &exit, at, wanted)?;
+    let fits = fits(installation, state, &exit, at, wanted)?;
     // Where an exit is not brought up nobody waits for it to answer again: clients stay blocked, whatever was chosen for that.
     let stored = Stored { kill_switch: stored.kill_switch || !fits, ..stored };
-    let place = (site, &server, &interface);
-    wanted.interfaces.insert(interface.clone(), wanted_interface(place, &exit, at, fits));
+    let place = (installation, &server, &interface);
+    wanted.interfaces.insert(interface.clone(), desired_interface(place, &exit, at, fits));
     if fits {
-        own_way(site, &stored, &exit, wanted);
+        reply_route(installation, &stored, &exit, wanted);
     }
     if let Some((name, at)) = &stored.staged
-        && let (Some(exit), Some(beside)) = (state.exit(name)?, staging(&interface))
+        && let (Some(exit), Some(beside)) = (state.exit(name)?, standby_interface(&interface))
     {
-        let fits = self::fits(site, state, &exit, Some(*at), wanted)?;
-        let mut staged = wanted_interface((site, &server, &beside), &exit, Some(*at), fits);
+        let fits = self::fits(installation, state, &exit, Some(*at), wanted)?;
+        let mut staged = desired_interface((installation, &server, &beside), &exit, Some(*at), fits);
         // Nothing is to come in by it: the handshake is the device's own.
         staged.guard.get_or_insert_default().destinations.clear();
         wanted.interfaces.insert(beside, staged);
         if fits {
-            own_way(site, &stored, &exit, wanted);
+            reply_route(installation, &stored, &exit, wanted);
         }
     }
-    ways(place, &stored, wanted);
+    policy_routes(place, &stored, wanted);
     firewall(&server, &stored, &interface, &exit, &mut wanted.firewall);
     if fits {
         only_by_the_exit(&server, &exit, &mut wanted.firewall);
     }
     if stored.staged.is_some()
-        && let Some(beside) = staging(&interface)
+        && let Some(beside) = standby_interface(&interface)
     {
         let there = vec![Match::In { interface: beside.to_string(), not: false }];
         wanted.firewall.add(Hook::Prerouting, ORDER, there, Verdict::Drop);
     }
-    settings(site, wanted);
-    let table = format!("{}\n{} multihop\n", site.marks.first_line(), site.marks.exit_table());
-    wanted.file(format!("/etc/iproute2/rt_tables.d/{}.conf", site.marks.text()), 0o644, table);
-    if site.networkd {
-        networkd(site, &interface, wanted);
+    settings(installation, wanted);
+    let table = format!("{}\n{} multihop\n", installation.tags.first_line(), installation.tags.exit_table());
+    wanted.file(format!("/etc/iproute2/rt_tables.d/{}.conf", installation.tags.tag()), 0o644, table);
+    if installation.networkd {
+        networkd(installation, &interface, wanted);
     }
-    units(site, &server, &interface, wanted);
+    units(installation, &server, &interface, wanted);
     Ok(())
 }
 
 /// Whether an exit can be brought up; where it collides with the host, that is said. Neither its interface nor the rule for
 /// its address may then be there: what the server answers from an address that is its own would not leave any more.
 fn fits(
-    site: &Site,
+    installation: &Installation,
     state: &State<'_>,
     exit: &Exit,
     at: Option<SocketAddr>,
-    wanted: &mut Wanted,
+    wanted: &mut DesiredState,
 ) -> Result<bool, StoreError> {
-    let found = judge(site, state, exit, at)?;
+    let found = judge(installation, state, exit, at)?;
     if !found.is_empty() {
         wanted.withheld.push(withheld(&exit.name, &found));
     }
@@ -100,13 +105,13 @@ fn fits(
 }
 
 /// The interface by which an exit is tried beside the one in use; none where the name has no room for more.
-pub(crate) fn staging(interface: &InterfaceName) -> Option<InterfaceName> {
+pub(crate) fn standby_interface(interface: &InterfaceName) -> Option<InterfaceName> {
     format!("{interface}_new").parse().ok()
 }
 
 /// Whether a link of this name is the interface that leads to the exit, or the one by which another is tried beside it.
 pub(crate) fn leads_to_exit(interface: &InterfaceName, name: &str) -> bool {
-    interface.as_str() == name || staging(interface).is_some_and(|beside| beside.as_str() == name)
+    interface.as_str() == name || standby_interface(interface).is_some_and(|beside| beside.as_str() == name)
 }
 
 /// Our address in the network of an exit. Of several it is the lowest, and the interface has this one alone: the kernel would
@@ -121,14 +126,14 @@ fn own_address(exit: &Exit) -> Option<IpNetwork> {
 }
 
 /// An installation, its server, and an interface that leads to an exit.
-type Place<'a> = (&'a Site, &'a Server, &'a InterfaceName);
+type ExitPlace<'a> = (&'a Installation, &'a Server, &'a InterfaceName);
 
-fn wanted_interface(
-    (site, server, interface): Place<'_>,
+fn desired_interface(
+    (installation, server, interface): ExitPlace<'_>,
     exit: &Exit,
     at: Option<SocketAddr>,
     fits: bool,
-) -> WantedInterface {
+) -> DesiredInterface {
     let config = PeerConfig {
         public_key: exit.public_key,
         preshared_key: exit.preshared_key.clone(),
@@ -136,18 +141,18 @@ fn wanted_interface(
         keepalive: Some(exit.keepalive),
         allowed_ips: exit.allowed_ips.clone(),
     };
-    WantedInterface {
+    DesiredInterface {
         backend: server.backend,
-        running: fits && site.runs(server),
+        running: fits && installation.runs(server),
         addresses: own_address(exit).into_iter().collect(),
         mtu: exit.mtu.into(),
         guard: Some(guard(exit)),
-        unit: exit_unit(site, server, interface, exit),
-        device: WantedDevice {
+        unit: exit_unit(installation, server, interface, exit),
+        device: DesiredDevice {
             private_key: exit.private_key.clone(),
             listen_port: None,
             fwmark: 0,
-            peers: Some(vec![WantedPeer { config, owner: exit.name.as_str().into() }]),
+            peers: Some(vec![DesiredPeer { config, owner: exit.name.as_str().into() }]),
         },
     }
 }
@@ -161,7 +166,7 @@ fn guard(exit: &Exit) -> LinkGuard {
 /// Settings of the interfaces of exits. The kernel drops what comes in from where its answer would not go: of all addresses
 /// of the server, only those whose packets go to the exit are reached from there. Whoever sets all interfaces to 2 undoes
 /// that; packet filter and guard do not depend on it. An exit without an IPv6 address gets none from the kernel either.
-fn settings(site: &Site, wanted: &mut Wanted) {
+fn settings(installation: &Installation, wanted: &mut DesiredState) {
     let exits = wanted.interfaces.iter().filter(|(_, interface)| interface.guard.is_some());
     let mut settings = Vec::new();
     for (name, interface) in exits {
@@ -172,19 +177,23 @@ fn settings(site: &Site, wanted: &mut Wanted) {
     }
     // systemd sets those of a new interface too, and by what it reads here.
     let lines = settings.iter().map(|(key, value)| format!("-{key} = {value}\n"));
-    let text = format!("{}\n{}", site.marks.first_line(), lines.collect::<String>());
-    wanted.file(format!("/etc/sysctl.d/90-{}-exit.conf", site.marks.text()), 0o644, text);
+    let text = format!("{}\n{}", installation.tags.first_line(), lines.collect::<String>());
+    wanted.file(format!("/etc/sysctl.d/90-{}-exit.conf", installation.tags.tag()), 0o644, text);
     wanted.sysctls.extend(settings.into_iter().map(|(key, value)| (key, value.to_owned())));
 }
 
 /// Packets of clients ask a table of their own, in which the last word is "nowhere", and so is that of the rule behind it:
 /// whoever empties the table has not taken it away.
-fn ways((site, server, interface): Place<'_>, stored: &Stored, wanted: &mut Wanted) {
-    let (marks, subnet) = (&site.marks, IpNetwork::V4(server.subnet.into()));
+fn policy_routes(
+    (installation, server, interface): ExitPlace<'_>,
+    stored: &Stored,
+    wanted: &mut DesiredState,
+) {
+    let (tags, subnet) = (&installation.tags, IpNetwork::V4(server.subnet.into()));
     let everywhere = |ipv6: bool| if ipv6 { "::/0" } else { "0.0.0.0/0" };
     let route = |ipv6, metric, kind| {
         let destination = everywhere(ipv6).parse().ok()?;
-        let (table, protocol) = (marks.exit_table(), Marks::PROTOCOL);
+        let (table, protocol) = (tags.exit_table(), OwnershipTags::PROTOCOL);
         Some(Route { table, destination, metric, kind, source: None, protocol })
     };
     let out = RouteKind::Via { interface: interface.to_string(), gateway: None };
@@ -198,31 +207,50 @@ fn ways((site, server, interface): Place<'_>, stored: &Stored, wanted: &mut Want
     for (ipv6, network) in [(false, Some(subnet)), (true, six)] {
         let Some(network) = network else { continue };
         let main = RuleAction::Lookup(MAIN_TABLE);
-        wanted.rules.insert(rule_from(marks.local_priority(), ipv6, network, Some(network), main));
-        wanted.rules.extend(exit_rules(site, stored, ipv6, network));
+        wanted.rules.insert(rule_from(tags.local_priority(), ipv6, network, Some(network), main));
+        wanted.rules.extend(exit_rules(installation, stored, ipv6, network));
     }
 }
 
 /// Packets from there ask the exit's table, and with a kill switch nobody else.
-fn exit_rules(site: &Site, stored: &Stored, ipv6: bool, from: IpNetwork) -> impl Iterator<Item = Rule> {
-    let marks = &site.marks;
-    let table = RuleAction::Lookup(marks.exit_table());
+fn exit_rules(
+    installation: &Installation,
+    stored: &Stored,
+    ipv6: bool,
+    from: IpNetwork,
+) -> impl Iterator<Item = PolicyRule> {
+    let tags = &installation.tags;
+    let table = RuleAction::Lookup(tags.exit_table());
     let last = stored
         .kill_switch
-        .then(|| rule_from(marks.last_priority(), ipv6, from, None, RuleAction::Unreachable));
-    std::iter::once(rule_from(marks.exit_priority(), ipv6, from, None, table)).chain(last)
+        .then(|| rule_from(tags.last_priority(), ipv6, from, None, RuleAction::Unreachable));
+    std::iter::once(rule_from(tags.exit_priority(), ipv6, from, None, table)).chain(last)
 }
 
-fn rule_from(priority: u32, ipv6: bool, from: IpNetwork, to: Option<IpNetwork>, action: RuleAction) -> Rule {
-    Rule { priority, ipv6, from: Some(from), to, in_interface: None, action, protocol: Marks::PROTOCOL }
+fn rule_from(
+    priority: u32,
+    ipv6: bool,
+    from: IpNetwork,
+    to: Option<IpNetwork>,
+    action: RuleAction,
+) -> PolicyRule {
+    PolicyRule {
+        priority,
+        ipv6,
+        from: Some(from),
+        to,
+        in_interface: None,
+        action,
+        protocol: OwnershipTags::PROTOCOL,
+    }
 }
 
 /// Where the server's answers go that have our address in the network of an exit. Without a packet filter what is meant for
 /// clients arrives at the server itself, which refuses it: to those who sent it, not to the uplink, where everybody would
 /// see whom clients talk to.
-fn own_way(site: &Site, stored: &Stored, exit: &Exit, wanted: &mut Wanted) {
+fn reply_route(installation: &Installation, stored: &Stored, exit: &Exit, wanted: &mut DesiredState) {
     let Some(ip) = vpn_ip(exit) else { return };
-    wanted.rules.extend(exit_rules(site, stored, false, IpNetwork::V4(ip.into())));
+    wanted.rules.extend(exit_rules(installation, stored, false, IpNetwork::V4(ip.into())));
 }
 
 /// Clients reach each other and the exit, and nothing comes from the exit that nobody asked for.
@@ -233,7 +261,7 @@ fn firewall(server: &Server, stored: &Stored, interface: &InterfaceName, exit: &
     let subnet = IpNetwork::V4(server.subnet.into());
     let from = |network| Match::From { network, not: false };
     let to = |network| Match::To { network, not: false };
-    let begun = |network| Match::BegunFrom { network };
+    let begun = |network| Match::CtOriginalSource { network };
     let mut forward = vec![
         (vec![into(main), out(main)], Verdict::Accept),
         (vec![into(main), Match::Ipv6], Verdict::Drop),
@@ -275,7 +303,7 @@ fn firewall(server: &Server, stored: &Stored, interface: &InterfaceName, exit: &
         (Hook::Prerouting, inward),
         (Hook::Forward, forward),
         (Hook::Output, own),
-        (Hook::Mangle, mangle),
+        (Hook::MssClamp, mangle),
         (Hook::SourceNat, translated(server, interface, exit)),
         (Hook::Postrouting, last_look(server, interface, exit)),
     ];
@@ -330,22 +358,22 @@ fn last_look(server: &Server, interface: &InterfaceName, exit: &Exit) -> Vec<(Ve
 }
 
 /// systemd-networkd deletes rules that it did not make, unless it is told not to, and is to leave the interface alone.
-fn networkd(site: &Site, interface: &InterfaceName, wanted: &mut Wanted) {
-    let (mark, text) = (site.marks.first_line(), site.marks.text());
+fn networkd(installation: &Installation, interface: &InterfaceName, wanted: &mut DesiredState) {
+    let (mark, text) = (installation.tags.first_line(), installation.tags.tag());
     let keep = format!("{mark}\n[Network]\nManageForeignRoutingPolicyRules=no\nManageForeignRoutes=no\n");
     wanted.file(format!("/etc/systemd/networkd.conf.d/90-{text}.conf"), 0o644, keep);
-    let prefix = site.unit_name("phantom");
+    let prefix = installation.unit_name("phantom");
     let unmanaged = format!("{mark}\n[Match]\nName={interface}*\n\n[Link]\nUnmanaged=yes\n");
     wanted.file(format!("/etc/systemd/network/90-{prefix}-{interface}.network"), 0o644, unmanaged);
 }
 
 /// The file of an exit, for reading by people.
-pub(crate) fn exit_file(site: &Site, name: &ExitName) -> PathBuf {
-    site.paths.exits_dir().join(format!("{name}.conf"))
+pub(crate) fn exit_file(installation: &Installation, name: &ExitName) -> PathBuf {
+    installation.paths.exits_dir().join(format!("{name}.conf"))
 }
 
 /// What is in that file: the mark, and of the imported file what is used.
-pub(crate) fn exit_text(site: &Site, exit: &Exit) -> Zeroizing<String> {
+pub(crate) fn exit_text(installation: &Installation, exit: &Exit) -> Zeroizing<String> {
     let config = ClientConfig {
         private_key: exit.private_key.clone(),
         address: exit.addresses.iter().copied().map(Into::into).collect(),
@@ -357,7 +385,7 @@ pub(crate) fn exit_text(site: &Site, exit: &Exit) -> Zeroizing<String> {
         allowed_ips: exit.allowed_ips.clone(),
         keepalive: exit.keepalive,
     };
-    let (head, body) = (site.marks.first_line(), config.render());
+    let (head, body) = (installation.tags.first_line(), config.render());
     let mut text = Zeroizing::new(String::with_capacity(head.len() + body.len() + 2));
     for part in [&head, "\n", &body, "\n"] {
         text.push_str(part);

@@ -8,12 +8,12 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use phantom_engine::{Engine, HookError, Site};
+use phantom_engine::{Engine, HookError, Installation};
 use phantom_host::Command;
 use phantom_module::{Call, chain};
 use phantom_types::{ExitName, Timestamp};
 
-use crate::replace::{WAITS, attempt, turn};
+use crate::failover::{WAITS, failover, probe_exit};
 use crate::rows::MultihopState as _;
 use crate::{MultihopError, origin};
 
@@ -94,19 +94,19 @@ impl Errand {
     }
 
     /// The command that does it.
-    fn command(&self, site: &Site) -> Command {
+    fn command(&self, installation: &Installation) -> Command {
         if *self == Self::Reconcile {
-            return site.tool(&["--compact", "core", "reconcile"]);
+            return installation.tool(&["--compact", "core", "reconcile"]);
         }
         let text = self.to_string();
         let words: Vec<&str> = ["service"].into_iter().chain(text.split(' ')).collect();
-        site.tool(&words)
+        installation.tool(&words)
     }
 
     fn run(&self, engine: &Engine, call: &Call) -> Result<(), HookError> {
         match self {
-            Self::Turn(order) => turn(engine, call, order).map_err(HookError::action),
-            Self::Try(exit) => attempt(engine, call, exit).map_err(HookError::action),
+            Self::Turn(order) => failover(engine, call, order).map_err(HookError::action),
+            Self::Try(exit) => probe_exit(engine, call, exit).map_err(HookError::action),
             Self::Reconcile => {
                 // Without an exit the unit that this runs in would be taken away by it.
                 if !engine
@@ -125,18 +125,18 @@ impl Errand {
 }
 
 /// The monitor's own folder.
-pub(crate) fn folder(site: &Site) -> PathBuf {
-    PathBuf::from("/run").join(site.unit_name("phantom-multihop"))
+pub(crate) fn folder(installation: &Installation) -> PathBuf {
+    PathBuf::from("/run").join(installation.unit_name("phantom-multihop"))
 }
 
 /// The file by which the monitor asks: a number, and the errand.
-pub(crate) fn request_file(site: &Site) -> PathBuf {
-    folder(site).join("request")
+pub(crate) fn request_file(installation: &Installation) -> PathBuf {
+    folder(installation).join("request")
 }
 
 /// The file with what came of it: the number, and how it ended.
-fn result_file(site: &Site) -> PathBuf {
-    folder(site).join("result")
+fn result_file(installation: &Installation) -> PathBuf {
+    folder(installation).join("result")
 }
 
 /// How errands are done.
@@ -151,21 +151,21 @@ pub enum Errands {
 impl Errands {
     /// Has it done, and says whether it was.
     pub(crate) fn have_done(self, engine: &Engine, errand: &Errand) -> bool {
-        let Ok(site) = engine.site() else { return false };
+        let Ok(installation) = engine.installation() else { return false };
         match self {
-            Self::Run => engine.host().services.run(&errand.command(&site), LIMIT).is_ok(),
-            Self::Ask => ask(engine, &site, errand).is_some_and(|done| done),
+            Self::Run => engine.host().services.run(&errand.command(&installation), LIMIT).is_ok(),
+            Self::Ask => ask(engine, &installation, errand).is_some_and(|done| done),
         }
     }
 }
 
 /// Asks by the file, and waits for the result; `None` when there was none in time.
-fn ask(engine: &Engine, site: &Site, errand: &Errand) -> Option<bool> {
+fn ask(engine: &Engine, installation: &Installation, errand: &Errand) -> Option<bool> {
     let (files, clock) = (&engine.host().files, &engine.host().clock);
-    let (request, result) = (request_file(site), result_file(site));
+    let (request, result) = (request_file(installation), result_file(installation));
     // A monitor that was started again must not take the result of the one before for its own.
     let number = clock.now().micros().to_string();
-    files.make_dir(&folder(site), 0o700).ok()?;
+    files.make_dir(&folder(installation), 0o700).ok()?;
     files.write(&request, format!("{number} {errand}\n").as_bytes(), 0o600).ok()?;
     let began = clock.monotonic();
     loop {
@@ -190,8 +190,8 @@ fn ask(engine: &Engine, site: &Site, errand: &Errand) -> Option<bool> {
 
 /// Does what the monitor asks for, and leaves the result where the monitor reads it.
 pub(crate) fn serve(engine: &Engine, call: &Call) -> Result<(), HookError> {
-    let site = engine.site().map_err(HookError::failed)?;
-    let (files, request) = (&engine.host().files, request_file(&site));
+    let installation = engine.installation().map_err(HookError::failed)?;
+    let (files, request) = (&engine.host().files, request_file(&installation));
     let Some(content) = files.read(&request).map_err(HookError::failed)? else { return Ok(()) };
     // First of all: as long as the file is there, this is started again.
     files.remove(&request).map_err(HookError::failed)?;
@@ -202,7 +202,7 @@ pub(crate) fn serve(engine: &Engine, call: &Call) -> Result<(), HookError> {
     };
     let done = Errand::read(errand).map_or(Err(HookError::Usage), |errand| errand.run(engine, call));
     let how = done.as_ref().map_or_else(|error| format!("failed: {}", chain(error)), |()| DONE.to_owned());
-    let told = files.write(&result_file(&site), format!("{number} {how}\n").as_bytes(), 0o600);
+    let told = files.write(&result_file(&installation), format!("{number} {how}\n").as_bytes(), 0o600);
     done.and(told.map_err(HookError::failed))
 }
 
@@ -215,7 +215,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_errand_is_read_as_it_was_written() {
+    fn errand_round_trips() {
         let exit = |name: &str| name.parse::<ExitName>().unwrap();
         let since = Timestamp::from_micros(1_757_380_307_000_000);
         for (errand, text) in [
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn what_says_too_little_or_too_much_is_no_errand() {
+    fn incomplete_or_excessive_errand_is_refused() {
         for text in [
             "",
             "turn",
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn an_errand_has_more_time_than_it_waits_for_others() {
+    fn errand_outlasts_its_waits() {
         assert!(LIMIT >= WAITS + Duration::from_secs(30));
         // Its unit is ended by systemd after this long (`TimeoutStartSec`).
         assert!(LIMIT < Duration::from_mins(3));

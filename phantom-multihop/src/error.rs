@@ -8,11 +8,11 @@ use phantom_engine::{ChangeError, EngineError, HostFailure, StepKind, explain};
 use phantom_host::HostError;
 use phantom_module::{ErrorCode, Lang, ParamError, Text};
 use phantom_store::StoreError;
-use phantom_types::conf::{ConfError, Fault};
+use phantom_types::conf::{ConfError, ConfFault};
 use phantom_types::{ExitName, Subnet};
 use serde_json::{Value, json};
 
-use crate::Collision;
+use crate::ExitCollision;
 use crate::collision::lines;
 use crate::unreadable::Unreadable;
 
@@ -73,7 +73,7 @@ pub enum MultihopError {
         /// The exit.
         exit: ExitName,
         /// What it is.
-        collisions: Vec<Collision>,
+        collisions: Vec<ExitCollision>,
     },
     /// There is no exit of this name.
     #[error("there is no exit named '{exit}'")]
@@ -90,7 +90,7 @@ pub enum MultihopError {
     #[error("Multihop change failed at step {step}")]
     Change {
         /// What was being done.
-        step: Step,
+        step: MultihopStep,
         /// Why.
         #[source]
         source: Box<HostFailure>,
@@ -103,9 +103,9 @@ pub enum MultihopError {
     },
     /// The exit, or the way to it, is not as it has to be.
     #[error("Multihop change failed at step {step}: {}", .finding.en)]
-    Unproven {
+    VerificationFailed {
         /// What was being done.
-        step: Step,
+        step: MultihopStep,
         /// What was found.
         finding: Finding,
         /// The exit that is active again.
@@ -131,7 +131,7 @@ pub(crate) type Finding = Text;
 
 /// What a change was doing; the word of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum MultihopStep {
     /// The interface with its service, its device, its addresses.
     Interface,
     /// Routes, rules, kernel settings.
@@ -146,7 +146,7 @@ pub enum Step {
     Monitor,
 }
 
-impl std::fmt::Display for Step {
+impl std::fmt::Display for MultihopStep {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Interface => "interface",
@@ -159,9 +159,9 @@ impl std::fmt::Display for Step {
     }
 }
 
-impl Step {
+impl MultihopStep {
     /// What was being done when the host failed.
-    fn of(failure: &HostFailure) -> Self {
+    fn from_failure(failure: &HostFailure) -> Self {
         match failure {
             HostFailure::Step(error) => match error.kind {
                 StepKind::Route | StepKind::Rule | StepKind::Sysctl => Self::Routing,
@@ -193,7 +193,7 @@ impl MultihopError {
     pub(crate) fn change(error: EngineError) -> Self {
         match error {
             EngineError::Host { source, .. } => Self::Change {
-                step: Step::of(&source),
+                step: MultihopStep::from_failure(&source),
                 source,
                 restored_exit: None,
                 reset: false,
@@ -203,7 +203,7 @@ impl MultihopError {
         }
     }
     /// A single request that the host refused.
-    pub(crate) fn host(step: Step, error: HostError) -> Self {
+    pub(crate) fn host(step: MultihopStep, error: HostError) -> Self {
         let source = Box::new(error.into());
         Self::Change { step, source, restored_exit: None, reset: false, rolled_back: true }
     }
@@ -212,18 +212,19 @@ impl MultihopError {
         Self::Own { file: file.to_owned(), source, rolled_back: true }
     }
     /// Something that was found wrong.
-    pub(crate) fn found(step: Step, finding: Finding) -> Self {
-        Self::Unproven { step, finding, restored_exit: None, rolled_back: true }
+    pub(crate) fn found(step: MultihopStep, finding: Finding) -> Self {
+        Self::VerificationFailed { step, finding, restored_exit: None, rolled_back: true }
     }
     /// The error with the exit that is active again when everything is rolled back.
     pub(crate) fn with_restored(mut self, exit: Option<ExitName>) -> Self {
-        if let Self::Change { restored_exit, .. } | Self::Unproven { restored_exit, .. } = &mut self {
+        if let Self::Change { restored_exit, .. } | Self::VerificationFailed { restored_exit, .. } = &mut self
+        {
             *restored_exit = exit;
         }
         self
     }
     /// The error of a whole call: what failed before its own work or after it is told in the same words.
-    pub(crate) fn settled(self) -> Self {
+    pub(crate) fn into_api_error(self) -> Self {
         match self {
             Self::Engine(error @ EngineError::Host { rolled_back, .. }) => {
                 let mut error = Self::change(error);
@@ -257,12 +258,12 @@ impl MultihopError {
             Self::Change { step, restored_exit, rolled_back, .. } => {
                 (failed_facts(*step, restored_exit.as_ref(), lang), rolled_back)
             }
-            Self::Unproven { step, finding, restored_exit, rolled_back } => {
+            Self::VerificationFailed { step, finding, restored_exit, rolled_back } => {
                 let mut data = failed_facts(*step, restored_exit.as_ref(), lang);
                 let result = json!({ "success": false, "error": finding.get(lang) });
                 match step {
-                    Step::Handshake => data["handshake_result"] = result,
-                    Step::Verify => data["test_result"] = result,
+                    MultihopStep::Handshake => data["handshake_result"] = result,
+                    MultihopStep::Verify => data["test_result"] = result,
                     _ => {}
                 }
                 (data, rolled_back)
@@ -274,7 +275,7 @@ impl MultihopError {
         }
         data
     }
-    fn failed(step: Step, detail: &str, lang: Lang) -> String {
+    fn failed(step: MultihopStep, detail: &str, lang: Lang) -> String {
         match lang {
             Lang::En => format!("Multihop change failed at step {step}: {detail}"),
             Lang::Tr => format!("Multihop değişikliği {step} adımında başarısız: {detail}"),
@@ -320,7 +321,7 @@ impl ChangeError for MultihopError {
         match self {
             Self::Engine(error) => error.set_rolled_back(complete),
             Self::Change { restored_exit, rolled_back, .. }
-            | Self::Unproven { restored_exit, rolled_back, .. } => {
+            | Self::VerificationFailed { restored_exit, rolled_back, .. } => {
                 *rolled_back = complete;
                 restored_exit.take_if(|_| !complete);
             }
@@ -345,7 +346,7 @@ impl ErrorCode for MultihopError {
             Self::NoExit { .. } => "EXIT_NODE_ERROR",
             Self::Own { .. } => "CONFIG_ERROR",
             Self::NothingToTest => "VALIDATION_ERROR",
-            Self::Change { .. } | Self::Unproven { .. } => "MULTIHOP_ERROR",
+            Self::Change { .. } | Self::VerificationFailed { .. } => "MULTIHOP_ERROR",
         }
     }
 
@@ -396,7 +397,7 @@ impl ErrorCode for MultihopError {
                 lang.pick("No active VPN to test", "Test edilecek aktif VPN yok").to_owned()
             }
             Self::Change { step, source, .. } => Self::failed(*step, &explain(&**source, lang), lang),
-            Self::Unproven { step, finding, .. } => Self::failed(*step, finding.get(lang), lang),
+            Self::VerificationFailed { step, finding, .. } => Self::failed(*step, finding.get(lang), lang),
             Self::Own { file, source, .. } => {
                 let (file, detail) = (file.display(), explain(source, lang));
                 if en {
@@ -417,7 +418,7 @@ impl ErrorCode for MultihopError {
             Self::Engine(error) => return error.data_in(lang),
             Self::Parameter(error) => return error.data_in(lang),
             Self::File { path, source } => unreadable_facts(path, source, lang),
-            Self::Content(ConfError::Line { line, key, fault: Fault::OtherKind(kind) }) => {
+            Self::Content(ConfError::Line { line, key, fault: ConfFault::OtherKind(kind) }) => {
                 json!({ "line": line, "key": key, "kind": kind.word() })
             }
             Self::Content(error) => json!({ "line": error.line(), "key": error.key() }),
@@ -432,12 +433,12 @@ impl ErrorCode for MultihopError {
                 json!({ "address": address.to_string(), "subnet": subnet, "hint": HINT })
             }
             Self::Collides { exit, collisions } => {
-                let list: Vec<Value> = collisions.iter().map(Collision::data).collect();
+                let list: Vec<Value> = collisions.iter().map(ExitCollision::data).collect();
                 json!({ "exit_name": exit, "collisions": list })
             }
             Self::NoExit { exit, available } => json!({ "exit_name": exit, "available": available }),
             Self::NothingToTest => return None,
-            Self::Change { .. } | Self::Unproven { .. } => return Some(self.failed_data(lang)),
+            Self::Change { .. } | Self::VerificationFailed { .. } => return Some(self.failed_data(lang)),
             Self::Own { file, rolled_back: true, .. } => json!({ "file": file.display().to_string() }),
             Self::Own { file, .. } => json!({ "file": file.display().to_string(), "rolled_back": false }),
         })
@@ -456,7 +457,7 @@ fn unreadable_facts(path: &Path, source: &Unreadable, lang: Lang) -> Value {
     data
 }
 
-fn failed_facts(step: Step, restored_exit: Option<&ExitName>, lang: Lang) -> Value {
+fn failed_facts(step: MultihopStep, restored_exit: Option<&ExitName>, lang: Lang) -> Value {
     let issues = ISSUES.map(|issue| issue.get(lang));
     json!({ "step": step.to_string(), "restored_exit": restored_exit, "possible_issues": issues })
 }

@@ -35,7 +35,7 @@ pub(crate) struct Import {
 
 /// Why a text is no exit.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Unfit {
+pub(crate) enum ImportProblem {
     /// It is no WireGuard configuration of a client.
     Content(ConfError),
     /// Neither the name of the file nor the end point gives a name.
@@ -43,7 +43,7 @@ pub(crate) enum Unfit {
 }
 
 /// What is known beside the text of the file.
-pub(crate) struct Source<'a> {
+pub(crate) struct ImportContext<'a> {
     /// The name that was asked for.
     pub(crate) name: Option<ExitName>,
     /// Where the file lies, absolute.
@@ -55,11 +55,11 @@ pub(crate) struct Source<'a> {
 }
 
 /// Reads a file.
-pub(crate) fn import(text: &str, source: Source<'_>) -> Result<Import, Unfit> {
-    let parsed = conf::parse(text).map_err(Unfit::Content)?;
+pub(crate) fn import(text: &str, source: ImportContext<'_>) -> Result<Import, ImportProblem> {
+    let parsed = conf::parse(text).map_err(ImportProblem::Content)?;
     let name = match source.name {
         Some(name) => name,
-        None => derived_name(source.path, &parsed.endpoint).ok_or(Unfit::NoName)?,
+        None => derived_name(source.path, &parsed.endpoint).ok_or(ImportProblem::NoName)?,
     };
     let Parsed { endpoint, comments, mtu, keepalive, .. } = parsed;
     let exit = Exit {
@@ -72,7 +72,7 @@ pub(crate) fn import(text: &str, source: Source<'_>) -> Result<Import, Unfit> {
         keepalive: keepalive.filter(|seconds| KEEPALIVES.contains(seconds)).unwrap_or(KEEPALIVE),
         file_mtu: mtu,
         file_keepalive: keepalive,
-        provider: provider::of(&endpoint, &comments).to_owned(),
+        provider: provider::detect(&endpoint, &comments).to_owned(),
         original_path: source.path.to_string_lossy().into_owned(),
         imported_at: source.now,
         endpoint,

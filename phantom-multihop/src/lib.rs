@@ -14,21 +14,21 @@
 //! ```
 
 pub mod actions;
+mod barriers;
 mod checks;
 mod claims;
 mod collision;
 mod desired;
 mod errand;
 mod error;
+mod failover;
 mod hooks;
 mod import;
 pub mod model;
 pub mod monitor;
 mod proof;
-mod prove;
 mod provider;
 mod reach;
-mod replace;
 mod routes;
 pub mod rows;
 mod session;
@@ -36,18 +36,21 @@ mod state;
 mod switch;
 mod units;
 mod unreadable;
-mod walls;
+mod verify;
 mod words;
 
 use std::sync::Arc;
 
-use phantom_engine::{Check, Claims, Depth, Engine, Hook, Origin, Site, SystemModule, Veto, Wanted};
+use phantom_engine::{
+    Claims, Coverage, DesiredState, DoctorCheck, Engine, Installation, Origin, ServiceHook, SystemModule,
+    Veto,
+};
 use phantom_module::{Entry, Text, TypedModule, entry};
 use phantom_store::{ModuleSchema, State, StoreError};
 
-pub use collision::Collision;
-pub use error::{MultihopError, Step};
-pub use session::{Event, Level};
+pub use collision::ExitCollision;
+pub use error::{MultihopError, MultihopStep};
+pub use session::{Level, SessionEvent};
 pub use unreadable::Unreadable;
 
 /// The Multihop module at work on an engine.
@@ -90,8 +93,13 @@ impl SystemModule for Multihop {
     fn new(engine: Arc<Engine>) -> Self {
         Self { engine }
     }
-    fn desired(site: &Site, state: &State<'_>, _: Depth, wanted: &mut Wanted) -> Result<(), StoreError> {
-        desired::desired(site, state, wanted)
+    fn desired(
+        installation: &Installation,
+        state: &State<'_>,
+        _: Coverage,
+        wanted: &mut DesiredState,
+    ) -> Result<(), StoreError> {
+        desired::desired(installation, state, wanted)
     }
     fn claims(state: &State<'_>) -> Result<Claims, StoreError> {
         claims::claims(state)
@@ -102,10 +110,10 @@ impl SystemModule for Multihop {
     fn vetoes() -> &'static [Veto] {
         &[claims::VETO]
     }
-    fn checks() -> &'static [Check] {
+    fn checks() -> &'static [DoctorCheck] {
         checks::CHECKS
     }
-    fn hooks() -> &'static [Hook] {
+    fn hooks() -> &'static [ServiceHook] {
         hooks::HOOKS
     }
 }

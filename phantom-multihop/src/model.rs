@@ -42,13 +42,13 @@ pub struct Exit {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Multihop {
     /// The exit that was chosen.
-    pub exit: ExitName,
+    pub chosen_exit: ExitName,
     /// Clients are kept from the server's own uplink when there is no exit.
     pub kill_switch: bool,
     /// What takes its place while it is dead, in this order.
     pub fallback_exits: Vec<ExitName>,
     /// The exit that carries the traffic now: the chosen one or a fallback.
-    pub exit_in_use: ExitName,
+    pub active_exit: ExitName,
     /// What the end point of the exit in use was resolved to.
     pub endpoint_address: Option<SocketAddr>,
     /// An exit that is tried beside it, and where.

@@ -11,5 +11,5 @@ mod service;
 mod spare;
 
 pub use crate::errand::Errands;
-pub use machine::{Counters, ECHOES, Machine, Sight, Task, Watch};
+pub use machine::{DeviceCounters, ECHOES, Machine, MonitorTask, Sight, Watch};
 pub use run::{Monitor, monitor};

@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use phantom_engine::Engine;
-use phantom_host::{AskFrom, Passing, Probe, ProbeError};
+use phantom_host::{AskFrom, ForwardedPacket, Probe, ProbeError};
 use phantom_module::TypedModule as _;
 use phantom_store::{State, StoreError, Transaction};
 use phantom_types::{Domain, ExitName, Timestamp};
@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use crate::collision::is_unicast;
 use crate::desired::vpn_ip;
 use crate::model::Exit;
-use crate::switch::Place;
+use crate::switch::SwitchContext;
 use crate::{Multihop, MultihopError};
 
 /// A name that every resolver knows, the one that `dns test_dns_servers` asks for.
@@ -123,7 +123,7 @@ impl Proof {
 pub(crate) fn servers(
     engine: &Engine,
     state: &State<'_>,
-    place: &Place,
+    place: &SwitchContext,
     target: Target,
 ) -> Result<Vec<Ipv4Addr>, StoreError> {
     let dns = match target {
@@ -131,10 +131,13 @@ pub(crate) fn servers(
         Target::Address(address) => return Ok(vec![address]),
         Target::Clients => state.dns()?,
     };
-    let Place { server, interface } = place;
+    let SwitchContext { server, interface } = place;
     let by_exit = |to: &Ipv4Addr| {
-        let packet =
-            Passing { from: server.subnet.first_client(), to: *to, in_interface: server.interface.clone() };
+        let packet = ForwardedPacket {
+            from: server.subnet.first_client(),
+            to: *to,
+            in_interface: server.interface.clone(),
+        };
         engine.host().network.route_for(&packet).ok().flatten().as_deref() == Some(interface.as_str())
     };
     let four = |address| match address {
@@ -151,7 +154,7 @@ pub(crate) fn servers(
 /// nobody to ask.
 pub(crate) fn ask(
     engine: &Engine,
-    place: &Place,
+    place: &SwitchContext,
     exit: &Exit,
     servers: &[Ipv4Addr],
     limit: Duration,

@@ -43,7 +43,7 @@ const PROVIDERS: [Provider; 13] = [
 ];
 
 /// The provider of an exit; never translated.
-pub(crate) fn of(endpoint: &Endpoint, comments: &Comments) -> &'static str {
+pub(crate) fn detect(endpoint: &Endpoint, comments: &Comments) -> &'static str {
     let at_home = |provider: &&Provider| match &endpoint.host {
         HostName::Domain(host) => provider.domains.iter().any(|domain| host.is_within(domain)),
         HostName::Ip(_) => false,
@@ -69,11 +69,11 @@ mod tests {
             private.as_str()
         );
         let parsed = conf::parse(&text).unwrap();
-        of(&parsed.endpoint, &parsed.comments)
+        detect(&parsed.endpoint, &parsed.comments)
     }
 
     #[test]
-    fn every_provider_is_known_by_its_domains_and_by_its_words() {
+    fn provider_is_known_by_domain_and_words() {
         for provider in &PROVIDERS {
             for domain in provider.domains {
                 assert_eq!(told(domain, ""), provider.name, "{domain}");
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_domain_counts_more_than_a_word_and_the_first_of_two_counts() {
+    fn domain_precedes_word_and_first_wins() {
         assert_eq!(told("wg.ovpn.com", "made for mullvad"), "OVPN");
         assert_eq!(told("192.0.2.1", "ovpn, like Mullvad"), "Mullvad");
         assert_eq!(told("uk.gw.xeovo.com", "Xeovo"), UNKNOWN);

@@ -13,10 +13,10 @@ use phantom_types::{PublicKey, Timestamp};
 
 use crate::MultihopError;
 use crate::collision::Places;
-use crate::error::Step;
+use crate::error::MultihopStep;
 use crate::model::Exit;
-use crate::prove::{self, NO_HANDSHAKE};
-use crate::switch::Place;
+use crate::switch::SwitchContext;
+use crate::verify::{self, NO_HANDSHAKE};
 
 /// The shortest and the longest time that one of several addresses has before the next one is called: more than a bad line takes,
 /// and as much as WireGuard waits before it calls again.
@@ -50,7 +50,7 @@ pub(crate) const fn longest(one: Duration) -> Duration {
 /// the device then sends to. The device sends to the first one already.
 pub(crate) fn reach(
     engine: &Engine,
-    place: &Place,
+    place: &SwitchContext,
     exit: &Exit,
     places: &Places,
     (session, since): (Session, Timestamp),
@@ -68,35 +68,45 @@ pub(crate) fn reach(
         }
         if calls {
             let called = call(engine, place, exit, at);
-            called.map_err(|error| MultihopError::host(Step::Interface, error))?;
+            called.map_err(|error| MultihopError::host(MultihopStep::Interface, error))?;
         }
         calls = true;
-        match prove::handshake(engine, place, exit, at, since, share.min(left)) {
+        match verify::handshake(engine, place, exit, at, since, share.min(left)) {
             Ok(()) => return Ok(at),
             Err(NO_HANDSHAKE) => {}
-            Err(finding) => return Err(MultihopError::found(Step::Handshake, finding)),
+            Err(finding) => return Err(MultihopError::found(MultihopStep::Handshake, finding)),
         }
     }
-    Err(MultihopError::found(Step::Handshake, NO_HANDSHAKE))
+    Err(MultihopError::found(MultihopStep::Handshake, NO_HANDSHAKE))
 }
 
 /// Lets the device of an exit send to this address, with a session that is yet to begin.
-pub(crate) fn call(engine: &Engine, place: &Place, exit: &Exit, at: SocketAddr) -> Result<(), HostError> {
+pub(crate) fn call(
+    engine: &Engine,
+    place: &SwitchContext,
+    exit: &Exit,
+    at: SocketAddr,
+) -> Result<(), HostError> {
     let new = [PeerUpdate::Remove(exit.public_key), PeerUpdate::Set(config(exit, at))];
     configure(engine, place, new.into())
 }
 
 /// Lets the device of an exit send to this address, with the session that it has.
-pub(crate) fn send_to(engine: &Engine, place: &Place, exit: &Exit, at: SocketAddr) -> Result<(), HostError> {
+pub(crate) fn send_to(
+    engine: &Engine,
+    place: &SwitchContext,
+    exit: &Exit,
+    at: SocketAddr,
+) -> Result<(), HostError> {
     configure(engine, place, vec![PeerUpdate::Set(config(exit, at))])
 }
 
 /// Lets a device forget an exit, so that it gets a session of its own when the exit is set again.
-pub(crate) fn forget(engine: &Engine, place: &Place, exit: PublicKey) -> Result<(), HostError> {
+pub(crate) fn forget(engine: &Engine, place: &SwitchContext, exit: PublicKey) -> Result<(), HostError> {
     configure(engine, place, vec![PeerUpdate::Remove(exit)])
 }
 
-fn configure(engine: &Engine, place: &Place, peers: Vec<PeerUpdate>) -> Result<(), HostError> {
+fn configure(engine: &Engine, place: &SwitchContext, peers: Vec<PeerUpdate>) -> Result<(), HostError> {
     let update = DeviceUpdate { peers, ..DeviceUpdate::default() };
     engine.host().wireguard.configure(&place.interface, place.server.backend, &update)
 }

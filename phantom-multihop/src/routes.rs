@@ -9,9 +9,9 @@ use phantom_host::OwnRoute;
 use crate::MultihopError;
 use crate::collision::Places;
 use crate::desired::leads_to_exit;
-use crate::error::Step;
-use crate::prove::{OWN_ROUTE, SOMEWHERE};
-use crate::switch::Place;
+use crate::error::MultihopStep;
+use crate::switch::SwitchContext;
+use crate::verify::{OWN_ROUTE, SOMEWHERE};
 
 /// A source, where the question is about an answer from there, and a destination.
 type Question = (Option<Ipv4Addr>, Ipv4Addr);
@@ -22,10 +22,14 @@ pub(crate) struct OwnRoutes(Vec<(Question, Option<OwnRoute>)>);
 
 impl OwnRoutes {
     /// Those of now, before an exit is sought at these places.
-    pub(crate) fn now(change: &Change<'_>, place: &Place, at: &Places) -> Result<Self, MultihopError> {
+    pub(crate) fn now(
+        change: &Change<'_>,
+        place: &SwitchContext,
+        at: &Places,
+    ) -> Result<Self, MultihopError> {
         let engine = change.engine();
-        let site = engine.site()?;
-        let (host, dns) = (site.host_addresses(), change.dns()?);
+        let installation = engine.installation()?;
+        let (host, dns) = (installation.host_addresses(), change.dns()?);
         let gateways = host.gateways.iter().map(|(_, gateway)| *gateway);
         let others = [dns.primary, dns.secondary].into_iter().chain(gateways);
         let others = others.chain(at.all().map(|at| at.ip())).chain(host.resolvers.iter().copied());
@@ -44,7 +48,7 @@ impl OwnRoutes {
     /// That they are the same.
     pub(crate) fn check(&self, engine: &Engine) -> Result<(), MultihopError> {
         let same = self.0.iter().all(|(question, before)| ask(engine, *question) == *before);
-        if same { Ok(()) } else { Err(MultihopError::found(Step::Verify, OWN_ROUTE)) }
+        if same { Ok(()) } else { Err(MultihopError::found(MultihopStep::Verify, OWN_ROUTE)) }
     }
 }
 

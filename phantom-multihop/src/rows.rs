@@ -180,7 +180,7 @@ impl MultihopChange for Transaction<'_> {
         self.execute("DELETE FROM multihop", ())?;
         let Some(multihop) = multihop else { return Ok(()) };
         let values = params![
-            multihop.exit.as_str(),
+            multihop.chosen_exit.as_str(),
             multihop.kill_switch,
             sql::joined(&multihop.fallback_exits),
             multihop.activated_at.micros(),
@@ -194,7 +194,7 @@ impl MultihopChange for Transaction<'_> {
             multihop.staged.as_ref().map(|(exit, at)| (exit.as_str(), at.to_string())).unzip();
         let sql =
             "INSERT INTO exit_in_use (id, exit, address, staged, staged_address) VALUES (1, ?1, ?2, ?3, ?4)";
-        self.execute(sql, params![multihop.exit_in_use.as_str(), address, staged, staged_address]).map(drop)
+        self.execute(sql, params![multihop.active_exit.as_str(), address, staged, staged_address]).map(drop)
     }
 
     fn begin_session(&self) -> Result<(), StoreError> {
@@ -237,10 +237,10 @@ fn multihop(row: &Row<'_>) -> sql::Result<Multihop> {
     let (staged, staged_address) = (sql::optional(row, 6)?, sql::optional(row, 7)?);
     Ok(Multihop {
         staged: staged.zip(staged_address),
-        exit: sql::parsed(row, 0)?,
+        chosen_exit: sql::parsed(row, 0)?,
         kill_switch: row.get(1)?,
         fallback_exits: sql::list(row, 2)?,
-        exit_in_use: sql::parsed(row, 3)?,
+        active_exit: sql::parsed(row, 3)?,
         endpoint_address: sql::optional(row, 4)?,
         activated_at: sql::time(row, 5)?,
     })

@@ -12,7 +12,7 @@ use crate::model::SessionRecord;
 
 /// Something that happened to a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
+pub enum SessionEvent {
     /// Traffic goes through the exit from now on.
     SessionStarted,
     /// The handshake is young, for the first time or again.
@@ -33,7 +33,7 @@ pub enum Event {
     /// The exit is called again.
     ReconnectAttempt {
         /// Which attempt this is, from 1.
-        number: u32,
+        attempt: u32,
     },
     /// It answers again.
     Reconnected,
@@ -73,7 +73,7 @@ pub enum Level {
     Error,
 }
 
-impl Event {
+impl SessionEvent {
     /// The word of the API.
     pub const fn name(&self) -> &'static str {
         match self {
@@ -118,7 +118,7 @@ impl Event {
                 format!("No handshake for {seconds} s: connection lost")
             }
             Self::HandshakeLost { seconds } => format!("{seconds} saniyedir el sıkışma yok: bağlantı koptu"),
-            Self::ReconnectAttempt { number } => {
+            Self::ReconnectAttempt { attempt: number } => {
                 format!("{} {number}", lang.pick("Reconnect attempt", "Yeniden bağlanma denemesi"))
             }
             Self::Reconnected => lang.pick("Reconnected", "Yeniden bağlandı").to_owned(),
@@ -159,7 +159,7 @@ impl Event {
             "handshake_warning" => Self::HandshakeWarning { seconds: seconds()? },
             "handshake_lost" => Self::HandshakeLost { seconds: seconds()? },
             "reconnect_attempt" => {
-                Self::ReconnectAttempt { number: u32::try_from(detail("number")?.as_u64()?).ok()? }
+                Self::ReconnectAttempt { attempt: u32::try_from(detail("number")?.as_u64()?).ok()? }
             }
             "reconnected" => Self::Reconnected,
             "service_lost" => Self::ServiceLost,
@@ -179,7 +179,7 @@ impl Event {
             Self::HandshakeGood { seconds }
             | Self::HandshakeWarning { seconds }
             | Self::HandshakeLost { seconds } => json!({ "seconds": seconds }),
-            Self::ReconnectAttempt { number } => json!({ "number": number }),
+            Self::ReconnectAttempt { attempt: number } => json!({ "number": number }),
             Self::EndpointChanged { endpoint } => json!({ "endpoint": endpoint }),
             Self::ExitSwitched { old, new } => json!({ "old": old, "new": new }),
             Self::SessionStarted
@@ -195,61 +195,73 @@ impl Event {
 mod tests {
     use super::*;
 
-    fn all() -> Vec<(Event, &'static str, &'static str)> {
+    fn all() -> Vec<(SessionEvent, &'static str, &'static str)> {
         let endpoint = "185.213.155.134:51820".parse().unwrap();
         let (old, new) = ("uk".parse().unwrap(), "nl".parse().unwrap());
         vec![
-            (Event::SessionStarted, "Session started", "Oturum başladı"),
-            (Event::HandshakeGood { seconds: 4 }, "Handshake 4 s ago: good", "Son el sıkışma 4 sn önce: iyi"),
+            (SessionEvent::SessionStarted, "Session started", "Oturum başladı"),
             (
-                Event::HandshakeWarning { seconds: 140 },
+                SessionEvent::HandshakeGood { seconds: 4 },
+                "Handshake 4 s ago: good",
+                "Son el sıkışma 4 sn önce: iyi",
+            ),
+            (
+                SessionEvent::HandshakeWarning { seconds: 140 },
                 "Handshake 140 s ago: late",
                 "Son el sıkışma 140 sn önce: gecikti",
             ),
             (
-                Event::HandshakeLost { seconds: 181 },
+                SessionEvent::HandshakeLost { seconds: 181 },
                 "No handshake for 181 s: connection lost",
                 "181 saniyedir el sıkışma yok: bağlantı koptu",
             ),
-            (Event::ReconnectAttempt { number: 3 }, "Reconnect attempt 3", "Yeniden bağlanma denemesi 3"),
-            (Event::Reconnected, "Reconnected", "Yeniden bağlandı"),
             (
-                Event::ServiceLost,
+                SessionEvent::ReconnectAttempt { attempt: 3 },
+                "Reconnect attempt 3",
+                "Yeniden bağlanma denemesi 3",
+            ),
+            (SessionEvent::Reconnected, "Reconnected", "Yeniden bağlandı"),
+            (
+                SessionEvent::ServiceLost,
                 "The exit answers, but nothing comes back from behind it",
                 "Çıkış yanıt veriyor ama ötesinden hiçbir şey geri gelmiyor",
             ),
             (
-                Event::ServiceBack,
+                SessionEvent::ServiceBack,
                 "Answers come back from behind the exit again",
                 "Çıkışın ötesinden yeniden yanıt geliyor",
             ),
             (
-                Event::EndpointChanged { endpoint },
+                SessionEvent::EndpointChanged { endpoint },
                 "Endpoint is now 185.213.155.134:51820",
                 "Uç nokta artık 185.213.155.134:51820",
             ),
-            (Event::ExitSwitched { old, new }, "Exit switched from uk to nl", "Çıkış değişti: uk → nl"),
-            (Event::SessionEnded, "Session ended", "Oturum bitti"),
+            (
+                SessionEvent::ExitSwitched { old, new },
+                "Exit switched from uk to nl",
+                "Çıkış değişti: uk → nl",
+            ),
+            (SessionEvent::SessionEnded, "Session ended", "Oturum bitti"),
         ]
     }
 
     #[test]
-    fn every_event_is_worded_in_both_languages_and_comes_back_from_its_record() {
+    fn every_event_round_trips_in_both_languages() {
         for (event, en, tr) in all() {
             assert_eq!((event.sentence(Lang::En).as_str(), event.sentence(Lang::Tr).as_str()), (en, tr));
             let record = event.record(Timestamp::from_micros(1), "uk".parse().unwrap());
-            assert_eq!(Event::of_record(&record), Some(event));
+            assert_eq!(SessionEvent::of_record(&record), Some(event));
         }
     }
 
     #[test]
-    fn a_record_that_says_too_little_is_not_guessed_at() {
+    fn incomplete_record_is_not_guessed() {
         for (event, ..) in all() {
             let record = event.record(Timestamp::from_micros(1), "uk".parse().unwrap());
             let bare = SessionRecord { details: None, ..record.clone() };
-            assert_eq!(Event::of_record(&bare).is_some(), record.details.is_none(), "{event:?}");
+            assert_eq!(SessionEvent::of_record(&bare).is_some(), record.details.is_none(), "{event:?}");
             let unknown = SessionRecord { event: format!("{}_x", record.event), ..record };
-            assert_eq!(Event::of_record(&unknown), None);
+            assert_eq!(SessionEvent::of_record(&unknown), None);
         }
     }
 }

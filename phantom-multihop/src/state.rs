@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use phantom_engine::{Change, Engine, Site};
-use phantom_host::{HostError, Manager, ServiceState, write_and_verify};
+use phantom_engine::{Change, Engine, Installation};
+use phantom_host::{HostError, ServiceManager, ServiceState, write_and_verify};
 use phantom_types::ExitName;
 
 use crate::MultihopError;
@@ -13,14 +13,14 @@ use crate::rows::MultihopState as _;
 use crate::units::monitor_unit;
 
 /// The monitor as it is; one that cannot be asked, or that somebody has halted, does not run.
-pub(crate) fn monitor_status(engine: &Engine, site: &Site) -> MonitorStatus {
+pub(crate) fn monitor_status(engine: &Engine, installation: &Installation) -> MonitorStatus {
     let services = &engine.host().services;
-    let status = services.status(&monitor_unit(site)).ok();
+    let status = services.status(&monitor_unit(installation)).ok();
     let pid = status.filter(|status| status.state == ServiceState::Active).and_then(|status| status.pid);
     let pid = pid.filter(|pid| !is_halted(engine, *pid));
     let kind = match services.manager() {
-        Manager::Systemd => "systemd",
-        Manager::Builtin => "builtin",
+        ServiceManager::Systemd => "systemd",
+        ServiceManager::Builtin => "builtin",
     };
     MonitorStatus { monitoring: pid.is_some(), kind: pid.map(|_| kind), pid }
 }
@@ -36,11 +36,15 @@ fn is_halted(engine: &Engine, pid: u32) -> bool {
 
 /// Writes the file of an exit that is stored now. When the change fails the file is gone again.
 pub(crate) fn write_exit_file(change: &mut Change<'_>, name: &ExitName) -> Result<(), MultihopError> {
-    let site = change.engine().site()?;
+    let installation = change.engine().installation()?;
     let Some(exit) = change.exit(name)? else { return Ok(()) };
-    let file = exit_file(&site, name);
-    let written =
-        write_and_verify(&*change.engine().host().files, &file, exit_text(&site, &exit).as_bytes(), 0o600);
+    let file = exit_file(&installation, name);
+    let written = write_and_verify(
+        &*change.engine().host().files,
+        &file,
+        exit_text(&installation, &exit).as_bytes(),
+        0o600,
+    );
     written.map_err(|source| MultihopError::own(&file, source))?;
     change.undo_by("the file of an exit", move |engine| engine.host().files.remove(&file));
     Ok(())
@@ -48,9 +52,9 @@ pub(crate) fn write_exit_file(change: &mut Change<'_>, name: &ExitName) -> Resul
 
 /// Removes the file of an exit that is about to be removed. When the change fails the file is back again.
 pub(crate) fn remove_exit_file(change: &mut Change<'_>, name: &ExitName) -> Result<(), MultihopError> {
-    let site = change.engine().site()?;
+    let installation = change.engine().installation()?;
     let Some(exit) = change.exit(name)? else { return Ok(()) };
-    let (file, text) = (exit_file(&site, name), exit_text(&site, &exit));
+    let (file, text) = (exit_file(&installation, name), exit_text(&installation, &exit));
     let there = change.engine().host().files.info(&file);
     let failed = |source| MultihopError::own(&file, source);
     if there.map_err(failed)?.is_none() {
@@ -66,15 +70,15 @@ pub(crate) fn remove_exit_file(change: &mut Change<'_>, name: &ExitName) -> Resu
 /// Removes files of ours whose exits are not stored: what a change left that was killed. One that stays does no harm,
 /// and is tried again the next time.
 pub(crate) fn sweep_exit_files(change: &Change<'_>) -> Result<(), MultihopError> {
-    let (engine, site) = (change.engine(), change.engine().site()?);
+    let (engine, installation) = (change.engine(), change.engine().installation()?);
     let names = change.exit_names()?;
-    let known = |file: &Path| names.iter().any(|name| exit_file(&site, name) == file);
+    let known = |file: &Path| names.iter().any(|name| exit_file(&installation, name) == file);
     let files = &engine.host().files;
     let sweep = || -> Result<(), HostError> {
-        for name in files.list(&site.paths.exits_dir())? {
-            let file = site.paths.exits_dir().join(name);
+        for name in files.list(&installation.paths.exits_dir())? {
+            let file = installation.paths.exits_dir().join(name);
             let own = || files.read(&file).map(|content| content.map(zeroize::Zeroizing::new));
-            if !known(&file) && own()?.is_some_and(|content| site.marks.owns_file(&content)) {
+            if !known(&file) && own()?.is_some_and(|content| installation.tags.owns_file(&content)) {
                 files.remove(&file)?;
             }
         }

@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn it_wakes_at_its_moment_and_not_before() {
+    fn wakes_at_its_moment_and_not_earlier() {
         let (mut calendar, mut machine) = (Calendar::new().unwrap(), Machine::default());
         assert!(!wakes_within(&calendar, 50));
         calendar.take(Some(SystemTime::now() + Duration::from_hours(24)), &mut machine);

@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_missing_where_all_is_there_and_more() {
+    fn nothing_is_missing_when_more_exists() {
         let (watched, mut seen) = both();
         assert_eq!(missing(&watched, &seen), BTreeSet::new());
         seen.links.insert("eth0".to_owned(), SeenLink::default());
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_route_that_somebody_has_replaced_is_missing() {
+    fn replaced_route_is_missing() {
         let (watched, mut seen) = both();
         let replaced = seen.routes.pop_first().unwrap();
         seen.routes.insert(WatchedRoute { protocol: 3, ..replaced });
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn the_way_out_is_nobody_s_business_while_no_port_is_let_in() {
+    fn uplink_is_ignored_without_open_port() {
         let (mut watched, mut seen) = both();
         seen.ways_out = vec!["eth1".to_owned()];
         assert_eq!(missing(&watched, &seen).len(), 1);
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_route_by_a_stopped_link_is_not_missed() {
+    fn route_of_stopped_link_is_not_missed() {
         let (mut watched, mut seen) = both();
         watched.links.remove("wg_vpn");
         seen.links.remove("wg_vpn");

@@ -124,9 +124,9 @@ impl Nftables {
 }
 
 /// A table: its family and its name.
-type Place = (u8, Vec<u8>);
+type TableId = (u8, Vec<u8>);
 /// A chain by its table and its name.
-type Chain = (Place, Vec<u8>);
+type Chain = (TableId, Vec<u8>);
 
 /// A rule of a table in which packets for this host pass.
 struct Other {
@@ -141,7 +141,7 @@ struct Other {
 struct Reader<'a> {
     filter: &'a WatchedFilter,
     print: Print,
-    tables: BTreeSet<Place>,
+    tables: BTreeSet<TableId>,
     /// The chains that packets for this host pass first.
     doors: BTreeSet<Chain>,
     /// All chains that the kernel asks by itself.
@@ -222,7 +222,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Whether it is in our table, or in another one and has to do with a chain of ours.
-    fn is_ours(&self, place: &Place, attributes: &[u8]) -> bool {
+    fn is_ours(&self, place: &TableId, attributes: &[u8]) -> bool {
         let own = |table: &String| place.0 == INET && place.1 == table.as_bytes();
         let has = |mark: &String| attributes.windows(mark.len()).any(|part| part == mark.as_bytes());
         self.filter.table.as_ref().is_some_and(own) || self.filter.marks.iter().any(has)
@@ -230,7 +230,7 @@ impl<'a> Reader<'a> {
 }
 
 /// The table that a message is about.
-fn table_of(message: &[u8], attributes: &[u8]) -> Option<Place> {
+fn table_of(message: &[u8], attributes: &[u8]) -> Option<TableId> {
     Some((*message.get(HEADER)?, name(value(attributes, FIRST)?).to_vec()))
 }
 
@@ -240,7 +240,7 @@ fn chain_of(message: &[u8], attributes: &[u8], named: u16) -> Option<Chain> {
 }
 
 /// What a message adds to the print: these attributes of it.
-fn entry<const N: usize>(letter: u8, place: &Place, attributes: &[u8], told: [u16; N]) -> Vec<u8> {
+fn entry<const N: usize>(letter: u8, place: &TableId, attributes: &[u8], told: [u16; N]) -> Vec<u8> {
     let head = [letter, place.0];
     let mut parts = vec![&head[..], &place.1];
     parts.extend(told.into_iter().map(|kind| value(attributes, kind).unwrap_or_default()));

@@ -23,5 +23,5 @@ mod run;
 
 pub use compare::{Seen, SeenLink, missing};
 pub use machine::{Fight, Machine, Next};
-pub use place::{Ask, Place};
+pub use place::{Ask, WatchPaths};
 pub use run::watch;

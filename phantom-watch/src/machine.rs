@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_repair_that_goes_on_is_not_asked_for_twice() {
+    fn running_repair_is_not_requested_twice() {
         let mut machine = Machine::default();
         assert_eq!(machine.look(SECOND, &lost("a")), Next::Ask);
         assert_eq!(machine.look(SECOND * 2, &lost("b")), Next::Look(UNANSWERED.saturating_sub(SECOND)));
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn somebody_who_removes_it_again_and_again_is_not_fought() {
+    fn repeated_removal_is_not_fought() {
         let mut machine = Machine::default();
         let asked = fight(&mut machine, SECOND, SECOND * 1000);
         let pauses: Vec<u64> =
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn another_loss_does_not_wait_for_a_fight() {
+    fn other_loss_does_not_wait_for_fight() {
         let mut machine = Machine::default();
         fight(&mut machine, SECOND, SECOND * 1000);
         let both = lost("a").union(&lost("b")).cloned().collect();
@@ -230,7 +230,7 @@ mod tests {
 
     /// Something is to be done every second, and is done: each time is another one.
     #[test]
-    fn what_is_due_again_and_again_is_no_fight() {
+    fn recurring_due_work_is_no_fight() {
         let mut machine = Machine::default();
         for second in 1..1000_u32 {
             machine.forget(&Said::new("a", "a"));
@@ -269,7 +269,7 @@ mod tests {
 
     /// Somebody else changes his rules all the time, as a program does that shuts out attackers.
     #[test]
-    fn what_is_the_business_of_others_is_asked_about_seldom_and_is_no_fight() {
+    fn foreign_losses_are_asked_seldom() {
         let mut machine = Machine::patient_with(Said::new("a", "a"));
         let (mut now, mut asked) = (Duration::ZERO, 0);
         while now < Duration::from_mins(10) {
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_still_missing_behind_a_repair_is_asked_for_less_and_less() {
+    fn remaining_loss_is_requested_less_often() {
         let mut machine = Machine::default();
         let (mut now, mut asked) = (Duration::ZERO, 0);
         while now < Duration::from_mins(10) {

@@ -24,7 +24,7 @@ pub enum Ask {
 
 /// The folders of a watcher.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct WatchPaths {
     /// What the installation writes: `objects.json`, `changing` while something is changed, and `due` when something is to be
     /// done by itself: microseconds since 1970.
     pub told: PathBuf,
@@ -38,7 +38,7 @@ pub struct Place {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Edition(u64, i64, i64);
 
-impl Place {
+impl WatchPaths {
     /// Makes the watcher's own folder, unless it is there.
     pub(crate) fn prepare(&self) -> io::Result<()> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.own)
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_of_this_process_is_seen_by_the_kernel_s_name() {
+    fn own_lock_is_seen_by_kernel_name() {
         let path = std::env::temp_dir().join(format!("phantom-watch-lock-{}", std::process::id()));
         let file = fs::File::create(&path).unwrap();
         let found = file.metadata().unwrap();
@@ -180,10 +180,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_due_is_read_whatever_the_clock_said() {
+    fn due_time_is_read_despite_clock_changes() {
         let dir = std::env::temp_dir().join(format!("phantom-watch-due-{}", std::process::id()));
         fs::create_dir(&dir).unwrap();
-        let place = Place { told: dir.clone(), own: dir.clone(), ask: Ask::File };
+        let place = WatchPaths { told: dir.clone(), own: dir.clone(), ask: Ask::File };
         assert_eq!(place.due(), None);
         for (text, due) in [
             ("1795932731000000", Some(UNIX_EPOCH + Duration::from_secs(1_795_932_731))),
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_ended_is_told_from_one_that_runs() {
+    fn ended_process_differs_from_running_one() {
         let dir = std::env::temp_dir();
         let file = dir.join(format!("phantom-watch-process-{}.pid", std::process::id()));
         let stat = fs::read_to_string("/proc/self/stat").unwrap();

@@ -19,7 +19,7 @@ use crate::kernel::Kernel;
 use crate::netlink::Ear;
 use crate::place::{Edition, ended, is_locked, stamps};
 use crate::right::{self, Right};
-use crate::{Fight, Machine, Next, Place, Seen, filter, kernel, missing, notify};
+use crate::{Fight, Machine, Next, Seen, WatchPaths, filter, kernel, missing, notify};
 
 /// So long it waits from one look to the next, however much happens: what comes together is looked at together.
 const GATHER: Duration = Duration::from_millis(100);
@@ -43,7 +43,7 @@ const FILES: Text = Text { en: "the rules that ufw keeps", tr: "ufw'nin tuttuğu
 ///
 /// # Errors
 /// The kernel refuses to tell of changes, or the folders cannot be watched.
-pub fn watch(place: Place) -> io::Result<()> {
+pub fn watch(place: WatchPaths) -> io::Result<()> {
     place.prepare()?;
     // What the one before it has seen is over.
     place.report(&[])?;
@@ -59,7 +59,7 @@ pub fn watch(place: Place) -> io::Result<()> {
 }
 
 struct Watcher {
-    place: Place,
+    place: WatchPaths,
     start: Instant,
     folder: Inotify,
     /// The folder that is watched is the one in which the installation says what is meant to be there.
@@ -86,7 +86,7 @@ struct Watcher {
 }
 
 impl Watcher {
-    fn new(place: Place) -> io::Result<Self> {
+    fn new(place: WatchPaths) -> io::Result<Self> {
         let folder = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
         let mut ears = vec![kernel::ear()?];
         // A kernel without nftables has nobody who tells of it.

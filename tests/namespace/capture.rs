@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::forge::{Packet, send};
-use crate::world::{At, World, wait_for};
+use crate::world::{At, TestNet, wait_for};
 
 /// How long tcpdump may take to start, and to write what it has seen.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -13,7 +13,7 @@ const SIGN: &str = "src host 192.0.2.250 and udp port 9";
 
 /// Everything that passes an interface, from now on.
 pub(crate) struct Capture<'w> {
-    world: &'w World,
+    world: &'w TestNet,
     at: At,
     interface: &'static str,
     file: String,
@@ -21,7 +21,7 @@ pub(crate) struct Capture<'w> {
 }
 
 impl<'w> Capture<'w> {
-    pub(crate) fn start(world: &'w World, at: At, interface: &'static str, name: &str) -> Self {
+    pub(crate) fn start(world: &'w TestNet, at: At, interface: &'static str, name: &str) -> Self {
         let file = format!("/run/{name}-{interface}.pcap");
         let pid = world.spawn(at, "tcpdump", &["-i", interface, "-U", "-w", &file, "-Z", "root", "-s", "96"]);
         assert!(wait_for(PATIENCE, || Path::new(&file).exists()), "tcpdump does not start");

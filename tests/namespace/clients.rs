@@ -6,10 +6,10 @@ use serde_json::json;
 
 use crate::ping::Steady;
 use crate::traffic::{fetch, udp_seen_as, web_server};
-use crate::world::{At, INTERNET, SERVER, World, api, backend, in_world, in_world_with, programs};
+use crate::world::{At, INTERNET, SERVER, TestNet, api, backend, in_world, in_world_with, programs};
 
 /// Everything that a client does with its configuration.
-fn works(world: &World, at: At, address: &str) {
+fn works(world: &TestNet, at: At, address: &str) {
     world.reaches(at, "10.8.0.1");
     world.reaches(at, INTERNET);
     let seen = web_server(3_000_000);
@@ -41,19 +41,15 @@ fn a_foreign_client_uses_exactly_its_configuration() {
 }
 
 #[test]
-fn the_name_servers_of_the_configuration_answer_through_the_tunnel() {
-    in_world_with(
-        "clients::the_name_servers_of_the_configuration_answer_through_the_tunnel",
-        &["dnsmasq", "dig"],
-        |world| {
-            world.setup();
-            crate::dns::name_server(world, "8.8.8.8", "google.com", "1.2.3.4");
-            world.connect(At::Client1, &world.add("one"));
-            world.reaches(At::Client1, "10.8.0.1");
-            let answer = world.sh_at(At::Client1, "dig +short +time=3 +tries=3 @8.8.8.8 google.com");
-            assert_eq!(answer.trim(), "1.2.3.4");
-        },
-    );
+fn dns_servers_answer_through_the_tunnel() {
+    in_world_with("clients::dns_servers_answer_through_the_tunnel", &["dnsmasq", "dig"], |world| {
+        world.setup();
+        crate::dns::name_server(world, "8.8.8.8", "google.com", "1.2.3.4");
+        world.connect(At::Client1, &world.add("one"));
+        world.reaches(At::Client1, "10.8.0.1");
+        let answer = world.sh_at(At::Client1, "dig +short +time=3 +tries=3 @8.8.8.8 google.com");
+        assert_eq!(answer.trim(), "1.2.3.4");
+    });
 }
 
 #[test]
@@ -87,8 +83,8 @@ fn our_own_device_is_a_client_too() {
 }
 
 #[test]
-fn nobody_loses_a_packet_while_others_come_and_go() {
-    in_world("clients::nobody_loses_a_packet_while_others_come_and_go", |world| {
+fn client_changes_lose_no_packet_of_others() {
+    in_world("clients::client_changes_lose_no_packet_of_others", |world| {
         world.setup();
         world.connect(At::Client1, &world.add("steady"));
         world.reaches(At::Client1, "10.8.0.1");
@@ -207,8 +203,8 @@ fn subnet_change_moves_everybody() {
 }
 
 #[test]
-fn another_uplink_and_another_backend_keep_the_clients() {
-    in_world("clients::another_uplink_and_another_backend_keep_the_clients", |world| {
+fn uplink_and_backend_changes_keep_clients() {
+    in_world("clients::uplink_and_backend_changes_keep_clients", |world| {
         world.setup();
         world.connect(At::Client1, &world.add("one"));
         world.reaches(At::Client1, INTERNET);
@@ -239,7 +235,7 @@ fn another_uplink_and_another_backend_keep_the_clients() {
 }
 
 /// Here `nft` is not installed, and iptables is the one of this implementation.
-fn without_nftables(world: &World, test: &str, variant: &str) -> bool {
+fn without_nftables(world: &TestNet, test: &str, variant: &str) -> bool {
     world.sh("rm -f /usr/sbin/nft");
     for program in
         ["iptables", "iptables-save", "iptables-restore", "ip6tables", "ip6tables-save", "ip6tables-restore"]
@@ -289,8 +285,8 @@ fn iptables_legacy_carries_a_client() {
 }
 
 #[test]
-fn an_ipv4_literal_and_a_stored_endpoint_reach_the_configuration() {
-    in_world("clients::an_ipv4_literal_and_a_stored_endpoint_reach_the_configuration", |world| {
+fn ipv4_literal_and_endpoint_reach_configuration() {
+    in_world("clients::ipv4_literal_and_endpoint_reach_configuration", |world| {
         world.setup();
         world.ok(&["core", "setup", "endpoint=vpn.example.com"]);
         assert!(world.add("one").contains("Endpoint = vpn.example.com:51820"));

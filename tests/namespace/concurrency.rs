@@ -8,7 +8,7 @@ use phantom_store::{NewClient, Paths, State, Store};
 use phantom_types::{ClientSecret, PresharedKey, PrivateKey, Timestamp};
 use serde_json::Value;
 
-use crate::world::{At, World, answer_of, api, in_world, long, note, wait_for};
+use crate::world::{At, TestNet, answer_of, api, in_world, long, note, wait_for};
 
 /// What a failed call of each kind may say when others change the same things.
 const ADD: [&str; 3] = ["CLIENT_EXISTS", "IP_ALLOCATION_ERROR", "STATE_LOCKED"];
@@ -65,7 +65,7 @@ fn successes(answers: &[(Vec<String>, Value)], action: &str, codes: &[&str]) -> 
 }
 
 /// Name and address of every stored client.
-fn stored(world: &World) -> BTreeMap<String, String> {
+fn stored(world: &TestNet) -> BTreeMap<String, String> {
     let list = world.ok(&["core", "list_clients", "per_page=100000"]);
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let clients: BTreeMap<_, _> = list["clients"]
@@ -82,7 +82,7 @@ fn stored(world: &World) -> BTreeMap<String, String> {
 
 /// That device and file have exactly the stored clients, each with its own key and address.
 #[track_caller]
-fn assert_live(world: &World) {
+fn assert_live(world: &TestNet) {
     let store = Store::new(Paths::default());
     let mut wanted = BTreeMap::new();
     let read = store.read(|state| {
@@ -120,8 +120,8 @@ fn assert_live(world: &World) {
 }
 
 #[test]
-fn a_hundred_at_once_on_an_empty_server() {
-    let test = "concurrency::a_hundred_at_once_on_an_empty_server";
+fn hundred_concurrent_clients_on_empty_server() {
+    let test = "concurrency::hundred_concurrent_clients_on_empty_server";
     in_world(test, |world| {
         world.setup();
         let begin = Instant::now();
@@ -147,8 +147,8 @@ fn a_hundred_at_once_on_an_empty_server() {
 }
 
 #[test]
-fn the_same_name_and_the_last_address_go_to_one_only() {
-    in_world("concurrency::the_same_name_and_the_last_address_go_to_one_only", |world| {
+fn same_name_and_last_address_go_once() {
+    in_world("concurrency::same_name_and_last_address_go_once", |world| {
         let (ip, backend) = crate::world::setup_words();
         world.ok(&["core", "setup", &ip, &backend, "subnet=10.8.0.0/28"]);
         let mut calls = Calls::default();
@@ -269,8 +269,8 @@ fn fill(count: u32) {
 }
 
 #[test]
-fn changes_of_every_kind_at_once_leave_one_state() {
-    in_world("concurrency::changes_of_every_kind_at_once_leave_one_state", |world| {
+fn concurrent_changes_leave_one_state() {
+    in_world("concurrency::concurrent_changes_leave_one_state", |world| {
         world.setup();
         (0..5).for_each(|n| drop(world.add(&format!("old-{n}"))));
         let mut calls = Calls::default();
@@ -349,8 +349,8 @@ fn readers_always_see_one_committed_state() {
 }
 
 #[test]
-fn who_waits_half_a_minute_for_the_lock_gives_up() {
-    let test = "concurrency::who_waits_half_a_minute_for_the_lock_gives_up";
+fn lock_wait_ends_after_half_a_minute() {
+    let test = "concurrency::lock_wait_ends_after_half_a_minute";
     in_world(test, |world| {
         if !long() {
             return phantom_tests::skip(test, "takes half a minute; PHANTOM_TEST_LONG=1 runs it");

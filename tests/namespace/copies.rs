@@ -9,12 +9,12 @@ use serde_json::json;
 use crate::crashes::{self, Victim};
 use crate::faults::{self, Refused};
 use crate::ping::Steady;
-use crate::world::{At, World, in_world, wait_for};
+use crate::world::{At, TestNet, in_world, wait_for};
 
 const BACKUP: &str = "path=/run/backup.db";
 
 /// A client more than there is in the backup.
-fn one_more(world: &World) {
+fn one_more(world: &TestNet) {
     if !Path::new("/run/backup.db").exists() {
         world.ok(&["core", "backup", BACKUP]);
     }
@@ -22,8 +22,8 @@ fn one_more(world: &World) {
 }
 
 #[test]
-fn a_removed_client_is_back_and_the_others_notice_nothing() {
-    in_world("copies::a_removed_client_is_back_and_the_others_notice_nothing", |world| {
+fn removed_client_returns_unnoticed_by_others() {
+    in_world("copies::removed_client_returns_unnoticed_by_others", |world| {
         world.setup();
         world.connect(At::Client1, &world.add("one"));
         world.connect(At::Client2, &world.add("two"));

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::faulty::{self, Ended};
 use crate::look::{Look, assert_same_lines};
-use crate::world::{World, api, in_world, in_world_with, long, note, programs, setup_words};
+use crate::world::{TestNet, api, in_world, in_world_with, long, note, programs, setup_words};
 
 /// Says that a change is under way.
 const MARKER: &str = "/run/phantom-wg/changing";
@@ -20,7 +20,7 @@ pub(crate) struct Victim {
     /// Its words; the number is another one each time.
     pub(crate) words: fn(u32) -> Vec<String>,
     /// Brings the server to where the action begins, from before or behind an earlier run of it.
-    pub(crate) prepare: fn(&World),
+    pub(crate) prepare: fn(&TestNet),
 }
 
 fn words(of: &[&str]) -> Vec<String> {
@@ -32,7 +32,7 @@ fn shown(words: &[String]) -> Vec<&str> {
 }
 
 /// A server with three clients, one of them with a gap before it.
-fn served(world: &World) {
+fn served(world: &TestNet) {
     world.setup();
     for name in ["one", "gap", "two", "three"] {
         world.ok(&["core", "add_client", &format!("client_name={name}")]);
@@ -53,7 +53,7 @@ fn settled(state: &str) -> String {
 
 /// Kills an action before each of its writes on the host, and behind the last one; in the long mode behind each. All
 /// of them come before the commit, so that the state from before must stand again.
-fn kill_everywhere(test: &str, world: &World, victim: &Victim) {
+fn kill_everywhere(test: &str, world: &TestNet, victim: &Victim) {
     let mut number = 0;
     let mut next = || {
         number += 1;
@@ -89,7 +89,7 @@ fn kill_everywhere(test: &str, world: &World, victim: &Victim) {
 }
 
 #[track_caller]
-fn heals_by_reconcile(world: &World, start: &Look, words: &[String], what: &str) {
+fn heals_by_reconcile(world: &TestNet, start: &Look, words: &[String], what: &str) {
     let marked = Path::new(MARKER).exists();
     let recovered = |outcome: &str, report: &Value| {
         let recovered = &report["recovered"];
@@ -108,7 +108,7 @@ fn heals_by_reconcile(world: &World, start: &Look, words: &[String], what: &str)
 }
 
 #[track_caller]
-fn heals_by_the_next_change(world: &World, start: &Look, number: u32, what: &str) {
+fn heals_by_the_next_change(world: &TestNet, start: &Look, number: u32, what: &str) {
     let marked = Path::new(MARKER).exists();
     let output =
         api().args(["dns", "change_dns_servers", &format!("primary=10.1.0.{number}")]).output().unwrap();
@@ -136,14 +136,14 @@ fn add_client() {
 
 #[test]
 fn remove_client() {
-    let prepare = |world: &World| drop(world.call(&["core", "add_client", "client_name=victim"]));
+    let prepare = |world: &TestNet| drop(world.call(&["core", "add_client", "client_name=victim"]));
     kill(
         "crashes::remove_client",
         &Victim { words: |_| words(&["core", "remove_client", "client_name=victim"]), prepare },
     );
 }
 
-fn restart_with_clients(world: &World) {
+fn restart_with_clients(world: &TestNet) {
     let setting = "setting_name=restart_service_after_client_creation";
     world.ok(&["core", "update_tweak_setting", setting, "value=true"]);
 }
@@ -156,7 +156,7 @@ fn add_client_with_a_restart() {
 
 #[test]
 fn remove_client_with_a_restart() {
-    let prepare = |world: &World| {
+    let prepare = |world: &TestNet| {
         world.call(&["core", "add_client", "client_name=victim"]);
         restart_with_clients(world);
     };
@@ -166,7 +166,7 @@ fn remove_client_with_a_restart() {
 
 #[test]
 fn change_subnet() {
-    let prepare = |world: &World| {
+    let prepare = |world: &TestNet| {
         drop(world.call(&["core", "change_subnet", "new_subnet=10.8.0.0/24", "confirm=true"]));
     };
     let words = |_| words(&["core", "change_subnet", "new_subnet=172.16.9.0/28", "confirm=true"]);
@@ -175,7 +175,7 @@ fn change_subnet() {
 
 #[test]
 fn setup_with_another_port() {
-    let prepare = |world: &World| drop(world.ok(&["core", "setup", "port=51820"]));
+    let prepare = |world: &TestNet| drop(world.ok(&["core", "setup", "port=51820"]));
     kill(
         "crashes::setup_with_another_port",
         &Victim { words: |_| words(&["core", "setup", "port=443"]), prepare },
@@ -194,7 +194,7 @@ fn setup_with_another_backend() {
         if world.call(&["core", "setup", &format!("backend={other}")])["success"] != true {
             return phantom_tests::skip(test, "no /dev/net/tun");
         }
-        let prepare = |world: &World| drop(world.ok(&["core", "setup", "backend=kernel"]));
+        let prepare = |world: &TestNet| drop(world.ok(&["core", "setup", "backend=kernel"]));
         kill_everywhere(
             test,
             world,
@@ -205,7 +205,7 @@ fn setup_with_another_backend() {
 
 #[test]
 fn setup_with_a_server_that_is_stopped() {
-    let prepare = |world: &World| {
+    let prepare = |world: &TestNet| {
         world.ok(&["core", "setup", "port=51820"]);
         world.ok(&["core", "stop_service"]);
     };
@@ -217,13 +217,13 @@ fn setup_with_a_server_that_is_stopped() {
 
 #[test]
 fn stop_service() {
-    let prepare = |world: &World| drop(world.ok(&["core", "start_service"]));
+    let prepare = |world: &TestNet| drop(world.ok(&["core", "start_service"]));
     kill("crashes::stop_service", &Victim { words: |_| words(&["core", "stop_service"]), prepare });
 }
 
 #[test]
 fn start_service() {
-    let prepare = |world: &World| drop(world.ok(&["core", "stop_service"]));
+    let prepare = |world: &TestNet| drop(world.ok(&["core", "stop_service"]));
     kill("crashes::start_service", &Victim { words: |_| words(&["core", "start_service"]), prepare });
 }
 
@@ -241,20 +241,20 @@ fn reconcile() {
     in_world(test, |world| {
         served(world);
         let good = world.look();
-        let sabotage = || {
+        let external_change = || {
             world.sh(
                 "ip link del wg_main; nft delete table inet phantom_wg; rm /etc/wireguard/wg_main.conf /etc/sysctl.d/90-phantom-wg.conf
                  sysctl -qw net.ipv4.ip_forward=0; while [ -e /run/wireguard/wg_main.sock ]; do sleep 0.02; done",
             );
         };
-        sabotage();
+        external_change();
         let writes = faulty::count(&["core", "reconcile"]);
         good.assert_same(&world.look(), "without a fault");
         note(test, &format!("{writes} writes, {} runs killed", writes + 1));
         let faults =
             (1..=writes).map(|write| format!("kill-before:{write}")).chain([format!("kill-after:{writes}")]);
         for fault in faults {
-            sabotage();
+            external_change();
             assert!(matches!(faulty::call(&fault, &["core", "reconcile"]), Ended::Killed), "{fault}");
             // Every step is correct by itself; the next run takes the others.
             world.ok(&["core", "reconcile"]);
@@ -265,7 +265,7 @@ fn reconcile() {
 }
 
 /// Takes away everything that a setup makes.
-fn wipe(world: &World) {
+fn wipe(world: &TestNet) {
     world.sh(
         "for f in /run/phantom-wg/*.pid; do [ ! -e $f ] || kill -9 $(cut -d' ' -f1 $f) 2>/dev/null || true; done
          for p in $(grep -ls 'phantom-wg-devic[e]' /proc/[0-9]*/cmdline | cut -d/ -f3); do kill -9 $p 2>/dev/null || true; done
@@ -353,7 +353,7 @@ fn at_every_system_call() {
         served(world);
         let exe = programs().join("phantom-api");
         let exe = exe.to_str().unwrap();
-        let actions: [fn(&World, u32) -> Vec<String>; 5] = [
+        let actions: [fn(&TestNet, u32) -> Vec<String>; 5] = [
             |_, n| words(&["core", "add_client", &format!("client_name=new-{n}")]),
             |_, n| {
                 words(&["dns", "change_dns_servers", &format!("primary=10.2.{}.{}", n / 250, n % 250 + 1)])
@@ -441,7 +441,7 @@ fn calls_of(trace: &str) -> Vec<(String, usize)> {
 }
 
 /// Whether an action is done completely, as far as the stored state shows.
-fn done(world: &World, words: &[String]) -> bool {
+fn done(world: &TestNet, words: &[String]) -> bool {
     let value = |key: &str| words.iter().find_map(|word| word.strip_prefix(key)).unwrap().to_owned();
     match words[1].as_str() {
         "add_client" => {

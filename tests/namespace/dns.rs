@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::world::{At, SERVER, World, in_world_with, on, wait_for};
+use crate::world::{At, SERVER, TestNet, in_world_with, on, wait_for};
 
 /// What the tests here need beside the rest.
 const PROGRAMS: [&str; 2] = ["dnsmasq", "dig"];
@@ -16,12 +16,12 @@ const GOOGLE: (&str, &str) = ("google.com", "142.250.184.206");
 const CLOUDFLARE: (&str, &str) = ("cloudflare.com", "104.16.133.229");
 
 /// Starts a name server on an address of the Internet that knows one name and nothing else. It ends with the world.
-pub(crate) fn name_server(world: &World, ip: &str, name: &str, address: &str) {
+pub(crate) fn name_server(world: &TestNet, ip: &str, name: &str, address: &str) {
     serve(world, ip, &[(name, address)]);
 }
 
 /// Starts a name server that knows these names: every other one does not exist.
-pub(crate) fn serve(world: &World, ip: &str, names: &[(&str, &str)]) {
+pub(crate) fn serve(world: &TestNet, ip: &str, names: &[(&str, &str)]) {
     let mut args: Vec<String> =
         ["--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--bind-interfaces", "--local=/#/"]
             .into_iter()
@@ -39,7 +39,7 @@ pub(crate) fn serve(world: &World, ip: &str, names: &[(&str, &str)]) {
 }
 
 /// Starts a name server that knows nobody to ask: it refuses every question.
-fn refuse(world: &World, ip: &str) {
+fn refuse(world: &TestNet, ip: &str) {
     let words =
         ["--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--bind-interfaces", "--keep-in-foreground"];
     let more = ["--user=root", "--pid-file=", &format!("--listen-address={ip}")];
@@ -59,7 +59,7 @@ fn stay_silent(ip: &'static str) {
 
 /// Calls as an administrator does, and holds the call to its time.
 #[track_caller]
-fn ask(world: &World, words: &[&str]) -> Value {
+fn ask(world: &TestNet, words: &[&str]) -> Value {
     let begin = Instant::now();
     let data = world.ok(words);
     let took = begin.elapsed();
@@ -82,8 +82,8 @@ fn assert_failed(result: &Value, status: &str) {
 }
 
 #[test]
-fn servers_that_answer_pass_with_a_measured_time() {
-    in_world_with("dns::servers_that_answer_pass_with_a_measured_time", &PROGRAMS, |world| {
+fn answering_servers_pass_with_measured_time() {
+    in_world_with("dns::answering_servers_pass_with_measured_time", &PROGRAMS, |world| {
         world.setup();
         serve(world, "8.8.8.8", &[GOOGLE]);
         serve(world, "8.8.4.4", &[GOOGLE]);
@@ -215,8 +215,8 @@ fn health_is_healthy_degraded_or_unavailable() {
 }
 
 #[test]
-fn dead_servers_do_not_hold_a_call_up() {
-    in_world_with("dns::dead_servers_do_not_hold_a_call_up", &PROGRAMS, |world| {
+fn dead_servers_do_not_delay_a_call() {
+    in_world_with("dns::dead_servers_do_not_delay_a_call", &PROGRAMS, |world| {
         world.setup();
         stay_silent("8.8.8.8");
         stay_silent("8.8.4.4");
@@ -234,15 +234,15 @@ fn dead_servers_do_not_hold_a_call_up() {
 }
 
 /// What the doctor says of the host's own name servers.
-fn resolver(world: &World) -> Value {
+fn resolver(world: &TestNet) -> Value {
     let doctor = world.ok(&["core", "doctor"]);
     let checks = doctor["checks"].as_array().unwrap();
     checks.iter().find(|check| check["name"] == "resolver").unwrap().clone()
 }
 
 #[test]
-fn the_server_finds_names_behind_servers_that_are_silent_or_odd() {
-    let test = "dns::the_server_finds_names_behind_servers_that_are_silent_or_odd";
+fn names_resolve_despite_silent_or_odd_servers() {
+    let test = "dns::names_resolve_despite_silent_or_odd_servers";
     in_world_with(test, &[&PROGRAMS[..], &["openssl"]].concat(), |world| {
         world.sh(
             "rm -f /etc/resolv.conf; printf 'nameserver 8.8.8.8\\nnameserver 8.8.4.4\\n' > /etc/resolv.conf",

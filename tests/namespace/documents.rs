@@ -7,7 +7,7 @@ use std::process::Output;
 
 use phantom_tests::Document;
 
-use crate::world::{At, World, in_world_with, programs};
+use crate::world::{At, TestNet, in_world_with, programs};
 
 const PROGRAMS: [&str; 4] = ["bash", "jq", "tar", "gzip"];
 
@@ -31,7 +31,7 @@ fn commands(text: &str, info: &str) -> Vec<String> {
 }
 
 /// Does it, in one shell.
-fn try_out(world: &World, commands: &[String]) -> Output {
+fn try_out(world: &TestNet, commands: &[String]) -> Output {
     let mut script = format!("mkdir -p {HOME}; cd {HOME}; export PATH={}:$PATH\n", programs().display());
     for command in commands {
         let _ = write!(
@@ -48,14 +48,14 @@ fn try_out(world: &World, commands: &[String]) -> Output {
 }
 
 #[track_caller]
-fn walk(world: &World, text: &str, info: &str) {
+fn walk(world: &TestNet, text: &str, info: &str) {
     let output = try_out(world, &commands(text, info));
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{err}\n{out}\n{}", world.picture());
 }
 
 /// The server's cable leads to the Internet by an address that clients can reach, as on a rented machine.
-fn public_address(world: &World) {
+fn public_address(world: &TestNet) {
     world.sh("ip -n isp addr add 157.230.114.1/24 dev s0; ip addr add 157.230.114.231/24 dev eth0
          ip addr del 203.0.113.5/24 dev eth0; ip route replace default via 157.230.114.1");
 }
@@ -91,7 +91,7 @@ fn a_newcomer_does_what_the_manual_says() {
 }
 
 /// The backup on a machine on which nothing of the server is left.
-fn moved(world: &World, config: &str) {
+fn moved(world: &TestNet, config: &str) {
     assert_eq!(world.sh(&format!("stat -c %a {HOME}/phantom-backup.tar.gz")).trim(), "600");
     world.sh(&format!("{}/factory-reset --uninstall --yes; rm -r /opt/phantom-wg", programs().display()));
     assert!(!Path::new("/sys/class/net/wg_main").exists());
@@ -104,8 +104,8 @@ fn moved(world: &World, config: &str) {
 }
 
 #[test]
-fn a_newcomer_takes_the_minute_s_tour_of_the_readme() {
-    in_world_with("documents::a_newcomer_takes_the_minute_s_tour_of_the_readme", &PROGRAMS, |world| {
+fn newcomer_follows_the_readme_tour() {
+    in_world_with("documents::newcomer_follows_the_readme_tour", &PROGRAMS, |world| {
         public_address(world);
         // What `cargo xtask quickstart` does with these programs; it is walked in the virtual machine itself.
         world.ok(&["core", "setup"]);

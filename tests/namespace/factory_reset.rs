@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::look::{DATABASE, assert_same_lines};
 use crate::terminal::Terminal;
-use crate::world::{At, INTERNET, SERVER, World, backend, in_world, in_world_with, programs};
+use crate::world::{At, INTERNET, SERVER, TestNet, backend, in_world, in_world_with, programs};
 
 /// What the tests here need beside the rest.
 const PROGRAMS: [&str; 2] = ["openssl", "setpriv"];
@@ -48,7 +48,7 @@ fn text(output: &Output, exit: i32) -> String {
 }
 
 /// Objects of others, of every kind that we have too, as close to ours as they can be.
-fn others(world: &World) {
+fn others(world: &TestNet) {
     world.sh(
         "ip link add wg_office type wireguard 2>/dev/null || wireguard-go wg_office 2>/dev/null >&2
          wg genkey > /run/office; wg set wg_office listen-port 5055 private-key /run/office
@@ -73,7 +73,7 @@ fn others(world: &World) {
 }
 
 /// Everything on the host that is no part of a server of ours, and would be noticed if it changed.
-fn host_of_others(world: &World) -> String {
+fn host_of_others(world: &TestNet) -> String {
     let mut text = world.foreign();
     text += &world
         .sh("ip -d -o link show wg_office; ip route show table all | grep -v wg_main; ip rule; ip -6 rule");
@@ -93,13 +93,13 @@ fn host_of_others(world: &World) -> String {
 }
 
 /// The whole host but our install and run directories.
-fn whole_host(world: &World) -> String {
+fn whole_host(world: &TestNet) -> String {
     let rest = "sysctl net.ipv4.ip_forward; nft -s list ruleset; ls /run/wireguard /etc/wireguard 2>/dev/null || true";
     host_of_others(world) + &world.sh(rest) + &world.host()
 }
 
 /// What a module can leave that this server does not have: everything of Multihop.
-fn an_exit(world: &World) {
+fn an_exit(world: &TestNet) {
     world.sh(
         "mark='# phantom-wg: written by Phantom-WG from its database; changes made here are lost'
          for name in wg_vpn wg_vpn_new; do ip tuntap add name $name mode tun; ip link set $name alias phantom-wg up; done
@@ -120,7 +120,7 @@ fn an_exit(world: &World) {
 }
 
 /// A server that has been used: clients, settings, a backup, an exit, a page of the operator.
-fn used(world: &World) -> Value {
+fn used(world: &TestNet) -> Value {
     let set_up = world.setup();
     world.ok(&["core", "setup", "port=51999", "endpoint=vpn.example.org"]);
     world.ok(&["core", "change_subnet", "new_subnet=10.9.0.0/24", "confirm=true"]);
@@ -137,7 +137,7 @@ fn used(world: &World) -> Value {
 
 /// That the server is as after a first setup that kept how it is reached, with a key that is not `old`.
 #[track_caller]
-fn assert_new(world: &World, old: &Value) {
+fn assert_new(world: &TestNet, old: &Value) {
     world.in_sync();
     let now = world.ok(&["core", "setup"]);
     assert_eq!((&now["created"], &now["changed"]), (&json!(false), &json!([])));
@@ -169,8 +169,8 @@ fn assert_new(world: &World, old: &Value) {
 }
 
 #[test]
-fn a_used_server_is_new_and_others_keep_what_is_theirs() {
-    let test = "factory_reset::a_used_server_is_new_and_others_keep_what_is_theirs";
+fn reset_server_is_new_others_keep_theirs() {
+    let test = "factory_reset::reset_server_is_new_others_keep_theirs";
     in_world_with(test, &PROGRAMS, |world| {
         others(world);
         let before = host_of_others(world);
@@ -293,8 +293,8 @@ fn a_damaged_database_is_no_obstacle() {
 }
 
 #[test]
-fn a_host_without_a_server_stays_as_it_is() {
-    let test = "factory_reset::a_host_without_a_server_stays_as_it_is";
+fn host_without_a_server_stays_unchanged() {
+    let test = "factory_reset::host_without_a_server_stays_unchanged";
     in_world_with(test, &PROGRAMS, |world| {
         others(world);
         let before = whole_host(world);
@@ -316,8 +316,8 @@ fn a_host_without_a_server_stays_as_it_is() {
 }
 
 #[test]
-fn uninstalled_the_host_is_as_before_and_the_server_can_come_back() {
-    let test = "factory_reset::uninstalled_the_host_is_as_before_and_the_server_can_come_back";
+fn uninstall_restores_host_and_allows_return() {
+    let test = "factory_reset::uninstall_restores_host_and_allows_return";
     in_world(test, |world| {
         world.sh("mkdir -p /etc/wireguard /etc/sysctl.d /etc/systemd/network /etc/iproute2/rt_tables.d");
         world.sh("ip tuntap add name wg_office mode tun; nft add table ip mine");

@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 
 use crate::faulty::{self, Ended};
 use crate::look::{DATABASE, assert_same_lines};
-use crate::world::{World, backend, in_world, note, setup_words};
+use crate::world::{TestNet, backend, in_world, note, setup_words};
 
 /// Says that a change is under way.
 const MARKER: &str = "/run/phantom-wg/changing";
 
 /// A server with three clients.
-fn served(world: &World) {
+fn served(world: &TestNet) {
     world.setup();
     for name in ["one", "two", "three"] {
         world.ok(&["core", "add_client", &format!("client_name={name}")]);
@@ -27,7 +27,7 @@ pub(crate) struct Refused<'a> {
     /// The code of its error.
     pub(crate) code: &'a str,
     /// Brings the server to where the action begins, from before or behind an earlier run of it.
-    pub(crate) prepare: fn(&World),
+    pub(crate) prepare: fn(&TestNet),
 }
 
 #[track_caller]
@@ -39,7 +39,7 @@ fn refused_at(fault: &str, words: &[&str]) -> Value {
 }
 
 /// Refuses every write in turn. After each, host and stored state must be as before, and the answer must say so.
-fn refuse_each(test: &str, world: &World, refused: &Refused<'_>) {
+fn refuse_each(test: &str, world: &TestNet, refused: &Refused<'_>) {
     let words = refused.words;
     (refused.prepare)(world);
     let writes = faulty::count(words);
@@ -80,7 +80,7 @@ fn refuse_each(test: &str, world: &World, refused: &Refused<'_>) {
 
 /// Refuses each write and all behind it: nothing can be rolled back. Then the answer must say so, and the next change
 /// finishes it.
-fn refuse_from_each(world: &World, refused: &Refused<'_>, writes: usize) {
+fn refuse_from_each(world: &TestNet, refused: &Refused<'_>, writes: usize) {
     let mut partly = 0;
     for write in 1..=writes {
         (refused.prepare)(world);
@@ -107,7 +107,7 @@ fn refuse_from_each(world: &World, refused: &Refused<'_>, writes: usize) {
     assert!(partly > 0 || writes < 2, "it was always rolled back, with a host that refuses everything");
 }
 
-fn backups(world: &World) -> String {
+fn backups(world: &TestNet) -> String {
     world.sh("find /opt/phantom-wg/backups | sort")
 }
 
@@ -120,21 +120,21 @@ pub(crate) fn refuse(test: &str, refused: &Refused<'_>) {
 
 #[test]
 fn add_client_refused() {
-    let prepare = |world: &World| drop(world.call(&["core", "remove_client", "client_name=new"]));
+    let prepare = |world: &TestNet| drop(world.call(&["core", "remove_client", "client_name=new"]));
     let words = &["core", "add_client", "client_name=new"];
     refuse("faults::add_client_refused", &Refused { words, code: "SERVICE_OPERATION_FAILED", prepare });
 }
 
 #[test]
 fn remove_client_refused() {
-    let prepare = |world: &World| drop(world.call(&["core", "add_client", "client_name=new"]));
+    let prepare = |world: &TestNet| drop(world.call(&["core", "add_client", "client_name=new"]));
     let words = &["core", "remove_client", "client_name=new"];
     refuse("faults::remove_client_refused", &Refused { words, code: "SERVICE_OPERATION_FAILED", prepare });
 }
 
 #[test]
 fn add_client_with_a_restart_refused() {
-    let prepare = |world: &World| {
+    let prepare = |world: &TestNet| {
         world.call(&["core", "remove_client", "client_name=new"]);
         let setting = "setting_name=restart_service_after_client_creation";
         world.ok(&["core", "update_tweak_setting", setting, "value=true"]);
@@ -148,7 +148,7 @@ fn add_client_with_a_restart_refused() {
 
 #[test]
 fn change_subnet_refused() {
-    let prepare = |world: &World| {
+    let prepare = |world: &TestNet| {
         drop(world.call(&["core", "change_subnet", "new_subnet=10.8.0.0/24", "confirm=true"]));
     };
     let words = &["core", "change_subnet", "new_subnet=10.77.0.0/24", "confirm=true"];
@@ -157,7 +157,7 @@ fn change_subnet_refused() {
 
 #[test]
 fn setup_with_another_port_refused() {
-    let prepare = |world: &World| drop(world.ok(&["core", "setup", "port=51820"]));
+    let prepare = |world: &TestNet| drop(world.ok(&["core", "setup", "port=51820"]));
     let words = &["core", "setup", "port=443"];
     refuse(
         "faults::setup_with_another_port_refused",
@@ -167,14 +167,14 @@ fn setup_with_another_port_refused() {
 
 #[test]
 fn stop_service_refused() {
-    let prepare = |world: &World| drop(world.ok(&["core", "start_service"]));
+    let prepare = |world: &TestNet| drop(world.ok(&["core", "start_service"]));
     let words = &["core", "stop_service"];
     refuse("faults::stop_service_refused", &Refused { words, code: "SERVICE_OPERATION_FAILED", prepare });
 }
 
 #[test]
 fn start_service_refused() {
-    let prepare = |world: &World| drop(world.ok(&["core", "stop_service"]));
+    let prepare = |world: &TestNet| drop(world.ok(&["core", "stop_service"]));
     let words = &["core", "start_service"];
     refuse("faults::start_service_refused", &Refused { words, code: "SERVICE_OPERATION_FAILED", prepare });
 }
@@ -216,17 +216,17 @@ fn the_first_setup_refused() {
 }
 
 #[test]
-fn a_reconcile_that_is_refused_says_how_far_it_came() {
-    in_world("faults::a_reconcile_that_is_refused_says_how_far_it_came", |world| {
+fn refused_reconcile_reports_its_progress() {
+    in_world("faults::refused_reconcile_reports_its_progress", |world| {
         served(world);
         let good = world.look();
-        let sabotage = "ip addr flush dev wg_main scope global; nft delete table inet phantom_wg; rm /etc/wireguard/wg_main.conf
+        let external_change = "ip addr flush dev wg_main scope global; nft delete table inet phantom_wg; rm /etc/wireguard/wg_main.conf
                         sysctl -qw net.ipv4.ip_forward=0; for k in $(wg show wg_main peers); do wg set wg_main peer $k remove; done";
-        world.sh(sabotage);
+        world.sh(external_change);
         let planned = world.ok(&["core", "reconcile", "dry_run=true"])["steps"].as_array().unwrap().len();
         let writes = faulty::count(&["core", "reconcile"]);
         for write in 1..=writes {
-            world.sh(sabotage);
+            world.sh(external_change);
             let answer = refused_at(&format!("refuse:{write}"), &["core", "reconcile"]);
             assert_eq!(answer["code"], "SERVICE_OPERATION_FAILED", "{answer:#}");
             assert_eq!(answer["data"]["rolled_back"], false, "{answer:#}");
@@ -254,7 +254,7 @@ const CHANGES: [&[&str]; 7] = [
 
 /// That a failed call names a file below `dir` or says that the host did not follow, and that it changed nothing.
 #[track_caller]
-fn assert_refused(world: &World, words: &[&str], dir: &str) {
+fn assert_refused(world: &TestNet, words: &[&str], dir: &str) {
     let before = world.look();
     let kept = backups(world);
     let answer = world.call(words);
@@ -276,7 +276,7 @@ fn assert_refused(world: &World, words: &[&str], dir: &str) {
 
 /// Tries everything while something is in the way, and again when it is gone.
 #[track_caller]
-fn refused_until(world: &World, dir: &str, way_free: &str, changes: &[&[&str]]) {
+fn refused_until(world: &TestNet, dir: &str, way_free: &str, changes: &[&[&str]]) {
     for words in changes {
         assert_refused(world, words, dir);
     }
@@ -317,8 +317,8 @@ fn a_full_disk() {
 }
 
 #[test]
-fn a_disk_that_fills_up_while_clients_are_added() {
-    in_world("faults::a_disk_that_fills_up_while_clients_are_added", |world| {
+fn disk_fills_up_while_adding_clients() {
+    in_world("faults::disk_fills_up_while_adding_clients", |world| {
         world.sh("mkdir -p /opt/phantom-wg; mount -t tmpfs -o size=1m,mode=755 small /opt/phantom-wg");
         served(world);
         world.sh("truncate -s 0 /opt/phantom-wg/logs/*");
@@ -352,8 +352,8 @@ fn an_installation_that_cannot_be_written() {
 }
 
 #[test]
-fn a_folder_of_wireguard_that_cannot_be_written() {
-    in_world("faults::a_folder_of_wireguard_that_cannot_be_written", |world| {
+fn wireguard_directory_cannot_be_written() {
+    in_world("faults::wireguard_directory_cannot_be_written", |world| {
         served(world);
         world.sh("mount --bind /etc/wireguard /etc/wireguard; mount -o remount,bind,ro /etc/wireguard");
         // What only concerns the stored state goes through.
@@ -373,7 +373,7 @@ fn a_run_directory_that_cannot_be_written() {
 
 /// Spoils the database, and wants every call to name it and to leave it as it is.
 #[track_caller]
-fn unreadable(world: &World, spoil: &str) {
+fn unreadable(world: &TestNet, spoil: &str) {
     let host = world.host();
     world.sh("cp -a /opt/phantom-wg/data /run/kept");
     world.sh(spoil);
@@ -401,8 +401,8 @@ fn unreadable(world: &World, spoil: &str) {
 }
 
 #[test]
-fn a_database_that_cannot_be_used_is_left_alone() {
-    in_world("faults::a_database_that_cannot_be_used_is_left_alone", |world| {
+fn unusable_database_is_left_alone() {
+    in_world("faults::unusable_database_is_left_alone", |world| {
         served(world);
         // Everything in the one file, so that there is nothing to restore it from.
         let settle = || {
@@ -472,8 +472,8 @@ fn a_port_that_somebody_else_took_meanwhile() {
 }
 
 #[test]
-fn a_device_that_cannot_be_made_any_more() {
-    let test = "faults::a_device_that_cannot_be_made_any_more";
+fn device_cannot_be_created_again() {
+    let test = "faults::device_cannot_be_created_again";
     in_world(test, |world| {
         if backend() == "kernel" {
             return phantom_tests::skip(test, "the kernel's WireGuard needs no device file");

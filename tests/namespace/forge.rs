@@ -67,7 +67,7 @@ impl Packet {
         let mut message = message.to_vec();
         let sum = checksum(&message);
         message[2..4].copy_from_slice(&sum.to_be_bytes());
-        Self::of(from, to, ICMP, &message)
+        Self::build(from, to, ICMP, &message)
     }
 
     /// The same with a checksum of its content that is wrong.
@@ -84,10 +84,10 @@ impl Packet {
         summed.extend(&content);
         let sum = checksum(&summed);
         content[at..at + 2].copy_from_slice(&sum.to_be_bytes());
-        Self::of(from, to, protocol, &content)
+        Self::build(from, to, protocol, &content)
     }
 
-    fn of(from: [u8; 4], to: [u8; 4], protocol: u8, content: &[u8]) -> Self {
+    fn build(from: [u8; 4], to: [u8; 4], protocol: u8, content: &[u8]) -> Self {
         let mut packet = vec![0x45, 0];
         packet.extend(u16::try_from(20 + content.len()).unwrap().to_be_bytes());
         packet.extend([0x77, 0x77, 0, 0, 64, protocol, 0, 0]);

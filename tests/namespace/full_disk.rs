@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::ping::Steady;
-use crate::world::{At, World, in_world, wait_for};
+use crate::world::{At, TestNet, in_world, wait_for};
 
 /// The installation and the files for `wg` on one small disk of their own, with room for what the server keeps back.
 const SMALL_DISK: &str = "mkdir -p /opt/phantom-wg /etc/wireguard
@@ -25,7 +25,7 @@ const READ_ONLY: &str =
     "mount --bind /opt/phantom-wg /opt/phantom-wg; mount -o remount,bind,ro /opt/phantom-wg";
 
 /// A server on a small disk with two clients, of which the first one is connected.
-fn served(world: &World) {
+fn served(world: &TestNet) {
     world.sh(SMALL_DISK);
     world.setup();
     let config = world.add("one");
@@ -36,7 +36,7 @@ fn served(world: &World) {
 
 /// A call during which no packet of the connected client is lost, whatever its answer.
 #[track_caller]
-fn uncut(world: &World, words: &[&str]) -> Value {
+fn uncut(world: &TestNet, words: &[&str]) -> Value {
     let link = || world.sh("cat /sys/class/net/wg_main/ifindex");
     let before = link();
     let ping = Steady::start(At::Client1, "10.8.0.1", Duration::from_millis(20));
@@ -47,13 +47,13 @@ fn uncut(world: &World, words: &[&str]) -> Value {
     answer
 }
 
-fn names(world: &World) -> Vec<String> {
+fn names(world: &TestNet) -> Vec<String> {
     let list = world.ok(&["core", "list_clients"]);
     list["clients"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect()
 }
 
 /// What a boot leaves behind: the disk.
-fn boot(world: &World) {
+fn boot(world: &TestNet) {
     world.sh(
         "[ ! -e /run/phantom-wg/wg-quick@wg_main.pid ] || kill -9 $(cut -d' ' -f1 /run/phantom-wg/wg-quick@wg_main.pid)
          ip link del wg_main 2>/dev/null || true; nft flush ruleset; sysctl -qw net.ipv4.ip_forward=0
@@ -65,8 +65,8 @@ fn boot(world: &World) {
 }
 
 #[test]
-fn a_change_that_cannot_be_stored_cuts_nobody() {
-    in_world("full_disk::a_change_that_cannot_be_stored_cuts_nobody", |world| {
+fn unstorable_change_disconnects_nobody() {
+    in_world("full_disk::unstorable_change_disconnects_nobody", |world| {
         served(world);
         world.sh(FILL);
         for words in [
@@ -92,8 +92,8 @@ fn a_change_that_cannot_be_stored_cuts_nobody() {
 }
 
 #[test]
-fn a_lost_phone_is_removed_while_the_disk_is_full() {
-    in_world("full_disk::a_lost_phone_is_removed_while_the_disk_is_full", |world| {
+fn client_is_removed_on_a_full_disk() {
+    in_world("full_disk::client_is_removed_on_a_full_disk", |world| {
         served(world);
         world.sh(FILL);
         for reading in ["list_clients", "server_status", "get_subnet_info", "doctor"] {
@@ -119,8 +119,8 @@ fn a_lost_phone_is_removed_while_the_disk_is_full() {
 }
 
 #[test]
-fn everything_that_reads_reads_from_a_read_only_disk() {
-    in_world("full_disk::everything_that_reads_reads_from_a_read_only_disk", |world| {
+fn every_read_works_on_read_only_disk() {
+    in_world("full_disk::every_read_works_on_read_only_disk", |world| {
         served(world);
         for beside_the_database in ["log and index", "a log", "nothing"] {
             match beside_the_database {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::dns::name_server;
 use crate::traffic::{fetch, udp_seen_as, web_server};
-use crate::world::{At, INTERNET, SERVER, World, in_world_with, programs, wait_for};
+use crate::world::{At, INTERNET, SERVER, TestNet, in_world_with, programs, wait_for};
 
 /// What the tests here need beside the rest.
 const PROGRAMS: [&str; 4] = ["dnsmasq", "dig", "openssl", "ss"];
@@ -22,7 +22,7 @@ const NAME: &str = "vpn.example.org";
 const BYTES: usize = 2_000_000;
 
 /// A certificate authority of the operator's own in `/etc/ghost`, and a certificate of it for the server.
-pub(crate) fn certificate(world: &World) {
+pub(crate) fn certificate(world: &TestNet) {
     world.sh(&format!(
         "mkdir -p /etc/ghost; cd /etc/ghost
          openssl ecparam -genkey -name prime256v1 -noout -out ca.key
@@ -37,13 +37,13 @@ pub(crate) fn certificate(world: &World) {
 }
 
 /// A name server on the Internet that knows the server's name, which the server and both clients ask.
-pub(crate) fn named(world: &World) {
+pub(crate) fn named(world: &TestNet) {
     name_server(world, "8.8.8.8", NAME, SERVER);
     world.sh("rm -f /etc/resolv.conf; echo 'nameserver 8.8.8.8' > /etc/resolv.conf");
 }
 
 /// From now on the provider lets nothing pass but TCP to and from port 443. A client that knows the address needs no DNS.
-fn censor(world: &World) {
+fn censor(world: &TestNet) {
     world.sh(&format!("echo '{SERVER} {NAME}' > /etc/netns/c1/hosts"));
     world.sh("ip netns exec isp nft 'add table inet censor
            add chain inet censor forward { type filter hook forward priority 0; policy drop; }
@@ -53,21 +53,21 @@ fn censor(world: &World) {
 }
 
 /// A server in Ghost Mode, with the operator's certificate.
-pub(crate) fn in_ghost_mode(world: &World) -> Value {
+pub(crate) fn in_ghost_mode(world: &TestNet) -> Value {
     certificate(world);
     named(world);
     enable(world, &[])
 }
 
 /// Switches Ghost Mode on with the operator's certificate.
-fn enable(world: &World, more: &[&str]) -> Value {
+fn enable(world: &TestNet, more: &[&str]) -> Value {
     let words = ["ghost", "enable", "domain=vpn.example.org"];
     let files = ["cert_path=/etc/ghost/server.pem", "key_path=/etc/ghost/server.key"];
     world.ok(&[&words[..], &files, more].concat())
 }
 
 /// What `phantom-casper` prints.
-pub(crate) fn casper(world: &World, words: &str) -> String {
+pub(crate) fn casper(world: &TestNet, words: &str) -> String {
     world.sh(&format!("{}/phantom-casper {words}", programs().display()))
 }
 
@@ -79,23 +79,23 @@ pub(crate) fn configuration(text: &str) -> String {
 }
 
 /// Our own client, as casper's JSON says.
-pub(crate) fn connect_ours(world: &World, client: &str) -> u32 {
+pub(crate) fn connect_ours(world: &TestNet, client: &str) -> u32 {
     connect_ours_at(world, At::Client1, client)
 }
 
-fn connect_ours_at(world: &World, at: At, client: &str) -> u32 {
+fn connect_ours_at(world: &TestNet, at: At, client: &str) -> u32 {
     // Not every world has a name server.
     world.sh(&format!("echo '{SERVER} {NAME}' > /etc/netns/{}/hosts", at.name().unwrap()));
     start_ours(world, at, client)
 }
 
 /// Our own client, which has to find the server by itself.
-fn start_ours(world: &World, at: At, client: &str) -> u32 {
+fn start_ours(world: &TestNet, at: At, client: &str) -> u32 {
     connect_ours_trusting(world, at, client, "/etc/ghost/ca.pem")
 }
 
 /// The same with an authority of this file.
-fn connect_ours_trusting(world: &World, at: At, client: &str, authority: &str) -> u32 {
+fn connect_ours_trusting(world: &TestNet, at: At, client: &str, authority: &str) -> u32 {
     let json: Value = serde_json::from_str(&casper(world, &format!("--json {client}"))).unwrap();
     let (tunnel, side) = (&json["wstunnel"], at.name().unwrap());
     let file = format!("/etc/netns/secret-{side}");
@@ -107,7 +107,7 @@ fn connect_ours_trusting(world: &World, at: At, client: &str, authority: &str) -
 }
 
 /// Everything that a client does works, and the Internet sees the server.
-fn works(world: &World) {
+fn works(world: &TestNet) {
     world.reaches(At::Client1, "10.8.0.1");
     let seen = web_server(BYTES);
     assert_eq!(fetch(At::Client1), BYTES);
@@ -126,7 +126,7 @@ fn stock_clients() -> Vec<PathBuf> {
     std::env::split_paths(&named).filter(|path| path.is_file()).collect()
 }
 
-fn works_once(world: &World) {
+fn works_once(world: &TestNet) {
     world.reaches(At::Client1, "10.8.0.1");
     assert_eq!(udp_seen_as(At::Client1), SERVER);
 }
@@ -159,8 +159,8 @@ fn a_client_gets_through_a_censor() {
 }
 
 #[test]
-fn a_removed_client_loses_its_tunnel_and_no_other_does() {
-    in_world_with("ghost::a_removed_client_loses_its_tunnel_and_no_other_does", &PROGRAMS, |world| {
+fn removed_client_alone_loses_its_tunnel() {
+    in_world_with("ghost::removed_client_alone_loses_its_tunnel", &PROGRAMS, |world| {
         world.setup();
         world.add("anna");
         world.add("bert");
@@ -218,21 +218,21 @@ fn it_goes_and_leaves_nothing() {
     });
 }
 
-fn in_ghost_mode_again(world: &World) -> Value {
+fn in_ghost_mode_again(world: &TestNet) -> Value {
     let words = ["ghost", "enable", "domain=vpn.example.org", "cert_path=/etc/ghost/server.pem"];
     world.ok(&[&words[..], &["key_path=/etc/ghost/server.key"]].concat())
 }
 
 #[test]
-fn it_comes_back_after_a_boot_and_after_kills() {
-    in_world_with("ghost::it_comes_back_after_a_boot_and_after_kills", &PROGRAMS, |world| {
+fn tunnel_returns_after_boot_and_kills() {
+    in_world_with("ghost::tunnel_returns_after_boot_and_kills", &PROGRAMS, |world| {
         world.setup();
         world.add("anna");
         in_ghost_mode(world);
         connect_ours(world, "anna");
         world.connect(At::Client1, &configuration(&casper(world, "anna")));
         world.reaches(At::Client1, "10.8.0.1");
-        for sabotage in [
+        for external_change in [
             "pkill -9 -f '[p]hantom-ghost serve'",
             "pkill -9 -f '[p]hantom-ghost keep'",
             "rm /run/phantom-wg/ghost.conf",
@@ -242,7 +242,7 @@ fn it_comes_back_after_a_boot_and_after_kills() {
              nft flush ruleset; rm -rf /run/phantom-wg /run/phantom-ghost /run/wireguard/wg_main.sock",
         ] {
             // Our client on the other side has the same name: it is started again by whoever runs it.
-            world.sh(&format!("{sabotage}; sleep 0.3"));
+            world.sh(&format!("{external_change}; sleep 0.3"));
             let running = world.try_at(At::Client1, "pgrep -f '[p]hantom-ghost connect'").status.success();
             if !running {
                 connect_ours(world, "anna");
@@ -250,7 +250,7 @@ fn it_comes_back_after_a_boot_and_after_kills() {
             world.ok(&["core", "reconcile"]);
             world.in_sync();
             let serving = || world.ok(&["ghost", "status"])["status"] == "active";
-            assert!(wait_for(Duration::from_secs(20), serving), "{sabotage}: {:#}", world.ok(&["ghost", "status"]));
+            assert!(wait_for(Duration::from_secs(20), serving), "{external_change}: {:#}", world.ok(&["ghost", "status"]));
             world.begin_anew(At::Client1);
             world.reaches(At::Client1, "10.8.0.1");
         }
@@ -283,8 +283,8 @@ fn the_server_runs_without_any_right() {
 }
 
 #[test]
-fn a_certificate_authority_is_asked_and_the_certificate_serves() {
-    let test = "ghost::a_certificate_authority_is_asked_and_the_certificate_serves";
+fn obtained_certificate_serves() {
+    let test = "ghost::obtained_certificate_serves";
     in_world_with(test, &[&PROGRAMS[..], &["pebble"]].concat(), |world| {
         world.setup();
         world.add("anna");
@@ -313,7 +313,7 @@ fn a_certificate_authority_is_asked_and_the_certificate_serves() {
 }
 
 /// An ACME service on the Internet, which rejects every fifth nonce, and that the server is told of.
-pub(crate) fn authority(world: &World) {
+pub(crate) fn authority(world: &TestNet) {
     world.sh(
         "cd /etc/ghost
          openssl req -new -key server.key -subj /CN=acme -out acme.csr 2>/dev/null

@@ -6,7 +6,7 @@ use phantom_api::{Call, Host, Lang, Paths, Phantom, Programs, Store, linux_optio
 use phantom_core::actions::ServerStatus;
 use serde_json::{Value, json};
 
-use crate::world::{World, answer_of, api, backend, in_world, note, programs};
+use crate::world::{TestNet, answer_of, api, backend, in_world, note, programs};
 
 /// More than a read and a change may take, and less than what a hung device held them up for without being given up.
 const READ: Duration = Duration::from_secs(10);
@@ -15,7 +15,7 @@ const CHANGE: Duration = Duration::from_secs(20);
 const ENDED: Duration = Duration::from_secs(5);
 
 /// Stops the process of a device; gives its number.
-pub(crate) fn stop(world: &World, device: &str) -> String {
+pub(crate) fn stop(world: &TestNet, device: &str) -> String {
     let pid = world.sh(&format!("pgrep -f 'phantom-wg-device.* {device}' | head -n 1")).trim().to_owned();
     assert!(!pid.is_empty(), "there is no such process");
     world.sh(&format!("kill -STOP {pid}"));
@@ -83,8 +83,8 @@ fn a_hung_device_holds_nobody_up() {
 
 /// Nothing else brings such a device back, and the port that its process holds is the server's own.
 #[test]
-fn a_hung_device_is_ended_by_a_restart_and_by_a_stop() {
-    let test = "hung::a_hung_device_is_ended_by_a_restart_and_by_a_stop";
+fn hung_device_ends_by_restart_and_stop() {
+    let test = "hung::hung_device_ends_by_restart_and_stop";
     in_world(test, |world| {
         if backend() == "kernel" {
             note(test, "the kernel's WireGuard has no process");

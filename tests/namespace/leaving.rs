@@ -10,20 +10,20 @@ use serde_json::json;
 
 use crate::signals::{LIMIT, MARKER, dead_exit, wait_for_the_marker};
 use crate::terminal::Terminal;
-use crate::world::{At, World, in_world_with, wait_for};
+use crate::world::{At, TestNet, in_world_with, wait_for};
 
 const PROGRAMS: [&str; 4] = ["tmux", "stty", "pgrep", "flock"];
 
-fn open<'w>(world: &'w World, name: &str) -> Terminal<'w> {
+fn open<'w>(world: &'w TestNet, name: &str) -> Terminal<'w> {
     Terminal::open(world, name, (100, 30), "LC_ALL=C.UTF-8", "phantom-wg")
 }
 
-fn clients(world: &World) -> serde_json::Value {
+fn clients(world: &TestNet) -> serde_json::Value {
     world.ok(&["core", "list_clients"])["total"].clone()
 }
 
 /// A call of `add_client` that waits for the lock; gives the process that has that.
-fn waits_for_the_lock(world: &World, screen: &Terminal<'_>) -> Pid {
+fn waits_for_the_lock(world: &TestNet, screen: &Terminal<'_>) -> Pid {
     let holder = world.spawn(At::Server, "flock", &["-F", "/run/phantom-wg/lock", "sleep", "600"]);
     screen.sees("Core Management").press("1").sees("Client Operations").press("1").sees("No clients yet");
     screen.press("1").sees("Name of the client").types("phone").press("Enter").sees("Working");
@@ -37,8 +37,8 @@ fn has_ended(process: i32) -> bool {
 }
 
 #[test]
-fn a_closed_terminal_leaves_no_change_half_made() {
-    in_world_with("leaving::a_closed_terminal_leaves_no_change_half_made", &PROGRAMS, |world| {
+fn closed_terminal_leaves_no_half_change() {
+    in_world_with("leaving::closed_terminal_leaves_no_half_change", &PROGRAMS, |world| {
         world.setup();
         dead_exit(world);
         let screen = open(world, "closed");
@@ -55,8 +55,8 @@ fn a_closed_terminal_leaves_no_change_half_made() {
 }
 
 #[test]
-fn what_would_follow_from_the_last_work_does_not_keep_it() {
-    in_world_with("leaving::what_would_follow_from_the_last_work_does_not_keep_it", &PROGRAMS, |world| {
+fn pending_work_does_not_delay_leaving() {
+    in_world_with("leaving::pending_work_does_not_delay_leaving", &PROGRAMS, |world| {
         world.setup();
         let screen = open(world, "follow");
         let holder = waits_for_the_lock(world, &screen);
@@ -70,8 +70,8 @@ fn what_would_follow_from_the_last_work_does_not_keep_it() {
 }
 
 #[test]
-fn a_signal_ends_a_wait_for_the_lock() {
-    in_world_with("leaving::a_signal_ends_a_wait_for_the_lock", &PROGRAMS, |world| {
+fn signal_ends_a_wait_for_lock() {
+    in_world_with("leaving::signal_ends_a_wait_for_lock", &PROGRAMS, |world| {
         world.setup();
         let screen = open(world, "signal");
         let holder = waits_for_the_lock(world, &screen);

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use phantom_tests::{dump_database, dump_tree};
 
-use crate::world::{At, World, command, in_world};
+use crate::world::{At, TestNet, command, in_world};
 
 /// The database of the installation.
 pub(crate) const DATABASE: &str = "/opt/phantom-wg/data/phantom.db";
@@ -221,7 +221,7 @@ fn run_files() -> String {
     lines.collect::<Vec<_>>().concat()
 }
 
-impl World {
+impl TestNet {
     /// Looks at everything. What no two looks share is left out: counters, end points, times, numbers of links, local
     /// addresses that the kernel makes up, and whether there is a carrier, which the kernel notices late.
     pub(crate) fn look(&self) -> Look {

@@ -2,22 +2,22 @@
 
 use std::process::Output;
 
-use crate::world::{At, World, in_world, programs};
+use crate::world::{At, TestNet, in_world, programs};
 
 const PREINST: &str = include_str!("../../packaging/preinst");
 const POSTINST: &str = include_str!("../../packaging/postinst");
 const PRERM: &str = include_str!("../../packaging/prerm");
 
 /// Runs a script as dpkg does; gives how it ended and what it said.
-fn run(world: &World, script: &str, words: &str) -> (bool, String) {
+fn run(world: &TestNet, script: &str, words: &str) -> (bool, String) {
     std::fs::write("/run/maintainer-script", script).unwrap();
     let output: Output = world.try_at(At::Server, &format!("sh /run/maintainer-script {words} 2>&1"));
     (output.status.success(), String::from_utf8(output.stdout).unwrap())
 }
 
 #[test]
-fn the_package_is_not_installed_beside_programs_that_came_another_way() {
-    in_world("package::the_package_is_not_installed_beside_programs_that_came_another_way", |world| {
+fn package_refuses_programs_installed_otherwise() {
+    in_world("package::package_refuses_programs_installed_otherwise", |world| {
         world.sh("mount -t tmpfs none /usr/local/bin");
         assert_eq!(run(world, PREINST, "install"), (true, String::new()));
         assert_eq!(run(world, PREINST, "upgrade 0.1.0-1"), (true, String::new()));
@@ -36,8 +36,8 @@ fn the_package_is_not_installed_beside_programs_that_came_another_way() {
 }
 
 #[test]
-fn a_first_installation_beside_a_stored_state_says_how_it_comes_back() {
-    in_world("package::a_first_installation_beside_a_stored_state_says_how_it_comes_back", |world| {
+fn first_installation_explains_how_state_returns() {
+    in_world("package::first_installation_explains_how_state_returns", |world| {
         assert_eq!(run(world, POSTINST, "configure ''"), (true, String::new()));
         world.sh("mkdir -p /opt/phantom-wg/data; touch /opt/phantom-wg/data/phantom.db");
         let (done, said) = run(world, POSTINST, "configure ''");
@@ -46,8 +46,8 @@ fn a_first_installation_beside_a_stored_state_says_how_it_comes_back() {
 }
 
 #[test]
-fn removing_the_package_asks_nobody_and_takes_the_server_off() {
-    in_world("package::removing_the_package_asks_nobody_and_takes_the_server_off", |world| {
+fn removing_package_stops_server_without_question() {
+    in_world("package::removing_package_stops_server_without_question", |world| {
         world.setup();
         world.ok(&["core", "add_client", "client_name=anna"]);
         let script = PRERM.replace("/usr/lib/phantom-wg", &programs().display().to_string());
@@ -64,7 +64,7 @@ fn removing_the_package_asks_nobody_and_takes_the_server_off() {
 }
 
 #[test]
-fn the_scripts_call_no_program_that_path_chooses() {
+fn scripts_ignore_programs_chosen_by_path() {
     let calls = POSTINST.lines().filter(|line| !line.trim_start().starts_with(['#', '}']));
     for line in calls.filter(|line| line.contains("phantom-api") && !line.contains("echo")) {
         assert_eq!(line, "api=/usr/bin/phantom-api");

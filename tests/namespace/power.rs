@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use phantom_tests::{Call, calls_of_trace};
 
-use crate::world::{At, World, in_world_with, programs};
+use crate::world::{At, TestNet, in_world_with, programs};
 
 /// The calls that tell what is where on the disk.
 const CALLS: &str = "write,pwrite64,writev,ftruncate,mkdir,mkdirat,fsync,fdatasync,rename,renameat,renameat2";
@@ -21,7 +21,7 @@ fn lasts(path: &Path) -> bool {
 /// Runs a script on the server with a program of ours watched, and gives its calls. Children are not watched: those that
 /// stay would keep the watcher.
 #[track_caller]
-fn watched(world: &World, program: &str, words: &str) -> Vec<Call> {
+fn watched(world: &TestNet, program: &str, words: &str) -> Vec<Call> {
     let exe = programs().join(program);
     world.sh(&format!(
         "strace -qq -y -s 0 -o /run/trace -e trace={CALLS} {} {words} >/dev/null",
@@ -112,7 +112,7 @@ fn what_was_answered_is_on_the_disk() {
 }
 
 /// A provider's file.
-fn exit_file(world: &World) {
+fn exit_file(world: &TestNet) {
     world.sh_at(
         At::Server,
         "[ -e /etc/exit.conf ] || { umask 077; cat > /etc/exit.conf <<X

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::ghost::{authority, casper, certificate, configuration, connect_ours, in_ghost_mode};
 use crate::multihop::{IPTABLES, without_nftables};
-use crate::world::{At, INTERNET, World, in_world_with, programs};
+use crate::world::{At, INTERNET, TestNet, in_world_with, programs};
 
 /// What an image's `rules.v4` holds.
 const RULES: &str = "*filter
@@ -40,38 +40,38 @@ const PROGRAMS: [&str; 4] =
     ["iptables-nft-restore", "iptables-legacy-restore", "iptables-nft-save", "iptables-legacy-save"];
 
 /// Loads the image's rules by this variant of iptables.
-fn image(world: &World, variant: &str) {
+fn image(world: &TestNet, variant: &str) {
     std::fs::write("/etc/rules.v4", RULES).unwrap();
     world.sh(&format!("iptables-{variant}-restore < /etc/rules.v4"));
 }
 
 /// That a client that begins with nothing reaches the Internet.
-fn connects(world: &World, name: &str) {
+fn connects(world: &TestNet, name: &str) {
     world.connect(At::Client1, &world.export(name));
     world.reaches(At::Client1, INTERNET);
     world.disconnect(At::Client1);
 }
 
 /// That no handshake comes about.
-fn is_kept_out(world: &World, name: &str) {
+fn is_kept_out(world: &TestNet, name: &str) {
     world.connect(At::Client1, &world.export(name));
     world.does_not_reach(At::Client1, "10.8.0.1");
     assert!(world.sh_at(At::Client1, "wg show c1 latest-handshakes").trim().ends_with("\t0"));
     world.disconnect(At::Client1);
 }
 
-fn uninstall(world: &World) -> String {
+fn uninstall(world: &TestNet) -> String {
     world.sh(&format!("{}/factory-reset --uninstall --yes", programs().display()))
 }
 
 /// All rules of both variants of iptables.
-fn of_iptables(world: &World) -> String {
+fn of_iptables(world: &TestNet) -> String {
     world.sh("for v in nft legacy; do [ $v = nft ] || [ -s /proc/net/ip_tables_names ] || continue
            iptables-$v-save | grep '^-A' || true; done")
 }
 
 /// What the doctor says of some things.
-fn all_is_well(world: &World, checks: &[&str]) {
+fn all_is_well(world: &TestNet, checks: &[&str]) {
     let report = world.ok(&["core", "doctor"]);
     for check in report["checks"].as_array().unwrap() {
         let asked = checks.iter().any(|name| check["name"] == *name);
@@ -80,8 +80,8 @@ fn all_is_well(world: &World, checks: &[&str]) {
 }
 
 #[test]
-fn a_client_gets_in_where_the_owner_s_filter_refuses() {
-    let test = "reach::a_client_gets_in_where_the_owner_s_filter_refuses";
+fn client_gets_in_despite_owner_filter() {
+    let test = "reach::client_gets_in_despite_owner_filter";
     in_world_with(test, &PROGRAMS, |world| {
         image(world, "nft");
         let done = world.setup();
@@ -155,8 +155,8 @@ fn a_client_gets_in_by_iptables_legacy() {
 }
 
 #[test]
-fn a_tunnel_gets_in_where_the_owner_s_filter_refuses() {
-    let test = "reach::a_tunnel_gets_in_where_the_owner_s_filter_refuses";
+fn tunnel_gets_in_despite_owner_filter() {
+    let test = "reach::tunnel_gets_in_despite_owner_filter";
     in_world_with(test, &["dnsmasq", "dig", "openssl", "ss"], |world| {
         std::fs::write("/etc/nftables.conf", NFT).unwrap();
         world.sh("nft -f /etc/nftables.conf");
@@ -186,8 +186,8 @@ fn tells_of_saved_copy_alone(enabled: &Value) {
 }
 
 #[test]
-fn an_authority_gets_in_where_the_owner_s_filter_refuses() {
-    let test = "reach::an_authority_gets_in_where_the_owner_s_filter_refuses";
+fn authority_gets_in_despite_owner_filter() {
+    let test = "reach::authority_gets_in_despite_owner_filter";
     in_world_with(test, &["dnsmasq", "dig", "openssl", "ss", "pebble"], |world| {
         std::fs::write("/etc/nftables.conf", NFT).unwrap();
         world.sh("nft -f /etc/nftables.conf");

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::look::assert_same_lines;
-use crate::world::{At, INTERNET, World, backend, in_world, in_world_with, wait_for};
+use crate::world::{At, INTERNET, TestNet, backend, in_world, in_world_with, wait_for};
 
 /// What becomes of the session of a client that is connected meanwhile.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -21,14 +21,14 @@ enum Session {
 type Sabotage = (&'static str, &'static [&'static str], Session);
 
 /// A server with two clients, of which the first is connected.
-fn served(world: &World) {
+fn served(world: &TestNet) {
     world.setup();
     world.connect(At::Client1, &world.add("one"));
     world.add("two");
     world.reaches(At::Client1, INTERNET);
 }
 
-fn key_of(world: &World, name: &str) -> String {
+fn key_of(world: &TestNet, name: &str) -> String {
     let data = world.ok(&["core", "export_client", &format!("client_name={name}")]);
     data["client"]["public_key"].as_str().unwrap().to_owned()
 }
@@ -45,7 +45,7 @@ fn kinds(report: &Value, result: &str) -> Vec<String> {
 
 /// Breaks one thing and lets it be repaired, looking at everything on the way.
 #[track_caller]
-fn repairs(world: &World, (script, expected, session): Sabotage) {
+fn repairs(world: &TestNet, (script, expected, session): Sabotage) {
     let before = world.look();
     let foreign = world.foreign();
     let keys = format!("K={}; K2={}; ", key_of(world, "one"), key_of(world, "two"));
@@ -115,8 +115,8 @@ const DELETE_LINK: &str =
     "ip link del wg_main; while [ -e /run/wireguard/wg_main.sock ]; do sleep 0.02; done";
 
 #[test]
-fn a_link_that_is_deleted_again_and_again_comes_back_at_once() {
-    in_world("repair::a_link_that_is_deleted_again_and_again_comes_back_at_once", |world| {
+fn repeatedly_deleted_link_returns_at_once() {
+    in_world("repair::repeatedly_deleted_link_returns_at_once", |world| {
         served(world);
         // Without a pause: the embedded device may still be on its way out.
         for _ in 0..10 {
@@ -164,8 +164,8 @@ fn device_and_peers() {
 
 /// A client sends to where the server's last packet came from, and to nowhere else.
 #[test]
-fn clients_come_along_when_the_listen_port_is_led_back() {
-    in_world("repair::clients_come_along_when_the_listen_port_is_led_back", |world| {
+fn restored_listen_port_brings_clients_along() {
+    in_world("repair::restored_listen_port_brings_clients_along", |world| {
         served(world);
         let endpoint = || world.sh_at(At::Client1, "wg show c1 endpoints | cut -f2");
         let wanted = endpoint();
@@ -282,8 +282,8 @@ fn the_process_of_the_device() {
 }
 
 #[test]
-fn a_file_without_mark_and_key_is_reported_and_left_alone() {
-    in_world("repair::a_file_without_mark_and_key_is_reported_and_left_alone", |world| {
+fn file_without_tag_and_key_is_kept() {
+    in_world("repair::file_without_tag_and_key_is_kept", |world| {
         served(world);
         for file in ["/etc/wireguard/wg_main.conf", "/etc/sysctl.d/90-phantom-wg.conf"] {
             world.sh(&format!("cp -p {file} /run/kept; sed -i '1d; /^PrivateKey/d' {file}"));
@@ -328,8 +328,8 @@ fn somebody_elses_wireguard_under_our_name_stays() {
 }
 
 #[test]
-fn what_is_not_ours_stays_as_it_is() {
-    in_world("repair::what_is_not_ours_stays_as_it_is", |world| {
+fn foreign_objects_stay_unchanged() {
+    in_world("repair::foreign_objects_stay_unchanged", |world| {
         world.sh(
             "sysctl -qw net.ipv4.ip_forward=0
              nft 'add table inet own; add chain inet own in { type filter hook input priority 0; policy accept; }
@@ -368,8 +368,8 @@ fn what_is_not_ours_stays_as_it_is() {
 }
 
 #[test]
-fn rules_of_ufw_that_are_not_ours_stay() {
-    let test = "repair::rules_of_ufw_that_are_not_ours_stay";
+fn foreign_ufw_rules_stay() {
+    let test = "repair::foreign_ufw_rules_stay";
     in_world_with(test, &["ufw", "iptables", "python3"], |world| {
         let enabled = world.try_at(
             At::Server,
@@ -405,7 +405,7 @@ fn rules_of_ufw_that_are_not_ours_stay() {
 
 /// Calls setup, which must refuse, and leave everything as it is.
 #[track_caller]
-fn refused(world: &World, parameter: &str, code: &str) -> Value {
+fn refused(world: &TestNet, parameter: &str, code: &str) -> Value {
     let (ip, backend) = crate::world::setup_words();
     let installed = "/opt/phantom-wg"; // the directories of the installation may be made before anything is known
     let before = world.look().without(installed);

@@ -4,8 +4,8 @@ use crate::traffic::{fetch, udp_seen_as, web_server};
 use crate::world::{At, INTERNET, SERVER, in_rootless_world};
 
 #[test]
-fn an_ordinary_user_runs_a_server_in_a_namespace_of_his_own() {
-    in_rootless_world("rootless::an_ordinary_user_runs_a_server_in_a_namespace_of_his_own", |world| {
+fn ordinary_user_runs_server_in_own_namespace() {
+    in_rootless_world("rootless::ordinary_user_runs_server_in_own_namespace", |world| {
         assert_eq!(
             world.sh("cat /proc/self/uid_map").split_whitespace().nth(2),
             Some("1"),

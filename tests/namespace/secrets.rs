@@ -13,7 +13,7 @@ use phantom_store::{Paths, Store, StoreError};
 use serde_json::Value;
 
 use crate::faulty;
-use crate::world::{World, backend, in_world, in_world_with, note, programs, setup_words};
+use crate::world::{TestNet, backend, in_world, in_world_with, note, programs, setup_words};
 
 /// What may be entered or read by others: everything else below the folders of the installation is for root alone.
 const OPEN: [(&str, u32); 2] = [("/opt/phantom-wg", 0o755), ("/etc/sysctl.d/90-phantom-wg.conf", 0o644)];
@@ -76,7 +76,7 @@ impl Careless {
     }
 
     /// Everything that is done with secrets and with files.
-    fn everything(&mut self, world: &World) {
+    fn everything(&mut self, world: &TestNet) {
         let (ip, backend) = setup_words();
         self.ok(&["core", "setup", &ip, &backend]);
         for name in ["one", "two", "three"] {
@@ -260,8 +260,8 @@ impl<T: Default + Send + 'static> Watch<T> {
 }
 
 #[test]
-fn modes_are_right_from_the_moment_a_file_exists() {
-    let test = "secrets::modes_are_right_from_the_moment_a_file_exists";
+fn file_modes_are_right_from_creation() {
+    let test = "secrets::file_modes_are_right_from_creation";
     in_world(test, |world| {
         world.sh("rm -rf /run/wireguard /etc/wireguard");
         let watch = Watch::start(|seen: &mut BTreeSet<String>| seen.extend(too_open()));
@@ -284,8 +284,8 @@ fn modes_are_right_from_the_moment_a_file_exists() {
 }
 
 #[test]
-fn no_file_is_made_open_and_closed_later() {
-    let test = "secrets::no_file_is_made_open_and_closed_later";
+fn no_file_is_narrowed_after_creation() {
+    let test = "secrets::no_file_is_narrowed_after_creation";
     in_world_with(test, &["strace"], |world| {
         world.sh("rm -rf /run/wireguard /etc/wireguard");
         let mut calls = Careless {
@@ -335,8 +335,8 @@ fn traced(calls: &str) -> Vec<String> {
 }
 
 #[test]
-fn no_process_is_told_a_secret_on_its_command_line() {
-    let test = "secrets::no_process_is_told_a_secret_on_its_command_line";
+fn no_process_gets_secrets_as_arguments() {
+    let test = "secrets::no_process_gets_secrets_as_arguments";
     in_world(test, |world| {
         let this = std::process::id().to_string();
         let watch = Watch::start(move |seen: &mut BTreeMap<Vec<u8>, String>| {
@@ -383,8 +383,8 @@ fn no_program_is_started_with_a_secret() {
 }
 
 #[test]
-fn secrets_stand_where_they_belong_and_nowhere_else() {
-    in_world("secrets::secrets_stand_where_they_belong_and_nowhere_else", |world| {
+fn secrets_are_only_where_they_belong() {
+    in_world("secrets::secrets_are_only_where_they_belong", |world| {
         let mut calls = Careless::default();
         calls.everything(world);
         // Refusals of the host, whose texts go into answers, to standard error and into the log.

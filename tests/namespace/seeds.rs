@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::dns::serve;
-use crate::world::{At, World, in_world_with, note, programs};
+use crate::world::{At, TestNet, in_world_with, note, programs};
 
 /// What the tests here need beside the rest.
 const PROGRAMS: [&str; 4] = ["bash", "jq", "dnsmasq", "dig"];
@@ -57,7 +57,7 @@ fi
 
 /// Runs a script as root at a shell does, with the commands where they are installed; gives its standard output.
 #[track_caller]
-fn script(world: &World, text: &str) -> String {
+fn script(world: &TestNet, text: &str) -> String {
     std::fs::write("/run/script", text).unwrap();
     world.sh(&format!("PATH={}:$PATH exec bash /run/script", programs().display()))
 }
@@ -68,7 +68,7 @@ fn answers(text: &str) -> Vec<Value> {
 }
 
 /// A server whose clients' DNS servers answer.
-fn served(world: &World) {
+fn served(world: &TestNet) {
     for server in ["8.8.8.8", "8.8.4.4"] {
         serve(world, server, &[("google.com", "142.250.184.206"), ("cloudflare.com", "104.16.133.229")]);
     }
@@ -76,8 +76,8 @@ fn served(world: &World) {
 }
 
 #[test]
-fn a_hundred_clients_are_made_counted_and_exported() {
-    let test = "seeds::a_hundred_clients_are_made_counted_and_exported";
+fn hundred_clients_are_made_counted_and_exported() {
+    let test = "seeds::hundred_clients_are_made_counted_and_exported";
     in_world_with(test, &PROGRAMS, |world| {
         world.setup();
         let added = answers(&script(world, BULK));
@@ -103,8 +103,8 @@ fn a_hundred_clients_are_made_counted_and_exported() {
 }
 
 #[test]
-fn the_health_script_is_silent_while_all_is_well_and_names_what_is_not() {
-    let test = "seeds::the_health_script_is_silent_while_all_is_well_and_names_what_is_not";
+fn health_script_reports_only_problems() {
+    let test = "seeds::health_script_reports_only_problems";
     in_world_with(test, &PROGRAMS, |world| {
         served(world);
         assert_eq!(script(world, HEALTH), "");
@@ -130,8 +130,8 @@ fn the_health_script_is_silent_while_all_is_well_and_names_what_is_not() {
 }
 
 #[test]
-fn the_whole_system_is_looked_at_with_four_commands() {
-    let test = "seeds::the_whole_system_is_looked_at_with_four_commands";
+fn four_commands_show_the_whole_system() {
+    let test = "seeds::four_commands_show_the_whole_system";
     in_world_with(test, &PROGRAMS, |world| {
         served(world);
         let commands = "# Tüm bileşenleri kontrol et\nphantom-api core server_status\nphantom-api dns status\n\

@@ -11,7 +11,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 
-use crate::world::{World, api, in_world, in_world_with, programs, wait_for};
+use crate::world::{TestNet, api, in_world, in_world_with, programs, wait_for};
 
 /// Says that a change is under way.
 pub(crate) const MARKER: &str = "/run/phantom-wg/changing";
@@ -59,7 +59,7 @@ fn ended_by(mut call: Child, signal: Signal) -> Value {
 }
 
 #[track_caller]
-fn whole(world: &World, what: &str) {
+fn whole(world: &TestNet, what: &str) {
     assert!(!Path::new(MARKER).exists(), "{what}: the marker is still there");
     world.in_sync();
 }
@@ -86,7 +86,7 @@ fn a_change_ends_before_its_program_does() {
 }
 
 /// Imports an exit that answers nobody.
-pub(crate) fn dead_exit(world: &World) {
+pub(crate) fn dead_exit(world: &TestNet) {
     let key = world.sh("wg genkey").trim().to_owned();
     let public = world.sh("wg genkey | wg pubkey").trim().to_owned();
     let exit = format!(
@@ -118,8 +118,8 @@ fn a_wait_for_an_exit_gives_up() {
 }
 
 #[test]
-fn a_closed_terminal_does_not_end_a_change() {
-    in_world_with("signals::a_closed_terminal_does_not_end_a_change", &["script"], |world| {
+fn closed_terminal_does_not_end_a_change() {
+    in_world_with("signals::closed_terminal_does_not_end_a_change", &["script"], |world| {
         world.setup();
         world.add("one");
         let line = format!("{}/phantom-api core restart_service", programs().display());
@@ -136,8 +136,8 @@ fn a_closed_terminal_does_not_end_a_change() {
 }
 
 #[test]
-fn a_killed_change_is_named_until_it_is_finished() {
-    in_world("signals::a_killed_change_is_named_until_it_is_finished", |world| {
+fn killed_change_is_named_until_finished() {
+    in_world("signals::killed_change_is_named_until_finished", |world| {
         world.setup();
         let mut call = begin(&["core", "restart_service"]);
         // A change that is being made is not one that was cut short.

@@ -5,21 +5,21 @@ use std::time::Duration;
 
 use phantom_tests::Spot;
 
-use crate::world::{World, programs, wait_for};
+use crate::world::{TestNet, programs, wait_for};
 
 /// Longest time until something is on the screen.
 const PATIENCE: Duration = Duration::from_secs(45);
 
 /// A terminal of a given size in which a command runs; `stty` is asked before and after it.
 pub(crate) struct Terminal<'w> {
-    world: &'w World,
+    world: &'w TestNet,
     name: String,
 }
 
 impl<'w> Terminal<'w> {
     /// Opens a terminal and runs the command in it, with these variables set.
     pub(crate) fn open(
-        world: &'w World,
+        world: &'w TestNet,
         name: &str,
         size: (u16, u16),
         variables: &str,

@@ -7,7 +7,7 @@ use nix::unistd::Pid;
 use phantom_tests::read_qr;
 
 use crate::terminal::Terminal;
-use crate::world::{At, SERVER, World, backend, in_world_with, wait_for};
+use crate::world::{At, SERVER, TestNet, backend, in_world_with, wait_for};
 
 /// What every test here needs beside the rest.
 const PROGRAMS: [&str; 3] = ["tmux", "stty", "pgrep"];
@@ -15,7 +15,7 @@ const PROGRAMS: [&str; 3] = ["tmux", "stty", "pgrep"];
 const LARGE: (u16, u16) = (120, 45);
 const UTF8: &str = "LC_ALL=C.UTF-8";
 
-fn open<'w>(world: &'w World, name: &str, size: (u16, u16)) -> Terminal<'w> {
+fn open<'w>(world: &'w TestNet, name: &str, size: (u16, u16)) -> Terminal<'w> {
     Terminal::open(world, name, size, UTF8, "phantom-wg")
 }
 
@@ -92,14 +92,14 @@ fn seen_code(screen: &Terminal<'_>) -> String {
     last.unwrap_or_else(|error| panic!("{error}:\n{}", screen.screen()))
 }
 
-fn save(world: &World, screen: &Terminal<'_>, config: &str) {
+fn save(world: &TestNet, screen: &Terminal<'_>, config: &str) {
     screen.press("3").sees("[Interface]").press("s").sees("/opt/phone.conf").press("Enter");
     screen.sees("Saved: /opt/phone.conf (0600)").press("0").sees("Total: 1");
     assert_eq!(world.sh("stat -c %a:%u /opt/phone.conf").trim(), "600:0");
     assert_eq!(std::fs::read_to_string("/opt/phone.conf").unwrap(), format!("{config}\n"));
 }
 
-fn subnet(world: &World, screen: &Terminal<'_>) {
+fn subnet(world: &TestNet, screen: &Terminal<'_>) {
     screen
         .press("0")
         .sees("Change Default Subnet")
@@ -121,7 +121,7 @@ fn subnet(world: &World, screen: &Terminal<'_>) {
     screen.press("0").sees("Client Operations").press("0").sees("DNS Management");
 }
 
-fn ghost(world: &World, screen: &Terminal<'_>) {
+fn ghost(world: &TestNet, screen: &Terminal<'_>) {
     screen.sees("Core Management").picks("HTTPS").sees("Export for Client");
     screen.press("1").sees("Self-signed").press("3").sees("A record").types("vpn.example.org");
     screen.press("Tab Right Enter").sees("A record: Yes").press("y").sees("wss://vpn.example.org").press("0");
@@ -142,8 +142,8 @@ fn ghost(world: &World, screen: &Terminal<'_>) {
 }
 
 #[test]
-fn what_is_marked_is_copied_whole_and_what_is_pasted_counts() {
-    in_world_with("tui::what_is_marked_is_copied_whole_and_what_is_pasted_counts", &PROGRAMS, |world| {
+fn selection_is_copied_and_paste_is_used() {
+    in_world_with("tui::selection_is_copied_and_paste_is_used", &PROGRAMS, |world| {
         world.setup();
         world.add("phone");
         let words = ["domain=vpn.example.org", "self_signed=true", "skip_dns_check=true"];
@@ -169,8 +169,8 @@ fn what_is_marked_is_copied_whole_and_what_is_pasted_counts() {
 }
 
 #[test]
-fn a_storm_of_sizes_leaves_a_whole_screen() {
-    in_world_with("tui::a_storm_of_sizes_leaves_a_whole_screen", &PROGRAMS, |world| {
+fn many_resizes_leave_a_whole_screen() {
+    in_world_with("tui::many_resizes_leave_a_whole_screen", &PROGRAMS, |world| {
         world.setup();
         world.add("phone");
         let screen = open(world, "storm", (80, 24));
@@ -187,8 +187,8 @@ fn a_storm_of_sizes_leaves_a_whole_screen() {
 }
 
 #[test]
-fn a_key_pressed_while_the_size_changes_counts() {
-    in_world_with("tui::a_key_pressed_while_the_size_changes_counts", &PROGRAMS, |world| {
+fn key_pressed_during_a_resize_counts() {
+    in_world_with("tui::key_pressed_during_a_resize_counts", &PROGRAMS, |world| {
         world.setup();
         let screen = open(world, "resized", (80, 24));
         screen.sees("Core Management");
@@ -201,8 +201,8 @@ fn a_key_pressed_while_the_size_changes_counts() {
 }
 
 #[test]
-fn killed_anywhere_the_terminal_is_as_it_was() {
-    in_world_with("tui::killed_anywhere_the_terminal_is_as_it_was", &PROGRAMS, |world| {
+fn killed_anywhere_restores_the_terminal() {
+    in_world_with("tui::killed_anywhere_restores_the_terminal", &PROGRAMS, |world| {
         world.setup();
         world.add("phone");
         // Where: keys, and what is seen then.
@@ -227,8 +227,8 @@ fn killed_anywhere_the_terminal_is_as_it_was() {
 }
 
 #[test]
-fn killed_while_it_starts_the_terminal_is_as_it_was() {
-    in_world_with("tui::killed_while_it_starts_the_terminal_is_as_it_was", &PROGRAMS, |world| {
+fn killed_while_starting_restores_the_terminal() {
+    in_world_with("tui::killed_while_starting_restores_the_terminal", &PROGRAMS, |world| {
         world.setup();
         for delay in 1..13 {
             // `timeout` sends the signal to itself too, and gives 124 for it.
@@ -240,8 +240,8 @@ fn killed_while_it_starts_the_terminal_is_as_it_was() {
 }
 
 #[test]
-fn a_change_that_has_begun_is_finished_before_the_end() {
-    in_world_with("tui::a_change_that_has_begun_is_finished_before_the_end", &PROGRAMS, |world| {
+fn begun_change_is_finished_before_the_end() {
+    in_world_with("tui::begun_change_is_finished_before_the_end", &PROGRAMS, |world| {
         world.setup();
         let screen = open(world, "change", (80, 24));
         screen
@@ -264,8 +264,8 @@ fn a_change_that_has_begun_is_finished_before_the_end() {
 }
 
 #[test]
-fn after_a_panic_the_terminal_is_as_it_was() {
-    in_world_with("tui::after_a_panic_the_terminal_is_as_it_was", &PROGRAMS, |world| {
+fn panic_restores_the_terminal() {
+    in_world_with("tui::panic_restores_the_terminal", &PROGRAMS, |world| {
         world.setup();
         let screen = Terminal::open(world, "panic", (80, 24), UTF8, "phantom-wg-faulty");
         screen.picks("Faults").sees("The work panics").press("1").sees("[INTERNAL_ERROR]").press("Enter");

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::multihop::{IPTABLES, without_nftables};
 use crate::signals;
-use crate::world::{At, INTERNET, World, backend, in_world, in_world_with, note, wait_for};
+use crate::world::{At, INTERNET, TestNet, backend, in_world, in_world_with, note, wait_for};
 
 /// A promise: so soon what was removed is back.
 const BACK: Duration = Duration::from_secs(2);
@@ -41,7 +41,7 @@ const ROUNDS: [&[(&str, bool)]; 3] = [
     ],
 ];
 
-fn served(world: &World) {
+fn served(world: &TestNet) {
     world.setup();
     world.connect(At::Client1, &world.add("one"));
     world.add("two");
@@ -49,27 +49,27 @@ fn served(world: &World) {
     assert!(watcher_runs(world), "{}", log(world));
 }
 
-fn watcher_runs(world: &World) -> bool {
+fn watcher_runs(world: &TestNet) -> bool {
     wait_for(Duration::from_secs(10), || {
         world.try_at(At::Server, "pgrep -f '[p]hantom-watch '").status.success()
     })
 }
 
-fn log(world: &World) -> String {
+fn log(world: &TestNet) -> String {
     world.sh(&format!("cat {LOG} 2>/dev/null || true"))
 }
 
 /// How often a repair was asked for.
-fn asked(world: &World) -> usize {
+fn asked(world: &TestNet) -> usize {
     log(world).matches("asking for a repair").count()
 }
 
 /// How often something was put back.
-fn repaired(world: &World) -> usize {
+fn repaired(world: &TestNet) -> usize {
     world.sh("cat /opt/phantom-wg/logs/phantom.log").matches("core repair: ").count()
 }
 
-fn in_sync(world: &World) -> bool {
+fn in_sync(world: &TestNet) -> bool {
     let answer = world.call(&["core", "reconcile", "dry_run=true"]);
     answer["data"]["in_sync"] == Value::Bool(true)
 }
@@ -81,7 +81,7 @@ fn rest() {
 
 /// Breaks something and waits until it is back.
 #[track_caller]
-fn comes_back(world: &World, remover: &str, limit: Duration) {
+fn comes_back(world: &TestNet, remover: &str, limit: Duration) {
     let before = repaired(world);
     world.sh(remover);
     let began = Instant::now();
@@ -149,8 +149,8 @@ fn what_is_stopped_on_purpose_stays_stopped() {
 }
 
 #[test]
-fn its_own_side_s_changes_are_not_answered() {
-    in_world("watch::its_own_side_s_changes_are_not_answered", |world| {
+fn own_changes_are_not_answered() {
+    in_world("watch::own_changes_are_not_answered", |world| {
         served(world);
         for number in 0..70 {
             let name = format!("client_name=c{number}");
@@ -171,8 +171,8 @@ fn its_own_side_s_changes_are_not_answered() {
 }
 
 #[test]
-fn somebody_who_removes_it_again_and_again_is_not_fought() {
-    in_world("watch::somebody_who_removes_it_again_and_again_is_not_fought", |world| {
+fn repeated_removal_is_not_fought() {
+    in_world("watch::repeated_removal_is_not_fought", |world| {
         served(world);
         world.sh("(for i in $(seq 200); do nft flush ruleset; sleep 0.1; done) >/dev/null 2>&1 & wait");
         let times = asked(world);
@@ -203,8 +203,8 @@ fn a_change_that_is_killed_is_finished() {
 
 /// Copies of the stored state hold the keys of clients that were removed since: `remove_client` says until when.
 #[test]
-fn a_copy_is_replaced_at_its_time_without_anybody_s_change() {
-    in_world("watch::a_copy_is_replaced_at_its_time_without_anybody_s_change", |world| {
+fn copy_is_renewed_on_time_without_changes() {
+    in_world("watch::copy_is_renewed_on_time_without_changes", |world| {
         served(world);
         let copies = "/opt/phantom-wg/backups/state";
         let count = |what: &str| world.sh(&format!("find {copies} -name '{what}' | wc -l")).trim().to_owned();
@@ -230,8 +230,8 @@ fn a_copy_is_replaced_at_its_time_without_anybody_s_change() {
 }
 
 #[test]
-fn what_takes_the_place_of_our_rules_is_seen() {
-    in_world("watch::what_takes_the_place_of_our_rules_is_seen", |world| {
+fn replacement_of_our_rules_is_noticed() {
+    in_world("watch::replacement_of_our_rules_is_noticed", |world| {
         served(world);
         // The same tables, chains and rules by name and number, of which one does something else.
         comes_back(
@@ -252,8 +252,8 @@ fn what_takes_the_place_of_our_rules_is_seen() {
 }
 
 #[test]
-fn a_port_that_somebody_closes_is_open_again() {
-    in_world("watch::a_port_that_somebody_closes_is_open_again", |world| {
+fn closed_port_is_opened_again() {
+    in_world("watch::closed_port_is_opened_again", |world| {
         served(world);
         rest();
         for (close, undo) in [
@@ -295,8 +295,8 @@ X
 
 /// At boot there may be no uplink yet, and later it may become another one: what that one needs is put there by itself.
 #[test]
-fn an_uplink_that_comes_later_is_let_in() {
-    in_world("watch::an_uplink_that_comes_later_is_let_in", |world| {
+fn later_uplink_is_admitted() {
+    in_world("watch::later_uplink_is_admitted", |world| {
         world.sh(LATE);
         world.sh("ip route del default");
         world.setup();
@@ -324,8 +324,8 @@ fn an_uplink_that_comes_later_is_let_in() {
 }
 
 #[test]
-fn somebody_else_s_own_rules_are_no_fight() {
-    let test = "watch::somebody_else_s_own_rules_are_no_fight";
+fn rules_of_others_are_no_fight() {
+    let test = "watch::rules_of_others_are_no_fight";
     in_world_with(test, &IPTABLES, |world| {
         if without_nftables(world, test, "legacy") {
             served(world);
@@ -341,7 +341,7 @@ fn somebody_else_s_own_rules_are_no_fight() {
 }
 
 /// Something on a server whose rules are in this variant of iptables.
-fn on_iptables_do(test: &str, variant: &str, work: impl FnOnce(&World)) {
+fn on_iptables_do(test: &str, variant: &str, work: impl FnOnce(&TestNet)) {
     in_world_with(test, &IPTABLES, |world| {
         if without_nftables(world, test, variant) {
             served(world);

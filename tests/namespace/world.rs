@@ -70,11 +70,11 @@ impl At {
 }
 
 /// The world. Its processes end with it.
-pub(crate) struct World {
+pub(crate) struct TestNet {
     children: RefCell<Vec<Child>>,
 }
 
-impl Drop for World {
+impl Drop for TestNet {
     fn drop(&mut self) {
         for child in self.children.borrow_mut().iter_mut() {
             let _ = child.kill();
@@ -83,7 +83,7 @@ impl Drop for World {
     }
 }
 
-impl World {
+impl TestNet {
     fn new() -> Self {
         let world = Self { children: RefCell::default() };
         // Without IPv6 addresses that the kernel makes up: they come late, and are tentative for a while, so that no

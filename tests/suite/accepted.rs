@@ -148,7 +148,7 @@ fn told(help: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn the_help_of_every_program_tells_everything_that_it_accepts() {
+fn help_of_every_program_is_complete() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     for Spoken { name, calls, languages, sources: files } in PROGRAMS {
         let source: String = files.iter().map(|file| sources(&root.join(file))).collect();
@@ -159,7 +159,7 @@ fn the_help_of_every_program_tells_everything_that_it_accepts() {
             let help: String = calls
                 .iter()
                 .map(|call| {
-                    let said = Program::of(name).run_as(&[call, &["--help"][..]].concat(), &how);
+                    let said = Program::named(name).run_as(&[call, &["--help"][..]].concat(), &how);
                     assert_eq!((said.exit, said.err.as_str()), (0, ""), "{name} {call:?} --help");
                     said.out
                 })
@@ -201,7 +201,7 @@ fn every_verb_of_a_service_is_told() {
 }
 
 #[test]
-fn a_whole_number_is_one_however_json_writes_it() {
+fn whole_number_has_any_json_form() {
     let server = Server::ready();
     for name in ["a", "b", "c"] {
         server.api(&["core", "add_client", &format!("client_name={name}")]).ok();

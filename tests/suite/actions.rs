@@ -29,7 +29,7 @@ fn line(config: &str, key: &str) -> String {
 }
 
 #[test]
-fn a_client_gets_the_lowest_free_address_and_freed_ones_are_used_again() {
+fn client_gets_lowest_free_address() {
     let server = Server::ready();
     let addresses: Vec<Value> = ["a", "b", "c"].iter().map(|name| add(&server, name)["ip"].clone()).collect();
     assert_eq!(addresses, ["10.8.0.2", "10.8.0.3", "10.8.0.4"]);
@@ -40,7 +40,7 @@ fn a_client_gets_the_lowest_free_address_and_freed_ones_are_used_again() {
 }
 
 #[test]
-fn a_small_subnet_is_used_up_to_its_last_host_and_never_beyond() {
+fn small_subnet_is_used_to_last_host() {
     let server = Server::set_up(&["subnet=10.8.0.8/29"]);
     let addresses: Vec<Value> = (0..5).map(|n| add(&server, &format!("c{n}"))["ip"].clone()).collect();
     assert_eq!(addresses, ["10.8.0.10", "10.8.0.11", "10.8.0.12", "10.8.0.13", "10.8.0.14"]);
@@ -49,7 +49,7 @@ fn a_small_subnet_is_used_up_to_its_last_host_and_never_beyond() {
 }
 
 #[test]
-fn names_are_unique_without_regard_to_case_and_looked_up_exactly() {
+fn names_are_unique_ignoring_case_lookup_exact() {
     let server = with_john();
     let taken = server.api(&["core", "add_client", "client_name=JOHN-laptop"]).failed("CLIENT_EXISTS");
     assert_eq!(taken["data"]["client_name"], "john-laptop");
@@ -60,7 +60,7 @@ fn names_are_unique_without_regard_to_case_and_looked_up_exactly() {
 }
 
 #[test]
-fn a_removed_client_is_gone_from_interface_and_file_even_if_the_peer_was_missing_there() {
+fn removed_client_is_gone_even_without_peer() {
     let server = with_john();
     let key = add(&server, "other")["public_key"].as_str().unwrap().to_owned();
     let file = || {
@@ -76,7 +76,7 @@ fn a_removed_client_is_gone_from_interface_and_file_even_if_the_peer_was_missing
 }
 
 #[test]
-fn other_clients_keep_their_sessions_when_one_comes_or_goes() {
+fn other_clients_keep_their_sessions() {
     let server = crate::cases::connected(with_john());
     let before = server.fake.traffic();
     assert!(before.contains("198.51.100.2:53787"), "{before}");
@@ -89,7 +89,7 @@ fn other_clients_keep_their_sessions_when_one_comes_or_goes() {
 }
 
 #[test]
-fn the_service_restarts_with_every_client_where_the_setting_says_so() {
+fn service_restarts_for_clients_if_set() {
     let server = crate::cases::connected(with_john());
     let on =
         ["core", "update_tweak_setting", "setting_name=restart_service_after_client_creation", "value=true"];
@@ -102,7 +102,7 @@ fn the_service_restarts_with_every_client_where_the_setting_says_so() {
 }
 
 #[test]
-fn lists_are_ordered_by_age_and_show_the_page_that_is_asked_for() {
+fn lists_are_ordered_by_age_and_paged() {
     let server = Server::ready();
     for name in ["c", "a", "b", "e", "d"] {
         add(&server, name);
@@ -126,13 +126,13 @@ fn lists_are_ordered_by_age_and_show_the_page_that_is_asked_for() {
 }
 
 #[test]
-fn clients_of_the_same_moment_are_ordered_by_name() {
+fn clients_of_same_moment_order_by_name() {
     let server = Server::ready().with(&["b", "C", "a"]);
     assert_eq!(names(&server.api(&["core", "list_clients"]).ok()["clients"]), ["C", "a", "b"]);
 }
 
 #[test]
-fn an_exported_configuration_has_exactly_the_layout_of_the_api() {
+fn exported_configuration_has_the_contract_layout() {
     let server = with_john();
     let text = config(&server, &[]);
     let keys: Vec<&str> = text.lines().map(|line| line.split(" = ").next().unwrap()).collect();
@@ -161,7 +161,7 @@ fn an_exported_configuration_has_exactly_the_layout_of_the_api() {
 }
 
 #[test]
-fn changes_show_in_the_next_export_at_once() {
+fn changes_appear_in_next_export_at_once() {
     let server = with_john();
     assert_eq!(line(&config(&server, &[]), "Endpoint"), format!("{SERVER_IP}:51820"));
     assert_eq!(line(&config(&server, &["use_ipv6=true"]), "Endpoint"), "[2001:db8::10]:51820");
@@ -192,7 +192,7 @@ fn changes_show_in_the_next_export_at_once() {
 }
 
 #[test]
-fn a_changed_subnet_keeps_host_numbers_and_moves_the_rest_to_the_lowest_free_ones() {
+fn changed_subnet_keeps_host_numbers() {
     let server = Server::ready().with(&["a", "b", "c", "d", "e", "f", "g", "h", "server"]);
     for name in ["a", "c", "d"] {
         server.api(&["core", "remove_client", &format!("client_name={name}")]).ok();
@@ -224,7 +224,7 @@ fn a_changed_subnet_keeps_host_numbers_and_moves_the_rest_to_the_lowest_free_one
 }
 
 #[test]
-fn a_backup_of_a_subnet_change_is_complete_and_each_has_a_name_of_its_own() {
+fn subnet_change_backup_is_complete_and_unique() {
     let server = with_john();
     let change = |subnet: &str| {
         server.api(&["core", "change_subnet", subnet, "confirm=true"]).ok()["backup_id"].clone()
@@ -246,7 +246,7 @@ fn a_backup_of_a_subnet_change_is_complete_and_each_has_a_name_of_its_own() {
 }
 
 #[test]
-fn setup_is_harmless_when_repeated_and_changes_only_what_is_given() {
+fn repeated_setup_changes_only_given_values() {
     let server = Server::bare();
     let first = server
         .api(&["core", "setup", "server_ip=192.0.2.7", "port=443", "subnet=10.77.0.0/16", "interface=vpn0"])
@@ -305,7 +305,7 @@ fn the_endpoint_can_be_taken_away_again() {
 }
 
 #[test]
-fn setup_takes_no_address_where_nobody_reaches_the_server() {
+fn setup_refuses_address_where_nobody_connects() {
     let bare = Server::bare();
     for (word, parameter) in [
         ("server_ip=0.0.0.0", "server_ip"),
@@ -341,7 +341,7 @@ fn setup_takes_no_address_where_nobody_reaches_the_server() {
 }
 
 #[test]
-fn setup_takes_the_embedded_wireguard_where_the_kernel_has_none() {
+fn setup_uses_embedded_device_without_kernel_support() {
     let server = Server::bare();
     server.fake.set_kernel_wireguard(false);
     let done = server.api(&["core", "setup", "server_ip=192.0.2.7"]).ok();
@@ -367,7 +367,7 @@ fn setup_takes_the_embedded_wireguard_where_the_kernel_has_none() {
 }
 
 #[test]
-fn a_change_of_the_backend_in_place_keeps_keys_and_clients() {
+fn backend_change_keeps_keys_and_clients() {
     let server = with_john();
     let before = config(&server, &[]);
     for backend in ["embedded", "kernel", "embedded"] {
@@ -381,7 +381,7 @@ fn a_change_of_the_backend_in_place_keeps_keys_and_clients() {
 }
 
 #[test]
-fn ufw_gets_our_rules_only_while_it_is_active() {
+fn ufw_has_our_rules_only_while_active() {
     let server = Server::ready();
     let ours = || {
         server
@@ -406,7 +406,7 @@ fn ufw_gets_our_rules_only_while_it_is_active() {
 }
 
 #[test]
-fn forwarding_that_was_on_before_stays_as_it_was_found() {
+fn forwarding_that_was_on_stays_on() {
     for before in ["0", "1"] {
         let server = Server::bare();
         server.fake.set_sysctl("net.ipv4.ip_forward", Some(before));
@@ -417,7 +417,7 @@ fn forwarding_that_was_on_before_stays_as_it_was_found() {
 }
 
 #[test]
-fn settings_are_changed_one_by_one_and_say_their_old_value() {
+fn settings_change_singly_and_show_old_value() {
     let server = Server::ready();
     let update = |name: &str, value: &str| {
         server

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use phantom_host::{Answer, Route, RouteKind};
+use phantom_host::{DnsAnswer, Route, RouteKind};
 use phantom_tests::Server;
 use phantom_types::Timestamp;
 
@@ -347,7 +347,7 @@ fn cloudflare() -> Server {
         ("1.0.0.1", "cloudflare.com", "104.16.132.229", 9_000),
     ];
     for (at, domain, address, micros) in answers {
-        let answer = Answer { addresses: vec![ip(address)], elapsed: Duration::from_micros(micros) };
+        let answer = DnsAnswer { addresses: vec![ip(address)], elapsed: Duration::from_micros(micros) };
         server.fake.set_answer(ip(at), Some(domain.parse().unwrap()), Ok(answer));
     }
     server

@@ -18,7 +18,7 @@ pub(crate) fn set_back(server: &Server) {
 }
 
 #[test]
-fn a_client_whose_clock_was_set_back_is_named() {
+fn client_with_clock_set_back_is_named() {
     let server = embedded();
     set_back(&server);
     let check = |lang: &str| {

@@ -35,7 +35,7 @@ fn a_failure_is_json_and_exit_1() {
 }
 
 #[test]
-fn a_text_that_was_asked_for_goes_to_standard_output_with_exit_0() {
+fn requested_text_is_on_stdout_with_success() {
     let texts: [&[&str]; 16] = [
         &["--help"],
         &["-h"],
@@ -62,7 +62,7 @@ fn a_text_that_was_asked_for_goes_to_standard_output_with_exit_0() {
 }
 
 #[test]
-fn what_is_not_clear_gives_the_usage_on_standard_error_and_exit_2() {
+fn unclear_command_gives_usage_and_exit_2() {
     let unclear: [&[&str]; 14] = [
         &[],
         &["core"],
@@ -98,7 +98,7 @@ fn the_version_names_program_and_api() {
 }
 
 #[test]
-fn options_stand_before_between_and_behind_in_both_forms() {
+fn options_are_accepted_anywhere_in_both_forms() {
     let server = with_john();
     let expected = server.api(&["core", "latest_clients", "count=1", "--compact", "--lang", "tr"]);
     assert_eq!(expected.out.lines().count(), 1);
@@ -139,7 +139,7 @@ fn two_roots_are_two_installations() {
 
 /// Every kind of violation, in the order of the checks; each call has this one and all that come later.
 #[test]
-fn the_first_violation_in_the_order_of_the_checks_is_reported() {
+fn first_violation_in_order_is_reported() {
     let calls: [(&str, &[&str], &str); 8] = [
         ("module", &["nope", "nope", "--bad", "word", "x=1", "page=no"], "MODULE_NOT_FOUND"),
         ("action", &["core", "nope", "--bad", "word", "x=1", "page=no"], "ACTION_NOT_FOUND"),
@@ -170,7 +170,7 @@ fn the_first_violation_in_the_order_of_the_checks_is_reported() {
 }
 
 #[test]
-fn every_action_needs_root_and_an_initialised_system() {
+fn every_action_needs_root_and_initialisation() {
     let mut denied = Server::ready();
     denied.host.privileged = false;
     let bare = Server::bare();
@@ -234,14 +234,14 @@ fn the_metadata_name_what_was_typed() {
 }
 
 #[test]
-fn characters_beyond_ascii_are_written_as_they_are() {
+fn non_ascii_characters_are_written_as_is() {
     let answer = with_john().api(&["core", "add_client", "client_name=çocuk", "--lang", "tr"]);
     assert!(answer.out.contains("'çocuk' istemci adı geçersiz karakterler içeriyor"), "{}", answer.out);
     assert!(!answer.out.contains("\\u"), "{}", answer.out);
 }
 
 #[test]
-fn a_word_that_is_not_utf_8_is_refused_with_json() {
+fn non_utf8_argument_is_refused_with_json() {
     let words = |tail: &[u8]| {
         let tail = OsString::from_vec(tail.to_vec());
         vec![OsString::from("core"), "add_client".into(), tail]
@@ -274,7 +274,7 @@ fn unwritten(server: &Server, words: &[&str]) -> (u8, String) {
 }
 
 #[test]
-fn an_answer_that_could_not_be_written_is_no_success() {
+fn unwritable_answer_is_no_success() {
     let server = with_john();
     let lost = "the answer could not be written completely";
     let (exit, said) = unwritten(&server, &["core", "list_clients"]);
@@ -296,7 +296,7 @@ fn an_answer_that_could_not_be_written_is_no_success() {
 }
 
 #[test]
-fn the_real_command_says_that_a_device_is_full() {
+fn real_command_reports_a_full_device() {
     let mut call = std::process::Command::new(Program::api().path());
     call.args(["core", "doctor", "--root", "/nowhere/phantom-wg"]);
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
@@ -307,7 +307,7 @@ fn the_real_command_says_that_a_device_is_full() {
 }
 
 #[test]
-fn a_reader_that_goes_away_is_no_reason_to_complain() {
+fn closed_output_is_no_reason_to_complain() {
     let script = "set -o pipefail; \"$0\" --help | head -c 1 >/dev/null; \"$0\" core list_clients --root /nowhere/x >&-; echo $?";
     let output =
         std::process::Command::new("bash").arg("-c").arg(script).arg(Program::api().path()).output().unwrap();
@@ -316,7 +316,7 @@ fn a_reader_that_goes_away_is_no_reason_to_complain() {
 }
 
 #[test]
-fn what_a_test_found_broken_is_a_success() {
+fn finding_something_broken_is_a_success() {
     let server = Server::ready();
     let dns = server.api(&["dns", "test_dns_servers"]);
     assert_eq!((dns.exit, &dns.ok()["all_passed"]), (0, &false.into()));
@@ -325,7 +325,7 @@ fn what_a_test_found_broken_is_a_success() {
 }
 
 #[test]
-fn causes_stand_on_standard_error_and_not_for_expected_failures() {
+fn causes_are_on_stderr_for_unexpected_failures() {
     let server = with_john();
     assert_eq!(server.api(&["core", "remove_client", "client_name=nobody"]).err, "");
     server.fake.refuse_write(1);

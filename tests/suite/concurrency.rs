@@ -51,7 +51,7 @@ fn stored_and_live(server: &Server) -> BTreeMap<String, String> {
 }
 
 #[test]
-fn a_hundred_clients_at_once_on_an_empty_server() {
+fn hundred_concurrent_clients_on_empty_server() {
     let server = Server::ready();
     let calls: Vec<_> = (0..MANY).map(|n| add(&format!("client-{n}"))).collect();
     let answers = at_once(&server, &calls);
@@ -66,7 +66,7 @@ fn a_hundred_clients_at_once_on_an_empty_server() {
 }
 
 #[test]
-fn one_name_a_hundred_times_at_once_is_one_client() {
+fn hundred_concurrent_same_names_make_one_client() {
     let server = Server::ready();
     let calls: Vec<_> = (0..MANY).map(|n| add(if n % 2 == 0 { "same" } else { "SAME" })).collect();
     let answers = at_once(&server, &calls);
@@ -114,7 +114,7 @@ fn thousand() -> Server {
 }
 
 #[test]
-fn adding_removing_and_reading_at_once_on_a_server_with_a_thousand_clients() {
+fn concurrent_reads_and_changes_of_thousand_clients() {
     let server = thousand();
     let reads: [&[&str]; 6] = [
         &["core", "list_clients", "search=old-9"],

@@ -25,7 +25,7 @@ fn is_name(text: &str) -> bool {
 }
 
 #[test]
-fn the_modules_have_the_actions_of_the_api_in_its_order() {
+fn modules_have_the_contract_actions_in_order() {
     let core = [
         "add_client",
         "remove_client",
@@ -112,7 +112,7 @@ fn everything_is_said_in_both_languages() {
 }
 
 #[test]
-fn schemas_are_closed_and_parameters_with_a_default_are_optional() {
+fn schemas_are_closed_with_optional_defaults() {
     for spec in specs() {
         let schema = (spec.params)();
         assert_eq!(schema.get("additionalProperties"), Some(&false.into()), "{}", spec.name);
@@ -131,7 +131,7 @@ fn schemas_are_closed_and_parameters_with_a_default_are_optional() {
 }
 
 #[test]
-fn examples_are_read_without_an_error_of_the_form() {
+fn examples_parse_without_a_usage_error() {
     let mut server = Server::ready();
     server.host.privileged = false;
     for (module, specs) in tables() {
@@ -210,7 +210,7 @@ fn the_schemas_are_the_committed_ones() {
 }
 
 #[test]
-fn every_answer_has_exactly_the_fields_of_its_schema() {
+fn every_answer_matches_its_schema() {
     for case in crate::cases::API {
         let server = (case.server)();
         let answer = server.api(case.words).json();
@@ -302,7 +302,7 @@ fn inside(root: &Value, schema: &Value, value: &Value, path: &str, wrong: &mut V
 }
 
 #[test]
-fn every_file_of_the_suite_is_part_of_it() {
+fn every_file_of_suite_is_compiled() {
     let suite = Path::new(env!("CARGO_MANIFEST_DIR")).join("suite");
     let mut files = vec![suite.join("main.rs")];
     let mut named = BTreeSet::from(["main".to_owned()]);

@@ -67,7 +67,7 @@ fn backed_up() -> (Server, PathBuf) {
 }
 
 #[test]
-fn the_first_change_or_start_of_a_day_makes_a_copy_and_a_week_of_them_is_kept() {
+fn first_change_of_day_makes_a_copy() {
     let server = Server::ready();
     assert_eq!(kept(&server), ["2025-09-09.db"]);
     let first = server.paths().copies_dir().join("2025-09-09.db");
@@ -89,7 +89,7 @@ fn the_first_change_or_start_of_a_day_makes_a_copy_and_a_week_of_them_is_kept() 
 }
 
 #[test]
-fn a_backup_is_one_file_for_root_alone_and_takes_nobodys_place() {
+fn backup_is_one_private_new_file() {
     let server = with_john();
     let daily = server.plain(&server.api(&["core", "backup"])).ok();
     let path = "/opt/phantom-wg/backups/state/2025-09-09.db";
@@ -121,7 +121,7 @@ fn a_backup_is_one_file_for_root_alone_and_takes_nobodys_place() {
 }
 
 #[test]
-fn a_damaged_database_is_not_backed_up_and_the_day_says_so() {
+fn damaged_database_is_not_backed_up() {
     let server = with_john();
     let database = server.paths().database();
     let mut content = fs::read(&database).unwrap();
@@ -142,7 +142,7 @@ fn a_damaged_database_is_not_backed_up_and_the_day_says_so() {
 }
 
 #[test]
-fn a_dry_run_shows_who_comes_back_who_is_lost_and_who_needs_a_file_and_changes_nothing() {
+fn dry_restore_lists_effects_and_changes_nothing() {
     let (server, file) = backed_up();
     server.api(&["dns", "change_dns_servers", "primary=9.9.9.9"]).ok();
     server.fake.reset_writes();
@@ -169,7 +169,7 @@ fn a_dry_run_shows_who_comes_back_who_is_lost_and_who_needs_a_file_and_changes_n
 }
 
 #[test]
-fn a_restore_brings_back_what_was_and_keeps_what_was_there() {
+fn restore_brings_back_copy_and_keeps_present() {
     let (server, file) = backed_up();
     let exported = server.api(&["core", "export_client", "client_name=john-laptop"]).ok();
     let stored = |server: &Server| dump_database(&server.paths().database());
@@ -201,7 +201,7 @@ fn a_restore_brings_back_what_was_and_keeps_what_was_there() {
 }
 
 #[test]
-fn another_server_s_port_subnet_and_interface_come_with_it() {
+fn restore_includes_port_subnet_and_interface() {
     let server = Server::set_up(&["subnet=10.77.0.0/24", "port=4443", "interface=wg_old"]).with(&["first"]);
     remove(&server, "first"); // whose key is that of the first client of every server here
     add(&server, "old");
@@ -235,7 +235,7 @@ fn modules_are_as_they_were_then() {
 }
 
 #[test]
-fn what_cannot_be_restored_is_refused_and_changes_nothing() {
+fn impossible_restore_is_refused_without_change() {
     let (server, file) = backed_up();
     let garbage = server.dir().join("garbage");
     fs::write(&garbage, "no backup").unwrap();
@@ -259,7 +259,7 @@ fn what_cannot_be_restored_is_refused_and_changes_nothing() {
 }
 
 #[test]
-fn a_refused_write_leaves_the_present_state_in_force() {
+fn refused_write_keeps_the_present_state() {
     let (server, file) = backed_up();
     let snapshot = server.snapshot();
     restore(&server, &file, &[]).ok();
@@ -300,7 +300,7 @@ fn a_refused_write_leaves_the_present_state_in_force() {
 }
 
 #[test]
-fn a_restore_that_is_cut_short_is_finished_as_one_state_or_the_other() {
+fn interrupted_restore_ends_in_one_state() {
     let (server, file) = backed_up();
     let snapshot = server.snapshot();
     restore(&server, &file, &[]).ok();
@@ -324,7 +324,7 @@ fn a_restore_that_is_cut_short_is_finished_as_one_state_or_the_other() {
 }
 
 #[test]
-fn where_nothing_or_nothing_readable_is_stored_a_backup_brings_the_server_back() {
+fn backup_restores_a_missing_or_damaged_state() {
     for spoil in [
         |database: &Path| fs::write(database, "no database any more").unwrap(),
         |database: &Path| fs::remove_file(database).unwrap(),
@@ -344,7 +344,7 @@ fn where_nothing_or_nothing_readable_is_stored_a_backup_brings_the_server_back()
 }
 
 #[test]
-fn whoever_removes_a_client_learns_until_when_copies_hold_its_keys() {
+fn removal_says_how_long_copies_keep_keys() {
     let server = Server::ready();
     server.fake.advance(Duration::from_secs(1));
     add(&server, "never-copied");

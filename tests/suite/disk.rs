@@ -100,11 +100,11 @@ fn role_on_a_read_only_disk() {
 }
 
 #[test]
-fn a_full_disk_fails_the_change_and_nothing_else() {
-    on_a_small_disk("a_full_disk_fails_the_change_and_nothing_else", "disk::role_on_a_full_disk");
+fn full_disk_fails_only_the_change() {
+    on_a_small_disk("full_disk_fails_only_the_change", "disk::role_on_a_full_disk");
 }
 
 #[test]
-fn a_read_only_disk_fails_the_change_and_nothing_else() {
-    on_a_small_disk("a_read_only_disk_fails_the_change_and_nothing_else", "disk::role_on_a_read_only_disk");
+fn read_only_disk_fails_only_the_change() {
+    on_a_small_disk("read_only_disk_fails_only_the_change", "disk::role_on_a_read_only_disk");
 }

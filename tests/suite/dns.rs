@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::cases::{with_exit, with_second_exit};
 
 #[test]
-fn dns_servers_change_one_or_both_and_ipv6_ones_with_a_warning() {
+fn dns_servers_change_singly_or_together() {
     let server = Server::ready();
     let changed = server.api(&["dns", "change_dns_servers", "secondary=2606:4700::1111"]).ok();
     let expected = json!({ "primary": "8.8.8.8", "secondary": "2606:4700::1111", "previous_primary": "8.8.8.8", "previous_secondary": "8.8.4.4" });
@@ -24,7 +24,7 @@ fn health_is_degraded_when_some_probes_pass() {
     let server = Server::ready();
     let answer = |server: &str, passes: bool| {
         let address = vec!["192.0.2.1".parse().unwrap()];
-        let good = Ok(phantom_host::Answer { addresses: address, elapsed: Duration::from_millis(5) });
+        let good = Ok(phantom_host::DnsAnswer { addresses: address, elapsed: Duration::from_millis(5) });
         (server.parse().unwrap(), if passes { good } else { Err(phantom_host::ProbeError::Timeout) })
     };
     for (first, second, expected) in
@@ -42,7 +42,7 @@ fn health_is_degraded_when_some_probes_pass() {
 }
 
 #[test]
-fn an_address_where_nobody_can_answer_is_refused_or_said() {
+fn useless_dns_address_is_refused_or_noted() {
     let server = with_second_exit(with_exit());
     let change = |ip: &str| server.api(&["dns", "change_dns_servers", &format!("secondary={ip}")]);
     for nobody in ["0.0.0.0", "0.1.2.3", "224.0.0.1", "240.0.0.1", "255.255.255.255", "::", "::ffff:0.0.0.0"]

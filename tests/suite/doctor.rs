@@ -7,7 +7,7 @@ use std::time::Duration;
 use phantom_ghost::program::fake::FakeTunnel as _;
 use phantom_host::filter::{FilterProgram, Filters};
 use phantom_host::{
-    Answer, Command, LinkKind, Port, ProbeError, Protocol, Restart, Route, RouteKind, Unit, UnitKind,
+    Command, DnsAnswer, LinkKind, Port, ProbeError, Protocol, Restart, Route, RouteKind, Unit, UnitKind,
 };
 use phantom_store::Marker;
 use phantom_tests::{SERVER_IP, Server, same_as_golden};
@@ -18,7 +18,7 @@ use crate::cases::{
     ENABLE, ENABLE_MULTIHOP, stopped, through_exit, with_domain, with_exit, with_ghost, with_john,
 };
 use crate::clocks;
-use crate::reads::deaf::Deaf;
+use crate::reads::unresponsive::UnresponsiveHost;
 
 /// A condition of the host, and the check that shows it, with its state.
 pub(crate) struct Condition {
@@ -53,7 +53,9 @@ pub(crate) const CONDITIONS: &[Condition] = &[
     condition("tun_device", "problem", without_tun),
     condition("tun_device", "ok", || with(without_tun(), |s| s.fake.put_file("/dev/net/tun", b"", 0o666, 0))),
     condition("packet_filter", "problem", || with(with_john(), |s| s.fake.flush_firewall())),
-    condition("packet_filter", "warning", || change(with_john(), |host| host.firewall = Arc::new(Deaf))),
+    condition("packet_filter", "warning", || {
+        change(with_john(), |host| host.firewall = Arc::new(UnresponsiveHost))
+    }),
     condition("forwarding", "problem", || with(with_john(), |s| forward(s, "0"))),
     condition("forwarding", "ok", || with(Server::bare(), |s| forward(s, "1"))),
     condition("service", "warning", stopped),
@@ -63,7 +65,9 @@ pub(crate) const CONDITIONS: &[Condition] = &[
     condition("wireguard_port", "warning", || {
         with(Server::bare(), |s| s.fake.bind(port(Protocol::Udp, 51_820)))
     }),
-    condition("wireguard_port", "warning", || change(with_john(), |host| host.sockets = Arc::new(Deaf))),
+    condition("wireguard_port", "warning", || {
+        change(with_john(), |host| host.sockets = Arc::new(UnresponsiveHost))
+    }),
     condition("https_port", "ok", || with(with_ghost(), listen)),
     condition("https_port", "problem", || with(with_ghost(), |s| s.fake.crash_service(&tunnel(s)))),
     condition("https_port", "ok", || with(with_john(), |s| s.fake.bind(port(Protocol::Tcp, 443)))),
@@ -83,7 +87,9 @@ pub(crate) const CONDITIONS: &[Condition] = &[
             s.assert_in_sync();
         })
     }),
-    condition("link_guard", "warning", || change(through_exit(), |host| host.network = Arc::new(Deaf))),
+    condition("link_guard", "warning", || {
+        change(through_exit(), |host| host.network = Arc::new(UnresponsiveHost))
+    }),
     condition("kill_switch", "ok", with_john),
     condition("kill_switch", "ok", through_exit),
     condition("kill_switch", "ok", || {
@@ -94,7 +100,9 @@ pub(crate) const CONDITIONS: &[Condition] = &[
     condition("kill_switch", "problem", || with(through_exit(), |s| s.fake.flush_firewall())),
     condition("kill_switch", "problem", || with(through_exit(), |s| without_ways(s, false))),
     condition("kill_switch", "problem", || with(through_exit(), |s| without_ways(s, true))),
-    condition("kill_switch", "warning", || change(through_exit(), |host| host.network = Arc::new(Deaf))),
+    condition("kill_switch", "warning", || {
+        change(through_exit(), |host| host.network = Arc::new(UnresponsiveHost))
+    }),
     condition("watcher", "ok", with_john),
     condition("watcher", "ok", Server::bare),
     condition("watcher", "warning", || with(with_john(), without_watcher)),
@@ -201,7 +209,7 @@ pub(crate) const CONDITIONS: &[Condition] = &[
     }),
     condition("client_clocks", "warning", || with(clocks::embedded(), clocks::set_back)),
     condition("client_clocks", "warning", || {
-        change(clocks::embedded(), |host| host.wireguard = Arc::new(Deaf))
+        change(clocks::embedded(), |host| host.wireguard = Arc::new(UnresponsiveHost))
     }),
     condition("resolver", "ok", well),
     condition("resolver", "warning", || with(with_john(), failing)),
@@ -217,7 +225,9 @@ pub(crate) const CONDITIONS: &[Condition] = &[
     condition("collisions", "problem", || with(with_john(), |s| lan(s, "10.8.200.9/16"))),
     condition("collisions", "problem", with_colliding_exit),
     condition("collisions", "problem", || with(with_colliding_exit(), |s| lan(s, "10.8.0.128/25"))),
-    condition("collisions", "warning", || change(with_john(), |host| host.network = Arc::new(Deaf))),
+    condition("collisions", "warning", || {
+        change(with_john(), |host| host.network = Arc::new(UnresponsiveHost))
+    }),
 ];
 
 const CONFIGURATION: &str = "/etc/wireguard/wg_main.conf";
@@ -245,7 +255,7 @@ fn well() -> Server {
 
 fn answers(server: &Server, at: &str) {
     let addresses = vec!["142.250.184.206".parse().unwrap()];
-    let answer = Answer { addresses, elapsed: Duration::from_millis(9) };
+    let answer = DnsAnswer { addresses, elapsed: Duration::from_millis(9) };
     server.fake.set_answer(at.parse().unwrap(), None, Ok(answer));
 }
 
@@ -295,11 +305,11 @@ fn open(server: &Server, mode: u32) {
 
 /// Our routes and rules that lead nowhere are gone, and with `all` the packet filter too.
 fn without_ways(server: &Server, all: bool) {
-    let (network, marks) = (&server.host.network, server.marks());
-    for route in network.routes(marks.exit_table()).unwrap() {
+    let (network, tags) = (&server.host.network, server.tags());
+    for route in network.routes(tags.exit_table()).unwrap() {
         server.fake.take_route(&route).unwrap();
     }
-    for rule in network.rules().unwrap().into_iter().filter(|rule| marks.owns_rule(rule)) {
+    for rule in network.rules().unwrap().into_iter().filter(|rule| tags.owns_rule(rule)) {
         server.fake.take_rule(&rule).unwrap();
     }
     if all {
@@ -495,7 +505,7 @@ fn port(protocol: Protocol, number: u16) -> Port {
 }
 
 #[test]
-fn every_condition_is_seen_said_and_left_alone() {
+fn every_condition_is_reported_and_left_alone() {
     for Condition { server, check, state } in CONDITIONS {
         let server = server();
         server.fake.reset_writes();
@@ -523,16 +533,16 @@ fn every_condition_is_seen_said_and_left_alone() {
 }
 
 #[test]
-fn on_a_sound_host_there_is_nothing_to_say() {
+fn sound_host_has_nothing_to_report() {
     let data = well().api(WORDS).ok();
     let sound = (&data["healthy"], &data["warnings"], &data["message"]);
     assert_eq!(sound, (&true.into(), &0.into(), &"No problems found".into()), "{data:#}");
 }
 
 #[test]
-fn a_host_that_answers_nothing_is_no_error() {
+fn silent_host_is_no_error() {
     let mut server = with_john();
-    for (_, deafen) in crate::reads::DEAF {
+    for (_, deafen) in crate::reads::UNRESPONSIVE {
         deafen(&mut server.host);
     }
     let data = server.api(WORDS).ok();

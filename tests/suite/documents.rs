@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use phantom_cli::options::Options;
+use phantom_cli::options::CliOptions;
 use phantom_tests::{Document, Program, Server, calls, read_golden_json, repository};
 
 /// The programs of the system, and the tasks of a checkout.
@@ -61,7 +61,7 @@ fn commands(document: &Document) -> Vec<Vec<String>> {
 }
 
 #[test]
-fn every_command_is_one_that_the_programs_know() {
+fn every_documented_command_exists() {
     let (mut complaints, mut seen) = (Vec::new(), BTreeSet::new());
     for document in all() {
         for words in commands(&document) {
@@ -86,7 +86,7 @@ fn known(words: &[String]) -> Result<(), String> {
     let rest: Vec<&str> = words[1..].iter().map(String::as_str).collect();
     match words[0].as_str() {
         "phantom-api" => known_to_the_api(&rest),
-        "phantom-wg" => Options::parse(rest.iter().map(Into::into)).map(drop),
+        "phantom-wg" => CliOptions::parse(rest.iter().map(Into::into)).map(drop),
         "phantom-ghost" => options_in(&rest[1..], &help(&["phantom-ghost", rest[0]])),
         "cargo" => {
             let tasks = std::fs::read_to_string(repository().join("xtask/src/main.rs")).unwrap();
@@ -103,7 +103,7 @@ fn known(words: &[String]) -> Result<(), String> {
 /// What a program says of itself.
 fn help(words: &[&str]) -> String {
     let words: Vec<&str> = words.iter().copied().chain(["--help"]).collect();
-    Program::of(words[0]).run(&words[1..]).text().to_owned()
+    Program::named(words[0]).run(&words[1..]).text().to_owned()
 }
 
 /// Words that a server without a setup understands as far as it can: everything but the state is looked at before the
@@ -161,7 +161,7 @@ fn a_wrong_command_would_be_found() {
 }
 
 #[test]
-fn both_languages_have_the_same_pages_commands_and_pictures() {
+fn both_languages_have_the_same_pages() {
     let (english, turkish) = (manual("en"), manual("tr"));
     let names = |documents: &[Document]| -> Vec<_> {
         documents.iter().map(|document| document.path.file_name().unwrap().to_owned()).collect()
@@ -244,7 +244,7 @@ fn anchors(file: &std::path::Path) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_error_code_and_every_check_is_explained() {
+fn every_code_and_check_is_explained() {
     let codes = read_golden_json("codes.json");
     let codes: Vec<&str> =
         codes["codes"].as_array().unwrap().iter().filter_map(|code| code.as_str()).collect();

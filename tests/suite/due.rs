@@ -55,7 +55,7 @@ fn wind_up(engine: &Engine, call: &Call) -> Result<(), EngineError> {
     engine.change(BEATS, call, |change| {
         let state: &Transaction<'_> = change;
         state.set_document(PLACE.0, PLACE.1, Some(&json!(next)))?;
-        change.apply(Scope::Network)
+        change.apply(Scope::WithoutPeers)
     })
 }
 
@@ -111,7 +111,7 @@ fn a_module_is_called_at_its_time() {
 
 /// The way of a certificate authority was opened by a process that was killed: it is closed at its time, and nothing stays due.
 #[test]
-fn what_a_killed_process_left_open_is_closed_once() {
+fn leftover_of_killed_process_closes_once() {
     let server = Server::ready();
     let (phantom, store) = (server.phantom(), server.store());
     let engine = phantom.engine();
@@ -119,7 +119,7 @@ fn what_a_killed_process_left_open_is_closed_once() {
     let until = now().micros() + 300_000_000;
     let opened = engine.change(BEATS, &call(), |change| {
         change.set_document("ghost", "validation_until", Some(&json!(until)))?;
-        change.apply(Scope::Network)
+        change.apply(Scope::WithoutPeers)
     });
     opened.unwrap();
     assert_eq!(store.due().map(Timestamp::micros), Some(until));

@@ -56,7 +56,7 @@ fn all() -> impl Iterator<Item = &'static Failing> {
 }
 
 #[test]
-fn every_error_has_its_code_its_data_and_both_texts() {
+fn every_error_has_code_data_and_texts() {
     let texts = Texts::read();
     let mut wrong = Vec::new();
     for case in all() {
@@ -111,7 +111,7 @@ fn every_code_of_chapter_3_is_provoked() {
 }
 
 #[test]
-fn a_change_that_finds_the_lock_taken_gives_up_when_its_patience_ends() {
+fn change_gives_up_lock_after_its_patience() {
     let mut server = Server::ready();
     server.lock_wait = Some(Duration::from_secs(1));
     let before = server.dump();
@@ -146,7 +146,7 @@ fn second(server: &Server) -> Value {
 }
 
 #[test]
-fn where_nothing_is_set_a_change_waits_half_a_minute_for_the_lock() {
+fn default_lock_wait_is_half_a_minute() {
     let server = Server::bare();
     assert_eq!(server.lock_wait, None);
     assert_eq!(server.phantom().engine().lock_wait(), Duration::from_secs(30));
@@ -163,7 +163,7 @@ fn a_reader_needs_no_lock() {
 }
 
 #[test]
-fn reconcile_says_which_step_failed_and_keeps_those_before() {
+fn reconcile_names_failed_step_keeps_earlier_ones() {
     for (lang, detail) in [("en", "Add missing address"), ("tr", "Eksik adresi ekle")] {
         let server = with_john();
         server.fake.take_address("wg_main", "10.8.0.1/24".parse().unwrap()).unwrap();

@@ -3,13 +3,13 @@
 use phantom_tests::{Program, is_root};
 
 #[test]
-fn a_program_embeds_the_modules_with_their_types() {
+fn program_embeds_modules_with_their_types() {
     let answer = Program::example("embed").run(&[""; 0]);
     assert_eq!(answer.text(), "john-laptop has 10.8.0.2\nDNS = 9.9.9.9, 8.8.4.4\n");
 }
 
 #[test]
-fn an_asynchronous_program_embeds_them_as_blocking_tasks() {
+fn asynchronous_program_embeds_blocking_tasks() {
     let answer = Program::example("embed_async").run(&[""; 0]);
     let mut lines: Vec<&str> = answer.text().lines().collect();
     assert_eq!(lines.len(), 5, "{lines:?}");
@@ -23,7 +23,7 @@ fn an_asynchronous_program_embeds_them_as_blocking_tasks() {
 }
 
 #[test]
-fn a_program_adds_a_module_of_its_own() {
+fn program_adds_its_own_module() {
     let program = Program::example("own_module");
     let root = tempfile::tempdir().unwrap();
     let root = root.path().join("none").display().to_string();
@@ -49,7 +49,7 @@ fn a_program_adds_a_module_of_its_own() {
 
 /// It owns a table, and has its say where Core changes the server, in the doctor and in `phantom-api service`.
 #[test]
-fn a_fifth_module_takes_part_in_the_system() {
+fn fifth_module_takes_part_in_system() {
     let answer = Program::example("system_module").run(&[""; 0]);
     let expected = [
         "a second time: The server is frozen already: new switches",

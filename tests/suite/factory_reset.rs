@@ -5,22 +5,22 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use phantom_factory_reset::command::{self, Environment, Opened, Streams};
-use phantom_factory_reset::{Done, LOCK_WAIT, Place, ResetError, Stage, reset, uninstall};
+use phantom_factory_reset::{Done, LOCK_WAIT, ResetError, ResetTarget, Stage, reset, uninstall};
 use phantom_host::linux::Called;
-use phantom_host::{FirewallKind, InForce, Ruleset};
+use phantom_host::{FirewallKind, Ruleset, RulesetStatus};
 use phantom_store::Paths;
 use phantom_tests::{SERVER_IP, Server};
 
 use crate::cases::{with_ghost, with_john};
 use crate::ownership::{assert_untouched, surround};
 
-fn with_place<T>(server: &Server, stage: &dyn Fn(Stage), run: impl FnOnce(&Place<'_>) -> T) -> T {
+fn with_place<T>(server: &Server, stage: &dyn Fn(Stage), run: impl FnOnce(&ResetTarget<'_>) -> T) -> T {
     let api = |words: &[&str]| {
         let answer = server.api(words);
         Ok(Called { status: Some(answer.exit.into()), out: answer.out.into_bytes(), errors: answer.err })
     };
     let (host, paths, lock_wait) = (&server.host, server.paths(), LOCK_WAIT);
-    run(&Place { host, paths, lock_wait, api: &api, stage, taken: &|_| () })
+    run(&ResetTarget { host, paths, lock_wait, api: &api, stage, taken: &|_| () })
 }
 
 pub(crate) fn run(server: &Server) -> Result<Done, ResetError> {
@@ -39,7 +39,7 @@ fn assert_new(server: &Server, what: &str) {
 }
 
 #[test]
-fn a_configuration_that_has_lost_its_mark_goes_with_its_key() {
+fn untagged_configuration_goes_by_its_key() {
     let path = "/etc/wireguard/wg_main.conf";
     let there = |server: &Server| phantom_host::Files::read(&server.fake, path.as_ref()).unwrap();
     let server = Server::ready();
@@ -47,7 +47,7 @@ fn a_configuration_that_has_lost_its_mark_goes_with_its_key() {
     server.fake.put_file(path, format!("[Interface]\nPrivateKey = {}\n", *old).as_bytes(), 0o600, 0);
     run(&server).unwrap();
     let now = String::from_utf8(there(&server).unwrap()).unwrap();
-    assert!(!now.contains(&*old) && server.marks().owns_file(now.as_bytes()));
+    assert!(!now.contains(&*old) && server.tags().owns_file(now.as_bytes()));
     server.assert_in_sync();
     // One of somebody else stays.
     server.fake.put_file(path, b"[Interface]\n", 0o600, 0);
@@ -56,7 +56,7 @@ fn a_configuration_that_has_lost_its_mark_goes_with_its_key() {
 }
 
 #[test]
-fn refused_at_any_write_it_can_be_run_again() {
+fn reset_refused_anywhere_can_run_again() {
     for kind in [FirewallKind::Nftables, FirewallKind::Iptables] {
         let server = Server::bare();
         server.fake.set_firewall_kind(kind);
@@ -90,11 +90,11 @@ fn refused_at_any_write_it_can_be_run_again() {
 }
 
 #[test]
-fn the_packet_filter_is_closed_from_the_first_step_to_the_new_server() {
+fn packet_filter_is_closed_until_new_server() {
     let server = with_ghost();
-    let open = server.fake.firewall_rules(&server.marks());
+    let open = server.fake.firewall_rules(&server.tags());
     let look = |stage: Stage| {
-        let now = server.fake.firewall_rules(&server.marks());
+        let now = server.fake.firewall_rules(&server.tags());
         let closed = now.as_ref().is_some_and(|rules| {
             let drops = |rule: &phantom_host::RulesetRule| rule.verdict == phantom_host::Verdict::Drop;
             !rules.is_empty() && rules.rules().iter().all(drops)
@@ -103,12 +103,12 @@ fn the_packet_filter_is_closed_from_the_first_step_to_the_new_server() {
         assert_eq!(closed, stage != Stage::Stopping, "{stage:?}: {now:?}");
     };
     with_place(&server, &look, reset).unwrap();
-    let (now, open) = (server.fake.firewall_rules(&server.marks()).unwrap(), open.unwrap());
+    let (now, open) = (server.fake.firewall_rules(&server.tags()).unwrap(), open.unwrap());
     assert!(now != open && !now.is_empty(), "Ghost Mode is off: {now:?}");
 }
 
 #[test]
-fn uninstalled_nothing_of_ours_is_left_and_everything_can_come_back() {
+fn uninstall_leaves_nothing_and_allows_return() {
     let bare = Server::bare();
     let foreign = surround(&bare);
     let before = bare.fake.dump();
@@ -117,8 +117,8 @@ fn uninstalled_nothing_of_ours_is_left_and_everything_can_come_back() {
     let stored = phantom_tests::dump_database(&bare.paths().database());
     with_place(&bare, &|_| (), uninstall).unwrap();
     assert_untouched(&bare, &foreign, "an uninstall");
-    let none = bare.host.firewall.in_force(&bare.marks(), &Ruleset::default()).unwrap();
-    assert_eq!(none, InForce::Absent);
+    let none = bare.host.firewall.in_force(&bare.tags(), &Ruleset::default()).unwrap();
+    assert_eq!(none, RulesetStatus::Missing);
     let dir = bare.dir().display().to_string();
     let apart = |dump: &str| -> Vec<String> {
         dump.lines().filter(|line| !line.contains(&dir)).map(str::to_owned).collect()
@@ -148,7 +148,7 @@ fn another_change_that_runs_is_not_disturbed() {
 }
 
 #[test]
-fn without_a_word_about_it_another_change_may_take_half_a_minute() {
+fn default_patience_is_half_a_minute() {
     let half_a_minute = Duration::from_secs(30);
     assert_eq!(Environment::default().lock_wait, half_a_minute);
     assert_eq!(Environment::of_process().lock_wait, half_a_minute);
@@ -187,7 +187,7 @@ fn called(
 }
 
 #[test]
-fn that_a_signal_would_end_it_is_said_in_the_language_of_the_run() {
+fn signal_note_is_in_the_run_language() {
     const EN: &str = "factory-reset: a signal will end it in the middle: Invalid argument (os error 22)\n";
     const TR: &str = "factory-reset: bir sinyal işlemi yarıda kesecek: geçersiz değer (hata 22)\n";
     for (option, variable, stored, expected) in [
@@ -212,7 +212,7 @@ fn that_a_signal_would_end_it_is_said_in_the_language_of_the_run() {
 }
 
 #[test]
-fn without_the_command_it_is_unfinished_and_says_so_in_both_languages() {
+fn without_command_reset_is_reported_unfinished() {
     let texts = [
         ("en", "Stopping services\n", "Factory reset interrupted; run it again to finish.\n"),
         (
@@ -234,7 +234,7 @@ fn without_the_command_it_is_unfinished_and_says_so_in_both_languages() {
 }
 
 #[test]
-fn a_stored_language_is_spoken_until_it_is_removed() {
+fn stored_language_is_used_until_removed() {
     let server = with_john();
     server.api(&["core", "update_tweak_setting", "setting_name=language", "value=tr"]).ok();
     let (exit, out, _) = said(&server, &[], "RESET");
@@ -244,7 +244,7 @@ fn a_stored_language_is_spoken_until_it_is_removed() {
 
 /// As after a power failure: nothing is set up afterwards, and the host still has everything of before.
 #[test]
-fn one_that_leads_to_no_server_is_finished_by_the_boot_and_by_a_change() {
+fn serverless_reset_is_finished_by_boot() {
     let finish: [&[&str]; 2] = [&["core", "reconcile"], &["core", "add_client", "client_name=x"]];
     for (words, at) in finish.into_iter().zip([2, 4]) {
         let server = with_ghost();
@@ -262,8 +262,8 @@ fn one_that_leads_to_no_server_is_finished_by_the_boot_and_by_a_change() {
         let answer = server.api(words);
         assert_eq!(answer.success(), words[1] == "reconcile", "{words:?}: {}{}", answer.out, answer.err);
         assert!(!server.store().reset_pending().unwrap() && server.store().marker().unwrap().is_none());
-        let none = server.host.firewall.in_force(&server.marks(), &Ruleset::default()).unwrap();
-        assert_eq!(none, InForce::Absent, "{words:?}");
+        let none = server.host.firewall.in_force(&server.tags(), &Ruleset::default()).unwrap();
+        assert_eq!(none, RulesetStatus::Missing, "{words:?}");
         let dump = server.fake.dump();
         for left in ["wg_main", "wg-quick", "phantom-ghost", "/etc/wireguard/w", "/etc/sysctl.d/9"] {
             let before = bare.fake.dump().matches(left).count();
@@ -277,7 +277,7 @@ fn one_that_leads_to_no_server_is_finished_by_the_boot_and_by_a_change() {
 }
 
 #[test]
-fn an_uninstall_asks_on_a_terminal_and_needs_yes_without_one() {
+fn uninstall_asks_or_needs_yes() {
     let server = with_ghost();
     let before = server.fake.dump();
     for (lang, needs) in [
@@ -306,7 +306,7 @@ fn an_uninstall_asks_on_a_terminal_and_needs_yes_without_one() {
 }
 
 #[test]
-fn an_uninstall_that_stops_half_way_says_so() {
+fn half_uninstall_is_reported() {
     let all = with_ghost();
     with_place(&all, &|_| (), uninstall).unwrap();
     let writes = all.fake.writes();
@@ -330,7 +330,7 @@ fn an_uninstall_that_stops_half_way_says_so() {
 }
 
 #[test]
-fn a_database_that_is_in_use_for_a_moment_is_not_taken_for_a_damaged_one() {
+fn briefly_busy_database_is_not_damaged() {
     let server = with_john();
     let busy = rusqlite::Connection::open(server.paths().database()).unwrap();
     busy.pragma_update(None, "locking_mode", "EXCLUSIVE").unwrap();

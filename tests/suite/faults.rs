@@ -35,7 +35,7 @@ struct Ready {
 }
 
 impl Ready {
-    fn of(change: &Change) -> Self {
+    fn for_change(change: &Change) -> Self {
         let server = (change.server)();
         server.fake.reset_writes();
         let snapshot = server.snapshot();
@@ -121,7 +121,7 @@ fn code_of(change: &Change, write: &str) -> &'static str {
 fn refuse_each(changes: impl Iterator<Item = &'static Change>) {
     let mut report = Report::default();
     for change in changes {
-        let ready = Ready::of(change);
+        let ready = Ready::for_change(change);
         for (k, write) in (1..).zip(opening::before_commit(change, &ready)) {
             let at = || format!("{}, write {k} ({write})", change.name);
             let server = ready.again();
@@ -151,12 +151,12 @@ fn refuse_each(changes: impl Iterator<Item = &'static Change>) {
 }
 
 #[test]
-fn a_refused_write_leaves_everything_as_it_was() {
+fn refused_write_leaves_everything_unchanged() {
     refuse_each(of_kind(false));
 }
 
 #[test]
-fn a_refused_write_of_the_first_setup_leaves_nothing_behind() {
+fn refused_first_setup_leaves_nothing() {
     refuse_each(of_kind(true));
 }
 
@@ -164,7 +164,7 @@ fn a_refused_write_of_the_first_setup_leaves_nothing_behind() {
 fn refuse_all_from_each(changes: impl Iterator<Item = &'static Change>) {
     let mut report = Report::default();
     for change in changes {
-        let ready = Ready::of(change);
+        let ready = Ready::for_change(change);
         for (k, write) in (1..).zip(opening::before_commit(change, &ready)) {
             let at = || format!("{}, from write {k} ({write})", change.name);
             let server = ready.again();
@@ -211,12 +211,12 @@ fn healed(report: &mut Report, change: &Change, server: &Server, before: &str, a
 }
 
 #[test]
-fn where_the_undo_is_refused_too_the_answer_says_so_and_the_next_change_heals() {
+fn refused_rollback_is_reported_and_recovered() {
     refuse_all_from_each(of_kind(false));
 }
 
 #[test]
-fn where_the_undo_of_the_first_setup_is_refused_too_the_answer_says_so_and_the_next_one_heals() {
+fn refused_setup_rollback_is_reported_and_recovered() {
     refuse_all_from_each(of_kind(true));
 }
 
@@ -239,7 +239,7 @@ fn cut_short(server: &Server, words: &[&str], k: usize) {
 fn cut_each(changes: impl Iterator<Item = &'static Change>) {
     let mut report = Report::default();
     for change in changes {
-        let ready = Ready::of(change);
+        let ready = Ready::for_change(change);
         for (k, write) in (1..).zip(opening::before_commit(change, &ready)) {
             let at = || format!("{}, cut before write {k} ({write})", change.name);
             let server = ready.again();
@@ -273,19 +273,19 @@ fn is_before_the_change(change: &Change, write: &str) -> bool {
 }
 
 #[test]
-fn what_was_cut_short_is_healed_by_the_next_change() {
+fn interrupted_change_is_recovered_by_next() {
     cut_each(of_kind(false));
 }
 
 #[test]
-fn a_first_setup_that_was_cut_short_is_healed_by_the_next_one() {
+fn interrupted_first_setup_is_recovered() {
     cut_each(of_kind(true));
 }
 
 #[test]
 fn reconcile_reports_what_it_undid() {
     for change in of_kind(false).filter(|change| !change.name.starts_with("setup")) {
-        let ready = Ready::of(change);
+        let ready = Ready::for_change(change);
         let Some(k) = (1..)
             .zip(opening::before_commit(change, &ready))
             .filter(|(_, write)| !is_before_the_change(change, write))
@@ -318,7 +318,7 @@ fn reconcile_reports_what_it_undid() {
 #[test]
 fn a_change_that_was_committed_is_completed() {
     for change in of_kind(false) {
-        let Ready { server, .. } = Ready::of(change);
+        let Ready { server, .. } = Ready::for_change(change);
         // The marker as it stood while the change ran, and stands there when the process ends behind its commit.
         let marker = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
         let (kept, path) = (marker.clone(), server.paths().changing());
@@ -346,9 +346,9 @@ fn a_change_that_was_committed_is_completed() {
 }
 
 #[test]
-fn a_change_of_the_stored_state_alone_writes_nothing_on_the_host() {
+fn state_only_change_writes_nothing_on_host() {
     for change in STORED {
-        let Ready { server, .. } = Ready::of(change);
+        let Ready { server, .. } = Ready::for_change(change);
         server.fake.refuse_from(1);
         let answer = server.api(change.words);
         assert!(answer.success(), "{}: {}", change.name, answer.out);

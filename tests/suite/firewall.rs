@@ -16,7 +16,7 @@ fn words(condition: &Match) -> String {
         Match::Out { interface, not } => format!("out {}{interface}", sign(*not)),
         Match::From { network, not } => format!("from {}{network}", sign(*not)),
         Match::To { network, not } => format!("to {}{network}", sign(*not)),
-        Match::BegunFrom { network } => format!("begun from {network}"),
+        Match::CtOriginalSource { network } => format!("begun from {network}"),
         Match::Port { protocol, port } => format!("{protocol:?} port {port}"),
         other => format!("{other:?}"),
     }
@@ -31,7 +31,7 @@ fn line(rule: &RulesetRule) -> String {
 type Named<'a> = (&'a str, fn() -> Server, &'a [&'a str]);
 
 #[test]
-fn the_rules_of_every_module_are_the_committed_ones() {
+fn module_rules_match_the_committed_ones() {
     let open: &[&str] = &["multihop", "enable_multihop", "exit_name=xeovo-uk", "kill_switch=false"];
     let servers: [Named<'_>; 5] = [
         ("core", with_john, &[]),
@@ -46,7 +46,7 @@ fn the_rules_of_every_module_are_the_committed_ones() {
         if !more.is_empty() {
             server.api(more).ok();
         }
-        let rules = server.fake.firewall_rules(&server.marks()).unwrap();
+        let rules = server.fake.firewall_rules(&server.tags()).unwrap();
         writeln!(text, "[{name}]").unwrap();
         for rule in rules.rules() {
             writeln!(text, "{}", line(rule)).unwrap();

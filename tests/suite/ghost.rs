@@ -35,7 +35,7 @@ fn keeper_config(server: &Server) -> PathBuf {
 fn configuration(server: &Server) -> Value {
     let text = std::fs::read_to_string(keeper_config(server)).unwrap();
     let (mark, json) = text.split_once('\n').unwrap();
-    assert!(mark.starts_with(&format!("# {}:", server.marks().text())), "{mark}");
+    assert!(mark.starts_with(&format!("# {}:", server.tags().tag())), "{mark}");
     serde_json::from_str(json).unwrap()
 }
 
@@ -59,7 +59,7 @@ fn with_ufw() -> Server {
 }
 
 #[test]
-fn every_enable_makes_a_secret_of_64_letters_and_digits() {
+fn every_enable_makes_a_new_secret() {
     let server = with_domain();
     let mut secrets = std::collections::BTreeSet::new();
     for _ in 0..5 {
@@ -84,7 +84,7 @@ fn every_enable_makes_a_secret_of_64_letters_and_digits() {
 }
 
 #[test]
-fn the_command_names_the_stored_port_and_verifies_what_can_be_verified() {
+fn command_names_stored_port_and_verifies() {
     let server = with_domain();
     server.api(&["core", "setup", "port=4500"]).ok();
     let enabled = server.api(ENABLE).ok();
@@ -103,7 +103,7 @@ fn the_command_names_the_stored_port_and_verifies_what_can_be_verified() {
 }
 
 #[test]
-fn every_address_of_this_server_may_stand_in_the_a_records() {
+fn every_server_address_is_a_valid_record() {
     let server = with_domain();
     server.fake.give_address("eth0", "198.51.100.20/24".parse().unwrap()).unwrap();
     let lookup = |addresses: &[&str]| {
@@ -126,15 +126,15 @@ fn every_address_of_this_server_may_stand_in_the_a_records() {
 }
 
 #[test]
-fn without_the_check_nobody_is_asked_for_the_name() {
+fn without_the_check_no_name_is_resolved() {
     let mut server = with_domain();
-    server.host.resolver = std::sync::Arc::new(crate::reads::deaf::Deaf);
+    server.host.resolver = std::sync::Arc::new(crate::reads::unresponsive::UnresponsiveHost);
     server.api(&["ghost", "enable", "domain=not.yet.example", "skip_dns_check=true"]).ok();
     assert_eq!(status(&server)["domain"], "not.yet.example");
 }
 
 #[test]
-fn the_keeper_is_told_where_the_certificate_and_the_decoy_are() {
+fn keeper_learns_certificate_and_decoy_paths() {
     let server = with_domain();
     let root = server.paths().root().display().to_string();
     let enabled = server.api(ENABLE).ok();
@@ -173,7 +173,7 @@ fn the_keeper_is_told_where_the_certificate_and_the_decoy_are() {
 }
 
 #[test]
-fn strangers_are_shown_nothing_but_what_is_on_this_machine() {
+fn strangers_see_only_this_machine() {
     let server = with_domain();
     let before = server.dump();
     for decoy in [

@@ -44,13 +44,13 @@ fn blank(value: &mut Value, path: &str) {
 }
 
 #[test]
-fn the_samples_of_the_api_are_what_the_command_answers() {
+fn contract_samples_match_the_command() {
     let wrong: Vec<String> = API.iter().flat_map(wrong).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
-fn the_published_samples_are_what_the_command_answers() {
+fn published_samples_match_the_command() {
     let wrong: Vec<String> = PUBLISHED.iter().flat_map(wrong).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
@@ -69,7 +69,7 @@ fn every_sample_is_tried() {
 }
 
 #[test]
-fn by_default_an_exported_configuration_begins_as_the_published_one() {
+fn default_configuration_starts_as_published() {
     let text = |name: &str| read_golden_json(name)["data"]["config"].as_str().unwrap().to_owned();
     let (ours, published) = (text("core/export_client.json"), text("published/core/export_client.json"));
     let allowed = |text: &str| text.lines().find(|line| line.starts_with("AllowedIPs")).unwrap().to_owned();
@@ -78,7 +78,7 @@ fn by_default_an_exported_configuration_begins_as_the_published_one() {
 }
 
 #[test]
-fn by_default_the_command_of_a_client_begins_as_the_published_one_and_verifies_the_certificate() {
+fn default_client_command_starts_as_published() {
     let command =
         |name: &str| read_golden_json(name)["data"]["connection_command"].as_str().unwrap().to_owned();
     let published = command("published/ghost/enable.json");
@@ -88,7 +88,7 @@ fn by_default_the_command_of_a_client_begins_as_the_published_one_and_verifies_t
 }
 
 #[test]
-fn a_turkish_answer_differs_in_the_sentences_of_chapter_12_only() {
+fn turkish_differs_in_listed_sentences_only() {
     let texts = Texts::read();
     let mut said = Said::default();
     for case in API {
@@ -102,7 +102,7 @@ fn a_turkish_answer_differs_in_the_sentences_of_chapter_12_only() {
 }
 
 #[test]
-fn answers_are_printed_in_the_order_of_the_envelope() {
+fn answers_have_the_envelope_order() {
     for case in API {
         let pretty = answer(case, &[]);
         let value = pretty.json();

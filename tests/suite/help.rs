@@ -26,7 +26,7 @@ fn text_of(table: &Value, module: &str, name: &str, lang: &str) -> String {
 }
 
 #[test]
-fn the_program_s_help_shows_usage_modules_options_and_the_shape_of_the_answer() {
+fn program_help_shows_modules_and_answer_shape() {
     let table = read_golden_json("help.json");
     for (tag, _) in LANGS {
         let shown = help(&["--help"], tag);
@@ -64,7 +64,7 @@ fn the_program_s_help_shows_usage_modules_options_and_the_shape_of_the_answer() 
 }
 
 #[test]
-fn a_module_s_help_shows_its_actions_with_their_summaries() {
+fn module_help_shows_action_summaries() {
     let table = read_golden_json("help.json");
     for (tag, _) in LANGS {
         for module in Server::bare().phantom().modules() {
@@ -87,7 +87,7 @@ fn a_module_s_help_shows_its_actions_with_their_summaries() {
 }
 
 #[test]
-fn an_action_s_help_shows_parameters_an_example_and_its_codes() {
+fn action_help_shows_parameters_example_and_codes() {
     let table = read_golden_json("help.json");
     for (tag, lang) in LANGS {
         for module in Server::bare().phantom().modules() {
@@ -127,7 +127,7 @@ fn an_action_s_help_shows_parameters_an_example_and_its_codes() {
 }
 
 #[test]
-fn limits_and_defaults_of_chapter_5_are_shown() {
+fn limits_and_defaults_are_shown() {
     let shown = |action: &str| help(&["core", action, "--help"], "en");
     for (action, facts) in [
         ("list_clients", "integer; 1–4294967295; default: 1"),
@@ -161,7 +161,7 @@ fn the_shells_understand_their_completions() {
 }
 
 #[test]
-fn completions_offer_every_module_action_parameter_and_choice() {
+fn completions_offer_every_choice() {
     for shell in ["bash", "zsh", "fish"] {
         let script = completion(shell);
         for module in Server::bare().phantom().modules() {
@@ -216,7 +216,7 @@ fn bash_completes_word_by_word() {
 }
 
 #[test]
-fn bash_completes_values_where_it_divides_words_at_the_equals_sign() {
+fn bash_completes_values_split_at_equals() {
     // As bash does by default, and without the package bash-completion, which would put the parts together again.
     let divided = |words: &[&str]| offered_with("' ='", words);
     assert_eq!(divided(&["core", "setup", "backend", "=", "k"]), ["kernel"]);

@@ -38,12 +38,9 @@ fn the_table_is_long_enough() {
 }
 
 #[test]
-fn hostile_inputs_through_the_real_command_change_nothing() {
+fn hostile_arguments_change_nothing() {
     if !is_root() {
-        return skip(
-            "hostile_inputs_through_the_real_command_change_nothing",
-            "as nobody every action is denied",
-        );
+        return skip("hostile_arguments_change_nothing", "as nobody every action is denied");
     }
     let dir = tempfile::tempdir().unwrap();
     std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
@@ -81,7 +78,7 @@ fn hostile_inputs_through_the_real_command_change_nothing() {
 }
 
 #[test]
-fn hostile_inputs_change_nothing_on_a_server_that_is_set_up() {
+fn hostile_input_leaves_a_set_up_server() {
     let server = Server::ready().with(&["john-laptop"]);
     let (before, tree) = (server.dump(), server.tree());
     for line in refused().iter().filter(|line| !line.code.is_empty() && !line.standard_input()) {
@@ -111,7 +108,7 @@ fn hostile_lookups_find_nobody() {
 }
 
 #[test]
-fn a_hostile_search_is_a_text_and_no_pattern() {
+fn hostile_search_is_text_not_pattern() {
     let server = Server::ready().with(&["john-laptop", "a_b"]);
     for (search, total) in [
         ("%", 0),

@@ -32,7 +32,7 @@ fn file(server: &Server) -> String {
 }
 
 #[test]
-fn a_client_without_a_preshared_key_is_a_peer_without_one() {
+fn client_without_preshared_key_is_a_peer() {
     let server = with_row("preshared_key = NULL");
     assert!(!file(&server).contains("PresharedKey"));
     let exported = export(&server).ok();
@@ -42,7 +42,7 @@ fn a_client_without_a_preshared_key_is_a_peer_without_one() {
 }
 
 #[test]
-fn a_client_that_keeps_its_private_key_to_itself_is_a_peer_and_cannot_be_exported() {
+fn keyless_client_is_peer_without_export() {
     let server = without_private_key();
     assert!(file(&server).contains("# client john-laptop"));
     export(&server).failed("CONFIG_ERROR");
@@ -53,7 +53,7 @@ fn a_client_that_keeps_its_private_key_to_itself_is_a_peer_and_cannot_be_exporte
 }
 
 #[test]
-fn networks_behind_a_client_are_allowed_ips_of_its_peer() {
+fn client_networks_are_its_allowed_ips() {
     let server = with_row("extra_ips = '192.168.7.0/24, fd07::/48'");
     assert!(
         file(&server).contains("AllowedIPs = 10.8.0.2/32, 192.168.7.0/24, fd07::/48\n"),

@@ -5,14 +5,14 @@ use std::ffi::OsString;
 use std::io;
 
 use phantom_api::cli::{self, Environment, Opened, Streams};
-use phantom_host::{Answer, LinkKind, ProbeError};
+use phantom_host::{DnsAnswer, LinkKind, ProbeError};
 use phantom_tests::{Said, Server, Texts};
 use serde_json::Value;
 
 use crate::cases::{API, connected, through_exit, with_domain, with_exit, with_ghost, with_john};
 use crate::doctor;
 use crate::errors::{self, with_multihop};
-use crate::reads::deaf::Deaf;
+use crate::reads::unresponsive::UnresponsiveHost;
 
 fn message(server: &Server, words: &[&str]) -> String {
     let answer = server.api(words).failed("CLIENT_NOT_FOUND");
@@ -24,7 +24,7 @@ const TR: &str = "'x' istemcisi bulunamadı";
 const REMOVE: [&str; 3] = ["core", "remove_client", "client_name=x"];
 
 #[test]
-fn the_option_counts_more_than_the_variable_and_that_more_than_the_setting() {
+fn option_precedes_variable_which_precedes_setting() {
     let mut server = Server::ready();
     assert_eq!(message(&server, &REMOVE), EN);
     server.api(&["core", "update_tweak_setting", "setting_name=language", "value=tr"]).ok();
@@ -37,7 +37,7 @@ fn the_option_counts_more_than_the_variable_and_that_more_than_the_setting() {
 }
 
 #[test]
-fn the_variable_may_be_a_locale_and_an_unknown_one_is_ignored_with_a_line() {
+fn language_variable_may_be_a_locale() {
     let mut server = Server::ready();
     for name in ["tr", "tr_TR.UTF-8", "TR", "tr_TR", "tr@x", "tr.UTF-8"] {
         server.lang = Some(name.into());
@@ -69,7 +69,7 @@ fn unhandled(server: &Server, words: &[&str], lang: Option<&str>) -> String {
 }
 
 #[test]
-fn that_a_signal_would_end_a_change_is_said_by_the_same_rules() {
+fn signal_note_follows_the_language_rules() {
     const EN: &str =
         "phantom-api: a signal will end a change in the middle: Invalid argument (os error 22)\n";
     const TR: &str = "phantom-api: bir sinyal değişikliği yarıda kesecek: geçersiz değer (hata 22)\n";
@@ -96,7 +96,7 @@ fn help_and_usage_follow_the_same_rules() {
 }
 
 #[test]
-fn a_stored_language_is_listed_only_once_it_has_been_set() {
+fn language_is_listed_once_it_is_set() {
     let server = Server::ready();
     let settings = || server.api(&["core", "get_tweak_settings"]).ok();
     assert!(settings().get("language").is_none() && settings().get("language_description").is_none());
@@ -208,7 +208,7 @@ fn far_off() -> Server {
 }
 fn without_journal() -> Server {
     let mut server = Server::ready();
-    server.host.services = std::sync::Arc::new(Deaf);
+    server.host.services = std::sync::Arc::new(UnresponsiveHost);
     server
 }
 fn with_language() -> Server {
@@ -225,15 +225,22 @@ fn sabotaged() -> Server {
     server.fake.cut_file("/etc/wireguard/wg_main.conf");
     server
 }
-/// A policy rule, a route, an address, a peer and a file with our marks that nobody wants.
+/// A policy rule, a route, an address, a peer and a file with our tags that nobody wants.
 fn with_stale_objects() -> Server {
     let server = with_john();
-    let marks = server.marks();
-    let protocol = phantom_host::Marks::PROTOCOL;
-    let (from, table) = (Some("10.8.0.0/24".parse().unwrap()), marks.exit_table());
-    let (priority, action) = (marks.exit_priority(), phantom_host::RuleAction::Lookup(table));
-    let rule =
-        phantom_host::Rule { priority, ipv6: false, from, to: None, in_interface: None, action, protocol };
+    let tags = server.tags();
+    let protocol = phantom_host::OwnershipTags::PROTOCOL;
+    let (from, table) = (Some("10.8.0.0/24".parse().unwrap()), tags.exit_table());
+    let (priority, action) = (tags.exit_priority(), phantom_host::RuleAction::Lookup(table));
+    let rule = phantom_host::PolicyRule {
+        priority,
+        ipv6: false,
+        from,
+        to: None,
+        in_interface: None,
+        action,
+        protocol,
+    };
     server.fake.give_rule(&rule).unwrap();
     let destination = "0.0.0.0/0".parse().unwrap();
     let kind = phantom_host::RouteKind::Unreachable;
@@ -266,7 +273,7 @@ fn with_bad_dns() -> Server {
         ProbeError::NoAddress { rcode: "REFUSED".into(), elapsed: std::time::Duration::from_millis(3) };
     server.fake.set_answer("192.0.2.1".parse().unwrap(), None, Err(refused));
     server.fake.set_answer("192.0.2.2".parse().unwrap(), None, Err(ProbeError::Unreachable));
-    let answer = Answer {
+    let answer = DnsAnswer {
         addresses: vec!["192.0.2.9".parse().unwrap()],
         elapsed: std::time::Duration::from_millis(3),
     };
@@ -284,7 +291,7 @@ const UNREACHED: [(&str, &str); 5] = [
 ];
 
 #[test]
-fn every_text_of_chapter_12_is_said_in_both_languages() {
+fn every_listed_text_has_both_languages() {
     let texts = Texts::read();
     let mut said = Said::default();
     let samples = API.iter().map(|case| (case.words, case.server));
@@ -325,7 +332,7 @@ fn without(value: &Value) -> Value {
 }
 
 #[test]
-fn causes_and_what_the_watcher_saw_are_turkish_too() {
+fn causes_and_watcher_reports_are_turkish_too() {
     let server = Server::ready();
     server.fake.fail_service("wg-quick@wg_main", Some(phantom_host::fake::StartFault::Exits));
     let answer = server.api(&["core", "restart_service", "--lang", "tr"]).failed("SERVICE_OPERATION_FAILED");
@@ -356,7 +363,7 @@ fn causes_and_what_the_watcher_saw_are_turkish_too() {
 
 /// What goes to standard error is for the person who called.
 #[test]
-fn notes_and_causes_on_standard_error_are_turkish() {
+fn notes_and_causes_on_stderr_are_turkish() {
     let server = Server::ready();
     server.fake.fail_service("wg-quick@wg_main", Some(phantom_host::fake::StartFault::Exits));
     let answer = server.api(&["core", "restart_service", "--lang", "tr"]);

@@ -33,7 +33,7 @@ fn is_closed(server: &Server) -> bool {
 }
 
 #[test]
-fn an_exit_that_drops_echo_requests_is_proven_by_the_rest_and_that_is_said() {
+fn exit_without_echo_is_verified_otherwise() {
     let said = "does not answer echo requests";
     for (drops, more, told) in [
         (false, &[][..], false),
@@ -52,7 +52,7 @@ fn an_exit_that_drops_echo_requests_is_proven_by_the_rest_and_that_is_said() {
 }
 
 #[test]
-fn a_handshake_from_before_the_call_is_no_proof() {
+fn older_handshake_is_no_verification() {
     let server = with_second_exit(through_exit());
     // Both exits have answered once, and do not answer any more.
     server.api(&["multihop", "enable_multihop", "exit_name=nl"]).ok();
@@ -67,7 +67,7 @@ fn a_handshake_from_before_the_call_is_no_proof() {
 }
 
 #[test]
-fn a_server_that_is_stopped_has_no_way_to_an_exit() {
+fn stopped_server_has_no_exit_route() {
     let server = with_exit();
     server.api(&["core", "stop_service"]).ok();
     let refused = server.api(ENABLE_MULTIHOP).failed("MULTIHOP_ERROR");
@@ -85,7 +85,7 @@ fn a_server_that_is_stopped_has_no_way_to_an_exit() {
 }
 
 #[test]
-fn a_monitor_that_somebody_has_halted_does_not_monitor() {
+fn halted_monitor_does_not_monitor() {
     let server = through_exit();
     let monitor = || server.api(&["multihop", "status"]).ok()["monitor_status"].clone();
     let pid = monitor()["pid"].clone();
@@ -97,7 +97,7 @@ fn a_monitor_that_somebody_has_halted_does_not_monitor() {
 }
 
 #[test]
-fn the_kill_switch_of_an_exit_in_use_is_opened_and_closed_without_an_interruption() {
+fn active_kill_switch_toggles_without_interruption() {
     let server = through_exit();
     let with = |value: &str| {
         let word = format!("kill_switch={value}");
@@ -112,7 +112,7 @@ fn the_kill_switch_of_an_exit_in_use_is_opened_and_closed_without_an_interruptio
 }
 
 #[test]
-fn without_a_kill_switch_a_second_exit_opens_only_when_it_is_proven() {
+fn second_exit_opens_after_verification_without_killswitch() {
     let server = with_second_exit(through_exit());
     server.fake.let_peer_answer(nl(), false);
     server

@@ -1,4 +1,4 @@
-//! Ownership: what does not carry the marks is never changed or removed, by no action and after no fault.
+//! Ownership: what does not carry the tags is never changed or removed, by no action and after no fault.
 
 mod own_services;
 
@@ -6,7 +6,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 
 use own_services::OwnServices;
-use phantom_host::{FirewallKind, LinkChange, LinkKind, Port, Protocol, Route, RouteKind, Rule, RuleAction};
+use phantom_host::{
+    FirewallKind, LinkChange, LinkKind, PolicyRule, Port, Protocol, Route, RouteKind, RuleAction,
+};
 use phantom_tests::{OnDisk, Server};
 
 use crate::faults::changed;
@@ -21,7 +23,7 @@ pub(crate) fn surround(server: &Server) -> Vec<String> {
     fake.add_link("wg0", LinkKind::WireGuard).unwrap();
     fake.give_address("wg0", "10.99.0.1/24".parse().unwrap()).unwrap();
     let kind = RouteKind::Via { interface: "docker0".into(), gateway: None };
-    for table in [254, server.marks().exit_table() + 1, 100] {
+    for table in [254, server.tags().exit_table() + 1, 100] {
         let destination = "198.18.0.0/15".parse().unwrap();
         fake.give_route(&Route {
             table,
@@ -34,10 +36,10 @@ pub(crate) fn surround(server: &Server) -> Vec<String> {
         .unwrap();
     }
     for (priority, protocol) in
-        [(server.marks().exit_priority(), 4), (5000, phantom_host::Marks::PROTOCOL), (100, 3)]
+        [(server.tags().exit_priority(), 4), (5000, phantom_host::OwnershipTags::PROTOCOL), (100, 3)]
     {
         let from = Some("198.18.0.0/15".parse().unwrap());
-        fake.give_rule(&Rule {
+        fake.give_rule(&PolicyRule {
             priority,
             ipv6: false,
             from,
@@ -107,7 +109,7 @@ fn no_action_touches_what_is_not_ours() {
 }
 
 #[test]
-fn no_fault_makes_us_touch_what_is_not_ours() {
+fn faults_never_touch_foreign_objects() {
     for k in 1..30 {
         let server = Server::bare();
         let foreign = surround(&server);
@@ -123,7 +125,7 @@ fn no_fault_makes_us_touch_what_is_not_ours() {
 }
 
 #[test]
-fn a_foreign_link_in_the_place_of_ours_is_reported_and_not_taken() {
+fn foreign_link_is_reported_and_not_taken() {
     for kind in [LinkKind::WireGuard, LinkKind::Tun, LinkKind::Other("dummy".into())] {
         let server = Server::ready().with(&["a"]);
         server.fake.cut_link("wg_main").unwrap();
@@ -159,10 +161,10 @@ fn a_foreign_link_in_the_place_of_ours_is_reported_and_not_taken() {
 }
 
 #[test]
-fn a_foreign_file_in_the_place_of_ours_is_reported_and_kept() {
+fn foreign_file_is_reported_and_kept() {
     let server = Server::ready().with(&["a"]);
     for path in
-        ["/etc/wireguard/wg_main.conf".to_owned(), format!("/etc/sysctl.d/90-{}.conf", server.marks().text())]
+        ["/etc/wireguard/wg_main.conf".to_owned(), format!("/etc/sysctl.d/90-{}.conf", server.tags().tag())]
     {
         server.fake.put_file(&path, b"# written by hand\n", 0o644, 0);
         // Nothing else waits for it: a server that is booted comes up.
@@ -201,7 +203,7 @@ fn saved(file: &[u8]) -> String {
 }
 
 #[test]
-fn our_file_that_has_lost_its_mark_is_copied_and_written_again() {
+fn untagged_file_is_copied_and_rewritten() {
     let path = "/etc/wireguard/wg_main.conf";
     for words in [
         &["core", "reconcile"][..],
@@ -215,7 +217,7 @@ fn our_file_that_has_lost_its_mark_is_copied_and_written_again() {
         let saved = saved(&ours);
         server.fake.put_file(path, saved.as_bytes(), 0o600, 0);
         server.api(words).ok();
-        assert!(server.marks().owns_file(&read()), "{words:?}");
+        assert!(server.tags().owns_file(&read()), "{words:?}");
         if words[1] == "reconcile" {
             assert_eq!(changed(&before, &server.dump()), "");
         }
@@ -237,9 +239,9 @@ fn our_file_that_has_lost_its_mark_is_copied_and_written_again() {
 }
 
 #[test]
-fn a_unit_that_lost_its_mark_lets_the_server_boot() {
+fn untagged_unit_lets_the_server_boot() {
     let server = Server::ready().with(&["a"]);
-    for unit in ["wg-quick@wg_main", server.marks().boot_unit().as_str()] {
+    for unit in ["wg-quick@wg_main", server.tags().boot_unit().as_str()] {
         let before = server.fake.dump();
         server.fake.add_foreign_unit(unit);
         server.reboot();
@@ -258,7 +260,7 @@ fn a_unit_that_lost_its_mark_lets_the_server_boot() {
 }
 
 #[test]
-fn a_foreign_unit_in_the_place_of_ours_is_reported_and_kept() {
+fn foreign_unit_is_reported_and_kept() {
     let server = Server::bare();
     server.fake.add_foreign_unit("wg-quick@wg_main");
     let before = server.fake.dump();
@@ -270,18 +272,18 @@ fn a_foreign_unit_in_the_place_of_ours_is_reported_and_kept() {
 }
 
 #[test]
-fn two_installations_on_one_host_do_not_see_each_other() {
+fn two_installations_ignore_each_other() {
     let mut one = Server::ready().with(&["a"]);
     let mut other = Server::bare();
     other.fake = one.fake.clone();
     other.host = one.host.clone();
     other.host.files = Arc::new(OnDisk::new(one.fake.clone(), other.dir()));
     one.host.services =
-        Arc::new(OwnServices::new(one.fake.clone(), &["wg-quick@wg_main", "phantom-boot"], &one.marks()));
+        Arc::new(OwnServices::new(one.fake.clone(), &["wg-quick@wg_main", "phantom-boot"], &one.tags()));
     other.host.services =
-        Arc::new(OwnServices::new(one.fake.clone(), &["wg-quick@wg_two", "phantom-boot"], &other.marks()));
+        Arc::new(OwnServices::new(one.fake.clone(), &["wg-quick@wg_two", "phantom-boot"], &other.tags()));
     let lines = |server: &Server| {
-        let mark = server.marks().text();
+        let mark = server.tags().tag();
         let dump = one.fake.dump();
         dump.lines().filter(|line| line.contains(&mark)).map(str::to_owned).collect::<Vec<_>>()
     };

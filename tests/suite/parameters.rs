@@ -16,7 +16,7 @@ fn object(server: &Server, action: &str, parameter: &str, value: &Value) -> Answ
 }
 
 #[test]
-fn booleans_have_eight_words_in_any_case_and_in_json_themselves_and_one_and_zero() {
+fn booleans_have_words_and_json_forms() {
     let server = Server::ready();
     let dry = |answer: &Answer| answer.ok()["dry_run"].as_bool().unwrap();
     for (yes, no) in
@@ -85,7 +85,7 @@ fn integers_are_decimal_digits_within_their_range() {
 }
 
 #[test]
-fn texts_are_taken_as_they_are_up_to_255_characters() {
+fn texts_have_up_to_255_characters() {
     let server = with_john();
     let total = |search: &str| word(&server, "list_clients", "search", search).ok()["total"].clone();
     assert_eq!(total("JOHN"), 1);
@@ -105,7 +105,7 @@ fn texts_are_taken_as_they_are_up_to_255_characters() {
 }
 
 #[test]
-fn a_search_gives_the_oldest_first_or_what_is_found_by_name() {
+fn search_is_by_age_or_by_name() {
     // The addresses of all three contain an 8; the last one is called so.
     let server = Server::ready().with(&["anna", "ben", "room-8"]);
     let found = |more: &[&str]| -> Vec<Value> {
@@ -122,7 +122,7 @@ fn a_search_gives_the_oldest_first_or_what_is_found_by_name() {
 }
 
 #[test]
-fn nothing_given_is_an_empty_value_or_null() {
+fn empty_value_or_null_means_nothing() {
     let server = with_john();
     for answer in
         [word(&server, "list_clients", "page", ""), object(&server, "list_clients", "page", &Value::Null)]
@@ -137,7 +137,7 @@ fn nothing_given_is_an_empty_value_or_null() {
 }
 
 #[test]
-fn names_of_new_clients_follow_the_rule_and_are_never_guessed_into_numbers() {
+fn new_names_are_checked_and_stay_text() {
     let server = Server::ready();
     for name in ["123", "true", "null", "0", "_", "a-", "A_b-C", &"z".repeat(50), "0x1f", "1e5"] {
         let client = word(&server, "add_client", "client_name", name).ok();
@@ -227,7 +227,7 @@ fn domains_and_hosts_are_strict() {
 }
 
 #[test]
-fn lists_are_arrays_or_words_between_commas_and_have_64_elements_at_most() {
+fn lists_are_arrays_or_comma_separated() {
     let server = Server::ready();
     let tested = |value: &str| server.action("dns", "test_dns_servers", &[format!("servers={value}")]);
     for form in [
@@ -261,7 +261,7 @@ fn lists_are_arrays_or_words_between_commas_and_have_64_elements_at_most() {
 }
 
 #[test]
-fn a_key_is_given_once_counting_the_object_too() {
+fn repeated_keys_are_refused_across_forms() {
     let server = with_john();
     for words in [
         &["count=1", "count=2"][..],
@@ -316,9 +316,9 @@ fn standard_input(input: &[u8], words: &[&str]) -> String {
 }
 
 #[test]
-fn the_object_can_come_on_standard_input_up_to_one_mebibyte() {
+fn stdin_object_is_limited_to_one_mebibyte() {
     if !is_root() {
-        return skip("the_object_can_come_on_standard_input_up_to_one_mebibyte", "the actions need root");
+        return skip("stdin_object_is_limited_to_one_mebibyte", "the actions need root");
     }
     let add = ["core", "add_client"];
     assert_eq!(standard_input(br#"{"client_name":"x"}"#, &add), "NOT_INITIALIZED");
@@ -341,7 +341,7 @@ fn the_object_can_come_on_standard_input_up_to_one_mebibyte() {
 }
 
 #[test]
-fn errors_of_the_form_come_before_standard_input_is_read() {
+fn usage_errors_precede_reading_stdin() {
     // Nothing is written to it: a program that reads it would wait for its end.
     let answer = Program::api().run(&["nope", "x", "--json", "-", "--root", "/nowhere/x"]);
     assert_eq!(answer.code(), "MODULE_NOT_FOUND");

@@ -85,7 +85,7 @@ fn role_with_a_careless_umask() {
 }
 
 #[test]
-fn every_file_has_its_mode_from_the_beginning_with_any_umask() {
+fn every_file_has_its_mode_at_once() {
     let words = ["permissions::role_with_a_careless_umask", "--exact", "--ignored", "--nocapture"];
     let output = Command::new(std::env::current_exe().unwrap()).args(words).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
@@ -116,7 +116,7 @@ fn every_file_has_its_mode_from_the_beginning_with_any_umask() {
 }
 
 #[test]
-fn wider_modes_are_corrected_by_the_next_change_and_noted() {
+fn wider_modes_are_corrected_and_noted() {
     let server = with_john();
     let wide = |path: &Path| fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
     let paths = [
@@ -154,7 +154,7 @@ fn secrets(server: &Server) -> Vec<String> {
 }
 
 #[test]
-fn secrets_appear_nowhere_but_where_the_api_shows_them() {
+fn secrets_appear_only_where_documented() {
     let server = with_john();
     let secrets = secrets(&server);
     let none = |what: &str, text: &str| {
@@ -209,7 +209,7 @@ fn has_tunnel_secret(text: &str) -> bool {
 }
 
 #[test]
-fn the_secret_of_the_tunnel_appears_nowhere_but_where_the_api_shows_it() {
+fn tunnel_secret_appears_only_where_documented() {
     let server = with_domain();
     let none = |what: &str, text: &str| assert!(!has_tunnel_secret(text), "{what} has a secret: {text}");
     // Failures at every write; a success shows the secret where it belongs.

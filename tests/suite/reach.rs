@@ -59,7 +59,7 @@ fn check(server: &Server, name: &str) -> Value {
 const ADDRESS: &str = "server_ip=157.230.114.231";
 
 #[test]
-fn setup_opens_the_port_where_somebody_closes_it_and_says_where() {
+fn setup_opens_a_closed_port() {
     let server = Server::bare();
     closed(&server);
     let done = setup(&server, &[ADDRESS]);
@@ -87,7 +87,7 @@ fn setup_opens_the_port_where_somebody_closes_it_and_says_where() {
 }
 
 #[test]
-fn what_is_closed_later_is_opened_by_the_next_reconcile_and_the_doctor_says_so() {
+fn port_closed_later_is_reopened() {
     let server = with_john();
     closed(&server);
     let found = check(&server, "wireguard_port");
@@ -102,7 +102,7 @@ fn what_is_closed_later_is_opened_by_the_next_reconcile_and_the_doctor_says_so()
 }
 
 #[test]
-fn an_operator_who_declines_is_told_the_command() {
+fn declining_operator_learns_the_command() {
     let server = Server::bare();
     closed(&server);
     server.fake.set_ufw(Some(true));
@@ -148,7 +148,7 @@ const LIMITED: &str = "-A INPUT -s 203.0.113.0/24 -p udp -m udp --dport 51820 -j
                        -A INPUT -s 203.0.113.0/24 -p tcp -m tcp --dport 443 -j ACCEPT\n";
 
 #[test]
-fn a_port_that_its_owner_limits_stays_limited_and_is_named() {
+fn owner_limited_port_stays_and_is_named() {
     let server = Server::bare();
     filter(&server, LIMITED);
     let done = setup(&server, &[ADDRESS]);
@@ -174,7 +174,7 @@ fn a_port_that_its_owner_limits_stays_limited_and_is_named() {
 }
 
 #[test]
-fn a_tunnel_whose_port_its_owner_limits_is_on_and_says_so() {
+fn tunnel_on_limited_port_reports_it() {
     let server = with_domain();
     filter(&server, LIMITED);
     holding_the_port(&server);
@@ -196,7 +196,7 @@ fn a_tunnel_whose_port_its_owner_limits_is_on_and_says_so() {
 }
 
 #[test]
-fn a_port_that_is_limited_in_ufw_gets_no_rule_of_ours() {
+fn ufw_limited_port_gets_no_rule() {
     let server = Server::bare();
     let text = include_str!("../../foundation/host/src/filter/tests/captured/ufw.save");
     let rule = "-A ufw-user-input -s 203.0.113.0/24 -p udp -m udp --dport 51820 -j ACCEPT";
@@ -222,7 +222,7 @@ fn a_port_that_is_limited_in_ufw_gets_no_rule_of_ours() {
 }
 
 #[test]
-fn a_rule_of_ufw_is_ufw_s_to_open() {
+fn ufw_rules_are_opened_in_ufw() {
     let server = Server::bare();
     let text = include_str!("../../foundation/host/src/filter/tests/captured/ufw.save");
     server.fake.set_filters(Filters::read_iptables(text, FilterProgram::IptablesNft, false));
@@ -237,7 +237,7 @@ fn a_rule_of_ufw_is_ufw_s_to_open() {
 }
 
 #[test]
-fn ghost_mode_opens_its_own_port_in_the_place_of_wireguards() {
+fn ghost_mode_opens_only_its_port() {
     let server = with_domain();
     closed(&server);
     server.api(&["core", "reconcile"]).ok();
@@ -264,7 +264,7 @@ fn ghost_mode_opens_its_own_port_in_the_place_of_wireguards() {
 }
 
 #[test]
-fn a_certificate_authority_is_let_in_while_it_is_asked_and_no_longer() {
+fn authority_is_admitted_only_while_asked() {
     let mut server = with_domain();
     closed(&server);
     server.api(&["core", "reconcile"]).ok();
@@ -298,7 +298,7 @@ fn cut_short() -> Server {
 }
 
 #[test]
-fn the_way_of_an_authority_ends_by_itself_where_the_process_is_killed() {
+fn killed_process_ends_the_authority_accept() {
     let server = cut_short();
     let until = server.store().read(|state| state.document("ghost", "validation_until")).unwrap();
     let until = until.and_then(|until| until.as_i64()).expect("it is stored when it ends");
@@ -310,7 +310,7 @@ fn the_way_of_an_authority_ends_by_itself_where_the_process_is_killed() {
 }
 
 #[test]
-fn a_clock_that_is_set_back_does_not_keep_the_way_open() {
+fn clock_set_back_still_closes_accept() {
     let server = cut_short();
     let due = server.store().due().unwrap();
     server.fake.set_now(phantom_types::Timestamp::from_micros(due.micros() - 24 * 3_600_000_000));
@@ -319,7 +319,7 @@ fn a_clock_that_is_set_back_does_not_keep_the_way_open() {
 }
 
 #[test]
-fn the_way_of_an_authority_is_closed_where_the_change_after_it_fails() {
+fn failed_change_closes_the_authority_accept() {
     let mut server = with_domain();
     closed(&server);
     server.api(&["core", "reconcile"]).ok();
@@ -334,7 +334,7 @@ fn the_way_of_an_authority_is_closed_where_the_change_after_it_fails() {
 }
 
 #[test]
-fn an_operator_who_declines_while_ghost_mode_is_on_is_told_of_its_port() {
+fn declining_operator_learns_the_ghost_port() {
     let server = with_domain();
     closed(&server);
     server.api(&["core", "reconcile"]).ok();
@@ -350,7 +350,7 @@ fn an_operator_who_declines_while_ghost_mode_is_on_is_told_of_its_port() {
 }
 
 #[test]
-fn a_reset_does_not_open_what_the_operator_opens_himself() {
+fn reset_does_not_open_operator_ports() {
     let server = with_john();
     closed(&server);
     setup(&server, &["open_firewall=false"]);
@@ -388,7 +388,7 @@ fn stuck(server: &Server) {
 }
 
 #[test]
-fn rules_that_nobody_can_take_out_are_named_with_the_command_that_does() {
+fn irremovable_rules_are_named_with_their_command() {
     let names_it = |text: &Value| {
         let text = text.as_str().unwrap();
         assert!(
@@ -443,7 +443,7 @@ fn endpoint(server: &Server) -> Value {
 }
 
 #[test]
-fn a_host_without_ipv4_needs_no_address_of_it() {
+fn ipv6_only_host_needs_no_address() {
     let server = without_ipv4();
     let done = setup(&server, &[]);
     assert_eq!((&done["server_ip"], &done["endpoint"]), (&Value::Null, &Value::Null));
@@ -471,7 +471,7 @@ fn a_host_without_ipv4_needs_no_address_of_it() {
 }
 
 #[test]
-fn a_server_that_clients_know_by_a_name_needs_no_address() {
+fn named_server_needs_no_address() {
     let server = Server::bare();
     server.fake.give_address("eth0", "192.168.1.7/24".parse().unwrap()).unwrap();
     server.fake.take_address("eth0", "203.0.113.10/24".parse().unwrap()).unwrap();
@@ -483,7 +483,7 @@ fn a_server_that_clients_know_by_a_name_needs_no_address() {
 }
 
 #[test]
-fn what_is_stored_of_a_name_is_all_that_it_leads_to() {
+fn stored_name_keeps_all_its_addresses() {
     let server = with_domain();
     let name = || "cdn.example.com".parse().unwrap();
     let of_a_cdn = ["198.51.100.20", "2001:db8:c::1"].map(|address| address.parse().unwrap());

@@ -1,15 +1,15 @@
 //! Reading changes nothing, and gives what there is when parts of the host do not answer.
 
-pub(crate) mod deaf;
+pub(crate) mod unresponsive;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use deaf::Deaf;
 use phantom_ghost::program::fake::FakeTunnel as _;
 use phantom_host::{Clock as _, LinkKind, Port, Protocol, Route, RouteKind};
 use phantom_module::Effect;
 use phantom_tests::Server;
+use unresponsive::UnresponsiveHost;
 
 use crate::cases::{connected, stopped, through_exit, through_exit_on, with_ghost, with_john};
 use crate::faults::embedded;
@@ -116,22 +116,22 @@ fn reading_changes_nothing() {
 }
 
 /// One facility, or all of them, made deaf.
-pub(crate) const DEAF: [Named<fn(&mut phantom_host::Host)>; 9] = [
-    ("wireguard", |host| host.wireguard = Arc::new(Deaf)),
-    ("network", |host| host.network = Arc::new(Deaf)),
-    ("firewall", |host| host.firewall = Arc::new(Deaf)),
-    ("sysctl", |host| host.sysctl = Arc::new(Deaf)),
-    ("services", |host| host.services = Arc::new(Deaf)),
-    ("sockets", |host| host.sockets = Arc::new(Deaf)),
-    ("resolver", |host| host.resolver = Arc::new(Deaf)),
-    ("processes", |host| host.processes = Arc::new(Deaf)),
-    ("files", |host| host.files = Arc::new(Deaf)),
+pub(crate) const UNRESPONSIVE: [Named<fn(&mut phantom_host::Host)>; 9] = [
+    ("wireguard", |host| host.wireguard = Arc::new(UnresponsiveHost)),
+    ("network", |host| host.network = Arc::new(UnresponsiveHost)),
+    ("firewall", |host| host.firewall = Arc::new(UnresponsiveHost)),
+    ("sysctl", |host| host.sysctl = Arc::new(UnresponsiveHost)),
+    ("services", |host| host.services = Arc::new(UnresponsiveHost)),
+    ("sockets", |host| host.sockets = Arc::new(UnresponsiveHost)),
+    ("resolver", |host| host.resolver = Arc::new(UnresponsiveHost)),
+    ("processes", |host| host.processes = Arc::new(UnresponsiveHost)),
+    ("files", |host| host.files = Arc::new(UnresponsiveHost)),
 ];
 
 #[test]
-fn a_part_of_the_host_that_does_not_answer_leaves_a_gap_and_is_no_error() {
-    let all = |host: &mut phantom_host::Host| DEAF.iter().for_each(|(_, make)| make(host));
-    let cases = DEAF.iter().map(|(name, make)| (*name, Box::new(make) as Box<dyn Fn(&mut _)>));
+fn silent_part_of_host_leaves_a_gap() {
+    let all = |host: &mut phantom_host::Host| UNRESPONSIVE.iter().for_each(|(_, make)| make(host));
+    let cases = UNRESPONSIVE.iter().map(|(name, make)| (*name, Box::new(make) as Box<dyn Fn(&mut _)>));
     let mut wrong = Vec::new();
     for (name, make) in cases.chain([("everything", Box::new(all) as Box<dyn Fn(&mut _)>)]) {
         let mut server = connected(through_exit_on(with_ghost()));
@@ -148,9 +148,9 @@ fn a_part_of_the_host_that_does_not_answer_leaves_a_gap_and_is_no_error() {
 }
 
 #[test]
-fn what_a_deaf_host_leaves_of_the_answers() {
+fn silent_host_limits_every_answer() {
     let mut server = connected(with_john());
-    for (_, make) in DEAF {
+    for (_, make) in UNRESPONSIVE {
         make(&mut server.host);
     }
     let status = server.api(&["core", "server_status"]).ok();
@@ -175,7 +175,7 @@ fn what_a_deaf_host_leaves_of_the_answers() {
 }
 
 #[test]
-fn connected_means_a_handshake_younger_than_three_minutes() {
+fn connected_means_recent_handshake() {
     for (seconds, expected) in [(0, true), (179, true), (180, false), (4000, false)] {
         let server = connected(with_john());
         server.fake.advance(Duration::from_secs(seconds).saturating_sub(Duration::from_secs(1)));
@@ -202,7 +202,7 @@ fn connected_means_a_handshake_younger_than_three_minutes() {
 }
 
 #[test]
-fn a_port_of_somebody_else_is_seen_as_listening() {
+fn foreign_port_is_seen_as_listening() {
     let server = stopped();
     let listening = || server.api(&["core", "get_firewall_status"]).ok()["ports"]["listening"].clone();
     assert_eq!(listening(), false);

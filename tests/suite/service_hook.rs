@@ -9,7 +9,7 @@ use crate::cases::with_john;
 use crate::faults::{changed, embedded};
 
 #[test]
-fn up_brings_the_host_to_the_stored_state() {
+fn up_converges_on_the_stored_state() {
     for server in [with_john(), embedded()] {
         let before = server.dump();
         server.fake.flush_firewall();
@@ -25,7 +25,7 @@ fn up_brings_the_host_to_the_stored_state() {
 }
 
 #[test]
-fn down_takes_our_link_away_and_nobody_else_s() {
+fn down_removes_only_our_link() {
     let server = with_john();
     let answer = server.api(&["service", "down", "wg_main"]);
     assert_eq!((answer.exit, answer.out.as_str()), (0, ""), "{}", answer.err);
@@ -38,7 +38,7 @@ fn down_takes_our_link_away_and_nobody_else_s() {
 }
 
 #[test]
-fn it_leaves_the_work_to_the_holder_of_the_lock_who_starts_the_service() {
+fn hook_leaves_work_to_lock_holder() {
     let server = with_john();
     server.fake.flush_firewall();
     let before = server.dump();
@@ -65,7 +65,7 @@ fn say_busy(server: &Server, interface: &str, process: u32) {
 }
 
 #[test]
-fn it_does_its_work_where_the_holder_of_the_lock_is_busy_with_something_else() {
+fn hook_works_while_lock_is_busy() {
     // The service of another interface; and what a holder left that was killed, before one that takes no notice of it.
     for (interface, process) in [("wg_vpn", std::process::id()), ("wg_main", 1)] {
         let server = with_john();
@@ -84,7 +84,7 @@ fn it_does_its_work_where_the_holder_of_the_lock_is_busy_with_something_else() {
 }
 
 #[test]
-fn a_failure_is_said_on_standard_error_with_exit_1() {
+fn failure_is_on_stderr_with_exit_1() {
     let server = with_john();
     server.fake.flush_firewall();
     server.fake.refuse_from(1);
@@ -98,7 +98,7 @@ fn a_failure_is_said_on_standard_error_with_exit_1() {
 }
 
 #[test]
-fn on_a_host_that_was_never_set_up_nothing_is_made() {
+fn host_without_setup_stays_empty() {
     let server = Server::bare();
     let before = server.dump();
     assert_eq!(server.api(&["service", "down", "wg_main"]).exit, 0);
@@ -126,9 +126,9 @@ fn other_words_are_no_hook() {
 }
 
 #[test]
-fn after_a_crash_the_link_stays_for_the_next_start() {
+fn link_survives_crash_for_next_start() {
     if !is_root() {
-        return skip("after_a_crash_the_link_stays_for_the_next_start", "the hook needs root");
+        return skip("link_survives_crash_for_next_start", "the hook needs root");
     }
     // The manager says how the service ended. Nothing is touched then: it works on an installation that is not there.
     let env = vec![("SERVICE_RESULT".to_owned(), "signal".into())];

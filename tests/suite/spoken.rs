@@ -92,7 +92,7 @@ fn every_error_speaks_both_languages() {
 }
 
 #[test]
-fn no_turkish_is_what_is_left_of_the_english() {
+fn turkish_texts_contain_no_english() {
     let (mut wrong, mut seen) = (Vec::new(), 0);
     for (path, text) in &ours() {
         for (at, _) in text.match_indices("fn turkish(&self) -> String {") {
@@ -167,7 +167,7 @@ fn literal(text: &str) -> Option<String> {
 }
 
 #[test]
-fn every_phrase_of_the_host_has_its_turkish() {
+fn every_host_phrase_has_turkish() {
     let mut found = BTreeMap::new();
     for (path, text) in
         ours().iter().filter(|(path, _)| !path.components().any(|part| part.as_os_str() == "fake"))

@@ -27,7 +27,7 @@ fn range(parameter: &str, minimum: i64, maximum: i64) -> (&'static str, Value) {
 }
 
 #[test]
-fn limits_hold_for_typed_calls_as_on_the_command_line() {
+fn limits_hold_for_typed_calls_too() {
     let server = with_exit();
     let phantom = server.phantom();
     let core = phantom.module::<Core>().unwrap();
@@ -61,7 +61,7 @@ fn limits_hold_for_typed_calls_as_on_the_command_line() {
 }
 
 #[test]
-fn a_typed_call_of_the_orchestrator_answers_as_one_by_name() {
+fn typed_call_answers_like_named_one() {
     let server = Server::ready();
     let phantom = server.phantom();
     let added = phantom.call(AddClient { client_name: "anna".parse().unwrap() }, &CALL).unwrap();

@@ -114,7 +114,7 @@ impl Walk {
         self.server.fake.reset_writes();
         self.check();
         if self.dice.roll(6) == 0 {
-            self.sabotage();
+            self.external_change();
         }
     }
 
@@ -155,7 +155,7 @@ impl Walk {
     }
 
     /// Somebody disturbs what is ours, and adds what is not; reconciling repairs the one and leaves the other.
-    fn sabotage(&mut self) {
+    fn external_change(&mut self) {
         let fake = self.server.fake.clone();
         let what = self.dice.roll(11);
         self.steps.push(format!("sabotage {what}"));
@@ -187,7 +187,7 @@ impl Walk {
 }
 
 #[test]
-fn a_walk_never_leaves_the_host_and_the_stored_state_apart() {
+fn random_walk_keeps_host_and_state_together() {
     let seeds = 1..=if std::env::var_os("LONG_TESTS").is_some() { 50 } else { 4 };
     for seed in seeds {
         let mut walk = Walk::new(seed);
@@ -218,7 +218,7 @@ fn reconciling_after_a_boot_brings_everything_back() {
 }
 
 #[test]
-fn a_service_that_was_stopped_stays_stopped_until_the_next_boot() {
+fn stopped_service_stays_stopped_until_boot() {
     let server = Server::ready().with(&["a"]);
     server.api(&["core", "stop_service"]).ok();
     server.api(&["core", "reconcile"]).ok();

@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sentence_of_the_other_language_is_seen() {
+    fn sentence_of_other_language_is_seen() {
         assert_eq!(
             english("Geçersiz VPN yapılandırması, satır 2: not a key: the base64 of 32 bytes").len(),
             3

@@ -50,14 +50,14 @@ pub struct Run {
 impl Program {
     /// `phantom-api`.
     pub fn api() -> Self {
-        Self::of("phantom-api")
+        Self::named("phantom-api")
     }
     /// An example of `phantom-api`.
     pub fn example(name: &str) -> Self {
         Self(programs().join("examples").join(name))
     }
     /// A program of the system.
-    pub fn of(name: &str) -> Self {
+    pub fn named(name: &str) -> Self {
         Self(programs().join(name))
     }
     /// A copy of a program in a folder, for everybody to start.

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use phantom_api::cli::{self, Environment, Streams};
-use phantom_api::{Builder, Host, Paths, Phantom, Store};
+use phantom_api::{Host, Paths, Phantom, PhantomBuilder, Store};
 use phantom_ghost::program::fake::FakeTunnel as _;
 use phantom_host::fake::FakeHost;
-use phantom_host::{Files, Marks};
+use phantom_host::{Files, OwnershipTags};
 use phantom_types::PrivateKey;
 use tempfile::TempDir;
 
@@ -116,15 +116,15 @@ impl Server {
         Store::new(self.paths.clone())
     }
 
-    /// The marks of this installation.
-    pub fn marks(&self) -> Marks {
-        Marks::new(self.paths.instance())
+    /// The tags of this installation.
+    pub fn tags(&self) -> OwnershipTags {
+        OwnershipTags::new(self.paths.instance())
     }
 
     /// The modules on this host, as a fresh process opens them.
     pub fn phantom(&self) -> Phantom {
         let builder = Phantom::builder(self.host.clone(), self.store());
-        let builder = self.lock_wait.into_iter().fold(builder, Builder::lock_wait);
+        let builder = self.lock_wait.into_iter().fold(builder, PhantomBuilder::lock_wait);
         builder.all_modules().build().unwrap()
     }
 
@@ -151,20 +151,20 @@ impl Server {
         Answer { exit: exit.into(), out: text(out), err: text(err) + &NOTES.take() }
     }
 
-    /// An answer as an ordinary installation gives it: with the plain marks and under the default root.
+    /// An answer as an ordinary installation gives it: with the plain tags and under the default root.
     pub fn plain(&self, answer: &Answer) -> Answer {
-        let marks = self.marks();
-        let plain = Marks::new(None);
+        let tags = self.tags();
+        let plain = OwnershipTags::new(None);
         let paths = [(self.paths.root(), Paths::DEFAULT_ROOT), (self.paths.run_dir(), "/run/phantom-wg")];
         let mut out = answer.out.clone();
         for (path, usual) in paths {
             out = out.replace(&path.display().to_string(), usual);
         }
         let words = [
-            (marks.nft_table(), plain.nft_table()),
-            (marks.text(), plain.text()),
-            (marks.exit_table().to_string(), plain.exit_table().to_string()),
-            (marks.local_priority().to_string(), plain.local_priority().to_string()),
+            (tags.nft_table(), plain.nft_table()),
+            (tags.tag(), plain.tag()),
+            (tags.exit_table().to_string(), plain.exit_table().to_string()),
+            (tags.local_priority().to_string(), plain.local_priority().to_string()),
             (
                 self.paths.instance().map_or_else(String::new, |instance| format!("-{instance}")),
                 String::new(),

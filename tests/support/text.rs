@@ -185,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_template_finds_what_stands_in_its_places() {
+    fn template_finds_its_values() {
         let template = Template::new("Setting '{setting}' updated from {old} to {new}");
         let found = template.matches("Setting 'a' updated from False to True").unwrap();
         assert_eq!(

@@ -1,17 +1,17 @@
 //! What comes of work that runs while a person goes on: it concerns the screen that asked, whatever lies over that by now.
 
 use phantom_api::Lang;
-use phantom_cli::Look;
+use phantom_cli::Theme;
 use phantom_tests::Server;
 
-use crate::driver::{FULL, Person};
+use crate::driver::{FULL, TuiDriver};
 
-fn person(server: Server) -> Person {
-    Person::new(server, FULL, (100, 30))
+fn person(server: Server) -> TuiDriver {
+    TuiDriver::new(server, FULL, (100, 30))
 }
 
 #[test]
-fn pasted_text_is_searched_once_and_not_at_every_letter() {
+fn pasted_text_is_searched_once() {
     let mut person = person(Server::ready().with(&["anna", "ben"]));
     person.press("1 1 s").hold();
     person.pastes(&format!("ben{}", "\u{1b}[31m".repeat(1_000)));
@@ -24,7 +24,7 @@ fn pasted_text_is_searched_once_and_not_at_every_letter() {
 }
 
 #[test]
-fn an_error_of_a_followed_log_leaves_the_help_over_it() {
+fn log_error_keeps_its_help() {
     let mut person = person(Server::ready());
     person.picks("Multihop VPN").press("9").hold();
     person.waits(1).press("?").sees("Everywhere");
@@ -35,7 +35,7 @@ fn an_error_of_a_followed_log_leaves_the_help_over_it() {
 }
 
 #[test]
-fn a_report_that_looks_again_says_its_error_in_a_line() {
+fn refreshing_report_shows_error_in_a_line() {
     let mut person = person(Server::ready());
     person.press("1 3").sees("Server Status").hold();
     for _ in 0..3 {
@@ -50,7 +50,7 @@ fn a_report_that_looks_again_says_its_error_in_a_line() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_read_can_be_left() {
+fn unreadable_directory_can_be_left() {
     let mut person = person(Server::ready());
     person.picks("Multihop VPN").press("1").hold();
     person.press("Left");
@@ -59,10 +59,10 @@ fn a_folder_that_cannot_be_read_can_be_left() {
 }
 
 #[test]
-fn only_the_letter_that_is_shown_is_a_yes() {
+fn only_the_shown_letter_confirms() {
     for (lang, no, yes) in [(Lang::En, "e", "y"), (Lang::Tr, "y", "e")] {
         let server = Server::ready().with(&["anna"]);
-        let mut person = Person::new(server, Look { lang, ..FULL }, (100, 30));
+        let mut person = TuiDriver::new(server, Theme { lang, ..FULL }, (100, 30));
         person.press("1 1 2").press(no);
         assert_eq!(person.server.api(&["core", "list_clients"]).ok()["total"], 1, "{no}");
         person.press(yes);

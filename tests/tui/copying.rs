@@ -4,13 +4,13 @@
 use phantom_host::Files as _;
 use phantom_tests::Server;
 
-use crate::driver::{FULL, Person};
+use crate::driver::{FULL, TuiDriver};
 
-fn person() -> Person {
-    Person::new(Server::ready().with(&["anna"]), FULL, (80, 24))
+fn person() -> TuiDriver {
+    TuiDriver::new(Server::ready().with(&["anna"]), FULL, (80, 24))
 }
 
-fn config(person: &Person) -> String {
+fn config(person: &TuiDriver) -> String {
     let export = person.server.api(&["core", "export_client", "client_name=anna"]);
     export.ok()["config"].as_str().unwrap().to_owned()
 }
@@ -47,7 +47,7 @@ fn no_secret_is_cut() {
 }
 
 #[test]
-fn what_is_longer_than_the_screen_is_turned_over() {
+fn long_text_is_paged() {
     let mut person = person();
     person.press("1 a k");
     let first = person.page().unwrap();
@@ -62,7 +62,7 @@ fn what_is_longer_than_the_screen_is_turned_over() {
 }
 
 #[test]
-fn any_report_is_saved_for_its_owner_alone() {
+fn every_report_is_saved_privately() {
     let mut person = person();
     person.press("1 a k s").sees("/root/phantom-wg.txt").press("Enter");
     assert_eq!(person.foot(), " ● Saved: /root/phantom-wg.txt (0600)");
@@ -81,7 +81,7 @@ fn an_error_is_copied_too() {
 }
 
 #[test]
-fn a_pasted_path_takes_the_place_of_the_proposal() {
+fn pasted_path_replaces_the_proposal() {
     let mut person = person();
     person
         .press("1 1 3 s")
@@ -97,7 +97,7 @@ fn a_pasted_path_takes_the_place_of_the_proposal() {
 }
 
 #[test]
-fn a_path_can_be_pasted_where_files_are_picked() {
+fn path_can_be_pasted_into_picker() {
     let mut person = person();
     person.server.put_exit("/root/vpn/oslo.conf", "no.gw.example.net", [185, 213, 155, 134], 0x50);
     person

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use phantom_api::{Lang, Phantom};
 use phantom_cli::work::Problem;
-use phantom_cli::{App, Effect, Event, Key, Look, Page, work};
+use phantom_cli::{App, AppEffect, AppEvent, Key, Page, Theme, work};
 use phantom_tests::{Server, Spot, read_qr};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -13,7 +13,7 @@ use ratatui::buffer::Cell;
 use ratatui::style::{Color, Modifier};
 
 /// A terminal with a person at it.
-pub(crate) struct Person {
+pub(crate) struct TuiDriver {
     pub(crate) server: Server,
     phantom: Phantom,
     app: App,
@@ -37,18 +37,18 @@ pub(crate) fn carried(server: &Server, client: &str, bytes: (u64, u64)) {
 }
 
 /// A terminal that can do everything.
-pub(crate) const FULL: Look = Look { lang: Lang::En, colour: true, unicode: true };
+pub(crate) const FULL: Theme = Theme { lang: Lang::En, colour: true, unicode: true };
 
-impl Person {
-    pub(crate) fn new(server: Server, look: Look, size: (u16, u16)) -> Self {
+impl TuiDriver {
+    pub(crate) fn new(server: Server, theme: Theme, size: (u16, u16)) -> Self {
         let phantom = server.phantom();
-        Self::with(server, phantom, look, size)
+        Self::with(server, phantom, theme, size)
     }
 
     /// With modules of the test's own.
-    pub(crate) fn with(server: Server, phantom: Phantom, look: Look, size: (u16, u16)) -> Self {
+    pub(crate) fn with(server: Server, phantom: Phantom, theme: Theme, size: (u16, u16)) -> Self {
         server.fake.put_file("/root/.profile", b"", 0o600, 0);
-        let app = App::new(&phantom, look, PathBuf::from("/root"));
+        let app = App::new(&phantom, theme, PathBuf::from("/root"));
         let terminal = Terminal::new(TestBackend::new(size.0, size.1)).unwrap();
         let (now, left, waiting, holds) = (0, false, Vec::new(), false);
         let mut person = Self { server, phantom, app, terminal, now, left, waiting, holds };
@@ -61,8 +61,8 @@ impl Person {
         loop {
             for effect in self.app.effects() {
                 match effect {
-                    Effect::Start(id, work, lang) => self.waiting.push((id, work, lang)),
-                    Effect::Leave => self.left = true,
+                    AppEffect::Start(id, work, lang) => self.waiting.push((id, work, lang)),
+                    AppEffect::Leave => self.left = true,
                 }
             }
             if self.holds || self.waiting.is_empty() {
@@ -70,7 +70,7 @@ impl Person {
             }
             for (id, work, lang) in std::mem::take(&mut self.waiting) {
                 let reply = work::run(&self.phantom, &work, lang, |_| ());
-                self.app.take(Event::Done(id, reply));
+                self.app.take(AppEvent::Done(id, reply));
             }
         }
     }
@@ -94,7 +94,7 @@ impl Person {
     pub(crate) fn fails(&mut self, code: &str, message: &str) {
         for (id, ..) in std::mem::take(&mut self.waiting) {
             let problem = Problem { code: code.to_owned(), message: message.to_owned(), data: None };
-            self.app.take(Event::Done(id, Err(problem)));
+            self.app.take(AppEvent::Done(id, Err(problem)));
         }
         self.settle();
     }
@@ -106,7 +106,7 @@ impl Person {
                 self.picks("HTTPS");
                 continue;
             }
-            self.app.take(Event::Key(key(word)));
+            self.app.take(AppEvent::Key(key(word)));
             self.settle();
         }
         self
@@ -138,14 +138,14 @@ impl Person {
     /// Types a text.
     pub(crate) fn types(&mut self, text: &str) -> &mut Self {
         for letter in text.chars() {
-            self.app.take(Event::Key(Key::Char(letter)));
+            self.app.take(AppEvent::Key(Key::Char(letter)));
             self.settle();
         }
         self
     }
 
     pub(crate) fn pastes(&mut self, text: &str) -> &mut Self {
-        self.app.take(Event::Text(text.to_owned()));
+        self.app.take(AppEvent::Text(text.to_owned()));
         self.settle();
         self
     }
@@ -155,7 +155,7 @@ impl Person {
         for _ in 0..seconds {
             self.server.fake.advance(Duration::from_secs(1));
             self.now += 1_000;
-            self.app.take(Event::Time(self.now));
+            self.app.take(AppEvent::Time(self.now));
             self.settle();
         }
         self

@@ -1,20 +1,20 @@
 //! What a person does from screen to screen, and what comes of it on the server.
 
 use phantom_api::Lang;
-use phantom_cli::Look;
+use phantom_cli::Theme;
 use phantom_tests::Server;
 
-use crate::driver::{FULL, Person, carried};
+use crate::driver::{FULL, TuiDriver, carried};
 
 const WIDE: (u16, u16) = (120, 40);
 
-fn person(server: Server) -> Person {
-    Person::new(server, FULL, (80, 24))
+fn person(server: Server) -> TuiDriver {
+    TuiDriver::new(server, FULL, (80, 24))
 }
 
 #[test]
-fn a_client_is_added_shown_as_a_code_and_saved() {
-    let mut person = Person::new(Server::ready(), FULL, WIDE);
+fn client_is_added_shown_and_saved() {
+    let mut person = TuiDriver::new(Server::ready(), FULL, WIDE);
     person.press("1 1 1").types("john laptop").press("Enter").sees("invalid characters");
     person.press("Esc 1").types("john-laptop").press("Enter");
     person.sees("Client added successfully").sees("[Interface]");
@@ -34,7 +34,7 @@ fn a_client_is_added_shown_as_a_code_and_saved() {
 }
 
 #[test]
-fn a_name_that_is_taken_is_said_with_its_code() {
+fn taken_name_is_reported_with_code() {
     let mut person = person(Server::ready().with(&["john"]));
     person
         .press("1 1 1")
@@ -90,7 +90,7 @@ fn a_search_finds_names_before_addresses() {
 }
 
 #[test]
-fn eighty_columns_show_what_was_carried_and_the_keys_for_pages() {
+fn eighty_columns_show_traffic_and_page_keys() {
     let server = Server::ready().with(&["anna"]);
     carried(&server, "anna", (39_866_860, 2_000));
     let mut person = person(server);
@@ -167,7 +167,7 @@ fn the_service_is_stopped_and_started() {
 }
 
 #[test]
-fn what_is_missing_on_the_host_is_repaired() {
+fn missing_host_objects_are_repaired() {
     let mut person = person(Server::ready());
     person.server.fake.flush_firewall();
     person.press("1 9").sees("Add missing firewall rule").press("a Enter").sees("Cancelled");
@@ -177,7 +177,7 @@ fn what_is_missing_on_the_host_is_repaired() {
 
 #[test]
 fn ghost_mode_with_its_export() {
-    let mut person = Person::new(Server::ready().with(&["anna"]), FULL, (130, 60));
+    let mut person = TuiDriver::new(Server::ready().with(&["anna"]), FULL, (130, 60));
     person
         .press("4 1 3")
         .types("vpn.example.org")
@@ -200,7 +200,7 @@ fn ghost_mode_with_its_export() {
 }
 
 #[test]
-fn the_interface_stays_awake_while_work_is_done() {
+fn interface_stays_responsive_during_work() {
     let mut person = person(Server::ready());
     person.press("1 1 1").types("slow").hold();
     person.press("Enter").waits(3).sees("Working… Add a client (3 s)");
@@ -213,7 +213,7 @@ fn the_interface_stays_awake_while_work_is_done() {
 }
 
 #[test]
-fn the_question_whether_to_leave_outlasts_the_work() {
+fn leave_question_outlasts_running_work() {
     let mut person = person(Server::ready());
     person.press("1 5").sees("Restart").hold();
     person.picks("Stop").press("Ctrl-C").sees("Leave Phantom-WG?");
@@ -229,7 +229,7 @@ fn the_question_whether_to_leave_outlasts_the_work() {
 }
 
 #[test]
-fn leaving_is_asked_and_no_is_the_answer_of_enter() {
+fn leaving_is_confirmed_with_no_as_default() {
     let mut person = person(Server::ready());
     person.press("0 Enter");
     assert!(!person.has_left());
@@ -243,7 +243,7 @@ fn leaving_is_asked_and_no_is_the_answer_of_enter() {
 }
 
 #[test]
-fn a_wrong_key_is_said_and_changes_nothing() {
+fn wrong_key_is_reported_without_effect() {
     let mut person = person(Server::ready());
     person.press("7").sees("Invalid choice").sees("1  Core Management");
     person.press("?").sees("Everywhere").press("Esc").does_not_see("Everywhere");
@@ -255,8 +255,8 @@ fn a_wrong_key_is_said_and_changes_nothing() {
 fn connected_clients_are_seen_with_their_rates() {
     let server = Server::ready().with(&["anna"]);
     carried(&server, "anna", (1_000, 2_000));
-    let look = Look { ..FULL };
-    let mut person = Person::new(server, look, (150, 30));
+    let theme = Theme { ..FULL };
+    let mut person = TuiDriver::new(server, theme, (150, 30));
     person.press("1 1").waits(3).sees("● Connected").sees("↓ 1000 B ↑ 1.95 KiB").sees("● Clients 1/1");
     carried(&person.server, "anna", (1_000 + 4_096, 2_000));
     person.waits(2).sees("2.00 KiB/s");

@@ -6,7 +6,7 @@ use phantom_tests::Server;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::driver::{FULL, Person};
+use crate::driver::{FULL, TuiDriver};
 
 struct Radio;
 
@@ -96,15 +96,15 @@ impl TypedModule for Radio {
     const ACTIONS: &'static [Entry<Self>] = &[entry::<Play>(), entry::<Smash>()];
 }
 
-fn person() -> Person {
+fn person() -> TuiDriver {
     let server = Server::ready();
     let builder = Phantom::builder(server.host.clone(), server.store()).all_modules();
     let phantom = builder.with(std::sync::Arc::new(Radio)).build().unwrap();
-    Person::with(server, phantom, FULL, (80, 24))
+    TuiDriver::with(server, phantom, FULL, (80, 24))
 }
 
 #[test]
-fn a_module_appears_with_forms_from_its_table() {
+fn module_appears_with_forms_from_table() {
     let mut person = person();
     person.picks("Radio").sees("1  Play a station").sees("2  Smash the set");
     person.press("1").sees("Which station").sees("0–11").sees("default: 5").sees("In stereo");

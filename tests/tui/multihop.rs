@@ -2,10 +2,10 @@
 
 use phantom_tests::Server;
 
-use crate::driver::{FULL, Person};
+use crate::driver::{FULL, TuiDriver};
 
 /// At the menu of Multihop, with files of two providers to pick from.
-fn person() -> Person {
+fn person() -> TuiDriver {
     let server = Server::ready().with(&["anna"]);
     for (file, host, last, number) in [
         ("/root/xeovo-uk.conf", "uk.gw.xeovo.com", 134, 0x50),
@@ -14,13 +14,13 @@ fn person() -> Person {
         server.put_exit(file, host, [185, 213, 155, last], number);
     }
     server.fake.put_file("/root/notes.txt", b"", 0o600, 0);
-    let mut person = Person::new(server, FULL, (110, 40));
+    let mut person = TuiDriver::new(server, FULL, (110, 40));
     person.sees("○ Multihop Inactive").picks("Multihop VPN").sees("9  Session Log");
     person
 }
 
 /// With both exits imported.
-fn with_exits() -> Person {
+fn with_exits() -> TuiDriver {
     let person = person();
     for file in ["/root/xeovo-uk.conf", "/root/vpn/nl.conf"] {
         let path = format!("config_path={file}");
@@ -30,7 +30,7 @@ fn with_exits() -> Person {
 }
 
 #[test]
-fn a_file_is_picked_and_what_is_not_used_of_it_is_said() {
+fn file_is_picked_with_unused_settings_shown() {
     let mut person = person();
     person.press("1").sees("/root").sees("vpn/").sees("xeovo-uk.conf").does_not_see("notes.txt");
     person
@@ -51,7 +51,7 @@ fn a_file_is_picked_and_what_is_not_used_of_it_is_said() {
 }
 
 #[test]
-fn a_file_that_is_no_configuration_is_refused_with_the_reason() {
+fn invalid_configuration_is_refused_with_reason() {
     let mut person = person();
     person.server.fake.put_file("/root/empty.conf", b"[Interface]\n", 0o600, 0);
     person.press("1").picks_line("empty.conf").press("Enter Enter").sees("[VPN_CONFIG_ERROR]");
@@ -84,7 +84,7 @@ fn exits_are_turned_to_and_left() {
 }
 
 #[test]
-fn an_exit_has_others_that_take_its_place() {
+fn exit_has_fallbacks() {
     let mut person = with_exits();
     person.press("4").picks_line("xeovo-uk").press("Enter").sees("take its place").press("Tab").types("nl");
     person.press("Enter y").sees("185.213.155.134");
@@ -92,7 +92,7 @@ fn an_exit_has_others_that_take_its_place() {
 }
 
 #[test]
-fn the_chosen_exit_is_marked_while_another_has_its_place_and_its_removal_says_what_stays() {
+fn chosen_exit_is_marked_during_fallback() {
     let mut person = with_exits();
     person.server.api(&["multihop", "enable_multihop", "exit_name=xeovo-uk", "fallback_exits=nl"]).ok();
     assert_eq!(person.server.api(&["service", "turn", "nl"]).exit, 0);
@@ -104,7 +104,7 @@ fn the_chosen_exit_is_marked_while_another_has_its_place_and_its_removal_says_wh
 }
 
 #[test]
-fn a_dead_exit_is_refused_and_the_one_before_stays() {
+fn dead_exit_is_refused_keeping_earlier_one() {
     let mut person = with_exits();
     let dead = phantom_types::PrivateKey::from_random([0x61; 32]).public_key();
     person.server.fake.let_peer_answer(dead, false);
@@ -120,7 +120,7 @@ fn a_dead_exit_is_refused_and_the_one_before_stays() {
 }
 
 #[test]
-fn the_session_log_is_followed_until_ctrl_c() {
+fn session_log_is_followed_until_ctrl_c() {
     let mut person = with_exits();
     person.press("9").sees("No").press("Ctrl-C").sees("9  Session Log");
     person.server.api(&["multihop", "enable_multihop", "exit_name=xeovo-uk"]).ok();

@@ -2,19 +2,19 @@
 //! makes no sense now is not asked at all.
 
 use phantom_api::Lang;
-use phantom_cli::Look;
+use phantom_cli::Theme;
 use phantom_tests::Server;
 
-use crate::driver::{FULL, Person, carried};
+use crate::driver::{FULL, TuiDriver, carried};
 
 const FETCH: &str = "Clients must fetch their configuration again";
 const NOTHING: &str = "No configuration has to be handed out again";
 
 /// At the form for address, port and backend, with two clients of which one is connected.
-fn at_address(parameters: &[&str]) -> Person {
+fn at_address(parameters: &[&str]) -> TuiDriver {
     let server = Server::set_up(parameters).with(&["anna", "ben"]);
     carried(&server, "anna", (1, 1));
-    let mut person = Person::new(server, FULL, (100, 40));
+    let mut person = TuiDriver::new(server, FULL, (100, 40));
     person.press("1").picks("Server Address & Port");
     person
 }
@@ -22,8 +22,9 @@ fn at_address(parameters: &[&str]) -> Person {
 #[test]
 fn a_new_port_is_asked_about() {
     let mut person = at_address(&[]);
-    let port =
-        |person: &Person| person.server.api(&["core", "server_status"]).ok()["configuration"]["port"].clone();
+    let port = |person: &TuiDriver| {
+        person.server.api(&["core", "server_status"]).ok()["configuration"]["port"].clone()
+    };
     person.sees("now: 157.230.114.231").sees("now: 51820").press("Tab Tab").types("443").press("Enter");
     person
         .sees("WireGuard port: 51820 → 443")
@@ -37,7 +38,7 @@ fn a_new_port_is_asked_about() {
 }
 
 #[test]
-fn another_backend_cuts_all_and_needs_no_new_configuration() {
+fn backend_change_needs_no_new_configuration() {
     let mut person = at_address(&[]);
     person
         .press("Tab Tab Tab Right Right Enter")
@@ -48,7 +49,7 @@ fn another_backend_cuts_all_and_needs_no_new_configuration() {
 }
 
 #[test]
-fn a_new_address_matters_where_clients_are_told_it() {
+fn new_address_matters_where_clients_use_it() {
     let mut person = at_address(&[]);
     person
         .types("198.51.100.7")
@@ -80,7 +81,7 @@ fn what_is_the_same_is_no_change() {
 }
 
 #[test]
-fn names_are_told_as_far_as_there_is_room() {
+fn names_are_listed_as_space_allows() {
     let names: Vec<String> = (1..=11).map(|n| format!("client-{n:02}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     for (lang, more) in [(Lang::En, "and 3 more"), (Lang::Tr, "ve 3 istemci daha")] {
@@ -88,20 +89,20 @@ fn names_are_told_as_far_as_there_is_room() {
         for name in &names {
             carried(&server, name, (1, 1));
         }
-        let mut person = Person::new(server, Look { lang, ..FULL }, (100, 40));
+        let mut person = TuiDriver::new(server, Theme { lang, ..FULL }, (100, 40));
         person.press("1 5 1").sees("client-08").does_not_see("client-09").sees(more);
     }
 }
 
 #[test]
-fn a_server_without_clients_has_nothing_to_hand_out() {
-    let mut person = Person::new(Server::ready(), FULL, (100, 40));
+fn server_without_clients_offers_no_export() {
+    let mut person = TuiDriver::new(Server::ready(), FULL, (100, 40));
     person.press("2 1 2").sees("Connected now: nobody").sees("There are no clients yet").does_not_see(FETCH);
 }
 
 #[test]
 fn what_makes_no_sense_now_says_why() {
-    let mut person = Person::new(Server::ready().with(&["anna"]), FULL, (100, 40));
+    let mut person = TuiDriver::new(Server::ready().with(&["anna"]), FULL, (100, 40));
     person.press("1 5").sees("It is running").press("2").does_not_see("Service started").press("3 y");
     person.sees("Service stopped").sees("It is stopped").press("3").does_not_see("Are you sure").press("2");
     person.sees("Service started successfully").press("0 0");

@@ -1,10 +1,10 @@
 //! Every screen, in both languages and two sizes, held against what was committed.
 
 use phantom_api::Lang;
-use phantom_cli::Look;
+use phantom_cli::Theme;
 use phantom_tests::{Server, same_as_golden};
 
-use crate::driver::Person;
+use crate::driver::TuiDriver;
 
 /// The way through all screens: a name for what is seen, the keys that lead there from the first one, and the title of the screen
 /// or box in English. A word in quotes is typed. What is changed on the way stays changed.
@@ -114,7 +114,7 @@ const BEFORE_SETUP: &[(&str, &str, &str)] = &[
 ];
 
 /// From wherever the person is to the first screen, and on from there.
-fn walk(person: &mut Person, keys: &str, lang: Lang) {
+fn walk(person: &mut TuiDriver, keys: &str, lang: Lang) {
     person.press("Esc Esc Esc Esc Esc Esc Esc Esc");
     let keys = keys.strip_prefix("LANGUAGE").map_or(keys, |rest| {
         person.picks(lang.pick("  Language", "  Dil "));
@@ -134,15 +134,15 @@ fn every_screen(lang: Lang, size: (u16, u16)) {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let server = Server::ready().with(&names);
     server.put_exit("/root/oslo.conf", "no.gw.example.net", [185, 213, 155, 134], 0x50);
-    let look = Look { lang, colour: true, unicode: true };
-    let mut text = way(&mut Person::new(server, look, size), WAY, size);
-    text.push_str(&way(&mut Person::new(Server::bare(), look, size), BEFORE_SETUP, size));
+    let theme = Theme { lang, colour: true, unicode: true };
+    let mut text = way(&mut TuiDriver::new(server, theme, size), WAY, size);
+    text.push_str(&way(&mut TuiDriver::new(Server::bare(), theme, size), BEFORE_SETUP, size));
     let (width, height) = size;
     same_as_golden(&format!("tui/{lang}-{width}x{height}.txt"), &text);
 }
 
 /// Goes a way; gives what is seen on it.
-fn way(person: &mut Person, way: &[(&str, &str, &str)], size: (u16, u16)) -> String {
+fn way(person: &mut TuiDriver, way: &[(&str, &str, &str)], size: (u16, u16)) -> String {
     let lang = person.lang();
     let mut text = String::new();
     for (name, keys, title) in way {
@@ -162,7 +162,7 @@ fn way(person: &mut Person, way: &[(&str, &str, &str)], size: (u16, u16)) -> Str
 }
 
 /// Every key that the help tells of is on the last lines of the screen.
-fn shows_all_its_keys(person: &mut Person, name: &str, screen: &str) {
+fn shows_all_its_keys(person: &mut TuiDriver, name: &str, screen: &str) {
     let help = person.press("?").screen();
     let everywhere = person.lang().pick("Everywhere", "Her yerde");
     if !help.contains(everywhere) || !screen.contains('┌') {
@@ -200,7 +200,7 @@ fn turkish_large() {
 }
 
 #[test]
-fn no_text_is_english_on_a_turkish_screen() {
+fn turkish_screens_contain_no_english() {
     let read = |lang: &str| phantom_tests::read_golden(&format!("tui/{lang}-120x40.txt"));
     let (english, turkish) = (read("en"), read("tr"));
     let words = [

@@ -1,13 +1,13 @@
 //! A server that has not been set up: what is offered there, and what leads to one that has been.
 
 use phantom_api::Lang;
-use phantom_cli::Look;
+use phantom_cli::Theme;
 use phantom_tests::Server;
 
-use crate::driver::{FULL, Person};
+use crate::driver::{FULL, TuiDriver};
 
-fn person() -> Person {
-    Person::new(Server::bare(), FULL, (80, 24))
+fn person() -> TuiDriver {
+    TuiDriver::new(Server::bare(), FULL, (80, 24))
 }
 
 #[test]
@@ -19,7 +19,7 @@ fn the_form_says_which_field_is_wrong() {
 }
 
 #[test]
-fn what_comes_of_it_is_said_in_a_few_lines_with_the_next_step() {
+fn result_is_brief_with_next_step() {
     let mut person = person();
     person
         .types("157.230.114.231")
@@ -32,7 +32,7 @@ fn what_comes_of_it_is_said_in_a_few_lines_with_the_next_step() {
 }
 
 #[test]
-fn without_the_form_nothing_is_offered_that_cannot_work() {
+fn without_setup_only_possible_actions_appear() {
     let mut person = person();
     person.press("Esc").sees("▲ Not set up yet").does_not_see("Core Management").does_not_see("Working");
     // Looking again does not lead away from where somebody is.
@@ -42,20 +42,20 @@ fn without_the_form_nothing_is_offered_that_cannot_work() {
 }
 
 #[test]
-fn a_language_that_was_chosen_before_is_kept() {
+fn earlier_language_choice_is_kept() {
     let mut person = person();
     person.press("Esc").picks("Language").press("2").sees("Henüz kurulmadı").picks("Bu Sunucuyu Kur");
     person.types("157.230.114.231").press("Enter").sees("Sistem kuruldu");
     assert_eq!(person.server.phantom().stored_language(), Some(Lang::Tr));
     // One that was only asked for at the start is not.
-    let mut person = Person::new(Server::bare(), Look { lang: Lang::Tr, ..FULL }, (80, 24));
+    let mut person = TuiDriver::new(Server::bare(), Theme { lang: Lang::Tr, ..FULL }, (80, 24));
     person.types("157.230.114.231").press("Enter").sees("Sistem kuruldu");
     assert_eq!(person.server.phantom().stored_language(), None);
 }
 
 #[test]
-fn a_server_that_was_reset_meanwhile_is_offered_its_setup() {
-    let mut person = Person::new(Server::ready(), FULL, (80, 24));
+fn server_reset_meanwhile_is_offered_setup() {
+    let mut person = TuiDriver::new(Server::ready(), FULL, (80, 24));
     person.press("1 3").sees("Server Status");
     std::fs::remove_dir_all(person.server.paths().data_dir()).unwrap();
     person.waits(3).sees("This server has not been set up").press("Esc").sees("1  Set Up This Server");

@@ -1,19 +1,19 @@
 //! Terminals that can do less, and those that change.
 
 use phantom_api::Lang;
-use phantom_cli::{Look, Qr};
+use phantom_cli::{Qr, Theme};
 use phantom_tests::{Server, Spot, read_qr};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier};
 
-use crate::driver::{FULL, Person};
+use crate::driver::{FULL, TuiDriver};
 
 #[test]
 fn without_utf8_everything_is_ascii() {
     for lang in [Lang::En, Lang::Tr] {
-        let look = Look { lang, colour: true, unicode: false };
-        let mut person = Person::new(Server::ready().with(&["anna"]), look, (80, 24));
+        let theme = Theme { lang, colour: true, unicode: false };
+        let mut person = TuiDriver::new(Server::ready().with(&["anna"]), theme, (80, 24));
         for keys in [
             "1", "1", "3", "q", "0 0 1", "Esc 0 3", "0 6", "0 7", "0 8", "0 0 0", "2 1", "0 0", "GHOST", "1",
             "?",
@@ -28,7 +28,8 @@ fn without_utf8_everything_is_ascii() {
 
 #[test]
 fn without_colours_signs_say_it() {
-    let mut person = Person::new(Server::ready().with(&["anna"]), Look { colour: false, ..FULL }, (120, 40));
+    let mut person =
+        TuiDriver::new(Server::ready().with(&["anna"]), Theme { colour: false, ..FULL }, (120, 40));
     for keys in ["1", "1", "3", "q", "0 0 0 3", "0 6", "0 5 1"] {
         person.press(keys).sees_no_colour();
     }
@@ -36,8 +37,8 @@ fn without_colours_signs_say_it() {
 }
 
 #[test]
-fn a_code_that_does_not_fit_is_not_drawn() {
-    let mut person = Person::new(Server::ready().with(&["anna"]), FULL, (80, 24));
+fn code_that_does_not_fit_is_omitted() {
+    let mut person = TuiDriver::new(Server::ready().with(&["anna"]), FULL, (80, 24));
     person.press("1 1 3 q").sees("The QR code needs a terminal of 73×38; this one has 80×24");
     person.resize((73, 38));
     assert!(read_qr(&person.spots()).unwrap().contains("[Interface]"));
@@ -48,7 +49,7 @@ fn a_code_that_does_not_fit_is_not_drawn() {
 }
 
 #[test]
-fn a_code_is_read_whatever_the_terminal_can_do() {
+fn code_is_readable_on_any_terminal() {
     let config =
         "[Interface]\nPrivateKey = oEv/J/YFWx8frdL3ZGuPuvDgtvCTnk2WBz/7DhlU4HU=\nAddress = 10.8.0.2/24"
             .repeat(3);
@@ -62,11 +63,11 @@ fn a_code_is_read_whatever_the_terminal_can_do() {
         (false, false, true, true),
     ];
     for (colour, unicode, light, invert) in looks {
-        let look = Look { lang: Lang::En, colour, unicode };
-        let (width, height) = qr.size(look);
+        let theme = Theme { lang: Lang::En, colour, unicode };
+        let (width, height) = qr.size(theme);
         let area = Rect::new(0, 0, width + 7, height + 3);
         let mut buffer = Buffer::empty(area);
-        qr.draw(&mut buffer, area, look, invert);
+        qr.draw(&mut buffer, area, theme, invert);
         let rows: Vec<Vec<Spot>> = buffer
             .content
             .chunks(usize::from(area.width))
@@ -100,7 +101,7 @@ fn a_storm_of_sizes_breaks_nothing() {
         "1", "1", "1", "Esc s", "Esc 3", "q", "0 0 0 3", "1", "0 0 6", "0 8", "c", "Esc 0 9", "0 0 2 1",
         "0 0", "GHOST", "1 1", "?",
     ];
-    let mut person = Person::new(Server::ready().with(&["anna", "ben"]), FULL, (80, 24));
+    let mut person = TuiDriver::new(Server::ready().with(&["anna", "ben"]), FULL, (80, 24));
     for keys in screens {
         person.press(keys);
         for width in [1, 2, 3, 7, 20, 39, 40, 41, 57, 80, 133, 400] {
@@ -114,7 +115,7 @@ fn a_storm_of_sizes_breaks_nothing() {
 
 #[test]
 fn a_narrow_terminal_keeps_what_matters() {
-    let mut person = Person::new(Server::ready().with(&["anna"]), FULL, (40, 12));
+    let mut person = TuiDriver::new(Server::ready().with(&["anna"]), FULL, (40, 12));
     person.press("1 1").sees("anna").sees("Offline").sees("? Help").press("3").sees("anna");
     // Every line of the configuration can be reached.
     person.press("End").sees("PersistentKeepalive = 25");

@@ -22,10 +22,10 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use self::report::Report;
-use self::world::World;
+use self::world::BenchNet;
+use crate::args::Args;
 use crate::command::{Cmd, find_program};
 use crate::problem::{Context as _, Problem, Result};
-use crate::words::Words;
 use crate::workspace;
 
 /// This program in the namespaces.
@@ -74,7 +74,7 @@ struct Options {
 }
 
 impl Options {
-    fn new(words: &mut Words) -> Result<Self> {
+    fn new(words: &mut Args) -> Result<Self> {
         let only = words.value("--only")?;
         let unknown = only.as_ref().filter(|word| !PARTS.iter().any(|part| part.contains(word.as_str())));
         if let Some(word) = unknown {
@@ -99,7 +99,7 @@ impl Options {
 }
 
 /// Builds everything and measures; false when a goal is missed.
-pub(crate) fn run(mut words: Words) -> Result<bool> {
+pub(crate) fn run(mut words: Args) -> Result<bool> {
     let options = Options::new(&mut words)?;
     words.end()?;
     for (program, package) in NEEDED {
@@ -199,7 +199,7 @@ struct Places {
 }
 
 /// In the namespaces: measures and reports; false when a goal is missed.
-pub(crate) fn inside(mut words: Words) -> Result<bool> {
+pub(crate) fn inside(mut words: Args) -> Result<bool> {
     let options = Options::new(&mut words)?;
     let mut path = |name: &str| words.value(name).map(|path| path.map(PathBuf::from));
     let places = Places {
@@ -238,23 +238,23 @@ fn measure_servers(places: &Places, options: &Options, report: &mut Report) -> R
     if options.wants("add-client") {
         let [first, second, third, fourth] = SIZES;
         let worlds = [
-            World::new(places, 0, first)?,
-            World::new(places, 1, second)?,
-            World::new(places, 2, third)?,
-            World::new(places, 3, fourth)?,
+            BenchNet::new(places, 0, first)?,
+            BenchNet::new(places, 1, second)?,
+            BenchNet::new(places, 2, third)?,
+            BenchNet::new(places, 3, fourth)?,
         ];
         clients::add(&worlds, options, report)?;
     }
     if at_ten_thousand.iter().any(|part| options.wants(part)) {
-        ten_thousand(&World::new(places, 4, 10_000)?, options, report)?;
+        ten_thousand(&BenchNet::new(places, 4, 10_000)?, options, report)?;
     }
     if options.wants("reads") {
-        whole::reads(&World::new(places, 5, 60_000)?, options, report)?;
+        whole::reads(&BenchNet::new(places, 5, 60_000)?, options, report)?;
     }
     Ok(())
 }
 
-fn ten_thousand(world: &World, options: &Options, report: &mut Report) -> Result {
+fn ten_thousand(world: &BenchNet, options: &Options, report: &mut Report) -> Result {
     if options.wants("server-status") {
         whole::status(world, options, report)?;
     }

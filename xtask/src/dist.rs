@@ -10,18 +10,18 @@ mod tarball;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::args::Args;
 use crate::command::Cmd;
 use crate::contents::{self, PROGRAMS, RESET};
 use crate::packages;
 use crate::problem::{Context as _, Result};
-use crate::words::Words;
 use crate::workspace;
 use crate::{test, tool};
 
 /// The file of the licences of what is linked in.
 const NOTICES: &str = "third-party.txt";
 
-pub(crate) fn run(mut words: Words) -> Result<bool> {
+pub(crate) fn run(mut words: Args) -> Result<bool> {
     let out = words.value("--out")?.map(PathBuf::from);
     // A folder with the programs, in place of building them.
     let built = words.value("--built")?.map(PathBuf::from);
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn the_changelog_of_the_package_begins_with_its_version() {
+    fn package_changelog_starts_with_its_version() {
         let text = fs::read_to_string(workspace::root().join("packaging/changelog")).unwrap();
         assert!(text.starts_with(&format!("phantom-wg ({}-", version().unwrap())), "{text}");
     }

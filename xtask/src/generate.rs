@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::args::Args;
 use crate::command::Cmd;
 use crate::problem::{Context as _, Result};
-use crate::words::Words;
 use crate::workspace;
 
 /// Folders below `docs/` that hold nothing but generated files.
 const WHOLE: [&str; 2] = ["man", "completions"];
 
-pub(crate) fn run(mut words: Words) -> Result<bool> {
+pub(crate) fn run(mut words: Args) -> Result<bool> {
     let check = words.flag("--check");
     words.end()?;
     let made = make()?;

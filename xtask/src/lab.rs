@@ -17,8 +17,8 @@ use std::str::FromStr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use crate::args::Args;
 use crate::problem::{Context as _, Problem, Result};
-use crate::words::Words;
 
 /// A release of Debian.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,7 +130,7 @@ pub(crate) fn run_job(place: Place, job: &Job, line: impl FnMut(&str)) -> Result
     }
 }
 
-pub(crate) fn run(mut words: Words) -> Result<bool> {
+pub(crate) fn run(mut words: Args) -> Result<bool> {
     let task = words.next_word().unwrap_or_default();
     let suite = words.value("--suite")?.map_or(Ok(Suite::Bookworm), |name| name.parse())?;
     let place = words.value("--in")?.map_or(Ok(Place::Container), |name| name.parse())?;

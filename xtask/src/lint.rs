@@ -9,10 +9,10 @@ mod wording;
 
 use std::time::Instant;
 
+use crate::args::Args;
 use crate::command::Cmd;
 use crate::problem::{Context as _, Problem, Result};
 use crate::tool;
-use crate::words::Words;
 use crate::workspace::{self, cargo};
 use crate::{generate, test};
 
@@ -54,7 +54,7 @@ const CHECKS: &[Check] = &[
 ];
 
 /// Runs every check and closes with the line that `test` closes with.
-pub(crate) fn run(mut words: Words) -> Result<bool> {
+pub(crate) fn run(mut words: Args) -> Result<bool> {
     let beside_tests = words.flag("--beside-tests");
     let turn =
         words.value("--turn")?.map(|text| text.parse().context("--turn wants a number")).transpose()?;
@@ -105,7 +105,7 @@ fn documentation() -> Result {
 }
 
 fn generated() -> Result {
-    let check = Words::new(["--check".into()].into_iter());
+    let check = Args::new(["--check".into()].into_iter());
     if generate::run(check)? { Ok(()) } else { Err(Problem::new("not up to date")) }
 }
 
@@ -152,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_goes_by_turn_runs_within_so_many_changes() {
+    fn periodic_lints_run_within_bounded_changes() {
         let names = |turn| beside(turn).into_iter().map(|check| check.name).collect::<Vec<_>>();
         assert!(
             names(Some(0)).contains(&"clippy, no features") && !names(Some(0)).contains(&"documentation")

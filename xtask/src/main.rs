@@ -5,6 +5,7 @@
 )]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it talks to the person at the terminal")]
 
+mod args;
 mod bench;
 mod command;
 mod contents;
@@ -19,14 +20,13 @@ mod quickstart;
 mod test;
 mod tool;
 mod uninstall;
-mod words;
 mod workspace;
 mod wstunnel;
 
 use std::process::ExitCode;
 
+use crate::args::Args;
 use crate::problem::Result;
-use crate::words::Words;
 
 const USAGE: &str = "\
 Usage: cargo xtask TASK [OPTION...]
@@ -67,7 +67,7 @@ For developers:
 ";
 
 fn main() -> ExitCode {
-    let mut words = Words::new(std::env::args_os().skip(1));
+    let mut words = Args::new(std::env::args_os().skip(1));
     let task = words.next_word().unwrap_or_default();
     let result = match task.as_str() {
         "quickstart" => quickstart::run(words),

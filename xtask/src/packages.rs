@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_simulation_names_what_comes_and_is_not_there_yet() {
+    fn simulation_names_packages_to_install() {
         let simulation = "NOTE: This is only a simulation!\nInst libc6 [2.36-9] (2.36-10 Debian:12 [amd64])\n\
                           Inst libc6-dev (2.36-10 Debian:12 [amd64]) []\nInst gcc:amd64 (4:12.2 Debian:12 [amd64])\n\
                           Conf gcc (4:12.2 Debian:12 [amd64])\n";

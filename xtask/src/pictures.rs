@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::Path;
 
+use crate::args::Args;
 use crate::command::{Cmd, find_program};
 use crate::problem::{Context as _, Result};
-use crate::words::Words;
 use crate::workspace;
 
 /// What makes the world in which they are taken.
@@ -22,7 +22,7 @@ const NEEDED: [(&str, &str); 7] = [
     ("unshare", "util-linux"),
 ];
 
-pub(crate) fn run(words: Words) -> Result<bool> {
+pub(crate) fn run(words: Args) -> Result<bool> {
     words.end()?;
     for (program, package) in NEEDED {
         find_program(program).context(format!("{program} is missing: apt install {package}"))?;

@@ -20,10 +20,10 @@ pub(crate) use internet_side::run as internet_side;
 pub(crate) use manifest::Manifest;
 pub(crate) use server::PROGRAMS_DIR;
 
+use crate::args::Args;
 use crate::command::{Cmd, is_root};
 use crate::packages::{self, Need};
 use crate::problem::{Context as _, Problem, Result};
-use crate::words::Words;
 use crate::workspace;
 
 /// The task that a client's side of the proof is.
@@ -47,7 +47,7 @@ const RUN: &[Need] = &[
 /// The proof's client where the kernel has no WireGuard.
 const FOREIGN: Need = Need::program("wireguard-go", "wireguard-go");
 
-pub(crate) fn run(mut words: Words) -> Result<bool> {
+pub(crate) fn run(mut words: Args) -> Result<bool> {
     let server_ip = words.value("--server-ip")?;
     let prove = !words.flag("--no-proof");
     // A folder with the programs, the manual pages and the completions, in place of building them.
@@ -129,7 +129,7 @@ fn note(coming: BTreeSet<String>) -> Result {
 }
 
 /// The task by which [`note`] does so.
-pub(crate) fn note_packages(mut words: Words) -> Result<bool> {
+pub(crate) fn note_packages(mut words: Args) -> Result<bool> {
     let mut coming = BTreeSet::new();
     while let Some(word) = words.next_word() {
         coming.insert(word);

@@ -28,12 +28,12 @@ use self::build::Built;
 use self::here::Choice;
 use self::pool::Task;
 use self::servers::{Server, When};
+use crate::args::Args;
 use crate::command::Cmd;
 use crate::lab::{self, Place, Suite};
 use crate::lint;
 use crate::packages::{self, Need};
 use crate::problem::{Context as _, Problem, Result};
-use crate::words::Words;
 
 /// What the tests call beside the programs of this project: foreign WireGuard, firewalls, clients and servers.
 const NEEDS: &[Need] = &[
@@ -67,7 +67,7 @@ const NEEDS: &[Need] = &[
     Need::program("fish", "fish"),
 ];
 
-pub(crate) fn run(mut words: Words) -> Result<bool> {
+pub(crate) fn run(mut words: Args) -> Result<bool> {
     let start = Instant::now();
     let (quick, long) = (words.flag("--quick"), words.flag("--long"));
     let only = words.value("--only")?;

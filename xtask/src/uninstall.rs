@@ -10,18 +10,18 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::args::Args;
 use crate::command::{Cmd, is_root};
 use crate::contents::{RESET, RESET_DIR};
 use crate::packages;
 use crate::problem::{Context as _, Result};
 use crate::quickstart::{Manifest, PROGRAMS_DIR};
-use crate::words::Words;
 use crate::workspace;
 
 /// Everything that the server stores.
 const ROOT: &str = "/opt/phantom-wg";
 
-pub(crate) fn run(mut words: Words) -> Result<bool> {
+pub(crate) fn run(mut words: Args) -> Result<bool> {
     let purge = words.flag("--purge");
     let built = words.value("--built")?.map(PathBuf::from);
     words.end()?;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use phantom_factory_reset::command::{self, Environment, Opened, Streams};
 use phantom_host::linux::{LinuxOptions, end_as_requested, handle_signals};
-use phantom_host::{Host, Interrupt, Marks, Programs};
+use phantom_host::{Host, Interrupt, OwnershipTags, Programs};
 use phantom_store::{Paths, close_process};
 
 fn main() -> ExitCode {
@@ -28,7 +28,7 @@ fn open(paths: &Paths, programs: PathBuf) -> Host {
     Host::linux_small(LinuxOptions {
         run_dir: paths.run_dir().to_path_buf(),
         logs_dir: paths.logs_dir(),
-        marks: Marks::new(paths.instance()),
+        tags: OwnershipTags::new(paths.instance()),
         programs: Programs::in_dir(programs),
     })
 }

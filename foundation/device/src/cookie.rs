@@ -37,7 +37,7 @@ const KEY_FITS: &str = "the key has 32 bytes at most";
 
 /// What a handshake message is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum MessageKind {
     /// The first message, by whoever wants a session.
     Initiation,
     /// The second message, which names the first.
@@ -49,7 +49,7 @@ pub enum Kind {
 /// A datagram that has the form of a handshake message. Nothing else about it is known to be true.
 #[derive(Clone, Copy, Debug)]
 pub struct HandshakeMessage<'a> {
-    kind: Kind,
+    kind: MessageKind,
     bytes: &'a [u8],
 }
 
@@ -66,7 +66,7 @@ pub enum Macs {
 
 /// What a cookie reply refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Request {
+pub struct CookieRequest {
     /// The index by which the sender knows its message.
     sender: [u8; 4],
     /// The first mac of the message. Only whoever sent or saw it can open the reply.
@@ -86,16 +86,16 @@ impl<'a> HandshakeMessage<'a> {
     pub fn read(bytes: &'a [u8]) -> Option<Self> {
         let [kind, 0, 0, 0, ..] = *bytes else { return None };
         let kind = match (kind, bytes.len()) {
-            INITIATION => Kind::Initiation,
-            RESPONSE => Kind::Response,
-            COOKIE_REPLY => Kind::CookieReply,
+            INITIATION => MessageKind::Initiation,
+            RESPONSE => MessageKind::Response,
+            COOKIE_REPLY => MessageKind::CookieReply,
             _ => return None,
         };
         Some(Self { kind, bytes })
     }
 
     /// What it is.
-    pub const fn kind(&self) -> Kind {
+    pub const fn kind(&self) -> MessageKind {
         self.kind
     }
 
@@ -107,22 +107,22 @@ impl<'a> HandshakeMessage<'a> {
     /// The index of ours that it names: that of the message which it answers. `None` for an initiation.
     pub fn receiver(&self) -> Option<u32> {
         let at = match self.kind {
-            Kind::Initiation => return None,
-            Kind::Response => 8,
-            Kind::CookieReply => 4,
+            MessageKind::Initiation => return None,
+            MessageKind::Response => 8,
+            MessageKind::CookieReply => 4,
         };
         self.bytes[at..].first_chunk().map(|bytes| u32::from_le_bytes(*bytes))
     }
 
     /// What a cookie reply to it refers to; `None` for a cookie reply, which has no macs.
-    pub fn request(&self) -> Option<Request> {
+    pub fn request(&self) -> Option<CookieRequest> {
         let (_, mac1, _) = self.macs()?;
-        Some(Request { sender: *self.bytes[4..].first_chunk()?, mac1: *mac1 })
+        Some(CookieRequest { sender: *self.bytes[4..].first_chunk()?, mac1: *mac1 })
     }
 
     /// What the first mac covers, and both macs.
     fn macs(&self) -> Option<(&'a [u8], &'a [u8; MAC], &'a [u8; MAC])> {
-        if self.kind == Kind::CookieReply {
+        if self.kind == MessageKind::CookieReply {
             return None;
         }
         let (front, mac2) = self.bytes.split_last_chunk()?;
@@ -168,7 +168,13 @@ impl Checker {
 
     /// The cookie reply for whoever is at this address. `nonce` has to be random.
     #[expect(clippy::missing_panics_doc, reason = "it cannot happen")]
-    pub fn reply(&self, request: &Request, to: SocketAddr, now: Instant, nonce: [u8; 24]) -> [u8; REPLY] {
+    pub fn reply(
+        &self,
+        request: &CookieRequest,
+        to: SocketAddr,
+        now: Instant,
+        nonce: [u8; 24],
+    ) -> [u8; REPLY] {
         let mut cookie = self.cookie(self.period(now), to);
         let cipher = XChaCha20Poly1305::new(&self.cookie_key.into());
         let tag = cipher.encrypt_in_place_detached(&nonce.into(), &request.mac1, &mut cookie);

@@ -18,10 +18,10 @@ use tokio::sync::watch;
 
 use crate::log::Log;
 use crate::tun::{DEFAULT_MTU, Tun};
-use crate::udp::{Lesson, Socket};
-use memory::{LANES, Room, Way};
-use outbox::Outbox;
-use table::Table;
+use crate::udp::{SendFeedback, Socket};
+use memory::{Direction, LANES, Room};
+use table::PeerTable;
+use tx_queue::TxQueue;
 
 mod attempts;
 mod config;
@@ -30,13 +30,13 @@ pub(crate) mod inbound;
 mod ip;
 mod memory;
 pub(crate) mod outbound;
-pub(crate) mod outbox;
 mod peer;
 mod routes;
 mod staged;
 mod table;
 pub(crate) mod timers;
 mod tunnel;
+pub(crate) mod tx_queue;
 
 /// Room for a packet of the usual MTU with everything around it. Larger ones get more.
 pub(crate) const PACKET: usize = 2048;
@@ -59,7 +59,7 @@ pub(crate) struct Device {
     changes: tokio::sync::Mutex<()>,
     settings: Mutex<config::Settings>,
     socket: watch::Sender<Option<Arc<Socket>>>,
-    pub(crate) table: Table,
+    pub(crate) table: PeerTable,
 }
 
 impl Device {
@@ -70,13 +70,13 @@ impl Device {
             mtu: watch::Sender::new(tun.mtu().ok().flatten().unwrap_or(DEFAULT_MTU)),
             tun,
             pool: PacketBufPool::new(POOL),
-            outbound: Room::new(LANES, Way::Out),
-            inbound: Room::new(LANES, Way::In),
+            outbound: Room::new(LANES, Direction::Out),
+            inbound: Room::new(LANES, Direction::In),
             offload,
             changes: tokio::sync::Mutex::default(),
             settings: Mutex::default(),
             socket: watch::Sender::default(),
-            table: Table::new(lanes),
+            table: PeerTable::new(lanes),
         }
     }
 
@@ -94,16 +94,16 @@ impl Device {
     }
 
     /// Sends everything. What the network does not take is lost, as datagrams are.
-    async fn transmit(&self, outbox: &mut Outbox) {
-        if outbox.is_empty() {
+    async fn transmit(&self, tx_queue: &mut TxQueue) {
+        if tx_queue.is_empty() {
             return;
         }
         let socket = self.socket();
-        for parcel in outbox.drain() {
+        for batch in tx_queue.drain() {
             let Some(socket) = &socket else { continue };
-            let lesson = socket.send(&parcel.to, &parcel.packets).await;
-            if lesson != Lesson::default() {
-                parcel.peer.heed(lesson, parcel.to.address);
+            let feedback = socket.send(&batch.to, &batch.packets).await;
+            if feedback != SendFeedback::default() {
+                batch.peer.apply_feedback(feedback, batch.to.address);
             }
         }
     }

@@ -47,4 +47,4 @@ pub mod uapi;
 
 pub use error::DeviceError;
 pub use log::Log;
-pub use run::{Ended, Options, default_threads, run};
+pub use run::{DeviceOptions, EndReason, default_threads, run};

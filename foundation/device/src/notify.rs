@@ -34,7 +34,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_and_an_abstract_name_are_reached() {
+    fn path_and_abstract_socket_are_both_reached() {
         let path = std::env::temp_dir().join(format!("phantom-notify-{}", std::process::id()));
         receives(&SocketAddr::from_pathname(&path).unwrap(), path.as_os_str());
         std::fs::remove_dir_all(&path)
@@ -47,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_that_is_not_there_is_an_error() {
+    fn missing_socket_is_an_error() {
         assert!(send(OsStr::new("/nonexistent/notify"), READY).is_err());
     }
 }

@@ -14,12 +14,12 @@ use crate::error::DeviceError;
 use crate::log::Log;
 use crate::notify;
 use crate::tun::{Gone, Tun};
-use crate::uapi::server::{Place, Server};
+use crate::uapi::server::{ControlListener, SocketPath};
 
 /// What device to run, and how.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Options {
+pub struct DeviceOptions {
     /// The interface. It is attached to if it is there and a TUN, and made otherwise.
     pub name: InterfaceName,
     /// The MTU to set, in bytes. `None` gives a new link 1420 and leaves that of an old one alone.
@@ -37,7 +37,7 @@ pub struct Options {
     pub log: Log,
 }
 
-impl Options {
+impl DeviceOptions {
     /// The usual options for this interface: a lane for each core, four at most.
     pub fn new(name: InterfaceName) -> Self {
         Self { name, mtu: None, lanes: default_threads(), offload: true, socket: None, log: Log::silent() }
@@ -52,7 +52,7 @@ pub fn default_threads() -> usize {
 /// Why a device that ran has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Ended {
+pub enum EndReason {
     /// It was told to.
     Shutdown,
     /// Someone has deleted its link.
@@ -67,13 +67,16 @@ pub enum Ended {
 ///
 /// Has to be called in a runtime of tokio with all drivers enabled, better a multi-threaded one. Dropping the future
 /// ends the device as well.
-pub async fn run(options: Options, shutdown: impl Future<Output = ()>) -> Result<Ended, DeviceError> {
-    let Options { name, mtu, lanes, offload, socket, log } = options;
-    let place = Place::new(&name, socket);
+pub async fn run(
+    options: DeviceOptions,
+    shutdown: impl Future<Output = ()>,
+) -> Result<EndReason, DeviceError> {
+    let DeviceOptions { name, mtu, lanes, offload, socket, log } = options;
+    let place = SocketPath::new(&name, socket);
     place.refuse_second(&name).await?;
     // Only one process can hold the TUN, so from here on the socket is ours to replace. Only then the link is to stay.
     let tun = Tun::open(&name, mtu, offload)?;
-    let server = Server::bind(place)?;
+    let server = ControlListener::bind(place)?;
     tun.persist()?;
     log.line(format_args!("{}{}", tun.origin(), if tun.offloads() { "" } else { ", without offload" }));
     let device = Arc::new(Device::new(tun, lanes.max(1), offload, log));
@@ -82,7 +85,7 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()>) -> Result
     tell(&device, notify::READY);
     let ended = tokio::select! {
         never = server.serve(&device, &mut clients) => match never {},
-        () = shutdown => Ok(Ended::Shutdown),
+        () = shutdown => Ok(EndReason::Shutdown),
         ended = end(&mut tasks) => ended,
     };
     tell(&device, notify::STOPPING);
@@ -93,7 +96,7 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()>) -> Result
 }
 
 /// Waits for a task that says what the end is: one that looks at the TUN. Others end after it, or by a panic.
-async fn end(tasks: &mut JoinSet<Option<Ended>>) -> Result<Ended, DeviceError> {
+async fn end(tasks: &mut JoinSet<Option<EndReason>>) -> Result<EndReason, DeviceError> {
     loop {
         match tasks.join_next().await {
             Some(Ok(Some(ended))) => return Ok(ended),
@@ -103,7 +106,7 @@ async fn end(tasks: &mut JoinSet<Option<Ended>>) -> Result<Ended, DeviceError> {
     }
 }
 
-fn start(tasks: &mut JoinSet<Option<Ended>>, device: &Arc<Device>, lanes: usize) {
+fn start(tasks: &mut JoinSet<Option<EndReason>>, device: &Arc<Device>, lanes: usize) {
     let (out, out_lanes) = outbound::lanes(lanes);
     for lane in out_lanes {
         tasks.spawn(outbound::carry(Arc::clone(device), lane).map(|()| None));
@@ -113,11 +116,11 @@ fn start(tasks: &mut JoinSet<Option<Ended>>, device: &Arc<Device>, lanes: usize)
     for lane in in_lanes {
         tasks.spawn(inbound::carry(Arc::clone(device), lane).map(|()| None));
     }
-    tasks.spawn(outbound::distribute(Arc::clone(device), out).map(|Gone| Some(Ended::LinkGone)));
+    tasks.spawn(outbound::distribute(Arc::clone(device), out).map(|Gone| Some(EndReason::LinkGone)));
     tasks.spawn(inbound::distribute(Arc::clone(device), into).map(|()| None));
     tasks.spawn(handshakes::answer(Arc::clone(device), messages).map(|()| None));
     tasks.spawn(handshakes::send_cookies(Arc::clone(device), recipients).map(|()| None));
-    tasks.spawn(timers::run(Arc::clone(device)).map(|Gone| Some(Ended::LinkGone)));
+    tasks.spawn(timers::run(Arc::clone(device)).map(|Gone| Some(EndReason::LinkGone)));
 }
 
 /// Tells the service manager, if there is one that wants to hear it.

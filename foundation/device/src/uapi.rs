@@ -37,6 +37,6 @@ mod reply;
 mod request;
 pub(crate) mod server;
 
-pub use reply::{PeerStatus, Status, write_errno, write_peer, write_status};
+pub use reply::{DeviceStatus, PeerStatus, write_errno, write_peer, write_status};
 pub use request::{AllowedIp, GetRequest, PeerRequest, SetRequest, UapiError, parse_get, parse_set};
 pub use server::{MAX_REQUEST, REQUEST_TIMEOUT, SOCKET_DIR, socket_path};

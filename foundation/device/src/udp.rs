@@ -16,7 +16,7 @@ use nix::sys::socket::{
 use tokio::net::UdpSocket;
 
 pub(crate) use receive::Receiver;
-pub(crate) use send::Lesson;
+pub(crate) use send::SendFeedback;
 
 /// Wanted size of the kernel's buffers, which a burst fills while the process waits for its turn.
 const BUFFER: usize = 4 << 20;

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use phantom_host::reconcile::{self, Depth};
+use phantom_host::reconcile::{self, Coverage};
 use phantom_host::{Held, HostError};
 use phantom_module::{Call, Lang, chain};
 use phantom_store::{Lock, LockError, Marker, State, Transaction};
 use phantom_types::{Said, Spoken, explain};
 
 use crate::error::HostFailure;
-use crate::peers::{Reached, Way};
+use crate::peer_changes::{ApplyOutcome, Direction};
 use crate::{ChangeError, Engine, EngineError, Recovered, Scope};
 
 /// Which action a change belongs to.
@@ -26,12 +26,12 @@ pub struct Change<'a> {
     engine: &'a Engine,
     origin: Origin,
     state: Transaction<'a>,
-    touched: Vec<Scope>,
+    dirty_scopes: Vec<Scope>,
     undo: Vec<(&'static str, Undo<'a>)>,
     /// What of the host follows once more behind the commit.
-    opens: Option<Scope>,
+    release: Option<Scope>,
     /// The change before this one that was cut short and that the host refuses to finish.
-    unhealed: Option<Recovered>,
+    unrecovered: Option<Recovered>,
     /// Something that the host refuses is left as it was.
     left: bool,
 }
@@ -68,20 +68,20 @@ impl std::ops::DerefMut for Change<'_> {
 impl<'a> Change<'a> {
     /// Lets the host follow what is stored so far. May be called more than once.
     ///
-    /// On return the host shows the wanted state. An error needs nothing from the caller but to be returned: the
+    /// On return the host shows the desired state. An error needs nothing from the caller but to be returned: the
     /// host is rolled back with the stored state.
     pub fn apply(&mut self, scope: Scope) -> Result<(), EngineError> {
         let operation = self.origin.action;
-        let at = self.touch(scope)?;
-        let Scope::Peers(keys) = &self.touched[at] else {
-            return self.engine.apply_scope(operation, &self.state, &self.touched[at], Way::Forward);
+        let at = self.mark_dirty(scope)?;
+        let Scope::Peers(keys) = &self.dirty_scopes[at] else {
+            return self.engine.apply_scope(operation, &self.state, &self.dirty_scopes[at], Direction::Apply);
         };
-        if self.engine.reach_peers(operation, &self.state, keys, Way::Forward)? == Reached::All {
+        if self.engine.converge_peers(operation, &self.state, keys, Direction::Apply)? == ApplyOutcome::Done {
             return Ok(());
         }
         // From here on more than these peers is touched, and has to be rolled back.
-        self.touch(Scope::Full)?;
-        self.engine.apply_scope(operation, &self.state, &Scope::Full, Way::Forward)
+        self.mark_dirty(Scope::Full)?;
+        self.engine.apply_scope(operation, &self.state, &Scope::Full, Direction::Apply)
     }
 
     /// As [`Self::apply`], for a change that lets out what was kept in: until it is committed the packet filter stays
@@ -89,22 +89,23 @@ impl<'a> Change<'a> {
     ///
     /// Where the filter cannot follow, the change is made all the same, its answer is an error that says that it was not
     /// rolled back, and the next change or boot opens.
-    pub fn apply_then_open(&mut self, scope: Scope) -> Result<(), EngineError> {
+    pub fn apply_fail_closed(&mut self, scope: Scope) -> Result<(), EngineError> {
         // A state that cannot be read has no packet filter that could stay.
-        let Ok(before) = self.engine.store.read(|state| self.engine.desired(state, Depth::Network)) else {
+        let Ok(before) = self.engine.store.read(|state| self.engine.desired(state, Coverage::WithoutPeers))
+        else {
             return self.apply(scope);
         };
-        self.touch(scope.clone())?;
-        let depth = if scope == Scope::Network { Depth::Network } else { Depth::Full };
-        self.engine.bring(self.origin.action, depth, &|depth| {
-            let mut wanted = self.engine.desired(&self.state, depth)?;
+        self.mark_dirty(scope.clone())?;
+        let coverage = if scope == Scope::WithoutPeers { Coverage::WithoutPeers } else { Coverage::Full };
+        self.engine.converge(self.origin.action, coverage, &|coverage| {
+            let mut wanted = self.engine.desired(&self.state, coverage)?;
             wanted.firewall = before.firewall.clone();
             // What closes the host at the next boot, which may come before the commit, stays as well.
             let closing = before.units.iter().filter(|(_, (unit, _))| unit.before_network);
             wanted.units.extend(closing.map(|(name, unit)| (name.clone(), unit.clone())));
             Ok(wanted)
         })?;
-        self.opens = Some(scope);
+        self.release = Some(scope);
         Ok(())
     }
 
@@ -112,17 +113,17 @@ impl<'a> Change<'a> {
     /// force throughout. A device that does not answer is ended: nothing else brings it back.
     pub fn restart(&mut self) -> Result<(), EngineError> {
         let (engine, operation) = (self.engine, self.origin.action);
-        self.mark(Scope::Full)?;
-        if self.unhealed.is_some() {
+        self.mark_dirty_unchecked(Scope::Full)?;
+        if self.unrecovered.is_some() {
             // What the host refuses now it would refuse as well when everything is down.
-            engine.apply_scope(operation, &self.state, &Scope::Full, Way::Forward)?;
+            engine.apply_scope(operation, &self.state, &Scope::Full, Direction::Apply)?;
         }
         engine.end_hung(operation, &self.state)?;
-        let mut wanted = engine.desired(&self.state, Depth::Full)?;
+        let mut wanted = engine.desired(&self.state, Coverage::Full)?;
         let running = wanted.stop();
-        engine.bring_to(operation, &wanted)?;
+        engine.converge_to(operation, &wanted)?;
         wanted.start(&running);
-        engine.bring_to(operation, &wanted)
+        engine.converge_to(operation, &wanted)
     }
 
     /// Lets the host follow a stored state in which WireGuard interfaces are to stop. A device that does not answer is ended.
@@ -131,13 +132,13 @@ impl<'a> Change<'a> {
     /// nothing to do with them must not keep them up.
     pub fn stop(&mut self) -> Result<(), EngineError> {
         let (engine, operation) = (self.engine, self.origin.action);
-        self.mark(Scope::Full)?;
+        self.mark_dirty_unchecked(Scope::Full)?;
         engine.end_hung(operation, &self.state)?;
-        if self.unhealed.is_none() {
-            return engine.apply_scope(operation, &self.state, &Scope::Full, Way::Forward);
+        if self.unrecovered.is_none() {
+            return engine.apply_scope(operation, &self.state, &Scope::Full, Direction::Apply);
         }
         engine.stop_interfaces(operation, &self.state)?;
-        match engine.apply_scope(operation, &self.state, &Scope::Full, Way::Forward) {
+        match engine.apply_scope(operation, &self.state, &Scope::Full, Direction::Apply) {
             Err(error @ EngineError::Host { .. }) => {
                 let (module, why) = (self.origin.module, chain(&error));
                 engine.log(&format!("{module} {operation}: the rest of the host does not follow: {why}"));
@@ -160,19 +161,19 @@ impl<'a> Change<'a> {
 
     /// Notes that this much of the host is about to be touched, the first time by the marker; gives its place among
     /// what is touched.
-    fn touch(&mut self, scope: Scope) -> Result<usize, EngineError> {
+    fn mark_dirty(&mut self, scope: Scope) -> Result<usize, EngineError> {
         self.note(scope, true)
     }
 
-    /// As [`Self::touch`], for what may be done to a device that does not answer.
-    fn mark(&mut self, scope: Scope) -> Result<usize, EngineError> {
+    /// As [`Self::mark_dirty`], for what may be done to a device that does not answer.
+    fn mark_dirty_unchecked(&mut self, scope: Scope) -> Result<usize, EngineError> {
         self.note(scope, false)
     }
 
     fn note(&mut self, scope: Scope, devices_answer: bool) -> Result<usize, EngineError> {
         // What cannot be stored must not be done.
         self.state.reserve_space()?;
-        if self.touched.is_empty() {
+        if self.dirty_scopes.is_empty() {
             if devices_answer {
                 self.engine.check_devices(self.origin.action, &self.state, &scope)?;
             }
@@ -185,10 +186,10 @@ impl<'a> Change<'a> {
             };
             self.engine.store.set_marker(&marker)?;
         }
-        let known = self.touched.iter().position(|touched| *touched == scope);
-        let at = known.unwrap_or(self.touched.len());
+        let known = self.dirty_scopes.iter().position(|dirty_scopes| *dirty_scopes == scope);
+        let at = known.unwrap_or(self.dirty_scopes.len());
         if known.is_none() {
-            self.touched.push(scope);
+            self.dirty_scopes.push(scope);
         }
         Ok(at)
     }
@@ -266,13 +267,13 @@ impl Engine {
     ) -> Result<T, E> {
         self.store.ensure_run_id().map_err(EngineError::from)?;
         self.finish_reset(lock)?;
-        let unhealed = self.heal(origin, call, lock)?;
+        let unrecovered = self.recover(origin, call, lock)?;
         if needs_setup && !self.store.read(State::initialised).map_err(EngineError::from)? {
             return Err(EngineError::NotInitialised.into());
         }
         let state = self.store.begin(lock).map_err(EngineError::from)?;
         self.report_repairs(call, &state);
-        let result = self.run(state, origin, call, unhealed, work);
+        let result = self.run(state, origin, call, unrecovered, work);
         if result.is_ok() {
             self.copy_if_due(call);
         }
@@ -285,27 +286,36 @@ impl Engine {
         state: Transaction<'a>,
         origin: Origin,
         call: &Call,
-        unhealed: Option<Recovered>,
+        unrecovered: Option<Recovered>,
         work: impl FnOnce(&mut Change<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        let (touched, undo) = (Vec::new(), Vec::new());
-        let mut change =
-            Change { engine: self, origin, state, touched, undo, opens: None, unhealed, left: false };
+        let (dirty_scopes, undo) = (Vec::new(), Vec::new());
+        let mut change = Change {
+            engine: self,
+            origin,
+            state,
+            dirty_scopes,
+            undo,
+            release: None,
+            unrecovered,
+            left: false,
+        };
         let result = work(&mut change);
-        let Change { state, touched, undo, opens, unhealed, left, .. } = change;
+        let Change { state, dirty_scopes, undo, release, unrecovered, left, .. } = change;
         // Whoever brings all of the host to what is stored has finished what was cut short before as well.
-        let unhealed = unhealed.filter(|_| left || result.is_err() || !touched.contains(&Scope::Full));
+        let unrecovered =
+            unrecovered.filter(|_| left || result.is_err() || !dirty_scopes.contains(&Scope::Full));
         let result = result.and_then(|value| {
             state.commit().map_err(EngineError::from)?;
             Ok(value)
         });
         match result {
             Ok(value) => {
-                if let Some(scope) = opens {
-                    self.open(origin, call, &scope)?;
+                if let Some(scope) = release {
+                    self.release_after_commit(origin, call, &scope)?;
                 }
                 // The change is made, whatever becomes of the marker: one that stays lets the next change look again.
-                if let Err(error) = self.settle_marker(&touched, unhealed.as_ref()) {
+                if let Err(error) = self.settle_marker(&dirty_scopes, unrecovered.as_ref()) {
                     let why = explain(&error, call.lang);
                     (call.note)(&match call.lang {
                         Lang::En => format!("the marker could not be removed: {why}"),
@@ -317,7 +327,7 @@ impl Engine {
                 Ok(value)
             }
             Err(mut error) => {
-                let complete = self.roll_back(origin, call, &touched, undo, unhealed.as_ref());
+                let complete = self.roll_back(origin, call, &dirty_scopes, undo, unrecovered.as_ref());
                 error.set_rolled_back(complete);
                 Err(error)
             }
@@ -325,11 +335,11 @@ impl Engine {
     }
 
     /// Lets the packet filter follow a change that is made. Where that fails the marker stays.
-    fn open(&self, origin: Origin, call: &Call, scope: &Scope) -> Result<(), EngineError> {
-        let opened = self.store.read(|state| self.apply_scope(origin.action, state, scope, Way::Forward));
+    fn release_after_commit(&self, origin: Origin, call: &Call, scope: &Scope) -> Result<(), EngineError> {
+        let opened = self.store.read(|state| self.apply_scope(origin.action, state, scope, Direction::Apply));
         if let Err(error) = &opened {
             let (module, action) = (origin.module, origin.action);
-            let why = Said::of(error);
+            let why = Said::from_error(error);
             self.say(
                 call,
                 &Said::new(
@@ -352,7 +362,7 @@ impl Engine {
         let Some(server) = state.server()? else { return Ok(()) };
         let others = match scope {
             Scope::Peers(_) => Vec::new(),
-            Scope::Network | Scope::Full => self.claims(state)?.interfaces,
+            Scope::WithoutPeers | Scope::Full => self.claims(state)?.interfaces,
         };
         for interface in std::iter::once(&server.interface).chain(&others) {
             let answered = self.host.wireguard.answers(interface, server.backend);
@@ -396,13 +406,13 @@ impl Engine {
         &self,
         origin: Origin,
         call: &Call,
-        touched: &[Scope],
+        dirty_scopes: &[Scope],
         undo: Vec<(&str, Undo<'_>)>,
-        unhealed: Option<&Recovered>,
+        unrecovered: Option<&Recovered>,
     ) -> bool {
         let mut complete = true;
         let report = |what: &str, error: &dyn Spoken| {
-            let (Origin { module, action, .. }, why) = (origin, Said::of(error));
+            let (Origin { module, action, .. }, why) = (origin, Said::from_error(error));
             self.say(
                 call,
                 &Said::new(
@@ -417,21 +427,22 @@ impl Engine {
                 complete = false;
             }
         }
-        if touched.is_empty() {
+        if dirty_scopes.is_empty() {
             return complete;
         }
         if let Err(error) = self.clear_busy() {
             report("lock", &error);
             complete = false;
         }
-        for scope in touched.iter().rev() {
-            let back = self.store.read(|state| self.apply_scope(origin.action, state, scope, Way::Back));
+        for scope in dirty_scopes.iter().rev() {
+            let back =
+                self.store.read(|state| self.apply_scope(origin.action, state, scope, Direction::RollBack));
             if let Err(error) = back {
                 report("reconcile", &error);
                 complete = false;
             }
         }
-        if complete && let Err(error) = self.settle_marker(touched, unhealed) {
+        if complete && let Err(error) = self.settle_marker(dirty_scopes, unrecovered) {
             report("marker", &error);
             complete = false;
         }

@@ -14,7 +14,7 @@ use phantom_module::{Call, ErrorCode, Lang, Module, Text, chain};
 use phantom_store::{ModuleSchema, Server, State, StoreError, Transaction};
 use phantom_types::{InterfaceName, PublicKey, Said, Spoken, Timestamp};
 
-use crate::{Depth, Engine, PeerChange, Site, Wanted, explain};
+use crate::{Coverage, DesiredState, Engine, Installation, PeerChange, explain};
 
 /// A module that takes part in the state of the host.
 pub trait SystemModule: Module + Sized {
@@ -24,14 +24,14 @@ pub trait SystemModule: Module + Sized {
     ///
     /// # Errors
     /// The stored state cannot be read.
-    fn desired(_: &Site, _: &State<'_>, _: Depth, _: &mut Wanted) -> Result<(), StoreError> {
+    fn desired(_: &Installation, _: &State<'_>, _: Coverage, _: &mut DesiredState) -> Result<(), StoreError> {
         Ok(())
     }
     /// What it wants of these peers: a pure function of what is stored. A module without clients of its own wants nothing.
     ///
     /// # Errors
     /// The stored state cannot be read.
-    fn peers(_: &Site, _: &State<'_>, _: &[PublicKey]) -> Result<Vec<PeerChange>, StoreError> {
+    fn peers(_: &Installation, _: &State<'_>, _: &[PublicKey]) -> Result<Vec<PeerChange>, StoreError> {
         Ok(Vec::new())
     }
     /// What it claims while the state is stored as it is.
@@ -66,7 +66,7 @@ pub trait SystemModule: Module + Sized {
         Ok(())
     }
     /// Its checks for the doctor.
-    fn checks() -> &'static [Check] {
+    fn checks() -> &'static [DoctorCheck] {
         &[]
     }
     /// Settings of the operator's that only it knows.
@@ -74,7 +74,7 @@ pub trait SystemModule: Module + Sized {
         &[]
     }
     /// What `phantom-api service VERB ARGUMENT` does for its services.
-    fn hooks() -> &'static [Hook] {
+    fn hooks() -> &'static [ServiceHook] {
         &[]
     }
 }
@@ -136,7 +136,7 @@ pub struct ClaimedNetwork {
 
 /// A setting of the server that other modules build upon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Setting {
+pub enum ServerSetting {
     /// The subnet of the clients.
     Subnet,
     /// The WireGuard port.
@@ -155,26 +155,26 @@ pub struct Veto {
     /// The same as what somebody disables: in Turkish the object of the sentence.
     pub disabled: Text,
     /// The settings.
-    pub settings: &'static [Setting],
+    pub settings: &'static [ServerSetting],
 }
 
 impl Veto {
     /// Whether it is against a change of this setting.
-    pub fn is_against(&self, setting: Setting) -> bool {
+    pub fn is_against(&self, setting: ServerSetting) -> bool {
         self.settings.contains(&setting)
     }
 }
 
 impl Claims {
     /// The vetoes against a change of this setting.
-    pub fn against(&self, setting: Setting) -> impl Iterator<Item = &Veto> {
+    pub fn against(&self, setting: ServerSetting) -> impl Iterator<Item = &Veto> {
         self.vetoes.iter().filter(move |veto| veto.is_against(setting))
     }
 }
 
 /// A check of the doctor.
 #[derive(Clone, Copy, Debug)]
-pub struct Check {
+pub struct DoctorCheck {
     /// Its name in the answer.
     pub name: &'static str,
     /// Its place among all checks: lowest first. Core's own are at the hundreds.
@@ -195,7 +195,7 @@ pub struct Examination<'a> {
     /// All packet filters of the host, read when the first check asks for them.
     pub filters: &'a OnceCell<Result<Filters, HostError>>,
     /// What all modules want of the host; `None` before the first setup and where the state cannot be read.
-    pub wanted: Option<&'a Wanted>,
+    pub wanted: Option<&'a DesiredState>,
 }
 
 /// How bad a finding is.
@@ -287,7 +287,7 @@ impl HookArguments {
 
 /// What a service of a module calls: only the whole program knows what all modules want of the host.
 #[derive(Clone, Copy, Debug)]
-pub struct Hook {
+pub struct ServiceHook {
     /// The word behind `service`.
     pub verb: &'static str,
     /// What may follow the verb.
@@ -320,7 +320,7 @@ impl HookError {
     /// The failure of the work.
     #[expect(clippy::needless_pass_by_value, reason = "as `map_err` hands it over")]
     pub fn failed(error: impl Spoken) -> Self {
-        Self::Failed(Said::of(&error))
+        Self::Failed(Said::from_error(&error))
     }
     /// An error of an action that the work consists of.
     #[expect(clippy::needless_pass_by_value, reason = "as `map_err` hands it over")]

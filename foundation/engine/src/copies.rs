@@ -27,7 +27,7 @@ impl Engine {
             let line = match store.make_copy(now) {
                 Ok(copy) => format!("the stored state was copied to {}", copy.path.display()),
                 Err(error) => {
-                    let why = Said::of(&error);
+                    let why = Said::from_error(&error);
                     let said = Said::new(
                         format!("the stored state was not copied: {}", why.en),
                         format!("kayıtlı durum kopyalanamadı: {}", why.tr),
@@ -75,16 +75,16 @@ impl Engine {
         let lock = self.lock(self.lock_wait())?;
         self.store.ensure_run_id().map_err(EngineError::from)?;
         self.finish_reset(&lock)?;
-        let unhealed = match self.heal(origin, call, &lock) {
+        let unrecovered = match self.recover(origin, call, &lock) {
             // The host follows what is restored instead.
             Err(EngineError::Store(StoreError::Unreadable { .. })) => None,
-            healed => healed?,
+            finished => finished?,
         };
         let restoration = self.store.prepare_restore(&lock, file).map_err(EngineError::from)?;
         let kept = self.store.keep_replaced(&lock, self.host.clock.now()).map_err(EngineError::from)?;
         let before = self.store.database_identity().ok();
         let state = restoration.begin(&lock).map_err(EngineError::from)?;
-        let result = self.run(state, origin, call, unhealed, |change| work(change, kept.as_ref()));
+        let result = self.run(state, origin, call, unrecovered, |change| work(change, kept.as_ref()));
         // One that failed behind its commit has replaced it all the same; where that cannot be told the copy stays.
         let same = before.is_some() && self.store.database_identity().ok() == before;
         match (&result, &kept) {

@@ -65,13 +65,13 @@ impl Engine {
         if has_come(due.copies) {
             self.renew_copies(now);
         }
-        for part in self.parts() {
+        for module in self.modules() {
             // One of another module may have done it.
-            if !self.store.read(part.due).is_ok_and(has_come) {
+            if !self.store.read(module.due).is_ok_and(has_come) {
                 continue;
             }
-            if let Err(error) = (part.when_due)(self, call) {
-                let why = Said::of(&error);
+            if let Err(error) = (module.when_due)(self, call) {
+                let why = Said::from_error(&error);
                 let said = Said::new(
                     format!("what is due could not be done: {}", why.en),
                     format!("zamanı gelen iş yapılamadı: {}", why.tr),
@@ -94,13 +94,13 @@ impl Engine {
     }
 
     fn due(&self) -> Result<Due, StoreError> {
-        let of_parts = self.store.read(|state| {
-            let dues = self.parts().iter().filter_map(|part| (part.due)(state).transpose());
+        let of_modules = self.store.read(|state| {
+            let dues = self.modules().iter().filter_map(|module| (module.due)(state).transpose());
             dues.collect::<Result<Vec<_>, StoreError>>()
         })?;
         Ok(Due {
             sweep: self.sweep_due(),
-            work: of_parts.into_iter().min(),
+            work: of_modules.into_iter().min(),
             copies: self.store.copies_due()?,
         })
     }

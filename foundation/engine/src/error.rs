@@ -213,7 +213,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failure_of_the_host_is_told_by_its_cause() {
+    fn host_failure_is_described_by_its_cause() {
         let source = HostError::io("reading /x", io::Error::from(io::ErrorKind::NotFound));
         let source = Box::new(HostFailure::Request(source));
         let error = EngineError::Host { operation: "setup", source, rolled_back: true };

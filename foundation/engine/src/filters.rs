@@ -1,13 +1,13 @@
 //! What the packet filters of the host, whoever made them, do with the packets that matter here.
 
 use phantom_host::filter::{FilterDoubt, FilterManager, FilterVerdict, Filters, LetIn, PacketFate, RuleSpot};
-use phantom_host::{HostError, InForce, Port, Protocol, Result, ServiceState, StuckRules};
+use phantom_host::{HostError, Port, Protocol, Result, RulesetStatus, ServiceState, StuckRules};
 use phantom_module::Lang;
 use phantom_store::{Server, State};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::{Engine, Examination, Finding, Wanted, explain};
+use crate::{DesiredState, Engine, Examination, Finding, explain};
 
 /// A chain of somebody else's packet filter in which an accept of ours opens ports.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -25,7 +25,7 @@ pub struct OpenedChain {
 
 impl OpenedChain {
     /// The chain, as an answer names it.
-    pub fn of(let_in: &LetIn) -> Self {
+    pub fn from_let_in(let_in: &LetIn) -> Self {
         Self {
             table: let_in.chain.table.to_string(),
             chain: let_in.chain.name.clone(),
@@ -50,7 +50,7 @@ pub fn reached(case: &Examination<'_>, protocol: Protocol, number: u16, well: Fi
         }
         let [en, tr] = closing(&fate.verdict, name, number, &spot);
         let found = case.problem(en, tr);
-        let ours = spot.is_ours(case.engine.marks())
+        let ours = spot.is_ours(case.engine.tags())
             || (spot.manager == FilterManager::Ufw && !ufw_complete(case))
             || !rules_complete(case);
         return found.hint(remedy(case, ours, &command));
@@ -74,7 +74,7 @@ pub fn opening(engine: &Engine, fate: &PacketFate) -> Option<(RuleSpot, String)>
             host.services.status("firewalld").is_ok_and(|status| status.state == ServiceState::Active)
         }
         FilterManager::Ufw => {
-            host.firewall.ufw(engine.marks()).is_ok_and(|ufw| ufw.is_some_and(|ufw| ufw.active))
+            host.firewall.ufw(engine.tags()).is_ok_and(|ufw| ufw.is_some_and(|ufw| ufw.active))
         }
         FilterManager::Administrator => true,
     };
@@ -109,12 +109,12 @@ pub fn limit(engine: &Engine, filters: &Filters, port: Port) -> Option<RuleSpot>
     }
     let host = engine.host();
     // Where ufw is active, its own rules are asked: those of ours may be still to come.
-    let ufw = host.firewall.ufw(engine.marks()).ok().flatten().filter(|ufw| ufw.active);
+    let ufw = host.firewall.ufw(engine.tags()).ok().flatten().filter(|ufw| ufw.active);
     let counts = |spot: &RuleSpot| {
         let by_ufw = ufw.as_ref().filter(|_| spot.manager == FilterManager::Ufw);
         by_ufw.is_none_or(|ufw| ufw.limited.contains(&port))
     };
-    let found = filters.limit(engine.marks(), host.network.as_ref(), port, counts).ok()?;
+    let found = filters.limit(engine.tags(), host.network.as_ref(), port, counts).ok()?;
     found.map(|limit| limit.spot)
 }
 
@@ -161,7 +161,7 @@ pub struct Reach {
 
 impl Reach {
     /// Looks at the packet filters. Where they cannot be read, it says so.
-    pub fn of(engine: &Engine, server: &Server, ports: &[Port], lang: Lang) -> Self {
+    pub fn observe(engine: &Engine, server: &Server, ports: &[Port], lang: Lang) -> Self {
         let host = engine.host();
         let silent = |error: &HostError| {
             let cause = explain(error, lang);
@@ -175,7 +175,7 @@ impl Reach {
             Ok(filters) => filters,
             Err(error) => return silent(&error),
         };
-        let mut reach = Self { let_in: filters.let_in(engine.marks()), closed: Vec::new() };
+        let mut reach = Self { let_in: filters.let_in(engine.tags()), closed: Vec::new() };
         for port in ports {
             match PacketFate::from_internet(host, &filters, *port, server.server_ip) {
                 Ok(fate) => {
@@ -191,13 +191,13 @@ impl Reach {
 /// The base chains of others that lead to accepts of ours, before a change; none where the packet filters do not answer.
 pub fn before(engine: &Engine) -> Vec<LetIn> {
     let filters = engine.host().firewall.filters();
-    filters.map(|filters| filters.let_in(engine.marks())).unwrap_or_default()
+    filters.map(|filters| filters.let_in(engine.tags())).unwrap_or_default()
 }
 
 /// A sentence for each chain of somebody else's that had an accept of ours `before` and has it no more: a saved copy may still
 /// hold it.
 pub fn saved_copies(engine: &Engine, before: &[LetIn], after: &[LetIn], lang: Lang) -> Vec<String> {
-    let mark = engine.marks().text();
+    let mark = engine.tags().tag();
     let left =
         |gone: &LetIn| after.iter().any(|now| now.chain == gone.chain && gone.ports.is_subset(&now.ports));
     let taken_out = before.iter().filter(|before| !left(before));
@@ -218,7 +218,7 @@ fn saved_copy(taken_out: &LetIn, mark: &str, lang: Lang) -> String {
 
 /// A sentence for each rule of ours that nobody can take out, with the command that does; none where the kernel does not answer.
 pub fn stuck(engine: &Engine, lang: Lang) -> Vec<String> {
-    let all = engine.host().firewall.stuck(engine.marks()).unwrap_or_default();
+    let all = engine.host().firewall.stuck(engine.tags()).unwrap_or_default();
     let sentence = |StuckRules { place, command }: &StuckRules| match lang {
         Lang::En => format!(
             "Rules of Phantom-WG stay in {place}: the program that takes them out is missing or cannot read that table. Run: {command}"
@@ -266,7 +266,7 @@ fn protocol_name(protocol: Protocol) -> &'static str {
 /// # Errors
 /// The packet filters cannot be read.
 pub fn let_in<'a>(case: &'a Examination<'_>) -> Result<Vec<LetIn>, Silent<'a>> {
-    filters(case).map(|filters| filters.let_in(case.engine.marks()))
+    filters(case).map(|filters| filters.let_in(case.engine.tags()))
 }
 
 /// `well`, unless a packet filter keeps the clients' packets from passing.
@@ -278,7 +278,7 @@ pub fn forwarded(case: &Examination<'_>, well: Finding) -> Finding {
     let Some(fate) = fate else { return well };
     if let Some((spot, command)) = opening(case.engine, &fate) {
         // Rules of ours that close do so because a module wants it.
-        if spot.is_ours(case.engine.marks()) {
+        if spot.is_ours(case.engine.tags()) {
             return well;
         }
         let found = case.problem(
@@ -360,15 +360,15 @@ fn remedy(case: &Examination<'_>, by_ours: bool, command: &str) -> String {
 
 /// Whether ufw has all rules of ours. Without an answer there is nothing to add.
 fn ufw_complete(case: &Examination<'_>) -> bool {
-    let ufw = case.engine.host().firewall.ufw(case.engine.marks()).ok().flatten();
+    let ufw = case.engine.host().firewall.ufw(case.engine.tags()).ok().flatten();
     case.wanted.zip(ufw).is_none_or(|(wanted, ufw)| ufw.without_limited(&wanted.ufw).is_subset(&ufw.ours))
 }
 
 /// The same for the rules of the packet filter, which open forwarding where others close it.
 fn rules_complete(case: &Examination<'_>) -> bool {
     let in_force =
-        |wanted: &Wanted| case.engine.host().firewall.in_force(case.engine.marks(), &wanted.firewall);
-    case.wanted.is_none_or(|wanted| in_force(wanted).is_ok_and(|force| force == InForce::Same))
+        |wanted: &DesiredState| case.engine.host().firewall.in_force(case.engine.tags(), &wanted.firewall);
+    case.wanted.is_none_or(|wanted| in_force(wanted).is_ok_and(|force| force == RulesetStatus::InSync))
 }
 
 fn try_out(case: &Examination<'_>) -> String {

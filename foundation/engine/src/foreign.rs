@@ -1,9 +1,9 @@
-//! What is in the place of something of ours: a file of ours that has lost its mark, or an object of somebody else.
+//! What is in the place of something of ours: a file of ours that has lost its tag, or an object of somebody else.
 
 use std::path::Path;
 
 use phantom_host::HostError;
-use phantom_host::reconcile::{Depth, Foreign, Step, Wanted};
+use phantom_host::reconcile::{Coverage, DesiredState, Foreign, Step};
 use phantom_module::{Call, Lang};
 use phantom_types::Said;
 use zeroize::Zeroizing;
@@ -47,7 +47,7 @@ impl Engine {
         if foreign.is_empty() {
             return Ok(());
         }
-        let before = self.store.read(|state| self.desired(state, Depth::Network))?;
+        let before = self.store.read(|state| self.desired(state, Coverage::WithoutPeers))?;
         let new = foreign.iter().find(|object| match object {
             Foreign::File(path) => !is_wanted(&before, path),
             Foreign::Route(_) => before.routes.is_empty(),
@@ -66,7 +66,7 @@ impl Engine {
 }
 
 /// Whether something of ours belongs at this path.
-fn is_wanted(wanted: &Wanted, path: &Path) -> bool {
+fn is_wanted(wanted: &DesiredState, path: &Path) -> bool {
     let of_interfaces = wanted.interfaces.values().map(|interface| &interface.unit);
     let mut units = of_interfaces.chain(wanted.units.values().map(|(unit, _)| unit));
     wanted.files.get(path).is_some_and(Option::is_some)

@@ -8,19 +8,19 @@
 //! [`Engine::change`]. A change runs under the lock and in one transaction, the host follows, and everything is rolled
 //! back if anything fails. Modules take part through [`SystemModule`]; none knows another.
 
-mod bring;
 mod change;
 mod contract;
+mod converge;
 mod copies;
 mod due;
 mod error;
 pub mod filters;
 mod foreign;
-mod heal;
+mod installation;
 mod log;
-mod peers;
+mod peer_changes;
 mod reconcile;
-mod site;
+mod recover;
 mod watch;
 
 use std::path::Path;
@@ -28,23 +28,23 @@ use std::sync::{Mutex, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use phantom_host::{Host, Marks};
+use phantom_host::{Host, OwnershipTags};
 use phantom_module::Call;
 use phantom_store::{ModuleSchema, Paths, State, Store, StoreError};
 use phantom_types::{PublicKey, Timestamp};
 
 pub use change::{Change, Origin};
 pub use contract::{
-    Check, ClaimedNetwork, Claims, Examination, Finding, Hook, HookArguments, HookError, Setting, Severity,
-    SystemModule, Tweak, Veto,
+    ClaimedNetwork, Claims, DoctorCheck, Examination, Finding, HookArguments, HookError, ServerSetting,
+    ServiceHook, Severity, SystemModule, Tweak, Veto,
 };
 pub use error::{ChangeError, EngineError, HostFailure};
 pub use foreign::{foreign_name, make_room};
-pub use peers::{DeviceChange, PeerChange};
-pub use phantom_host::reconcile::{Depth, Foreign, Step, StepAction, StepKind, Wanted, Withheld};
+pub use installation::Installation;
+pub use peer_changes::{DeviceChange, PeerChange};
+pub use phantom_host::reconcile::{Coverage, DesiredState, Foreign, Step, StepAction, StepKind, Withheld};
 pub use phantom_types::explain;
-pub use reconcile::{Outcome, Reconciled, Recovered, StepFailure};
-pub use site::Site;
+pub use reconcile::{Reconciled, Recovered, RecoveryOutcome, StepFailure};
 
 /// How long a change waits for the lock where nothing else is set: [`Engine::set_lock_wait`].
 pub const LOCK_WAIT: Duration = Duration::from_secs(30);
@@ -58,15 +58,15 @@ pub enum Scope {
     /// These peers of the main interface: the cost of these peers, however many others there are.
     Peers(Vec<PublicKey>),
     /// Everything but the peers.
-    Network,
+    WithoutPeers,
     /// Everything.
     Full,
 }
 
-/// Adds a module's part to the wanted state: a pure function of what is stored and of what the [`Site`] knows.
-pub type Desired = fn(&Site, &State<'_>, Depth, &mut Wanted) -> Result<(), StoreError>;
+/// Adds a module's part to the desired state: a pure function of what is stored and of what the [`Installation`] knows.
+pub type Desired = fn(&Installation, &State<'_>, Coverage, &mut DesiredState) -> Result<(), StoreError>;
 /// What a module wants of single peers: a pure function of what is stored.
-pub type DesiredPeers = fn(&Site, &State<'_>, &[PublicKey]) -> Result<Vec<PeerChange>, StoreError>;
+pub type DesiredPeers = fn(&Installation, &State<'_>, &[PublicKey]) -> Result<Vec<PeerChange>, StoreError>;
 
 /// What a module claims: a pure function of what is stored.
 type ClaimsOf = fn(&State<'_>) -> Result<Claims, StoreError>;
@@ -77,7 +77,7 @@ type WhenDue = fn(&Engine, &Call) -> Result<(), HookError>;
 
 /// One module's share in the system.
 #[derive(Clone, Copy)]
-struct Part {
+struct RegisteredModule {
     desired: Desired,
     peers: DesiredPeers,
     claims: ClaimsOf,
@@ -85,17 +85,17 @@ struct Part {
     due: DueOf,
     vetoes: &'static [Veto],
     when_due: WhenDue,
-    checks: &'static [Check],
+    checks: &'static [DoctorCheck],
     tweaks: &'static [Tweak],
-    hooks: &'static [Hook],
+    hooks: &'static [ServiceHook],
 }
 
 /// The store, the host, and what the modules want of it.
 pub struct Engine {
     host: Host,
     store: Store,
-    marks: Marks,
-    parts: OnceLock<Vec<Part>>,
+    tags: OwnershipTags,
+    modules: OnceLock<Vec<RegisteredModule>>,
     lock_wait: OnceLock<Duration>,
     /// Makes the copy of this day.
     copying: Mutex<Option<JoinHandle<()>>>,
@@ -109,12 +109,12 @@ impl std::fmt::Debug for Engine {
 
 /// Collects the modules of an engine.
 #[derive(Default)]
-pub struct Parts(Vec<Part>);
+pub struct ModuleRegistry(Vec<RegisteredModule>);
 
-impl Parts {
+impl ModuleRegistry {
     /// Adds a module's share.
     pub fn add<M: SystemModule>(&mut self) {
-        self.0.push(Part {
+        self.0.push(RegisteredModule {
             desired: M::desired,
             peers: M::peers,
             claims: M::claims,
@@ -130,16 +130,16 @@ impl Parts {
 }
 
 impl Engine {
-    /// An engine on this host and store. [`Self::set_parts`] completes it.
+    /// An engine on this host and store. [`Self::set_modules`] completes it.
     pub fn new(host: Host, store: Store) -> Self {
-        let marks = Marks::new(store.paths().instance());
-        let (parts, lock_wait) = (OnceLock::new(), OnceLock::new());
-        Self { host, store, marks, parts, lock_wait, copying: Mutex::default() }
+        let tags = OwnershipTags::new(store.paths().instance());
+        let (modules, lock_wait) = (OnceLock::new(), OnceLock::new());
+        Self { host, store, tags, modules, lock_wait, copying: Mutex::default() }
     }
     /// Says which modules take part, once and before the first use; a second call is without effect.
-    pub fn set_parts(&self, parts: Parts) {
-        self.store.set_modules(parts.0.iter().filter_map(|part| part.schema).collect());
-        let _ = self.parts.set(parts.0);
+    pub fn set_modules(&self, modules: ModuleRegistry) {
+        self.store.set_modules(modules.0.iter().filter_map(|module| module.schema).collect());
+        let _ = self.modules.set(modules.0);
     }
     /// Says how long a change waits for the lock, once; a second call is without effect. It is for programs that embed the
     /// engine and have less patience; our own keep to [`LOCK_WAIT`].
@@ -162,9 +162,9 @@ impl Engine {
     pub fn paths(&self) -> &Paths {
         self.store.paths()
     }
-    /// The marks of this installation.
-    pub fn marks(&self) -> &Marks {
-        &self.marks
+    /// The tags of this installation.
+    pub fn tags(&self) -> &OwnershipTags {
+        &self.tags
     }
 
     /// Reads the last committed state, in one consistent view, without any lock.
@@ -186,20 +186,20 @@ impl Engine {
     }
 
     /// What the modules want of the host for this state.
-    pub fn desired(&self, state: &State<'_>, depth: Depth) -> Result<Wanted, StoreError> {
-        let site = self.site()?;
-        let mut wanted = Wanted::default();
-        for part in self.parts() {
-            (part.desired)(&site, state, depth, &mut wanted)?;
+    pub fn desired(&self, state: &State<'_>, coverage: Coverage) -> Result<DesiredState, StoreError> {
+        let installation = self.installation()?;
+        let mut wanted = DesiredState::default();
+        for module in self.modules() {
+            (module.desired)(&installation, state, coverage, &mut wanted)?;
         }
-        Ok(if site.ipv6 { wanted } else { wanted.without_ipv6() })
+        Ok(if installation.ipv6 { wanted } else { wanted.without_ipv6() })
     }
 
     fn desired_peers(&self, state: &State<'_>, keys: &[PublicKey]) -> Result<Vec<PeerChange>, StoreError> {
-        let site = self.site()?;
+        let installation = self.installation()?;
         let mut changes = Vec::new();
-        for part in self.parts() {
-            changes.extend((part.peers)(&site, state, keys)?);
+        for module in self.modules() {
+            changes.extend((module.peers)(&installation, state, keys)?);
         }
         Ok(changes)
     }
@@ -210,8 +210,8 @@ impl Engine {
     /// The stored state cannot be read.
     pub fn claims(&self, state: &State<'_>) -> Result<Claims, StoreError> {
         let mut all = Claims::default();
-        for part in self.parts() {
-            let Claims { interfaces, networks, vetoes, entrance } = (part.claims)(state)?;
+        for module in self.modules() {
+            let Claims { interfaces, networks, vetoes, entrance } = (module.claims)(state)?;
             all.interfaces.extend(interfaces);
             all.networks.extend(networks);
             all.vetoes.extend(vetoes);
@@ -221,40 +221,41 @@ impl Engine {
     }
 
     /// Every veto that a module may claim against a change of this setting, in the order of the modules.
-    pub fn vetoes(&self, setting: Setting) -> impl Iterator<Item = &'static Veto> {
-        self.parts().iter().flat_map(|part| part.vetoes).filter(move |veto| veto.is_against(setting))
+    pub fn vetoes(&self, setting: ServerSetting) -> impl Iterator<Item = &'static Veto> {
+        self.modules().iter().flat_map(|module| module.vetoes).filter(move |veto| veto.is_against(setting))
     }
 
     /// The checks of all modules for the doctor, in their order.
-    pub fn checks(&self) -> Vec<Check> {
-        let mut all: Vec<Check> = self.parts().iter().flat_map(|part| part.checks).copied().collect();
+    pub fn checks(&self) -> Vec<DoctorCheck> {
+        let mut all: Vec<DoctorCheck> =
+            self.modules().iter().flat_map(|module| module.checks).copied().collect();
         all.sort_by_key(|check| check.order);
         all
     }
 
     /// The settings that modules bring.
     pub fn tweaks(&self) -> impl Iterator<Item = &'static Tweak> {
-        self.parts().iter().flat_map(|part| part.tweaks)
+        self.modules().iter().flat_map(|module| module.tweaks)
     }
 
     /// The verbs of all hooks, in the order of the modules.
     pub fn hook_verbs(&self) -> impl Iterator<Item = &'static str> {
-        self.parts().iter().flat_map(|part| part.hooks).map(|hook| hook.verb)
+        self.modules().iter().flat_map(|module| module.hooks).map(|hook| hook.verb)
     }
 
     /// What a module's service calls by this verb.
-    pub fn hook(&self, verb: &str) -> Option<Hook> {
-        self.parts().iter().flat_map(|part| part.hooks).find(|hook| hook.verb == verb).copied()
+    pub fn hook(&self, verb: &str) -> Option<ServiceHook> {
+        self.modules().iter().flat_map(|module| module.hooks).find(|hook| hook.verb == verb).copied()
     }
 
-    fn parts(&self) -> &[Part] {
-        self.parts.get().map_or(&[], Vec::as_slice)
+    fn modules(&self) -> &[RegisteredModule] {
+        self.modules.get().map_or(&[], Vec::as_slice)
     }
 
     /// What a module has to know of this installation beside the stored state.
-    pub fn site(&self) -> Result<Site, StoreError> {
-        Ok(Site {
-            marks: self.marks.clone(),
+    pub fn installation(&self) -> Result<Installation, StoreError> {
+        Ok(Installation {
+            tags: self.tags.clone(),
             programs: self.host.programs.clone(),
             paths: self.store.paths().clone(),
             run_id: self.store.run_id()?,

@@ -4,9 +4,9 @@ use std::fmt;
 use std::time::Duration;
 
 use phantom_host::reconcile::{
-    self, ApplyContext, ApplyError, Depth, Foreign, Step, Wanted, Withheld, busy_file,
+    self, ApplyContext, ApplyError, Coverage, DesiredState, Foreign, Step, Withheld, busy_file,
 };
-use phantom_host::{HostError, InForce, Manager, Route, RouteKind};
+use phantom_host::{HostError, Route, RouteKind, RulesetStatus, ServiceManager};
 use phantom_module::Call;
 use phantom_store::Lock;
 use phantom_types::{InterfaceName, Said, Timestamp};
@@ -26,19 +26,19 @@ pub struct Recovered {
     /// When it began.
     pub started_at: Timestamp,
     /// How it ended.
-    pub outcome: Outcome,
+    pub outcome: RecoveryOutcome,
 }
 
 /// How an interrupted change ends: it depends on which side of its commit it was cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum RecoveryOutcome {
     /// It had been committed: the host was brought to the new state.
     Completed,
     /// It had not been committed: the host was brought back to the old state.
     Undone,
 }
 
-impl fmt::Display for Outcome {
+impl fmt::Display for RecoveryOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Completed => "completed",
@@ -98,12 +98,12 @@ impl Engine {
 
     /// What is wanted of the host. Nothing of ours where nothing is set up; that is only brought about when a change is to be
     /// finished, such as a reset that leads there.
-    fn wish(&self, unfinished: bool) -> Result<Wanted, EngineError> {
+    fn wish(&self, unfinished: bool) -> Result<DesiredState, EngineError> {
         if unfinished {
             self.check_privilege()?;
-            return Ok(self.store.read(|state| self.desired(state, Depth::Full))?);
+            return Ok(self.store.read(|state| self.desired(state, Coverage::Full))?);
         }
-        self.read(|state| Ok::<_, EngineError>(self.desired(state, Depth::Full)?))
+        self.read(|state| Ok::<_, EngineError>(self.desired(state, Coverage::Full)?))
     }
 
     /// That there is something to bring the host to, before the lock is waited for.
@@ -127,7 +127,7 @@ impl Engine {
             None => Ok(()),
             Some(lock) => {
                 // The built-in supervisor waits for nobody but us; systemd keeps an order.
-                let in_service = self.host.services.manager() == Manager::Systemd;
+                let in_service = self.host.services.manager() == ServiceManager::Systemd;
                 let context = ApplyContext { in_service, ..self.context() };
                 self.reconcile_locked(&context, origin, call, &lock)
                     .map(drop)
@@ -142,7 +142,7 @@ impl Engine {
         let Some(_lock) = self.lock_unless_busy_with(interface)? else { return Ok(()) };
         self.unwatch(interface.as_str());
         let link = self.host.network.link(interface).map_err(|error| host_error("stop_service", error))?;
-        if link.and_then(|link| link.alias) == Some(self.marks.text()) {
+        if link.and_then(|link| link.alias) == Some(self.tags.tag()) {
             self.host.network.delete_link(interface).map_err(|error| host_error("stop_service", error))?;
         }
         Ok(())
@@ -151,30 +151,30 @@ impl Engine {
     /// Puts in force what keeps packets in, and nothing else: the packet filter, routes that lead nowhere, and the rules
     /// that lead there. For the boot, before there is a network: no link is touched, nothing is removed, and where
     /// nobody is to be kept in nothing is done.
-    pub fn block(&self) -> Result<(), EngineError> {
+    pub fn install_boot_guard(&self) -> Result<(), EngineError> {
         let failed = |error: HostError| host_error("block", error);
         self.check_privilege()?;
         if !self.store.read(phantom_store::State::initialised)? {
             return Ok(());
         }
         let _lock = self.lock(self.lock_wait())?;
-        let wanted = self.read(|state| Ok::<_, EngineError>(self.desired(state, Depth::Network)?))?;
+        let wanted = self.read(|state| Ok::<_, EngineError>(self.desired(state, Coverage::WithoutPeers)?))?;
         if wanted.rules.is_empty() {
             return Ok(());
         }
         let (network, firewall) = (&self.host.network, &self.host.firewall);
-        if firewall.in_force(&self.marks, &wanted.firewall).map_err(failed)? != InForce::Same {
-            firewall.replace(&self.marks, &wanted.firewall).map_err(failed)?;
+        if firewall.in_force(&self.tags, &wanted.firewall).map_err(failed)? != RulesetStatus::InSync {
+            firewall.replace(&self.tags, &wanted.firewall).map_err(failed)?;
         }
         // One that is refused keeps none of the others away.
-        let routes = network.routes(self.marks.exit_table()).map_err(failed)?;
+        let routes = network.routes(self.tags.exit_table()).map_err(failed)?;
         let leads_nowhere = |route: &&Route| !matches!(route.kind, RouteKind::Via { .. });
         let missing = wanted.routes.iter().filter(leads_nowhere).filter(|route| !routes.contains(route));
         let mut done = Vec::new();
         for route in missing {
             let there = routes.iter().find(|other| other.takes_the_place_of(route));
             done.push(match there {
-                Some(other) if self.marks.owns_route(other) => network.replace_route(route),
+                Some(other) if self.tags.owns_route(other) => network.replace_route(route),
                 Some(other) => Err(HostError::Foreign { object: other.to_string() }),
                 None => network.add_route(route),
             });
@@ -212,7 +212,7 @@ impl Engine {
     }
 
     /// Says what is stored and is kept from the host: that is no failure, and nobody would look for it.
-    fn report_withheld(&self, call: &Call, wanted: &Wanted) {
+    fn report_withheld(&self, call: &Call, wanted: &DesiredState) {
         for Withheld { en, tr, .. } in &wanted.withheld {
             self.say(call, &Said::new(en, tr));
         }

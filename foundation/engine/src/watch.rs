@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use phantom_host::reconcile::{self, Depth, Foreign, Wanted, WantedInterface};
-use phantom_host::{FirewallKind, Manager, Route, RouteKind, RuleAction, ServiceState, Unit, UnitKind};
+use phantom_host::reconcile::{self, Coverage, DesiredInterface, DesiredState, Foreign};
+use phantom_host::{
+    FirewallKind, Route, RouteKind, RuleAction, ServiceManager, ServiceState, Unit, UnitKind,
+};
 use phantom_module::{Call, chain};
 use phantom_types::Said;
 use phantom_types::watch::{LegacyTable, Watched, WatchedFilter, WatchedRoute, WatchedRule};
@@ -45,7 +47,7 @@ impl Engine {
     }
 
     /// Tells the watcher what is in force: this state, which the host was just found in.
-    pub(crate) fn tell_watcher(&self, wanted: &Wanted, before: BeforeLook, foreign: &[Foreign]) {
+    pub(crate) fn tell_watcher(&self, wanted: &DesiredState, before: BeforeLook, foreign: &[Foreign]) {
         self.tell(self.watched(wanted, before, foreign));
     }
 
@@ -56,7 +58,7 @@ impl Engine {
         self.tell_due();
     }
 
-    fn watched(&self, wanted: &Wanted, before: BeforeLook, foreign: &[Foreign]) -> Watched {
+    fn watched(&self, wanted: &DesiredState, before: BeforeLook, foreign: &[Foreign]) -> Watched {
         let BeforeLook { generation, ways_out } = before;
         let running = || wanted.interfaces.iter().filter(|(_, interface)| interface.running);
         let rules = wanted.rules.iter().map(|rule| WatchedRule {
@@ -86,8 +88,8 @@ impl Engine {
         });
         let own_table = matches!(self.host.firewall.kind(), Ok(FirewallKind::Nftables));
         let filter = (!wanted.firewall.is_empty()).then(|| WatchedFilter {
-            table: own_table.then(|| self.marks.nft_table()),
-            marks: self.marks.chains(),
+            table: own_table.then(|| self.tags.nft_table()),
+            marks: self.tags.chains(),
             generation,
             legacy: self.legacy_tables(!own_table && generation.is_none()),
         });
@@ -99,7 +101,7 @@ impl Engine {
         let can_guard = self.host.files.info(&none_here).is_ok_and(|found| found.is_none());
         let guarded = running().filter(|(_, one)| can_guard && one.guard.is_some());
         let there = |path: &PathBuf| self.host.files.info(path).is_ok_and(|found| found.is_some());
-        let builtin = self.host.services.manager() == Manager::Builtin;
+        let builtin = self.host.services.manager() == ServiceManager::Builtin;
         let process = |unit: &&Unit| builtin && matches!(unit.kind, UnitKind::Daemon { .. });
         let file = |unit: &Unit| self.paths().run_dir().join(format!("{}.pid", unit.name));
         let found_at = self.host.clock.now().micros();
@@ -107,7 +109,7 @@ impl Engine {
         let swept_before = || self.store.watched().map_or(found_at, |watched| watched.swept_at);
         Watched {
             lock: String::new(),
-            mark: self.marks.text(),
+            mark: self.tags.tag(),
             links: running().map(|(name, one)| (name.to_string(), one.addresses.clone())).collect(),
             guards: guarded.map(|(name, _)| name.to_string()).collect(),
             rules: rules.collect(),
@@ -179,7 +181,7 @@ impl Engine {
     fn repair_once(&self, call: &Call) -> Result<Reconciled, EngineError> {
         self.check_privilege()?;
         // First of all: a loss from here on is asked for again.
-        let asked = self.site()?.watcher_dir().join("repair");
+        let asked = self.installation()?.watcher_dir().join("repair");
         if let Some(found) = self.host.files.info(&asked).ok().flatten() {
             // Whatever it is: as long as it is there, this is started again and again.
             let removed =
@@ -196,8 +198,8 @@ impl Engine {
         if !self.store.read(phantom_store::State::initialised)? {
             return Ok(nothing);
         }
-        let depth = if self.sweep_is_due() { Depth::Full } else { Depth::Network };
-        let Some(wanted) = self.wanted_now(depth)? else {
+        let coverage = if self.sweep_is_due() { Coverage::Full } else { Coverage::WithoutPeers };
+        let Some(wanted) = self.wanted_now(coverage)? else {
             self.ask_again()?;
             return Ok(nothing);
         };
@@ -222,7 +224,7 @@ impl Engine {
     }
 
     /// Takes the steps that are missing until none is: what is removed in the middle of a repair is put back by the same one.
-    fn repair_to(&self, mut wanted: Wanted) -> Result<Vec<reconcile::Step>, EngineError> {
+    fn repair_to(&self, mut wanted: DesiredState) -> Result<Vec<reconcile::Step>, EngineError> {
         let failed = |error| host_error(REPAIR.action, error);
         let mut taken = Vec::new();
         for attempt in 1.. {
@@ -230,7 +232,7 @@ impl Engine {
             let Planned { mut steps, mut foreign } = self.plan_for(&wanted).map_err(failed)?;
             // A new device has no peers, and a new process of one has lost them.
             if steps.iter().any(reconcile::Step::makes_device) {
-                let Some(whole) = self.wanted_now(Depth::Full)? else {
+                let Some(whole) = self.wanted_now(Coverage::Full)? else {
                     // Without its peers it must not be made: the repair is asked for again when systemd is done.
                     self.ask_again()?;
                     break;
@@ -257,9 +259,9 @@ impl Engine {
     }
 
     /// What is wanted, but for services that systemd was told to stop; nothing while it is starting or stopping one.
-    fn wanted_now(&self, depth: Depth) -> Result<Option<Wanted>, EngineError> {
-        let mut wanted = self.read(|state| Ok::<_, EngineError>(self.desired(state, depth)?))?;
-        if self.host.services.manager() != Manager::Systemd {
+    fn wanted_now(&self, coverage: Coverage) -> Result<Option<DesiredState>, EngineError> {
+        let mut wanted = self.read(|state| Ok::<_, EngineError>(self.desired(state, coverage)?))?;
+        if self.host.services.manager() != ServiceManager::Systemd {
             return Ok(Some(wanted));
         }
         let state = |unit: &Unit| {
@@ -267,7 +269,7 @@ impl Engine {
             status.map(|status| status.state).map_err(|error| host_error(REPAIR.action, error))
         };
         let mut stopped = Vec::new();
-        for (name, WantedInterface { unit, running, .. }) in &wanted.interfaces {
+        for (name, DesiredInterface { unit, running, .. }) in &wanted.interfaces {
             match state(unit)? {
                 ServiceState::Starting | ServiceState::Stopping => return Ok(None),
                 ServiceState::Inactive if *running => stopped.push(name.clone()),

@@ -10,22 +10,22 @@ mod processes;
 mod services;
 mod wireguard;
 
-pub(crate) use files::{DRAFT_DIGITS, place_of_draft};
 pub use files::{FileInfo, Files, write_and_verify};
+pub(crate) use files::{TEMP_FILE_DIGITS, temp_file_target};
 pub use firewall::{
-    Firewall, FirewallKind, FirewallQuery, FirewallReport, Hook, InForce, Match, Protocol, Ruleset,
-    RulesetRule, StuckRules, UfwReport, UfwRule, UfwRules, Verdict,
+    Firewall, FirewallKind, FirewallQuery, FirewallReport, Hook, Match, Protocol, Ruleset, RulesetRule,
+    RulesetStatus, StuckRules, UfwReport, UfwRule, UfwRules, Verdict,
 };
 pub use misc::{
-    Answer, AskFrom, Clock, Port, Probe, ProbeError, Random, Resolver, Sockets, Sysctl, Viewpoint,
+    AskFrom, Clock, DnsAnswer, Port, Probe, ProbeError, Random, Resolver, Sockets, Sysctl, Viewpoint,
 };
 pub use network::{
-    EchoFrom, Link, LinkChange, LinkGuard, LinkKind, Network, OwnRoute, Passing, Route, RouteKind, Rule,
-    RuleAction, Uplink,
+    ForwardedPacket, Link, LinkChange, LinkGuard, LinkKind, Network, OwnRoute, PingSource, PolicyRule, Route,
+    RouteKind, RuleAction, Uplink,
 };
-pub use processes::{Ended, Process, Processes};
+pub use processes::{Process, Processes, ProgramOutput};
 pub use services::{
-    Bounds, Command, Internet, Logs, Manager, OwnSocket, Proc, Restart, ServiceState, ServiceStatus,
+    Bounds, Command, Internet, Logs, OwnSocket, Proc, Restart, ServiceManager, ServiceState, ServiceStatus,
     Services, Unit, UnitKind,
 };
 pub use wireguard::{Device, DeviceUpdate, Peer, PeerConfig, PeerUpdate, WireGuard};

@@ -22,6 +22,7 @@
 
 mod clock;
 mod dump;
+mod external_changes;
 mod faults;
 mod faulty;
 mod files;
@@ -29,7 +30,6 @@ mod firewall;
 mod misc;
 mod network;
 mod processes;
-mod sabotage;
 mod services;
 mod snapshot;
 #[cfg(test)]
@@ -41,7 +41,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ipnetwork::IpNetwork;
 
-pub use faulty::{Fault, FaultyHost, Plan, PlanError};
+pub use faulty::{FaultPlan, FaultyHost, InjectedFault, PlanError};
 pub use services::StartFault;
 pub use snapshot::Snapshot;
 

@@ -45,7 +45,7 @@ pub use nft::FilterListingError;
 pub use packet::{Packet, PacketPath, Tracking};
 use tree::Table;
 
-use crate::Marks;
+use crate::OwnershipTags;
 
 /// Everything that filters packets on a host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -238,12 +238,12 @@ impl FilterVerdict {
 
 impl RuleSpot {
     /// Whether it is a rule of this installation's own.
-    pub fn is_ours(&self, marks: &Marks) -> bool {
+    pub fn is_ours(&self, tags: &OwnershipTags) -> bool {
         let table = &self.base.table;
         let own_table = table.program == FilterProgram::Nftables
             && table.family == FilterFamily::Inet
-            && table.name == marks.nft_table();
-        own_table || self.chain.starts_with(&format!("{}-", marks.chain_prefix()))
+            && table.name == tags.nft_table();
+        own_table || self.chain.starts_with(&format!("{}-", tags.chain_prefix()))
     }
 
     /// The command that lets packets like this one pass here, for a person. It puts an accept in front of the base

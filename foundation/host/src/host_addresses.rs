@@ -64,10 +64,10 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
-    use crate::{Host, LinkKind, Route, Rule};
+    use crate::{Host, LinkKind, PolicyRule, Route};
 
     #[test]
-    fn every_table_that_a_rule_names_is_asked_but_the_one_to_skip() {
+    fn every_ruled_table_is_asked_except_skipped() {
         let (host, fake) = Host::fake();
         let via = |table, destination: &str, gateway: Option<&str>| Route {
             table,
@@ -82,7 +82,7 @@ mod tests {
         };
         fake.add_link("docker0", LinkKind::Other("bridge".into())).unwrap();
         fake.give_address("docker0", "172.17.0.1/16".parse().unwrap()).unwrap();
-        let rule = |table, priority| Rule {
+        let rule = |table, priority| PolicyRule {
             priority,
             ipv6: false,
             from: None,
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_without_routes_and_resolvers_has_its_own_addresses() {
+    fn host_without_routes_has_its_own_addresses() {
         let (host, fake) = Host::fake();
         for route in host.network.routes(MAIN_TABLE).unwrap() {
             fake.take_route(&route).unwrap();

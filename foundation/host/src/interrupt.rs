@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn requests_are_held_until_the_last_change_has_ended() {
+    fn signals_are_held_until_last_change_ends() {
         let interrupt = Interrupt::default();
         let at_once = || interrupt.0.ends_at_once.load(Ordering::SeqCst);
         assert!(at_once() && !interrupt.is_requested());

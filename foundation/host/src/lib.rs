@@ -4,8 +4,8 @@
 //! `fake`) is a strict host in memory, for tests of this project and of programs that embed it. One conformance
 //! suite runs against both.
 //!
-//! Nothing here knows the stored state or the modules. [`reconcile`] compares the host with a [`Wanted`] value and
-//! converges on it. It touches only objects that carry our [`Marks`].
+//! Nothing here knows the stored state or the modules. [`reconcile`] compares the host with a [`DesiredState`] value and
+//! converges on it. It touches only objects that carry our [`OwnershipTags`].
 
 pub mod error;
 mod facility;
@@ -15,11 +15,11 @@ pub mod filter;
 mod host_addresses;
 mod interrupt;
 pub mod linux;
-mod marks;
 mod networks;
 mod patience;
 pub mod reconcile;
 mod resolv_conf;
+mod tags;
 mod words;
 
 use std::path::PathBuf;
@@ -27,20 +27,20 @@ use std::sync::Arc;
 
 pub use error::HostError;
 pub use facility::{
-    Answer, AskFrom, Bounds, Clock, Command, Device, DeviceUpdate, EchoFrom, Ended, FileInfo, Files,
-    Firewall, FirewallKind, FirewallQuery, FirewallReport, Hook, InForce, Internet, Link, LinkChange,
-    LinkGuard, LinkKind, Logs, Manager, Match, Network, OwnRoute, OwnSocket, Passing, Peer, PeerConfig,
-    PeerUpdate, Port, Probe, ProbeError, Proc, Process, Processes, Protocol, Random, Resolver, Restart,
-    Route, RouteKind, Rule, RuleAction, Ruleset, RulesetRule, ServiceState, ServiceStatus, Services, Sockets,
-    StuckRules, Sysctl, UfwReport, UfwRule, UfwRules, Unit, UnitKind, Uplink, Verdict, Viewpoint, WireGuard,
-    write_and_verify,
+    AskFrom, Bounds, Clock, Command, Device, DeviceUpdate, DnsAnswer, FileInfo, Files, Firewall,
+    FirewallKind, FirewallQuery, FirewallReport, ForwardedPacket, Hook, Internet, Link, LinkChange,
+    LinkGuard, LinkKind, Logs, Match, Network, OwnRoute, OwnSocket, Peer, PeerConfig, PeerUpdate, PingSource,
+    PolicyRule, Port, Probe, ProbeError, Proc, Process, Processes, ProgramOutput, Protocol, Random, Resolver,
+    Restart, Route, RouteKind, RuleAction, Ruleset, RulesetRule, RulesetStatus, ServiceManager, ServiceState,
+    ServiceStatus, Services, Sockets, StuckRules, Sysctl, UfwReport, UfwRule, UfwRules, Unit, UnitKind,
+    Uplink, Verdict, Viewpoint, WireGuard, write_and_verify,
 };
 pub use host_addresses::{HostAddresses, host_addresses};
 pub use interrupt::{Held, Interrupt};
-pub use marks::Marks;
 pub use networks::{HostNetwork, host_networks};
 pub use patience::{Patience, Reading};
-pub use reconcile::Wanted;
+pub use reconcile::DesiredState;
+pub use tags::OwnershipTags;
 
 /// The result of asking the host for something.
 pub type Result<T, E = HostError> = std::result::Result<T, E>;

@@ -33,7 +33,7 @@ pub use services::{BuiltinServices, ServiceOptions, SystemdServices};
 pub use signals::{ENDING, end_as_requested, handle_signals};
 pub use wireguard::LinuxWireGuard;
 
-use crate::{Host, Interrupt, Marks, Patience, Programs, Resolver};
+use crate::{Host, Interrupt, OwnershipTags, Patience, Programs, Resolver};
 
 /// What the Linux host has to know of an installation.
 #[derive(Clone, Debug)]
@@ -42,8 +42,8 @@ pub struct LinuxOptions {
     pub run_dir: PathBuf,
     /// Log files of the supervisor.
     pub logs_dir: PathBuf,
-    /// The marks of the installation.
-    pub marks: Marks,
+    /// The tags of the installation.
+    pub tags: OwnershipTags,
     /// The programs that services start.
     pub programs: Programs,
 }
@@ -62,14 +62,14 @@ impl Host {
     }
 
     fn linux_with(options: LinuxOptions, firewall: Arc<LinuxFirewall>, resolver: Arc<dyn Resolver>) -> Self {
-        let LinuxOptions { run_dir, logs_dir, marks, programs } = options;
+        let LinuxOptions { run_dir, logs_dir, tags, programs } = options;
         let (interrupt, patience) = (Interrupt::default(), Patience::default());
         Self {
             wireguard: Arc::new(LinuxWireGuard::with_patience(patience.clone())),
             network: Arc::new(LinuxNetwork::new()),
             firewall,
             sysctl: Arc::new(LinuxSysctl),
-            services: services::detect(ServiceOptions { run_dir, logs_dir, marks }),
+            services: services::detect(ServiceOptions { run_dir, logs_dir, tags }),
             sockets: Arc::new(LinuxSockets),
             resolver,
             processes: Arc::new(LinuxProcesses::new(interrupt.clone())),

@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_reads_waits_less_and_learns_what_was_silent() {
+    fn reader_waits_less_and_learns_silent_part() {
         let patience = Patience::default();
         assert_eq!(patience.limit(), CHANGING);
         let reading = patience.reading();

@@ -1,40 +1,40 @@
 //! Bringing the host to what is wanted: `plan(observe(host), wanted)`, then apply.
 //!
-//! [`Wanted`] is a value, made by a pure function of the stored state. [`observe()`] reads what it speaks of,
+//! [`DesiredState`] is a value, made by a pure function of the stored state. [`observe()`] reads what it speaks of,
 //! [`plan()`] is pure and says which steps are missing, [`apply()`] takes them. An empty plan means that host and
-//! state agree. [`Wanted::nothing`] is the way to remove everything of ours: it needs no stored state, the
-//! [`Marks`] are enough.
+//! state agree. [`DesiredState::nothing`] is the way to remove everything of ours: it needs no stored state, the
+//! [`OwnershipTags`] are enough.
 
 mod apply;
+mod desired_state;
 mod file;
+mod last_endpoints;
 mod observe;
 mod plan;
 mod step;
 #[cfg(feature = "fake")]
 #[cfg(test)]
 mod tests;
-mod told;
-mod wanted;
 
 use std::path::{Path, PathBuf};
 
 pub use apply::{ApplyError, apply, apply_and_tell, busy_dir, busy_file, no_guards_file, stop_interface};
-pub use file::{PeerFile, WantedFile, holds_key};
-pub use observe::{BEFORE, Observed, ObservedFile, ObservedInterface, Owner, observe};
+pub use desired_state::{Coverage, DesiredDevice, DesiredInterface, DesiredPeer, DesiredState, Withheld};
+pub use file::{DesiredFile, PeerFile, holds_key};
+pub use last_endpoints::LastEndpoints;
+pub use observe::{Observed, ObservedFile, ObservedInterface, Owner, SAVED_VALUE_PREFIX, observe};
 pub use plan::{Foreign, foreign, plan};
 pub use step::{Step, StepAction, StepKind};
-pub use told::Told;
-pub use wanted::{Depth, Wanted, WantedDevice, WantedInterface, WantedPeer, Withheld};
 
-use crate::{Host, Marks};
+use crate::{Host, OwnershipTags};
 
-/// Where reconciling takes place: the host, our marks on it, and our folder for what dies with the boot.
+/// Where reconciling takes place: the host, our tags on it, and our folder for what dies with the boot.
 #[derive(Clone, Copy, Debug)]
 pub struct ApplyContext<'a> {
     /// The host.
     pub host: &'a Host,
-    /// The marks of this installation.
-    pub marks: &'a Marks,
+    /// The tags of this installation.
+    pub tags: &'a OwnershipTags,
     /// The run directory (tmpfs).
     pub run_dir: &'a Path,
     /// This process is part of the start of a service. It waits for no other service, which may be ordered after that one.
@@ -46,8 +46,8 @@ pub struct ApplyContext<'a> {
 
 impl<'a> ApplyContext<'a> {
     /// For a process that is no part of a service's start.
-    pub const fn new(host: &'a Host, marks: &'a Marks, run_dir: &'a Path) -> Self {
-        Self { host, marks, run_dir, in_service: false, renews: false }
+    pub const fn new(host: &'a Host, tags: &'a OwnershipTags, run_dir: &'a Path) -> Self {
+        Self { host, tags, run_dir, in_service: false, renews: false }
     }
 
     /// The folder that says that an interface is ours although its alias does not say so yet: between the creation

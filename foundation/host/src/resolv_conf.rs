@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_servers_are_those_of_the_lines_that_name_one() {
+    fn servers_come_from_nameserver_lines() {
         let text = "# nameserver 192.0.2.9\nsearch example.org\n nameserver 192.0.2.1\nnameserver\t2001:db8::1 # x\n\
                     nameserver fe80::1%eth0\nnameserver\nnameserver name.example.org\nnameserver 192.0.2.4\n";
         let expected: Vec<IpAddr> =
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_says_nothing_means_what_the_manual_says() {
+    fn empty_file_means_the_manual_defaults() {
         let settings = Settings::read("options\nfoo bar\nnameserver 300.1.1.1\n\u{0}\n");
         let expected = Settings {
             servers: vec![NameServer { address: Ipv4Addr::LOCALHOST.into(), zone: None }],
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn options_count_within_their_bounds_and_the_last_list_counts() {
+    fn options_are_bounded_and_last_list_wins() {
         let text = "domain a.example\nsearch b.example c.example\nnameserver 192.0.2.1\n\
                     options rotate ndots:99 timeout:0 unknown attempts:77 use-vc\noptions no-aaaa no-tld-query edns0\n";
         let settings = Settings::read(text);

@@ -70,7 +70,7 @@ const PHRASES: &[(&str, &str)] = &[
     ("{} is not as the host was told", "{} istendiği gibi değil"),
     ("{} does not show the alias that it was given", "{} kendisine verilen takma adı göstermiyor"),
     ("'{}' is not the name of a service", "'{}' bir servis adı değil"),
-    ("{} is not part of the wanted state", "{} istenen durumun parçası değil"),
+    ("{} is not part of the desired state", "{} istenen durumun parçası değil"),
     ("{} is no DNS name", "{} bir DNS adı değil"),
     ("systemctl does not show {}", "systemctl {} birimini göstermiyor"),
     (

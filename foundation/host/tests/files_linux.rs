@@ -49,7 +49,7 @@ fn modes_are_as_asked_whatever_the_umask() {
 }
 
 #[test]
-fn a_secret_is_never_wider_than_asked_not_even_while_it_is_written() {
+fn secret_file_is_never_wider_than_asked() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("key");
     let stop = AtomicBool::new(false);
@@ -80,7 +80,7 @@ fn a_secret_is_never_wider_than_asked_not_even_while_it_is_written() {
 }
 
 #[test]
-fn readers_see_the_old_or_the_new_file_and_nothing_between() {
+fn readers_see_old_or_new_file_only() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("file");
     LinuxFiles.write(&path, &[b'0'; 8192], 0o600).unwrap();
@@ -113,7 +113,7 @@ fn readers_see_the_old_or_the_new_file_and_nothing_between() {
 
 /// What a killed writer leaves has no lock, since that ends with the process.
 #[test]
-fn what_killed_writers_left_goes_with_the_next_write_or_removal() {
+fn next_write_removes_leftovers_of_killed_writers() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("key");
     let others = [".key.0123", ".key.0123456789abcdeg", ".keys.0123456789abcdef", "key.0123456789abcdef"];
@@ -144,7 +144,7 @@ fn what_killed_writers_left_goes_with_the_next_write_or_removal() {
 }
 
 #[test]
-fn links_in_the_last_place_are_not_followed() {
+fn symlink_as_last_component_is_not_followed() {
     let dir = tempfile::tempdir().unwrap();
     let (victim, link) = (dir.path().join("victim"), dir.path().join("link"));
     fs::write(&victim, "v").unwrap();
@@ -172,7 +172,7 @@ fn links_in_the_last_place_are_not_followed() {
 }
 
 #[test]
-fn a_write_that_fails_leaves_the_old_file_and_no_other() {
+fn failed_write_leaves_only_the_old_file() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("folder");
     fs::create_dir(&path).unwrap();
@@ -231,7 +231,7 @@ fn absent_things() {
 }
 
 #[test]
-fn what_others_have_put_in_the_place_of_a_file_is_not_waited_for() {
+fn foreign_object_at_the_path_never_blocks() {
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str| dir.path().join(name);
     let read = |name: &str| LinuxFiles.read_of_others(&at(name), 4);
@@ -249,7 +249,7 @@ fn what_others_have_put_in_the_place_of_a_file_is_not_waited_for() {
 }
 
 #[test]
-fn links_that_others_may_have_made_are_not_followed() {
+fn symlinks_by_other_users_are_not_followed() {
     let dir = tempfile::tempdir().unwrap();
     let (open, away) = (dir.path().join("open"), dir.path().join("away"));
     for folder in [&open, &away] {
@@ -351,8 +351,8 @@ fn calls_in(trace: &str, dir: &Path) -> Vec<String> {
 
 /// A power failure forgets what was not flushed: of a file its content, of a folder the names in it.
 #[test]
-fn what_is_written_is_on_the_disk_before_it_has_its_name_and_the_name_is_thereafter() {
-    let test = "what_is_written_is_on_the_disk_before_it_has_its_name_and_the_name_is_thereafter";
+fn content_is_synced_before_rename_directory_after() {
+    let test = "content_is_synced_before_rename_directory_after";
     if let Some(dir) = std::env::var_os(WATCHED) {
         return give_names(Path::new(&dir));
     }
@@ -388,7 +388,7 @@ fn what_is_written_is_on_the_disk_before_it_has_its_name_and_the_name_is_thereaf
 }
 
 #[test]
-fn nothing_is_waited_for_that_holds_no_content() {
+fn special_files_are_never_waited_for() {
     let dir = tempfile::tempdir().unwrap();
     let [pipe, socket, device, link] = ["pipe", "socket", "device", "link"].map(|name| dir.path().join(name));
     nix::unistd::mkfifo(&pipe, Mode::S_IRUSR | Mode::S_IWUSR).unwrap();

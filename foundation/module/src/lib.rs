@@ -67,6 +67,6 @@ pub use action::{Action, Call, Effect, Entry, Module, Spec, TypedModule, entry};
 pub use answer::Answer;
 pub use error::{ErrorCode, Failure, chain, codes};
 pub use or_none::{OrNone, given};
-pub use params::{Given, Kind, Param, ParamError, Params, Unfit, parameters, read};
+pub use params::{Param, ParamError, ParameterKind, Params, RawValue, Unfit, parameters, read};
 pub use phantom_types::{Lang, Text};
 pub use secret::SecretText;

@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_asked_for_comes_back_from_json() {
+    fn requested_value_round_trips_through_json() {
         for (name, written) in [
             (None, json!({})),
             (Some(OrNone::Unset), json!({ "name": "none" })),

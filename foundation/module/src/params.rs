@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::{Lang, Spec};
 pub use error::{ParamError, Unfit};
-pub use kind::Kind;
+pub use kind::ParameterKind;
 
 /// A parameter as its action declares it.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,7 +19,7 @@ pub struct Param {
     /// Its name.
     pub name: String,
     /// What it takes.
-    pub kind: Kind,
+    pub kind: ParameterKind,
     /// It must be given.
     pub required: bool,
     /// What counts when it is not given, where that is a fixed value.
@@ -52,7 +52,7 @@ pub fn parameters(spec: &Spec) -> Vec<Param> {
     let properties = schema.get("properties").and_then(Value::as_object);
     let param = |(name, property): (&String, &Value)| Param {
         name: name.clone(),
-        kind: Kind::of_schema(property, schema),
+        kind: ParameterKind::of_schema(property, schema),
         required: required(name),
         default: default(property),
         en: text(property, "description"),
@@ -70,14 +70,14 @@ fn default(property: &Value) -> Option<Value> {
 
 /// A value as it was given.
 #[derive(Clone, PartialEq)]
-pub enum Given {
+pub enum RawValue {
     /// The text behind the first `=` of a word.
     Text(String),
     /// A value of a JSON object.
     Json(Value),
 }
 
-impl std::fmt::Debug for Given {
+impl std::fmt::Debug for RawValue {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Given(..)") // nobody knows whether it is a secret
     }
@@ -85,7 +85,7 @@ impl std::fmt::Debug for Given {
 
 /// The parameters of one call as they were given, in order, not yet looked at.
 #[derive(Clone, Debug, Default)]
-pub struct Params(Vec<(String, Given)>);
+pub struct Params(Vec<(String, RawValue)>);
 
 impl Params {
     /// No parameters.
@@ -94,14 +94,14 @@ impl Params {
     }
     /// From pairs of text, as `key=value` words give them.
     pub fn from_words<K: Into<String>, V: Into<String>>(words: impl IntoIterator<Item = (K, V)>) -> Self {
-        Self(words.into_iter().map(|(key, value)| (key.into(), Given::Text(value.into()))).collect())
+        Self(words.into_iter().map(|(key, value)| (key.into(), RawValue::Text(value.into()))).collect())
     }
     /// From a JSON object.
     pub fn from_json(object: Map<String, Value>) -> Self {
-        Self(object.into_iter().map(|(key, value)| (key, Given::Json(value))).collect())
+        Self(object.into_iter().map(|(key, value)| (key, RawValue::Json(value))).collect())
     }
     /// Adds one.
-    pub fn push(&mut self, key: impl Into<String>, value: Given) {
+    pub fn push(&mut self, key: impl Into<String>, value: RawValue) {
         self.0.push((key.into(), value));
     }
     /// Adds those of another set behind these.
@@ -113,7 +113,7 @@ impl Params {
 /// Reads what was given by what is declared: names first, then what is missing, then every value by its kind.
 ///
 /// The answer has only the parameters that were given and are not empty, as JSON of their kinds. JSON's `null` says that nothing is
-/// given, but where it takes away what is stored ([`Kind::OrNone`]).
+/// given, but where it takes away what is stored ([`ParameterKind::OrNone`]).
 pub fn read(declared: &[Param], given: Params) -> Result<Map<String, Value>, ParamError> {
     check_names(declared, &given)?;
     let mut values = given.0;
@@ -127,7 +127,7 @@ pub fn read(declared: &[Param], given: Params) -> Result<Map<String, Value>, Par
     }
     let takes_null = |key: &str| declared.iter().any(|param| param.name == key && param.kind.takes_null());
     values.retain(|(key, value)| {
-        !value.is_nothing() || (matches!(value, Given::Json(Value::Null)) && takes_null(key))
+        !value.is_nothing() || (matches!(value, RawValue::Json(Value::Null)) && takes_null(key))
     });
     let mut read = Map::new();
     for param in declared {
@@ -139,7 +139,7 @@ pub fn read(declared: &[Param], given: Params) -> Result<Map<String, Value>, Par
     Ok(read)
 }
 
-impl Given {
+impl RawValue {
     fn is_nothing(&self) -> bool {
         match self {
             Self::Text(text) | Self::Json(Value::String(text)) => text.is_empty(),

@@ -27,7 +27,7 @@ fn kind(line: &str) -> ErrorKind {
 }
 
 #[test]
-fn an_address_is_taken_once_in_its_order() {
+fn addresses_are_taken_once_in_order() {
     let text = "2001:db8::1     STREAM vpn.example.org\n2001:db8::1     DGRAM  \n192.0.2.7       STREAM \n\
                 192.0.2.7       RAW    \nfe80::1%eth0    STREAM \n";
     let expected: [IpAddr; 2] = ["2001:db8::1".parse().unwrap(), "192.0.2.7".parse().unwrap()];
@@ -36,7 +36,7 @@ fn an_address_is_taken_once_in_its_order() {
 }
 
 #[test]
-fn the_program_is_asked_for_this_name_and_sees_no_environment() {
+fn resolver_program_gets_name_without_environment() {
     let line = r#"[ "$1 $2 $#" = "ahosts vpn.example.org 2" ] && [ -z "$HOME$CARGO_MANIFEST_DIR" ] && echo 192.0.2.7"#;
     assert_eq!(found(line).unwrap(), ["192.0.2.7"]);
 }
@@ -60,7 +60,7 @@ fn one_that_hangs_is_ended_in_time() {
 }
 
 #[test]
-fn one_that_has_said_everything_and_does_not_end_has_answered() {
+fn complete_answer_counts_before_the_end() {
     let line = "echo 192.0.2.7; exec >/dev/null; exec sleep 60";
     let begin = Instant::now();
     let all = addresses_by(shell(line), "vpn.example.org", Duration::from_millis(300)).unwrap();
@@ -93,7 +93,7 @@ fn one_that_fails_is_an_error() {
 
 /// `localhost` is in the file of every host, and no resolver is asked for it.
 #[test]
-fn without_such_a_program_the_call_is_made() {
+fn missing_program_falls_back_to_call() {
     for getent in [missing(), shell("exit 1")] {
         let all = addresses_by(getent, "localhost", LIMIT).unwrap();
         assert!(!all.is_empty() && all.iter().all(IpAddr::is_loopback), "{all:?}");

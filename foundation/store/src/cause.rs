@@ -180,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cause_says_the_same_in_both_languages() {
+    fn cause_is_the_same_in_both_languages() {
         let damaged = rusqlite::Connection::open("/dev/null/x").unwrap_err();
         let linked = io::Error::other(Unsafe::Link);
         let unsound = StoreCause::Unsound(vec![Said::new("one", "bir"), Said::new("two", "iki")]);

@@ -173,7 +173,7 @@ impl Store {
         }
     }
 
-    fn write_draft(&self, now: Timestamp) -> Result<Draft, StoreError> {
+    fn write_draft(&self, now: Timestamp) -> Result<UnnamedCopy, StoreError> {
         let dir = self.paths().copies_dir();
         make_dir(&dir)?;
         let path = dir.join(DRAFT);
@@ -207,11 +207,11 @@ impl Store {
             // It says when it was tried, and holds nothing.
             let _ = file.set_len(0).and_then(|()| file.set_modified(system_time(now)));
         })?;
-        Ok(Draft { path, file, identity })
+        Ok(UnnamedCopy { path, file, identity })
     }
 
     /// Gives a draft its name, unless the database that it was made of is gone by now: reset, or replaced by another.
-    fn publish(&self, draft: &Draft, now: Timestamp) -> Result<StateCopy, StoreError> {
+    fn publish(&self, draft: &UnnamedCopy, now: Timestamp) -> Result<StateCopy, StoreError> {
         let place = self.paths().copies_dir().join(format!("{}.db", name_parts(now).0));
         let failed = |error| StoreError::write(&place, error);
         let lock = self.lock(PATIENCE).map_err(|error| StoreError::write(&place, error))?;
@@ -311,7 +311,7 @@ impl Store {
 }
 
 /// A copy that is complete and has no name yet.
-struct Draft {
+struct UnnamedCopy {
     path: PathBuf,
     file: File,
     /// Device and inode of the database that it was made of.

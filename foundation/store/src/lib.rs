@@ -77,7 +77,7 @@ pub use error::{InsertError, LockError, StoreError};
 pub use files::Repair;
 pub use lock::Lock;
 pub use model::{
-    Backup, Client, ClientInfo, ClientRef, DnsServers, Language, NewClient, Page, Server, Settings,
+    BackupEntry, Client, ClientInfo, ClientPage, ClientRef, DnsServers, Language, NewClient, Server, Settings,
 };
 pub use modules::ModuleSchema;
 pub use paths::Paths;

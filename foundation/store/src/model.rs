@@ -140,7 +140,7 @@ pub struct NewClient {
 
 /// Some of the clients that a search found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Page {
+pub struct ClientPage {
     /// How many the search found.
     pub total: u32,
     /// Those of the page, oldest first.
@@ -220,7 +220,7 @@ impl Default for DnsServers {
 
 /// An entry of the index of backups.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Backup {
+pub struct BackupEntry {
     /// The name of its folder: `a-z 0-9 _` only.
     pub id: String,
     /// When it was made.

@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_default_root_has_no_suffix_in_any_spelling() {
+    fn default_root_has_no_suffix_however_spelt() {
         for spelling in ["/opt/phantom-wg", "/opt//phantom-wg/", "/opt/./phantom-wg"] {
             let paths = Paths::new(spelling);
             assert_eq!(paths, Paths::default(), "{spelling}");
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn another_root_has_a_suffix_that_never_changes() {
+    fn other_root_has_a_stable_suffix() {
         let paths = Paths::new("/nowhere/else");
         assert_eq!(paths.instance(), Some("bc2dc40f"));
         assert_eq!(paths.lock(), Path::new("/run/phantom-wg-bc2dc40f/lock"));
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_to_a_root_is_the_same_installation_before_and_after_it_is_made() {
+    fn symlinked_root_is_the_same_installation() {
         let dir = tempfile::tempdir().unwrap();
         let link = dir.path().join("link");
         std::os::unix::fs::symlink(dir.path(), &link).unwrap();

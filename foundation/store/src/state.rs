@@ -9,7 +9,7 @@ use rusqlite::{MAIN_DB, OptionalExtension as _, Params, Row};
 use crate::cause::StoreCause;
 use crate::database::{Pool, Pooled};
 use crate::error::{About as _, StoreError};
-use crate::model::{Backup, Client, ClientInfo, ClientRef, DnsServers, Page, Server, Settings};
+use crate::model::{BackupEntry, Client, ClientInfo, ClientPage, ClientRef, DnsServers, Server, Settings};
 use crate::row;
 
 type Result<T, E = StoreError> = std::result::Result<T, E>;
@@ -118,7 +118,7 @@ impl<'c> State<'c> {
     ///
     /// Without a search the first and the last pages cost the same at any number of clients; a search reads the
     /// names of all of them.
-    pub fn page(&self, search: Option<&str>, offset: u32, limit: u32) -> Result<Page> {
+    pub fn page(&self, search: Option<&str>, offset: u32, limit: u32) -> Result<ClientPage> {
         match search {
             Some(text) => self.search(text, Ranking::Age, offset, limit),
             None => self.plain_page(offset, limit),
@@ -127,7 +127,7 @@ impl<'c> State<'c> {
 
     /// As [`Self::page`] with a search, but the clients whose name contains it come before those of which only the address
     /// does; each of the two is in the order there. It keeps the host number of every client that is found in memory.
-    pub fn page_names_first(&self, search: &str, offset: u32, limit: u32) -> Result<Page> {
+    pub fn page_names_first(&self, search: &str, offset: u32, limit: u32) -> Result<ClientPage> {
         self.search(search, Ranking::NamesFirst, offset, limit)
     }
 
@@ -230,10 +230,10 @@ impl<'c> State<'c> {
     }
 
     /// The index of backups, oldest first.
-    pub fn backups(&self) -> Result<Vec<Backup>> {
+    pub fn backups(&self) -> Result<Vec<BackupEntry>> {
         self.all("SELECT id, created, from_subnet, to_subnet FROM backups ORDER BY created, id", (), |row| {
             let (created, from, to) = (row::time(row, 1)?, row::parsed(row, 2)?, row::parsed(row, 3)?);
-            Ok(Backup { id: row.get(0)?, created, from, to })
+            Ok(BackupEntry { id: row.get(0)?, created, from, to })
         })
     }
 
@@ -301,11 +301,11 @@ impl<'c> State<'c> {
         self.all(&format!("SELECT {} FROM clients {rest}", row::INFO), params, |row| row::info(row, subnet))
     }
 
-    fn plain_page(&self, offset: u32, limit: u32) -> Result<Page> {
+    fn plain_page(&self, offset: u32, limit: u32) -> Result<ClientPage> {
         let total = self.client_count()?;
         let limit = limit.min(total.saturating_sub(offset));
         if limit == 0 {
-            return Ok(Page { total, clients: Vec::new() });
+            return Ok(ClientPage { total, clients: Vec::new() });
         }
         // Rows that are skipped are walked over; from the nearer end there are fewer of them.
         let after = total - offset - limit;
@@ -317,12 +317,12 @@ impl<'c> State<'c> {
             clients.reverse();
             clients
         };
-        Ok(Page { total, clients })
+        Ok(ClientPage { total, clients })
     }
 
-    fn search(&self, text: &str, ranking: Ranking, offset: u32, limit: u32) -> Result<Page> {
+    fn search(&self, text: &str, ranking: Ranking, offset: u32, limit: u32) -> Result<ClientPage> {
         let (Some(connection), Some(subnet)) = (&self.connection, self.subnet()?) else {
-            return Ok(Page::default());
+            return Ok(ClientPage::default());
         };
         let file = self.pool.file();
         let needle = Needle::new(text);
@@ -345,7 +345,7 @@ impl<'c> State<'c> {
         for host in found.into_iter().skip(offset as usize).take(limit as usize) {
             clients.extend(self.infos("WHERE host = ?1", [host])?);
         }
-        Ok(Page { total, clients })
+        Ok(ClientPage { total, clients })
     }
 }
 

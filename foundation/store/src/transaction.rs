@@ -14,7 +14,7 @@ use crate::database::Pooled;
 use crate::error::{About as _, InsertError, StoreError};
 use crate::files::Repair;
 use crate::lock::Lock;
-use crate::model::{Backup, Client, DnsServers, Language, NewClient, Server, Settings};
+use crate::model::{BackupEntry, Client, DnsServers, Language, NewClient, Server, Settings};
 use crate::restore::Replacement;
 use crate::row;
 use crate::state::State;
@@ -272,8 +272,8 @@ impl<'a> Transaction<'a> {
     }
 
     /// Adds an entry to the index of backups.
-    pub fn add_backup(&self, backup: &Backup) -> Result<()> {
-        let Backup { id, created, from, to } = backup;
+    pub fn add_backup(&self, backup: &BackupEntry) -> Result<()> {
+        let BackupEntry { id, created, from, to } = backup;
         let values = params![id, created.micros(), from.to_string(), to.to_string()];
         self.execute("INSERT INTO backups VALUES (?1, ?2, ?3, ?4)", values).map(drop)
     }

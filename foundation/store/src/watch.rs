@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_can_be_read_by_everybody_and_taken_back() {
+    fn note_is_readable_by_all_and_removable() {
         let fixture = Fixture::new();
         let store = &fixture.store;
         assert_eq!(store.watched(), None);
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_was_only_half_made_is_opened() {
+    fn half_made_directory_is_completed() {
         let fixture = Fixture::new();
         let store = &fixture.store;
         let _lock = store.lock(Duration::ZERO).unwrap();
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_due_is_said_and_taken_back() {
+    fn due_time_is_written_and_removed() {
         let fixture = Fixture::new();
         let store = &fixture.store;
         let _lock = store.lock(Duration::ZERO).unwrap();
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_is_said_as_long_as_its_marker_is_there() {
+    fn change_is_noted_while_its_marker_exists() {
         let fixture = Fixture::new();
         let store = &fixture.store;
         let _lock = store.lock(Duration::ZERO).unwrap();

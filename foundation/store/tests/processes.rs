@@ -82,7 +82,7 @@ fn assert_sound(store: &Store) {
 }
 
 #[test]
-fn a_hundred_processes_add_a_client_each_while_others_read() {
+fn hundred_processes_add_clients_while_others_read() {
     let (dir, store) = set_up();
     let writers: Vec<Child> = (0..100)
         .map(|number| process(&[], "insert", dir.path(), &format!("client-{number}")).spawn().unwrap())
@@ -111,7 +111,7 @@ fn a_hundred_threads_add_a_client_each() {
 }
 
 #[test]
-fn a_hundred_processes_begin_with_an_empty_directory() {
+fn hundred_processes_start_in_empty_directory() {
     let dir = tempfile::tempdir().unwrap();
     let children: Vec<Child> = (0..100)
         .map(|number| process(&[], "found", dir.path(), &number.to_string()).spawn().unwrap())
@@ -123,7 +123,7 @@ fn a_hundred_processes_begin_with_an_empty_directory() {
 }
 
 #[test]
-fn the_lock_says_who_holds_it_and_ends_with_its_holder() {
+fn lock_names_holder_and_ends_with_it() {
     let (dir, store) = set_up();
     let mut holder = process(&[], "hold", dir.path(), "").spawn().unwrap();
     wait_for(&mut holder, "locked");
@@ -138,7 +138,7 @@ fn the_lock_says_who_holds_it_and_ends_with_its_holder() {
 }
 
 #[test]
-fn a_process_killed_within_a_change_has_changed_nothing() {
+fn process_killed_during_change_changes_nothing() {
     let (dir, store) = set_up();
     role::insert(&store, "before");
     let mut child = process(&[], "halfway", dir.path(), "").spawn().unwrap();
@@ -156,7 +156,7 @@ fn a_process_killed_within_a_change_has_changed_nothing() {
 }
 
 #[test]
-fn what_a_killed_process_had_committed_is_there_and_nothing_is_half_done() {
+fn killed_process_keeps_what_it_committed() {
     let (dir, store) = set_up();
     let mut acknowledged = Vec::new();
     for round in 0..15 {
@@ -177,7 +177,7 @@ fn what_a_killed_process_had_committed_is_there_and_nothing_is_half_done() {
 }
 
 #[test]
-fn a_process_killed_while_it_restores_leaves_one_state_or_the_other() {
+fn killed_restore_leaves_one_whole_state() {
     let (dir, store) = set_up();
     let copy = |name: &str, clients: u32| {
         (0..clients).for_each(|number| role::insert(&store, &format!("{name}-{number}")));
@@ -230,7 +230,7 @@ fn open_paths(dir: &Path, allowed: &Path, found: &mut BTreeSet<PathBuf>) {
 }
 
 #[test]
-fn nothing_is_open_to_others_at_any_moment_whatever_the_umask() {
+fn files_are_private_with_any_umask() {
     for _ in 0..10 {
         let dir = tempfile::tempdir().unwrap();
         let (root, done) = (dir.path().join("root"), AtomicBool::new(false));
@@ -296,32 +296,32 @@ fn on_a_small_disk(role: &str, size: u32) {
 }
 
 #[test]
-fn a_full_disk_refuses_changes_and_loses_nothing() {
+fn full_disk_refuses_changes_and_loses_nothing() {
     on_a_small_disk("full", 2);
 }
 
 #[test]
-fn a_full_disk_can_be_read_even_without_the_index_of_the_log() {
+fn full_disk_is_readable_without_log_index() {
     on_a_small_disk("full_without_index", 2);
 }
 
 #[test]
-fn a_read_only_file_system_can_be_read() {
+fn read_only_file_system_is_readable() {
     on_a_small_disk("read_only", 2);
 }
 
 #[test]
-fn space_that_was_reserved_is_there_for_the_commit_however_full_the_disk_gets() {
+fn reserved_space_serves_commit_on_full_disk() {
     on_a_small_disk("reserved", 8);
 }
 
 #[test]
-fn a_client_is_removed_from_a_full_disk_by_the_room_that_is_kept_back() {
+fn reserved_room_lets_full_disk_remove_client() {
     on_a_small_disk("room", 8);
 }
 
 #[test]
-fn a_disk_without_room_for_a_copy_stops_no_new_schema() {
+fn missing_room_for_copy_allows_migration() {
     on_a_small_disk("upgrade", 16);
 }
 
@@ -347,7 +347,7 @@ fn sqlite(store: &Store) -> rusqlite::Connection {
 }
 
 #[test]
-fn a_process_killed_while_it_brings_the_schema_up_to_date_leaves_the_older_one() {
+fn killed_migration_leaves_the_older_schema() {
     let dir = tempfile::tempdir().unwrap();
     let store = of_version_1(dir.path(), 150_000);
     let log = store.paths().data_dir().join("phantom.db-wal");

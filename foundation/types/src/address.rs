@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn public_addresses_are_none_of_the_special_ranges() {
+    fn public_addresses_exclude_special_ranges() {
         for text in [
             "10.0.0.1",
             "100.64.0.1",

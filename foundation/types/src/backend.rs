@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_json_and_schema_have_the_same_words() {
+    fn text_json_and_schema_agree() {
         for word in Backend::WORDS {
             let backend: Backend = word.parse().unwrap();
             assert_eq!(

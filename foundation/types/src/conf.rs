@@ -29,7 +29,7 @@ mod parse;
 mod server;
 
 pub use client::ClientConfig;
-pub use error::{ConfError, Fault};
+pub use error::{ConfError, ConfFault};
 pub use kind::FileKind;
 pub use parse::{Comments, Ignored, IgnoredKind, Parsed, parse};
 pub use server::{

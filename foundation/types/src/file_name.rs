@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn sixty_thousand_clients_with_the_same_beginning_have_files_of_their_own() {
+    fn similar_client_names_have_distinct_files() {
         let mut seen = BTreeSet::new();
         for id in 1..=60_000 {
             let name = named(&format!("customer-of-the-northern-region-{id:06}"));

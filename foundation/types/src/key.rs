@@ -192,7 +192,7 @@ mod tests {
 
     /// The key pair of RFC 7748, section 6.1 (Alice).
     #[test]
-    fn the_public_key_is_that_of_rfc_7748() {
+    fn public_key_matches_rfc_7748() {
         let private: [u8; 32] = [
             0x77, 0x07, 0x6d, 0x0a, 0x73, 0x18, 0xa5, 0x7d, 0x3c, 0x16, 0xc1, 0x72, 0x51, 0xb2, 0x66, 0x45,
             0xdf, 0x4c, 0x2f, 0x87, 0xeb, 0xc0, 0x99, 0x2a, 0xb1, 0x77, 0xfb, 0xa5, 0x1d, 0xb9, 0x2c, 0x2a,
@@ -204,7 +204,7 @@ mod tests {
 
     /// The points of order 1, 2, 4 and 8 with their other encodings: Curve25519's home page, "Do I need to validate keys?".
     #[test]
-    fn points_of_low_order_are_told_from_keys() {
+    fn low_order_points_are_not_keys() {
         let low = [
             "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
             "5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157",

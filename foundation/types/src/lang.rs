@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_option_counts_more_than_the_variable_and_that_more_than_what_is_stored() {
+    fn option_precedes_variable_which_precedes_store() {
         let (en, tr) = (Some(Lang::En), Some(Lang::Tr));
         for (option, locale, stored, expected) in [
             (None, None, None, Lang::En),

@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_json_and_schema_have_the_same_words() {
+    fn text_json_and_schema_agree() {
         for word in ProxyVersion::WORDS {
             let version: ProxyVersion = word.parse().unwrap();
             assert_eq!(version.to_string(), word);

@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_is_of_the_alphabet_and_comes_back() {
+    fn secret_uses_its_alphabet_and_round_trips() {
         let mut next = 0_u8;
         let counting = |bytes: &mut [u8]| {
             for byte in bytes {
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_favour_some_characters_are_asked_for_again() {
+    fn biased_random_bytes_are_redrawn() {
         let mut calls = 0;
         let unfit_first = |bytes: &mut [u8]| {
             calls += 1;
@@ -170,13 +170,13 @@ mod tests {
     }
 
     #[test]
-    fn the_secret_of_a_client_does_not_show_itself() {
+    fn client_secret_does_not_show_itself() {
         let secret = ClientSecret::from_bytes([7; 32]);
         assert_eq!((format!("{secret:?}").as_str(), secret.as_bytes()), ("(hidden)", &[7; 32]));
     }
 
     #[test]
-    fn the_text_of_a_clients_secret_is_all_of_its_bytes() {
+    fn client_secret_text_holds_all_its_bytes() {
         let bytes: [u8; 32] = std::array::from_fn(|at| u8::try_from(at * 8 + 3).unwrap());
         let secret = ClientSecret::from_bytes(bytes).for_tunnel();
         assert_eq!(*secret.reveal(), "030b131b232b333b434b535b636b737b838b939ba3abb3bbc3cbd3dbe3ebf3fb");
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_named_as_in_every_url() {
+    fn address_is_written_as_in_urls() {
         let access = |domain: &str, public_port| TunnelAccess {
             domain: domain.parse().unwrap(),
             public_port,

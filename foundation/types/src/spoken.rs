@@ -92,7 +92,7 @@ impl Said {
         Self { en: en.into(), tr: tr.into() }
     }
     /// An error with all its causes.
-    pub fn of(error: &dyn Spoken) -> Self {
+    pub fn from_error(error: &dyn Spoken) -> Self {
         Self::new(explain(error, Lang::En), explain(error, Lang::Tr))
     }
     /// The sentence in this language.
@@ -238,7 +238,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_reasons_of_the_operating_system_are_turkish() {
+    fn operating_system_reasons_are_turkish() {
         let mut unnamed = Vec::new();
         for code in 1..=133 {
             let error = io::Error::from_raw_os_error(code);
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_phrase_is_known_by_all_of_its_words() {
+    fn phrase_is_recognised_by_all_its_words() {
         let phrases = [("removing {} from {}", "{} silinirken (yeri: {})"), ("removing {}", "{} silinirken")];
         let said = |text| translate(text, &phrases);
         assert_eq!(said("removing /run/x"), Some("/run/x silinirken".to_owned()));

@@ -118,7 +118,7 @@ mod tests {
     proptest! {
         /// The floating-point form that `wg` computes; the division is exact below 2^53.
         #[test]
-        fn sizes_are_those_of_a_floating_point_division(bytes in 1024u64..(1 << 53)) {
+        fn sizes_match_floating_point_division(bytes in 1024u64..(1 << 53)) {
             #[expect(clippy::cast_precision_loss, reason = "the range is exact")]
             let value = bytes as f64;
             let (unit, name) = [(1u64 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")]

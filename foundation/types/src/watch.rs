@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lock_is_named_as_the_kernel_names_it() {
+    fn lock_is_named_as_in_the_kernel() {
         // tmpfs with an anonymous device, and a disk with large numbers.
         assert_eq!(lock_name(0x1a, 311), "00:1a:311");
         assert_eq!(lock_name(0xfe01, 5), "fe:01:5");

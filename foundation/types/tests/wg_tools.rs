@@ -97,9 +97,9 @@ fn blocks(conf: &str) -> BTreeSet<BTreeSet<&str>> {
 }
 
 #[test]
-fn wg_quick_takes_the_file_of_every_client() {
+fn wg_quick_accepts_every_client_file() {
     let directory = Directory::new("files");
-    if !ready("wg_quick_takes_the_file_of_every_client", &["wg", "wg-quick"], &directory.0) {
+    if !ready("wg_quick_accepts_every_client_file", &["wg", "wg-quick"], &directory.0) {
         return;
     }
     let strip = |file: &str, id: u8| {
@@ -246,9 +246,9 @@ fn answer(figures: &[(u64, u64)]) -> String {
 }
 
 #[test]
-fn sizes_and_ages_are_in_the_words_of_wg() {
+fn sizes_and_ages_are_worded_like_wg() {
     let directory = Directory::new("words");
-    if !ready("sizes_and_ages_are_in_the_words_of_wg", &["wg"], &directory.0) {
+    if !ready("sizes_and_ages_are_worded_like_wg", &["wg"], &directory.0) {
         return;
     }
     let figures = figures();

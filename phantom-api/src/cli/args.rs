@@ -9,7 +9,7 @@ use phantom_module::{Lang, ParamError};
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Invocation {
     /// What to do.
-    pub words: Words,
+    pub words: Invoked,
     /// The words behind the action.
     pub parameters: Vec<String>,
     /// Where a JSON object with parameters is.
@@ -28,7 +28,7 @@ pub struct Invocation {
 
 /// What to do.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub enum Words {
+pub enum Invoked {
     /// Too few words.
     #[default]
     Incomplete,
@@ -146,30 +146,30 @@ fn take(invocation: &mut Invocation, name: String, value: String) -> Option<Para
     None
 }
 
-fn arrange(plain: Vec<String>, help: bool, parameters: &mut Vec<String>) -> Words {
+fn arrange(plain: Vec<String>, help: bool, parameters: &mut Vec<String>) -> Invoked {
     let mut plain = plain.into_iter();
     let Some(first) = plain.next() else {
-        return if help { Words::Help(Vec::new()) } else { Words::Incomplete };
+        return if help { Invoked::Help(Vec::new()) } else { Invoked::Incomplete };
     };
     let rest: Vec<String> = plain.collect();
     match (first.as_str(), rest.as_slice()) {
-        ("help", _) => Words::Help(rest),
-        ("completions", [shell]) => Words::Completions(Some(shell.clone())),
-        ("completions", _) => Words::Completions(None),
+        ("help", _) => Invoked::Help(rest),
+        ("completions", [shell]) => Invoked::Completions(Some(shell.clone())),
+        ("completions", _) => Invoked::Completions(None),
         (_, words) if help => {
             let action = words.first().cloned();
-            Words::Help(std::iter::once(first).chain(action).collect())
+            Invoked::Help(std::iter::once(first).chain(action).collect())
         }
         ("service", [verb, interface]) if verb == "up" || verb == "down" => {
-            Words::Service { verb: verb.clone(), interface: interface.clone() }
+            Invoked::Service { verb: verb.clone(), interface: interface.clone() }
         }
         ("service", [verb]) if matches!(verb.as_str(), "block" | "repair") => {
-            Words::Service { verb: verb.clone(), interface: String::new() }
+            Invoked::Service { verb: verb.clone(), interface: String::new() }
         }
-        (_, []) => Words::Incomplete,
+        (_, []) => Invoked::Incomplete,
         (_, [action, words @ ..]) => {
             parameters.extend(words.iter().cloned());
-            Words::Action { module: first, action: action.clone() }
+            Invoked::Action { module: first, action: action.clone() }
         }
     }
 }
@@ -209,8 +209,8 @@ mod tests {
         parse(line.split_whitespace().map(OsString::from).collect())
     }
 
-    fn action(module: &str, action: &str) -> Words {
-        Words::Action { module: module.into(), action: action.into() }
+    fn action(module: &str, action: &str) -> Invoked {
+        Invoked::Action { module: module.into(), action: action.into() }
     }
 
     #[test]
@@ -244,19 +244,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_for_follows_from_the_words() {
-        assert_eq!(invocation("").words, Words::Incomplete);
-        assert_eq!(invocation("core").words, Words::Incomplete);
-        assert_eq!(invocation("--help").words, Words::Help(vec![]));
-        assert_eq!(invocation("core -h").words, Words::Help(vec!["core".into()]));
-        assert_eq!(invocation("core x y=z --help").words, Words::Help(vec!["core".into(), "x".into()]));
-        assert_eq!(invocation("help dns status").words, Words::Help(vec!["dns".into(), "status".into()]));
-        assert_eq!(invocation("completions bash").words, Words::Completions(Some("bash".into())));
+    fn arguments_decide_what_is_asked_for() {
+        assert_eq!(invocation("").words, Invoked::Incomplete);
+        assert_eq!(invocation("core").words, Invoked::Incomplete);
+        assert_eq!(invocation("--help").words, Invoked::Help(vec![]));
+        assert_eq!(invocation("core -h").words, Invoked::Help(vec!["core".into()]));
+        assert_eq!(invocation("core x y=z --help").words, Invoked::Help(vec!["core".into(), "x".into()]));
+        assert_eq!(invocation("help dns status").words, Invoked::Help(vec!["dns".into(), "status".into()]));
+        assert_eq!(invocation("completions bash").words, Invoked::Completions(Some("bash".into())));
         assert_eq!(invocation("service status").words, action("service", "status"));
     }
 
     #[test]
-    fn a_repeated_key_of_an_object_is_found() {
+    fn repeated_key_of_an_object_is_found() {
         assert_eq!(
             check_repeated_keys(r#"{"a":1,"b":{"a":1},"a":2}"#),
             Err(ParamError::Repeated { parameter: "a".into() })

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use phantom_module::{Kind, Lang, Param, parameters};
+use phantom_module::{Lang, Param, ParameterKind, parameters};
 
 use crate::Phantom;
 
@@ -51,8 +51,8 @@ pub fn completions(phantom: &Phantom, shell: Shell) -> String {
 fn words(param: &Param) -> Vec<String> {
     let name = &param.name;
     match &param.kind {
-        Kind::Boolean => vec![format!("{name}=true"), format!("{name}=false")],
-        Kind::Choice(choices) => choices.iter().map(|word| format!("{name}={word}")).collect(),
+        ParameterKind::Boolean => vec![format!("{name}=true"), format!("{name}=false")],
+        ParameterKind::Choice(choices) => choices.iter().map(|word| format!("{name}={word}")).collect(),
         _ => vec![format!("{name}=")],
     }
 }

@@ -1,6 +1,6 @@
 //! Headings and fixed sentences of the help, in both languages.
 
-use phantom_module::{Kind, Lang, Text};
+use phantom_module::{Lang, ParameterKind, Text};
 
 /// Said where the signals that ask the program to end cannot be handled.
 pub(crate) const SIGNALS: Text =
@@ -120,38 +120,42 @@ pub(crate) const NOT_INITIALIZED: &str = "NOT_INITIALIZED";
 pub(crate) const CHANGE_ERROR: &str = "STATE_LOCKED";
 
 /// What a kind allows, in words.
-pub(crate) fn limits(kind: &Kind, lang: Lang) -> String {
+pub(crate) fn limits(kind: &ParameterKind, lang: Lang) -> String {
     match kind {
-        Kind::Integer { minimum, maximum } => format!("{minimum}–{maximum}"),
-        Kind::ClientName => lang
+        ParameterKind::Integer { minimum, maximum } => format!("{minimum}–{maximum}"),
+        ParameterKind::ClientName => lang
             .pick(
                 "1–50 of A-Z a-z 0-9 _ -, not - first",
                 "A-Z a-z 0-9 _ - karakterlerinden 1–50, - ile başlamaz",
             )
             .to_owned(),
-        Kind::ClientLookup => lang.pick("the stored name", "kayıtlı isim").to_owned(),
-        Kind::Name => {
+        ParameterKind::ClientLookup => lang.pick("the stored name", "kayıtlı isim").to_owned(),
+        ParameterKind::Name => {
             lang.pick("1–50 of A-Z a-z 0-9 _ -", "A-Z a-z 0-9 _ - karakterlerinden 1–50").to_owned()
         }
-        Kind::Interface => lang
+        ParameterKind::Interface => lang
             .pick(
                 "1–15 of A-Z a-z 0-9 _ -, a letter first",
                 "A-Z a-z 0-9 _ - karakterlerinden 1–15, harfle başlar",
             )
             .to_owned(),
-        Kind::Boolean => "true false 1 0 yes no on off".to_owned(),
-        Kind::Choice(words) => words.join(" | "),
-        Kind::Cidr4 => {
+        ParameterKind::Boolean => "true false 1 0 yes no on off".to_owned(),
+        ParameterKind::Choice(words) => words.join(" | "),
+        ParameterKind::Cidr4 => {
             lang.pick("a.b.c.d/n, host bits zero", "a.b.c.d/n, ana makine bitleri sıfır").to_owned()
         }
-        Kind::List(of) => format!("{} × {}", lang.pick("at most 64", "en fazla 64"), of.expected()),
-        Kind::Text => lang.pick("at most 255 characters", "en fazla 255 karakter").to_owned(),
-        Kind::OrNone(of) => {
+        ParameterKind::List(of) => format!("{} × {}", lang.pick("at most 64", "en fazla 64"), of.expected()),
+        ParameterKind::Text => lang.pick("at most 255 characters", "en fazla 255 karakter").to_owned(),
+        ParameterKind::OrNone(of) => {
             let none = lang.pick("or none", "veya none");
             format!("{} {none}", limits(of, lang)).trim_start().to_owned()
         }
-        Kind::Ip | Kind::Ipv4 | Kind::Ipv6 | Kind::Domain | Kind::Host | Kind::Path | Kind::Any => {
-            String::new()
-        }
+        ParameterKind::Ip
+        | ParameterKind::Ipv4
+        | ParameterKind::Ipv6
+        | ParameterKind::Domain
+        | ParameterKind::Host
+        | ParameterKind::Path
+        | ParameterKind::Any => String::new(),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::words::Words;
+use super::words::Vocabulary;
 use crate::Export;
 
 /// What the lines end in, before the client's name, so that nothing else is removed: another client of the same server may be on the
@@ -38,7 +38,7 @@ fn delete_windows(export: &Export) -> String {
 ///
 /// Lines of an earlier export go first: the server may have had other addresses. A line feed comes before the new ones: a file whose
 /// last line does not end would take the new line as a part of that one.
-pub(super) fn pin(export: &Export, words: &Words) -> String {
+pub(super) fn pin(export: &Export, words: &Vocabulary) -> String {
     let lines = lines(export);
     if lines.is_empty() {
         return String::new();
@@ -61,7 +61,7 @@ pub(super) fn pin(export: &Export, words: &Words) -> String {
 }
 
 /// What takes the lines away again.
-pub(super) fn unpin(export: &Export, words: &Words) -> String {
+pub(super) fn unpin(export: &Export, words: &Vocabulary) -> String {
     if export.server_addresses.is_empty() {
         return String::new();
     }

@@ -1,7 +1,7 @@
 //! The words of the export, language by language.
 
 /// The words of a language.
-pub(super) struct Words {
+pub(super) struct Vocabulary {
     pub(super) title: &'static str,
     pub(super) client: &'static str,
     pub(super) server: &'static str,
@@ -22,7 +22,7 @@ pub(super) struct Words {
     pub(super) note: &'static str,
 }
 
-pub(super) const ENGLISH: Words = Words {
+pub(super) const ENGLISH: Vocabulary = Vocabulary {
     title: "PHANTOM-WG - GHOST MODE CLIENT CONFIGURATION",
     client: "Client",
     server: "Server",
@@ -46,7 +46,7 @@ pub(super) const ENGLISH: Words = Words {
     note: "NOTE: Keep the wstunnel command running while connected!",
 };
 
-pub(super) const TURKISH: Words = Words {
+pub(super) const TURKISH: Vocabulary = Vocabulary {
     title: "PHANTOM-WG - GHOST MODE İSTEMCİ YAPILANDIRMASI",
     client: "İstemci",
     server: "Sunucu",

@@ -7,14 +7,14 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use crate::world::{CASPER, CASPER_IOS, Said, World, golden, is_root};
+use crate::world::{CASPER, CASPER_IOS, CasperFixture, Said, golden, is_root};
 
 #[test]
-fn what_cannot_be_done_is_one_line_and_exit_1() {
-    if !is_root("what_cannot_be_done_is_one_line_and_exit_1") {
+fn failure_is_one_line_and_exit_1() {
+    if !is_root("failure_is_one_line_and_exit_1") {
         return;
     }
-    let garbage = World::active();
+    let garbage = CasperFixture::active();
     fs::write(garbage.database(), [0x5a; 8192]).unwrap();
     for suffix in ["-wal", "-shm"] {
         let _ = fs::remove_file(garbage.database().with_extension(format!("db{suffix}")));
@@ -22,31 +22,31 @@ fn what_cannot_be_done_is_one_line_and_exit_1() {
     let file = garbage.database().display().to_string();
     let cases = [
         (
-            World::active(),
+            CasperFixture::active(),
             "nobody",
             "Error: Client 'nobody' not found",
             "Hata: 'nobody' istemcisi bulunamadı",
         ),
         (
-            World::active(),
+            CasperFixture::active(),
             "Demo-Casper",
             "Error: Client 'Demo-Casper' not found",
             "Hata: 'Demo-Casper' istemcisi bulunamadı",
         ),
         (
-            World::inactive(),
+            CasperFixture::inactive(),
             "demo-casper",
             "Error: Ghost Mode is not active. Enable it first: phantom-api ghost enable domain=<domain>",
             "Hata: Ghost Mode aktif değil. Önce etkinleştirin: phantom-api ghost enable domain=<alan-adı>",
         ),
         (
-            World::with_keyless("keyless"),
+            CasperFixture::with_keyless("keyless"),
             "keyless",
             "Error: The private key of client 'keyless' is not stored on this server: its configuration cannot be exported",
             "Hata: 'keyless' istemcisinin özel anahtarı bu sunucuda kayıtlı değil: yapılandırması dışa aktarılamaz",
         ),
         (
-            World::bare(),
+            CasperFixture::bare(),
             "demo-casper",
             "Error: The system is not set up. Run: phantom-api core setup",
             "Hata: Sistem kurulmamış. Çalıştırın: phantom-api core setup",
@@ -64,11 +64,11 @@ fn what_cannot_be_done_is_one_line_and_exit_1() {
 }
 
 #[test]
-fn names_that_are_none_are_nobody_s_and_shown_on_one_line() {
-    if !is_root("names_that_are_none_are_nobody_s_and_shown_on_one_line") {
+fn invalid_names_are_unknown_and_shown_safely() {
+    if !is_root("invalid_names_are_unknown_and_shown_safely") {
         return;
     }
-    let world = World::active();
+    let world = CasperFixture::active();
     let long = "a".repeat(100_000);
     let names: [&[u8]; 12] = [
         b"",
@@ -98,7 +98,7 @@ fn nobody_but_root_is_shown_anything() {
     if !is_root("nobody_but_root_is_shown_anything") {
         return;
     }
-    let world = World::active();
+    let world = CasperFixture::active();
     fs::set_permissions(world.dir(), fs::Permissions::from_mode(0o755)).unwrap();
     let program = world.dir().join("phantom-casper");
     // By another process: one that a parallel test starts right now would hold open what this one writes, and the kernel
@@ -126,8 +126,8 @@ fn nobody_but_root_is_shown_anything() {
 }
 
 #[test]
-fn what_is_not_clear_gives_the_usage_and_exit_2() {
-    let world = World::bare();
+fn unclear_command_gives_usage_and_exit_2() {
+    let world = CasperFixture::bare();
     for words in [
         &[][..],
         &["--json"],
@@ -159,8 +159,8 @@ fn what_is_not_clear_gives_the_usage_and_exit_2() {
 }
 
 #[test]
-fn texts_that_were_asked_for_go_to_standard_output() {
-    let world = World::bare();
+fn requested_texts_go_to_standard_output() {
+    let world = CasperFixture::bare();
     for words in
         [&["--help"][..], &["-h"], &["--help", "nobody"], &["nobody", "-h"], &["--version", "--help"]]
     {
@@ -181,11 +181,11 @@ fn texts_that_were_asked_for_go_to_standard_output() {
 }
 
 #[test]
-fn the_option_counts_more_than_the_variable_and_that_more_than_the_setting() {
-    if !is_root("the_option_counts_more_than_the_variable_and_that_more_than_the_setting") {
+fn option_precedes_variable_which_precedes_setting() {
+    if !is_root("option_precedes_variable_which_precedes_setting") {
         return;
     }
-    let world = World::active();
+    let world = CasperFixture::active();
     let (en, tr) = (golden("export.en.txt"), golden("export.tr.txt"));
     let client = ["demo-casper"];
     for name in ["tr", "TR", "tr_TR.UTF-8", "tr@x"] {
@@ -210,11 +210,11 @@ fn the_option_counts_more_than_the_variable_and_that_more_than_the_setting() {
 }
 
 #[test]
-fn options_stand_before_and_behind_in_both_forms() {
-    if !is_root("options_stand_before_and_behind_in_both_forms") {
+fn options_are_accepted_anywhere_in_both_forms() {
+    if !is_root("options_are_accepted_anywhere_in_both_forms") {
         return;
     }
-    let world = World::active();
+    let world = CasperFixture::active();
     let expected = golden("export.tr.txt");
     for words in [
         &["--lang", "tr", "demo-casper"][..],
@@ -232,7 +232,7 @@ fn reading_changes_nothing_and_waits_for_nobody() {
     if !is_root("reading_changes_nothing_and_waits_for_nobody") {
         return;
     }
-    let world = World::active();
+    let world = CasperFixture::active();
     // The log of the database and its index come and go with reading.
     let contents = || {
         let root = world.dir().join("root");
@@ -251,17 +251,17 @@ fn reading_changes_nothing_and_waits_for_nobody() {
     world.change(|_| {
         assert_eq!(world.text(&["demo-casper"]), golden("export.en.txt"), "a change is under way");
     });
-    let bare = World::bare();
+    let bare = CasperFixture::bare();
     bare.run(&["demo-casper"]);
     assert_eq!(fs::read_dir(bare.dir()).unwrap().count(), 0, "something was made");
 }
 
 #[test]
-fn a_reader_that_goes_away_is_no_reason_to_complain_loudly() {
-    if !is_root("a_reader_that_goes_away_is_no_reason_to_complain_loudly") {
+fn closed_output_is_no_loud_error() {
+    if !is_root("closed_output_is_no_loud_error") {
         return;
     }
-    let world = World::active();
+    let world = CasperFixture::active();
     let mut shell = world.program("bash");
     shell.args([
         "-c",

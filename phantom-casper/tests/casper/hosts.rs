@@ -8,7 +8,7 @@ use std::process::Command;
 use ipnetwork::IpNetwork;
 use serde_json::Value;
 
-use crate::world::{World, is_root};
+use crate::world::{CasperFixture, is_root};
 
 /// The lines of the first sample that the documents show, in order, but for what is the client's own.
 const SEEDS: [&str; 20] = [
@@ -50,11 +50,11 @@ fn run(command: &str) {
 }
 
 #[test]
-fn the_lines_of_the_documents_stay_in_order() {
-    if !is_root("the_lines_of_the_documents_stay_in_order") {
+fn hosts_lines_stay_in_documented_order() {
+    if !is_root("hosts_lines_stay_in_documented_order") {
         return;
     }
-    let text = World::active().text(&["demo-casper"]);
+    let text = CasperFixture::active().text(&["demo-casper"]);
     let mut lines = text.lines();
     for seed in SEEDS {
         assert!(lines.any(|line| line.starts_with(seed)), "{seed:?} is missing or out of order:\n{text}");
@@ -62,11 +62,11 @@ fn the_lines_of_the_documents_stay_in_order() {
 }
 
 #[test]
-fn the_name_is_written_down_with_every_address_and_none_of_them_enters_the_tunnel() {
-    if !is_root("the_name_is_written_down_with_every_address_and_none_of_them_enters_the_tunnel") {
+fn every_address_of_name_bypasses_the_tunnel() {
+    if !is_root("every_address_of_name_bypasses_the_tunnel") {
         return;
     }
-    let world = World::active();
+    let world = CasperFixture::active();
     for (stored, expected) in [
         (&["157.230.114.231"][..], "157.230.114.231"),
         (&["198.51.100.20", "203.0.113.1", "198.51.100.20"], "198.51.100.20, 203.0.113.1"),
@@ -96,11 +96,11 @@ fn the_name_is_written_down_with_every_address_and_none_of_them_enters_the_tunne
 }
 
 #[test]
-fn the_commands_add_whole_lines_and_take_away_no_others() {
-    if !is_root("the_commands_add_whole_lines_and_take_away_no_others") {
+fn commands_add_and_remove_whole_lines_only() {
+    if !is_root("commands_add_and_remove_whole_lines_only") {
         return;
     }
-    let world = World::active();
+    let world = CasperFixture::active();
     world.set_ghost(|ghost| {
         ghost.addresses = ["198.51.100.20", "203.0.113.1"].map(|text| text.parse().unwrap()).to_vec();
     });
@@ -138,7 +138,7 @@ fn the_lines_for_powershell_say_the_same() {
     if !is_root("the_lines_for_powershell_say_the_same") {
         return;
     }
-    let world = World::active();
+    let world = CasperFixture::active();
     world.set_ghost(|ghost| {
         ghost.addresses = ["198.51.100.20", "2001:db8::9"].map(|text| text.parse().unwrap()).to_vec();
     });
@@ -162,11 +162,11 @@ fn the_lines_for_powershell_say_the_same() {
 
 /// WireGuard for Windows lets nothing but the tunnel pass when a `/0` is among the allowed IPs.
 #[test]
-fn windows_users_are_told_what_would_block_the_tunnel_s_own_connection() {
-    if !is_root("windows_users_are_told_what_would_block_the_tunnel_s_own_connection") {
+fn windows_users_learn_what_blocks_the_tunnel() {
+    if !is_root("windows_users_learn_what_blocks_the_tunnel") {
         return;
     }
-    let world = World::active();
+    let world = CasperFixture::active();
     for blocks in [true, false] {
         world.set_settings(|settings| settings.block_ipv6_leak = blocks);
         assert_eq!(
@@ -181,7 +181,7 @@ fn windows_users_are_told_what_would_block_the_tunnel_s_own_connection() {
 }
 
 /// The export's answer to what a lookup says: the addresses for the hosts file, and what may enter the tunnel.
-fn asked(world: &World, now: &[&str]) -> (Vec<String>, Vec<IpNetwork>) {
+fn asked(world: &CasperFixture, now: &[&str]) -> (Vec<String>, Vec<IpNetwork>) {
     let now: Vec<IpAddr> = now.iter().map(|text| text.parse().unwrap()).collect();
     let export = phantom_casper::Export::asking(world.store(), "demo-casper", |_| now).unwrap();
     let lines = export.server_addresses.iter().map(ToString::to_string).collect();
@@ -194,8 +194,8 @@ fn enters(inside: &[IpNetwork], address: &str) -> bool {
 }
 
 #[test]
-fn what_cannot_be_the_server_is_not_believed() {
-    let world = World::active();
+fn implausible_server_addresses_are_ignored() {
+    let world = CasperFixture::active();
     world.set_ghost(|ghost| ghost.addresses = vec!["198.51.100.20".parse().unwrap()]);
     let odd = [
         "127.0.1.1",
@@ -238,8 +238,8 @@ fn what_cannot_be_the_server_is_not_believed() {
 }
 
 #[test]
-fn a_private_address_counts_where_the_operator_knows_it() {
-    let world = World::active();
+fn private_address_counts_if_operator_named_it() {
+    let world = CasperFixture::active();
     world.set_ghost(|ghost| ghost.addresses = vec!["192.168.1.5".parse().unwrap()]);
     let (lines, inside) = asked(&world, &["172.17.0.1", "192.168.1.5"]);
     assert_eq!(lines, ["192.168.1.5"]);
@@ -251,7 +251,7 @@ fn a_private_address_counts_where_the_operator_knows_it() {
 
 #[test]
 fn an_answer_has_its_bounds() {
-    let world = World::active();
+    let world = CasperFixture::active();
     let many: Vec<String> = (1..=40).map(|number| format!("2001:db8::{number}")).collect();
     let mut many: Vec<&str> = many.iter().map(String::as_str).collect();
     many.push("203.0.113.9");
@@ -263,8 +263,8 @@ fn an_answer_has_its_bounds() {
 }
 
 #[test]
-fn after_a_move_the_new_address_is_written_down() {
-    let world = World::active();
+fn new_address_appears_after_a_move() {
+    let world = CasperFixture::active();
     world.set_ghost(|ghost| ghost.addresses = vec!["198.51.100.20".parse().unwrap()]);
     let (lines, inside) = asked(&world, &["203.0.113.9", "203.0.113.10"]);
     assert_eq!(lines, ["203.0.113.9", "203.0.113.10"]);

@@ -8,11 +8,11 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::world::{CASPER, Said, World, golden, is_root, with_time_of_samples};
+use crate::world::{CASPER, CasperFixture, Said, golden, is_root, with_time_of_samples};
 
 /// Writes to a file and says nothing.
 #[track_caller]
-fn write(world: &World, words: &[&OsStr]) {
+fn write(world: &CasperFixture, words: &[&OsStr]) {
     let all: Vec<&OsStr> = words.iter().copied().chain(["demo-casper".as_ref()]).collect();
     assert_eq!(world.run(&all), Said { exit: 0, out: String::new(), err: String::new() });
 }
@@ -22,7 +22,7 @@ fn to(path: &Path) -> [OsString; 2] {
 }
 
 #[track_caller]
-fn write_to(world: &World, path: &Path) {
+fn write_to(world: &CasperFixture, path: &Path) {
     let [option, path] = to(path);
     write(world, &[&option, &path]);
 }
@@ -38,7 +38,7 @@ fn assert_written(path: &Path, beside: usize) {
 }
 
 #[track_caller]
-fn refused(world: &World, path: &Path) -> String {
+fn refused(world: &CasperFixture, path: &Path) -> String {
     let [option, path] = to(path);
     let line = world.failure(&[option, path.clone(), "demo-casper".into()]);
     let start = format!("Error: Cannot read or write {}: ", path.to_string_lossy());
@@ -47,11 +47,11 @@ fn refused(world: &World, path: &Path) -> String {
 }
 
 #[test]
-fn a_new_file_is_for_its_owner_alone() {
-    if !is_root("a_new_file_is_for_its_owner_alone") {
+fn new_file_is_private_to_its_owner() {
+    if !is_root("new_file_is_private_to_its_owner") {
         return;
     }
-    let world = World::active();
+    let world = CasperFixture::active();
     let folder = world.dir().join("out");
     fs::create_dir(&folder).unwrap();
     let file = folder.join("client.conf");
@@ -73,11 +73,11 @@ fn a_new_file_is_for_its_owner_alone() {
 }
 
 #[test]
-fn a_file_in_its_place_is_replaced_as_a_whole() {
-    if !is_root("a_file_in_its_place_is_replaced_as_a_whole") {
+fn existing_file_is_replaced_as_a_whole() {
+    if !is_root("existing_file_is_replaced_as_a_whole") {
         return;
     }
-    let world = World::active();
+    let world = CasperFixture::active();
     let folder = world.dir().join("out");
     fs::create_dir(&folder).unwrap();
     let (file, kept) = (folder.join("client.conf"), world.dir().join("kept"));
@@ -94,7 +94,7 @@ fn nobody_ever_sees_half_a_file() {
     if !is_root("nobody_ever_sees_half_a_file") {
         return;
     }
-    let world = World::active();
+    let world = CasperFixture::active();
     let file = world.dir().join("client.conf");
     fs::write(&file, golden("export.tr.txt")).unwrap();
     let (english, turkish) = (golden("export.en.txt"), golden("export.tr.txt"));
@@ -120,11 +120,11 @@ fn nobody_ever_sees_half_a_file() {
 }
 
 #[test]
-fn a_symbolic_link_is_replaced_and_not_followed() {
-    if !is_root("a_symbolic_link_is_replaced_and_not_followed") {
+fn symlink_is_replaced_and_not_followed() {
+    if !is_root("symlink_is_replaced_and_not_followed") {
         return;
     }
-    let world = World::active();
+    let world = CasperFixture::active();
     let target = world.dir().join("target");
     fs::write(&target, "not ours").unwrap();
     let into = world.dir().join("folder");
@@ -148,11 +148,11 @@ fn a_symbolic_link_is_replaced_and_not_followed() {
 }
 
 #[test]
-fn what_is_no_file_is_refused_and_stays() {
-    if !is_root("what_is_no_file_is_refused_and_stays") {
+fn non_file_is_refused_and_stays() {
+    if !is_root("non_file_is_refused_and_stays") {
         return;
     }
-    let world = World::active();
+    let world = CasperFixture::active();
     let folder = world.dir().join("folder");
     fs::create_dir(&folder).unwrap();
     let pipe = world.dir().join("pipe");
@@ -179,7 +179,7 @@ fn a_name_need_not_be_utf_8() {
     if !is_root("a_name_need_not_be_utf_8") {
         return;
     }
-    let world = World::active();
+    let world = CasperFixture::active();
     let folder = world.dir().join("out");
     fs::create_dir(&folder).unwrap();
     let file = folder.join(OsStr::from_bytes(b"\xff=\xfe"));
@@ -192,13 +192,15 @@ fn a_name_need_not_be_utf_8() {
 }
 
 #[test]
-fn a_failure_leaves_the_file_as_it_was() {
-    if !is_root("a_failure_leaves_the_file_as_it_was") {
+fn failure_leaves_the_file_unchanged() {
+    if !is_root("failure_leaves_the_file_unchanged") {
         return;
     }
-    for (world, client) in
-        [(World::active(), "nobody"), (World::inactive(), "demo-casper"), (World::bare(), "a")]
-    {
+    for (world, client) in [
+        (CasperFixture::active(), "nobody"),
+        (CasperFixture::inactive(), "demo-casper"),
+        (CasperFixture::bare(), "a"),
+    ] {
         let file = world.dir().join("client.conf");
         world.failure(&["--output", "client.conf", client]);
         assert!(!file.exists());

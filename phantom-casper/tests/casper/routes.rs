@@ -4,10 +4,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 
-use crate::world::{World, is_root};
+use crate::world::{CasperFixture, is_root};
 
 /// The networks of the exported configuration: one line, entries separated by a comma and a blank.
-fn networks(world: &World) -> Vec<IpNetwork> {
+fn networks(world: &CasperFixture) -> Vec<IpNetwork> {
     world.line("AllowedIPs").split(", ").map(|text| text.parse().unwrap()).collect()
 }
 
@@ -22,11 +22,11 @@ fn six(list: &[IpNetwork]) -> Vec<Ipv6Network> {
 const SUBNET: &str = "10.8.0.0/24";
 
 #[test]
-fn one_address_is_left_out_by_exactly_32_networks() {
-    if !is_root("one_address_is_left_out_by_exactly_32_networks") {
+fn one_address_is_excluded_by_32_networks() {
+    if !is_root("one_address_is_excluded_by_32_networks") {
         return;
     }
-    let world = World::active();
+    let world = CasperFixture::active();
     for address in ["157.230.114.231", "0.0.0.0", "255.255.255.255", "10.8.0.1", "128.0.0.0"] {
         let address: Ipv4Addr = address.parse().unwrap();
         world.set_server(|server| server.server_ip = Some(address));
@@ -57,11 +57,11 @@ fn assert_complement(networks: &[Ipv4Network], without: &[Ipv4Addr]) {
 }
 
 #[test]
-fn every_a_record_that_was_accepted_is_left_out_beside_the_server_s_address() {
-    if !is_root("every_a_record_that_was_accepted_is_left_out_beside_the_server_s_address") {
+fn accepted_a_records_are_excluded_too() {
+    if !is_root("accepted_a_records_are_excluded_too") {
         return;
     }
-    let world = World::active();
+    let world = CasperFixture::active();
     for records in [
         &["198.51.100.20"][..],
         &["157.230.114.230"],
@@ -83,11 +83,11 @@ fn every_a_record_that_was_accepted_is_left_out_beside_the_server_s_address() {
 }
 
 #[test]
-fn the_ipv6_address_of_the_server_is_left_out_too() {
-    if !is_root("the_ipv6_address_of_the_server_is_left_out_too") {
+fn server_ipv6_address_is_excluded_too() {
+    if !is_root("server_ipv6_address_is_excluded_too") {
         return;
     }
-    let world = World::active();
+    let world = CasperFixture::active();
     let address: Ipv6Addr = "2001:db8::10".parse().unwrap();
     world.set_server(|server| server.ipv6 = Some(address));
     for block in [true, false] {
@@ -109,7 +109,7 @@ fn the_ipv6_address_of_the_server_is_left_out_too() {
 }
 
 /// That the tunnel's connection to these addresses stays outside, and nothing else does.
-fn assert_outside(world: &World, addresses: &[&str]) {
+fn assert_outside(world: &CasperFixture, addresses: &[&str]) {
     let list = networks(world);
     let addresses: Vec<IpAddr> = addresses.iter().map(|text| text.parse().unwrap()).collect();
     let mut fours: Vec<Ipv4Addr> = Vec::new();
@@ -135,11 +135,11 @@ fn assert_outside(world: &World, addresses: &[&str]) {
 }
 
 #[test]
-fn what_the_name_leads_to_now_is_left_out_beside_what_it_led_to() {
-    if !is_root("what_the_name_leads_to_now_is_left_out_beside_what_it_led_to") {
+fn current_and_earlier_addresses_are_excluded() {
+    if !is_root("current_and_earlier_addresses_are_excluded") {
         return;
     }
-    let world = World::active();
+    let world = CasperFixture::active();
     // The server got IPv6 later, and its name with it.
     world.resolve(&["157.230.114.231", "2001:db8::77"]);
     assert_outside(&world, &["157.230.114.231", "2001:db8::77"]);
@@ -161,11 +161,11 @@ fn what_the_name_leads_to_now_is_left_out_beside_what_it_led_to() {
 }
 
 #[test]
-fn a_server_that_has_ipv6_alone_is_left_out_alone() {
-    if !is_root("a_server_that_has_ipv6_alone_is_left_out_alone") {
+fn ipv6_only_server_is_excluded_alone() {
+    if !is_root("ipv6_only_server_is_excluded_alone") {
         return;
     }
-    let world = World::active();
+    let world = CasperFixture::active();
     world.set_server(|server| (server.server_ip, server.ipv6) = (None, "2001:db8::10".parse().ok()));
     world.set_ghost(|ghost| ghost.addresses = vec!["2001:db8::10".parse().unwrap()]);
     let list = networks(&world);
@@ -175,11 +175,11 @@ fn a_server_that_has_ipv6_alone_is_left_out_alone() {
 }
 
 #[test]
-fn a_client_with_an_ipv6_address_of_its_own_keeps_it() {
-    if !is_root("a_client_with_an_ipv6_address_of_its_own_keeps_it") {
+fn client_ipv6_address_is_kept() {
+    if !is_root("client_ipv6_address_is_kept") {
         return;
     }
-    let world = World::active();
+    let world = CasperFixture::active();
     world.set_server(|server| {
         server.subnet6 = Some("fd12:3456::/64".parse().unwrap());
         server.ipv6 = Some("2001:db8::10".parse().unwrap());
@@ -191,12 +191,11 @@ fn a_client_with_an_ipv6_address_of_its_own_keeps_it() {
 }
 
 #[test]
-fn without_ipv6_at_the_server_all_of_it_is_kept_from_leaking_unless_the_setting_says_otherwise() {
-    if !is_root("without_ipv6_at_the_server_all_of_it_is_kept_from_leaking_unless_the_setting_says_otherwise")
-    {
+fn ipv6_is_blocked_without_server_ipv6() {
+    if !is_root("ipv6_is_blocked_without_server_ipv6") {
         return;
     }
-    let world = World::active();
+    let world = CasperFixture::active();
     assert_eq!(networks(&world).last().unwrap().to_string(), "::/0");
     assert_eq!(world.line("Address"), "10.8.0.2/24");
     world.set_settings(|settings| settings.block_ipv6_leak = false);
@@ -205,11 +204,11 @@ fn without_ipv6_at_the_server_all_of_it_is_kept_from_leaking_unless_the_setting_
 }
 
 #[test]
-fn an_address_that_is_the_servers_name_is_left_out() {
-    if !is_root("an_address_that_is_the_servers_name_is_left_out") {
+fn server_named_by_address_is_excluded() {
+    if !is_root("server_named_by_address_is_excluded") {
         return;
     }
-    let world = World::active();
+    let world = CasperFixture::active();
     let (address, other): (Ipv6Addr, Ipv6Addr) =
         ("2a01:4f8::7".parse().unwrap(), "2a01:4f8::8".parse().unwrap());
     // The server may have another one beside that, or none that is stored.

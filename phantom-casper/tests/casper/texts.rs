@@ -3,26 +3,26 @@
 use phantom_ghost_state::CertificateSource;
 use serde_json::{Value, json};
 
-use crate::world::{CASPER, CASPER_IOS, SECRET, Said, World, golden, is_root};
+use crate::world::{CASPER, CASPER_IOS, CasperFixture, SECRET, Said, golden, is_root};
 
 #[test]
-fn the_text_is_that_of_the_api_in_both_languages() {
-    if !is_root("the_text_is_that_of_the_api_in_both_languages") {
+fn text_matches_contract_in_both_languages() {
+    if !is_root("text_matches_contract_in_both_languages") {
         return;
     }
-    let world = World::active();
+    let world = CasperFixture::active();
     assert_eq!(world.text(&["demo-casper"]), golden("export.en.txt"));
     assert_eq!(world.text(&["--lang", "en", "demo-casper"]), golden("export.en.txt"));
     assert_eq!(world.text(&["--lang", "tr", "demo-casper"]), golden("export.tr.txt"));
 }
 
 #[test]
-fn rules_are_80_columns_and_no_line_ends_in_a_blank() {
-    if !is_root("rules_are_80_columns_and_no_line_ends_in_a_blank") {
+fn rules_are_80_columns_without_trailing_blanks() {
+    if !is_root("rules_are_80_columns_without_trailing_blanks") {
         return;
     }
     for lang in ["en", "tr"] {
-        let text = World::active().text(&["--lang", lang, "demo-casper"]);
+        let text = CasperFixture::active().text(&["--lang", lang, "demo-casper"]);
         let rules = text.lines().filter(|line| line.starts_with("==") || line.starts_with("--"));
         let lengths: Vec<usize> = rules.map(str::len).collect();
         assert_eq!(lengths, [80; 10], "{text}");
@@ -31,11 +31,11 @@ fn rules_are_80_columns_and_no_line_ends_in_a_blank() {
 }
 
 #[test]
-fn the_json_is_that_of_the_api_and_that_of_the_other_command() {
-    if !is_root("the_json_is_that_of_the_api_and_that_of_the_other_command") {
+fn json_matches_contract_and_other_command() {
+    if !is_root("json_matches_contract_and_other_command") {
         return;
     }
-    let world = World::active();
+    let world = CasperFixture::active();
     let expected: Value = serde_json::from_str(&golden("export.json")).unwrap();
     let text = world.text(&["--json", "demo-casper"]);
     assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), expected);
@@ -49,11 +49,11 @@ fn the_json_is_that_of_the_api_and_that_of_the_other_command() {
 }
 
 #[test]
-fn the_configuration_leads_into_the_tunnel_whatever_is_stored() {
-    if !is_root("the_configuration_leads_into_the_tunnel_whatever_is_stored") {
+fn configuration_always_leads_into_the_tunnel() {
+    if !is_root("configuration_always_leads_into_the_tunnel") {
         return;
     }
-    let world = World::active();
+    let world = CasperFixture::active();
     for endpoint in ["vpn.example.com", "2001:db8::9", "198.51.100.7"] {
         world.set_server(|server| {
             (server.endpoint, server.port) = (Some(endpoint.parse().unwrap()), 4500);
@@ -73,11 +73,11 @@ fn the_configuration_leads_into_the_tunnel_whatever_is_stored() {
 }
 
 #[test]
-fn what_is_changed_shows_in_the_next_export() {
-    if !is_root("what_is_changed_shows_in_the_next_export") {
+fn changes_appear_in_the_next_export() {
+    if !is_root("changes_appear_in_the_next_export") {
         return;
     }
-    let world = World::active();
+    let world = CasperFixture::active();
     world.set_dns("9.9.9.9", "2620:fe::fe");
     assert_eq!(world.line("DNS"), "9.9.9.9, 2620:fe::fe");
     world.set_ghost(|ghost| ghost.domain = "vpn.example.com".parse().unwrap());
@@ -86,11 +86,11 @@ fn what_is_changed_shows_in_the_next_export() {
 }
 
 #[test]
-fn a_certificate_is_verified_where_it_can_be() {
-    if !is_root("a_certificate_is_verified_where_it_can_be") {
+fn certificate_is_verified_where_possible() {
+    if !is_root("certificate_is_verified_where_possible") {
         return;
     }
-    let world = World::active();
+    let world = CasperFixture::active();
     let operator = CertificateSource::Operator { cert_path: "/c".into(), key_path: "/k".into() };
     for (source, verified) in
         [(CertificateSource::Acme, true), (operator, true), (CertificateSource::SelfSigned, false)]
@@ -107,7 +107,7 @@ fn created_is_the_time_of_printing() {
     if !is_root("created_is_the_time_of_printing") {
         return;
     }
-    let world = World::active();
+    let world = CasperFixture::active();
     #[expect(clippy::disallowed_methods, reason = "the command asks the machine's clock")]
     let now = || phantom_types::Timestamp::from(std::time::SystemTime::now()).date_and_time();
     for (lang, word) in [("en", "Created: "), ("tr", "Oluşturulma: ")] {
@@ -121,11 +121,11 @@ fn created_is_the_time_of_printing() {
 }
 
 #[test]
-fn the_file_has_a_name_that_no_other_client_has() {
-    if !is_root("the_file_has_a_name_that_no_other_client_has") {
+fn file_name_is_unique_to_the_client() {
+    if !is_root("file_name_is_unique_to_the_client") {
         return;
     }
-    let world = World::active();
+    let world = CasperFixture::active();
     let long = "sales-department-of-the-northern-region-notebook";
     let file = |name: &str| {
         let value: Value = serde_json::from_str(&world.text(&["--json", name])).unwrap();
@@ -141,11 +141,11 @@ fn the_file_has_a_name_that_no_other_client_has() {
 }
 
 #[test]
-fn the_port_is_that_of_the_web_server_in_front() {
-    if !is_root("the_port_is_that_of_the_web_server_in_front") {
+fn port_is_that_of_the_front_server() {
+    if !is_root("port_is_that_of_the_front_server") {
         return;
     }
-    let world = World::active();
+    let world = CasperFixture::active();
     world.set_ghost(|ghost| {
         let (socket, group) = ("/run/phantom-web/http".into(), "www-data".to_owned());
         ghost.front = Some(phantom_ghost_state::Front { socket, group, public_port: 8443 });

@@ -19,7 +19,7 @@ pub(crate) const SECRET: &str = "05050505050505050505050505050505050505050505050
 pub(crate) const OPERATORS: &str = "Ui1RVMCxicaByr7C5XrgqS5yCilLmkCAXMcF8oZP4ZcVkQAvZhRCht3hsHeJENac";
 
 /// An installation in a folder of its own.
-pub(crate) struct World {
+pub(crate) struct CasperFixture {
     dir: TempDir,
     store: Store,
 }
@@ -40,7 +40,7 @@ impl From<Output> for Said {
     }
 }
 
-impl World {
+impl CasperFixture {
     /// Nothing has been set up.
     pub(crate) fn bare() -> Self {
         let dir = tempfile::tempdir().unwrap();
@@ -107,7 +107,7 @@ impl World {
         self.change(|change| change.insert_client(one).unwrap())
     }
 
-    /// The same as [`World::active`], with a client of this name that keeps its private key to itself.
+    /// The same as [`CasperFixture::active`], with a client of this name that keeps its private key to itself.
     pub(crate) fn with_keyless(name: &str) -> Self {
         let world = Self::active();
         let keyless = NewClient { private_key: None, ..client(name) };

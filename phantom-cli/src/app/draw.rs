@@ -7,11 +7,11 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Paragraph};
 
 use super::App;
-use crate::look::{self, Look, Mood, SMALLEST};
 use crate::rows::shorten;
-use crate::screen::{Hint, World, hint};
-use crate::status::{Status, Tunnel};
+use crate::screen::{AppContext, Hint, hint};
+use crate::status::{GhostState, HeaderStatus};
 use crate::text;
+use crate::theme::{self, SMALLEST, Theme, Tone};
 use phantom_types::bytes_in_words;
 
 pub(super) fn draw(app: &mut App, frame: &mut Frame<'_>) {
@@ -37,14 +37,14 @@ pub(super) fn draw(app: &mut App, frame: &mut Frame<'_>) {
     } else {
         draw_banner(frame, banner, &app.world);
         draw_message(frame, message, app);
-        let block = Block::bordered().border_style(look::faint()).title(path(app, first, body.width));
+        let block = Block::bordered().border_style(theme::faint()).title(path(app, first, body.width));
         let inside = block.inner(body);
         frame.render_widget(block, body);
         inside.inner(ratatui::layout::Margin::new(1, 0))
     };
-    let (look, world) = (app.look, &app.world);
+    let (theme, world) = (app.theme, &app.world);
     for shown in app.stack.iter_mut().skip(first) {
-        shown.screen.draw(frame, inside, look, world);
+        shown.screen.draw(frame, inside, theme, world);
     }
     for (line, place) in key_lines.into_iter().zip(keys.rows()) {
         frame.render_widget(line, place);
@@ -72,14 +72,14 @@ fn path(app: &App, last: usize, width: u16) -> Line<'static> {
         from += 1;
     }
     let cut = if from > 0 { "… › " } else { "" };
-    Line::from(Span::styled(format!(" {cut}{} ", text(from)), look::heading()))
+    Line::from(Span::styled(format!(" {cut}{} ", text(from)), theme::heading()))
 }
 
-fn draw_banner(frame: &mut Frame<'_>, area: Rect, world: &World) {
+fn draw_banner(frame: &mut Frame<'_>, area: Rect, world: &AppContext) {
     let [first, second] = Layout::vertical([Constraint::Length(1); 2]).areas(area);
     let product = Line::from(vec![
-        Span::styled(" PHANTOM-WG", look::heading()),
-        Span::styled(format!("  {API_VERSION}"), look::faint()),
+        Span::styled(" PHANTOM-WG", theme::heading()),
+        Span::styled(format!("  {API_VERSION}"), theme::faint()),
     ]);
     frame.render_widget(product, first);
     let rates = world.status.as_ref().and_then(|status| status.rates);
@@ -94,13 +94,13 @@ fn draw_banner(frame: &mut Frame<'_>, area: Rect, world: &World) {
 const ROOMY: u16 = 16;
 
 /// Service, clients, ghost, multihop: from the most important one, as many as there is room for.
-fn figures(world: &World, width: u16) -> Line<'static> {
+fn figures(world: &AppContext, width: u16) -> Line<'static> {
     let lang = world.lang;
     if world.needs_setup {
-        return Line::from(vec![Span::raw(" "), Look::word(Mood::Attention, text::NOT_SET_UP.get(lang))]);
+        return Line::from(vec![Span::raw(" "), Theme::word(Tone::Attention, text::NOT_SET_UP.get(lang))]);
     }
     let Some(status) = &world.status else {
-        return Line::from(Span::styled(format!(" {}", text::WORKING.get(lang)), look::faint()));
+        return Line::from(Span::styled(format!(" {}", text::WORKING.get(lang)), theme::faint()));
     };
     let mut line = Line::from(" ");
     for (mood, text) in parts(status, lang) {
@@ -110,36 +110,36 @@ fn figures(world: &World, width: u16) -> Line<'static> {
             break;
         }
         if line.spans.len() > 1 {
-            line.push_span(Span::styled("  ", look::faint()));
+            line.push_span(Span::styled("  ", theme::faint()));
         }
         line.spans.extend(part);
     }
     line
 }
 
-fn parts(status: &Status, lang: Lang) -> Vec<(Mood, String)> {
+fn parts(status: &HeaderStatus, lang: Lang) -> Vec<(Tone, String)> {
     let service = if status.running { text::RUNNING } else { text::STOPPED };
     let connected = if status.is_known { status.connected.to_string() } else { "?".to_owned() };
     let clients = format!("{} {connected}/{}", text::CLIENTS.get(lang), status.total);
     let mut parts = vec![
-        (Mood::fine(status.running), format!("{} {}", lang.pick("Service", "Servis"), service.get(lang))),
-        (Mood::on(status.connected > 0), clients),
+        (Tone::fine(status.running), format!("{} {}", lang.pick("Service", "Servis"), service.get(lang))),
+        (Tone::on(status.connected > 0), clients),
     ];
     let active = |yes: bool| if yes { text::ACTIVE } else { text::INACTIVE }.get(lang);
     if let Some(ghost) = status.ghost {
         let mood = match ghost {
-            Tunnel::Off => Mood::Off,
-            Tunnel::Serving => Mood::Good,
-            Tunnel::Broken => Mood::Bad,
+            GhostState::Off => Tone::Off,
+            GhostState::Serving => Tone::Good,
+            GhostState::Broken => Tone::Bad,
         };
         let word = match ghost {
-            Tunnel::Broken => lang.pick("not serving", "hizmet vermiyor"),
-            other => active(other == Tunnel::Serving),
+            GhostState::Broken => lang.pick("not serving", "hizmet vermiyor"),
+            other => active(other == GhostState::Serving),
         };
         parts.push((mood, format!("Ghost {word}")));
     }
     if let Some(multihop) = status.multihop {
-        parts.push((Mood::on(multihop), format!("Multihop {}", active(multihop))));
+        parts.push((Tone::on(multihop), format!("Multihop {}", active(multihop))));
     }
     parts
 }
@@ -147,13 +147,13 @@ fn parts(status: &Status, lang: Lang) -> Vec<(Mood, String)> {
 fn draw_message(frame: &mut Frame<'_>, area: Rect, app: &App) {
     if let Some(running) = &app.running {
         let seconds = (app.now - running.since) / 1_000;
-        let sign = look::spinner(app.look.unicode, app.now);
+        let sign = theme::spinner(app.theme.unicode, app.now);
         let lang = app.world.lang;
         let mut text = format!(" {} {}", text::WORKING.get(lang), running.what);
         if seconds > 0 {
             text = format!("{text} ({seconds} {})", lang.pick("s", "sn"));
         }
-        let line = Line::from(vec![Span::styled(format!(" {sign}"), look::heading()), Span::raw(text)]);
+        let line = Line::from(vec![Span::styled(format!(" {sign}"), theme::heading()), Span::raw(text)]);
         frame.render_widget(line, area);
     } else if let Some((mood, text)) = &app.message {
         let line = Line::from(vec![
@@ -171,7 +171,7 @@ fn key_lines(mut hints: Vec<Hint>, width: usize, most: usize, lang: Lang) -> Vec
     loop {
         let mut lines = vec![Line::default()];
         for Hint { key, does } in hints.iter().chain(&last) {
-            let key = Span::styled(format!(" {key}"), look::key());
+            let key = Span::styled(format!(" {key}"), theme::key());
             let does = Span::raw(format!(" {does} "));
             let is_full = |line: &Line<'_>| line.width() + key.width() + does.width() > width;
             if lines.last().is_some_and(|line| line.width() > 0 && is_full(line)) {
@@ -188,7 +188,7 @@ fn key_lines(mut hints: Vec<Hint>, width: usize, most: usize, lang: Lang) -> Vec
 }
 
 /// The last line of a page: what was said last, or the keys.
-pub(super) fn foot(message: Option<&(Mood, String)>, hints: Vec<Hint>, width: usize, lang: Lang) -> String {
+pub(super) fn foot(message: Option<&(Tone, String)>, hints: Vec<Hint>, width: usize, lang: Lang) -> String {
     let text = match message {
         Some((mood, text)) => format!(" {}{text}", mood.sign()),
         None => key_lines(hints, width, 1, lang).iter().map(Line::to_string).collect(),
@@ -197,9 +197,9 @@ pub(super) fn foot(message: Option<&(Mood, String)>, hints: Vec<Hint>, width: us
 }
 
 /// The look, for screens that draw by themselves.
-impl Look {
+impl Theme {
     /// A sign with a word, coloured.
-    pub(crate) fn word(mood: Mood, text: impl Into<String>) -> Span<'static> {
+    pub(crate) fn word(mood: Tone, text: impl Into<String>) -> Span<'static> {
         Span::styled(format!("{}{}", mood.sign(), text.into()), mood.style())
     }
 }

@@ -3,9 +3,9 @@
 use phantom_api::{Effect, Lang, Spec};
 use serde_json::Value;
 
-use crate::look::Mood;
 use crate::rows::Row;
 use crate::text;
+use crate::theme::Tone;
 
 /// Content of an answer.
 pub(super) fn rows(value: &Value, spec: &Spec, lang: Lang) -> Vec<Row> {
@@ -14,7 +14,7 @@ pub(super) fn rows(value: &Value, spec: &Spec, lang: Lang) -> Vec<Row> {
     let mut rows = Vec::new();
     object(value, root, root, lang, &mut rows);
     if let (Effect::Read, Some(Row::Text(mood, _))) = (spec.effect, rows.first_mut()) {
-        *mood = Mood::Plain; // nothing was done that could have gone well
+        *mood = Tone::Plain; // nothing was done that could have gone well
     }
     while rows.last() == Some(&Row::Blank) {
         rows.pop();
@@ -38,13 +38,13 @@ fn object(value: &Value, schema: &Value, root: &Value, lang: Lang, rows: &mut Ve
             Value::Array(list) if list.iter().any(Value::is_object) => larger.push((label, property, value)),
             Value::Array(list) => {
                 let words: Vec<String> = list.iter().map(|word| plain(word, lang)).collect();
-                rows.push(Row::Pair(label, Mood::Plain, words.join("\n")));
+                rows.push(Row::Pair(label, Tone::Plain, words.join("\n")));
             }
             Value::String(text) if name == "message" => {
                 rows.insert(0, Row::Blank);
-                rows.insert(0, Row::Text(Mood::Good, text.clone()));
+                rows.insert(0, Row::Text(Tone::Good, text.clone()));
             }
-            other => rows.push(Row::Pair(label, Mood::Plain, plain(other, lang))),
+            other => rows.push(Row::Pair(label, Tone::Plain, plain(other, lang))),
         }
     }
     for (label, property, value) in larger {

@@ -1,7 +1,7 @@
 //! Core: its menu, and the setup of a server that has none.
 
 use phantom_api::{Lang, Text};
-use phantom_module::{Kind, parameters};
+use phantom_module::{ParameterKind, parameters};
 use serde_json::Value;
 
 use super::impact::{self, Cut, HandOut};
@@ -9,13 +9,13 @@ use super::{
     answer, call, clients, copies, doctor, ghost, item, more_items, multihop, run, say, server, settings,
     subnet, warnings,
 };
-use crate::look::Mood;
 use crate::rows::Row;
-use crate::screen::{Act, Screen, World};
+use crate::screen::{AppContext, Screen, ScreenAction};
 use crate::screens::{Clients, Form, Item, Menu, Report, Values};
 use crate::spoken;
 use crate::text::NOT_SET_UP;
-use crate::work::{Call, Reply, Work};
+use crate::theme::Tone;
+use crate::work::{ActionCall, Work, WorkResult};
 
 /// What the screens of this module show.
 const SHOWN: [&str; 21] = [
@@ -51,9 +51,9 @@ const FIRST: Text = text("Set Up This Server", "Bu Sunucuyu Kur");
 const DONE: Text = text("Set up", "Kurulum");
 
 /// The menu of Core.
-pub(super) fn menu(world: &World) -> Menu {
+pub(super) fn menu(world: &AppContext) -> Menu {
     let core = |action| ("core", action);
-    let clients = |_: &World| vec![Act::Push(Box::new(Clients::new()))];
+    let clients = |_: &AppContext| vec![ScreenAction::Push(Box::new(Clients::new()))];
     let items = [
         item(world, core("list_clients"), text("Client Operations", "İstemci İşlemleri"), clients),
         item(world, core("latest_clients"), text("Recent Clients", "Son İstemciler"), clients::recent),
@@ -76,7 +76,7 @@ pub(super) fn menu(world: &World) -> Menu {
 }
 
 /// The first screen of a server that has not been set up: nothing but what works there.
-pub(crate) fn setup_menu(world: &World) -> Box<dyn Screen> {
+pub(crate) fn setup_menu(world: &AppContext) -> Box<dyn Screen> {
     let core = |action| ("core", action);
     let about = text("Makes keys and starts WireGuard", "Anahtarları oluşturur ve WireGuard'ı başlatır");
     let items = [
@@ -89,13 +89,15 @@ pub(crate) fn setup_menu(world: &World) -> Box<dyn Screen> {
 }
 
 /// The form of a server that has not been set up.
-pub(crate) fn first_setup(world: &World) -> Vec<Act> {
+pub(crate) fn first_setup(world: &AppContext) -> Vec<ScreenAction> {
     let Some(spec) = world.spec("core", "setup") else { return Vec::new() };
     let form = Form::of_action(FIRST, &spec, |values, world| {
-        let work = Call { params: values, ..Call::new("core", "setup") };
+        let work = ActionCall { params: values, ..ActionCall::new("core", "setup") };
         vec![call(world, work, |value, world| {
-            let mut acts =
-                vec![Act::Home, Act::Push(Box::new(Report::new(DONE, done_rows(&value, world.lang))))];
+            let mut acts = vec![
+                ScreenAction::Home,
+                ScreenAction::Push(Box::new(Report::new(DONE, done_rows(&value, world.lang)))),
+            ];
             acts.extend(world.has_chosen.then(|| settings::keep_language(world)));
             acts
         })]
@@ -106,14 +108,14 @@ pub(crate) fn first_setup(world: &World) -> Vec<Act> {
         "Bu sunucu henüz kurulmamış. Tüm alanlar boş bırakılabilir; kendi genel IPv4 adresi olmayan bir sunucu için \
          ilki gerekir.",
     );
-    vec![Act::Push(Box::new(form.intro(vec![Row::Text(Mood::Attention, intro.to_owned())])))]
+    vec![ScreenAction::Push(Box::new(form.intro(vec![Row::Text(Tone::Attention, intro.to_owned())])))]
 }
 
 /// What a person needs to know of a server that is new, and what comes next.
 fn done_rows(value: &Value, lang: Lang) -> Vec<Row> {
     let host = [&value["endpoint"], &value["server_ip"]].into_iter().find(|host| host.is_string());
     let mut rows = vec![
-        Row::Text(Mood::Good, answer::plain(&value["message"], lang)),
+        Row::Text(Tone::Good, answer::plain(&value["message"], lang)),
         Row::Blank,
         Row::pair(
             lang.pick("Clients connect to", "İstemcilerin bağlanacağı adres"),
@@ -148,14 +150,14 @@ fn done_rows(value: &Value, lang: Lang) -> Vec<Row> {
 }
 
 /// What can be changed later, with what it is now.
-fn address(world: &World) -> Vec<Act> {
+fn address(world: &AppContext) -> Vec<ScreenAction> {
     vec![run(SETUP.get(world.lang).to_owned(), Work::Address, |reply, world| match reply {
-        Reply::Value(now) => address_form(world, now),
+        WorkResult::Value(now) => address_form(world, now),
         _ => Vec::new(),
     })]
 }
 
-fn address_form(world: &World, now: Value) -> Vec<Act> {
+fn address_form(world: &AppContext, now: Value) -> Vec<ScreenAction> {
     let Some(spec) = world.spec("core", "setup") else { return Vec::new() };
     let is_fixed = ghost::is_on(world) || multihop::is_on(world);
     let names: &[&str] =
@@ -173,20 +175,21 @@ fn address_form(world: &World, now: Value) -> Vec<Act> {
             "Port and WireGuard implementation can be changed while neither Ghost Mode nor Multihop is on.",
             "Port ve WireGuard gerçeklemesi, Ghost Mode ve Multihop kapalıyken değiştirilebilir.",
         );
-        intro.push(Row::Text(Mood::Attention, fixed.to_owned()));
+        intro.push(Row::Text(Tone::Attention, fixed.to_owned()));
     }
-    vec![Act::Push(Box::new(form.intro(intro)))]
+    vec![ScreenAction::Push(Box::new(form.intro(intro)))]
 }
 
 /// Says what is different and for whom, asks, and changes it.
-fn change(world: &World, now: &Value, values: Values) -> Vec<Act> {
+fn change(world: &AppContext, now: &Value, values: Values) -> Vec<ScreenAction> {
     let lang = world.lang;
     let old = |name: &str| answer::plain(&now[name], lang);
     let spec = world.spec("core", "setup");
     let params = spec.as_ref().map(parameters).unwrap_or_default();
     let unsets = |name: &str, value: &str| {
         let param = params.iter().find(|param| param.name == name);
-        param.is_some_and(|param| matches!(param.kind, Kind::OrNone(_))) && value.eq_ignore_ascii_case("none")
+        param.is_some_and(|param| matches!(param.kind, ParameterKind::OrNone(_)))
+            && value.eq_ignore_ascii_case("none")
     };
     let is_same = |name: &str, value: &str| {
         old(name) == value || (unsets(name, value) && now.get(name).is_none_or(Value::is_null))
@@ -194,7 +197,7 @@ fn change(world: &World, now: &Value, values: Values) -> Vec<Act> {
     let values: Values = values.into_iter().filter(|(name, value)| !is_same(name, value)).collect();
     if values.is_empty() {
         let same = lang.pick("Nothing is different", "Değişen bir şey yok");
-        return vec![Act::Say(Mood::Attention, same.to_owned())];
+        return vec![ScreenAction::Say(Tone::Attention, same.to_owned())];
     }
     let label =
         |name: &str| params.iter().find(|param| param.name == name).map_or("", |param| param.help(lang));
@@ -204,9 +207,9 @@ fn change(world: &World, now: &Value, values: Values) -> Vec<Act> {
     });
     let lines = lines.collect();
     let impact = impact_of(now, &values);
-    let work = Call { params: values, ..Call::new("core", "setup") };
+    let work = ActionCall { params: values, ..ActionCall::new("core", "setup") };
     impact::ask(SETUP.get(lang), lines, impact, move |world| {
-        vec![call(world, work, |value, _| vec![Act::Pop, say(&value)])]
+        vec![call(world, work, |value, _| vec![ScreenAction::Pop, say(&value)])]
     })
 }
 

@@ -4,26 +4,33 @@ use phantom_api::{Lang, Text};
 use serde_json::Value;
 
 use super::server;
-use crate::look::Mood;
 use crate::rows::Row;
-use crate::screen::{Act, World};
+use crate::screen::{AppContext, ScreenAction};
 use crate::screens::Report;
-use crate::work::Call;
+use crate::theme::Tone;
+use crate::work::ActionCall;
 
 pub(super) const TITLE: Text = Text { en: "Health Check", tr: "Sağlık Denetimi" };
 
 /// Looks at everything; asks again by the key of every report.
-pub(super) fn start(world: &World) -> Vec<Act> {
+pub(super) fn start(world: &AppContext) -> Vec<ScreenAction> {
     let may_repair = !world.needs_setup;
-    Report::of(world, TITLE, Call::new("core", "doctor"), rows, Act::Push, move |report| {
-        if may_repair { report.with_key('9', server::REPAIR, server::repair) } else { report }
-    })
+    Report::for_call(
+        world,
+        TITLE,
+        ActionCall::new("core", "doctor"),
+        rows,
+        ScreenAction::Push,
+        move |report| {
+            if may_repair { report.with_key('9', server::REPAIR, server::repair) } else { report }
+        },
+    )
 }
 
 /// How a check went, the worst first.
-const STATES: [(&str, Mood); 3] = [("problem", Mood::Bad), ("warning", Mood::Attention), ("ok", Mood::Good)];
+const STATES: [(&str, Tone); 3] = [("problem", Tone::Bad), ("warning", Tone::Attention), ("ok", Tone::Good)];
 
-fn rows(value: &Value, world: &World) -> Vec<Row> {
+fn rows(value: &Value, world: &AppContext) -> Vec<Row> {
     let checks = value["checks"].as_array().map_or(&[][..], Vec::as_slice);
     let mut rows = vec![Row::Text(verdict(value), value["message"].as_str().unwrap_or_default().to_owned())];
     for (state, mood) in STATES {
@@ -37,12 +44,12 @@ fn rows(value: &Value, world: &World) -> Vec<Row> {
     rows
 }
 
-fn verdict(value: &Value) -> Mood {
+fn verdict(value: &Value) -> Tone {
     let none = |key: &str| value[key] == 0;
     match (none("problems"), none("warnings")) {
-        (true, true) => Mood::Good,
-        (true, false) => Mood::Attention,
-        _ => Mood::Bad,
+        (true, true) => Tone::Good,
+        (true, false) => Tone::Attention,
+        _ => Tone::Bad,
     }
 }
 
@@ -55,10 +62,10 @@ fn heading(state: &str, lang: Lang) -> &'static str {
 }
 
 /// The name is what the manual calls a check by: it is said where somebody may look for it there.
-fn check_rows(check: &Value, mood: Mood) -> Vec<Row> {
+fn check_rows(check: &Value, mood: Tone) -> Vec<Row> {
     let text = |key: &str| check[key].as_str().unwrap_or_default();
     let found = match mood {
-        Mood::Good => text("text").to_owned(),
+        Tone::Good => text("text").to_owned(),
         _ => format!("{} [{}]", text("text"), text("name")),
     };
     let mut rows = vec![Row::Text(mood, found)];

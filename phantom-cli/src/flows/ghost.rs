@@ -5,14 +5,14 @@ use serde_json::Value;
 
 use super::impact::{self, Cut, HandOut};
 use super::{answer, call, clients, item, more_items, run, say, warnings};
-use crate::look::Mood;
 use crate::rows::Row;
-use crate::screen::{Act, Screen, World};
+use crate::screen::{AppContext, Screen, ScreenAction};
 use crate::screens::{Field, Form, Item, Menu, Report, Values};
-use crate::status::Tunnel;
+use crate::status::GhostState;
 use crate::text;
-use crate::work::{Call, Reply, Work};
-use phantom_module::{Kind, parameters};
+use crate::theme::Tone;
+use crate::work::{ActionCall, Work, WorkResult};
+use phantom_module::{ParameterKind, parameters};
 
 pub(super) const TITLE: Text = Text { en: "Ghost Mode", tr: "Ghost Mode" };
 const SHOWN: [&str; 3] = ["enable", "disable", "status"];
@@ -22,13 +22,20 @@ const STATUS: Text = Text { en: "Status", tr: "Durum" };
 pub(super) const EXPORT: Text = Text { en: "Export for Client", tr: "İstemci İçin Dışa Aktar" };
 
 /// The menu of Ghost Mode.
-pub(super) fn menu(world: &World) -> Menu {
+pub(super) fn menu(world: &AppContext) -> Menu {
     let ghost = |action| ("ghost", action);
     let items = [
         item(world, ghost("enable"), ENABLE, enable).map(|item| item.unless(on)),
         item(world, ghost("disable"), DISABLE, disable).map(|item| item.unless(off)),
         item(world, ghost("status"), STATUS, |world| {
-            Report::of(world, STATUS, Call::new("ghost", "status"), status_rows, Act::Push, Report::live)
+            Report::for_call(
+                world,
+                STATUS,
+                ActionCall::new("ghost", "status"),
+                status_rows,
+                ScreenAction::Push,
+                Report::live,
+            )
         }),
         item(world, ghost("status"), EXPORT, export).map(|item| item.unless(off)),
     ];
@@ -37,17 +44,17 @@ pub(super) fn menu(world: &World) -> Menu {
     Menu::new(TITLE, items)
 }
 
-fn state(world: &World) -> Option<Tunnel> {
+fn state(world: &AppContext) -> Option<GhostState> {
     world.status.as_ref()?.ghost
 }
 
 /// Whether clients can connect through the tunnel only.
-pub(super) fn is_on(world: &World) -> bool {
-    state(world).is_some_and(|state| state != Tunnel::Off)
+pub(super) fn is_on(world: &AppContext) -> bool {
+    state(world).is_some_and(|state| state != GhostState::Off)
 }
 
 /// Why it cannot be turned on.
-fn on(world: &World) -> Option<Text> {
+fn on(world: &AppContext) -> Option<Text> {
     const ON: Text = Text {
         en: "It is on; disable it first to change domain or certificate",
         tr: "Açık; alan adını veya sertifikayı değiştirmek için önce devre dışı bırakın",
@@ -56,13 +63,13 @@ fn on(world: &World) -> Option<Text> {
 }
 
 /// Why nothing that needs it can be done.
-fn off(world: &World) -> Option<Text> {
+fn off(world: &AppContext) -> Option<Text> {
     const OFF: Text = Text { en: "Ghost Mode is off", tr: "Ghost Mode kapalı" };
-    (state(world) == Some(Tunnel::Off)).then_some(OFF)
+    (state(world) == Some(GhostState::Off)).then_some(OFF)
 }
 
 /// Where the certificate comes from, then the domain.
-fn enable(_: &World) -> Vec<Act> {
+fn enable(_: &AppContext) -> Vec<ScreenAction> {
     const AUTOMATIC: Text = Text { en: "Automatic certificate", tr: "Otomatik sertifika" };
     const AUTOMATIC_ABOUT: Text = Text {
         en: "From Let's Encrypt; renews itself. The domain must point to this server.",
@@ -87,10 +94,10 @@ fn enable(_: &World) -> Vec<Act> {
         .about(OWN_ABOUT),
         Item::new(SELF, |world| ask(world, SELF, &["domain", "skip_dns_check"], true)).about(SELF_ABOUT),
     ];
-    vec![Act::Push(Box::new(Menu::new(ENABLE, items)))]
+    vec![ScreenAction::Push(Box::new(Menu::new(ENABLE, items)))]
 }
 
-fn ask(world: &World, source: Text, names: &[&str], self_signed: bool) -> Vec<Act> {
+fn ask(world: &AppContext, source: Text, names: &[&str], self_signed: bool) -> Vec<ScreenAction> {
     let Some(spec) = world.spec("ghost", "enable") else { return Vec::new() };
     let form = Form::of_some(source, &spec, names, move |mut values, world| {
         if self_signed {
@@ -106,10 +113,10 @@ fn ask(world: &World, source: Text, names: &[&str], self_signed: bool) -> Vec<Ac
          sitesidir. Açıkken istemciler yalnızca onun üzerinden, ona özel bir yapılandırmayla bağlanır. \
          Alan adınız yoksa sunucunun adresini verin.",
     );
-    vec![Act::Push(Box::new(form.intro(vec![Row::text(about)])))]
+    vec![ScreenAction::Push(Box::new(form.intro(vec![Row::text(about)])))]
 }
 
-fn summary(world: &World, source: Text, values: Values) -> Vec<Act> {
+fn summary(world: &AppContext, source: Text, values: Values) -> Vec<ScreenAction> {
     let lang = world.lang;
     let mut lines = vec![source.get(lang).to_owned()];
     let spec = world.spec("ghost", "enable");
@@ -125,7 +132,7 @@ fn summary(world: &World, source: Text, values: Values) -> Vec<Act> {
     }));
     let title = world.summary("ghost", "enable");
     impact::ask(title, lines, (Cut::UntilHandedOut, HandOut::Configurations), move |world| {
-        let work = Call { params: values, ..Call::new("ghost", "enable") };
+        let work = ActionCall { params: values, ..ActionCall::new("ghost", "enable") };
         vec![call(world, work, |value, world| {
             let mut rows = status_rows(&value, world);
             let next = world.lang.pick(
@@ -133,21 +140,25 @@ fn summary(world: &World, source: Text, values: Values) -> Vec<Act> {
                 "Sonraki adım: İstemci İçin Dışa Aktar; her istemciye yeni yapılandırmasını iletin.",
             );
             rows.push(Row::Blank);
-            rows.push(Row::Text(Mood::Attention, next.to_owned()));
+            rows.push(Row::Text(Tone::Attention, next.to_owned()));
             // The form and the choice of the certificate are past.
-            vec![Act::Pop, Act::Pop, Act::Push(Box::new(Report::new(STATUS, rows)))]
+            vec![
+                ScreenAction::Pop,
+                ScreenAction::Pop,
+                ScreenAction::Push(Box::new(Report::new(STATUS, rows))),
+            ]
         })]
     })
 }
 
 /// The answer of `enable` or of `status`.
-fn status_rows(value: &Value, world: &World) -> Vec<Row> {
+fn status_rows(value: &Value, world: &AppContext) -> Vec<Row> {
     let lang = world.lang;
     let string = |value: &Value| answer::plain(value, lang);
     let (mood, state) = match value["status"].as_str() {
-        Some("active") => (Mood::Good, text::ACTIVE.get(lang)),
-        Some("inactive") => (Mood::Off, text::INACTIVE.get(lang)),
-        _ => (Mood::Bad, lang.pick("The tunnel does not serve", "Tünel hizmet vermiyor")),
+        Some("active") => (Tone::Good, text::ACTIVE.get(lang)),
+        Some("inactive") => (Tone::Off, text::INACTIVE.get(lang)),
+        _ => (Tone::Bad, lang.pick("The tunnel does not serve", "Tünel hizmet vermiyor")),
     };
     let mut rows = vec![Row::mood(text::STATE.get(lang), mood, state)];
     if value["domain"].is_null() {
@@ -174,7 +185,7 @@ fn status_rows(value: &Value, world: &World) -> Vec<Row> {
         Row::pair(lang.pick("Valid until", "Geçerlilik sonu"), string(&certificate["expires_at"])),
     ]);
     if let Some(error) = certificate["last_error"].as_str() {
-        rows.push(Row::mood(lang.pick("Last error", "Son hata"), Mood::Bad, error));
+        rows.push(Row::mood(lang.pick("Last error", "Son hata"), Tone::Bad, error));
     }
     rows.extend([
         Row::Blank,
@@ -185,28 +196,28 @@ fn status_rows(value: &Value, world: &World) -> Vec<Row> {
     rows
 }
 
-fn disable(world: &World) -> Vec<Act> {
+fn disable(world: &AppContext) -> Vec<ScreenAction> {
     let title = world.summary("ghost", "disable");
     impact::ask(title, Vec::new(), (Cut::UntilOrdinary, HandOut::Ordinary), |world| {
-        vec![call(world, Call::new("ghost", "disable"), |value, _| vec![say(&value)])]
+        vec![call(world, ActionCall::new("ghost", "disable"), |value, _| vec![say(&value)])]
     })
 }
 
 /// Asks which client, and shows what it runs and loads while Ghost Mode is on.
-fn export(_: &World) -> Vec<Act> {
-    let field = Field::text("client_name", text::CLIENT_NAME, Kind::ClientLookup, "");
+fn export(_: &AppContext) -> Vec<ScreenAction> {
+    let field = Field::text("client_name", text::CLIENT_NAME, ParameterKind::ClientLookup, "");
     let form = Form::new(EXPORT, vec![field], |values, _| {
         let client = values.into_iter().next().map(|(_, name)| name).unwrap_or_default();
-        vec![export_for(client, Act::Replace)]
+        vec![export_for(client, ScreenAction::Replace)]
     });
-    vec![Act::Push(Box::new(form))]
+    vec![ScreenAction::Push(Box::new(form))]
 }
 
 /// What this client runs and loads, on top of the screen there is or in place of it.
-pub(super) fn export_for(client: String, place: fn(Box<dyn Screen>) -> Act) -> Act {
+pub(super) fn export_for(client: String, place: fn(Box<dyn Screen>) -> ScreenAction) -> ScreenAction {
     let work = Work::Casper { client: client.clone() };
     run(client.clone(), work, move |reply, _| match reply {
-        Reply::Casper { text, config, file } => {
+        WorkResult::Casper { text, config, file } => {
             let rows = vec![Row::Verbatim(text.to_string())];
             let report = clients::with_code(EXPORT, rows, client, file, config.to_string());
             vec![place(Box::new(report))]

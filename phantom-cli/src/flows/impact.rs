@@ -4,9 +4,9 @@ use phantom_api::Lang;
 
 use super::confirm;
 use crate::connected::Connected;
-use crate::screen::{Act, World};
+use crate::screen::{AppContext, ScreenAction};
 use crate::text;
-use crate::work::{Problem, Reply, Work};
+use crate::work::{Problem, Work, WorkResult};
 
 /// What a change does to the connections of those who are connected.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -49,21 +49,21 @@ pub(super) fn ask(
     title: impl Into<String>,
     lines: Vec<String>,
     (cut, hand_out): (Cut, HandOut),
-    yes: impl FnOnce(&World) -> Vec<Act> + 'static,
-) -> Vec<Act> {
+    yes: impl FnOnce(&AppContext) -> Vec<ScreenAction> + 'static,
+) -> Vec<ScreenAction> {
     let title = title.into();
     let what = title.clone();
-    let then = move |reply: Result<Reply, Problem>, world: &World| {
+    let then = move |reply: Result<WorkResult, Problem>, world: &AppContext| {
         let mut lines = lines;
         lines.extend(sentences(&reply, cut, hand_out, world.lang));
         confirm(title, lines, yes)
     };
-    vec![Act::Run(Work::Connected, what, Box::new(then))]
+    vec![ScreenAction::Run(Work::Connected, what, Box::new(then))]
 }
 
-fn sentences(reply: &Result<Reply, Problem>, cut: Cut, hand_out: HandOut, lang: Lang) -> Vec<String> {
+fn sentences(reply: &Result<WorkResult, Problem>, cut: Cut, hand_out: HandOut, lang: Lang) -> Vec<String> {
     let (who, total) = match reply {
-        Ok(Reply::Connected(connected)) => (who(connected, lang), connected.total),
+        Ok(WorkResult::Connected(connected)) => (who(connected, lang), connected.total),
         Ok(_) => return Vec::new(),
         // The question comes all the same: a change may be what mends it.
         Err(problem) => (not_known(&problem.message, lang), u32::MAX),

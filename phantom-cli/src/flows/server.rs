@@ -6,12 +6,12 @@ use serde_json::Value;
 
 use super::impact::{self, Cut, HandOut};
 use super::{answer, call, item, say};
-use crate::look::Mood;
 use crate::rows::Row;
-use crate::screen::{Act, World};
+use crate::screen::{AppContext, ScreenAction};
 use crate::screens::{Form, Menu, Report};
 use crate::text;
-use crate::work::{Call, Work};
+use crate::theme::Tone;
+use crate::work::{ActionCall, Work};
 
 pub(super) const CONTROL: Text = Text { en: "Service Control", tr: "Servis Denetimi" };
 pub(super) const FIREWALL: Text = Text { en: "Firewall & Security", tr: "Güvenlik Duvarı" };
@@ -26,14 +26,21 @@ fn words(value: &Value) -> String {
 }
 
 /// The status in short, kept fresh.
-pub(super) fn status(world: &World) -> Vec<Act> {
-    let again = || vec![Act::Fetch(Work::Call(Call::new("core", "server_status")))];
-    Report::of(world, STATUS, Call::new("core", "server_status"), status_rows, Act::Push, move |report| {
-        report.with_key('1', DETAILS, details).with_key('2', text::REFRESH, move |_| again()).live()
-    })
+pub(super) fn status(world: &AppContext) -> Vec<ScreenAction> {
+    let again = || vec![ScreenAction::Fetch(Work::Call(ActionCall::new("core", "server_status")))];
+    Report::for_call(
+        world,
+        STATUS,
+        ActionCall::new("core", "server_status"),
+        status_rows,
+        ScreenAction::Push,
+        move |report| {
+            report.with_key('1', DETAILS, details).with_key('2', text::REFRESH, move |_| again()).live()
+        },
+    )
 }
 
-fn status_rows(value: &Value, world: &World) -> Vec<Row> {
+fn status_rows(value: &Value, world: &AppContext) -> Vec<Row> {
     let lang = world.lang;
     let on = |yes: bool, (good, bad): (Text, Text)| if yes { good.get(lang) } else { bad.get(lang) };
     let running = value["service"]["running"] == true;
@@ -44,7 +51,7 @@ fn status_rows(value: &Value, world: &World) -> Vec<Row> {
         Row::Heading(words(&service["service_name"])),
         Row::mood(
             lang.pick("Service", "Servis"),
-            Mood::fine(running),
+            Tone::fine(running),
             on(running, (text::RUNNING, text::STOPPED)),
         ),
     ];
@@ -53,14 +60,14 @@ fn status_rows(value: &Value, world: &World) -> Vec<Row> {
     }
     rows.push(Row::mood(
         lang.pick("Interface", "Arayüz"),
-        Mood::fine(up),
+        Tone::fine(up),
         format!("{}  {}", words(&interface["interface"]), on(up, (text::ACTIVE, text::INACTIVE))),
     ));
     rows.push(Row::pair(lang.pick("VPN subnet", "VPN subneti"), words(&value["configuration"]["network"])));
     rows.push(Row::pair("Port", format!("{}/udp", value["configuration"]["port"])));
     let connected = count("active_connections");
     let clients = format!("{connected}/{}", count("total_configured"));
-    rows.push(Row::mood(text::CLIENTS.get(lang), Mood::on(connected > 0), clients));
+    rows.push(Row::mood(text::CLIENTS.get(lang), Tone::on(connected > 0), clients));
     let bytes = |key: &str| bytes_in_words(interface[key].as_u64().unwrap_or_default());
     let transfer = format!("↓ {}  ↑ {}", bytes("rx_bytes"), bytes("tx_bytes"));
     rows.push(Row::pair(lang.pick("Transfer", "Aktarım"), transfer));
@@ -72,18 +79,25 @@ fn status_rows(value: &Value, world: &World) -> Vec<Row> {
     let firewall = value["system"]["firewall"]["status"] == "active";
     rows.push(Row::mood(
         lang.pick("Firewall", "Güvenlik duvarı"),
-        Mood::fine(firewall),
+        Tone::fine(firewall),
         on(firewall, (text::ACTIVE, text::INACTIVE)),
     ));
     rows.push(Row::pair("WireGuard", words(&value["system"]["backend"])));
     rows
 }
 
-fn details(world: &World) -> Vec<Act> {
-    Report::of(world, DETAILS, Call::new("core", "server_status"), detail_rows, Act::Push, |report| report)
+fn details(world: &AppContext) -> Vec<ScreenAction> {
+    Report::for_call(
+        world,
+        DETAILS,
+        ActionCall::new("core", "server_status"),
+        detail_rows,
+        ScreenAction::Push,
+        |report| report,
+    )
 }
 
-fn detail_rows(value: &Value, world: &World) -> Vec<Row> {
+fn detail_rows(value: &Value, world: &AppContext) -> Vec<Row> {
     let lang = world.lang;
     let (interface, configuration) = (&value["interface"], &value["configuration"]);
     let dns = answer::plain(&configuration["dns"], lang);
@@ -130,16 +144,16 @@ fn detail_rows(value: &Value, world: &World) -> Vec<Row> {
 }
 
 /// Asks how many lines, and shows the last ones.
-pub(super) fn logs(world: &World) -> Vec<Act> {
+pub(super) fn logs(world: &AppContext) -> Vec<ScreenAction> {
     let Some(spec) = world.spec("core", "service_logs") else { return Vec::new() };
     let form = Form::of_action(LOGS, &spec, |values, world| {
-        let work = Call { params: values, ..Call::new("core", "service_logs") };
-        Report::of(world, LOGS, work, log_rows, Act::Replace, Report::end_first)
+        let work = ActionCall { params: values, ..ActionCall::new("core", "service_logs") };
+        Report::for_call(world, LOGS, work, log_rows, ScreenAction::Replace, Report::end_first)
     });
-    vec![Act::Push(Box::new(form))]
+    vec![ScreenAction::Push(Box::new(form))]
 }
 
-fn log_rows(value: &Value, _: &World) -> Vec<Row> {
+fn log_rows(value: &Value, _: &AppContext) -> Vec<Row> {
     let lines = value["logs"].as_array().map_or(&[][..], Vec::as_slice);
     if lines.is_empty() {
         return vec![Row::text(value["message"].as_str().unwrap_or_default())];
@@ -148,12 +162,13 @@ fn log_rows(value: &Value, _: &World) -> Vec<Row> {
 }
 
 /// Restart, start, stop.
-pub(super) fn control(world: &World) -> Vec<Act> {
-    let action = |name: &'static str, why: fn(&World) -> Option<Text>, cut: Option<Cut>| {
+pub(super) fn control(world: &AppContext) -> Vec<ScreenAction> {
+    let action = |name: &'static str, why: fn(&AppContext) -> Option<Text>, cut: Option<Cut>| {
         let title = world.spec("core", name)?.summary;
         let item = item(world, ("core", name), title, move |world| {
-            let go =
-                move |world: &World| vec![call(world, Call::new("core", name), |value, _| vec![say(&value)])];
+            let go = move |world: &AppContext| {
+                vec![call(world, ActionCall::new("core", name), |value, _| vec![say(&value)])]
+            };
             match cut {
                 None => go(world),
                 Some(cut) => impact::ask(title.get(world.lang), Vec::new(), (cut, HandOut::Nothing), go),
@@ -166,34 +181,34 @@ pub(super) fn control(world: &World) -> Vec<Act> {
         action("start_service", runs, None),
         action("stop_service", stands, Some(Cut::UntilStarted)),
     ];
-    vec![Act::Push(Box::new(Menu::new(CONTROL, items.into_iter().flatten().collect())))]
+    vec![ScreenAction::Push(Box::new(Menu::new(CONTROL, items.into_iter().flatten().collect())))]
 }
 
 /// Why it cannot be started.
-fn runs(world: &World) -> Option<Text> {
+fn runs(world: &AppContext) -> Option<Text> {
     const RUNS: Text = Text { en: "It is running", tr: "Zaten çalışıyor" };
     world.status.as_ref()?.running.then_some(RUNS)
 }
 
 /// Why it cannot be stopped.
-fn stands(world: &World) -> Option<Text> {
+fn stands(world: &AppContext) -> Option<Text> {
     const STANDS: Text = Text { en: "It is stopped", tr: "Zaten durdurulmuş" };
     (!world.status.as_ref()?.running).then_some(STANDS)
 }
 
 /// What the packet filter does for the VPN.
-pub(super) fn firewall(world: &World) -> Vec<Act> {
-    Report::of(
+pub(super) fn firewall(world: &AppContext) -> Vec<ScreenAction> {
+    Report::for_call(
         world,
         FIREWALL,
-        Call::new("core", "get_firewall_status"),
+        ActionCall::new("core", "get_firewall_status"),
         firewall_rows,
-        Act::Push,
+        ScreenAction::Push,
         |report| report,
     )
 }
 
-fn firewall_rows(value: &Value, world: &World) -> Vec<Row> {
+fn firewall_rows(value: &Value, world: &AppContext) -> Vec<Row> {
     let lang = world.lang;
     let state = |yes: bool| if yes { text::ACTIVE } else { text::INACTIVE }.get(lang).to_owned();
     let yes = |pointer: &str| value.pointer(pointer) == Some(&Value::Bool(true));
@@ -203,10 +218,10 @@ fn firewall_rows(value: &Value, world: &World) -> Vec<Row> {
     let listening = yes("/ports/listening");
     let table = value["nftables"]["table"].as_str().unwrap_or_default();
     let heads = [lang.pick("What", "Öğe"), text::STATE.get(lang), lang.pick("Detail", "Ayrıntı")];
-    let line = |what: &str, mood: Mood, state: String, detail: String| {
-        vec![(Mood::Plain, what.to_owned()), (mood, state), (Mood::Plain, detail)]
+    let line = |what: &str, mood: Tone, state: String, detail: String| {
+        vec![(Tone::Plain, what.to_owned()), (mood, state), (Tone::Plain, detail)]
     };
-    let table_state = if loaded { Mood::Good } else { Mood::Off };
+    let table_state = if loaded { Tone::Good } else { Tone::Off };
     let forwarding = yes("/iptables/has_rules");
     let port = format!("{}/udp", value["ports"]["wireguard_port"]);
     let listens = if listening { ("open", "dinleniyor") } else { ("nobody listens", "dinleyen yok") };
@@ -216,20 +231,20 @@ fn firewall_rows(value: &Value, world: &World) -> Vec<Row> {
             vec![
                 line(
                     lang.pick("Firewall", "Güvenlik duvarı"),
-                    Mood::fine(active),
+                    Tone::fine(active),
                     state(active),
                     String::new(),
                 ),
                 line(
                     lang.pick("Forwarding", "Yönlendirme"),
-                    Mood::fine(forwarding),
+                    Tone::fine(forwarding),
                     state(forwarding),
                     String::new(),
                 ),
-                line("NAT", Mood::fine(nat), state(nat), String::new()),
+                line("NAT", Tone::fine(nat), state(nat), String::new()),
                 line("nftables", table_state, state(loaded), table.to_owned()),
-                line("ufw", Mood::on(ufw), state(ufw), String::new()),
-                line("WireGuard", Mood::fine(listening), lang.pick(listens.0, listens.1).to_owned(), port),
+                line("ufw", Tone::on(ufw), state(ufw), String::new()),
+                line("WireGuard", Tone::fine(listening), lang.pick(listens.0, listens.1).to_owned(), port),
             ],
         ),
         Row::Blank,
@@ -251,35 +266,35 @@ fn firewall_rows(value: &Value, world: &World) -> Vec<Row> {
 }
 
 /// The plan, then what it takes.
-pub(super) fn repair(world: &World) -> Vec<Act> {
-    vec![call(world, Call::new("core", "reconcile").with("dry_run", "true"), |value, world| {
+pub(super) fn repair(world: &AppContext) -> Vec<ScreenAction> {
+    vec![call(world, ActionCall::new("core", "reconcile").with("dry_run", "true"), |value, world| {
         let report = Report::new(REPAIR, plan_rows(&value, world.lang));
         if value["in_sync"] == true {
-            return vec![Act::Push(Box::new(report))];
+            return vec![ScreenAction::Push(Box::new(report))];
         }
-        let sure = |world: &World| {
+        let sure = |world: &AppContext| {
             impact::ask(REPAIR.get(world.lang), Vec::new(), (Cut::Perhaps, HandOut::Nothing), |world| {
-                vec![call(world, Call::new("core", "reconcile"), |value, world| {
+                vec![call(world, ActionCall::new("core", "reconcile"), |value, world| {
                     vec![
-                        Act::Replace(Box::new(Report::new(REPAIR, plan_rows(&value, world.lang)))),
+                        ScreenAction::Replace(Box::new(Report::new(REPAIR, plan_rows(&value, world.lang)))),
                         say(&value),
                     ]
                 })]
             })
         };
-        vec![Act::Push(Box::new(report.with_key('a', APPLY, sure)))]
+        vec![ScreenAction::Push(Box::new(report.with_key('a', APPLY, sure)))]
     })]
 }
 
 fn plan_rows(value: &Value, lang: Lang) -> Vec<Row> {
     let in_sync = value["in_sync"] == true;
-    let mood = if in_sync || value["dry_run"] == false { Mood::Good } else { Mood::Attention };
+    let mood = if in_sync || value["dry_run"] == false { Tone::Good } else { Tone::Attention };
     let mut rows = vec![Row::Text(mood, words(&value["message"])), Row::Blank];
     if let Some(recovered) = value["recovered"].as_object() {
         let name = lang.pick("Interrupted change", "Yarıda kalan değişiklik");
         let what = |key: &str| recovered.get(key).and_then(Value::as_str).unwrap_or_default();
         let text = format!("{} {}: {}", what("module"), what("action"), what("outcome"));
-        rows.push(Row::mood(name, Mood::Attention, text));
+        rows.push(Row::mood(name, Tone::Attention, text));
         rows.push(Row::Blank);
     }
     let steps = value["steps"].as_array().map_or(&[][..], Vec::as_slice);
@@ -289,9 +304,9 @@ fn plan_rows(value: &Value, lang: Lang) -> Vec<Row> {
             continue;
         };
         let mood = match step["result"].as_str() {
-            Some("applied") => Mood::Good,
-            Some("failed") => Mood::Bad,
-            _ => Mood::Attention,
+            Some("applied") => Tone::Good,
+            Some("failed") => Tone::Bad,
+            _ => Tone::Attention,
         };
         rows.push(Row::Text(mood, format!("{}: {target}", words(&step["detail"]))));
     }

@@ -14,12 +14,12 @@ use serde_json::Value;
 use self::columns::{Bytes, Column, age_for, bytes_for, columns, head};
 use super::input::Input;
 use crate::flows;
-use crate::look::{self, Look, Mood};
 use crate::rows::shorten;
-use crate::screen::{Act, Hint, Key, Screen, World, hint};
+use crate::screen::{AppContext, Hint, Key, Screen, ScreenAction, hint};
 use crate::status::per_second;
 use crate::text;
-use crate::work::{Call, Problem, Reply, Work};
+use crate::theme::{self, Theme, Tone};
+use crate::work::{ActionCall, Problem, Work, WorkResult};
 
 /// Clients a page.
 const PER_PAGE: u64 = 10;
@@ -60,17 +60,17 @@ impl Clients {
         }
     }
 
-    fn fetch(&mut self) -> Vec<Act> {
+    fn fetch(&mut self) -> Vec<ScreenAction> {
         self.seconds = 0;
-        let call = Call::new("core", "list_clients")
+        let call = ActionCall::new("core", "list_clients")
             .with("page", self.page.to_string())
             .with("per_page", PER_PAGE.to_string())
             .with("search", &self.search)
             .with("names_first", "true");
-        vec![Act::Fetch(Work::Call(call))]
+        vec![ScreenAction::Fetch(Work::Call(call))]
     }
 
-    fn go(&mut self, page: u64) -> Vec<Act> {
+    fn go(&mut self, page: u64) -> Vec<ScreenAction> {
         self.page = page.clamp(1, self.pages().max(1));
         self.chosen = 0;
         self.fetch()
@@ -107,7 +107,7 @@ impl Clients {
         self.before = Some((at, now));
     }
 
-    fn prompt_key(&mut self, key: Key) -> Vec<Act> {
+    fn prompt_key(&mut self, key: Key) -> Vec<ScreenAction> {
         let Some(prompt) = &mut self.prompt else { return Vec::new() };
         match (prompt, key) {
             (_, Key::Esc) => {
@@ -140,11 +140,17 @@ impl Clients {
         Vec::new()
     }
 
-    fn ask_for(&self, action: &'static str, world: &World) -> Vec<Act> {
+    fn ask_for(&self, action: &'static str, world: &AppContext) -> Vec<ScreenAction> {
         flows::for_client(world, action, self.clients().get(self.chosen))
     }
 
-    fn line(&self, at: usize, client: &Value, columns: &[(Column, usize)], world: &World) -> Line<'static> {
+    fn line(
+        &self,
+        at: usize,
+        client: &Value,
+        columns: &[(Column, usize)],
+        world: &AppContext,
+    ) -> Line<'static> {
         let mut line = Line::default();
         for (column, width) in columns {
             let (mood, text) = self.cell((*column, *width), at, client, world);
@@ -162,10 +168,10 @@ impl Clients {
         (column, width): (Column, usize),
         at: usize,
         client: &Value,
-        world: &World,
-    ) -> (Mood, String) {
+        world: &AppContext,
+    ) -> (Tone, String) {
         let lang = world.lang;
-        let plain = |text: &str| (Mood::Plain, text.to_owned());
+        let plain = |text: &str| (Tone::Plain, text.to_owned());
         let connected = client["connected"] == true;
         let name = client["name"].as_str().unwrap_or_default();
         let ip = client["ip"].as_str().unwrap_or_default();
@@ -176,8 +182,8 @@ impl Clients {
             }
             Column::Name => plain(name),
             Column::Address => plain(ip),
-            Column::State if connected => (Mood::Good, text::CONNECTED.get(lang).to_owned()),
-            Column::State => (Mood::Off, text::OFFLINE.get(lang).to_owned()),
+            Column::State if connected => (Tone::Good, text::CONNECTED.get(lang).to_owned()),
+            Column::State => (Tone::Off, text::OFFLINE.get(lang).to_owned()),
             Column::Seen => {
                 let now = client["connection"]["latest_handshake"].as_str();
                 let earlier = world.status.as_ref().and_then(|status| status.heard.get(ip));
@@ -201,7 +207,7 @@ impl Clients {
             foot = format!("{foot}   {}: {}", lang.pick("Search", "Ara"), self.search);
         }
         let (label, input) = match &self.prompt {
-            None => return frame.render_widget(Line::styled(foot, look::faint()), area),
+            None => return frame.render_widget(Line::styled(foot, theme::faint()), area),
             Some(Prompt::Search(input)) => (lang.pick("Search", "Ara"), input),
             Some(Prompt::Page(input)) => (lang.pick("Go to page", "Sayfaya git"), input),
         };
@@ -209,9 +215,9 @@ impl Clients {
         let width = Span::raw(&*label).width();
         let (text, column) = input.window(usize::from(area.width).saturating_sub(width + 1));
         let line = Line::from(vec![
-            Span::styled(label, look::key()),
+            Span::styled(label, theme::key()),
             Span::raw(text),
-            Span::styled(format!("   {foot}"), look::faint()),
+            Span::styled(format!("   {foot}"), theme::faint()),
         ]);
         frame.render_widget(line, area);
         let x = area.x + u16::try_from(width).unwrap_or_default() + column;
@@ -224,7 +230,7 @@ impl Screen for Clients {
         lang.pick("Client Operations", "İstemci İşlemleri").to_owned()
     }
 
-    fn draw(&mut self, frame: &mut Frame<'_>, area: Rect, _: Look, world: &World) {
+    fn draw(&mut self, frame: &mut Frame<'_>, area: Rect, _: Theme, world: &AppContext) {
         let lang = world.lang;
         let mut places = area.rows();
         let addresses = self.clients().iter().filter_map(|client| client["ip"].as_str());
@@ -246,7 +252,7 @@ impl Screen for Clients {
             let Some(place) = places.next() else { break };
             let mut line = self.line(at, client, &columns, world);
             if at == self.chosen {
-                line = line.style(look::chosen());
+                line = line.style(theme::chosen());
             }
             frame.render_widget(line, place);
         }
@@ -258,7 +264,7 @@ impl Screen for Clients {
                 _ if self.search.is_empty() => text::NO_CLIENTS.get(lang),
                 _ => lang.pick("Nothing found", "Hiçbir şey bulunamadı"),
             };
-            frame.render_widget(Line::styled(text, look::faint()), place);
+            frame.render_widget(Line::styled(text, theme::faint()), place);
         }
         let foot = Rect { y: area.bottom().saturating_sub(1), height: 1, ..area };
         self.draw_foot(frame, foot, lang);
@@ -282,7 +288,7 @@ impl Screen for Clients {
         ]
     }
 
-    fn key(&mut self, key: Key, world: &World) -> Vec<Act> {
+    fn key(&mut self, key: Key, world: &AppContext) -> Vec<ScreenAction> {
         if self.prompt.is_some() {
             return self.prompt_key(key);
         }
@@ -307,27 +313,30 @@ impl Screen for Clients {
             (_, Some('1')) => return flows::add_client(world),
             (Key::Delete, _) | (_, Some('2')) => return self.ask_for("remove_client", world),
             (Key::Enter, _) | (_, Some('3')) => return self.ask_for("export_client", world),
-            (Key::Esc, _) | (_, Some('0')) => return vec![Act::Pop],
+            (Key::Esc, _) | (_, Some('0')) => return vec![ScreenAction::Pop],
             (Key::Char(letter), _) if !"pnPN".contains(letter) => {
-                return vec![Act::Say(Mood::Attention, text::INVALID_CHOICE.get(world.lang).to_owned())];
+                return vec![ScreenAction::Say(
+                    Tone::Attention,
+                    text::INVALID_CHOICE.get(world.lang).to_owned(),
+                )];
             }
             _ => {}
         }
         Vec::new()
     }
 
-    fn shown(&mut self, _: &World) -> Vec<Act> {
+    fn shown(&mut self, _: &AppContext) -> Vec<ScreenAction> {
         self.fetch()
     }
 
-    fn second(&mut self, _: &World) -> Vec<Act> {
+    fn second(&mut self, _: &AppContext) -> Vec<ScreenAction> {
         self.seconds += 1;
         if self.seconds >= 2 { self.fetch() } else { Vec::new() }
     }
 
-    fn fetched(&mut self, reply: Result<Reply, Problem>, world: &World) -> Vec<Act> {
+    fn fetched(&mut self, reply: Result<WorkResult, Problem>, world: &AppContext) -> Vec<ScreenAction> {
         match reply {
-            Ok(Reply::Value(data)) => {
+            Ok(WorkResult::Value(data)) => {
                 self.data = data;
                 self.page = self.data["pagination"]["page"].as_u64().unwrap_or(1);
                 self.chosen = self.chosen.min(self.clients().len().saturating_sub(1));

@@ -5,11 +5,11 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use zeroize::Zeroizing;
 
-use crate::look::{Look, Mood};
 use crate::qr::Qr;
 use crate::rows::{Row, lay_out};
-use crate::screen::{Act, Hint, Key, Screen, World, hint};
+use crate::screen::{AppContext, Hint, Key, Screen, ScreenAction, hint};
 use crate::text;
+use crate::theme::{Theme, Tone};
 
 /// A QR code.
 pub(crate) struct Code {
@@ -29,7 +29,7 @@ impl Screen for Code {
         format!("{}: {}", text::QR_CODE.get(lang), self.name)
     }
 
-    fn draw(&mut self, frame: &mut Frame<'_>, area: Rect, look: Look, world: &World) {
+    fn draw(&mut self, frame: &mut Frame<'_>, area: Rect, theme: Theme, world: &AppContext) {
         let lang = world.lang;
         let (needed, rows) = match &self.qr {
             None => {
@@ -37,12 +37,12 @@ impl Screen for Code {
                     "The configuration is too long for a QR code. Save it to a file instead.",
                     "Yapılandırma bir QR kodu için çok uzun. Bunun yerine dosyaya kaydedin.",
                 );
-                ((0, 0), vec![Row::Text(Mood::Attention, text.to_owned())])
+                ((0, 0), vec![Row::Text(Tone::Attention, text.to_owned())])
             }
             Some(qr) => {
-                let needed = qr.size(look);
+                let needed = qr.size(theme);
                 if needed.0 <= area.width && needed.1 <= area.height {
-                    return qr.draw(frame.buffer_mut(), area, look, self.invert);
+                    return qr.draw(frame.buffer_mut(), area, theme, self.invert);
                 }
                 // With the line of the keys.
                 ((needed.0, needed.1 + 1), Vec::new())
@@ -60,9 +60,9 @@ impl Screen for Code {
         vec![hint("0", text::BACK.get(lang)), hint("I", INVERT.get(lang))]
     }
 
-    fn key(&mut self, key: Key, _: &World) -> Vec<Act> {
+    fn key(&mut self, key: Key, _: &AppContext) -> Vec<ScreenAction> {
         match (key, key.letter()) {
-            (Key::Esc | Key::Enter | Key::Char('0'), _) => return vec![Act::Pop],
+            (Key::Esc | Key::Enter | Key::Char('0'), _) => return vec![ScreenAction::Pop],
             (_, Some('i' | 'ı')) => self.invert = !self.invert,
             _ => {}
         }
@@ -88,5 +88,5 @@ fn too_small(lang: Lang, needed: (u16, u16), now: (u16, u16)) -> Vec<Row> {
              dönüp yapılandırmayı dosyaya kaydedin.",
         ),
     };
-    vec![Row::Text(Mood::Attention, first), Row::Blank, Row::text(then)]
+    vec![Row::Text(Tone::Attention, first), Row::Blank, Row::text(then)]
 }

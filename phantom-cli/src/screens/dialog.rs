@@ -7,13 +7,13 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Clear};
 
 use super::Plain;
-use crate::look::{self, Look, Mood};
 use crate::rows::{Row, lay_out, plain_lines};
-use crate::screen::{Act, Hint, Key, Screen, World, hint};
+use crate::screen::{AppContext, Hint, Key, Screen, ScreenAction, hint};
 use crate::text;
+use crate::theme::{self, Theme, Tone};
 
 /// What is done when a question is answered with yes.
-type Yes = Box<dyn FnOnce(&World) -> Vec<Act>>;
+type Yes = Box<dyn FnOnce(&AppContext) -> Vec<ScreenAction>>;
 
 /// Widest box.
 const WIDEST: u16 = 70;
@@ -35,7 +35,7 @@ impl Dialog {
     pub(crate) fn confirm(
         title: &str,
         lines: Vec<String>,
-        yes: impl FnOnce(&World) -> Vec<Act> + 'static,
+        yes: impl FnOnce(&AppContext) -> Vec<ScreenAction> + 'static,
     ) -> Self {
         let rows = lines.into_iter().map(Row::text).collect();
         Self {
@@ -78,8 +78,8 @@ fn letters(lang: Lang) -> (char, char) {
     lang.pick(('y', 'n'), ('e', 'h'))
 }
 
-fn cancel(lang: Lang) -> Vec<Act> {
-    vec![Act::Pop, Act::Say(Mood::Plain, text::CANCELLED.get(lang).to_owned())]
+fn cancel(lang: Lang) -> Vec<ScreenAction> {
+    vec![ScreenAction::Pop, ScreenAction::Say(Tone::Plain, text::CANCELLED.get(lang).to_owned())]
 }
 
 impl Screen for Dialog {
@@ -87,7 +87,7 @@ impl Screen for Dialog {
         self.title.clone()
     }
 
-    fn draw(&mut self, frame: &mut Frame<'_>, area: Rect, _: Look, world: &World) {
+    fn draw(&mut self, frame: &mut Frame<'_>, area: Rect, _: Theme, world: &AppContext) {
         let width = WIDEST.min(area.width);
         let mut lines = lay_out(&self.rows, usize::from(width.saturating_sub(4)));
         let (key, last) = if self.is_question {
@@ -95,7 +95,7 @@ impl Screen for Dialog {
         } else {
             ("Enter ", text::CONTINUE.get(world.lang))
         };
-        let last = Line::from(vec![Span::styled(key, look::key()), Span::styled(last, look::key())]);
+        let last = Line::from(vec![Span::styled(key, theme::key()), Span::styled(last, theme::key())]);
         let text_height = u16::try_from(lines.len()).unwrap_or(u16::MAX);
         let height = text_height.saturating_add(4).min(area.height);
         let place = Rect {
@@ -105,11 +105,11 @@ impl Screen for Dialog {
             height,
         };
         let (mood, style) = if self.is_bad {
-            (Mood::Bad, Mood::Bad.style())
+            (Tone::Bad, Tone::Bad.style())
         } else if self.is_question {
-            (Mood::Attention, Mood::Attention.style())
+            (Tone::Attention, Tone::Attention.style())
         } else {
-            (Mood::Plain, look::heading())
+            (Tone::Plain, theme::heading())
         };
         let title = Line::from(Span::styled(format!(" {}{} ", mood.sign(), self.title), style));
         let block = Block::bordered().border_style(style).title(title);
@@ -141,23 +141,23 @@ impl Screen for Dialog {
         hints
     }
 
-    fn key(&mut self, key: Key, world: &World) -> Vec<Act> {
+    fn key(&mut self, key: Key, world: &AppContext) -> Vec<ScreenAction> {
         let (yes, no) = letters(world.lang);
         match (key, key.letter()) {
             (Key::Up, _) => self.top = self.top.saturating_sub(1),
             (Key::Down, _) => self.top = self.top.saturating_add(1),
             (_, Some(letter)) if self.is_question && letter == yes => {
-                let mut acts = vec![Act::Pop];
+                let mut acts = vec![ScreenAction::Pop];
                 acts.extend(self.yes.take().map(|go_on| go_on(world)).unwrap_or_default());
                 return acts;
             }
             (Key::Enter | Key::Esc | Key::Control('c'), _) if self.is_question => return cancel(world.lang),
             (_, Some(letter)) if self.is_question && letter == no => return cancel(world.lang),
             (_, Some('k')) if self.copies => {
-                return vec![Act::Push(Box::new(Plain::new(plain_lines(&self.rows))))];
+                return vec![ScreenAction::Push(Box::new(Plain::new(plain_lines(&self.rows))))];
             }
             (Key::Enter | Key::Esc | Key::Char(_) | Key::Control('c'), _) if !self.is_question => {
-                return vec![Act::Pop];
+                return vec![ScreenAction::Pop];
             }
             _ => {}
         }

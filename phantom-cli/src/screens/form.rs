@@ -3,22 +3,22 @@
 use std::rc::Rc;
 
 use phantom_api::{ErrorCode as _, Lang, Params, Spec, Text};
-use phantom_module::{Kind, Param, parameters, read};
+use phantom_module::{Param, ParameterKind, parameters, read};
 use ratatui::Frame;
 use ratatui::layout::{Position, Rect};
 use ratatui::style::Modifier;
 use ratatui::text::{Line, Span};
 
 use super::input::Input;
-use crate::look::{self, Look, Mood};
 use crate::rows::{Row, lay_out, signed, wrap};
-use crate::screen::{Act, Hint, Key, Screen, World, hint};
+use crate::screen::{AppContext, Hint, Key, Screen, ScreenAction, hint};
+use crate::theme::{self, Theme, Tone};
 use crate::{spoken, text};
 
 /// What was filled in, by parameter; what was left empty is not there.
 pub(crate) type Values = Vec<(String, String)>;
 /// What is done with it.
-type Then = Rc<dyn Fn(Values, &World) -> Vec<Act>>;
+type Continuation = Rc<dyn Fn(Values, &AppContext) -> Vec<ScreenAction>>;
 
 /// A field.
 pub(crate) struct Field {
@@ -41,7 +41,7 @@ pub(crate) struct Form {
     fields: Vec<Field>,
     at: usize,
     wrong: Option<(usize, String)>,
-    then: Then,
+    then: Continuation,
 }
 
 impl Field {
@@ -56,8 +56,8 @@ impl Field {
             Entry::Choice(words, at)
         };
         let entry = match &param.kind {
-            Kind::Boolean => among(vec!["false".to_owned(), "true".to_owned()]),
-            Kind::Choice(words) => among(words.clone()),
+            ParameterKind::Boolean => among(vec!["false".to_owned(), "true".to_owned()]),
+            ParameterKind::Choice(words) => among(words.clone()),
             _ => Entry::Text(Input::default()),
         };
         Self { param, entry, now: None }
@@ -76,7 +76,7 @@ impl Field {
     }
 
     /// A field that belongs to no parameter.
-    pub(crate) fn text(name: &str, label: Text, kind: Kind, value: &str) -> Self {
+    pub(crate) fn text(name: &str, label: Text, kind: ParameterKind, value: &str) -> Self {
         let param = Param {
             name: name.to_owned(),
             kind,
@@ -108,12 +108,12 @@ impl Field {
         let parts = wrap(label, width.saturating_sub(2)).into_iter().enumerate();
         let mut lines: Vec<Line<'static>> = parts
             .map(|(at, part)| {
-                Line::from(vec![Span::styled(sign(at), look::heading()), Span::styled(part, look::key())])
+                Line::from(vec![Span::styled(sign(at), theme::heading()), Span::styled(part, theme::key())])
             })
             .collect();
         let about = Some(self.about(lang)).filter(|about| !about.is_empty());
         if let (Some(about), Some(last)) = (about, lines.last_mut()) {
-            let about = Span::styled(format!("  ({about})"), look::faint());
+            let about = Span::styled(format!("  ({about})"), theme::faint());
             if last.width() + about.width() <= width {
                 last.push_span(about);
             } else {
@@ -130,9 +130,9 @@ impl Field {
             parts.push(lang.pick("required", "zorunlu").to_owned());
         }
         match &self.param.kind {
-            Kind::Integer { minimum, maximum } => parts.push(format!("{minimum}–{maximum}")),
-            Kind::Cidr4 => parts.push("10.8.0.0/24".to_owned()),
-            Kind::OrNone(_) if self.now.as_ref().is_some_and(|now| !now.is_null()) => {
+            ParameterKind::Integer { minimum, maximum } => parts.push(format!("{minimum}–{maximum}")),
+            ParameterKind::Cidr4 => parts.push("10.8.0.0/24".to_owned()),
+            ParameterKind::OrNone(_) if self.now.as_ref().is_some_and(|now| !now.is_null()) => {
                 parts.push(lang.pick("none: take it away", "none: kaldırır").to_owned());
             }
             _ => {}
@@ -173,7 +173,7 @@ impl Form {
     pub(crate) fn new(
         title: Text,
         fields: Vec<Field>,
-        then: impl Fn(Values, &World) -> Vec<Act> + 'static,
+        then: impl Fn(Values, &AppContext) -> Vec<ScreenAction> + 'static,
     ) -> Self {
         Self { title, intro: Vec::new(), fields, at: 0, wrong: None, then: Rc::new(then) }
     }
@@ -182,7 +182,7 @@ impl Form {
     pub(crate) fn of_action(
         title: Text,
         spec: &Spec,
-        then: impl Fn(Values, &World) -> Vec<Act> + 'static,
+        then: impl Fn(Values, &AppContext) -> Vec<ScreenAction> + 'static,
     ) -> Self {
         Self::new(title, parameters(spec).into_iter().map(Field::new).collect(), then)
     }
@@ -192,7 +192,7 @@ impl Form {
         title: Text,
         spec: &Spec,
         names: &[&str],
-        then: impl Fn(Values, &World) -> Vec<Act> + 'static,
+        then: impl Fn(Values, &AppContext) -> Vec<ScreenAction> + 'static,
     ) -> Self {
         let all = parameters(spec);
         let params = names.iter().filter_map(|name| all.iter().find(|param| param.name == *name));
@@ -205,7 +205,7 @@ impl Form {
         spec: &Spec,
         names: &[&str],
         now: &serde_json::Value,
-        then: impl Fn(Values, &World) -> Vec<Act> + 'static,
+        then: impl Fn(Values, &AppContext) -> Vec<ScreenAction> + 'static,
     ) -> Self {
         let mut form = Self::of_some(title, spec, names, then);
         for field in &mut form.fields {
@@ -220,7 +220,7 @@ impl Form {
         self
     }
 
-    fn submit(&mut self, world: &World) -> Vec<Act> {
+    fn submit(&mut self, world: &AppContext) -> Vec<ScreenAction> {
         let values: Values = self
             .fields
             .iter()
@@ -263,7 +263,7 @@ impl Form {
                 let room = width.saturating_sub(5).min(64);
                 let (mut text, column) = input.window(room);
                 text.push_str(&" ".repeat(room.saturating_sub(Span::raw(&*text).width())));
-                let style = look::faint().remove_modifier(Modifier::DIM).add_modifier(Modifier::UNDERLINED);
+                let style = theme::faint().remove_modifier(Modifier::DIM).add_modifier(Modifier::UNDERLINED);
                 cursor = focused.then_some((column + 4, lines.len()));
                 lines.push(Line::from(vec![Span::raw("    "), Span::styled(text, style)]));
             }
@@ -271,7 +271,7 @@ impl Form {
                 let mut line = Line::from("    ");
                 for (at, word) in words.iter().enumerate() {
                     let word = format!(" {} ", shown(word, lang));
-                    let style = if at == *taken { look::chosen() } else { look::faint() };
+                    let style = if at == *taken { theme::chosen() } else { theme::faint() };
                     line.push_span(Span::styled(word, style));
                     line.push_span(Span::raw(" "));
                 }
@@ -280,7 +280,7 @@ impl Form {
         }
         if let Some((_, error)) = self.wrong.as_ref().filter(|(wrong, _)| *wrong == at) {
             let mut below = Vec::new();
-            signed(Mood::Bad, error, width, 4, &mut below);
+            signed(Tone::Bad, error, width, 4, &mut below);
             lines.extend(below);
         }
         (lines, cursor)
@@ -292,7 +292,7 @@ impl Screen for Form {
         self.title.get(lang).to_owned()
     }
 
-    fn draw(&mut self, frame: &mut Frame<'_>, area: Rect, _: Look, world: &World) {
+    fn draw(&mut self, frame: &mut Frame<'_>, area: Rect, _: Theme, world: &AppContext) {
         let width = usize::from(area.width);
         let mut lines = lay_out(&self.intro, width);
         if !lines.is_empty() {
@@ -334,11 +334,11 @@ impl Screen for Form {
         hints
     }
 
-    fn key(&mut self, key: Key, world: &World) -> Vec<Act> {
-        let is_path = self.fields.get(self.at).is_some_and(|field| field.param.kind == Kind::Path);
+    fn key(&mut self, key: Key, world: &AppContext) -> Vec<ScreenAction> {
+        let is_path = self.fields.get(self.at).is_some_and(|field| field.param.kind == ParameterKind::Path);
         match key {
             Key::Enter => return self.submit(world),
-            Key::Esc => return vec![Act::Pop],
+            Key::Esc => return vec![ScreenAction::Pop],
             Key::Tab | Key::Down => self.go(1),
             Key::BackTab | Key::Up => self.go(-1),
             _ => match self.fields.get_mut(self.at).map(|field| &mut field.entry) {
@@ -358,7 +358,7 @@ impl Screen for Form {
         self.fields.get(self.at).is_some_and(|field| matches!(field.entry, Entry::Text(_)))
     }
 
-    fn text(&mut self, text: &str, _: &World) -> Vec<Act> {
+    fn text(&mut self, text: &str, _: &AppContext) -> Vec<ScreenAction> {
         if let Some(Field { entry: Entry::Text(input), .. }) = self.fields.get_mut(self.at) {
             input.paste(text);
             self.wrong = None;

@@ -5,10 +5,10 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 
 use super::Dialog;
-use crate::look::Look;
 use crate::rows::Row;
-use crate::screen::{Act, Hint, Key, Screen, World, hint};
+use crate::screen::{AppContext, Hint, Key, Screen, ScreenAction, hint};
 use crate::text;
+use crate::theme::Theme;
 
 /// Help for a screen.
 pub(crate) struct Help(Dialog);
@@ -37,13 +37,13 @@ impl Screen for Help {
     fn title(&self, lang: Lang) -> String {
         self.0.title(lang)
     }
-    fn draw(&mut self, frame: &mut Frame<'_>, area: Rect, look: Look, world: &World) {
-        self.0.draw(frame, area, look, world);
+    fn draw(&mut self, frame: &mut Frame<'_>, area: Rect, theme: Theme, world: &AppContext) {
+        self.0.draw(frame, area, theme, world);
     }
     fn hints(&self, lang: Lang) -> Vec<Hint> {
         self.0.hints(lang)
     }
-    fn key(&mut self, key: Key, world: &World) -> Vec<Act> {
+    fn key(&mut self, key: Key, world: &AppContext) -> Vec<ScreenAction> {
         self.0.key(key, world)
     }
     fn is_box(&self) -> bool {

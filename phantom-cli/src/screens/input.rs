@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_pasted_takes_the_place_of_a_proposal_and_of_nothing_that_was_typed() {
+    fn paste_replaces_a_proposal_but_not_typing() {
         let after = |keys: &[Key], pasted: &str| {
             let mut input = Input::new("/root/a.conf");
             for key in keys {

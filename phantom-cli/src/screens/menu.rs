@@ -8,24 +8,24 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use crate::look::{self, Look, Mood};
 use crate::rows::wrap;
-use crate::screen::{Act, Hint, Key, Screen, World, hint};
+use crate::screen::{AppContext, Hint, Key, Screen, ScreenAction, hint};
 use crate::text;
+use crate::theme::{self, Theme, Tone};
 
 /// The keys of the items, in order; 0 goes back.
 const KEYS: &str = "123456789abcdefghijklmoqrstuvwxyz";
 
 /// What an item does.
-type Does = Rc<dyn Fn(&World) -> Vec<Act>>;
+type Handler = Rc<dyn Fn(&AppContext) -> Vec<ScreenAction>>;
 /// Why an item cannot be chosen now.
-type Why = fn(&World) -> Option<Text>;
+type Why = fn(&AppContext) -> Option<Text>;
 
 /// An item of a menu.
 pub(crate) struct Item {
     name: Words,
     about: Option<Words>,
-    act: Does,
+    act: Handler,
     why_not: Why,
 }
 
@@ -46,11 +46,11 @@ impl Words {
 }
 
 impl Item {
-    pub(crate) fn new(name: Text, act: impl Fn(&World) -> Vec<Act> + 'static) -> Self {
+    pub(crate) fn new(name: Text, act: impl Fn(&AppContext) -> Vec<ScreenAction> + 'static) -> Self {
         Self { name: Words::new(name), about: None, act: Rc::new(act), why_not: |_| None }
     }
     /// With a name that is the same in every language.
-    pub(crate) fn named(name: &str, act: impl Fn(&World) -> Vec<Act> + 'static) -> Self {
+    pub(crate) fn named(name: &str, act: impl Fn(&AppContext) -> Vec<ScreenAction> + 'static) -> Self {
         let name = Words { en: name.to_owned(), tr: name.to_owned() };
         Self { name, about: None, act: Rc::new(act), why_not: |_| None }
     }
@@ -72,25 +72,32 @@ impl Item {
     }
 
     /// Its lines; what is said about it stands beside the name or, where that is too narrow, below.
-    fn lines(&self, key: char, wide: usize, width: usize, world: &World, chosen: bool) -> Vec<Line<'static>> {
+    fn lines(
+        &self,
+        key: char,
+        wide: usize,
+        width: usize,
+        world: &AppContext,
+        chosen: bool,
+    ) -> Vec<Line<'static>> {
         let (lang, why) = (world.lang, (self.why_not)(world));
         let name = self.name.get(lang);
         let gap = " ".repeat(wide.saturating_sub(Span::raw(name).width()));
         let mut first = Line::from(vec![
-            Span::styled(format!("  {key}  "), look::key()),
-            Span::styled(format!("{name}{gap} "), if why.is_some() { look::faint() } else { Style::new() }),
+            Span::styled(format!("  {key}  "), theme::key()),
+            Span::styled(format!("{name}{gap} "), if why.is_some() { theme::faint() } else { Style::new() }),
         ]);
         if chosen {
-            first = first.style(look::chosen());
+            first = first.style(theme::chosen());
         }
         let about = why.map(|why| why.get(lang)).or_else(|| self.about.as_ref().map(|about| about.get(lang)));
         let Some(about) = about else { return vec![first] };
         if first.width() + Span::raw(about).width() + 3 <= width {
-            first.push_span(Span::styled(format!("  {about} "), look::faint()));
+            first.push_span(Span::styled(format!("  {about} "), theme::faint()));
             return vec![first];
         }
         let below = wrap(about, width.saturating_sub(6)).into_iter();
-        let below = below.map(|part| Line::styled(format!("     {part}"), look::faint()));
+        let below = below.map(|part| Line::styled(format!("     {part}"), theme::faint()));
         std::iter::once(first).chain(below).collect()
     }
 }
@@ -112,17 +119,17 @@ impl Menu {
         Self { is_first: true, ..Self::new(title, items) }
     }
 
-    fn back(&self) -> Vec<Act> {
-        vec![if self.is_first { Act::AskToLeave } else { Act::Pop }]
+    fn back(&self) -> Vec<ScreenAction> {
+        vec![if self.is_first { ScreenAction::AskToLeave } else { ScreenAction::Pop }]
     }
 
-    fn choose(&mut self, at: usize, world: &World) -> Vec<Act> {
+    fn choose(&mut self, at: usize, world: &AppContext) -> Vec<ScreenAction> {
         let Some(item) = self.items.get(at) else {
-            return vec![Act::Say(Mood::Attention, text::INVALID_CHOICE.get(world.lang).to_owned())];
+            return vec![ScreenAction::Say(Tone::Attention, text::INVALID_CHOICE.get(world.lang).to_owned())];
         };
         self.chosen = at;
         match (item.why_not)(world) {
-            Some(why) => vec![Act::Say(Mood::Attention, why.get(world.lang).to_owned())],
+            Some(why) => vec![ScreenAction::Say(Tone::Attention, why.get(world.lang).to_owned())],
             None => (item.act)(world),
         }
     }
@@ -133,7 +140,7 @@ impl Screen for Menu {
         self.title.get(lang).to_owned()
     }
 
-    fn draw(&mut self, frame: &mut Frame<'_>, area: Rect, _: Look, world: &World) {
+    fn draw(&mut self, frame: &mut Frame<'_>, area: Rect, _: Theme, world: &AppContext) {
         let (lang, width) = (world.lang, usize::from(area.width));
         let last = Item::new(if self.is_first { text::EXIT } else { text::BACK }, |_| Vec::new());
         let all: Vec<(char, &Item)> = KEYS.chars().zip(&self.items).chain([('0', &last)]).collect();
@@ -173,7 +180,7 @@ impl Screen for Menu {
         ]
     }
 
-    fn key(&mut self, key: Key, world: &World) -> Vec<Act> {
+    fn key(&mut self, key: Key, world: &AppContext) -> Vec<ScreenAction> {
         let count = self.items.len() + 1;
         match key {
             Key::Up => self.chosen = (self.chosen + count - 1) % count,

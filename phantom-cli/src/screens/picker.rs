@@ -9,14 +9,14 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use crate::flows;
-use crate::look::{self, Look};
 use crate::rows::shorten;
-use crate::screen::{Act, Hint, Key, Screen, World, hint};
+use crate::screen::{AppContext, Hint, Key, Screen, ScreenAction, hint};
 use crate::text;
-use crate::work::{Problem, Reply, Work};
+use crate::theme::{self, Theme};
+use crate::work::{Problem, Work, WorkResult};
 
 /// What is done with the file.
-type Then = Rc<dyn Fn(&Path, &World) -> Vec<Act>>;
+type Continuation = Rc<dyn Fn(&Path, &AppContext) -> Vec<ScreenAction>>;
 
 /// A folder and what is in it.
 pub(crate) struct Picker {
@@ -26,7 +26,7 @@ pub(crate) struct Picker {
     entries: Vec<(String, bool)>,
     ending: &'static str,
     chosen: usize,
-    then: Then,
+    then: Continuation,
 }
 
 impl Picker {
@@ -34,28 +34,28 @@ impl Picker {
         title: Text,
         dir: PathBuf,
         ending: &'static str,
-        then: impl Fn(&Path, &World) -> Vec<Act> + 'static,
+        then: impl Fn(&Path, &AppContext) -> Vec<ScreenAction> + 'static,
     ) -> Self {
         Self { title, dir, entries: Vec::new(), ending, chosen: 0, then: Rc::new(then) }
     }
 
-    fn up(&self) -> Vec<Act> {
+    fn up(&self) -> Vec<ScreenAction> {
         let above = self.dir.parent().map(Path::to_owned);
         above.map(open).unwrap_or_default()
     }
 
     /// Asks for the path, with a proposal.
-    fn ask(&self, start: &str) -> Vec<Act> {
+    fn ask(&self, start: &str) -> Vec<ScreenAction> {
         let label = match self.ending {
             "conf" => Text { en: "Path of the configuration file", tr: "Yapılandırma dosyasının yolu" },
             _ => Text { en: "Path of the file", tr: "Dosyanın yolu" },
         };
         let then = Rc::clone(&self.then);
-        let then = move |path: &Path, world: &World| then(path, world);
+        let then = move |path: &Path, world: &AppContext| then(path, world);
         vec![flows::ask_path(self.title, label, (&self.dir, start), then)]
     }
 
-    fn take(&self, world: &World) -> Vec<Act> {
+    fn take(&self, world: &AppContext) -> Vec<ScreenAction> {
         match self.entries.get(self.chosen).cloned() {
             None => Vec::new(),
             Some((name, _)) if name == ".." => self.up(),
@@ -68,8 +68,8 @@ impl Picker {
     }
 }
 
-fn open(dir: PathBuf) -> Vec<Act> {
-    vec![Act::Fetch(Work::List(dir))]
+fn open(dir: PathBuf) -> Vec<ScreenAction> {
+    vec![ScreenAction::Fetch(Work::List(dir))]
 }
 
 impl Screen for Picker {
@@ -77,12 +77,12 @@ impl Screen for Picker {
         self.title.get(lang).to_owned()
     }
 
-    fn draw(&mut self, frame: &mut Frame<'_>, area: Rect, _: Look, world: &World) {
+    fn draw(&mut self, frame: &mut Frame<'_>, area: Rect, _: Theme, world: &AppContext) {
         let width = usize::from(area.width);
         let mut places = area.rows();
         if let Some(place) = places.next() {
             let dir = shorten(&self.dir.display().to_string(), width);
-            frame.render_widget(Line::styled(dir, look::heading()), place);
+            frame.render_widget(Line::styled(dir, theme::heading()), place);
         }
         let room = usize::from(area.height.saturating_sub(1)).max(1);
         let from = (self.chosen + 1).saturating_sub(room);
@@ -91,14 +91,14 @@ impl Screen for Picker {
             let Some(place) = places.next() else { break };
             let name = if *folder { format!("{name}/") } else { name.clone() };
             let line = Line::from(Span::raw(format!("  {} ", shorten(&name, width.saturating_sub(4)))));
-            frame.render_widget(if at == self.chosen { line.style(look::chosen()) } else { line }, place);
+            frame.render_widget(if at == self.chosen { line.style(theme::chosen()) } else { line }, place);
         }
         if only_up && let Some(place) = places.next() {
             let text = match world.lang {
                 Lang::En => format!("No *.{} file and no folder here", self.ending),
                 Lang::Tr => format!("Burada *.{} dosyası veya klasör yok", self.ending),
             };
-            frame.render_widget(Line::styled(format!("  {text}"), look::faint()), place);
+            frame.render_widget(Line::styled(format!("  {text}"), theme::faint()), place);
         }
     }
 
@@ -112,7 +112,7 @@ impl Screen for Picker {
         ]
     }
 
-    fn key(&mut self, key: Key, world: &World) -> Vec<Act> {
+    fn key(&mut self, key: Key, world: &AppContext) -> Vec<ScreenAction> {
         match (key, key.letter()) {
             (Key::Up, _) => self.chosen = self.chosen.saturating_sub(1),
             (Key::Down, _) => self.chosen = (self.chosen + 1).min(self.entries.len().saturating_sub(1)),
@@ -120,7 +120,7 @@ impl Screen for Picker {
             (Key::PageDown | Key::End, _) => self.chosen = self.entries.len().saturating_sub(1),
             (Key::Left | Key::Backspace, _) => return self.up(),
             (Key::Enter | Key::Right, _) => return self.take(world),
-            (Key::Esc, _) | (_, Some('0')) => return vec![Act::Pop],
+            (Key::Esc, _) | (_, Some('0')) => return vec![ScreenAction::Pop],
             (_, Some('t')) => {
                 let start = format!("{}/", self.dir.display().to_string().trim_end_matches('/'));
                 return self.ask(&start);
@@ -130,7 +130,7 @@ impl Screen for Picker {
         Vec::new()
     }
 
-    fn shown(&mut self, _: &World) -> Vec<Act> {
+    fn shown(&mut self, _: &AppContext) -> Vec<ScreenAction> {
         let dir = self.dir.clone();
         open(dir)
     }
@@ -140,13 +140,13 @@ impl Screen for Picker {
     }
 
     /// A path that is pasted is the one that is meant.
-    fn text(&mut self, text: &str, _: &World) -> Vec<Act> {
+    fn text(&mut self, text: &str, _: &AppContext) -> Vec<ScreenAction> {
         self.ask(text.trim())
     }
 
-    fn fetched(&mut self, reply: Result<Reply, Problem>, _: &World) -> Vec<Act> {
+    fn fetched(&mut self, reply: Result<WorkResult, Problem>, _: &AppContext) -> Vec<ScreenAction> {
         match reply {
-            Ok(Reply::Entries(dir, entries)) => {
+            Ok(WorkResult::Entries(dir, entries)) => {
                 if dir != self.dir {
                     self.chosen = 0;
                 }

@@ -8,10 +8,10 @@ use unicode_width::UnicodeWidthStr as _;
 use zeroize::Zeroizing;
 
 use crate::flows;
-use crate::look::Look;
 use crate::rows::chop;
-use crate::screen::{Act, Hint, Key, Screen, World, hint};
+use crate::screen::{AppContext, Hint, Key, Screen, ScreenAction, hint};
 use crate::text;
+use crate::theme::Theme;
 
 /// Text that is copied or saved.
 pub(crate) struct Plain {
@@ -57,7 +57,7 @@ impl Screen for Plain {
     }
 
     /// For a screen that is drawn cell by cell; a terminal gets [`Screen::page`].
-    fn draw(&mut self, frame: &mut Frame<'_>, area: Rect, _: Look, _: &World) {
+    fn draw(&mut self, frame: &mut Frame<'_>, area: Rect, _: Theme, _: &AppContext) {
         let lines = self.fit((area.width, area.height));
         let rows = lines.iter().flat_map(|line| chop(line, usize::from(area.width)));
         for (row, place) in rows.zip(area.rows()) {
@@ -78,14 +78,14 @@ impl Screen for Plain {
         ]
     }
 
-    fn key(&mut self, key: Key, world: &World) -> Vec<Act> {
+    fn key(&mut self, key: Key, world: &AppContext) -> Vec<ScreenAction> {
         match (key, key.letter()) {
             (Key::Up, _) => self.go(self.top.saturating_sub(1)),
             (Key::Down, _) => self.go(self.top + 1),
             (Key::PageUp, _) => self.go(self.top.saturating_sub(self.shown)),
             (Key::PageDown | Key::Char(' '), _) => self.go(self.top + self.shown),
             (Key::Home, _) => self.go(0),
-            (Key::Esc | Key::Enter | Key::Char('0'), _) => return vec![Act::Pop],
+            (Key::Esc | Key::Enter | Key::Char('0'), _) => return vec![ScreenAction::Pop],
             (_, Some('s')) => {
                 let lines: Vec<&str> = self.lines.iter().map(|line| line.as_str()).collect();
                 return flows::save_text(world, Zeroizing::new(lines.join("\n")));
@@ -105,13 +105,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_in_it_does_anything_to_the_terminal() {
+    fn control_characters_never_reach_the_terminal() {
         let plain = Plain::new(vec!["a\u{1b}[31mb\u{7}\tc\u{9b}".to_owned()]);
         assert_eq!(plain.lines[0].as_str(), "a[31mbc");
     }
 
     #[test]
-    fn a_long_line_takes_the_rows_that_it_needs() {
+    fn long_line_takes_several_rows() {
         let mut plain = Plain::new(vec!["x".repeat(25), "y".to_owned(), "z".repeat(11), "end".to_owned()]);
         let shown = |plain: &mut Plain, size| plain.page(size).unwrap().len();
         assert_eq!(

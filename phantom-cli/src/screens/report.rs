@@ -9,23 +9,23 @@ use ratatui::text::Line;
 use serde_json::Value;
 
 use super::Plain;
-use crate::look::{self, Look};
 use crate::rows::{Row, lay_out, plain_lines};
-use crate::screen::{Act, Hint, Key, Screen, World, hint};
+use crate::screen::{AppContext, Hint, Key, Screen, ScreenAction, hint};
 use crate::text;
-use crate::work::{Call, Problem, Reply, Work};
+use crate::theme::{self, Theme};
+use crate::work::{ActionCall, Problem, Work, WorkResult};
 
 /// Makes content of an answer.
-pub(crate) type Build = Rc<dyn Fn(&Value, &World) -> Vec<Row>>;
+pub(crate) type Build = Rc<dyn Fn(&Value, &AppContext) -> Vec<Row>>;
 /// What a key of a report does.
-type Does = Rc<dyn Fn(&World) -> Vec<Act>>;
+type Handler = Rc<dyn Fn(&AppContext) -> Vec<ScreenAction>>;
 
 /// Content that is read.
 pub(crate) struct Report {
     title: Text,
     rows: Vec<Row>,
-    again: Option<(Call, Build)>,
-    keys: Vec<(char, Text, Does)>,
+    again: Option<(ActionCall, Build)>,
+    keys: Vec<(char, Text, Handler)>,
     lines: Option<(u16, Vec<Line<'static>>)>,
     top: usize,
     height: usize,
@@ -55,14 +55,14 @@ impl Report {
     }
 
     /// The answer of an action, which is asked for first. `place`: on top of the screen there is, or in place of it.
-    pub(crate) fn of(
-        world: &World,
+    pub(crate) fn for_call(
+        world: &AppContext,
         title: Text,
-        call: Call,
-        build: impl Fn(&Value, &World) -> Vec<Row> + 'static,
-        place: fn(Box<dyn Screen>) -> Act,
+        call: ActionCall,
+        build: impl Fn(&Value, &AppContext) -> Vec<Row> + 'static,
+        place: fn(Box<dyn Screen>) -> ScreenAction,
         change: impl FnOnce(Self) -> Self + 'static,
-    ) -> Vec<Act> {
+    ) -> Vec<ScreenAction> {
         let build: Build = Rc::new(build);
         let work = call.clone();
         vec![crate::flows::call(world, work, move |value, world| {
@@ -77,7 +77,7 @@ impl Report {
         mut self,
         key: char,
         name: Text,
-        does: impl Fn(&World) -> Vec<Act> + 'static,
+        does: impl Fn(&AppContext) -> Vec<ScreenAction> + 'static,
     ) -> Self {
         self.keys.push((key, name, Rc::new(does)));
         self
@@ -108,7 +108,7 @@ impl Screen for Report {
         self.title.get(lang).to_owned()
     }
 
-    fn draw(&mut self, frame: &mut Frame<'_>, area: Rect, _: Look, world: &World) {
+    fn draw(&mut self, frame: &mut Frame<'_>, area: Rect, _: Theme, world: &AppContext) {
         let lines = match &self.lines {
             Some((width, lines)) if *width == area.width => lines,
             _ => &self.lines.insert((area.width, lay_out(&self.rows, usize::from(area.width)))).1,
@@ -124,7 +124,7 @@ impl Screen for Report {
             let to = (self.top + self.height).min(lines.len());
             let place =
                 format!("↑↓ {}–{to} / {} {}", self.top + 1, lines.len(), world.lang.pick("lines", "satır"));
-            let place = Line::styled(place, look::faint()).right_aligned();
+            let place = Line::styled(place, theme::faint()).right_aligned();
             frame.render_widget(place, Rect { y: area.bottom() - 1, height: 1, ..area });
         }
     }
@@ -145,7 +145,7 @@ impl Screen for Report {
         hints
     }
 
-    fn key(&mut self, key: Key, world: &World) -> Vec<Act> {
+    fn key(&mut self, key: Key, world: &AppContext) -> Vec<ScreenAction> {
         let page = isize::try_from(self.height).unwrap_or(1);
         match key {
             Key::Up => self.scroll(-1),
@@ -154,7 +154,7 @@ impl Screen for Report {
             Key::PageDown | Key::Char(' ') => self.scroll(page),
             Key::Home => self.scroll(isize::MIN),
             Key::End => self.scroll(isize::MAX),
-            Key::Esc | Key::Enter | Key::Char('0') => return vec![Act::Pop],
+            Key::Esc | Key::Enter | Key::Char('0') => return vec![ScreenAction::Pop],
             _ => {
                 let letter = key.letter().unwrap_or_default();
                 self.asked = true;
@@ -162,8 +162,10 @@ impl Screen for Report {
                     return does(world);
                 }
                 match (&self.again, letter) {
-                    (Some((call, _)), 'r') => return vec![Act::Fetch(Work::Call(call.clone()))],
-                    (_, 'k') => return vec![Act::Push(Box::new(Plain::new(plain_lines(&self.rows))))],
+                    (Some((call, _)), 'r') => return vec![ScreenAction::Fetch(Work::Call(call.clone()))],
+                    (_, 'k') => {
+                        return vec![ScreenAction::Push(Box::new(Plain::new(plain_lines(&self.rows))))];
+                    }
                     _ => {}
                 }
             }
@@ -171,20 +173,20 @@ impl Screen for Report {
         Vec::new()
     }
 
-    fn second(&mut self, _: &World) -> Vec<Act> {
+    fn second(&mut self, _: &AppContext) -> Vec<ScreenAction> {
         self.seconds = (self.seconds + 1) % 2;
         match &self.again {
             Some((call, _)) if self.live && self.seconds == 0 => {
                 self.asked = false;
-                vec![Act::Fetch(Work::Call(call.clone()))]
+                vec![ScreenAction::Fetch(Work::Call(call.clone()))]
             }
             _ => Vec::new(),
         }
     }
 
-    fn fetched(&mut self, reply: Result<Reply, Problem>, world: &World) -> Vec<Act> {
+    fn fetched(&mut self, reply: Result<WorkResult, Problem>, world: &AppContext) -> Vec<ScreenAction> {
         match (reply, &self.again) {
-            (Ok(Reply::Value(value)), Some((_, build))) => {
+            (Ok(WorkResult::Value(value)), Some((_, build))) => {
                 self.rows = build(&value, world);
                 self.lines = None;
                 Vec::new()

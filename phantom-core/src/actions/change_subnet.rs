@@ -5,7 +5,7 @@ use std::path::Path;
 use phantom_engine::{Change, Engine, EngineError};
 use phantom_host::HostError;
 use phantom_module::{Action, Call, Effect, Lang, Text};
-use phantom_store::{Backup, Server, StoreCause, StoreError};
+use phantom_store::{BackupEntry, Server, StoreCause, StoreError};
 use phantom_types::{Said, Subnet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -78,7 +78,8 @@ impl Action for ChangeSubnet {
             };
             let created = engine.host().clock.now();
             let backup_id = backup(engine, change, &server, self.new_subnet)?;
-            let entry = Backup { id: backup_id.clone(), created, from: server.subnet, to: self.new_subnet };
+            let entry =
+                BackupEntry { id: backup_id.clone(), created, from: server.subnet, to: self.new_subnet };
             change.add_backup(&entry)?;
             change.change_subnet(self.new_subnet, &remap)?;
             follow(change, &backup_id)?;
@@ -142,11 +143,12 @@ fn fill(
     let files = &engine.host().files;
     files.make_dir(dir, 0o700).map_err(not_kept(dir))?;
     engine.store().copy_database(&dir.join("phantom.db"))?;
-    let config = phantom_engine::Site::wireguard_file(&server.interface);
+    let config = phantom_engine::Installation::wireguard_file(&server.interface);
     if let Some(content) = files.read(&config).map_err(not_kept(dir))?.map(Zeroizing::new) {
         write(engine, dir, &format!("{}.conf", server.interface), &content)?;
     }
-    let wanted = engine.store().read(|state| engine.desired(state, phantom_engine::Depth::Network))?;
+    let wanted =
+        engine.store().read(|state| engine.desired(state, phantom_engine::Coverage::WithoutPeers))?;
     write(engine, dir, "firewall.txt", format!("{:#?}\n", wanted.firewall).as_bytes())?;
     let manifest = json!({
         "backup_id": id, "old_subnet": server.subnet, "new_subnet": new, "clients": change.client_count()?,
@@ -157,7 +159,7 @@ fn fill(
 
 fn not_kept(file: &Path) -> impl FnOnce(HostError) -> CoreError {
     let file = file.to_owned();
-    |source| StoreError::Write { file, source: StoreCause::Told(Box::new(Said::of(&source))) }.into()
+    |source| StoreError::Write { file, source: StoreCause::Told(Box::new(Said::from_error(&source))) }.into()
 }
 
 fn backup_name(seconds: i64) -> String {

@@ -120,7 +120,7 @@ pub(super) struct Outline {
 
 impl Outline {
     /// That of a state, once there is a server.
-    pub(super) fn of(state: &State<'_>) -> Result<Option<Self>, StoreError> {
+    pub(super) fn read(state: &State<'_>) -> Result<Option<Self>, StoreError> {
         let Some(server) = state.server()? else { return Ok(None) };
         Ok(Some(Self { dns: state.dns()?, settings: state.settings()?, server }))
     }

@@ -129,7 +129,7 @@ impl Action for FirewallStatus {
             engine.read(|state| Ok::<_, CoreError>((super::server(state)?, state.open_firewall()?)))?;
         // Parts that cannot be read are left empty here.
         let filters = engine.host().firewall.filters();
-        let let_in = filters.map(|filters| filters.let_in(engine.marks())).unwrap_or_default();
+        let let_in = filters.map(|filters| filters.let_in(engine.tags())).unwrap_or_default();
         let report = firewall_report(engine, &server);
         let port = Port { protocol: Protocol::Udp, number: server.port };
         let nat = |(from, to): &(ipnetwork::IpNetwork, ipnetwork::IpNetwork)| {
@@ -152,11 +152,11 @@ impl Action for FirewallStatus {
                 listening: engine.host().sockets.bound(port).unwrap_or(false),
             },
             nftables: NftablesState {
-                table: format!("inet {}", engine.marks().nft_table()),
+                table: format!("inet {}", engine.tags().nft_table()),
                 loaded: report.table_loaded,
             },
             open_firewall: Some(opens).filter(|open| !open),
-            opened: let_in.iter().map(OpenedChain::of).collect(),
+            opened: let_in.iter().map(OpenedChain::from_let_in).collect(),
         })
     }
 }

@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_beyond_the_end_is_the_last_one() {
+    fn page_beyond_the_end_is_the_last() {
         assert_eq!(shown(1, 10, 0), (1, 0, false, false, 0, 0));
         assert_eq!(shown(1, 10, 1), (1, 1, false, false, 1, 1));
         assert_eq!(shown(2, 10, 25), (2, 3, true, true, 11, 20));

@@ -1,6 +1,6 @@
 //! `reconcile`: compares the host with the stored state and brings it back.
 
-use phantom_engine::{Foreign, Outcome, Recovered, Step, StepAction, StepKind, foreign_name};
+use phantom_engine::{Foreign, Recovered, RecoveryOutcome, Step, StepAction, StepKind, foreign_name};
 use phantom_module::{Action, Call, Effect, Lang, Text};
 use phantom_store::State;
 use phantom_types::{InterfaceName, Timestamp};
@@ -133,8 +133,8 @@ impl Action for Reconcile {
 fn recovered_report(recovered: Recovered, pending: bool) -> RecoveredReport {
     let outcome = match recovered.outcome {
         _ if pending => "pending",
-        Outcome::Completed => "completed",
-        Outcome::Undone => "undone",
+        RecoveryOutcome::Completed => "completed",
+        RecoveryOutcome::Undone => "undone",
     };
     RecoveredReport {
         module: recovered.module,
@@ -292,7 +292,7 @@ mod tests {
 
     /// No noun is put into a sentence that is not its own: each object has whole sentences, and they are those of the table.
     #[test]
-    fn every_step_has_a_whole_sentence_in_both_languages() {
+    fn every_step_is_worded_in_both_languages() {
         let table = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/golden/texts.json");
         let table: serde_json::Value = serde_json::from_slice(&std::fs::read(table).unwrap()).unwrap();
         let kinds = [

@@ -108,7 +108,7 @@ impl Action for Restore {
             let changes = compare(engine, change)?;
             take_over(engine, change)?;
             // What was closed stays closed until the backup is stored.
-            change.apply_then_open(Scope::Full)?;
+            change.apply_fail_closed(Scope::Full)?;
             let mut restored = report(path.clone(), change, changes, done(kept, call.lang))?;
             (restored.dry_run, restored.restored) = (false, true);
             restored.kept = kept.map(|kept| kept.path.clone());
@@ -154,7 +154,7 @@ fn report(
 fn compare(engine: &Engine, copy: &State<'_>) -> Result<Option<Differences>, StoreError> {
     present(engine, |now| {
         let mut found = Differences::default();
-        let (then_outline, now_outline) = (Outline::of(copy)?, Outline::of(now)?);
+        let (then_outline, now_outline) = (Outline::read(copy)?, Outline::read(now)?);
         copy.each_client(|client| {
             match now.client_by_key(&client.public_key)? {
                 None => note(&mut found.returning, &mut found.returning_total, client.name),

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use phantom_engine::{Depth, Engine, Recovered, Site};
-use phantom_host::{Device, InForce, Peer, ServiceState};
+use phantom_engine::{Coverage, Engine, Installation, Recovered};
+use phantom_host::{Device, Peer, RulesetStatus, ServiceState};
 use phantom_module::{Action, Call, Effect, Text};
 use phantom_store::{DnsServers, Server};
 use phantom_types::{Backend, InterfaceName, PublicKey, Subnet, Timestamp, bytes_in_words};
@@ -346,7 +346,7 @@ fn peer_state(peer: &Peer, now: Timestamp) -> PeerState {
 
 fn configuration(engine: &Engine, stored: &Stored) -> Configuration {
     let server = &stored.server;
-    let config_file = Site::wireguard_file(&server.interface);
+    let config_file = Installation::wireguard_file(&server.interface);
     Configuration {
         interface: server.interface.clone(),
         config_exists: engine.host().files.info(&config_file).ok().flatten().is_some(),
@@ -359,8 +359,8 @@ fn configuration(engine: &Engine, stored: &Stored) -> Configuration {
 
 /// Our own rules in force answer the question at the cost of one look; only without them the whole report is made.
 fn firewall_word(engine: &Engine, server: &Server) -> &'static str {
-    let wanted = engine.store().read(|state| engine.desired(state, Depth::Network));
+    let wanted = engine.store().read(|state| engine.desired(state, Coverage::WithoutPeers));
     let own =
-        wanted.ok().and_then(|wanted| engine.host().firewall.in_force(engine.marks(), &wanted.firewall).ok());
-    if own == Some(InForce::Same) { "active" } else { status_word(&firewall_report(engine, server)) }
+        wanted.ok().and_then(|wanted| engine.host().firewall.in_force(engine.tags(), &wanted.firewall).ok());
+    if own == Some(RulesetStatus::InSync) { "active" } else { status_word(&firewall_report(engine, server)) }
 }

@@ -75,7 +75,7 @@ impl Action for ServiceLogs {
         let server = core.engine().read(super::server)?;
         let service = unit_name(&server);
         let services = &core.engine().host().services;
-        let systemd = services.manager() == phantom_host::Manager::Systemd;
+        let systemd = services.manager() == phantom_host::ServiceManager::Systemd;
         // A journal that cannot be read is an empty one: the answer says so in its message.
         let logs = services.logs(&service, self.lines).unwrap_or_default();
         let mut names = Names { engine: core.engine(), known: HashMap::new() };

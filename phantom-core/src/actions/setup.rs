@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use phantom_engine::filters::{self, OpenedChain, Reach};
-use phantom_engine::{Change, Engine, EngineError, HostFailure, Scope, Setting, Site};
+use phantom_engine::{Change, Engine, EngineError, HostFailure, Installation, Scope, ServerSetting};
 use phantom_host::{HostError, Port, Protocol};
 use phantom_module::{Action, Call, Effect, Lang, OrNone, Text};
 use phantom_store::Server;
@@ -144,11 +144,11 @@ impl Action for Setup {
         let claims = engine.store().read(|state| engine.claims(state)).unwrap_or_default();
         let wireguard = Port { protocol: Protocol::Udp, number: server.port };
         let port = claims.entrance.unwrap_or(wireguard);
-        let reach = Reach::of(engine, &server, &[port], call.lang);
+        let reach = Reach::observe(engine, &server, &[port], call.lang);
         done.warnings = filters::saved_copies(engine, &before, &reach.let_in, call.lang);
         done.warnings.extend(reach.closed);
         done.warnings.extend(filters::stuck(engine, call.lang));
-        done.opened = reach.let_in.iter().map(OpenedChain::of).collect();
+        done.opened = reach.let_in.iter().map(OpenedChain::from_let_in).collect();
         Ok(done)
     }
 }
@@ -157,7 +157,7 @@ impl Setup {
     fn create(self, change: &mut Change<'_>, lang: Lang) -> Result<(Server, SetupDone), CoreError> {
         let engine = change.engine();
         let server = self.new_server(engine)?;
-        let checks = Checks::of(engine, change, server.subnet, None, 0, lang)?;
+        let checks = Checks::collect(engine, change, server.subnet, None, 0, lang)?;
         if !checks.errors().is_empty() {
             return Err(CoreError::SetupSubnet { errors: checks.errors() });
         }
@@ -240,7 +240,7 @@ impl Setup {
             return Err(CoreError::NoPublicAddress);
         }
         if let Some(port) = self.port.filter(|port| *port != old.port) {
-            refuse_vetoed(change, Setting::Port, "port", &old.port)?;
+            refuse_vetoed(change, ServerSetting::Port, "port", &old.port)?;
             check_port(engine, &old, port)?;
             server.port = port;
             changed.push("port");
@@ -248,7 +248,7 @@ impl Setup {
         let choice = self.backend.unwrap_or(old.backend_choice);
         let backend = if self.backend.is_some() { resolve(engine, choice) } else { old.backend };
         if choice != old.backend_choice || backend != old.backend {
-            refuse_vetoed(change, Setting::Backend, "backend", &old.backend)?;
+            refuse_vetoed(change, ServerSetting::Backend, "backend", &old.backend)?;
             server.backend_choice = choice;
             server.backend = backend;
             changed.push("backend");
@@ -329,12 +329,12 @@ fn check_foreign(engine: &Engine, interface: &InterfaceName) -> Result<(), CoreE
     };
     let foreign = |object: String| CoreError::Foreign { object, parameter: "interface" };
     let link = engine.host().network.link(interface).map_err(failed)?;
-    if link.is_some_and(|link| link.alias != Some(engine.marks().text())) {
+    if link.is_some_and(|link| link.alias != Some(engine.tags().tag())) {
         return Err(foreign(format!("interface {interface}")));
     }
-    let file = Site::wireguard_file(interface);
+    let file = Installation::wireguard_file(interface);
     let content = engine.host().files.read(&file).map_err(failed)?.map(Zeroizing::new);
-    if content.is_some_and(|content| !engine.marks().owns_file(&content)) {
+    if content.is_some_and(|content| !engine.tags().owns_file(&content)) {
         return Err(foreign(file.display().to_string()));
     }
     Ok(())
@@ -342,7 +342,7 @@ fn check_foreign(engine: &Engine, interface: &InterfaceName) -> Result<(), CoreE
 
 fn refuse_vetoed(
     change: &Change<'_>,
-    setting: Setting,
+    setting: ServerSetting,
     parameter: &'static str,
     current: &dyn ToString,
 ) -> Result<(), CoreError> {
@@ -376,7 +376,7 @@ fn report(
         endpoint: server.endpoint.clone(),
         port: server.port,
         subnet: server.subnet,
-        config_file: Site::wireguard_file(&server.interface),
+        config_file: Installation::wireguard_file(&server.interface),
         interface: server.interface.clone(),
         backend: server.backend,
         public_key: server.public_key,

@@ -50,7 +50,7 @@ impl Action for StopService {
         core.engine().change(origin(Self::NAME), call, |change| {
             let mut server = super::server(change)?;
             let already_stopped = !is_up(core.engine(), &server);
-            server.stopped_in = core.engine().site()?.run_id;
+            server.stopped_in = core.engine().installation()?.run_id;
             change.set_server(&server)?;
             change.stop()?;
             Ok(ServiceStopped {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
 
-use phantom_engine::{Engine, Setting, Veto};
+use phantom_engine::{Engine, ServerSetting, Veto};
 use phantom_module::{Action, Call, Effect, Lang, Text};
 use phantom_store::Server;
 use phantom_types::{PublicKey, Subnet, Timestamp};
@@ -164,7 +164,7 @@ impl Action for SubnetInfo {
             }
             let total = state.client_count()?;
             let claims = engine.claims(state)?;
-            let vetoes: Vec<&Veto> = claims.against(Setting::Subnet).collect();
+            let vetoes: Vec<&Veto> = claims.against(ServerSetting::Subnet).collect();
             let by = |module: &str| vetoes.iter().any(|veto| veto.module == module);
             let blockers = Blockers {
                 ghost_mode: by("ghost"),
@@ -184,7 +184,7 @@ impl Action for SubnetInfo {
                     total,
                     total_configured: total,
                     active,
-                    ip_usage_percentage: Percent::of(total, subnet.usable()),
+                    ip_usage_percentage: Percent::from_ratio(total, subnet.usable()),
                     clients: Entries(clients),
                 },
                 server_ip: subnet.server(),

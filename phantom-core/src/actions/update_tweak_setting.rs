@@ -1,7 +1,7 @@
 //! `update_tweak_setting`: changes one behaviour setting.
 
 use phantom_engine::{Change, Scope, Tweak};
-use phantom_module::{Action, Call, Effect, Given, Kind, Lang, Param, Params, Text, read};
+use phantom_module::{Action, Call, Effect, Lang, Param, ParameterKind, Params, RawValue, Text, read};
 use phantom_store::{Language, Settings};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -87,12 +87,12 @@ fn set_tweak(
     value: Value,
     lang: Lang,
 ) -> Result<TweakUpdated, CoreError> {
-    let new_value = read_as(Kind::Boolean, value)?;
+    let new_value = read_as(ParameterKind::Boolean, value)?;
     let old = tweak.value(change)?;
     let new = new_value.as_bool().unwrap_or(old);
     if new != old {
         tweak.set(change, new)?;
-        change.apply(Scope::Network)?;
+        change.apply(Scope::WithoutPeers)?;
     }
     let old_value = Value::Bool(old);
     Ok(TweakUpdated {
@@ -107,17 +107,17 @@ fn set_tweak(
 /// The value by the setting's own type.
 fn typed(setting: Setting, value: Value) -> Result<Value, CoreError> {
     let kind = match setting {
-        Setting::Restart | Setting::BlockIpv6Leak => Kind::Boolean,
-        Setting::Language => Kind::Choice(vec!["en".to_owned(), "tr".to_owned()]),
+        Setting::Restart | Setting::BlockIpv6Leak => ParameterKind::Boolean,
+        Setting::Language => ParameterKind::Choice(vec!["en".to_owned(), "tr".to_owned()]),
     };
     read_as(kind, value)
 }
 
-fn read_as(kind: Kind, value: Value) -> Result<Value, CoreError> {
+fn read_as(kind: ParameterKind, value: Value) -> Result<Value, CoreError> {
     let name = "value".to_owned();
     let declared = Param { name, kind, required: true, default: None, en: String::new(), tr: String::new() };
     let mut given = Params::new();
-    given.push("value", Given::Json(value));
+    given.push("value", RawValue::Json(value));
     Ok(read(&[declared], given)?.remove("value").unwrap_or_default())
 }
 

@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use phantom_engine::{Engine, Setting};
+use phantom_engine::{Engine, ServerSetting};
 use phantom_module::{Action, Call, Effect, Lang, Text};
 use phantom_store::{Server, State};
 use phantom_types::{Remap, Subnet};
@@ -90,10 +90,10 @@ pub(super) fn validate(
 ) -> Result<Validation, CoreError> {
     let server = super::server(state)?;
     let clients = state.client_count()?;
-    let checks = Checks::of(engine, state, new, Some(server.interface.as_str()), clients, lang)?;
+    let checks = Checks::collect(engine, state, new, Some(server.interface.as_str()), clients, lang)?;
     let mut errors = checks.errors();
     let claims = engine.claims(state)?;
-    errors.extend(claims.against(Setting::Subnet).map(|veto| {
+    errors.extend(claims.against(ServerSetting::Subnet).map(|veto| {
         let feature = veto.feature.get(lang);
         match lang {
             Lang::En => format!("{feature} is active. Disable it before changing the subnet."),

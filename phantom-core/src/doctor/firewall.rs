@@ -2,7 +2,7 @@
 
 use phantom_engine::filters::let_in;
 use phantom_host::filter::LetIn;
-use phantom_host::{FirewallKind, HostError, InForce, ServiceState, StuckRules};
+use phantom_host::{FirewallKind, HostError, RulesetStatus, ServiceState, StuckRules};
 
 use super::{Case, Finding, filters};
 
@@ -20,10 +20,10 @@ pub(super) fn packet_filter(case: &Case<'_>) -> Finding {
     let Some(stored) = case.stored() else {
         return case.ok(format!("{name} is there"), format!("{name} var"));
     };
-    match firewall.in_force(case.engine.marks(), &stored.wanted.firewall) {
+    match firewall.in_force(case.engine.tags(), &stored.wanted.firewall) {
         Err(error) => case.silent(&error),
-        Ok(InForce::Same) => in_force(case, name),
-        Ok(InForce::Absent | InForce::Different) => {
+        Ok(RulesetStatus::InSync) => in_force(case, name),
+        Ok(RulesetStatus::Missing | RulesetStatus::Drifted) => {
             let found = case.problem(
                 format!("The rules are not in force, or somebody has changed them ({name})"),
                 format!("Kurallar yürürlükte değil veya biri onları değiştirmiş ({name})"),
@@ -35,7 +35,7 @@ pub(super) fn packet_filter(case: &Case<'_>) -> Finding {
 
 /// That all rules of ours are in force, with those that are in packet filters of others.
 fn in_force(case: &Case<'_>, name: &str) -> Finding {
-    match case.engine.host().firewall.stuck(case.engine.marks()) {
+    match case.engine.host().firewall.stuck(case.engine.tags()) {
         Ok(stuck) if stuck.is_empty() => {}
         Ok(stuck) => return stuck_rules(case, &stuck),
         Err(error) => return case.silent(&error),
@@ -71,7 +71,7 @@ fn stuck_rules(case: &Case<'_>, stuck: &[StuckRules]) -> Finding {
 }
 
 pub(super) fn ufw(case: &Case<'_>) -> Finding {
-    let rules = match case.engine.host().firewall.ufw(case.engine.marks()) {
+    let rules = match case.engine.host().firewall.ufw(case.engine.tags()) {
         Ok(rules) => rules,
         Err(error) => return case.silent(&error),
     };
@@ -104,9 +104,9 @@ pub(super) fn docker(case: &Case<'_>) -> Finding {
     }
     let force = case
         .stored()
-        .map(|stored| case.engine.host().firewall.in_force(case.engine.marks(), &stored.wanted.firewall));
+        .map(|stored| case.engine.host().firewall.in_force(case.engine.tags(), &stored.wanted.firewall));
     match force {
-        Some(Ok(InForce::Absent | InForce::Different)) => {
+        Some(Ok(RulesetStatus::Missing | RulesetStatus::Drifted)) => {
             let found = case.problem(
                 "Docker drops forwarded packets, and our rules beside its own are not complete",
                 "Docker yönlendirilen paketleri düşürüyor ve onun yanındaki kurallarımız eksik",

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ipnetwork::IpNetwork;
 use phantom_engine::explain;
-use phantom_host::{AskFrom, Host, HostError, Passing, Probe, ProbeError, Viewpoint};
+use phantom_host::{AskFrom, ForwardedPacket, Host, HostError, Probe, ProbeError, Viewpoint};
 use phantom_store::Server;
 use phantom_types::Domain;
 
@@ -94,7 +94,7 @@ enum Way {
 fn way(host: &Host, server: &Server, to: IpAddr) -> Way {
     let IpAddr::V4(to) = to else { return Way::Own };
     let in_interface = server.interface.clone();
-    let packet = Passing { from: server.subnet.first_client(), to, in_interface };
+    let packet = ForwardedPacket { from: server.subnet.first_client(), to, in_interface };
     let out = match host.network.route_for(&packet) {
         Ok(Some(out)) => out,
         Ok(None) => return Way::Closed,

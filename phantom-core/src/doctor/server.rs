@@ -25,7 +25,8 @@ fn secret_paths(case: &Case<'_>) -> Vec<(PathBuf, u32)> {
         (paths.backups_dir(), 0o700),
         (paths.logs_dir(), 0o700),
     ];
-    let file = |stored: &super::Stored| phantom_engine::Site::wireguard_file(&stored.server.interface);
+    let file =
+        |stored: &super::Stored| phantom_engine::Installation::wireguard_file(&stored.server.interface);
     found.extend(case.stored().map(|stored| (file(stored), 0o600)));
     found
 }
@@ -126,7 +127,7 @@ pub(super) fn service(case: &Case<'_>) -> Finding {
         Ok(status) => status,
         Err(error) => return case.silent(&error),
     };
-    let stopped = case.engine.site().is_ok_and(|site| !site.runs(server));
+    let stopped = case.engine.installation().is_ok_and(|installation| !installation.runs(server));
     match status.state {
         ServiceState::Active => case.ok(format!("{name} is running"), format!("{name} çalışıyor")),
         _ if stopped => {
@@ -217,10 +218,10 @@ fn free_port(case: &Case<'_>, port: u16) -> Finding {
 pub(super) fn host_in_sync(case: &Case<'_>) -> Finding {
     let Some(stored) = case.stored() else { return not_yet(case) };
     let engine = case.engine;
-    let context = ApplyContext::new(engine.host(), engine.marks(), engine.paths().run_dir());
+    let context = ApplyContext::new(engine.host(), engine.tags(), engine.paths().run_dir());
     let steps = observe(&context, &stored.wanted).and_then(|now| {
         let left = foreign(&now, &stored.wanted);
-        Ok((plan(engine.marks(), &now, &stored.wanted)?, left))
+        Ok((plan(engine.tags(), &now, &stored.wanted)?, left))
     });
     let steps = match steps {
         Ok((_, left)) if !left.is_empty() => return not_ours(case, &left),

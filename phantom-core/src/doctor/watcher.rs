@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use phantom_engine::Site;
+use phantom_engine::Installation;
 use phantom_types::{Said, Timestamp, quoted};
 use serde::Deserialize;
 
@@ -38,9 +38,10 @@ impl Fight {
 }
 
 /// What is said of a watcher whose process is there and does not look.
-fn silent_since(case: &Case<'_>, site: &Site, pid: Option<u32>) -> Option<Finding> {
+fn silent_since(case: &Case<'_>, installation: &Installation, pid: Option<u32>) -> Option<Finding> {
     let host = case.engine.host();
-    let looked = host.files.read_of_others(&site.watcher_dir().join("looked"), LOOKED_MAX).ok().flatten()?;
+    let looked =
+        host.files.read_of_others(&installation.watcher_dir().join("looked"), LOOKED_MAX).ok().flatten()?;
     let looked: i64 = std::str::from_utf8(&looked).ok()?.parse().ok()?;
     let age = host.clock.now().since(Timestamp::from_micros(looked));
     if age <= SILENT {
@@ -63,21 +64,21 @@ pub(super) fn watcher(case: &Case<'_>) -> Finding {
         );
     }
     // Another check says that the stored state cannot be read.
-    let Ok(site) = case.engine.site() else {
+    let Ok(installation) = case.engine.installation() else {
         return case.ok("There is nothing to watch", "İzlenecek bir şey yok");
     };
-    if !site.has_watcher() {
+    if !installation.has_watcher() {
         let found = case.warning(
             "phantom-watch is not installed: what somebody removes from the host comes back with the next change only",
             "phantom-watch kurulu değil: sunucudan silinenler ancak bir sonraki değişiklikte geri gelir",
         );
         return found.hint(case.pick(
-            format!("Put it where phantom-api is: {}", site.programs.watch.display()),
-            format!("phantom-api'nin bulunduğu yere koyun: {}", site.programs.watch.display()),
+            format!("Put it where phantom-api is: {}", installation.programs.watch.display()),
+            format!("phantom-api'nin bulunduğu yere koyun: {}", installation.programs.watch.display()),
         ));
     }
     let host = case.engine.host();
-    let unit = site.unit_name("phantom-watch");
+    let unit = installation.unit_name("phantom-watch");
     match host.services.status(&unit) {
         Err(error) => return case.silent(&error),
         Ok(status) if status.pid.is_none() => {
@@ -90,13 +91,13 @@ pub(super) fn watcher(case: &Case<'_>) -> Finding {
             );
         }
         Ok(status) => {
-            if let Some(found) = silent_since(case, &site, status.pid) {
+            if let Some(found) = silent_since(case, &installation, status.pid) {
                 return found;
             }
         }
     }
     let report =
-        host.files.read_of_others(&site.watcher_dir().join("report.json"), REPORT_MAX).ok().flatten();
+        host.files.read_of_others(&installation.watcher_dir().join("report.json"), REPORT_MAX).ok().flatten();
     let report: Report = report.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
     let fights: Vec<String> = report
         .removed_again_and_again

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use phantom_host::{Answer, Probe, ProbeError};
+use phantom_host::{DnsAnswer, Probe, ProbeError};
 use phantom_module::{Action, Call, Effect, Lang, Text};
 use phantom_types::Domain;
 use schemars::JsonSchema;
@@ -121,7 +121,7 @@ impl Action for Status {
     }
 }
 
-fn test(domain: &Domain, answer: Result<Answer, ProbeError>, lang: Lang) -> DomainTest {
+fn test(domain: &Domain, answer: Result<DnsAnswer, ProbeError>, lang: Lang) -> DomainTest {
     let first = answer.as_ref().ok().and_then(|answer| answer.addresses.first().copied());
     DomainTest {
         domain: domain.clone(),

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use phantom_host::{Answer, Probe, ProbeError};
+use phantom_host::{DnsAnswer, Probe, ProbeError};
 use phantom_module::{Action, Call, Effect, Lang, Text};
 use phantom_types::Domain;
 use schemars::JsonSchema;
@@ -119,7 +119,7 @@ fn sort(entries: Vec<String>) -> (Vec<IpAddr>, Vec<String>) {
     (servers, skipped)
 }
 
-fn result(probe: Probe, answer: Result<Answer, ProbeError>, lang: Lang) -> TestResult {
+fn result(probe: Probe, answer: Result<DnsAnswer, ProbeError>, lang: Lang) -> TestResult {
     let (status, elapsed) = match &answer {
         Ok(answer) => ("OK", Some(answer.elapsed)),
         Err(ProbeError::NoAddress { elapsed, .. }) => ("FAILED", Some(*elapsed)),

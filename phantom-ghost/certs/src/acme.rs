@@ -18,12 +18,12 @@ use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use crate::causes::with_causes;
-use crate::challenge::{Answer, ChallengeError, Challenger, Kind};
-use crate::pair::{KeyPem, Pair};
-use crate::store::Store;
+use crate::challenge::{ChallengeError, ChallengeKind, ChallengeResponse, Challenger};
+use crate::pair::{CertificatePair, KeyPem};
+use crate::store::CertStore;
 use http::{Https, Pause};
 
-pub use advice::{Advice, Asked, advice};
+pub use advice::{Advice, RenewalQuery, advice};
 pub use error::AcmeError;
 
 /// Let's Encrypt's directory.
@@ -41,7 +41,7 @@ const CLEAN_UP: Duration = Duration::from_secs(5);
 
 /// What to obtain, and from whom.
 #[derive(Clone, Copy, Debug)]
-pub struct Wanted<'a> {
+pub struct OrderRequest<'a> {
     /// A DNS name or an address.
     pub name: &'a HostName,
     /// The URL of the authority's directory; `https` only.
@@ -59,19 +59,19 @@ pub struct Wanted<'a> {
 #[derive(Clone, Debug)]
 pub struct Obtained {
     /// Chain and key.
-    pub pair: Pair,
+    pub pair: CertificatePair,
     /// The kind of challenge that did.
-    pub by: Kind,
+    pub by: ChallengeKind,
     /// The kinds of challenge that were tried in vain before one did, and what became of them.
-    pub tried: Vec<(Kind, String)>,
+    pub tried: Vec<(ChallengeKind, String)>,
 }
 
 /// Obtains a new certificate with a new P-256 key. `tls-alpn-01` is tried first, then `http-01`; the challenger's answers
 /// are taken away again in every case. The account is made at the first use of a directory, kept in the store, and made
 /// again when the authority does not know it any more. The certificate itself is neither checked nor stored.
 pub async fn obtain(
-    wanted: Wanted<'_>,
-    store: &Store,
+    wanted: OrderRequest<'_>,
+    store: &CertStore,
     challenger: &dyn Challenger,
 ) -> Result<Obtained, AcmeError> {
     let installed = Installed { challenger, answer: Mutex::new(None) };
@@ -85,12 +85,12 @@ pub async fn obtain(
 /// The answer that is visible at the moment.
 struct Installed<'c> {
     challenger: &'c dyn Challenger,
-    answer: Mutex<Option<Answer>>,
+    answer: Mutex<Option<ChallengeResponse>>,
 }
 
 struct Session<'a> {
-    wanted: Wanted<'a>,
-    store: &'a Store,
+    wanted: OrderRequest<'a>,
+    store: &'a CertStore,
     pause: &'a Pause,
     account: Account,
     /// The account comes from the store, so that the authority may have forgotten it.
@@ -106,7 +106,7 @@ enum Failure {
 }
 
 impl Installed<'_> {
-    async fn install(&self, answer: Answer) -> Result<(), ChallengeError> {
+    async fn install(&self, answer: ChallengeResponse) -> Result<(), ChallengeError> {
         *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer.clone());
         self.challenger.install(&answer).await
     }
@@ -121,14 +121,14 @@ impl Installed<'_> {
 }
 
 async fn run(
-    wanted: Wanted<'_>,
-    store: &Store,
+    wanted: OrderRequest<'_>,
+    store: &CertStore,
     pause: &Pause,
     installed: &Installed<'_>,
 ) -> Result<Obtained, AcmeError> {
     let mut session = Session::open(wanted, store, pause).await?;
     let mut tried = Vec::new();
-    for kind in [Kind::TlsAlpn, Kind::Http] {
+    for kind in [ChallengeKind::TlsAlpn, ChallengeKind::Http] {
         match session.attempt(kind, installed).await {
             Ok(pair) => return Ok(Obtained { pair, by: kind, tried }),
             Err(Failure::Validation(cause)) => {
@@ -145,7 +145,11 @@ async fn run(
 }
 
 impl<'a> Session<'a> {
-    async fn open(wanted: Wanted<'a>, store: &'a Store, pause: &'a Pause) -> Result<Self, AcmeError> {
+    async fn open(
+        wanted: OrderRequest<'a>,
+        store: &'a CertStore,
+        pause: &'a Pause,
+    ) -> Result<Self, AcmeError> {
         let stored = store.account(wanted.directory)?;
         // Credentials that do not parse are as good as none: an account costs nothing.
         let credentials = stored.and_then(|text| serde_json::from_str::<AccountCredentials>(&text).ok());
@@ -155,11 +159,15 @@ impl<'a> Session<'a> {
         };
         let builder = Account::builder_with_http(Box::new(Https::new(wanted.ca_file, pause.clone())?));
         let account = builder.from_credentials(credentials).await;
-        let account = account.map_err(|error| AcmeError::of("read its directory", error))?;
+        let account = account.map_err(|error| AcmeError::at_step("read its directory", error))?;
         Ok(Self { wanted, store, pause, account, stored: true })
     }
 
-    async fn attempt(&mut self, kind: Kind, installed: &Installed<'_>) -> Result<Pair, Failure> {
+    async fn attempt(
+        &mut self,
+        kind: ChallengeKind,
+        installed: &Installed<'_>,
+    ) -> Result<CertificatePair, Failure> {
         let mut order = self.order().await?;
         let validated = validate(&mut order, kind, self.wanted.name, installed).await;
         installed.remove().await;
@@ -176,7 +184,7 @@ impl<'a> Session<'a> {
             }
             other => other,
         }
-        .map_err(|error| AcmeError::of("take an order", error))
+        .map_err(|error| AcmeError::at_step("take an order", error))
     }
 
     async fn new_order(&self) -> Result<Order, instant_acme::Error> {
@@ -216,7 +224,7 @@ fn is_about_replacing(error: &instant_acme::Error) -> bool {
     }
 }
 
-async fn register(wanted: Wanted<'_>, store: &Store, pause: &Pause) -> Result<Account, AcmeError> {
+async fn register(wanted: OrderRequest<'_>, store: &CertStore, pause: &Pause) -> Result<Account, AcmeError> {
     let wish = NewAccount { contact: &[], terms_of_service_agreed: true, only_return_existing: false };
     let https =
         || Https::new(wanted.ca_file, pause.clone()).map(|https| Account::builder_with_http(Box::new(https)));
@@ -227,7 +235,7 @@ async fn register(wanted: Wanted<'_>, store: &Store, pause: &Pause) -> Result<Ac
         builder.create(&wish, wanted.directory.to_owned(), None).await
     })
     .await;
-    let (account, credentials) = made.map_err(|error| AcmeError::of("make an account", error))?;
+    let (account, credentials) = made.map_err(|error| AcmeError::at_step("make an account", error))?;
     let text = serde_json::to_string(&credentials);
     let text =
         text.map_err(|error| AcmeError::Protocol { step: "keep the account", detail: error.to_string() })?;
@@ -238,7 +246,7 @@ async fn register(wanted: Wanted<'_>, store: &Store, pause: &Pause) -> Result<Ac
 /// Brings the order to where it can be finalized.
 async fn validate(
     order: &mut Order,
-    kind: Kind,
+    kind: ChallengeKind,
     name: &HostName,
     installed: &Installed<'_>,
 ) -> Result<(), Failure> {
@@ -247,13 +255,14 @@ async fn validate(
         return Ok(());
     }
     let answer = persist(async || answer(order, kind, name).await);
-    if let Some(answer) = answer.await.map_err(|error| AcmeError::of("tell its challenges", error))? {
+    if let Some(answer) = answer.await.map_err(|error| AcmeError::at_step("tell its challenges", error))? {
         if let Err(error) = installed.install(answer?).await {
             return Err(Failure::Validation(with_causes(&error)));
         }
         let ready = persist(async || set_ready(order, kind).await).await;
-        ready
-            .map_err(|error| Failure::Validation(AcmeError::of("begin the validation", error).to_string()))?;
+        ready.map_err(|error| {
+            Failure::Validation(AcmeError::at_step("begin the validation", error).to_string())
+        })?;
     }
     match persist(async || order.poll_ready(&POLL).await).await {
         Ok(OrderStatus::Ready | OrderStatus::Valid) => Ok(()),
@@ -261,7 +270,7 @@ async fn validate(
         Err(instant_acme::Error::Timeout(_)) => {
             Err(Failure::Validation("the validation did not end within a minute".to_owned()))
         }
-        Err(error) => Err(AcmeError::of("validate", error).into()),
+        Err(error) => Err(AcmeError::at_step("validate", error).into()),
     }
 }
 
@@ -269,9 +278,9 @@ async fn validate(
 /// kind of challenge will not do.
 async fn answer(
     order: &mut Order,
-    kind: Kind,
+    kind: ChallengeKind,
     name: &HostName,
-) -> Result<Option<Result<Answer, Failure>>, instant_acme::Error> {
+) -> Result<Option<Result<ChallengeResponse, Failure>>, instant_acme::Error> {
     let mut authorizations = order.authorizations();
     let Some(authorization) = authorizations.next().await else {
         return Ok(None);
@@ -285,18 +294,19 @@ async fn answer(
     };
     let key_authorization = challenge.key_authorization();
     Ok(Some(match kind {
-        Kind::Http => {
-            Ok(Answer::Http { token: challenge.token.clone(), body: key_authorization.as_str().to_owned() })
-        }
-        Kind::TlsAlpn => {
+        ChallengeKind::Http => Ok(ChallengeResponse::Http {
+            token: challenge.token.clone(),
+            body: key_authorization.as_str().to_owned(),
+        }),
+        ChallengeKind::TlsAlpn => {
             let mut digest = [0; 32];
             digest.copy_from_slice(key_authorization.digest().as_ref());
-            Answer::tls_alpn(name, &digest).map_err(|error| Failure::Validation(error.to_string()))
+            ChallengeResponse::tls_alpn(name, &digest).map_err(|error| Failure::Validation(error.to_string()))
         }
     }))
 }
 
-async fn set_ready(order: &mut Order, kind: Kind) -> Result<(), instant_acme::Error> {
+async fn set_ready(order: &mut Order, kind: ChallengeKind) -> Result<(), instant_acme::Error> {
     let mut authorizations = order.authorizations();
     if let Some(authorization) = authorizations.next().await {
         let mut authorization = authorization?;
@@ -308,7 +318,7 @@ async fn set_ready(order: &mut Order, kind: Kind) -> Result<(), instant_acme::Er
 }
 
 /// Why a validation failed, in the authority's words.
-async fn cause(order: &mut Order, kind: Kind) -> String {
+async fn cause(order: &mut Order, kind: ChallengeKind) -> String {
     let refreshed = persist(async || {
         let mut authorizations = order.authorizations();
         let Some(authorization) = authorizations.next().await else {
@@ -324,22 +334,22 @@ async fn cause(order: &mut Order, kind: Kind) -> String {
     refreshed.await.ok().flatten().unwrap_or_else(|| "the authority gives no reason".to_owned())
 }
 
-async fn finalize(order: &mut Order, name: &HostName, pause: &Pause) -> Result<Pair, AcmeError> {
+async fn finalize(order: &mut Order, name: &HostName, pause: &Pause) -> Result<CertificatePair, AcmeError> {
     let mut params = CertificateParams::new(vec![name.to_string()]).map_err(AcmeError::Key)?;
     params.distinguished_name = DistinguishedName::new();
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(AcmeError::Key)?;
     let request = params.serialize_request(&key).map_err(AcmeError::Key)?;
     let issued = persist(async || order.finalize_csr(request.der()).await);
-    issued.await.map_err(|error| AcmeError::of("issue the certificate", error))?;
+    issued.await.map_err(|error| AcmeError::at_step("issue the certificate", error))?;
     let chain = persist(async || order.poll_certificate(&POLL).await).await;
     let chain_pem = chain.map_err(|error| {
         // It wants to be asked later than we wait here.
         if let instant_acme::Error::Timeout(Some(next)) = &error {
             pause.set(Some(next.saturating_duration_since(std::time::Instant::now())));
         }
-        AcmeError::of("hand the certificate over", error)
+        AcmeError::at_step("hand the certificate over", error)
     })?;
-    Ok(Pair { chain_pem, key_pem: KeyPem::new(key.serialize_pem()) })
+    Ok(CertificatePair { chain_pem, key_pem: KeyPem::new(key.serialize_pem()) })
 }
 
 /// Repeats a step while its nonce is rejected.
@@ -361,11 +371,11 @@ fn forgotten(problem: &str) -> bool {
     matches!(problem, "accountDoesNotExist" | "unauthorized")
 }
 
-impl From<Kind> for ChallengeType {
-    fn from(kind: Kind) -> Self {
+impl From<ChallengeKind> for ChallengeType {
+    fn from(kind: ChallengeKind) -> Self {
         match kind {
-            Kind::TlsAlpn => Self::TlsAlpn01,
-            Kind::Http => Self::Http01,
+            ChallengeKind::TlsAlpn => Self::TlsAlpn01,
+            ChallengeKind::Http => Self::Http01,
         }
     }
 }

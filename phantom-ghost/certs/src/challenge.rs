@@ -16,7 +16,7 @@ use std::pin::Pin;
 use phantom_types::HostName;
 use rcgen::{CertificateParams, CustomExtension, DistinguishedName, KeyPair, PKCS_ECDSA_P256_SHA256};
 
-use crate::pair::{KeyPem, Pair};
+use crate::pair::{CertificatePair, KeyPem};
 
 pub use listen::Listeners;
 
@@ -29,23 +29,23 @@ pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// Makes the answers to challenges visible to the authority.
 pub trait Challenger: Send + Sync {
     /// Makes `answer` visible; when this returns, the authority may come.
-    fn install<'a>(&'a self, answer: &'a Answer) -> Pending<'a, Result<(), ChallengeError>>;
+    fn install<'a>(&'a self, answer: &'a ChallengeResponse) -> Pending<'a, Result<(), ChallengeError>>;
 
     /// Takes `answer` away again. Called for every answer that [`install`](Self::install) was called with, also when
     /// that failed.
-    fn remove<'a>(&'a self, answer: &'a Answer) -> Pending<'a, ()>;
+    fn remove<'a>(&'a self, answer: &'a ChallengeResponse) -> Pending<'a, ()>;
 }
 
 /// What the authority has to find.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum ChallengeResponse {
     /// `tls-alpn-01`: a TLS client that offers [`ACME_ALPN`] alone and asks for `sni` gets this certificate.
     TlsAlpn {
         /// The server name in the authority's hello, in lower case: the name itself, or for an address the name of its
         /// reverse entry (RFC 8738, section 6).
         sni: String,
         /// The certificate with the digest, and its key.
-        pair: Pair,
+        pair: CertificatePair,
     },
     /// `http-01`: `GET /.well-known/acme-challenge/<token>` on port 80 gets this body.
     Http {
@@ -71,10 +71,10 @@ pub enum ChallengeError {
     },
     /// This challenger does not answer this kind of challenge.
     #[error("nothing here answers {0}")]
-    NotOffered(Kind),
+    NotOffered(ChallengeKind),
     /// The challenge's certificate could not be made or used.
     #[error("the certificate for {0} could not be made")]
-    Certificate(Kind),
+    Certificate(ChallengeKind),
     /// The server that should answer did not take the answer.
     #[error("the running server did not take the answer: {0}")]
     Refused(String),
@@ -82,7 +82,7 @@ pub enum ChallengeError {
 
 /// A kind of challenge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ChallengeKind {
     /// A TLS handshake on port 443.
     TlsAlpn,
     /// An HTTP request on port 80.
@@ -98,19 +98,19 @@ pub struct Split<T, H> {
     pub http: H,
 }
 
-impl Answer {
+impl ChallengeResponse {
     /// The kind of challenge that it answers.
-    pub const fn kind(&self) -> Kind {
+    pub const fn kind(&self) -> ChallengeKind {
         match self {
-            Self::TlsAlpn { .. } => Kind::TlsAlpn,
-            Self::Http { .. } => Kind::Http,
+            Self::TlsAlpn { .. } => ChallengeKind::TlsAlpn,
+            Self::Http { .. } => ChallengeKind::Http,
         }
     }
 
     /// The answer to `tls-alpn-01` for `name`: a certificate with the SHA-256 of the key authorization in the
     /// extension `acmeIdentifier` (RFC 8737, section 3).
     pub fn tls_alpn(name: &HostName, digest: &[u8; 32]) -> Result<Self, ChallengeError> {
-        let failed = |_| ChallengeError::Certificate(Kind::TlsAlpn);
+        let failed = |_| ChallengeError::Certificate(ChallengeKind::TlsAlpn);
         let mut params = CertificateParams::new(vec![name.to_string()]).map_err(failed)?;
         params.distinguished_name = DistinguishedName::new();
         params.custom_extensions = vec![CustomExtension::new_acme_identifier(digest)];
@@ -118,12 +118,12 @@ impl Answer {
         let chain_pem = params.self_signed(&key).map_err(failed)?.pem();
         Ok(Self::TlsAlpn {
             sni: server_name(name),
-            pair: Pair { chain_pem, key_pem: KeyPem::new(key.serialize_pem()) },
+            pair: CertificatePair { chain_pem, key_pem: KeyPem::new(key.serialize_pem()) },
         })
     }
 }
 
-impl Kind {
+impl ChallengeKind {
     /// The challenge's name in ACME.
     pub const fn name(self) -> &'static str {
         match self {
@@ -134,42 +134,42 @@ impl Kind {
 }
 
 impl<T: Challenger, H: Challenger> Challenger for Split<T, H> {
-    fn install<'a>(&'a self, answer: &'a Answer) -> Pending<'a, Result<(), ChallengeError>> {
+    fn install<'a>(&'a self, answer: &'a ChallengeResponse) -> Pending<'a, Result<(), ChallengeError>> {
         match answer.kind() {
-            Kind::TlsAlpn => self.tls_alpn.install(answer),
-            Kind::Http => self.http.install(answer),
+            ChallengeKind::TlsAlpn => self.tls_alpn.install(answer),
+            ChallengeKind::Http => self.http.install(answer),
         }
     }
 
-    fn remove<'a>(&'a self, answer: &'a Answer) -> Pending<'a, ()> {
+    fn remove<'a>(&'a self, answer: &'a ChallengeResponse) -> Pending<'a, ()> {
         match answer.kind() {
-            Kind::TlsAlpn => self.tls_alpn.remove(answer),
-            Kind::Http => self.http.remove(answer),
+            ChallengeKind::TlsAlpn => self.tls_alpn.remove(answer),
+            ChallengeKind::Http => self.http.remove(answer),
         }
     }
 }
 
 impl<C: Challenger + ?Sized> Challenger for &C {
-    fn install<'a>(&'a self, answer: &'a Answer) -> Pending<'a, Result<(), ChallengeError>> {
+    fn install<'a>(&'a self, answer: &'a ChallengeResponse) -> Pending<'a, Result<(), ChallengeError>> {
         (**self).install(answer)
     }
 
-    fn remove<'a>(&'a self, answer: &'a Answer) -> Pending<'a, ()> {
+    fn remove<'a>(&'a self, answer: &'a ChallengeResponse) -> Pending<'a, ()> {
         (**self).remove(answer)
     }
 }
 
 impl<C: Challenger + ?Sized> Challenger for Box<C> {
-    fn install<'a>(&'a self, answer: &'a Answer) -> Pending<'a, Result<(), ChallengeError>> {
+    fn install<'a>(&'a self, answer: &'a ChallengeResponse) -> Pending<'a, Result<(), ChallengeError>> {
         (**self).install(answer)
     }
 
-    fn remove<'a>(&'a self, answer: &'a Answer) -> Pending<'a, ()> {
+    fn remove<'a>(&'a self, answer: &'a ChallengeResponse) -> Pending<'a, ()> {
         (**self).remove(answer)
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for ChallengeKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
     }

@@ -21,13 +21,13 @@ use crate::acme::AcmeError;
 use crate::causes::with_causes;
 use crate::challenge::{Challenger, Listeners, Split};
 use crate::inspect::InspectError;
-use crate::issue::{self as issuance, Issued, Request};
+use crate::issue::{self as issuance, CertificateRequest, Issued};
 use crate::self_sign::SelfSignError;
-use crate::store::{SELF_SIGNED, Store, StoreError};
+use crate::store::{CertStore, CertStoreError, SELF_SIGNED};
 
 /// What a program prints, and how it ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reply {
+pub struct CommandReply {
     /// One line of JSON, without its end.
     pub line: String,
     /// 0, or 1 for an error.
@@ -100,7 +100,7 @@ enum CommandError {
     #[error(transparent)]
     Acme(#[from] AcmeError),
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(#[from] CertStoreError),
     #[error(transparent)]
     SelfSign(#[from] SelfSignError),
     #[error(transparent)]
@@ -110,17 +110,17 @@ enum CommandError {
 /// Brings an ACME certificate into force, or says which one already is. With `control` in the request `tls-alpn-01` is
 /// answered by the server behind that socket, else by a listener of its own; `http-01` always by a listener.
 /// `by_control` is asked for the former. Blocks until done.
-pub fn issue(request: &[u8], clock: fn() -> Timestamp, by_control: ByControl<'_>) -> Reply {
+pub fn issue(request: &[u8], clock: fn() -> Timestamp, by_control: ByControl<'_>) -> CommandReply {
     reply(run_issue(request, clock, by_control))
 }
 
 /// Brings a self-signed certificate into force, or says which one already is.
-pub fn self_sign(request: &[u8], clock: fn() -> Timestamp) -> Reply {
+pub fn self_sign(request: &[u8], clock: fn() -> Timestamp) -> CommandReply {
     reply(run_self_sign(request, clock()))
 }
 
 /// Checks a certificate and key in two files.
-pub fn inspect(request: &[u8], clock: fn() -> Timestamp) -> Reply {
+pub fn inspect(request: &[u8], clock: fn() -> Timestamp) -> CommandReply {
     reply(run_inspect(request, clock()))
 }
 
@@ -137,9 +137,9 @@ fn run_issue(
     by_control: ByControl<'_>,
 ) -> Result<IssueAnswer, CommandError> {
     let request: IssueRequest = read(request)?;
-    let store = Store::open(&request.certs_dir)?;
+    let store = CertStore::open(&request.certs_dir)?;
     let listeners = Listeners::new(request.listen, request.tls_alpn_port, request.http01_port);
-    let wanted = Request {
+    let wanted = CertificateRequest {
         name: request.domain,
         directory: request.directory,
         ca_file: request.ca_file,
@@ -164,7 +164,7 @@ fn run_issue(
 
 fn run_self_sign(request: &[u8], now: Timestamp) -> Result<IssueAnswer, CommandError> {
     let SelfSignRequest { domain, certs_dir } = read(request)?;
-    let store = Store::open(&certs_dir)?;
+    let store = CertStore::open(&certs_dir)?;
     if let Some(issued) = issuance::stored(&store, &domain, SELF_SIGNED, now)? {
         return Ok(issue_answer(issued));
     }
@@ -203,14 +203,14 @@ fn read<T: DeserializeOwned>(request: &[u8]) -> Result<T, CommandError> {
     serde_json::from_slice(request).map_err(CommandError::Request)
 }
 
-fn reply<T: Serialize>(result: Result<T, CommandError>) -> Reply {
+fn reply<T: Serialize>(result: Result<T, CommandError>) -> CommandReply {
     let (value, exit_code) = match result {
         Ok(answer) => (serde_json::json!(answer), 0),
         Err(error) => {
             (serde_json::json!({ "error": { "kind": error.kind(), "detail": with_causes(&error) } }), 1)
         }
     };
-    Reply { line: value.to_string(), exit_code }
+    CommandReply { line: value.to_string(), exit_code }
 }
 
 impl CommandError {

@@ -18,7 +18,7 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 use zeroize::Zeroizing;
 
-use crate::pair::{KeyPem, Pair};
+use crate::pair::{CertificatePair, KeyPem};
 use crate::schedule::Life;
 
 /// Largest file that is read as a chain or a key.
@@ -151,14 +151,14 @@ impl Inspected {
 /// Checks that `pair` can serve `name` at `now`: both parse, each certificate was issued by the one behind it, the leaf
 /// covers the name (RFC 9525; an address needs an address in the certificate) and is valid, and the key is the leaf's.
 /// Whether clients trust the last issuer is not asked.
-pub fn inspect(pair: &Pair, name: &HostName, now: Timestamp) -> Result<Inspected, InspectError> {
+pub fn inspect(pair: &CertificatePair, name: &HostName, now: Timestamp) -> Result<Inspected, InspectError> {
     let inspected = inspect_timeless(pair, name)?;
     inspected.check_time(now)?;
     Ok(inspected)
 }
 
 /// As [`inspect`](fn@inspect), but asks for no time: whoever has nothing better serves what expired.
-pub fn inspect_timeless(pair: &Pair, name: &HostName) -> Result<Inspected, InspectError> {
+pub fn inspect_timeless(pair: &CertificatePair, name: &HostName) -> Result<Inspected, InspectError> {
     let chain = chain(&pair.chain_pem)?;
     let parsed = parse(&chain)?;
     links(&parsed)?;
@@ -182,7 +182,7 @@ pub fn life_of(certificate: &CertificateDer<'_>) -> Option<Life> {
 
 /// Reads a chain and a key from two files. Links are followed: an operator's files often are links to the newest ones.
 /// Two files of one directory are read from that directory as it is at one moment, even when it is being exchanged.
-pub fn read(certificate: &Path, key: &Path) -> Result<Pair, InspectError> {
+pub fn read(certificate: &Path, key: &Path) -> Result<CertificatePair, InspectError> {
     let first = read_once(certificate, key);
     // A directory that is exchanged between its opening and the reading is emptied: the new one is complete.
     if matches!(&first, Err(InspectError::Unreadable { source, .. }) if source.kind() == io::ErrorKind::NotFound)
@@ -192,7 +192,7 @@ pub fn read(certificate: &Path, key: &Path) -> Result<Pair, InspectError> {
     first
 }
 
-fn read_once(certificate: &Path, key: &Path) -> Result<Pair, InspectError> {
+fn read_once(certificate: &Path, key: &Path) -> Result<CertificatePair, InspectError> {
     let chain_pem = |text: Vec<u8>| String::from_utf8(text).map_err(|_| InspectError::CertificateNotPem);
     let key_pem = |text: Vec<u8>| {
         String::from_utf8(text).map(KeyPem::new).map_err(|error| {
@@ -205,7 +205,7 @@ fn read_once(certificate: &Path, key: &Path) -> Result<Pair, InspectError> {
     let folder = common
         .map(|parent| open(parent, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()));
     let folder = folder.transpose().map_err(|errno| unreadable(certificate, errno.into()))?;
-    Ok(Pair {
+    Ok(CertificatePair {
         chain_pem: chain_pem(contents(folder.as_ref(), certificate)?)?,
         key_pem: key_pem(contents(folder.as_ref(), key)?)?,
     })

@@ -5,19 +5,19 @@ use std::time::Duration;
 
 use phantom_types::{HostName, Timestamp};
 
-use crate::acme::{self, AcmeError, Obtained, Wanted};
+use crate::acme::{self, AcmeError, Obtained, OrderRequest};
 use crate::challenge::Challenger;
 use crate::inspect::{Inspected, inspect};
-use crate::pair::Pair;
+use crate::pair::CertificatePair;
 use crate::schedule::Life;
-use crate::store::{Paths, Store};
+use crate::store::{CertPaths, CertStore};
 
 /// How long an issuance may take when nothing else is said: two validations and the authority's own delays.
 pub const TIME_LIMIT: Duration = Duration::from_mins(5);
 
 /// What is wanted.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub struct CertificateRequest {
     /// A DNS name or an address.
     pub name: HostName,
     /// The URL of the authority's ACME directory.
@@ -34,11 +34,11 @@ pub struct Request {
 #[derive(Clone, Debug)]
 pub struct Issued {
     /// Chain and key.
-    pub pair: Pair,
+    pub pair: CertificatePair,
     /// From when until when, and which.
     pub inspected: Inspected,
     /// Its files.
-    pub paths: Paths,
+    pub paths: CertPaths,
     /// It was there before.
     pub reused: bool,
     /// What should be looked at although it went well: a kind of challenge that did not do.
@@ -55,7 +55,7 @@ impl Inspected {
 /// The stored certificate for `name` from `origin` (an ACME directory's URL or
 /// [`SELF_SIGNED`](crate::store::SELF_SIGNED)), if it is usable and at least a third of its life is left.
 pub fn stored(
-    store: &Store,
+    store: &CertStore,
     name: &HostName,
     origin: &str,
     now: Timestamp,
@@ -77,19 +77,19 @@ pub fn stored(
 /// Brings a certificate from the authority into force. What is in force stays so until the new one was obtained, checked
 /// (see [`inspect`](crate::inspect())) and written.
 pub async fn issue(
-    request: &Request,
-    store: &Store,
+    request: &CertificateRequest,
+    store: &CertStore,
     challenger: &dyn Challenger,
     clock: &(dyn Fn() -> Timestamp + Sync),
 ) -> Result<Issued, AcmeError> {
-    let Request { name, directory, .. } = request;
+    let CertificateRequest { name, directory, .. } = request;
     if !request.renew
         && let Some(issued) = stored(store, name, directory, clock())?
     {
         return Ok(issued);
     }
     let before = store.read(name)?.filter(|stored| stored.origin == *directory);
-    let wanted = Wanted {
+    let wanted = OrderRequest {
         name,
         directory,
         ca_file: request.ca_file.as_deref(),

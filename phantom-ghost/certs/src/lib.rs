@@ -30,12 +30,12 @@ pub mod self_sign;
 pub mod store;
 
 pub use causes::with_causes;
-pub use challenge::{Answer, Challenger, Listeners, Split};
+pub use challenge::{ChallengeResponse, Challenger, Listeners, Split};
 pub use clock::now;
 pub use inspect::{Inspected, inspect};
-pub use issue::{Issued, Request, issue};
+pub use issue::{CertificateRequest, Issued, issue};
 
-pub use pair::{KeyPem, Pair};
+pub use pair::{CertificatePair, KeyPem};
 pub use schedule::Schedule;
 pub use self_sign::self_sign;
-pub use store::Store;
+pub use store::CertStore;

@@ -10,7 +10,7 @@ pub struct KeyPem(String);
 
 /// A certificate chain (leaf first) and the leaf's private key. Nothing is checked here: see [`inspect`](crate::inspect()).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pair {
+pub struct CertificatePair {
     /// `CERTIFICATE` blocks, the leaf first.
     pub chain_pem: String,
     /// One private key block: PKCS #8, PKCS #1 or SEC 1, without a pass phrase.

@@ -9,7 +9,7 @@ use rcgen::{
 };
 use time::OffsetDateTime;
 
-use crate::pair::{KeyPem, Pair};
+use crate::pair::{CertificatePair, KeyPem};
 
 /// How long such a certificate is valid.
 const LIFE: Duration = Duration::from_hours(365 * 24);
@@ -31,11 +31,11 @@ pub struct SelfSignError {
 
 /// Makes a P-256 key and a certificate of it for `name` (a DNS name or an address), valid from an hour before `now` until
 /// a year after.
-pub fn self_sign(name: &HostName, now: Timestamp) -> Result<Pair, SelfSignError> {
+pub fn self_sign(name: &HostName, now: Timestamp) -> Result<CertificatePair, SelfSignError> {
     make(name, now).map_err(|source| SelfSignError { name: name.clone(), source })
 }
 
-fn make(name: &HostName, now: Timestamp) -> Result<Pair, rcgen::Error> {
+fn make(name: &HostName, now: Timestamp) -> Result<CertificatePair, rcgen::Error> {
     let text = name.to_string();
     let mut params = CertificateParams::new(vec![text.clone()])?;
     params.distinguished_name = DistinguishedName::new();
@@ -49,7 +49,7 @@ fn make(name: &HostName, now: Timestamp) -> Result<Pair, rcgen::Error> {
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
     let chain_pem = params.self_signed(&key)?.pem();
-    Ok(Pair { chain_pem, key_pem: KeyPem::new(key.serialize_pem()) })
+    Ok(CertificatePair { chain_pem, key_pem: KeyPem::new(key.serialize_pem()) })
 }
 
 fn date(time: Timestamp) -> Result<OffsetDateTime, rcgen::Error> {
@@ -62,7 +62,7 @@ mod tests {
     use crate::inspect::inspect;
 
     #[test]
-    fn a_certificate_covers_its_name_for_a_year() {
+    fn certificate_covers_its_name_for_a_year() {
         let now = Timestamp::from_micros(1_757_380_307_000_000);
         let long = format!("{}.example.com", ["a"; 30].join("-"));
         for name in ["vpn.example.com", "192.0.2.7", "2001:db8::7", &long] {

@@ -30,9 +30,9 @@ use nix::sys::stat::fstatat;
 use phantom_types::HostName;
 use zeroize::Zeroizing;
 
-use crate::challenge::Kind;
+use crate::challenge::ChallengeKind;
 use crate::inspect::hex;
-use crate::pair::{KeyPem, Pair};
+use crate::pair::{CertificatePair, KeyPem};
 
 /// The chain of a certificate, leaf first.
 pub const CHAIN_FILE: &str = "fullchain.pem";
@@ -52,7 +52,7 @@ const REPLACED: &str = ".replaced_";
 /// The certificate directory could not be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum StoreError {
+pub enum CertStoreError {
     /// A system call failed.
     #[error("{path} cannot be {what}")]
     Io {
@@ -84,30 +84,30 @@ pub enum StoreError {
 
 /// The certificate directory, opened.
 #[derive(Debug)]
-pub struct Store {
+pub struct CertStore {
     folder: OwnedFd,
     path: PathBuf,
 }
 
 /// A stored certificate.
 #[derive(Clone, Debug)]
-pub struct Stored {
+pub struct StoredCertificate {
     /// Chain and key, as they were written together.
-    pub pair: Pair,
+    pub pair: CertificatePair,
     /// The ACME directory's URL, or [`SELF_SIGNED`].
     pub origin: String,
 }
 
 /// Where the files of a name lie, whether or not they exist.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Paths {
+pub struct CertPaths {
     /// The chain.
     pub chain: PathBuf,
     /// The key.
     pub key: PathBuf,
 }
 
-impl StoreError {
+impl CertStoreError {
     /// A word for programs.
     pub const fn kind(&self) -> &'static str {
         match self {
@@ -118,10 +118,10 @@ impl StoreError {
     }
 }
 
-impl Store {
+impl CertStore {
     /// Opens the directory, and makes it (not its parents) when it does not exist. A wider mode than 0700 is corrected; a
     /// foreign owner and a link in its place are errors.
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
+    pub fn open(path: &Path) -> Result<Self, CertStoreError> {
         let folder = files::own_folder(path)?;
         let store = Self { folder, path: path.to_owned() };
         store.repair()?;
@@ -129,14 +129,14 @@ impl Store {
     }
 
     /// Where the files of `name` lie.
-    pub fn paths(&self, name: &HostName) -> Paths {
+    pub fn paths(&self, name: &HostName) -> CertPaths {
         let folder = self.path.join(name.to_string());
-        Paths { chain: folder.join(CHAIN_FILE), key: folder.join(KEY_FILE) }
+        CertPaths { chain: folder.join(CHAIN_FILE), key: folder.join(KEY_FILE) }
     }
 
     /// The stored certificate of `name`, unchecked; nothing when there is none or its files are incomplete, which only
     /// somebody else can have brought about.
-    pub fn read(&self, name: &HostName) -> Result<Option<Stored>, StoreError> {
+    pub fn read(&self, name: &HostName) -> Result<Option<StoredCertificate>, CertStoreError> {
         let place = self.path.join(name.to_string());
         // Kept open, so that its number does not become another directory's.
         let mut before: Option<(_, OwnedFd)> = None;
@@ -157,7 +157,12 @@ impl Store {
     }
 
     /// Puts a certificate into force: all of it or, on an error or a crash, nothing of it. The caller has checked it.
-    pub fn write(&self, name: &HostName, pair: &Pair, origin: &str) -> Result<Paths, StoreError> {
+    pub fn write(
+        &self,
+        name: &HostName,
+        pair: &CertificatePair,
+        origin: &str,
+    ) -> Result<CertPaths, CertStoreError> {
         self.write_obtained(name, pair, origin, None)
     }
 
@@ -165,10 +170,10 @@ impl Store {
     pub fn write_obtained(
         &self,
         name: &HostName,
-        pair: &Pair,
+        pair: &CertificatePair,
         origin: &str,
-        by: Option<Kind>,
-    ) -> Result<Paths, StoreError> {
+        by: Option<ChallengeKind>,
+    ) -> Result<CertPaths, CertStoreError> {
         let _lock = self.lock()?;
         self.sweep()?;
         let (draft, place) = (self.path.join(format!("{DRAFT}{name}")), self.path.join(name.to_string()));
@@ -187,12 +192,12 @@ impl Store {
     }
 
     /// The credentials of the account at the authority with this directory URL, as they were stored.
-    pub fn account(&self, directory: &str) -> Result<Option<Zeroizing<String>>, StoreError> {
+    pub fn account(&self, directory: &str) -> Result<Option<Zeroizing<String>>, CertStoreError> {
         files::read(&self.folder, &self.path.join(account_file(directory)))
     }
 
     /// Stores credentials, in the place of earlier ones for the same directory URL.
-    pub fn put_account(&self, directory: &str, credentials: &str) -> Result<(), StoreError> {
+    pub fn put_account(&self, directory: &str, credentials: &str) -> Result<(), CertStoreError> {
         let _lock = self.lock()?;
         self.sweep()?;
         let (draft, place) =
@@ -204,13 +209,13 @@ impl Store {
     }
 
     /// Writers wait for each other: `flock(2)` on the directory, which ends with the process.
-    fn lock(&self) -> Result<Flock<OwnedFd>, StoreError> {
+    fn lock(&self) -> Result<Flock<OwnedFd>, CertStoreError> {
         let folder = files::own_folder(&self.path)?;
         Flock::lock(folder, FlockArg::LockExclusive)
             .map_err(|(_, errno)| files::because("locked", &self.path)(errno))
     }
 
-    fn exchange(&self, draft: &Path, place: &Path, name: &HostName) -> Result<(), StoreError> {
+    fn exchange(&self, draft: &Path, place: &Path, name: &HostName) -> Result<(), CertStoreError> {
         let (from, to) = (files::name(draft), files::name(place));
         let failed = files::because("put in place", place);
         match renameat2(&self.folder, from, &self.folder, to, RenameFlags::RENAME_EXCHANGE) {
@@ -227,7 +232,7 @@ impl Store {
     }
 
     /// Completes a replacement that was cut between its two renames: the old directory comes back.
-    fn repair(&self) -> Result<(), StoreError> {
+    fn repair(&self) -> Result<(), CertStoreError> {
         let aside = |entry: &String| entry.starts_with(REPLACED);
         if !files::entries(&self.path)?.iter().any(aside) {
             return Ok(());
@@ -236,7 +241,7 @@ impl Store {
         self.restore()
     }
 
-    fn restore(&self) -> Result<(), StoreError> {
+    fn restore(&self) -> Result<(), CertStoreError> {
         for entry in files::entries(&self.path)? {
             if let Some(name) = entry.strip_prefix(REPLACED) {
                 let place = self.path.join(name);
@@ -268,7 +273,7 @@ impl Store {
     }
 
     /// Removes what writers left that did not finish. Only under the lock: every draft is then nobody's.
-    fn sweep(&self) -> Result<(), StoreError> {
+    fn sweep(&self) -> Result<(), CertStoreError> {
         self.restore()?;
         for entry in files::entries(&self.path)? {
             if entry.starts_with(DRAFT) {
@@ -279,14 +284,14 @@ impl Store {
     }
 }
 
-fn stored(folder: &OwnedFd, place: &Path) -> Result<Option<Stored>, StoreError> {
+fn stored(folder: &OwnedFd, place: &Path) -> Result<Option<StoredCertificate>, CertStoreError> {
     let text = |file: &str| files::read(folder, &place.join(file));
     let (Some(chain), Some(key), Some(origin)) = (text(CHAIN_FILE)?, text(KEY_FILE)?, text(ORIGIN_FILE)?)
     else {
         return Ok(None);
     };
-    let pair = Pair { chain_pem: chain.to_string(), key_pem: KeyPem::new(key.to_string()) };
-    Ok(Some(Stored { pair, origin: origin.trim_end().to_owned() }))
+    let pair = CertificatePair { chain_pem: chain.to_string(), key_pem: KeyPem::new(key.to_string()) };
+    Ok(Some(StoredCertificate { pair, origin: origin.trim_end().to_owned() }))
 }
 
 /// No host's name has a `_`, so that no certificate's directory has such a name.
@@ -296,9 +301,9 @@ fn account_file(directory: &str) -> String {
 
 /// Writes `text` as the file `path` with mode 0600: whole, or on an error or a crash not at all. Not for the certificate
 /// directory itself, whose writers wait for each other.
-pub fn write_whole(path: &Path, text: &str) -> Result<(), StoreError> {
+pub fn write_whole(path: &Path, text: &str) -> Result<(), CertStoreError> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let folder = OwnedFd::from(File::open(parent).map_err(|source| StoreError::Io {
+    let folder = OwnedFd::from(File::open(parent).map_err(|source| CertStoreError::Io {
         what: "opened",
         path: parent.to_owned(),
         source,

@@ -14,10 +14,10 @@ use phantom_types::{HostName, ProxyVersion, Timestamp, TunnelAccess, TunnelSecre
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::front::Asked;
+use crate::front::FrontRequest;
 use crate::verify::{Serving, verify};
 use crate::{
-    CertificateInfo, Ghost, GhostError, OPERATOR_SECRET, PORT, Step, certificate, decoy, front, name,
+    CertificateInfo, Ghost, GhostError, GhostStep, OPERATOR_SECRET, PORT, certificate, decoy, front, name,
     validation,
 };
 
@@ -190,12 +190,12 @@ impl Action for Enable {
             name::check_certifiable(engine, &self.domain, &source)?;
             // An issue takes seconds: other changes need not wait for it.
             let (certificate, opened) =
-                certificate::obtain(engine, &engine.site()?, &self.domain, &source, (origin, call))?;
+                certificate::obtain(engine, &engine.installation()?, &self.domain, &source, (origin, call))?;
             warnings.extend(certificate::warning(&certificate, call.lang));
             (Serving::Itself(certificate), opened)
         };
         let switched_on = engine.change(origin, call, |change| {
-            let wish = Wish {
+            let request = EnableRequest {
                 domain: self.domain.clone(),
                 source,
                 addresses: named.all,
@@ -204,7 +204,7 @@ impl Action for Enable {
                 decoy_proxy: self.decoy_proxy,
                 front,
             };
-            switch_on(change, wish, &serving)
+            switch_on(change, request, &serving)
         });
         if way_opened && switched_on.is_err() {
             // What went wrong with the change is what is said. The way ends by itself where it cannot be closed now.
@@ -223,11 +223,11 @@ impl Enabled {
     /// Says how the Internet reaches the tunnel, and which accepts were taken out that were there before.
     fn look(&mut self, engine: &Engine, (server, stored): (&Server, &Stored), before: &[LetIn], lang: Lang) {
         let port = Port { protocol: Protocol::Tcp, number: stored.public_port() };
-        let reach = Reach::of(engine, server, &[port], lang);
+        let reach = Reach::observe(engine, server, &[port], lang);
         self.warnings.extend(reach.closed);
         self.warnings.extend(filters::saved_copies(engine, before, &reach.let_in, lang));
         self.warnings.extend(filters::stuck(engine, lang));
-        self.opened = reach.let_in.iter().map(OpenedChain::of).collect();
+        self.opened = reach.let_in.iter().map(OpenedChain::from_let_in).collect();
     }
 }
 
@@ -250,7 +250,7 @@ impl Enable {
     /// The web server in front, if there is to be one. It has the certificate then.
     fn front(&self, engine: &Engine) -> Result<Option<Front>, GhostError> {
         let (listen, group) = (self.listen.as_deref(), self.listen_group.as_deref());
-        let front = Asked { listen, group, public_port: self.public_port }.front(engine)?;
+        let front = FrontRequest { listen, group, public_port: self.public_port }.front(engine)?;
         if front.is_some() && self.cert_path.is_some() {
             return Err(GhostError::Together { parameter: "cert_path", with: "listen" });
         }
@@ -332,11 +332,11 @@ fn refuse_second(server: Option<&Server>, stored: Option<Stored>) -> Result<(), 
 /// Whether somebody listens on the tunnel's port.
 fn is_bound(engine: &Engine) -> Result<bool, GhostError> {
     let bound = engine.host().sockets.bound(Port { protocol: Protocol::Tcp, number: PORT });
-    bound.map_err(|source| GhostError::host(Step::Port, source))
+    bound.map_err(|source| GhostError::host(GhostStep::Port, source))
 }
 
 /// What is to be stored.
-struct Wish {
+struct EnableRequest {
     domain: HostName,
     source: CertificateSource,
     addresses: Vec<IpAddr>,
@@ -348,7 +348,7 @@ struct Wish {
 
 fn switch_on(
     change: &mut Change<'_>,
-    wish: Wish,
+    request: EnableRequest,
     serving: &Serving,
 ) -> Result<(Enabled, Stored), GhostError> {
     let Some(server) = change.server()? else {
@@ -359,14 +359,14 @@ fn switch_on(
     let host = change.engine().host();
     let secret = TunnelSecret::generate(|bytes| host.random.fill(bytes));
     let stored = Stored {
-        domain: wish.domain,
-        secret: secret.map_err(|source| GhostError::host(Step::Host, source))?,
-        certificate: wish.source,
-        addresses: wish.addresses,
-        decoy: wish.decoy,
-        decoy_source: wish.decoy_source,
-        decoy_proxy: wish.decoy_proxy,
-        front: wish.front,
+        domain: request.domain,
+        secret: secret.map_err(|source| GhostError::host(GhostStep::Host, source))?,
+        certificate: request.source,
+        addresses: request.addresses,
+        decoy: request.decoy,
+        decoy_source: request.decoy_source,
+        decoy_proxy: request.decoy_proxy,
+        front: request.front,
         activated_at: host.clock.now(),
     };
     change.set_ghost(Some(&stored))?;
@@ -381,7 +381,7 @@ fn switch_on(
     let expires_at = verify(change.engine(), &server, &stored, serving)?;
     if !shared {
         OPERATOR_SECRET.set(change, false)?;
-        change.apply(Scope::Network)?;
+        change.apply(Scope::WithoutPeers)?;
     }
     let enabled = Enabled {
         status: "active",

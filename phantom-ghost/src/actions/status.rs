@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use phantom_engine::filters::{limit, opening};
-use phantom_engine::{Engine, Site};
+use phantom_engine::{Engine, Installation};
 use phantom_ghost_state::{CertificateSource, Ghost as Stored, GhostState as _};
 use phantom_host::filter::{FilterVerdict, PacketFate};
 use phantom_host::{Port, Protocol};
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::enable::access;
 use crate::certificate;
-use crate::keeper::{Report, is_serving};
+use crate::keeper::{KeeperReport, is_serving};
 use crate::program::Shown;
 use crate::verify::through_front;
 use crate::{DecoyInUse, Ghost, GhostError, OPERATOR_SECRET, decoy};
@@ -178,11 +178,11 @@ impl Action for Status {
             let message = Some(inactive(call.lang));
             return Ok(StatusReport { status: "inactive", enabled: false, message, tunnel: None });
         };
-        let site = engine.site()?;
-        let report = Report::read(engine, &site);
-        let serving = is_serving(engine, &site, &report);
+        let installation = engine.installation()?;
+        let report = KeeperReport::read(engine, &installation);
+        let serving = is_serving(engine, &installation, &report);
         let (certificate, led) = match &stored.front {
-            None => (certificate_now(engine, &site, &stored, &report, call.lang), true),
+            None => (certificate_now(engine, &installation, &stored, &report, call.lang), true),
             Some(_) => of_front(engine, &server, &stored, &report, serving, call.lang)?,
         };
         let tunnel = tunnel(engine, &server, &stored, serving, certificate, call.lang);
@@ -255,9 +255,9 @@ fn filtered(engine: &Engine, server: &Server, public: u16) -> (Option<ClosedBy>,
 /// The certificate as the keeper reports it; without a keeper, what lies there is looked at.
 fn certificate_now(
     engine: &Engine,
-    site: &Site,
+    installation: &Installation,
     stored: &Stored,
-    report: &Report,
+    report: &KeeperReport,
     lang: Lang,
 ) -> RenewedCertificate {
     let renewal = match stored.certificate {
@@ -267,7 +267,9 @@ fn certificate_now(
     };
     RenewedCertificate {
         source: certificate::source(stored),
-        expires_at: report.expires_at().or_else(|| certificate::expiry_of_stored(engine, site, stored)),
+        expires_at: report
+            .expires_at()
+            .or_else(|| certificate::expiry_of_stored(engine, installation, stored)),
         renewal,
         last_error: report.last_error(lang),
         alarm: report.alarm(lang),
@@ -280,7 +282,7 @@ fn of_front(
     engine: &Engine,
     server: &Server,
     stored: &Stored,
-    report: &Report,
+    report: &KeeperReport,
     serving: bool,
     lang: Lang,
 ) -> Result<(RenewedCertificate, bool), GhostError> {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use phantom_host::fake::FakeHost;
-use phantom_host::{Clock as _, Ended, Network as _, Process, Result, ServiceState, Services as _};
+use phantom_host::{Clock as _, Network as _, Process, ProgramOutput, Result, ServiceState, Services as _};
 use phantom_types::{HostName, Timestamp};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -70,7 +70,7 @@ impl FakeTunnel for FakeHost {
                 Err(detail) => (1, json!({ "error": { "detail": detail } })),
             };
             let stdout = format!("{answer}\n").into_bytes();
-            Ok(Ended { argv: process.argv(), status: Some(status), stdout, stderr: String::new() })
+            Ok(ProgramOutput { argv: process.argv(), status: Some(status), stdout, stderr: String::new() })
         });
     }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use phantom_host::{Command, Ended, Host, HostError, Process, Processes, Result};
+use phantom_host::{Command, Host, HostError, Process, Processes, ProgramOutput, Result};
 use phantom_types::{Said, Timestamp};
 use serde::Deserialize;
 use serde_json::json;
@@ -59,7 +59,7 @@ impl Program {
         if !matches!(ended.status, Some(0 | 1)) || ended.stdout.is_empty() {
             return Err(ended.failure().unwrap_or_else(|| silent(verb)));
         }
-        let Ended { stdout, stderr, .. } = ended;
+        let ProgramOutput { stdout, stderr, .. } = ended;
         read(&stdout).ok_or_else(|| {
             HostError::Told(Said::new(
                 format!("{NAME} {verb} answered wrongly: {stderr}"),

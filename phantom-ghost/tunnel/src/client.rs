@@ -24,9 +24,9 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::pump::{End, Options, Tunnel};
+use crate::pump::{End, Tunnel, TunnelOptions};
 use crate::secrets::Secret;
-use crate::udp::{Endpoint, HEADROOM};
+use crate::udp::{HEADROOM, UdpEndpoint};
 
 mod answer;
 mod args;
@@ -83,7 +83,7 @@ pub struct Config {
     pub listen: SocketAddrV4,
     /// Which servers are the right ones.
     pub trust: Trust,
-    /// The time between pings, drawn again for each; see [`Options::ping`].
+    /// The time between pings, drawn again for each; see [`TunnelOptions::ping`].
     pub ping: RangeInclusive<Duration>,
 }
 
@@ -108,7 +108,7 @@ pub enum ClientError {
 /// What happens to a client. Nothing here holds a secret.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum Event<'a> {
+pub enum ClientEvent<'a> {
     /// A tunnel is open.
     Opened(SocketAddr),
     /// It ended, and how long it was open.
@@ -129,7 +129,7 @@ pub struct Client {
     config: Config,
     tls: Arc<ClientConfig>,
     local: SocketAddrV4,
-    endpoint: Endpoint,
+    endpoint: UdpEndpoint,
     /// The address of the last tunnel.
     known: Option<SocketAddr>,
     /// The address that the file keeps.
@@ -160,12 +160,12 @@ impl Client {
     pub async fn run(
         mut self,
         stop: impl Future<Output = ()>,
-        mut on: impl FnMut(&Event<'_>),
+        mut on: impl FnMut(&ClientEvent<'_>),
     ) -> Result<(), ClientError> {
         let mut stop = pin!(stop);
         let mut backoff = Backoff::default();
         let mut network = Network::listen().unwrap_or_else(|error| {
-            on(&Event::Deaf(&error));
+            on(&ClientEvent::Deaf(&error));
             Network::deaf()
         });
         loop {
@@ -178,11 +178,11 @@ impl Client {
             match opened {
                 Ok(opened) => {
                     self.keep(opened.address, &mut on);
-                    on(&Event::Opened(opened.address));
+                    on(&ClientEvent::Opened(opened.address));
                     let start = Instant::now();
                     let end;
                     (self, end) = self.carry(opened, stop.as_mut(), network.moved(&ways)).await;
-                    on(&Event::Ended(&end, start.elapsed()));
+                    on(&ClientEvent::Ended(&end, start.elapsed()));
                     match end {
                         End::Stopped => return Ok(()),
                         // The server is as well as before.
@@ -194,7 +194,7 @@ impl Client {
                     }
                 }
                 Err(error) => {
-                    on(&Event::Failed(&error));
+                    on(&ClientEvent::Failed(&error));
                     wait = backoff.next(chance());
                     if error.is_login() {
                         least = AFTER_LOGIN;
@@ -203,7 +203,7 @@ impl Client {
                 }
             }
             if !wait.is_zero() {
-                on(&Event::Waits(wait));
+                on(&ClientEvent::Waits(wait));
             }
             tokio::select! {
                 waited = self.receive_until(pause(begin + least, wait, &mut network, &ways)) => waited?,
@@ -244,7 +244,7 @@ impl Client {
     }
 
     /// Keeps the address of a tunnel for the next attempt and the next start.
-    fn keep(&mut self, address: SocketAddr, on: &mut impl FnMut(&Event<'_>)) {
+    fn keep(&mut self, address: SocketAddr, on: &mut impl FnMut(&ClientEvent<'_>)) {
         self.known = Some(address);
         let is_new = self.kept != Some(address);
         let Some(file) =
@@ -255,7 +255,7 @@ impl Client {
         match memory::write(file, &self.config.first_hop(), address) {
             Ok(()) => self.kept = Some(address),
             // The next tunnel's address is written again.
-            Err(error) => on(&Event::NotKept(file, &error)),
+            Err(error) => on(&ClientEvent::NotKept(file, &error)),
         }
     }
 
@@ -299,7 +299,7 @@ impl Client {
         }
         let (stopper, told) = oneshot::channel();
         let ping = self.config.ping.clone();
-        let options = Options { masked: true, ping, ..Options::default() };
+        let options = TunnelOptions { masked: true, ping, ..TunnelOptions::default() };
         let mut tunnel = Tunnel::new(stream, early, self.endpoint, options, Some(told));
         let end = tokio::select! {
             end = &mut tunnel => end,
@@ -394,8 +394,8 @@ pub(crate) async fn open_once(
     dial::open_at(&plan, address).await
 }
 
-fn bind(address: SocketAddrV4) -> Result<Endpoint, ClientError> {
-    Endpoint::roaming(address).map_err(|source| ClientError::Listen { address, source })
+fn bind(address: SocketAddrV4) -> Result<UdpEndpoint, ClientError> {
+    UdpEndpoint::roaming(address).map_err(|source| ClientError::Listen { address, source })
 }
 
 /// A random number from 0 to 1.

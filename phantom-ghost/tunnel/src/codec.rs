@@ -30,7 +30,7 @@ const PONG: u8 = 10;
 
 /// What a frame means to a tunnel. Payloads are unmasked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Event<'a> {
+pub enum FrameEvent<'a> {
     /// A datagram of 1 to [`MAX_DATAGRAM`] bytes.
     Datagram(&'a [u8]),
     /// The other end wants a Pong with this payload of at most [`MAX_CONTROL`] bytes.
@@ -64,7 +64,7 @@ pub enum Violation {
 
 /// What is sent in a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum FrameKind {
     /// A datagram.
     Datagram,
     /// A question whether the other end is there.
@@ -102,7 +102,7 @@ impl<'a> Frames<'a> {
         clippy::should_implement_trait,
         reason = "an iterator would have to wrap the end and the error in one another"
     )]
-    pub fn next(&mut self) -> Result<Option<Event<'a>>, Violation> {
+    pub fn next(&mut self) -> Result<Option<FrameEvent<'a>>, Violation> {
         loop {
             let Some(head) = Head::read(self.rest)? else { return Ok(None) };
             // `Head::read` bounds the length by MAX_DATAGRAM.
@@ -168,16 +168,16 @@ impl Head {
         Ok(Some(Self { first, length, mask, size }))
     }
 
-    fn event<'a>(&self, payload: &'a [u8]) -> Result<Option<Event<'a>>, Violation> {
+    fn event<'a>(&self, payload: &'a [u8]) -> Result<Option<FrameEvent<'a>>, Violation> {
         let opcode = self.first & 0x0f;
         if opcode == TEXT && self.first & FIN != 0 && std::str::from_utf8(payload).is_err() {
             return Err(Violation::NotText);
         }
         Ok(match opcode {
-            CLOSE => Some(Event::Close),
-            PING => Some(Event::Ping(payload)),
-            PONG => Some(Event::Pong(payload)),
-            _ => (!payload.is_empty()).then_some(Event::Datagram(payload)),
+            CLOSE => Some(FrameEvent::Close),
+            PING => Some(FrameEvent::Ping(payload)),
+            PONG => Some(FrameEvent::Pong(payload)),
+            _ => (!payload.is_empty()).then_some(FrameEvent::Datagram(payload)),
         })
     }
 }
@@ -232,7 +232,7 @@ impl Decoder {
 
     /// The next event, or `None` if more bytes are needed.
     #[expect(clippy::should_implement_trait, reason = "the events borrow from the decoder")]
-    pub fn next(&mut self) -> Result<Option<Event<'_>>, Violation> {
+    pub fn next(&mut self) -> Result<Option<FrameEvent<'_>>, Violation> {
         let end = self.bytes.len();
         let mut frames = Frames::new(&mut self.bytes[self.read..]);
         let event = frames.next()?;
@@ -265,14 +265,14 @@ impl Deref for Header {
 ///
 /// `masked` is for clients: the mask bit is set with the key 00 00 00 00, which satisfies RFC 6455, leaves the payload as
 /// it is and is read correctly by servers that do not unmask.
-pub fn header(kind: Kind, length: usize, masked: bool) -> Header {
+pub fn header(kind: FrameKind, length: usize, masked: bool) -> Header {
     let mut bytes = [0; MAX_HEADER];
     bytes[0] = FIN
         | match kind {
-            Kind::Datagram => BINARY,
-            Kind::Ping => PING,
-            Kind::Pong => PONG,
-            Kind::Close => CLOSE,
+            FrameKind::Datagram => BINARY,
+            FrameKind::Ping => PING,
+            FrameKind::Pong => PONG,
+            FrameKind::Close => CLOSE,
         };
     let size = match (u8::try_from(length), u16::try_from(length)) {
         (Ok(short @ ..126), _) => {
@@ -297,7 +297,7 @@ pub fn header(kind: Kind, length: usize, masked: bool) -> Header {
 }
 
 /// Appends one final frame to `out`; `masked` as for [`header`].
-pub fn encode(out: &mut Vec<u8>, kind: Kind, payload: &[u8], masked: bool) {
+pub fn encode(out: &mut Vec<u8>, kind: FrameKind, payload: &[u8], masked: bool) {
     out.extend_from_slice(&header(kind, payload.len(), masked));
     out.extend_from_slice(payload);
 }
@@ -307,14 +307,14 @@ pub fn encode(out: &mut Vec<u8>, kind: Kind, payload: &[u8], masked: bool) {
 pub fn encode_batch<'a>(out: &mut Vec<u8>, datagrams: impl IntoIterator<Item = &'a [u8]>, masked: bool) {
     for datagram in datagrams {
         if !datagram.is_empty() {
-            encode(out, Kind::Datagram, datagram, masked);
+            encode(out, FrameKind::Datagram, datagram, masked);
         }
     }
 }
 
 /// Appends the Close frame that ends every tunnel: code 1000 without a reason.
 pub fn encode_close(out: &mut Vec<u8>, masked: bool) {
-    encode(out, Kind::Close, &1000_u16.to_be_bytes(), masked);
+    encode(out, FrameKind::Close, &1000_u16.to_be_bytes(), masked);
 }
 
 #[cfg(test)]

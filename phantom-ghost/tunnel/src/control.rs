@@ -34,7 +34,7 @@ pub(crate) const NOT_A_REQUEST: &str = "not a request";
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 #[non_exhaustive]
-pub enum Request {
+pub enum ControlRequest {
     /// Put this in force; see [`Handle::configure`].
     Configure(Box<Configuration>),
     /// Answer a tls-alpn-01 validation.
@@ -102,14 +102,14 @@ pub struct Unchallenge {
 
 /// A server's reply: `{"ok":true}`, `{"ok":true,"state":{…}}`, `{"ok":true,"ports":[…]}` or `{"error":"…"}`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reply {
+pub struct ControlReply {
     /// Whether it was done.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ok: bool,
-    /// The answer to [`Request::State`].
+    /// The answer to [`ControlRequest::State`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<State>,
-    /// The answer to [`Request::SharedPorts`].
+    /// The answer to [`ControlRequest::SharedPorts`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ports: Option<Vec<u16>>,
     /// Why it was not done, in English, with its causes. Holds nothing secret.
@@ -182,7 +182,7 @@ impl ControlServer {
 async fn serve(stream: UnixStream, handle: &Handle) -> io::Result<()> {
     let mut lines = Lines::new(stream);
     while let Some(line) = lines.next().await? {
-        let reply = match serde_json::from_slice::<Request>(&line) {
+        let reply = match serde_json::from_slice::<ControlRequest>(&line) {
             Ok(request) => answer(request, handle).await,
             // The parser's own words may quote what it read, and that may be secret.
             Err(error) => failure(&format!("{NOT_A_REQUEST}: column {}", error.column())),
@@ -192,34 +192,38 @@ async fn serve(stream: UnixStream, handle: &Handle) -> io::Result<()> {
     Ok(())
 }
 
-async fn answer(request: Request, handle: &Handle) -> Reply {
+async fn answer(request: ControlRequest, handle: &Handle) -> ControlReply {
     let done = |result: Result<(), String>| match result {
-        Ok(()) => Reply { ok: true, ..Reply::default() },
+        Ok(()) => ControlReply { ok: true, ..ControlReply::default() },
         Err(error) => failure(&error),
     };
     match request {
-        Request::Configure(configuration) => {
+        ControlRequest::Configure(configuration) => {
             done(handle.configure(*configuration).await.map_err(|error| with_causes(&error)))
         }
-        Request::Challenge(Challenge { sni, certificate_pem, key_pem }) => {
+        ControlRequest::Challenge(Challenge { sni, certificate_pem, key_pem }) => {
             let set = handle.challenge(&sni, &certificate_pem, key_pem.reveal());
             done(set.map_err(|error| with_causes(&error)))
         }
-        Request::Unchallenge(Unchallenge { sni }) => {
+        ControlRequest::Unchallenge(Unchallenge { sni }) => {
             handle.unchallenge(&sni);
             done(Ok(()))
         }
-        Request::Clients(clients) => {
+        ControlRequest::Clients(clients) => {
             done(handle.change_clients(&clients).map_err(|error| with_causes(&error)))
         }
-        Request::SharedPorts {} => Reply { ok: true, ports: Some(handle.shared_ports()), ..Reply::default() },
-        Request::Visit {} => done(handle.visit().await.map_err(|error| error.to_string())),
-        Request::State {} => Reply { ok: true, state: Some(handle.state()), ..Reply::default() },
+        ControlRequest::SharedPorts {} => {
+            ControlReply { ok: true, ports: Some(handle.shared_ports()), ..ControlReply::default() }
+        }
+        ControlRequest::Visit {} => done(handle.visit().await.map_err(|error| error.to_string())),
+        ControlRequest::State {} => {
+            ControlReply { ok: true, state: Some(handle.state()), ..ControlReply::default() }
+        }
     }
 }
 
-fn failure(text: &str) -> Reply {
-    Reply { error: Some(text.to_owned()), ..Reply::default() }
+fn failure(text: &str) -> ControlReply {
+    ControlReply { error: Some(text.to_owned()), ..ControlReply::default() }
 }
 
 /// An error and what caused it, in one line.
@@ -252,32 +256,32 @@ impl Control {
 
     /// Puts `configuration` in force.
     pub async fn configure(&mut self, configuration: Configuration) -> Result<(), ControlError> {
-        self.ask(&Request::Configure(Box::new(configuration))).await.map(drop)
+        self.ask(&ControlRequest::Configure(Box::new(configuration))).await.map(drop)
     }
 
     /// Answers a validation until [`Control::unchallenge`].
     pub async fn challenge(&mut self, challenge: Challenge) -> Result<(), ControlError> {
-        self.ask(&Request::Challenge(challenge)).await.map(drop)
+        self.ask(&ControlRequest::Challenge(challenge)).await.map(drop)
     }
 
     /// Answers a validation no more.
     pub async fn unchallenge(&mut self, sni: &str) -> Result<(), ControlError> {
-        self.ask(&Request::Unchallenge(Unchallenge { sni: sni.to_owned() })).await.map(drop)
+        self.ask(&ControlRequest::Unchallenge(Unchallenge { sni: sni.to_owned() })).await.map(drop)
     }
 
     /// Changes which clients may open tunnels.
     pub async fn change_clients(&mut self, clients: Clients) -> Result<(), ControlError> {
-        self.ask(&Request::Clients(clients)).await.map(drop)
+        self.ask(&ControlRequest::Clients(clients)).await.map(drop)
     }
 
     /// From which ports on 127.0.0.1 tunnels under the operator's secrets reach WireGuard.
     pub async fn shared_ports(&mut self) -> Result<Vec<u16>, ControlError> {
-        Ok(self.ask(&Request::SharedPorts {}).await?.ports.unwrap_or_default())
+        Ok(self.ask(&ControlRequest::SharedPorts {}).await?.ports.unwrap_or_default())
     }
 
     /// Has the server connect to the web server behind. A server of an earlier version cannot do that: nothing is known then.
     pub async fn visit(&mut self) -> Result<(), ControlError> {
-        match self.ask(&Request::Visit {}).await {
+        match self.ask(&ControlRequest::Visit {}).await {
             Err(ControlError::Refused(why)) if why.starts_with(NOT_A_REQUEST) => Ok(()),
             visited => visited.map(drop),
         }
@@ -285,7 +289,7 @@ impl Control {
 
     /// What is open and what was seen.
     pub async fn state(&mut self) -> Result<State, ControlError> {
-        Ok(self.ask(&Request::State {}).await?.state.unwrap_or_default())
+        Ok(self.ask(&ControlRequest::State {}).await?.state.unwrap_or_default())
     }
 
     /// Waits until the server has closed the connection, as it does when it ends. Nothing may be asked meanwhile.
@@ -295,7 +299,7 @@ impl Control {
     }
 
     /// Asks anything and waits for the reply, at most half a minute.
-    pub async fn ask(&mut self, request: &Request) -> Result<Reply, ControlError> {
+    pub async fn ask(&mut self, request: &ControlRequest) -> Result<ControlReply, ControlError> {
         let asking = async {
             self.lines.send(request).await?;
             self.lines.next().await
@@ -303,7 +307,7 @@ impl Control {
         let line = timeout(REPLY, asking).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
         let closed = || ControlError::Connection(io::ErrorKind::UnexpectedEof.into());
         let line = line.map_err(ControlError::Connection)?.ok_or_else(closed)?;
-        let reply: Reply = serde_json::from_slice(&line).map_err(ControlError::Reply)?;
+        let reply: ControlReply = serde_json::from_slice(&line).map_err(ControlError::Reply)?;
         match reply.error {
             Some(error) => Err(ControlError::Refused(error)),
             None => Ok(reply),
@@ -404,25 +408,28 @@ mod tests {
 
     #[test]
     fn the_wire_form() {
-        let request: Request = serde_json::from_str(r#"{"state":{}}"#).unwrap();
-        assert!(matches!(request, Request::State {}));
+        let request: ControlRequest = serde_json::from_str(r#"{"state":{}}"#).unwrap();
+        assert!(matches!(request, ControlRequest::State {}));
         let text = r#"{"unchallenge":{"sni":"a.example"}}"#;
-        let request: Request = serde_json::from_str(text).unwrap();
+        let request: ControlRequest = serde_json::from_str(text).unwrap();
         assert_eq!(serde_json::to_string(&request).unwrap(), text);
-        assert!(serde_json::from_str::<Request>(r#"{"unchallenge":{"sni":"a","x":1}}"#).is_err());
+        assert!(serde_json::from_str::<ControlRequest>(r#"{"unchallenge":{"sni":"a","x":1}}"#).is_err());
         let digest = "/+BU/nrgy23GXDr5th1SCfQ5hR20PQulmXM33xVGaOs=";
         let text = format!(r#"{{"clients":{{"part":"last","add":["{digest}"],"remove":[]}}}}"#);
-        let request: Request = serde_json::from_str(&text).unwrap();
+        let request: ControlRequest = serde_json::from_str(&text).unwrap();
         assert_eq!(serde_json::to_string(&request).unwrap(), text);
         let text = format!(r#"{{"clients":{{"remove":["{digest}"]}}}}"#);
-        assert!(matches!(serde_json::from_str(&text).unwrap(), Request::Clients(Clients { part: None, .. })));
-        let ok = Reply { ok: true, ..Reply::default() };
+        assert!(matches!(
+            serde_json::from_str(&text).unwrap(),
+            ControlRequest::Clients(Clients { part: None, .. })
+        ));
+        let ok = ControlReply { ok: true, ..ControlReply::default() };
         assert_eq!(serde_json::to_string(&ok).unwrap(), r#"{"ok":true}"#);
         assert_eq!(serde_json::to_string(&failure("no")).unwrap(), r#"{"error":"no"}"#);
     }
 
     #[tokio::test]
-    async fn only_the_servers_own_socket_is_told_anything() {
+    async fn only_the_server_socket_receives_secrets() {
         let dir = tempfile::tempdir().unwrap();
         let (folder, elsewhere) = (dir.path().join("server"), dir.path().join("elsewhere"));
         std::fs::create_dir(&folder).unwrap();

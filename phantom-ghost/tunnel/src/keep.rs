@@ -21,20 +21,20 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::Duration;
 
-use phantom_certs::acme::{Advice, Asked, advice};
+use phantom_certs::acme::{Advice, RenewalQuery, advice};
 use phantom_certs::challenge::Challenger;
 use phantom_certs::issue::TIME_LIMIT;
 use phantom_certs::store::write_whole;
-use phantom_certs::{Listeners, Request, Split, Store, with_causes};
+use phantom_certs::{CertStore, CertificateRequest, Listeners, Split, with_causes};
 use phantom_types::{Lang, Timestamp};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::sleep;
 
 pub use by_server::ByServer;
-use clients::{ClientList, Told};
+use clients::{ClientList, PushResult};
 pub use file::{AcmeAccess, CertificateFiles, DecoySource, KeeperFile, KeeperFileError, Source};
 use load::{Bundle, Unusable};
-use machine::{Loaded, Machine, Step};
+use machine::{KeeperTask, Loaded, Machine};
 use status::{Failed, Missed, Status, Written};
 use watch::{Folders, Watch};
 pub use way::Way;
@@ -45,7 +45,7 @@ use crate::log;
 
 /// Where the keeper finds and writes what.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct KeeperOptions {
     /// Its configuration; see [`KeeperFile`].
     pub config: PathBuf,
     /// The control socket of the server.
@@ -75,7 +75,7 @@ pub enum KeepError {
 ///
 /// The status file is removed at the end, but for what it says of failed attempts to get a certificate. Those of an earlier keeper
 /// count, so that an authority is not asked more often for being asked by many processes.
-pub async fn run(options: &Options, ready: impl FnOnce()) -> Result<(), KeepError> {
+pub async fn run(options: &KeeperOptions, ready: impl FnOnce()) -> Result<(), KeepError> {
     let on = |kind| signal(kind).map_err(|error| KeepError::Wait("a signal", error));
     let [mut terminate, mut interrupt] = [on(SignalKind::terminate())?, on(SignalKind::interrupt())?];
     let mut keeper = Keeper::new(options)?;
@@ -114,7 +114,7 @@ type Question = Pin<Box<dyn Future<Output = Result<Option<Advice>, Duration>>>>;
 const ADVICE_LIMIT: Duration = Duration::from_mins(1);
 
 struct Keeper<'o> {
-    options: &'o Options,
+    options: &'o KeeperOptions,
     machine: Machine,
     watch: Watch,
     folders: Folders,
@@ -136,7 +136,7 @@ struct Keeper<'o> {
 }
 
 impl<'o> Keeper<'o> {
-    fn new(options: &'o Options) -> Result<Self, KeepError> {
+    fn new(options: &'o KeeperOptions) -> Result<Self, KeepError> {
         let hangup = signal(SignalKind::hangup()).map_err(|error| KeepError::Wait("a signal", error))?;
         Ok(Self {
             options,
@@ -162,14 +162,14 @@ impl<'o> Keeper<'o> {
         let mut ready = Some(ready);
         loop {
             match self.machine.step((self.options.clock)()) {
-                Step::Load => self.load(),
-                Step::Connect => self.connect().await,
-                Step::Push => self.push().await,
-                Step::Ready => ready.take().into_iter().for_each(|ready| ready()),
-                Step::Issue => self.begin_issuance(),
-                Step::Ask => self.begin_question(),
-                Step::Write(status) => self.write(&status),
-                Step::Wait(longest) => self.wait(longest).await,
+                KeeperTask::Load => self.load(),
+                KeeperTask::Connect => self.connect().await,
+                KeeperTask::Push => self.push().await,
+                KeeperTask::Ready => ready.take().into_iter().for_each(|ready| ready()),
+                KeeperTask::Issue => self.begin_issuance(),
+                KeeperTask::Ask => self.begin_question(),
+                KeeperTask::Write(status) => self.write(&status),
+                KeeperTask::Wait(longest) => self.wait(longest).await,
             }
         }
     }
@@ -251,10 +251,10 @@ impl<'o> Keeper<'o> {
         };
         // The clients first: a server without a configuration lets nobody in, so that it turns none of them away.
         let result = match self.clients.push(link).await {
-            Ok(Told::Singly) if self.pushed == Some(self.digest) => Ok(()),
+            Ok(PushResult::Singly) if self.pushed == Some(self.digest) => Ok(()),
             Ok(told) => {
                 let mut configuration = configuration.clone();
-                if told == Told::InConfiguration {
+                if told == PushResult::InConfiguration {
                     let path = self.file.as_ref().and_then(|file| file.clients.as_deref());
                     let room = MAX_SECRETS.saturating_sub(configuration.secrets.len());
                     configuration.secrets.extend(clients::secrets(path, room));
@@ -286,7 +286,7 @@ impl<'o> Keeper<'o> {
         } else {
             Box::new(listeners)
         };
-        let request = Request {
+        let request = CertificateRequest {
             name: file.domain.clone(),
             directory: acme.directory,
             ca_file: acme.ca_file,
@@ -295,7 +295,8 @@ impl<'o> Keeper<'o> {
         };
         let (clock, lang, way) = (self.options.clock, self.options.lang, self.options.way.clone());
         self.issuance = Some(Box::pin(async move {
-            let store = Store::open(&acme.account_dir).map_err(|error| Missed::from(with_causes(&error)))?;
+            let store =
+                CertStore::open(&acme.account_dir).map_err(|error| Missed::from(with_causes(&error)))?;
             way.tell("open", lang).await;
             let issued = phantom_certs::issue(&request, &store, &challenger, &clock).await;
             way.tell("close", lang).await;
@@ -313,11 +314,15 @@ impl<'o> Keeper<'o> {
         self.question = Some(Box::pin(async move {
             // Whatever goes wrong is told when a renewal fails.
             let later = Duration::ZERO;
-            let store = Store::open(&acme.account_dir).map_err(|_| later)?;
+            let store = CertStore::open(&acme.account_dir).map_err(|_| later)?;
             let Some(stored) = store.read(&name).map_err(|_| later)? else { return Ok(None) };
             let (directory, chain_pem) = (acme.directory.as_str(), stored.pair.chain_pem.as_str());
-            let asked =
-                Asked { directory, ca_file: acme.ca_file.as_deref(), chain_pem, time_limit: ADVICE_LIMIT };
+            let asked = RenewalQuery {
+                directory,
+                ca_file: acme.ca_file.as_deref(),
+                chain_pem,
+                time_limit: ADVICE_LIMIT,
+            };
             advice(asked, &store).await.map_err(|error| error.wait())
         }));
     }

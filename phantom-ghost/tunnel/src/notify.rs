@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_and_an_abstract_name_are_reached() {
+    fn path_and_abstract_socket_are_both_reached() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("notify");
         let name = format!("phantom-ghost-notify-{}", std::process::id());

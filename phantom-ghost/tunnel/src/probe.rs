@@ -25,7 +25,7 @@ mod tls;
 mod web;
 mod wire;
 
-pub use report::{Finding, Report, Verdict};
+pub use report::{ProbeFinding, ProbeReport, ProbeVerdict};
 use wire::Target;
 
 const HELP: Text = Text {
@@ -63,7 +63,7 @@ Sunucuya bir sansürcü gibi saldırır. Sunucuyu sıradan bir web sunucusundan 
 
 /// What is probed.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct ProbeOptions {
     /// The server.
     pub server: Server,
     /// Where it is, if its name is not to be looked up.
@@ -84,7 +84,7 @@ pub struct Options {
 
 /// Makes all probes, one after the other. An error only if the server's name cannot be looked up; a server that does not
 /// answer is in the report.
-pub async fn probe(options: &Options) -> Result<Report, DialError> {
+pub async fn probe(options: &ProbeOptions) -> Result<ProbeReport, DialError> {
     let server = options.server.clone();
     let address = match options.address {
         Some(address) => SocketAddr::new(address, server.port),
@@ -109,7 +109,7 @@ pub async fn probe(options: &Options) -> Result<Report, DialError> {
     if options.slow {
         Box::pin(pace::idle(&target, &mut findings)).await;
     }
-    Ok(Report { server: format!("{} ({address})", options.server), findings })
+    Ok(ProbeReport { server: format!("{} ({address})", options.server), findings })
 }
 
 /// Runs `phantom-ghost probe` with the words behind it. Ends with 0 when nothing distinguishes the server, with 1 when
@@ -138,7 +138,7 @@ pub(crate) fn command(words: Vec<String>, lang: Lang) -> ExitCode {
     }
 }
 
-fn options(mut args: Args) -> Result<Options, ArgsError> {
+fn options(mut args: Args) -> Result<ProbeOptions, ArgsError> {
     let server: Option<Server> = args.parsed("--server")?;
     if server.as_ref().is_some_and(|server| !server.path.is_root()) {
         // What is at a path is known to those alone who know the path: a censor does not.
@@ -147,7 +147,7 @@ fn options(mut args: Args) -> Result<Options, ArgsError> {
         ));
     }
     let secret = args.value("--secret-file")?;
-    let options = Options {
+    let options = ProbeOptions {
         address: args.parsed("--address")?,
         wireguard_port: args.parsed("--wireguard-port")?.unwrap_or(51820),
         trust: Trust::Authorities { ca_file: args.value("--ca-file")?.map(Into::into), pin: None },

@@ -17,8 +17,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep, sleep};
 
-use crate::codec::{self, Event, Frames, Kind, MAX_FRAME};
-use crate::udp::Endpoint;
+use crate::codec::{self, FrameEvent, FrameKind, Frames, MAX_FRAME};
+use crate::udp::UdpEndpoint;
 
 mod ahead;
 mod batch;
@@ -29,7 +29,7 @@ mod rest;
 
 pub use ahead::ReadAhead;
 pub use handshakes::Handshakes;
-pub use options::{Counters, End, Options};
+pub use options::{End, TrafficCounters, TunnelOptions};
 use padding::Padding;
 pub(crate) use padding::between;
 pub use rest::rest_while_much_comes;
@@ -53,8 +53,8 @@ const GOODBYE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Tunnel<S> {
     stream: S,
-    endpoint: Endpoint,
-    options: Options,
+    endpoint: UdpEndpoint,
+    options: TunnelOptions,
     stop: Option<oneshot::Receiver<()>>,
     padding: Padding,
     /// What came with the upgrade, until it is read.
@@ -85,8 +85,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Tunnel<S> {
     pub fn new(
         stream: S,
         early: Vec<u8>,
-        endpoint: Endpoint,
-        options: Options,
+        endpoint: UdpEndpoint,
+        options: TunnelOptions,
         stop: Option<oneshot::Receiver<()>>,
     ) -> Self {
         let timer = Box::pin(sleep(between(&options.ping)));
@@ -113,7 +113,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Tunnel<S> {
     }
 
     /// The datagram socket of a tunnel that has ended, for the next one.
-    pub fn into_endpoint(self) -> Endpoint {
+    pub fn into_endpoint(self) -> UdpEndpoint {
         self.endpoint
     }
 
@@ -194,9 +194,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Tunnel<S> {
         let mut count = 0;
         let end = loop {
             match frames.next() {
-                Ok(Some(Event::Datagram([0, ..]))) if self.options.discard_junk => {}
-                Ok(Some(Event::Datagram(datagram))) if !self.options.lets_pass(datagram) => {}
-                Ok(Some(Event::Datagram(datagram))) => {
+                Ok(Some(FrameEvent::Datagram([0, ..]))) if self.options.discard_junk => {}
+                Ok(Some(FrameEvent::Datagram(datagram))) if !self.options.lets_pass(datagram) => {}
+                Ok(Some(FrameEvent::Datagram(datagram))) => {
                     datagrams.push(datagram);
                     count += 1;
                     if datagrams.len() == SENT_TOGETHER {
@@ -204,15 +204,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Tunnel<S> {
                         datagrams.clear();
                     }
                 }
-                Ok(Some(Event::Ping(payload))) => {
+                Ok(Some(FrameEvent::Ping(payload))) => {
                     if self.answers < ANSWERS {
                         let before = self.backlog.len();
-                        codec::encode(&mut self.backlog, Kind::Pong, payload, self.options.masked);
+                        codec::encode(&mut self.backlog, FrameKind::Pong, payload, self.options.masked);
                         self.answers += self.backlog.len() - before;
                     }
                 }
-                Ok(Some(Event::Pong(_))) => {}
-                Ok(Some(Event::Close)) => break Err(End::Closed),
+                Ok(Some(FrameEvent::Pong(_))) => {}
+                Ok(Some(FrameEvent::Close)) => break Err(End::Closed),
                 Ok(None) => break Ok(frames.left()),
                 Err(violation) => break Err(End::Protocol(violation)),
             }
@@ -338,7 +338,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Tunnel<S> {
         } else {
             self.misses += 1;
             let payload = padding::ping_payload();
-            codec::encode(&mut self.backlog, Kind::Ping, &payload, self.options.masked);
+            codec::encode(&mut self.backlog, FrameKind::Ping, &payload, self.options.masked);
         }
         self.heard = false;
         let next = between(&self.options.ping);

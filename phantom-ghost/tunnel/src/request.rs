@@ -1,7 +1,7 @@
 //! The head of an HTTP/1.1 request (RFC 9112 sections 2 to 5), pure: bytes in, head or fault out.
 //!
 //! It is stricter than the RFC asks for: lines end in CR LF, a name is followed by its colon at once, no line is folded.
-//! What is refused here gets the answer of a web server, with the status that [`Fault`] names.
+//! What is refused here gets the answer of a web server, with the status that [`RequestFault`] names.
 
 /// The longest head in bytes, request line and all, with the empty line at its end.
 pub const MAX_HEAD: usize = 16 * 1024;
@@ -18,12 +18,12 @@ pub enum Parsed<'a> {
     /// The head and its size in bytes: what follows is the body, or the next request.
     Complete(Head<'a>, usize),
     /// No request that is served. Nothing that follows can be read.
-    Fault(Fault),
+    Fault(RequestFault),
 }
 
 /// Why a head is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
+pub enum RequestFault {
     /// 400: not the grammar of HTTP/1.1, or a `Host` that is missing or given twice.
     #[error("bad request")]
     BadRequest,
@@ -105,7 +105,7 @@ pub fn parse(bytes: &[u8]) -> Parsed<'_> {
     match head(bytes) {
         Ok(Some((head, size))) => Parsed::Complete(head, size),
         Ok(None) if bytes.len() < MAX_HEAD => Parsed::Partial,
-        Ok(None) => Parsed::Fault(Fault::TooLarge),
+        Ok(None) => Parsed::Fault(RequestFault::TooLarge),
         Err(fault) => Parsed::Fault(fault),
     }
 }
@@ -141,7 +141,7 @@ pub fn beginning(bytes: &[u8]) -> Beginning<'_> {
     }
 }
 
-fn head(bytes: &[u8]) -> Result<Option<(Head<'_>, usize)>, Fault> {
+fn head(bytes: &[u8]) -> Result<Option<(Head<'_>, usize)>, RequestFault> {
     // One empty line before the request is let pass, RFC 9112 section 2.2.
     let mut rest = bytes.strip_prefix(b"\r\n").unwrap_or(bytes);
     let Some((first, after)) = line(rest) else { return partial_line(rest) };
@@ -150,36 +150,36 @@ fn head(bytes: &[u8]) -> Result<Option<(Head<'_>, usize)>, Fault> {
     let mut headers = Vec::new();
     loop {
         let Some((line, after)) = line(rest) else {
-            return if bare_line_end(rest) { Err(Fault::BadRequest) } else { Ok(None) };
+            return if bare_line_end(rest) { Err(RequestFault::BadRequest) } else { Ok(None) };
         };
         rest = after;
         if line.is_empty() {
             break;
         }
         if headers.len() == MAX_HEADERS {
-            return Err(Fault::TooLarge);
+            return Err(RequestFault::TooLarge);
         }
         headers.push(header(line)?);
     }
     let size = bytes.len() - rest.len();
     if size > MAX_HEAD {
-        return Err(Fault::TooLarge);
+        return Err(RequestFault::TooLarge);
     }
     let head = Head { method, target, minor, headers };
     let hosts = head.values("Host").count();
     if hosts > 1 || (hosts == 0 && minor == 1) {
-        return Err(Fault::BadRequest);
+        return Err(RequestFault::BadRequest);
     }
     Ok(Some((head, size)))
 }
 
 /// A request line that is not complete: refused if it is too long or cannot be one.
-fn partial_line(bytes: &[u8]) -> Result<Option<(Head<'_>, usize)>, Fault> {
+fn partial_line(bytes: &[u8]) -> Result<Option<(Head<'_>, usize)>, RequestFault> {
     let line = bytes.strip_suffix(b"\r").unwrap_or(bytes);
     if bare_line_end(bytes) || line.iter().any(|byte| !matches!(byte, 0x20..=0x7e)) {
-        Err(Fault::BadRequest)
+        Err(RequestFault::BadRequest)
     } else if line.len() > MAX_TARGET + 32 {
-        Err(Fault::TargetTooLong)
+        Err(RequestFault::TargetTooLong)
     } else {
         Ok(None)
     }
@@ -196,40 +196,42 @@ fn bare_line_end(bytes: &[u8]) -> bool {
     bytes.iter().enumerate().any(|(at, byte)| *byte == b'\n' && (at == 0 || bytes[at - 1] != b'\r'))
 }
 
-fn request_line(line: &[u8]) -> Result<(&str, &str, u8), Fault> {
-    let line = std::str::from_utf8(line).map_err(|_| Fault::BadRequest)?;
+fn request_line(line: &[u8]) -> Result<(&str, &str, u8), RequestFault> {
+    let line = std::str::from_utf8(line).map_err(|_| RequestFault::BadRequest)?;
     let mut parts = line.split(' ');
     let (Some(method), Some(target), Some(version), None) =
         (parts.next(), parts.next(), parts.next(), parts.next())
     else {
-        return Err(Fault::BadRequest);
+        return Err(RequestFault::BadRequest);
     };
     if !is_token(method) || target.is_empty() || !target.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(Fault::BadRequest);
+        return Err(RequestFault::BadRequest);
     }
     if target.len() > MAX_TARGET {
-        return Err(Fault::TargetTooLong);
+        return Err(RequestFault::TargetTooLong);
     }
     let form = target.starts_with('/') || target.contains("://") || target == "*" || method == "CONNECT";
     if !form {
-        return Err(Fault::BadRequest);
+        return Err(RequestFault::BadRequest);
     }
     match version.strip_prefix("HTTP/").map(str::as_bytes) {
         Some(b"1.1") => Ok((method, target, 1)),
         Some(b"1.0") => Ok((method, target, 0)),
-        Some([major, b'.', minor]) if major.is_ascii_digit() && minor.is_ascii_digit() => Err(Fault::Version),
-        _ => Err(Fault::BadRequest),
+        Some([major, b'.', minor]) if major.is_ascii_digit() && minor.is_ascii_digit() => {
+            Err(RequestFault::Version)
+        }
+        _ => Err(RequestFault::BadRequest),
     }
 }
 
-fn header(line: &[u8]) -> Result<(&str, &str), Fault> {
-    let line = std::str::from_utf8(line).map_err(|_| Fault::BadRequest)?;
-    let (name, value) = line.split_once(':').ok_or(Fault::BadRequest)?;
+fn header(line: &[u8]) -> Result<(&str, &str), RequestFault> {
+    let line = std::str::from_utf8(line).map_err(|_| RequestFault::BadRequest)?;
+    let (name, value) = line.split_once(':').ok_or(RequestFault::BadRequest)?;
     let value = value.trim_matches([' ', '\t']);
     if is_token(name) && value.chars().all(|letter| letter == '\t' || !letter.is_control()) {
         Ok((name, value))
     } else {
-        Err(Fault::BadRequest)
+        Err(RequestFault::BadRequest)
     }
 }
 

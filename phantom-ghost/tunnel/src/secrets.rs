@@ -52,7 +52,7 @@ impl Secret {
 
     /// What a server can be told in its place.
     pub fn digest(&self) -> SecretDigest {
-        SecretDigest::of(self.0.as_bytes())
+        SecretDigest::digest(self.0.as_bytes())
     }
 
     /// The name under which this process knows it.
@@ -104,7 +104,7 @@ pub struct SecretDigest([u8; 32]);
 
 impl SecretDigest {
     /// The digest of a candidate of any length.
-    pub(crate) fn of(candidate: &[u8]) -> Self {
+    pub(crate) fn digest(candidate: &[u8]) -> Self {
         let mut bytes = [0; 32];
         bytes.copy_from_slice(digest(&SHA256, candidate).as_ref());
         Self(bytes)
@@ -193,7 +193,7 @@ pub struct SecretSet(HashSet<SecretId, BuildHasherDefault<OfId>>);
 impl SecretSet {
     /// Which secret `candidate` is.
     pub fn find(&self, candidate: &[u8]) -> Option<SecretId> {
-        let id = SecretDigest::of(candidate).id();
+        let id = SecretDigest::digest(candidate).id();
         self.contains(&id).then_some(id)
     }
 
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_digest_is_that_of_everybody_and_comes_back() {
+    fn digest_matches_standard_and_round_trips() {
         let secret = Secret::new("a".repeat(64)).unwrap();
         // printf %064d 0 | tr 0 a | openssl dgst -sha256 -binary | base64
         let text = r#""/+BU/nrgy23GXDr5th1SCfQ5hR20PQulmXM33xVGaOs=""#;

@@ -40,7 +40,7 @@ use tokio::time::{sleep, timeout};
 use crate::config::{Configuration, Decoy, MAX_SECRETS, MAX_SITE, WebServer};
 use crate::control::Clients;
 use crate::limits::{Limits, Table};
-use crate::pump::{Counters, Options};
+use crate::pump::{TrafficCounters, TunnelOptions};
 
 mod connection;
 mod decide;
@@ -60,7 +60,7 @@ pub use pages::private_pages;
 use proxy::Ends;
 use registry::{Open, Registry};
 pub use setup::{BindError, ConfigureError, Listen, Timeouts};
-use site::Site;
+use site::DecoySite;
 use tls::Tls;
 pub use tls::TlsError;
 
@@ -101,7 +101,7 @@ pub struct State {
 
 /// Builds a [`Server`].
 #[derive(Debug, Default)]
-pub struct Builder {
+pub struct ServerBuilder {
     listen: Vec<Listen>,
     limits: Limits,
     timeouts: Timeouts,
@@ -141,7 +141,7 @@ struct Shared {
     configured: watch::Sender<bool>,
     challenges: RwLock<BTreeMap<String, Arc<ServerConfig>>>,
     counts: Counts,
-    traffic: Arc<Counters>,
+    traffic: Arc<TrafficCounters>,
     /// It was said that the web server in front does not tell its visitors' addresses.
     nameless: AtomicBool,
     /// The language of its lines on standard error.
@@ -156,12 +156,12 @@ struct Active {
     /// Whether the web server behind speaks HTTP/2 has to be asked again: it was not there, or may be another one by now.
     in_doubt: AtomicBool,
     wireguard_port: u16,
-    site: Site,
+    site: DecoySite,
     upstream: Option<WebServer>,
-    options: Options,
+    options: TunnelOptions,
 }
 
-impl Builder {
+impl ServerBuilder {
     /// Adds a place to listen at.
     #[must_use]
     pub fn listen(mut self, listen: Listen) -> Self {
@@ -233,8 +233,8 @@ impl Builder {
 
 impl Server {
     /// Begins to build one.
-    pub fn builder() -> Builder {
-        Builder::default()
+    pub fn builder() -> ServerBuilder {
+        ServerBuilder::default()
     }
 
     /// What tells this server what to do.
@@ -422,7 +422,7 @@ impl Shared {
                 None => in_doubt = true,
             }
         }
-        let mut options = Options { padding: configuration.padding, ..Options::default() };
+        let mut options = TunnelOptions { padding: configuration.padding, ..TunnelOptions::default() };
         options.counters = Arc::clone(&self.traffic);
         if let Some((least, most)) = self.ping {
             options.ping = least..=most;
@@ -431,7 +431,7 @@ impl Shared {
             tls: tls.map(RwLock::new),
             in_doubt: in_doubt.into(),
             wireguard_port: configuration.wireguard_port,
-            site: Site::new(&configuration.decoy),
+            site: DecoySite::new(&configuration.decoy),
             upstream,
             options,
         })

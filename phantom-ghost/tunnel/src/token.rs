@@ -31,7 +31,7 @@ pub enum TokenError {
 
 /// Where a tunnel is asked to lead.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Claims {
+pub struct TokenClaims {
     /// The tunnel's name at the client. wstunnel makes a UUID of version 7; any text is accepted.
     pub id: String,
     /// What is to be carried.
@@ -51,7 +51,7 @@ pub enum Protocol {
     Other,
 }
 
-impl Claims {
+impl TokenClaims {
     /// Whether this asks for datagrams to `port` on this machine's own IPv4 address, the one destination there is.
     pub fn is_loopback_udp(&self, port: u16) -> bool {
         let here = self.host == "localhost" || self.host.parse() == Ok(Ipv4Addr::LOCALHOST);
@@ -69,7 +69,7 @@ pub fn find<'a>(head: &Head<'a>) -> Option<&'a str> {
 }
 
 /// Reads the claims of `token`. Its signature may be anything.
-pub fn parse(token: &str) -> Result<Claims, TokenError> {
+pub fn parse(token: &str) -> Result<TokenClaims, TokenError> {
     let mut parts = token.split('.');
     let (Some(header), Some(claims), Some(_signature), None) =
         (parts.next(), parts.next(), parts.next(), parts.next())
@@ -82,7 +82,7 @@ pub fn parse(token: &str) -> Result<Claims, TokenError> {
     json::<IgnoredAny>(header)?;
     let wire: Wire = json(claims)?;
     let protocol = if wire.p.0 { Protocol::Udp } else { Protocol::Other };
-    Ok(Claims { id: wire.id, protocol, host: wire.r, port: wire.rp })
+    Ok(TokenClaims { id: wire.id, protocol, host: wire.r, port: wire.rp })
 }
 
 fn json<T: for<'de> Deserialize<'de>>(part: &str) -> Result<T, TokenError> {

@@ -36,7 +36,7 @@ const LARGE_BATCH: usize = 128 * 1024;
 
 /// Where a tunnel's datagrams go to and come from.
 #[derive(Debug)]
-pub struct Endpoint {
+pub struct UdpEndpoint {
     socket: UdpSocket,
     /// Who gets what is sent, on a socket that is not connected: whoever sent last.
     peer: Option<SockaddrIn>,
@@ -80,7 +80,7 @@ thread_local! {
         RefCell::new(Scratch { slots: vec![0; BATCH * SLOT], headers: MultiHeaders::preallocate(BATCH, None) });
 }
 
-impl Endpoint {
+impl UdpEndpoint {
     /// A socket of its own that talks to `port` on 127.0.0.1 and hears nobody else. Needs a tokio runtime.
     pub fn connected(port: u16) -> io::Result<Self> {
         let socket = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
@@ -206,10 +206,13 @@ fn again(send: impl Fn() -> nix::Result<usize>) -> nix::Result<usize> {
 
 /// Errors that tell of one moment only: the port was refused, a signal came.
 fn is_passing(error: &io::Error) -> bool {
-    use io::ErrorKind as Kind;
+    use io::ErrorKind as FrameKind;
     matches!(
         error.kind(),
-        Kind::WouldBlock | Kind::ConnectionRefused | Kind::Interrupted | Kind::ConnectionReset
+        FrameKind::WouldBlock
+            | FrameKind::ConnectionRefused
+            | FrameKind::Interrupted
+            | FrameKind::ConnectionReset
     )
 }
 

@@ -22,7 +22,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use phantom_certs::commands::{Reply, rfc3339};
+use phantom_certs::commands::{CommandReply, rfc3339};
 use phantom_certs::schedule::Life;
 use phantom_certs::with_causes;
 use phantom_types::{HostName, Lang, Text};
@@ -141,7 +141,7 @@ pub(crate) fn run(words: Vec<String>, lang: Lang) -> ExitCode {
 }
 
 /// Verifies a server as `request` says (see the [module](self)). Blocks until done: at most `patience` and half a minute.
-pub fn command(request: &[u8]) -> Reply {
+pub fn command(request: &[u8]) -> CommandReply {
     let done = serde_json::from_slice(request).map_err(VerifyError::Request).and_then(|task: Task| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         runtime.map_err(VerifyError::Runtime)?.block_on(verify(&task))
@@ -151,12 +151,12 @@ pub fn command(request: &[u8]) -> Reply {
             let alarm = life.and_then(|life| life.ending(phantom_certs::now()));
             let end = life.map(|life| rfc3339(life.not_after));
             let answer = serde_json::json!({ "ok": true, "expires_at": end, "alarm": alarm });
-            Reply { line: answer.to_string(), exit_code: 0 }
+            CommandReply { line: answer.to_string(), exit_code: 0 }
         }
         Err(error) => {
             let answer =
                 serde_json::json!({ "error": { "kind": error.kind(), "detail": with_causes(&error) } });
-            Reply { line: answer.to_string(), exit_code: 1 }
+            CommandReply { line: answer.to_string(), exit_code: 1 }
         }
     }
 }

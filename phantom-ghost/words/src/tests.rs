@@ -89,7 +89,7 @@ fn filled(literal: &str) -> String {
 }
 
 #[test]
-fn every_sentence_of_the_program_has_its_turkish() {
+fn every_program_sentence_has_turkish() {
     let mut found = Vec::new();
     for dir in ["certs/src", "tunnel/src"] {
         sentences(&program().join(dir), &mut found);
@@ -224,7 +224,7 @@ fn unknown(files: &[&str], tables: &[&Table], least: usize) -> Vec<String> {
 }
 
 #[test]
-fn all_that_the_program_says_has_its_turkish() {
+fn all_program_output_has_turkish() {
     assert_eq!(unknown(&SAY, &[SENTENCES], 30), Vec::<String>::new(), "these have no line in sentences.rs");
     assert_eq!(
         unknown(&PROBER, &[PROBES, SENTENCES], 80),
@@ -234,7 +234,7 @@ fn all_that_the_program_says_has_its_turkish() {
 }
 
 #[test]
-fn a_client_tells_in_turkish_what_happens_to_its_tunnel() {
+fn client_reports_tunnel_events_in_turkish() {
     for (en, tr) in [
         (
             "UDP 127.0.0.1:51820 leads to wss://vpn.example.com",

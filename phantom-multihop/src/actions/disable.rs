@@ -54,11 +54,11 @@ impl Action for DisableMultihop {
                     message,
                 });
             };
-            let off = switch::turn_off(change, call, &before);
-            off.map_err(|error| error.with_restored(Some(before.exit_in_use.clone())))?;
+            let off = switch::disable(change, call, &before);
+            off.map_err(|error| error.with_restored(Some(before.active_exit.clone())))?;
             Ok(MultihopDisabled {
                 multihop_enabled: false,
-                previous_exit: Some(before.exit_in_use),
+                previous_exit: Some(before.active_exit),
                 interface_cleaned: Some(true),
                 message: call.lang.pick(
                     "Multihop disabled - client traffic now routes directly through the server",
@@ -66,6 +66,6 @@ impl Action for DisableMultihop {
                 ),
             })
         });
-        disabled.map_err(MultihopError::settled)
+        disabled.map_err(MultihopError::into_api_error)
     }
 }

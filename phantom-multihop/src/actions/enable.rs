@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 use crate::collision::{choose, is_near, judge};
 use crate::model::{Exit, Multihop as Stored};
 use crate::proof::{Proof, Target};
-use crate::prove::{self, DNS_LIMIT, HANDSHAKE_LIMIT};
 use crate::rows::MultihopState as _;
-use crate::switch::{self, Wish};
+use crate::switch::{self, SwitchRequest};
+use crate::verify::{self, DNS_LIMIT, HANDSHAKE_LIMIT};
 use crate::{Multihop, MultihopError, origin};
 
 /// Routes client traffic through an exit; with another exit active, switches to this one.
@@ -96,19 +96,19 @@ impl Action for EnableMultihop {
         let engine = multihop.engine();
         Target::named(self.probe.as_deref())?;
         let (exit, active) = engine.read(|state| {
-            let active = state.multihop()?.map(|stored| stored.exit_in_use);
+            let active = state.multihop()?.map(|stored| stored.active_exit);
             Ok::<_, MultihopError>((super::exit(state, &self.exit_name)?, active))
         })?;
         // A name is asked for before the lock is taken: that can take a while.
-        let all = prove::resolve(engine, &exit.endpoint, DNS_LIMIT);
+        let all = verify::resolve(engine, &exit.endpoint, DNS_LIMIT);
         let all = all.map_err(|error| error.with_restored(active))?;
         let enabled = engine.change(origin(Self::NAME), call, |change| {
             let before = change.multihop()?;
-            let restored = before.as_ref().map(|before| before.exit_in_use.clone());
+            let restored = before.as_ref().map(|before| before.active_exit.clone());
             let enabled = enable(change, call, before.as_ref(), &self, &all);
             enabled.map_err(|error| error.with_restored(restored))
         });
-        enabled.map_err(MultihopError::settled)
+        enabled.map_err(MultihopError::into_api_error)
     }
 }
 
@@ -124,25 +124,26 @@ fn enable(
     let exit = super::exit(change, &wanted.exit_name)?;
     let fallbacks = fallbacks(change, call, wanted, &exit)?;
     // Where it is in use it stays. That another exit was found at one of its addresses says nothing.
-    let same = before.filter(|before| before.exit_in_use == exit.name);
+    let same = before.filter(|before| before.active_exit == exit.name);
     let known = same.and_then(|before| before.endpoint_address).filter(|at| all.contains(at));
-    let site = change.engine().site()?;
+    let installation = change.engine().installation()?;
     let probe = Target::named(wanted.probe.as_deref())?;
     if let Target::Address(address) = probe
-        && is_near(&site, change, address)?
+        && is_near(&installation, change, address)?
     {
         return Err(MultihopError::ProbeNear { address });
     }
-    let places = choose(&site, change, &exit, known.into_iter().chain(all.iter().copied()))?;
+    let places = choose(&installation, change, &exit, known.into_iter().chain(all.iter().copied()))?;
     let (chosen, limit) = (exit.name.clone(), HANDSHAKE_LIMIT);
-    let wish = Wish { exit, places, chosen, fallbacks, kill_switch: wanted.kill_switch, probe, limit };
+    let request =
+        SwitchRequest { exit, places, chosen, fallbacks, kill_switch: wanted.kill_switch, probe, limit };
     let at = match same {
-        Some(before) => switch::stay(change, call, &place, before, &wish)?,
-        None => switch::turn_to(change, call, &place, before, &wish)?,
+        Some(before) => switch::reverify(change, call, &place, before, &request)?,
+        None => switch::switch_to(change, call, &place, before, &request)?,
     };
-    let switched = before.filter(|_| same.is_none()).map(|before| before.exit_in_use.clone());
+    let switched = before.filter(|_| same.is_none()).map(|before| before.active_exit.clone());
     let proven = Proof::last(change)?.is_some_and(|proof| proof.passed);
-    Ok(answer(wish, at, (proven, switched), call.lang))
+    Ok(answer(request, at, (proven, switched), call.lang))
 }
 
 /// The exits that may take its place: each is there, collides with nothing, and is named once.
@@ -153,10 +154,10 @@ fn fallbacks(
     chosen: &Exit,
 ) -> Result<Vec<ExitName>, MultihopError> {
     let mut list: Vec<ExitName> = Vec::new();
-    let site = change.engine().site()?;
+    let installation = change.engine().installation()?;
     for name in &wanted.fallback_exits {
         let exit = super::exit(change, name)?;
-        let collisions = judge(&site, change, &exit, None)?;
+        let collisions = judge(&installation, change, &exit, None)?;
         if !collisions.is_empty() {
             return Err(MultihopError::Collides { exit: exit.name, collisions });
         }
@@ -175,12 +176,12 @@ fn fallbacks(
 }
 
 fn answer(
-    wish: Wish,
+    request: SwitchRequest,
     at: SocketAddr,
     (proven, previous_exit): (bool, Option<ExitName>),
     lang: Lang,
 ) -> MultihopEnabled {
-    let Wish { exit: Exit { name, .. }, kill_switch, .. } = wish;
+    let SwitchRequest { exit: Exit { name, .. }, kill_switch, .. } = request;
     let (traffic_flow, message) = match lang {
         Lang::En => (
             format!("Clients → Phantom → VPN Exit ({at})"),

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::collision::judge;
 use crate::desired::exit_file;
-use crate::import::{Import, Source, Unfit, import, overlapping};
+use crate::import::{Import, ImportContext, ImportProblem, import, overlapping};
 use crate::model::Exit;
 use crate::rows::{MultihopChange as _, MultihopState as _};
 use crate::state::{sweep_exit_files, write_exit_file};
@@ -128,15 +128,15 @@ impl Action for ImportVpnConfig {
         engine.read(|_| Ok::<_, MultihopError>(()))?;
         let path = absolute(&self.config_path);
         let text = read(engine, &path)?;
-        let source = Source {
+        let source = ImportContext {
             name: self.custom_name,
             path: &path,
             uplink_mtu: uplink_mtu(engine).unwrap_or_default(),
             now: engine.host().clock.now(),
         };
         let read = import(&text, source).map_err(|unfit| match unfit {
-            Unfit::Content(error) => MultihopError::Content(error),
-            Unfit::NoName => MultihopError::NoName,
+            ImportProblem::Content(error) => MultihopError::Content(error),
+            ImportProblem::NoName => MultihopError::NoName,
         })?;
         engine.change(origin(Self::NAME), call, |change| store(change, read, call.lang))
     }
@@ -148,14 +148,14 @@ fn store(change: &mut Change<'_>, read: Import, lang: Lang) -> Result<Imported, 
     if let Some(address) = overlapping(&exit, subnet) {
         return Err(MultihopError::Overlap { address, subnet });
     }
-    let site = change.engine().site()?;
+    let installation = change.engine().installation()?;
     // Where a name leads is judged when it is asked for: an import contacts nobody.
-    let collisions = judge(&site, change, &exit, None)?;
+    let collisions = judge(&installation, change, &exit, None)?;
     if !collisions.is_empty() {
         return Err(MultihopError::Collides { exit: exit.name, collisions });
     }
     sweep_exit_files(change)?;
-    let config_file = exit_file(&site, &exit.name);
+    let config_file = exit_file(&installation, &exit.name);
     // A file that somebody put there, perhaps the very one that is imported, is not written over.
     if change.exit(&exit.name)?.is_some() || is_foreign(change.engine(), &config_file)? {
         return Err(MultihopError::Exists { exit: exit.name });
@@ -228,7 +228,7 @@ fn is_foreign(engine: &Engine, file: &Path) -> Result<bool, MultihopError> {
         return Ok(false);
     }
     let content = engine.host().files.read(file).map_err(failed)?.map(Zeroizing::new);
-    Ok(!content.is_some_and(|content| engine.marks().owns_file(&content)))
+    Ok(!content.is_some_and(|content| engine.tags().owns_file(&content)))
 }
 
 /// Largest packet of the uplink.

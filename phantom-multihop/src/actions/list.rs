@@ -76,11 +76,12 @@ impl Action for ListExits {
     fn run(self, multihop: &Multihop, call: &Call) -> Result<ExitList, MultihopError> {
         let engine = multihop.engine();
         engine.read(|state| {
-            let site = engine.site()?;
+            let installation = engine.installation()?;
             let stored = state.multihop()?;
             let item = |exit: Exit| -> Result<ExitItem, MultihopError> {
-                let used = stored.as_ref().filter(|stored| stored.exit_in_use == exit.name);
-                let found = judge(&site, state, &exit, used.and_then(|stored| stored.endpoint_address))?;
+                let used = stored.as_ref().filter(|stored| stored.active_exit == exit.name);
+                let found =
+                    judge(&installation, state, &exit, used.and_then(|stored| stored.endpoint_address))?;
                 Ok(ExitItem {
                     active: used.is_some(),
                     name: exit.name.clone(),
@@ -92,14 +93,14 @@ impl Action for ListExits {
                 })
             };
             let exits = state.exits()?.into_iter().map(item).collect::<Result<Vec<_>, _>>()?;
-            let active = stored.as_ref().map(|stored| stored.exit_in_use.clone());
-            let replaced = stored.filter(|stored| stored.exit != stored.exit_in_use);
+            let active = stored.as_ref().map(|stored| stored.active_exit.clone());
+            let replaced = stored.filter(|stored| stored.chosen_exit != stored.active_exit);
             Ok(ExitList {
                 total: exits.len(),
                 exits,
                 multihop_enabled: active.is_some(),
                 active_exit: active,
-                chosen_exit: replaced.map(|stored| stored.exit),
+                chosen_exit: replaced.map(|stored| stored.chosen_exit),
             })
         })
     }

@@ -9,7 +9,7 @@ use super::MonitorStatus;
 use crate::model::SessionRecord;
 use crate::rows::MultihopState as _;
 use crate::state::monitor_status;
-use crate::{Event, Level, Multihop, MultihopError};
+use crate::{Level, Multihop, MultihopError, SessionEvent};
 
 /// Shows the log of the current or last session.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -105,14 +105,14 @@ impl Action for GetSessionLog {
             let records = state.session_records(self.lines)?;
             Ok::<_, MultihopError>((state.multihop()?, records, state.session_length()?))
         })?;
-        let site = engine.site()?;
+        let installation = engine.installation()?;
         let none = call.lang.pick("No active multihop session", "Aktif multihop oturumu yok");
         Ok(SessionLog {
             active_session: stored.is_some(),
             log_exists: total_lines > 0,
             message: stored.is_none().then_some(none),
-            active_exit: stored.map(|stored| stored.exit_in_use),
-            monitor_status: monitor_status(engine, &site),
+            active_exit: stored.map(|stored| stored.active_exit),
+            monitor_status: monitor_status(engine, &installation),
             log_lines: records.iter().map(|record| line(record, call.lang)).collect(),
             displayed_lines: records.len(),
             logs: records.into_iter().map(|record| full(record, call.lang)).collect(),
@@ -123,7 +123,7 @@ impl Action for GetSessionLog {
 
 /// The sentence of a record; of an event that this version does not know, its word.
 fn sentence(record: &SessionRecord, lang: Lang) -> String {
-    Event::of_record(record).map_or_else(|| record.event.clone(), |event| event.sentence(lang))
+    SessionEvent::of_record(record).map_or_else(|| record.event.clone(), |event| event.sentence(lang))
 }
 
 fn line(record: &SessionRecord, lang: Lang) -> LogLine {
@@ -131,7 +131,7 @@ fn line(record: &SessionRecord, lang: Lang) -> LogLine {
     LogLine {
         timestamp: time.split_once(' ').map(|(_, time)| time.to_owned()),
         message: sentence(record, lang),
-        level: Event::of_record(record).map_or(Level::Info, |event| event.level()),
+        level: SessionEvent::of_record(record).map_or(Level::Info, |event| event.level()),
     }
 }
 

@@ -51,15 +51,15 @@ impl Action for RemoveVpnConfig {
                 return Err(MultihopError::NoExit { exit: name.clone(), available: change.exit_names()? });
             }
             let stored = change.multihop()?;
-            let was_active = stored.as_ref().is_some_and(|stored| stored.exit_in_use == name);
+            let was_active = stored.as_ref().is_some_and(|stored| stored.active_exit == name);
             let mut heir = None;
             match stored {
                 Some(active) if was_active => {
-                    let off = switch::turn_off(change, call, &active);
-                    off.map_err(|error| error.with_restored(Some(active.exit_in_use)))?;
+                    let off = switch::disable(change, call, &active);
+                    off.map_err(|error| error.with_restored(Some(active.active_exit)))?;
                 }
-                Some(replaced) if replaced.exit == name => {
-                    heir = Some(replaced.exit_in_use.clone());
+                Some(replaced) if replaced.chosen_exit == name => {
+                    heir = Some(replaced.active_exit.clone());
                     change.set_multihop(Some(&without_chosen(replaced)))?;
                 }
                 Some(_) | None => {}
@@ -69,16 +69,16 @@ impl Action for RemoveVpnConfig {
             sweep_exit_files(change)?;
             Ok(Removed { message: message(&name, heir.as_ref(), call.lang), removed: name, was_active })
         });
-        removed.map_err(MultihopError::settled)
+        removed.map_err(MultihopError::into_api_error)
     }
 }
 
 /// Another exit carries the traffic in the place of the chosen one, which goes: it is the chosen one from now on, and nothing
 /// changes for clients.
 fn without_chosen(replaced: Stored) -> Stored {
-    let heir = replaced.exit_in_use.clone();
+    let heir = replaced.active_exit.clone();
     let fallback_exits = replaced.fallback_exits.iter().filter(|exit| **exit != heir).cloned().collect();
-    Stored { exit: heir, fallback_exits, ..replaced }
+    Stored { chosen_exit: heir, fallback_exits, ..replaced }
 }
 
 fn message(exit: &ExitName, heir: Option<&ExitName>, lang: Lang) -> String {

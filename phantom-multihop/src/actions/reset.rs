@@ -45,7 +45,7 @@ impl Action for ResetState {
             let before = change.multihop().ok().flatten();
             change.set_multihop(None)?;
             if let Some(before) = before {
-                switch::turn_off(change, call, &before)?;
+                switch::disable(change, call, &before)?;
             } else {
                 change.set_multihop(None)?;
                 switch::open(change)?;
@@ -60,7 +60,7 @@ impl Action for ResetState {
                 ),
             })
         });
-        reset.map_err(|error: MultihopError| error.settled().of_reset())
+        reset.map_err(|error: MultihopError| error.into_api_error().of_reset())
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 
-use phantom_engine::{Depth, Engine};
+use phantom_engine::{Coverage, Engine};
 use phantom_host::{Device, Peer};
 use phantom_module::{Action, Call, Effect, Lang, Text};
 use phantom_store::{Server, State, StoreError};
@@ -16,8 +16,8 @@ use crate::model::Multihop as Stored;
 use crate::proof::{Proof, Target};
 use crate::rows::MultihopState as _;
 use crate::state::monitor_status;
-use crate::switch::Place;
-use crate::{Collision, Multihop, MultihopError, walls};
+use crate::switch::SwitchContext;
+use crate::{ExitCollision, Multihop, MultihopError, barriers};
 
 /// Shows whether client traffic goes through an exit, and how the exit is.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -173,22 +173,23 @@ impl Action for Status {
             let (server, interface, stored) =
                 (super::server(state)?, state.exit_interface()?, state.multihop()?);
             let found = collisions(engine, state, stored.as_ref())?;
-            let wanted = stored.as_ref().map(|_| engine.desired(state, Depth::Network)).transpose()?;
+            let wanted =
+                stored.as_ref().map(|_| engine.desired(state, Coverage::WithoutPeers)).transpose()?;
             Ok::<_, MultihopError>((server, stored, interface, state.exit_names()?.len(), found, wanted))
         })?;
         let enabled = stored.is_some();
         let in_use = stored.as_ref().and(interface);
         let facts = in_use.clone().and_then(|name| facts(engine, &server, name));
-        let walls = in_use.zip(wanted).map(|(interface, wanted)| {
-            walls::look(engine.host(), engine.marks(), &Place { server, interface }, &wanted)
+        let barriers = in_use.zip(wanted).map(|(interface, wanted)| {
+            barriers::look(engine.host(), engine.tags(), &SwitchContext { server, interface }, &wanted)
         });
-        let site = engine.site()?;
-        let direct = walls.as_ref().is_none_or(|walls| walls.direct);
-        let mut report = report(stored, exits, facts, monitor_status(engine, &site), direct, lang);
+        let installation = engine.installation()?;
+        let direct = barriers.as_ref().is_none_or(|barriers| barriers.direct);
+        let mut report = report(stored, exits, facts, monitor_status(engine, &installation), direct, lang);
         report.collisions = sentences(&found, lang);
-        if let Some(walls) = walls {
-            report.kill_switch = Some(walls.closed);
-            let missing = walls.missing.iter().map(|wall| wall.sentence(lang).to_owned());
+        if let Some(barriers) = barriers {
+            report.kill_switch = Some(barriers.closed);
+            let missing = barriers.missing.iter().map(|barrier| barrier.sentence(lang).to_owned());
             report.missing_walls = Some(missing.collect()).filter(|list: &Vec<_>| !list.is_empty());
         }
         if enabled {
@@ -203,7 +204,7 @@ fn proof(
     engine: &Engine,
     state: &State<'_>,
 ) -> Result<(Option<String>, Option<ServiceProof>), MultihopError> {
-    let in_use = state.multihop()?.map(|stored| stored.exit_in_use);
+    let in_use = state.multihop()?.map(|stored| stored.active_exit);
     let last = Proof::last(state)?.filter(|proof| Some(&proof.exit) == in_use.as_ref());
     let proof = last.map(|Proof { passed, asked, at, .. }| {
         let age_seconds = engine.host().clock.now().since(at).as_secs();
@@ -217,10 +218,10 @@ fn collisions(
     engine: &Engine,
     state: &State<'_>,
     stored: Option<&Stored>,
-) -> Result<Vec<Collision>, StoreError> {
+) -> Result<Vec<ExitCollision>, StoreError> {
     let Some(stored) = stored else { return Ok(Vec::new()) };
-    let Some(exit) = state.exit(&stored.exit_in_use)? else { return Ok(Vec::new()) };
-    judge(&engine.site()?, state, &exit, stored.endpoint_address)
+    let Some(exit) = state.exit(&stored.active_exit)? else { return Ok(Vec::new()) };
+    judge(&engine.installation()?, state, &exit, stored.endpoint_address)
 }
 
 fn report(
@@ -246,17 +247,17 @@ fn report(
             "İstemciler -> Phantom Sunucusu -> VPN Çıkışı -> İnternet",
         )
     };
-    let chosen = stored.as_ref().filter(|stored| stored.exit != stored.exit_in_use);
+    let chosen = stored.as_ref().filter(|stored| stored.chosen_exit != stored.active_exit);
     StatusReport {
         enabled,
-        chosen_exit: chosen.map(|stored| stored.exit.clone()),
+        chosen_exit: chosen.map(|stored| stored.chosen_exit.clone()),
         fallback_exits: stored
             .as_ref()
             .map(|stored| stored.fallback_exits.clone())
             .filter(|exits| !exits.is_empty()),
         // Said of what is in force, not of what is stored.
         kill_switch: stored.as_ref().map(|_| false),
-        active_exit: stored.map(|stored| stored.exit_in_use),
+        active_exit: stored.map(|stored| stored.active_exit),
         available_configs: exits,
         vpn_interface: VpnInterface {
             active: facts.is_some(),

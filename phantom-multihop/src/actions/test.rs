@@ -3,15 +3,15 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use phantom_host::EchoFrom;
+use phantom_host::PingSource;
 use phantom_module::{Action, Call, Effect, Text};
 use phantom_types::ExitName;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::desired::vpn_ip;
-use crate::prove::{self, RECENT};
 use crate::rows::MultihopState as _;
+use crate::verify::{self, RECENT};
 use crate::{Multihop, MultihopError};
 
 /// How long an exit that is asked for a handshake has.
@@ -114,16 +114,16 @@ impl Action for TestVpn {
         let engine = multihop.engine();
         let (place, stored, exit) = engine.read(|state| {
             let stored = state.multihop()?.ok_or(MultihopError::NothingToTest)?;
-            let exit = super::exit(state, &stored.exit_in_use)?;
+            let exit = super::exit(state, &stored.active_exit)?;
             Ok::<_, MultihopError>((super::place(state)?, stored, exit))
         })?;
         let at = stored.endpoint_address.or_else(|| exit.endpoint.socket_addr());
         let since = engine.host().clock.now().minus(RECENT);
-        let recent = at.is_some_and(|at| prove::handshake(engine, &place, &exit, at, since, LIMIT).is_ok());
+        let recent = at.is_some_and(|at| verify::handshake(engine, &place, &exit, at, since, LIMIT).is_ok());
         let network = &engine.host().network;
         let echo = || {
-            let from = EchoFrom::Interface(place.interface.clone());
-            prove::target(&exit, at).is_some_and(|to| network.echo(&from, to, 2, ECHO).unwrap_or(false))
+            let from = PingSource::Interface(place.interface.clone());
+            verify::target(&exit, at).is_some_and(|to| network.echo(&from, to, 2, ECHO).unwrap_or(false))
         };
         let answered = recent || echo();
         let vpn_ip = vpn_ip(&exit);
@@ -135,7 +135,8 @@ impl Action for TestVpn {
                 .any(|(name, network)| name == place.interface.as_str() && network.ip() == IpAddr::V4(ip))
         };
         let there = up && vpn_ip.is_some_and(has);
-        let leaves = prove::way(engine, &place, &exit).is_ok() && prove::source(engine).is_ok();
+        let leaves =
+            verify::check_route(engine, &place, &exit).is_ok() && verify::check_firewall(engine).is_ok();
         let host = at.map_or_else(|| exit.endpoint.host.to_string(), |at| at.ip().to_string());
         let connectivity = HostTest { passed: answered, host };
         let handshake = HandshakeTest { passed: recent, has_recent_handshake: recent };

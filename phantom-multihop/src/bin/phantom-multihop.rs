@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use phantom_engine::Engine;
 use phantom_host::linux::LinuxOptions;
-use phantom_host::{Host, Marks, Programs};
+use phantom_host::{Host, OwnershipTags, Programs};
 use phantom_module::chain;
 use phantom_multihop::monitor::{Errands, monitor};
 use phantom_multihop::rows::SCHEMA;
@@ -52,7 +52,7 @@ fn main() -> ExitCode {
     let options = LinuxOptions {
         run_dir: paths.run_dir().to_path_buf(),
         logs_dir: paths.logs_dir(),
-        marks: Marks::new(paths.instance()),
+        tags: OwnershipTags::new(paths.instance()),
         programs: programs(),
     };
     let store = Store::new(paths);

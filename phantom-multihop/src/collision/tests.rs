@@ -66,7 +66,7 @@ fn exit(addresses: &str, endpoint: &str) -> Exit {
     }
 }
 
-fn found(exit: &Exit, at: Option<&str>) -> Vec<Collision> {
+fn found(exit: &Exit, at: Option<&str>) -> Vec<ExitCollision> {
     let (server, host, interface) = (server(), host(), "wg_vpn".parse().unwrap());
     let dns = DnsServers { primary: [8, 8, 8, 8].into(), secondary: [9, 9, 9, 9].into() };
     let facts = Facts { server: &server, interface: &interface, dns, host: &host };
@@ -75,7 +75,7 @@ fn found(exit: &Exit, at: Option<&str>) -> Vec<Collision> {
 
 /// The kinds of what is found, each with its interface if it has one.
 fn kinds(exit: &Exit, at: Option<&str>) -> Vec<String> {
-    let kind = |collision: &Collision| {
+    let kind = |collision: &ExitCollision| {
         let data = collision.data();
         data["interface"].as_str().map_or_else(
             || collision.kind().to_owned(),
@@ -88,7 +88,7 @@ fn kinds(exit: &Exit, at: Option<&str>) -> Vec<String> {
 const ELSEWHERE: &str = "198.51.100.9:51821";
 
 #[test]
-fn an_address_that_is_somebody_s_here_collides() {
+fn local_address_collides() {
     for (address, kind) in [
         ("203.0.113.10/32", "host_address eth0"),
         ("203.0.113.10/8", "host_address eth0"),
@@ -122,7 +122,7 @@ fn an_address_that_is_somebody_s_here_collides() {
 }
 
 #[test]
-fn an_address_that_is_nobody_s_here_does_not() {
+fn foreign_address_does_not_collide() {
     for address in [
         // Beside the host's own, whatever its prefix length.
         "203.0.113.9/24",
@@ -148,7 +148,7 @@ fn an_address_that_is_nobody_s_here_does_not() {
 }
 
 #[test]
-fn the_server_s_own_port_is_no_end_point_and_a_tunnel_of_the_server_is_one() {
+fn own_port_collides_but_tunnel_does_not() {
     for own in [
         "203.0.113.10:51820",
         "198.51.100.1:51820",
@@ -183,7 +183,7 @@ fn the_server_s_own_port_is_no_end_point_and_a_tunnel_of_the_server_is_one() {
 }
 
 #[test]
-fn what_a_name_leads_to_is_judged_as_well() {
+fn resolved_addresses_are_checked_too() {
     let named = |address: &str| exit(address, "uk.example.com:51820");
     assert_eq!(found(&named("10.2.0.2/32"), None), [], "as long as it is not known");
     assert_eq!(found(&named("10.2.0.2/32"), Some("198.51.100.9:51820")), []);
@@ -194,7 +194,7 @@ fn what_a_name_leads_to_is_judged_as_well() {
 }
 
 #[test]
-fn keys_of_the_server_and_keys_of_no_use_are_refused() {
+fn server_keys_and_useless_keys_are_refused() {
     let with = |change: fn(&mut Exit)| {
         let mut exit = exit("10.2.0.2/32", ELSEWHERE);
         change(&mut exit);
@@ -215,7 +215,7 @@ fn no_secret_is_in_what_is_said() {
     let found = found(&bad, None);
     assert_eq!(found.len(), 4, "{found:?}");
     let said = withheld(&bad.name, &found);
-    let data: Vec<Value> = found.iter().map(Collision::data).collect();
+    let data: Vec<Value> = found.iter().map(ExitCollision::data).collect();
     let said = format!("{found:?} {} {} {data:?}", said.en, said.tr);
     for secret in [server().private_key.reveal().as_str(), &server().public_key.to_string()] {
         assert!(!said.contains(secret), "{said}");
@@ -227,22 +227,22 @@ fn every_collision_is_said_in_both_languages() {
     let address: Ipv4Addr = [192, 0, 2, 1].into();
     let (name, endpoint) = ("eth0".to_owned(), "192.0.2.1:1".parse::<Endpoint>().unwrap());
     let all = [
-        Collision::NotUnicast(address),
-        Collision::OwnSubnet(address, "192.0.2.0/24".parse().unwrap()),
-        Collision::HostAddress(address, name.clone()),
-        Collision::ServerAddress(address),
-        Collision::Broadcast(address, name.clone()),
-        Collision::Gateway(address, name.clone()),
-        Collision::RoutedHost(address, name),
-        Collision::Resolver(address),
-        Collision::ClientDns(address),
-        Collision::EndpointAddress(address),
-        Collision::EndpointNotUnicast(endpoint.clone()),
-        Collision::OwnPort(endpoint),
-        Collision::ServerKey,
-        Collision::ServerPrivateKey,
-        Collision::WeakKey,
-        Collision::ZeroPrivateKey,
+        ExitCollision::NotUnicast(address),
+        ExitCollision::OwnSubnet(address, "192.0.2.0/24".parse().unwrap()),
+        ExitCollision::HostAddress(address, name.clone()),
+        ExitCollision::ServerAddress(address),
+        ExitCollision::Broadcast(address, name.clone()),
+        ExitCollision::Gateway(address, name.clone()),
+        ExitCollision::RoutedHost(address, name),
+        ExitCollision::Resolver(address),
+        ExitCollision::ClientDns(address),
+        ExitCollision::EndpointAddress(address),
+        ExitCollision::EndpointNotUnicast(endpoint.clone()),
+        ExitCollision::OwnPort(endpoint),
+        ExitCollision::ServerKey,
+        ExitCollision::ServerPrivateKey,
+        ExitCollision::WeakKey,
+        ExitCollision::ZeroPrivateKey,
     ];
     let mut kinds = std::collections::BTreeSet::new();
     for collision in &all {
@@ -259,7 +259,7 @@ fn every_collision_is_said_in_both_languages() {
 proptest! {
     /// An address that is on no list is never refused, and one that is on a list always is.
     #[test]
-    fn nothing_but_what_is_on_a_list_is_refused(bytes: [u8; 4], prefix in 0_u8..=32, near: bool) {
+    fn only_listed_collisions_are_refused(bytes: [u8; 4], prefix in 0_u8..=32, near: bool) {
         // Half of them where the lists are.
         let bytes = if near { [203, 0, 113, bytes[3]] } else { bytes };
         let address = Ipv4Addr::from(bytes);

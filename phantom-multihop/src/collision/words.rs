@@ -5,9 +5,9 @@ use phantom_module::{Lang, Text};
 use phantom_types::ExitName;
 use serde_json::{Value, json};
 
-use super::Collision;
+use super::ExitCollision;
 
-impl Collision {
+impl ExitCollision {
     /// Its word in the data of an error.
     pub const fn kind(&self) -> &'static str {
         match self {
@@ -142,12 +142,12 @@ impl Collision {
 }
 
 /// One sentence for each, on a line of its own.
-pub(crate) fn lines(collisions: &[Collision], lang: Lang) -> String {
+pub(crate) fn lines(collisions: &[ExitCollision], lang: Lang) -> String {
     sentences(collisions, lang).unwrap_or_default().join("\n")
 }
 
 /// One sentence for each; none where nothing collides.
-pub(crate) fn sentences(collisions: &[Collision], lang: Lang) -> Option<Vec<String>> {
+pub(crate) fn sentences(collisions: &[ExitCollision], lang: Lang) -> Option<Vec<String>> {
     let all = collisions.iter().map(|collision| collision.sentence(lang)).collect();
     Some(all).filter(|all: &Vec<String>| !all.is_empty())
 }
@@ -159,7 +159,7 @@ const REMEDY: Text = Text {
 };
 
 /// That an exit is not brought up.
-pub(crate) fn withheld(exit: &ExitName, collisions: &[Collision]) -> Withheld {
+pub(crate) fn withheld(exit: &ExitName, collisions: &[ExitCollision]) -> Withheld {
     let (en, tr) = (lines(collisions, Lang::En), lines(collisions, Lang::Tr));
     Withheld {
         en: format!("Exit '{exit}' is not brought up, and clients stay blocked: {en}"),

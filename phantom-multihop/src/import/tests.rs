@@ -14,8 +14,13 @@ fn file(interface: &str, peer: &str) -> String {
     )
 }
 
-fn source(path: &str) -> Source<'_> {
-    Source { name: None, path: Path::new(path), uplink_mtu: Some(1500), now: Timestamp::from_micros(7) }
+fn source(path: &str) -> ImportContext<'_> {
+    ImportContext {
+        name: None,
+        path: Path::new(path),
+        uplink_mtu: Some(1500),
+        now: Timestamp::from_micros(7),
+    }
 }
 
 fn imported(path: &str, interface: &str, peer: &str) -> Import {
@@ -48,13 +53,13 @@ fn the_name_is_that_of_the_file() {
 }
 
 #[test]
-fn a_name_that_is_asked_for_comes_before_that_of_the_file() {
-    let source = Source { name: Some("UK-1".parse().unwrap()), ..source("/x/wg.conf") };
+fn requested_name_precedes_the_file_name() {
+    let source = ImportContext { name: Some("UK-1".parse().unwrap()), ..source("/x/wg.conf") };
     assert_eq!(import(&file(ADDRESS, PEER), source).unwrap().exit.name.as_str(), "uk-1");
 }
 
 #[test]
-fn the_end_point_of_an_address_gives_a_name_if_it_is_ipv4() {
+fn ipv4_endpoint_can_give_the_name() {
     let peer = |endpoint: &str| format!("Endpoint = {endpoint}\nAllowedIPs = 0.0.0.0/0");
     assert_eq!(imported("/wg.conf", ADDRESS, &peer("192.0.2.1:1")).exit.name.as_str(), "192_0_2_1");
     assert_eq!(
@@ -62,11 +67,11 @@ fn the_end_point_of_an_address_gives_a_name_if_it_is_ipv4() {
         "a_b_example_org"
     );
     let refused = import(&file(ADDRESS, &peer("[2001:db8::1]:1")), source("/wg.conf"));
-    assert_eq!(refused.unwrap_err(), Unfit::NoName);
+    assert_eq!(refused.unwrap_err(), ImportProblem::NoName);
 }
 
 #[test]
-fn the_mtu_is_the_least_of_file_uplink_and_our_own_and_enough_for_ipv6() {
+fn mtu_is_the_least_and_fits_ipv6() {
     let name: Endpoint = "uk.example.org:1".parse().unwrap();
     let four: Endpoint = "192.0.2.1:1".parse().unwrap();
     for (file, uplink, endpoint, mtu) in [
@@ -89,7 +94,7 @@ fn the_mtu_is_the_least_of_file_uplink_and_our_own_and_enough_for_ipv6() {
 }
 
 #[test]
-fn a_keepalive_of_up_to_a_minute_is_kept() {
+fn keepalive_up_to_a_minute_is_kept() {
     for (line, keepalive, of_file) in [
         ("", 5, None),
         ("PersistentKeepalive = 0", 5, None),
@@ -106,7 +111,7 @@ fn a_keepalive_of_up_to_a_minute_is_kept() {
 }
 
 #[test]
-fn an_address_must_not_meet_the_own_subnet() {
+fn address_must_not_overlap_own_subnet() {
     let subnet: Subnet = "10.8.0.0/24".parse().unwrap();
     for (address, met) in [
         ("10.2.0.2/32", None),
@@ -125,7 +130,7 @@ fn an_address_must_not_meet_the_own_subnet() {
 }
 
 #[test]
-fn it_is_told_whether_all_of_ipv4_is_carried() {
+fn carrying_all_of_ipv4_is_reported() {
     for (allowed, all) in [
         ("0.0.0.0/0", true),
         ("::/0, 0.0.0.0/0", true),

@@ -13,7 +13,7 @@ use phantom_types::ExitName;
 
 use super::service::Service;
 use super::spare::Spare;
-use crate::Event;
+use crate::SessionEvent;
 
 /// Outgoing bytes without incoming ones for this long are a reason to ask.
 const SILENCE: Duration = Duration::from_secs(5);
@@ -70,7 +70,7 @@ pub struct Watch {
 
 /// What the device says of the exit at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Counters {
+pub struct DeviceCounters {
     /// Bytes received.
     pub rx: u64,
     /// Bytes sent.
@@ -83,21 +83,21 @@ pub struct Counters {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sight {
     /// The device leads to the exit.
-    Exit(Counters),
+    Exit(DeviceCounters),
     /// There is no such device, or it leads elsewhere.
     Nothing,
     /// The same, while a change is being made: it may have taken the device away for a moment.
     Change,
 }
 
-impl From<Option<Counters>> for Sight {
-    fn from(counters: Option<Counters>) -> Self {
+impl From<Option<DeviceCounters>> for Sight {
+    fn from(counters: Option<DeviceCounters>) -> Self {
         counters.map_or(Self::Nothing, Self::Exit)
     }
 }
 
 impl Sight {
-    fn counters(self) -> Option<Counters> {
+    fn counters(self) -> Option<DeviceCounters> {
         match self {
             Self::Exit(counters) => Some(counters),
             Self::Nothing | Self::Change => None,
@@ -107,7 +107,7 @@ impl Sight {
 
 /// Something that is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Task {
+pub enum MonitorTask {
     /// Ask the exit something through the tunnel, with [`ECHOES`] packets. Its answer is seen in the counters.
     Probe,
     /// Resolve the name of the exit's end point again. A dead exit is to be called at the next address that the name has: say by
@@ -118,7 +118,7 @@ pub enum Task {
     /// Ask something of somebody behind the exit, and say by [`Machine::proven`] whether an answer came back.
     Prove,
     /// Add a record to the log of the session.
-    Log(Event),
+    Log(SessionEvent),
     /// Try another exit beside the one in use, and say by [`Machine::checked`] how it went.
     Check(ExitName),
     /// Switch to this exit if it is alive, and say by [`Machine::switched`] or [`Machine::switch_failed`] how it went.
@@ -169,7 +169,7 @@ enum Logged {
 #[derive(Clone, Debug)]
 pub struct Machine {
     watch: Watch,
-    seen: Option<(Duration, Counters)>,
+    seen: Option<(Duration, DeviceCounters)>,
     heard: Duration,
     /// Since when something went out that nothing came back for.
     unanswered: Option<Duration>,
@@ -180,7 +180,7 @@ pub struct Machine {
     spare: Spare,
     service: Service,
     /// What is to be said with the next look.
-    news: Vec<Event>,
+    news: Vec<SessionEvent>,
 }
 
 impl Machine {
@@ -203,9 +203,9 @@ impl Machine {
 
     /// What is to be done now, in this order. To be called about once a second; it may be much later where a task took that
     /// long.
-    pub fn tick(&mut self, now: Duration, sight: impl Into<Sight>) -> Vec<Task> {
+    pub fn tick(&mut self, now: Duration, sight: impl Into<Sight>) -> Vec<MonitorTask> {
         let sight = sight.into();
-        let mut tasks: Vec<Task> = self.news.drain(..).map(Task::Log).collect();
+        let mut tasks: Vec<MonitorTask> = self.news.drain(..).map(MonitorTask::Log).collect();
         let counters = sight.counters();
         if sight == Sight::Change {
             self.forget();
@@ -220,13 +220,13 @@ impl Machine {
             self.logged = Logged::Lost;
             let silent = now.saturating_sub(self.heard);
             let seconds = handshake.unwrap_or(silent).as_secs();
-            tasks.push(Task::Log(Event::HandshakeLost { seconds }));
+            tasks.push(MonitorTask::Log(SessionEvent::HandshakeLost { seconds }));
             self.spare.begin_round(now);
         }
         if self.dead.is_none()
             && let Some(news) = self.service.begins_to_be_lost(now)
         {
-            tasks.extend(news.then_some(Task::Log(Event::ServiceLost)));
+            tasks.extend(news.then_some(MonitorTask::Log(SessionEvent::ServiceLost)));
             self.spare.begin_round(now);
         }
         // The change that is being made may be the choice of another exit.
@@ -235,10 +235,10 @@ impl Machine {
         }
         if self.watch.named && now >= self.resolve_at {
             self.resolve_at = now + RESOLVE_EVERY;
-            tasks.push(Task::Resolve);
+            tasks.push(MonitorTask::Resolve);
         }
         if counters.is_some() && !self.is_in_doubt() && self.service.is_due(now) {
-            tasks.push(Task::Prove);
+            tasks.push(MonitorTask::Prove);
         }
         tasks
     }
@@ -263,7 +263,7 @@ impl Machine {
     /// Something was asked of somebody behind the exit, and answered or not; `None` where nobody could be asked.
     pub fn proven(&mut self, now: Duration, answered: Option<bool>) {
         if self.service.answered(now, answered) {
-            self.news.push(Event::ServiceBack);
+            self.news.push(SessionEvent::ServiceBack);
         }
     }
 
@@ -300,7 +300,7 @@ impl Machine {
     }
 
     /// Compares the counters with those before.
-    fn look(&mut self, now: Duration, counters: Option<Counters>, tasks: &mut Vec<Task>) {
+    fn look(&mut self, now: Duration, counters: Option<DeviceCounters>, tasks: &mut Vec<MonitorTask>) {
         let before = self.seen.take();
         let Some(counters) = counters else {
             self.unanswered.get_or_insert(now);
@@ -327,7 +327,7 @@ impl Machine {
         (self.seen, self.unanswered, self.asking) = (None, None, None);
     }
 
-    fn hear(&mut self, now: Duration, tasks: &mut Vec<Task>) {
+    fn hear(&mut self, now: Duration, tasks: &mut Vec<MonitorTask>) {
         self.heard = now;
         // Clients sent, and it took a question to hear anything.
         if self.unanswered.is_some() && self.asking.is_some() {
@@ -336,27 +336,33 @@ impl Machine {
         self.unanswered = None;
         self.asking = None;
         if self.dead.take().is_some() {
-            tasks.push(Task::Log(Event::Reconnected));
+            tasks.push(MonitorTask::Log(SessionEvent::Reconnected));
         }
     }
 
     /// Says in the log how old the handshake is, when that is news. Whether it is lost is not a matter of its age
     /// alone: the clock of the host may have been set.
-    fn log_handshake(&mut self, age: Option<Duration>, tasks: &mut Vec<Task>) {
+    fn log_handshake(&mut self, age: Option<Duration>, tasks: &mut Vec<MonitorTask>) {
         let Some(age) = age else { return };
         let overdue = GOOD + self.watch.keepalive + LEEWAY;
         let seconds = age.as_secs();
         if age <= GOOD && self.logged != Logged::Good && self.dead.is_none() {
             self.logged = Logged::Good;
-            tasks.push(Task::Log(Event::HandshakeGood { seconds }));
+            tasks.push(MonitorTask::Log(SessionEvent::HandshakeGood { seconds }));
         } else if age > overdue && age <= LOST && matches!(self.logged, Logged::Good | Logged::Nothing) {
             self.logged = Logged::Late;
-            tasks.push(Task::Log(Event::HandshakeWarning { seconds }));
+            tasks.push(MonitorTask::Log(SessionEvent::HandshakeWarning { seconds }));
         }
     }
 
     /// Asks, where there is a reason to.
-    fn ask(&mut self, now: Duration, device: bool, handshake: Option<Duration>, tasks: &mut Vec<Task>) {
+    fn ask(
+        &mut self,
+        now: Duration,
+        device: bool,
+        handshake: Option<Duration>,
+        tasks: &mut Vec<MonitorTask>,
+    ) {
         let silent = self.unanswered.is_some_and(|since| now >= since + SILENCE);
         let quiet = now >= self.heard + QUIET;
         let reason = silent || quiet || handshake.is_some_and(|age| age > LOST);
@@ -366,12 +372,12 @@ impl Machine {
         match &mut self.asking {
             None => {
                 self.asking = Some(Asking { since: now, last: now, count: 1 });
-                tasks.push(Task::Probe);
+                tasks.push(MonitorTask::Probe);
             }
             Some(asking) if now >= asking.last + ASK_EVERY => {
                 asking.last = now;
                 asking.count = asking.count.saturating_add(1);
-                tasks.push(Task::Probe);
+                tasks.push(MonitorTask::Probe);
             }
             Some(_) => {}
         }
@@ -387,11 +393,11 @@ impl Machine {
     }
 
     /// A dead exit is replaced, else called again and again; an exit in the place of another is not for ever.
-    fn repair(&mut self, now: Duration, tasks: &mut Vec<Task>) {
+    fn repair(&mut self, now: Duration, tasks: &mut Vec<MonitorTask>) {
         let Some(dead) = &mut self.dead else {
             if self.service.is_lost() {
                 if let Some(next) = self.spare.replacement(&self.watch.in_use) {
-                    tasks.push(Task::Switch(next));
+                    tasks.push(MonitorTask::Switch(next));
                     return;
                 }
                 self.service.give_up(now);
@@ -409,12 +415,12 @@ impl Machine {
         dead.attempts = dead.attempts.saturating_add(1);
         let pause = PAUSES.get(dead.attempts as usize - 1).unwrap_or(&PAUSES[PAUSES.len() - 1]);
         dead.next = now + Duration::from_secs(*pause);
-        tasks.push(Task::Log(Event::ReconnectAttempt { number: dead.attempts }));
+        tasks.push(MonitorTask::Log(SessionEvent::ReconnectAttempt { attempt: dead.attempts }));
         if self.watch.named {
             self.resolve_at = now + RESOLVE_EVERY;
-            tasks.push(Task::Resolve);
+            tasks.push(MonitorTask::Resolve);
         }
-        tasks.push(Task::Reconnect);
+        tasks.push(MonitorTask::Reconnect);
         self.spare.next_round(now);
     }
 }
@@ -426,15 +432,15 @@ impl Dead {
 
     /// What comes before another exit, or is this other exit: a name with several addresses may lead to one that lives. There is
     /// a bound to it.
-    fn elsewhere(&mut self, now: Duration, named: bool, other: ExitName) -> Option<Task> {
+    fn elsewhere(&mut self, now: Duration, named: bool, other: ExitName) -> Option<MonitorTask> {
         let may_go_on = named && self.calls < CALLS_MAX && now < self.since + CALLS_LIMIT;
         match self.elsewhere {
             Elsewhere::Called { until, .. } if now < until => None,
             Elsewhere::Unasked | Elsewhere::Called { more: 1.., .. } if may_go_on => {
                 self.elsewhere = Elsewhere::Asked;
-                Some(Task::Resolve)
+                Some(MonitorTask::Resolve)
             }
-            _ => Some(Task::Switch(other)),
+            _ => Some(MonitorTask::Switch(other)),
         }
     }
 }

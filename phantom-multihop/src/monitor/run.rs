@@ -5,19 +5,19 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use phantom_engine::Engine;
-use phantom_host::EchoFrom;
+use phantom_host::PingSource;
 use phantom_store::{State, StoreError};
 use phantom_types::ExitName;
 
-use super::machine::{Counters, ECHOES, Machine, Sight, Task, Watch};
+use super::machine::{DeviceCounters, ECHOES, Machine, MonitorTask, Sight, Watch};
 use super::notify;
 use crate::collision::{choose, judge};
 use crate::errand::{Errand, Errands, Turn};
 use crate::model::{Exit, Multihop as Stored, SessionRecord};
 use crate::proof::{self, Proof, Target};
 use crate::rows::{MultihopChange as _, MultihopState as _};
-use crate::switch::Place;
-use crate::{Event, prove, reach};
+use crate::switch::SwitchContext;
+use crate::{SessionEvent, reach, verify};
 
 /// From one look to the next.
 const TICK: Duration = Duration::from_secs(1);
@@ -37,7 +37,7 @@ const PENDING_MAX: usize = 100;
 /// What is watched over.
 struct Session {
     machine: Machine,
-    place: Place,
+    place: SwitchContext,
     stored: Stored,
     exit: Exit,
     /// Where the exit was called since it was alive the last time.
@@ -132,11 +132,11 @@ impl<'e> Monitor<'e> {
     fn look(&self) -> Sight {
         let Some(session) = &self.session else { return Sight::Nothing };
         let look = || {
-            let peer = prove::peer(self.engine, &session.place, &session.exit)?;
-            Some(Counters {
+            let peer = verify::peer(self.engine, &session.place, &session.exit)?;
+            Some(DeviceCounters {
                 rx: peer.rx_bytes,
                 tx: peer.tx_bytes,
-                handshake: prove::handshake_age(self.engine, Some(&peer)),
+                handshake: verify::handshake_age(self.engine, Some(&peer)),
             })
         };
         if let Some(counters) = look() {
@@ -177,7 +177,7 @@ impl<'e> Monitor<'e> {
         }
         let change = store.begin(&lock).ok()?;
         let now = change.multihop().ok()??;
-        if now.exit_in_use == proof.exit {
+        if now.active_exit == proof.exit {
             Proof::store(Some(proof), &change).ok()?;
             change.commit().ok()?;
         }
@@ -187,9 +187,9 @@ impl<'e> Monitor<'e> {
     /// Has an exit taken down that collides with the host since it is in use: a network may have come that the server is part
     /// of. From then on it is an exit that is gone.
     fn take_down(&self) {
-        let (Some(session), Ok(site)) = (&self.session, self.engine.site()) else { return };
+        let (Some(session), Ok(installation)) = (&self.session, self.engine.installation()) else { return };
         let at = session.stored.endpoint_address;
-        let found = self.engine.store().read(|state| judge(&site, state, &session.exit, at));
+        let found = self.engine.store().read(|state| judge(&installation, state, &session.exit, at));
         if found.is_ok_and(|found| !found.is_empty()) {
             self.have_done(&Errand::Reconcile);
         }
@@ -206,7 +206,7 @@ impl<'e> Monitor<'e> {
             Ok::<_, StoreError>((state.server()?, state.multihop()?, state.exit_interface()?))
         })?;
         let exit = match &stored {
-            Some(stored) => store.read(|state| state.exit(&stored.exit_in_use))?,
+            Some(stored) => store.read(|state| state.exit(&stored.active_exit))?,
             None => None,
         };
         self.generation = Some(generation);
@@ -218,14 +218,14 @@ impl<'e> Monitor<'e> {
         // Another address of the same exit is no new session.
         let goes_on = self.session.take().filter(|session| {
             let before = &session.stored;
-            (&before.exit, &before.fallback_exits, &before.exit_in_use, before.activated_at)
-                == (&stored.exit, &stored.fallback_exits, &stored.exit_in_use, stored.activated_at)
+            (&before.chosen_exit, &before.fallback_exits, &before.active_exit, before.activated_at)
+                == (&stored.chosen_exit, &stored.fallback_exits, &stored.active_exit, stored.activated_at)
         });
         let (machine, called, known) = match goes_on {
             Some(session) => (session.machine, session.called, session.known),
             None => (self.watch(&stored, &exit), BTreeSet::new(), None),
         };
-        let place = Place { server, interface };
+        let place = SwitchContext { server, interface };
         self.session = Some(Session { machine, place, stored, exit, called, known });
         Ok(())
     }
@@ -235,36 +235,36 @@ impl<'e> Monitor<'e> {
             keepalive: Duration::from_secs(exit.keepalive.into()),
             named: exit.endpoint.socket_addr().is_none(),
             in_use: exit.name.clone(),
-            exits: [&stored.exit].into_iter().chain(&stored.fallback_exits).cloned().collect(),
+            exits: [&stored.chosen_exit].into_iter().chain(&stored.fallback_exits).cloned().collect(),
         };
         Machine::new(watch, self.engine.host().clock.monotonic())
     }
 
-    fn work(&mut self, task: Task, device: bool) {
+    fn work(&mut self, task: MonitorTask, device: bool) {
         let Some(session) = &self.session else { return };
         match task {
-            Task::Probe => {
+            MonitorTask::Probe => {
                 let at = session.stored.endpoint_address;
-                if let Some(target) = prove::target(&session.exit, at) {
+                if let Some(target) = verify::target(&session.exit, at) {
                     let count = u16::try_from(ECHOES).unwrap_or(u16::MAX);
                     // Whether it was answered is seen in the counters.
-                    let from = EchoFrom::Interface(session.place.interface.clone());
+                    let from = PingSource::Interface(session.place.interface.clone());
                     let _ = self.engine.host().network.echo(&from, target, count, ANSWER);
                 }
             }
-            Task::Resolve => self.resolve(),
-            Task::Reconnect if device => {
+            MonitorTask::Resolve => self.resolve(),
+            MonitorTask::Reconnect if device => {
                 // One that cannot be told is called by WireGuard itself.
                 let at = session.stored.endpoint_address;
                 let _ = at.map(|at| reach::send_to(self.engine, &session.place, &session.exit, at));
             }
-            Task::Reconnect => {
+            MonitorTask::Reconnect => {
                 self.have_done(&Errand::Reconcile);
             }
-            Task::Prove => self.prove(),
-            Task::Log(event) => self.log(&event),
-            Task::Check(exit) => self.check(&exit),
-            Task::Switch(exit) => self.switch(&exit),
+            MonitorTask::Prove => self.prove(),
+            MonitorTask::Log(event) => self.log(&event),
+            MonitorTask::Check(exit) => self.check(&exit),
+            MonitorTask::Switch(exit) => self.switch(&exit),
         }
     }
 
@@ -283,12 +283,12 @@ impl<'e> Monitor<'e> {
         self.write();
         let Some(session) = &self.session else { return };
         let machine = session.machine.clone();
-        let before = (session.stored.exit_in_use.clone(), session.stored.activated_at);
+        let before = (session.stored.active_exit.clone(), session.stored.activated_at);
         let errand = Errand::Turn(Turn { to: to.clone(), from: Some(before.clone()) });
         let turned = self.have_done(&errand);
         let _ = self.read();
         let (now, Some(session)) = (self.engine.host().clock.monotonic(), &mut self.session) else { return };
-        let same = (&session.stored.exit_in_use, session.stored.activated_at) == (&before.0, before.1);
+        let same = (&session.stored.active_exit, session.stored.activated_at) == (&before.0, before.1);
         if turned && session.exit.name == *to {
             session.machine = machine;
             let exit = &session.exit;
@@ -312,14 +312,16 @@ impl<'e> Monitor<'e> {
         let Some(session) = &mut self.session else { return };
         let dead = session.machine.is_silent();
         let known = session.known.clone().filter(|_| session.machine.is_sought_elsewhere());
-        let asked = || prove::resolve(self.engine, &session.exit.endpoint, DNS_LIMIT);
+        let asked = || verify::resolve(self.engine, &session.exit.endpoint, DNS_LIMIT);
         let Ok(all) = known.map_or_else(asked, Ok) else { return };
         if dead {
             session.known = Some(all.clone());
         }
-        let Ok(site) = self.engine.site() else { return };
+        let Ok(installation) = self.engine.installation() else { return };
         // A name that leads to this server itself leads nowhere.
-        let Ok(places) = self.engine.read(|state| choose(&site, state, &session.exit, all)) else { return };
+        let Ok(places) = self.engine.read(|state| choose(&installation, state, &session.exit, all)) else {
+            return;
+        };
         let now = session.stored.endpoint_address;
         let next = match now {
             Some(at) if !dead && places.all().any(|place| place == at) => at,
@@ -329,7 +331,7 @@ impl<'e> Monitor<'e> {
         if now == Some(next) || self.store_address(next).is_none() {
             return;
         }
-        self.log(&Event::EndpointChanged { endpoint: next });
+        self.log(&SessionEvent::EndpointChanged { endpoint: next });
         let (now, Some(session)) = (self.engine.host().clock.monotonic(), &mut self.session) else { return };
         session.called.insert(next);
         let more = places.all().filter(|place| !session.called.contains(place)).count();
@@ -360,7 +362,7 @@ impl<'e> Monitor<'e> {
         Some(())
     }
 
-    fn log(&mut self, event: &Event) {
+    fn log(&mut self, event: &SessionEvent) {
         let Some(session) = &self.session else { return };
         let now = self.engine.host().clock.now();
         self.pending.push(event.record(now, session.exit.name.clone()));

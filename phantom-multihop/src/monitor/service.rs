@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn several_questions_in_a_row_without_an_answer_are_a_loss() {
+    fn several_missed_answers_are_a_loss() {
         let mut service = Service::new(seconds(0));
         let (lost, _) = lost_at(&mut service, 700, 128, Some(false));
         assert_eq!(lost, [360], "after the fourth");
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_in_between_begins_from_the_start() {
+    fn answer_in_between_resets_the_count() {
         let mut service = Service::new(seconds(0));
         for now in 0..1_000 {
             service.answered(seconds(now), Some(now % 4 == 3));
@@ -171,21 +171,21 @@ mod tests {
     }
 
     #[test]
-    fn an_exit_that_brings_data_is_not_to_blame_for_a_resolver() {
+    fn receiving_exit_is_not_blamed_for_resolver() {
         let (lost, asked) = lost_at(&mut Service::new(seconds(0)), 10_000, DATA / 19, Some(false));
         assert_eq!(lost, [0; 0]);
         assert!((150..200).contains(&asked), "{asked}");
     }
 
     #[test]
-    fn rounds_in_which_no_exit_was_better_become_rare() {
+    fn fruitless_searches_become_rare() {
         let (lost, _) = lost_at(&mut Service::new(seconds(0)), 40_000, 0, Some(false));
         let pauses: Vec<u64> = lost.windows(2).map(|pair| (pair[1] - pair[0]) / 60).collect();
         assert_eq!(pauses, [10, 20, 40, 80, 120, 120, 120, 120]);
     }
 
     #[test]
-    fn a_loss_is_told_once_and_so_is_its_end() {
+    fn loss_and_its_end_are_reported_once() {
         let mut service = Service::new(seconds(0));
         let fail = |service: &mut Service, now: u64| {
             for _ in 0..4 {
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_doubt_is_a_reason_to_ask_sooner_and_not_more_often_than_once_a_minute() {
+    fn doubt_hastens_probes_at_bounded_rate() {
         let mut service = Service::new(seconds(0));
         let asked: Vec<u64> = (1..=240)
             .filter(|now| {

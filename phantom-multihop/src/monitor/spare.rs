@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use phantom_types::ExitName;
 
-use super::Task;
+use super::MonitorTask;
 
 /// The chosen exit is tried this often while another one is in use and it answers.
 const CHECK_EVERY: Duration = Duration::from_mins(1);
@@ -70,16 +70,16 @@ impl Spare {
     }
 
     /// What returns to the chosen exit while another one is in use and alive.
-    pub(super) fn way_back(&mut self, now: Duration, in_use: &ExitName) -> Option<Task> {
+    pub(super) fn way_back(&mut self, now: Duration, in_use: &ExitName) -> Option<MonitorTask> {
         let chosen = self.exits.first().filter(|chosen| *chosen != in_use)?;
         if self.proven_since.is_some_and(|since| now >= since + self.proof) {
-            return Some(Task::Switch(chosen.clone()));
+            return Some(MonitorTask::Switch(chosen.clone()));
         }
         if now < self.check_at {
             return None;
         }
         self.check_at = now + self.pause;
-        Some(Task::Check(chosen.clone()))
+        Some(MonitorTask::Check(chosen.clone()))
     }
 
     pub(super) fn checked(&mut self, now: Duration, answered: bool) {

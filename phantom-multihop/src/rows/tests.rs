@@ -65,10 +65,10 @@ fn exit(text: &str) -> Exit {
 
 fn multihop(exit: &str) -> Multihop {
     Multihop {
-        exit: name(exit),
+        chosen_exit: name(exit),
         kill_switch: true,
         fallback_exits: vec![name("nl"), name("de")],
-        exit_in_use: name("nl"),
+        active_exit: name("nl"),
         endpoint_address: Some("[2001:db8::1]:51820".parse().unwrap()),
         staged: Some((name("de"), "192.0.2.9:1".parse().unwrap())),
         activated_at: Timestamp::from_micros(6),
@@ -76,7 +76,7 @@ fn multihop(exit: &str) -> Multihop {
 }
 
 #[test]
-fn exits_come_back_as_they_were_stored_and_by_name() {
+fn exits_round_trip_by_name() {
     let fixture = Fixture::new();
     let plain = Exit {
         preshared_key: None,
@@ -123,7 +123,7 @@ fn what_must_not_be_stored_is_refused() {
     drop(tx);
     drop(lock);
     fixture.change(|tx| {
-        tx.set_multihop(Some(&Multihop { exit_in_use: name("uk"), staged: None, ..multihop("uk") })).unwrap();
+        tx.set_multihop(Some(&Multihop { active_exit: name("uk"), staged: None, ..multihop("uk") })).unwrap();
         tx.remove_exit(&name("uk")).expect_err("it carries the traffic");
     });
     assert_eq!(fixture.read(State::exit_names), [name("uk")]);
@@ -155,7 +155,7 @@ fn multihop_comes_back_as_it_was_stored() {
     let open = Multihop {
         kill_switch: false,
         fallback_exits: Vec::new(),
-        exit_in_use: name("uk"),
+        active_exit: name("uk"),
         endpoint_address: None,
         staged: None,
         ..multihop("uk")
@@ -168,13 +168,13 @@ fn multihop_comes_back_as_it_was_stored() {
 }
 
 #[test]
-fn without_a_row_of_its_own_the_chosen_exit_is_in_use() {
+fn chosen_exit_is_active_by_default() {
     let fixture = Fixture::new();
     fixture.change(|tx| tx.add_exit(&exit("uk")).unwrap());
     fixture.sqlite().execute_batch("INSERT INTO multihop VALUES (1, 'uk', 1, '', 6)").unwrap();
     let expected = Multihop {
         fallback_exits: Vec::new(),
-        exit_in_use: name("uk"),
+        active_exit: name("uk"),
         endpoint_address: None,
         staged: None,
         ..multihop("uk")
@@ -194,7 +194,7 @@ fn a_fallback_that_is_removed_is_forgotten() {
 }
 
 #[test]
-fn a_session_has_its_records_in_order_and_the_newest_of_too_many() {
+fn session_keeps_newest_records_in_order() {
     let fixture = Fixture::new();
     let record = |number: u32| SessionRecord {
         at: Timestamp::from_micros(number.into()),

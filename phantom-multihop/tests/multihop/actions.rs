@@ -9,7 +9,7 @@ use phantom_store::State;
 use phantom_types::Timestamp;
 use serde_json::json;
 
-use crate::world::{World, corpus, told};
+use crate::world::{MultihopFixture, corpus, told};
 
 const XEOVO: &str = "xeovo-uk.conf";
 
@@ -22,8 +22,8 @@ fn remove(name: &str) -> RemoveVpnConfig {
 }
 
 #[test]
-fn the_answer_of_an_import_is_that_of_the_api() {
-    let world = World::new();
+fn import_answer_matches_the_contract() {
+    let world = MultihopFixture::new();
     let path = world.put(XEOVO, &std::fs::read(corpus("good").join(XEOVO)).unwrap());
     let file = world.engine.paths().exits_dir().join(XEOVO);
     let optimizations = json!(["MTU optimized for multihop", "PersistentKeepalive enabled"]);
@@ -50,7 +50,7 @@ fn the_answer_of_an_import_is_that_of_the_api() {
 }
 
 #[test]
-fn what_was_made_of_mtu_and_keepalive_is_said_in_both_languages() {
+fn mtu_and_keepalive_notes_have_both_languages() {
     for (file, en, tr) in [
         (
             "opnsense.conf",
@@ -63,12 +63,12 @@ fn what_was_made_of_mtu_and_keepalive_is_said_in_both_languages() {
             ["MTU multihop için optimize edildi", "PersistentKeepalive 120 saniyeden 5 saniyeye düşürüldü"],
         ),
     ] {
-        let world = World::new();
+        let world = MultihopFixture::new();
         let path = world.put(file, &std::fs::read(corpus("good").join(file)).unwrap());
         assert_eq!(world.json(import(&path, Some("a")), Lang::En)["optimizations"], json!(en));
         assert_eq!(world.json(import(&path, Some("b")), Lang::Tr)["optimizations"], json!(tr));
     }
-    let world = World::new();
+    let world = MultihopFixture::new();
     let path = world.put("split.conf", &std::fs::read(corpus("good").join("split-tunnel.conf")).unwrap());
     assert_eq!(
         world.json(import(&path, None), Lang::Tr)["warnings"],
@@ -78,7 +78,7 @@ fn what_was_made_of_mtu_and_keepalive_is_said_in_both_languages() {
 
 #[test]
 fn the_uplink_limits_the_mtu() {
-    let world = World::new();
+    let world = MultihopFixture::new();
     let narrow = phantom_host::LinkChange { mtu: Some(1450), ..Default::default() };
     world.fake.change_link("eth0", &narrow).unwrap();
     let name = world.import("good", XEOVO).unwrap().exit_name;
@@ -87,8 +87,8 @@ fn the_uplink_limits_the_mtu() {
 }
 
 #[test]
-fn a_file_that_cannot_be_read_is_named() {
-    let world = World::new();
+fn unreadable_file_is_named() {
+    let world = MultihopFixture::new();
     world.put("large.conf", &vec![b'#'; (64 << 10) + 1]);
     world.put("dir/file.conf", b"");
     for (path, why) in [
@@ -117,7 +117,7 @@ fn a_file_that_cannot_be_read_is_named() {
 
 #[test]
 fn an_existing_exit_is_never_overwritten() {
-    let world = World::new();
+    let world = MultihopFixture::new();
     world.import("good", XEOVO).unwrap();
     let before = world.exit_file("xeovo-uk");
     let again = world.import("good", XEOVO).unwrap_err();
@@ -133,8 +133,8 @@ fn an_existing_exit_is_never_overwritten() {
 }
 
 #[test]
-fn a_file_that_the_operator_keeps_in_our_folder_is_not_written_over() {
-    let world = World::new();
+fn operator_file_in_our_directory_is_kept() {
+    let world = MultihopFixture::new();
     let text = std::fs::read(corpus("good").join(XEOVO)).unwrap();
     let path = world.engine.paths().exits_dir().join(XEOVO).display().to_string();
     world.fake.put_file(&path, &text, 0o600, 0);
@@ -146,9 +146,9 @@ fn a_file_that_the_operator_keeps_in_our_folder_is_not_written_over() {
 }
 
 #[test]
-fn what_a_killed_change_left_is_swept_away() {
-    let world = World::new();
-    let mark = world.engine.marks().first_line();
+fn leftovers_of_killed_change_are_removed() {
+    let world = MultihopFixture::new();
+    let mark = world.engine.tags().first_line();
     let path = |name: &str| world.engine.paths().exits_dir().join(name).display().to_string();
     world.fake.put_file(&path("gone.conf"), format!("{mark}\n[Interface]\n").as_bytes(), 0o600, 0);
     world.fake.put_file(&path("notes.txt"), b"mine\n", 0o600, 0);
@@ -157,8 +157,8 @@ fn what_a_killed_change_left_is_swept_away() {
 }
 
 #[test]
-fn an_import_whose_file_cannot_be_written_has_not_happened() {
-    let world = World::new();
+fn import_without_its_file_is_undone() {
+    let world = MultihopFixture::new();
     world.put(XEOVO, &std::fs::read(corpus("good").join(XEOVO)).unwrap());
     let before = world.fake.dump();
     world.fake.reset_writes();
@@ -174,8 +174,8 @@ fn an_import_whose_file_cannot_be_written_has_not_happened() {
 }
 
 #[test]
-fn the_readable_file_is_part_of_the_wanted_state() {
-    let world = World::new();
+fn readable_file_is_in_desired_state() {
+    let world = MultihopFixture::new();
     world.import("good", XEOVO).unwrap();
     let origin = phantom_engine::Origin { module: "core", action: "reconcile" };
     let call = phantom_module::Call::new(Lang::En);
@@ -189,7 +189,7 @@ fn the_readable_file_is_part_of_the_wanted_state() {
 
 #[test]
 fn exits_are_listed_by_name() {
-    let world = World::new();
+    let world = MultihopFixture::new();
     let none = json!({ "exits": [], "multihop_enabled": false, "active_exit": null, "total": 0 });
     assert_eq!(world.json(ListExits {}, Lang::En), none);
     world.import("good", XEOVO).unwrap();
@@ -216,10 +216,10 @@ fn exits_are_listed_by_name() {
 
 fn enabled(exit: &str, in_use: &str) -> Stored {
     Stored {
-        exit: exit.parse().unwrap(),
+        chosen_exit: exit.parse().unwrap(),
         kill_switch: true,
         fallback_exits: vec!["xeovo-uk".parse().unwrap()],
-        exit_in_use: in_use.parse().unwrap(),
+        active_exit: in_use.parse().unwrap(),
         endpoint_address: None,
         staged: None,
         activated_at: Timestamp::from_micros(1),
@@ -228,7 +228,7 @@ fn enabled(exit: &str, in_use: &str) -> Stored {
 
 #[test]
 fn an_exit_is_removed_with_its_file() {
-    let world = World::new();
+    let world = MultihopFixture::new();
     world.import("good", XEOVO).unwrap();
     world.import("good", "mullvad-se.conf").unwrap();
     let message = "VPN configuration 'xeovo-uk' removed";
@@ -244,8 +244,8 @@ fn an_exit_is_removed_with_its_file() {
 }
 
 #[test]
-fn an_unknown_exit_changes_nothing_and_the_known_ones_are_named() {
-    let world = World::new();
+fn unknown_exit_lists_the_known_ones() {
+    let world = MultihopFixture::new();
     world.import("good", XEOVO).unwrap();
     let before = world.fake.dump();
     let refused = world.run(remove("nl")).unwrap_err();
@@ -256,8 +256,8 @@ fn an_unknown_exit_changes_nothing_and_the_known_ones_are_named() {
 }
 
 #[test]
-fn a_removal_whose_file_stays_has_not_happened() {
-    let world = World::new();
+fn removal_without_its_file_is_undone() {
+    let world = MultihopFixture::new();
     world.import("good", XEOVO).unwrap();
     let before = world.fake.dump();
     world.fake.reset_writes();
@@ -268,8 +268,8 @@ fn a_removal_whose_file_stays_has_not_happened() {
 }
 
 #[test]
-fn the_active_exit_is_switched_off_and_removed_and_a_fallback_forgotten() {
-    let world = World::new();
+fn active_exit_is_disabled_and_removed() {
+    let world = MultihopFixture::new();
     world.import("good", XEOVO).unwrap();
     world.import("good", "mullvad-se.conf").unwrap();
     world.change(|tx| tx.set_multihop(Some(&enabled("mullvad-se", "mullvad-se"))).unwrap());
@@ -282,7 +282,7 @@ fn the_active_exit_is_switched_off_and_removed_and_a_fallback_forgotten() {
 
 #[test]
 fn who_is_not_root_learns_nothing() {
-    let world = World::new().without_privilege();
+    let world = MultihopFixture::new().without_privilege();
     for refused in [
         world.run(import("/in/absent.conf", None)).unwrap_err(),
         world.run(remove("nl")).unwrap_err(),
@@ -293,8 +293,8 @@ fn who_is_not_root_learns_nothing() {
 }
 
 #[test]
-fn the_table_of_actions_is_read_by_name() {
-    let world = World::new();
+fn action_table_is_read_by_name() {
+    let world = MultihopFixture::new();
     let multihop = <phantom_multihop::Multihop as phantom_engine::SystemModule>::new(world.engine.clone());
     assert_eq!(phantom_multihop::Multihop::NAME, "multihop");
     let call = phantom_module::Call::new(Lang::En);

@@ -7,7 +7,7 @@ use phantom_multihop::rows::MultihopState as _;
 use phantom_types::conf;
 use serde_json::json;
 
-use crate::world::{World, corpus, told};
+use crate::world::{MultihopFixture, corpus, told};
 
 /// Name, provider, end point, addresses, what is carried, MTU and keepalive, lines that are not used, warnings.
 const GOOD: [(&str, &str); 42] = [
@@ -247,7 +247,7 @@ fn names(kind: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn no_file_of_the_corpus_is_left_out() {
+fn every_corpus_file_is_tested() {
     assert_eq!(names("good"), GOOD.iter().map(|(file, _)| (*file).to_owned()).collect());
     let mut bad: BTreeSet<String> = UNREADABLE.iter().map(|(file, ..)| (*file).to_owned()).collect();
     bad.extend(WRONG.iter().map(|(file, ..)| (*file).to_owned()));
@@ -261,7 +261,7 @@ fn no_file_of_the_corpus_is_left_out() {
 #[test]
 fn good_files_of_every_dialect_are_imported() {
     for (file, expected) in GOOD {
-        let world = World::new();
+        let world = MultihopFixture::new();
         let imported = world.import("good", file).unwrap_or_else(|error| panic!("{file}: {error}"));
         let exit = world.engine.store().read(|state| state.exit(&imported.exit_name)).unwrap().unwrap();
         let list = |list: Vec<String>| list.join(", ");
@@ -288,13 +288,13 @@ fn good_files_of_every_dialect_are_imported() {
 }
 
 #[test]
-fn the_readable_file_of_an_exit_says_the_same_and_nothing_of_what_is_not_used() {
+fn readable_file_says_the_used_settings() {
     for (file, _) in GOOD {
-        let world = World::new();
+        let world = MultihopFixture::new();
         let imported = world.import("good", file).unwrap();
         let exit = world.engine.store().read(|state| state.exit(&imported.exit_name)).unwrap().unwrap();
         let text = world.exit_file(imported.exit_name.as_str()).unwrap();
-        assert!(text.starts_with(&format!("{}\n[Interface]\n", world.engine.marks().first_line())), "{text}");
+        assert!(text.starts_with(&format!("{}\n[Interface]\n", world.engine.tags().first_line())), "{text}");
         let parsed = conf::parse(&text).unwrap();
         assert_eq!((&parsed.private_key, &parsed.public_key), (&exit.private_key, &exit.public_key));
         assert_eq!((&parsed.address, &parsed.allowed_ips), (&exit.addresses, &exit.allowed_ips));
@@ -310,7 +310,7 @@ fn the_readable_file_of_an_exit_says_the_same_and_nothing_of_what_is_not_used() 
 
 /// Tries a bad file: nothing is stored, nothing is written, and no error shows a key.
 fn refused(file: &str) -> (&'static str, String, serde_json::Value) {
-    let world = World::new();
+    let world = MultihopFixture::new();
     let before = world.fake.dump();
     let error = world.import("bad", file).expect_err(file);
     world.fake.cut_file("/in");
@@ -331,7 +331,7 @@ fn refused(file: &str) -> (&'static str, String, serde_json::Value) {
 }
 
 #[test]
-fn bad_files_are_refused_with_the_line_and_the_key() {
+fn bad_files_are_refused_by_line() {
     for (file, line, key, fault) in WRONG {
         let message = format!("Invalid VPN configuration, line {line}: {fault}");
         let mut data = json!({ "line": line, "key": key });
@@ -351,7 +351,7 @@ fn bad_files_are_refused_with_the_line_and_the_key() {
 }
 
 #[test]
-fn what_is_no_text_has_no_name_or_is_in_the_way_is_refused() {
+fn import_rejects_binary_unnamed_or_overlapping() {
     for (file, why, kind) in UNREADABLE {
         let path = format!("/in/{file}");
         let message = format!("Config file not found or not readable: {path}");

@@ -3,19 +3,19 @@
 use std::net::SocketAddr;
 
 use phantom_module::Lang;
-use phantom_multihop::Event;
+use phantom_multihop::SessionEvent;
 use phantom_multihop::actions::GetSessionLog;
 use phantom_multihop::model::{Multihop as Stored, SessionRecord};
 use phantom_multihop::rows::MultihopChange as _;
 use phantom_types::{ExitName, Timestamp};
 use serde_json::{Value, json};
 
-use crate::world::World;
+use crate::world::MultihopFixture;
 
 /// 2025-09-09T01:17:02.600871.
 const START: i64 = 1_757_380_622_600_871;
 
-fn log(world: &World, lines: u32, lang: Lang) -> Value {
+fn log(world: &MultihopFixture, lines: u32, lang: Lang) -> Value {
     world.json(GetSessionLog { lines }, lang)
 }
 
@@ -23,13 +23,13 @@ fn exit() -> ExitName {
     "xeovo-uk".parse().unwrap()
 }
 
-fn enable(world: &World) {
+fn enable(world: &MultihopFixture) {
     world.import("good", "xeovo-uk.conf").unwrap();
     let stored = Stored {
-        exit: exit(),
+        chosen_exit: exit(),
         kill_switch: true,
         fallback_exits: Vec::new(),
-        exit_in_use: exit(),
+        active_exit: exit(),
         endpoint_address: None,
         staged: None,
         activated_at: Timestamp::from_micros(START),
@@ -38,8 +38,8 @@ fn enable(world: &World) {
 }
 
 #[test]
-fn without_a_log_there_is_nothing_to_show() {
-    let world = World::new();
+fn without_a_log_nothing_is_shown() {
+    let world = MultihopFixture::new();
     let mut expected = json!({
         "active_session": false, "log_exists": false, "active_exit": null,
         "monitor_status": { "monitoring": false, "type": null, "pid": null }, "log_lines": [], "logs": [],
@@ -51,13 +51,13 @@ fn without_a_log_there_is_nothing_to_show() {
 }
 
 #[test]
-fn an_active_session_is_shown_as_lines_and_as_records() {
-    let world = World::new();
+fn active_session_has_lines_and_records() {
+    let world = MultihopFixture::new();
     enable(&world);
     world.change(|tx| {
-        tx.add_record(&Event::SessionStarted.record(Timestamp::from_micros(START), exit())).unwrap();
+        tx.add_record(&SessionEvent::SessionStarted.record(Timestamp::from_micros(START), exit())).unwrap();
         let later = Timestamp::from_micros(START + 30_010_419);
-        tx.add_record(&Event::HandshakeGood { seconds: 4 }.record(later, exit())).unwrap();
+        tx.add_record(&SessionEvent::HandshakeGood { seconds: 4 }.record(later, exit())).unwrap();
     });
     let expected = json!({
         "active_session": true, "log_exists": true, "active_exit": "xeovo-uk",
@@ -82,16 +82,16 @@ fn an_active_session_is_shown_as_lines_and_as_records() {
 }
 
 #[test]
-fn the_log_of_the_last_session_stays_and_every_level_has_its_word() {
-    let world = World::new();
+fn last_log_stays_with_worded_levels() {
+    let world = MultihopFixture::new();
     let endpoint: SocketAddr = "192.0.2.9:51820".parse().unwrap();
     let events = [
-        (Event::HandshakeWarning { seconds: 150 }, "WARNING"),
-        (Event::HandshakeLost { seconds: 181 }, "ERROR"),
-        (Event::ReconnectAttempt { number: 1 }, "WARNING"),
-        (Event::EndpointChanged { endpoint }, "INFO"),
-        (Event::Reconnected, "SUCCESS"),
-        (Event::SessionEnded, "INFO"),
+        (SessionEvent::HandshakeWarning { seconds: 150 }, "WARNING"),
+        (SessionEvent::HandshakeLost { seconds: 181 }, "ERROR"),
+        (SessionEvent::ReconnectAttempt { attempt: 1 }, "WARNING"),
+        (SessionEvent::EndpointChanged { endpoint }, "INFO"),
+        (SessionEvent::Reconnected, "SUCCESS"),
+        (SessionEvent::SessionEnded, "INFO"),
     ];
     world.change(|tx| {
         for (event, _) in &events {

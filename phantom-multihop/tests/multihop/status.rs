@@ -4,11 +4,11 @@ use phantom_module::Lang;
 use phantom_multihop::actions::Status;
 use serde_json::json;
 
-use crate::world::World;
+use crate::world::MultihopFixture;
 
 #[test]
 fn inactive_it_says_so_in_both_languages() {
-    let world = World::new();
+    let world = MultihopFixture::new();
     world.import("good", "xeovo-uk.conf").unwrap();
     let monitor = json!({ "monitoring": false, "type": null, "pid": null });
     let english = json!({

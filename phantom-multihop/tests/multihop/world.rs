@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use phantom_engine::{Engine, Parts, SystemModule as _};
+use phantom_engine::{Engine, ModuleRegistry, SystemModule as _};
 use phantom_host::fake::FakeHost;
 use phantom_host::{Files as _, Host};
 use phantom_module::{Action, Call, ErrorCode as _, Lang};
@@ -16,7 +16,7 @@ use phantom_types::{Backend, BackendChoice, PrivateKey, Timestamp};
 use serde_json::Value;
 use tempfile::TempDir;
 
-pub(crate) struct World {
+pub(crate) struct MultihopFixture {
     pub(crate) fake: FakeHost,
     pub(crate) engine: Arc<Engine>,
     multihop: Multihop,
@@ -28,7 +28,7 @@ pub(crate) fn corpus(kind: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/corpus").join(kind)
 }
 
-impl World {
+impl MultihopFixture {
     /// An installation with the subnet 10.8.0.0/24.
     pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
@@ -43,9 +43,9 @@ impl World {
 
     fn on(host: Host, fake: FakeHost, paths: Paths, dir: TempDir) -> Self {
         let engine = Arc::new(Engine::new(host, Store::new(paths)));
-        let mut parts = Parts::default();
+        let mut parts = ModuleRegistry::default();
         parts.add::<Multihop>();
-        engine.set_parts(parts);
+        engine.set_modules(parts);
         Self { multihop: Multihop::new(engine.clone()), engine, fake, dir }
     }
 

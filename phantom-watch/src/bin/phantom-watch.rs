@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use phantom_watch::{Ask, Place, watch};
+use phantom_watch::{Ask, WatchPaths, watch};
 
 const USAGE: &str = "\
 Usage: phantom-watch TOLD OWN [-- PROGRAM [ARGUMENT...]]
@@ -33,7 +33,7 @@ fn main() -> ExitCode {
             print(concat!("phantom-watch ", env!("CARGO_PKG_VERSION"), "\n"))
         }
         [told, own] if command != Ask::Run(Vec::new()) => {
-            let place = Place { told: PathBuf::from(told), own: PathBuf::from(own), ask: command };
+            let place = WatchPaths { told: PathBuf::from(told), own: PathBuf::from(own), ask: command };
             match watch(place) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => {

@@ -35,14 +35,14 @@ fn print(chains: &[(u8, Attributes<'_>)], rules: &[(u8, Attributes<'_>)]) -> Pri
 }
 
 /// Ours of one chain or rule.
-fn told(kind: Kind, family: u8, attributes: Attributes<'_>) -> Option<Vec<u8>> {
+fn told(kind: MessageKind, family: u8, attributes: Attributes<'_>) -> Option<Vec<u8>> {
     let one = [(family, attributes)];
-    let print = if kind == Kind::Chain { print(&one, &[]) } else { print(&[], &one) };
+    let print = if kind == MessageKind::Chain { print(&one, &[]) } else { print(&[], &one) };
     print.ours.first().cloned()
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Kind {
+enum MessageKind {
     Chain,
     Rule,
 }
@@ -83,10 +83,10 @@ fn message(family: u8, attributes: &[(u16, &[u8])]) -> (Vec<u8>, Vec<u8>) {
 }
 
 #[test]
-fn what_is_ours_is_told_from_the_rest() {
+fn own_objects_are_told_from_others() {
     let handle = 7_u64.to_be_bytes();
     let rule = |table: &'static [u8], chain: &'static [u8]| [(1, table), (2, chain)];
-    let told = |family, attributes: &[(u16, &[u8])]| told(Kind::Rule, family, attributes);
+    let told = |family, attributes: &[(u16, &[u8])]| told(MessageKind::Rule, family, attributes);
     assert!(told(INET, &rule(b"phantom_wg\0", b"forward\0")).is_some());
     assert_eq!(told(2, &rule(b"phantom_wg\0", b"forward\0")), None, "a table of another family");
     assert_eq!(told(INET, &rule(b"filter\0", b"forward\0")), None);
@@ -99,11 +99,11 @@ fn what_is_ours_is_told_from_the_rest() {
 }
 
 #[test]
-fn another_rule_in_the_same_place_is_another() {
+fn other_rule_in_same_place_differs() {
     let rule = |handle: u64, before: u64| {
         let (handle, before) = (handle.to_be_bytes(), before.to_be_bytes());
         let attributes = [(1, &b"phantom_wg\0"[..]), (2, b"forward\0"), (3, &handle), (6, &before)];
-        told(Kind::Rule, INET, &attributes).unwrap()
+        told(MessageKind::Rule, INET, &attributes).unwrap()
     };
     assert_eq!(rule(7, 6), rule(7, 6));
     assert_ne!(rule(7, 6), rule(8, 6));
@@ -111,11 +111,11 @@ fn another_rule_in_the_same_place_is_another() {
 }
 
 #[test]
-fn a_chain_that_drops_what_passes_counts_whoever_made_it() {
+fn dropping_chain_counts_whoever_made_it() {
     let number = |hook: u32| attribute(HOOK_NUMBER, &hook.to_be_bytes());
     let chain = |hook: u32, policy: u32| {
         let (hook, policy) = (number(hook), policy.to_be_bytes());
-        told(Kind::Chain, 2, &[(1, b"filter\0"), (3, b"FORWARD\0"), (4, &hook), (5, &policy)])
+        told(MessageKind::Chain, 2, &[(1, b"filter\0"), (3, b"FORWARD\0"), (4, &hook), (5, &policy)])
     };
     assert!(chain(FORWARD, 1).is_some());
     assert_ne!(chain(FORWARD, 0), chain(FORWARD, 1));
@@ -139,7 +139,7 @@ fn counted(number: u32, kind: &'static [u8], rules: &[Vec<(u16, Vec<u8>)>]) -> V
 }
 
 #[test]
-fn a_rule_that_may_close_a_port_counts_whoever_made_it() {
+fn port_closing_rule_counts_whoever_made_it() {
     let drops = expression(b"immediate\0", &[]);
     let rule = || [in_chain(b"in\0", 7, &drops)];
     for (number, counts) in [(0, true), (1, true), (3, false)] {
@@ -150,7 +150,7 @@ fn a_rule_that_may_close_a_port_counts_whoever_made_it() {
 }
 
 #[test]
-fn rules_of_chains_that_packets_come_to_count_as_well() {
+fn rules_of_reached_chains_count_too() {
     let drops = || expression(b"immediate\0", &[]);
     let mut rules = vec![
         in_chain(b"deep\0", 3, &drops()),
@@ -174,7 +174,7 @@ fn rules_of_chains_that_packets_come_to_count_as_well() {
 }
 
 #[test]
-fn a_table_that_sleeps_or_was_made_again_is_another() {
+fn dormant_or_recreated_table_differs() {
     let filter = filter();
     let table = |family, flags: u32, handle: u64| {
         let (flags, handle) = (flags.to_be_bytes(), handle.to_be_bytes());
@@ -189,7 +189,7 @@ fn a_table_that_sleeps_or_was_made_again_is_another() {
     assert_ne!(table(INET, 0, 3), table(INET, 0, 4));
     assert_eq!(table(2, 0, 3), None);
     let chain = |policy: u32| {
-        told(Kind::Chain, INET, &[(1, b"phantom_wg\0"), (3, b"forward\0"), (5, &policy.to_be_bytes())])
+        told(MessageKind::Chain, INET, &[(1, b"phantom_wg\0"), (3, b"forward\0"), (5, &policy.to_be_bytes())])
     };
     assert_ne!(chain(0), chain(1));
 }

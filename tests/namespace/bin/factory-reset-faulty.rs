@@ -1,4 +1,4 @@
-//! `factory-reset` on the real host with a fault: `PHANTOM_FAULT` holds a [`Plan`], such as `kill-before:3`.
+//! `factory-reset` on the real host with a fault: `PHANTOM_FAULT` holds a [`FaultPlan`], such as `kill-before:3`.
 //!
 //! What was planned happens at that write on the host; with `refuse:0` nothing happens. A run that is not killed says
 //! on standard error how many writes it made.
@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 
 use phantom_api::{Host, Paths, Programs, linux_options};
 use phantom_factory_reset::command::{self, Environment, Streams};
-use phantom_host::fake::{FaultyHost, Plan};
+use phantom_host::fake::{FaultPlan, FaultyHost};
 
 /// Counts the writes.
 static FAULTY: OnceLock<FaultyHost> = OnceLock::new();
@@ -26,7 +26,7 @@ fn main() -> ExitCode {
 }
 
 fn open(paths: &Paths, programs: PathBuf) -> Host {
-    let plan: Plan =
+    let plan: FaultPlan =
         std::env::var("PHANTOM_FAULT").expect("PHANTOM_FAULT is set").parse().expect("it is a plan");
     let (host, faulty) =
         FaultyHost::wrap(Host::linux_small(linux_options(paths, Programs::in_dir(programs))), plan);

@@ -1,4 +1,4 @@
-//! `phantom-api` on the real host with a fault: `PHANTOM_FAULT` holds a [`Plan`], such as `kill-before:3`.
+//! `phantom-api` on the real host with a fault: `PHANTOM_FAULT` holds a [`FaultPlan`], such as `kill-before:3`.
 //!
 //! What was planned happens at that write on the host; with `refuse:0` nothing happens. A run that is not killed says
 //! on standard error which writes it made.
@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 
 use phantom_api::cli::{self, Environment, Streams};
 use phantom_api::{Host, Paths, Phantom, Programs, Store, linux_options};
-use phantom_host::fake::{FaultyHost, Plan};
+use phantom_host::fake::{FaultPlan, FaultyHost};
 
 /// Counts the writes.
 static FAULTY: OnceLock<FaultyHost> = OnceLock::new();
@@ -39,7 +39,7 @@ fn open(root: PathBuf) -> Phantom {
     let paths = Paths::new(root);
     let exe = std::env::current_exe().expect("procfs is mounted");
     let programs = Programs::in_dir(exe.parent().expect("a program is in a directory"));
-    let plan: Plan =
+    let plan: FaultPlan =
         std::env::var("PHANTOM_FAULT").expect("PHANTOM_FAULT is set").parse().expect("it is a plan");
     let (host, faulty) = FaultyHost::wrap(Host::linux(linux_options(&paths, programs)), plan);
     FAULTY.get_or_init(|| faulty);

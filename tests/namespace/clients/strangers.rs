@@ -10,7 +10,7 @@ use super::{without_nftables, works};
 use crate::capture::Capture;
 use crate::forge::{ACK, FIN, Packet, RST, send};
 use crate::ping::ping;
-use crate::world::{At, INTERNET, World, backend, in_world_with, on, wait_for};
+use crate::world::{At, INTERNET, TestNet, backend, in_world_with, on, wait_for};
 
 /// The client.
 const CLIENT: &str = "10.8.0.2";
@@ -47,7 +47,7 @@ const COUNT: &str = "iptables -A INPUT -i c1 -p icmp --icmp-type echo-request; \
     iptables -A INPUT -i c1 -p udp -m multiport --dports 7,53,51820; iptables -A INPUT -i c1 -p tcp --syn";
 
 /// How many such packets have come to the client out of the tunnel.
-fn arrived(world: &World) -> u64 {
+fn arrived(world: &TestNet) -> u64 {
     let rules = world.sh_at(At::Client1, "iptables -vnxL INPUT");
     rules.lines().skip(2).map(|rule| rule.split_whitespace().next().unwrap().parse::<u64>().unwrap()).sum()
 }
@@ -71,7 +71,7 @@ fn knock() {
 }
 
 /// A neighbour sends in the name of a client, to the Internet and to the server; gives what came to the Internet.
-fn forge(world: &World) -> Vec<String> {
+fn forge(world: &TestNet) -> Vec<String> {
     let at_the_internet = Capture::start(world, At::Internet, "eth0", "forged");
     let forged = [10, 8, 0, 9];
     let packets = [Packet::udp((forged, PORT), (INTERNET_BYTES, PORT)), Packet::echo(forged, INTERNET_BYTES)];
@@ -90,7 +90,7 @@ fn strays() -> Vec<Packet> {
 }
 
 /// What leaves the server by its uplink with an address of a client as its source, while that client sends strays.
-fn leave_as_they_are(world: &World, name: &str) -> Vec<String> {
+fn leave_as_they_are(world: &TestNet, name: &str) -> Vec<String> {
     let at_the_uplink = Capture::start(world, At::Server, "eth0", name);
     send(At::Client1, "c1", 2, &strays());
     world.reaches(At::Client1, INTERNET);
@@ -98,13 +98,13 @@ fn leave_as_they_are(world: &World, name: &str) -> Vec<String> {
 }
 
 /// Whether the host on the Internet and the provider reach the client.
-fn reach(world: &World) -> (bool, bool) {
+fn reach(world: &TestNet) -> (bool, bool) {
     let stranger = world.try_at(At::Provider, &format!("ping -c 2 -i 0.2 -W 1 -I 203.0.113.1 {CLIENT}"));
     (ping(At::Internet, CLIENT, 2), stranger.status.success())
 }
 
 /// A host in a network that is named reaches clients. No other one does, and none when no network is named any more.
-fn reached_by_those_named(world: &World) {
+fn reached_by_those_named(world: &TestNet) {
     let setup = |networks: &str| world.ok(&["core", "setup", &format!("reach_from={networks}")]);
     let changed = setup("192.168.77.0/24,198.18.0.0/24");
     assert_eq!(
@@ -124,7 +124,7 @@ fn reached_by_those_named(world: &World) {
     assert_eq!(reach(world), (false, false));
 }
 
-fn no_stranger_gets_in(world: &World, filter: &Filter) {
+fn no_stranger_gets_in(world: &TestNet, filter: &Filter) {
     // A neighbour of the server can send it whatever he likes.
     world.sh("ip -n isp route add 10.8.0.0/24 via 203.0.113.5
          ip -n isp route add default via 203.0.113.5 table 7; ip -n isp rule add oif s0 lookup 7");
@@ -163,8 +163,8 @@ fn no_stranger_gets_in(world: &World, filter: &Filter) {
 }
 
 #[test]
-fn no_stranger_opens_connections_to_clients_on_nftables() {
-    let test = "clients::strangers::no_stranger_opens_connections_to_clients_on_nftables";
+fn strangers_cannot_reach_clients_on_nftables() {
+    let test = "clients::strangers::strangers_cannot_reach_clients_on_nftables";
     in_world_with(test, &["tcpdump"], |world| no_stranger_gets_in(world, &NFTABLES));
 }
 
@@ -177,11 +177,11 @@ fn on_iptables(test: &str, variant: &str) {
 }
 
 #[test]
-fn no_stranger_opens_connections_to_clients_on_iptables_nft() {
-    on_iptables("clients::strangers::no_stranger_opens_connections_to_clients_on_iptables_nft", "nft");
+fn strangers_cannot_reach_clients_on_iptables_nft() {
+    on_iptables("clients::strangers::strangers_cannot_reach_clients_on_iptables_nft", "nft");
 }
 
 #[test]
-fn no_stranger_opens_connections_to_clients_on_iptables_legacy() {
-    on_iptables("clients::strangers::no_stranger_opens_connections_to_clients_on_iptables_legacy", "legacy");
+fn strangers_cannot_reach_clients_on_iptables_legacy() {
+    on_iptables("clients::strangers::strangers_cannot_reach_clients_on_iptables_legacy", "legacy");
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{PROGRAMS, an_exit, assert_new, host_of_others, others, run, start, text, used};
 use crate::look::assert_same_lines;
 use crate::ping::ping;
-use crate::world::{At, INTERNET, SERVER, World, in_world_with, long, note, programs};
+use crate::world::{At, INTERNET, SERVER, TestNet, in_world_with, long, note, programs};
 
 /// Runs it with a fault; whether it was killed.
 fn faulty(fault: &str) -> (bool, String) {
@@ -23,8 +23,8 @@ fn faulty(fault: &str) -> (bool, String) {
 const CALLS: &str = "openat,mkdir,rename,renameat2,unlink,unlinkat,rmdir,fsync,fdatasync,pwrite64";
 
 #[test]
-fn killed_at_each_step_it_is_finished_by_whoever_comes_next() {
-    let test = "factory_reset::cut_short::killed_at_each_step_it_is_finished_by_whoever_comes_next";
+fn reset_killed_at_any_step_is_finished() {
+    let test = "factory_reset::cut_short::reset_killed_at_any_step_is_finished";
     in_world_with(test, &PROGRAMS, |world| {
         others(world);
         let before = host_of_others(world);
@@ -69,7 +69,7 @@ fn begun() -> bool {
 }
 
 /// Lets somebody else finish.
-fn finish(world: &World, number: usize, fault: &str) {
+fn finish(world: &TestNet, number: usize, fault: &str) {
     match number % 3 {
         0 => drop(text(&run(&["--yes"], ""), 0)),
         1 => {
@@ -85,7 +85,7 @@ fn finish(world: &World, number: usize, fault: &str) {
 }
 
 /// Brings a server that was reset to where it is worth resetting.
-fn used_again(world: &World) -> Value {
+fn used_again(world: &TestNet) -> Value {
     for name in ["anna", "bert"] {
         world.call(&["core", "add_client", &format!("client_name={name}")]);
     }
@@ -115,8 +115,8 @@ fn killed_behind(call: usize) -> bool {
 }
 
 #[test]
-fn killed_at_any_file_it_is_finished_too() {
-    let test = "factory_reset::cut_short::killed_at_any_file_it_is_finished_too";
+fn reset_killed_at_any_file_is_finished() {
+    let test = "factory_reset::cut_short::reset_killed_at_any_file_is_finished";
     in_world_with(test, &["openssl", "strace"], |world| {
         others(world);
         let before = host_of_others(world);

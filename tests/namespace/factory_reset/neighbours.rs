@@ -7,10 +7,10 @@ use serde_json::json;
 use super::{assert_new, host_of_others, others, run, text, used};
 use crate::ghost::in_ghost_mode;
 use crate::look::assert_same_lines;
-use crate::world::{World, in_world_with};
+use crate::world::{TestNet, in_world_with};
 
 /// ufw with rules of others, switched on; whether that worked.
-fn with_ufw(world: &World, test: &str) -> bool {
+fn with_ufw(world: &TestNet, test: &str) -> bool {
     let output = world.try_at(
         crate::world::At::Server,
         "ufw default deny incoming; ufw default deny routed; ufw allow 22/tcp comment 'never lock me out'
@@ -27,8 +27,8 @@ fn with_ufw(world: &World, test: &str) -> bool {
 }
 
 #[test]
-fn rules_of_ufw_that_are_not_ours_stay_and_ssh_with_them() {
-    let test = "factory_reset::neighbours::rules_of_ufw_that_are_not_ours_stay_and_ssh_with_them";
+fn foreign_ufw_rules_and_ssh_stay() {
+    let test = "factory_reset::neighbours::foreign_ufw_rules_and_ssh_stay";
     in_world_with(test, &["openssl", "ufw", "iptables", "python3"], |world| {
         if !with_ufw(world, test) {
             return;
@@ -51,8 +51,8 @@ fn rules_of_ufw_that_are_not_ours_stay_and_ssh_with_them() {
 }
 
 #[test]
-fn a_rule_of_ours_that_lets_ssh_in_is_not_taken_away() {
-    let test = "factory_reset::neighbours::a_rule_of_ours_that_lets_ssh_in_is_not_taken_away";
+fn own_rule_that_admits_ssh_stays() {
+    let test = "factory_reset::neighbours::own_rule_that_admits_ssh_stays";
     in_world_with(test, &["openssl", "ufw", "iptables", "python3"], |world| {
         if !with_ufw(world, test) {
             return;
@@ -72,8 +72,8 @@ fn a_rule_of_ours_that_lets_ssh_in_is_not_taken_away() {
 }
 
 #[test]
-fn the_tunnel_goes_with_its_secret_and_its_certificates_and_the_operator_s_own_stay() {
-    let test = "factory_reset::neighbours::the_tunnel_goes_with_its_secret_and_its_certificates_and_the_operator_s_own_stay";
+fn tunnel_goes_with_secrets_operator_files_stay() {
+    let test = "factory_reset::neighbours::tunnel_goes_with_secrets_operator_files_stay";
     in_world_with(test, &["openssl", "dnsmasq", "dig", "ss"], |world| {
         others(world);
         let before = host_of_others(world);

@@ -6,13 +6,13 @@ use super::{
     PROGRAMS, authority, casper, censor, certificate, configuration, connect_ours_trusting, stock_clients,
     works, works_once,
 };
-use crate::world::{At, SERVER, World, in_world_with, note};
+use crate::world::{At, SERVER, TestNet, in_world_with, note};
 
 /// The root that the authority's certificates chain to, which it makes at its start.
 const ROOT: &str = "/etc/ghost/pebble-root.pem";
 
 /// Ghost Mode under the server's address. Nobody here can look a name up.
-fn in_ghost_mode_without_a_domain(world: &World) {
+fn in_ghost_mode_without_a_domain(world: &TestNet) {
     certificate(world);
     authority(world);
     world.sh("rm -f /etc/resolv.conf; : > /etc/resolv.conf; : > /etc/netns/c1/resolv.conf");
@@ -29,8 +29,8 @@ fn in_ghost_mode_without_a_domain(world: &World) {
 }
 
 #[test]
-fn a_server_without_a_domain_is_reached_by_its_address() {
-    let test = "ghost::address::a_server_without_a_domain_is_reached_by_its_address";
+fn server_without_domain_is_reached_by_address() {
+    let test = "ghost::address::server_without_domain_is_reached_by_address";
     in_world_with(test, &[&PROGRAMS[..], &["pebble", "curl"]].concat(), |world| {
         world.setup();
         world.add("anna");
@@ -49,8 +49,8 @@ fn a_server_without_a_domain_is_reached_by_its_address() {
 }
 
 #[test]
-fn the_stock_client_reaches_an_address_with_the_command_as_printed() {
-    let test = "ghost::address::the_stock_client_reaches_an_address_with_the_command_as_printed";
+fn stock_client_connects_with_printed_command() {
+    let test = "ghost::address::stock_client_connects_with_printed_command";
     let clients = stock_clients();
     if clients.is_empty() {
         return phantom_tests::skip(test, "wstunnel is not at hand (PHANTOM_WSTUNNEL names its programs)");

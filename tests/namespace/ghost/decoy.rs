@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use serde_json::{Value, json};
 
 use super::{NAME, PROGRAMS, certificate, enable, named};
-use crate::world::{At, SERVER, World, in_world_with, on};
+use crate::world::{At, SERVER, TestNet, in_world_with, on};
 
 /// A web server at 127.0.0.1:8080 that shows `/server-status` to its own machine, which it knows by loopback and by the public
 /// address, and tells everybody else who they are.
@@ -36,7 +36,7 @@ fn web_server() {
 }
 
 /// What a stranger gets.
-fn visit(world: &World, path: &str) -> String {
+fn visit(world: &TestNet, path: &str) -> String {
     world.sh_at(
         At::Client2,
         &format!(
@@ -47,8 +47,8 @@ fn visit(world: &World, path: &str) -> String {
 }
 
 #[test]
-fn strangers_are_no_programs_of_the_web_servers_machine() {
-    const TEST: &str = "ghost::decoy::strangers_are_no_programs_of_the_web_servers_machine";
+fn strangers_are_not_local_to_web_server() {
+    const TEST: &str = "ghost::decoy::strangers_are_not_local_to_web_server";
     in_world_with(TEST, &PROGRAMS, |world| {
         world.setup();
         certificate(world);
@@ -68,7 +68,7 @@ fn strangers_are_no_programs_of_the_web_servers_machine() {
             let page = visit(world, path);
             assert!(page.starts_with("HTTP/1.1 502 "), "{page}");
         }
-        let check = |world: &World| {
+        let check = |world: &TestNet| {
             let checks = world.ok(&["core", "doctor"])["checks"].take();
             let found = checks.as_array().unwrap().iter().find(|check| check["name"] == "decoy").cloned();
             found.unwrap_or(Value::Null)

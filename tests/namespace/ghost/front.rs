@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{
     NAME, PROGRAMS, casper, censor, certificate, configuration, connect_ours, named, works, works_once,
 };
-use crate::world::{At, World, in_world_with, wait_for};
+use crate::world::{At, TestNet, in_world_with, wait_for};
 
 const DOCUMENTATION: &str = include_str!("../../../docs/ghost.md");
 /// What the web server in front says.
@@ -34,7 +34,7 @@ fn documented(first: &str) -> &'static str {
 }
 
 /// A certificate of an authority that this system trusts, and the name of the server.
-fn prepared(world: &World) {
+fn prepared(world: &TestNet) {
     world.setup();
     world.add("anna");
     certificate(world);
@@ -53,14 +53,14 @@ struct Started {
 
 impl Started {
     /// Starts a web server.
-    fn new(world: &World, program: &str, args: &[&str], port: u16) -> Self {
+    fn new(world: &TestNet, program: &str, args: &[&str], port: u16) -> Self {
         Self { pid: world.spawn_with_log(At::Server, program, args, LOG), port }
     }
 
     /// Waits until it listens, or ends. How long that takes depends on what else the machine does, and nothing is learnt from it:
     /// the limit is for one that hangs.
     #[track_caller]
-    fn listens(&self, world: &World) {
+    fn listens(&self, world: &TestNet) {
         let listens = || world.sh("ss -Htln").contains(&format!(":{} ", self.port));
         wait_for(Duration::from_mins(5), || listens() || world.ended(self.pid).is_some());
         let ended = world.ended(self.pid);
@@ -74,7 +74,7 @@ impl Started {
 }
 
 /// Only root and one group may connect to the socket.
-fn only_one_group_gets_in(world: &World, group: &str) {
+fn only_one_group_gets_in(world: &TestNet, group: &str) {
     let owners = world.sh(&format!("stat -c '%a %G' /run/phantom-web {SOCKET}"));
     assert_eq!(owners, format!("750 {group}\n660 {group}\n"));
     let visit = |user: &str| {

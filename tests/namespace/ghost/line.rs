@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::{NAME, PROGRAMS, casper, configuration, in_ghost_mode, start_ours, stock_clients};
 use crate::ping::ping;
 use crate::traffic::udp_seen_as;
-use crate::world::{At, SERVER, World, in_world_with, long, note, wait_for};
+use crate::world::{At, SERVER, TestNet, in_world_with, long, note, wait_for};
 
 /// How long a client may be without its server after a break: the longest wait of ours, and the time in which WireGuard
 /// tries a handshake again.
@@ -15,7 +15,7 @@ const STOCK_BACK: Duration = Duration::from_mins(1);
 
 /// Resets the tunnel's connection, as a provider does, and gives how long the client is without its server.
 #[track_caller]
-fn break_it(world: &World, patience: Duration) -> Option<Duration> {
+fn break_it(world: &TestNet, patience: Duration) -> Option<Duration> {
     let broken = world.sh_at(At::Client1, &format!("ss -HnK dst {SERVER} dport = 443; true"));
     assert!(broken.contains(":443"), "there is no connection: {broken:?}");
     let begin = Instant::now();
@@ -28,14 +28,14 @@ fn break_it(world: &World, patience: Duration) -> Option<Duration> {
 
 /// The name server answers the client by no other way than the tunnel.
 #[track_caller]
-fn names_need_the_tunnel(world: &World) {
+fn names_need_the_tunnel(world: &TestNet) {
     let asked = world.sh_at(At::Client1, "cat /etc/resolv.conf; ip route get 8.8.8.8");
     assert!(asked.contains("nameserver 8.8.8.8") && asked.contains("dev c1"), "{asked}");
 }
 
 #[test]
-fn our_client_comes_back_while_names_need_the_tunnel() {
-    let test = "ghost::line::our_client_comes_back_while_names_need_the_tunnel";
+fn own_client_recovers_when_names_need_tunnel() {
+    let test = "ghost::line::own_client_recovers_when_names_need_tunnel";
     in_world_with(test, &PROGRAMS, |world| {
         world.setup();
         world.add("anna");
@@ -119,15 +119,15 @@ fn typed(printed: &str, word: &str) -> String {
 }
 
 /// The hosts file, but for empty lines.
-fn hosts(world: &World) -> Vec<String> {
+fn hosts(world: &TestNet) -> Vec<String> {
     let text = world.sh_at(At::Client1, "cat /etc/hosts");
     text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
 }
 
 /// Does what casper prints, and nothing else.
 #[test]
-fn the_stock_client_survives_ten_breaks_with_the_steps_as_printed() {
-    let test = "ghost::line::the_stock_client_survives_ten_breaks_with_the_steps_as_printed";
+fn stock_client_survives_ten_breaks() {
+    let test = "ghost::line::stock_client_survives_ten_breaks";
     let clients = stock_clients();
     if clients.is_empty() {
         return phantom_tests::skip(test, "wstunnel is not at hand (PHANTOM_WSTUNNEL names its programs)");

@@ -6,7 +6,7 @@ use super::lab::{EXIT, MOVED, blackhole, enable, status_is_true, with_exits};
 use super::load::{listen, nothing_escapes};
 use crate::ping::ping;
 use crate::traffic::udp_seen_as;
-use crate::world::{At, INTERNET, World, note, wait_for};
+use crate::world::{At, INTERNET, TestNet, note, wait_for};
 
 /// An address at which nobody is.
 const NOBODY: &str = "198.51.101.200";
@@ -18,12 +18,12 @@ const FOUND: Duration = Duration::from_mins(1);
 const SWITCH: Duration = Duration::from_secs(2);
 
 /// The first exit has a second address.
-fn second_address(world: &World) {
+fn second_address(world: &TestNet) {
     world.sh(&format!("ip -n exit1 addr add {MOVED}/32 dev eth0; ip -n isp route add {MOVED}/32 dev e1"));
 }
 
 /// The server's file of names says that `exit.example.org` has these addresses.
-fn name_leads_to(world: &World, addresses: &[&str]) {
+fn name_leads_to(world: &TestNet, addresses: &[&str]) {
     let lines: Vec<String> = addresses.iter().map(|at| format!("{at} exit.example.org\\n")).collect();
     world.sh(&format!(
         "grep -v exit.example.org /etc/hosts > /etc/hosts.new || true
@@ -33,26 +33,26 @@ fn name_leads_to(world: &World, addresses: &[&str]) {
 }
 
 /// The file of the first exit, with another end point, as an exit of this name.
-fn import(world: &World, name: &str, endpoint: &str) {
+fn import(world: &TestNet, name: &str, endpoint: &str) {
     world.sh(&format!("sed 's/^Endpoint.*/Endpoint = {endpoint}/' /etc/exit1.conf > /etc/{name}.conf"));
     let (path, name) = (format!("config_path=/etc/{name}.conf"), format!("custom_name={name}"));
     world.ok(&["multihop", "import_vpn_config", &path, &name]);
 }
 
 /// Where the exit in use is sought.
-fn sought(world: &World) -> String {
+fn sought(world: &TestNet) -> String {
     world.ok(&["multihop", "status"])["vpn_interface"]["endpoint"].as_str().unwrap_or_default().to_owned()
 }
 
 /// How often something is in the session's log.
-fn logged(world: &World, event: &str) -> usize {
+fn logged(world: &TestNet, event: &str) -> usize {
     let log = world.ok(&["multihop", "get_session_log", "lines=200"]);
     log["logs"].as_array().unwrap().iter().filter(|one| one["event"] == event).count()
 }
 
 /// Waits until a client reaches the Internet by the exit that is sought there.
 #[track_caller]
-fn moves_to(world: &World, what: &str, at: &str) {
+fn moves_to(world: &TestNet, what: &str, at: &str) {
     let began = Instant::now();
     // Without anything that clients send nobody would ask the exit for two minutes.
     let found = wait_for(FOUND, || ping(At::Client2, INTERNET, 1) && sought(world) == at);
@@ -61,8 +61,8 @@ fn moves_to(world: &World, what: &str, at: &str) {
 }
 
 #[test]
-fn a_name_with_several_addresses_is_sought_at_each() {
-    with_exits("multihop::addresses::a_name_with_several_addresses_is_sought_at_each", |world| {
+fn every_address_of_a_name_is_tried() {
+    with_exits("multihop::addresses::every_address_of_a_name_is_tried", |world| {
         listen();
         second_address(world);
         world.sh(&format!("ip -n isp route add blackhole {NOBODY}/32"));
@@ -118,8 +118,8 @@ fn a_name_with_several_addresses_is_sought_at_each() {
 }
 
 #[test]
-fn an_exit_is_reached_by_ipv6_and_by_ipv4_when_that_is_dead() {
-    with_exits("multihop::addresses::an_exit_is_reached_by_ipv6_and_by_ipv4_when_that_is_dead", |world| {
+fn exit_falls_back_from_ipv6_to_ipv4() {
+    with_exits("multihop::addresses::exit_falls_back_from_ipv6_to_ipv4", |world| {
         listen();
         world.sh(&format!(
             "ip -n isp addr add 2001:db8:9::1/64 dev e1 nodad; ip -n exit1 addr add {SIX}/64 dev eth0 nodad
@@ -154,54 +154,46 @@ fn an_exit_is_reached_by_ipv6_and_by_ipv4_when_that_is_dead() {
 }
 
 #[test]
-fn a_switch_between_exits_that_are_one_server_waits_for_nothing() {
-    with_exits(
-        "multihop::addresses::a_switch_between_exits_that_are_one_server_waits_for_nothing",
-        |world| {
-            listen();
-            second_address(world);
-            import(world, "copy", &format!("{EXIT}:51821"));
-            import(world, "twin", &format!("{MOVED}:51821"));
-            // The same server, of which we are another client.
-            world.sh(&format!(
+fn switch_within_one_server_is_immediate() {
+    with_exits("multihop::addresses::switch_within_one_server_is_immediate", |world| {
+        listen();
+        second_address(world);
+        import(world, "copy", &format!("{EXIT}:51821"));
+        import(world, "twin", &format!("{MOVED}:51821"));
+        // The same server, of which we are another client.
+        world.sh(&format!(
             "umask 077; wg genkey > /etc/exit1.second
              ip netns exec exit1 wg set wgx1 peer $(wg pubkey < /etc/exit1.second) allowed-ips 10.99.1.3/32
              sed \"s|^PrivateKey.*|PrivateKey = $(cat /etc/exit1.second)|; s|^Address.*|Address = 10.99.1.3/24|
                s|^Endpoint.*|Endpoint = {EXIT}:51821|\" /etc/exit1.conf > /etc/second.conf"
         ));
-            world.ok(&[
-                "multihop",
-                "import_vpn_config",
-                "config_path=/etc/second.conf",
-                "custom_name=second",
-            ]);
-            enable(world, "uk");
-            world.reaches(At::Client1, INTERNET);
-            let mut least: std::collections::BTreeMap<&str, Duration> = std::collections::BTreeMap::new();
-            for to in ["copy", "uk", "twin", "uk", "second", "twin", "nl"].repeat(2) {
-                let began = Instant::now();
-                enable(world, to);
-                let passes = wait_for(FOUND, || ping(At::Client1, INTERNET, 1));
-                let took = began.elapsed();
-                assert!(passes, "{to}\n{}", world.picture());
-                note("multihop", &format!("switch to {to}: {:.2} s until packets pass", took.as_secs_f64()));
-                let known = least.entry(to).or_insert(took);
-                *known = took.min(*known);
-                world.in_sync();
-            }
-            // The machine may be busy with something else once.
-            assert!(least.values().all(|took| *took < SWITCH), "{least:?}");
-            // One that is refused leaves the one in use with a session that works at once.
-            enable(world, "uk");
-            world.sh("ip netns exec exit1 sysctl -qw net.ipv4.ip_forward=0");
-            let words = ["multihop", "enable_multihop", "exit_name=twin"];
-            world.fails(&words, "MULTIHOP_ERROR");
-            world.sh("ip netns exec exit1 sysctl -qw net.ipv4.ip_forward=1");
+        world.ok(&["multihop", "import_vpn_config", "config_path=/etc/second.conf", "custom_name=second"]);
+        enable(world, "uk");
+        world.reaches(At::Client1, INTERNET);
+        let mut least: std::collections::BTreeMap<&str, Duration> = std::collections::BTreeMap::new();
+        for to in ["copy", "uk", "twin", "uk", "second", "twin", "nl"].repeat(2) {
             let began = Instant::now();
-            assert!(wait_for(FOUND, || ping(At::Client1, INTERNET, 1)), "{}", world.picture());
-            assert!(began.elapsed() < SWITCH, "{:?}", began.elapsed());
-            assert_eq!(sought(world), format!("{EXIT}:51821"));
+            enable(world, to);
+            let passes = wait_for(FOUND, || ping(At::Client1, INTERNET, 1));
+            let took = began.elapsed();
+            assert!(passes, "{to}\n{}", world.picture());
+            note("multihop", &format!("switch to {to}: {:.2} s until packets pass", took.as_secs_f64()));
+            let known = least.entry(to).or_insert(took);
+            *known = took.min(*known);
             world.in_sync();
-        },
-    );
+        }
+        // The machine may be busy with something else once.
+        assert!(least.values().all(|took| *took < SWITCH), "{least:?}");
+        // One that is refused leaves the one in use with a session that works at once.
+        enable(world, "uk");
+        world.sh("ip netns exec exit1 sysctl -qw net.ipv4.ip_forward=0");
+        let words = ["multihop", "enable_multihop", "exit_name=twin"];
+        world.fails(&words, "MULTIHOP_ERROR");
+        world.sh("ip netns exec exit1 sysctl -qw net.ipv4.ip_forward=1");
+        let began = Instant::now();
+        assert!(wait_for(FOUND, || ping(At::Client1, INTERNET, 1)), "{}", world.picture());
+        assert!(began.elapsed() < SWITCH, "{:?}", began.elapsed());
+        assert_eq!(sought(world), format!("{EXIT}:51821"));
+        world.in_sync();
+    });
 }

@@ -11,7 +11,7 @@ use super::observer::Observer;
 use crate::faulty::{self, Ended};
 use crate::look::assert_same_lines;
 use crate::traffic::udp_seen_as;
-use crate::world::{At, INTERNET, World, long, note, on, wait_for};
+use crate::world::{At, INTERNET, TestNet, long, note, on, wait_for};
 
 const ENABLE: [&str; 3] = ["multihop", "enable_multihop", "exit_name=uk"];
 const SWITCH: [&str; 3] = ["multihop", "enable_multihop", "exit_name=nl"];
@@ -19,7 +19,7 @@ const DISABLE: [&str; 2] = ["multihop", "disable_multihop"];
 const RESET: [&str; 2] = ["multihop", "reset_state"];
 
 /// Whether packets of clients are kept in: the answer of the packet filter itself.
-fn walled(world: &World) -> bool {
+fn walled(world: &TestNet) -> bool {
     world
         .sh("nft list table inet phantom_wg")
         .lines()
@@ -32,8 +32,8 @@ fn now() -> f64 {
 }
 
 #[test]
-fn nothing_escapes_from_the_first_change_of_an_enable_on() {
-    with_exits("multihop::calls::nothing_escapes_from_the_first_change_of_an_enable_on", |world| {
+fn nothing_escapes_from_first_change_on() {
+    with_exits("multihop::calls::nothing_escapes_from_first_change_on", |world| {
         listen();
         let flood = Flood::start();
         for round in 0..5 {
@@ -79,7 +79,7 @@ struct Trial {
 }
 
 /// Brings the server to where a trial begins.
-fn prepare(world: &World, trial: &Trial) {
+fn prepare(world: &TestNet, trial: &Trial) {
     match trial.before {
         Some(exit) => drop(enable(world, exit)),
         None => drop(world.ok(&DISABLE)),
@@ -88,7 +88,7 @@ fn prepare(world: &World, trial: &Trial) {
 
 /// That the state from before stands, and is told.
 #[track_caller]
-fn is_as_before(world: &World, trial: &Trial, what: &str) {
+fn is_as_before(world: &TestNet, trial: &Trial, what: &str) {
     match trial.before {
         Some(exit) => {
             status_is_true(world, exit);
@@ -99,7 +99,7 @@ fn is_as_before(world: &World, trial: &Trial, what: &str) {
 }
 
 /// The host without the addresses that the kernel makes up for every new link, and without the order of what has none.
-fn lasting(world: &World) -> String {
+fn lasting(world: &TestNet) -> String {
     let host = world.host();
     let mut lines: Vec<&str> = host.lines().filter(|line| !line.contains("fe80")).collect();
     lines.sort_unstable();
@@ -146,7 +146,7 @@ fn refuse_each(test: &str, trial: &Trial) {
 
 /// What opens comes last of all, when the new state is stored already: where that is refused it stays closed.
 #[track_caller]
-fn still_closed(world: &World, trial: &Trial, what: &str, answer: &Value) {
+fn still_closed(world: &TestNet, trial: &Trial, what: &str, answer: &Value) {
     assert!(walled(world), "{what}: open, although it was refused: {answer:#}");
     assert_eq!(world.ok(&["multihop", "status"])["enabled"], false, "{what}: {answer:#}");
     world.ok(&["core", "reconcile"]);
@@ -191,7 +191,7 @@ fn kill_each(test: &str, trial: &Trial) {
 
 /// A call is killed while an exit is in use, and the host is healed: nothing escapes in all that time, unless the new
 /// state had been stored.
-fn killed_while_closed(world: &World, trial: &Trial, flood: &Flood, fault: &str, what: &str) {
+fn killed_while_closed(world: &TestNet, trial: &Trial, flood: &Flood, fault: &str, what: &str) {
     let observer = Observer::start(world, &fault.replace(':', "-"));
     flood.go_on(2);
     assert!(matches!(faulty::call(fault, trial.words), Ended::Killed), "{what}: was not killed");
@@ -216,7 +216,7 @@ fn killed_while_closed(world: &World, trial: &Trial, flood: &Flood, fault: &str,
 }
 
 /// A call is killed while clients go by the uplink, and the host is healed; whether they were kept in until then.
-fn killed_while_open(world: &World, trial: &Trial, flood: &Flood, fault: &str, what: &str) -> bool {
+fn killed_while_open(world: &TestNet, trial: &Trial, flood: &Flood, fault: &str, what: &str) -> bool {
     assert!(matches!(faulty::call(fault, trial.words), Ended::Killed), "{what}: was not killed");
     let observer = Observer::start(world, &fault.replace(':', "-"));
     flood.go_on(5);
@@ -232,50 +232,50 @@ fn killed_while_open(world: &World, trial: &Trial, flood: &Flood, fault: &str, w
 }
 
 #[test]
-fn a_switch_that_is_refused_at_any_step_lets_nothing_out() {
+fn refused_switch_lets_nothing_out() {
     let trial = Trial { words: &SWITCH, before: Some("uk") };
-    refuse_each("multihop::calls::a_switch_that_is_refused_at_any_step_lets_nothing_out", &trial);
+    refuse_each("multihop::calls::refused_switch_lets_nothing_out", &trial);
 }
 
 #[test]
-fn an_enable_that_is_refused_at_any_step_leaves_nothing() {
+fn refused_enable_leaves_nothing() {
     let trial = Trial { words: &ENABLE, before: None };
-    refuse_each("multihop::calls::an_enable_that_is_refused_at_any_step_leaves_nothing", &trial);
+    refuse_each("multihop::calls::refused_enable_leaves_nothing", &trial);
 }
 
 #[test]
-fn a_disable_that_is_refused_at_any_step_lets_nothing_out() {
+fn refused_disable_lets_nothing_out() {
     let trial = Trial { words: &DISABLE, before: Some("uk") };
-    refuse_each("multihop::calls::a_disable_that_is_refused_at_any_step_lets_nothing_out", &trial);
+    refuse_each("multihop::calls::refused_disable_lets_nothing_out", &trial);
 }
 
 #[test]
-fn a_switch_that_is_killed_at_any_step_lets_nothing_out() {
+fn killed_switch_lets_nothing_out() {
     let trial = Trial { words: &SWITCH, before: Some("uk") };
-    kill_each("multihop::calls::a_switch_that_is_killed_at_any_step_lets_nothing_out", &trial);
+    kill_each("multihop::calls::killed_switch_lets_nothing_out", &trial);
 }
 
 #[test]
-fn an_enable_that_is_killed_at_any_step_stays_closed_once_it_was() {
+fn killed_enable_stays_closed_once_it_was() {
     let trial = Trial { words: &ENABLE, before: None };
-    kill_each("multihop::calls::an_enable_that_is_killed_at_any_step_stays_closed_once_it_was", &trial);
+    kill_each("multihop::calls::killed_enable_stays_closed_once_it_was", &trial);
 }
 
 #[test]
-fn a_disable_that_is_killed_at_any_step_lets_nothing_out() {
+fn killed_disable_lets_nothing_out() {
     let trial = Trial { words: &DISABLE, before: Some("uk") };
-    kill_each("multihop::calls::a_disable_that_is_killed_at_any_step_lets_nothing_out", &trial);
+    kill_each("multihop::calls::killed_disable_lets_nothing_out", &trial);
 }
 
 #[test]
-fn a_reset_that_is_killed_at_any_step_lets_nothing_out() {
+fn killed_reset_lets_nothing_out() {
     let trial = Trial { words: &RESET, before: Some("uk") };
-    kill_each("multihop::calls::a_reset_that_is_killed_at_any_step_lets_nothing_out", &trial);
+    kill_each("multihop::calls::killed_reset_lets_nothing_out", &trial);
 }
 
 #[test]
-fn nothing_escapes_while_the_kill_switch_is_turned() {
-    with_exits("multihop::calls::nothing_escapes_while_the_kill_switch_is_turned", |world| {
+fn nothing_escapes_while_kill_switch_changes() {
+    with_exits("multihop::calls::nothing_escapes_while_kill_switch_changes", |world| {
         listen();
         enable(world, "uk");
         nothing_escapes(world, "off-with-a-live-exit", || {

@@ -12,7 +12,7 @@ use super::flow::nothing_is_left;
 use super::lab::{EXIT, GATEWAY, OTHER, enable, status_is_true, with_exits};
 use super::load::{listen, nothing_escapes};
 use crate::traffic::udp_seen_as;
-use crate::world::{At, SERVER, World, on, wait_for};
+use crate::world::{At, SERVER, TestNet, on, wait_for};
 
 /// Where the server listens for whoever administers it.
 const PORT: u16 = 2222;
@@ -47,7 +47,7 @@ impl Shell {
 
     /// That the connection goes on, and that another one can be made, both by the route of before.
     #[track_caller]
-    fn goes_on(&mut self, world: &World, what: &str) {
+    fn goes_on(&mut self, world: &TestNet, what: &str) {
         assert!(answers(&mut self.0), "{what}: the server does not answer any more\n{}", world.picture());
         let new = connection().is_some_and(|mut stream| answers(&mut stream));
         assert!(new, "{what}: nobody gets to the server any more\n{}", world.picture());
@@ -74,14 +74,14 @@ fn answers(stream: &mut TcpStream) -> bool {
 }
 
 /// The file of the first exit after an edit by `sed`; gives the words of its import as `bad`.
-fn edited(world: &World, script: &str) -> [String; 4] {
+fn edited(world: &TestNet, script: &str) -> [String; 4] {
     world.sh(&format!("umask 077; sed '{script}' /etc/exit1.conf > /etc/bad.conf"));
     ["multihop", "import_vpn_config", "config_path=/etc/bad.conf", "custom_name=bad"].map(str::to_owned)
 }
 
 /// That such a file is refused at import. Where it is not, it is enabled, which shows what it does.
 #[track_caller]
-fn is_refused(world: &World, shell: &mut Shell, script: &str) -> Value {
+fn is_refused(world: &TestNet, shell: &mut Shell, script: &str) -> Value {
     let words = edited(world, script);
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let answer = world.call(&words);
@@ -96,8 +96,8 @@ fn is_refused(world: &World, shell: &mut Shell, script: &str) -> Value {
 }
 
 #[test]
-fn a_file_that_collides_with_the_server_is_not_imported() {
-    with_exits("multihop::collisions::a_file_that_collides_with_the_server_is_not_imported", |world| {
+fn colliding_file_is_not_imported() {
+    with_exits("multihop::collisions::colliding_file_is_not_imported", |world| {
         let mut shell = Shell::open();
         world.sh("rm -f /etc/resolv.conf; echo 'nameserver 192.0.2.53' > /etc/resolv.conf");
         world.sh("ip route add 192.0.2.77/32 via 198.51.100.77 dev eth1 onlink");
@@ -159,8 +159,8 @@ fn a_file_that_collides_with_the_server_is_not_imported() {
 }
 
 #[test]
-fn an_exit_that_collides_since_its_import_is_not_enabled() {
-    with_exits("multihop::collisions::an_exit_that_collides_since_its_import_is_not_enabled", |world| {
+fn exit_colliding_since_import_is_not_enabled() {
+    with_exits("multihop::collisions::exit_colliding_since_import_is_not_enabled", |world| {
         let mut shell = Shell::open();
         listen();
         world.sh("ip addr add 10.99.1.2/24 dev eth1");
@@ -194,71 +194,68 @@ fn an_exit_that_collides_since_its_import_is_not_enabled() {
 }
 
 #[test]
-fn an_exit_that_begins_to_collide_is_taken_down_and_clients_stay_in() {
-    with_exits(
-        "multihop::collisions::an_exit_that_begins_to_collide_is_taken_down_and_clients_stay_in",
-        |world| {
-            let mut shell = Shell::open();
-            listen();
-            for kill_switch in ["true", "false"] {
-                let word = format!("kill_switch={kill_switch}");
-                world.ok(&["multihop", "enable_multihop", "exit_name=uk", &word]);
-                // As a network that the server becomes part of: its address there is that of the exit.
-                let appears = || {
-                    world.sh("ip addr add 10.99.1.2/24 dev eth1");
-                    assert_eq!(world.call(&["core", "reconcile"])["success"], true);
-                };
-                // Without a kill switch clients may leave by the uplink until the collision is seen.
-                if kill_switch == "true" {
-                    nothing_escapes(world, "taken-down", appears);
-                } else {
-                    appears();
-                }
-                nothing_escapes(world, &format!("withheld-{kill_switch}"), || {
-                    world.in_sync();
-                    assert!(!world.try_at(At::Server, "ip link show wg_vpn").status.success(), "it is there");
-                });
-                shell.goes_on(world, "reconciled");
-                // The address is the host's, which answers from there by its own routes.
-                let route = world.sh("ip -o route get 198.18.0.2 from 10.99.1.2");
-                assert!(route.contains("dev eth0") || route.contains("dev eth1"), "{route}");
-                for client in [At::Client1, At::Client2] {
-                    world.reaches(client, "10.8.0.1");
-                }
-                let status = world.ok(&["multihop", "status"]);
-                assert_eq!(status["vpn_interface"]["active"], false, "{status:#}");
-                assert_eq!(status["kill_switch"], true, "{status:#}");
-                assert!(status["collisions"][0].as_str().unwrap().contains("10.99.1.2"), "{status:#}");
-                let doctor = world.ok(&["core", "doctor"]);
-                let checks = doctor["checks"].as_array().unwrap();
-                let found = checks.iter().find(|check| check["name"] == "collisions").unwrap();
-                assert_eq!(found["state"], "problem", "{found:#}");
-                // It comes back by itself when the network is gone, or sooner with a reconcile.
-                world.sh("ip addr del 10.99.1.2/24 dev eth1");
-                if kill_switch == "false" {
-                    world.ok(&["core", "reconcile"]);
-                }
-                assert!(wait_for(PATIENCE, || world.ok(&["multihop", "status"])["vpn_interface"]["active"]
-                    == true));
-                assert!(
-                    wait_for(PATIENCE, || crate::ping::ping(At::Client1, "198.18.0.2", 1)),
-                    "{}",
-                    world.picture()
-                );
-                assert_eq!(udp_seen_as(At::Client1), EXIT);
-                world.in_sync();
-                shell.goes_on(world, "back");
-                world.ok(&["multihop", "disable_multihop"]);
-                nothing_is_left(world);
+fn exit_that_starts_colliding_is_taken_down() {
+    with_exits("multihop::collisions::exit_that_starts_colliding_is_taken_down", |world| {
+        let mut shell = Shell::open();
+        listen();
+        for kill_switch in ["true", "false"] {
+            let word = format!("kill_switch={kill_switch}");
+            world.ok(&["multihop", "enable_multihop", "exit_name=uk", &word]);
+            // As a network that the server becomes part of: its address there is that of the exit.
+            let appears = || {
+                world.sh("ip addr add 10.99.1.2/24 dev eth1");
+                assert_eq!(world.call(&["core", "reconcile"])["success"], true);
+            };
+            // Without a kill switch clients may leave by the uplink until the collision is seen.
+            if kill_switch == "true" {
+                nothing_escapes(world, "taken-down", appears);
+            } else {
+                appears();
             }
-        },
-    );
+            nothing_escapes(world, &format!("withheld-{kill_switch}"), || {
+                world.in_sync();
+                assert!(!world.try_at(At::Server, "ip link show wg_vpn").status.success(), "it is there");
+            });
+            shell.goes_on(world, "reconciled");
+            // The address is the host's, which answers from there by its own routes.
+            let route = world.sh("ip -o route get 198.18.0.2 from 10.99.1.2");
+            assert!(route.contains("dev eth0") || route.contains("dev eth1"), "{route}");
+            for client in [At::Client1, At::Client2] {
+                world.reaches(client, "10.8.0.1");
+            }
+            let status = world.ok(&["multihop", "status"]);
+            assert_eq!(status["vpn_interface"]["active"], false, "{status:#}");
+            assert_eq!(status["kill_switch"], true, "{status:#}");
+            assert!(status["collisions"][0].as_str().unwrap().contains("10.99.1.2"), "{status:#}");
+            let doctor = world.ok(&["core", "doctor"]);
+            let checks = doctor["checks"].as_array().unwrap();
+            let found = checks.iter().find(|check| check["name"] == "collisions").unwrap();
+            assert_eq!(found["state"], "problem", "{found:#}");
+            // It comes back by itself when the network is gone, or sooner with a reconcile.
+            world.sh("ip addr del 10.99.1.2/24 dev eth1");
+            if kill_switch == "false" {
+                world.ok(&["core", "reconcile"]);
+            }
+            assert!(
+                wait_for(PATIENCE, || world.ok(&["multihop", "status"])["vpn_interface"]["active"] == true)
+            );
+            assert!(
+                wait_for(PATIENCE, || crate::ping::ping(At::Client1, "198.18.0.2", 1)),
+                "{}",
+                world.picture()
+            );
+            assert_eq!(udp_seen_as(At::Client1), EXIT);
+            world.in_sync();
+            shell.goes_on(world, "back");
+            world.ok(&["multihop", "disable_multihop"]);
+            nothing_is_left(world);
+        }
+    });
 }
 
 #[test]
-fn the_monitor_takes_an_exit_down_that_begins_to_collide_and_uses_another_one() {
-    let test =
-        "multihop::collisions::the_monitor_takes_an_exit_down_that_begins_to_collide_and_uses_another_one";
+fn monitor_replaces_exit_that_starts_colliding() {
+    let test = "multihop::collisions::monitor_replaces_exit_that_starts_colliding";
     with_exits(test, |world| {
         let mut shell = Shell::open();
         listen();

@@ -16,7 +16,7 @@ use crate::dns::name_server;
 use crate::ghost::{casper, certificate, configuration, connect_ours};
 use crate::hung::stop;
 use crate::traffic::{fetch, udp_seen_as, web_server};
-use crate::world::{At, INTERNET, World, backend, note, wait_for};
+use crate::world::{At, INTERNET, TestNet, backend, note, wait_for};
 
 /// A true blackhole is to be noticed within this time.
 const NOTICED: Duration = Duration::from_secs(20);
@@ -24,19 +24,19 @@ const NOTICED: Duration = Duration::from_secs(20);
 const FOUND: Duration = Duration::from_secs(90);
 
 /// The events of the session's log, the oldest first.
-fn events(world: &World) -> Vec<String> {
+fn events(world: &TestNet) -> Vec<String> {
     let log = world.ok(&["multihop", "get_session_log", "lines=200"]);
     log["logs"].as_array().unwrap().iter().map(|one| one["event"].as_str().unwrap().to_owned()).collect()
 }
 
 /// How often something is in the log.
-fn logged(world: &World, event: &str) -> usize {
+fn logged(world: &TestNet, event: &str) -> usize {
     events(world).iter().filter(|one| *one == event).count()
 }
 
 #[test]
-fn an_exit_that_is_blackholed_is_noticed_and_found_again() {
-    with_exits("multihop::exits::an_exit_that_is_blackholed_is_noticed_and_found_again", |world| {
+fn blackholed_exit_is_noticed_and_found_again() {
+    with_exits("multihop::exits::blackholed_exit_is_noticed_and_found_again", |world| {
         listen();
         enable(world, "uk");
         for round in 0..3 {
@@ -77,9 +77,9 @@ fn an_exit_that_is_blackholed_is_noticed_and_found_again() {
 }
 
 #[test]
-fn an_exit_whose_name_is_gone_is_found_where_the_name_leads_later() {
-    let test = "multihop::exits::an_exit_whose_name_is_gone_is_found_where_the_name_leads_later";
-    let asks = |world: &World| {
+fn exit_is_found_where_name_later_leads() {
+    let test = "multihop::exits::exit_is_found_where_name_later_leads";
+    let asks = |world: &TestNet| {
         world.sh("rm -f /etc/resolv.conf; echo 'nameserver 8.8.4.4' > /etc/resolv.conf");
         true
     };
@@ -120,8 +120,8 @@ fn an_exit_whose_name_is_gone_is_found_where_the_name_leads_later() {
 }
 
 #[test]
-fn another_exit_takes_the_place_of_a_dead_one() {
-    with_exits("multihop::exits::another_exit_takes_the_place_of_a_dead_one", |world| {
+fn other_exit_replaces_a_dead_one() {
+    with_exits("multihop::exits::other_exit_replaces_a_dead_one", |world| {
         listen();
         world.ok(&["multihop", "enable_multihop", "exit_name=uk", "fallback_exits=nl"]);
         for round in 0..2 {
@@ -195,8 +195,8 @@ fn relay(port: u16, exit: &'static str) -> Arc<AtomicBool> {
 }
 
 #[test]
-fn an_exit_is_reached_through_a_tunnel_of_the_server() {
-    with_exits("multihop::exits::an_exit_is_reached_through_a_tunnel_of_the_server", |world| {
+fn exit_is_reached_through_a_server_tunnel() {
+    with_exits("multihop::exits::exit_is_reached_through_a_server_tunnel", |world| {
         listen();
         let seen = web_server(2_000_000);
         let first = relay(40_000, EXIT);
@@ -247,12 +247,12 @@ fn ghost_mode_and_an_exit_together() {
             let seen = web_server(2_000_000);
             assert_eq!(fetch(At::Client1), 2_000_000);
             assert_eq!(seen.recv().unwrap().ip().to_string(), EXIT);
-            for (name, sabotage) in [
+            for (name, external_change) in [
                 ("ghost-link-deleted", "ip link del wg_vpn"),
                 ("ghost-nft-flushed", "nft flush ruleset"),
                 ("ghost-routes-flushed", "ip route flush table 100"),
             ] {
-                nothing_escapes(world, name, || drop(world.sh(sabotage)));
+                nothing_escapes(world, name, || drop(world.sh(external_change)));
                 world.ok(&["core", "reconcile"]);
                 world.in_sync();
                 status_is_true(world, "uk");
@@ -271,8 +271,8 @@ fn ghost_mode_and_an_exit_together() {
 }
 
 #[test]
-fn an_exit_whose_device_hangs_holds_up_no_change_of_a_client() {
-    let test = "multihop::exits::an_exit_whose_device_hangs_holds_up_no_change_of_a_client";
+fn hanging_exit_device_delays_no_client_change() {
+    let test = "multihop::exits::hanging_exit_device_delays_no_client_change";
     with_exits(test, |world| {
         if backend() == "kernel" {
             note(test, "the kernel's WireGuard has no process");

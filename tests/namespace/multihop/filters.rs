@@ -6,7 +6,7 @@ use super::lab::{EXIT, NFT_OF_EXITS, enable, start_exit, status_is_true, with_ex
 use super::load::{Flood, KINDS, listen, nothing_escapes};
 use super::observer::Observer;
 use crate::traffic::udp_seen_as;
-use crate::world::{At, INTERNET, SERVER, World};
+use crate::world::{At, INTERNET, SERVER, TestNet};
 
 /// The programs of iptables.
 pub(crate) const IPTABLES: [&str; 6] =
@@ -34,7 +34,7 @@ const ALL_AND_TABLE: &str =
      ip route flush table 100; ip -6 route flush table 100";
 
 /// Here `nft` is not installed, and iptables is the one of this implementation.
-pub(crate) fn without_nftables(world: &World, test: &str, variant: &str) -> bool {
+pub(crate) fn without_nftables(world: &TestNet, test: &str, variant: &str) -> bool {
     world.sh(&format!("mv /usr/sbin/nft {NFT_OF_EXITS}"));
     for program in IPTABLES {
         let (head, tail) =
@@ -49,7 +49,7 @@ pub(crate) fn without_nftables(world: &World, test: &str, variant: &str) -> bool
 }
 
 /// That packets of clients are seen on the uplink, so that not seeing any means something.
-fn leaks_without(world: &World) {
+fn leaks_without(world: &TestNet) {
     let observer = Observer::start(world, "without");
     let flood = Flood::start();
     flood.go_on(20);
@@ -61,9 +61,9 @@ fn leaks_without(world: &World) {
 }
 
 /// Every event, and that the host is rolled back after it.
-fn survives(world: &World, events: &[(&str, &str)]) {
-    for (name, sabotage) in events {
-        nothing_escapes(world, name, || drop(world.sh(sabotage)));
+fn survives(world: &TestNet, events: &[(&str, &str)]) {
+    for (name, external_change) in events {
+        nothing_escapes(world, name, || drop(world.sh(external_change)));
         status_is_true(world, "uk");
         world.ok(&["core", "reconcile"]);
         world.in_sync();
@@ -114,7 +114,7 @@ fn nothing_escapes_on_iptables_legacy() {
 #[test]
 fn nothing_escapes_beside_ufw() {
     let test = "multihop::filters::nothing_escapes_beside_ufw";
-    let ufw_on = |world: &World| {
+    let ufw_on = |world: &TestNet| {
         let enabled = world.try_at(
             At::Server,
             "ufw default deny incoming; ufw default deny routed; ufw allow 22/tcp; ufw --force enable 2>&1",
@@ -146,8 +146,8 @@ fn nothing_escapes_beside_ufw() {
 }
 
 #[test]
-fn an_exit_is_found_again_by_a_server_that_was_flushed_twice() {
-    let test = "multihop::filters::an_exit_is_found_again_by_a_server_that_was_flushed_twice";
+fn exit_is_found_again_after_a_flush() {
+    let test = "multihop::filters::exit_is_found_again_after_a_flush";
     with_exits_and(
         test,
         &[],
@@ -173,7 +173,7 @@ fn an_exit_is_found_again_by_a_server_that_was_flushed_twice() {
     );
 }
 
-fn start_exit_again(world: &World) {
+fn start_exit_again(world: &TestNet) {
     if !world.try_at(At::Server, "ip netns exec exit1 wg show wgx1").status.success() {
         start_exit(world, 1);
     }

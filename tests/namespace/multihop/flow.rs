@@ -9,14 +9,14 @@ use super::lab::{EXIT, OTHER, enable, status_is_true, stop_exit, with_exits};
 use super::load::{Flood, KINDS, listen, nothing_escapes};
 use super::observer::Observer;
 use crate::traffic::{fetch, udp_seen_as, web_server};
-use crate::world::{At, SERVER, World, note};
+use crate::world::{At, SERVER, TestNet, note};
 
 /// Size of a file.
 const BYTES: usize = 3_000_000;
 
 #[test]
-fn clients_are_seen_with_the_address_of_the_exit() {
-    with_exits("multihop::flow::clients_are_seen_with_the_address_of_the_exit", |world| {
+fn clients_appear_with_the_exit_address() {
+    with_exits("multihop::flow::clients_appear_with_the_exit_address", |world| {
         let seen = web_server(BYTES);
         assert_eq!(udp_seen_as(At::Client1), SERVER, "without an exit clients are seen as the server");
         let began = Instant::now();
@@ -59,7 +59,7 @@ fn clients_are_seen_with_the_address_of_the_exit() {
 
 /// That no object of Multihop is on the host.
 #[track_caller]
-pub(super) fn nothing_is_left(world: &World) {
+pub(super) fn nothing_is_left(world: &TestNet) {
     world.in_sync();
     let left = world.sh(
         "ip link show wg_vpn 2>&1 || true; ip rule; ip -6 rule; ip route show table 100 2>&1 || true
@@ -73,7 +73,7 @@ pub(super) fn nothing_is_left(world: &World) {
 
 /// That the observer sees every kind of traffic that the matrix is about.
 #[track_caller]
-fn sees_every_kind(world: &World, name: &str, before: impl FnOnce()) {
+fn sees_every_kind(world: &TestNet, name: &str, before: impl FnOnce()) {
     let observer = Observer::start(world, name);
     let flood = Flood::start();
     flood.go_on(20);
@@ -89,8 +89,8 @@ fn sees_every_kind(world: &World, name: &str, before: impl FnOnce()) {
 }
 
 #[test]
-fn without_the_kill_switch_the_observer_sees_the_leak() {
-    with_exits("multihop::flow::without_the_kill_switch_the_observer_sees_the_leak", |world| {
+fn without_kill_switch_observer_sees_the_leak() {
+    with_exits("multihop::flow::without_kill_switch_observer_sees_the_leak", |world| {
         listen();
         web_server(100);
         sees_every_kind(world, "direct", || ());
@@ -118,8 +118,8 @@ fn without_the_kill_switch_the_observer_sees_the_leak() {
 }
 
 #[test]
-fn an_enable_that_fails_leaves_what_was_before() {
-    with_exits("multihop::flow::an_enable_that_fails_leaves_what_was_before", |world| {
+fn failed_enable_leaves_the_earlier_state() {
+    with_exits("multihop::flow::failed_enable_leaves_the_earlier_state", |world| {
         stop_exit(world, 2);
         let before = world.look();
         let failed = world.fails(&["multihop", "enable_multihop", "exit_name=nl"], "MULTIHOP_ERROR");
@@ -146,8 +146,8 @@ fn an_enable_that_fails_leaves_what_was_before() {
 }
 
 #[test]
-fn large_transfers_pass_and_no_packet_is_too_long() {
-    with_exits("multihop::flow::large_transfers_pass_and_no_packet_is_too_long", |world| {
+fn large_transfers_pass_within_the_mtu() {
+    with_exits("multihop::flow::large_transfers_pass_within_the_mtu", |world| {
         const LARGE: usize = 40_000_000;
         web_server(LARGE);
         enable(world, "uk");

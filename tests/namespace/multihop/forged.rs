@@ -8,7 +8,7 @@ use super::filters::{IPTABLES, without_nftables};
 use super::lab::{enable, with_exits_and};
 use crate::capture::Capture;
 use crate::forge::{ACK, FIN, Packet, RST, SYN, send};
-use crate::world::{At, INTERNET, SERVER, World, on, wait_for};
+use crate::world::{At, INTERNET, SERVER, TestNet, on, wait_for};
 
 const INTERNET_BYTES: [u8; 4] = [198, 18, 0, 2];
 const SERVER_BYTES: [u8; 4] = [203, 0, 113, 5];
@@ -40,7 +40,7 @@ fn own_connection() -> TcpStream {
 }
 
 /// What the server says on its connection while the exit forges packets of the other end.
-fn answers_to_forged(world: &World, port: u16, name: &str) -> Vec<String> {
+fn answers_to_forged(world: &TestNet, port: u16, name: &str) -> Vec<String> {
     let at_the_uplink = Capture::start(world, At::Server, "eth0", name);
     let (from, to) = ((INTERNET_BYTES, SERVICE), (SERVER_BYTES, port));
     let packets = [ACK, ACK | FIN, ACK | SYN, ACK | RST].map(|flags| Packet::tcp(from, to, flags));
@@ -50,7 +50,7 @@ fn answers_to_forged(world: &World, port: u16, name: &str) -> Vec<String> {
 }
 
 /// How many datagrams have come to the client out of the tunnel that are for [`FROM`].
-fn arrived(world: &World) -> u64 {
+fn arrived(world: &TestNet) -> u64 {
     let rules = world.sh_at(At::Client1, "iptables -vnxL INPUT");
     let rule = rules.lines().find(|line| line.contains("dpt:40404")).unwrap().to_owned();
     rule.split_whitespace().next().unwrap().parse().unwrap()
@@ -63,7 +63,7 @@ fn answer_from_the_uplink() {
 }
 
 /// `without` takes our rules away for what comes in and what passes: a neighbour meets both.
-fn believed_by_its_own_interface(world: &World, without: &str) {
+fn believed_by_its_own_interface(world: &TestNet, without: &str) {
     world.sh(&format!("ip -n isp route add {}/32 via {SERVER}", Ipv4Addr::from(OWN_BYTES)));
     world.sh_at(
         At::Exit1,
@@ -107,8 +107,8 @@ fn exit_bytes() -> [u8; 4] {
 }
 
 #[test]
-fn established_is_believed_by_the_connection_s_own_interface_only() {
-    let test = "multihop::forged::established_is_believed_by_the_connection_s_own_interface_only";
+fn established_is_per_interface_on_nftables() {
+    let test = "multihop::forged::established_is_per_interface_on_nftables";
     with_exits_and(
         test,
         &["tc"],
@@ -137,15 +137,13 @@ fn on_iptables(test: &str, variant: &str) {
 }
 
 #[test]
-fn established_is_believed_by_the_connection_s_own_interface_only_on_iptables_nft() {
-    let test =
-        "multihop::forged::established_is_believed_by_the_connection_s_own_interface_only_on_iptables_nft";
+fn established_is_per_interface_on_iptables_nft() {
+    let test = "multihop::forged::established_is_per_interface_on_iptables_nft";
     on_iptables(test, "nft");
 }
 
 #[test]
-fn established_is_believed_by_the_connection_s_own_interface_only_on_iptables_legacy() {
-    let test =
-        "multihop::forged::established_is_believed_by_the_connection_s_own_interface_only_on_iptables_legacy";
+fn established_is_per_interface_on_iptables_legacy() {
+    let test = "multihop::forged::established_is_per_interface_on_iptables_legacy";
     on_iptables(test, "legacy");
 }

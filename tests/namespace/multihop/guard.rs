@@ -10,7 +10,7 @@ use super::filters::{IPTABLES, without_nftables};
 use super::lab::{enable, with_exits_and};
 use crate::capture::Capture;
 use crate::ping::ping;
-use crate::world::{At, INTERNET, SERVER, World, on, wait_for};
+use crate::world::{At, INTERNET, SERVER, TestNet, on, wait_for};
 
 /// The server's address in the network of the first exit.
 const OWN: &str = "10.99.1.2";
@@ -20,7 +20,7 @@ const SERVICE: u16 = 8022;
 const DATAGRAMS: u16 = 5300;
 
 /// The exit takes packets with any source from the server, and sends them wherever its owner likes.
-fn hostile_exit(world: &World) {
+fn hostile_exit(world: &TestNet) {
     world.sh_at(
         At::Exit1,
         &format!(
@@ -77,7 +77,7 @@ fn reached(address: &str, heard: &AtomicUsize) -> Vec<&'static str> {
 }
 
 /// What of the clients' addresses comes to the exit as it is, while clients send.
-fn inner_addresses(world: &World, name: &str) -> Vec<String> {
+fn inner_addresses(world: &TestNet, name: &str) -> Vec<String> {
     let at_the_exit = Capture::start(world, At::Exit1, "wgx1", name);
     for _ in 0..3 {
         ping(At::Client1, INTERNET, 1);
@@ -85,7 +85,7 @@ fn inner_addresses(world: &World, name: &str) -> Vec<String> {
     at_the_exit.stop("src net 10.8.0.0/24")
 }
 
-fn flushed(world: &World, flush: &str) {
+fn flushed(world: &TestNet, flush: &str) {
     let heard = serve();
     enable(world, "uk");
     hostile_exit(world);
@@ -138,8 +138,8 @@ fn flushed(world: &World, flush: &str) {
 }
 
 #[test]
-fn the_exit_reaches_nothing_of_a_server_that_was_flushed() {
-    let test = "multihop::guard::the_exit_reaches_nothing_of_a_server_that_was_flushed";
+fn exit_is_walled_from_flushed_nftables() {
+    let test = "multihop::guard::exit_is_walled_from_flushed_nftables";
     with_exits_and(test, &["tc"], |_| true, |world| flushed(world, "nft flush ruleset"));
 }
 
@@ -154,23 +154,20 @@ fn on_iptables(test: &str, variant: &str) {
 }
 
 #[test]
-fn the_exit_reaches_nothing_of_a_server_that_was_flushed_on_iptables_nft() {
-    on_iptables(
-        "multihop::guard::the_exit_reaches_nothing_of_a_server_that_was_flushed_on_iptables_nft",
-        "nft",
-    );
+fn exit_is_walled_from_flushed_iptables_nft() {
+    on_iptables("multihop::guard::exit_is_walled_from_flushed_iptables_nft", "nft");
 }
 
 #[test]
-fn the_exit_reaches_nothing_of_a_server_that_was_flushed_on_iptables_legacy() {
-    let test = "multihop::guard::the_exit_reaches_nothing_of_a_server_that_was_flushed_on_iptables_legacy";
+fn exit_is_walled_from_flushed_iptables_legacy() {
+    let test = "multihop::guard::exit_is_walled_from_flushed_iptables_legacy";
     on_iptables(test, "legacy");
 }
 
 /// Whatever is asked of the server, the table is the same object, and no chain of it is made a second time.
 #[test]
-fn the_table_of_the_packet_filter_is_never_deleted() {
-    let test = "multihop::guard::the_table_of_the_packet_filter_is_never_deleted";
+fn packet_filter_table_is_never_deleted() {
+    let test = "multihop::guard::packet_filter_table_is_never_deleted";
     with_exits_and(
         test,
         &[],

@@ -13,7 +13,7 @@ use crate::world::{At, INTERNET, SERVER, on, wait_for};
 #[test]
 fn nothing_escapes_while_the_disk_is_full() {
     let test = "multihop::hostile::nothing_escapes_while_the_disk_is_full";
-    let small = |world: &crate::world::World| {
+    let small = |world: &crate::world::TestNet| {
         world.sh("mkdir -p /opt/phantom-wg; mount -t tmpfs -o size=3m,mode=755 small /opt/phantom-wg");
         true
     };
@@ -108,10 +108,10 @@ fn odd_packets_do_not_escape() {
         );
         assert!(seen.count("ip[6:2] & 0x1fff != 0") > 0, "and fragments");
         enable(world, "uk");
-        for (name, sabotage) in
+        for (name, external_change) in
             [("odd", "true"), ("odd-down", "ip link set wg_vpn down"), ("odd-flushed", "nft flush ruleset")]
         {
-            world.sh(sabotage);
+            world.sh(external_change);
             let seen = look(name);
             let odd = "udp port 7 or (ip[6:2] & 0x1fff != 0 and not net 192.0.2.0/29) or (ip6 and not dst net ff02::/16 and not icmp6)";
             assert_eq!(seen.count(odd), 0, "{name}: {:?}\n{}", seen.escaped(), world.picture());

@@ -9,14 +9,14 @@ use super::load::assert_tight;
 use super::observer::Observer;
 use crate::faulty::{self, Ended};
 use crate::ping::ping;
-use crate::world::{At, INTERNET, World, long, note, programs, wait_for};
+use crate::world::{At, INTERNET, TestNet, long, note, programs, wait_for};
 
 const FIRST: [&str; 3] = ["multihop", "enable_multihop", "exit_name=uk"];
 const SWITCH: [&str; 3] = ["multihop", "enable_multihop", "exit_name=nl"];
 const OFF: [&str; 2] = ["multihop", "disable_multihop"];
 
 /// Both exits ask the server for echoes all the time, and count what comes that is no request.
-fn knock(world: &World) {
+fn knock(world: &TestNet) {
     for (n, at) in [(1, At::Exit1), (2, At::Exit2)] {
         world.sh_at(
             at,
@@ -31,19 +31,19 @@ fn knock(world: &World) {
 }
 
 /// How many answers the exits have got.
-fn answers(world: &World) -> u64 {
+fn answers(world: &TestNet) -> u64 {
     let lists = [At::Exit1, At::Exit2].map(|at| world.sh_at(at, "nft list table ip seen"));
     let counts = lists.iter().flat_map(|list| list.split("counter packets ").skip(1));
     counts.map(|rest| rest.split(' ').next().unwrap().parse::<u64>().unwrap()).sum()
 }
 
 /// How many packets have come in from the exit in use.
-fn received(world: &World) -> u64 {
+fn received(world: &TestNet) -> u64 {
     world.sh("cat /sys/class/net/wg_vpn/statistics/rx_packets").trim().parse().unwrap()
 }
 
 #[track_caller]
-fn unanswered(world: &World, what: &str, observer: Observer<'_>) {
+fn unanswered(world: &TestNet, what: &str, observer: Observer<'_>) {
     assert_tight(world, what, &observer.stop());
     assert_eq!(answers(world), 0, "{what}: the server answers an exit");
 }
@@ -68,8 +68,8 @@ impl Rounds {
 }
 
 #[test]
-fn an_exit_gets_no_answer_that_nobody_asked_for() {
-    let test = "multihop::inward::an_exit_gets_no_answer_that_nobody_asked_for";
+fn exit_gets_no_unrequested_reply() {
+    let test = "multihop::inward::exit_gets_no_unrequested_reply";
     with_exits_and(
         test,
         &["ping"],
@@ -125,7 +125,7 @@ fn an_exit_gets_no_answer_that_nobody_asked_for() {
 }
 
 /// An answer that has no hops left at the server, two of which are before it.
-pub(super) fn without_hops(world: &World) {
+pub(super) fn without_hops(world: &TestNet) {
     let observer = Observer::start(world, "hops");
     world.sh_at(At::Internet, "sysctl -qw net.ipv4.ip_default_ttl=3");
     assert!(!ping(At::Client1, INTERNET, 3), "the answer has hops enough");
@@ -134,7 +134,7 @@ pub(super) fn without_hops(world: &World) {
 }
 
 /// Answers that are too large for the way to the client, and must not be cut.
-pub(super) fn too_large(world: &World) {
+pub(super) fn too_large(world: &TestNet) {
     let observer = Observer::start(world, "size");
     let nft = format!("$(command -v nft || echo {NFT_OF_EXITS})");
     let whole = "add table ip whole; add chain ip whole out { type filter hook output priority 0; }
@@ -149,7 +149,7 @@ pub(super) fn too_large(world: &World) {
 }
 
 /// What nobody asked for, from the exit's network, for a client, without hops left.
-pub(super) fn forged(world: &World) {
+pub(super) fn forged(world: &TestNet) {
     let observer = Observer::start(world, "forged");
     world.sh_at(
         At::Exit1,
@@ -163,8 +163,8 @@ pub(super) fn forged(world: &World) {
 /// Whoever clients talk to could have the server tell where it really is: an answer that the server cannot pass on makes
 /// its kernel report that, before any filter for what passes through is asked, and by the way of its own packets.
 #[test]
-fn an_answer_that_goes_no_further_is_reported_to_nobody() {
-    let test = "multihop::inward::an_answer_that_goes_no_further_is_reported_to_nobody";
+fn undeliverable_reply_is_reported_to_nobody() {
+    let test = "multihop::inward::undeliverable_reply_is_reported_to_nobody";
     with_exits_and(
         test,
         &["ping"],

@@ -8,7 +8,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, sets
 use serde_json::Value;
 
 use crate::look::DATABASE;
-use crate::world::{At, World, in_world_with, on};
+use crate::world::{At, TestNet, in_world_with, on};
 
 /// What the tests here need beside the rest.
 const PROGRAMS: [&str; 3] = ["tcpdump", "wireguard-go", "conntrack"];
@@ -28,7 +28,7 @@ pub(super) const GATEWAY: &str = "203.0.113.1";
 pub(super) const INTERNET6: &str = "2001:db8:6::2";
 
 /// Runs a test in a world with two exits, a server with two clients, and the exits imported as `uk` and `nl`.
-pub(super) fn with_exits(test: &str, body: impl FnOnce(&World)) {
+pub(super) fn with_exits(test: &str, body: impl FnOnce(&TestNet)) {
     with_exits_and(test, &[], |_| true, body);
 }
 
@@ -37,8 +37,8 @@ pub(super) fn with_exits(test: &str, body: impl FnOnce(&World)) {
 pub(super) fn with_exits_and(
     test: &str,
     more: &[&str],
-    first: impl FnOnce(&World) -> bool,
-    body: impl FnOnce(&World),
+    first: impl FnOnce(&TestNet) -> bool,
+    body: impl FnOnce(&TestNet),
 ) {
     in_world_with(test, &[&PROGRAMS[..], more].concat(), |world| {
         if !first(world) {
@@ -70,7 +70,7 @@ pub(super) fn with_exits_and(
 }
 
 /// The exits' cables to the provider, and IPv6 on the way from the server to the Internet.
-fn lay_cables(world: &World) {
+fn lay_cables(world: &TestNet) {
     world.sh("for n in 1 2; do
            ns=exit$n; ip netns add $ns; ip -n $ns link set lo up; mkdir -p /etc/netns/$ns
          done
@@ -116,7 +116,7 @@ fn answer_questions() {
 }
 
 /// Gives the server and its clients IPv6 addresses: the stored state has room for them, no action sets them yet.
-fn speak_ipv6(world: &World) {
+fn speak_ipv6(world: &TestNet) {
     let state = rusqlite::Connection::open(DATABASE).unwrap();
     state
         .execute_batch(
@@ -131,7 +131,7 @@ fn speak_ipv6(world: &World) {
 }
 
 /// Starts a foreign WireGuard with source NAT in the namespace of an exit; the file of its client is in `/etc`.
-pub(super) fn start_exit(world: &World, n: u8) {
+pub(super) fn start_exit(world: &TestNet, n: u8) {
     world.sh(&format!(
         "umask 077
          [ -e /etc/exit{n}.key ] || {{ wg genkey > /etc/exit{n}.key; wg genkey > /etc/exit{n}.client; }}
@@ -160,7 +160,7 @@ X",
 }
 
 /// Ends the foreign WireGuard of an exit.
-pub(super) fn stop_exit(world: &World, n: u8) {
+pub(super) fn stop_exit(world: &TestNet, n: u8) {
     world.sh(&format!(
         "pkill -f '[w]ireguard-go wgx{n}'; ip -n exit{n} link del wgx{n} 2>/dev/null || true
          i=0; while ip -n exit{n} link show wgx{n} >/dev/null 2>&1; do i=$((i+1)); [ $i -lt 500 ]; sleep 0.02; done"
@@ -168,13 +168,13 @@ pub(super) fn stop_exit(world: &World, n: u8) {
 }
 
 /// The provider lets no WireGuard through to and from an exit's address any more, or lets it through again.
-pub(super) fn blackhole(world: &World, n: u8, on: bool) {
+pub(super) fn blackhole(world: &TestNet, n: u8, on: bool) {
     let hole = if on { drop_to(n) + &drop_from(n) } else { format!("delete table ip hole{n}") };
     world.sh(&format!("ip netns exec isp nft '{hole}'"));
 }
 
 /// The provider lets no WireGuard through to an exit's address any more, but whatever comes from there.
-pub(super) fn one_way_hole(world: &World, n: u8) {
+pub(super) fn one_way_hole(world: &TestNet, n: u8) {
     world.sh(&format!("ip netns exec isp nft '{}'", drop_to(n)));
 }
 
@@ -196,13 +196,13 @@ fn address_of(n: u8) -> &'static str {
 
 /// Turns to an exit.
 #[track_caller]
-pub(super) fn enable(world: &World, exit: &str) -> Value {
+pub(super) fn enable(world: &TestNet, exit: &str) -> Value {
     world.ok(&["multihop", "enable_multihop", &format!("exit_name={exit}")])
 }
 
 /// That `status` says what is there: the exit, its interface, where that sends to, and the monitor.
 #[track_caller]
-pub(super) fn status_is_true(world: &World, exit: &str) -> Value {
+pub(super) fn status_is_true(world: &TestNet, exit: &str) -> Value {
     let status = world.ok(&["multihop", "status"]);
     assert_eq!((&status["enabled"], &status["active_exit"]), (&true.into(), &exit.into()), "{status:#}");
     assert_eq!(status["kill_switch"], true, "{status:#}");

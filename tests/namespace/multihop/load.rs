@@ -12,7 +12,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
 use super::lab::INTERNET6;
 use super::observer::{Observer, Seen};
 use crate::ping::Steady;
-use crate::world::{At, INTERNET, World, note, on, wait_for};
+use crate::world::{At, INTERNET, TestNet, note, on, wait_for};
 
 /// The kinds of traffic, and how the uplink shows each.
 pub(super) const KINDS: [(&str, &str); 10] = [
@@ -166,7 +166,7 @@ fn established((stop, sent): &Part, kind: usize, host: &str) {
 
 /// That nothing escapes while something happens to a server whose clients send all they can.
 #[track_caller]
-pub(super) fn nothing_escapes<T>(world: &World, name: &str, event: impl FnOnce() -> T) -> T {
+pub(super) fn nothing_escapes<T>(world: &TestNet, name: &str, event: impl FnOnce() -> T) -> T {
     let observer = Observer::start(world, name);
     let flood = Flood::start();
     flood.go_on(20);
@@ -181,7 +181,7 @@ pub(super) fn nothing_escapes<T>(world: &World, name: &str, event: impl FnOnce()
 
 /// That nothing escaped.
 #[track_caller]
-pub(super) fn assert_tight(world: &World, name: &str, seen: &Seen<'_>) {
+pub(super) fn assert_tight(world: &TestNet, name: &str, seen: &Seen<'_>) {
     let escaped = seen.escaped();
     let some = &escaped[..escaped.len().min(5)];
     assert!(escaped.is_empty(), "{name}: {} packets escaped: {some:#?}\n{}", escaped.len(), world.picture());

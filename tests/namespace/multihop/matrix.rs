@@ -8,7 +8,7 @@ use super::lab::{EXIT, enable, start_exit, status_is_true, with_exits};
 use super::load::{listen, nothing_escapes};
 use crate::ping::ping;
 use crate::traffic::udp_seen_as;
-use crate::world::{At, INTERNET, SERVER, World, note, programs, wait_for};
+use crate::world::{At, INTERNET, SERVER, TestNet, note, programs, wait_for};
 
 /// Something that happens, and how.
 type Event = (&'static str, &'static str);
@@ -47,11 +47,11 @@ const BY_ITSELF: Duration = Duration::from_secs(3);
 const NEW_DEVICE: Duration = Duration::from_secs(30);
 
 /// Lets each event happen: nothing escapes, `status` tells the truth, and the host can be rolled back.
-fn survives(world: &World, events: &[Event]) {
+fn survives(world: &TestNet, events: &[Event]) {
     listen();
     enable(world, "uk");
-    for (name, sabotage) in events {
-        nothing_escapes(world, name, || drop(world.sh(sabotage)));
+    for (name, external_change) in events {
+        nothing_escapes(world, name, || drop(world.sh(external_change)));
         let began = Instant::now();
         let heals = ["link-deleted", "device-killed"].contains(name);
         let healed = wait_for(if heals { NEW_DEVICE } else { BY_ITSELF }, || ping(At::Client2, INTERNET, 1));
@@ -80,28 +80,28 @@ fn survives(world: &World, events: &[Event]) {
 }
 
 /// Brings the first exit back after its process has ended.
-fn stop_exit_rest(world: &World) {
+fn stop_exit_rest(world: &TestNet) {
     world.sh("ip -n exit1 link del wgx1 2>/dev/null || true");
     start_exit(world, 1);
 }
 
 #[test]
-fn nothing_escapes_whatever_happens_to_links_and_routes() {
-    with_exits("multihop::matrix::nothing_escapes_whatever_happens_to_links_and_routes", |world| {
+fn link_and_route_changes_leak_nothing() {
+    with_exits("multihop::matrix::link_and_route_changes_leak_nothing", |world| {
         survives(world, &NETWORK);
     });
 }
 
 #[test]
-fn nothing_escapes_whatever_happens_to_filter_and_processes() {
-    with_exits("multihop::matrix::nothing_escapes_whatever_happens_to_filter_and_processes", |world| {
+fn filter_and_process_changes_leak_nothing() {
+    with_exits("multihop::matrix::filter_and_process_changes_leak_nothing", |world| {
         survives(world, &REST);
     });
 }
 
 #[test]
-fn nothing_escapes_whatever_is_asked_of_the_server() {
-    with_exits("multihop::matrix::nothing_escapes_whatever_is_asked_of_the_server", |world| {
+fn requests_to_the_server_leak_nothing() {
+    with_exits("multihop::matrix::requests_to_the_server_leak_nothing", |world| {
         listen();
         enable(world, "uk");
         for (words, exit) in [
@@ -140,8 +140,8 @@ fn nothing_escapes_whatever_is_asked_of_the_server() {
 }
 
 #[test]
-fn nothing_escapes_while_the_server_is_reset_to_the_factory() {
-    let test = "multihop::matrix::nothing_escapes_while_the_server_is_reset_to_the_factory";
+fn factory_reset_leaks_nothing() {
+    let test = "multihop::matrix::factory_reset_leaks_nothing";
     with_exits(test, |world| {
         listen();
         enable(world, "uk");

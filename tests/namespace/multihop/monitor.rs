@@ -7,7 +7,7 @@ use serde_json::json;
 use super::lab::{EXIT, OTHER, blackhole, status_is_true, with_exits};
 use super::load::{listen, nothing_escapes};
 use crate::traffic::{udp_answer, udp_seen_as};
-use crate::world::{At, INTERNET, World, api, wait_for};
+use crate::world::{At, INTERNET, TestNet, api, wait_for};
 
 /// What a replaced exit, or a client whose server is a new process, may take.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -22,8 +22,8 @@ fn service(words: &[&str]) {
 }
 
 #[test]
-fn an_exit_that_is_back_is_tried_before_it_is_turned_to() {
-    with_exits("multihop::monitor::an_exit_that_is_back_is_tried_before_it_is_turned_to", |world| {
+fn returned_exit_is_tested_before_the_switch() {
+    with_exits("multihop::monitor::returned_exit_is_tested_before_the_switch", |world| {
         listen();
         world.ok(&["multihop", "enable_multihop", "exit_name=uk", "fallback_exits=nl"]);
         nothing_escapes(world, "replaced", || {
@@ -46,41 +46,38 @@ fn an_exit_that_is_back_is_tried_before_it_is_turned_to() {
 }
 
 #[test]
-fn without_the_monitor_a_lost_way_stays_closed_and_status_says_so() {
-    with_exits(
-        "multihop::monitor::without_the_monitor_a_lost_way_stays_closed_and_status_says_so",
-        |world| {
-            listen();
-            world.ok(&["multihop", "enable_multihop", "exit_name=uk"]);
-            let pid = status_is_true(world, "uk")["monitor_status"]["pid"].as_u64().unwrap();
-            world.sh(&format!("kill -9 {pid}"));
-            let monitored = || world.ok(&["multihop", "status"])["monitor_status"]["monitoring"] == true;
-            assert!(wait_for(PATIENCE, || !monitored()));
-            assert_eq!(udp_seen_as(At::Client1), EXIT, "the way needs no monitor");
-            nothing_escapes(world, "lost-unmonitored", || {
-                world.sh("ip link del wg_vpn");
-                world.does_not_reach(At::Client1, INTERNET);
-            });
-            status_is_true(world, "uk");
-            world.ok(&["core", "reconcile"]);
-            let now = status_is_true(world, "uk");
-            let (monitoring, new) = (&now["monitor_status"]["monitoring"], &now["monitor_status"]["pid"]);
-            assert!(*monitoring == true && *new != json!(pid), "{now:#}");
-            assert_eq!(udp_seen_as(At::Client1), EXIT);
-            world.in_sync();
-        },
-    );
+fn lost_route_stays_closed_without_monitor() {
+    with_exits("multihop::monitor::lost_route_stays_closed_without_monitor", |world| {
+        listen();
+        world.ok(&["multihop", "enable_multihop", "exit_name=uk"]);
+        let pid = status_is_true(world, "uk")["monitor_status"]["pid"].as_u64().unwrap();
+        world.sh(&format!("kill -9 {pid}"));
+        let monitored = || world.ok(&["multihop", "status"])["monitor_status"]["monitoring"] == true;
+        assert!(wait_for(PATIENCE, || !monitored()));
+        assert_eq!(udp_seen_as(At::Client1), EXIT, "the way needs no monitor");
+        nothing_escapes(world, "lost-unmonitored", || {
+            world.sh("ip link del wg_vpn");
+            world.does_not_reach(At::Client1, INTERNET);
+        });
+        status_is_true(world, "uk");
+        world.ok(&["core", "reconcile"]);
+        let now = status_is_true(world, "uk");
+        let (monitoring, new) = (&now["monitor_status"]["monitoring"], &now["monitor_status"]["pid"]);
+        assert!(*monitoring == true && *new != json!(pid), "{now:#}");
+        assert_eq!(udp_seen_as(At::Client1), EXIT);
+        world.in_sync();
+    });
 }
 
 /// Everything that decides where a client's packet goes.
-fn way(world: &World) -> String {
+fn way(world: &TestNet) -> String {
     world.sh("ip rule; ip -6 rule; for f in -4 -6; do ip $f route show table 100 2>/dev/null || true; done
          nft list table inet phantom_wg 2>/dev/null || true")
 }
 
 #[test]
-fn the_block_stands_from_the_stored_state_alone() {
-    with_exits("multihop::monitor::the_block_stands_from_the_stored_state_alone", |world| {
+fn boot_guard_needs_only_the_stored_state() {
+    with_exits("multihop::monitor::boot_guard_needs_only_the_stored_state", |world| {
         listen();
         let direct = way(world);
         service(&["block"]);

@@ -5,20 +5,20 @@ use std::time::Duration;
 
 use super::lab::{EXIT, GATEWAY, MOVED, OTHER};
 use crate::ping::ping;
-use crate::world::{At, World, wait_for};
+use crate::world::{At, TestNet, wait_for};
 
 /// How long tcpdump may take to start, and to write what it has seen.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Everything that passes the server's uplink, from now on.
 pub(super) struct Observer<'w> {
-    world: &'w World,
+    world: &'w TestNet,
     file: String,
     pid: u32,
 }
 
 impl<'w> Observer<'w> {
-    pub(super) fn start(world: &'w World, name: &str) -> Self {
+    pub(super) fn start(world: &'w TestNet, name: &str) -> Self {
         let file = format!("/run/{name}.pcap");
         let pid =
             world.spawn(At::Server, "tcpdump", &["-i", "eth0", "-U", "-w", &file, "-Z", "root", "-s", "96"]);

@@ -7,16 +7,16 @@ use serde_json::json;
 use super::lab::{EXIT, OTHER, enable, status_is_true, with_exits};
 use super::load::{listen, nothing_escapes};
 use crate::traffic::udp_seen_as;
-use crate::world::{At, INTERNET, World, long, note, wait_for};
+use crate::world::{At, INTERNET, TestNet, long, note, wait_for};
 
 /// The exit shakes hands and answers echo requests, and passes nothing on; or it passes everything again.
-fn pass(world: &World, n: u8, on: bool) {
+fn pass(world: &TestNet, n: u8, on: bool) {
     world.sh(&format!("ip netns exec exit{n} sysctl -qw net.ipv4.ip_forward={}", u8::from(on)));
 }
 
 #[test]
-fn an_exit_that_shakes_hands_and_passes_nothing_is_not_taken() {
-    with_exits("multihop::proof::an_exit_that_shakes_hands_and_passes_nothing_is_not_taken", |world| {
+fn exit_without_traffic_is_not_accepted() {
+    with_exits("multihop::proof::exit_without_traffic_is_not_accepted", |world| {
         listen();
         pass(world, 1, false);
         let refused = world.fails(&["multihop", "enable_multihop", "exit_name=uk"], "MULTIHOP_ERROR");
@@ -37,32 +37,29 @@ fn an_exit_that_shakes_hands_and_passes_nothing_is_not_taken() {
 }
 
 #[test]
-fn nothing_escapes_while_an_exit_that_passes_nothing_is_switched_to() {
-    with_exits(
-        "multihop::proof::nothing_escapes_while_an_exit_that_passes_nothing_is_switched_to",
-        |world| {
-            listen();
-            enable(world, "uk");
-            pass(world, 2, false);
-            nothing_escapes(world, "switch-to-an-exit-that-passes-nothing", || {
-                let words = ["multihop", "enable_multihop", "exit_name=nl"];
-                let refused = world.fails(&words, "MULTIHOP_ERROR");
-                assert_eq!(refused["data"]["restored_exit"], "uk", "{refused:#}");
-            });
-            status_is_true(world, "uk");
-            world.reaches(At::Client1, INTERNET);
-            assert_eq!(udp_seen_as(At::Client1), EXIT);
-            pass(world, 2, true);
-            nothing_escapes(world, "switch-to-an-exit-that-passes", || enable(world, "nl"));
-            assert_eq!(udp_seen_as(At::Client1), OTHER);
-            world.in_sync();
-        },
-    );
+fn switching_to_exit_without_traffic_leaks_nothing() {
+    with_exits("multihop::proof::switching_to_exit_without_traffic_leaks_nothing", |world| {
+        listen();
+        enable(world, "uk");
+        pass(world, 2, false);
+        nothing_escapes(world, "switch-to-an-exit-that-passes-nothing", || {
+            let words = ["multihop", "enable_multihop", "exit_name=nl"];
+            let refused = world.fails(&words, "MULTIHOP_ERROR");
+            assert_eq!(refused["data"]["restored_exit"], "uk", "{refused:#}");
+        });
+        status_is_true(world, "uk");
+        world.reaches(At::Client1, INTERNET);
+        assert_eq!(udp_seen_as(At::Client1), EXIT);
+        pass(world, 2, true);
+        nothing_escapes(world, "switch-to-an-exit-that-passes", || enable(world, "nl"));
+        assert_eq!(udp_seen_as(At::Client1), OTHER);
+        world.in_sync();
+    });
 }
 
 #[test]
-fn an_exit_in_use_that_passes_nothing_any_more_is_replaced() {
-    let test = "multihop::proof::an_exit_in_use_that_passes_nothing_any_more_is_replaced";
+fn active_exit_without_traffic_is_replaced() {
+    let test = "multihop::proof::active_exit_without_traffic_is_replaced";
     with_exits(test, |world| {
         if !long() {
             return phantom_tests::skip(test, "takes two minutes; PHANTOM_TEST_LONG=1 runs it");
@@ -90,8 +87,8 @@ fn an_exit_in_use_that_passes_nothing_any_more_is_replaced() {
 }
 
 #[test]
-fn the_doctor_asks_the_clients_servers_by_the_exit() {
-    with_exits("multihop::proof::the_doctor_asks_the_clients_servers_by_the_exit", |world| {
+fn doctor_asks_client_servers_by_the_exit() {
+    with_exits("multihop::proof::doctor_asks_client_servers_by_the_exit", |world| {
         let words = ["dns", "change_dns_servers", "primary=8.8.8.8", "secondary=8.8.8.8"];
         world.ok(&words);
         let check = || {

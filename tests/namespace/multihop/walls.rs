@@ -5,7 +5,7 @@ use phantom_tests::same_as_golden;
 use super::filters::{IPTABLES, without_nftables};
 use super::lab::{NFT_OF_EXITS, enable, with_exits_and};
 use crate::ping::ping;
-use crate::world::{At, INTERNET, World, wait_for};
+use crate::world::{At, INTERNET, TestNet, wait_for};
 
 /// The programs of Ghost Mode's set-up.
 const GHOST: [&str; 3] = ["openssl", "dnsmasq", "dig"];
@@ -13,7 +13,7 @@ const GHOST: [&str; 3] = ["openssl", "dnsmasq", "dig"];
 const CLIENT: &str = "10.8.0.2";
 
 /// The exit can send anything to clients, as far as WireGuard goes.
-fn let_exit_send(world: &World) {
+fn let_exit_send(world: &TestNet) {
     world.sh_at(
         At::Exit1,
         "ip route add 10.8.0.0/24 dev wgx1
@@ -22,7 +22,7 @@ fn let_exit_send(world: &World) {
 }
 
 /// Takes our rules at these hooks away, and the filter of the link itself, which has a test of its own.
-fn without(world: &World, chains: &[&str]) {
+fn without(world: &TestNet, chains: &[&str]) {
     world.sh("tc qdisc del dev wg_vpn clsact");
     for chain in chains {
         world.sh(&format!("nft flush chain inet phantom_wg {chain}"));
@@ -30,13 +30,13 @@ fn without(world: &World, chains: &[&str]) {
 }
 
 /// How many packets have come to the client out of the tunnel.
-fn arrived(world: &World) -> u64 {
+fn arrived(world: &TestNet) -> u64 {
     world.sh_at(At::Client1, "cat /sys/class/net/c1/statistics/rx_packets").trim().parse().unwrap()
 }
 
 #[test]
-fn what_an_exit_sends_unasked_is_stopped_at_the_door_and_on_the_way_through() {
-    let test = "multihop::walls::what_an_exit_sends_unasked_is_stopped_at_the_door_and_on_the_way_through";
+fn unsolicited_exit_packets_are_stopped_twice() {
+    let test = "multihop::walls::unsolicited_exit_packets_are_stopped_twice";
     with_exits_and(
         test,
         &["tc"],
@@ -71,7 +71,7 @@ const NO_WAYS: &str = "ip route flush table 100; ip -6 route flush table 100
     for f in -4 -6; do for p in 100 101; do while ip $f rule del pref $p 2>/dev/null; do :; done; done; done";
 
 /// What `status` says of the kill switch, how many walls it misses, and how the check of the doctor went.
-fn told(world: &World) -> (bool, usize, String) {
+fn told(world: &TestNet) -> (bool, usize, String) {
     let status = world.ok(&["multihop", "status"]);
     let doctor = world.ok(&["core", "doctor"]);
     let checks = doctor["checks"].as_array().unwrap();
@@ -85,7 +85,7 @@ fn told(world: &World) -> (bool, usize, String) {
 
 /// `flush` empties the packet filter; `past` lets connections that go on pass our rules, `beside` changes those that do not
 /// concern clients.
-fn walls_are_told(world: &World, flush: &str, past: &str, beside: &str) {
+fn walls_are_told(world: &TestNet, flush: &str, past: &str, beside: &str) {
     let is = |closed, missing, state: &str| (closed, missing, state.to_owned());
     enable(world, "uk");
     let well = || {
@@ -166,25 +166,25 @@ fn walls_are_told_on_iptables(test: &str, variant: &str) {
 }
 
 #[test]
-fn status_says_which_walls_stand_on_iptables_nft() {
-    walls_are_told_on_iptables("multihop::walls::status_says_which_walls_stand_on_iptables_nft", "nft");
+fn status_lists_barriers_on_iptables_nft() {
+    walls_are_told_on_iptables("multihop::walls::status_lists_barriers_on_iptables_nft", "nft");
 }
 
 #[test]
-fn status_says_which_walls_stand_on_iptables_legacy() {
-    walls_are_told_on_iptables("multihop::walls::status_says_which_walls_stand_on_iptables_legacy", "legacy");
+fn status_lists_barriers_on_iptables_legacy() {
+    walls_are_told_on_iptables("multihop::walls::status_lists_barriers_on_iptables_legacy", "legacy");
 }
 
 /// With clients, an exit and Ghost Mode there are all rules of ours that there can be.
-fn with_all_rules(world: &World) {
+fn with_all_rules(world: &TestNet) {
     enable(world, "uk");
     crate::ghost::in_ghost_mode(world);
     world.in_sync();
 }
 
 #[test]
-fn the_rules_in_force_are_the_committed_ones_on_nftables() {
-    let test = "multihop::walls::the_rules_in_force_are_the_committed_ones_on_nftables";
+fn rules_match_committed_ones_on_nftables() {
+    let test = "multihop::walls::rules_match_committed_ones_on_nftables";
     with_exits_and(
         test,
         &GHOST,
@@ -217,11 +217,11 @@ fn on_iptables(test: &str, variant: &str) {
 }
 
 #[test]
-fn the_rules_in_force_are_the_committed_ones_on_iptables_nft() {
-    on_iptables("multihop::walls::the_rules_in_force_are_the_committed_ones_on_iptables_nft", "nft");
+fn rules_match_committed_ones_on_iptables_nft() {
+    on_iptables("multihop::walls::rules_match_committed_ones_on_iptables_nft", "nft");
 }
 
 #[test]
-fn the_rules_in_force_are_the_committed_ones_on_iptables_legacy() {
-    on_iptables("multihop::walls::the_rules_in_force_are_the_committed_ones_on_iptables_legacy", "legacy");
+fn rules_match_committed_ones_on_iptables_legacy() {
+    on_iptables("multihop::walls::rules_match_committed_ones_on_iptables_legacy", "legacy");
 }

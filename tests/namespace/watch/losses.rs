@@ -10,8 +10,8 @@ use crate::world::{At, in_world, in_world_with, wait_for};
 const LIST: &str = "/run/phantom-wg-watch/objects.json";
 
 #[test]
-fn a_watcher_whose_list_is_gone_gets_another_one() {
-    in_world("watch::losses::a_watcher_whose_list_is_gone_gets_another_one", |world| {
+fn watcher_gets_a_lost_list_again() {
+    in_world("watch::losses::watcher_gets_a_lost_list_again", |world| {
         served(world);
         for remover in [format!("rm {LIST}"), "rm -r /run/phantom-wg-watch".to_owned()] {
             world.sh(&remover);
@@ -26,8 +26,8 @@ fn a_watcher_whose_list_is_gone_gets_another_one() {
 }
 
 #[test]
-fn a_peer_that_somebody_removes_comes_back_when_all_are_compared() {
-    in_world("watch::losses::a_peer_that_somebody_removes_comes_back_when_all_are_compared", |world| {
+fn removed_peer_returns_at_full_comparison() {
+    in_world("watch::losses::removed_peer_returns_at_full_comparison", |world| {
         served(world);
         let count = || world.sh("wg show wg_main peers | wc -l").trim().to_owned();
         assert_eq!(count(), "2");
@@ -43,8 +43,8 @@ fn a_peer_that_somebody_removes_comes_back_when_all_are_compared() {
 }
 
 #[test]
-fn a_port_that_a_chain_of_a_chain_closes_is_open_again() {
-    in_world("watch::losses::a_port_that_a_chain_of_a_chain_closes_is_open_again", |world| {
+fn port_closed_by_nested_chain_reopens() {
+    in_world("watch::losses::port_closed_by_nested_chain_reopens", |world| {
         served(world);
         world.sh("nft 'add table inet fw; add chain inet fw deep; add chain inet fw on
                 add chain inet fw in { type filter hook input priority 10; }
@@ -67,8 +67,8 @@ fn a_port_that_a_chain_of_a_chain_closes_is_open_again() {
 
 /// Our rules are in nftables, and somebody drops packets in a table of the older kind.
 #[test]
-fn an_accept_in_legacy_iptables_beside_nftables_comes_back() {
-    let test = "watch::losses::an_accept_in_legacy_iptables_beside_nftables_comes_back";
+fn legacy_iptables_accept_beside_nftables_returns() {
+    let test = "watch::losses::legacy_iptables_accept_beside_nftables_returns";
     in_world_with(test, &IPTABLES, |world| {
         if !world.try_at(At::Server, "iptables-legacy -S; ip6tables-legacy -S").status.success() {
             phantom_tests::skip(test, "this kernel has not this variant of iptables");

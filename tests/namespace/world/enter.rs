@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use phantom_tests::{is_root, skip};
 
-use super::{At, World, backend, installed, programs};
+use super::{At, TestNet, backend, installed, programs};
 
 /// Set inside the namespaces.
 const INSIDE: &str = "PHANTOM_TEST_WORLD";
@@ -47,17 +47,17 @@ const NAMESPACES: [&str; 6] =
 const PROGRAMS: [&str; 4] = ["ip", "wg", "wg-quick", "nft"];
 
 /// Runs a test inside a world of its own.
-pub(crate) fn in_world(test: &str, body: impl FnOnce(&World)) {
+pub(crate) fn in_world(test: &str, body: impl FnOnce(&TestNet)) {
     in_world_with(test, &[], body);
 }
 
 /// Runs a test that needs more programs than most inside a world of its own.
-pub(crate) fn in_world_with(test: &str, more: &[&str], body: impl FnOnce(&World)) {
+pub(crate) fn in_world_with(test: &str, more: &[&str], body: impl FnOnce(&TestNet)) {
     as_root(test, more, None, body);
 }
 
 /// Runs a test inside a world that is made on a machine with a server of its own, whose stored state nobody may read.
-fn in_world_beside_a_server(test: &str, body: impl FnOnce(&World)) {
+fn in_world_beside_a_server(test: &str, body: impl FnOnce(&TestNet)) {
     let below = [std::env::current_exe().unwrap(), programs()];
     if below.iter().any(|path| path.starts_with("/opt")) {
         return skip(test, "the programs lie in /opt, which is another one in this test");
@@ -66,9 +66,9 @@ fn in_world_beside_a_server(test: &str, body: impl FnOnce(&World)) {
 }
 
 /// Runs a test inside a world, on this machine or on one that a script makes of it first.
-fn as_root(test: &str, more: &[&str], machine: Option<&str>, body: impl FnOnce(&World)) {
+fn as_root(test: &str, more: &[&str], machine: Option<&str>, body: impl FnOnce(&TestNet)) {
     if std::env::var_os(INSIDE).is_some() {
-        return body(&World::new());
+        return body(&TestNet::new());
     }
     let why = if is_root() { impossible(more) } else { Some("needs root".to_owned()) };
     match why {
@@ -78,9 +78,9 @@ fn as_root(test: &str, more: &[&str], machine: Option<&str>, body: impl FnOnce(&
 }
 
 /// As [`in_world`], but entered by a user who is root in a user namespace of his own only.
-pub(crate) fn in_rootless_world(test: &str, body: impl FnOnce(&World)) {
+pub(crate) fn in_rootless_world(test: &str, body: impl FnOnce(&TestNet)) {
     if std::env::var_os(INSIDE).is_some() {
-        return body(&World::new());
+        return body(&TestNet::new());
     }
     let missing = impossible(&["setpriv"]);
     let try_it = Command::new("setpriv")
@@ -195,8 +195,8 @@ pub(crate) fn note(test: &str, what: &str) {
 }
 
 #[test]
-fn a_server_of_this_machine_is_not_seen() {
-    in_world_beside_a_server("world::enter::a_server_of_this_machine_is_not_seen", |world| {
+fn servers_of_this_machine_are_not_seen() {
+    in_world_beside_a_server("world::enter::servers_of_this_machine_are_not_seen", |world| {
         assert_eq!(world.sh("ls -A /etc/wireguard; find /etc/sysctl.d -name '*phantom*'"), "");
         assert_eq!(world.sh("ls -A /opt; cat /mnt/opt/phantom-wg/data/phantom.db"), "of this machine\n");
         assert!(!world.try_at(At::Server, "touch /mnt/opt/phantom-wg/data/phantom.db").status.success());

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{Failing, failing};
 use crate::cases::{ENABLE, named, with_domain, with_ghost, with_john};
-use crate::reads::deaf::Deaf;
+use crate::reads::unresponsive::UnresponsiveHost;
 
 /// The calls of the module that fail.
 pub(crate) const GHOST: &[Failing] = &[
@@ -340,17 +340,17 @@ fn not_serving() -> Server {
 }
 fn deaf_resolver() -> Server {
     let mut server = with_domain();
-    server.host.resolver = Arc::new(Deaf);
+    server.host.resolver = Arc::new(UnresponsiveHost);
     server
 }
 fn deaf_sockets() -> Server {
     let mut server = with_domain();
-    server.host.sockets = Arc::new(Deaf);
+    server.host.sockets = Arc::new(UnresponsiveHost);
     server
 }
 fn deaf_tunnel() -> Server {
     let mut server = with_domain();
-    server.host.processes = Arc::new(Deaf);
+    server.host.processes = Arc::new(UnresponsiveHost);
     server
 }
 /// ufw is active and takes no rule for the certificate authority's visit.

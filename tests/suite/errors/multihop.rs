@@ -151,7 +151,7 @@ fn failed(server: &Server, words: &[&str]) -> (Value, Value) {
 }
 
 #[test]
-fn an_exit_that_does_not_answer_is_not_enabled() {
+fn silent_exit_is_not_enabled() {
     let server = with_exit();
     let key = phantom_types::PrivateKey::from_random([0x51; 32]).public_key();
     server.fake.let_peer_answer(key, false);
@@ -165,7 +165,7 @@ fn an_exit_that_does_not_answer_is_not_enabled() {
 }
 
 #[test]
-fn a_name_that_cannot_be_resolved_is_no_exit() {
+fn unresolvable_name_is_no_exit() {
     let server = with_exit();
     server.fake.set_lookup("uk.gw.xeovo.com".parse().unwrap(), Ok(Vec::new()));
     let (en, _) = failed(&server, ENABLE_MULTIHOP);
@@ -173,7 +173,7 @@ fn a_name_that_cannot_be_resolved_is_no_exit() {
 }
 
 #[test]
-fn a_switch_to_a_dead_exit_leaves_the_one_in_use() {
+fn switch_to_dead_exit_keeps_the_active() {
     let server = with_second_exit(through_exit());
     let key = phantom_types::PrivateKey::from_random([0x61; 32]).public_key();
     server.fake.let_peer_answer(key, false);
@@ -184,10 +184,10 @@ fn a_switch_to_a_dead_exit_leaves_the_one_in_use() {
 }
 
 #[test]
-fn packets_that_would_go_another_way_are_noticed() {
+fn packets_on_another_route_are_noticed() {
     let server = with_exit();
     // A rule of somebody else, asked before ours.
-    let rule = phantom_host::Rule {
+    let rule = phantom_host::PolicyRule {
         priority: 50,
         ipv6: false,
         from: Some("10.8.0.0/24".parse().unwrap()),
@@ -202,7 +202,7 @@ fn packets_that_would_go_another_way_are_noticed() {
 }
 
 #[test]
-fn a_reset_that_cannot_remove_says_what_is_left() {
+fn reset_lists_what_it_cannot_remove() {
     let server = through_exit();
     server.fake.reset_writes();
     server.fake.refuse_write(3);

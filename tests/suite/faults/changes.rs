@@ -160,7 +160,7 @@ fn with_ufw() -> Server {
 }
 fn bare_with_supervisor() -> Server {
     let server = Server::bare();
-    server.fake.set_manager(phantom_host::Manager::Builtin);
+    server.fake.set_manager(phantom_host::ServiceManager::Builtin);
     server
 }
 fn with_supervisor() -> Server {

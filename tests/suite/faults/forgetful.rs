@@ -60,7 +60,7 @@ fn look(
 fn forget_each(module: &str, never_noticed: &[&str]) {
     let (mut report, mut kinds, mut noticed) = (Report::default(), BTreeSet::new(), BTreeSet::new());
     for change in CHANGES.iter().filter(|change| change.words[0] == module) {
-        let ready = Ready::of(change);
+        let ready = Ready::for_change(change);
         for (k, write) in (1..).zip(opening::before_commit(change, &ready)) {
             kinds.insert(kind(&write));
             if look(&mut report, (change, &ready), (k, &write), |server| server.fake.forget_write(k)) {
@@ -76,18 +76,18 @@ fn forget_each(module: &str, never_noticed: &[&str]) {
 }
 
 #[test]
-fn what_a_host_forgets_of_a_change_of_the_core_is_noticed_and_led_back() {
+fn forgotten_core_change_is_rolled_back() {
     forget_each("core", &[]);
 }
 
 #[test]
-fn what_a_host_forgets_of_a_change_of_ghost_mode_is_noticed_and_led_back() {
+fn forgotten_ghost_change_is_rolled_back() {
     // Every folder that it makes sure of is there.
     forget_each("ghost", &["files.make_dir"]);
 }
 
 #[test]
-fn what_a_host_forgets_of_a_change_of_multihop_is_noticed_and_led_back() {
+fn forgotten_multihop_change_is_rolled_back() {
     forget_each("multihop", &["firewall.forget_connections"]);
 }
 
@@ -105,7 +105,7 @@ fn disturbed() -> Server {
 }
 
 #[test]
-fn what_a_host_forgets_of_a_repair_is_noticed() {
+fn forgotten_repair_is_noticed() {
     let whole = disturbed();
     whole.fake.reset_writes();
     whole.api(&["core", "reconcile"]).ok();

@@ -31,7 +31,7 @@ pub(super) fn before_commit(change: &Change, ready: &Ready) -> Vec<String> {
 
 fn opening() -> impl Iterator<Item = (&'static Change, Ready, Vec<String>, usize)> {
     CHANGES.iter().filter(|change| opens(change)).filter_map(|change| {
-        let ready = Ready::of(change);
+        let ready = Ready::for_change(change);
         let all = ready.writes(change);
         let first = first_open(change, &all)?;
         Some((change, ready, all, first))
@@ -46,7 +46,7 @@ fn is_closed(server: &Server) -> bool {
 }
 
 #[test]
-fn what_fails_or_ends_behind_the_commit_leaves_it_closed_and_the_next_change_opens() {
+fn failure_after_commit_stays_closed() {
     let mut seen = 0;
     for (change, ready, all, first) in opening() {
         let undisturbed = ready.again();
@@ -106,7 +106,7 @@ fn is_in(change: &Change, group: &[&str]) -> bool {
 }
 
 #[test]
-fn every_change_of_the_exit_is_in_one_group() {
+fn every_exit_change_is_in_one_group() {
     for change in CHANGES.iter().filter(|change| change.words[0] == "multihop") {
         let groups = GROUPS.iter().filter(|group| is_in(change, group)).count();
         assert_eq!(groups, 1, "{}", change.name);
@@ -118,7 +118,7 @@ fn every_change_of_the_exit_is_in_one_group() {
 fn assert_the_block_is_in_force_at_every_write(group: &[&str]) {
     let mut looked = 0;
     for change in CHANGES.iter().filter(|change| is_in(change, group)) {
-        let ready = Ready::of(change);
+        let ready = Ready::for_change(change);
         let closed_before = is_closed(ready.again());
         let opens_from_nothing = change.words.contains(&"kill_switch=false") && !closed_before;
         if opens_from_nothing {
@@ -162,27 +162,27 @@ fn assert_the_block_is_in_force_at_every_write(group: &[&str]) {
 }
 
 #[test]
-fn the_block_is_in_force_at_every_write_of_what_enables_an_exit() {
+fn barrier_holds_while_exit_is_enabled() {
     assert_the_block_is_in_force_at_every_write(GROUPS[0]);
 }
 
 #[test]
-fn the_block_is_in_force_at_every_write_of_what_switches_exits() {
+fn barrier_holds_while_exits_are_switched() {
     assert_the_block_is_in_force_at_every_write(GROUPS[1]);
 }
 
 #[test]
-fn the_block_is_in_force_at_every_write_of_what_lets_clients_out_again() {
+fn barrier_holds_until_clients_may_leave() {
     assert_the_block_is_in_force_at_every_write(GROUPS[2]);
 }
 
 #[test]
-fn the_block_is_in_force_at_every_write_of_what_removes_the_exit() {
+fn barrier_holds_while_exit_is_removed() {
     assert_the_block_is_in_force_at_every_write(GROUPS[3]);
 }
 
 #[test]
-fn a_host_whose_packet_filter_was_flushed_is_closed_before_multihop_is_disabled() {
+fn flushed_filter_is_closed_before_disabling_multihop() {
     let server = through_exit();
     server.fake.flush_firewall();
     let (done, notes) = watched(&server, &["multihop", "disable_multihop"]);

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{DISABLE, LOCAL, configuration, status};
 use crate::cases::with_domain;
-use crate::reads::deaf::Deaf;
+use crate::reads::unresponsive::UnresponsiveHost;
 
 const APACHE: &str = "decoy=http://127.0.0.1:80";
 
@@ -19,7 +19,7 @@ fn enable(server: &Server, words: &[&str]) -> Value {
 }
 
 #[test]
-fn strangers_come_from_the_vpns_address_or_from_the_one_that_is_given() {
+fn strangers_come_from_vpn_or_given_address() {
     let server = with_domain();
     server.fake.give_address("eth0", "198.51.100.20/24".parse().unwrap()).unwrap();
     for (words, source, proxy) in [
@@ -53,7 +53,7 @@ fn strangers_come_from_the_vpns_address_or_from_the_one_that_is_given() {
 
 /// What comes from the VPN's subnet and leaves by another interface gets another source: not what goes to the web server.
 #[test]
-fn the_packet_filter_leaves_the_source_as_it_is() {
+fn packet_filter_keeps_the_source() {
     let server = with_domain();
     let kept = |server: &Server| {
         server.fake.dump().lines().any(|line| {
@@ -84,7 +84,7 @@ fn a_socket_has_no_source() {
 }
 
 #[test]
-fn a_server_of_before_has_the_usual_source() {
+fn older_server_has_the_usual_source() {
     let server = with_domain();
     enable(&server, &[APACHE]);
     let database = rusqlite::Connection::open(server.paths().database()).unwrap();
@@ -100,7 +100,7 @@ fn a_server_of_before_has_the_usual_source() {
 
 /// While the VPN is stopped its address is on no interface: it can be named all the same.
 #[test]
-fn the_vpns_own_address_may_be_named_while_the_service_is_stopped() {
+fn vpn_address_is_valid_while_stopped() {
     let server = with_domain();
     server.api(&["core", "stop_service"]).ok();
     enable(&server, &[APACHE, "decoy_source=10.8.0.1"]);
@@ -108,7 +108,7 @@ fn the_vpns_own_address_may_be_named_while_the_service_is_stopped() {
 }
 
 #[test]
-fn pages_that_strangers_should_not_get_are_warned_of() {
+fn exposed_local_pages_are_warned_of() {
     let server = with_domain();
     let vpn = "10.8.0.1".parse().ok();
     let said = |words: &[&str]| {
@@ -145,7 +145,7 @@ fn check(server: &Server) -> Value {
 
 /// Also on a server that was upgraded, where nobody chose the source.
 #[test]
-fn the_doctor_warns_where_strangers_come_from_the_vpns_own_network() {
+fn doctor_warns_of_strangers_from_vpn() {
     let server = with_domain();
     server.fake.give_address("eth0", "198.51.100.20/24".parse().unwrap()).unwrap();
     for (words, network) in [
@@ -169,10 +169,10 @@ fn the_doctor_warns_where_strangers_come_from_the_vpns_own_network() {
 
 /// Nobody can be asked: it is on all the same.
 #[test]
-fn a_web_server_that_cannot_be_asked_keeps_nothing_from_being_enabled() {
+fn silent_web_server_allows_enabling() {
     let mut server = with_domain();
     enable(&server, &[APACHE]);
-    server.host.processes = Arc::new(Deaf);
+    server.host.processes = Arc::new(UnresponsiveHost);
     let found = check(&server);
     assert_eq!(found["state"], "warning", "{found}");
 }

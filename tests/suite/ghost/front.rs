@@ -25,7 +25,7 @@ fn with_web_server() -> Server {
 }
 
 #[test]
-fn the_port_may_be_taken_and_no_certificate_is_asked_for() {
+fn front_port_may_be_taken_without_certificate() {
     let mut server = with_web_server();
     let asked = Arc::new(Mutex::new(0));
     let seen = asked.clone();
@@ -43,7 +43,7 @@ fn the_port_may_be_taken_and_no_certificate_is_asked_for() {
 }
 
 #[test]
-fn status_shows_the_port_the_socket_and_what_the_web_server_shows() {
+fn status_shows_front_port_and_socket() {
     let server = with_web_server();
     enable(&server, &["public_port=8443", "listen_group=haproxy"]);
     keeper_says(&server, &json!({ "serving": true }));
@@ -69,7 +69,7 @@ fn status_shows_the_port_the_socket_and_what_the_web_server_shows() {
 }
 
 #[test]
-fn the_tunnel_server_listens_at_the_socket_and_has_no_right_to_the_port() {
+fn tunnel_server_uses_socket_without_port_right() {
     let server = with_web_server();
     enable(&server, &[]);
     let unit = server.fake.unit(&units(&server)[0]).unwrap();
@@ -85,7 +85,7 @@ fn the_tunnel_server_listens_at_the_socket_and_has_no_right_to_the_port() {
 }
 
 #[test]
-fn the_way_to_the_web_server_is_open_and_wireguards_is_closed() {
+fn front_opens_https_and_closes_wireguard() {
     let server = with_ufw();
     enable(&server, &["public_port=8443"]);
     let dump = server.fake.dump();
@@ -99,7 +99,7 @@ fn the_way_to_the_web_server_is_open_and_wireguards_is_closed() {
 }
 
 #[test]
-fn a_web_server_that_does_not_lead_here_changes_nothing() {
+fn front_that_leads_elsewhere_changes_nothing() {
     let server = with_web_server();
     let before = server.dump();
     server.fake.deafen_tunnel(Some("it answered 502"));
@@ -111,7 +111,7 @@ fn a_web_server_that_does_not_lead_here_changes_nothing() {
 }
 
 #[test]
-fn a_self_signed_certificate_of_the_web_server_is_not_verified() {
+fn self_signed_front_certificate_is_not_verified() {
     let server = with_web_server();
     let enabled = enable(&server, &["self_signed=true"]);
     let command = enabled["connection_command"].as_str().unwrap();

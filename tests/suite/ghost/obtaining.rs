@@ -4,12 +4,12 @@ use std::panic::resume_unwind;
 use std::sync::{Arc, Barrier, Mutex};
 use std::time::Duration;
 
-use phantom_engine::Depth;
+use phantom_engine::Coverage;
 use phantom_ghost::program::CertificateRequest;
 use phantom_ghost::program::fake::FakeTunnel as _;
 use phantom_host::fake::FakeHost;
 use phantom_host::{Firewall as _, Port, Protocol, UfwRule};
-use phantom_host::{Manager, Unit, UnitKind};
+use phantom_host::{ServiceManager, Unit, UnitKind};
 use phantom_tests::Server;
 
 use super::{LOCAL, status, units, with_ufw};
@@ -27,7 +27,7 @@ fn ours_in_ufw(fake: &FakeHost) -> Vec<String> {
 }
 
 #[test]
-fn other_changes_do_not_wait_for_a_certificate() {
+fn other_changes_do_not_wait_for_certificate() {
     let mut server = with_domain();
     let store = server.store();
     let asked = Arc::new(Mutex::new(Vec::new()));
@@ -48,7 +48,7 @@ fn other_changes_do_not_wait_for_a_certificate() {
 }
 
 #[test]
-fn an_authority_of_the_operator_is_trusted_where_its_certificate_lies_in_the_configuration() {
+fn configured_operator_authority_is_trusted() {
     let mut server = with_domain();
     let ca = server.paths().config_dir().join("acme-ca.pem");
     std::fs::write(&ca, "-----BEGIN CERTIFICATE-----\n").unwrap();
@@ -71,7 +71,7 @@ fn an_authority_of_the_operator_is_trusted_where_its_certificate_lies_in_the_con
 }
 
 #[test]
-fn a_certificate_authority_gets_through_ufw_while_it_is_asked_and_no_longer() {
+fn ufw_admits_authority_only_while_asked() {
     let mut server = with_ufw();
     let before = ours_in_ufw(&server.fake);
     let (fake, seen) = (server.fake.clone(), Arc::new(Mutex::new(Vec::new())));
@@ -89,7 +89,7 @@ fn a_certificate_authority_gets_through_ufw_while_it_is_asked_and_no_longer() {
 }
 
 #[test]
-fn nobody_is_let_in_for_a_certificate_that_comes_from_here() {
+fn local_certificates_let_nobody_in() {
     let mut server = with_ufw();
     let (fake, before) = (server.fake.clone(), ours_in_ufw(&server.fake));
     meanwhile(&mut server, move |_| assert_eq!(ours_in_ufw(&fake), before));
@@ -118,7 +118,7 @@ fn without_a_certificate_everything_is_as_before() {
 }
 
 #[test]
-fn a_way_that_cannot_be_closed_is_reported_or_closed_by_the_change_that_follows() {
+fn unclosed_accept_is_reported_or_closed_later() {
     for k in [3, 4] {
         let server = with_ufw();
         let before = server.dump();
@@ -148,7 +148,7 @@ pub(crate) fn holding_the_port(server: &Server) {
 }
 
 #[test]
-fn what_an_enabling_left_that_was_cut_short_is_in_nobody_s_way() {
+fn leftovers_of_interrupted_enable_do_not_disturb() {
     let server = with_domain();
     holding_the_port(&server);
     let start = format!("services.start {}", units(&server)[1]);
@@ -222,7 +222,7 @@ fn by_port_80(server: &Server) -> (usize, usize) {
 }
 
 #[test]
-fn the_way_of_an_authority_is_open_for_each_renewal_and_no_longer() {
+fn authority_is_admitted_only_for_renewals() {
     let (server, enabled) = by_http(with_ufw());
     let warnings = enabled["warnings"].as_array().unwrap();
     let text = warnings[0].as_str().unwrap();
@@ -264,7 +264,7 @@ fn the_way_of_an_authority_is_open_for_each_renewal_and_no_longer() {
 }
 
 #[test]
-fn a_renewal_opens_what_others_close_unless_the_operator_has_declined() {
+fn renewal_opens_ports_unless_operator_declined() {
     let (server, _) = by_http(with_domain());
     crate::reach::closed(&server);
     server.api(&["core", "reconcile"]).ok();
@@ -283,8 +283,11 @@ fn a_renewal_opens_what_others_close_unless_the_operator_has_declined() {
 /// A unit that is wanted, by its name without what tells installations apart.
 fn unit(server: &Server, name: &str) -> Option<Unit> {
     let phantom = server.phantom();
-    let wanted =
-        phantom.engine().store().read(|state| phantom.engine().desired(state, Depth::Network)).unwrap();
+    let wanted = phantom
+        .engine()
+        .store()
+        .read(|state| phantom.engine().desired(state, Coverage::WithoutPeers))
+        .unwrap();
     wanted.units.get(&format!("{name}-{}", server.paths().instance().unwrap())).map(|(unit, _)| unit.clone())
 }
 
@@ -296,7 +299,7 @@ fn arguments(unit: Option<Unit>) -> Vec<String> {
 }
 
 #[test]
-fn the_keeper_asks_by_a_file_where_systemd_runs_it() {
+fn keeper_asks_by_file_under_systemd() {
     let (server, _) = by_http(with_ufw());
     let file = server.paths().run_dir().join("ghost-way");
     let waits = unit(&server, "phantom-ghost-way").unwrap();
@@ -321,11 +324,11 @@ fn the_keeper_asks_by_a_file_where_systemd_runs_it() {
         assert_ne!(ask(text), 0, "{text}");
     }
     // Where nothing is renewed there is no such unit, and without systemd nobody waits for files.
-    server.fake.set_manager(Manager::Builtin);
+    server.fake.set_manager(ServiceManager::Builtin);
     assert_eq!(unit(&server, "phantom-ghost-way"), None);
     let run = ["--run", "service", "--run", "way"].map(str::to_owned);
     assert!(arguments(unit(&server, "phantom-ghost-keeper")).ends_with(&run));
-    server.fake.set_manager(Manager::Systemd);
+    server.fake.set_manager(ServiceManager::Systemd);
     server.api(&super::DISABLE).ok();
     server.api(&LOCAL).ok();
     assert_eq!(unit(&server, "phantom-ghost-way"), None);
@@ -333,16 +336,16 @@ fn the_keeper_asks_by_a_file_where_systemd_runs_it() {
 }
 
 #[test]
-fn ways_that_another_change_has_closed_are_opened_again() {
+fn accepts_closed_by_others_are_reopened() {
     let mut server = with_ufw();
-    let marks = server.marks();
+    let tags = server.tags();
     let seen = Arc::new(Mutex::new(Vec::new()));
     let opened = seen.clone();
     answered(&mut server, move |fake, times| {
         opened.lock().unwrap().push(ours_in_ufw(fake).contains(&"allow 80/tcp".to_owned()));
         if times == 1 {
             for port in [443, 80] {
-                fake.remove_ufw(&marks, &UfwRule::Allow { protocol: Protocol::Tcp, port }).unwrap();
+                fake.remove_ufw(&tags, &UfwRule::Allow { protocol: Protocol::Tcp, port }).unwrap();
             }
         }
         fake.refuse_certificates((times == 1).then_some("nobody got through"));

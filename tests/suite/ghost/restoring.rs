@@ -1,6 +1,6 @@
 //! Disabling restores exactly what enabling changed, and reconciling brings Ghost Mode back whatever was done to it.
 
-use phantom_host::{FirewallKind, Manager};
+use phantom_host::{FirewallKind, ServiceManager};
 use phantom_tests::Server;
 
 use super::{DISABLE, LOCAL, keeper_config, keeper_says, status, units, with_ufw};
@@ -14,7 +14,7 @@ fn host(server: &Server) -> String {
 
 fn with_supervisor() -> Server {
     let server = Server::bare();
-    server.fake.set_manager(Manager::Builtin);
+    server.fake.set_manager(ServiceManager::Builtin);
     server.api(&["core", "setup", "server_ip=157.230.114.231"]).ok();
     named(server.with(&["john-laptop"]))
 }
@@ -87,7 +87,7 @@ fn certificates_and_what_the_operator_made_stay() {
 }
 
 #[test]
-fn ufw_that_was_switched_off_or_on_in_between_is_left_without_a_rule_of_ghost_mode() {
+fn switching_ufw_leaves_no_ghost_rule() {
     let server = with_ufw();
     let before = host(&server);
     server.api(ENABLE).ok();
@@ -121,8 +121,8 @@ fn ufw_that_was_switched_off_or_on_in_between_is_left_without_a_rule_of_ghost_mo
 }
 
 #[test]
-fn reconciling_repairs_what_somebody_did_to_the_tunnel() {
-    let sabotages: [Named<fn(&Server)>; 8] = [
+fn reconcile_repairs_the_tunnel() {
+    let external_changes: [Named<fn(&Server)>; 8] = [
         ("the server crashed", |server| server.fake.crash_service(&units(server)[0])),
         ("the keeper crashed", |server| server.fake.crash_service(&units(server)[1])),
         ("the server's unit was edited", |server| server.fake.edit_unit(&units(server)[0])),
@@ -145,11 +145,11 @@ fn reconciling_repairs_what_somebody_did_to_the_tunnel() {
             server.fake.flush_firewall();
         }),
     ];
-    for (name, sabotage) in sabotages {
+    for (name, external_change) in external_changes {
         let server = with_ghost();
         let before = host(&server);
         let enabled = status(&server);
-        sabotage(&server);
+        external_change(&server);
         // Without our rules the WireGuard port answers everybody.
         let noticed = ["crashed", "flushed", "everything"].iter().any(|word| name.contains(word));
         assert_eq!(status(&server)["status"], if noticed { "error" } else { "active" }, "{name}");
@@ -162,7 +162,7 @@ fn reconciling_repairs_what_somebody_did_to_the_tunnel() {
 }
 
 #[test]
-fn after_a_boot_it_is_back_with_the_same_secret() {
+fn boot_restores_the_same_secret() {
     for (name, make) in SERVERS {
         let server = make();
         server.api(ENABLE).ok();
@@ -179,7 +179,7 @@ fn after_a_boot_it_is_back_with_the_same_secret() {
 }
 
 #[test]
-fn where_somebody_else_has_our_place_nothing_is_changed() {
+fn occupied_place_changes_nothing() {
     let server = with_domain();
     server.fake.add_foreign_unit(&units(&server)[1]);
     std::fs::write(keeper_config(&server), "written by hand\n").unwrap();

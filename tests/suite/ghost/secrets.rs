@@ -15,7 +15,7 @@ use crate::cases::{ENABLE, with_ghost, with_john};
 fn listed(server: &Server) -> BTreeMap<String, String> {
     let text = fs::read_to_string(server.paths().run_dir().join("ghost-clients")).unwrap();
     let (mark, lines) = text.split_once('\n').unwrap();
-    assert!(mark.starts_with(&format!("# {}:", server.marks().text())), "{mark}");
+    assert!(mark.starts_with(&format!("# {}:", server.tags().tag())), "{mark}");
     let lines = lines.lines().map(|line| line.split_once(' ').unwrap());
     lines.map(|(key, secret)| (key.to_owned(), secret.to_owned())).collect()
 }
@@ -31,7 +31,7 @@ fn tweak(server: &Server, value: &str) -> Value {
 }
 
 #[test]
-fn each_client_has_a_secret_of_its_own_that_stays() {
+fn each_client_keeps_its_own_secret() {
     let server = with_ghost();
     server.api(&["core", "add_client", "client_name=phone"]).ok();
     let expected: BTreeMap<_, _> = ["john-laptop", "phone"].map(|name| stored(&server, name)).into();
@@ -59,7 +59,7 @@ fn each_client_has_a_secret_of_its_own_that_stays() {
 }
 
 #[test]
-fn a_list_that_is_lost_or_changed_is_made_again() {
+fn lost_or_changed_list_is_rewritten() {
     let server = with_ghost();
     let path = server.paths().run_dir().join("ghost-clients");
     let whole = listed(&server);
@@ -81,7 +81,7 @@ fn a_list_that_is_lost_or_changed_is_made_again() {
 
 /// Whatever fails on the way, the list is that of the stored clients afterwards.
 #[test]
-fn a_client_whose_removal_fails_keeps_its_secret() {
+fn failed_removal_keeps_the_client_secret() {
     let server = with_ghost();
     let before = listed(&server);
     for words in
@@ -146,7 +146,7 @@ fn the_operators_secret_can_be_ended() {
 }
 
 #[test]
-fn the_setting_is_kept_while_ghost_mode_is_off() {
+fn setting_is_kept_while_ghost_is_off() {
     let server = with_john();
     tweak(&server, "false");
     server.assert_in_sync();
@@ -154,7 +154,7 @@ fn the_setting_is_kept_while_ghost_mode_is_off() {
 }
 
 #[test]
-fn the_doctor_names_the_clients_that_need_the_operators_secret() {
+fn doctor_names_clients_with_operator_secret() {
     let server = with_ghost();
     server.api(&["core", "add_client", "client_name=phone"]).ok();
     let check = || {

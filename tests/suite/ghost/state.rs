@@ -11,10 +11,10 @@ use serde_json::json;
 
 use super::{DISABLE, LOCAL, keeper_says, status, units};
 use crate::cases::{ENABLE, with_domain, with_ghost};
-use crate::reads::deaf::Deaf;
+use crate::reads::unresponsive::UnresponsiveHost;
 
 #[test]
-fn the_status_is_an_error_while_the_tunnel_does_not_serve() {
+fn status_is_error_while_tunnel_is_down() {
     let server = with_ghost();
     let said = || {
         let status = status(&server);
@@ -38,7 +38,7 @@ fn the_status_is_an_error_while_the_tunnel_does_not_serve() {
 }
 
 #[test]
-fn the_certificate_is_what_the_keeper_says_of_it() {
+fn certificate_status_comes_from_the_keeper() {
     let sources: [(&[&str], &str, &str); 3] = [
         (ENABLE, "acme", "automatic"),
         (&LOCAL, "self_signed", "none"),
@@ -80,12 +80,12 @@ fn the_certificate_is_what_the_keeper_says_of_it() {
 }
 
 #[test]
-fn a_status_comes_from_a_host_that_does_not_answer_too() {
+fn silent_host_still_has_a_status() {
     let mut server = with_ghost();
     let before = status(&server);
-    server.host.services = Arc::new(Deaf);
-    server.host.processes = Arc::new(Deaf);
-    server.host.files = Arc::new(Deaf);
+    server.host.services = Arc::new(UnresponsiveHost);
+    server.host.processes = Arc::new(UnresponsiveHost);
+    server.host.files = Arc::new(UnresponsiveHost);
     let deaf = status(&server);
     assert_eq!((&deaf["status"], &deaf["enabled"]), (&"error".into(), &true.into()));
     for field in ["server_ip", "domain", "secret", "connection_command", "activated_at"] {
@@ -95,11 +95,11 @@ fn a_status_comes_from_a_host_that_does_not_answer_too() {
 }
 
 #[test]
-fn while_it_is_on_wireguard_takes_packets_from_this_host_alone() {
+fn wireguard_takes_only_local_packets_while_on() {
     let server = with_domain();
     server.api(&["core", "setup", "port=4500"]).ok();
     let input = || {
-        let rules = server.fake.firewall_rules(&server.marks()).unwrap();
+        let rules = server.fake.firewall_rules(&server.tags()).unwrap();
         let input = rules.rules().iter().filter(|rule| rule.hook == Hook::Input);
         input.map(|rule| (rule.matches.clone(), rule.verdict)).collect::<Vec<_>>()
     };
@@ -120,7 +120,7 @@ fn while_it_is_on_wireguard_takes_packets_from_this_host_alone() {
 }
 
 #[test]
-fn the_units_face_the_network_without_rights_and_hold_no_secret() {
+fn units_are_unprivileged_and_hold_no_secret() {
     let server = with_ghost();
     let secret = server.store().read(phantom_store::State::ghost).unwrap().unwrap().secret.reveal();
     let dump = server.fake.dump();
@@ -133,7 +133,9 @@ fn the_units_face_the_network_without_rights_and_hold_no_secret() {
         let phantom = server.phantom();
         let engine = phantom.engine().clone();
         engine.read(|state| {
-            Ok::<_, phantom_engine::EngineError>(engine.desired(state, phantom_engine::Depth::Network)?)
+            Ok::<_, phantom_engine::EngineError>(
+                engine.desired(state, phantom_engine::Coverage::WithoutPeers)?,
+            )
         })
     };
     let wanted = wanted.unwrap();
@@ -145,7 +147,7 @@ fn the_units_face_the_network_without_rights_and_hold_no_secret() {
 }
 
 #[test]
-fn exported_configurations_are_the_same_and_valid_before_during_and_after() {
+fn exported_configurations_never_change() {
     let server = with_domain();
     let export = || server.api(&["core", "export_client", "client_name=john-laptop"]).ok();
     let before = export();
@@ -159,7 +161,7 @@ fn exported_configurations_are_the_same_and_valid_before_during_and_after() {
 }
 
 #[test]
-fn subnet_port_and_backend_stay_while_it_is_on() {
+fn subnet_port_backend_are_fixed_while_on() {
     let server = with_ghost();
     let before = server.dump();
     let subnet = server.api(&["core", "change_subnet", "new_subnet=10.9.0.0/24", "confirm=true"]);
@@ -193,7 +195,7 @@ fn subnet_port_and_backend_stay_while_it_is_on() {
 }
 
 #[test]
-fn it_can_be_switched_on_and_off_while_wireguard_is_stopped() {
+fn switching_works_while_wireguard_is_stopped() {
     let server = with_domain();
     server.api(&["core", "stop_service"]).ok();
     server.api(ENABLE).ok();
@@ -209,7 +211,7 @@ fn filtered(server: &Server, policy: &str, rules: &str) {
 }
 
 #[test]
-fn a_filter_that_closes_the_port_is_named_and_nothing_counts_as_active() {
+fn filter_closing_the_port_is_named() {
     let server = with_ghost();
     assert_eq!(status(&server)["status"], "active");
     filtered(&server, "DROP", "-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT\n");
@@ -227,7 +229,7 @@ fn a_filter_that_closes_the_port_is_named_and_nothing_counts_as_active() {
 }
 
 #[test]
-fn a_wireguard_port_that_answers_strangers_is_not_hidden() {
+fn open_wireguard_port_is_not_hidden() {
     let server = with_ghost();
     assert!(status(&server).get("wireguard_exposed").is_none());
     server.fake.flush_firewall();

@@ -38,7 +38,7 @@ fn lose(server: &Server, lost: &[&str]) {
 /// Where the exit in use is sought, by what is stored and by the device.
 fn sought(server: &Server) -> String {
     let stored = server.store().read(State::multihop).unwrap().unwrap();
-    let key = if stored.exit_in_use.as_str() == "nl" { nl() } else { uk() };
+    let key = if stored.active_exit.as_str() == "nl" { nl() } else { uk() };
     let device = server.fake.peer("wg_vpn", &key).unwrap().config.endpoint;
     assert_eq!(stored.endpoint_address, device);
     device.unwrap().ip().to_string()
@@ -87,7 +87,7 @@ fn an_exit_that_answers_nowhere_changes_nothing() {
 }
 
 #[test]
-fn why_a_name_has_no_address_is_said() {
+fn reason_for_unresolved_name_is_reported() {
     let server = with_exit();
     let refused = ProbeError::NoAddress { rcode: "SERVFAIL".into(), elapsed: Duration::ZERO };
     for (answer, en, tr) in [
@@ -107,7 +107,7 @@ fn why_a_name_has_no_address_is_said() {
 }
 
 #[test]
-fn a_host_that_cannot_ask_for_a_name_says_what_failed() {
+fn failed_resolution_reports_its_cause() {
     let server = with_exit();
     server.fake.fail_lookups(true);
     let before = server.dump();
@@ -119,7 +119,7 @@ fn a_host_that_cannot_ask_for_a_name_says_what_failed() {
 }
 
 #[test]
-fn a_change_that_touches_nothing_leaves_the_exit_in_use_its_peer() {
+fn idle_change_keeps_the_exit_peer() {
     let server = with_exit();
     leads(&server, &[FIRST, SECOND, THIRD]);
     server.api(&[ENABLE_MULTIHOP, &["kill_switch=false"]].concat()).ok();
@@ -174,7 +174,7 @@ fn until(monitor: &mut Monitor<'_>, server: &Server, limit: u64, holds: impl Fn(
 }
 
 #[test]
-fn the_monitor_calls_a_dead_exit_at_its_other_addresses() {
+fn monitor_tries_other_addresses_of_dead_exit() {
     for fallback in [false, true] {
         let server = watched(fallback);
         let phantom = server.phantom();
@@ -194,7 +194,7 @@ fn the_monitor_calls_a_dead_exit_at_its_other_addresses() {
 }
 
 #[test]
-fn another_exit_takes_the_place_when_all_addresses_are_dead() {
+fn exit_is_replaced_when_all_addresses_fail() {
     let server = watched(true);
     let phantom = server.phantom();
     let mut monitor = Monitor::new(phantom.engine());
@@ -212,7 +212,7 @@ fn another_exit_takes_the_place_when_all_addresses_are_dead() {
 }
 
 #[test]
-fn a_name_with_other_addresses_each_time_does_not_keep_the_other_exit_waiting() {
+fn changing_addresses_do_not_delay_the_fallback() {
     let server = watched(true);
     let phantom = server.phantom();
     let mut monitor = Monitor::new(phantom.engine());
@@ -236,7 +236,7 @@ fn a_name_with_other_addresses_each_time_does_not_keep_the_other_exit_waiting() 
 }
 
 #[test]
-fn an_exit_that_is_one_server_with_the_one_in_use_begins_a_session_of_its_own() {
+fn exit_of_same_server_gets_own_session() {
     let server = through_exit();
     let file = server.fake.read(std::path::Path::new("/home/user/xeovo-uk.conf")).unwrap().unwrap();
     server.fake.put_file("/root/copy.conf", &file, 0o600, 0);

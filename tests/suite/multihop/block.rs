@@ -10,7 +10,7 @@ const BLOCK: &[&str] = &["service", "block"];
 
 /// What of a dump is the way of packets: the packet filter, routes and rules of ours.
 fn way(server: &Server) -> Vec<String> {
-    let mark = server.marks().text();
+    let mark = server.tags().tag();
     let dump = server.fake.dump();
     let ours = |line: &&str| {
         line.starts_with("table ") && line.contains("proto 187")
@@ -21,7 +21,7 @@ fn way(server: &Server) -> Vec<String> {
 }
 
 #[test]
-fn after_a_boot_the_block_stands_before_anything_else() {
+fn boot_guard_precedes_everything_else() {
     for server in [through_exit(), through_exit_on(embedded())] {
         let before: Vec<String> =
             way(&server).into_iter().filter(|line| !line.contains("dev wg_vpn")).collect();
@@ -58,7 +58,7 @@ fn after_a_boot_the_block_stands_before_anything_else() {
 }
 
 #[test]
-fn where_nobody_is_to_be_kept_in_it_does_nothing() {
+fn boot_guard_is_idle_without_kill_switch() {
     let open = || {
         let server = with_exit();
         let words = ["multihop", "enable_multihop", "exit_name=xeovo-uk"];

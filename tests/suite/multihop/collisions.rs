@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use phantom_host::{FirewallKind, Network as _, OwnRoute, Rule, RuleAction};
+use phantom_host::{FirewallKind, Network as _, OwnRoute, PolicyRule, RuleAction};
 use phantom_multihop::monitor::Monitor;
 use phantom_multihop::rows::MultihopState as _;
 use phantom_store::State;
@@ -33,8 +33,8 @@ fn holders(server: &Server) -> Vec<String> {
 }
 
 /// The rules that send what comes from the exit's address elsewhere.
-fn diverted(server: &Server) -> Vec<Rule> {
-    let from = |rule: &Rule| rule.from.is_some_and(|from| from.ip().to_string() == "10.99.0.2");
+fn diverted(server: &Server) -> Vec<PolicyRule> {
+    let from = |rule: &PolicyRule| rule.from.is_some_and(|from| from.ip().to_string() == "10.99.0.2");
     server.fake.rules().unwrap().into_iter().filter(from).collect()
 }
 
@@ -90,7 +90,7 @@ fn servers() -> Vec<(String, Server)> {
 }
 
 #[test]
-fn a_collision_that_appears_takes_the_exit_down_alone() {
+fn new_collision_takes_only_the_exit_down() {
     for (what, server) in servers() {
         let before = own_route(&server);
         let sound = server.fake.dump();
@@ -169,7 +169,7 @@ fn a_boot_never_fails_for_a_collision() {
 }
 
 #[test]
-fn the_block_of_the_boot_knows_the_server_s_own_address_without_a_network() {
+fn boot_guard_excludes_the_server_address() {
     let server = through_exit();
     // Imported by an earlier version, which took it.
     let address = format!("UPDATE exits SET addresses = '{}/32'", phantom_tests::SERVER_IP);
@@ -177,7 +177,8 @@ fn the_block_of_the_boot_knows_the_server_s_own_address_without_a_network() {
     server.reboot();
     server.fake.flush_firewall();
     server.api(&["service", "block"]);
-    let own = |rule: &Rule| rule.from.is_some_and(|from| from.ip().to_string() == phantom_tests::SERVER_IP);
+    let own =
+        |rule: &PolicyRule| rule.from.is_some_and(|from| from.ip().to_string() == phantom_tests::SERVER_IP);
     assert!(!server.fake.rules().unwrap().iter().any(own), "answers of the server would lead nowhere");
     assert!(is_closed(&server));
     server.api(&["core", "reconcile"]).ok();
@@ -190,7 +191,7 @@ fn the_block_of_the_boot_knows_the_server_s_own_address_without_a_network() {
 }
 
 #[test]
-fn another_exit_is_switched_to_from_one_that_collides() {
+fn switch_leaves_a_colliding_exit() {
     let server = with_second_exit(through_exit());
     let address = "UPDATE exits SET addresses = '10.98.0.2/32' WHERE name = 'nl'";
     rusqlite::Connection::open(server.paths().database()).unwrap().execute_batch(address).unwrap();
@@ -210,7 +211,7 @@ fn another_exit_is_switched_to_from_one_that_collides() {
 }
 
 #[test]
-fn a_name_is_sought_where_it_does_not_collide() {
+fn name_is_resolved_to_free_addresses() {
     let server = with_exit();
     let addresses = [phantom_tests::SERVER_IP, "185.213.155.134"].map(|address| address.parse().unwrap());
     server.fake.set_lookup("uk.gw.xeovo.com".parse().unwrap(), Ok(addresses.to_vec()));
@@ -220,15 +221,22 @@ fn a_name_is_sought_where_it_does_not_collide() {
 
 /// Somebody puts a rule there while the exit is enabled, by which the server's own answers leave by the exit.
 #[test]
-fn an_exit_that_changes_the_server_s_own_routes_is_not_enabled() {
+fn exit_that_changes_server_routes_is_refused() {
     let server = with_exit();
     let fake = server.fake.clone();
-    let action = RuleAction::Lookup(server.marks().exit_table());
+    let action = RuleAction::Lookup(server.tags().exit_table());
     server.fake.on_write(move |_, write| {
         if write.contains("network.add_route") && write.contains("dev wg_vpn") {
             let from = Some("203.0.113.10/32".parse().unwrap());
-            let rule =
-                Rule { priority: 50, ipv6: false, from, to: None, in_interface: None, action, protocol: 4 };
+            let rule = PolicyRule {
+                priority: 50,
+                ipv6: false,
+                from,
+                to: None,
+                in_interface: None,
+                action,
+                protocol: 4,
+            };
             let _ = fake.give_rule(&rule);
         }
     });
@@ -273,7 +281,7 @@ fn active(server: &Server) -> Value {
 }
 
 #[test]
-fn the_monitor_takes_the_exit_down_and_brings_it_back() {
+fn monitor_takes_exit_down_and_back() {
     let server = running(through_exit());
     let phantom = server.phantom();
     let mut monitor = Monitor::new(phantom.engine());
@@ -292,7 +300,7 @@ fn the_monitor_takes_the_exit_down_and_brings_it_back() {
 }
 
 #[test]
-fn the_monitor_uses_another_exit_and_none_that_collides() {
+fn monitor_uses_a_fallback_without_collision() {
     let server = with_second_exit(with_exit());
     let address = "UPDATE exits SET addresses = '10.98.0.2/32' WHERE name = 'nl'";
     rusqlite::Connection::open(server.paths().database()).unwrap().execute_batch(address).unwrap();
@@ -320,7 +328,7 @@ fn the_monitor_uses_another_exit_and_none_that_collides() {
 }
 
 #[test]
-fn the_monitor_does_not_follow_a_name_to_the_server_itself() {
+fn monitor_ignores_names_of_server_itself() {
     let server = running(through_exit());
     let phantom = server.phantom();
     let mut monitor = Monitor::new(phantom.engine());

@@ -63,7 +63,7 @@ fn until(monitor: &mut Monitor<'_>, server: &Server, limit: u64, holds: impl Fn(
 }
 
 #[test]
-fn a_dead_exit_is_replaced_and_gets_its_place_back() {
+fn dead_exit_is_replaced_and_returns() {
     let server = with_fallback();
     let (phantom, watch) = (server.phantom(), server.phantom());
     let mut monitor = Monitor::new(phantom.engine());
@@ -82,7 +82,7 @@ fn a_dead_exit_is_replaced_and_gets_its_place_back() {
     server.assert_in_sync();
     let stored = server.store().read(State::multihop).unwrap().unwrap();
     assert_eq!(
-        (stored.exit.as_str(), stored.exit_in_use.as_str()),
+        (stored.chosen_exit.as_str(), stored.active_exit.as_str()),
         ("xeovo-uk", "nl"),
         "the choice has changed"
     );
@@ -106,7 +106,7 @@ fn a_dead_exit_is_replaced_and_gets_its_place_back() {
 }
 
 #[test]
-fn where_no_exit_answers_nobody_gets_out_and_the_first_that_answers_is_used() {
+fn first_answering_exit_ends_the_block() {
     let server = with_fallback();
     let (phantom, watch) = (server.phantom(), server.phantom());
     let mut monitor = Monitor::new(phantom.engine());
@@ -124,7 +124,7 @@ fn where_no_exit_answers_nobody_gets_out_and_the_first_that_answers_is_used() {
 }
 
 #[test]
-fn a_link_that_is_gone_is_brought_back() {
+fn missing_link_is_restored() {
     let server = with_fallback();
     let (phantom, watch) = (server.phantom(), server.phantom());
     let mut monitor = Monitor::new(phantom.engine());
@@ -138,7 +138,7 @@ fn a_link_that_is_gone_is_brought_back() {
 }
 
 #[test]
-fn fallbacks_are_exits_and_a_choice_without_them_has_none() {
+fn fallbacks_are_exits_and_optional() {
     let server = with_second_exit(with_exit());
     let words = ["multihop", "enable_multihop", "exit_name=xeovo-uk"];
     let with = |list: &str| server.api(&[&words[..], &[&format!("fallback_exits={list}")]].concat());

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use phantom_engine::Depth;
-use phantom_host::{Files as _, Manager, Restart, Unit, UnitKind};
+use phantom_engine::Coverage;
+use phantom_host::{Files as _, Restart, ServiceManager, Unit, UnitKind};
 use phantom_multihop::monitor::{Errands, Monitor};
 use phantom_multihop::rows::MultihopState as _;
 use phantom_store::{State, StoreError};
@@ -40,7 +40,7 @@ fn stored(server: &Server) -> phantom_multihop::model::Multihop {
 }
 
 fn in_use(server: &Server) -> String {
-    stored(server).exit_in_use.to_string()
+    stored(server).active_exit.to_string()
 }
 
 /// Clients send, once a second, for so long or until something holds; says whether it did.
@@ -71,7 +71,7 @@ fn until(monitor: &mut Monitor<'_>, server: &Server, seconds: u64, holds: impl F
 }
 
 #[test]
-fn an_exit_that_was_chosen_while_a_switch_waited_is_kept() {
+fn exit_chosen_during_a_switch_is_kept() {
     let server = world(|server| {
         server.api(&["multihop", "enable_multihop", "exit_name=de", "fallback_exits=nl"]).ok();
     });
@@ -92,7 +92,7 @@ fn an_exit_that_was_chosen_while_a_switch_waited_is_kept() {
 }
 
 #[test]
-fn an_exit_that_was_enabled_again_while_a_switch_waited_is_kept() {
+fn exit_reenabled_during_a_switch_is_kept() {
     let server = world(|server| {
         server.fake.let_peer_answer(uk(), true);
         server.api(&["multihop", "enable_multihop", "exit_name=xeovo-uk", "fallback_exits=nl"]).ok();
@@ -108,7 +108,7 @@ fn an_exit_that_was_enabled_again_while_a_switch_waited_is_kept() {
 }
 
 #[test]
-fn a_switch_is_made_only_from_where_it_was_decided() {
+fn switch_requires_its_original_exit() {
     let server = world(|_| ());
     let since = stored(&server).activated_at.micros();
     let turn = |words: &[&str]| server.api(&[&["service", "turn", "nl"], words].concat());
@@ -126,7 +126,7 @@ fn a_switch_is_made_only_from_where_it_was_decided() {
 }
 
 #[test]
-fn a_link_that_is_away_while_a_change_is_made_is_no_dead_exit() {
+fn missing_link_during_change_is_no_death() {
     let server = world(|_| ());
     let phantom = server.phantom();
     let mut monitor = Monitor::new(phantom.engine());
@@ -141,7 +141,7 @@ fn a_link_that_is_away_while_a_change_is_made_is_no_dead_exit() {
 }
 
 #[test]
-fn a_monitor_that_knows_less_than_what_is_stored_ends_and_does_nothing() {
+fn outdated_monitor_ends_without_acting() {
     let server = world(|_| panic!("it has asked for a change"));
     let phantom = server.phantom();
     let mut monitor = Monitor::new(phantom.engine());
@@ -166,7 +166,7 @@ fn request(server: &Server) -> std::path::PathBuf {
 }
 
 #[test]
-fn a_dead_exit_is_replaced_by_the_unit_that_waits_for_the_monitor_s_file() {
+fn errand_unit_replaces_a_dead_exit() {
     let server = world(|_| ());
     let phantom = server.phantom();
     let mut monitor = Monitor::new(phantom.engine()).by(Errands::Ask);
@@ -190,7 +190,7 @@ fn a_dead_exit_is_replaced_by_the_unit_that_waits_for_the_monitor_s_file() {
 }
 
 #[test]
-fn an_errand_that_nobody_does_is_taken_back() {
+fn unserved_errand_is_withdrawn() {
     let server = world(|_| ());
     let phantom = server.phantom();
     let mut monitor = Monitor::new(phantom.engine()).by(Errands::Ask);
@@ -217,13 +217,16 @@ fn an_errand_that_nobody_does_is_taken_back() {
 
 fn unit(server: &Server, name: &str) -> Option<Unit> {
     let phantom = server.phantom();
-    let wanted =
-        phantom.engine().store().read(|state| phantom.engine().desired(state, Depth::Network)).unwrap();
+    let wanted = phantom
+        .engine()
+        .store()
+        .read(|state| phantom.engine().desired(state, Coverage::WithoutPeers))
+        .unwrap();
     wanted.units.get(&format!("{name}-{}", server.paths().instance().unwrap())).map(|(unit, _)| unit.clone())
 }
 
 #[test]
-fn the_monitor_may_do_little_where_another_unit_does_its_errands() {
+fn monitor_with_errands_has_few_rights() {
     let server = world(|_| ());
     let monitor = unit(&server, "phantom-multihop").unwrap();
     assert_eq!(
@@ -243,14 +246,14 @@ fn the_monitor_may_do_little_where_another_unit_does_its_errands() {
     assert_eq!(file, request(&server));
     assert!(run.args.ends_with(&["service".to_owned(), "errand".to_owned()]), "{run:?}");
     // Without systemd nobody waits for files.
-    server.fake.set_manager(Manager::Builtin);
+    server.fake.set_manager(ServiceManager::Builtin);
     assert_eq!(unit(&server, "phantom-multihop-errand"), None);
     let UnitKind::Daemon { run, .. } = unit(&server, "phantom-multihop").unwrap().kind else { panic!() };
     assert!(run.args.ends_with(&["monitor".to_owned()]), "{run:?}");
 }
 
 #[test]
-fn an_exit_that_passes_nothing_is_replaced_and_a_resolver_that_is_down_is_not_its_fault() {
+fn exit_without_traffic_is_replaced_despite_resolver() {
     let server = world(|_| ());
     let phantom = server.phantom();
     let mut monitor = Monitor::new(phantom.engine());
@@ -276,7 +279,7 @@ fn an_exit_that_passes_nothing_is_replaced_and_a_resolver_that_is_down_is_not_it
 }
 
 #[test]
-fn the_chosen_exit_is_removed_without_an_interruption_while_another_has_its_place() {
+fn replaced_chosen_exit_is_removed_smoothly() {
     let server = world(|_| ());
     let since = stored(&server).activated_at.micros();
     let turn = ["service", "turn", "nl", "from=xeovo-uk", &format!("since={since}")];
@@ -291,7 +294,10 @@ fn the_chosen_exit_is_removed_without_an_interruption_while_another_has_its_plac
     let writes = server.fake.write_log();
     assert!(!writes.iter().any(|write| write.contains("wg_vpn") || write.contains("firewall")), "{writes:?}");
     let now = stored(&server);
-    assert_eq!((now.exit.as_str(), now.exit_in_use.as_str(), now.fallback_exits.len()), ("nl", "nl", 0));
+    assert_eq!(
+        (now.chosen_exit.as_str(), now.active_exit.as_str(), now.fallback_exits.len()),
+        ("nl", "nl", 0)
+    );
     assert!(server.api(&["multihop", "list_exits"]).ok().get("chosen_exit").is_none());
     server.assert_in_sync();
     // The one in use is another matter.
@@ -301,7 +307,7 @@ fn the_chosen_exit_is_removed_without_an_interruption_while_another_has_its_plac
 }
 
 #[test]
-fn an_exit_with_several_addresses_takes_the_place_of_one_that_has_one_of_them() {
+fn multi_address_exit_replaces_overlapping_one() {
     let server = world(|_| ());
     let key = |number| phantom_types::PrivateKey::from_random([number; 32]);
     let text = format!(

@@ -18,7 +18,7 @@ fn enable(server: &Server, words: &[&str]) -> phantom_tests::Answer {
 }
 
 #[test]
-fn an_exit_that_shakes_hands_and_passes_nothing_is_not_enabled() {
+fn exit_without_traffic_is_not_enabled() {
     let server = with_exit();
     server.fake.let_peer_pass(uk(), false);
     let refused = enable(&server, &[]).failed("MULTIHOP_ERROR");
@@ -35,7 +35,7 @@ fn an_exit_that_shakes_hands_and_passes_nothing_is_not_enabled() {
 }
 
 #[test]
-fn a_switch_to_an_exit_that_passes_nothing_is_taken_back() {
+fn switch_to_exit_without_traffic_rolls_back() {
     let server = with_second_exit(through_exit());
     server.fake.let_peer_pass(nl(), false);
     let refused = server.api(&["multihop", "enable_multihop", "exit_name=nl"]).failed("MULTIHOP_ERROR");
@@ -56,7 +56,7 @@ fn a_switch_to_an_exit_that_passes_nothing_is_taken_back() {
 }
 
 #[test]
-fn the_operator_says_who_is_asked_or_that_nobody_is() {
+fn operator_chooses_who_is_probed() {
     let server = with_exit();
     server.fake.let_peer_pass(uk(), false);
     let answer = enable(&server, &["probe=off"]).ok();
@@ -91,7 +91,7 @@ fn the_operator_says_who_is_asked_or_that_nobody_is() {
 }
 
 #[test]
-fn the_second_server_of_the_clients_is_asked_when_the_first_is_silent() {
+fn second_client_resolver_is_probed_next() {
     let server = with_exit();
     server.fake.set_answer("8.8.8.8".parse().unwrap(), None, Err(phantom_host::ProbeError::Timeout));
     assert_eq!(enable(&server, &[]).ok()["connection_verified"], true);
@@ -105,7 +105,7 @@ fn the_second_server_of_the_clients_is_asked_when_the_first_is_silent() {
 }
 
 #[test]
-fn servers_that_clients_do_not_reach_by_the_exit_prove_nothing() {
+fn servers_outside_the_exit_prove_nothing() {
     let server = with_exit();
     let words = ["dns", "change_dns_servers", "primary=10.8.0.1", "secondary=10.8.0.1"];
     server.api(&words).ok();
@@ -116,7 +116,7 @@ fn servers_that_clients_do_not_reach_by_the_exit_prove_nothing() {
 }
 
 #[test]
-fn the_monitor_asks_now_and_then_and_reads_ask_nobody() {
+fn only_the_monitor_probes() {
     let server = through_exit();
     let engine = server.phantom();
     let mut monitor = Monitor::new(engine.engine());

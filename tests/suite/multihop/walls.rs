@@ -19,21 +19,21 @@ fn check(server: &Server) -> Value {
 }
 
 fn flush_routes(server: &Server) {
-    let table = server.marks().exit_table();
+    let table = server.tags().exit_table();
     for route in server.host.network.routes(table).unwrap() {
         server.fake.take_route(&route).unwrap();
     }
 }
 
 fn flush_rules(server: &Server) {
-    let marks = server.marks();
-    for rule in server.host.network.rules().unwrap().into_iter().filter(|rule| marks.owns_rule(rule)) {
+    let tags = server.tags();
+    for rule in server.host.network.rules().unwrap().into_iter().filter(|rule| tags.owns_rule(rule)) {
         server.fake.take_rule(&rule).unwrap();
     }
 }
 
 #[test]
-fn the_kill_switch_is_in_force_as_long_as_one_wall_stands() {
+fn one_barrier_keeps_the_kill_switch() {
     for walls in 0..8_u8 {
         let [filter, routes, rules] = [1, 2, 4].map(|wall| walls & wall != 0);
         let server = through_exit();
@@ -68,41 +68,41 @@ fn the_kill_switch_is_in_force_as_long_as_one_wall_stands() {
 }
 
 #[test]
-fn a_wall_that_somebody_has_opened_is_no_wall() {
+fn opened_barrier_does_not_count() {
     let server = through_exit();
     flush_routes(&server);
     flush_rules(&server);
     assert_eq!(status(&server)["kill_switch"], true, "the packet filter is left");
     // The rules are there, behind one that lets clients out.
-    let marks = server.marks();
+    let tags = server.tags();
     let mut rules = Ruleset::default();
     let by = Match::In { interface: "wg_main".to_owned(), not: false };
     rules.add(Hook::Forward, 0, vec![by, Match::Established], Verdict::Accept);
-    for rule in server.fake.firewall_rules(&marks).unwrap().rules() {
+    for rule in server.fake.firewall_rules(&tags).unwrap().rules() {
         rules.add(rule.hook, rule.order, rule.matches.clone(), rule.verdict);
     }
-    server.host.firewall.replace(&marks, &rules).unwrap();
+    server.host.firewall.replace(&tags, &rules).unwrap();
     assert_eq!(status(&server)["kill_switch"], false, "connections go on past it");
     // One rule more that lets nobody out is a change all the same, and opens nothing.
     let mut rules = Ruleset::default();
     rules.add(Hook::Input, 0, vec![Match::Ipv6], Verdict::Accept);
     server.api(&["core", "reconcile"]).ok();
-    for rule in server.fake.firewall_rules(&marks).unwrap().rules() {
+    for rule in server.fake.firewall_rules(&tags).unwrap().rules() {
         rules.add(rule.hook, rule.order, rule.matches.clone(), rule.verdict);
     }
     flush_rules(&server);
-    server.host.firewall.replace(&marks, &rules).unwrap();
+    server.host.firewall.replace(&tags, &rules).unwrap();
     assert_eq!(status(&server)["kill_switch"], true);
 }
 
 #[test]
-fn a_rule_of_somebody_else_before_ours_takes_the_routes_away() {
+fn foreign_earlier_rule_takes_routes_away() {
     let server = through_exit();
     server.fake.flush_firewall();
     assert_eq!(status(&server)["kill_switch"], true);
     let rules = server.host.network.rules().unwrap();
-    let ours = rules.iter().find(|rule| rule.priority == server.marks().exit_priority() && !rule.ipv6);
-    let past = phantom_host::Rule {
+    let ours = rules.iter().find(|rule| rule.priority == server.tags().exit_priority() && !rule.ipv6);
+    let past = phantom_host::PolicyRule {
         priority: 50,
         action: RuleAction::Lookup(254),
         protocol: 3,
@@ -115,7 +115,7 @@ fn a_rule_of_somebody_else_before_ours_takes_the_routes_away() {
 }
 
 #[test]
-fn foreign_rules_that_drop_everything_are_no_kill_switch_of_ours() {
+fn foreign_drop_rules_are_no_kill_switch() {
     let server = with_exit();
     server.api(&["multihop", "enable_multihop", "exit_name=xeovo-uk", "kill_switch=false"]).ok();
     let rules = "*filter\n:FORWARD DROP [0:0]\nCOMMIT\n";
@@ -126,7 +126,7 @@ fn foreign_rules_that_drop_everything_are_no_kill_switch_of_ours() {
 }
 
 #[test]
-fn without_an_interface_of_clients_the_walls_are_still_looked_at() {
+fn barriers_are_checked_without_client_interface() {
     let server = through_exit_on(embedded());
     server.api(&["core", "stop_service"]).ok();
     assert_eq!(status(&server)["kill_switch"], true);
@@ -134,7 +134,7 @@ fn without_an_interface_of_clients_the_walls_are_still_looked_at() {
     flush_rules(&server);
     assert_eq!(status(&server)["kill_switch"], false);
     let unreachable = |server: &Server| {
-        let routes = server.host.network.routes(server.marks().exit_table()).unwrap();
+        let routes = server.host.network.routes(server.tags().exit_table()).unwrap();
         routes.iter().filter(|route| route.kind == RouteKind::Unreachable).count()
     };
     assert_eq!(unreachable(&server), 2, "routes that no rule leads to close nothing");

@@ -16,7 +16,7 @@ fn device(server: &Server, backend: Backend) -> Option<Device> {
 }
 
 #[test]
-fn a_device_that_a_change_makes_again_gets_all_its_peers() {
+fn recreated_device_gets_all_its_peers() {
     type Loss = fn(&Server);
     let losses: [(&str, Backend, Loss); 4] = [
         ("deleted", Backend::Kernel, |server| server.fake.cut_link("wg_main").unwrap()),
@@ -29,7 +29,7 @@ fn a_device_that_a_change_makes_again_gets_all_its_peers() {
         ("deleted and made by somebody's hand", Backend::Kernel, |server| {
             server.fake.cut_link("wg_main").unwrap();
             server.host.wireguard.create(&"wg_main".parse().unwrap()).unwrap();
-            let alias = Some(server.marks().text());
+            let alias = Some(server.tags().tag());
             let change = phantom_host::LinkChange { alias, ..phantom_host::LinkChange::default() };
             server.fake.change_link("wg_main", &change).unwrap();
         }),
@@ -56,7 +56,7 @@ fn a_device_that_a_change_makes_again_gets_all_its_peers() {
 }
 
 #[test]
-fn an_exit_that_has_moved_is_left_where_it_is() {
+fn moved_exit_stays_at_its_address() {
     let server = through_exit();
     let key = PrivateKey::from_random([0x51; 32]).public_key();
     let at = || server.fake.peer("wg_vpn", &key).unwrap().config.endpoint;

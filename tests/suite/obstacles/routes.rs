@@ -12,7 +12,7 @@ fn put_routes(server: &Server, destinations: &[&str]) -> Vec<Route> {
     server.fake.add_link("uplink2", LinkKind::Other("dummy".into())).unwrap();
     server.fake.change_link("uplink2", &LinkChange { up: Some(true), ..LinkChange::default() }).unwrap();
     let route = |destination: &&str| Route {
-        table: server.marks().exit_table(),
+        table: server.tags().exit_table(),
         destination: destination.parse().unwrap(),
         metric: 0,
         kind: RouteKind::Via { interface: "uplink2".into(), gateway: None },
@@ -27,11 +27,11 @@ fn put_routes(server: &Server, destinations: &[&str]) -> Vec<Route> {
 }
 
 fn table(server: &Server) -> Vec<Route> {
-    server.host.network.routes(server.marks().exit_table()).unwrap()
+    server.host.network.routes(server.tags().exit_table()).unwrap()
 }
 
 #[test]
-fn routes_of_others_stay_where_we_have_none() {
+fn foreign_routes_stay_where_we_have_none() {
     let server = with_exit();
     let theirs = put_routes(&server, &["198.18.7.0/24", "0.0.0.0/0"]);
     for words in [&["core", "setup"][..], &["core", "restart_service"], &["core", "reconcile"]] {
@@ -42,7 +42,7 @@ fn routes_of_others_stay_where_we_have_none() {
     // Clients would leave by them.
     let refused = server.api(ENABLE_MULTIHOP).json();
     assert_eq!(refused["success"], false, "{refused:#}");
-    let name = format!("the route to 198.18.7.0/24 in table {}", server.marks().exit_table());
+    let name = format!("the route to 198.18.7.0/24 in table {}", server.tags().exit_table());
     let error = refused["error"].as_str().unwrap();
     let said = error.contains(&name) || error.contains("the route to 0.0.0.0/0");
     assert!(said && error.contains("does not belong to this system"), "{refused:#}");
@@ -51,12 +51,12 @@ fn routes_of_others_stay_where_we_have_none() {
 }
 
 #[test]
-fn routes_that_others_add_to_ours_are_reported_and_stay() {
+fn foreign_routes_beside_ours_are_reported() {
     let server = through_exit();
     let ours = table(&server);
     let theirs = put_routes(&server, &["198.18.7.0/24"]);
     let answer = server.api(&["core", "reconcile"]);
-    let command = format!("ip route del 198.18.7.0/24 table {} metric 0", server.marks().exit_table());
+    let command = format!("ip route del 198.18.7.0/24 table {} metric 0", server.tags().exit_table());
     assert!(answer.err.contains(&command), "{}", answer.err);
     let report = answer.ok();
     assert_eq!(report["in_sync"], false, "{report:#}");
@@ -76,7 +76,7 @@ fn routes_that_others_add_to_ours_are_reported_and_stay() {
 /// The kernel knows a route by its table, its destination and its metric. One of ours that somebody has written again has
 /// another protocol, and cannot be added a second time.
 #[test]
-fn a_route_of_ours_that_somebody_wrote_again_is_replaced() {
+fn rewritten_route_of_ours_is_replaced() {
     let server = through_exit();
     let ours = table(&server);
     let way = ours.iter().find(|route| matches!(route.kind, RouteKind::Via { .. })).unwrap();
@@ -109,7 +109,7 @@ fn a_route_of_ours_that_somebody_wrote_again_is_replaced() {
 }
 
 #[test]
-fn a_kernel_without_ipv6_leads_clients_to_an_exit() {
+fn kernel_without_ipv6_still_uses_exit() {
     let server = with_exit();
     server.fake.set_sysctl("net.ipv6.conf.all.disable_ipv6", None);
     server.api(ENABLE_MULTIHOP).ok();

@@ -59,10 +59,10 @@ fn unfinished(server: &Server) -> String {
 }
 
 #[test]
-fn a_step_that_cannot_be_taken_keeps_nobody_from_what_does_without_it() {
+fn impossible_step_spares_independent_ones() {
     let mut server = Server::ready().with(&["a", "b"]);
-    let path = format!("/etc/sysctl.d/90-{}.conf", server.marks().text());
-    let spoilt = format!("{}\nnet.ipv4.ip_forward = 0\n", server.marks().first_line());
+    let path = format!("/etc/sysctl.d/90-{}.conf", server.tags().tag());
+    let spoilt = format!("{}\nnet.ipv4.ip_forward = 0\n", server.tags().first_line());
     server.fake.put_file(&path, spoilt.as_bytes(), 0o644, 0);
     let files = server.host.files.clone();
     server.host.files = Arc::new(Immutable(files.clone(), path.into()));

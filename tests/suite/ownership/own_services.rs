@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use phantom_host::fake::FakeHost;
-use phantom_host::{Command, Logs, Manager, Marks, Result, ServiceStatus, Services, Unit};
+use phantom_host::{Command, Logs, OwnershipTags, Result, ServiceManager, ServiceStatus, Services, Unit};
 
 /// The host in memory knows one installation's units from nobody else's but not from those of another installation: on
 /// a real host the first line of a unit file does.
@@ -14,15 +14,15 @@ pub(super) struct OwnServices {
 
 impl OwnServices {
     /// The units with these names, as they are or with the suffix of the installation.
-    pub(super) fn new(fake: FakeHost, names: &[&str], marks: &Marks) -> Self {
-        let suffix = marks.text().replace("phantom-wg", "");
+    pub(super) fn new(fake: FakeHost, names: &[&str], tags: &OwnershipTags) -> Self {
+        let suffix = tags.tag().replace("phantom-wg", "");
         let names = names.iter().flat_map(|name| [(*name).to_owned(), format!("{name}{suffix}")]).collect();
         Self { fake, names }
     }
 }
 
 impl Services for OwnServices {
-    fn manager(&self) -> Manager {
+    fn manager(&self) -> ServiceManager {
         self.fake.manager()
     }
     fn status(&self, name: &str) -> Result<ServiceStatus> {

@@ -72,7 +72,7 @@ const MORE: [&str; 9] = ["answers", "ended", "leads", "needs", "no", "opens", "s
 
 fn call(words: &[&str], input: &str, lang: Option<&str>) -> Answer {
     let env = lang.map(|lang| ("PHANTOM_LANG".to_owned(), lang.into())).into_iter().collect();
-    Program::of("phantom-ghost").run_as(words, &Run { input: input.into(), env, ..Run::default() })
+    Program::named("phantom-ghost").run_as(words, &Run { input: input.into(), env, ..Run::default() })
 }
 
 /// The English words of a text, without what it quotes: words of a library, or of somebody else.
@@ -117,7 +117,7 @@ fn says_what_is_wrong_in_both_languages() {
 }
 
 #[test]
-fn says_in_the_right_language_that_a_language_is_none() {
+fn unknown_language_is_reported_in_right_language() {
     for (words, lang, expected) in [
         (&["--lang", "de", "probe"][..], None, "phantom-ghost: --lang (en, tr) needs a value; see"),
         (&["probe", "--lang"], Some("tr"), "phantom-ghost: --lang (en, tr) bir değer ister; bkz."),
@@ -131,7 +131,7 @@ fn says_in_the_right_language_that_a_language_is_none() {
 /// What a client tells while it runs: where it listens, that no tunnel opens, when it tries again.
 #[test]
 fn tells_in_turkish_what_happens() {
-    let mut command = Command::new(Program::of("phantom-ghost").path());
+    let mut command = Command::new(Program::named("phantom-ghost").path());
     let words = ["connect", "--lang", "tr", "--server", "wss://127.0.0.1:1", "--secret-file", "/dev/stdin"];
     command.args(words).args(["--listen", "127.0.0.1:0", "--address-file", "none"]).env_clear();
     command.stdin(Stdio::piped()).stderr(Stdio::piped());

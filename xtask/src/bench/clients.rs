@@ -5,14 +5,14 @@ use std::path::Path;
 use super::Options;
 use super::measure::{interleave, timed};
 use super::report::{Goal, Report, Row, Unit};
-use super::world::World;
+use super::world::BenchNet;
 use crate::command::Cmd;
 use crate::problem::{Context as _, Result};
 
 /// `add_client` at every size beside what it cannot do without: a process, a durable insert, and a peer on the
 /// interface. All in turns, so that the sizes can be compared with each other, too; three times as often as other things,
 /// because a disk that others use is busy for whole rounds on end.
-pub(super) fn add(worlds: &[World; 4], options: &Options, report: &mut Report) -> Result {
+pub(super) fn add(worlds: &[BenchNet; 4], options: &Options, report: &mut Report) -> Result {
     let [first, second, third, fourth] = worlds;
     let mut numbers = [0; 4];
     let [zero, one, two, three] = &mut numbers;
@@ -55,7 +55,7 @@ pub(super) fn add(worlds: &[World; 4], options: &Options, report: &mut Report) -
 }
 
 /// A thousand clients, one process after the other; between two of them the durable insert alone.
-pub(super) fn add_in_a_loop(world: &World, report: &mut Report) -> Result {
+pub(super) fn add_in_a_loop(world: &BenchNet, report: &mut Report) -> Result {
     let database = world.beside_the_state("loop.db");
     let (mut adding, mut inserting) = (0.0, 0.0);
     for number in 0..1000 {
@@ -73,19 +73,19 @@ pub(super) fn add_in_a_loop(world: &World, report: &mut Report) -> Result {
     Ok(())
 }
 
-fn add_one(world: &World, number: &mut u32) -> Result<f64> {
+fn add_one(world: &BenchNet, number: &mut u32) -> Result<f64> {
     *number += 1;
     timed(&world.api(&format!("core add_client client_name=added-{number}")))
 }
 
 /// Milliseconds of a durable insert, without the start of the process that does it.
-fn insert_one(world: &World, database: &Path) -> Result<f64> {
+fn insert_one(world: &BenchNet, database: &Path) -> Result<f64> {
     let micros: f64 = world.helper("bench-insert").arg(database).read()?.parse().context("bench-insert")?;
     Ok(micros / 1e3)
 }
 
 /// Sets a peer, which is removed again outside the measurement.
-fn set_one(world: &World) -> Result<f64> {
+fn set_one(world: &BenchNet) -> Result<f64> {
     let key = Cmd::line("wg genkey").read()?; // any 32 bytes are a key
     let peer = Cmd::line("wg set").args([&world.interface, "peer", &key]);
     let took = timed(&peer.clone().args(["allowed-ips", "10.255.0.9/32"]))?;

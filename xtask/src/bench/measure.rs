@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn the_middle_round_is_that_of_the_middle_ratio() {
+    fn middle_round_has_the_middle_ratio() {
         let rounds = vec![[9.0, 3.0], [1.0, 1.0], [100.0, 50.0]];
         assert_eq!(middle_round(rounds).map(f64::to_bits), [100.0, 50.0].map(f64::to_bits));
         assert!(middle_round(Vec::new())[0].is_nan());
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_round_is_unheeded_and_turns_are_taken() {
+    fn first_round_is_ignored_and_turns_alternate() {
         let order = std::cell::RefCell::new(String::new());
         let (mut a, mut b) = (100.0, 0.0);
         let mut first = || {

@@ -19,7 +19,7 @@ use serde_json::Value;
 use super::measure::{interleave, median, timed};
 use super::report::{Goal, Report, Row, Unit};
 use super::subnet::wait_for_socket;
-use super::world::World;
+use super::world::BenchNet;
 use super::{Options, Places};
 use crate::command::{Cmd, lines};
 use crate::problem::{Context as _, Problem, Result};
@@ -150,7 +150,7 @@ fn failover(lab: &Lab, options: &Options, report: &mut Report) -> Result {
 
 /// The server with its client and exits.
 struct Lab {
-    world: World,
+    world: BenchNet,
     /// An exit is in use.
     on: Cell<bool>,
     processes: Vec<Child>,
@@ -159,7 +159,7 @@ struct Lab {
 impl Lab {
     fn new(places: &Places) -> Result<Self> {
         lay_cables()?;
-        let world = World::new(places, 6, 1)?;
+        let world = BenchNet::new(places, 6, 1)?;
         let mut lab = Self { world, on: Cell::new(false), processes: Vec::new() };
         for number in [1, 2] {
             lab.start_exit(number)?;

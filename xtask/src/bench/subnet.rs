@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::Options;
 use super::measure::{interleave, median, timed};
 use super::report::{Goal, Report, Row, Unit};
-use super::world::{CLIENT, World};
+use super::world::{BenchNet, CLIENT};
 use crate::command::{Cmd, lines};
 use crate::problem::{Context as _, Problem, Result};
 
@@ -25,13 +25,13 @@ const CONFIGURATION: &str = "/run/bench/client.conf";
 const LISTEN: Duration = Duration::from_secs(20);
 
 /// The words of the change number `number`, counted from 1: there and back again.
-pub(super) fn line(world: &World, number: usize) -> String {
+pub(super) fn line(world: &BenchNet, number: usize) -> String {
     let to = if number % 2 == 1 { OTHER } else { &world.subnet };
     format!("core change_subnet new_subnet={to} confirm=true")
 }
 
 /// Changes the subnet and says how long the client had no answer.
-pub(super) fn run(world: &World, options: &Options, report: &mut Report) -> Result {
+pub(super) fn run(world: &BenchNet, options: &Options, report: &mut Report) -> Result {
     let client = Client::new(world)?;
     let mut gaps = Vec::new();
     let mut number = 0;
@@ -71,7 +71,7 @@ struct Client {
 }
 
 impl Client {
-    fn new(world: &World) -> Result<Self> {
+    fn new(world: &BenchNet) -> Result<Self> {
         let answer = world.api("core export_client client_name=filled-5000").read()?;
         let answer: Value = serde_json::from_str(&answer).context("export_client")?;
         let data = &answer["data"];
@@ -130,7 +130,7 @@ impl Client {
     }
 
     /// Milliseconds of the change, and milliseconds without an answer.
-    fn watch(&self, world: &World, number: usize) -> Result<(f64, f64)> {
+    fn watch(&self, world: &BenchNet, number: usize) -> Result<(f64, f64)> {
         let here = world.subnet.as_str();
         let (old, new) = if number % 2 == 1 { (here, OTHER) } else { (OTHER, here) };
         let in_old = self.ping(old)?;

@@ -2,11 +2,11 @@
 
 use super::Options;
 use super::report::{Goal, Report, Row, Unit};
-use super::world::World;
+use super::world::BenchNet;
 use crate::problem::{Context as _, Result};
 
 /// On a server with ten thousand clients.
-pub(super) fn run(world: &World, options: &Options, report: &mut Report) -> Result {
+pub(super) fn run(world: &BenchNet, options: &Options, report: &mut Report) -> Result {
     let command = world.helper("bench-screen").arg(world.beside("phantom-wg")).arg(options.few().to_string());
     let text = command.env("PHANTOM_ROOT", world.root()).read()?;
     let mut figures = text.lines().map(|line| line.parse::<f64>().context("bench-screen"));

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::Options;
 use super::measure::median;
 use super::report::{Goal, Report, Row, Unit};
-use super::world::World;
+use super::world::BenchNet;
 use crate::command::Cmd;
 use crate::problem::{Context as _, Problem, Result};
 
@@ -27,14 +27,14 @@ const SECONDS: u32 = 20;
 /// How they come: so many at a time.
 const BATCHES_A_SECOND: u32 = 10;
 
-pub(super) fn run(world: &World, options: &Options, report: &mut Report) -> Result {
+pub(super) fn run(world: &BenchNet, options: &Options, report: &mut Report) -> Result {
     wait_until(world, "the server is in sync before anything is removed")?;
     foreign_links(report)?;
     removals(world, options, report)
 }
 
 /// What is removed, and by which command.
-fn removers(world: &World) -> [(&'static str, String); 4] {
+fn removers(world: &BenchNet) -> [(&'static str, String); 4] {
     let interface = &world.interface;
     [
         ("the whole packet filter", "nft flush ruleset".to_owned()),
@@ -44,7 +44,7 @@ fn removers(world: &World) -> [(&'static str, String); 4] {
     ]
 }
 
-fn removals(world: &World, options: &Options, report: &mut Report) -> Result {
+fn removals(world: &BenchNet, options: &Options, report: &mut Report) -> Result {
     let rounds = if options.quick { 1 } else { 5 };
     let mut taken: [Vec<f64>; 4] = Default::default();
     for _ in 0..rounds {
@@ -69,7 +69,7 @@ fn removals(world: &World, options: &Options, report: &mut Report) -> Result {
 }
 
 /// Milliseconds until the host is as it is meant to be.
-fn wait_until(world: &World, what: &str) -> Result<f64> {
+fn wait_until(world: &BenchNet, what: &str) -> Result<f64> {
     let start = Instant::now();
     while start.elapsed() < PATIENCE {
         let answer = world.api("core reconcile dry_run=true").read()?;

@@ -5,12 +5,12 @@ use std::fs;
 use super::Options;
 use super::measure::{interleave, timed};
 use super::report::{Goal, Report, Row, Unit};
-use super::world::World;
+use super::world::BenchNet;
 use crate::command::Cmd;
 use crate::problem::{Context as _, Problem, Result};
 
 /// The reading actions that have nothing to do with the number of clients, beside a program that does nothing.
-pub(super) fn reads(world: &World, options: &Options, report: &mut Report) -> Result {
+pub(super) fn reads(world: &BenchNet, options: &Options, report: &mut Report) -> Result {
     let actions = ["core list_clients", "core export_client client_name=filled-30000", "dns get_dns_servers"];
     let mut hello = || timed(&world.helper("bench-hello"));
     let [mut list, mut export, mut dns] = actions.map(|line| move || timed(&world.api(line)));
@@ -23,7 +23,7 @@ pub(super) fn reads(world: &World, options: &Options, report: &mut Report) -> Re
 }
 
 /// `server_status` beside `wg` showing the same peers.
-pub(super) fn status(world: &World, options: &Options, report: &mut Report) -> Result {
+pub(super) fn status(world: &BenchNet, options: &Options, report: &mut Report) -> Result {
     let mut status = || timed(&world.api("core server_status"));
     let mut showing = || timed(&dump(world));
     let [status, showing] = interleave(options.few(), [&mut status, &mut showing])?;
@@ -32,7 +32,7 @@ pub(super) fn status(world: &World, options: &Options, report: &mut Report) -> R
 }
 
 /// `reconcile` with nothing to do, and with every peer to bring back.
-pub(super) fn reconcile(world: &World, options: &Options, report: &mut Report) -> Result {
+pub(super) fn reconcile(world: &BenchNet, options: &Options, report: &mut Report) -> Result {
     let mut in_sync = || timed(&world.api("core reconcile"));
     let mut showing = || timed(&dump(world));
     let [in_sync, showing] = interleave(options.few(), [&mut in_sync, &mut showing])?;
@@ -64,7 +64,7 @@ pub(super) fn reconcile(world: &World, options: &Options, report: &mut Report) -
 }
 
 /// Memory of the actions that could need much of it.
-pub(super) fn memory(world: &World, options: &Options, report: &mut Report) -> Result {
+pub(super) fn memory(world: &BenchNet, options: &Options, report: &mut Report) -> Result {
     let mut peaks = Vec::new();
     write_configurations(world)?;
     for action in [
@@ -118,7 +118,7 @@ const FULL: &str = "/run/bench/full.conf";
 /// The same without peers.
 const EMPTY: &str = "/run/bench/empty.conf";
 
-fn write_configurations(world: &World) -> Result {
+fn write_configurations(world: &BenchNet) -> Result {
     let full = Cmd::line("wg showconf").arg(&world.interface).read()?;
     let (interface, _) = full.split_once("[Peer]").context("the interface has no peers")?;
     for (file, text) in [(FULL, full.as_str()), (EMPTY, interface)] {
@@ -128,15 +128,15 @@ fn write_configurations(world: &World) -> Result {
 }
 
 /// Gives the interface the configuration of a file in the place of its own.
-fn set(world: &World, file: &str) -> Cmd {
+fn set(world: &BenchNet, file: &str) -> Cmd {
     Cmd::line("wg setconf").args([&world.interface, file])
 }
 
-fn dump(world: &World) -> Cmd {
+fn dump(world: &BenchNet) -> Cmd {
     Cmd::line("wg show").args([&world.interface, "dump"])
 }
 
-fn peak(world: &World, line: &str) -> Result<f64> {
+fn peak(world: &BenchNet, line: &str) -> Result<f64> {
     let command = world.helper("bench-peak").arg(world.program()).args(world.words(line));
     let kibibytes: f64 = command.read()?.parse().context("bench-peak")?;
     Ok(kibibytes / 1024.0)

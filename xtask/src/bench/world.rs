@@ -49,7 +49,7 @@ pub(super) fn lay_cable() -> Result {
 
 /// A server, set up and running, with as many clients as it is to have. Servers of several sizes stand side by side, so
 /// that they can be measured in turns.
-pub(super) struct World {
+pub(super) struct BenchNet {
     programs: PathBuf,
     helpers: PathBuf,
     opt: PathBuf,
@@ -62,7 +62,7 @@ pub(super) struct World {
     pub(super) clients: u32,
 }
 
-impl World {
+impl BenchNet {
     /// Sets up the server number `number`.
     pub(super) fn new(places: &Places, number: u16, clients: u32) -> Result<Self> {
         let world = Self {
@@ -133,7 +133,7 @@ impl World {
     }
 }
 
-impl Drop for World {
+impl Drop for BenchNet {
     fn drop(&mut self) {
         let _ = self.api("core stop_service").capture(); // what goes on running ends with the namespace
         // Every reconcile of another server would read it, to see whose it is.

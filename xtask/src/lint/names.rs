@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_allowed_is_allowed_in_its_file_alone_and_only_while_it_is_there() {
+    fn exception_holds_only_where_listed() {
         let line = "    .system::<phantom_ghost::Ghost>()\n";
         let mut used = BTreeSet::new();
         assert!(named("phantom-api/src/orchestrator.rs", line, &mut used).is_empty());

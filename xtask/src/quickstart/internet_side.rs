@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use super::namespace::{arrived, cable, next_line};
 use super::proof::{FILE_SIZE, INTERNET_CABLE, NAME, WEB};
+use crate::args::Args;
 use crate::command::Cmd;
 use crate::problem::{Context as _, Result};
-use crate::words::Words;
 
 /// Runs until standard input ends; its words are the addresses of DNS servers. Writes a line for each visitor.
-pub(crate) fn run(mut words: Words) -> Result<bool> {
+pub(crate) fn run(mut words: Args) -> Result<bool> {
     let mut servers: Vec<Ipv4Addr> = Vec::new();
     while let Some(word) = words.next_word() {
         servers.push(word.parse().context(word)?);

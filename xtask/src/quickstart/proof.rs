@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endpoint_that_is_ipv6_is_left_out_and_no_error() {
+    fn ipv6_endpoint_is_skipped_without_error() {
         let client = |endpoint: &str| Client {
             name: "anna".to_owned(),
             address: "10.8.0.2".to_owned(),

@@ -178,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mode_that_keeps_the_proof_out_is_named() {
+    fn mode_that_prevents_proof_is_named() {
         assert_eq!(Mode::default().unprovable(), None);
         let ghost = Mode { ghost: true, ..Mode::default() };
         assert!(ghost.unprovable().unwrap().starts_with("Ghost Mode is on"));

@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_skipped_test_is_not_a_passed_one() {
+    fn skipped_test_does_not_count_as_passed() {
         let harness = "\
 running 4 tests
 test a ... ok

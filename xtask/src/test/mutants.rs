@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failing_test_is_told_from_one_that_did_not_run() {
+    fn failing_test_differs_from_unrun_one() {
         let lines = |text: &'static str| end(text.lines());
         assert_eq!(lines("test result: ok. 1 passed; 0 failed; 0 ignored"), End::Passed);
         assert_eq!(lines("test result: FAILED. 0 passed; 1 failed; 0 ignored"), End::Failed);
@@ -299,7 +299,7 @@ mod tests {
 
     /// The list cannot rot: every text is in its place exactly once, and every test is there.
     #[test]
-    fn every_fault_can_be_put_in_and_has_its_test() {
+    fn every_fault_applies_and_has_a_test() {
         let root = workspace::root();
         let mutants = read_all(&root).unwrap();
         assert!(mutants.len() >= 20, "{}", mutants.len());

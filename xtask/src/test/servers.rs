@@ -330,7 +330,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_part_has_a_name_of_its_own() {
+    fn every_part_has_its_own_name() {
         let names: Vec<String> = all().map(|(server, suite)| server.part(suite)).collect();
         let unique: BTreeSet<&String> = names.iter().collect();
         assert_eq!(names.len(), unique.len(), "{names:?}");
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rest_is_what_no_other_part_names() {
+    fn rest_contains_unnamed_parts() {
         let rest = SERVERS.iter().find(|server| server.name == "rest").unwrap().words();
         for word in ["repair::", "clients::", "crashes::", "multihop::"] {
             assert!(rest.contains(&format!("--skip {word}")), "{rest}");

@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_program_may_skip_it_may_skip_on_servers_too() {
+    fn permitted_skips_hold_on_servers_too() {
         let list = "@namespace: a::* | takes hours | long\n@services_linux: a | a role | none\nnamespace: b | no kernel | vm:b\n";
         let skips = Skips::parse(list).unwrap();
         for part in ["namespace", "vm:ghost", "vm:ghost:trixie", "vm:rest", "vm:exits:trixie"] {

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use phantom_device::{Ended, Log, Options, default_threads, run};
+use phantom_device::{DeviceOptions, EndReason, Log, default_threads, run};
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -29,7 +29,7 @@ Options:
 
 /// What the command line asks for.
 enum Command {
-    Run { options: Box<Options>, threads: usize },
+    Run { options: Box<DeviceOptions>, threads: usize },
     Print(String),
 }
 
@@ -47,7 +47,7 @@ fn main() -> ExitCode {
             Err(_) => ExitCode::FAILURE,
         },
         Command::Run { options, threads } => match start(*options, threads) {
-            Ok(Ended::LinkGone) => ExitCode::FAILURE,
+            Ok(EndReason::LinkGone) => ExitCode::FAILURE,
             Ok(_) => ExitCode::SUCCESS,
             Err(error) => {
                 say(&chain(error.as_ref()));
@@ -78,7 +78,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Command, String>
             _ => name = Some(argument.parse().map_err(|error| format!("{argument}: {error}"))?),
         }
     }
-    let mut options = Options::new(name.ok_or("the name of an interface is required")?);
+    let mut options = DeviceOptions::new(name.ok_or("the name of an interface is required")?);
     (options.mtu, options.lanes, options.offload, options.socket) = (mtu, threads, offload, socket);
     let prefix = options.name.as_str().to_owned();
     options.log = Log::new(move |line| say(&format!("{prefix}: {line}")));
@@ -90,7 +90,7 @@ fn number(option: &str, value: Option<String>, least: u16, most: u16) -> Result<
     value.ok_or(format!("{option} wants a number from {least} to {most}"))
 }
 
-fn start(options: Options, threads: usize) -> Result<Ended, Box<dyn Error>> {
+fn start(options: DeviceOptions, threads: usize) -> Result<EndReason, Box<dyn Error>> {
     // Keys are in memory: no core dumps, and no looking in from outside but for root.
     nix::sys::prctl::set_dumpable(false)?;
     let runtime = Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
@@ -108,7 +108,7 @@ fn start(options: Options, threads: usize) -> Result<Ended, Box<dyn Error>> {
     });
     runtime.shutdown_timeout(Duration::from_millis(200));
     let ended = ended?;
-    let why = if ended == Ended::LinkGone { "the link has been deleted" } else { "ended" };
+    let why = if ended == EndReason::LinkGone { "the link has been deleted" } else { "ended" };
     say(&format!("{}: {why}", name.as_str()));
     Ok(ended)
 }

@@ -40,7 +40,7 @@ fn give_cookie(client: &mut Tunn, checker: &Checker, initiation: &[u8], to: Sock
 }
 
 #[test]
-fn the_first_mac_is_that_of_the_library_and_covers_everything_before_it() {
+fn first_mac_matches_library_and_covers_message() {
     let (mut client, checker, now) = pair();
     let mut packet = initiation(&mut client);
     let from = address("192.0.2.1:1");
@@ -57,7 +57,7 @@ fn the_first_mac_is_that_of_the_library_and_covers_everything_before_it() {
 }
 
 #[test]
-fn a_cookie_is_good_for_one_address_and_port() {
+fn cookie_is_valid_for_one_endpoint() {
     for home in ["192.0.2.1:1000", "[2001:db8::1]:1000", "127.0.0.1:40000"].map(address) {
         let (mut client, checker, now) = pair();
         let first = initiation(&mut client);
@@ -72,7 +72,7 @@ fn a_cookie_is_good_for_one_address_and_port() {
 }
 
 #[test]
-fn a_cookie_is_good_for_two_minutes_at_least_and_four_at_most() {
+fn cookie_is_valid_two_to_four_minutes() {
     for given in [0, 60, 119, 120, 239] {
         let (mut client, checker, since) = pair();
         let (given, home) = (since + Duration::from_secs(given), address("192.0.2.1:1"));
@@ -88,7 +88,7 @@ fn a_cookie_is_good_for_two_minutes_at_least_and_four_at_most() {
 }
 
 #[test]
-fn a_reply_is_for_the_message_that_it_answers() {
+fn cookie_reply_belongs_to_its_message() {
     let (mut client, checker, now) = pair();
     let (home, old) = (address("192.0.2.1:1"), initiation(&mut client));
     let new = initiation(&mut client);
@@ -117,9 +117,9 @@ fn messages_are_known_by_type_and_length() {
         bytes[0] = kind;
         HandshakeMessage::read(&bytes).map(|message| (message.kind(), message.receiver()))
     };
-    assert_eq!(read(1, 148), Some((Kind::Initiation, None)));
-    assert_eq!(read(2, 92), Some((Kind::Response, Some(0))));
-    assert_eq!(read(3, 64), Some((Kind::CookieReply, Some(0))));
+    assert_eq!(read(1, 148), Some((MessageKind::Initiation, None)));
+    assert_eq!(read(2, 92), Some((MessageKind::Response, Some(0))));
+    assert_eq!(read(3, 64), Some((MessageKind::CookieReply, Some(0))));
     for (kind, length) in [(0, 148), (1, 147), (1, 149), (2, 148), (3, 92), (4, 64), (1, 92)] {
         assert_eq!(read(kind, length), None);
     }
@@ -145,7 +145,7 @@ proptest! {
             let macs = checker.check(&message, address("192.0.2.1:1"), now);
             prop_assert_eq!(macs, Macs::Wrong);
             let request = message.request();
-            prop_assert_eq!(request.is_none(), message.kind() == Kind::CookieReply);
+            prop_assert_eq!(request.is_none(), message.kind() == MessageKind::CookieReply);
             if let Some(request) = request {
                 let reply = checker.reply(&request, address("192.0.2.1:1"), now, [0; 24]);
                 prop_assert_eq!(&reply[4..8], &bytes[4..8]);

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use nix::errno::Errno;
 use phantom_types::PrivateKey;
 
-use super::outbox::Outbox;
 use super::timers::SLICE;
+use super::tx_queue::TxQueue;
 use super::{Device, lock, tunnel};
-use crate::uapi::{SetRequest, Status};
+use crate::uapi::{DeviceStatus, SetRequest};
 use crate::udp::Socket;
 
 /// What the device itself is set to.
@@ -54,20 +54,20 @@ impl Device {
     /// Peers send to where the last packet came from. Those with a session learn the new port at once; others are
     /// sent nothing, since somebody else may have their address by now.
     async fn tell_peers(&self) {
-        let mut outbox = Outbox::default();
+        let mut tx_queue = TxQueue::default();
         for peers in self.table.all().chunks(SLICE) {
             for peer in peers {
-                tunnel::tell(&self.table, peer, &mut outbox);
+                tunnel::tell(&self.table, peer, &mut tx_queue);
             }
-            self.transmit(&mut outbox).await;
+            self.transmit(&mut tx_queue).await;
             tokio::task::yield_now().await;
         }
     }
 
     /// The device itself, without its peers.
-    pub(crate) fn status(&self) -> Status {
+    pub(crate) fn status(&self) -> DeviceStatus {
         let Settings { port, mark, private_key } = lock(&self.settings).clone();
-        Status { private_key, listen_port: port, fwmark: mark }
+        DeviceStatus { private_key, listen_port: port, fwmark: mark }
     }
 
     /// Opens the socket once there is a key, opens another for another port, and marks it. Leaves the one there is

@@ -6,7 +6,7 @@
 //!              └─────> cookies ────  send_cookies: one task
 //! ```
 //!
-//! The [`Front`] looks at each message as it arrives, which costs a hash or a few. Under load only those are answered
+//! The [`HandshakeQueue`] looks at each message as it arrives, which costs a hash or a few. Under load only those are answered
 //! who have shown by a cookie that they are where they say; all others get one. Those who have shown it are answered
 //! first. Each of these queues has an end, behind which messages are dropped.
 
@@ -21,13 +21,13 @@ use gotatun::tun::MtuWatcher;
 use phantom_types::PublicKey;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 
-use self::gate::{Gate, QUEUE, Verdict};
+use self::gate::{Admission, Gate, QUEUE};
 use self::limiter::Source;
-use super::outbox::{Endpoint, Outbox};
 use super::peer::Peer;
-use super::table::{Identity, Table};
+use super::table::{Identity, PeerTable};
+use super::tx_queue::{PeerEndpoint, TxQueue};
 use super::{Device, tunnel};
-use crate::cookie::{HandshakeMessage, Kind, LONGEST, Request};
+use crate::cookie::{CookieRequest, HandshakeMessage, LONGEST, MessageKind};
 
 mod gate;
 mod limiter;
@@ -40,17 +40,17 @@ const BATCH: usize = 64;
 pub(crate) struct Message {
     bytes: [u8; LONGEST],
     length: usize,
-    from: Endpoint,
+    from: PeerEndpoint,
 }
 
 /// Somebody who is to be sent a cookie.
 struct Recipient {
-    to: Endpoint,
-    request: Request,
+    to: PeerEndpoint,
+    request: CookieRequest,
 }
 
 /// Where handshake messages come in.
-pub(crate) struct Front {
+pub(crate) struct HandshakeQueue {
     gate: Gate,
     proven: Sender<Message>,
     unproven: Sender<Message>,
@@ -67,22 +67,22 @@ pub(crate) struct Messages {
 pub(crate) struct Recipients(Receiver<Recipient>);
 
 /// Makes the queues: the end to put in, and those to take out.
-pub(crate) fn queues() -> (Front, Messages, Recipients) {
+pub(crate) fn queues() -> (HandshakeQueue, Messages, Recipients) {
     let (proven, proven_out) = mpsc::channel(QUEUE);
     let (unproven, unproven_out) = mpsc::channel(QUEUE);
     let (cookies, cookies_out) = mpsc::channel(QUEUE);
-    let front = Front { gate: Gate::default(), proven, unproven, cookies };
+    let front = HandshakeQueue { gate: Gate::default(), proven, unproven, cookies };
     (front, Messages { proven: proven_out, unproven: unproven_out }, Recipients(cookies_out))
 }
 
-impl Front {
+impl HandshakeQueue {
     /// Takes a message in, or drops it. `is_ours` says whether an index is that of a session of ours.
     pub(crate) fn receive(
         &mut self,
         identity: &Identity,
         is_ours: impl FnOnce(u32) -> bool,
         message: &HandshakeMessage<'_>,
-        from: Endpoint,
+        from: PeerEndpoint,
         now: Instant,
     ) {
         // An answer to what was never asked, of which a stranger can send any number.
@@ -91,20 +91,20 @@ impl Front {
         }
         let verdict = match message.kind() {
             // It has no macs. Its sender has seen a message of ours, whose index it names, and no cookie answers it.
-            Kind::CookieReply => Verdict::Unproven,
-            Kind::Initiation | Kind::Response => {
+            MessageKind::CookieReply => Admission::Unproven,
+            MessageKind::Initiation | MessageKind::Response => {
                 let macs = identity.checker.check(message, from.address, now);
                 self.gate.judge(macs, Source::from(from.address), self.waiting(), now)
             }
         };
         // A sender that finds no room is dropped: it will ask again.
         let _ = match verdict {
-            Verdict::Proven => self.proven.try_send(Message::new(message, from)).is_ok(),
-            Verdict::Unproven => self.unproven.try_send(Message::new(message, from)).is_ok(),
-            Verdict::Cookie => message
+            Admission::Proven => self.proven.try_send(Message::new(message, from)).is_ok(),
+            Admission::Unproven => self.unproven.try_send(Message::new(message, from)).is_ok(),
+            Admission::Cookie => message
                 .request()
                 .is_some_and(|request| self.cookies.try_send(Recipient { to: from, request }).is_ok()),
-            Verdict::Drop => false,
+            Admission::Drop => false,
         };
     }
 
@@ -115,7 +115,7 @@ impl Front {
 }
 
 impl Message {
-    pub(crate) fn new(message: &HandshakeMessage<'_>, from: Endpoint) -> Self {
+    pub(crate) fn new(message: &HandshakeMessage<'_>, from: PeerEndpoint) -> Self {
         let mut bytes = [0; LONGEST];
         let length = message.bytes().len();
         bytes[..length].copy_from_slice(message.bytes());
@@ -138,16 +138,16 @@ impl Messages {
 /// Answers handshakes.
 pub(crate) async fn answer(device: Arc<Device>, mut messages: Messages) {
     let mut mtu = device.mtu();
-    let mut outbox = Outbox::default();
+    let mut tx_queue = TxQueue::default();
     while let Some(message) = messages.next().await {
-        if let Some(peer) = take(&device.table, &message, &mut mtu, &mut outbox) {
+        if let Some(peer) = take(&device.table, &message, &mut mtu, &mut tx_queue) {
             let networks: Vec<String> = peer.state().allowed_ips.iter().map(ToString::to_string).collect();
             let networks = networks.join(", ");
             device.log().line(format_args!(
                 "the peer {networks} is refused: its handshakes are older than one that it began before, so its clock was set back"
             ));
         }
-        device.transmit(&mut outbox).await;
+        device.transmit(&mut tx_queue).await;
         // Each costs a core some hundred microseconds; let others have it in between.
         tokio::task::yield_now().await;
     }
@@ -173,19 +173,19 @@ pub(crate) async fn send_cookies(device: Arc<Device>, Recipients(mut recipients)
 /// Hands a message to the peer that it is from, which answers it. Gives a peer of which it is now known that its clock was set
 /// back.
 pub(crate) fn take(
-    table: &Table,
+    table: &PeerTable,
     message: &Message,
     mtu: &mut MtuWatcher,
-    outbox: &mut Outbox,
+    tx_queue: &mut TxQueue,
 ) -> Option<Arc<Peer>> {
     let identity = table.identity()?;
     let kind = Packet::copy_from(&message.bytes[..message.length]).try_into_wg().ok()?;
     let peer = sender(table, &identity, &kind)?;
-    tunnel::shake(table, &peer, kind, message.length, message.from, mtu, outbox).then_some(peer)
+    tunnel::handle_handshake(table, &peer, kind, message.length, message.from, mtu, tx_queue).then_some(peer)
 }
 
 /// The peer that a message is from: an initiation says so inside, an answer names the session that asked.
-fn sender(table: &Table, identity: &Identity, message: &WgKind) -> Option<Arc<Peer>> {
+fn sender(table: &PeerTable, identity: &Identity, message: &WgKind) -> Option<Arc<Peer>> {
     let index = match message {
         WgKind::HandshakeInit(packet) => {
             let half = parse_handshake_anon(&identity.private_key, &identity.public_key, packet).ok()?;

@@ -9,11 +9,11 @@ use gotatun::packet::Packet;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
-use super::handshakes::Front;
-use super::memory::{LANES, Place};
-use super::outbox::{Endpoint, Outbox};
+use super::handshakes::HandshakeQueue;
+use super::memory::{LANES, Reservation};
 use super::peer::Peer;
-use super::table::Table;
+use super::table::PeerTable;
+use super::tx_queue::{PeerEndpoint, TxQueue};
 use super::{Device, PACKET, ip, read, tunnel};
 use crate::cookie::HandshakeMessage;
 use crate::tun::Writer;
@@ -38,20 +38,20 @@ const IDLE: Duration = Duration::from_secs(10);
 /// Packets of one session that have come from one place.
 pub(crate) struct Job {
     peer: Arc<Peer>,
-    from: Endpoint,
+    from: PeerEndpoint,
     index: u32,
     packets: Vec<Packet>,
-    room: Option<Place>,
+    room: Option<Reservation>,
 }
 
 /// The ends of the lanes at which packets are put in, and that of the handshakes.
 pub(crate) struct Lanes {
     data: Vec<mpsc::Sender<Job>>,
-    handshakes: Front,
+    handshakes: HandshakeQueue,
 }
 
 /// Makes the lanes: the ends to put in and, one for each lane, those to take out.
-pub(crate) fn lanes(count: usize, handshakes: Front) -> (Lanes, Vec<mpsc::Receiver<Job>>) {
+pub(crate) fn lanes(count: usize, handshakes: HandshakeQueue) -> (Lanes, Vec<mpsc::Receiver<Job>>) {
     let (data, receivers) = (0..count).map(|_| mpsc::channel(QUEUE)).unzip();
     (Lanes { data, handshakes }, receivers)
 }
@@ -106,7 +106,7 @@ async fn next(
 
 /// Makes jobs of datagrams: one for each run of datagrams of the same session from the same place. Handshakes have
 /// queues of their own. What is no message of WireGuard is dropped.
-fn sort(device: &Device, receiver: &Receiver, handshakes: &mut Front, jobs: &mut Vec<Job>) {
+fn sort(device: &Device, receiver: &Receiver, handshakes: &mut HandshakeQueue, jobs: &mut Vec<Job>) {
     let (identity, now) = (device.table.identity(), Instant::now());
     let sessions = read(&device.table.sessions);
     for (datagram, from) in receiver.datagrams() {
@@ -129,7 +129,7 @@ fn job(
     sessions: &HashMap<u32, Arc<Peer>>,
     jobs: &mut Vec<Job>,
     index: u32,
-    from: Endpoint,
+    from: PeerEndpoint,
     packet: impl FnOnce() -> Packet,
 ) {
     match jobs.last_mut() {
@@ -154,17 +154,25 @@ fn copy(device: &Device, datagram: &[u8]) -> Packet {
 pub(crate) async fn carry(device: Arc<Device>, mut lane: mpsc::Receiver<Job>) {
     let mut mtu = device.mtu();
     let mut writer = Writer::default();
-    let mut outbox = Outbox::default();
+    let mut tx_queue = TxQueue::default();
     let (mut jobs, mut rooms) = (Vec::with_capacity(BATCH), Vec::with_capacity(BATCH));
     let (mut opened, mut packets) = (Vec::new(), Vec::new());
     while next_jobs(&device, &mut lane, &mut jobs, &mut writer).await > 0 {
         for job in jobs.drain(..) {
-            tunnel::open(&device.table, &job.peer, job.packets, job.from, &mut mtu, &mut opened, &mut outbox);
+            tunnel::open(
+                &device.table,
+                &job.peer,
+                job.packets,
+                job.from,
+                &mut mtu,
+                &mut opened,
+                &mut tx_queue,
+            );
             admit(&device.table, &job.peer, &mut opened, &mut packets);
             rooms.push(job.room);
         }
         device.tun.write(&mut writer, &mut packets).await;
-        device.transmit(&mut outbox).await;
+        device.transmit(&mut tx_queue).await;
         rooms.clear();
     }
 }
@@ -187,7 +195,12 @@ async fn next_jobs(
 }
 
 /// Lets those packets pass whose source belongs to the peer that sent them, and cuts off their padding.
-pub(crate) fn admit(table: &Table, peer: &Arc<Peer>, opened: &mut Vec<Packet>, packets: &mut Vec<Packet>) {
+pub(crate) fn admit(
+    table: &PeerTable,
+    peer: &Arc<Peer>,
+    opened: &mut Vec<Packet>,
+    packets: &mut Vec<Packet>,
+) {
     let routes = read(&table.routes);
     let mut last: Option<IpAddr> = None;
     for mut packet in opened.drain(..) {

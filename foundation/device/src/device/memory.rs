@@ -33,7 +33,7 @@ const APART: u32 = 20;
 
 /// Which way packets go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Way {
+pub(crate) enum Direction {
     Out,
     In,
 }
@@ -44,7 +44,7 @@ pub(crate) enum Way {
 /// no more than what is left: one that sends too fast for its lane has half of the room at most, two have a third each, and so
 /// there is always room for the others.
 pub(crate) struct Room {
-    way: Way,
+    way: Direction,
     total: usize,
     taken: Arc<AtomicUsize>,
     /// The most that was taken since this was last asked for.
@@ -52,21 +52,21 @@ pub(crate) struct Room {
 }
 
 /// What some packets take of a room, until it is dropped.
-pub(crate) struct Place {
+pub(crate) struct Reservation {
     peer: Arc<Peer>,
-    way: Way,
+    way: Direction,
     units: usize,
     taken: Arc<AtomicUsize>,
 }
 
 impl Room {
     /// Room for so many bytes, of which a packet takes as many as its buffer has, in units of [`PACKET`].
-    pub(crate) fn new(bytes: usize, way: Way) -> Self {
+    pub(crate) fn new(bytes: usize, way: Direction) -> Self {
         Self { way, total: bytes / PACKET, taken: Arc::default(), peak: AtomicUsize::new(0) }
     }
 
     /// A place for packets of this peer, unless they are to be dropped. Lanes of the same core get their turn before that.
-    pub(crate) async fn find(&self, peer: &Arc<Peer>, packets: &mut [Packet]) -> Option<Place> {
+    pub(crate) async fn find(&self, peer: &Arc<Peer>, packets: &mut [Packet]) -> Option<Reservation> {
         let place = self.take(peer, packets);
         if place.is_some() {
             return place;
@@ -76,7 +76,7 @@ impl Room {
     }
 
     /// A place, if there is one now. Packets that take more than all room there is have one while nobody else has any.
-    fn take(&self, peer: &Arc<Peer>, packets: &mut [Packet]) -> Option<Place> {
+    fn take(&self, peer: &Arc<Peer>, packets: &mut [Packet]) -> Option<Reservation> {
         let units: usize =
             packets.iter_mut().map(|packet| packet.buf_mut().capacity().div_ceil(PACKET).max(1)).sum();
         let units = units.min(self.total);
@@ -89,7 +89,7 @@ impl Room {
         mine.fetch_add(units, Ordering::Relaxed);
         self.peak
             .fetch_max((self.taken.fetch_add(units, Ordering::Relaxed) + units) * PACKET, Ordering::Relaxed);
-        Some(Place { peer: Arc::clone(peer), way: self.way, units, taken: Arc::clone(&self.taken) })
+        Some(Reservation { peer: Arc::clone(peer), way: self.way, units, taken: Arc::clone(&self.taken) })
     }
 
     /// The bytes that are taken, and the most that were since the last call.
@@ -99,7 +99,7 @@ impl Room {
     }
 }
 
-impl Drop for Place {
+impl Drop for Reservation {
     fn drop(&mut self) {
         self.peer.waiting(self.way).fetch_sub(self.units, Ordering::Relaxed);
         self.taken.fetch_sub(self.units, Ordering::Relaxed);
@@ -191,7 +191,7 @@ mod tests {
     const MB: usize = 1 << 20;
 
     #[test]
-    fn memory_is_given_back_once_after_a_crowd() {
+    fn memory_is_returned_once_after_a_crowd() {
         let mut reclaimer = Reclaimer::default();
         let mut due = |now, peak| reclaimer.is_due(Usage { now: now * MB, peak: peak * MB }, false);
         assert!((0..100).all(|_| !due(0, 1)));
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_freed_bit_by_bit_is_given_back_from_time_to_time() {
+    fn memory_freed_slowly_is_returned_periodically() {
         let mut reclaimer = Reclaimer::default();
         let times = (0..100).filter(|_| reclaimer.is_due(Usage::default(), true)).count();
         assert_eq!(times, 5);
@@ -238,25 +238,25 @@ mod tests {
     }
 
     #[test]
-    fn room_is_taken_by_buffers_and_comes_back() {
-        let (room, peer) = (Room::new(20 * PACKET, Way::In), peer());
+    fn buffers_take_room_and_return_it() {
+        let (room, peer) = (Room::new(20 * PACKET, Direction::In), peer());
         let mut six = packets(6);
         six.push(Packet::copy_from(&[0; 3 * PACKET][..]));
         let first = room.take(&peer, &mut six).unwrap();
-        assert_eq!((room.usage().now, peer.waiting(Way::In).load(Ordering::Relaxed)), (9 * PACKET, 9));
+        assert_eq!((room.usage().now, peer.waiting(Direction::In).load(Ordering::Relaxed)), (9 * PACKET, 9));
         assert!(room.take(&peer, &mut [Packet::copy_from(&[0; 2 * PACKET][..])]).is_some());
         assert!(room.take(&peer, &mut [Packet::copy_from(&[0; 2 * PACKET + 1][..])]).is_none());
-        assert_eq!(peer.waiting(Way::Out).load(Ordering::Relaxed), 0);
+        assert_eq!(peer.waiting(Direction::Out).load(Ordering::Relaxed), 0);
         drop(first);
         assert!(room.take(&peer, &mut six).is_some());
         let usage = room.usage();
         assert_eq!((usage.now, usage.peak), (0, 11 * PACKET));
-        assert_eq!(peer.waiting(Way::In).load(Ordering::Relaxed), 0);
+        assert_eq!(peer.waiting(Direction::In).load(Ordering::Relaxed), 0);
     }
 
     #[test]
-    fn those_who_send_too_much_leave_room_for_the_others() {
-        let room = Room::new(120 * PACKET, Way::Out);
+    fn heavy_senders_leave_room_for_others() {
+        let room = Room::new(120 * PACKET, Direction::Out);
         let fill = |peer: &Arc<Peer>| {
             let places = (0..200).map_while(|_| room.take(peer, &mut packets(1)));
             places.collect::<Vec<_>>()
@@ -277,8 +277,8 @@ mod tests {
     }
 
     #[test]
-    fn what_takes_more_than_all_room_has_it_alone() {
-        let room = Room::new(4 * PACKET, Way::In);
+    fn use_larger_than_all_room_runs_alone() {
+        let room = Room::new(4 * PACKET, Direction::In);
         let mut large = [Packet::copy_from(&vec![0; 9 * PACKET][..])];
         let small = room.take(&peer(), &mut packets(1));
         assert!(room.take(&peer(), &mut large).is_none());
@@ -288,8 +288,8 @@ mod tests {
 
     /// On a machine of one core nothing is dropped that its lane has only not been asked to do yet.
     #[tokio::test]
-    async fn a_lane_on_the_same_core_makes_room_first() {
-        let (room, peer) = (Room::new(8 * PACKET, Way::In), peer());
+    async fn lane_on_same_core_makes_room_first() {
+        let (room, peer) = (Room::new(8 * PACKET, Direction::In), peer());
         let place = room.find(&peer, &mut packets(4)).await.unwrap();
         tokio::spawn(async move { drop(place) });
         assert!(room.find(&peer, &mut packets(4)).await.is_some());

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use gotatun::packet::Packet;
 use tokio::sync::mpsc;
 
-use super::memory::{LANES, Place};
-use super::outbox::Outbox;
+use super::memory::{LANES, Reservation};
 use super::peer::Peer;
+use super::tx_queue::TxQueue;
 use super::{Device, PACKET, ip, read, tunnel};
 use crate::tun::{Gone, Reader};
 
@@ -22,7 +22,7 @@ const BATCH: usize = 16;
 pub(crate) struct Job {
     peer: Arc<Peer>,
     packets: Vec<Packet>,
-    room: Option<Place>,
+    room: Option<Reservation>,
 }
 
 /// The ends of the lanes at which packets are put in.
@@ -78,14 +78,14 @@ fn sort(device: &Device, packets: &mut Vec<Packet>, jobs: &mut Vec<Job>) {
 /// Seals and sends what comes along one lane.
 pub(crate) async fn carry(device: Arc<Device>, mut lane: mpsc::Receiver<Job>) {
     let mut mtu = device.mtu();
-    let mut outbox = Outbox::default();
+    let mut tx_queue = TxQueue::default();
     let (mut jobs, mut rooms) = (Vec::with_capacity(BATCH), Vec::with_capacity(BATCH));
     while lane.recv_many(&mut jobs, BATCH).await > 0 {
         for job in jobs.drain(..) {
-            tunnel::seal(&device.table, &job.peer, job.packets, &mut mtu, &mut outbox);
+            tunnel::seal(&device.table, &job.peer, job.packets, &mut mtu, &mut tx_queue);
             rooms.push(job.room);
         }
-        device.transmit(&mut outbox).await;
+        device.transmit(&mut tx_queue).await;
         rooms.clear();
     }
 }

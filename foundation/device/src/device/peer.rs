@@ -9,12 +9,12 @@ use gotatun::packet::{Packet, WgKind};
 use ipnetwork::IpNetwork;
 use phantom_types::{PresharedKey, PublicKey};
 
-use super::memory::Way;
-use super::outbox::{Endpoint, Outbox};
-use super::table::Table;
-use super::tunnel::Tunnel;
+use super::memory::Direction;
+use super::table::PeerTable;
+use super::tunnel::PeerTunnel;
+use super::tx_queue::{PeerEndpoint, TxQueue};
 use crate::uapi::PeerStatus;
-use crate::udp::Lesson;
+use crate::udp::SendFeedback;
 
 /// A peer of the table.
 pub(crate) struct Peer {
@@ -22,20 +22,20 @@ pub(crate) struct Peer {
     pub(crate) key: PublicKey,
     /// Which of the lanes carries its packets: always the same one, so that they stay in order.
     pub(crate) lane: usize,
-    state: Mutex<State>,
+    state: Mutex<PeerRuntime>,
     /// What its packets take of the room of the lanes, inward and outward.
     waiting: [AtomicUsize; 2],
 }
 
 /// What changes of a peer. Locked for as long as some packets take to be sealed or opened, never while waiting.
 #[derive(Default)]
-pub(crate) struct State {
+pub(crate) struct PeerRuntime {
     /// It is no peer any more; packets may still hold on to it.
     pub(crate) removed: bool,
     /// It is on the list of those whose timers are looked at.
     pub(crate) timed: bool,
     /// Where it is.
-    pub(crate) endpoint: Option<Endpoint>,
+    pub(crate) endpoint: Option<PeerEndpoint>,
     pub(crate) preshared_key: Option<PresharedKey>,
     /// Seconds; 0 is off.
     pub(crate) keepalive: u16,
@@ -46,7 +46,7 @@ pub(crate) struct State {
     pub(crate) last_handshake: Option<SystemTime>,
     /// Initiations that are older than one that it sent before.
     pub(crate) refused: Refused,
-    pub(crate) tunnel: Option<Box<Tunnel>>,
+    pub(crate) tunnel: Option<Box<PeerTunnel>>,
 }
 
 /// How many different initiations tell of a clock that was set back. The network can bring a single one twice, and a stranger
@@ -99,21 +99,21 @@ impl Peer {
     }
 
     /// What its packets take of the room of the lanes; the room counts.
-    pub(crate) const fn waiting(&self, way: Way) -> &AtomicUsize {
+    pub(crate) const fn waiting(&self, way: Direction) -> &AtomicUsize {
         let [into, out] = &self.waiting;
         match way {
-            Way::In => into,
-            Way::Out => out,
+            Direction::In => into,
+            Direction::Out => out,
         }
     }
 
-    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, PeerRuntime> {
         // A panic while it was locked leaves counters behind at worst; the keys are consistent after every step.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// As [`state`](Self::state), if nobody else holds it.
-    pub(crate) fn try_state(&self) -> Option<MutexGuard<'_, State>> {
+    pub(crate) fn try_state(&self) -> Option<MutexGuard<'_, PeerRuntime>> {
         match self.state.try_lock() {
             Ok(state) => Some(state),
             Err(TryLockError::Poisoned(state)) => Some(state.into_inner()),
@@ -138,16 +138,16 @@ impl Peer {
     }
 
     /// Heeds what was learnt from sending to `address`.
-    pub(crate) fn heed(&self, lesson: Lesson, address: SocketAddr) {
+    pub(crate) fn apply_feedback(&self, feedback: SendFeedback, address: SocketAddr) {
         if let Some(endpoint) = self.state().endpoint.as_mut().filter(|endpoint| endpoint.address == address)
         {
-            endpoint.unsegmented |= lesson.unsegmented;
-            endpoint.local = endpoint.local.filter(|_| !lesson.unsourced);
+            endpoint.unsegmented |= feedback.unsegmented;
+            endpoint.local = endpoint.local.filter(|_| !feedback.unsourced);
         }
     }
 }
 
-impl State {
+impl PeerRuntime {
     /// Whether it wants keepalives that can be sent somewhere.
     pub(crate) const fn keeps_alive(&self) -> bool {
         self.keepalive > 0 && self.endpoint.is_some()
@@ -155,14 +155,14 @@ impl State {
 
     /// Goes where an authentic packet came from. That the kernel cannot cut on the way to its address stays known
     /// until the next handshake, whichever address of ours it speaks to.
-    pub(crate) fn roam(&mut self, from: Endpoint) {
+    pub(crate) fn roam(&mut self, from: PeerEndpoint) {
         let unsegmented =
             self.endpoint.is_some_and(|known| known.address == from.address && known.unsegmented);
-        self.endpoint = Some(Endpoint { unsegmented, ..from });
+        self.endpoint = Some(PeerEndpoint { unsegmented, ..from });
     }
 
     /// Drops its tunnel with all sessions, if there is one.
-    pub(crate) fn drop_tunnel(&mut self, table: &Table, peer: &Peer) {
+    pub(crate) fn drop_tunnel(&mut self, table: &PeerTable, peer: &Peer) {
         if self.tunnel.take().is_some() {
             table.attempts.end(peer);
             table.freed.say();
@@ -170,7 +170,7 @@ impl State {
     }
 
     /// Puts it on the list of those whose timers are looked at, if that has a use.
-    pub(crate) fn schedule(&mut self, table: &Table, peer: &Arc<Peer>) {
+    pub(crate) fn schedule(&mut self, table: &PeerTable, peer: &Arc<Peer>) {
         if !self.timed && !self.removed && (self.tunnel.is_some() || self.keeps_alive()) {
             self.timed = true;
             table.wake(Arc::clone(peer));
@@ -178,7 +178,13 @@ impl State {
     }
 
     /// Sends what the tunnel has made. Handshakes are noted first, so that their answers find back here.
-    pub(crate) fn emit(&mut self, table: &Table, peer: &Arc<Peer>, made: Vec<WgKind>, outbox: &mut Outbox) {
+    pub(crate) fn emit(
+        &mut self,
+        table: &PeerTable,
+        peer: &Arc<Peer>,
+        made: Vec<WgKind>,
+        tx_queue: &mut TxQueue,
+    ) {
         let Some(to) = self.endpoint else { return };
         for kind in &made {
             let index = match kind {
@@ -190,7 +196,7 @@ impl State {
         }
         let packets =
             made.into_iter().map(Packet::from).inspect(|packet| self.tx_bytes += packet.len() as u64);
-        outbox.push(peer, to, packets);
+        tx_queue.push(peer, to, packets);
     }
 }
 
@@ -199,7 +205,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_clock_that_was_set_back_is_told_by_several_initiations() {
+    fn clock_set_back_needs_several_initiations() {
         let (mut refused, now) = (Refused::default(), Instant::now());
         // A stranger sends the same two again, in turn.
         assert!(![7, 7, 8, 7, 8, 8, 7].into_iter().any(|index| refused.count(index, now)));
@@ -211,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_peer_it_is_said_once_an_hour() {
+    fn message_about_a_peer_appears_hourly() {
         let (mut refused, now) = (Refused::default(), Instant::now());
         assert_eq!([1, 2, 3].map(|index| refused.count(index, now)), [false, false, true]);
         // It was heard in between, and the same old ones come again.
@@ -223,18 +229,18 @@ mod tests {
     }
 
     #[test]
-    fn what_was_learnt_of_a_way_outlives_the_next_packet() {
+    fn learnt_path_outlives_the_next_packet() {
         let peer = Peer::new(PublicKey::from_bytes([1; 32]), 0);
         let at = |port, local: Option<&str>| {
-            Endpoint::new(([192, 0, 2, 1], port).into(), local.map(|text| text.parse().unwrap()))
+            PeerEndpoint::new(([192, 0, 2, 1], port).into(), local.map(|text| text.parse().unwrap()))
         };
         let endpoint = || peer.state().endpoint.unwrap();
         peer.state().roam(at(1, Some("192.0.2.9")));
         // Both lessons at once: the next packet to the second address says that this address is there.
-        peer.heed(Lesson { unsegmented: true, unsourced: true }, endpoint().address);
+        peer.apply_feedback(SendFeedback { unsegmented: true, unsourced: true }, endpoint().address);
         assert_eq!((endpoint().local, endpoint().unsegmented), (None, true));
         peer.state().roam(at(1, Some("192.0.2.9")));
-        assert_eq!(endpoint(), Endpoint { unsegmented: true, ..at(1, Some("192.0.2.9")) });
+        assert_eq!(endpoint(), PeerEndpoint { unsegmented: true, ..at(1, Some("192.0.2.9")) });
         peer.state().roam(at(1, Some("192.0.2.10")));
         assert!(endpoint().unsegmented);
         peer.state().roam(at(2, Some("192.0.2.10")));

@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_network_wins_and_families_are_apart() {
+    fn longest_network_wins_within_its_family() {
         let mut routes = Routes::default();
         for (text, owner) in
             [("0.0.0.0/0", 'a'), ("10.0.0.0/8", 'b'), ("10.1.0.0/16", 'c'), ("10.1.2.3/32", 'd')]

@@ -15,10 +15,10 @@ use phantom_types::{PresharedKey, PrivateKey, PublicKey};
 
 use super::attempts::Attempts;
 use super::memory::Freed;
-use super::outbox::Endpoint;
-use super::peer::{Peer, State};
+use super::peer::{Peer, PeerRuntime};
 use super::routes::Routes;
 use super::staged::{self, Staged};
+use super::tx_queue::PeerEndpoint;
 use super::{lock, read, write};
 use crate::cookie::Checker;
 use crate::uapi::PeerRequest;
@@ -45,7 +45,7 @@ pub(crate) struct Count {
 }
 
 /// The table of a device.
-pub(crate) struct Table {
+pub(crate) struct PeerTable {
     lanes: usize,
     identity: RwLock<Option<Arc<Identity>>>,
     peers: RwLock<BTreeMap<PublicKey, Arc<Peer>>>,
@@ -62,7 +62,7 @@ pub(crate) struct Table {
     woken: Mutex<Vec<Arc<Peer>>>,
 }
 
-impl Table {
+impl PeerTable {
     /// A table without keys and peers, whose peers are spread over this many lanes.
     pub(crate) fn new(lanes: usize) -> Self {
         Self {
@@ -193,7 +193,7 @@ impl Table {
         if let Some(address) = request.endpoint
             && state.endpoint.is_none_or(|known| known.address != address)
         {
-            state.endpoint = Some(Endpoint::new(address, None));
+            state.endpoint = Some(PeerEndpoint::new(address, None));
         }
         set_keepalive(&mut state, request.persistent_keepalive_interval.or(again.then_some(0)));
         state.schedule(self, &peer);
@@ -231,7 +231,7 @@ impl Table {
             return;
         }
         let mut networks: BTreeSet<_> = peer.state().allowed_ips.iter().copied().collect();
-        let mut robbed = Vec::new();
+        let mut previous_owners = Vec::new();
         {
             let mut routes = write(&self.routes);
             if replace {
@@ -244,12 +244,12 @@ impl Table {
                     networks.remove(&ip.network);
                     routes.remove_if(ip.network, |owner| Arc::ptr_eq(owner, peer));
                 } else if networks.insert(ip.network) {
-                    robbed
+                    previous_owners
                         .extend(routes.insert(ip.network, Arc::clone(peer)).map(|owner| (owner, ip.network)));
                 }
             }
         }
-        for (owner, network) in robbed {
+        for (owner, network) in previous_owners {
             owner.state().allowed_ips.retain(|ip| *ip != network);
         }
         peer.state().allowed_ips = networks.into_iter().collect();
@@ -268,7 +268,7 @@ impl Identity {
     }
 }
 
-fn set_preshared_key(state: &mut State, key: Option<PresharedKey>) {
+fn set_preshared_key(state: &mut PeerRuntime, key: Option<PresharedKey>) {
     let Some(key) = key else { return };
     let key = (key.as_bytes() != &[0; 32]).then_some(key);
     if key == state.preshared_key {
@@ -280,7 +280,7 @@ fn set_preshared_key(state: &mut State, key: Option<PresharedKey>) {
     state.preshared_key = key;
 }
 
-fn set_keepalive(state: &mut State, seconds: Option<u16>) {
+fn set_keepalive(state: &mut PeerRuntime, seconds: Option<u16>) {
     let Some(seconds) = seconds.filter(|seconds| *seconds != state.keepalive) else { return };
     state.keepalive = seconds;
     if let Some(tunnel) = &mut state.tunnel {

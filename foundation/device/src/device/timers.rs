@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::memory::{self, Reclaimer, Room, Usage};
-use super::outbox::Outbox;
 use super::peer::Peer;
+use super::tx_queue::TxQueue;
 use super::{Device, tunnel};
 use crate::tun::Gone;
 
@@ -31,12 +31,12 @@ pub(crate) async fn run(device: Arc<Device>) -> Gone {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut seen, mut swept) = (Instant::now(), Instant::now());
     let mut peers = Vec::new();
-    let mut outbox = Outbox::default();
+    let mut tx_queue = TxQueue::default();
     let mut reclaimer = Reclaimer::default();
     loop {
         let now = ticks.tick().await;
         device.table.staged.expire(now.into_std());
-        look(&device, &mut peers, &mut outbox).await;
+        look(&device, &mut peers, &mut tx_queue).await;
         if now.duration_since(seen) >= TUN {
             seen = now;
             match device.tun.mtu() {
@@ -66,20 +66,20 @@ fn usage(device: &Device) -> Usage {
     Usage { now: staged + out.now + into.now, peak: staged + out.peak + into.peak }
 }
 
-async fn look(device: &Device, peers: &mut Vec<Arc<Peer>>, outbox: &mut Outbox) {
+async fn look(device: &Device, peers: &mut Vec<Arc<Peer>>, tx_queue: &mut TxQueue) {
     peers.append(&mut device.table.take_woken());
     let mut kept = Vec::with_capacity(peers.len());
     let mut slice = 0;
     for peer in peers.drain(..) {
-        if tunnel::tick(&device.table, &peer, outbox) {
+        if tunnel::tick(&device.table, &peer, tx_queue) {
             kept.push(peer);
         }
         slice += 1;
         if slice % SLICE == 0 {
-            device.transmit(outbox).await;
+            device.transmit(tx_queue).await;
             tokio::task::yield_now().await;
         }
     }
-    device.transmit(outbox).await;
+    device.transmit(tx_queue).await;
     *peers = kept;
 }

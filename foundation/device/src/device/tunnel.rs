@@ -16,9 +16,9 @@ use gotatun::tun::MtuWatcher;
 use gotatun::x25519;
 
 use super::attempts::Admission;
-use super::outbox::{Endpoint, Outbox};
-use super::peer::{Peer, State};
-use super::table::Table;
+use super::peer::{Peer, PeerRuntime};
+use super::table::PeerTable;
+use super::tx_queue::{PeerEndpoint, TxQueue};
 
 /// A tunnel's clock moves only when its timers are looked at. It is set before use if it is older than this.
 const STALE: Duration = Duration::from_secs(1);
@@ -27,7 +27,7 @@ const STALE: Duration = Duration::from_secs(1);
 const PACE: Duration = Duration::from_millis(20);
 
 /// The tunnel to a peer.
-pub(crate) struct Tunnel {
+pub(crate) struct PeerTunnel {
     noise: Tunn,
     /// When its timers were looked at.
     ticked: Instant,
@@ -41,9 +41,14 @@ pub(crate) struct Tunnel {
     answered: bool,
 }
 
-impl Tunnel {
+impl PeerTunnel {
     /// The tunnel in `state`, made if there is none. `None` if the device has no private key.
-    fn open<'a>(state: &'a mut State, table: &Table, peer: &Peer, now: Instant) -> Option<&'a mut Self> {
+    fn open<'a>(
+        state: &'a mut PeerRuntime,
+        table: &PeerTable,
+        peer: &Peer,
+        now: Instant,
+    ) -> Option<&'a mut Self> {
         if state.tunnel.is_none() {
             let identity = table.identity()?;
             let noise = Tunn::new(
@@ -90,7 +95,7 @@ impl Tunnel {
     /// Seals a packet. Without a session it is staged, and a handshake begins if none has.
     fn seal(
         &mut self,
-        table: &Table,
+        table: &PeerTable,
         peer: &Peer,
         packet: Packet,
         mtu: &mut MtuWatcher,
@@ -108,7 +113,7 @@ impl Tunnel {
     /// Seals what has waited for a session: keepalives in the library, and packets.
     fn flush(
         &mut self,
-        table: &Table,
+        table: &PeerTable,
         peer: &Peer,
         mtu: &mut MtuWatcher,
         now: Instant,
@@ -136,11 +141,11 @@ impl Tunnel {
 
 /// Seals packets for the peer. Without a session they wait (see [`staged`](super::staged)) and a handshake begins.
 pub(crate) fn seal(
-    table: &Table,
+    table: &PeerTable,
     peer: &Arc<Peer>,
     packets: Vec<Packet>,
     mtu: &mut MtuWatcher,
-    outbox: &mut Outbox,
+    tx_queue: &mut TxQueue,
 ) {
     let now = Instant::now();
     let mut state = peer.state();
@@ -150,18 +155,18 @@ pub(crate) fn seal(
     if state.tunnel.is_none() && !may_begin(table, peer, now) {
         return;
     }
-    let Some(tunnel) = Tunnel::open(&mut state, table, peer, now) else { return };
+    let Some(tunnel) = PeerTunnel::open(&mut state, table, peer, now) else { return };
     let mut made = Vec::with_capacity(packets.len());
     tunnel.refresh(now, &mut made);
     for packet in packets {
         made.extend(tunnel.seal(table, peer, packet, mtu, now));
     }
-    state.emit(table, peer, made, outbox);
+    state.emit(table, peer, made, tx_queue);
     state.schedule(table, peer);
 }
 
 /// Whether a tunnel may be made to reach the peer. That to another peer may be dropped for it.
-fn may_begin(table: &Table, peer: &Arc<Peer>, now: Instant) -> bool {
+fn may_begin(table: &PeerTable, peer: &Arc<Peer>, now: Instant) -> bool {
     let oldest = match table.attempts.begin(peer, now) {
         Admission::Granted => return true,
         Admission::Refused => return false,
@@ -180,13 +185,13 @@ fn may_begin(table: &Table, peer: &Arc<Peer>, now: Instant) -> bool {
 
 /// Opens packets of the peer, which are to be of the data kind, and hands over what was in them.
 pub(crate) fn open(
-    table: &Table,
+    table: &PeerTable,
     peer: &Arc<Peer>,
     sealed: Vec<Packet>,
-    from: Endpoint,
+    from: PeerEndpoint,
     mtu: &mut MtuWatcher,
     opened: &mut Vec<Packet>,
-    outbox: &mut Outbox,
+    tx_queue: &mut TxQueue,
 ) {
     let now = Instant::now();
     let mut guard = peer.state();
@@ -220,7 +225,7 @@ pub(crate) fn open(
         state.refused.forget();
         state.roam(from);
     }
-    state.emit(table, peer, made, outbox);
+    state.emit(table, peer, made, tx_queue);
     state.schedule(table, peer);
 }
 
@@ -231,14 +236,14 @@ fn begun(message: &WgKind) -> Option<u32> {
 
 /// Takes a message of a handshake from the peer, whose macs are right, and answers it. `true` when it is to be said, once an
 /// hour, that the peer's clock was set back.
-pub(crate) fn shake(
-    table: &Table,
+pub(crate) fn handle_handshake(
+    table: &PeerTable,
     peer: &Arc<Peer>,
     message: WgKind,
     length: usize,
-    from: Endpoint,
+    from: PeerEndpoint,
     mtu: &mut MtuWatcher,
-    outbox: &mut Outbox,
+    tx_queue: &mut TxQueue,
 ) -> bool {
     let now = Instant::now();
     let mut guard = peer.state();
@@ -249,7 +254,7 @@ pub(crate) fn shake(
     let we_began = matches!(message, WgKind::HandshakeResp(_));
     let begun = begun(&message);
     let is_new = state.tunnel.is_none();
-    let Some(tunnel) = Tunnel::open(state, table, peer, now) else { return false };
+    let Some(tunnel) = PeerTunnel::open(state, table, peer, now) else { return false };
     if begun.is_some() && tunnel.is_too_soon(now) {
         return false;
     }
@@ -282,13 +287,13 @@ pub(crate) fn shake(
         return false;
     }
     let tells = is_old && begun.is_some_and(|index| state.refused.count(index, now));
-    state.emit(table, peer, made, outbox);
+    state.emit(table, peer, made, tx_queue);
     state.schedule(table, peer);
     tells
 }
 
 /// Lets the peer know where the device is now, if the two have a session: an authentic packet, after which it sends there.
-pub(crate) fn tell(table: &Table, peer: &Arc<Peer>, outbox: &mut Outbox) {
+pub(crate) fn tell(table: &PeerTable, peer: &Arc<Peer>, tx_queue: &mut TxQueue) {
     let now = Instant::now();
     let mut guard = peer.state();
     let state = &mut *guard;
@@ -297,12 +302,12 @@ pub(crate) fn tell(table: &Table, peer: &Arc<Peer>, outbox: &mut Outbox) {
     // Sessions that are too old end here.
     tunnel.refresh(now, &mut made);
     made.extend(tunnel.noise.encapsulate_with_session(Packet::default()).ok().map(WgKind::from));
-    state.emit(table, peer, made, outbox);
+    state.emit(table, peer, made, tx_queue);
     state.schedule(table, peer);
 }
 
 /// Looks at the timers of the peer. `false` if it need not be done again before something happens.
-pub(crate) fn tick(table: &Table, peer: &Arc<Peer>, outbox: &mut Outbox) -> bool {
+pub(crate) fn tick(table: &PeerTable, peer: &Arc<Peer>, tx_queue: &mut TxQueue) -> bool {
     let now = Instant::now();
     let mut guard = peer.state();
     let state = &mut *guard;
@@ -312,7 +317,7 @@ pub(crate) fn tick(table: &Table, peer: &Arc<Peer>, outbox: &mut Outbox) -> bool
         return false;
     }
     let interval = Duration::from_secs(state.keepalive.into());
-    let Some(tunnel) = Tunnel::open(state, table, peer, now) else { return false };
+    let Some(tunnel) = PeerTunnel::open(state, table, peer, now) else { return false };
     let made = match tunnel.tick(now) {
         Err(WireGuardError::ConnectionExpired) if keeps_alive => tunnel.revive(now, interval),
         Err(WireGuardError::ConnectionExpired) => {
@@ -324,7 +329,7 @@ pub(crate) fn tick(table: &Table, peer: &Arc<Peer>, outbox: &mut Outbox) -> bool
         }
         made => made.ok().flatten(),
     };
-    state.emit(table, peer, made.into_iter().collect(), outbox);
+    state.emit(table, peer, made.into_iter().collect(), tx_queue);
     state.timed = true;
     true
 }

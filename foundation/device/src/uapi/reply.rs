@@ -9,7 +9,7 @@ use phantom_types::{PresharedKey, PrivateKey, PublicKey};
 
 /// A device as a `get` shows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Status {
+pub struct DeviceStatus {
     /// Its private key; left out of the answer while there is none.
     pub private_key: Option<PrivateKey>,
     /// The UDP port it listens on; 0, and left out of the answer, before it listens.
@@ -43,7 +43,7 @@ pub struct PeerStatus {
 }
 
 /// Writes the lines of the device itself. `out` holds a secret afterwards if the device has a key.
-pub fn write_status(out: &mut String, status: &Status) {
+pub fn write_status(out: &mut String, status: &DeviceStatus) {
     if let Some(key) = &status.private_key {
         write_key(out, "private_key", key.as_bytes());
     }
@@ -113,17 +113,21 @@ mod tests {
     #[test]
     fn a_device_without_anything_has_no_lines() {
         let mut out = String::new();
-        write_status(&mut out, &Status::default());
+        write_status(&mut out, &DeviceStatus::default());
         write_errno(&mut out, 0);
         assert_eq!(out, "errno=0\n\n");
     }
 
     #[test]
-    fn everything_is_written_in_the_form_of_the_protocol() {
+    fn reply_follows_the_protocol_format() {
         let mut out = String::new();
         write_status(
             &mut out,
-            &Status { private_key: Some(PrivateKey::from_bytes([0xab; 32])), listen_port: 51820, fwmark: 7 },
+            &DeviceStatus {
+                private_key: Some(PrivateKey::from_bytes([0xab; 32])),
+                listen_port: 51820,
+                fwmark: 7,
+            },
         );
         write_peer(
             &mut out,

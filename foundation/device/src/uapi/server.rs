@@ -43,19 +43,19 @@ pub fn socket_path(name: &InterfaceName) -> PathBuf {
 }
 
 /// A socket that is listened on. Dropping it removes it.
-pub(crate) struct Server {
+pub(crate) struct ControlListener {
     path: PathBuf,
     listener: UnixListener,
 }
 
 /// Where a socket is to be.
-pub(crate) struct Place {
+pub(crate) struct SocketPath {
     path: PathBuf,
     /// In the folder where `wg` looks, which may have to be made.
     usual: bool,
 }
 
-impl Place {
+impl SocketPath {
     /// The place for a device, or the one that somebody has chosen for it.
     pub(crate) fn new(name: &InterfaceName, chosen: Option<PathBuf>) -> Self {
         let usual = chosen.is_none();
@@ -79,10 +79,10 @@ impl Place {
     }
 }
 
-impl Server {
+impl ControlListener {
     /// Makes the socket, and the usual folder if it is not there; a socket that a dead process has left behind is
     /// replaced. The usual folder has mode 0700 and the socket in it 0600 from the moment that it exists.
-    pub(crate) fn bind(place: Place) -> Result<Self, DeviceError> {
+    pub(crate) fn bind(place: SocketPath) -> Result<Self, DeviceError> {
         match try_bind(&place) {
             Ok(listener) => Ok(Self { path: place.path, listener }),
             Err(source) => Err(DeviceError::Socket { path: place.path, source }),
@@ -114,14 +114,14 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl Drop for ControlListener {
     fn drop(&mut self) {
         // One that is not there is what was wanted.
         let _ = unlink(&self.path);
     }
 }
 
-fn try_bind(place: &Place) -> io::Result<UnixListener> {
+fn try_bind(place: &SocketPath) -> io::Result<UnixListener> {
     if place.usual {
         make_usual_folder()?;
     }

@@ -9,7 +9,7 @@ use nix::sys::socket::{ControlMessageOwned, MsgFlags, MultiHeaders, RecvMsg, Soc
 use tokio::io::Interest;
 
 use super::Socket;
-use crate::device::outbox::Endpoint;
+use crate::device::tx_queue::PeerEndpoint;
 
 /// How many messages are taken in one call.
 const MESSAGES: usize = 32;
@@ -25,7 +25,7 @@ pub(crate) struct Receiver {
 }
 
 struct Message {
-    from: Endpoint,
+    from: PeerEndpoint,
     length: usize,
     /// How long each of the joined datagrams is, but for the last one, which may be shorter.
     segment: usize,
@@ -38,7 +38,7 @@ impl Receiver {
     }
 
     /// The datagrams received last, in order, with where they came from.
-    pub(crate) fn datagrams(&self) -> impl Iterator<Item = (&[u8], Endpoint)> {
+    pub(crate) fn datagrams(&self) -> impl Iterator<Item = (&[u8], PeerEndpoint)> {
         self.messages.iter().zip(self.buffer.chunks(LARGEST)).flat_map(|(message, bytes)| {
             bytes[..message.length].chunks(message.segment).map(|datagram| (datagram, message.from))
         })
@@ -88,12 +88,12 @@ fn read(message: &RecvMsg<'_, '_, SockaddrStorage>) -> Message {
     }
     match from {
         Some(from) => {
-            let from = Endpoint::new(canonical(from), local);
+            let from = PeerEndpoint::new(canonical(from), local);
             let segment = if segment == 0 { message.bytes } else { segment };
             Message { from, length: message.bytes, segment: segment.max(1) }
         }
         // Every datagram has a sender. One without is passed over.
-        None => Message { from: Endpoint::new(([0; 4], 0).into(), None), length: 0, segment: 1 },
+        None => Message { from: PeerEndpoint::new(([0; 4], 0).into(), None), length: 0, segment: 1 },
     }
 }
 

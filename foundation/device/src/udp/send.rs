@@ -11,7 +11,7 @@ use nix::sys::socket::{ControlMessage, MsgFlags, MultiHeaders, SockaddrStorage, 
 use tokio::io::Interest;
 
 use super::Socket;
-use crate::device::outbox::Endpoint;
+use crate::device::tx_queue::PeerEndpoint;
 
 /// The most datagrams that the kernel cuts from one piece (`UDP_MAX_SEGMENTS` of `include/linux/udp.h`, the lower
 /// value of older kernels).
@@ -21,7 +21,7 @@ const PIECE: usize = 65000;
 
 /// What was learnt from sending, for the next time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Lesson {
+pub(crate) struct SendFeedback {
     /// The kernel does not cut pieces on this way.
     pub(crate) unsegmented: bool,
     /// The address of ours to send from is not there any more.
@@ -31,8 +31,8 @@ pub(crate) struct Lesson {
 impl Socket {
     /// Sends datagrams in order. None of them is lost because the kernel cannot cut a piece or send from an address:
     /// it is then sent otherwise.
-    pub(crate) async fn send(&self, to: &Endpoint, packets: &[Packet]) -> Lesson {
-        let mut lesson = Lesson::default();
+    pub(crate) async fn send(&self, to: &PeerEndpoint, packets: &[Packet]) -> SendFeedback {
+        let mut feedback = SendFeedback::default();
         let (mut local, mut rest) = (to.local, packets);
         let mut doubt = false;
         if !to.unsegmented && self.segments.load(Ordering::Relaxed) {
@@ -44,10 +44,10 @@ impl Socket {
                     continue;
                 };
                 match blame(number(&error), count, local.is_some()) {
-                    Blame::Source => (local, lesson.unsourced) = (None, true),
+                    Blame::Source => (local, feedback.unsourced) = (None, true),
                     Blame::Segments { everywhere } => {
                         self.segments.fetch_and(!everywhere, Ordering::Relaxed);
-                        lesson.unsegmented = true;
+                        feedback.unsegmented = true;
                         break;
                     }
                     Blame::Either => {
@@ -62,17 +62,22 @@ impl Socket {
             match self.send_singly(to, local, rest).await {
                 Ok(count) => rest = &rest[count..],
                 Err(error) if blame(number(&error), 1, local.is_some()) == Blame::Source => {
-                    (local, lesson.unsourced) = (None, true);
+                    (local, feedback.unsourced) = (None, true);
                 }
                 Err(_) => rest = &rest[1..],
             }
         }
         // Packets that went singly from where the piece did not show that it was the cutting.
-        lesson.unsegmented |= doubt && !lesson.unsourced;
-        lesson
+        feedback.unsegmented |= doubt && !feedback.unsourced;
+        feedback
     }
 
-    async fn send_piece(&self, to: &Endpoint, local: Option<IpAddr>, packets: &[Packet]) -> io::Result<()> {
+    async fn send_piece(
+        &self,
+        to: &PeerEndpoint,
+        local: Option<IpAddr>,
+        packets: &[Packet],
+    ) -> io::Result<()> {
         let address = SockaddrStorage::from(to.address);
         let slices: Vec<_> = packets.iter().map(|packet| IoSlice::new(packet)).collect();
         let segment = packets.first().and_then(|packet| u16::try_from(packet.len()).ok()).unwrap_or(0);
@@ -92,7 +97,7 @@ impl Socket {
     /// Sends some of the datagrams, at least the first one, and says how many. The error is about the first one.
     async fn send_singly(
         &self,
-        to: &Endpoint,
+        to: &PeerEndpoint,
         local: Option<IpAddr>,
         packets: &[Packet],
     ) -> io::Result<usize> {

@@ -8,7 +8,7 @@ use nix::sys::socket::getsockopt;
 use proptest::prelude::*;
 
 use super::*;
-use crate::device::outbox::Endpoint;
+use crate::device::tx_queue::PeerEndpoint;
 
 fn packets(lengths: &[usize]) -> Vec<Packet> {
     let packet =
@@ -17,7 +17,7 @@ fn packets(lengths: &[usize]) -> Vec<Packet> {
 }
 
 /// Receives this many datagrams with their senders.
-async fn receive(socket: &Socket, count: usize) -> Vec<(Vec<u8>, Endpoint)> {
+async fn receive(socket: &Socket, count: usize) -> Vec<(Vec<u8>, PeerEndpoint)> {
     let (mut receiver, mut datagrams) = (Receiver::default(), Vec::new());
     while datagrams.len() < count {
         tokio::time::timeout(Duration::from_secs(5), socket.receive(&mut receiver)).await.unwrap().unwrap();
@@ -29,10 +29,10 @@ async fn receive(socket: &Socket, count: usize) -> Vec<(Vec<u8>, Endpoint)> {
 async fn all_arrive(offload: bool, address: &str) {
     let (sender, receiver) =
         (Socket::bind(0, 0, offload).await.unwrap(), Socket::bind(0, 0, offload).await.unwrap());
-    let to = Endpoint::new(SocketAddr::new(address.parse().unwrap(), receiver.port()), None);
+    let to = PeerEndpoint::new(SocketAddr::new(address.parse().unwrap(), receiver.port()), None);
     let lengths = [&[1452; 70][..], &[100, 60, 60, 60, 1452, 1452, 1, 1452]].concat();
     let sent = packets(&lengths);
-    assert_eq!(sender.send(&to, &sent).await, Lesson::default());
+    assert_eq!(sender.send(&to, &sent).await, SendFeedback::default());
     let arrived = receive(&receiver, sent.len()).await;
     assert_eq!(arrived.len(), sent.len());
     for ((bytes, from), packet) in arrived.iter().zip(&sent) {
@@ -43,7 +43,7 @@ async fn all_arrive(offload: bool, address: &str) {
 }
 
 #[tokio::test]
-async fn everything_arrives_in_order_and_says_where_it_came_from() {
+async fn datagrams_arrive_in_order_with_their_sender() {
     for offload in [true, false] {
         all_arrive(offload, "127.0.0.1").await;
         all_arrive(offload, "::1").await;
@@ -55,7 +55,7 @@ async fn a_host_without_ipv6_has_ipv4() {
     let bind = || Socket::try_bind_to(Ipv4Addr::UNSPECIFIED.into(), 0, 0, true).unwrap();
     let (sender, receiver) = (bind(), bind());
     let local: IpAddr = "127.0.0.5".parse().unwrap();
-    let to = Endpoint::new(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), receiver.port()), Some(local));
+    let to = PeerEndpoint::new(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), receiver.port()), Some(local));
     sender.send(&to, &packets(&[1000; 20])).await;
     for (bytes, from) in receive(&receiver, 20).await {
         assert_eq!(bytes.len(), 1000);
@@ -65,15 +65,15 @@ async fn a_host_without_ipv6_has_ipv4() {
 }
 
 #[tokio::test]
-async fn answers_come_from_the_address_that_was_spoken_to_while_there_is_one() {
+async fn replies_come_from_the_address_spoken_to() {
     for offload in [true, false] {
         let (sender, receiver) =
             (Socket::bind(0, 0, offload).await.unwrap(), Socket::bind(0, 0, offload).await.unwrap());
         let address = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), receiver.port());
         for (local, from) in [("127.0.0.9", "127.0.0.9"), ("203.0.113.1", "127.0.0.1")] {
-            let to = Endpoint::new(address, Some(local.parse().unwrap()));
-            let lesson = sender.send(&to, &packets(&[500, 500, 400])).await;
-            assert_eq!(lesson, Lesson { unsourced: local != from, unsegmented: false });
+            let to = PeerEndpoint::new(address, Some(local.parse().unwrap()));
+            let feedback = sender.send(&to, &packets(&[500, 500, 400])).await;
+            assert_eq!(feedback, SendFeedback { unsourced: local != from, unsegmented: false });
             for (_, sender) in receive(&receiver, 3).await {
                 assert_eq!(sender.address.ip().to_string(), from, "offload: {offload}");
             }
@@ -104,11 +104,11 @@ fn an_error_says_what_it_is_about() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_sent_does_not_hold_up_the_rest() {
+async fn unsendable_datagram_does_not_delay_the_rest() {
     for offload in [true, false] {
         let (sender, receiver) =
             (Socket::bind(0, 0, offload).await.unwrap(), Socket::bind(0, 0, offload).await.unwrap());
-        let to = Endpoint::new(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), receiver.port()), None);
+        let to = PeerEndpoint::new(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), receiver.port()), None);
         sender.send(&to, &packets(&[100, 70_000, 100])).await;
         let arrived = receive(&receiver, 2).await;
         assert_eq!(
@@ -120,7 +120,7 @@ async fn what_cannot_be_sent_does_not_hold_up_the_rest() {
 }
 
 #[tokio::test]
-async fn a_port_that_is_given_up_in_a_moment_is_waited_for() {
+async fn port_released_in_a_moment_is_awaited() {
     let first = Socket::bind(0, 0, true).await.unwrap();
     let port = first.port();
     let (second, ()) = tokio::join!(Socket::bind(port, 0, true), async {
@@ -131,7 +131,7 @@ async fn a_port_that_is_given_up_in_a_moment_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_port_that_is_taken_for_good_is_refused() {
+async fn port_taken_for_good_is_refused() {
     let first = Socket::bind(0, 0, true).await.unwrap();
     let error = Socket::bind(first.port(), 0, true).await.err().unwrap();
     assert_eq!(error.raw_os_error(), Some(libc::EADDRINUSE));

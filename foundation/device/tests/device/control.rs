@@ -64,8 +64,8 @@ fn wg_sees_everything() {
 }
 
 #[test]
-fn a_live_peer_is_changed_without_ending_its_session() {
-    sandbox("control::a_live_peer_is_changed_without_ending_its_session", || {
+fn changing_a_live_peer_keeps_its_session() {
+    sandbox("control::changing_a_live_peer_keeps_its_session", || {
         let _device = pair("");
         assert!(at_client(|| answers(SERVER)));
         let before = peer();
@@ -213,8 +213,8 @@ fn udp_socket(pid: u32) -> String {
 }
 
 #[test]
-fn the_port_changes_and_the_socket_stays_when_nothing_changes() {
-    sandbox("control::the_port_changes_and_the_socket_stays_when_nothing_changes", || {
+fn port_changes_and_unchanged_socket_stays() {
+    sandbox("control::port_changes_and_unchanged_socket_stays", || {
         let device = pair("");
         assert!(at_client(|| answers(SERVER)));
         let socket = udp_socket(device.pid());
@@ -244,8 +244,8 @@ fn the_port_changes_and_the_socket_stays_when_nothing_changes() {
 }
 
 #[test]
-fn peers_with_a_session_learn_the_new_port_and_others_are_sent_nothing() {
-    sandbox("control::peers_with_a_session_learn_the_new_port_and_others_are_sent_nothing", || {
+fn only_peers_with_session_learn_new_port() {
+    sandbox("control::only_peers_with_session_learn_new_port", || {
         let _device = pair("");
         assert!(at_client(|| answers(SERVER)));
         let stranger = public(4);

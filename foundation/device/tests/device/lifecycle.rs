@@ -37,8 +37,8 @@ fn under_traffic<T>(action: impl FnOnce() -> T) -> T {
 }
 
 #[test]
-fn a_deleted_link_is_the_end_of_an_idle_device() {
-    sandbox("lifecycle::a_deleted_link_is_the_end_of_an_idle_device", || {
+fn deleted_link_ends_an_idle_device() {
+    sandbox("lifecycle::deleted_link_ends_an_idle_device", || {
         for up in [false, true] {
             let device = Device::start("wga", "");
             if up {
@@ -53,8 +53,8 @@ fn a_deleted_link_is_the_end_of_an_idle_device() {
 }
 
 #[test]
-fn a_deleted_link_is_the_end_of_a_busy_device() {
-    sandbox("lifecycle::a_deleted_link_is_the_end_of_a_busy_device", || {
+fn deleted_link_ends_a_busy_device() {
+    sandbox("lifecycle::deleted_link_ends_a_busy_device", || {
         let device = pair("");
         assert!(at_client(|| answers(SERVER)));
         let ended = under_traffic(|| {
@@ -67,8 +67,8 @@ fn a_deleted_link_is_the_end_of_a_busy_device() {
 }
 
 #[test]
-fn a_signal_ends_it_at_once_and_the_link_stays() {
-    sandbox("lifecycle::a_signal_ends_it_at_once_and_the_link_stays", || {
+fn signal_ends_device_and_link_stays() {
+    sandbox("lifecycle::signal_ends_device_and_link_stays", || {
         for signal in [Signal::SIGTERM, Signal::SIGINT] {
             let device = pair("");
             assert!(at_client(|| answers(SERVER)));
@@ -84,8 +84,8 @@ fn a_signal_ends_it_at_once_and_the_link_stays() {
 }
 
 #[test]
-fn after_a_restart_everything_is_where_it_was() {
-    sandbox("lifecycle::after_a_restart_everything_is_where_it_was", || {
+fn restart_restores_everything() {
+    sandbox("lifecycle::restart_restores_everything", || {
         let device = pair("");
         ok("ip route add 10.88.0.0/16 dev wga");
         ok("ip link set wga mtu 1400");
@@ -109,8 +109,8 @@ fn after_a_restart_everything_is_where_it_was() {
 }
 
 #[test]
-fn a_link_with_offload_can_be_used_without_and_the_other_way_round() {
-    sandbox("lifecycle::a_link_with_offload_can_be_used_without_and_the_other_way_round", || {
+fn offload_of_a_link_is_optional() {
+    sandbox("lifecycle::offload_of_a_link_is_optional", || {
         let mut device = pair("");
         for options in ["--no-offload", ""] {
             assert!(device.end(Signal::SIGTERM).0.success());
@@ -157,8 +157,8 @@ fn what_is_no_such_tun_is_refused() {
 }
 
 #[test]
-fn a_link_that_could_not_be_served_is_not_left_behind() {
-    sandbox("lifecycle::a_link_that_could_not_be_served_is_not_left_behind", || {
+fn link_that_cannot_be_served_is_removed() {
+    sandbox("lifecycle::link_that_cannot_be_served_is_removed", || {
         fs::create_dir_all(socket("wga")).unwrap();
         assert_eq!(Device::command("wga", "").status().unwrap().code(), Some(1));
         assert!(log("wga").contains("cannot serve /var/run/wireguard/wga.sock"), "{}", log("wga"));
@@ -167,8 +167,8 @@ fn a_link_that_could_not_be_served_is_not_left_behind() {
 }
 
 #[test]
-fn the_socket_is_private_whatever_the_umask_and_the_directory() {
-    sandbox("lifecycle::the_socket_is_private_whatever_the_umask_and_the_directory", || {
+fn socket_is_private_with_any_umask() {
+    sandbox("lifecycle::socket_is_private_with_any_umask", || {
         fs::create_dir("/run/wireguard").unwrap();
         ok("chmod 0755 /run/wireguard");
         for umask in ["000", "077", "022"] {
@@ -275,8 +275,8 @@ fn one_capability_is_enough() {
 }
 
 #[test]
-fn the_mtu_is_what_was_asked_for_or_left_alone() {
-    sandbox("lifecycle::the_mtu_is_what_was_asked_for_or_left_alone", || {
+fn mtu_is_set_as_asked_or_kept() {
+    sandbox("lifecycle::mtu_is_set_as_asked_or_kept", || {
         for (options, mtu) in
             [("", 1420), ("--mtu 1380", 1380), ("", 1380), ("--mtu=", 0), ("--mtu 9000", 9000)]
         {

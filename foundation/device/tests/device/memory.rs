@@ -40,8 +40,8 @@ fn absent(number: u32) -> Ipv4Addr {
 }
 
 #[test]
-fn packets_for_peers_that_are_away_take_a_bounded_part_and_are_given_back() {
-    sandbox("memory::packets_for_peers_that_are_away_take_a_bounded_part_and_are_given_back", || {
+fn packets_for_absent_peers_take_bounded_memory() {
+    sandbox("memory::packets_for_absent_peers_take_bounded_memory", || {
         let device = pair("");
         assert!(at_client(|| answers(SERVER)));
         add_absent();

@@ -49,8 +49,8 @@ pub(crate) fn transfer(address: IpAddr, length: usize) {
 }
 
 #[test]
-fn wireguard_go_shakes_hands_pings_and_transfers_both_ways() {
-    sandbox("traffic::wireguard_go_shakes_hands_pings_and_transfers_both_ways", || {
+fn wireguard_go_connects_and_transfers_both_ways() {
+    sandbox("traffic::wireguard_go_connects_and_transfers_both_ways", || {
         let _device = pair("");
         assert!(at_client(|| answers(SERVER)));
         assert!(answers(CLIENT));
@@ -69,8 +69,8 @@ fn without_offload_everything_passes_as_well() {
 }
 
 #[test]
-fn a_way_of_a_smaller_mtu_costs_speed_but_no_packets() {
-    sandbox("traffic::a_way_of_a_smaller_mtu_costs_speed_but_no_packets", || {
+fn smaller_path_mtu_loses_no_packets() {
+    sandbox("traffic::smaller_path_mtu_loses_no_packets", || {
         let _device = pair("");
         assert!(at_client(|| answers(SERVER)));
         ok("ip link set v0 mtu 1400");
@@ -95,8 +95,8 @@ fn a_large_inner_mtu_is_carried() {
 }
 
 #[test]
-fn the_server_answers_from_the_address_that_the_client_spoke_to() {
-    sandbox("traffic::the_server_answers_from_the_address_that_the_client_spoke_to", || {
+fn server_replies_from_the_address_spoken_to() {
+    sandbox("traffic::server_replies_from_the_address_spoken_to", || {
         let _device = pair("");
         let server = public(1);
         ok(&format!("ip netns exec client wg set wgb peer {server} endpoint 192.0.2.3:51820"));
@@ -141,8 +141,8 @@ fn what_is_no_wireguard_is_passed_over() {
 
 /// Adds peers, and changes all their networks, while pings pass.
 #[test]
-fn a_large_set_does_not_hold_up_packets() {
-    sandbox("traffic::a_large_set_does_not_hold_up_packets", || {
+fn large_set_does_not_delay_packets() {
+    sandbox("traffic::large_set_does_not_delay_packets", || {
         const PEERS: u32 = 5000;
         let _device = pair("");
         assert!(at_client(|| answers(SERVER)));

@@ -74,13 +74,13 @@ pub fn write_and_verify(files: &dyn Files, path: &Path, content: &[u8], mode: u3
 }
 
 /// How many hexadecimal digits are at the end of a draft's name.
-pub(crate) const DRAFT_DIGITS: usize = 16;
+pub(crate) const TEMP_FILE_DIGITS: usize = 16;
 
 /// The name of the file in whose place a file of this name is being written, if it is the name of such a draft
 /// ([`Files::write`]).
-pub(crate) fn place_of_draft(draft: &OsStr) -> Option<&OsStr> {
+pub(crate) fn temp_file_target(draft: &OsStr) -> Option<&OsStr> {
     let rest = draft.as_bytes().strip_prefix(b".")?;
-    let (name, number) = rest.split_at_checked(rest.len().checked_sub(DRAFT_DIGITS + 1)?)?;
+    let (name, number) = rest.split_at_checked(rest.len().checked_sub(TEMP_FILE_DIGITS + 1)?)?;
     let is_number = number.strip_prefix(b".")?.iter().all(u8::is_ascii_hexdigit);
     (is_number && !name.is_empty()).then(|| OsStr::from_bytes(name))
 }

@@ -6,7 +6,7 @@ use ipnetwork::IpNetwork;
 use phantom_types::{InterfaceName, Subnet};
 
 use crate::filter::Filters;
-use crate::{Marks, Port, Result};
+use crate::{OwnershipTags, Port, Result};
 
 /// Where a rule is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,7 +21,7 @@ pub enum Hook {
     /// Packets of this host's own, what it reports of others' packets (ICMP errors) among them.
     Output,
     /// Packets passing through, where they are changed (MSS); before [`Self::Forward`].
-    Mangle,
+    MssClamp,
     /// Source NAT of new connections on their way out.
     SourceNat,
     /// Packets on their way out, with the source that they leave with: behind [`Self::SourceNat`]. iptables has no place
@@ -70,7 +70,7 @@ pub enum Match {
         not: bool,
     },
     /// Belongs to a connection that was begun from this network, whichever way it goes.
-    BegunFrom {
+    CtOriginalSource {
         /// The network, not one of all addresses.
         network: IpNetwork,
     },
@@ -117,9 +117,9 @@ pub enum Verdict {
         /// The highest port.
         last: u16,
     },
-    /// Lowers the MSS to what the way out carries. Only at [`Hook::Mangle`], with [`Match::TcpSyn`].
+    /// Lowers the MSS to what the way out carries. Only at [`Hook::MssClamp`], with [`Match::TcpSyn`].
     ClampMss,
-    /// Sets the MSS to this many bytes. Only at [`Hook::Mangle`], with [`Match::TcpSyn`].
+    /// Sets the MSS to this many bytes. Only at [`Hook::MssClamp`], with [`Match::TcpSyn`].
     SetMss(u16),
 }
 
@@ -177,13 +177,13 @@ impl Ruleset {
 
 /// How what is loaded compares with what is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum InForce {
+pub enum RulesetStatus {
     /// Nothing of ours is loaded.
-    Absent,
+    Missing,
     /// Something of ours is loaded, but not exactly this.
-    Different,
+    Drifted,
     /// Exactly this is loaded.
-    Same,
+    InSync,
 }
 
 /// Which packet filter our rules are in.
@@ -195,7 +195,7 @@ pub enum FirewallKind {
     Iptables,
 }
 
-/// A rule of ufw that carries our mark as its comment.
+/// A rule of ufw that carries our tag as its comment.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum UfwRule {
     /// `ufw allow PORT/PROTOCOL`: packets for this host.
@@ -224,7 +224,7 @@ pub enum UfwRule {
 pub struct UfwRules {
     /// It is switched on. Switched off it keeps its rules, for when it is switched on again.
     pub active: bool,
-    /// Its rules with our mark, sorted, each once.
+    /// Its rules with our tag, sorted, each once.
     pub ours: BTreeSet<UfwRule>,
     /// Ports that its owner lets in for some senders or by one interface alone, and for nobody else.
     pub limited: BTreeSet<Port>,
@@ -269,7 +269,7 @@ pub struct FirewallQuery {
 pub struct UfwReport {
     /// It is active.
     pub enabled: bool,
-    /// Lines of `ufw status` with our mark, or that name port, interface or subnet; without comment and trailing
+    /// Lines of `ufw status` with our tag, or that name port, interface or subnet; without comment and trailing
     /// blanks.
     pub lines: Vec<String>,
 }
@@ -291,35 +291,35 @@ pub struct FirewallReport {
     pub table_loaded: bool,
 }
 
-/// The packet filter of the host. We own what carries our marks and touch nothing else.
+/// The packet filter of the host. We own what carries our tags and touch nothing else.
 pub trait Firewall: Send + Sync {
     /// Which packet filter is used: nftables where its program and the kernel's side are there.
     fn kind(&self) -> Result<FirewallKind>;
-    /// Compares what is loaded under our marks with what is wanted.
-    fn in_force(&self, marks: &Marks, wanted: &Ruleset) -> Result<InForce>;
+    /// Compares what is loaded under our tags with what is wanted.
+    fn in_force(&self, tags: &OwnershipTags, wanted: &Ruleset) -> Result<RulesetStatus>;
     /// Puts exactly these rules in force, in one transaction, and reads them back. Where another table drops
     /// forwarded packets by policy (docker, a hand-made FORWARD DROP), the accepts of [`Hook::Forward`] are
     /// repeated there in a marked chain, since an accept of ours cannot undo a drop of theirs. The same goes for the ports of
     /// [`Ruleset::openings`], as far as the evaluator says that another table would refuse them, and accepts can be put there: not in
     /// a table that belongs to one process alone, and not in those of ufw while it is active, which has a rule of its own.
-    fn replace(&self, marks: &Marks, wanted: &Ruleset) -> Result<()>;
-    /// Removes everything under our marks, in both packet filters. Nothing there is no error, and neither is what nobody can take out
+    fn replace(&self, tags: &OwnershipTags, wanted: &Ruleset) -> Result<()>;
+    /// Removes everything under our tags, in both packet filters. Nothing there is no error, and neither is what nobody can take out
     /// ([`Self::stuck`]).
-    fn remove(&self, marks: &Marks) -> Result<()>;
-    /// ufw and its rules with our mark; `None` when it is not installed.
-    fn ufw(&self, marks: &Marks) -> Result<Option<UfwRules>>;
-    /// Adds a rule to ufw, with our mark as comment.
-    fn add_ufw(&self, marks: &Marks, rule: &UfwRule) -> Result<()>;
+    fn remove(&self, tags: &OwnershipTags) -> Result<()>;
+    /// ufw and its rules with our tag; `None` when it is not installed.
+    fn ufw(&self, tags: &OwnershipTags) -> Result<Option<UfwRules>>;
+    /// Adds a rule to ufw, with our tag as comment.
+    fn add_ufw(&self, tags: &OwnershipTags, rule: &UfwRule) -> Result<()>;
     /// Removes exactly that rule from ufw.
-    fn remove_ufw(&self, marks: &Marks, rule: &UfwRule) -> Result<()>;
+    fn remove_ufw(&self, tags: &OwnershipTags, rule: &UfwRule) -> Result<()>;
     /// The firewall as it concerns the VPN. Parts that cannot be read are left empty.
-    fn report(&self, marks: &Marks, query: &FirewallQuery) -> Result<FirewallReport>;
+    fn report(&self, tags: &OwnershipTags, query: &FirewallQuery) -> Result<FirewallReport>;
     /// Everything that filters packets, whoever made it, as a value: [`Filters::verdict`] says what becomes of a
     /// packet. Tables that cannot be read (their program is not installed) are named in it.
     fn filters(&self) -> Result<Filters>;
     /// What stays loaded of ours although nothing is wanted of it, because nobody can take it out. Rules of the older interface of iptables
     /// whose program is not installed are not seen. Empty as a rule.
-    fn stuck(&self, marks: &Marks) -> Result<Vec<StuckRules>>;
+    fn stuck(&self, tags: &OwnershipTags) -> Result<Vec<StuckRules>>;
     /// How often nftables was changed since the boot, by anybody (`NFTA_GEN_ID`): as long as it stays the same, everything in
     /// it does, our part too. `None` where our rules are not in nftables: no table of its own, nor the nft variant of
     /// iptables.

@@ -54,7 +54,7 @@ pub struct Probe {
 
 /// What a server answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct DnsAnswer {
     /// At least one address, in the order of the answer.
     pub addresses: Vec<IpAddr>,
     /// Time from the question to the answer.
@@ -113,10 +113,15 @@ pub enum Viewpoint {
 pub trait Resolver: Send + Sync {
     /// Asks all of them at once, UDP first and TCP when an answer is cut; each has `limit` including retries. The
     /// answers have the order of the questions.
-    fn probe(&self, probes: &[Probe], limit: Duration) -> Result<Vec<Result<Answer, ProbeError>>>;
+    fn probe(&self, probes: &[Probe], limit: Duration) -> Result<Vec<Result<DnsAnswer, ProbeError>>>;
     /// Asks one of them by this way and no other, by UDP alone: an answer that is cut counts as one without an address.
     /// [`Absent`](crate::HostError::Absent) without the interface or the address.
-    fn probe_by(&self, from: &AskFrom, probe: &Probe, limit: Duration) -> Result<Result<Answer, ProbeError>>;
+    fn probe_by(
+        &self,
+        from: &AskFrom,
+        probe: &Probe,
+        limit: Duration,
+    ) -> Result<Result<DnsAnswer, ProbeError>>;
     /// The addresses of a name, by `/etc/hosts` and else by all servers of `/etc/resolv.conf`, in the order in which they are to
     /// be tried (RFC 6724, RFC 8305): those that the host has no way to are the last, and there are 16 at most. Addresses of one family are enough,
     /// whatever becomes of the question for the other one. A name without any has none. An error says that no server knew:

@@ -34,7 +34,7 @@ pub struct Link {
     pub up: bool,
     /// Largest packet in bytes.
     pub mtu: u32,
-    /// Alias (`IFLA_IFALIAS`): our mark stands there.
+    /// Alias (`IFLA_IFALIAS`): our tag stands there.
     pub alias: Option<String>,
 }
 
@@ -78,7 +78,7 @@ pub struct Route {
     pub kind: RouteKind,
     /// Preferred source address.
     pub source: Option<IpAddr>,
-    /// Who made it (`rtm_protocol`); ours is [`crate::Marks::PROTOCOL`].
+    /// Who made it (`rtm_protocol`); ours is [`crate::OwnershipTags::PROTOCOL`].
     pub protocol: u8,
 }
 
@@ -111,7 +111,7 @@ pub enum RuleAction {
 
 /// A policy rule: what is done with which packets.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Rule {
+pub struct PolicyRule {
     /// The lowest is asked first.
     pub priority: u32,
     /// Whether it is a rule for IPv6.
@@ -124,11 +124,11 @@ pub struct Rule {
     pub in_interface: Option<String>,
     /// What it does.
     pub action: RuleAction,
-    /// Who made it (`FRA_PROTOCOL`); ours is [`crate::Marks::PROTOCOL`].
+    /// Who made it (`FRA_PROTOCOL`); ours is [`crate::OwnershipTags::PROTOCOL`].
     pub protocol: u8,
 }
 
-impl Rule {
+impl PolicyRule {
     /// Whether it does the same as another one, at the same place, for some of its packets only. The kernel takes it for the
     /// other one where that is to be added.
     pub fn is_narrower_than(&self, other: &Self) -> bool {
@@ -157,7 +157,7 @@ pub struct Uplink {
 
 /// A packet of somebody else that passes through this host.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Passing {
+pub struct ForwardedPacket {
     /// Its source.
     pub from: Ipv4Addr,
     /// Its destination.
@@ -179,7 +179,7 @@ pub struct OwnRoute {
 
 /// Where an echo request of this host comes from, and so which way it takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum EchoFrom {
+pub enum PingSource {
     /// It leaves by this interface, whatever the routes say.
     Interface(InterfaceName),
     /// It has this source, which is an address of the host, and takes the way of packets from there: rules, routes and
@@ -241,18 +241,18 @@ pub trait Network: Send + Sync {
     /// Removes exactly this route.
     fn remove_route(&self, route: &Route) -> Result<()>;
     /// All rules, both families.
-    fn rules(&self) -> Result<Vec<Rule>>;
+    fn rules(&self) -> Result<Vec<PolicyRule>>;
     /// Adds a rule.
-    fn add_rule(&self, rule: &Rule) -> Result<()>;
+    fn add_rule(&self, rule: &PolicyRule) -> Result<()>;
     /// Removes exactly this rule.
-    fn remove_rule(&self, rule: &Rule) -> Result<()>;
+    fn remove_rule(&self, rule: &PolicyRule) -> Result<()>;
     /// The interface of the IPv4 default route (lowest metric of the main table), or of that of IPv6 where there is none of IPv4;
     /// `None` without either.
     fn uplink(&self) -> Result<Option<Uplink>>;
     /// The interface that such a packet would leave by, by all rules and tables; `None` when it would be dropped. The
     /// packet filter is not asked, and nothing is sent. [`Absent`](crate::HostError::Absent) without the interface
     /// that it comes in by.
-    fn route_for(&self, packet: &Passing) -> Result<Option<String>>;
+    fn route_for(&self, packet: &ForwardedPacket) -> Result<Option<String>>;
     /// The route of a packet of the host's own to this address, by all rules and tables (`RTM_GETROUTE`); `None` when the
     /// kernel would not send it. With a source, which has to be an address of the host, it is asked as for an answer from
     /// there. The packet filter is not asked, and nothing is sent.
@@ -262,5 +262,5 @@ pub trait Network: Send + Sync {
     fn ways_out(&self) -> Result<Vec<String>>;
     /// Sends `count` ICMP echo requests, and says whether one of them was answered within `wait`. One that cannot be
     /// sent is not answered. [`Absent`](crate::HostError::Absent) without the interface or the address.
-    fn echo(&self, from: &EchoFrom, to: Ipv4Addr, count: u16, wait: Duration) -> Result<bool>;
+    fn echo(&self, from: &PingSource, to: Ipv4Addr, count: u16, wait: Duration) -> Result<bool>;
 }

@@ -57,7 +57,7 @@ impl fmt::Debug for Process {
 
 /// What a program left that has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ended {
+pub struct ProgramOutput {
     /// The program and its arguments, as errors show them.
     pub argv: Vec<String>,
     /// Its exit status; `None` when a signal ended it.
@@ -68,7 +68,7 @@ pub struct Ended {
     pub stderr: String,
 }
 
-impl Ended {
+impl ProgramOutput {
     /// The error that an exit status other than 0 is; `None` for 0.
     pub fn failure(self) -> Option<HostError> {
         let Self { argv, status, stderr, .. } = self;
@@ -79,5 +79,5 @@ impl Ended {
 /// Runs programs that do one thing and end. What a program means is known to whoever asks for it.
 pub trait Processes: Send + Sync {
     /// Runs it and gives what it left, whatever its exit status. An error says that it could not be started, or did not end in time.
-    fn run(&self, process: &Process) -> Result<Ended>;
+    fn run(&self, process: &Process) -> Result<ProgramOutput>;
 }

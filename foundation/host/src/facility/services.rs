@@ -9,7 +9,7 @@ use crate::Result;
 
 /// Who runs the services.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Manager {
+pub enum ServiceManager {
     /// systemd, where it is process 1.
     Systemd,
     /// Our own supervisor: detached processes with a process file and a log file.
@@ -197,7 +197,7 @@ pub struct Logs {
 /// The services of the host.
 pub trait Services: Send + Sync {
     /// Who runs them.
-    fn manager(&self) -> Manager;
+    fn manager(&self) -> ServiceManager;
     /// What the service is doing. One that nobody knows is [`ServiceState::Inactive`].
     fn status(&self, name: &str) -> Result<ServiceStatus>;
     /// Whether exactly this unit is installed, and enabled as it says; of one that waits for a file also whether it waits.

@@ -14,15 +14,15 @@ use phantom_types::{Backend, InterfaceName, PublicKey};
 
 use crate::filter::Filters;
 use crate::{
-    Command, Device, DeviceUpdate, EchoFrom, FileInfo, Files, Firewall, FirewallKind, FirewallQuery,
-    FirewallReport, Host, HostError, InForce, Link, LinkChange, LinkGuard, Logs, Manager, Marks, Network,
-    OwnRoute, Passing, Peer, Result, Route, Rule, Ruleset, ServiceStatus, Services, StuckRules, Sysctl,
-    UfwRule, UfwRules, Unit, Uplink, WireGuard,
+    Command, Device, DeviceUpdate, FileInfo, Files, Firewall, FirewallKind, FirewallQuery, FirewallReport,
+    ForwardedPacket, Host, HostError, Link, LinkChange, LinkGuard, Logs, Network, OwnRoute, OwnershipTags,
+    Peer, PingSource, PolicyRule, Result, Route, Ruleset, RulesetStatus, ServiceManager, ServiceStatus,
+    Services, StuckRules, Sysctl, UfwRule, UfwRules, Unit, Uplink, WireGuard,
 };
 
 /// What happens at the chosen write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub enum InjectedFault {
     /// It fails, with nothing done.
     Refuse,
     /// It and every write after it fail.
@@ -36,27 +36,27 @@ pub enum Fault {
 /// Which write, and what happens there. As text, for handing it to a child process: `refuse:3`, `refuse-from:3`,
 /// `kill-before:3`, `kill-after:3`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Plan {
+pub struct FaultPlan {
     /// What happens.
-    pub fault: Fault,
+    pub fault: InjectedFault,
     /// The number of the write, from 1. 0 is never: the writes are only counted.
     pub at: usize,
 }
 
-/// A text that is no [`Plan`].
+/// A text that is no [`FaultPlan`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a plan is one of refuse, refuse-from, kill-before, kill-after, a colon and a number")]
 pub struct PlanError;
 
-impl FromStr for Plan {
+impl FromStr for FaultPlan {
     type Err = PlanError;
     fn from_str(text: &str) -> Result<Self, PlanError> {
         let (word, number) = text.split_once(':').ok_or(PlanError)?;
         let fault = match word {
-            "refuse" => Fault::Refuse,
-            "refuse-from" => Fault::RefuseFrom,
-            "kill-before" => Fault::KillBefore,
-            "kill-after" => Fault::KillAfter,
+            "refuse" => InjectedFault::Refuse,
+            "refuse-from" => InjectedFault::RefuseFrom,
+            "kill-before" => InjectedFault::KillBefore,
+            "kill-after" => InjectedFault::KillAfter,
             _ => return Err(PlanError),
         };
         Ok(Self { fault, at: number.parse().map_err(|_| PlanError)? })
@@ -67,7 +67,7 @@ impl FromStr for Plan {
 #[derive(Clone)]
 pub struct FaultyHost {
     inner: Host,
-    plan: Plan,
+    plan: FaultPlan,
     writes: Arc<Mutex<Vec<&'static str>>>,
 }
 
@@ -75,7 +75,7 @@ impl FaultyHost {
     /// Puts faults before a host: the result does what the given host does but at the chosen write.
     ///
     /// What counts as a write is the same as with the host in memory: every call that can change the host.
-    pub fn wrap(host: Host, plan: Plan) -> (Host, Self) {
+    pub fn wrap(host: Host, plan: FaultPlan) -> (Host, Self) {
         let faulty = Self { inner: host.clone(), plan, writes: Arc::default() };
         let one = Arc::new(faulty.clone());
         let wrapped = Host {
@@ -107,13 +107,13 @@ impl FaultyHost {
         let here = number == self.plan.at;
         let after = self.plan.at > 0 && number >= self.plan.at;
         match self.plan.fault {
-            Fault::Refuse if here => return Err(refusal(name)),
-            Fault::RefuseFrom if after => return Err(refusal(name)),
-            Fault::KillBefore if here => die(),
+            InjectedFault::Refuse if here => return Err(refusal(name)),
+            InjectedFault::RefuseFrom if after => return Err(refusal(name)),
+            InjectedFault::KillBefore if here => die(),
             _ => {}
         }
         let result = run(&self.inner);
-        if self.plan.fault == Fault::KillAfter && here {
+        if self.plan.fault == InjectedFault::KillAfter && here {
             die();
         }
         result
@@ -194,19 +194,19 @@ impl Network for FaultyHost {
     fn remove_route(&self, route: &Route) -> Result<()> {
         self.write("network.remove_route", |host| host.network.remove_route(route))
     }
-    fn rules(&self) -> Result<Vec<Rule>> {
+    fn rules(&self) -> Result<Vec<PolicyRule>> {
         self.inner.network.rules()
     }
-    fn add_rule(&self, rule: &Rule) -> Result<()> {
+    fn add_rule(&self, rule: &PolicyRule) -> Result<()> {
         self.write("network.add_rule", |host| host.network.add_rule(rule))
     }
-    fn remove_rule(&self, rule: &Rule) -> Result<()> {
+    fn remove_rule(&self, rule: &PolicyRule) -> Result<()> {
         self.write("network.remove_rule", |host| host.network.remove_rule(rule))
     }
     fn uplink(&self) -> Result<Option<Uplink>> {
         self.inner.network.uplink()
     }
-    fn route_for(&self, packet: &Passing) -> Result<Option<String>> {
+    fn route_for(&self, packet: &ForwardedPacket) -> Result<Option<String>> {
         self.inner.network.route_for(packet)
     }
     fn own_route(&self, from: Option<Ipv4Addr>, to: Ipv4Addr) -> Result<Option<OwnRoute>> {
@@ -215,7 +215,7 @@ impl Network for FaultyHost {
     fn ways_out(&self) -> Result<Vec<String>> {
         self.inner.network.ways_out()
     }
-    fn echo(&self, from: &EchoFrom, to: Ipv4Addr, count: u16, wait: Duration) -> Result<bool> {
+    fn echo(&self, from: &PingSource, to: Ipv4Addr, count: u16, wait: Duration) -> Result<bool> {
         self.inner.network.echo(from, to, count, wait)
     }
 }
@@ -224,35 +224,35 @@ impl Firewall for FaultyHost {
     fn kind(&self) -> Result<FirewallKind> {
         self.inner.firewall.kind()
     }
-    fn in_force(&self, marks: &Marks, wanted: &Ruleset) -> Result<InForce> {
-        self.inner.firewall.in_force(marks, wanted)
+    fn in_force(&self, tags: &OwnershipTags, wanted: &Ruleset) -> Result<RulesetStatus> {
+        self.inner.firewall.in_force(tags, wanted)
     }
     fn generation(&self) -> Result<Option<u32>> {
         self.inner.firewall.generation()
     }
-    fn replace(&self, marks: &Marks, wanted: &Ruleset) -> Result<()> {
-        self.write("firewall.replace", |host| host.firewall.replace(marks, wanted))
+    fn replace(&self, tags: &OwnershipTags, wanted: &Ruleset) -> Result<()> {
+        self.write("firewall.replace", |host| host.firewall.replace(tags, wanted))
     }
-    fn remove(&self, marks: &Marks) -> Result<()> {
-        self.write("firewall.remove", |host| host.firewall.remove(marks))
+    fn remove(&self, tags: &OwnershipTags) -> Result<()> {
+        self.write("firewall.remove", |host| host.firewall.remove(tags))
     }
-    fn ufw(&self, marks: &Marks) -> Result<Option<UfwRules>> {
-        self.inner.firewall.ufw(marks)
+    fn ufw(&self, tags: &OwnershipTags) -> Result<Option<UfwRules>> {
+        self.inner.firewall.ufw(tags)
     }
-    fn add_ufw(&self, marks: &Marks, rule: &UfwRule) -> Result<()> {
-        self.write("firewall.add_ufw", |host| host.firewall.add_ufw(marks, rule))
+    fn add_ufw(&self, tags: &OwnershipTags, rule: &UfwRule) -> Result<()> {
+        self.write("firewall.add_ufw", |host| host.firewall.add_ufw(tags, rule))
     }
-    fn remove_ufw(&self, marks: &Marks, rule: &UfwRule) -> Result<()> {
-        self.write("firewall.remove_ufw", |host| host.firewall.remove_ufw(marks, rule))
+    fn remove_ufw(&self, tags: &OwnershipTags, rule: &UfwRule) -> Result<()> {
+        self.write("firewall.remove_ufw", |host| host.firewall.remove_ufw(tags, rule))
     }
-    fn report(&self, marks: &Marks, query: &FirewallQuery) -> Result<FirewallReport> {
-        self.inner.firewall.report(marks, query)
+    fn report(&self, tags: &OwnershipTags, query: &FirewallQuery) -> Result<FirewallReport> {
+        self.inner.firewall.report(tags, query)
     }
     fn filters(&self) -> Result<Filters> {
         self.inner.firewall.filters()
     }
-    fn stuck(&self, marks: &Marks) -> Result<Vec<StuckRules>> {
-        self.inner.firewall.stuck(marks)
+    fn stuck(&self, tags: &OwnershipTags) -> Result<Vec<StuckRules>> {
+        self.inner.firewall.stuck(tags)
     }
     fn forget_connections(&self, of: &[IpNetwork]) -> Result<()> {
         self.write("firewall.forget_connections", |host| host.firewall.forget_connections(of))
@@ -269,7 +269,7 @@ impl Sysctl for FaultyHost {
 }
 
 impl Services for FaultyHost {
-    fn manager(&self) -> Manager {
+    fn manager(&self) -> ServiceManager {
         self.inner.services.manager()
     }
     fn status(&self, name: &str) -> Result<ServiceStatus> {

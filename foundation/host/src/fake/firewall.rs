@@ -9,8 +9,8 @@ use phantom_types::Subnet;
 use super::{FakeHost, network_words};
 use crate::filter::{ChainId, FilterHook, FilterManager, Filters, RuleSpot, from_strangers};
 use crate::{
-    Firewall, FirewallKind, FirewallQuery, FirewallReport, Hook, HostError, InForce, Marks, Match, Port,
-    Protocol, Result, Ruleset, RulesetRule, StuckRules, UfwReport, UfwRule, UfwRules, Verdict,
+    Firewall, FirewallKind, FirewallQuery, FirewallReport, Hook, HostError, Match, OwnershipTags, Port,
+    Protocol, Result, Ruleset, RulesetRule, RulesetStatus, StuckRules, UfwReport, UfwRule, UfwRules, Verdict,
 };
 
 /// Accepts of ours in base chains of others.
@@ -20,12 +20,12 @@ pub(super) type LetIn = BTreeMap<ChainId, BTreeSet<Port>>;
 #[derive(Clone)]
 pub(super) struct Filter {
     pub(super) kind: FirewallKind,
-    /// Our rules by the text of their marks.
+    /// Our rules by the text of their tags.
     pub(super) ours: BTreeMap<String, Ruleset>,
     pub(super) foreign: Vec<String>,
     /// Tables of others, as far as packets are asked about.
     pub(super) others: Filters,
-    /// Our accepts in base chains of others, by the text of their marks.
+    /// Our accepts in base chains of others, by the text of their tags.
     pub(super) let_in: BTreeMap<String, LetIn>,
     /// `None` while ufw is not installed.
     pub(super) ufw: Option<Ufw>,
@@ -38,7 +38,7 @@ pub(super) struct Filter {
 #[derive(Clone, Default)]
 pub(super) struct Ufw {
     pub(super) active: bool,
-    /// The text of the marks of each rule of ours.
+    /// The text of the tags of each rule of ours.
     pub(super) ours: Vec<(String, UfwRule)>,
     pub(super) foreign: Vec<String>,
     pub(super) limited: BTreeSet<Port>,
@@ -65,41 +65,41 @@ impl Firewall for FakeHost {
         Ok(self.state().filter.kind)
     }
 
-    fn in_force(&self, marks: &Marks, wanted: &Ruleset) -> Result<InForce> {
+    fn in_force(&self, tags: &OwnershipTags, wanted: &Ruleset) -> Result<RulesetStatus> {
         let needed = self.needed(wanted)?;
         let filter = &self.state().filter;
-        let let_in = filter.let_in.get(&marks.text()).cloned().unwrap_or_default();
-        Ok(match filter.ours.get(&marks.text()) {
-            None => InForce::Absent,
-            Some(loaded) if loaded == wanted && let_in == needed => InForce::Same,
-            Some(_) => InForce::Different,
+        let let_in = filter.let_in.get(&tags.tag()).cloned().unwrap_or_default();
+        Ok(match filter.ours.get(&tags.tag()) {
+            None => RulesetStatus::Missing,
+            Some(loaded) if loaded == wanted && let_in == needed => RulesetStatus::InSync,
+            Some(_) => RulesetStatus::Drifted,
         })
     }
 
-    fn replace(&self, marks: &Marks, wanted: &Ruleset) -> Result<()> {
-        let name = format!("firewall.replace {} {} rules", marks.text(), wanted.rules().len());
+    fn replace(&self, tags: &OwnershipTags, wanted: &Ruleset) -> Result<()> {
+        let name = format!("firewall.replace {} {} rules", tags.tag(), wanted.rules().len());
         let needed = self.needed(wanted)?;
         let mut state = self.write(&name)?;
         if needed.is_empty() {
-            state.filter.let_in.remove(&marks.text());
+            state.filter.let_in.remove(&tags.tag());
         } else {
-            state.filter.let_in.insert(marks.text(), needed);
+            state.filter.let_in.insert(tags.tag(), needed);
         }
         state.filter.generation += 1;
         if wanted.is_empty() {
             // No empty table is left behind.
-            state.filter.ours.remove(&marks.text());
+            state.filter.ours.remove(&tags.tag());
         } else {
-            state.filter.ours.insert(marks.text(), wanted.clone());
+            state.filter.ours.insert(tags.tag(), wanted.clone());
         }
         Ok(())
     }
 
-    fn remove(&self, marks: &Marks) -> Result<()> {
-        let mut state = self.write(&format!("firewall.remove {}", marks.text()))?;
+    fn remove(&self, tags: &OwnershipTags) -> Result<()> {
+        let mut state = self.write(&format!("firewall.remove {}", tags.tag()))?;
         state.filter.generation += 1;
-        state.filter.ours.remove(&marks.text());
-        state.filter.let_in.remove(&marks.text());
+        state.filter.ours.remove(&tags.tag());
+        state.filter.let_in.remove(&tags.tag());
         Ok(())
     }
 
@@ -108,34 +108,34 @@ impl Firewall for FakeHost {
         Ok(Some(filter.generation).filter(|_| filter.kind == FirewallKind::Nftables))
     }
 
-    fn ufw(&self, marks: &Marks) -> Result<Option<UfwRules>> {
+    fn ufw(&self, tags: &OwnershipTags) -> Result<Option<UfwRules>> {
         let state = self.state();
         Ok(state.filter.ufw.as_ref().map(|ufw| {
-            let ours = ufw.ours.iter().filter(|(mark, _)| *mark == marks.text());
+            let ours = ufw.ours.iter().filter(|(mark, _)| *mark == tags.tag());
             let ours = ours.map(|(_, rule)| rule.clone()).collect();
             UfwRules { active: ufw.active, ours, limited: ufw.limited.clone() }
         }))
     }
 
-    fn add_ufw(&self, marks: &Marks, rule: &UfwRule) -> Result<()> {
-        let mut state = self.write(&format!("firewall.add_ufw {} {}", marks.text(), ufw_text(rule)))?;
+    fn add_ufw(&self, tags: &OwnershipTags, rule: &UfwRule) -> Result<()> {
+        let mut state = self.write(&format!("firewall.add_ufw {} {}", tags.tag(), ufw_text(rule)))?;
         let ufw = state.filter.ufw.as_mut().ok_or(HostError::NotInstalled { program: "ufw" })?;
         // ufw has one rule for one condition, whatever its verdict.
         ufw.ours.retain(|(_, other)| !same_condition(other, rule));
-        ufw.ours.push((marks.text(), rule.clone()));
+        ufw.ours.push((tags.tag(), rule.clone()));
         Ok(())
     }
 
-    fn remove_ufw(&self, marks: &Marks, rule: &UfwRule) -> Result<()> {
-        let mut state = self.write(&format!("firewall.remove_ufw {} {}", marks.text(), ufw_text(rule)))?;
+    fn remove_ufw(&self, tags: &OwnershipTags, rule: &UfwRule) -> Result<()> {
+        let mut state = self.write(&format!("firewall.remove_ufw {} {}", tags.tag(), ufw_text(rule)))?;
         if let Some(ufw) = state.filter.ufw.as_mut() {
-            ufw.ours.retain(|(mark, other)| *mark != marks.text() || other != rule);
+            ufw.ours.retain(|(mark, other)| *mark != tags.tag() || other != rule);
         }
         Ok(())
     }
 
-    fn report(&self, marks: &Marks, query: &FirewallQuery) -> Result<FirewallReport> {
-        Ok(self.state().filter.report(marks, query))
+    fn report(&self, tags: &OwnershipTags, query: &FirewallQuery) -> Result<FirewallReport> {
+        Ok(self.state().filter.report(tags, query))
     }
 
     /// Our own rules, and the tables that [`FakeHost::set_filters`] was given, with our accepts in them.
@@ -154,7 +154,7 @@ impl Firewall for FakeHost {
         Ok(all)
     }
 
-    fn stuck(&self, _: &Marks) -> Result<Vec<StuckRules>> {
+    fn stuck(&self, _: &OwnershipTags) -> Result<Vec<StuckRules>> {
         Ok(self.state().filter.stuck.clone())
     }
 
@@ -178,8 +178,8 @@ impl FakeHost {
         };
         let mut needed = LetIn::new();
         for port in wanted.openings() {
-            let marks = Marks::new(None);
-            if others.limit(&marks, self, *port, |spot| !by_ufw(spot))?.is_some() {
+            let tags = OwnershipTags::new(None);
+            if others.limit(&tags, self, *port, |spot| !by_ufw(spot))?.is_some() {
                 continue;
             }
             for packets in from_strangers(self, true, *port)? {
@@ -218,8 +218,8 @@ pub(super) fn protocol_text(protocol: Protocol) -> &'static str {
 }
 
 impl Filter {
-    fn report(&self, marks: &Marks, query: &FirewallQuery) -> FirewallReport {
-        let rules = self.ours.get(&marks.text()).map(Ruleset::rules).unwrap_or_default();
+    fn report(&self, tags: &OwnershipTags, query: &FirewallQuery) -> FirewallReport {
+        let rules = self.ours.get(&tags.tag()).map(Ruleset::rules).unwrap_or_default();
         let subnet = subnet_network(query.subnet);
         let names = |line: &&String| {
             let words = [query.interface.to_string(), query.subnet.to_string(), query.port.to_string()];
@@ -229,9 +229,9 @@ impl Filter {
             let foreign = self.foreign.iter().filter(names);
             foreign.filter(|line| line.contains("-t nat") == nat).cloned().collect()
         };
-        let loaded = self.ours.contains_key(&marks.text());
+        let loaded = self.ours.contains_key(&tags.tag());
         FirewallReport {
-            ufw: self.ufw_report(marks, &names),
+            ufw: self.ufw_report(tags, &names),
             nat_rules: chosen(true),
             filter_rules: chosen(false),
             masquerade: rules.iter().filter_map(|rule| masquerade(rule, subnet)).collect(),
@@ -240,9 +240,9 @@ impl Filter {
         }
     }
 
-    fn ufw_report(&self, marks: &Marks, names: &dyn Fn(&&String) -> bool) -> UfwReport {
+    fn ufw_report(&self, tags: &OwnershipTags, names: &dyn Fn(&&String) -> bool) -> UfwReport {
         let Some(ufw) = self.ufw.as_ref().filter(|ufw| ufw.active) else { return UfwReport::default() };
-        let ours = ufw.ours.iter().filter(|(mark, _)| *mark == marks.text()).map(|(_, rule)| ufw_text(rule));
+        let ours = ufw.ours.iter().filter(|(mark, _)| *mark == tags.tag()).map(|(_, rule)| ufw_text(rule));
         let foreign = ufw.foreign.iter().filter(names).cloned();
         UfwReport { enabled: true, lines: ours.chain(foreign).collect() }
     }
@@ -297,9 +297,9 @@ impl FakeHost {
     pub fn set_stuck(&self, stuck: &[StuckRules]) {
         self.state().filter.stuck = stuck.to_vec();
     }
-    /// Our rules, `None` when nothing is loaded under these marks.
-    pub fn firewall_rules(&self, marks: &Marks) -> Option<Ruleset> {
-        self.state().filter.ours.get(&marks.text()).cloned()
+    /// Our rules, `None` when nothing is loaded under these tags.
+    pub fn firewall_rules(&self, tags: &OwnershipTags) -> Option<Ruleset> {
+        self.state().filter.ours.get(&tags.tag()).cloned()
     }
     /// Installs ufw, active or not, with its rules kept if it is there; `None` removes it.
     pub fn set_ufw(&self, active: Option<bool>) {

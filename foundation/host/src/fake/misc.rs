@@ -10,7 +10,7 @@ use phantom_types::Domain;
 
 use super::{FakeHost, State, absent};
 use crate::{
-    Answer, AskFrom, HostError, Port, Probe, ProbeError, Protocol, Random, Resolver, Result, Sysctl,
+    AskFrom, DnsAnswer, HostError, Port, Probe, ProbeError, Protocol, Random, Resolver, Result, Sysctl,
     Viewpoint,
 };
 
@@ -51,7 +51,7 @@ pub(super) struct Sockets {
 }
 
 /// What servers answer: for one name, or for all others.
-pub(super) type Answers = BTreeMap<(IpAddr, Option<Domain>), Result<Answer, ProbeError>>;
+pub(super) type Answers = BTreeMap<(IpAddr, Option<Domain>), Result<DnsAnswer, ProbeError>>;
 
 /// What the host's own resolvers answer.
 pub(super) type Lookups = BTreeMap<Domain, Result<Vec<IpAddr>, ProbeError>>;
@@ -130,7 +130,7 @@ impl crate::Sockets for FakeHost {
 }
 
 impl Resolver for FakeHost {
-    fn probe(&self, probes: &[Probe], limit: Duration) -> Result<Vec<Result<Answer, ProbeError>>> {
+    fn probe(&self, probes: &[Probe], limit: Duration) -> Result<Vec<Result<DnsAnswer, ProbeError>>> {
         let outcomes: Vec<_> = {
             let state = self.state();
             let answer = |probe: &Probe| {
@@ -141,7 +141,7 @@ impl Resolver for FakeHost {
         };
         // They are asked at once: the slowest one counts.
         let took = outcomes.iter().map(|outcome| match outcome {
-            Ok(Answer { elapsed, .. }) | Err(ProbeError::NoAddress { elapsed, .. }) => *elapsed,
+            Ok(DnsAnswer { elapsed, .. }) | Err(ProbeError::NoAddress { elapsed, .. }) => *elapsed,
             Err(ProbeError::Timeout) => limit,
             Err(ProbeError::Unreachable) => Duration::ZERO,
         });
@@ -150,7 +150,12 @@ impl Resolver for FakeHost {
     }
 
     /// A peer that has the server's address answers as every resolver would, if it lets anything pass.
-    fn probe_by(&self, from: &AskFrom, probe: &Probe, limit: Duration) -> Result<Result<Answer, ProbeError>> {
+    fn probe_by(
+        &self,
+        from: &AskFrom,
+        probe: &Probe,
+        limit: Duration,
+    ) -> Result<Result<DnsAnswer, ProbeError>> {
         let name = from.interface.as_str();
         let answer = {
             let mut state = self.state();
@@ -165,13 +170,15 @@ impl Resolver for FakeHost {
             match passed {
                 Some(false) => Err(ProbeError::Timeout),
                 Some(true) => known.unwrap_or_else(|| {
-                    Ok(Answer { addresses: vec![IpAddr::from([192, 0, 2, 1])], elapsed: Duration::ZERO })
+                    Ok(DnsAnswer { addresses: vec![IpAddr::from([192, 0, 2, 1])], elapsed: Duration::ZERO })
                 }),
                 None => known.unwrap_or(Err(ProbeError::Timeout)),
             }
         };
         match &answer {
-            Ok(Answer { elapsed, .. }) | Err(ProbeError::NoAddress { elapsed, .. }) => self.advance(*elapsed),
+            Ok(DnsAnswer { elapsed, .. }) | Err(ProbeError::NoAddress { elapsed, .. }) => {
+                self.advance(*elapsed);
+            }
             Err(ProbeError::Timeout) => self.advance(limit),
             Err(ProbeError::Unreachable) => {}
         }
@@ -238,7 +245,7 @@ impl FakeHost {
     }
     /// What a DNS server answers to questions for this name, or (with `None`) for every other one. A server without
     /// an answer stays silent until the limit of the question is over.
-    pub fn set_answer(&self, server: IpAddr, domain: Option<Domain>, answer: Result<Answer, ProbeError>) {
+    pub fn set_answer(&self, server: IpAddr, domain: Option<Domain>, answer: Result<DnsAnswer, ProbeError>) {
         self.state().answers.insert((server, domain), answer);
     }
     /// Where the random source begins.

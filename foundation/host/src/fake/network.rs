@@ -14,8 +14,8 @@ use phantom_types::watch::{FAR, way_out};
 
 use super::{FakeHost, State, absent, kernel};
 use crate::{
-    EchoFrom, HostError, Link, LinkChange, LinkGuard, LinkKind, Network, OwnRoute, Passing, Result, Route,
-    RouteKind, Rule, RuleAction, Uplink,
+    ForwardedPacket, HostError, Link, LinkChange, LinkGuard, LinkKind, Network, OwnRoute, PingSource,
+    PolicyRule, Result, Route, RouteKind, RuleAction, Uplink,
 };
 
 /// The main routing table (`RT_TABLE_MAIN`).
@@ -38,7 +38,7 @@ pub(super) struct Interface {
 pub(super) struct Net {
     pub(super) links: Vec<Interface>,
     pub(super) routes: Vec<Route>,
-    pub(super) rules: Vec<Rule>,
+    pub(super) rules: Vec<PolicyRule>,
     next_index: u32,
     /// The kernel can guard links.
     pub(super) has_guards: bool,
@@ -81,10 +81,10 @@ impl Net {
     }
 
     /// The rules that the kernel begins with; IPv6 has no third table.
-    pub(super) fn first_rules() -> Vec<Rule> {
+    pub(super) fn first_rules() -> Vec<PolicyRule> {
         let rules =
             [(0, false, 255), (32766, false, MAIN), (32767, false, 253), (0, true, 255), (32766, true, MAIN)];
-        let rule = |(priority, ipv6, table)| Rule {
+        let rule = |(priority, ipv6, table)| PolicyRule {
             priority,
             ipv6,
             from: None,
@@ -230,17 +230,17 @@ impl Network for FakeHost {
         self.write(&format!("network.remove_route {}", routes::text(route)))?.net.remove_route(route)
     }
 
-    fn rules(&self) -> Result<Vec<Rule>> {
+    fn rules(&self) -> Result<Vec<PolicyRule>> {
         Ok(self.state().net.rules.clone())
     }
 
-    fn add_rule(&self, rule: &Rule) -> Result<()> {
+    fn add_rule(&self, rule: &PolicyRule) -> Result<()> {
         let mut state = self.write(&format!("network.add_rule {}", Net::rule_text(rule)))?;
         state.needs_ipv6(rule.ipv6)?;
         state.net.add_rule(rule)
     }
 
-    fn remove_rule(&self, rule: &Rule) -> Result<()> {
+    fn remove_rule(&self, rule: &PolicyRule) -> Result<()> {
         self.write(&format!("network.remove_rule {}", Net::rule_text(rule)))?.net.remove_rule(rule)
     }
 
@@ -248,7 +248,7 @@ impl Network for FakeHost {
         Ok(self.state().net.uplink())
     }
 
-    fn route_for(&self, packet: &Passing) -> Result<Option<String>> {
+    fn route_for(&self, packet: &ForwardedPacket) -> Result<Option<String>> {
         let state = self.state();
         let found = state.net.find(packet.in_interface.as_str());
         let up = found.ok_or_else(|| absent_interface(packet.in_interface.as_str()))?.link.up;
@@ -266,16 +266,16 @@ impl Network for FakeHost {
         Ok(route.map(|route| way_out(&route.interface, route.source)).into_iter().collect())
     }
 
-    fn echo(&self, from: &EchoFrom, to: Ipv4Addr, _: u16, wait: Duration) -> Result<bool> {
+    fn echo(&self, from: &PingSource, to: Ipv4Addr, _: u16, wait: Duration) -> Result<bool> {
         let answered = {
             let mut state = self.state();
             let interface = match from {
-                EchoFrom::Interface(interface) => {
+                PingSource::Interface(interface) => {
                     let name = interface.as_str();
                     state.net.find(name).ok_or_else(|| absent_interface(name))?;
                     Some(name.to_owned())
                 }
-                EchoFrom::Address(address) => state.net.way_from(*address, to)?,
+                PingSource::Address(address) => state.net.rule_route_from(*address, to)?,
             };
             interface.is_some_and(|interface| state.answer_echo(&interface, to))
         };

@@ -6,10 +6,10 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::FakeHost;
-use crate::{Ended, HostError, Process, Processes, Result};
+use crate::{HostError, Process, Processes, ProgramOutput, Result};
 
 /// What a program does.
-type Program = Arc<dyn Fn(&FakeHost, &Process) -> Result<Ended> + Send + Sync>;
+type Program = Arc<dyn Fn(&FakeHost, &Process) -> Result<ProgramOutput> + Send + Sync>;
 
 /// The programs that the host has, by name, and what those who gave them to it keep with it.
 #[derive(Default)]
@@ -19,7 +19,7 @@ pub(super) struct Given {
 }
 
 impl Processes for FakeHost {
-    fn run(&self, process: &Process) -> Result<Ended> {
+    fn run(&self, process: &Process) -> Result<ProgramOutput> {
         let name = process.command.program.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let program = self.given().programs.get(&name).cloned();
         let Some(program) = program else {
@@ -35,7 +35,7 @@ impl FakeHost {
     pub fn give_program(
         &self,
         name: &str,
-        does: impl Fn(&Self, &Process) -> Result<Ended> + Send + Sync + 'static,
+        does: impl Fn(&Self, &Process) -> Result<ProgramOutput> + Send + Sync + 'static,
     ) {
         self.given().programs.insert(name.to_owned(), Arc::new(does));
     }

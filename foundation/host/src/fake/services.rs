@@ -10,8 +10,8 @@ use phantom_types::Timestamp;
 
 use super::{FakeHost, State, absent};
 use crate::{
-    Clock, Command, HostError, Logs, Manager as Kind, Port, Result, ServiceState, ServiceStatus, Services,
-    Unit, UnitKind,
+    Clock, Command, HostError, Logs, Port, Result, ServiceManager as Kind, ServiceState, ServiceStatus,
+    Services, Unit, UnitKind,
 };
 
 /// Exit status of `systemctl` for a unit that it does not know.

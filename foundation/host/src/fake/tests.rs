@@ -8,8 +8,9 @@ use phantom_types::{Backend, InterfaceName, PresharedKey, PrivateKey, PublicKey,
 
 use super::*;
 use crate::{
-    Answer, Command, DeviceUpdate, Hook, InForce, LinkChange, LinkKind, Manager as Kind, Marks, PeerConfig,
-    PeerUpdate, Port, Probe, ProbeError, Protocol, Restart, Ruleset, ServiceState, Unit, UnitKind, Verdict,
+    Command, DeviceUpdate, DnsAnswer, Hook, LinkChange, LinkKind, OwnershipTags, PeerConfig, PeerUpdate,
+    Port, Probe, ProbeError, Protocol, Restart, Ruleset, RulesetStatus, ServiceManager as Kind, ServiceState,
+    Unit, UnitKind, Verdict,
 };
 
 mod devices;
@@ -123,7 +124,7 @@ fn forgotten_writes_are_accepted_and_change_nothing() {
 }
 
 #[test]
-fn the_hook_sees_every_write_and_may_use_the_host() {
+fn hook_sees_writes_and_may_use_host() {
     let (host, fake) = Host::fake();
     let seen = Arc::new(Mutex::new(Vec::new()));
     let (list, other) = (Arc::clone(&seen), host.clone());
@@ -178,14 +179,14 @@ fn device_unit(host: &Host) -> Unit {
 #[test]
 fn a_boot_leaves_what_is_on_disk() {
     let (host, fake) = with_device();
-    let marks = Marks::new(None);
+    let tags = OwnershipTags::new(None);
     let fresh = Host::fake().1.dump();
     host.files.write("/etc/sysctl.d/90-x.conf".as_ref(), b"# x\nnet.ipv4.ip_forward = 1\n", 0o644).unwrap();
     host.files.write("/run/x".as_ref(), b"", 0o600).unwrap();
     let mut rules = Ruleset::default();
     rules.add(Hook::Input, 1, vec![], Verdict::Accept);
-    host.firewall.replace(&marks, &rules).unwrap();
-    assert_eq!(host.firewall.in_force(&marks, &rules).unwrap(), InForce::Same);
+    host.firewall.replace(&tags, &rules).unwrap();
+    assert_eq!(host.firewall.in_force(&tags, &rules).unwrap(), RulesetStatus::InSync);
     let oneshot = UnitKind::OneShot { start: command("/bin/start"), stop: None };
     let mut early = unit("phantom-boot", oneshot);
     early.before_network = true;
@@ -197,7 +198,7 @@ fn a_boot_leaves_what_is_on_disk() {
     fake.reboot();
     assert_eq!(host.sysctl.get("net.ipv4.ip_forward").unwrap().as_deref(), Some("1"));
     assert_eq!(host.files.read("/run/x".as_ref()).unwrap(), None);
-    assert_eq!(host.firewall.in_force(&marks, &rules).unwrap(), InForce::Absent);
+    assert_eq!(host.firewall.in_force(&tags, &rules).unwrap(), RulesetStatus::Missing);
     assert_eq!(
         fake.commands(),
         [command("/bin/start"), command("/usr/local/bin/phantom-api core reconcile")]
@@ -241,7 +242,7 @@ fn answers_of_the_resolver() {
     let (host, fake) = Host::fake();
     let [one, two, three]: [IpAddr; 3] = [[1, 1, 1, 1].into(), [8, 8, 8, 8].into(), [9, 9, 9, 9].into()];
     let elapsed = Duration::from_millis(12);
-    let good = Answer { addresses: vec![[1, 2, 3, 4].into()], elapsed };
+    let good = DnsAnswer { addresses: vec![[1, 2, 3, 4].into()], elapsed };
     let bad = ProbeError::NoAddress { rcode: "NXDOMAIN".into(), elapsed };
     fake.set_answer(one, None, Ok(good.clone()));
     fake.set_answer(one, Some("gone.example".parse().unwrap()), Err(bad.clone()));
@@ -273,7 +274,7 @@ fn randomness_is_the_same_in_every_run() {
 }
 
 #[test]
-fn the_dump_shows_every_difference_and_no_secret() {
+fn dump_shows_differences_and_no_secret() {
     let (host, fake) = with_device();
     host.files.write("/etc/open".as_ref(), b"plain text\n", 0o644).unwrap();
     host.files.write("/etc/secret".as_ref(), b"hidden text\n", 0o600).unwrap();

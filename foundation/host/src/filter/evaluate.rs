@@ -1,16 +1,16 @@
 //! A packet's walk through the base chains.
 //!
-//! What rules change (marks, tracking) is carried along as a [`State`]. Where a condition is not known, the walk goes
+//! What rules change (marks, tracking) is carried along as a [`PacketState`]. Where a condition is not known, the walk goes
 //! on with both possibilities at once: states that meet again are joined, and what differs in them is not known from
 //! there on. A chain is walked once for each state in which it is entered, so that jumps do not multiply.
 
 use std::collections::HashMap;
 
-use super::facts::{Context, Stage, State, Tri};
+use super::facts::{Context, PacketState, Stage, Tri};
 use super::ipset;
 use super::lookup::Cache;
 use super::spot::spot;
-use super::tree::{Action, Base, Chain, Rule, Step, Table};
+use super::tree::{Base, Chain, FilterAction, Rule, Statement, Table};
 use super::{FilterDoubt, FilterFamily, FilterHook, FilterVerdict, Filters, Packet, PacketPath};
 
 /// How deep chains may be nested. nftables refuses more than 16 (`NFT_JUMP_STACK_SIZE`).
@@ -67,7 +67,7 @@ pub(super) fn verdict(filters: &Filters, packet: &Packet) -> FilterVerdict {
     };
     let sizes: Vec<usize> = filters.tables.iter().map(Table::size).collect();
     let mut ends = Ends::default();
-    let mut state = State::new(packet);
+    let mut state = PacketState::new(packet);
     for hook in hooks {
         for at in order(filters, *hook) {
             let Some(base) = &filters.tables[at.0].chains[at.1].base else { continue };
@@ -95,10 +95,10 @@ fn sees(base: &Base, packet: &Packet) -> Tri {
     let interface = match base.chain.hook {
         FilterHook::Ingress => Some(packet.in_interface.as_str()),
         FilterHook::Egress => packet.out_interface.as_deref(),
-        _ => return Tri::of(by_family),
+        _ => return Tri::from_bool(by_family),
     };
     match (interface, &base.devices) {
-        (Some(interface), Some(devices)) => Tri::of(devices.iter().any(|device| device == interface)),
+        (Some(interface), Some(devices)) => Tri::from_bool(devices.iter().any(|device| device == interface)),
         _ => Tri::Maybe,
     }
 }
@@ -124,7 +124,13 @@ pub(super) type Spot = (ChainAt, RuleAt);
 
 impl Ends {
     /// Walks a base chain. Gives the state in which the packet passes it, if it may.
-    fn base_chain(&mut self, walk: &mut Walk<'_>, at: ChainAt, state: State, seen: Tri) -> Option<State> {
+    fn base_chain(
+        &mut self,
+        walk: &mut Walk<'_>,
+        at: ChainAt,
+        state: PacketState,
+        seen: Tri,
+    ) -> Option<PacketState> {
         let base = walk.filters.tables[at.0].chains[at.1].base.as_ref();
         let drops = base.is_some_and(|base| base.chain.policy_drop);
         // Where it is not sure that the chain is asked, the packet may pass without it.
@@ -138,10 +144,10 @@ impl Ends {
         };
         let doubted = aside.is_some();
         let mut flow = walk.chain(at, state, 0);
-        let mut passed = State::join(flow.accepted.take(), aside);
+        let mut passed = PacketState::join(flow.accepted.take(), aside);
         match flow.rest.take() {
             Some(_) if drops => flow.stop = Some((Stop::Drop, (at, None))),
-            rest => passed = State::join(passed, rest),
+            rest => passed = PacketState::join(passed, rest),
         }
         if let Some((stop, rule)) = flow.stop {
             self.stop = Some((stop, (at, rule)));
@@ -170,9 +176,9 @@ impl Ends {
 #[derive(Clone, Debug, Default)]
 struct Flow {
     /// They leave it by its end or by a return.
-    rest: Option<State>,
+    rest: Option<PacketState>,
     /// They are accepted.
-    accepted: Option<State>,
+    accepted: Option<PacketState>,
     /// They are ended; of several the last one, which takes what the others leave.
     stop: Option<(Stop, RuleAt)>,
     /// The first rule of which it is not known whether it ends them.
@@ -183,8 +189,8 @@ struct Flow {
 
 impl Flow {
     /// Adds what becomes of others, but for what leaves them by their end.
-    fn add(&mut self, other: Self) -> Option<State> {
-        self.accepted = State::join(self.accepted.take(), other.accepted);
+    fn add(&mut self, other: Self) -> Option<PacketState> {
+        self.accepted = PacketState::join(self.accepted.take(), other.accepted);
         self.stop = other.stop.or(self.stop);
         self.may_stop = self.may_stop.or(other.may_stop);
         self.may_pass = self.may_pass.or(other.may_pass);
@@ -194,7 +200,7 @@ impl Flow {
         Self { stop: Some((stop, at)), ..Self::default() }
     }
     /// Anything may become of it.
-    fn unknown(mut state: State, at: RuleAt) -> Self {
+    fn unknown(mut state: PacketState, at: RuleAt) -> Self {
         state.blur();
         Self {
             rest: Some(state.clone()),
@@ -217,9 +223,9 @@ impl Flow {
 #[derive(Default)]
 struct Next {
     /// To the next rule.
-    on: Option<State>,
+    on: Option<PacketState>,
     /// Out of the chain.
-    out: Option<State>,
+    out: Option<PacketState>,
 }
 
 struct Walk<'a> {
@@ -227,7 +233,7 @@ struct Walk<'a> {
     packet: &'a Packet,
     stage: Stage,
     cache: Cache,
-    done: HashMap<(ChainAt, State), Flow>,
+    done: HashMap<(ChainAt, PacketState), Flow>,
     work: usize,
 }
 
@@ -244,7 +250,7 @@ impl<'a> Walk<'a> {
         self.work > 0
     }
 
-    fn chain(&mut self, at: ChainAt, state: State, depth: usize) -> Flow {
+    fn chain(&mut self, at: ChainAt, state: PacketState, depth: usize) -> Flow {
         let key = (at, state.clone());
         if let Some(flow) = self.done.get(&key) {
             return flow.clone();
@@ -262,25 +268,32 @@ impl<'a> Walk<'a> {
             let Some(state) = on.take() else { break };
             if !self.spend(1) {
                 let unknown = Flow::unknown(state, (at, Some(place)));
-                out = State::join(out, flow.add(unknown));
+                out = PacketState::join(out, flow.add(unknown));
                 break;
             }
             let next = self.rule((at, Some(place)), rule, state, depth, &mut flow);
             on = next.on;
-            out = State::join(out, next.out);
+            out = PacketState::join(out, next.out);
         }
-        flow.rest = State::join(on, out);
+        flow.rest = PacketState::join(on, out);
         self.done.insert(key, flow.clone());
         flow
     }
 
-    fn rule(&mut self, at: RuleAt, rule: &Rule, mut state: State, depth: usize, flow: &mut Flow) -> Next {
+    fn rule(
+        &mut self,
+        at: RuleAt,
+        rule: &Rule,
+        mut state: PacketState,
+        depth: usize,
+        flow: &mut Flow,
+    ) -> Next {
         let mut next = Next::default();
         // Whether it is not known that the rule applies.
         let mut may = false;
         for step in &rule.steps {
             match step {
-                Step::Require(condition) => {
+                Statement::Require(condition) => {
                     let table = &self.filters.tables[at.0.0];
                     let context = Context { packet: self.packet, stage: self.stage, state: &state };
                     let met = self.cache.condition(condition, table, context);
@@ -291,15 +304,15 @@ impl<'a> Walk<'a> {
                         Tri::Maybe => (may, next) = (true, next.with(state.clone())),
                     }
                 }
-                Step::Maybe => (may, next) = (true, next.with(state.clone())),
-                Step::Do(action) => return self.act(at, action, (state, may), depth, flow, next),
-                Step::DoByMap(lookup) => {
+                Statement::Maybe => (may, next) = (true, next.with(state.clone())),
+                Statement::Do(action) => return self.act(at, action, (state, may), depth, flow, next),
+                Statement::DoByMap(lookup) => {
                     let table = &self.filters.tables[at.0.0];
                     let context = Context { packet: self.packet, stage: self.stage, state: &state };
                     let found = self.cache.actions(lookup, table, context);
                     let cost = self.cache.cost();
                     if !self.spend(cost) {
-                        return self.act(at, &Action::Unknown, (state, true), depth, flow, next);
+                        return self.act(at, &FilterAction::Unknown, (state, true), depth, flow, next);
                     }
                     if found.may_miss {
                         next = next.with(state.clone());
@@ -310,15 +323,15 @@ impl<'a> Walk<'a> {
                     }
                     return next;
                 }
-                Step::Set(what, value) => {
+                Statement::Set(what, value) => {
                     let table = &self.filters.tables[at.0.0];
                     let context = Context { packet: self.packet, stage: self.stage, state: &state };
                     let value = self.cache.number(value, table, context);
                     state.set(*what, value);
                 }
-                Step::NoTrack => state.untrack(self.stage),
-                Step::Touch(set) => state.touch(&self.filters.tables[at.0.0].id, set),
-                Step::TouchIpSet(set) => state.touch(&ipset::place(), set),
+                Statement::NoTrack => state.untrack(self.stage),
+                Statement::Touch(set) => state.touch(&self.filters.tables[at.0.0].id, set),
+                Statement::TouchIpSet(set) => state.touch(&ipset::place(), set),
             }
         }
         next.with(state)
@@ -327,34 +340,34 @@ impl<'a> Walk<'a> {
     fn act(
         &mut self,
         at: RuleAt,
-        action: &Action,
-        (mut state, may): (State, bool),
+        action: &FilterAction,
+        (mut state, may): (PacketState, bool),
         depth: usize,
         flow: &mut Flow,
         mut next: Next,
     ) -> Next {
         let (mut done, mut out) = (Flow::default(), None);
         match action {
-            Action::Continue => return next.with(state),
-            Action::Accept => done.accepted = Some(state),
-            Action::Translate => {
+            FilterAction::Continue => return next.with(state),
+            FilterAction::Accept => done.accepted = Some(state),
+            FilterAction::Translate => {
                 let protocol = self.packet.protocol;
                 state.translate_source(protocol);
                 done.accepted = Some(state);
             }
-            Action::Masquerade => {
+            FilterAction::Masquerade => {
                 state.masquerade(self.packet);
                 done.accepted = Some(state);
             }
-            Action::Return => done.rest = Some(state),
-            Action::Drop => done = Flow::stopped(Stop::Drop, at),
-            Action::Reject => done = Flow::stopped(Stop::Reject, at),
-            Action::Redirect => done = Flow::stopped(Stop::Redirect, at),
-            Action::Unknown => {
+            FilterAction::Return => done.rest = Some(state),
+            FilterAction::Drop => done = Flow::stopped(Stop::Drop, at),
+            FilterAction::Reject => done = Flow::stopped(Stop::Reject, at),
+            FilterAction::Redirect => done = Flow::stopped(Stop::Redirect, at),
+            FilterAction::Unknown => {
                 done = Flow::unknown(state, at);
                 next = next.with_some(done.rest.clone());
             }
-            Action::Jump(name) | Action::Goto(name) => {
+            FilterAction::Jump(name) | FilterAction::Goto(name) => {
                 done = match self.filters.tables[at.0.0].by_name.get(name) {
                     Some(place) => self.chain((at.0.0, *place), state, depth + 1),
                     None => Flow::unknown(state, at),
@@ -362,22 +375,22 @@ impl<'a> Walk<'a> {
             }
         }
         if may {
-            done = done.doubted(at, matches!(action, Action::Return | Action::Goto(_)));
+            done = done.doubted(at, matches!(action, FilterAction::Return | FilterAction::Goto(_)));
         }
         let rest = flow.add(done);
         match action {
-            Action::Jump(_) => next = next.with_some(rest),
+            FilterAction::Jump(_) => next = next.with_some(rest),
             _ => out = rest,
         }
-        Next { out: State::join(next.out, out), ..next }
+        Next { out: PacketState::join(next.out, out), ..next }
     }
 }
 
 impl Next {
-    fn with(self, on: State) -> Self {
+    fn with(self, on: PacketState) -> Self {
         self.with_some(Some(on))
     }
-    fn with_some(self, on: Option<State>) -> Self {
-        Self { on: State::join(self.on, on), ..self }
+    fn with_some(self, on: Option<PacketState>) -> Self {
+        Self { on: PacketState::join(self.on, on), ..self }
     }
 }

@@ -28,7 +28,7 @@ pub(super) enum Tri {
 }
 
 impl Tri {
-    pub(super) fn of(known: bool) -> Self {
+    pub(super) fn from_bool(known: bool) -> Self {
         if known { Self::True } else { Self::False }
     }
     pub(super) fn and(self, other: Self) -> Self {
@@ -56,7 +56,7 @@ pub(super) struct Stage {
 
 /// What the rules have done to a packet until now. Equal states have equal futures.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct State {
+pub(super) struct PacketState {
     mark: Option<u32>,
     connection_mark: Option<u32>,
     /// It was taken off connection tracking.
@@ -69,7 +69,7 @@ pub(super) struct State {
     touched: BTreeSet<(TableId, String)>,
 }
 
-impl State {
+impl PacketState {
     pub(super) fn new(packet: &Packet) -> Self {
         Self {
             mark: Some(packet.mark),
@@ -168,7 +168,7 @@ enum Tracked {
 pub(super) struct Context<'a> {
     pub packet: &'a Packet,
     pub stage: Stage,
-    pub state: &'a State,
+    pub state: &'a PacketState,
 }
 
 impl<'a> Context<'a> {

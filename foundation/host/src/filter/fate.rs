@@ -8,7 +8,7 @@ use phantom_types::{InterfaceName, Subnet};
 use super::letting::STRANGERS6;
 use super::names::{TCP, UDP};
 use super::{FilterDoubt, FilterVerdict, Filters, Packet, RuleSpot};
-use crate::{Host, HostError, Passing, Port, Protocol, Result};
+use crate::{ForwardedPacket, Host, HostError, Port, Protocol, Result};
 
 /// Addresses of the Internet: the first is of a network for documentation (RFC 5737), which some filters drop together
 /// with other networks that nobody has; the second is an ordinary one. Nothing is ever sent to them.
@@ -64,7 +64,7 @@ impl PacketFate {
         let client = Ipv4Addr::from(u32::from(subnet.server()).saturating_add(1));
         let mut packets = Vec::new();
         for to in STRANGERS {
-            let passing = Passing { from: client, to, in_interface: interface.clone() };
+            let passing = ForwardedPacket { from: client, to, in_interface: interface.clone() };
             let out = match host.network.route_for(&passing) {
                 Ok(Some(out)) => out,
                 // The interface is not there.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ipnetwork::IpNetwork;
 
 use super::facts::address_number;
-use super::names::{Kind, TCP, UDP, number};
+use super::names::{NumberKind, TCP, UDP, number};
 use super::tree::{Element, Expr, Field, Pattern, Ports, Version};
 use super::{FilterFamily, FilterProgram, Filters, TableId};
 
@@ -133,7 +133,7 @@ impl IpSet {
         if parts == [Part::PortAlone] {
             for protocol in [TCP, UDP] {
                 let protocol = Pattern::Range(protocol.into(), protocol.into());
-                to.push(Element::plain(vec![protocol, port(element, Kind::Port)]));
+                to.push(Element::plain(vec![protocol, port(element, NumberKind::Port)]));
             }
             return;
         }
@@ -163,14 +163,14 @@ fn address(word: &str) -> Pattern {
     Pattern::Range(address_number(network.network()), address_number(last))
 }
 
-fn port(word: &str, kind: Kind) -> Pattern {
+fn port(word: &str, kind: NumberKind) -> Pattern {
     kind.number(word).map_or(Pattern::Unknown, |number| Pattern::Range(number, number))
 }
 
 /// `udp:53`. What ICMP has in that place is a type by its name.
 fn protocol_and_port(word: &str) -> [Pattern; 2] {
     let Some((protocol, number)) = word.split_once(':') else { return [Pattern::Unknown, Pattern::Unknown] };
-    [port(protocol, Kind::Protocol), port(number, Kind::Port)]
+    [port(protocol, NumberKind::Protocol), port(number, NumberKind::Port)]
 }
 
 fn interface(word: &str, wildcard: bool) -> Pattern {

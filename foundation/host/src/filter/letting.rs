@@ -11,9 +11,9 @@ use phantom_types::watch::FAR;
 
 use super::fate::{STRANGERS, number};
 use super::names::{TCP, UDP};
-use super::tree::{Action, Among, Base, Expr, Field, Pattern, Ports, Rule, Step, Table};
+use super::tree::{Among, Base, Expr, Field, FilterAction, Pattern, Ports, Rule, Statement, Table};
 use super::{FilterFamily, FilterProgram, FilterVerdict, Filters, Packet, PacketFate, RuleSpot, TableId};
-use crate::{LinkKind, Marks, Network, Port, Protocol, Result};
+use crate::{LinkKind, Network, OwnershipTags, Port, Protocol, Result};
 
 /// The same two kinds of strangers as of IPv4: of the documentation (RFC 3849), and an ordinary one. Nothing is ever sent to them.
 pub(super) const STRANGERS6: [Ipv6Addr; 2] = [Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 7), FAR.1];
@@ -77,11 +77,11 @@ fn links(network: &dyn Network) -> Result<Vec<String>> {
 impl Filters {
     /// The same without this installation: without its own table, and without the rules that lead to chains of its own.
     #[must_use]
-    pub fn without_ours(&self, marks: &Marks) -> Self {
+    pub fn without_ours(&self, tags: &OwnershipTags) -> Self {
         let mut rest = self.clone();
-        rest.tables.retain(|table| !is_own(&table.id, marks));
+        rest.tables.retain(|table| !is_own(&table.id, tags));
         for chain in rest.tables.iter_mut().flat_map(|table| &mut table.chains) {
-            chain.rules.retain(|rule| !leads_to(rule).is_some_and(|target| is_our_chain(target, marks)));
+            chain.rules.retain(|rule| !leads_to(rule).is_some_and(|target| is_our_chain(target, tags)));
         }
         rest
     }
@@ -133,12 +133,12 @@ impl Filters {
     }
 
     /// The base chains of others that lead to accepts of this installation, with the ports of these.
-    pub fn let_in(&self, marks: &Marks) -> Vec<LetIn> {
+    pub fn let_in(&self, tags: &OwnershipTags) -> Vec<LetIn> {
         let mut found = Vec::new();
-        for table in self.tables.iter().filter(|table| !is_own(&table.id, marks)) {
+        for table in self.tables.iter().filter(|table| !is_own(&table.id, tags)) {
             for chain in table.chains.iter().filter(|chain| chain.base.is_some()) {
                 let targets = chain.rules.iter().filter_map(leads_to);
-                let ours = targets.filter(|target| is_our_chain(target, marks));
+                let ours = targets.filter(|target| is_our_chain(target, tags));
                 let ports: BTreeSet<Port> = ours.flat_map(|target| accepted(table, target)).collect();
                 if !ports.is_empty() {
                     let chain = ChainId { table: table.id.clone(), name: chain.name.clone() };
@@ -151,10 +151,10 @@ impl Filters {
     }
 
     /// The tables of others in which there are rules that lead to chains of this installation.
-    pub fn tables_with_ours(&self, marks: &Marks) -> BTreeSet<TableId> {
-        let ours = |rule: &Rule| leads_to(rule).is_some_and(|target| is_our_chain(target, marks));
+    pub fn tables_with_ours(&self, tags: &OwnershipTags) -> BTreeSet<TableId> {
+        let ours = |rule: &Rule| leads_to(rule).is_some_and(|target| is_our_chain(target, tags));
         let with = |table: &&Table| table.chains.iter().any(|chain| chain.rules.iter().any(ours));
-        let others = self.tables.iter().filter(|table| !is_own(&table.id, marks));
+        let others = self.tables.iter().filter(|table| !is_own(&table.id, tags));
         others.filter(with).map(|table| table.id.clone()).collect()
     }
 
@@ -173,22 +173,22 @@ impl Filters {
     }
 }
 
-fn is_own(table: &TableId, marks: &Marks) -> bool {
+fn is_own(table: &TableId, tags: &OwnershipTags) -> bool {
     let place = (table.program, table.family) == (FilterProgram::Nftables, FilterFamily::Inet);
-    place && table.name == marks.nft_table()
+    place && table.name == tags.nft_table()
 }
 
 /// Whether a chain has the name of one of this installation's. Those of others begin alike, and have one part more.
-fn is_our_chain(name: &str, marks: &Marks) -> bool {
-    let hook = name.strip_prefix(&marks.chain_prefix()).and_then(|rest| rest.strip_prefix('-'));
-    let own = [marks.repeated_chain(), marks.input_chain()];
+fn is_our_chain(name: &str, tags: &OwnershipTags) -> bool {
+    let hook = name.strip_prefix(&tags.chain_prefix()).and_then(|rest| rest.strip_prefix('-'));
+    let own = [tags.repeated_chain(), tags.input_chain()];
     own.iter().any(|own| own == name) || hook.is_some_and(|hook| !hook.contains('-'))
 }
 
 /// The chain that a rule hands packets on to.
 pub(super) fn leads_to(rule: &Rule) -> Option<&str> {
     rule.steps.iter().find_map(|step| match step {
-        Step::Do(Action::Jump(target) | Action::Goto(target)) => Some(target.as_str()),
+        Statement::Do(FilterAction::Jump(target) | FilterAction::Goto(target)) => Some(target.as_str()),
         _ => None,
     })
 }
@@ -197,13 +197,13 @@ pub(super) fn leads_to(rule: &Rule) -> Option<&str> {
 fn accepted<'a>(table: &'a Table, chain: &str) -> impl Iterator<Item = Port> + 'a {
     let chain = table.by_name.get(chain).map(|at| &table.chains[*at]);
     let rules = chain.into_iter().flat_map(|chain| &chain.rules);
-    rules.filter(|rule| rule.steps.contains(&Step::Do(Action::Accept))).filter_map(port_of)
+    rules.filter(|rule| rule.steps.contains(&Statement::Do(FilterAction::Accept))).filter_map(port_of)
 }
 
 /// The port that a rule of ours asks for.
 fn port_of(rule: &Rule) -> Option<Port> {
     rule.steps.iter().find_map(|step| {
-        let Step::Require(condition) = step else { return None };
+        let Statement::Require(condition) = step else { return None };
         let ([Expr::Field(Field::DestinationPort(Ports::Of(protocol)))], Among::Elements(elements)) =
             (condition.lookup.key.as_slice(), &condition.lookup.among)
         else {

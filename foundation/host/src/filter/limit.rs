@@ -10,9 +10,11 @@ use super::fate::number;
 use super::ipset::{InSet, IpSet, Part, key};
 use super::letting::{from_strangers, leads_to};
 use super::spot::spot;
-use super::tree::{Action, Among, Data, Element, Expr, Field, Lookup, Pattern, Ports, Rule, Step, Table};
+use super::tree::{
+    Among, Data, Element, Expr, Field, FilterAction, Lookup, Pattern, Ports, Rule, Statement, Table,
+};
 use super::{ChainId, Filters, Packet, RuleSpot};
-use crate::{Marks, Network, Port, Result};
+use crate::{Network, OwnershipTags, Port, Result};
 
 /// A rule of somebody else's that names a port, in a base chain that refuses strangers there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,14 +34,14 @@ impl Filters {
     /// The network cannot be asked.
     pub fn limit(
         &self,
-        marks: &Marks,
+        tags: &OwnershipTags,
         network: &dyn Network,
         port: Port,
         counts: impl Fn(&RuleSpot) -> bool,
     ) -> Result<Option<PortLimit>> {
         let groups = from_strangers(network, true, port)?;
         let groups: Vec<&[Packet]> = groups.iter().map(Vec::as_slice).collect();
-        Ok(self.without_ours(marks).limit_for(port, &groups, counts))
+        Ok(self.without_ours(tags).limit_for(port, &groups, counts))
     }
 
     /// The same of these packets to the port. A rule that certainly names it goes before one that may.
@@ -92,7 +94,7 @@ fn asks_who(rule: &Rule) -> bool {
         _ => false,
     };
     rule.steps.iter().any(|step| match step {
-        Step::Require(condition) => {
+        Statement::Require(condition) => {
             matches!(condition.lookup.among, Among::IpSet(_)) || condition.lookup.key.iter().any(who)
         }
         _ => false,
@@ -102,10 +104,10 @@ fn asks_who(rule: &Rule) -> bool {
 /// Whether a rule lets packets in, by itself or by a chain that it leads to.
 fn lets_in(table: &Table, rule: &Rule) -> bool {
     let accepts = |rule: &Rule| {
-        let by_itself = |step: &Step| matches!(step, Step::Do(Action::Accept));
-        let by_map = |step: &Step| match step {
-            Step::DoByMap(lookup) => {
-                elements(table, lookup).iter().any(|one| one.data == Data::Action(Action::Accept))
+        let by_itself = |step: &Statement| matches!(step, Statement::Do(FilterAction::Accept));
+        let by_map = |step: &Statement| match step {
+            Statement::DoByMap(lookup) => {
+                elements(table, lookup).iter().any(|one| one.data == Data::Action(FilterAction::Accept))
             }
             _ => false,
         };
@@ -127,17 +129,17 @@ fn lets_in(table: &Table, rule: &Rule) -> bool {
 /// Whether a rule that decides something names the port, and certainly so; `None` where it does not. A rule that only counts or logs
 /// limits nobody, and one for all ports but this one does not name it.
 fn names(table: &Table, rule: &Rule, port: Port) -> Option<bool> {
-    let decides = |step: &Step| match step {
-        Step::Do(action) => *action != Action::Continue,
-        Step::DoByMap(_) => true,
+    let decides = |step: &Statement| match step {
+        Statement::Do(action) => *action != FilterAction::Continue,
+        Statement::DoByMap(_) => true,
         _ => false,
     };
     if !rule.steps.iter().any(decides) || is_of_another_protocol(rule, port) {
         return None;
     }
     let lookups = rule.steps.iter().filter_map(|step| match step {
-        Step::Require(condition) => Some(&condition.lookup).filter(|_| !condition.not),
-        Step::DoByMap(lookup) => Some(lookup),
+        Statement::Require(condition) => Some(&condition.lookup).filter(|_| !condition.not),
+        Statement::DoByMap(lookup) => Some(lookup),
         _ => None,
     });
     lookups.filter_map(|lookup| holds(table, lookup, port)).max()
@@ -198,7 +200,7 @@ fn in_ipset(table: &Table, asked: &InSet, port: Port) -> Option<bool> {
 /// Whether a rule is for packets of other protocols alone: one that asks for the port of whatever protocol it is says elsewhere which.
 fn is_of_another_protocol(rule: &Rule, port: Port) -> bool {
     rule.steps.iter().any(|step| {
-        let Step::Require(condition) = step else { return false };
+        let Statement::Require(condition) = step else { return false };
         let ([asked], Among::Elements(elements), false) =
             (condition.lookup.key.as_slice(), &condition.lookup.among, condition.not)
         else {
@@ -233,11 +235,11 @@ fn elements<'a>(table: &'a Table, lookup: &'a Lookup) -> &'a [Element] {
 /// The chains that a rule may hand packets on to, by itself or by a map.
 fn targets<'a>(table: &'a Table, rule: &'a Rule) -> Vec<&'a str> {
     let maps = rule.steps.iter().filter_map(|step| match step {
-        Step::DoByMap(lookup) => Some(elements(table, lookup)),
+        Statement::DoByMap(lookup) => Some(elements(table, lookup)),
         _ => None,
     });
     let by_map = maps.flatten().filter_map(|element| match &element.data {
-        Data::Action(Action::Jump(target) | Action::Goto(target)) => Some(target.as_str()),
+        Data::Action(FilterAction::Jump(target) | FilterAction::Goto(target)) => Some(target.as_str()),
         _ => None,
     });
     by_map.chain(leads_to(rule)).collect()

@@ -4,13 +4,15 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::facts::{Context, Fact, Tri};
 use super::ipset::{self, InSet, IpSet};
-use super::tree::{Action, Among, BitOp, Condition, Data, Element, Expr, Lookup, Pattern, Table, Version};
+use super::tree::{
+    Among, BitOp, Condition, Data, Element, Expr, FilterAction, Lookup, Pattern, Table, Version,
+};
 
 /// What a map says to do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Found {
     /// What may be done; one, if it is known.
-    pub actions: BTreeSet<Action>,
+    pub actions: BTreeSet<FilterAction>,
     /// The key may be, or is, in none of the elements.
     pub may_miss: bool,
 }
@@ -41,7 +43,7 @@ impl Cache {
         let name = match among {
             Among::AnyBit(bits) => {
                 return match key {
-                    [Fact::Number(number)] => Tri::of(number & bits != 0),
+                    [Fact::Number(number)] => Tri::from_bool(number & bits != 0),
                     _ => Tri::Maybe,
                 };
             }
@@ -117,7 +119,7 @@ impl Cache {
         if key.contains(&Fact::Absent) {
             return Found { may_miss: true, ..Found::default() };
         }
-        let unknown = || Found { actions: [Action::Unknown].into(), may_miss: true };
+        let unknown = || Found { actions: [FilterAction::Unknown].into(), may_miss: true };
         let name = match &lookup.among {
             Among::AnyBit(_) | Among::IpSet(_) => return unknown(),
             Among::Elements(elements) => return self.find(&key, elements),
@@ -142,7 +144,7 @@ impl Cache {
             self.cost += 1;
             let action = match &element.data {
                 Data::Action(action) => action,
-                _ => &Action::Unknown,
+                _ => &FilterAction::Unknown,
             };
             if element.parts.is_empty() {
                 rest = Some(action);
@@ -233,10 +235,14 @@ fn is_element(key: &[Fact<'_>], element: &Element) -> Tri {
 
 fn is(pattern: &Pattern, fact: Fact<'_>) -> Tri {
     match (pattern, fact) {
-        (Pattern::Range(first, last), Fact::Number(number)) => Tri::of((*first..=*last).contains(&number)),
-        (Pattern::Masked { value, mask }, Fact::Number(number)) => Tri::of(number & mask == value & mask),
-        (Pattern::Name(name), Fact::Name(known)) => Tri::of(name == known),
-        (Pattern::NamePrefix(prefix), Fact::Name(known)) => Tri::of(known.starts_with(prefix)),
+        (Pattern::Range(first, last), Fact::Number(number)) => {
+            Tri::from_bool((*first..=*last).contains(&number))
+        }
+        (Pattern::Masked { value, mask }, Fact::Number(number)) => {
+            Tri::from_bool(number & mask == value & mask)
+        }
+        (Pattern::Name(name), Fact::Name(known)) => Tri::from_bool(name == known),
+        (Pattern::NamePrefix(prefix), Fact::Name(known)) => Tri::from_bool(known.starts_with(prefix)),
         (_, Fact::Absent) => Tri::False,
         _ => Tri::Maybe,
     }

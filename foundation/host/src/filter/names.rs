@@ -38,7 +38,7 @@ pub(super) const SYN: u128 = 2;
 
 /// What a number means, and so by which names it may be printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum NumberKind {
     Interface,
     Address,
     Protocol,
@@ -60,7 +60,7 @@ pub(super) enum Kind {
     Other,
 }
 
-impl Kind {
+impl NumberKind {
     /// The kind of a set's elements, by the name of their type in nftables.
     pub(super) fn of_set(name: &str) -> Self {
         match name {
@@ -242,16 +242,16 @@ const ADDRESS_TYPES: &[(&str, u128)] = &[
 
 #[cfg(test)]
 mod tests {
-    use super::Kind;
+    use super::NumberKind;
 
     #[test]
     fn names_and_numbers_are_read() {
-        assert_eq!(Kind::Protocol.number("udp"), Some(17));
-        assert_eq!(Kind::Protocol.number("50"), Some(50));
-        assert_eq!(Kind::State.number("ESTABLISHED"), Some(2));
-        assert_eq!(Kind::Number.number("0xff"), Some(255));
-        assert_eq!(Kind::Protocol.number("nonsense"), None);
-        assert_eq!(Kind::of_set("inet_service"), Kind::Port);
-        assert_eq!(Kind::of_set("ether_addr"), Kind::Other);
+        assert_eq!(NumberKind::Protocol.number("udp"), Some(17));
+        assert_eq!(NumberKind::Protocol.number("50"), Some(50));
+        assert_eq!(NumberKind::State.number("ESTABLISHED"), Some(2));
+        assert_eq!(NumberKind::Number.number("0xff"), Some(255));
+        assert_eq!(NumberKind::Protocol.number("nonsense"), None);
+        assert_eq!(NumberKind::of_set("inet_service"), NumberKind::Port);
+        assert_eq!(NumberKind::of_set("ether_addr"), NumberKind::Other);
     }
 }

@@ -7,8 +7,8 @@ use ipnetwork::IpNetwork;
 use super::facts::address_number;
 use super::names::{ESTABLISHED, INVALID, NFPROTO_IPV4, NFPROTO_IPV6, RELATED, SYN, TCP, UDP, UNTRACKED};
 use super::tree::{
-    Action, Among, Base, BitOp, Condition, Element, Expr, Field, Lookup, Pattern, Ports, Rule, Step, Table,
-    Version,
+    Among, Base, BitOp, Condition, Element, Expr, Field, FilterAction, Lookup, Pattern, Ports, Rule,
+    Statement, Table, Version,
 };
 use super::{BaseChain, ChainId, FilterFamily, FilterHook, FilterProgram, Filters, TableId};
 use crate::{Hook, Match, Port, Protocol, Ruleset, Verdict};
@@ -34,8 +34,9 @@ impl Filters {
                 nat: rule.hook == Hook::SourceNat,
                 devices: None,
             });
-            let mut steps: Vec<Step> = rule.matches.iter().flat_map(conditions).map(Step::Require).collect();
-            steps.extend(action(rule.verdict).map(Step::Do));
+            let mut steps: Vec<Statement> =
+                rule.matches.iter().flat_map(conditions).map(Statement::Require).collect();
+            steps.extend(action(rule.verdict).map(Statement::Do));
             chain.rules.push(Rule { handle, text: format!("{:?} {:?}", rule.matches, rule.verdict), steps });
         }
         let mut filters = Self::new();
@@ -48,12 +49,13 @@ impl Filters {
         let Some(table) = self.tables.iter_mut().find(|table| table.id == base.table) else { return };
         let accept = |port: &Port| {
             let asked = conditions(&Match::Port { protocol: port.protocol, port: port.number });
-            let mut steps: Vec<Step> = asked.into_iter().map(Step::Require).collect();
-            steps.push(Step::Do(Action::Accept));
+            let mut steps: Vec<Statement> = asked.into_iter().map(Statement::Require).collect();
+            steps.push(Statement::Do(FilterAction::Accept));
             Rule { steps, ..Rule::default() }
         };
         table.chain(name).rules = ports.iter().map(accept).collect();
-        let jump = Rule { steps: vec![Step::Do(Action::Jump(name.to_owned()))], ..Rule::default() };
+        let jump =
+            Rule { steps: vec![Statement::Do(FilterAction::Jump(name.to_owned()))], ..Rule::default() };
         table.chain(&base.name).rules.insert(0, jump);
     }
 }
@@ -64,18 +66,18 @@ fn base(hook: Hook) -> (&'static str, FilterHook, i64) {
         Hook::Input => ("input", FilterHook::Input, 0),
         Hook::Forward => ("forward", FilterHook::Forward, 0),
         Hook::Output => ("output", FilterHook::Output, 0),
-        Hook::Mangle => ("mangle", FilterHook::Forward, -150),
+        Hook::MssClamp => ("mangle", FilterHook::Forward, -150),
         Hook::SourceNat => ("srcnat", FilterHook::Postrouting, 100),
         Hook::Postrouting => ("postrouting", FilterHook::Postrouting, 200),
     }
 }
 
-fn action(verdict: Verdict) -> Option<Action> {
+fn action(verdict: Verdict) -> Option<FilterAction> {
     match verdict {
-        Verdict::Accept => Some(Action::Accept),
-        Verdict::Drop => Some(Action::Drop),
-        Verdict::Reject => Some(Action::Reject),
-        Verdict::Masquerade | Verdict::MasqueradeTo { .. } => Some(Action::Masquerade),
+        Verdict::Accept => Some(FilterAction::Accept),
+        Verdict::Drop => Some(FilterAction::Drop),
+        Verdict::Reject => Some(FilterAction::Reject),
+        Verdict::Masquerade | Verdict::MasqueradeTo { .. } => Some(FilterAction::Masquerade),
         Verdict::ClampMss | Verdict::SetMss(_) => None,
     }
 }
@@ -83,20 +85,20 @@ fn action(verdict: Verdict) -> Option<Action> {
 fn conditions(of: &Match) -> Vec<Condition> {
     let number = |number| vec![Pattern::Range(number, number)];
     let interface = |field, name: &String, not: &bool| {
-        vec![Condition::of(field, vec![Pattern::Name(name.clone())], *not)]
+        vec![Condition::matching(field, vec![Pattern::Name(name.clone())], *not)]
     };
     match of {
         Match::In { interface: name, not } => interface(Field::InInterface, name, not),
         Match::Out { interface: name, not } => interface(Field::OutInterface, name, not),
         Match::From { network, not } => vec![within(Field::Source, *network, *not)],
         Match::To { network, not } => vec![within(Field::Destination, *network, *not)],
-        Match::BegunFrom { network } => vec![within(Field::OriginalSource, *network, false)],
+        Match::CtOriginalSource { network } => vec![within(Field::OriginalSource, *network, false)],
         Match::Port { protocol, port } => {
             let field = Field::DestinationPort(Ports::Of(protocol_number(*protocol)));
-            vec![Condition::of(field, number((*port).into()), false)]
+            vec![Condition::matching(field, number((*port).into()), false)]
         }
         Match::Is { protocol } => {
-            vec![Condition::of(Field::Protocol, number(protocol_number(*protocol).into()), false)]
+            vec![Condition::matching(Field::Protocol, number(protocol_number(*protocol).into()), false)]
         }
         Match::Unconnected => vec![Condition::any_bit(Field::State, INVALID | UNTRACKED, false)],
         Match::Established => vec![Condition::any_bit(Field::State, ESTABLISHED | RELATED, false)],
@@ -107,8 +109,8 @@ fn conditions(of: &Match) -> Vec<Condition> {
             let among = Among::Elements(vec![Element::plain(number(SYN))]);
             vec![Condition { lookup: Lookup { key, among }, not: false }]
         }
-        Match::Ipv4 => vec![Condition::of(Field::Family, number(NFPROTO_IPV4), false)],
-        Match::Ipv6 => vec![Condition::of(Field::Family, number(NFPROTO_IPV6), false)],
+        Match::Ipv4 => vec![Condition::matching(Field::Family, number(NFPROTO_IPV4), false)],
+        Match::Ipv6 => vec![Condition::matching(Field::Family, number(NFPROTO_IPV6), false)],
     }
 }
 
@@ -122,5 +124,5 @@ fn protocol_number(protocol: Protocol) -> u8 {
 fn within(field: fn(Version) -> Field, network: IpNetwork, not: bool) -> Condition {
     let version = if network.is_ipv4() { Version::V4 } else { Version::V6 };
     let (first, last) = (address_number(network.network()), address_number(network.broadcast()));
-    Condition::of(field(version), vec![Pattern::Range(first, last)], not)
+    Condition::matching(field(version), vec![Pattern::Range(first, last)], not)
 }

@@ -3,7 +3,7 @@
 mod matches;
 mod targets;
 
-use super::tree::{Action, Base, Rule, Step, Table, Version};
+use super::tree::{Base, FilterAction, Rule, Statement, Table, Version};
 use super::{BaseChain, FilterFamily, FilterHook, FilterProgram, Filters, TableId};
 use matches::Matches;
 
@@ -79,7 +79,7 @@ fn priority(table: &str, hook: FilterHook) -> i64 {
 }
 
 /// The steps of a rule, from the words after its chain.
-fn steps(rule: &str, version: Version) -> Vec<Step> {
+fn steps(rule: &str, version: Version) -> Vec<Statement> {
     let words = words(rule);
     let (mut steps, rest) = Matches::new(version).read(&words);
     match rest {
@@ -89,7 +89,7 @@ fn steps(rule: &str, version: Version) -> Vec<Step> {
         }
         // It counts, and does nothing.
         [] => {}
-        [_] => steps.push(Step::Do(Action::Unknown)),
+        [_] => steps.push(Statement::Do(FilterAction::Unknown)),
     }
     steps
 }

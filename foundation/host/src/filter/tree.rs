@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::ipset::{InSet, IpSet, IpSets};
-use super::names::Kind;
+use super::names::NumberKind;
 use super::{BaseChain, TableId};
 
 /// A table.
@@ -47,18 +47,18 @@ pub(super) struct Rule {
     /// As its packet filter writes it.
     pub text: String,
     /// What it asks and does, from left to right.
-    pub steps: Vec<Step>,
+    pub steps: Vec<Statement>,
 }
 
 /// A part of a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum Statement {
     /// The rule goes on only if this holds.
     Require(Condition),
     /// The rule goes on or not, and nobody can tell from the packet: a rate limit, or a match that is not understood.
     Maybe,
     /// Ends the rule.
-    Do(Action),
+    Do(FilterAction),
     /// Ends the rule by the action of the element that the key is in.
     DoByMap(Lookup),
     /// Changes something of the packet that later conditions ask for.
@@ -73,7 +73,7 @@ pub(super) enum Step {
 
 /// What a rule, or an element of a map, does with a packet.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Action {
+pub(super) enum FilterAction {
     Accept,
     Drop,
     Reject,
@@ -151,7 +151,7 @@ pub(super) struct Element {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Data {
     None,
-    Action(Action),
+    Action(FilterAction),
     Number(u128),
     Unknown,
 }
@@ -259,53 +259,53 @@ pub(super) enum Field {
 
 impl Field {
     /// By which names its values may be printed.
-    pub(super) fn kind(self) -> Kind {
+    pub(super) fn kind(self) -> NumberKind {
         match self {
-            Self::InInterface | Self::OutInterface => Kind::Interface,
-            Self::Family => Kind::Family,
-            Self::EtherType => Kind::EtherType,
-            Self::Protocol | Self::ProtocolOf(_) => Kind::Protocol,
+            Self::InInterface | Self::OutInterface => NumberKind::Interface,
+            Self::Family => NumberKind::Family,
+            Self::EtherType => NumberKind::EtherType,
+            Self::Protocol | Self::ProtocolOf(_) => NumberKind::Protocol,
             Self::Source(_)
             | Self::Destination(_)
             | Self::OriginalSource(_)
-            | Self::OriginalDestination(_) => Kind::Address,
+            | Self::OriginalDestination(_) => NumberKind::Address,
             Self::SourcePort(_)
             | Self::DestinationPort(_)
             | Self::OriginalSourcePort
-            | Self::OriginalDestinationPort => Kind::Port,
-            Self::TcpFlags => Kind::TcpFlags,
-            Self::IcmpType(Version::V4) => Kind::IcmpType,
-            Self::IcmpType(Version::V6) => Kind::Icmpv6Type,
-            Self::State => Kind::State,
-            Self::Status | Self::Translated => Kind::Status,
-            Self::Direction => Kind::Direction,
-            Self::Mark | Self::ConnectionMark => Kind::Number,
-            Self::PacketType => Kind::PacketType,
-            Self::SourceType | Self::DestinationType => Kind::AddressType,
-            Self::ReturnRoute { .. } | Self::Decrypted | Self::ExtensionExists => Kind::Boolean,
+            | Self::OriginalDestinationPort => NumberKind::Port,
+            Self::TcpFlags => NumberKind::TcpFlags,
+            Self::IcmpType(Version::V4) => NumberKind::IcmpType,
+            Self::IcmpType(Version::V6) => NumberKind::Icmpv6Type,
+            Self::State => NumberKind::State,
+            Self::Status | Self::Translated => NumberKind::Status,
+            Self::Direction => NumberKind::Direction,
+            Self::Mark | Self::ConnectionMark => NumberKind::Number,
+            Self::PacketType => NumberKind::PacketType,
+            Self::SourceType | Self::DestinationType => NumberKind::AddressType,
+            Self::ReturnRoute { .. } | Self::Decrypted | Self::ExtensionExists => NumberKind::Boolean,
             Self::IcmpCode(_)
             | Self::Extension
             | Self::FragmentOffset
             | Self::OfProtocol(_)
-            | Self::OfVersion(_) => Kind::Other,
+            | Self::OfVersion(_) => NumberKind::Other,
         }
     }
 }
 
 impl Expr {
     /// By which names its values may be printed.
-    pub(super) fn kind(&self) -> Kind {
+    pub(super) fn kind(&self) -> NumberKind {
         match self {
             Self::Field(field) => field.kind(),
             Self::Bits(_, sides) => sides.0.kind(),
-            Self::Number(_) | Self::Map(_) | Self::Unknown => Kind::Other,
+            Self::Number(_) | Self::Map(_) | Self::Unknown => NumberKind::Other,
         }
     }
 }
 
 impl Condition {
     /// That a field is one of these.
-    pub(super) fn of(field: Field, patterns: Vec<Pattern>, not: bool) -> Self {
+    pub(super) fn matching(field: Field, patterns: Vec<Pattern>, not: bool) -> Self {
         let elements = patterns.into_iter().map(|pattern| Element::plain(vec![pattern])).collect();
         Self { lookup: Lookup { key: vec![Expr::Field(field)], among: Among::Elements(elements) }, not }
     }
@@ -348,9 +348,9 @@ impl Table {
             Among::Elements(elements) => elements.len(),
             Among::Set(_) | Among::AnyBit(_) | Among::IpSet(_) => 1,
         };
-        let step = |step: &Step| match step {
-            Step::Require(condition) => inline(&condition.lookup.among),
-            Step::DoByMap(lookup) => inline(&lookup.among),
+        let step = |step: &Statement| match step {
+            Statement::Require(condition) => inline(&condition.lookup.among),
+            Statement::DoByMap(lookup) => inline(&lookup.among),
             _ => 1,
         };
         let rules = self.chains.iter().flat_map(|chain| &chain.rules);

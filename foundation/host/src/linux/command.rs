@@ -207,7 +207,7 @@ fn end_with_this_process(command: &mut Command) {
 
 impl Output {
     /// What the `iptables` crate, which starts that program itself, got from it.
-    pub(super) fn of(argv: Vec<String>, output: std::process::Output) -> Self {
+    pub(super) fn from_output(argv: Vec<String>, output: std::process::Output) -> Self {
         Self { argv, status: output.status, stdout: output.stdout, stderr: output.stderr }
     }
     /// Its exit status; `None` when a signal ended it.

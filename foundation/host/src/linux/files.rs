@@ -1,7 +1,7 @@
 //! Files of the host.
 #![expect(clippy::disallowed_methods, reason = "this is where files are written and removed")]
 
-mod draft;
+mod temp_file;
 mod walk;
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 
-use self::draft::Draft;
+use self::temp_file::TempFile;
 use crate::{FileInfo, Files, HostError, Result};
 
 /// The real files.
@@ -62,8 +62,8 @@ impl Files for LinuxFiles {
     fn write(&self, path: &Path, content: &[u8], mode: u32) -> Result<()> {
         let dir = folder(path)?;
         let write = || {
-            draft::remove_abandoned(path)?;
-            let mut draft = Draft::make(path, mode)?;
+            temp_file::remove_abandoned(path)?;
+            let mut draft = TempFile::make(path, mode)?;
             draft.fill(content)?;
             draft.put_in_place()?;
             sync_dir(dir)
@@ -108,7 +108,7 @@ impl Files for LinuxFiles {
     }
 
     fn remove(&self, path: &Path) -> Result<()> {
-        let removed = absent_is_none(fs::remove_file(path)).and_then(|_| draft::remove_abandoned(path));
+        let removed = absent_is_none(fs::remove_file(path)).and_then(|_| temp_file::remove_abandoned(path));
         removed.map_err(|e| failed("removing", path, e))
     }
 

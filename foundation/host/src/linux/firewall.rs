@@ -22,13 +22,13 @@ use std::sync::OnceLock;
 
 use ipnetwork::IpNetwork;
 
-use self::state::{Backend, State};
+use self::state::{FilterBackend, ObservedFirewall};
 use self::xtables::{Start, Variant};
 use super::command::{Program, find};
 use crate::filter::Filters;
 use crate::{
-    Firewall, FirewallKind, FirewallQuery, FirewallReport, HostError, InForce, Marks, Result, Ruleset,
-    StuckRules, UfwRule, UfwRules,
+    Firewall, FirewallKind, FirewallQuery, FirewallReport, HostError, OwnershipTags, Result, Ruleset,
+    RulesetStatus, StuckRules, UfwRule, UfwRules,
 };
 
 /// How often conntrack is asked to delete connections while others end by themselves.
@@ -61,8 +61,8 @@ impl LinuxFirewall {
         Self { forced: Some(kind), ..self }
     }
 
-    fn observe(&self, marks: &Marks, wanted: &Ruleset) -> Result<State> {
-        State::observe(self.start, Backend::of(self.kind()?), marks, wanted, None)
+    fn observe(&self, tags: &OwnershipTags, wanted: &Ruleset) -> Result<ObservedFirewall> {
+        ObservedFirewall::observe(self.start, FilterBackend::from_kind(self.kind()?), tags, wanted, None)
     }
 }
 
@@ -90,43 +90,43 @@ impl Firewall for LinuxFirewall {
     }
 
     fn generation(&self) -> Result<Option<u32>> {
-        match Backend::of(self.kind()?) {
-            Backend::Nft | Backend::Xtables(Variant::Nft) => nft::kernel::generation(),
-            Backend::Xtables(Variant::Legacy) => Ok(None),
+        match FilterBackend::from_kind(self.kind()?) {
+            FilterBackend::Nft | FilterBackend::Xtables(Variant::Nft) => nft::kernel::generation(),
+            FilterBackend::Xtables(Variant::Legacy) => Ok(None),
         }
     }
 
-    fn in_force(&self, marks: &Marks, wanted: &Ruleset) -> Result<InForce> {
-        Ok(self.observe(marks, wanted)?.in_force())
+    fn in_force(&self, tags: &OwnershipTags, wanted: &Ruleset) -> Result<RulesetStatus> {
+        Ok(self.observe(tags, wanted)?.in_force())
     }
 
     /// Without rules this is the same as [`Self::remove`]: no empty table or chain is left.
-    fn replace(&self, marks: &Marks, wanted: &Ruleset) -> Result<()> {
-        let before = self.observe(marks, wanted)?;
+    fn replace(&self, tags: &OwnershipTags, wanted: &Ruleset) -> Result<()> {
+        let before = self.observe(tags, wanted)?;
         before.apply()?;
-        let backend = Backend::of(self.kind()?);
+        let backend = FilterBackend::from_kind(self.kind()?);
         // With the same accepts: others may have changed their rules meanwhile, and that is no failure of ours.
-        if State::observe(self.start, backend, marks, wanted, Some(before.letting()))?.is_right() {
+        if ObservedFirewall::observe(self.start, backend, tags, wanted, Some(before.letting()))?.is_right() {
             return Ok(());
         }
         Err(HostError::unexpected("the packet filter does not show the rules it was given a moment ago"))
     }
 
-    fn remove(&self, marks: &Marks) -> Result<()> {
+    fn remove(&self, tags: &OwnershipTags) -> Result<()> {
         match self.kind() {
-            Ok(_) => self.replace(marks, &Ruleset::default()),
+            Ok(_) => self.replace(tags, &Ruleset::default()),
             // Where there is no packet filter, there is nothing of ours in one.
             Err(HostError::Unsupported { .. }) => Ok(()),
             Err(error) => Err(error),
         }
     }
 
-    fn ufw(&self, marks: &Marks) -> Result<Option<UfwRules>> {
+    fn ufw(&self, tags: &OwnershipTags) -> Result<Option<UfwRules>> {
         if !ufw::installed() {
             return Ok(None);
         }
         let active = ufw::enabled()?;
-        match ufw::rules(&marks.text()) {
+        match ufw::rules(&tags.tag()) {
             Ok((ours, limited)) => Ok(Some(UfwRules { active, ours, limited })),
             // Rules that are not in force and that we may not read are not ours.
             Err(_) if !active => Ok(None),
@@ -134,24 +134,24 @@ impl Firewall for LinuxFirewall {
         }
     }
 
-    fn add_ufw(&self, marks: &Marks, rule: &UfwRule) -> Result<()> {
-        ufw::add(&marks.text(), rule)
+    fn add_ufw(&self, tags: &OwnershipTags, rule: &UfwRule) -> Result<()> {
+        ufw::add(&tags.tag(), rule)
     }
 
-    fn remove_ufw(&self, marks: &Marks, rule: &UfwRule) -> Result<()> {
-        ufw::remove(&marks.text(), rule)
+    fn remove_ufw(&self, tags: &OwnershipTags, rule: &UfwRule) -> Result<()> {
+        ufw::remove(&tags.tag(), rule)
     }
 
-    fn report(&self, marks: &Marks, query: &FirewallQuery) -> Result<FirewallReport> {
-        Ok(report::report(self.start, marks, query))
+    fn report(&self, tags: &OwnershipTags, query: &FirewallQuery) -> Result<FirewallReport> {
+        Ok(report::report(self.start, tags, query))
     }
 
     fn filters(&self) -> Result<Filters> {
         filters::filters(filters::Sets::Read)
     }
 
-    fn stuck(&self, marks: &Marks) -> Result<Vec<StuckRules>> {
-        stuck::stuck(self.start, marks)
+    fn stuck(&self, tags: &OwnershipTags) -> Result<Vec<StuckRules>> {
+        stuck::stuck(self.start, tags)
     }
 
     /// By the `conntrack` program; without it [`HostError::Unsupported`].

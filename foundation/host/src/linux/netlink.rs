@@ -42,7 +42,7 @@ const DUMP_ATTEMPTS: usize = 10;
 
 /// Why a netlink exchange gave nothing.
 #[derive(Debug)]
-pub(crate) enum Fault {
+pub(crate) enum NetlinkFault {
     /// The kernel refused, with this error number (positive).
     Refused(i32),
     /// Replies were lost (`ENOBUFS`). Asking again is the cure.
@@ -57,9 +57,9 @@ pub(crate) enum Fault {
     Io(io::Error),
 }
 
-impl Fault {
+impl NetlinkFault {
     /// The fault that an error message of the kernel stands for; `None` when it is an acknowledgement.
-    pub(crate) fn of(message: &ErrorMessage) -> Option<Self> {
+    pub(crate) fn from_message(message: &ErrorMessage) -> Option<Self> {
         message.code.map(|code| Self::errno(code.get()))
     }
 
@@ -89,7 +89,7 @@ impl Fault {
     }
 }
 
-impl From<io::Error> for Fault {
+impl From<io::Error> for NetlinkFault {
     fn from(error: io::Error) -> Self {
         match (error.raw_os_error(), error.kind()) {
             (Some(ENOBUFS), _) => Self::Overrun,
@@ -99,7 +99,7 @@ impl From<io::Error> for Fault {
     }
 }
 
-impl From<DecodeError> for Fault {
+impl From<DecodeError> for NetlinkFault {
     fn from(error: DecodeError) -> Self {
         Self::Garbled(error.to_string())
     }

@@ -21,10 +21,12 @@ use phantom_types::watch::{FAR, way_out};
 
 use self::addresses::Address;
 use super::netlink::{
-    Changing, EADDRNOTAVAIL, EAFNOSUPPORT, EEXIST, ENODEV, ENOENT, EOPNOTSUPP, ESRCH, Fault, RouteSocket,
+    Changing, EADDRNOTAVAIL, EAFNOSUPPORT, EEXIST, ENODEV, ENOENT, EOPNOTSUPP, ESRCH, NetlinkFault,
+    RouteSocket,
 };
 use crate::{
-    EchoFrom, HostError, Link, LinkChange, LinkGuard, Network, OwnRoute, Passing, Result, Route, Rule, Uplink,
+    ForwardedPacket, HostError, Link, LinkChange, LinkGuard, Network, OwnRoute, PingSource, PolicyRule,
+    Result, Route, Uplink,
 };
 
 /// With these the kernel says that it would drop a packet: `EACCES`, `EXDEV`, `EINVAL`, `ENETUNREACH`, `EHOSTUNREACH`.
@@ -54,7 +56,7 @@ impl LinuxNetwork {
         match self.netlink.get(Message::GetLink(links::by_name(name))) {
             Ok(Message::NewLink(message)) => Ok(links::read(&message).filter(|link| link.name == name)),
             Ok(_) => Err(odd_answer(&reading(name))),
-            Err(Fault::Refused(ENODEV)) => Ok(None),
+            Err(NetlinkFault::Refused(ENODEV)) => Ok(None),
             Err(fault) => Err(fault.into_error(reading(name))),
         }
     }
@@ -82,7 +84,7 @@ impl LinuxNetwork {
             Ok(Message::NewRoute(message)) => Ok(routes::source(&message)),
             Ok(_) => Err(odd_answer("asking for the way to the Internet")),
             // Unreachable, prohibited or without an address: an uplink without a source address.
-            Err(Fault::Refused(_)) => Ok(None),
+            Err(NetlinkFault::Refused(_)) => Ok(None),
             Err(fault) => Err(fault.into_error("asking for the way to the Internet")),
         }
     }
@@ -96,7 +98,7 @@ impl LinuxNetwork {
         object: String,
     ) -> Result<()> {
         self.netlink.change(message, changing).map_err(|fault| match fault {
-            Fault::Refused(number) if absent.contains(&number) => HostError::Absent { object },
+            NetlinkFault::Refused(number) if absent.contains(&number) => HostError::Absent { object },
             fault => fault.into_error(what),
         })
     }
@@ -133,12 +135,12 @@ impl Network for LinuxNetwork {
 
     fn has_guard(&self, name: &InterfaceName, guard: &LinkGuard) -> Result<bool> {
         let index = self.index(name.as_str())?;
-        for way in guard::Way::ALL {
+        for way in guard::Direction::ALL {
             let messages = match self.netlink.dump(&Message::GetTrafficFilter(guard::filters(index, way))) {
                 Ok(messages) => messages,
-                Err(Fault::Refused(ENODEV)) => return Err(absent_interface(name.as_str())),
+                Err(NetlinkFault::Refused(ENODEV)) => return Err(absent_interface(name.as_str())),
                 // A kernel without traffic control has no filter either.
-                Err(Fault::Refused(ENOENT | EOPNOTSUPP)) => return Ok(false),
+                Err(NetlinkFault::Refused(ENOENT | EOPNOTSUPP)) => return Ok(false),
                 Err(fault) => return Err(fault.into_error(format!("reading the guard of {name}"))),
             };
             let mut found = false;
@@ -157,8 +159,8 @@ impl Network for LinuxNetwork {
     fn set_guard(&self, name: &InterfaceName, guard: &LinkGuard) -> Result<()> {
         let index = self.index(name.as_str())?;
         let failed = |fault| match fault {
-            Fault::Refused(ENODEV) => absent_interface(name.as_str()),
-            Fault::Refused(ENOENT | EOPNOTSUPP) => {
+            NetlinkFault::Refused(ENODEV) => absent_interface(name.as_str()),
+            NetlinkFault::Refused(ENOENT | EOPNOTSUPP) => {
                 let what = "guard a link: the kernel has not both sch_ingress and cls_bpf".to_owned();
                 HostError::Unsupported { what }
             }
@@ -166,10 +168,10 @@ impl Network for LinuxNetwork {
         };
         let hooks = Message::NewQueueDiscipline(guard::hooks(index));
         match self.netlink.change(hooks, Changing::Create) {
-            Ok(()) | Err(Fault::Refused(EEXIST)) => {}
+            Ok(()) | Err(NetlinkFault::Refused(EEXIST)) => {}
             Err(fault) => return Err(failed(fault)),
         }
-        for way in guard::Way::ALL {
+        for way in guard::Direction::ALL {
             let filter = Message::NewTrafficFilter(guard::filter(index, way, guard)?);
             self.netlink.change(filter, Changing::Either).map_err(failed)?;
         }
@@ -219,7 +221,7 @@ impl Network for LinuxNetwork {
             let messages = match self.netlink.dump(&Message::GetRoute(routes::of_table(table, ipv6))) {
                 Ok(messages) => messages,
                 // A table that nothing was ever put in does not exist; neither does a family that is turned off.
-                Err(Fault::Refused(ENOENT | EAFNOSUPPORT | EOPNOTSUPP)) => continue,
+                Err(NetlinkFault::Refused(ENOENT | EAFNOSUPPORT | EOPNOTSUPP)) => continue,
                 Err(fault) => return Err(fault.into_error(format!("reading the routes of table {table}"))),
             };
             for message in messages {
@@ -261,7 +263,7 @@ impl Network for LinuxNetwork {
         self.change(format!("removing {object}"), message, Changing::Existing, &[ESRCH, ENODEV], object)
     }
 
-    fn rules(&self) -> Result<Vec<Rule>> {
+    fn rules(&self) -> Result<Vec<PolicyRule>> {
         let what = "reading the policy rules";
         let messages = self.netlink.dump(&Message::GetRule(rules::all())).map_err(|f| f.into_error(what))?;
         Ok(messages
@@ -273,7 +275,7 @@ impl Network for LinuxNetwork {
             .collect())
     }
 
-    fn add_rule(&self, rule: &Rule) -> Result<()> {
+    fn add_rule(&self, rule: &PolicyRule) -> Result<()> {
         let object = rules::name(rule);
         self.change(
             format!("adding {object}"),
@@ -284,7 +286,7 @@ impl Network for LinuxNetwork {
         )
     }
 
-    fn remove_rule(&self, rule: &Rule) -> Result<()> {
+    fn remove_rule(&self, rule: &PolicyRule) -> Result<()> {
         let object = rules::name(rule);
         match rules::hit(&self.rules()?, rule) {
             rules::Hit::This => {}
@@ -319,7 +321,7 @@ impl Network for LinuxNetwork {
         Ok(Some(Uplink { interface, address, prefix, ipv6: uplink::global_ipv6(of_link()) }))
     }
 
-    fn route_for(&self, packet: &Passing) -> Result<Option<String>> {
+    fn route_for(&self, packet: &ForwardedPacket) -> Result<Option<String>> {
         let index = self.index(packet.in_interface.as_str())?;
         let what = || format!("asking for the way of packets from {} to {}", packet.from, packet.to);
         match self.netlink.get(Message::GetRoute(routes::passing(packet, index))) {
@@ -329,7 +331,7 @@ impl Network for LinuxNetwork {
             }
             Ok(_) => Err(odd_answer(&what())),
             // Unreachable, prohibited, a black hole, forwarding switched off, a source that cannot be there: dropped.
-            Err(Fault::Refused(number)) if DROPPED.contains(&number) => Ok(None),
+            Err(NetlinkFault::Refused(number)) if DROPPED.contains(&number) => Ok(None),
             Err(fault) => Err(fault.into_error(what())),
         }
     }
@@ -346,7 +348,7 @@ impl Network for LinuxNetwork {
             }
             Ok(_) => Err(odd_answer(&what())),
             // No route, one that leads nowhere, or a source that is not on this host.
-            Err(Fault::Refused(number)) if DROPPED.contains(&number) => Ok(None),
+            Err(NetlinkFault::Refused(number)) if DROPPED.contains(&number) => Ok(None),
             Err(fault) => Err(fault.into_error(what())),
         }
     }
@@ -365,15 +367,15 @@ impl Network for LinuxNetwork {
                 }
                 Ok(_) => return Err(odd_answer(&what())),
                 // No route, or a kernel without this family.
-                Err(Fault::Refused(_)) => {}
+                Err(NetlinkFault::Refused(_)) => {}
                 Err(fault) => return Err(fault.into_error(what())),
             }
         }
         Ok(ways)
     }
 
-    fn echo(&self, from: &EchoFrom, to: Ipv4Addr, count: u16, wait: Duration) -> Result<bool> {
-        if let EchoFrom::Interface(interface) = from {
+    fn echo(&self, from: &PingSource, to: Ipv4Addr, count: u16, wait: Duration) -> Result<bool> {
+        if let PingSource::Interface(interface) = from {
             self.index(interface.as_str())?;
         }
         echo::ask(from, to, count, wait)
@@ -400,7 +402,7 @@ impl<'a> Names<'a> {
         let name = match self.network.netlink.get(Message::GetLink(links::by_index(index))) {
             Ok(Message::NewLink(message)) => links::read(&message).map(|link| link.name),
             Ok(_) => return Err(odd_answer(&what())),
-            Err(Fault::Refused(ENODEV)) => None,
+            Err(NetlinkFault::Refused(ENODEV)) => None,
             Err(fault) => return Err(fault.into_error(what())),
         };
         self.known.insert(index, name.clone());

@@ -1,7 +1,7 @@
 //! Programs that do one thing and end.
 
 use super::command::Program;
-use crate::{Ended, Interrupt, Process, Processes, Result};
+use crate::{Interrupt, Process, Processes, ProgramOutput, Result};
 
 /// Runs programs, without a shell.
 #[derive(Clone, Debug)]
@@ -17,7 +17,7 @@ impl LinuxProcesses {
 }
 
 impl Processes for LinuxProcesses {
-    fn run(&self, process: &Process) -> Result<Ended> {
+    fn run(&self, process: &Process) -> Result<ProgramOutput> {
         let args = process.command.args.iter().cloned();
         let mut program = Program::at(&process.command.program).args(args).limit(process.limit);
         if let Some(input) = &process.input {
@@ -28,6 +28,6 @@ impl Processes for LinuxProcesses {
         }
         let output = program.output()?;
         let (status, stderr) = (output.code(), output.errors());
-        Ok(Ended { argv: process.argv(), status, stdout: output.into_stdout(), stderr })
+        Ok(ProgramOutput { argv: process.argv(), status, stdout: output.into_stdout(), stderr })
     }
 }

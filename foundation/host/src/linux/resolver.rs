@@ -32,7 +32,7 @@ use tokio::net::UdpSocket;
 
 use phantom_types::Domain;
 
-use crate::{Answer, AskFrom, HostError, Probe, ProbeError, Resolver, Result, Viewpoint};
+use crate::{AskFrom, DnsAnswer, HostError, Probe, ProbeError, Resolver, Result, Viewpoint};
 
 mod lookup;
 mod order;
@@ -53,7 +53,7 @@ impl LinuxResolver {
 }
 
 impl Resolver for LinuxResolver {
-    fn probe(&self, probes: &[Probe], limit: Duration) -> Result<Vec<Result<Answer, ProbeError>>> {
+    fn probe(&self, probes: &[Probe], limit: Duration) -> Result<Vec<Result<DnsAnswer, ProbeError>>> {
         if probes.is_empty() {
             return Ok(Vec::new());
         }
@@ -64,7 +64,12 @@ impl Resolver for LinuxResolver {
         Ok(runtime.block_on(join_all(questions)))
     }
 
-    fn probe_by(&self, from: &AskFrom, probe: &Probe, limit: Duration) -> Result<Result<Answer, ProbeError>> {
+    fn probe_by(
+        &self,
+        from: &AskFrom,
+        probe: &Probe,
+        limit: Duration,
+    ) -> Result<Result<DnsAnswer, ProbeError>> {
         // Found out first: what fails inside of an exchange looks like a server that is not reachable.
         drop(bound(from).map_err(|source| match source.raw_os_error().map(Errno::from_raw) {
             Some(Errno::EADDRNOTAVAIL | Errno::ENODEV) => {
@@ -136,7 +141,7 @@ impl Line {
     }
 }
 
-async fn ask(line: Line, name: Name, limit: Duration) -> Result<Answer, ProbeError> {
+async fn ask(line: Line, name: Name, limit: Duration) -> Result<DnsAnswer, ProbeError> {
     let start = Instant::now();
     match tokio::time::timeout(limit, exchange(line, name, RecordType::A, limit)).await {
         Ok(outcome) => verdict(outcome, start.elapsed()),
@@ -167,7 +172,7 @@ async fn exchange(
 }
 
 /// What an exchange means, which took this long.
-fn verdict(outcome: Result<DnsResponse, NetError>, elapsed: Duration) -> Result<Answer, ProbeError> {
+fn verdict(outcome: Result<DnsResponse, NetError>, elapsed: Duration) -> Result<DnsAnswer, ProbeError> {
     let no_address = |code: ResponseCode| {
         // The names of RFC 6895 are those of the variants, in capitals; unknown codes have none.
         let rcode = match code {
@@ -180,7 +185,7 @@ fn verdict(outcome: Result<DnsResponse, NetError>, elapsed: Duration) -> Result<
         Ok(response) => {
             let addresses = addresses_of(&response.answers);
             match response.response_code {
-                ResponseCode::NoError if !addresses.is_empty() => Ok(Answer { addresses, elapsed }),
+                ResponseCode::NoError if !addresses.is_empty() => Ok(DnsAnswer { addresses, elapsed }),
                 code => no_address(code),
             }
         }

@@ -13,7 +13,7 @@ pub use builtin::BuiltinServices;
 pub use systemd::SystemdServices;
 
 use super::command::Program;
-use crate::{Command, HostError, Marks, Result, Services, Unit, UnitKind};
+use crate::{Command, HostError, OwnershipTags, Result, Services, Unit, UnitKind};
 
 /// Where services keep what they need, and how they are marked.
 #[derive(Clone, Debug)]
@@ -22,15 +22,15 @@ pub struct ServiceOptions {
     pub run_dir: PathBuf,
     /// Log files of the supervisor: `/opt/phantom-wg/logs`.
     pub logs_dir: PathBuf,
-    /// The marks of units.
-    pub marks: Marks,
+    /// The tags of units.
+    pub tags: OwnershipTags,
 }
 
 /// The services of this host: systemd's where it is process 1, which is where it has made `/run/systemd/system`
 /// (`sd_booted(3)`).
 pub(super) fn detect(options: ServiceOptions) -> Arc<dyn Services> {
     if Path::new("/run/systemd/system").is_dir() {
-        Arc::new(SystemdServices::new(options.marks))
+        Arc::new(SystemdServices::new(options.tags))
     } else {
         Arc::new(BuiltinServices::new(options))
     }
@@ -84,7 +84,7 @@ mod tests {
     use super::{check_name, descends_from};
 
     #[test]
-    fn a_process_descends_from_itself_and_from_who_started_it() {
+    fn process_descends_from_itself_and_its_parents() {
         assert!(descends_from(std::process::id()) && descends_from(std::os::unix::process::parent_id()));
         assert!(!descends_from(u32::MAX));
     }

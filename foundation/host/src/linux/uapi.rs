@@ -187,7 +187,7 @@ fn after<T>(written: io::Result<()>, read: impl FnOnce() -> Result<T, Failure>) 
     match (written, read()) {
         (Ok(()), result) => result,
         (Err(_), Err(refused @ Failure::Refused(_))) => Err(refused),
-        (Err(error), _) => Err(Failure::of(error)),
+        (Err(error), _) => Err(Failure::from_io(error)),
     }
 }
 

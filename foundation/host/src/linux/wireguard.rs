@@ -12,7 +12,7 @@ use netlink_packet_route::RouteNetlinkMessage;
 use phantom_types::{Backend, InterfaceName, PublicKey};
 use rtnetlink::LinkWireguard;
 
-use super::netlink::{Changing, EOPNOTSUPP, Fault, RouteSocket};
+use super::netlink::{Changing, EOPNOTSUPP, NetlinkFault, RouteSocket};
 use super::uapi::Uapi;
 use crate::{Device, DeviceUpdate, HostError, Patience, Peer, Result, WireGuard};
 
@@ -49,7 +49,7 @@ impl WireGuard for LinuxWireGuard {
     fn create(&self, name: &InterfaceName) -> Result<()> {
         let message = RouteNetlinkMessage::NewLink(LinkWireguard::new(name.as_str()).build());
         self.netlink.change(message, Changing::Create).map_err(|fault| match fault {
-            Fault::Refused(EOPNOTSUPP) => {
+            NetlinkFault::Refused(EOPNOTSUPP) => {
                 HostError::Unsupported { what: "create WireGuard interfaces".to_owned() }
             }
             fault => fault.into_error(format!("creating the WireGuard interface {name}")),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use phantom_types::{InterfaceName, Spoken};
 
 use super::step::Op;
-use super::{ApplyContext, Step, StepAction, StepKind, Wanted, told};
+use super::{ApplyContext, DesiredState, Step, StepAction, StepKind, last_endpoints};
 use crate::{
     DeviceUpdate, Hook, HostError, LinkChange, LinkGuard, Match, PeerUpdate, ServiceState, Unit, Verdict,
     words::object, write_and_verify,
@@ -65,14 +65,14 @@ const INTERFACE_UNIT: &str = "wg-quick@";
 const PEERS_AT_ONCE: usize = 1000;
 
 /// Takes the steps in order. Consecutive peers go to the device together.
-pub fn apply(context: &ApplyContext<'_>, wanted: &Wanted, steps: &[Step]) -> Result<(), ApplyError> {
+pub fn apply(context: &ApplyContext<'_>, wanted: &DesiredState, steps: &[Step]) -> Result<(), ApplyError> {
     apply_and_tell(context, wanted, steps, &mut |_| ())
 }
 
 /// As [`apply()`], and says of each step that it is taken, as soon as it is.
 pub fn apply_and_tell(
     context: &ApplyContext<'_>,
-    wanted: &Wanted,
+    wanted: &DesiredState,
     steps: &[Step],
     taken: &mut dyn FnMut(&Step),
 ) -> Result<(), ApplyError> {
@@ -99,7 +99,7 @@ pub fn apply_and_tell(
     Ok(())
 }
 
-fn take(context: &ApplyContext<'_>, wanted: &Wanted, step: &Step) -> Result<(), HostError> {
+fn take(context: &ApplyContext<'_>, wanted: &DesiredState, step: &Step) -> Result<(), HostError> {
     let host = context.host;
     match &step.op {
         Op::WriteFile(path) | Op::ReplaceFile(path) => write_file(context, wanted, path),
@@ -107,11 +107,11 @@ fn take(context: &ApplyContext<'_>, wanted: &Wanted, step: &Step) -> Result<(), 
         Op::RemoveClaim(path) => host.files.remove_dir(path),
         Op::SetMode(path, mode) => host.files.set_mode(path, *mode),
         Op::SetSysctl(setting) => host.sysctl.set(&setting.0, &setting.1),
-        Op::ReplaceFirewall => host.firewall.replace(context.marks, &wanted.firewall),
+        Op::ReplaceFirewall => host.firewall.replace(context.tags, &wanted.firewall),
         Op::ReplaceFirewallAgainst(leaving) => replace_against(context, wanted, leaving),
-        Op::RemoveFirewall => host.firewall.remove(context.marks),
-        Op::AddUfw(rule) => host.firewall.add_ufw(context.marks, rule),
-        Op::RemoveUfw(rule) => host.firewall.remove_ufw(context.marks, rule),
+        Op::RemoveFirewall => host.firewall.remove(context.tags),
+        Op::AddUfw(rule) => host.firewall.add_ufw(context.tags, rule),
+        Op::RemoveUfw(rule) => host.firewall.remove_ufw(context.tags, rule),
         Op::InstallUnit(unit) => host.services.install(unit),
         // The service of an interface has commands of its own, which wait for the lock that the caller holds.
         Op::UninstallUnit(name) if name.starts_with(INTERFACE_UNIT) => {
@@ -129,17 +129,13 @@ fn take(context: &ApplyContext<'_>, wanted: &Wanted, step: &Step) -> Result<(), 
         Op::CreateLink(name) => {
             claim(context, name.as_str())?;
             host.wireguard.create(name)?;
-            set_link(
-                context,
-                name,
-                &LinkChange { alias: Some(context.marks.text()), ..LinkChange::default() },
-            )
+            set_link(context, name, &LinkChange { alias: Some(context.tags.tag()), ..LinkChange::default() })
         }
         Op::SetLink(name, change) => set_link(context, name, change),
         Op::SetGuard(name, guard) => set_guard(context, name, guard),
         Op::DeleteLink(name) => {
             // First what nobody would look for once the link is gone.
-            told::forget(context, name)?;
+            last_endpoints::forget(context, name)?;
             // The embedded device's own exit may have taken it along.
             gone(host.network.delete_link(name))?;
             remove_claim(context, name)
@@ -177,7 +173,7 @@ pub fn stop_interface(context: &ApplyContext<'_>, unit: &Unit, wait: Duration) -
 /// The wanted packet filter, and before all of it that nothing comes in by links that are about to go.
 fn replace_against(
     context: &ApplyContext<'_>,
-    wanted: &Wanted,
+    wanted: &DesiredState,
     leaving: &[InterfaceName],
 ) -> Result<(), HostError> {
     let mut rules = wanted.firewall.clone();
@@ -185,10 +181,10 @@ fn replace_against(
         let there = Match::In { interface: name.to_string(), not: false };
         rules.add(Hook::Prerouting, 0, vec![there], Verdict::Drop);
     }
-    context.host.firewall.replace(context.marks, &rules)
+    context.host.firewall.replace(context.tags, &rules)
 }
 
-fn write_file(context: &ApplyContext<'_>, wanted: &Wanted, path: &Path) -> Result<(), HostError> {
+fn write_file(context: &ApplyContext<'_>, wanted: &DesiredState, path: &Path) -> Result<(), HostError> {
     let Some(Some(file)) = wanted.files.get(path) else { return Err(unwanted(path.display())) };
     if let Some(dir) = path.parent() {
         // The folder of a file with secrets is closed as Debian's /etc/wireguard is.
@@ -201,12 +197,12 @@ fn write_file(context: &ApplyContext<'_>, wanted: &Wanted, path: &Path) -> Resul
 
 /// A plan is made from the very state that it is applied with; a step without its object is a plan for another one.
 fn unwanted(object: impl std::fmt::Display) -> HostError {
-    HostError::unexpected(format!("{object} is not part of the wanted state"))
+    HostError::unexpected(format!("{object} is not part of the desired state"))
 }
 
 fn set_peers(
     context: &ApplyContext<'_>,
-    wanted: &Wanted,
+    wanted: &DesiredState,
     name: &InterfaceName,
     steps: &[Step],
 ) -> Result<(), HostError> {
@@ -225,7 +221,7 @@ fn set_peers(
     });
     let told_at = context.host.clock.now();
     context.host.wireguard.configure(name, interface.backend, &update)?;
-    told::note(context, wanted, (name, told_at), set)
+    last_endpoints::note(context, wanted, (name, told_at), set)
 }
 
 /// Starts a service that is not that of an interface. It is not waited for where that could be for ever: by a process that
@@ -240,7 +236,7 @@ fn start_unit(context: &ApplyContext<'_>, unit: &Unit) -> Result<(), HostError> 
     if waits { services.request(unit) } else { services.start(unit, SERVICE_WAIT) }
 }
 
-fn start_interface(context: &ApplyContext<'_>, wanted: &Wanted, unit: &Unit) -> Result<(), HostError> {
+fn start_interface(context: &ApplyContext<'_>, wanted: &DesiredState, unit: &Unit) -> Result<(), HostError> {
     let interface = wanted.interfaces.iter().find(|(_, interface)| interface.unit.name == unit.name);
     // A persistent link that has its mark already needs no claim.
     if let Some((name, _)) = interface

@@ -3,11 +3,11 @@
 use phantom_types::{InterfaceName, PrivateKey};
 use zeroize::Zeroizing;
 
-use super::{Wanted, WantedPeer};
+use super::{DesiredPeer, DesiredState};
 
 /// A file.
 #[derive(Clone)]
-pub struct WantedFile {
+pub struct DesiredFile {
     /// Permission bits.
     pub mode: u32,
     content: Content,
@@ -17,7 +17,7 @@ pub struct WantedFile {
 enum Content {
     /// Exactly this; may hold secrets.
     Text(Zeroizing<Vec<u8>>),
-    /// What the same wanted state has as peers.
+    /// What the same desired state has as peers.
     Peers(PeerFile),
     /// A text whose lines behind so many bytes may come in any order; may hold secrets.
     Lines { head: usize, text: Zeroizing<Vec<u8>> },
@@ -31,15 +31,15 @@ enum Content {
 pub struct PeerFile {
     /// What the file begins with; may hold secrets.
     pub head: Zeroizing<String>,
-    /// The interface; it is part of the same wanted state.
+    /// The interface; it is part of the same desired state.
     pub interface: InterfaceName,
     /// What each block begins with, and what stands nowhere else.
     pub lead: &'static str,
     /// Appends the block of a peer; the same peer has the same block always.
-    pub block: fn(&mut String, &WantedPeer),
+    pub block: fn(&mut String, &DesiredPeer),
 }
 
-impl std::fmt::Debug for WantedFile {
+impl std::fmt::Debug for DesiredFile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.content {
             Content::Text(text) | Content::Lines { text, .. } => {
@@ -50,7 +50,7 @@ impl std::fmt::Debug for WantedFile {
     }
 }
 
-impl WantedFile {
+impl DesiredFile {
     /// A file with exactly this content.
     pub fn new(mode: u32, content: impl Into<Vec<u8>>) -> Self {
         Self { mode, content: Content::Text(Zeroizing::new(content.into())) }
@@ -70,7 +70,7 @@ impl WantedFile {
     }
 
     /// Whether what is there says what this file is to say.
-    pub(super) fn same(&self, wanted: &Wanted, now: &[u8]) -> bool {
+    pub(super) fn same(&self, wanted: &DesiredState, now: &[u8]) -> bool {
         match &self.content {
             Content::Text(text) => now == text.as_slice(),
             Content::Peers(list) => list.same(list.peers(wanted), now),
@@ -91,7 +91,7 @@ impl WantedFile {
     }
 
     /// Hands on the content as it is to be written.
-    pub(super) fn with_content<T>(&self, wanted: &Wanted, f: impl FnOnce(&[u8]) -> T) -> T {
+    pub(super) fn with_content<T>(&self, wanted: &DesiredState, f: impl FnOnce(&[u8]) -> T) -> T {
         match &self.content {
             Content::Text(text) | Content::Lines { text, .. } => f(text),
             Content::Peers(list) => f(list.text(list.peers(wanted)).as_bytes()),
@@ -115,18 +115,18 @@ fn sorted_lines(text: &[u8]) -> Vec<&[u8]> {
 }
 
 impl PeerFile {
-    fn peers<'w>(&self, wanted: &'w Wanted) -> &'w [WantedPeer] {
+    fn peers<'w>(&self, wanted: &'w DesiredState) -> &'w [DesiredPeer] {
         let interface = wanted.interfaces.get(&self.interface);
         interface.and_then(|interface| interface.device.peers.as_deref()).unwrap_or_default()
     }
 
     /// Puts the block of a peer in the place of the one before.
-    fn render(&self, block: &mut String, peer: &WantedPeer) {
+    fn render(&self, block: &mut String, peer: &DesiredPeer) {
         block.clear();
         (self.block)(block, peer);
     }
 
-    fn text(&self, peers: &[WantedPeer]) -> Zeroizing<String> {
+    fn text(&self, peers: &[DesiredPeer]) -> Zeroizing<String> {
         let mut block = Zeroizing::new(String::new());
         let mut room = self.head.len();
         for peer in peers {
@@ -143,7 +143,7 @@ impl PeerFile {
         text
     }
 
-    fn same(&self, peers: &[WantedPeer], now: &[u8]) -> bool {
+    fn same(&self, peers: &[DesiredPeer], now: &[u8]) -> bool {
         let Some(mut rest) = now.strip_prefix(self.head.as_bytes()) else { return false };
         let mut block = Zeroizing::new(String::new());
         // Mostly the order is the same, or the same up to some block; only what follows has to be searched.
@@ -157,7 +157,7 @@ impl PeerFile {
         rest.is_empty()
     }
 
-    fn same_in_any_order(&self, peers: &[WantedPeer], now: &[u8], block: &mut String) -> bool {
+    fn same_in_any_order(&self, peers: &[DesiredPeer], now: &[u8], block: &mut String) -> bool {
         let blocks = std::str::from_utf8(now).ok().and_then(|text| blocks(text, self.lead));
         let Some(mut blocks) = blocks.filter(|blocks| blocks.len() == peers.len()) else { return false };
         blocks.sort_unstable();

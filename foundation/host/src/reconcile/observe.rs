@@ -1,4 +1,4 @@
-//! Reading what a [`Wanted`] speaks of.
+//! Reading what a [`DesiredState`] speaks of.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -9,30 +9,30 @@ use ipnetwork::IpNetwork;
 use phantom_types::{Backend, InterfaceName};
 use zeroize::Zeroizing;
 
-use super::told::{self, Told};
-use super::{ApplyContext, Wanted, WantedFile, no_guards_file};
-use crate::facility::place_of_draft;
+use super::last_endpoints::{self, LastEndpoints};
+use super::{ApplyContext, DesiredFile, DesiredState, no_guards_file};
+use crate::facility::temp_file_target;
 use crate::{
-    Device, FileInfo, HostError, InForce, Link, LinkKind, Manager, Result, Route, RouteKind, Rule,
-    ServiceState, UfwRules,
+    Device, FileInfo, HostError, Link, LinkKind, PolicyRule, Result, Route, RouteKind, RulesetStatus,
+    ServiceManager, ServiceState, UfwRules,
 };
 
 /// The host as it is, as far as it concerns us.
 #[derive(Clone, Debug)]
 pub struct Observed {
-    /// Links that are wanted or carry our mark, by name.
+    /// Links that are wanted or carry our tag, by name.
     pub interfaces: BTreeMap<InterfaceName, ObservedInterface>,
-    /// Our routes: those of our table that carry our mark, or go by a link of ours and so go with it.
+    /// Our routes: those of our table that carry our tag, or go by a link of ours and so go with it.
     pub routes: BTreeSet<Route>,
     /// The other routes of our table.
     pub foreign_routes: BTreeSet<Route>,
     /// Our rules.
-    pub rules: BTreeSet<Rule>,
+    pub rules: BTreeSet<PolicyRule>,
     /// How the loaded packet filter compares.
-    pub firewall: InForce,
+    pub firewall: RulesetStatus,
     /// ufw with our rules; `None` when it is not installed.
     pub ufw: Option<UfwRules>,
-    /// Claims on links that are not there, or carry our mark already: what a process left that died in between.
+    /// Claims on links that are not there, or carry our tag already: what a process left that died in between.
     pub stale_claims: BTreeSet<PathBuf>,
     /// This kernel is known to have no guards for links.
     pub no_guards: bool,
@@ -42,11 +42,11 @@ pub struct Observed {
     pub sysctls: BTreeMap<String, Option<String>>,
     /// The wanted files as they are.
     pub files: BTreeMap<PathBuf, Option<ObservedFile>>,
-    /// Files with our mark that nobody wants, known by the mark alone, each with the kernel settings that it says were
+    /// Files with our tag that nobody wants, known by the mark alone, each with the kernel settings that it says were
     /// changed and what they were before.
     pub stale_files: BTreeMap<PathBuf, Vec<(String, String)>>,
     /// Who runs the units.
-    pub manager: Manager,
+    pub manager: ServiceManager,
     /// State of every wanted unit, and whether its file is the wanted one.
     pub units: BTreeMap<String, (ServiceState, bool)>,
     /// Wanted units that run and whose program has been replaced since, as far as they are to be started again for that.
@@ -62,7 +62,7 @@ pub struct Observed {
 pub struct ObservedInterface {
     /// The link; `None` when there is none.
     pub link: Option<Link>,
-    /// It carries our mark or our claim, runs under our unit, or holds our private key.
+    /// It carries our tag or our claim, runs under our unit, or holds our private key.
     pub ours: bool,
     /// Its addresses.
     pub addresses: BTreeSet<IpNetwork>,
@@ -71,7 +71,7 @@ pub struct ObservedInterface {
     /// The device; `None` when nothing answers, and where none is wanted to run.
     pub device: Option<Device>,
     /// Where its peers were last told to be, and when.
-    pub told: Told,
+    pub told: LastEndpoints,
     /// It has the guard that is wanted of it, or none is.
     pub guarded: bool,
 }
@@ -86,9 +86,9 @@ impl ObservedInterface {
 /// Whose a file is in the place of one of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner {
-    /// Ours: it carries our mark.
+    /// Ours: it carries our tag.
     Marked,
-    /// Ours: it has lost its mark, and holds the private key that it is to hold.
+    /// Ours: it has lost its tag, and holds the private key that it is to hold.
     KeyHolder,
     /// Somebody else's.
     Foreign,
@@ -108,7 +108,7 @@ pub struct ObservedFile {
 }
 
 /// Reads everything that `wanted` speaks of, and everything of ours that it does not.
-pub fn observe(context: &ApplyContext<'_>, wanted: &Wanted) -> Result<Observed> {
+pub fn observe(context: &ApplyContext<'_>, wanted: &DesiredState) -> Result<Observed> {
     let host = context.host;
     let (mut units, mut foreign_units) = (BTreeMap::new(), BTreeSet::new());
     let mut outdated_units = BTreeSet::new();
@@ -130,9 +130,9 @@ pub fn observe(context: &ApplyContext<'_>, wanted: &Wanted) -> Result<Observed> 
     }
     let mut stale_units: BTreeSet<String> = host.services.ours()?.into_iter().collect();
     stale_units.retain(|name| !units.contains_key(name));
-    let table = host.network.routes(context.marks.exit_table())?;
+    let table = host.network.routes(context.tags.exit_table())?;
     let rules = host.network.rules()?.into_iter();
-    let rules = rules.filter(|rule| context.marks.owns_rule(rule)).collect();
+    let rules = rules.filter(|rule| context.tags.owns_rule(rule)).collect();
     let sysctls = wanted.sysctls.keys().map(|key| Ok((key.clone(), host.sysctl.get(key)?)));
     let sysctls = sysctls.collect::<Result<_>>()?;
     // Both can be large: the content of a file is gone before a device is read.
@@ -147,14 +147,14 @@ pub fn observe(context: &ApplyContext<'_>, wanted: &Wanted) -> Result<Observed> 
         RouteKind::Unreachable | RouteKind::Blackhole => false,
     };
     let (routes, foreign_routes) =
-        table.into_iter().partition(|route| context.marks.owns_route(route) || by_our_link(route));
+        table.into_iter().partition(|route| context.tags.owns_route(route) || by_our_link(route));
     // Last, for the sake of a predecessor that was killed: the program that it had started may still be at work.
-    let firewall = match host.firewall.in_force(context.marks, &wanted.firewall) {
+    let firewall = match host.firewall.in_force(context.tags, &wanted.firewall) {
         // Where there is no packet filter, there is nothing of ours in one.
-        Err(HostError::Unsupported { .. }) if wanted.firewall.is_empty() => InForce::Absent,
+        Err(HostError::Unsupported { .. }) if wanted.firewall.is_empty() => RulesetStatus::Missing,
         other => other?,
     };
-    let ufw = host.firewall.ufw(context.marks)?;
+    let ufw = host.firewall.ufw(context.tags)?;
     let no_guards = host.files.info(&no_guards_file(context.run_dir))?.is_some();
     let ipv6 = host.has_ipv6()?;
     Ok(Observed {
@@ -188,13 +188,13 @@ type Interfaces = BTreeMap<InterfaceName, ObservedInterface>;
 
 fn interfaces(
     context: &ApplyContext<'_>,
-    wanted: &Wanted,
+    wanted: &DesiredState,
     units: &Units<'_>,
     claims: &BTreeSet<InterfaceName>,
 ) -> Result<(Interfaces, BTreeSet<PathBuf>)> {
     let links = context.host.network.links()?;
     let addresses = context.host.network.addresses()?;
-    let mark = context.marks.text();
+    let mark = context.tags.tag();
     let marked = links.iter().filter(|link| link.alias.as_deref() == Some(&mark));
     let marked = marked.filter_map(|link| link.name.parse::<InterfaceName>().ok());
     let names: BTreeSet<InterfaceName> =
@@ -228,8 +228,8 @@ fn interfaces(
             _ => guard.is_none(),
         };
         let told = match &device {
-            Some(_) => told::read(context, &name)?,
-            None => Told::new(),
+            Some(_) => last_endpoints::read(context, &name)?,
+            None => LastEndpoints::new(),
         };
         let of_this = addresses.iter().filter(|(interface, _)| interface == name.as_str());
         let addresses: BTreeSet<IpNetwork> = of_this.map(|(_, address)| *address).collect();
@@ -270,12 +270,12 @@ fn is_unmarked_wireguard(link: &Link) -> bool {
 /// Whether our own unit made this link: it runs, and its device answers. So it is when the service manager starts the
 /// embedded device at boot or after a crash, before anybody could have set the mark.
 ///
-/// Of a unit whose file has lost our mark nobody knows whose it is. A device that has no key yet belongs to nobody.
+/// Of a unit whose file has lost our tag nobody knows whose it is. A device that has no key yet belongs to nobody.
 fn unit_made(
     context: &ApplyContext<'_>,
     name: &InterfaceName,
     link: &Link,
-    wanted: &Wanted,
+    wanted: &DesiredState,
     units: &Units<'_>,
 ) -> Result<bool> {
     let Some(unit) = wanted.interfaces.get(name).map(|interface| &interface.unit.name) else {
@@ -303,7 +303,7 @@ fn holds_our_key(
     context: &ApplyContext<'_>,
     name: &InterfaceName,
     link: &Link,
-    wanted: &Wanted,
+    wanted: &DesiredState,
 ) -> Result<bool> {
     let Some(wanted) = wanted.interfaces.get(name) else { return Ok(false) };
     let now = device(context, name, link)?;
@@ -328,21 +328,24 @@ const FOLDERS: [(&str, &str, &str); 5] = [
 
 /// Whether a file, or the one in whose place a draft of this name is written, has a name that one of ours can have.
 fn may_be_ours(name: &OsStr, begin: &str, end: &str) -> bool {
-    let name = place_of_draft(name).unwrap_or(name).as_encoded_bytes();
+    let name = temp_file_target(name).unwrap_or(name).as_encoded_bytes();
     name.starts_with(begin.as_bytes()) && name.ends_with(end.as_bytes())
 }
 
 /// What starts a line of a file of ours that says what a kernel setting was before us, as in
 /// `# before: net.ipv4.ip_forward = 0`.
-pub const BEFORE: &str = "# before: ";
+pub const SAVED_VALUE_PREFIX: &str = "# before: ";
 
-fn files(context: &ApplyContext<'_>, wanted: &Wanted) -> Result<BTreeMap<PathBuf, Option<ObservedFile>>> {
-    let look = |(path, file): (&PathBuf, &Option<WantedFile>)| {
+fn files(
+    context: &ApplyContext<'_>,
+    wanted: &DesiredState,
+) -> Result<BTreeMap<PathBuf, Option<ObservedFile>>> {
+    let look = |(path, file): (&PathBuf, &Option<DesiredFile>)| {
         let now = content(context, path)?.map(|(info, now)| ObservedFile {
             mode: info.mode,
             root: info.uid == 0,
             owner: match file {
-                _ if context.marks.owns_file(&now) => Owner::Marked,
+                _ if context.tags.owns_file(&now) => Owner::Marked,
                 Some(file) if file.same_key(&now) => Owner::KeyHolder,
                 _ => Owner::Foreign,
             },
@@ -355,7 +358,7 @@ fn files(context: &ApplyContext<'_>, wanted: &Wanted) -> Result<BTreeMap<PathBuf
 
 fn stale_files(
     context: &ApplyContext<'_>,
-    wanted: &Wanted,
+    wanted: &DesiredState,
 ) -> Result<BTreeMap<PathBuf, Vec<(String, String)>>> {
     let mut stale = BTreeMap::new();
     for (folder, begin, end) in FOLDERS {
@@ -368,7 +371,7 @@ fn stale_files(
                 continue;
             }
             let Some((_, now)) = content(context, &path)? else { continue };
-            if context.marks.owns_file(&now) || now.is_empty() && is_draft(context, wanted, &path)? {
+            if context.tags.owns_file(&now) || now.is_empty() && is_draft(context, wanted, &path)? {
                 stale.insert(path, settings_before(&now));
             }
         }
@@ -378,19 +381,19 @@ fn stale_files(
 
 /// Whether a file has the name of one that is being written in the place of a file of ours, `.NAME.` and 16 hexadecimal
 /// digits ([`Files::write`](crate::Files::write)): whoever was killed at its beginning left it, without any mark yet.
-fn is_draft(context: &ApplyContext<'_>, wanted: &Wanted, path: &Path) -> Result<bool> {
-    let Some(name) = path.file_name().and_then(place_of_draft) else { return Ok(false) };
+fn is_draft(context: &ApplyContext<'_>, wanted: &DesiredState, path: &Path) -> Result<bool> {
+    let Some(name) = path.file_name().and_then(temp_file_target) else { return Ok(false) };
     let file = path.with_file_name(name);
     if wanted.files.contains_key(&file) || wanted.kept_files.contains(&file) {
         return Ok(true);
     }
-    Ok(content(context, &file)?.is_some_and(|(_, now)| context.marks.owns_file(&now)))
+    Ok(content(context, &file)?.is_some_and(|(_, now)| context.tags.owns_file(&now)))
 }
 
 /// The kernel settings that a file of ours says were changed, and what they were.
 fn settings_before(content: &[u8]) -> Vec<(String, String)> {
     let lines = content.split(|byte| *byte == b'\n').filter_map(|line| std::str::from_utf8(line).ok());
-    let settings = lines.filter_map(|line| line.strip_prefix(BEFORE)?.split_once(" = "));
+    let settings = lines.filter_map(|line| line.strip_prefix(SAVED_VALUE_PREFIX)?.split_once(" = "));
     settings.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
 }
 

@@ -9,9 +9,10 @@ use std::path::PathBuf;
 use phantom_types::InterfaceName;
 
 use super::step::{Op, Step, StepAction, StepKind};
-use super::{Observed, ObservedFile, ObservedInterface, Owner, Wanted, WantedInterface};
+use super::{DesiredInterface, DesiredState, Observed, ObservedFile, ObservedInterface, Owner};
 use crate::{
-    InForce, Manager, Marks, Result, Route, RouteKind, Rule, RuleAction, ServiceState, UfwRule, Unit,
+    OwnershipTags, PolicyRule, Result, Route, RouteKind, RuleAction, RulesetStatus, ServiceManager,
+    ServiceState, UfwRule, Unit,
 };
 
 /// The steps from what was observed to what is wanted, in an order that never opens what should be closed:
@@ -28,10 +29,10 @@ use crate::{
 /// # Errors
 /// [`HostError::Foreign`](crate::HostError::Foreign) when a link that is not ours has the name of one of ours, or a device of ours can only be started
 /// or stopped by a unit that is not.
-pub fn plan(marks: &Marks, observed: &Observed, wanted: &Wanted) -> Result<Vec<Step>> {
+pub fn plan(tags: &OwnershipTags, observed: &Observed, wanted: &DesiredState) -> Result<Vec<Step>> {
     let mut add = Vec::new();
     let mut delete = Vec::new();
-    let last = plan_firewall(marks, observed, wanted, &mut add);
+    let last = plan_firewall(tags, observed, wanted, &mut add);
     plan_files(observed, wanted, &mut add, &mut delete);
     for (key, value) in &wanted.sysctls {
         // A setting of an interface comes with the interface.
@@ -61,7 +62,7 @@ pub fn plan(marks: &Marks, observed: &Observed, wanted: &Wanted) -> Result<Vec<S
         match wanted.interfaces.get(name) {
             Some(interface_wanted) => {
                 let at = add.len();
-                interface::plan(marks, name, interface, interface_wanted, observed, &mut add)?;
+                interface::plan(tags, name, interface, interface_wanted, observed, &mut add)?;
                 let fresh = add[at..].iter().any(Step::makes_link);
                 if interface_wanted.running {
                     plan_guard(name, fresh, interface, interface_wanted, observed, &mut add);
@@ -134,7 +135,7 @@ impl fmt::Display for Foreign {
 
 /// What is in the place of something of ours and is not ours, as far as that can be left as it is: files and unit files, and
 /// routes in our table while ours are to be there.
-pub fn foreign(observed: &Observed, wanted: &Wanted) -> Vec<Foreign> {
+pub fn foreign(observed: &Observed, wanted: &DesiredState) -> Vec<Foreign> {
     let not_ours = |now: &ObservedFile| now.owner == Owner::Foreign;
     let foreign =
         |path: &&PathBuf| observed.files.get(*path).is_some_and(|now| now.as_ref().is_some_and(not_ours));
@@ -155,7 +156,7 @@ fn is_foreign(observed: &Observed, unit: &Unit) -> bool {
 }
 
 /// The steps that add those of these routes that are missing, behind the steps until then.
-fn add_routes(routes: Vec<&Route>, observed: &Observed, wanted: &Wanted, add: &mut Vec<Step>) {
+fn add_routes(routes: Vec<&Route>, observed: &Observed, wanted: &DesiredState, add: &mut Vec<Step>) {
     let missing: Vec<&Route> =
         routes.into_iter().filter(|route| is_missing(route, observed, wanted, add)).collect();
     add.extend(missing.into_iter().map(|route| {
@@ -171,7 +172,11 @@ fn add_routes(routes: Vec<&Route>, observed: &Observed, wanted: &Wanted, add: &m
 
 /// The steps that add the rules that are missing; gives the rules of ours that they have replaced. The kernel takes a rule
 /// that has everything that is wanted, and more, for the wanted one: it has to go first.
-fn add_rules<'a>(observed: &'a Observed, wanted: &'a Wanted, add: &mut Vec<Step>) -> BTreeSet<&'a Rule> {
+fn add_rules<'a>(
+    observed: &'a Observed,
+    wanted: &'a DesiredState,
+    add: &mut Vec<Step>,
+) -> BTreeSet<&'a PolicyRule> {
     let stale = || observed.rules.difference(&wanted.rules);
     let mut replaced = BTreeSet::new();
     for rule in wanted.rules.difference(&observed.rules) {
@@ -186,19 +191,19 @@ fn add_rules<'a>(observed: &'a Observed, wanted: &'a Wanted, add: &mut Vec<Step>
     replaced
 }
 
-fn remove_rule(rule: &Rule) -> Step {
+fn remove_rule(rule: &PolicyRule) -> Step {
     Step::new(StepKind::Rule, StepAction::Delete, rule_text(rule), Op::RemoveRule(Box::new(rule.clone())))
 }
 
 /// Whether a route has to be added: it is not there or goes with a link that is made again. By an interface that is not
 /// to run there is none, and none in the place of a route of somebody else.
-fn is_missing(route: &Route, observed: &Observed, wanted: &Wanted, steps: &[Step]) -> bool {
+fn is_missing(route: &Route, observed: &Observed, wanted: &DesiredState, steps: &[Step]) -> bool {
     if observed.foreign_routes.iter().any(|other| other.takes_the_place_of(route)) {
         return false;
     }
     let RouteKind::Via { interface, .. } = &route.kind else { return !observed.routes.contains(route) };
     let stopped =
-        |(name, one): (&InterfaceName, &WantedInterface)| name.as_str() == interface && !one.running;
+        |(name, one): (&InterfaceName, &DesiredInterface)| name.as_str() == interface && !one.running;
     if wanted.interfaces.iter().any(stopped) {
         return false;
     }
@@ -210,7 +215,7 @@ fn plan_settings(
     name: &InterfaceName,
     fresh: bool,
     observed: &Observed,
-    wanted: &Wanted,
+    wanted: &DesiredState,
     add: &mut Vec<Step>,
 ) {
     for (key, value) in wanted.sysctls.iter().filter(|(key, _)| is_setting_of(key, name)) {
@@ -229,7 +234,7 @@ fn plan_guard(
     name: &InterfaceName,
     fresh: bool,
     now: &ObservedInterface,
-    wanted: &WantedInterface,
+    wanted: &DesiredInterface,
     observed: &Observed,
     add: &mut Vec<Step>,
 ) {
@@ -257,7 +262,7 @@ fn set_sysctl(key: &str, value: &str) -> Step {
     Step::new(StepKind::Sysctl, StepAction::Update, key, op)
 }
 
-fn plan_files(observed: &Observed, wanted: &Wanted, add: &mut Vec<Step>, delete: &mut Vec<Step>) {
+fn plan_files(observed: &Observed, wanted: &DesiredState, add: &mut Vec<Step>, delete: &mut Vec<Step>) {
     for (path, file) in &wanted.files {
         let now = observed.files.get(path).and_then(Option::as_ref);
         let ours = now.is_none_or(|now| now.owner != Owner::Foreign);
@@ -292,7 +297,7 @@ fn plan_files(observed: &Observed, wanted: &Wanted, add: &mut Vec<Step>, delete:
 }
 
 /// Files of ours that nobody wants; the kernel settings that they had changed go back to what they were.
-fn plan_stale_files(observed: &Observed, wanted: &Wanted, delete: &mut Vec<Step>) {
+fn plan_stale_files(observed: &Observed, wanted: &DesiredState, delete: &mut Vec<Step>) {
     for (path, before) in &observed.stale_files {
         for (key, value) in before {
             if !wanted.sysctls.contains_key(key) {
@@ -306,14 +311,20 @@ fn plan_stale_files(observed: &Observed, wanted: &Wanted, delete: &mut Vec<Step>
 }
 
 /// The steps of the packet filter that come before all others; returns the one that comes behind all others.
-fn plan_firewall(marks: &Marks, observed: &Observed, wanted: &Wanted, add: &mut Vec<Step>) -> Option<Step> {
-    let step = |action, op| Step::new(StepKind::Firewall, action, marks.nft_table(), op);
+fn plan_firewall(
+    tags: &OwnershipTags,
+    observed: &Observed,
+    wanted: &DesiredState,
+    add: &mut Vec<Step>,
+) -> Option<Step> {
+    let step = |action, op| Step::new(StepKind::Firewall, action, tags.nft_table(), op);
     let mut last = None;
     if wanted.firewall.is_empty() {
         // Until then it stays as it is.
-        last = (observed.firewall != InForce::Absent).then(|| step(StepAction::Delete, Op::RemoveFirewall));
-    } else if observed.firewall != InForce::Same {
-        let absent = observed.firewall == InForce::Absent;
+        last = (observed.firewall != RulesetStatus::Missing)
+            .then(|| step(StepAction::Delete, Op::RemoveFirewall));
+    } else if observed.firewall != RulesetStatus::InSync {
+        let absent = observed.firewall == RulesetStatus::Missing;
         let action = if absent { StepAction::Create } else { StepAction::Update };
         let leaving = |(name, now): (&InterfaceName, &ObservedInterface)| {
             (now.is_ours_and_there() && !wanted.interfaces.contains_key(name)).then(|| name.clone())
@@ -348,7 +359,7 @@ fn plan_firewall(marks: &Marks, observed: &Observed, wanted: &Wanted, add: &mut 
     last
 }
 
-fn plan_units(observed: &Observed, wanted: &Wanted, add: &mut Vec<Step>, delete: &mut Vec<Step>) {
+fn plan_units(observed: &Observed, wanted: &DesiredState, add: &mut Vec<Step>, delete: &mut Vec<Step>) {
     let of_interfaces = wanted.interfaces.values().map(|interface| (&interface.unit, None));
     let others = wanted.units.values().map(|(unit, running)| (unit, *running));
     for (unit, running) in of_interfaces.chain(others) {
@@ -383,7 +394,7 @@ fn is_up(state: ServiceState) -> bool {
 fn needs_no_start(observed: &Observed, unit: &Unit) -> bool {
     match observed.units.get(&unit.name) {
         Some((ServiceState::Active, _)) => true,
-        Some((ServiceState::Starting, _)) => observed.manager == Manager::Systemd,
+        Some((ServiceState::Starting, _)) => observed.manager == ServiceManager::Systemd,
         _ => false,
     }
 }
@@ -392,7 +403,7 @@ fn route_text(route: &Route) -> String {
     format!("{} table {}", route.destination, route.table)
 }
 
-fn rule_text(rule: &Rule) -> String {
+fn rule_text(rule: &PolicyRule) -> String {
     let from = rule.from.map_or_else(|| "all".to_owned(), |from| from.to_string());
     let action = match rule.action {
         RuleAction::Lookup(table) => format!("table {table}"),

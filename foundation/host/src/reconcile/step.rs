@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ipnetwork::IpNetwork;
 use phantom_types::{Backend, InterfaceName, PublicKey};
 
-use crate::{DeviceUpdate, LinkChange, LinkGuard, Route, Rule, UfwRule, Unit};
+use crate::{DeviceUpdate, LinkChange, LinkGuard, PolicyRule, Route, UfwRule, Unit};
 
 /// What a step is about; the words of `core reconcile`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,7 +62,7 @@ pub struct Step {
 #[derive(Clone, Debug)]
 pub(super) enum Op {
     WriteFile(PathBuf),
-    /// The same in the place of a file of ours that has lost its mark.
+    /// The same in the place of a file of ours that has lost its tag.
     ReplaceFile(PathBuf),
     RemoveFile(PathBuf),
     RemoveClaim(PathBuf),
@@ -97,8 +97,8 @@ pub(super) enum Op {
     /// Puts it in the place of the one that the kernel takes for the same.
     ReplaceRoute(Box<Route>),
     RemoveRoute(Box<Route>),
-    AddRule(Box<Rule>),
-    RemoveRule(Box<Rule>),
+    AddRule(Box<PolicyRule>),
+    RemoveRule(Box<PolicyRule>),
 }
 
 impl Op {
@@ -120,7 +120,7 @@ impl Step {
         Self { kind, action, target: target.to_string(), owner: None, op }
     }
 
-    /// The file of ours without our mark that it writes again: somebody has changed it, and may want it back.
+    /// The file of ours without our tag that it writes again: somebody has changed it, and may want it back.
     pub fn replaces(&self) -> Option<&Path> {
         match &self.op {
             Op::ReplaceFile(path) => Some(path),

@@ -8,8 +8,8 @@ use phantom_types::{Backend, InterfaceName, PresharedKey, PrivateKey};
 use super::*;
 use crate::fake::FakeHost;
 use crate::{
-    Command, DeviceUpdate, Hook, Host, HostError, LinkChange, Manager, Match, PeerConfig, Restart, Route,
-    RouteKind, Rule, RuleAction, ServiceState, Unit, UnitKind, Verdict,
+    Command, DeviceUpdate, Hook, Host, HostError, LinkChange, Match, PeerConfig, PolicyRule, Restart, Route,
+    RouteKind, RuleAction, ServiceManager, ServiceState, Unit, UnitKind, Verdict,
 };
 
 mod leftovers;
@@ -57,7 +57,7 @@ fn best(context: &ApplyContext<'_>) -> Backend {
     if kernel { Backend::Kernel } else { Backend::Embedded }
 }
 
-fn peer(n: u8) -> WantedPeer {
+fn peer(n: u8) -> DesiredPeer {
     let config = PeerConfig {
         public_key: PrivateKey::from_random([n; 32]).public_key(),
         preshared_key: Some(PresharedKey::from_bytes([n; 32])),
@@ -65,19 +65,19 @@ fn peer(n: u8) -> WantedPeer {
         keepalive: None,
         allowed_ips: vec![format!("10.8.0.{n}/32").parse().unwrap()],
     };
-    WantedPeer { config, owner: format!("client-{n}").into() }
+    DesiredPeer { config, owner: format!("client-{n}").into() }
 }
 
-fn wanted(host: &Host, marks: &Marks, backend: Backend, peers: &[u8]) -> Wanted {
-    let mut wanted = Wanted::default();
-    let interface = WantedInterface {
+fn wanted(host: &Host, tags: &OwnershipTags, backend: Backend, peers: &[u8]) -> DesiredState {
+    let mut wanted = DesiredState::default();
+    let interface = DesiredInterface {
         backend,
         running: true,
         addresses: BTreeSet::from(["10.8.0.1/24".parse().unwrap()]),
         mtu: 1420,
         guard: None,
         unit: unit(host, backend),
-        device: WantedDevice {
+        device: DesiredDevice {
             private_key: PrivateKey::from_random([99; 32]),
             listen_port: Some(51820),
             fwmark: 0,
@@ -92,30 +92,30 @@ fn wanted(host: &Host, marks: &Marks, backend: Backend, peers: &[u8]) -> Wanted 
         Verdict::Accept,
     );
     wanted.sysctls.insert("net.ipv4.ip_forward".into(), "1".into());
-    wanted.file("/etc/wireguard/wg_main.conf", 0o600, format!("{}\n[Interface]\n", marks.first_line()));
-    let table = marks.exit_table();
+    wanted.file("/etc/wireguard/wg_main.conf", 0o600, format!("{}\n[Interface]\n", tags.first_line()));
+    let table = tags.exit_table();
     wanted.routes.insert(Route {
         table,
         destination: "0.0.0.0/0".parse().unwrap(),
         metric: 200,
         kind: RouteKind::Unreachable,
         source: None,
-        protocol: Marks::PROTOCOL,
+        protocol: OwnershipTags::PROTOCOL,
     });
-    wanted.rules.insert(Rule {
-        priority: marks.exit_priority(),
+    wanted.rules.insert(PolicyRule {
+        priority: tags.exit_priority(),
         ipv6: false,
         from: Some("10.8.0.0/24".parse().unwrap()),
         to: None,
         in_interface: None,
         action: RuleAction::Lookup(table),
-        protocol: Marks::PROTOCOL,
+        protocol: OwnershipTags::PROTOCOL,
     });
     wanted
 }
 
-fn bring(context: &ApplyContext<'_>, wanted: &Wanted) -> Result<usize, HostError> {
-    let steps = plan(context.marks, &observe(context, wanted)?, wanted)?;
+fn converge(context: &ApplyContext<'_>, wanted: &DesiredState) -> Result<usize, HostError> {
+    let steps = plan(context.tags, &observe(context, wanted)?, wanted)?;
     apply(context, wanted, &steps).map_err(|error| error.source)?;
     Ok(steps.len())
 }
@@ -124,40 +124,40 @@ fn on_a_host(test: impl Fn(&ApplyContext<'_>, &FakeHost)) {
     for kernel in [true, false] {
         let (host, fake) = Host::fake();
         fake.set_kernel_wireguard(kernel);
-        let marks = Marks::new(None);
+        let tags = OwnershipTags::new(None);
         host.files.make_dir(Path::new("/run/phantom-wg"), 0o700).unwrap();
-        test(&ApplyContext::new(&host, &marks, Path::new("/run/phantom-wg")), &fake);
+        test(&ApplyContext::new(&host, &tags, Path::new("/run/phantom-wg")), &fake);
     }
 }
 
 #[test]
-fn applying_twice_plans_nothing_and_nothing_leaves_no_trace() {
+fn applying_twice_is_empty_and_removal_traceless() {
     for backend in [Backend::Embedded, Backend::Kernel] {
         let (host, fake) = Host::fake();
         fake.set_kernel_wireguard(true);
-        let marks = Marks::new(None);
+        let tags = OwnershipTags::new(None);
         host.files.make_dir(Path::new("/run/phantom-wg/claims"), 0o700).unwrap();
         host.files.make_dir(Path::new("/etc/wireguard"), 0o755).unwrap();
-        let context = ApplyContext::new(&host, &marks, Path::new("/run/phantom-wg"));
+        let context = ApplyContext::new(&host, &tags, Path::new("/run/phantom-wg"));
         let before = fake.dump();
-        let full = wanted(&host, &marks, backend, &[2, 3, 4]);
-        assert!(bring(&context, &full).unwrap() > 8);
-        let left = plan(&marks, &observe(&context, &full).unwrap(), &full).unwrap();
+        let full = wanted(&host, &tags, backend, &[2, 3, 4]);
+        assert!(converge(&context, &full).unwrap() > 8);
+        let left = plan(&tags, &observe(&context, &full).unwrap(), &full).unwrap();
         assert!(left.is_empty(), "{backend}: {left:?}");
 
-        let mut nothing = Wanted::nothing();
+        let mut nothing = DesiredState::nothing();
         nothing.files.insert("/etc/wireguard/wg_main.conf".into(), None);
         nothing.sysctls.insert("net.ipv4.ip_forward".into(), "0".into());
-        bring(&context, &nothing).unwrap();
-        assert_eq!(bring(&context, &nothing).unwrap(), 0);
+        converge(&context, &nothing).unwrap();
+        assert_eq!(converge(&context, &nothing).unwrap(), 0);
         assert_eq!(fake.dump(), before, "{backend}");
     }
 }
 
 #[test]
-fn a_service_is_started_again_for_its_new_program_when_that_is_asked_for_and_nobody_notices() {
+fn new_program_restarts_service_on_request() {
     on_a_host(|context, fake| {
-        let mut wanted = wanted(context.host, context.marks, Backend::Embedded, &[2]);
+        let mut wanted = wanted(context.host, context.tags, Backend::Embedded, &[2]);
         let interface = wanted.interfaces.values().next().unwrap().unit.clone();
         for (name, renewable) in [("phantom-helper", true), ("phantom-carrier", false)] {
             let run = Command { program: "/usr/bin/helper".into(), args: Vec::new() };
@@ -165,20 +165,20 @@ fn a_service_is_started_again_for_its_new_program_when_that_is_asked_for_and_nob
             let unit = Unit { name: name.to_owned(), kind, renewable, ..interface.clone() };
             wanted.units.insert(unit.name.clone(), (unit, Some(true)));
         }
-        bring(context, &wanted).unwrap();
+        converge(context, &wanted).unwrap();
         let asked = ApplyContext { renews: true, ..*context };
-        assert_eq!(bring(&asked, &wanted).unwrap(), 0);
+        assert_eq!(converge(&asked, &wanted).unwrap(), 0);
         for name in ["phantom-helper", "phantom-carrier", interface.name.as_str()] {
             fake.replace_program(name);
         }
-        assert_eq!(bring(context, &wanted).unwrap(), 0, "nobody has asked for it");
+        assert_eq!(converge(context, &wanted).unwrap(), 0, "nobody has asked for it");
         let pid = |name: &str| context.host.services.status(name).unwrap().pid;
         let before = ["phantom-helper", "phantom-carrier", interface.name.as_str()].map(pid);
-        let steps = plan(context.marks, &observe(&asked, &wanted).unwrap(), &wanted).unwrap();
+        let steps = plan(context.tags, &observe(&asked, &wanted).unwrap(), &wanted).unwrap();
         let steps: Vec<_> = steps.iter().map(|step| (step.kind, step.action, step.target.as_str())).collect();
         assert_eq!(steps, [(StepKind::Service, StepAction::Update, "phantom-helper")]);
-        assert_eq!(bring(&asked, &wanted).unwrap(), 1);
-        assert_eq!(bring(&asked, &wanted).unwrap(), 0);
+        assert_eq!(converge(&asked, &wanted).unwrap(), 1);
+        assert_eq!(converge(&asked, &wanted).unwrap(), 0);
         let after = ["phantom-helper", "phantom-carrier", interface.name.as_str()].map(pid);
         assert_eq!(before[1..], after[1..]);
         assert_ne!(before[0], after[0]);
@@ -186,20 +186,20 @@ fn a_service_is_started_again_for_its_new_program_when_that_is_asked_for_and_nob
 }
 
 #[test]
-fn part_of_a_service_s_start_waits_for_no_other_service() {
+fn service_hook_does_not_wait_for_dependents() {
     on_a_host(|context, fake| {
-        let mut wanted = wanted(context.host, context.marks, Backend::Embedded, &[2]);
+        let mut wanted = wanted(context.host, context.tags, Backend::Embedded, &[2]);
         let interface = wanted.interfaces.values().next().unwrap().unit.clone();
         let start = Command { program: "/usr/bin/true".into(), args: Vec::new() };
         let kind = UnitKind::OneShot { start, stop: None };
         let after = vec![interface.name.clone()];
         let other = Unit { name: "phantom-other".to_owned(), kind, after, ..interface };
         wanted.units.insert(other.name.clone(), (other.clone(), Some(true)));
-        bring(context, &wanted).unwrap();
+        converge(context, &wanted).unwrap();
         let called = |in_service| {
             context.host.services.uninstall("phantom-other").unwrap();
             fake.reset_writes();
-            assert!(bring(&ApplyContext { in_service, ..*context }, &wanted).unwrap() > 0);
+            assert!(converge(&ApplyContext { in_service, ..*context }, &wanted).unwrap() > 0);
             fake.write_log().into_iter().filter(|name| name.ends_with("phantom-other")).collect::<Vec<_>>()
         };
         let (installed, asked) = ("services.install phantom-other", "services.request phantom-other");
@@ -212,16 +212,16 @@ fn part_of_a_service_s_start_waits_for_no_other_service() {
 }
 
 #[test]
-fn a_change_of_the_backend_makes_the_interface_anew() {
+fn backend_change_recreates_the_interface() {
     let (host, fake) = Host::fake();
     fake.set_kernel_wireguard(true);
-    let marks = Marks::new(None);
+    let tags = OwnershipTags::new(None);
     host.files.make_dir(Path::new("/run/phantom-wg"), 0o700).unwrap();
-    let context = ApplyContext::new(&host, &marks, Path::new("/run/phantom-wg"));
+    let context = ApplyContext::new(&host, &tags, Path::new("/run/phantom-wg"));
     for backend in [Backend::Kernel, Backend::Embedded, Backend::Kernel] {
-        let state = wanted(&host, &marks, backend, &[2, 3]);
-        bring(&context, &state).unwrap();
-        assert_eq!(bring(&context, &state).unwrap(), 0, "{backend}");
+        let state = wanted(&host, &tags, backend, &[2, 3]);
+        converge(&context, &state).unwrap();
+        assert_eq!(converge(&context, &state).unwrap(), 0, "{backend}");
         let device = host.wireguard.device(&name(), backend).unwrap().unwrap();
         assert_eq!((device.peers.len(), device.listen_port), (2, 51820), "{backend}");
     }
@@ -231,9 +231,9 @@ fn a_change_of_the_backend_makes_the_interface_anew() {
 fn only_the_difference_of_peers_is_written() {
     on_a_host(|context, fake| {
         let host = context.host;
-        bring(context, &wanted(host, context.marks, Backend::Embedded, &[2, 3, 4])).unwrap();
-        let changed = wanted(host, context.marks, Backend::Embedded, &[3, 4, 5]);
-        let steps = plan(context.marks, &observe(context, &changed).unwrap(), &changed).unwrap();
+        converge(context, &wanted(host, context.tags, Backend::Embedded, &[2, 3, 4])).unwrap();
+        let changed = wanted(host, context.tags, Backend::Embedded, &[3, 4, 5]);
+        let steps = plan(context.tags, &observe(context, &changed).unwrap(), &changed).unwrap();
         let texts: Vec<String> = steps
             .iter()
             .map(|step| format!("{:?} {:?} {} {:?}", step.kind, step.action, step.target, step.owner))
@@ -248,10 +248,10 @@ fn only_the_difference_of_peers_is_written() {
 }
 
 #[test]
-fn many_peers_go_to_the_device_in_some_requests() {
+fn many_peers_take_few_requests() {
     on_a_host(|context, fake| {
-        let mut state = wanted(context.host, context.marks, Backend::Embedded, &[2]);
-        bring(context, &state).unwrap();
+        let mut state = wanted(context.host, context.tags, Backend::Embedded, &[2]);
+        converge(context, &state).unwrap();
         let peers = state.interfaces.get_mut(&name()).and_then(|one| one.device.peers.as_mut()).unwrap();
         peers.extend((0..2500_u16).map(|n| {
             let [high, low] = n.to_be_bytes();
@@ -263,24 +263,24 @@ fn many_peers_go_to_the_device_in_some_requests() {
             one
         }));
         fake.reset_writes();
-        assert_eq!(bring(context, &state).unwrap(), 2500);
+        assert_eq!(converge(context, &state).unwrap(), 2500);
         assert_eq!(fake.writes(), 3);
-        assert_eq!(bring(context, &state).unwrap(), 0);
-        let none = wanted(context.host, context.marks, Backend::Embedded, &[]);
-        assert_eq!(bring(context, &none).unwrap(), 2501);
+        assert_eq!(converge(context, &state).unwrap(), 0);
+        let none = wanted(context.host, context.tags, Backend::Embedded, &[]);
+        assert_eq!(converge(context, &none).unwrap(), 2501);
         assert!(context.host.wireguard.device(&name(), Backend::Embedded).unwrap().unwrap().peers.is_empty());
     });
 }
 
 #[test]
-fn a_plan_is_not_applied_with_another_state() {
+fn plan_is_not_applied_with_another_state() {
     on_a_host(|context, _| {
-        bring(context, &wanted(context.host, context.marks, Backend::Embedded, &[])).unwrap();
-        let more = wanted(context.host, context.marks, Backend::Embedded, &[2, 3]);
-        let steps = plan(context.marks, &observe(context, &more).unwrap(), &more).unwrap();
-        let fewer = wanted(context.host, context.marks, Backend::Embedded, &[2]);
+        converge(context, &wanted(context.host, context.tags, Backend::Embedded, &[])).unwrap();
+        let more = wanted(context.host, context.tags, Backend::Embedded, &[2, 3]);
+        let steps = plan(context.tags, &observe(context, &more).unwrap(), &more).unwrap();
+        let fewer = wanted(context.host, context.tags, Backend::Embedded, &[2]);
         let refused = apply(context, &fewer, &steps).unwrap_err();
-        assert_eq!(refused.source.to_string(), "wg_main 10.8.0.3/32 is not part of the wanted state");
+        assert_eq!(refused.source.to_string(), "wg_main 10.8.0.3/32 is not part of the desired state");
     });
 }
 
@@ -291,16 +291,16 @@ fn a_step_is_small() {
 }
 
 #[test]
-fn a_stopped_interface_stays_down_and_its_unit_stays_installed() {
+fn stopped_interface_stays_down_with_unit_installed() {
     on_a_host(|context, _| {
-        let running = wanted(context.host, context.marks, Backend::Embedded, &[2]);
-        bring(context, &running).unwrap();
+        let running = wanted(context.host, context.tags, Backend::Embedded, &[2]);
+        converge(context, &running).unwrap();
         let stopped = running.clone().stopped();
-        bring(context, &stopped).unwrap();
-        assert_eq!(bring(context, &stopped).unwrap(), 0);
+        converge(context, &stopped).unwrap();
+        assert_eq!(converge(context, &stopped).unwrap(), 0);
         assert!(context.host.network.link(&name()).unwrap().is_none());
         assert!(context.host.services.installed(&running.interfaces[&name()].unit).unwrap());
-        bring(context, &running).unwrap();
+        converge(context, &running).unwrap();
         assert_eq!(
             context.host.wireguard.device(&name(), Backend::Embedded).unwrap().unwrap().peers.len(),
             1
@@ -309,30 +309,30 @@ fn a_stopped_interface_stays_down_and_its_unit_stays_installed() {
 }
 
 #[test]
-fn what_is_not_ours_is_reported_and_left_alone() {
+fn foreign_object_is_reported_and_kept() {
     on_a_host(|context, fake| {
         let path = Path::new("/etc/wireguard/wg_main.conf");
         context.host.files.make_dir(Path::new("/etc/wireguard"), 0o755).unwrap();
         context.host.files.write(path, b"# by hand\n", 0o600).unwrap();
-        let state = wanted(context.host, context.marks, best(context), &[2]);
-        bring(context, &state).unwrap();
+        let state = wanted(context.host, context.tags, best(context), &[2]);
+        converge(context, &state).unwrap();
         let observed = observe(context, &state).unwrap();
         assert_eq!(foreign(&observed, &state), [Foreign::File(path.into())]);
-        assert!(plan(context.marks, &observed, &state).unwrap().is_empty(), "everything else is there");
+        assert!(plan(context.tags, &observed, &state).unwrap().is_empty(), "everything else is there");
         assert_eq!(context.host.files.read(path).unwrap().unwrap(), b"# by hand\n");
         assert!(fake.dump().contains("wg_main"));
     });
 }
 
 #[test]
-fn a_file_without_our_mark_is_ours_by_the_key_in_it_alone() {
+fn untagged_file_is_ours_by_key_only() {
     on_a_host(|context, _| {
         let path = Path::new("/etc/wireguard/wg_main.conf");
-        let mut state = wanted(context.host, context.marks, best(context), &[2]);
+        let mut state = wanted(context.host, context.tags, best(context), &[2]);
         let key = state.interfaces[&name()].device.private_key.reveal();
-        let ours = format!("{}\n[Interface]\nPrivateKey = {}\n", context.marks.first_line(), *key);
+        let ours = format!("{}\n[Interface]\nPrivateKey = {}\n", context.tags.first_line(), *key);
         state.file(path, 0o600, ours.clone());
-        bring(context, &state).unwrap();
+        converge(context, &state).unwrap();
         for (text, is_ours) in [
             (format!("[Interface]\nListenPort = 51820\nPrivateKey = {}\n", *key), true),
             (format!("[Interface]\n  privatekey={} # mine\n", *key), true),
@@ -345,7 +345,7 @@ fn a_file_without_our_mark_is_ours_by_the_key_in_it_alone() {
         ] {
             context.host.files.write(path, text.as_bytes(), 0o600).unwrap();
             let observed = observe(context, &state).unwrap();
-            let steps = plan(context.marks, &observed, &state).unwrap();
+            let steps = plan(context.tags, &observed, &state).unwrap();
             let replaced: Vec<&Path> = steps.iter().filter_map(Step::replaces).collect();
             assert_eq!((replaced.len(), steps.len()), (usize::from(is_ours), usize::from(is_ours)), "{text}");
             assert_eq!(foreign(&observed, &state).len(), usize::from(!is_ours), "{text}");
@@ -357,14 +357,14 @@ fn a_file_without_our_mark_is_ours_by_the_key_in_it_alone() {
 }
 
 #[test]
-fn a_unit_that_is_not_ours_is_left_alone_and_stops_nothing_but_what_needs_it() {
+fn foreign_unit_is_kept_stopping_dependents_only() {
     on_a_host(|context, fake| {
-        let state = wanted(context.host, context.marks, best(context), &[2]);
+        let state = wanted(context.host, context.tags, best(context), &[2]);
         fake.add_foreign_unit("wg-quick@wg_main");
         let observed = observe(context, &state).unwrap();
         let unit = Path::new("/etc/systemd/system/wg-quick@wg_main.service");
         assert_eq!(foreign(&observed, &state), [Foreign::File(unit.into())]);
-        let done = bring(context, &state);
+        let done = converge(context, &state);
         if best(context) == Backend::Embedded {
             // Nobody else can start its process.
             assert!(matches!(done, Err(HostError::Foreign { .. })), "{done:?}");
@@ -373,29 +373,29 @@ fn a_unit_that_is_not_ours_is_left_alone_and_stops_nothing_but_what_needs_it() {
         done.unwrap();
         assert!(fake.dump().contains("wg-quick@wg_main enabled foreign"), "{}", fake.dump());
         assert!(context.host.wireguard.device(&name(), Backend::Kernel).unwrap().is_some());
-        assert_eq!(bring(context, &state).unwrap(), 0);
-        bring(context, &state.clone().stopped()).unwrap();
+        assert_eq!(converge(context, &state).unwrap(), 0);
+        converge(context, &state.clone().stopped()).unwrap();
         assert!(context.host.network.link(&name()).unwrap().is_none());
     });
 }
 
 #[test]
-fn a_link_without_our_mark_is_ours_by_its_key_alone() {
+fn untagged_link_is_ours_by_key_only() {
     // Without any alias the embedded device of our own service is ours whatever key it has.
     for (backend, alias) in
         [(Backend::Kernel, ""), (Backend::Kernel, "somebody"), (Backend::Embedded, "somebody")]
     {
         let (host, fake) = Host::fake();
         fake.set_kernel_wireguard(true);
-        let marks = Marks::new(None);
+        let tags = OwnershipTags::new(None);
         host.files.make_dir(Path::new("/run/phantom-wg"), 0o700).unwrap();
-        let context = ApplyContext::new(&host, &marks, Path::new("/run/phantom-wg"));
-        let state = wanted(&host, &marks, backend, &[2, 3]);
-        bring(&context, &state).unwrap();
+        let context = ApplyContext::new(&host, &tags, Path::new("/run/phantom-wg"));
+        let state = wanted(&host, &tags, backend, &[2, 3]);
+        converge(&context, &state).unwrap();
         let healthy = fake.dump();
         let change = LinkChange { alias: Some(alias.into()), ..LinkChange::default() };
         host.network.set_link(&name(), &change).unwrap();
-        assert_eq!(bring(&context, &state).unwrap(), 1, "{backend} {alias:?}");
+        assert_eq!(converge(&context, &state).unwrap(), 1, "{backend} {alias:?}");
         assert_eq!(fake.dump(), healthy, "{backend} {alias:?}");
 
         // With another key it is somebody else's.
@@ -405,23 +405,23 @@ fn a_link_without_our_mark_is_ours_by_its_key_alone() {
             (state.interfaces[&name()].device.private_key.clone(), PrivateKey::from_random([7; 32]));
         host.wireguard.configure(&name(), backend, &key(other)).unwrap();
         let before = fake.dump();
-        let refused = bring(&context, &state).unwrap_err();
+        let refused = converge(&context, &state).unwrap_err();
         assert!(matches!(refused, HostError::Foreign { .. }), "{refused}");
         assert_eq!(fake.dump(), before, "{backend} {alias:?}");
         host.wireguard.configure(&name(), backend, &key(ours)).unwrap();
-        bring(&context, &state).unwrap();
+        converge(&context, &state).unwrap();
     }
 }
 
 #[test]
-fn what_a_person_did_to_our_objects_is_repaired() {
+fn manual_changes_to_our_objects_are_repaired() {
     on_a_host(|context, _| {
         let host = context.host;
-        let state = wanted(host, context.marks, Backend::Embedded, &[2, 3]);
-        bring(context, &state).unwrap();
-        let sabotage: [(&str, &dyn Fn()); 6] = [
+        let state = wanted(host, context.tags, Backend::Embedded, &[2, 3]);
+        converge(context, &state).unwrap();
+        let external_change: [(&str, &dyn Fn()); 6] = [
             ("link gone", &|| host.network.delete_link(&name()).unwrap()),
-            ("firewall gone", &|| host.firewall.remove(context.marks).unwrap()),
+            ("firewall gone", &|| host.firewall.remove(context.tags).unwrap()),
             ("link down", &|| {
                 let down = LinkChange { up: Some(false), ..LinkChange::default() };
                 host.network.set_link(&name(), &down).unwrap();
@@ -431,71 +431,75 @@ fn what_a_person_did_to_our_objects_is_repaired() {
             }),
             ("forwarding off", &|| host.sysctl.set("net.ipv4.ip_forward", "0").unwrap()),
             ("rule gone", &|| {
-                for rule in
-                    host.network.rules().unwrap().iter().filter(|rule| rule.protocol == Marks::PROTOCOL)
+                for rule in host
+                    .network
+                    .rules()
+                    .unwrap()
+                    .iter()
+                    .filter(|rule| rule.protocol == OwnershipTags::PROTOCOL)
                 {
                     host.network.remove_rule(rule).unwrap();
                 }
             }),
         ];
-        for (what, harm) in sabotage {
+        for (what, harm) in external_change {
             harm();
-            assert!(bring(context, &state).unwrap() > 0, "{what}");
-            assert_eq!(bring(context, &state).unwrap(), 0, "{what}");
+            assert!(converge(context, &state).unwrap() > 0, "{what}");
+            assert_eq!(converge(context, &state).unwrap(), 0, "{what}");
         }
     });
 }
 
 #[test]
-fn a_setting_of_an_interface_is_made_when_the_interface_is_there_and_again_when_it_is_a_new_one() {
+fn interface_sysctl_is_reapplied_on_recreated_link() {
     on_a_host(|context, fake| {
         let key = "net.ipv4.conf.wg_main.rp_filter";
         for backend in [Backend::Embedded, Backend::Kernel] {
             if backend == Backend::Kernel && !context.host.wireguard.kernel_available().unwrap() {
                 continue;
             }
-            let mut wanted = wanted(context.host, context.marks, backend, &[1]);
+            let mut wanted = wanted(context.host, context.tags, backend, &[1]);
             wanted.sysctls.insert(key.into(), "2".into());
-            bring(context, &wanted).unwrap();
+            converge(context, &wanted).unwrap();
             let now = || context.host.sysctl.get(key).unwrap();
-            assert_eq!((now().as_deref(), bring(context, &wanted).unwrap()), (Some("2"), 0));
+            assert_eq!((now().as_deref(), converge(context, &wanted).unwrap()), (Some("2"), 0));
             context.host.sysctl.set(key, "0").unwrap();
-            assert_eq!((bring(context, &wanted).unwrap(), now().as_deref()), (1, Some("2")));
+            assert_eq!((converge(context, &wanted).unwrap(), now().as_deref()), (1, Some("2")));
             fake.cut_link("wg_main").unwrap();
             assert_eq!(now(), None);
-            bring(context, &wanted).unwrap();
-            assert_eq!((now().as_deref(), bring(context, &wanted).unwrap()), (Some("2"), 0));
+            converge(context, &wanted).unwrap();
+            assert_eq!((now().as_deref(), converge(context, &wanted).unwrap()), (Some("2"), 0));
             // Where the interface is not to run there is nothing to be set.
             let stopped = wanted.stopped();
-            bring(context, &stopped).unwrap();
-            assert_eq!((now(), bring(context, &stopped).unwrap()), (None, 0));
+            converge(context, &stopped).unwrap();
+            assert_eq!((now(), converge(context, &stopped).unwrap()), (None, 0));
         }
     });
 }
 
 #[test]
-fn a_route_by_an_interface_comes_and_goes_with_it() {
+fn interface_route_comes_and_goes_with_it() {
     on_a_host(|context, fake| {
         let backend = best(context);
-        let mut wanted = wanted(context.host, context.marks, backend, &[1]);
+        let mut wanted = wanted(context.host, context.tags, backend, &[1]);
         let kind = RouteKind::Via { interface: "wg_main".into(), gateway: None };
         let unreachable = wanted.routes.first().unwrap().clone();
         let route = Route { metric: 0, kind, ..unreachable.clone() };
         wanted.routes.insert(route.clone());
-        let routes = || context.host.network.routes(context.marks.exit_table()).unwrap();
-        bring(context, &wanted).unwrap();
-        assert_eq!((routes().len(), bring(context, &wanted).unwrap()), (2, 0));
+        let routes = || context.host.network.routes(context.tags.exit_table()).unwrap();
+        converge(context, &wanted).unwrap();
+        assert_eq!((routes().len(), converge(context, &wanted).unwrap()), (2, 0));
         let stopped = wanted.clone().stopped();
-        bring(context, &stopped).unwrap();
-        assert_eq!((routes(), bring(context, &stopped).unwrap()), (vec![unreachable], 0));
-        bring(context, &wanted).unwrap();
-        assert!(routes().contains(&route) && bring(context, &wanted).unwrap() == 0);
+        converge(context, &stopped).unwrap();
+        assert_eq!((routes(), converge(context, &stopped).unwrap()), (vec![unreachable], 0));
+        converge(context, &wanted).unwrap();
+        assert!(routes().contains(&route) && converge(context, &wanted).unwrap() == 0);
         // In the place of another kind of link a new one is made, and the route with it.
         let other = if backend == Backend::Kernel { Backend::Embedded } else { return };
         let interface = wanted.interfaces.get_mut(&name()).unwrap();
         (interface.backend, interface.unit) = (other, unit(context.host, other));
-        bring(context, &wanted).unwrap();
-        assert!(routes().contains(&route) && bring(context, &wanted).unwrap() == 0);
+        converge(context, &wanted).unwrap();
+        assert!(routes().contains(&route) && converge(context, &wanted).unwrap() == 0);
         let _ = fake;
     });
 }

@@ -10,7 +10,7 @@ use super::*;
 use crate::reconcile::{ApplyError, StepAction};
 
 #[test]
-fn causes_are_in_the_language_of_the_call() {
+fn causes_are_in_the_language_asked_for() {
     let step = ApplyError {
         at: 2,
         kind: StepKind::Link,
@@ -45,7 +45,7 @@ fn causes_are_in_the_language_of_the_call() {
 }
 
 #[test]
-fn a_phrase_is_known_by_all_of_its_words() {
+fn phrase_is_recognised_by_all_its_words() {
     for (en, tr) in [
         ("setting net.ipv4.ip_forward to 1", "net.ipv4.ip_forward ayarı 1 yapılırken"),
         ("removing 10.8.0.1/24 from wg_main", "10.8.0.1/24 silinirken (yeri: wg_main)"),
@@ -103,7 +103,7 @@ fn requests(dir: &Path, found: &mut Vec<String>) {
 }
 
 #[test]
-fn every_request_of_the_host_has_its_words() {
+fn every_host_request_has_its_words() {
     let host = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/linux");
     let mut found = Vec::new();
     requests(&host, &mut found);

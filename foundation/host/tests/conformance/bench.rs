@@ -17,8 +17,8 @@ use phantom_host::fake::{FakeHost, StartFault};
 use phantom_host::filter::{FilterProgram, Filters};
 use phantom_host::linux::{LinuxFirewall, LinuxOptions, LinuxWireGuard};
 use phantom_host::{
-    FirewallKind, Host, HostError, LinkChange, LinkKind, Manager, Marks, Patience, Port, Programs, Protocol,
-    Result, Route, RouteKind,
+    FirewallKind, Host, HostError, LinkChange, LinkKind, OwnershipTags, Patience, Port, Programs, Protocol,
+    Result, Route, RouteKind, ServiceManager,
 };
 use phantom_types::InterfaceName;
 
@@ -44,7 +44,7 @@ pub(crate) trait Lab {
     /// Those rules as text.
     fn foreign_filter(&self) -> String;
     /// Throws our rules away by hand.
-    fn flush_filter(&self, marks: &Marks, kind: FirewallKind);
+    fn flush_filter(&self, tags: &OwnershipTags, kind: FirewallKind);
     /// The same host with iptables for its packet filter.
     fn with_iptables(&self, host: &Host) -> Host;
     /// Switches ufw on; says why not, and that, when there is none.
@@ -104,7 +104,7 @@ impl Lab for FakeLab {
     fn foreign_filter(&self) -> String {
         self.0.dump().lines().filter(|line| line.starts_with("foreign:")).collect()
     }
-    fn flush_filter(&self, _marks: &Marks, _kind: FirewallKind) {
+    fn flush_filter(&self, _marks: &OwnershipTags, _kind: FirewallKind) {
         self.0.flush_firewall();
     }
     fn with_iptables(&self, host: &Host) -> Host {
@@ -166,9 +166,9 @@ impl Lab for LinuxLab {
     fn foreign_filter(&self) -> String {
         nft(&["list", "table", "inet", "foreign"])
     }
-    fn flush_filter(&self, marks: &Marks, kind: FirewallKind) {
+    fn flush_filter(&self, tags: &OwnershipTags, kind: FirewallKind) {
         if kind == FirewallKind::Nftables {
-            nft(&["delete", "table", "inet", &marks.nft_table()]);
+            nft(&["delete", "table", "inet", &tags.nft_table()]);
             return;
         }
         // Nothing else is in the tables of this namespace: they are emptied, and chains that are empty deleted.
@@ -237,7 +237,7 @@ impl Bench {
     pub(crate) fn fake() -> Self {
         let fake = FakeHost::new(programs());
         fake.change_link("eth0", &LinkChange { up: Some(false), ..LinkChange::default() }).unwrap();
-        fake.set_manager(Manager::Builtin);
+        fake.set_manager(ServiceManager::Builtin);
         fake.set_kernel_wireguard(false);
         Self { host: fake.host(), lab: Box::new(FakeLab(fake)) }
     }
@@ -249,7 +249,7 @@ impl Bench {
         let options = LinuxOptions {
             run_dir: "/run/phantom-wg".into(),
             logs_dir: "/run/phantom-wg/logs".into(),
-            marks: Marks::new(None),
+            tags: OwnershipTags::new(None),
             programs: programs(),
         };
         // An emulated machine beside another one does not always answer within the few seconds of an ordinary one.
@@ -298,7 +298,7 @@ pub(crate) fn via(interface: &str, destination: &str, table: u32) -> Route {
         metric: 10,
         kind: RouteKind::Via { interface: interface.to_owned(), gateway: None },
         source: None,
-        protocol: Marks::PROTOCOL,
+        protocol: OwnershipTags::PROTOCOL,
     }
 }
 

@@ -89,7 +89,7 @@ fn addresses_on_linux() {
     on_linux("addresses_on_linux", network::addresses);
 }
 #[test]
-fn what_goes_with_a_link_on_the_fake() {
+fn what_goes_with_link_on_fake() {
     on_fake(network::what_goes_with_a_link);
 }
 #[test]

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use ipnetwork::IpNetwork;
 use phantom_host::{
-    EchoFrom, LinkChange, Marks, OwnRoute, Passing, Route, RouteKind, Rule, RuleAction, Uplink,
+    ForwardedPacket, LinkChange, OwnRoute, OwnershipTags, PingSource, PolicyRule, Route, RouteKind,
+    RuleAction, Uplink,
 };
 
 use crate::bench::{Bench, kind, main_routes, name, network, via};
@@ -156,10 +157,10 @@ fn routes_without_their_source(bench: &Bench) {
     assert_eq!(main_routes(bench, "cft0"), ["10.71.0.0/24 10.71.0.1", "fd90::/64 -"]);
 }
 
-fn rule(priority: u32, ipv6: bool) -> Rule {
-    let protocol = Marks::PROTOCOL;
+fn rule(priority: u32, ipv6: bool) -> PolicyRule {
+    let protocol = OwnershipTags::PROTOCOL;
     let action = RuleAction::Lookup(100);
-    Rule { priority, ipv6, from: None, to: None, in_interface: None, action, protocol }
+    PolicyRule { priority, ipv6, from: None, to: None, in_interface: None, action, protocol }
 }
 
 pub(crate) fn rules(bench: &Bench) {
@@ -170,7 +171,7 @@ pub(crate) fn rules(bench: &Bench) {
         [(0, false, 255), (0, true, 255), (32766, false, 254), (32766, true, 254), (32767, false, 253)];
     assert_eq!(
         before,
-        kernels.map(|(priority, ipv6, table)| Rule {
+        kernels.map(|(priority, ipv6, table)| PolicyRule {
             action: RuleAction::Lookup(table),
             protocol: 2,
             ..rule(priority, ipv6)
@@ -179,15 +180,15 @@ pub(crate) fn rules(bench: &Bench) {
 
     let from = Some(network("10.8.0.0/24"));
     let ours = [
-        Rule { from, to: from, action: RuleAction::Lookup(254), ..rule(99, false) },
-        Rule { from, ..rule(100, false) },
-        Rule { from: Some(network("fd08::/64")), ..rule(100, true) },
-        Rule { in_interface: Some("cft0".into()), ..rule(101, false) },
+        PolicyRule { from, to: from, action: RuleAction::Lookup(254), ..rule(99, false) },
+        PolicyRule { from, ..rule(100, false) },
+        PolicyRule { from: Some(network("fd08::/64")), ..rule(100, true) },
+        PolicyRule { in_interface: Some("cft0".into()), ..rule(101, false) },
         // The same but for what it does: behind the one before.
-        Rule { from, action: RuleAction::Unreachable, ..rule(100, false) },
-        Rule { from: Some(network("fd08::/64")), action: RuleAction::Unreachable, ..rule(101, true) },
+        PolicyRule { from, action: RuleAction::Unreachable, ..rule(100, false) },
+        PolicyRule { from: Some(network("fd08::/64")), action: RuleAction::Unreachable, ..rule(101, true) },
         // The same but for who made it.
-        Rule { from, protocol: 4, ..rule(100, false) },
+        PolicyRule { from, protocol: 4, ..rule(100, false) },
     ];
     for rule in &ours {
         assert_eq!(kind(host.remove_rule(rule)), "absent");
@@ -201,11 +202,11 @@ pub(crate) fn rules(bench: &Bench) {
     assert_eq!(all, expected);
 
     assert_eq!(
-        kind(host.remove_rule(&Rule { action: RuleAction::Lookup(101), ..ours[1].clone() })),
+        kind(host.remove_rule(&PolicyRule { action: RuleAction::Lookup(101), ..ours[1].clone() })),
         "absent"
     );
     // A rule that says less than one that is there is the same to the kernel, one that says more is not.
-    let less = Rule { from: None, ..ours[1].clone() };
+    let less = PolicyRule { from: None, ..ours[1].clone() };
     assert_eq!(kind(host.add_rule(&less)), "kernel EEXIST");
     assert_eq!(kind(host.remove_rule(&less)), "absent");
     host.remove_rule(&ours[1]).unwrap();
@@ -221,11 +222,14 @@ pub(crate) fn rules(bench: &Bench) {
 
     // Rules outlive the link they name, and host bits do not count.
     bench.lab.add_tun("cft0");
-    let detached =
-        Rule { in_interface: Some("cft0".into()), from: Some(network("10.8.0.7/24")), ..rule(101, false) };
+    let detached = PolicyRule {
+        in_interface: Some("cft0".into()),
+        from: Some(network("10.8.0.7/24")),
+        ..rule(101, false)
+    };
     host.add_rule(&detached).unwrap();
     host.delete_link(&name("cft0")).unwrap();
-    host.remove_rule(&Rule { from, ..detached }).unwrap();
+    host.remove_rule(&PolicyRule { from, ..detached }).unwrap();
 }
 
 pub(crate) fn uplink(bench: &Bench) {
@@ -258,11 +262,14 @@ pub(crate) fn uplink(bench: &Bench) {
 /// The way of packets that pass through, by rules and tables, and what is dropped.
 pub(crate) fn passing(bench: &Bench) {
     let host = &bench.host.network;
-    let packet =
-        |from: [u8; 4]| Passing { from: from.into(), to: [9, 9, 9, 9].into(), in_interface: name("cft0") };
+    let packet = |from: [u8; 4]| ForwardedPacket {
+        from: from.into(),
+        to: [9, 9, 9, 9].into(),
+        in_interface: name("cft0"),
+    };
     let client = packet([10, 71, 0, 9]);
     assert_eq!(kind(host.route_for(&client)), "absent");
-    for from in [EchoFrom::Interface(name("cft0")), EchoFrom::Address([10, 71, 0, 1].into())] {
+    for from in [PingSource::Interface(name("cft0")), PingSource::Address([10, 71, 0, 1].into())] {
         assert_eq!(kind(host.echo(&from, [9, 9, 9, 9].into(), 1, Duration::ZERO)), "absent", "{from:?}");
     }
     bench.host.sysctl.set("net.ipv4.ip_forward", "1").unwrap();
@@ -272,7 +279,7 @@ pub(crate) fn passing(bench: &Bench) {
     assert_eq!(host.route_for(&client).unwrap(), None, "there is no way");
     host.add_route(&via("cft1", "0.0.0.0/0", 254)).unwrap();
     assert_eq!(host.route_for(&client).unwrap().as_deref(), Some("cft1"));
-    let of_clients = Rule { from: Some(network("10.71.0.0/24")), ..rule(100, false) };
+    let of_clients = PolicyRule { from: Some(network("10.71.0.0/24")), ..rule(100, false) };
     host.add_rule(&of_clients).unwrap();
     assert_eq!(host.route_for(&client).unwrap().as_deref(), Some("cft1"), "an empty table decides nothing");
     host.add_route(&via("cft2", "0.0.0.0/0", 100)).unwrap();
@@ -288,7 +295,8 @@ pub(crate) fn passing(bench: &Bench) {
     host.remove_route(&via("cft1", "9.0.0.0/8", 100)).unwrap();
     host.remove_route(&closed).unwrap();
     assert_eq!(host.route_for(&client).unwrap().as_deref(), Some("cft1"), "the table is empty again");
-    let last = Rule { action: RuleAction::Unreachable, ..Rule { priority: 101, ..of_clients.clone() } };
+    let last =
+        PolicyRule { action: RuleAction::Unreachable, ..PolicyRule { priority: 101, ..of_clients.clone() } };
     host.add_rule(&last).unwrap();
     assert_eq!(host.route_for(&client).unwrap(), None, "the next rule leads nowhere");
     host.remove_rule(&last).unwrap();
@@ -296,7 +304,7 @@ pub(crate) fn passing(bench: &Bench) {
     bench.host.sysctl.set("net.ipv4.ip_forward", "0").unwrap();
     assert_eq!(host.route_for(&client).unwrap(), None, "nothing is forwarded");
     // Nobody is there to answer.
-    for from in [EchoFrom::Interface(name("cft1")), EchoFrom::Address([10, 72, 0, 1].into())] {
+    for from in [PingSource::Interface(name("cft1")), PingSource::Address([10, 72, 0, 1].into())] {
         let answered = host.echo(&from, [10, 72, 0, 9].into(), 2, Duration::from_millis(50));
         assert!(!answered.unwrap(), "{from:?}");
     }
@@ -333,7 +341,7 @@ pub(crate) fn own_routes(bench: &Bench) {
     host.remove_address(&name("cft1"), network("9.9.9.9/32")).unwrap();
 
     // And what a rule does that is about the source of answers.
-    let of_answers = Rule { from: Some(network("10.72.0.5/32")), ..rule(100, false) };
+    let of_answers = PolicyRule { from: Some(network("10.72.0.5/32")), ..rule(100, false) };
     host.add_rule(&of_answers).unwrap();
     assert_eq!(answers().as_deref(), Some("cft0 10.71.0.1 10.72.0.5"), "an empty table decides nothing");
     let closed = Route { metric: 4000, kind: RouteKind::Unreachable, ..via("cft1", "0.0.0.0/0", 100) };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use phantom_host::{Command, Manager, Restart, ServiceState, ServiceStatus, Unit, UnitKind};
+use phantom_host::{Command, Restart, ServiceManager, ServiceState, ServiceStatus, Unit, UnitKind};
 
 use crate::bench::{Bench, Daemon, kind};
 
@@ -35,7 +35,7 @@ fn daemon(name: &str, run: Command) -> Unit {
 
 pub(crate) fn check(bench: &Bench) {
     let services = &bench.host.services;
-    assert_eq!(services.manager(), Manager::Builtin);
+    assert_eq!(services.manager(), ServiceManager::Builtin);
     let nothing =
         ServiceStatus { state: ServiceState::Inactive, pid: None, started_at: None, enabled: false };
     let good = daemon("cf-good", bench.lab.daemon("cf-good", Daemon::Good));

@@ -184,8 +184,8 @@ fn check(
 
 /// The tables of `iptables-nft` are tables of nftables, and its own program lists them as well.
 #[test]
-fn tables_that_iptables_lists_are_known_where_nft_is_missing() {
-    in_namespace("filters::tables_that_iptables_lists_are_known_where_nft_is_missing", &NEEDS, || {
+fn iptables_tables_are_read_without_nft() {
+    in_namespace("filters::iptables_tables_are_read_without_nft", &NEEDS, || {
         sh("iptables-nft -A INPUT -p tcp --dport 22 -j ACCEPT; iptables-nft -P INPUT DROP");
         // Nobody may run what is in its place, in this namespace alone.
         sh("cp /usr/sbin/nft /run/nft; : > /run/none; mount --bind /run/none /usr/sbin/nft");

@@ -1,10 +1,8 @@
 //! Others that drop forwarded packets: our accepts are repeated there, and nothing else of theirs is changed.
 
-use crate::lab::{
-    Network, choose_iptables, in_namespace, installed, marks, server_rules, sh, skipped, state,
-};
+use crate::lab::{Network, choose_iptables, in_namespace, installed, server_rules, sh, skipped, state, tags};
 use phantom_host::linux::LinuxFirewall;
-use phantom_host::{Firewall, FirewallKind, InForce, Ruleset};
+use phantom_host::{Firewall, FirewallKind, Ruleset, RulesetStatus};
 
 const NEEDS: [&str; 5] = ["nft", "iptables-nft", "iptables-legacy", "ip6tables-nft", "ip"];
 
@@ -40,8 +38,8 @@ fn lines_without_ours(text: &str) -> String {
 }
 
 #[test]
-fn packets_are_forwarded_only_with_the_repeated_accepts() {
-    in_namespace("foreign::packets_are_forwarded_only_with_the_repeated_accepts", &NEEDS, || {
+fn forwarding_needs_the_repeated_accepts() {
+    in_namespace("foreign::forwarding_needs_the_repeated_accepts", &NEEDS, || {
         let network = Network::new();
         let masqueraded = Some([192, 0, 2, 1].into());
         let undo = "nft flush ruleset; iptables-legacy -P FORWARD ACCEPT; iptables-legacy -F; iptables-legacy -X; ip6tables-legacy -P FORWARD ACCEPT; ip6tables-legacy -F; ip6tables-legacy -X";
@@ -54,17 +52,17 @@ fn packets_are_forwarded_only_with_the_repeated_accepts() {
             assert_eq!(network.passes(), None, "{others}");
             let firewall = LinuxFirewall::new();
             assert_eq!(firewall.kind().unwrap(), FirewallKind::Nftables);
-            firewall.replace(&marks(), &server_rules()).unwrap();
+            firewall.replace(&tags(), &server_rules()).unwrap();
             assert_eq!(network.passes(), masqueraded, "{others}");
-            assert_eq!(state(&firewall, &server_rules()), InForce::Same);
-            firewall.replace(&marks(), &server_rules()).unwrap();
+            assert_eq!(state(&firewall, &server_rules()), RulesetStatus::InSync);
+            firewall.replace(&tags(), &server_rules()).unwrap();
             // The table alone is not enough, which is what makes the test one of the repeated accepts.
             remove_repeated();
             assert_eq!(network.passes(), None, "{others}");
-            assert_eq!(state(&firewall, &server_rules()), InForce::Different, "{others}");
-            firewall.replace(&marks(), &server_rules()).unwrap();
+            assert_eq!(state(&firewall, &server_rules()), RulesetStatus::Drifted, "{others}");
+            firewall.replace(&tags(), &server_rules()).unwrap();
             assert_eq!(network.passes(), masqueraded);
-            firewall.remove(&marks()).unwrap();
+            firewall.remove(&tags()).unwrap();
             assert_eq!(everything(), before, "{others}");
             assert_eq!(network.passes(), None);
             sh(undo);
@@ -79,11 +77,11 @@ fn remove_repeated() {
 }
 
 #[test]
-fn one_who_closes_or_opens_later_is_noticed() {
-    in_namespace("foreign::one_who_closes_or_opens_later_is_noticed", &NEEDS, || {
+fn later_closing_or_opening_is_noticed() {
+    in_namespace("foreign::later_closing_or_opening_is_noticed", &NEEDS, || {
         let firewall = LinuxFirewall::new();
         let rules = server_rules();
-        firewall.replace(&marks(), &rules).unwrap();
+        firewall.replace(&tags(), &rules).unwrap();
         for (close, open) in [
             ("iptables-nft -P FORWARD DROP", "iptables-nft -P FORWARD ACCEPT"),
             ("ip6tables-nft -P FORWARD DROP", "ip6tables-nft -P FORWARD ACCEPT"),
@@ -95,41 +93,42 @@ fn one_who_closes_or_opens_later_is_noticed() {
         ] {
             sh(close);
             // IPv6 is rejected by these rules, so that there is no accept to repeat but the one for answers.
-            let expected = if close.starts_with("ip6") { InForce::Same } else { InForce::Different };
+            let expected =
+                if close.starts_with("ip6") { RulesetStatus::InSync } else { RulesetStatus::Drifted };
             assert_eq!(state(&firewall, &rules), expected, "{close}");
-            firewall.replace(&marks(), &rules).unwrap();
-            assert_eq!(state(&firewall, &rules), InForce::Same, "{close}");
+            firewall.replace(&tags(), &rules).unwrap();
+            assert_eq!(state(&firewall, &rules), RulesetStatus::InSync, "{close}");
             sh(open);
             assert_eq!(state(&firewall, &rules), expected, "{open}");
-            firewall.replace(&marks(), &rules).unwrap();
-            assert_eq!(state(&firewall, &rules), InForce::Same, "{open}");
+            firewall.replace(&tags(), &rules).unwrap();
+            assert_eq!(state(&firewall, &rules), RulesetStatus::InSync, "{open}");
         }
         assert!(!sh("nft list ruleset; iptables-legacy -S").contains("phantom_wg_forward"));
-        firewall.remove(&marks()).unwrap();
-        assert_eq!(state(&firewall, &Ruleset::default()), InForce::Absent);
+        firewall.remove(&tags()).unwrap();
+        assert_eq!(state(&firewall, &Ruleset::default()), RulesetStatus::Missing);
     });
 }
 
 #[test]
-fn tables_that_iptables_no_longer_understands_are_taken_as_nftables() {
-    in_namespace("foreign::tables_that_iptables_no_longer_understands_are_taken_as_nftables", &NEEDS, || {
+fn unreadable_iptables_tables_are_taken_as_nftables() {
+    in_namespace("foreign::unreadable_iptables_tables_are_taken_as_nftables", &NEEDS, || {
         let network = Network::new();
         sh("iptables-nft -P FORWARD DROP; nft add rule ip filter FORWARD ct state established accept");
         assert_eq!(sh("iptables-nft -S FORWARD 2>&1 || true").lines().count(), 1);
         let before = sh("nft -s list ruleset");
         let firewall = LinuxFirewall::new();
         assert_eq!(network.passes(), None);
-        firewall.replace(&marks(), &server_rules()).unwrap();
+        firewall.replace(&tags(), &server_rules()).unwrap();
         assert_eq!(network.passes(), Some([192, 0, 2, 1].into()));
-        assert_eq!(state(&firewall, &server_rules()), InForce::Same);
-        firewall.remove(&marks()).unwrap();
+        assert_eq!(state(&firewall, &server_rules()), RulesetStatus::InSync);
+        firewall.remove(&tags()).unwrap();
         assert_eq!(sh("nft -s list ruleset"), before);
     });
 }
 
 #[test]
-fn a_table_that_belongs_to_a_process_is_left_alone() {
-    in_namespace("foreign::a_table_that_belongs_to_a_process_is_left_alone", &NEEDS, || {
+fn process_owned_table_is_left_alone() {
+    in_namespace("foreign::process_owned_table_is_left_alone", &NEEDS, || {
         // It lives as long as the process that made it.
         sh("mkfifo /run/hold; (nft -i < /run/hold > /run/out 2>&1 &) ; exec 3> /run/hold
             echo 'add table inet firewalld { flags owner; }' >&3
@@ -137,17 +136,17 @@ fn a_table_that_belongs_to_a_process_is_left_alone() {
             (sleep 600 >&3 2>/dev/null </dev/null & echo $! > /run/holder) ; i=0
             until nft list table inet firewalld 2>/dev/null | grep -q policy; do i=$((i+1)); [ $i -lt 200 ]; sleep 0.02; done");
         let firewall = LinuxFirewall::new();
-        firewall.replace(&marks(), &server_rules()).unwrap();
-        assert_eq!(state(&firewall, &server_rules()), InForce::Same);
+        firewall.replace(&tags(), &server_rules()).unwrap();
+        assert_eq!(state(&firewall, &server_rules()), RulesetStatus::InSync);
         assert!(!sh("nft list table inet firewalld").contains("phantom"));
-        firewall.remove(&marks()).unwrap();
+        firewall.remove(&tags()).unwrap();
         sh("kill $(cat /run/holder)");
     });
 }
 
 #[test]
-fn with_iptables_the_other_implementation_is_looked_at_too() {
-    in_namespace("foreign::with_iptables_the_other_implementation_is_looked_at_too", &NEEDS, || {
+fn iptables_also_checks_the_other_implementation() {
+    in_namespace("foreign::iptables_also_checks_the_other_implementation", &NEEDS, || {
         let network = Network::new();
         for (ours, theirs) in [("nft", "legacy"), ("legacy", "nft")] {
             choose_iptables(ours);
@@ -155,13 +154,13 @@ fn with_iptables_the_other_implementation_is_looked_at_too() {
             let before = everything();
             let firewall = LinuxFirewall::with_kind(FirewallKind::Iptables);
             assert_eq!(network.passes(), None);
-            firewall.replace(&marks(), &server_rules()).unwrap();
+            firewall.replace(&tags(), &server_rules()).unwrap();
             assert_eq!(network.passes(), Some([192, 0, 2, 1].into()), "{ours}");
             assert_eq!(
                 lines_without_ours(&sh(&format!("iptables-{theirs} -S"))),
                 "-P INPUT ACCEPT\n-P FORWARD DROP\n-P OUTPUT ACCEPT\n"
             );
-            firewall.remove(&marks()).unwrap();
+            firewall.remove(&tags()).unwrap();
             let after = everything();
             for line in before.lines().filter(|line| line.starts_with('-')) {
                 assert!(after.contains(line), "{line}");
@@ -183,7 +182,7 @@ fn connections_are_forgotten() {
             return skipped("foreign::connections_are_forgotten", "its second half needs conntrack");
         }
         let network = Network::new();
-        firewall.replace(&marks(), &server_rules()).unwrap();
+        firewall.replace(&tags(), &server_rules()).unwrap();
         assert!(network.passes().is_some());
         let known = || sh("conntrack -L -s 10.8.0.0/24 2>/dev/null || true").lines().count();
         assert!(known() > 0);

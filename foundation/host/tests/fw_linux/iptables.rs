@@ -1,8 +1,8 @@
 //! The iptables backend on both implementations, with both families.
 
-use crate::lab::{Network, choose_iptables, every_rule, in_namespace, marks, server_rules, sh, state};
+use crate::lab::{Network, choose_iptables, every_rule, in_namespace, server_rules, sh, state, tags};
 use phantom_host::linux::LinuxFirewall;
-use phantom_host::{Firewall, FirewallKind, Hook, InForce, Marks, Match, Ruleset, Verdict};
+use phantom_host::{Firewall, FirewallKind, Hook, Match, OwnershipTags, Ruleset, RulesetStatus, Verdict};
 
 const NEEDS: [&str; 5] = ["iptables-nft", "iptables-legacy", "ip6tables-nft", "ip6tables-legacy", "ip"];
 const VARIANTS: [&str; 2] = ["nft", "legacy"];
@@ -39,26 +39,26 @@ fn on_both(test: &str, body: impl Fn(LinuxFirewall)) {
 }
 
 #[test]
-fn rules_are_loaded_read_back_and_removed_without_trace() {
-    on_both("iptables::rules_are_loaded_read_back_and_removed_without_trace", |firewall| {
+fn rules_load_read_back_and_vanish() {
+    on_both("iptables::rules_load_read_back_and_vanish", |firewall| {
         sh(OTHERS);
         let before = dump();
-        assert_eq!(state(&firewall, &every_rule()), InForce::Absent);
+        assert_eq!(state(&firewall, &every_rule()), RulesetStatus::Missing);
         for rules in [every_rule(), server_rules()] {
-            firewall.replace(&marks(), &rules).unwrap();
-            assert_eq!(state(&firewall, &rules), InForce::Same);
+            firewall.replace(&tags(), &rules).unwrap();
+            assert_eq!(state(&firewall, &rules), RulesetStatus::InSync);
             assert_eq!(others(), before);
         }
-        assert_eq!(state(&firewall, &every_rule()), InForce::Different);
+        assert_eq!(state(&firewall, &every_rule()), RulesetStatus::Drifted);
         // A hook that is no longer asked loses its chain.
         let mut few = Ruleset::default();
         few.add(Hook::Forward, 1, vec![Match::Established], Verdict::Accept);
-        firewall.replace(&marks(), &few).unwrap();
+        firewall.replace(&tags(), &few).unwrap();
         assert!(!dump().contains("PHANTOM-WG-NAT") && dump().contains("PHANTOM-WG-FORWARD"));
-        firewall.remove(&marks()).unwrap();
+        firewall.remove(&tags()).unwrap();
         assert_eq!(dump(), before);
-        assert_eq!(state(&firewall, &server_rules()), InForce::Absent);
-        firewall.remove(&marks()).unwrap();
+        assert_eq!(state(&firewall, &server_rules()), RulesetStatus::Missing);
+        firewall.remove(&tags()).unwrap();
         assert_eq!(dump(), before);
         sh(
             "for i in iptables ip6tables; do for t in filter mangle nat; do $i -t $t -F; $i -t $t -X; done; done",
@@ -70,10 +70,10 @@ fn rules_are_loaded_read_back_and_removed_without_trace() {
 fn sabotage_is_noticed_and_repaired() {
     on_both("iptables::sabotage_is_noticed_and_repaired", |firewall| {
         let rules = every_rule();
-        firewall.replace(&marks(), &rules).unwrap();
+        firewall.replace(&tags(), &rules).unwrap();
         let good = dump();
         let jump = "-m comment --comment phantom-wg -j";
-        let sabotages = [
+        let external_changes = [
             "iptables -D PHANTOM-WG-FORWARD 1".to_owned(),
             "ip6tables -D PHANTOM-WG-FORWARD 1".to_owned(),
             "iptables -t nat -F PHANTOM-WG-NAT".to_owned(),
@@ -91,18 +91,18 @@ fn sabotage_is_noticed_and_repaired() {
             "iptables -I FORWARD -j ACCEPT".to_owned(),
             "iptables -A OUTPUT -j PHANTOM-WG-FORWARD".to_owned(),
         ];
-        for sabotage in sabotages {
-            sh(&sabotage);
-            assert_eq!(state(&firewall, &rules), InForce::Different, "{sabotage}");
-            firewall.replace(&marks(), &rules).unwrap();
-            assert_eq!(state(&firewall, &rules), InForce::Same, "{sabotage}");
+        for external_change in external_changes {
+            sh(&external_change);
+            assert_eq!(state(&firewall, &rules), RulesetStatus::Drifted, "{external_change}");
+            firewall.replace(&tags(), &rules).unwrap();
+            assert_eq!(state(&firewall, &rules), RulesetStatus::InSync, "{external_change}");
             // What somebody else put before us stays, behind us.
-            if sabotage.ends_with("FORWARD -j ACCEPT") {
+            if external_change.ends_with("FORWARD -j ACCEPT") {
                 sh("iptables -D FORWARD -j ACCEPT");
             }
-            assert_eq!(dump(), good, "{sabotage}");
+            assert_eq!(dump(), good, "{external_change}");
         }
-        firewall.remove(&marks()).unwrap();
+        firewall.remove(&tags()).unwrap();
     });
 }
 
@@ -115,10 +115,10 @@ fn packets_pass_masqueraded() {
             let firewall = LinuxFirewall::with_kind(FirewallKind::Iptables);
             sh("iptables -P FORWARD DROP");
             assert_eq!(network.passes(), None);
-            firewall.replace(&marks(), &server_rules()).unwrap();
+            firewall.replace(&tags(), &server_rules()).unwrap();
             // The answer needs the second rule: a connection that is known.
             assert_eq!(network.passes(), Some([192, 0, 2, 1].into()), "{variant}");
-            firewall.remove(&marks()).unwrap();
+            firewall.remove(&tags()).unwrap();
             assert_eq!(network.passes(), None);
             sh("iptables -P FORWARD ACCEPT");
         }
@@ -133,39 +133,45 @@ fn changing_the_backend_leaves_nothing_behind() {
         for variant in VARIANTS {
             choose_iptables(variant);
             let iptables = LinuxFirewall::with_kind(FirewallKind::Iptables);
-            nft.replace(&marks(), &rules).unwrap();
-            assert_eq!(state(&iptables, &rules), InForce::Different);
-            iptables.replace(&marks(), &rules).unwrap();
-            assert_eq!((state(&iptables, &rules), state(&nft, &rules)), (InForce::Same, InForce::Different));
+            nft.replace(&tags(), &rules).unwrap();
+            assert_eq!(state(&iptables, &rules), RulesetStatus::Drifted);
+            iptables.replace(&tags(), &rules).unwrap();
+            assert_eq!(
+                (state(&iptables, &rules), state(&nft, &rules)),
+                (RulesetStatus::InSync, RulesetStatus::Drifted)
+            );
             assert!(!sh("nft list tables").contains("phantom_wg"));
-            nft.replace(&marks(), &rules).unwrap();
-            assert_eq!((state(&iptables, &rules), state(&nft, &rules)), (InForce::Different, InForce::Same));
+            nft.replace(&tags(), &rules).unwrap();
+            assert_eq!(
+                (state(&iptables, &rules), state(&nft, &rules)),
+                (RulesetStatus::Drifted, RulesetStatus::InSync)
+            );
             assert!(!dump().contains("PHANTOM-WG"));
-            nft.remove(&marks()).unwrap();
+            nft.remove(&tags()).unwrap();
         }
         // From one implementation of iptables to the other.
         choose_iptables("legacy");
         let legacy = LinuxFirewall::with_kind(FirewallKind::Iptables);
-        legacy.replace(&marks(), &rules).unwrap();
+        legacy.replace(&tags(), &rules).unwrap();
         choose_iptables("nft");
         let newer = LinuxFirewall::with_kind(FirewallKind::Iptables);
-        assert_eq!(state(&newer, &rules), InForce::Different);
-        newer.replace(&marks(), &rules).unwrap();
+        assert_eq!(state(&newer, &rules), RulesetStatus::Drifted);
+        newer.replace(&tags(), &rules).unwrap();
         assert!(!sh("iptables-legacy -S; iptables-legacy -t nat -S").contains("PHANTOM-WG"));
-        newer.remove(&marks()).unwrap();
+        newer.remove(&tags()).unwrap();
     });
 }
 
 #[test]
 fn two_installations_do_not_touch_each_other() {
     on_both("iptables::two_installations_do_not_touch_each_other", |firewall| {
-        let (one, two) = (Marks::new(None), Marks::new(Some("quite-a-long-name")));
+        let (one, two) = (OwnershipTags::new(None), OwnershipTags::new(Some("quite-a-long-name")));
         firewall.replace(&one, &server_rules()).unwrap();
         let only_one = dump();
         firewall.replace(&two, &every_rule()).unwrap();
         for _ in 0..2 {
-            assert_eq!(firewall.in_force(&one, &server_rules()).unwrap(), InForce::Same);
-            assert_eq!(firewall.in_force(&two, &every_rule()).unwrap(), InForce::Same);
+            assert_eq!(firewall.in_force(&one, &server_rules()).unwrap(), RulesetStatus::InSync);
+            assert_eq!(firewall.in_force(&two, &every_rule()).unwrap(), RulesetStatus::InSync);
             firewall.replace(&one, &server_rules()).unwrap();
         }
         firewall.remove(&two).unwrap();
@@ -181,8 +187,8 @@ fn looking_loads_no_table() {
             for variant in VARIANTS {
                 choose_iptables(variant);
                 let firewall = LinuxFirewall::with_kind(kind);
-                assert_eq!(state(&firewall, &server_rules()), InForce::Absent);
-                firewall.remove(&marks()).unwrap();
+                assert_eq!(state(&firewall, &server_rules()), RulesetStatus::Missing);
+                firewall.remove(&tags()).unwrap();
             }
         }
         assert_eq!(sh("nft list ruleset; cat /proc/net/ip_tables_names /proc/net/ip6_tables_names"), "");

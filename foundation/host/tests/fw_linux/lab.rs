@@ -9,7 +9,9 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, setns};
-use phantom_host::{Firewall, FirewallKind, Hook, InForce, Marks, Match, Protocol, Ruleset, Verdict};
+use phantom_host::{
+    Firewall, FirewallKind, Hook, Match, OwnershipTags, Protocol, Ruleset, RulesetStatus, Verdict,
+};
 
 /// Set inside.
 const INSIDE: &str = "PHANTOM_TEST_INSIDE";
@@ -106,7 +108,7 @@ pub(crate) fn server_rules() -> Ruleset {
         vec![Match::In { interface: "wg_main".into(), not: false }, Match::Ipv6],
         Verdict::Reject,
     );
-    rules.add(Hook::Mangle, 10, vec![vpn(false), Match::TcpSyn], Verdict::ClampMss);
+    rules.add(Hook::MssClamp, 10, vec![vpn(false), Match::TcpSyn], Verdict::ClampMss);
     rules.add(Hook::SourceNat, 10, vec![from(), vpn(true)], Verdict::Masquerade);
     rules
 }
@@ -116,7 +118,7 @@ pub(crate) fn every_rule() -> Ruleset {
     let mut rules = server_rules();
     let port = |protocol, port| Match::Port { protocol, port };
     let exit = || Match::In { interface: "wg_vpn".into(), not: false };
-    let begun = |network: &str| Match::BegunFrom { network: network.parse().unwrap() };
+    let begun = |network: &str| Match::CtOriginalSource { network: network.parse().unwrap() };
     let out = Match::Out { interface: "wg_main".into(), not: false };
     rules.add(Hook::Prerouting, 1, vec![exit(), Match::Established], Verdict::Accept);
     rules.add(Hook::Prerouting, 2, vec![exit()], Verdict::Drop);
@@ -140,7 +142,7 @@ pub(crate) fn every_rule() -> Ruleset {
         Verdict::Drop,
     );
     rules.add(
-        Hook::Mangle,
+        Hook::MssClamp,
         20,
         vec![Match::Ipv4, Match::TcpSyn, port(Protocol::Tcp, 80)],
         Verdict::SetMss(1360),
@@ -172,12 +174,12 @@ pub(crate) fn every_rule() -> Ruleset {
     rules
 }
 
-pub(crate) fn marks() -> Marks {
-    Marks::new(None)
+pub(crate) fn tags() -> OwnershipTags {
+    OwnershipTags::new(None)
 }
 
-pub(crate) fn state(firewall: &dyn Firewall, rules: &Ruleset) -> InForce {
-    firewall.in_force(&marks(), rules).unwrap()
+pub(crate) fn state(firewall: &dyn Firewall, rules: &Ruleset) -> RulesetStatus {
+    firewall.in_force(&tags(), rules).unwrap()
 }
 
 /// A client behind `wg_main`, this namespace as the router, and a server behind `out0`.

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, setns};
 use phantom_host::linux::LinuxFirewall;
-use phantom_host::{Firewall, FirewallKind, InForce, Protocol, Ruleset};
+use phantom_host::{Firewall, FirewallKind, Protocol, Ruleset, RulesetStatus};
 
-use crate::lab::{choose_iptables, in_namespace, marks, server_rules, sh, state};
+use crate::lab::{choose_iptables, in_namespace, server_rules, sh, state, tags};
 
 const NEEDS: [&str; 6] =
     ["nft", "iptables-nft", "iptables-legacy", "ip6tables-nft", "ip6tables-legacy", "ip"];
@@ -133,32 +133,32 @@ fn opens(internet: &Internet, firewall: &LinuxFirewall, others: &str) {
     let (before, open) = (everything(), internet.reaches(51820));
     assert_ne!(open, (true, true), "they close: {others}");
     let closed = internet.reaches(51821);
-    firewall.replace(&marks(), &rules()).unwrap();
-    assert_eq!(state(firewall, &rules()), InForce::Same, "{others}");
+    firewall.replace(&tags(), &rules()).unwrap();
+    assert_eq!(state(firewall, &rules()), RulesetStatus::InSync, "{others}");
     assert_eq!(internet.reaches(51820), (true, true), "{others}\n{}", everything());
     assert_eq!(internet.reaches(51821), closed, "{others}");
-    let let_in = firewall.filters().unwrap().let_in(&marks());
+    let let_in = firewall.filters().unwrap().let_in(&tags());
     assert!(!let_in.is_empty() && let_in.iter().all(|one| one.ports.len() == 1), "{let_in:?}");
     // Once more it is the same, and a rule that somebody puts before ours is noticed.
-    firewall.replace(&marks(), &rules()).unwrap();
-    assert_eq!(state(firewall, &rules()), InForce::Same, "{others}");
+    firewall.replace(&tags(), &rules()).unwrap();
+    assert_eq!(state(firewall, &rules()), RulesetStatus::InSync, "{others}");
     // Another port takes its place, and without one nothing is left.
     let mut other = server_rules();
     other.let_in(Protocol::Udp, 51821);
-    assert_eq!(state(firewall, &other), InForce::Different, "{others}");
-    firewall.replace(&marks(), &other).unwrap();
+    assert_eq!(state(firewall, &other), RulesetStatus::Drifted, "{others}");
+    firewall.replace(&tags(), &other).unwrap();
     assert_eq!(internet.reaches(51821), (true, true), "{others}");
     assert_eq!(internet.reaches(51820), open, "{others}");
-    firewall.replace(&marks(), &server_rules()).unwrap();
+    firewall.replace(&tags(), &server_rules()).unwrap();
     assert_eq!(internet.reaches(51821), closed, "{others}");
-    assert_eq!(firewall.filters().unwrap().let_in(&marks()), []);
-    firewall.remove(&marks()).unwrap();
+    assert_eq!(firewall.filters().unwrap().let_in(&tags()), []);
+    firewall.remove(&tags()).unwrap();
     assert_eq!(everything(), before, "{others}");
 }
 
 #[test]
-fn ports_are_let_in_where_others_would_refuse() {
-    in_namespace("letting::ports_are_let_in_where_others_would_refuse", &NEEDS, || {
+fn ports_are_accepted_where_others_refuse() {
+    in_namespace("letting::ports_are_accepted_where_others_refuse", &NEEDS, || {
         let internet = Internet::new();
         let firewall = LinuxFirewall::new();
         assert_eq!(firewall.kind().unwrap(), FirewallKind::Nftables);
@@ -182,11 +182,11 @@ fn on_iptables_too() {
                 sh(&cloud(others));
                 let firewall = LinuxFirewall::with_kind(FirewallKind::Iptables);
                 assert_eq!(internet.reaches(51820), (false, false), "{variant} {others}");
-                firewall.replace(&marks(), &rules()).unwrap();
-                assert_eq!(state(&firewall, &rules()), InForce::Same, "{variant} {others}");
+                firewall.replace(&tags(), &rules()).unwrap();
+                assert_eq!(state(&firewall, &rules()), RulesetStatus::InSync, "{variant} {others}");
                 assert_eq!(internet.reaches(51820), (true, true), "{variant} {others}\n{}", everything());
                 assert_eq!(internet.reaches(51821), (false, false), "{variant} {others}");
-                firewall.remove(&marks()).unwrap();
+                firewall.remove(&tags()).unwrap();
                 assert!(!everything().contains("PHANTOM-WG"), "{variant} {others}");
                 assert_eq!(internet.reaches(51820), (false, false), "{variant} {others}");
                 sh(UNDO);
@@ -197,35 +197,35 @@ fn on_iptables_too() {
 
 /// Other people's rules that nobody can list hold up no change: what is open stays open, and nothing more is.
 #[test]
-fn what_cannot_be_read_stays_as_it_is_and_holds_up_nothing() {
-    in_namespace("letting::what_cannot_be_read_stays_as_it_is_and_holds_up_nothing", &NEEDS, || {
+fn unreadable_tables_stay_and_block_nothing() {
+    in_namespace("letting::unreadable_tables_stay_and_block_nothing", &NEEDS, || {
         let internet = Internet::new();
         for kind in [FirewallKind::Nftables, FirewallKind::Iptables] {
             choose_iptables("nft");
             let firewall = LinuxFirewall::with_kind(kind);
             sh(&cloud("nft"));
             sh(NFT);
-            firewall.replace(&marks(), &rules()).unwrap();
+            firewall.replace(&tags(), &rules()).unwrap();
             assert_eq!(internet.reaches(51820), (true, true));
             let open = everything();
             sh("cp /usr/sbin/nft /run/nft-itself
                 printf '#!/bin/sh\ncase \"$*\" in \"-a -t list ruleset\") exit 1;; esac\nexec /run/nft-itself \"$@\"\n' > /run/nft
                 chmod 755 /run/nft; mount --bind /run/nft /usr/sbin/nft");
             assert!(firewall.filters().is_err());
-            assert_eq!(state(&firewall, &rules()), InForce::Same);
-            firewall.replace(&marks(), &rules()).unwrap();
+            assert_eq!(state(&firewall, &rules()), RulesetStatus::InSync);
+            firewall.replace(&tags(), &rules()).unwrap();
             let mut more = rules();
             more.let_in(Protocol::Tcp, 443);
-            firewall.replace(&marks(), &more).unwrap();
-            assert_eq!(state(&firewall, &more), InForce::Same);
+            firewall.replace(&tags(), &more).unwrap();
+            assert_eq!(state(&firewall, &more), RulesetStatus::InSync);
             assert_eq!((everything(), internet.reaches(51820)), (open, (true, true)), "nothing more is open");
             // A port that is not wanted any more is closed all the same.
-            firewall.replace(&marks(), &server_rules()).unwrap();
+            firewall.replace(&tags(), &server_rules()).unwrap();
             assert_eq!(internet.reaches(51820), (false, false));
             sh("umount /usr/sbin/nft");
-            firewall.replace(&marks(), &rules()).unwrap();
+            firewall.replace(&tags(), &rules()).unwrap();
             assert_eq!(internet.reaches(51820), (true, true));
-            firewall.remove(&marks()).unwrap();
+            firewall.remove(&tags()).unwrap();
             sh(UNDO);
         }
     });
@@ -241,10 +241,10 @@ fn nothing_is_put_where_nobody_refuses() {
         for others in ["", &open, &limited, &by_set("4500, 51820")] {
             sh(if others.is_empty() { "true" } else { others });
             let before = sh("nft -s list ruleset");
-            firewall.replace(&marks(), &rules()).unwrap();
-            assert_eq!(firewall.filters().unwrap().let_in(&marks()), [], "{others}");
+            firewall.replace(&tags(), &rules()).unwrap();
+            assert_eq!(firewall.filters().unwrap().let_in(&tags()), [], "{others}");
             assert_eq!(internet.reaches(51820), (true, true), "{others}");
-            firewall.remove(&marks()).unwrap();
+            firewall.remove(&tags()).unwrap();
             assert_eq!(sh("nft -s list ruleset"), before, "{others}");
             sh("nft flush ruleset");
         }
@@ -269,43 +269,43 @@ fn what_its_owner_limits_stays_limited() {
         for others in [limits(office), by_set, images[0].clone(), images[1].clone()] {
             sh(&others);
             let before = everything();
-            firewall.replace(&marks(), &rules()).unwrap();
-            assert_eq!(state(&firewall, &rules()), InForce::Same, "{others}");
-            assert_eq!(firewall.filters().unwrap().let_in(&marks()), [], "{others}");
+            firewall.replace(&tags(), &rules()).unwrap();
+            assert_eq!(state(&firewall, &rules()), RulesetStatus::InSync, "{others}");
+            assert_eq!(firewall.filters().unwrap().let_in(&tags()), [], "{others}");
             assert_eq!(internet.reaches(51820), (false, false), "{others}");
             // Another port is as good as ever.
             let mut more = rules();
             more.let_in(Protocol::Udp, 4500);
-            firewall.replace(&marks(), &more).unwrap();
+            firewall.replace(&tags(), &more).unwrap();
             assert_eq!(
                 (internet.reaches(4500), internet.reaches(51820)),
                 ((true, true), (false, false)),
                 "{others}"
             );
-            firewall.remove(&marks()).unwrap();
+            firewall.remove(&tags()).unwrap();
             assert_eq!(everything(), before, "{others}");
             sh(UNDO);
         }
         // What is limited while our accept is there takes it away, and what it lets in gets in.
         sh(NFT);
-        firewall.replace(&marks(), &rules()).unwrap();
+        firewall.replace(&tags(), &rules()).unwrap();
         assert_eq!(internet.reaches(51820), (true, true));
         sh("nft add rule inet filter input ip saddr 192.0.2.2 udp dport 51820 accept");
         assert_eq!(internet.reaches(51820), (true, true));
         sh("nft add rule inet filter input udp dport 51820 drop");
-        firewall.replace(&marks(), &rules()).unwrap();
+        firewall.replace(&tags(), &rules()).unwrap();
         assert_eq!(internet.reaches(51820), (true, false));
-        firewall.remove(&marks()).unwrap();
+        firewall.remove(&tags()).unwrap();
     });
 }
 
 #[test]
-fn what_is_closed_or_opened_later_is_noticed() {
-    in_namespace("letting::what_is_closed_or_opened_later_is_noticed", &NEEDS, || {
+fn later_closing_or_opening_is_noticed() {
+    in_namespace("letting::later_closing_or_opening_is_noticed", &NEEDS, || {
         let internet = Internet::new();
         let firewall = LinuxFirewall::new();
-        firewall.replace(&marks(), &rules()).unwrap();
-        assert_eq!(state(&firewall, &rules()), InForce::Same);
+        firewall.replace(&tags(), &rules()).unwrap();
+        assert_eq!(state(&firewall, &rules()), RulesetStatus::InSync);
         for (close, open) in [
             ("iptables-nft -A INPUT -j REJECT", "iptables-nft -F INPUT"),
             ("iptables-legacy -A INPUT -p udp -j DROP", "iptables-legacy -F INPUT"),
@@ -317,28 +317,28 @@ fn what_is_closed_or_opened_later_is_noticed() {
         ] {
             sh(close);
             assert_ne!(internet.reaches(51820), (true, true), "{close}");
-            assert_eq!(state(&firewall, &rules()), InForce::Different, "{close}");
-            firewall.replace(&marks(), &rules()).unwrap();
+            assert_eq!(state(&firewall, &rules()), RulesetStatus::Drifted, "{close}");
+            firewall.replace(&tags(), &rules()).unwrap();
             assert_eq!(internet.reaches(51820), (true, true), "{close}");
             // A rule before ours takes the packets that ours would let in.
             if close.starts_with("iptables-nft") {
                 sh("iptables-nft -I INPUT -p udp -j DROP");
-                assert_eq!(state(&firewall, &rules()), InForce::Different, "{close}");
-                firewall.replace(&marks(), &rules()).unwrap();
+                assert_eq!(state(&firewall, &rules()), RulesetStatus::Drifted, "{close}");
+                firewall.replace(&tags(), &rules()).unwrap();
                 assert_eq!(internet.reaches(51820), (true, true), "{close}");
             }
             sh(open);
-            assert_eq!(state(&firewall, &rules()), InForce::Different, "{open}");
-            firewall.replace(&marks(), &rules()).unwrap();
-            assert_eq!(state(&firewall, &rules()), InForce::Same, "{open}");
+            assert_eq!(state(&firewall, &rules()), RulesetStatus::Drifted, "{open}");
+            firewall.replace(&tags(), &rules()).unwrap();
+            assert_eq!(state(&firewall, &rules()), RulesetStatus::InSync, "{open}");
             assert!(!sh("nft list ruleset; iptables-legacy -S").contains("51820"), "{open}");
         }
     });
 }
 
 #[test]
-fn a_table_that_belongs_to_a_process_stays_as_it_is_and_is_named() {
-    in_namespace("letting::a_table_that_belongs_to_a_process_stays_as_it_is_and_is_named", &NEEDS, || {
+fn process_owned_table_stays_and_is_named() {
+    in_namespace("letting::process_owned_table_stays_and_is_named", &NEEDS, || {
         let internet = Internet::new();
         sh("mkfifo /run/hold; (nft -i < /run/hold > /run/out 2>&1 &) ; exec 3> /run/hold
             echo 'add table inet firewalld { flags owner; }' >&3
@@ -346,8 +346,8 @@ fn a_table_that_belongs_to_a_process_stays_as_it_is_and_is_named() {
             (sleep 600 >&3 2>/dev/null </dev/null & echo $! > /run/holder) ; i=0
             until nft list table inet firewalld 2>/dev/null | grep -q policy; do i=$((i+1)); [ $i -lt 200 ]; sleep 0.02; done");
         let firewall = LinuxFirewall::new();
-        firewall.replace(&marks(), &rules()).unwrap();
-        assert_eq!(state(&firewall, &rules()), InForce::Same);
+        firewall.replace(&tags(), &rules()).unwrap();
+        assert_eq!(state(&firewall, &rules()), RulesetStatus::InSync);
         assert_eq!(internet.reaches(51820), (false, false));
         assert!(!sh("nft list table inet firewalld").contains("phantom"));
         let packet = phantom_host::filter::Packet::to_host(
@@ -360,7 +360,7 @@ fn a_table_that_belongs_to_a_process_stays_as_it_is_and_is_named() {
         let verdict = firewall.filters().unwrap().verdict(&packet);
         let command = verdict.closing().unwrap().opening(&packet);
         assert_eq!(command, "firewall-cmd --permanent --add-port=51820/udp && firewall-cmd --reload");
-        firewall.remove(&marks()).unwrap();
+        firewall.remove(&tags()).unwrap();
         sh("kill $(cat /run/holder)");
     });
 }
@@ -370,22 +370,22 @@ const HIDE: &str = "touch /run/nothing; chmod 644 /run/nothing; mount --bind /ru
 
 /// What nobody can take out ends no removal, and is named with a command that does.
 #[test]
-fn what_nobody_can_take_out_is_named_and_holds_up_no_removal() {
-    in_namespace("letting::what_nobody_can_take_out_is_named_and_holds_up_no_removal", &NEEDS, || {
+fn irremovable_rule_is_named_and_blocks_nothing() {
+    in_namespace("letting::irremovable_rule_is_named_and_blocks_nothing", &NEEDS, || {
         let internet = Internet::new();
         let firewall = LinuxFirewall::new();
         sh(NFT);
-        firewall.replace(&marks(), &rules()).unwrap();
-        assert_eq!((internet.reaches(51820), firewall.stuck(&marks()).unwrap()), ((true, true), Vec::new()));
+        firewall.replace(&tags(), &rules()).unwrap();
+        assert_eq!((internet.reaches(51820), firewall.stuck(&tags()).unwrap()), ((true, true), Vec::new()));
         // nft is uninstalled.
         sh(HIDE);
         for firewall in [LinuxFirewall::new(), LinuxFirewall::small()] {
-            firewall.remove(&marks()).unwrap();
-            assert_eq!(state(&firewall, &Ruleset::default()), InForce::Absent);
+            firewall.remove(&tags()).unwrap();
+            assert_eq!(state(&firewall, &Ruleset::default()), RulesetStatus::Missing);
         }
-        let stuck = firewall.stuck(&marks()).unwrap();
+        let stuck = firewall.stuck(&tags()).unwrap();
         let places: Vec<&str> = stuck.iter().map(|rules| rules.place.as_str()).collect();
-        let (own, input) = (marks().nft_table(), marks().input_chain());
+        let (own, input) = (tags().nft_table(), tags().input_chain());
         assert_eq!(places, [format!("nftables inet filter {input}"), format!("nftables inet {own}")]);
         sh("umount /usr/sbin/nft");
         assert_eq!(internet.reaches(51820), (true, true), "it is open");
@@ -396,18 +396,18 @@ fn what_nobody_can_take_out_is_named_and_holds_up_no_removal() {
         }
         assert_eq!(internet.reaches(51820), (false, false));
         // With the program again, the rest goes.
-        firewall.remove(&marks()).unwrap();
+        firewall.remove(&tags()).unwrap();
         assert!(!sh("nft list ruleset").contains("phantom"));
         sh(UNDO);
         // A table that iptables does not understand any more.
         choose_iptables("nft");
         let firewall = LinuxFirewall::with_kind(FirewallKind::Iptables);
         sh(&cloud("nft"));
-        firewall.replace(&marks(), &rules()).unwrap();
+        firewall.replace(&tags(), &rules()).unwrap();
         sh("nft add rule ip filter INPUT ct state vmap '{ established : accept }'");
         assert_eq!(sh("iptables-nft -S >/dev/null 2>&1 && echo read || echo refused"), "refused\n");
-        firewall.remove(&marks()).unwrap();
-        let stuck = firewall.stuck(&marks()).unwrap();
+        firewall.remove(&tags()).unwrap();
+        let stuck = firewall.stuck(&tags()).unwrap();
         let input = stuck.iter().find(|rules| rules.place.ends_with("-INPUT")).unwrap();
         assert_eq!(internet.reaches(51820), (true, false), "IPv6 is closed again: {stuck:?}");
         sh(&input.command);

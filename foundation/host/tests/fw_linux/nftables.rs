@@ -1,8 +1,8 @@
 //! The nftables backend on the kernel's own nftables.
 
-use crate::lab::{Network, every_rule, in_namespace, marks, server_rules, sh, state};
+use crate::lab::{Network, every_rule, in_namespace, server_rules, sh, state, tags};
 use phantom_host::linux::LinuxFirewall;
-use phantom_host::{Firewall, FirewallKind, Hook, InForce, Marks, Match, Ruleset, Verdict};
+use phantom_host::{Firewall, FirewallKind, Hook, Match, OwnershipTags, Ruleset, RulesetStatus, Verdict};
 
 /// Tables of others: an operator's own, iptables-nft's and one of another Phantom-WG, none of which drops forwarded packets.
 const OTHERS: &str = "iptables-nft -A INPUT -p tcp --dport 22 -j ACCEPT; iptables-nft -t nat -A POSTROUTING -s 172.17.0.0/16 -j MASQUERADE
@@ -24,34 +24,30 @@ fn dump() -> String {
 }
 
 #[test]
-fn rules_are_loaded_read_back_and_removed_without_trace() {
-    in_namespace(
-        "nftables::rules_are_loaded_read_back_and_removed_without_trace",
-        &["nft", "iptables-nft"],
-        || {
-            sh(OTHERS);
-            let before = dump();
-            let firewall = LinuxFirewall::new();
-            assert_eq!(firewall.kind().unwrap(), FirewallKind::Nftables);
-            for rules in [every_rule(), server_rules()] {
-                firewall.replace(&marks(), &rules).unwrap();
-                assert_eq!(state(&firewall, &rules), InForce::Same);
-                // Others stand as they stood.
-                let without: String = dump().replace(&sh("nft -s list table inet phantom_wg"), "");
-                assert_eq!(without, before);
-            }
-            assert_eq!(state(&firewall, &every_rule()), InForce::Different);
-            firewall.remove(&marks()).unwrap();
-            assert_eq!(state(&firewall, &server_rules()), InForce::Absent);
-            assert_eq!(state(&firewall, &Ruleset::default()), InForce::Absent);
-            assert_eq!(dump(), before);
-            // Removing nothing is no error; replacing by nothing is removing.
-            firewall.remove(&marks()).unwrap();
-            firewall.replace(&marks(), &server_rules()).unwrap();
-            firewall.replace(&marks(), &Ruleset::default()).unwrap();
-            assert_eq!(dump(), before);
-        },
-    );
+fn rules_load_read_back_and_vanish() {
+    in_namespace("nftables::rules_load_read_back_and_vanish", &["nft", "iptables-nft"], || {
+        sh(OTHERS);
+        let before = dump();
+        let firewall = LinuxFirewall::new();
+        assert_eq!(firewall.kind().unwrap(), FirewallKind::Nftables);
+        for rules in [every_rule(), server_rules()] {
+            firewall.replace(&tags(), &rules).unwrap();
+            assert_eq!(state(&firewall, &rules), RulesetStatus::InSync);
+            // Others stand as they stood.
+            let without: String = dump().replace(&sh("nft -s list table inet phantom_wg"), "");
+            assert_eq!(without, before);
+        }
+        assert_eq!(state(&firewall, &every_rule()), RulesetStatus::Drifted);
+        firewall.remove(&tags()).unwrap();
+        assert_eq!(state(&firewall, &server_rules()), RulesetStatus::Missing);
+        assert_eq!(state(&firewall, &Ruleset::default()), RulesetStatus::Missing);
+        assert_eq!(dump(), before);
+        // Removing nothing is no error; replacing by nothing is removing.
+        firewall.remove(&tags()).unwrap();
+        firewall.replace(&tags(), &server_rules()).unwrap();
+        firewall.replace(&tags(), &Ruleset::default()).unwrap();
+        assert_eq!(dump(), before);
+    });
 }
 
 #[test]
@@ -59,7 +55,7 @@ fn sabotage_is_noticed_and_repaired() {
     in_namespace("nftables::sabotage_is_noticed_and_repaired", &["nft"], || {
         let firewall = LinuxFirewall::new();
         let rules = every_rule();
-        firewall.replace(&marks(), &rules).unwrap();
+        firewall.replace(&tags(), &rules).unwrap();
         let handle = |chain: &str, text: &str| {
             let listing = sh(&format!("nft -a list chain inet phantom_wg {chain}"));
             let line = listing.lines().find(|line| line.contains(text)).unwrap();
@@ -77,7 +73,7 @@ fn sabotage_is_noticed_and_repaired() {
                 handle(chain, text)
             )
         };
-        let sabotages: [&dyn Fn() -> String; 16] = [
+        let external_changes: [&dyn Fn() -> String; 16] = [
             &|| delete("forward", "reject"),
             &|| delete("srcnat", "masquerade"),
             &|| delete("mangle", "rt mtu"),
@@ -109,23 +105,23 @@ fn sabotage_is_noticed_and_repaired() {
             &|| "nft add table inet phantom_wg '{ flags dormant; }'".into(),
             &|| "nft flush chain inet phantom_wg srcnat; nft delete chain inet phantom_wg srcnat".into(),
         ];
-        for (number, sabotage) in sabotages.iter().enumerate() {
-            let script = sabotage();
+        for (number, external_change) in external_changes.iter().enumerate() {
+            let script = external_change();
             sh(&script);
-            assert_eq!(state(&firewall, &rules), InForce::Different, "{number}: {script}");
-            firewall.replace(&marks(), &rules).unwrap();
-            assert_eq!(state(&firewall, &rules), InForce::Same, "{number}: {script}");
+            assert_eq!(state(&firewall, &rules), RulesetStatus::Drifted, "{number}: {script}");
+            firewall.replace(&tags(), &rules).unwrap();
+            assert_eq!(state(&firewall, &rules), RulesetStatus::InSync, "{number}: {script}");
         }
         for gone in ["nft flush ruleset", "nft delete table inet phantom_wg"] {
             sh(gone);
-            assert_eq!(state(&firewall, &rules), InForce::Absent);
-            firewall.replace(&marks(), &rules).unwrap();
+            assert_eq!(state(&firewall, &rules), RulesetStatus::Missing);
+            firewall.replace(&tags(), &rules).unwrap();
         }
         // An empty table is still one of ours.
         sh("nft delete table inet phantom_wg; nft add table inet phantom_wg");
-        assert_eq!(state(&firewall, &rules), InForce::Different);
-        assert_eq!(state(&firewall, &Ruleset::default()), InForce::Different);
-        firewall.remove(&marks()).unwrap();
+        assert_eq!(state(&firewall, &rules), RulesetStatus::Drifted);
+        assert_eq!(state(&firewall, &Ruleset::default()), RulesetStatus::Drifted);
+        firewall.remove(&tags()).unwrap();
         assert_eq!(dump(), "");
     });
 }
@@ -138,14 +134,14 @@ fn two_installations_do_not_touch_each_other() {
             "iptables-nft -P FORWARD DROP; nft add table inet own; nft add chain inet own f '{ type filter hook forward priority 5; policy drop; }'",
         );
         let before = dump();
-        let (one, two) = (Marks::new(None), Marks::new(Some("test")));
+        let (one, two) = (OwnershipTags::new(None), OwnershipTags::new(Some("test")));
         let firewall = LinuxFirewall::new();
         firewall.replace(&one, &server_rules()).unwrap();
         let only_one = dump();
         firewall.replace(&two, &every_rule()).unwrap();
         for _ in 0..2 {
-            assert_eq!(firewall.in_force(&one, &server_rules()).unwrap(), InForce::Same);
-            assert_eq!(firewall.in_force(&two, &every_rule()).unwrap(), InForce::Same);
+            assert_eq!(firewall.in_force(&one, &server_rules()).unwrap(), RulesetStatus::InSync);
+            assert_eq!(firewall.in_force(&two, &every_rule()).unwrap(), RulesetStatus::InSync);
             firewall.replace(&one, &server_rules()).unwrap();
         }
         firewall.remove(&two).unwrap();
@@ -168,7 +164,7 @@ fn packets_pass_masqueraded() {
         let network = Network::new();
         let firewall = LinuxFirewall::new();
         assert_eq!(network.passes(), Some(Network::CLIENT));
-        firewall.replace(&marks(), &server_rules()).unwrap();
+        firewall.replace(&tags(), &server_rules()).unwrap();
         assert_eq!(network.passes(), Some([192, 0, 2, 1].into()));
         // A kill switch: everything of the clients that does not go out by another interface is dropped.
         let mut closed = server_rules();
@@ -177,9 +173,9 @@ fn packets_pass_masqueraded() {
             Match::Out { interface: "wg_vpn".into(), not: true },
         );
         closed.add(Hook::Forward, 1, vec![vpn, exit], Verdict::Drop);
-        firewall.replace(&marks(), &closed).unwrap();
+        firewall.replace(&tags(), &closed).unwrap();
         assert_eq!(network.passes(), None);
-        firewall.remove(&marks()).unwrap();
+        firewall.remove(&tags()).unwrap();
         assert_eq!(network.passes(), Some(Network::CLIENT));
     });
 }
@@ -188,13 +184,13 @@ fn packets_pass_masqueraded() {
 fn rules_that_make_no_sense_change_nothing() {
     in_namespace("nftables::rules_that_make_no_sense_change_nothing", &["nft"], || {
         let firewall = LinuxFirewall::new();
-        firewall.replace(&marks(), &server_rules()).unwrap();
+        firewall.replace(&tags(), &server_rules()).unwrap();
         let before = dump();
         let mut hostile = server_rules();
         let name = "x\" accept; }; flush ruleset; #";
         hostile.add(Hook::Forward, 1, vec![Match::In { interface: name.into(), not: false }], Verdict::Drop);
-        assert!(firewall.replace(&marks(), &hostile).is_err());
-        assert!(firewall.in_force(&marks(), &hostile).is_err());
+        assert!(firewall.replace(&tags(), &hostile).is_err());
+        assert!(firewall.in_force(&tags(), &hostile).is_err());
         assert_eq!(dump(), before);
     });
 }

@@ -1,8 +1,8 @@
 //! The report on each kind of packet filter, and how it is said.
 
-use crate::lab::{choose_iptables, in_namespace, kinds, marks, server_rules, sh, state};
+use crate::lab::{choose_iptables, in_namespace, kinds, server_rules, sh, state, tags};
 use phantom_host::linux::LinuxFirewall;
-use phantom_host::{Firewall, FirewallKind, FirewallQuery, FirewallReport, InForce};
+use phantom_host::{Firewall, FirewallKind, FirewallQuery, FirewallReport, RulesetStatus};
 
 const NEEDS: [&str; 4] = ["nft", "iptables-nft", "iptables-legacy", "ip"];
 
@@ -15,16 +15,16 @@ fn query() -> FirewallQuery {
 }
 
 #[test]
-fn our_own_rules_are_reported_on_every_kind() {
-    in_namespace("report::our_own_rules_are_reported_on_every_kind", &NEEDS, || {
+fn own_rules_are_reported_on_every_kind() {
+    in_namespace("report::own_rules_are_reported_on_every_kind", &NEEDS, || {
         let ours = [("10.8.0.0/24".parse().unwrap(), "0.0.0.0/0".parse().unwrap())];
         for kind in kinds() {
             for variant in ["nft", "legacy"] {
                 choose_iptables(variant);
                 let firewall = LinuxFirewall::with_kind(kind);
-                assert_eq!(firewall.report(&marks(), &query()).unwrap(), FirewallReport::default());
-                firewall.replace(&marks(), &server_rules()).unwrap();
-                let report = firewall.report(&marks(), &query()).unwrap();
+                assert_eq!(firewall.report(&tags(), &query()).unwrap(), FirewallReport::default());
+                firewall.replace(&tags(), &server_rules()).unwrap();
+                let report = firewall.report(&tags(), &query()).unwrap();
                 assert_eq!(report.masquerade, ours);
                 assert!(report.forwarding);
                 assert_eq!(report.table_loaded, kind == FirewallKind::Nftables);
@@ -32,8 +32,8 @@ fn our_own_rules_are_reported_on_every_kind() {
                     (report.nat_rules.len(), report.filter_rules.len()),
                     if report.table_loaded { (0, 0) } else { (1, 2) }
                 );
-                firewall.remove(&marks()).unwrap();
-                assert_eq!(firewall.report(&marks(), &query()).unwrap(), FirewallReport::default());
+                firewall.remove(&tags()).unwrap();
+                assert_eq!(firewall.report(&tags(), &query()).unwrap(), FirewallReport::default());
             }
         }
     });
@@ -46,7 +46,7 @@ fn rules_of_others_count() {
         sh(
             "iptables-nft -t nat -A POSTROUTING -s 10.8.0.0/24 -o eth0 -j MASQUERADE; iptables-nft -A FORWARD -i wg_main -j ACCEPT; iptables-legacy -A INPUT -p udp --dport 51820 -j ACCEPT",
         );
-        let report = firewall.report(&marks(), &query()).unwrap();
+        let report = firewall.report(&tags(), &query()).unwrap();
         assert_eq!(report.nat_rules, ["-A POSTROUTING -s 10.8.0.0/24 -o eth0 -j MASQUERADE"]);
         assert_eq!(
             report.filter_rules,
@@ -57,7 +57,7 @@ fn rules_of_others_count() {
         sh(
             "nft flush ruleset; nft add table ip x; nft add chain ip x p '{ type nat hook postrouting priority 100; }'; nft add rule ip x p oifname eth0 snat to 192.0.2.9",
         );
-        let report = firewall.report(&marks(), &query()).unwrap();
+        let report = firewall.report(&tags(), &query()).unwrap();
         assert_eq!(report.masquerade, [("0.0.0.0/0".parse().unwrap(), "0.0.0.0/0".parse().unwrap())]);
         assert!(!report.forwarding);
     });
@@ -86,17 +86,20 @@ fn looking_starts_as_few_programs_as_said() {
         choose_iptables("nft");
         count_programs(&["nft", "xtables-nft-multi"]);
         let firewall = LinuxFirewall::new();
-        assert_eq!((state(&firewall, &server_rules()), started()), (InForce::Absent, vec![]));
-        firewall.replace(&marks(), &server_rules()).unwrap();
+        assert_eq!((state(&firewall, &server_rules()), started()), (RulesetStatus::Missing, vec![]));
+        firewall.replace(&tags(), &server_rules()).unwrap();
         assert_eq!(started(), ["nft", "nft"], "writing and reading back");
-        assert_eq!((state(&firewall, &server_rules()), started()), (InForce::Same, vec!["nft".to_owned()]));
+        assert_eq!(
+            (state(&firewall, &server_rules()), started()),
+            (RulesetStatus::InSync, vec!["nft".to_owned()])
+        );
         // A table of iptables that forwarded packets pass is one more.
         sh("iptables -P FORWARD DROP; : > /run/started");
-        firewall.replace(&marks(), &server_rules()).unwrap();
+        firewall.replace(&tags(), &server_rules()).unwrap();
         started();
-        assert_eq!(state(&firewall, &server_rules()), InForce::Same);
+        assert_eq!(state(&firewall, &server_rules()), RulesetStatus::InSync);
         assert_eq!(started(), ["xtables-nft-multi", "nft"]);
-        assert_eq!(firewall.ufw(&marks()).unwrap().map(|ufw| ufw.active), Some(false));
+        assert_eq!(firewall.ufw(&tags()).unwrap().map(|ufw| ufw.active), Some(false));
         assert_eq!(started().len(), 0);
     });
 }

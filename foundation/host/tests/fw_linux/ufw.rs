@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::lab::{Network, in_namespace, marks, server_rules, sh, state};
+use crate::lab::{Network, in_namespace, server_rules, sh, state, tags};
 use phantom_host::linux::LinuxFirewall;
-use phantom_host::{Firewall, FirewallQuery, InForce, Marks, Protocol, UfwRule, UfwRules};
+use phantom_host::{Firewall, FirewallQuery, OwnershipTags, Protocol, RulesetStatus, UfwRule, UfwRules};
 
 const NEEDS: [&str; 4] = ["ufw", "nft", "iptables", "ip"];
 
@@ -28,14 +28,14 @@ fn all() -> String {
 }
 
 fn ours(firewall: &LinuxFirewall) -> Vec<UfwRule> {
-    firewall.ufw(&marks()).unwrap().unwrap().ours.into_iter().collect()
+    firewall.ufw(&tags()).unwrap().unwrap().ours.into_iter().collect()
 }
 
 #[test]
-fn rules_come_and_go_and_ufw_is_as_before() {
-    in_namespace("ufw::rules_come_and_go_and_ufw_is_as_before", &NEEDS, || {
+fn rules_come_and_go_leaving_ufw_unchanged() {
+    in_namespace("ufw::rules_come_and_go_leaving_ufw_unchanged", &NEEDS, || {
         let firewall = LinuxFirewall::new();
-        assert_eq!(firewall.ufw(&marks()).unwrap(), Some(UfwRules::default()), "not switched on");
+        assert_eq!(firewall.ufw(&tags()).unwrap(), Some(UfwRules::default()), "not switched on");
         sh(
             "ufw allow 22/tcp comment 'never lock me out'; ufw allow from 192.0.2.0/24 to any port 51820 proto udp; ufw limit log 2222/tcp; ufw --force enable",
         );
@@ -44,10 +44,10 @@ fn rules_come_and_go_and_ufw_is_as_before() {
         for rule in
             [allow(51820), UfwRule::Allow { protocol: Protocol::Tcp, port: 443 }, route(), deny(51999)]
         {
-            firewall.add_ufw(&marks(), &rule).unwrap();
+            firewall.add_ufw(&tags(), &rule).unwrap();
             // A second time changes nothing.
             let once = all();
-            firewall.add_ufw(&marks(), &rule).unwrap();
+            firewall.add_ufw(&tags(), &rule).unwrap();
             assert_eq!(all(), once);
         }
         assert_eq!(
@@ -67,26 +67,26 @@ fn rules_come_and_go_and_ufw_is_as_before() {
             ]
         );
         // Another installation sees none of them.
-        assert_eq!(firewall.ufw(&Marks::new(Some("test"))).unwrap().unwrap().ours, BTreeSet::new());
+        assert_eq!(firewall.ufw(&OwnershipTags::new(Some("test"))).unwrap().unwrap().ours, BTreeSet::new());
         for rule in ours(&firewall) {
-            firewall.remove_ufw(&marks(), &rule).unwrap();
-            firewall.remove_ufw(&marks(), &rule).unwrap();
+            firewall.remove_ufw(&tags(), &rule).unwrap();
+            firewall.remove_ufw(&tags(), &rule).unwrap();
         }
         assert_eq!(ours(&firewall), []);
         assert_eq!(all(), before);
         // Rules outlive the switching off, and can be removed then too.
-        firewall.add_ufw(&marks(), &allow(51820)).unwrap();
+        firewall.add_ufw(&tags(), &allow(51820)).unwrap();
         sh("ufw disable");
-        let off = firewall.ufw(&marks()).unwrap().unwrap();
+        let off = firewall.ufw(&tags()).unwrap().unwrap();
         assert_eq!((off.active, off.ours), (false, BTreeSet::from([allow(51820)])));
-        firewall.remove_ufw(&marks(), &allow(51820)).unwrap();
+        firewall.remove_ufw(&tags(), &allow(51820)).unwrap();
         assert_eq!(ours(&firewall), []);
     });
 }
 
 #[test]
-fn a_rule_of_the_operator_is_given_back() {
-    in_namespace("ufw::a_rule_of_the_operator_is_given_back", &NEEDS, || {
+fn operator_rule_is_restored() {
+    in_namespace("ufw::operator_rule_is_restored", &NEEDS, || {
         let firewall = LinuxFirewall::new();
         sh(
             "ufw allow 51820/udp; ufw allow log 443/udp comment 'web: fast'; ufw route allow in on wg_main comment mine; ufw deny 99/udp; ufw --force enable",
@@ -94,7 +94,7 @@ fn a_rule_of_the_operator_is_given_back() {
         let (before, files) = (added(), all());
         let taken = [allow(51820), deny(443), route(), deny(99)];
         for rule in &taken {
-            firewall.add_ufw(&marks(), rule).unwrap();
+            firewall.add_ufw(&tags(), rule).unwrap();
         }
         assert_eq!(ours(&firewall), [allow(51820), route(), deny(99), deny(443)]);
         assert_eq!(
@@ -107,14 +107,14 @@ fn a_rule_of_the_operator_is_given_back() {
             ]
         );
         // Turning one that was taken over keeps the memory of what it was.
-        firewall.add_ufw(&marks(), &deny(51820)).unwrap();
-        firewall.add_ufw(&marks(), &allow(51820)).unwrap();
+        firewall.add_ufw(&tags(), &deny(51820)).unwrap();
+        firewall.add_ufw(&tags(), &allow(51820)).unwrap();
         // One that is not ours is not removed.
         sh("ufw allow 77/udp");
-        firewall.remove_ufw(&marks(), &allow(77)).unwrap();
+        firewall.remove_ufw(&tags(), &allow(77)).unwrap();
         sh("ufw delete allow 77/udp");
         for rule in &taken {
-            firewall.remove_ufw(&marks(), rule).unwrap();
+            firewall.remove_ufw(&tags(), rule).unwrap();
         }
         assert_eq!(added(), before);
         assert_eq!(all(), files);
@@ -122,42 +122,42 @@ fn a_rule_of_the_operator_is_given_back() {
 }
 
 #[test]
-fn a_rule_of_ours_that_is_turned_goes_to_the_front() {
-    in_namespace("ufw::a_rule_of_ours_that_is_turned_goes_to_the_front", &NEEDS, || {
+fn inverted_rule_of_ours_moves_to_front() {
+    in_namespace("ufw::inverted_rule_of_ours_moves_to_front", &NEEDS, || {
         let firewall = LinuxFirewall::new();
         sh("ufw allow 22/tcp; ufw --force enable");
-        firewall.add_ufw(&marks(), &allow(51820)).unwrap();
-        firewall.add_ufw(&marks(), &deny(51820)).unwrap();
+        firewall.add_ufw(&tags(), &allow(51820)).unwrap();
+        firewall.add_ufw(&tags(), &deny(51820)).unwrap();
         assert_eq!(ours(&firewall), [deny(51820)]);
         assert_eq!(added(), ["ufw deny 51820/udp comment 'phantom-wg'", "ufw allow 22/tcp"]);
         // The one that it was before is gone already.
-        firewall.remove_ufw(&marks(), &allow(51820)).unwrap();
+        firewall.remove_ufw(&tags(), &allow(51820)).unwrap();
         assert_eq!(ours(&firewall), [deny(51820)]);
-        firewall.remove_ufw(&marks(), &deny(51820)).unwrap();
+        firewall.remove_ufw(&tags(), &deny(51820)).unwrap();
         assert_eq!(added(), ["ufw allow 22/tcp"]);
     });
 }
 
 #[test]
-fn packets_pass_an_active_ufw_by_its_own_rule() {
-    in_namespace("ufw::packets_pass_an_active_ufw_by_its_own_rule", &NEEDS, || {
+fn packets_pass_active_ufw_by_its_rule() {
+    in_namespace("ufw::packets_pass_active_ufw_by_its_rule", &NEEDS, || {
         let network = Network::new();
         let firewall = LinuxFirewall::new();
         sh("ufw --force enable; echo 1 > /proc/sys/net/ipv4/ip_forward");
         let before = sh("iptables -S");
-        firewall.replace(&marks(), &server_rules()).unwrap();
+        firewall.replace(&tags(), &server_rules()).unwrap();
         // ufw's tables are ufw's: nothing is repeated there.
         assert_eq!(sh("iptables -S"), before);
-        assert_eq!(state(&firewall, &server_rules()), InForce::Same);
+        assert_eq!(state(&firewall, &server_rules()), RulesetStatus::InSync);
         assert_eq!(network.passes(), None);
-        firewall.add_ufw(&marks(), &route()).unwrap();
+        firewall.add_ufw(&tags(), &route()).unwrap();
         assert_eq!(network.passes(), Some([192, 0, 2, 1].into()));
         let query = FirewallQuery {
             interface: "wg_main".parse().unwrap(),
             subnet: "10.8.0.0/24".parse().unwrap(),
             port: 51820,
         };
-        let report = firewall.report(&marks(), &query).unwrap();
+        let report = firewall.report(&tags(), &query).unwrap();
         assert!(report.ufw.enabled && report.forwarding && report.table_loaded);
         assert_eq!(
             report.ufw.lines,
@@ -170,8 +170,8 @@ fn packets_pass_an_active_ufw_by_its_own_rule() {
         assert_eq!(report.masquerade, [("10.8.0.0/24".parse().unwrap(), "0.0.0.0/0".parse().unwrap())]);
         // Switched off, its chains stay, and so would a closed policy that somebody else sets.
         sh("ufw disable; iptables -P FORWARD DROP");
-        assert_eq!(state(&firewall, &server_rules()), InForce::Different);
-        firewall.replace(&marks(), &server_rules()).unwrap();
+        assert_eq!(state(&firewall, &server_rules()), RulesetStatus::Drifted);
+        firewall.replace(&tags(), &server_rules()).unwrap();
         assert_eq!(network.passes(), Some([192, 0, 2, 1].into()));
     });
 }

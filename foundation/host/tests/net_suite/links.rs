@@ -145,8 +145,8 @@ fn addresses_are_added_once_and_removed_once() {
 }
 
 #[test]
-fn an_address_with_a_far_end_is_removed_and_one_that_went_with_another_is_absent() {
-    isolated("links::an_address_with_a_far_end_is_removed_and_one_that_went_with_another_is_absent", || {
+fn address_with_peer_end_is_removed() {
+    isolated("links::address_with_peer_end_is_removed", || {
         ip(
             "link add ve0 type veth peer name ve1\nlink set ve0 up\naddress add 10.1.1.1 peer 10.1.1.2/32 dev ve0\n\
             address add 10.1.1.1 peer 10.1.1.3/32 dev ve0\naddress add 10.2.0.1/24 dev ve0\n\

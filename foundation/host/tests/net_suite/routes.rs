@@ -18,8 +18,8 @@ fn via(interface: &str, gateway: Option<&str>) -> RouteKind {
 }
 
 #[test]
-fn routes_of_the_exit_table_come_and_go() {
-    isolated("routes::routes_of_the_exit_table_come_and_go", || {
+fn exit_table_routes_come_and_go() {
+    isolated("routes::exit_table_routes_come_and_go", || {
         ip(
             "link add ve0 type veth peer name ve1\nlink set ve0 up\nlink set ve1 up\naddress add 192.0.2.5/24 dev ve0\n\
             -6 address add 2001:db8::5/64 dev ve0 nodad\nlink add ve2 type veth peer name ve3\nlink set ve2 up",
@@ -80,8 +80,8 @@ fn routes_of_the_exit_table_come_and_go() {
 }
 
 #[test]
-fn routes_that_the_kernel_would_change_or_cannot_have_are_refused() {
-    isolated("routes::routes_that_the_kernel_would_change_or_cannot_have_are_refused", || {
+fn impossible_or_changed_routes_are_refused() {
+    isolated("routes::impossible_or_changed_routes_are_refused", || {
         ip("link add ve0 type veth peer name ve1");
         let network = LinuxNetwork::new();
         let no_metric = route("::/0", 0, via("ve0", None));

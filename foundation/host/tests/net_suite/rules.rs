@@ -1,7 +1,7 @@
 //! Policy rules.
 
 use phantom_host::linux::LinuxNetwork;
-use phantom_host::{Marks, Network, Rule, RuleAction};
+use phantom_host::{Network, OwnershipTags, PolicyRule, RuleAction};
 
 use crate::namespace::{isolated, run};
 use crate::words::{EEXIST, EXIT, errno, net};
@@ -10,30 +10,30 @@ use crate::words::{EEXIST, EXIT, errno, net};
 fn rules_come_and_go() {
     isolated("rules::rules_come_and_go", || {
         let network = LinuxNetwork::new();
-        let plain = Rule {
+        let plain = PolicyRule {
             priority: EXIT,
             ipv6: false,
             from: Some(net("10.8.0.0/24")),
             to: None,
             in_interface: None,
             action: RuleAction::Lookup(EXIT),
-            protocol: Marks::PROTOCOL,
+            protocol: OwnershipTags::PROTOCOL,
         };
         let mut wanted = vec![
-            Rule {
+            PolicyRule {
                 priority: EXIT - 1,
                 to: Some(net("10.8.0.0/24")),
                 action: RuleAction::Lookup(254),
                 ..plain.clone()
             },
             plain.clone(),
-            Rule {
+            PolicyRule {
                 from: None,
                 in_interface: Some("wg_main".into()),
                 action: RuleAction::Lookup(51820),
                 ..plain.clone()
             },
-            Rule { ipv6: true, from: Some(net("fd00::/64")), ..plain.clone() },
+            PolicyRule { ipv6: true, from: Some(net("fd00::/64")), ..plain.clone() },
         ];
         let before = network.rules().unwrap();
         assert!(before.len() >= 5, "local, main and default of IPv4, local and main of IPv6: {before:?}");
@@ -46,7 +46,7 @@ fn rules_come_and_go() {
                 .rules()
                 .unwrap()
                 .into_iter()
-                .filter(|rule| rule.protocol == Marks::PROTOCOL)
+                .filter(|rule| rule.protocol == OwnershipTags::PROTOCOL)
                 .collect();
             rules.sort();
             rules
@@ -57,13 +57,13 @@ fn rules_come_and_go() {
         assert!(shown.contains("99:\tfrom 10.8.0.0/24 to 10.8.0.0/24 lookup 254 proto 187"), "{shown}");
 
         let near = [
-            Rule { priority: 101, ..plain.clone() },
-            Rule { from: Some(net("10.8.0.0/25")), ..plain.clone() },
-            Rule { from: None, ..plain.clone() },
-            Rule { protocol: 3, ..plain.clone() },
-            Rule { action: RuleAction::Lookup(254), ..plain.clone() },
-            Rule { action: RuleAction::Unreachable, ..plain.clone() },
-            Rule { in_interface: Some("lo".into()), ..plain.clone() },
+            PolicyRule { priority: 101, ..plain.clone() },
+            PolicyRule { from: Some(net("10.8.0.0/25")), ..plain.clone() },
+            PolicyRule { from: None, ..plain.clone() },
+            PolicyRule { protocol: 3, ..plain.clone() },
+            PolicyRule { action: RuleAction::Lookup(254), ..plain.clone() },
+            PolicyRule { action: RuleAction::Unreachable, ..plain.clone() },
+            PolicyRule { in_interface: Some("lo".into()), ..plain.clone() },
         ];
         for rule in near {
             assert!(network.remove_rule(&rule).unwrap_err().is_absent(), "{rule:?}");
@@ -83,7 +83,7 @@ fn rules_come_and_go() {
 fn a_wide_rule_beside_a_narrow_one() {
     isolated("rules::a_wide_rule_beside_a_narrow_one", || {
         let network = LinuxNetwork::new();
-        let wide = Rule {
+        let wide = PolicyRule {
             priority: 100,
             ipv6: false,
             from: None,
@@ -92,7 +92,7 @@ fn a_wide_rule_beside_a_narrow_one() {
             action: RuleAction::Lookup(100),
             protocol: 187,
         };
-        let narrow = Rule { from: Some(net("10.8.0.0/24")), ..wide.clone() };
+        let narrow = PolicyRule { from: Some(net("10.8.0.0/24")), ..wide.clone() };
         network.add_rule(&wide).unwrap();
         network.add_rule(&narrow).unwrap();
         network.remove_rule(&wide).unwrap();

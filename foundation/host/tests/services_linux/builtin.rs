@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use phantom_host::linux::{BuiltinServices, LinuxClock, ServiceOptions};
-use phantom_host::{Clock, HostError, Manager, Marks, ServiceState, ServiceStatus, Services, Unit, UnitKind};
+use phantom_host::{
+    Clock, HostError, OwnershipTags, ServiceManager, ServiceState, ServiceStatus, Services, Unit, UnitKind,
+};
 
 use crate::daemons::{command, copy_of_this_program, unit};
 
@@ -21,7 +23,8 @@ impl Lab {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let (run_dir, logs_dir) = (dir.path().join("run/phantom-wg"), dir.path().join("logs"));
-        let services = BuiltinServices::new(ServiceOptions { run_dir, logs_dir, marks: Marks::new(None) });
+        let services =
+            BuiltinServices::new(ServiceOptions { run_dir, logs_dir, tags: OwnershipTags::new(None) });
         Self { dir, services }
     }
     fn run_file(&self, name: &str) -> PathBuf {
@@ -36,7 +39,7 @@ impl Lab {
     /// Another process that manages the same services.
     fn again(&self) -> BuiltinServices {
         let (run_dir, logs_dir) = (self.dir.path().join("run/phantom-wg"), self.dir.path().join("logs"));
-        BuiltinServices::new(ServiceOptions { run_dir, logs_dir, marks: Marks::new(None) })
+        BuiltinServices::new(ServiceOptions { run_dir, logs_dir, tags: OwnershipTags::new(None) })
     }
 }
 
@@ -58,11 +61,11 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[test]
-fn a_daemon_starts_reports_logs_reloads_and_stops() {
+fn daemon_starts_reports_logs_reloads_and_stops() {
     let lab = Lab::new();
     let (services, unit) = (&lab.services, unit("wg-quick@wg_main", "good"));
     let name = unit.name.as_str();
-    assert_eq!(services.manager(), Manager::Builtin);
+    assert_eq!(services.manager(), ServiceManager::Builtin);
     let nothing =
         ServiceStatus { state: ServiceState::Inactive, pid: None, started_at: None, enabled: false };
     assert_eq!(services.status(name).unwrap(), nothing);
@@ -168,7 +171,7 @@ fn one_that_is_never_ready_is_ended() {
 }
 
 #[test]
-fn one_that_does_not_end_is_killed_with_its_children() {
+fn stubborn_daemon_is_killed_with_children() {
     let lab = Lab::new();
     let unit = unit("stubborn", "stubborn");
     lab.services.start(&unit, WAIT).unwrap();
@@ -183,7 +186,7 @@ fn one_that_does_not_end_is_killed_with_its_children() {
 }
 
 #[test]
-fn a_stale_process_file_is_no_running_service_and_harms_nobody() {
+fn stale_process_file_is_ignored_safely() {
     let lab = Lab::new();
     let unit = unit("good", "good");
     lab.services.start(&unit, WAIT).unwrap();
@@ -214,7 +217,7 @@ fn a_stale_process_file_is_no_running_service_and_harms_nobody() {
 }
 
 #[test]
-fn a_start_that_was_cut_short_is_begun_again() {
+fn interrupted_start_is_begun_again() {
     let lab = Lab::new();
     let unit = unit("good", "good");
     lab.services.start(&unit, WAIT).unwrap();
@@ -280,7 +283,7 @@ fn names_stay_inside() {
 }
 
 #[test]
-fn one_whose_process_file_is_lost_is_known_and_ended() {
+fn daemon_without_process_file_is_ended() {
     type End = fn(&Lab, &Unit);
     let ends: [End; 3] = [
         |lab, unit| lab.services.stop(unit, WAIT).unwrap(),

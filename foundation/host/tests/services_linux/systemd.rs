@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use phantom_host::linux::{LinuxClock, SystemdServices};
 use phantom_host::{
-    Clock, Command, HostError, Manager, Marks, Restart, ServiceState, Services, Unit, UnitKind,
+    Clock, Command, HostError, OwnershipTags, Restart, ServiceManager, ServiceState, Services, Unit, UnitKind,
 };
 
 use crate::daemons::{copy_of_this_program, unit};
@@ -33,7 +33,7 @@ fn machine(test: &str) -> Option<MutexGuard<'static, ()>> {
 }
 
 fn services() -> SystemdServices {
-    SystemdServices::new(Marks::new(None))
+    SystemdServices::new(OwnershipTags::new(None))
 }
 
 fn sh(script: &str) -> String {
@@ -91,7 +91,7 @@ fn a_daemon_from_installing_to_removing() {
     unit.devices = vec!["/dev/net/tun".into()];
     unit.writable = vec!["/run/phantom-wg".into(), "/run/wireguard".into()];
     let name = unit.name.as_str();
-    assert_eq!(services.manager(), Manager::Systemd);
+    assert_eq!(services.manager(), ServiceManager::Systemd);
     assert_eq!(services.status(name).unwrap().state, ServiceState::Inactive);
     assert!(!services.installed(&unit).unwrap() && services.ours().unwrap().is_empty());
 
@@ -163,8 +163,8 @@ fn until_logged(services: &SystemdServices, name: &str, text: &str) {
 }
 
 #[test]
-fn commands_after_start_and_stop_are_not_confined() {
-    let Some(_one) = machine("systemd::commands_after_start_and_stop_are_not_confined") else { return };
+fn start_and_stop_commands_are_not_confined() {
+    let Some(_one) = machine("systemd::start_and_stop_commands_are_not_confined") else { return };
     let services = services();
     let mut unit = daemon("phantom-test-after", "good");
     if let UnitKind::Daemon { after_start, after_stop, .. } = &mut unit.kind {
@@ -181,8 +181,8 @@ fn commands_after_start_and_stop_are_not_confined() {
 }
 
 #[test]
-fn a_service_may_ask_for_another_that_is_ordered_after_it() {
-    let Some(_one) = machine("systemd::a_service_may_ask_for_another_that_is_ordered_after_it") else {
+fn service_may_request_one_ordered_after_it() {
+    let Some(_one) = machine("systemd::service_may_request_one_ordered_after_it") else {
         return;
     };
     let services = services();
@@ -267,8 +267,8 @@ fn failures_say_why() {
 }
 
 #[test]
-fn a_one_shot_may_do_what_its_description_says_and_no_more() {
-    let Some(_one) = machine("systemd::a_one_shot_may_do_what_its_description_says_and_no_more") else {
+fn one_shot_may_only_what_it_declares() {
+    let Some(_one) = machine("systemd::one_shot_may_only_what_it_declares") else {
         return;
     };
     let services = services();

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use phantom_types::{ClientName, Domain, ExitName, HostName, InterfaceName, Subnet};
 use serde_json::Value;
 
-use super::{Given, ParamError, Unfit};
+use super::{ParamError, RawValue, Unfit};
 use crate::or_none::NONE;
 
 /// Longest `text`, in characters.
@@ -15,7 +15,7 @@ const LIST_MAX: usize = 64;
 
 /// What a parameter takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ParameterKind {
     /// Any text without control characters, at most 255 characters.
     Text,
     /// A new client's name.
@@ -52,14 +52,14 @@ pub enum Kind {
     /// One of these words.
     Choice(Vec<String>),
     /// At most 64 of one kind.
-    List(Box<Kind>),
+    List(Box<ParameterKind>),
     /// A text or a boolean: what it must be depends on another parameter.
     Any,
     /// One of a kind, or `none` (JSON `null`), which takes away what is stored.
-    OrNone(Box<Kind>),
+    OrNone(Box<ParameterKind>),
 }
 
-impl Kind {
+impl ParameterKind {
     /// The kind that a property's schema declares: by `format`, else by `enum`, else by `type`.
     pub(super) fn of_schema(property: &Value, root: &Value) -> Self {
         let property = resolve(property, root);
@@ -134,7 +134,7 @@ impl Kind {
     }
 
     /// Reads one value: never guessed, always by this kind.
-    pub(super) fn read(&self, parameter: &str, given: Given) -> Result<Value, ParamError> {
+    pub(super) fn read(&self, parameter: &str, given: RawValue) -> Result<Value, ParamError> {
         match self {
             Self::Boolean => boolean(&given).map(Value::Bool).ok_or_else(|| self.refuse(parameter)),
             Self::Integer { minimum, maximum } => {
@@ -143,19 +143,21 @@ impl Kind {
             }
             Self::List(kind) => self.read_list(kind, parameter, given),
             Self::OrNone(kind) => match given {
-                Given::Json(Value::Null) => Ok(NONE.into()),
-                Given::Text(text) | Given::Json(Value::String(text)) if text.eq_ignore_ascii_case(NONE) => {
+                RawValue::Json(Value::Null) => Ok(NONE.into()),
+                RawValue::Text(text) | RawValue::Json(Value::String(text))
+                    if text.eq_ignore_ascii_case(NONE) =>
+                {
                     Ok(NONE.into())
                 }
                 other => kind.read(parameter, other),
             },
             Self::Any => match given {
-                Given::Json(value @ (Value::Bool(_) | Value::Number(_))) => Ok(value),
+                RawValue::Json(value @ (Value::Bool(_) | Value::Number(_))) => Ok(value),
                 other => Self::Text.read(parameter, other),
             },
             _ => match given {
-                Given::Text(text) | Given::Json(Value::String(text)) => self.read_text(parameter, text),
-                Given::Json(_) => Err(self.refuse(parameter)),
+                RawValue::Text(text) | RawValue::Json(Value::String(text)) => self.read_text(parameter, text),
+                RawValue::Json(_) => Err(self.refuse(parameter)),
             },
         }
     }
@@ -216,19 +218,21 @@ impl Kind {
         }
     }
 
-    fn read_list(&self, kind: &Self, parameter: &str, given: Given) -> Result<Value, ParamError> {
+    fn read_list(&self, kind: &Self, parameter: &str, given: RawValue) -> Result<Value, ParamError> {
         let elements = match given {
-            Given::Json(Value::Array(list)) => list.into_iter().map(Given::Json).collect(),
-            Given::Text(text) | Given::Json(Value::String(text)) if text.trim_start().starts_with('[') => {
+            RawValue::Json(Value::Array(list)) => list.into_iter().map(RawValue::Json).collect(),
+            RawValue::Text(text) | RawValue::Json(Value::String(text))
+                if text.trim_start().starts_with('[') =>
+            {
                 match serde_json::from_str(&text) {
-                    Ok(Value::Array(list)) => list.into_iter().map(Given::Json).collect::<Vec<_>>(),
+                    Ok(Value::Array(list)) => list.into_iter().map(RawValue::Json).collect::<Vec<_>>(),
                     _ => return Err(self.refuse(parameter)),
                 }
             }
-            Given::Text(text) | Given::Json(Value::String(text)) => {
-                text.split(',').map(|word| Given::Text(word.trim().to_owned())).collect()
+            RawValue::Text(text) | RawValue::Json(Value::String(text)) => {
+                text.split(',').map(|word| RawValue::Text(word.trim().to_owned())).collect()
             }
-            Given::Json(_) => return Err(self.refuse(parameter)),
+            RawValue::Json(_) => return Err(self.refuse(parameter)),
         };
         if elements.len() > LIST_MAX {
             return Err(self.refuse(parameter));
@@ -269,20 +273,22 @@ fn words(property: &Value) -> Option<Vec<String>> {
     branches.iter().map(|one| one.get("const").and_then(text)).collect()
 }
 
-fn boolean(given: &Given) -> Option<bool> {
+fn boolean(given: &RawValue) -> Option<bool> {
     match given {
-        Given::Json(Value::Bool(value)) => Some(*value),
-        Given::Json(Value::Number(number)) => match whole(number) {
+        RawValue::Json(Value::Bool(value)) => Some(*value),
+        RawValue::Json(Value::Number(number)) => match whole(number) {
             Some(0) => Some(false),
             Some(1) => Some(true),
             _ => None,
         },
-        Given::Text(text) | Given::Json(Value::String(text)) => match text.to_ascii_lowercase().as_str() {
-            "true" | "1" | "yes" | "on" => Some(true),
-            "false" | "0" | "no" | "off" => Some(false),
-            _ => None,
-        },
-        Given::Json(_) => None,
+        RawValue::Text(text) | RawValue::Json(Value::String(text)) => {
+            match text.to_ascii_lowercase().as_str() {
+                "true" | "1" | "yes" | "on" => Some(true),
+                "false" | "0" | "no" | "off" => Some(false),
+                _ => None,
+            }
+        }
+        RawValue::Json(_) => None,
     }
 }
 
@@ -297,14 +303,14 @@ fn whole(number: &serde_json::Number) -> Option<i64> {
     })
 }
 
-fn integer(given: &Given) -> Option<i64> {
+fn integer(given: &RawValue) -> Option<i64> {
     match given {
-        Given::Json(Value::Number(number)) => whole(number),
-        Given::Text(text) | Given::Json(Value::String(text)) => {
+        RawValue::Json(Value::Number(number)) => whole(number),
+        RawValue::Text(text) | RawValue::Json(Value::String(text)) => {
             let digits = text.strip_prefix('-').unwrap_or(text);
             let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
             text.parse().ok().filter(|_| plain)
         }
-        Given::Json(_) => None,
+        RawValue::Json(_) => None,
     }
 }

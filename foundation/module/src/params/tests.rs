@@ -6,15 +6,15 @@ use serde_json::json;
 use super::*;
 use crate::ErrorCode;
 
-fn param(name: &str, kind: Kind, required: bool) -> Param {
+fn param(name: &str, kind: ParameterKind, required: bool) -> Param {
     Param { name: name.into(), kind, required, default: None, en: String::new(), tr: String::new() }
 }
 
-fn text(kind: Kind, value: &str) -> Result<Value, ParamError> {
+fn text(kind: ParameterKind, value: &str) -> Result<Value, ParamError> {
     read(&[param("x", kind, true)], Params::from_words([("x", value)])).map(|mut map| map["x"].take())
 }
 
-fn jsonv(kind: Kind, value: Value) -> Result<Value, ParamError> {
+fn jsonv(kind: ParameterKind, value: Value) -> Result<Value, ParamError> {
     let object = Map::from_iter([("x".to_owned(), value)]);
     read(&[param("x", kind, true)], Params::from_json(object)).map(|mut map| map["x"].take())
 }
@@ -26,16 +26,16 @@ fn code(result: &Result<Value, ParamError>) -> (&'static str, Value) {
 
 #[test]
 fn text_is_never_guessed() {
-    assert_eq!(text(Kind::ClientName, "123"), Ok(json!("123")));
-    assert_eq!(text(Kind::Text, "\"quoted\""), Ok(json!("\"quoted\"")));
+    assert_eq!(text(ParameterKind::ClientName, "123"), Ok(json!("123")));
+    assert_eq!(text(ParameterKind::Text, "\"quoted\""), Ok(json!("\"quoted\"")));
     assert_eq!(
-        code(&jsonv(Kind::Text, json!(5))),
+        code(&jsonv(ParameterKind::Text, json!(5))),
         ("INVALID_PARAMETER", json!({"parameter": "x", "expected": "text"}))
     );
-    assert_eq!(code(&jsonv(Kind::ClientName, json!(true))).0, "INVALID_PARAMETER");
-    assert_eq!(code(&text(Kind::Text, "a\nb")).0, "INVALID_PARAMETER");
-    assert_eq!(code(&text(Kind::Text, &"ş".repeat(256))).0, "INVALID_PARAMETER");
-    assert!(text(Kind::Text, &"ş".repeat(255)).is_ok());
+    assert_eq!(code(&jsonv(ParameterKind::ClientName, json!(true))).0, "INVALID_PARAMETER");
+    assert_eq!(code(&text(ParameterKind::Text, "a\nb")).0, "INVALID_PARAMETER");
+    assert_eq!(code(&text(ParameterKind::Text, &"ş".repeat(256))).0, "INVALID_PARAMETER");
+    assert!(text(ParameterKind::Text, &"ş".repeat(255)).is_ok());
 }
 
 #[test]
@@ -50,22 +50,22 @@ fn booleans_have_eight_words() {
         ("on", true),
         ("off", false),
     ] {
-        assert_eq!(text(Kind::Boolean, word), Ok(json!(value)), "{word}");
-        assert_eq!(jsonv(Kind::Boolean, json!(word)), Ok(json!(value)), "{word}");
+        assert_eq!(text(ParameterKind::Boolean, word), Ok(json!(value)), "{word}");
+        assert_eq!(jsonv(ParameterKind::Boolean, json!(word)), Ok(json!(value)), "{word}");
     }
-    assert_eq!(jsonv(Kind::Boolean, json!(1)), Ok(json!(true)));
+    assert_eq!(jsonv(ParameterKind::Boolean, json!(1)), Ok(json!(true)));
     for bad in ["2", "ja", " true", "t"] {
         assert_eq!(
-            code(&text(Kind::Boolean, bad)),
+            code(&text(ParameterKind::Boolean, bad)),
             ("INVALID_PARAMETER", json!({"parameter": "x", "expected": "boolean"}))
         );
     }
-    assert_eq!(code(&jsonv(Kind::Boolean, json!(2))).0, "INVALID_PARAMETER");
+    assert_eq!(code(&jsonv(ParameterKind::Boolean, json!(2))).0, "INVALID_PARAMETER");
 }
 
 #[test]
 fn integers_are_plain_and_in_range() {
-    let kind = || Kind::Integer { minimum: 1, maximum: 1000 };
+    let kind = || ParameterKind::Integer { minimum: 1, maximum: 1000 };
     assert_eq!(text(kind(), "1000"), Ok(json!(1000)));
     assert_eq!(text(kind(), "0007"), Ok(json!(7)));
     assert_eq!(jsonv(kind(), json!("5")), Ok(json!(5)));
@@ -79,7 +79,7 @@ fn integers_are_plain_and_in_range() {
     for (number, value) in [("2.0", 2), ("2e0", 2), ("1e2", 100), ("20.0E1", 200), ("1000.000", 1000)] {
         let number: Value = serde_json::from_str(number).unwrap();
         assert_eq!(jsonv(kind(), number.clone()), Ok(json!(value)), "{number}");
-        let list = Kind::List(Box::new(kind()));
+        let list = ParameterKind::List(Box::new(kind()));
         assert_eq!(text(list, &format!("[{number}]")), Ok(json!([value])), "{number}");
     }
     for bad in ["1.5", "0.0", "-0.0", "1000.5", "1e300", "-1e300", "1e18", "9007199254740993.0", "\"2.0\""] {
@@ -90,17 +90,17 @@ fn integers_are_plain_and_in_range() {
             "{bad}"
         );
     }
-    let whole = Kind::Integer { minimum: i64::MIN, maximum: i64::MAX };
+    let whole = ParameterKind::Integer { minimum: i64::MIN, maximum: i64::MAX };
     assert_eq!(jsonv(whole.clone(), json!(i64::MAX)), Ok(json!(i64::MAX)));
     assert_eq!(jsonv(whole, json!(-0.0)), Ok(json!(0)));
-    assert_eq!(jsonv(Kind::Boolean, json!(1.0)), Ok(json!(true)));
-    assert_eq!(jsonv(Kind::Boolean, json!(0.0)), Ok(json!(false)));
-    assert_eq!(code(&jsonv(Kind::Boolean, json!(0.5))).0, "INVALID_PARAMETER");
+    assert_eq!(jsonv(ParameterKind::Boolean, json!(1.0)), Ok(json!(true)));
+    assert_eq!(jsonv(ParameterKind::Boolean, json!(0.0)), Ok(json!(false)));
+    assert_eq!(code(&jsonv(ParameterKind::Boolean, json!(0.5))).0, "INVALID_PARAMETER");
 }
 
 #[test]
 fn what_is_stored_can_be_taken_away() {
-    let kind = || Kind::OrNone(Box::new(Kind::Host));
+    let kind = || ParameterKind::OrNone(Box::new(ParameterKind::Host));
     let declared = [param("x", kind(), false)];
     let read = |params| read(&declared, params).map(Value::Object);
     let json = |value: Value| Params::from_json(Map::from_iter([("x".to_owned(), value)]));
@@ -117,12 +117,12 @@ fn what_is_stored_can_be_taken_away() {
         ("INVALID_PARAMETER", json!({"parameter": "x", "expected": "host"}))
     );
     // Elsewhere null says that nothing is given.
-    assert_eq!(super::read(&[param("x", Kind::Host, false)], json(Value::Null)), Ok(Map::new()));
+    assert_eq!(super::read(&[param("x", ParameterKind::Host, false)], json(Value::Null)), Ok(Map::new()));
 }
 
 #[test]
-fn the_sentence_about_a_clients_name_is_the_contracts_and_the_character_is_beside_it() {
-    let error = text(Kind::ClientName, "çocuk").unwrap_err();
+fn client_name_error_is_the_contract_sentence() {
+    let error = text(ParameterKind::ClientName, "çocuk").unwrap_err();
     assert_eq!(
         [Lang::En, Lang::Tr].map(|lang| error.message(lang)),
         [
@@ -138,29 +138,29 @@ fn the_sentence_about_a_clients_name_is_the_contracts_and_the_character_is_besid
 }
 
 #[test]
-fn what_is_wrong_with_a_name_is_told() {
+fn invalid_name_is_explained() {
     for (kind, value, en, tr) in [
         (
-            Kind::Name,
+            ParameterKind::Name,
             "my exit",
             "x must be a name: letters, digits, '_' and '-' are allowed, not '-' first (here: ' ')",
             "(burada: ' ')",
         ),
-        (Kind::Interface, "1wg", "a letter first (here: '1')", "harfle başlamalıdır (burada: '1')"),
-        (Kind::Name, "a\u{200b}b", "(here: U+200B)", "(burada: U+200B)"),
+        (ParameterKind::Interface, "1wg", "a letter first (here: '1')", "harfle başlamalıdır (burada: '1')"),
+        (ParameterKind::Name, "a\u{200b}b", "(here: U+200B)", "(burada: U+200B)"),
         (
-            Kind::Domain,
+            ParameterKind::Domain,
             "münchen.de",
             "is written in its ASCII form: xn--mnchen-3ya.de",
             "ASCII biçiminde yazılır: xn--mnchen-3ya.de",
         ),
         (
-            Kind::Host,
+            ParameterKind::Host,
             "vpn_1.example.com",
             "'_' is no character of a domain name",
             "'_' karakteri alan adlarında kullanılamaz",
         ),
-        (Kind::Domain, "https://example.com", "':' is no character", "':' karakteri"),
+        (ParameterKind::Domain, "https://example.com", "':' is no character", "':' karakteri"),
     ] {
         let error = text(kind, value).unwrap_err();
         let (english, turkish) = (error.message(Lang::En), error.message(Lang::Tr));
@@ -170,21 +170,27 @@ fn what_is_wrong_with_a_name_is_told() {
 }
 
 #[test]
-fn names_addresses_and_subnets_have_their_own_errors() {
-    assert_eq!(code(&text(Kind::ClientName, "")), ("INVALID_CLIENT_NAME", json!({"parameter": "x"})));
-    assert_eq!(code(&text(Kind::ClientLookup, "")).0, "INVALID_CLIENT_NAME");
-    assert_eq!(code(&text(Kind::ClientName, "-a")).0, "INVALID_CLIENT_NAME");
-    assert_eq!(code(&text(Kind::ClientName, &"a".repeat(51))).0, "INVALID_CLIENT_NAME");
-    assert!(text(Kind::ClientLookup, "no such / client").is_ok());
-    assert_eq!(code(&text(Kind::Cidr4, "10.8.0.1/24")), ("VALIDATION_ERROR", json!({"parameter": "x"})));
+fn names_addresses_and_subnets_have_own_errors() {
+    assert_eq!(
+        code(&text(ParameterKind::ClientName, "")),
+        ("INVALID_CLIENT_NAME", json!({"parameter": "x"}))
+    );
+    assert_eq!(code(&text(ParameterKind::ClientLookup, "")).0, "INVALID_CLIENT_NAME");
+    assert_eq!(code(&text(ParameterKind::ClientName, "-a")).0, "INVALID_CLIENT_NAME");
+    assert_eq!(code(&text(ParameterKind::ClientName, &"a".repeat(51))).0, "INVALID_CLIENT_NAME");
+    assert!(text(ParameterKind::ClientLookup, "no such / client").is_ok());
+    assert_eq!(
+        code(&text(ParameterKind::Cidr4, "10.8.0.1/24")),
+        ("VALIDATION_ERROR", json!({"parameter": "x"}))
+    );
     for (kind, good, bad) in [
-        (Kind::Ip, "2001:db8::1", "1.2.3.04"),
-        (Kind::Ipv4, "8.8.8.8", "::1"),
-        (Kind::Ipv6, "::1", "8.8.8.8"),
-        (Kind::Domain, "Example.com", "example"),
-        (Kind::Host, "10.0.0.1", "a b"),
-        (Kind::Name, "x", "-x"),
-        (Kind::Interface, "wg0", "0wg"),
+        (ParameterKind::Ip, "2001:db8::1", "1.2.3.04"),
+        (ParameterKind::Ipv4, "8.8.8.8", "::1"),
+        (ParameterKind::Ipv6, "::1", "8.8.8.8"),
+        (ParameterKind::Domain, "Example.com", "example"),
+        (ParameterKind::Host, "10.0.0.1", "a b"),
+        (ParameterKind::Name, "x", "-x"),
+        (ParameterKind::Interface, "wg0", "0wg"),
     ] {
         assert!(text(kind.clone(), good).is_ok(), "{good}");
         assert_eq!(
@@ -193,7 +199,7 @@ fn names_addresses_and_subnets_have_their_own_errors() {
             "{bad}"
         );
     }
-    let choice = Kind::Choice(vec!["auto".into(), "kernel".into()]);
+    let choice = ParameterKind::Choice(vec!["auto".into(), "kernel".into()]);
     assert_eq!(
         code(&text(choice, "AUTO")),
         ("INVALID_PARAMETER", json!({"parameter": "x", "allowed": ["auto", "kernel"]}))
@@ -202,7 +208,7 @@ fn names_addresses_and_subnets_have_their_own_errors() {
 
 #[test]
 fn lists_come_as_json_or_with_commas() {
-    let list = || Kind::List(Box::new(Kind::Ip));
+    let list = || ParameterKind::List(Box::new(ParameterKind::Ip));
     assert_eq!(text(list(), "[\"8.8.8.8\",\"1.1.1.1\"]"), Ok(json!(["8.8.8.8", "1.1.1.1"])));
     assert_eq!(text(list(), "8.8.8.8 , 1.1.1.1"), Ok(json!(["8.8.8.8", "1.1.1.1"])));
     assert_eq!(jsonv(list(), json!(["8.8.8.8"])), Ok(json!(["8.8.8.8"])));
@@ -217,9 +223,12 @@ fn lists_come_as_json_or_with_commas() {
 }
 
 #[test]
-fn names_come_before_what_is_missing_and_that_before_kinds() {
-    let declared =
-        [param("a", Kind::Boolean, true), param("b", Kind::Text, true), param("c", Kind::Text, false)];
+fn unknown_names_precede_missing_ones_and_kinds() {
+    let declared = [
+        param("a", ParameterKind::Boolean, true),
+        param("b", ParameterKind::Text, true),
+        param("c", ParameterKind::Text, false),
+    ];
     let given = |words: &[(&str, &str)]| read(&declared, Params::from_words(words.iter().copied()));
     assert_eq!(
         given(&[("z", "1")]),
@@ -239,9 +248,9 @@ proptest! {
     #[test]
     fn no_input_makes_reading_panic(value in ".*", kind in 0usize..17) {
         let kinds = [
-            Kind::Text, Kind::ClientName, Kind::ClientLookup, Kind::Name, Kind::Interface, Kind::Boolean,
-            Kind::Integer { minimum: 1, maximum: 5 }, Kind::Ip, Kind::Ipv4, Kind::Ipv6, Kind::Cidr4, Kind::Domain,
-            Kind::Host, Kind::Path, Kind::Choice(vec!["a".into()]), Kind::List(Box::new(Kind::Text)), Kind::Any,
+            ParameterKind::Text, ParameterKind::ClientName, ParameterKind::ClientLookup, ParameterKind::Name, ParameterKind::Interface, ParameterKind::Boolean,
+            ParameterKind::Integer { minimum: 1, maximum: 5 }, ParameterKind::Ip, ParameterKind::Ipv4, ParameterKind::Ipv6, ParameterKind::Cidr4, ParameterKind::Domain,
+            ParameterKind::Host, ParameterKind::Path, ParameterKind::Choice(vec!["a".into()]), ParameterKind::List(Box::new(ParameterKind::Text)), ParameterKind::Any,
         ];
         if let Err(error) = text(kinds[kind].clone(), &value) {
             prop_assert!(!error.message(Lang::En).is_empty() && !error.message(Lang::Tr).is_empty());

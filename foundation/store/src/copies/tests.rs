@@ -22,7 +22,7 @@ fn lock(fixture: &Fixture) -> Lock {
 }
 
 #[test]
-fn a_copy_is_due_once_a_day_and_holds_what_was_stored() {
+fn copy_is_due_daily_with_stored_content() {
     let fixture = Fixture::new();
     fixture.change(|tx| drop(tx.insert_client(new_client("a", 1)).unwrap()));
     let store = &fixture.store;
@@ -55,7 +55,7 @@ fn a_copy_is_due_once_a_day_and_holds_what_was_stored() {
 }
 
 #[test]
-fn seven_are_kept_and_none_for_longer_than_a_week_but_the_newest() {
+fn seven_copies_remain_for_a_week() {
     let fixture = Fixture::new();
     for day in 0..10 {
         fixture.store.make_copy(on_day(day)).unwrap();
@@ -80,7 +80,7 @@ fn seven_are_kept_and_none_for_longer_than_a_week_but_the_newest() {
 }
 
 #[test]
-fn files_of_the_host_are_kept_as_long_and_are_no_copy_of_the_state() {
+fn host_files_are_kept_apart_from_copies() {
     let fixture = Fixture::new();
     fixture.store.make_copy(on_day(0)).unwrap();
     let lock = lock(&fixture);
@@ -130,7 +130,7 @@ fn what_is_no_copy_is_left_alone() {
 }
 
 #[test]
-fn a_copy_of_a_database_that_is_gone_by_now_gets_no_name() {
+fn copy_of_removed_database_gets_no_name() {
     let fixture = Fixture::new();
     let draft = fixture.store.write_draft(on_day(0)).unwrap();
     let held = fixture.other().make_copy(on_day(0));
@@ -172,7 +172,7 @@ fn pages(database: &Path) -> usize {
 }
 
 #[test]
-fn a_damaged_page_is_noticed_by_the_next_change_of_a_small_database() {
+fn damaged_page_stops_the_next_small_change() {
     let fixture = Fixture::new();
     fixture.change(|tx| {
         for number in 0..100 {
@@ -200,7 +200,7 @@ fn a_damaged_page_is_noticed_by_the_next_change_of_a_small_database() {
 }
 
 #[test]
-fn a_damaged_page_of_a_larger_database_is_noticed_when_it_is_copied_and_costs_no_older_copy() {
+fn damaged_large_database_spares_older_copies() {
     let fixture = Fixture::new();
     fixture.change(|tx| {
         tx.set_server(&crate::Server {
@@ -233,7 +233,7 @@ fn a_damaged_page_of_a_larger_database_is_noticed_when_it_is_copied_and_costs_no
 }
 
 #[test]
-fn a_database_that_cannot_be_read_is_kept_as_it_is_with_its_log() {
+fn unreadable_database_is_kept_with_its_log() {
     let fixture = Fixture::new();
     fixture.change(|tx| drop(tx.insert_client(new_client("a", 1)).unwrap()));
     let database = fixture.store.paths().database();

@@ -14,7 +14,7 @@ fn refused(store: &Store) -> [StoreError; 2] {
 }
 
 #[test]
-fn what_is_no_database_of_this_system_is_refused_and_left_as_it_is() {
+fn foreign_database_is_refused_and_kept() {
     let other_program = {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x");
@@ -46,7 +46,7 @@ fn what_is_no_database_of_this_system_is_refused_and_left_as_it_is() {
 }
 
 #[test]
-fn a_directory_in_the_place_of_the_database_is_refused() {
+fn directory_in_place_of_database_is_refused() {
     let fixture = Fixture::empty();
     fs::create_dir_all(fixture.store.paths().database()).unwrap();
     for error in refused(&fixture.store) {
@@ -55,7 +55,7 @@ fn a_directory_in_the_place_of_the_database_is_refused() {
 }
 
 #[test]
-fn a_file_in_the_place_of_a_directory_cannot_be_written() {
+fn file_in_place_of_directory_is_refused() {
     let fixture = Fixture::empty();
     fs::write(fixture.store.paths().root(), "").unwrap();
     let lock = fixture.store.lock(Duration::ZERO).unwrap();
@@ -64,7 +64,7 @@ fn a_file_in_the_place_of_a_directory_cannot_be_written() {
 }
 
 #[test]
-fn an_install_directory_is_made_with_those_above_it() {
+fn install_directory_is_made_with_its_parents() {
     let fixture = Fixture::empty();
     let root = fixture.dir.path().join("not/there/yet");
     let store = Store::new(Paths::with_run_dir(&root, fixture.dir.path().join("nor/this")));
@@ -78,7 +78,7 @@ fn an_install_directory_is_made_with_those_above_it() {
 }
 
 #[test]
-fn another_file_at_the_path_is_noticed_and_its_predecessors_log_is_not_its_own() {
+fn replaced_database_ignores_the_old_log() {
     let fixture = Fixture::new();
     fixture.change(|tx| drop(tx.insert_client(new_client("old", 1)).unwrap()));
     let database = fixture.store.paths().database();
@@ -91,7 +91,7 @@ fn another_file_at_the_path_is_noticed_and_its_predecessors_log_is_not_its_own()
 }
 
 #[test]
-fn every_connection_has_the_settings_that_make_it_safe() {
+fn every_connection_has_safe_settings() {
     let fixture = Fixture::new();
     let pool = Pool::new(fixture.store.paths().database());
     let mut connection = pool.checkout().unwrap().unwrap();
@@ -107,7 +107,7 @@ fn every_connection_has_the_settings_that_make_it_safe() {
 }
 
 #[test]
-fn the_log_stays_short_however_many_processes_write_one_after_the_other() {
+fn log_stays_short_with_many_writers() {
     let fixture = Fixture::new();
     let log = files::beside(&fixture.store.paths().database(), "-wal");
     let mut longest = 0;
@@ -126,7 +126,7 @@ fn the_log_stays_short_however_many_processes_write_one_after_the_other() {
 }
 
 #[test]
-fn after_a_change_of_the_server_or_a_large_one_the_database_is_complete_without_its_log() {
+fn database_is_complete_without_log_after_change() {
     let fixture = Fixture::new();
     let log = files::beside(&fixture.store.paths().database(), "-wal");
     assert_eq!(fs::metadata(&log).unwrap().len(), 0);
@@ -142,7 +142,7 @@ fn after_a_change_of_the_server_or_a_large_one_the_database_is_complete_without_
 }
 
 #[test]
-fn a_copy_is_complete_private_and_never_overwrites() {
+fn copy_is_complete_private_and_never_overwrites() {
     let fixture = Fixture::new();
     fixture.change(|tx| drop(tx.insert_client(new_client("a", 1)).unwrap()));
     let copy = fixture.dir.path().join("copy");
@@ -162,7 +162,7 @@ fn a_copy_is_complete_private_and_never_overwrites() {
 }
 
 #[test]
-fn what_stands_open_is_closed_by_the_next_change() {
+fn wide_modes_are_narrowed_by_next_change() {
     let fixture = Fixture::new();
     let paths = fixture.store.paths();
     let set = |path: &Path, mode: u32| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
@@ -180,7 +180,7 @@ fn what_stands_open_is_closed_by_the_next_change() {
 }
 
 #[test]
-fn a_program_that_locks_the_database_does_not_disturb_readers() {
+fn locking_program_does_not_disturb_readers() {
     let fixture = Fixture::new();
     let shell = fixture.sqlite();
     shell.execute_batch("BEGIN IMMEDIATE; UPDATE settings SET dns_primary = '9.9.9.9'").unwrap();
@@ -190,7 +190,7 @@ fn a_program_that_locks_the_database_does_not_disturb_readers() {
 }
 
 #[test]
-fn a_change_keeps_such_a_program_out_from_its_beginning() {
+fn change_excludes_locking_program_from_its_start() {
     let fixture = Fixture::new();
     let shell = fixture.sqlite();
     shell.busy_timeout(Duration::ZERO).unwrap();
@@ -203,7 +203,7 @@ fn a_change_keeps_such_a_program_out_from_its_beginning() {
 }
 
 #[test]
-fn a_log_that_another_program_removed_is_made_again() {
+fn log_removed_by_others_is_recreated() {
     let Fixture { dir: _dir, store } = Fixture::new();
     let paths = store.paths().clone();
     let log = files::beside(&paths.database(), "-wal");
@@ -223,7 +223,7 @@ fn a_log_that_another_program_removed_is_made_again() {
 }
 
 #[test]
-fn a_walk_over_all_clients_holds_little_of_the_database_in_memory() {
+fn walking_all_clients_uses_little_memory() {
     let fixture = Fixture::new();
     fixture.change(|tx| tx.insert_client(new_client("a", 1)).map(drop).unwrap());
     fixture.read(|state| {

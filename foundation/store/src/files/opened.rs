@@ -27,7 +27,7 @@ pub(crate) struct Opened {
 impl Opened {
     /// Opens a directory by its path; `None` if there is none.
     pub(crate) fn directory(path: &Path) -> io::Result<Option<Self>> {
-        Self::of(open(path, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()))
+        Self::from_result(open(path, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()))
     }
 
     /// Opens what has this name in the directory; `None` if nothing has. Where others may have put it there, it must be neither
@@ -36,7 +36,7 @@ impl Opened {
         let ours = self.is_ours();
         let follow = if ours { OFlag::empty() } else { OFlag::O_NOFOLLOW };
         let flags = OFlag::O_PATH | OFlag::O_CLOEXEC | follow;
-        let child = Self::of(openat(&self.descriptor, name, flags, Mode::empty()))?;
+        let child = Self::from_result(openat(&self.descriptor, name, flags, Mode::empty()))?;
         let is = |child: &Self, kind: SFlag| child.kind() == kind;
         match &child {
             Some(child) if !ours && is(child, SFlag::S_IFLNK) => Err(io::Error::other(Unsafe::Link)),
@@ -86,7 +86,7 @@ impl Opened {
         SFlag::from_bits_truncate(self.seen.st_mode) & SFlag::S_IFMT
     }
 
-    fn of(opened: nix::Result<OwnedFd>) -> io::Result<Option<Self>> {
+    fn from_result(opened: nix::Result<OwnedFd>) -> io::Result<Option<Self>> {
         match opened {
             Ok(descriptor) => Ok(Some(Self { seen: fstat(&descriptor)?, descriptor })),
             Err(Errno::ENOENT) => Ok(None),
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn links_that_others_may_have_made_are_refused() {
+    fn symlinks_by_other_users_are_refused() {
         let (_dir, open, victim) = place();
         symlink(&victim, open.join("soft")).unwrap();
         fs::hard_link(&victim, open.join("hard")).unwrap();
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_opened_is_changed_and_not_what_took_its_name() {
+    fn opened_object_is_changed_not_its_replacement() {
         let (_dir, open, victim) = place();
         let file = open.join("file");
         fs::write(&file, "").unwrap();
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_has_the_mode_it_is_made_with() {
+    fn directory_gets_its_mode_when_made() {
         let (_dir, open, _) = place();
         let opened = Opened::directory(&open).unwrap().unwrap();
         opened.make_directory(OsStr::new("new"), 0o700).unwrap();

@@ -9,7 +9,7 @@ use crate::testing::Fixture;
 const LONG: Duration = Duration::from_secs(30);
 
 #[test]
-fn there_is_one_holder_and_the_others_learn_who_it_is() {
+fn lock_has_one_named_holder() {
     let fixture = Fixture::empty();
     let lock = fixture.store.lock(Duration::ZERO).unwrap();
     let wait = Duration::from_millis(30);
@@ -25,7 +25,7 @@ fn there_is_one_holder_and_the_others_learn_who_it_is() {
 }
 
 #[test]
-fn a_number_left_behind_by_a_dead_process_names_nobody() {
+fn number_of_a_dead_process_names_nobody() {
     let fixture = Fixture::empty();
     let lock = fixture.store.lock(Duration::ZERO).unwrap();
     // Larger than the kernel's largest process number (2^22, PID_MAX_LIMIT of linux/threads.h).
@@ -57,7 +57,7 @@ fn it_keeps_threads_apart() {
 }
 
 #[test]
-fn a_lock_on_a_file_that_was_replaced_is_not_the_lock() {
+fn lock_on_a_replaced_file_is_void() {
     let fixture = Fixture::empty();
     let path = fixture.store.paths().lock();
     let stale = fixture.store.lock(Duration::ZERO).unwrap();
@@ -67,7 +67,7 @@ fn a_lock_on_a_file_that_was_replaced_is_not_the_lock() {
 }
 
 #[test]
-fn its_file_and_directory_are_private_and_what_cannot_be_made_is_an_error() {
+fn lock_files_are_private_and_failures_reported() {
     let fixture = Fixture::empty();
     drop(fixture.store.lock(Duration::ZERO).unwrap());
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
@@ -78,7 +78,7 @@ fn its_file_and_directory_are_private_and_what_cannot_be_made_is_an_error() {
 }
 
 #[test]
-fn a_copy_of_the_open_file_does_not_keep_the_lock() {
+fn copied_descriptor_does_not_keep_the_lock() {
     let fixture = Fixture::empty();
     let lock = fixture.store.lock(Duration::ZERO).unwrap();
     // What a child has between its fork and its own program.

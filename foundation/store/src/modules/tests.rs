@@ -41,7 +41,7 @@ fn versions_in(fixture: &Fixture) -> Vec<(String, u32)> {
 }
 
 #[test]
-fn a_module_reads_and_writes_its_own_tables() {
+fn module_reads_and_writes_its_own_tables() {
     let fixture = Fixture::empty();
     let store = with(&fixture, &[QUOTA_1, NONE_YET]);
     assert_eq!(quotas(&store).unwrap(), [], "without a database there is nothing");
@@ -55,7 +55,7 @@ fn a_module_reads_and_writes_its_own_tables() {
 }
 
 #[test]
-fn steps_are_taken_once_and_in_their_order_with_a_copy_before() {
+fn migrations_run_once_in_order_after_copy() {
     let fixture = Fixture::new();
     let kept = |store: &Store| {
         let copies = store.copies().unwrap();
@@ -82,7 +82,7 @@ fn steps_are_taken_once_and_in_their_order_with_a_copy_before() {
 }
 
 #[test]
-fn an_older_program_refuses_newer_tables_and_one_without_the_module_does_not_care() {
+fn older_program_refuses_newer_module_tables() {
     let fixture = Fixture::new();
     add(&with(&fixture, &[QUOTA_2]), "john", 7).unwrap();
     let older = with(&fixture, &[QUOTA_1]);
@@ -100,7 +100,7 @@ fn an_older_program_refuses_newer_tables_and_one_without_the_module_does_not_car
 }
 
 #[test]
-fn a_step_that_fails_leaves_everything_as_it_was() {
+fn failed_step_changes_nothing() {
     let fixture = Fixture::new();
     let broken = ModuleSchema { module: "quota", steps: &[FIRST, "nonsense"] };
     quotas(&with(&fixture, &[broken])).unwrap_err();
@@ -111,7 +111,7 @@ fn a_step_that_fails_leaves_everything_as_it_was() {
 }
 
 #[test]
-fn a_copy_comes_back_with_the_tables_of_its_modules() {
+fn copy_restores_the_tables_of_modules() {
     let fixture = Fixture::new();
     let first = with(&fixture, &[QUOTA_1]);
     add(&first, "john", 7).unwrap();

@@ -73,7 +73,7 @@ fn assert_reset(fixture: &Fixture) {
 }
 
 #[test]
-fn all_that_is_stored_goes_and_the_new_server_is_there() {
+fn reset_empties_state_and_stores_new_server() {
     let fixture = used();
     let lock = lock(&fixture);
     fixture.store.begin_reset(&lock, Some(&fresh()), true).unwrap();
@@ -87,7 +87,7 @@ fn all_that_is_stored_goes_and_the_new_server_is_there() {
 }
 
 #[test]
-fn it_can_be_finished_from_wherever_it_was_cut_short() {
+fn reset_resumes_from_any_interruption() {
     type Cut = fn(&Fixture, &Lock);
     let cuts: [Cut; 6] = [
         |_, _| (),
@@ -126,7 +126,7 @@ fn a_damaged_database_is_replaced() {
 }
 
 #[test]
-fn without_a_server_the_system_was_never_set_up() {
+fn without_a_server_nothing_is_set_up() {
     let fixture = used();
     let lock = lock(&fixture);
     fixture.store.begin_reset(&lock, None, true).unwrap();
@@ -136,7 +136,7 @@ fn without_a_server_the_system_was_never_set_up() {
 }
 
 #[test]
-fn nothing_happens_without_a_reset_and_nothing_is_followed_out_of_the_installation() {
+fn reset_never_leaves_the_installation() {
     let fixture = used();
     let lock = lock(&fixture);
     fixture.store.finish_reset(&lock).unwrap();

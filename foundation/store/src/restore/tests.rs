@@ -44,7 +44,7 @@ fn restore(store: &Store, lock: &Lock, file: &Path) -> Result<(), StoreError> {
 }
 
 #[test]
-fn what_was_copied_is_stored_again_and_no_id_is_given_twice() {
+fn restore_never_reuses_an_id() {
     let (fixture, copy) = copied();
     assert_eq!(names(&fixture.store), ["a", "c"]);
     let lock = lock(&fixture);
@@ -84,7 +84,7 @@ fn what_is_not_committed_has_not_happened() {
 }
 
 #[test]
-fn a_damaged_database_is_replaced_and_so_is_one_that_is_gone() {
+fn damaged_or_missing_database_is_replaced() {
     for spoil in [
         |database: &Path| fs::write(database, "no database").unwrap(),
         |database: &Path| fs::write(database, "").unwrap(),
@@ -106,7 +106,7 @@ fn a_damaged_database_is_replaced_and_so_is_one_that_is_gone() {
 }
 
 #[test]
-fn what_is_no_sound_copy_of_ours_is_refused_and_changes_nothing() {
+fn unsound_copy_is_refused_without_change() {
     let (fixture, copy) = copied();
     let dir = fixture.dir.path();
     let good = fs::read(&copy.path).unwrap();
@@ -155,7 +155,7 @@ fn what_is_no_sound_copy_of_ours_is_refused_and_changes_nothing() {
 }
 
 #[test]
-fn a_copy_of_an_older_version_is_brought_up_to_date_and_itself_stays_as_it_was() {
+fn restored_older_copy_is_migrated() {
     let fixture = Fixture::new();
     let old = fixture.dir.path().join("old.db");
     let fill = "INSERT INTO server VALUES (1, zeroblob(32), zeroblob(32), '192.0.2.1', NULL, NULL, 51820, '10.0.0.0/8',
@@ -185,7 +185,7 @@ fn a_log_beside_the_copy_counts() {
 }
 
 #[test]
-fn whoever_reads_meanwhile_sees_one_state_and_is_waited_for() {
+fn concurrent_readers_see_one_state() {
     let (fixture, copy) = copied();
     let lock = lock(&fixture);
     std::thread::scope(|scope| {

@@ -7,7 +7,7 @@ use super::*;
 use crate::testing::{Fixture, new_client};
 
 #[test]
-fn the_first_change_keeps_room_back_for_its_owner_alone() {
+fn first_change_reserves_room_for_root_alone() {
     let fixture = Fixture::new();
     let room = fixture.store.paths().room();
     let found = fs::metadata(&room).unwrap();
@@ -18,7 +18,7 @@ fn the_first_change_keeps_room_back_for_its_owner_alone() {
 }
 
 #[test]
-fn room_is_not_given_while_there_is_space_enough() {
+fn reserved_room_stays_while_space_is_enough() {
     let fixture = Fixture::new();
     let lock = fixture.store.lock(Duration::ZERO).unwrap();
     assert!(!fixture.store.give_room(&lock).unwrap());
@@ -27,7 +27,7 @@ fn room_is_not_given_while_there_is_space_enough() {
 }
 
 #[test]
-fn a_change_that_stores_nothing_is_counted_and_writes_no_page_before_its_commit() {
+fn change_without_writes_is_counted() {
     let fixture = Fixture::new();
     let log = files::beside(&fixture.store.paths().database(), "-wal");
     let lock = fixture.store.lock(Duration::ZERO).unwrap();

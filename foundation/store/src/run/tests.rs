@@ -21,7 +21,7 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[test]
-fn the_marker_is_there_until_it_is_cleared() {
+fn marker_lasts_until_cleared() {
     let fixture = Fixture::empty();
     let (store, file) = (&fixture.store, fixture.store.paths().changing());
     assert_eq!(store.marker().unwrap(), None);
@@ -42,7 +42,7 @@ fn the_marker_is_there_until_it_is_cleared() {
 
 #[test]
 #[expect(clippy::disallowed_methods, reason = "spoils the file on purpose")]
-fn a_marker_that_makes_no_sense_is_one_all_the_same() {
+fn malformed_marker_is_still_a_marker() {
     let fixture = Fixture::empty();
     fs::create_dir(fixture.store.paths().run_dir()).unwrap();
     for text in ["", "{", "{\"module\": 1}", "\u{fffd}"] {
@@ -53,7 +53,7 @@ fn a_marker_that_makes_no_sense_is_one_all_the_same() {
 }
 
 #[test]
-fn the_id_of_the_run_is_made_once_and_is_the_same_for_all() {
+fn run_id_is_made_once_for_all() {
     let fixture = Fixture::empty();
     assert_eq!(fixture.store.run_id().unwrap(), None);
     let ids: BTreeSet<String> = std::thread::scope(|scope| {
@@ -72,7 +72,7 @@ fn the_id_of_the_run_is_made_once_and_is_the_same_for_all() {
 
 #[test]
 #[expect(clippy::disallowed_methods, reason = "does what a container does that keeps its run directory")]
-fn the_id_of_an_earlier_start_counts_for_nothing() {
+fn id_of_an_earlier_boot_is_ignored() {
     let fixture = Fixture::empty();
     let (store, file) = (&fixture.store, fixture.store.paths().boot());
     let first = store.ensure_run_id().unwrap();
@@ -90,7 +90,7 @@ fn the_id_of_an_earlier_start_counts_for_nothing() {
 
 #[test]
 #[expect(clippy::disallowed_methods, reason = "does what a reboot does")]
-fn another_run_has_another_id_and_an_empty_file_is_none() {
+fn other_run_has_other_id() {
     let fixture = Fixture::empty();
     let first = fixture.store.ensure_run_id().unwrap();
     fs::remove_file(fixture.store.paths().boot()).unwrap();

@@ -78,7 +78,7 @@ fn a_published_migration_is_never_edited() {
 }
 
 #[test]
-fn an_older_schema_is_brought_up_to_date_and_keeps_what_it_holds() {
+fn older_schema_is_migrated_with_its_content() {
     let fixture = Fixture::new();
     fixture.change(|tx| drop(tx.insert_client(new_client("a", 1)).unwrap()));
     let connection = fixture.sqlite();
@@ -95,7 +95,7 @@ fn an_older_schema_is_brought_up_to_date_and_keeps_what_it_holds() {
 }
 
 #[test]
-fn version_2_keeps_every_client_and_gives_each_an_id_and_a_secret() {
+fn version_2_gives_clients_id_and_secret() {
     let fixture = of_version_1(2000);
     let before = rows(&fixture.sqlite(), KEPT);
     let free = rows(&fixture.sqlite(), "SELECT host FROM free_hosts");
@@ -124,7 +124,7 @@ fn version_2_keeps_every_client_and_gives_each_an_id_and_a_secret() {
 }
 
 #[test]
-fn nobody_from_outside_reaches_clients_until_somebody_says_so() {
+fn outside_access_to_clients_defaults_to_off() {
     let fixture = of_version_1(2);
     assert_eq!(fixture.read(State::reach_from), []);
     let networks: Vec<phantom_types::Subnet> =
@@ -154,7 +154,7 @@ fn later_versions_keep_the_rows_of_modules() {
 }
 
 #[test]
-fn version_4_keeps_the_server_and_lets_it_be_without_ipv4() {
+fn version_4_allows_servers_without_ipv4() {
     let fixture = of_version_1(3);
     let before = rows(&fixture.sqlite(), "SELECT * FROM server");
     let mut server = fixture.read(State::server).unwrap();
@@ -171,7 +171,7 @@ fn version_4_keeps_the_server_and_lets_it_be_without_ipv4() {
 }
 
 #[test]
-fn version_5_keeps_all_that_version_4_holds() {
+fn version_5_keeps_content_of_version_4() {
     let fixture = of_version_1(9);
     let connection = fixture.sqlite();
     connection.execute_batch("BEGIN").unwrap();
@@ -195,7 +195,7 @@ fn version_5_keeps_all_that_version_4_holds() {
 }
 
 #[test]
-fn a_first_change_brings_an_older_schema_up_to_date_for_those_who_read_meanwhile() {
+fn readers_survive_a_migrating_first_change() {
     let fixture = of_version_1(10);
     let lock = fixture.store.lock(Duration::ZERO).unwrap();
     let tx = fixture.store.begin(&lock).unwrap();
@@ -206,7 +206,7 @@ fn a_first_change_brings_an_older_schema_up_to_date_for_those_who_read_meanwhile
 }
 
 #[test]
-fn a_migration_leaves_no_key_of_a_client_behind_that_is_removed_later() {
+fn migration_leaves_no_key_after_removal() {
     let fixture = of_version_1(300);
     let key = fixture.read(|state| state.client(&name("Client-7"))).unwrap().private_key.unwrap();
     let contains = |key: &PrivateKey| {
@@ -220,7 +220,7 @@ fn a_migration_leaves_no_key_of_a_client_behind_that_is_removed_later() {
 }
 
 #[test]
-fn a_copy_of_the_older_schema_is_kept_and_without_one_nothing_is_brought_up_to_date() {
+fn migration_requires_a_copy_of_older_schema() {
     let fixture = of_version_1(50);
     let dir = fixture.store.paths().copies_dir();
     fs::create_dir_all(dir.parent().unwrap()).unwrap();
@@ -244,7 +244,7 @@ fn a_copy_of_the_older_schema_is_kept_and_without_one_nothing_is_brought_up_to_d
 }
 
 #[test]
-fn a_step_that_fails_leaves_the_older_schema() {
+fn failed_step_leaves_the_older_schema() {
     let fixture = Fixture::new();
     let connection = fixture.sqlite();
     connection.execute_batch("BEGIN IMMEDIATE").unwrap();

@@ -11,7 +11,7 @@ use crate::testing::{Fixture, name, new_client, server};
 use crate::{Settings, Store};
 
 #[test]
-fn without_a_database_everything_is_empty_and_nothing_is_created() {
+fn missing_database_reads_empty_and_stays_missing() {
     let fixture = Fixture::empty();
     fixture.read(|state| {
         assert!(!state.initialised()?);
@@ -19,7 +19,7 @@ fn without_a_database_everything_is_empty_and_nothing_is_created() {
         assert_eq!((state.client(&name("a"))?, state.taken(&name("a"))?), (None, None));
         assert_eq!(
             (state.page(None, 0, 10)?, state.page(Some("a"), 0, 10)?),
-            (Page::default(), Page::default())
+            (ClientPage::default(), ClientPage::default())
         );
         assert_eq!(
             (state.latest(5)?, state.addresses()?, state.named_addresses()?),
@@ -38,14 +38,14 @@ fn without_a_database_everything_is_empty_and_nothing_is_created() {
 }
 
 #[test]
-fn a_new_database_has_the_same_defaults_as_none() {
+fn new_database_has_the_same_defaults() {
     let (none, new) = (Fixture::empty(), Fixture::new());
     assert_eq!(new.read(State::settings), none.read(State::settings));
     assert_eq!(new.read(State::dns), none.read(State::dns));
 }
 
 #[test]
-fn tunnel_secrets_are_those_of_the_clients_that_may_connect() {
+fn tunnel_secrets_are_of_permitted_clients() {
     let fixture = Fixture::new();
     for client in ["a", "b", "c"] {
         fixture.change(|tx| drop(tx.insert_client(new_client(client, 1)).unwrap()));
@@ -70,7 +70,7 @@ fn tunnel_secrets_are_those_of_the_clients_that_may_connect() {
 }
 
 #[test]
-fn a_client_is_found_by_its_exact_name_and_taken_in_any_case() {
+fn client_lookup_is_exact_uniqueness_ignores_case() {
     let fixture = Fixture::new();
     let client = fixture.change(|tx| tx.insert_client(new_client("John-Laptop", 1)).unwrap());
     fixture.read(|state| {
@@ -88,7 +88,7 @@ fn a_client_is_found_by_its_exact_name_and_taken_in_any_case() {
 }
 
 #[test]
-fn each_client_comes_by_address_and_the_first_error_ends_it() {
+fn clients_stream_by_address_until_first_error() {
     let fixture = Fixture::new();
     fixture.change(|tx| {
         for (number, name) in ["c", "a", "b"].iter().enumerate() {
@@ -117,7 +117,7 @@ fn each_client_comes_by_address_and_the_first_error_ends_it() {
 }
 
 #[test]
-fn a_reader_sees_one_state_and_does_not_wait_while_a_writer_writes() {
+fn reader_sees_one_state_during_a_write() {
     let fixture = Fixture::new();
     let (ready, is_ready) = mpsc::channel();
     let (done, is_done) = mpsc::channel();
@@ -153,7 +153,7 @@ fn a_reader_sees_one_state_and_does_not_wait_while_a_writer_writes() {
 }
 
 #[test]
-fn a_page_is_read_from_an_index_and_costs_no_sorting() {
+fn page_comes_from_an_index_without_sorting() {
     let fixture = Fixture::new();
     let connection = fixture.sqlite();
     let plan = |sql: &str| {
@@ -210,7 +210,7 @@ fn store_with(clients: &[(String, i64)]) -> Fixture {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
     #[test]
-    fn pages_and_searches_are_those_of_a_naive_list(
+    fn pages_and_searches_match_a_naive_list(
         names in proptest::collection::btree_set("[abAB_][a-c0-9-]{0,3}", 0..60),
         times in proptest::collection::vec(0i64..8, 60),
         queries in proptest::collection::vec((proptest::option::of("[aB0-9.%_]{0,3}"), 0u32..70, 0u32..20), 12),

@@ -21,7 +21,7 @@ fn clients(state: &State<'_>) -> Result<BTreeMap<String, String>> {
 }
 
 #[test]
-fn the_server_comes_back_as_it_was_stored() {
+fn server_round_trips() {
     let fixture = Fixture::empty();
     let plain = server("10.8.0.0/24");
     let full = Server {
@@ -43,7 +43,7 @@ fn the_server_comes_back_as_it_was_stored() {
 }
 
 #[test]
-fn settings_servers_documents_and_backups_come_back_as_they_were_stored() {
+fn settings_servers_documents_and_backups_round_trip() {
     let fixture = Fixture::new();
     let settings = Settings {
         restart_service_after_client_creation: true,
@@ -53,7 +53,7 @@ fn settings_servers_documents_and_backups_come_back_as_they_were_stored() {
     let dns =
         DnsServers { primary: "1.1.1.1".parse().unwrap(), secondary: "2606:4700::1111".parse().unwrap() };
     let value = serde_json::json!({"a": [1, 2.5, null, "ğ"]});
-    let backup = Backup {
+    let backup = BackupEntry {
         id: "subnet_change_1738257600".to_owned(),
         created: Timestamp::from_micros(5),
         from: subnet("10.8.0.0/24"),
@@ -93,7 +93,7 @@ fn what_is_not_committed_has_not_happened() {
 }
 
 #[test]
-fn the_generation_grows_by_one_with_every_commit_that_wrote_something() {
+fn generation_grows_with_every_writing_commit() {
     let fixture = Fixture::new();
     let first = fixture.read(State::generation);
     fixture.change(|tx| {
@@ -107,7 +107,7 @@ fn the_generation_grows_by_one_with_every_commit_that_wrote_something() {
 }
 
 #[test]
-fn a_client_is_refused_for_its_name_its_key_and_for_want_of_room() {
+fn client_is_refused_by_name_key_room() {
     let fixture = Fixture::empty();
     fixture.change(|tx| {
         let refused = tx.insert_client(new_client("early", 1));
@@ -130,7 +130,7 @@ fn a_client_is_refused_for_its_name_its_key_and_for_want_of_room() {
 }
 
 #[test]
-fn an_ipv6_address_is_the_one_chosen_or_the_next_free_one_of_the_prefix() {
+fn ipv6_address_is_chosen_or_next_free() {
     let fixture = Fixture::new();
     let at = |name: &str, address: &str| NewClient {
         address6: Some(address.parse().unwrap()),
@@ -188,7 +188,7 @@ fn an_id_is_given_once() {
 }
 
 #[test]
-fn a_client_without_keys_and_with_networks_behind_it_comes_back_as_it_was_stored() {
+fn keyless_client_with_networks_round_trips() {
     let fixture = Fixture::new();
     let networks = ["192.168.7.0/24", "fd07::/48", "10.1.2.3/32"].map(|text| text.parse().unwrap());
     let new = NewClient {
@@ -219,7 +219,7 @@ fn the_lock_of_another_installation_is_refused() {
 }
 
 #[test]
-fn a_mapping_that_does_not_fit_is_refused_before_anything_is_written() {
+fn incomplete_mapping_is_refused_before_any_write() {
     let fixture = Fixture::new();
     let (old, new) = (subnet("10.8.0.0/24"), subnet("10.9.0.0/29"));
     fixture.change(|tx| {
@@ -254,7 +254,7 @@ fn a_mapping_that_does_not_fit_is_refused_before_anything_is_written() {
 }
 
 #[test]
-fn ten_thousand_clients_move_to_another_subnet_in_no_time() {
+fn ten_thousand_clients_move_subnet_quickly() {
     let fixture = Fixture::empty();
     fixture.change(|tx| {
         tx.set_server(&server("10.0.0.0/8")).unwrap();
@@ -297,7 +297,7 @@ fn nothing_secret_shows_itself() {
 }
 
 #[test]
-fn a_removed_client_leaves_no_key_in_the_database() {
+fn removed_client_leaves_no_key_in_database() {
     let fixture = Fixture::new();
     let key = *b"secret-secret-secret-secret-1234";
     fixture.change(|tx| {
@@ -441,7 +441,7 @@ impl Model {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
     #[test]
-    fn addresses_are_given_as_by_a_naive_model(steps in steps()) {
+    fn addresses_are_assigned_like_a_naive_model(steps in steps()) {
         let fixture = Fixture::empty();
         let mut model = Model { subnet: subnet("10.8.0.0/27"), hosts: BTreeMap::new() };
         fixture.change(|tx| tx.set_server(&server("10.8.0.0/27")).unwrap());

@@ -2,7 +2,7 @@
 
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 
-use super::error::{ConfError, Fault};
+use super::error::{ConfError, ConfFault};
 use super::line::{self, Key, Line, Section};
 use super::parse::{Comments, Ignored, IgnoredKind, Parsed};
 use crate::{Endpoint, PresharedKey, PrivateKey, PublicKey};
@@ -35,9 +35,9 @@ pub(super) struct Draft {
     comments: Comments,
 }
 
-fn once<T>(slot: &mut Once<T>, value: T) -> Result<(), Fault> {
+fn once<T>(slot: &mut Once<T>, value: T) -> Result<(), ConfFault> {
     if slot.is_some() {
-        return Err(Fault::Twice);
+        return Err(ConfFault::Twice);
     }
     *slot = Some(value);
     Ok(())
@@ -48,15 +48,15 @@ impl Draft {
     pub(super) fn read(&mut self, number: usize, text: &str) -> Result<(), ConfError> {
         let at = |key| move |fault| ConfError::Line { line: number, key, fault };
         let (said, comment) = line::split(text).map_err(|fault| {
-            let key = if let Fault::AmneziaWg { key } = fault { Some(key) } else { None };
+            let key = if let ConfFault::AmneziaWg { key } = fault { Some(key) } else { None };
             at(key)(fault)
         })?;
         self.comments.push(comment.unwrap_or_default());
         match said {
             Line::Empty => Ok(()),
             Line::Section(section) => self.enter(section, number).map_err(at(None)),
-            Line::Value(_, word, _) if self.section.is_none() => Err(at(Some(word))(Fault::NoSection)),
-            Line::Ignored(..) if self.section.is_none() => Err(at(None)(Fault::NoSection)),
+            Line::Value(_, word, _) if self.section.is_none() => Err(at(Some(word))(ConfFault::NoSection)),
+            Line::Ignored(..) if self.section.is_none() => Err(at(None)(ConfFault::NoSection)),
             Line::Ignored(name, kind) => {
                 self.ignore(name, number, kind);
                 Ok(())
@@ -69,22 +69,22 @@ impl Draft {
         }
     }
 
-    fn enter(&mut self, section: Section, number: usize) -> Result<(), Fault> {
+    fn enter(&mut self, section: Section, number: usize) -> Result<(), ConfFault> {
         self.section = Some(section);
         let line = match section {
             Section::Interface => &mut self.interface,
             Section::Peer => &mut self.peer,
         };
-        once(line, number).map_err(|_| Fault::SectionTwice)
+        once(line, number).map_err(|_| ConfFault::SectionTwice)
     }
 
     fn ignore(&mut self, key: &str, line: usize, kind: IgnoredKind) {
         self.ignored.push(Ignored { key: key.to_owned(), line, kind });
     }
 
-    fn set(&mut self, key: Key, value: &str, number: usize) -> Result<(), Fault> {
+    fn set(&mut self, key: Key, value: &str, number: usize) -> Result<(), ConfFault> {
         if value.is_empty() {
-            return Err(Fault::NoValue);
+            return Err(ConfFault::NoValue);
         }
         // An international host name is told in the form that it needs, and is no strange character.
         if key != Key::Endpoint {
@@ -95,9 +95,9 @@ impl Draft {
         }
         let secret = || line::compact(value);
         match key {
-            Key::Private => once(&mut self.private_key, secret().parse().map_err(|_| Fault::Key)?),
-            Key::Public => once(&mut self.public_key, secret().parse().map_err(|_| Fault::Key)?),
-            Key::Preshared => once(&mut self.preshared_key, secret().parse().map_err(|_| Fault::Key)?),
+            Key::Private => once(&mut self.private_key, secret().parse().map_err(|_| ConfFault::Key)?),
+            Key::Public => once(&mut self.public_key, secret().parse().map_err(|_| ConfFault::Key)?),
+            Key::Preshared => once(&mut self.preshared_key, secret().parse().map_err(|_| ConfFault::Key)?),
             Key::Endpoint => once(&mut self.endpoint, line::endpoint(value)?),
             Key::Mtu => once(&mut self.mtu, line::number(value)?),
             Key::Keepalive => once(&mut self.keepalive, line::keepalive(value)?),
@@ -106,8 +106,9 @@ impl Draft {
                 Ok(())
             }
             Key::AllowedIps => {
-                let masked =
-                    |net: IpNetwork| IpNetwork::new(net.network(), net.prefix()).map_err(|_| Fault::Address);
+                let masked = |net: IpNetwork| {
+                    IpNetwork::new(net.network(), net.prefix()).map_err(|_| ConfFault::Address)
+                };
                 self.allowed_ips
                     .extend(line::networks(value)?.into_iter().map(masked).collect::<Result<Vec<_>, _>>()?);
                 Ok(())
@@ -137,7 +138,7 @@ impl Draft {
         if self.address.is_empty() {
             return Err(match self.address_line {
                 0 => missing("Address", interface),
-                line => ConfError::Line { line, key: Some("Address"), fault: Fault::NoIpv4 },
+                line => ConfError::Line { line, key: Some("Address"), fault: ConfFault::NoIpv4 },
             });
         }
         let public_key = self.public_key.ok_or_else(|| missing("PublicKey", peer))?;

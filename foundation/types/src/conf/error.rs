@@ -18,7 +18,7 @@ pub enum ConfError {
         key: Option<&'static str>,
         /// What is wrong with it.
         #[source]
-        fault: Fault,
+        fault: ConfFault,
     },
     /// A section or a key that there must be is not there.
     #[error("{key} is missing")]
@@ -50,7 +50,7 @@ impl Spoken for ConfError {
 /// What is wrong with a line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Fault {
+pub enum ConfFault {
     /// Neither a section nor `Key = value`.
     #[error("neither a section nor 'Key = value'")]
     Syntax,
@@ -107,7 +107,7 @@ pub enum Fault {
     },
 }
 
-impl Spoken for Fault {
+impl Spoken for ConfFault {
     fn turkish(&self) -> String {
         match self {
             Self::Syntax => "ne bir bölüm ne de 'Anahtar = değer'".to_owned(),

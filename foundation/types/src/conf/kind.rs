@@ -186,7 +186,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_of_other_kinds_are_known_by_their_signs() {
+    fn files_of_other_kinds_are_recognised() {
         for (text, kind, line) in [
             (
                 "[connection]\nid=wg0\ntype=wireguard\n[wireguard]\nprivate-key=x\n",

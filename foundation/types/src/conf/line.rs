@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipnetwork::IpNetwork;
 use zeroize::Zeroizing;
 
-use super::error::Fault;
+use super::error::ConfFault;
 use super::parse::IgnoredKind;
 use crate::Endpoint;
 
@@ -90,7 +90,7 @@ impl Key {
 /// Splits a line into what it says and its comment.
 ///
 /// In the value of a key that is ignored a `;` is no comment: shell commands are full of it.
-pub(super) fn split(line: &str) -> Result<(Line<'_>, Option<&str>), Fault> {
+pub(super) fn split(line: &str) -> Result<(Line<'_>, Option<&str>), ConfFault> {
     let (bare, comment) = cut(line, &['#', ';']);
     let said = read(bare.trim())?;
     let comment = if matches!(said, Line::Ignored(..)) { cut(line, &['#']).1 } else { comment };
@@ -101,19 +101,19 @@ fn cut<'a>(line: &'a str, marks: &[char]) -> (&'a str, Option<&'a str>) {
     line.find(marks).map_or((line, None), |at| (&line[..at], Some(&line[at + 1..])))
 }
 
-fn read(line: &str) -> Result<Line<'_>, Fault> {
+fn read(line: &str) -> Result<Line<'_>, ConfFault> {
     if line.is_empty() {
         return Ok(Line::Empty);
     }
     if let Some(rest) = line.strip_prefix('[') {
-        let name = rest.strip_suffix(']').ok_or(Fault::Syntax)?;
+        let name = rest.strip_suffix(']').ok_or(ConfFault::Syntax)?;
         return match name {
             _ if is_word(name, "Interface") => Ok(Line::Section(Section::Interface)),
             _ if is_word(name, "Peer") => Ok(Line::Section(Section::Peer)),
-            _ => Err(Fault::UnknownSection),
+            _ => Err(ConfFault::UnknownSection),
         };
     }
-    let (name, value) = line.split_once('=').ok_or(Fault::Syntax)?;
+    let (name, value) = line.split_once('=').ok_or(ConfFault::Syntax)?;
     let (name, value) = (name.trim(), value.trim());
     if let Some((word, key)) = KEYS.iter().find(|(word, _)| is_word(name, word)) {
         return Ok(Line::Value(*key, word, value));
@@ -126,24 +126,24 @@ fn read(line: &str) -> Result<Line<'_>, Fault> {
         return if fits {
             Ok(Line::Ignored(word, IgnoredKind::Other))
         } else {
-            Err(Fault::AmneziaWg { key: word })
+            Err(ConfFault::AmneziaWg { key: word })
         };
     }
     unknown(line, name, value)
 }
 
 /// A line whose key is not known. Its name is going to be shown.
-fn unknown<'a>(line: &str, name: &'a str, value: &str) -> Result<Line<'a>, Fault> {
+fn unknown<'a>(line: &str, name: &'a str, value: &str) -> Result<Line<'a>, ConfFault> {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || letter == '_' || letter == '-';
     if name.is_empty() || name.len() > NAME_MAX {
-        return Err(Fault::Syntax);
+        return Err(ConfFault::Syntax);
     }
     if let Some(character) = name.chars().find(|letter| !plain(*letter)) {
         // A letter that only looks like one of ours, or a blank that is none.
         return Err(if character.is_ascii_graphic() || character == ' ' {
-            Fault::Syntax
+            ConfFault::Syntax
         } else {
-            Fault::Character { character }
+            ConfFault::Character { character }
         });
     }
     // A piece of a WireGuard key that was broken over two lines can look like a name, but ends in the `=` of its base64,
@@ -172,17 +172,17 @@ fn is_word(text: &str, word: &str) -> bool {
 
 /// That a value has no character that no value has: what looks like a quote or a dash and is another one comes along when a file
 /// is copied from a page.
-pub(super) fn check_characters(value: &str) -> Result<(), Fault> {
+pub(super) fn check_characters(value: &str) -> Result<(), ConfFault> {
     let strange = |letter: &char| !letter.is_ascii_graphic() && !letter.is_whitespace();
-    value.chars().find(strange).map_or(Ok(()), |character| Err(Fault::Character { character }))
+    value.chars().find(strange).map_or(Ok(()), |character| Err(ConfFault::Character { character }))
 }
 
 /// That a key has the characters of base64 and blanks only. One that it has not is no part of a secret.
-pub(super) fn check_base64(value: &str) -> Result<(), Fault> {
+pub(super) fn check_base64(value: &str) -> Result<(), ConfFault> {
     let strange = |letter: &char| {
         !letter.is_ascii_alphanumeric() && !letter.is_whitespace() && !matches!(letter, '+' | '/' | '=')
     };
-    value.chars().find(strange).map_or(Ok(()), |character| Err(Fault::Character { character }))
+    value.chars().find(strange).map_or(Ok(()), |character| Err(ConfFault::Character { character }))
 }
 
 /// The value without any blank, as `wg` reads it.
@@ -193,39 +193,39 @@ pub(super) fn compact(value: &str) -> Zeroizing<String> {
 }
 
 /// A list of networks or addresses, separated by commas or blanks; host bits stay.
-pub(super) fn networks(value: &str) -> Result<Vec<IpNetwork>, Fault> {
+pub(super) fn networks(value: &str) -> Result<Vec<IpNetwork>, ConfFault> {
     let joined = value.split('/').map(str::trim).collect::<Vec<_>>().join("/");
     let items = joined.split(|letter: char| letter == ',' || letter.is_whitespace());
     let networks: Vec<_> = items.filter(|item| !item.is_empty()).map(network).collect::<Result<_, _>>()?;
-    if networks.is_empty() { Err(Fault::Address) } else { Ok(networks) }
+    if networks.is_empty() { Err(ConfFault::Address) } else { Ok(networks) }
 }
 
-fn network(item: &str) -> Result<IpNetwork, Fault> {
+fn network(item: &str) -> Result<IpNetwork, ConfFault> {
     let (address, prefix) =
         item.split_once('/').map_or((item, None), |(address, prefix)| (address, Some(prefix)));
-    let address: IpAddr = address.parse().map_err(|_| Fault::Address)?;
+    let address: IpAddr = address.parse().map_err(|_| ConfFault::Address)?;
     let prefix = match prefix {
         None => return Ok(address.into()),
-        Some(prefix) if is_number(prefix) => prefix.parse().map_err(|_| Fault::Address)?,
-        Some(_) => return Err(Fault::Address),
+        Some(prefix) if is_number(prefix) => prefix.parse().map_err(|_| ConfFault::Address)?,
+        Some(_) => return Err(ConfFault::Address),
     };
-    IpNetwork::new(address, prefix).map_err(|_| Fault::Address)
+    IpNetwork::new(address, prefix).map_err(|_| ConfFault::Address)
 }
 
 /// An end point, blanks aside.
-pub(super) fn endpoint(value: &str) -> Result<Endpoint, Fault> {
-    compact(value).parse().map_err(Fault::Endpoint)
+pub(super) fn endpoint(value: &str) -> Result<Endpoint, ConfFault> {
+    compact(value).parse().map_err(ConfFault::Endpoint)
 }
 
 /// A decimal number of 16 bits; 0 is `None`.
-pub(super) fn number(value: &str) -> Result<Option<u16>, Fault> {
+pub(super) fn number(value: &str) -> Result<Option<u16>, ConfFault> {
     let number =
-        value.parse().ok().filter(|_| is_number(value)).ok_or(Fault::Number { maximum: u16::MAX })?;
+        value.parse().ok().filter(|_| is_number(value)).ok_or(ConfFault::Number { maximum: u16::MAX })?;
     Ok(Some(number).filter(|number| *number > 0))
 }
 
 /// A number as above, or `off`, which is 0.
-pub(super) fn keepalive(value: &str) -> Result<Option<u16>, Fault> {
+pub(super) fn keepalive(value: &str) -> Result<Option<u16>, ConfFault> {
     if value.eq_ignore_ascii_case("off") { Ok(None) } else { number(value) }
 }
 

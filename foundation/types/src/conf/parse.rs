@@ -6,7 +6,7 @@ use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 use zeroize::Zeroizing;
 
 use super::draft::Draft;
-use super::error::{ConfError, Fault};
+use super::error::{ConfError, ConfFault};
 use super::kind::FileKind;
 use crate::{Endpoint, PresharedKey, PrivateKey, PublicKey};
 
@@ -115,7 +115,7 @@ impl fmt::Debug for Comments {
 pub fn parse(text: &str) -> Result<Parsed, ConfError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     read(text).map_err(|error| match FileKind::of_text(text) {
-        Some((kind, line)) => ConfError::Line { line, key: None, fault: Fault::OtherKind(kind) },
+        Some((kind, line)) => ConfError::Line { line, key: None, fault: ConfFault::OtherKind(kind) },
         None => error,
     })
 }

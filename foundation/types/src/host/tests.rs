@@ -65,7 +65,7 @@ fn a_domain_lies_within_those_above_it() {
 }
 
 #[test]
-fn a_host_is_an_address_or_a_domain() {
+fn host_is_an_address_or_a_domain() {
     assert_eq!("192.0.2.1".parse(), Ok(HostName::from(Ipv4Addr::new(192, 0, 2, 1))));
     assert_eq!("2001:DB8::1".parse::<HostName>().unwrap().to_string(), "2001:db8::1");
     assert_eq!("Vpn.Example.com".parse::<HostName>().unwrap().to_string(), "vpn.example.com");
@@ -101,7 +101,7 @@ fn end_points_of_every_kind() {
 }
 
 #[test]
-fn an_end_point_has_every_name_that_wg_resolves() {
+fn endpoint_accepts_every_name_wg_resolves() {
     for text in [
         "gateway:51820",
         "gateway.:51820",
@@ -123,7 +123,7 @@ fn an_end_point_has_every_name_that_wg_resolves() {
 }
 
 #[test]
-fn an_international_name_is_told_in_its_ascii_form() {
+fn international_name_is_shown_in_ascii() {
     for (text, ascii) in [
         ("münchen.de", "xn--mnchen-3ya.de"),
         ("İstanbul.example", "xn--i-istanbul-"),
@@ -174,7 +174,7 @@ fn what_is_no_end_point_is_refused() {
 }
 
 #[test]
-fn json_is_the_text_and_the_schema_names_the_format() {
+fn json_is_text_and_schema_names_format() {
     let endpoint: Endpoint = serde_json::from_value("VPN.example.com:51820".into()).unwrap();
     assert_eq!(serde_json::to_value(&endpoint).unwrap(), "vpn.example.com:51820");
     assert_eq!(serde_json::to_value(&endpoint.host).unwrap(), "vpn.example.com");
@@ -196,7 +196,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_read_prints_and_reads_the_same(text in "[\\[\\]0-9a-fA-F:.-]{1,24}(:[0-9]{1,5})?") {
+    fn parsed_value_prints_and_parses_the_same(text in "[\\[\\]0-9a-fA-F:.-]{1,24}(:[0-9]{1,5})?") {
         if let Ok(endpoint) = text.parse::<Endpoint>() {
             prop_assert_eq!(endpoint.to_string().parse(), Ok(endpoint));
         }

@@ -14,7 +14,7 @@ fn texts<T: ToString>(networks: &[T]) -> Vec<String> {
 }
 
 #[test]
-fn one_address_gives_the_list_of_the_api_s_example() {
+fn one_address_gives_the_contract_list() {
     let list = "0.0.0.0/1, 128.0.0.0/4, 144.0.0.0/5, 152.0.0.0/6, 156.0.0.0/8, 157.0.0.0/9, 157.128.0.0/10, \
         157.192.0.0/11, 157.224.0.0/14, 157.228.0.0/15, 157.230.0.0/18, 157.230.64.0/19, 157.230.96.0/20, \
         157.230.112.0/23, 157.230.114.0/25, 157.230.114.128/26, 157.230.114.192/27, 157.230.114.224/30, \
@@ -42,7 +42,7 @@ fn the_ends_of_the_address_space() {
 }
 
 #[test]
-fn order_repetition_overlap_and_host_bits_do_not_count() {
+fn order_repetition_overlap_and_host_bits_vanish() {
     let plain = complement4(&networks4(&["10.0.0.0/8", "192.168.0.0/16"]));
     let messy =
         networks4(&["192.168.7.7/16", "10.9.0.0/16", "10.1.2.3/8", "192.168.0.0/16", "10.255.255.255/32"]);
@@ -124,7 +124,7 @@ proptest! {
     }
 
     #[test]
-    fn one_address_gives_as_many_networks_as_it_has_bits(address in any::<u32>(), address6 in any::<u128>()) {
+    fn one_address_gives_one_network_per_bit(address in any::<u32>(), address6 in any::<u128>()) {
         prop_assert_eq!(complement4(&[Ipv4Network::new(address.into(), 32).unwrap()]).len(), 32);
         prop_assert_eq!(complement6(&[Ipv6Network::new(address6.into(), 128).unwrap()]).len(), 128);
     }

@@ -48,7 +48,7 @@ fn private_ranges_are_those_of_rfc_1918() {
 }
 
 #[test]
-fn clients_keep_their_host_number_and_the_others_take_the_lowest_free_one() {
+fn clients_keep_host_number_or_take_lowest() {
     let old: Vec<Ipv4Addr> =
         ["10.8.0.200", "10.8.0.2", "10.8.0.100", "10.8.0.5"].map(|text| text.parse().unwrap()).into();
     let remap = subnet("10.8.0.0/24").remap(subnet("192.168.9.0/28"), &old).unwrap();
@@ -59,7 +59,7 @@ fn clients_keep_their_host_number_and_the_others_take_the_lowest_free_one() {
 
 proptest! {
     #[test]
-    fn a_remap_gives_every_client_its_own_usable_address(
+    fn remap_gives_every_client_a_usable_address(
         offsets in proptest::collection::btree_set(2u32..1022, 0..200), prefix in 16u8..30, base in any::<u32>()
     ) {
         let old = subnet("10.8.0.0/22");

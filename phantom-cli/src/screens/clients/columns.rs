@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cell_says_what_it_has_room_for() {
+    fn cell_is_shortened_to_its_width() {
         let bytes = Some((1_000, 2_000));
         assert_eq!(bytes_for(bytes, "", 25), "↓ 1000 B ↑ 1.95 KiB");
         assert_eq!(bytes_for(bytes, "", 13), "↓1000B ↑1.9K");

@@ -12,7 +12,7 @@ use super::http::{Https, Pause};
 use super::{AcmeError, error};
 use crate::inspect::chain;
 use crate::schedule::Window;
-use crate::store::Store;
+use crate::store::CertStore;
 
 /// How often an authority is asked at least, and at most (RFC 9773, section 4.3.2).
 const ASK_AGAIN: (Duration, Duration) = (Duration::from_mins(1), Duration::from_hours(24));
@@ -28,7 +28,7 @@ pub struct Advice {
 
 /// A question to an authority about a certificate.
 #[derive(Clone, Copy, Debug)]
-pub struct Asked<'a> {
+pub struct RenewalQuery<'a> {
     /// The URL of the authority's directory; `https` only.
     pub directory: &'a str,
     /// A PEM file with the certificates to trust when speaking to the authority, in place of the public ones.
@@ -40,14 +40,14 @@ pub struct Asked<'a> {
 }
 
 /// Asks an authority when to renew a certificate. `None`: it does not say, as many do not, or the certificate is not its own.
-pub async fn advice(asked: Asked<'_>, store: &Store) -> Result<Option<Advice>, AcmeError> {
+pub async fn advice(asked: RenewalQuery<'_>, store: &CertStore) -> Result<Option<Advice>, AcmeError> {
     let pause = Pause::default();
     let asking = timeout(asked.time_limit, ask(asked, store, &pause));
     let answer = asking.await.unwrap_or(Err(AcmeError::TimeLimit { limit: asked.time_limit }));
     answer.map_err(|error| error.with_pause(pause.get(), crate::now()))
 }
 
-async fn ask(asked: Asked<'_>, store: &Store, pause: &Pause) -> Result<Option<Advice>, AcmeError> {
+async fn ask(asked: RenewalQuery<'_>, store: &CertStore, pause: &Pause) -> Result<Option<Advice>, AcmeError> {
     let stored = store.account(asked.directory)?;
     let credentials = stored.and_then(|text| serde_json::from_str::<AccountCredentials>(&text).ok());
     let (Some(credentials), Some(identifier)) = (credentials, identifier(asked.chain_pem)) else {
@@ -55,11 +55,11 @@ async fn ask(asked: Asked<'_>, store: &Store, pause: &Pause) -> Result<Option<Ad
     };
     let builder = Account::builder_with_http(Box::new(Https::new(asked.ca_file, pause.clone())?));
     let account = builder.from_credentials(credentials).await;
-    let account = account.map_err(|error| AcmeError::of("read its directory", error))?;
+    let account = account.map_err(|error| AcmeError::at_step("read its directory", error))?;
     let (info, again) = match account.renewal_info(&identifier).await {
         Ok(said) => said,
         Err(instant_acme::Error::Unsupported(_)) => return Ok(None),
-        Err(error) => return Err(AcmeError::of("say when to renew", error)),
+        Err(error) => return Err(AcmeError::at_step("say when to renew", error)),
     };
     let [start, end] = [info.suggested_window.start, info.suggested_window.end].map(timestamp);
     if start > end {

@@ -6,10 +6,10 @@ use std::time::Duration;
 use instant_acme::Problem;
 use phantom_types::{HostName, Timestamp};
 
-use crate::challenge::Kind;
+use crate::challenge::ChallengeKind;
 use crate::inspect::InspectError;
 use crate::schedule::LONGEST_BAR;
-use crate::store::StoreError;
+use crate::store::CertStoreError;
 
 /// How long an authority is left alone whose limit is used up and that does not say until when.
 const LIMITED: Duration = Duration::from_hours(1);
@@ -63,7 +63,7 @@ pub enum AcmeError {
         /// The name.
         name: HostName,
         /// What was tried and what became of it, in the authority's words (at most 500 characters each).
-        tried: Vec<(Kind, String)>,
+        tried: Vec<(ChallengeKind, String)>,
     },
     /// Everything together took too long.
     #[error("no certificate was issued within {} seconds", .limit.as_secs())]
@@ -79,7 +79,7 @@ pub enum AcmeError {
     Unusable(#[source] InspectError),
     /// The certificate directory could not be used.
     #[error("the certificate directory could not be used")]
-    Store(#[from] StoreError),
+    Store(#[from] CertStoreError),
 }
 
 impl AcmeError {
@@ -114,7 +114,7 @@ impl AcmeError {
         Self::Wait { cause: Box::new(self), until: Timestamp::from_micros(until), wait }
     }
 
-    pub(super) fn of(step: &'static str, error: instant_acme::Error) -> Self {
+    pub(super) fn at_step(step: &'static str, error: instant_acme::Error) -> Self {
         match error {
             instant_acme::Error::Api(problem) => {
                 Self::Refused { step, problem: kind(&problem).to_owned(), detail: words(&problem) }
@@ -149,7 +149,7 @@ pub(super) fn printable(text: &str) -> String {
     short
 }
 
-fn causes(tried: &[(Kind, String)]) -> String {
+fn causes(tried: &[(ChallengeKind, String)]) -> String {
     tried.iter().map(|(kind, cause)| format!("{kind}: {cause}")).collect::<Vec<_>>().join("; ")
 }
 
@@ -164,7 +164,7 @@ mod tests {
             "detail": format!("too many\u{1b}[31m\n{}", "x".repeat(10_000)),
         }))
         .unwrap();
-        let error = AcmeError::of("order a certificate", instant_acme::Error::Api(problem));
+        let error = AcmeError::at_step("order a certificate", instant_acme::Error::Api(problem));
         let text = error.to_string();
         assert!(
             text.starts_with("the certificate authority refused to order a certificate: too many [31m xxx"),
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_says_from_when_on_it_is_worth_asking() {
+    fn rate_limit_says_when_to_retry() {
         let now = Timestamp::from_micros(1_757_380_307_000_000);
         let refused = |problem: &str| AcmeError::Refused {
             step: "take an order",
@@ -208,8 +208,10 @@ mod tests {
 
     #[test]
     fn what_was_tried_is_told() {
-        let tried =
-            vec![(Kind::TlsAlpn, "timeout".to_owned()), (Kind::Http, "connection refused".to_owned())];
+        let tried = vec![
+            (ChallengeKind::TlsAlpn, "timeout".to_owned()),
+            (ChallengeKind::Http, "connection refused".to_owned()),
+        ];
         let error = AcmeError::Validation { name: "vpn.example.com".parse().unwrap(), tried };
         assert_eq!(
             error.to_string(),

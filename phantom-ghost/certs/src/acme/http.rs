@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_may_say_when_to_come_back() {
+    fn refusal_may_say_when_to_retry() {
         assert_eq!(wanted(&answer(429, "122400")), Some(Duration::from_hours(34)));
         assert_eq!(wanted(&answer(503, " 5 ")), Some(Duration::from_secs(5)));
         // An order that is not ready yet is no refusal.

@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
-use super::{ACME_ALPN, Answer, ChallengeError, Challenger, Kind, Pending};
+use super::{ACME_ALPN, ChallengeError, ChallengeKind, ChallengeResponse, Challenger, Pending};
 use crate::inspect;
 
 /// How long one visitor may take.
@@ -56,10 +56,10 @@ impl Listeners {
         Self { addresses, tls_alpn_port, http_port, tls_alpn, http }
     }
 
-    fn begin(&self, answer: &Answer) -> Result<(), ChallengeError> {
+    fn begin(&self, answer: &ChallengeResponse) -> Result<(), ChallengeError> {
         match answer {
-            Answer::TlsAlpn { sni, pair } => {
-                let failed = |_| ChallengeError::Certificate(Kind::TlsAlpn);
+            ChallengeResponse::TlsAlpn { sni, pair } => {
+                let failed = |_| ChallengeError::Certificate(ChallengeKind::TlsAlpn);
                 let chain = inspect::chain(&pair.chain_pem).map_err(failed)?;
                 let key = Arc::new(inspect::certified(chain, &pair.key_pem).map_err(failed)?);
                 let mut service = lock(&self.tls_alpn);
@@ -74,7 +74,7 @@ impl Listeners {
                     },
                 )
             }
-            Answer::Http { token, body } => {
+            ChallengeResponse::Http { token, body } => {
                 let mut service = lock(&self.http);
                 let answers = Arc::clone(&service.answers);
                 service.add(
@@ -110,15 +110,17 @@ impl Listeners {
 }
 
 impl Challenger for Listeners {
-    fn install<'a>(&'a self, answer: &'a Answer) -> Pending<'a, Result<(), ChallengeError>> {
+    fn install<'a>(&'a self, answer: &'a ChallengeResponse) -> Pending<'a, Result<(), ChallengeError>> {
         Box::pin(async move { self.begin(answer) })
     }
 
-    fn remove<'a>(&'a self, answer: &'a Answer) -> Pending<'a, ()> {
+    fn remove<'a>(&'a self, answer: &'a ChallengeResponse) -> Pending<'a, ()> {
         Box::pin(async move {
             let mut tasks = match answer {
-                Answer::TlsAlpn { sni, .. } => lock(&self.tls_alpn).take(&sni.to_ascii_lowercase()),
-                Answer::Http { token, .. } => lock(&self.http).take(token),
+                ChallengeResponse::TlsAlpn { sni, .. } => {
+                    lock(&self.tls_alpn).take(&sni.to_ascii_lowercase())
+                }
+                ChallengeResponse::Http { token, .. } => lock(&self.http).take(token),
             };
             // Awaited, so that the port is free when this returns.
             tasks.shutdown().await;
@@ -183,7 +185,8 @@ impl fmt::Debug for Resolver {
 fn acceptor(answers: Shared<Arc<CertifiedKey>>) -> Result<TlsAcceptor, ChallengeError> {
     let config = ServerConfig::builder_with_provider(default_provider().into());
     let config = config.with_safe_default_protocol_versions();
-    let config = config.map_err(|_| ChallengeError::Certificate(Kind::TlsAlpn))?.with_no_client_auth();
+    let config =
+        config.map_err(|_| ChallengeError::Certificate(ChallengeKind::TlsAlpn))?.with_no_client_auth();
     let mut config = config.with_cert_resolver(Arc::new(Resolver(answers)));
     // Clients that do not offer it are refused, as RFC 8737, section 3, has it.
     config.alpn_protocols = vec![ACME_ALPN.to_vec()];

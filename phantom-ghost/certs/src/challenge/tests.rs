@@ -82,7 +82,7 @@ async fn handshake(port: u16, sni: &str, alpn: &[u8]) -> io::Result<Vec<u8>> {
 }
 
 #[test]
-fn addresses_are_asked_for_by_their_reverse_names() {
+fn addresses_are_requested_by_reverse_names() {
     let name = |text: &str| server_name(&text.parse().unwrap());
     assert_eq!(name("vpn.Example.com"), "vpn.example.com");
     assert_eq!(name("192.0.2.7"), "7.2.0.192.in-addr.arpa");
@@ -93,12 +93,12 @@ fn addresses_are_asked_for_by_their_reverse_names() {
 }
 
 #[tokio::test]
-async fn a_tls_answer_is_there_only_while_it_is_installed() {
+async fn tls_answer_exists_only_while_installed() {
     let [tls, http] = ports();
     let listeners = Listeners::new(vec![LOOPBACK], tls, http);
     for name in ["vpn.example.com", "192.0.2.7"] {
         let name: HostName = name.parse().unwrap();
-        let answer = Answer::tls_alpn(&name, &DIGEST).unwrap();
+        let answer = ChallengeResponse::tls_alpn(&name, &DIGEST).unwrap();
         assert!(handshake(tls, &server_name(&name), ACME_ALPN).await.is_err(), "nobody listens yet");
         listeners.install(&answer).await.unwrap();
         let der = handshake(tls, &server_name(&name), ACME_ALPN).await.unwrap();
@@ -115,11 +115,11 @@ async fn a_tls_answer_is_there_only_while_it_is_installed() {
 }
 
 #[tokio::test]
-async fn an_http_answer_is_found_under_its_token_only() {
+async fn http_answer_is_found_by_its_token() {
     let [tls, http] = ports();
     let listeners = Listeners::new(vec![LOOPBACK], tls, http);
-    let answers =
-        ["one", "two"].map(|token| Answer::Http { token: token.into(), body: format!("{token}.thumb") });
+    let answers = ["one", "two"]
+        .map(|token| ChallengeResponse::Http { token: token.into(), body: format!("{token}.thumb") });
     for answer in &answers {
         listeners.install(answer).await.unwrap();
     }
@@ -151,15 +151,18 @@ async fn a_port_that_is_taken_is_named() {
     let [tls, http] = ports();
     let _taken = std::net::TcpListener::bind((LOOPBACK, http)).unwrap();
     let listeners = Listeners::new(vec![LOOPBACK], tls, http);
-    let error = listeners.install(&Answer::Http { token: "a".into(), body: "b".into() }).await.unwrap_err();
+    let error = listeners
+        .install(&ChallengeResponse::Http { token: "a".into(), body: "b".into() })
+        .await
+        .unwrap_err();
     assert_eq!(error.to_string(), format!("127.0.0.1:{http} cannot be listened on"));
 }
 
 #[tokio::test]
-async fn both_families_are_listened_on_without_an_address() {
+async fn both_families_are_listened_on_by_default() {
     let [tls, http] = ports();
     let listeners = Listeners::new(Vec::new(), tls, http);
-    let answer = Answer::Http { token: "a".into(), body: "b".into() };
+    let answer = ChallengeResponse::Http { token: "a".into(), body: "b".into() };
     listeners.install(&answer).await.unwrap();
     assert!(get(http, "GET / HTTP/1.1\r\n\r\n").await.unwrap().starts_with("HTTP/1.1 404 "));
     listeners.remove(&answer).await;
@@ -169,9 +172,9 @@ async fn both_families_are_listened_on_without_an_address() {
 async fn each_kind_goes_to_its_own_challenger() {
     let [tls, http] = ports();
     let split = Split { tls_alpn: Nobody, http: Listeners::new(vec![LOOPBACK], tls, http) };
-    let answer = Answer::tls_alpn(&"vpn.example.com".parse().unwrap(), &DIGEST).unwrap();
-    assert!(matches!(split.install(&answer).await, Err(ChallengeError::NotOffered(Kind::TlsAlpn))));
-    let answer = Answer::Http { token: "a".into(), body: "b".into() };
+    let answer = ChallengeResponse::tls_alpn(&"vpn.example.com".parse().unwrap(), &DIGEST).unwrap();
+    assert!(matches!(split.install(&answer).await, Err(ChallengeError::NotOffered(ChallengeKind::TlsAlpn))));
+    let answer = ChallengeResponse::Http { token: "a".into(), body: "b".into() };
     split.install(&answer).await.unwrap();
     split.remove(&answer).await;
 }
@@ -179,10 +182,10 @@ async fn each_kind_goes_to_its_own_challenger() {
 struct Nobody;
 
 impl Challenger for Nobody {
-    fn install<'a>(&'a self, answer: &'a Answer) -> Pending<'a, Result<(), ChallengeError>> {
+    fn install<'a>(&'a self, answer: &'a ChallengeResponse) -> Pending<'a, Result<(), ChallengeError>> {
         Box::pin(async { Err(ChallengeError::NotOffered(answer.kind())) })
     }
-    fn remove<'a>(&'a self, _: &'a Answer) -> Pending<'a, ()> {
+    fn remove<'a>(&'a self, _: &'a ChallengeResponse) -> Pending<'a, ()> {
         Box::pin(async {})
     }
 }

@@ -18,7 +18,7 @@ fn no_server(_: &Path) -> Box<dyn Challenger> {
     panic!("no control socket is named")
 }
 
-fn parsed(reply: &Reply) -> (u8, Value) {
+fn parsed(reply: &CommandReply) -> (u8, Value) {
     assert!(!reply.line.contains('\n'));
     (reply.exit_code, serde_json::from_str(&reply.line).unwrap())
 }
@@ -28,7 +28,7 @@ fn bytes(value: &Value) -> Vec<u8> {
 }
 
 #[test]
-fn a_self_signed_certificate_is_made_once_and_passes_inspection() {
+fn self_signed_certificate_is_made_once() {
     let home = tempfile::tempdir().unwrap();
     let certs = home.path().join("certs");
     let request = bytes(&json!({"domain": "VPN.example.com", "certs_dir": certs}));
@@ -59,7 +59,7 @@ fn a_self_signed_certificate_is_made_once_and_passes_inspection() {
 #[test]
 fn failures_say_what_is_wrong() {
     let home = tempfile::tempdir().unwrap();
-    let error = |reply: Reply| {
+    let error = |reply: CommandReply| {
         let (code, value) = parsed(&reply);
         assert_eq!(code, 1);
         (

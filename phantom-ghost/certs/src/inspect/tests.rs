@@ -37,14 +37,14 @@ fn authority(name: &str) -> CertificateParams {
     params
 }
 
-struct World {
+struct TestPki {
     leaf: String,
     key: KeyPem,
     intermediate: String,
     root: String,
 }
 
-impl World {
+impl TestPki {
     fn new(names: &[&str], days: i64) -> Self {
         let root = CertifiedIssuer::self_signed(authority("Root"), KeyPair::generate().unwrap()).unwrap();
         let middle_key = KeyPair::generate().unwrap();
@@ -56,19 +56,19 @@ impl World {
         Self { leaf: leaf.pem(), key, intermediate: middle.pem(), root: root.pem() }
     }
 
-    fn pair(&self, chain: &[&String]) -> Pair {
+    fn pair(&self, chain: &[&String]) -> CertificatePair {
         let chain_pem = chain.iter().map(|pem| pem.as_str()).collect();
-        Pair { chain_pem, key_pem: self.key.clone() }
+        CertificatePair { chain_pem, key_pem: self.key.clone() }
     }
 }
 
-fn kind(pair: &Pair, wanted: &str, now: Timestamp) -> &'static str {
+fn kind(pair: &CertificatePair, wanted: &str, now: Timestamp) -> &'static str {
     inspect(pair, &name(wanted), now).map_or_else(|error| error.kind(), |_| "usable")
 }
 
 #[test]
-fn a_whole_chain_is_usable_for_each_of_its_names() {
-    let world = World::new(&["vpn.example.com", "*.wild.example.com", "192.0.2.7", "2001:db8::7"], 30);
+fn whole_chain_is_usable_for_every_name() {
+    let world = TestPki::new(&["vpn.example.com", "*.wild.example.com", "192.0.2.7", "2001:db8::7"], 30);
     for chain in [
         vec![&world.leaf, &world.intermediate, &world.root],
         vec![&world.leaf, &world.intermediate],
@@ -88,7 +88,7 @@ fn a_whole_chain_is_usable_for_each_of_its_names() {
 
 #[test]
 fn the_fingerprint_is_that_of_the_leaf() {
-    let world = World::new(&["vpn.example.com"], 30);
+    let world = TestPki::new(&["vpn.example.com"], 30);
     let seen =
         inspect(&world.pair(&[&world.leaf, &world.intermediate]), &name("vpn.example.com"), NOW).unwrap();
     let leaf = CertificateDer::from_pem_slice(world.leaf.as_bytes()).unwrap();
@@ -98,8 +98,8 @@ fn the_fingerprint_is_that_of_the_leaf() {
 
 #[test]
 fn the_order_of_the_chain_counts() {
-    let world = World::new(&["vpn.example.com"], 30);
-    let stranger = World::new(&["vpn.example.com"], 30);
+    let world = TestPki::new(&["vpn.example.com"], 30);
+    let stranger = TestPki::new(&["vpn.example.com"], 30);
     let at = |chain: &[&String]| match inspect(&world.pair(chain), &name("vpn.example.com"), NOW) {
         Err(InspectError::Order { position }) => position,
         other => panic!("{other:?}"),
@@ -112,8 +112,8 @@ fn the_order_of_the_chain_counts() {
 }
 
 #[test]
-fn only_its_own_time_is_valid_and_to_the_second() {
-    let world = World::new(&["vpn.example.com"], 30);
+fn validity_period_is_exact_to_the_second() {
+    let world = TestPki::new(&["vpn.example.com"], 30);
     let pair = world.pair(&[&world.leaf]);
     let at = |now| kind(&pair, "vpn.example.com", now);
     assert_eq!(at(NOW.minus(DAY)), "usable");
@@ -124,8 +124,8 @@ fn only_its_own_time_is_valid_and_to_the_second() {
 
 #[test]
 fn a_key_must_be_the_leafs() {
-    let world = World::new(&["vpn.example.com"], 30);
-    let mut pair = World::new(&["vpn.example.com"], 30).pair(&[&world.leaf]);
+    let world = TestPki::new(&["vpn.example.com"], 30);
+    let mut pair = TestPki::new(&["vpn.example.com"], 30).pair(&[&world.leaf]);
     assert_eq!(kind(&pair, "vpn.example.com", NOW), "key_mismatch");
     pair.key_pem = KeyPem::new("hello".into());
     assert_eq!(kind(&pair, "vpn.example.com", NOW), "key_not_pem");
@@ -142,9 +142,9 @@ fn a_key_must_be_the_leafs() {
 
 #[test]
 fn what_is_no_certificate_is_said_so() {
-    let world = World::new(&["vpn.example.com"], 30);
+    let world = TestPki::new(&["vpn.example.com"], 30);
     let with = |chain: &str| {
-        let pair = Pair { chain_pem: chain.into(), key_pem: world.key.clone() };
+        let pair = CertificatePair { chain_pem: chain.into(), key_pem: world.key.clone() };
         kind(&pair, "vpn.example.com", NOW)
     };
     assert_eq!(with(""), "certificate_not_pem");
@@ -158,36 +158,37 @@ fn what_is_no_certificate_is_said_so() {
 
 #[test]
 fn no_error_shows_the_key() {
-    let world = World::new(&["vpn.example.com"], 30);
+    let world = TestPki::new(&["vpn.example.com"], 30);
     let body: Vec<&str> = world.key.expose().lines().filter(|line| !line.starts_with("---")).collect();
     let broken = world.key.expose().replace("END", "EMD");
     for key in [world.key.expose(), &broken] {
-        let pair = Pair { chain_pem: self_signed().chain_pem, key_pem: KeyPem::new(key.into()) };
+        let pair = CertificatePair { chain_pem: self_signed().chain_pem, key_pem: KeyPem::new(key.into()) };
         let error = inspect(&pair, &name("vpn.example.com"), NOW).unwrap_err();
         let all = format!("{error} {error:?} {:?} {pair:?}", error.source());
         assert!(body.iter().all(|line| !all.contains(line)), "{all}");
     }
 }
 
-fn self_signed() -> Pair {
+fn self_signed() -> CertificatePair {
     self_sign(&name("vpn.example.com"), NOW).unwrap()
 }
 
 #[test]
-fn an_error_names_what_the_certificate_is_for() {
-    let covers = |world: &World| match inspect(&world.pair(&[&world.leaf]), &name("nope.example.com"), NOW) {
+fn error_names_the_certificate_subject() {
+    let covers = |world: &TestPki| match inspect(&world.pair(&[&world.leaf]), &name("nope.example.com"), NOW)
+    {
         Err(InspectError::Name { covers, .. }) => covers,
         other => panic!("{other:?}"),
     };
-    assert_eq!(covers(&World::new(&["vpn.example.com", "192.0.2.7"], 1)), "vpn.example.com, 192.0.2.7");
-    assert_eq!(covers(&World::new(&[], 1)), "no name");
+    assert_eq!(covers(&TestPki::new(&["vpn.example.com", "192.0.2.7"], 1)), "vpn.example.com, 192.0.2.7");
+    assert_eq!(covers(&TestPki::new(&[], 1)), "no name");
     let many: Vec<String> = (0..8).map(|n| format!("n{n}.example.com")).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
-    assert!(covers(&World::new(&many, 1)).ends_with("n4.example.com and 3 more"));
+    assert!(covers(&TestPki::new(&many, 1)).ends_with("n4.example.com and 3 more"));
 }
 
 #[test]
-fn files_are_read_and_what_cannot_be_read_is_named() {
+fn files_are_read_and_unreadable_ones_named() {
     let folder = tempfile::tempdir().unwrap();
     let pair = self_signed();
     let [chain, key, link, big] =

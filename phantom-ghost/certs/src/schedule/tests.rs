@@ -16,7 +16,7 @@ fn life(length: Duration) -> Life {
 }
 
 #[test]
-fn renewal_is_at_two_thirds_and_soon_after() {
+fn renewal_is_at_two_thirds_of_life() {
     for length in LIVES {
         for jitter in [0, 1, u32::MAX / 2, u32::MAX] {
             let mut schedule = Schedule::new(Some(life(length)), jitter);
@@ -39,7 +39,7 @@ fn renewal_is_at_two_thirds_and_soon_after() {
 }
 
 #[test]
-fn without_a_certificate_the_first_attempt_is_now_and_the_next_waits() {
+fn without_certificate_first_attempt_is_immediate() {
     let mut schedule = Schedule::new(None, 7);
     assert!(schedule.due(at(DAY)));
     schedule.failed(at(DAY), u32::MAX / 2, "refused".into());
@@ -50,7 +50,7 @@ fn without_a_certificate_the_first_attempt_is_now_and_the_next_waits() {
 }
 
 #[test]
-fn every_life_sees_many_attempts_and_none_too_many() {
+fn every_lifetime_has_a_bounded_attempt_count() {
     for length in LIVES {
         for jitter in [0, u32::MAX] {
             let mut schedule = Schedule::new(Some(life(length)), jitter);
@@ -109,7 +109,7 @@ fn the_operator_is_told_early() {
 }
 
 #[test]
-fn a_clock_that_jumps_delays_nothing_for_long() {
+fn clock_jump_delays_nothing_for_long() {
     // Far ahead: due at once, whatever was planned.
     let mut schedule = Schedule::new(Some(life(90 * DAY)), 0);
     assert!(schedule.due(at(4000 * DAY)));
@@ -163,7 +163,7 @@ fn the_authority_decides_when_to_renew() {
 }
 
 #[test]
-fn a_revoked_certificate_is_renewed_at_once_but_not_without_end() {
+fn revoked_certificate_is_renewed_with_bounded_attempts() {
     let past =
         Some(Window { start: at(Duration::ZERO).minus(9 * DAY), end: at(Duration::ZERO).minus(8 * DAY) });
     for (length, soonest) in
@@ -196,7 +196,7 @@ fn no_suggestion_lets_a_certificate_run_out() {
 }
 
 #[test]
-fn an_authority_that_takes_no_request_gets_none() {
+fn authority_that_takes_no_request_gets_none() {
     let mut schedule = Schedule::new(Some(life(6 * DAY)), 0);
     schedule.barred(at(4 * DAY), 0, "too many".into(), Duration::from_hours(33));
     assert_eq!(
@@ -234,7 +234,7 @@ fn a_bar_does_not_outlive_the_certificate() {
 }
 
 #[test]
-fn the_hours_limit_of_failed_validations_is_kept() {
+fn hourly_limit_of_failed_validations_is_kept() {
     for length in [6 * DAY, 90 * DAY] {
         for jitter in [0, u32::MAX] {
             let mut schedule = Schedule::new(Some(life(length)), jitter);

@@ -12,15 +12,15 @@ fn name() -> HostName {
     "vpn.example.com".parse().unwrap()
 }
 
-fn pair(text: &str) -> Pair {
-    Pair { chain_pem: format!("chain {text}"), key_pem: KeyPem::new(format!("key {text}")) }
+fn pair(text: &str) -> CertificatePair {
+    CertificatePair { chain_pem: format!("chain {text}"), key_pem: KeyPem::new(format!("key {text}")) }
 }
 
 fn mode(path: &Path) -> u32 {
     fs::symlink_metadata(path).unwrap().permissions().mode() & 0o7777
 }
 
-fn in_force(store: &Store) -> String {
+fn in_force(store: &CertStore) -> String {
     let stored = store.read(&name()).unwrap().expect("something is in force");
     let text = stored.pair.chain_pem.strip_prefix("chain ").unwrap().to_owned();
     assert_eq!(stored.pair.key_pem.expose(), format!("key {text}"));
@@ -32,10 +32,10 @@ fn names(path: &Path) -> Vec<String> {
 }
 
 #[test]
-fn a_certificate_is_found_again_and_closed_to_others() {
+fn certificate_is_found_again_and_private() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("certs");
-    let store = Store::open(&path).unwrap();
+    let store = CertStore::open(&path).unwrap();
     assert!(store.read(&name()).unwrap().is_none());
     let paths = store.write(&name(), &pair("one"), DIRECTORY).unwrap();
     assert_eq!(paths, store.paths(&name()));
@@ -43,7 +43,7 @@ fn a_certificate_is_found_again_and_closed_to_others() {
     assert_eq!(fs::read_to_string(&paths.chain).unwrap(), "chain one");
     assert_eq!(fs::read_to_string(&paths.key).unwrap(), "key one");
     store.write(&name(), &pair("two"), SELF_SIGNED).unwrap();
-    assert_eq!(in_force(&Store::open(&path).unwrap()), "two");
+    assert_eq!(in_force(&CertStore::open(&path).unwrap()), "two");
     assert_eq!(mode(&path), 0o700);
     assert_eq!(mode(paths.key.parent().unwrap()), 0o700);
     for file in [CHAIN_FILE, KEY_FILE, ORIGIN_FILE] {
@@ -55,7 +55,7 @@ fn a_certificate_is_found_again_and_closed_to_others() {
 #[test]
 fn addresses_have_directories_too() {
     let home = tempfile::tempdir().unwrap();
-    let store = Store::open(&home.path().join("certs")).unwrap();
+    let store = CertStore::open(&home.path().join("certs")).unwrap();
     for address in ["192.0.2.7", "2001:db8::7"] {
         let name: HostName = address.parse().unwrap();
         store.write(&name, &pair(address), DIRECTORY).unwrap();
@@ -67,7 +67,7 @@ fn addresses_have_directories_too() {
 fn an_account_is_kept_per_directory() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("certs");
-    let store = Store::open(&path).unwrap();
+    let store = CertStore::open(&path).unwrap();
     assert!(store.account(DIRECTORY).unwrap().is_none());
     store.put_account(DIRECTORY, "one").unwrap();
     store.put_account("https://other.example/", "other").unwrap();
@@ -86,10 +86,10 @@ fn an_account_is_kept_per_directory() {
 }
 
 #[test]
-fn a_write_that_was_cut_short_leaves_the_old_pair_and_is_swept_up() {
+fn interrupted_write_keeps_old_pair() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("certs");
-    let store = Store::open(&path).unwrap();
+    let store = CertStore::open(&path).unwrap();
     store.write(&name(), &pair("old"), DIRECTORY).unwrap();
     // Every state that a crash can leave before the exchange, and after it before the sweep.
     let draft = path.join(".draft_vpn.example.com");
@@ -104,7 +104,7 @@ fn a_write_that_was_cut_short_leaves_the_old_pair_and_is_swept_up() {
         for (file, text) in files {
             fs::write(draft.join(file), text).unwrap();
         }
-        let store = Store::open(&path).unwrap();
+        let store = CertStore::open(&path).unwrap();
         assert_eq!(in_force(&store), "old");
         store.put_account(DIRECTORY, "one").unwrap();
         assert_eq!(in_force(&store), "old");
@@ -116,15 +116,15 @@ fn a_write_that_was_cut_short_leaves_the_old_pair_and_is_swept_up() {
 }
 
 #[test]
-fn a_replacement_without_exchange_that_was_cut_short_is_undone_or_completed() {
+fn interrupted_replacement_is_undone_or_completed() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("certs");
-    let store = Store::open(&path).unwrap();
+    let store = CertStore::open(&path).unwrap();
     store.write(&name(), &pair("old"), DIRECTORY).unwrap();
     let (place, aside) = (path.join("vpn.example.com"), path.join(".replaced_vpn.example.com"));
     // Cut between the two renames.
     fs::rename(&place, &aside).unwrap();
-    assert_eq!(in_force(&Store::open(&path).unwrap()), "old");
+    assert_eq!(in_force(&CertStore::open(&path).unwrap()), "old");
     assert!(!aside.exists());
     // Cut after them.
     fs::rename(&place, &aside).unwrap();
@@ -132,16 +132,16 @@ fn a_replacement_without_exchange_that_was_cut_short_is_undone_or_completed() {
     fs::write(place.join(KEY_FILE), "key new").unwrap();
     fs::write(place.join(CHAIN_FILE), "chain new").unwrap();
     fs::write(place.join(ORIGIN_FILE), DIRECTORY).unwrap();
-    assert_eq!(in_force(&Store::open(&path).unwrap()), "new");
+    assert_eq!(in_force(&CertStore::open(&path).unwrap()), "new");
     assert!(!aside.exists());
 }
 
 /// The kernel refuses this pair of flags as file systems refuse a flag that they do not know.
 #[test]
-fn a_file_system_without_flags_is_repaired_as_well() {
+fn file_system_without_exchange_is_repaired_too() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("certs");
-    let store = Store::open(&path).unwrap();
+    let store = CertStore::open(&path).unwrap();
     let unknown = RenameFlags::RENAME_NOREPLACE | RenameFlags::RENAME_EXCHANGE;
     let bring_back = || store.bring_back(".replaced_a", "a", unknown);
     fs::create_dir(path.join(".replaced_a")).unwrap();
@@ -152,20 +152,20 @@ fn a_file_system_without_flags_is_repaired_as_well() {
 }
 
 #[test]
-fn by_which_challenge_it_came_is_noted_with_it() {
+fn challenge_kind_is_stored_with_the_certificate() {
     let home = tempfile::tempdir().unwrap();
-    let store = Store::open(&home.path().join("certs")).unwrap();
-    let noted = |paths: Paths| fs::read_to_string(paths.chain.with_file_name(CHALLENGE_FILE)).ok();
+    let store = CertStore::open(&home.path().join("certs")).unwrap();
+    let noted = |paths: CertPaths| fs::read_to_string(paths.chain.with_file_name(CHALLENGE_FILE)).ok();
     let by = |by| noted(store.write_obtained(&name(), &pair("x"), DIRECTORY, by).unwrap());
-    assert_eq!(by(Some(Kind::Http)).as_deref(), Some("http-01\n"));
-    assert_eq!(by(Some(Kind::TlsAlpn)).as_deref(), Some("tls-alpn-01\n"));
+    assert_eq!(by(Some(ChallengeKind::Http)).as_deref(), Some("http-01\n"));
+    assert_eq!(by(Some(ChallengeKind::TlsAlpn)).as_deref(), Some("tls-alpn-01\n"));
     assert_eq!(by(None), None);
 }
 
 #[test]
 fn an_incomplete_directory_is_no_certificate() {
     let home = tempfile::tempdir().unwrap();
-    let store = Store::open(&home.path().join("certs")).unwrap();
+    let store = CertStore::open(&home.path().join("certs")).unwrap();
     let paths = store.write(&name(), &pair("one"), DIRECTORY).unwrap();
     fs::remove_file(paths.key).unwrap();
     assert!(store.read(&name()).unwrap().is_none());
@@ -177,7 +177,7 @@ fn an_incomplete_directory_is_no_certificate() {
 fn a_failed_write_leaves_the_old_pair() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("certs");
-    let store = Store::open(&path).unwrap();
+    let store = CertStore::open(&path).unwrap();
     store.write(&name(), &pair("old"), DIRECTORY).unwrap();
     // Something that is not ours is in the draft's place and cannot be swept up.
     fs::create_dir_all(path.join(".draft_vpn.example.com/folder/in/it")).unwrap();
@@ -187,10 +187,10 @@ fn a_failed_write_leaves_the_old_pair() {
 }
 
 #[test]
-fn readers_never_see_a_mixture_while_writers_exchange() {
+fn readers_never_see_a_mixed_pair() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("certs");
-    let store = Store::open(&path).unwrap();
+    let store = CertStore::open(&path).unwrap();
     store.write(&name(), &pair("first"), DIRECTORY).unwrap();
     let done = AtomicBool::new(false);
     let reads = std::thread::scope(|scope| {
@@ -206,7 +206,7 @@ fn readers_never_see_a_mixture_while_writers_exchange() {
             .map(|writer| {
                 let path = &path;
                 scope.spawn(move || {
-                    let store = Store::open(path).unwrap();
+                    let store = CertStore::open(path).unwrap();
                     for round in 0..20 {
                         store.write(&name(), &pair(&format!("{writer}.{round}")), DIRECTORY).unwrap();
                     }
@@ -230,10 +230,10 @@ fn links_are_not_followed() {
     fs::create_dir(&elsewhere).unwrap();
     fs::write(elsewhere.join("file"), "untouched").unwrap();
     symlink(&elsewhere, &path).unwrap();
-    assert!(Store::open(&path).is_err(), "the directory itself");
+    assert!(CertStore::open(&path).is_err(), "the directory itself");
     fs::remove_file(&path).unwrap();
 
-    let store = Store::open(&path).unwrap();
+    let store = CertStore::open(&path).unwrap();
     symlink(&elsewhere, path.join("vpn.example.com")).unwrap();
     assert!(store.read(&name()).is_err(), "a name's directory");
     store.write(&name(), &pair("one"), DIRECTORY).unwrap();
@@ -252,18 +252,18 @@ fn links_are_not_followed() {
 }
 
 #[test]
-fn an_open_directory_is_closed_and_a_foreign_one_refused() {
+fn wide_directory_is_narrowed_foreign_one_refused() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("certs");
     fs::create_dir(&path).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-    Store::open(&path).unwrap();
+    CertStore::open(&path).unwrap();
     assert_eq!(mode(&path), 0o700);
     if nix::unistd::geteuid().is_root() {
         std::os::unix::fs::chown(&path, Some(12345), None).unwrap();
-        assert!(matches!(Store::open(&path), Err(StoreError::Owner { owner: 12345, .. })));
+        assert!(matches!(CertStore::open(&path), Err(CertStoreError::Owner { owner: 12345, .. })));
     }
-    let error = Store::open(&home.path().join("absent/certs")).unwrap_err();
+    let error = CertStore::open(&home.path().join("absent/certs")).unwrap_err();
     assert!(error.to_string().ends_with("absent/certs cannot be made"), "{error}");
 }
 

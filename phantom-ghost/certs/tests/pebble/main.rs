@@ -15,8 +15,11 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use phantom_certs::acme::AcmeError;
-use phantom_certs::challenge::{ChallengeError, Kind, Pending};
-use phantom_certs::{Answer, Challenger, Issued, Listeners, Request, Store, commands, inspect, issue, now};
+use phantom_certs::challenge::{ChallengeError, ChallengeKind, Pending};
+use phantom_certs::{
+    CertStore, CertificateRequest, ChallengeResponse, Challenger, Issued, Listeners, commands, inspect,
+    issue, now,
+};
 use serde_json::{Value, json};
 use world::{Pebble, port};
 
@@ -27,18 +30,18 @@ const DAYS: Duration = Duration::from_hours(24 * 90);
 /// A store beside an authority.
 struct Place {
     pebble: Pebble,
-    store: Store,
+    store: CertStore,
 }
 
 impl Place {
     fn new(test: &str) -> Option<Self> {
         let pebble = Pebble::start(test, DAYS)?;
-        let store = Store::open(&pebble.home.path().join("certs")).unwrap();
+        let store = CertStore::open(&pebble.home.path().join("certs")).unwrap();
         Some(Self { pebble, store })
     }
 
-    fn request(&self, name: &str) -> Request {
-        Request {
+    fn request(&self, name: &str) -> CertificateRequest {
+        CertificateRequest {
             name: name.parse().unwrap(),
             directory: self.pebble.directory(),
             ca_file: Some(self.pebble.ca_file()),
@@ -48,13 +51,20 @@ impl Place {
     }
 
     /// Answers where the authority looks, or for a kind that is left out elsewhere.
-    fn listeners(&self, kinds: &[Kind]) -> Listeners {
+    fn listeners(&self, kinds: &[ChallengeKind]) -> Listeners {
         let at = |kind, right| if kinds.contains(&kind) { right } else { port() };
-        let [tls, http] = [at(Kind::TlsAlpn, self.pebble.tls_port), at(Kind::Http, self.pebble.http_port)];
+        let [tls, http] = [
+            at(ChallengeKind::TlsAlpn, self.pebble.tls_port),
+            at(ChallengeKind::Http, self.pebble.http_port),
+        ];
         Listeners::new(vec![LOOPBACK], tls, http)
     }
 
-    async fn issue(&self, request: &Request, challenger: &dyn Challenger) -> Result<Issued, AcmeError> {
+    async fn issue(
+        &self,
+        request: &CertificateRequest,
+        challenger: &dyn Challenger,
+    ) -> Result<Issued, AcmeError> {
         issue(request, &self.store, challenger, &now).await
     }
 
@@ -84,7 +94,7 @@ impl Place {
 /// Counts what passes through.
 struct Counted<C> {
     inner: C,
-    seen: Mutex<Vec<(&'static str, Answer)>>,
+    seen: Mutex<Vec<(&'static str, ChallengeResponse)>>,
 }
 
 impl<C> Counted<C> {
@@ -93,22 +103,22 @@ impl<C> Counted<C> {
     }
 
     /// The kinds that were installed; each was removed again.
-    fn kinds(&self) -> Vec<Kind> {
+    fn kinds(&self) -> Vec<ChallengeKind> {
         let seen = self.seen.lock().unwrap();
         let of =
             |what: &str| seen.iter().filter(|(w, _)| *w == what).map(|(_, a)| a.clone()).collect::<Vec<_>>();
         assert_eq!(of("install"), of("remove"));
-        of("install").iter().map(Answer::kind).collect()
+        of("install").iter().map(ChallengeResponse::kind).collect()
     }
 }
 
 impl<C: Challenger> Challenger for Counted<C> {
-    fn install<'a>(&'a self, answer: &'a Answer) -> Pending<'a, Result<(), ChallengeError>> {
+    fn install<'a>(&'a self, answer: &'a ChallengeResponse) -> Pending<'a, Result<(), ChallengeError>> {
         self.seen.lock().unwrap().push(("install", answer.clone()));
         self.inner.install(answer)
     }
 
-    fn remove<'a>(&'a self, answer: &'a Answer) -> Pending<'a, ()> {
+    fn remove<'a>(&'a self, answer: &'a ChallengeResponse) -> Pending<'a, ()> {
         self.seen.lock().unwrap().push(("remove", answer.clone()));
         self.inner.remove(answer)
     }
@@ -118,11 +128,11 @@ impl<C: Challenger> Challenger for Counted<C> {
 struct Never;
 
 impl Challenger for Never {
-    fn install<'a>(&'a self, _: &'a Answer) -> Pending<'a, Result<(), ChallengeError>> {
+    fn install<'a>(&'a self, _: &'a ChallengeResponse) -> Pending<'a, Result<(), ChallengeError>> {
         Box::pin(std::future::pending())
     }
 
-    fn remove<'a>(&'a self, _: &'a Answer) -> Pending<'a, ()> {
+    fn remove<'a>(&'a self, _: &'a ChallengeResponse) -> Pending<'a, ()> {
         Box::pin(async {})
     }
 }
@@ -130,11 +140,11 @@ impl Challenger for Never {
 #[tokio::test]
 async fn a_name_is_shown_by_tls() {
     let Some(place) = Place::new("a_name_is_shown_by_tls") else { return };
-    let challenger = Counted::new(place.listeners(&[Kind::TlsAlpn]));
+    let challenger = Counted::new(place.listeners(&[ChallengeKind::TlsAlpn]));
     let issued = place.issue(&place.request(NAME), &challenger).await.unwrap();
     place.check(&issued, NAME);
     assert!(!issued.reused && issued.warnings.is_empty());
-    assert_eq!(challenger.kinds(), [Kind::TlsAlpn]);
+    assert_eq!(challenger.kinds(), [ChallengeKind::TlsAlpn]);
     let life = issued.inspected.life().length();
     assert!(life <= DAYS && life + Duration::from_secs(2) >= DAYS, "{life:?}");
     assert!(
@@ -144,28 +154,29 @@ async fn a_name_is_shown_by_tls() {
 }
 
 #[tokio::test]
-async fn http_is_tried_when_tls_does_not_do() {
-    let Some(place) = Place::new("http_is_tried_when_tls_does_not_do") else { return };
+async fn http_is_tried_when_tls_fails() {
+    let Some(place) = Place::new("http_is_tried_when_tls_fails") else { return };
     // The authority finds nobody at the TLS port.
-    let challenger = Counted::new(place.listeners(&[Kind::Http]));
+    let challenger = Counted::new(place.listeners(&[ChallengeKind::Http]));
     let issued = place.issue(&place.request(NAME), &challenger).await.unwrap();
     place.check(&issued, NAME);
-    assert_eq!(challenger.kinds(), [Kind::TlsAlpn, Kind::Http]);
+    assert_eq!(challenger.kinds(), [ChallengeKind::TlsAlpn, ChallengeKind::Http]);
     assert!(issued.warnings[0].starts_with("tls-alpn-01: Failed to connect"), "{:?}", issued.warnings);
     // Somebody else has the TLS port: nothing can be installed.
     let _other = std::net::TcpListener::bind((LOOPBACK, place.pebble.tls_port)).unwrap();
-    let challenger = Counted::new(place.listeners(&[Kind::TlsAlpn, Kind::Http]));
+    let challenger = Counted::new(place.listeners(&[ChallengeKind::TlsAlpn, ChallengeKind::Http]));
     place.become_somebody_else();
-    let again = place.issue(&Request { renew: true, ..place.request(NAME) }, &challenger).await.unwrap();
+    let again =
+        place.issue(&CertificateRequest { renew: true, ..place.request(NAME) }, &challenger).await.unwrap();
     place.check(&again, NAME);
-    assert_eq!(challenger.kinds(), [Kind::TlsAlpn, Kind::Http]);
+    assert_eq!(challenger.kinds(), [ChallengeKind::TlsAlpn, ChallengeKind::Http]);
 }
 
 #[tokio::test]
 async fn an_address_is_shown_by_both() {
     let Some(place) = Place::new("an_address_is_shown_by_both") else { return };
-    for kind in [Kind::TlsAlpn, Kind::Http] {
-        let request = Request { renew: true, ..place.request("127.0.0.1") };
+    for kind in [ChallengeKind::TlsAlpn, ChallengeKind::Http] {
+        let request = CertificateRequest { renew: true, ..place.request("127.0.0.1") };
         place.become_somebody_else();
         let issued = place.issue(&request, &place.listeners(&[kind])).await.unwrap();
         place.check(&issued, "127.0.0.1");
@@ -179,12 +190,13 @@ async fn an_address_is_shown_by_both() {
 }
 
 #[tokio::test]
-async fn a_renewal_takes_a_new_key_and_the_same_account() {
-    let Some(place) = Place::new("a_renewal_takes_a_new_key_and_the_same_account") else { return };
-    let listeners = place.listeners(&[Kind::TlsAlpn, Kind::Http]);
+async fn renewal_uses_new_key_and_same_account() {
+    let Some(place) = Place::new("renewal_uses_new_key_and_same_account") else { return };
+    let listeners = place.listeners(&[ChallengeKind::TlsAlpn, ChallengeKind::Http]);
     let first = place.issue(&place.request(NAME), &listeners).await.unwrap();
     let account = place.account();
-    let second = place.issue(&Request { renew: true, ..place.request(NAME) }, &listeners).await.unwrap();
+    let second =
+        place.issue(&CertificateRequest { renew: true, ..place.request(NAME) }, &listeners).await.unwrap();
     place.check(&second, NAME);
     assert!(first.pair.key_pem != second.pair.key_pem);
     assert_ne!(first.inspected.fingerprint_sha256, second.inspected.fingerprint_sha256);
@@ -194,11 +206,11 @@ async fn a_renewal_takes_a_new_key_and_the_same_account() {
 }
 
 #[tokio::test]
-async fn a_fresh_certificate_is_used_again_without_the_authority() {
-    let Some(mut place) = Place::new("a_fresh_certificate_is_used_again_without_the_authority") else {
+async fn fresh_certificate_is_reused_without_the_authority() {
+    let Some(mut place) = Place::new("fresh_certificate_is_reused_without_the_authority") else {
         return;
     };
-    let listeners = place.listeners(&[Kind::TlsAlpn, Kind::Http]);
+    let listeners = place.listeners(&[ChallengeKind::TlsAlpn, ChallengeKind::Http]);
     let request = place.request(NAME);
     let first = place.issue(&request, &listeners).await.unwrap();
     place.pebble.end();
@@ -206,7 +218,7 @@ async fn a_fresh_certificate_is_used_again_without_the_authority() {
     assert!(again.reused);
     assert_eq!((again.pair, again.inspected), (first.pair.clone(), first.inspected));
     // One that is for another directory, or nearly over, is not.
-    let other = Request { directory: format!("{}2", request.directory), ..request.clone() };
+    let other = CertificateRequest { directory: format!("{}2", request.directory), ..request.clone() };
     assert!(matches!(place.issue(&other, &listeners).await, Err(AcmeError::Protocol { .. })));
     let later = || phantom_types::Timestamp::from_micros(now().micros() + 61 * 86_400 * 1_000_000);
     let error = issue(&request, &place.store, &listeners, &later).await.unwrap_err();
@@ -215,21 +227,24 @@ async fn a_fresh_certificate_is_used_again_without_the_authority() {
 }
 
 #[tokio::test]
-async fn a_failure_keeps_the_old_certificate_and_tells_the_authoritys_words() {
-    let Some(place) = Place::new("a_failure_keeps_the_old_certificate_and_tells_the_authoritys_words") else {
+async fn failure_keeps_certificate_and_quotes_authority() {
+    let Some(place) = Place::new("failure_keeps_certificate_and_quotes_authority") else {
         return;
     };
-    let first = place.issue(&place.request(NAME), &place.listeners(&[Kind::TlsAlpn])).await.unwrap();
+    let first = place.issue(&place.request(NAME), &place.listeners(&[ChallengeKind::TlsAlpn])).await.unwrap();
     let challenger = Counted::new(place.listeners(&[]));
-    let renewal = Request { renew: true, ..place.request(NAME) };
+    let renewal = CertificateRequest { renew: true, ..place.request(NAME) };
     place.become_somebody_else();
     let error = place.issue(&renewal, &challenger).await.unwrap_err();
     let text = error.to_string();
     let AcmeError::Validation { tried, .. } = error else { panic!("{text}") };
-    assert_eq!(tried.iter().map(|(kind, _)| *kind).collect::<Vec<_>>(), [Kind::TlsAlpn, Kind::Http]);
+    assert_eq!(
+        tried.iter().map(|(kind, _)| *kind).collect::<Vec<_>>(),
+        [ChallengeKind::TlsAlpn, ChallengeKind::Http]
+    );
     assert!(tried[0].1.contains("Failed to connect"), "{text}");
     assert!(tried[1].1.contains("connection refused"), "{text}");
-    assert_eq!(challenger.kinds(), [Kind::TlsAlpn, Kind::Http]);
+    assert_eq!(challenger.kinds(), [ChallengeKind::TlsAlpn, ChallengeKind::Http]);
     place.check(&first, NAME);
     // A name that the authority does not want.
     let error = place.issue(&place.request("vpn.unwanted.example"), &challenger).await.unwrap_err();
@@ -238,10 +253,10 @@ async fn a_failure_keeps_the_old_certificate_and_tells_the_authoritys_words() {
 }
 
 #[tokio::test]
-async fn a_forgotten_or_damaged_account_is_made_anew() {
-    let Some(mut place) = Place::new("a_forgotten_or_damaged_account_is_made_anew") else { return };
-    let listeners = place.listeners(&[Kind::TlsAlpn, Kind::Http]);
-    let renewal = Request { renew: true, ..place.request(NAME) };
+async fn lost_or_damaged_account_is_recreated() {
+    let Some(mut place) = Place::new("lost_or_damaged_account_is_recreated") else { return };
+    let listeners = place.listeners(&[ChallengeKind::TlsAlpn, ChallengeKind::Http]);
+    let renewal = CertificateRequest { renew: true, ..place.request(NAME) };
     place.issue(&renewal, &listeners).await.unwrap();
     let before = place.account();
     place.pebble.run();
@@ -256,12 +271,18 @@ async fn a_forgotten_or_damaged_account_is_made_anew() {
 #[tokio::test]
 async fn everything_together_has_a_time_limit() {
     let home = tempfile::tempdir().unwrap();
-    let store = Store::open(&home.path().join("certs")).unwrap();
+    let store = CertStore::open(&home.path().join("certs")).unwrap();
     // It accepts and is silent.
     let silent = std::net::TcpListener::bind((LOOPBACK, 0)).unwrap();
     let directory = format!("https://{}/dir", silent.local_addr().unwrap());
     let time_limit = Duration::from_millis(300);
-    let request = Request { name: NAME.parse().unwrap(), directory, ca_file: None, time_limit, renew: false };
+    let request = CertificateRequest {
+        name: NAME.parse().unwrap(),
+        directory,
+        ca_file: None,
+        time_limit,
+        renew: false,
+    };
     let begin = Instant::now();
     let error =
         issue(&request, &store, &Listeners::new(vec![LOOPBACK], port(), port()), &now).await.unwrap_err();
@@ -270,20 +291,20 @@ async fn everything_together_has_a_time_limit() {
 }
 
 #[tokio::test]
-async fn an_answer_is_taken_away_when_time_is_up() {
-    let Some(place) = Place::new("an_answer_is_taken_away_when_time_is_up") else { return };
+async fn answer_is_removed_after_a_timeout() {
+    let Some(place) = Place::new("answer_is_removed_after_a_timeout") else { return };
     let challenger = Counted::new(Never);
-    let request = Request { time_limit: Duration::from_secs(5), ..place.request(NAME) };
+    let request = CertificateRequest { time_limit: Duration::from_secs(5), ..place.request(NAME) };
     let error = place.issue(&request, &challenger).await.unwrap_err();
     assert!(matches!(error, AcmeError::TimeLimit { .. }), "{error}");
-    assert_eq!(challenger.kinds(), [Kind::TlsAlpn]);
+    assert_eq!(challenger.kinds(), [ChallengeKind::TlsAlpn]);
 }
 
 #[tokio::test]
-async fn an_authority_that_is_not_trusted_is_told_nothing() {
-    let Some(place) = Place::new("an_authority_that_is_not_trusted_is_told_nothing") else { return };
+async fn untrusted_authority_is_told_nothing() {
+    let Some(place) = Place::new("untrusted_authority_is_told_nothing") else { return };
     for ca_file in [None, Some(place.pebble.root())] {
-        let request = Request { ca_file, ..place.request(NAME) };
+        let request = CertificateRequest { ca_file, ..place.request(NAME) };
         let error = place.issue(&request, &place.listeners(&[])).await.unwrap_err();
         assert!(error.to_string().contains("certificate"), "{error}");
         assert!(matches!(error, AcmeError::Protocol { step: "make an account", .. }), "{error}");

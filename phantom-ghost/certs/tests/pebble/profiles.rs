@@ -4,8 +4,8 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use phantom_certs::acme::{AcmeError, Advice, Asked, Wanted, advice, obtain};
-use phantom_certs::{Issued, Listeners, Request, Store, issue, now};
+use phantom_certs::acme::{AcmeError, Advice, OrderRequest, RenewalQuery, advice, obtain};
+use phantom_certs::{CertStore, CertificateRequest, Issued, Listeners, issue, now};
 use serde_json::{Value, json};
 
 use crate::proxy::Proxy;
@@ -15,20 +15,20 @@ use crate::world::Pebble;
 struct Place {
     pebble: Arc<Pebble>,
     proxy: Proxy,
-    store: Store,
+    store: CertStore,
     listeners: Listeners,
 }
 
 impl Place {
     fn new(test: &str) -> Option<Self> {
         let pebble = Arc::new(Pebble::start(test, crate::DAYS)?);
-        let store = Store::open(&pebble.home.path().join("certs")).unwrap();
+        let store = CertStore::open(&pebble.home.path().join("certs")).unwrap();
         let listeners = Listeners::new(vec![crate::LOOPBACK], pebble.tls_port, pebble.http_port);
         Some(Self { proxy: Proxy::start(&pebble), pebble, store, listeners })
     }
 
     async fn issue(&self, name: &str, renew: bool) -> Result<Issued, AcmeError> {
-        let request = Request {
+        let request = CertificateRequest {
             name: name.parse().unwrap(),
             directory: self.proxy.directory.clone(),
             ca_file: Some(self.pebble.ca_file()),
@@ -40,7 +40,7 @@ impl Place {
 
     async fn advice(&self, issued: &Issued) -> Result<Option<Advice>, AcmeError> {
         let ca_file = self.pebble.ca_file();
-        let asked = Asked {
+        let asked = RenewalQuery {
             directory: &self.proxy.directory,
             ca_file: Some(&ca_file),
             chain_pem: &issued.pair.chain_pem,
@@ -87,8 +87,8 @@ fn base64_url(digits: &str) -> String {
 }
 
 #[tokio::test]
-async fn an_address_gets_the_short_profile_and_a_name_the_usual_one() {
-    let Some(place) = Place::new("an_address_gets_the_short_profile_and_a_name_the_usual_one") else {
+async fn addresses_get_the_short_profile() {
+    let Some(place) = Place::new("addresses_get_the_short_profile") else {
         return;
     };
     for (name, profile) in [("127.0.0.1", Some("shortlived")), (crate::NAME, None)] {
@@ -105,8 +105,8 @@ async fn an_address_gets_the_short_profile_and_a_name_the_usual_one() {
 }
 
 #[tokio::test]
-async fn the_authority_is_asked_when_to_renew_and_told_what_is_replaced() {
-    let Some(place) = Place::new("the_authority_is_asked_when_to_renew_and_told_what_is_replaced") else {
+async fn authority_advises_renewal_and_learns_replacement() {
+    let Some(place) = Place::new("authority_advises_renewal_and_learns_replacement") else {
         return;
     };
     let first = place.issue("127.0.0.1", false).await.unwrap();
@@ -140,8 +140,8 @@ async fn the_authority_is_asked_when_to_renew_and_told_what_is_replaced() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_replaced_is_renewed_all_the_same() {
-    let Some(place) = Place::new("what_cannot_be_replaced_is_renewed_all_the_same") else { return };
+async fn irreplaceable_certificate_is_renewed_anyway() {
+    let Some(place) = Place::new("irreplaceable_certificate_is_renewed_anyway") else { return };
     place.window("2025-01-02T04:00:00Z", "2025-01-03T04:00:00Z", "21600");
     place.issue(crate::NAME, false).await.unwrap();
     for problem in ["alreadyReplaced", "malformed", "unauthorized"] {
@@ -157,8 +157,8 @@ async fn what_cannot_be_replaced_is_renewed_all_the_same() {
 }
 
 #[tokio::test]
-async fn a_used_up_limit_says_when_it_is_worth_asking_again() {
-    let Some(place) = Place::new("a_used_up_limit_says_when_it_is_worth_asking_again") else { return };
+async fn exhausted_limit_says_when_to_retry() {
+    let Some(place) = Place::new("exhausted_limit_says_when_to_retry") else { return };
     let limited = json!({
         "type": "urn:ietf:params:acme:error:rateLimited", "status": 429,
         "detail": "too many certificates (5) already issued for this exact set of identifiers",
@@ -190,9 +190,9 @@ async fn a_used_up_limit_says_when_it_is_worth_asking_again() {
 #[tokio::test]
 async fn newest_pebble_does_it_all_by_itself() {
     let Some(pebble) = Pebble::start_newest("newest_pebble_does_it_all_by_itself") else { return };
-    let store = Store::open(&pebble.home.path().join("certs")).unwrap();
+    let store = CertStore::open(&pebble.home.path().join("certs")).unwrap();
     let listeners = Listeners::new(vec![crate::LOOPBACK], pebble.tls_port, pebble.http_port);
-    let request = Request {
+    let request = CertificateRequest {
         name: "127.0.0.1".parse().unwrap(),
         directory: pebble.directory(),
         ca_file: Some(pebble.ca_file()),
@@ -205,7 +205,7 @@ async fn newest_pebble_does_it_all_by_itself() {
         pebble.verify(&issued.paths.chain, "127.0.0.1");
         let life = issued.inspected.life();
         assert!(life.length().abs_diff(Duration::from_hours(6 * 24)) < Duration::from_mins(1), "{life:?}");
-        let asked = Asked {
+        let asked = RenewalQuery {
             directory: &request.directory,
             ca_file: request.ca_file.as_deref(),
             chain_pem: &issued.pair.chain_pem,
@@ -220,7 +220,7 @@ async fn newest_pebble_does_it_all_by_itself() {
     }
     // The first one was replaced: to replace it again is refused, and the order is taken without that.
     let before = before.unwrap();
-    let wanted = Wanted {
+    let wanted = OrderRequest {
         name: &request.name,
         directory: &request.directory,
         ca_file: request.ca_file.as_deref(),

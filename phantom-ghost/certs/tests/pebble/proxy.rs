@@ -75,7 +75,7 @@ impl Reply {
     }
 
     /// The authority's own.
-    fn of(pebble: &Pebble, head: &str, body: &str) -> io::Result<Self> {
+    fn to_request(pebble: &Pebble, head: &str, body: &str) -> io::Result<Self> {
         // It has to close, for the answer's end to be seen.
         let head = head.replacen(" HTTP/1.1\r\n", " HTTP/1.1\r\nconnection: close\r\n", 1);
         let text = pebble.ask(&(head + body))?;
@@ -166,7 +166,7 @@ fn reply(pebble: &Pebble, (head, body): (&str, &str), own: &str, said: &mut Said
             return Ok(Reply::new(&format!("{status} Refused"), header, problem));
         }
     }
-    let mut reply = Reply::of(pebble, head, body)?;
+    let mut reply = Reply::to_request(pebble, head, body)?;
     if head.starts_with("GET /dir ") {
         reply.change(|directory| {
             directory["meta"]["profiles"] = json!({ "classic": "ninety days", "shortlived": "six days" });

@@ -15,7 +15,12 @@ fn with_answer(status: Option<i32>, answer: &'static str) -> (Program, Arc<Mutex
     let seen = asked.clone();
     fake.give_program(NAME, move |_, process| {
         seen.lock().unwrap().push(process.clone());
-        Ok(Ended { argv: process.argv(), status, stdout: answer.into(), stderr: "its words".to_owned() })
+        Ok(ProgramOutput {
+            argv: process.argv(),
+            status,
+            stdout: answer.into(),
+            stderr: "its words".to_owned(),
+        })
     });
     (Program::on(&host), asked)
 }
@@ -25,7 +30,7 @@ fn self_sign() -> CertificateRequest {
 }
 
 #[test]
-fn an_end_without_an_answer_is_an_error_of_the_host() {
+fn exit_without_an_answer_is_host_error() {
     for (status, answer, expected) in [
         (Some(0), "", "phantom-ghost self-sign answered nothing"),
         (Some(0), "no JSON", "phantom-ghost self-sign answered wrongly: its words"),
@@ -66,7 +71,7 @@ fn answers_and_refusals_are_told_apart() {
 
 /// It is given less time than it is waited for, so that it can say itself what went wrong, and its words are handed on.
 #[test]
-fn an_authority_has_its_time_and_what_it_tried_is_told() {
+fn authority_has_time_and_attempts_are_reported() {
     let folder = std::env::temp_dir().join(format!("phantom-tunnel-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let (program, asked) = (folder.join("phantom-ghost"), folder.join("asked"));
@@ -92,7 +97,7 @@ fn an_authority_has_its_time_and_what_it_tried_is_told() {
 }
 
 #[test]
-fn a_program_that_is_missing_is_an_error_of_the_host() {
+fn missing_program_is_a_host_error() {
     let processes = Arc::new(LinuxProcesses::new(phantom_host::Interrupt::default()));
     let tunnel = Program { processes, path: "/nonexistent/phantom-ghost".into() };
     assert!(tunnel.certificate(&self_sign()).is_err());

@@ -28,7 +28,7 @@ impl Fixture {
 }
 
 #[test]
-fn ghost_mode_comes_back_as_it_was_stored() {
+fn ghost_mode_round_trips() {
     let fixture = Fixture::new();
     let acme = Ghost {
         domain: "vpn.example.org".parse().unwrap(),
@@ -78,7 +78,7 @@ fn without_a_database_ghost_mode_is_off() {
 }
 
 #[test]
-fn a_path_that_is_no_text_cannot_be_stored() {
+fn path_that_is_not_text_is_refused() {
     use std::os::unix::ffi::OsStrExt as _;
     let fixture = Fixture::new();
     let path = std::path::PathBuf::from(std::ffi::OsStr::from_bytes(b"/\xff"));

@@ -3,7 +3,7 @@
 use std::io::Read as _;
 use std::process::ExitCode;
 
-use phantom_certs::commands::{self, Reply};
+use phantom_certs::commands::{self, CommandReply};
 use phantom_certs::{Challenger, now};
 use phantom_types::{Lang, Text};
 use phantom_words::of_program;
@@ -96,7 +96,7 @@ pub(crate) fn answer(
     arguments: Vec<String>,
     help: Text,
     lang: Lang,
-    run: impl FnOnce(&[u8]) -> Reply,
+    run: impl FnOnce(&[u8]) -> CommandReply,
 ) -> ExitCode {
     if let Some(argument) = arguments.into_iter().next() {
         return match argument.as_str() {
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reply_is_the_same_but_for_its_sentences() {
+    fn replies_differ_only_in_their_sentences() {
         let line = r#"{"error":{"kind":"request","detail":"the certificate authority gives: no answer within 30 seconds"}}"#;
         assert_eq!(in_language(line.to_owned(), Lang::En), line);
         let warned = r#"{"cert_path":"/c","warnings":["tls-alpn-01: it gives no reason"],"alarm":null,"reused":false}"#;

@@ -8,7 +8,7 @@ use tokio::runtime;
 
 use super::{failed, say, usage};
 use crate::control::with_causes;
-use crate::keep::{self, Options, Way};
+use crate::keep::{self, KeeperOptions, Way};
 use crate::notify::{READY, STOPPING, notify};
 
 const HELP: Text = Text {
@@ -61,7 +61,7 @@ pub fn run(arguments: Vec<String>, lang: Lang) -> ExitCode {
     }
 }
 
-fn parse(arguments: Vec<String>, lang: Lang) -> Result<Options, String> {
+fn parse(arguments: Vec<String>, lang: Lang) -> Result<KeeperOptions, String> {
     let names = ["--config", "--control", "--status", "--ask"];
     let (mut values, mut command) = ([const { None }; 4], Vec::new());
     let mut rest = arguments.into_iter();
@@ -91,7 +91,7 @@ fn parse(arguments: Vec<String>, lang: Lang) -> Result<Options, String> {
         (None, true) => Way::Open,
     };
     let missing = |name: &str| format!("{name} is missing");
-    Ok(Options {
+    Ok(KeeperOptions {
         config: config.ok_or_else(|| missing("--config"))?,
         control: control.ok_or_else(|| missing("--control"))?,
         status: status.ok_or_else(|| missing("--status"))?,

@@ -19,7 +19,7 @@ use crate::log;
 use crate::notify::{READY, STOPPING, notify};
 use crate::privilege;
 use crate::pump::rest_while_much_comes;
-use crate::server::{BindError, Builder, Handle, Listen, Server};
+use crate::server::{BindError, Handle, Listen, Server, ServerBuilder};
 
 const HELP: Text = Text {
     en: "\
@@ -178,7 +178,7 @@ fn bind(
     let builder = |places: &[Listen]| {
         let mode = if for_group { 0o660 } else { 0o666 };
         let first = Server::builder().limits(limits.clone()).socket_mode(mode).lang(lang);
-        places.iter().cloned().fold(first, Builder::listen)
+        places.iter().cloned().fold(first, ServerBuilder::listen)
     };
     for place in listen {
         if let Listen::Unix(path) = place {

@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn words_of_a_list_are_found_wherever_they_are() {
+    fn list_words_are_found_anywhere() {
         let head = "HTTP/1.1 200 OK\r\nConnection: keep-alive , Upgrade\r\nconnection:x\r\nA: keep\r\n\r\n";
         let answer = Answer::read(head.as_bytes()).unwrap().unwrap();
         for word in ["upgrade", "Keep-Alive", "X"] {

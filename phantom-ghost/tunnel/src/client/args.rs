@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named_but_no_stray_word() {
+    fn errors_name_options_but_no_stray_argument() {
         assert_eq!(args("--a").value("--a").unwrap_err().to_string(), "--a needs a value");
         assert!(args("--a=x").parsed::<u16>("--a").unwrap_err().to_string().starts_with("--a: "));
         assert_eq!(args("--ab 1").end().unwrap_err().to_string(), "unknown option --ab");

@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn every_wait_lies_in_its_range_for_ever() {
+    fn every_wait_stays_in_its_range() {
         let mut backoff = Backoff::default();
         for round in 0..1000 {
             let wait = backoff.next(f64::from(round % 11) / 10.0);

@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_comes_back_for_the_same_server_alone() {
+    fn remembered_address_belongs_to_its_server() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("made/for it/x.address");
         let server = hop("vpn.example.com:8443");
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_the_way_is_an_error_and_nothing_is_left() {
+    fn obstacle_is_an_error_without_leftovers() {
         let folder = tempfile::tempdir().unwrap();
         let server = hop("vpn.example.com:443");
         let address: SocketAddr = "192.0.2.7:443".parse().unwrap();
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pipe_in_its_place_is_not_waited_for() {
+    fn pipe_in_its_place_is_not_awaited() {
         let folder = tempfile::tempdir().unwrap();
         let pipe = folder.path().join("pipe");
         nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();

@@ -200,7 +200,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_machine_reaches_itself_and_nothing_has_moved() {
+    fn machine_reaches_itself_and_nothing_has_moved() {
         let here = way("127.0.0.1".parse().unwrap()).unwrap();
         assert_eq!(here.source, "127.0.0.1".parse().ok());
         assert!(here.hop.iter().any(|attribute| matches!(attribute, RouteAttribute::Oif(1))), "{here:?}");
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_way_is_gone_with_its_hop_or_its_address() {
+    fn route_is_gone_with_hop_or_address() {
         let way =
             |hop: u32, source: &str| Way { hop: vec![RouteAttribute::Oif(hop)], source: source.parse().ok() };
         let before = way(1, "127.0.0.1");

@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn the_request_names_the_server_and_the_user() {
+    fn request_names_the_server_and_the_user() {
         let target: Endpoint = "vpn.example.com:443".parse().unwrap();
         let plain = "CONNECT vpn.example.com:443 HTTP/1.1\r\nHost: vpn.example.com:443\r\n\r\n";
         assert_eq!(*request(&target, None), plain);

@@ -102,7 +102,7 @@ impl Trust {
 
 impl KeyPin {
     /// The pin of a certificate's key; `None` if it is no certificate.
-    pub fn of(certificate: &CertificateDer<'_>) -> Option<Self> {
+    pub fn from_certificate(certificate: &CertificateDer<'_>) -> Option<Self> {
         let parsed = ParsedCertificate::try_from(certificate).ok()?;
         let mut pin = [0; 32];
         pin.copy_from_slice(digest(&SHA256, &parsed.subject_public_key_info()).as_ref());
@@ -186,7 +186,7 @@ impl ServerCertVerifier for Pinned {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         let verified = self.chain.verify_server_cert(leaf, intermediates, name, ocsp, now)?;
-        if KeyPin::of(leaf) == Some(self.pin) {
+        if KeyPin::from_certificate(leaf) == Some(self.pin) {
             Ok(verified)
         } else {
             Err(CertificateError::ApplicationVerificationFailure.into())

@@ -15,11 +15,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use zeroize::Zeroizing;
 
 use super::args::{Args, ArgsError};
-use super::{Client, ClientError, Config, Event, Login, Proxy, Server, Trust, memory};
+use super::{Client, ClientError, ClientEvent, Config, Login, Proxy, Server, Trust, memory};
 use crate::cli;
 use crate::log::line as say;
 use crate::notify::{READY, STOPPING, notify};
-use crate::pump::Options;
+use crate::pump::TunnelOptions;
 use crate::secrets::Secret;
 
 const HELP: Text = Text {
@@ -122,7 +122,7 @@ fn config(mut args: Args) -> Result<Config, ArgsError> {
         let proxy = proxy.as_mut().ok_or_else(|| ArgsError("--http-proxy is missing".to_owned()))?;
         proxy.login = Some(read_login(&login)?);
     }
-    let ping = Options::default().ping;
+    let ping = TunnelOptions::default().ping;
     let mut config =
         Config { server, address, proxy, memory: None, secret, wireguard_port, listen, trust, ping };
     config.memory = match file {
@@ -194,18 +194,18 @@ fn signals() -> io::Result<impl Future<Output = ()>> {
 }
 
 /// What has happened.
-fn told(server: &Server, event: &Event<'_>) -> String {
+fn told(server: &Server, event: &ClientEvent<'_>) -> String {
     match event {
-        Event::Opened(address) => format!("tunnel to {server} ({address}) is open"),
-        Event::Ended(end, time) => {
+        ClientEvent::Opened(address) => format!("tunnel to {server} ({address}) is open"),
+        ClientEvent::Ended(end, time) => {
             format!("tunnel to {server} ended after {} s: {}", time.as_secs(), with_causes(*end))
         }
-        Event::Failed(error) => with_causes(*error),
-        Event::Waits(time) => format!("next attempt in {:.1} s", time.as_secs_f64()),
-        Event::NotKept(file, error) => {
+        ClientEvent::Failed(error) => with_causes(*error),
+        ClientEvent::Waits(time) => format!("next attempt in {:.1} s", time.as_secs_f64()),
+        ClientEvent::NotKept(file, error) => {
             format!("the server's address is not kept for the next start: {}: {error}", file.display())
         }
-        Event::Deaf(error) => format!("the kernel does not tell of changes of the network: {error}"),
+        ClientEvent::Deaf(error) => format!("the kernel does not tell of changes of the network: {error}"),
     }
 }
 
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_or_wrong_is_said_without_the_secret() {
+    fn invalid_options_are_reported_without_the_secret() {
         let file = secret_file("a secret with blanks is none of ours");
         let path = file.path().display();
         for (line, expected) in [

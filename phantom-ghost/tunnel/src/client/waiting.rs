@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::codec::{self, Kind, MAX_DATAGRAM};
+use crate::codec::{self, FrameKind, MAX_DATAGRAM};
 
 /// What is older is dropped: WireGuard has sent it again, or nobody waits for it any more.
 pub(super) const STALE: Duration = Duration::from_secs(1);
@@ -49,7 +49,7 @@ impl Waiting {
         let mut frames = Vec::new();
         if !datagrams.is_empty() {
             let junk = vec![0; usize::from(1 + chance % JUNK)];
-            codec::encode(&mut frames, Kind::Datagram, &junk, true);
+            codec::encode(&mut frames, FrameKind::Datagram, &junk, true);
             codec::encode_batch(&mut frames, datagrams.iter().map(Vec::as_slice), true);
         }
         frames
@@ -59,14 +59,14 @@ impl Waiting {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::{Decoder, Event};
+    use crate::codec::{Decoder, FrameEvent};
 
     fn datagrams(frames: &[u8]) -> Vec<Vec<u8>> {
         let mut decoder = Decoder::default();
         decoder.push(frames);
         let mut found = Vec::new();
         while let Some(event) = decoder.next().unwrap() {
-            let Event::Datagram(datagram) = event else { panic!("{event:?}") };
+            let FrameEvent::Datagram(datagram) = event else { panic!("{event:?}") };
             found.push(datagram.to_vec());
         }
         assert_eq!(decoder.left(), 0);

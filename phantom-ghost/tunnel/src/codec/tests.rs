@@ -17,12 +17,12 @@ enum Owned {
     Close,
 }
 
-fn owned(event: Event<'_>) -> Owned {
+fn owned(event: FrameEvent<'_>) -> Owned {
     match event {
-        Event::Datagram(bytes) => Owned::Datagram(bytes.to_vec()),
-        Event::Ping(bytes) => Owned::Ping(bytes.to_vec()),
-        Event::Pong(bytes) => Owned::Pong(bytes.to_vec()),
-        Event::Close => Owned::Close,
+        FrameEvent::Datagram(bytes) => Owned::Datagram(bytes.to_vec()),
+        FrameEvent::Ping(bytes) => Owned::Ping(bytes.to_vec()),
+        FrameEvent::Pong(bytes) => Owned::Pong(bytes.to_vec()),
+        FrameEvent::Close => Owned::Close,
     }
 }
 
@@ -91,7 +91,7 @@ fn empty_frames_are_nothing() {
 }
 
 #[test]
-fn what_is_no_frame_is_refused_at_once() {
+fn invalid_frame_is_refused_at_once() {
     let refused = |bytes: &[u8]| decode(bytes, &[1]).unwrap_err();
     assert_eq!(refused(&[0xc2, 0]), Violation::Reserved);
     assert_eq!(refused(&[0x92, 0]), Violation::Reserved);
@@ -110,17 +110,17 @@ fn what_is_no_frame_is_refused_at_once() {
 }
 
 #[test]
-fn a_frame_of_ours_has_the_known_bytes() {
+fn own_frame_has_the_known_bytes() {
     let mut out = Vec::new();
-    encode(&mut out, Kind::Datagram, b"abc", false);
-    encode(&mut out, Kind::Datagram, b"abc", true);
-    encode(&mut out, Kind::Pong, b"x", false);
+    encode(&mut out, FrameKind::Datagram, b"abc", false);
+    encode(&mut out, FrameKind::Datagram, b"abc", true);
+    encode(&mut out, FrameKind::Pong, b"x", false);
     encode_close(&mut out, false);
     assert_eq!(out, b"\x82\x03abc\x82\x83\0\0\0\0abc\x8a\x01x\x88\x02\x03\xe8");
 }
 
 #[test]
-fn the_decoder_holds_no_more_than_a_frame() {
+fn decoder_holds_at_most_one_frame() {
     let mut decoder = Decoder::default();
     let bytes = frame(0x82, None, &vec![7; MAX_DATAGRAM]);
     for piece in bytes.chunks(1000) {
@@ -209,8 +209,8 @@ proptest! {
         for message in &messages {
             match message {
                 Owned::Datagram(bytes) => encode_batch(&mut out, [bytes.as_slice(), &[]], masked),
-                Owned::Ping(bytes) => encode(&mut out, Kind::Ping, bytes, masked),
-                Owned::Pong(bytes) => encode(&mut out, Kind::Pong, bytes, masked),
+                Owned::Ping(bytes) => encode(&mut out, FrameKind::Ping, bytes, masked),
+                Owned::Pong(bytes) => encode(&mut out, FrameKind::Pong, bytes, masked),
                 Owned::Close => {}
             }
         }

@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_source_is_no_address_that_every_program_of_the_machine_has() {
+    fn source_address_must_belong_to_the_server() {
         let at: Upstream = "http://127.0.0.1:80".parse().unwrap();
         let told_apart = |source: &str| {
             WebServer { source: source.parse().ok(), ..at.clone().into() }.tells_strangers_apart()

@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_asked_once_and_again_when_its_answer_says() {
+    fn authority_is_asked_once_per_announced_interval() {
         let (mut asking, start) = (Asking::default(), at(Duration::ZERO));
         assert!(asking.begin(start) && !asking.begin(start));
         assert_eq!(asking.wait(start), None);
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_cannot_be_asked_is_asked_more_and_more_seldom() {
+    fn unreachable_authority_is_asked_less_often() {
         let (mut asking, mut now, mut waits) = (Asking::default(), at(Duration::ZERO), Vec::new());
         for _ in 0..40 {
             assert!(asking.begin(now));

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use phantom_certs::challenge::{ChallengeError, Kind, Pending};
-use phantom_certs::{Answer, Challenger, with_causes};
+use phantom_certs::challenge::{ChallengeError, ChallengeKind, Pending};
+use phantom_certs::{ChallengeResponse, Challenger, with_causes};
 
 use crate::config::KeyPem;
 use crate::control::{Challenge, Control, ControlError};
@@ -31,10 +31,10 @@ impl ByServer {
 }
 
 impl Challenger for ByServer {
-    fn install<'a>(&'a self, answer: &'a Answer) -> Pending<'a, Result<(), ChallengeError>> {
+    fn install<'a>(&'a self, answer: &'a ChallengeResponse) -> Pending<'a, Result<(), ChallengeError>> {
         Box::pin(async move {
-            let Answer::TlsAlpn { sni, pair } = answer else {
-                return Err(ChallengeError::NotOffered(Kind::Http));
+            let ChallengeResponse::TlsAlpn { sni, pair } = answer else {
+                return Err(ChallengeError::NotOffered(ChallengeKind::Http));
             };
             let challenge = Challenge {
                 sni: sni.clone(),
@@ -45,9 +45,9 @@ impl Challenger for ByServer {
         })
     }
 
-    fn remove<'a>(&'a self, answer: &'a Answer) -> Pending<'a, ()> {
+    fn remove<'a>(&'a self, answer: &'a ChallengeResponse) -> Pending<'a, ()> {
         Box::pin(async move {
-            if let Answer::TlsAlpn { sni, .. } = answer {
+            if let ChallengeResponse::TlsAlpn { sni, .. } = answer {
                 // A server that is gone has forgotten it anyway.
                 drop(self.unset(sni).await);
             }

@@ -26,7 +26,7 @@ struct Stamp {
 }
 
 impl Stamp {
-    fn of(path: &Path) -> io::Result<Self> {
+    fn read(path: &Path) -> io::Result<Self> {
         let info = fs::metadata(path)?;
         Ok(Self {
             path: path.to_owned(),
@@ -48,7 +48,7 @@ pub(super) struct ClientList {
 
 /// How a server was told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Told {
+pub(super) enum PushResult {
     /// It knows the clients by their digests.
     Singly,
     /// It was started by a program of before clients had secrets of their own. It takes them among the operator's.
@@ -67,7 +67,7 @@ impl ClientList {
             format!("the clients in {} cannot be read: {error}", path.display())
         };
         // Looked at before it is read: a change in between is seen the next time.
-        let stamp = Stamp::of(path).map_err(|error| failed(&error))?;
+        let stamp = Stamp::read(path).map_err(|error| failed(&error))?;
         if self.stamp.as_ref() != Some(&stamp) {
             let text = fs::read(path).map(Zeroizing::new).map_err(|error| failed(&error))?;
             let secrets =
@@ -88,10 +88,10 @@ impl ClientList {
     }
 
     /// Tells the server what it does not know yet.
-    pub(super) async fn push(&mut self, link: &mut Control) -> Result<Told, ControlError> {
+    pub(super) async fn push(&mut self, link: &mut Control) -> Result<PushResult, ControlError> {
         let told = match self.tell(link).await {
-            Ok(()) => Told::Singly,
-            Err(ControlError::Refused(why)) if why.starts_with(NOT_A_REQUEST) => Told::InConfiguration,
+            Ok(()) => PushResult::Singly,
+            Err(ControlError::Refused(why)) if why.starts_with(NOT_A_REQUEST) => PushResult::InConfiguration,
             Err(error) => return Err(error),
         };
         self.known.clone_from(&self.wanted);
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_read_and_what_is_being_written_is_not() {
+    fn complete_lines_are_read_unfinished_ones_wait() {
         let text = format!("# mark\n\n{}{}{}", line(2), line(1), line(2));
         assert_eq!(parsed(&text).unwrap(), sorted([1, 2]));
         assert_eq!(parsed(&text[..text.len() - 1]).unwrap(), sorted([1, 2]));
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_news_when_it_has_changed() {
+    fn file_is_news_when_it_has_changed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("clients");
         let mut list = ClientList::default();

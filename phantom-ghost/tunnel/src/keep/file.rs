@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_file_is_told_without_its_text() {
+    fn invalid_file_is_reported_without_its_text() {
         for (wrong, place) in [
             (TEXT.replace("51820", "\"aaaaaaaaaaaaaaaaaaaaaaaa\""), Some(2)),
             (TEXT.replace("operator", "x").replace("\"acme\",", "\"nobody\","), Some(3)),

@@ -8,7 +8,7 @@ use std::path::Path;
 use aws_lc_rs::digest::SHA256;
 use phantom_certs::inspect::{self, InspectError, inspect_timeless};
 use phantom_certs::schedule::Life;
-use phantom_certs::{Pair, with_causes};
+use phantom_certs::{CertificatePair, with_causes};
 use zeroize::Zeroizing;
 
 use super::file::{DecoySource, KeeperFile, Source};
@@ -77,10 +77,10 @@ pub(super) fn load(path: &Path) -> Result<Bundle, Box<Unusable>> {
 }
 
 /// The certificate in its files, and its life; an empty one where a web server in front has it.
-fn certificate(file: &KeeperFile) -> Result<(Pair, Option<Life>), InspectError> {
+fn certificate(file: &KeeperFile) -> Result<(CertificatePair, Option<Life>), InspectError> {
     let Some(files) = &file.certificate else {
         return Ok((
-            Pair { chain_pem: String::new(), key_pem: phantom_certs::KeyPem::new(String::new()) },
+            CertificatePair { chain_pem: String::new(), key_pem: phantom_certs::KeyPem::new(String::new()) },
             None,
         ));
     };
@@ -173,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_site_has_ordinary_files_only_and_bounds() {
+    fn site_has_ordinary_files_within_limits() {
         let home = tempfile::tempdir().unwrap();
         let folder = home.path().join("decoy");
         assert!(site(&folder).unwrap().is_empty());

@@ -24,7 +24,7 @@ const READY_AT_LATEST: Duration = Duration::from_secs(10);
 
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum KeeperTask {
     /// Read configuration and certificate; then [`Machine::loaded`] or [`Machine::unusable`].
     Load,
     /// Connect to the server; then [`Machine::connected`].
@@ -81,38 +81,38 @@ impl Machine {
     }
 
     /// The next step. Steps that have an outcome are said once; the outcome is told before the next call.
-    pub(super) fn step(&mut self, now: Timestamp) -> Step {
+    pub(super) fn step(&mut self, now: Timestamp) -> KeeperTask {
         self.started.get_or_insert(now);
         if std::mem::take(&mut self.load) {
             self.loaded_at = Some(now);
-            return Step::Load;
+            return KeeperTask::Load;
         }
         if !self.up && !self.hold {
-            return Step::Connect;
+            return KeeperTask::Connect;
         }
         if self.up && self.bundle.is_some_and(|bundle| self.acknowledged != Some(bundle.generation)) {
-            return Step::Push;
+            return KeeperTask::Push;
         }
         // What is written is in force by then.
         let status = self.status(now);
         if self.status.as_ref() != Some(&status) {
             self.status = Some(status.clone());
-            return Step::Write(status);
+            return KeeperTask::Write(status);
         }
         if !self.ready && (self.acknowledged.is_some() || self.until_ready(now).is_zero()) {
             self.ready = true;
-            return Step::Ready;
+            return KeeperTask::Ready;
         }
         if !self.issuing && self.schedule.as_mut().is_some_and(|schedule| schedule.due(now)) {
             self.issuing = true;
-            return Step::Issue;
+            return KeeperTask::Issue;
         }
         // While a certificate is obtained, another one is about to be in force.
         let renewed = self.schedule.as_ref().is_some_and(|schedule| schedule.life().is_some());
         if renewed && !self.issuing && self.asking.begin(now) {
-            return Step::Ask;
+            return KeeperTask::Ask;
         }
-        Step::Wait(self.wait(now))
+        KeeperTask::Wait(self.wait(now))
     }
 
     /// A file may have changed, or somebody asks for everything to be read again.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use phantom_certs::{Pair, now, self_sign};
+use phantom_certs::{CertificatePair, now, self_sign};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixListener;
@@ -110,7 +110,7 @@ impl Home {
         self.folder.path().join(file)
     }
 
-    fn certificate(&self, name: &str) -> Pair {
+    fn certificate(&self, name: &str) -> CertificatePair {
         let pair = self_sign(&name.parse().unwrap(), now()).unwrap();
         fs::write(self.path("live/key.pem"), pair.key_pem.expose()).unwrap();
         fs::write(self.path("live/chain.pem"), &pair.chain_pem).unwrap();
@@ -148,7 +148,7 @@ impl Home {
 
     fn keep(&self) -> impl Future<Output = ()> + use<> {
         let (config, control) = (self.path("ghost.conf"), self.path("control"));
-        let options = Options {
+        let options = KeeperOptions {
             config,
             control,
             status: self.path("status.json"),
@@ -256,7 +256,7 @@ async fn clients_are_told_singly() {
 }
 
 #[tokio::test]
-async fn a_removed_client_is_told_although_the_certificate_is_broken() {
+async fn broken_certificate_does_not_delay_client_removal() {
     let home = Home::new();
     home.clients(&["a", "b"]);
     let server = Server::start(&home.path("control"));
@@ -282,7 +282,7 @@ async fn a_removed_client_is_told_although_the_certificate_is_broken() {
 
 /// Where keeper and server are restarted one after the other, the one is newer for a moment.
 #[tokio::test]
-async fn a_server_of_before_gets_the_clients_among_the_operators_secrets() {
+async fn older_server_gets_clients_among_operator_secrets() {
     let home = Home::new();
     home.clients(&["b"]);
     let server = Server::start(&home.path("control"));
@@ -300,7 +300,7 @@ async fn a_server_of_before_gets_the_clients_among_the_operators_secrets() {
 }
 
 #[tokio::test]
-async fn a_web_server_is_told_with_the_address_that_strangers_come_from() {
+async fn front_server_is_passed_with_source_address() {
     let home = Home::new();
     let server = Server::start(&home.path("control"));
     let upstream =
@@ -382,7 +382,7 @@ async fn wrong_files_leave_what_is_in_force() {
 }
 
 #[tokio::test]
-async fn a_link_to_the_newest_files_is_followed() {
+async fn link_to_the_newest_files_is_followed() {
     let home = Home::new();
     for folder in ["archive1", "archive2"] {
         let pair = home.certificate(NAME);
@@ -414,7 +414,7 @@ async fn a_link_to_the_newest_files_is_followed() {
 }
 
 #[tokio::test]
-async fn a_change_while_the_server_comes_back_reaches_it() {
+async fn change_during_server_restart_reaches_it() {
     let home = Home::new();
     beside(&home, async {
         home.status_with("last_error", Value::is_string).await;
@@ -434,7 +434,7 @@ async fn a_change_while_the_server_comes_back_reaches_it() {
 }
 
 #[tokio::test]
-async fn attempts_at_a_certificate_outlive_a_keeper_that_is_killed() {
+async fn attempts_outlive_a_killed_keeper() {
     let home = Home::new();
     fs::remove_file(home.path("live/chain.pem")).unwrap();
     // Nobody listens there.

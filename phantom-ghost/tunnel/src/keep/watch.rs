@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_change_is_not_lost_with_the_call_that_noticed_it() {
+    async fn change_survives_the_cancelled_wait() {
         let home = tempfile::tempdir().unwrap();
         let (mut watch, mut folders) = (Watch::default(), Folders::default());
         folders.add(home.path());
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_what_is_named_counts_and_a_folder_may_come_back() {
+    async fn named_files_count_and_directory_may_return() {
         let home = tempfile::tempdir().unwrap();
         let run = home.path().join("run");
         fs::create_dir(&run).unwrap();
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn without_the_kernels_help_it_is_time_to_look_each_minute() {
+    async fn without_inotify_files_are_checked_each_minute() {
         let mut watch =
             Watch { blind: Some(Errno::EMFILE.into()), looked: Some(Instant::now()), ..Watch::default() };
         assert!(watch.trouble().unwrap().contains("within a minute"));

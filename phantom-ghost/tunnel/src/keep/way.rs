@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn nobody_is_waited_for_without_end_and_nothing_is_left_to_be_done_later() {
+    async fn removal_waits_with_bounds_and_completes() {
         let home = tempfile::tempdir().unwrap();
         let file = home.path().join("way");
         assert_eq!(ask(&file, "open").await, Err("nobody answers".to_owned()));
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_program_gets_the_word_as_its_last() {
+    async fn program_gets_the_argument_last() {
         let home = tempfile::tempdir().unwrap();
         let (program, seen) = (home.path().join("program"), home.path().join("seen"));
         let text = format!("#!/bin/sh\necho \"$@\" > {}\n[ \"$2\" = open ]\n", seen.display());

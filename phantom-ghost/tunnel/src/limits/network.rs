@@ -28,7 +28,7 @@ const REGION: u64 = 1 << 61;
 const REGION_OF_IPV4: u64 = 1 << 60;
 
 impl Networks {
-    pub(super) fn of(address: IpAddr) -> Self {
+    pub(super) fn containing(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V4(address) => {
                 let address = u64::from(u32::from(address));
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     fn networks(text: &str) -> Networks {
-        Networks::of(text.parse().unwrap())
+        Networks::containing(text.parse().unwrap())
     }
 
     #[test]
@@ -121,11 +121,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn addresses_of_ipv6_share_a_network_if_they_share_its_bits(a: u128, b: u128, same in 0..=128_u32) {
+        fn ipv6_addresses_share_network_by_prefix(a: u128, b: u128, same in 0..=128_u32) {
             // Not the addresses of IPv4 that are written as IPv6.
             let a = a | 1 << 127;
             let b = if same == 0 { b | 1 << 127 } else { (a ^ b >> 1 >> (same - 1)) | 1 << 127 };
-            let of = |bits: u128| Networks::of(Ipv6Addr::from(bits).into());
+            let of = |bits: u128| Networks::containing(Ipv6Addr::from(bits).into());
             prop_assert_eq!(of(a).subscriber == of(b).subscriber, a >> 72 == b >> 72);
             prop_assert_eq!(of(a).site == of(b).site, a >> 80 == b >> 80);
             prop_assert_eq!(of(a).region == of(b).region, a >> 96 == b >> 96);
@@ -133,13 +133,13 @@ mod tests {
         }
 
         #[test]
-        fn addresses_of_ipv4_share_a_network_if_they_share_24_bits(a: u32, b: u32, same in 0..=32_u32) {
+        fn ipv4_addresses_share_network_by_24_bits(a: u32, b: u32, same in 0..=32_u32) {
             let b = if same == 0 { b } else { a ^ (b >> 1 >> (same - 1)) };
-            let of = |bits: u32| Networks::of(Ipv4Addr::from(bits).into());
+            let of = |bits: u32| Networks::containing(Ipv4Addr::from(bits).into());
             prop_assert_eq!(of(a).subscriber == of(b).subscriber, a >> 8 == b >> 8);
             prop_assert_eq!(of(a).region == of(b).region, a >> 16 == b >> 16);
             prop_assert_eq!(of(a).site, of(a).subscriber);
-            prop_assert!(of(a).site != Networks::of(Ipv6Addr::from(u128::from(b)).into()).site);
+            prop_assert!(of(a).site != Networks::containing(Ipv6Addr::from(u128::from(b)).into()).site);
         }
     }
 }

@@ -65,11 +65,11 @@ struct Entry {
 pub(crate) struct Permit {
     table: Arc<Table>,
     networks: Option<Networks>,
-    place: Place,
+    place: Slot,
 }
 
 #[derive(Debug)]
-enum Place {
+enum Slot {
     Pending(Order),
     Visit(Order),
     /// It may not be closed in favour of others any more; what would close it is kept.
@@ -155,7 +155,7 @@ impl Table {
         let (stop, stopped) = oneshot::channel();
         inner.pending.insert(order, Member { networks, stop });
         drop(inner);
-        let permit = Permit { table: Arc::clone(self), networks, place: Place::Pending(order) };
+        let permit = Permit { table: Arc::clone(self), networks, place: Slot::Pending(order) };
         Some((permit, Dropped(stopped)))
     }
 
@@ -163,7 +163,7 @@ impl Table {
     fn networks(&self, address: Option<IpAddr>) -> Option<Networks> {
         let address = address.map(|address| address.to_canonical());
         let counted = address.filter(|address| !(self.limits.exempt_loopback && address.is_loopback()));
-        counted.map(Networks::of)
+        counted.map(Networks::containing)
     }
 
     /// Closes one connection that is no tunnel, since the system has no room for another one.
@@ -177,7 +177,7 @@ impl Table {
     /// Notes an error that is about to be sent to `address`; says whether it is to be held back.
     pub(crate) fn error_is_held(&self, address: Option<IpAddr>) -> bool {
         let Some(address) = address else { return false };
-        !self.lock().take_error(Networks::of(address), self.limits.errors, self.limits.site_share)
+        !self.lock().take_error(Networks::containing(address), self.limits.errors, self.limits.site_share)
     }
 
     /// How many connections there are.
@@ -207,9 +207,9 @@ impl Permit {
         }
         let mut inner = self.table.lock();
         let (order, is_visit) = match self.place {
-            Place::Pending(order) => (order, false),
-            Place::Visit(order) => (order, true),
-            Place::Tunnel(_) => return true,
+            Slot::Pending(order) => (order, false),
+            Slot::Visit(order) => (order, true),
+            Slot::Tunnel(_) => return true,
         };
         let Some(member) = inner.crowd(is_visit).remove(self.networks, order) else { return false };
         inner.uncount(self.networks);
@@ -242,12 +242,12 @@ impl Permit {
 
     /// The connection is nearer to a request than others that have none.
     fn goes_on(&mut self, to: impl Fn(Order) -> Order) {
-        let Place::Pending(order) = self.place else { return };
+        let Slot::Pending(order) = self.place else { return };
         let mut inner = self.table.lock();
         if let Some(member) = inner.pending.remove(self.networks, order) {
             let order = to(order);
             inner.pending.insert(order, member);
-            self.place = Place::Pending(order);
+            self.place = Slot::Pending(order);
         }
     }
 
@@ -255,23 +255,23 @@ impl Permit {
     pub(crate) fn requested(&mut self) {
         let mut inner = self.table.lock();
         match self.place {
-            Place::Pending(order) => {
+            Slot::Pending(order) => {
                 let Some(member) = inner.pending.remove(self.networks, order) else { return };
                 if inner.has_room(self.table.settled) {
                     let order = inner.last();
                     inner.visits.insert(order, member);
-                    self.place = Place::Visit(order);
+                    self.place = Slot::Visit(order);
                 } else {
                     inner.pending.insert(order, member);
                 }
             }
-            Place::Visit(order) => {
+            Slot::Visit(order) => {
                 let Some(member) = inner.visits.remove(self.networks, order) else { return };
                 let order = inner.last();
                 inner.visits.insert(order, member);
-                self.place = Place::Visit(order);
+                self.place = Slot::Visit(order);
             }
-            Place::Tunnel(_) => {}
+            Slot::Tunnel(_) => {}
         }
     }
 
@@ -280,9 +280,9 @@ impl Permit {
     pub(crate) fn becomes_tunnel(&mut self) -> bool {
         let mut inner = self.table.lock();
         let member = match self.place {
-            Place::Visit(order) => inner.visits.remove(self.networks, order),
-            Place::Tunnel(_) => return true,
-            Place::Pending(order) => match inner.pending.remove(self.networks, order) {
+            Slot::Visit(order) => inner.visits.remove(self.networks, order),
+            Slot::Tunnel(_) => return true,
+            Slot::Pending(order) => match inner.pending.remove(self.networks, order) {
                 Some(member) if !inner.has_room(self.table.settled) => {
                     inner.pending.insert(order, member);
                     return false;
@@ -293,7 +293,7 @@ impl Permit {
         let Some(member) = member else { return false };
         inner.tunnels += 1;
         drop(inner);
-        self.place = Place::Tunnel(member.stop);
+        self.place = Slot::Tunnel(member.stop);
         true
     }
 }
@@ -303,9 +303,9 @@ impl Drop for Permit {
         let mut inner = self.table.lock();
         let left = match &self.place {
             // If it was closed in favour of another one, it was counted then.
-            Place::Pending(order) => inner.pending.remove(self.networks, *order).is_some(),
-            Place::Visit(order) => inner.visits.remove(self.networks, *order).is_some(),
-            Place::Tunnel(_) => {
+            Slot::Pending(order) => inner.pending.remove(self.networks, *order).is_some(),
+            Slot::Visit(order) => inner.visits.remove(self.networks, *order).is_some(),
+            Slot::Tunnel(_) => {
                 inner.tunnels -= 1;
                 true
             }

@@ -23,7 +23,7 @@ struct Open {
 }
 
 impl Open {
-    fn of(table: &Arc<Table>, from: &str) -> Option<Self> {
+    fn admit(table: &Arc<Table>, from: &str) -> Option<Self> {
         Self::from(table, Some(address(from)))
     }
 
@@ -54,19 +54,19 @@ fn small(connections: usize, pending: usize) -> Arc<Table> {
 }
 
 #[test]
-fn a_full_share_drops_the_oldest_that_said_least() {
+fn full_share_drops_oldest_that_said_least() {
     let table = small(8, 3);
-    let mut open: Vec<_> = (0..3).map(|_| Open::of(&table, "127.0.0.1").unwrap()).collect();
+    let mut open: Vec<_> = (0..3).map(|_| Open::admit(&table, "127.0.0.1").unwrap()).collect();
     open[0].permit.spoke();
     assert!(closed(&mut open).is_empty());
-    open.push(Open::of(&table, "127.0.0.1").unwrap());
+    open.push(Open::admit(&table, "127.0.0.1").unwrap());
     assert_eq!(closed(&mut open), [1], "the oldest that has said nothing");
-    open.push(Open::of(&table, "127.0.0.1").unwrap());
+    open.push(Open::admit(&table, "127.0.0.1").unwrap());
     assert_eq!(closed(&mut open), [1, 2]);
     for open in &mut open {
         open.permit.spoke();
     }
-    open.push(Open::of(&table, "127.0.0.1").unwrap());
+    open.push(Open::admit(&table, "127.0.0.1").unwrap());
     assert_eq!(closed(&mut open), [0, 1, 2], "all have spoken: the oldest");
     assert_eq!((table.connections(), table.closed()), (3, 3));
     drop(open);
@@ -76,30 +76,30 @@ fn a_full_share_drops_the_oldest_that_said_least() {
 #[test]
 fn the_network_that_has_most_makes_room() {
     let table = small(100, 10);
-    let mut quiet = Open::of(&table, "192.0.2.1").unwrap();
-    let mut flood: Vec<_> = (0..500).map(|_| Open::of(&table, "198.51.100.1").unwrap()).collect();
+    let mut quiet = Open::admit(&table, "192.0.2.1").unwrap();
+    let mut flood: Vec<_> = (0..500).map(|_| Open::admit(&table, "198.51.100.1").unwrap()).collect();
     assert_eq!(closed(&mut flood).len(), 491);
-    let mut other = Open::of(&table, "203.0.113.7").unwrap();
+    let mut other = Open::admit(&table, "203.0.113.7").unwrap();
     assert_eq!(closed(&mut flood).len(), 492);
     assert!(!quiet.is_closed() && !other.is_closed());
     // A /48 is one network here, however many of its 256 smaller ones are used.
     let sites: Vec<_> =
-        (0..500).filter_map(|n| Open::of(&table, &format!("2001:db8:1:{:x}00::1", n % 256))).collect();
+        (0..500).filter_map(|n| Open::admit(&table, &format!("2001:db8:1:{:x}00::1", n % 256))).collect();
     assert_eq!(sites.len(), 500);
     assert!(!quiet.is_closed() && !other.is_closed());
 }
 
 #[test]
-fn strangers_without_a_request_take_no_place_of_those_with_one() {
+fn silent_strangers_displace_no_request() {
     let table = small(8, 3);
     let mut visits: Vec<_> = (0..5)
         .map(|_| {
-            let mut open = Open::of(&table, "192.0.2.1").unwrap();
+            let mut open = Open::admit(&table, "192.0.2.1").unwrap();
             open.permit.requested();
             open
         })
         .collect();
-    let mut flood: Vec<_> = (0..50).map(|_| Open::of(&table, "198.51.100.1").unwrap()).collect();
+    let mut flood: Vec<_> = (0..50).map(|_| Open::admit(&table, "198.51.100.1").unwrap()).collect();
     assert_eq!((closed(&mut visits), closed(&mut flood).len()), (Vec::new(), 47));
     assert_eq!(table.shares(), [3, 5, 0]);
     // Those with a request make room for each other: the one that asked last is the last to go.
@@ -114,7 +114,7 @@ fn no_tunnel_is_closed_for_a_stranger() {
     let table = small(8, 3);
     let mut tunnels: Vec<_> = (0..5)
         .map(|at| {
-            let mut open = Open::of(&table, "192.0.2.1").unwrap();
+            let mut open = Open::admit(&table, "192.0.2.1").unwrap();
             if at % 2 == 0 {
                 open.permit.requested();
             }
@@ -122,7 +122,7 @@ fn no_tunnel_is_closed_for_a_stranger() {
             open
         })
         .collect();
-    let mut flood: Vec<_> = (0..50).map(|_| Open::of(&table, "198.51.100.1").unwrap()).collect();
+    let mut flood: Vec<_> = (0..50).map(|_| Open::admit(&table, "198.51.100.1").unwrap()).collect();
     for open in &mut flood {
         open.permit.requested();
     }
@@ -130,7 +130,7 @@ fn no_tunnel_is_closed_for_a_stranger() {
     assert!(closed(&mut tunnels).is_empty());
     // All other places are tunnels: visits are served in the share of those without a request, and no tunnel is opened.
     assert_eq!(table.shares(), [2, 0, 5]);
-    let mut late = Open::of(&table, "203.0.113.1").unwrap();
+    let mut late = Open::admit(&table, "203.0.113.1").unwrap();
     late.permit.requested();
     assert!(!late.permit.becomes_tunnel() && !late.is_closed());
     drop(tunnels.pop());
@@ -139,16 +139,16 @@ fn no_tunnel_is_closed_for_a_stranger() {
 }
 
 #[test]
-fn a_tunnel_takes_the_place_of_a_visit() {
+fn tunnel_displaces_a_visit() {
     let table = small(4, 1);
     let mut visits: Vec<_> = (0..3)
         .map(|_| {
-            let mut open = Open::of(&table, "192.0.2.1").unwrap();
+            let mut open = Open::admit(&table, "192.0.2.1").unwrap();
             open.permit.requested();
             open
         })
         .collect();
-    let mut tunnel = Open::of(&table, "203.0.113.1").unwrap();
+    let mut tunnel = Open::admit(&table, "203.0.113.1").unwrap();
     assert!(tunnel.permit.becomes_tunnel());
     assert_eq!(closed(&mut visits), [0]);
     assert_eq!(table.shares(), [0, 2, 1]);
@@ -162,44 +162,45 @@ fn a_tunnel_takes_the_place_of_a_visit() {
 }
 
 #[test]
-fn a_network_that_has_all_its_places_makes_room_itself() {
+fn full_network_displaces_its_own() {
     let table = table(Limits { connections_per_network: 2, site_share: 2, ..Limits::default() });
     let mut open: Vec<_> =
-        (0..2).map(|host| Open::of(&table, &format!("198.51.100.{host}")).unwrap()).collect();
-    let mut other = Open::of(&table, "203.0.113.1").unwrap();
-    open.push(Open::of(&table, "198.51.100.9").unwrap());
+        (0..2).map(|host| Open::admit(&table, &format!("198.51.100.{host}")).unwrap()).collect();
+    let mut other = Open::admit(&table, "203.0.113.1").unwrap();
+    open.push(Open::admit(&table, "198.51.100.9").unwrap());
     assert_eq!((closed(&mut open), other.is_closed()), (vec![0], false));
     for open in &mut open[1..] {
         assert!(open.permit.becomes_tunnel());
     }
-    assert!(Open::of(&table, "198.51.100.10").is_none(), "both places are tunnels");
+    assert!(Open::admit(&table, "198.51.100.10").is_none(), "both places are tunnels");
     drop(open.pop());
-    assert!(Open::of(&table, "198.51.100.10").is_some());
+    assert!(Open::admit(&table, "198.51.100.10").is_some());
     assert_eq!(table.connections(), 2);
 }
 
 #[test]
-fn a_site_has_its_share_beside_that_of_its_networks() {
+fn site_has_a_share_beside_its_networks() {
     let table = table(Limits { connections_per_network: 2, site_share: 2, ..Limits::default() });
-    let mut open: Vec<_> =
-        [0, 0, 1, 1].map(|network| Open::of(&table, &format!("2001:db8:1:{network}00::1")).unwrap()).into();
+    let mut open: Vec<_> = [0, 0, 1, 1]
+        .map(|network| Open::admit(&table, &format!("2001:db8:1:{network}00::1")).unwrap())
+        .into();
     assert!(closed(&mut open).is_empty(), "two of each network, four of the site");
-    open.push(Open::of(&table, "2001:db8:1:100::2").unwrap());
+    open.push(Open::admit(&table, "2001:db8:1:100::2").unwrap());
     assert_eq!(closed(&mut open), [2], "the network makes room, not the site");
-    open.push(Open::of(&table, "2001:db8:1:200::1").unwrap());
+    open.push(Open::admit(&table, "2001:db8:1:200::1").unwrap());
     assert_eq!(closed(&mut open), [0, 2], "the site makes room");
-    let mut neighbour = Open::of(&table, "2001:db8:2:200::1").unwrap();
+    let mut neighbour = Open::admit(&table, "2001:db8:2:200::1").unwrap();
     assert_eq!((closed(&mut open).len(), neighbour.is_closed()), (2, false));
 }
 
 #[tokio::test]
-async fn handshakes_are_a_rate_per_network_and_per_site() {
+async fn handshakes_are_limited_per_network_and_site() {
     let limits = Limits { handshakes: Rate { burst: 3, per_second: 0 }, site_share: 2, ..Limits::default() };
     let table = table(limits);
     let handshakes = async |text: &str| {
         let mut count = 0;
         for _ in 0..10 {
-            count += usize::from(Open::of(&table, text).unwrap().at_once().await);
+            count += usize::from(Open::admit(&table, text).unwrap().at_once().await);
         }
         count
     };
@@ -221,7 +222,7 @@ async fn thousands(table: &Arc<Table>, from: &[&str]) -> Arc<AtomicUsize> {
     let (asked, granted) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     for from in from.iter().flat_map(|from| std::iter::repeat_n(from, 1000)) {
         let (mut open, asked, granted) =
-            (Open::of(table, from).unwrap(), Arc::clone(&asked), Arc::clone(&granted));
+            (Open::admit(table, from).unwrap(), Arc::clone(&asked), Arc::clone(&granted));
         tokio::spawn(async move {
             asked.fetch_add(1, Ordering::Relaxed);
             open.permit.handshake().await;
@@ -252,7 +253,7 @@ async fn a_neighbour_has_its_turn_among_thousands() {
             tokio::spawn(async move { table.give_turns().await })
         };
         let granted = thousands(&table, &greedy).await;
-        let mut modest = Open::of(&table, modest).unwrap();
+        let mut modest = Open::admit(&table, modest).unwrap();
         let soon = tokio::time::timeout(Duration::from_secs(5), modest.permit.handshake()).await;
         assert!(soon.is_ok(), "{greedy:?} have had {granted:?}");
         giving.abort();
@@ -263,39 +264,39 @@ async fn a_neighbour_has_its_turn_among_thousands() {
 async fn silent_connections_use_up_no_handshakes() {
     let handshakes_in_all = Rate { burst: 1, per_second: 0 };
     let table = table(Limits { handshakes_in_all, ..Limits::default() });
-    let silent: Vec<_> = (0..250).map(|n| Open::of(&table, &format!("198.51.{n}.1")).unwrap()).collect();
-    assert!(Open::of(&table, "203.0.113.1").unwrap().at_once().await);
+    let silent: Vec<_> = (0..250).map(|n| Open::admit(&table, &format!("198.51.{n}.1")).unwrap()).collect();
+    assert!(Open::admit(&table, "203.0.113.1").unwrap().at_once().await);
     assert_eq!(silent.len(), 250);
 }
 
 /// A customer with a /36 has 4,096 networks of the size of a site: as many as there are places.
 #[tokio::test]
-async fn many_networks_of_one_region_do_not_shut_a_newcomer_out() {
+async fn crowded_region_does_not_exclude_newcomers() {
     let table = small(100, 10);
-    let mut newcomer = Open::of(&table, "192.0.2.1").unwrap();
+    let mut newcomer = Open::admit(&table, "192.0.2.1").unwrap();
     newcomer.permit.spoke();
     let mut flood = Vec::new();
     for number in 0..200 {
-        let mut open = Open::of(&table, &format!("2001:db8:{number:x}::1")).unwrap();
+        let mut open = Open::admit(&table, &format!("2001:db8:{number:x}::1")).unwrap();
         open.permit.spoke();
         flood.push(open);
     }
     assert_eq!((closed(&mut flood).len(), newcomer.is_closed()), (191, false));
     // Nor is a neighbour of theirs, before those that are more.
-    let mut neighbour = Open::of(&table, "2001:db8:ffff::1").unwrap();
+    let mut neighbour = Open::admit(&table, "2001:db8:ffff::1").unwrap();
     neighbour.permit.spoke();
     assert!(!neighbour.is_closed() && !newcomer.is_closed());
 }
 
 #[tokio::test]
-async fn a_handshake_that_was_granted_keeps_its_place_before_others() {
+async fn granted_handshake_keeps_its_place() {
     let table = small(100, 10);
-    let mut newcomer = Open::of(&table, "192.0.2.1").unwrap();
+    let mut newcomer = Open::admit(&table, "192.0.2.1").unwrap();
     newcomer.permit.spoke();
     newcomer.permit.handshake().await;
     let mut flood = Vec::new();
     for number in 0..50 {
-        let mut open = Open::of(&table, &format!("10.{number}.0.1")).unwrap();
+        let mut open = Open::admit(&table, &format!("10.{number}.0.1")).unwrap();
         open.permit.spoke();
         flood.push(open);
     }
@@ -303,7 +304,7 @@ async fn a_handshake_that_was_granted_keeps_its_place_before_others() {
 }
 
 #[test]
-fn errors_are_held_back_when_there_are_many() {
+fn many_errors_are_throttled() {
     let errors = Rate { burst: 2, per_second: 0 };
     let table = table(Limits { errors, site_share: 2, ..Limits::default() });
     let held = |text: &str| table.error_is_held(Some(address(text)));
@@ -315,7 +316,7 @@ fn errors_are_held_back_when_there_are_many() {
 }
 
 #[test]
-fn there_is_room_for_what_the_process_may_open() {
+fn limits_fit_the_open_file_limit() {
     let shares = |most| {
         let limits = Limits::for_descriptors(most);
         (limits.connections, limits.pending)
@@ -334,7 +335,7 @@ fn so_many_networks_are_remembered() {
         let number = numbers.next().unwrap();
         table.error_is_held(Some(Ipv4Addr::from(number << 8).into()));
     }
-    let connected = Open::of(&table, "198.51.100.1").unwrap();
+    let connected = Open::admit(&table, "198.51.100.1").unwrap();
     // They are forgotten at most once a second.
     std::thread::sleep(Duration::from_millis(1100));
     table.error_is_held(Some(address("203.0.113.1")));
@@ -412,9 +413,9 @@ proptest! {
             let tunnels = open.iter().filter(|(_, tunnel, _)| *tunnel).count();
             prop_assert_eq!(shares[2], tunnels);
             for (from, _, _) in &open {
-                let Some(from) = from.map(network::Networks::of) else { continue };
+                let Some(from) = from.map(network::Networks::containing) else { continue };
                 let of = |same: &dyn Fn(network::Networks) -> bool| {
-                    open.iter().filter_map(|(other, _, _)| *other).map(network::Networks::of).filter(|other| same(*other)).count()
+                    open.iter().filter_map(|(other, _, _)| *other).map(network::Networks::containing).filter(|other| same(*other)).count()
                 };
                 prop_assert!(of(&|other| other.subscriber == from.subscriber) <= of_network);
                 prop_assert!(of(&|other| other.site == from.site) <= 2 * of_network);

@@ -205,7 +205,7 @@ mod tests {
         "HTTP/1.1 404 Not Found\r\nDate: now\r\nContent-Type: text/html\r\nContent-Length: 5\r\n\r\nhello";
 
     #[test]
-    fn answers_are_complete_when_their_length_is_there() {
+    fn answers_are_complete_at_their_length() {
         let answer = Answer::read(PAGE.as_bytes(), false, false);
         assert!(answer.complete && answer.status() == Some(404) && answer.body == b"hello");
         assert_eq!((answer.size, answer.oddity()), (PAGE.len(), None));

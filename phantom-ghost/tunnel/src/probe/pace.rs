@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 use super::http::Request;
-use super::report::Finding;
+use super::report::ProbeFinding;
 use super::shape::good;
 use super::timing::Comparison;
 use super::wire::{Sni, Target, Tls, Until, exchange};
@@ -27,7 +27,7 @@ pub(super) async fn compare(
     secret: Option<&Secret>,
     port: u16,
     samples: usize,
-    findings: &mut Vec<Finding>,
+    findings: &mut Vec<ProbeFinding>,
 ) {
     let host = target.server.authority();
     // The same request but for its URL: what differs in time is what the server makes of it.
@@ -50,16 +50,16 @@ pub(super) async fn compare(
     }
 }
 
-async fn one(target: &Target, name: &str, kinds: [&dyn Fn() -> Vec<u8>; 2], samples: usize) -> Finding {
+async fn one(target: &Target, name: &str, kinds: [&dyn Fn() -> Vec<u8>; 2], samples: usize) -> ProbeFinding {
     match times(target, kinds, samples).await {
         Ok([a, b]) if a.len() >= LEAST && b.len() >= LEAST => {
-            Finding::comparison(name, Comparison::of(&a, &b))
+            ProbeFinding::comparison(name, Comparison::between(&a, &b))
         }
         Ok([a, b]) => {
             let why = format!("{} and {} answers in {} s are too few", a.len(), b.len(), BUDGET.as_secs());
-            Finding::unsaid("timing", name, why)
+            ProbeFinding::unsaid("timing", name, why)
         }
-        Err(error) => Finding::new("timing", name, Err(said(&error))),
+        Err(error) => ProbeFinding::new("timing", name, Err(said(&error))),
     }
 }
 
@@ -100,7 +100,7 @@ async fn times(
 }
 
 /// What is kept open although nothing comes, one at a time side by side.
-pub(super) async fn idle(target: &Target, findings: &mut Vec<Finding>) {
+pub(super) async fn idle(target: &Target, findings: &mut Vec<ProbeFinding>) {
     let get = Request::get("/", &target.server.authority()).bytes();
     let (half, _) = get.split_at(get.len() / 2);
     let secret = letters(64);
@@ -125,12 +125,12 @@ pub(super) async fn idle(target: &Target, findings: &mut Vec<Finding>) {
         ("half a tunnel's request, beside half of a POST", &shaped, &posted),
         ("the beginning of a tunnel's request, beside another one", &start, &unlike),
     ];
-    let halves = halves.map(|(name, one, other)| Finding::new("slow", name, alike(one, other)));
+    let halves = halves.map(|(name, one, other)| ProbeFinding::new("slow", name, alike(one, other)));
     for (name, seen) in
         [("no hello", mute), ("no request", silent), ("half a request", half), ("no second request", kept)]
     {
         let seen = seen.map_err(|error| said(&error)).and_then(|idle| idle.judged());
-        findings.push(Finding::new("slow", name, seen));
+        findings.push(ProbeFinding::new("slow", name, seen));
     }
     findings.extend(halves);
 }

@@ -10,7 +10,7 @@ use super::timing::{ALPHA, Comparison};
 
 /// How a probe ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum ProbeVerdict {
     /// As an ordinary web server's would.
     Ordinary,
     /// Something distinguishes the server.
@@ -21,13 +21,13 @@ pub enum Verdict {
 
 /// One line of the report.
 #[derive(Debug, Clone)]
-pub struct Finding {
+pub struct ProbeFinding {
     /// `web`, `tls`, `shape`, `secret`, `timing` or `slow`.
     pub group: &'static str,
     /// What was tried.
     pub name: String,
     /// How it ended.
-    pub verdict: Verdict,
+    pub verdict: ProbeVerdict,
     /// What was seen.
     pub seen: String,
     comparison: Option<Comparison>,
@@ -35,25 +35,25 @@ pub struct Finding {
 
 /// All that was found.
 #[derive(Debug, Clone)]
-pub struct Report {
+pub struct ProbeReport {
     /// Whose server it is, as a `wss://` text, and the address that was probed.
     pub server: String,
     /// One for each probe, in the order in which they were made.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<ProbeFinding>,
 }
 
-impl Finding {
+impl ProbeFinding {
     /// `seen` is what was there, or in the error's place what distinguishes.
     pub(super) fn new(group: &'static str, name: impl Into<String>, seen: Result<String, String>) -> Self {
         let (verdict, seen) = match seen {
-            Ok(seen) => (Verdict::Ordinary, seen),
-            Err(seen) => (Verdict::Distinguishable, seen),
+            Ok(seen) => (ProbeVerdict::Ordinary, seen),
+            Err(seen) => (ProbeVerdict::Distinguishable, seen),
         };
         Self { group, name: name.into(), verdict, seen, comparison: None }
     }
 
     pub(super) fn unsaid(group: &'static str, name: impl Into<String>, why: impl Into<String>) -> Self {
-        Self { group, name: name.into(), verdict: Verdict::Unsaid, seen: why.into(), comparison: None }
+        Self { group, name: name.into(), verdict: ProbeVerdict::Unsaid, seen: why.into(), comparison: None }
     }
 
     /// Times are in microseconds.
@@ -80,9 +80,9 @@ impl Finding {
 
     fn json(&self) -> Value {
         let verdict = match self.verdict {
-            Verdict::Ordinary => "ordinary",
-            Verdict::Distinguishable => "distinguishable",
-            Verdict::Unsaid => "unsaid",
+            ProbeVerdict::Ordinary => "ordinary",
+            ProbeVerdict::Distinguishable => "distinguishable",
+            ProbeVerdict::Unsaid => "unsaid",
         };
         let mut value =
             json!({"group": self.group, "name": self.name, "verdict": verdict, "seen": self.seen});
@@ -100,15 +100,15 @@ impl Finding {
     }
 }
 
-impl Report {
+impl ProbeReport {
     /// Whether anything tells the server from an ordinary web server, by the criteria of this prober.
     pub fn distinguishable(&self) -> bool {
-        self.findings.iter().any(|finding| finding.verdict == Verdict::Distinguishable)
+        self.findings.iter().any(|finding| finding.verdict == ProbeVerdict::Distinguishable)
     }
 
     /// The report as JSON, whose texts are English: a program compares them.
     pub fn json(&self) -> Value {
-        let findings: Vec<Value> = self.findings.iter().map(Finding::json).collect();
+        let findings: Vec<Value> = self.findings.iter().map(ProbeFinding::json).collect();
         json!({"server": self.server, "distinguishable": self.distinguishable(), "findings": findings})
     }
 
@@ -119,17 +119,17 @@ impl Report {
         let mut text = format!("{}\n", self.server);
         for (finding, name) in self.findings.iter().zip(&names) {
             let mark = match finding.verdict {
-                Verdict::Ordinary => lang.pick("ok  ", "tamam"),
-                Verdict::Distinguishable => lang.pick("FAIL", "FARK "),
-                Verdict::Unsaid => lang.pick("note", "not  "),
+                ProbeVerdict::Ordinary => lang.pick("ok  ", "tamam"),
+                ProbeVerdict::Distinguishable => lang.pick("FAIL", "FARK "),
+                ProbeVerdict::Unsaid => lang.pick("note", "not  "),
             };
             let (group, seen) = (finding.group_in(lang), of_prober(&finding.seen, lang));
             // Writing to a string does not fail.
             let _ = writeln!(text, "{mark}  {group:<7} {name:<width$}  {seen}");
         }
         let count = |verdict| self.findings.iter().filter(|finding| finding.verdict == verdict).count();
-        let failed = count(Verdict::Distinguishable);
-        let all = self.findings.len() - count(Verdict::Unsaid);
+        let failed = count(ProbeVerdict::Distinguishable);
+        let all = self.findings.len() - count(ProbeVerdict::Unsaid);
         let sum = if failed == 0 {
             format!("nothing of {all} probes tells this server from an ordinary web server")
         } else {
@@ -147,16 +147,16 @@ mod tests {
 
     #[test]
     fn one_difference_is_enough() {
-        let mut report = Report { server: "wss://vpn.example.com".to_owned(), findings: Vec::new() };
-        report.findings.push(Finding::new("web", "GET /", Ok("200".to_owned())));
-        report.findings.push(Finding::unsaid("tls", "h2", "not offered"));
+        let mut report = ProbeReport { server: "wss://vpn.example.com".to_owned(), findings: Vec::new() };
+        report.findings.push(ProbeFinding::new("web", "GET /", Ok("200".to_owned())));
+        report.findings.push(ProbeFinding::unsaid("tls", "h2", "not offered"));
         assert!(!report.distinguishable());
         assert!(
             report
                 .text(Lang::En)
                 .ends_with("nothing of 1 probes tells this server from an ordinary web server\n")
         );
-        report.findings.push(Finding::comparison("times", Comparison::of(&[1.0; 50], &[2.0; 50])));
+        report.findings.push(ProbeFinding::comparison("times", Comparison::between(&[1.0; 50], &[2.0; 50])));
         assert!(report.distinguishable());
         assert!(report.text(Lang::En).contains("FAIL  timing  times"));
         let json = report.json();

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::io;
 
 use super::http::{Answer, Request};
-use super::report::Finding;
+use super::report::ProbeFinding;
 use super::wire::{Sni, Target, Until};
 use super::{letters, said};
 use crate::client::sign;
@@ -76,7 +76,7 @@ const WRONG: &[(&str, Wrong)] = &[
 ];
 
 /// Without the secret: a whole tunnel request under a guess is an unknown URL like any other.
-pub(super) async fn stranger(target: &Target, port: u16, findings: &mut Vec<Finding>) {
+pub(super) async fn stranger(target: &Target, port: u16, findings: &mut Vec<ProbeFinding>) {
     let host = target.server.authority();
     let guess = letters(LENGTH);
     let request = good(&guess, &host, port);
@@ -93,7 +93,7 @@ pub(super) async fn stranger(target: &Target, port: u16, findings: &mut Vec<Find
         } else {
             (guess.clone(), word.clone())
         };
-        findings.push(Finding::new(
+        findings.push(ProbeFinding::new(
             "shape",
             name,
             same(target, [&request, &compared], [&blank.0, &blank.1]).await,
@@ -102,24 +102,24 @@ pub(super) async fn stranger(target: &Target, port: u16, findings: &mut Vec<Find
     for (name, wrong) in WRONG {
         let (one, two) = (letters(LENGTH), letters(LENGTH));
         let requests = [&wrong(&one, &host, port), &wrong(&two, &host, port)];
-        findings.push(Finding::new("shape", *name, same(target, requests, [&one, &two]).await));
+        findings.push(ProbeFinding::new("shape", *name, same(target, requests, [&one, &two]).await));
     }
 }
 
 /// With the secret: it opens a tunnel, and nothing that is only nearly right differs from an unknown URL.
-pub(super) async fn owner(target: &Target, secret: &Secret, port: u16, findings: &mut Vec<Finding>) {
+pub(super) async fn owner(target: &Target, secret: &Secret, port: u16, findings: &mut Vec<ProbeFinding>) {
     let host = target.server.authority();
     let segment = secret.reveal();
     let right = good(segment, &host, port).bytes();
     let name = "the secret opens a tunnel";
     match opens(target, &right).await {
-        Ok(true) => findings.push(Finding::new("secret", name, Ok("101".to_owned()))),
+        Ok(true) => findings.push(ProbeFinding::new("secret", name, Ok("101".to_owned()))),
         Ok(false) => {
-            findings.push(Finding::unsaid("secret", name, "it does not: what follows it says nothing"));
+            findings.push(ProbeFinding::unsaid("secret", name, "it does not: what follows it says nothing"));
             return;
         }
         Err(error) => {
-            findings.push(Finding::unsaid("secret", name, said(&error)));
+            findings.push(ProbeFinding::unsaid("secret", name, said(&error)));
             return;
         }
     }
@@ -127,16 +127,16 @@ pub(super) async fn owner(target: &Target, secret: &Secret, port: u16, findings:
         Ok(true) => "it opens one again: whoever can read the request, inside TLS, has the secret",
         _ => "it opens none again",
     };
-    findings.push(Finding::unsaid("secret", "the same request once more", again));
+    findings.push(ProbeFinding::unsaid("secret", "the same request once more", again));
     for (name, near) in near(segment) {
         let random = letters(near.len());
         let requests = [&good(&near, &host, port), &good(&random, &host, port)];
-        findings.push(Finding::new("secret", name, same(target, requests, [&near, &random]).await));
+        findings.push(ProbeFinding::new("secret", name, same(target, requests, [&near, &random]).await));
     }
     for (name, wrong) in WRONG {
         let random = letters(segment.len());
         let requests = [&wrong(segment, &host, port), &wrong(&random, &host, port)];
-        findings.push(Finding::new("secret", *name, same(target, requests, [segment, &random]).await));
+        findings.push(ProbeFinding::new("secret", *name, same(target, requests, [segment, &random]).await));
     }
 }
 
@@ -201,7 +201,7 @@ mod tests {
     use crate::token;
 
     #[test]
-    fn a_good_request_is_good_and_the_wrong_ones_are_requests() {
+    fn probe_requests_are_as_intended() {
         let bytes = good("secret", "vpn.example.com", 51820).bytes();
         let Parsed::Complete(head, _) = request::parse(&bytes) else { panic!() };
         assert!(token::parse(token::find(&head).unwrap()).unwrap().is_loopback_udp(51820));

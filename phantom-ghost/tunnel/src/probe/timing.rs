@@ -21,7 +21,7 @@ pub(super) struct Comparison {
 
 impl Comparison {
     /// Compares two samples, neither of them empty.
-    pub(super) fn of(a: &[f64], b: &[f64]) -> Self {
+    pub(super) fn between(a: &[f64], b: &[f64]) -> Self {
         let sizes = [count(a.len()), count(b.len())];
         let mut all: Vec<(f64, bool)> =
             a.iter().map(|time| (*time, true)).chain(b.iter().map(|time| (*time, false))).collect();
@@ -109,20 +109,20 @@ mod tests {
     #[test]
     fn the_statistic_of_a_small_example() {
         // U = 3 of at most 24, without ties: mean 12, variance 4·6·11/12 = 22.
-        let found = Comparison::of(&[1.0, 2.0, 4.0, 6.0], &[3.0, 5.0, 7.0, 8.0, 9.0, 10.0]);
+        let found = Comparison::between(&[1.0, 2.0, 4.0, 6.0], &[3.0, 5.0, 7.0, 8.0, 9.0, 10.0]);
         assert!((found.z - (3.0 - 12.0 + 0.5) / 22_f64.sqrt()).abs() < 1e-9, "{found:?}");
         assert_eq!(found.medians.map(f64::to_bits), [3.0, 7.5].map(f64::to_bits));
-        let same = Comparison::of(&[5.0; 9], &[5.0; 9]);
+        let same = Comparison::between(&[5.0; 9], &[5.0; 9]);
         assert!(!same.differs() && same.z == 0.0);
     }
 
     #[test]
-    fn a_difference_is_found_and_none_is_not() {
+    fn timing_difference_is_found_only_if_real() {
         for seed in 0..40 {
             let (a, b) = (noise(2 * seed + 1, 300), noise(2 * seed + 1_000_001, 300));
-            assert!(!Comparison::of(&a, &b).differs(), "seed {seed}: {:?}", Comparison::of(&a, &b));
+            assert!(!Comparison::between(&a, &b).differs(), "seed {seed}: {:?}", Comparison::between(&a, &b));
             let slower: Vec<_> = b.iter().map(|time| time + 4.0).collect();
-            assert!(Comparison::of(&a, &slower).differs(), "seed {seed}");
+            assert!(Comparison::between(&a, &slower).differs(), "seed {seed}");
         }
     }
 }

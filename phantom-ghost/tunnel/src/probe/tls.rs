@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::http::Request;
-use super::report::Finding;
+use super::report::ProbeFinding;
 use super::said;
 use super::wire::{Sni, Target, Until, alert};
 use crate::client::{Trust, random};
@@ -21,20 +21,20 @@ const ALERT: u8 = 21;
 const HANDSHAKE: u8 = 22;
 
 /// All of them. `trust` says whose certificates a visitor's browser accepts.
-pub(super) async fn run(target: &Target, trust: &Trust, findings: &mut Vec<Finding>) {
-    findings.push(Finding::new(GROUP, "the certificate", certificate(target, trust).await));
+pub(super) async fn run(target: &Target, trust: &Trust, findings: &mut Vec<ProbeFinding>) {
+    findings.push(ProbeFinding::new(GROUP, "the certificate", certificate(target, trust).await));
     let plain = Request::get("/", &target.server.authority()).bytes();
-    findings.push(Finding::new(GROUP, "HTTP without TLS", raw(target, &plain).await));
+    findings.push(ProbeFinding::new(GROUP, "HTTP without TLS", raw(target, &plain).await));
     let mut noise = random::<300>();
     noise[0] |= 0x80;
-    findings.push(Finding::new(GROUP, "random bytes", raw(target, &noise).await));
-    findings.push(Finding::new(GROUP, "a hello of TLS 1.1", raw(target, &old_hello()).await));
-    findings.push(Finding::new(GROUP, "a broken hello", raw(target, &broken_hello()).await));
-    findings.push(Finding::new(GROUP, "an unknown ALPN", unknown_alpn(target).await));
+    findings.push(ProbeFinding::new(GROUP, "random bytes", raw(target, &noise).await));
+    findings.push(ProbeFinding::new(GROUP, "a hello of TLS 1.1", raw(target, &old_hello()).await));
+    findings.push(ProbeFinding::new(GROUP, "a broken hello", raw(target, &broken_hello()).await));
+    findings.push(ProbeFinding::new(GROUP, "an unknown ALPN", unknown_alpn(target).await));
     for (name, at_once) in
         [("a connection played again", false), ("a connection played again, all at once", true)]
     {
-        findings.push(Finding::new(GROUP, name, replay(target, at_once).await));
+        findings.push(ProbeFinding::new(GROUP, name, replay(target, at_once).await));
     }
 }
 
@@ -146,7 +146,7 @@ mod tests {
     use rustls::server::Acceptor;
 
     #[test]
-    fn the_old_hello_is_a_hello_and_the_broken_one_is_not() {
+    fn old_hello_is_valid_broken_one_not() {
         let read = |bytes: &[u8]| {
             let mut acceptor = Acceptor::default();
             acceptor.read_tls(&mut &*bytes).unwrap();

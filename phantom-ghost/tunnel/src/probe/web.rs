@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{sleep, timeout};
 
 use super::http::Request;
-use super::report::Finding;
+use super::report::ProbeFinding;
 use super::wire::{Exchange, Sni, Target, Until};
 use super::{letters, said};
 use crate::client::{random, sign};
@@ -44,21 +44,21 @@ impl Probe {
 }
 
 /// All of them.
-pub(super) async fn run(target: &Target, findings: &mut Vec<Finding>) {
+pub(super) async fn run(target: &Target, findings: &mut Vec<ProbeFinding>) {
     for probe in probes(&target.server.authority()) {
         let until = if probe.ends { Until::Closed } else { Until::Complete };
         let seen = match target.ask(&probe.request, until).await {
             Ok(seen) => judge(&probe, &seen),
             Err(error) => Err(said(&error)),
         };
-        findings.push(Finding::new(GROUP, probe.name, seen));
+        findings.push(ProbeFinding::new(GROUP, probe.name, seen));
     }
     for (name, sni) in [("no name in the hello", Sni::None), ("another name in the hello", Sni::Other)] {
-        findings.push(Finding::new(GROUP, name, named(target, sni).await));
+        findings.push(ProbeFinding::new(GROUP, name, named(target, sni).await));
     }
-    findings.push(Finding::new(GROUP, "upgrade on /", upgrade(target).await));
-    findings.push(Finding::new(GROUP, "two requests on one connection", keep_alive(target).await));
-    findings.push(Finding::new(GROUP, "a request in small pieces", pieces(target).await));
+    findings.push(ProbeFinding::new(GROUP, "upgrade on /", upgrade(target).await));
+    findings.push(ProbeFinding::new(GROUP, "two requests on one connection", keep_alive(target).await));
+    findings.push(ProbeFinding::new(GROUP, "a request in small pieces", pieces(target).await));
     findings.push(http2(target).await);
 }
 
@@ -190,14 +190,14 @@ async fn pieces(target: &Target) -> Result<String, String> {
 }
 
 /// A server that chooses HTTP/2 has to speak it: its first frame is SETTINGS (RFC 9113 section 3.4).
-async fn http2(target: &Target) -> Finding {
+async fn http2(target: &Target) -> ProbeFinding {
     let name = "HTTP/2";
     let mut stream = match target.tls(Sni::Right, &[b"h2", b"http/1.1"]).await {
         Ok(stream) => stream,
-        Err(error) => return Finding::new(GROUP, name, Err(said(&error))),
+        Err(error) => return ProbeFinding::new(GROUP, name, Err(said(&error))),
     };
     if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
-        return Finding::new(GROUP, name, Ok("not offered; HTTP/1.1 is chosen".to_owned()));
+        return ProbeFinding::new(GROUP, name, Ok("not offered; HTTP/1.1 is chosen".to_owned()));
     }
     let hello = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
     let mut frame = [0; 9];
@@ -211,5 +211,5 @@ async fn http2(target: &Target) -> Finding {
         Ok(Ok(_)) => Err("chosen, but the first frame is not SETTINGS".to_owned()),
         _ => Err("chosen, but not spoken".to_owned()),
     };
-    Finding::new(GROUP, name, seen)
+    ProbeFinding::new(GROUP, name, seen)
 }

@@ -165,7 +165,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn records_are_handed_out_singly_however_they_came() {
+    async fn records_are_delivered_one_by_one() {
         let records: [&[u8]; 4] =
             [b"\x16\x03\x01\0\x04abcd", b"\x14\x03\x03\0\0", b"\x17\x03\x03\x00\x01x", b"\x17\x03\x03\x01"];
         let all = records.concat();

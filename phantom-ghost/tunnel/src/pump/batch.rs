@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use tokio::io::AsyncWrite;
 
 use super::padding::Padding;
-use crate::codec::{self, Kind};
+use crate::codec::{self, FrameKind};
 use crate::udp::{Batch, HEADROOM};
 
 /// Frames a batch in place and writes it; what the stream does not take goes to `backlog`.
@@ -21,7 +21,7 @@ pub(super) fn write<S: AsyncWrite + Unpin>(
 ) -> io::Result<()> {
     let mut slices: Vec<IoSlice<'_>> = Vec::with_capacity(batch.len());
     for (slot, length) in batch.into_slots().filter(|(_, length)| *length > 0) {
-        let header = codec::header(Kind::Datagram, length, masked);
+        let header = codec::header(FrameKind::Datagram, length, masked);
         let start = HEADROOM - header.len();
         slot[start..HEADROOM].copy_from_slice(&header);
         let end = HEADROOM + length;

@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn messages_of_a_handshake_count_and_no_others() {
+    fn only_handshake_messages_are_counted() {
         let handshakes = Handshakes::new(Rate { burst: 3, per_second: 0 }, None);
         let message = |kind: u8, length: usize| [vec![kind], vec![0; length - 1]].concat();
         for (kind, length) in [(4, 148), (4, 32), (1, 149), (2, 148), (3, 92), (0, 64)] {

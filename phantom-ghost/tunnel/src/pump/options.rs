@@ -11,7 +11,7 @@ use crate::codec::Violation;
 
 /// How a tunnel behaves.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct TunnelOptions {
     /// Set the mask bit (with a key of zeros) on what is sent: clients do.
     pub masked: bool,
     /// Send frames of junk beside the first records and beside messages of the size of a WireGuard handshake, so that
@@ -24,10 +24,10 @@ pub struct Options {
     /// The time between pings, drawn again for each. None is sent when the other end was heard in the meantime.
     pub ping: RangeInclusive<Duration>,
     /// Where this tunnel's traffic is counted.
-    pub counters: Arc<Counters>,
+    pub counters: Arc<TrafficCounters>,
 }
 
-impl Default for Options {
+impl Default for TunnelOptions {
     /// A server's: unmasked, padded, pings every 20 to 40 seconds. How many handshakes there may be is for the server to say.
     fn default() -> Self {
         let ping = Duration::from_secs(20)..=Duration::from_secs(40);
@@ -36,7 +36,7 @@ impl Default for Options {
     }
 }
 
-impl Options {
+impl TunnelOptions {
     /// Whether a datagram from the stream may go to the socket.
     pub(super) fn lets_pass(&self, datagram: &[u8]) -> bool {
         self.handshakes.as_ref().is_none_or(|handshakes| handshakes.let_pass(datagram))
@@ -45,7 +45,7 @@ impl Options {
 
 /// Traffic of all tunnels that share them. Datagrams only, without junk.
 #[derive(Debug, Default)]
-pub struct Counters {
+pub struct TrafficCounters {
     /// Datagrams from streams to sockets.
     pub received: AtomicU64,
     /// Datagrams from sockets to streams.

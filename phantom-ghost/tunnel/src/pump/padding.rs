@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use aws_lc_rs::rand;
 
-use crate::codec::{self, Kind};
+use crate::codec::{self, FrameKind};
 
 /// Datagrams at the start of a tunnel that get junk beside them, whatever they are.
 const FIRST: u8 = 8;
@@ -37,7 +37,7 @@ impl Padding {
         }
         self.first = self.first.saturating_sub(1);
         let junk = usize::from(1 + random_u16() % LONGEST);
-        let header = codec::header(Kind::Datagram, junk, masked);
+        let header = codec::header(FrameKind::Datagram, junk, masked);
         let size = header.len() + junk;
         let Some(frame) = room.get_mut(..size) else { return 0 };
         // All zeros: no WireGuard message has the type 0, and inside TLS any content looks alike.
@@ -75,7 +75,7 @@ fn fill(bytes: &mut [u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::{Decoder, Event};
+    use crate::codec::{Decoder, FrameEvent};
 
     fn junk(padding: &mut Padding, kind: u8, length: usize) -> Option<usize> {
         let mut room = [0xff; 1100];
@@ -83,7 +83,7 @@ mod tests {
         let mut decoder = Decoder::default();
         decoder.push(&room[..size]);
         match decoder.next().unwrap() {
-            Some(Event::Datagram(payload)) => {
+            Some(FrameEvent::Datagram(payload)) => {
                 assert!(payload.iter().all(|byte| *byte == 0));
                 Some(payload.len())
             }
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn the_start_and_handshakes_are_padded_and_nothing_else() {
+    fn only_start_and_handshakes_are_padded() {
         let mut padding = Padding::new(true);
         let sizes: Vec<_> = (0..FIRST).map(|_| junk(&mut padding, 4, 1400)).collect();
         assert!(sizes.iter().all(|size| size.is_some_and(|size| size <= usize::from(LONGEST))));

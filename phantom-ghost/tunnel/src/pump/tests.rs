@@ -17,14 +17,14 @@ struct Rig {
     decoder: Decoder,
 }
 
-fn plain() -> Options {
-    Options { padding: false, ..Options::default() }
+fn plain() -> TunnelOptions {
+    TunnelOptions { padding: false, ..TunnelOptions::default() }
 }
 
-fn rig(options: Options, early: &[u8]) -> Rig {
+fn rig(options: TunnelOptions, early: &[u8]) -> Rig {
     let wireguard = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     wireguard.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-    let endpoint = Endpoint::connected(wireguard.local_addr().unwrap().port()).unwrap();
+    let endpoint = UdpEndpoint::connected(wireguard.local_addr().unwrap().port()).unwrap();
     wireguard.connect(endpoint.local_addr().unwrap()).unwrap();
     let (peer, stream) = duplex(256 * 1024);
     let (stop, stopped) = oneshot::channel();
@@ -33,7 +33,7 @@ fn rig(options: Options, early: &[u8]) -> Rig {
 }
 
 impl Rig {
-    async fn send(&mut self, kind: Kind, payload: &[u8]) {
+    async fn send(&mut self, kind: FrameKind, payload: &[u8]) {
         let mut bytes = Vec::new();
         codec::encode(&mut bytes, kind, payload, true);
         self.peer.write_all(&bytes).await.unwrap();
@@ -50,10 +50,10 @@ impl Rig {
     async fn event(&mut self) -> Option<(char, Vec<u8>)> {
         loop {
             let event = self.decoder.next().unwrap().map(|event| match event {
-                Event::Datagram(bytes) => ('d', bytes.to_vec()),
-                Event::Ping(bytes) => ('i', bytes.to_vec()),
-                Event::Pong(bytes) => ('o', bytes.to_vec()),
-                Event::Close => ('c', Vec::new()),
+                FrameEvent::Datagram(bytes) => ('d', bytes.to_vec()),
+                FrameEvent::Ping(bytes) => ('i', bytes.to_vec()),
+                FrameEvent::Pong(bytes) => ('o', bytes.to_vec()),
+                FrameEvent::Close => ('c', Vec::new()),
             });
             if event.is_some() {
                 return event;
@@ -73,7 +73,7 @@ async fn every_size_both_ways() {
     let mut rig = rig(plain(), b"");
     for size in [1, 2, 32, 125, 126, 148, 1400, 9000, 65_507] {
         let datagram = vec![7; size];
-        rig.send(Kind::Datagram, &datagram).await;
+        rig.send(FrameKind::Datagram, &datagram).await;
         assert!(rig.arrived() == datagram, "{size} up");
         rig.wireguard.send(&datagram).unwrap();
         assert!(rig.event().await.unwrap() == ('d', datagram), "{size} down");
@@ -81,7 +81,7 @@ async fn every_size_both_ways() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_came_with_the_upgrade_is_not_lost() {
+async fn bytes_sent_with_upgrade_are_kept() {
     let mut bytes = Vec::new();
     codec::encode_batch(&mut bytes, [&b"one"[..], b"two", b"three"], true);
     let (early, late) = bytes.split_at(bytes.len() - 2);
@@ -92,12 +92,12 @@ async fn what_came_with_the_upgrade_is_not_lost() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn junk_is_dropped_and_pings_are_answered_with_their_payload() {
+async fn junk_is_dropped_and_pings_are_answered() {
     let mut rig = rig(plain(), b"");
-    rig.send(Kind::Datagram, &[0; 300]).await;
-    rig.send(Kind::Pong, b"unasked").await;
-    rig.send(Kind::Ping, b"hello").await;
-    rig.send(Kind::Datagram, b"real").await;
+    rig.send(FrameKind::Datagram, &[0; 300]).await;
+    rig.send(FrameKind::Pong, b"unasked").await;
+    rig.send(FrameKind::Ping, b"hello").await;
+    rig.send(FrameKind::Datagram, b"real").await;
     assert_eq!(rig.event().await.unwrap(), ('o', b"hello".to_vec()));
     assert_eq!(rig.arrived(), b"real");
     rig.wireguard.send(b"").unwrap();
@@ -107,7 +107,7 @@ async fn junk_is_dropped_and_pings_are_answered_with_their_payload() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn padding_is_junk_beside_the_first_datagrams() {
-    let mut rig = rig(Options::default(), b"");
+    let mut rig = rig(TunnelOptions::default(), b"");
     let mut seen = Vec::new();
     for _ in 0..10 {
         rig.wireguard.send(&[4; 1400]).unwrap();
@@ -122,7 +122,7 @@ async fn padding_is_junk_beside_the_first_datagrams() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_end_says_close_and_then_nothing() {
     let mut closed = rig(plain(), b"");
-    closed.send(Kind::Close, b"\x03\xe9").await;
+    closed.send(FrameKind::Close, b"\x03\xe9").await;
     assert_eq!(closed.event().await, Some(('c', Vec::new())));
     assert_eq!(closed.event().await, None);
     assert!(matches!(closed.tunnel.await.unwrap(), End::Closed));
@@ -145,7 +145,7 @@ async fn every_end_says_close_and_then_nothing() {
 
 /// On one thread, so that all of it and the end are there before the tunnel looks for the first time.
 #[tokio::test]
-async fn what_came_before_the_end_of_the_stream_arrives() {
+async fn data_before_end_of_stream_arrives() {
     let mut rig = rig(plain(), b"");
     let datagrams: Vec<Vec<u8>> = (1..100).map(|number| vec![number; 300]).collect();
     let mut bytes = Vec::new();
@@ -164,18 +164,18 @@ async fn a_wireguard_that_is_away_ends_nothing() {
     let (local, peer) = (rig.wireguard.local_addr().unwrap(), rig.wireguard.peer_addr().unwrap());
     rig.wireguard = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     for _ in 0..5 {
-        rig.send(Kind::Datagram, b"lost").await;
-        rig.send(Kind::Ping, b"").await;
+        rig.send(FrameKind::Datagram, b"lost").await;
+        rig.send(FrameKind::Ping, b"").await;
         assert_eq!(rig.event().await.unwrap().0, 'o');
     }
     rig.wireguard = UdpSocket::bind(local).unwrap();
     rig.wireguard.connect(peer).unwrap();
-    rig.send(Kind::Datagram, b"found").await;
+    rig.send(FrameKind::Datagram, b"found").await;
     assert_eq!(rig.arrived(), b"found");
 }
 
 #[tokio::test(start_paused = true)]
-async fn three_misses_end_it_and_traffic_saves_the_ping() {
+async fn three_missed_pings_end_the_tunnel() {
     let mut quiet = rig(plain(), b"");
     let start = Instant::now();
     for _ in 0..3 {
@@ -189,9 +189,9 @@ async fn three_misses_end_it_and_traffic_saves_the_ping() {
     let mut busy = rig(plain(), b"");
     for _ in 0..30 {
         sleep(Duration::from_secs(15)).await;
-        busy.send(Kind::Pong, b"").await;
+        busy.send(FrameKind::Pong, b"").await;
     }
-    busy.send(Kind::Ping, b"end").await;
+    busy.send(FrameKind::Ping, b"end").await;
     assert_eq!(busy.event().await.unwrap(), ('o', b"end".to_vec()), "no ping came before this");
 }
 
@@ -203,7 +203,7 @@ async fn a_peer_that_never_reads_is_left() {
     while !rig.tunnel.is_finished() {
         let _ = rig.wireguard.send(&datagram);
         // It speaks, so that it is not silent.
-        rig.send(Kind::Pong, b"").await;
+        rig.send(FrameKind::Pong, b"").await;
         sleep(Duration::from_millis(100)).await;
         assert!(start.elapsed() < Duration::from_secs(200));
     }
@@ -211,14 +211,14 @@ async fn a_peer_that_never_reads_is_left() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_flood_of_pings_is_not_answered_without_bound() {
+async fn ping_flood_is_answered_within_bounds() {
     let mut rig = rig(plain(), b"");
     let mut bytes = Vec::new();
     for _ in 0..20_000 {
-        codec::encode(&mut bytes, Kind::Ping, &[5; 125], true);
+        codec::encode(&mut bytes, FrameKind::Ping, &[5; 125], true);
     }
     // More than the stream takes at once, while nothing is read: reading goes on and answers are left out.
     rig.peer.write_all(&bytes).await.unwrap();
-    rig.send(Kind::Datagram, b"still here").await;
+    rig.send(FrameKind::Datagram, b"still here").await;
     assert_eq!(rig.arrived(), b"still here");
 }

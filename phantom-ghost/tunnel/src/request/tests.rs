@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn fault(bytes: &[u8]) -> Fault {
+fn fault(bytes: &[u8]) -> RequestFault {
     match parse(bytes) {
         Parsed::Fault(fault) => fault,
         other => panic!("{other:?}"),
@@ -60,26 +60,26 @@ fn what_no_web_server_serves() {
         b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
     ];
     for bytes in bad {
-        assert_eq!(fault(bytes), Fault::BadRequest, "{}", bytes.escape_ascii());
+        assert_eq!(fault(bytes), RequestFault::BadRequest, "{}", bytes.escape_ascii());
     }
-    assert_eq!(fault(b"GET / HTTP/3.7\r\n"), Fault::Version);
+    assert_eq!(fault(b"GET / HTTP/3.7\r\n"), RequestFault::Version);
     assert_eq!(complete(b"GET / HTTP/1.0\r\n\r\n").minor, 0);
 }
 
 #[test]
 fn limits() {
     let long = format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(MAX_TARGET));
-    assert_eq!(fault(long.as_bytes()), Fault::TargetTooLong);
-    assert_eq!(fault(&vec![b'A'; MAX_TARGET + 100]), Fault::TargetTooLong);
+    assert_eq!(fault(long.as_bytes()), RequestFault::TargetTooLong);
+    assert_eq!(fault(&vec![b'A'; MAX_TARGET + 100]), RequestFault::TargetTooLong);
     let many = format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(MAX_HEADERS + 1));
-    assert_eq!(fault(many.as_bytes()), Fault::TooLarge);
+    assert_eq!(fault(many.as_bytes()), RequestFault::TooLarge);
     let large = format!("GET / HTTP/1.1\r\nHost: x\r\na: {}", "b".repeat(MAX_HEAD));
-    assert_eq!(fault(large.as_bytes()), Fault::TooLarge);
-    assert_eq!(fault(format!("{large}\r\n\r\n").as_bytes()), Fault::TooLarge);
+    assert_eq!(fault(large.as_bytes()), RequestFault::TooLarge);
+    assert_eq!(fault(format!("{large}\r\n\r\n").as_bytes()), RequestFault::TooLarge);
 }
 
 #[test]
-fn a_tunnel_request_is_told_from_its_first_bytes() {
+fn tunnel_request_is_recognised_by_first_bytes() {
     for bytes in [&b""[..], b"G", b"GET /", b"GET /abc"] {
         assert_eq!(beginning(bytes), Beginning::Open, "{}", bytes.escape_ascii());
     }
@@ -105,7 +105,7 @@ fn a_tunnel_request_is_told_from_its_first_bytes() {
 
 proptest! {
     #[test]
-    fn nothing_panics_and_more_bytes_never_heal_a_fault(bytes in "[A-Z /.:\\r\\n01a-c\u{1}é]{0,120}", end in 0_usize..120) {
+    fn more_bytes_never_repair_a_fault(bytes in "[A-Z /.:\\r\\n01a-c\u{1}é]{0,120}", end in 0_usize..120) {
         let whole = parse(bytes.as_bytes());
         let start = &bytes.as_bytes()[..end.min(bytes.len())];
         if let Parsed::Fault(fault) = parse(start) {

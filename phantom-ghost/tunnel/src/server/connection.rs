@@ -18,16 +18,16 @@ use tokio_rustls::LazyConfigAcceptor;
 use super::decide::{Request, decide};
 use super::proxy::Ends;
 use super::registry::Ticket;
-use super::site::{Answer, Site, date};
+use super::site::{Answer, DecoySite, date};
 use super::tls::{ACME, H2};
 use super::upstream::{self, Link, Stream};
 use super::{Active, Shared};
 use crate::limits::Permit;
 use crate::log;
-use crate::pump::{End, Options, ReadAhead, Tunnel};
+use crate::pump::{End, ReadAhead, Tunnel, TunnelOptions};
 use crate::request::{self, Head, Parsed};
 use crate::socket;
-use crate::udp::Endpoint;
+use crate::udp::UdpEndpoint;
 
 mod behind;
 mod once;
@@ -42,7 +42,7 @@ const NAMELESS: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 const PIECE: usize = 64 * 1024;
 
 /// A connection that is past TLS, or came without it.
-struct Visit<S> {
+struct HttpConnection<S> {
     stream: S,
     shared: Arc<Shared>,
     address: Option<IpAddr>,
@@ -57,7 +57,7 @@ struct Visit<S> {
 }
 
 /// How the wait for a request's head ended.
-enum Arrival {
+enum HeadOutcome {
     /// There is something to look at.
     Head,
     /// The visitor left, or took too long.
@@ -127,7 +127,8 @@ pub(super) async fn tls(
     let server = if h2 { active.upstream.clone() } else { None };
     drop(active);
     let (address, buffer) = (Some(address), Vec::new());
-    let visitor = Visit { stream, shared, address, ends, forwarded: false, permit, first_request, buffer };
+    let visitor =
+        HttpConnection { stream, shared, address, ends, forwarded: false, permit, first_request, buffer };
     match server {
         Some(server) => Box::pin(visitor.behind_h2(server)).await,
         None if h2 => Ok(()),
@@ -141,19 +142,20 @@ pub(super) async fn plain(shared: Arc<Shared>, stream: UnixStream, mut permit: P
     // It connects when it has something to say.
     permit.spoke();
     let (address, ends, buffer) = (None, None, Vec::new());
-    visit(Visit { stream, shared, address, ends, forwarded: true, permit, first_request, buffer }).await
+    visit(HttpConnection { stream, shared, address, ends, forwarded: true, permit, first_request, buffer })
+        .await
 }
 
 /// Answers requests until the connection ends or becomes a tunnel.
-async fn visit<S: Stream + 'static>(mut visit: Visit<S>) -> io::Result<()> {
+async fn visit<S: Stream + 'static>(mut visit: HttpConnection<S>) -> io::Result<()> {
     let mut deadline = visit.first_request;
     loop {
         let Some(mut active) = visit.shared.active() else { return Ok(()) };
         if active.upstream.is_none() {
             match timeout_at(deadline, visit.arrival()).await {
-                Err(_) | Ok(Ok(Arrival::Gone)) => return Ok(()),
+                Err(_) | Ok(Ok(HeadOutcome::Gone)) => return Ok(()),
                 Ok(Err(error)) => return Err(error),
-                Ok(Ok(Arrival::Head)) => {}
+                Ok(Ok(HeadOutcome::Head)) => {}
             }
             // The configuration may have changed while the visitor was thinking.
             let Some(now) = visit.shared.active() else { return Ok(()) };
@@ -183,7 +185,7 @@ async fn visit<S: Stream + 'static>(mut visit: Visit<S>) -> io::Result<()> {
             }
             Parsed::Fault(fault) => {
                 visit.permit.requested();
-                (Site::refuse(fault, &date()), buffer.len())
+                (DecoySite::refuse(fault, &date()), buffer.len())
             }
             Parsed::Partial => return Ok(()),
         };
@@ -191,18 +193,18 @@ async fn visit<S: Stream + 'static>(mut visit: Visit<S>) -> io::Result<()> {
         visit.buffer = buffer[size..].to_vec();
         visit.send(&answer).await?;
         if answer.close {
-            return Box::pin(visit.leave()).await;
+            return Box::pin(visit.linger_close()).await;
         }
         deadline = Instant::now() + visit.shared.timeouts.keep_alive;
     }
 }
 
 /// A tunnel's place, its socket, and what tells it to end.
-type Opening = (Ticket, Endpoint, oneshot::Receiver<()>);
+type Opening = (Ticket, UdpEndpoint, oneshot::Receiver<()>);
 
-impl<S: Stream + 'static> Visit<S> {
+impl<S: Stream + 'static> HttpConnection<S> {
     /// Reads until there is a whole head, or one that is refused.
-    async fn arrival(&mut self) -> io::Result<Arrival> {
+    async fn arrival(&mut self) -> io::Result<HeadOutcome> {
         let mut looked = 0;
         loop {
             // A head is looked at when a line of it has ended, or when it becomes too long: not at every byte.
@@ -210,12 +212,12 @@ impl<S: Stream + 'static> Visit<S> {
             let long = length >= request::MAX_HEAD || (looked < LONG_LINE && length >= LONG_LINE);
             let look = looked == 0 || long || self.buffer[looked..].contains(&b'\n');
             if look && request::parse(&self.buffer) != Parsed::Partial {
-                return Ok(Arrival::Head);
+                return Ok(HeadOutcome::Head);
             }
             looked = length;
             self.buffer.reserve(2048);
             if self.stream.read_buf(&mut self.buffer).await? == 0 {
-                return Ok(Arrival::Gone);
+                return Ok(HeadOutcome::Gone);
             }
         }
     }
@@ -235,7 +237,7 @@ impl<S: Stream + 'static> Visit<S> {
                 "the web server in front does not tell its visitors' addresses in X-Forwarded-For: all of them share the limits of one network",
             );
         }
-        self.ends = told.map(Ends::of);
+        self.ends = told.map(Ends::for_stranger);
         self.address = Some(visitor.unwrap_or(NAMELESS));
         let welcome = self.permit.comes_from(self.address);
         if !welcome {
@@ -248,7 +250,7 @@ impl<S: Stream + 'static> Visit<S> {
     fn wanted(&mut self, active: &Active, head: &Head<'_>) -> Option<(Request, Opening)> {
         let registry = &self.shared.registry;
         let request = decide(head, |candidate| registry.find(candidate), active.wireguard_port)?;
-        let endpoint = Endpoint::connected(active.wireguard_port).ok()?;
+        let endpoint = UdpEndpoint::connected(active.wireguard_port).ok()?;
         let port = endpoint.local_addr().ok()?.port();
         let (ticket, stop) = registry.open(request.secret, port)?;
         self.permit.becomes_tunnel().then_some((request, (ticket, endpoint, stop)))
@@ -266,7 +268,7 @@ impl<S: Stream + 'static> Visit<S> {
         let answer = request.answer(&date());
         timeout(self.shared.timeouts.send, self.write(answer.as_bytes())).await??;
         self.shared.counts.tunnels.fetch_add(1, Ordering::Relaxed);
-        let options = Options { handshakes: Some(ticket.handshakes()), ..active.options.clone() };
+        let options = TunnelOptions { handshakes: Some(ticket.handshakes()), ..active.options.clone() };
         let tunnel = Tunnel::new(self.stream, early, endpoint, options, Some(stop));
         tokio::spawn(Running { tunnel, _ticket: ticket, _permit: self.permit });
         Ok(())
@@ -281,18 +283,18 @@ impl<S: Stream + 'static> Visit<S> {
             return upstream::splice(self.stream, link, &request, limit).await;
         }
         let first = upstream::first_answer(&mut self.stream, &mut link, &request, limit).await?;
-        self.hold(first.error).await;
+        self.throttle_error(first.error).await;
         timeout(limit, self.write(&first.bytes)).await??;
         upstream::splice(self.stream, link, &first.more, limit).await
     }
 
     /// Waits a little before an error, if this network had many.
-    async fn hold(&self, error: bool) {
-        hold(&self.shared, self.address, error).await;
+    async fn throttle_error(&self, error: bool) {
+        throttle_error(&self.shared, self.address, error).await;
     }
 
     async fn send(&mut self, answer: &Answer) -> io::Result<()> {
-        self.hold(answer.error).await;
+        self.throttle_error(answer.error).await;
         let limit = self.shared.timeouts.send;
         // One write for what is small, so that it is one TLS record.
         let mut whole = Vec::with_capacity(answer.head.len() + answer.body.len().min(PIECE));
@@ -312,7 +314,7 @@ impl<S: Stream + 'static> Visit<S> {
     }
 
     /// Closes, but not before the visitor had the chance to read the answer: what it still sends is read and dropped.
-    async fn leave(mut self) -> io::Result<()> {
+    async fn linger_close(mut self) -> io::Result<()> {
         let leaving = async {
             self.stream.shutdown().await?;
             let (mut sink, mut left) = ([0; 2048], LINGER);
@@ -342,7 +344,7 @@ fn is_visitors(address: &IpAddr) -> bool {
 }
 
 /// Waits a little before an error, if the network of this address had many.
-async fn hold(shared: &Shared, address: Option<IpAddr>, error: bool) {
+async fn throttle_error(shared: &Shared, address: Option<IpAddr>, error: bool) {
     if !error {
         return;
     }
@@ -368,7 +370,7 @@ mod tests {
     use super::{is_visitors, told_address};
 
     #[test]
-    fn addresses_are_read_as_web_servers_tell_them() {
+    fn addresses_are_read_in_web_server_forms() {
         let told = |text: &str| told_address(text).map(|address| address.to_string());
         for (text, address) in [
             (" 192.0.2.7", "192.0.2.7"),
@@ -386,8 +388,8 @@ mod tests {
     }
 
     #[test]
-    fn an_address_of_this_machine_is_no_visitors() {
-        let visitor = |text: &str| told_address(text).filter(is_visitors).is_some();
+    fn own_addresses_are_not_visitors() {
+        let visitor = |text: &str| told_address(text).as_ref().is_some_and(is_visitors);
         for own in ["127.0.0.1", "127.9.9.9:80", "::1", "[::1]:80", "0.0.0.0", "::", "::ffff:127.0.0.1"] {
             assert!(!visitor(own), "{own}");
         }

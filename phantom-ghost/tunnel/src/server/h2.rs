@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_is_there_when_its_head_is_whole() {
+    fn request_is_complete_with_its_head() {
         let whole =
             request(&[(SETTINGS, 0, 0, 18), (8, 0, 0, 4), (HEADERS, END_STREAM | END_HEADERS, 1, 40)]);
         for end in 0..whole.len() {

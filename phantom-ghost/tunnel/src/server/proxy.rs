@@ -30,7 +30,7 @@ impl Ends {
     }
 
     /// Those of a stranger of whom the address alone is known.
-    pub(super) fn of(stranger: IpAddr) -> Self {
+    pub(super) fn for_stranger(stranger: IpAddr) -> Self {
         let own: IpAddr = match stranger.to_canonical() {
             IpAddr::V4(_) => std::net::Ipv4Addr::UNSPECIFIED.into(),
             IpAddr::V6(_) => std::net::Ipv6Addr::UNSPECIFIED.into(),
@@ -96,7 +96,7 @@ mod tests {
         assert_eq!(line(ends("[2001:db8::7]:40000", "[2001:db8::1]:443")), six);
         assert_eq!(line_of(None), "PROXY UNKNOWN\r\n");
         assert_eq!(line(ends("192.0.2.7:1", "[2001:db8::1]:2")), "PROXY UNKNOWN\r\n");
-        let forwarded = Ends::of("192.0.2.7".parse().unwrap());
+        let forwarded = Ends::for_stranger("192.0.2.7".parse().unwrap());
         assert_eq!(line(forwarded), "PROXY TCP4 192.0.2.7 0.0.0.0 0 0\r\n");
     }
 

@@ -133,7 +133,7 @@ impl Registry {
 
     /// Which accepted secret `candidate` is.
     pub(super) fn find(&self, candidate: &[u8]) -> Option<SecretId> {
-        let id = SecretDigest::of(candidate).id();
+        let id = SecretDigest::digest(candidate).id();
         self.lock().most(&id, self).map(|_| id)
     }
 

@@ -15,7 +15,7 @@ pub enum Listen {
     /// TLS on a TCP port. The unspecified IPv6 address stands for IPv4 too.
     Tcp(SocketAddr),
     /// Plain HTTP on a socket in the file system, for a web server in front that terminates TLS. Everybody on the
-    /// machine may connect to it, unless [`Builder::socket_mode`](super::Builder::socket_mode) says otherwise. What the web server
+    /// machine may connect to it, unless [`ServerBuilder::socket_mode`](super::ServerBuilder::socket_mode) says otherwise. What the web server
     /// tells of its visitors' addresses (`X-Forwarded-For`) is believed here and nowhere else. A socket that a dead server left there is replaced.
     Unix(PathBuf),
 }

@@ -9,11 +9,11 @@ use aws_lc_rs::digest;
 use time::OffsetDateTime;
 
 use crate::config::{Decoy, FileBytes};
-use crate::request::{Fault, Head};
+use crate::request::{Head, RequestFault};
 
 /// A site in memory.
 #[derive(Debug)]
-pub(super) struct Site {
+pub(super) struct DecoySite {
     pages: BTreeMap<String, Page>,
     missing: Page,
 }
@@ -70,7 +70,7 @@ const WELCOME: &str = "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charse
     <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>Welcome</title>\n</head>\n<body>\n\
     <h1>Welcome</h1>\n<p>This site is being set up. Please come back later.</p>\n</body>\n</html>\n";
 
-impl Site {
+impl DecoySite {
     /// The operator's files, or the built-in pages.
     pub(super) fn new(decoy: &Decoy) -> Self {
         let mut pages = BTreeMap::new();
@@ -123,12 +123,12 @@ impl Site {
     }
 
     /// Answers what is no request.
-    pub(super) fn refuse(fault: Fault, date: &str) -> Answer {
+    pub(super) fn refuse(fault: RequestFault, date: &str) -> Answer {
         let status = match fault {
-            Fault::BadRequest => Status::BadRequest,
-            Fault::TargetTooLong => Status::TargetTooLong,
-            Fault::TooLarge => Status::TooLarge,
-            Fault::Version => Status::Version,
+            RequestFault::BadRequest => Status::BadRequest,
+            RequestFault::TargetTooLong => Status::TargetTooLong,
+            RequestFault::TooLarge => Status::TooLarge,
+            RequestFault::Version => Status::Version,
         };
         failure(status, date)
     }

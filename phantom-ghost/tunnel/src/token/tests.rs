@@ -72,7 +72,7 @@ fn claims_of_the_wrong_form() {
 }
 
 #[test]
-fn the_token_is_found_where_clients_put_it() {
+fn token_is_found_in_every_known_place() {
     let find_in = |headers: &str| {
         let text = format!("GET / HTTP/1.1\r\nHost: x\r\n{headers}\r\n");
         let Parsed::Complete(head, _) = parse_head(text.as_bytes()) else { panic!() };

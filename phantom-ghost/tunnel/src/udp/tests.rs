@@ -22,7 +22,7 @@ fn received(socket: &std::net::UdpSocket, count: usize) -> Vec<Vec<u8>> {
         .collect()
 }
 
-async fn batch(endpoint: &mut Endpoint) -> Vec<Vec<u8>> {
+async fn batch(endpoint: &mut UdpEndpoint) -> Vec<Vec<u8>> {
     let take = |batch: Batch<'_>| {
         batch.into_slots().map(|(slot, length)| slot[HEADROOM..HEADROOM + length].to_vec()).collect()
     };
@@ -40,11 +40,11 @@ fn slices(datagrams: &[Vec<u8>]) -> Vec<&[u8]> {
 }
 
 #[tokio::test]
-async fn joined_or_not_every_datagram_arrives_as_it_was() {
+async fn every_datagram_arrives_joined_or_not() {
     let (socket, port) = plain();
     let mixed = [&[1400; 20][..], &[7, 1, 7, 7, 7, 3, 9, 65_507, 65_507, 1, 1400, 1400, 1399]].concat();
     for segmentation in [true, false] {
-        let mut endpoint = Endpoint::connected(port).unwrap();
+        let mut endpoint = UdpEndpoint::connected(port).unwrap();
         endpoint.segmentation = segmentation;
         for sizes in mixed.chunks(8) {
             let sent = datagrams(sizes);
@@ -56,9 +56,9 @@ async fn joined_or_not_every_datagram_arrives_as_it_was() {
 }
 
 #[tokio::test]
-async fn a_kernel_that_refuses_to_join_gets_them_singly() {
+async fn refusing_kernel_gets_single_datagrams() {
     let (socket, port) = plain();
-    let mut endpoint = Endpoint::connected(port).unwrap();
+    let mut endpoint = UdpEndpoint::connected(port).unwrap();
     // Linux refuses UDP_SEGMENT with EIO on a socket that sends without checksums.
     let value: libc::c_int = 1;
     #[expect(unsafe_code, reason = "the option has no safe wrapper")]
@@ -82,7 +82,7 @@ async fn a_kernel_that_refuses_to_join_gets_them_singly() {
 #[tokio::test]
 async fn what_came_together_is_received_together() {
     let (socket, port) = plain();
-    let mut endpoint = Endpoint::connected(port).unwrap();
+    let mut endpoint = UdpEndpoint::connected(port).unwrap();
     let sizes: Vec<usize> = (1..=40).collect();
     let sent = datagrams(&sizes);
     for datagram in &sent {
@@ -96,7 +96,7 @@ async fn what_came_together_is_received_together() {
 #[tokio::test]
 async fn large_datagrams_make_smaller_batches() {
     let (socket, port) = plain();
-    let mut endpoint = Endpoint::connected(port).unwrap();
+    let mut endpoint = UdpEndpoint::connected(port).unwrap();
     let address = endpoint.local_addr().unwrap();
     for _ in 0..3 {
         socket.send_to(&vec![1; 65_507], address).unwrap();
@@ -110,9 +110,9 @@ async fn large_datagrams_make_smaller_batches() {
 }
 
 #[tokio::test]
-async fn a_port_that_was_refused_is_used_again() {
+async fn refused_port_is_used_again() {
     let (socket, port) = plain();
-    let mut endpoint = Endpoint::connected(port).unwrap();
+    let mut endpoint = UdpEndpoint::connected(port).unwrap();
     drop(socket);
     endpoint.send(&[b"lost"]);
     let quiet = tokio::time::timeout(Duration::from_millis(50), batch(&mut endpoint)).await;
@@ -125,7 +125,7 @@ async fn a_port_that_was_refused_is_used_again() {
 
 #[tokio::test]
 async fn a_roaming_end_answers_the_last_sender() {
-    let mut endpoint = Endpoint::roaming(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let mut endpoint = UdpEndpoint::roaming(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).unwrap();
     endpoint.send(&[b"nobody"]);
     let address = endpoint.local_addr().unwrap();
     for _ in 0..2 {

@@ -16,11 +16,11 @@ use phantom_tunnel::secrets::Secret;
 use phantom_tunnel::server::Server;
 use tokio::time::sleep;
 
-use support::{Local, NAME, OurClient, OurServer, World, free_tcp, strict};
+use support::{Local, NAME, OurClient, OurServer, TunnelNet, free_tcp, strict};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_size_there_and_back() {
-    let world = World::new().await;
+    let world = TunnelNet::new().await;
     let server = world.server(0).await;
     let client = OurClient::start(world.client(server.port));
     let local = Local::new(client.local).await;
@@ -32,8 +32,8 @@ async fn every_size_there_and_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wireguard_that_comes_back_from_another_port_has_the_same_tunnel() {
-    let world = World::new().await;
+async fn wireguard_on_another_port_keeps_its_tunnel() {
+    let world = TunnelNet::new().await;
     let server = world.server(0).await;
     let client = OurClient::start(world.client(server.port));
     for _ in 0..3 {
@@ -46,8 +46,8 @@ async fn a_wireguard_that_comes_back_from_another_port_has_the_same_tunnel() {
 
 /// What is sent before there is a tunnel arrives if it is young, and not if it is old.
 #[tokio::test(flavor = "multi_thread")]
-async fn fresh_datagrams_wait_and_stale_ones_do_not() {
-    let world = World::new().await;
+async fn fresh_datagrams_wait_stale_ones_drop() {
+    let world = TunnelNet::new().await;
     let port = free_tcp();
     let client = OurClient::start(world.client(port));
     let local = Local::new(client.local).await;
@@ -71,8 +71,8 @@ async fn fresh_datagrams_wait_and_stale_ones_do_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_tunnel_comes_back_after_a_restart_on_the_same_socket() {
-    let world = World::new().await;
+async fn tunnel_returns_after_restart_on_same_socket() {
+    let world = TunnelNet::new().await;
     let server = world.server(free_tcp()).await;
     let (port, client) = (server.port, OurClient::start(world.client(server.port)));
     let local = Local::new(client.local).await;
@@ -85,8 +85,8 @@ async fn the_tunnel_comes_back_after_a_restart_on_the_same_socket() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_tunnel_stays_while_the_servers_wireguard_restarts() {
-    let mut world = World::new().await;
+async fn tunnel_survives_a_wireguard_restart() {
+    let mut world = TunnelNet::new().await;
     let server = world.server(0).await;
     let client = OurClient::start(world.client(server.port));
     let local = Local::new(client.local).await;
@@ -102,10 +102,10 @@ async fn the_tunnel_stays_while_the_servers_wireguard_restarts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_is_not_the_right_one_gets_no_request() {
-    let world = World::new().await;
+async fn wrong_server_gets_no_request() {
+    let world = TunnelNet::new().await;
     let server = world.server(0).await;
-    let other = World::new().await;
+    let other = TunnelNet::new().await;
     for (trust, expected) in [
         (Trust::Authorities { ca_file: Some(world.stranger.clone()), pin: None }, "UnknownIssuer"),
         (
@@ -130,8 +130,8 @@ async fn a_server_that_is_not_the_right_one_gets_no_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_secret_is_told_and_not_shown() {
-    let world = World::new().await;
+async fn wrong_secret_is_reported_and_not_shown() {
+    let world = TunnelNet::new().await;
     let server = OurServer::start(&world, Server::builder().limits(strict()), 0).await;
     let mut config = world.client(server.port);
     config.secret = Secret::generate();
@@ -147,8 +147,8 @@ async fn a_wrong_secret_is_told_and_not_shown() {
 
 /// The resolver does not know the server's name, and no address was told.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_name_that_cannot_be_looked_up_is_told() {
-    let world = World::new().await;
+async fn unresolvable_name_is_reported() {
+    let world = TunnelNet::new().await;
     let mut config = world.client(free_tcp());
     config.address = None;
     config.server.host = "nowhere.invalid".parse().unwrap();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use phantom_tunnel::client::Server;
 use phantom_tunnel::limits::Limits;
-use phantom_tunnel::probe::{Options, Report, Verdict, probe};
+use phantom_tunnel::probe::{ProbeOptions, ProbeReport, ProbeVerdict, probe};
 use phantom_tunnel::server;
 use phantom_types::Lang;
 use rustls::ServerConfig;
@@ -18,10 +18,10 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::support::{NAME, OurServer, World};
+use super::support::{NAME, OurServer, TunnelNet};
 
-fn options(world: &World, port: u16, samples: usize) -> Options {
-    Options {
+fn options(world: &TunnelNet, port: u16, samples: usize) -> ProbeOptions {
+    ProbeOptions {
         server: Server::new(NAME.parse().unwrap(), port),
         address: Some(Ipv4Addr::LOCALHOST.into()),
         secret: Some(world.secret.clone()),
@@ -33,14 +33,14 @@ fn options(world: &World, port: u16, samples: usize) -> Options {
     }
 }
 
-fn verdict(report: &Report, group: &str, name: &str) -> Verdict {
+fn verdict(report: &ProbeReport, group: &str, name: &str) -> ProbeVerdict {
     let found = report.findings.iter().find(|finding| finding.group == group && finding.name == name);
     found.unwrap_or_else(|| panic!("{group} {name}: {}", report.text(Lang::En))).verdict
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_distinguishes_our_server() {
-    let world = World::new().await;
+    let world = TunnelNet::new().await;
     let mut limits = Limits::default();
     // Errors are not held back: it would take minutes.
     limits.errors.burst = 1_000_000;
@@ -48,13 +48,13 @@ async fn nothing_distinguishes_our_server() {
     let report = probe(&options(&world, server.port, 300)).await.unwrap();
     println!("{}", report.text(Lang::En));
     // Times on a machine that does other things may differ once; not again and again in the same way.
-    let strange = report.findings.iter().filter(|finding| finding.verdict == Verdict::Distinguishable);
+    let strange = report.findings.iter().filter(|finding| finding.verdict == ProbeVerdict::Distinguishable);
     assert!(strange.clone().all(|finding| finding.group == "timing"), "{}", report.text(Lang::En));
     if strange.count() > 0 {
         let again = probe(&options(&world, server.port, 300)).await.unwrap();
         assert!(!again.distinguishable(), "{}\n{}", report.text(Lang::En), again.text(Lang::En));
     }
-    assert_eq!(verdict(&report, "secret", "the secret opens a tunnel"), Verdict::Ordinary);
+    assert_eq!(verdict(&report, "secret", "the secret opens a tunnel"), ProbeVerdict::Ordinary);
     assert!(report.findings.len() > 60, "{}", report.findings.len());
     // Only the right requests opened tunnels.
     assert!((2..=4).contains(&server.opened()), "{}", server.opened());
@@ -68,7 +68,7 @@ async fn nothing_distinguishes_our_server() {
 /// The ends of idle connections, with times that a test can wait for.
 #[tokio::test(flavor = "multi_thread")]
 async fn idle_visitors_are_sent_away() {
-    let world = World::new().await;
+    let world = TunnelNet::new().await;
     let mut limits = Limits::default();
     limits.errors.burst = 1_000_000;
     let short = Duration::from_secs(2);
@@ -76,9 +76,9 @@ async fn idle_visitors_are_sent_away() {
         server::Timeouts { handshake: short, header: short, keep_alive: short, ..Default::default() };
     let server =
         OurServer::start(&world, server::Server::builder().limits(limits).timeouts(timeouts), 0).await;
-    let report = probe(&Options { slow: true, ..options(&world, server.port, 0) }).await.unwrap();
+    let report = probe(&ProbeOptions { slow: true, ..options(&world, server.port, 0) }).await.unwrap();
     for name in ["no hello", "no request", "half a request", "no second request"].into_iter().chain(HALVES) {
-        assert_eq!(verdict(&report, "slow", name), Verdict::Ordinary, "{}", report.text(Lang::En));
+        assert_eq!(verdict(&report, "slow", name), ProbeVerdict::Ordinary, "{}", report.text(Lang::En));
     }
 }
 
@@ -91,17 +91,17 @@ const HALVES: [&str; 3] = [
 
 /// A server that waits for a tunnel's request alone, and hands everything else on.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_waits_for_one_request_is_found() {
-    let world = World::new().await;
+async fn single_request_server_is_detected() {
+    let world = TunnelNet::new().await;
     let patience = |half: &[u8]| {
         let shaped = half.windows(8).any(|part| part == b"/events ") && half.starts_with(b"GET /");
         Duration::from_secs(if shaped { 1 } else { 6 })
     };
     let port = serve_patiently(&world, |_, _| (Duration::ZERO, MISSING.to_owned()), patience).await;
-    let options = Options { slow: true, patience: Duration::from_secs(1), ..options(&world, port, 0) };
+    let options = ProbeOptions { slow: true, patience: Duration::from_secs(1), ..options(&world, port, 0) };
     let report = probe(&options).await.unwrap();
     let found = HALVES.map(|name| verdict(&report, "slow", name));
-    let [different, same] = [Verdict::Distinguishable, Verdict::Ordinary];
+    let [different, same] = [ProbeVerdict::Distinguishable, ProbeVerdict::Ordinary];
     assert_eq!(found, [different, different, same], "{}", report.text(Lang::En));
 }
 
@@ -109,12 +109,12 @@ async fn a_server_that_waits_for_one_request_is_found() {
 type Page = fn(&str, &str) -> (Duration, String);
 
 /// A server on loopback that answers everything with `page`.
-async fn serve(world: &World, page: Page) -> u16 {
+async fn serve(world: &TunnelNet, page: Page) -> u16 {
     serve_patiently(world, page, |_| Duration::from_mins(1)).await
 }
 
 /// The same, which waits for so long when half of a request has come.
-async fn serve_patiently(world: &World, page: Page, patience: fn(&[u8]) -> Duration) -> u16 {
+async fn serve_patiently(world: &TunnelNet, page: Page, patience: fn(&[u8]) -> Duration) -> u16 {
     let chain = CertificateDer::pem_file_iter(&world.chain).unwrap().map(Result::unwrap).collect();
     let key = PrivateKeyDer::from_pem_file(&world.key).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -162,7 +162,7 @@ const MISSING: &str =
 /// What wstunnel's own server answers to everything.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_answers_of_wstunnel_are_found() {
-    let world = World::new().await;
+    let world = TunnelNet::new().await;
     let page: Page = |_, _| {
         let text = "HTTP/1.1 400 Bad Request\r\ncontent-length: 15\r\n\r\nInvalid request";
         (Duration::ZERO, text.to_owned())
@@ -173,14 +173,14 @@ async fn the_answers_of_wstunnel_are_found() {
     let report = probe(&options).await.unwrap();
     assert!(report.distinguishable());
     for name in ["GET /", "GET of an unknown URL", "no Host"] {
-        assert_eq!(verdict(&report, "web", name), Verdict::Distinguishable, "{}", report.text(Lang::En));
+        assert_eq!(verdict(&report, "web", name), ProbeVerdict::Distinguishable, "{}", report.text(Lang::En));
     }
 }
 
 /// A server that takes 3 ms longer for whatever has the shape of a tunnel's URL.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_difference_in_time_is_found() {
-    let world = World::new().await;
+    let world = TunnelNet::new().await;
     let page: Page = |head, _| {
         let time = if head.contains("/events HTTP") { Duration::from_millis(3) } else { Duration::ZERO };
         (time, MISSING.to_owned())
@@ -190,14 +190,14 @@ async fn a_difference_in_time_is_found() {
     options.patience = Duration::from_secs(1);
     let report = probe(&options).await.unwrap();
     let name = "a guessed secret, beside an unknown URL";
-    assert_eq!(verdict(&report, "timing", name), Verdict::Distinguishable, "{}", report.text(Lang::En));
-    assert_eq!(verdict(&report, "shape", name), Verdict::Ordinary, "{}", report.text(Lang::En));
+    assert_eq!(verdict(&report, "timing", name), ProbeVerdict::Distinguishable, "{}", report.text(Lang::En));
+    assert_eq!(verdict(&report, "shape", name), ProbeVerdict::Ordinary, "{}", report.text(Lang::En));
 }
 
 /// A server that tells a wrong request under the right secret from one under a wrong secret.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secret_that_shows_is_found() {
-    let world = World::new().await;
+    let world = TunnelNet::new().await;
     let page: Page = |head, secret| {
         let right = head.contains(&format!("/{secret}/events HTTP/1.1"));
         let text = match (right, head.starts_with("GET") && head.contains("Version: 13")) {
@@ -214,16 +214,16 @@ async fn a_secret_that_shows_is_found() {
     for name in ["another WebSocket version", "POST", "no token"] {
         assert_eq!(
             verdict(&report, "secret", name),
-            Verdict::Distinguishable,
+            ProbeVerdict::Distinguishable,
             "{name}: {}",
             report.text(Lang::En)
         );
     }
     assert_eq!(
         verdict(&report, "secret", "another last letter"),
-        Verdict::Ordinary,
+        ProbeVerdict::Ordinary,
         "{}",
         report.text(Lang::En)
     );
-    assert_eq!(verdict(&report, "shape", "POST"), Verdict::Ordinary, "{}", report.text(Lang::En));
+    assert_eq!(verdict(&report, "shape", "POST"), ProbeVerdict::Ordinary, "{}", report.text(Lang::En));
 }

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use phantom_tunnel::secrets::Secret;
 use serde_json::{Value, json};
 
-use super::support::{NAME, World};
+use super::support::{NAME, TunnelNet};
 
 /// Runs the verb; its answer and exit code.
 async fn verify(request: Value) -> (Value, Option<i32>) {
@@ -29,7 +29,7 @@ async fn verify(request: Value) -> (Value, Option<i32>) {
     tokio::task::spawn_blocking(run).await.unwrap()
 }
 
-fn request(world: &World, port: u16, cert_path: &Path) -> Value {
+fn request(world: &TunnelNet, port: u16, cert_path: &Path) -> Value {
     json!({
         "address": "127.0.0.1",
         "port": port,
@@ -47,7 +47,7 @@ fn well() -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_as_it_should_be() {
-    let world = World::new().await;
+    let world = TunnelNet::new().await;
     let server = world.server(0).await;
     let (answer, code) = verify(request(&world, server.port, &world.chain)).await;
     assert_eq!((answer, code), (well(), Some(0)));
@@ -55,15 +55,15 @@ async fn a_server_as_it_should_be() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_wrong_with_a_server_is_named() {
-    let world = World::new().await;
+async fn server_faults_are_named() {
+    let world = TunnelNet::new().await;
     let server = world.server(0).await;
     let mut wrong = request(&world, server.port, &world.chain);
     wrong["secret"] = Secret::generate().reveal().into();
     let secret = wrong["secret"].as_str().unwrap().to_owned();
     let mut port = request(&world, server.port, &world.chain);
     port["wireguard_port"] = (world.echo.port() ^ 1).into();
-    let other = World::new().await;
+    let other = TunnelNet::new().await;
     for (request, kind) in [
         (request(&world, server.port, &other.chain), "certificate"),
         // The authority's certificate is not the server's.
@@ -81,8 +81,8 @@ async fn what_is_wrong_with_a_server_is_named() {
 
 /// Enabling starts the server and verifies it at once: it may not listen yet.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_comes_up_late_is_waited_for() {
-    let world = World::new().await;
+async fn late_server_is_awaited() {
+    let world = TunnelNet::new().await;
     let port = super::free_tcp();
     let mut request = request(&world, port, &world.chain);
     request["patience"] = 20.into();

@@ -24,7 +24,7 @@ use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
-use super::support::{Local, NAME, OurClient, PATIENCE, World, free_tcp};
+use super::support::{Local, NAME, OurClient, PATIENCE, TunnelNet, free_tcp};
 
 /// What the proxy wants to hear.
 const LOGIN: &str = "john:open-sesame";
@@ -87,12 +87,12 @@ fn proxy(address: SocketAddr, login: Option<&str>) -> Proxy {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn by_a_proxy_that_asks_for_a_password() {
-    let Some(program) = found("ways::by_a_proxy_that_asks_for_a_password", &["/usr/bin/tinyproxy".into()])
+async fn connects_by_a_proxy_with_password() {
+    let Some(program) = found("ways::connects_by_a_proxy_with_password", &["/usr/bin/tinyproxy".into()])
     else {
         return;
     };
-    let world = World::new().await;
+    let world = TunnelNet::new().await;
     let server = world.server(0).await;
     let folder = tempfile::tempdir().unwrap();
     let (_proxy, address) = tinyproxy(&program, &folder, server.port).await;
@@ -123,7 +123,7 @@ async fn by_a_proxy_that_asks_for_a_password() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_proxy_is_told() {
-    let world = World::new().await;
+    let world = TunnelNet::new().await;
     let server = world.server(0).await;
     let mut config = world.client(server.port);
     // The server itself: it hangs up, or answers what is no answer.
@@ -135,11 +135,11 @@ async fn what_is_no_proxy_is_told() {
 
 /// nginx hands on what is below a path, without that path.
 #[tokio::test(flavor = "multi_thread")]
-async fn below_a_path_of_a_web_server_in_front() {
+async fn connects_below_a_path_of_front_server() {
     let named = std::env::var_os("PHANTOM_NGINX").map(PathBuf::from);
     let paths: Vec<PathBuf> = named.into_iter().chain(["/usr/sbin/nginx".into()]).collect();
-    let Some(program) = found("ways::below_a_path_of_a_web_server_in_front", &paths) else { return };
-    let world = World::new().await;
+    let Some(program) = found("ways::connects_below_a_path_of_front_server", &paths) else { return };
+    let world = TunnelNet::new().await;
     let folder = tempfile::tempdir().unwrap();
     fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
     let socket = folder.path().join("tunnel");
@@ -192,7 +192,12 @@ async fn below_a_path_of_a_web_server_in_front() {
 }
 
 /// A server that answers as some proxies do, and then keeps the connection.
-async fn answer_with(world: &World, listener: &TcpListener, before: &'static str, connection: &'static str) {
+async fn answer_with(
+    world: &TunnelNet,
+    listener: &TcpListener,
+    before: &'static str,
+    connection: &'static str,
+) {
     let chain: Vec<_> = CertificateDer::pem_file_iter(&world.chain).unwrap().map(Result::unwrap).collect();
     let key = PrivateKeyDer::from_pem_file(&world.key).unwrap();
     let config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key).unwrap();
@@ -220,7 +225,7 @@ async fn answer_with(world: &World, listener: &TcpListener, before: &'static str
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn valid_answers_of_other_servers_open_a_tunnel() {
+async fn valid_answers_of_other_servers_are_accepted() {
     for (before, connection) in [
         ("", "Connection: keep-alive, Upgrade"),
         ("", "Connection: Upgrade, keep-alive\r\nVia: 1.1 a"),
@@ -230,7 +235,7 @@ async fn valid_answers_of_other_servers_open_a_tunnel() {
             "Connection: keep-alive\r\nConnection: Upgrade",
         ),
     ] {
-        let world = World::new().await;
+        let world = TunnelNet::new().await;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let config = world.client(listener.local_addr().unwrap().port());
         let client = OurClient::start(config);
@@ -243,8 +248,8 @@ async fn valid_answers_of_other_servers_open_a_tunnel() {
 
 /// A client that is started again knows where the last tunnel led, whatever the resolver says.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_last_address_is_tried_first_after_a_new_start() {
-    let world = World::new().await;
+async fn last_address_is_tried_first_after_restart() {
+    let world = TunnelNet::new().await;
     let server = world.server(0).await;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("state/address");

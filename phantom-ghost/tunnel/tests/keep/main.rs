@@ -26,9 +26,8 @@ use serde_json::{Value, json};
 const LIFE: Duration = Duration::from_secs(12);
 
 #[test]
-fn a_certificate_is_obtained_and_renewed_while_a_tunnel_is_open() {
-    let Some(mut place) = Place::new("a_certificate_is_obtained_and_renewed_while_a_tunnel_is_open", LIFE)
-    else {
+fn certificate_is_renewed_with_an_open_tunnel() {
+    let Some(mut place) = Place::new("certificate_is_renewed_with_an_open_tunnel", LIFE) else {
         return;
     };
     // There is no certificate at all: the server that is not configured yet answers the challenge.
@@ -72,8 +71,8 @@ fn a_certificate_is_obtained_and_renewed_while_a_tunnel_is_open() {
 }
 
 #[test]
-fn a_failed_renewal_keeps_the_old_certificate_in_force() {
-    let Some(mut place) = Place::new("a_failed_renewal_keeps_the_old_certificate_in_force", 3 * LIFE) else {
+fn failed_renewal_keeps_the_old_certificate() {
+    let Some(mut place) = Place::new("failed_renewal_keeps_the_old_certificate", 3 * LIFE) else {
         return;
     };
     // This time the verb obtains it before there is a server.
@@ -103,8 +102,8 @@ fn a_failed_renewal_keeps_the_old_certificate_in_force() {
 const LONG_LIFE: Duration = Duration::from_mins(1);
 
 #[test]
-fn a_certificate_is_renewed_when_the_authority_suggests() {
-    let test = "a_certificate_is_renewed_when_the_authority_suggests";
+fn certificate_is_renewed_when_authority_suggests() {
+    let test = "certificate_is_renewed_when_authority_suggests";
     let Some(mut place) = Place::new(test, LONG_LIFE) else { return };
     let proxy = Proxy::start(&place.pebble);
     // Its time is over, as that of a certificate that is revoked.
@@ -127,8 +126,8 @@ fn a_certificate_is_renewed_when_the_authority_suggests() {
 }
 
 #[test]
-fn an_authority_whose_limit_is_used_up_is_left_alone() {
-    let test = "an_authority_whose_limit_is_used_up_is_left_alone";
+fn authority_with_exhausted_limit_is_left_alone() {
+    let test = "authority_with_exhausted_limit_is_left_alone";
     let Some(mut place) = Place::new(test, LONG_LIFE) else { return };
     let proxy = Proxy::start(&place.pebble);
     place.configure(&proxy.directory);
@@ -154,7 +153,7 @@ fn an_authority_whose_limit_is_used_up_is_left_alone() {
 }
 
 #[test]
-fn the_verbs_take_json_and_answer_in_one_line() {
+fn verbs_take_json_and_answer_one_line() {
     let home = tempfile::tempdir().unwrap();
     let call = |verb: &str, request: &Value| {
         let mut child = Command::new(env!("CARGO_BIN_EXE_phantom-ghost"))
@@ -183,7 +182,7 @@ fn the_verbs_take_json_and_answer_in_one_line() {
 
 /// On a host where others have used up what the kernel grants.
 #[test]
-fn a_keeper_without_the_kernels_watching_goes_on() {
+fn keeper_works_without_inotify() {
     let home = tempfile::tempdir().unwrap();
     let status = home.path().join("status.json");
     let keep = "echo 0 > /proc/sys/user/max_inotify_instances || exit 9; exec \"$0\" keep --config \"$1/conf\" --control \"$1/control\" --status \"$2\"";
@@ -206,7 +205,7 @@ fn a_keeper_without_the_kernels_watching_goes_on() {
 
 /// A service manager that waits in vain kills the keeper in the end, with its answer to a challenge in force.
 #[test]
-fn a_keeper_ends_when_it_is_told_although_its_server_hangs() {
+fn keeper_ends_although_its_server_hangs() {
     let home = tempfile::tempdir().unwrap();
     let path = |name: &str| home.path().join(name);
     let pair = phantom_certs::self_sign(&NAME.parse().unwrap(), phantom_certs::now()).unwrap();

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use phantom_tunnel::codec::{Decoder, Event, Kind, encode};
+use phantom_tunnel::codec::{Decoder, FrameEvent, FrameKind, encode};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::pem::PemObject as _;
@@ -78,13 +78,13 @@ impl Tunnel {
     /// Sends a datagram and waits until it comes back.
     pub(crate) fn echo(&mut self, datagram: &[u8]) {
         let mut frame = Vec::new();
-        encode(&mut frame, Kind::Datagram, datagram, false);
+        encode(&mut frame, FrameKind::Datagram, datagram, false);
         self.stream.write_all(&frame).unwrap();
         loop {
             while let Some(event) = self.decoder.next().unwrap() {
                 match event {
-                    Event::Datagram(bytes) if bytes == datagram => return,
-                    Event::Close => panic!("the tunnel was closed"),
+                    FrameEvent::Datagram(bytes) if bytes == datagram => return,
+                    FrameEvent::Close => panic!("the tunnel was closed"),
                     _ => {}
                 }
             }

@@ -38,7 +38,7 @@ async fn end(tunnel: &mut Tunnel) -> Duration {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_removed_client_loses_its_tunnels_within_a_second_and_no_other_does() {
+async fn removed_client_is_cut_within_a_second() {
     let rig = Rig::start().await;
     let (one, two) = (Secret::generate(), Secret::generate());
     assert!(open(&rig, &one).await.is_err(), "it is not known yet");
@@ -154,7 +154,7 @@ fn arrived(rig: &Rig) -> [usize; 2] {
 
 /// To WireGuard all clients in tunnels come from one address. What one of them sends too much is not taken from the others.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_client_uses_up_no_handshakes_of_another() {
+async fn clients_have_separate_handshake_limits() {
     let rig = Rig::start().await;
     let (greedy, other) = (Secret::generate(), Secret::generate());
     rig.handle.change_clients(&add(&[&greedy, &other])).unwrap();
@@ -188,7 +188,7 @@ async fn one_client_uses_up_no_handshakes_of_another() {
 
 /// By the operator's secret many clients come: each has its own share, and all together have a larger one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn tunnels_under_the_operators_secret_have_a_share_each() {
+async fn tunnels_with_operator_secret_have_separate_shares() {
     let limits = Limits { wireguard_handshakes_per_secret: Rate { burst: 12, per_second: 0 }, ..unlimited() };
     let rig = Rig::with(Server::builder().limits(limits), |_| {}).await;
     for expected in [5..=6, 5..=6, 0..=2, 0..=0] {

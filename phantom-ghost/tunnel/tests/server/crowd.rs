@@ -155,7 +155,7 @@ async fn newcomer(rig: &Rig, config: &Arc<ClientConfig>) -> Result<Client<TlsStr
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_newcomer_gets_a_tunnel_although_every_place_is_taken() {
+async fn newcomer_gets_tunnel_when_all_is_full() {
     let config = Arc::new(client_config());
     for kind in SILENT.into_iter().chain([Kind::Visit]) {
         let rig = small().await;
@@ -184,7 +184,7 @@ async fn a_newcomer_gets_a_tunnel_although_every_place_is_taken() {
 
 /// A connection without a request is closed then, however far it came.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn strangers_have_ten_seconds_to_ask_for_something() {
+async fn strangers_have_ten_seconds_to_send_request() {
     let rig = Rig::start().await;
     let config = Arc::new(client_config());
     let begin = Instant::now();
@@ -205,7 +205,7 @@ async fn strangers_have_ten_seconds_to_ask_for_something() {
 
 /// Visitors keep their connections, and tunnels stay, while silent strangers come.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn visitors_and_tunnels_are_not_disturbed_by_silent_strangers() {
+async fn silent_strangers_disturb_nobody() {
     let rig = small().await;
     let config = Arc::new(client_config());
     let mut tunnel = newcomer(&rig, &config).await.unwrap();

@@ -18,7 +18,7 @@ async fn fresh(rig: &Rig, request: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_wrong_secret_and_an_unknown_page_are_the_same_bytes() {
+async fn wrong_secret_looks_like_unknown_page() {
     let file = |text: &str| FileBytes(text.as_bytes().to_vec());
     let files = Decoy::Files(BTreeMap::from([
         ("index.html".into(), file("mine")),
@@ -52,7 +52,7 @@ async fn a_wrong_secret_and_an_unknown_page_are_the_same_bytes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_visit_is_that_of_a_web_site() {
+async fn visit_looks_like_a_web_site() {
     let rig = Rig::with(Server::builder().limits(unlimited()), |_| {}).await;
     let mut stream = rig.connect().await;
     for _ in 0..3 {
@@ -119,7 +119,7 @@ async fn timed(address: std::net::SocketAddr, request: String) -> Duration {
 
 /// What is not held back is answered while what was asked for before it is still held back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn many_errors_are_held_back_whatever_they_are() {
+async fn many_errors_of_any_kind_are_throttled() {
     let hold = (Duration::from_secs(4), Duration::from_millis(4100));
     let limits = Limits { errors: Rate { burst: 3, per_second: 0 }, hold, ..Limits::default() };
     for tunnel_first in [true, false] {
@@ -182,7 +182,7 @@ async fn serve_mirror(listener: TcpListener, h2: bool) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_web_server_behind_gets_every_byte_of_strangers_and_none_of_tunnels() {
+async fn web_server_gets_strangers_but_no_tunnels() {
     let (listener, upstream) = mirror().await;
     let serving = tokio::spawn(serve_mirror(listener, false));
     let rig = Rig::with(Server::builder().limits(unlimited()), |config| {
@@ -219,7 +219,7 @@ async fn a_web_server_behind_gets_every_byte_of_strangers_and_none_of_tunnels() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn http2_is_offered_where_the_web_server_speaks_it() {
+async fn http2_is_offered_with_capable_web_server() {
     let (listener, upstream) = mirror().await;
     tokio::spawn(serve_mirror(listener, true));
     let rig = Rig::with(Server::builder(), |config| config.decoy = Decoy::Upstream(upstream.into())).await;
@@ -236,7 +236,7 @@ async fn http2_is_offered_where_the_web_server_speaks_it() {
 
 /// What a censor does who has recorded a visit: all of the client's bytes again, in one segment or after the first byte.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_visit_that_is_played_again_ends_at_once() {
+async fn replayed_visit_ends_at_once() {
     let rig = Rig::with(Server::builder().limits(unlimited()), |_| {}).await;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let (between, address) = (listener.local_addr().unwrap(), rig.address);
@@ -282,7 +282,7 @@ async fn connections_fall_to(rig: &Rig, wanted: usize) -> Duration {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_web_server_that_hangs_holds_no_stranger() {
+async fn hanging_web_server_holds_no_stranger() {
     let (listener, upstream) = mirror().await;
     let (send, linger) = (Duration::from_secs(3), Duration::from_millis(100));
     let timeouts = Timeouts { send, linger, ..Timeouts::default() };
@@ -314,7 +314,7 @@ async fn a_web_server_that_hangs_holds_no_stranger() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn http2_is_offered_as_soon_as_the_web_server_is_there() {
+async fn http2_is_offered_once_web_server_runs() {
     let (listener, upstream) = mirror().await;
     let address = listener.local_addr().unwrap();
     drop(listener);
@@ -346,7 +346,7 @@ async fn http2_is_offered_as_soon_as_the_web_server_is_there() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_server_says_whether_strangers_reach_the_web_server() {
+async fn server_reports_whether_strangers_reach_web_server() {
     let rig = Rig::start().await;
     rig.handle.visit().await.expect("its own page is always there");
     let (listener, upstream) = mirror().await;

@@ -278,7 +278,7 @@ async fn is_closed(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> bool {
 }
 
 #[tokio::test]
-async fn limits_count_for_the_address_that_the_web_server_tells() {
+async fn limits_use_the_forwarded_address() {
     let folder = tempfile::tempdir().unwrap();
     let (rig, socket) = small(&folder).await;
     for address in ["198.51.100.1", "203.0.113.1", "198.51.100.2, 198.51.100.3", "2001:db8::1"] {
@@ -310,7 +310,7 @@ async fn limits_count_for_the_address_that_the_web_server_tells() {
 
 /// Whatever the web server in front leaves out, nobody is without limits.
 #[tokio::test]
-async fn those_whose_address_is_not_told_share_the_limits_of_one_network() {
+async fn unknown_addresses_share_one_network_limit() {
     let folder = tempfile::tempdir().unwrap();
     let (rig, socket) = small(&folder).await;
     let plain = upgrade(rig.secret(), rig.port());
@@ -432,7 +432,7 @@ async fn on_the_tls_port_nobody_is_believed() {
 }
 
 #[tokio::test]
-async fn without_a_certificate_nobody_is_served_on_the_tls_port() {
+async fn without_certificate_tls_port_serves_nobody() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("http");
     let builder = Server::builder().listen(Listen::Unix(socket.clone()));

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::sys::socket::{setsockopt, sockopt};
-use phantom_tunnel::codec::{self, Kind};
+use phantom_tunnel::codec::{self, FrameKind};
 use phantom_tunnel::limits::{Limits, Rate};
 use phantom_tunnel::server::{Server, Timeouts};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -89,7 +89,7 @@ impl Good {
             match self.client.event().await {
                 Some(('d', bytes)) if bytes == datagram => return,
                 Some(('d', bytes)) => assert_eq!(bytes[..1392], datagram[..1392]),
-                Some(('i', payload)) => self.client.send_kind(Kind::Pong, &payload).await.unwrap(),
+                Some(('i', payload)) => self.client.send_kind(FrameKind::Pong, &payload).await.unwrap(),
                 other => panic!("{other:?}"),
             }
         }
@@ -245,7 +245,7 @@ async fn clients_that_never_read() {
         }
         let mut bytes = Vec::new();
         codec::encode_batch(&mut bytes, [&[1; 1400][..]; 10], false);
-        codec::encode(&mut bytes, Kind::Ping, &[2; 125], false);
+        codec::encode(&mut bytes, FrameKind::Ping, &[2; 125], false);
         loop {
             for client in &mut clients {
                 // The server goes on reading; what it has no room for is dropped, as datagrams may be.
@@ -281,7 +281,7 @@ async fn one_network_has_so_many_connections() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_network_has_so_many_handshakes_and_one_secret_so_many_tunnels() {
+async fn handshakes_and_tunnels_are_limited() {
     let limits = Limits {
         handshakes: Rate { burst: 4, per_second: 0 },
         tunnels_per_secret: 2,

@@ -121,8 +121,8 @@ async fn behind_it_answers_every_stranger() {
 
 /// What nginx shows to its own machine alone stays its own, and the header of a proxy tells it who comes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn behind_it_keeps_from_strangers_what_is_for_its_own_machine() {
-    const TEST: &str = "nginx::behind_it_keeps_from_strangers_what_is_for_its_own_machine";
+async fn local_pages_stay_hidden_from_strangers() {
+    const TEST: &str = "nginx::local_pages_stay_hidden_from_strangers";
     let (Some(program), Some(own)) = (nginx(TEST), crate::source::own_address(TEST)) else { return };
     let (address, told) = (free_port(), free_port());
     let private = "location /nginx_status { allow 127.0.0.0/8; deny all; stub_status; }\n\
@@ -168,8 +168,8 @@ async fn half(mut stream: impl AsyncRead + AsyncWrite + Unpin, words: &str) -> (
 
 /// It waits for the end of a head as long as it does for visitors of its own, and refuses what it can refuse before it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn behind_it_ends_half_requests_as_its_own() {
-    let Some(program) = nginx("nginx::behind_it_ends_half_requests_as_its_own") else { return };
+async fn half_requests_end_like_its_own() {
+    let Some(program) = nginx("nginx::half_requests_end_like_its_own") else { return };
     let address = free_port();
     let server = format!("listen {address};\nclient_header_timeout 2s;\n");
     let _nginx = Nginx::start(&program, tempfile::tempdir().unwrap(), address, &server).await;

@@ -66,7 +66,7 @@ async fn say(stream: &mut (impl AsyncWrite + Unpin), words: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn half_a_request_ends_as_the_web_server_ends_it_whatever_it_begins_with() {
+async fn half_request_ends_as_web_server_would() {
     let rig = rig(web_server(false).await).await;
     let stranger = Secret::generate();
     let shaped = upgrade(stranger.reveal(), rig.port());
@@ -100,7 +100,7 @@ async fn half_a_request_ends_as_the_web_server_ends_it_whatever_it_begins_with()
 
 /// The web server's patience begins with the visitor's connection, not with the visitor's words.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn words_that_come_late_do_not_wind_up_the_clock_again() {
+async fn late_bytes_do_not_restart_the_timeout() {
     let rig = rig(web_server(false).await).await;
     let (mut stream, begin) = (rig.connect().await, Instant::now());
     for word in ["GET /abc", "/events", " HTTP/1.1\r\n"] {
@@ -113,7 +113,7 @@ async fn words_that_come_late_do_not_wind_up_the_clock_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn half_of_a_tunnels_request_is_no_business_of_the_web_servers() {
+async fn half_tunnel_request_never_reaches_web_server() {
     let rig = rig(web_server(false).await).await;
     let right = upgrade(rig.secret(), rig.port());
     // Its end comes in time.
@@ -144,7 +144,7 @@ async fn half_of_a_tunnels_request_is_no_business_of_the_web_servers() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_visitor_by_http2_has_as_long_as_well() {
+async fn http2_visitor_has_the_same_time() {
     let rig = rig(web_server(true).await).await;
     let mut config = client_config();
     config.alpn_protocols = vec![b"h2".to_vec()];
@@ -156,7 +156,7 @@ async fn a_visitor_by_http2_has_as_long_as_well() {
 
 /// Nobody else's patience counts then, and all beginnings are alike again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_the_web_server_half_a_request_has_as_long_as_any() {
+async fn half_request_times_out_without_web_server() {
     let gone = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap().local_addr().unwrap();
     let rig = rig(Upstream::Tcp(gone)).await;
     for words in ["", "G", "GET /abc/events HTTP/1.1\r\n", "POST /abc HTTP/1.1\r\n"] {

@@ -141,7 +141,7 @@ pub(crate) fn configuration(secret: &Secret, wireguard_port: u16) -> Configurati
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_is_ready_to_be_configured_and_ends_when_told() {
+async fn program_is_ready_and_ends_when_told() {
     let wireguard = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = wireguard.local_addr().unwrap().port();
     let program = Program::start();

@@ -137,8 +137,8 @@ async fn answers_502_by_h2(rig: &Rig) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_web_server_sees_strangers_come_from_the_source() {
-    let Some(own) = own_address("source::a_web_server_sees_strangers_come_from_the_source") else { return };
+async fn web_server_sees_strangers_from_the_source() {
+    let Some(own) = own_address("source::web_server_sees_strangers_from_the_source") else { return };
     let teller = Teller::start().await;
     let rig = rig(teller.server(Some(own), None)).await;
     teller.seen();
@@ -149,7 +149,7 @@ async fn a_web_server_sees_strangers_come_from_the_source() {
 
 /// The address of a VPN that is stopped is on no interface. Then nobody visits: there is no other way.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_source_that_the_host_does_not_have_leads_nowhere() {
+async fn source_missing_on_host_leads_nowhere() {
     let teller = Teller::start().await;
     let rig = rig(teller.server(Some(FOREIGN.parse().unwrap()), None)).await;
     teller.seen();
@@ -183,7 +183,7 @@ async fn the_source_changes_without_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_source_that_every_program_has_is_refused() {
+async fn shared_source_address_is_refused() {
     let rig = Rig::start().await;
     let teller = Teller::start().await;
     for source in ["127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1", "0.0.0.0", "::", "224.0.0.1"] {
@@ -208,7 +208,7 @@ fn expected(version: ProxyVersion, from: SocketAddr, to: SocketAddr) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_header_tells_the_strangers_own_address_once() {
+async fn header_tells_the_stranger_address_once() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("socket");
     let unix = UnixListener::bind(&path).unwrap();
@@ -273,9 +273,8 @@ async fn apache(reads_header: bool, other: &'static str) -> SocketAddr {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn pages_for_the_machine_itself_are_found_when_strangers_get_them() {
-    let Some(own) = own_address("source::pages_for_the_machine_itself_are_found_when_strangers_get_them")
-    else {
+async fn exposed_local_pages_are_found() {
+    let Some(own) = own_address("source::exposed_local_pages_are_found") else {
         return;
     };
     let domain = "vpn.example".parse().unwrap();

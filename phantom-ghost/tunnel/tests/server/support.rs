@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use phantom_tunnel::codec::{self, Decoder, Event, Kind};
+use phantom_tunnel::codec::{self, Decoder, FrameEvent, FrameKind};
 use phantom_tunnel::config::{Configuration, Decoy, KeyPem};
 use phantom_tunnel::limits::Limits;
 use phantom_tunnel::secrets::Secret;
-use phantom_tunnel::server::{Builder, Handle, Listen, Server};
+use phantom_tunnel::server::{Handle, Listen, Server, ServerBuilder};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -60,7 +60,7 @@ impl Rig {
         Self::with(Server::builder(), |_| {}).await
     }
 
-    pub(crate) async fn with(builder: Builder, change: impl FnOnce(&mut Configuration)) -> Self {
+    pub(crate) async fn with(builder: ServerBuilder, change: impl FnOnce(&mut Configuration)) -> Self {
         let wireguard = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         wireguard.set_read_timeout(Some(PATIENCE)).unwrap();
         let Certificate { chain, key } = certificate();
@@ -238,10 +238,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     }
 
     pub(crate) async fn send(&mut self, datagram: &[u8]) -> std::io::Result<()> {
-        self.send_kind(Kind::Datagram, datagram).await
+        self.send_kind(FrameKind::Datagram, datagram).await
     }
 
-    pub(crate) async fn send_kind(&mut self, kind: Kind, payload: &[u8]) -> std::io::Result<()> {
+    pub(crate) async fn send_kind(&mut self, kind: FrameKind, payload: &[u8]) -> std::io::Result<()> {
         let mut bytes = Vec::new();
         codec::encode(&mut bytes, kind, payload, self.masked);
         self.stream.write_all(&bytes).await?;
@@ -252,10 +252,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     pub(crate) async fn event(&mut self) -> Option<(char, Vec<u8>)> {
         loop {
             let event = self.decoder.next().unwrap().map(|event| match event {
-                Event::Datagram(bytes) => ('d', bytes.to_vec()),
-                Event::Ping(bytes) => ('i', bytes.to_vec()),
-                Event::Pong(bytes) => ('o', bytes.to_vec()),
-                Event::Close => ('c', Vec::new()),
+                FrameEvent::Datagram(bytes) => ('d', bytes.to_vec()),
+                FrameEvent::Ping(bytes) => ('i', bytes.to_vec()),
+                FrameEvent::Pong(bytes) => ('o', bytes.to_vec()),
+                FrameEvent::Close => ('c', Vec::new()),
             });
             if event.is_some() {
                 return event;
@@ -271,7 +271,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
 
     /// One ping and its answer: the tunnel lives.
     pub(crate) async fn is_alive(&mut self) -> bool {
-        if self.send_kind(Kind::Ping, b"alive?").await.is_err() {
+        if self.send_kind(FrameKind::Ping, b"alive?").await.is_err() {
             return false;
         }
         loop {

@@ -7,7 +7,7 @@ use crate::support::{
     self, Client, NAME, Rig, ask, certificate, connect_with, trusting, unlimited, upgrade,
     validation_certificate,
 };
-use phantom_tunnel::codec::{self, Kind};
+use phantom_tunnel::codec::{self, FrameKind};
 use phantom_tunnel::config::KeyPem;
 use phantom_tunnel::control::{Challenge, Control, ControlError, ControlServer};
 use phantom_tunnel::secrets::Secret;
@@ -38,7 +38,7 @@ async fn every_size_both_ways_masked_or_not() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn frames_in_the_same_segment_as_the_request_are_read() {
+async fn frames_in_request_segment_are_read() {
     let rig = Rig::start().await;
     let mut stream = rig.connect().await;
     let mut bytes = upgrade(rig.secret(), rig.port()).into_bytes();
@@ -68,7 +68,7 @@ async fn wireguard_restarts_and_the_tunnel_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_new_configuration_drops_only_what_lost_its_secret() {
+async fn new_configuration_drops_only_removed_secrets() {
     let (one, two) = (Secret::generate(), Secret::generate());
     let mut rig =
         Rig::with(Server::builder(), |config| config.secrets = vec![one.clone(), two.clone()]).await;
@@ -150,7 +150,7 @@ async fn the_control_socket_does_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn behind_a_web_server_there_is_no_tls() {
+async fn front_server_means_no_tls() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("listen");
     let builder = Server::builder().listen(Listen::Unix(path.clone())).limits(unlimited());
@@ -181,12 +181,12 @@ async fn post_quantum_key_exchange_is_on() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_end_of_the_server_is_said_to_tunnels() {
+async fn server_end_is_announced_to_tunnels() {
     let rig =
         Rig::with(Server::builder().ping(Duration::from_millis(30), Duration::from_millis(60)), |_| {}).await;
     let mut client = rig.tunnel().await;
     assert_eq!(client.event().await.unwrap().0, 'i', "pings come by themselves");
-    client.send_kind(Kind::Pong, b"").await.unwrap();
+    client.send_kind(FrameKind::Pong, b"").await.unwrap();
     let address = rig.address;
     rig.stop().await;
     let mut last = None;

@@ -14,12 +14,12 @@ use phantom_tunnel::server::Server;
 use tokio::time::{Instant, sleep};
 
 use stock::{long, stocks};
-use support::{Local, OurClient, OurServer, PATIENCE, World, free_tcp, strict};
+use support::{Local, OurClient, OurServer, PATIENCE, TunnelNet, free_tcp, strict};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn stock_client_every_size() {
     for stock in stocks("stock_client_every_size") {
-        let world = World::new().await;
+        let world = TunnelNet::new().await;
         let server = world.server(0).await;
         let (_client, address) = stock.client(&world, server.port, world.secret.reveal(), &[]);
         let local = Local::new(address).await;
@@ -33,7 +33,7 @@ async fn stock_client_every_size() {
 #[tokio::test(flavor = "multi_thread")]
 async fn stock_client_with_masked_frames() {
     for stock in stocks("stock_client_with_masked_frames") {
-        let world = World::new().await;
+        let world = TunnelNet::new().await;
         let server = world.server(0).await;
         let secret = world.secret.reveal();
         let (_client, address) = stock.client(&world, server.port, secret, &["--websocket-mask-frame"]);
@@ -47,7 +47,7 @@ async fn stock_client_with_masked_frames() {
 #[tokio::test(flavor = "multi_thread")]
 async fn stock_client_several_sources() {
     for stock in stocks("stock_client_several_sources") {
-        let world = World::new().await;
+        let world = TunnelNet::new().await;
         let server = world.server(0).await;
         let (_client, address) = stock.client(&world, server.port, world.secret.reveal(), &[]);
         let [one, two] = [Local::new(address).await, Local::new(address).await];
@@ -64,7 +64,7 @@ async fn stock_client_several_sources() {
 #[tokio::test(flavor = "multi_thread")]
 async fn stock_client_idle() {
     for stock in stocks("stock_client_idle") {
-        let world = World::new().await;
+        let world = TunnelNet::new().await;
         let (millis, secret) = (Duration::from_millis, world.secret.reveal());
         let quick = Server::builder().ping(millis(400), millis(800));
         let (builder, options, idle) = if long() {
@@ -84,9 +84,9 @@ async fn stock_client_idle() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn stock_client_with_a_wrong_secret_does_not_hammer() {
-    for stock in stocks("stock_client_with_a_wrong_secret_does_not_hammer") {
-        let world = World::new().await;
+async fn stock_client_with_wrong_secret_backs_off() {
+    for stock in stocks("stock_client_with_wrong_secret_backs_off") {
+        let world = TunnelNet::new().await;
         let server = OurServer::start(&world, Server::builder().limits(strict()), 0).await;
         let wrong = Secret::generate();
         let (_client, address) = stock.client(&world, server.port, wrong.reveal(), &[]);
@@ -101,7 +101,7 @@ async fn stock_client_with_a_wrong_secret_does_not_hammer() {
 #[tokio::test(flavor = "multi_thread")]
 async fn stock_client_comes_back_after_a_restart() {
     for stock in stocks("stock_client_comes_back_after_a_restart") {
-        let world = World::new().await;
+        let world = TunnelNet::new().await;
         let server = world.server(free_tcp()).await;
         let port = server.port;
         let (_client, address) = stock.client(&world, port, world.secret.reveal(), &[]);
@@ -116,9 +116,9 @@ async fn stock_client_comes_back_after_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn stock_client_keeps_its_tunnel_while_wireguard_restarts() {
-    for stock in stocks("stock_client_keeps_its_tunnel_while_wireguard_restarts") {
-        let mut world = World::new().await;
+async fn stock_client_survives_a_wireguard_restart() {
+    for stock in stocks("stock_client_survives_a_wireguard_restart") {
+        let mut world = TunnelNet::new().await;
         let server = world.server(0).await;
         let (_client, address) = stock.client(&world, server.port, world.secret.reveal(), &[]);
         let local = Local::new(address).await;
@@ -138,7 +138,7 @@ async fn stock_client_keeps_its_tunnel_while_wireguard_restarts() {
 #[tokio::test(flavor = "multi_thread")]
 async fn stock_client_verifies_our_certificate() {
     for stock in stocks("stock_client_verifies_our_certificate") {
-        let mut world = World::new().await;
+        let mut world = TunnelNet::new().await;
         let server = OurServer::start(&world, Server::builder().limits(strict()), 0).await;
         std::mem::swap(&mut world.ca, &mut world.stranger);
         let (_client, address) = stock.client(&world, server.port, world.secret.reveal(), &[]);
@@ -151,7 +151,7 @@ async fn stock_client_verifies_our_certificate() {
 #[tokio::test(flavor = "multi_thread")]
 async fn stock_server_every_size() {
     for stock in stocks("stock_server_every_size") {
-        let world = World::new().await;
+        let world = TunnelNet::new().await;
         let port = free_tcp();
         let _server = stock.server(&world, port, &[]).await;
         let client = OurClient::start(world.client(port));
@@ -167,7 +167,7 @@ async fn stock_server_every_size() {
 #[tokio::test(flavor = "multi_thread")]
 async fn stock_server_idle() {
     for stock in stocks("stock_server_idle") {
-        let world = World::new().await;
+        let world = TunnelNet::new().await;
         let port = free_tcp();
         let mut config = world.client(port);
         let (options, idle) = if long() {
@@ -188,9 +188,9 @@ async fn stock_server_idle() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn stock_server_with_a_wrong_secret_is_asked_rarely() {
-    for stock in stocks("stock_server_with_a_wrong_secret_is_asked_rarely") {
-        let world = World::new().await;
+async fn stock_server_is_asked_rarely_after_refusal() {
+    for stock in stocks("stock_server_is_asked_rarely_after_refusal") {
+        let world = TunnelNet::new().await;
         let port = free_tcp();
         let _server = stock.server(&world, port, &[]).await;
         let mut config = world.client(port);
@@ -209,7 +209,7 @@ async fn stock_server_with_a_wrong_secret_is_asked_rarely() {
 #[tokio::test(flavor = "multi_thread")]
 async fn stock_server_restarts() {
     for stock in stocks("stock_server_restarts") {
-        let world = World::new().await;
+        let world = TunnelNet::new().await;
         let port = free_tcp();
         let server = stock.server(&world, port, &[]).await;
         let client = OurClient::start(world.client(port));
@@ -229,7 +229,7 @@ async fn stock_server_restarts() {
 #[tokio::test(flavor = "multi_thread")]
 async fn stock_server_certificate_is_verified() {
     for stock in stocks("stock_server_certificate_is_verified") {
-        let world = World::new().await;
+        let world = TunnelNet::new().await;
         let port = free_tcp();
         let _server = stock.server(&world, port, &[]).await;
         let mut pinned = world.client(port);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::support::{PATIENCE, World};
+use super::support::{PATIENCE, TunnelNet};
 
 /// A wstunnel of some version.
 pub(crate) struct Stock {
@@ -46,7 +46,7 @@ impl Stock {
     /// Its client for a server at `port`, with `options`; verifies the server's certificate. Says where it listens.
     pub(crate) fn client(
         &self,
-        world: &World,
+        world: &TunnelNet,
         port: u16,
         secret: &str,
         options: &[&str],
@@ -61,7 +61,7 @@ impl Stock {
     }
 
     /// Its server at `port`, with `options`, once it listens.
-    pub(crate) async fn server(&self, world: &World, port: u16, options: &[&str]) -> Process {
+    pub(crate) async fn server(&self, world: &TunnelNet, port: u16, options: &[&str]) -> Process {
         let mut child = command(&self.path);
         child.args(["server", "--log-lvl", "OFF", "-r", world.secret.reveal()]);
         child.arg("--restrict-to").arg(format!("127.0.0.1:{}", world.echo.port()));

@@ -9,10 +9,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
-use phantom_tunnel::client::{Client, Config, Event, KeyPin, Server, Trust};
+use phantom_tunnel::client::{Client, ClientEvent, Config, KeyPin, Server, Trust};
 use phantom_tunnel::config::{Configuration, Decoy, KeyPem};
 use phantom_tunnel::limits::Limits;
-use phantom_tunnel::pump::Options;
+use phantom_tunnel::pump::TunnelOptions;
 use phantom_tunnel::secrets::Secret;
 use phantom_tunnel::server::{self, Handle, Listen};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
@@ -43,7 +43,7 @@ pub(crate) fn free_tcp() -> u16 {
 }
 
 /// Everything that a test needs besides its two ends.
-pub(crate) struct World {
+pub(crate) struct TunnelNet {
     _dir: TempDir,
     /// The authority's certificate.
     pub(crate) ca: PathBuf,
@@ -56,7 +56,7 @@ pub(crate) struct World {
     pub(crate) echo: Echo,
 }
 
-impl World {
+impl TunnelNet {
     pub(crate) async fn new() -> Self {
         let dir = TempDir::new().unwrap();
         let write = |name: &str, text: &str| {
@@ -82,7 +82,7 @@ impl World {
             stranger: write("stranger.pem", &stranger),
             chain: write("fullchain.pem", &(leaf.pem() + &ca)),
             key: write("privkey.pem", &key.serialize_pem()),
-            pin: KeyPin::of(leaf.der()).unwrap(),
+            pin: KeyPin::from_certificate(leaf.der()).unwrap(),
             secret: Secret::generate(),
             echo: Echo::start().await,
             _dir: dir,
@@ -110,7 +110,7 @@ impl World {
             wireguard_port: self.echo.port(),
             listen: SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0),
             trust: self.trust(),
-            ping: Options::default().ping,
+            ping: TunnelOptions::default().ping,
         }
     }
 }
@@ -167,7 +167,7 @@ pub(crate) struct OurServer {
 }
 
 impl OurServer {
-    pub(crate) async fn start(world: &World, builder: server::Builder, port: u16) -> Self {
+    pub(crate) async fn start(world: &TunnelNet, builder: server::ServerBuilder, port: u16) -> Self {
         let listen = Listen::Tcp((Ipv4Addr::LOCALHOST, port).into());
         let server = builder.listen(listen).bind().unwrap();
         let (handle, port) = (server.handle(), server.addresses()[0].port());
@@ -216,7 +216,7 @@ impl OurClient {
         let (stop, wanted) = oneshot::channel();
         let events = Arc::clone(&told);
         let task = tokio::spawn(async move {
-            let tell = |event: &Event<'_>| events.lock().unwrap().push(text(event));
+            let tell = |event: &ClientEvent<'_>| events.lock().unwrap().push(text(event));
             client.run(async { drop(wanted.await) }, tell).await.unwrap();
         });
         Self { local, told, stop, task }
@@ -245,11 +245,11 @@ impl OurClient {
     }
 }
 
-fn text(event: &Event<'_>) -> String {
+fn text(event: &ClientEvent<'_>) -> String {
     match event {
-        Event::Opened(_) => "opened".to_owned(),
-        Event::Ended(end, _) => format!("ended: {end}"),
-        Event::Failed(error) => format!("failed: {}", phantom_certs::with_causes(*error)),
+        ClientEvent::Opened(_) => "opened".to_owned(),
+        ClientEvent::Ended(end, _) => format!("ended: {end}"),
+        ClientEvent::Failed(error) => format!("failed: {}", phantom_certs::with_causes(*error)),
         other => format!("{other:?}"),
     }
 }

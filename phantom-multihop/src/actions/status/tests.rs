@@ -36,7 +36,7 @@ fn the_layout_is_that_of_the_api() {
 }
 
 #[test]
-fn secrets_are_hidden_and_what_is_not_there_is_not_shown() {
+fn secrets_and_missing_fields_are_hidden() {
     let mut all = device();
     all.fwmark = 0xca6c;
     all.peers[0].config.preshared_key = Some(PresharedKey::from_bytes([3; 32]));

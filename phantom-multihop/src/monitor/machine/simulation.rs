@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
-use super::{Counters, ECHOES, Machine, Task, Watch};
+use super::{DeviceCounters, ECHOES, Machine, MonitorTask, Watch};
 
 /// What the client does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,7 +171,7 @@ impl Simulation {
     }
 
     /// Runs until this time, a tick every second; gives what the machine wants done, with its time.
-    pub(super) fn run_until(&mut self, end: u64) -> Vec<(u64, Task)> {
+    pub(super) fn run_until(&mut self, end: u64) -> Vec<(u64, MonitorTask)> {
         let mut done = Vec::new();
         while self.now < end {
             self.step();
@@ -179,13 +179,13 @@ impl Simulation {
                 continue;
             }
             let handshake = Some(Duration::from_millis(self.now - self.handshake_at));
-            let counters = Counters { rx: self.rx, tx: self.tx, handshake };
+            let counters = DeviceCounters { rx: self.rx, tx: self.tx, handshake };
             for task in self.machine.tick(Duration::from_millis(self.now), Some(counters)) {
-                if task == Task::Probe && self.now - self.handshake_at < 180_000 {
+                if task == MonitorTask::Probe && self.now - self.handshake_at < 180_000 {
                     let answer = if self.echoes { 128 } else { 0 };
                     (0..ECHOES).for_each(|_| self.send(128, answer, false));
                 }
-                if task == Task::Prove {
+                if task == MonitorTask::Prove {
                     // Asked three times within a second. The rest of the tunnel has the luck that it has without it.
                     let luck = self.random;
                     self.random ^= self.now;
@@ -193,7 +193,7 @@ impl Simulation {
                     self.random = luck;
                     self.machine.proven(Duration::from_millis(self.now), Some(passed));
                 }
-                if task == Task::Reconnect {
+                if task == MonitorTask::Reconnect {
                     self.initiated_at = self.now;
                     self.send(148, 92, true);
                 }

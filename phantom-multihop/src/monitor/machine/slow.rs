@@ -16,17 +16,22 @@ fn machine(exits: &[&str]) -> Machine {
 }
 
 #[test]
-fn a_switch_that_fails_slowly_is_no_sign_of_life_of_the_exit_in_use() {
+fn slow_failed_switch_is_no_life_sign() {
     for (took, offset) in (1..60).flat_map(|took| (0..5).map(move |offset| (took, offset))) {
         let mut machine = machine(&["uk", "nl", "de"]);
         let (mut now, mut tried) = (1, Vec::new());
         while tried.len() < 2 && now < 200 {
             // Nothing reaches it: it begins a handshake every five seconds, and clients send.
             let begun = (now + offset) / 5;
-            let counters = Counters { rx: 148 * begun, tx: 2304 * now, handshake: Some(seconds(30 + now)) };
+            let counters =
+                DeviceCounters { rx: 148 * begun, tx: 2304 * now, handshake: Some(seconds(30 + now)) };
             for task in machine.tick(seconds(now), Some(counters)) {
-                assert_ne!(task, Task::Log(Event::Reconnected), "took {took}, offset {offset}: {now}");
-                if let Task::Switch(to) = task {
+                assert_ne!(
+                    task,
+                    MonitorTask::Log(SessionEvent::Reconnected),
+                    "took {took}, offset {offset}: {now}"
+                );
+                if let MonitorTask::Switch(to) = task {
                     now += took;
                     machine.switch_failed(seconds(now), &to);
                     tried.push(to);
@@ -39,7 +44,7 @@ fn a_switch_that_fails_slowly_is_no_sign_of_life_of_the_exit_in_use() {
 }
 
 #[test]
-fn what_a_look_sees_late_is_upkeep_in_its_measure() {
+fn late_observation_counts_as_upkeep() {
     let upkeep = |sent, during| is_upkeep(sent, seconds(during), seconds(5));
     // Keepalives, our own attempts, and our answers to those of the exit.
     assert!(
@@ -54,9 +59,9 @@ fn what_a_look_sees_late_is_upkeep_in_its_measure() {
 }
 
 #[test]
-fn a_device_that_is_gone_while_a_change_is_made_is_no_loss() {
+fn missing_device_during_change_is_no_loss() {
     let mut machine = machine(&["uk", "nl"]);
-    let there = |at: u64| Counters { rx: at * 900, tx: at * 900, handshake: Some(seconds(1)) };
+    let there = |at: u64| DeviceCounters { rx: at * 900, tx: at * 900, handshake: Some(seconds(1)) };
     machine.tick(seconds(1), Some(there(1)));
     for at in 2..100 {
         assert_eq!(machine.tick(seconds(at), Sight::Change), [], "{at}");
@@ -70,13 +75,13 @@ fn a_device_that_is_gone_while_a_change_is_made_is_no_loss() {
     for at in 110..115 {
         assert_eq!(machine.tick(seconds(at), Sight::Nothing), [], "{at}");
     }
-    assert!(machine.tick(seconds(115), Sight::Nothing).contains(&Task::Switch(name("nl"))));
+    assert!(machine.tick(seconds(115), Sight::Nothing).contains(&MonitorTask::Switch(name("nl"))));
 }
 
 #[test]
-fn what_was_doubted_of_a_device_is_not_held_against_the_next_one() {
+fn doubt_does_not_carry_over_devices() {
     let mut machine = machine(&["uk", "nl"]);
-    let silent = |at: u64| Counters { rx: 1_000, tx: 1_000 + at * 500, handshake: Some(seconds(30)) };
+    let silent = |at: u64| DeviceCounters { rx: 1_000, tx: 1_000 + at * 500, handshake: Some(seconds(30)) };
     for at in 1..15 {
         machine.tick(seconds(at), Some(silent(at)));
     }
@@ -87,8 +92,9 @@ fn what_was_doubted_of_a_device_is_not_held_against_the_next_one() {
             "nobody switches while somebody may be choosing"
         );
     }
-    let done: Vec<Task> = (20..30).flat_map(|at| machine.tick(seconds(at), Some(silent(at)))).collect();
-    assert!(done.iter().all(|task| *task == Task::Probe), "{done:?}");
+    let done: Vec<MonitorTask> =
+        (20..30).flat_map(|at| machine.tick(seconds(at), Some(silent(at)))).collect();
+    assert!(done.iter().all(|task| *task == MonitorTask::Probe), "{done:?}");
     assert!(machine.is_alive());
 }
 
@@ -99,25 +105,28 @@ fn passes(
     times: std::ops::Range<u64>,
     data: u64,
     mut answers: impl FnMut(u64) -> Option<bool>,
-) -> (Vec<(u64, ExitName)>, Vec<Event>) {
+) -> (Vec<(u64, ExitName)>, Vec<SessionEvent>) {
     let (mut switches, mut said, mut echoes) = (Vec::new(), Vec::new(), 0);
     for now in times {
-        let counters = Counters { rx: now * data + echoes, tx: now * 500, handshake: Some(seconds(30)) };
+        let counters =
+            DeviceCounters { rx: now * data + echoes, tx: now * 500, handshake: Some(seconds(30)) };
         for task in machine.tick(seconds(now), Some(counters)) {
             match task {
-                Task::Probe => echoes += u64::from(ECHOES) * 128,
-                Task::Prove => machine.proven(seconds(now), answers(now)),
-                Task::Switch(to) => {
+                MonitorTask::Probe => echoes += u64::from(ECHOES) * 128,
+                MonitorTask::Prove => machine.proven(seconds(now), answers(now)),
+                MonitorTask::Switch(to) => {
                     machine.switch_failed(seconds(now), &to);
                     switches.push((now, to));
                 }
-                Task::Log(
-                    event @ (Event::ServiceLost | Event::ServiceBack | Event::HandshakeLost { .. }),
+                MonitorTask::Log(
+                    event @ (SessionEvent::ServiceLost
+                    | SessionEvent::ServiceBack
+                    | SessionEvent::HandshakeLost { .. }),
                 ) => {
                     said.push(event);
                 }
-                Task::Log(_) | Task::Resolve | Task::Check(_) => {}
-                Task::Reconnect => panic!("{now}: it answers"),
+                MonitorTask::Log(_) | MonitorTask::Resolve | MonitorTask::Check(_) => {}
+                MonitorTask::Reconnect => panic!("{now}: it answers"),
             }
         }
     }
@@ -125,26 +134,26 @@ fn passes(
 }
 
 #[test]
-fn an_exit_that_answers_and_passes_nothing_is_replaced() {
+fn answering_exit_without_traffic_is_replaced() {
     let mut machine = machine(&["uk", "nl", "de"]);
     let (switches, said) = passes(&mut machine, 1..600, 0, |_| Some(false));
     let [(first, nl), (second, de)] = &switches[..] else { panic!("{switches:?}") };
     assert_eq!((nl.as_str(), de.as_str()), ("nl", "de"));
     assert!((60..150).contains(first), "not at once, and in about two minutes: {first}");
     assert_eq!(*second, first + 1);
-    assert_eq!(said, [Event::ServiceLost]);
+    assert_eq!(said, [SessionEvent::ServiceLost]);
     // Neither of them was better: that is tried again, and not often.
     let (more, said) = passes(&mut machine, 600..20_000, 0, |_| Some(false));
     assert!((4..=12).contains(&more.len()), "{more:?}");
     assert!(more[0].0 >= first + 600, "{more:?}");
     assert_eq!(said, []);
     let (none, said) = passes(&mut machine, 20_000..30_000, 900, |_| Some(true));
-    assert_eq!((none, said), (Vec::new(), vec![Event::ServiceBack]));
+    assert_eq!((none, said), (Vec::new(), vec![SessionEvent::ServiceBack]));
     assert!(machine.is_alive());
 }
 
 #[test]
-fn a_question_that_is_lost_now_and_then_is_no_reason() {
+fn occasional_lost_probe_is_no_reason() {
     let mut count = 0;
     let mut lost = |_| {
         count += 1;
@@ -155,7 +164,7 @@ fn a_question_that_is_lost_now_and_then_is_no_reason() {
 }
 
 #[test]
-fn a_resolver_that_is_down_is_no_fault_of_an_exit_that_brings_data() {
+fn dead_resolver_is_no_fault_of_exit() {
     let (switches, said) = passes(&mut machine(&["uk", "nl"]), 1..86_400, 2_000, |_| Some(false));
     assert_eq!((switches, said), (Vec::new(), Vec::new()));
     let (switches, said) = passes(&mut machine(&["uk", "nl"]), 1..86_400, 0, |_| None);
@@ -163,25 +172,25 @@ fn a_resolver_that_is_down_is_no_fault_of_an_exit_that_brings_data() {
 }
 
 #[test]
-fn without_another_exit_it_is_said_and_nothing_is_done() {
+fn lone_exit_failure_is_reported_only() {
     let mut machine = machine(&["uk"]);
     let (switches, said) = passes(&mut machine, 1..86_400, 0, |_| Some(false));
-    assert_eq!((switches, said), (Vec::new(), vec![Event::ServiceLost]));
+    assert_eq!((switches, said), (Vec::new(), vec![SessionEvent::ServiceLost]));
 }
 
 #[test]
-fn a_way_back_that_fails_is_tried_more_and_more_seldom() {
+fn failed_return_is_retried_less_often() {
     let exits = vec![name("uk"), name("nl")];
     let mut machine =
         Machine::new(Watch { keepalive: seconds(5), named: false, in_use: name("nl"), exits }, seconds(0));
     let mut switches = Vec::new();
     for now in 1..40_000 {
-        let counters = Counters { rx: now * 900, tx: now * 900, handshake: Some(seconds(10)) };
+        let counters = DeviceCounters { rx: now * 900, tx: now * 900, handshake: Some(seconds(10)) };
         for task in machine.tick(seconds(now), Some(counters)) {
             match task {
                 // It shakes hands, and a switch finds that it passes nothing.
-                Task::Check(_) => machine.checked(seconds(now), true),
-                Task::Switch(to) => {
+                MonitorTask::Check(_) => machine.checked(seconds(now), true),
+                MonitorTask::Switch(to) => {
                     machine.switch_failed(seconds(now), &to);
                     switches.push(now);
                 }
@@ -194,19 +203,19 @@ fn a_way_back_that_fails_is_tried_more_and_more_seldom() {
 }
 
 /// An exit that is a name, which does not answer from the first second on.
-fn silent(exits: &[&str], until: u64, mut tell: impl FnMut(&mut Machine, u64)) -> Vec<(u64, Task)> {
+fn silent(exits: &[&str], until: u64, mut tell: impl FnMut(&mut Machine, u64)) -> Vec<(u64, MonitorTask)> {
     let exits: Vec<ExitName> = exits.iter().map(|exit| name(exit)).collect();
     let watch = Watch { keepalive: seconds(5), named: true, in_use: exits[0].clone(), exits };
     let (mut machine, mut done) = (Machine::new(watch, seconds(0)), Vec::new());
     for now in 1..until {
-        let counters = Counters { rx: 1_000, tx: 1_000 + now * 500, handshake: Some(seconds(30)) };
+        let counters = DeviceCounters { rx: 1_000, tx: 1_000 + now * 500, handshake: Some(seconds(30)) };
         for task in machine.tick(seconds(now), Some(counters)) {
             match task {
-                Task::Resolve => {
+                MonitorTask::Resolve => {
                     done.push((now, task));
                     tell(&mut machine, now);
                 }
-                Task::Switch(_) | Task::Reconnect => done.push((now, task)),
+                MonitorTask::Switch(_) | MonitorTask::Reconnect => done.push((now, task)),
                 _ => {}
             }
         }
@@ -215,8 +224,8 @@ fn silent(exits: &[&str], until: u64, mut tell: impl FnMut(&mut Machine, u64)) -
 }
 
 #[test]
-fn a_dead_exit_is_called_at_its_other_addresses_before_another_takes_its_place() {
-    let switch = || Task::Switch(name("nl"));
+fn dead_exit_is_tried_at_all_addresses() {
+    let switch = || MonitorTask::Switch(name("nl"));
     // It has two more addresses, of which none answers; each has three seconds.
     let mut more = 2;
     let done = silent(&["uk", "nl"], 60, |machine, now| {
@@ -225,20 +234,26 @@ fn a_dead_exit_is_called_at_its_other_addresses_before_another_takes_its_place()
     });
     let first = done[0].0;
     assert!(first < 20, "{done:?}");
-    assert_eq!(done[..3], [(first, Task::Resolve), (first + 3, Task::Resolve), (first + 6, switch())]);
+    assert_eq!(
+        done[..3],
+        [(first, MonitorTask::Resolve), (first + 3, MonitorTask::Resolve), (first + 6, switch())]
+    );
     // However many more its name has with each answer, another exit is not kept waiting.
     let done = silent(&["uk", "nl"], 60, |machine, now| machine.called(seconds(now), 99));
     let calls: Vec<_> =
-        done.iter().take_while(|(_, task)| *task == Task::Resolve).map(|(at, _)| at - first).collect();
+        done.iter().take_while(|(_, task)| *task == MonitorTask::Resolve).map(|(at, _)| at - first).collect();
     assert_eq!((calls, &done[3]), (vec![0, 3, 6], &(first + 9, switch())));
     // Nor by name servers that take their time: three seconds here.
     let done = silent(&["uk", "nl"], 60, |machine, now| machine.called(seconds(now + 3), 99));
-    assert_eq!(done[..3], [(first, Task::Resolve), (first + 6, Task::Resolve), (first + 10, switch())]);
+    assert_eq!(
+        done[..3],
+        [(first, MonitorTask::Resolve), (first + 6, MonitorTask::Resolve), (first + 10, switch())]
+    );
     // Of one that has no other, another exit takes the place with the next look.
     let done = silent(&["uk", "nl"], 60, |_, _| ());
-    assert_eq!(done[..2], [(first, Task::Resolve), (first + 1, switch())]);
+    assert_eq!(done[..2], [(first, MonitorTask::Resolve), (first + 1, switch())]);
     // Without another exit it is called at once, and wherever its name leads.
     let done = silent(&["uk"], 60, |machine, now| machine.called(seconds(now), 5));
-    assert_eq!(done[..2], [(first, Task::Resolve), (first, Task::Reconnect)]);
-    assert!(!done.iter().any(|(_, task)| matches!(task, Task::Switch(_))));
+    assert_eq!(done[..2], [(first, MonitorTask::Resolve), (first, MonitorTask::Reconnect)]);
+    assert!(!done.iter().any(|(_, task)| matches!(task, MonitorTask::Switch(_))));
 }

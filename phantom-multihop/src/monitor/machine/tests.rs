@@ -23,22 +23,22 @@ fn watch(exits: &[&str]) -> Watch {
 }
 
 /// Whether a task does more than to look.
-fn acts(task: &Task) -> bool {
+fn acts(task: &MonitorTask) -> bool {
     match task {
-        Task::Reconnect | Task::Switch(_) | Task::Check(_) => true,
-        Task::Log(event) => matches!(
+        MonitorTask::Reconnect | MonitorTask::Switch(_) | MonitorTask::Check(_) => true,
+        MonitorTask::Log(event) => matches!(
             event,
-            Event::HandshakeWarning { .. }
-                | Event::HandshakeLost { .. }
-                | Event::ReconnectAttempt { .. }
-                | Event::ServiceLost
+            SessionEvent::HandshakeWarning { .. }
+                | SessionEvent::HandshakeLost { .. }
+                | SessionEvent::ReconnectAttempt { .. }
+                | SessionEvent::ServiceLost
         ),
-        Task::Probe | Task::Prove | Task::Resolve => false,
+        MonitorTask::Probe | MonitorTask::Prove | MonitorTask::Resolve => false,
     }
 }
 
 #[test]
-fn a_day_of_loss_and_jitter_is_no_reason_to_act() {
+fn day_of_loss_and_jitter_triggers_nothing() {
     for (traffic, seed) in [
         (Traffic::Quiet, 1),
         (Traffic::Requests(50), 2),
@@ -53,22 +53,22 @@ fn a_day_of_loss_and_jitter_is_no_reason_to_act() {
         let acted: Vec<_> = done.iter().filter(|(_, task)| acts(task)).collect();
         assert!(acted.is_empty(), "{traffic:?}: {acted:?}");
         assert!(tunnel.machine.is_alive());
-        let resolved = done.iter().filter(|(_, task)| *task == Task::Resolve).count();
+        let resolved = done.iter().filter(|(_, task)| *task == MonitorTask::Resolve).count();
         assert!((23..=24).contains(&resolved), "{traffic:?}: resolved {resolved} times");
     }
 }
 
 #[test]
-fn a_tunnel_of_heavy_loss_that_still_answers_is_left_alone_for_an_hour() {
+fn lossy_answering_tunnel_is_left_alone() {
     for seed in 0..20 {
         let mut tunnel = Simulation::new(Traffic::Requests(500), 200, 1_000, seed);
         let done = tunnel.run_until(HOUR);
-        assert!(!done.iter().any(|(_, task)| matches!(task, Task::Reconnect)), "{seed}: {done:?}");
+        assert!(!done.iter().any(|(_, task)| matches!(task, MonitorTask::Reconnect)), "{seed}: {done:?}");
     }
 }
 
 #[test]
-fn a_blackhole_is_found_in_less_than_twenty_seconds_and_the_end_of_it_too() {
+fn blackhole_and_its_end_are_found_quickly() {
     let mut found = Vec::new();
     for seed in 0..200 {
         let traffic = match seed % 3 {
@@ -81,14 +81,20 @@ fn a_blackhole_is_found_in_less_than_twenty_seconds_and_the_end_of_it_too() {
         let until = from + 60_000 + seed * 331;
         tunnel.hole = from..until;
         let done = tunnel.run_until(until + 60_000);
-        let lost = done.iter().find(|(_, task)| matches!(task, Task::Log(Event::HandshakeLost { .. })));
+        let lost = done
+            .iter()
+            .find(|(_, task)| matches!(task, MonitorTask::Log(SessionEvent::HandshakeLost { .. })));
         let took = lost.expect("the hole is found").0 - from;
         assert!(took < 20_000, "{traffic:?} {seed}: {took} ms");
         assert!(took >= 8_000, "{traffic:?} {seed}: {took} ms is hasty");
         found.push(took);
-        let attempt = done.iter().position(|(_, task)| *task == Task::Reconnect).expect("it is called again");
-        assert_eq!(done[attempt - 1].1, Task::Resolve, "the name first");
-        let back = done.iter().find(|(_, task)| *task == Task::Log(Event::Reconnected)).expect("it is back");
+        let attempt =
+            done.iter().position(|(_, task)| *task == MonitorTask::Reconnect).expect("it is called again");
+        assert_eq!(done[attempt - 1].1, MonitorTask::Resolve, "the name first");
+        let back = done
+            .iter()
+            .find(|(_, task)| *task == MonitorTask::Log(SessionEvent::Reconnected))
+            .expect("it is back");
         assert!(
             back.0 >= until && back.0 < until + 20_000,
             "{traffic:?} {seed}: back after {}",
@@ -101,16 +107,17 @@ fn a_blackhole_is_found_in_less_than_twenty_seconds_and_the_end_of_it_too() {
 }
 
 #[test]
-fn an_exit_that_nothing_reaches_is_dead_although_it_begins_handshakes() {
+fn unreachable_exit_is_dead_despite_handshakes() {
     for quiet in [false, true] {
         let mut machine = Machine::new(watch(&["uk"]), seconds(0));
         let mut at = |now: u64, more: u64| {
             let begun = now / 5;
             let sent = if quiet { 92 * begun + 32 * begun } else { 2304 * now };
             let handshake = Some(seconds(now));
-            let counters = Counters { rx: 1_000 + 148 * begun + more, tx: 1_000 + sent, handshake };
+            let counters = DeviceCounters { rx: 1_000 + 148 * begun + more, tx: 1_000 + sent, handshake };
             let tasks = machine.tick(seconds(now), Some(counters));
-            let lost = tasks.iter().any(|task| matches!(task, Task::Log(Event::HandshakeLost { .. })));
+            let lost =
+                tasks.iter().any(|task| matches!(task, MonitorTask::Log(SessionEvent::HandshakeLost { .. })));
             (lost, machine.is_alive())
         };
         let found: Vec<u64> = (1..400).filter(|now| at(*now, 0).0).collect();
@@ -122,20 +129,22 @@ fn an_exit_that_nothing_reaches_is_dead_although_it_begins_handshakes() {
 }
 
 #[test]
-fn a_quiet_tunnel_is_asked_every_two_minutes_and_its_end_is_found() {
+fn quiet_tunnel_is_probed_every_two_minutes() {
     let mut tunnel = Simulation::new(Traffic::Quiet, 0, 0, 1);
     let done = tunnel.run_until(HOUR);
-    let asked: Vec<u64> = done.iter().filter(|(_, task)| *task == Task::Probe).map(|(at, _)| *at).collect();
+    let asked: Vec<u64> =
+        done.iter().filter(|(_, task)| *task == MonitorTask::Probe).map(|(at, _)| *at).collect();
     assert!((25..=31).contains(&asked.len()), "{asked:?}");
     assert!(asked.windows(2).all(|pair| pair[1] - pair[0] >= 115_000), "{asked:?}");
     tunnel.hole = HOUR..u64::MAX;
     let done = tunnel.run_until(2 * HOUR);
-    let lost = done.iter().find(|(_, task)| matches!(task, Task::Log(Event::HandshakeLost { .. })));
+    let lost =
+        done.iter().find(|(_, task)| matches!(task, MonitorTask::Log(SessionEvent::HandshakeLost { .. })));
     assert!(lost.unwrap().0 < HOUR + 140_000, "{lost:?}");
 }
 
 #[test]
-fn an_exit_that_answers_no_echoes_is_alive_as_long_as_wireguard_answers() {
+fn exit_ignoring_echoes_is_alive_by_wireguard() {
     let mut tunnel = Simulation::new(Traffic::OneWay(200), 0, 100, 3);
     tunnel.echoes = false;
     let done = tunnel.run_until(6 * HOUR);
@@ -143,64 +152,67 @@ fn an_exit_that_answers_no_echoes_is_alive_as_long_as_wireguard_answers() {
 }
 
 #[test]
-fn attempts_come_at_once_and_then_more_and_more_seldom() {
+fn attempts_start_at_once_then_slow_down() {
     let mut tunnel = Simulation::new(Traffic::Requests(500), 0, 0, 1);
     tunnel.hole = 60_000..u64::MAX;
     let done = tunnel.run_until(2 * HOUR);
     let attempts: Vec<u64> =
-        done.iter().filter(|(_, task)| *task == Task::Reconnect).map(|(at, _)| *at / 1000).collect();
+        done.iter().filter(|(_, task)| *task == MonitorTask::Reconnect).map(|(at, _)| *at / 1000).collect();
     let pauses: Vec<u64> = attempts.windows(2).map(|pair| pair[1] - pair[0]).collect();
     assert_eq!(pauses[..14], PAUSES);
     assert!(pauses[14..].iter().all(|pause| *pause == 300), "{pauses:?}");
     let numbers = done.iter().filter_map(|(_, task)| match task {
-        Task::Log(Event::ReconnectAttempt { number }) => Some(*number),
+        MonitorTask::Log(SessionEvent::ReconnectAttempt { attempt: number }) => Some(*number),
         _ => None,
     });
     assert!(numbers.eq(1..=u32::try_from(attempts.len()).unwrap()));
-    let lost = done.iter().filter(|(_, task)| matches!(task, Task::Log(Event::HandshakeLost { .. }))).count();
+    let lost = done
+        .iter()
+        .filter(|(_, task)| matches!(task, MonitorTask::Log(SessionEvent::HandshakeLost { .. })))
+        .count();
     assert_eq!(lost, 1, "an outage is lost once");
 }
 
 /// Ticks once a second with the same counters: the exit is silent and the client sends.
-fn starve(machine: &mut Machine, from: u64, until: u64) -> Vec<(u64, Task)> {
+fn starve(machine: &mut Machine, from: u64, until: u64) -> Vec<(u64, MonitorTask)> {
     let mut done = Vec::new();
     for at in from..until {
         let handshake = Some(seconds(30));
-        let counters = Counters { rx: 1_000, tx: 10_000 + at * 500, handshake };
+        let counters = DeviceCounters { rx: 1_000, tx: 10_000 + at * 500, handshake };
         done.extend(machine.tick(seconds(at), Some(counters)).into_iter().map(|task| (at, task)));
     }
     done
 }
 
 #[test]
-fn a_process_that_was_stopped_asks_before_it_judges() {
+fn resumed_process_probes_before_it_judges() {
     let mut machine = Machine::new(watch(&["uk"]), seconds(0));
     starve(&mut machine, 0, 3);
     let done = starve(&mut machine, 600, 640);
-    let first = done.iter().find(|(_, task)| *task == Task::Reconnect).expect("it acts in the end").0;
-    let asked = done.iter().filter(|(at, task)| *at <= first && *task == Task::Probe).count();
+    let first = done.iter().find(|(_, task)| *task == MonitorTask::Reconnect).expect("it acts in the end").0;
+    let asked = done.iter().filter(|(at, task)| *at <= first && *task == MonitorTask::Probe).count();
     assert!(asked >= 3 && first >= 606, "{done:?}");
 }
 
 #[test]
-fn a_device_that_is_gone_is_brought_back_without_questions() {
+fn missing_device_is_restored_without_probes() {
     let mut machine = Machine::new(watch(&["uk"]), seconds(0));
     let mut done = Vec::new();
     for at in 1..10 {
         done.extend(machine.tick(seconds(at), None).into_iter().map(|task| (at, task)));
     }
-    assert!(!done.iter().any(|(_, task)| *task == Task::Probe));
-    assert_eq!(done.iter().find(|(_, task)| *task == Task::Reconnect).unwrap().0, 6);
+    assert!(!done.iter().any(|(_, task)| *task == MonitorTask::Probe));
+    assert_eq!(done.iter().find(|(_, task)| *task == MonitorTask::Reconnect).unwrap().0, 6);
     // A new device counts from nothing, which is no news of the exit.
-    let fresh = Counters { rx: 0, tx: 0, handshake: None };
+    let fresh = DeviceCounters { rx: 0, tx: 0, handshake: None };
     machine.tick(seconds(10), Some(fresh));
     assert!(!machine.is_alive());
-    machine.tick(seconds(11), Some(Counters { rx: 92, tx: 148, handshake: Some(seconds(0)) }));
+    machine.tick(seconds(11), Some(DeviceCounters { rx: 92, tx: 148, handshake: Some(seconds(0)) }));
     assert!(machine.is_alive());
 }
 
 #[test]
-fn upkeep_is_told_from_traffic_by_its_size() {
+fn upkeep_and_traffic_differ_by_size() {
     let upkeep = |sent| is_upkeep(sent, seconds(1), seconds(5));
     assert!(upkeep(32) && upkeep(148) && upkeep(180));
     // The smallest packet of a client: an IP header, padded, in a message of WireGuard's.
@@ -210,55 +222,55 @@ fn upkeep_is_told_from_traffic_by_its_size() {
 }
 
 #[test]
-fn the_log_tells_of_the_handshake_when_that_is_news() {
+fn log_reports_handshake_only_as_news() {
     let mut machine = Machine::new(watch(&["uk"]), seconds(0));
     let mut logged = Vec::new();
     for at in 1..400 {
         // A handshake at 0 and, late, at 150; then one every two minutes.
         let age = if at < 150 { at } else { (at - 150) % 121 };
-        let counters = Counters { rx: at * 100, tx: at * 100, handshake: Some(seconds(age)) };
+        let counters = DeviceCounters { rx: at * 100, tx: at * 100, handshake: Some(seconds(age)) };
         let done = machine.tick(seconds(at), Some(counters)).into_iter();
-        logged.extend(done.filter(|task| *task != Task::Prove).map(|task| (at, task)));
+        logged.extend(done.filter(|task| *task != MonitorTask::Prove).map(|task| (at, task)));
     }
     let expected = [
-        (1, Task::Log(Event::HandshakeGood { seconds: 1 })),
-        (136, Task::Log(Event::HandshakeWarning { seconds: 136 })),
-        (150, Task::Log(Event::HandshakeGood { seconds: 0 })),
+        (1, MonitorTask::Log(SessionEvent::HandshakeGood { seconds: 1 })),
+        (136, MonitorTask::Log(SessionEvent::HandshakeWarning { seconds: 136 })),
+        (150, MonitorTask::Log(SessionEvent::HandshakeGood { seconds: 0 })),
     ];
     assert_eq!(logged, expected);
 }
 
 #[test]
-fn a_clock_that_was_set_is_no_reason_to_act() {
+fn clock_change_triggers_nothing() {
     let mut machine = Machine::new(watch(&["uk"]), seconds(0));
     for at in 1..300 {
-        let counters = Counters { rx: at * 100, tx: at * 100, handshake: Some(seconds(100_000)) };
+        let counters = DeviceCounters { rx: at * 100, tx: at * 100, handshake: Some(seconds(100_000)) };
         let done = machine.tick(seconds(at), Some(counters));
-        assert!(done.iter().all(|task| *task == Task::Probe), "{done:?}");
+        assert!(done.iter().all(|task| *task == MonitorTask::Probe), "{done:?}");
     }
 }
 
 #[test]
-fn a_dead_exit_is_replaced_by_the_next_one_that_answers() {
+fn dead_exit_is_replaced_by_answering_one() {
     let mut machine = Machine::new(watch(&["uk", "nl", "de"]), seconds(0));
     let done = starve(&mut machine, 0, 17);
-    assert_eq!(done.last().unwrap().1, Task::Switch(name("nl")), "{done:?}");
-    assert!(!done.iter().any(|(_, task)| *task == Task::Reconnect));
+    assert_eq!(done.last().unwrap().1, MonitorTask::Switch(name("nl")), "{done:?}");
+    assert!(!done.iter().any(|(_, task)| *task == MonitorTask::Reconnect));
     machine.switch_failed(seconds(17), &name("nl"));
-    assert_eq!(starve(&mut machine, 17, 18).last().unwrap().1, Task::Switch(name("de")));
+    assert_eq!(starve(&mut machine, 17, 18).last().unwrap().1, MonitorTask::Switch(name("de")));
     machine.switched(seconds(18), name("de"), seconds(25), false);
     assert!(machine.is_alive() && starve(&mut machine, 18, 20).len() == 1, "only the log of the handshake");
     // The next after the last is the first; and when none answers, the one in use is called again.
     let done = starve(&mut machine, 20, 36);
-    assert_eq!(done.last().unwrap().1, Task::Switch(name("uk")), "{done:?}");
+    assert_eq!(done.last().unwrap().1, MonitorTask::Switch(name("uk")), "{done:?}");
     machine.switch_failed(seconds(36), &name("uk"));
-    assert_eq!(starve(&mut machine, 36, 37).last().unwrap().1, Task::Switch(name("nl")));
+    assert_eq!(starve(&mut machine, 36, 37).last().unwrap().1, MonitorTask::Switch(name("nl")));
     machine.switch_failed(seconds(37), &name("nl"));
     let done = starve(&mut machine, 37, 110);
-    assert!(done.iter().any(|(_, task)| *task == Task::Reconnect));
-    let again: Vec<_> = done.iter().filter(|(_, task)| matches!(task, Task::Switch(_))).collect();
+    assert!(done.iter().any(|(_, task)| *task == MonitorTask::Reconnect));
+    let again: Vec<_> = done.iter().filter(|(_, task)| matches!(task, MonitorTask::Switch(_))).collect();
     assert!(
-        again.first().is_some_and(|(at, task)| *at >= 90 && *task == Task::Switch(name("uk"))),
+        again.first().is_some_and(|(at, task)| *at >= 90 && *task == MonitorTask::Switch(name("uk"))),
         "{again:?}"
     );
 }
@@ -266,14 +278,14 @@ fn a_dead_exit_is_replaced_by_the_next_one_that_answers() {
 /// Ticks of a healthy exit; each check of the chosen one is answered as `answers` says. Stops at a switch.
 fn return_at(machine: &mut Machine, from: u64, until: u64, answers: impl Fn(u64) -> bool) -> Option<u64> {
     for at in from..until {
-        let counters = Counters { rx: at * 100, tx: at * 100, handshake: Some(seconds(10)) };
+        let counters = DeviceCounters { rx: at * 100, tx: at * 100, handshake: Some(seconds(10)) };
         for task in machine.tick(seconds(at), Some(counters)) {
             match task {
-                Task::Check(exit) => {
+                MonitorTask::Check(exit) => {
                     assert_eq!(exit, name("uk"));
                     machine.checked(seconds(at), answers(at));
                 }
-                Task::Switch(exit) => {
+                MonitorTask::Switch(exit) => {
                     assert_eq!(exit, name("uk"));
                     return Some(at);
                 }
@@ -285,7 +297,7 @@ fn return_at(machine: &mut Machine, from: u64, until: u64, answers: impl Fn(u64)
 }
 
 #[test]
-fn the_chosen_exit_gets_its_place_back_when_it_has_answered_for_ten_minutes() {
+fn chosen_exit_returns_after_ten_good_minutes() {
     let mut machine = Machine::new(Watch { in_use: name("nl"), ..watch(&["uk", "nl"]) }, seconds(0));
     assert_eq!(return_at(&mut machine, 1, 5_000, |_| false), None);
     // It answers from 5,000 on, but for one time.
@@ -297,7 +309,7 @@ fn the_chosen_exit_gets_its_place_back_when_it_has_answered_for_ten_minutes() {
 }
 
 #[test]
-fn an_exit_that_dies_soon_after_its_return_has_to_prove_itself_longer() {
+fn relapsed_exit_must_prove_itself_longer() {
     let mut machine = Machine::new(Watch { in_use: name("nl"), ..watch(&["uk", "nl"]) }, seconds(0));
     let (mut now, mut proofs) = (0, Vec::new());
     for _ in 0..6 {

@@ -25,7 +25,7 @@ const NAMED: [&str; 16] = [
 
 /// How a letter looks: colour, weight.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Look {
+struct Theme {
     ink: String,
     bold: bool,
     faint: bool,
@@ -214,7 +214,7 @@ impl Drawing {
         }
     }
 
-    fn run(&mut self, row: u16, column: usize, look: &Look, cells: &[&Cell]) {
+    fn run(&mut self, row: u16, column: usize, look: &Theme, cells: &[&Cell]) {
         let column = f32::from(u16::try_from(column).unwrap_or(u16::MAX));
         let length = f32::from(u16::try_from(cells.len()).unwrap_or(u16::MAX));
         let _ = write!(self.letters, "<text x=\"{}\" y=\"{}\"", short(WIDTH * column), row * HEIGHT + BASE);
@@ -278,8 +278,8 @@ fn is_letter(cell: &Cell) -> bool {
     !cell.contents().trim().is_empty() && halves(cell).is_none() && arms(cell).is_none()
 }
 
-fn look_of(cell: &Cell) -> Look {
-    Look { ink: colours(cell).0, bold: cell.bold(), faint: cell.dim() }
+fn look_of(cell: &Cell) -> Theme {
+    Theme { ink: colours(cell).0, bold: cell.bold(), faint: cell.dim() }
 }
 
 /// A measure with as few digits as it needs.
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn blocks_and_grounds_are_rectangles_that_grow_together() {
+    fn blocks_and_grounds_are_growing_rectangles() {
         let svg = drawn("\x1b[38;5;16;48;5;231m▀▀\r\n▀▀\x1b[0m");
         assert!(svg.contains("fill=\"#000000\" d=\"M0 0H2V1H0zM0 2H2V3H0z\""), "{svg}");
         assert!(svg.contains("fill=\"#ffffff\" d=\"M0 1H2V2H0zM0 3H2V4H0z\""), "{svg}");

@@ -17,7 +17,7 @@ const AFTER: Duration = Duration::from_secs(1);
 
 /// What is to be done with a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum Admission {
     /// Answer it before those of others: its sender is where it says.
     Proven,
     /// Answer it.
@@ -37,18 +37,18 @@ pub(crate) struct Gate {
 
 impl Gate {
     /// Decides about a message of this source, while so many others wait.
-    pub(crate) fn judge(&mut self, macs: Macs, source: Source, waiting: usize, now: Instant) -> Verdict {
+    pub(crate) fn judge(&mut self, macs: Macs, source: Source, waiting: usize, now: Instant) -> Admission {
         if macs == Macs::Wrong {
-            return Verdict::Drop;
+            return Admission::Drop;
         }
         let loaded = self.load.is_high(waiting, now);
         match macs {
-            Macs::Both if self.sources.allow(source, now) => Verdict::Proven,
-            _ if !loaded => Verdict::Unproven,
-            Macs::Both => Verdict::Drop,
+            Macs::Both if self.sources.allow(source, now) => Admission::Proven,
+            _ if !loaded => Admission::Unproven,
+            Macs::Both => Admission::Drop,
             _ => {
                 self.load.turn_away(now);
-                Verdict::Cookie
+                Admission::Cookie
             }
         }
     }

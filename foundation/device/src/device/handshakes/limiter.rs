@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_source_is_an_address_a_network_or_a_socket_of_this_host() {
+    fn source_is_address_network_or_local_socket() {
         let of = |text: &str| Source::from(text.parse::<SocketAddr>().unwrap());
         assert_eq!(of("192.0.2.1:1"), of("192.0.2.1:2"));
         assert_ne!(of("192.0.2.1:1"), of("192.0.2.2:1"));
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_passes_and_then_twenty_in_a_second() {
+    fn burst_passes_then_twenty_per_second() {
         let (mut limiter, start) = (Limiter::default(), Instant::now());
         let passed = |limiter: &mut Limiter, from: u64, to: u64| {
             (from..to).filter(|ms| limiter.allow(source(1), start + Duration::from_millis(*ms))).count()
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_a_whole_site_of_ipv6_gets_ten_times_as_much_and_no_more() {
+    fn ipv6_site_gets_ten_times_the_rate() {
         let (mut limiter, start) = (Limiter::default(), Instant::now());
         let mut passed = 0;
         for ms in 0..1000 {
@@ -191,7 +191,7 @@ mod tests {
 
         /// A source that keeps to the rate always passes, whatever the others do.
         #[test]
-        fn a_source_that_keeps_to_its_rate_is_never_refused(
+        fn source_within_its_rate_is_never_refused(
             others in prop::collection::vec((0u64..200, 1u32..50), 0..400),
             mine in prop::collection::vec(50u64..300, 1..40),
         ) {

@@ -12,7 +12,7 @@ use super::*;
 use crate::cookie::Checker;
 
 struct Server {
-    front: Front,
+    front: HandshakeQueue,
     messages: Messages,
     recipients: Recipients,
     identity: Arc<Identity>,
@@ -21,7 +21,7 @@ struct Server {
 
 impl Server {
     async fn new() -> Self {
-        let table = Table::new(1);
+        let table = PeerTable::new(1);
         let key = PrivateKey::from_random([1; 32]);
         table.set_private_key(Some(&key)).await;
         let (front, messages, recipients) = queues();
@@ -45,7 +45,7 @@ impl Server {
 
     fn send(&mut self, bytes: &[u8], from: SocketAddr, now: Instant) {
         let message = HandshakeMessage::read(bytes).unwrap();
-        self.front.receive(&self.identity, |index| index == 7, &message, Endpoint::new(from, None), now);
+        self.front.receive(&self.identity, |index| index == 7, &message, PeerEndpoint::new(from, None), now);
     }
 
     /// How many wait: proven, unproven, for a cookie.
@@ -59,7 +59,7 @@ fn sender(number: u32) -> SocketAddr {
 }
 
 #[tokio::test]
-async fn a_flood_of_invented_senders_fills_an_eighth_of_the_queue_and_gets_cookies() {
+async fn invented_senders_fill_an_eighth_of_queue() {
     let (mut server, now) = (Server::new().await, Instant::now());
     for number in 0..20_000 {
         server.forged(sender(number), now);
@@ -108,7 +108,7 @@ fn proven(client: &mut Tunn, server: &Server, home: SocketAddr, now: Instant) ->
 }
 
 #[tokio::test]
-async fn answers_to_what_was_never_asked_are_dropped() {
+async fn replies_to_unsent_messages_are_dropped() {
     let (mut server, now) = (Server::new().await, Instant::now());
     for (kind, length, at) in [(2, 92, 8), (3, 64, 4)] {
         let mut bytes = vec![0; length];

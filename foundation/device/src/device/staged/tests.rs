@@ -40,7 +40,7 @@ fn a_peer_keeps_its_newest_packets() {
 }
 
 #[test]
-fn one_that_fills_the_room_takes_nothing_from_others() {
+fn full_peer_takes_no_room_from_others() {
     let (mut queues, now) = (Queues::new(SMALL), Instant::now());
     for at in 0..5 {
         queues.push(0, packet(at, 1000), now);
@@ -55,7 +55,7 @@ fn one_that_fills_the_room_takes_nothing_from_others() {
 }
 
 #[test]
-fn old_packets_are_dropped_and_the_room_is_free() {
+fn old_packets_are_dropped_and_free_room() {
     let (mut queues, start) = (Queues::new(SMALL), Instant::now());
     for at in 0..10 {
         queues.push(at % 3, packet(at, 200), start + Duration::from_secs(at as u64));
@@ -69,7 +69,7 @@ fn old_packets_are_dropped_and_the_room_is_free() {
 }
 
 #[test]
-fn a_packet_larger_than_the_room_is_not_kept() {
+fn packet_larger_than_the_room_is_dropped() {
     let mut queues = Queues::new(1000);
     queues.push(0, packet(0, 2000), Instant::now());
     assert_eq!((queues.bytes, queues.by_peer.len()), (0, 0));

@@ -18,14 +18,14 @@ fn gives(key: u8, networks: &[&str]) -> PeerRequest {
     PeerRequest { allowed_ips, ..PeerRequest::new(PublicKey::from_bytes([key; 32])) }
 }
 
-fn networks_of(table: &Table, key: u8) -> Vec<String> {
+fn networks_of(table: &PeerTable, key: u8) -> Vec<String> {
     let peer = table.peer(&PublicKey::from_bytes([key; 32])).unwrap();
     peer.status().allowed_ips.iter().map(ToString::to_string).collect()
 }
 
 #[tokio::test]
-async fn a_network_moves_to_the_peer_it_is_given_to() {
-    let table = Table::new(2);
+async fn network_moves_to_its_new_peer() {
+    let table = PeerTable::new(2);
     table.set_peers(vec![gives(1, &["10.0.0.1/32", "10.0.0.2/32"]), gives(2, &["10.0.0.2/32"])], false).await;
     assert_eq!(networks_of(&table, 1), ["10.0.0.1/32"]);
     assert_eq!(networks_of(&table, 2), ["10.0.0.2/32"]);
@@ -36,8 +36,8 @@ async fn a_network_moves_to_the_peer_it_is_given_to() {
 }
 
 #[tokio::test]
-async fn the_device_is_no_peer_of_its_own() {
-    let table = Table::new(1);
+async fn device_is_not_its_own_peer() {
+    let table = PeerTable::new(1);
     let key = PrivateKey::from_random([3; 32]);
     let own = PeerRequest::new(key.public_key());
     assert_eq!(table.set_peers(vec![own.clone()], false).await.added, 1);
@@ -47,8 +47,8 @@ async fn the_device_is_no_peer_of_its_own() {
 }
 
 #[tokio::test]
-async fn some_peers_are_found_in_the_order_asked_for() {
-    let table = Table::new(1);
+async fn some_peers_are_found_in_requested_order() {
+    let table = PeerTable::new(1);
     table.set_peers((0..9).map(|key| gives(key, &[])).collect(), false).await;
     let keys = [7, 200, 1].map(|key| PublicKey::from_bytes([key; 32]));
     let found: Vec<_> = table.some(&keys).iter().map(|peer| peer.key.as_bytes()[0]).collect();
@@ -59,7 +59,7 @@ async fn some_peers_are_found_in_the_order_asked_for() {
 /// On one thread, so that others only get on while the change lets them.
 #[tokio::test]
 async fn a_large_change_lets_others_get_on() {
-    let table = Table::new(1);
+    let table = PeerTable::new(1);
     let requests: Vec<_> = (0..5000u32)
         .map(|number| {
             let mut key = [0; 32];
@@ -151,7 +151,7 @@ proptest! {
         sets in prop::collection::vec((prop::collection::vec(change(), 0..6), prop::bool::weighted(0.3)), 1..5),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let (table, mut model) = (Table::new(3), BTreeMap::new());
+        let (table, mut model) = (PeerTable::new(3), BTreeMap::new());
         for (requests, replace) in sets {
             literally(&mut model, &requests, replace);
             let count = runtime.block_on(table.set_peers(requests, replace));

@@ -14,18 +14,18 @@ use crate::uapi::{AllowedIp, PeerRequest};
 
 /// One end: a table, the address that its datagrams come from, and what it has to send.
 struct End {
-    table: Table,
+    table: PeerTable,
     key: PrivateKey,
     address: SocketAddr,
-    outbox: Outbox,
+    tx_queue: TxQueue,
 }
 
 impl End {
     async fn new(seed: u8, address: &str) -> Self {
         let key = PrivateKey::from_random([seed; 32]);
-        let table = Table::new(1);
+        let table = PeerTable::new(1);
         table.set_private_key(Some(&key)).await;
-        Self { table, key, address: address.parse().unwrap(), outbox: Outbox::default() }
+        Self { table, key, address: address.parse().unwrap(), tx_queue: TxQueue::default() }
     }
 
     fn peer(&self, other: &End) -> Arc<Peer> {
@@ -40,24 +40,24 @@ impl End {
             &peer,
             vec![Packet::copy_from(packet)],
             &mut MtuWatcher::new(1420),
-            &mut self.outbox,
+            &mut self.tx_queue,
         );
     }
 
     /// Receives datagrams and returns what was in them.
     fn receive(&mut self, datagrams: Vec<Packet>, from: SocketAddr) -> Vec<Vec<u8>> {
-        let (mut mtu, from) = (MtuWatcher::new(1420), Endpoint::new(from, None));
+        let (mut mtu, from) = (MtuWatcher::new(1420), PeerEndpoint::new(from, None));
         let mut admitted = Vec::new();
         for packet in datagrams {
             if let Some(message) = HandshakeMessage::read(&packet) {
                 let message = Message::new(&message, from);
-                handshakes::take(&self.table, &message, &mut mtu, &mut self.outbox);
+                handshakes::take(&self.table, &message, &mut mtu, &mut self.tx_queue);
                 continue;
             }
             let index = u32::from_le_bytes(packet[4..8].try_into().unwrap());
             let Some(peer) = self.table.session(index) else { continue };
             let mut opened = Vec::new();
-            open(&self.table, &peer, vec![packet], from, &mut mtu, &mut opened, &mut self.outbox);
+            open(&self.table, &peer, vec![packet], from, &mut mtu, &mut opened, &mut self.tx_queue);
             admit(&self.table, &peer, &mut opened, &mut admitted);
         }
         admitted.iter().map(|packet| packet.to_vec()).collect()
@@ -65,7 +65,7 @@ impl End {
 
     /// What it has to send now.
     fn sent(&mut self) -> Vec<Packet> {
-        self.outbox.drain().flat_map(|parcel| parcel.packets).collect()
+        self.tx_queue.drain().flat_map(|parcel| parcel.packets).collect()
     }
 }
 
@@ -123,12 +123,12 @@ fn begun(client: &End, server: &End) -> Packet {
 fn tells(server: &mut End, client: &End, initiation: &Packet) -> bool {
     pause();
     let message = HandshakeMessage::read(initiation).unwrap();
-    let message = Message::new(&message, Endpoint::new(client.address, None));
-    handshakes::take(&server.table, &message, &mut MtuWatcher::new(1420), &mut server.outbox).is_some()
+    let message = Message::new(&message, PeerEndpoint::new(client.address, None));
+    handshakes::take(&server.table, &message, &mut MtuWatcher::new(1420), &mut server.tx_queue).is_some()
 }
 
 #[tokio::test]
-async fn a_client_whose_clock_was_set_back_is_told_once_and_forgiven_when_it_is_right() {
+async fn client_clock_set_back_is_reported_once() {
     let (client, mut server) = pair().await;
     let old: Vec<Packet> = (0..4).map(|_| begun(&client, &server)).collect();
     let newest = begun(&client, &server);
@@ -155,7 +155,7 @@ async fn a_client_whose_clock_was_set_back_is_told_once_and_forgiven_when_it_is_
 }
 
 #[tokio::test]
-async fn a_packet_begins_a_handshake_and_arrives_after_it() {
+async fn first_packet_starts_handshake_and_arrives() {
     let (mut client, mut server) = pair().await;
     assert!(server.peer(&client).state().tunnel.is_none(), "a tunnel that nobody wanted");
     client.seal(&server, &packet(2, 1));
@@ -173,7 +173,7 @@ async fn a_packet_begins_a_handshake_and_arrives_after_it() {
 }
 
 #[tokio::test]
-async fn a_handshake_counts_as_done_when_the_other_end_has_used_it() {
+async fn handshake_is_done_at_first_use() {
     let (mut client, mut server) = pair().await;
     client.seal(&server, &packet(2, 1));
     let initiation = client.sent();
@@ -193,7 +193,7 @@ async fn packets_of_others_are_not_let_in() {
 }
 
 #[tokio::test]
-async fn the_peer_is_followed_to_where_it_sends_from() {
+async fn endpoint_follows_the_peer() {
     let (mut client, mut server) = pair().await;
     client.seal(&server, &packet(2, 1));
     run(&mut client, &mut server);
@@ -223,7 +223,7 @@ async fn an_old_handshake_cannot_be_played_again() {
 }
 
 #[tokio::test]
-async fn a_peer_may_come_before_the_private_key_and_outlives_it() {
+async fn peer_may_precede_and_outlive_private_key() {
     let (mut client, mut server) = pair().await;
     server.table.set_private_key(None).await;
     client.seal(&server, &packet(2, 1));
@@ -252,7 +252,7 @@ async fn another_private_key_ends_the_sessions() {
 }
 
 #[tokio::test]
-async fn a_preshared_key_counts_from_the_next_handshake_on() {
+async fn preshared_key_applies_from_next_handshake() {
     let (mut client, mut server) = pair().await;
     client.seal(&server, &packet(2, 1));
     run(&mut client, &mut server);
@@ -276,7 +276,7 @@ async fn a_preshared_key_counts_from_the_next_handshake_on() {
 }
 
 #[tokio::test]
-async fn replacing_peers_keeps_the_session_of_one_that_is_named_again() {
+async fn replacing_peers_keeps_sessions_of_named_ones() {
     let (mut client, mut server) = pair().await;
     client.seal(&server, &packet(2, 1));
     run(&mut client, &mut server);
@@ -306,22 +306,22 @@ async fn a_keepalive_begins_a_handshake_by_itself() {
     client.table.set_peers(vec![often], false).await;
     let woken = client.table.take_woken();
     assert_eq!(woken.len(), 1);
-    assert!(tick(&client.table, &woken[0], &mut client.outbox));
+    assert!(tick(&client.table, &woken[0], &mut client.tx_queue));
     run(&mut client, &mut server);
     assert!(server.peer(&client).status().last_handshake.is_some());
     assert_eq!(server.table.take_woken().len(), 1, "a session has timers");
 }
 
 #[tokio::test]
-async fn timers_of_a_peer_without_a_tunnel_are_not_looked_at() {
+async fn timers_of_peers_without_tunnel_are_skipped() {
     let (client, mut server) = pair().await;
     let peer = server.peer(&client);
-    assert!(!tick(&server.table, &peer, &mut server.outbox));
+    assert!(!tick(&server.table, &peer, &mut server.tx_queue));
     assert!(peer.state().tunnel.is_none());
 }
 
 #[tokio::test]
-async fn a_peer_that_begins_too_often_is_answered_at_its_pace() {
+async fn peer_that_initiates_too_often_is_paced() {
     let (mut client, mut server) = pair().await;
     client.seal(&server, &packet(2, 1));
     let initiated = |server: &End| server.peer(&client).state().tunnel.as_ref().unwrap().initiated;
@@ -342,7 +342,7 @@ async fn a_peer_that_begins_too_often_is_answered_at_its_pace() {
 }
 
 #[tokio::test]
-async fn who_knows_a_key_leaves_no_tunnel_behind() {
+async fn knowing_a_key_alone_leaves_no_tunnel() {
     let (client, mut server) = pair().await;
     // It names a peer as its sender, which the server learns before it knows whether that is true.
     let stranger = End::new(7, "203.0.113.1:1").await;
@@ -366,7 +366,7 @@ async fn who_knows_a_key_leaves_no_tunnel_behind() {
 }
 
 #[tokio::test]
-async fn packets_wait_for_a_session_and_the_oldest_are_dropped_first() {
+async fn waiting_packets_drop_the_oldest_first() {
     let (mut client, mut server) = pair().await;
     let numbered = |number: u16| {
         let mut packet = packet(2, 1);
@@ -386,7 +386,7 @@ async fn packets_wait_for_a_session_and_the_oldest_are_dropped_first() {
 }
 
 #[tokio::test]
-async fn peers_that_are_away_get_a_tunnel_in_turns() {
+async fn absent_peers_get_a_tunnel_in_turns() {
     let mut client = End::new(1, "192.0.2.2:1000").await;
     client.table.attempts = Attempts::new(2);
     let away = |number| PeerRequest {
@@ -398,7 +398,7 @@ async fn peers_that_are_away_get_a_tunnel_in_turns() {
     let mut send = || {
         for peer in &peers {
             let packets = vec![Packet::copy_from(&packet(2, 1)[..])];
-            seal(&client.table, peer, packets, &mut MtuWatcher::new(1420), &mut client.outbox);
+            seal(&client.table, peer, packets, &mut MtuWatcher::new(1420), &mut client.tx_queue);
         }
         peers.iter().map(|peer| peer.state().tunnel.is_some()).collect::<Vec<_>>()
     };
@@ -408,7 +408,7 @@ async fn peers_that_are_away_get_a_tunnel_in_turns() {
 }
 
 #[tokio::test]
-async fn a_peer_that_is_busy_keeps_its_tunnel() {
+async fn busy_peer_keeps_its_tunnel() {
     let mut client = End::new(1, "192.0.2.2:1000").await;
     client.table.attempts = Attempts::new(1);
     let away = |number| PeerRequest {
@@ -419,7 +419,7 @@ async fn a_peer_that_is_busy_keeps_its_tunnel() {
     let peers = client.table.all();
     let later = Instant::now() + Duration::from_secs(6);
     assert!(may_begin(&client.table, &peers[0], Instant::now()));
-    let _ = Tunnel::open(&mut peers[0].state(), &client.table, &peers[0], Instant::now());
+    let _ = PeerTunnel::open(&mut peers[0].state(), &client.table, &peers[0], Instant::now());
     let busy = peers[0].state();
     assert!(!may_begin(&client.table, &peers[1], later));
     drop(busy);
@@ -429,7 +429,7 @@ async fn a_peer_that_is_busy_keeps_its_tunnel() {
 }
 
 #[tokio::test]
-async fn packets_for_peers_that_are_away_have_one_room_for_all() {
+async fn packets_for_absent_peers_share_one_room() {
     let mut client = End::new(1, "192.0.2.2:1000").await;
     let away = |number: u16| {
         let mut key = [9; 32];
@@ -443,7 +443,7 @@ async fn packets_for_peers_that_are_away_have_one_room_for_all() {
     let mut mtu = MtuWatcher::new(1420);
     for peer in client.table.all() {
         let packets = (0..256).map(|_| Packet::copy_from(&[0x45; 1420][..])).collect();
-        seal(&client.table, &peer, packets, &mut mtu, &mut client.outbox);
+        seal(&client.table, &peer, packets, &mut mtu, &mut client.tx_queue);
     }
     let staged = &client.table.staged;
     assert!((ROOM - 2000..=ROOM).contains(&staged.bytes()), "{} bytes", staged.bytes());

@@ -90,7 +90,7 @@ fn values_are_strict() {
 }
 
 #[test]
-fn networks_lose_their_host_bits_and_endpoints_their_ipv6_form() {
+fn host_bits_and_mapped_endpoints_are_normalised() {
     let text = format!(
         "public_key={KEY}\nallowed_ip=10.1.2.3/8\nallowed_ip=-2001:db8::5/32\nallowed_ip=9.9.9.9/0\n\
          endpoint=[::ffff:1.2.3.4]:5"
@@ -237,7 +237,7 @@ proptest! {
     }
 
     #[test]
-    fn an_error_names_a_line_and_what_is_understood_survives_writing(lines in prop::collection::vec(line(), 1..6)) {
+    fn error_names_line_and_text_round_trips(lines in prop::collection::vec(line(), 1..6)) {
         let text = lines.concat();
         match parse_set(&text) {
             Ok(request) => prop_assert_eq!(parse_set(&written(&request)), Ok(request)),

@@ -6,8 +6,8 @@ use ipnetwork::IpNetwork;
 use nix::errno::Errno;
 
 use super::super::{absent, kernel};
-use super::{MAIN, Net, Rule, absent_interface, link_local};
-use crate::{HostError, OwnRoute, Passing, Result, Route, RouteKind, RuleAction};
+use super::{MAIN, Net, PolicyRule, absent_interface, link_local};
+use crate::{ForwardedPacket, HostError, OwnRoute, Result, Route, RouteKind, RuleAction};
 
 /// How messages and dumps name a route.
 pub(in super::super) fn text(route: &Route) -> String {
@@ -88,8 +88,8 @@ impl Net {
         })
     }
 
-    pub(in super::super) fn rule_text(rule: &Rule) -> String {
-        let Rule { priority, ipv6, from, to, in_interface, action, protocol } = rule;
+    pub(in super::super) fn rule_text(rule: &PolicyRule) -> String {
+        let PolicyRule { priority, ipv6, from, to, in_interface, action, protocol } = rule;
         let part =
             |name: &str, value: Option<String>| value.map(|v| format!(" {name} {v}")).unwrap_or_default();
         let from = part("from", from.map(|network| network.to_string()));
@@ -104,8 +104,9 @@ impl Net {
         format!("{family} {priority}:{from}{to}{iif} {action} proto {protocol}")
     }
 
-    pub(in super::super) fn add_rule(&mut self, rule: &Rule) -> Result<()> {
-        let rule = Rule { from: rule.from.map(network_of), to: rule.to.map(network_of), ..rule.clone() };
+    pub(in super::super) fn add_rule(&mut self, rule: &PolicyRule) -> Result<()> {
+        let rule =
+            PolicyRule { from: rule.from.map(network_of), to: rule.to.map(network_of), ..rule.clone() };
         // The kernel takes a rule that has all that is named for the same one, whatever else it has.
         if self.rules.iter().any(|other| covers(other, &rule)) {
             return Err(kernel(format!("adding the rule {}", Self::rule_text(&rule)), Errno::EEXIST));
@@ -116,7 +117,7 @@ impl Net {
         Ok(())
     }
 
-    pub(in super::super) fn remove_rule(&mut self, rule: &Rule) -> Result<()> {
+    pub(in super::super) fn remove_rule(&mut self, rule: &PolicyRule) -> Result<()> {
         let at = self.rules.iter().position(|other| other == rule);
         self.rules.remove(at.ok_or_else(|| absent(format!("the rule {}", Self::rule_text(rule))))?);
         Ok(())
@@ -125,12 +126,12 @@ impl Net {
 
 impl Net {
     /// The interface that a packet leaves by: the first rule whose table has a route for it decides.
-    pub(super) fn route_of(&self, packet: &Passing) -> Option<String> {
+    pub(super) fn route_of(&self, packet: &ForwardedPacket) -> Option<String> {
         self.way(packet.from, packet.to, Some(packet.in_interface.as_str()))
     }
 
     /// The interface that a packet of the host's own leaves by that has this source.
-    pub(super) fn way_from(&self, from: Ipv4Addr, to: Ipv4Addr) -> Result<Option<String>> {
+    pub(super) fn rule_route_from(&self, from: Ipv4Addr, to: Ipv4Addr) -> Result<Option<String>> {
         let own =
             |interface: &super::Interface| interface.addresses.iter().any(|own| own.ip() == IpAddr::V4(from));
         if self.links.iter().any(own) {
@@ -203,7 +204,7 @@ impl Net {
                 .filter(move |route| route.table == table && route.destination.contains(to));
             fitting.min_by_key(|route| (u8::MAX - route.destination.prefix(), route.metric))
         };
-        let verdict = |rule: &Rule| match rule.action {
+        let verdict = |rule: &PolicyRule| match rule.action {
             RuleAction::Lookup(table) => best(table).map(Some),
             RuleAction::Unreachable => Some(None),
             // What the host in memory does not know of does not happen.
@@ -214,7 +215,7 @@ impl Net {
 }
 
 /// Whether a rule has everything that the wanted one names.
-fn covers(rule: &Rule, wanted: &Rule) -> bool {
+fn covers(rule: &PolicyRule, wanted: &PolicyRule) -> bool {
     (rule.ipv6, rule.priority, rule.action) == (wanted.ipv6, wanted.priority, wanted.action)
         && (wanted.protocol == 0 || rule.protocol == wanted.protocol)
         && (wanted.from.is_none() || rule.from == wanted.from)

@@ -13,7 +13,7 @@ fn allowed(host: &Host) -> Vec<Vec<String>> {
 }
 
 #[test]
-fn what_is_allowed_to_one_peer_is_taken_from_another() {
+fn allowed_ips_move_between_peers() {
     let (host, _) = with_device();
     // Host bits do not count; what a peer no longer has is free.
     let update = set(&[peer(2, &["10.8.0.2/32", "10.9.0.7/24"])]);
@@ -28,7 +28,7 @@ fn what_is_allowed_to_one_peer_is_taken_from_another() {
 }
 
 #[test]
-fn peers_keep_their_session_when_they_are_set_anew() {
+fn peers_set_again_keep_their_session() {
     let (host, fake) = with_device();
     let (endpoint, time) = ("192.0.2.7:4500".parse().unwrap(), Timestamp::from_micros(7));
     assert!(fake.set_peer_traffic("wg_main", &key(1), Some(endpoint), Some(time), (10, 20)));
@@ -47,7 +47,7 @@ fn peers_keep_their_session_when_they_are_set_anew() {
 }
 
 #[test]
-fn a_kernel_device_lives_and_dies_with_its_link() {
+fn kernel_device_lives_with_its_link() {
     let (host, fake) = with_device();
     let port = Port { protocol: Protocol::Udp, number: 51820 };
     assert!(host.sockets.bound(port).unwrap());
@@ -90,7 +90,7 @@ fn a_device_without_a_port_chooses_one() {
 }
 
 #[test]
-fn a_refused_change_of_many_peers_stops_half_way() {
+fn refused_change_of_many_peers_stops_halfway() {
     let (host, fake) = with_device();
     fake.refuse_write(1);
     let update = set(&[peer(3, &["10.8.0.4/32"]), peer(4, &["10.8.0.5/32"])]);

@@ -14,7 +14,7 @@ fn lived_in() -> (Host, FakeHost) {
 }
 
 #[test]
-fn a_host_comes_back_as_often_as_one_likes() {
+fn host_can_be_restored_many_times() {
     let (host, fake) = lived_in();
     fake.refuse_write(2);
     let (snapshot, before, now) = (fake.snapshot(), fake.dump(), host.clock.now());
@@ -43,7 +43,7 @@ fn a_host_comes_back_as_often_as_one_likes() {
 }
 
 #[test]
-fn what_was_to_happen_after_the_moment_does_not_happen() {
+fn pending_events_after_a_snapshot_are_dropped() {
     let (_, fake) = lived_in();
     let (snapshot, before) = (fake.snapshot(), fake.dump());
     fake.after(WAIT, |fake| fake.cut_link("wg_main").unwrap());
@@ -54,7 +54,7 @@ fn what_was_to_happen_after_the_moment_does_not_happen() {
 
 #[test]
 #[should_panic(expected = "nothing is to happen")]
-fn while_something_is_to_happen_there_is_no_snapshot() {
+fn pending_events_prevent_a_snapshot() {
     let (_, fake) = lived_in();
     fake.after(WAIT, |_| ());
     fake.snapshot();

@@ -4,15 +4,15 @@ use serde_json::Value;
 
 use super::expression::{bits, boolean, expression};
 use crate::filter::facts::address_number;
-use crate::filter::names::Kind;
-use crate::filter::tree::{Action, Among, Data, Element, Expr, Pattern, Set};
+use crate::filter::names::NumberKind;
+use crate::filter::tree::{Among, Data, Element, Expr, FilterAction, Pattern, Set};
 
 /// A named set or map.
 pub(super) fn set(object: &Value) -> Set {
-    let kinds: Vec<Kind> = match &object["type"] {
-        Value::String(name) => vec![Kind::of_set(name)],
+    let kinds: Vec<NumberKind> = match &object["type"] {
+        Value::String(name) => vec![NumberKind::of_set(name)],
         Value::Array(names) => {
-            names.iter().map(|name| name.as_str().map_or(Kind::Other, Kind::of_set)).collect()
+            names.iter().map(|name| name.as_str().map_or(NumberKind::Other, NumberKind::of_set)).collect()
         }
         // Of a type that is written as an expression.
         other => expression(&other["typeof"]).iter().map(Expr::kind).collect(),
@@ -26,7 +26,7 @@ pub(super) fn among(value: &Value, key: &[Expr]) -> Among {
     if let Some(name) = value.as_str().and_then(|text| text.strip_prefix('@')) {
         return Among::Set(name.to_owned());
     }
-    let kinds: Vec<Kind> = key.iter().map(Expr::kind).collect();
+    let kinds: Vec<NumberKind> = key.iter().map(Expr::kind).collect();
     match value["set"].as_array() {
         Some(elements) => Among::Elements(elements.iter().map(|value| element(value, &kinds)).collect()),
         // Several of a kind that has bits are one value.
@@ -39,7 +39,7 @@ pub(super) fn among(value: &Value, key: &[Expr]) -> Among {
 }
 
 /// An element: its key, what a map gives for it, and what else is in it.
-fn element(value: &Value, kinds: &[Kind]) -> Element {
+fn element(value: &Value, kinds: &[NumberKind]) -> Element {
     if let Some([key, data]) = value.as_array().map(Vec::as_slice)
         && !is_bits(data, kinds)
     {
@@ -57,21 +57,21 @@ fn element(value: &Value, kinds: &[Kind]) -> Element {
     }
     let parts = match value["concat"].as_array() {
         None if value.is_array() => {
-            let kind = kinds.first().copied().unwrap_or(Kind::Other);
+            let kind = kinds.first().copied().unwrap_or(NumberKind::Other);
             vec![bits(value, kind).map_or(Pattern::Unknown, |bits| Pattern::Range(bits, bits))]
         }
         Some(parts) => {
-            let kind = |at| kinds.get(at).copied().unwrap_or(Kind::Other);
+            let kind = |at| kinds.get(at).copied().unwrap_or(NumberKind::Other);
             parts.iter().enumerate().map(|(at, part)| pattern(part, kind(at))).collect()
         }
-        None => vec![pattern(value, kinds.first().copied().unwrap_or(Kind::Other))],
+        None => vec![pattern(value, kinds.first().copied().unwrap_or(NumberKind::Other))],
     };
     Element::plain(parts)
 }
 
 /// Whether this is the second of several names that make one value. Elements of maps have their data in that place.
-fn is_bits(value: &Value, kinds: &[Kind]) -> bool {
-    let kind = kinds.first().copied().unwrap_or(Kind::Other);
+fn is_bits(value: &Value, kinds: &[NumberKind]) -> bool {
+    let kind = kinds.first().copied().unwrap_or(NumberKind::Other);
     kind.is_bits() && value.as_str().is_some_and(|name| kind.number(name).is_some())
 }
 
@@ -83,32 +83,32 @@ fn mapped(value: &Value) -> Data {
 }
 
 /// A verdict, or another statement that ends a rule.
-pub(super) fn action(value: &Value) -> Option<Action> {
+pub(super) fn action(value: &Value) -> Option<FilterAction> {
     let (kind, inner) = match value {
         Value::String(word) => (word.as_str(), &Value::Null),
         value => value.as_object()?.iter().next().map(|(kind, inner)| (kind.as_str(), inner))?,
     };
     let target = || inner["target"].as_str().map(str::to_owned);
     Some(match kind {
-        "accept" => Action::Accept,
-        "drop" => Action::Drop,
-        "reject" => Action::Reject,
-        "return" => Action::Return,
-        "continue" => Action::Continue,
-        "jump" => Action::Jump(target()?),
-        "goto" => Action::Goto(target()?),
-        "dnat" | "redirect" | "tproxy" | "fwd" => Action::Redirect,
-        "snat" => Action::Translate,
-        "masquerade" => Action::Masquerade,
-        "queue" | "synproxy" => Action::Unknown,
+        "accept" => FilterAction::Accept,
+        "drop" => FilterAction::Drop,
+        "reject" => FilterAction::Reject,
+        "return" => FilterAction::Return,
+        "continue" => FilterAction::Continue,
+        "jump" => FilterAction::Jump(target()?),
+        "goto" => FilterAction::Goto(target()?),
+        "dnat" | "redirect" | "tproxy" | "fwd" => FilterAction::Redirect,
+        "snat" => FilterAction::Translate,
+        "masquerade" => FilterAction::Masquerade,
+        "queue" | "synproxy" => FilterAction::Unknown,
         _ => return None,
     })
 }
 
 /// A value, prefix or range of this kind.
-pub(super) fn pattern(value: &Value, kind: Kind) -> Pattern {
+pub(super) fn pattern(value: &Value, kind: NumberKind) -> Pattern {
     let number = |value: &Value| number(value, kind);
-    if kind == Kind::Interface {
+    if kind == NumberKind::Interface {
         return value.as_str().map_or(Pattern::Unknown, interface);
     }
     if let Some([first, last]) = value["range"].as_array().map(Vec::as_slice) {
@@ -121,10 +121,12 @@ pub(super) fn pattern(value: &Value, kind: Kind) -> Pattern {
     number(value).map_or(Pattern::Unknown, |number| Pattern::Range(number, number))
 }
 
-fn number(value: &Value, kind: Kind) -> Option<u128> {
+fn number(value: &Value, kind: NumberKind) -> Option<u128> {
     match (kind, value) {
-        (Kind::Boolean, value) => boolean(value),
-        (Kind::Address | Kind::Other, Value::String(text)) => text.parse().ok().map(address_number),
+        (NumberKind::Boolean, value) => boolean(value),
+        (NumberKind::Address | NumberKind::Other, Value::String(text)) => {
+            text.parse().ok().map(address_number)
+        }
         (kind, Value::String(text)) => kind.number(text),
         (_, value) => value.as_u64().map(Into::into),
     }

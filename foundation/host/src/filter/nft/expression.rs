@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::element::{among, pattern};
-use crate::filter::names::{Kind, TCP};
+use crate::filter::names::{NumberKind, TCP};
 use crate::filter::tree::{Among, BitOp, Condition, Element, Expr, Field, Lookup, Pattern, Ports, Version};
 
 /// `IP_DF` of `net/ip.h`: whole packets may have this bit, and none of the others.
@@ -88,7 +88,7 @@ fn combine(op: BitOp, left: Expr, right: &Value) -> Expr {
 }
 
 /// A number of bits: a number, an address, a name, or several of them in one of the forms that versions of nft have.
-pub(super) fn bits(value: &Value, kind: Kind) -> Option<u128> {
+pub(super) fn bits(value: &Value, kind: NumberKind) -> Option<u128> {
     let several = value.as_array().or_else(|| value["|"].as_array()).or_else(|| value["set"].as_array());
     if let Some(several) = several {
         return several.iter().try_fold(0, |all, one| Some(all | bits(one, kind)?));
@@ -156,7 +156,7 @@ fn payload(protocol: &str, field: &str) -> Option<Field> {
 }
 
 fn number_of(protocol: &str) -> Option<u8> {
-    Kind::Protocol.number(protocol).and_then(|number| number.try_into().ok())
+    NumberKind::Protocol.number(protocol).and_then(|number| number.try_into().ok())
 }
 
 fn ct(key: &str, direction: Option<&str>) -> Option<Field> {

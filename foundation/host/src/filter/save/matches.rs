@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use super::masked;
 use crate::filter::facts::address_number;
 use crate::filter::ipset::InSet;
-use crate::filter::names::{ESTABLISHED, Kind, NEW, RELATED, STATUS_DNAT, STATUS_SNAT, number};
+use crate::filter::names::{ESTABLISHED, NEW, NumberKind, RELATED, STATUS_DNAT, STATUS_SNAT, number};
 use crate::filter::tree::{
-    Among, BitOp, Condition, Element, Expr, Field, Lookup, Pattern, Ports, Step, Version,
+    Among, BitOp, Condition, Element, Expr, Field, Lookup, Pattern, Ports, Statement, Version,
 };
 
 /// Modules whose options are understood here, or that have none of their own.
@@ -44,7 +44,7 @@ pub(super) struct Matches {
     inwards: bool,
     /// A reverse path filter: whether it is strict, and whether it is inverted.
     reverse: Option<(bool, bool)>,
-    steps: Vec<Step>,
+    steps: Vec<Statement>,
 }
 
 impl Matches {
@@ -60,7 +60,7 @@ impl Matches {
     }
 
     /// Reads the conditions. Gives their steps, and the words from the target on.
-    pub(super) fn read(mut self, words: &[String]) -> (Vec<Step>, &[String]) {
+    pub(super) fn read(mut self, words: &[String]) -> (Vec<Statement>, &[String]) {
         let mut rest = words;
         let mut not = false;
         while let [word, after @ ..] = rest {
@@ -76,7 +76,7 @@ impl Matches {
         }
         if let Some((strict, inverted)) = self.reverse {
             let there = vec![Pattern::Range(1, 1)];
-            self.require(Some(Condition::of(Field::ReturnRoute { strict }, there, inverted)));
+            self.require(Some(Condition::matching(Field::ReturnRoute { strict }, there, inverted)));
         }
         (self.steps, rest)
     }
@@ -91,9 +91,9 @@ impl Matches {
                     self.reverse = Some((true, false));
                 } else if ["rt", "hbh", "dst", "frag"].contains(&module) {
                     // It has no extension headers.
-                    self.require(Some(Condition::of(Field::Family, Vec::new(), false)));
+                    self.require(Some(Condition::matching(Field::Family, Vec::new(), false)));
                 } else if !MODULES.contains(&module) {
-                    self.steps.push(Step::Maybe);
+                    self.steps.push(Statement::Maybe);
                 }
                 rest
             }
@@ -102,7 +102,7 @@ impl Matches {
             "--validmark" | "--accept-local" if self.reverse.is_some() => rest,
             // The packet is whole.
             "-f" | "--fragment" => {
-                self.require(Some(Condition::of(Field::Family, Vec::new(), not)));
+                self.require(Some(Condition::matching(Field::Family, Vec::new(), not)));
                 rest
             }
             "--comment" => value(rest).1,
@@ -160,7 +160,9 @@ impl Matches {
             "--ctorigsrcport" => ports(Field::OriginalSourcePort, text, not),
             "--ctorigdstport" => ports(Field::OriginalDestinationPort, text, not),
             "--state" | "--ctstate" => states(text, not),
-            "--ctstatus" => bits(Kind::Status, text).map(|bits| Condition::any_bit(Field::Status, bits, not)),
+            "--ctstatus" => {
+                bits(NumberKind::Status, text).map(|bits| Condition::any_bit(Field::Status, bits, not))
+            }
             "--ctdir" => named(Field::Direction, text, not),
             "--ctproto" => {
                 // A packet without connection has no such protocol.
@@ -175,10 +177,10 @@ impl Matches {
             "--icmp-type" | "--icmpv6-type" => icmp(self.version, text, not),
             "--pol" if self.inwards => {
                 let number = u128::from(text == "ipsec");
-                Some(Condition::of(Field::Decrypted, vec![Pattern::Range(number, number)], not))
+                Some(Condition::matching(Field::Decrypted, vec![Pattern::Range(number, number)], not))
             }
             _ => {
-                self.steps.push(Step::Maybe);
+                self.steps.push(Statement::Maybe);
                 return skip(rest);
             }
         };
@@ -187,13 +189,13 @@ impl Matches {
     }
 
     fn require(&mut self, condition: Option<Condition>) {
-        self.steps.push(condition.map_or(Step::Maybe, Step::Require));
+        self.steps.push(condition.map_or(Statement::Maybe, Statement::Require));
     }
 
     fn reverse<'a>(&mut self, set: impl FnOnce(&mut (bool, bool)), rest: &'a [String]) -> &'a [String] {
         match &mut self.reverse {
             Some(reverse) => set(reverse),
-            None => self.steps.push(Step::Maybe),
+            None => self.steps.push(Statement::Maybe),
         }
         rest
     }
@@ -214,24 +216,24 @@ impl Matches {
             },
         };
         let value = address_number(address.parse().ok()?);
-        Some(Condition::of(field(self.version), vec![Pattern::Masked { value, mask }], not))
+        Some(Condition::matching(field(self.version), vec![Pattern::Masked { value, mask }], not))
     }
 
     fn addresses(&self, field: fn(Version) -> Field, text: &str, not: bool) -> Option<Condition> {
         let (first, last) = text.split_once('-').unwrap_or((text, text));
         let address = |text: &str| text.parse().ok().map(address_number);
         let range = Pattern::Range(address(first)?, address(last)?);
-        Some(Condition::of(field(self.version), vec![range], not))
+        Some(Condition::matching(field(self.version), vec![range], not))
     }
 
     fn protocol(&mut self, text: &str, not: bool) -> Option<Condition> {
-        let number = if text == "all" { 0 } else { Kind::Protocol.number(text)? };
+        let number = if text == "all" { 0 } else { NumberKind::Protocol.number(text)? };
         if number == 0 {
             // Any protocol.
-            return Some(Condition::of(Field::Protocol, vec![Pattern::Range(0, u128::MAX)], not));
+            return Some(Condition::matching(Field::Protocol, vec![Pattern::Range(0, u128::MAX)], not));
         }
         self.protocol = number.try_into().ok().filter(|_| !not);
-        Some(Condition::of(Field::Protocol, vec![Pattern::Range(number, number)], not))
+        Some(Condition::matching(Field::Protocol, vec![Pattern::Range(number, number)], not))
     }
 
     fn mark(&self, text: &str, not: bool) -> Option<Condition> {
@@ -239,7 +241,7 @@ impl Matches {
         let field = if self.module == "connmark" { Field::ConnectionMark } else { Field::Mark };
         // What is outside the mask is never there.
         let pattern = (value & !mask == 0).then_some(Pattern::Masked { value, mask });
-        Some(Condition::of(field, pattern.into_iter().collect(), not))
+        Some(Condition::matching(field, pattern.into_iter().collect(), not))
     }
 
     /// One port or the other, as `-m multiport --ports` asks.
@@ -272,7 +274,7 @@ fn interface(field: Field, name: &str, not: bool) -> Condition {
         Some(prefix) => Pattern::NamePrefix(prefix.to_owned()),
         None => Pattern::Name(name.to_owned()),
     };
-    Condition::of(field, vec![pattern], not)
+    Condition::matching(field, vec![pattern], not)
 }
 
 /// `22,80,90:99`.
@@ -286,16 +288,16 @@ fn port_ranges(text: &str) -> Option<Vec<Pattern>> {
 }
 
 fn ports(field: Field, text: &str, not: bool) -> Option<Condition> {
-    Some(Condition::of(field, port_ranges(text)?, not))
+    Some(Condition::matching(field, port_ranges(text)?, not))
 }
 
 /// One of several names, as in `LOCAL,BROADCAST`.
 fn named(field: Field, text: &str, not: bool) -> Option<Condition> {
     let pattern = |name: &str| field.kind().number(name).map(|number| Pattern::Range(number, number));
-    Some(Condition::of(field, text.split(',').map(pattern).collect::<Option<_>>()?, not))
+    Some(Condition::matching(field, text.split(',').map(pattern).collect::<Option<_>>()?, not))
 }
 
-fn bits(kind: Kind, text: &str) -> Option<u128> {
+fn bits(kind: NumberKind, text: &str) -> Option<u128> {
     let bits = text.split(',').try_fold(0, |all, name| Some(all | kind.number(name)?))?;
     (bits != 0).then_some(bits)
 }
@@ -304,8 +306,8 @@ fn bits(kind: Kind, text: &str) -> Option<u128> {
 fn states(text: &str, not: bool) -> Option<Condition> {
     let translated = STATUS_SNAT | STATUS_DNAT;
     let bits = text.split(',').try_fold(0, |all, name| {
-        let state = Kind::State.number(name);
-        Some(all | state.or_else(|| Kind::Status.number(name).filter(|bits| bits & !translated == 0))?)
+        let state = NumberKind::State.number(name);
+        Some(all | state.or_else(|| NumberKind::Status.number(name).filter(|bits| bits & !translated == 0))?)
     })?;
     if bits & translated == 0 {
         return Some(Condition::any_bit(Field::State, bits, not));
@@ -318,7 +320,8 @@ fn states(text: &str, not: bool) -> Option<Condition> {
 
 /// `SYN,RST SYN`: of the first flags the second are set, and no others.
 fn tcp_flags(mask: &str, flags: &str, not: bool) -> Option<Condition> {
-    let bits = |text: &str| text.split(',').try_fold(0, |all, name| Some(all | Kind::TcpFlags.number(name)?));
+    let bits =
+        |text: &str| text.split(',').try_fold(0, |all, name| Some(all | NumberKind::TcpFlags.number(name)?));
     let (mask, flags) = (bits(mask)?, bits(flags)?);
     let key = vec![Expr::Bits(BitOp::And, Box::new((Expr::Field(Field::TcpFlags), Expr::Number(mask))))];
     let among = Among::Elements(vec![Element::plain(vec![Pattern::Range(flags, flags)])]);

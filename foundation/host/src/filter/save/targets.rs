@@ -1,20 +1,20 @@
 //! Targets: what a rule does.
 
 use super::{masked, option};
-use crate::filter::tree::{Action, BitOp, Expr, Field, Step, Writable};
+use crate::filter::tree::{BitOp, Expr, Field, FilterAction, Statement, Writable};
 
 /// Adds what a target does.
-pub(super) fn add(steps: &mut Vec<Step>, target: &str, options: &[String], goto: bool) {
+pub(super) fn add(steps: &mut Vec<Statement>, target: &str, options: &[String], goto: bool) {
     let action = match target {
-        "ACCEPT" => Action::Accept,
+        "ACCEPT" => FilterAction::Accept,
         // The second holds the connection open without answering any more.
-        "DROP" | "TARPIT" => Action::Drop,
-        "REJECT" => Action::Reject,
-        "RETURN" => Action::Return,
-        "DNAT" | "REDIRECT" | "TPROXY" | "NETMAP" => Action::Redirect,
-        "SNAT" => Action::Translate,
-        "MASQUERADE" => Action::Masquerade,
-        "NFQUEUE" | "QUEUE" | "SYNPROXY" | "DELUDE" | "CLUSTERIP" => Action::Unknown,
+        "DROP" | "TARPIT" => FilterAction::Drop,
+        "REJECT" => FilterAction::Reject,
+        "RETURN" => FilterAction::Return,
+        "DNAT" | "REDIRECT" | "TPROXY" | "NETMAP" => FilterAction::Redirect,
+        "SNAT" => FilterAction::Translate,
+        "MASQUERADE" => FilterAction::Masquerade,
+        "NFQUEUE" | "QUEUE" | "SYNPROXY" | "DELUDE" | "CLUSTERIP" => FilterAction::Unknown,
         // They end no rule's chain, and change nothing that is asked for here.
         "LOG" | "ULOG" | "NFLOG" | "TRACE" | "TCPMSS" | "TCPOPTSTRIP" | "TOS" | "DSCP" | "ECN" | "TTL"
         | "HL" | "CHECKSUM" | "AUDIT" | "SECMARK" | "CONNSECMARK" | "CLASSIFY" | "TEE" | "IDLETIMER"
@@ -22,23 +22,23 @@ pub(super) fn add(steps: &mut Vec<Step>, target: &str, options: &[String], goto:
         "SET" => {
             let changed =
                 ["--add-set", "--del-set", "--map-set"].iter().filter_map(|name| option(options, name));
-            return steps.extend(changed.map(|name| Step::TouchIpSet(name.to_owned())));
+            return steps.extend(changed.map(|name| Statement::TouchIpSet(name.to_owned())));
         }
-        "NOTRACK" => return steps.push(Step::NoTrack),
+        "NOTRACK" => return steps.push(Statement::NoTrack),
         "CT" => {
             if options.iter().any(|option| option == "--notrack") {
-                steps.push(Step::NoTrack);
+                steps.push(Statement::NoTrack);
             }
             return;
         }
         "MARK" => return mark(steps, options),
         "CONNMARK" => return connection_mark(steps, options),
-        "HMARK" => return steps.push(Step::Set(Writable::Mark, Expr::Unknown)),
-        chain if goto => Action::Goto(chain.to_owned()),
+        "HMARK" => return steps.push(Statement::Set(Writable::Mark, Expr::Unknown)),
+        chain if goto => FilterAction::Goto(chain.to_owned()),
         // A chain; a target that is not known leads nowhere, and the answer is then not known either.
-        chain => Action::Jump(chain.to_owned()),
+        chain => FilterAction::Jump(chain.to_owned()),
     };
-    steps.push(Step::Do(action));
+    steps.push(Statement::Do(action));
 }
 
 /// The value that a mark gets: the bits of `clear` are zeroed, those of `flip` are turned.
@@ -67,12 +67,12 @@ fn set(options: &[String], field: Field) -> Option<Expr> {
     number("--xor-mark").map(|bits| changed(field, 0, bits))
 }
 
-fn mark(steps: &mut Vec<Step>, options: &[String]) {
+fn mark(steps: &mut Vec<Statement>, options: &[String]) {
     let value = set(options, Field::Mark).unwrap_or(Expr::Unknown);
-    steps.push(Step::Set(Writable::Mark, value));
+    steps.push(Statement::Set(Writable::Mark, value));
 }
 
-fn connection_mark(steps: &mut Vec<Step>, options: &[String]) {
+fn connection_mark(steps: &mut Vec<Statement>, options: &[String]) {
     let has = |name: &str| options.iter().any(|option| option == name);
     let mask = |name| option(options, name).map_or(Some(u128::from(u32::MAX)), crate::filter::names::number);
     // The bits that `theirs` has in one mark take the place of those that `ours` has in the other one.
@@ -86,12 +86,12 @@ fn connection_mark(steps: &mut Vec<Step>, options: &[String]) {
     let (packet, connection) = (mask("--nfmask"), mask("--ctmask"));
     let step = if has("--save-mark") {
         let value = copied(Field::Mark, Field::ConnectionMark, packet, connection);
-        Step::Set(Writable::ConnectionMark, value)
+        Statement::Set(Writable::ConnectionMark, value)
     } else if has("--restore-mark") {
         let value = copied(Field::ConnectionMark, Field::Mark, connection, packet);
-        Step::Set(Writable::Mark, value)
+        Statement::Set(Writable::Mark, value)
     } else {
-        Step::Set(Writable::ConnectionMark, set(options, Field::ConnectionMark).unwrap_or(Expr::Unknown))
+        Statement::Set(Writable::ConnectionMark, set(options, Field::ConnectionMark).unwrap_or(Expr::Unknown))
     };
     steps.push(step);
 }

@@ -2,7 +2,7 @@
 
 use super::super::{FilterFamily, FilterHook, FilterManager, FilterProgram, Filters, Packet, Tracking};
 use super::{TCP, UDP, client, from, iptables, said, to};
-use crate::Marks;
+use crate::OwnershipTags;
 
 fn nft(json: &str, texts: &str) -> Filters {
     Filters::read_nft(json.as_bytes(), texts).unwrap()
@@ -57,7 +57,7 @@ fn ufw_for_ipv6_is_another_table() {
 }
 
 #[test]
-fn an_image_whose_input_ends_in_a_reject() {
+fn captured_input_chain_ends_in_a_reject() {
     let filters = iptables(include_str!("captured/cloud.save"));
     let rule = "-A INPUT -j REJECT --reject-with icmp-host-prohibited";
     assert_eq!(said(&filters, &to(TCP, 22)), "accepted");
@@ -153,7 +153,7 @@ fn an_operators_nftables() {
 }
 
 #[test]
-fn base_chains_are_in_the_order_of_the_kernel() {
+fn base_chains_are_in_kernel_order() {
     let filters = operator();
     let names = |hook| -> Vec<String> {
         let chains = filters.base_chains(hook).into_iter();
@@ -200,10 +200,10 @@ fn fail2ban_marks_and_lists() {
 
 #[test]
 fn what_is_ours_is_told_from_others() {
-    let marks = Marks::new(None);
+    let tags = OwnershipTags::new(None);
     let text = "*filter\n:INPUT ACCEPT [0:0]\n:PHANTOM-WG-INPUT - [0:0]\n-A INPUT -j PHANTOM-WG-INPUT\n\
         -A PHANTOM-WG-INPUT ! -i lo -p udp -m udp --dport 51820 -j DROP\n-A INPUT -p udp -j DROP\nCOMMIT\n";
     let filters = iptables(text);
-    let ours = |port| filters.verdict(&to(UDP, port)).closing().unwrap().is_ours(&marks);
+    let ours = |port| filters.verdict(&to(UDP, port)).closing().unwrap().is_ours(&tags);
     assert_eq!((ours(51820), ours(53)), (true, false));
 }

@@ -76,7 +76,7 @@ fn the_members_of_a_set_decide() {
 }
 
 #[test]
-fn what_is_not_known_of_a_set_names_the_rule() {
+fn unknown_set_names_its_rule() {
     for asked in ["absent src", "macs src", "wide src", "holes src", "strange src"] {
         for not in ["", "! "] {
             let rule = format!("-A INPUT -m set {not}--match-set {asked} -j ACCEPT");

@@ -2,7 +2,7 @@
 
 use super::super::{ChainId, FilterManager, FilterProgram, Filters, Packet, RuleSpot};
 use super::{TCP, UDP, from, input, iptables, said, to};
-use crate::Marks;
+use crate::OwnershipTags;
 use crate::{Port, Protocol};
 
 fn nft(json: &str, texts: &str) -> Filters {
@@ -24,7 +24,7 @@ fn needed(filters: &Filters) -> Vec<String> {
 }
 
 #[test]
-fn the_chain_that_refuses_is_found_whoever_made_it() {
+fn refusing_chain_is_found_whoever_made_it() {
     let cloud = iptables(include_str!("captured/cloud.save"));
     assert_eq!(needed(&cloud), ["iptables filter INPUT"]);
     let operator = nft(include_str!("captured/operator.json"), include_str!("captured/operator.txt"));
@@ -43,7 +43,7 @@ fn the_chain_that_refuses_is_found_whoever_made_it() {
 }
 
 #[test]
-fn what_lets_in_or_may_do_so_or_sends_elsewhere_needs_no_accept() {
+fn only_a_certain_refusal_needs_an_accept() {
     for rules in [
         "-A INPUT -p udp -m udp --dport 51820 -j ACCEPT",
         // One of the two comes in, and that is enough.
@@ -59,7 +59,7 @@ fn what_lets_in_or_may_do_so_or_sends_elsewhere_needs_no_accept() {
 }
 
 #[test]
-fn nothing_is_opened_behind_what_cannot_be_opened() {
+fn nothing_opens_after_what_cannot_be_opened() {
     let mut filters = iptables(include_str!("captured/ufw.save"));
     filters.extend(nft(include_str!("captured/operator.json"), include_str!("captured/operator.txt")));
     let not_ufw = |spot: &RuleSpot| spot.manager != FilterManager::Ufw;
@@ -83,30 +83,30 @@ fn opened() -> String {
 #[test]
 fn our_accept_is_no_reason_for_itself() {
     let filters = iptables(&opened());
-    let marks = Marks::new(None);
+    let tags = OwnershipTags::new(None);
     assert_eq!(said(&filters, &to(UDP, 51820)), "accepted");
     assert!(said(&filters, &to(TCP, 443)).starts_with("rejected"));
     assert_eq!(needed(&filters), [""; 0]);
-    let theirs = filters.without_ours(&marks);
+    let theirs = filters.without_ours(&tags);
     assert_eq!(needed(&theirs), ["iptables filter INPUT"]);
     assert_eq!(said(&theirs, &to(TCP, 22)), "accepted", "what is theirs stays");
     // To another installation it is somebody else's.
-    assert_eq!(needed(&filters.without_ours(&Marks::new(Some("test")))), [""; 0]);
+    assert_eq!(needed(&filters.without_ours(&OwnershipTags::new(Some("test")))), [""; 0]);
 }
 
 #[test]
 fn our_accepts_are_named_with_their_ports() {
-    let (filters, marks) = (iptables(&opened()), Marks::new(None));
-    let found = filters.let_in(&marks);
+    let (filters, tags) = (iptables(&opened()), OwnershipTags::new(None));
+    let found = filters.let_in(&tags);
     let ports: Vec<String> = found[0].ports.iter().map(ToString::to_string).collect();
     assert_eq!((found.len(), ports.as_slice()), (1, &["51820/udp".to_owned()][..]));
     assert_eq!(names([found[0].chain.clone()]), ["iptables filter INPUT"]);
-    assert_eq!(filters.tables_with_ours(&marks).len(), 1);
-    let other = Marks::new(Some("test"));
+    assert_eq!(filters.tables_with_ours(&tags).len(), 1);
+    let other = OwnershipTags::new(Some("test"));
     assert!(filters.let_in(&other).is_empty() && filters.tables_with_ours(&other).is_empty());
     // Somebody else's chain whose name begins as ours do.
     let sibling = iptables(&opened().replace("PHANTOM-WG-INPUT", "PHANTOM-WG-test-INPUT"));
-    assert!(sibling.let_in(&marks).is_empty());
+    assert!(sibling.let_in(&tags).is_empty());
     assert_eq!(sibling.let_in(&other).len(), 1);
     // Behind a rule that somebody has put before it, it is where it was, and opens nothing for those whom that one refuses.
     let behind = opened().replacen("-A INPUT", "-A INPUT -j DROP\n-A INPUT", 1);
@@ -121,7 +121,7 @@ fn limiting(filters: &Filters) -> Option<(String, bool)> {
 }
 
 #[test]
-fn a_port_that_a_rule_names_and_strangers_do_not_get_into_is_limited() {
+fn named_port_closed_to_strangers_is_limited() {
     for rule in [
         "-A INPUT -s 203.0.113.0/24 -p udp -m udp --dport 51820 -j ACCEPT",
         "-A INPUT -i eth9 -p udp -m multiport --dports 443,51820 -j ACCEPT",
@@ -169,7 +169,7 @@ fn a_port_that_a_rule_names_and_strangers_do_not_get_into_is_limited() {
 }
 
 #[test]
-fn what_names_the_port_by_a_set_of_ipset_limits_it_too() {
+fn ipsets_limit_the_port_too() {
     let saved = "create office hash:ip,port family inet\nadd office 203.0.113.9,udp:51820\ncreate ports bitmap:port range 1-60000\n\
                  add ports 51820\ncreate both list:set size 8\nadd both ports\ncreate net hash:net family inet\nadd net 203.0.113.0/24\n\
                  create other hash:ip,port family inet\nadd other 203.0.113.9,tcp:51820\n";
@@ -193,7 +193,7 @@ fn what_names_the_port_by_a_set_of_ipset_limits_it_too() {
 }
 
 #[test]
-fn what_names_the_port_by_a_set_or_a_map_limits_it_too() {
+fn sets_and_maps_limit_the_port_too() {
     let table = |rules: &str| {
         format!(
             r#"{{"nftables":[{{"table":{{"family":"inet","name":"t","handle":1}}}},

@@ -12,7 +12,7 @@ fn without_tables_everything_passes() {
 }
 
 #[test]
-fn an_accept_ends_one_base_chain_and_a_drop_all() {
+fn accept_ends_one_base_chain_drop_all() {
     let mut filters = input("-A INPUT -j ACCEPT");
     assert_eq!(said(&filters, &to(UDP, 5)), "accepted");
     let mangle = "*mangle\n:INPUT ACCEPT [0:0]\n-A INPUT -p udp -m udp --dport 5 -j DROP\nCOMMIT\n";
@@ -27,7 +27,7 @@ fn an_accept_ends_one_base_chain_and_a_drop_all() {
 }
 
 #[test]
-fn return_and_goto_go_where_the_kernel_goes() {
+fn return_and_goto_act_as_in_kernel() {
     let chains = ":A - [0:0]\n:B - [0:0]\n";
     let rules = [
         // Back from a chain to the rule after the jump.
@@ -45,7 +45,7 @@ fn return_and_goto_go_where_the_kernel_goes() {
 }
 
 #[test]
-fn what_is_not_known_counts_only_if_it_decides() {
+fn unknown_condition_matters_only_if_it_decides() {
     let unknown = "-m string --string x --algo bm";
     let cases = [
         (
@@ -114,7 +114,7 @@ fn packets_are_tracked_or_not() {
 }
 
 #[test]
-fn a_reverse_path_filter_asks_for_the_way_back() {
+fn reverse_path_filter_uses_the_return_route() {
     let raw = "*raw\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -m rpfilter --invert -j DROP\nCOMMIT\n";
     let filters = iptables(raw);
     assert_eq!(said(&filters, &to(UDP, 5)), "accepted");
@@ -151,7 +151,7 @@ fn masqueraded_packets_have_another_source_behind_it() {
 }
 
 #[test]
-fn an_answer_to_a_masqueraded_connection_is_known_by_both_of_its_ends() {
+fn reply_to_masqueraded_connection_matches_both_ends() {
     let door = "*mangle\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -d 192.0.2.10/32 -i eth0 -m conntrack --ctorigsrc 10.8.0.0/24 \
         -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n-A PREROUTING -i eth0 -j DROP\nCOMMIT\n";
     let door = iptables(door);
@@ -166,7 +166,7 @@ fn an_answer_to_a_masqueraded_connection_is_known_by_both_of_its_ends() {
 }
 
 #[test]
-fn tables_that_cannot_be_read_let_nothing_be_said() {
+fn unreadable_tables_give_no_answer() {
     let mut filters = input("-A INPUT -p udp -j ACCEPT");
     filters.add_unread("nftables inet other");
     assert_eq!(said(&filters, &to(UDP, 5)), "unread nftables inet other");
@@ -244,7 +244,7 @@ fn a_hundred_thousand_elements_are_no_matter() {
 }
 
 #[test]
-fn a_field_that_a_packet_has_not_meets_neither_a_condition_nor_its_reverse() {
+fn missing_packet_field_meets_no_condition() {
     let rule = |op: &str, handle: u32| {
         format!(
             r#"{{"rule": {{"family": "inet", "table": "t", "chain": "input", "handle": {handle}, "expr": [

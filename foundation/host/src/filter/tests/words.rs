@@ -1,14 +1,14 @@
 //! Which words of both listings are understood: rules of every kind, as nft 1.0.6 and iptables 1.8.9 print them.
 
 use super::super::Filters;
-use super::super::tree::{Action, Step};
+use super::super::tree::{FilterAction, Statement};
 use super::iptables;
 
 /// The rules of a chain of which it is not known what they ask or do.
 fn not_understood(filters: &Filters, chain: &str) -> Vec<String> {
     let chains = filters.tables.iter().flat_map(|table| &table.chains);
     let rules = chains.filter(|there| there.name == chain).flat_map(|chain| &chain.rules);
-    let unknown = |step: &Step| matches!(step, Step::Maybe | Step::Do(Action::Unknown));
+    let unknown = |step: &Statement| matches!(step, Statement::Maybe | Statement::Do(FilterAction::Unknown));
     rules.filter(|rule| rule.steps.iter().any(unknown)).map(|rule| rule.text.clone()).collect()
 }
 

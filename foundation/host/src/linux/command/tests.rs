@@ -45,7 +45,7 @@ fn an_error_names_arguments_status_and_errors() {
 }
 
 #[test]
-fn input_goes_in_and_is_not_an_argument() {
+fn input_is_written_and_not_an_argument() {
     assert_eq!(Program::named("cat").unwrap().input("key").run().unwrap(), b"key");
     // More than any pipe holds, both ways at once.
     let big = vec![b'x'; 3 << 20];
@@ -57,7 +57,7 @@ fn input_goes_in_and_is_not_an_argument() {
 }
 
 #[test]
-fn a_program_that_hangs_is_killed_with_all_it_started() {
+fn hanging_program_is_killed_with_its_children() {
     let started = Instant::now();
     let error = shell("sleep 300 & echo $!; wait").limit(Duration::from_millis(200)).run().unwrap_err();
     assert!(matches!(error, HostError::Timeout { .. }), "{error}");
@@ -68,7 +68,7 @@ fn a_program_that_hangs_is_killed_with_all_it_started() {
 }
 
 #[test]
-fn text_beyond_the_bound_is_read_and_dropped() {
+fn text_beyond_the_limit_is_dropped() {
     assert_eq!(read_bounded(&b"abcdef"[..], 4), b"abcd");
     // 1 MiB of errors does not stop the program, and does not come back.
     let error = shell("head -c 1048576 /dev/zero | tr '\\0' e >&2; exit 1").run().unwrap_err();
@@ -79,7 +79,7 @@ fn text_beyond_the_bound_is_read_and_dropped() {
 /// Neither a program nor a daemon hears less than if nobody had started it.
 #[test]
 #[expect(unsafe_code, reason = "a signal is ignored as an embedding program may do it")]
-fn what_is_started_hears_signals_whatever_the_caller_blocks_and_ignores() {
+fn children_receive_signals_that_caller_blocks() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("log");
     let log = std::fs::File::create(&path).unwrap();

@@ -8,7 +8,7 @@ use phantom_types::Said;
 
 use super::nft::{self, TableFamily};
 use super::rules::Family;
-use super::xtables::{At, Variant};
+use super::xtables::{Variant, XtablesTable};
 use crate::filter::{FilterProgram, Filters, TableId};
 use crate::linux::command::{Program, find};
 use crate::{HostError, Result};
@@ -81,7 +81,7 @@ fn nftables(sets: Sets) -> Result<Filters> {
         Program::named("nft")?.args(["-j"]).args(terse.iter().copied()).args(["list", "ruleset"]).run()?;
     let texts = Program::named("nft")?.args(["-a", "-t", "list", "ruleset"]).run()?;
     let read = Filters::read_nft(&json, &String::from_utf8_lossy(&texts))
-        .map_err(|error| HostError::Told(Said::of(&error)))?;
+        .map_err(|error| HostError::Told(Said::from_error(&error)))?;
     Ok(if sets == Sets::Left { read.without_sets() } else { read })
 }
 
@@ -94,7 +94,7 @@ fn legacy_tables(family: Family) -> String {
 
 /// What the `-save` program of a variant prints; `None` without that program.
 fn save(variant: Variant, family: Family) -> Result<Option<String>> {
-    let at = At { variant, family, table: "filter" };
+    let at = XtablesTable { variant, family, table: "filter" };
     let Some(program) = at.program() else { return Ok(None) };
     // It is in the same directory, and is the same file by another name.
     let mut path = program.into_os_string();

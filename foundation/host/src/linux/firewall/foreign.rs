@@ -8,35 +8,35 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use super::letting::Letting;
-use super::nft::{Chain, Listing, Place, Table, rules_of};
-use super::rules::{Plain, Rendered, same};
-use crate::Marks;
+use super::nft::{Chain, Listing, NftTable, Table, rules_of};
+use super::rules::{NormalizedRule, RenderedRule, same};
+use crate::OwnershipTags;
 
 /// A chain of ours in tables of others.
 #[derive(Clone, Debug)]
-pub(super) struct Repeated {
+pub(super) struct ForeignAccepts {
     mark: String,
     chain: String,
 }
 
 /// What is to be done in the tables of others.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Plan {
+pub(super) struct ForeignPlan {
     /// Something of ours is in one of them.
     pub present: bool,
     /// The lines that bring them to what is wanted; empty when they are so.
     pub script: String,
 }
 
-impl Repeated {
+impl ForeignAccepts {
     /// That of an installation for packets that pass through.
-    pub(super) fn of(marks: &Marks) -> Self {
-        Self { mark: marks.text(), chain: marks.repeated_chain() }
+    pub(super) fn for_forward(tags: &OwnershipTags) -> Self {
+        Self { mark: tags.tag(), chain: tags.repeated_chain() }
     }
 
     /// That for packets to this host.
-    pub(super) fn for_input(marks: &Marks) -> Self {
-        Self { mark: marks.text(), chain: marks.input_chain() }
+    pub(super) fn for_input(tags: &OwnershipTags) -> Self {
+        Self { mark: tags.tag(), chain: tags.input_chain() }
     }
 
     /// Whether a chain has the name of ours.
@@ -45,9 +45,14 @@ impl Repeated {
     }
 
     /// Compares all tables but those in `not_these` with what is wanted: `accepts` in each that is closed.
-    pub(super) fn plan(&self, listing: &Listing, not_these: &BTreeSet<Place>, accepts: &[Plain]) -> Plan {
+    pub(super) fn plan(
+        &self,
+        listing: &Listing,
+        not_these: &BTreeSet<NftTable>,
+        accepts: &[NormalizedRule],
+    ) -> ForeignPlan {
         let closed = |_: &str, chain: &Chain| chain.is_at("forward") && chain.closed();
-        let mut plan = Plan::default();
+        let mut plan = ForeignPlan::default();
         for (place, table) in listing.tables.iter().filter(|(place, _)| !not_these.contains(*place)) {
             self.plan_table(place, table, accepts, &closed, &mut plan);
         }
@@ -58,10 +63,10 @@ impl Repeated {
     pub(super) fn plan_input(
         &self,
         listing: &Listing,
-        not_these: &BTreeSet<Place>,
+        not_these: &BTreeSet<NftTable>,
         letting: &Letting,
-    ) -> Plan {
-        let mut plan = Plan::default();
+    ) -> ForeignPlan {
+        let mut plan = ForeignPlan::default();
         for (place, table) in listing.tables.iter().filter(|(place, _)| !not_these.contains(*place)) {
             let unread = letting.unread();
             if unread.is_empty() {
@@ -70,8 +75,9 @@ impl Repeated {
                 continue;
             }
             let loaded = table.chains.get(&self.chain).map(Chain::loaded).unwrap_or_default();
-            let holds = |plain: &&Plain| loaded.iter().any(|rule| rule.plain.as_ref() == Some(plain));
-            let kept: Vec<Plain> = unread.iter().filter(holds).cloned().collect();
+            let holds =
+                |plain: &&NormalizedRule| loaded.iter().any(|rule| rule.plain.as_ref() == Some(plain));
+            let kept: Vec<NormalizedRule> = unread.iter().filter(holds).cloned().collect();
             let led = |_: &str, chain: &Chain| {
                 chain.rules.iter().any(|rule| rule.target() == Some(self.chain.as_str()))
             };
@@ -83,11 +89,11 @@ impl Repeated {
     /// One table: `accepts` in our chain, and a jump to it from each base chain that is `closed`.
     fn plan_table(
         &self,
-        place: &Place,
+        place: &NftTable,
         table: &Table,
-        accepts: &[Plain],
+        accepts: &[NormalizedRule],
         closed: &dyn Fn(&str, &Chain) -> bool,
-        plan: &mut Plan,
+        plan: &mut ForeignPlan,
     ) {
         let rules = rules_of(&self.mark, accepts, place.family.only());
         // The chain is filled before anything leads to it.
@@ -115,10 +121,10 @@ impl Repeated {
     }
 
     /// One jump to our chain, in front of all rules but such jumps of other installations; or none.
-    fn plan_jump(&self, place: &Place, name: &str, chain: &Chain, want: bool, script: &mut String) {
+    fn plan_jump(&self, place: &NftTable, name: &str, chain: &Chain, want: bool, script: &mut String) {
         let ours = || chain.rules.iter().filter(|rule| rule.target() == Some(&self.chain));
         let sibling = |comment: &Option<String>| {
-            comment.as_ref().is_some_and(|c| c.starts_with(&Marks::new(None).text()))
+            comment.as_ref().is_some_and(|c| c.starts_with(&OwnershipTags::new(None).tag()))
         };
         let first =
             chain.rules.iter().find(|rule| rule.target() == Some(&self.chain) || !sibling(&rule.comment));
@@ -142,7 +148,7 @@ impl Repeated {
 }
 
 /// The lines that fill our chain, whether it is there or not.
-fn fill(chain: &str, rules: &[Rendered]) -> String {
+fn fill(chain: &str, rules: &[RenderedRule]) -> String {
     let mut script = format!("add chain {chain}\nflush chain {chain}\n");
     for rule in rules {
         let _ = writeln!(script, "add rule {chain} {} comment \"{}\"", rule.text, rule.comment);

@@ -6,30 +6,30 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use super::filters::{Sets, filters};
-use super::nft::{Place, TableFamily, kernel};
-use super::rules::{Family, Plain};
+use super::nft::{NftTable, TableFamily, kernel};
+use super::rules::{Family, NormalizedRule};
 use super::ufw;
-use super::xtables::{At, Variant, family_exists};
+use super::xtables::{Variant, XtablesTable, family_exists};
 use crate::filter::{
     ChainId, FilterFamily, FilterHook, FilterManager, FilterProgram, Filters, Packet, RuleSpot,
     from_strangers,
 };
 use crate::linux::LinuxNetwork;
-use crate::{Marks, Match, Port, Result, Ruleset, Verdict};
+use crate::{Match, OwnershipTags, Port, Result, Ruleset, Verdict};
 
 /// Accepts by the base chains of others that need them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Letting {
     ports: BTreeMap<ChainId, BTreeSet<Port>>,
     /// The accepts that stay where they are, because it could not be found out where they are needed.
-    unread: Vec<Plain>,
+    unread: Vec<NormalizedRule>,
 }
 
 impl Letting {
     /// What is needed for the ports that a ruleset lets in. Nothing is read where nobody else has a chain that packets for this host
     /// pass. Rules of others that cannot be read hold up no change: then what is there stays, and nothing is opened.
-    pub(super) fn of(marks: &Marks, ruleset: &Ruleset, chains: &[kernel::SeenChain]) -> Self {
-        Self::evaluated(marks, ruleset, chains).unwrap_or_else(|_| Self::unknown(ruleset))
+    pub(super) fn for_ruleset(tags: &OwnershipTags, ruleset: &Ruleset, chains: &[kernel::SeenChain]) -> Self {
+        Self::evaluated(tags, ruleset, chains).unwrap_or_else(|_| Self::unknown(ruleset))
     }
 
     /// That it is not known.
@@ -38,18 +38,18 @@ impl Letting {
     }
 
     /// The accepts of which those stay that are loaded; none where it is known what is needed.
-    pub(super) fn unread(&self) -> &[Plain] {
+    pub(super) fn unread(&self) -> &[NormalizedRule] {
         &self.unread
     }
 
-    fn evaluated(marks: &Marks, ruleset: &Ruleset, chains: &[kernel::SeenChain]) -> Result<Self> {
-        let own = Place::own(marks.nft_table());
+    fn evaluated(tags: &OwnershipTags, ruleset: &Ruleset, chains: &[kernel::SeenChain]) -> Result<Self> {
+        let own = NftTable::own(tags.nft_table());
         let others = chains.iter().any(|chain| chain.at_input && chain.table != own) || legacy();
         if ruleset.openings().is_empty() || !others {
             return Ok(Self::default());
         }
         let owned = kernel::tables()?.into_iter().filter(|(_, owned)| *owned).map(|(table, _)| table);
-        let owned: BTreeSet<Place> = owned.collect();
+        let owned: BTreeSet<NftTable> = owned.collect();
         let ufw = ufw::enabled()?;
         let by_ufw = |spot: &RuleSpot| spot.manager == FilterManager::Ufw && ufw;
         let can = |spot: &RuleSpot| {
@@ -65,31 +65,31 @@ impl Letting {
             groups.extend(packets.into_iter().map(|packets| (*port, packets)));
         }
         // Sets of others may have very many elements: they are listed where the answer depends on them.
-        let (mut ports, doubtful) = needed(&filters(Sets::Left)?.without_ours(marks), &groups, can, limits);
+        let (mut ports, doubtful) = needed(&filters(Sets::Left)?.without_ours(tags), &groups, can, limits);
         if doubtful {
-            ports = needed(&filters(Sets::Read)?.without_ours(marks), &groups, can, limits).0;
+            ports = needed(&filters(Sets::Read)?.without_ours(tags), &groups, can, limits).0;
         }
         Ok(Self { ports, unread: Vec::new() })
     }
 
     /// The accepts for a table of nftables: one chain of ours has those of all base chains that lead to it.
-    pub(super) fn of_table(&self, table: &Place) -> Vec<Plain> {
+    pub(super) fn of_table(&self, table: &NftTable) -> Vec<NormalizedRule> {
         let here = self.ports.iter().filter(|(chain, _)| place(&chain.table).as_ref() == Some(table));
         plains(here.flat_map(|(_, ports)| ports))
     }
 
     /// Whether a base chain of a table of nftables is to lead to them.
-    pub(super) fn wants(&self, table: &Place, chain: &str) -> bool {
+    pub(super) fn wants(&self, table: &NftTable, chain: &str) -> bool {
         self.ports.keys().any(|id| id.name == chain && place(&id.table).as_ref() == Some(table))
     }
 
     /// Whether any of them is for a table of nftables.
-    pub(super) fn concerns(&self, table: &Place) -> bool {
+    pub(super) fn concerns(&self, table: &NftTable) -> bool {
         self.ports.keys().any(|id| place(&id.table).as_ref() == Some(table))
     }
 
     /// The accepts for a table of iptables.
-    pub(super) fn of_iptables(&self, at: At) -> Vec<Plain> {
+    pub(super) fn of_iptables(&self, at: XtablesTable) -> Vec<NormalizedRule> {
         let here = |chain: &ChainId| {
             let legacy = chain.table.program == FilterProgram::IptablesLegacy;
             let family = if at.family == Family::V4 { FilterFamily::Ip } else { FilterFamily::Ip6 };
@@ -132,10 +132,10 @@ fn needed(
 /// The chain of iptables for packets to this host.
 const INPUT: &str = "INPUT";
 
-fn plains<'a>(ports: impl Iterator<Item = &'a Port>) -> Vec<Plain> {
+fn plains<'a>(ports: impl Iterator<Item = &'a Port>) -> Vec<NormalizedRule> {
     let ports: BTreeSet<&Port> = ports.collect();
     let accept = |port: &&Port| {
-        let mut plain = Plain::new(Verdict::Accept);
+        let mut plain = NormalizedRule::new(Verdict::Accept);
         plain.add(&Match::Port { protocol: port.protocol, port: port.number });
         plain
     };
@@ -157,14 +157,14 @@ fn takes(spot: &RuleSpot) -> bool {
 }
 
 /// The table of nftables that a table is.
-fn place(table: &crate::filter::TableId) -> Option<Place> {
+fn place(table: &crate::filter::TableId) -> Option<NftTable> {
     let family = match (table.program, table.family) {
         (FilterProgram::IptablesLegacy, _) | (_, FilterFamily::Netdev) => return None,
         (_, FilterFamily::Inet) => TableFamily::Inet,
         (_, FilterFamily::Ip) => TableFamily::Ip,
         (_, FilterFamily::Ip6) => TableFamily::Ip6,
     };
-    Some(Place { family, table: table.name.clone() })
+    Some(NftTable { family, table: table.name.clone() })
 }
 
 /// Whether any table of the kernel's older interface is loaded.

@@ -10,7 +10,7 @@ use std::fmt;
 pub(super) use listing::{Chain, Listing, Table, network};
 pub(super) use render::{own_rules, own_table, rules_of, without_own_table};
 
-use super::rules::{Family, Rendered};
+use super::rules::{Family, RenderedRule};
 use crate::linux::command::Program;
 use crate::{Hook, HostError, Result};
 
@@ -60,31 +60,31 @@ impl TableFamily {
 
 /// A table by its family and name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place {
+pub(super) struct NftTable {
     /// Its family.
     pub family: TableFamily,
     /// Its name.
     pub table: String,
 }
 
-impl Place {
+impl NftTable {
     /// Our own table.
     pub(super) fn own(name: String) -> Self {
         Self { family: TableFamily::Inet, table: name }
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for NftTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.family.name(), self.table)
     }
 }
 
 /// Our rules for one hook each, as nftables gets them.
-pub(super) type Rules = BTreeMap<Hook, Vec<Rendered>>;
+pub(super) type Rules = BTreeMap<Hook, Vec<RenderedRule>>;
 
 /// One table as it is loaded. It must exist.
-pub(super) fn list_table(table: &Place) -> Result<Listing> {
+pub(super) fn list_table(table: &NftTable) -> Result<Listing> {
     list(["list", "table", table.family.name(), &table.table])
 }
 

@@ -6,16 +6,16 @@ use ipnetwork::IpNetwork;
 use phantom_types::Subnet;
 use serde_json::Value;
 
-use super::nft::{self, Place, Table, TableFamily};
+use super::nft::{self, NftTable, Table, TableFamily};
 use super::rules::Family;
 use super::ufw;
-use super::xtables::{self, At, Listing, Start, addresses, target};
+use super::xtables::{self, Listing, Start, XtablesTable, addresses, target};
 use crate::linux::command::find;
-use crate::{FirewallQuery, FirewallReport, Marks, UfwReport};
+use crate::{FirewallQuery, FirewallReport, OwnershipTags, UfwReport};
 
 /// Asks everybody. A part that cannot be read stays empty.
-pub(super) fn report(start: Start, marks: &Marks, query: &FirewallQuery) -> FirewallReport {
-    let mut report = FirewallReport { ufw: ufw_report(marks, query), ..FirewallReport::default() };
+pub(super) fn report(start: Start, tags: &OwnershipTags, query: &FirewallQuery) -> FirewallReport {
+    let mut report = FirewallReport { ufw: ufw_report(tags, query), ..FirewallReport::default() };
     let chains = nft::kernel::chains().ok().flatten().unwrap_or_default();
     for at in
         xtables::existing(&chains).into_iter().filter(|at| at.family == Family::V4 && at.program().is_some())
@@ -25,7 +25,7 @@ pub(super) fn report(start: Start, marks: &Marks, query: &FirewallQuery) -> Fire
         }
     }
     let tables = nft::kernel::tables().unwrap_or_default();
-    let own = Place::own(marks.nft_table());
+    let own = NftTable::own(tags.nft_table());
     report.table_loaded = tables.contains_key(&own);
     if !tables.is_empty()
         && find("nft").is_some()
@@ -43,7 +43,7 @@ pub(super) fn report(start: Start, marks: &Marks, query: &FirewallQuery) -> Fire
     report
 }
 
-fn ufw_report(marks: &Marks, query: &FirewallQuery) -> UfwReport {
+fn ufw_report(tags: &OwnershipTags, query: &FirewallQuery) -> UfwReport {
     if !ufw::enabled().unwrap_or(false) {
         return UfwReport::default();
     }
@@ -55,10 +55,10 @@ fn ufw_report(marks: &Marks, query: &FirewallQuery) -> UfwReport {
         query.interface.to_string(),
         query.subnet.to_string(),
     ];
-    UfwReport { enabled: true, lines: ufw::status_lines(&ufw::status(), &marks.text(), &words) }
+    UfwReport { enabled: true, lines: ufw::status_lines(&ufw::status(), &tags.tag(), &words) }
 }
 
-fn add_xtables(report: &mut FirewallReport, at: At, listing: &Listing, query: &FirewallQuery) {
+fn add_xtables(report: &mut FirewallReport, at: XtablesTable, listing: &Listing, query: &FirewallQuery) {
     let named = listing.lines().filter(|line| names(line, query));
     match at.table {
         "nat" => {

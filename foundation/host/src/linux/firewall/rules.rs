@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use ipnetwork::IpNetwork;
 
-use crate::marks::checksum;
+use crate::tags::checksum;
 use crate::{Hook, HostError, Match, Protocol, Result, RulesetRule, Verdict};
 
 /// The family of a packet.
@@ -22,7 +22,7 @@ impl Family {
     pub(super) const ALL: [Self; 2] = [Self::V4, Self::V6];
 
     /// The family of an address.
-    pub(super) fn of(network: &IpNetwork) -> Self {
+    pub(super) fn from_network(network: &IpNetwork) -> Self {
         if network.is_ipv4() { Self::V4 } else { Self::V6 }
     }
 }
@@ -33,7 +33,7 @@ pub(super) const HOOKS: [Hook; 7] = [
     Hook::Input,
     Hook::Forward,
     Hook::Output,
-    Hook::Mangle,
+    Hook::MssClamp,
     Hook::SourceNat,
     Hook::Postrouting,
 ];
@@ -42,7 +42,7 @@ pub(super) const HOOKS: [Hook; 7] = [
 /// the host bits of a network are equal. The family is apart from the conditions, because some packet filters have
 /// it as a condition, some imply it by an address, and some have a table for each.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Plain {
+pub(super) struct NormalizedRule {
     /// The only family it is for.
     pub family: Option<Family>,
     /// Its conditions, without [`Match::Ipv4`] and [`Match::Ipv6`].
@@ -55,45 +55,45 @@ pub(super) struct Plain {
 
 /// A rule as a packet filter is to get it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Rendered {
+pub(super) struct RenderedRule {
     /// The rule in the words of that filter, without its comment.
     pub text: String,
-    /// Its comment: our mark, and a check sum of the text.
+    /// Its comment: our tag, and a check sum of the text.
     pub comment: String,
     /// What it says.
-    pub plain: Plain,
+    pub plain: NormalizedRule,
 }
 
 /// A rule as a packet filter has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Loaded {
+pub(super) struct InstalledRule {
     /// Its comment.
     pub comment: Option<String>,
     /// What it says; `None` when it has something that no rule of ours has.
-    pub plain: Option<Plain>,
+    pub plain: Option<NormalizedRule>,
 }
 
 /// Whether exactly these rules are loaded, in this order. The comment tells our rules from others; the content tells
 /// a rule that was edited and kept its comment.
-pub(super) fn same(wanted: &[Rendered], loaded: &[Loaded]) -> bool {
+pub(super) fn same(wanted: &[RenderedRule], loaded: &[InstalledRule]) -> bool {
     wanted.len() == loaded.len()
         && wanted.iter().zip(loaded).all(|(want, have)| {
             have.comment.as_ref() == Some(&want.comment) && have.plain.as_ref() == Some(&want.plain)
         })
 }
 
-impl Rendered {
+impl RenderedRule {
     /// The rule with its comment.
-    pub(super) fn new(mark: &str, text: String, plain: Plain) -> Self {
+    pub(super) fn new(mark: &str, text: String, plain: NormalizedRule) -> Self {
         Self { comment: format!("{mark} {:08x}", checksum(&text)), text, plain }
     }
 }
 
-impl Plain {
+impl NormalizedRule {
     /// The rule in its one form; `None` when no packet can meet its conditions. A rule that makes no sense at its
     /// hook, or names an interface in a way that a packet filter would not take literally, is
     /// [`HostError::Unsupported`]: nothing that was not checked gets into a script.
-    pub(super) fn of(rule: &RulesetRule) -> Result<Option<Self>> {
+    pub(super) fn from_rule(rule: &RulesetRule) -> Result<Option<Self>> {
         check(rule)?;
         let mut plain = Self::new(rule.verdict);
         let possible = rule.matches.iter().all(|condition| plain.add(condition));
@@ -113,7 +113,7 @@ impl Plain {
     /// Whether one of its conditions is an address, which implies the family.
     pub(super) fn has_address(&self) -> bool {
         self.matches.iter().any(|condition| {
-            matches!(condition, Match::From { .. } | Match::To { .. } | Match::BegunFrom { .. })
+            matches!(condition, Match::From { .. } | Match::To { .. } | Match::CtOriginalSource { .. })
         })
     }
 
@@ -129,7 +129,7 @@ impl Plain {
             Match::Ipv4 => return self.only(Family::V4),
             Match::Ipv6 => return self.only(Family::V6),
             Match::From { network, not } | Match::To { network, not } => (without_host_bits(*network), *not),
-            Match::BegunFrom { network } => (without_host_bits(*network), false),
+            Match::CtOriginalSource { network } => (without_host_bits(*network), false),
             _ => {
                 self.matches.insert(condition.clone());
                 return true;
@@ -137,14 +137,14 @@ impl Plain {
         };
         // "Any address" is no condition beyond the family, and "not any address" meets nothing.
         if network.prefix() == 0 {
-            return !not && self.only(Family::of(&network));
+            return !not && self.only(Family::from_network(&network));
         }
         self.matches.insert(match condition {
             Match::From { .. } => Match::From { network, not },
-            Match::BegunFrom { .. } => Match::BegunFrom { network },
+            Match::CtOriginalSource { .. } => Match::CtOriginalSource { network },
             _ => Match::To { network, not },
         });
-        self.only(Family::of(&network))
+        self.only(Family::from_network(&network))
     }
 
     fn only(&mut self, family: Family) -> bool {
@@ -181,11 +181,11 @@ fn check(rule: &RulesetRule) -> Result<()> {
     let has_protocol = rule.matches.iter().any(|condition| matches!(condition, Match::Is { .. }));
     let placed = match rule.verdict {
         Verdict::Accept => true,
-        Verdict::Drop => !matches!(rule.hook, Hook::Mangle | Hook::SourceNat),
+        Verdict::Drop => !matches!(rule.hook, Hook::MssClamp | Hook::SourceNat),
         Verdict::Reject => matches!(rule.hook, Hook::Input | Hook::Forward),
         Verdict::Masquerade => rule.hook == Hook::SourceNat,
         Verdict::MasqueradeTo { .. } => rule.hook == Hook::SourceNat && has_protocol,
-        Verdict::ClampMss | Verdict::SetMss(_) => rule.hook == Hook::Mangle && syn,
+        Verdict::ClampMss | Verdict::SetMss(_) => rule.hook == Hook::MssClamp && syn,
     };
     if !placed {
         return Err(HostError::Unsupported { what: format!("do {:?} at {:?}", rule.verdict, rule.hook) });
@@ -201,7 +201,7 @@ fn check(rule: &RulesetRule) -> Result<()> {
             }
             (Match::In { interface, .. } | Match::Out { interface, .. }, _) => interface,
             // It would say nothing of whether there is a connection.
-            (Match::BegunFrom { network }, _) if network.prefix() == 0 => {
+            (Match::CtOriginalSource { network }, _) if network.prefix() == 0 => {
                 return Err(HostError::Unsupported { what: "ask for connections from any address".into() });
             }
             _ => continue,

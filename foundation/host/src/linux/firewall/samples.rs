@@ -23,9 +23,9 @@ pub(super) fn everything() -> Ruleset {
     all.add(Hook::Forward, 3, vec![input("wg_main", false), Match::Ipv6], Verdict::Reject);
     all.add(Hook::Forward, 4, vec![from("10.8.0.5/32", false), output("wg_vpn", true)], Verdict::Drop);
     all.add(Hook::Forward, 5, vec![from("fd00:8::/64", true), output("wg_main", false)], Verdict::Reject);
-    all.add(Hook::Mangle, 1, vec![output("wg_main", false), Match::TcpSyn], Verdict::ClampMss);
+    all.add(Hook::MssClamp, 1, vec![output("wg_main", false), Match::TcpSyn], Verdict::ClampMss);
     all.add(
-        Hook::Mangle,
+        Hook::MssClamp,
         2,
         vec![Match::TcpSyn, Match::Ipv4, port(Protocol::Tcp, 80)],
         Verdict::SetMss(1360),

@@ -2,27 +2,27 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::foreign::{Plan, Repeated};
+use super::foreign::{ForeignAccepts, ForeignPlan};
 use super::letting::Letting;
 use super::nft::kernel::SeenChain;
-use super::nft::{self, Place, Rules};
-use super::rules::{Family, Plain};
+use super::nft::{self, NftTable, Rules};
+use super::rules::{Family, NormalizedRule};
 use super::ufw;
-use super::xtables::{self, At, Chains, Listing, Names, Start, TABLES, Variant};
+use super::xtables::{self, ChainNames, Chains, Listing, Start, TABLES, Variant, XtablesTable};
 use crate::linux::command::find;
-use crate::{FirewallKind, Hook, InForce, Marks, Result, Ruleset, Verdict};
+use crate::{FirewallKind, Hook, OwnershipTags, Result, Ruleset, RulesetStatus, Verdict};
 
 /// Where our rules go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Backend {
+pub(super) enum FilterBackend {
     /// Our own table of nftables.
     Nft,
     /// Chains of this implementation of iptables.
     Xtables(Variant),
 }
 
-impl Backend {
-    pub(super) fn of(kind: FirewallKind) -> Self {
+impl FilterBackend {
+    pub(super) fn from_kind(kind: FirewallKind) -> Self {
         match kind {
             FirewallKind::Nftables => Self::Nft,
             // Without the plain name there is nothing to run: the error comes from the first attempt to.
@@ -32,24 +32,29 @@ impl Backend {
 }
 
 /// Names and rules of one installation, checked and rendered for every packet filter.
-struct Wanted {
-    names: Names,
-    own: Place,
-    repeated: Repeated,
-    input: Repeated,
+struct DesiredRules {
+    names: ChainNames,
+    own: NftTable,
+    repeated: ForeignAccepts,
+    input: ForeignAccepts,
     nft: Rules,
-    xtables: BTreeMap<At, Chains>,
-    accepts: Vec<Plain>,
+    xtables: BTreeMap<XtablesTable, Chains>,
+    accepts: Vec<NormalizedRule>,
     letting: Letting,
 }
 
-impl Wanted {
-    fn new(backend: Backend, marks: &Marks, ruleset: &Ruleset, letting: Letting) -> Result<Self> {
-        let names = Names::of(marks);
+impl DesiredRules {
+    fn new(
+        backend: FilterBackend,
+        tags: &OwnershipTags,
+        ruleset: &Ruleset,
+        letting: Letting,
+    ) -> Result<Self> {
+        let names = ChainNames::from_tags(tags);
         let mut wanted = Self {
-            own: Place::own(marks.nft_table()),
-            repeated: Repeated::of(marks),
-            input: Repeated::for_input(marks),
+            own: NftTable::own(tags.nft_table()),
+            repeated: ForeignAccepts::for_forward(tags),
+            input: ForeignAccepts::for_input(tags),
             nft: Rules::new(),
             xtables: BTreeMap::new(),
             accepts: Vec::new(),
@@ -57,15 +62,15 @@ impl Wanted {
             names,
         };
         for rule in ruleset.rules() {
-            if let Some(plain) =
-                Plain::of(rule)?.filter(|p| rule.hook == Hook::Forward && p.verdict == Verdict::Accept)
+            if let Some(plain) = NormalizedRule::from_rule(rule)?
+                .filter(|p| rule.hook == Hook::Forward && p.verdict == Verdict::Accept)
             {
                 wanted.accepts.push(plain);
             }
         }
         match backend {
-            Backend::Nft => wanted.nft = nft::own_rules(&wanted.names.mark, ruleset)?,
-            Backend::Xtables(variant) => wanted.add_xtables(variant, ruleset)?,
+            FilterBackend::Nft => wanted.nft = nft::own_rules(&wanted.names.mark, ruleset)?,
+            FilterBackend::Xtables(variant) => wanted.add_xtables(variant, ruleset)?,
         }
         Ok(wanted)
     }
@@ -78,7 +83,7 @@ impl Wanted {
     fn add_xtables(&mut self, variant: Variant, ruleset: &Ruleset) -> Result<()> {
         for family in Family::ALL {
             for table in TABLES {
-                let at = At { variant, family, table };
+                let at = XtablesTable { variant, family, table };
                 let chains = xtables::rules_for(&self.names.mark, ruleset, family, at.hooks())?;
                 // IPv4 cannot do without its program; IPv6 may be missing in the kernel or as a program.
                 let possible =
@@ -93,10 +98,10 @@ impl Wanted {
 
     /// What a table of iptables is to hold. One that is not ours to fill gets our accepts if it drops by default,
     /// unless that is ufw's doing, which gets rules of its own. What lets in our ports comes behind our own rules.
-    fn chains(&self, backend: Backend, at: At, listing: &Listing) -> Result<Chains> {
+    fn chains(&self, backend: FilterBackend, at: XtablesTable, listing: &Listing) -> Result<Chains> {
         let mark = &self.names.mark;
         let mut chains = Chains::new();
-        if backend == Backend::Xtables(at.variant) {
+        if backend == FilterBackend::Xtables(at.variant) {
             chains = self.xtables.get(&at).cloned().unwrap_or_default();
         } else if at.table == "filter" && listing.closed() && !ufw::manages(listing) {
             xtables::add_accepts(&mut chains, Hook::Forward, mark, &self.accepts, at.family)?;
@@ -113,41 +118,41 @@ impl Wanted {
 
 /// A table of iptables with what is to be in it.
 struct Xtable {
-    at: At,
+    at: XtablesTable,
     listing: Listing,
     chains: Chains,
 }
 
 /// The packet filters as they are, beside what is wanted of them.
-pub(super) struct State {
+pub(super) struct ObservedFirewall {
     start: Start,
-    backend: Backend,
-    wanted: Wanted,
+    backend: FilterBackend,
+    wanted: DesiredRules,
     /// Our own table is loaded.
     own_loaded: bool,
     /// It holds exactly what is wanted.
     own_right: bool,
     /// What it holds, where that was looked at.
     own: Option<nft::Table>,
-    foreign: Plan,
+    foreign: ForeignPlan,
     xtables: Vec<Xtable>,
 }
 
-impl State {
+impl ObservedFirewall {
     /// Looks at what is loaded. On a host that uses nothing but nftables this is one process; each table of
     /// iptables that forwarded packets pass is one more, and where others filter packets for this host, so are all of theirs.
     ///
     /// Where others need accepts of ours is found out, unless `letting` says it.
     pub(super) fn observe(
         start: Start,
-        backend: Backend,
-        marks: &Marks,
+        backend: FilterBackend,
+        tags: &OwnershipTags,
         ruleset: &Ruleset,
         letting: Option<Letting>,
     ) -> Result<Self> {
         let chains = nft::kernel::chains()?.unwrap_or_default();
-        let letting = letting.unwrap_or_else(|| Letting::of(marks, ruleset, &chains));
-        let wanted = Wanted::new(backend, marks, ruleset, letting)?;
+        let letting = letting.unwrap_or_else(|| Letting::for_ruleset(tags, ruleset, &chains));
+        let wanted = DesiredRules::new(backend, tags, ruleset, letting)?;
         let (xtables, managed) = observe_xtables(start, backend, &wanted, &chains)?;
         let (own_loaded, own_right) = (false, false);
         let mut state = Self {
@@ -155,7 +160,7 @@ impl State {
             own_loaded,
             own_right,
             own: None,
-            foreign: Plan::default(),
+            foreign: ForeignPlan::default(),
             backend,
             wanted,
             xtables,
@@ -164,7 +169,7 @@ impl State {
         Ok(state)
     }
 
-    fn observe_nft(&mut self, chains: &[SeenChain], mut not_these: BTreeSet<Place>) -> Result<()> {
+    fn observe_nft(&mut self, chains: &[SeenChain], mut not_these: BTreeSet<NftTable>) -> Result<()> {
         let own = self.wanted.own.clone();
         let tables = nft::kernel::tables()?;
         self.own_loaded = tables.contains_key(&own);
@@ -191,7 +196,7 @@ impl State {
         if let Some(table) = &self.own {
             self.own_right = !self.wanted.nft.is_empty() && table.holds(&self.wanted.nft);
         }
-        let accepts = if self.backend == Backend::Nft { self.wanted.accepts.as_slice() } else { &[] };
+        let accepts = if self.backend == FilterBackend::Nft { self.wanted.accepts.as_slice() } else { &[] };
         self.foreign = self.wanted.repeated.plan(&listing, &not_these, accepts);
         let input = self.wanted.input.plan_input(&listing, &not_these, &self.wanted.letting);
         self.foreign.present |= input.present;
@@ -205,15 +210,15 @@ impl State {
     }
 
     /// How it compares.
-    pub(super) fn in_force(&self) -> InForce {
+    pub(super) fn in_force(&self) -> RulesetStatus {
         let names = &self.wanted.names;
         let present = self.own_loaded
             || self.foreign.present
             || self.xtables.iter().any(|table| table.listing.has_ours(names, table.at));
         match (present, self.is_right()) {
-            (false, _) => InForce::Absent,
-            (true, true) => InForce::Same,
-            (true, false) => InForce::Different,
+            (false, _) => RulesetStatus::Missing,
+            (true, true) => RulesetStatus::InSync,
+            (true, false) => RulesetStatus::Drifted,
         }
     }
 
@@ -247,7 +252,7 @@ impl State {
 }
 
 impl Xtable {
-    fn holds(&self, names: &Names) -> bool {
+    fn holds(&self, names: &ChainNames) -> bool {
         self.listing.holds(names, self.at, &self.chains)
     }
 }
@@ -255,12 +260,12 @@ impl Xtable {
 /// The tables of iptables that concern us, and the tables of nftables that are iptables' business.
 fn observe_xtables(
     start: Start,
-    backend: Backend,
-    wanted: &Wanted,
+    backend: FilterBackend,
+    wanted: &DesiredRules,
     chains: &[SeenChain],
-) -> Result<(Vec<Xtable>, BTreeSet<Place>)> {
+) -> Result<(Vec<Xtable>, BTreeSet<NftTable>)> {
     let existing = xtables::existing(chains);
-    let mut all: BTreeSet<At> = existing.iter().copied().collect();
+    let mut all: BTreeSet<XtablesTable> = existing.iter().copied().collect();
     // Tables that are still to be made.
     all.extend(wanted.xtables.keys());
     let (mut tables, mut managed) = (Vec::new(), BTreeSet::new());
@@ -273,7 +278,7 @@ fn observe_xtables(
         let listing = match at.list_if(start, existing.contains(&at)) {
             Ok(listing) => listing,
             // Somebody put rules there that iptables does not understand: then it is a table of nftables.
-            Err(_) if at.variant == Variant::Nft && backend == Backend::Nft => continue,
+            Err(_) if at.variant == Variant::Nft && backend == FilterBackend::Nft => continue,
             // A removal goes on with the rest. What stays there is named (`stuck`).
             Err(_) if wanted.is_nothing() => continue,
             Err(error) => return Err(error),
@@ -286,8 +291,8 @@ fn observe_xtables(
 }
 
 /// Whether a table can hold something of ours, or drop what we accept.
-fn concerns(backend: Backend, wanted: &Wanted, at: At, chains: &[SeenChain]) -> bool {
-    if backend == Backend::Xtables(at.variant) || at.variant == Variant::Legacy {
+fn concerns(backend: FilterBackend, wanted: &DesiredRules, at: XtablesTable, chains: &[SeenChain]) -> bool {
+    if backend == FilterBackend::Xtables(at.variant) || at.variant == Variant::Legacy {
         return true;
     }
     let ours = |name: &str| at.hooks().any(|hook| wanted.names.chain(hook) == name);

@@ -6,16 +6,16 @@
 
 use std::collections::BTreeMap;
 
-use super::nft::{Place, kernel};
+use super::nft::{NftTable, kernel};
 use super::rules::Family;
-use super::xtables::{At, Names, Start, TABLES, Variant};
+use super::xtables::{ChainNames, Start, TABLES, Variant, XtablesTable};
 use crate::linux::command::find;
-use crate::{Marks, Result, StuckRules};
+use crate::{OwnershipTags, Result, StuckRules};
 
 /// Looks for it.
-pub(super) fn stuck(start: Start, marks: &Marks) -> Result<Vec<StuckRules>> {
-    let (own, names) = (Place::own(marks.nft_table()), Names::of(marks));
-    let in_others = [marks.repeated_chain(), marks.input_chain()];
+pub(super) fn stuck(start: Start, tags: &OwnershipTags) -> Result<Vec<StuckRules>> {
+    let (own, names) = (NftTable::own(tags.nft_table()), ChainNames::from_tags(tags));
+    let in_others = [tags.repeated_chain(), tags.input_chain()];
     let nft = find("nft").is_some();
     let mut readable = BTreeMap::new();
     let mut found = BTreeMap::new();
@@ -47,10 +47,10 @@ pub(super) fn stuck(start: Start, marks: &Marks) -> Result<Vec<StuckRules>> {
 }
 
 /// The table of iptables-nft in which a chain with this name is ours.
-fn iptables(names: &Names, table: &Place, chain: &str) -> Option<At> {
-    let all = Family::ALL
-        .into_iter()
-        .flat_map(|family| TABLES.into_iter().map(move |table| At { variant: Variant::Nft, family, table }));
+fn iptables(names: &ChainNames, table: &NftTable, chain: &str) -> Option<XtablesTable> {
+    let all = Family::ALL.into_iter().flat_map(|family| {
+        TABLES.into_iter().map(move |table| XtablesTable { variant: Variant::Nft, family, table })
+    });
     let mut here = all.filter(|at| at.place().as_ref() == Some(table));
     here.find(|at| at.hooks().any(|hook| names.chain(hook) == chain))
 }

@@ -1,4 +1,4 @@
-//! ufw: rules that carry our mark as their comment.
+//! ufw: rules that carry our tag as their comment.
 //!
 //! What is there is read from ufw's own rule files, which is what `ufw show added` prints, without starting its
 //! interpreter; changes go through the program. ufw keeps one rule for one condition: adding a rule that the
@@ -53,16 +53,19 @@ pub(super) fn manages(listing: &Listing) -> bool {
 /// Our rules, and the ports that the operator has limited.
 pub(super) fn rules(mark: &str) -> Result<(BTreeSet<UfwRule>, BTreeSet<Port>)> {
     let tuples = tuples()?;
-    let ours = tuples.iter().filter(|tuple| Origin::of(mark, &tuple.comment).is_ours()).filter_map(rule_of);
+    let ours = tuples
+        .iter()
+        .filter(|tuple| RuleOwner::from_comment(mark, &tuple.comment).is_ours())
+        .filter_map(rule_of);
     Ok((ours.collect(), limited(&of_the_operator(mark, &tuples))))
 }
 
 /// The operator's rules, those that are ours now as they were before: whether a port is limited must not depend on what we have done.
 fn of_the_operator(mark: &str, tuples: &[Tuple]) -> Vec<Tuple> {
-    let theirs = tuples.iter().filter_map(|tuple| match Origin::of(mark, &tuple.comment) {
-        Origin::Foreign => Some(tuple.clone()),
-        Origin::Made => None,
-        Origin::Taken { action, .. } => Some(Tuple { action: action.to_owned(), ..tuple.clone() }),
+    let theirs = tuples.iter().filter_map(|tuple| match RuleOwner::from_comment(mark, &tuple.comment) {
+        RuleOwner::Foreign => Some(tuple.clone()),
+        RuleOwner::Made => None,
+        RuleOwner::Taken { action, .. } => Some(Tuple { action: action.to_owned(), ..tuple.clone() }),
     });
     theirs.collect()
 }
@@ -85,17 +88,18 @@ pub(super) fn add(mark: &str, rule: &UfwRule) -> Result<()> {
     let mut comment = mark.to_owned();
     let mut first = matches!(rule, UfwRule::Deny { .. });
     if let Some(there) = &there {
-        match Origin::of(mark, &there.comment) {
+        match RuleOwner::from_comment(mark, &there.comment) {
             origin if origin.is_ours() && there.action == wanted.action => return Ok(()),
             // Changed in place it would stay where it is.
-            Origin::Made => ufw(&command(&there.action, rule, Placed::Deleted, None))?,
-            Origin::Taken { .. } => (comment, first) = (there.comment.clone(), false),
-            Origin::Foreign => (comment, first) = (taken(mark, there), false),
+            RuleOwner::Made => ufw(&command(&there.action, rule, Placed::Deleted, None))?,
+            RuleOwner::Taken { .. } => (comment, first) = (there.comment.clone(), false),
+            RuleOwner::Foreign => (comment, first) = (taken(mark, there), false),
         }
     }
     let place = if first { Placed::First } else { Placed::Last };
     ufw(&command(&wanted.action, rule, place, Some(&comment)))?;
-    let ours = |tuple: &Tuple| tuple.same_rule(&wanted) && Origin::of(mark, &tuple.comment).is_ours();
+    let ours =
+        |tuple: &Tuple| tuple.same_rule(&wanted) && RuleOwner::from_comment(mark, &tuple.comment).is_ours();
     if tuples()?.iter().any(ours) {
         Ok(())
     } else {
@@ -107,10 +111,10 @@ pub(super) fn add(mark: &str, rule: &UfwRule) -> Result<()> {
 pub(super) fn remove(mark: &str, rule: &UfwRule) -> Result<()> {
     let wanted = tuple_of(rule);
     let Some(there) = tuples()?.into_iter().find(|tuple| tuple.same_rule(&wanted)) else { return Ok(()) };
-    match Origin::of(mark, &there.comment) {
-        Origin::Foreign => Ok(()),
-        Origin::Made => ufw(&command(&there.action, rule, Placed::Deleted, None)),
-        Origin::Taken { action, comment } => ufw(&command(action, rule, Placed::Last, Some(comment))),
+    match RuleOwner::from_comment(mark, &there.comment) {
+        RuleOwner::Foreign => Ok(()),
+        RuleOwner::Made => ufw(&command(&there.action, rule, Placed::Deleted, None)),
+        RuleOwner::Taken { action, comment } => ufw(&command(action, rule, Placed::Last, Some(comment))),
     }
 }
 
@@ -126,7 +130,7 @@ pub(super) fn status_lines(status: &str, mark: &str, words: &[String]) -> Vec<St
     let concerning = rules.skip(1).filter_map(|line| {
         let (rule, comment) = line.split_once(" # ").unwrap_or((line, ""));
         let named = || rule.split_whitespace().any(|word| words.iter().any(|wanted| wanted == word));
-        (Origin::of(mark, comment).is_ours() || named()).then(|| rule.trim_end().to_owned())
+        (RuleOwner::from_comment(mark, comment).is_ours() || named()).then(|| rule.trim_end().to_owned())
     });
     concerning.collect()
 }
@@ -180,7 +184,7 @@ fn name(protocol: Protocol) -> &'static str {
 
 /// Whose a rule is, by its comment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Origin<'a> {
+enum RuleOwner<'a> {
     /// The operator's.
     Foreign,
     /// Made by us.
@@ -189,8 +193,8 @@ enum Origin<'a> {
     Taken { action: &'a str, comment: &'a str },
 }
 
-impl<'a> Origin<'a> {
-    fn of(mark: &str, comment: &'a str) -> Self {
+impl<'a> RuleOwner<'a> {
+    fn from_comment(mark: &str, comment: &'a str) -> Self {
         match comment.strip_prefix(mark) {
             Some("") => Self::Made,
             Some(rest) => rest.strip_prefix(WAS).map_or(Self::Foreign, |was| {
@@ -205,7 +209,7 @@ impl<'a> Origin<'a> {
     }
 }
 
-/// What stands between our mark and what a rule was that we took over.
+/// What stands between our tag and what a rule was that we took over.
 const WAS: &str = "; was ";
 
 /// The comment of a rule of the operator that becomes ours.

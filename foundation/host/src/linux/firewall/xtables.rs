@@ -18,10 +18,10 @@ pub(super) use start::{Start, directly, through_crate};
 
 use self::start::LOCK_WAIT;
 use super::nft::kernel::SeenChain;
-use super::nft::{Place, TableFamily};
-use super::rules::{Family, Rendered};
+use super::nft::{NftTable, TableFamily};
+use super::rules::{Family, RenderedRule};
 use crate::linux::command::{Program, find};
-use crate::{Hook, HostError, Marks, Result};
+use crate::{Hook, HostError, OwnershipTags, Result};
 
 /// Who keeps the tables. A host can have both at once, and a packet then passes both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,7 +49,7 @@ pub(super) const TABLES: [&str; 3] = ["filter", "mangle", "nat"];
 
 /// One table of one implementation and family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct At {
+pub(super) struct XtablesTable {
     /// Who keeps it.
     pub variant: Variant,
     /// Its family.
@@ -59,7 +59,7 @@ pub(super) struct At {
 }
 
 /// Rules by hook, for the hooks of one table.
-pub(super) type Chains = BTreeMap<Hook, Vec<Rendered>>;
+pub(super) type Chains = BTreeMap<Hook, Vec<RenderedRule>>;
 
 /// Table, chain of iptables and end of the name of our chain for a hook.
 pub(super) fn site(hook: Hook) -> (&'static str, &'static str, &'static str) {
@@ -68,7 +68,7 @@ pub(super) fn site(hook: Hook) -> (&'static str, &'static str, &'static str) {
         Hook::Input => ("filter", "INPUT", "INPUT"),
         Hook::Forward => ("filter", "FORWARD", "FORWARD"),
         Hook::Output => ("filter", "OUTPUT", "OUTPUT"),
-        Hook::Mangle => ("mangle", "FORWARD", "MANGLE"),
+        Hook::MssClamp => ("mangle", "FORWARD", "MANGLE"),
         Hook::SourceNat => ("nat", "POSTROUTING", "NAT"),
         Hook::Postrouting => ("mangle", "POSTROUTING", "POST"),
     }
@@ -76,16 +76,16 @@ pub(super) fn site(hook: Hook) -> (&'static str, &'static str, &'static str) {
 
 /// The names by which our chains and jumps are known.
 #[derive(Clone, Debug)]
-pub(super) struct Names {
+pub(super) struct ChainNames {
     /// The comment of jumps, and what the comments of rules begin with.
     pub mark: String,
     prefix: String,
 }
 
-impl Names {
+impl ChainNames {
     /// Those of an installation.
-    pub(super) fn of(marks: &Marks) -> Self {
-        Self { mark: marks.text(), prefix: marks.chain_prefix() }
+    pub(super) fn from_tags(tags: &OwnershipTags) -> Self {
+        Self { mark: tags.tag(), prefix: tags.chain_prefix() }
     }
     /// Our chain for a hook.
     pub(super) fn chain(&self, hook: Hook) -> String {
@@ -93,12 +93,12 @@ impl Names {
     }
     /// Whether another installation's chain has this name.
     pub(super) fn is_sibling(chain: &str) -> bool {
-        chain.starts_with(&Marks::new(None).chain_prefix())
+        chain.starts_with(&OwnershipTags::new(None).chain_prefix())
     }
 }
 
 /// The tables that exist. Asking iptables for others would load them.
-pub(super) fn existing(chains: &[SeenChain]) -> Vec<At> {
+pub(super) fn existing(chains: &[SeenChain]) -> Vec<XtablesTable> {
     let mut all = Vec::new();
     for family in Family::ALL {
         let (place, file) = match family {
@@ -108,12 +108,12 @@ pub(super) fn existing(chains: &[SeenChain]) -> Vec<At> {
         // Missing, or not for our eyes: then there is no table of that kind that we could have filled.
         let names = fs::read_to_string(file).unwrap_or_default();
         for table in TABLES {
-            let here = Place { family: place, table: table.to_owned() };
+            let here = NftTable { family: place, table: table.to_owned() };
             if chains.iter().any(|chain| chain.table == here) {
-                all.push(At { variant: Variant::Nft, family, table });
+                all.push(XtablesTable { variant: Variant::Nft, family, table });
             }
             if names.lines().any(|name| name == table) {
-                all.push(At { variant: Variant::Legacy, family, table });
+                all.push(XtablesTable { variant: Variant::Legacy, family, table });
             }
         }
     }
@@ -125,7 +125,7 @@ pub(super) fn family_exists(family: Family) -> bool {
     family == Family::V4 || Path::new("/proc/net/if_inet6").exists()
 }
 
-impl At {
+impl XtablesTable {
     /// The table's hooks of ours.
     pub(super) fn hooks(self) -> impl Iterator<Item = Hook> {
         super::rules::HOOKS.into_iter().filter(move |hook| site(*hook).0 == self.table)
@@ -151,14 +151,20 @@ impl At {
     }
 
     /// The table of nftables that it is.
-    pub(super) fn place(self) -> Option<Place> {
+    pub(super) fn place(self) -> Option<NftTable> {
         let family = if self.family == Family::V4 { TableFamily::Ip } else { TableFamily::Ip6 };
-        (self.variant == Variant::Nft).then(|| Place { family, table: self.table.to_owned() })
+        (self.variant == Variant::Nft).then(|| NftTable { family, table: self.table.to_owned() })
     }
 
     /// Brings our chains in this table to exactly these, from what was listed. Chains and the jumps to them come in one step, so
     /// that there is no moment without them. Chains that go are no longer jumped to before they are removed.
-    pub(super) fn apply(self, start: Start, names: &Names, listed: &Listing, wanted: &Chains) -> Result<()> {
+    pub(super) fn apply(
+        self,
+        start: Start,
+        names: &ChainNames,
+        listed: &Listing,
+        wanted: &Chains,
+    ) -> Result<()> {
         let misplaced = |hook: &Hook| wanted.contains_key(hook) && !listed.jump_holds(names, *hook);
         let jumps: Vec<Hook> = self.hooks().filter(misplaced).collect();
         if !wanted.is_empty() {
@@ -199,19 +205,19 @@ impl At {
 
 #[cfg(test)]
 mod tests {
-    use super::{Names, Variant};
-    use crate::{Hook, Marks};
+    use super::{ChainNames, Variant};
+    use crate::{Hook, OwnershipTags};
     use std::path::Path;
 
     #[test]
     fn chain_names_fit() {
-        let names = |instance| Names::of(&Marks::new(instance));
+        let names = |instance| ChainNames::from_tags(&OwnershipTags::new(instance));
         assert_eq!(names(None).chain(Hook::SourceNat), "PHANTOM-WG-NAT");
         assert_eq!(names(Some("test")).chain(Hook::Forward), "PHANTOM-WG-test-FORWARD");
         let (long, other) = (names(Some("a-very-long-instance")), names(Some("a-very-long-instancf")));
         assert_eq!(long.chain(Hook::Forward).len(), 27);
         assert_ne!(long.chain(Hook::Forward), other.chain(Hook::Forward));
-        assert!(Names::is_sibling(&long.chain(Hook::Input)) && !Names::is_sibling("DOCKER"));
+        assert!(ChainNames::is_sibling(&long.chain(Hook::Input)) && !ChainNames::is_sibling("DOCKER"));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use netlink_packet_route::RouteNetlinkMessage;
 use rtnetlink::Handle;
 use tokio::runtime::Runtime;
 
-use super::{ANSWER_LIMIT, DUMP_ATTEMPTS, Fault};
+use super::{ANSWER_LIMIT, DUMP_ATTEMPTS, NetlinkFault};
 
 /// What a change does with an object of the same identity that is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,25 +42,32 @@ impl fmt::Debug for RouteSocket {
 
 impl RouteSocket {
     /// All objects of a kind.
-    pub(crate) fn dump(&self, message: &RouteNetlinkMessage) -> Result<Vec<RouteNetlinkMessage>, Fault> {
+    pub(crate) fn dump(
+        &self,
+        message: &RouteNetlinkMessage,
+    ) -> Result<Vec<RouteNetlinkMessage>, NetlinkFault> {
         for _ in 0..DUMP_ATTEMPTS {
             let reply = self.exchange(message.clone(), NLM_F_REQUEST | NLM_F_DUMP)?;
             if !reply.interrupted {
                 return Ok(reply.messages);
             }
         }
-        Err(Fault::Unsteady)
+        Err(NetlinkFault::Unsteady)
     }
 
     /// One object. The acknowledgement is asked for too, so that an answer that cannot be decoded is an error and
     /// not a wait without end.
-    pub(crate) fn get(&self, message: RouteNetlinkMessage) -> Result<RouteNetlinkMessage, Fault> {
+    pub(crate) fn get(&self, message: RouteNetlinkMessage) -> Result<RouteNetlinkMessage, NetlinkFault> {
         let reply = self.exchange(message, NLM_F_REQUEST | NLM_F_ACK)?;
-        reply.messages.into_iter().next().ok_or_else(|| Fault::Garbled("an empty answer".to_owned()))
+        reply.messages.into_iter().next().ok_or_else(|| NetlinkFault::Garbled("an empty answer".to_owned()))
     }
 
     /// Makes, changes or removes an object.
-    pub(crate) fn change(&self, message: RouteNetlinkMessage, changing: Changing) -> Result<(), Fault> {
+    pub(crate) fn change(
+        &self,
+        message: RouteNetlinkMessage,
+        changing: Changing,
+    ) -> Result<(), NetlinkFault> {
         let flags = match changing {
             Changing::Create => NLM_F_CREATE | NLM_F_EXCL,
             Changing::Existing => 0,
@@ -70,12 +77,12 @@ impl RouteSocket {
         self.exchange(message, NLM_F_REQUEST | NLM_F_ACK | flags).map(|_| ())
     }
 
-    fn exchange(&self, message: RouteNetlinkMessage, flags: u16) -> Result<Reply, Fault> {
+    fn exchange(&self, message: RouteNetlinkMessage, flags: u16) -> Result<Reply, NetlinkFault> {
         let mut place = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let open = place.take().map_or_else(Open::new, Ok)?;
         let result = open.exchange(message, flags);
         // After any other fault replies may still be on their way: the next request gets a fresh connection.
-        if matches!(result, Ok(_) | Err(Fault::Refused(_))) {
+        if matches!(result, Ok(_) | Err(NetlinkFault::Refused(_))) {
             *place = Some(open);
         }
         result
@@ -94,7 +101,7 @@ struct Open {
 }
 
 impl Open {
-    fn new() -> Result<Self, Fault> {
+    fn new() -> Result<Self, NetlinkFault> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let handle = {
             let _context = runtime.enter();
@@ -109,13 +116,13 @@ impl Open {
         Ok(Self { runtime: Some(runtime), handle })
     }
 
-    fn exchange(&self, message: RouteNetlinkMessage, flags: u16) -> Result<Reply, Fault> {
+    fn exchange(&self, message: RouteNetlinkMessage, flags: u16) -> Result<Reply, NetlinkFault> {
         let Some(runtime) = &self.runtime else { return Err(closed()) };
         let mut request = NetlinkMessage::from(message);
         request.header.flags = flags;
         let handle = self.handle.clone();
         let conversation = async { tokio::time::timeout(ANSWER_LIMIT, converse(handle, request)).await };
-        wait(runtime, conversation).map_err(|_| Fault::Silent)?
+        wait(runtime, conversation).map_err(|_| NetlinkFault::Silent)?
     }
 }
 
@@ -140,23 +147,26 @@ impl Drop for Open {
 
 /// Sends the request and reads to the message that ends the answer. A stream that ends without one means that the
 /// connection is gone.
-async fn converse(mut handle: Handle, request: NetlinkMessage<RouteNetlinkMessage>) -> Result<Reply, Fault> {
+async fn converse(
+    mut handle: Handle,
+    request: NetlinkMessage<RouteNetlinkMessage>,
+) -> Result<Reply, NetlinkFault> {
     let mut stream = handle.request(request).map_err(|_| closed())?;
     let mut reply = Reply { messages: Vec::new(), interrupted: false };
     while let Some(message) = stream.next().await {
         reply.interrupted |= message.header.flags & NLM_F_DUMP_INTR != 0;
         match message.payload {
             NetlinkPayload::InnerMessage(inner) => reply.messages.push(inner),
-            NetlinkPayload::Done(done) if done.code < 0 => return Err(Fault::errno(done.code)),
+            NetlinkPayload::Done(done) if done.code < 0 => return Err(NetlinkFault::errno(done.code)),
             NetlinkPayload::Done(_) => return Ok(reply),
-            NetlinkPayload::Error(error) => return Fault::of(&error).map_or(Ok(reply), Err),
-            NetlinkPayload::Overrun(_) => return Err(Fault::Overrun),
+            NetlinkPayload::Error(error) => return NetlinkFault::from_message(&error).map_or(Ok(reply), Err),
+            NetlinkPayload::Overrun(_) => return Err(NetlinkFault::Overrun),
             _ => {}
         }
     }
     Err(closed())
 }
 
-fn closed() -> Fault {
-    Fault::Garbled("the netlink connection ended".to_owned())
+fn closed() -> NetlinkFault {
+    NetlinkFault::Garbled("the netlink connection ended".to_owned())
 }

@@ -9,7 +9,7 @@ use nix::sys::socket::{MsgFlags, setsockopt, sockopt::ReceiveTimeout};
 use nix::sys::time::TimeVal;
 use zeroize::{Zeroize as _, Zeroizing};
 
-use super::{ANSWER_LIMIT, DUMP_ATTEMPTS, Fault};
+use super::{ANSWER_LIMIT, DUMP_ATTEMPTS, NetlinkFault};
 
 /// Room for one datagram. The kernel fills at most 32 KiB at a time (`netlink_recvmsg`, `max_recvmsg_len`).
 const RECEIVE_BYTES: usize = 64 * 1024;
@@ -38,9 +38,9 @@ impl Request {
         &self.bytes[HEADER_BYTES..]
     }
 
-    fn address(&mut self, flags: u16, sequence: u32) -> Result<(), Fault> {
-        let length =
-            u32::try_from(self.bytes.len()).map_err(|_| Fault::Garbled("request too long".to_owned()))?;
+    fn address(&mut self, flags: u16, sequence: u32) -> Result<(), NetlinkFault> {
+        let length = u32::try_from(self.bytes.len())
+            .map_err(|_| NetlinkFault::Garbled("request too long".to_owned()))?;
         let mut buffer = NetlinkBuffer::new(&mut self.bytes[..HEADER_BYTES]);
         buffer.set_length(length);
         buffer.set_flags(flags);
@@ -68,7 +68,7 @@ impl Drop for Socket {
 
 impl Socket {
     /// Opens a socket; `protocol` as in `NETLINK_GENERIC`.
-    pub(crate) fn open(protocol: isize) -> Result<Self, Fault> {
+    pub(crate) fn open(protocol: isize) -> Result<Self, NetlinkFault> {
         Ok(Self {
             protocol,
             kernel: connect(protocol)?,
@@ -80,7 +80,7 @@ impl Socket {
 
     /// Sends a request and waits until the kernel has done it. Lost answers are asked for again: only requests that
     /// may be carried out twice belong here.
-    pub(crate) fn change(&mut self, request: &mut Request) -> Result<(), Fault> {
+    pub(crate) fn change(&mut self, request: &mut Request) -> Result<(), NetlinkFault> {
         self.again(|socket| {
             socket.send(request, NLM_F_REQUEST | NLM_F_ACK)?;
             socket.receive(&mut |_| Ok(())).map(|_| Some(()))
@@ -91,8 +91,8 @@ impl Socket {
     pub(crate) fn ask<T>(
         &mut self,
         request: &mut Request,
-        read: impl Fn(&[u8]) -> Result<T, Fault>,
-    ) -> Result<T, Fault> {
+        read: impl Fn(&[u8]) -> Result<T, NetlinkFault>,
+    ) -> Result<T, NetlinkFault> {
         self.again(|socket| {
             let mut found = None;
             // The acknowledgement comes behind the answer.
@@ -111,8 +111,8 @@ impl Socket {
         &mut self,
         request: &mut Request,
         start: impl Fn() -> T,
-        add: impl Fn(&mut T, &[u8]) -> Result<(), Fault>,
-    ) -> Result<T, Fault> {
+        add: impl Fn(&mut T, &[u8]) -> Result<(), NetlinkFault>,
+    ) -> Result<T, NetlinkFault> {
         self.again(|socket| {
             let mut collection = start();
             socket.send(request, NLM_F_REQUEST | NLM_F_DUMP)?;
@@ -124,16 +124,16 @@ impl Socket {
     /// Repeats `attempt` on a fresh socket as long as answers are lost, and on the same one as long as it gives nothing.
     pub(super) fn again<T>(
         &mut self,
-        mut attempt: impl FnMut(&mut Self) -> Result<Option<T>, Fault>,
-    ) -> Result<T, Fault> {
-        let mut last = Fault::Unsteady;
+        mut attempt: impl FnMut(&mut Self) -> Result<Option<T>, NetlinkFault>,
+    ) -> Result<T, NetlinkFault> {
+        let mut last = NetlinkFault::Unsteady;
         for _ in 0..DUMP_ATTEMPTS {
             match attempt(self) {
                 Ok(Some(result)) => return Ok(result),
-                Ok(None) => last = Fault::Unsteady,
-                Err(Fault::Overrun) => {
+                Ok(None) => last = NetlinkFault::Unsteady,
+                Err(NetlinkFault::Overrun) => {
                     self.kernel = connect(self.protocol)?;
-                    last = Fault::Overrun;
+                    last = NetlinkFault::Overrun;
                 }
                 Err(fault) => return Err(fault),
             }
@@ -141,20 +141,23 @@ impl Socket {
         Err(last)
     }
 
-    fn send(&mut self, request: &mut Request, flags: u16) -> Result<(), Fault> {
+    fn send(&mut self, request: &mut Request, flags: u16) -> Result<(), NetlinkFault> {
         self.sequence = self.sequence.wrapping_add(1);
         request.address(flags, self.sequence)?;
         let sent = self.kernel.send(&request.bytes, 0)?;
         if sent == request.bytes.len() {
             Ok(())
         } else {
-            Err(Fault::Garbled("the request was cut".to_owned()))
+            Err(NetlinkFault::Garbled("the request was cut".to_owned()))
         }
     }
 
     /// Reads datagrams to the end of the answer; says whether the dump was interrupted by a change. A message that
     /// `add` refuses ends the reading of its content, not that of the answer, so that the socket stays in step.
-    fn receive(&mut self, add: &mut dyn FnMut(&[u8]) -> Result<(), Fault>) -> Result<bool, Fault> {
+    fn receive(
+        &mut self,
+        add: &mut dyn FnMut(&[u8]) -> Result<(), NetlinkFault>,
+    ) -> Result<bool, NetlinkFault> {
         let mut interrupted = false;
         let mut refused = None;
         loop {
@@ -174,7 +177,7 @@ impl Socket {
         }
     }
 
-    fn datagram(&mut self) -> Result<usize, Fault> {
+    fn datagram(&mut self) -> Result<usize, NetlinkFault> {
         loop {
             let mut room: &mut [u8] = &mut self.buffer;
             match self.kernel.recv(&mut room, MsgFlags::MSG_TRUNC.bits()) {
@@ -182,7 +185,7 @@ impl Socket {
                     self.used = self.used.max(length);
                     return Ok(length);
                 }
-                Ok(length) => return Err(Fault::Garbled(format!("a datagram of {length} bytes"))),
+                Ok(length) => return Err(NetlinkFault::Garbled(format!("a datagram of {length} bytes"))),
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error.into()),
             }
@@ -190,12 +193,12 @@ impl Socket {
     }
 }
 
-fn connect(protocol: isize) -> Result<netlink_sys::Socket, Fault> {
+fn connect(protocol: isize) -> Result<netlink_sys::Socket, NetlinkFault> {
     let socket = netlink_sys::Socket::new(protocol)?;
     // Without it an error would come back with the whole request in it, keys included.
     socket.set_cap_ack(true)?;
     let limit = TimeVal::new(ANSWER_LIMIT.as_secs().cast_signed(), 0);
-    setsockopt(&socket, ReceiveTimeout, &limit).map_err(|errno| Fault::Io(errno.into()))?;
+    setsockopt(&socket, ReceiveTimeout, &limit).map_err(|errno| NetlinkFault::Io(errno.into()))?;
     socket.connect(&SocketAddr::new(0, 0))?;
     Ok(socket)
 }
@@ -214,8 +217,8 @@ pub(crate) struct Progress {
 pub(crate) fn take(
     mut datagram: &[u8],
     sequence: Option<u32>,
-    add: &mut dyn FnMut(&[u8]) -> Result<(), Fault>,
-) -> Result<Progress, Fault> {
+    add: &mut dyn FnMut(&[u8]) -> Result<(), NetlinkFault>,
+) -> Result<Progress, NetlinkFault> {
     let mut progress = Progress::default();
     while !datagram.is_empty() {
         let message = NetlinkBuffer::new_checked(datagram)?;
@@ -225,19 +228,19 @@ pub(crate) fn take(
             let payload = message.payload();
             match message.message_type() {
                 NLMSG_NOOP => {}
-                NLMSG_OVERRUN => return Err(Fault::Overrun),
+                NLMSG_OVERRUN => return Err(NetlinkFault::Overrun),
                 NLMSG_DONE => {
                     // A dump that failed on the way says so in its end; older kernels send no code there.
                     if let Some(code) = payload.first_chunk().map(|bytes| i32::from_ne_bytes(*bytes))
                         && code < 0
                     {
-                        return Err(Fault::errno(code));
+                        return Err(NetlinkFault::errno(code));
                     }
                     progress.ended = true;
                 }
                 NLMSG_ERROR => {
                     let error = ErrorMessage::parse(&ErrorBuffer::new_checked(&payload)?)?;
-                    if let Some(fault) = Fault::of(&error) {
+                    if let Some(fault) = NetlinkFault::from_message(&error) {
                         return Err(fault);
                     }
                     progress.ended = true;

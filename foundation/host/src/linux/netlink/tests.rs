@@ -36,7 +36,7 @@ pub(crate) fn message(kind: u16, flags: u16, sequence: u32, payload: &[u8]) -> V
     bytes
 }
 
-fn taken(datagram: &[u8], sequence: Option<u32>) -> Result<(Progress, Vec<Vec<u8>>), Fault> {
+fn taken(datagram: &[u8], sequence: Option<u32>) -> Result<(Progress, Vec<Vec<u8>>), NetlinkFault> {
     let mut payloads = Vec::new();
     let progress = take(datagram, sequence, &mut |payload| {
         payloads.push(payload.to_vec());
@@ -46,7 +46,7 @@ fn taken(datagram: &[u8], sequence: Option<u32>) -> Result<(Progress, Vec<Vec<u8
 }
 
 #[test]
-fn the_messages_of_a_datagram_are_taken_apart() {
+fn datagram_is_split_into_its_messages() {
     let multi = NLM_F_MULTIPART;
     let datagram = [
         message(40, multi, 7, b"one"),
@@ -66,7 +66,7 @@ fn the_messages_of_a_datagram_are_taken_apart() {
 }
 
 #[test]
-fn interruptions_and_errors_are_noticed_wherever_they_stand() {
+fn interruptions_and_errors_are_found_anywhere() {
     let refused = |errno: i32| [(-errno).to_ne_bytes().as_slice(), &[0; 16]].concat();
     let part = message(40, NLM_F_MULTIPART, 7, b"part");
     let interrupted = [part.clone(), message(40, NLM_F_MULTIPART | NLM_F_DUMP_INTR, 7, b"")].concat();
@@ -75,32 +75,32 @@ fn interruptions_and_errors_are_noticed_wherever_they_stand() {
     assert_eq!(taken(&at_the_end, Some(7)).unwrap().0, Progress { ended: true, interrupted: true });
 
     let denied = [part.clone(), message(NLMSG_ERROR, 0, 7, &refused(1))].concat();
-    assert!(matches!(taken(&denied, Some(7)), Err(Fault::Refused(1))));
+    assert!(matches!(taken(&denied, Some(7)), Err(NetlinkFault::Refused(1))));
     let failed_on_the_way = message(NLMSG_DONE, NLM_F_MULTIPART, 7, &(-ENODEV).to_ne_bytes());
-    assert!(matches!(taken(&failed_on_the_way, Some(7)), Err(Fault::Refused(ENODEV))));
-    assert!(matches!(taken(&message(NLMSG_ERROR, 0, 7, &refused(105)), Some(7)), Err(Fault::Overrun)));
-    assert!(matches!(taken(&message(NLMSG_OVERRUN, 0, 7, b""), Some(7)), Err(Fault::Overrun)));
+    assert!(matches!(taken(&failed_on_the_way, Some(7)), Err(NetlinkFault::Refused(ENODEV))));
+    assert!(matches!(taken(&message(NLMSG_ERROR, 0, 7, &refused(105)), Some(7)), Err(NetlinkFault::Overrun)));
+    assert!(matches!(taken(&message(NLMSG_OVERRUN, 0, 7, b""), Some(7)), Err(NetlinkFault::Overrun)));
     for cut in [&part[..10], &part[..18], &message(NLMSG_ERROR, 0, 7, b"")] {
-        assert!(matches!(taken(cut, Some(7)), Err(Fault::Garbled(_))), "{cut:?}");
+        assert!(matches!(taken(cut, Some(7)), Err(NetlinkFault::Garbled(_))), "{cut:?}");
     }
 }
 
 #[test]
 fn faults_become_errors_with_what_was_asked() {
-    let text = |fault: Fault| fault.into_error("adding 10.8.0.1/24 to wg_main").chain();
-    assert_eq!(text(Fault::Refused(17)), "adding 10.8.0.1/24 to wg_main: File exists (os error 17)");
+    let text = |fault: NetlinkFault| fault.into_error("adding 10.8.0.1/24 to wg_main").chain();
+    assert_eq!(text(NetlinkFault::Refused(17)), "adding 10.8.0.1/24 to wg_main: File exists (os error 17)");
     assert_eq!(
-        text(Fault::Overrun),
+        text(NetlinkFault::Overrun),
         "adding 10.8.0.1/24 to wg_main: No buffer space available (os error 105)"
     );
-    assert_eq!(text(Fault::Silent), "adding 10.8.0.1/24 to wg_main did not end within 30 s");
-    assert!(text(Fault::Unsteady).contains("kept changing"));
-    assert!(matches!(Fault::from(io::Error::from_raw_os_error(105)), Fault::Overrun));
+    assert_eq!(text(NetlinkFault::Silent), "adding 10.8.0.1/24 to wg_main did not end within 30 s");
+    assert!(text(NetlinkFault::Unsteady).contains("kept changing"));
+    assert!(matches!(NetlinkFault::from(io::Error::from_raw_os_error(105)), NetlinkFault::Overrun));
     assert!(
-        matches!(Fault::from(io::Error::from_raw_os_error(11)), Fault::Silent),
+        matches!(NetlinkFault::from(io::Error::from_raw_os_error(11)), NetlinkFault::Silent),
         "EAGAIN after the time limit"
     );
-    assert!(matches!(Fault::from(io::Error::from_raw_os_error(9)), Fault::Io(_)));
+    assert!(matches!(NetlinkFault::from(io::Error::from_raw_os_error(9)), NetlinkFault::Io(_)));
 }
 
 /// Reading needs no rights: the real kernel answers.
@@ -116,12 +116,18 @@ fn the_kernel_answers_dumps_and_refusals() {
         assert!(!links.unwrap().is_empty());
     }
     // What a reader does not understand is the result, and the socket stays in step.
-    let garbled = |(): &mut (), _: &[u8]| Err(Fault::Garbled("no".to_owned()));
-    assert!(matches!(socket.dump(&mut Request::new(18, 16, |_| {}), || (), garbled), Err(Fault::Garbled(_))));
+    let garbled = |(): &mut (), _: &[u8]| Err(NetlinkFault::Garbled("no".to_owned()));
+    assert!(matches!(
+        socket.dump(&mut Request::new(18, 16, |_| {}), || (), garbled),
+        Err(NetlinkFault::Garbled(_))
+    ));
     assert!(socket.dump(&mut Request::new(18, 16, |_| {}), || (), |(), _| Ok(())).is_ok());
     // A generic netlink family that does not exist.
     let mut generic = Socket::open(NETLINK_GENERIC).unwrap();
-    assert!(matches!(generic.change(&mut Request::new(0x3ff, 4, |_| {})), Err(Fault::Refused(ENOENT))));
+    assert!(matches!(
+        generic.change(&mut Request::new(0x3ff, 4, |_| {})),
+        Err(NetlinkFault::Refused(ENOENT))
+    ));
 }
 
 /// An interrupted dump is begun again, and given up in the end.
@@ -134,14 +140,17 @@ fn attempts_are_counted() {
         Ok((count == 3).then_some(count))
     });
     assert_eq!(result.unwrap(), 3);
-    assert!(matches!(socket.again(|_| Ok(None::<()>)), Err(Fault::Unsteady)));
-    assert!(matches!(socket.again(|_| Err::<Option<()>, _>(Fault::Overrun)), Err(Fault::Overrun)));
+    assert!(matches!(socket.again(|_| Ok(None::<()>)), Err(NetlinkFault::Unsteady)));
+    assert!(matches!(
+        socket.again(|_| Err::<Option<()>, _>(NetlinkFault::Overrun)),
+        Err(NetlinkFault::Overrun)
+    ));
     let mut count = 0;
     let refused = socket.again(|_| {
         count += 1;
-        Err::<Option<()>, _>(Fault::Refused(1))
+        Err::<Option<()>, _>(NetlinkFault::Refused(1))
     });
-    assert!(matches!(refused, Err(Fault::Refused(1))) && count == 1, "a refusal is final");
+    assert!(matches!(refused, Err(NetlinkFault::Refused(1))) && count == 1, "a refusal is final");
     assert!(socket.dump(&mut Request::new(18, 16, |_| {}), || (), |(), _| Ok(())).is_ok());
 }
 
@@ -155,7 +164,7 @@ fn rtnetlink_answers_on_its_own_runtime() {
     // The family is missing: refused, and the connection lives on.
     assert!(matches!(
         route.get(RouteNetlinkMessage::GetRoute(unreachable)),
-        Err(Fault::Refused(_) | Fault::Garbled(_))
+        Err(NetlinkFault::Refused(_) | NetlinkFault::Garbled(_))
     ));
     assert!(!route.dump(&dump).unwrap().is_empty());
     // Inside a task of another runtime too: made there, used there, dropped there.

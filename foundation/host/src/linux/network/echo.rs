@@ -12,13 +12,13 @@ use nix::sys::socket::{
 };
 
 use crate::linux::misc::random_number;
-use crate::{EchoFrom, HostError, Result};
+use crate::{HostError, PingSource, Result};
 
 /// Bytes of a request: the header of 8 and as many of payload as `ping` sends.
 const LENGTH: usize = 8 + 56;
 
 /// Sends the requests at once, and waits for the first answer to any of them.
-pub(super) fn ask(from: &EchoFrom, to: Ipv4Addr, count: u16, wait: Duration) -> Result<bool> {
+pub(super) fn ask(from: &PingSource, to: Ipv4Addr, count: u16, wait: Duration) -> Result<bool> {
     let failed = |source| HostError::io(format!("asking {to}"), source);
     let socket = match open(from) {
         Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
@@ -52,11 +52,11 @@ pub(super) fn ask(from: &EchoFrom, to: Ipv4Addr, count: u16, wait: Duration) -> 
     }
 }
 
-fn open(from: &EchoFrom) -> io::Result<UdpSocket> {
+fn open(from: &PingSource) -> io::Result<UdpSocket> {
     let raw = socket(AddressFamily::Inet, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::Icmp)?;
     match from {
-        EchoFrom::Interface(name) => setsockopt(&raw, BindToDevice, &OsString::from(name.as_str()))?,
-        EchoFrom::Address(address) => {
+        PingSource::Interface(name) => setsockopt(&raw, BindToDevice, &OsString::from(name.as_str()))?,
+        PingSource::Address(address) => {
             bind(raw.as_raw_fd(), &SockaddrIn::from(SocketAddrV4::new(*address, 0)))?;
         }
     }

@@ -23,14 +23,14 @@ const HANDLE: TcHandle = TcHandle { major: 0, minor: 1 };
 
 /// The two ways of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
+pub(super) enum Direction {
     /// Out of the host.
     Out,
     /// Into it.
     In,
 }
 
-impl Way {
+impl Direction {
     /// Both.
     pub(super) const ALL: [Self; 2] = [Self::Out, Self::In];
 
@@ -54,14 +54,14 @@ pub(super) fn hooks(index: u32) -> TcMessage {
 }
 
 /// The question for the filters at one hook of the link of this index.
-pub(super) fn filters(index: u32, way: Way) -> TcMessage {
+pub(super) fn filters(index: u32, way: Direction) -> TcMessage {
     let mut message = of_link(index);
     message.header.parent = way.parent();
     message
 }
 
 /// The message that puts the guard's filter at one hook of the link of this index, in the place of the one before.
-pub(super) fn filter(index: u32, way: Way, guard: &LinkGuard) -> Result<TcMessage> {
+pub(super) fn filter(index: u32, way: Direction, guard: &LinkGuard) -> Result<TcMessage> {
     let mut message = filters(index, way);
     message.header.handle = HANDLE;
     // The kernel takes the protocol as the network has it.
@@ -72,7 +72,7 @@ pub(super) fn filter(index: u32, way: Way, guard: &LinkGuard) -> Result<TcMessag
 }
 
 /// Whether such a message, one of the answers to [`filters`], tells of exactly the guard's filter.
-pub(super) fn is_filter(message: &TcMessage, way: Way, guard: &LinkGuard) -> Result<bool> {
+pub(super) fn is_filter(message: &TcMessage, way: Direction, guard: &LinkGuard) -> Result<bool> {
     if message.header.handle != HANDLE || message.header.info >> 16 != PRIORITY {
         return Ok(false);
     }
@@ -89,10 +89,10 @@ fn of_link(index: u32) -> TcMessage {
     TcMessage::with_index(index.cast_signed())
 }
 
-fn options(way: Way, guard: &LinkGuard) -> Result<Vec<TcOption>> {
+fn options(way: Direction, guard: &LinkGuard) -> Result<Vec<TcOption>> {
     let program = match way {
-        Way::Out => program::out(&guard.sources),
-        Way::In => program::inward(&guard.destinations),
+        Direction::Out => program::out(&guard.sources),
+        Direction::In => program::inward(&guard.destinations),
     };
     let too_long = || HostError::Unsupported { what: "guard a link with so many addresses".to_owned() };
     let program = program.ok_or_else(too_long)?;

@@ -10,7 +10,7 @@ use netlink_packet_route::route::{
 };
 
 use super::addresses::family;
-use crate::{HostError, Passing, Result, Route, RouteKind};
+use crate::{ForwardedPacket, HostError, Result, Route, RouteKind};
 
 /// All routes of a table. Kernels without strict checking send those of the other tables too.
 pub(super) fn of_table(table: u32, ipv6: bool) -> RouteMessage {
@@ -31,7 +31,7 @@ pub(super) fn lookup(destination: Ipv4Addr, interface: u32) -> RouteMessage {
 }
 
 /// The question by which way such a packet leaves that came in by the interface of this index.
-pub(super) fn passing(packet: &Passing, index: u32) -> RouteMessage {
+pub(super) fn passing(packet: &ForwardedPacket, index: u32) -> RouteMessage {
     let mut message = RouteMessage::default();
     message.header.address_family = AddressFamily::Inet;
     message.header.destination_prefix_length = 32;

@@ -7,7 +7,7 @@ use netlink_packet_route::AddressFamily;
 use netlink_packet_route::route::{RouteHeader, RouteProtocol};
 use netlink_packet_route::rule::{RuleAction as Action, RuleAttribute, RuleMessage};
 
-use crate::{Rule, RuleAction};
+use crate::{PolicyRule, RuleAction};
 
 /// All rules of both families.
 pub(super) fn all() -> RuleMessage {
@@ -15,7 +15,7 @@ pub(super) fn all() -> RuleMessage {
 }
 
 /// How messages name a rule: `the IPv4 rule 100 (from 10.8.0.0/24 to all lookup 100)`.
-pub(super) fn name(rule: &Rule) -> String {
+pub(super) fn name(rule: &PolicyRule) -> String {
     let family = if rule.ipv6 { "IPv6" } else { "IPv4" };
     let text =
         |network: Option<IpNetwork>| network.map_or_else(|| "all".to_owned(), |network| network.to_string());
@@ -28,7 +28,7 @@ pub(super) fn name(rule: &Rule) -> String {
 }
 
 /// The message that adds or removes this rule.
-pub(super) fn message(rule: &Rule) -> RuleMessage {
+pub(super) fn message(rule: &PolicyRule) -> RuleMessage {
     let mut message = RuleMessage::default();
     message.header.family = if rule.ipv6 { AddressFamily::Inet6 } else { AddressFamily::Inet };
     message.header.action = match rule.action {
@@ -58,7 +58,7 @@ pub(super) fn message(rule: &Rule) -> RuleMessage {
 
 /// The rule that a message tells of; `None` for other families than IPv4 and IPv6. What our words have no room for
 /// (a mark, a port) is left out: a rule of ours has none of it.
-pub(super) fn read(message: &RuleMessage) -> Option<Rule> {
+pub(super) fn read(message: &RuleMessage) -> Option<PolicyRule> {
     let ipv6 = match message.header.family {
         AddressFamily::Inet => false,
         AddressFamily::Inet6 => true,
@@ -66,7 +66,8 @@ pub(super) fn read(message: &RuleMessage) -> Option<Rule> {
     };
     let mut table = u32::from(message.header.table);
     let action = RuleAction::Unreachable;
-    let mut rule = Rule { priority: 0, ipv6, from: None, to: None, in_interface: None, action, protocol: 0 };
+    let mut rule =
+        PolicyRule { priority: 0, ipv6, from: None, to: None, in_interface: None, action, protocol: 0 };
     let network = |ip: &IpAddr, length| IpNetwork::new(*ip, length).ok();
     for attribute in &message.attributes {
         match attribute {
@@ -100,7 +101,7 @@ pub(super) enum Hit {
 
 /// Which of `rules`, in the kernel's order, a request to remove `wanted` would hit: the kernel takes the first rule
 /// that has what the request names and does not ask what else it has (`rule_find` in `net/core/fib_rules.c`).
-pub(super) fn hit(rules: &[Rule], wanted: &Rule) -> Hit {
+pub(super) fn hit(rules: &[PolicyRule], wanted: &PolicyRule) -> Hit {
     let covers = |part: bool, equal: bool| !part || equal;
     let first = rules.iter().find(|rule| {
         rule.ipv6 == wanted.ipv6

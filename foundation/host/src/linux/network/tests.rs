@@ -121,7 +121,7 @@ fn routes_are_read() {
 }
 
 #[test]
-fn a_route_of_an_interface_that_is_gone_is_gone() {
+fn route_of_a_removed_interface_is_gone() {
     for message in messages(include_str!("captured/routes.hex")) {
         let Message::NewRoute(message) = message else { panic!("{message:?}") };
         let routes = routes::read(&message, false, &mut |_| Ok(None)).unwrap();
@@ -131,14 +131,14 @@ fn a_route_of_an_interface_that_is_gone_is_gone() {
 
 #[test]
 fn rules_are_read() {
-    let rules: Vec<Rule> = messages(include_str!("captured/rules.hex"))
+    let rules: Vec<PolicyRule> = messages(include_str!("captured/rules.hex"))
         .iter()
         .filter_map(|message| match message {
             Message::NewRule(message) => rules::read(message),
             _ => None,
         })
         .collect();
-    let rule = |priority, ipv6, from: Option<&str>, to: Option<&str>, table, protocol| Rule {
+    let rule = |priority, ipv6, from: Option<&str>, to: Option<&str>, table, protocol| PolicyRule {
         priority,
         ipv6,
         from: from.map(net),
@@ -151,7 +151,7 @@ fn rules_are_read() {
     let expected = [
         rule(0, false, None, None, 255, 2),
         rule(99, false, ten, ten, 254, 187),
-        Rule { in_interface: Some("ve0".into()), ..rule(100, false, ten, None, 100, 187) },
+        PolicyRule { in_interface: Some("ve0".into()), ..rule(100, false, ten, None, 100, 187) },
         rule(32766, false, None, None, 254, 2),
         rule(32767, false, None, None, 253, 2),
         rule(0, true, None, None, 255, 2),
@@ -162,8 +162,8 @@ fn rules_are_read() {
 }
 
 #[test]
-fn the_rule_that_the_kernel_would_remove_is_known() {
-    let wide = Rule {
+fn rule_that_kernel_would_remove_is_known() {
+    let wide = PolicyRule {
         priority: 100,
         ipv6: false,
         from: None,
@@ -172,10 +172,11 @@ fn the_rule_that_the_kernel_would_remove_is_known() {
         action: RuleAction::Lookup(100),
         protocol: 187,
     };
-    let narrow = Rule { from: Some(net("10.8.0.0/24")), ..wide.clone() };
-    let other = Rule { action: RuleAction::Lookup(254), ..wide.clone() };
-    let of =
-        |rules: &[&Rule], wanted| rules::hit(&rules.iter().copied().cloned().collect::<Vec<_>>(), wanted);
+    let narrow = PolicyRule { from: Some(net("10.8.0.0/24")), ..wide.clone() };
+    let other = PolicyRule { action: RuleAction::Lookup(254), ..wide.clone() };
+    let of = |rules: &[&PolicyRule], wanted| {
+        rules::hit(&rules.iter().copied().cloned().collect::<Vec<_>>(), wanted)
+    };
     assert_eq!(of(&[&other, &wide], &wide), rules::Hit::This);
     assert_eq!(of(&[&wide, &narrow], &narrow), rules::Hit::This);
     assert_eq!(of(&[&narrow, &wide], &wide), rules::Hit::Another);
@@ -184,7 +185,7 @@ fn the_rule_that_the_kernel_would_remove_is_known() {
 }
 
 #[test]
-fn the_default_route_with_the_lowest_metric_counts() {
+fn default_route_with_lowest_metric_wins() {
     let on = |interface: &str, metric| {
         let kind = RouteKind::Via { interface: interface.into(), gateway: None };
         Route { table: 254, ..route("0.0.0.0/0", metric, kind, None, 4) }
@@ -272,7 +273,7 @@ proptest! {
     ) {
         let of_family = |network: Option<IpNetwork>| network.filter(|network| network.is_ipv6() == ipv6);
         let action = table.map_or(RuleAction::Unreachable, RuleAction::Lookup);
-        let rule = Rule { priority, ipv6, from: of_family(from), to: of_family(to), in_interface, action, protocol };
+        let rule = PolicyRule { priority, ipv6, from: of_family(from), to: of_family(to), in_interface, action, protocol };
         match through_bytes(Message::NewRule(rules::message(&rule))) {
             Message::NewRule(message) => prop_assert_eq!(rules::read(&message), Some(rule)),
             other => panic!("{other:?}"),

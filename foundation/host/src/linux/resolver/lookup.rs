@@ -111,7 +111,7 @@ fn candidates(domain: &Domain, from: Viewpoint, settings: &Settings) -> Result<V
 
 /// What one server says of a name.
 #[derive(Debug, PartialEq, Eq)]
-enum Told {
+enum ServerAnswer {
     /// It has these addresses.
     Found(Vec<IpAddr>),
     /// It has none.
@@ -141,9 +141,9 @@ async fn ask_servers(name: &Name, settings: &Settings, end: Instant) -> Result<V
             break;
         }
         match timeout(waits, asked.next()).await {
-            Ok(Some(Told::Found(addresses))) => return Ok(addresses),
-            Ok(Some(Told::Nothing)) => nothing = true,
-            Ok(Some(Told::Failed(error))) => fault = Some(more_telling(fault, error)),
+            Ok(Some(ServerAnswer::Found(addresses))) => return Ok(addresses),
+            Ok(Some(ServerAnswer::Nothing)) => nothing = true,
+            Ok(Some(ServerAnswer::Failed(error))) => fault = Some(more_telling(fault, error)),
             Ok(None) | Err(_) => {}
         }
     }
@@ -187,7 +187,7 @@ enum Reply {
 }
 
 /// Asks one server for both families at once.
-async fn ask_both(server: &NameServer, name: &Name, settings: &Settings, limit: Duration) -> Told {
+async fn ask_both(server: &NameServer, name: &Name, settings: &Settings, limit: Duration) -> ServerAnswer {
     let protocols = if settings.tcp { Protocols::Tcp } else { Protocols::Both };
     let line = Line { server: server.address, scope: scope(server), from: None, protocols };
     let ask = |kind| exchange(line.clone(), name.clone(), kind, limit);
@@ -199,7 +199,7 @@ async fn ask_both(server: &NameServer, name: &Name, settings: &Settings, limit: 
     let grace = GRACE.min(limit / 2);
     match select(four, six).await {
         Either::Left((four, six)) => match reply(four) {
-            Reply::NoName => Told::Nothing,
+            Reply::NoName => ServerAnswer::Nothing,
             Reply::None => both(Reply::None, reply(six.await)),
             four => both(four, within(grace, six).await),
         },
@@ -228,15 +228,15 @@ fn reply(outcome: Result<DnsResponse, NetError>) -> Reply {
 
 /// What the replies for IPv4 and for IPv6 mean together. Some servers say of a name without IPv6 addresses that there is no such
 /// name (RFC 4074, section 4.2); nobody says so of IPv4.
-fn both(four: Reply, six: Reply) -> Told {
+fn both(four: Reply, six: Reply) -> ServerAnswer {
     match (four, six) {
         (Reply::Addresses(mut found), Reply::Addresses(more)) => {
             found.extend(more);
-            Told::Found(found)
+            ServerAnswer::Found(found)
         }
-        (Reply::Addresses(found), _) | (_, Reply::Addresses(found)) => Told::Found(found),
-        (Reply::NoName, _) | (Reply::None, Reply::None | Reply::NoName) => Told::Nothing,
-        (Reply::Failed(error), _) | (Reply::None, Reply::Failed(error)) => Told::Failed(error),
+        (Reply::Addresses(found), _) | (_, Reply::Addresses(found)) => ServerAnswer::Found(found),
+        (Reply::NoName, _) | (Reply::None, Reply::None | Reply::NoName) => ServerAnswer::Nothing,
+        (Reply::Failed(error), _) | (Reply::None, Reply::Failed(error)) => ServerAnswer::Failed(error),
     }
 }
 

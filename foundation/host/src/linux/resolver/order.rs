@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn families_take_turns_and_ipv6_begins_where_the_host_has_it() {
+    fn families_alternate_and_ipv6_comes_first() {
         let all =
             ["192.0.2.1", "192.0.2.2", "192.0.2.3", "2001:db8::1", "2001:db8::2", "2001:db8::1", "192.0.2.1"];
         let both = ["2001:db8::1", "192.0.2.1", "2001:db8::2", "192.0.2.2", "192.0.2.3"];
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn of_thousands_of_addresses_few_are_looked_at() {
+    fn only_few_of_many_addresses_are_tried() {
         let four = (0..20_000).map(|number| IpAddr::V4(Ipv4Addr::from_bits(0xc000_0200 + number)));
         let six = (0..5).map(|number| IpAddr::V6(Ipv6Addr::from_bits((0x2001_0db8 << 96) + number)));
         let asked = std::cell::Cell::new(0);
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn ipv6_that_leads_nowhere_useful_comes_behind_ipv4() {
+    fn useless_ipv6_comes_after_ipv4() {
         let all = ["2001:db8::1", "192.0.2.1"];
         let four = ["192.0.2.1", "2001:db8::1"];
         assert_eq!(order(&all, &["10.0.0.1", "fd00::1"]), four, "unique local to global");

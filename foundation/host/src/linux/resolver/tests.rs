@@ -60,17 +60,17 @@ fn probe_of(server: &str, domain: &str) -> Probe {
     Probe { server: server.parse().unwrap(), domain: domain.parse().unwrap() }
 }
 
-fn ask_all(probes: &[(&str, &str)]) -> (Vec<Result<Answer, ProbeError>>, Duration) {
+fn ask_all(probes: &[(&str, &str)]) -> (Vec<Result<DnsAnswer, ProbeError>>, Duration) {
     let probes: Vec<_> = probes.iter().map(|(server, domain)| probe_of(server, domain)).collect();
     let start = Instant::now();
     (LinuxResolver::new().probe(&probes, LIMIT).unwrap(), start.elapsed())
 }
 
-fn addresses_of(outcome: &Result<Answer, ProbeError>) -> Vec<String> {
+fn addresses_of(outcome: &Result<DnsAnswer, ProbeError>) -> Vec<String> {
     outcome.as_ref().unwrap().addresses.iter().map(IpAddr::to_string).collect()
 }
 
-fn rcode_of(outcome: &Result<Answer, ProbeError>) -> &str {
+fn rcode_of(outcome: &Result<DnsAnswer, ProbeError>) -> &str {
     match outcome {
         Err(ProbeError::NoAddress { rcode, elapsed }) => {
             assert!(*elapsed < LIMIT);
@@ -171,8 +171,8 @@ fn a_failing_server_delays_no_other() {
 }
 
 #[test]
-fn a_cut_answer_is_asked_for_again_by_tcp() {
-    in_namespace("a_cut_answer_is_asked_for_again_by_tcp", || {
+fn truncated_answer_is_retried_by_tcp() {
+    in_namespace("truncated_answer_is_retried_by_tcp", || {
         let mut hosts = tempfile::NamedTempFile::new().unwrap();
         for last in 1..=80 {
             writeln!(hosts, "10.0.0.{last} many.example").unwrap();
@@ -205,8 +205,8 @@ fn a_cut_answer_without_tcp_behind_it() {
 }
 
 #[test]
-fn the_question_is_plain_and_for_one_name_only() {
-    in_namespace("the_question_is_plain_and_for_one_name_only", || {
+fn question_is_plain_and_about_one_name() {
+    in_namespace("question_is_plain_and_about_one_name", || {
         let good =
             |question: &[u8]| Some(reply(question, GOOD, &[[10, 1, 1, 1].into(), [10, 1, 1, 2].into()]));
         // The special names of RFC 6761 are asked for as well: what this server says is what counts.
@@ -293,8 +293,8 @@ fn by(interface: &str, address: &str) -> AskFrom {
 }
 
 #[test]
-fn a_question_goes_by_its_way_and_by_no_other() {
-    in_namespace("a_question_goes_by_its_way_and_by_no_other", || {
+fn question_uses_only_its_given_source() {
+    in_namespace("question_uses_only_its_given_source", || {
         let added = Command::new("ip")
             .args(["link", "add", "d0", "type", "veth", "peer", "name", "d1"])
             .status()
@@ -333,8 +333,8 @@ fn a_question_goes_by_its_way_and_by_no_other() {
 }
 
 #[test]
-fn an_answer_that_is_cut_is_not_asked_for_again_by_another_protocol() {
-    in_namespace("an_answer_that_is_cut_is_not_asked_for_again_by_another_protocol", || {
+fn truncated_tcp_answer_is_not_retried() {
+    in_namespace("truncated_tcp_answer_is_not_retried", || {
         let listener = TcpListener::bind(("127.0.0.3", 53)).unwrap();
         let server = udp_server("127.0.0.3", vec![|question| Some(reply(question, GOOD | TRUNCATED, &[]))]);
         let probe = probe_of("127.0.0.3", "example.org");

@@ -25,8 +25,8 @@ use crate::linux::command::{kill_group, spawn_daemon};
 use crate::linux::files::LinuxFiles;
 use crate::linux::misc::{LinuxClock, LinuxSysctl};
 use crate::{
-    Clock, Command, Files, HostError, Logs, Manager, Result, ServiceState, ServiceStatus, Services, Sysctl,
-    Unit, UnitKind,
+    Clock, Command, Files, HostError, Logs, Result, ServiceManager, ServiceState, ServiceStatus, Services,
+    Sysctl, Unit, UnitKind,
 };
 use phantom_types::Timestamp;
 
@@ -135,7 +135,7 @@ impl BuiltinServices {
         wait: Duration,
     ) -> Result<()> {
         let deadline = Instant::now() + wait;
-        let process = Process::of(child.id());
+        let process = Process::from_pid(child.id());
         if let Some(process) = process {
             self.write_record(name, process, false)?;
         }
@@ -181,8 +181,8 @@ impl BuiltinServices {
 }
 
 impl Services for BuiltinServices {
-    fn manager(&self) -> Manager {
-        Manager::Builtin
+    fn manager(&self) -> ServiceManager {
+        ServiceManager::Builtin
     }
 
     fn status(&self, name: &str) -> Result<ServiceStatus> {
@@ -345,6 +345,6 @@ fn said_ready(socket: &UnixDatagram) -> std::io::Result<bool> {
 /// Names this boot of the host, or in a container this start of it: there `/run` may outlive what it tells of.
 fn boot_name() -> String {
     let boot = LinuxSysctl.get("kernel.random.boot_id").ok().flatten().unwrap_or_default();
-    let first = Process::of(1).map(|process| process.started).unwrap_or_default();
+    let first = Process::from_pid(1).map(|process| process.started).unwrap_or_default();
     format!("{boot}:{first}")
 }

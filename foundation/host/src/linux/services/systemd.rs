@@ -12,7 +12,9 @@ use phantom_types::{Said, Spoken as _, quoted};
 use super::check_name;
 use crate::linux::command::{Output, Program, find};
 use crate::linux::files::LinuxFiles;
-use crate::{Command, Files, HostError, Logs, Manager, Marks, Result, ServiceStatus, Services, Unit};
+use crate::{
+    Command, Files, HostError, Logs, OwnershipTags, Result, ServiceManager, ServiceStatus, Services, Unit,
+};
 
 /// Where an administrator's units lie; they go before those of packages, so that a concrete `wg-quick@wg_main.service`
 /// here is taken instead of the template of wireguard-tools.
@@ -31,24 +33,24 @@ const ERROR_LINES: u32 = 8;
 /// The services of a host that runs systemd.
 #[derive(Debug)]
 pub struct SystemdServices {
-    marks: Marks,
+    tags: OwnershipTags,
     version: OnceLock<u32>,
 }
 
 impl SystemdServices {
-    /// Units with these marks. Asks nothing yet.
-    pub fn new(marks: Marks) -> Self {
-        Self { marks, version: OnceLock::new() }
+    /// Units with these tags. Asks nothing yet.
+    pub fn new(tags: OwnershipTags) -> Self {
+        Self { tags, version: OnceLock::new() }
     }
 
     /// The unit's text, with or without what only newer versions know.
     fn text(&self, unit: &Unit, growing: bool) -> String {
-        render::unit_file(&self.marks.first_line(), unit, growing)
+        render::unit_file(&self.tags.first_line(), unit, growing)
     }
 
     /// The text of the unit that waits for its file, where it has one.
     fn path_text(&self, unit: &Unit) -> Option<String> {
-        render::path_file(&self.marks.first_line(), unit)
+        render::path_file(&self.tags.first_line(), unit)
     }
 
     /// Whether this systemd knows a growing pause. Older ones complain about the words in the journal.
@@ -68,7 +70,7 @@ impl SystemdServices {
         match content {
             // A link to nowhere reads as nothing, and is somebody's all the same.
             None if path.is_symlink() => Err(HostError::Foreign { object: path.display().to_string() }),
-            Some(content) if !self.marks.owns_file(&content) => {
+            Some(content) if !self.tags.owns_file(&content) => {
                 Err(HostError::Foreign { object: path.display().to_string() })
             }
             other => Ok(other),
@@ -99,8 +101,8 @@ impl SystemdServices {
 }
 
 impl Services for SystemdServices {
-    fn manager(&self) -> Manager {
-        Manager::Systemd
+    fn manager(&self) -> ServiceManager {
+        ServiceManager::Systemd
     }
 
     fn status(&self, name: &str) -> Result<ServiceStatus> {
@@ -181,7 +183,7 @@ impl Services for SystemdServices {
                 continue;
             }
             let regular = path.symlink_metadata().is_ok_and(|metadata| metadata.is_file());
-            if regular && LinuxFiles.read(&path)?.is_some_and(|content| self.marks.owns_file(&content)) {
+            if regular && LinuxFiles.read(&path)?.is_some_and(|content| self.tags.owns_file(&content)) {
                 names.push(name.to_owned());
             }
         }

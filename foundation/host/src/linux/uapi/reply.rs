@@ -26,7 +26,7 @@ pub(super) enum Failure {
 }
 
 impl Failure {
-    pub(super) fn of(error: io::Error) -> Self {
+    pub(super) fn from_io(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof => {
                 Self::Broken(error)
@@ -85,7 +85,7 @@ pub(super) fn read_end(input: impl Read) -> Result<(), Failure> {
 fn read(input: impl Read, mut take: impl FnMut(&str, &str) -> Result<(), Failure>) -> Result<(), Failure> {
     let mut lines = Lines::new(input);
     let mut errno = None;
-    while let Some(line) = lines.next().map_err(Failure::of)? {
+    while let Some(line) = lines.next().map_err(Failure::from_io)? {
         if line.is_empty() {
             // The empty line ends the reply; before `errno` it has no meaning.
             if errno.is_some() {

@@ -66,7 +66,7 @@ fn a_reply_is_read() {
 }
 
 #[test]
-fn what_is_no_reply_is_an_error_that_tells_no_values() {
+fn malformed_reply_is_an_error_without_values() {
     let refused = parse_device_reply(b"errno=-22\n\n").unwrap_err();
     assert!(
         matches!(&refused, HostError::Kernel { source, .. } if source.raw_os_error() == Some(22)),
@@ -228,7 +228,7 @@ fn peers_are_asked_for_by_their_keys() {
 }
 
 #[test]
-fn a_device_without_our_addition_is_asked_for_all() {
+fn stock_device_is_asked_for_everything() {
     for first in [Some("errno=-22\n\n"), Some("errno=22\n\n"), None] {
         let dir = tempfile::tempdir().unwrap();
         let (uapi, name) = client(&dir);
@@ -240,7 +240,7 @@ fn a_device_without_our_addition_is_asked_for_all() {
 }
 
 #[test]
-fn a_refusal_is_told_and_not_asked_twice() {
+fn refusal_is_reported_and_not_retried() {
     let dir = tempfile::tempdir().unwrap();
     let (uapi, name) = client(&dir);
     let server = device(&dir, vec![Some("errno=1\n\n"), Some("errno=126\n\n"), None]);
@@ -263,7 +263,7 @@ fn a_refusal_is_told_and_not_asked_twice() {
 }
 
 #[test]
-fn a_device_that_hangs_is_named_and_told_nothing() {
+fn hanging_device_is_named_and_told_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let (uapi, name) = client(&dir);
     let listener = UnixListener::bind(dir.path().join("wg_main.sock")).unwrap();

@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn the_module_is_found_in_the_lists_of_real_kernels() {
+    fn module_is_found_in_real_kernel_lists() {
         assert!(lists("kernel/drivers/net/wireguard/wireguard.ko: kernel/net/ipv6/ip6_udp_tunnel.ko\n"));
         assert!(lists("kernel/drivers/net/dummy.ko:\nkernel/drivers/net/wireguard/wireguard.ko.xz: x\n"));
         assert!(lists("updates/dkms/wireguard.ko.zst:"));

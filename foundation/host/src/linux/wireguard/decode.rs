@@ -13,7 +13,7 @@ use phantom_types::{PresharedKey, PrivateKey, PublicKey, Timestamp};
 use zeroize::Zeroize as _;
 
 use super::{PEERS_ROOM, push_first_exactly};
-use crate::linux::netlink::{Fault, take};
+use crate::linux::netlink::{NetlinkFault, take};
 use crate::{Device, Peer, PeerConfig, Result};
 
 /// The device that a dump describes: netlink messages in a row, as in the kernel's datagrams.
@@ -42,7 +42,7 @@ impl<'a> Collector<'a> {
     }
 
     /// Takes the payload of one message: a generic netlink header and the attributes of the device.
-    pub(super) fn add(&mut self, payload: &[u8]) -> Result<(), Fault> {
+    pub(super) fn add(&mut self, payload: &[u8]) -> Result<(), NetlinkFault> {
         let peers_kind = WireguardAttribute::Peers(Vec::new()).kind() & NLA_TYPE_MASK;
         for attribute in NlasIterator::new(payload.get(GENL_HDRLEN..).unwrap_or_default()) {
             let attribute = attribute?;
@@ -70,7 +70,7 @@ impl<'a> Collector<'a> {
         self.device
     }
 
-    fn add_peer(&mut self, attributes: &[u8]) -> Result<(), Fault> {
+    fn add_peer(&mut self, attributes: &[u8]) -> Result<(), NetlinkFault> {
         let mut peer = read_peer(attributes)?;
         let key = peer.config.public_key;
         let continues = self.last.replace(key) == Some(key);
@@ -86,7 +86,7 @@ impl<'a> Collector<'a> {
     }
 }
 
-fn read_peer(attributes: &[u8]) -> Result<Peer, Fault> {
+fn read_peer(attributes: &[u8]) -> Result<Peer, NetlinkFault> {
     let allowed_kind = WireguardPeerAttribute::AllowedIps(Vec::new()).kind() & NLA_TYPE_MASK;
     let mut key = None;
     let mut config = PeerConfig {
@@ -121,11 +121,11 @@ fn read_peer(attributes: &[u8]) -> Result<Peer, Fault> {
             _ => {}
         }
     }
-    config.public_key = key.ok_or_else(|| Fault::Garbled("a peer without a public key".to_owned()))?;
+    config.public_key = key.ok_or_else(|| NetlinkFault::Garbled("a peer without a public key".to_owned()))?;
     Ok(Peer { config, last_handshake, rx_bytes, tx_bytes })
 }
 
-fn read_network(attributes: &[u8]) -> Result<IpNetwork, Fault> {
+fn read_network(attributes: &[u8]) -> Result<IpNetwork, NetlinkFault> {
     let (mut ip, mut prefix): (Option<IpAddr>, _) = (None, None);
     for attribute in NlasIterator::new(attributes) {
         match read_network_part(&attribute?)? {
@@ -135,13 +135,13 @@ fn read_network(attributes: &[u8]) -> Result<IpNetwork, Fault> {
         }
     }
     let network = ip.zip(prefix).and_then(|(ip, prefix)| IpNetwork::new(ip, prefix).ok());
-    network.ok_or_else(|| Fault::Garbled("an allowed network without address or length".to_owned()))
+    network.ok_or_else(|| NetlinkFault::Garbled("an allowed network without address or length".to_owned()))
 }
 
-fn read_network_part(attribute: &NlaBuffer<&[u8]>) -> Result<WireguardAllowedIpAttr, Fault> {
+fn read_network_part(attribute: &NlaBuffer<&[u8]>) -> Result<WireguardAllowedIpAttr, NetlinkFault> {
     // The decoder takes the first byte of a prefix length without looking whether there is one.
     if attribute.value().is_empty() {
-        return Err(Fault::Garbled("an empty attribute".to_owned()));
+        return Err(NetlinkFault::Garbled("an empty attribute".to_owned()));
     }
     Ok(WireguardAllowedIpAttr::parse(attribute)?)
 }

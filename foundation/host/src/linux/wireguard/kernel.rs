@@ -15,7 +15,7 @@ use phantom_types::{InterfaceName, PublicKey};
 use super::decode::Collector;
 use super::{encode, object};
 use crate::linux::LinuxClock;
-use crate::linux::netlink::{ENODEV, ENOENT, EOPNOTSUPP, Fault, Request, Socket};
+use crate::linux::netlink::{ENODEV, ENOENT, EOPNOTSUPP, NetlinkFault, Request, Socket};
 use crate::{Clock as _, Device, DeviceUpdate, HostError, Peer, Result};
 
 /// Whether the kernel has WireGuard's family now.
@@ -32,7 +32,7 @@ pub(super) fn read(name: &InterfaceName, only: Option<&BTreeSet<PublicKey>>) -> 
     });
     match result {
         Ok(collector) => Ok(collector.map(Collector::into_device)),
-        Err(Fault::Refused(ENODEV | EOPNOTSUPP)) => Ok(None),
+        Err(NetlinkFault::Refused(ENODEV | EOPNOTSUPP)) => Ok(None),
         Err(fault) => Err(fault.into_error(format!("reading {}", object(name)))),
     }
 }
@@ -55,13 +55,13 @@ pub(super) fn write(name: &InterfaceName, update: &DeviceUpdate) -> Result<()> {
     });
     match result {
         Ok(Some(())) => Ok(()),
-        Ok(None) | Err(Fault::Refused(ENODEV | EOPNOTSUPP)) => Err(absent()),
+        Ok(None) | Err(NetlinkFault::Refused(ENODEV | EOPNOTSUPP)) => Err(absent()),
         Err(fault) => Err(fault.into_error(format!("configuring {}", object(name)))),
     }
 }
 
 /// Has the device send a keepalive to each peer that it has a session with.
-fn tell_peers(socket: &mut Socket, family: u16, name: &str) -> Result<(), Fault> {
+fn tell_peers(socket: &mut Socket, family: u16, name: &str) -> Result<(), NetlinkFault> {
     let read = socket.dump(&mut encode::get(family, name), || Collector::new(None), Collector::add)?;
     let now = LinuxClock.now();
     let in_session = |peer: &Peer| peer.last_handshake.is_some_and(|last| now.since(last) < SESSION);
@@ -76,7 +76,9 @@ fn told(peer: &Peer) -> (PublicKey, Option<u16>) {
 
 /// Runs `exchange` with a socket and the number of WireGuard's family; `None` when the kernel has no such family, and
 /// so no device either.
-fn attempt<T>(exchange: impl FnOnce(&mut Socket, u16) -> Result<T, Fault>) -> Result<Option<T>, Fault> {
+fn attempt<T>(
+    exchange: impl FnOnce(&mut Socket, u16) -> Result<T, NetlinkFault>,
+) -> Result<Option<T>, NetlinkFault> {
     let mut socket = Socket::open(NETLINK_GENERIC)?;
     match family(&mut socket)? {
         Some(family) => exchange(&mut socket, family).map(Some),
@@ -86,7 +88,7 @@ fn attempt<T>(exchange: impl FnOnce(&mut Socket, u16) -> Result<T, Fault>) -> Re
 
 /// The number of WireGuard's family. It is looked up in the list of all, because asking for it by its name would
 /// load the module, and reading is to change nothing.
-fn family(socket: &mut Socket) -> Result<Option<u16>, Fault> {
+fn family(socket: &mut Socket) -> Result<Option<u16>, NetlinkFault> {
     let request = GenlCtrl { cmd: GenlCtrlCmd::GetFamily, nlas: Vec::new() };
     let header = GenlHeader { cmd: request.command(), version: request.version() };
     let mut request = Request::new(GENL_ID_CTRL, GENL_HDRLEN, |bytes| header.emit(bytes));
@@ -101,13 +103,13 @@ fn family(socket: &mut Socket) -> Result<Option<u16>, Fault> {
         },
     );
     match result {
-        Err(Fault::Refused(ENOENT)) => Ok(None),
+        Err(NetlinkFault::Refused(ENOENT)) => Ok(None),
         result => result,
     }
 }
 
 /// The number of the family that a message tells of, if it is WireGuard's.
-pub(super) fn wireguard_id(payload: &[u8]) -> Result<Option<u16>, Fault> {
+pub(super) fn wireguard_id(payload: &[u8]) -> Result<Option<u16>, NetlinkFault> {
     let (mut id, mut ours) = (None, false);
     for attribute in NlasIterator::new(payload.get(GENL_HDRLEN..).unwrap_or_default()) {
         let attribute = attribute?;

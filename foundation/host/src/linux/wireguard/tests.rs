@@ -184,7 +184,7 @@ fn a_thousand_peers_take_several_messages() {
 }
 
 #[test]
-fn a_peer_with_five_thousand_networks_is_split() {
+fn peer_with_five_thousand_networks_is_split() {
     let wide = PeerConfig {
         allowed_ips: networks(5000),
         endpoint: Some("[2001:db8::1]:7".parse().unwrap()),
@@ -255,7 +255,7 @@ fn a_device_of_the_kernel_is_read() {
 }
 
 #[test]
-fn a_peer_that_continues_in_the_next_datagram_is_one_peer() {
+fn peer_across_two_datagrams_is_one_peer() {
     let datagrams = captured(include_str!("captured/continued.hex"));
     assert_eq!(datagrams.len(), 2);
     let device = parse_wireguard_dump(&datagrams.concat()).unwrap();
@@ -341,7 +341,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn any_peers_survive_the_way_to_the_kernel(peers in prop::collection::vec(any_peer(), 0..8)) {
+    fn any_peers_survive_the_kernel_round_trip(peers in prop::collection::vec(any_peer(), 0..8)) {
         prop_assert_eq!(configs(applied(&update(peers.clone()))), peers);
     }
 }

@@ -6,12 +6,12 @@ use std::fmt::Write as _;
 use phantom_types::{Backend, PrivateKey, PublicKey};
 
 use super::*;
-use crate::reconcile::{WantedDevice, WantedInterface};
+use crate::reconcile::{DesiredDevice, DesiredInterface};
 use crate::{Command, PeerConfig, Restart, Unit, UnitKind};
 
 const HEAD: &str = "# phantom-wg: ours\n[Interface]\n";
 
-fn peer(n: u8) -> WantedPeer {
+fn peer(n: u8) -> DesiredPeer {
     let config = PeerConfig {
         public_key: PublicKey::from_bytes([n; 32]),
         preshared_key: None,
@@ -19,11 +19,11 @@ fn peer(n: u8) -> WantedPeer {
         keepalive: None,
         allowed_ips: Vec::new(),
     };
-    WantedPeer { config, owner: format!("c{n}").into() }
+    DesiredPeer { config, owner: format!("c{n}").into() }
 }
 
-fn wanted(peers: &[u8]) -> Wanted {
-    let mut wanted = Wanted::nothing();
+fn wanted(peers: &[u8]) -> DesiredState {
+    let mut wanted = DesiredState::nothing();
     let unit = Unit {
         name: "wg-quick@wg_main".into(),
         description: String::new(),
@@ -45,13 +45,13 @@ fn wanted(peers: &[u8]) -> Wanted {
         after: Vec::new(),
         wanted_at_boot: true,
     };
-    let device = WantedDevice {
+    let device = DesiredDevice {
         private_key: PrivateKey::from_random([9; 32]),
         listen_port: None,
         fwmark: 0,
         peers: Some(peers.iter().map(|n| peer(*n)).collect()),
     };
-    let interface = WantedInterface {
+    let interface = DesiredInterface {
         backend: Backend::Embedded,
         running: true,
         addresses: BTreeSet::new(),
@@ -64,7 +64,7 @@ fn wanted(peers: &[u8]) -> Wanted {
     wanted
 }
 
-fn file() -> WantedFile {
+fn file() -> DesiredFile {
     let list = PeerFile {
         head: Zeroizing::new(HEAD.to_owned()),
         interface: "wg_main".parse().unwrap(),
@@ -73,7 +73,7 @@ fn file() -> WantedFile {
             write!(text, "\n# client {}\n[Peer]\n{}\n", peer.owner, peer.config.public_key).unwrap();
         },
     };
-    WantedFile::of_peers(0o600, list)
+    DesiredFile::of_peers(0o600, list)
 }
 
 fn text(peers: &[u8]) -> String {
@@ -85,7 +85,7 @@ fn same(peers: &[u8], now: &str) -> bool {
 }
 
 #[test]
-fn it_is_the_head_and_a_block_for_each_peer() {
+fn file_is_head_and_block_per_peer() {
     let block = |n: u8| format!("\n# client c{n}\n[Peer]\n{}\n", PublicKey::from_bytes([n; 32]));
     assert_eq!(text(&[3, 1]), format!("{HEAD}{}{}", block(3), block(1)));
     assert_eq!(text(&[]), HEAD);
@@ -126,16 +126,16 @@ fn everything_else_is_a_difference() {
 
 #[test]
 fn a_text_is_compared_byte_by_byte() {
-    let file = WantedFile::new(0o644, "a\nb\n");
-    assert!(file.same(&Wanted::nothing(), b"a\nb\n"));
-    assert!(!file.same(&Wanted::nothing(), b"b\na\n"));
+    let file = DesiredFile::new(0o644, "a\nb\n");
+    assert!(file.same(&DesiredState::nothing(), b"a\nb\n"));
+    assert!(!file.same(&DesiredState::nothing(), b"b\na\n"));
     assert_eq!(format!("{file:?}"), "WantedFile(644, 4 bytes)");
 }
 
 #[test]
-fn lines_may_come_in_any_order_behind_the_head() {
-    let file = WantedFile::of_lines(0o600, "# ours\n", "a 1\nb 2\n");
-    let same = |now: &str| file.same(&Wanted::nothing(), now.as_bytes());
+fn lines_after_the_head_in_any_order() {
+    let file = DesiredFile::of_lines(0o600, "# ours\n", "a 1\nb 2\n");
+    let same = |now: &str| file.same(&DesiredState::nothing(), now.as_bytes());
     assert!(same("# ours\na 1\nb 2\n") && same("# ours\nb 2\na 1\n"));
     for now in [
         "",
@@ -148,6 +148,6 @@ fn lines_may_come_in_any_order_behind_the_head() {
     ] {
         assert!(!same(now), "{now:?}");
     }
-    assert_eq!(file.with_content(&Wanted::nothing(), <[u8]>::to_vec), b"# ours\na 1\nb 2\n");
+    assert_eq!(file.with_content(&DesiredState::nothing(), <[u8]>::to_vec), b"# ours\na 1\nb 2\n");
     assert_eq!(format!("{file:?}"), "WantedFile(600, 15 bytes)");
 }

@@ -7,17 +7,19 @@ use phantom_types::{Backend, InterfaceName};
 
 use super::{is_foreign, is_up, needs_no_start, unit_file};
 use crate::reconcile::step::{Op, Step, StepAction, StepKind};
-use crate::reconcile::{Observed, ObservedInterface, Told, WantedInterface, WantedPeer, told};
-use crate::{Device, DeviceUpdate, HostError, LinkChange, LinkKind, Marks, Peer, PeerConfig, Result};
+use crate::reconcile::{
+    DesiredInterface, DesiredPeer, LastEndpoints, Observed, ObservedInterface, last_endpoints,
+};
+use crate::{Device, DeviceUpdate, HostError, LinkChange, LinkKind, OwnershipTags, Peer, PeerConfig, Result};
 
 /// Room for the steps that come after those of peers.
 const OTHERS: usize = 32;
 
 pub(super) fn plan(
-    marks: &Marks,
+    tags: &OwnershipTags,
     name: &InterfaceName,
     now: &ObservedInterface,
-    wanted: &WantedInterface,
+    wanted: &DesiredInterface,
     observed: &Observed,
     add: &mut Vec<Step>,
 ) -> Result<()> {
@@ -70,7 +72,7 @@ pub(super) fn plan(
     plan_addresses(name, now, fits, wanted, add);
     let link = now.link.as_ref().filter(|_| fits);
     let change = LinkChange {
-        alias: Some(marks.text()).filter(|text| link.and_then(|link| link.alias.as_ref()) != Some(text)),
+        alias: Some(tags.tag()).filter(|text| link.and_then(|link| link.alias.as_ref()) != Some(text)),
         mtu: Some(wanted.mtu).filter(|mtu| link.map(|link| link.mtu) != Some(*mtu)),
         up: Some(true).filter(|_| !link.is_some_and(|link| link.up)),
     };
@@ -90,7 +92,7 @@ fn plan_addresses(
     name: &InterfaceName,
     now: &ObservedInterface,
     fits: bool,
-    wanted: &WantedInterface,
+    wanted: &DesiredInterface,
     add: &mut Vec<Step>,
 ) {
     let now_addresses = Some(&now.addresses).filter(|_| fits);
@@ -127,8 +129,8 @@ fn remove_address(name: &InterfaceName, address: &IpNetwork) -> Step {
 fn plan_device(
     name: &InterfaceName,
     now: Option<&Device>,
-    told: &Told,
-    wanted: &WantedInterface,
+    told: &LastEndpoints,
+    wanted: &DesiredInterface,
     add: &mut Vec<Step>,
 ) {
     let device = &wanted.device;
@@ -150,7 +152,13 @@ fn plan_device(
 }
 
 /// Steps for peers come in thousands: their room is made once, and they share what they can.
-fn plan_peers(name: &InterfaceName, now: &[Peer], told: &Told, wanted: &[WantedPeer], add: &mut Vec<Step>) {
+fn plan_peers(
+    name: &InterfaceName,
+    now: &[Peer],
+    told: &LastEndpoints,
+    wanted: &[DesiredPeer],
+    add: &mut Vec<Step>,
+) {
     let key = |peer: &Peer| peer.config.public_key;
     let mut present: Vec<&Peer> = now.iter().collect();
     present.sort_unstable_by_key(|peer| key(peer));
@@ -162,7 +170,9 @@ fn plan_peers(name: &InterfaceName, now: &[Peer], told: &Told, wanted: &[WantedP
             Ok(place) => {
                 stale[place] = false;
                 let now = present[place];
-                if !(same_peer(&now.config, &peer.config) && told::is_right(now, &peer.config, told)) {
+                if !(same_peer(&now.config, &peer.config)
+                    && last_endpoints::is_right(now, &peer.config, told))
+                {
                     missing.push((at, StepAction::Update));
                 }
             }
@@ -173,7 +183,7 @@ fn plan_peers(name: &InterfaceName, now: &[Peer], told: &Told, wanted: &[WantedP
     add.reserve(missing.len() + stale.len() + OTHERS);
     let interface = Arc::new(name.clone());
     for (at, action) in missing {
-        let WantedPeer { config, owner } = &wanted[at];
+        let DesiredPeer { config, owner } = &wanted[at];
         let step =
             Step::new(StepKind::Peer, action, target(name, config), Op::SetPeer(interface.clone(), at));
         add.push(Step { owner: Some(owner.clone()), ..step });

@@ -5,8 +5,8 @@ use ipnetwork::IpNetwork;
 use super::*;
 
 /// What is wanted with these ways to exits: interfaces of their own, each with an address, of which nothing comes in.
-fn with_exits(context: &ApplyContext<'_>, backend: Backend, exits: &[(&str, &str)]) -> Wanted {
-    let mut wanted = wanted(context.host, context.marks, backend, &[1]);
+fn with_exits(context: &ApplyContext<'_>, backend: Backend, exits: &[(&str, &str)]) -> DesiredState {
+    let mut wanted = wanted(context.host, context.tags, backend, &[1]);
     for (link, address) in exits {
         let name: InterfaceName = link.parse().unwrap();
         let address: IpNetwork = address.parse().unwrap();
@@ -21,7 +21,7 @@ fn with_exits(context: &ApplyContext<'_>, backend: Backend, exits: &[(&str, &str
         let there = Match::In { interface: (*link).to_owned(), not: false };
         wanted.firewall.add(Hook::Prerouting, 5, vec![there], Verdict::Drop);
         let rule = wanted.rules.first().unwrap().clone();
-        wanted.rules.insert(Rule { from: Some(address), ..rule });
+        wanted.rules.insert(PolicyRule { from: Some(address), ..rule });
     }
     wanted
 }
@@ -37,7 +37,7 @@ fn is_closed(context: &ApplyContext<'_>, fake: &FakeHost, behind: &str) {
             "{behind}: {address} has no way of its own"
         );
     }
-    let filter = fake.firewall_rules(context.marks).unwrap_or_default();
+    let filter = fake.firewall_rules(context.tags).unwrap_or_default();
     for link in ["wg_vpn", "wg_vpn_new"] {
         if context.host.network.link(&link.parse().unwrap()).unwrap().is_none() {
             continue;
@@ -51,20 +51,20 @@ fn is_closed(context: &ApplyContext<'_>, fake: &FakeHost, behind: &str) {
 }
 
 #[test]
-fn what_goes_is_closed_until_it_is_gone_and_what_comes_before_it_is_there() {
+fn packets_stay_blocked_while_objects_are_replaced() {
     on_a_host(|context, fake| {
         let backend = best(context);
         let (one, other) = (("wg_vpn", "10.99.1.2/32"), ("wg_vpn", "10.99.2.2/32"));
         let beside = ("wg_vpn_new", "10.99.2.2/32");
         for exits in [&[][..], &[one], &[one, beside], &[other], &[one], &[one, beside], &[one], &[]] {
             let wanted = with_exits(context, backend, exits);
-            let steps = plan(context.marks, &observe(context, &wanted).unwrap(), &wanted).unwrap();
+            let steps = plan(context.tags, &observe(context, &wanted).unwrap(), &wanted).unwrap();
             for step in &steps {
                 apply(context, &wanted, std::slice::from_ref(step)).unwrap();
                 is_closed(context, fake, &format!("{exits:?}, {step:?}"));
             }
-            assert_eq!(bring(context, &wanted).unwrap(), 0, "{exits:?}");
-            assert_eq!(fake.firewall_rules(context.marks), Some(wanted.firewall.clone()), "{exits:?}");
+            assert_eq!(converge(context, &wanted).unwrap(), 0, "{exits:?}");
+            assert_eq!(fake.firewall_rules(context.tags), Some(wanted.firewall.clone()), "{exits:?}");
         }
     });
 }

@@ -24,7 +24,7 @@ impl Chance {
         self.below(times) == 0
     }
     /// One of these.
-    pub(super) fn of<T: Copy>(&mut self, all: &[T]) -> T {
+    pub(super) fn pick<T: Copy>(&mut self, all: &[T]) -> T {
         all[self.below(all.len())]
     }
     /// This text, or as often nothing.
@@ -44,12 +44,12 @@ pub(super) const UDP: u8 = 17;
 
 /// A packet to the host, or one time in five through it.
 pub(super) fn packet(chance: &mut Chance) -> Packet {
-    let port = chance.of(&PORTS);
-    let protocol = chance.of(&[UDP, TCP]);
+    let port = chance.pick(&PORTS);
+    let protocol = chance.pick(&[UDP, TCP]);
     if chance.one_in(5) {
         return Packet::through(("wg_main", "out0"), CLIENT.into(), SERVER.into(), UDP, port);
     }
-    let source = chance.of(&[SERVER, STRANGER]);
+    let source = chance.pick(&[SERVER, STRANGER]);
     let packet = Packet::to_host("out0", source.into(), HOST.into(), protocol, port);
     assert_eq!(packet.path, PacketPath::Input);
     packet

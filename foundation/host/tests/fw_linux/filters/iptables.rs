@@ -49,7 +49,7 @@ pub(super) fn add(made: &mut Made, chance: &mut Chance, variant: &str) {
         let bases: Vec<&str> = BASES.iter().filter(|(of, _)| *of == table).map(|(_, name)| *name).collect();
         let _ = writeln!(text, "*{table}");
         for base in &bases {
-            let policy = if table == "filter" { chance.of(&["ACCEPT", "DROP"]) } else { "ACCEPT" };
+            let policy = if table == "filter" { chance.pick(&["ACCEPT", "DROP"]) } else { "ACCEPT" };
             let _ = writeln!(text, ":{base} {policy} [0:0]");
         }
         for chain in 0..chains {
@@ -76,7 +76,7 @@ fn rules(
 ) {
     for _ in 0..2 + chance.below(5) {
         let _ = write!(text, "-A {chain}");
-        let protocol = chance.of(&["", "", " -p udp", " -p tcp", " ! -p tcp", " -p udp"]);
+        let protocol = chance.pick(&["", "", " -p udp", " -p tcp", " ! -p tcp", " -p udp"]);
         let _ = write!(text, "{protocol}");
         if (protocol == " -p udp" || protocol == " -p tcp") && !chance.one_in(3) {
             let of_protocol = of_protocol(chance, protocol.trim_start_matches(" -p "));
@@ -95,15 +95,15 @@ fn of_protocol(chance: &mut Chance, protocol: &str) -> String {
     let not = chance.maybe("! ");
     match chance.below(5) {
         0 | 1 => {
-            format!("-m {protocol} {not}--dport {}", chance.of(&["22", "443", "51820", "1:500", "4500:"]))
+            format!("-m {protocol} {not}--dport {}", chance.pick(&["22", "443", "51820", "1:500", "4500:"]))
         }
         2 => format!("-m {protocol} {not}--sport 1024:65535"),
         3 => format!(
             "-m multiport {not}{}",
-            chance.of(&["--dports 22,443", "--dports 1:100,51820", "--ports 443,4500", "--sports 1:100"])
+            chance.pick(&["--dports 22,443", "--dports 1:100,51820", "--ports 443,4500", "--sports 1:100"])
         ),
         _ if protocol == "tcp" => {
-            format!("-m tcp {not}--tcp-flags {}", chance.of(&["FIN,SYN,RST,ACK SYN", "SYN SYN", "ALL ACK"]))
+            format!("-m tcp {not}--tcp-flags {}", chance.pick(&["FIN,SYN,RST,ACK SYN", "SYN SYN", "ALL ACK"]))
         }
         _ => String::from("-m udp"),
     }
@@ -114,14 +114,14 @@ fn condition(made: &mut Made, chance: &mut Chance) -> String {
     match chance.below(18) {
         // iptables-save of the legacy variant leaves out `! -i +`, which no packet meets.
         0 if chance.one_in(5) => "-i +".to_owned(),
-        0 => format!("{not}-i {}", chance.of(&["out0", "out+", "lo", "wg_main"])),
+        0 => format!("{not}-i {}", chance.pick(&["out0", "out+", "lo", "wg_main"])),
         1..=3 => format!(
             "{not}-s {}",
-            chance.of(&["192.0.2.2", "203.0.113.0/24", "10.0.0.0/8", "0.0.0.5/0.0.0.255", "203.0.113.5"])
+            chance.pick(&["192.0.2.2", "203.0.113.0/24", "10.0.0.0/8", "0.0.0.5/0.0.0.255", "203.0.113.5"])
         ),
-        4 => format!("{not}-d {}", chance.of(&["192.0.2.1", "192.0.2.0/24", "10.8.0.0/24"])),
+        4 => format!("{not}-d {}", chance.pick(&["192.0.2.1", "192.0.2.0/24", "10.8.0.0/24"])),
         5..=7 => {
-            let states = chance.of(&[
+            let states = chance.pick(&[
                 "NEW",
                 "RELATED,ESTABLISHED",
                 "INVALID",
@@ -133,24 +133,27 @@ fn condition(made: &mut Made, chance: &mut Chance) -> String {
             made.uncertain_if_known |= states.contains("DNAT");
             format!("-m conntrack {not}--ctstate {states}")
         }
-        8 => format!("-m state {not}--state {}", chance.of(&["NEW", "ESTABLISHED", "INVALID,UNTRACKED"])),
-        9 => format!("-m mark {not}--mark {}", chance.of(&["0x1", "0x1/0x3", "0x0/0x2", "0x5/0x3"])),
+        8 => format!("-m state {not}--state {}", chance.pick(&["NEW", "ESTABLISHED", "INVALID,UNTRACKED"])),
+        9 => format!("-m mark {not}--mark {}", chance.pick(&["0x1", "0x1/0x3", "0x0/0x2", "0x5/0x3"])),
         10 => {
             made.uncertain_if_known = true;
-            format!("{not}{}", chance.of(&["-m connmark --mark 0x2", "-m connmark --mark 0x1/0x3"]))
+            format!("{not}{}", chance.pick(&["-m connmark --mark 0x2", "-m connmark --mark 0x1/0x3"]))
                 .replace("! -m connmark", "-m connmark !")
         }
         11 => {
-            format!("-m addrtype {not}--dst-type {}", chance.of(&["LOCAL", "BROADCAST,MULTICAST", "UNICAST"]))
+            format!(
+                "-m addrtype {not}--dst-type {}",
+                chance.pick(&["LOCAL", "BROADCAST,MULTICAST", "UNICAST"])
+            )
         }
         12 => format!(
             "-m iprange {not}--src-range {}",
-            chance.of(&["192.0.2.2-192.0.2.9", "10.0.0.0-203.0.113.4"])
+            chance.pick(&["192.0.2.2-192.0.2.9", "10.0.0.0-203.0.113.4"])
         ),
-        13 => format!("-m pkttype {not}--pkt-type {}", chance.of(&["unicast", "broadcast"])),
-        14 => format!("-m comment --comment \"{}\"", chance.of(&["a -j DROP b", "its \\\"own\\\"", "x"])),
+        13 => format!("-m pkttype {not}--pkt-type {}", chance.pick(&["unicast", "broadcast"])),
+        14 => format!("-m comment --comment \"{}\"", chance.pick(&["a -j DROP b", "its \\\"own\\\"", "x"])),
         15 | 16 => {
-            let set = chance.of(&[
+            let set = chance.pick(&[
                 "s-net src",
                 "s-net dst",
                 "s-ip src",
@@ -168,7 +171,7 @@ fn condition(made: &mut Made, chance: &mut Chance) -> String {
         _ if chance.one_in(3) => {
             made.uncertain = true;
             chance
-                .of(&[
+                .pick(&[
                     "-m ttl --ttl-gt 1",
                     "-m length --length 20:60",
                     "-m limit --limit 1000/sec",
@@ -180,7 +183,7 @@ fn condition(made: &mut Made, chance: &mut Chance) -> String {
             made.uncertain_if_known = true;
             format!(
                 "-m conntrack {not}{}",
-                chance.of(&["--ctorigsrc 203.0.113.0/24", "--ctdir ORIGINAL", "--ctorigdstport 22:443"])
+                chance.pick(&["--ctorigsrc 203.0.113.0/24", "--ctdir ORIGINAL", "--ctorigdstport 22:443"])
             )
         }
     }
@@ -190,17 +193,17 @@ fn target(made: &mut Made, chance: &mut Chance, table: &str, (from, chains): (us
     let chain = from < chains;
     match (table, chance.below(14)) {
         ("nat", 0..=6) => " -j ACCEPT".to_owned(),
-        ("nat", _) => chance.of(&["", " -j REDIRECT --to-ports 9", " -j RETURN"]).to_owned(),
+        ("nat", _) => chance.pick(&["", " -j REDIRECT --to-ports 9", " -j RETURN"]).to_owned(),
         (_, 0..=3) => " -j ACCEPT".to_owned(),
         (_, 4..=6) => " -j DROP".to_owned(),
         ("filter", 7) => " -j REJECT --reject-with icmp-admin-prohibited".to_owned(),
         (_, 8) => " -j RETURN".to_owned(),
         (_, 9 | 10) if chain => {
-            format!(" {} C{}", chance.of(&["-j", "-j", "-g"]), from + chance.below(chains - from))
+            format!(" {} C{}", chance.pick(&["-j", "-j", "-g"]), from + chance.below(chains - from))
         }
         ("mangle", 11) => format!(
             " -j MARK {}",
-            chance.of(&[
+            chance.pick(&[
                 "--set-xmark 0x1/0xffffffff",
                 "--set-mark 0x2/0x3",
                 "--or-mark 0x1",
@@ -209,7 +212,10 @@ fn target(made: &mut Made, chance: &mut Chance, table: &str, (from, chains): (us
         ),
         ("mangle", 12) => {
             made.uncertain_if_known = true;
-            format!(" -j CONNMARK {}", chance.of(&["--save-mark", "--restore-mark", "--set-xmark 0x2/0xff"]))
+            format!(
+                " -j CONNMARK {}",
+                chance.pick(&["--save-mark", "--restore-mark", "--set-xmark 0x2/0xff"])
+            )
         }
         ("raw", 11 | 12) => " -j CT --notrack".to_owned(),
         _ => String::new(),

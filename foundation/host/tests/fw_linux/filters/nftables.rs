@@ -25,7 +25,7 @@ const BASES: [(&str, &str); 7] = [
 ];
 
 pub(super) fn add(made: &mut Made, chance: &mut Chance) {
-    let family = chance.of(&["inet", "ip"]);
+    let family = chance.pick(&["inet", "ip"]);
     let mut text = format!("table {family} chance {{\n{SETS}");
     let chains = chance.below(4);
     let _ = writeln!(text, "	map ports {{ type inet_service : verdict; elements = {{ {} }}; }}", {
@@ -46,7 +46,7 @@ pub(super) fn add(made: &mut Made, chance: &mut Chance) {
         };
         if wanted || (name == "forward" && !some) {
             some = true;
-            let policy = if name.starts_with("pre") { "accept" } else { chance.of(&["accept", "drop"]) };
+            let policy = if name.starts_with("pre") { "accept" } else { chance.pick(&["accept", "drop"]) };
             let _ = writeln!(text, "	chain {name} {{\n		type {at}; policy {policy};");
             rules(&mut text, made, chance, (0, chains), name);
             text.push_str("	}\n");
@@ -87,26 +87,26 @@ fn condition(made: &mut Made, chance: &mut Chance) -> String {
     match chance.below(24) {
         0..=2 => on_interfaces(chance, not),
         3..=6 => {
-            let field = chance.of(&["saddr", "saddr", "saddr", "daddr"]);
-            format!("ip {field} {not}{}", chance.of(&ADDRESSES))
+            let field = chance.pick(&["saddr", "saddr", "saddr", "daddr"]);
+            format!("ip {field} {not}{}", chance.pick(&ADDRESSES))
         }
         7..=9 => on_protocols(chance, not),
         10..=14 => on_ports(chance, not),
-        15 => chance.of(&FLAGS).to_owned(),
-        16 | 17 => format!("ct state {not}{}", chance.of(&STATES)),
+        15 => chance.pick(&FLAGS).to_owned(),
+        16 | 17 => format!("ct state {not}{}", chance.pick(&STATES)),
         18 => {
-            format!("meta mark {}", chance.of(&["1", "!= 1", "& 0x3 == 0x1", "{ 1, 2 }", "and 0x6 != 0x2"]))
+            format!("meta mark {}", chance.pick(&["1", "!= 1", "& 0x3 == 0x1", "{ 1, 2 }", "and 0x6 != 0x2"]))
         }
         19 => {
             made.uncertain_if_known = true;
-            chance.of(&CONNECTIONS).to_owned()
+            chance.pick(&CONNECTIONS).to_owned()
         }
-        20 => chance.of(&TOGETHER).to_owned(),
-        21 => chance.of(&ROUTES).to_owned(),
-        22 => chance.of(&OTHERS).to_owned(),
+        20 => chance.pick(&TOGETHER).to_owned(),
+        21 => chance.pick(&ROUTES).to_owned(),
+        22 => chance.pick(&OTHERS).to_owned(),
         _ if chance.one_in(3) => {
             made.uncertain = true;
-            chance.of(&UNKNOWN).to_owned()
+            chance.pick(&UNKNOWN).to_owned()
         }
         _ => "counter".to_owned(),
     }
@@ -161,7 +161,7 @@ const UNKNOWN: [&str; 5] =
 fn on_interfaces(chance: &mut Chance, not: &str) -> String {
     let names = ["\"out0\"", "\"out*\"", "\"lo\"", "\"wg_main\"", "{ \"wg_main\", \"x*\" }", "@interfaces"];
     match chance.below(3) {
-        0 => format!("iifname {not}{}", chance.of(&names)),
+        0 => format!("iifname {not}{}", chance.pick(&names)),
         1 => format!("iif {not}out0"),
         _ => format!("oifname {not}\"out0\""),
     }
@@ -169,20 +169,20 @@ fn on_interfaces(chance: &mut Chance, not: &str) -> String {
 
 fn on_protocols(chance: &mut Chance, not: &str) -> String {
     match chance.below(3) {
-        0 => format!("meta l4proto {not}{}", chance.of(&["udp", "tcp", "{ tcp, udp }", "icmp", "50"])),
-        1 => format!("ip protocol {not}{}", chance.of(&["udp", "tcp", "icmp"])),
-        _ => format!("meta nfproto {not}{}", chance.of(&["ipv4", "ipv6"])),
+        0 => format!("meta l4proto {not}{}", chance.pick(&["udp", "tcp", "{ tcp, udp }", "icmp", "50"])),
+        1 => format!("ip protocol {not}{}", chance.pick(&["udp", "tcp", "icmp"])),
+        _ => format!("meta nfproto {not}{}", chance.pick(&["ipv4", "ipv6"])),
     }
 }
 
 fn on_ports(chance: &mut Chance, not: &str) -> String {
-    let protocol = chance.of(&["udp", "tcp", "th"]);
+    let protocol = chance.pick(&["udp", "tcp", "th"]);
     match chance.below(5) {
         0..=2 => {
             let ports = ["22", "443", "51820", "1-500", "{ 22, 4500-60000 }", "4500"];
-            format!("{protocol} dport {not}{}", chance.of(&ports))
+            format!("{protocol} dport {not}{}", chance.pick(&ports))
         }
-        3 => format!("{protocol} dport {} {}", chance.of(&["<", ">=", ">", "<="]), chance.of(&PORTS)),
+        3 => format!("{protocol} dport {} {}", chance.pick(&["<", ">=", ">", "<="]), chance.pick(&PORTS)),
         _ => format!("{protocol} sport {not}1024-65535"),
     }
 }
@@ -192,18 +192,20 @@ fn action(made: &mut Made, chance: &mut Chance, (from, chains): (usize, usize), 
     match chance.below(18) {
         0..=3 => "accept".to_owned(),
         4..=6 => "drop".to_owned(),
-        7 => chance.of(&["reject", "return", "continue"]).to_owned(),
+        7 => chance.pick(&["reject", "return", "continue"]).to_owned(),
         8..=10 if chain().is_some() => {
-            format!("{} c{}", chance.of(&["jump", "jump", "goto"]), from + chance.below(chains - from))
+            format!("{} c{}", chance.pick(&["jump", "jump", "goto"]), from + chance.below(chains - from))
         }
-        11 => format!("meta mark set {}", chance.of(&["1", "2", "meta mark | 0x1", "meta mark & 0x2", "0"])),
+        11 => {
+            format!("meta mark set {}", chance.pick(&["1", "2", "meta mark | 0x1", "meta mark & 0x2", "0"]))
+        }
         12 => {
             made.uncertain_if_known = true;
-            chance.of(&["ct mark set 2", "ct mark set meta mark", "meta mark set ct mark"]).to_owned()
+            chance.pick(&["ct mark set 2", "ct mark set meta mark", "meta mark set ct mark"]).to_owned()
         }
         13 if base == "pre_raw" => "notrack".to_owned(),
         14 => "ct state vmap { established : accept, invalid : drop, untracked : accept }".to_owned(),
-        15 if from == 0 => format!("{} dport vmap @ports", chance.of(&["udp", "tcp", "th"])),
+        15 if from == 0 => format!("{} dport vmap @ports", chance.pick(&["udp", "tcp", "th"])),
         16 => "udp dport vmap { 22 : drop, 4500-60000 : accept, 443 : return }".to_owned(),
         _ => "counter".to_owned(),
     }

@@ -21,7 +21,7 @@ fn sample() -> ClientConfig {
 }
 
 #[test]
-fn the_layout_is_that_of_the_api_s_sample() {
+fn layout_matches_the_contract_sample() {
     let text = "[Interface]\nPrivateKey = INPOjXGUqhzPsS4rE65U7Ao6UXdhXNqwDoQz8HgD53s=\nAddress = 10.8.0.2/24\n\
         DNS = 8.8.8.8, 8.8.4.4\nMTU = 1420\n\n[Peer]\nPublicKey = Y/V6vf2w+AWpqz3h6DYAOHuW3ZJ3vZ0jSc8D0edVthw=\n\
         PresharedKey = y43/xUvLJBHe7RvsGFoHnURcTzWwrEOcJxx/tT+GQVo=\nEndpoint = 157.230.114.231:51820\n\

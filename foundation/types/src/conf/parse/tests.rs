@@ -1,7 +1,7 @@
 //! Tests of the reader: files as providers and programs write them, and everything that is wrong.
 
 use super::*;
-use crate::conf::Fault;
+use crate::conf::ConfFault;
 use crate::{DomainError, EndpointError, HostName};
 use ipnetwork::IpNetwork;
 use proptest::prelude::*;
@@ -109,20 +109,20 @@ fn replaced(at: usize, line: &str) -> ConfError {
 }
 
 #[test]
-fn a_line_that_cannot_be_used_is_named_by_number_and_key() {
+fn unusable_line_is_named_with_key() {
     for (at, line, key, fault) in FAULTS {
         let error = replaced(at, line);
         assert_eq!(error, ConfError::Line { line: at, key, fault }, "{line}");
         assert_eq!((error.line(), error.key()), (Some(at), key));
     }
     let ascii = "xn--mnchen-3ya.de".to_owned();
-    let international = Fault::Endpoint(EndpointError::Host(DomainError::International { ascii }.into()));
+    let international = ConfFault::Endpoint(EndpointError::Host(DomainError::International { ascii }.into()));
     let error = replaced(8, "Endpoint = münchen.de:51820");
     assert_eq!(error, ConfError::Line { line: 8, key: Some("Endpoint"), fault: international });
 }
 
 #[test]
-fn a_file_of_another_kind_is_told_by_its_kind() {
+fn file_of_another_kind_is_named() {
     for (text, kind, line) in [
         ("[connection]\nid=wg0\n\n[wireguard]\nprivate-key={private}\n", FileKind::NetworkManager, 1),
         ("config interface 'wg0'\n\toption private_key '{private}'\n", FileKind::Uci, 1),
@@ -130,7 +130,7 @@ fn a_file_of_another_kind_is_told_by_its_kind() {
         ("{\"private_key\": \"{private}\"}", FileKind::Json, 1),
     ] {
         let error = read(text).unwrap_err();
-        assert_eq!(error, ConfError::Line { line, key: None, fault: Fault::OtherKind(kind) }, "{text}");
+        assert_eq!(error, ConfError::Line { line, key: None, fault: ConfFault::OtherKind(kind) }, "{text}");
     }
     // What can be read is never taken for something else.
     let odd = GOOD.join("\n").replace("MTU = 1420", "# [connection]\n#client");
@@ -172,7 +172,7 @@ fn shown(result: &Result<Parsed, ConfError>) -> String {
 }
 
 #[test]
-fn no_secret_is_shown_whatever_became_of_its_line() {
+fn errors_never_show_a_secret() {
     let half = PRIVATE.split_at(22);
     for line in [
         format!("PrivateKey = {PRIVATE}"),
@@ -244,7 +244,7 @@ proptest! {
     }
 
     #[test]
-    fn no_lines_make_it_panic_and_what_is_read_is_complete(lines in prop::collection::vec(line(), 0..20)) {
+    fn any_lines_parse_without_panic(lines in prop::collection::vec(line(), 0..20)) {
         let text = lines.join("\n");
         match parse(&text) {
             Ok(parsed) => {

@@ -107,7 +107,7 @@ fn what_other_people_wrote_stays() {
 }
 
 #[test]
-fn a_block_in_another_dialect_goes_as_well() {
+fn peer_block_in_another_dialect_is_understood() {
     let text =
         format!("[Interface]\r\nListenPort=1\r\n\r\n[peer] # x\r\n  publickey={} # y\r\nfoo=1\r\n", key(1));
     assert_eq!(removed(&text, 1).unwrap(), "[Interface]\r\nListenPort=1\r\n");
@@ -124,7 +124,7 @@ proptest! {
     }
 
     #[test]
-    fn appended_to_any_text_a_block_can_be_removed_again(text in "([a-z#=\\[\\] \r]{0,9}\n){0,9}") {
+    fn appended_block_can_be_removed_again(text in "([a-z#=\\[\\] \r]{0,9}\n){0,9}") {
         let mut with = text.clone();
         push(&mut with, 1);
         prop_assert_eq!(removed(&with, 1).unwrap(), text);

@@ -22,7 +22,7 @@ async fn listen() -> (TcpListener, SocketAddr) {
 }
 
 #[tokio::test]
-async fn all_addresses_of_a_name_are_tried_to_the_end() {
+async fn every_address_of_a_name_is_tried() {
     // Machines that serve something else than a tunnel: they accept, and hang up at the hello.
     let [(one, first), (other, second)] = [listen().await, listen().await];
     let (closed, free) = listen().await;
@@ -41,7 +41,7 @@ async fn all_addresses_of_a_name_are_tried_to_the_end() {
 
 /// A resolver behind the tunnel never answers; an address that is silent is not waited for.
 #[tokio::test]
-async fn neither_a_silent_resolver_nor_a_silent_address_is_waited_for() {
+async fn silent_resolver_or_address_is_not_awaited() {
     let (silent, first) = listen().await;
     let (other, second) = listen().await;
     let plan = plan();
@@ -57,7 +57,7 @@ async fn neither_a_silent_resolver_nor_a_silent_address_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_name_is_looked_up_when_the_known_address_fails() {
+async fn name_is_resolved_when_known_address_fails() {
     let (closed, gone) = listen().await;
     drop(closed);
     let (other, found) = listen().await;
@@ -78,7 +78,7 @@ async fn a_name_is_looked_up_when_the_known_address_fails() {
 
 /// A name may lead to any number of addresses; one attempt does not go through all of them.
 #[tokio::test]
-async fn not_every_address_of_a_name_is_tried() {
+async fn addresses_tried_per_name_are_bounded() {
     let (closed, gone) = listen().await;
     drop(closed);
     let many = (1..=40).map(|last| SocketAddr::from(([127, 0, 0, last], gone.port()))).collect();
@@ -97,7 +97,7 @@ async fn an_attempt_ends() {
 
 /// A proxy that refuses a login gets it once: others of its addresses would count it as well.
 #[tokio::test]
-async fn a_refused_login_is_not_tried_at_the_next_address() {
+async fn refused_login_ends_the_address_search() {
     let (proxy, first) = listen().await;
     let (other, second) = listen().await;
     let mut plan = plan();

@@ -10,7 +10,7 @@ fn networks(number: u8) -> Option<Networks> {
         1..4 => format!("192.{}.{number}.1", number % 2),
         _ => format!("2001:db{}:{}:{number}00::1", number % 3, number % 2),
     };
-    Some(Networks::of(address.parse().unwrap()))
+    Some(Networks::containing(address.parse().unwrap()))
 }
 
 fn member(networks: Option<Networks>) -> Member {
@@ -53,7 +53,7 @@ fn first_of(model: &[(Option<Networks>, Order)]) -> Option<(Group, Order)> {
 
 proptest! {
     #[test]
-    fn the_first_is_that_of_the_largest_group_of_the_largest_region(
+    fn oldest_of_largest_group_goes_first(
         acts in prop::collection::vec((0..12_u8, any::<bool>(), any::<bool>(), any::<u8>()), 1..200)
     ) {
         let mut crowd = Crowd::default();

@@ -35,7 +35,7 @@ fn order(paths: &[Path]) -> Vec<usize> {
 }
 
 #[test]
-fn networks_take_turns_and_so_do_their_parts() {
+fn networks_and_their_parts_take_turns() {
     assert_eq!(order(&[[1, 0], [1, 0], [1, 0], [1, 0], [2, 0], [3, 0], [3, 0]]), [0, 4, 5, 1, 6, 2, 3]);
     // A network is one, however many parts it has, and in it each part has its turn.
     assert_eq!(order(&[[1, 1], [1, 2], [1, 3], [1, 1], [2, 9], [2, 9]]), [0, 4, 1, 5, 2, 3]);

@@ -11,14 +11,14 @@ use std::pin::Pin;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{Instant, sleep_until};
 
-use super::{Opening, Visit};
+use super::{HttpConnection, Opening};
 use crate::config::WebServer;
 use crate::request::{self, Beginning, MAX_HEAD, Parsed};
 use crate::secrets::SECRET_LENGTH;
 use crate::server::decide::Request;
 use crate::server::h2;
 use crate::server::proxy::Ends;
-use crate::server::site::{Site, date};
+use crate::server::site::{DecoySite, date};
 use crate::server::upstream::{self, Link, Stream};
 
 /// What a web server may say at once before it is asked.
@@ -33,7 +33,7 @@ enum Tie {
 }
 
 /// How the wait for a visitor's words ended.
-enum Words {
+enum WaitOutcome {
     /// There are more.
     Came,
     /// There are no more: the visitor said goodbye.
@@ -95,7 +95,7 @@ impl Tie {
         visitor: &mut impl Stream,
         buffer: &mut Vec<u8>,
         limit: Instant,
-    ) -> io::Result<Words> {
+    ) -> io::Result<WaitOutcome> {
         let mut greeting = [0; GREETING];
         buffer.reserve(2048);
         loop {
@@ -103,23 +103,23 @@ impl Tie {
             tokio::select! {
                 biased;
                 read = visitor.read_buf(buffer) => {
-                    return Ok(if read? == 0 { Words::End } else { Words::Came });
+                    return Ok(if read? == 0 { WaitOutcome::End } else { WaitOutcome::Came });
                 }
                 heard = self.heard(&mut greeting) => match heard? {
                     None => {}
-                    Some(0) => return Ok(Words::Over),
+                    Some(0) => return Ok(WaitOutcome::Over),
                     Some(length) => {
                         visitor.write_all(&greeting[..length]).await?;
                         visitor.flush().await?;
                     }
                 },
-                () = sleep_until(limit), if limited => return Ok(Words::Late),
+                () = sleep_until(limit), if limited => return Ok(WaitOutcome::Late),
             }
         }
     }
 }
 
-impl<S: Stream + 'static> Visit<S> {
+impl<S: Stream + 'static> HttpConnection<S> {
     /// Serves a visitor. `limit` bounds the rest of a tunnel's request that has begun, and any request while the web server is not
     /// there.
     pub(super) async fn behind(mut self, server: WebServer, limit: Instant) -> io::Result<()> {
@@ -158,10 +158,10 @@ impl<S: Stream + 'static> Visit<S> {
             }
             looked = self.buffer.len();
             match tie.words(&mut self.stream, &mut self.buffer, limit).await? {
-                Words::Came => {}
-                Words::End => ended = true,
-                Words::Over => return self.stream.shutdown().await,
-                Words::Late => return Ok(()),
+                WaitOutcome::Came => {}
+                WaitOutcome::End => ended = true,
+                WaitOutcome::Over => return self.stream.shutdown().await,
+                WaitOutcome::Late => return Ok(()),
             }
         }
     }
@@ -171,19 +171,19 @@ impl<S: Stream + 'static> Visit<S> {
         let mut tie = Tie::to(&server, self.ends);
         let limit = self.first_request;
         match tie.words(&mut self.stream, &mut self.buffer, limit).await? {
-            Words::Came => self.permit.requested(),
-            Words::End => {}
-            Words::Over => return self.stream.shutdown().await,
-            Words::Late => return Ok(()),
+            WaitOutcome::Came => self.permit.requested(),
+            WaitOutcome::End => {}
+            WaitOutcome::Over => return self.stream.shutdown().await,
+            WaitOutcome::Late => return Ok(()),
         }
         if let Ok(link) = tie.link(&server, self.ends).await {
             return self.pass_on(link).await;
         }
         self.doubt();
-        let answer = Site::unreachable(&date());
-        self.hold(answer.error).await;
+        let answer = DecoySite::unreachable(&date());
+        self.throttle_error(answer.error).await;
         h2::apologise(&mut self.stream, std::mem::take(&mut self.buffer), &answer, limit).await?;
-        self.leave().await
+        self.linger_close().await
     }
 
     /// What is known of the web server may not hold any more.
@@ -195,9 +195,9 @@ impl<S: Stream + 'static> Visit<S> {
 
     /// Says that the web server is not there.
     pub(super) async fn apologise(mut self) -> io::Result<()> {
-        let answer = Site::unreachable(&date());
+        let answer = DecoySite::unreachable(&date());
         self.send(&answer).await?;
-        self.leave().await
+        self.linger_close().await
     }
 
     /// Whose the bytes are that have come. So many of them were looked at before, and more had to come.

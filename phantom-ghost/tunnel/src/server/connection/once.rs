@@ -10,10 +10,10 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, split};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::{Arrival, Visit, hold};
+use super::{HeadOutcome, HttpConnection, throttle_error};
 use crate::config::WebServer;
-use crate::request::{self, Fault, Parsed};
-use crate::server::site::{Site, date};
+use crate::request::{self, Parsed, RequestFault};
+use crate::server::site::{DecoySite, date};
 use crate::server::upstream::{self, Stream};
 
 /// The longest head in bytes, of a request or an answer: more than web servers take.
@@ -21,13 +21,13 @@ const MAX_HEAD: usize = 64 * 1024;
 /// Bytes on the way in each direction.
 const BUFFER: usize = 8 * 1024;
 
-impl<S: Stream + 'static> Visit<S> {
+impl<S: Stream + 'static> HttpConnection<S> {
     /// Serves the one request of this connection. It has to be there at `limit`.
     pub(super) async fn once(mut self, server: WebServer, limit: Instant) -> io::Result<()> {
         match timeout_at(limit, self.arrival()).await {
-            Err(_) | Ok(Ok(Arrival::Gone)) => return Ok(()),
+            Err(_) | Ok(Ok(HeadOutcome::Gone)) => return Ok(()),
             Ok(Err(error)) => return Err(error),
-            Ok(Ok(Arrival::Head)) => {}
+            Ok(Ok(HeadOutcome::Head)) => {}
         }
         let Some(active) = self.shared.active() else { return Ok(()) };
         let buffer = std::mem::take(&mut self.buffer);
@@ -44,15 +44,15 @@ impl<S: Stream + 'static> Visit<S> {
         self.permit.requested();
         self.buffer = buffer;
         let Some(size) = timeout_at(limit, self.head_end()).await.unwrap_or(Ok(None))? else {
-            self.send(&Site::refuse(Fault::TooLarge, &date())).await?;
-            return self.leave().await;
+            self.send(&DecoySite::refuse(RequestFault::TooLarge, &date())).await?;
+            return self.linger_close().await;
         };
         let buffer = std::mem::take(&mut self.buffer);
         let (head, rest) = buffer.split_at(size);
         let Ok(mut link) = upstream::connect(&server, self.ends).await.inspect_err(|_| self.doubt()) else {
             return self.apologise().await;
         };
-        let (head, bodiless) = (Lines::of(head), head.starts_with(b"HEAD "));
+        let (head, bodiless) = (Lines::from_head(head), head.starts_with(b"HEAD "));
         let (mut body, limit) = (head.body_of_request(), self.shared.timeouts.send);
         let whole = matches!(body, Body::Length(0));
         let length = body.take(rest);
@@ -69,7 +69,7 @@ impl<S: Stream + 'static> Visit<S> {
                 let mut answer = Answer { from: &mut from_link, to: to_front, bytes: Vec::new(), limit };
                 let begun = answer.head(whole).await?;
                 let Some((size, error)) = begun else { return Ok(()) };
-                hold(shared, address, error).await;
+                throttle_error(shared, address, error).await;
                 answer.rest(size, bodiless).await
             };
             let (mut up, mut down) = (std::pin::pin!(up), std::pin::pin!(down));
@@ -83,7 +83,7 @@ impl<S: Stream + 'static> Visit<S> {
             }
         }
         drop(link);
-        self.leave().await
+        self.linger_close().await
     }
 
     /// Reads until the head in the buffer has ended; its size, or none where it does not end.
@@ -132,7 +132,7 @@ impl<F: AsyncRead + Unpin, T: AsyncWrite + Unpin> Answer<'_, F, T> {
     async fn head(&mut self, whole: bool) -> io::Result<Option<(usize, bool)>> {
         loop {
             while let Some(size) = end_of_head(&self.bytes) {
-                let status = Lines::of(&self.bytes[..size]).status();
+                let status = Lines::from_head(&self.bytes[..size]).status();
                 if !matches!(status, 100 | 102..200) {
                     return Ok(Some((size, (400..500).contains(&status))));
                 }
@@ -151,7 +151,7 @@ impl<F: AsyncRead + Unpin, T: AsyncWrite + Unpin> Answer<'_, F, T> {
     async fn rest(mut self, size: usize, bodiless: bool) -> io::Result<()> {
         let bytes = std::mem::take(&mut self.bytes);
         let (head, rest) = bytes.split_at(size);
-        let head = Lines::of(head);
+        let head = Lines::from_head(head);
         let mut body = head.body_of_answer(bodiless);
         let length = body.take(rest);
         self.write(&[head.last_of_its_connection().as_slice(), &rest[..length]].concat()).await?;
@@ -187,7 +187,7 @@ fn end_of_head(bytes: &[u8]) -> Option<usize> {
 struct Lines<'a>(Vec<&'a [u8]>);
 
 impl<'a> Lines<'a> {
-    fn of(head: &'a [u8]) -> Self {
+    fn from_head(head: &'a [u8]) -> Self {
         let lines = head.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
         Self(lines.filter(|line| !line.is_empty()).collect())
     }
@@ -329,7 +329,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_body_ends_where_it_is_told_to() {
+    fn body_ends_at_its_declared_length() {
         let next = b"GET /secret/events HTTP/1.1\r\n\r\n";
         for (head, body) in [
             ("GET / HTTP/1.1", &b""[..]),
@@ -341,7 +341,7 @@ mod tests {
             let head = format!("{head}\r\nHost: x\r\n\r\n");
             let all = [body, next].concat();
             for piece in [1, 3, all.len()] {
-                let mut told = Lines::of(head.as_bytes()).body_of_request();
+                let mut told = Lines::from_head(head.as_bytes()).body_of_request();
                 let taken: usize = all.chunks(piece).map(|bytes| told.take(bytes)).sum();
                 assert_eq!((taken, told.is_over()), (body.len(), true), "{head}");
             }
@@ -351,16 +351,16 @@ mod tests {
     #[test]
     fn a_connection_is_told_to_end() {
         let head = b"GET / HTTP/1.1\r\nHost: x\r\nconnection: keep-alive,\r\n upgrade\r\nUpgrade: websocket\r\nX: \xe9\r\n\r\n";
-        let last = Lines::of(head).last_of_its_connection();
+        let last = Lines::from_head(head).last_of_its_connection();
         assert_eq!(last, b"GET / HTTP/1.1\r\nHost: x\r\nX: \xe9\r\nConnection: close\r\n\r\n");
         let head = b"HTTP/1.1 200 OK\r\nKeep-Alive: timeout=5\r\nContent-Length: 2\r\n\r\n";
-        let answer = Lines::of(head);
+        let answer = Lines::from_head(head);
         assert_eq!((answer.status(), answer.body_of_answer(false)), (200, Body::Length(2)));
         assert!(answer.body_of_answer(true).is_over());
         assert_eq!(
             answer.last_of_its_connection(),
             b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n"
         );
-        assert_eq!(Lines::of(b"HTTP/1.0 200 OK\r\n\r\n").body_of_answer(false), Body::UntilEnd);
+        assert_eq!(Lines::from_head(b"HTTP/1.0 200 OK\r\n\r\n").body_of_answer(false), Body::UntilEnd);
     }
 }

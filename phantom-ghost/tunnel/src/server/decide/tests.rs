@@ -40,7 +40,7 @@ fn the_real_request_is_served() {
 }
 
 #[test]
-fn a_token_in_the_cookie_is_served_without_a_subprotocol() {
+fn cookie_token_is_served_without_subprotocol() {
     let text = request(|lines| {
         lines[6] = lines[6].replace("sec-websocket-protocol: v1, authorization.bearer.", "cookie: ");
     });

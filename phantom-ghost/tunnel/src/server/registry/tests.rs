@@ -18,7 +18,7 @@ fn is_ended(stop: &mut oneshot::Receiver<()>) -> bool {
 }
 
 #[test]
-fn a_shared_secret_that_is_gone_ends_its_tunnels_only() {
+fn removed_shared_secret_ends_its_tunnels_only() {
     let (one, two) = (Secret::generate(), Secret::generate());
     let registry = registry();
     assert!(registry.open(one.id(), 1).is_none(), "nothing is accepted yet");
@@ -33,7 +33,7 @@ fn a_shared_secret_that_is_gone_ends_its_tunnels_only() {
 }
 
 #[test]
-fn a_removed_client_loses_its_tunnels_and_no_other_does() {
+fn removed_client_alone_loses_its_tunnels() {
     let secrets: Vec<Secret> = (0..4).map(|_| Secret::generate()).collect();
     let [shared, a, b, c] = secrets.as_slice() else { unreachable!() };
     let registry = registry();
@@ -51,7 +51,7 @@ fn a_removed_client_loses_its_tunnels_and_no_other_does() {
 }
 
 #[test]
-fn a_whole_list_takes_the_place_of_the_one_before_when_it_is_complete() {
+fn whole_list_replaces_the_previous_one() {
     let (a, b, c) = (Secret::generate(), Secret::generate(), Secret::generate());
     let registry = registry();
     registry.change_clients(&change(Some(Part::Only), &[&a, &b], &[])).unwrap();
@@ -87,7 +87,7 @@ fn so_many_tunnels_and_no_more() {
 /// As many clients as there may be, changed singly.
 #[test]
 fn a_million_clients() {
-    let digest = |number: usize| SecretDigest::of(&number.to_le_bytes());
+    let digest = |number: usize| SecretDigest::digest(&number.to_le_bytes());
     let registry = registry();
     let numbers: Vec<usize> = (0..MAX_CLIENTS).collect();
     for (at, chunk) in numbers.chunks(50_000).enumerate() {
@@ -118,7 +118,7 @@ fn a_million_clients() {
 }
 
 #[test]
-fn a_clients_tunnels_share_their_handshakes_and_no_others_do() {
+fn tunnels_of_a_client_share_handshakes() {
     let (shared, a, b) = (Secret::generate(), Secret::generate(), Secret::generate());
     let registry = registry();
     registry.accept_shared([&shared].into_iter().collect());

@@ -3,16 +3,16 @@
 use super::*;
 use crate::request::{Parsed, parse};
 
-fn ask(site: &Site, line: &str, headers: &str) -> (String, String, Answer) {
+fn ask(site: &DecoySite, line: &str, headers: &str) -> (String, String, Answer) {
     let text = format!("{line} HTTP/1.1\r\nHost: x\r\n{headers}\r\n");
     let Parsed::Complete(head, _) = parse(text.as_bytes()) else { panic!("{text}") };
     let answer = site.answer(&head, false, "then");
     (answer.head.clone(), String::from_utf8_lossy(&answer.body).into_owned(), answer)
 }
 
-fn files() -> Site {
+fn files() -> DecoySite {
     let file = |text: &str| FileBytes(text.as_bytes().to_vec());
-    Site::new(&Decoy::Files(BTreeMap::from([
+    DecoySite::new(&Decoy::Files(BTreeMap::from([
         ("index.html".to_owned(), file("mine")),
         ("404.html".to_owned(), file("gone")),
         ("a b/style.css".to_owned(), file("p{}")),
@@ -22,7 +22,7 @@ fn files() -> Site {
 
 #[test]
 fn a_plain_page_and_nothing_else() {
-    let site = Site::new(&Decoy::Builtin);
+    let site = DecoySite::new(&Decoy::Builtin);
     let (head, body, answer) = ask(&site, "GET /", "");
     assert!(
         head.starts_with("HTTP/1.1 200 OK\r\nDate: then\r\nContent-Type: text/html; charset=utf-8\r\n"),
@@ -67,7 +67,7 @@ fn head_conditions_and_connections() {
     );
     assert!(ask(&site, "GET /", "Connection: close\r\n").2.close);
     assert!(ask(&site, "POST /", "Content-Length: 4\r\n").2.close);
-    let refused = Site::refuse(Fault::TooLarge, "then");
+    let refused = DecoySite::refuse(RequestFault::TooLarge, "then");
     assert!(refused.close && refused.head.starts_with("HTTP/1.1 431"));
 }
 

@@ -19,52 +19,52 @@ fn ms(count: u64) -> Duration {
 fn wrong_macs_are_dropped_whatever_the_load() {
     let (mut gate, now) = (Gate::default(), Instant::now());
     for waiting in [0, QUEUE] {
-        assert_eq!(gate.judge(Macs::Wrong, source(1), waiting, now), Verdict::Drop);
+        assert_eq!(gate.judge(Macs::Wrong, source(1), waiting, now), Admission::Drop);
     }
 }
 
 #[test]
-fn without_load_everybody_is_answered_and_nobody_is_limited() {
+fn without_load_all_handshakes_are_answered() {
     let (mut gate, now) = (Gate::default(), Instant::now());
     for _ in 0..100 {
-        assert_eq!(gate.judge(Macs::First, source(1), LOAD - 1, now), Verdict::Unproven);
+        assert_eq!(gate.judge(Macs::First, source(1), LOAD - 1, now), Admission::Unproven);
     }
     for number in 0..100 {
-        let expected = if number < 5 { Verdict::Proven } else { Verdict::Unproven };
+        let expected = if number < 5 { Admission::Proven } else { Admission::Unproven };
         assert_eq!(gate.judge(Macs::Both, source(1), 0, now), expected);
     }
 }
 
 #[test]
-fn an_eighth_of_the_queue_is_load_and_a_second_after() {
+fn eighth_of_queue_is_load_briefly() {
     let (mut gate, now) = (Gate::default(), Instant::now());
     let mut first = |waiting, after| gate.judge(Macs::First, source(1), waiting, now + ms(after));
-    assert_eq!(first(LOAD - 1, 0), Verdict::Unproven);
-    assert_eq!(first(LOAD, 1), Verdict::Cookie);
-    assert_eq!(first(0, 1000), Verdict::Cookie);
-    assert_eq!(first(0, 1001), Verdict::Unproven);
+    assert_eq!(first(LOAD - 1, 0), Admission::Unproven);
+    assert_eq!(first(LOAD, 1), Admission::Cookie);
+    assert_eq!(first(0, 1000), Admission::Cookie);
+    assert_eq!(first(0, 1001), Admission::Unproven);
 }
 
 #[test]
-fn under_load_a_proven_source_passes_and_one_that_sends_too_much_does_not() {
+fn proven_sources_pass_under_load_rate_limited() {
     let (mut gate, now) = (Gate::default(), Instant::now());
     let passed = |gate: &mut Gate, number, now| {
-        (0..50).filter(|_| gate.judge(Macs::Both, source(number), QUEUE, now) == Verdict::Proven).count()
+        (0..50).filter(|_| gate.judge(Macs::Both, source(number), QUEUE, now) == Admission::Proven).count()
     };
     assert_eq!(passed(&mut gate, 1, now), 5);
-    assert_eq!(gate.judge(Macs::Both, source(1), QUEUE, now), Verdict::Drop);
+    assert_eq!(gate.judge(Macs::Both, source(1), QUEUE, now), Admission::Drop);
     assert_eq!(passed(&mut gate, 2, now), 5);
 }
 
 #[test]
-fn a_steady_flood_keeps_the_load_up_and_a_thin_one_does_not() {
+fn only_a_steady_flood_keeps_load_up() {
     for (each_ms, lasts) in [(1, true), (4, false)] {
         let (mut gate, start) = (Gate::default(), Instant::now());
         gate.judge(Macs::First, source(1), LOAD, start);
         let mut verdicts = (1..10_000u64)
             .filter(|at| at.is_multiple_of(each_ms))
             .map(|at| gate.judge(Macs::First, source(1), 0, start + ms(at)));
-        assert_eq!(verdicts.all(|verdict| verdict == Verdict::Cookie), lasts);
+        assert_eq!(verdicts.all(|verdict| verdict == Admission::Cookie), lasts);
     }
 }
 
@@ -98,9 +98,9 @@ fn run(clients: &mut [Client], flood: u64, speed: usize, duration: u64) {
                 clients[client].next = at + 5000 + (client as u64 * 37) % 334;
             }
             match gate.judge(macs, from, proven.len() + unproven.len(), now) {
-                Verdict::Proven if proven.len() < QUEUE => proven.push_back(client),
-                Verdict::Unproven if unproven.len() < QUEUE => unproven.push_back(client),
-                Verdict::Cookie => client.into_iter().for_each(|client| clients[client].cookie = true),
+                Admission::Proven if proven.len() < QUEUE => proven.push_back(client),
+                Admission::Unproven if unproven.len() < QUEUE => unproven.push_back(client),
+                Admission::Cookie => client.into_iter().for_each(|client| clients[client].cookie = true),
                 _ => {}
             }
         }
@@ -118,7 +118,7 @@ proptest! {
 
     /// 20,000 forged messages a second, and devices that answer between 1,000 and 15,000 in that time.
     #[test]
-    fn clients_get_a_session_at_their_second_message_or_at_the_first_with_a_cookie(
+    fn second_message_gets_session_under_load(
         speed in 1usize..=15,
         starts in prop::collection::vec((1000u64..3000, any::<bool>()), 20),
     ) {

@@ -1,31 +1,31 @@
 //! The scripts for tables of others, on captured listings.
 
-use super::super::nft::{Listing, Place, TableFamily};
-use super::super::rules::Plain;
+use super::super::nft::{Listing, NftTable, TableFamily};
+use super::super::rules::NormalizedRule;
 use super::super::samples::{CAPTURED, captured};
-use super::{Plan, Repeated, is_word};
-use crate::{Hook, Marks, Match, RulesetRule, Verdict};
+use super::{ForeignAccepts, ForeignPlan, is_word};
+use crate::{Hook, Match, OwnershipTags, RulesetRule, Verdict};
 
-fn accepts() -> Vec<Plain> {
+fn accepts() -> Vec<NormalizedRule> {
     let accept = |matches| RulesetRule { hook: Hook::Forward, order: 1, matches, verdict: Verdict::Accept };
     let from = Match::From { network: "10.8.0.0/24".parse().unwrap(), not: false };
     let input = Match::In { interface: "wg_main".into(), not: false };
     [vec![Match::Established], vec![input.clone(), from], vec![input, Match::Ipv6]]
         .into_iter()
-        .map(|matches| Plain::of(&accept(matches)).unwrap().unwrap())
+        .map(|matches| NormalizedRule::from_rule(&accept(matches)).unwrap().unwrap())
         .collect()
 }
 
-fn ours() -> Repeated {
-    Repeated::of(&Marks::new(None))
+fn ours() -> ForeignAccepts {
+    ForeignAccepts::for_forward(&OwnershipTags::new(None))
 }
 
-fn iptables() -> Place {
-    Place { family: TableFamily::Ip, table: "filter".into() }
+fn iptables() -> NftTable {
+    NftTable { family: TableFamily::Ip, table: "filter".into() }
 }
 
-fn not_these() -> std::collections::BTreeSet<Place> {
-    [Place::own("phantom_wg".into()), iptables()].into()
+fn not_these() -> std::collections::BTreeSet<NftTable> {
+    [NftTable::own("phantom_wg".into()), iptables()].into()
 }
 
 const FILL: &str = "\
@@ -82,10 +82,10 @@ fn filled(front: &str) -> Listing {
 }
 
 #[test]
-fn accepts_are_repeated_where_forwarded_packets_are_dropped() {
+fn accepts_are_repeated_where_forwarding_is_dropped() {
     for listing in captured() {
         let plan = ours().plan(&listing, &not_these(), &accepts());
-        assert_eq!(plan, Plan { present: false, script: format!("{FILL}{INSERT}") });
+        assert_eq!(plan, ForeignPlan { present: false, script: format!("{FILL}{INSERT}") });
     }
 }
 
@@ -93,7 +93,7 @@ fn accepts_are_repeated_where_forwarded_packets_are_dropped() {
 fn what_is_right_is_left_alone() {
     for front in ["jump", "sibling jump", "jump vpn"] {
         let plan = ours().plan(&filled(front), &not_these(), &accepts());
-        assert_eq!(plan, Plan { present: true, script: String::new() }, "{front}");
+        assert_eq!(plan, ForeignPlan { present: true, script: String::new() }, "{front}");
     }
 }
 
@@ -121,22 +121,22 @@ fn nothing_wanted_leaves_nothing() {
     let plan = ours().plan(&filled("jump"), &not_these(), &[]);
     assert_eq!(
         plan,
-        Plan { present: true, script: format!("delete rule inet filter forward handle 70\n{gone}") }
+        ForeignPlan { present: true, script: format!("delete rule inet filter forward handle 70\n{gone}") }
     );
     for listing in captured() {
-        assert_eq!(ours().plan(&listing, &not_these(), &[]), Plan::default());
+        assert_eq!(ours().plan(&listing, &not_these(), &[]), ForeignPlan::default());
     }
     // A table that has been opened meanwhile needs us no longer.
     let mut open = filled("jump");
-    let place = Place { family: TableFamily::Inet, table: "filter".into() };
+    let place = NftTable { family: TableFamily::Inet, table: "filter".into() };
     open.tables.get_mut(&place).unwrap().chains.get_mut("forward").unwrap().open_for_test();
     assert!(ours().plan(&open, &not_these(), &accepts()).script.ends_with(gone));
 }
 
 #[test]
-fn a_table_of_one_family_gets_the_rules_of_that_family() {
+fn table_of_one_family_gets_its_rules() {
     for listing in captured() {
-        let own = [Place::own("phantom_wg".into())].into();
+        let own = [NftTable::own("phantom_wg".into())].into();
         let script = ours().plan(&listing, &own, &accepts()).script;
         assert!(script.contains(
             "add rule ip filter phantom_wg_forward iifname \"wg_main\" ip saddr 10.8.0.0/24 accept"
@@ -149,7 +149,7 @@ fn a_table_of_one_family_gets_the_rules_of_that_family() {
 }
 
 #[test]
-fn names_that_nft_would_not_take_literally_are_left_alone() {
+fn names_unsafe_for_nft_are_left_alone() {
     assert!(is_word("filter_FORWARD") && is_word("a-b.c/d") && is_word("DOCKER-USER"));
     for name in ["", "1a", "a b", "a;b", "a\"", "a{", "-a", "ü", "a\nflush ruleset"] {
         assert!(!is_word(name), "{name:?}");

@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 
 use netlink_packet_core::NlasIterator;
 
-use super::{Place, TableFamily};
+use super::{NftTable, TableFamily};
 use crate::Result;
-use crate::linux::netlink::{EOPNOTSUPP, Fault, Request, Socket};
+use crate::linux::netlink::{EOPNOTSUPP, NetlinkFault, Request, Socket};
 
 /// `NETLINK_NETFILTER` of `linux/netlink.h`.
 const NETLINK_NETFILTER: isize = 12;
@@ -51,7 +51,7 @@ const EPROTONOSUPPORT: i32 = 93;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::linux::firewall) struct SeenChain {
     /// The table it is in.
-    pub table: Place,
+    pub table: NftTable,
     /// Its name.
     pub name: String,
     /// It is asked about forwarded packets by the kernel itself.
@@ -71,8 +71,8 @@ pub(in crate::linux::firewall) fn chains() -> Result<Option<Vec<SeenChain>>> {
 
 /// All tables, each with whether it belongs to one process alone, which nobody else may change then (firewalld's in
 /// Debian 13). None on a kernel without `nf_tables`.
-pub(in crate::linux::firewall) fn tables() -> Result<BTreeMap<Place, bool>> {
-    let tables = dump(GET_TABLE, |tables: &mut BTreeMap<Place, bool>, payload| {
+pub(in crate::linux::firewall) fn tables() -> Result<BTreeMap<NftTable, bool>> {
+    let tables = dump(GET_TABLE, |tables: &mut BTreeMap<NftTable, bool>, payload| {
         tables.extend(table(payload)?);
         Ok(())
     });
@@ -85,7 +85,7 @@ pub(in crate::linux::firewall) fn generation() -> Result<Option<u32>> {
         let attributes = payload.get(HEAD..).unwrap_or_default();
         let id = NlasIterator::new(attributes).flatten().find(|attribute| attribute.kind() == GENERATION_ID);
         let id = id.and_then(|attribute| big_endian(attribute.value()));
-        id.ok_or_else(|| Fault::Garbled("a generation without number".to_owned()))
+        id.ok_or_else(|| NetlinkFault::Garbled("a generation without number".to_owned()))
     };
     let asked = Socket::open(NETLINK_NETFILTER)
         .and_then(|mut socket| socket.ask(&mut Request::new(GET_GENERATION, HEAD, |_| {}), number));
@@ -94,8 +94,8 @@ pub(in crate::linux::firewall) fn generation() -> Result<Option<u32>> {
 
 fn dump<T: Default>(
     message: u16,
-    add: impl Fn(&mut T, &[u8]) -> Result<(), Fault>,
-) -> Result<Option<T>, Fault> {
+    add: impl Fn(&mut T, &[u8]) -> Result<(), NetlinkFault>,
+) -> Result<Option<T>, NetlinkFault> {
     let result = Socket::open(NETLINK_NETFILTER)
         // All bytes of the head are zero: any family (`NFPROTO_UNSPEC`), version 0, resource 0.
         .and_then(|mut socket| socket.dump(&mut Request::new(message, HEAD, |_| {}), T::default, add));
@@ -103,17 +103,17 @@ fn dump<T: Default>(
 }
 
 /// The answer, or nothing from a kernel without `nf_tables`.
-fn unless_absent<T>(result: Result<T, Fault>) -> Result<Option<T>, Fault> {
+fn unless_absent<T>(result: Result<T, NetlinkFault>) -> Result<Option<T>, NetlinkFault> {
     match result {
         Ok(all) => Ok(Some(all)),
-        Err(Fault::Refused(EINVAL | EOPNOTSUPP)) => Ok(None),
-        Err(Fault::Io(error)) if error.raw_os_error() == Some(EPROTONOSUPPORT) => Ok(None),
+        Err(NetlinkFault::Refused(EINVAL | EOPNOTSUPP)) => Ok(None),
+        Err(NetlinkFault::Io(error)) if error.raw_os_error() == Some(EPROTONOSUPPORT) => Ok(None),
         Err(fault) => Err(fault),
     }
 }
 
 /// The chain of a message; `None` for a family that carries no IP packets of ours.
-fn chain(payload: &[u8]) -> Result<Option<SeenChain>, Fault> {
+fn chain(payload: &[u8]) -> Result<Option<SeenChain>, NetlinkFault> {
     let Some((family, attributes)) = head(payload)? else { return Ok(None) };
     let (mut table, mut name, mut hook) = (None, None, None);
     for attribute in NlasIterator::new(attributes) {
@@ -126,15 +126,15 @@ fn chain(payload: &[u8]) -> Result<Option<SeenChain>, Fault> {
         }
     }
     let seen = table.zip(name).map(|(table, name)| SeenChain {
-        table: Place { family, table },
+        table: NftTable { family, table },
         name,
         at_forward: hook == Some(FORWARD),
         at_input: matches!(hook, Some(PREROUTING | INPUT)),
     });
-    seen.map(Some).ok_or_else(|| Fault::Garbled("a chain without name".to_owned()))
+    seen.map(Some).ok_or_else(|| NetlinkFault::Garbled("a chain without name".to_owned()))
 }
 
-fn hook_number(attributes: &[u8]) -> Result<Option<u32>, Fault> {
+fn hook_number(attributes: &[u8]) -> Result<Option<u32>, NetlinkFault> {
     let mut number = None;
     for attribute in NlasIterator::new(attributes) {
         let attribute = attribute?;
@@ -145,7 +145,7 @@ fn hook_number(attributes: &[u8]) -> Result<Option<u32>, Fault> {
     Ok(number)
 }
 
-fn table(payload: &[u8]) -> Result<Option<(Place, bool)>, Fault> {
+fn table(payload: &[u8]) -> Result<Option<(NftTable, bool)>, NetlinkFault> {
     let Some((family, attributes)) = head(payload)? else { return Ok(None) };
     let (mut name, mut flags) = (None, 0);
     for attribute in NlasIterator::new(attributes) {
@@ -156,14 +156,14 @@ fn table(payload: &[u8]) -> Result<Option<(Place, bool)>, Fault> {
             _ => {}
         }
     }
-    let name = name.ok_or_else(|| Fault::Garbled("a table without name".to_owned()))?;
-    Ok(Some((Place { family, table: name }, flags & OWNED != 0)))
+    let name = name.ok_or_else(|| NetlinkFault::Garbled("a table without name".to_owned()))?;
+    Ok(Some((NftTable { family, table: name }, flags & OWNED != 0)))
 }
 
 /// Family and attributes of a message.
-fn head(payload: &[u8]) -> Result<Option<(TableFamily, &[u8])>, Fault> {
+fn head(payload: &[u8]) -> Result<Option<(TableFamily, &[u8])>, NetlinkFault> {
     let (head, attributes) =
-        payload.split_at_checked(HEAD).ok_or_else(|| Fault::Garbled("a short message".to_owned()))?;
+        payload.split_at_checked(HEAD).ok_or_else(|| NetlinkFault::Garbled("a short message".to_owned()))?;
     Ok(TableFamily::of_number(head[0]).map(|family| (family, attributes)))
 }
 
@@ -177,7 +177,7 @@ fn big_endian(value: &[u8]) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Place, TableFamily};
+    use super::super::{NftTable, TableFamily};
     use super::{SeenChain, chain, table};
 
     /// Captured from Linux 6.18: `chain FORWARD` of iptables-nft in table `ip filter`.
@@ -200,8 +200,8 @@ mod tests {
         bytes
     }
 
-    fn place(family: TableFamily, table: &str) -> Place {
-        Place { family, table: table.into() }
+    fn place(family: TableFamily, table: &str) -> NftTable {
+        NftTable { family, table: table.into() }
     }
 
     #[test]
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn tables_of_one_process_are_told_from_others() {
+    fn process_owned_tables_are_recognised() {
         let owned = |flags| table(&with_flags(flags)).unwrap();
         let firewalld = place(TableFamily::Inet, "firewalld");
         assert_eq!(owned(2), Some((firewalld.clone(), true)));

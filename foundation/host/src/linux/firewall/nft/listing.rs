@@ -5,16 +5,16 @@ use std::collections::BTreeMap;
 use ipnetwork::IpNetwork;
 use serde_json::{Map, Value};
 
-use super::super::rules::{Loaded, Plain, same};
+use super::super::rules::{InstalledRule, NormalizedRule, same};
 use super::render::{Base, base};
-use super::{Place, Rules, TableFamily};
+use super::{NftTable, Rules, TableFamily};
 use crate::{Match, Protocol, Verdict};
 
 /// Tables as they are loaded.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(in crate::linux::firewall) struct Listing {
     /// The tables of the families that see IP packets.
-    pub tables: BTreeMap<Place, Table>,
+    pub tables: BTreeMap<NftTable, Table>,
 }
 
 /// A table.
@@ -84,11 +84,11 @@ impl Listing {
         let Some(family) = object["family"].as_str().and_then(TableFamily::of_name) else { return };
         let name = |key: &str| object[key].as_str().unwrap_or_default().to_owned();
         let table = if kind == "table" { name("name") } else { name("table") };
-        let table = self.tables.entry(Place { family, table }).or_default();
+        let table = self.tables.entry(NftTable { family, table }).or_default();
         match kind {
             "table" => table.flagged = object.get("flags").is_some(),
-            "chain" => table.chains.entry(name("name")).or_default().base = BaseSeen::of(object),
-            "rule" => table.chains.entry(name("chain")).or_default().rules.push(Rule::of(object)),
+            "chain" => table.chains.entry(name("name")).or_default().base = BaseSeen::from_json(object),
+            "rule" => table.chains.entry(name("chain")).or_default().rules.push(Rule::from_json(object)),
             kind => table.objects.push(Object { kind: kind.to_owned(), name: name("name") }),
         }
     }
@@ -144,21 +144,21 @@ impl Chain {
         self.base.as_mut().unwrap().policy = "accept".into();
     }
     /// Its rules, to be compared.
-    pub(in crate::linux::firewall) fn loaded(&self) -> Vec<Loaded> {
+    pub(in crate::linux::firewall) fn loaded(&self) -> Vec<InstalledRule> {
         self.rules.iter().map(Rule::loaded).collect()
     }
 }
 
 impl Rule {
-    fn of(object: &Value) -> Self {
+    fn from_json(object: &Value) -> Self {
         Self {
             handle: object["handle"].as_u64().unwrap_or_default(),
             comment: object["comment"].as_str().map(str::to_owned),
             statements: object["expr"].as_array().cloned().unwrap_or_default(),
         }
     }
-    fn loaded(&self) -> Loaded {
-        Loaded { comment: self.comment.clone(), plain: plain(&self.statements) }
+    fn loaded(&self) -> InstalledRule {
+        InstalledRule { comment: self.comment.clone(), plain: plain(&self.statements) }
     }
     /// The chain it hands packets on to.
     pub(in crate::linux::firewall) fn target(&self) -> Option<&str> {
@@ -185,7 +185,7 @@ impl BaseSeen {
     fn is_at(&self, want: &Base) -> bool {
         self.kind == want.kind && self.hook == want.hook && self.priority == want.number
     }
-    fn of(object: &Value) -> Option<Self> {
+    fn from_json(object: &Value) -> Option<Self> {
         let text = |key: &str| object[key].as_str().unwrap_or_default().to_owned();
         object.get("hook")?;
         // Priorities are numbers; anything else is none of ours.
@@ -195,9 +195,9 @@ impl BaseSeen {
 }
 
 /// What a rule's statements say in our words, or `None` if they say more than a rule of ours.
-fn plain(statements: &[Value]) -> Option<Plain> {
+fn plain(statements: &[Value]) -> Option<NormalizedRule> {
     let (last, conditions) = statements.split_last()?;
-    let mut plain = Plain::new(verdict(last)?);
+    let mut plain = NormalizedRule::new(verdict(last)?);
     for statement in conditions {
         plain.add(&condition(statement.get("match")?)?).then_some(())?;
     }
@@ -258,7 +258,7 @@ fn condition(value: &Value) -> Option<Match> {
         (_, Some(("tcp", "dport")), false) => port(Protocol::Tcp),
         (None, None, false) if left["ct"]["dir"] == "original" => {
             let of_source = ["ip saddr", "ip6 saddr"].iter().any(|key| left["ct"]["key"] == *key);
-            of_source.then(|| network(right).map(|network| Match::BegunFrom { network }))?
+            of_source.then(|| network(right).map(|network| Match::CtOriginalSource { network }))?
         }
         (None, None, false) if left["ct"]["key"] == "state" => match words(right)?.as_slice() {
             ["established", "related"] => Some(Match::Established),

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use super::super::rules::{Family, HOOKS, Plain, Rendered, push};
-use super::{Place, Rules, Table};
+use super::super::rules::{Family, HOOKS, NormalizedRule, RenderedRule, push};
+use super::{NftTable, Rules, Table};
 use crate::{Hook, Match, Protocol, Result, Ruleset, Verdict};
 
 /// How a hook of ours is a base chain.
@@ -26,7 +26,7 @@ pub(super) fn base(hook: Hook) -> Base {
         Hook::Input => ("input", "filter", "input", "filter", 0),
         Hook::Forward => ("forward", "filter", "forward", "filter", 0),
         Hook::Output => ("output", "filter", "output", "filter", 0),
-        Hook::Mangle => ("mangle", "filter", "forward", "mangle", -150),
+        Hook::MssClamp => ("mangle", "filter", "forward", "mangle", -150),
         Hook::SourceNat => ("srcnat", "nat", "postrouting", "srcnat", 100),
         // Behind all chains of NAT, which the kernel asks together at the priority of source NAT.
         Hook::Postrouting => ("postrouting", "filter", "postrouting", "200", 200),
@@ -38,7 +38,7 @@ pub(super) fn base(hook: Hook) -> Base {
 pub(in crate::linux::firewall) fn own_rules(mark: &str, wanted: &Ruleset) -> Result<Rules> {
     let mut rules = Rules::new();
     for rule in wanted.rules() {
-        if let Some(plain) = Plain::of(rule)? {
+        if let Some(plain) = NormalizedRule::from_rule(rule)? {
             rules.entry(rule.hook).or_default().push(render(mark, plain, None));
         }
     }
@@ -48,16 +48,20 @@ pub(in crate::linux::firewall) fn own_rules(mark: &str, wanted: &Ruleset) -> Res
 /// Those of some rules that a table which sees only this family (or both, for `None`) can have.
 pub(in crate::linux::firewall) fn rules_of(
     mark: &str,
-    rules: &[Plain],
+    rules: &[NormalizedRule],
     only: Option<Family>,
-) -> Vec<Rendered> {
-    let suits = |plain: &&Plain| only.is_none_or(|family| plain.is_for(family));
+) -> Vec<RenderedRule> {
+    let suits = |plain: &&NormalizedRule| only.is_none_or(|family| plain.is_for(family));
     rules.iter().filter(suits).map(|plain| render(mark, plain.clone(), only)).collect()
 }
 
 /// A script that brings our table, as it is loaded, to exactly these rules. The table itself stays, and so do the chains that
 /// are to be there: they are emptied and filled again. Nobody sees the moment between, because a script is one transaction.
-pub(in crate::linux::firewall) fn own_table(table: &Place, loaded: Option<&Table>, rules: &Rules) -> String {
+pub(in crate::linux::firewall) fn own_table(
+    table: &NftTable,
+    loaded: Option<&Table>,
+    rules: &Rules,
+) -> String {
     let mut script = format!("add table {table}\nflush table {table}\n");
     // Writing to a string does not fail.
     for object in loaded.into_iter().flat_map(Table::surplus_objects) {
@@ -85,12 +89,12 @@ pub(in crate::linux::firewall) fn own_table(table: &Place, loaded: Option<&Table
 }
 
 /// A script that removes our table, if it is there.
-pub(in crate::linux::firewall) fn without_own_table(table: &Place) -> String {
+pub(in crate::linux::firewall) fn without_own_table(table: &NftTable) -> String {
     format!("add table {table}\ndelete table {table}\n")
 }
 
 /// A rule for a table that sees only this family, or both. In a table of one family the family is no condition.
-fn render(mark: &str, plain: Plain, only: Option<Family>) -> Rendered {
+fn render(mark: &str, plain: NormalizedRule, only: Option<Family>) -> RenderedRule {
     let plain = if only.is_some() { plain.in_its_family() } else { plain };
     let mut text = String::new();
     // A condition on an address implies its family, and nft leaves a family that is implied out of its listing.
@@ -112,7 +116,7 @@ fn render(mark: &str, plain: Plain, only: Option<Family>) -> Rendered {
         Verdict::ClampMss => push(&mut text, "tcp option maxseg size set rt mtu"),
         Verdict::SetMss(bytes) => push(&mut text, format_args!("tcp option maxseg size set {bytes}")),
     }
-    Rendered::new(mark, text, plain)
+    RenderedRule::new(mark, text, plain)
 }
 
 fn push_match(text: &mut String, condition: &Match) {
@@ -128,7 +132,7 @@ fn push_match(text: &mut String, condition: &Match) {
             let word = if network.is_ipv4() { "ip" } else { "ip6" };
             push(text, format_args!("{word} daddr {}{network}", sign(*not)));
         }
-        Match::BegunFrom { network } => {
+        Match::CtOriginalSource { network } => {
             let word = if network.is_ipv4() { "ip" } else { "ip6" };
             push(text, format_args!("ct original {word} saddr {network}"));
         }

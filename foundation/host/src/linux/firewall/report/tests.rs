@@ -2,7 +2,7 @@
 
 use super::super::rules::Family;
 use super::super::samples::captured;
-use super::super::xtables::{At, Listing, Variant};
+use super::super::xtables::{Listing, Variant, XtablesTable};
 use super::{add_nft, add_xtables, forwarded, names};
 use crate::{FirewallQuery, FirewallReport};
 
@@ -19,7 +19,7 @@ fn net(text: &str) -> ipnetwork::IpNetwork {
 }
 
 #[test]
-fn source_nat_for_the_subnet_is_found_in_nftables() {
+fn nftables_source_nat_for_subnet_is_found() {
     for listing in captured() {
         let of = |name: &str| {
             let mut report = FirewallReport::default();
@@ -80,13 +80,13 @@ const FILTER: &str = "\
 
 fn iptables(table: &'static str, text: &str) -> FirewallReport {
     let mut report = FirewallReport::default();
-    let at = At { variant: Variant::Legacy, family: Family::V4, table };
+    let at = XtablesTable { variant: Variant::Legacy, family: Family::V4, table };
     add_xtables(&mut report, at, &Listing::of_text(text), &query());
     report
 }
 
 #[test]
-fn rules_of_iptables_that_concern_the_vpn_are_listed() {
+fn iptables_rules_about_the_vpn_are_listed() {
     let nat = iptables("nat", NAT);
     assert_eq!(
         nat.nat_rules,

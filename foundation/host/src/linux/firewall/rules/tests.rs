@@ -1,14 +1,14 @@
 //! Tests of the one form of rules.
 
-use super::{Family, Loaded, Plain, Rendered, checksum, same};
+use super::{Family, InstalledRule, NormalizedRule, RenderedRule, checksum, same};
 use crate::{Hook, Match, Protocol, Ruleset, RulesetRule, Verdict};
 
 fn rule(hook: Hook, matches: Vec<Match>, verdict: Verdict) -> RulesetRule {
     RulesetRule { hook, order: 0, matches, verdict }
 }
 
-fn forward(matches: Vec<Match>) -> Option<Plain> {
-    Plain::of(&rule(Hook::Forward, matches, Verdict::Accept)).unwrap()
+fn forward(matches: Vec<Match>) -> Option<NormalizedRule> {
+    NormalizedRule::from_rule(&rule(Hook::Forward, matches, Verdict::Accept)).unwrap()
 }
 
 fn from(network: &str) -> Match {
@@ -65,18 +65,18 @@ fn what_nothing_can_meet_is_no_rule() {
 
 #[test]
 fn senseless_rules_and_strange_names_are_refused() {
-    let refused = |hook, matches, verdict| Plain::of(&rule(hook, matches, verdict)).is_err();
+    let refused = |hook, matches, verdict| NormalizedRule::from_rule(&rule(hook, matches, verdict)).is_err();
     assert!(refused(Hook::Forward, vec![], Verdict::Masquerade));
     assert!(refused(Hook::SourceNat, vec![], Verdict::Drop));
-    assert!(refused(Hook::Mangle, vec![], Verdict::ClampMss));
+    assert!(refused(Hook::MssClamp, vec![], Verdict::ClampMss));
     assert!(refused(Hook::Forward, vec![Match::TcpSyn], Verdict::SetMss(1)));
     assert!(refused(Hook::Input, vec![Match::Out { interface: "a".into(), not: false }], Verdict::Drop));
     assert!(refused(Hook::SourceNat, vec![input("a", false)], Verdict::Masquerade));
-    assert!(!refused(Hook::Mangle, vec![Match::TcpSyn], Verdict::ClampMss));
+    assert!(!refused(Hook::MssClamp, vec![Match::TcpSyn], Verdict::ClampMss));
     assert!(refused(Hook::Prerouting, vec![Match::Out { interface: "a".into(), not: false }], Verdict::Drop));
     assert!(refused(Hook::Output, vec![input("a", false)], Verdict::Drop));
     assert!(!refused(Hook::Prerouting, vec![input("a", false)], Verdict::Drop));
-    let begun = |network: &str| vec![Match::BegunFrom { network: network.parse().unwrap() }];
+    let begun = |network: &str| vec![Match::CtOriginalSource { network: network.parse().unwrap() }];
     assert!(refused(Hook::Output, begun("0.0.0.0/0"), Verdict::Drop));
     assert!(!refused(Hook::Output, begun("10.8.0.0/24"), Verdict::Drop));
     for name in ["", "eth+", "eth*", "a b", "a\"", "a;b", "a\n", "a/b", "-j", "ö", "sixteen-letters-"] {
@@ -88,32 +88,34 @@ fn senseless_rules_and_strange_names_are_refused() {
 }
 
 #[test]
-fn comments_carry_the_check_sum_of_the_text() {
+fn comments_contain_the_checksum_of_the_text() {
     // Known values of FNV-1a: its offset basis, and "a" and "foobar" of its authors' test suite.
     assert_eq!((checksum(""), checksum("a"), checksum("foobar")), (0x811c_9dc5, 0xe40c_292c, 0xbf9c_f968));
     let plain = forward(vec![Match::Ipv4]).unwrap();
-    assert_eq!(Rendered::new("phantom-wg", "foobar".into(), plain).comment, "phantom-wg bf9cf968");
+    assert_eq!(RenderedRule::new("phantom-wg", "foobar".into(), plain).comment, "phantom-wg bf9cf968");
 }
 
 #[test]
-fn loaded_rules_are_compared_in_order_with_comment_and_content() {
+fn installed_rules_are_compared_in_order() {
     let mut wanted = Ruleset::default();
     wanted.add(Hook::Forward, 1, vec![Match::Ipv4], Verdict::Accept);
     wanted.add(Hook::Forward, 2, vec![Match::Ipv6], Verdict::Drop);
     let rendered: Vec<_> = wanted
         .rules()
         .iter()
-        .map(|rule| Rendered::new("m", format!("{rule:?}"), Plain::of(rule).unwrap().unwrap()))
+        .map(|rule| {
+            RenderedRule::new("m", format!("{rule:?}"), NormalizedRule::from_rule(rule).unwrap().unwrap())
+        })
         .collect();
     let exact: Vec<_> = rendered
         .iter()
-        .map(|r| Loaded { comment: Some(r.comment.clone()), plain: Some(r.plain.clone()) })
+        .map(|r| InstalledRule { comment: Some(r.comment.clone()), plain: Some(r.plain.clone()) })
         .collect();
     assert!(same(&rendered, &exact) && same(&[], &[]));
     let mut reordered = exact.clone();
     reordered.reverse();
     let mut more = exact.clone();
-    more.push(Loaded::default());
+    more.push(InstalledRule::default());
     let mut edited = exact.clone();
     edited[0].plain.clone_from(&exact[1].plain);
     let mut not_understood = exact.clone();

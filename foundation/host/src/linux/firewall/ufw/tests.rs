@@ -1,7 +1,7 @@
 //! Reading ufw's files and the words for its program, as seen with ufw 0.36.2.
 
 use super::{
-    Origin, Placed, Tuple, command, limited, of_the_operator, rule_of, status_lines, switched_on, taken,
+    Placed, RuleOwner, Tuple, command, limited, of_the_operator, rule_of, status_lines, switched_on, taken,
     tuple_of,
 };
 use crate::{Protocol, UfwRule};
@@ -52,7 +52,7 @@ fn rules_are_read() {
 
 /// What was everybody's port before we took the rule over is everybody's: else taking it over would limit it, and giving it back not.
 #[test]
-fn a_rule_that_we_took_over_counts_as_what_it_was() {
+fn adopted_rule_counts_as_its_original() {
     let of = |comment: &str| {
         let lines = [
             format!("### tuple ### allow tcp 443 0.0.0.0/0 any 0.0.0.0/0 in{comment}"),
@@ -70,7 +70,7 @@ fn a_rule_that_we_took_over_counts_as_what_it_was() {
 }
 
 #[test]
-fn a_port_that_is_let_in_for_some_alone_is_limited() {
+fn port_open_to_some_is_limited() {
     let found = |lines: &[&str]| -> Vec<String> {
         let tuples: Vec<Tuple> =
             lines.iter().map(|line| Tuple::parse(&format!("### tuple ### {line}")).unwrap()).collect();
@@ -110,11 +110,11 @@ fn what_we_write_is_what_we_read() {
 
 #[test]
 fn comments_tell_whose_a_rule_is() {
-    let of = |comment| Origin::of("phantom-wg", comment);
-    assert_eq!(of("phantom-wg"), Origin::Made);
-    assert_eq!(of("phantom-wg; was allow"), Origin::Taken { action: "allow", comment: "" });
+    let of = |comment| RuleOwner::from_comment("phantom-wg", comment);
+    assert_eq!(of("phantom-wg"), RuleOwner::Made);
+    assert_eq!(of("phantom-wg; was allow"), RuleOwner::Taken { action: "allow", comment: "" });
     let taken_over = "phantom-wg; was allow_log: for Bob: see wiki";
-    assert_eq!(of(taken_over), Origin::Taken { action: "allow_log", comment: "for Bob: see wiki" });
+    assert_eq!(of(taken_over), RuleOwner::Taken { action: "allow_log", comment: "for Bob: see wiki" });
     let bobs = Tuple {
         route: false,
         action: "allow_log".into(),
@@ -123,7 +123,7 @@ fn comments_tell_whose_a_rule_is() {
     };
     assert_eq!(taken("phantom-wg", &bobs), taken_over);
     for foreign in ["", "phantom", "phantom-wg-test", "phantom-wg2", "phantom-wg rule", "my phantom-wg"] {
-        assert_eq!(of(foreign), Origin::Foreign, "{foreign:?}");
+        assert_eq!(of(foreign), RuleOwner::Foreign, "{foreign:?}");
     }
 }
 

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ipnetwork::IpNetwork;
 
-use super::super::rules::{Loaded, Plain, same};
+use super::super::rules::{InstalledRule, NormalizedRule, same};
 use super::render::HAS_NAT;
-use super::{At, Chains, Names, site};
+use super::{ChainNames, Chains, XtablesTable, site};
 use crate::{Hook, Match, Protocol, Verdict};
 
 /// A table as it is loaded.
@@ -59,12 +59,17 @@ impl Listing {
     }
 
     /// It has a chain of ours.
-    pub(in crate::linux::firewall) fn has_ours(&self, names: &Names, at: At) -> bool {
+    pub(in crate::linux::firewall) fn has_ours(&self, names: &ChainNames, at: XtablesTable) -> bool {
         at.hooks().any(|hook| self.chains.contains_key(&names.chain(hook)))
     }
 
     /// Whether our chains in it are exactly these.
-    pub(in crate::linux::firewall) fn holds(&self, names: &Names, at: At, wanted: &Chains) -> bool {
+    pub(in crate::linux::firewall) fn holds(
+        &self,
+        names: &ChainNames,
+        at: XtablesTable,
+        wanted: &Chains,
+    ) -> bool {
         at.hooks().all(|hook| {
             let loaded = self.chains.get(&names.chain(hook));
             match (wanted.get(&hook), loaded) {
@@ -79,20 +84,20 @@ impl Listing {
     }
 
     /// The rules of our chain for a hook that are of a kind that we make.
-    pub(in crate::linux::firewall) fn loaded(&self, names: &Names, hook: Hook) -> Vec<Plain> {
+    pub(in crate::linux::firewall) fn loaded(&self, names: &ChainNames, hook: Hook) -> Vec<NormalizedRule> {
         let rules = self.chains.get(&names.chain(hook)).into_iter().flatten();
         rules.filter_map(|rule| read(rule).plain).collect()
     }
 
     /// Whether our chain is jumped to by exactly one rule, which stands first, or behind jumps of other
     /// installations only.
-    pub(super) fn jump_holds(&self, names: &Names, hook: Hook) -> bool {
+    pub(super) fn jump_holds(&self, names: &ChainNames, hook: Hook) -> bool {
         let chain = names.chain(hook);
         let (_, builtin, _) = site(hook);
         let rules = self.chains.get(builtin).map(Vec::as_slice).unwrap_or_default();
         let first = rules.iter().find(|rule| {
             let target = target(rule).unwrap_or_default();
-            target == chain || !Names::is_sibling(target)
+            target == chain || !ChainNames::is_sibling(target)
         });
         // Printed with quotes only if there is a blank in it, which a mark has not.
         let ours = format!("-m comment --comment {} -j {chain}", names.mark);
@@ -153,10 +158,10 @@ pub(in crate::linux::firewall) fn addresses(rule: &str) -> Option<(Option<IpNetw
 }
 
 /// A rule as printed, without its chain.
-fn read(rule: &str) -> Loaded {
+fn read(rule: &str) -> InstalledRule {
     let words = words(rule);
     let comment = words.windows(2).find(|pair| pair[0] == "--comment").map(|pair| pair[1].to_owned());
-    Loaded { comment, plain: plain(&words) }
+    InstalledRule { comment, plain: plain(&words) }
 }
 
 /// Words between blanks; quotes hold a word together. Our comments have no quotes inside.
@@ -175,9 +180,9 @@ pub(super) fn words(rule: &str) -> Vec<&str> {
 }
 
 /// What a rule says in our words, or `None` if it says more than a rule of ours.
-fn plain(words: &[&str]) -> Option<Plain> {
+fn plain(words: &[&str]) -> Option<NormalizedRule> {
     let mut words = words.iter().copied();
-    let mut plain = Plain::new(Verdict::Accept);
+    let mut plain = NormalizedRule::new(Verdict::Accept);
     let (mut protocol, mut used, mut not) = (None, false, false);
     loop {
         let condition = match words.next()? {
@@ -220,7 +225,7 @@ fn plain(words: &[&str]) -> Option<Plain> {
                 used = true;
                 (words.next()? == "SYN,RST" && words.next()? == "SYN").then_some(Match::TcpSyn)?
             }
-            "--ctorigsrc" => Match::BegunFrom { network: words.next()?.parse().ok()? },
+            "--ctorigsrc" => Match::CtOriginalSource { network: words.next()?.parse().ok()? },
             "--ctstate" => match words.next()? {
                 "RELATED,ESTABLISHED" => Match::Established,
                 "INVALID,UNTRACKED" => Match::Unconnected,

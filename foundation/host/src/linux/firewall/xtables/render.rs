@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use super::super::rules::{Family, Plain, Rendered, push};
-use super::{Chains, Listing, Names, site};
+use super::super::rules::{Family, NormalizedRule, RenderedRule, push};
+use super::{ChainNames, Chains, Listing, site};
 use crate::{Hook, HostError, Match, Protocol, Result, Ruleset, Verdict};
 
 /// Packets that NAT looks at, or has given another address: those that begin a connection or are related to one, and those of
@@ -21,7 +21,7 @@ pub(in crate::linux::firewall) fn rules_for(
     for hook in hooks {
         let mut rules = Vec::new();
         for rule in wanted.rules().iter().filter(|rule| rule.hook == hook) {
-            if let Some(mut plain) = Plain::of(rule)?.filter(|plain| plain.is_for(family)) {
+            if let Some(mut plain) = NormalizedRule::from_rule(rule)?.filter(|plain| plain.is_for(family)) {
                 // The table mangle comes before the table nat.
                 let translated = family == Family::V4 && plain.verdict == Verdict::Drop;
                 plain.without_nat = hook == Hook::Postrouting && translated;
@@ -41,7 +41,7 @@ pub(in crate::linux::firewall) fn add_accepts(
     chains: &mut Chains,
     hook: Hook,
     mark: &str,
-    rules: &[Plain],
+    rules: &[NormalizedRule],
     family: Family,
 ) -> Result<()> {
     for plain in rules.iter().filter(|plain| plain.is_for(family)) {
@@ -58,7 +58,7 @@ pub(in crate::linux::firewall) fn add_accepts(
 /// wherever they are, go and come again in the first place. All of it is one step for the kernel.
 pub(super) fn restore_script(
     table: &str,
-    names: &Names,
+    names: &ChainNames,
     listed: &Listing,
     chains: &Chains,
     jumps: &[Hook],
@@ -91,7 +91,7 @@ pub(super) fn restore_script(
 }
 
 /// A rule as `iptables -S` prints it, without chain and comment.
-fn render(mark: &str, plain: Plain, family: Family) -> Result<Rendered> {
+fn render(mark: &str, plain: NormalizedRule, family: Family) -> Result<RenderedRule> {
     let plain = plain.in_its_family();
     let mut text = String::new();
     let mut seen = [false; 4];
@@ -118,7 +118,7 @@ fn render(mark: &str, plain: Plain, family: Family) -> Result<Rendered> {
                 is_of = Some(*own);
                 continue;
             }
-            Match::BegunFrom { network } => {
+            Match::CtOriginalSource { network } => {
                 push(&mut text, format_args!("-m conntrack --ctorigsrc {network}"));
                 continue;
             }
@@ -157,7 +157,7 @@ fn render(mark: &str, plain: Plain, family: Family) -> Result<Rendered> {
         (Verdict::SetMss(bytes), _) => format!("TCPMSS --set-mss {bytes}"),
     };
     push(&mut text, format_args!("-j {target}"));
-    Ok(Rendered::new(mark, text, plain))
+    Ok(RenderedRule::new(mark, text, plain))
 }
 
 /// Names the protocol once: its own options need it before them.

@@ -28,7 +28,7 @@ pub(in crate::linux::firewall) fn through_crate(
     argv.extend(command.split(' ').map(str::to_owned));
     let output = iptables.execute(table, &format!("-w {LOCK_WAIT} {command}"));
     let output = output.map_err(|e| HostError::unexpected(format!("starting {}: {e}", program.display())))?;
-    Ok(Output::of(argv, output))
+    Ok(Output::from_output(argv, output))
 }
 
 /// By itself, for a small program: the crate's regular expressions would be a tenth of it.

@@ -103,8 +103,8 @@ fn silent_servers_before_the_one_that_answers() {
 }
 
 #[test]
-fn a_server_that_refuses_or_is_not_there_makes_room_at_once() {
-    in_namespace("a_server_that_refuses_or_is_not_there_makes_room_at_once", || {
+fn failing_nameserver_is_skipped_at_once() {
+    in_namespace("failing_nameserver_is_skipped_at_once", || {
         // A dnsmasq that knows nobody to ask refuses.
         let _refuses = Dnsmasq::start("127.0.0.2", &[]);
         let _real = Dnsmasq::start("127.0.0.4", &["--host-record=vpn.example.org,192.0.2.7,2001:db8::7"]);
@@ -149,8 +149,8 @@ fn whatever_becomes_of_the_question_for_ipv6() {
 }
 
 #[test]
-fn a_filter_on_the_way_drops_questions_for_ipv6() {
-    in_namespace("a_filter_on_the_way_drops_questions_for_ipv6", || {
+fn filter_on_path_drops_ipv6_questions() {
+    in_namespace("filter_on_path_drops_ipv6_questions", || {
         let _real = Dnsmasq::start("127.0.0.2", &["--host-record=vpn.example.org,192.0.2.7,2001:db8::7"]);
         // Behind the headers of UDP and DNS, and behind a name of 17 bytes: the type.
         let rules = "add table ip odd; add chain ip odd c { type filter hook input priority 0; }; \
@@ -163,8 +163,8 @@ fn a_filter_on_the_way_drops_questions_for_ipv6() {
 }
 
 #[test]
-fn an_answer_without_use_is_told_from_none() {
-    in_namespace("an_answer_without_use_is_told_from_none", || {
+fn useless_answer_differs_from_no_answer() {
+    in_namespace("useless_answer_differs_from_no_answer", || {
         serve("127.0.0.2", FAILED, FAILED);
         serve("127.0.0.3", SILENT, SILENT);
         let rcode = |outcome: Result<Vec<String>, ProbeError>| match outcome {
@@ -188,8 +188,8 @@ fn an_answer_without_use_is_told_from_none() {
 }
 
 #[test]
-fn that_there_is_no_such_name_is_believed_and_ends_the_search() {
-    in_namespace("that_there_is_no_such_name_is_believed_and_ends_the_search", || {
+fn nonexistent_name_ends_the_search() {
+    in_namespace("nonexistent_name_ends_the_search", || {
         serve("127.0.0.2", NO_NAME, SILENT);
         let second = serve("127.0.0.3", FOUND, FOUND6);
         let (outcome, took) = look_up(TWO);
@@ -280,8 +280,8 @@ fn rotate_spreads_the_questions() {
 }
 
 #[test]
-fn by_tcp_alone_where_the_file_says_so() {
-    in_namespace("by_tcp_alone_where_the_file_says_so", || {
+fn tcp_only_when_file_says_so() {
+    in_namespace("tcp_only_when_file_says_so", || {
         let _real = Dnsmasq::start("127.0.0.2", &["--host-record=vpn.example.org,192.0.2.7"]);
         let rules = "add table ip odd; add chain ip odd c { type filter hook input priority 0; }; \
                      add rule ip odd c udp dport 53 drop";

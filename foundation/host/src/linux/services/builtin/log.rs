@@ -101,7 +101,7 @@ mod tests {
     use super::{ROTATE_AT, open, tail};
 
     #[test]
-    fn the_last_lines_come_from_both_files_in_order() {
+    fn last_lines_span_both_files_in_order() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.log");
         assert!(tail(&path, 5, 0).is_empty());
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn large_files_are_put_aside_and_three_are_kept() {
+    fn large_logs_rotate_and_three_remain() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.log");
         for round in 0..6 {
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_in_its_place_is_not_written_through() {
+    fn symlink_in_its_place_is_not_followed() {
         let dir = tempfile::tempdir().unwrap();
         let (path, victim) = (dir.path().join("x.log"), dir.path().join("victim"));
         fs::write(&victim, "v").unwrap();

@@ -39,7 +39,7 @@ pub(super) struct Record {
 
 impl Process {
     /// The process that has this number now. One that has ended and waits for its parent is none.
-    pub(super) fn of(pid: u32) -> Option<Self> {
+    pub(super) fn from_pid(pid: u32) -> Option<Self> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         let (state, started) = parse_stat(&stat)?;
         (!matches!(state, 'Z' | 'X' | 'x')).then_some(Self { pid, started })
@@ -63,7 +63,7 @@ impl Process {
         let names = fs::read_dir("/proc").into_iter().flatten().flatten().map(|entry| entry.file_name());
         let numbers = names.filter_map(|name| name.to_str()?.parse().ok());
         let others = numbers.filter(|pid| *pid != std::process::id());
-        others.filter_map(|pid| Some((service(pid)?, Self::of(pid)?))).collect()
+        others.filter_map(|pid| Some((service(pid)?, Self::from_pid(pid)?))).collect()
     }
 
     /// Whether this very process has begun to end (`PF_EXITING` of `linux/sched.h`): it answers nobody any more, and still
@@ -75,7 +75,7 @@ impl Process {
 
     /// Whether this very process runs. If it was started by this one and has ended, its remains are taken away.
     pub(super) fn runs(self) -> bool {
-        if Self::of(self.pid) == Some(self) {
+        if Self::from_pid(self.pid) == Some(self) {
             return true;
         }
         if let Some(pid) = self.number() {
@@ -175,8 +175,8 @@ mod tests {
     }
 
     #[test]
-    fn this_process_runs_and_another_of_its_number_does_not() {
-        let this = Process::of(std::process::id()).unwrap();
+    fn reused_process_number_is_not_the_process() {
+        let this = Process::from_pid(std::process::id()).unwrap();
         assert!(this.runs());
         assert!(!Process { started: this.started + 1, ..this }.runs());
         let age = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs().cast_signed()

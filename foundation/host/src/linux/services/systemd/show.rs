@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn the_journal_s_own_lines_are_no_log_lines() {
+    fn journal_own_lines_are_not_log_lines() {
         let text = "-- Boot 4f1cbb2b6ac54a6d8b3f7e0f1d2c3b4a --\nSep 09 01:11:47 vpn wg-quick[812]: [#] ip link\n-- No entries --\n\n-- Journal begins at Tue 2025-09-09 --\n";
         assert_eq!(log_lines(text), ["Sep 09 01:11:47 vpn wg-quick[812]: [#] ip link"]);
         assert!(log_lines("").is_empty());

@@ -1,12 +1,12 @@
 //! Reading nft's JSON: captured from nft 1.0.6 (Debian 12) and 1.1.3 (Debian 13), whose forms differ.
 
-use super::super::{Place, TableFamily, own_rules};
+use super::super::{NftTable, TableFamily, own_rules};
 use super::{Listing, plain};
 use crate::linux::firewall::samples::{CAPTURED, captured, everything};
 use crate::{Hook, Match, Ruleset, Verdict};
 
-fn own() -> Place {
-    Place::own("phantom_wg".into())
+fn own() -> NftTable {
+    NftTable::own("phantom_wg".into())
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn other_rules_of_ours_are_not_these() {
 
 #[test]
 fn closed_chains_are_seen() {
-    let place = |family, table: &str| Place { family, table: table.into() };
+    let place = |family, table: &str| NftTable { family, table: table.into() };
     for listing in captured() {
         let inet = &listing.tables[&place(TableFamily::Inet, "filter")];
         assert!(inet.chains["forward"].closed() && inet.chains["forward"].is_at("forward"));

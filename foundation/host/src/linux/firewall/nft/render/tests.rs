@@ -1,13 +1,13 @@
 //! The scripts for nftables, in full.
 
-use super::super::super::rules::{Family, Plain};
-use super::super::Place;
+use super::super::super::rules::{Family, NormalizedRule};
+use super::super::NftTable;
 use super::{own_rules, own_table, rules_of, without_own_table};
 use crate::Hook;
 use crate::linux::firewall::samples::everything;
 
-fn table() -> Place {
-    Place::own("phantom_wg".into())
+fn table() -> NftTable {
+    NftTable::own("phantom_wg".into())
 }
 
 #[test]
@@ -62,12 +62,12 @@ fn removing_names_only_our_table() {
 }
 
 #[test]
-fn a_table_of_one_family_gets_what_suits_it() {
+fn rules_are_filtered_by_table_family() {
     let rules: Vec<_> = everything()
         .rules()
         .iter()
         .filter(|rule| rule.hook == Hook::Forward)
-        .map(|rule| Plain::of(rule).unwrap().unwrap())
+        .map(|rule| NormalizedRule::from_rule(rule).unwrap().unwrap())
         .collect();
     let texts = |only| rules_of("m", &rules, only).into_iter().map(|r| r.text).collect::<Vec<_>>();
     assert_eq!(

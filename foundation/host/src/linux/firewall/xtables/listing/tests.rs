@@ -2,24 +2,24 @@
 
 use super::super::super::rules::Family;
 use super::super::super::samples::everything;
-use super::super::{At, Chains, Names, TABLES, Variant, rules_for};
+use super::super::{ChainNames, Chains, TABLES, Variant, XtablesTable, rules_for};
 use super::{Listing, addresses, read, target};
-use crate::Marks;
+use crate::OwnershipTags;
 
 /// `iptables -S` of the three tables one after the other, with every kind of rule of ours.
 const V4: &str = include_str!("v4.txt");
 /// The same of `ip6tables -S`.
 const V6: &str = include_str!("v6.txt");
 
-fn names() -> Names {
-    Names::of(&Marks::new(None))
+fn names() -> ChainNames {
+    ChainNames::from_tags(&OwnershipTags::new(None))
 }
 
-fn at(family: Family, table: &'static str) -> At {
-    At { variant: Variant::Nft, family, table }
+fn at(family: Family, table: &'static str) -> XtablesTable {
+    XtablesTable { variant: Variant::Nft, family, table }
 }
 
-fn wanted(at: At) -> Chains {
+fn wanted(at: XtablesTable) -> Chains {
     rules_for("phantom-wg", &everything(), at.family, at.hooks()).unwrap()
 }
 
@@ -98,7 +98,7 @@ fn every_change_by_hand_is_noticed() {
 }
 
 #[test]
-fn other_installations_may_stand_in_front_and_others_behind() {
+fn other_installations_may_precede_or_follow() {
     let sibling = "-A FORWARD -m comment --comment phantom-wg-test -j PHANTOM-WG-test-FORWARD\n";
     assert!(holds(Family::V4, &V4.replacen("-A FORWARD -m", &format!("{sibling}-A FORWARD -m"), 1)));
     let behind = "-j PHANTOM-WG-FORWARD\n-A FORWARD -j DOCKER-USER\n";
@@ -151,7 +151,7 @@ fn addresses_are_read() {
 }
 
 #[test]
-fn cut_rules_are_not_understood_and_no_panics() {
+fn truncated_rules_are_rejected_without_panic() {
     for line in V4.lines().chain(V6.lines()) {
         for end in 0..line.len() {
             let _ = read(&line[..end]);

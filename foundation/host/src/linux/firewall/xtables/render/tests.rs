@@ -1,13 +1,13 @@
 //! The scripts for iptables, in full.
 
-use super::super::super::rules::{Family, HOOKS, Plain};
+use super::super::super::rules::{Family, HOOKS, NormalizedRule};
 use super::super::super::samples::everything;
-use super::super::{Chains, Listing, Names, TABLES, site};
+use super::super::{ChainNames, Chains, Listing, TABLES, site};
 use super::{add_accepts, restore_script, rules_for};
-use crate::{Hook, Marks, Match, RulesetRule, Verdict};
+use crate::{Hook, Match, OwnershipTags, RulesetRule, Verdict};
 
-fn names() -> Names {
-    Names::of(&Marks::new(None))
+fn names() -> ChainNames {
+    ChainNames::from_tags(&OwnershipTags::new(None))
 }
 
 fn all(family: Family) -> Chains {
@@ -81,12 +81,17 @@ COMMIT
 #[test]
 fn repeated_accepts_are_one_chain() {
     let plain = |matches| {
-        Plain::of(&RulesetRule { hook: Hook::Forward, order: 1, matches, verdict: Verdict::Accept })
-            .unwrap()
-            .unwrap()
+        NormalizedRule::from_rule(&RulesetRule {
+            hook: Hook::Forward,
+            order: 1,
+            matches,
+            verdict: Verdict::Accept,
+        })
+        .unwrap()
+        .unwrap()
     };
     let rules = [plain(vec![Match::Established]), plain(vec![Match::Ipv4])];
-    let accepts = |rules: &[Plain], family| {
+    let accepts = |rules: &[NormalizedRule], family| {
         let mut chains = Chains::new();
         add_accepts(&mut chains, Hook::Forward, "m", rules, family).unwrap();
         // What is there already is not repeated.
@@ -112,7 +117,7 @@ fn what_iptables_cannot_say_is_refused() {
 
 /// There is no moment in which packets pass by our chain.
 #[test]
-fn a_jump_that_is_not_in_front_comes_there_in_the_same_step() {
+fn misplaced_jump_moves_first_in_one_step() {
     let rules = &all(Family::V4)[&Hook::Input];
     let listed = Listing::of_text(
         "-P INPUT ACCEPT\n-N PHANTOM-WG-INPUT\n-A INPUT -j DOCKER\n\

@@ -149,7 +149,7 @@ fn only_packets_with_its_sources_leave() {
 }
 
 #[test]
-fn what_begins_nothing_comes_in_to_its_destinations_only() {
+fn unsolicited_packets_reach_listed_destinations_only() {
     let program = inward(&addresses(&[OURS, "fd99::2"])).unwrap();
     let comes4 = |to: &str, options, protocol, content: &[u8]| {
         run(&program, &four(THEIRS, to, options, 0, protocol, content)) == PASS

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::{command, unit_file, word};
-use crate::{Bounds, Command, Internet, Marks, OwnSocket, Proc, Restart, Unit, UnitKind};
+use crate::{Bounds, Command, Internet, OwnSocket, OwnershipTags, Proc, Restart, Unit, UnitKind};
 
 fn run(program: &str, args: &[&str]) -> Command {
     Command { program: program.into(), args: args.iter().map(|arg| (*arg).to_owned()).collect() }
@@ -73,7 +73,7 @@ fn one_shot() -> Unit {
 }
 
 fn text(unit: &Unit, growing: bool) -> String {
-    unit_file(&Marks::new(None).first_line(), unit, growing)
+    unit_file(&OwnershipTags::new(None).first_line(), unit, growing)
 }
 
 #[test]
@@ -202,7 +202,7 @@ LimitCORE=0
 }
 
 #[test]
-fn a_user_of_its_own_is_given_its_capabilities() {
+fn service_user_is_given_its_capabilities() {
     let mut unit = daemon();
     unit.dynamic_user = true;
     unit.capabilities = vec!["NET_BIND_SERVICE".into()];
@@ -214,7 +214,7 @@ fn a_user_of_its_own_is_given_its_capabilities() {
 }
 
 #[test]
-fn a_user_of_its_own_serves_root_by_a_second_name() {
+fn service_user_serves_root_by_second_name() {
     let mut unit = daemon();
     let own = "/run/own/wg.sock";
     unit.socket = Some(OwnSocket { own: own.into(), public: "/run/wireguard/wg.sock".into() });
@@ -237,7 +237,7 @@ ExecStartPost=+/usr/local/bin/phantom-api core reconcile
 
 /// In `/run/private`, where systemd keeps the folders of users that it makes up, nobody else comes.
 #[test]
-fn a_folder_that_others_are_let_into_is_not_kept_in_private() {
+fn shared_directory_is_not_kept_in_private() {
     let mut unit = daemon();
     (unit.dynamic_user, unit.socket) = (true, None);
     unit.writable = vec!["/run/own".into(), "/run/web".into()];
@@ -271,7 +271,7 @@ fn bounds_are_what_it_has_use_for() {
 }
 
 #[test]
-fn what_is_in_a_hurry_loads_nothing_first() {
+fn urgent_unit_loads_nothing_first() {
     let mut unit = one_shot();
     assert!(text(&unit, true).contains("After=modprobe@ip_tables.service"));
     unit.kind = UnitKind::OnFile { file: "/run/x/repair".into(), run: run("/bin/true", &[]) };
@@ -292,7 +292,7 @@ fn restarts_are_what_systemd_takes() {
 }
 
 #[test]
-fn only_folders_right_below_run_are_made_for_it() {
+fn only_directories_directly_in_run_are_made() {
     let mut unit = daemon();
     unit.writable = paths(&["/run/a/b", "/run/a", "/run/x.lock", "/var/lib/x y", "/running", "/tmp/t"]);
     let text = text(&unit, true);
@@ -302,7 +302,7 @@ fn only_folders_right_below_run_are_made_for_it() {
 }
 
 #[test]
-fn what_it_reads_in_a_home_is_in_its_sight_and_no_more() {
+fn unit_sees_only_named_paths_in_home() {
     let with = |readable: &[&str]| {
         let unit = Unit { readable: paths(readable), ..daemon() };
         let lines: Vec<String> = text(&unit, true).lines().map(str::to_owned).collect();

@@ -6,8 +6,8 @@ use phantom_store::{Lock, Marker, State};
 use phantom_types::Said;
 
 use crate::error::HostFailure;
-use crate::peers::Way;
-use crate::{Engine, EngineError, Origin, Outcome, Recovered, Scope};
+use crate::peer_changes::Direction;
+use crate::{Engine, EngineError, Origin, Recovered, RecoveryOutcome, Scope};
 
 impl Engine {
     /// Finishes a factory reset that was cut short, as far as the stored state goes. The host follows as after any change
@@ -30,22 +30,22 @@ impl Engine {
     /// it was cut on. Gives the change if the host refuses that: it is finished by a later one, and does not keep others from
     /// being made, which may well be what takes the obstacle away. Where somebody else has taken the place of something of
     /// ours, nothing goes on: a client would be added to somebody else's device.
-    pub(crate) fn heal(
+    pub(crate) fn recover(
         &self,
         origin: Origin,
         call: &Call,
         _: &Lock,
     ) -> Result<Option<Recovered>, EngineError> {
         let Some(recovered) = self.interrupted()? else { return Ok(None) };
-        let healed =
-            self.store.read(|state| self.apply_scope(origin.action, state, &Scope::Full, Way::Forward));
-        if let Err(error @ EngineError::Host { source, .. }) = &healed
+        let finished =
+            self.store.read(|state| self.apply_scope(origin.action, state, &Scope::Full, Direction::Apply));
+        if let Err(error @ EngineError::Host { source, .. }) = &finished
             && !matches!(**source, HostFailure::Request(HostError::Foreign { .. }))
         {
             self.say(call, &unfinished(&recovered, error));
             return Ok(Some(recovered));
         }
-        healed?;
+        finished?;
         self.store.clear_marker()?;
         self.report_recovery(call, &recovered);
         Ok(None)
@@ -68,7 +68,8 @@ impl Engine {
     pub(crate) fn interrupted(&self) -> Result<Option<Recovered>, EngineError> {
         let Some(marker) = self.store.marker()? else { return Ok(None) };
         let generation = self.store.read(State::generation)?;
-        let outcome = if generation > marker.generation { Outcome::Completed } else { Outcome::Undone };
+        let outcome =
+            if generation > marker.generation { RecoveryOutcome::Completed } else { RecoveryOutcome::Undone };
         Ok(Some(Recovered {
             module: marker.module,
             action: marker.action,
@@ -80,8 +81,8 @@ impl Engine {
     pub(crate) fn report_recovery(&self, call: &Call, recovered: &Recovered) {
         let Recovered { module, action, started_at, outcome } = recovered;
         let outcome_tr = match outcome {
-            Outcome::Completed => "tamamlandı",
-            Outcome::Undone => "geri alındı",
+            RecoveryOutcome::Completed => "tamamlandı",
+            RecoveryOutcome::Undone => "geri alındı",
         };
         self.say(
             call,
@@ -96,14 +97,14 @@ impl Engine {
     /// finish, is set again.
     pub(crate) fn settle_marker(
         &self,
-        touched: &[Scope],
-        unhealed: Option<&Recovered>,
+        dirty_scopes: &[Scope],
+        unrecovered: Option<&Recovered>,
     ) -> Result<(), EngineError> {
-        match unhealed {
+        match unrecovered {
             Some(Recovered { module, action, started_at, outcome }) => {
                 let generation = match outcome {
-                    Outcome::Completed => 0,
-                    Outcome::Undone => self.store.read(State::generation)?,
+                    RecoveryOutcome::Completed => 0,
+                    RecoveryOutcome::Undone => self.store.read(State::generation)?,
                 };
                 Ok(self.store.set_marker(&Marker {
                     module: module.clone(),
@@ -113,7 +114,7 @@ impl Engine {
                     pid: std::process::id(),
                 })?)
             }
-            None if touched.is_empty() => Ok(()),
+            None if dirty_scopes.is_empty() => Ok(()),
             None => Ok(self.store.clear_marker()?),
         }
     }
@@ -122,7 +123,7 @@ impl Engine {
 /// That a change that was cut short is still not finished, and why.
 fn unfinished(recovered: &Recovered, error: &EngineError) -> Said {
     let Recovered { module, action, started_at, .. } = recovered;
-    let why = Said::of(error);
+    let why = Said::from_error(error);
     Said::new(
         format!("{module} {action} of {started_at} had been cut short and is still not finished: {}", why.en),
         format!(

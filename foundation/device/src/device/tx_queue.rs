@@ -9,7 +9,7 @@ use super::peer::Peer;
 
 /// Where a peer is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Endpoint {
+pub(crate) struct PeerEndpoint {
     /// Its address.
     pub(crate) address: SocketAddr,
     /// The address of ours that it spoke to, from which it expects answers; `None` for what the routing table says.
@@ -18,39 +18,44 @@ pub(crate) struct Endpoint {
     pub(crate) unsegmented: bool,
 }
 
-impl Endpoint {
+impl PeerEndpoint {
     pub(crate) const fn new(address: SocketAddr, local: Option<IpAddr>) -> Self {
         Self { address, local, unsegmented: false }
     }
 }
 
 /// Datagrams of one peer, in order.
-pub(crate) struct Parcel {
+pub(crate) struct PeerBatch {
     pub(crate) peer: Arc<Peer>,
-    pub(crate) to: Endpoint,
+    pub(crate) to: PeerEndpoint,
     pub(crate) packets: Vec<Packet>,
 }
 
 /// Parcels in order.
 #[derive(Default)]
-pub(crate) struct Outbox(Vec<Parcel>);
+pub(crate) struct TxQueue(Vec<PeerBatch>);
 
-impl Outbox {
+impl TxQueue {
     /// Adds datagrams behind those that are there.
-    pub(crate) fn push(&mut self, peer: &Arc<Peer>, to: Endpoint, packets: impl IntoIterator<Item = Packet>) {
+    pub(crate) fn push(
+        &mut self,
+        peer: &Arc<Peer>,
+        to: PeerEndpoint,
+        packets: impl IntoIterator<Item = Packet>,
+    ) {
         match self.0.last_mut() {
             Some(last) if Arc::ptr_eq(&last.peer, peer) && last.to == to => last.packets.extend(packets),
             _ => {
                 let packets: Vec<_> = packets.into_iter().collect();
                 if !packets.is_empty() {
-                    self.0.push(Parcel { peer: Arc::clone(peer), to, packets });
+                    self.0.push(PeerBatch { peer: Arc::clone(peer), to, packets });
                 }
             }
         }
     }
 
     /// Takes everything out.
-    pub(crate) fn drain(&mut self) -> impl Iterator<Item = Parcel> {
+    pub(crate) fn drain(&mut self) -> impl Iterator<Item = PeerBatch> {
         self.0.drain(..)
     }
 

@@ -9,14 +9,14 @@ use std::path::PathBuf;
 
 use phantom_types::{InterfaceName, PublicKey, Timestamp};
 
-use super::{ApplyContext, Wanted};
+use super::{ApplyContext, DesiredState};
 use crate::{HostError, Peer, PeerConfig, Result};
 
 /// Peers with the end point that they were given last, and when.
-pub type Told = BTreeMap<PublicKey, (SocketAddr, Timestamp)>;
+pub type LastEndpoints = BTreeMap<PublicKey, (SocketAddr, Timestamp)>;
 
 /// Whether a peer sends to where it is wanted: it is there, or it was told to be there, and has moved since by itself.
-pub(super) fn is_right(now: &Peer, wanted: &PeerConfig, told: &Told) -> bool {
+pub(super) fn is_right(now: &Peer, wanted: &PeerConfig, told: &LastEndpoints) -> bool {
     if wanted.endpoint.is_none() || now.config.endpoint == wanted.endpoint {
         return true;
     }
@@ -27,7 +27,7 @@ pub(super) fn is_right(now: &Peer, wanted: &PeerConfig, told: &Told) -> bool {
 }
 
 /// What was noted of an interface. A line that is not understood says nothing.
-pub(super) fn read(context: &ApplyContext<'_>, interface: &InterfaceName) -> Result<Told> {
+pub(super) fn read(context: &ApplyContext<'_>, interface: &InterfaceName) -> Result<LastEndpoints> {
     let noted = context.host.files.read(&file(context, interface))?.unwrap_or_default();
     let text = String::from_utf8_lossy(&noted);
     let line = |line: &str| {
@@ -43,11 +43,12 @@ pub(super) fn read(context: &ApplyContext<'_>, interface: &InterfaceName) -> Res
 /// from where it was before, would count as one that has moved.
 pub(super) fn note<'a>(
     context: &ApplyContext<'_>,
-    wanted: &Wanted,
+    wanted: &DesiredState,
     (interface, now): (&InterfaceName, Timestamp),
     peers: impl Iterator<Item = &'a PeerConfig>,
 ) -> Result<(), HostError> {
-    let given: Told = peers.filter_map(|peer| Some((peer.public_key, (peer.endpoint?, now)))).collect();
+    let given: LastEndpoints =
+        peers.filter_map(|peer| Some((peer.public_key, (peer.endpoint?, now)))).collect();
     if given.is_empty() {
         return Ok(());
     }

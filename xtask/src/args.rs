@@ -6,13 +6,13 @@ use crate::problem::{Context as _, Problem, Result};
 
 /// What stands on the command line and has not been asked for yet.
 #[derive(Debug)]
-pub(crate) struct Words {
+pub(crate) struct Args {
     words: Vec<String>,
     /// What follows `--`.
     after: Option<Vec<String>>,
 }
 
-impl Words {
+impl Args {
     pub(crate) fn new(words: impl Iterator<Item = OsString>) -> Self {
         let mut words: Vec<String> = words.map(|word| word.to_string_lossy().into_owned()).collect();
         let after = words.iter().position(|word| word == "--").map(|at| {
@@ -68,8 +68,8 @@ impl Words {
 mod tests {
     use super::*;
 
-    fn words(line: &str) -> Words {
-        Words::new(line.split(' ').map(OsString::from))
+    fn words(line: &str) -> Args {
+        Args::new(line.split(' ').map(OsString::from))
     }
 
     #[test]

@@ -10,7 +10,7 @@ pub(crate) const SMALLEST: (u16, u16) = (40, 10);
 
 /// What the terminal can do, and the language on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Look {
+pub struct Theme {
     /// Language of every text.
     pub lang: Lang,
     /// Whether colours may be used. Reversed, bold and underlined text are no colours.
@@ -21,7 +21,7 @@ pub struct Look {
 
 /// How good a thing is. A colour never says it alone: there is a sign for each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Mood {
+pub(crate) enum Tone {
     #[default]
     Plain,
     Good,
@@ -31,7 +31,7 @@ pub(crate) enum Mood {
     Off,
 }
 
-impl Mood {
+impl Tone {
     pub(crate) fn sign(self) -> &'static str {
         match self {
             Self::Plain => "",
@@ -83,7 +83,7 @@ pub(crate) fn key() -> Style {
     Style::new().add_modifier(Modifier::BOLD)
 }
 
-impl Look {
+impl Theme {
     /// Takes away what the terminal cannot show.
     pub(crate) fn settle(self, buffer: &mut Buffer) {
         if self.colour && self.unicode {
@@ -106,7 +106,7 @@ impl Look {
     }
 }
 
-impl Look {
+impl Theme {
     /// A text as the terminal can show it.
     pub(crate) fn text(self, text: &str) -> String {
         let letter = |letter: char| match letter {

@@ -7,27 +7,27 @@ use std::sync::Arc;
 use ipnetwork::IpNetwork;
 use phantom_types::{Backend, InterfaceName, PrivateKey, Text};
 
-use super::WantedFile;
-use crate::{LinkGuard, PeerConfig, Route, Rule, Ruleset, UfwRule, Unit};
+use super::DesiredFile;
+use crate::{LinkGuard, PeerConfig, PolicyRule, Route, Ruleset, UfwRule, Unit};
 
 /// How deep a reconciling goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Depth {
+pub enum Coverage {
     /// Everything but the peers of devices and the files that list them: costs the same for any number of clients.
-    Network,
+    WithoutPeers,
     /// Everything.
     Full,
 }
 
 /// A whole state of the host, as far as it is ours. Each module adds its part.
 #[derive(Clone, Debug, Default)]
-pub struct Wanted {
+pub struct DesiredState {
     /// WireGuard interfaces by name.
-    pub interfaces: BTreeMap<InterfaceName, WantedInterface>,
+    pub interfaces: BTreeMap<InterfaceName, DesiredInterface>,
     /// Routes of our table.
     pub routes: BTreeSet<Route>,
     /// Policy rules.
-    pub rules: BTreeSet<Rule>,
+    pub rules: BTreeSet<PolicyRule>,
     /// Packet filter and NAT.
     pub firewall: Ruleset,
     /// Rules for ufw, put there only while it is active.
@@ -35,8 +35,8 @@ pub struct Wanted {
     /// Kernel settings.
     pub sysctls: BTreeMap<String, String>,
     /// Files by path; `None` says that there must be none of ours.
-    pub files: BTreeMap<PathBuf, Option<WantedFile>>,
-    /// Files of ours that may be as they are ([`Depth::Network`]).
+    pub files: BTreeMap<PathBuf, Option<DesiredFile>>,
+    /// Files of ours that may be as they are ([`Coverage::WithoutPeers`]).
     pub kept_files: BTreeSet<PathBuf>,
     /// Services beside those of the interfaces, by unit name: whether each is to run now, or `None` where it may do as it
     /// does (a unit for the boot).
@@ -59,7 +59,7 @@ pub struct Withheld {
 
 /// A WireGuard interface.
 #[derive(Clone, Debug)]
-pub struct WantedInterface {
+pub struct DesiredInterface {
     /// Whose WireGuard.
     pub backend: Backend,
     /// It is up; else it is taken down and its service stopped, while the unit stays.
@@ -73,32 +73,32 @@ pub struct WantedInterface {
     /// The service it belongs to.
     pub unit: Unit,
     /// The device.
-    pub device: WantedDevice,
+    pub device: DesiredDevice,
 }
 
 /// A WireGuard device.
 #[derive(Clone, Debug)]
-pub struct WantedDevice {
+pub struct DesiredDevice {
     /// Private key.
     pub private_key: PrivateKey,
     /// UDP port; `None` leaves the choice to the device.
     pub listen_port: Option<u16>,
     /// Firewall mark of its own packets; 0 for none.
     pub fwmark: u32,
-    /// Exactly these peers; `None` leaves the peers as they are ([`Depth::Network`]).
-    pub peers: Option<Vec<WantedPeer>>,
+    /// Exactly these peers; `None` leaves the peers as they are ([`Coverage::WithoutPeers`]).
+    pub peers: Option<Vec<DesiredPeer>>,
 }
 
 /// A peer.
 #[derive(Clone, Debug)]
-pub struct WantedPeer {
+pub struct DesiredPeer {
     /// How it is set up.
     pub config: PeerConfig,
     /// Whose it is: the name of a client or an exit.
     pub owner: Arc<str>,
 }
 
-impl Wanted {
+impl DesiredState {
     /// Nothing of ours: what a reset brings the host to.
     pub fn nothing() -> Self {
         Self::default()
@@ -115,7 +115,7 @@ impl Wanted {
     }
     /// Adds a file.
     pub fn file(&mut self, path: impl Into<PathBuf>, mode: u32, content: impl Into<Vec<u8>>) {
-        self.files.insert(path.into(), Some(WantedFile::new(mode, content)));
+        self.files.insert(path.into(), Some(DesiredFile::new(mode, content)));
     }
     /// The same state with every interface stopped.
     #[must_use]

@@ -7,7 +7,7 @@ use ipnetwork::IpNetwork;
 use super::files::Node;
 use super::network::links;
 use super::{FakeHost, Net, network};
-use crate::{LinkChange, LinkKind, Result, Route, Rule};
+use crate::{LinkChange, LinkKind, PolicyRule, Result, Route};
 
 impl FakeHost {
     /// Makes a link of somebody else, down and without address.
@@ -71,14 +71,14 @@ impl FakeHost {
     ///
     /// # Errors
     /// As [`crate::Network::add_rule`].
-    pub fn give_rule(&self, rule: &Rule) -> Result<()> {
+    pub fn give_rule(&self, rule: &PolicyRule) -> Result<()> {
         self.state().net.add_rule(rule)
     }
     /// Takes a policy rule away.
     ///
     /// # Errors
     /// As [`crate::Network::remove_rule`].
-    pub fn take_rule(&self, rule: &Rule) -> Result<()> {
+    pub fn take_rule(&self, rule: &PolicyRule) -> Result<()> {
         self.state().net.remove_rule(rule)
     }
     /// Puts a file somewhere, with any owner; its folder and what is missing above it are made (0755).

@@ -7,257 +7,257 @@ use std::time::Duration;
 use ipnetwork::IpNetwork;
 use phantom_host::filter::Filters;
 use phantom_host::{
-    Answer, AskFrom, Command, Device, DeviceUpdate, EchoFrom, Ended, FileInfo, Files, Firewall, FirewallKind,
-    FirewallQuery, FirewallReport, HostError, InForce, Link, LinkChange, LinkGuard, Logs, Manager, Marks,
-    Network, OwnRoute, Passing, Peer, Port, Probe, ProbeError, Process, Processes, Resolver, Result, Route,
-    Rule, Ruleset, ServiceStatus, Services, Sockets, StuckRules, Sysctl, UfwRule, UfwRules, Unit, Uplink,
-    Viewpoint, WireGuard,
+    AskFrom, Command, Device, DeviceUpdate, DnsAnswer, FileInfo, Files, Firewall, FirewallKind,
+    FirewallQuery, FirewallReport, ForwardedPacket, HostError, Link, LinkChange, LinkGuard, Logs, Network,
+    OwnRoute, OwnershipTags, Peer, PingSource, PolicyRule, Port, Probe, ProbeError, Process, Processes,
+    ProgramOutput, Resolver, Result, Route, Ruleset, RulesetStatus, ServiceManager, ServiceStatus, Services,
+    Sockets, StuckRules, Sysctl, UfwRule, UfwRules, Unit, Uplink, Viewpoint, WireGuard,
 };
 use phantom_types::{Backend, Domain, InterfaceName, PublicKey, Said};
 
 /// Every question is an error, and so is every order.
-pub(crate) struct Deaf;
+pub(crate) struct UnresponsiveHost;
 
-fn deaf<T>() -> Result<T> {
+fn no_answer<T>() -> Result<T> {
     Err(HostError::Told(Said::new(
         "this part of the host does not answer",
         "makinenin bu parçası yanıt vermiyor",
     )))
 }
 
-impl WireGuard for Deaf {
+impl WireGuard for UnresponsiveHost {
     fn kernel_available(&self) -> Result<bool> {
-        deaf()
+        no_answer()
     }
     fn create(&self, _: &InterfaceName) -> Result<()> {
-        deaf()
+        no_answer()
     }
     fn device(&self, _: &InterfaceName, _: Backend) -> Result<Option<Device>> {
-        deaf()
+        no_answer()
     }
     fn peers(&self, _: &InterfaceName, _: Backend, _: &[PublicKey]) -> Result<Option<Vec<Peer>>> {
-        deaf()
+        no_answer()
     }
     fn refused(&self, _: &InterfaceName, _: Backend) -> Result<Option<Vec<PublicKey>>> {
-        deaf()
+        no_answer()
     }
     fn answers(&self, _: &InterfaceName, _: Backend) -> Result<()> {
-        deaf()
+        no_answer()
     }
     fn configure(&self, _: &InterfaceName, _: Backend, _: &DeviceUpdate) -> Result<()> {
-        deaf()
+        no_answer()
     }
 }
 
-impl Network for Deaf {
+impl Network for UnresponsiveHost {
     fn links(&self) -> Result<Vec<Link>> {
-        deaf()
+        no_answer()
     }
     fn link(&self, _: &InterfaceName) -> Result<Option<Link>> {
-        deaf()
+        no_answer()
     }
     fn set_link(&self, _: &InterfaceName, _: &LinkChange) -> Result<()> {
-        deaf()
+        no_answer()
     }
     fn delete_link(&self, _: &InterfaceName) -> Result<()> {
-        deaf()
+        no_answer()
     }
     fn has_guard(&self, _: &InterfaceName, _: &LinkGuard) -> Result<bool> {
-        deaf()
+        no_answer()
     }
     fn set_guard(&self, _: &InterfaceName, _: &LinkGuard) -> Result<()> {
-        deaf()
+        no_answer()
     }
     fn addresses(&self) -> Result<Vec<(String, IpNetwork)>> {
-        deaf()
+        no_answer()
     }
     fn add_address(&self, _: &InterfaceName, _: IpNetwork) -> Result<()> {
-        deaf()
+        no_answer()
     }
     fn remove_address(&self, _: &InterfaceName, _: IpNetwork) -> Result<()> {
-        deaf()
+        no_answer()
     }
     fn routes(&self, _: u32) -> Result<Vec<Route>> {
-        deaf()
+        no_answer()
     }
     fn add_route(&self, _: &Route) -> Result<()> {
-        deaf()
+        no_answer()
     }
     fn replace_route(&self, _: &Route) -> Result<()> {
-        deaf()
+        no_answer()
     }
     fn remove_route(&self, _: &Route) -> Result<()> {
-        deaf()
+        no_answer()
     }
-    fn rules(&self) -> Result<Vec<Rule>> {
-        deaf()
+    fn rules(&self) -> Result<Vec<PolicyRule>> {
+        no_answer()
     }
-    fn add_rule(&self, _: &Rule) -> Result<()> {
-        deaf()
+    fn add_rule(&self, _: &PolicyRule) -> Result<()> {
+        no_answer()
     }
-    fn remove_rule(&self, _: &Rule) -> Result<()> {
-        deaf()
+    fn remove_rule(&self, _: &PolicyRule) -> Result<()> {
+        no_answer()
     }
     fn uplink(&self) -> Result<Option<Uplink>> {
-        deaf()
+        no_answer()
     }
-    fn route_for(&self, _: &Passing) -> Result<Option<String>> {
-        deaf()
+    fn route_for(&self, _: &ForwardedPacket) -> Result<Option<String>> {
+        no_answer()
     }
     fn own_route(&self, _: Option<Ipv4Addr>, _: Ipv4Addr) -> Result<Option<OwnRoute>> {
-        deaf()
+        no_answer()
     }
     fn ways_out(&self) -> Result<Vec<String>> {
-        deaf()
+        no_answer()
     }
-    fn echo(&self, _: &EchoFrom, _: Ipv4Addr, _: u16, _: Duration) -> Result<bool> {
-        deaf()
+    fn echo(&self, _: &PingSource, _: Ipv4Addr, _: u16, _: Duration) -> Result<bool> {
+        no_answer()
     }
 }
 
-impl Firewall for Deaf {
+impl Firewall for UnresponsiveHost {
     fn kind(&self) -> Result<FirewallKind> {
-        deaf()
+        no_answer()
     }
-    fn in_force(&self, _: &Marks, _: &Ruleset) -> Result<InForce> {
-        deaf()
+    fn in_force(&self, _: &OwnershipTags, _: &Ruleset) -> Result<RulesetStatus> {
+        no_answer()
     }
-    fn replace(&self, _: &Marks, _: &Ruleset) -> Result<()> {
-        deaf()
+    fn replace(&self, _: &OwnershipTags, _: &Ruleset) -> Result<()> {
+        no_answer()
     }
-    fn remove(&self, _: &Marks) -> Result<()> {
-        deaf()
+    fn remove(&self, _: &OwnershipTags) -> Result<()> {
+        no_answer()
     }
-    fn ufw(&self, _: &Marks) -> Result<Option<UfwRules>> {
-        deaf()
+    fn ufw(&self, _: &OwnershipTags) -> Result<Option<UfwRules>> {
+        no_answer()
     }
-    fn add_ufw(&self, _: &Marks, _: &UfwRule) -> Result<()> {
-        deaf()
+    fn add_ufw(&self, _: &OwnershipTags, _: &UfwRule) -> Result<()> {
+        no_answer()
     }
-    fn remove_ufw(&self, _: &Marks, _: &UfwRule) -> Result<()> {
-        deaf()
+    fn remove_ufw(&self, _: &OwnershipTags, _: &UfwRule) -> Result<()> {
+        no_answer()
     }
-    fn report(&self, _: &Marks, _: &FirewallQuery) -> Result<FirewallReport> {
-        deaf()
+    fn report(&self, _: &OwnershipTags, _: &FirewallQuery) -> Result<FirewallReport> {
+        no_answer()
     }
     fn generation(&self) -> Result<Option<u32>> {
-        deaf()
+        no_answer()
     }
     fn filters(&self) -> Result<Filters> {
-        deaf()
+        no_answer()
     }
-    fn stuck(&self, _: &Marks) -> Result<Vec<StuckRules>> {
-        deaf()
+    fn stuck(&self, _: &OwnershipTags) -> Result<Vec<StuckRules>> {
+        no_answer()
     }
     fn forget_connections(&self, _: &[IpNetwork]) -> Result<()> {
-        deaf()
+        no_answer()
     }
 }
 
-impl Sysctl for Deaf {
+impl Sysctl for UnresponsiveHost {
     fn get(&self, _: &str) -> Result<Option<String>> {
-        deaf()
+        no_answer()
     }
     fn set(&self, _: &str, _: &str) -> Result<()> {
-        deaf()
+        no_answer()
     }
 }
 
-impl Services for Deaf {
+impl Services for UnresponsiveHost {
     fn outdated(&self, _: &Unit) -> Result<bool> {
-        deaf()
+        no_answer()
     }
-    fn manager(&self) -> Manager {
-        Manager::Systemd
+    fn manager(&self) -> ServiceManager {
+        ServiceManager::Systemd
     }
     fn status(&self, _: &str) -> Result<ServiceStatus> {
-        deaf()
+        no_answer()
     }
     fn installed(&self, _: &Unit) -> Result<bool> {
-        deaf()
+        no_answer()
     }
     fn foreign(&self, _: &str) -> Result<bool> {
-        deaf()
+        no_answer()
     }
     fn install(&self, _: &Unit) -> Result<()> {
-        deaf()
+        no_answer()
     }
     fn uninstall(&self, _: &str) -> Result<()> {
-        deaf()
+        no_answer()
     }
     fn ours(&self) -> Result<Vec<String>> {
-        deaf()
+        no_answer()
     }
     fn start(&self, _: &Unit, _: Duration) -> Result<()> {
-        deaf()
+        no_answer()
     }
     fn request(&self, _: &Unit) -> Result<()> {
-        deaf()
+        no_answer()
     }
     fn stop(&self, _: &Unit, _: Duration) -> Result<()> {
-        deaf()
+        no_answer()
     }
     fn reload(&self, _: &str) -> Result<()> {
-        deaf()
+        no_answer()
     }
     fn logs(&self, _: &str, _: u32) -> Result<Logs> {
-        deaf()
+        no_answer()
     }
     fn run(&self, _: &Command, _: Duration) -> Result<()> {
-        deaf()
+        no_answer()
     }
 }
 
-impl Sockets for Deaf {
+impl Sockets for UnresponsiveHost {
     fn bound(&self, _: Port) -> Result<bool> {
-        deaf()
+        no_answer()
     }
 }
 
-impl Resolver for Deaf {
-    fn probe(&self, _: &[Probe], _: Duration) -> Result<Vec<Result<Answer, ProbeError>>> {
-        deaf()
+impl Resolver for UnresponsiveHost {
+    fn probe(&self, _: &[Probe], _: Duration) -> Result<Vec<Result<DnsAnswer, ProbeError>>> {
+        no_answer()
     }
-    fn probe_by(&self, _: &AskFrom, _: &Probe, _: Duration) -> Result<Result<Answer, ProbeError>> {
-        deaf()
+    fn probe_by(&self, _: &AskFrom, _: &Probe, _: Duration) -> Result<Result<DnsAnswer, ProbeError>> {
+        no_answer()
     }
     fn lookup(&self, _: &Domain, _: Viewpoint, _: Duration) -> Result<Result<Vec<IpAddr>, ProbeError>> {
-        deaf()
+        no_answer()
     }
 }
 
-impl Files for Deaf {
+impl Files for UnresponsiveHost {
     fn read(&self, _: &Path) -> Result<Option<Vec<u8>>> {
-        deaf()
+        no_answer()
     }
     fn info(&self, _: &Path) -> Result<Option<FileInfo>> {
-        deaf()
+        no_answer()
     }
     fn list(&self, _: &Path) -> Result<Vec<PathBuf>> {
-        deaf()
+        no_answer()
     }
     fn write(&self, _: &Path, _: &[u8], _: u32) -> Result<()> {
-        deaf()
+        no_answer()
     }
     fn append(&self, _: &Path, _: &[u8]) -> Result<()> {
-        deaf()
+        no_answer()
     }
     fn set_mode(&self, _: &Path, _: u32) -> Result<()> {
-        deaf()
+        no_answer()
     }
     fn make_dir(&self, _: &Path, _: u32) -> Result<()> {
-        deaf()
+        no_answer()
     }
     fn remove(&self, _: &Path) -> Result<()> {
-        deaf()
+        no_answer()
     }
     fn remove_dir(&self, _: &Path) -> Result<()> {
-        deaf()
+        no_answer()
     }
 }
 
-impl Processes for Deaf {
-    fn run(&self, _: &Process) -> Result<Ended> {
-        deaf()
+impl Processes for UnresponsiveHost {
+    fn run(&self, _: &Process) -> Result<ProgramOutput> {
+        no_answer()
     }
 }

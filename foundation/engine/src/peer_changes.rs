@@ -37,45 +37,54 @@ pub struct DeviceChange {
 
 /// Which way single peers are brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Way {
+pub(crate) enum Direction {
     /// To a new state: a peer that comes has no block in the file yet.
-    Forward,
+    Apply,
     /// Back to the old state, from wherever the change failed: its block may still be there.
-    Back,
+    RollBack,
 }
 
 /// How far single peers could be brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reached {
+pub(crate) enum ApplyOutcome {
     /// Device and file are as wanted.
-    All,
+    Done,
     /// The device or the file is not there: only a full reconcile can help.
-    NothingThere,
+    NeedsFullReconcile,
 }
 
 impl Engine {
     /// Brings single peers to what is wanted, without looking at any other.
-    pub(crate) fn apply_peers(&self, changes: &[PeerChange], way: Way) -> Result<Reached, HostError> {
+    pub(crate) fn apply_peers(
+        &self,
+        changes: &[PeerChange],
+        direction: Direction,
+    ) -> Result<ApplyOutcome, HostError> {
         for change in changes {
             if let Some(device) = &change.device {
                 let update = DeviceUpdate { peers: vec![device.update.clone()], ..DeviceUpdate::default() };
                 match self.host.wireguard.configure(&device.interface, device.backend, &update) {
-                    Err(error) if error.is_absent() => return Ok(Reached::NothingThere),
+                    Err(error) if error.is_absent() => return Ok(ApplyOutcome::NeedsFullReconcile),
                     other => other?,
                 }
-                self.verify_peer(&change.key, device, way)?;
+                self.verify_peer(&change.key, device, direction)?;
             }
-            if self.write_block(change, way)? == Reached::NothingThere {
-                return Ok(Reached::NothingThere);
+            if self.write_block(change, direction)? == ApplyOutcome::NeedsFullReconcile {
+                return Ok(ApplyOutcome::NeedsFullReconcile);
             }
         }
-        Ok(Reached::All)
+        Ok(ApplyOutcome::Done)
     }
 
     /// That the device shows what it was told. On the way to a new state the kernel's word is taken for it: it cannot be
     /// asked for a single peer, and to read all of them would cost more than the change.
-    fn verify_peer(&self, key: &PublicKey, change: &DeviceChange, way: Way) -> Result<(), HostError> {
-        if change.backend == Backend::Kernel && way == Way::Forward {
+    fn verify_peer(
+        &self,
+        key: &PublicKey,
+        change: &DeviceChange,
+        direction: Direction,
+    ) -> Result<(), HostError> {
+        if change.backend == Backend::Kernel && direction == Direction::Apply {
             return Ok(());
         }
         let now = self.host.wireguard.peers(&change.interface, change.backend, &[*key])?.unwrap_or_default();
@@ -90,38 +99,38 @@ impl Engine {
         if same { Ok(()) } else { Err(unseen(format!("the peer {key} of {}", change.interface))) }
     }
 
-    fn write_block(&self, change: &PeerChange, way: Way) -> Result<Reached, HostError> {
+    fn write_block(&self, change: &PeerChange, direction: Direction) -> Result<ApplyOutcome, HostError> {
         let files = &self.host.files;
         if let Some(block) = &change.block {
-            if way == Way::Back && self.has_block(change)? {
-                return Ok(Reached::All);
+            if direction == Direction::RollBack && self.has_block(change)? {
+                return Ok(ApplyOutcome::Done);
             }
             return match files.info(&change.file)? {
                 Some(info) if info.len > 0 && !info.dir => {
                     match files.append(&change.file, block.as_bytes()) {
                         // A link, which is not added to: the file is written as a whole.
-                        Err(error) if error.is_absent() => return Ok(Reached::NothingThere),
+                        Err(error) if error.is_absent() => return Ok(ApplyOutcome::NeedsFullReconcile),
                         appended => appended?,
                     }
                     let whole = info.len + block.len() as u64;
                     let there = files.info(&change.file)?.is_some_and(|now| now.len == whole);
-                    if there { Ok(Reached::All) } else { Err(unseen(change.file.display())) }
+                    if there { Ok(ApplyOutcome::Done) } else { Err(unseen(change.file.display())) }
                 }
-                Some(_) | None => Ok(Reached::NothingThere),
+                Some(_) | None => Ok(ApplyOutcome::NeedsFullReconcile),
             };
         }
         let Some(content) = files.read(&change.file)?.map(Zeroizing::new) else {
-            return Ok(Reached::NothingThere);
+            return Ok(ApplyOutcome::NeedsFullReconcile);
         };
-        let Ok(text) = std::str::from_utf8(&content) else { return Ok(Reached::NothingThere) };
+        let Ok(text) = std::str::from_utf8(&content) else { return Ok(ApplyOutcome::NeedsFullReconcile) };
         // Somebody else wrote it last: it is written as a whole, after what is there was kept.
-        if !self.marks.owns_file(&content) {
-            return Ok(Reached::NothingThere);
+        if !self.tags.owns_file(&content) {
+            return Ok(ApplyOutcome::NeedsFullReconcile);
         }
         if let Some(rest) = (change.without)(text, &change.key) {
             write_and_verify(&**files, &change.file, rest.as_bytes(), 0o600)?;
         }
-        Ok(Reached::All)
+        Ok(ApplyOutcome::Done)
     }
 
     fn has_block(&self, change: &PeerChange) -> Result<bool, HostError> {

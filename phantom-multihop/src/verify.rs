@@ -3,16 +3,16 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use phantom_engine::{Depth, Engine, Site};
-use phantom_host::{EchoFrom, InForce, Passing, Peer, ProbeError, ServiceState, Viewpoint};
+use phantom_engine::{Coverage, Engine, Installation};
+use phantom_host::{ForwardedPacket, Peer, PingSource, ProbeError, RulesetStatus, ServiceState, Viewpoint};
 use phantom_module::Text;
 use phantom_types::{Endpoint, HostName, Subnet, Timestamp};
 
 use crate::MultihopError;
 use crate::desired::vpn_ip;
-use crate::error::{Finding, Step};
+use crate::error::{Finding, MultihopStep};
 use crate::model::Exit;
-use crate::switch::Place;
+use crate::switch::SwitchContext;
 use crate::units::monitor_unit;
 
 /// How long an exit has to complete a handshake.
@@ -89,12 +89,12 @@ pub(crate) fn resolve(
     endpoint: &Endpoint,
     limit: Duration,
 ) -> Result<Vec<SocketAddr>, MultihopError> {
-    let unproven = |finding| MultihopError::found(Step::Handshake, finding);
+    let unproven = |finding| MultihopError::found(MultihopStep::Handshake, finding);
     let found = match &endpoint.host {
         HostName::Ip(address) => vec![*address],
         HostName::Domain(domain) => {
             let found = engine.host().resolver.lookup(domain, Viewpoint::Host, limit);
-            let found = found.map_err(|error| MultihopError::host(Step::Handshake, error))?;
+            let found = found.map_err(|error| MultihopError::host(MultihopStep::Handshake, error))?;
             found.map_err(|error| unproven(unresolved(&error)))?
         }
     };
@@ -111,7 +111,7 @@ fn unresolved(error: &ProbeError) -> Finding {
 }
 
 /// The exit as its device sees it.
-pub(crate) fn peer(engine: &Engine, place: &Place, exit: &Exit) -> Option<Peer> {
+pub(crate) fn peer(engine: &Engine, place: &SwitchContext, exit: &Exit) -> Option<Peer> {
     let peers = engine.host().wireguard.peers(&place.interface, place.server.backend, &[exit.public_key]);
     peers.ok().flatten()?.into_iter().next()
 }
@@ -134,7 +134,7 @@ pub(crate) fn target(exit: &Exit, at: Option<SocketAddr>) -> Option<Ipv4Addr> {
 /// Waits for a handshake that is not older than `since`. Packets to the exit provoke it.
 pub(crate) fn handshake(
     engine: &Engine,
-    place: &Place,
+    place: &SwitchContext,
     exit: &Exit,
     at: SocketAddr,
     since: Timestamp,
@@ -159,7 +159,7 @@ pub(crate) fn handshake(
         if calls.is_multiple_of(20)
             && let Some(target) = target(exit, Some(at))
         {
-            let _ = network.echo(&EchoFrom::Interface(place.interface.clone()), target, 1, PAUSE);
+            let _ = network.echo(&PingSource::Interface(place.interface.clone()), target, 1, PAUSE);
         }
         calls += 1;
         clock.sleep(PAUSE.saturating_sub(clock.monotonic().saturating_sub(began)));
@@ -167,10 +167,13 @@ pub(crate) fn handshake(
 }
 
 /// That a client's packet to the Internet goes to the exit, and leaves with our address there.
-pub(crate) fn way(engine: &Engine, place: &Place, exit: &Exit) -> Result<(), Finding> {
-    let (host, Place { server, interface }) = (engine.host(), place);
-    let packet =
-        Passing { from: server.subnet.first_client(), to: SOMEWHERE, in_interface: server.interface.clone() };
+pub(crate) fn check_route(engine: &Engine, place: &SwitchContext, exit: &Exit) -> Result<(), Finding> {
+    let (host, SwitchContext { server, interface }) = (engine.host(), place);
+    let packet = ForwardedPacket {
+        from: server.subnet.first_client(),
+        to: SOMEWHERE,
+        in_interface: server.interface.clone(),
+    };
     if host.network.route_for(&packet).ok().flatten().as_deref() != Some(interface.as_str()) {
         return Err(OTHER_WAY);
     }
@@ -183,7 +186,7 @@ pub(crate) fn way(engine: &Engine, place: &Place, exit: &Exit) -> Result<(), Fin
 
 /// What came of a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Probe {
+pub(crate) enum ProbeResult {
     /// It was answered through the tunnel.
     Answered,
     /// It was not: not every exit answers echo requests.
@@ -192,31 +195,31 @@ pub(crate) enum Probe {
 
 /// Sends what a client could send: from an address of the subnet, so that it takes the route of clients' packets, gets
 /// their source address by the same NAT, and its answer finds the way back through both. It goes to the exit alone.
-pub(crate) fn probe(engine: &Engine, place: &Place, exit: &Exit, at: SocketAddr) -> Probe {
-    let Some(target) = target(exit, Some(at)) else { return Probe::Silent };
+pub(crate) fn probe(engine: &Engine, place: &SwitchContext, exit: &Exit, at: SocketAddr) -> ProbeResult {
+    let Some(target) = target(exit, Some(at)) else { return ProbeResult::Silent };
     let received = || peer(engine, place, exit).map_or(0, |peer| peer.rx_bytes);
-    let from = EchoFrom::Address(place.server.subnet.server());
+    let from = PingSource::Address(place.server.subnet.server());
     for _ in 0..PROBES {
         let before = received();
         let answered = engine.host().network.echo(&from, target, 1, PROBE_WAIT).unwrap_or(false);
         // An answer that did not come through the tunnel is none.
         if answered && received() > before {
-            return Probe::Answered;
+            return ProbeResult::Answered;
         }
     }
-    Probe::Silent
+    ProbeResult::Silent
 }
 
 /// That the packet filter is the wanted one, by which packets of clients get that address.
-pub(crate) fn source(engine: &Engine) -> Result<(), Finding> {
-    let wanted = engine.store().read(|state| engine.desired(state, Depth::Network));
+pub(crate) fn check_firewall(engine: &Engine) -> Result<(), Finding> {
+    let wanted = engine.store().read(|state| engine.desired(state, Coverage::WithoutPeers));
     let in_force =
-        wanted.ok().and_then(|wanted| engine.host().firewall.in_force(engine.marks(), &wanted.firewall).ok());
-    if in_force == Some(InForce::Same) { Ok(()) } else { Err(OTHER_SOURCE) }
+        wanted.ok().and_then(|wanted| engine.host().firewall.in_force(engine.tags(), &wanted.firewall).ok());
+    if in_force == Some(RulesetStatus::InSync) { Ok(()) } else { Err(OTHER_SOURCE) }
 }
 
 /// That the monitor runs.
-pub(crate) fn monitor(engine: &Engine, site: &Site) -> Result<(), Finding> {
-    let status = engine.host().services.status(&monitor_unit(site));
+pub(crate) fn check_monitor(engine: &Engine, installation: &Installation) -> Result<(), Finding> {
+    let status = engine.host().services.status(&monitor_unit(installation));
     if status.is_ok_and(|status| status.state == ServiceState::Active) { Ok(()) } else { Err(NO_MONITOR) }
 }

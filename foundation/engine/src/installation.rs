@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use phantom_host::{
-    Bounds, Command, Host, HostAddresses, Internet, Manager, Marks, OwnSocket, Proc, Programs, Restart, Unit,
-    UnitKind, host_addresses,
+    Bounds, Command, Host, HostAddresses, Internet, OwnSocket, OwnershipTags, Proc, Programs, Restart,
+    ServiceManager, Unit, UnitKind, host_addresses,
 };
 use phantom_store::{Paths, Server};
 use phantom_types::{Backend, InterfaceName, Timestamp};
@@ -29,9 +29,9 @@ const TOOL_CAPABILITIES: [&str; 5] = ["NET_ADMIN", "NET_RAW", "DAC_OVERRIDE", "C
 
 /// The place of an installation: its marks, its programs, its paths, and the run of the system that it is in.
 #[derive(Clone, Debug)]
-pub struct Site {
-    /// The marks on the host.
-    pub marks: Marks,
+pub struct Installation {
+    /// The tags on the host.
+    pub tags: OwnershipTags,
     /// The programs that services start.
     pub programs: Programs,
     /// The paths of the installation.
@@ -48,7 +48,7 @@ pub struct Site {
     pub(crate) addresses: OnceLock<HostAddresses>,
 }
 
-impl Site {
+impl Installation {
     /// Whether the WireGuard service is meant to run: it was not stopped by hand since the boot.
     pub fn runs(&self, server: &Server) -> bool {
         server.stopped_in.is_none() || server.stopped_in != self.run_id
@@ -57,7 +57,7 @@ impl Site {
     /// is decided by them is decided once. A part of the host that does not answer leaves its part out.
     pub fn host_addresses(&self) -> &HostAddresses {
         let Host { network, files, .. } = &self.host;
-        self.addresses.get_or_init(|| host_addresses(&**network, &**files, self.marks.exit_table()))
+        self.addresses.get_or_init(|| host_addresses(&**network, &**files, self.tags.exit_table()))
     }
     /// The time by the host's clock: for what is wanted until some moment.
     pub fn now(&self) -> Timestamp {
@@ -65,7 +65,7 @@ impl Site {
     }
     /// Whether systemd runs the services.
     pub fn systemd(&self) -> bool {
-        self.host.services.manager() == Manager::Systemd
+        self.host.services.manager() == ServiceManager::Systemd
     }
     /// Whether the watcher's program is there: a program that embeds this one may do without, and an administrator may mask
     /// it by `/dev/null`.

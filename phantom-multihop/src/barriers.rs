@@ -6,15 +6,17 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use ipnetwork::IpNetwork;
-use phantom_engine::Wanted;
+use phantom_engine::DesiredState;
 use phantom_host::filter::{FilterVerdict, Packet, Tracking};
-use phantom_host::{Host, HostError, InForce, Marks, Passing, Route, RouteKind, Rule, RuleAction};
+use phantom_host::{
+    ForwardedPacket, Host, HostError, OwnershipTags, PolicyRule, Route, RouteKind, RuleAction, RulesetStatus,
+};
 use phantom_module::Lang;
 use phantom_types::InterfaceName;
 
 use crate::desired::leads_to_exit;
-use crate::prove::SOMEWHERE;
-use crate::switch::Place;
+use crate::switch::SwitchContext;
+use crate::verify::SOMEWHERE;
 
 /// A public address of IPv6; nothing is sent there.
 const SOMEWHERE6: Ipv6Addr = Ipv6Addr::new(0x2606, 0x4700, 0x4700, 0, 0, 0, 0, 0x1111);
@@ -33,7 +35,7 @@ const HTTPS: u16 = 443;
 
 /// Something that closes by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wall {
+pub(crate) enum Barrier {
     /// The rules of the packet filter.
     Filter,
     /// The routes that lead nowhere, in the table of the exit.
@@ -44,7 +46,7 @@ pub(crate) enum Wall {
 
 /// What was seen.
 #[derive(Debug, Default)]
-pub(crate) struct Walls {
+pub(crate) struct Barriers {
     /// Clients are to be kept in.
     pub(crate) wanted: bool,
     /// They are: none of their packets leaves by the server's own uplink, whatever becomes of the exit.
@@ -52,55 +54,65 @@ pub(crate) struct Walls {
     /// Their packets leave by the server's own uplink at this moment.
     pub(crate) direct: bool,
     /// Walls that are wanted and are not there.
-    pub(crate) missing: Vec<Wall>,
+    pub(crate) missing: Vec<Barrier>,
     /// What could not be asked. What depends on it counts as not there, and is not called missing.
     pub(crate) silent: Option<HostError>,
 }
 
 /// Looks at the walls; `wanted` is what all modules want of the host. Nothing is sent.
-pub(crate) fn look(host: &Host, marks: &Marks, place: &Place, wanted: &Wanted) -> Walls {
-    let mut walls = Walls { wanted: wanted.rules.iter().any(leads_nowhere), ..Walls::default() };
-    let ways = match Ways::read(host, marks, place) {
+pub(crate) fn look(
+    host: &Host,
+    tags: &OwnershipTags,
+    place: &SwitchContext,
+    wanted: &DesiredState,
+) -> Barriers {
+    let mut barriers = Barriers { wanted: wanted.rules.iter().any(leads_nowhere), ..Barriers::default() };
+    let ways = match Ways::read(host, tags, place) {
         Ok(ways) => ways,
         Err(error) => {
-            walls.silent = Some(error);
+            barriers.silent = Some(error);
             Ways::default()
         }
     };
-    if walls.silent.is_none() {
+    if barriers.silent.is_none() {
         let nowhere = |route: &&Route| route.kind == RouteKind::Unreachable;
         let missing = [
-            (Wall::Routes, wanted.routes.iter().filter(nowhere).any(|route| !ways.routes.contains(route))),
-            (Wall::Rules, wanted.rules.iter().filter(|rule| leads_nowhere(rule)).any(|rule| !ways.has(rule))),
+            (Barrier::Routes, wanted.routes.iter().filter(nowhere).any(|route| !ways.routes.contains(route))),
+            (
+                Barrier::Rules,
+                wanted.rules.iter().filter(|rule| leads_nowhere(rule)).any(|rule| !ways.has(rule)),
+            ),
         ];
-        walls.missing.extend(missing.into_iter().filter(|(_, missing)| *missing).map(|(wall, _)| wall));
+        barriers
+            .missing
+            .extend(missing.into_iter().filter(|(_, missing)| *missing).map(|(barrier, _)| barrier));
     }
-    let whole = host.firewall.in_force(marks, &wanted.firewall);
+    let whole = host.firewall.in_force(tags, &wanted.firewall);
     let whole = whole.unwrap_or_else(|error| {
-        walls.silent = Some(error);
-        InForce::Absent
+        barriers.silent = Some(error);
+        RulesetStatus::Missing
     });
-    let stands = walls.wanted && whole == InForce::Same;
-    if walls.wanted && !stands && walls.silent.is_none() {
-        walls.missing.insert(0, Wall::Filter);
+    let stands = barriers.wanted && whole == RulesetStatus::InSync;
+    if barriers.wanted && !stands && barriers.silent.is_none() {
+        barriers.missing.insert(0, Barrier::Filter);
     }
     let networks = client_networks(place);
     let filter =
-        if stands { vec![true; networks.len()] } else { dropped(host, marks, place, &ways, &networks) };
+        if stands { vec![true; networks.len()] } else { dropped(host, tags, place, &ways, &networks) };
     let closed = |(network, dropped): (&IpNetwork, bool)| {
-        dropped || ways.lead_nowhere(marks, &place.interface, *network)
+        dropped || ways.lead_nowhere(tags, &place.interface, *network)
     };
-    walls.closed = networks.iter().zip(filter.iter().copied()).all(closed);
-    walls.direct = ways.elsewhere.is_some() && filter.first() != Some(&true);
-    walls
+    barriers.closed = networks.iter().zip(filter.iter().copied()).all(closed);
+    barriers.direct = ways.elsewhere.is_some() && filter.first() != Some(&true);
+    barriers
 }
 
-fn leads_nowhere(rule: &Rule) -> bool {
+fn leads_nowhere(rule: &PolicyRule) -> bool {
     rule.action == RuleAction::Unreachable
 }
 
 /// The networks of the clients, that of IPv4 first.
-fn client_networks(place: &Place) -> Vec<IpNetwork> {
+fn client_networks(place: &SwitchContext) -> Vec<IpNetwork> {
     let six = place.server.subnet6.map(IpNetwork::V6);
     [IpNetwork::V4(place.server.subnet.into())].into_iter().chain(six).collect()
 }
@@ -111,15 +123,15 @@ struct Ways {
     /// Of the exit's table.
     routes: Vec<Route>,
     /// All.
-    rules: Vec<Rule>,
+    rules: Vec<PolicyRule>,
     /// Where a packet of a client to the Internet leaves at this moment, if that is not the exit. IPv4.
     elsewhere: Option<String>,
 }
 
 impl Ways {
-    fn read(host: &Host, marks: &Marks, place: &Place) -> Result<Self, HostError> {
-        let Place { server, interface } = place;
-        let packet = Passing {
+    fn read(host: &Host, tags: &OwnershipTags, place: &SwitchContext) -> Result<Self, HostError> {
+        let SwitchContext { server, interface } = place;
+        let packet = ForwardedPacket {
             from: server.subnet.first_client(),
             to: SOMEWHERE,
             in_interface: server.interface.clone(),
@@ -131,30 +143,30 @@ impl Ways {
         };
         let near = |out: &String| leads_to_exit(interface, out) || out == server.interface.as_str();
         Ok(Self {
-            routes: host.network.routes(marks.exit_table())?,
+            routes: host.network.routes(tags.exit_table())?,
             rules: host.network.rules()?,
             elsewhere: out.filter(|out| !near(out)),
         })
     }
 
-    fn has(&self, rule: &Rule) -> bool {
+    fn has(&self, rule: &PolicyRule) -> bool {
         self.rules.contains(rule)
     }
 
     /// Whether somebody has put in a way out for some destinations: a route in the exit's table by another interface, or a rule
     /// that is asked before ours.
-    fn some_leave(&self, marks: &Marks, exit: &InterfaceName, from: IpNetwork) -> bool {
+    fn some_leave(&self, tags: &OwnershipTags, exit: &InterfaceName, from: IpNetwork) -> bool {
         let four = from.is_ipv4();
         let aside = |route: &Route| {
             let by =
                 matches!(&route.kind, RouteKind::Via { interface, .. } if !leads_to_exit(exit, interface));
-            by && route.protocol != Marks::PROTOCOL && route.destination.is_ipv4() == four
+            by && route.protocol != OwnershipTags::PROTOCOL && route.destination.is_ipv4() == four
         };
-        let before = |rule: &Rule| {
-            let asks = matches!(rule.action, RuleAction::Lookup(table) if table != LOCAL && table != marks.exit_table());
+        let before = |rule: &PolicyRule| {
+            let asks = matches!(rule.action, RuleAction::Lookup(table) if table != LOCAL && table != tags.exit_table());
             asks && rule.ipv6 != four
-                && rule.priority < marks.last_priority()
-                && rule.protocol != Marks::PROTOCOL
+                && rule.priority < tags.last_priority()
+                && rule.protocol != OwnershipTags::PROTOCOL
                 && overlap(rule.from, from)
         };
         self.routes.iter().any(aside) || self.rules.iter().any(before)
@@ -162,12 +174,12 @@ impl Ways {
 
     /// Whether packets from there lead nowhere when they do not lead to the exit: by the rule behind the exit's table, or by
     /// the last route in it. Where the kernel has another way for them now, somebody has put a rule of his own before ours.
-    fn lead_nowhere(&self, marks: &Marks, exit: &InterfaceName, from: IpNetwork) -> bool {
-        if from.is_ipv4() && self.elsewhere.is_some() || self.some_leave(marks, exit, from) {
+    fn lead_nowhere(&self, tags: &OwnershipTags, exit: &InterfaceName, from: IpNetwork) -> bool {
+        if from.is_ipv4() && self.elsewhere.is_some() || self.some_leave(tags, exit, from) {
             return false;
         }
         let ours = |priority, action| {
-            let same = |rule: &&Rule| (rule.priority, rule.action) == (priority, action);
+            let same = |rule: &&PolicyRule| (rule.priority, rule.action) == (priority, action);
             self.rules.iter().filter(same).any(|rule| rule.from == Some(from) && rule.to.is_none())
         };
         let nowhere = |route: &Route| {
@@ -176,8 +188,8 @@ impl Ways {
                 && route.kind == RouteKind::Unreachable
                 && route.destination.is_ipv4() == from.is_ipv4()
         };
-        ours(marks.last_priority(), RuleAction::Unreachable)
-            || (ours(marks.exit_priority(), RuleAction::Lookup(marks.exit_table()))
+        ours(tags.last_priority(), RuleAction::Unreachable)
+            || (ours(tags.exit_priority(), RuleAction::Lookup(tags.exit_table()))
                 && self.routes.iter().any(nowhere))
     }
 }
@@ -189,19 +201,25 @@ fn overlap(one: Option<IpNetwork>, other: IpNetwork) -> bool {
 
 /// For each of the networks, whether rules of ours drop what clients send from there to the server's own uplink, whatever
 /// has become of the others.
-fn dropped(host: &Host, marks: &Marks, place: &Place, ways: &Ways, networks: &[IpNetwork]) -> Vec<bool> {
+fn dropped(
+    host: &Host,
+    tags: &OwnershipTags,
+    place: &SwitchContext,
+    ways: &Ways,
+    networks: &[IpNetwork],
+) -> Vec<bool> {
     let Ok(filters) = host.firewall.filters() else { return vec![false; networks.len()] };
     let uplink = host.network.uplink().ok().flatten().map(|uplink| uplink.interface);
     let out = ways.elsewhere.clone().or(uplink);
     let ours = |packet: &Packet| match filters.verdict(packet) {
-        FilterVerdict::Dropped(spot) | FilterVerdict::Rejected(spot) => spot.is_ours(marks),
+        FilterVerdict::Dropped(spot) | FilterVerdict::Rejected(spot) => spot.is_ours(tags),
         _ => false,
     };
     networks.iter().map(|network| packets(place, *network, out.as_deref()).iter().all(ours)).collect()
 }
 
 /// Packets of a client to the Internet: of each protocol, those that begin a connection and those of one that goes on.
-fn packets(place: &Place, network: IpNetwork, out: Option<&str>) -> Vec<Packet> {
+fn packets(place: &SwitchContext, network: IpNetwork, out: Option<&str>) -> Vec<Packet> {
     let (source, to): (IpAddr, IpAddr) = match network {
         IpNetwork::V4(_) => (place.server.subnet.first_client().into(), SOMEWHERE.into()),
         IpNetwork::V6(six) => (Ipv6Addr::from(u128::from(six.network()) + 2).into(), SOMEWHERE6.into()),
@@ -224,7 +242,7 @@ fn packets(place: &Place, network: IpNetwork, out: Option<&str>) -> Vec<Packet> 
     first.into_iter().chain(later).collect()
 }
 
-impl Wall {
+impl Barrier {
     /// What is missing, as people know it.
     pub(crate) fn sentence(self, lang: Lang) -> &'static str {
         match self {

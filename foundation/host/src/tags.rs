@@ -1,28 +1,28 @@
-//! The marks by which our objects on a host are known.
+//! The tags by which our objects on a host are known.
 
-use crate::{Route, Rule, RuleAction};
+use crate::{PolicyRule, Route, RuleAction};
 
 /// Longest name of a chain of iptables: `XT_EXTENSION_MAXNAMELEN` (29) of `linux/netfilter/x_tables.h` less the NUL.
 const CHAIN_MAX: usize = 28;
 /// The longest end of a name of our chains.
 const LONGEST_HOOK: &str = "-FORWARD";
 
-/// The marks of one installation (`docs/contract.md`, "Ownership tags"). The default installation has the plain
+/// The tags of one installation (`docs/contract.md`, "Ownership tags"). The default installation has the plain
 /// marks; every other root directory has its own, so that two servers on one host never touch each other's objects.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Marks {
+pub struct OwnershipTags {
     suffix: String,
     /// Number of the exit's table and of the rule that leads there; the rule before it is one less, the one behind it one
     /// more.
     number: u32,
 }
 
-impl Marks {
+impl OwnershipTags {
     /// Protocol number of our routes and rules (`rtm_protocol`). Linux has given it to IS-IS daemons, so that it alone
     /// is no proof: together with our table or one of our priorities it is.
     pub const PROTOCOL: u8 = 187;
 
-    /// The marks of an installation: `None` for the default one, else the short name of its root directory.
+    /// The tags of an installation: `None` for the default one, else the short name of its root directory.
     pub fn new(instance: Option<&str>) -> Self {
         let suffix = instance.map(|name| format!("-{name}")).unwrap_or_default();
         let number = instance.map_or(100, |name| {
@@ -50,7 +50,7 @@ impl Marks {
     }
     /// Whether a rule is ours: our protocol number, and one of our priorities with what our rule there does. Another
     /// installation may have the priority of our last rule for its first one, which asks a table.
-    pub fn owns_rule(&self, rule: &Rule) -> bool {
+    pub fn owns_rule(&self, rule: &PolicyRule) -> bool {
         let place = match rule.action {
             RuleAction::Lookup(_) => [self.local_priority(), self.exit_priority()].contains(&rule.priority),
             RuleAction::Unreachable => rule.priority == self.last_priority(),
@@ -64,7 +64,7 @@ impl Marks {
         route.protocol == Self::PROTOCOL && route.table == self.exit_table()
     }
     /// The text in interface aliases, rule comments and first lines of files: `phantom-wg`.
-    pub fn text(&self) -> String {
+    pub fn tag(&self) -> String {
         format!("phantom-wg{}", self.suffix)
     }
     /// Name of the unit that brings the host to the stored state at boot: `phantom-boot`.
@@ -98,12 +98,12 @@ impl Marks {
     }
     /// The first line of a file of ours, after its comment sign: `phantom-wg: ...`.
     pub fn first_line(&self) -> String {
-        format!("# {}: written by Phantom-WG from its database; changes made here are lost", self.text())
+        format!("# {}: written by Phantom-WG from its database; changes made here are lost", self.tag())
     }
-    /// Whether a file with this content is ours: its first line names our mark.
+    /// Whether a file with this content is ours: its first line names our tag.
     pub fn owns_file(&self, content: &[u8]) -> bool {
         let first = content.split(|byte| *byte == b'\n').next().unwrap_or_default();
-        first.starts_with(format!("# {}:", self.text()).as_bytes())
+        first.starts_with(format!("# {}:", self.tag()).as_bytes())
     }
 }
 

@@ -3,34 +3,34 @@
 use std::time::Duration;
 
 use phantom_host::HostError;
-use phantom_host::reconcile::{self, ApplyContext, Depth, Step, Wanted};
+use phantom_host::reconcile::{self, ApplyContext, Coverage, DesiredState, Step};
 use phantom_store::State;
 use phantom_types::PublicKey;
 
 use crate::change::host_error;
 use crate::error::HostFailure;
 use crate::foreign::Planned;
-use crate::peers::{Reached, Way};
+use crate::peer_changes::{ApplyOutcome, Direction};
 use crate::watch::BeforeLook;
 use crate::{Engine, EngineError, Scope};
 
 /// How long a process has to end that does not answer. What hears nothing will not hear this either.
 const HUNG_WAIT: Duration = Duration::from_millis(500);
 
-/// A wanted state at a depth.
-pub(crate) type Want<'a> = &'a dyn Fn(Depth) -> Result<Wanted, EngineError>;
+/// A desired state at a depth.
+pub(crate) type DesiredAt<'a> = &'a dyn Fn(Coverage) -> Result<DesiredState, EngineError>;
 
 impl Engine {
     /// Brings single peers to a state, as far as device and file are there.
-    pub(crate) fn reach_peers(
+    pub(crate) fn converge_peers(
         &self,
         operation: &'static str,
         state: &State<'_>,
         keys: &[PublicKey],
-        way: Way,
-    ) -> Result<Reached, EngineError> {
+        direction: Direction,
+    ) -> Result<ApplyOutcome, EngineError> {
         let wishes = self.desired_peers(state, keys)?;
-        self.apply_peers(&wishes, way).map_err(|error| host_error(operation, error))
+        self.apply_peers(&wishes, direction).map_err(|error| host_error(operation, error))
     }
 
     /// Brings the host to a state within a scope, and verifies it.
@@ -39,42 +39,46 @@ impl Engine {
         operation: &'static str,
         state: &State<'_>,
         scope: &Scope,
-        way: Way,
+        direction: Direction,
     ) -> Result<(), EngineError> {
-        let depth = match scope {
-            Scope::Peers(keys) => match self.reach_peers(operation, state, keys, way)? {
-                Reached::All => return Ok(()),
-                Reached::NothingThere => Depth::Full,
+        let coverage = match scope {
+            Scope::Peers(keys) => match self.converge_peers(operation, state, keys, direction)? {
+                ApplyOutcome::Done => return Ok(()),
+                ApplyOutcome::NeedsFullReconcile => Coverage::Full,
             },
-            Scope::Network => Depth::Network,
-            Scope::Full => Depth::Full,
+            Scope::WithoutPeers => Coverage::WithoutPeers,
+            Scope::Full => Coverage::Full,
         };
-        self.bring(operation, depth, &|depth| Ok(self.desired(state, depth)?))
+        self.converge(operation, coverage, &|coverage| Ok(self.desired(state, coverage)?))
     }
 
     /// Brings the host to what is wanted at this depth, and looks again whether it is there.
     ///
     /// Less than everything is compared only where the rest is certain to be there. A device that a step makes, or that has
     /// lost its key, has no peers, and is given all of them.
-    pub(crate) fn bring(
+    pub(crate) fn converge(
         &self,
         operation: &'static str,
-        depth: Depth,
-        want: Want<'_>,
+        coverage: Coverage,
+        want: DesiredAt<'_>,
     ) -> Result<(), EngineError> {
         let failed = |error| host_error(operation, error);
         let before = self.before_look();
-        let mut wanted = want(depth)?;
+        let mut wanted = want(coverage)?;
         let mut planned = self.plan_for(&wanted).map_err(failed)?;
-        if depth == Depth::Network && planned.steps.iter().any(Step::makes_device) {
-            wanted = want(Depth::Full)?;
+        if coverage == Coverage::WithoutPeers && planned.steps.iter().any(Step::makes_device) {
+            wanted = want(Coverage::Full)?;
             planned = self.plan_for(&wanted).map_err(failed)?;
         }
         self.take(operation, &wanted, planned, before)
     }
 
     /// Brings the host to a state as it stands, and looks again whether it is there.
-    pub(crate) fn bring_to(&self, operation: &'static str, wanted: &Wanted) -> Result<(), EngineError> {
+    pub(crate) fn converge_to(
+        &self,
+        operation: &'static str,
+        wanted: &DesiredState,
+    ) -> Result<(), EngineError> {
         let before = self.before_look();
         let planned = self.plan_for(wanted).map_err(|error| host_error(operation, error))?;
         self.take(operation, wanted, planned, before)
@@ -84,7 +88,7 @@ impl Engine {
     fn take(
         &self,
         operation: &'static str,
-        wanted: &Wanted,
+        wanted: &DesiredState,
         planned: Planned,
         before: BeforeLook,
     ) -> Result<(), EngineError> {
@@ -113,7 +117,7 @@ impl Engine {
     /// restarts it does not need its answer. It is given up as soon as one who reads gives it up.
     pub(crate) fn end_hung(&self, operation: &'static str, state: &State<'_>) -> Result<(), EngineError> {
         let failed = |error| host_error(operation, error);
-        let wanted = self.desired(state, Depth::Network)?;
+        let wanted = self.desired(state, Coverage::WithoutPeers)?;
         let context = self.context();
         for (name, interface) in &wanted.interfaces {
             let answer = {
@@ -136,7 +140,7 @@ impl Engine {
         operation: &'static str,
         state: &State<'_>,
     ) -> Result<(), EngineError> {
-        let wanted = self.desired(state, Depth::Network)?;
+        let wanted = self.desired(state, Coverage::WithoutPeers)?;
         let stopping = || {
             let planned = self.plan_for(&wanted).map_err(|error| host_error(operation, error))?;
             Ok::<_, EngineError>(planned.steps.into_iter().filter(Step::stops_interface).collect::<Vec<_>>())
@@ -150,16 +154,20 @@ impl Engine {
     }
 
     pub(crate) fn context(&self) -> ApplyContext<'_> {
-        ApplyContext::new(&self.host, &self.marks, self.paths().run_dir())
+        ApplyContext::new(&self.host, &self.tags, self.paths().run_dir())
     }
 
-    pub(crate) fn plan_for(&self, wanted: &Wanted) -> Result<Planned, HostError> {
+    pub(crate) fn plan_for(&self, wanted: &DesiredState) -> Result<Planned, HostError> {
         self.plan_in(&self.context(), wanted)
     }
 
-    pub(crate) fn plan_in(&self, context: &ApplyContext<'_>, wanted: &Wanted) -> Result<Planned, HostError> {
+    pub(crate) fn plan_in(
+        &self,
+        context: &ApplyContext<'_>,
+        wanted: &DesiredState,
+    ) -> Result<Planned, HostError> {
         let observed = reconcile::observe(context, wanted)?;
-        let steps = reconcile::plan(&self.marks, &observed, wanted)?;
+        let steps = reconcile::plan(&self.tags, &observed, wanted)?;
         Ok(Planned { steps, foreign: reconcile::foreign(&observed, wanted) })
     }
 }

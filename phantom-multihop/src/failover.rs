@@ -10,14 +10,14 @@ use phantom_types::ExitName;
 use crate::actions::{exit, place};
 use crate::collision::choose;
 use crate::errand::Turn;
-use crate::error::{Finding, Step};
+use crate::error::{Finding, MultihopStep};
 use crate::model::Multihop as Stored;
 use crate::proof::{self, Target};
-use crate::prove;
 use crate::reach;
 use crate::routes::OwnRoutes;
 use crate::rows::{MultihopChange as _, MultihopState as _};
-use crate::switch::{self, Wish};
+use crate::switch::{self, SwitchRequest};
+use crate::verify;
 use crate::{MultihopError, origin};
 
 /// How long an exit has to answer that is to take the place of another. It is short: clients wait meanwhile.
@@ -32,7 +32,7 @@ pub(crate) const WAITS: Duration = NAME_LIMIT
     .saturating_add(LOCK_WAIT)
     .saturating_add(reach::longest(LIMIT))
     .saturating_add(reach::longest(LIMIT))
-    .saturating_add(prove::PROBES_LIMIT)
+    .saturating_add(verify::PROBES_LIMIT)
     .saturating_add(proof::ALL_LIMIT);
 
 /// Not one of the exits that were chosen.
@@ -48,36 +48,36 @@ pub(crate) const OVERTAKEN: Finding = Text {
 
 /// Switches to an exit that was chosen, or as one that may take the place of the chosen one; the choice stays as it is.
 /// Client traffic has no other way meanwhile, and when the exit does not answer everything is as before.
-pub(crate) fn turn(engine: &Engine, call: &Call, order: &Turn) -> Result<(), MultihopError> {
+pub(crate) fn failover(engine: &Engine, call: &Call, order: &Turn) -> Result<(), MultihopError> {
     let name = &order.to;
-    with_exit(engine, call, "turn", name, |change, before, wish| {
+    with_exit(engine, call, "turn", name, |change, before, request| {
         // Looked at under the lock: this may have waited for the change that decided otherwise.
         let holds =
-            |(from, since): &(ExitName, _)| *from == before.exit_in_use && *since == before.activated_at;
+            |(from, since): &(ExitName, _)| *from == before.active_exit && *since == before.activated_at;
         if order.from.as_ref().is_some_and(|from| !holds(from)) {
-            return Err(MultihopError::found(Step::Interface, OVERTAKEN));
+            return Err(MultihopError::found(MultihopStep::Interface, OVERTAKEN));
         }
-        if before.exit_in_use == *name {
+        if before.active_exit == *name {
             return Ok(());
         }
         let place = place(change)?;
-        switch::turn_to(change, call, &place, Some(before), wish).map(drop)
+        switch::switch_to(change, call, &place, Some(before), request).map(drop)
     })
 }
 
 /// Tries such an exit beside the one in use, which goes on carrying all traffic.
-pub(crate) fn attempt(engine: &Engine, call: &Call, name: &ExitName) -> Result<(), MultihopError> {
-    with_exit(engine, call, "try", name, |change, before, wish| {
-        let in_use = exit(change, &before.exit_in_use)?;
+pub(crate) fn probe_exit(engine: &Engine, call: &Call, name: &ExitName) -> Result<(), MultihopError> {
+    with_exit(engine, call, "try", name, |change, before, request| {
+        let in_use = exit(change, &before.active_exit)?;
         // The same server twice would be torn between the two.
-        if in_use.public_key == wish.exit.public_key {
+        if in_use.public_key == request.exit.public_key {
             return Ok(());
         }
         let place = place(change)?;
-        let routes = OwnRoutes::now(change, &place, &wish.places)?;
-        switch::stage(change, &place, before, wish, &routes)?;
+        let routes = OwnRoutes::now(change, &place, &request.places)?;
+        switch::try_standby(change, &place, before, request, &routes)?;
         change.set_multihop(Some(before))?;
-        switch::bring(change)
+        switch::converge(change)
     })
 }
 
@@ -86,31 +86,31 @@ fn with_exit(
     call: &Call,
     verb: &'static str,
     name: &ExitName,
-    work: impl FnOnce(&mut Change<'_>, &Stored, &Wish) -> Result<(), MultihopError>,
+    work: impl FnOnce(&mut Change<'_>, &Stored, &SwitchRequest) -> Result<(), MultihopError>,
 ) -> Result<(), MultihopError> {
     let endpoint = engine.read(|state| Ok::<_, MultihopError>(exit(state, name)?.endpoint))?;
-    let all = prove::resolve(engine, &endpoint, NAME_LIMIT)?;
+    let all = verify::resolve(engine, &endpoint, NAME_LIMIT)?;
     engine.set_lock_wait(LOCK_WAIT);
     engine.change(origin(verb), call, |change| {
         let before = chosen(change, name)?;
         let exit = exit(change, name)?;
-        let places = choose(&engine.site()?, change, &exit, all)?;
-        let wish = Wish {
+        let places = choose(&engine.installation()?, change, &exit, all)?;
+        let request = SwitchRequest {
             limit: reach::limit(&places, LIMIT),
             places,
             exit,
-            chosen: before.exit.clone(),
+            chosen: before.chosen_exit.clone(),
             fallbacks: before.fallback_exits.clone(),
             kill_switch: before.kill_switch,
             probe: Target::stored(change)?,
         };
-        work(change, &before, &wish)
+        work(change, &before, &request)
     })
 }
 
 /// Multihop, if this exit was chosen for it.
 fn chosen(state: &State<'_>, name: &ExitName) -> Result<Stored, MultihopError> {
     let stored = state.multihop()?;
-    let chosen = stored.filter(|stored| stored.exit == *name || stored.fallback_exits.contains(name));
-    chosen.ok_or_else(|| MultihopError::found(Step::Interface, NOT_CHOSEN))
+    let chosen = stored.filter(|stored| stored.chosen_exit == *name || stored.fallback_exits.contains(name));
+    chosen.ok_or_else(|| MultihopError::found(MultihopStep::Interface, NOT_CHOSEN))
 }

@@ -10,19 +10,19 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag};
 
-use crate::facility::{DRAFT_DIGITS, place_of_draft};
+use crate::facility::{TEMP_FILE_DIGITS, temp_file_target};
 use crate::linux::misc::random_number;
 
 /// A new file beside the one whose place it takes. It is locked (`flock(2)`) for as long as its writer lives: whoever finds
 /// one without a lock knows that nobody will finish it. It is removed unless it was put in its place.
-pub(super) struct Draft<'a> {
+pub(super) struct TempFile<'a> {
     place: &'a Path,
     path: PathBuf,
     file: Flock<File>,
     placed: bool,
 }
 
-impl Drop for Draft<'_> {
+impl Drop for TempFile<'_> {
     fn drop(&mut self) {
         if !self.placed {
             let _ = fs::remove_file(&self.path);
@@ -30,7 +30,7 @@ impl Drop for Draft<'_> {
     }
 }
 
-impl<'a> Draft<'a> {
+impl<'a> TempFile<'a> {
     /// Makes it, empty. The kernel takes the bits of the umask off the mode it is made with, so that it is never wider
     /// than asked for; the rest is put right before there is anything in it.
     pub(super) fn make(place: &'a Path, mode: u32) -> io::Result<Self> {
@@ -80,12 +80,14 @@ fn name_beside(name: &OsStr) -> io::Result<OsString> {
     let number = random_number().map_err(io::Error::other)?;
     let mut hidden = OsString::from(".");
     hidden.push(name);
-    hidden.push(format!(".{number:0DRAFT_DIGITS$x}"));
+    hidden.push(format!(".{number:0TEMP_FILE_DIGITS$x}"));
     // NAME_MAX of limits.h; a name too long for its hidden twin is cut, the number at its end counts.
     let bytes = hidden.as_bytes();
     if bytes.len() > 255 {
-        hidden =
-            OsString::from(format!(".{}", String::from_utf8_lossy(&bytes[bytes.len() - DRAFT_DIGITS - 1..])));
+        hidden = OsString::from(format!(
+            ".{}",
+            String::from_utf8_lossy(&bytes[bytes.len() - TEMP_FILE_DIGITS - 1..])
+        ));
     }
     Ok(hidden)
 }
@@ -96,7 +98,7 @@ pub(super) fn remove_abandoned(place: &Path) -> io::Result<()> {
     let Some(entries) = super::absent_is_none(fs::read_dir(dir))? else { return Ok(()) };
     for entry in entries {
         let entry = entry?;
-        if place_of_draft(&entry.file_name()) != Some(name) {
+        if temp_file_target(&entry.file_name()) != Some(name) {
             continue;
         }
         // Where the directory does not tell, this is another look, and a live writer may have finished meanwhile.
