@@ -171,18 +171,23 @@ fn switch_within_one_server_is_immediate() {
         enable(world, "uk");
         world.reaches(At::Client1, INTERNET);
         let mut least: std::collections::BTreeMap<&str, Duration> = std::collections::BTreeMap::new();
-        for to in ["copy", "uk", "twin", "uk", "second", "twin", "nl"].repeat(2) {
-            let began = Instant::now();
-            enable(world, to);
-            let passes = wait_for(FOUND, || ping(At::Client1, INTERNET, 1));
-            let took = began.elapsed();
-            assert!(passes, "{to}\n{}", world.picture());
-            note("multihop", &format!("switch to {to}: {:.2} s until packets pass", took.as_secs_f64()));
-            let known = least.entry(to).or_insert(took);
-            *known = took.min(*known);
-            world.in_sync();
+        // As often as it takes on a busy machine. A handshake that has to be sent again takes five seconds each time.
+        for round in 0..6 {
+            for to in ["copy", "uk", "twin", "uk", "second", "twin", "nl"] {
+                let began = Instant::now();
+                enable(world, to);
+                let passes = wait_for(FOUND, || ping(At::Client1, INTERNET, 1));
+                let took = began.elapsed();
+                assert!(passes, "{to}\n{}", world.picture());
+                note("multihop", &format!("switch to {to}: {:.2} s until packets pass", took.as_secs_f64()));
+                let known = least.entry(to).or_insert(took);
+                *known = took.min(*known);
+                world.in_sync();
+            }
+            if round > 0 && least.values().all(|took| *took < SWITCH) {
+                break;
+            }
         }
-        // The machine may be busy with something else once.
         assert!(least.values().all(|took| *took < SWITCH), "{least:?}");
         // One that is refused leaves the one in use with a session that works at once.
         enable(world, "uk");
