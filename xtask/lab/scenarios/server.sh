@@ -45,7 +45,13 @@ comes_back() {
 }
 
 # With a web server in front: who may connect to the tunnel server's socket, and what that one may do.
-front_is_closed='test "$(stat -c "%a %G" /run/phantom-web /run/phantom-web/http | tr "\n" ,)" = "750 www-data,660 www-data,"; pid=$(systemctl show -p MainPID --value phantom-ghost); grep -q "^CapEff:.*0000000000000000" /proc/$pid/status; test $(stat -c %u /proc/$pid) -ge 61184'
+front_is_closed() {
+  local pid
+  test "$(stat -c "%a %G" /run/phantom-web /run/phantom-web/http | tr "\n" ,)" = "750 www-data,660 www-data,"
+  pid=$(systemctl show -P MainPID phantom-ghost)
+  grep -q "^CapEff:.*0000000000000000" "/proc/$pid/status"
+  test "$(stat -c %u "/proc/$pid")" -ge 61184
+}
 front_opens() {
   local pid opened
   phantom-casper --json anna | jq -r .wstunnel.secret > /run/secret
@@ -58,7 +64,7 @@ front_opens() {
   rm /run/secret
   return $opened
 }
-export -f front_opens blocks
+export -f front_opens front_is_closed blocks
 
 in_sync='api core reconcile dry_run=true | jq -e .data.in_sync'
 repaired="api core reconcile | jq -e .success; $in_sync"
@@ -143,9 +149,9 @@ case $LAB_PHASE in
   # nginx in front, configured by the very block of the documentation. It has the port before the tunnel is switched on.
   check "front: nginx has the port" holds 'mkdir -p /run/web /var/lib/nginx; cp /opt/phantom-wg/certs/vpn.example.org/fullchain.pem /run/web/vpn.example.org.pem; cp /opt/phantom-wg/certs/vpn.example.org/privkey.pem /run/web/vpn.example.org.key; { echo "user www-data; pid /run/web/pid; events {} http { access_log off;"; documents=. blocks ghost.md nginx | sed "s,/etc/ssl/,/run/web/,; /\[::\]/d"; echo "}"; } > /run/web/conf; systemd-run -q --unit=lab-nginx "$PWD/bin/nginx" -c /run/web/conf -e stderr -g "daemon off;"; soon "ss -Htln | grep :443"'
   check "front: on through nginx" holds "api ghost enable domain=vpn.example.org skip_dns_check=true self_signed=true listen=unix:/run/phantom-web/http public_port=443 | tee /dev/stderr | jq -e '.data.certificate.source == \"web_server\"'; $in_sync"
-  check "front: the tunnel server has a socket for one group, and no right" holds "$front_is_closed"
+  check "front: the tunnel server has a socket for one group, and no right" holds front_is_closed
   check "front: a tunnel is opened through nginx" front_opens
-  check "front: killed, it is let in again" holds "systemctl kill -s KILL phantom-ghost phantom-ghost-keeper; soon 'api ghost status | jq -e \".data.status == \\\"active\\\"\"'; $front_is_closed; front_opens"
+  check "front: killed, it is let in again" holds 'old=$(systemctl show -P MainPID phantom-ghost); systemctl kill -s KILL phantom-ghost phantom-ghost-keeper; soon "test \$(systemctl show -P MainPID phantom-ghost) -gt 0; test \$(systemctl show -P MainPID phantom-ghost) != $old; front_is_closed"; soon "api ghost status | jq -e \".data.status == \\\"active\\\"\""; front_opens'
   check "front: off, and nginx is left alone" holds "api ghost disable | jq -e .data.restored; $in_sync; systemctl is-active lab-nginx; test ! -e /run/phantom-web; systemctl stop lab-nginx; rm -r /run/web /var/lib/nginx"
   after_boot "$backend"
   check "the embedded device takes over in place" holds "key=\$(wg show wg_main public-key); api core setup backend=embedded | jq -e '.data.backend == \"embedded\"'; test \$(wg show wg_main public-key) = \$key; test \$(wg show wg_main peers | wc -l) = 2; $in_sync"
